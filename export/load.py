@@ -1,0 +1,33 @@
+"""Step load: the torch module in evaluation mode, and the files that its handler needs."""
+
+from __future__ import annotations
+
+import torch
+
+from onnxserve.errors import DefinitionError
+
+from .step import Step
+from .user_code import call_function
+from .work import Work
+
+SEED = 20240229
+
+
+def call(work: Work) -> None:
+    """Call the definition's `loader` and `assets`, seeded, so that a head trained there is the same each time."""
+    definition = work.definition
+    torch.manual_seed(SEED)
+    offered = {"sources": work.sources, "fit": [(row.value, row.label) for row in work.split.fit]}
+    module = call_function(definition.loader, definition.folder, **offered)
+    if not isinstance(module, torch.nn.Module):
+        raise DefinitionError(f"{definition.loader} gave {type(module).__name__}, not a torch.nn.Module")
+    work.module = module.eval().requires_grad_(requires_grad=False).to("cpu")
+    work.assets = {}
+    if definition.assets:
+        assets = call_function(definition.assets, definition.folder, **offered)
+        work.assets = {str(name): bytes(content) for name, content in dict(assets).items()}
+    parameters = sum(parameter.numel() for parameter in work.module.parameters())
+    work.say(f"      {type(module).__name__}, {parameters:,} parameters")
+
+
+STEP = Step("load", ("sources", "split"), ("module", "assets"), call)

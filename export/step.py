@@ -1,0 +1,69 @@
+"""A step: what it requires, what it does, what it ensures. A failure names itself and its forerunners."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from onnxserve.errors import CheckFailed, OnnxserveError, StepFailed
+
+from .work import Work
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step; `requires` and `ensures` are fields of Work."""
+
+    name: str
+    requires: tuple[str, ...]
+    ensures: tuple[str, ...]
+    call: Callable[[Work], None]
+
+
+def run_steps(work: Work, steps: Sequence[Step]) -> None:
+    """Run all steps in order; the first failure ends the export with an OnnxserveError."""
+    done: list[str] = []
+    for number, step in enumerate(steps, 1):
+        missing = [name for name in step.requires if not hasattr(work, name)]
+        if missing:
+            raise StepFailed(f"step {step.name} requires {missing}, which no earlier step made")
+        work.say(f"[{number}/{len(steps)}] {step.name}")
+        try:
+            step.call(work)
+        except CheckFailed:
+            raise
+        except OnnxserveError as error:
+            raise _named(error, step, done) from error
+        except Exception as error:
+            log.debug("step %s failed", step.name, exc_info=True)
+            raise StepFailed(
+                f"step {step.name} failed: {type(error).__name__}: {_first_line(error)}",
+                where=_place(error),
+                fix=f"steps that had run: {', '.join(done) or 'none'}; --verbose shows the whole trace",
+            ) from error
+        unmade = [name for name in step.ensures if not hasattr(work, name)]
+        if unmade:
+            raise StepFailed(f"step {step.name} did not make {unmade}")
+        done.append(step.name)
+
+
+def _named(error: OnnxserveError, step: Step, done: list[str]) -> OnnxserveError:
+    after = f" (after {', '.join(done)})" if done else ""
+    return StepFailed(f"step {step.name}{after}: {error.what}", where=error.where, fix=error.fix)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else "no message"
+
+
+def _place(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    # The user's own file explains more than our frames or a library's.
+    own = [frame for frame in frames if frame.filename.endswith(("model.py", "handler.py"))]
+    frame = (own or frames)[-1]
+    return f"{frame.filename}:{frame.lineno} in {frame.name}"

@@ -1,0 +1,62 @@
+"""Calling the functions that a model definition names."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from onnxserve.errors import DefinitionError
+
+
+def load_module(reference: str, folder: Path) -> ModuleType:
+    """`file.py` from the definition's folder, or an importable module (the current folder counts)."""
+    if not reference.endswith(".py"):
+        if "" not in sys.path:
+            sys.path.insert(0, "")
+        try:
+            return importlib.import_module(reference)
+        except ModuleNotFoundError as error:
+            raise DefinitionError(
+                f"no module {reference!r}: {error}", where=str(folder / "model.toml"), fix="pip install its package"
+            ) from error
+    path = folder / reference
+    # The folder in the name: two definitions may both have a model.py.
+    name = f"_definition_{folder.name}_{path.stem}".replace("-", "_").replace(".", "_")
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise DefinitionError(f"{reference} can't be loaded", where=str(path))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def find_function(reference: str, folder: Path) -> Callable[..., Any]:
+    """The function that `file.py:name` or `module:name` means."""
+    where, _, name = reference.partition(":")
+    function = getattr(load_module(where, folder), name, None)
+    if not callable(function):
+        raise DefinitionError(f"{where} has no function {name!r}", where=str(folder / "model.toml"))
+    found: Callable[..., Any] = function
+    return found
+
+
+def call_function(reference: str, folder: Path, **offered: Any) -> Any:
+    """Call it with those of the `offered` arguments that it names: `def load()` is as good as `def load(fit)`."""
+    function = find_function(reference, folder)
+    parameters = inspect.signature(function).parameters
+    needed = [
+        name for name, p in parameters.items()
+        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name not in offered
+    ]
+    if needed:
+        raise DefinitionError(
+            f"{reference} wants {needed}, which is not offered", where=str(folder), fix=f"it may name {sorted(offered)}"
+        )
+    return function(**{name: value for name, value in offered.items() if name in parameters})

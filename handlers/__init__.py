@@ -1,0 +1,1 @@
+"""What runs inside a TorchServe worker; copied whole into every archive."""

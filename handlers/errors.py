@@ -1,0 +1,87 @@
+"""Request errors, one per stage of the data flow: bytes -> row -> tensors -> outputs -> response.
+
+Everything but `InternalError` is the caller's to fix, so its text is sent back.
+`InternalError` never carries details: they go to the log, because an exception's
+text can hold another caller's data.
+"""
+
+from __future__ import annotations
+
+
+class RequestError(Exception):
+    """A row that can't be answered; `status` is HTTP's, `kind` is stable for programs."""
+
+    status = 400
+    kind = "bad_request"
+    phrase = "Bad Request"
+
+    def __init__(self, reason: str, *, where: str = "body", fix: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.where = where
+        self.fix = fix
+
+    def body(self) -> dict[str, str]:
+        """The `error` object of an answer."""
+        fields = {"type": self.kind, "reason": self.reason, "where": self.where}
+        return {**fields, "fix": self.fix} if self.fix else fields
+
+
+class UndecodableBody(RequestError):
+    """bytes -> row: the body isn't what its content type says."""
+
+    kind = "undecodable_body"
+
+
+class BodyTooLarge(RequestError):
+    """bytes -> row: more bytes or rows than the signature allows."""
+
+    status = 413
+    kind = "too_large"
+    phrase = "Payload Too Large"
+
+
+class UnsupportedMedia(RequestError):
+    """bytes -> row: a content type that this model doesn't read."""
+
+    status = 415
+    kind = "unsupported_media_type"
+    phrase = "Unsupported Media Type"
+
+
+class InvalidRow(RequestError):
+    """row -> tensors: decodable, but outside the signature."""
+
+    status = 422
+    kind = "invalid_row"
+    phrase = "Unprocessable Entity"
+
+
+class OutOfMemory(RequestError):
+    """tensors -> outputs: the row alone doesn't fit in memory."""
+
+    status = 507
+    kind = "out_of_memory"
+    phrase = "Insufficient Storage"
+
+
+class InternalError(RequestError):
+    """Any stage: our fault; the caller learns only that."""
+
+    status = 500
+    kind = "internal_error"
+    phrase = "Internal Server Error"
+
+    def __init__(self) -> None:
+        super().__init__("the model failed on this row", fix="retry; if it persists, tell the operator the request id")
+
+
+def classify(error: BaseException) -> RequestError:
+    """The answer for whatever a stage raised; the original is chained, never shown."""
+    if isinstance(error, RequestError):
+        return error
+    # ONNX Runtime reports exhaustion as a plain RuntimeError, so only its text tells.
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or "failed to allocate memory" in text or "out of memory" in text:
+        return OutOfMemory("not enough memory for this row", fix="send fewer or smaller rows")
+    return InternalError()

@@ -1,0 +1,46 @@
+"""One batch, many requests: whoever breaks the batch is found and answered alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from .errors import InternalError, RequestError, classify
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def guarded(work: Callable[[], R]) -> R | RequestError:
+    """The result of `work`, or the error that the caller may see."""
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - a row must never take its neighbours down
+        answer = classify(error)
+        if isinstance(answer, InternalError):
+            log.exception("a row failed")
+        return answer
+
+
+def isolate(groups: Sequence[T], run: Callable[[Sequence[T]], Sequence[R]]) -> list[R | RequestError]:
+    """Run all groups together; a failing batch is halved until only the culprit fails.
+
+    k culprits among n groups cost about k * log2(n) further runs, and none when
+    nothing fails.
+    """
+    if not groups:
+        return []
+    if len(groups) == 1:
+        result = guarded(lambda: run(groups)[0])
+        return [result]
+    try:
+        results = list(run(groups))
+        if len(results) != len(groups):
+            raise ValueError(f"{len(results)} results for {len(groups)} requests")
+        return list(results)
+    except Exception:  # noqa: BLE001 - which group is at fault is what halving finds out
+        log.debug("batch of %d failed; halving", len(groups), exc_info=True)
+    half = len(groups) // 2
+    return isolate(groups[:half], run) + isolate(groups[half:], run)

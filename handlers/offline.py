@@ -1,0 +1,95 @@
+"""Run an unpacked archive's handler without a server: the same bytes online and offline.
+
+`python -m <package>.offline FOLDER tensors GROUPS.jsonl OUT.npz` writes the graph's inputs for
+each line (a JSON list of instances); `answers BODIES.jsonl OUT.jsonl` gives each line (one JSON
+body) to `handle` and writes status and answer.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from .base import Handler
+
+
+class OfflineContext:
+    """The part of TorchServe's context that handlers use; a contract test holds it to the real one."""
+
+    def __init__(self, folder: Path, config: dict[str, Any] | None = None) -> None:
+        self.system_properties = {"model_dir": str(folder), "gpu_id": None}
+        self.model_yaml_config = config or {}
+        self.headers: list[dict[str, str]] = []
+        self.statuses: dict[int, tuple[int, str]] = {}
+        self.content_types: dict[int, str] = {}
+
+    def get_request_header(self, idx: int, key: str) -> str | None:
+        """One header of request `idx`, case-sensitive as in TorchServe."""
+        return self.headers[idx].get(key) if idx < len(self.headers) else None
+
+    def get_all_request_header(self, idx: int) -> dict[str, str]:
+        """All headers of request `idx`."""
+        return self.headers[idx] if idx < len(self.headers) else {}
+
+    def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:
+        """Remember the status of answer `idx`."""
+        self.statuses[idx] = (code, phrase)
+
+    def set_response_content_type(self, idx: int, value: str) -> None:
+        """Remember the content type of answer `idx`."""
+        self.content_types[idx] = value
+
+
+def make_handler(folder: Path) -> Handler:
+    """The handler class that `signature.json` names, from this very package, opened."""
+    named = msgspec.json.decode((folder / "signature.json").read_bytes())["handler"]
+    module, _, name = named.partition(":")
+    cls = getattr(importlib.import_module(f".{module}", __package__), name)
+    handler: Handler = cls()
+    handler.open(folder)
+    return handler
+
+
+def write_tensors(folder: Path, source: Path, target: Path) -> None:
+    """Tensors for each line of `source`, as arrays named `<line>/<input>`."""
+    handler = make_handler(folder)
+    arrays: dict[str, Any] = {}
+    for line, text in enumerate(source.read_bytes().splitlines()):
+        rows = [handler.check(value, f"row[{i}]") for i, value in enumerate(msgspec.json.decode(text))]
+        arrays.update({f"{line}/{name}": array for name, array in handler.tensors(rows).items()})
+    axes = msgspec.json.encode({k: {str(i): n for i, n in v.items()} for k, v in handler.dynamic_axes.items()})
+    np.savez(target, axes=np.frombuffer(axes, dtype=np.uint8), **arrays)
+
+
+def write_answers(folder: Path, source: Path, target: Path) -> None:
+    """Status and answer of the whole handler for each body, all in one batch."""
+    handler = make_handler(folder)
+    context = OfflineContext(folder)
+    handler.initialize(context)
+    bodies = source.read_bytes().splitlines()
+    context.headers = [{"Content-Type": "application/json"}] * len(bodies)
+    answers = handler.handle([{"body": body} for body in bodies], context)
+    lines = [
+        msgspec.json.encode({"status": context.statuses.get(i, (200, ""))[0], "body": msgspec.Raw(answer)})
+        for i, answer in enumerate(answers)
+    ]
+    target.write_bytes(b"\n".join(lines) + b"\n")
+
+
+COMMANDS: dict[str, Callable[[Path, Path, Path], None]] = {"tensors": write_tensors, "answers": write_answers}
+
+
+def main(arguments: list[str]) -> None:
+    """Dispatch the command line in the module's docstring."""
+    folder, command, source, target = arguments
+    COMMANDS[command](Path(folder), Path(source), Path(target))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,78 @@
+"""bytes -> row: from what TorchServe hands over to a list of undecided instances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from .errors import BodyTooLarge, UndecodableBody, UnsupportedMedia
+
+JSON = "application/json"
+# What clients send when they didn't choose: curl -d, curl -T, Python's urllib.
+UNDECLARED = {"", "application/x-www-form-urlencoded", "application/octet-stream"}
+
+
+@dataclass(frozen=True)
+class Body:
+    """One request's payload: its bytes, or the object a JSON-decoding frontend left us."""
+
+    content: bytes | None
+    decoded: Any
+    media_type: str
+
+
+def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: int) -> Body:
+    """Take the payload out of one element of TorchServe's `data`.
+
+    `body` is a plain POST, `data` a multipart field or a gRPC input. Header names
+    arrive in whatever case the client used.
+    """
+    payload = item.get("body", item.get("data"))
+    lowered = {name.lower(): value for name, value in headers.items() if isinstance(value, str)}
+    media_type = lowered.get("content-type", "").partition(";")[0].strip().lower()
+    if payload is None or (isinstance(payload, bytes | bytearray | str) and not payload):
+        raise UndecodableBody("the body is empty", fix="send one row, or {\"instances\": [...]} as JSON")
+    if isinstance(payload, str):
+        payload = payload.encode()
+    if not isinstance(payload, bytes | bytearray):
+        return Body(None, payload, JSON)
+    if len(payload) > max_bytes:
+        raise BodyTooLarge(f"{len(payload)} bytes, at most {max_bytes} are accepted", fix="send fewer or smaller rows")
+    return Body(bytes(payload), None, media_type)
+
+
+def decode_json(content: bytes) -> Any:
+    """Strict JSON: no NaN, no trailing bytes, bounded depth."""
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UndecodableBody(f"not valid JSON: {error}", fix="check the JSON and its Content-Type") from error
+
+
+def instances(document: Any, keys: Iterable[str], max_rows: int) -> list[Any]:
+    """The rows of a JSON document: `{"instances": [...]}`, `{key: row}`, or one bare row."""
+    if isinstance(document, dict) and "instances" in document:
+        rows = document["instances"]
+        if not isinstance(rows, list) or not rows:
+            raise UndecodableBody("\"instances\" must be a non-empty list", where="instances")
+        if unknown := sorted(set(document) - {"instances"}):
+            raise UndecodableBody(f"unknown keys beside \"instances\": {unknown}", where="body")
+    elif isinstance(document, dict) and len(document) == 1 and next(iter(document)) in keys:
+        rows = [next(iter(document.values()))]
+    else:
+        rows = [document]
+    if len(rows) > max_rows:
+        raise BodyTooLarge(f"{len(rows)} rows, at most {max_rows} are accepted in one request", where="instances")
+    return rows
+
+
+def wrong_media(media_type: str, accepted: Iterable[str]) -> UnsupportedMedia:
+    """The error for a content type that isn't read here."""
+    return UnsupportedMedia(
+        f"content type {media_type!r} is not read by this model",
+        where="Content-Type",
+        fix="send " + " or ".join(accepted),
+    )

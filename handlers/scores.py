@@ -1,0 +1,33 @@
+"""outputs -> predictions: the part of an answer that describes one row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+DIGITS = 6  # a float32 holds no more
+
+
+def softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Probabilities over the last axis, shape kept; shifted by the maximum so that exp can't overflow."""
+    values = logits.astype(np.float32)
+    exps = np.exp(values - values.max(axis=-1, keepdims=True))
+    return np.asarray(exps / exps.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+
+def classify_rows(logits: npt.NDArray[Any], labels: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Best label and its score for each row of `logits`, shape (batch, labels)."""
+    scores = softmax(logits)
+    best = scores.argmax(axis=-1)
+    return [
+        {"label": labels[int(index)], "score": round(float(scores[row, index]), DIGITS)}
+        for row, index in enumerate(best)
+    ]
+
+
+def plain_rows(values: npt.NDArray[Any]) -> list[dict[str, Any]]:
+    """The raw outputs of a model without labels, one list a row."""
+    flat = values.reshape(len(values), -1)
+    return [{"values": [round(float(value), DIGITS) for value in row]} for row in flat]

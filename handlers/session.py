@@ -1,0 +1,95 @@
+"""tensors -> outputs: one ONNX Runtime session on the provider that was asked for, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+class ProviderRefused(RuntimeError):
+    """The execution provider that was asked for is not active; the worker must not load."""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """The execution provider to ask for, and why."""
+
+    name: str
+    device_id: int = 0
+    reason: str = ""
+
+
+def choose_provider(asked: str, gpu_id: int | None, available: list[str]) -> Provider:
+    """`cpu`, `cuda`, or `auto`: CUDA where TorchServe gave the worker a GPU and this build can use it."""
+    if asked == "cpu":
+        return Provider(CPU, reason="asked for")
+    if asked == "cuda":
+        if CUDA not in available:
+            raise ProviderRefused(
+                f"provider 'cuda' was asked for, but this onnxruntime has {available}; "
+                "install onnxruntime-gpu or set handler.provider to 'cpu'"
+            )
+        return Provider(CUDA, gpu_id or 0, "asked for")
+    if asked != "auto":
+        raise ProviderRefused(f"handler.provider is {asked!r}; use 'auto', 'cpu' or 'cuda'")
+    if gpu_id is None:
+        return Provider(CPU, reason="auto: TorchServe gave this worker no GPU")
+    if CUDA not in available:
+        return Provider(CPU, reason="auto: this onnxruntime has no CUDA; install onnxruntime-gpu to use the GPU")
+    return Provider(CUDA, gpu_id, "auto: TorchServe gave this worker a GPU")
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """No spinning (it steals the quota of neighbours) and a bounded thread pool."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return options
+
+
+class Session:
+    """A loaded graph. `run` takes and gives arrays by name; dimension 0 is the batch."""
+
+    def __init__(self, model: Path, provider: Provider, threads: int) -> None:
+        # Never list CPU behind CUDA: ONNX Runtime would fall back to it without a word.
+        spec: list[Any] = [provider.name]
+        if provider.name == CUDA:
+            spec = [(CUDA, {"device_id": str(provider.device_id)})]
+        self._session = ort.InferenceSession(str(model), session_options(threads), providers=spec)
+        active = self._session.get_providers()
+        if not active or active[0] != provider.name:
+            raise ProviderRefused(f"{provider.name} was asked for, but the session runs on {active}")
+        self.provider = provider
+        self.threads = threads
+        self.outputs = [output.name for output in self._session.get_outputs()]
+        self.inputs = [node.name for node in self._session.get_inputs()]
+
+    def run(self, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
+        """Outputs by name. On CUDA, inputs are copied once and outputs bound to host memory."""
+        if self.provider.name == CUDA:
+            return self.run_bound(arrays, "cuda", self.provider.device_id)
+        results = self._session.run(self.outputs, dict(arrays))
+        return dict(zip(self.outputs, results, strict=True))
+
+    def run_bound(self, arrays: Arrays, device: str, device_id: int) -> dict[str, npt.NDArray[Any]]:
+        """Run through an IO binding whose inputs live on `device`."""
+        binding = self._session.io_binding()
+        for name, array in arrays.items():
+            value = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), device, device_id)
+            binding.bind_ortvalue_input(name, value)
+        for name in self.outputs:
+            binding.bind_output(name, "cpu")
+        self._session.run_with_iobinding(binding)
+        return dict(zip(self.outputs, binding.copy_outputs_to_cpu(), strict=True))

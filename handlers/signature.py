@@ -1,0 +1,55 @@
+"""The contract of one archive, read from its `signature.json`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input or output of the graph; a dimension is a size or the name of a free axis."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a row may be. Fields that a kind of model doesn't use stay at their defaults."""
+
+    max_bytes: int = 65536
+    max_rows: int = 64
+    max_tokens: int = 128
+    columns: tuple[str, ...] = ()
+    height: int = 0
+    width: int = 0
+    channels: int = 3
+    mean: float = 127.0
+    scale: float = 128.0
+    max_pixels: int = 16_000_000
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Name, version, limits and tensors of one model; the same object for every worker."""
+
+    model: str
+    version: str
+    handler: str
+    variant: str
+    labels: tuple[str, ...]
+    input: Input
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    max_batch: int
+
+
+def read_signature(folder: Path) -> Signature:
+    """Parse `signature.json`; raises msgspec.ValidationError naming the wrong field."""
+    return msgspec.json.decode((folder / "signature.json").read_bytes(), type=Signature)

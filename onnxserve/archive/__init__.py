@@ -1,0 +1,8 @@
+"""The archive (`.mar`): writing it reproducibly, reading it safely, checking it whole."""
+
+from .check import Checked, check_archive
+from .manifest import manifest
+from .read import Summary, summarise, unpack
+from .write import write_archive
+
+__all__ = ["Checked", "Summary", "check_archive", "manifest", "summarise", "unpack", "write_archive"]

@@ -1,0 +1,72 @@
+"""Running an unpacked archive's own handler in a subprocess, never importing it here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ArchiveError
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def package(folder: Path) -> str:
+    """The name of the handlers' folder in an unpacked archive."""
+    found = sorted(path.parent.name for path in folder.glob("handlers_*/offline.py"))
+    if len(found) != 1:
+        raise ArchiveError(f"expected one folder handlers_*, found {found}", where=str(folder))
+    return found[0]
+
+
+def run_offline(folder: Path, command: str, source: Path, target: Path) -> None:
+    """Run one command of the archive's `offline` module; ArchiveError with the end of its log."""
+    # Only the archive on the path: what isn't inside must come from site-packages.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-m", f"{package(folder)}.offline", str(folder), command, str(source), str(target)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
+        raise ArchiveError(
+            f"the handler failed on {command}: {lines[-1] if lines else f'exit {done.returncode}'}",
+            where=str(folder),
+            fix="\n         ".join(["the end of its log:", *lines[-12:]]),
+        )
+
+
+def tensors(folder: Path, groups: list[list[Any]]) -> tuple[list[Arrays], dict[str, dict[int, str]]]:
+    """The graph's inputs for each group of instances, and the free axes beside the batch."""
+    with tempfile.TemporaryDirectory() as scratch:
+        source, target = Path(scratch) / "groups.jsonl", Path(scratch) / "out.npz"
+        source.write_bytes(b"\n".join(msgspec.json.encode(group) for group in groups) + b"\n")
+        run_offline(folder.resolve(), "tensors", source, target)
+        result: list[Arrays] = [{} for _ in groups]
+        with np.load(target) as arrays:
+            axes = msgspec.json.decode(arrays["axes"].tobytes(), type=dict[str, dict[int, str]])
+            for key in arrays.files:
+                line, _, name = key.partition("/")
+                if name:
+                    result[int(line)][name] = arrays[key]
+    return result, axes
+
+
+def answers(folder: Path, bodies: list[bytes]) -> list[dict[str, Any]]:
+    """`{"status", "body"}` of the whole handler for each JSON body, all in one batch."""
+    with tempfile.TemporaryDirectory() as scratch:
+        source, target = Path(scratch) / "bodies.jsonl", Path(scratch) / "answers.jsonl"
+        source.write_bytes(b"\n".join(bodies) + b"\n")
+        run_offline(folder.resolve(), "answers", source, target)
+        return [msgspec.json.decode(line) for line in target.read_bytes().splitlines()]

@@ -1,0 +1,99 @@
+"""Opening an archive that may be hostile: bounded, inside its folder, no links."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from ..errors import ArchiveError
+from .write import MANIFEST
+
+MAX_BYTES = 20 * 2**30
+MAX_RATIO = 200
+MAX_MEMBERS = 10_000
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an archive says of itself, and the digest of its bytes."""
+
+    path: Path
+    name: str
+    version: str
+    sha256: str
+    evidence: dict[str, Any]
+
+
+def open_archive(path: Path) -> zipfile.ZipFile:
+    """The zip, after checking every member's name, kind and size; ArchiveError otherwise."""
+    if not path.is_file():
+        raise ArchiveError("there is no such archive", where=str(path), fix="onnxserve export models/NAME makes one")
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise ArchiveError(f"not an archive: {error}", where=str(path)) from error
+    if faults := list(_faults(archive)):
+        archive.close()
+        raise ArchiveError("unsafe archive: " + "; ".join(faults[:5]), where=str(path), fix="do not load it")
+    return archive
+
+
+def _faults(archive: zipfile.ZipFile) -> list[str]:
+    infos = archive.infolist()
+    faults = [] if len(infos) <= MAX_MEMBERS else [f"{len(infos)} members, at most {MAX_MEMBERS}"]
+    total = sum(info.file_size for info in infos)
+    if total > MAX_BYTES:
+        faults.append(f"{total} bytes unpacked, at most {MAX_BYTES}")
+    if len({info.filename for info in infos}) != len(infos):
+        faults.append("the same member twice")
+    for info in infos:
+        name = PurePosixPath(info.filename)
+        if name.is_absolute() or ".." in name.parts or "\\" in info.filename:
+            faults.append(f"{info.filename!r} leaves the folder")
+        if stat.S_ISLNK(info.external_attr >> 16):
+            faults.append(f"{info.filename!r} is a link")
+        if info.file_size > MAX_RATIO * max(info.compress_size, 1024):
+            faults.append(f"{info.filename!r} expands more than {MAX_RATIO} times")
+    return faults
+
+
+def member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """One member's bytes; ArchiveError when it is missing or damaged."""
+    try:
+        return archive.read(name)
+    except KeyError as error:
+        raise ArchiveError(f"{name} is missing", where=str(archive.filename)) from error
+    except Exception as error:
+        # zlib, struct and zipfile each have their own error for damaged bytes.
+        raise ArchiveError(f"{name} is damaged: {error}", where=str(archive.filename)) from error
+
+
+def unpack(path: Path, folder: Path) -> None:
+    """Unpack a safe archive into `folder`."""
+    with open_archive(path) as archive:
+        for info in archive.infolist():
+            if info.is_dir():
+                continue
+            target = folder / info.filename
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(member(archive, info.filename))
+
+
+def summarise(path: Path) -> Summary:
+    """Name, version, digest and evidence of an archive."""
+    with open_archive(path) as archive:
+        try:
+            model = msgspec.json.decode(member(archive, MANIFEST))["model"]
+            evidence = msgspec.json.decode(member(archive, "evidence.json"))
+            name, version = str(model["modelName"]), str(model["modelVersion"])
+        except (msgspec.DecodeError, KeyError, TypeError) as error:
+            raise ArchiveError(f"not an archive of onnxserve: {error}", where=str(path)) from error
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Summary(path, name, version, digest, evidence)

@@ -1,0 +1,48 @@
+"""We write the zip ourselves: the same members give the same bytes, so the same SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from pathlib import Path
+
+import msgspec
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold
+MANIFEST = "MAR-INF/MANIFEST.json"
+DIGESTS = "digests.json"
+# Owner may write, all may read; fixed, so that the umask of the exporting machine doesn't show.
+MODE = 0o100644 << 16
+
+
+def pretty(document: object) -> bytes:
+    """Indented JSON with sorted keys: readable in an archive, stable in its digest."""
+    return msgspec.json.format(msgspec.json.encode(document, order="deterministic"), indent=2) + b"\n"
+
+
+def digests(members: dict[str, bytes]) -> dict[str, str]:
+    """Hex SHA-256 by member name."""
+    return {name: hashlib.sha256(content).hexdigest() for name, content in sorted(members.items())}
+
+
+def write_archive(target: Path, members: dict[str, bytes], manifest: dict[str, object]) -> str:
+    """Write `members`, their digests and the manifest to `target` in one move; the archive's SHA-256.
+
+    The manifest is not among the digests, because `torch-model-archiver` writes its own.
+    """
+    whole = {**members, DIGESTS: pretty(digests(members)), MANIFEST: pretty(manifest)}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(f".{os.getpid()}.part")
+    try:
+        with zipfile.ZipFile(partial, "w") as archive:
+            for name in sorted(whole):
+                info = zipfile.ZipInfo(name, EPOCH)
+                info.external_attr = MODE
+                info.create_system = 3  # Unix, whatever the exporting machine is
+                archive.writestr(info, whole[name], zipfile.ZIP_DEFLATED, 6)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    with target.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

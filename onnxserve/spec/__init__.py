@@ -1,0 +1,6 @@
+"""The model definition: one frozen record for a `models/<name>/model.toml`."""
+
+from .definition import Definition, InputSpec, QuantiseSpec, ServeSpec, Source
+from .read import read_definition
+
+__all__ = ["Definition", "InputSpec", "QuantiseSpec", "ServeSpec", "Source", "read_definition"]

