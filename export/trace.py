@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
+import logging
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -17,6 +18,7 @@ from .work import Arrays, Work
 
 OUTPUT = "output_0"  # an output named like an operator makes an invalid graph
 OPSET = 20
+CHATTERERS = ("torch.onnx", "torch.onnx._internal.exporter._registration", "onnx_ir", "onnxscript")
 
 
 def example(groups: dict[str, Arrays]) -> Arrays:
@@ -33,6 +35,8 @@ def dynamic_shapes(arrays: Arrays, axes: dict[str, dict[int, str]]) -> dict[str,
 def export_graph(module: torch.nn.Module, arrays: Arrays, axes: dict[str, dict[int, str]]) -> onnx.ModelProto:
     """Trace with the dynamo exporter; its chatter is dropped, its errors are not."""
     kwargs = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    for name in CHATTERERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import importlib.machinery
 import importlib.util
 import inspect
 import sys
@@ -25,16 +27,18 @@ def load_module(reference: str, folder: Path) -> ModuleType:
             raise DefinitionError(
                 f"no module {reference!r}: {error}", where=str(folder / "model.toml"), fix="pip install its package"
             ) from error
-    path = folder / reference
-    # The folder in the name: two definitions may both have a model.py.
-    name = f"_definition_{folder.name}_{path.stem}".replace("-", "_").replace(".", "_")
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise DefinitionError(f"{reference} can't be loaded", where=str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    return _load_file(folder, Path(reference).stem)
+
+
+def _load_file(folder: Path, stem: str) -> ModuleType:
+    """The folder becomes a package, so that its files import each other with `from .bert import …`."""
+    # Named after the whole path: two definitions may both have a model.py.
+    name = f"_definition_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+    if name not in sys.modules:
+        spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = [str(folder)]
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+    return importlib.import_module(f"{name}.{stem}")
 
 
 def find_function(reference: str, folder: Path) -> Callable[..., Any]:
