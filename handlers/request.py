@@ -11,8 +11,8 @@ import msgspec
 from .errors import BodyTooLarge, UndecodableBody, UnsupportedMedia
 
 JSON = "application/json"
-# What clients send when they didn't choose: curl -d, curl -T, Python's urllib.
-UNDECLARED = {"", "application/x-www-form-urlencoded", "application/octet-stream"}
+# What clients send when they didn't choose: curl -T, Python's urllib.
+UNDECLARED = {"", "application/octet-stream"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
     payload = item.get("body", item.get("data"))
     lowered = {name.lower(): value for name, value in headers.items() if isinstance(value, str)}
     media_type = lowered.get("content-type", "").partition(";")[0].strip().lower()
+    if payload is None and any(name for name in item):
+        # The frontend took the body apart as a form; its fields are the JSON's pieces.
+        raise UnsupportedMedia(
+            "the body was sent as a form", where="Content-Type", fix="send Content-Type: application/json"
+        )
     if payload is None or (isinstance(payload, bytes | bytearray | str) and not payload):
         raise UndecodableBody("the body is empty", fix="send one row, or {\"instances\": [...]} as JSON")
     if isinstance(payload, str):

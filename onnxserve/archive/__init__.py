@@ -2,7 +2,7 @@
 
 from .check import Checked, check_archive
 from .manifest import manifest
-from .read import Summary, summarise, unpack
+from .read import Summary, open_archive, summarise, unpack
 from .write import write_archive
 
-__all__ = ["Checked", "Summary", "check_archive", "manifest", "summarise", "unpack", "write_archive"]
+__all__ = ["Checked", "Summary", "check_archive", "manifest", "open_archive", "summarise", "unpack", "write_archive"]

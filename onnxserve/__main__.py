@@ -1,0 +1,5 @@
+"""`python -m onnxserve` is `onnxserve`."""
+
+from .cli.app import main
+
+main()

@@ -1,0 +1,1 @@
+"""The command line: one module a verb, errors shown without a traceback."""

@@ -1,0 +1,78 @@
+"""`onnxserve predict`, and the one request that `serve` sends to each model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import msgspec
+import typer
+
+from ..archive import open_archive
+from ..archive.read import member
+from ..errors import OnnxserveError, ServerError
+from .app import AsJson, app, out, show
+from .server import Config, InferencePort, settings_from
+
+
+def ask(base: str, model: str, body: bytes, content_type: str, version: str = "") -> dict[str, Any]:
+    """One prediction; ServerError carries the server's reason."""
+    path = f"{base}/predictions/{model}" + (f"/{version}" if version else "")
+    try:
+        response = httpx.post(path, content=body, headers={"Content-Type": content_type}, timeout=60, trust_env=False)
+    except httpx.HTTPError as error:
+        raise ServerError(f"no answer: {error}", where=path, fix="start the server with `onnxserve serve`") from error
+    try:
+        document: dict[str, Any] = response.json()
+    except ValueError:
+        document = {"message": response.text}
+    if response.is_error:
+        error_ = document.get("error", {})
+        reason = error_.get("reason") or document.get("message") or "no reason given"
+        where = f"{path} ({error_['where']})" if error_.get("where") else path
+        raise ServerError(f"{response.status_code}: {reason}", where=where, fix=error_.get("fix", ""))
+    return document
+
+
+def golden_body(archive: Path) -> bytes:
+    """The first golden row of an archive as a request body."""
+    with open_archive(archive) as opened:
+        golden = msgspec.json.decode(member(opened, "golden.json"))
+    return msgspec.json.encode({"instances": golden["instances"][:1]})
+
+
+def encode(text: str) -> tuple[bytes, str]:
+    """What a person typed: `@file`, JSON, or plain text."""
+    if text.startswith("@"):
+        path = Path(text[1:])
+        if not path.is_file():
+            raise OnnxserveError("there is no such file", where=str(path))
+        types = {".json": "application/json", ".txt": "text/plain", ".png": "image/png", ".jpg": "image/jpeg"}
+        return path.read_bytes(), types.get(path.suffix.lower(), "application/octet-stream")
+    if text.lstrip().startswith(("{", "[")):
+        return text.encode(), "application/json"
+    return text.encode(), "text/plain"
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="A model's name.")],
+    row: Annotated[str, typer.Argument(help="Text, JSON, or @file.")],
+    version: Annotated[str, typer.Option(help="A version; the default one if left out.")] = "",
+    config: Config = None,
+    inference_port: InferencePort = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a running server. Example: onnxserve predict sentiment "good film"."""
+    settings = settings_from(config=config, inference_port=inference_port)
+    answer = ask(settings.inference, model, *encode(row), version)
+
+    def human() -> None:
+        for prediction in answer["predictions"]:
+            label = prediction.get("label")
+            out.print(f"{label}  {prediction['score']:.4f}" if label else str(prediction.get("values", prediction)))
+        out.print(f"[dim]{answer['model']} {answer['version']}[/dim]")
+
+    show(answer, human, as_json=as_json)

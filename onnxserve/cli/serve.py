@@ -1,0 +1,113 @@
+"""`onnxserve serve`: TorchServe started, watched until every worker is proven, and ended with us."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from ..archive import summarise
+from ..config import Server, Settings, start_server
+from ..errors import ServerError
+from ..management import Management
+from .app import app, console, out
+from .predict import ask, golden_body
+from .server import Config, InferencePort, ManagementPort, State, Store, release_of, settings_from
+
+LOG_LINES = 15
+Port = Annotated[int | None, typer.Option(help="Another port than the configuration's.")]
+
+
+def wait_until_ready(server: Server, settings: Settings, timeout_s: float) -> list[tuple[str, str, Path]]:
+    """Wait for every worker of every archive in the store; (name, version, archive) of each."""
+    archives = sorted(settings.store.glob("*.mar"))
+    wanted = [(one.name, one.version, one.path) for one in map(summarise, archives)]
+    management = Management(settings.management)
+    deadline = time.monotonic() + timeout_s
+    with console.status("starting") as status:
+        while True:
+            if not server.alive():
+                raise ServerError("TorchServe ended while starting" + tail(server.log), where=str(server.log))
+            waiting = [f"{name} {version}" for name, version, _ in wanted if not _ready(management, name, version)]
+            if not waiting:
+                return wanted
+            if time.monotonic() > deadline:
+                raise ServerError(
+                    f"not ready after {timeout_s:g} s: {', '.join(waiting)}" + tail(server.log), where=str(server.log)
+                )
+            status.update(f"waiting for {', '.join(waiting)}")
+            time.sleep(0.3)
+
+
+def _ready(management: Management, name: str, version: str) -> bool:
+    try:
+        return any(one.model_version == version and one.ready for one in management.versions(name))
+    except ServerError:
+        return False  # not listening yet, or not registered yet
+
+
+def tail(log: Path) -> str:
+    """The last lines of the server's log, indented."""
+    lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+    return "".join(f"\n    {line}" for line in lines)
+
+
+def first_answers(settings: Settings, wanted: list[tuple[str, str, Path]]) -> None:
+    """Send one golden row to each version and print what came back."""
+    for name, version, archive in wanted:
+        answer = ask(settings.inference, name, golden_body(archive), "application/json", version)
+        out.print(f"{name} {version}: {answer['predictions'][0]}", markup=False)
+
+
+def next_steps(settings: Settings, names: list[str]) -> str:
+    """Commands to try, for the models that are there."""
+    lines = []
+    if "sentiment" in names:
+        lines.append(f"curl -H 'Content-Type: application/json' -d '{{\"text\": \"good film\"}}' "
+                     f"{settings.inference}/predictions/sentiment")
+        lines.append('onnxserve predict sentiment "what a waste of time"')
+    lines += [f"curl '{settings.management}/models/{names[0]}?customized=true'", "onnxserve release status"]
+    return "\n  ".join(["try:", *lines])
+
+
+@app.command()
+def serve(  # noqa: PLR0913 - each is a flag
+    config: Config = None,
+    store: Store = None,
+    state: State = None,
+    inference_port: InferencePort = None,
+    management_port: ManagementPort = None,
+    metrics_port: Port = None,
+    grpc_inference_port: Port = None,
+    grpc_management_port: Port = None,
+    timeout: Annotated[float, typer.Option(help="Seconds until every worker must be ready.")] = 180.0,
+) -> None:
+    """Start TorchServe and wait until every worker is ready; Ctrl-C stops it. Example: onnxserve serve."""
+    settings = settings_from(
+        config=config, store=store, state=state, inference_port=inference_port, management_port=management_port,
+        metrics_port=metrics_port, grpc_inference_port=grpc_inference_port, grpc_management_port=grpc_management_port,
+    )
+    signal.signal(signal.SIGTERM, _interrupt)
+    server = start_server(settings)
+    try:
+        wanted = wait_until_ready(server, settings, timeout)
+        for name, version in release_of(settings).restore():
+            out.print(f"default of {name}: {version}")
+        first_answers(settings, wanted)
+        out.print(next_steps(settings, [name for name, _, _ in wanted]), markup=False)
+        out.print(f"ready on {settings.inference}; log in {server.log}; Ctrl-C stops", markup=False)
+        while server.alive():
+            time.sleep(0.5)
+        raise ServerError("TorchServe ended" + tail(server.log), where=str(server.log))
+    except KeyboardInterrupt:
+        console.print("stopping")
+    finally:
+        server.stop()
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

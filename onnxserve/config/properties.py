@@ -1,0 +1,26 @@
+"""Java properties, as TorchServe's start script reads them: `key=value` lines, `#` comments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import ServerError
+
+
+def parse_properties(text: str) -> dict[str, str]:
+    """Keys and values in order; a later line wins."""
+    pairs = (line.split("=", 1) for line in map(str.strip, text.splitlines()) if "=" in line and line[0] != "#")
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def read_properties(path: Path) -> dict[str, str]:
+    """Parse a file; ServerError when it can't be read."""
+    try:
+        return parse_properties(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ServerError(f"can't read the configuration: {error.strerror}", where=str(path)) from error
+
+
+def render_properties(properties: dict[str, str]) -> str:
+    """The inverse of `parse_properties`."""
+    return "".join(f"{key}={value}\n" for key, value in properties.items())

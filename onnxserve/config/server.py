@@ -1,0 +1,111 @@
+"""Starting TorchServe in a process group of its own, and ending exactly that group."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ServerError
+from .java import find_java
+from .properties import read_properties, render_properties
+from .settings import Settings
+
+STOP_S = 30
+
+
+def rendered(settings: Settings) -> dict[str, str]:
+    """The user's configuration with our addresses, and paths that don't depend on the working folder."""
+    properties = read_properties(settings.config)
+    folder = settings.config.resolve().parent
+    properties |= {
+        "inference_address": settings.inference,
+        "management_address": settings.management,
+        "metrics_address": f"http://127.0.0.1:{settings.metrics_port}",
+        "grpc_inference_port": str(settings.grpc_inference_port),
+        "grpc_management_port": str(settings.grpc_management_port),
+        "model_store": str(settings.store.resolve()),
+        "metrics_config": str(folder / properties.get("metrics_config", "metrics.yaml")),
+    }
+    vmargs = properties.get("vmargs", "").split()
+    mark = "-Dlog4j.configurationFile=file:"
+    properties["vmargs"] = " ".join(
+        f"{mark}{folder / arg.removeprefix(mark)}" if arg.startswith(mark) else arg for arg in vmargs
+    )
+    return properties
+
+
+def busy_ports(settings: Settings) -> list[int]:
+    """Those of our ports that somebody already listens on."""
+    ports = (
+        settings.inference_port, settings.management_port, settings.metrics_port,
+        settings.grpc_inference_port, settings.grpc_management_port,
+    )
+    return [port for port in ports if _listening(port)]
+
+
+def _listening(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running TorchServe; `log` is where it writes."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def alive(self) -> bool:
+        """Whether the frontend still runs."""
+        return self.process.poll() is None
+
+    def stop(self) -> None:
+        """End the group: frontend and workers, first kindly."""
+        for kind in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(self.process.pid, kind)
+            except ProcessLookupError:
+                return
+            try:
+                self.process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                continue
+
+
+def torchserve_command() -> list[str]:
+    """`torchserve` of this very environment."""
+    script = Path(sys.executable).parent / "torchserve"
+    found = str(script) if script.is_file() else shutil.which("torchserve")
+    if not found:
+        raise ServerError("torchserve is not installed", fix="pip install torchserve==0.12.0")
+    return [found]
+
+
+def start_server(settings: Settings) -> Server:
+    """Render the configuration under the state folder and start; returns before models are ready."""
+    if not settings.store.is_dir() or not list(settings.store.glob("*.mar")):
+        raise ServerError("the model store has no archive", where=str(settings.store), fix="onnxserve export models/NAME")
+    if taken := busy_ports(settings):
+        raise ServerError(f"ports {taken} are taken", fix="stop the other server, or choose others: --inference-port …")
+    java, state = find_java(), settings.state.resolve()
+    temp = state / "tmp"
+    temp.mkdir(parents=True, exist_ok=True)
+    config, log = state / "config.properties", state / "torchserve.log"
+    config.write_text(render_properties(rendered(settings)), encoding="utf-8")
+    # A TEMP of its own: TorchServe keeps its pid file and sockets there, one server each.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    environment |= {"JAVA_HOME": str(java.home), "TEMP": str(temp), "TMPDIR": str(temp)}
+    command = [*torchserve_command(), "--start", "--foreground", "--ncs", "--ts-config", str(config)]
+    command += ["--model-store", str(settings.store.resolve())]
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            command, cwd=state, env=environment, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    return Server(process, log)

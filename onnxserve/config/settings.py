@@ -1,0 +1,83 @@
+"""What a server is started with; precedence: default < config.properties < environment < flag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ..errors import ServerError
+from ..places import resource
+from .properties import read_properties
+
+PREFIX = "ONNXSERVE_"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the server finds its models and listens; hosts are always loopback."""
+
+    config: Path
+    store: Path = Path("model_store")
+    state: Path = Path(".onnxserve")
+    inference_port: int = 8080
+    management_port: int = 8081
+    metrics_port: int = 8082
+    grpc_inference_port: int = 7070
+    grpc_management_port: int = 7071
+
+    @property
+    def inference(self) -> str:
+        """Base URL of the inference API."""
+        return f"http://127.0.0.1:{self.inference_port}"
+
+    @property
+    def management(self) -> str:
+        """Base URL of the management API."""
+        return f"http://127.0.0.1:{self.management_port}"
+
+
+def default_config() -> Path:
+    """`config.properties` of the current folder, else the one we ship."""
+    here = Path("config.properties")
+    return here if here.is_file() else resource("config.properties")
+
+
+def from_file(properties: Mapping[str, str]) -> dict[str, str]:
+    """Settings that `config.properties` holds."""
+    found = {}
+    for api in ("inference", "management", "metrics"):
+        if port := urlsplit(properties.get(f"{api}_address", "")).port:
+            found[f"{api}_port"] = str(port)
+    for key in ("grpc_inference_port", "grpc_management_port"):
+        if key in properties:
+            found[key] = properties[key]
+    if "model_store" in properties:
+        found["store"] = properties["model_store"]
+    return found
+
+
+def resolve_settings(environment: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
+    """Settings from all four levels; ServerError names the value that is no port."""
+    config = Path(str(flags.get("config") or environment.get(PREFIX + "CONFIG") or default_config()))
+    names = [field.name for field in fields(Settings) if field.name != "config"]
+    values: dict[str, object] = dict(from_file(read_properties(config)))
+    values |= {name: environment[PREFIX + name.upper()] for name in names if PREFIX + name.upper() in environment}
+    values |= {name: flags[name] for name in names if flags.get(name) is not None}
+    settings = Settings(config)
+    for name, value in values.items():
+        settings = replace(settings, **{name: _typed(name, value)})
+    return settings
+
+
+def _typed(name: str, value: object) -> Path | int:
+    if not name.endswith("_port"):
+        return Path(str(value))
+    try:
+        port = int(str(value))
+    except ValueError as error:
+        raise ServerError(f"{name} is {value!r}, not a number", fix="give a port from 1 to 65535") from error
+    if not 0 < port < 65536:
+        raise ServerError(f"{name} is {port}", fix="give a port from 1 to 65535")
+    return port

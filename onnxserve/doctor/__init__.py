@@ -1,0 +1,5 @@
+"""Is this machine ready to serve? One check a function, each with a fix."""
+
+from .checks import CHECKS, Finding, examine
+
+__all__ = ["CHECKS", "Finding", "examine"]

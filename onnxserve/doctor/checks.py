@@ -1,0 +1,108 @@
+"""The checks of `onnxserve doctor`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+from ..archive import summarise
+from ..config import Settings, find_java
+from ..config.properties import read_properties
+from ..config.server import busy_ports
+from ..errors import OnnxserveError
+
+TORCHSERVE = "0.12.0"
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "unix:")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found; `fix` is empty when all is well."""
+
+    check: str
+    found: str
+    fix: str = ""
+
+
+def java(_: Settings) -> Finding:
+    """Java 11 or newer."""
+    try:
+        found = find_java()
+    except OnnxserveError as error:
+        return Finding("java", error.what, error.fix)
+    return Finding("java", f"{found.version} from {found.origin}")
+
+
+def torchserve(_: Settings) -> Finding:
+    """The pinned TorchServe, and what its worker imports without declaring it."""
+    try:
+        installed = version("torchserve")
+    except PackageNotFoundError:
+        return Finding("torchserve", "not installed", f"pip install torchserve=={TORCHSERVE}")
+    if installed != TORCHSERVE:
+        return Finding("torchserve", installed, f"pip install torchserve=={TORCHSERVE}")
+    if find_spec("torch") is None:
+        return Finding("torchserve", "its stock worker needs torch", "pip install 'onnxserve[export]'")
+    return Finding("torchserve", installed)
+
+
+def providers(_: Settings) -> Finding:
+    """Execution providers of this onnxruntime."""
+    import onnxruntime  # noqa: PLC0415 - half a second, for this check alone
+
+    found = onnxruntime.get_available_providers()
+    gpu = os.path.exists("/dev/nvidia0")  # noqa: PTH110 - a device, not a path of ours
+    fix = "pip uninstall onnxruntime; pip install onnxruntime-gpu" if gpu and "CUDAExecutionProvider" not in found else ""
+    return Finding("providers", ", ".join(found), fix)
+
+
+def ports(settings: Settings) -> Finding:
+    """Ports that the server wants."""
+    taken = busy_ports(settings)
+    if taken:
+        return Finding("ports", f"{taken} are taken", "fine if it is your server; else --inference-port … or stop it")
+    return Finding("ports", "all free")
+
+
+def addresses(settings: Settings) -> Finding:
+    """Nothing may listen off loopback: whoever reaches management can load code."""
+    properties = read_properties(settings.config)
+    names = ("inference_address", "management_address", "metrics_address")
+    names += ("grpc_inference_address", "grpc_management_address")
+    missing = [name for name in names if name not in properties]
+    open_ = [n for n in names if n in properties and not any(mark in properties[n] for mark in LOOPBACK)]
+    if open_ or missing:
+        return Finding("addresses", f"not on loopback: {open_ + missing}", f"set them to 127.0.0.1 in {settings.config}")
+    return Finding("addresses", "loopback only")
+
+
+def store(settings: Settings) -> Finding:
+    """Archives in the store."""
+    names = []
+    for path in sorted(settings.store.glob("*.mar")):
+        try:
+            one = summarise(path)
+        except OnnxserveError as error:
+            return Finding("model store", f"{path.name}: {error.what}", "export it again")
+        names.append(f"{one.name} {one.version}")
+    if not names:
+        return Finding("model store", f"{settings.store} has no archive", "onnxserve export models/NAME")
+    return Finding("model store", ", ".join(names))
+
+
+def threads(settings: Settings) -> Finding:
+    """Workers of all archives against the CPUs."""
+    cpus = len(os.sched_getaffinity(0))
+    count = len(list(settings.store.glob("*.mar")))
+    return Finding("threads", f"{cpus} CPUs, {count} archives, each worker at most {cpus} threads")
+
+
+CHECKS: tuple[Callable[[Settings], Finding], ...] = (java, torchserve, providers, ports, addresses, store, threads)
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """All findings, in order."""
+    return [check(settings) for check in CHECKS]

@@ -1,0 +1,94 @@
+"""Calls to TorchServe's management API (https://pytorch.org/serve/management_api.html)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import msgspec
+
+from ..errors import ServerError
+from .model import ModelVersion, version_key
+
+POLL_S = 0.2
+
+
+class Management:
+    """One server's management API. Long calls are asynchronous: a synchronous one blocks inference."""
+
+    def __init__(self, base: str, timeout_s: float = 10.0, transport: httpx.BaseTransport | None = None) -> None:
+        self.base = base
+        # trust_env=False: a proxy of the environment must never see management traffic.
+        self._http = httpx.Client(base_url=base, timeout=timeout_s, transport=transport, trust_env=False)
+
+    def models(self) -> list[str]:
+        """Names of all registered models."""
+        names: list[str] = []
+        token: str | None = None
+        while True:
+            page = self._call("GET", "/models", {"limit": 100} | ({"next_page_token": token} if token else {}))
+            names += [entry["modelName"] for entry in page["models"]]
+            token = page.get("nextPageToken")
+            if not token:
+                return sorted(set(names))
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        """All versions of a model, oldest first."""
+        found = msgspec.convert(self._call("GET", f"/models/{name}/all"), list[ModelVersion])
+        return sorted(found, key=lambda one: version_key(one.model_version))
+
+    def default(self, name: str) -> str:
+        """The version that answers when a request names none."""
+        [found] = msgspec.convert(self._call("GET", f"/models/{name}"), list[ModelVersion])
+        return found.model_version
+
+    def register(self, file: str) -> None:
+        """Register an archive of the model store; its workers and batching come from its own configuration."""
+        self._call("POST", "/models", {"url": file, "synchronous": "false"})
+
+    def set_default(self, name: str, version: str) -> None:
+        """Let `version` answer requests that name none."""
+        self._call("PUT", f"/models/{name}/{version}/set-default")
+
+    def scale(self, name: str, version: str, workers: int) -> None:
+        """Ask for a number of workers; `wait_ready` tells when they are there."""
+        parameters = {"min_worker": workers, "max_worker": workers, "synchronous": "false"}
+        self._call("PUT", f"/models/{name}/{version}", parameters)
+
+    def unregister(self, name: str, version: str) -> None:
+        """Remove a version at once; drain it first."""
+        self._call("DELETE", f"/models/{name}/{version}")
+
+    def wait(self, what: str, done: Callable[[], bool], timeout_s: float) -> None:
+        """Poll until `done`, or ServerError after the deadline."""
+        deadline = time.monotonic() + timeout_s
+        while not done():
+            if time.monotonic() > deadline:
+                raise ServerError(f"{what}: not within {timeout_s:g} s", where=self.base, fix="look in the server's log")
+            time.sleep(POLL_S)
+
+    def wait_ready(self, name: str, version: str, timeout_s: float) -> None:
+        """Wait until every worker of one version has loaded and proven its model."""
+        self.wait(f"{name} {version} ready", lambda: self._ready(name, version), timeout_s)
+
+    def _ready(self, name: str, version: str) -> bool:
+        return any(one.model_version == version and one.ready for one in self.versions(name))
+
+    def _call(self, method: str, path: str, parameters: dict[str, Any] | None = None) -> Any:
+        try:
+            response = self._http.request(method, path, params=parameters)
+        except httpx.HTTPError as error:
+            raise ServerError(
+                f"no answer from the management API: {error}", where=self.base,
+                fix="start the server with `onnxserve serve`, or name its port with --management-port",
+            ) from error
+        try:
+            document = response.json()
+        except ValueError:
+            document = {}
+        if response.is_error:
+            reason = document.get("message", response.text) if isinstance(document, dict) else response.text
+            raise ServerError(f"{method} {path} answers {response.status_code}: {reason}", where=self.base)
+        return document

@@ -1,0 +1,45 @@
+"""What the management API says of one version of a model."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Worker(msgspec.Struct, frozen=True, rename="camel"):
+    """One worker process."""
+
+    id: str
+    status: str
+    pid: int = 0
+
+
+class Queue(msgspec.Struct, frozen=True, rename="camel"):
+    """Requests waiting for a batch."""
+
+    remaining_capacity: int = 0
+    pending_requests: int = 0
+
+
+class ModelVersion(msgspec.Struct, frozen=True, rename="camel"):
+    """One registered version with its workers and queue."""
+
+    model_name: str
+    model_version: str
+    model_url: str
+    min_workers: int
+    max_workers: int
+    batch_size: int
+    max_batch_delay: int
+    workers: tuple[Worker, ...] = ()
+    job_queue_status: Queue = Queue()
+
+    @property
+    def ready(self) -> bool:
+        """Every worker that should run has loaded its model and reproduced its golden rows."""
+        running = [worker for worker in self.workers if worker.status == "READY"]
+        return len(running) >= max(1, self.min_workers) and len(running) == len(self.workers)
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Orders `1.10` after `1.9`."""
+    return tuple(int(part) for part in version.split(".") if part.isdigit())

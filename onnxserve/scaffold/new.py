@@ -1,0 +1,30 @@
+"""Copying a template under a new name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ..errors import DefinitionError
+
+TEMPLATES = Path(__file__).with_name("templates")
+KINDS = ("text", "image", "tabular")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+MARK = "__name__"
+
+
+def new_model(kind: str, name: str, models: Path) -> Path:
+    """`models/<name>` from the template of a kind; never overwrites."""
+    if kind not in KINDS:
+        raise DefinitionError(f"no kind {kind!r}", fix="choose " + ", ".join(KINDS))
+    if not NAME.fullmatch(name):
+        raise DefinitionError(f"{name!r} is no model name", fix="letters, digits, '_', '-' and '.', as in an URL")
+    folder = models / name
+    if folder.exists():
+        raise DefinitionError("this model exists", where=str(folder), fix="choose another name")
+    folder.mkdir(parents=True)
+    for source in sorted((TEMPLATES / kind).iterdir()):
+        if source.is_file():
+            text = source.read_text(encoding="utf-8").replace(MARK, name)
+            (folder / source.name.removesuffix(".tmpl")).write_text(text, encoding="utf-8")
+    return folder
