@@ -24,7 +24,9 @@ def call(work: Work) -> None:
     if not fit:
         reasons = "; ".join(f"{result.variant}: {result.refusal}" for result in work.measured)
         raise CheckFailed(
-            "choose", f"no variant passes ({reasons})", "at least one",
+            "choose",
+            f"no variant passes ({reasons})",
+            "at least one",
             fix="add fp32 to quantise.variants, raise quantise.max_accuracy_drop, or give more rows",
         )
     times = time_graphs([candidate.path for candidate in fit], work.groups.certify[:TIMED_GROUPS])

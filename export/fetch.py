@@ -28,7 +28,7 @@ def cache_folder() -> Path:
 
 
 def platform_flags(file: str) -> list[str]:
-    """pip flags that select exactly this file, on whatever machine we are."""
+    """Pip flags that select exactly this file, on whatever machine we are."""
     if not file.endswith(".whl"):
         return ["--no-binary", ":all:"]
     try:
@@ -80,7 +80,8 @@ def fetch_source(source: Source, cache: Path) -> Path:
     if actual != source.sha256:
         path.unlink()
         raise SourceError(
-            f"{source.file} has SHA-256 {actual}, {source.sha256} is pinned", where=f"source {source.name}",
+            f"{source.file} has SHA-256 {actual}, {source.sha256} is pinned",
+            where=f"source {source.name}",
             fix="the download was removed; try again, and distrust the source if it persists",
         )
     if not unpacked.is_dir():

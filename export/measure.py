@@ -46,13 +46,16 @@ def measure_candidate(work: Work, candidate: Candidate) -> Measured:
     if not np.isfinite(batched).all():
         return Measured(candidate.variant, size, None, 0.0, 0.0, 0.0, "gives outputs that are not finite")
     labels = work.definition.labels
-    paired = (
-        compare_labels(work.reference, batched, truth(work)) if labels else compare_values(work.reference, batched)
-    )
+    paired = compare_labels(work.reference, batched, truth(work)) if labels else compare_values(work.reference, batched)
     shift = deviation(alone, batched[: len(alone)])
     return Measured(
-        candidate.variant, size, paired, deviation(batched, work.reference), shift,
-        float(np.abs(outputs[-1] - work.golden_outputs).max()), refusal(work, paired, shift),
+        candidate.variant,
+        size,
+        paired,
+        deviation(batched, work.reference),
+        shift,
+        float(np.abs(outputs[-1] - work.golden_outputs).max()),
+        refusal(work, paired, shift),
     )
 
 

@@ -96,7 +96,9 @@ def call(work: Work) -> None:
     graph = onnx.load(work.chosen.path, load_external_data=False).graph
     signature = msgspec.json.decode((work.stage / "signature.json").read_bytes())
     signature |= {
-        "variant": chosen.variant, "inputs": tensors_of(graph.input), "outputs": tensors_of(graph.output),
+        "variant": chosen.variant,
+        "inputs": tensors_of(graph.input),
+        "outputs": tensors_of(graph.output),
     }
     work.evidence = evidence(work)
     members = {

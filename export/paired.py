@@ -48,8 +48,12 @@ def compare_labels(reference: Array, candidate: Array, truth: Array) -> Paired:
     right = int(((theirs != truth) & (ours == truth)).sum())
     rows = len(truth)
     return Paired(
-        rows, float((ours == truth).mean()), float((theirs == truth).mean()),
-        (wrong - right) / rows, drop_bound(wrong, right, rows), float((theirs != ours).mean()),
+        rows,
+        float((ours == truth).mean()),
+        float((theirs == truth).mean()),
+        (wrong - right) / rows,
+        drop_bound(wrong, right, rows),
+        float((theirs != ours).mean()),
     )
 
 

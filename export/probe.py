@@ -10,6 +10,7 @@ import json
 import statistics
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def read_groups(path: str) -> list[dict[str, Any]]:
 
 
 def run(model: str, source: str, target: str) -> None:
-    """First output of every group, as `0`, `1`, …"""
+    """First output of every group, as arrays named `0`, `1` and so on."""
     loaded = session(model)
     outputs = [loaded.run(None, group)[0] for group in read_groups(source)]
     np.savez(target, **{str(index): output for index, output in enumerate(outputs)})
@@ -57,8 +58,8 @@ def measure(source: str, target: str, *models: str) -> None:
                 one.run(None, group)
             if round_:  # the first is warm-up
                 samples[model].append((time.perf_counter() - start) * 1000 / rows)
-    with open(target, "w", encoding="utf-8") as stream:
-        json.dump({model: statistics.median(times) for model, times in samples.items()}, stream)
+    medians = {model: statistics.median(times) for model, times in samples.items()}
+    Path(target).write_text(json.dumps(medians), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -59,10 +59,16 @@ def _static(work: Work, source: Path, target: Path) -> tuple[str, ...]:
     proto = onnx.load(source)
     excluded = excluded_nodes(proto, work.definition.quantise.exclude)
     quantize_static(
-        source, target, Calibration(work.groups.calibrate), quant_format=QuantFormat.QDQ,
+        source,
+        target,
+        Calibration(work.groups.calibrate),
+        quant_format=QuantFormat.QDQ,
         # Unsigned activations and signed weights: what x86 with VNNI multiplies without saturating.
-        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, per_channel=True,
-        op_types_to_quantize=list(STATIC_OPS), nodes_to_exclude=excluded,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        op_types_to_quantize=list(STATIC_OPS),
+        nodes_to_exclude=excluded,
     )
     return tuple(excluded)
 

@@ -46,8 +46,10 @@ def call(work: Work) -> None:
     shift = deviation(alone, work.reference[: len(alone)])
     if not shift <= TOLERANCE:
         raise CheckFailed(
-            "reference", f"torch's answer to a row moves by {shift:.3g} with the other rows of its batch",
-            f"{TOLERANCE:g}", fix="the module mixes rows (a mean over the batch, padding that leaks): mend it",
+            "reference",
+            f"torch's answer to a row moves by {shift:.3g} with the other rows of its batch",
+            f"{TOLERANCE:g}",
+            fix="the module mixes rows (a mean over the batch, padding that leaks): mend it",
         )
     labels = work.definition.labels
     if labels and work.reference.shape[1:] != (len(labels),):
@@ -61,8 +63,11 @@ def _check_golden(work: Work) -> None:
     for row, output in zip(work.golden, work.golden_outputs, strict=True):
         if labels and row["label"] is not None and labels[int(output.argmax())] != row["label"]:
             raise CheckFailed(
-                "reference", f"torch answers {labels[int(output.argmax())]!r} to a golden row", repr(row["label"]),
-                fix="correct the label in golden.jsonl, or the model", where=str(row["input"])[:120],
+                "reference",
+                f"torch answers {labels[int(output.argmax())]!r} to a golden row",
+                repr(row["label"]),
+                fix="correct the label in golden.jsonl, or the model",
+                where=str(row["input"])[:120],
             )
 
 

@@ -90,8 +90,11 @@ def call(work: Work) -> None:
     split = work.split
     if len(split.certify) < MIN_CERTIFY or not split.calibrate:
         raise CheckFailed(
-            "rows", f"{len(split.certify)} rows to certify with", f"at least {MIN_CERTIFY}",
-            fix="give more labelled rows", where=definition.rows,
+            "rows",
+            f"{len(split.certify)} rows to certify with",
+            f"at least {MIN_CERTIFY}",
+            fix="give more labelled rows",
+            where=definition.rows,
         )
     work.say(f"      fit {len(split.fit)}, calibrate {len(split.calibrate)}, certify {len(split.certify)} rows")
 

@@ -103,8 +103,11 @@ def call(work: Work) -> None:
     made, work.axes = tensors(work.stage, parts)
     rest = iter(made)
     work.groups = Groups(
-        _take(rest, len(calibrate)), _take(rest, len(certified)), _take(rest, len(alone)),
-        dict(zip(shapes, _take(rest, len(shapes)), strict=True)), next(rest),
+        _take(rest, len(calibrate)),
+        _take(rest, len(certified)),
+        _take(rest, len(alone)),
+        dict(zip(shapes, _take(rest, len(shapes)), strict=True)),
+        next(rest),
     )
 
 

@@ -40,8 +40,15 @@ def export_graph(module: torch.nn.Module, arrays: Arrays, axes: dict[str, dict[i
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            module, (), kwargs=kwargs, dynamo=True, opset_version=OPSET, verbose=False,
-            input_names=list(arrays), output_names=[OUTPUT], dynamic_shapes=dynamic_shapes(arrays, axes),
+            module,
+            (),
+            kwargs=kwargs,
+            dynamo=True,
+            opset_version=OPSET,
+            verbose=False,
+            input_names=list(arrays),
+            output_names=[OUTPUT],
+            dynamic_shapes=dynamic_shapes(arrays, axes),
         )
     if program is None:
         raise RuntimeError("the exporter gave no graph")

@@ -56,7 +56,8 @@ def call_function(reference: str, folder: Path, **offered: Any) -> Any:
     function = find_function(reference, folder)
     parameters = inspect.signature(function).parameters
     needed = [
-        name for name, p in parameters.items()
+        name
+        for name, p in parameters.items()
         if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name not in offered
     ]
     if needed:

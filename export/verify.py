@@ -33,14 +33,18 @@ def call(work: Work) -> None:
             [actual] = run_graph(work.fp32, [group])
         except GraphCrashed as error:
             raise CheckFailed(
-                "verify", f"the graph fails on {name} {shape}: {error}", "an answer",
+                "verify",
+                f"the graph fails on {name} {shape}: {error}",
+                "an answer",
                 fix="the exporter baked a shape in: write the module without branches on x.shape, "
                 "and avoid nn.TransformerEncoder's fast path",
             ) from error
         worst = deviation(actual, expected)
         if not worst <= TOLERANCE:
             raise CheckFailed(
-                "verify", f"fp32 deviates by {worst:.3g} from torch on {name} {shape}", f"{TOLERANCE:g}",
+                "verify",
+                f"fp32 deviates by {worst:.3g} from torch on {name} {shape}",
+                f"{TOLERANCE:g}",
                 fix="the graph computes something else at this shape: look for branches on x.shape and random ops",
             )
         work.parity.append(Parity(name, shape, worst))

@@ -141,7 +141,7 @@ class Handler:
             return [body.content]
         raise wrong_media(body.media_type, (JSON, *self.raw_types))
 
-    def raw(self, content: bytes) -> bool:
+    def raw(self, content: bytes) -> bool:  # noqa: ARG002 - a hook
         """Whether a body without a declared type is a raw row rather than JSON."""
         return False
 

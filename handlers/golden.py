@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 
 class GoldenMismatch(RuntimeError):
-    """This machine's answers differ from the proven ones; the worker must not serve."""
+    """Answers on this machine differ from the proven ones; the worker must not serve."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def guarded(work: Callable[[], R]) -> R | RequestError:
     """The result of `work`, or the error that the caller may see."""
     try:
         return work()
-    except Exception as error:  # noqa: BLE001 - a row must never take its neighbours down
+    except Exception as error:
         answer = classify(error)
         if isinstance(answer, InternalError):
             log.exception("a row failed")
@@ -40,7 +40,7 @@ def isolate(groups: Sequence[T], run: Callable[[Sequence[T]], Sequence[R]]) -> l
         if len(results) != len(groups):
             raise ValueError(f"{len(results)} results for {len(groups)} requests")
         return list(results)
-    except Exception:  # noqa: BLE001 - which group is at fault is what halving finds out
+    except Exception:
         log.debug("batch of %d failed; halving", len(groups), exc_info=True)
     half = len(groups) // 2
     return isolate(groups[:half], run) + isolate(groups[half:], run)

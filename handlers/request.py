@@ -11,6 +11,7 @@ import msgspec
 from .errors import BodyTooLarge, UndecodableBody, UnsupportedMedia
 
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 # What clients send when they didn't choose: curl -T, Python's urllib.
 UNDECLARED = {"", "application/octet-stream"}
 
@@ -30,16 +31,14 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
     `body` is a plain POST, `data` a multipart field or a gRPC input. Header names
     arrive in whatever case the client used.
     """
-    payload = item.get("body", item.get("data"))
     lowered = {name.lower(): value for name, value in headers.items() if isinstance(value, str)}
     media_type = lowered.get("content-type", "").partition(";")[0].strip().lower()
-    if payload is None and any(name for name in item):
-        # The frontend took the body apart as a form; its fields are the JSON's pieces.
-        raise UnsupportedMedia(
-            "the body was sent as a form", where="Content-Type", fix="send Content-Type: application/json"
-        )
+    if media_type == FORM:
+        # The frontend has taken the body apart at `=` and `&`; what curl -d sends without -H ends here.
+        raise wrong_media(FORM, (JSON,))
+    payload = item.get("body", item.get("data"))
     if payload is None or (isinstance(payload, bytes | bytearray | str) and not payload):
-        raise UndecodableBody("the body is empty", fix="send one row, or {\"instances\": [...]} as JSON")
+        raise UndecodableBody("the body is empty", fix='send one row, or {"instances": [...]} as JSON')
     if isinstance(payload, str):
         payload = payload.encode()
     if not isinstance(payload, bytes | bytearray):
@@ -62,9 +61,9 @@ def instances(document: Any, keys: Iterable[str], max_rows: int) -> list[Any]:
     if isinstance(document, dict) and "instances" in document:
         rows = document["instances"]
         if not isinstance(rows, list) or not rows:
-            raise UndecodableBody("\"instances\" must be a non-empty list", where="instances")
+            raise UndecodableBody('"instances" must be a non-empty list', where="instances")
         if unknown := sorted(set(document) - {"instances"}):
-            raise UndecodableBody(f"unknown keys beside \"instances\": {unknown}", where="body")
+            raise UndecodableBody(f'unknown keys beside "instances": {unknown}', where="body")
     elif isinstance(document, dict) and len(document) == 1 and next(iter(document)) in keys:
         rows = [next(iter(document.values()))]
     else:

@@ -47,9 +47,7 @@ class TabularClassifier(Handler):
         if unknown or missing:
             parts = [f"unknown columns {unknown[:5]}"] if unknown else []
             parts += [f"missing columns {missing[:5]}"] if missing else []
-            raise InvalidRow(
-                " and ".join(parts), where=where, fix="columns are " + ", ".join(self.columns)
-            )
+            raise InvalidRow(" and ".join(parts), where=where, fix="columns are " + ", ".join(self.columns))
         return [instance[name] for name in self.columns]
 
     def _number(self, value: Any, where: str) -> float:

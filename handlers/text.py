@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,10 @@ from .errors import InvalidRow, UndecodableBody
 class TextClassifier(Handler):
     """Rows are strings; the archive's `tokenizer.json` (tokenizers library) splits them."""
 
-    dynamic_axes = {"input_ids": {1: "sequence"}, "attention_mask": {1: "sequence"}}
+    dynamic_axes: ClassVar[dict[str, dict[int, str]]] = {
+        "input_ids": {1: "sequence"},
+        "attention_mask": {1: "sequence"},
+    }
     raw_types = ("text/plain",)
     row_keys = ("text", "data")
 
@@ -38,7 +41,9 @@ class TextClassifier(Handler):
             raise InvalidRow("the text has no token", where=where, fix="send at least one word")
         if len(encoding.ids) > limit:
             raise InvalidRow(
-                f"{len(encoding.ids)} tokens, at most {limit} are accepted", where=where, fix="shorten or split the text"
+                f"{len(encoding.ids)} tokens, at most {limit} are accepted",
+                where=where,
+                fix="shorten or split the text",
             )
         return encoding
 

@@ -15,7 +15,7 @@ from .bert import Encoder
 
 LABELS = ("negative", "positive")
 MAX_TOKENS = 128
-EPOCHS = 60
+EPOCHS = 15
 
 
 class Sentiment(nn.Module):

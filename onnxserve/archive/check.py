@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from ..errors import ArchiveError
+from onnxserve.errors import ArchiveError
+
 from .offline import answers
 from .read import member, open_archive, summarise, unpack
 from .write import DIGESTS, MANIFEST

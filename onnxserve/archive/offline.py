@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ArchiveError
+from onnxserve.errors import ArchiveError
 
 Arrays = dict[str, npt.NDArray[Any]]
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from ..errors import ArchiveError
+from onnxserve.errors import ArchiveError
+
 from .write import MANIFEST
 
 MAX_BYTES = 20 * 2**30

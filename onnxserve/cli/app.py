@@ -10,8 +10,8 @@ import msgspec
 import typer
 from rich.console import Console
 
-from .. import __version__
-from ..errors import OnnxserveError
+from onnxserve import __version__
+from onnxserve.errors import OnnxserveError
 
 app = typer.Typer(
     name="onnxserve",
@@ -41,7 +41,7 @@ def _version(value: bool) -> None:  # noqa: FBT001 - Typer's callback takes the 
 
 @app.callback()
 def root(
-    version: Annotated[  # noqa: ARG001, FBT002 - handled by its callback
+    version: Annotated[  # noqa: FBT002 - handled by its callback
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
@@ -50,7 +50,7 @@ def root(
 
 def main() -> None:
     """Run the program; an OnnxserveError is its message and exit code, nothing more."""
-    from . import doctor, export, new, predict, release, serve, verify  # noqa: F401, PLC0415 - they register verbs
+    from . import doctor, export, new, predict, release, serve, verify  # noqa: F401 - they register verbs
 
     try:
         app()

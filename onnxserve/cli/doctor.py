@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 import typer
 
-from ..doctor import examine
+from onnxserve.doctor import examine
+
 from .app import AsJson, app, out, show
 from .server import Config, Store, settings_from
 

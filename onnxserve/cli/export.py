@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from ..errors import OnnxserveError
-from ..places import module
+from onnxserve.errors import OnnxserveError
+from onnxserve.places import module
+
 from .app import AsJson, app, console, out, show
 
 NEEDED = {"torch", "onnx", "onnxscript", "jinja2", "safetensors"}

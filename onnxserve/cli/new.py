@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..scaffold import new_model
+from onnxserve.scaffold import new_model
+
 from .app import app, out
 
 

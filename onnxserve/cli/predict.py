@@ -9,9 +9,10 @@ import httpx
 import msgspec
 import typer
 
-from ..archive import open_archive
-from ..archive.read import member
-from ..errors import OnnxserveError, ServerError
+from onnxserve.archive import open_archive
+from onnxserve.archive.read import member
+from onnxserve.errors import OnnxserveError, ServerError
+
 from .app import AsJson, app, out, show
 from .server import Config, InferencePort, settings_from
 

@@ -66,9 +66,7 @@ def default(
 
 
 @commands.command()
-def rollback(
-    model: Model, config: Config = None, state: State = None, management_port: ManagementPort = None
-) -> None:
+def rollback(model: Model, config: Config = None, state: State = None, management_port: ManagementPort = None) -> None:
     """Back to the default before this one. Example: onnxserve release rollback segment."""
     version = release_of(settings_from(config=config, state=state, management_port=management_port)).rollback(model)
     out.print(f"{model}: {version} answers again")
@@ -84,7 +82,9 @@ def scale(
     management_port: ManagementPort = None,
 ) -> None:
     """Change the workers of a version. Example: onnxserve release scale segment 1.0.0 2."""
-    release_of(settings_from(config=config, state=state, management_port=management_port)).scale(model, version, workers)
+    release_of(settings_from(config=config, state=state, management_port=management_port)).scale(
+        model, version, workers
+    )
     out.print(f"{model} {version}: {workers} workers")
 
 

@@ -10,10 +10,11 @@ from typing import Annotated
 
 import typer
 
-from ..archive import summarise
-from ..config import Server, Settings, start_server
-from ..errors import ServerError
-from ..management import Management
+from onnxserve.archive import summarise
+from onnxserve.config import Server, Settings, start_server
+from onnxserve.errors import ServerError
+from onnxserve.management import Management
+
 from .app import app, console, out
 from .predict import ask, golden_body
 from .server import Config, InferencePort, ManagementPort, State, Store, release_of, settings_from
@@ -67,8 +68,10 @@ def next_steps(settings: Settings, names: list[str]) -> str:
     """Commands to try, for the models that are there."""
     lines = []
     if "sentiment" in names:
-        lines.append(f"curl -H 'Content-Type: application/json' -d '{{\"text\": \"good film\"}}' "
-                     f"{settings.inference}/predictions/sentiment")
+        lines.append(
+            f"curl -H 'Content-Type: application/json' -d '{{\"text\": \"good film\"}}' "
+            f"{settings.inference}/predictions/sentiment"
+        )
         lines.append('onnxserve predict sentiment "what a waste of time"')
     lines += [f"curl '{settings.management}/models/{names[0]}?customized=true'", "onnxserve release status"]
     return "\n  ".join(["try:", *lines])
@@ -88,8 +91,14 @@ def serve(  # noqa: PLR0913 - each is a flag
 ) -> None:
     """Start TorchServe and wait until every worker is ready; Ctrl-C stops it. Example: onnxserve serve."""
     settings = settings_from(
-        config=config, store=store, state=state, inference_port=inference_port, management_port=management_port,
-        metrics_port=metrics_port, grpc_inference_port=grpc_inference_port, grpc_management_port=grpc_management_port,
+        config=config,
+        store=store,
+        state=state,
+        inference_port=inference_port,
+        management_port=management_port,
+        metrics_port=metrics_port,
+        grpc_inference_port=grpc_inference_port,
+        grpc_management_port=grpc_management_port,
     )
     signal.signal(signal.SIGTERM, _interrupt)
     server = start_server(settings)

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ..config import Settings, resolve_settings
-from ..management import Management
-from ..release import History, Release
+from onnxserve.config import Settings, resolve_settings
+from onnxserve.management import Management
+from onnxserve.release import History, Release
 
 Config = Annotated[Path | None, typer.Option(help="config.properties to start from.")]
 Store = Annotated[Path | None, typer.Option(help="The model store.")]

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ..archive import check_archive
+from onnxserve.archive import check_archive
+
 from .app import AsJson, app, out, show
 
 
@@ -18,7 +19,9 @@ def verify(archive: Annotated[Path, typer.Argument(help="A .mar file.")], *, as_
     checked = check_archive(archive)
 
     def human() -> None:
-        out.print(f"{checked.name} {checked.version}: {checked.members} digests and {checked.golden_rows} golden rows hold")
+        out.print(
+            f"{checked.name} {checked.version}: {checked.members} digests and {checked.golden_rows} golden rows hold"
+        )
         out.print(f"sha256 {checked.sha256}")
 
     show(asdict(checked), human, as_json=as_json)

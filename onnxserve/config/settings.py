@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..errors import ServerError
-from ..places import resource
+from onnxserve.errors import ServerError
+from onnxserve.places import resource
+
 from .properties import read_properties
 
 PREFIX = "ONNXSERVE_"

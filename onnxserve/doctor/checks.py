@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-from ..archive import summarise
-from ..config import Settings, find_java
-from ..config.properties import read_properties
-from ..config.server import busy_ports
-from ..errors import OnnxserveError
+from onnxserve.archive import summarise
+from onnxserve.config import Settings, find_java
+from onnxserve.config.properties import read_properties
+from onnxserve.config.server import busy_ports
+from onnxserve.errors import OnnxserveError
 
 TORCHSERVE = "0.12.0"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "unix:")
@@ -51,11 +51,13 @@ def torchserve(_: Settings) -> Finding:
 
 def providers(_: Settings) -> Finding:
     """Execution providers of this onnxruntime."""
-    import onnxruntime  # noqa: PLC0415 - half a second, for this check alone
+    import onnxruntime
 
     found = onnxruntime.get_available_providers()
     gpu = os.path.exists("/dev/nvidia0")  # noqa: PTH110 - a device, not a path of ours
-    fix = "pip uninstall onnxruntime; pip install onnxruntime-gpu" if gpu and "CUDAExecutionProvider" not in found else ""
+    fix = (
+        "pip uninstall onnxruntime; pip install onnxruntime-gpu" if gpu and "CUDAExecutionProvider" not in found else ""
+    )
     return Finding("providers", ", ".join(found), fix)
 
 
@@ -75,7 +77,9 @@ def addresses(settings: Settings) -> Finding:
     missing = [name for name in names if name not in properties]
     open_ = [n for n in names if n in properties and not any(mark in properties[n] for mark in LOOPBACK)]
     if open_ or missing:
-        return Finding("addresses", f"not on loopback: {open_ + missing}", f"set them to 127.0.0.1 in {settings.config}")
+        return Finding(
+            "addresses", f"not on loopback: {open_ + missing}", f"set them to 127.0.0.1 in {settings.config}"
+        )
     return Finding("addresses", "loopback only")
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import msgspec
 
-from ..errors import ServerError
+from onnxserve.errors import ServerError
+
 from .model import ModelVersion, version_key
 
 POLL_S = 0.2
@@ -66,7 +67,9 @@ class Management:
         deadline = time.monotonic() + timeout_s
         while not done():
             if time.monotonic() > deadline:
-                raise ServerError(f"{what}: not within {timeout_s:g} s", where=self.base, fix="look in the server's log")
+                raise ServerError(
+                    f"{what}: not within {timeout_s:g} s", where=self.base, fix="look in the server's log"
+                )
             time.sleep(POLL_S)
 
     def wait_ready(self, name: str, version: str, timeout_s: float) -> None:
@@ -81,7 +84,8 @@ class Management:
             response = self._http.request(method, path, params=parameters)
         except httpx.HTTPError as error:
             raise ServerError(
-                f"no answer from the management API: {error}", where=self.base,
+                f"no answer from the management API: {error}",
+                where=self.base,
                 fix="start the server with `onnxserve serve`, or name its port with --management-port",
             ) from error
         try:

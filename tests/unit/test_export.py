@@ -1,0 +1,171 @@
+"""Export: what is refused, and that what passes is the same each time."""
+
+import hashlib
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from export.__main__ import STEPS
+from export.export import export_model
+from export.fetch import fetch_source, platform_flags
+from export.paired import compare_labels, compare_values, drop_bound
+from export.rows import Row, split_rows
+from export.step import Step, run_steps
+from export.work import Work
+from onnxserve.errors import CheckFailed, DefinitionError, OnnxserveError, SourceError, StepFailed
+from onnxserve.scaffold import new_model
+from onnxserve.spec import Source
+
+FORWARD = "logits: torch.Tensor = self.layers(features)"
+
+
+def export_changed(folder: Path, old: str, new: str, store: Path) -> Work:
+    path = folder / "model.py" if old in (folder / "model.py").read_text() else folder / "model.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return export_model(folder, store, STEPS, lambda _: None)
+
+
+@pytest.fixture
+def circle(tmp_path) -> Path:
+    return new_model("tabular", "circle", tmp_path / "models")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (FORWARD, FORWARD + " - features.mean(0).sum()", "torch's answer to a row moves"),
+        (FORWARD, FORWARD + " * (2.0 if features.shape[0] > 4 else 1.0)", r"torch's answer to a row moves|verify: "),
+        ('["outside", "inside"]', '["inside", "outside"]', "torch answers 'outside' to a golden row"),
+        ('variants = ["int8-static", "fp32"]', 'variants = ["w4"]', "no variant could be made"),
+        ("max_accuracy_drop = 0.01", "max_accuracy_drop = 0.0", "no variant passes"),
+        ("range(2000)", "range(20)", "at least 20"),
+    ],
+)
+def test_a_failed_check_says_step_measure_and_remedy_and_leaves_no_archive(circle, tmp_path, old, new, message):
+    with pytest.raises(CheckFailed, match=message) as caught:
+        export_changed(circle, old, new, tmp_path / "store")
+    assert caught.value.measured
+    assert caught.value.allowed
+    assert caught.value.fix
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        ("model = Circle()", "model = Circle(3)", StepFailed, "step load failed: TypeError"),
+        ("return model\n", "return 3\n", StepFailed, r"step load .*gave int"),
+        ('"model.py:load"', '"model.py:nothing"', StepFailed, "no function 'nothing'"),
+        ('"model.py:load"', '"no_such_module:load"', StepFailed, "no module 'no_such_module'"),
+        ('columns = ["x", "y"]', 'columns = ["x"]', StepFailed, "2 values, 1 are expected"),
+    ],
+)
+def test_a_broken_definition_is_told_without_a_traceback(circle, tmp_path, old, new, error, message):
+    with pytest.raises(error, match=message):
+        export_changed(circle, old, new, tmp_path / "store")
+
+
+def test_the_same_definition_gives_the_same_archive(definition, archive, tmp_path):
+    again = export_model(definition, tmp_path, STEPS, lambda _: None)
+    assert again.sha256 == hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert (tmp_path / "circle-1.0.0.report.html").read_text().count("<table>") == 4
+
+
+def test_a_module_and_a_handler_of_the_users_own_are_exported(circle, tmp_path, monkeypatch):
+    (tmp_path / "mynet.py").write_text((circle / "model.py").read_text())
+    monkeypatch.chdir(tmp_path)
+    (circle / "handler.py").write_text(
+        "from .tabular import TabularClassifier\n\n\n"
+        "class Shouting(TabularClassifier):\n    def predictions(self, outputs):\n"
+        "        return [{**one, 'label': one['label'].upper()} for one in super().predictions(outputs)]\n"
+    )
+    toml = circle / "model.toml"
+    text = toml.read_text().replace("tabular:TabularClassifier", "handler.py:Shouting")
+    toml.write_text(text.replace("model.py:load", "mynet:load").replace("model.py:rows", "mynet:rows"))
+    work = export_model(circle, tmp_path / "store", STEPS, lambda _: None)
+    from onnxserve.archive import unpack
+    from onnxserve.archive.offline import answers
+
+    unpack(work.archive, tmp_path / "open")
+    [answer] = answers(tmp_path / "open", [b'{"instances": [[0, 0]]}'])
+    assert answer["body"]["predictions"][0]["label"] == "INSIDE"
+
+
+def test_a_step_without_its_requirement_is_refused(tmp_path):
+    work = Work(None, tmp_path, tmp_path, lambda _: None)  # type: ignore[arg-type]  # no definition is reached
+    with pytest.raises(StepFailed, match="requires"):
+        run_steps(work, [Step("x", ("module",), (), lambda _: None)])
+    with pytest.raises(StepFailed, match="did not make"):
+        run_steps(work, [Step("x", (), ("module",), lambda _: None)])
+
+
+def test_shares_are_disjoint_whatever_the_order_and_duplicates_go():
+    rows = [Row([i], "a") for i in range(100)]
+    split, other = split_rows(rows), split_rows([*reversed(rows), rows[0]])
+    parts = [{tuple(row.value) for row in part} for part in (split.fit, split.calibrate, split.certify)]
+    assert len(set.union(*parts)) == sum(map(len, parts)) == 100
+    assert split.digests == other.digests
+    assert other.duplicates == 1
+
+
+def test_the_drop_bound_shrinks_with_rows_and_covers_the_truth():
+    assert drop_bound(0, 0, 100) > drop_bound(0, 0, 1000) > 0
+    assert drop_bound(10, 0, 1000) > 0.01
+    draws = np.random.default_rng(1)
+    misses = 0
+    for _ in range(2000):
+        wrong, right, _same = draws.multinomial(500, [0.03, 0.01, 0.96])
+        misses += drop_bound(int(wrong), int(right), 500) < 0.02
+    assert misses / 2000 < 0.06
+
+
+def test_labels_and_values_are_compared_with_torch():
+    reference = np.array([[1.0, 0], [1, 0], [0, 1], [0, 1]])
+    candidate = np.array([[1.0, 0], [0, 1], [0, 1], [0, 1]])
+    paired = compare_labels(reference, candidate, np.array([0, 0, 1, 0]))
+    assert (paired.accuracy, paired.reference_accuracy, paired.drop, paired.flips) == (0.5, 0.75, 0.25, 0.25)
+    values = compare_values(reference, reference + 0.1)
+    assert math.isclose(values.drop, 0.2, rel_tol=1e-6)
+
+
+def source(**changes: str) -> Source:
+    fields = {"name": "s", "package": "p", "version": "1", "file": "p-1-py3-none-any.whl", "sha256": "0" * 64}
+    return Source(**(fields | changes))
+
+
+def test_a_source_with_another_digest_is_removed_and_refused(tmp_path):
+    (tmp_path / "files").mkdir()
+    path = tmp_path / "files" / "p-1-py3-none-any.whl"
+    path.write_bytes(b"tampered")
+    with pytest.raises(SourceError, match="is pinned"):
+        fetch_source(source(), tmp_path)
+    assert not path.exists()
+
+
+def test_pip_is_told_the_platform_of_the_pinned_file():
+    flags = platform_flags("river-0.26.1-cp311-cp311-manylinux_2_28_x86_64.whl")
+    assert flags[flags.index("--abi") + 1] == "cp311"
+    assert flags[flags.index("--python-version") + 1] == "311"
+    assert platform_flags("vaderSentiment-3.3.2.tar.gz") == ["--no-binary", ":all:"]
+    with pytest.raises(SourceError):
+        platform_flags("strange.whl")
+
+
+def test_a_new_model_never_overwrites_and_wants_a_name(circle, tmp_path):
+    for kind, name, message in [
+        ("tabular", "circle", "exists"),
+        ("tabular", "a/b", "no model name"),
+        ("video", "x", "no kind"),
+    ]:
+        with pytest.raises(DefinitionError, match=message):
+            new_model(kind, name, tmp_path / "models")
+
+
+def test_errors_carry_what_where_and_fix():
+    assert str(OnnxserveError("what", where="here", fix="so")) == "what\n  where: here\n  fix:   so"
+    assert torch.__version__.startswith("2.13")

@@ -1,0 +1,52 @@
+"""Whatever the bytes, every request gets one typed answer and the good neighbour its own."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from handlers.image import ImageClassifier
+from handlers.tabular import TabularClassifier
+from tests.fakes import ask, with_fake_session
+
+KINDS = ["application/json", "", "text/plain", "image/png", "application/octet-stream", "x/y; charset=z"]
+ALLOWED = {200, 400, 413, 415, 422}
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+documents = values | st.builds(lambda rows: {"instances": rows}, st.lists(values)) | st.lists(st.floats(), max_size=3)
+bodies = st.binary(max_size=300) | documents.map(lambda value: json.dumps(value).encode())
+images = st.binary(max_size=200).map(lambda tail: b"\x89PNG\r\n\x1a\n" + tail)
+
+
+@pytest.fixture(scope="module")
+def table():
+    made = TabularClassifier()
+    with_fake_session(made, columns=("a", "b"), max_rows=8)
+    made.prepare()
+    return made
+
+
+@pytest.fixture(scope="module")
+def image():
+    return with_fake_session(ImageClassifier(), height=2, width=2)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(body=bodies, kind=st.sampled_from(KINDS))
+def test_a_table_handler_answers_any_bytes(table, body, kind):
+    (status, answer), (neighbour, good) = ask(table, (body, kind), (b"[1, 2]", "application/json"))
+    assert status in ALLOWED
+    assert ("predictions" in answer) == (status == 200)
+    assert (neighbour, good["predictions"][0]["label"]) == (200, "yes")
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(body=bodies | images, kind=st.sampled_from(KINDS))
+def test_an_image_handler_answers_any_bytes(image, body, kind):
+    [(status, answer)] = ask(image, (body, kind))
+    assert status in ALLOWED
+    assert ("error" in answer) == (status != 200)

@@ -1,0 +1,113 @@
+"""Execution providers, threads, golden rows: what must refuse rather than go on."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from handlers import session as session_module
+from handlers.golden import Golden, GoldenMismatch, check_golden
+from handlers.session import CPU, CUDA, Provider, ProviderRefused, Session, choose_provider
+from handlers.threads import cgroup_cpus, intra_op_threads
+
+
+@pytest.fixture
+def model(tmp_path):
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 2])
+    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "double", [x], [y])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(proto, tmp_path / "m.onnx")
+    return tmp_path / "m.onnx"
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpu", "available", "name", "device"),
+    [
+        ("cpu", 1, [CUDA, CPU], CPU, 0),
+        ("cuda", 3, [CUDA, CPU], CUDA, 3),
+        ("auto", None, [CUDA, CPU], CPU, 0),
+        ("auto", 2, [CUDA, CPU], CUDA, 2),
+        ("auto", 2, [CPU], CPU, 0),
+    ],
+)
+def test_the_provider_follows_the_request_the_gpu_and_the_build(asked, gpu, available, name, device):
+    chosen = choose_provider(asked, gpu, available)
+    assert (chosen.name, chosen.device_id) == (name, device)
+    assert chosen.reason
+
+
+@pytest.mark.parametrize("asked", ["cuda", "tpu"])
+def test_a_provider_that_cannot_be_had_is_refused(asked):
+    with pytest.raises(ProviderRefused):
+        choose_provider(asked, 0, [CPU])
+
+
+def test_a_session_that_fell_back_to_the_cpu_is_refused(model, monkeypatch):
+    class Fallen:
+        def get_providers(self) -> list[str]:
+            return [CPU]
+
+    monkeypatch.setattr(session_module.ort, "InferenceSession", lambda *_, **__: Fallen())
+    with pytest.raises(ProviderRefused, match="CUDAExecutionProvider was asked for"):
+        Session(model, Provider(CUDA, 0), 1)
+
+
+def test_cuda_is_asked_for_alone_with_the_device_of_the_worker(model, monkeypatch):
+    seen: dict[str, Any] = {}
+
+    class Spy:
+        def __init__(self, _path: str, _options: Any, providers: Any) -> None:
+            seen["providers"] = providers
+
+        def get_providers(self) -> list[str]:
+            return [CUDA]
+
+        def get_outputs(self) -> list[Any]:
+            return []
+
+        get_inputs = get_outputs
+
+    monkeypatch.setattr(session_module.ort, "InferenceSession", Spy)
+    Session(model, Provider(CUDA, 3), 1)
+    assert seen["providers"] == [(CUDA, {"device_id": "3"})]
+
+
+def test_io_binding_gives_what_a_plain_run_gives(model):
+    session = Session(model, Provider(CPU), 1)
+    arrays = {"x": np.array([[1, 2], [3, 4]], dtype=np.float32)}
+    np.testing.assert_array_equal(session.run(arrays)["y"], [[2, 4], [6, 8]])
+    np.testing.assert_array_equal(session.run_bound(arrays, "cpu", 0)["y"], [[2, 4], [6, 8]])
+
+
+def test_a_cuda_session_runs_through_io_binding_on_its_device(model, monkeypatch):
+    session = Session(model, Provider(CPU), 1)
+    calls = []
+    monkeypatch.setattr(session, "run_bound", lambda arrays, device, number: calls.append((device, number)) or {})
+    session.provider = Provider(CUDA, 2)
+    session.run({"x": np.zeros((1, 2), np.float32)})
+    assert calls == [("cuda", 2)]
+
+
+def test_threads_share_the_quota_of_either_cgroup_version(tmp_path):
+    (tmp_path / "cpu.max").write_text("150000 100000\n")
+    assert cgroup_cpus(tmp_path) == 1.5
+    assert intra_op_threads(4, 0, tmp_path) == 1
+    assert intra_op_threads(4, 3, tmp_path) == 3
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert cgroup_cpus(tmp_path) is None
+    (tmp_path / "cpu.max").unlink()
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("200000")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000")
+    assert cgroup_cpus(tmp_path) == 2
+
+
+@pytest.mark.parametrize("answer", [1.5, float("nan")])
+def test_golden_rows_that_deviate_keep_the_worker_from_loading(answer):
+    golden = Golden([1], [[1.0]], 0.01)
+    assert check_golden(golden, lambda rows: np.ones((len(rows), 1))) == 0
+    with pytest.raises(GoldenMismatch, match=r"0\.01 is allowed"):
+        check_golden(golden, lambda rows: np.full((len(rows), 1), answer))
