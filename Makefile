@@ -31,7 +31,8 @@ unit: $(STAMP)
 export: $(MODELS:%=$(STORE)/.%)
 
 # A model is exported again when its folder, the handlers or the exporter change.
-$(STORE)/.%: models/% $(wildcard models/*/*.*) $(wildcard handlers/*.py) $(wildcard export/*.py) | $(STAMP)
+.SECONDEXPANSION:
+$(STORE)/.%: $$(wildcard models/$$*/*.*) $(wildcard handlers/*.py) $(wildcard export/*.py) | $(STAMP)
 	$(BIN)/onnxserve export models/$*
 	@touch $@
 

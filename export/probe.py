@@ -63,4 +63,7 @@ def measure(source: str, target: str, *models: str) -> None:
 
 
 if __name__ == "__main__":
-    {"run": run, "time": measure}[sys.argv[1]](*sys.argv[2:])
+    if sys.argv[1] == "time":
+        measure(*sys.argv[2:])
+    else:
+        run(*sys.argv[2:])

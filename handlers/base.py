@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -88,7 +89,7 @@ class Handler:
         if data and context.get_request_header(0, "describe") == "True":
             results = [guarded(lambda: describe(self))]
         else:
-            groups = [guarded(lambda i=i, d=d: self._group(d, context, i)) for i, d in enumerate(data)]
+            groups = [guarded(partial(self._group, item, context, index)) for index, item in enumerate(data)]
             good = [group for group in groups if not isinstance(group, RequestError)]
             answers = iter(isolate(good, self._answers))
             results = [group if isinstance(group, RequestError) else next(answers) for group in groups]
@@ -118,7 +119,7 @@ class Handler:
         return self._check_all(values)
 
     def _check_all(self, values: list[Any]) -> Group:
-        rows = [guarded(lambda i=i, v=v: self.check(v, f"instances[{i}]")) for i, v in enumerate(values)]
+        rows = [guarded(partial(self.check, value, f"instances[{index}]")) for index, value in enumerate(values)]
         faults = [row for row in rows if isinstance(row, RequestError)]
         if not faults:
             return rows

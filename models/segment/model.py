@@ -19,8 +19,8 @@ class Segment(nn.Module):
 
     def __init__(self, mean: torch.Tensor, scale: torch.Tensor) -> None:
         super().__init__()
-        self.register_buffer("mean", mean)
-        self.register_buffer("scale", scale)
+        self.mean = nn.Buffer(mean)
+        self.scale = nn.Buffer(scale)
         self.layers = nn.Sequential(
             nn.Linear(len(mean), 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, len(LABELS))
         )

@@ -45,7 +45,8 @@ class Layer(nn.Module):
         return normed
 
     def _split(self, hidden: torch.Tensor) -> torch.Tensor:
-        return hidden.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        batch, tokens, _ = hidden.shape
+        return hidden.view(batch, tokens, self.heads, -1).transpose(1, 2)
 
 
 class Encoder(nn.Module):
@@ -69,7 +70,8 @@ class Encoder(nn.Module):
         for layer in self.layers:
             hidden = layer(hidden, bias)
         weights = mask[:, :, None]
-        return (hidden * weights).sum(1) / weights.sum(1)
+        vectors: torch.Tensor = (hidden * weights).sum(1) / weights.sum(1)
+        return vectors
 
     def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
         """Take the published names; every parameter here must be found."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from onnxserve.errors import ServerError
@@ -66,10 +67,8 @@ def resolve_settings(environment: Mapping[str, str], flags: Mapping[str, object]
     values: dict[str, object] = dict(from_file(read_properties(config)))
     values |= {name: environment[PREFIX + name.upper()] for name in names if PREFIX + name.upper() in environment}
     values |= {name: flags[name] for name in names if flags.get(name) is not None}
-    settings = Settings(config)
-    for name, value in values.items():
-        settings = replace(settings, **{name: _typed(name, value)})
-    return settings
+    typed: dict[str, Any] = {name: _typed(name, value) for name, value in values.items()}
+    return Settings(config, **typed)
 
 
 def _typed(name: str, value: object) -> Path | int:

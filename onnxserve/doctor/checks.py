@@ -72,8 +72,8 @@ def ports(settings: Settings) -> Finding:
 def addresses(settings: Settings) -> Finding:
     """Nothing may listen off loopback: whoever reaches management can load code."""
     properties = read_properties(settings.config)
-    names = ("inference_address", "management_address", "metrics_address")
-    names += ("grpc_inference_address", "grpc_management_address")
+    apis = ("inference", "management", "metrics", "grpc_inference", "grpc_management")
+    names = [f"{api}_address" for api in apis]
     missing = [name for name in names if name not in properties]
     open_ = [n for n in names if n in properties and not any(mark in properties[n] for mark in LOOPBACK)]
     if open_ or missing:

@@ -1,0 +1,33 @@
+# CPU: docker build -t onnxserve .
+# GPU: docker build -t onnxserve:cuda --build-arg VARIANT=cuda .   (never built or run on a GPU yet)
+ARG PYTHON=3.11
+ARG VARIANT=cpu
+
+FROM python:${PYTHON}-slim AS build
+ARG VARIANT
+WORKDIR /src
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH
+COPY pyproject.toml README.md config.properties log4j2.xml metrics.yaml ./
+COPY onnxserve onnxserve
+COPY handlers handlers
+COPY export export
+# The stock worker imports torch; its CPU build is enough, since onnxruntime does the work.
+RUN pip install --no-cache-dir torch==2.13.0 && pip install --no-cache-dir .
+# On CUDA the GPU build takes the place of the CPU build: both at once would shadow each other.
+RUN if [ "$VARIANT" = cuda ]; then pip uninstall -y onnxruntime && pip install --no-cache-dir onnxruntime-gpu; fi
+
+FROM python:${PYTHON}-slim
+RUN useradd --create-home --uid 10001 serve
+COPY --from=build /opt/venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
+WORKDIR /home/serve
+COPY --chown=serve config.properties log4j2.xml metrics.yaml ./
+COPY --chown=serve model_store model_store
+USER serve
+# Loopback inside the container: the edge in front of it is the only thing to publish.
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --retries=3 \
+  CMD ["onnxserve", "ready"]
+ENTRYPOINT ["onnxserve"]
+CMD ["serve"]

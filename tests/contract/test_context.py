@@ -1,0 +1,38 @@
+"""Our stand-in for TorchServe's context against the real one."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+from ts.context import Context, RequestProcessor
+
+from handlers.offline import OfflineContext
+from handlers.tabular import TabularClassifier
+from tests.fakes import with_fake_session
+
+METHODS = ("get_request_header", "get_all_request_header", "set_response_status", "set_response_content_type")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_stand_in_takes_what_the_real_context_takes(method):
+    real = list(inspect.signature(getattr(Context, method)).parameters)
+    assert list(inspect.signature(getattr(OfflineContext, method)).parameters) == real
+
+
+def test_a_handler_leaves_the_same_statuses_on_both():
+    handler = TabularClassifier()
+    with_fake_session(handler, columns=("a", "b"))
+    handler.prepare()
+    bodies = [{"body": bytearray(b"[1, 2]")}, {"body": bytearray(b"[1]")}, {}]
+    headers = [{"content-type": "application/json"}, {"Content-Type": "application/json"}, {}]
+    fake = OfflineContext(Path())
+    fake.headers = headers
+    real = Context("demo", ".", None, 3, None, "0.12.0", True, None, {})
+    real.request_processor = [RequestProcessor(one) for one in headers]
+    assert handler.handle(bodies, fake) == handler.handle(bodies, real)
+    for index in range(3):
+        assert fake.statuses.get(index, (200, None)) == real.get_response_status(index)
+        assert fake.content_types[index] == real.get_response_content_type(index)
+        phrase = real.get_response_status(index)[1] or ""
+        assert phrase.isascii()
+        assert "\n" not in phrase

@@ -1,0 +1,30 @@
+"""The fake management API against a real TorchServe: same shapes, same refusals."""
+
+import httpx
+
+from onnxserve.management import Management
+from tests.e2e.server import running
+from tests.fakes import FakeTorchServe
+
+
+def test_the_fake_answers_like_torchserve(archive, tmp_path):
+    fake = httpx.Client(base_url="http://fake", transport=FakeTorchServe(["1.0.0"]).transport())
+    with running(tmp_path, [archive]) as server:
+        real = httpx.Client(base_url=server.settings.management, trust_env=False, timeout=30)
+        for path in ("/models", "/models/{}", "/models/{}/all"):
+            ours, theirs = fake.get(path.format("demo")), real.get(path.format("circle"))
+            assert ours.status_code == theirs.status_code == 200
+            assert _keys(ours.json()) <= _keys(theirs.json())
+        ours, theirs = fake.get("/models/nobody"), real.get("/models/nobody")
+        assert (ours.status_code, set(ours.json())) == (theirs.status_code, set(theirs.json()))
+        assert real.put("/models/circle/1.0.0/set-default").status_code == 200
+        [version] = Management(server.settings.management).versions("circle")
+        assert version.ready
+
+
+def _keys(document: object) -> set[str]:
+    if isinstance(document, dict):
+        return {f"{key}" for key in document} | {inner for value in document.values() for inner in _keys(value)}
+    if isinstance(document, list):
+        return {inner for value in document for inner in _keys(value)}
+    return set()

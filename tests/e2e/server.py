@@ -1,0 +1,103 @@
+"""A real TorchServe on free ports, started with our configuration and ended by its own process group."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from onnxserve.cli.serve import wait_until_ready
+from onnxserve.config import Settings, start_server
+from onnxserve.management import Management
+from onnxserve.release import History, Release
+
+ROOT = Path(__file__).parents[2]
+READY_S = 150
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, held together so that they differ."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A ready server."""
+
+    settings: Settings
+    release: Release
+
+    def post(self, path: str, body: bytes, kind: str = "application/json") -> httpx.Response:
+        url = f"{self.settings.inference}/predictions/{path}"
+        return httpx.post(url, content=body, headers={"Content-Type": kind}, timeout=60, trust_env=False)
+
+
+@contextlib.contextmanager
+def running(folder: Path, archives: list[Path]) -> Iterator[Running]:
+    """A server with copies of these archives, everything under `folder`."""
+    store = folder / "store"
+    store.mkdir(parents=True)
+    for archive in archives:
+        shutil.copy(archive, store)
+    inference, management, metrics, grpc, grpc_management = free_ports(5)
+    settings = Settings(
+        ROOT / "config.properties", store, folder / "state", inference, management, metrics, grpc, grpc_management
+    )
+    server = start_server(settings)
+    try:
+        wait_until_ready(server, settings, READY_S)
+        yield Running(settings, Release(Management(settings.management), History(settings.state), store))
+    finally:
+        server.stop()
+
+
+@dataclass
+class Load:
+    """Requests from some threads until the block ends; `seen` counts (status, version)."""
+
+    server: Running
+    model: str
+    body: bytes
+    threads: int = 4
+    seen: Counter[tuple[int, str]] = field(default_factory=Counter)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _workers: list[threading.Thread] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._workers = [threading.Thread(target=self._run, daemon=True) for _ in range(self.threads)]
+        for worker in self._workers:
+            worker.start()
+        time.sleep(0.5)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        time.sleep(0.5)
+        self._stop.set()
+        for worker in self._workers:
+            worker.join(60)
+
+    def _run(self) -> None:
+        with httpx.Client(timeout=60, trust_env=False) as client:
+            while not self._stop.is_set():
+                try:
+                    url = f"{self.server.settings.inference}/predictions/{self.model}"
+                    response = client.post(url, content=self.body, headers={"Content-Type": "application/json"})
+                    self.seen[response.status_code, response.json().get("version", "")] += 1
+                except httpx.HTTPError as error:
+                    self.seen[0, type(error).__name__] += 1

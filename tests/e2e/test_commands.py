@@ -1,0 +1,145 @@
+"""The commands of the README, as processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from onnxserve.config import find_java
+from tests.e2e.server import ROOT, free_ports
+
+NAMES = ("inference", "management", "metrics", "grpc-inference", "grpc-management")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return os.environ | {"TEMP": str(folder), "TMPDIR": str(folder), "JAVA_HOME": str(find_java().home)}
+
+
+def wait_for(url: str, deadline_s: float = 120) -> None:
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        try:
+            answer = httpx.get(url, timeout=5, trust_env=False)
+            if answer.is_success and all(worker["status"] == "READY" for worker in answer.json()[0]["workers"]):
+                return
+        except (httpx.HTTPError, LookupError):
+            pass
+        time.sleep(0.3)
+    pytest.fail(f"{url}: not ready in {deadline_s} s")
+
+
+def test_plain_torchserve_starts_with_our_configuration_and_stops(archive, tmp_path):
+    inference, management, *rest = free_ports(5)
+    text = (ROOT / "config.properties").read_text()
+    for old, new in zip((8080, 8081, 8082, 7070, 7071), (inference, management, *rest), strict=True):
+        text = text.replace(str(old), str(new))
+    (tmp_path / "config.properties").write_text(text)
+    for name in ("log4j2.xml", "metrics.yaml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    (tmp_path / "model_store").mkdir()
+    (tmp_path / "model_store" / archive.name).write_bytes(archive.read_bytes())
+    torchserve = str(Path(sys.executable).parent / "torchserve")
+    start = [torchserve, "--start", "--model-store", "model_store", "--ts-config", "config.properties"]
+    inside = environment(tmp_path / "tmp")
+    subprocess.run(start, cwd=tmp_path, env=inside, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(f"http://127.0.0.1:{management}/models/circle")
+        answer = httpx.post(
+            f"http://127.0.0.1:{inference}/predictions/circle", json=[0, 0], timeout=60, trust_env=False
+        )
+        assert answer.json()["predictions"][0]["label"] == "inside"
+    finally:
+        stopped = subprocess.run([torchserve, "--stop", "--foreground"], env=inside, check=True, capture_output=True)
+    assert b"already stopped" not in stopped.stdout
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(f"http://127.0.0.1:{inference}/ping", timeout=5, trust_env=False)
+
+
+def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tmp_path):
+    ports = free_ports(5)
+    flags = [part for name, port in zip(NAMES, ports, strict=True) for part in (f"--{name}-port", str(port))]
+    state = tmp_path / "state"
+    command = [
+        sys.executable,
+        "-m",
+        "onnxserve",
+        "serve",
+        "--store",
+        str(archive.parent),
+        "--state",
+        str(state),
+        *flags,
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(f"http://127.0.0.1:{ports[1]}/models/circle")
+        ask = [sys.executable, "-m", "onnxserve", "predict", "circle", "[0, 0]", "--inference-port", str(ports[0])]
+        told = subprocess.run([*ask, "--json"], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert json.loads(told.stdout)["predictions"][0]["label"] == "inside"
+        wrong = subprocess.run([*ask[:-3], "[0]", *ask[-2:]], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert wrong.returncode == 1
+        assert "1 values, 2 are expected" in wrong.stderr
+        assert "Traceback" not in wrong.stderr
+        busy = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert busy.returncode == 1
+        assert "are taken" in busy.stderr
+    finally:
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=90)
+    assert process.returncode == 0, errors
+    assert "circle 1.0.0: {'label': " in output
+    assert "onnxserve release status" in output
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(f"http://127.0.0.1:{ports[0]}/ping", timeout=5, trust_env=False)
+
+
+def test_the_wheel_makes_exports_and_serves_a_model_outside_the_checkout(tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "-o", str(tmp_path), str(ROOT)], check=True, capture_output=True
+    )
+    [wheel] = tmp_path.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "v")], check=True)
+    python = str(tmp_path / "v" / "bin" / "python")
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", str(wheel)], check=True, capture_output=True)
+    # The dependencies of this environment, without its editable install: nested .pth files are not read.
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    mine, theirs = (
+        Path(subprocess.run([p, "-c", where], check=True, capture_output=True, text=True).stdout.strip())
+        for p in (sys.executable, python)
+    )
+    (theirs / "dependencies.pth").write_text(f"{mine}\n")
+    work = tmp_path / "work"
+    work.mkdir()
+
+    def run(*arguments: str) -> str:
+        command = [python, "-m", "onnxserve", *arguments]
+        return subprocess.run(command, cwd=work, check=True, capture_output=True, text=True).stdout
+
+    where = subprocess.run(
+        [python, "-c", "import onnxserve; print(onnxserve.__file__)"],
+        cwd=work,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert str(theirs) in where
+    run("new", "text", "praise")
+    run("export", "models/praise")
+    ports = free_ports(5)
+    flags = [part for name, port in zip(NAMES, ports, strict=True) for part in (f"--{name}-port", str(port))]
+    process = subprocess.Popen([python, "-m", "onnxserve", "serve", *flags], cwd=work, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(f"http://127.0.0.1:{ports[1]}/models/praise")
+        told = run("predict", "praise", "the shop was awful and rude", "--inference-port", str(ports[0]))
+        assert "complaint" in told
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(90)
+    assert sorted(path.name for path in work.iterdir()) == [".onnxserve", "model_store", "models"]

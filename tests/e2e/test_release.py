@@ -1,0 +1,56 @@
+"""Two versions side by side; traffic moves between them without a lost request."""
+
+import json
+import shutil
+
+import httpx
+import pytest
+
+from onnxserve.errors import ReleaseError, ServerError
+from tests.e2e.server import Load, running
+
+BODY = json.dumps([0.0, 0.1]).encode()
+
+
+def test_default_moves_under_load_rolls_back_and_the_old_version_retires(archive, next_archive, tmp_path):
+    with running(tmp_path, [archive]) as server:
+        release = server.release
+        with Load(server, "circle", BODY) as load:
+            assert release.register(next_archive) == "2.0.0"
+            assert release.management.default("circle") == "1.0.0"
+            assert server.post("circle/2.0.0", BODY).json()["version"] == "2.0.0"
+            assert release.default("circle", "2.0.0") == "1.0.0"
+            assert release.rollback("circle") == "1.0.0"
+            release.default("circle", "2.0.0")
+            with pytest.raises(ReleaseError, match="is the default"):
+                release.retire("circle", "2.0.0")
+            release.retire("circle", "1.0.0")
+        assert {status for status, _ in load.seen} == {200}
+        assert {version for _, version in load.seen} == {"1.0.0", "2.0.0"}
+        assert [(one.version, one.default, one.ready) for one in release.status("circle")] == [("2.0.0", True, True)]
+        assert server.post("circle/1.0.0", BODY).status_code == 404
+
+
+def test_workers_are_scaled_and_a_restart_keeps_the_default(archive, next_archive, tmp_path):
+    with running(tmp_path / "first", [archive, next_archive]) as server:
+        server.release.scale("circle", "2.0.0", 2)
+        assert {one.version: one.workers for one in server.release.status("circle")} == {"1.0.0": 1, "2.0.0": 2}
+        server.release.restore()
+        server.release.default("circle", "1.0.0")
+        history = server.release.history.path
+    (tmp_path / "second" / "state").mkdir(parents=True)
+    if history.is_file():
+        shutil.copy(history, tmp_path / "second" / "state")
+    with running(tmp_path / "second", [archive, next_archive]) as server:
+        server.release.management.set_default("circle", "2.0.0")
+        server.release.restore()
+        assert server.post("circle", BODY).json()["version"] == "1.0.0"
+
+
+def test_management_errors_carry_the_servers_reason(archive, tmp_path):
+    with running(tmp_path, [archive]) as server:
+        with pytest.raises(ServerError, match="404"):
+            server.release.management.register("no-such.mar")
+        with pytest.raises(ServerError, match="404"):
+            server.release.status("nobody")
+        assert httpx.get(f"{server.settings.inference}/ping", trust_env=False).status_code == 200

@@ -1,0 +1,54 @@
+"""No engine builds the Dockerfile here, so every path and command in it is held to what exists."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LINES = re.sub(r"\\\n\s*", " ", (ROOT / "Dockerfile").read_text()).splitlines()
+
+
+def instructions(word: str) -> list[str]:
+    return [line.split(maxsplit=1)[1] for line in LINES if line.startswith(f"{word} ")]
+
+
+def test_every_copied_path_exists_in_a_checkout_or_is_made_by_export():
+    copied = [part for line in instructions("COPY") if "--from=" not in line for part in line.split()[:-1]]
+    paths = [part for part in copied if not part.startswith("--")]
+    assert {"handlers", "onnxserve", "export", "config.properties"} <= set(paths)
+    assert [path for path in paths if path != "model_store" and not (ROOT / path).exists()] == []
+
+
+def test_nothing_copied_is_ignored():
+    ignored = {line.rstrip("/") for line in (ROOT / ".dockerignore").read_text().splitlines()}
+    copied = {part for line in instructions("COPY") for part in line.split()}
+    assert copied & ignored == set()
+
+
+def test_it_has_two_stages_and_runs_as_an_ordinary_user():
+    assert len(instructions("FROM")) == 2
+    assert instructions("USER") == ["serve"]
+    last = max(number for number, line in enumerate(LINES) if line.startswith("FROM"))
+    assert any(line.startswith("USER") for line in LINES[last:])
+
+
+@pytest.mark.parametrize("verb", ["serve", "ready"])
+def test_the_commands_it_runs_exist(verb):
+    assert any(f'"{verb}"' in line for line in LINES)
+    done = subprocess.run(
+        [sys.executable, "-m", "onnxserve", verb, "--help"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert "Example" in done.stdout
+
+
+def test_its_python_and_torch_are_those_of_the_project():
+    project = (ROOT / "pyproject.toml").read_text()
+    torch = re.search(r"torch==[\d.]+", project)
+    assert torch is not None
+    assert torch.group() in (ROOT / "Dockerfile").read_text()
+    assert 'requires-python = ">=3.11"' in project
+    assert "ARG PYTHON=3.11" in LINES
