@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import numpy as np
 import numpy.typing as npt
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from handlers.base import Handler
 from handlers.offline import OfflineContext
@@ -41,6 +42,13 @@ class FakeSession:
 def signature(**limits: Any) -> Signature:
     """A signature with two labels and the given input limits."""
     return Signature("demo", "1.0", "x:Y", "fp32", ("no", "yes"), Input(**limits), (), (), 4)
+
+
+def word_tokenizer() -> Tokenizer:
+    """Two words, padding 0, unknown 1."""
+    made = Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1, "good": 2, "film": 3}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    return made
 
 
 def with_fake_session(handler: Handler, **limits: Any) -> Handler:

@@ -20,6 +20,7 @@ from .predict import ask, golden_body
 from .server import Config, InferencePort, ManagementPort, State, Store, release_of, settings_from
 
 LOG_LINES = 15
+REFUSED = "Failed to load model"  # the stock worker's words
 Port = Annotated[int | None, typer.Option(help="Another port than the configuration's.")]
 
 
@@ -52,9 +53,11 @@ def _ready(management: Management, name: str, version: str) -> bool:
 
 
 def tail(log: Path) -> str:
-    """The last lines of the server's log, indented."""
-    lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
-    return "".join(f"\n    {line}" for line in lines)
+    """Why models were refused, where the log says so, else its last lines; indented."""
+    lines = log.read_text(errors="replace").splitlines()
+    # Each failed try repeats the reason after a new time; the text itself is what matters.
+    refused = list(dict.fromkeys(line[line.index(REFUSED) :] for line in lines if REFUSED in line))
+    return "".join(f"\n    {line}" for line in refused or lines[-LOG_LINES:])
 
 
 def first_answers(settings: Settings, wanted: list[tuple[str, str, Path]]) -> None:

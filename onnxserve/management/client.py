@@ -21,8 +21,8 @@ class Management:
 
     def __init__(self, base: str, timeout_s: float = 10.0, transport: httpx.BaseTransport | None = None) -> None:
         self.base = base
-        # trust_env=False: a proxy of the environment must never see management traffic.
-        self._http = httpx.Client(base_url=base, timeout=timeout_s, transport=transport, trust_env=False)
+        self._timeout_s = timeout_s
+        self._transport = transport
 
     def models(self) -> list[str]:
         """Names of all registered models."""
@@ -80,8 +80,12 @@ class Management:
         return any(one.model_version == version and one.ready for one in self.versions(name))
 
     def _call(self, method: str, path: str, parameters: dict[str, Any] | None = None) -> Any:
+        # A connection a call: polls are rare, and none is left open. trust_env=False: a proxy of the
+        # environment must never see management traffic.
+        client = httpx.Client(base_url=self.base, timeout=self._timeout_s, transport=self._transport, trust_env=False)
         try:
-            response = self._http.request(method, path, params=parameters)
+            with client:
+                response = client.request(method, path, params=parameters)
         except httpx.HTTPError as error:
             raise ServerError(
                 f"no answer from the management API: {error}",

@@ -9,8 +9,10 @@ from tests.fakes import FakeTorchServe
 
 def test_the_fake_answers_like_torchserve(archive, tmp_path):
     fake = httpx.Client(base_url="http://fake", transport=FakeTorchServe(["1.0.0"]).transport())
-    with running(tmp_path, [archive]) as server:
-        real = httpx.Client(base_url=server.settings.management, trust_env=False, timeout=30)
+    with (
+        running(tmp_path, [archive]) as server,
+        httpx.Client(base_url=server.settings.management, trust_env=False, timeout=30) as real,
+    ):
         for path in ("/models", "/models/{}", "/models/{}/all"):
             ours, theirs = fake.get(path.format("demo")), real.get(path.format("circle"))
             assert ours.status_code == theirs.status_code == 200

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from handlers.image import ImageClassifier
 from handlers.tabular import TabularClassifier
-from tests.fakes import ask, with_fake_session
+from handlers.text import TextClassifier
+from tests.fakes import ask, signature, with_fake_session, word_tokenizer
 
 KINDS = ["application/json", "", "text/plain", "image/png", "application/octet-stream", "x/y; charset=z"]
 ALLOWED = {200, 400, 413, 415, 422}
@@ -31,6 +32,15 @@ def table():
 
 
 @pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    made = TextClassifier()
+    made.folder, made.signature = tmp_path_factory.mktemp("text"), signature(max_tokens=8)
+    word_tokenizer().save(str(made.folder / "tokenizer.json"))
+    made.prepare()
+    return with_fake_session(made, max_tokens=8)
+
+
+@pytest.fixture(scope="module")
 def image():
     return with_fake_session(ImageClassifier(), height=2, width=2)
 
@@ -42,6 +52,15 @@ def test_a_table_handler_answers_any_bytes(table, body, kind):
     assert status in ALLOWED
     assert ("predictions" in answer) == (status == 200)
     assert (neighbour, good["predictions"][0]["label"]) == (200, "yes")
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(body=bodies | st.text(max_size=60).map(str.encode), kind=st.sampled_from(KINDS))
+def test_a_text_handler_answers_any_bytes(text, body, kind):
+    (status, answer), (neighbour, _) = ask(text, (body, kind), (b"good film", "text/plain"))
+    assert status in ALLOWED
+    assert ("predictions" in answer) == (status == 200)
+    assert neighbour == 200
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])

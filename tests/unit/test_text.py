@@ -2,18 +2,14 @@
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
 
 from handlers.text import TextClassifier
-from tests.fakes import ask, ask_json, signature, with_fake_session
+from tests.fakes import ask, ask_json, signature, with_fake_session, word_tokenizer
 
 
 @pytest.fixture
 def handler(tmp_path) -> TextClassifier:
-    words = {"[PAD]": 0, "[UNK]": 1, "good": 2, "film": 3}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    word_tokenizer().save(str(tmp_path / "tokenizer.json"))
     made = TextClassifier()
     made.folder, made.signature = tmp_path, signature(max_tokens=4)
     made.prepare()

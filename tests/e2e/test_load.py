@@ -1,0 +1,43 @@
+"""Locust against a real server: the report, and an exit code that tells whether the objective held."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from onnxserve.release import Release
+from tests.e2e.server import ROOT, Running
+
+
+def locust(server: Running, report: Path, **variables: str) -> subprocess.Popen[str]:
+    tool = str(Path(sys.executable).parent / "locust")
+    command = [tool, "-f", str(ROOT / "loadtests" / "locustfile.py"), "--headless", "--host", server.settings.inference]
+    command += ["--html", str(report), "--only-summary"]
+    environment = os.environ | {"LOAD_USERS": "4", "LOAD_SECONDS": "8", "SLO_P99_MS": "20000"} | variables
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_a_run_without_failures_passes_and_writes_its_report(demo, tmp_path):
+    process = locust(demo, tmp_path / "report.html", LOAD_SHAPE="spike")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    for model in ("segment", "sentiment", "digits"):
+        assert model in (tmp_path / "report.html").read_text()
+
+
+def test_a_broken_objective_fails_the_run_and_is_named(demo, tmp_path):
+    process = locust(demo, tmp_path / "report.html", SLO_P99_MS="0.001", LOAD_SECONDS="4")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "objective broken: segment: p99" in output
+
+
+def test_workers_change_under_locusts_load_without_a_failure(demo, tmp_path):
+    release: Release = demo.release
+    process = locust(demo, tmp_path / "report.html", LOAD_SECONDS="15")
+    time.sleep(3)
+    release.scale("segment", "1.0.0", 2)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert [one.workers for one in release.status("segment")] == [2]

@@ -1,0 +1,89 @@
+"""Commands that need no server: help with examples, errors without a traceback, JSON for machines."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from onnxserve.cli import app as boundary
+from onnxserve.cli.predict import encode, golden_body
+from onnxserve.cli.serve import tail
+from onnxserve.errors import OnnxserveError
+
+VERBS = ["doctor", "export", "new", "predict", "ready", "serve", "verify"]
+STEPS = ["status", "register", "default", "rollback", "scale", "retire"]
+
+
+def run(*arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """The program as a process would run it, in this one."""
+    monkeypatch.setattr("sys.argv", ["onnxserve", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        boundary.main()
+    said = capsys.readouterr()
+    return int(ended.value.code or 0), said.out, said.err
+
+
+@pytest.mark.parametrize("words", [[verb] for verb in VERBS] + [["release", step] for step in STEPS])
+def test_every_verb_has_help_with_an_example(words, monkeypatch, capsys):
+    code, out, _ = run(*words, "--help", monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 0
+    assert "Example: onnxserve " + " ".join(words) in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["export", "nowhere"], "there is no model definition here"),
+        (["verify", "nowhere.mar"], "there is no such archive"),
+        (["new", "video", "x"], "no kind 'video'"),
+        (["serve", "--store", "nowhere"], "the model store has no archive"),
+        (["serve", "--config", "nowhere.properties"], "can't read the configuration"),
+        (["predict", "x", "@nowhere.png"], "there is no such file"),
+        (["release", "status", "--management-port", "1"], "no answer from the management API"),
+    ],
+)
+def test_a_mistake_is_told_in_words(arguments, message, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 1
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_verify_and_doctor_speak_json(archive, monkeypatch, capsys):
+    code, out, _ = run("verify", str(archive), "--json", monkeypatch=monkeypatch, capsys=capsys)
+    assert (code, json.loads(out)["name"]) == (0, "circle")
+    _, out, _ = run("doctor", "--store", str(archive.parent), "--json", monkeypatch=monkeypatch, capsys=capsys)
+    found = {one["check"]: one for one in json.loads(out)}
+    assert set(found) == {"java", "torchserve", "providers", "ports", "addresses", "model store", "threads"}
+    assert found["model store"]["found"] == "circle 1.0.0"
+    assert found["addresses"]["fix"] == ""
+
+
+def test_what_a_person_types_gets_its_content_type(tmp_path):
+    picture = tmp_path / "a.PNG"
+    picture.write_bytes(b"x")
+    assert encode("good film") == (b"good film", "text/plain")
+    assert encode(" [1, 2]") == (b" [1, 2]", "application/json")
+    assert encode(f"@{picture}") == (b"x", "image/png")
+    with pytest.raises(OnnxserveError):
+        encode("@nowhere")
+
+
+def test_the_first_request_of_serve_is_a_golden_row(archive):
+    assert json.loads(golden_body(archive)) == {"instances": [[0.0, 0.1]]}
+
+
+def test_the_reason_of_a_refused_load_is_shown_once(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("1 start\n2 Failed to load model x: no\n3 again\n4 Failed to load model x: no\n")
+    assert tail(log) == "\n    Failed to load model x: no"
+    log.write_text("1 start\n")
+    assert tail(log) == "\n    1 start"
+
+
+def test_version_and_no_arguments_do_not_fail_badly():
+    from onnxserve.cli import new  # noqa: F401 - registers a verb
+
+    result = CliRunner().invoke(boundary.app, ["--version"])
+    assert result.exit_code == 0
