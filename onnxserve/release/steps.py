@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnxserve.archive import check_archive
+from onnxserve.archive import check_archive, summarise
 from onnxserve.errors import ReleaseError
 from onnxserve.management import Management, ModelVersion
 
@@ -63,11 +63,15 @@ class Release:
         """Check an archive, put it into the store, load it beside the others; its version."""
         checked = check_archive(archive)
         target = self.store / archive.name
-        if archive.resolve() != target.resolve():
+        if not target.is_file():
             self.store.mkdir(parents=True, exist_ok=True)
             partial = target.with_suffix(".part")
             shutil.copyfile(archive, partial)
             partial.replace(target)
+        elif summarise(target).sha256 != checked.sha256:
+            raise ReleaseError(
+                f"the store has another {archive.name}", where=str(target), fix="a version never changes: raise it"
+            )
         self.management.register(archive.name)
         self.management.wait_ready(checked.name, checked.version, READY_S)
         self.history.record(checked.name, "register", checked.version)

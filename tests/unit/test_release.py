@@ -64,6 +64,16 @@ def test_a_restart_restores_the_recorded_default_else_the_newest(tmp_path):
     assert steps.restore() == [("demo", "1.9")]
 
 
+def test_an_archive_of_the_store_is_never_replaced_by_another(tmp_path, archive, next_archive):
+    steps = release(tmp_path, FakeTorchServe(["1.0"]))
+    steps.store.mkdir()
+    kept = steps.store / next_archive.name
+    kept.write_bytes(archive.read_bytes())
+    with pytest.raises(ReleaseError, match="the store has another"):
+        steps.register(next_archive)
+    assert kept.read_bytes() == archive.read_bytes()
+
+
 def test_an_unknown_version_lists_those_that_are_there(tmp_path):
     with pytest.raises(ReleaseError, match=r"registered: 1.0, 2.0"):
         release(tmp_path, FakeTorchServe(["2.0", "1.0"])).default("demo", "3.0")
