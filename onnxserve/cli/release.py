@@ -31,7 +31,8 @@ def status(
     found = release_of(settings_from(config=config, management_port=management_port)).status(model)
 
     def human() -> None:
-        table = Table("model", "version", "default", "ready", "workers", "pending", "archive")
+        table = Table("model", "version", "default", "ready", "workers", "pending")
+        table.add_column("archive", overflow="fold")
         for one in found:
             marks = ["yes" if flag else "" for flag in (one.default, one.ready)]
             table.add_row(one.model, one.version, *marks, str(one.workers), str(one.pending), one.archive)

