@@ -14,6 +14,7 @@ from export.fetch import fetch_source, platform_flags
 from export.paired import compare_labels, compare_values, drop_bound
 from export.rows import Row, split_rows
 from export.step import Step, run_steps
+from export.verify import stretched
 from export.work import Work
 from onnxserve.errors import CheckFailed, DefinitionError, OnnxserveError, SourceError, StepFailed
 from onnxserve.scaffold import new_model
@@ -122,6 +123,21 @@ def test_the_drop_bound_shrinks_with_rows_and_covers_the_truth():
         wrong, right, _same = draws.multinomial(500, [0.03, 0.01, 0.96])
         misses += drop_bound(int(wrong), int(right), 500) < 0.02
     assert misses / 2000 < 0.06
+
+
+def test_rows_are_stretched_to_an_exact_length_on_free_axes_only():
+    arrays = {"ids": np.array([[1, 2, 3], [4, 5, 0]]), "other": np.array([[7], [8]])}
+    made = stretched(arrays, {"ids": {1: "sequence"}}, 5)
+    np.testing.assert_array_equal(made["ids"], [[1, 2, 3, 1, 2], [4, 5, 0, 4, 5]])
+    np.testing.assert_array_equal(made["other"], arrays["other"])
+    assert stretched(arrays, {"ids": {1: "sequence"}}, 2)["ids"].shape == (2, 2)
+
+
+def test_a_text_model_that_differs_at_its_longest_length_is_refused(tmp_path):
+    folder = new_model("text", "words", tmp_path)
+    old = "        return logits\n"
+    with pytest.raises(CheckFailed, match=r"verify: .*stretched"):
+        export_changed(folder, old, "        return logits * (2.0 if input_ids.shape[1] > 40 else 1.0)\n", tmp_path)
 
 
 def test_labels_and_values_are_compared_with_torch():
