@@ -91,8 +91,15 @@ def scale(
 
 @commands.command()
 def retire(
-    model: Model, version: Version, config: Config = None, state: State = None, management_port: ManagementPort = None
+    model: Model,
+    version: Version,
+    config: Config = None,
+    store: Store = None,
+    state: State = None,
+    management_port: ManagementPort = None,
 ) -> None:
     """Drain a version that is not the default, then remove it. Example: onnxserve release retire segment 1.0.0."""
-    release_of(settings_from(config=config, state=state, management_port=management_port)).retire(model, version)
+    release_of(settings_from(config=config, store=store, state=state, management_port=management_port)).retire(
+        model, version
+    )
     out.print(f"{model} {version} is drained and removed")

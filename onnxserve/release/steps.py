@@ -115,8 +115,11 @@ class Release:
         self.history.record(model, f"scale {workers}", version)
 
     def retire(self, model: str, version: str, grace_s: float = GRACE_S) -> None:
-        """Wait until nothing is pending for a version that is not the default, then remove it."""
-        self._find(model, version)
+        """Wait until nothing is pending for a version that is not the default, then remove it.
+
+        Its archive stays in the store as `….mar.retired`, or the next start would load it again.
+        """
+        archive = self.store / self._find(model, version).model_url
         if self.management.default(model) == version:
             raise ReleaseError(
                 f"{model} {version} is the default", fix=f"first: onnxserve release default {model} ANOTHER_VERSION"
@@ -125,6 +128,8 @@ class Release:
         time.sleep(grace_s)
         self.management.wait(f"{model} {version} drained", lambda: self._idle(model, version), DRAIN_S)
         self.management.unregister(model, version)
+        if archive.is_file():
+            archive.rename(archive.with_name(f"{archive.name}.retired"))
         self.history.record(model, "retire", version)
 
     def restore(self) -> list[tuple[str, str]]:

@@ -29,6 +29,8 @@ def test_default_moves_under_load_rolls_back_and_the_old_version_retires(archive
         assert {version for _, version in load.seen} == {"1.0.0", "2.0.0"}
         assert [(one.version, one.default, one.ready) for one in release.status("circle")] == [("2.0.0", True, True)]
         assert server.post("circle/1.0.0", BODY).status_code == 404
+        kept = sorted(path.name for path in server.settings.store.iterdir())
+        assert kept == ["circle-1.0.0.mar.retired", "circle-2.0.0.mar"]
 
 
 def test_workers_are_scaled_and_a_restart_keeps_the_default(archive, next_archive, tmp_path):
