@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from onnxserve.spec import Definition
@@ -71,7 +70,3 @@ class Work:
     evidence: dict[str, Any] = field(init=False)
     archive: Path = field(init=False)
     sha256: str = field(init=False)
-
-    def rows_as_array(self, groups: list[Array]) -> Array:
-        """Outputs of several groups as one array, dimension 0 the rows."""
-        return np.concatenate(groups)

@@ -74,7 +74,6 @@ class Session:
         self.provider = provider
         self.threads = threads
         self.outputs = [output.name for output in self._session.get_outputs()]
-        self.inputs = [node.name for node in self._session.get_inputs()]
 
     def run(self, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
         """Outputs by name. On CUDA, inputs are copied once and outputs bound to host memory."""

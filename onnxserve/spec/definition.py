@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 Variant = Literal["fp32", "fp16", "int8-dynamic", "int8-static", "w8", "w4"]
-VARIANTS: tuple[Variant, ...] = ("fp32", "fp16", "int8-dynamic", "int8-static", "w8", "w4")
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
