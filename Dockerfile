@@ -15,7 +15,10 @@ COPY export export
 # The stock worker imports torch; its CPU build is enough, since onnxruntime does the work.
 RUN pip install --no-cache-dir torch==2.13.0 && pip install --no-cache-dir .
 # On CUDA the GPU build takes the place of the CPU build: both at once would shadow each other.
-RUN if [ "$VARIANT" = cuda ]; then pip uninstall -y onnxruntime && pip install --no-cache-dir onnxruntime-gpu; fi
+RUN if [ "$VARIANT" = cuda ]; then \
+      version=$(python -c 'from importlib.metadata import version; print(version("onnxruntime"))') && \
+      pip uninstall -y onnxruntime && pip install --no-cache-dir "onnxruntime-gpu==$version"; \
+    fi
 
 FROM python:${PYTHON}-slim
 RUN useradd --create-home --uid 10001 serve
@@ -24,7 +27,7 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
 WORKDIR /home/serve
 COPY --chown=serve config.properties log4j2.xml metrics.yaml ./
 COPY --chown=serve model_store model_store
-USER serve
+USER 10001
 # Loopback inside the container: the edge in front of it is the only thing to publish.
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --retries=3 \

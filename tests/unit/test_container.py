@@ -30,7 +30,8 @@ def test_nothing_copied_is_ignored():
 
 def test_it_has_two_stages_and_runs_as_an_ordinary_user():
     assert len(instructions("FROM")) == 2
-    assert instructions("USER") == ["serve"]
+    assert instructions("USER") == ["10001"]
+    assert any("--uid 10001 serve" in line for line in instructions("RUN"))
     last = max(number for number, line in enumerate(LINES) if line.startswith("FROM"))
     assert any(line.startswith("USER") for line in LINES[last:])
 
