@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from onnxserve.archive import file_digest
 from onnxserve.errors import SourceError
 from onnxserve.spec import Source
 
@@ -63,12 +63,6 @@ def download(source: Source, folder: Path) -> None:
         shutil.move(found, folder / source.file)
 
 
-def digest(path: Path) -> str:
-    """Hex SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def fetch_source(source: Source, cache: Path) -> Path:
     """The unpacked folder of one source, downloaded at most once."""
     downloads, unpacked = cache / "files", cache / "unpacked" / source.sha256
@@ -76,7 +70,7 @@ def fetch_source(source: Source, cache: Path) -> Path:
     path = downloads / source.file
     if not path.is_file():
         download(source, downloads)
-    actual = digest(path)
+    actual = file_digest(path)
     if actual != source.sha256:
         path.unlink()
         raise SourceError(

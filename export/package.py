@@ -9,13 +9,12 @@ import msgspec
 import onnx
 import yaml
 
-from onnxserve.archive import manifest, write_archive
+from onnxserve.archive import file_digest, manifest, write_archive
 from onnxserve.archive.manifest import CONFIG
 from onnxserve.archive.write import pretty
 from onnxserve.spec import ServeSpec
 
 from .environment import versions
-from .fetch import digest
 from .measure import Measured
 from .step import Step
 from .work import Work
@@ -61,7 +60,7 @@ def evidence(work: Work) -> dict[str, Any]:
         "budget": work.definition.quantise.max_accuracy_drop,
         "worst_parity": max(parity.deviation for parity in work.parity),
         "batch_shift": chosen.batch_shift,
-        "model_sha256": digest(work.chosen.path),
+        "model_sha256": file_digest(work.chosen.path),
     }
     if chosen.paired:
         summary |= asdict(chosen.paired)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-
-from onnxserve.archive import check_archive
+from onnxserve.archive import check_archive, enter_store
 
 from .step import Step
 from .work import Work
@@ -13,14 +11,8 @@ from .work import Work
 def call(work: Work) -> None:
     """Digests and golden rows through the archive's own handler; only then does it enter the store."""
     checked = check_archive(work.archive)
-    work.store.mkdir(parents=True, exist_ok=True)
-    target = work.store / work.archive.name
-    # Copy beside, then rename: a server that lists the store never sees half an archive.
-    partial = target.with_suffix(".part")
-    shutil.copyfile(work.archive, partial)
-    partial.replace(target)
-    work.archive = target
-    work.say(f"      {checked.members} digests, {checked.golden_rows} golden rows; {target}")
+    work.archive = enter_store(work.archive, work.store)
+    work.say(f"      {checked.members} digests, {checked.golden_rows} golden rows; {work.archive}")
 
 
 STEP = Step("prove", ("archive",), (), call)

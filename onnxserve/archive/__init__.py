@@ -1,8 +1,20 @@
 """The archive (`.mar`): writing it reproducibly, reading it safely, checking it whole."""
 
 from .check import Checked, check_archive
+from .file import enter_store, file_digest
 from .manifest import manifest
 from .read import Summary, open_archive, summarise, unpack
 from .write import write_archive
 
-__all__ = ["Checked", "Summary", "check_archive", "manifest", "open_archive", "summarise", "unpack", "write_archive"]
+__all__ = [
+    "Checked",
+    "Summary",
+    "check_archive",
+    "enter_store",
+    "file_digest",
+    "manifest",
+    "open_archive",
+    "summarise",
+    "unpack",
+    "write_archive",
+]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import stat
 import zipfile
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import msgspec
 
 from onnxserve.errors import ArchiveError
 
+from .file import file_digest
 from .write import MANIFEST
 
 MAX_BYTES = 20 * 2**30
@@ -95,6 +95,4 @@ def summarise(path: Path) -> Summary:
             name, version = str(model["modelName"]), str(model["modelVersion"])
         except (msgspec.DecodeError, KeyError, TypeError) as error:
             raise ArchiveError(f"not an archive of onnxserve: {error}", where=str(path)) from error
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Summary(path, name, version, digest, evidence)
+    return Summary(path, name, version, file_digest(path), evidence)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from .file import file_digest
+
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold
 MANIFEST = "MAR-INF/MANIFEST.json"
 DIGESTS = "digests.json"
@@ -44,5 +46,4 @@ def write_archive(target: Path, members: dict[str, bytes], manifest: dict[str, o
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    with target.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_digest(target)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnxserve.archive import check_archive, summarise
+from onnxserve.archive import check_archive, enter_store, summarise
 from onnxserve.errors import ReleaseError
 from onnxserve.management import Management, ModelVersion
 
@@ -64,10 +63,7 @@ class Release:
         checked = check_archive(archive)
         target = self.store / archive.name
         if not target.is_file():
-            self.store.mkdir(parents=True, exist_ok=True)
-            partial = target.with_suffix(".part")
-            shutil.copyfile(archive, partial)
-            partial.replace(target)
+            enter_store(archive, self.store)
         elif summarise(target).sha256 != checked.sha256:
             raise ReleaseError(
                 f"the store has another {archive.name}", where=str(target), fix="a version never changes: raise it"
