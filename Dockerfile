@@ -8,12 +8,12 @@ ARG VARIANT
 WORKDIR /src
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
-COPY pyproject.toml README.md config.properties log4j2.xml metrics.yaml ./
+COPY pyproject.toml README.md config.properties log4j2.xml ./
 COPY onnxserve onnxserve
 COPY handlers handlers
 COPY export export
-# The stock worker imports torch; its CPU build is enough, since onnxruntime does the work.
-RUN pip install --no-cache-dir torch==2.13.0 && pip install --no-cache-dir .
+COPY worker worker
+RUN pip install --no-cache-dir .
 # On CUDA the GPU build takes the place of the CPU build: both at once would shadow each other.
 RUN if [ "$VARIANT" = cuda ]; then \
       version=$(python -c 'from importlib.metadata import version; print(version("onnxruntime"))') && \
@@ -25,7 +25,8 @@ RUN useradd --create-home --uid 10001 serve
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
 WORKDIR /home/serve
-COPY --chown=serve config.properties log4j2.xml metrics.yaml ./
+COPY --chown=serve config.properties log4j2.xml ./
+COPY --chown=serve worker worker
 COPY --chown=serve model_store model_store
 USER 10001
 # Loopback inside the container: the edge in front of it is the only thing to publish.

@@ -25,7 +25,7 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 imports: $(STAMP)
-	$(BIN)/lint-imports
+	PYTHONPATH=worker/ts $(BIN)/lint-imports
 
 unit: $(STAMP)
 	$(BIN)/pytest tests/unit

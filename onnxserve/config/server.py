@@ -17,6 +17,7 @@ from .properties import read_properties, render_properties
 from .settings import Settings
 
 STOP_S = 30
+PATHS = ("-Dlog4j.configurationFile=file:", "-Dmodel_server_home=")
 
 
 def rendered(settings: Settings) -> dict[str, str]:
@@ -30,14 +31,19 @@ def rendered(settings: Settings) -> dict[str, str]:
         "grpc_inference_port": str(settings.grpc_inference_port),
         "grpc_management_port": str(settings.grpc_management_port),
         "model_store": str(settings.store.resolve()),
-        "metrics_config": str(folder / properties.get("metrics_config", "metrics.yaml")),
     }
-    vmargs = properties.get("vmargs", "").split()
-    mark = "-Dlog4j.configurationFile=file:"
-    properties["vmargs"] = " ".join(
-        f"{mark}{folder / arg.removeprefix(mark)}" if arg.startswith(mark) else arg for arg in vmargs
-    )
+    if "metrics_config" in properties:
+        properties["metrics_config"] = str(folder / properties["metrics_config"])
+    properties["vmargs"] = " ".join(_absolute(arg, folder) for arg in properties.get("vmargs", "").split())
     return properties
+
+
+def _absolute(argument: str, folder: Path) -> str:
+    """A Java argument with its path made independent of the working folder."""
+    for mark in PATHS:
+        if argument.startswith(mark):
+            return f"{mark}{folder / argument.removeprefix(mark)}"
+    return argument
 
 
 def busy_ports(settings: Settings) -> list[int]:

@@ -36,17 +36,20 @@ def java(_: Settings) -> Finding:
     return Finding("java", f"{found.version} from {found.origin}")
 
 
-def torchserve(_: Settings) -> Finding:
-    """The pinned TorchServe, and what its worker imports without declaring it."""
+def torchserve(settings: Settings) -> Finding:
+    """The pinned TorchServe, the worker that it starts, and what TorchServe's own imports without declaring it."""
     try:
         installed = version("torchserve")
     except PackageNotFoundError:
         return Finding("torchserve", "not installed", f"pip install torchserve=={TORCHSERVE}")
     if installed != TORCHSERVE:
         return Finding("torchserve", installed, f"pip install torchserve=={TORCHSERVE}")
+    if "-Dmodel_server_home=" in read_properties(settings.config).get("vmargs", ""):
+        return Finding("torchserve", f"{installed}, fast worker")
+    slow = "add -Dmodel_server_home=worker to vmargs for the fast one"
     if find_spec("torch") is None:
-        return Finding("torchserve", "its stock worker needs torch", "pip install 'onnxserve[export]'")
-    return Finding("torchserve", installed)
+        return Finding("torchserve", "its stock worker needs torch", f"pip install 'onnxserve[export]', or {slow}")
+    return Finding("torchserve", f"{installed}, stock worker", slow)
 
 
 def providers(_: Settings) -> Finding:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.server import ROOT, Running, running
+from tests.e2e.server import ROOT, Running, running, stock_config
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +24,18 @@ def demo(demo_archives: list[Path], tmp_path_factory: pytest.TempPathFactory) ->
     """A server with them."""
     with running(tmp_path_factory.mktemp("demo"), demo_archives) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def stock(demo_archives: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The same on TorchServe's own worker."""
+    folder = tmp_path_factory.mktemp("stock")
+    with running(folder, demo_archives, stock_config(folder / "config")) as server:
+        yield server
+
+
+@pytest.fixture(params=["demo", "stock"])
+def either(request: pytest.FixtureRequest) -> Running:
+    """Our worker, then TorchServe's."""
+    server: Running = request.getfixturevalue(request.param)
+    return server

@@ -46,17 +46,26 @@ class Running:
         return httpx.post(url, content=body, headers={"Content-Type": kind}, timeout=60, trust_env=False)
 
 
+def stock_config(folder: Path) -> Path:
+    """Our configuration with TorchServe's own worker."""
+    text = (ROOT / "config.properties").read_text()
+    assert "-Dmodel_server_home=worker " in text
+    text = text.replace("-Dmodel_server_home=worker ", "").replace("file:log4j2.xml", f"file:{ROOT / 'log4j2.xml'}")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "config.properties"
+    path.write_text(text.replace("metrics_config=", f"metrics_config={ROOT}/"))
+    return path
+
+
 @contextlib.contextmanager
-def running(folder: Path, archives: list[Path]) -> Iterator[Running]:
+def running(folder: Path, archives: list[Path], config: Path = ROOT / "config.properties") -> Iterator[Running]:
     """A server with copies of these archives, everything under `folder`."""
     store = folder / "store"
     store.mkdir(parents=True)
     for archive in archives:
         shutil.copy(archive, store)
     inference, management, metrics, grpc, grpc_management = free_ports(5)
-    settings = Settings(
-        ROOT / "config.properties", store, folder / "state", inference, management, metrics, grpc, grpc_management
-    )
+    settings = Settings(config, store, folder / "state", inference, management, metrics, grpc, grpc_management)
     server = start_server(settings)
     try:
         wait_until_ready(server, settings, READY_S)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,8 +44,8 @@ def test_plain_torchserve_starts_with_our_configuration_and_stops(archive, tmp_p
     for old, new in zip((8080, 8081, 8082, 7070, 7071), (inference, management, *rest), strict=True):
         text = text.replace(str(old), str(new))
     (tmp_path / "config.properties").write_text(text)
-    for name in ("log4j2.xml", "metrics.yaml"):
-        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    (tmp_path / "log4j2.xml").write_bytes((ROOT / "log4j2.xml").read_bytes())
+    shutil.copytree(ROOT / "worker", tmp_path / "worker")
     (tmp_path / "model_store").mkdir()
     (tmp_path / "model_store" / archive.name).write_bytes(archive.read_bytes())
     torchserve = str(Path(sys.executable).parent / "torchserve")

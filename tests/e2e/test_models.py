@@ -1,4 +1,4 @@
-"""The three demo models, asked over HTTP as a client would."""
+"""The three demo models, asked over HTTP as a client would, on our worker and on TorchServe's own."""
 
 import base64
 import json
@@ -16,29 +16,29 @@ def golden(model: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("model", ["segment", "sentiment", "digits"])
-def test_every_golden_row_gets_its_label_alone_and_together(demo, model):
+def test_every_golden_row_gets_its_label_alone_and_together(either, model):
     rows = golden(model)
     expected = [row["label"] for row in rows]
-    alone = [demo.post(model, json.dumps({"instances": [row["input"]]}).encode()) for row in rows]
+    alone = [either.post(model, json.dumps({"instances": [row["input"]]}).encode()) for row in rows]
     assert [answer.json()["predictions"][0]["label"] for answer in alone] == expected
-    together = demo.post(model, json.dumps({"instances": [row["input"] for row in rows]}).encode())
+    together = either.post(model, json.dumps({"instances": [row["input"] for row in rows]}).encode())
     assert together.headers["content-type"] == "application/json"
     assert [one["label"] for one in together.json()["predictions"]] == expected
     assert (together.json()["model"], together.json()["version"]) == (model, "1.0.0")
 
 
-def test_raw_text_raw_images_and_named_columns_are_read(demo):
-    assert demo.post("sentiment", b"what a lovely day", "text/plain").json()["predictions"][0]["label"] == "positive"
+def test_raw_text_raw_images_and_named_columns_are_read(either):
+    assert either.post("sentiment", b"what a lovely day", "text/plain").json()["predictions"][0]["label"] == "positive"
     seven = next(row for row in golden("digits") if row["label"] == "7")
     png = base64.b64decode(seven["input"])
     for kind in ("image/png", "application/octet-stream"):
-        assert demo.post("digits", png, kind).json()["predictions"][0]["label"] == "7"
-    columns = demo.release.management.default("segment")
+        assert either.post("digits", png, kind).json()["predictions"][0]["label"] == "7"
+    columns = either.release.management.default("segment")
     assert columns == "1.0.0"
-    description = describe(demo, "segment")
+    description = describe(either, "segment")
     row = golden("segment")[0]
     named = dict(zip(description["signature"]["input"]["columns"], row["input"], strict=True))
-    answer = demo.post("segment", json.dumps(named).encode())
+    answer = either.post("segment", json.dumps(named).encode())
     assert answer.json()["predictions"][0]["label"] == row["label"]
 
 
@@ -48,8 +48,8 @@ def describe(demo, model):
 
 
 @pytest.mark.parametrize("model", ["segment", "sentiment", "digits"])
-def test_describe_tells_signature_evidence_provider_and_threads(demo, model):
-    description = describe(demo, model)
+def test_describe_tells_signature_evidence_provider_and_threads(either, model):
+    description = describe(either, model)
     assert description["signature"]["model"] == model
     assert description["evidence"]["bound"] <= description["evidence"]["budget"]
     assert description["provider"]["name"] == "CPUExecutionProvider"
@@ -72,21 +72,21 @@ def test_describe_tells_signature_evidence_provider_and_threads(demo, model):
         ("digits", b"", "image/png", 400),
     ],
 )
-def test_a_bad_request_gets_its_status_and_a_reason_in_json(demo, model, body, kind, status):
-    answer = demo.post(model, body, kind)
+def test_a_bad_request_gets_its_status_and_a_reason_in_json(either, model, body, kind, status):
+    answer = either.post(model, body, kind)
     assert answer.status_code == status
     assert set(answer.json()) == {"error", "model", "version"}
     assert answer.json()["error"]["reason"]
     assert answer.headers["content-type"] == "application/json"
 
 
-def test_bad_rows_among_concurrent_ones_leave_the_good_ones_at_200(demo):
+def test_bad_rows_among_concurrent_ones_leave_the_good_ones_at_200(either):
     good = json.dumps(golden("segment")[0]["input"]).encode()
     bodies = [good if number % 3 else b'["bad"]' for number in range(90)]
     statuses = [0] * len(bodies)
 
     def send(number: int) -> None:
-        statuses[number] = demo.post("segment", bodies[number]).status_code
+        statuses[number] = either.post("segment", bodies[number]).status_code
 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(len(bodies))]
     for thread in threads:
@@ -96,7 +96,7 @@ def test_bad_rows_among_concurrent_ones_leave_the_good_ones_at_200(demo):
     assert statuses == [200 if number % 3 else 422 for number in range(len(bodies))]
 
 
-def test_prometheus_counts_requests_by_model_and_version(demo):
-    demo.post("segment", json.dumps(golden("segment")[0]["input"]).encode())
-    text = httpx.get(f"http://127.0.0.1:{demo.settings.metrics_port}/metrics", timeout=30, trust_env=False).text
+def test_prometheus_counts_requests_by_model_and_version(either):
+    either.post("segment", json.dumps(golden("segment")[0]["input"]).encode())
+    text = httpx.get(f"http://127.0.0.1:{either.settings.metrics_port}/metrics", timeout=30, trust_env=False).text
     assert 'ts_inference_requests_total{model_name="segment"' in text

@@ -51,7 +51,8 @@ def test_the_rendered_configuration_does_not_depend_on_the_working_folder():
     properties = rendered(settings)
     assert properties["inference_address"] == "http://127.0.0.1:1234"
     assert f"file:{ROOT / 'log4j2.xml'}" in properties["vmargs"]
-    assert properties["metrics_config"] == str(ROOT / "metrics.yaml")
+    assert f"-Dmodel_server_home={ROOT / 'worker'}" in properties["vmargs"]
+    assert properties["metrics_config"] == str(ROOT / "worker" / "ts" / "configs" / "metrics.yaml")
     assert Path(properties["model_store"]).is_absolute()
 
 

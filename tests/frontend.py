@@ -1,0 +1,146 @@
+"""The frontend's side of the worker protocol: starts a worker, sends frames, reads answers as bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FAST = ROOT / "worker" / "ts" / "model_service_worker.py"
+METRICS = ROOT / "worker" / "ts" / "configs" / "metrics.yaml"
+END = struct.pack("!i", -1)
+Parameter = tuple[str, str, bytes]
+
+
+def stock() -> Path:
+    """TorchServe's own worker."""
+    spec = find_spec("ts")
+    assert spec
+    assert spec.origin
+    return Path(spec.origin).with_name("model_service_worker.py")
+
+
+def integer(value: int) -> bytes:
+    return struct.pack("!i", value)
+
+
+def text(content: bytes | str) -> bytes:
+    content = content.encode() if isinstance(content, str) else content
+    return integer(len(content)) + content
+
+
+def load_frame(folder: Path, handler: str, *, gpu: int = -1, envelope: str = "", batch: int = 4) -> bytes:
+    head = b"L" + text("demo") + text(str(folder)) + integer(batch) + text(handler)
+    return head + integer(gpu) + text(envelope) + b"\x01"
+
+
+def request(id_: str, headers: dict[str, str], parameters: list[Parameter]) -> bytes:
+    packed = b"".join(text(name) + text(value) for name, value in headers.items()) + END
+    rest = b"".join(text(name) + text(kind) + text(value) for name, kind, value in parameters) + END
+    return text(id_) + packed + rest
+
+
+def batch_frame(*requests: bytes) -> bytes:
+    return b"I" + b"".join(requests) + END
+
+
+def plain(id_: str, body: bytes, kind: str = "application/octet-stream") -> bytes:
+    return request(id_, {"content-type": kind}, [("body", kind, body)])
+
+
+@dataclass
+class Worker:
+    """A started worker and our connection to it."""
+
+    process: subprocess.Popen[bytes]
+    connection: socket.socket
+    output: list[str] = field(default_factory=list)
+
+    def ask(self, frame: bytes) -> bytes:
+        """Send one message; the whole answer as it came."""
+        self.connection.sendall(frame)
+        return self.answer()
+
+    def answer(self) -> bytes:
+        """Code, message, then items until the end mark."""
+        got = self._take(4) + self._field()
+        while (size := self._take(4)) != END:
+            got += size + self._take(struct.unpack("!i", size)[0])
+            got += self._field() + self._take(4) + self._field()
+            count = self._take(4)
+            got += count + b"".join(self._field() for _ in range(2 * struct.unpack("!i", count)[0]))
+            got += self._field()
+        return got + END
+
+    def wait(self, timeout: float = 20) -> int:
+        """The exit status."""
+        return self.process.wait(timeout)
+
+    def said(self, words: str, timeout: float = 10) -> bool:
+        """Whether a line with these words is printed in time."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if any(words in line for line in self.output):
+                return True
+            time.sleep(0.02)
+        return False
+
+    def _field(self) -> bytes:
+        size = self._take(4)
+        return size + self._take(struct.unpack("!i", size)[0])
+
+    def _take(self, count: int) -> bytes:
+        got = b""
+        while len(got) < count:
+            chunk = self.connection.recv(count - len(got))
+            assert chunk, "the worker closed the connection:\n" + "\n".join(self.output[-20:])
+            got += chunk
+        return got
+
+
+def environment(folder: Path, **variables: str) -> dict[str, str]:
+    """What the frontend starts a worker in: the model's folder on the path, no JSON decoding unless asked."""
+    return os.environ | {"PYTHONPATH": str(folder), "TS_DECODE_INPUT_REQUEST": "false"} | variables
+
+
+@contextlib.contextmanager
+def started(script: Path, folder: Path, *extra: str, tcp: int | None = None, **variables: str) -> Iterator[Worker]:
+    """A worker with `folder` as its working folder, connected; killed at the end if it still runs."""
+    place = ["--sock-type", "tcp", "--port", str(tcp)] if tcp else ["--sock-type", "unix", "--sock-name"]
+    name = str(folder / f".sock.{os.getpid() % 10000}")
+    command = [sys.executable, str(script), *place, *([] if tcp else [name])]
+    command += ["--metrics-config", str(METRICS), *extra]
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment(folder, **variables), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    connection = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
+    worker = Worker(process, connection)
+    reader = threading.Thread(target=_read, args=(process, worker.output), daemon=True)
+    reader.start()
+    try:
+        assert worker.said("Torch worker started.", 60), worker.output
+        connection.settimeout(60)
+        connection.connect(("127.0.0.1", tcp) if tcp else name)
+        yield worker
+    finally:
+        connection.close()
+        process.kill()
+        process.wait()
+        reader.join(5)
+
+
+def _read(process: subprocess.Popen[bytes], output: list[str]) -> None:
+    assert process.stdout
+    with process.stdout as stream:
+        for line in stream:
+            output.append(line.decode(errors="replace").rstrip("\n"))  # noqa: PERF401 - as they come

@@ -1,0 +1,1 @@
+"""The fast TorchServe worker: standard library only, until it loads a handler."""

@@ -1,0 +1,98 @@
+"""What the frontend is sent, one message a batch; the bytes are those of `create_predict_response`."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import struct
+import sys
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from .context import Context, RequestProcessor
+
+_pack = struct.Struct("!i").pack
+END = _pack(-1)
+STREAM_NEXT = "ts_stream_next"
+log = logging.getLogger(__name__)
+
+
+class Unserialisable(TypeError):
+    """A handler gave something that can't be sent."""
+
+
+def _field(content: bytes | bytearray) -> bytes:
+    return _pack(len(content)) + content
+
+
+def _line(text: object) -> str:
+    """Text that HTTP can carry in a header or a status line, or the frontend drops the connection."""
+    return " ".join(str(text).encode("ascii", "replace").decode().splitlines())
+
+
+def loaded(code: int, message: str) -> bytes:
+    """The answer to `L`."""
+    return _pack(code) + _field(message.encode()) + END
+
+
+def refused(ids: Sequence[str], code: int, message: str) -> bytes:
+    """The same error for the whole batch."""
+    rest = _pack(0) + _pack(code) + _pack(0) + _pack(0) + _field(b"error")
+    items = b"".join(_field(id_.encode()) + rest for id_ in ids)
+    return _pack(code) + _field(message.encode()) + items + END
+
+
+def answered(ids: Sequence[str], values: Sequence[Any], context: Context) -> bytes:
+    """An answer for each request, with its own status and headers; Unserialisable when a value can't be sent."""
+    _mark_streams(values, context)
+    parts: list[bytes | bytearray] = [_pack(200), _field(b"Prediction success")]
+    for id_, value, processor in zip(ids, values, context.request_processor, strict=True):
+        body = body_of(value)
+        parts += (_field(id_.encode()), _head(processor), _pack(len(body)), body)
+    parts.append(END)
+    return b"".join(parts)
+
+
+def _mark_streams(values: Sequence[Any], context: Context) -> None:
+    """The last message of a stream, or with stopping criteria the one that they end, says so in a header."""
+    for index, processor in enumerate(context.request_processor):
+        if context.stopping_criteria:
+            stop = context.stopping_criteria[index](values[index])
+            if stop is not None:
+                processor.add_response_property(STREAM_NEXT, "false" if stop else "true")
+        elif processor.get_response_header(STREAM_NEXT) == "true":
+            processor.add_response_property(STREAM_NEXT, "false")
+
+
+def _head(processor: RequestProcessor) -> bytes:
+    status, phrase = processor.get_response_status_code(), processor.get_response_status_phrase()
+    return _encoded_head(status, phrase, tuple(processor.get_response_headers().items()))
+
+
+@lru_cache(maxsize=256)
+def _encoded_head(status: int | None, phrase: str | None, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """Content type, status, phrase and headers. Few differ, so they are kept."""
+    content_type = next((value for name, value in headers if name == "content-type"), "")
+    parts = [_field(_line(content_type).encode()), _pack(200 if status is None else int(status))]
+    parts += [_field(_line(phrase or "").encode()), _pack(len(headers))]
+    parts += [_field(_line(text).encode()) for header in headers for text in header]
+    return b"".join(parts)
+
+
+def body_of(value: Any) -> bytes | bytearray:
+    """Bytes as they are, text as UTF-8, a torch tensor as torch saves it, anything else as JSON."""
+    if isinstance(value, bytes | bytearray):
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    torch = sys.modules.get("torch")  # imported by a handler, never by us
+    if torch is not None and isinstance(value, torch.Tensor):
+        stream = io.BytesIO()
+        torch.save(value, stream)
+        return stream.getvalue()
+    try:
+        return json.dumps(value, indent=2).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Unserialisable(str(error)) from error

@@ -1,0 +1,212 @@
+"""`context.metrics`, by the rules of `ts/metrics/metric_cache_yaml_impl.py`, but added up and printed once a second."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+COUNTER, GAUGE, HISTOGRAM = "COUNTER", "GAUGE", "HISTOGRAM"
+PERIOD_S = 1.0
+OBSERVATIONS = 1000  # of one histogram in a period; the frontend takes one a line
+UNITS = {
+    "ms": "Milliseconds",
+    "s": "Seconds",
+    "percent": "Percent",
+    "count": "Count",
+    "MB": "Megabytes",
+    "GB": "Gigabytes",
+    "kB": "Kilobytes",
+    "B": "Bytes",
+    "": "unit",
+}
+Key = tuple[str, str, str, str]  # name, unit, dimensions, type
+log = logging.getLogger(__name__)
+
+
+class MetricRefused(ValueError):
+    """A metric that isn't declared, or a value that it can't take."""
+
+
+class Pending:
+    """Values not printed yet: counters summed, the last value of gauges, the observations of histograms."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: dict[Key, list[float]] = {}
+
+    def add(self, key: Key, value: float) -> None:
+        """Take one value."""
+        with self._lock:
+            values = self._values.setdefault(key, [])
+            if key[3] == HISTOGRAM:
+                if len(values) < OBSERVATIONS:
+                    values.append(value)
+            else:
+                values[:] = [values[0] + value if values and key[3] == COUNTER else value]
+
+    def lines(self) -> list[str]:
+        """One line a value, in the format that the frontend reads; what was taken is then gone."""
+        with self._lock:
+            values, self._values = self._values, {}
+        end = f"#hostname:{socket.gethostname()},{int(time.time())}"
+        return [
+            f"[METRICS]{name}.{unit}:{value}|#{dimensions}|#type:{kind}|{end}"
+            for (name, unit, dimensions, kind), taken in values.items()
+            for value in taken
+        ]
+
+
+class Metric:
+    """One declared metric."""
+
+    def __init__(self, pending: Pending, name: str, unit: str, dimensions: Sequence[str], kind: str) -> None:
+        self._pending = pending
+        self.metric_name = name
+        self.unit = UNITS.get(unit, unit)
+        self.dimension_names = list(dimensions)
+        self.metric_type = kind
+
+    def add_or_update(self, value: float, dimension_values: Sequence[Any] = (), request_id: str = "") -> None:  # noqa: ARG002 - sums belong to no request
+        """Take one value; a wrong one is logged, since a metric must not fail a request."""
+        if len(dimension_values) != len(self.dimension_names):
+            log.error("metric %s has dimensions %s, got %s", self.metric_name, self.dimension_names, dimension_values)
+        elif self.metric_type == COUNTER and value < 0:
+            log.error("counter %s can't take %s", self.metric_name, value)
+        else:
+            pairs = zip(self.dimension_names, dimension_values, strict=True)
+            dimensions = ",".join(f"{name}:{one}" for name, one in pairs)
+            self._pending.add((self.metric_name, self.unit, dimensions, self.metric_type), value)
+
+
+class Metrics:
+    """All metrics of one worker. `dimensions` are objects with `name` and `value`, as in `ts.metrics.dimension`."""
+
+    def __init__(self, config: str | None = None) -> None:
+        self._config = config
+        self.model_name = ""
+        self.request_ids: dict[int, str] | None = None
+        self.cache: dict[str, dict[str, Metric]] = {}
+        self._pending = Pending()
+
+    def set_request_ids(self, request_ids: dict[int, str]) -> None:
+        """Remember the batch at hand."""
+        self.request_ids = request_ids
+
+    def declare(self) -> None:
+        """Read the `model_metrics` of the file that the frontend named."""
+        if not self._config:
+            return
+        import yaml
+
+        declared = yaml.safe_load(Path(self._config).read_text(encoding="utf-8")).get("model_metrics") or {}
+        for kind, metrics in declared.items():
+            for metric in metrics:
+                self.add_metric_to_cache(metric["name"], metric["unit"], metric["dimensions"], kind)
+
+    def add_metric_to_cache(
+        self, metric_name: str, unit: str, dimension_names: Sequence[str] = (), metric_type: Any = COUNTER
+    ) -> Metric:
+        """Declare a metric."""
+        kind = kind_of(metric_type)
+        metric = Metric(self._pending, metric_name, unit, dimension_names or (), kind)
+        self.cache.setdefault(kind, {})[metric_name] = metric
+        return metric
+
+    def get_metric(self, metric_name: str, metric_type: Any = COUNTER) -> Metric:
+        """A declared metric."""
+        try:
+            return self.cache[kind_of(metric_type)][metric_name]
+        except KeyError as error:
+            raise MetricRefused(f"no {kind_of(metric_type)} {metric_name!r} is declared") from error
+
+    def add_metric(
+        self,
+        name: str,
+        value: float,
+        unit: str,
+        idx: Any = None,
+        dimensions: Sequence[Any] = (),
+        metric_type: Any = COUNTER,
+    ) -> None:
+        """Any metric."""
+        self._add(name, value, unit, idx, dimensions, metric_type)
+
+    def add_counter(self, name: str, value: float, idx: Any = None, dimensions: Sequence[Any] = ()) -> None:
+        """Count."""
+        self._add(name, value, "count", idx, dimensions, COUNTER)
+
+    def add_time(
+        self,
+        name: str,
+        value: float,
+        idx: Any = None,
+        unit: str = "ms",
+        dimensions: Sequence[Any] = (),
+        metric_type: Any = GAUGE,
+    ) -> None:
+        """A time in `ms` or `s`."""
+        self._add(name, value, _one_of(unit, ("ms", "s")), idx, dimensions, metric_type)
+
+    def add_size(
+        self,
+        name: str,
+        value: float,
+        idx: Any = None,
+        unit: str = "MB",
+        dimensions: Sequence[Any] = (),
+        metric_type: Any = GAUGE,
+    ) -> None:
+        """A size in `MB`, `kB`, `GB` or `B`."""
+        self._add(name, value, _one_of(unit, ("MB", "kB", "GB", "B")), idx, dimensions, metric_type)
+
+    def add_percent(
+        self, name: str, value: float, idx: Any = None, dimensions: Sequence[Any] = (), metric_type: Any = GAUGE
+    ) -> None:
+        """A share in percent."""
+        self._add(name, value, "percent", idx, dimensions, metric_type)
+
+    def add_error(self, name: str, value: float, dimensions: Sequence[Any] = ()) -> None:
+        """Count errors."""
+        self._add(name, value, "", None, dimensions, COUNTER, level="Error")
+
+    def _add(
+        self, name: str, value: float, unit: str, _: Any, dimensions: Sequence[Any], kind: Any, level: str = "Model"
+    ) -> None:
+        pairs = {one.name: one.value for one in dimensions}
+        if level == "Model":
+            pairs.setdefault("ModelName", self.model_name)
+        pairs.setdefault("Level", level)
+        declared = self.cache.get(kind_of(kind), {}).get(name)
+        metric = declared or self.add_metric_to_cache(name, unit, list(pairs), kind)
+        metric.add_or_update(value, list(pairs.values()))
+
+    def print_pending(self) -> None:
+        """Print what came since the last time."""
+        if lines := self._pending.lines():
+            log.info("\n".join(lines))
+
+    def print_every_second(self) -> None:
+        """Print from a thread, so that an idle worker's last values appear too."""
+
+        def run() -> None:
+            while True:
+                time.sleep(PERIOD_S)
+                self.print_pending()
+
+        threading.Thread(target=run, name="metrics", daemon=True).start()
+
+
+def kind_of(metric_type: Any) -> str:
+    """COUNTER, GAUGE or HISTOGRAM, from text or from a member of `ts.metrics.metric_type_enum.MetricTypes`."""
+    return str(getattr(metric_type, "name", metric_type)).upper()
+
+
+def _one_of(unit: str, allowed: tuple[str, ...]) -> str:
+    if unit not in allowed:
+        raise MetricRefused(f"unit {unit!r} is none of {', '.join(allowed)}")
+    return unit

@@ -1,0 +1,64 @@
+"""Started by TorchServe's frontend in place of its own worker; `-Dmodel_server_home` selects it."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import platform
+import sys
+from pathlib import Path
+
+from fastworker.frames import BadFrame
+from fastworker.loop import ACCEPT_S, LoadFailed, listen, serve
+from fastworker.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+
+def arguments() -> argparse.Namespace:
+    """What the frontend passes."""
+    parser = argparse.ArgumentParser(prog="model-server-worker", description="The fast TorchServe worker")
+    parser.add_argument("--sock-type", required=True, choices=["unix", "tcp"])
+    parser.add_argument("--sock-name", help="path of the unix socket, ending in .<number>")
+    parser.add_argument("--host", help="address to listen on with tcp, 127.0.0.1 by default")
+    parser.add_argument("--port", type=int, help="port to listen on with tcp")
+    parser.add_argument("--metrics-config", help="YAML file that declares the metrics")
+    parser.add_argument("--async", dest="asynchronous", action="store_true", help="not supported")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Serve one frontend; 0 when it left, 1 when something broke, after saying what."""
+    # Handlers must find the real package `ts`, and none of our modules by accident.
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [path for path in sys.path if Path(path).resolve() != here]
+    logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
+    given = arguments()
+    if given.asynchronous:
+        log.error("asyncCommunication is not supported by this worker: remove it from model-config.yaml")
+        return 1
+    metrics = Metrics(given.metrics_config)
+    metrics.print_every_second()
+    listener = listen(given.sock_type, given.sock_name, given.host, given.port)
+    # The frontend waits for these two lines.
+    log.info("[PID]%d", os.getpid())
+    log.info("Torch worker started.")
+    log.info("Python runtime: %s", platform.python_version())
+    try:
+        serve(listener, metrics)
+    except TimeoutError:
+        log.error("no frontend connected within %d s", ACCEPT_S)  # noqa: TRY400 - the text says it all
+        return 1
+    except (BadFrame, LoadFailed) as error:
+        log.error("the worker ends: %s", error)  # noqa: TRY400
+        return 1
+    finally:
+        listener.close()
+        if given.sock_type == "unix":
+            Path(given.sock_name).unlink(missing_ok=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
