@@ -32,8 +32,7 @@ def rendered(settings: Settings) -> dict[str, str]:
         "grpc_management_port": str(settings.grpc_management_port),
         "model_store": str(settings.store.resolve()),
     }
-    if "metrics_config" in properties:
-        properties["metrics_config"] = str(folder / properties["metrics_config"])
+    properties |= {key: str(folder / properties[key]) for key in ("metrics_config", "plugins_path") if key in properties}
     properties["vmargs"] = " ".join(_absolute(arg, folder) for arg in properties.get("vmargs", "").split())
     return properties
 

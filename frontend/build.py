@@ -1,0 +1,60 @@
+"""Compiles `frontend/src` to `plugins/onnxserve-batching.jar`; says so and ends well where there is no JDK.
+
+`python frontend/build.py [FOLDER]`
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+HERE = Path(__file__).parent
+JAR = "onnxserve-batching.jar"
+SERVICE = "META-INF/services/org.pytorch.serve.servingsdk.ModelServerEndpoint"
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def frontend_jar() -> Path:
+    """TorchServe's own jar, to compile against."""
+    spec = find_spec("ts")
+    if spec is None or spec.origin is None:
+        sys.exit("torchserve is not installed\n  fix:   pip install torchserve==0.12.0")
+    return Path(spec.origin).parent / "frontend" / "model-server.jar"
+
+
+def compile_classes(javac: str, folder: Path) -> None:
+    """All sources, for Java 11 as TorchServe itself."""
+    sources = [str(path) for path in sorted((HERE / "src").rglob("*.java"))]
+    options = ["--release", "11", "-Xlint:all,-processing,-classfile", "-Werror", "-cp", str(frontend_jar())]
+    subprocess.run([javac, *options, "-d", str(folder), *sources], check=True)
+
+
+def pack(classes: Path, target: Path) -> None:
+    """The same classes give the same bytes."""
+    members = {str(path.relative_to(classes)): path.read_bytes() for path in sorted(classes.rglob("*.class"))}
+    members[SERVICE] = b"onnxserve.Batching\n"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as jar:
+        for name, content in sorted(members.items()):
+            jar.writestr(zipfile.ZipInfo(name, EPOCH), content)
+
+
+def main() -> None:
+    """Build into FOLDER, by default the `plugins` beside this file."""
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "plugins"
+    javac = shutil.which("javac")
+    if javac is None:
+        print("no JDK (javac): lone requests will wait their model's maxBatchDelay; all else works")
+        return
+    with tempfile.TemporaryDirectory() as classes:
+        compile_classes(javac, Path(classes))
+        pack(Path(classes), target / JAR)
+    print(target / JAR)
+
+
+if __name__ == "__main__":
+    main()
