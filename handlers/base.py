@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -12,20 +13,26 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from . import answer
+from . import reading
+from .asked import Asked, failed
+from .buffers import Buffers
 from .describe import describe
 from .digests import check_digests
-from .errors import InvalidRow, RequestError
+from .distinct import distinct
+from .errors import InternalError, RequestError, classify
+from .faults import combined
+from .forms import Answer, Result
 from .golden import check_golden, read_golden
 from .isolate import guarded, isolate
-from .request import JSON, UNDECLARED, Body, decode_json, instances, read_body, wrong_media
+from .plan import buckets, chunks
+from .request import Body, read_body
 from .scores import classify_rows, plain_rows
 from .session import Session, choose_provider
 from .signature import Signature, read_signature
 from .threads import intra_op_threads
 
 log = logging.getLogger(__name__)
-Group = list[Any]
+Outputs = dict[str, npt.NDArray[Any]]
 
 
 class Handler:
@@ -41,6 +48,10 @@ class Handler:
     signature: Signature
     folder: Path
     session: Session
+    threads = 1
+
+    def __init__(self) -> None:
+        self.buffers = Buffers()
 
     # Hooks -----------------------------------------------------------------
 
@@ -52,13 +63,41 @@ class Handler:
         raise NotImplementedError
 
     def tensors(self, rows: Sequence[Any]) -> dict[str, npt.NDArray[Any]]:
-        """Rows to the graph's inputs; dimension 0 is the batch."""
+        """Rows to the graph's inputs; dimension 0 is the batch. The arrays may be `self.buffers`'."""
         raise NotImplementedError
 
     def predictions(self, outputs: npt.NDArray[Any]) -> list[Any]:
         """The first output, shape (rows, ...), to one JSON value a row."""
         labels = self.signature.labels
         return classify_rows(outputs, labels) if labels else plain_rows(outputs)
+
+    # Hooks that a faster handler may fill in as well -------------------------
+
+    def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
+        """`check` for all instances of a batch: a row or a RequestError each; `places` within their requests."""
+        return [
+            guarded(partial(self.check, instance, f"instances[{place}]"))
+            for instance, place in zip(instances, places, strict=True)
+        ]
+
+    def lengths(self, rows: Sequence[Any]) -> list[int] | None:  # noqa: ARG002 - a hook
+        """Padded length of each row, None where rows don't pad each other."""
+        return None
+
+    def raw(self, content: bytes | bytearray) -> bool:  # noqa: ARG002 - a hook
+        """Whether a body without a declared type is a raw row rather than JSON."""
+        return False
+
+    def free_axes(self) -> dict[str, int]:
+        """Largest sizes of the free axes beside the batch, by name, for clients that send tensors."""
+        return {}
+
+    def check_values(self, tensors: dict[str, npt.NDArray[Any]]) -> None:
+        """Raise InvalidRow for tensors of a client whose elements the graph can't take."""
+
+    def read(self, body: Body) -> Asked:
+        """Bytes -> instances, or tensors, and the form of the answer."""
+        return reading.read(self, body)
 
     # TorchServe's API ------------------------------------------------------
 
@@ -67,13 +106,14 @@ class Handler:
         properties = context.system_properties
         settings = getattr(context, "model_yaml_config", None) or {}
         mine = settings.get("handler") or {}
+        self.threads = intra_op_threads(int(settings.get("maxWorkers", 1)), int(mine.get("threads", 0)))
+        os.environ.setdefault("RAYON_NUM_THREADS", str(self.threads))  # the tokenizer keeps to the budget too
         self.open(Path(properties["model_dir"]))
         check_digests(self.folder)
         provider = choose_provider(
             str(mine.get("provider", "auto")), properties.get("gpu_id"), ort.get_available_providers()
         )
-        threads = intra_op_threads(int(settings.get("maxWorkers", 1)), int(mine.get("threads", 0)))
-        self.session = Session(self.folder / "model.onnx", provider, threads)
+        self.session = Session(self.folder / "model.onnx", provider, self.threads)
         self.golden_deviation = check_golden(read_golden(self.folder), self.outputs)
         log.info("%s %s ready on %s", self.signature.model, self.signature.version, provider)
 
@@ -85,79 +125,96 @@ class Handler:
 
     def handle(self, data: Sequence[dict[str, Any]], context: Any) -> list[bytes]:
         """One answer for each request, in order, with its own status. Never raises."""
-        results: list[bytes | RequestError]
         if data and context.get_request_header(0, "describe") == "True":
-            results = [guarded(lambda: describe(self))]
-        else:
-            groups = [guarded(partial(self._group, item, context, index)) for index, item in enumerate(data)]
-            good = [group for group in groups if not isinstance(group, RequestError)]
-            answers = iter(isolate(good, self._answers))
-            results = [group if isinstance(group, RequestError) else next(answers) for group in groups]
-        return [self._respond(result, context, index) for index, result in enumerate(results)]
+            return [self._respond(Asked(), guarded(lambda: Answer(describe(self))), context, 0)]
+        asked = [self._read(item, context, index) for index, item in enumerate(data)]
+        self._check(asked)
+        good = [one for one in asked if one.error is None]
+        results = iter(isolate(good, self._answers))
+        return [
+            self._respond(one, None if one.error else next(results), context, index) for index, one in enumerate(asked)
+        ]
 
     # Stages ----------------------------------------------------------------
 
     def outputs(self, values: Sequence[Any]) -> npt.NDArray[Any]:
         """The first output for some instances, as one array; used for golden rows and batch scoring."""
-        return self.infer([self.check(value, f"instances[{i}]") for i, value in enumerate(values)])
+        rows = [self.check(value, f"instances[{i}]") for i, value in enumerate(values)]
+        return self.infer(rows)[self.session.outputs[0]]
 
-    def infer(self, rows: Sequence[Any]) -> npt.NDArray[Any]:
-        """The first output for checked rows, in chunks of at most `max_batch`."""
-        size = self.signature.max_batch
-        chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
-        return np.concatenate([self._run(chunk) for chunk in chunks])
+    def infer(self, rows: Sequence[Any]) -> Outputs:
+        """Every output for checked rows, in batches of at most `max_batch` rows of like length."""
+        size, lengths = self.signature.max_batch, self.lengths(rows)
+        parts: Sequence[Sequence[int]] = chunks(len(rows), size) if lengths is None else buckets(lengths, size)
+        if len(parts) == 1 and isinstance(parts[0], range):
+            return self.run(self.tensors(rows))
+        found = [self.run(self.tensors([rows[index] for index in part])) for part in parts]
+        order = np.argsort(np.concatenate([np.asarray(part) for part in parts]))
+        return {name: np.concatenate([one[name] for one in found])[order] for name in self.session.outputs}
 
-    def _run(self, rows: Sequence[Any]) -> npt.NDArray[Any]:
-        outputs = self.session.run(self.tensors(rows))
-        return outputs[self.session.outputs[0]]
+    def run(self, tensors: dict[str, npt.NDArray[Any]]) -> Outputs:
+        """Every output for one batch; identical rows are computed once."""
+        unique, inverse = distinct(tensors)
+        outputs = self.session.run(unique)
+        return outputs if inverse is None else {name: array[inverse] for name, array in outputs.items()}
 
-    def _group(self, item: dict[str, Any], context: Any, index: int) -> Group:
-        body = read_body(item, context.get_all_request_header(index) or {}, self.signature.input.max_bytes)
-        values = self.read(body)
-        if len(values) == 1:
-            return [self.check(values[0], "instances[0]")]
-        return self._check_all(values)
+    def _read(self, item: dict[str, Any], context: Any, index: int) -> Asked:
+        try:
+            body = read_body(item, context.get_all_request_header(index) or {}, self.signature.input.max_bytes)
+            return self.read(body)
+        except Exception as error:
+            answer = classify(error)
+            if isinstance(answer, InternalError):
+                log.exception("a request could not be read")
+            return failed(answer)
 
-    def _check_all(self, values: list[Any]) -> Group:
-        rows = [guarded(partial(self.check, value, f"instances[{index}]")) for index, value in enumerate(values)]
-        faults = [row for row in rows if isinstance(row, RequestError)]
-        if not faults:
-            return rows
-        if len(faults) == 1:
-            raise faults[0]
-        # Every fault at once, so that the caller needs one round to mend them.
-        shown = "; ".join(f"{fault.where}: {fault.reason}" for fault in faults[:10])
-        more = f"; and {len(faults) - 10} more" if len(faults) > 10 else ""
-        raise InvalidRow(shown + more, where=faults[0].where, fix=faults[0].fix)
+    def _check(self, asked: Sequence[Asked]) -> None:
+        """Instances of all requests to rows, together; a request with a bad one gets its error."""
+        unchecked = [one for one in asked if one.values is not None]
+        if not unchecked:
+            return
+        values = [value for one in unchecked for value in one.values or ()]
+        rows = iter(self.check_all(values, [place for one in unchecked for place in range(len(one.values or ()))]))
+        for one in unchecked:
+            one.rows = [next(rows) for _ in one.values or ()]
+            one.error = combined([row for row in one.rows if isinstance(row, RequestError)])
 
-    def read(self, body: Body) -> list[Any]:
-        """The instances in one request's body."""
-        if body.content is None:
-            return instances(body.decoded, self.row_keys, self.signature.input.max_rows)
-        if body.media_type in self.raw_types:
-            return [body.content]
-        if body.media_type == JSON or (body.media_type in UNDECLARED and not self.raw(body.content)):
-            return instances(decode_json(body.content), self.row_keys, self.signature.input.max_rows)
-        if body.media_type in UNDECLARED:
-            return [body.content]
-        raise wrong_media(body.media_type, (JSON, *self.raw_types))
+    def _answers(self, asked: Sequence[Asked]) -> list[Answer]:
+        outputs = self._outputs(asked)
+        predictions = self.predictions(outputs[self.session.outputs[0]])
+        total = sum(one.count for one in asked)
+        if len(predictions) != total:
+            raise ValueError(f"{len(predictions)} predictions for {total} rows")
+        answers, start = [], 0
+        for one in asked:
+            stop = start + one.count
+            mine = {name: array[start:stop] for name, array in outputs.items()}
+            answers.append(one.form.good(Result(self.signature, mine, predictions[start:stop])))
+            start = stop
+        return answers
 
-    def raw(self, content: bytes) -> bool:  # noqa: ARG002 - a hook
-        """Whether a body without a declared type is a raw row rather than JSON."""
-        return False
+    def _outputs(self, asked: Sequence[Asked]) -> Outputs:
+        """Outputs of all requests in order; requests that bring tensors run by themselves."""
+        if all(one.tensors is None for one in asked):
+            return self.infer([row for one in asked for row in one.rows or ()])
+        found = [self.infer(one.rows or ()) if one.tensors is None else self._raw(one.tensors) for one in asked]
+        return {name: np.concatenate([one[name] for one in found]) for name in self.session.outputs}
 
-    def _answers(self, groups: Sequence[Group]) -> list[bytes]:
-        flat = [row for group in groups for row in group]
-        predictions = self.predictions(self.infer(flat))
-        if len(predictions) != len(flat):
-            raise ValueError(f"{len(predictions)} predictions for {len(flat)} rows")
-        rest = iter(predictions)
-        name, version = self.signature.model, self.signature.version
-        return [answer.good([next(rest) for _ in group], name, version) for group in groups]
+    def _raw(self, tensors: dict[str, npt.NDArray[Any]]) -> Outputs:
+        rows = len(next(iter(tensors.values())))
+        parts = chunks(rows, self.signature.max_batch)
+        found = [self.run({name: array[part.start : part.stop] for name, array in tensors.items()}) for part in parts]
+        return {name: np.concatenate([one[name] for one in found]) for name in self.session.outputs}
 
-    def _respond(self, result: bytes | RequestError, context: Any, index: int) -> bytes:
-        context.set_response_content_type(index, answer.CONTENT_TYPE)
-        if isinstance(result, bytes):
-            return result
-        context.set_response_status(result.status, result.phrase, index)
-        return answer.bad(result, self.signature.model, self.signature.version)
+    def _respond(self, one: Asked, result: Answer | RequestError | None, context: Any, index: int) -> bytes:
+        error = one.error or (result if isinstance(result, RequestError) else None)
+        if error is not None:
+            context.set_response_status(error.status, error.phrase, index)
+            answer = one.form.bad(error, self.signature)
+        else:
+            assert isinstance(result, Answer)  # noqa: S101 - one of the two is there
+            answer = result
+        context.set_response_content_type(index, answer.content_type)
+        for name, value in answer.headers:
+            context.set_response_header(index, name, value)
+        return answer.body

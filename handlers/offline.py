@@ -28,6 +28,7 @@ class OfflineContext:
         self.headers: list[dict[str, str]] = []
         self.statuses: dict[int, tuple[int, str]] = {}
         self.content_types: dict[int, str] = {}
+        self.response_headers: dict[int, dict[str, str]] = {}
 
     def get_request_header(self, idx: int, key: str) -> str | None:
         """One header of request `idx`, case-sensitive as in TorchServe."""
@@ -40,6 +41,10 @@ class OfflineContext:
     def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:
         """Remember the status of answer `idx`."""
         self.statuses[idx] = (code, phrase)
+
+    def set_response_header(self, idx: int, key: str, value: str) -> None:
+        """Remember a header of answer `idx`."""
+        self.response_headers.setdefault(idx, {})[key] = value
 
     def set_response_content_type(self, idx: int, value: str) -> None:
         """Remember the content type of answer `idx`."""
@@ -62,7 +67,8 @@ def write_tensors(folder: Path, source: Path, target: Path) -> None:
     arrays: dict[str, Any] = {}
     for line, text in enumerate(source.read_bytes().splitlines()):
         rows = [handler.check(value, f"row[{i}]") for i, value in enumerate(msgspec.json.decode(text))]
-        arrays.update({f"{line}/{name}": array for name, array in handler.tensors(rows).items()})
+        # Copies, since a handler may fill the same buffers again.
+        arrays.update({f"{line}/{name}": array.copy() for name, array in handler.tensors(rows).items()})
     axes = msgspec.json.encode({k: {str(i): n for i, n in v.items()} for k, v in handler.dynamic_axes.items()})
     np.savez(target, axes=np.frombuffer(axes, dtype=np.uint8), **arrays)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,13 +15,22 @@ FORM = "application/x-www-form-urlencoded"
 UNDECLARED = {"", "application/octet-stream"}
 
 
-@dataclass(frozen=True)
-class Body:
-    """One request's payload: its bytes, or the object a JSON-decoding frontend left us."""
+# Headers that matter, by the length of their names: telling others apart needs no lower-casing.
+READ = {"content-type": 12, "accept": 6, "inference-header-content-length": 31}
+LENGTHS = frozenset(READ.values())
 
-    content: bytes | None
+
+class Body(NamedTuple):
+    """One request's payload: its bytes, or the object a JSON-decoding frontend left us.
+
+    `json_length` is the number of bytes of JSON before binary tensors, None without any.
+    """
+
+    content: bytes | bytearray | None
     decoded: Any
     media_type: str
+    accept: str = ""
+    json_length: int | None = None
 
 
 def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: int) -> Body:
@@ -31,8 +39,8 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
     `body` is a plain POST, `data` a multipart field or a gRPC input. Header names
     arrive in whatever case the client used.
     """
-    lowered = {name.lower(): value for name, value in headers.items() if isinstance(value, str)}
-    media_type = lowered.get("content-type", "").partition(";")[0].strip().lower()
+    known = {name.lower(): headers[name] for name in headers if len(name) in LENGTHS}
+    media_type = _media(known.get("content-type"))
     if media_type == FORM:
         # The frontend has taken the body apart at `=` and `&`; what curl -d sends without -H ends here.
         raise wrong_media(FORM, (JSON,))
@@ -45,10 +53,24 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
         return Body(None, payload, JSON)
     if len(payload) > max_bytes:
         raise BodyTooLarge(f"{len(payload)} bytes, at most {max_bytes} are accepted", fix="send fewer or smaller rows")
-    return Body(bytes(payload), None, media_type)
+    length = known.get("inference-header-content-length")
+    return Body(payload, None, media_type, _media(known.get("accept")), _json_length(length, len(payload)))
 
 
-def decode_json(content: bytes) -> Any:
+def _media(value: Any) -> str:
+    """`Text/Plain; charset=x` is `text/plain`."""
+    return value.partition(";")[0].strip().lower() if isinstance(value, str) else ""
+
+
+def _json_length(value: Any, size: int) -> int | None:
+    if not isinstance(value, str):
+        return None
+    if not value.isdecimal() or int(value) > size:
+        raise UndecodableBody(f"{value!r} of {size} bytes", where="Inference-Header-Content-Length")
+    return int(value)
+
+
+def decode_json(content: bytes | bytearray) -> Any:
     """Strict JSON: no NaN, no trailing bytes, bounded depth."""
     try:
         return msgspec.json.decode(content)

@@ -21,13 +21,11 @@ def classify_rows(logits: npt.NDArray[Any], labels: tuple[str, ...]) -> list[dic
     """Best label and its score for each row of `logits`, shape (batch, labels)."""
     scores = softmax(logits)
     best = scores.argmax(axis=-1)
-    return [
-        {"label": labels[int(index)], "score": round(float(scores[row, index]), DIGITS)}
-        for row, index in enumerate(best)
-    ]
+    found = np.round(scores[np.arange(len(best)), best].astype(np.float64), DIGITS).tolist()
+    return [{"label": labels[index], "score": score} for index, score in zip(best.tolist(), found, strict=True)]
 
 
 def plain_rows(values: npt.NDArray[Any]) -> list[dict[str, Any]]:
     """The raw outputs of a model without labels, one list a row."""
-    flat = values.reshape(len(values), -1)
-    return [{"values": [round(float(value), DIGITS) for value in row]} for row in flat]
+    flat = np.round(values.reshape(len(values), -1).astype(np.float64), DIGITS)
+    return [{"values": row} for row in flat.tolist()]

@@ -32,7 +32,9 @@ def rendered(settings: Settings) -> dict[str, str]:
         "grpc_management_port": str(settings.grpc_management_port),
         "model_store": str(settings.store.resolve()),
     }
-    properties |= {key: str(folder / properties[key]) for key in ("metrics_config", "plugins_path") if key in properties}
+    properties |= {
+        key: str(folder / properties[key]) for key in ("metrics_config", "plugins_path") if key in properties
+    }
     properties["vmargs"] = " ".join(_absolute(arg, folder) for arg in properties.get("vmargs", "").split())
     return properties
 

@@ -10,7 +10,13 @@ from handlers.offline import OfflineContext
 from handlers.tabular import TabularClassifier
 from tests.fakes import with_fake_session
 
-METHODS = ("get_request_header", "get_all_request_header", "set_response_status", "set_response_content_type")
+METHODS = (
+    "get_request_header",
+    "get_all_request_header",
+    "set_response_status",
+    "set_response_content_type",
+    "set_response_header",
+)
 
 
 @pytest.mark.parametrize("method", METHODS)

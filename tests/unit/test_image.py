@@ -34,7 +34,7 @@ def test_raw_bytes_undeclared_bytes_and_base64_give_the_same_answer(handler):
 
 
 def test_pixels_are_scaled_and_laid_out_channels_first(handler):
-    row = handler.check(picture(), "x")
+    row = handler.tensors([handler.check(picture(), "x")])["image"][0]
     assert row.shape == (3, 2, 3)
     np.testing.assert_allclose(row[0], (255 - 127) / 128)
     np.testing.assert_allclose(row[1:], (0 - 127) / 128)

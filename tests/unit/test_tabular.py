@@ -83,6 +83,6 @@ def test_the_row_that_breaks_the_batch_fails_alone_and_tells_nothing(handler):
 
 
 def test_a_request_larger_than_the_largest_batch_is_run_in_chunks(handler):
-    answers = ask_json(handler, *[{"instances": [[i, 0]] * 3} for i in range(3)])
+    answers = ask_json(handler, *[{"instances": [[i, j] for j in range(3)]} for i in range(3)])
     assert [status for status, _ in answers] == [200] * 3
     assert handler.session.batches == [4, 4, 1]

@@ -1,0 +1,44 @@
+"""One request on its way through the stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from .errors import RequestError
+from .forms import PLAIN, Form
+
+
+class Asked:
+    """Values to be checked, or rows already checked, or the graph's inputs themselves; and the form of the answer."""
+
+    __slots__ = ("error", "form", "rows", "tensors", "values")
+
+    def __init__(
+        self,
+        values: Sequence[Any] | None = None,
+        rows: list[Any] | None = None,
+        tensors: dict[str, npt.NDArray[Any]] | None = None,
+        form: Form = PLAIN,
+    ) -> None:
+        self.values = values
+        self.rows = rows
+        self.tensors = tensors
+        self.form = form
+        self.error: RequestError | None = None
+
+    @property
+    def count(self) -> int:
+        """Rows that the answer must have."""
+        if self.tensors is not None:
+            return len(next(iter(self.tensors.values())))
+        return len(self.rows or ())
+
+
+def failed(error: RequestError, form: Form = PLAIN) -> Asked:
+    """A request that ended in an earlier stage."""
+    one = Asked(form=form)
+    one.error = error
+    return one

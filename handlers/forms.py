@@ -1,0 +1,60 @@
+"""outputs -> response: how one request wants its answer; the plain form is one stable JSON schema for every model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+import numpy.typing as npt
+
+from .errors import RequestError
+from .signature import Signature
+
+JSON = "application/json"
+_encode = msgspec.json.Encoder().encode
+
+
+class Answer(NamedTuple):
+    """A body, its content type, and headers beside it."""
+
+    body: bytes
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Result(NamedTuple):
+    """What the model gave for one request: every output, shape (rows, ...), and one prediction a row."""
+
+    signature: Signature
+    outputs: Mapping[str, npt.NDArray[Any]]
+    predictions: list[Any]
+
+
+class Form(Protocol):
+    """Turns results and errors into answers."""
+
+    def good(self, result: Result) -> Answer:
+        """The answer to a request whose rows were all computed."""
+
+    def bad(self, error: RequestError, signature: Signature) -> Answer:
+        """The answer to any other."""
+
+
+class Plain:
+    """`{"predictions": [...], "model": ..., "version": ...}`, or `error` in place of `predictions`."""
+
+    def good(self, result: Result) -> Answer:
+        """One prediction a row."""
+        return Answer(self._body("predictions", result.predictions, result.signature))
+
+    def bad(self, error: RequestError, signature: Signature) -> Answer:
+        """Type, reason, place and remedy."""
+        return Answer(self._body("error", error.body(), signature))
+
+    @staticmethod
+    def _body(key: str, value: Any, signature: Signature) -> bytes:
+        return _encode({key: value, "model": signature.model, "version": signature.version})
+
+
+PLAIN = Plain()

@@ -1,0 +1,189 @@
+"""Open Inference Protocol V2 over HTTP, JSON and the binary tensor extension.
+
+Sources: https://github.com/kserve/open-inference-protocol (inference_rest.md) and
+https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from .datatypes import BYTES, NAMES, datatype
+from .errors import InvalidRow, RequestError, UndecodableBody
+from .forms import Answer, Result
+from .signature import Signature
+
+HEADER = "Inference-Header-Content-Length"
+BINARY = "application/octet-stream"
+_encode = msgspec.json.Encoder().encode
+
+
+class InputTensor(msgspec.Struct):
+    """One entry of `inputs`."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    data: Any = None
+    parameters: dict[str, Any] = {}
+
+
+class WantedOutput(msgspec.Struct):
+    """One entry of `outputs`."""
+
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class InferRequest(msgspec.Struct):
+    """The JSON part of a request."""
+
+    inputs: list[InputTensor]
+    id: str = ""
+    parameters: dict[str, Any] = {}
+    outputs: list[WantedOutput] = []
+
+
+def read_request(content: bytes | Any, tail: memoryview) -> tuple[InferRequest, dict[str, Any]]:
+    """The request, and its inputs by name: arrays, or lists of str or bytes for BYTES. `tail` is binary data."""
+    try:
+        decode = msgspec.json.decode if isinstance(content, bytes | bytearray | memoryview) else msgspec.convert
+        request: InferRequest = decode(content, type=InferRequest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UndecodableBody(f"not an inference request: {error}", where="inputs") from error
+    values: dict[str, Any] = {}
+    for tensor in request.inputs:
+        size = tensor.parameters.get("binary_data_size")
+        if size is None:
+            values[tensor.name] = _from_json(tensor)
+            continue
+        if not isinstance(size, int) or not 0 <= size <= len(tail):
+            raise UndecodableBody(f"binary_data_size {size!r} of {len(tail)} bytes", where=f"inputs.{tensor.name}")
+        values[tensor.name] = _from_binary(tensor, tail[:size])
+        tail = tail[size:]
+    if len(tail):
+        raise UndecodableBody(f"{len(tail)} bytes belong to no input", fix="give every input its binary_data_size")
+    return request, values
+
+
+def _shaped(tensor: InputTensor, count: int) -> tuple[int, ...]:
+    if any(size < 0 for size in tensor.shape) or math.prod(tensor.shape) != count:
+        raise InvalidRow(f"{count} elements don't make shape {tensor.shape}", where=f"inputs.{tensor.name}")
+    return tuple(tensor.shape)
+
+
+def _dtype(tensor: InputTensor) -> np.dtype[Any]:
+    if tensor.datatype not in NAMES:
+        raise InvalidRow(
+            f"datatype {tensor.datatype!r}", where=f"inputs.{tensor.name}", fix=f"{BYTES} or {', '.join(NAMES)}"
+        )
+    return np.dtype(NAMES[tensor.datatype]).newbyteorder("<")
+
+
+def _from_json(tensor: InputTensor) -> npt.NDArray[Any] | list[str]:
+    where = f"inputs.{tensor.name}"
+    if tensor.datatype == BYTES:
+        if not isinstance(tensor.data, list) or not all(isinstance(one, str) for one in tensor.data):
+            raise InvalidRow("data must be a flat list of strings", where=where)
+        _shaped(tensor, len(tensor.data))
+        return tensor.data
+    dtype = _dtype(tensor)
+    try:
+        found = np.asarray(tensor.data)
+    except ValueError as error:  # ragged
+        raise InvalidRow("data is not rectangular", where=where) from error
+    allowed = {"b": "b", "i": "iu", "u": "iu", "f": "fiu"}[dtype.kind]
+    if found.dtype.kind not in allowed:
+        raise InvalidRow(f"data are not {tensor.datatype}", where=where)
+    if found.dtype.kind in "iu" and dtype.kind in "iu" and found.size:
+        limits = np.iinfo(dtype)
+        if found.min() < limits.min or found.max() > limits.max:
+            raise InvalidRow(f"data don't fit in {tensor.datatype}", where=where)
+    with np.errstate(over="ignore"):  # too large is found as infinite
+        return found.astype(dtype).reshape(_shaped(tensor, found.size))
+
+
+def _from_binary(tensor: InputTensor, data: memoryview) -> npt.NDArray[Any] | list[bytes]:
+    if tensor.datatype != BYTES:
+        dtype = _dtype(tensor)
+        if len(data) % dtype.itemsize:
+            raise InvalidRow(f"{len(data)} bytes of {tensor.datatype}", where=f"inputs.{tensor.name}")
+        return np.frombuffer(data, dtype).reshape(_shaped(tensor, len(data) // dtype.itemsize))
+    found, at = [], 0
+    while at < len(data):
+        # Each element follows its length, 32 bits, little-endian.
+        size = struct.unpack_from("<I", data, at)[0] if at + 4 <= len(data) else len(data)
+        if at + 4 + size > len(data):
+            raise InvalidRow("an element is longer than the data", where=f"inputs.{tensor.name}")
+        found.append(bytes(data[at + 4 : at + 4 + size]))
+        at += 4 + size
+    _shaped(tensor, len(found))
+    return found
+
+
+class OipForm:
+    """Answers with named tensors: the graph's outputs, and `label` and `score` where the model has labels."""
+
+    def __init__(self, request: InferRequest | None = None) -> None:
+        self._request = request or InferRequest([])
+
+    def good(self, result: Result) -> Answer:
+        """The outputs asked for, or all of them."""
+        everything = tensors_of(result)
+        asked = self._request.outputs or [WantedOutput(name) for name in everything]
+        by_default = bool(self._request.parameters.get("binary_data_output"))
+        shown, blobs = [], []
+        for one in asked:
+            if one.name not in everything:
+                raise InvalidRow(f"no output {one.name!r}", where="outputs", fix=f"ask for {', '.join(everything)}")
+            kind, shape, flat = everything[one.name]
+            entry: dict[str, Any] = {"name": one.name, "datatype": kind, "shape": shape}
+            if one.parameters.get("binary_data", by_default):
+                blobs.append(packed(flat))
+                entry["parameters"] = {"binary_data_size": len(blobs[-1])}
+            else:
+                entry["data"] = flat if isinstance(flat, list) else flat.tolist()
+            shown.append(entry)
+        head = _encode(self._head(result.signature) | {"outputs": shown})
+        if not blobs:
+            return Answer(head)
+        return Answer(head + b"".join(blobs), BINARY, ((HEADER, str(len(head))),))
+
+    def bad(self, error: RequestError, signature: Signature) -> Answer:
+        """The protocol's error is one line of text."""
+        shown = error.body()
+        fix = f" ({shown['fix']})" if "fix" in shown else ""
+        text = f"{shown['type']}: {shown['where']}: {shown['reason']}{fix}"
+        return Answer(_encode(self._head(signature) | {"error": text}))
+
+    def _head(self, signature: Signature) -> dict[str, Any]:
+        head = {"model_name": signature.model, "model_version": signature.version}
+        return {**head, "id": self._request.id} if self._request.id else head
+
+
+def tensors_of(result: Result) -> dict[str, tuple[str, list[int], Any]]:
+    """Datatype, shape and flat elements of every output."""
+    found: dict[str, tuple[str, list[int], Any]] = {
+        name: (datatype(array.dtype.name), list(array.shape), array.reshape(-1))
+        for name, array in result.outputs.items()
+    }
+    if result.signature.labels and all(isinstance(one, dict) and "label" in one for one in result.predictions):
+        count = [len(result.predictions)]
+        found["label"] = (BYTES, count, [one["label"] for one in result.predictions])
+        scores = np.array([one.get("score", 0) for one in result.predictions], np.float32)
+        found["score"] = ("FP32", count, scores)
+    return found
+
+
+def packed(flat: Any) -> bytes:
+    """Elements as the binary extension wants them."""
+    if isinstance(flat, list):
+        return b"".join(struct.pack("<I", len(one.encode())) + one.encode() for one in flat)
+    array: npt.NDArray[Any] = flat
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()

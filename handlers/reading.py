@@ -1,0 +1,91 @@
+"""bytes -> what a request asks: instances in JSON or raw, or the graph's inputs as tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .asked import Asked, failed
+from .errors import InvalidRow, RequestError
+from .npy import MAGIC, MEDIA, NpyForm, read_npy
+from .oip import InferRequest, OipForm, read_request
+from .request import JSON, UNDECLARED, Body, decode_json, instances, wrong_media
+from .tensors import check_tensors
+
+if TYPE_CHECKING:
+    from .base import Handler
+
+
+def read(handler: Handler, body: Body) -> Asked:
+    """Whatever the body is; raises the RequestError that it deserves."""
+    if body.content is None:
+        return from_document(handler, body.decoded)
+    if body.json_length is not None:
+        head, tail = body.content[: body.json_length], memoryview(body.content)[body.json_length :]
+        return from_protocol(handler, head, tail)
+    if body.media_type in handler.raw_types:
+        return Asked([body.content])
+    undeclared = body.media_type in UNDECLARED
+    if body.media_type == MEDIA or (undeclared and body.content.startswith(MAGIC)):
+        return from_npy(handler, body)
+    if body.media_type == JSON or (undeclared and not handler.raw(body.content)):
+        return from_document(handler, decode_json(body.content))
+    if undeclared:
+        return Asked([body.content])
+    raise wrong_media(body.media_type, (JSON, *handler.raw_types))
+
+
+def from_document(handler: Handler, document: Any) -> Asked:
+    """A JSON document: the protocol's when it has `inputs`, else instances."""
+    if isinstance(document, dict) and "inputs" in document:
+        return from_protocol(handler, document, memoryview(b""))
+    return Asked(instances(document, handler.row_keys, handler.signature.input.max_rows))
+
+
+def from_npy(handler: Handler, body: Body) -> Asked:
+    """The graph's only input as one array."""
+    inputs = handler.signature.inputs
+    if len(inputs) != 1:
+        names = ", ".join(tensor.name for tensor in inputs)
+        raise InvalidRow(f"one array can't be {names}", fix="use the Open Inference Protocol for several inputs")
+    assert body.content is not None  # noqa: S101 - the caller saw it
+    one = Asked(tensors={inputs[0].name: read_npy(body.content)})
+    _check_tensors(handler, one)
+    if body.accept in (MEDIA, "application/octet-stream"):
+        one.form = NpyForm()
+    return one
+
+
+def from_protocol(handler: Handler, head: Any, tail: memoryview) -> Asked:
+    """An inference request: the graph's inputs, or one BYTES input of instances under one of the row's names."""
+    request: InferRequest | None = None
+    try:
+        request, values = read_request(head, tail)
+        names = [output.name for output in handler.signature.outputs] + ["label", "score"]
+        if unknown := sorted({one.name for one in request.outputs} - set(names)):
+            raise InvalidRow(f"no outputs {unknown}", where="outputs", fix=f"ask for {', '.join(names)}")
+        one = _asked(handler, values)
+    except RequestError as error:
+        return failed(error, OipForm(request))
+    one.form = OipForm(request)
+    return one
+
+
+def _asked(handler: Handler, values: dict[str, Any]) -> Asked:
+    if len(values) == 1 and isinstance(rows := next(iter(values.values())), list):
+        name = next(iter(values))
+        if name not in handler.row_keys:
+            raise InvalidRow(f"no input {name!r} of BYTES", where="inputs", fix=f"name it {handler.row_keys[0]!r}")
+        return Asked(instances({"instances": rows}, (), handler.signature.input.max_rows))
+    if lists := sorted(name for name, value in values.items() if not isinstance(value, np.ndarray)):
+        raise InvalidRow(f"BYTES can't be beside other inputs: {lists}", where="inputs")
+    one = Asked(tensors=values)
+    _check_tensors(handler, one)
+    return one
+
+
+def _check_tensors(handler: Handler, one: Asked) -> None:
+    assert one.tensors is not None  # noqa: S101 - made by the callers
+    check_tensors(one.tensors, handler.signature, handler.free_axes())
+    handler.check_values(one.tensors)

@@ -1,0 +1,81 @@
+"""Which rows run together, and which are computed once."""
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+
+from handlers.buffers import Buffers
+from handlers.distinct import distinct
+from handlers.plan import buckets, chunks
+from handlers.tabular import TabularClassifier
+from tests.fakes import ask_json, with_fake_session
+
+
+def cost(groups, lengths, run_cost):
+    return sum(run_cost + len(group) * max(lengths[i] for i in group) for group in groups)
+
+
+def partitions(items, size):
+    """All ways to cut a sequence into consecutive groups."""
+    for cuts in itertools.product((0, 1), repeat=len(items) - 1):
+        groups = [[items[0]]]
+        for cut, item in zip(cuts, items[1:], strict=True):
+            groups.append([item]) if cut else groups[-1].append(item)
+        if all(len(group) <= size for group in groups):
+            yield groups
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_buckets_cost_as_little_as_the_best_of_all_groupings(seed):
+    rng = random.Random(seed)
+    lengths = [rng.choice([3, 5, 8, 40, 120]) for _ in range(9)]
+    found = buckets(lengths, 4, 24)
+    assert sorted(i for group in found for i in group) == list(range(9))
+    assert all(len(group) <= 4 for group in found)
+    order = sorted(range(9), key=lengths.__getitem__)
+    assert cost(found, lengths, 24) == min(cost(one, lengths, 24) for one in partitions(order, 4))
+
+
+def test_one_long_row_does_not_pad_the_short_ones():
+    assert sorted(map(len, buckets([8, 8, 120, 8], 16))) == [1, 3]
+    assert buckets([8, 9, 8, 9], 16) == [[0, 2, 1, 3]]
+    assert buckets([], 4) == []
+
+
+def test_chunks_cover_everything_once():
+    assert [list(part) for part in chunks(5, 2)] == [[0, 1], [2, 3], [4]]
+
+
+def test_identical_rows_are_found_in_all_inputs_together():
+    first = np.array([[1, 2], [1, 2], [3, 4], [1, 2]], np.float32)
+    second = np.array([[0], [0], [0], [9]], np.int64)
+    unique, inverse = distinct({"a": first, "b": second})
+    assert inverse is not None
+    assert inverse.tolist() == [0, 0, 1, 2]
+    np.testing.assert_array_equal(unique["a"][inverse], first)
+    np.testing.assert_array_equal(unique["b"][inverse], second)
+
+
+def test_rows_that_differ_in_a_sign_of_zero_are_two():
+    arrays = {"a": np.array([[0.0], [-0.0]], np.float32)}
+    assert distinct(arrays) == (arrays, None)
+
+
+def test_identical_requests_are_run_once_and_answered_alike():
+    handler = TabularClassifier()
+    with_fake_session(handler, columns=("a", "b"))
+    handler.prepare()
+    answers = ask_json(handler, [1, 2], [3, 4], [1, 2], [1, 2])
+    assert handler.session.batches == [2]
+    assert answers[0] == answers[2] == answers[3] != answers[1]
+
+
+def test_a_buffer_is_taken_again_and_grows():
+    buffers = Buffers()
+    small = buffers.take("x", (2, 3), np.float32)
+    assert np.shares_memory(small, buffers.take("x", (3, 2), np.float32))
+    large = buffers.take("x", (4, 3), np.float32)
+    assert (large.shape, large.flags.c_contiguous) == ((4, 3), True)
+    assert buffers.take("x", (1,), np.int64).dtype == np.int64

@@ -1,0 +1,243 @@
+"""Open Inference Protocol V2, JSON and binary, and .npy files."""
+
+import io
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from handlers.image import ImageClassifier
+from handlers.offline import OfflineContext
+from handlers.signature import Input, Signature, Tensor
+from handlers.tabular import TabularClassifier
+from handlers.text import TextClassifier
+from tests.fakes import POISON, FakeSession, with_fake_session, word_tokenizer
+
+JSON = "application/json"
+HEADER = "Inference-Header-Content-Length"
+
+
+def signed(handler, inputs, **limits):
+    with_fake_session(handler, **limits)
+    outputs = (Tensor("output_0", "float32", ("batch", 2)),)
+    handler.signature = Signature("demo", "1.0", "x:Y", "fp32", ("no", "yes"), Input(**limits), inputs, outputs, 4)
+    return handler
+
+
+@pytest.fixture
+def table() -> TabularClassifier:
+    made = signed(TabularClassifier(), (Tensor("features", "float32", ("batch", 2)),), columns=("a", "b"), max_rows=6)
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+def text(tmp_path) -> TextClassifier:
+    word_tokenizer().save(str(tmp_path / "tokenizer.json"))
+    axes = ("batch", "sequence")
+    inputs = (Tensor("input_ids", "int64", axes), Tensor("attention_mask", "int64", axes))
+    made = signed(TextClassifier(), inputs, max_tokens=4)
+    made.folder = tmp_path
+    made.prepare()
+    return made
+
+
+def send(handler, *requests):
+    """Status, headers and body for (body, headers) pairs in one batch."""
+    context = OfflineContext(Path())
+    context.headers = [headers for _, headers in requests]
+    answers = handler.handle([{"body": bytearray(body)} for body, _ in requests], context)
+    return [
+        (context.statuses.get(i, (200, ""))[0], context.response_headers.get(i, {}), answer)
+        for i, answer in enumerate(answers)
+    ]
+
+
+def infer(handler, document, **headers):
+    [(status, _, body)] = send(handler, (json.dumps(document).encode(), {"content-type": JSON, **headers}))
+    return status, json.loads(body)
+
+
+def features(rows, **more):
+    return {"name": "features", "shape": [len(rows), 2], "datatype": "FP32", "data": rows, **more}
+
+
+def test_json_tensors_give_every_output_with_label_and_score(table):
+    status, answer = infer(table, {"id": "7", "inputs": [features([[1, 2], [3, 4]])]})
+    assert status == 200
+    assert (answer["model_name"], answer["model_version"], answer["id"]) == ("demo", "1.0", "7")
+    first, label, score = answer["outputs"]
+    assert first == {"name": "output_0", "datatype": "FP32", "shape": [2, 2], "data": [0, 1, 0, 3]}
+    assert label == {"name": "label", "datatype": "BYTES", "shape": [2], "data": ["yes", "yes"]}
+    assert score["data"] == pytest.approx([0.731059, 0.952574], abs=1e-6)
+
+
+def test_flat_and_nested_data_are_the_same(table):
+    nested = infer(table, {"inputs": [features([[1, 2]])]})
+    flat = infer(table, {"inputs": [{"name": "features", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}]})
+    assert nested == flat
+
+
+def test_only_the_outputs_asked_for_are_given(table):
+    _, answer = infer(table, {"inputs": [features([[1, 2]])], "outputs": [{"name": "label"}]})
+    assert [one["name"] for one in answer["outputs"]] == ["label"]
+
+
+def test_binary_tensors_go_in_and_out(table):
+    rows = np.array([[1, 2], [5, 6]], "<f4")
+    tensor = {"name": "features", "shape": [2, 2], "datatype": "FP32", "parameters": {"binary_data_size": 16}}
+    head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+    [(status, headers, body)] = send(table, (head + rows.tobytes(), {HEADER.lower(): str(len(head))}))
+    assert status == 200
+    size = int(headers[HEADER])
+    outputs = json.loads(body[:size])["outputs"]
+    assert [one["parameters"]["binary_data_size"] for one in outputs] == [16, 2 * (4 + 3), 8]
+    np.testing.assert_array_equal(np.frombuffer(body[size : size + 16], "<f4"), [0, 1, 0, 5])
+    assert body[size + 16 :].startswith(struct.pack("<I", 3) + b"yes")
+    assert len(body) == size + 16 + 14 + 8
+
+
+def test_one_output_may_be_binary_and_another_json(table):
+    wanted = [{"name": "output_0", "parameters": {"binary_data": True}}, {"name": "label"}]
+    [(_, headers, body)] = send(
+        table, (json.dumps({"inputs": [features([[1, 2]])], "outputs": wanted}).encode(), {"content-type": JSON})
+    )
+    outputs = json.loads(body[: int(headers[HEADER])])["outputs"]
+    assert outputs[0]["parameters"] == {"binary_data_size": 8}
+    assert outputs[1]["data"] == ["yes"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "words"),
+    [
+        ({"datatype": "FP64"}, 422, "float64, float32 is expected"),
+        ({"datatype": "FP31"}, 422, "datatype 'FP31'"),
+        ({"name": "rows"}, 422, "inputs ['rows'], expected ['features']"),
+        ({"shape": [1, 3]}, 422, "2 elements don't make shape [1, 3]"),
+        ({"shape": [2]}, 422, "shape (2,), expected ('batch', 2)"),
+        ({"shape": [-1, -2]}, 422, "don't make shape"),
+        ({"data": [[1], [1, 2]]}, 422, "not rectangular"),
+        ({"data": ["a", "b"]}, 422, "data are not FP32"),
+        ({"data": [True, False]}, 422, "data are not FP32"),
+        ({"data": [1e39, 1]}, 422, "not finite"),
+        ({"data": None}, 422, "data are not FP32"),
+        ({"parameters": {"binary_data_size": 8}}, 400, "binary_data_size 8 of 0 bytes"),
+        ({"shape": "x"}, 400, "not an inference request"),
+        ({"shape": [7, 2], "data": [0] * 14}, 413, "7 rows, at most 6"),
+    ],
+)
+def test_a_tensor_outside_the_signature_is_refused_in_one_line(table, change, status, words):
+    got, answer = infer(table, {"id": "7", "inputs": [features([[1, 2]]) | change]})
+    assert got == status
+    assert words in answer["error"]
+    assert set(answer) - {"id"} == {"error", "model_name", "model_version"}
+
+
+def test_an_unknown_output_is_refused_before_anything_runs(table):
+    status, answer = infer(table, {"inputs": [features([[1, 2]])], "outputs": [{"name": "x"}]})
+    assert (status, table.session.batches) == (422, [])
+    assert "ask for output_0, label, score" in answer["error"]
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "99999"])
+def test_a_wrong_header_length_is_400(table, value):
+    [(status, _, _)] = send(table, (b"{}", {HEADER: value}))
+    assert status == 400
+
+
+def test_bytes_that_belong_to_no_input_are_400(table):
+    head = json.dumps({"inputs": [features([[1, 2]])]}).encode()
+    [(status, _, body)] = send(table, (head + b"rest", {HEADER: str(len(head))}))
+    assert (status, b"4 bytes belong to no input" in body) == (400, True)
+
+
+def test_tensors_and_ordinary_rows_share_a_batch_and_a_poisoned_one_fails_alone(table):
+    plain = (b"[3, 4]", {"content-type": JSON})
+    good = (json.dumps({"inputs": [features([[1, 2]])]}).encode(), {"content-type": JSON})
+    bad = (json.dumps({"inputs": [features([[POISON, 2]])]}).encode(), {"content-type": JSON})
+    answers = send(table, plain, good, bad, plain)
+    assert [status for status, _, _ in answers] == [200, 200, 500, 200]
+    assert answers[0][2] == answers[3][2]
+    assert b"secret" not in answers[2][2]
+
+
+def test_texts_come_as_bytes_in_json_and_binary(text):
+    document = {"inputs": [{"name": "text", "shape": [2], "datatype": "BYTES", "data": ["good", "good film"]}]}
+    status, answer = infer(text, document)
+    assert (status, answer["outputs"][0]["shape"]) == (200, [2, 2])
+    blob = struct.pack("<I", 4) + b"good" + struct.pack("<I", 9) + b"good film"
+    tensor = {"name": "text", "shape": [2], "datatype": "BYTES", "parameters": {"binary_data_size": len(blob)}}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    [(_, _, body)] = send(text, (head + blob, {HEADER: str(len(head))}))
+    assert json.loads(body) == answer
+
+
+def ids(rows, mask=None):
+    ones = mask or [[1] * len(row) for row in rows]
+    shape = [len(rows), len(rows[0])]
+    return [
+        {"name": "input_ids", "shape": shape, "datatype": "INT64", "data": rows},
+        {"name": "attention_mask", "shape": [len(ones), len(ones[0])], "datatype": "INT64", "data": ones},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (ids([[2, 99]]), "input_ids: values outside 0 to 3"),
+        (ids([[2, 3]], [[1, 2]]), "attention_mask: values outside 0 to 1"),
+        (ids([[2, 3, 2, 3, 2]]), "axis 'sequence' is 5 long, at most 4"),
+        (ids([[2, 3]], [[1]]), "shape (1, 1)"),
+        ([{"name": "words", "shape": [1], "datatype": "BYTES", "data": ["x"]}], "name it 'text'"),
+        ([*ids([[2]]), {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["x"]}], "BYTES can't be beside"),
+        ([{"name": "text", "shape": [1], "datatype": "BYTES", "data": [3]}], "flat list of strings"),
+    ],
+)
+def test_token_tensors_stay_inside_the_vocabulary_and_the_length(text, inputs, words):
+    status, answer = infer(text, {"inputs": inputs})
+    assert status == 422
+    assert words in answer["error"]
+
+
+def test_an_npy_file_goes_in_and_on_demand_comes_out(table):
+    stream = io.BytesIO()
+    np.save(stream, np.array([[1, 2], [3, 4]], np.float32))
+    plain, npy = send(
+        table,
+        (stream.getvalue(), {"Content-Type": "application/octet-stream"}),
+        (stream.getvalue(), {"Content-Type": "application/x-npy", "Accept": "application/x-npy"}),
+    )
+    assert [one["label"] for one in json.loads(plain[2])["predictions"]] == ["yes", "yes"]
+    np.testing.assert_array_equal(np.load(io.BytesIO(npy[2])), [[0, 1], [0, 3]])
+
+
+@pytest.mark.parametrize(
+    ("array", "status"),
+    [
+        (np.ones((1, 3), np.float32), 422),
+        (np.ones((1, 2), np.float64), 422),
+        (np.asfortranarray(np.ones((3, 2), np.float32)), 400),
+        (np.ones((1, 2), ">f4"), 400),
+        (np.array([[None, 1]], dtype=object), 400),
+        (np.float32(1), 400),
+    ],
+)
+def test_an_array_that_is_not_the_input_is_refused(table, array, status):
+    stream = io.BytesIO()
+    np.save(stream, array)
+    assert send(table, (stream.getvalue(), {}))[0][0] == status
+    assert send(table, (stream.getvalue()[:-1], {}))[0][0] == 400
+
+
+def test_two_inputs_can_not_come_as_one_array(text):
+    assert send(text, (b"\x93NUMPY", {"content-type": "application/x-npy"}))[0][0] == 422
+
+
+def test_pixels_may_come_as_a_tensor():
+    made = signed(ImageClassifier(), (Tensor("image", "float32", ("batch", 3, 2, 2)),), height=2, width=2)
+    made.session = FakeSession()
+    tensor = {"name": "image", "shape": [1, 3, 2, 2], "datatype": "FP32", "data": [0.5] * 12}
+    status, answer = infer(made, {"inputs": [tensor]})
+    assert (status, answer["outputs"][0]["data"]) == (200, [0, 0.5])
