@@ -4,6 +4,7 @@ import io
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ JSON = "application/json"
 HEADER = "Inference-Header-Content-Length"
 
 
-def signed(handler, inputs, **limits):
+def signed(handler: Any, inputs: Any, **limits: Any) -> Any:
     with_fake_session(handler, **limits)
     outputs = (Tensor("output_0", "float32", ("batch", 2)),)
     handler.signature = Signature("demo", "1.0", "x:Y", "fp32", ("no", "yes"), Input(**limits), inputs, outputs, 4)
@@ -27,14 +28,14 @@ def signed(handler, inputs, **limits):
 
 
 @pytest.fixture
-def table() -> TabularClassifier:
+def table() -> Any:
     made = signed(TabularClassifier(), (Tensor("features", "float32", ("batch", 2)),), columns=("a", "b"), max_rows=6)
     made.prepare()
     return made
 
 
 @pytest.fixture
-def text(tmp_path) -> TextClassifier:
+def text(tmp_path) -> Any:
     word_tokenizer().save(str(tmp_path / "tokenizer.json"))
     axes = ("batch", "sequence")
     inputs = (Tensor("input_ids", "int64", axes), Tensor("attention_mask", "int64", axes))

@@ -3,22 +3,26 @@ package onnxserve;
 import java.util.concurrent.LinkedBlockingDeque;
 import java.util.concurrent.TimeUnit;
 import org.pytorch.serve.job.Job;
+import org.pytorch.serve.wlm.Model;
 
 /**
  * A model's queue that makes nobody wait for company that isn't expected.
  *
  * <p>TorchServe collects a batch with one poll that waits for ever, then polls that wait up to
- * maxBatchDelay for each further job, also when there is one client only. Here a batch waits until
- * it is as large as the batch before it: a lone request goes at once, and under load batches grow by
- * what queued up meanwhile. The collecting thread holds the model's lock, which guards the counts.
+ * maxBatchDelay for each further job, also when there is one client only. Here a batch takes what has
+ * queued up while the batch before it ran, and waits only until it is as large as that one: a lone
+ * request goes at once. With a maxBatchDelay of 1 ms, the least that TorchServe takes, it never waits.
+ * The collecting thread holds the model's lock, which guards the counts.
  */
 final class BatchQueue extends LinkedBlockingDeque<Job> {
     private static final long serialVersionUID = 1L;
+    private final transient Model model;
     private int collected;
     private volatile int expected = 1;
 
-    BatchQueue(int capacity) {
+    BatchQueue(Model model, int capacity) {
         super(capacity);
+        this.model = model;
     }
 
     int expected() {
@@ -32,7 +36,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
             expected = Math.max(collected, 1);
             collected = 0;
         }
-        boolean wait = first || (super.isEmpty() && collected < expected);
+        boolean wait = first || (collected < expected && model.getMaxBatchDelay() > 1);
         Job job = wait ? super.poll(timeout, unit) : super.poll();
         if (job != null) {
             collected++;

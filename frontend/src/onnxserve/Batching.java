@@ -110,7 +110,7 @@ public final class Batching extends ModelServerEndpoint {
             LinkedBlockingDeque<Job> before = queues.get(Model.DEFAULT_DATA_QUEUE);
             if (before != null) {
                 int capacity = before.remainingCapacity() + before.size();
-                Adopted adopted = new Adopted(before, new BatchQueue(Math.max(capacity, 1)));
+                Adopted adopted = new Adopted(before, new BatchQueue(model, Math.max(capacity, 1)));
                 queues.put(Model.DEFAULT_DATA_QUEUE, adopted.queue);
                 ADOPTED.put(model, adopted);
             }

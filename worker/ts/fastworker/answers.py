@@ -57,18 +57,18 @@ def answered(ids: Sequence[str], values: Sequence[Any], context: Context) -> byt
 
 def _mark_streams(values: Sequence[Any], context: Context) -> None:
     """The last message of a stream, or with stopping criteria the one that they end, says so in a header."""
+    criteria = context.stopping_criteria
     for index, processor in enumerate(context.request_processor):
-        if context.stopping_criteria:
-            stop = context.stopping_criteria[index](values[index])
+        if criteria:
+            stop = criteria[index](values[index])
             if stop is not None:
                 processor.add_response_property(STREAM_NEXT, "false" if stop else "true")
-        elif processor.get_response_header(STREAM_NEXT) == "true":
-            processor.add_response_property(STREAM_NEXT, "false")
+        elif STREAM_NEXT in processor.response_header and processor.response_header[STREAM_NEXT] == "true":
+            processor.response_header[STREAM_NEXT] = "false"
 
 
 def _head(processor: RequestProcessor) -> bytes:
-    status, phrase = processor.get_response_status_code(), processor.get_response_status_phrase()
-    return _encoded_head(status, phrase, tuple(processor.get_response_headers().items()))
+    return _encoded_head(processor.status_code, processor.reason_phrase, tuple(processor.response_header.items()))
 
 
 @lru_cache(maxsize=256)

@@ -15,14 +15,14 @@ CONTENT_TYPE = "content-type"
 class RequestProcessor:
     """One request's headers, and the status and headers of its answer."""
 
-    __slots__ = ("_reason_phrase", "_request", "_request_header", "_response_header", "_status_code")
+    __slots__ = ("_request", "_request_header", "reason_phrase", "response_header", "status_code")
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._request_header: dict[str, Any] | None = None
-        self._status_code = 200
-        self._reason_phrase: str | None = None
-        self._response_header: dict[str, str] = {}
+        self.status_code = 200
+        self.reason_phrase: str | None = None
+        self.response_header: dict[str, str] = {}
 
     def get_request_properties(self) -> dict[str, Any]:
         """Headers by name; each parameter adds `{name: {"content-type": …}}`."""
@@ -37,28 +37,28 @@ class RequestProcessor:
 
     def report_status(self, code: int, reason_phrase: str | None = None) -> None:
         """Set the answer's status."""
-        self._status_code = code
-        self._reason_phrase = reason_phrase
+        self.status_code = code
+        self.reason_phrase = reason_phrase
 
     def get_response_status_code(self) -> int:
         """The answer's status."""
-        return self._status_code
+        return self.status_code
 
     def get_response_status_phrase(self) -> str | None:
         """The answer's reason phrase."""
-        return self._reason_phrase
+        return self.reason_phrase
 
     def add_response_property(self, key: str, value: str) -> None:
         """Set a header of the answer."""
-        self._response_header[key] = value
+        self.response_header[key] = value
 
     def get_response_headers(self) -> dict[str, str]:
         """All headers of the answer."""
-        return self._response_header
+        return self.response_header
 
     def get_response_header(self, key: str) -> str | None:
         """One header of the answer."""
-        return self._response_header.get(key)
+        return self.response_header.get(key)
 
 
 class Context:

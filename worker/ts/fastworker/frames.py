@@ -13,6 +13,9 @@ from dataclasses import dataclass
 END = -1
 FIELD_LIMIT = 2**30  # bytes; the frontend's own limit on a body is far below
 CHUNK = 1 << 18
+SHAPES = 8  # clients whose headers are remembered
+SHAPE_LIMIT = 4096
+END_BYTES = b"\xff\xff\xff\xff"
 _unpack = struct.Struct("!i").unpack_from
 
 
@@ -42,23 +45,42 @@ class Load:
     limit_max_image_pixels: bool
 
 
+class Shape:
+    """What comes between a request's id and the size of its only body; requests of one client share it."""
+
+    __slots__ = ("_headers", "_size", "kind", "name", "packed")
+
+    def __init__(self, packed: bytes, size: int, name: str, kind: str) -> None:
+        self.packed = packed  # `size` bytes of headers, then the parameter's name and content type
+        self._size = size
+        self.name = name
+        self.kind = kind
+        self._headers: dict[str, str] | None = None
+
+    def headers(self) -> dict[str, str]:
+        """The headers as the client spelt them, unpacked once; a repeated name keeps its last value."""
+        if self._headers is None:
+            found, at = {}, 0
+            while at < self._size:
+                name, at = _text(self.packed, at)
+                found[name], at = _text(self.packed, at)
+            self._headers = found
+        return self._headers
+
+
 class Request:
-    """One request of message `I`; headers stay packed until somebody asks for one."""
+    """One request of message `I`."""
 
-    __slots__ = ("_packed", "id", "parameters")
+    __slots__ = ("id", "parameters", "shape")
 
-    def __init__(self, id_: str, packed: bytes, parameters: list[tuple[str, str, bytearray]]) -> None:
+    def __init__(self, id_: str, shape: Shape, parameters: list[tuple[str, str, bytearray]]) -> None:
         self.id = id_
-        self._packed = packed
+        self.shape = shape
         self.parameters = parameters  # (name, content type, value)
 
     def headers(self) -> dict[str, str]:
-        """The request's headers as the client spelt them; a repeated name keeps its last value."""
-        found, at = {}, 0
-        while at < len(self._packed):
-            name, at = _text(self._packed, at)
-            found[name], at = _text(self._packed, at)
-        return found
+        """The request's headers; not to be changed."""
+        return self.shape.headers()
 
 
 def _span(buffer: bytes | bytearray, at: int) -> tuple[int, int]:
@@ -118,23 +140,39 @@ def _skip_headers(buffer: bytearray, at: int) -> int:
 
 
 def _request(buffer: bytearray, at: int) -> tuple[Request | None, int]:
+    """Any request, field by field; None at the end of the batch."""
     start, stop = _span(buffer, at)
     if stop == END:
         return None, start
     id_, begin = _text(buffer, at)
     at = _skip_headers(buffer, begin)
-    packed, at = bytes(buffer[begin:at]), at + 4
+    size, at = at - begin, at + 4
     parameters: list[tuple[str, str, bytearray]] = []
+    shape = Shape(bytes(buffer[begin : at - 4]), size, "", "")
     while True:
         start, stop = _span(buffer, at)
         if stop == END:
-            return Request(id_, packed, parameters), start
+            return Request(id_, shape, parameters), start
         name, at = _text(buffer, at)
         kind, at = _text(buffer, at)
+        if not parameters:
+            shape = Shape(bytes(buffer[begin:at]), size, name, kind)
         start, at = _span(buffer, at)
         if at == END:
             raise BadFrame("a parameter without a value")
         parameters.append((name, kind, buffer[start:at]))
+
+
+def _known_request(buffer: bytearray, at: int, shapes: list[Shape]) -> tuple[Request, int] | None:
+    """A request with one body whose headers came before: bytes are compared, not unpacked. None for any other."""
+    _, stop = _span(buffer, at)
+    for shape in shapes if stop != END else ():
+        if buffer.startswith(shape.packed, stop):
+            begin, end = _span(buffer, stop + len(shape.packed))
+            if end == END or buffer[end : end + 4] != END_BYTES:
+                return None
+            return Request(_text(buffer, at)[0], shape, [(shape.name, shape.kind, buffer[begin:end])]), end + 4
+    return None
 
 
 class Frames:
@@ -144,6 +182,7 @@ class Frames:
         self._connection = connection
         self._buffer = bytearray()
         self._chunk = memoryview(bytearray(CHUNK))
+        self._shapes: list[Shape] = []
 
     def read(self) -> Load | list[Request]:
         """The next message: a model to load, or a batch. Raises FrontendGone or BadFrame."""
@@ -171,13 +210,20 @@ class Frames:
         at = 1
         while True:
             try:
-                request, at = _request(self._buffer, at)
+                request, at = _known_request(self._buffer, at, self._shapes) or self._unknown(at)
             except _Short as short:  # goes on after the last whole request
                 self._fill(short.needed)
                 continue
             if request is None:
                 return requests, at
             requests.append(request)
+
+    def _unknown(self, at: int) -> tuple[Request | None, int]:
+        request, at = _request(self._buffer, at)
+        if request is not None and len(request.parameters) == 1 and len(request.shape.packed) <= SHAPE_LIMIT:
+            self._shapes.insert(0, request.shape)
+            del self._shapes[SHAPES:]
+        return request, at
 
     def _fill(self, needed: int) -> None:
         while len(self._buffer) < needed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import socket
@@ -74,5 +75,7 @@ def load(message: Load, metrics: Metrics, connection: socket.socket) -> Service:
         connection.sendall(loaded(code, text))
         raise LoadFailed(f"{code} - {text}") from error
     service.context.cl_socket = connection  # for handlers that stream
+    gc.collect()
+    gc.freeze()  # the model stays, so that nobody need look through it again
     connection.sendall(loaded(200, f"loaded model {message.name}"))
     return service

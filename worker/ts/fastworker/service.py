@@ -13,12 +13,13 @@ from .context import Context, RequestProcessor
 from .frames import Request
 from .loader import Entry
 
+DECODE = os.environ.get("TS_DECODE_INPUT_REQUEST", "true") == "true"  # set by the frontend
 log = logging.getLogger(__name__)
 
 
 def decoded(kind: str, value: bytearray) -> Any:
     """A parameter's value; JSON and text are decoded unless `decode_input_request` is off."""
-    if os.environ.get("TS_DECODE_INPUT_REQUEST", "true") != "true":
+    if not DECODE:
         return value
     try:
         if kind == "application/json":
