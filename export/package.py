@@ -47,6 +47,7 @@ def server_config(serve: ServeSpec) -> bytes:
             "jobQueueSize": serve.queue,
             "maxRetryTimeoutInSec": 60,
             "handler": {"provider": serve.provider, "threads": serve.threads},
+            "tuning": {"p99_ms": serve.p99_ms},
         },
         sort_keys=False,
     ).encode()

@@ -49,6 +49,7 @@ class Handler:
     folder: Path
     session: Session
     threads = 1
+    deduplicate = True  # off where few rows stand for many, as in measurements
 
     def __init__(self) -> None:
         self.buffers = Buffers()
@@ -107,6 +108,7 @@ class Handler:
         settings = getattr(context, "model_yaml_config", None) or {}
         mine = settings.get("handler") or {}
         self.threads = intra_op_threads(int(settings.get("maxWorkers", 1)), int(mine.get("threads", 0)))
+        self.deduplicate = bool(mine.get("deduplicate", True))
         os.environ.setdefault("RAYON_NUM_THREADS", str(self.threads))  # the tokenizer keeps to the budget too
         self.open(Path(properties["model_dir"]))
         check_digests(self.folder)
@@ -154,7 +156,7 @@ class Handler:
 
     def run(self, tensors: dict[str, npt.NDArray[Any]]) -> Outputs:
         """Every output for one batch; identical rows are computed once."""
-        unique, inverse = distinct(tensors)
+        unique, inverse = distinct(tensors) if self.deduplicate else (tensors, None)
         outputs = self.session.run(unique)
         return outputs if inverse is None else {name: array[inverse] for name, array in outputs.items()}
 

@@ -2,7 +2,7 @@
 
 `python -m <package>.offline FOLDER tensors GROUPS.jsonl OUT.npz` writes the graph's inputs for
 each line (a JSON list of instances); `answers BODIES.jsonl OUT.jsonl` gives each line (one JSON
-body) to `handle` and writes status and answer.
+body) to `handle` and writes status and answer; `times PLAN.json OUT.json` times batches of golden rows.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from .base import Handler
+from .timing import measure
 
 
 class OfflineContext:
@@ -51,6 +52,14 @@ class OfflineContext:
         self.content_types[idx] = value
 
 
+def loaded(folder: Path, threads: int = 0) -> tuple[Handler, OfflineContext]:
+    """An initialised handler and its context; 0 threads means as many as the budget gives."""
+    handler = make_handler(folder)
+    context = OfflineContext(folder, {"handler": {"threads": threads}})
+    handler.initialize(context)
+    return handler, context
+
+
 def make_handler(folder: Path) -> Handler:
     """The handler class that `signature.json` names, from this very package, opened."""
     named = msgspec.json.decode((folder / "signature.json").read_bytes())["handler"]
@@ -75,9 +84,7 @@ def write_tensors(folder: Path, source: Path, target: Path) -> None:
 
 def write_answers(folder: Path, source: Path, target: Path) -> None:
     """Status and answer of the whole handler for each body, all in one batch."""
-    handler = make_handler(folder)
-    context = OfflineContext(folder)
-    handler.initialize(context)
+    handler, context = loaded(folder)
     bodies = source.read_bytes().splitlines()
     context.headers = [{"Content-Type": "application/json"}] * len(bodies)
     answers = handler.handle([{"body": body} for body in bodies], context)
@@ -88,7 +95,17 @@ def write_answers(folder: Path, source: Path, target: Path) -> None:
     target.write_bytes(b"\n".join(lines) + b"\n")
 
 
-COMMANDS: dict[str, Callable[[Path, Path, Path], None]] = {"tensors": write_tensors, "answers": write_answers}
+def write_times(folder: Path, source: Path, target: Path) -> None:
+    """Median ms of `handle` for each of the plan's `threads` and `batches`, by the length of the bodies."""
+    plan = msgspec.json.decode(source.read_bytes())
+    target.write_bytes(msgspec.json.encode(measure(folder, plan["threads"], plan["batches"])))
+
+
+COMMANDS: dict[str, Callable[[Path, Path, Path], None]] = {
+    "tensors": write_tensors,
+    "answers": write_answers,
+    "times": write_times,
+}
 
 
 def main(arguments: list[str]) -> None:

@@ -53,3 +53,7 @@ class ServerError(OnnxserveError):
 
 class ReleaseError(OnnxserveError):
     """A release step that would be unsafe or makes no sense."""
+
+
+class TuneError(OnnxserveError):
+    """No setting that keeps the objective, or a machine too noisy to tell."""

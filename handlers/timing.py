@@ -1,0 +1,43 @@
+"""t(batch, length, threads) of the whole handler, from bytes to bytes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .golden import read_golden
+
+ROUNDS = 7
+LENGTHS = 3  # groups of golden rows from short to long
+
+
+def measure(folder: Path, threads: list[int], batches: list[int]) -> list[dict[str, Any]]:
+    """Median ms for each combination; all settings take turns, so that a disturbance hits them alike."""
+    from .offline import loaded
+
+    bodies = sorted((msgspec.json.encode({"instances": [one]}) for one in read_golden(folder).instances), key=len)
+    third = max(1, len(bodies) // LENGTHS)
+    groups = [bodies[:third], bodies[-third:]] if len(bodies) > 1 else [bodies]
+    handlers = {count: loaded(folder, count) for count in threads}
+    for handler, _ in handlers.values():
+        handler.deduplicate = False  # the few golden rows stand for rows that differ
+    samples: dict[tuple[int, int, int], list[float]] = {}
+    for round_ in range(ROUNDS + 1):
+        for count, (handler, context) in handlers.items():
+            for size in batches:
+                for number, group in enumerate(groups):
+                    data = [{"body": group[index % len(group)]} for index in range(size)]
+                    context.headers = [{"Content-Type": "application/json"}] * size
+                    start = time.perf_counter()
+                    handler.handle(data, context)
+                    taken = (time.perf_counter() - start) * 1000
+                    if round_:  # the first is warm-up
+                        samples.setdefault((count, size, number), []).append(taken)
+    return [
+        {"threads": t, "batch": b, "length": sum(map(len, groups[g])) // len(groups[g]), "ms": statistics.median(times)}
+        for (t, b, g), times in samples.items()
+    ]

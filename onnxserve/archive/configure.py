@@ -1,0 +1,60 @@
+"""Changing how an archive is served, without touching what was proven of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from onnxserve.errors import ArchiveError
+
+from .manifest import CONFIG
+from .read import member, open_archive
+from .write import DIGESTS, MANIFEST, write_archive
+
+
+def max_batch(path: Path) -> int:
+    """The largest batch that the archive's proof covers."""
+    return int(_document(path, "signature.json")["max_batch"])
+
+
+def golden_bodies(path: Path) -> list[bytes]:
+    """One JSON request a golden row."""
+    return [msgspec.json.encode({"instances": [one]}) for one in _document(path, "golden.json")["instances"]]
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """`model-config.yaml`."""
+    with open_archive(path) as archive:
+        document = yaml.safe_load(member(archive, CONFIG))
+    if not isinstance(document, dict):
+        raise ArchiveError(f"{CONFIG} is no mapping", where=str(path))
+    return document
+
+
+def reconfigure(path: Path, target: Path, changes: Mapping[str, Any]) -> str:
+    """Write `path` to `target` with changed keys of `model-config.yaml`; the new SHA-256.
+
+    Nested mappings are merged. Every other member keeps its bytes.
+    """
+    config = read_config(path)
+    for key, value in changes.items():
+        merge = isinstance(value, Mapping) and isinstance(config.get(key), dict)
+        config[key] = {**config[key], **value} if merge else value
+    with open_archive(path) as archive:
+        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+        members = {name: member(archive, name) for name in names if name not in (DIGESTS, MANIFEST)}
+        manifest = msgspec.json.decode(member(archive, MANIFEST))
+    members[CONFIG] = yaml.safe_dump(config, sort_keys=False).encode()
+    return write_archive(target, members, manifest)
+
+
+def _document(path: Path, name: str) -> dict[str, Any]:
+    with open_archive(path) as archive:
+        try:
+            return msgspec.json.decode(member(archive, name), type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise ArchiveError(f"{name} is damaged: {error}", where=str(path)) from error

@@ -1,0 +1,101 @@
+"""A real server with one archive and one setting, for as long as it is measured."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from onnxserve.archive import golden_bodies, reconfigure, summarise
+from onnxserve.config import Settings, start_server
+from onnxserve.errors import ServerError
+from onnxserve.management import Management
+
+from .point import Point, Sample
+from .poisson import Load, http_post
+
+READY_S = 180.0
+WARM_S = 6.0  # the frontend's Java compiles itself meanwhile
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def served_as(point: Point) -> dict[str, object]:
+    """The keys of `model-config.yaml` that a setting decides."""
+    return {
+        "minWorkers": point.workers,
+        "maxWorkers": point.workers,
+        "batchSize": point.batch,
+        "maxBatchDelay": point.delay_ms,
+        "handler": {"threads": point.threads},
+    }
+
+
+class Live:
+    """A ready server."""
+
+    def __init__(self, port: int, requests: list[bytes]) -> None:
+        self._port = port
+        self._requests = requests
+        self._runs = 0
+        self.ceiling = 0.0
+
+    def warm(self, rate: float) -> None:
+        """Overload the server until it is warm; what it answers then is the most that it can take."""
+        self.offer(rate, WARM_S)
+        self.ceiling = self.offer(rate, WARM_S / 2).answered
+
+    def offer(self, rate: float, seconds: float) -> Sample:
+        """One open-loop run, with arrival times of its own."""
+        self._runs += 1
+        return Load(self._port, self._requests, self._runs).run(rate, seconds)
+
+
+@contextlib.contextmanager
+def live(archive: Path, point: Point, settings: Settings, overload: float) -> Iterator[Live]:
+    """Serve `archive` with `point` on free ports, warmed up; the user's archive is not touched."""
+    with tempfile.TemporaryDirectory(prefix="onnxserve-tune-") as scratch:
+        store = Path(scratch) / "store"
+        # A long queue: the objective decides what is too slow, not a full queue.
+        handler = {"threads": point.threads, "deduplicate": False}  # the few golden rows stand for rows that differ
+        changes = {**served_as(point), "handler": handler, "jobQueueSize": 10_000}
+        reconfigure(archive, store / archive.name, changes)
+        inference, management, metrics, grpc, grpc_management = free_ports(5)
+        mine = replace(
+            settings,
+            store=store,
+            state=Path(scratch) / "state",
+            inference_port=inference,
+            management_port=management,
+            metrics_port=metrics,
+            grpc_inference_port=grpc,
+            grpc_management_port=grpc_management,
+        )
+        one = summarise(archive)
+        server = start_server(mine)
+        try:
+            api = Management(mine.management)
+            api.wait("server up", lambda: server.alive() and _answers(api), READY_S)
+            api.wait_ready(one.name, one.version, READY_S)
+            found = Live(inference, [http_post(f"/predictions/{one.name}", body) for body in golden_bodies(archive)])
+            found.warm(overload)
+            yield found
+        finally:
+            server.stop()
+
+
+def _answers(api: Management) -> bool:
+    try:
+        return bool(api.models())
+    except ServerError:
+        return False

@@ -1,0 +1,137 @@
+"""Open-loop HTTP load: requests leave at Poisson times, whether or not earlier ones have been answered.
+
+A latency counts from the moment at which its request should have left, so that a server that
+stalls can't hide it (coordinated omission; G. Tene, "How NOT to Measure Latency", 2013).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import selectors
+import socket
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from .point import Sample
+
+MAX_CONNECTIONS = 256
+GRACE_S = 2.0  # for answers still to come at the end
+
+
+def http_post(path: str, body: bytes, content_type: str = "application/json") -> bytes:
+    """One request, ready to send."""
+    head = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Type: {content_type}", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+class Connection:
+    """A keep-alive connection with at most one request on its way."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.due = 0.0
+        self._got = b""
+
+    def send(self, request: bytes, due: float) -> None:
+        """Send one request that should have left at `due`."""
+        self.due, self._got = due, b""
+        self.socket.sendall(request)
+
+    def receive(self) -> int | None:
+        """The answer's status when it is whole; ConnectionError when the server hung up."""
+        chunk = self.socket.recv(65536)
+        if not chunk:
+            raise ConnectionResetError
+        self._got += chunk
+        end = self._got.find(b"\r\n\r\n")
+        if end < 0:
+            return None
+        head = self._got[:end].lower()
+        at = head.find(b"content-length:")
+        size = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+        return int(head[9:12]) if len(self._got) >= end + 4 + size else None
+
+
+class Load:
+    """One run against a server on loopback."""
+
+    def __init__(self, port: int, requests: Sequence[bytes], seed: int = 0) -> None:
+        self._port = port
+        self._requests = requests
+        self._random = random.Random(seed)  # noqa: S311 - arrival times, not secrets
+        self._selector = selectors.DefaultSelector()
+        self._idle: list[Connection] = []
+        self._busy = 0
+        self._waiting: deque[float] = deque()
+        self._latencies: list[float] = []
+        self._failed = 0
+        self._sent = 0
+
+    def run(self, rate: float, seconds: float) -> Sample:
+        """Offer `rate` requests per second for `seconds`."""
+        try:
+            return self._run(rate, seconds)
+        finally:
+            for key in list(self._selector.get_map().values()):
+                key.data.socket.close()
+            self._selector.close()
+
+    def _run(self, rate: float, seconds: float) -> Sample:
+        start = time.perf_counter()
+        end, due, offered = start + seconds, start + self._random.expovariate(rate), 0
+        while (now := time.perf_counter()) < end + GRACE_S:
+            while due <= now and due < end:
+                self._waiting.append(due)
+                offered += 1
+                due += self._random.expovariate(rate)
+            self._send()
+            if due >= end and not self._busy and not self._waiting:
+                break
+            self._receive(max(0.0, min(due, end + GRACE_S) - time.perf_counter()) if due < end else 0.05)
+        lost = self._busy + len(self._waiting)
+        return self._sample(offered / seconds, len(self._latencies) / seconds, lost, offered)
+
+    def _send(self) -> None:
+        while self._waiting and (self._idle or self._busy < MAX_CONNECTIONS):
+            due = self._waiting.popleft()
+            try:
+                connection = self._idle.pop() if self._idle else self._connect()
+                connection.send(self._requests[self._sent % len(self._requests)], due)
+            except OSError:
+                self._failed += 1
+                continue
+            self._sent += 1
+            self._busy += 1
+
+    def _connect(self) -> Connection:
+        connection = Connection(self._port)
+        self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+        return connection
+
+    def _receive(self, timeout: float) -> None:
+        for key, _ in self._selector.select(timeout):
+            connection: Connection = key.data
+            try:
+                status = connection.receive()
+            except OSError:
+                status = 0
+                with contextlib.suppress(KeyError):
+                    self._selector.unregister(connection.socket)
+                connection.socket.close()
+            if status is None:
+                continue
+            self._busy -= 1
+            if status == 200:
+                self._latencies.append(time.perf_counter() - connection.due)
+            else:
+                self._failed += 1
+            if status:
+                self._idle.append(connection)
+
+    def _sample(self, offered: float, answered: float, lost: int, sent: int) -> Sample:
+        ordered = sorted(self._latencies) or [float("inf")]
+        p50, p99 = (ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000 for share in (0.5, 0.99))
+        return Sample(offered, answered, p50, p99, self._failed + lost, sent)
