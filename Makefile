@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 MODELS := segment sentiment digits
 STORE  := model_store
 
-.PHONY: serve test check lint types imports unit export load wheel clean
+.PHONY: serve test check lint types imports unit export load wheel bench frontend clean
 
 serve: export
 	$(BIN)/onnxserve serve
@@ -40,12 +40,13 @@ $(STORE)/.%: $$(wildcard models/$$*/*.*) $(wildcard handlers/*.py) $(wildcard ex
 
 # The Java that was found (the machine's, if 11 or newer, else the wheel's) is linked beside python, so
 # that plain `torchserve --start` starts with it.
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml $(wildcard frontend/src/onnxserve/*.java)
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q torch==2.13.0
 	$(BIN)/pip install -q -e '.[export,load,dev]'
 	rm -f $(BIN)/java
+	$(BIN)/python frontend/build.py
 	ln -s "$$($(BIN)/python -c 'from onnxserve.config import find_java; print(find_java().home)')/bin/java" $(BIN)/java
 	touch $@
 
@@ -54,7 +55,16 @@ load: $(STAMP)
 	$(BIN)/locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:8080 \
 	  --html loadtests/reports/report.html --csv loadtests/reports/stats $(LOCUST)
 
-wheel: $(STAMP)
+# Needs wrk (apt-get install wrk); BENCH passes options, such as BENCH='--models segment --rounds 5'.
+bench: $(STAMP) export
+	$(BIN)/pip install -q -e '.[bench]'
+	$(BIN)/python -m benchmarks $(BENCH)
+
+# Without a JDK it says so, and everything else works.
+frontend: $(STAMP)
+	$(BIN)/python frontend/build.py
+
+wheel: $(STAMP) frontend
 	$(BIN)/python -m build --wheel
 
 clean:

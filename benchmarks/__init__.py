@@ -1,0 +1,1 @@
+"""Side by side with named rivals, in one run, on one machine."""

@@ -1,0 +1,92 @@
+"""What all rivals are given: the same archive's graph, the torch module, and the same rows."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import msgspec
+
+from export.__main__ import STEPS
+from export.export import export_model
+from onnxserve.archive import file_digest, unpack
+from onnxserve.archive.offline import answers
+
+ROOT = Path(__file__).parents[1]
+BENCH = ROOT / ".bench"
+ROWS = 256
+FIELD = {"segment": "features", "sentiment": "text", "digits": "image"}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One model: its archive, the folder that rivals read, rows and their labels."""
+
+    model: str
+    archive: Path
+    folder: Path
+    values: list[Any]
+    labels: list[str]
+
+
+def prepare(model: str) -> Bench:
+    """Unpack the archive, pickle the module, collect rows; kept until the archive changes."""
+    archive = ROOT / "model_store" / f"{model}-1.0.0.mar"
+    if not archive.is_file():
+        sys.exit(f"{archive} is missing\n  fix:   make export")
+    folder = BENCH / f"{model}-{file_digest(archive)[:12]}"
+    if not (folder / "rows.json").is_file():
+        unpack(archive, folder)
+        make(model, folder)
+    rows = msgspec.json.decode((folder / "rows.json").read_bytes())
+    return Bench(model, archive, folder, rows["values"], rows["labels"])
+
+
+def make(model: str, folder: Path) -> None:
+    """`module.pkl` and `rows.json`, from the steps that an export begins with."""
+    first = [step for step in STEPS if step.name in ("fetch", "rows", "load")]
+    with tempfile.TemporaryDirectory() as scratch:
+        work = export_model(ROOT / "models" / model, Path(scratch), first, print)
+        for name, module in list(sys.modules.items()):
+            # Classes of the model's own files travel inside the pickle: rivals have none of our code.
+            place = getattr(module, "__file__", None) or ""
+            if (
+                "site-packages" not in place
+                and name not in ("__main__", "__mp_main__")
+                and _defines(module, work.module)
+            ):
+                cloudpickle.register_pickle_by_value(module)
+        (folder / "module.pkl").write_bytes(cloudpickle.dumps(work.module, protocol=pickle.HIGHEST_PROTOCOL))
+        values = [row.value for row in work.split.certify][:ROWS]
+    bodies = [msgspec.json.encode({"instances": [value]}) for value in values]
+    found = [one["body"]["predictions"][0]["label"] for one in answers(folder, bodies)]
+    (folder / "rows.json").write_bytes(msgspec.json.encode({"values": values, "labels": found}))
+
+
+def _defines(module: Any, network: Any) -> bool:
+    return any(type(part).__module__ == module.__name__ for part in network.modules())
+
+
+def bodies(bench: Bench) -> list[bytes]:
+    """A JSON document a row, the same for all rivals that let their caller choose one."""
+    return [msgspec.json.encode({FIELD[bench.model]: value}) for value in bench.values]
+
+
+def oip_bodies(bench: Bench) -> list[bytes]:
+    """The same rows for servers that speak the Open Inference Protocol only."""
+    made = []
+    for value in bench.values:
+        many = isinstance(value, list)
+        tensor = {
+            "name": FIELD[bench.model],
+            "shape": [1, len(value)] if many else [1],
+            "datatype": "FP32" if many else "BYTES",
+            "data": value if many else [value],
+        }
+        made.append(msgspec.json.encode({"inputs": [tensor]}))
+    return made

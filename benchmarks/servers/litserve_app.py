@@ -1,0 +1,45 @@
+"""LitServe: two workers; rows that are worth it are batched."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import litserve
+from task import TASK, Task
+
+BATCH = 1 if TASK == "segment" else 16
+
+
+class Api(litserve.LitAPI):
+    """One row in, its answer out."""
+
+    def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe's
+        """Load the model."""
+        self.task = Task()
+
+    def decode_request(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The JSON document is the row."""
+        return request
+
+    def batch(self, inputs: list[Any]) -> list[Any]:
+        """Rows as they are."""
+        return inputs
+
+    def predict(self, x: Any) -> Any:
+        """One row, or a batch."""
+        return self.task.predict(x) if BATCH > 1 else self.task.predict([x])[0]
+
+    def unbatch(self, output: list[Any]) -> list[Any]:
+        """Answers as they are."""
+        return output
+
+    def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
+        """The answer is the JSON document."""
+        return output
+
+
+if __name__ == "__main__":
+    extra = {"max_batch_size": BATCH, "batch_timeout": 0.002} if BATCH > 1 else {}
+    server = litserve.LitServer(Api(**extra), accelerator="cpu", workers_per_device=2)
+    server.run(port=int(sys.argv[1]), host="127.0.0.1", generate_client_file=False, log_level="warning")

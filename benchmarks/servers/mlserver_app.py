@@ -1,0 +1,28 @@
+"""MLServer: a custom runtime, Open Inference Protocol in and out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlserver import MLModel
+from mlserver.codecs import StringCodec
+from mlserver.types import InferenceRequest, InferenceResponse
+from task import TASK, Task
+
+
+class Bench(MLModel):
+    """One row in, its label out."""
+
+    async def load(self) -> bool:
+        """Load the model."""
+        self.task = Task()
+        return True
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        """One tensor of one row."""
+        tensor = payload.inputs[0]
+        value: Any = list(tensor.data) if TASK == "segment" else StringCodec.decode_input(tensor)[0]
+        name = {"segment": "features", "sentiment": "text", "digits": "image"}[TASK]
+        answer = self.task.predict([{name: value}])[0]
+        output = StringCodec.encode_output("label", [answer["label"]])
+        return InferenceResponse(model_name=self.name, outputs=[output])

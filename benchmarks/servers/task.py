@@ -1,0 +1,79 @@
+"""The three tasks as a tutorial would write them: one request in, one label out. Used by every rival."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FOLDER = Path(os.environ["BENCH_FOLDER"])
+TASK = os.environ["BENCH_TASK"]
+BACKEND = os.environ.get("BENCH_BACKEND", "onnx")
+LABELS = json.loads((FOLDER / "signature.json").read_text())["labels"]
+
+
+class Task:
+    """Preprocessing, model, label."""
+
+    def __init__(self) -> None:
+        self.inputs = getattr(self, f"_{TASK}")
+        if TASK == "sentiment":
+            from tokenizers import Tokenizer
+
+            self.tokenizer = Tokenizer.from_file(str(FOLDER / "tokenizer.json"))
+            self.tokenizer.no_truncation()
+            self.tokenizer.enable_padding()
+        self.run = self._torch() if BACKEND == "torch" else self._onnx()
+
+    def predict(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Answers to a batch of requests."""
+        logits = self.run(self.inputs(documents))
+        exps = np.exp(logits - logits.max(-1, keepdims=True))
+        scores = exps / exps.sum(-1, keepdims=True)
+        return [{"label": LABELS[int(row.argmax())], "score": float(row.max())} for row in scores]
+
+    def _segment(self, documents: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"features": np.array([one["features"] for one in documents], dtype=np.float32)}
+
+    def _sentiment(self, documents: list[dict[str, Any]]) -> dict[str, Any]:
+        encodings = self.tokenizer.encode_batch([one["text"] for one in documents])
+        return {
+            "input_ids": np.array([one.ids for one in encodings], dtype=np.int64),
+            "attention_mask": np.array([one.attention_mask for one in encodings], dtype=np.int64),
+        }
+
+    def _digits(self, documents: list[dict[str, Any]]) -> dict[str, Any]:
+        from PIL import Image
+
+        rows = []
+        for one in documents:
+            image = Image.open(io.BytesIO(base64.b64decode(one["image"]))).convert("RGB")
+            pixels = np.asarray(image.resize((96, 96), Image.Resampling.BILINEAR), dtype=np.float32)
+            rows.append(((pixels - 127.0) / 128.0).transpose(2, 0, 1))
+        return {"image": np.stack(rows)}
+
+    def _onnx(self) -> Any:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = int(os.environ.get("BENCH_THREADS", "0"))
+        session = ort.InferenceSession(str(FOLDER / "model.onnx"), options, providers=["CPUExecutionProvider"])
+        return lambda arrays: session.run(None, arrays)[0]
+
+    def _torch(self) -> Any:
+        import torch
+
+        with (FOLDER / "module.pkl").open("rb") as stream:
+            module = pickle.load(stream)  # noqa: S301 - written by this benchmark
+
+        def run(arrays: dict[str, Any]) -> Any:
+            with torch.inference_mode():
+                return module(**{name: torch.from_numpy(array) for name, array in arrays.items()}).numpy()
+
+        return run
