@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pygal
-from pygal.style import CleanStyle
+from matplotlib import rcParams
+from matplotlib.figure import Figure
 
 from .measure import CONCURRENCIES, Measured
 from .rivals import rivals
@@ -101,14 +101,18 @@ def ratios(model: str, summary: Summary) -> list[str]:
 
 def plot(model: str, summary: Summary, target: Path) -> None:
     """Requests per second over concurrency, one line a rival, both axes logarithmic."""
-    chart = pygal.XY(
-        js=[], style=CleanStyle, logarithmic=True, xrange=(1, 256), height=480, title=f"{model}: requests/s"
-    )
-    chart.x_title = "concurrent clients"
+    figure = Figure(figsize=(8, 5))
+    axes = figure.subplots()
     for key in summary.rivals():
         points = [(c, rate) for c in CONCURRENCIES if (rate := summary.of(key, c, "rate"))]
-        chart.add(TITLES[key], points, stroke_style={"width": 4 if key == "c" else 1.5})
-    chart.render_to_file(str(target))
+        style: dict[str, Any] = {"linewidth": 3 if key == "c" else 1}
+        style |= {"linestyle": "--", "color": "grey"} if len(key) > 1 else {}
+        axes.loglog([c for c, _ in points], [rate for _, rate in points], marker=".", label=TITLES[key], **style)
+    axes.set(xlabel="concurrent clients", ylabel="requests per second", title=model)
+    axes.set_xticks(CONCURRENCIES, [str(c) for c in CONCURRENCIES])
+    axes.legend(fontsize="small")
+    rcParams["svg.hashsalt"] = "onnxserve"
+    figure.savefig(target, format="svg", metadata={"Date": None}, bbox_inches="tight")
 
 
 def write_page(page: Path, machine: dict[str, Any], runs: list[Measured], skipped: dict[str, str], rounds: int) -> None:

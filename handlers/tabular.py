@@ -17,6 +17,28 @@ from .request import JSON, Body
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
+class Named(msgspec.Struct, forbid_unknown_fields=True):
+    """A JSON object with `instances`, or one row under one of its names; `rows_decoder` adds the fields."""
+
+    def rows(self) -> list[list[float]] | None:
+        """The rows of the only field that is there, None when that isn't one."""
+        given = [name for name in self.__struct_fields__ if getattr(self, name) is not None]
+        if len(given) != 1:
+            return None
+        value = getattr(self, given[0])
+        found: list[list[float]] = value if given[0] == "instances" else [value]
+        return found
+
+
+def rows_decoder(columns: int, max_rows: int, keys: Sequence[str]) -> msgspec.json.Decoder[Any]:
+    """Decodes a row, or an object of rows, that has the right shape; refuses any other."""
+    row = Annotated[list[float], msgspec.Meta(min_length=columns, max_length=columns)]
+    rows = Annotated[list[row], msgspec.Meta(min_length=1, max_length=max_rows)]
+    fields = [("instances", rows | None, None), *((key, row | None, None) for key in keys)]
+    document = msgspec.defstruct("Document", fields, bases=(Named,))
+    return msgspec.json.Decoder(row | document)
+
+
 class TabularClassifier(Handler):
     """Rows are numbers, one for each of the signature's columns."""
 
@@ -26,13 +48,9 @@ class TabularClassifier(Handler):
         """Remember the columns, in the order of the graph's input, and the decoder for rows that are as they should."""
         self.columns = self.signature.input.columns
         self.known = frozenset(self.columns)
-        count = len(self.columns)
-        row = Annotated[list[float], msgspec.Meta(min_length=count, max_length=count)]
-        rows = Annotated[list[row], msgspec.Meta(min_length=1, max_length=self.signature.input.max_rows)]
-        several = msgspec.defstruct("Rows", [("instances", rows)], forbid_unknown_fields=True)
         # Straight to numbers of the right count; whatever else comes takes the slower way that says what is wrong.
         plain = type(self).check is TabularClassifier.check
-        self.decoder = msgspec.json.Decoder(row | several) if plain else None
+        self.decoder = rows_decoder(len(self.columns), self.signature.input.max_rows, self.row_keys) if plain else None
 
     def read(self, body: Body) -> Asked:
         """Numbers in column order are decoded and checked in one go."""
@@ -41,7 +59,8 @@ class TabularClassifier(Handler):
                 found: Any = self.decoder.decode(body.content)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return super().read(body)
-            return Asked(rows=[found] if isinstance(found, list) else found.instances)
+            rows = [found] if isinstance(found, list) else found.rows()
+            return Asked(rows=rows) if rows else super().read(body)
         return super().read(body)
 
     def check(self, instance: Any, where: str) -> list[float]:

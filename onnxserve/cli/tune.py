@@ -32,8 +32,13 @@ def tune(  # noqa: PLR0913 - each is a flag
     as_json: AsJson = False,
 ) -> None:
     """Choose workers, threads, batch size and delay by load. Example: onnxserve tune model_store/x.mar --p99-ms 50."""
-    from onnxserve.tune import Plan, check_quiet, state_of, write_tuning
-    from onnxserve.tune import tune as run
+    try:
+        from onnxserve.tune import Plan, check_quiet, state_of, write_tuning
+        from onnxserve.tune import tune as run
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        raise TuneError("matplotlib is not installed", fix="pip install 'onnxserve[tune]'") from error
 
     objective = p99_ms or read_config(archive).get("tuning", {}).get("p99_ms")
     if not objective:

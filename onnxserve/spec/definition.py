@@ -56,7 +56,7 @@ class ServeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_batch_delay_ms: Positive = 5
     response_timeout_s: Positive = 30
     startup_timeout_s: Positive = 120
-    queue: Positive = 100
+    queue: Positive = 1000
     provider: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
 

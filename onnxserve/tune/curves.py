@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
-import math
+import io
 from pathlib import Path
 
-import pygal
-from pygal.style import CleanStyle
+from matplotlib import rcParams
+from matplotlib.figure import Figure
 
 from .point import Tuning
 from .state import Measured
 
 BEGIN, END = "<!-- tuning -->", "<!-- /tuning -->"
+rcParams["svg.hashsalt"] = "onnxserve"  # the same curves give the same bytes
 
 
-def chart(title: str, x: str, y: str) -> pygal.XY:
-    """An empty chart without scripts, so that the page needs no network."""
-    made = pygal.XY(js=[], style=CleanStyle, title=title, x_title=x, y_title=y, height=420, dots_size=3)
-    made.config.disable_xml_declaration = True
-    return made
+def svg(figure: Figure) -> str:
+    """A figure as an element for a page: without a date, so that it is reproducible."""
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight")
+    text = stream.getvalue()
+    return text[text.index("<svg") :]
 
 
-def throughput(measured: Measured, p99_ms: float) -> pygal.XY:
-    """p99 over the rate answered, one line a setting."""
-    made = chart(f"Latency against rate (objective: p99 {p99_ms:g} ms)", "requests per second", "p99, ms")
+def throughput(measured: Measured, p99_ms: float) -> str:
+    """p99 over the rate answered, one line a setting, and the objective."""
+    figure = Figure(figsize=(7, 4))
+    axes = figure.subplots()
     for point in sorted({one.point for one in measured.rounds}):
         runs = [run for one in measured.rounds if one.point == point for run in one.runs]
-        shown = sorted((run.answered, run.p99_ms) for run in runs if math.isfinite(run.p99_ms))
-        made.add(str(point), [(rate, min(p99, 4 * p99_ms)) for rate, p99 in shown])
-    return made
+        shown = sorted((run.answered, min(run.p99_ms, 4 * p99_ms)) for run in runs)
+        axes.plot([rate for rate, _ in shown], [p99 for _, p99 in shown], marker=".", label=str(point))
+    axes.axhline(p99_ms, color="grey", linestyle="--", label="objective")
+    axes.set(xlabel="requests per second", ylabel="p99, ms", title="Latency against rate")
+    axes.legend()
+    return svg(figure)
 
 
-def batching(measured: Measured) -> pygal.XY:
+def batching(measured: Measured) -> str:
     """Time of a batch over its size, by threads and length."""
-    made = chart("Time of a batch in the worker", "requests in the batch", "ms")
+    figure = Figure(figsize=(7, 4))
+    axes = figure.subplots()
     for threads, length in sorted({(one.threads, one.length) for one in measured.times}):
         line = [(one.batch, one.ms) for one in measured.times if (one.threads, one.length) == (threads, length)]
-        made.add(f"{threads} threads, {length} bytes", line)
-    return made
+        label = f"{threads} threads, {length} bytes"
+        axes.plot([batch for batch, _ in line], [ms for _, ms in line], marker=".", label=label)
+    axes.set(xlabel="requests in the batch", ylabel="ms", title="Time of a batch in the worker")
+    axes.legend()
+    return svg(figure)
 
 
 def section(tuning: Tuning, measured: Measured) -> str:
@@ -48,7 +58,7 @@ def section(tuning: Tuning, measured: Measured) -> str:
         f"(95 % interval {tuning.low:.0f} to {tuning.high:.0f}, {tuning.rounds} rounds) with p99 at most "
         f"{tuning.p99_ms:g} ms, load generator on the same machine: {machine}.</p>"
     )
-    charts = [throughput(measured, tuning.p99_ms).render(is_unicode=True), batching(measured).render(is_unicode=True)]
+    charts = [throughput(measured, tuning.p99_ms), batching(measured)]
     return "\n".join([BEGIN, text, *(f"<figure>{one}</figure>" for one in charts), END])
 
 

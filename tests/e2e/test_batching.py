@@ -1,0 +1,84 @@
+"""The frontend plugin: nobody waits for company that isn't expected."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from onnxserve.archive import reconfigure
+from tests.e2e.server import ROOT, Running, running
+
+BUILT = (ROOT / "frontend" / "plugins" / "onnxserve-batching.jar").is_file()
+DELAY_S = 2
+pytestmark = pytest.mark.skipif(
+    not BUILT and shutil.which("javac") is None, reason="the plugin is optional, and building it needs a JDK"
+)
+
+
+@pytest.fixture(scope="module")
+def patient(archive, tmp_path_factory) -> Iterator[Running]:
+    """A model that waits two seconds for a batch of four."""
+    folder = tmp_path_factory.mktemp("batching")
+    changes = {"batchSize": 4, "maxBatchDelay": DELAY_S * 1000}
+    reconfigure(archive, folder / "in" / archive.name, changes)
+    with running(folder, [folder / "in" / archive.name]) as server:
+        yield server
+
+
+def batching(server: Running) -> dict[str, Any]:
+    answer = httpx.get(f"{server.settings.management}/batching", timeout=10, trust_env=False)
+    models: list[dict[str, Any]] = answer.json()["models"]
+    assert len(models) == 1
+    return models[0]
+
+
+def test_lone_requests_do_not_wait(patient):
+    start = time.monotonic()
+    for _ in range(5):
+        assert patient.post("circle", b"[0, 0]").status_code == 200
+    assert time.monotonic() - start < 5 * DELAY_S / 2
+    assert batching(patient) == {"model": "circle", "version": "1.0.0", "expected": 1, "queued": 0}
+
+
+def test_requests_that_come_together_are_answered_and_batched(patient):
+    expected = set()
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(10):
+            answers = list(pool.map(lambda _: patient.post("circle", b"[0, 0]"), range(8)))
+            assert [answer.status_code for answer in answers] == [200] * 8
+            expected.add(batching(patient)["expected"])
+    assert max(expected) > 1
+
+
+def test_nothing_is_lost_when_requests_wait_for_the_worker_to_start(archive, tmp_path):
+    # The queue is replaced while the worker starts: requests sent meanwhile must be answered all the same.
+    from onnxserve.config import Settings, start_server
+    from tests.e2e.server import free_ports
+
+    store = tmp_path / "store"
+    store.mkdir()
+    shutil.copy(archive, store)
+    settings = Settings(ROOT / "config.properties", store, tmp_path / "state", *free_ports(5))
+    server = start_server(settings)
+    statuses: list[int] = []
+    try:
+        deadline = time.monotonic() + 60
+        with httpx.Client(timeout=60, trust_env=False) as client:
+            while time.monotonic() < deadline and statuses.count(200) < 20:
+                try:
+                    answer = client.post(f"{settings.inference}/predictions/circle", content=json.dumps([0, 0]))
+                except httpx.HTTPError:
+                    time.sleep(0.005)
+                    continue
+                if answer.status_code != 404:  # not registered yet
+                    statuses.append(answer.status_code)
+    finally:
+        server.stop()
+    assert statuses == [200] * 20
