@@ -184,15 +184,14 @@ class Handler:
     def _answers(self, asked: Sequence[Asked]) -> list[Answer]:
         outputs = self._outputs(asked)
         predictions = self.predictions(outputs[self.session.outputs[0]])
-        total = sum(one.count for one in asked)
-        if len(predictions) != total:
-            raise ValueError(f"{len(predictions)} predictions for {total} rows")
+        counts = [one.count for one in asked]
+        if len(predictions) != sum(counts):
+            raise ValueError(f"{len(predictions)} predictions for {sum(counts)} rows")
         answers, start = [], 0
-        for one in asked:
-            stop = start + one.count
-            mine = {name: array[start:stop] for name, array in outputs.items()}
-            answers.append(one.form.good(Result(self.signature, mine, predictions[start:stop])))
-            start = stop
+        for one, count in zip(asked, counts, strict=True):
+            rows = slice(start, start + count)
+            answers.append(one.form.good(Result(self.signature, predictions[rows], outputs, rows)))
+            start += count
         return answers
 
     def _outputs(self, asked: Sequence[Asked]) -> Outputs:

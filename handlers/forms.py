@@ -24,11 +24,17 @@ class Answer(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What the model gave for one request: every output, shape (rows, ...), and one prediction a row."""
+    """What the model gave for one request: one prediction a row, and where its rows stand in the batch."""
 
     signature: Signature
-    outputs: Mapping[str, npt.NDArray[Any]]
     predictions: list[Any]
+    batch: Mapping[str, npt.NDArray[Any]]
+    rows: slice
+
+    @property
+    def outputs(self) -> dict[str, npt.NDArray[Any]]:
+        """Every output for this request's rows, shape (rows, ...)."""
+        return {name: array[self.rows] for name, array in self.batch.items()}
 
 
 class Form(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,9 +16,9 @@ FORM = "application/x-www-form-urlencoded"
 UNDECLARED = {"", "application/octet-stream"}
 
 
-# Headers that matter, by the length of their names: telling others apart needs no lower-casing.
-READ = {"content-type": 12, "accept": 6, "inference-header-content-length": 31}
-LENGTHS = frozenset(READ.values())
+BINARY = (bytes, bytearray)
+SENT = (*BINARY, str)
+READ = ("content-type", "accept", "inference-header-content-length")
 
 
 class Body(NamedTuple):
@@ -39,27 +40,38 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
     `body` is a plain POST, `data` a multipart field or a gRPC input. Header names
     arrive in whatever case the client used.
     """
-    known = {name.lower(): headers[name] for name in headers if len(name) in LENGTHS}
-    media_type = _media(known.get("content-type"))
+    content_type, accept, length = (headers.get(name) for name in _spellings(tuple(headers)))
+    media_type = _media(content_type)
     if media_type == FORM:
         # The frontend has taken the body apart at `=` and `&`; what curl -d sends without -H ends here.
         raise wrong_media(FORM, (JSON,))
     payload = item.get("body", item.get("data"))
-    if payload is None or (isinstance(payload, bytes | bytearray | str) and not payload):
+    if payload is None or (isinstance(payload, SENT) and not payload):
         raise UndecodableBody("the body is empty", fix='send one row, or {"instances": [...]} as JSON')
     if isinstance(payload, str):
         payload = payload.encode()
-    if not isinstance(payload, bytes | bytearray):
+    if not isinstance(payload, BINARY):
         return Body(None, payload, JSON)
     if len(payload) > max_bytes:
         raise BodyTooLarge(f"{len(payload)} bytes, at most {max_bytes} are accepted", fix="send fewer or smaller rows")
-    length = known.get("inference-header-content-length")
-    return Body(payload, None, media_type, _media(known.get("accept")), _json_length(length, len(payload)))
+    return Body(payload, None, media_type, _media(accept), _json_length(length, len(payload)))
+
+
+@lru_cache(maxsize=256)
+def _spellings(names: tuple[str, ...]) -> tuple[str, ...]:
+    """How a client spells the headers that are read here; few clients differ, so this is kept."""
+    found = {name.lower(): name for name in names if len(name) < 40}
+    return tuple(found.get(name, "") for name in READ)
+
+
+@lru_cache(maxsize=64)
+def _media_type(value: str) -> str:
+    return value.partition(";")[0].strip().lower()
 
 
 def _media(value: Any) -> str:
     """`Text/Plain; charset=x` is `text/plain`."""
-    return value.partition(";")[0].strip().lower() if isinstance(value, str) else ""
+    return _media_type(value) if isinstance(value, str) else ""
 
 
 def _json_length(value: Any, size: int) -> int | None:

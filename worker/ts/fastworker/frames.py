@@ -9,13 +9,15 @@ from __future__ import annotations
 import socket
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 END = -1
 FIELD_LIMIT = 2**30  # bytes; the frontend's own limit on a body is far below
 CHUNK = 1 << 18
-SHAPES = 8  # clients whose headers are remembered
-SHAPE_LIMIT = 4096
+KNOWN = 256  # blocks of headers that are remembered, of at most so many bytes
+KNOWN_BYTES = 4096
 END_BYTES = b"\xff\xff\xff\xff"
+NEVER = END_BYTES * 2  # no parameter begins so
 _unpack = struct.Struct("!i").unpack_from
 
 
@@ -45,42 +47,40 @@ class Load:
     limit_max_image_pixels: bool
 
 
-class Shape:
-    """What comes between a request's id and the size of its only body; requests of one client share it."""
+class Headers:
+    """A block of packed headers; requests whose blocks are the same bytes share one, unpacked at most once."""
 
-    __slots__ = ("_headers", "_size", "kind", "name", "packed")
+    __slots__ = ("_found", "_packed", "kind", "name", "parameter", "properties")
 
-    def __init__(self, packed: bytes, size: int, name: str, kind: str) -> None:
-        self.packed = packed  # `size` bytes of headers, then the parameter's name and content type
-        self._size = size
-        self.name = name
-        self.kind = kind
-        self._headers: dict[str, str] | None = None
+    def __init__(self, packed: bytes) -> None:
+        self._packed = packed
+        self._found: dict[str, str] | None = None
+        # Name and content type of the only parameter that came with it last, packed and unpacked.
+        self.parameter = NEVER
+        self.name = ""
+        self.kind = ""
+        self.properties: dict[str, Any] | None = None  # kept by the context
 
-    def headers(self) -> dict[str, str]:
-        """The headers as the client spelt them, unpacked once; a repeated name keeps its last value."""
-        if self._headers is None:
+    def unpack(self) -> dict[str, str]:
+        """The headers as the client spelt them; a repeated name keeps its last value. Not to be changed."""
+        if self._found is None:
             found, at = {}, 0
-            while at < self._size:
-                name, at = _text(self.packed, at)
-                found[name], at = _text(self.packed, at)
-            self._headers = found
-        return self._headers
+            while at < len(self._packed):
+                name, at = _text(self._packed, at)
+                found[name], at = _text(self._packed, at)
+            self._found = found
+        return self._found
 
 
 class Request:
-    """One request of message `I`."""
+    """One request of message `I`; a parameter is (name, content type, value)."""
 
-    __slots__ = ("id", "parameters", "shape")
+    __slots__ = ("headers", "id", "parameters")
 
-    def __init__(self, id_: str, shape: Shape, parameters: list[tuple[str, str, bytearray]]) -> None:
+    def __init__(self, id_: str, headers: Headers, parameters: list[tuple[str, str, bytearray]]) -> None:
         self.id = id_
-        self.shape = shape
-        self.parameters = parameters  # (name, content type, value)
-
-    def headers(self) -> dict[str, str]:
-        """The request's headers; not to be changed."""
-        return self.shape.headers()
+        self.headers = headers
+        self.parameters = parameters
 
 
 def _span(buffer: bytes | bytearray, at: int) -> tuple[int, int]:
@@ -139,40 +139,50 @@ def _skip_headers(buffer: bytearray, at: int) -> int:
             raise BadFrame("a header without a value")
 
 
-def _request(buffer: bytearray, at: int) -> tuple[Request | None, int]:
+def _request(buffer: bytearray, at: int, known: dict[bytes, Headers]) -> tuple[Request | None, int]:
     """Any request, field by field; None at the end of the batch."""
     start, stop = _span(buffer, at)
     if stop == END:
         return None, start
     id_, begin = _text(buffer, at)
     at = _skip_headers(buffer, begin)
-    size, at = at - begin, at + 4
+    packed, at = bytes(buffer[begin : at + 4]), at + 4
+    headers, first = Headers(packed[:-4]), at
     parameters: list[tuple[str, str, bytearray]] = []
-    shape = Shape(bytes(buffer[begin : at - 4]), size, "", "")
     while True:
         start, stop = _span(buffer, at)
         if stop == END:
-            return Request(id_, shape, parameters), start
+            break
         name, at = _text(buffer, at)
         kind, at = _text(buffer, at)
-        if not parameters:
-            shape = Shape(bytes(buffer[begin:at]), size, name, kind)
+        headers.parameter, headers.name, headers.kind = bytes(buffer[first:at]), name, kind
         start, at = _span(buffer, at)
         if at == END:
             raise BadFrame("a parameter without a value")
         parameters.append((name, kind, buffer[start:at]))
+    if len(parameters) == 1 and len(packed) <= KNOWN_BYTES:
+        if len(known) >= KNOWN:
+            known.clear()
+        known[packed] = headers
+    return Request(id_, headers, parameters), start
 
 
-def _known_request(buffer: bytearray, at: int, shapes: list[Shape]) -> tuple[Request, int] | None:
-    """A request with one body whose headers came before: bytes are compared, not unpacked. None for any other."""
-    _, stop = _span(buffer, at)
-    for shape in shapes if stop != END else ():
-        if buffer.startswith(shape.packed, stop):
-            begin, end = _span(buffer, stop + len(shape.packed))
-            if end == END or buffer[end : end + 4] != END_BYTES:
-                return None
-            return Request(_text(buffer, at)[0], shape, [(shape.name, shape.kind, buffer[begin:end])]), end + 4
-    return None
+def _known_request(buffer: bytearray, at: int, known: dict[bytes, Headers]) -> tuple[Request, int] | None:
+    """A request with one body whose headers came before: looked up, not unpacked. None for any other.
+
+    The end mark is no UTF-8, so the first one found ends the block; and a block that was
+    unpacked once ends where it ended then, so a hit can't be a mistake.
+    """
+    start, stop = _span(buffer, at)
+    end = buffer.find(END_BYTES, stop, stop + KNOWN_BYTES) + 4 if stop != END else 0
+    headers = known.get(bytes(buffer[stop:end]))
+    if headers is None or not buffer.startswith(headers.parameter, end):
+        return None
+    begin, finish = _span(buffer, end + len(headers.parameter))
+    if finish == END or not buffer.startswith(END_BYTES, finish):
+        return None
+    id_ = str(buffer[start:stop], "utf-8", "replace")
+    return Request(id_, headers, [(headers.name, headers.kind, buffer[begin:finish])]), finish + 4
 
 
 class Frames:
@@ -182,7 +192,7 @@ class Frames:
         self._connection = connection
         self._buffer = bytearray()
         self._chunk = memoryview(bytearray(CHUNK))
-        self._shapes: list[Shape] = []
+        self._known: dict[bytes, Headers] = {}
 
     def read(self) -> Load | list[Request]:
         """The next message: a model to load, or a batch. Raises FrontendGone or BadFrame."""
@@ -210,20 +220,14 @@ class Frames:
         at = 1
         while True:
             try:
-                request, at = _known_request(self._buffer, at, self._shapes) or self._unknown(at)
+                known = _known_request(self._buffer, at, self._known)
+                request, at = known or _request(self._buffer, at, self._known)
             except _Short as short:  # goes on after the last whole request
                 self._fill(short.needed)
                 continue
             if request is None:
                 return requests, at
             requests.append(request)
-
-    def _unknown(self, at: int) -> tuple[Request | None, int]:
-        request, at = _request(self._buffer, at)
-        if request is not None and len(request.parameters) == 1 and len(request.shape.packed) <= SHAPE_LIMIT:
-            self._shapes.insert(0, request.shape)
-            del self._shapes[SHAPES:]
-        return request, at
 
     def _fill(self, needed: int) -> None:
         while len(self._buffer) < needed:
