@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import platform
 import random
@@ -94,7 +95,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--rivals", default="a,b,c,d,e,f,g,h,i", help="letters of the table")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--seconds", type=int, default=4, help="of one run")
+    parser.add_argument("--warm", type=int, default=12, help="seconds of load before; Java needs them")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "90-benchmarks.md")
     return parser.parse_args()
 
@@ -102,11 +104,12 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """All rounds, interleaved: in each, every rival of every model runs once, in another order."""
     given = parse()
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     unknown = set(given.models.split(",")) - set(MODELS)
     if unknown:
         sys.exit(f"no models {sorted(unknown)}\n  fix:   choose from {', '.join(MODELS)}")
     benches = [prepare(model) for model in given.models.split(",")]
-    results, plan = Results(machine()), Plan(given.seconds)
+    results, plan = Results(machine()), Plan(given.seconds, given.warm)
     for round_ in range(given.rounds):
         for bench in benches:
             limits(bench, results, plan)

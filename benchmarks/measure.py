@@ -43,7 +43,7 @@ class Plan:
     """How long."""
 
     seconds: int = 4
-    warm_s: int = 6
+    warm_s: int = 12
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-READY_S = 180
+READY_S = 90
 
 
 @dataclass
