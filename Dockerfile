@@ -13,6 +13,8 @@ COPY onnxserve onnxserve
 COPY handlers handlers
 COPY export export
 COPY worker worker
+# With the jar, if `make frontend` built it; without, a lone request waits its maxBatchDelay.
+COPY frontend/plugins frontend/plugins
 RUN pip install --no-cache-dir .
 # On CUDA the GPU build takes the place of the CPU build: both at once would shadow each other.
 RUN if [ "$VARIANT" = cuda ]; then \
@@ -27,6 +29,7 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
 WORKDIR /home/serve
 COPY --chown=serve config.properties log4j2.xml ./
 COPY --chown=serve worker worker
+COPY --chown=serve frontend/plugins frontend/plugins
 COPY --chown=serve model_store model_store
 USER 10001
 # Loopback inside the container: the edge in front of it is the only thing to publish.

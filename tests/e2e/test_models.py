@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -100,3 +101,31 @@ def test_prometheus_counts_requests_by_model_and_version(either):
     either.post("segment", json.dumps(golden("segment")[0]["input"]).encode())
     text = httpx.get(f"http://127.0.0.1:{either.settings.metrics_port}/metrics", timeout=30, trust_env=False).text
     assert 'ts_inference_requests_total{model_name="segment"' in text
+
+
+def test_tensors_of_the_open_inference_protocol_go_in_and_out(either):
+    rows = golden("segment")[:3]
+    values = np.array([row["input"] for row in rows], "<f4")
+    tensor = {"name": "features", "shape": list(values.shape), "datatype": "FP32"}
+    document = {"id": "a", "inputs": [{**tensor, "data": values.ravel().tolist()}], "outputs": [{"name": "label"}]}
+    answer = either.post("segment", json.dumps(document).encode())
+    assert answer.json()["outputs"][0]["data"] == [row["label"] for row in rows]
+
+    binary = {**tensor, "parameters": {"binary_data_size": values.nbytes}}
+    head = json.dumps({"inputs": [binary], "parameters": {"binary_data_output": True}}).encode()
+    url = f"{either.settings.inference}/predictions/segment"
+    headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(head))}
+    answer = httpx.post(url, content=head + values.tobytes(), headers=headers, timeout=60, trust_env=False)
+    size = int(answer.headers["Inference-Header-Content-Length"])
+    outputs = json.loads(answer.content[:size])["outputs"]
+    assert [one["name"] for one in outputs][1:] == ["label", "score"]
+    logits = np.frombuffer(answer.content, "<f4", 3 * 7, offset=size).reshape(3, 7)
+    labels = describe(either, "segment")["signature"]["labels"]
+    assert [labels[index] for index in logits.argmax(-1)] == [row["label"] for row in rows]
+
+
+def test_a_bad_tensor_is_told_in_the_protocols_form(either):
+    document = {"inputs": [{"name": "features", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}]}
+    answer = either.post("segment", json.dumps(document).encode())
+    assert answer.status_code == 422
+    assert "expected ('batch', 18)" in answer.json()["error"]

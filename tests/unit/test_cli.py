@@ -10,7 +10,7 @@ from onnxserve.cli.predict import encode, golden_body
 from onnxserve.cli.serve import tail
 from onnxserve.errors import OnnxserveError
 
-VERBS = ["doctor", "export", "new", "predict", "ready", "serve", "verify"]
+VERBS = ["doctor", "export", "new", "predict", "ready", "serve", "tune", "verify"]
 STEPS = ["status", "register", "default", "rollback", "scale", "retire"]
 
 
@@ -35,6 +35,7 @@ def test_every_verb_has_help_with_an_example(words, monkeypatch, capsys):
     [
         (["export", "nowhere"], "there is no model definition here"),
         (["verify", "nowhere.mar"], "there is no such archive"),
+        (["tune", "nowhere.mar"], "there is no such archive"),
         (["new", "video", "x"], "no kind 'video'"),
         (["serve", "--store", "nowhere"], "the model store has no archive"),
         (["serve", "--config", "nowhere.properties"], "can't read the configuration"),
@@ -55,7 +56,7 @@ def test_verify_and_doctor_speak_json(archive, monkeypatch, capsys):
     assert (code, json.loads(out)["name"]) == (0, "circle")
     _, out, _ = run("doctor", "--store", str(archive.parent), "--json", monkeypatch=monkeypatch, capsys=capsys)
     found = {one["check"]: one for one in json.loads(out)}
-    assert set(found) == {"java", "torchserve", "providers", "ports", "addresses", "model store", "threads"}
+    assert set(found) == {"java", "torchserve", "plugin", "providers", "ports", "addresses", "model store", "threads"}
     assert found["model store"]["found"] == "circle 1.0.0"
     assert found["addresses"]["fix"] == ""
 

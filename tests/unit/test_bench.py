@@ -1,0 +1,44 @@
+"""The benchmark's own arithmetic: what is counted, what is refused, what the page says."""
+
+import pytest
+
+from benchmarks.measure import Measured, check_labels
+from benchmarks.table import Summary, ratios, write_page
+from benchmarks.wrk import Run
+
+
+def run(labels: dict[str, int], failed: int = 0) -> Run:
+    return Run(100, 1, 2, failed, sum(labels.values()) + failed, 1, labels)
+
+
+def row(rival: str, rate: float, concurrency: int = 64, p50: float = 1) -> Measured:
+    return Measured("segment", rival, concurrency, rate, p50, 2, 0, 0.1, 50, 1)
+
+
+def test_labels_that_come_as_often_as_their_rows_are_right():
+    check_labels(run({"a": 3000, "b": 1500}), ["a", "a", "b"], 1)
+
+
+@pytest.mark.parametrize("labels", [{"a": 1500, "b": 3000}, {"a": 4500}, {"a": 3000, "b": 1000, "c": 500}])
+def test_wrong_answers_under_load_make_no_result(labels):
+    with pytest.raises(RuntimeError, match=r"came \d+ times, expected"):
+        check_labels(run(labels), ["a", "a", "b"], 1)
+
+
+def test_the_page_has_medians_spans_ratios_and_who_was_skipped(tmp_path):
+    runs = [row("c", rate) for rate in (1000, 1200, 5000)] + [row("a", 100), row("e", 300), row("nginx", 4000)]
+    runs += [row("c", 50, 1, p50=0.5), row("e", 40, 1, p50=0.6)]
+    page = tmp_path / "90-benchmarks.md"
+    write_page(page, {"cpu": "x", "cpus": 2}, runs, {"segment/h": "can't be installed: no wheel"}, 3)
+    text = page.read_text()
+    assert "1,200 [1,000-5,000]" in text
+    assert "c=64: 12.0 times TorchServe out of the box" in text
+    assert "c=64: 4.0 times the best of (d) to (i), FastAPI, onnxruntime" in text
+    assert "c=64: 30 % of an empty answer by nginx" in text
+    assert "c=1: p50 0.50 ms; the fastest rival, FastAPI, onnxruntime: 0.60 ms" in text
+    assert "segment/h: can't be installed: no wheel" in text
+    assert (tmp_path / "90-benchmarks-segment.svg").read_text().startswith("<?xml")
+
+
+def test_without_our_own_figures_nothing_is_claimed():
+    assert ratios("segment", Summary([row("a", 100)])) == []
