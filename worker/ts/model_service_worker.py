@@ -9,7 +9,7 @@ import platform
 import sys
 from pathlib import Path
 
-from fastworker.frames import BadFrame
+from fastworker.fields import BadFrame
 from fastworker.loop import ACCEPT_S, LoadFailed, listen, serve
 from fastworker.metrics import Metrics
 

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from .frames import Request
+from .messages import Request
 
 CONTENT_TYPE = "content-type"
 

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from .context import Context
-from .frames import Load
+from .messages import Load
 from .metrics import Metrics
 
 Entry = Callable[[list[dict[str, Any]], Context], Any]

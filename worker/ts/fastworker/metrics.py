@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-COUNTER, GAUGE, HISTOGRAM = "COUNTER", "GAUGE", "HISTOGRAM"
+from .pending import COUNTER, GAUGE, Pending
+
 PERIOD_S = 1.0
-OBSERVATIONS = 1000  # of one histogram in a period; the frontend takes one a line
 UNITS = {
     "ms": "Milliseconds",
     "s": "Seconds",
@@ -24,41 +23,11 @@ UNITS = {
     "B": "Bytes",
     "": "unit",
 }
-Key = tuple[str, str, str, str]  # name, unit, dimensions, type
 log = logging.getLogger(__name__)
 
 
 class MetricRefused(ValueError):
     """A metric that isn't declared, or a value that it can't take."""
-
-
-class Pending:
-    """Values not printed yet: counters summed, the last value of gauges, the observations of histograms."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._values: dict[Key, list[float]] = {}
-
-    def add(self, key: Key, value: float) -> None:
-        """Take one value."""
-        with self._lock:
-            values = self._values.setdefault(key, [])
-            if key[3] == HISTOGRAM:
-                if len(values) < OBSERVATIONS:
-                    values.append(value)
-            else:
-                values[:] = [values[0] + value if values and key[3] == COUNTER else value]
-
-    def lines(self) -> list[str]:
-        """One line a value, in the format that the frontend reads; what was taken is then gone."""
-        with self._lock:
-            values, self._values = self._values, {}
-        end = f"#hostname:{socket.gethostname()},{int(time.time())}"
-        return [
-            f"[METRICS]{name}.{unit}:{value}|#{dimensions}|#type:{kind}|{end}"
-            for (name, unit, dimensions, kind), taken in values.items()
-            for value in taken
-        ]
 
 
 class Metric:

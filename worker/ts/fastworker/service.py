@@ -10,8 +10,8 @@ from typing import Any
 
 from .answers import Unserialisable, answered, refused
 from .context import Context, RequestProcessor
-from .frames import Request
 from .loader import Entry
+from .messages import Request
 
 DECODE = os.environ.get("TS_DECODE_INPUT_REQUEST", "true") == "true"  # set by the frontend
 log = logging.getLogger(__name__)
