@@ -98,6 +98,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=4, help="of one run")
     parser.add_argument("--warm", type=int, default=12, help="seconds of load before; Java needs them")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "90-benchmarks.md")
+    parser.add_argument("--table", action="store_true", help="only write the page, from the last results")
     return parser.parse_args()
 
 
@@ -108,6 +109,10 @@ def main() -> None:
     unknown = set(given.models.split(",")) - set(MODELS)
     if unknown:
         sys.exit(f"no models {sorted(unknown)}\n  fix:   choose from {', '.join(MODELS)}")
+    if given.table:
+        kept = msgspec.json.decode(RESULTS.read_bytes(), type=Results)
+        write_page(given.page, kept.machine, kept.runs, kept.skipped)
+        return
     benches = [prepare(model) for model in given.models.split(",")]
     results, plan = Results(machine()), Plan(given.seconds, given.warm)
     for round_ in range(given.rounds):
@@ -119,7 +124,7 @@ def main() -> None:
                 one(rival, bench, results, plan)
             RESULTS.parent.mkdir(parents=True, exist_ok=True)
             RESULTS.write_bytes(msgspec.json.encode(results))
-    write_page(given.page, results.machine, results.runs, results.skipped, given.rounds)
+    write_page(given.page, results.machine, results.runs, results.skipped)
     print(given.page)
 
 

@@ -62,7 +62,9 @@ def batch_rows(bench: Bench) -> list[str]:
     with tempfile.TemporaryDirectory() as scratch:
         unpack(bench.archive, Path(scratch))
         times = measure_times(Path(scratch), [1], BATCHES)
-    return [f"| {bench.model} | {one.batch} | {one.length} | {one.ms:.2f} | {one.ms / one.batch:.3f} |" for one in times]
+    return [
+        f"| {bench.model} | {one.batch} | {one.length} | {one.ms:.2f} | {one.ms / one.batch:.3f} |" for one in times
+    ]
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ TITLES = {rival.key: rival.title for rival in rivals("segment")} | {
 INTRO = """# Benchmarks
 
 Written by `make bench` (`benchmarks/`). Every server gets the same rows and the same graph on the same machine,
-{machine}; wrk runs beside it on the same cores. {rounds} rounds, interleaved and each in another order; figures are
+{machine}; wrk runs beside it on the same cores. Rounds are interleaved and each is in another order; figures are
 medians of rounds, the span in brackets is from the slowest to the fastest round. Absolute figures are this machine's;
 the ratios are the result. While timing, the labels that come back are counted and compared with those that the rows
 must give. CPU and memory are of all the server's processes (memory by PSS), without the load generator.
@@ -115,15 +116,25 @@ def plot(model: str, summary: Summary, target: Path) -> None:
     figure.savefig(target, format="svg", metadata={"Date": None}, bbox_inches="tight")
 
 
-def write_page(page: Path, machine: dict[str, Any], runs: list[Measured], skipped: dict[str, str], rounds: int) -> None:
+def write_page(page: Path, machine: dict[str, Any], runs: list[Measured], skipped: dict[str, str]) -> None:
     """The page and its plots beside it."""
     where = ", ".join(f"{name} {value}" for name, value in machine.items())
-    lines = [INTRO.format(machine=where, rounds=rounds)]
+    lines = [INTRO.format(machine=where)]
     for model in dict.fromkeys(run.model for run in runs):
         summary = Summary(run for run in runs if run.model == model)
         target = page.with_name(f"{page.stem}-{model}.svg")
         plot(model, summary, target)
-        lines += [f"## {model}", "", *ratios(model, summary), "", f"![requests per second]({target.name})", ""]
+        rounds = max(Counter((run.rival, run.concurrency) for run in runs if run.model == model).values())
+        lines += [
+            f"## {model}",
+            "",
+            f"{rounds} rounds.",
+            "",
+            *ratios(model, summary),
+            "",
+            f"![requests per second]({target.name})",
+            "",
+        ]
         for concurrency in CONCURRENCIES:
             lines += [*rate_table(summary, concurrency), ""]
     lines += ["## Skipped", ""]

@@ -57,6 +57,9 @@ def read_request(content: bytes | Any, tail: memoryview) -> tuple[InferRequest, 
         request: InferRequest = decode(content, type=InferRequest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UndecodableBody(f"not an inference request: {error}", where="inputs") from error
+    names = [tensor.name for tensor in request.inputs]
+    if not names or len(set(names)) != len(names):
+        raise UndecodableBody(f"inputs named {names}", where="inputs", fix="send each input once")
     values: dict[str, Any] = {}
     for tensor in request.inputs:
         size = tensor.parameters.get("binary_data_size")

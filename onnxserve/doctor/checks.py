@@ -57,7 +57,9 @@ def plugin(settings: Settings) -> Finding:
     folder = read_properties(settings.config).get("plugins_path")
     if folder and list((settings.config.resolve().parent / folder).glob("*.jar")):
         return Finding("plugin", "batches wait only for requests that are expected")
-    return Finding("plugin", "none: a lone request waits its model's maxBatchDelay (make frontend, with a JDK, builds it)")
+    return Finding(
+        "plugin", "none: a lone request waits its model's maxBatchDelay (make frontend, with a JDK, builds it)"
+    )
 
 
 def providers(_: Settings) -> Finding:
@@ -115,7 +117,16 @@ def threads(settings: Settings) -> Finding:
     return Finding("threads", f"{cpus} CPUs, {count} archives, each worker at most {cpus} threads")
 
 
-CHECKS: tuple[Callable[[Settings], Finding], ...] = (java, torchserve, plugin, providers, ports, addresses, store, threads)
+CHECKS: tuple[Callable[[Settings], Finding], ...] = (
+    java,
+    torchserve,
+    plugin,
+    providers,
+    ports,
+    addresses,
+    store,
+    threads,
+)
 
 
 def examine(settings: Settings) -> list[Finding]:

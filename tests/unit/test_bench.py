@@ -29,9 +29,10 @@ def test_the_page_has_medians_spans_ratios_and_who_was_skipped(tmp_path):
     runs = [row("c", rate) for rate in (1000, 1200, 5000)] + [row("a", 100), row("e", 300), row("nginx", 4000)]
     runs += [row("c", 50, 1, p50=0.5), row("e", 40, 1, p50=0.6)]
     page = tmp_path / "90-benchmarks.md"
-    write_page(page, {"cpu": "x", "cpus": 2}, runs, {"segment/h": "can't be installed: no wheel"}, 3)
+    write_page(page, {"cpu": "x", "cpus": 2}, runs, {"segment/h": "can't be installed: no wheel"})
     text = page.read_text()
     assert "1,200 [1,000-5,000]" in text
+    assert "3 rounds." in text
     assert "c=64: 12.0 times TorchServe out of the box" in text
     assert "c=64: 4.0 times the best of (d) to (i), FastAPI, onnxruntime" in text
     assert "c=64: 30 % of an empty answer by nginx" in text

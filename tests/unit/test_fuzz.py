@@ -18,7 +18,19 @@ values = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=20,
 )
-documents = values | st.builds(lambda rows: {"instances": rows}, st.lists(values)) | st.lists(st.floats(), max_size=3)
+tensors = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["features", "text", "image"]),
+        "datatype": st.sampled_from(["FP32", "BYTES", "INT8", "X"]),
+    },
+    optional={"shape": st.lists(st.integers(-2, 9), max_size=3), "data": values, "parameters": values},
+)
+documents = (
+    values
+    | st.builds(lambda rows: {"instances": rows}, st.lists(values))
+    | st.lists(st.floats(), max_size=3)
+    | st.builds(lambda inputs: {"inputs": inputs}, st.lists(tensors) | values)
+)
 bodies = st.binary(max_size=300) | documents.map(lambda value: json.dumps(value).encode())
 images = st.binary(max_size=200).map(lambda tail: b"\x89PNG\r\n\x1a\n" + tail)
 

@@ -142,6 +142,12 @@ def test_an_unknown_output_is_refused_before_anything_runs(table):
     assert "ask for output_0, label, score" in answer["error"]
 
 
+@pytest.mark.parametrize("inputs", [[], [features([[1, 2]]), features([[3, 4]])], {}, None, "x", [3]])
+def test_no_input_or_one_twice_is_400(table, inputs):
+    status, answer = infer(table, {"inputs": inputs})
+    assert (status, "inputs" in answer["error"]) == (400, True)
+
+
 @pytest.mark.parametrize("value", ["x", "-1", "99999"])
 def test_a_wrong_header_length_is_400(table, value):
     [(status, _, _)] = send(table, (b"{}", {HEADER: value}))

@@ -10,8 +10,9 @@ import socket
 from pathlib import Path
 
 from .answers import loaded
-from .frames import Frames, FrontendGone, Load
+from .frames import Frames, FrontendGone
 from .loader import load_handler
+from .messages import Load
 from .metrics import Metrics
 from .service import Service
 
