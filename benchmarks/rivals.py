@@ -134,7 +134,15 @@ def mlserver(bench: Bench, port: int) -> Running:
         shutil.copy(SERVERS / name, folder)
     http, grpc = port, free_ports(1)[0]
     (folder / "settings.json").write_bytes(
-        pretty({"host": "127.0.0.1", "http_port": http, "grpc_port": grpc, "metrics_port": None, "parallel_workers": 2})
+        pretty(
+            {
+                "host": "127.0.0.1",
+                "http_port": http,
+                "grpc_port": grpc,
+                "metrics_port": free_ports(1)[0],
+                "parallel_workers": 2,
+            }
+        )
     )
     (folder / "model-settings.json").write_bytes(pretty({"name": "bench", "implementation": "mlserver_app.Bench"}))
     command = [str(python_of("mlserver")), "-c", "from mlserver.cli import main; main()", "start", "."]

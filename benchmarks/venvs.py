@@ -14,7 +14,7 @@ REQUIRED = {
     "litserve": ["litserve"],
     "bentoml": ["bentoml"],
     "ray": ["ray[serve]"],
-    "mlserver": ["mlserver"],
+    "mlserver": ["mlserver", "uvloop<0.22"],  # MLServer asks for a loop that newer ones no longer make
 }
 
 
