@@ -128,7 +128,7 @@ def write_page(page: Path, machine: dict[str, Any], runs: list[Measured], skippe
         lines += [
             f"## {model}",
             "",
-            f"{rounds} rounds.",
+            f"{rounds} round{'s' if rounds > 1 else ''}.",
             "",
             *ratios(model, summary),
             "",

@@ -10,7 +10,7 @@ from .prepare import BENCH
 
 COMMON = ["numpy", "onnxruntime", "tokenizers", "pillow"]
 REQUIRED = {
-    "fastapi": ["fastapi", "uvicorn[standard]", "torch==2.13.0"],
+    "fastapi": ["fastapi", "uvicorn[standard]", "torch==2.13.0", "cloudpickle"],
     "litserve": ["litserve"],
     "bentoml": ["bentoml"],
     "ray": ["ray[serve]"],
