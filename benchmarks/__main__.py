@@ -58,7 +58,7 @@ def limits(bench: Bench, results: Results, plan: Plan) -> None:
 
 def empty(bench: Bench, plan: Plan) -> list[Measured]:
     """Nginx answering nothing."""
-    from onnxserve.tune.live import free_ports
+    from onnxserve.config import free_ports
 
     [port] = free_ports(1)
     running, path = nginx(port), BENCH / "run" / "raw.jsonl"

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from onnxserve.tune.live import free_ports
+from onnxserve.config import free_ports
 
 from .prepare import BENCH, Bench
 from .process import Running, wait_ready

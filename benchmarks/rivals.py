@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from onnxserve.archive.write import pretty
-from onnxserve.config import Settings, find_java, start_server
-from onnxserve.tune.live import free_ports
+from onnxserve.config import Settings, find_java, free_ports, start_server
 
 from .prepare import BENCH, ROOT, Bench, bodies, oip_bodies
 from .process import Running, start

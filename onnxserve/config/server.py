@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -57,6 +58,15 @@ def busy_ports(settings: Settings) -> list[int]:
         settings.grpc_management_port,
     )
     return [port for port in ports if _listening(port)]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, held together so that they differ."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
 
 
 def _listening(port: int) -> bool:

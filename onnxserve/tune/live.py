@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from onnxserve.archive import golden_bodies, reconfigure, summarise
-from onnxserve.config import Settings, start_server
+from onnxserve.config import Settings, free_ports, start_server
 from onnxserve.errors import ServerError
 from onnxserve.management import Management
 
@@ -19,15 +18,6 @@ from .poisson import Load, http_post
 
 READY_S = 180.0
 WARM_S = 6.0  # the frontend's Java compiles itself meanwhile
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def served_as(point: Point) -> dict[str, object]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.server import free_ports
+from onnxserve.config import free_ports
 from tests.frontend import FAST, ROOT, Worker, batch_frame, integer, load_frame, plain, started, text
 
 HANDLER = """

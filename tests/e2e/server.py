@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import threading
 import time
 from collections import Counter
@@ -17,21 +16,12 @@ from typing import Self
 import httpx
 
 from onnxserve.cli.serve import wait_until_ready
-from onnxserve.config import Settings, start_server
+from onnxserve.config import Settings, free_ports, start_server
 from onnxserve.management import Management
 from onnxserve.release import History, Release
 
 ROOT = Path(__file__).parents[2]
 READY_S = 150
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, held together so that they differ."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,7 @@ def test_requests_that_come_together_are_answered_and_batched(patient):
 
 def test_nothing_is_lost_when_requests_wait_for_the_worker_to_start(archive, tmp_path):
     # The queue is replaced while the worker starts: requests sent meanwhile must be answered all the same.
-    from onnxserve.config import Settings, start_server
-    from tests.e2e.server import free_ports
+    from onnxserve.config import Settings, free_ports, start_server
 
     store = tmp_path / "store"
     store.mkdir()

