@@ -52,15 +52,14 @@ class Plain:
 
     def good(self, result: Result) -> Answer:
         """One prediction a row."""
-        return Answer(self._body("predictions", result.predictions, result.signature))
+        signature = result.signature
+        return Answer(
+            _encode({"predictions": result.predictions, "model": signature.model, "version": signature.version})
+        )
 
     def bad(self, error: RequestError, signature: Signature) -> Answer:
         """Type, reason, place and remedy."""
-        return Answer(self._body("error", error.body(), signature))
-
-    @staticmethod
-    def _body(key: str, value: Any, signature: Signature) -> bytes:
-        return _encode({key: value, "model": signature.model, "version": signature.version})
+        return Answer(_encode({"error": error.body(), "model": signature.model, "version": signature.version}))
 
 
 PLAIN = Plain()

@@ -40,12 +40,12 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
     `body` is a plain POST, `data` a multipart field or a gRPC input. Header names
     arrive in whatever case the client used.
     """
-    content_type, accept, length = (headers.get(name) for name in _spellings(tuple(headers)))
-    media_type = _media(content_type)
+    kind_name, accept_name, length_name = _spellings(tuple(headers))
+    media_type = _media(headers.get(kind_name, ""))
     if media_type == FORM:
         # The frontend has taken the body apart at `=` and `&`; what curl -d sends without -H ends here.
         raise wrong_media(FORM, (JSON,))
-    payload = item.get("body", item.get("data"))
+    payload = item["body"] if "body" in item else item.get("data")
     if payload is None or (isinstance(payload, SENT) and not payload):
         raise UndecodableBody("the body is empty", fix='send one row, or {"instances": [...]} as JSON')
     if isinstance(payload, str):
@@ -54,30 +54,25 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
         return Body(None, payload, JSON)
     if len(payload) > max_bytes:
         raise BodyTooLarge(f"{len(payload)} bytes, at most {max_bytes} are accepted", fix="send fewer or smaller rows")
-    return Body(payload, None, media_type, _media(accept), _json_length(length, len(payload)))
+    length = _json_length(headers[length_name], len(payload)) if length_name else None
+    return Body(payload, None, media_type, _media(headers[accept_name]) if accept_name else "", length)
 
 
 @lru_cache(maxsize=256)
 def _spellings(names: tuple[str, ...]) -> tuple[str, ...]:
-    """How a client spells the headers that are read here; few clients differ, so this is kept."""
+    """How a client spells the headers that are read here, "" without one; few clients differ, so this is kept."""
     found = {name.lower(): name for name in names if len(name) < 40}
     return tuple(found.get(name, "") for name in READ)
 
 
 @lru_cache(maxsize=64)
-def _media_type(value: str) -> str:
-    return value.partition(";")[0].strip().lower()
-
-
 def _media(value: Any) -> str:
     """`Text/Plain; charset=x` is `text/plain`."""
-    return _media_type(value) if isinstance(value, str) else ""
+    return value.partition(";")[0].strip().lower() if isinstance(value, str) else ""
 
 
-def _json_length(value: Any, size: int) -> int | None:
-    if not isinstance(value, str):
-        return None
-    if not value.isdecimal() or int(value) > size:
+def _json_length(value: Any, size: int) -> int:
+    if not isinstance(value, str) or not value.isdecimal() or int(value) > size:
         raise UndecodableBody(f"{value!r} of {size} bytes", where="Inference-Header-Content-Length")
     return int(value)
 

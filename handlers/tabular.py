@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -18,16 +19,14 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class Named(msgspec.Struct, forbid_unknown_fields=True):
-    """A JSON object with `instances`, or one row under one of its names; `rows_decoder` adds the fields."""
+    """A JSON object with `instances`, the first field, or one row under one of its names; `rows_decoder` adds them."""
 
     def rows(self) -> list[list[float]] | None:
         """The rows of the only field that is there, None when that isn't one."""
-        given = [name for name in self.__struct_fields__ if getattr(self, name) is not None]
-        if len(given) != 1:
+        values = msgspec.structs.astuple(self)
+        if values.count(None) != len(values) - 1:
             return None
-        value = getattr(self, given[0])
-        found: list[list[float]] = value if given[0] == "instances" else [value]
-        return found
+        return values[0] or [value for value in values if value]
 
 
 def rows_decoder(columns: int, max_rows: int, keys: Sequence[str]) -> msgspec.json.Decoder[Any]:
@@ -48,6 +47,7 @@ class TabularClassifier(Handler):
         """Remember the columns, in the order of the graph's input, and the decoder for rows that are as they should."""
         self.columns = self.signature.input.columns
         self.known = frozenset(self.columns)
+        self.packed = struct.Struct(f"={len(self.columns)}f")  # = raises OverflowError, @ gives infinity
         # Straight to numbers of the right count; whatever else comes takes the slower way that says what is wrong.
         plain = type(self).check is TabularClassifier.check
         self.decoder = rows_decoder(len(self.columns), self.signature.input.max_rows, self.row_keys) if plain else None
@@ -101,10 +101,14 @@ class TabularClassifier(Handler):
     def tensors(self, rows: Sequence[list[float]]) -> dict[str, npt.NDArray[np.float32]]:
         """`features`, float32, shape (batch, columns)."""
         features = self.buffers.take("features", (len(rows), len(self.columns)), np.float32)
-        with np.errstate(over="ignore"):  # found below
-            features[:] = rows
-        if not np.isfinite(features).all():
-            row, column = np.argwhere(~np.isfinite(features))[0].tolist()
-            where = f"instances[{row}].{self.columns[column]}"
-            raise InvalidRow("the number is not finite in float32", where=where)
+        memory, at = features.data.cast("B"), 0
+        try:
+            for row in rows:
+                self.packed.pack_into(memory, at, *row)
+                at += self.packed.size
+        except OverflowError as error:  # JSON has no infinity, but numbers beyond float32
+            place = at // self.packed.size
+            column = next(c for c, value in zip(self.columns, rows[place], strict=True) if abs(value) > FLOAT32_MAX)
+            where = f"instances[{place}].{column}"
+            raise InvalidRow("the number is not finite in float32", where=where) from error
         return {"features": features}

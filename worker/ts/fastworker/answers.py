@@ -49,8 +49,8 @@ def answered(ids: Sequence[str], values: Sequence[Any], context: Context) -> byt
     _mark_streams(values, context)
     parts: list[bytes | bytearray] = [_pack(200), _field(b"Prediction success")]
     for id_, value, processor in zip(ids, values, context.request_processor, strict=True):
-        body = body_of(value)
-        parts += (_field(id_.encode()), _head(processor), _pack(len(body)), body)
+        body, name = value if type(value) is bytes else body_of(value), id_.encode()
+        parts += (_pack(len(name)), name, _head(processor), _pack(len(body)), body)
     parts.append(END)
     return b"".join(parts)
 

@@ -119,7 +119,7 @@ class Context:
 
     def set_response_content_type(self, idx: int, value: str) -> None:
         """Set the content type of answer `idx`."""
-        self.set_response_header(idx, CONTENT_TYPE, value)
+        self.request_processor[idx].response_header[CONTENT_TYPE] = value
 
     def get_response_content_type(self, idx: int) -> str | None:
         """The content type of answer `idx`."""

@@ -74,14 +74,16 @@ def _known_request(buffer: bytearray, at: int, known: dict[bytes, Headers]) -> t
     unpacked once ends where it ended then, so a hit can't be a mistake.
     """
     start, stop = span(buffer, at)
-    end = buffer.find(END_BYTES, stop, stop + KNOWN_BYTES) + 4 if stop != END else 0
+    if stop == END:
+        return None
+    end = buffer.find(END_BYTES, stop, stop + KNOWN_BYTES) + 4
     headers = known.get(bytes(buffer[stop:end]))
     if headers is None or not buffer.startswith(headers.parameter, end):
         return None
     begin, finish = span(buffer, end + len(headers.parameter))
-    if finish == END or not buffer.startswith(END_BYTES, finish):
+    if finish == END or buffer[finish : finish + 4] != END_BYTES:
         return None
-    id_ = str(buffer[start:stop], "utf-8", "replace")
+    id_ = buffer[start:stop].decode("utf-8", "replace")
     return Request(id_, headers, [(headers.name, headers.kind, buffer[begin:finish])]), finish + 4
 
 

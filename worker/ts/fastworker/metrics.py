@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .pending import COUNTER, GAUGE, Pending
+from .pending import COUNTER, GAUGE, Key, Pending
 
 PERIOD_S = 1.0
+GAUGE_OF = ("ModelName", "Level")
 UNITS = {
     "ms": "Milliseconds",
     "s": "Seconds",
@@ -47,9 +49,13 @@ class Metric:
         elif self.metric_type == COUNTER and value < 0:
             log.error("counter %s can't take %s", self.metric_name, value)
         else:
-            pairs = zip(self.dimension_names, dimension_values, strict=True)
-            dimensions = ",".join(f"{name}:{one}" for name, one in pairs)
-            self._pending.add((self.metric_name, self.unit, dimensions, self.metric_type), value)
+            self._pending.add(self.key(dimension_values), value)
+
+    def key(self, dimension_values: Sequence[Any]) -> Key:
+        """What values of these dimensions are added up under."""
+        pairs = zip(self.dimension_names, dimension_values, strict=True)
+        dimensions = ",".join(f"{name}:{one}" for name, one in pairs)
+        return self.metric_name, self.unit, dimensions, self.metric_type
 
 
 class Metrics:
@@ -153,6 +159,12 @@ class Metrics:
         declared = self.cache.get(kind_of(kind), {}).get(name)
         metric = declared or self.add_metric_to_cache(name, unit, list(pairs), kind)
         metric.add_or_update(value, list(pairs.values()))
+
+    def gauge(self, name: str, unit: str) -> Callable[[float], None]:
+        """Sets one gauge of the model, without the look-ups of `add_metric`."""
+        declared = self.cache.get(GAUGE, {}).get(name) or self.add_metric_to_cache(name, unit, GAUGE_OF, GAUGE)
+        known = {"ModelName": self.model_name, "Level": "Model"}
+        return partial(self._pending.add, declared.key([known.get(one, "") for one in declared.dimension_names]))
 
     def print_pending(self) -> None:
         """Print what came since the last time."""

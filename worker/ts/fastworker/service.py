@@ -37,6 +37,7 @@ class Service:
     def __init__(self, entry: Entry, context: Context) -> None:
         self._entry = entry
         self.context = context
+        self._took = context.metrics.gauge("PredictionTime", "ms")
 
     def predict(self, requests: list[Request]) -> bytes:
         """The answer to one batch, encoded."""
@@ -57,7 +58,7 @@ class Service:
         if len(values) != len(ids):
             log.warning("model: %s, %d answers for %d requests", context.model_name, len(values), len(ids))
             return refused(ids, 503, "number of batch response mismatched")
-        context.metrics.add_time("PredictionTime", round((time.perf_counter() - start) * 1000, 2))
+        self._took(round((time.perf_counter() - start) * 1000, 2))
         return encoded(ids, values, context)
 
 
