@@ -61,10 +61,11 @@ def make(model: str, folder: Path) -> None:
                 and _defines(module, work.module)
             ):
                 cloudpickle.register_pickle_by_value(module)
-        (folder / "module.pkl").write_bytes(cloudpickle.dumps(work.module, protocol=pickle.HIGHEST_PROTOCOL))
         values = [row.value for row in work.split.certify][:ROWS]
-    bodies = [msgspec.json.encode({"instances": [value]}) for value in values]
-    found = [one["body"]["predictions"][0]["label"] for one in answers(folder, bodies)]
+        bodies = [msgspec.json.encode({"instances": [value]}) for value in values]
+        # Before anything is written beside the archive's members: its handler refuses strangers.
+        found = [one["body"]["predictions"][0]["label"] for one in answers(folder, bodies)]
+        (folder / "module.pkl").write_bytes(cloudpickle.dumps(work.module, protocol=pickle.HIGHEST_PROTOCOL))
     (folder / "rows.json").write_bytes(msgspec.json.encode({"values": values, "labels": found}))
 
 

@@ -8,7 +8,23 @@ from pathlib import Path
 
 from onnxserve.errors import OnnxserveError
 
-from . import choose, fetch, load, measure, package, prove, quantise, reference, report, rows, stage, trace, verify
+from . import (
+    choose,
+    fetch,
+    lint,
+    load,
+    measure,
+    package,
+    prove,
+    quantise,
+    reference,
+    report,
+    rows,
+    search,
+    stage,
+    trace,
+    verify,
+)
 from .export import export_model
 
 STEPS = (
@@ -18,8 +34,10 @@ STEPS = (
     stage.STEP,
     reference.STEP,
     trace.STEP,
+    lint.STEP,
     verify.STEP,
     quantise.STEP,
+    search.STEP,
     measure.STEP,
     choose.STEP,
     package.STEP,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
+TOOLS = ("torch", "onnx", "onnxruntime", "onnxscript", "numpy")
 
 
 def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> list[str]:
@@ -19,11 +20,15 @@ def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> list[str]:
 
 
 def versions() -> dict[str, object]:
-    """Versions of the tools and the machine's instruction sets."""
-    tools = ("torch", "onnx", "onnxruntime", "onnxscript", "numpy")
-    return {
+    """Versions of the tools that are installed, and the machine's instruction sets."""
+    found: dict[str, object] = {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpu_flags": cpu_flags(),
-        **{name: version(name) for name in tools},
     }
+    for name in TOOLS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -6,17 +6,30 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from onnxserve.spec import read_definition
 
 from .step import Step, run_steps
-from .work import Work
+from .work import Work, no_progress
 
 
-def export_model(folder: Path, store: Path, steps: Sequence[Step], say: Callable[[str], None]) -> Work:
+def export_model(
+    folder: Path,
+    store: Path,
+    steps: Sequence[Step],
+    say: Callable[[str], None],
+    *,
+    progress: Callable[[str, int, int], None] = no_progress,
+    search_minutes: float | None = None,
+) -> Work:
     """Run `steps` on the definition in `folder`; nothing enters the store unless all checks pass."""
     definition = read_definition(folder)
+    if search_minutes is not None:
+        quantise = msgspec.structs.replace(definition.quantise, search_minutes=search_minutes)
+        definition = msgspec.structs.replace(definition, quantise=quantise)
     say(f"{definition.name} {definition.version}")
     with tempfile.TemporaryDirectory(prefix="onnxserve-") as scratch:
-        work = Work(definition, store, Path(scratch), say)
+        work = Work(definition, store, Path(scratch), say, progress)
         run_steps(work, steps)
     return work

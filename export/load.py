@@ -17,6 +17,7 @@ def call(work: Work) -> None:
     """Call the definition's `loader` and `assets`, seeded, so that a head trained there is the same each time."""
     definition = work.definition
     torch.manual_seed(SEED)
+    # In memory, since training is the definition's own affair; the other shares stay on disk.
     offered = {"sources": work.sources, "fit": [(row.value, row.label) for row in work.split.fit]}
     module = call_function(definition.loader, definition.folder, **offered)
     if not isinstance(module, torch.nn.Module):

@@ -6,76 +6,89 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .paired import Paired, compare_labels, compare_values, rows_needed
-from .reference import TOLERANCE, deviation
+from .batches import Batches, joined
+from .closeness import Closeness, compare
+from .deviation import TOLERANCE, batch_shift, deviation
+from .judge import Judge
+from .paired import Paired
 from .run import GraphCrashed, run_graph
+from .stage import certify_alone, golden_alone
 from .step import Step
 from .work import Array, Candidate, Work
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one candidate does; `refusal` is empty when it may serve."""
+    """What one candidate does; `refusal` is empty when it may serve, in batches of at most `max_batch` rows."""
 
     variant: str
     megabytes: float
     paired: Paired | None
+    closeness: Closeness | None
     deviation: float
     batch_shift: float
     golden_deviation: float
+    max_batch: int
+    note: str
+    excluded: tuple[str, ...]
     refusal: str
 
 
-def truth(work: Work) -> Array:
-    """Indices of the certify rows' labels, shape (rows,)."""
-    index = {label: number for number, label in enumerate(work.definition.labels)}
-    return np.array([index[str(row.label)] for row in work.split.certify])
-
-
-def measure_candidate(work: Work, candidate: Candidate) -> Measured:
-    """Outputs on the certify rows, in batches and alone, and on the golden rows."""
-    groups = work.groups
-    parts = [*groups.certify, *groups.alone, groups.golden]
+def refused(candidate: Candidate, why: str) -> Measured:
+    """A candidate without results."""
     size = candidate.path.stat().st_size / 1e6
+    return Measured(candidate.variant, size, None, None, 0.0, 0.0, 0.0, 0, candidate.note, candidate.excluded, why)
+
+
+def measure_candidate(work: Work, candidate: Candidate, judge: Judge) -> Measured:
+    """Outputs on the certify rows, in batches, alone and in random company, and on the golden rows.
+
+    A candidate whose answers move with the batch is measured again with every row alone, since so it may serve.
+    """
     try:
-        outputs = run_graph(candidate.path, parts)
+        certify, alone, mixed, golden = together(work, candidate)
+        shift = batch_shift(certify, alone, mixed, work.groups.company)
+        largest = work.definition.serve.batch_size
+        if not shift <= TOLERANCE:
+            largest = 1
+            certify, golden = (
+                joined(run_graph(candidate.path, part)) for part in (certify_alone(work), golden_alone(work))
+            )
     except GraphCrashed as error:
-        return Measured(candidate.variant, size, None, 0.0, 0.0, 0.0, f"crashed: {error}")
-    batched = np.concatenate(outputs[: len(groups.certify)])
-    alone = np.concatenate(outputs[len(groups.certify) : -1])
-    if not np.isfinite(batched).all():
-        return Measured(candidate.variant, size, None, 0.0, 0.0, 0.0, "gives outputs that are not finite")
-    labels = work.definition.labels
-    paired = compare_labels(work.reference, batched, truth(work)) if labels else compare_values(work.reference, batched)
-    shift = deviation(alone, batched[: len(alone)])
+        return refused(candidate, f"crashed: {error}")
+    if not np.isfinite(certify).all():
+        return refused(candidate, "gives outputs that are not finite")
+    paired = judge.compare(certify)
     return Measured(
         candidate.variant,
-        size,
+        candidate.path.stat().st_size / 1e6,
         paired,
-        deviation(batched, work.reference),
+        compare(judge.reference, certify, judge.truth),
+        deviation(certify, judge.reference),
         shift,
-        float(np.abs(outputs[-1] - work.golden_outputs).max()),
-        refusal(work, paired, shift),
+        float(np.abs(golden - work.golden_outputs).max()),
+        largest,
+        candidate.note,
+        candidate.excluded,
+        judge.verdict(paired),
     )
 
 
-def refusal(work: Work, paired: Paired, shift: float) -> str:
-    """Why a candidate may not serve, empty when it may."""
-    budget = work.definition.quantise.max_accuracy_drop
-    if not shift <= TOLERANCE:
-        return f"a row's answer moves by {shift:.2g} with its neighbours in the batch, {TOLERANCE:g} is allowed"
-    if not paired.bound <= budget:
-        needed = rows_needed(budget, paired.flips)
-        hint = f"; {needed} rows would be needed to certify it" if paired.drop < budget and needed > paired.rows else ""
-        return f"accuracy drop {paired.drop:.2%}, 95 % bound {paired.bound:.2%}, {budget:.2%} is allowed{hint}"
-    return ""
+def together(work: Work, candidate: Candidate) -> list[Array]:
+    """Outputs for certify, alone, mixed and golden batches, which lie one behind the other, from one process."""
+    groups = work.groups
+    parts = [groups.certify, groups.alone, groups.mixed, groups.golden]
+    rest = iter(run_graph(candidate.path, Batches(groups.certify.path, groups.certify.start, groups.golden.stop)))
+    return [joined(next(rest) for _ in range(len(part))) for part in parts]
 
 
 def call(work: Work) -> None:
     """Measure all candidates."""
+    judge = Judge(work.definition, work.split.certify, work.reference)
     work.measured = []
-    for candidate in work.candidates:
-        result = measure_candidate(work, candidate)
+    for number, candidate in enumerate(work.candidates):
+        work.progress("measure", number, len(work.candidates))
+        result = measure_candidate(work, candidate, judge)
         work.measured.append(result)
         work.say(f"      {candidate.variant}: {result.refusal or summary(result)}")
 
@@ -84,9 +97,10 @@ def summary(result: Measured) -> str:
     """One line for the terminal."""
     if result.paired is None:
         return result.refusal
+    alone = " (only one row at a time: answers move with the batch)" if result.max_batch == 1 else ""
     return (
         f"accuracy {result.paired.accuracy:.2%} (torch {result.paired.reference_accuracy:.2%}), "
-        f"drop at most {result.paired.bound:.2%}, {result.paired.flips:.2%} of labels differ"
+        f"drop at most {result.paired.bound:.2%}, {result.paired.flips:.2%} of answers differ{alone}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -14,8 +15,13 @@ from onnxserve.archive.manifest import CONFIG
 from onnxserve.archive.write import pretty
 from onnxserve.spec import ServeSpec
 
+from .company import SEED as BATCH_SEED
 from .environment import versions
+from .judge import task_of
+from .load import SEED as LOAD_SEED
 from .measure import Measured
+from .paired import SEED as BOOTSTRAP_SEED
+from .rows import SEED as SPLIT_SEED
 from .step import Step
 from .work import Work
 
@@ -34,13 +40,13 @@ def tensors_of(values: Any) -> list[dict[str, Any]]:
     return found
 
 
-def server_config(serve: ServeSpec) -> bytes:
+def server_config(serve: ServeSpec, largest: int) -> bytes:
     """`model-config.yaml`. Every key is written: TorchServe's defaults override its own config when one is absent."""
     return yaml.safe_dump(
         {
             "minWorkers": serve.workers,
             "maxWorkers": serve.workers,
-            "batchSize": serve.batch_size,
+            "batchSize": min(serve.batch_size, largest),
             "maxBatchDelay": serve.max_batch_delay_ms,
             "responseTimeout": serve.response_timeout_s,
             "startupTimeout": serve.startup_timeout_s,
@@ -58,9 +64,11 @@ def evidence(work: Work) -> dict[str, Any]:
     chosen = next(result for result in work.measured if result.variant == work.chosen.variant)
     summary: dict[str, Any] = {
         "variant": chosen.variant,
+        "task": work.definition.quantise.metric or task_of(work.definition),
         "budget": work.definition.quantise.max_accuracy_drop,
         "worst_parity": max(parity.deviation for parity in work.parity),
         "batch_shift": chosen.batch_shift,
+        "max_batch": chosen.max_batch,
         "model_sha256": file_digest(work.chosen.path),
     }
     if chosen.paired:
@@ -69,13 +77,16 @@ def evidence(work: Work) -> dict[str, Any]:
         "summary": summary,
         "variants": [asdict(result) for result in work.measured],
         "refused": work.refused,
-        "excluded_nodes": list(work.chosen.excluded),
+        "sensitivity": msgspec.to_builtins(work.sensitivity),
+        "findings": [asdict(finding) for finding in work.findings],
+        "ranges": [asdict(one) for one in work.ranges],
         "parity": [asdict(parity) for parity in work.parity],
         "data": {
-            "rows": {name: len(getattr(work.split, name)) for name in work.split.digests},
-            "sha256": work.split.digests,
+            "rows": {name: len(share) for name, share in work.split.shares.items()},
+            "sha256": {name: share.digest for name, share in work.split.shares.items()},
             "duplicates_dropped": work.split.duplicates,
         },
+        "seeds": {"split": SPLIT_SEED, "load": LOAD_SEED, "batches": BATCH_SEED, "bootstrap": BOOTSTRAP_SEED},
         "sources": [msgspec.to_builtins(source) for source in work.definition.sources],
         "environment": versions(),
     }
@@ -90,6 +101,13 @@ def golden(work: Work, chosen: Measured) -> dict[str, Any]:
     }
 
 
+def proof(work: Work) -> bytes:
+    """`proof.jsonl`: certify rows as clients would send them, their labels, and torch's outputs for them."""
+    rows = islice(zip(work.split.certify, work.reference, strict=True), work.definition.quantise.proof_rows)
+    lines = [{"input": row.value, "label": row.label, "output": output.reshape(-1).tolist()} for row, output in rows]
+    return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+
+
 def call(work: Work) -> None:
     """Collect the members and write the archive."""
     chosen = next(result for result in work.measured if result.variant == work.chosen.variant)
@@ -99,6 +117,7 @@ def call(work: Work) -> None:
         "variant": chosen.variant,
         "inputs": tensors_of(graph.input),
         "outputs": tensors_of(graph.output),
+        "max_batch": chosen.max_batch,
     }
     work.evidence = evidence(work)
     members = {
@@ -111,7 +130,8 @@ def call(work: Work) -> None:
         "signature.json": pretty(signature),
         "golden.json": pretty(golden(work, chosen)),
         "evidence.json": pretty(work.evidence),
-        CONFIG: server_config(work.definition.serve),
+        "proof.jsonl": proof(work),
+        CONFIG: server_config(work.definition.serve, chosen.max_batch),
     }
     definition = work.definition
     work.archive = work.scratch / f"{definition.name}-{definition.version}.mar"

@@ -7,11 +7,12 @@ import torch
 
 from onnxserve.errors import CheckFailed, DefinitionError
 
+from .batches import joined
+from .deviation import TOLERANCE, batch_shift, deviation
 from .step import Step
 from .work import Array, Arrays, Work
 
-# Relative to the largest output: kernels for other batch sizes add in another order.
-TOLERANCE = 1e-3
+RANDOM = 1e-6  # below it, torch's answer to the same rows is the same
 
 
 def run_torch(module: torch.nn.Module, arrays: Arrays) -> Array:
@@ -29,21 +30,23 @@ def run_torch(module: torch.nn.Module, arrays: Arrays) -> Array:
     return output.numpy().astype(np.float32)
 
 
-def deviation(left: Array, right: Array) -> float:
-    """Largest absolute difference, relative to the largest magnitude of `right` where that is above 1."""
-    if left.shape != right.shape:
-        return float("inf")
-    scale = max(1.0, float(np.abs(right).max(initial=0.0)))
-    worst = float(np.abs(left - right).max(initial=0.0)) / scale
-    return worst if np.isfinite(worst) else float("inf")
-
-
 def call(work: Work) -> None:
-    """Reference outputs for the certify rows and the golden rows."""
-    outputs = [run_torch(work.module, group) for group in work.groups.certify]
-    work.reference = np.concatenate(outputs)
-    alone = np.concatenate([run_torch(work.module, group) for group in work.groups.alone])
-    shift = deviation(alone, work.reference[: len(alone)])
+    """Reference outputs for the select, certify and golden rows."""
+    module, groups, labels = work.module, work.groups, work.definition.labels
+    work.reference = joined(run_torch(module, batch) for batch in groups.certify)
+    work.select_reference = joined(run_torch(module, batch) for batch in groups.select)
+    first = groups.certify.one()
+    again = deviation(run_torch(module, first), run_torch(module, first))
+    if again > RANDOM:
+        raise CheckFailed(
+            "reference",
+            f"torch's answers to the same rows differ by {again:.3g} from one call to the next",
+            "0",
+            fix="the module draws random numbers: remove that, or apply dropout by nn.Dropout, which eval() stops",
+        )
+    alone = joined(run_torch(module, batch) for batch in groups.alone)
+    mixed = joined(run_torch(module, batch) for batch in groups.mixed)
+    shift = batch_shift(work.reference, alone, mixed, groups.company)
     if not shift <= TOLERANCE:
         raise CheckFailed(
             "reference",
@@ -51,10 +54,9 @@ def call(work: Work) -> None:
             f"{TOLERANCE:g}",
             fix="the module mixes rows (a mean over the batch, padding that leaks): mend it",
         )
-    labels = work.definition.labels
     if labels and work.reference.shape[1:] != (len(labels),):
         raise DefinitionError(f"the module gives {work.reference.shape[1:]} outputs a row for {len(labels)} labels")
-    work.golden_outputs = run_torch(work.module, work.groups.golden)
+    work.golden_outputs = run_torch(module, groups.golden.one())
     _check_golden(work)
 
 
@@ -71,4 +73,4 @@ def _check_golden(work: Work) -> None:
             )
 
 
-STEP = Step("reference", ("module", "groups"), ("reference", "golden_outputs"), call)
+STEP = Step("reference", ("module", "groups"), ("reference", "select_reference", "golden_outputs"), call)

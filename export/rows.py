@@ -1,9 +1,12 @@
-"""Step rows: labelled rows, split into fit / calibrate / certify that share nothing."""
+"""Step rows: labelled rows, split into fit / calibrate / select / certify that share nothing."""
 
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,52 +14,68 @@ import msgspec
 from onnxserve.errors import CheckFailed, DefinitionError
 from onnxserve.spec import Definition
 
+from .share import KEY, Row, Share, spool
 from .step import Step
 from .user_code import call_function
 from .work import Work
 
-# A later step that searches (which nodes to leave in float) gets a share of its own here.
-SHARES = {"fit": 0.55, "calibrate": 0.10, "certify": 0.35}
-SEED = "onnxserve-split-1"
+# fit trains, calibrate gives the ranges of int8, select is what the search looks at, certify is for the proof alone.
+SHARES = {"fit": 0.45, "calibrate": 0.08, "select": 0.12, "certify": 0.35}
+SEED = "onnxserve-split-2"
 MIN_CERTIFY = 20
 
 
 @dataclass(frozen=True)
-class Row:
-    """One instance as a client would send it, and its label (a label's text, or a number)."""
-
-    value: Any
-    label: Any
-
-
-@dataclass(frozen=True)
 class Split:
-    """Disjoint shares of the rows, and the SHA-256 of each."""
+    """Disjoint shares of the rows; `duplicates` were dropped."""
 
-    fit: list[Row]
-    calibrate: list[Row]
-    certify: list[Row]
-    digests: dict[str, str]
+    fit: Share
+    calibrate: Share
+    select: Share
+    certify: Share
     duplicates: int
 
+    @property
+    def shares(self) -> dict[str, Share]:
+        """By name."""
+        return {name: getattr(self, name) for name in SHARES}
 
-def split_rows(rows: list[Row]) -> Split:
-    """Deterministic: rows are ordered by the hash of seed and value, so adding rows moves few others.
+
+class Assignment:
+    """Names the share of each row by the hash of seed and value, so adding rows moves no others.
 
     Equal values are kept once, since a copy in two shares would make the proof circular.
     """
-    keyed = {hashlib.sha256(SEED.encode() + msgspec.json.encode(row.value)).hexdigest(): row for row in rows}
-    ordered = [keyed[key] for key in sorted(keyed)]
-    shares, start = {}, 0
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows = rows
+        self._seen: set[bytes] = set()
+        self.duplicates = 0
+
+    def __iter__(self) -> Iterator[tuple[str, Row]]:
+        for row in self._rows:
+            digest = hashlib.sha256(SEED.encode() + msgspec.json.encode(row.value)).digest()
+            if digest[:KEY] in self._seen:
+                self.duplicates += 1
+                continue
+            self._seen.add(digest[:KEY])
+            yield share_of(int.from_bytes(digest[-8:]) / 2**64), row
+
+
+def share_of(place: float) -> str:
+    """The share that a place between 0 and 1 falls in."""
     for name, share in SHARES.items():
-        end = len(ordered) if name == "certify" else start + round(share * len(ordered))
-        shares[name] = ordered[start:end]
-        start = end
-    digests = {
-        name: hashlib.sha256(msgspec.json.encode([[r.value, r.label] for r in part])).hexdigest()
-        for name, part in shares.items()
-    }
-    return Split(shares["fit"], shares["calibrate"], shares["certify"], digests, len(rows) - len(ordered))
+        if place < share:
+            return name
+        place -= share
+    return "certify"
+
+
+def split_rows(rows: Iterable[Row], folder: Path | None = None) -> Split:
+    """One pass; rows go to files in `folder`."""
+    assigned = Assignment(rows)
+    shares = spool(assigned, SHARES, folder or Path(tempfile.mkdtemp(prefix="onnxserve-rows-")))
+    return Split(**shares, duplicates=assigned.duplicates)
 
 
 def read_golden(definition: Definition) -> list[dict[str, Any]]:
@@ -76,19 +95,22 @@ def read_golden(definition: Definition) -> list[dict[str, Any]]:
     return golden
 
 
+def labelled(given: Iterable[tuple[Any, Any]], definition: Definition) -> Iterator[Row]:
+    """Rows one by one; DefinitionError at the first with an unknown label."""
+    known = set(definition.labels)
+    for number, (value, label) in enumerate(given):
+        if known and str(label) not in known:
+            raise DefinitionError(f"row {number} has label {str(label)!r}, not among `labels`", where=definition.rows)
+        yield Row(value, label)
+
+
 def call(work: Work) -> None:
     """Ask the definition for its rows and split them."""
     definition = work.definition
-    given = list(call_function(definition.rows, definition.folder, sources=work.sources))
-    rows = [Row(value, label) for value, label in given]
-    if definition.labels:
-        unknown = sorted({str(row.label) for row in rows} - set(definition.labels))
-        if unknown:
-            raise DefinitionError(f"rows have labels {unknown[:5]}, not among `labels`", where=definition.rows)
-    work.split = split_rows(rows)
+    given = call_function(definition.rows, definition.folder, sources=work.sources)
+    work.split = split = split_rows(labelled(given, definition), work.scratch / "rows")
     work.golden = read_golden(definition)
-    split = work.split
-    if len(split.certify) < MIN_CERTIFY or not split.calibrate:
+    if len(split.certify) < MIN_CERTIFY or not (len(split.calibrate) and len(split.select)):
         raise CheckFailed(
             "rows",
             f"{len(split.certify)} rows to certify with",
@@ -96,7 +118,7 @@ def call(work: Work) -> None:
             fix="give more labelled rows",
             where=definition.rows,
         )
-    work.say(f"      fit {len(split.fit)}, calibrate {len(split.calibrate)}, certify {len(split.certify)} rows")
+    work.say("      " + ", ".join(f"{name} {len(share)}" for name, share in split.shares.items()) + " rows")
 
 
 STEP = Step("rows", ("sources",), ("split", "golden"), call)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import Any
 
-from onnxserve.archive.offline import Arrays, tensors
+from onnxserve.archive.offline import tensors
 from onnxserve.archive.write import pretty
 from onnxserve.places import resource
 from onnxserve.spec import Definition
 
-from .rows import Row
+from .batches import Batches
+from .company import ALONE, MIXED, batches, random_batches
+from .share import Share
 from .step import Step
 from .work import Groups, Work
 
 BATCHES = (1, 2, 3, 5, 7)
-ALONE = 48  # rows also run one at a time, for batch invariance
 
 SERVICE = '''"""Made by onnxserve. The one class that TorchServe's loader finds here serves {name} {version}."""
 
@@ -76,11 +79,6 @@ def write_stage(work: Work, folder: Path) -> None:
         path.write_bytes(content)
 
 
-def batches(values: Sequence[Any], size: int) -> list[list[Any]]:
-    """Consecutive groups of at most `size`."""
-    return [list(values[start : start + size]) for start in range(0, len(values), size)]
-
-
 def shape_groups(values: Sequence[Any], largest: int) -> dict[str, list[Any]]:
     """Every batch size, once with the longest and once with the shortest rows, by readable names."""
     ordered = sorted(values, key=lambda value: len(str(value)))
@@ -89,34 +87,78 @@ def shape_groups(values: Sequence[Any], largest: int) -> dict[str, list[Any]]:
     return long | {f"batch {size}, short rows": ordered[:size] for size in sizes}
 
 
+class Layout:
+    """Groups of instances in the order they are written, and which of them belong together."""
+
+    def __init__(self) -> None:
+        self._parts: list[Iterable[list[Any]]] = []
+        self._sizes: list[int] = []
+
+    def add(self, groups: Iterable[list[Any]], count: int) -> None:
+        """`count` more groups."""
+        self._parts.append(groups)
+        self._sizes.append(count)
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        return chain.from_iterable(self._parts)
+
+    def cut(self, path: Path) -> list[Batches]:
+        """What was added, part by part, as batches of the file."""
+        stops = list(accumulate(self._sizes))
+        return [Batches(path, stop - size, stop) for size, stop in zip(self._sizes, stops, strict=True)]
+
+
+def values(share: Share) -> Iterator[Any]:
+    """The rows' values, from disk."""
+    return (row.value for row in share)
+
+
 def call(work: Work) -> None:
     """Stage the folder, then let the staged handler turn all rows into tensors."""
     work.stage = work.scratch / "stage"
     write_stage(work, work.stage)
-    size = work.definition.serve.batch_size
-    certify = [row.value for row in work.split.certify]
-    calibrate = _groups(work.split.calibrate, size)
-    certified, alone = batches(certify, size), batches(certify[:ALONE], 1)
-    shapes = shape_groups(certify, size)
-    golden = [row["input"] for row in work.golden]
-    parts = [*calibrate, *certified, *alone, *shapes.values(), golden]
-    made, work.axes = tensors(work.stage, parts)
-    rest = iter(made)
+    size, split, layout = work.definition.serve.batch_size, work.split, Layout()
+    head = list(islice(values(split.certify), max(MIXED, 2 * size)))
+    company = random_batches(min(len(head), MIXED), size)
+    shapes = shape_groups(head, size)
+    for share in (split.calibrate, split.select, split.certify):
+        layout.add(batches(values(share), size), math.ceil(len(share) / size))
+    layout.add(batches(head[:ALONE], 1), min(ALONE, len(head)))
+    layout.add([[head[index] for index in batch] for batch in company], len(company))
+    layout.add([[row["input"] for row in work.golden]], 1)
+    for group in shapes.values():
+        layout.add([group], 1)
+    path = work.scratch / "tensors.npz"
+    work.axes = tensors(work.stage, layout, path)
+    calibrate, select, certify, alone, mixed, golden, *rest = layout.cut(path)
     work.groups = Groups(
-        _take(rest, len(calibrate)),
-        _take(rest, len(certified)),
-        _take(rest, len(alone)),
-        dict(zip(shapes, _take(rest, len(shapes)), strict=True)),
-        next(rest),
+        calibrate,
+        select,
+        certify,
+        alone,
+        mixed,
+        list(chain.from_iterable(company)),
+        dict(zip(shapes, rest, strict=True)),
+        golden,
     )
 
 
-def _groups(rows: list[Row], size: int) -> list[list[Any]]:
-    return batches([row.value for row in rows], size)
+def alone(work: Work, name: str, instances: Iterable[Any], count: int) -> Batches:
+    """`count` instances in batches of one, so unpadded; made once."""
+    path = work.scratch / f"alone-{name}.npz"
+    if not path.exists():
+        tensors(work.stage, batches(instances, 1), path)
+    return Batches(path, 0, count)
 
 
-def _take(rest: Any, count: int) -> list[Arrays]:
-    return [next(rest) for _ in range(count)]
+def certify_alone(work: Work) -> Batches:
+    """The certify rows, for variants that may serve only one row at a time."""
+    return alone(work, "certify", values(work.split.certify), len(work.split.certify))
+
+
+def golden_alone(work: Work) -> Batches:
+    """The golden rows, for the same."""
+    return alone(work, "golden", (row["input"] for row in work.golden), len(work.golden))
 
 
 STEP = Step("stage", ("split", "golden", "assets"), ("stage", "groups", "axes"), call)

@@ -8,22 +8,27 @@ import io
 import logging
 import warnings
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
 
+from onnxserve.errors import CheckFailed
+
+from .batches import Batches
 from .step import Step
 from .work import Arrays, Work
 
 OUTPUT = "output_0"  # an output named like an operator makes an invalid graph
 OPSET = 20
-CHATTERERS = ("torch.onnx", "torch.onnx._internal.exporter._registration", "onnx_ir", "onnxscript")
+CHATTERERS = ("torch.fx", "torch.onnx", "torch.onnx._internal.exporter._registration", "onnx_ir", "onnxscript")
 
 
-def example(groups: dict[str, Arrays]) -> Arrays:
-    """A group of 3 rows: tracing with 1 would bake the batch in."""
-    return next(arrays for name, arrays in groups.items() if name.startswith("batch 3, long"))
+def example(shapes: dict[str, Batches]) -> Arrays:
+    """A batch of 3 rows: tracing with 1 would bake the batch in."""
+    return next(batches.one() for name, batches in shapes.items() if name.startswith("batch 3, long"))
 
 
 def dynamic_shapes(arrays: Arrays, axes: dict[str, dict[int, str]]) -> dict[str, dict[int, object]]:
@@ -32,30 +37,89 @@ def dynamic_shapes(arrays: Arrays, axes: dict[str, dict[int, str]]) -> dict[str,
     return {name: {0: free, **dict.fromkeys(axes.get(name, {}), free)} for name in arrays}
 
 
-def export_graph(module: torch.nn.Module, arrays: Arrays, axes: dict[str, dict[int, str]]) -> onnx.ModelProto:
+@dataclass(frozen=True)
+class Range:
+    """The sizes of one free axis that the traced program holds for, as torch.export found them."""
+
+    input: str
+    axis: int
+    lower: int
+    upper: int | None  # None where there is no bound
+
+
+def ranges(program: Any, arrays: Arrays) -> list[Range]:
+    """From the `range_constraints` of the exported program; a size that was baked in is a range of one."""
+    found = []
+    for node in program.graph.nodes:
+        if node.op != "placeholder" or node.name not in arrays:
+            continue
+        for axis, size in enumerate(node.meta["val"].shape):
+            if isinstance(size, int):
+                found.append(Range(node.name, axis, size, size))
+                continue
+            bounds = program.range_constraints.get(size.node.expr)
+            upper = int(bounds.upper) if bounds is not None and bounds.upper.is_Integer else None
+            found.append(Range(node.name, axis, int(bounds.lower) if bounds is not None else 0, upper))
+    return found
+
+
+def check_ranges(found: list[Range], axes: dict[str, dict[int, str]], batch: int, length: int) -> list[Range]:
+    """The free axes' ranges; CheckFailed when one doesn't reach from 1 to what the signature allows."""
+    free = [one for one in found if one.axis == 0 or one.axis in axes.get(one.input, {})]
+    for one in free:
+        largest = batch if one.axis == 0 else length
+        # torch.export may state 2 for what it only assumes not to be 0 or 1; `verify` runs batches of 1.
+        if one.lower > 2 or (one.upper is not None and one.upper < largest):
+            raise CheckFailed(
+                "trace",
+                f"axis {one.axis} of {one.input} holds from {one.lower} to {one.upper} only",
+                f"1 to {largest}",
+                fix="the module branches on x.shape, or bakes a size in: write it without",
+            )
+    return free
+
+
+def export_graph(
+    module: torch.nn.Module, arrays: Arrays, axes: dict[str, dict[int, str]]
+) -> tuple[onnx.ModelProto, list[Range]]:
     """Trace with the dynamo exporter; its chatter is dropped, its errors are not."""
     kwargs = {name: torch.from_numpy(array) for name, array in arrays.items()}
     for name in CHATTERERS:
         logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            module,
-            (),
-            kwargs=kwargs,
-            dynamo=True,
-            opset_version=OPSET,
-            verbose=False,
-            input_names=list(arrays),
-            output_names=[OUTPUT],
-            dynamic_shapes=dynamic_shapes(arrays, axes),
-        )
-    if program is None:
-        raise RuntimeError("the exporter gave no graph")
-    proto = program.model_proto
-    if not isinstance(proto, onnx.ModelProto):
-        raise TypeError(f"the exporter gave {type(proto).__name__}")
-    return proto
+    quiet = io.StringIO()
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+            warnings.simplefilter("ignore")
+            program: Any = torch.onnx.export(
+                module,
+                (),
+                kwargs=kwargs,
+                dynamo=True,
+                opset_version=OPSET,
+                verbose=False,
+                input_names=list(arrays),
+                output_names=[OUTPUT],
+                dynamic_shapes=dynamic_shapes(arrays, axes),
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise not_exportable(error) from error
+    return program.model_proto, ranges(program.exported_program, arrays)
+
+
+def not_exportable(error: BaseException) -> CheckFailed:
+    """What torch said at the bottom of its chain of errors, and where in the module."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    place = next((line for line in reversed(lines) if "code:" in line or line.startswith("File ")), "")
+    return CheckFailed(
+        "trace",
+        f"torch can't export the module: {lines[0] if lines else type(error).__name__}",
+        "a graph",
+        fix="no branches on values, no data-dependent shapes, only operators that the exporter knows: "
+        "https://docs.pytorch.org/docs/stable/export.html",
+        where=place,
+    )
 
 
 def name_nodes(proto: onnx.ModelProto) -> None:
@@ -103,7 +167,9 @@ def save(proto: onnx.ModelProto, path: Path) -> None:
 
 def call(work: Work) -> None:
     """Trace, name, strip, write."""
-    proto = export_graph(work.module, example(work.groups.shapes), work.axes)
+    proto, found = export_graph(work.module, example(work.groups.shapes), work.axes)
+    spec = work.definition
+    work.ranges = check_ranges(found, work.axes, spec.serve.batch_size, spec.input.max_tokens)
     name_nodes(proto)
     strip(proto)
     # Inner shapes carry the exporter's own axis names; ONNX Runtime infers them anew.
@@ -114,4 +180,4 @@ def call(work: Work) -> None:
     work.say(f"      {len(proto.graph.node)} nodes, {work.fp32.stat().st_size / 1e6:.1f} MB")
 
 
-STEP = Step("trace", ("module", "groups", "axes"), ("fp32",), call)
+STEP = Step("trace", ("module", "groups", "axes"), ("fp32", "ranges"), call)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from onnxserve.errors import CheckFailed
 
-from .reference import TOLERANCE, deviation, run_torch
+from .deviation import TOLERANCE, deviation
+from .locate import locate
+from .reference import run_torch
 from .run import GraphCrashed, run_graph
 from .step import Step
-from .work import Arrays, Work
+from .work import Array, Arrays, Work
 
 
 @dataclass(frozen=True)
@@ -36,40 +39,53 @@ def stretched(arrays: Arrays, axes: dict[str, dict[int, str]], length: int) -> A
 
 def all_shapes(work: Work) -> dict[str, Arrays]:
     """Every batch size with real rows; where lengths are free, also the longest that the signature allows."""
-    shapes = dict(work.groups.shapes)
+    shapes = {name: batches.one() for name, batches in work.groups.shapes.items()}
     if work.axes:
         longest = work.definition.input.max_tokens
-        for name, group in work.groups.shapes.items():
-            if name.endswith("long rows"):
-                shapes[f"{name}, stretched"] = stretched(group, work.axes, longest)
+        long = {name: group for name, group in shapes.items() if name.endswith("long rows")}
+        shapes |= {f"{name}, stretched": stretched(group, work.axes, longest) for name, group in long.items()}
     return shapes
+
+
+def graph_outputs(graph: Path, shapes: dict[str, Arrays]) -> list[Array]:
+    """All shapes in one process; where that crashes, one after the other, to know which does it."""
+    try:
+        return run_graph(graph, shapes.values())
+    except GraphCrashed:
+        return [_alone(graph, name, batch) for name, batch in shapes.items()]
+
+
+def _alone(graph: Path, name: str, batch: Arrays) -> Array:
+    try:
+        return run_graph(graph, [batch])[0]
+    except GraphCrashed as error:
+        raise CheckFailed(
+            "verify",
+            f"the graph fails on {name} {_shape(batch)}: {error}",
+            "an answer",
+            fix="the exporter baked a shape in: write the module without branches on x.shape, "
+            "and avoid nn.TransformerEncoder's fast path",
+        ) from error
+
+
+def _shape(batch: Arrays) -> tuple[int, ...]:
+    return next(iter(batch.values())).shape
 
 
 def call(work: Work) -> None:
     """Compare each shape group; the first beyond the tolerance fails the export."""
-    work.parity = []
-    for name, group in all_shapes(work).items():
-        shape = next(iter(group.values())).shape
-        expected = run_torch(work.module, group)
-        try:
-            [actual] = run_graph(work.fp32, [group])
-        except GraphCrashed as error:
-            raise CheckFailed(
-                "verify",
-                f"the graph fails on {name} {shape}: {error}",
-                "an answer",
-                fix="the exporter baked a shape in: write the module without branches on x.shape, "
-                "and avoid nn.TransformerEncoder's fast path",
-            ) from error
-        worst = deviation(actual, expected)
+    shapes, work.parity = all_shapes(work), []
+    for (name, batch), actual in zip(shapes.items(), graph_outputs(work.fp32, shapes), strict=True):
+        worst = deviation(actual, run_torch(work.module, batch))
         if not worst <= TOLERANCE:
             raise CheckFailed(
                 "verify",
-                f"fp32 deviates by {worst:.3g} from torch on {name} {shape}",
+                f"fp32 deviates by {worst:.3g} from torch on {name} {_shape(batch)}",
                 f"{TOLERANCE:g}",
                 fix="the graph computes something else at this shape: look for branches on x.shape and random ops",
+                where=str(locate(work.module, work.fp32, batch) or "every inner module that can be compared agrees"),
             )
-        work.parity.append(Parity(name, shape, worst))
+        work.parity.append(Parity(name, _shape(batch), worst))
     work.say(f"      {len(work.parity)} shapes, worst {max(p.deviation for p in work.parity):.2g}")
 
 

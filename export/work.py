@@ -14,8 +14,13 @@ from onnxserve.spec import Definition
 if TYPE_CHECKING:
     import torch
 
+    from .batches import Batches
+    from .lint import Finding
     from .measure import Measured
     from .rows import Split
+    from .sensitivity import Sensitivity
+    from .timing import Timing
+    from .trace import Range
     from .verify import Parity
 
 Array = npt.NDArray[Any]
@@ -29,27 +34,39 @@ class Candidate:
     variant: str
     path: Path
     excluded: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Rows as batches of tensors: for calibration, for certification, and for the shape proof."""
+    """Rows as batches of tensors: by share, and again alone and in other company, for batch invariance and shapes.
 
-    calibrate: list[Arrays]
-    certify: list[Arrays]
-    alone: list[Arrays]
-    shapes: dict[str, Arrays]
-    golden: Arrays
+    `mixed` batches are of the certify rows that `company` names, in that order.
+    """
+
+    calibrate: Batches
+    select: Batches
+    certify: Batches
+    alone: Batches
+    mixed: Batches
+    company: list[int]
+    shapes: dict[str, Batches]
+    golden: Batches
+
+
+def no_progress(_label: str, _done: int, _total: int) -> None:
+    """For callers that show none."""
 
 
 @dataclass
 class Work:
-    """The state of one export; `say` reports progress to whoever called."""
+    """The state of one export; `say` takes lines, `progress` what is done of how much."""
 
     definition: Definition
     store: Path
     scratch: Path
     say: Callable[[str], None] = print
+    progress: Callable[[str, int, int], None] = no_progress
     sources: dict[str, Path] = field(init=False)
     split: Split = field(init=False)
     golden: list[dict[str, Any]] = field(init=False)
@@ -59,13 +76,17 @@ class Work:
     groups: Groups = field(init=False)
     axes: dict[str, dict[int, str]] = field(init=False)
     reference: Array = field(init=False)
+    select_reference: Array = field(init=False)
     golden_outputs: Array = field(init=False)
     fp32: Path = field(init=False)
+    ranges: list[Range] = field(init=False)
+    findings: list[Finding] = field(init=False)
     parity: list[Parity] = field(init=False)
     candidates: list[Candidate] = field(init=False)
     refused: dict[str, str] = field(init=False)
+    sensitivity: Sensitivity | None = field(init=False)
     measured: list[Measured] = field(init=False)
-    timings: dict[str, float] = field(init=False)
+    timings: list[Timing] = field(init=False)
     chosen: Candidate = field(init=False)
     evidence: dict[str, Any] = field(init=False)
     archive: Path = field(init=False)

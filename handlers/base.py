@@ -27,8 +27,10 @@ from .isolate import guarded, isolate
 from .plan import buckets, chunks
 from .request import Body, read_body
 from .scores import classify_rows, plain_rows
+from .sealed import read_model
 from .session import Session, choose_provider
 from .signature import Signature, read_signature
+from .signed import check_signature
 from .threads import intra_op_threads
 
 log = logging.getLogger(__name__)
@@ -112,10 +114,11 @@ class Handler:
         os.environ.setdefault("RAYON_NUM_THREADS", str(self.threads))  # the tokenizer keeps to the budget too
         self.open(Path(properties["model_dir"]))
         check_digests(self.folder)
+        check_signature(self.folder)
         provider = choose_provider(
             str(mine.get("provider", "auto")), properties.get("gpu_id"), ort.get_available_providers()
         )
-        self.session = Session(self.folder / "model.onnx", provider, self.threads)
+        self.session = Session(read_model(self.folder), provider, self.threads)
         self.golden_deviation = check_golden(read_golden(self.folder), self.outputs)
         log.info("%s %s ready on %s", self.signature.model, self.signature.version, provider)
 

@@ -1,20 +1,23 @@
 """Run an unpacked archive's handler without a server: the same bytes online and offline.
 
 `python -m <package>.offline FOLDER tensors GROUPS.jsonl OUT.npz` writes the graph's inputs for
-each line (a JSON list of instances); `answers BODIES.jsonl OUT.jsonl` gives each line (one JSON
-body) to `handle` and writes status and answer; `times PLAN.json OUT.json` times batches of golden rows.
+each line (a JSON list of instances), `outputs` what the graph gives for them; `answers
+BODIES.jsonl OUT.jsonl` gives each line (one JSON body) to `handle` and writes status and answer;
+`times PLAN.json OUT.json` times batches of golden rows.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from .base import Handler
 from .timing import measure
@@ -73,13 +76,34 @@ def make_handler(folder: Path) -> Handler:
 def write_tensors(folder: Path, source: Path, target: Path) -> None:
     """Tensors for each line of `source`, as arrays named `<line>/<input>`."""
     handler = make_handler(folder)
-    arrays: dict[str, Any] = {}
-    for line, text in enumerate(source.read_bytes().splitlines()):
-        rows = [handler.check(value, f"row[{i}]") for i, value in enumerate(msgspec.json.decode(text))]
-        # Copies, since a handler may fill the same buffers again.
-        arrays.update({f"{line}/{name}": array.copy() for name, array in handler.tensors(rows).items()})
     axes = msgspec.json.encode({k: {str(i): n for i, n in v.items()} for k, v in handler.dynamic_axes.items()})
-    np.savez(target, axes=np.frombuffer(axes, dtype=np.uint8), **arrays)
+    with zipfile.ZipFile(target, "w") as archive:
+        write_array(archive, "axes", np.frombuffer(axes, dtype=np.uint8))
+        for line, instances in enumerate(read_lines(source)):
+            rows = [handler.check(value, f"row[{i}]") for i, value in enumerate(instances)]
+            for name, array in handler.tensors(rows).items():
+                write_array(archive, f"{line}/{name}", array)
+
+
+def write_outputs(folder: Path, source: Path, target: Path) -> None:
+    """The first output for each line of `source`, as arrays named `<line>`; each line is one batch."""
+    handler, _ = loaded(folder)
+    with zipfile.ZipFile(target, "w") as archive:
+        for line, instances in enumerate(read_lines(source)):
+            write_array(archive, str(line), handler.outputs(instances))
+
+
+def read_lines(source: Path) -> Iterator[Any]:
+    """JSON documents, one a line, one at a time."""
+    with source.open("rb") as stream:
+        for text in stream:
+            yield msgspec.json.decode(text)
+
+
+def write_array(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> None:
+    """One member of an .npz file, so that no file is ever in memory whole."""
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+        np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def write_answers(folder: Path, source: Path, target: Path) -> None:
@@ -103,6 +127,7 @@ def write_times(folder: Path, source: Path, target: Path) -> None:
 
 COMMANDS: dict[str, Callable[[Path, Path, Path], None]] = {
     "tensors": write_tensors,
+    "outputs": write_outputs,
     "answers": write_answers,
     "times": write_times,
 }

@@ -62,12 +62,13 @@ def session_options(threads: int) -> ort.SessionOptions:
 class Session:
     """A loaded graph. `run` takes and gives arrays by name; dimension 0 is the batch."""
 
-    def __init__(self, model: Path, provider: Provider, threads: int) -> None:
+    def __init__(self, model: Path | bytes, provider: Provider, threads: int) -> None:
         # Never list CPU behind CUDA: ONNX Runtime would fall back to it without a word.
         spec: list[Any] = [provider.name]
         if provider.name == CUDA:
             spec = [(CUDA, {"device_id": str(provider.device_id)})]
-        self._session = ort.InferenceSession(str(model), session_options(threads), providers=spec)
+        source = model if isinstance(model, bytes) else str(model)
+        self._session = ort.InferenceSession(source, session_options(threads), providers=spec)
         active = self._session.get_providers()
         if not active or active[0] != provider.name:
             raise ProviderRefused(f"{provider.name} was asked for, but the session runs on {active}")

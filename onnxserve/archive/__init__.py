@@ -4,22 +4,33 @@ from .check import Checked, check_archive
 from .configure import golden_bodies, max_batch, read_config, reconfigure
 from .file import enter_store, file_digest
 from .manifest import manifest
-from .read import Summary, open_archive, summarise, unpack
+from .read import Summary, contents, open_archive, summarise, unpack
+from .seal import make_identity, seal_archive, unsealed
+from .sign import check_signature, configured_key, is_signed, make_key, sign_archive
 from .write import write_archive
 
 __all__ = [
     "Checked",
     "Summary",
     "check_archive",
+    "check_signature",
+    "configured_key",
+    "contents",
     "enter_store",
     "file_digest",
     "golden_bodies",
+    "is_signed",
+    "make_identity",
+    "make_key",
     "manifest",
     "max_batch",
     "open_archive",
     "read_config",
     "reconfigure",
+    "seal_archive",
+    "sign_archive",
     "summarise",
     "unpack",
+    "unsealed",
     "write_archive",
 ]

@@ -11,9 +11,11 @@ import msgspec
 
 from onnxserve.errors import ArchiveError
 
+from .file import file_digest
 from .offline import answers
-from .read import member, open_archive, summarise, unpack
-from .write import DIGESTS, MANIFEST
+from .read import contents, member, open_archive, summarise, unpack
+from .sign import check_signature
+from .write import DIGESTS, UNRECORDED, write_archive
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Checked:
     sha256: str
     members: int
     golden_rows: int
+    signed: bool
 
 
 def check_members(path: Path) -> int:
@@ -34,7 +37,7 @@ def check_members(path: Path) -> int:
             recorded = msgspec.json.decode(member(archive, DIGESTS), type=dict[str, str])
         except msgspec.DecodeError as error:
             raise ArchiveError(f"{DIGESTS} is damaged: {error}", where=str(path)) from error
-        present = {info.filename for info in archive.infolist() if not info.is_dir()} - {DIGESTS, MANIFEST}
+        present = {info.filename for info in archive.infolist() if not info.is_dir()} - UNRECORDED
         faults = [f"{name} is missing" for name in sorted(set(recorded) - present)]
         faults += [f"{name} is not recorded" for name in sorted(present - set(recorded))]
         faults += [
@@ -44,12 +47,28 @@ def check_members(path: Path) -> int:
         ]
     if faults:
         raise ArchiveError("; ".join(faults), where=str(path), fix="fetch or export the archive again")
+    check_bytes(path)
     return len(recorded)
 
 
-def check_archive(path: Path) -> Checked:
-    """Digests, then golden rows through the archive's own handler in a process of its own."""
+def check_bytes(path: Path) -> None:
+    """Write the archive again and compare: what no digest covers (names, dates, order, gaps) must be as we write it."""
+    members, manifest, signature = contents(path)
+    with tempfile.TemporaryDirectory() as scratch:
+        again = write_archive(Path(scratch) / "again.mar", members, manifest, signature)
+    if again != file_digest(path):
+        raise ArchiveError(
+            "the file isn't byte for byte what onnxserve writes for these members",
+            where=str(path),
+            fix="fetch or export the archive again; one of torch-model-archiver can be served, but not verified",
+        )
+
+
+def check_archive(path: Path, public_key: Path | None = None) -> Checked:
+    """Digests, signature if a key is given, then golden rows through the archive's own handler in a process."""
     summary, count = summarise(path), check_members(path)
+    if public_key is not None:
+        check_signature(path, public_key)
     with tempfile.TemporaryDirectory() as folder:
         unpack(path, Path(folder))
         golden = msgspec.json.decode((Path(folder) / "golden.json").read_bytes())
@@ -57,4 +76,4 @@ def check_archive(path: Path) -> Checked:
         bad = [answer for answer in answers(Path(folder), bodies) if answer["status"] != 200]
     if bad:
         raise ArchiveError(f"{len(bad)} golden rows are refused: {bad[0]['body']}", where=str(path))
-    return Checked(summary.name, summary.version, summary.sha256, count, len(bodies))
+    return Checked(summary.name, summary.version, summary.sha256, count, len(bodies), public_key is not None)

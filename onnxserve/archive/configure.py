@@ -12,8 +12,8 @@ import yaml
 from onnxserve.errors import ArchiveError
 
 from .manifest import CONFIG
-from .read import member, open_archive
-from .write import DIGESTS, MANIFEST, write_archive
+from .read import contents, member, open_archive
+from .write import write_archive
 
 
 def max_batch(path: Path) -> int:
@@ -38,16 +38,13 @@ def read_config(path: Path) -> dict[str, Any]:
 def reconfigure(path: Path, target: Path, changes: Mapping[str, Any]) -> str:
     """Write `path` to `target` with changed keys of `model-config.yaml`; the new SHA-256.
 
-    Nested mappings are merged. Every other member keeps its bytes.
+    Nested mappings are merged. Every other member keeps its bytes; a signature is dropped, since it no longer holds.
     """
     config = read_config(path)
     for key, value in changes.items():
         merge = isinstance(value, Mapping) and isinstance(config.get(key), dict)
         config[key] = {**config[key], **value} if merge else value
-    with open_archive(path) as archive:
-        names = [info.filename for info in archive.infolist() if not info.is_dir()]
-        members = {name: member(archive, name) for name in names if name not in (DIGESTS, MANIFEST)}
-        manifest = msgspec.json.decode(member(archive, MANIFEST))
+    members, manifest, _ = contents(path)
     members[CONFIG] = yaml.safe_dump(config, sort_keys=False).encode()
     return write_archive(target, members, manifest)
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from onnxserve.errors import ArchiveError
 
-Arrays = dict[str, npt.NDArray[Any]]
+Array = npt.NDArray[Any]
 
 
 def package(folder: Path) -> str:
@@ -47,20 +48,26 @@ def run_offline(folder: Path, command: str, source: Path, target: Path) -> None:
         )
 
 
-def tensors(folder: Path, groups: list[list[Any]]) -> tuple[list[Arrays], dict[str, dict[int, str]]]:
-    """The graph's inputs for each group of instances, and the free axes beside the batch."""
+def tensors(folder: Path, groups: Iterable[list[Any]], target: Path) -> dict[str, dict[int, str]]:
+    """Write the graph's inputs for each group of instances to `target`, named `<group>/<input>`; the free axes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch) / "groups.jsonl"
+        with source.open("wb") as stream:
+            stream.writelines(msgspec.json.encode(group) + b"\n" for group in groups)
+        run_offline(folder.resolve(), "tensors", source, target.resolve())
+    with np.load(target) as arrays:
+        return msgspec.json.decode(arrays["axes"].tobytes(), type=dict[str, dict[int, str]])
+
+
+def outputs(folder: Path, groups: Iterable[list[Any]]) -> list[Array]:
+    """The first output for each group of instances, shape (rows, ...), each group run as one batch."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "groups.jsonl", Path(scratch) / "out.npz"
-        source.write_bytes(b"\n".join(msgspec.json.encode(group) for group in groups) + b"\n")
-        run_offline(folder.resolve(), "tensors", source, target)
-        result: list[Arrays] = [{} for _ in groups]
+        with source.open("wb") as stream:
+            stream.writelines(msgspec.json.encode(group) + b"\n" for group in groups)
+        run_offline(folder.resolve(), "outputs", source, target)
         with np.load(target) as arrays:
-            axes = msgspec.json.decode(arrays["axes"].tobytes(), type=dict[str, dict[int, str]])
-            for key in arrays.files:
-                line, _, name = key.partition("/")
-                if name:
-                    result[int(line)][name] = arrays[key]
-    return result, axes
+            return [arrays[str(index)] for index in range(len(arrays.files))]
 
 
 def answers(folder: Path, bodies: list[bytes]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import msgspec
 from onnxserve.errors import ArchiveError
 
 from .file import file_digest
-from .write import MANIFEST
+from .write import MANIFEST, SIGNATURE, UNRECORDED
 
 MAX_BYTES = 20 * 2**30
 MAX_RATIO = 200
@@ -59,6 +59,8 @@ def _faults(archive: zipfile.ZipFile) -> list[str]:
             faults.append(f"{info.filename!r} leaves the folder")
         if stat.S_ISLNK(info.external_attr >> 16):
             faults.append(f"{info.filename!r} is a link")
+        if "__pycache__" in name.parts:
+            faults.append(f"{info.filename!r} is compiled code, which would run in place of the source")
         if info.file_size > MAX_RATIO * max(info.compress_size, 1024):
             faults.append(f"{info.filename!r} expands more than {MAX_RATIO} times")
     return faults
@@ -73,6 +75,19 @@ def member(archive: zipfile.ZipFile, name: str) -> bytes:
     except Exception as error:
         # zlib, struct and zipfile each have their own error for damaged bytes.
         raise ArchiveError(f"{name} is damaged: {error}", where=str(archive.filename)) from error
+
+
+def contents(path: Path) -> tuple[dict[str, bytes], dict[str, Any], bytes | None]:
+    """Members that the digests cover, the manifest, and the signature if there is one."""
+    with open_archive(path) as archive:
+        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+        members = {name: member(archive, name) for name in names if name not in UNRECORDED}
+        signature = member(archive, SIGNATURE) if SIGNATURE in names else None
+        try:
+            manifest = msgspec.json.decode(member(archive, MANIFEST), type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise ArchiveError(f"{MANIFEST} is damaged: {error}", where=str(path)) from error
+    return members, manifest, signature
 
 
 def unpack(path: Path, folder: Path) -> None:

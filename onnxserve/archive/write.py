@@ -14,6 +14,9 @@ from .file import file_digest
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold
 MANIFEST = "MAR-INF/MANIFEST.json"
 DIGESTS = "digests.json"
+SIGNATURE = "model.sig"
+# Not among the digests: the record itself, what torch-model-archiver writes its own way, and the signature over all.
+UNRECORDED = frozenset({DIGESTS, MANIFEST, SIGNATURE})
 # Owner may write, all may read; fixed, so that the umask of the exporting machine doesn't show.
 MODE = 0o100644 << 16
 
@@ -28,12 +31,17 @@ def digests(members: dict[str, bytes]) -> dict[str, str]:
     return {name: hashlib.sha256(content).hexdigest() for name, content in sorted(members.items())}
 
 
-def write_archive(target: Path, members: dict[str, bytes], manifest: dict[str, object]) -> str:
-    """Write `members`, their digests and the manifest to `target` in one move; the archive's SHA-256.
+def write_archive(
+    target: Path, members: dict[str, bytes], manifest: dict[str, object], signature: bytes | None = None
+) -> str:
+    """Write `members`, their digests, the manifest and a signature to `target` in one move; the archive's SHA-256.
 
-    The manifest is not among the digests, because `torch-model-archiver` writes its own.
+    Members are stored, not compressed: weights hardly shrink, and so the bytes are the same whatever zlib
+    there is, and an archive can be checked to the last byte by writing it again.
     """
     whole = {**members, DIGESTS: pretty(digests(members)), MANIFEST: pretty(manifest)}
+    if signature is not None:
+        whole[SIGNATURE] = signature
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(f".{os.getpid()}.part")
     try:
@@ -42,7 +50,7 @@ def write_archive(target: Path, members: dict[str, bytes], manifest: dict[str, o
                 info = zipfile.ZipInfo(name, EPOCH)
                 info.external_attr = MODE
                 info.create_system = 3  # Unix, whatever the exporting machine is
-                archive.writestr(info, whole[name], zipfile.ZIP_DEFLATED, 6)
+                archive.writestr(info, whole[name], zipfile.ZIP_STORED)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)

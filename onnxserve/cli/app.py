@@ -50,7 +50,19 @@ def root(
 
 def main() -> None:
     """Run the program; an OnnxserveError is its message and exit code, nothing more."""
-    from . import doctor, export, new, predict, ready, release, serve, tune, verify  # noqa: F401 - they register verbs
+    from . import (  # noqa: F401 - they register verbs
+        doctor,
+        explain,
+        export,
+        new,
+        predict,
+        ready,
+        release,
+        serve,
+        sign,
+        tune,
+        verify,
+    )
 
     try:
         app()

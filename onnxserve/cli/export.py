@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from onnxserve.archive import sign_archive
 from onnxserve.errors import OnnxserveError
 from onnxserve.places import module
 
@@ -21,6 +23,10 @@ NEEDED = {"torch", "onnx", "onnxscript", "jinja2", "safetensors"}
 def export(
     folder: Annotated[Path, typer.Argument(help="A folder with a model.toml.")],
     store: Annotated[Path, typer.Option(help="Where the archive goes.")] = Path("model_store"),
+    search_minutes: Annotated[
+        float | None, typer.Option(help="Bound of the search behind the variant `mixed`; it goes on next time.")
+    ] = None,
+    sign_key: Annotated[Path | None, typer.Option(help="Sign with this private EC key, PEM.")] = None,
     *,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the whole trace of a failed step.")] = False,
     as_json: AsJson = False,
@@ -36,13 +42,20 @@ def export(
         if error.name not in NEEDED:
             raise
         raise OnnxserveError(f"{error.name} is not installed", fix="pip install 'onnxserve[export]'") from error
-    with console.status("export") as status:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("export", total=None)
 
         def say(line: str) -> None:
             if line.startswith("["):
-                status.update(line.replace("[", r"\["))
+                bar.update(task, description=line.replace("[", r"\["), completed=0, total=None)
             console.print(line, markup=False)
 
-        work = export_model(folder, store, steps, say)
+        def progress(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        work = export_model(folder, store, steps, say, progress=progress, search_minutes=search_minutes)
+    if sign_key is not None:
+        work.sha256 = sign_archive(work.archive, sign_key)
     document = {"archive": str(work.archive), "sha256": work.sha256, **work.evidence["summary"]}
     show(document, lambda: out.print(f"{work.archive}  sha256 {work.sha256}", markup=False), as_json=as_json)

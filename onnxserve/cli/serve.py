@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from onnxserve.archive import summarise
+from onnxserve.archive import check_signature, configured_key, summarise
 from onnxserve.config import Server, Settings, start_server
 from onnxserve.errors import ServerError
 from onnxserve.management import Management
@@ -80,6 +80,14 @@ def next_steps(settings: Settings, names: list[str]) -> str:
     return "\n  ".join(["try:", *lines])
 
 
+def check_store(store: Path) -> None:
+    """Where a public key is configured, every archive must be signed by its owner before anything starts."""
+    key = configured_key()
+    if key is not None:
+        for archive in sorted(store.glob("*.mar")):
+            check_signature(archive, key)
+
+
 @app.command()
 def serve(  # noqa: PLR0913 - each is a flag
     config: Config = None,
@@ -104,6 +112,7 @@ def serve(  # noqa: PLR0913 - each is a flag
         grpc_management_port=grpc_management_port,
     )
     signal.signal(signal.SIGTERM, _interrupt)
+    check_store(settings.store)
     server = start_server(settings)
     try:
         wanted = wait_until_ready(server, settings, timeout)

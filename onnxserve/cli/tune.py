@@ -10,7 +10,7 @@ import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from onnxserve.archive import read_config
+from onnxserve.archive import is_signed, read_config
 from onnxserve.errors import TuneError
 
 from .app import AsJson, app, console, out, show
@@ -61,6 +61,7 @@ def tune(  # noqa: PLR0913 - each is a flag
         )
     if not force:
         check_quiet(tuning)
+    signed = is_signed(archive)
     digest = write_tuning(archive, tuning, measured)
 
     def human() -> None:
@@ -70,5 +71,7 @@ def tune(  # noqa: PLR0913 - each is a flag
             f"(95 % interval {tuning.low:.0f} to {tuning.high:.0f})"
         )
         out.print(f"written to {archive}  sha256 {digest}", markup=False)
+        if signed:
+            out.print("its signature no longer held and is gone: onnxserve sign it again")
 
     show({"sha256": digest, **msgspec.to_builtins(tuning)}, human, as_json=as_json)

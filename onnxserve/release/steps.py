@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnxserve.archive import check_archive, enter_store, summarise
+from onnxserve.archive import check_archive, configured_key, enter_store, summarise
 from onnxserve.errors import ReleaseError
 from onnxserve.management import Management, ModelVersion
 
@@ -60,7 +60,7 @@ class Release:
 
     def register(self, archive: Path) -> str:
         """Check an archive, put it into the store, load it beside the others; its version."""
-        checked = check_archive(archive)
+        checked = check_archive(archive, configured_key())
         target = self.store / archive.name
         if not target.is_file():
             enter_store(archive, self.store)

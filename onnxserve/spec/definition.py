@@ -7,7 +7,18 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-Variant = Literal["fp32", "fp16", "int8-dynamic", "int8-static", "w8", "w4"]
+Variant = Literal[
+    "fp32",
+    "fp16",
+    "int8-dynamic",
+    "int8-default",
+    "int8-static",
+    "int8-percentile",
+    "int8-entropy",
+    "mixed",
+    "w8",
+    "w4",
+]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
@@ -43,8 +54,15 @@ class QuantiseSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     variants: Annotated[tuple[Variant, ...], msgspec.Meta(min_length=1)] = ("int8-static", "int8-dynamic", "fp32")
     max_accuracy_drop: Share = 0.01
-    # Nodes kept in float by int8-static: globs over a node's name or the names of its weights.
+    # Nodes that every int8 variant with ranges keeps in float: globs over a node's name or the names of its weights.
     exclude: tuple[str, ...] = ()
+    # What a row's answer is worth: `labels` where there are any, else `regression`; or a metric of the user's own.
+    task: Literal["auto", "labels", "regression", "embedding"] = "auto"
+    metric: str = ""
+    # How long the search behind `mixed` may measure nodes; those not reached stay in float.
+    search_minutes: Annotated[float, msgspec.Meta(gt=0)] = 10
+    # Certify rows that travel in the archive, so that `onnxserve verify --rerun` can repeat the proof; 0 for none.
+    proof_rows: Annotated[int, msgspec.Meta(ge=0)] = 2000
 
 
 class ServeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -40,8 +40,8 @@ def _path(kind: type, value: object) -> object:
 
 def _faults(definition: Definition) -> list[str]:
     faults = []
-    for field in ("handler", "loader", "rows", "assets"):
-        value = getattr(definition, field)
+    named = {field: getattr(definition, field) for field in ("handler", "loader", "rows", "assets")}
+    for field, value in (named | {"quantise.metric": definition.quantise.metric}).items():
         if value and value.count(":") != 1:
             faults.append(f"{field} = {value!r} must be `file.py:name` or `module:name`")
         elif value.partition(":")[0].endswith(".py") and not (definition.folder / value.partition(":")[0]).is_file():

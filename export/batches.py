@@ -1,0 +1,74 @@
+"""Batches of tensors on disk, read one at a time."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from .work import Array, Arrays
+
+SUFFIX = ".npy"
+
+
+class Batches:
+    """Batches `start` to `stop` of an .npz file whose members are named `<number>/<input>`."""
+
+    def __init__(self, path: Path, start: int, stop: int) -> None:
+        self.path = path
+        self.start = start
+        self.stop = stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[Arrays]:
+        with np.load(self.path) as arrays:
+            names: dict[int, list[str]] = defaultdict(list)
+            for key in arrays.files:
+                number, _, name = key.partition("/")
+                if name:
+                    names[int(number)].append(name)
+            for number in range(self.start, self.stop):
+                yield {name: arrays[f"{number}/{name}"] for name in names[number]}
+
+    def first(self, count: int) -> Batches:
+        """At most the first `count`."""
+        return Batches(self.path, self.start, min(self.stop, self.start + count))
+
+    def one(self) -> Arrays:
+        """The first."""
+        return next(iter(self))
+
+
+def write_batches(batches: Iterable[Arrays], path: Path) -> Batches:
+    """To disk, one after the other."""
+    count = 0
+    with zipfile.ZipFile(path, "w") as archive:
+        for arrays in batches:
+            for name, array in arrays.items():
+                with archive.open(f"{count}/{name}{SUFFIX}", "w", force_zip64=True) as stream:
+                    np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+            count += 1
+    return Batches(path, 0, count)
+
+
+def on_disk(batches: Batches | Iterable[Arrays], folder: Path) -> Batches:
+    """Where they are, or written to `folder`."""
+    if isinstance(batches, Batches):
+        return batches
+    return write_batches(batches, Path(tempfile.mkstemp(suffix=".npz", dir=folder)[1]))
+
+
+def rows_of(arrays: Arrays) -> int:
+    """Rows in one batch."""
+    return len(next(iter(arrays.values())))
+
+
+def joined(outputs: Iterable[Array]) -> Array:
+    """Outputs of batches as one array of rows."""
+    return np.concatenate(list(outputs))

@@ -1,0 +1,119 @@
+"""Integers of 8 bits with calibrated ranges (QDQ): which types this CPU multiplies well, and which nodes take part."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+from .batches import Batches
+from .work import Arrays, Work
+
+# Only products with a weight: Add and Softmax in 8 bits ruin transformers, and attention's own products gain nothing.
+STATIC_OPS = ("Conv", "MatMul", "Gemm")
+VNNI = {"avx512_vnni", "avx_vnni", "amx_int8"}
+ARM = {"asimddp", "i8mm"}
+METHODS = {
+    "minmax": CalibrationMethod.MinMax,
+    "percentile": CalibrationMethod.Percentile,
+    "entropy": CalibrationMethod.Entropy,
+}
+
+
+class NotApplicable(Exception):
+    """The graph, or the rows, have nothing that this variant could use."""
+
+
+@dataclass(frozen=True)
+class Types:
+    """Types of activations and weights; `reduce_range` takes 7 bits of a weight."""
+
+    activation: QuantType
+    weight: QuantType
+    reduce_range: bool
+    note: str
+
+
+def types_for(flags: list[str]) -> Types:
+    """What the CPU's instructions ask for.
+
+    Without VNNI, x86 adds pairs of unsigned x signed products in 16 bits, which saturates; weights
+    of 7 bits can't. Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+    (section on reduce_range and U8S8).
+    """
+    if VNNI & set(flags):
+        return Types(QuantType.QUInt8, QuantType.QInt8, False, "unsigned activations, signed weights (VNNI)")
+    if ARM & set(flags):
+        return Types(QuantType.QInt8, QuantType.QInt8, False, "signed activations and weights (ARM dot products)")
+    return Types(QuantType.QUInt8, QuantType.QInt8, True, "unsigned activations, weights of 7 bits (no VNNI)")
+
+
+class Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
+    """The calibrate rows, batch by batch."""
+
+    def __init__(self, batches: Iterable[Arrays]) -> None:
+        self._rest: Iterator[Arrays] = iter(batches)
+
+    def get_next(self) -> Arrays | None:
+        """The next batch, None at the end."""
+        return next(self._rest, None)
+
+
+def alike(batches: Batches) -> list[Arrays]:
+    """The batches shaped like the first: histograms can't be taken over several shapes."""
+    first = {name: array.shape for name, array in batches.one().items()}
+    found = [batch for batch in batches if {name: array.shape for name, array in batch.items()} == first]
+    if 2 * len(found) < len(batches):
+        raise NotApplicable(f"only {len(found)} of {len(batches)} calibrate batches have one shape")
+    return found
+
+
+def weighted_nodes(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """Nodes that multiply by a weight, in the graph's order."""
+    weights = {tensor.name for tensor in proto.graph.initializer}
+    return [
+        node
+        for node in proto.graph.node
+        if node.op_type in STATIC_OPS and len(node.input) > 1 and node.input[1] in weights
+    ]
+
+
+def excluded_nodes(proto: onnx.ModelProto, patterns: tuple[str, ...]) -> list[str]:
+    """Names of quantisable nodes whose own name, or a weight's, matches one of the globs."""
+    return [
+        node.name
+        for node in proto.graph.node
+        if node.op_type in STATIC_OPS
+        and any(fnmatch(name, pattern) for name in (node.name, *node.input) for pattern in patterns)
+    ]
+
+
+def quantise_nodes(work: Work, source: Path, target: Path, nodes: list[str], method: str, types: Types) -> None:
+    """Write `source` with these nodes in 8 bits; ranges are measured once and kept beside the scratch files."""
+    batches = work.groups.calibrate if method == "minmax" else alike(work.groups.calibrate)
+    with contextlib.redirect_stdout(io.StringIO()):  # the calibrators print
+        quantize_static(
+            source,
+            target,
+            Calibration(batches),
+            quant_format=QuantFormat.QDQ,
+            activation_type=types.activation,
+            weight_type=types.weight,
+            reduce_range=types.reduce_range,
+            per_channel=True,
+            op_types_to_quantize=list(STATIC_OPS),
+            nodes_to_quantize=nodes,
+            calibrate_method=METHODS[method],
+            calibration_cache_path=work.scratch / f"ranges-{method}.json",
+        )
+
+
+def quantise_default(work: Work, source: Path, target: Path) -> None:
+    """What `quantize_static` does to a graph when it isn't told anything."""
+    quantize_static(source, target, Calibration(work.groups.calibrate))

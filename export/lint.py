@@ -1,0 +1,84 @@
+"""Step lint: traps of the exporter that no run on sample rows need show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import onnx
+
+from onnxserve.errors import CheckFailed
+
+from .step import Step
+from .work import Work
+
+RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
+DATA_DEPENDENT = {"NonZero", "Compress", "Unique", "NonMaxSuppression", "If", "Loop", "Scan"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One trap; `fatal` ones end the export, others are noted in the evidence."""
+
+    kind: str
+    where: str
+    why: str
+    fatal: bool = True
+
+
+def collisions(graph: onnx.GraphProto) -> Iterator[Finding]:
+    """Names that stand for two things."""
+    made = Counter(name for node in graph.node for name in node.output if name)
+    made.update(value.name for value in graph.input)
+    made.update(tensor.name for tensor in graph.initializer)
+    for name, count in made.items():
+        if count > 1:
+            yield Finding("name collision", name, f"{count} things have this name")
+    operators = {node.op_type for node in graph.node}
+    for value in (*graph.input, *graph.output):
+        if value.name in operators:
+            yield Finding("name collision", value.name, "named like an operator, which some runtimes can't load")
+    for name, count in Counter(node.name for node in graph.node).items():
+        if count > 1:
+            yield Finding("name collision", name or "(no name)", f"{count} nodes have this name")
+
+
+def findings(proto: onnx.ModelProto) -> list[Finding]:
+    """All traps of one graph."""
+    graph = proto.graph
+    found = list(collisions(graph))
+    for node in graph.node:
+        training = node.op_type == "Dropout" and len(node.input) > 2 and node.input[2] != ""
+        if node.op_type in RANDOM or training:
+            found.append(Finding("random operator", node.name, f"{node.op_type} answers differently each time"))
+        if node.op_type in DATA_DEPENDENT:
+            why = f"{node.op_type}: shapes or work depend on values, so rows may cost or influence each other"
+            found.append(Finding("data-dependent shape", node.name, why, fatal=False))
+    found += [
+        Finding("side file", tensor.name, "the weight lies in another file, which an archive would miss")
+        for tensor in graph.initializer
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+    ]
+    names = {value.name for value in graph.input}
+    used = {name for node in graph.node for name in node.input}
+    found += [Finding("unused input", name, "the graph doesn't read it", fatal=False) for name in sorted(names - used)]
+    return found
+
+
+def call(work: Work) -> None:
+    """Look at the traced graph; the first fatal finding ends the export."""
+    work.findings = findings(onnx.load(work.fp32, load_external_data=False))
+    for one in work.findings:
+        if one.fatal:
+            raise CheckFailed(
+                "lint",
+                f"{one.kind}: {one.why}",
+                "none",
+                fix="change the module so that the exporter needn't make it",
+                where=one.where,
+            )
+        work.say(f"      {one.kind} at {one.where}: {one.why}")
+
+
+STEP = Step("lint", ("fp32",), ("findings",), call)

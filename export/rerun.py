@@ -1,0 +1,99 @@
+"""The proof once more, on this machine, from what the archive carries; needs neither torch nor the definition."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from onnxserve.archive import unpack, unsealed
+from onnxserve.archive.offline import Array, outputs
+from onnxserve.errors import ArchiveError
+
+from .company import ALONE, MIXED, batches, random_batches
+from .deviation import TOLERANCE, batch_shift, deviation
+from .environment import versions
+from .paired import Paired, compare_embeddings, compare_labels, compare_values
+
+PROOF = "proof.jsonl"
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """What the archive's own handler gives here for the rows that torch answered at export."""
+
+    rows: int
+    paired: Paired
+    deviation: float
+    batch_shift: float
+    recorded_bound: float
+    budget: float
+    environment: dict[str, object]
+    refusal: str
+
+
+def read_proof(folder: Path) -> list[dict[str, Any]]:
+    """Rows, labels and torch's outputs; ArchiveError when the archive carries none."""
+    path, sealed = folder / PROOF, folder / f"{PROOF}.age"
+    content = path.read_bytes() if path.is_file() else b""
+    if sealed.is_file():
+        content = unsealed(sealed.read_bytes())
+    lines = content.splitlines()
+    if not lines:
+        raise ArchiveError(
+            "the archive carries no proof rows", where=str(folder), fix="export with quantise.proof_rows above 0"
+        )
+    return [msgspec.json.decode(line) for line in lines]
+
+
+def rerun(archive: Path) -> Rerun:
+    """Unpack, run, compare; the archive's own budget decides."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        unpack(archive, folder)
+        signature = msgspec.json.decode((folder / "signature.json").read_bytes())
+        summary = msgspec.json.decode((folder / "evidence.json").read_bytes())["summary"]
+        proof = read_proof(folder)
+        together, alone, mixed, company = answers(folder, [one["input"] for one in proof], signature["max_batch"])
+    reference = np.array([one["output"] for one in proof], np.float32)
+    together = together.reshape(len(together), -1)
+    paired = compare(reference, together, proof, signature["labels"], str(summary["task"]))
+    shift = batch_shift(together, alone.reshape(len(alone), -1), mixed.reshape(len(mixed), -1), company)
+    found = (len(proof), paired, deviation(together, reference), shift)
+    budget = float(summary["budget"])
+    return Rerun(*found, float(summary["bound"]), budget, versions(), refusal(paired, shift, budget))
+
+
+def answers(folder: Path, values: list[Any], largest: int) -> tuple[Array, Array, Array, list[int]]:
+    """Outputs in the export's batches, alone, and in random company, and who that was."""
+    company = random_batches(min(len(values), MIXED), largest)
+    parts = [
+        list(batches(values, largest)),
+        [[value] for value in values[:ALONE]],
+        [[values[index] for index in batch] for batch in company],
+    ]
+    found = iter(outputs(folder, list(chain.from_iterable(parts))))
+    together, alone, mixed = (np.concatenate([next(found) for _ in part]) for part in parts)
+    return together, alone, mixed, list(chain.from_iterable(company))
+
+
+def compare(reference: Array, found: Array, proof: list[dict[str, Any]], labels: list[str], task: str) -> Paired:
+    """By the task; a metric of the user's own isn't in the archive, so outputs are compared instead."""
+    if task == "labels":
+        index = {label: number for number, label in enumerate(labels)}
+        return compare_labels(reference, found, np.array([index[str(one["label"])] for one in proof]))
+    return (compare_embeddings if task == "embedding" else compare_values)(reference, found)
+
+
+def refusal(paired: Paired, shift: float, budget: float) -> str:
+    """Why the archive shouldn't serve here, empty when it may."""
+    if not shift <= TOLERANCE:
+        return f"a row's answer moves by {shift:.2g} with its neighbours in the batch, {TOLERANCE:g} is allowed"
+    if not paired.bound <= budget:
+        return f"accuracy drop {paired.drop:.2%}, 95 % bound {paired.bound:.2%}, {budget:.2%} is allowed"
+    return ""

@@ -1,0 +1,129 @@
+"""Step search: the variant `mixed`, in 8 bits wherever the budget allows, found on the select rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from onnxserve.archive import file_digest
+
+from .batches import joined
+from .environment import cpu_flags
+from .int8 import excluded_nodes, quantise_nodes, types_for, weighted_nodes
+from .judge import Judge
+from .paired import Paired, drop_bound
+from .quantise import SEARCHED, prepared, settle
+from .run import GraphCrashed, run_graph
+from .sensitivity import FILE, Sensitivity, explore
+from .step import Step
+from .work import Array, Candidate, Work
+
+METHOD = "minmax"
+BROKEN = 1e9  # the damage of a node that can't be quantised at all
+MARGIN = 0.8  # of the budget: the certify rows will differ from the select rows
+
+
+class Search:
+    """Quantises chosen nodes and asks the judge."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.source = prepared(work)
+        self.types = types_for(cpu_flags())
+        proto = onnx.load(self.source)
+        excluded = excluded_nodes(proto, work.definition.quantise.exclude)
+        self.nodes = [node.name for node in weighted_nodes(proto) if node.name not in excluded]
+        self.judge = Judge(work.definition, work.split.select, work.select_reference)
+        self.certify_rows = len(work.split.certify)
+
+    def graph(self, nodes: list[str], target: Path) -> Path:
+        """The graph with these nodes in 8 bits."""
+        quantise_nodes(self.work, self.source, target, nodes, METHOD, self.types)
+        settle(target, onnx.load(target))
+        return target
+
+    def outputs(self, nodes: list[str]) -> Array | None:
+        """On the select rows; None when the graph can't be made or run."""
+        target = self.work.scratch / "probe.onnx"
+        try:
+            return joined(run_graph(self.graph(nodes, target), self.work.groups.select))
+        except (GraphCrashed, ValueError, RuntimeError):
+            return None
+        finally:
+            target.unlink(missing_ok=True)
+
+    def damage(self, node: str) -> float:
+        """Of one node alone."""
+        outputs = self.outputs([node])
+        return BROKEN if outputs is None else min(BROKEN, self.judge.damage(outputs))
+
+    def holds(self, nodes: list[str]) -> bool:
+        """Whether the certify rows would accept these nodes, if they are like the select rows."""
+        outputs = self.outputs(nodes)
+        if outputs is None or not np.isfinite(outputs).all():
+            return False
+        paired = self.judge.compare(outputs)
+        bound = foreseen(paired, self.certify_rows) if self.judge.counts_labels else paired.bound
+        return bound <= MARGIN * self.judge.budget
+
+
+def foreseen(paired: Paired, rows: int) -> float:
+    """The bound of labels that as many certify rows would give, were they like the select rows.
+
+    At least half of the changed labels count as newly wrong: on few rows, luck may have made them all right.
+    """
+    wrong = (paired.flips + max(paired.drop, 0)) / 2 * rows
+    return drop_bound(wrong, paired.flips * rows - wrong, rows)
+
+
+def longest_prefix(ranking: list[str], holds: Callable[[list[str]], bool]) -> list[str]:
+    """The longest run of cheapest nodes that holds, by bisection: more nodes do more damage."""
+    low, high = 0, len(ranking)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if holds(ranking[:middle]):
+            low = middle
+        else:
+            high = middle - 1
+    return ranking[:low]
+
+
+def call(work: Work) -> None:
+    """Rank, add the cheapest first, and make the candidate."""
+    work.sensitivity = None
+    if SEARCHED not in work.definition.quantise.variants:
+        return
+    search = Search(work)
+    if not search.nodes:
+        work.refused[SEARCHED] = "could not be made: no node that it could quantise"
+        return
+    path = work.definition.folder / FILE
+    graph, minutes = file_digest(work.fp32), work.definition.quantise.search_minutes
+    work.sensitivity = found = explore(path, graph, search.nodes, search.damage, minutes, work.progress)
+    chosen = longest_prefix([name for name in found.ranking if found.damage[name] < BROKEN], search.holds)
+    work.say("      " + describe(found, graph, search, chosen))
+    if not chosen:
+        work.refused[SEARCHED] = "no node may be in 8 bits within the budget"
+        return
+    left = tuple(sorted(set(search.nodes) - set(chosen)))
+    note = f"{len(chosen)} of {len(search.nodes)} nodes in 8 bits: {search.types.note}, per channel, {METHOD} ranges"
+    target = search.graph(chosen, work.scratch / f"{SEARCHED}.onnx")
+    work.candidates.append(Candidate(SEARCHED, target, left, note))
+
+
+def describe(found: Sensitivity, graph: str, search: Search, chosen: list[str]) -> str:
+    """One line for the terminal."""
+    parts = [f"{len(chosen)} of {len(search.nodes)} nodes in 8 bits"]
+    if len(found.damage) < len(search.nodes):
+        parts.append(f"{len(search.nodes) - len(found.damage)} not measured in time: run again to go on")
+    if found.graph != graph:
+        parts.append(f"ranked on earlier weights ({FILE}; remove it to rank anew)")
+    return "; ".join(parts)
+
+
+STEP = Step(
+    "search", ("candidates", "refused", "groups", "fp32", "select_reference"), ("candidates", "sensitivity"), call
+)

@@ -1,0 +1,61 @@
+"""A share of the rows on disk, so that the set needn't fit in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+KEY = 16  # bytes of a row's SHA-256 that tell it from others
+LENGTH = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """One instance as a client would send it, and its label (a label's text, or a number)."""
+
+    value: Any
+    label: Any
+
+
+@dataclass
+class Share:
+    """Rows in the order they came, read again each time; `keys` are their hashes."""
+
+    path: Path
+    keys: list[bytes] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[Row]:
+        with self.path.open("rb") as stream:
+            for _ in self.keys:
+                size = int.from_bytes(stream.read(LENGTH))
+                yield Row(*msgspec.msgpack.decode(stream.read(size)))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the rows' hashes, whatever their order."""
+        return hashlib.sha256(b"".join(sorted(self.keys))).hexdigest()
+
+
+def spool(rows: Iterable[tuple[str, Row]], names: Iterable[str], folder: Path) -> dict[str, Share]:
+    """Write each row to the share that is named beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shares = {name: Share(folder / name) for name in names}
+    files: dict[str, BinaryIO] = {}
+    try:
+        files = {name: share.path.open("wb") for name, share in shares.items()}
+        for name, row in rows:
+            packed = msgspec.msgpack.encode([row.value, row.label])
+            files[name].write(len(packed).to_bytes(LENGTH) + packed)
+            shares[name].keys.append(hashlib.sha256(msgspec.json.encode([row.value, row.label])).digest()[:KEY])
+    finally:
+        for stream in files.values():
+            stream.close()
+    return shares

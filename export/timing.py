@@ -1,0 +1,90 @@
+"""Times of graphs and of torch itself, taking turns in one process, so that a disturbance hits all alike."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+import torch
+
+from .batches import Batches, rows_of
+from .work import Arrays
+
+ROUNDS = 7
+TORCH = "torch"  # the variant's name in tables
+Run = Callable[[Arrays], Any]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Median milliseconds a row of one variant at one setting."""
+
+    variant: str
+    threads: int
+    batch: int
+    ms: float
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Something to be timed, with its own batches: a variant that may serve only rows alone gets them alone."""
+
+    variant: str
+    run: Run
+    batches: list[Arrays]
+
+
+def cpus() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def graph_runner(path: Path, threads: int) -> Run:
+    """A session as a worker has it."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return lambda batch: session.run(None, batch)
+
+
+def torch_runner(module: torch.nn.Module, threads: int) -> Run:
+    """The module, eager."""
+
+    def run(batch: Arrays) -> Any:
+        torch.set_num_threads(threads)
+        with torch.inference_mode():
+            return module(**{name: torch.from_numpy(array) for name, array in batch.items()})
+
+    return run
+
+
+def take_turns(timed: Iterable[Timed], threads: int, batch: int) -> list[Timing]:
+    """Median over rounds; the first round is warm-up."""
+    todo = list(timed)
+    samples: dict[str, list[float]] = {one.variant: [] for one in todo}
+    before = torch.get_num_threads()
+    try:
+        for round_ in range(ROUNDS + 1):
+            for one in todo:
+                start = time.perf_counter()
+                for arrays in one.batches:
+                    one.run(arrays)
+                taken = (time.perf_counter() - start) * 1000 / sum(map(rows_of, one.batches))
+                if round_:
+                    samples[one.variant].append(taken)
+    finally:
+        torch.set_num_threads(before)
+    return [Timing(variant, threads, batch, statistics.median(times)) for variant, times in samples.items()]
+
+
+def in_memory(batches: Batches) -> list[Arrays]:
+    """Read before the clock starts."""
+    return list(batches)

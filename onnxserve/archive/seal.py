@@ -1,0 +1,69 @@
+"""Encryption at rest: the graph and the proof's rows for holders of an age identity; the rest stays readable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from onnxserve.errors import ArchiveError, OnnxserveError
+
+from .read import contents
+from .write import write_archive
+
+SEALED = ("model.onnx", "proof.jsonl")
+SUFFIX = ".age"
+IDENTITY = "ONNXSERVE_IDENTITY"
+
+
+def library() -> Any:
+    """`pyrage` (https://age-encryption.org/v1), or what to install."""
+    try:
+        import pyrage
+    except ModuleNotFoundError as error:
+        raise OnnxserveError(f"{error.name} is not installed", fix="pip install 'onnxserve[sign]'") from error
+    return pyrage
+
+
+def make_identity(path: Path) -> str:
+    """Write a new identity (readable by its owner only); its recipient, which encrypts and may be public."""
+    if path.exists():
+        raise OnnxserveError("there is a file already", where=str(path), fix="choose another name")
+    identity = library().x25519.Identity.generate()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(f"{identity}\n")
+    return str(identity.to_public())
+
+
+def unsealed(content: bytes) -> bytes:
+    """Decrypt with the identity that workers use; ArchiveError without it."""
+    place = os.environ.get(IDENTITY)
+    if not place:
+        raise ArchiveError("the archive is sealed", where=IDENTITY, fix="set it to the file with your age identity")
+    pyrage = library()
+    try:
+        text = Path(place).read_text(encoding="utf-8")
+        keys = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+        return bytes(pyrage.decrypt(content, [pyrage.x25519.Identity.from_str(line) for line in keys]))
+    except Exception as error:  # pyrage's error has no public base
+        raise ArchiveError(f"can't be decrypted: {error}", where=place) from error
+
+
+def seal_archive(path: Path, recipient: str, target: Path | None = None) -> str:
+    """Write the archive with its graph and proof encrypted to `target`, or in place; the new SHA-256.
+
+    A signature is dropped: sign after sealing.
+    """
+    pyrage = library()
+    try:
+        to = [pyrage.x25519.Recipient.from_str(recipient)]
+    except Exception as error:  # pyrage's error has no public base
+        raise ArchiveError(f"not a recipient: {error}", where=recipient[:80], fix="it begins with age1") from error
+    members, manifest, _ = contents(path)
+    plain = [name for name in SEALED if name in members]
+    if not plain:
+        raise ArchiveError("nothing to seal: the archive is sealed already", where=str(path))
+    for name in plain:
+        members[name + SUFFIX] = pyrage.encrypt(members.pop(name), to)
+    return write_archive(target or path, members, manifest)

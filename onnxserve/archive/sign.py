@@ -1,0 +1,101 @@
+"""Signing an archive with an EC key, offline; what is signed is the unpacked folder, by OpenSSF model signing.
+
+`model_signing verify key --signature model.sig` on the unpacked folder says the same.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from onnxserve.errors import ArchiveError, OnnxserveError
+
+from .read import contents, open_archive, unpack
+from .write import SIGNATURE, write_archive
+
+PUBLIC_KEY = "ONNXSERVE_PUBLIC_KEY"
+CURVE_FIX = "onnxserve keygen signing.pem makes a pair of P-256 keys"
+
+
+def library() -> Any:
+    """`model_signing`, or what to install."""
+    try:
+        import model_signing
+    except ModuleNotFoundError as error:
+        raise OnnxserveError(f"{error.name} is not installed", fix="pip install 'onnxserve[sign]'") from error
+    return model_signing
+
+
+def make_key(path: Path) -> Path:
+    """A new private key (readable by its owner only) at `path`; its public key beside it, whose path is given."""
+    library()  # which brings cryptography
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    public_path = path.with_suffix(".pub")
+    for one in (path, public_path):
+        if one.exists():
+            raise OnnxserveError("there is a file already", where=str(one), fix="choose another name")
+    key = ec.generate_private_key(ec.SECP256R1())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(private)
+    public_path.write_bytes(public)
+    return public_path
+
+
+def configured_key() -> Path | None:
+    """The public key that this machine trusts, the same that workers ask for; None where none is configured."""
+    return Path(os.environ[PUBLIC_KEY]) if os.environ.get(PUBLIC_KEY) else None
+
+
+def is_signed(path: Path) -> bool:
+    """Whether there is a signature; not whether it holds."""
+    with open_archive(path) as archive:
+        return SIGNATURE in archive.namelist()
+
+
+def sign_archive(path: Path, private_key: Path, target: Path | None = None) -> str:
+    """Write the archive with its signature to `target`, or in place; the new SHA-256."""
+    signing = library()
+    members, manifest, _ = contents(path)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, signature = Path(scratch) / path.stem, Path(scratch) / SIGNATURE
+        unpack(path, folder)
+        (folder / SIGNATURE).unlink(missing_ok=True)
+        config = signing.signing.Config().set_hashing_config(_hashing(signing, folder))
+        try:
+            config.use_elliptic_key_signer(private_key=private_key).sign(folder, signature)
+        except (ValueError, TypeError, OSError) as error:
+            raise ArchiveError(f"can't sign: {error}", where=str(private_key), fix=CURVE_FIX) from error
+        return write_archive(target or path, members, manifest, signature.read_bytes())
+
+
+def check_signature(path: Path, public_key: Path) -> None:
+    """ArchiveError unless the archive is signed by the key's owner, whole and with nothing added."""
+    signing = library()
+    if not is_signed(path):
+        raise ArchiveError("the archive is not signed", where=str(path), fix="onnxserve sign ARCHIVE --key signing.pem")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / path.stem
+        unpack(path, folder)
+        config = signing.verifying.Config().set_hashing_config(_hashing(signing, folder))
+        try:
+            config.use_elliptic_key_verifier(public_key=public_key).verify(folder, folder / SIGNATURE)
+        except Exception as error:
+            # Every library below has its own error for a signature that doesn't hold.
+            raise ArchiveError(
+                f"the signature does not hold: {str(error) or type(error).__name__}",
+                where=str(path),
+                fix=f"check that {public_key} is the signer's; else do not load the archive",
+            ) from error
+
+
+def _hashing(signing: Any, folder: Path) -> Any:
+    return signing.hashing.Config().set_ignored_paths(paths=[folder / SIGNATURE], ignore_git_paths=False)

@@ -1,0 +1,64 @@
+"""`onnxserve keygen`, `onnxserve sign`, `onnxserve seal`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from onnxserve.archive import make_identity, make_key, seal_archive, sign_archive
+
+from .app import AsJson, app, out, show
+
+Archive = Annotated[Path, typer.Argument(help="A .mar file; changed in place unless --output is given.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write here instead.")]
+
+
+@app.command()
+def keygen(
+    path: Annotated[Path, typer.Argument(help="Where the private part goes.")],
+    *,
+    encryption: Annotated[bool, typer.Option("--encryption", help="An age identity, for `seal`.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key pair for signing, or for encryption. Example: onnxserve keygen keys/signing.pem."""
+    public = make_identity(path) if encryption else str(make_key(path))
+
+    def human() -> None:
+        if encryption:
+            out.print(f"private: {path} (workers: ONNXSERVE_IDENTITY={path})\nrecipient: {public}", markup=False)
+        else:
+            out.print(f"private: {path}\npublic: {public} (servers: ONNXSERVE_PUBLIC_KEY={public})", markup=False)
+
+    show({"private": str(path), "recipient" if encryption else "public": public}, human, as_json=as_json)
+
+
+@app.command()
+def sign(
+    archive: Archive,
+    key: Annotated[Path, typer.Option(help="A private EC key, PEM.")],
+    output: Output = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Sign an archive. Example: onnxserve sign model_store/segment-1.0.0.mar --key keys/signing.pem."""
+    sha256 = sign_archive(archive, key, output)
+    _written(output or archive, sha256, as_json=as_json)
+
+
+@app.command()
+def seal(
+    archive: Archive,
+    to: Annotated[str, typer.Option(help="An age recipient, age1….")],
+    output: Output = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Encrypt an archive's graph and proof rows; sign afterwards. Example: onnxserve seal x.mar --to age1…."""
+    sha256 = seal_archive(archive, to, output)
+    _written(output or archive, sha256, as_json=as_json)
+
+
+def _written(path: Path, sha256: str, *, as_json: bool) -> None:
+    show({"archive": str(path), "sha256": sha256}, lambda: out.print(f"{path}  sha256 {sha256}"), as_json=as_json)

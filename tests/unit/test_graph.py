@@ -1,0 +1,126 @@
+"""Traps in graphs, and finding the place where a graph and its module part."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from export.lint import findings
+from export.locate import locate, module_outputs
+from export.trace import Range, check_ranges, export_graph, name_nodes
+from onnxserve.errors import CheckFailed
+
+ROWS = {"x": np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)}
+
+
+class Inner(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = torch.nn.Linear(4, 8)
+        self.second = torch.nn.Linear(8, 8)
+        self.third = torch.nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.third(torch.relu(self.second(torch.relu(self.first(x)))))
+        return logits
+
+
+@pytest.fixture(scope="module")
+def traced() -> tuple[torch.nn.Module, onnx.ModelProto]:
+    torch.manual_seed(0)
+    module = Inner().eval().requires_grad_(requires_grad=False)
+    proto, _ = export_graph(module, ROWS, {})
+    name_nodes(proto)
+    return module, proto
+
+
+def graph(nodes, inputs=("x",), outputs=("y",), initializers=()) -> onnx.ModelProto:
+    def value(name: str) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 4])
+
+    made = helper.make_graph(nodes, "g", list(map(value, inputs)), list(map(value, outputs)), list(initializers))
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)])
+
+
+@pytest.mark.parametrize(
+    ("proto", "kind", "fatal"),
+    [
+        (graph([helper.make_node("RandomNormalLike", ["x"], ["y"], "n")]), "random operator", True),
+        (graph([helper.make_node("Neg", ["x"], ["Neg"], "n")], outputs=("Neg",)), "name collision", True),
+        (
+            graph([helper.make_node("Relu", ["x"], ["h"], "n"), helper.make_node("Neg", ["h"], ["y"], "n")]),
+            "name collision",
+            True,
+        ),
+        (graph([helper.make_node("NonZero", ["x"], ["y"], "n")]), "data-dependent shape", False),
+        (graph([helper.make_node("Relu", ["x"], ["y"], "n")], inputs=("x", "z")), "unused input", False),
+    ],
+)
+def test_a_trap_is_found_by_name(proto, kind, fatal):
+    [found] = findings(proto)
+    assert (found.kind, found.fatal) == (kind, fatal)
+
+
+def test_a_weight_in_a_side_file_is_found():
+    weight = numpy_helper.from_array(np.zeros(4, np.float32), "w")
+    weight.data_location = TensorProto.EXTERNAL
+    [found] = findings(graph([helper.make_node("Add", ["x", "w"], ["y"], "n")], initializers=[weight]))
+    assert (found.kind, found.where) == ("side file", "w")
+
+
+def test_a_sound_graph_has_no_finding(traced):
+    assert findings(traced[1]) == []
+
+
+def test_the_first_module_that_diverges_is_named_with_its_node(traced, tmp_path):
+    module, proto = traced
+    changed = onnx.ModelProto.FromString(proto.SerializeToString())
+    [weight] = [one for one in changed.graph.initializer if one.name == "second.bias"]
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) + 0.5, weight.name))
+    path = tmp_path / "changed.onnx"
+    onnx.save(changed, path)
+    found = locate(module, path, ROWS)
+    assert found is not None
+    assert (found.module, found.kind) == ("second", "Linear")
+    assert found.node.startswith("second/")
+    assert found.deviation > 0.1
+    assert "first at module second (Linear)" in str(found)
+
+
+def test_a_graph_that_agrees_has_no_diverging_module(traced, tmp_path):
+    module, proto = traced
+    onnx.save(proto, tmp_path / "same.onnx")
+    assert locate(module, tmp_path / "same.onnx", ROWS) is None
+
+
+def test_a_module_that_runs_twice_is_not_compared():
+    class Twice(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.layer(self.layer(x))
+            return out
+
+    assert module_outputs(Twice().eval(), ROWS) == {}
+
+
+def test_a_free_axis_must_reach_what_the_signature_allows():
+    free = [Range("x", 0, 0, None), Range("x", 1, 4, 4)]
+    assert check_ranges(free, {}, 32, 128) == free[:1]
+    for bad in (Range("x", 0, 0, 4), Range("x", 0, 3, 3), Range("x", 0, 3, None)):
+        with pytest.raises(CheckFailed, match="axis 0 of x holds from"):
+            check_ranges([bad], {}, 32, 128)
+    with pytest.raises(CheckFailed, match="1 to 128"):
+        check_ranges([Range("x", 0, 0, None), Range("x", 1, 2, 64)], {"x": {1: "sequence"}}, 32, 128)
+
+
+def test_torch_export_itself_tells_of_a_branch_on_the_batch():
+    class Branch(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * (2.0 if x.shape[0] > 4 else 1.0)
+
+    _, found = export_graph(Branch(), ROWS, {})
+    assert found[0] == Range("x", 0, 0, 4)

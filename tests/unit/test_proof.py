@@ -1,0 +1,108 @@
+"""The proof in the archive: repeated elsewhere, explained, and enforced."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from export.__main__ import STEPS
+from export.export import export_model
+from export.rerun import rerun
+from onnxserve.archive import contents, max_batch, read_config, unpack, write_archive
+from onnxserve.archive.offline import outputs
+from onnxserve.cli import explain, sign, verify  # noqa: F401 - they register verbs
+from onnxserve.cli.app import app
+from onnxserve.errors import ArchiveError
+from onnxserve.scaffold import new_model
+
+run = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def dynamic(tmp_path_factory) -> Path:
+    """A model whose only variant moves its answers with the batch."""
+    folder = new_model("text", "words", tmp_path_factory.mktemp("models"))
+    toml = folder / "model.toml"
+    toml.write_text(re.sub(r"(?m)^variants = .*$", "variants = ['int8-dynamic']", toml.read_text()))
+    return export_model(folder, tmp_path_factory.mktemp("store"), STEPS, lambda _: None).archive
+
+
+def test_the_proof_repeats_to_the_same_figures_on_the_machine_that_made_it(archive):
+    again = rerun(archive)
+    assert again.refusal == ""
+    assert again.paired.bound == pytest.approx(again.recorded_bound)
+    assert again.rows == again.paired.rows > 600
+
+
+def test_a_graph_that_answers_otherwise_fails_the_repeated_proof(archive, tmp_path):
+    members, manifest, _ = contents(archive)
+    rows = [json.loads(line) for line in members["proof.jsonl"].splitlines()]
+    other = {"outside": "inside", "inside": "outside"}
+    for row in rows[: len(rows) // 5]:
+        row["output"], row["label"] = row["output"][::-1], other[row["label"]]
+    members["proof.jsonl"] = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    forged = tmp_path / archive.name
+    write_archive(forged, members, manifest)
+    assert "accuracy drop" in rerun(forged).refusal
+    result = run.invoke(app, ["verify", str(forged), "--rerun"])
+    assert result.exit_code == 1
+    assert "rerun: measured accuracy drop" in str(result.exception)
+
+
+def test_an_archive_without_proof_rows_says_so(archive, tmp_path):
+    members, manifest, _ = contents(archive)
+    members["proof.jsonl"] = b""
+    write_archive(tmp_path / archive.name, members, manifest)
+    with pytest.raises(ArchiveError, match="carries no proof rows"):
+        rerun(tmp_path / archive.name)
+
+
+def test_verify_tells_the_repeated_proof_to_people_and_machines(archive):
+    text = run.invoke(app, ["verify", str(archive), "--rerun"]).output
+    assert "drop at most" in text
+    document = json.loads(run.invoke(app, ["verify", str(archive), "--rerun", "--json"]).output)
+    assert document["rerun"]["rows"] > 600
+    assert document["signed"] is False
+
+
+def test_a_variant_that_moves_with_the_batch_serves_one_row_at_a_time(dynamic, tmp_path):
+    assert max_batch(dynamic) == 1
+    assert read_config(dynamic)["batchSize"] == 1
+    members, _, _ = contents(dynamic)
+    evidence = json.loads(members["evidence.json"])
+    assert evidence["summary"]["max_batch"] == 1
+    assert evidence["summary"]["batch_shift"] > 1e-3
+    unpack(dynamic, tmp_path)
+    rows = [json.loads(line)["input"] for line in members["proof.jsonl"].splitlines()[:24]]
+    together, *alone = outputs(tmp_path, [rows, *([row] for row in rows)])
+    assert [row.tolist() for row in together] == [one[0].tolist() for one in alone]  # to the last bit
+    assert "one row at a time" in run.invoke(app, ["explain", str(dynamic)]).output
+
+
+def test_explain_says_what_was_tried_and_why_this_won(archive):
+    text = run.invoke(app, ["explain", str(archive)]).output
+    for word in ("chosen", "int8-static", "fp32", "95 % confidence", "not signed"):
+        assert word in text
+    document = json.loads(run.invoke(app, ["explain", str(archive), "--json"]).output)
+    assert document["milliseconds_per_row"]["torch"] > 0
+    assert document["why"][0].startswith(document["evidence"]["summary"]["variant"])
+
+
+def test_explain_without_the_file_beside_says_that_times_are_missing(archive, tmp_path):
+    (tmp_path / archive.name).write_bytes(archive.read_bytes())
+    assert "Times are not in the archive" in run.invoke(app, ["explain", str(tmp_path / archive.name)]).output
+
+
+def test_keys_signatures_and_seals_are_made_from_the_command_line(archive, tmp_path):
+    copy = tmp_path / archive.name
+    copy.write_bytes(archive.read_bytes())
+    key = json.loads(run.invoke(app, ["keygen", str(tmp_path / "k.pem"), "--json"]).output)
+    age = json.loads(run.invoke(app, ["keygen", str(tmp_path / "age.txt"), "--encryption", "--json"]).output)
+    assert run.invoke(app, ["seal", str(copy), "--to", age["recipient"]]).exit_code == 0
+    assert run.invoke(app, ["sign", str(copy), "--key", key["private"]]).exit_code == 0
+    environment = {"ONNXSERVE_IDENTITY": age["private"], "ONNXSERVE_PUBLIC_KEY": key["public"]}
+    result = run.invoke(app, ["verify", str(copy), "--rerun"], env=environment)
+    assert result.exit_code == 0, result.output
+    assert "the signature" in result.output

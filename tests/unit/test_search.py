@@ -1,0 +1,124 @@
+"""The search for the nodes that may be in 8 bits: resumable, bounded, cheapest first."""
+
+from pathlib import Path
+
+import pytest
+
+from export.int8 import types_for
+from export.paired import Paired, drop_bound
+from export.plots import bars, pareto
+from export.search import foreseen, longest_prefix
+from export.sensitivity import Sensitivity, explore, read, write
+
+NODES = ["a", "b", "c", "d"]
+DAMAGE = {"a": 3.0, "b": 1.0, "c": 2.0, "d": 0.5}
+
+
+class Interrupted(Exception):
+    pass
+
+
+def run(path: Path, minutes: float = 1, stop_at: str = "", nodes: list[str] = NODES) -> tuple[Sensitivity, list[str]]:
+    asked: list[str] = []
+
+    def measure(name: str) -> float:
+        if name == stop_at:
+            raise Interrupted
+        asked.append(name)
+        return DAMAGE[name]
+
+    return explore(path, "graph", nodes, measure, minutes, lambda *_: None), asked
+
+
+def test_nodes_are_ranked_by_the_damage_that_each_does_alone(tmp_path):
+    found, asked = run(tmp_path / "s.json")
+    assert asked == NODES
+    assert found.ranking == ["d", "b", "c", "a"]
+
+
+def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path):
+    path = tmp_path / "s.json"
+    with pytest.raises(Interrupted):
+        run(path, stop_at="c")
+    kept = read(path)
+    assert kept
+    assert list(kept.damage) == ["a", "b"]
+    found, asked = run(path)
+    assert asked == ["c", "d"]
+    assert found.ranking == ["d", "b", "c", "a"]
+    assert run(path)[1] == []
+
+
+def test_a_search_ends_in_time_and_nodes_it_did_not_reach_are_left_out(tmp_path):
+    found, asked = run(tmp_path / "s.json", minutes=-1)
+    assert asked == []
+    assert found.ranking == []
+
+
+def test_nodes_that_are_gone_are_forgotten_and_new_ones_measured(tmp_path):
+    path = tmp_path / "s.json"
+    run(path, nodes=["a", "b"])
+    found, asked = run(path, nodes=["b", "c"])
+    assert asked == ["c"]
+    assert found.ranking == ["b", "c"]
+
+
+def test_a_damaged_record_counts_as_none(tmp_path):
+    path = tmp_path / "s.json"
+    path.write_text('{"graph": ')
+    assert read(path) is None
+    assert run(path)[1] == NODES
+
+
+def test_a_record_is_rounded_so_that_it_reads_well_in_a_diff(tmp_path):
+    write(tmp_path / "s.json", Sensitivity("g", {"a": 0.123456789}))
+    assert '"a": 0.1235' in (tmp_path / "s.json").read_text()
+
+
+@pytest.mark.parametrize("allowed", range(5))
+def test_the_longest_run_of_cheapest_nodes_that_holds_is_found_in_few_tries(allowed):
+    tries: list[int] = []
+
+    def holds(nodes: list[str]) -> bool:
+        tries.append(len(nodes))
+        return bool(len(nodes) <= allowed)
+
+    assert longest_prefix(NODES, holds) == NODES[:allowed]
+    assert len(tries) <= 3
+
+
+def test_luck_on_few_rows_is_not_foreseen_on_many():
+    lucky = Paired(100, 1.0, 0.98, -0.02, 0.0, 0.02)  # both changed labels happen to be right now
+    assert foreseen(lucky, 1000) == pytest.approx(drop_bound(10, 10, 1000))
+    unlucky = Paired(100, 0.98, 1.0, 0.02, 0.0, 0.02)
+    assert foreseen(unlucky, 1000) == pytest.approx(drop_bound(20, 0, 1000))
+
+
+@pytest.mark.parametrize(
+    ("flags", "reduced"),
+    [(["avx2"], True), (["avx2", "avx512f"], True), (["avx2", "avx_vnni"], False), (["i8mm"], False)],
+)
+def test_weights_take_7_bits_where_products_would_saturate(flags, reduced):
+    assert types_for(flags).reduce_range is reduced
+
+
+def variant(name: str, bound: float, refusal: str = "") -> dict[str, object]:
+    return {"variant": name, "paired": {"bound": bound}, "megabytes": 1.0, "refusal": refusal}
+
+
+def test_the_faster_lies_to_the_right_and_the_worse_above_the_budget():
+    drawn = pareto([variant("good", 0.005), variant("bad", 0.5, "no")], {"torch": 4.0, "good": 2.0, "bad": 1.0}, 0.01)
+    assert drawn
+    good, bad = drawn.points
+    assert good.x < bad.x
+    assert good.y > drawn.budget_y > bad.y
+    assert (good.speedup, bad.speedup, bad.passed) == (2.0, 4.0, False)
+    assert pareto([variant("good", 0.1)], {}, 0.01) is None
+
+
+def test_the_most_damaging_node_has_the_longest_bar():
+    rows = bars({"damage": DAMAGE}, ["a"])
+    assert [name for name, *_ in rows] == ["a", "c", "b", "d"]
+    assert rows[0][2] == pytest.approx(1.0)
+    assert [kept for *_, kept in rows] == [True, False, False, False]
+    assert bars(None, []) == []
