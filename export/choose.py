@@ -5,7 +5,7 @@ from __future__ import annotations
 from onnxserve.errors import CheckFailed
 
 from .measure import Measured
-from .stage import certify_alone
+from .stage import certify_alone, served
 from .step import Step
 from .timing import TORCH, Timed, Timing, cpus, graph_runner, in_memory, take_turns, torch_runner
 from .work import Arrays, Candidate, Work
@@ -26,7 +26,7 @@ def timings(work: Work, candidates: list[Candidate]) -> list[Timing]:
     """Every candidate and torch, at batch 1 and at the served size, on one thread and on more."""
     size, groups = work.definition.serve.batch_size, work.groups
     largest = {result.variant: result.max_batch for result in work.measured}
-    singles, full = in_memory(groups.alone.first(SINGLES)), in_memory(groups.certify.first(GROUPS))
+    singles, full = in_memory(groups.alone.first(SINGLES)), served(work, GROUPS)
     rows = sum(len(next(iter(batch.values()))) for batch in full)
     found = []
     counts = sorted({1, served_threads(work), cpus()})

@@ -40,13 +40,15 @@ class Types:
     note: str
 
 
-def types_for(flags: list[str]) -> Types:
-    """What the CPU's instructions ask for.
+def types_for(flags: list[str], provider: str = "auto") -> Types:
+    """What the CPU's instructions ask for, or the GPU's kernels.
 
     Without VNNI, x86 adds pairs of unsigned x signed products in 16 bits, which saturates; weights
     of 7 bits can't. Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
     (section on reduce_range and U8S8).
     """
+    if provider in ("cuda", "tensorrt"):
+        return Types(QuantType.QInt8, QuantType.QInt8, False, "signed activations and weights (GPU)")
     if VNNI & set(flags):
         return Types(QuantType.QUInt8, QuantType.QInt8, False, "unsigned activations, signed weights (VNNI)")
     if ARM & set(flags):
@@ -110,6 +112,8 @@ def quantise_nodes(work: Work, source: Path, target: Path, nodes: list[str], met
             op_types_to_quantize=list(STATIC_OPS),
             nodes_to_quantize=nodes,
             calibrate_method=METHODS[method],
+            # GPU kernels want ranges with their zero in the middle.
+            extra_options={"ActivationSymmetric": work.definition.serve.provider in ("cuda", "tensorrt")},
             calibration_cache_path=work.scratch / f"ranges-{method}.json",
         )
 

@@ -26,7 +26,7 @@ SEARCHED = "mixed"  # made by the step `search`
 
 
 def _static(method: str, work: Work, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
-    proto, types = onnx.load(source), types_for(cpu_flags())
+    proto, types = onnx.load(source), types_for(cpu_flags(), work.definition.serve.provider)
     excluded = excluded_nodes(proto, work.definition.quantise.exclude)
     nodes = [node.name for node in weighted_nodes(proto) if node.name not in excluded]
     if not nodes:

@@ -20,7 +20,7 @@ from .user_code import call_function
 from .work import Work
 
 # fit trains, calibrate gives the ranges of int8, select is what the search looks at, certify is for the proof alone.
-SHARES = {"fit": 0.45, "calibrate": 0.08, "select": 0.12, "certify": 0.35}
+SHARES = {"fit": 0.40, "calibrate": 0.08, "select": 0.12, "certify": 0.40}
 SEED = "onnxserve-split-2"
 MIN_CERTIFY = 20
 

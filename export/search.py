@@ -12,9 +12,9 @@ from onnxserve.archive import file_digest
 
 from .batches import joined
 from .environment import cpu_flags
+from .foresee import expected_flips, likely_bound
 from .int8 import excluded_nodes, quantise_nodes, types_for, weighted_nodes
 from .judge import Judge
-from .paired import Paired, drop_bound
 from .quantise import SEARCHED, prepared, settle
 from .run import GraphCrashed, run_graph
 from .sensitivity import FILE, Sensitivity, explore
@@ -23,7 +23,6 @@ from .work import Array, Candidate, Work
 
 METHOD = "minmax"
 BROKEN = 1e9  # the damage of a node that can't be quantised at all
-MARGIN = 0.8  # of the budget: the certify rows will differ from the select rows
 
 
 class Search:
@@ -32,7 +31,7 @@ class Search:
     def __init__(self, work: Work) -> None:
         self.work = work
         self.source = prepared(work)
-        self.types = types_for(cpu_flags())
+        self.types = types_for(cpu_flags(), work.definition.serve.provider)
         proto = onnx.load(self.source)
         excluded = excluded_nodes(proto, work.definition.quantise.exclude)
         self.nodes = [node.name for node in weighted_nodes(proto) if node.name not in excluded]
@@ -61,22 +60,14 @@ class Search:
         return BROKEN if outputs is None else min(BROKEN, self.judge.damage(outputs))
 
     def holds(self, nodes: list[str]) -> bool:
-        """Whether the certify rows would accept these nodes, if they are like the select rows."""
+        """Whether the certify rows would most likely accept these nodes, if they are like the select rows."""
         outputs = self.outputs(nodes)
         if outputs is None or not np.isfinite(outputs).all():
             return False
-        paired = self.judge.compare(outputs)
-        bound = foreseen(paired, self.certify_rows) if self.judge.counts_labels else paired.bound
-        return bound <= MARGIN * self.judge.budget
-
-
-def foreseen(paired: Paired, rows: int) -> float:
-    """The bound of labels that as many certify rows would give, were they like the select rows.
-
-    At least half of the changed labels count as newly wrong: on few rows, luck may have made them all right.
-    """
-    wrong = (paired.flips + max(paired.drop, 0)) / 2 * rows
-    return drop_bound(wrong, paired.flips * rows - wrong, rows)
+        if not self.judge.counts_labels:
+            return self.judge.compare(outputs).bound <= self.judge.budget
+        flips = expected_flips(self.judge.reference, outputs)
+        return likely_bound(flips, self.certify_rows) <= self.judge.budget
 
 
 def longest_prefix(ranking: list[str], holds: Callable[[list[str]], bool]) -> list[str]:

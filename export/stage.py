@@ -9,6 +9,8 @@ from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from onnxserve.archive.offline import tensors
 from onnxserve.archive.write import pretty
 from onnxserve.places import resource
@@ -18,7 +20,7 @@ from .batches import Batches
 from .company import ALONE, MIXED, batches, random_batches
 from .share import Share
 from .step import Step
-from .work import Groups, Work
+from .work import Arrays, Groups, Work
 
 BATCHES = (1, 2, 3, 5, 7)
 
@@ -149,6 +151,16 @@ def alone(work: Work, name: str, instances: Iterable[Any], count: int) -> Batche
     if not path.exists():
         tensors(work.stage, batches(instances, 1), path)
     return Batches(path, 0, count)
+
+
+def served(work: Work, groups: int) -> list[Arrays]:
+    """The first certify batches, each in the parts that the handler would run: rows of like length together."""
+    path = work.scratch / "served.npz"
+    size = work.definition.serve.batch_size
+    tensors(work.stage, islice(batches(values(work.split.certify), size), groups), path, parts=True)
+    with np.load(path) as arrays:
+        count = len({key.partition("/")[0] for key in arrays.files if "/" in key})
+    return list(Batches(path, 0, count))
 
 
 def certify_alone(work: Work) -> Batches:

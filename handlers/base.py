@@ -118,7 +118,8 @@ class Handler:
         provider = choose_provider(
             str(mine.get("provider", "auto")), properties.get("gpu_id"), ort.get_available_providers()
         )
-        self.session = Session(read_model(self.folder), provider, self.threads)
+        int8 = self.signature.variant.startswith(("int8", "mixed"))
+        self.session = Session(read_model(self.folder), provider, self.threads, int8=int8)
         self.golden_deviation = check_golden(read_golden(self.folder), self.outputs)
         log.info("%s %s ready on %s", self.signature.model, self.signature.version, provider)
 
@@ -148,14 +149,18 @@ class Handler:
         return self.infer(rows)[self.session.outputs[0]]
 
     def infer(self, rows: Sequence[Any]) -> Outputs:
-        """Every output for checked rows, in batches of at most `max_batch` rows of like length."""
-        size, lengths = self.signature.max_batch, self.lengths(rows)
-        parts: Sequence[Sequence[int]] = chunks(len(rows), size) if lengths is None else buckets(lengths, size)
+        """Every output for checked rows."""
+        parts = self.parts(rows)
         if len(parts) == 1 and isinstance(parts[0], range):
             return self.run(self.tensors(rows))
         found = [self.run(self.tensors([rows[index] for index in part])) for part in parts]
         order = np.argsort(np.concatenate([np.asarray(part) for part in parts]))
         return {name: np.concatenate([one[name] for one in found])[order] for name in self.session.outputs}
+
+    def parts(self, rows: Sequence[Any]) -> Sequence[Sequence[int]]:
+        """Which rows run together: at most `max_batch`, of like length."""
+        size, lengths = self.signature.max_batch, self.lengths(rows)
+        return chunks(len(rows), size) if lengths is None else buckets(lengths, size)
 
     def run(self, tensors: dict[str, npt.NDArray[Any]]) -> Outputs:
         """Every output for one batch; identical rows are computed once."""

@@ -1,8 +1,9 @@
 """Run an unpacked archive's handler without a server: the same bytes online and offline.
 
-`python -m <package>.offline FOLDER tensors GROUPS.jsonl OUT.npz` writes the graph's inputs for
-each line (a JSON list of instances), `outputs` what the graph gives for them; `answers
-BODIES.jsonl OUT.jsonl` gives each line (one JSON body) to `handle` and writes status and answer;
+`python -m <package>.offline FOLDER COMMAND SOURCE TARGET`:
+`tensors GROUPS.jsonl OUT.npz` writes the graph's inputs for each line (a JSON list of instances);
+`parts` the same, each line in the parts that run together; `outputs` what the graph gives for each line;
+`answers BODIES.jsonl OUT.jsonl` gives each line (one JSON body) to `handle` and writes status and answer;
 `times PLAN.json OUT.json` times batches of golden rows.
 """
 
@@ -75,14 +76,27 @@ def make_handler(folder: Path) -> Handler:
 
 def write_tensors(folder: Path, source: Path, target: Path) -> None:
     """Tensors for each line of `source`, as arrays named `<line>/<input>`."""
-    handler = make_handler(folder)
+    _write_tensors(folder, source, target, lambda _, rows: [rows])
+
+
+def write_parts(folder: Path, source: Path, target: Path) -> None:
+    """Like `write_tensors`, but each line in the parts that run together when it is one batch."""
+    _write_tensors(
+        folder, source, target, lambda handler, rows: [[rows[at] for at in part] for part in handler.parts(rows)]
+    )
+
+
+def _write_tensors(folder: Path, source: Path, target: Path, split: Callable[[Handler, list[Any]], list[Any]]) -> None:
+    handler, number = make_handler(folder), 0
     axes = msgspec.json.encode({k: {str(i): n for i, n in v.items()} for k, v in handler.dynamic_axes.items()})
     with zipfile.ZipFile(target, "w") as archive:
         write_array(archive, "axes", np.frombuffer(axes, dtype=np.uint8))
-        for line, instances in enumerate(read_lines(source)):
+        for instances in read_lines(source):
             rows = [handler.check(value, f"row[{i}]") for i, value in enumerate(instances)]
-            for name, array in handler.tensors(rows).items():
-                write_array(archive, f"{line}/{name}", array)
+            for part in split(handler, rows):
+                for name, array in handler.tensors(part).items():
+                    write_array(archive, f"{number}/{name}", array)
+                number += 1
 
 
 def write_outputs(folder: Path, source: Path, target: Path) -> None:
@@ -127,6 +141,7 @@ def write_times(folder: Path, source: Path, target: Path) -> None:
 
 COMMANDS: dict[str, Callable[[Path, Path, Path], None]] = {
     "tensors": write_tensors,
+    "parts": write_parts,
     "outputs": write_outputs,
     "answers": write_answers,
     "times": write_times,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ import onnxruntime as ort
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
+NAMES = {"cuda": CUDA, "tensorrt": TENSORRT}
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
@@ -30,23 +33,43 @@ class Provider:
 
 
 def choose_provider(asked: str, gpu_id: int | None, available: list[str]) -> Provider:
-    """`cpu`, `cuda`, or `auto`: CUDA where TorchServe gave the worker a GPU and this build can use it."""
+    """`cpu`, `cuda`, `tensorrt`, or `auto`: CUDA where TorchServe gave the worker a GPU and this build can use it."""
     if asked == "cpu":
         return Provider(CPU, reason="asked for")
-    if asked == "cuda":
-        if CUDA not in available:
+    if asked in NAMES:
+        if NAMES[asked] not in available:
             raise ProviderRefused(
-                f"provider 'cuda' was asked for, but this onnxruntime has {available}; "
+                f"provider {asked!r} was asked for, but this onnxruntime has {available}; "
                 "install onnxruntime-gpu or set handler.provider to 'cpu'"
             )
-        return Provider(CUDA, gpu_id or 0, "asked for")
+        return Provider(NAMES[asked], gpu_id or 0, "asked for")
     if asked != "auto":
-        raise ProviderRefused(f"handler.provider is {asked!r}; use 'auto', 'cpu' or 'cuda'")
+        raise ProviderRefused(f"handler.provider is {asked!r}; use 'auto', 'cpu', 'cuda' or 'tensorrt'")
     if gpu_id is None:
         return Provider(CPU, reason="auto: TorchServe gave this worker no GPU")
     if CUDA not in available:
         return Provider(CPU, reason="auto: this onnxruntime has no CUDA; install onnxruntime-gpu to use the GPU")
     return Provider(CUDA, gpu_id, "auto: TorchServe gave this worker a GPU")
+
+
+def provider_specs(provider: Provider, cache: Path, *, int8: bool = False) -> list[Any]:
+    """What ONNX Runtime is given; engines that TensorRT builds are kept in `cache`.
+
+    Never CPU behind a GPU: ONNX Runtime would fall back to it without a word. CUDA stands behind TensorRT,
+    which leaves to it the nodes that it can't take. Options:
+    https://onnxruntime.ai/docs/execution-providers/TensorRT-ExecutionProvider.html
+    """
+    device = {"device_id": str(provider.device_id)}
+    if provider.name == TENSORRT:
+        options = device | {
+            "trt_fp16_enable": "True",
+            "trt_int8_enable": str(int8),  # only for graphs that bring ranges, as QDQ nodes
+            "trt_engine_cache_enable": "True",
+            "trt_engine_cache_path": str(cache),
+            "trt_timing_cache_enable": "True",
+        }
+        return [(TENSORRT, options), (CUDA, device)]
+    return [(CUDA, device)] if provider.name == CUDA else [provider.name]
 
 
 def session_options(threads: int) -> ort.SessionOptions:
@@ -62,11 +85,8 @@ def session_options(threads: int) -> ort.SessionOptions:
 class Session:
     """A loaded graph. `run` takes and gives arrays by name; dimension 0 is the batch."""
 
-    def __init__(self, model: Path | bytes, provider: Provider, threads: int) -> None:
-        # Never list CPU behind CUDA: ONNX Runtime would fall back to it without a word.
-        spec: list[Any] = [provider.name]
-        if provider.name == CUDA:
-            spec = [(CUDA, {"device_id": str(provider.device_id)})]
+    def __init__(self, model: Path | bytes, provider: Provider, threads: int, *, int8: bool = False) -> None:
+        spec = provider_specs(provider, Path(tempfile.gettempdir()) / "onnxserve-engines", int8=int8)
         source = model if isinstance(model, bytes) else str(model)
         self._session = ort.InferenceSession(source, session_options(threads), providers=spec)
         active = self._session.get_providers()
@@ -78,7 +98,7 @@ class Session:
 
     def run(self, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
         """Outputs by name. On CUDA, inputs are copied once and outputs bound to host memory."""
-        if self.provider.name == CUDA:
+        if self.provider.name != CPU:
             return self.run_bound(arrays, "cuda", self.provider.device_id)
         results = self._session.run(self.outputs, dict(arrays))
         return dict(zip(self.outputs, results, strict=True))

@@ -48,13 +48,18 @@ def run_offline(folder: Path, command: str, source: Path, target: Path) -> None:
         )
 
 
-def tensors(folder: Path, groups: Iterable[list[Any]], target: Path) -> dict[str, dict[int, str]]:
-    """Write the graph's inputs for each group of instances to `target`, named `<group>/<input>`; the free axes."""
+def tensors(
+    folder: Path, groups: Iterable[list[Any]], target: Path, *, parts: bool = False
+) -> dict[str, dict[int, str]]:
+    """Write the graph's inputs for each group of instances to `target`, named `<group>/<input>`; the free axes.
+
+    With `parts`, groups are split as the handler would split a batch, and numbered on.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "groups.jsonl"
         with source.open("wb") as stream:
             stream.writelines(msgspec.json.encode(group) + b"\n" for group in groups)
-        run_offline(folder.resolve(), "tensors", source, target.resolve())
+        run_offline(folder.resolve(), "parts" if parts else "tensors", source, target.resolve())
     with np.load(target) as arrays:
         return msgspec.json.decode(arrays["axes"].tobytes(), type=dict[str, dict[int, str]])
 

@@ -75,7 +75,7 @@ class ServeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     response_timeout_s: Positive = 30
     startup_timeout_s: Positive = 120
     queue: Positive = 1000
-    provider: Literal["auto", "cpu", "cuda"] = "auto"
+    provider: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 

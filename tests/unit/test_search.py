@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from export.foresee import expected_flips, likely_bound
 from export.int8 import types_for
-from export.paired import Paired, drop_bound
+from export.paired import drop_bound
 from export.plots import bars, pareto
-from export.search import foreseen, longest_prefix
+from export.search import longest_prefix
 from export.sensitivity import Sensitivity, explore, read, write
 
 NODES = ["a", "b", "c", "d"]
@@ -87,11 +89,27 @@ def test_the_longest_run_of_cheapest_nodes_that_holds_is_found_in_few_tries(allo
     assert len(tries) <= 3
 
 
-def test_luck_on_few_rows_is_not_foreseen_on_many():
-    lucky = Paired(100, 1.0, 0.98, -0.02, 0.0, 0.02)  # both changed labels happen to be right now
-    assert foreseen(lucky, 1000) == pytest.approx(drop_bound(10, 10, 1000))
-    unlucky = Paired(100, 0.98, 1.0, 0.02, 0.0, 0.02)
-    assert foreseen(unlucky, 1000) == pytest.approx(drop_bound(20, 0, 1000))
+def test_flips_are_foreseen_from_gaps_and_errors_better_than_counted_on_few_rows():
+    draws = np.random.default_rng(5)
+    many = draws.normal(size=(40_000, 3)) * 4
+    noisy = many + draws.normal(size=many.shape) * 0.1
+    true = float(np.mean(many.argmax(-1) != noisy.argmax(-1)))
+    parts = [slice(start, start + 200) for start in range(0, 40_000, 200)]
+    expected = [expected_flips(many[part], noisy[part]) for part in parts]
+    counted = [float(np.mean(many[part].argmax(-1) != noisy[part].argmax(-1))) for part in parts]
+    assert np.mean(expected) == pytest.approx(true, rel=0.15)
+    assert np.std(expected) < 0.7 * np.std(counted)
+    assert expected_flips(many, many) == 0
+
+
+def test_the_likely_bound_is_kept_in_two_of_three_certifications():
+    draws = np.random.default_rng(6)
+    flips, rows = 0.02, 1000
+    allowed, kept = likely_bound(flips, rows), 0
+    for _ in range(2000):
+        wrong, right, _ = draws.multinomial(rows, [flips / 2, flips / 2, 1 - flips])
+        kept += drop_bound(wrong, right, rows) <= allowed
+    assert 0.6 < kept / 2000 < 0.75
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from handlers.golden import Golden, GoldenMismatch, check_golden
-from handlers.session import CPU, CUDA, Provider, ProviderRefused, Session, choose_provider
+from handlers.session import CPU, CUDA, TENSORRT, Provider, ProviderRefused, Session, choose_provider, provider_specs
 from handlers.threads import cgroup_cpus, intra_op_threads
 
 
@@ -28,6 +28,7 @@ def model(tmp_path):
     [
         ("cpu", 1, [CUDA, CPU], CPU, 0),
         ("cuda", 3, [CUDA, CPU], CUDA, 3),
+        ("tensorrt", 1, [TENSORRT, CUDA, CPU], TENSORRT, 1),
         ("auto", None, [CUDA, CPU], CPU, 0),
         ("auto", 2, [CUDA, CPU], CUDA, 2),
         ("auto", 2, [CPU], CPU, 0),
@@ -39,7 +40,7 @@ def test_the_provider_follows_the_request_the_gpu_and_the_build(asked, gpu, avai
     assert chosen.reason
 
 
-@pytest.mark.parametrize("asked", ["cuda", "tpu"])
+@pytest.mark.parametrize("asked", ["cuda", "tensorrt", "tpu"])
 def test_a_provider_that_cannot_be_had_is_refused(asked):
     with pytest.raises(ProviderRefused):
         choose_provider(asked, 0, [CPU])
@@ -71,6 +72,15 @@ def test_cuda_is_asked_for_alone_with_the_device_of_the_worker(model, monkeypatc
     monkeypatch.setattr(ort, "InferenceSession", Spy)
     Session(model, Provider(CUDA, 3), 1)
     assert seen["providers"] == [(CUDA, {"device_id": "3"})]
+
+
+@pytest.mark.parametrize("int8", [True, False])
+def test_tensorrt_keeps_its_engines_and_leaves_to_cuda_what_it_cannot_take_but_nothing_to_the_cpu(tmp_path, int8):
+    [(first, options), (second, device)] = provider_specs(Provider(TENSORRT, 2), tmp_path, int8=int8)
+    assert (first, second) == (TENSORRT, CUDA)
+    assert options["device_id"] == device["device_id"] == "2"
+    assert options["trt_engine_cache_path"] == str(tmp_path)
+    assert options["trt_int8_enable"] == str(int8)
 
 
 def test_io_binding_gives_what_a_plain_run_gives(model):
