@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.measure import Measured, check_labels
+from benchmarks.quantised import section
 from benchmarks.table import Summary, ratios, write_page
 from benchmarks.wrk import Run
 
@@ -43,3 +44,24 @@ def test_the_page_has_medians_spans_ratios_and_who_was_skipped(tmp_path):
 
 def test_without_our_own_figures_nothing_is_claimed():
     assert ratios("segment", Summary([row("a", 100)])) == []
+
+
+def test_the_quantisation_page_has_ratios_and_verdicts():
+    variant = {"variant": "fp32", "megabytes": 2.0, "paired": None, "refusal": "", "max_batch": 8}
+    paired = {"accuracy": 0.9, "drop": 0.01, "bound": 0.02, "flips": 0.03}
+    document = {
+        "served": {"threads": 1, "batch": 8},
+        "summary": {"variant": "fp32", "budget": 0.01, "reference_accuracy": 0.9},
+        "data": {"rows": {"certify": 10}},
+        "timings": [
+            {"variant": name, "threads": 1, "batch": batch, "ms": ms}
+            for name, ms in (("fp32", 2.0), ("torch", 6.0), ("bad", 1.0))
+            for batch in (1, 8)
+        ],
+        "variants": [variant, variant | {"variant": "bad", "paired": paired, "refusal": "too bad", "max_batch": 1}],
+        "refused": {"w4": "could not be made"},
+    }
+    page = "\n".join(section("m", document))
+    assert "| fp32 | 2.0 | - | - | - | - | 3.00 | 3.00 | 1.00 | 1.00 | chosen |" in page
+    assert "| bad | 2.0 | 90.00 | 1.00 | 2.00 | 3.00 | 6.00 | 6.00 | 2.00 | 2.00 | refused, one row at a time |" in page
+    assert "could not be made" in page

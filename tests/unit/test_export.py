@@ -6,6 +6,7 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -23,7 +24,7 @@ from onnxserve.scaffold import new_model
 from onnxserve.spec import Source
 
 FORWARD = "logits: torch.Tensor = self.layers(features)"
-BRANCH_ON_VALUES = "\n        if logits.sum() > 0:\n            logits = logits * 2"
+BRANCH_ON_VALUES = "\n        if features[0, 0] > 100:\n            logits = logits * 2"
 
 
 def export_changed(folder: Path, old: str, new: str, store: Path) -> Work:
@@ -160,8 +161,22 @@ def test_rows_are_stretched_to_an_exact_length_on_free_axes_only():
 def test_a_text_model_that_differs_at_its_longest_length_is_refused(tmp_path):
     folder = new_model("text", "words", tmp_path)
     old = "        return logits\n"
-    with pytest.raises(CheckFailed, match=r"verify: .*stretched"):
+    with pytest.raises(CheckFailed, match=r"trace: .*axis 1 of input_ids holds from 0 to 40 only"):
         export_changed(folder, old, "        return logits * (2.0 if input_ids.shape[1] > 40 else 1.0)\n", tmp_path)
+
+
+def test_a_graph_that_deviates_names_the_module_and_the_node(circle, tmp_path):
+    def corrupt(work: Work) -> None:
+        proto = onnx.load(work.fp32)
+        [bias] = [one for one in proto.graph.initializer if one.name == "layers.2.bias"]
+        bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + 1, bias.name))
+        onnx.save(proto, work.fp32)
+
+    at = [step.name for step in STEPS].index("verify")
+    steps = [*STEPS[:at], Step("corrupt", (), (), corrupt), *STEPS[at:]]
+    with pytest.raises(CheckFailed, match=r"verify: measured fp32 deviates by") as caught:
+        export_model(circle, tmp_path / "store", steps, lambda _: None)
+    assert "first at module layers.2 (Linear), node layers.2/Gemm_0" in caught.value.where
 
 
 def test_labels_and_values_are_compared_with_torch():

@@ -1,0 +1,85 @@
+"""`python -m benchmarks.quantised`: what each variant costs and gains, from the evidence that exports left behind."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from onnxserve.tune.tune import cpu_name
+
+from .prepare import ROOT
+
+INTRO = """# What each variant costs and gains
+
+Written by `python -m benchmarks.quantised` from the evidence beside the archives, {machine}. Times are medians of 7
+rounds in which all variants and torch took turns in one process; batches are run in the parts that the handler would
+run. A drop is in points of accuracy on the certify rows, with its one-sided 95 % bound. Flags of this CPU that matter
+to int8: {flags}.
+"""
+
+
+def milliseconds(document: dict[str, Any], variant: str, threads: int, batch: int) -> float | None:
+    """A row's time, None where it wasn't timed."""
+    return next(
+        (
+            one["ms"]
+            for one in document["timings"]
+            if (one["variant"], one["threads"], one["batch"]) == (variant, threads, batch)
+        ),
+        None,
+    )
+
+
+def ratio(document: dict[str, Any], variant: str, against: str, threads: int, batch: int) -> str:
+    """How many times faster."""
+    ours, theirs = (milliseconds(document, one, threads, batch) for one in (variant, against))
+    return f"{theirs / ours:.2f}" if ours and theirs else "-"
+
+
+def section(name: str, document: dict[str, Any]) -> list[str]:
+    """One model's table."""
+    batch, summary = document["served"]["batch"], document["summary"]
+    rows = ", ".join(f"{share} {count}" for share, count in document["data"]["rows"].items())
+    lines = [
+        f"## {name}",
+        "",
+        f"Rows: {rows}. Budget {100 * summary['budget']:.1f} points. Chosen: `{summary['variant']}`.",
+        "",
+    ]
+    times = " | ".join(f"x {against}, b{size}" for against in ("torch", "fp32") for size in (1, batch))
+    lines.append(f"| variant | MB | score | drop | at most | flips | {times} | verdict |")
+    lines.append("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|")
+    for one in document["variants"]:
+        paired, variant = one["paired"], one["variant"]
+        cells = ["-"] * 4
+        if paired:
+            cells = [f"{100 * paired[key]:.2f}" for key in ("accuracy", "drop", "bound", "flips")]
+        cells += [ratio(document, variant, against, 1, size) for against in ("torch", "fp32") for size in (1, batch)]
+        verdict = "chosen" if variant == summary["variant"] else "refused" if one["refusal"] else "may serve"
+        alone = ", one row at a time" if one["max_batch"] == 1 else ""
+        lines.append(f"| {variant} | {one['megabytes']:.1f} | {' | '.join(cells)} | {verdict}{alone} |")
+    lines += [f"| {variant} | {'- | ' * 9}{reason} |" for variant, reason in document["refused"].items()]
+    lines += ["", f"Torch scores {100 * summary['reference_accuracy']:.2f}. One thread."]
+    return [*lines, ""]
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quantised", description="What each variant gains.")
+    parser.add_argument("--store", type=Path, default=ROOT / "model_store")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "92-quantisation.md")
+    given = parser.parse_args()
+    found = {path: msgspec.json.decode(path.read_bytes()) for path in sorted(given.store.glob("*.evidence.json"))}
+    flags = sorted({flag for one in found.values() for flag in one["environment"]["cpu_flags"]})
+    lines = [INTRO.format(machine=cpu_name(), flags=", ".join(flags) or "none")]
+    for path, document in found.items():
+        lines += section(path.name.removesuffix(".evidence.json"), document)
+    given.page.write_text("\n".join(lines), encoding="utf-8")
+    print(given.page)
+
+
+if __name__ == "__main__":
+    main()
