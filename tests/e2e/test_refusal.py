@@ -1,14 +1,16 @@
 """A worker that can't keep the proof never becomes ready, and says why."""
 
+import json
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from onnxserve.cli.serve import wait_until_ready
+from onnxserve.archive import make_identity, make_key, seal_archive, sign_archive
+from onnxserve.cli.serve import check_store, wait_until_ready
 from onnxserve.config import Settings, free_ports, start_server
-from onnxserve.errors import ServerError
-from tests.e2e.server import ROOT
+from onnxserve.errors import ArchiveError, ServerError
+from tests.e2e.server import ROOT, running
 
 
 def rewrite(archive: Path, target: Path, member: str, old: bytes, new: bytes) -> None:
@@ -39,3 +41,32 @@ def test_a_tampered_archive_is_not_loaded(archive, tmp_path, member, old, new, r
         assert str(caught.value).count(reason) == 1
     finally:
         server.stop()
+
+
+def test_with_a_key_an_unsigned_archive_is_loaded_by_no_worker(archive, tmp_path, monkeypatch):
+    monkeypatch.setenv("ONNXSERVE_PUBLIC_KEY", str(make_key(tmp_path / "signing.pem")))
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / archive.name).write_bytes(archive.read_bytes())
+    with pytest.raises(ArchiveError, match="not signed"):
+        check_store(store)
+    settings = Settings(ROOT / "config.properties", store, tmp_path / "state", *free_ports(5))
+    server = start_server(settings)  # as if TorchServe had been started without us
+    try:
+        with pytest.raises(ServerError, match="ONNXSERVE_PUBLIC_KEY is set, but the archive is not signed"):
+            wait_until_ready(server, settings, 15)
+    finally:
+        server.stop()
+
+
+def test_a_sealed_and_signed_archive_serves_whoever_holds_both_keys(archive, tmp_path, monkeypatch):
+    copy = tmp_path / archive.name
+    seal_archive(archive, make_identity(tmp_path / "age.txt"), copy)
+    public = make_key(tmp_path / "signing.pem")
+    sign_archive(copy, tmp_path / "signing.pem")
+    monkeypatch.setenv("ONNXSERVE_PUBLIC_KEY", str(public))
+    monkeypatch.setenv("ONNXSERVE_IDENTITY", str(tmp_path / "age.txt"))
+    with running(tmp_path / "server", [copy]) as server:
+        check_store(tmp_path / "server" / "store")
+        answer = server.post("circle", json.dumps([0, 0]).encode())
+        assert answer.json()["predictions"][0]["label"] == "inside"
