@@ -13,9 +13,11 @@ import cloudpickle
 import msgspec
 
 from export.__main__ import STEPS
-from export.export import export_model
+from export.step import run_steps
+from export.work import Work
 from onnxserve.archive import file_digest, unpack
 from onnxserve.archive.offline import answers
+from onnxserve.spec import read_definition
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / ".bench"
@@ -51,7 +53,8 @@ def make(model: str, folder: Path) -> None:
     """`module.pkl` and `rows.json`, from the steps that an export begins with."""
     first = [step for step in STEPS if step.name in ("fetch", "rows", "load")]
     with tempfile.TemporaryDirectory() as scratch:
-        work = export_model(ROOT / "models" / model, Path(scratch), first, print)
+        work = Work(read_definition(ROOT / "models" / model), Path(scratch), Path(scratch))
+        run_steps(work, first)
         for name, module in list(sys.modules.items()):
             # Classes of the model's own files travel inside the pickle: rivals have none of our code.
             place = getattr(module, "__file__", None) or ""
