@@ -59,7 +59,7 @@ def section(name: str, document: dict[str, Any]) -> list[str]:
             cells = [f"{100 * paired[key]:.2f}" for key in ("accuracy", "drop", "bound", "flips")]
         cells += [ratio(document, variant, against, 1, size) for against in ("torch", "fp32") for size in (1, batch)]
         verdict = "chosen" if variant == summary["variant"] else "refused" if one["refusal"] else "may serve"
-        alone = ", one row at a time" if one["max_batch"] == 1 else ""
+        alone = ", one row at a time" if one["moves"] else ""
         lines.append(f"| {variant} | {one['megabytes']:.1f} | {' | '.join(cells)} | {verdict}{alone} |")
     lines += [f"| {variant} | {'- | ' * 9}{reason} |" for variant, reason in document["refused"].items()]
     lines += ["", f"Torch scores {100 * summary['reference_accuracy']:.2f}. One thread."]

@@ -19,7 +19,10 @@ from .work import Array, Candidate, Work
 
 @dataclass(frozen=True)
 class Measured:
-    """What one candidate does; `refusal` is empty when it may serve, in batches of at most `max_batch` rows."""
+    """What one candidate does; `refusal` is empty when it may serve, in batches of at most `max_batch` rows.
+
+    `moves` says that answers move with the batch, so that rows must be served alone.
+    """
 
     variant: str
     megabytes: float
@@ -27,6 +30,7 @@ class Measured:
     closeness: Closeness | None
     deviation: float
     batch_shift: float
+    moves: bool
     golden_deviation: float
     max_batch: int
     note: str
@@ -37,7 +41,9 @@ class Measured:
 def refused(candidate: Candidate, why: str) -> Measured:
     """A candidate without results."""
     size = candidate.path.stat().st_size / 1e6
-    return Measured(candidate.variant, size, None, None, 0.0, 0.0, 0.0, 0, candidate.note, candidate.excluded, why)
+    return Measured(
+        candidate.variant, size, None, None, 0.0, 0.0, False, 0.0, 0, candidate.note, candidate.excluded, why
+    )
 
 
 def measure_candidate(work: Work, candidate: Candidate, judge: Judge) -> Measured:
@@ -66,6 +72,7 @@ def measure_candidate(work: Work, candidate: Candidate, judge: Judge) -> Measure
         compare(judge.reference, certify, judge.truth),
         deviation(certify, judge.reference),
         shift,
+        not shift <= TOLERANCE,
         float(np.abs(golden - work.golden_outputs).max()),
         largest,
         candidate.note,
@@ -97,7 +104,7 @@ def summary(result: Measured) -> str:
     """One line for the terminal."""
     if result.paired is None:
         return result.refusal
-    alone = " (only one row at a time: answers move with the batch)" if result.max_batch == 1 else ""
+    alone = " (only one row at a time: answers move with the batch)" if result.moves else ""
     return (
         f"accuracy {result.paired.accuracy:.2%} (torch {result.paired.reference_accuracy:.2%}), "
         f"drop at most {result.paired.bound:.2%}, {result.paired.flips:.2%} of answers differ{alone}"

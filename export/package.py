@@ -68,6 +68,7 @@ def evidence(work: Work) -> dict[str, Any]:
         "budget": work.definition.quantise.max_accuracy_drop,
         "worst_parity": max(parity.deviation for parity in work.parity),
         "batch_shift": chosen.batch_shift,
+        "moves": chosen.moves,
         "max_batch": chosen.max_batch,
         "model_sha256": file_digest(work.chosen.path),
     }

@@ -118,7 +118,8 @@ class Handler:
         provider = choose_provider(
             str(mine.get("provider", "auto")), properties.get("gpu_id"), ort.get_available_providers()
         )
-        int8 = self.signature.variant.startswith(("int8", "mixed"))
+        # Dynamic int8 brings no ranges, which TensorRT would ask for.
+        int8 = self.signature.variant.startswith(("int8", "mixed")) and self.signature.variant != "int8-dynamic"
         self.session = Session(read_model(self.folder), provider, self.threads, int8=int8)
         self.golden_deviation = check_golden(read_golden(self.folder), self.outputs)
         log.info("%s %s ready on %s", self.signature.model, self.signature.version, provider)

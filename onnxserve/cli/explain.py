@@ -51,7 +51,7 @@ def table(summary: Summary, ms: dict[str, float]) -> Table:
             f"{one['megabytes']:.1f}",
             *cells,
             f"{torch / took:.2f}x" if torch and took else "-",
-            verdict + (", one row at a time" if one["max_batch"] == 1 else ""),
+            verdict + (", one row at a time" if one["moves"] else ""),
         )
     for variant, reason in evidence["refused"].items():
         made.add_row(variant, "-", "-", "-", "-", "-", reason)
@@ -67,7 +67,7 @@ def why(summary: Summary, ms: dict[str, float]) -> list[str]:
             f"On {found['rows']} rows that nothing was fitted to it loses at most {found['bound']:.2%} "
             f"with 95 % confidence, and {found['flips']:.2%} of answers differ."
         )
-    if found["max_batch"] == 1:
+    if found["moves"]:
         lines.append("Its answers move with the batch, so workers run one row at a time.")
     sensitivity = summary.evidence.get("sensitivity")
     if sensitivity and sensitivity["damage"]:

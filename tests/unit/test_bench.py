@@ -47,7 +47,7 @@ def test_without_our_own_figures_nothing_is_claimed():
 
 
 def test_the_quantisation_page_has_ratios_and_verdicts():
-    variant = {"variant": "fp32", "megabytes": 2.0, "paired": None, "refusal": "", "max_batch": 8}
+    variant = {"variant": "fp32", "megabytes": 2.0, "paired": None, "refusal": "", "moves": False}
     paired = {"accuracy": 0.9, "drop": 0.01, "bound": 0.02, "flips": 0.03}
     document = {
         "served": {"threads": 1, "batch": 8},
@@ -58,7 +58,7 @@ def test_the_quantisation_page_has_ratios_and_verdicts():
             for name, ms in (("fp32", 2.0), ("torch", 6.0), ("bad", 1.0))
             for batch in (1, 8)
         ],
-        "variants": [variant, variant | {"variant": "bad", "paired": paired, "refusal": "too bad", "max_batch": 1}],
+        "variants": [variant, variant | {"variant": "bad", "paired": paired, "refusal": "too bad", "moves": True}],
         "refused": {"w4": "could not be made"},
     }
     page = "\n".join(section("m", document))

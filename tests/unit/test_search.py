@@ -65,6 +65,16 @@ def test_nodes_that_are_gone_are_forgotten_and_new_ones_measured(tmp_path):
     assert found.ranking == ["b", "c"]
 
 
+def test_half_a_ranking_of_other_weights_is_begun_anew_and_a_whole_one_kept(tmp_path):
+    path = tmp_path / "s.json"
+    write(path, Sensitivity("other", {"a": 9.0}))
+    assert run(path)[1] == NODES
+    write(path, Sensitivity("other", dict.fromkeys(NODES, 1.0)))
+    found, asked = run(path)
+    assert asked == []
+    assert found.graph == "other"
+
+
 def test_a_damaged_record_counts_as_none(tmp_path):
     path = tmp_path / "s.json"
     path.write_text('{"graph": ')
