@@ -15,7 +15,9 @@ COPY export export
 COPY worker worker
 # With the jar, if `make frontend` built it; without, a lone request waits its maxBatchDelay.
 COPY frontend/plugins frontend/plugins
-RUN pip install --no-cache-dir .
+# The folder at hand has one version; there is nothing to pin.
+# hadolint ignore=DL3013
+RUN pip install --no-cache-dir '.[sign]'
 # On CUDA the GPU build takes the place of the CPU build: both at once would shadow each other.
 RUN if [ "$VARIANT" = cuda ]; then \
       version=$(python -c 'from importlib.metadata import version; print(version("onnxruntime"))') && \

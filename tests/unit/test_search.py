@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnxruntime.quantization import QuantType
 
 from export.foresee import expected_flips, likely_bound
 from export.int8 import types_for
@@ -128,6 +129,13 @@ def test_the_likely_bound_is_kept_in_two_of_three_certifications():
 )
 def test_weights_take_7_bits_where_products_would_saturate(flags, reduced):
     assert types_for(flags).reduce_range is reduced
+
+
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_gpus_get_signed_types_whatever_the_cpu(provider):
+    types = types_for(["avx2"], provider)
+    assert types.activation == types.weight == QuantType.QInt8
+    assert not types.reduce_range
 
 
 def variant(name: str, bound: float, refusal: str = "") -> dict[str, object]:
