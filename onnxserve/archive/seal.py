@@ -1,13 +1,13 @@
-"""Encryption at rest: the graph and the proof's rows for holders of an age identity; the rest stays readable."""
+"""Encryption at rest: the graph and the proof for holders of an age identity (https://age-encryption.org/v1)."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from onnxserve.errors import ArchiveError, OnnxserveError
 
+from .library import library
 from .read import contents
 from .write import write_archive
 
@@ -16,20 +16,11 @@ SUFFIX = ".age"
 IDENTITY = "ONNXSERVE_IDENTITY"
 
 
-def library() -> Any:
-    """`pyrage` (https://age-encryption.org/v1), or what to install."""
-    try:
-        import pyrage
-    except ModuleNotFoundError as error:
-        raise OnnxserveError(f"{error.name} is not installed", fix="pip install 'onnxserve[sign]'") from error
-    return pyrage
-
-
 def make_identity(path: Path) -> str:
     """Write a new identity (readable by its owner only); its recipient, which encrypts and may be public."""
     if path.exists():
         raise OnnxserveError("there is a file already", where=str(path), fix="choose another name")
-    identity = library().x25519.Identity.generate()
+    identity = library("pyrage").x25519.Identity.generate()
     path.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
         stream.write(f"{identity}\n")
@@ -41,7 +32,7 @@ def unsealed(content: bytes) -> bytes:
     place = os.environ.get(IDENTITY)
     if not place:
         raise ArchiveError("the archive is sealed", where=IDENTITY, fix="set it to the file with your age identity")
-    pyrage = library()
+    pyrage = library("pyrage")
     try:
         text = Path(place).read_text(encoding="utf-8")
         keys = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
@@ -55,7 +46,7 @@ def seal_archive(path: Path, recipient: str, target: Path | None = None) -> str:
 
     A signature is dropped: sign after sealing.
     """
-    pyrage = library()
+    pyrage = library("pyrage")
     try:
         to = [pyrage.x25519.Recipient.from_str(recipient)]
     except Exception as error:  # pyrage's error has no public base

@@ -12,6 +12,7 @@ from typing import Any
 
 from onnxserve.errors import ArchiveError, OnnxserveError
 
+from .library import library
 from .read import contents, open_archive, unpack
 from .write import SIGNATURE, write_archive
 
@@ -19,18 +20,9 @@ PUBLIC_KEY = "ONNXSERVE_PUBLIC_KEY"
 CURVE_FIX = "onnxserve keygen signing.pem makes a pair of P-256 keys"
 
 
-def library() -> Any:
-    """`model_signing`, or what to install."""
-    try:
-        import model_signing
-    except ModuleNotFoundError as error:
-        raise OnnxserveError(f"{error.name} is not installed", fix="pip install 'onnxserve[sign]'") from error
-    return model_signing
-
-
 def make_key(path: Path) -> Path:
     """A new private key (readable by its owner only) at `path`; its public key beside it, whose path is given."""
-    library()  # which brings cryptography
+    library("cryptography")
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -63,7 +55,7 @@ def is_signed(path: Path) -> bool:
 
 def sign_archive(path: Path, private_key: Path, target: Path | None = None) -> str:
     """Write the archive with its signature to `target`, or in place; the new SHA-256."""
-    signing = library()
+    signing = library("model_signing")
     members, manifest, _ = contents(path)
     with tempfile.TemporaryDirectory() as scratch:
         folder, signature = Path(scratch) / path.stem, Path(scratch) / SIGNATURE
@@ -79,7 +71,7 @@ def sign_archive(path: Path, private_key: Path, target: Path | None = None) -> s
 
 def check_signature(path: Path, public_key: Path) -> None:
     """ArchiveError unless the archive is signed by the key's owner, whole and with nothing added."""
-    signing = library()
+    signing = library("model_signing")
     if not is_signed(path):
         raise ArchiveError("the archive is not signed", where=str(path), fix="onnxserve sign ARCHIVE --key signing.pem")
     with tempfile.TemporaryDirectory() as scratch:
