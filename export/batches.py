@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from .probe import read_batches
 from .work import Array, Arrays
 
 SUFFIX = ".npy"
@@ -27,14 +27,7 @@ class Batches:
         return self.stop - self.start
 
     def __iter__(self) -> Iterator[Arrays]:
-        with np.load(self.path) as arrays:
-            names: dict[int, list[str]] = defaultdict(list)
-            for key in arrays.files:
-                number, _, name = key.partition("/")
-                if name:
-                    names[int(number)].append(name)
-            for number in range(self.start, self.stop):
-                yield {name: arrays[f"{number}/{name}"] for name in names[number]}
+        return read_batches(str(self.path), self.start, self.stop)
 
     def first(self, count: int) -> Batches:
         """At most the first `count`."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from onnxserve.errors import CheckFailed
 
+from .batches import rows_of
 from .measure import Measured
 from .stage import certify_alone, served
 from .step import Step
-from .timing import TORCH, Timed, Timing, cpus, graph_runner, in_memory, take_turns, torch_runner
+from .timing import TORCH, Timed, Timing, cpus, graph_runner, take_turns, torch_runner
 from .work import Arrays, Candidate, Work
 
 # A slower but more exact candidate wins unless the other is faster by more than timing noise.
@@ -26,8 +27,8 @@ def timings(work: Work, candidates: list[Candidate]) -> list[Timing]:
     """Every candidate and torch, at batch 1 and at the served size, on one thread and on more."""
     size, groups = work.definition.serve.batch_size, work.groups
     largest = {result.variant: result.max_batch for result in work.measured}
-    singles, full = in_memory(groups.alone.first(SINGLES)), served(work, GROUPS)
-    rows = sum(len(next(iter(batch.values()))) for batch in full)
+    singles, full = list(groups.alone.first(SINGLES)), served(work, GROUPS)
+    rows = sum(map(rows_of, full))
     found = []
     counts = sorted({1, served_threads(work), cpus()})
     for number, threads in enumerate(counts):
@@ -46,7 +47,7 @@ def timings(work: Work, candidates: list[Candidate]) -> list[Timing]:
 
 def alone(work: Work, rows: int) -> list[Arrays]:
     """The rows of the full batches, one at a time."""
-    return in_memory(certify_alone(work).first(rows))
+    return list(certify_alone(work).first(rows))
 
 
 def call(work: Work) -> None:

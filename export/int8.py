@@ -18,6 +18,7 @@ from .work import Arrays, Work
 # Only products with a weight: Add and Softmax in 8 bits ruin transformers, and attention's own products gain nothing.
 STATIC_OPS = ("Conv", "MatMul", "Gemm")
 VNNI = {"avx512_vnni", "avx_vnni", "amx_int8"}
+GPUS = {"cuda", "tensorrt"}
 ARM = {"asimddp", "i8mm"}
 METHODS = {
     "minmax": CalibrationMethod.MinMax,
@@ -47,7 +48,7 @@ def types_for(flags: list[str], provider: str = "auto") -> Types:
     of 7 bits can't. Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
     (section on reduce_range and U8S8).
     """
-    if provider in ("cuda", "tensorrt"):
+    if provider in GPUS:
         return Types(QuantType.QInt8, QuantType.QInt8, False, "signed activations and weights (GPU)")
     if VNNI & set(flags):
         return Types(QuantType.QUInt8, QuantType.QInt8, False, "unsigned activations, signed weights (VNNI)")
@@ -96,6 +97,12 @@ def excluded_nodes(proto: onnx.ModelProto, patterns: tuple[str, ...]) -> list[st
     ]
 
 
+def quantisable(proto: onnx.ModelProto, patterns: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]]:
+    """Names of the nodes that may be in 8 bits, and of those that the globs exclude."""
+    excluded = excluded_nodes(proto, patterns)
+    return [node.name for node in weighted_nodes(proto) if node.name not in excluded], tuple(excluded)
+
+
 def quantise_nodes(work: Work, source: Path, target: Path, nodes: list[str], method: str, types: Types) -> None:
     """Write `source` with these nodes in 8 bits; ranges are measured once and kept beside the scratch files."""
     batches = work.groups.calibrate if method == "minmax" else alike(work.groups.calibrate)
@@ -113,7 +120,7 @@ def quantise_nodes(work: Work, source: Path, target: Path, nodes: list[str], met
             nodes_to_quantize=nodes,
             calibrate_method=METHODS[method],
             # GPU kernels want ranges with their zero in the middle.
-            extra_options={"ActivationSymmetric": work.definition.serve.provider in ("cuda", "tensorrt")},
+            extra_options={"ActivationSymmetric": work.definition.serve.provider in GPUS},
             calibration_cache_path=work.scratch / f"ranges-{method}.json",
         )
 

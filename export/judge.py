@@ -10,7 +10,7 @@ import numpy as np
 from onnxserve.errors import DefinitionError
 from onnxserve.spec import Definition
 
-from .paired import Paired, compare_embeddings, compare_labels, compare_scores, compare_values, rows_needed
+from .paired import Paired, compare_embeddings, compare_labels, compare_scores, compare_values, over_budget, rows_needed
 from .share import Row
 from .user_code import find_function
 from .work import Array
@@ -47,12 +47,10 @@ class Judge:
 
     def verdict(self, paired: Paired) -> str:
         """Why such a result may not serve, empty when it may."""
-        if paired.bound <= self.budget:
-            return ""
+        found = over_budget(paired, self.budget)
         needed = rows_needed(self.budget, paired.flips)
         short = paired.drop < self.budget and needed > paired.rows
-        hint = f"; {needed} rows would be needed to certify it" if short else ""
-        return f"accuracy drop {paired.drop:.2%}, 95 % bound {paired.bound:.2%}, {self.budget:.2%} is allowed{hint}"
+        return f"{found}; {needed} rows would be needed to certify it" if found and short else found
 
     def _scores(self, outputs: Array) -> Array:
         reference = self.definition.quantise.metric

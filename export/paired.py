@@ -60,6 +60,13 @@ def rows_needed(budget: float, flips: float) -> int:
     return math.ceil(Z95**2 * max(flips, 1e-4) / budget**2) if budget > 0 else 0
 
 
+def over_budget(paired: Paired, budget: float) -> str:
+    """Drop, bound and budget in words, empty when the bound keeps the budget."""
+    if paired.bound <= budget:
+        return ""
+    return f"accuracy drop {paired.drop:.2%}, 95 % bound {paired.bound:.2%}, {budget:.2%} is allowed"
+
+
 def bootstrap_bound(differences: Array, spread: float) -> float:
     """One-sided 95 % upper bound of the mean of `differences`, shape (rows,), by resampling rows; seeded.
 

@@ -15,10 +15,10 @@ import numpy as np
 import onnxruntime as ort
 
 
-def session(path: str) -> ort.InferenceSession:
-    """One thread, no spinning: what a worker on a busy machine gets."""
+def session(path: str, threads: int = 1) -> ort.InferenceSession:
+    """No spinning: what a worker on a busy machine gets."""
     options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -16,7 +16,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxserve.errors import CheckFailed
 
 from .environment import cpu_flags
-from .int8 import NotApplicable, excluded_nodes, quantise_default, quantise_nodes, types_for, weighted_nodes
+from .int8 import NotApplicable, quantisable, quantise_default, quantise_nodes, types_for
 from .step import Step
 from .trace import strip
 from .work import Candidate, Work
@@ -27,12 +27,11 @@ SEARCHED = "mixed"  # made by the step `search`
 
 def _static(method: str, work: Work, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
     proto, types = onnx.load(source), types_for(cpu_flags(), work.definition.serve.provider)
-    excluded = excluded_nodes(proto, work.definition.quantise.exclude)
-    nodes = [node.name for node in weighted_nodes(proto) if node.name not in excluded]
+    nodes, excluded = quantisable(proto, work.definition.quantise.exclude)
     if not nodes:
         raise NotApplicable("no node that it could quantise")
     quantise_nodes(work, source, target, nodes, method, types)
-    return tuple(excluded), f"{types.note}, per channel, {method} ranges"
+    return excluded, f"{types.note}, per channel, {method} ranges"
 
 
 def _default(work: Work, source: Path, target: Path) -> tuple[tuple[str, ...], str]:

@@ -18,7 +18,7 @@ from onnxserve.errors import ArchiveError
 from .company import ALONE, MIXED, batches, random_batches
 from .deviation import TOLERANCE, batch_shift, deviation
 from .environment import versions
-from .paired import Paired, compare_embeddings, compare_labels, compare_values
+from .paired import Paired, compare_embeddings, compare_labels, compare_values, over_budget
 
 PROOF = "proof.jsonl"
 
@@ -94,6 +94,4 @@ def refusal(paired: Paired, shift: float, budget: float) -> str:
     """Why the archive shouldn't serve here, empty when it may."""
     if not shift <= TOLERANCE:
         return f"a row's answer moves by {shift:.2g} with its neighbours in the batch, {TOLERANCE:g} is allowed"
-    if not paired.bound <= budget:
-        return f"accuracy drop {paired.drop:.2%}, 95 % bound {paired.bound:.2%}, {budget:.2%} is allowed"
-    return ""
+    return over_budget(paired, budget)

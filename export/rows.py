@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,10 +70,10 @@ def share_of(place: float) -> str:
     return "certify"
 
 
-def split_rows(rows: Iterable[Row], folder: Path | None = None) -> Split:
+def split_rows(rows: Iterable[Row], folder: Path) -> Split:
     """One pass; rows go to files in `folder`."""
     assigned = Assignment(rows)
-    shares = spool(assigned, SHARES, folder or Path(tempfile.mkdtemp(prefix="onnxserve-rows-")))
+    shares = spool(assigned, SHARES, folder)
     return Split(**shares, duplicates=assigned.duplicates)
 
 

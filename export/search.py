@@ -13,7 +13,7 @@ from onnxserve.archive import file_digest
 from .batches import joined
 from .environment import cpu_flags
 from .foresee import expected_flips, likely_bound
-from .int8 import excluded_nodes, quantise_nodes, types_for, weighted_nodes
+from .int8 import quantisable, quantise_nodes, types_for
 from .judge import Judge
 from .quantise import SEARCHED, prepared, settle
 from .run import GraphCrashed, run_graph
@@ -32,9 +32,7 @@ class Search:
         self.work = work
         self.source = prepared(work)
         self.types = types_for(cpu_flags(), work.definition.serve.provider)
-        proto = onnx.load(self.source)
-        excluded = excluded_nodes(proto, work.definition.quantise.exclude)
-        self.nodes = [node.name for node in weighted_nodes(proto) if node.name not in excluded]
+        self.nodes, _ = quantisable(onnx.load(self.source), work.definition.quantise.exclude)
         self.judge = Judge(work.definition, work.split.select, work.select_reference)
         self.certify_rows = len(work.split.certify)
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnxruntime as ort
 import torch
 
-from .batches import Batches, rows_of
+from .batches import rows_of
+from .probe import session
 from .work import Arrays
 
 ROUNDS = 7
@@ -47,12 +47,8 @@ def cpus() -> int:
 
 def graph_runner(path: Path, threads: int) -> Run:
     """A session as a worker has it."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return lambda batch: session.run(None, batch)
+    loaded = session(str(path), threads)
+    return lambda batch: loaded.run(None, batch)
 
 
 def torch_runner(module: torch.nn.Module, threads: int) -> Run:
@@ -83,8 +79,3 @@ def take_turns(timed: Iterable[Timed], threads: int, batch: int) -> list[Timing]
     finally:
         torch.set_num_threads(before)
     return [Timing(variant, threads, batch, statistics.median(times)) for variant, times in samples.items()]
-
-
-def in_memory(batches: Batches) -> list[Arrays]:
-    """Read before the clock starts."""
-    return list(batches)

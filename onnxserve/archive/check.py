@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from .file import file_digest
 from .offline import answers
 from .read import contents, member, open_archive, summarise, unpack
 from .sign import check_signature
-from .write import DIGESTS, UNRECORDED, write_archive
+from .write import DIGESTS, digests, write_archive
 
 
 @dataclass(frozen=True)
@@ -37,23 +36,18 @@ def check_members(path: Path) -> int:
             recorded = msgspec.json.decode(member(archive, DIGESTS), type=dict[str, str])
         except msgspec.DecodeError as error:
             raise ArchiveError(f"{DIGESTS} is damaged: {error}", where=str(path)) from error
-        present = {info.filename for info in archive.infolist() if not info.is_dir()} - UNRECORDED
-        faults = [f"{name} is missing" for name in sorted(set(recorded) - present)]
-        faults += [f"{name} is not recorded" for name in sorted(present - set(recorded))]
-        faults += [
-            f"{name} differs from its recorded digest"
-            for name in sorted(present & set(recorded))
-            if hashlib.sha256(member(archive, name)).hexdigest() != recorded[name]
-        ]
+    members, manifest, signature = contents(path)
+    found = digests(members)
+    faults = [f"{name} is missing" for name in sorted(recorded.keys() - found.keys())]
+    faults += [f"{name} is not recorded" for name in sorted(found.keys() - recorded.keys())]
+    faults += [
+        f"{name} differs from its recorded digest"
+        for name in sorted(found.keys() & recorded.keys())
+        if found[name] != recorded[name]
+    ]
     if faults:
         raise ArchiveError("; ".join(faults), where=str(path), fix="fetch or export the archive again")
-    check_bytes(path)
-    return len(recorded)
-
-
-def check_bytes(path: Path) -> None:
-    """Write the archive again and compare: what no digest covers (names, dates, order, gaps) must be as we write it."""
-    members, manifest, signature = contents(path)
+    # What no digest covers (names, dates, order, gaps) must be as we write it.
     with tempfile.TemporaryDirectory() as scratch:
         again = write_archive(Path(scratch) / "again.mar", members, manifest, signature)
     if again != file_digest(path):
@@ -62,6 +56,7 @@ def check_bytes(path: Path) -> None:
             where=str(path),
             fix="fetch or export the archive again; one of torch-model-archiver can be served, but not verified",
         )
+    return len(recorded)
 
 
 def check_archive(path: Path, public_key: Path | None = None) -> Checked:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from onnxserve.errors import ArchiveError, OnnxserveError
+from onnxserve.errors import ArchiveError
 
-from .library import library
+from .library import library, refuse_existing, write_private
 from .read import contents
 from .write import write_archive
 
@@ -18,12 +18,9 @@ IDENTITY = "ONNXSERVE_IDENTITY"
 
 def make_identity(path: Path) -> str:
     """Write a new identity (readable by its owner only); its recipient, which encrypts and may be public."""
-    if path.exists():
-        raise OnnxserveError("there is a file already", where=str(path), fix="choose another name")
+    refuse_existing(path)
     identity = library("pyrage").x25519.Identity.generate()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-        stream.write(f"{identity}\n")
+    write_private(path, f"{identity}\n".encode())
     return str(identity.to_public())
 
 

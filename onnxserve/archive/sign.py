@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from onnxserve.errors import ArchiveError, OnnxserveError
+from onnxserve.errors import ArchiveError
 
-from .library import library
+from .library import library, refuse_existing, write_private
 from .read import contents, open_archive, unpack
 from .write import SIGNATURE, write_archive
 
@@ -27,17 +27,13 @@ def make_key(path: Path) -> Path:
     from cryptography.hazmat.primitives.asymmetric import ec
 
     public_path = path.with_suffix(".pub")
-    for one in (path, public_path):
-        if one.exists():
-            raise OnnxserveError("there is a file already", where=str(one), fix="choose another name")
+    refuse_existing(path, public_path)
     key = ec.generate_private_key(ec.SECP256R1())
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        stream.write(private)
+    write_private(path, private)
     public_path.write_bytes(public)
     return public_path
 

@@ -111,18 +111,18 @@ def test_a_step_without_its_requirement_is_refused(tmp_path):
         run_steps(work, [Step("x", (), ("module",), lambda _: None)])
 
 
-def test_shares_are_disjoint_whatever_the_order_and_duplicates_go():
+def test_shares_are_disjoint_whatever_the_order_and_duplicates_go(tmp_path):
     rows = [Row([i], "a") for i in range(100)]
-    split, other = split_rows(rows), split_rows([*reversed(rows), rows[0]])
+    split, other = split_rows(rows, tmp_path / "1"), split_rows([*reversed(rows), rows[0]], tmp_path / "2")
     parts = [{tuple(row.value) for row in part} for part in split.shares.values()]
     assert len(set.union(*parts)) == sum(map(len, parts)) == 100
     assert [share.digest for share in split.shares.values()] == [share.digest for share in other.shares.values()]
     assert other.duplicates == 1
 
 
-def test_a_row_added_moves_no_other_between_shares():
+def test_a_row_added_moves_no_other_between_shares(tmp_path):
     rows = [Row([i], i) for i in range(200)]
-    before, after = split_rows(rows), split_rows([Row([-1], 0), *rows])
+    before, after = split_rows(rows, tmp_path / "1"), split_rows([Row([-1], 0), *rows], tmp_path / "2")
     for name, share in before.shares.items():
         assert {row.label for row in share} <= {row.label for row in after.shares[name]}
 
