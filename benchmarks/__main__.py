@@ -96,7 +96,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rivals", default="a,b,c,d,e,f,g,h,i", help="letters of the table")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4, help="of one run")
-    parser.add_argument("--warm", type=int, default=12, help="seconds of load before; Java needs them")
+    parser.add_argument("--warm", type=int, default=20, help="seconds of load before, for Java; others get 5")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "90-benchmarks.md")
     parser.add_argument("--table", action="store_true", help="only write the page, from the last results")
     return parser.parse_args()

@@ -43,7 +43,8 @@ class Plan:
     """How long."""
 
     seconds: int = 4
-    warm_s: int = 12
+    warm_s: int = 20  # for servers that compile themselves
+    settle_s: int = 5  # for the others
 
 
 @contextmanager
@@ -70,7 +71,7 @@ def measure(rival: Rival, bench: Bench, plan: Plan) -> list[Measured]:
         agreement = sum(a == b for a, b in zip(labels, bench.labels, strict=True)) / len(labels)
         if agreement < AGREEMENT:
             raise RuntimeError(f"answers agree with the archive's on {agreement:.0%} of rows only")
-        drive(url, path, rival.pattern, WARM, plan.warm_s)
+        drive(url, path, rival.pattern, WARM, plan.warm_s if rival.compiles else plan.settle_s)
         return [
             loaded(rival, bench, running, url, path, labels, concurrency, plan.seconds, agreement)
             for concurrency in CONCURRENCIES

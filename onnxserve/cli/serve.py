@@ -14,12 +14,14 @@ from onnxserve.archive import check_signature, configured_key, summarise
 from onnxserve.config import Server, Settings, start_server
 from onnxserve.errors import ServerError
 from onnxserve.management import Management
+from onnxserve.warmup import warm_up
 
 from .app import app, console, out
 from .predict import ask, golden_body
 from .server import Config, InferencePort, ManagementPort, State, Store, release_of, settings_from
 
 LOG_LINES = 15
+WARM_S = 10.0
 REFUSED = "Failed to load model"  # the stock worker's words
 Port = Annotated[int | None, typer.Option(help="Another port than the configuration's.")]
 
@@ -99,6 +101,7 @@ def serve(  # noqa: PLR0913 - each is a flag
     grpc_inference_port: Port = None,
     grpc_management_port: Port = None,
     timeout: Annotated[float, typer.Option(help="Seconds until every worker must be ready.")] = 180.0,
+    warm: Annotated[float, typer.Option("--warm-up", min=0, help="Seconds of load on the frontend before.")] = WARM_S,
 ) -> None:
     """Start TorchServe and wait until every worker is ready; Ctrl-C stops it. Example: onnxserve serve."""
     settings = settings_from(
@@ -118,6 +121,9 @@ def serve(  # noqa: PLR0913 - each is a flag
         wanted = wait_until_ready(server, settings, timeout)
         for name, version in release_of(settings).restore():
             out.print(f"default of {name}: {version}")
+        if warm:
+            with console.status(f"warming up the frontend for {warm:g} s"):
+                warm_up(settings, warm)
         first_answers(settings, wanted)
         out.print(next_steps(settings, [name for name, _, _ in wanted]), markup=False)
         out.print(f"ready on {settings.inference}; log in {server.log}; Ctrl-C stops", markup=False)

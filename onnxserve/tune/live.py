@@ -9,15 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from onnxserve.archive import golden_bodies, reconfigure, summarise
+from onnxserve.client import http_post
 from onnxserve.config import Settings, free_ports, start_server
 from onnxserve.errors import ServerError
 from onnxserve.management import Management
+from onnxserve.warmup import warm_up
 
 from .point import Point, Sample
-from .poisson import Load, http_post
+from .poisson import Load
 
 READY_S = 180.0
-WARM_S = 6.0  # the frontend's Java compiles itself meanwhile
+FRONTEND_S = 10.0  # of a model without cost: Java compiles itself meanwhile
+WARM_S = 4.0
 
 
 def served_as(point: Point) -> dict[str, object]:
@@ -77,6 +80,7 @@ def live(archive: Path, point: Point, settings: Settings, overload: float) -> It
             api = Management(mine.management)
             api.wait("server up", lambda: server.alive() and _answers(api), READY_S)
             api.wait_ready(one.name, one.version, READY_S)
+            warm_up(mine, FRONTEND_S)
             found = Live(inference, [http_post(f"/predictions/{one.name}", body) for body in golden_bodies(archive)])
             found.warm(overload)
             yield found

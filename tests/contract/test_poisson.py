@@ -10,7 +10,8 @@ from typing import ClassVar
 
 import pytest
 
-from onnxserve.tune.poisson import Load, http_post
+from onnxserve.client import http_post
+from onnxserve.tune.poisson import Load
 
 
 class Known(BaseHTTPRequestHandler):

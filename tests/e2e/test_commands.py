@@ -78,6 +78,8 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
         str(archive.parent),
         "--state",
         str(state),
+        "--warm-up",
+        "1",
         *flags,
     ]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -137,7 +139,9 @@ def test_the_wheel_makes_exports_and_serves_a_model_outside_the_checkout(tmp_pat
     run("export", "models/praise")
     ports = free_ports(5)
     flags = [part for name, port in zip(NAMES, ports, strict=True) for part in (f"--{name}-port", str(port))]
-    process = subprocess.Popen([python, "-m", "onnxserve", "serve", *flags], cwd=work, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [python, "-m", "onnxserve", "serve", "--warm-up", "0", *flags], cwd=work, stdout=subprocess.DEVNULL
+    )
     try:
         wait_for(f"http://127.0.0.1:{ports[1]}/models/praise")
         told = run("predict", "praise", "the shop was awful and rude", "--inference-port", str(ports[0]))

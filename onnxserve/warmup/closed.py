@@ -1,0 +1,30 @@
+"""Closed-loop load: each connection sends again as soon as it has its answer."""
+
+from __future__ import annotations
+
+import selectors
+import time
+
+from onnxserve.client import Connection
+
+
+def closed_loop(port: int, request: bytes, connections: int, seconds: float) -> list[int]:
+    """Answers received in each second, at least one second; OSError when the server hangs up."""
+    selector = selectors.DefaultSelector()
+    counts = [0] * max(1, round(seconds))
+    start = time.perf_counter()
+    try:
+        for _ in range(connections):
+            one = Connection(port)
+            selector.register(one.socket, selectors.EVENT_READ, one)
+            one.send(request, start)
+        while (second := int(time.perf_counter() - start)) < len(counts):
+            for key, _ in selector.select(1):
+                if key.data.receive() is not None:
+                    counts[second] += 1
+                    key.data.send(request, start)
+        return counts
+    finally:
+        for key in list(selector.get_map().values()):
+            key.data.socket.close()
+        selector.close()

@@ -1,0 +1,50 @@
+"""A model of no cost, registered for some seconds of load, then removed: real models' metrics stay clean."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from onnxserve.client import http_post
+from onnxserve.config import Settings
+from onnxserve.errors import ServerError
+from onnxserve.management import Management
+
+from .closed import closed_loop
+
+MODEL = Path(__file__).with_name("model")
+NAME, VERSION = "onnxserve-warm-up", "1.0"
+CONNECTIONS = 64
+READY_S = 30.0
+
+
+@dataclass(frozen=True)
+class Warmed:
+    """Requests a second in the first and in the last second."""
+
+    first: int
+    last: int
+
+
+def warm_up(settings: Settings, seconds: float) -> Warmed:
+    """Load a ready server's frontend, so that Java has compiled what requests pass through.
+
+    ServerError when the server hangs up meanwhile; the warm-up model is removed all the same.
+    """
+    # A copy: TorchServe links to the folder and removes what it linked.
+    folder = settings.state.resolve() / "warm-up"
+    shutil.copytree(MODEL, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    management = Management(settings.management)
+    management.register(str(folder))
+    try:
+        management.wait_ready(NAME, VERSION, READY_S)
+        counts = closed_loop(settings.inference_port, http_post(f"/predictions/{NAME}", b"{}"), CONNECTIONS, seconds)
+    except OSError as error:
+        raise ServerError(f"the server hung up during the warm-up: {error}", where=settings.inference) from error
+    finally:
+        with contextlib.suppress(ServerError):  # the error that ended the load says more
+            management.unregister(NAME, VERSION)
+        shutil.rmtree(folder, ignore_errors=True)
+    return Warmed(counts[0], counts[-1])

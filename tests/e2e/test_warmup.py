@@ -1,0 +1,35 @@
+"""The frontend is loaded before clients come, and nothing of that stays behind."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from onnxserve.errors import ServerError
+from onnxserve.warmup import warm_up
+from onnxserve.warmup.warm import MODEL, NAME
+from tests.e2e.server import running
+
+
+def test_a_warm_up_answers_many_requests_and_leaves_no_model_and_no_file(archive, tmp_path):
+    kept = sorted(path.name for path in MODEL.iterdir() if path.suffix != ".pyc")
+    with running(tmp_path, [archive]) as server:
+        warmed = warm_up(server.settings, 2)
+        again = warm_up(server.settings, 1)
+        assert server.release.management.models() == ["circle"]
+        assert server.post("circle", b"[0, 0]").status_code == 200
+        metrics = httpx.get(f"http://127.0.0.1:{server.settings.metrics_port}/metrics", timeout=10, trust_env=False)
+    assert warmed.last > 100
+    assert again.first > 100
+    assert not (server.settings.state / "warm-up").exists()
+    assert sorted(path.name for path in MODEL.iterdir() if path.suffix != ".pyc") == kept
+    asked = [line for line in metrics.text.splitlines() if line.startswith("ts_inference_requests_total")]
+    assert [line.split()[-1] for line in asked if 'model_name="circle"' in line] == ["1.0"]
+    assert any(f'model_name="{NAME}"' in line for line in asked)
+
+
+def test_a_server_that_is_not_there_is_said(tmp_path, archive):
+    with running(tmp_path, [archive]) as server:
+        settings = server.settings
+    with pytest.raises(ServerError, match="no answer from the management API"):
+        warm_up(settings, 1)
