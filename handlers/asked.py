@@ -8,13 +8,13 @@ from typing import Any
 import numpy.typing as npt
 
 from .errors import RequestError
-from .forms import PLAIN, Form
+from .forms import PLAIN, Answer, Form
 
 
 class Asked:
     """Values to be checked, or rows already checked, or the graph's inputs themselves; and the form of the answer."""
 
-    __slots__ = ("error", "form", "rows", "tensors", "values")
+    __slots__ = ("answer", "error", "form", "rows", "tensors", "values")
 
     def __init__(
         self,
@@ -28,6 +28,12 @@ class Asked:
         self.tensors = tensors
         self.form = form
         self.error: RequestError | None = None
+        self.answer: Answer | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left for the model to do."""
+        return self.error is not None or self.answer is not None
 
     @property
     def count(self) -> int:
@@ -41,4 +47,11 @@ def failed(error: RequestError, form: Form = PLAIN) -> Asked:
     """A request that ended in an earlier stage."""
     one = Asked(form=form)
     one.error = error
+    return one
+
+
+def answered(answer: Answer) -> Asked:
+    """A request that asked for something else than the model."""
+    one = Asked()
+    one.answer = answer
     return one

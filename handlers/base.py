@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from . import reading
-from .asked import Asked, failed
+from .asked import Asked, answered, failed
 from .buffers import Buffers
 from .describe import describe
 from .digests import check_digests
@@ -132,14 +132,12 @@ class Handler:
 
     def handle(self, data: Sequence[dict[str, Any]], context: Any) -> list[bytes]:
         """One answer for each request, in order, with its own status. Never raises."""
-        if data and context.get_request_header(0, "describe") == "True":
-            return [self._respond(Asked(), guarded(lambda: Answer(describe(self))), context, 0)]
         asked = [self._read(item, context, index) for index, item in enumerate(data)]
         self._check(asked)
-        good = [one for one in asked if one.error is None]
+        good = [one for one in asked if not one.ended]
         results = iter(isolate(good, self._answers))
         return [
-            self._respond(one, None if one.error else next(results), context, index) for index, one in enumerate(asked)
+            self._respond(one, None if one.ended else next(results), context, index) for index, one in enumerate(asked)
         ]
 
     # Stages ----------------------------------------------------------------
@@ -171,8 +169,10 @@ class Handler:
 
     def _read(self, item: dict[str, Any], context: Any, index: int) -> Asked:
         try:
-            body = read_body(item, context.get_all_request_header(index) or {}, self.signature.input.max_bytes)
-            return self.read(body)
+            headers = context.get_all_request_header(index) or {}
+            if headers.get("describe") == "True":  # TorchServe's mark; any client can set it, so it may share a batch
+                return answered(Answer(describe(self)))
+            return self.read(read_body(item, headers, self.signature.input.max_bytes))
         except Exception as error:
             answer = classify(error)
             if isinstance(answer, InternalError):
@@ -222,8 +222,8 @@ class Handler:
             context.set_response_status(error.status, error.phrase, index)
             answer = one.form.bad(error, self.signature)
         else:
-            assert isinstance(result, Answer)  # noqa: S101 - one of the two is there
-            answer = result
+            answer = one.answer or result
+            assert isinstance(answer, Answer)  # noqa: S101 - one of the three is there
         context.set_response_content_type(index, answer.content_type)
         for name, value in answer.headers:
             context.set_response_header(index, name, value)

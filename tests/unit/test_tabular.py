@@ -1,7 +1,11 @@
 """Table rows: what is accepted, what is refused and why."""
 
+import json
+from pathlib import Path
+
 import pytest
 
+from handlers.offline import OfflineContext
 from handlers.tabular import TabularClassifier
 from tests.fakes import POISON, ask, ask_json, with_fake_session
 
@@ -73,6 +77,19 @@ def test_several_bad_rows_of_one_request_are_reported_at_once(handler):
 def test_a_bad_row_leaves_its_neighbours_answered(handler):
     answers = ask_json(handler, [1, 2], "bad", [3, 4])
     assert [status for status, _ in answers] == [200, 422, 200]
+
+
+def test_a_client_that_asks_for_the_description_leaves_its_neighbours_answered(handler, monkeypatch):
+    monkeypatch.setattr("handlers.base.describe", lambda _: b'{"signature": {}}')
+    context = OfflineContext(Path())
+    context.headers = [{"describe": "True"}, {"Content-Type": "application/json"}, {"describe": "True"}]
+    answers = handler.handle([{"body": bytearray(b"[1, 2]")}] * 3, context)
+    assert [sorted(json.loads(answer)) for answer in answers] == [
+        ["signature"],
+        ["model", "predictions", "version"],
+        ["signature"],
+    ]
+    assert context.statuses == {}
 
 
 def test_the_row_that_breaks_the_batch_fails_alone_and_tells_nothing(handler):
