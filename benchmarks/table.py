@@ -25,8 +25,9 @@ Written by `make bench` (`benchmarks/`). Every server gets the same rows and the
 {machine}; wrk runs beside it on the same cores. Rounds are interleaved and each is in another order; figures are
 medians of rounds, the span in brackets is from the slowest to the fastest round. Absolute figures are this machine's;
 the ratios are the result. While timing, the labels that come back are counted and compared with those that the rows
-must give. Before, each server is loaded: those on Java, which compiles itself meanwhile, for longer, and onnxserve is also
-warmed up as `onnxserve serve` does before it says ready. CPU and memory are of all the server's processes (memory by PSS), without the load generator.
+must give. Before, each server is loaded: those on Java, which compiles itself meanwhile, for longer; onnxserve is also
+warmed up as `onnxserve serve` does before it says ready. CPU and memory are of all the server's processes (memory by
+PSS), without the load generator.
 """
 
 
