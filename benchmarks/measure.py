@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +23,9 @@ from .wrk import PUBLISHED, Run, drive
 
 CONCURRENCIES = (1, 16, 64, 256)
 WARM = 64
+TURNS = 3  # answers for each client, at least, unless that takes
+MOST_S = 20
+DRAIN_S = 60
 AGREEMENT = 0.95  # of labels with the archive's; eager torch is the original of an int8 graph
 
 
@@ -71,11 +77,31 @@ def measure(rival: Rival, bench: Bench, plan: Plan) -> list[Measured]:
         agreement = sum(a == b for a, b in zip(labels, bench.labels, strict=True)) / len(labels)
         if agreement < AGREEMENT:
             raise RuntimeError(f"answers agree with the archive's on {agreement:.0%} of rows only")
-        drive(url, path, rival.pattern, WARM, plan.warm_s if rival.compiles else plan.settle_s)
-        return [
-            loaded(rival, bench, running, url, path, labels, concurrency, plan.seconds, agreement)
-            for concurrency in CONCURRENCIES
-        ]
+        warm = drive(url, path, rival.pattern, WARM, plan.warm_s if rival.compiles else plan.settle_s)
+        pace = (warm.requests - warm.failed) / warm.seconds
+        found = []
+        for concurrency in CONCURRENCIES:
+            drain(url, sent[0])
+            seconds = length(plan, pace, concurrency)
+            found.append(loaded(rival, bench, running, url, path, labels, concurrency, seconds, agreement))
+        return found
+
+
+def length(plan: Plan, pace: float, concurrency: int) -> int:
+    """Seconds of a run: a slow server gets enough of them to answer every client some times."""
+    return min(MOST_S, max(plan.seconds, math.ceil(TURNS * concurrency / max(pace, 1))))
+
+
+def drain(url: str, body: bytes) -> None:
+    """Wait for what the load before left in queues: a request at their end is answered."""
+    deadline = time.monotonic() + DRAIN_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.HTTPError):
+            headers = {"Content-Type": "application/json"}
+            if httpx.post(url, content=body, headers=headers, timeout=DRAIN_S, trust_env=False).status_code == 200:
+                return
+        time.sleep(0.2)
+    raise RuntimeError(f"no answer within {DRAIN_S} s after a load")
 
 
 def loaded(  # noqa: PLR0913 - everything that one run knows
