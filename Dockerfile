@@ -8,7 +8,7 @@ ARG VARIANT
 WORKDIR /src
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
-COPY pyproject.toml README.md config.properties log4j2.xml ./
+COPY pyproject.toml README.md config.properties log4j2.xml traffic.toml ./
 COPY onnxserve onnxserve
 COPY handlers handlers
 COPY export export
@@ -17,7 +17,7 @@ COPY worker worker
 COPY frontend/plugins frontend/plugins
 # The folder at hand has one version; there is nothing to pin.
 # hadolint ignore=DL3013
-RUN pip install --no-cache-dir '.[sign]'
+RUN pip install --no-cache-dir '.[edge,sign]'
 # On CUDA the GPU build takes the place of the CPU build: both at once would shadow each other.
 RUN if [ "$VARIANT" = cuda ]; then \
       version=$(python -c 'from importlib.metadata import version; print(version("onnxruntime"))') && \
@@ -29,13 +29,14 @@ RUN useradd --create-home --uid 10001 serve
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
 WORKDIR /home/serve
-COPY --chown=serve config.properties log4j2.xml ./
+COPY --chown=serve config.properties log4j2.xml traffic.toml ./
 COPY --chown=serve worker worker
 COPY --chown=serve frontend/plugins frontend/plugins
 COPY --chown=serve model_store model_store
 USER 10001
-# Loopback inside the container: the edge in front of it is the only thing to publish.
-EXPOSE 8080
+# The edge is the only thing to publish: TorchServe listens on loopback inside the container.
+ENV ONNXSERVE_EDGE_HOST=0.0.0.0
+EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --retries=3 \
   CMD ["onnxserve", "ready"]
 ENTRYPOINT ["onnxserve"]

@@ -98,8 +98,20 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=4, help="of one run")
     parser.add_argument("--warm", type=int, default=20, help="seconds of load before, for Java; others get 5")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "90-benchmarks.md")
+    parser.add_argument("--more", action="store_true", help="add to the last results, if they are this machine's")
     parser.add_argument("--table", action="store_true", help="only write the page, from the last results")
     return parser.parse_args()
+
+
+def begin(*, more: bool) -> Results:
+    """No results yet, or those of before."""
+    fresh = Results(machine())
+    if not more or not RESULTS.is_file():
+        return fresh
+    kept = msgspec.json.decode(RESULTS.read_bytes(), type=Results)
+    if kept.machine != fresh.machine:
+        sys.exit(f"{RESULTS} is of another machine\n  fix:   leave out --more")
+    return kept
 
 
 def main() -> None:
@@ -114,7 +126,7 @@ def main() -> None:
         write_page(given.page, kept.machine, kept.runs, kept.skipped)
         return
     benches = [prepare(model) for model in given.models.split(",")]
-    results, plan = Results(machine()), Plan(given.seconds, given.warm)
+    results, plan = begin(more=given.more), Plan(given.seconds, given.warm)
     for round_ in range(given.rounds):
         for bench in benches:
             limits(bench, results, plan)

@@ -6,12 +6,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from onnxserve.archive.write import pretty
 from onnxserve.cli.serve import WARM_S, wait_until_ready
-from onnxserve.config import Settings, find_java, free_ports, start_server
+from onnxserve.config import Settings, find_java, free_ports, start_server, with_free_ports
 from onnxserve.warmup import warm_up
 
 from .prepare import BENCH, ROOT, Bench, bodies, oip_bodies
@@ -91,7 +91,8 @@ def ours(bench: Bench, port: int, *, stock: bool = False) -> Running:
     for name in ("metrics_config=", "plugins_path=", "configurationFile=file:", "model_server_home="):
         text = text.replace(name, f"{name}{ROOT}/")
     (folder / "config.properties").write_text(text, encoding="utf-8")
-    settings = Settings(folder / "config.properties", folder / "store", folder / "state", port, *free_ports(4))
+    settings = with_free_ports(Settings(folder / "config.properties", folder / "store", folder / "state"))
+    settings = replace(settings, inference_port=port)
     server = start_server(settings)
     if not stock:  # as `onnxserve serve` does before it says ready
         wait_until_ready(server, settings, READY_S)

@@ -222,8 +222,9 @@ class Handler:
             context.set_response_status(error.status, error.phrase, index)
             answer = one.form.bad(error, self.signature)
         else:
-            answer = one.answer or result
-            assert isinstance(answer, Answer)  # noqa: S101 - one of the three is there
+            found = one.answer or result
+            assert isinstance(found, Answer)  # noqa: S101 - one of the three is there
+            answer = found
         context.set_response_content_type(index, answer.content_type)
         for name, value in answer.headers:
             context.set_response_header(index, name, value)

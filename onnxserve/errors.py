@@ -51,6 +51,10 @@ class ServerError(OnnxserveError):
     """TorchServe can't be started, reached, or refuses."""
 
 
+class EdgeError(OnnxserveError):
+    """The edge can't be rendered, started or changed."""
+
+
 class ReleaseError(OnnxserveError):
     """A release step that would be unsafe or makes no sense."""
 

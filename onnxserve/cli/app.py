@@ -52,8 +52,10 @@ def main() -> None:
     """Run the program; an OnnxserveError is its message and exit code, nothing more."""
     from . import (  # noqa: F401 - they register verbs
         doctor,
+        edge,
         explain,
         export,
+        keys,
         new,
         predict,
         ready,

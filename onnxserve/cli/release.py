@@ -1,4 +1,4 @@
-"""`onnxserve release`: status, register, default, scale, rollback, retire."""
+"""`onnxserve release`: labels and versions of a running server."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.table import Table
+
+from onnxserve.edge import Auto, Canary, Share
+from onnxserve.errors import ReleaseError
+from onnxserve.release import History
+from onnxserve.release.shadows import read_reports
 
 from .app import AsJson, app, out, show
 from .server import Config, ManagementPort, State, Store, release_of, settings_from
@@ -17,25 +23,37 @@ app.add_typer(commands, name="release")
 
 Model = Annotated[str, typer.Argument(help="A model's name.")]
 Version = Annotated[str, typer.Argument(help="A version.")]
+SHOWN = 20
+Percent = Annotated[float, typer.Option(min=0, max=100, help="Of the requests that name no version.")]
+Plan = Annotated[bool, typer.Option("--plan", help="Only say what would change.")]
+
+
+def tell(changes: list[str], *, plan: bool) -> None:
+    """What changed, or would."""
+    if plan:
+        out.print("would change:" if changes else "nothing would change")
+    for line in changes or ([] if plan else ["nothing changed"]):
+        out.print(line, markup=False)
 
 
 @commands.command()
 def status(
     model: Annotated[str | None, typer.Argument(help="One model; all if left out.")] = None,
     config: Config = None,
+    state: State = None,
     management_port: ManagementPort = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Versions, default, workers and pending requests. Example: onnxserve release status segment."""
-    found = release_of(settings_from(config=config, management_port=management_port)).status(model)
+    """Versions, labels, workers and pending requests. Example: onnxserve release status segment."""
+    found = release_of(settings_from(config=config, state=state, management_port=management_port)).status(model)
 
     def human() -> None:
-        table = Table("model", "version", "default", "ready", "workers", "pending")
+        table = Table("model", "version", "label", "default", "ready", "workers", "pending")
         table.add_column("archive", overflow="fold")
         for one in found:
             marks = ["yes" if flag else "" for flag in (one.default, one.ready)]
-            table.add_row(one.model, one.version, *marks, str(one.workers), str(one.pending), one.archive)
+            table.add_row(one.model, one.version, one.label, *marks, str(one.workers), str(one.pending), one.archive)
         out.print(table)
 
     show([asdict(one) for one in found], human, as_json=as_json)
@@ -52,25 +70,143 @@ def register(
     """Check an archive and load it beside the others. Example: onnxserve release register segment-1.1.0.mar."""
     settings = settings_from(config=config, store=store, state=state, management_port=management_port)
     version = release_of(settings).register(archive)
-    out.print(f"{archive.name} is ready as version {version}; it answers only when named")
+    out.print(f"{archive.name} is ready as version {version}; it answers when named, or as a canary")
 
 
 @commands.command()
-def default(
-    model: Model, version: Version, config: Config = None, state: State = None, management_port: ManagementPort = None
+def canary(  # noqa: PLR0913 - each is a flag
+    model: Model,
+    version: Version,
+    percent: Percent = 5.0,
+    config: Config = None,
+    state: State = None,
+    management_port: ManagementPort = None,
+    *,
+    auto: Annotated[bool, typer.Option("--auto", help="Step up by itself, back when it harms.")] = False,
+    steps: Annotated[str, typer.Option(help="Percentages of an automatic canary.")] = "1,5,25,50",
+    requests: Annotated[int, typer.Option(min=1, help="Answers of the canary that a step takes.")] = 200,
+    seconds: Annotated[float, typer.Option(min=0, help="Time that a step takes at least.")] = 60.0,
+    false_alarm: Annotated[float, typer.Option(help="Chance that a harmless version is taken back.")] = 0.01,
+    plan: Plan = False,
 ) -> None:
-    """Let a version answer requests that name none. Example: onnxserve release default segment 1.1.0."""
-    previous = release_of(settings_from(config=config, state=state, management_port=management_port)).default(
-        model, version
-    )
-    out.print(f"{model}: {version} answers (was {previous})")
+    """Let a version answer a share of the requests. Example: onnxserve release canary segment 2.0 --percent 5."""
+    release = release_of(settings_from(config=config, state=state, management_port=management_port))
+    course = Auto(percentages(steps), requests, seconds, false_alarm) if auto else None
+    share = Canary(version, course.steps[0] if course else percent, auto=course)
+    tell(release.canary(model, share, plan=plan), plan=plan)
+
+
+def percentages(text: str) -> tuple[float, ...]:
+    """`1,5,25` as numbers; ReleaseError unless they rise from more than 0 to at most 100."""
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ReleaseError(f"steps {text!r} are no numbers", fix="write them as 1,5,25,50") from error
+    if list(found) != sorted(set(found)) or not 0 < found[0] <= found[-1] <= 100:
+        raise ReleaseError(f"steps {text!r} don't rise from 0 to 100", fix="write them as 1,5,25,50")
+    return found
 
 
 @commands.command()
-def rollback(model: Model, config: Config = None, state: State = None, management_port: ManagementPort = None) -> None:
-    """Back to the default before this one. Example: onnxserve release rollback segment."""
-    version = release_of(settings_from(config=config, state=state, management_port=management_port)).rollback(model)
-    out.print(f"{model}: {version} answers again")
+def ab(  # noqa: PLR0913 - each is a flag
+    model: Model,
+    version: Version,
+    percent: Percent = 50.0,
+    by: Annotated[str, typer.Option(help="A header; requests with the same value get the same version.")] = "x-user",
+    config: Config = None,
+    state: State = None,
+    management_port: ManagementPort = None,
+    *,
+    plan: Plan = False,
+) -> None:
+    """Like canary, but a client always gets the same version. Example: onnxserve release ab segment 2.0 --by x-user."""
+    steps = release_of(settings_from(config=config, state=state, management_port=management_port))
+    tell(steps.canary(model, Canary(version, percent, by.lower()), plan=plan), plan=plan)
+
+
+@commands.command()
+def shadow(  # noqa: PLR0913 - each is a flag
+    model: Model,
+    version: Annotated[str, typer.Argument(help="A version, or `off`.")],
+    percent: Percent = 100.0,
+    config: Config = None,
+    state: State = None,
+    management_port: ManagementPort = None,
+    *,
+    plan: Plan = False,
+) -> None:
+    """Send a version copies whose answers nobody waits for. Example: onnxserve release shadow segment 2.0."""
+    steps = release_of(settings_from(config=config, state=state, management_port=management_port))
+    tell(steps.shadow(model, None if version == "off" else Share(version, percent), plan=plan), plan=plan)
+
+
+@commands.command()
+def disagreements(
+    model: Model,
+    config: Config = None,
+    state: State = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Where a shadow answers otherwise, with the inputs. Example: onnxserve release disagreements segment."""
+    reports = read_reports(settings_from(config=config, state=state).state, model)
+
+    def human() -> None:
+        for one in reports:
+            out.print(
+                f"{one.shadow} beside {one.stable}: {one.pairs} pairs, {one.disagreements} labels differ, "
+                f"{one.shifted} scores shifted, {one.failed} failed"
+            )
+            for case in one.cases[:SHOWN]:
+                out.print(f"  {case.request_id}: {case.stable} {case.shadow} {case.body[:200]}", markup=False)
+        if not reports:
+            out.print(f"no shadow of {model} has been compared")
+
+    show([msgspec.to_builtins(one) for one in reports], human, as_json=as_json)
+
+
+@commands.command()
+def promote(
+    model: Model,
+    version: Annotated[str, typer.Argument(help="A version; the canary if left out.")] = "",
+    config: Config = None,
+    state: State = None,
+    management_port: ManagementPort = None,
+    *,
+    plan: Plan = False,
+) -> None:
+    """Let a version answer requests that name none. Example: onnxserve release promote segment 1.1.0."""
+    steps = release_of(settings_from(config=config, state=state, management_port=management_port))
+    tell(steps.promote(model, version, plan=plan), plan=plan)
+
+
+@commands.command()
+def rollback(
+    model: Model,
+    config: Config = None,
+    state: State = None,
+    management_port: ManagementPort = None,
+    *,
+    plan: Plan = False,
+) -> None:
+    """Take the canary away, else go back to the stable version before. Example: onnxserve release rollback segment."""
+    steps = release_of(settings_from(config=config, state=state, management_port=management_port))
+    tell(steps.rollback(model, plan=plan), plan=plan)
+
+
+@commands.command()
+def history(model: Model, config: Config = None, state: State = None, *, as_json: AsJson = False) -> None:
+    """Who did what, and what it changed. Example: onnxserve release history segment."""
+    events = History(settings_from(config=config, state=state).state).events(model)
+
+    def human() -> None:
+        table = Table("time", "by", "action", "version")
+        table.add_column("changes", overflow="fold")
+        for one in events:
+            table.add_row(one.time, one.by, one.action, one.version, "\n".join(one.changes))
+        out.print(table)
+
+    show([msgspec.to_builtins(one) for one in events], human, as_json=as_json)
 
 
 @commands.command()
@@ -90,16 +226,16 @@ def scale(
 
 
 @commands.command()
-def retire(
+def retire(  # noqa: PLR0913 - each is a flag
     model: Model,
     version: Version,
     config: Config = None,
     store: Store = None,
     state: State = None,
     management_port: ManagementPort = None,
+    *,
+    plan: Plan = False,
 ) -> None:
-    """Drain a version that is not the default, then remove it. Example: onnxserve release retire segment 1.0.0."""
-    release_of(settings_from(config=config, store=store, state=state, management_port=management_port)).retire(
-        model, version
-    )
-    out.print(f"{model} {version} is drained and removed")
+    """Drain a version without a label, then remove it. Example: onnxserve release retire segment 1.0.0."""
+    steps = release_of(settings_from(config=config, store=store, state=state, management_port=management_port))
+    tell(steps.retire(model, version, plan=plan), plan=plan)

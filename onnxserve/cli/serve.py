@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from pathlib import Path
@@ -17,8 +18,19 @@ from onnxserve.management import Management
 from onnxserve.warmup import warm_up
 
 from .app import app, console, out
+from .edge import open_door, watch
 from .predict import ask, golden_body
-from .server import Config, InferencePort, ManagementPort, State, Store, release_of, settings_from
+from .server import (
+    Config,
+    EdgePort,
+    InferencePort,
+    ManagementPort,
+    State,
+    Store,
+    TrafficFile,
+    release_of,
+    settings_from,
+)
 
 LOG_LINES = 15
 WARM_S = 10.0
@@ -69,13 +81,12 @@ def first_answers(settings: Settings, wanted: list[tuple[str, str, Path]]) -> No
         out.print(f"{name} {version}: {answer['predictions'][0]}", markup=False)
 
 
-def next_steps(settings: Settings, names: list[str]) -> str:
+def next_steps(settings: Settings, url: str, names: list[str]) -> str:
     """Commands to try, for the models that are there."""
     lines = []
     if "sentiment" in names:
         lines.append(
-            f"curl -H 'Content-Type: application/json' -d '{{\"text\": \"good film\"}}' "
-            f"{settings.inference}/predictions/sentiment"
+            f"curl -H 'Content-Type: application/json' -d '{{\"text\": \"good film\"}}' {url}/predictions/sentiment"
         )
         lines.append('onnxserve predict sentiment "what a waste of time"')
     lines += [f"curl '{settings.management}/models/{names[0]}?customized=true'", "onnxserve release status"]
@@ -100,7 +111,10 @@ def serve(  # noqa: PLR0913 - each is a flag
     metrics_port: Port = None,
     grpc_inference_port: Port = None,
     grpc_management_port: Port = None,
+    traffic: TrafficFile = None,
+    edge_port: EdgePort = None,
     timeout: Annotated[float, typer.Option(help="Seconds until every worker must be ready.")] = 180.0,
+    with_edge: Annotated[bool, typer.Option("--edge/--no-edge", help="Envoy and nginx in front.")] = True,  # noqa: FBT002
     warm: Annotated[float, typer.Option("--warm-up", min=0, help="Seconds of load on the frontend before.")] = WARM_S,
 ) -> None:
     """Start TorchServe and wait until every worker is ready; Ctrl-C stops it. Example: onnxserve serve."""
@@ -108,6 +122,8 @@ def serve(  # noqa: PLR0913 - each is a flag
         config=config,
         store=store,
         state=state,
+        traffic=traffic,
+        edge_port=edge_port,
         inference_port=inference_port,
         management_port=management_port,
         metrics_port=metrics_port,
@@ -116,24 +132,31 @@ def serve(  # noqa: PLR0913 - each is a flag
     )
     signal.signal(signal.SIGTERM, _interrupt)
     check_store(settings.store)
-    server = start_server(settings)
-    try:
-        wanted = wait_until_ready(server, settings, timeout)
-        for name, version in release_of(settings).restore():
-            out.print(f"default of {name}: {version}")
-        if warm:
-            with console.status(f"warming up the frontend for {warm:g} s"):
-                warm_up(settings, warm)
-        first_answers(settings, wanted)
-        out.print(next_steps(settings, [name for name, _, _ in wanted]), markup=False)
-        out.print(f"ready on {settings.inference}; log in {server.log}; Ctrl-C stops", markup=False)
-        while server.alive():
-            time.sleep(0.5)
-        raise ServerError("TorchServe ended" + tail(server.log), where=str(server.log))
-    except KeyboardInterrupt:
-        console.print("stopping")
-    finally:
-        server.stop()
+    with contextlib.ExitStack() as running:
+        server = start_server(settings)
+        running.callback(server.stop)
+        try:
+            wanted = wait_until_ready(server, settings, timeout)
+            for name, version in release_of(settings).restore():
+                out.print(f"default of {name}: {version}")
+            if warm:
+                with console.status(f"warming up the frontend for {warm:g} s"):
+                    warm_up(settings, warm)
+            first_answers(settings, wanted)
+            url = settings.inference
+            if with_edge:
+                door = open_door(settings)
+                running.callback(door.stop)
+                url = door.edge.url
+            out.print(next_steps(settings, url, [name for name, _, _ in wanted]), markup=False)
+            out.print(f"ready on {url}; logs in {settings.state}; Ctrl-C stops", markup=False)
+            if with_edge:
+                watch(door, settings, server.alive)
+            while server.alive():
+                time.sleep(0.5)
+            raise ServerError("TorchServe ended" + tail(server.log), where=str(server.log))
+        except KeyboardInterrupt:
+            console.print("stopping")
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -1,7 +1,16 @@
 """How TorchServe is configured and started: settings, rendered files, Java, the process."""
 
 from .java import Java, find_java
-from .server import Server, free_ports, start_server
+from .server import Server, free_ports, start_server, with_free_ports
 from .settings import Settings, resolve_settings
 
-__all__ = ["Java", "Server", "Settings", "find_java", "free_ports", "resolve_settings", "start_server"]
+__all__ = [
+    "Java",
+    "Server",
+    "Settings",
+    "find_java",
+    "free_ports",
+    "resolve_settings",
+    "start_server",
+    "with_free_ports",
+]

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onnxserve.errors import ServerError
@@ -67,6 +67,19 @@ def free_ports(count: int) -> list[int]:
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [one.getsockname()[1] for one in sockets]
+
+
+def with_free_ports(settings: Settings) -> Settings:
+    """The same, where nobody listens."""
+    inference, management, metrics, grpc_inference, grpc_management = free_ports(5)
+    return replace(
+        settings,
+        inference_port=inference,
+        management_port=management,
+        metrics_port=metrics,
+        grpc_inference_port=grpc_inference,
+        grpc_management_port=grpc_management,
+    )
 
 
 def _listening(port: int) -> bool:

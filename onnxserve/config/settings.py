@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +28,9 @@ class Settings:
     metrics_port: int = 8082
     grpc_inference_port: int = 7070
     grpc_management_port: int = 7071
+    traffic: Path = field(default_factory=lambda: default_file("traffic.toml"))
+    edge_host: str = ""  # empty and 0: as traffic.toml says
+    edge_port: int = 0
 
     @property
     def inference(self) -> str:
@@ -40,10 +43,10 @@ class Settings:
         return f"http://127.0.0.1:{self.management_port}"
 
 
-def default_config() -> Path:
-    """`config.properties` of the current folder, else the one we ship."""
-    here = Path("config.properties")
-    return here if here.is_file() else resource("config.properties")
+def default_file(name: str) -> Path:
+    """`config.properties` or `traffic.toml` of the current folder, else the one we ship."""
+    here = Path(name)
+    return here if here.is_file() else resource(name)
 
 
 def from_file(properties: Mapping[str, str]) -> dict[str, str]:
@@ -62,8 +65,8 @@ def from_file(properties: Mapping[str, str]) -> dict[str, str]:
 
 def resolve_settings(environment: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
     """Settings from all four levels; ServerError names the value that is no port."""
-    config = Path(str(flags.get("config") or environment.get(PREFIX + "CONFIG") or default_config()))
-    names = [field.name for field in fields(Settings) if field.name != "config"]
+    config = Path(str(flags.get("config") or environment.get(PREFIX + "CONFIG") or default_file("config.properties")))
+    names = [one.name for one in fields(Settings) if one.name != "config"]
     values: dict[str, object] = dict(from_file(read_properties(config)))
     values |= {name: environment[PREFIX + name.upper()] for name in names if PREFIX + name.upper() in environment}
     values |= {name: flags[name] for name in names if flags.get(name) is not None}
@@ -71,7 +74,9 @@ def resolve_settings(environment: Mapping[str, str], flags: Mapping[str, object]
     return Settings(config, **typed)
 
 
-def _typed(name: str, value: object) -> Path | int:
+def _typed(name: str, value: object) -> Path | int | str:
+    if name.endswith("_host"):
+        return str(value)
     if not name.endswith("_port"):
         return Path(str(value))
     try:

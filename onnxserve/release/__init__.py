@@ -1,6 +1,7 @@
 """Moving traffic between versions of a model without losing a request."""
 
 from .history import History
+from .pilot import Pilot
 from .steps import Release, VersionStatus
 
-__all__ = ["History", "Release", "VersionStatus"]
+__all__ = ["History", "Pilot", "Release", "VersionStatus"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from onnxserve.archive import golden_bodies, reconfigure, summarise
 from onnxserve.client import http_post
-from onnxserve.config import Settings, free_ports, start_server
+from onnxserve.config import Settings, start_server, with_free_ports
 from onnxserve.errors import ServerError
 from onnxserve.management import Management
 from onnxserve.warmup import warm_up
@@ -63,17 +63,7 @@ def live(archive: Path, point: Point, settings: Settings, overload: float) -> It
         handler = {"threads": point.threads, "deduplicate": False}  # the few golden rows stand for rows that differ
         changes = {**served_as(point), "handler": handler, "jobQueueSize": 10_000}
         reconfigure(archive, store / archive.name, changes)
-        inference, management, metrics, grpc, grpc_management = free_ports(5)
-        mine = replace(
-            settings,
-            store=store,
-            state=Path(scratch) / "state",
-            inference_port=inference,
-            management_port=management,
-            metrics_port=metrics,
-            grpc_inference_port=grpc,
-            grpc_management_port=grpc_management,
-        )
+        mine = with_free_ports(replace(settings, store=store, state=Path(scratch) / "state"))
         one = summarise(archive)
         server = start_server(mine)
         try:
@@ -81,7 +71,9 @@ def live(archive: Path, point: Point, settings: Settings, overload: float) -> It
             api.wait("server up", lambda: server.alive() and _answers(api), READY_S)
             api.wait_ready(one.name, one.version, READY_S)
             warm_up(mine, FRONTEND_S)
-            found = Live(inference, [http_post(f"/predictions/{one.name}", body) for body in golden_bodies(archive)])
+            found = Live(
+                mine.inference_port, [http_post(f"/predictions/{one.name}", body) for body in golden_bodies(archive)]
+            )
             found.warm(overload)
             yield found
         finally:

@@ -16,7 +16,8 @@ from typing import Self
 import httpx
 
 from onnxserve.cli.serve import wait_until_ready
-from onnxserve.config import Settings, free_ports, start_server
+from onnxserve.config import Settings, start_server, with_free_ports
+from onnxserve.edge import Traffic
 from onnxserve.management import Management
 from onnxserve.release import History, Release
 
@@ -54,12 +55,12 @@ def running(folder: Path, archives: list[Path], config: Path = ROOT / "config.pr
     store.mkdir(parents=True)
     for archive in archives:
         shutil.copy(archive, store)
-    inference, management, metrics, grpc, grpc_management = free_ports(5)
-    settings = Settings(config, store, folder / "state", inference, management, metrics, grpc, grpc_management)
+    settings = with_free_ports(Settings(config, store, folder / "state"))
     server = start_server(settings)
     try:
         wait_until_ready(server, settings, READY_S)
-        yield Running(settings, Release(Management(settings.management), History(settings.state), store))
+        state = settings.state
+        yield Running(settings, Release(Management(settings.management), History(state), store, Traffic(state)))
     finally:
         server.stop()
 
@@ -72,6 +73,7 @@ class Load:
     model: str
     body: bytes
     threads: int = 4
+    base: str = ""  # TorchServe itself where it is empty
     seen: Counter[tuple[int, str]] = field(default_factory=Counter)
     _stop: threading.Event = field(default_factory=threading.Event)
     _workers: list[threading.Thread] = field(default_factory=list)
@@ -95,7 +97,7 @@ class Load:
         with httpx.Client(timeout=60, trust_env=False) as client:
             while not self._stop.is_set():
                 try:
-                    url = f"{self.server.settings.inference}/predictions/{self.model}"
+                    url = f"{self.base or self.server.settings.inference}/predictions/{self.model}"
                     response = client.post(url, content=self.body, headers={"Content-Type": "application/json"})
                     self.seen[response.status_code, response.json().get("version", "")] += 1
                 except httpx.HTTPError as error:

@@ -59,12 +59,12 @@ def test_requests_that_come_together_are_answered_and_batched(patient):
 
 def test_nothing_is_lost_when_requests_wait_for_the_worker_to_start(archive, tmp_path):
     # The queue is replaced while the worker starts: requests sent meanwhile must be answered all the same.
-    from onnxserve.config import Settings, free_ports, start_server
+    from onnxserve.config import Settings, start_server, with_free_ports
 
     store = tmp_path / "store"
     store.mkdir()
     shutil.copy(archive, store)
-    settings = Settings(ROOT / "config.properties", store, tmp_path / "state", *free_ports(5))
+    settings = with_free_ports(Settings(ROOT / "config.properties", store, tmp_path / "state"))
     server = start_server(settings)
     statuses: list[int] = []
     try:

@@ -65,10 +65,19 @@ def test_plain_torchserve_starts_with_our_configuration_and_stops(archive, tmp_p
         httpx.get(f"http://127.0.0.1:{inference}/ping", timeout=5, trust_env=False)
 
 
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
 def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tmp_path):
     ports = free_ports(5)
     flags = [part for name, port in zip(NAMES, ports, strict=True) for part in (f"--{name}-port", str(port))]
-    state = tmp_path / "state"
+    state, traffic = tmp_path / "state", tmp_path / "traffic.toml"
+    door, counters = free_ports(2)
+    traffic.write_text(f"[listen]\nport = {door}\nmetrics_port = {counters}\n")
     command = [
         sys.executable,
         "-m",
@@ -80,6 +89,8 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
         str(state),
         "--warm-up",
         "1",
+        "--traffic",
+        str(traffic),
         *flags,
     ]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -88,6 +99,11 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
         ask = [sys.executable, "-m", "onnxserve", "predict", "circle", "[0, 0]", "--inference-port", str(ports[0])]
         told = subprocess.run([*ask, "--json"], cwd=ROOT, capture_output=True, text=True, check=True)
         assert json.loads(told.stdout)["predictions"][0]["label"] == "inside"
+        through = f"http://127.0.0.1:{door}/v2/models/circle/ready"
+        deadline = time.monotonic() + 60
+        while not answers(through) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert httpx.get(through, timeout=5, trust_env=False).json()["ready"]
         wrong = subprocess.run([*ask[:-3], "[0]", *ask[-2:]], cwd=ROOT, capture_output=True, text=True, check=False)
         assert wrong.returncode == 1
         assert "1 values, 2 are expected" in wrong.stderr
@@ -101,8 +117,10 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
     assert process.returncode == 0, errors
     assert "circle 1.0.0: {'label': " in output
     assert "onnxserve release status" in output
-    with pytest.raises(httpx.HTTPError):
-        httpx.get(f"http://127.0.0.1:{ports[0]}/ping", timeout=5, trust_env=False)
+    assert f"ready on http://127.0.0.1:{door}" in output
+    for port in (ports[0], door):
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(f"http://127.0.0.1:{port}/ping", timeout=5, trust_env=False)
 
 
 def test_the_wheel_makes_exports_and_serves_a_model_outside_the_checkout(tmp_path):
@@ -140,7 +158,7 @@ def test_the_wheel_makes_exports_and_serves_a_model_outside_the_checkout(tmp_pat
     ports = free_ports(5)
     flags = [part for name, port in zip(NAMES, ports, strict=True) for part in (f"--{name}-port", str(port))]
     process = subprocess.Popen(
-        [python, "-m", "onnxserve", "serve", "--warm-up", "0", *flags], cwd=work, stdout=subprocess.DEVNULL
+        [python, "-m", "onnxserve", "serve", "--warm-up", "0", "--no-edge", *flags], cwd=work, stdout=subprocess.DEVNULL
     )
     try:
         wait_for(f"http://127.0.0.1:{ports[1]}/models/praise")

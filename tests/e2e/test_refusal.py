@@ -8,7 +8,7 @@ import pytest
 
 from onnxserve.archive import make_identity, make_key, seal_archive, sign_archive
 from onnxserve.cli.serve import check_store, wait_until_ready
-from onnxserve.config import Settings, free_ports, start_server
+from onnxserve.config import Settings, start_server, with_free_ports
 from onnxserve.errors import ArchiveError, ServerError
 from tests.e2e.server import ROOT, running
 
@@ -32,8 +32,7 @@ def test_a_tampered_archive_is_not_loaded(archive, tmp_path, member, old, new, r
     store = tmp_path / "store"
     store.mkdir()
     rewrite(archive, store / "circle-1.0.0.mar", member, old, new)
-    ports = free_ports(5)
-    settings = Settings(ROOT / "config.properties", store, tmp_path / "state", *ports)
+    settings = with_free_ports(Settings(ROOT / "config.properties", store, tmp_path / "state"))
     server = start_server(settings)
     try:
         with pytest.raises(ServerError, match="not ready") as caught:
@@ -50,7 +49,7 @@ def test_with_a_key_an_unsigned_archive_is_loaded_by_no_worker(archive, tmp_path
     (store / archive.name).write_bytes(archive.read_bytes())
     with pytest.raises(ArchiveError, match="not signed"):
         check_store(store)
-    settings = Settings(ROOT / "config.properties", store, tmp_path / "state", *free_ports(5))
+    settings = with_free_ports(Settings(ROOT / "config.properties", store, tmp_path / "state"))
     server = start_server(settings)  # as if TorchServe had been started without us
     try:
         with pytest.raises(ServerError, match="ONNXSERVE_PUBLIC_KEY is set, but the archive is not signed"):

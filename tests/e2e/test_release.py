@@ -12,17 +12,17 @@ from tests.e2e.server import Load, running
 BODY = json.dumps([0.0, 0.1]).encode()
 
 
-def test_default_moves_under_load_rolls_back_and_the_old_version_retires(archive, next_archive, tmp_path):
+def test_stable_moves_under_load_rolls_back_and_the_old_version_retires(archive, next_archive, tmp_path):
     with running(tmp_path, [archive]) as server:
         release = server.release
         with Load(server, "circle", BODY) as load:
             assert release.register(next_archive) == "2.0.0"
             assert release.management.default("circle") == "1.0.0"
             assert server.post("circle/2.0.0", BODY).json()["version"] == "2.0.0"
-            assert release.default("circle", "2.0.0") == "1.0.0"
-            assert release.rollback("circle") == "1.0.0"
-            release.default("circle", "2.0.0")
-            with pytest.raises(ReleaseError, match="is the default"):
+            assert release.promote("circle", "2.0.0")[0] == "circle stable: 1.0.0 -> 2.0.0"
+            assert release.rollback("circle")[0] == "circle stable: 2.0.0 -> 1.0.0"
+            release.promote("circle", "2.0.0")
+            with pytest.raises(ReleaseError, match="is stable"):
                 release.retire("circle", "2.0.0")
             release.retire("circle", "1.0.0")
         assert {status for status, _ in load.seen} == {200}
@@ -33,16 +33,14 @@ def test_default_moves_under_load_rolls_back_and_the_old_version_retires(archive
         assert kept == ["circle-1.0.0.mar.retired", "circle-2.0.0.mar"]
 
 
-def test_workers_are_scaled_and_a_restart_keeps_the_default(archive, next_archive, tmp_path):
+def test_workers_are_scaled_and_a_restart_keeps_the_labels(archive, next_archive, tmp_path):
     with running(tmp_path / "first", [archive, next_archive]) as server:
         server.release.scale("circle", "2.0.0", 2)
         assert {one.version: one.workers for one in server.release.status("circle")} == {"1.0.0": 1, "2.0.0": 2}
         server.release.restore()
-        server.release.default("circle", "1.0.0")
-        history = server.release.history.path
+        server.release.promote("circle", "1.0.0")
     (tmp_path / "second" / "state").mkdir(parents=True)
-    if history.is_file():
-        shutil.copy(history, tmp_path / "second" / "state")
+    shutil.copy(server.settings.state / "labels.json", tmp_path / "second" / "state")
     with running(tmp_path / "second", [archive, next_archive]) as server:
         server.release.management.set_default("circle", "2.0.0")
         server.release.restore()

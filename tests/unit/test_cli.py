@@ -11,7 +11,21 @@ from onnxserve.cli.serve import tail
 from onnxserve.errors import OnnxserveError
 
 VERBS = ["doctor", "export", "new", "predict", "ready", "serve", "tune", "verify"]
-STEPS = ["status", "register", "default", "rollback", "scale", "retire"]
+STEPS = [
+    "status",
+    "register",
+    "canary",
+    "ab",
+    "shadow",
+    "promote",
+    "rollback",
+    "history",
+    "disagreements",
+    "scale",
+    "retire",
+]
+EDGE = ["render", "check", "start"]
+KEYS = ["add", "list", "rotate", "revoke"]
 
 
 def run(*arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -23,7 +37,11 @@ def run(*arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return int(ended.value.code or 0), said.out, said.err
 
 
-@pytest.mark.parametrize("words", [[verb] for verb in VERBS] + [["release", step] for step in STEPS])
+GROUPS = {"release": STEPS, "edge": EDGE, "keys": KEYS}
+WORDS = [[verb] for verb in VERBS] + [[group, one] for group, steps in GROUPS.items() for one in steps]
+
+
+@pytest.mark.parametrize("words", WORDS)
 def test_every_verb_has_help_with_an_example(words, monkeypatch, capsys):
     code, out, _ = run(*words, "--help", monkeypatch=monkeypatch, capsys=capsys)
     assert code == 0
@@ -39,6 +57,7 @@ def test_every_verb_has_help_with_an_example(words, monkeypatch, capsys):
         (["new", "video", "x"], "no kind 'video'"),
         (["serve", "--store", "nowhere"], "the model store has no archive"),
         (["serve", "--config", "nowhere.properties"], "can't read the configuration"),
+        (["edge", "render", "--traffic", "nowhere.toml"], "can't read the traffic file"),
         (["predict", "x", "@nowhere.png"], "there is no such file"),
         (["release", "status", "--management-port", "1"], "no answer from the management API"),
     ],

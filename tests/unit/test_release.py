@@ -2,6 +2,7 @@
 
 import pytest
 
+from onnxserve.edge import Canary, Share, Traffic
 from onnxserve.errors import OnnxserveError, ReleaseError
 from onnxserve.management import Management
 from onnxserve.release import History, Release
@@ -9,39 +10,79 @@ from tests.fakes import FakeTorchServe
 
 
 def release(tmp_path, server: FakeTorchServe) -> Release:
-    return Release(Management("http://fake", transport=server.transport()), History(tmp_path), tmp_path / "store")
+    management = Management("http://fake", transport=server.transport())
+    return Release(management, History(tmp_path), tmp_path / "store", Traffic(tmp_path))
 
 
-def test_default_and_rollback_move_between_versions_and_are_recorded(tmp_path):
+def test_promote_and_rollback_move_between_versions_and_are_recorded(tmp_path):
     server = FakeTorchServe(["1.0", "2.0"])
     steps = release(tmp_path, server)
-    assert steps.default("demo", "2.0") == "1.0"
+    assert steps.promote("demo", "2.0") == ["demo stable: 1.0 -> 2.0", "demo fallback: none -> 1.0"]
     assert server.default == "2.0"
-    assert steps.rollback("demo") == "1.0"
+    assert steps.rollback("demo") == ["demo stable: 2.0 -> 1.0", "demo fallback: 1.0 -> none"]
     assert server.default == "1.0"
-    assert [(event.action, event.version) for event in steps.history.events("demo")] == [
-        ("default", "2.0"),
-        ("rollback", "1.0"),
+    assert [(event.action, event.changes[0]) for event in steps.history.events("demo")] == [
+        ("promote", "demo stable: 1.0 -> 2.0"),
+        ("rollback", "demo stable: 2.0 -> 1.0"),
     ]
+    assert steps.history.events("demo")[0].by
 
 
-def test_a_version_that_is_not_ready_is_never_made_default(tmp_path):
-    server = FakeTorchServe(["1.0", "2.0"], ready=False)
-    with pytest.raises(ReleaseError, match="not ready"):
-        release(tmp_path, server).default("demo", "2.0")
+def test_a_plan_says_what_would_change_and_changes_nothing(tmp_path):
+    server = FakeTorchServe(["1.0", "2.0"])
+    steps = release(tmp_path, server)
+    assert steps.canary("demo", Canary("2.0", 5), plan=True) == ["demo canary: none -> 2.0 at 5 %"]
+    assert steps.promote("demo", "2.0", plan=True)[0] == "demo stable: 1.0 -> 2.0"
+    assert steps.shadow("demo", Share("2.0", 50), plan=True) == ["demo shadow: none -> 2.0 at 50 %"]
+    assert steps.retire("demo", "2.0", plan=True) == ["demo 2.0: removed"]
     assert server.default == "1.0"
+    assert server.versions == ["1.0", "2.0"]
+    assert steps.history.events("demo") == []
+    assert steps.traffic.labels.models["demo"].canary is None
+
+
+def test_a_canary_is_shown_promoted_and_its_share_ends(tmp_path):
+    server = FakeTorchServe(["1.0", "2.0"])
+    steps = release(tmp_path, server)
+    steps.canary("demo", Canary("2.0", 5))
+    steps.shadow("demo", Share("2.0", 10))
+    assert [one.label for one in steps.status("demo")] == ["stable", "canary 5 %, shadow 10 %"]
+    steps.promote("demo")
+    assert [one.label for one in steps.status("demo")] == ["fallback", "stable"]
+
+
+def test_rolling_back_a_canary_keeps_the_stable_version(tmp_path):
+    steps = release(tmp_path, FakeTorchServe(["1.0", "2.0"]))
+    steps.canary("demo", Canary("2.0", 5, "x-user"))
+    assert steps.rollback("demo") == ["demo canary: 2.0 at 5 % by x-user -> none"]
+    assert steps.traffic.labels.models["demo"].stable == "1.0"
+
+
+@pytest.mark.parametrize("step", ["promote", "canary", "shadow"])
+def test_a_version_that_is_not_ready_gets_no_traffic(tmp_path, step):
+    server = FakeTorchServe(["1.0", "2.0"], ready=False)
+    steps = release(tmp_path, server)
+    with pytest.raises(ReleaseError, match="not ready"):
+        steps.promote("demo", "2.0") if step == "promote" else getattr(steps, step)("demo", Canary("2.0", 5))
+    assert server.default == "1.0"
+    assert steps.traffic.labels.models["demo"].stable == "1.0"
 
 
 def test_rollback_without_history_asks_for_a_version(tmp_path):
-    with pytest.raises(ReleaseError, match="no earlier default"):
+    with pytest.raises(ReleaseError, match="neither a canary nor an earlier stable version"):
         release(tmp_path, FakeTorchServe(["1.0", "2.0"])).rollback("demo")
 
 
-def test_the_default_is_never_retired_and_another_is(tmp_path):
+def test_a_version_with_a_label_is_never_retired_and_another_is(tmp_path):
     server = FakeTorchServe(["1.0", "2.0"])
     steps = release(tmp_path, server)
-    with pytest.raises(ReleaseError, match="is the default"):
+    with pytest.raises(ReleaseError, match="is stable"):
         steps.retire("demo", "1.0")
+    steps.canary("demo", Canary("2.0", 5))
+    with pytest.raises(ReleaseError, match="is the canary") as raised:
+        steps.retire("demo", "2.0")
+    assert "rollback demo" in raised.value.fix
+    steps.rollback("demo")
     steps.retire("demo", "2.0", grace_s=0)
     assert server.versions == ["1.0"]
 
@@ -55,13 +96,27 @@ def test_a_version_with_pending_requests_is_not_removed(tmp_path, monkeypatch):
     assert server.versions == ["1.0", "2.0"]
 
 
-def test_a_restart_restores_the_recorded_default_else_the_newest(tmp_path):
+def test_a_restart_restores_the_labels_else_the_newest_is_stable(tmp_path):
     server = FakeTorchServe(["1.9", "1.10"])
     steps = release(tmp_path, server)
     assert steps.restore() == [("demo", "1.10")]
-    steps.default("demo", "1.9")
+    steps.promote("demo", "1.9")
+    steps.canary("demo", Canary("1.10", 25))
     server.default = "1.10"
     assert steps.restore() == [("demo", "1.9")]
+    assert steps.traffic.labels.models["demo"].canary == Canary("1.10", 25)
+
+
+def test_after_a_restart_a_version_that_is_gone_has_no_label(tmp_path):
+    server = FakeTorchServe(["1.0", "2.0"])
+    steps = release(tmp_path, server)
+    steps.promote("demo", "2.0")
+    steps.canary("demo", Canary("1.0", 25))
+    server.versions.remove("2.0")
+    server.default = "1.0"
+    steps.restore()
+    model = steps.traffic.labels.models["demo"]
+    assert (model.stable, model.canary and model.canary.version, list(model.versions)) == ("1.0", None, ["1.0"])
 
 
 def test_an_archive_of_the_store_is_never_replaced_by_another(tmp_path, archive, next_archive):
@@ -75,11 +130,18 @@ def test_an_archive_of_the_store_is_never_replaced_by_another(tmp_path, archive,
 
 
 def test_an_unknown_version_lists_those_that_are_there(tmp_path):
-    with pytest.raises(ReleaseError, match=r"registered: 1.0, 2.0"):
-        release(tmp_path, FakeTorchServe(["2.0", "1.0"])).default("demo", "3.0")
+    with pytest.raises(ReleaseError, match=r"has no version 3.0") as raised:
+        release(tmp_path, FakeTorchServe(["2.0", "1.0"])).promote("demo", "3.0")
+    assert raised.value.fix == "registered: 1.0, 2.0"
+
+
+@pytest.mark.parametrize("percent", [0, -1, 101])
+def test_a_share_is_more_than_nothing_and_at_most_all(tmp_path, percent):
+    with pytest.raises(ReleaseError, match="percent"):
+        release(tmp_path, FakeTorchServe(["1.0", "2.0"])).canary("demo", Canary("2.0", percent))
 
 
 def test_a_server_that_is_not_there_is_said_plainly(tmp_path):
-    steps = Release(Management("http://127.0.0.1:1"), History(tmp_path), tmp_path)
+    steps = Release(Management("http://127.0.0.1:1"), History(tmp_path), tmp_path, Traffic(tmp_path))
     with pytest.raises(OnnxserveError, match="no answer from the management API"):
         steps.status()

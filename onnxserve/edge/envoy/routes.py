@@ -1,0 +1,75 @@
+"""Paths of the three protocols to the versions that answer, and what else the edge answers."""
+
+from __future__ import annotations
+
+from onnxserve import __version__
+from onnxserve.edge.intent import Intent
+from onnxserve.edge.labels import Labels, Model
+
+from . import names
+from .actions import plain, shared
+from .auth import KEY, open_to_all
+from .fixed import fixed, problem
+from .typed import Resource, header
+
+KIND = "envoy.config.route.v3.RouteConfiguration"
+NAME = "edge"
+POST = [{"name": ":method", "string_match": {"exact": "POST"}}]
+GET = [{"name": ":method", "string_match": {"exact": "GET"}}]
+LIVE = {"live": True}
+SERVER = {"name": "onnxserve", "version": __version__, "extensions": ["binary_tensor_data"]}
+
+
+def routes(intent: Intent, labels: Labels) -> Resource:
+    """Every path that the edge knows; anything else is 404."""
+    found: list[Resource] = []
+    for name, model in sorted(labels.models.items()):
+        found += model_routes(intent, name, model)
+    found += [
+        fixed({"path": "/v2/health/live"}, 200, LIVE) | open_to_all(intent),
+        fixed({"path": "/v2"}, 200, SERVER),
+        *health(intent, labels),
+        fixed({"prefix": "/"}, 404, problem("not_found", "there is no such model, version or path")),
+    ]
+    host = {"name": NAME, "domains": ["*"], "routes": found}
+    return {"name": NAME, "virtual_hosts": [host], "request_headers_to_remove": [KEY, "authorization"]}
+
+
+def model_routes(intent: Intent, name: str, model: Model) -> list[Resource]:
+    """Paths of one model: those without a version, then those that name one."""
+    split = shared(intent, name, model)
+    found = paths(name, "", split, plain(intent, names.pool(name, model.stable)))
+    for version in model.versions:
+        only = plain(intent, names.pool(name, version))
+        found += paths(name, version, only, only)
+    return found
+
+
+def paths(name: str, version: str, answer: Resource, look: Resource) -> list[Resource]:
+    """Prediction by each protocol, readiness and metadata; another method is 405."""
+    v2 = f"/v2/models/{name}" + (f"/versions/{version}" if version else "")
+    asked = [f"/predictions/{name}" + (f"/{version}" if version else ""), f"{v2}/infer"]
+    if not version:
+        asked.append(f"/v1/models/{name}:predict")
+    seen = [f"{v2}/ready", v2]
+    found = [{"match": {"path": path, "headers": POST}, **answer} for path in asked]
+    found += [{"match": {"path": path, "headers": GET}, **look} for path in seen]
+    for path, allowed in [*((path, "POST") for path in asked), *((path, "GET") for path in seen)]:
+        found.append(refused_method(path, allowed))
+    return found
+
+
+def refused_method(path: str, allowed: str) -> Resource:
+    """405 with the method that works."""
+    made = fixed({"path": path}, 405, problem("method_not_allowed", f"use {allowed}"))
+    made["response_headers_to_add"].append(header("allow", allowed))
+    return made
+
+
+def health(intent: Intent, labels: Labels) -> list[Resource]:
+    """Ready when every model's default version is, which nginx asks TorchServe."""
+    if not labels.models:
+        return [fixed({"path": "/v2/health/ready"}, 503, {"ready": False})]
+    name, model = min(labels.models.items())
+    match = {"path": "/v2/health/ready", "headers": GET}
+    return [{"match": match, **plain(intent, names.pool(name, model.stable)), **open_to_all(intent)}]

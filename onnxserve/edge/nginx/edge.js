@@ -1,0 +1,241 @@
+// What nginx does beside proxying: the digest of a body, who answered, readiness, and errors in one form.
+import crypto from 'crypto';
+
+const TYPES = {
+  400: ['malformed_request', 'the model server could not read the request'],
+  404: ['not_found', 'there is no such model or version'],
+  413: ['too_large', 'the body is larger than the model server allows'],
+  500: ['internal_error', 'the model server failed'],
+  503: ['unavailable', 'no worker can take the request now'],
+  504: ['deadline_exceeded', 'no answer within the deadline'],
+  507: ['worker_ended', 'the worker that had the request ended'],
+};
+const SAID = ['label', 'score'];
+const KEPT_BYTES = 32768; // of a request, beside what a shadow answered
+const DATATYPES = {
+  float16: 'FP16', float32: 'FP32', float64: 'FP64', int8: 'INT8', int16: 'INT16', int32: 'INT32', int64: 'INT64',
+  uint8: 'UINT8', uint16: 'UINT16', uint32: 'UINT32', uint64: 'UINT64', bool: 'BOOL', string: 'BYTES',
+};
+
+function ask(r) {
+  if (!r.variables.model) {
+    fail(r, 404, 'not_found', 'no archive is named');
+    return;
+  }
+  const hash = crypto.createHash('sha256');
+  if (r.requestBuffer) {
+    hash.update(r.requestBuffer);
+  }
+  r.variables.digest = hash.digest('hex');
+  if (r.headersIn['x-onnxserve-keep'] && r.requestBuffer && r.requestBuffer.length <= KEPT_BYTES) {
+    r.variables.asked = r.requestBuffer.toString('base64');
+  }
+  r.internalRedirect('@answer');
+}
+
+// Headers that tell who answered; and, for errors, room for another body.
+function mark(r) {
+  const cache = (r.variables.upstream_cache_status || '').toLowerCase();
+  const wanted = r.headersIn['x-onnxserve-wanted'];
+  r.headersOut['x-onnxserve-version'] = r.variables.version;
+  if (cache) {
+    r.headersOut['x-onnxserve-cache'] = cache;
+    ngx.shared.counts.incr(r.variables.model + ' ' + cache, 1, 0);
+  }
+  if (cache === 'stale') {
+    r.headersOut['x-onnxserve-degraded'] = 'cache';
+  } else if (wanted && wanted !== r.variables.version) {
+    r.headersOut['x-onnxserve-degraded'] = 'fallback';
+  }
+  if (r.status >= 400 || limits(r)) {
+    delete r.headersOut['Content-Length'];
+  }
+  if (r.status >= 400) {
+    r.headersOut['Content-Type'] = 'application/json';
+    if (r.status === 503) {
+      r.headersOut['Retry-After'] = '1';
+    }
+  }
+}
+
+// TorchServe's own errors become ours, a handler's are ours already; and a client may get less than the model says.
+function explain(r, data, flags) {
+  const observed = r.headersIn['x-onnxserve-observe'];
+  if (r.status < 400 && !limits(r) && !observed) {
+    r.sendBuffer(data, flags);
+    r.done();
+    return;
+  }
+  r.kept = r.kept ? Buffer.concat([r.kept, data]) : Buffer.from(data);
+  if (!flags.last) {
+    return;
+  }
+  const text = r.kept.toString();
+  if (observed && r.status === 200) {
+    r.variables.said = JSON.stringify(said(text));
+  }
+  if (r.status >= 400) {
+    r.sendBuffer(reworded(r.status, text), flags);
+  } else {
+    r.sendBuffer(limits(r) ? lessened(r, text) : r.kept, flags);
+  }
+}
+
+// Label and score of each row, of our own answers and of the Open Inference Protocol's.
+function said(text) {
+  let document;
+  try {
+    document = JSON.parse(text);
+  } catch (e) {
+    return [];
+  }
+  if (Array.isArray(document.predictions)) {
+    return document.predictions.map((one) => ({ label: one.label, score: one.score }));
+  }
+  const named = {};
+  (document.outputs || []).forEach((one) => { named[one.name] = one.data || []; });
+  return (named.label || []).map((label, row) => ({ label: label, score: (named.score || [])[row] }));
+}
+
+function limits(r) {
+  return r.headersIn['x-onnxserve-digits'] || r.headersIn['x-onnxserve-top'];
+}
+
+// Scores rounded and labels cut, wherever they stand in an answer. What can't be read can't be lessened: it is withheld.
+function lessened(r, text) {
+  let document;
+  try {
+    document = JSON.parse(text);
+  } catch (e) {
+    return problem('withheld', 'this client gets answers in JSON only');
+  }
+  const digits = Number(r.headersIn['x-onnxserve-digits'] || 9), top = Number(r.headersIn['x-onnxserve-top'] || 0);
+  return JSON.stringify(rounded(document, digits, top));
+}
+
+function rounded(value, digits, top) {
+  if (typeof value === 'number') {
+    return Number.isInteger(value) ? value : Number(value.toFixed(digits));
+  }
+  if (Array.isArray(value)) {
+    return value.map((one) => rounded(one, digits, top));
+  }
+  if (value === null || typeof value !== 'object') {
+    return value;
+  }
+  const made = {};
+  Object.keys(value).forEach((name) => {
+    let part = value[name];
+    if (top && name === 'outputs' && Array.isArray(part)) {
+      part = part.filter((one) => SAID.includes(one.name)); // logits would say what `scores` may not
+    }
+    made[name] = top && name === 'scores' ? best(part, digits, top) : rounded(part, digits, top);
+  });
+  return made;
+}
+
+function best(scores, digits, top) {
+  const made = {};
+  Object.keys(scores).sort((a, b) => scores[b] - scores[a]).slice(0, top).forEach((label) => {
+    made[label] = rounded(scores[label], digits, top);
+  });
+  return made;
+}
+
+function reworded(status, text) {
+  let document;
+  try {
+    document = JSON.parse(text);
+  } catch (e) {
+    document = null;
+  }
+  if (document && document.error) {
+    return text;
+  }
+  const known = TYPES[status] || ['error', 'the model server answers ' + status];
+  return problem(known[0], known[1]);
+}
+
+function problem(type, reason) {
+  return JSON.stringify({ error: { type: type, reason: reason, where: 'server' } });
+}
+
+function fail(r, status, type, reason) {
+  answer(r, status, problem(type, reason));
+}
+
+function answer(r, status, body) {
+  r.headersOut['Content-Type'] = 'application/json';
+  r.return(status, body);
+}
+
+// As `onnxserve` itself sees it: every worker that should run has reproduced its golden rows.
+function isReady(version) {
+  const running = version.workers.filter((worker) => worker.status === 'READY').length;
+  return running >= Math.max(1, version.minWorkers) && running === version.workers.length;
+}
+
+async function state(r, path) {
+  const reply = await r.subrequest('/state/' + path);
+  return reply.status === 200 ? JSON.parse(reply.responseText)[0] : null;
+}
+
+async function ready(r) {
+  const version = await state(r, r.variables.model + '/' + r.variables.version);
+  const is = version !== null && isReady(version);
+  answer(r, is ? 200 : 503, JSON.stringify({ name: r.variables.model, version: r.variables.version, ready: is }));
+}
+
+async function all_ready(r) {
+  const reply = await r.subrequest('/state', { args: 'limit=1000' });
+  let is = reply.status === 200;
+  const models = is ? JSON.parse(reply.responseText).models : [];
+  for (let i = 0; i < models.length && is; i++) {
+    const version = await state(r, models[i].modelName);
+    is = version !== null && isReady(version);
+  }
+  answer(r, is && models.length ? 200 : 503, JSON.stringify({ ready: is && models.length > 0 }));
+}
+
+function tensor(one) {
+  const shape = one.shape.map((axis) => (typeof axis === 'number' ? axis : -1));
+  return { name: one.name, datatype: DATATYPES[one.dtype] || one.dtype, shape: shape };
+}
+
+// https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md#model-metadata
+async function metadata(r) {
+  const reply = await r.subrequest('/about/' + r.variables.model + '/' + r.variables.version);
+  if (reply.status !== 200) {
+    fail(r, 503, 'unavailable', 'the model does not describe itself now');
+    return;
+  }
+  const signature = JSON.parse(reply.responseText)[0].customizedMetadata.signature;
+  const document = {
+    name: r.variables.model,
+    versions: [r.variables.version],
+    platform: 'onnxruntime_onnx',
+    inputs: signature.inputs.map(tensor),
+    outputs: signature.outputs.map(tensor),
+  };
+  answer(r, 200, JSON.stringify(document));
+}
+
+function metrics(r) {
+  const lines = ['# TYPE onnxserve_cache_answers_total counter'];
+  ngx.shared.counts.items().forEach((pair) => {
+    const parts = pair[0].split(' ');
+    lines.push('onnxserve_cache_answers_total{model="' + parts[0] + '",cache="' + parts[1] + '"} ' + pair[1]);
+  });
+  lines.push('# TYPE onnxserve_refusals_total counter');
+  ngx.shared.refusals.items().forEach((pair) => {
+    lines.push('onnxserve_refusals_total{type="' + pair[0] + '"} ' + pair[1]);
+  });
+  lines.push('# TYPE onnxserve_probing_alerts_total counter');
+  ngx.shared.alerts.items().forEach((pair) => {
+    lines.push('onnxserve_probing_alerts_total{client="' + pair[0].replace(/["\\\n]/g, '_') + '"} ' + pair[1]);
+  });
+  r.headersOut['Content-Type'] = 'text/plain; version=0.0.4';
+  r.return(200, lines.join('\n') + '\n');
+}
+
+export default { ask, mark, explain, ready, all_ready, metadata, metrics };

@@ -1,0 +1,166 @@
+"""What a release step makes of the labels; nothing here touches a server."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from onnxserve.edge import Canary, Labels, Model, Share
+from onnxserve.errors import ReleaseError
+
+Kind = TypeVar("Kind", bound=Share)
+replace = msgspec.structs.replace
+
+
+def model_of(labels: Labels, name: str) -> Model:
+    """The labels of one model; ReleaseError names those that are there."""
+    if name not in labels.models:
+        known = ", ".join(sorted(labels.models)) or "none"
+        raise ReleaseError(f"there is no model {name}", fix=f"registered: {known}")
+    return labels.models[name]
+
+
+def changed(labels: Labels, name: str, model: Model) -> Labels:
+    """The same labels with another model under a name."""
+    return Labels({**labels.models, name: model})
+
+
+def registered(labels: Labels, name: str, version: str, digest: str) -> Labels:
+    """A version beside the others; the first one of a model is stable."""
+    model = labels.models.get(name) or Model({}, version)
+    return changed(labels, name, replace(model, versions={**model.versions, version: digest}))
+
+
+def canary(labels: Labels, name: str, share: Canary) -> Labels:
+    """Let a version answer a share of the requests."""
+    model = other(labels, name, share.version, "a canary")
+    return changed(labels, name, replace(model, canary=bounded(share)))
+
+
+def shadow(labels: Labels, name: str, share: Share | None) -> Labels:
+    """Send a version copies of a share of the requests, or none any more."""
+    if share is None:
+        return changed(labels, name, replace(model_of(labels, name), shadow=None))
+    model = other(labels, name, share.version, "its own shadow")
+    return changed(labels, name, replace(model, shadow=bounded(share)))
+
+
+def promoted(labels: Labels, name: str, version: str) -> Labels:
+    """Make a version stable, the canary where none is named; the one before is what answers in its place."""
+    model = model_of(labels, name)
+    version = version or (model.canary.version if model.canary else "")
+    if not version:
+        raise ReleaseError(f"{name} has no canary", fix=f"name a version: onnxserve release promote {name} VERSION")
+    known(model, name, version)
+    if version == model.stable:
+        return changed(labels, name, replace(model, canary=None))
+    kept = None if model.shadow and model.shadow.version == version else model.shadow
+    return changed(labels, name, replace(model, stable=version, previous=model.stable, canary=None, shadow=kept))
+
+
+def rolled_back(labels: Labels, name: str) -> Labels:
+    """Take the canary away; without one, go back to the stable version before, and never fall back to this one."""
+    model = model_of(labels, name)
+    if model.canary:
+        return changed(labels, name, replace(model, canary=None))
+    if not model.fallback:
+        raise ReleaseError(
+            f"{name} has neither a canary nor an earlier stable version",
+            fix=f"name one: onnxserve release promote {name} VERSION",
+        )
+    kept = None if model.shadow and model.shadow.version == model.fallback else model.shadow
+    return changed(labels, name, replace(model, stable=model.fallback, previous="", shadow=kept))
+
+
+def retired(labels: Labels, name: str, version: str) -> Labels:
+    """Forget a version that has no part any more."""
+    model = model_of(labels, name)
+    known(model, name, version)
+    for part, one, command in (
+        ("stable", model.stable, f"promote {name} ANOTHER_VERSION"),
+        ("the canary", model.canary and model.canary.version, f"rollback {name}"),
+        ("the shadow", model.shadow and model.shadow.version, f"shadow {name} off"),
+    ):
+        if version == one:
+            raise ReleaseError(f"{name} {version} is {part}", fix=f"first: onnxserve release {command}")
+    versions = {one: digest for one, digest in model.versions.items() if one != version}
+    previous = "" if model.previous == version else model.previous
+    return changed(labels, name, replace(model, versions=versions, previous=previous))
+
+
+def restored(labels: Labels, name: str, versions: dict[str, str], first: str = "") -> Labels:
+    """The labels for the versions that are there, oldest first: what is gone loses its part.
+
+    Without an earlier choice `first` is stable, the newest where it is empty.
+    """
+    model = labels.models.get(name) or Model({}, first)
+    stable = model.stable if model.stable in versions else list(versions)[-1]
+    others = versions.keys() - {stable}
+    kept = replace(
+        model,
+        versions=versions,
+        stable=stable,
+        previous=model.previous if model.previous in others else "",
+        canary=model.canary if model.canary and model.canary.version in others else None,
+        shadow=model.shadow if model.shadow and model.shadow.version in others else None,
+    )
+    return changed(labels, name, kept)
+
+
+def difference(before: Labels, after: Labels) -> list[str]:
+    """What changes, one line a model and part, for people."""
+    lines = []
+    for name, model in sorted(after.models.items()):
+        old = before.models.get(name) or Model({}, "")
+        for part in ("stable", "canary", "shadow", "fallback"):
+            was, will = (described(getattr(one, part)) for one in (old, model))
+            if was != will:
+                lines.append(f"{name} {part}: {was} -> {will}")
+    return lines
+
+
+def label_of(labels: Labels, name: str, version: str) -> str:
+    """A version's part in the traffic; empty for none."""
+    model = labels.models.get(name)
+    if not model:
+        return ""
+    if version == model.stable:
+        return "stable"
+    parts = [
+        f"{part} {one.percent:g} %"
+        for part, one in (("canary", model.canary), ("shadow", model.shadow))
+        if one and one.version == version
+    ]
+    return ", ".join(parts) or ("fallback" if version == model.fallback else "")
+
+
+def described(part: Share | str | None) -> str:
+    """A version with its share, or none."""
+    if not isinstance(part, Share):
+        return part or "none"
+    key = f" by {part.key}" if isinstance(part, Canary) and part.key else ""
+    auto = ", automatic" if isinstance(part, Canary) and part.auto else ""
+    return f"{part.version} at {part.percent:g} %{key}{auto}"
+
+
+def known(model: Model, name: str, version: str) -> None:
+    """ReleaseError unless a version is registered."""
+    if version not in model.versions:
+        raise ReleaseError(f"{name} has no version {version}", fix="registered: " + ", ".join(model.versions))
+
+
+def other(labels: Labels, name: str, version: str, part: str) -> Model:
+    """The model, after checking that the version is registered and not the stable one."""
+    model = model_of(labels, name)
+    known(model, name, version)
+    if version == model.stable:
+        raise ReleaseError(f"{name} {version} is stable and can't be {part}", fix="choose another version")
+    return model
+
+
+def bounded(share: Kind) -> Kind:
+    """A share that is one."""
+    if not 0 < share.percent <= 100:
+        raise ReleaseError(f"{share.percent:g} percent", fix="give more than 0 and at most 100")
+    return share

@@ -1,0 +1,97 @@
+"""A model server whose behaviour the test decides: what the edge sees of TorchServe, without Java."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Answer = tuple[int, bytes]
+
+
+@dataclass
+class Seen:
+    """One request that came through."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def versioned(path: str) -> Answer:
+    """As a handler answers: the version that was asked."""
+    model, version = path.split("/")[2:4]
+    return 200, json.dumps({"predictions": [{"label": "x"}], "model": model, "version": version}).encode()
+
+
+@dataclass
+class Upstream:
+    """`answer(path, body)` decides; `seen` has what came."""
+
+    answer: Callable[[str, bytes], Answer] = field(default=lambda path, _: versioned(path))
+    seen: list[Seen] = field(default_factory=list)
+    ready: bool = True
+    port: int = 0
+    delay_s: float = 0.0
+
+    def paths(self) -> list[str]:
+        return [one.path for one in self.seen]
+
+
+def described(upstream: Upstream, path: str) -> Answer:
+    """The management API's part that nginx asks."""
+    if path.startswith("/models?"):
+        return 200, json.dumps({"models": [{"modelName": "demo", "modelUrl": "demo.mar"}]}).encode()
+    status = "READY" if upstream.ready else "UNLOADED"
+    one: dict[str, Any] = {"minWorkers": 1, "workers": [{"id": "9000", "status": status}]}
+    if "customized" in path:
+        tensor = {"name": "features", "dtype": "float32", "shape": ["batch", 2]}
+        one["customizedMetadata"] = {"signature": {"inputs": [tensor], "outputs": [{**tensor, "name": "output_0"}]}}
+    return 200, json.dumps([one]).encode()
+
+
+@contextlib.contextmanager
+def listening(upstream: Upstream) -> Iterator[Upstream]:
+    """Serve on a free port until the block ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # one packet an answer: a second one would wait for the first one's receipt
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            upstream.seen.append(Seen(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+            time.sleep(upstream.delay_s)
+            self._send(*upstream.answer(self.path, body))
+
+        def do_GET(self) -> None:
+            self._send(*described(upstream, self.path))
+
+        def _send(self, status: int, content: bytes) -> None:
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("x-request-id", "the server's own")
+            self.send_header("cache-control", "no-cache; no-store, must-revalidate, private")
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 256
+        daemon_threads = True
+
+    with Server(("127.0.0.1", upstream.port), Handler) as server:
+        upstream.port = server.server_address[1]
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        try:
+            yield upstream
+        finally:
+            server.shutdown()
