@@ -44,7 +44,7 @@ $(STAMP): pyproject.toml $(wildcard frontend/src/onnxserve/*.java)
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q torch==2.13.0
-	$(BIN)/pip install -q -e '.[export,sign,edge,load,tune,bench,dev]'
+	$(BIN)/pip install -q -e '.[export,sign,edge,trace,load,tune,bench,dev]'
 	rm -f $(BIN)/java
 	$(BIN)/python frontend/build.py
 	ln -s "$$($(BIN)/python -c 'from onnxserve.config import find_java; print(find_java().home)')/bin/java" $(BIN)/java
@@ -52,7 +52,7 @@ $(STAMP): pyproject.toml $(wildcard frontend/src/onnxserve/*.java)
 
 load: $(STAMP)
 	@mkdir -p loadtests/reports
-	$(BIN)/locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:8080 \
+	$(BIN)/locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:8000 \
 	  --html loadtests/reports/report.html --csv loadtests/reports/stats $(LOCUST)
 
 # Needs wrk (apt-get install wrk); BENCH passes options, such as BENCH='--models segment --rounds 5'.

@@ -6,10 +6,12 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("load.lua")
+NONE: Mapping[str, str] = {}
 PUBLISHED = 64  # answers between two counts that the script publishes
 
 
@@ -34,9 +36,12 @@ def binary() -> str:
     return found
 
 
-def drive(url: str, bodies: Path, pattern: str, connections: int, seconds: int) -> Run:
+def drive(
+    url: str, bodies: Path, pattern: str, connections: int, seconds: int, headers: Mapping[str, str] = NONE
+) -> Run:
     """Keep `connections` requests on their way for `seconds`."""
-    command = [binary(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(SCRIPT), url]
+    command = [binary(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(SCRIPT)]
+    command += [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")] + [url]
     done = subprocess.run(
         [*command, "--", str(bodies), pattern], capture_output=True, text=True, check=True, timeout=seconds + 60
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from .sealed import read_model
 from .session import Session, choose_provider
 from .signature import Signature, read_signature
 from .signed import check_signature
+from .spans import Spans, spans
 from .threads import intra_op_threads
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class Handler:
     signature: Signature
     folder: Path
     session: Session
+    spans: Spans | None = None
     threads = 1
     deduplicate = True  # off where few rows stand for many, as in measurements
 
@@ -121,6 +124,7 @@ class Handler:
         # Dynamic int8 brings no ranges, which TensorRT would ask for.
         int8 = self.signature.variant.startswith(("int8", "mixed")) and self.signature.variant != "int8-dynamic"
         self.session = Session(read_model(self.folder), provider, self.threads, int8=int8)
+        self.spans = spans(self.signature, provider.name)
         self.golden_deviation = check_golden(read_golden(self.folder), self.outputs)
         log.info("%s %s ready on %s", self.signature.model, self.signature.version, provider)
 
@@ -132,6 +136,15 @@ class Handler:
 
     def handle(self, data: Sequence[dict[str, Any]], context: Any) -> list[bytes]:
         """One answer for each request, in order, with its own status. Never raises."""
+        if self.spans is None:
+            return self._handle(data, context)
+        start = time.time_ns()
+        found = self._handle(data, context)
+        headers = [context.get_all_request_header(index) or {} for index in range(len(data))]
+        self.spans.record(headers, start, time.time_ns())
+        return found
+
+    def _handle(self, data: Sequence[dict[str, Any]], context: Any) -> list[bytes]:
         asked = [self._read(item, context, index) for index, item in enumerate(data)]
         self._check(asked)
         good = [one for one in asked if not one.ended]

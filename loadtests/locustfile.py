@@ -1,6 +1,6 @@
 """Locust users, one a model, with real rows; the exit code says whether the objective held.
 
-`make load`, or `locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:8080`.
+`make load`, or `locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:8000`.
 LOAD_SHAPE, LOAD_USERS, LOAD_SECONDS, SLO_FAILURES and SLO_P99_MS change the run.
 """
 

@@ -64,10 +64,19 @@ def listening(upstream: Upstream) -> Iterator[Upstream]:
         wbufsize = -1  # one packet an answer: a second one would wait for the first one's receipt
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            chunked = self.headers.get("transfer-encoding") == "chunked"
+            body = self._chunks() if chunked else self.rfile.read(int(self.headers.get("content-length", 0)))
             upstream.seen.append(Seen(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
             time.sleep(upstream.delay_s)
             self._send(*upstream.answer(self.path, body))
+
+        def _chunks(self) -> bytes:
+            found = b""
+            while size := int(self.rfile.readline(), 16):
+                found += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return found
 
         def do_GET(self) -> None:
             self._send(*described(upstream, self.path))

@@ -12,10 +12,13 @@ import msgspec
 import typer
 
 from onnxserve.config import Settings
-from onnxserve.edge import Edge, Traffic, read_intent, write
+from onnxserve.edge import Edge, Traffic, read_intent
+from onnxserve.edge.files import write_files
+from onnxserve.edge.kubernetes import kubernetes_files
 from onnxserve.edge.processes import Door
 from onnxserve.edge.processes import check as judge
 from onnxserve.edge.processes import start as begin
+from onnxserve.edge.render import render as render_files
 from onnxserve.errors import EdgeError
 from onnxserve.release import Pilot
 
@@ -46,12 +49,14 @@ def open_door(settings: Settings) -> Door:
 
 def watch(door: Door, settings: Settings, alive: Callable[[], bool]) -> None:
     """Look after canaries and shadows while TorchServe is `alive`; EdgeError when the edge ends."""
-    pilot = Pilot(release_of(settings), settings.state)
+    pilot, told = Pilot(release_of(settings), settings.state), list[str]()
     while alive():
         if not door.alive():
             raise EdgeError("the edge ended", where=str(door.edge.run), fix="its logs say why")
-        for line in pilot.tick():
-            out.print(line, markup=False)
+        said = pilot.tick()
+        if said and said != told:  # what is tried again and again is told once
+            told = said
+            out.print("\n".join(said), markup=False)
         time.sleep(TICK_S)
 
 
@@ -61,10 +66,14 @@ def render(
     traffic: TrafficFile = None,
     state: State = None,
     config: Config = None,
+    *,
+    kubernetes: Annotated[bool, typer.Option("--kubernetes", help="Manifests for a cluster instead.")] = False,
 ) -> None:
-    """Write Envoy's and nginx's files. Example: onnxserve edge render -o rendered."""
+    """Write Envoy's and nginx's files, or manifests. Example: onnxserve edge render -o rendered."""
     settings = settings_from(traffic=traffic, state=state, config=config)
-    for path in write(edge_of(settings, output), Traffic(settings.state).labels):
+    edge, labels = edge_of(settings, output), Traffic(settings.state).labels
+    files = kubernetes_files(edge.intent, labels) if kubernetes else render_files(edge, labels)
+    for path in write_files(edge.run, files):
         out.print(str(path), markup=False)
 
 

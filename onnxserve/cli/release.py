@@ -141,6 +141,21 @@ def shadow(  # noqa: PLR0913 - each is a flag
 
 
 @commands.command()
+def smaller(
+    model: Model,
+    version: Annotated[str, typer.Argument(help="A version, or `off`.")],
+    config: Config = None,
+    state: State = None,
+    management_port: ManagementPort = None,
+    *,
+    plan: Plan = False,
+) -> None:
+    """Name a cheaper version for when the stable one is too busy. Example: onnxserve release smaller segment 1.0.1."""
+    steps = release_of(settings_from(config=config, state=state, management_port=management_port))
+    tell(steps.smaller(model, "" if version == "off" else version, plan=plan), plan=plan)
+
+
+@commands.command()
 def disagreements(
     model: Model,
     config: Config = None,

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from .java import find_java
 from .properties import read_properties, render_properties
 from .settings import Settings
 
+NONE: Mapping[str, str] = {}
 STOP_S = 30
 PATHS = ("-Dlog4j.configurationFile=file:", "-Dmodel_server_home=")
 
@@ -112,8 +114,11 @@ class Server:
                 continue
 
 
-def start_server(settings: Settings) -> Server:
-    """Render the configuration under the state folder and start; returns before models are ready."""
+def start_server(settings: Settings, variables: Mapping[str, str] = NONE) -> Server:
+    """Render the configuration under the state folder and start; returns before models are ready.
+
+    `variables` are set for the frontend and its workers.
+    """
     if not settings.store.is_dir() or not list(settings.store.glob("*.mar")):
         raise ServerError(
             "the model store has no archive", where=str(settings.store), fix="onnxserve export models/NAME"
@@ -127,7 +132,7 @@ def start_server(settings: Settings) -> Server:
     config.write_text(render_properties(rendered(settings)), encoding="utf-8")
     # A TEMP of its own: TorchServe keeps its pid file and sockets there, one server each.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    environment |= {"JAVA_HOME": str(java.home), "TEMP": str(temp), "TMPDIR": str(temp)}
+    environment |= {**variables, "JAVA_HOME": str(java.home), "TEMP": str(temp), "TMPDIR": str(temp)}
     # As a module: the same interpreter then runs the workers.
     command = [sys.executable, "-m", "ts.model_server", "--start", "--foreground", "--ncs", "--ts-config", str(config)]
     command += ["--model-store", str(settings.store.resolve())]

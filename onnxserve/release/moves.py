@@ -9,6 +9,8 @@ import msgspec
 from onnxserve.edge import Canary, Labels, Model, Share
 from onnxserve.errors import ReleaseError
 
+from .brownout import LEVELS
+
 Kind = TypeVar("Kind", bound=Share)
 replace = msgspec.structs.replace
 
@@ -46,6 +48,19 @@ def shadow(labels: Labels, name: str, share: Share | None) -> Labels:
     return changed(labels, name, replace(model, shadow=bounded(share)))
 
 
+def smaller(labels: Labels, name: str, version: str) -> Labels:
+    """Name a cheaper version for when the stable one is too busy, or none."""
+    if not version:
+        return changed(labels, name, replace(model_of(labels, name), smaller="", level=0))
+    model = other(labels, name, version, "the smaller one")
+    return changed(labels, name, replace(model, smaller=version))
+
+
+def levelled(labels: Labels, name: str, level: int) -> Labels:
+    """Move a model on the brown-out ladder."""
+    return changed(labels, name, replace(model_of(labels, name), level=level))
+
+
 def promoted(labels: Labels, name: str, version: str) -> Labels:
     """Make a version stable, the canary where none is named; the one before is what answers in its place."""
     model = model_of(labels, name)
@@ -56,7 +71,9 @@ def promoted(labels: Labels, name: str, version: str) -> Labels:
     if version == model.stable:
         return changed(labels, name, replace(model, canary=None))
     kept = None if model.shadow and model.shadow.version == version else model.shadow
-    return changed(labels, name, replace(model, stable=version, previous=model.stable, canary=None, shadow=kept))
+    spare = "" if model.smaller == version else model.smaller
+    parts = {"stable": version, "previous": model.stable, "canary": None, "shadow": kept, "smaller": spare}
+    return changed(labels, name, replace(model, **parts))
 
 
 def rolled_back(labels: Labels, name: str) -> Labels:
@@ -80,6 +97,7 @@ def retired(labels: Labels, name: str, version: str) -> Labels:
     for part, one, command in (
         ("stable", model.stable, f"promote {name} ANOTHER_VERSION"),
         ("the canary", model.canary and model.canary.version, f"rollback {name}"),
+        ("the smaller version", model.smaller, f"smaller {name} off"),
         ("the shadow", model.shadow and model.shadow.version, f"shadow {name} off"),
     ):
         if version == one:
@@ -104,6 +122,8 @@ def restored(labels: Labels, name: str, versions: dict[str, str], first: str = "
         previous=model.previous if model.previous in others else "",
         canary=model.canary if model.canary and model.canary.version in others else None,
         shadow=model.shadow if model.shadow and model.shadow.version in others else None,
+        smaller=model.smaller if model.smaller in others else "",
+        level=0,
     )
     return changed(labels, name, kept)
 
@@ -113,7 +133,7 @@ def difference(before: Labels, after: Labels) -> list[str]:
     lines = []
     for name, model in sorted(after.models.items()):
         old = before.models.get(name) or Model({}, "")
-        for part in ("stable", "canary", "shadow", "fallback"):
+        for part in ("stable", "canary", "shadow", "fallback", "smaller", "level"):
             was, will = (described(getattr(one, part)) for one in (old, model))
             if was != will:
                 lines.append(f"{name} {part}: {was} -> {will}")
@@ -135,8 +155,10 @@ def label_of(labels: Labels, name: str, version: str) -> str:
     return ", ".join(parts) or ("fallback" if version == model.fallback else "")
 
 
-def described(part: Share | str | None) -> str:
-    """A version with its share, or none."""
+def described(part: Share | str | int | None) -> str:
+    """A version with its share, a level, or none."""
+    if isinstance(part, int):
+        return f"{part} without {LEVELS[part]}"
     if not isinstance(part, Share):
         return part or "none"
     key = f" by {part.key}" if isinstance(part, Canary) and part.key else ""

@@ -12,8 +12,10 @@ import msgspec
 
 from onnxserve.edge import Canary, Model, replace_file
 from onnxserve.edge.observations import NAME, Observation, Tail
+from onnxserve.edge.pressure import pressures
 from onnxserve.errors import OnnxserveError
 
+from .brownout import Rung
 from .course import Course, Decision, start
 from .shadows import Pairs, Report, report_path
 from .steps import Release
@@ -30,6 +32,7 @@ class Pilot:
         self._clock = clock
         self._tail = Tail(state / "edge" / NAME)
         self._pairs = Pairs()
+        self._rungs: dict[str, Rung] = {}
 
     def tick(self) -> list[str]:
         """Read what came, decide; what was done, in words."""
@@ -40,6 +43,22 @@ class Pilot:
                 self._compare(name, model, mine)
             if model.canary and model.canary.auto:
                 said += self._judge(name, model, model.canary, mine)
+        try:
+            return said + self._ladder()
+        except OnnxserveError as error:
+            return [*said, f"brown-out ladder: {error.what}; tried again"]
+
+    def _ladder(self) -> list[str]:
+        """Give up what a busy model can do without, or give it back."""
+        edge, said = self._release.traffic.edge(), []
+        if edge is None or not edge.intent.brownout.ladder:
+            return []
+        labels = self._release.traffic.labels
+        for name, now in pressures(edge, labels).items():
+            level = labels.models[name].level
+            wanted = self._rungs.setdefault(name, Rung()).next(level, now)
+            if wanted != level:
+                said += self._release.level(name, wanted, why=[f"{now.share:.0%} of the allowed requests under way"])
         return said
 
     def _compare(self, name: str, model: Model, seen: list[Observation]) -> None:

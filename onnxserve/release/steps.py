@@ -84,6 +84,15 @@ class Release:
         version = share.version if share else ""
         return self._move("shadow", model, version, lambda now: moves.shadow(now, model, share), plan=plan)
 
+    def smaller(self, model: str, version: str, *, plan: bool = False) -> list[str]:
+        """Name a cheaper version for when the stable one is too busy; empty names none."""
+        step = partial(moves.smaller, name=model, version=version)
+        return self._move("smaller", model, version, step, plan=plan)
+
+    def level(self, model: str, level: int, *, why: Sequence[str] = ()) -> list[str]:
+        """Move a model on the brown-out ladder."""
+        return self._move("brown-out", model, "", partial(moves.levelled, name=model, level=level), why=why)
+
     def promote(self, model: str, version: str = "", *, plan: bool = False, why: Sequence[str] = ()) -> list[str]:
         """Make a version stable, the canary by default; refused unless all its workers are ready."""
         step = partial(moves.promoted, name=model, version=version)

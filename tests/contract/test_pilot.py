@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from onnxserve.config import free_ports
 from onnxserve.edge import Auto, Canary, Edge, Intent, Labels, Model, Share, Traffic
 from onnxserve.edge.intent import Listen
+from onnxserve.edge.pressure import Pressure, pressures
 from onnxserve.edge.processes import start
 from onnxserve.management import Management
 from onnxserve.release import History, Pilot, Release
@@ -113,6 +116,44 @@ def test_a_restarted_pilot_goes_on_with_the_course(server):
     server.load(lambda: server.model.canary is not None and server.model.canary.percent == 70)
     server.pilot = Pilot(server.release, server.state)
     server.load(lambda: server.model.stable == "2.0")
+
+
+def test_a_busy_model_gives_up_one_thing_after_another_and_gets_them_back(server, monkeypatch):
+    monkeypatch.setattr("onnxserve.release.pilot.pressures", lambda *_: {"demo": Pressure(0.9, 0)})
+    server.release.smaller("demo", "2.0")
+
+    def ask() -> httpx.Response:
+        return httpx.post(f"{server.url}/predictions/demo", content=b"[1]", trust_env=False)
+
+    def climb(to: int) -> None:
+        while server.model.level != to:
+            server.pilot.tick()
+
+    climb(2)
+    assert [ask().headers.get("x-onnxserve-degraded") for _ in range(2)] == [None, "cache"]
+    climb(3)
+    answer = ask()
+    assert (answer.json()["version"], answer.headers["x-onnxserve-degraded"]) == ("2.0", "smaller")
+    monkeypatch.setattr("onnxserve.release.pilot.pressures", lambda *_: {"demo": Pressure(0.1, 0)})
+    climb(0)
+    assert (ask().json()["version"], ask().headers.get("x-onnxserve-degraded")) == ("1.0", None)
+    assert [event.action for event in server.release.history.events("demo")].count("brown-out") == 6
+
+
+def test_the_pressure_is_what_envoy_counts(server):
+    server.upstream.delay_s = 1.5
+    edge, labels = server.release.traffic.edge(), server.release.traffic.labels
+    assert edge is not None
+    with ThreadPoolExecutor(20) as pool:
+        asked = [
+            pool.submit(httpx.post, f"{server.url}/predictions/demo", content=b"[1]", timeout=20) for _ in range(20)
+        ]
+        deadline = time.monotonic() + 0.9
+        while pressures(edge, labels)["demo"].share < 0.2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert pressures(edge, labels)["demo"] == Pressure(0.2, 0)
+        assert {one.result().status_code for one in asked} == {200}
+    assert pressures(edge, labels)["demo"].share == 0
 
 
 def test_a_shadows_disagreements_are_listed_with_their_inputs(server):

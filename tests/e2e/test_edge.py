@@ -14,11 +14,15 @@ import numpy as np
 import pytest
 
 from onnxserve.archive import reconfigure
-from onnxserve.config import free_ports
-from onnxserve.edge import Canary, Edge, Intent, Share
+from onnxserve.cli.serve import wait_until_ready
+from onnxserve.config import Settings, free_ports, start_server, with_free_ports
+from onnxserve.edge import Canary, Edge, Intent, Share, Traffic
 from onnxserve.edge.intent import Listen
 from onnxserve.edge.processes import start
-from tests.e2e.server import Load, Running, running
+from onnxserve.management import Management
+from onnxserve.release import History, Release
+from tests.e2e.server import ROOT, Load, Running, running
+from tests.upstream import Upstream, listening
 
 BODY = json.dumps([0.0, 0.1]).encode()
 
@@ -126,3 +130,55 @@ def test_a_version_is_registered_promoted_and_the_old_one_retired_without_a_fail
     assert {status for status, _ in load.seen} == {200}, load.seen
     gone = httpx.post(f"{fronted.url}/predictions/circle/1.0.0", content=BODY, trust_env=False)
     assert (gone.status_code, gone.json()["error"]["type"]) == (404, "not_found")
+
+
+def test_a_workers_span_reaches_the_collector_under_the_requests_own(archive, tmp_path):
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / archive.name).write_bytes(archive.read_bytes())
+    settings = with_free_ports(Settings(ROOT / "config.properties", store, tmp_path / "state"))
+    with listening(Upstream(lambda _, __: (200, b""))) as collector:
+        server = start_server(settings, {"ONNXSERVE_TRACES": f"http://127.0.0.1:{collector.port}"})
+        try:
+            wait_until_ready(server, settings, 60)
+            headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+            url = f"{settings.inference}/predictions/circle"
+            assert httpx.post(url, content=BODY, headers=headers, trust_env=False).status_code == 200
+            deadline = time.monotonic() + 20
+            while not collector.seen and time.monotonic() < deadline:
+                time.sleep(0.1)
+        finally:
+            server.stop()
+        assert bytes.fromhex(trace) in collector.seen[0].body
+
+
+def test_a_torchserve_that_is_killed_and_started_again_breaks_no_connection(archive, tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / archive.name).write_bytes(archive.read_bytes())
+    settings = with_free_ports(Settings(ROOT / "config.properties", store, tmp_path / "state"))
+    server = start_server(settings)
+    release = Release(Management(settings.management), History(settings.state), store, Traffic(settings.state))
+    port, metrics = free_ports(2)
+    intent = Intent(listen=Listen(port=port, metrics_port=metrics))
+    edge = Edge(intent, (tmp_path / "edge").resolve(), settings.inference_port, settings.management_port)
+    try:
+        wait_until_ready(server, settings, 60)
+        release.restore()
+        door = start(edge, release.traffic.labels)
+        try:
+            with Load(Running(settings, release), "circle", BODY, threads=2, base=edge.url) as load:
+                os.killpg(server.process.pid, signal.SIGKILL)
+                server.process.wait(30)
+                assert httpx.get(f"{edge.url}/v2/models/circle/ready", trust_env=False).status_code == 503
+                server = start_server(settings)
+                wait_until_ready(server, settings, 60)
+                before = load.seen[200, "1.0.0"]
+                time.sleep(2)
+            assert load.seen[200, "1.0.0"] > before
+            assert {status for status, _ in load.seen} == {200, 503}, load.seen
+        finally:
+            door.stop()
+    finally:
+        server.stop()

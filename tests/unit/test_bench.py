@@ -1,8 +1,12 @@
 """The benchmark's own arithmetic: what is counted, what is refused, what the page says."""
 
+import httpx
+import msgspec
 import pytest
 
-from benchmarks.measure import Measured, check_labels
+import benchmarks.__main__ as bench
+from benchmarks import canary, faults
+from benchmarks.measure import Measured, Plan, check_labels, length
 from benchmarks.quantised import section
 from benchmarks.table import Summary, ratios, write_page
 from benchmarks.wrk import Run
@@ -65,3 +69,40 @@ def test_the_quantisation_page_has_ratios_and_verdicts():
     assert "| fp32 | 2.0 | - | - | - | - | 3.00 | 3.00 | 1.00 | 1.00 | chosen |" in page
     assert "| bad | 2.0 | 90.00 | 1.00 | 2.00 | 3.00 | 6.00 | 6.00 | 2.00 | 2.00 | refused, one row at a time |" in page
     assert "could not be made" in page
+
+
+def test_a_slow_server_gets_time_to_answer_every_client():
+    plan = Plan(seconds=4)
+    assert length(plan, pace=10_000, concurrency=256) == 4
+    assert length(plan, pace=15, concurrency=64) == 13
+    assert length(plan, pace=0, concurrency=256) == 20
+
+
+def test_results_are_added_to_those_of_the_same_machine_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results.json")
+    assert bench.begin(more=True).runs == []
+    kept = bench.Results(bench.machine(), [row("c", 1)])
+    bench.RESULTS.write_bytes(msgspec.json.encode(kept))
+    assert bench.begin(more=True).runs == kept.runs
+    assert bench.begin(more=False).runs == []
+    bench.RESULTS.write_bytes(msgspec.json.encode(bench.Results({"cpu": "another"})))
+    with pytest.raises(SystemExit, match="another machine"):
+        bench.begin(more=True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (httpx.Response(200), "answered"),
+        (httpx.Response(200, headers={"x-onnxserve-degraded": "cache"}), "degraded: cache"),
+        (httpx.Response(503, json={"error": {"type": "unavailable"}}), "refused: 503 unavailable"),
+        (httpx.Response(503, text="oops"), "lost"),
+    ],
+)
+def test_an_answer_without_a_type_counts_as_lost(answer, kind):
+    assert faults.kind(answer) == kind
+
+
+def test_a_simulated_canary_that_fails_is_accused_and_a_harmless_one_is_not():
+    assert canary.course(1, (0.2, 0, 0, 0), 2_000) is not None
+    assert canary.course(1, (0, 0, 0, 0), 500) is None

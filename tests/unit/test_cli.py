@@ -17,6 +17,7 @@ STEPS = [
     "canary",
     "ab",
     "shadow",
+    "smaller",
     "promote",
     "rollback",
     "history",
@@ -75,7 +76,17 @@ def test_verify_and_doctor_speak_json(archive, monkeypatch, capsys):
     assert (code, json.loads(out)["name"]) == (0, "circle")
     _, out, _ = run("doctor", "--store", str(archive.parent), "--json", monkeypatch=monkeypatch, capsys=capsys)
     found = {one["check"]: one for one in json.loads(out)}
-    assert set(found) == {"java", "torchserve", "plugin", "providers", "ports", "addresses", "model store", "threads"}
+    assert set(found) == {
+        "java",
+        "torchserve",
+        "plugin",
+        "providers",
+        "ports",
+        "addresses",
+        "edge",
+        "model store",
+        "threads",
+    }
     assert found["model store"]["found"] == "circle 1.0.0"
     assert found["addresses"]["fix"] == ""
 

@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from onnxserve.config import Settings
+from onnxserve.doctor import checks
 from onnxserve.edge import Canary, Edge, Intent, Labels, Model, Share, read_intent, read_labels
 from onnxserve.edge.labels import write_labels
 from onnxserve.edge.render import render
@@ -95,7 +97,7 @@ def test_an_ab_split_goes_by_the_header(tmp_path):
 def test_a_shadow_gets_copies_under_its_own_host(tmp_path):
     model = Model(MODEL.versions, "2.0", shadow=Share("3.0", 12.5))
     [copy] = route(rendered(tmp_path, model), "/predictions/demo")["route"]["request_mirror_policies"]
-    assert copy["cluster"] == "demo/3.0"
+    assert copy["cluster"] == "demo/3.0~shadow"
     assert copy["host_rewrite_literal"] == "cccccccccccc.v3.0.m.demo"
     assert copy["runtime_fraction"]["default_value"]["numerator"] == 125_000
 
@@ -105,7 +107,7 @@ def test_every_cluster_that_a_route_names_is_there(tmp_path):
     files = rendered(tmp_path, model)
     known = {one["name"] for one in files["clusters.json"]["resources"]}
     text = json.dumps(files["routes.json"])
-    for name in ("demo/2.0+1.0", "demo/3.0+2.0", "demo/1.0"):
+    for name in ("demo/2.0+1.0", "demo/3.0+2.0", "demo/1.0~shadow"):
         assert name in known
         assert f'"{name}"' in text
 
@@ -119,3 +121,19 @@ def test_management_is_never_a_route(tmp_path):
 def test_the_same_intent_and_labels_render_to_the_same_bytes(tmp_path):
     edge = Edge(Intent(), tmp_path, 8080, 8081)
     assert render(edge, Labels({"demo": MODEL})) == render(edge, Labels({"demo": MODEL}))
+
+
+def test_doctor_says_when_the_edge_is_open_to_everybody_or_its_file_is_wrong(tmp_path):
+    traffic = tmp_path / "traffic.toml"
+    settings = Settings(resource("config.properties"), traffic=traffic)
+    for text, words, fix in (
+        ("", "on 127.0.0.1:8000", ""),
+        ("[listen]\nhost = '0.0.0.0'", "open to everybody", "required"),
+        ("[listen]\nhost = '0.0.0.0'\n[auth]\nrequired = true", "on 0.0.0.0:8000", ""),
+        ("[listen]\nport = 0", "$.listen.port", "docs/55-edge.md"),
+    ):
+        traffic.write_text(text)
+        finding = checks.edge(settings)
+        assert words in finding.found
+        assert fix in finding.fix
+        assert bool(fix) == bool(finding.fix)

@@ -11,6 +11,8 @@ from .typed import Resource, extension, header, percent, seconds
 WEIGHT = 10_000  # a hundredth of a percent
 # For nginx: the version that was meant; a mark common to a request and its copy; whether the body is noted.
 WANTED, OBSERVE, KEEP = "x-onnxserve-wanted", "x-onnxserve-observe", "x-onnxserve-keep"
+LEVEL, CHEAPER = "x-onnxserve-level", "x-onnxserve-smaller"
+NO_SHADOW, SMALLER = 1, 3  # levels of the ladder; the second, older answers, is nginx's part
 # What a version can't answer now, another try may: a dead worker is 507 (or 500), a full queue 503.
 RETRY_ON = "connect-failure,refused-stream,reset,retriable-status-codes"
 RETRIABLE = [500, 502, 503, 507]
@@ -22,24 +24,37 @@ def plain(intent: Intent, cluster: str) -> Resource:
 
 
 def shared(intent: Intent, name: str, model: Model) -> Resource:
-    """To the stable version and a canary by their shares, with a copy to the shadow."""
-    canary, shadow = model.canary, model.shadow
-    parts = [(model.stable, model.fallback, WEIGHT)]
-    route = common(intent, intent.retry.tries + 1 if canary or model.fallback else intent.retry.tries)
-    weighted: Resource = {}
-    if canary:
-        weight = round(canary.percent * WEIGHT / 100)
-        parts = [(model.stable, model.fallback, WEIGHT - weight), (canary.version, model.stable, weight)]
-        if canary.key:
-            route["hash_policy"] = [{"header": {"header_name": canary.key}}]
-            weighted["use_hash_policy"] = True
-    route["weighted_clusters"] = {"clusters": [part(name, *one) for one in parts], **weighted}
+    """To the versions by their shares, with a copy to the shadow."""
+    parts, shadow = split(model), model.shadow if model.level < NO_SHADOW else None
+    spare = any(fallback for _, fallback, _ in parts)
+    route = common(intent, intent.retry.tries + 1 if spare else intent.retry.tries)
+    route["weighted_clusters"] = {"clusters": [part(name, *one) for one in parts]}
+    if model.canary and model.canary.key:
+        route["hash_policy"] = [{"header": {"header_name": model.canary.key}}]
+        route["weighted_clusters"]["use_hash_policy"] = True
     if shadow:
         host = names.host(name, shadow.version, model.versions[shadow.version])
-        route["request_mirror_policies"] = [mirror(names.pool(name, shadow.version), host, shadow.percent)]
-    observed = [header(OBSERVE, "%STREAM_ID%")] if canary or shadow else []
-    kept = [header(KEEP, "1")] if shadow else []
-    return {"route": route, "request_headers_to_add": [*observed, *kept]}
+        route["request_mirror_policies"] = [mirror(names.copies(name, shadow.version), host, shadow.percent)]
+    return {"route": route, "request_headers_to_add": marks(model)}
+
+
+def split(model: Model) -> list[tuple[str, str, int]]:
+    """(version, the one to fall back to, weight); with a model that is too busy, all to the smaller version."""
+    if model.level >= SMALLER and model.smaller:
+        return [(model.smaller, model.stable, WEIGHT)]
+    if not model.canary:
+        return [(model.stable, model.fallback, WEIGHT)]
+    weight = round(model.canary.percent * WEIGHT / 100)
+    return [(model.stable, model.fallback, WEIGHT - weight), (model.canary.version, model.stable, weight)]
+
+
+def marks(model: Model) -> list[Resource]:
+    """What nginx must know of the labels: whether answers are judged, inputs kept, and what is given up."""
+    found = [(OBSERVE, "%STREAM_ID%")] if model.canary or model.shadow else []
+    found += [(KEEP, "1")] if model.shadow else []
+    found += [(LEVEL, str(model.level))] if model.level else []
+    found += [(CHEAPER, model.smaller)] if model.level >= SMALLER and model.smaller else []
+    return [header(*one) for one in found]
 
 
 def part(name: str, version: str, fallback: str, weight: int) -> Resource:

@@ -7,6 +7,7 @@ from pathlib import Path
 from onnxserve.edge.intent import Intent
 
 from .listener import MANAGER, listener, watched
+from .traces import collector
 from .typed import Resource, extension, typed
 
 ADMIN = "admin.sock"
@@ -25,7 +26,7 @@ def bootstrap(intent: Intent, run: Path) -> Resource:
         "dynamic_resources": {"cds_config": watched(run / "clusters.json")},
         "static_resources": {
             "listeners": [listener(intent, run), metrics(intent)],
-            "clusters": [local("admin", run / ADMIN), local("nginx", run / "nginx.sock")],
+            "clusters": [local("admin", run / ADMIN), local("nginx", run / "nginx.sock"), *collector(intent.traces)],
         },
         "overload_manager": {"resource_monitors": [monitor]},
     }

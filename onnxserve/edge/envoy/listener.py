@@ -11,6 +11,7 @@ from .log import access_log
 from .replies import replies
 from .routes import NAME
 from .tls import transport
+from .traces import tracing
 from .typed import Resource, extension, percent, seconds
 
 MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -44,6 +45,7 @@ def connection(intent: Intent, run: Path) -> Resource:
         "http_filters": filters(intent),
         "access_log": [access_log(run / "access.log")],
         "local_reply_config": replies(),
+        **tracing(intent.traces),
         "early_header_mutation_extensions": [strip()],
         "use_remote_address": True,
         "preserve_external_request_id": True,

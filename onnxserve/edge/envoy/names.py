@@ -10,6 +10,11 @@ def pool(model: str, version: str) -> str:
     return f"{model}/{version}"
 
 
+def copies(model: str, version: str) -> str:
+    """The cluster of one version as a shadow."""
+    return f"{model}/{version}~shadow"
+
+
 def pair(model: str, version: str, fallback: str) -> str:
     """The cluster of one version that falls back to another."""
     return f"{model}/{version}+{fallback}" if fallback else pool(model, version)

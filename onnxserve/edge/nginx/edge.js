@@ -10,6 +10,7 @@ const TYPES = {
   504: ['deadline_exceeded', 'no answer within the deadline'],
   507: ['worker_ended', 'the worker that had the request ended'],
 };
+const OLD = 2;
 const SAID = ['label', 'score'];
 const KEPT_BYTES = 32768; // of a request, beside what a shadow answered
 const DATATYPES = {
@@ -30,7 +31,12 @@ function ask(r) {
   if (r.headersIn['x-onnxserve-keep'] && r.requestBuffer && r.requestBuffer.length <= KEPT_BYTES) {
     r.variables.asked = r.requestBuffer.toString('base64');
   }
-  r.internalRedirect('@answer');
+  r.internalRedirect(level(r) >= OLD ? '@old' : '@answer');
+}
+
+// The rung of the brown-out ladder; on the second one answers may be old.
+function level(r) {
+  return Number(r.headersIn['x-onnxserve-level'] || 0);
 }
 
 // Headers that tell who answered; and, for errors, room for another body.
@@ -42,8 +48,10 @@ function mark(r) {
     r.headersOut['x-onnxserve-cache'] = cache;
     ngx.shared.counts.incr(r.variables.model + ' ' + cache, 1, 0);
   }
-  if (cache === 'stale') {
+  if (cache === 'stale' || (cache === 'hit' && level(r) >= OLD)) {
     r.headersOut['x-onnxserve-degraded'] = 'cache';
+  } else if (r.variables.version === r.headersIn['x-onnxserve-smaller']) {
+    r.headersOut['x-onnxserve-degraded'] = 'smaller';
   } else if (wanted && wanted !== r.variables.version) {
     r.headersOut['x-onnxserve-degraded'] = 'fallback';
   }

@@ -1,0 +1,57 @@
+"""Answers that are kept, and what is counted."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from onnxserve.edge.intent import Cache
+from tests.door import DIGESTS, opened
+
+
+@opened(cache=Cache(seconds=30))
+def test_the_same_body_is_answered_from_the_cache_by_version_and_never_an_error(client, upstream):
+    assert [client.post().headers["x-onnxserve-cache"] for _ in range(3)] == ["miss", "hit", "hit"]
+    assert client.post("/v2/models/demo/versions/2.0/infer").headers["x-onnxserve-cache"] == "miss"
+    assert client.post(body=b"[3]").headers["x-onnxserve-cache"] == "miss"
+    assert client.post(cache_control="no-cache").headers["x-onnxserve-cache"] == "bypass"
+    upstream.answer = lambda _, __: (422, b'{"error": {"type": "invalid_row"}}')
+    assert [client.post(body=b"bad").headers["x-onnxserve-cache"] for _ in range(2)] == ["miss", "miss"]
+    counts = httpx.get(f"http://127.0.0.1:{client.door.edge.intent.listen.metrics_port}/cache", trust_env=False).text
+    assert 'onnxserve_cache_answers_total{model="demo",cache="hit"} 2' in counts
+
+
+@opened(cache=Cache(seconds=30))
+def test_the_same_body_at_the_same_time_is_computed_once(client, upstream):
+    upstream.delay_s = 0.5
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: client.post(body=b"[7]"), range(8)))
+    assert {one.status_code for one in answers} == {200}
+    assert len(upstream.seen) == 1
+
+
+@opened(cache=Cache(seconds=30))
+def test_another_archive_of_the_same_version_is_not_answered_from_the_cache(client):
+    client.post()
+    client.label(versions={**DIGESTS, "1.0": "d" * 64})
+    assert client.post().headers["x-onnxserve-cache"] == "miss"
+
+
+@opened(cache=Cache(seconds=1))
+def test_when_the_server_fails_an_old_answer_is_better_than_none_and_marked(client, upstream):
+    assert client.post().headers["x-onnxserve-cache"] == "miss"
+    upstream.answer = lambda _, __: (503, b"{}")
+    time.sleep(2.2)  # nginx counts whole seconds
+    answer = client.post()
+    assert (answer.status_code, answer.headers["x-onnxserve-degraded"]) == (200, "cache")
+
+
+def test_envoys_counters_are_there_for_prometheus_and_its_administration_is_not(client):
+    client.post()
+    base = f"http://127.0.0.1:{client.door.edge.intent.listen.metrics_port}"
+    text = httpx.get(f"{base}/metrics", trust_env=False).text
+    assert 'envoy_cluster_upstream_rq_total{envoy_cluster_name="demo/1-0"}' in text
+    for path in ("/quitquitquit", "/config_dump", "/stats"):
+        assert httpx.post(f"{base}{path}", trust_env=False).status_code == 404

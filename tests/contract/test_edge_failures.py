@@ -1,0 +1,180 @@
+"""What the edge answers when something breaks, or somebody means harm."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace as with_fields
+
+import httpx
+import msgspec
+import pytest
+
+from onnxserve.config import free_ports
+from onnxserve.edge import Canary, Edge, Labels, Share
+from onnxserve.edge.intent import Deadline, Limits, Retry, Traces
+from onnxserve.edge.processes import start
+from tests.door import STABLE, Client, intent, opened
+from tests.upstream import versioned
+
+
+def test_a_failing_canary_is_answered_by_stable_and_marked(client, upstream):
+    upstream.answer = lambda path, _: (503, b'{"code": 503}') if path.endswith("2.0") else versioned(path)
+    client.label(canary=Canary("2.0", 100))
+    answer = client.post()
+    assert (answer.status_code, answer.json()["version"]) == (200, "1.0")
+    assert answer.headers["x-onnxserve-degraded"] == "fallback"
+    assert upstream.paths() == ["/predictions/demo/2.0", "/predictions/demo/2.0", "/predictions/demo/1.0"]
+
+
+@opened(retry=Retry(tries=1, budget_percent=20))
+def test_tries_are_bounded_so_that_they_can_not_storm(client, upstream):
+    upstream.answer = lambda _, __: (503, b'{"code": 503}')
+    upstream.delay_s = 0.05
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(lambda _: client.post(), range(200)))
+    assert {one.status_code for one in answers} == {503}
+    assert {one.json()["error"]["type"] for one in answers} == {"unavailable"}
+    assert all(one.headers["retry-after"] for one in answers)
+    assert len(upstream.seen) < 200 * 1.6  # one try for each would be 400
+
+
+def test_the_servers_own_errors_get_the_handlers_form(client, upstream):
+    own = {"code": 404, "type": "ModelVersionNotFoundException", "message": "Model version: 9 not found"}
+    ours = {"error": {"type": "invalid_row", "reason": "r", "where": "w"}, "model": "demo", "version": "1.0"}
+    for status, document, kind in ((404, own, "not_found"), (507, own, "worker_ended"), (422, ours, "invalid_row")):
+        upstream.answer = lambda _, __, status=status, document=document: (status, json.dumps(document).encode())
+        answer = client.post()
+        assert (answer.status_code, answer.json()["error"]["type"]) == (status, kind)
+    assert answer.json() == ours
+
+
+def test_a_server_that_is_gone_is_503_with_a_time_to_come_again(client):
+    edge = client.door.edge
+    client.door.stop()
+    [nobody] = free_ports(1)
+    door = start(with_fields(edge, inference_port=nobody, management_port=nobody), Labels({"demo": STABLE}))
+    try:
+        answer = client.post()
+        assert (answer.status_code, answer.json()["error"]["type"]) == (503, "unavailable")
+        assert answer.headers["retry-after"] == "1"
+        assert client.http.get("/v2/health/ready").status_code == 503
+    finally:
+        door.stop()
+
+
+@opened(limits=Limits(concurrency=2))
+def test_more_than_may_be_under_way_answer_429_at_once(client, upstream):
+    upstream.delay_s = 0.5
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: client.post(), range(8)))
+    codes = Counter(one.status_code for one in answers)
+    assert set(codes) == {200, 429}
+    refused = next(one for one in answers if one.status_code == 429)
+    assert (refused.json()["error"]["type"], refused.headers["retry-after"]) == ("overloaded", "1")
+
+
+@opened(limits=Limits(requests_per_second=5))
+def test_the_rate_of_all_clients_is_limited(client):
+    answers = [client.post() for _ in range(12)]
+    refused = [one for one in answers if one.status_code == 429]
+    assert 5 <= len(refused) < 12
+    assert refused[0].json()["error"]["type"] == "rate_limited"
+
+
+@opened(deadline=Deadline(answer_s=0.3))
+def test_no_answer_within_the_deadline_is_504(client, upstream):
+    upstream.delay_s = 2
+    began = time.monotonic()
+    answer = client.post()
+    assert (answer.status_code, answer.json()["error"]["type"]) == (504, "deadline_exceeded")
+    assert time.monotonic() - began < 1.5
+
+
+@opened(limits=Limits(body_bytes=1000, header_kib=4))
+def test_bodies_and_headers_beyond_the_limits_are_refused_with_their_status(client, upstream):
+    answer = client.post(body=b"x" * 2000)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (413, "too_large")
+    assert client.post(x_long="x" * 5000).status_code == 431
+    assert upstream.seen == []
+    assert client.post(body=b"x" * 900).status_code == 200
+
+
+SMUGGLED = [
+    b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nContent-Length: 7\r\n\r\n[1, 2]x",
+    b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nContent-Length: +6\r\n\r\n[1, 2]",
+    b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nContent_Length: 6\r\nContent-Length: 0\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("request_", SMUGGLED)
+def test_requests_whose_end_is_in_doubt_are_refused(client, upstream, request_):
+    with socket.create_connection(("127.0.0.1", client.door.edge.intent.listen.port), timeout=5) as one:
+        one.sendall(request_)
+        assert one.recv(4096).split(b" ")[1] in {b"400", b"501"}
+    assert upstream.seen == []
+
+
+@opened(deadline=Deadline(request_s=1))
+def test_a_client_that_sends_slowly_is_dropped_and_others_do_not_notice(client, upstream):
+    port = client.door.edge.intent.listen.port
+    slow = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(20)]
+    for one in slow:
+        one.sendall(b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n[")
+    assert client.post().status_code == 200
+    began = time.monotonic()
+    for one in slow:
+        assert b"408" in one.recv(4096)
+        one.close()
+    assert time.monotonic() - began < 5
+    assert len(upstream.seen) == 1
+
+
+def test_a_collector_that_is_gone_costs_no_request(upstream, tmp_path):
+    [nobody] = free_ports(1)
+    traces = Traces(endpoint=f"http://127.0.0.1:{nobody}", percent=100)
+    door = start(Edge(intent(traces=traces), tmp_path / "edge", upstream.port, upstream.port), Labels({"demo": STABLE}))
+    client = Client(door)
+    try:
+        assert {client.post().status_code for _ in range(50)} == {200}
+    finally:
+        client.http.close()
+        door.stop()
+
+
+@opened(limits=Limits(body_bytes=2**20))
+def test_a_body_of_fifty_megabytes_is_refused_while_others_are_answered(client, upstream):
+    def chunks() -> Iterator[bytes]:
+        for _ in range(50):
+            yield b"x" * 2**20
+
+    with ThreadPoolExecutor(4) as pool:
+        big = [
+            pool.submit(httpx.post, f"{client.door.edge.url}/predictions/demo", content=chunks(), trust_env=False)
+            for _ in range(2)
+        ]
+        assert {client.post().status_code for _ in range(20)} == {200}
+        for one in big:
+            error = one.exception()
+            assert isinstance(error, httpx.WriteError | httpx.ReadError) if error else one.result().status_code == 413
+    assert max(len(one.body) for one in upstream.seen) < 100
+
+
+def test_a_log_that_can_not_be_written_costs_no_request(upstream, tmp_path):
+    edge = Edge(intent(), tmp_path / "edge", upstream.port, upstream.port)
+    edge.run.mkdir()
+    (edge.run / "access.log").symlink_to("/dev/full")
+    (edge.run / "observations.log").symlink_to("/dev/full")
+    door = start(edge, Labels({"demo": msgspec.structs.replace(STABLE, shadow=Share("2.0", 100))}))
+    client = Client(door)
+    try:
+        assert {client.post().status_code for _ in range(50)} == {200}
+    finally:
+        client.http.close()
+        door.stop()

@@ -1,0 +1,77 @@
+"""Spans of batches: of sampled requests only, linked to each, and never in the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from handlers.offline import OfflineContext
+from handlers.spans import Spans, context_of, spans
+from handlers.tabular import TabularClassifier
+from tests.fakes import signature, with_fake_session
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@pytest.fixture
+def exported() -> InMemorySpanExporter:
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def handler(exported) -> TabularClassifier:
+    made = TabularClassifier()
+    with_fake_session(made, columns=("a", "b"), max_rows=3, max_bytes=600)
+    made.prepare()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exported))
+    made.spans = Spans(provider.get_tracer("test"), signature(), "CPUExecutionProvider")
+    return made
+
+
+def ask(handler: TabularClassifier, *parents: str) -> list[bytes]:
+    context = OfflineContext(Path())
+    context.headers = [{"Content-Type": "application/json", "traceparent": one} for one in parents]
+    return handler.handle([{"body": bytearray(b"[1, 2]")} for _ in parents], context)
+
+
+def test_a_batch_is_one_span_under_its_first_sampled_request_and_linked_to_all(handler, exported):
+    other = "0" * 31 + "1"
+    answers = ask(handler, f"00-{TRACE}-{SPAN}-00", f"00-{TRACE}-{SPAN}-01", f"00-{other}-{SPAN}-01", "nonsense")
+    assert len(answers) == 4
+    [span] = exported.get_finished_spans()
+    assert (span.name, span.attributes["onnxserve.requests"]) == ("batch", 4)
+    assert span.attributes["onnxserve.model"] == "demo"
+    assert f"{span.context.trace_id:032x}" == TRACE
+    assert f"{span.parent.span_id:016x}" == SPAN
+    assert [f"{link.context.trace_id:032x}" for link in span.links] == [TRACE, other]
+    assert 0 < span.end_time - span.start_time < 10**10
+
+
+def test_without_a_sampled_request_there_is_no_span(handler, exported):
+    ask(handler, f"00-{TRACE}-{SPAN}-00", "")
+    assert exported.get_finished_spans() == ()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "00",
+        f"00-{TRACE}-{SPAN}",
+        f"00-{TRACE[1:]}-{SPAN}-01",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"00-{'x' * 32}-{SPAN}-01",
+    ],
+)
+def test_what_is_no_context_is_none(header):
+    assert context_of({"traceparent": header}) is None
+
+
+def test_without_a_collector_nothing_is_made(monkeypatch):
+    monkeypatch.delenv("ONNXSERVE_TRACES", raising=False)
+    assert spans(signature(), "CPUExecutionProvider") is None
