@@ -29,9 +29,9 @@ from .wrk import Run, drive
 FIELDS = ("rate", "p50_ms", "p99_ms")
 INTRO = """# What the edge adds
 
-Written by `python -m benchmarks.edge` on {cpu}: `segment` through TorchServe alone and through the edge, wrk on the
-same cores, {rounds} rounds of {seconds} s in turn, medians. With keys, every request is authorised by nginx first; with
-the cache, the 256 bodies are all in it.
+Written by `python -m benchmarks.edge` on {cpu}: `segment` through TorchServe alone and through
+the edge, wrk on the same cores, {rounds} rounds of {seconds} s in turn, medians. With keys, every request is authorised
+by nginx first; with the cache, the 256 bodies are all in it.
 """
 
 

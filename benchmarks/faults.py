@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import shutil
@@ -37,10 +38,10 @@ CLIENTS = 8
 READY_S = 120
 INTRO = """# When things break
 
-Written by `python -m benchmarks.faults` on {cpu}: {clients} clients ask through the edge without a pause while a fault
-is made for real. A small table model, version 1.0.0 with two workers, 2.0.0 with one; answers are cached for a second.
-Degraded answers are right and say so: another version, or an old one. Refused ones have a type and `Retry-After`. Lost
-would be anything else: a broken connection, an answer without a type.
+Written by `python -m benchmarks.faults` on {cpu}: {clients} clients ask through the edge without a
+pause while a fault is made for real. A small table model, version 1.0.0 with two workers, 2.0.0 with one; answers are
+cached for a second. Degraded answers are right and say so: another version, or an old one. Refused ones have a type and
+`Retry-After`. Lost would be anything else: a broken connection, an answer without a type.
 """
 
 
@@ -57,7 +58,8 @@ class Stage:
         """`kill -9` for some workers of a version."""
         [found] = [one for one in self.release.management.versions("circle") if one.model_version == version]
         for worker in found.workers[:count]:
-            os.kill(worker.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # the last one may not have been replaced yet
+                os.kill(worker.pid, signal.SIGKILL)
 
     def restart(self) -> None:
         """TorchServe killed with its workers, and started again."""

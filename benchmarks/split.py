@@ -28,15 +28,17 @@ cores, and the time of a batch in the worker (`handle`, from bytes to bytes, one
 WHY = """
 ## What the missed targets would need
 
-- `segment`, 64 clients: 40 times (a) would be some 29,000 requests a second, 69 µs of both cores a request. wrk, the
-  system and the frontend alone take more than that above, whatever a worker does. It needs a cheaper frontend, which
-  TorchServe 0.12 doesn't let us replace; the worker's part is a third.
-- `sentiment` and `digits`: the frontend's work for one request is what it is for `segment` with 64 clients. What it
-  takes beyond that, at a few hundred requests a second, is Java compiling itself: about 20 CPU seconds, spread over the
-  first tens of thousands of requests, so over minutes. It needs a frontend that is warm before it is called ready, or
-  Java 25's ahead-of-time cache with profiles.
-- One client: the way is client, frontend, worker and back, four wake-ups of sleeping threads; a server in one process
-  has two.
+- `segment`, 64 clients: 40 times (a) would be some 49,000 requests a second, 41 µs of both cores a request. The
+  frontend, wrk and the system alone take more than that above, whatever a worker does. It needs a cheaper frontend,
+  which TorchServe 0.12 doesn't let us replace; the worker's part is a quarter. Six times the best rival falls short
+  for the same reason.
+- `sentiment`: its answers move with the batch, so rows run alone and a request is a batch: the frontend's
+  hand-over, which 64 `segment` requests share, is paid for each. Variants whose answers don't move are slower
+  still. The rest is Java that goes on compiling itself at 400 requests a second, after the warm-up.
+- `digits`: nine tenths of the CPU time are the worker's. Raw onnxruntime has two processes that never wait for a
+  request; what is missing to it is idle time between a batch and the next, and batches that aren't full.
+- One client: the way is client, frontend, worker and back, four wake-ups of sleeping threads; a server in one
+  process has two. For `segment` that is as fast as the fastest rival.
 """
 
 

@@ -60,7 +60,7 @@ function mark(r) {
   }
   if (r.status >= 400) {
     r.headersOut['Content-Type'] = 'application/json';
-    if (r.status === 503) {
+    if (r.status === 503 || r.status === 507) {
       r.headersOut['Retry-After'] = '1';
     }
   }
