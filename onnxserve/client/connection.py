@@ -14,11 +14,15 @@ def http_post(path: str, body: bytes, content_type: str = "application/json") ->
 class Connection:
     """A keep-alive connection with at most one request on its way."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port))
+    def __init__(self, port: int, timeout_s: float | None = None) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.due = 0.0
         self._got = b""
+
+    def close(self) -> None:
+        """Hang up."""
+        self.socket.close()
 
     def send(self, request: bytes, due: float) -> None:
         """Send one request that should have left at `due`."""

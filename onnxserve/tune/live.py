@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from onnxserve.archive import golden_bodies, reconfigure, summarise
-from onnxserve.client import http_post
+from onnxserve.client import Connection, http_post
 from onnxserve.config import Settings, start_server, with_free_ports
 from onnxserve.errors import ServerError
 from onnxserve.management import Management
@@ -21,6 +21,7 @@ from .poisson import Load
 READY_S = 180.0
 FRONTEND_S = 10.0  # of a model without cost: Java compiles itself meanwhile
 WARM_S = 4.0
+DRAIN_S = 60.0
 
 
 def served_as(point: Point) -> dict[str, object]:
@@ -49,9 +50,17 @@ class Live:
         self.ceiling = self.offer(rate, WARM_S / 2).answered
 
     def offer(self, rate: float, seconds: float) -> Sample:
-        """One open-loop run, with arrival times of its own."""
+        """One open-loop run, with arrival times of its own, after the queue of the one before is empty."""
         self._runs += 1
+        self._drain()
         return Load(self._port, self._requests, self._runs).run(rate, seconds)
+
+    def _drain(self) -> None:
+        """Wait for what an overload left in the queue: a request at its end is answered."""
+        with contextlib.closing(Connection(self._port, DRAIN_S)) as one:
+            one.send(self._requests[0], 0)
+            while one.receive() is None:
+                pass
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from typing import ClassVar
 import pytest
 
 from onnxserve.client import http_post
+from onnxserve.tune.live import Live
 from onnxserve.tune.poisson import Load
 
 
@@ -82,3 +83,11 @@ def test_a_server_that_is_not_there_fails_every_request():
     sample = Load(1, [http_post("/", b"x")]).run(100, 0.3)
     assert sample.sent > 5
     assert sample.failed == sample.sent
+
+
+def test_a_run_begins_after_the_queue_of_the_one_before_is_empty(port):
+    Known.stalled = False
+    server = Live(port, [http_post("/stall", b"x")])
+    sample = server.offer(100, 0.5)  # the stall is over before the first request counts
+    assert sample.p99_ms < 300
+    assert sample.failed == 0
