@@ -108,27 +108,30 @@ def kind(answer: httpx.Response) -> str:
 
 
 def released(stage: Stage) -> None:
-    """A canary, promoted, taken back, promoted, and the old version put aside."""
+    """A canary, promoted, and taken back."""
     stage.release.canary("circle", Canary("2.0.0", 50))
     stage.release.promote("circle")
     stage.release.rollback("circle")
 
 
-def broken_canary(stage: Stage) -> None:
-    """The canary's only worker is killed again and again."""
-    stage.release.canary("circle", Canary("2.0.0", 50))
+def kill_again(stage: Stage) -> None:
+    """The only worker of 2.0.0 is killed again and again."""
     for _ in range(3):
         stage.kill("2.0.0", 1)
         time.sleep(1)
+
+
+def broken_canary(stage: Stage) -> None:
+    """While it is a canary."""
+    stage.release.canary("circle", Canary("2.0.0", 50))
+    kill_again(stage)
     stage.release.rollback("circle")
 
 
 def broken_shadow(stage: Stage) -> None:
-    """The same with a shadow."""
+    """While it is a shadow."""
     stage.release.shadow("circle", Share("2.0.0", 100))
-    for _ in range(3):
-        stage.kill("2.0.0", 1)
-        time.sleep(1)
+    kill_again(stage)
     stage.release.shadow("circle", None)
 
 

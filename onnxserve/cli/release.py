@@ -12,7 +12,7 @@ from rich.table import Table
 
 from onnxserve.edge import Auto, Canary, Share
 from onnxserve.errors import ReleaseError
-from onnxserve.release import History
+from onnxserve.release import History, Release
 from onnxserve.release.shadows import read_reports
 
 from .app import AsJson, app, out, show
@@ -26,6 +26,11 @@ Version = Annotated[str, typer.Argument(help="A version.")]
 SHOWN = 20
 Percent = Annotated[float, typer.Option(min=0, max=100, help="Of the requests that name no version.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Only say what would change.")]
+
+
+def server(config: Path | None, state: Path | None, management_port: int | None) -> Release:
+    """Release steps on the server that the flags name."""
+    return release_of(settings_from(config=config, state=state, management_port=management_port))
 
 
 def tell(changes: list[str], *, plan: bool) -> None:
@@ -46,7 +51,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Versions, labels, workers and pending requests. Example: onnxserve release status segment."""
-    found = release_of(settings_from(config=config, state=state, management_port=management_port)).status(model)
+    found = server(config, state, management_port).status(model)
 
     def human() -> None:
         table = Table("model", "version", "label", "default", "ready", "workers", "pending")
@@ -90,7 +95,7 @@ def canary(  # noqa: PLR0913 - each is a flag
     plan: Plan = False,
 ) -> None:
     """Let a version answer a share of the requests. Example: onnxserve release canary segment 2.0 --percent 5."""
-    release = release_of(settings_from(config=config, state=state, management_port=management_port))
+    release = server(config, state, management_port)
     course = Auto(percentages(steps), requests, seconds, false_alarm) if auto else None
     share = Canary(version, course.steps[0] if course else percent, auto=course)
     tell(release.canary(model, share, plan=plan), plan=plan)
@@ -120,7 +125,7 @@ def ab(  # noqa: PLR0913 - each is a flag
     plan: Plan = False,
 ) -> None:
     """Like canary, but a client always gets the same version. Example: onnxserve release ab segment 2.0 --by x-user."""
-    steps = release_of(settings_from(config=config, state=state, management_port=management_port))
+    steps = server(config, state, management_port)
     tell(steps.canary(model, Canary(version, percent, by.lower()), plan=plan), plan=plan)
 
 
@@ -136,7 +141,7 @@ def shadow(  # noqa: PLR0913 - each is a flag
     plan: Plan = False,
 ) -> None:
     """Send a version copies whose answers nobody waits for. Example: onnxserve release shadow segment 2.0."""
-    steps = release_of(settings_from(config=config, state=state, management_port=management_port))
+    steps = server(config, state, management_port)
     tell(steps.shadow(model, None if version == "off" else Share(version, percent), plan=plan), plan=plan)
 
 
@@ -151,7 +156,7 @@ def smaller(
     plan: Plan = False,
 ) -> None:
     """Name a cheaper version for when the stable one is too busy. Example: onnxserve release smaller segment 1.0.1."""
-    steps = release_of(settings_from(config=config, state=state, management_port=management_port))
+    steps = server(config, state, management_port)
     tell(steps.smaller(model, "" if version == "off" else version, plan=plan), plan=plan)
 
 
@@ -191,7 +196,7 @@ def promote(
     plan: Plan = False,
 ) -> None:
     """Let a version answer requests that name none. Example: onnxserve release promote segment 1.1.0."""
-    steps = release_of(settings_from(config=config, state=state, management_port=management_port))
+    steps = server(config, state, management_port)
     tell(steps.promote(model, version, plan=plan), plan=plan)
 
 
@@ -205,7 +210,7 @@ def rollback(
     plan: Plan = False,
 ) -> None:
     """Take the canary away, else go back to the stable version before. Example: onnxserve release rollback segment."""
-    steps = release_of(settings_from(config=config, state=state, management_port=management_port))
+    steps = server(config, state, management_port)
     tell(steps.rollback(model, plan=plan), plan=plan)
 
 
@@ -234,9 +239,7 @@ def scale(
     management_port: ManagementPort = None,
 ) -> None:
     """Change the workers of a version. Example: onnxserve release scale segment 1.0.0 2."""
-    release_of(settings_from(config=config, state=state, management_port=management_port)).scale(
-        model, version, workers
-    )
+    server(config, state, management_port).scale(model, version, workers)
     out.print(f"{model} {version}: {workers} workers")
 
 

@@ -6,6 +6,13 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from onnxserve.errors import EdgeError
+
+Kind = TypeVar("Kind")
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -21,6 +28,21 @@ def replace_file(path: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def read_json(path: Path, kind: type[Kind], *, fix: str) -> Kind | None:
+    """A file's content; None where there is no file. EdgeError when it is damaged."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        raise EdgeError(f"the file is damaged: {error}", where=str(path), fix=fix) from error
+
+
+def write_json(path: Path, content: object) -> None:
+    """Replace a file at once by what people can read too."""
+    replace_file(path, msgspec.json.format(msgspec.json.encode(content), indent=2))
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:

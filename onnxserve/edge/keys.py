@@ -10,7 +10,7 @@ import msgspec
 
 from onnxserve.errors import EdgeError
 
-from .files import replace_file
+from .files import read_json, write_json
 
 PREFIX = "osk_"  # so that scanners recognise a leaked one
 BYTES = 32  # random, so that a plain digest can't be guessed back
@@ -33,19 +33,12 @@ Keys = dict[str, Key]  # by the SHA-256 of the key
 
 def read_keys(path: Path) -> Keys:
     """All keys by digest; none where there is no file. EdgeError when it is damaged."""
-    if not path.is_file():
-        return {}
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Keys)
-    except msgspec.DecodeError as error:
-        raise EdgeError(
-            f"the keys are damaged: {error}", where=str(path), fix="restore the file from a copy"
-        ) from error
+    return read_json(path, Keys, fix="restore the file from a copy") or {}
 
 
 def write_keys(path: Path, keys: Keys) -> None:
     """Replace the file at once."""
-    replace_file(path, msgspec.json.format(msgspec.json.encode(keys), indent=2))
+    write_json(path, keys)
 
 
 def digest(secret: str) -> str:

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from onnxserve.errors import EdgeError
-
-from .files import replace_file
+from .files import read_json, write_json
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -62,16 +60,9 @@ class Labels(msgspec.Struct, frozen=True):
 
 def read_labels(path: Path) -> Labels:
     """Labels as last written; none when there is no file. EdgeError when it is damaged."""
-    if not path.is_file():
-        return Labels()
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Labels)
-    except msgspec.DecodeError as error:
-        raise EdgeError(
-            f"the labels are damaged: {error}", where=str(path), fix="remove the file: all is stable"
-        ) from error
+    return read_json(path, Labels, fix="remove the file: all is stable") or Labels()
 
 
 def write_labels(path: Path, labels: Labels) -> None:
     """Replace the file at once."""
-    replace_file(path, msgspec.json.format(msgspec.json.encode(labels), indent=2))
+    write_json(path, labels)

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from onnxserve.edge import Edge, Labels
-from onnxserve.edge.processes import start
-from tests.door import STABLE, Client, intent
+from tests.door import STABLE, Client, client_of, intent
 from tests.upstream import Upstream, listening
 
 
@@ -22,10 +21,5 @@ def upstream() -> Iterator[Upstream]:
 def client(request, upstream, tmp_path) -> Iterator[Client]:
     tables = getattr(request, "param", {})
     edge = Edge(intent(**tables), tmp_path / "edge", upstream.port, upstream.port)
-    door = start(edge, Labels({"demo": STABLE}))
-    made = Client(door)
-    try:
+    with client_of(edge, Labels({"demo": STABLE})) as made:
         yield made
-    finally:
-        made.http.close()
-        door.stop()

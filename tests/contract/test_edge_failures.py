@@ -18,7 +18,7 @@ from onnxserve.config import free_ports
 from onnxserve.edge import Canary, Edge, Labels, Share
 from onnxserve.edge.intent import Deadline, Limits, Retry, Traces
 from onnxserve.edge.processes import start
-from tests.door import STABLE, Client, intent, opened
+from tests.door import STABLE, client_of, intent, opened
 from tests.upstream import versioned
 
 
@@ -139,13 +139,9 @@ def test_a_client_that_sends_slowly_is_dropped_and_others_do_not_notice(client, 
 def test_a_collector_that_is_gone_costs_no_request(upstream, tmp_path):
     [nobody] = free_ports(1)
     traces = Traces(endpoint=f"http://127.0.0.1:{nobody}", percent=100)
-    door = start(Edge(intent(traces=traces), tmp_path / "edge", upstream.port, upstream.port), Labels({"demo": STABLE}))
-    client = Client(door)
-    try:
+    edge = Edge(intent(traces=traces), tmp_path / "edge", upstream.port, upstream.port)
+    with client_of(edge, Labels({"demo": STABLE})) as client:
         assert {client.post().status_code for _ in range(50)} == {200}
-    finally:
-        client.http.close()
-        door.stop()
 
 
 @opened(limits=Limits(body_bytes=2**20))
@@ -171,10 +167,6 @@ def test_a_log_that_can_not_be_written_costs_no_request(upstream, tmp_path):
     edge.run.mkdir()
     (edge.run / "access.log").symlink_to("/dev/full")
     (edge.run / "observations.log").symlink_to("/dev/full")
-    door = start(edge, Labels({"demo": msgspec.structs.replace(STABLE, shadow=Share("2.0", 100))}))
-    client = Client(door)
-    try:
+    labels = Labels({"demo": msgspec.structs.replace(STABLE, shadow=Share("2.0", 100))})
+    with client_of(edge, labels) as client:
         assert {client.post().status_code for _ in range(50)} == {200}
-    finally:
-        client.http.close()
-        door.stop()
