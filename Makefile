@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-MODELS := segment sentiment digits
+MODELS := segment sentiment digits churn
 STORE  := model_store
 
 .PHONY: serve test check lint types imports unit export load wheel bench frontend clean
 
 serve: export
-	$(BIN)/onnxserve serve
+	$(BIN)/onnxserve serve --features models/churn/store
 
 test: $(STAMP) export check
 	$(BIN)/pytest tests/contract tests/e2e
@@ -34,7 +34,7 @@ export: $(MODELS:%=$(STORE)/.%)
 
 # A model is exported again when its folder, the handlers or the exporter change.
 .SECONDEXPANSION:
-$(STORE)/.%: $$(wildcard models/$$*/*.*) $(wildcard handlers/*.py) $(wildcard export/*.py) | $(STAMP)
+$(STORE)/.%: $$(wildcard models/$$*/*.* models/$$*/store/*.*) $(wildcard handlers/*.py) $(wildcard export/*.py) | $(STAMP)
 	$(BIN)/onnxserve export models/$*
 	@touch $@
 
@@ -44,7 +44,7 @@ $(STAMP): pyproject.toml $(wildcard frontend/src/onnxserve/*.java)
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q torch==2.13.0
-	$(BIN)/pip install -q -e '.[export,sign,edge,trace,load,tune,bench,dev]'
+	$(BIN)/pip install -q -e '.[export,sign,edge,trace,load,tune,batch,ray,features,bench,dev]'
 	rm -f $(BIN)/java
 	$(BIN)/python frontend/build.py
 	ln -s "$$($(BIN)/python -c 'from onnxserve.config import find_java; print(find_java().home)')/bin/java" $(BIN)/java

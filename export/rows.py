@@ -13,6 +13,7 @@ import msgspec
 from onnxserve.errors import CheckFailed, DefinitionError
 from onnxserve.spec import Definition
 
+from .joined import joined
 from .share import KEY, Row, Share, spool
 from .step import Step
 from .user_code import call_function
@@ -107,6 +108,8 @@ def call(work: Work) -> None:
     """Ask the definition for its rows and split them."""
     definition = work.definition
     given = call_function(definition.rows, definition.folder, sources=work.sources)
+    if definition.features:
+        given = joined(given, definition, work.scratch / "features")
     work.split = split = split_rows(labelled(given, definition), work.scratch / "rows")
     work.golden = read_golden(definition)
     if len(split.certify) < MIN_CERTIFY or not (len(split.calibrate) and len(split.select)):

@@ -9,6 +9,7 @@ from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from onnxserve.archive.offline import tensors
@@ -52,7 +53,7 @@ def handler_members(definition: Definition) -> tuple[dict[str, bytes], str, str]
 def signature(definition: Definition, handler: str) -> dict[str, Any]:
     """`signature.json` so far; the graph's inputs, outputs and variant follow when they are known."""
     spec = definition.input
-    return {
+    found: dict[str, Any] = {
         "model": definition.name,
         "version": definition.version,
         "handler": handler,
@@ -63,6 +64,9 @@ def signature(definition: Definition, handler: str) -> dict[str, Any]:
         "outputs": [],
         "max_batch": definition.serve.batch_size,
     }
+    if definition.features:  # where its repository lies is another thing on another machine
+        found["features"] = {k: v for k, v in msgspec.to_builtins(definition.features).items() if k != "repo"}
+    return found
 
 
 def write_stage(work: Work, folder: Path) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -52,6 +54,7 @@ class Handler:
     signature: Signature
     folder: Path
     session: Session
+    settings: Mapping[str, Any] = MappingProxyType({})  # `handler` of the archive's configuration
     spans: Spans | None = None
     threads = 1
     deduplicate = True  # off where few rows stand for many, as in measurements
@@ -86,6 +89,14 @@ class Handler:
             for instance, place in zip(instances, places, strict=True)
         ]
 
+    def columnar(self) -> bool:
+        """Whether rows may also come as one array a column, to `check_columns`."""
+        return False
+
+    def check_columns(self, columns: Mapping[str, npt.NDArray[Any]]) -> tuple[Outputs, npt.NDArray[np.bool_]]:
+        """`check` and `tensors` for one array a column: the graph's inputs, and which rows `check` would accept."""
+        raise NotImplementedError
+
     def lengths(self, rows: Sequence[Any]) -> list[int] | None:  # noqa: ARG002 - a hook
         """Padded length of each row, None where rows don't pad each other."""
         return None
@@ -101,6 +112,10 @@ class Handler:
     def check_values(self, tensors: dict[str, npt.NDArray[Any]]) -> None:
         """Raise InvalidRow for tensors of a client whose elements the graph can't take."""
 
+    def notes(self, rows: Sequence[Any]) -> tuple[tuple[str, str], ...]:  # noqa: ARG002 - a hook
+        """Headers that an answer about these rows carries."""
+        return ()
+
     def read(self, body: Body) -> Asked:
         """Bytes -> instances, or tensors, and the form of the answer."""
         return reading.read(self, body)
@@ -111,7 +126,7 @@ class Handler:
         """Load, warm up and prove; any failure here keeps the worker from becoming ready."""
         properties = context.system_properties
         settings = getattr(context, "model_yaml_config", None) or {}
-        mine = settings.get("handler") or {}
+        self.settings = mine = settings.get("handler") or {}
         self.threads = intra_op_threads(int(settings.get("maxWorkers", 1)), int(mine.get("threads", 0)))
         self.deduplicate = bool(mine.get("deduplicate", True))
         os.environ.setdefault("RAYON_NUM_THREADS", str(self.threads))  # the tokenizer keeps to the budget too
@@ -168,6 +183,10 @@ class Handler:
         found = [self.run(self.tensors([rows[index] for index in part])) for part in parts]
         order = np.argsort(np.concatenate([np.asarray(part) for part in parts]))
         return {name: np.concatenate([one[name] for one in found])[order] for name in self.session.outputs}
+
+    def resize(self, batch: int) -> None:
+        """Let so many rows run together, instead of what the signature says."""
+        self.signature = replace(self.signature, max_batch=batch)
 
     def parts(self, rows: Sequence[Any]) -> Sequence[Sequence[int]]:
         """Which rows run together: at most `max_batch`, of like length."""
@@ -239,6 +258,6 @@ class Handler:
             assert isinstance(found, Answer)  # noqa: S101 - one of the three is there
             answer = found
         context.set_response_content_type(index, answer.content_type)
-        for name, value in answer.headers:
+        for name, value in (*answer.headers, *self.notes(one.rows or ())):
             context.set_response_header(index, name, value)
         return answer.body

@@ -28,7 +28,7 @@ class OfflineContext:
     """The part of TorchServe's context that handlers use; a contract test holds it to the real one."""
 
     def __init__(self, folder: Path, config: dict[str, Any] | None = None) -> None:
-        self.system_properties = {"model_dir": str(folder), "gpu_id": None}
+        self.system_properties: dict[str, Any] = {"model_dir": str(folder), "gpu_id": None}
         self.model_yaml_config = config or {}
         self.headers: list[dict[str, str]] = []
         self.statuses: dict[int, tuple[int, str]] = {}

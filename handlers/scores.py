@@ -26,11 +26,15 @@ def _best(row: list[float]) -> tuple[int, float]:
 
 
 def _all_best(logits: npt.NDArray[Any]) -> Iterable[tuple[int, float]]:
+    places, scores = best_labels(logits)
+    return zip(places.tolist(), scores.tolist(), strict=True)
+
+
+def best_labels(logits: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
     """Index and softmax probability of each row's maximum; shifted by it, so that exp can't overflow."""
-    values = logits.astype(np.float64)
-    values -= values.max(axis=-1, keepdims=True)
-    scores = np.round(1 / np.exp(values).sum(axis=-1), DIGITS)
-    return zip(values.argmax(axis=-1).tolist(), scores.tolist(), strict=True)
+    values = logits.T.astype(np.float64, order="C")  # one contiguous array a label: reductions then run over rows
+    values -= values.max(axis=0)
+    return logits.argmax(axis=-1), np.round(1 / np.exp(values).sum(axis=0), DIGITS)
 
 
 def plain_rows(values: npt.NDArray[Any]) -> list[dict[str, Any]]:

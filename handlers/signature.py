@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -36,6 +36,20 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Features:
+    """What a feature store knows of a row: which columns, by which keys, and what happens where it knows nothing."""
+
+    service: str = ""
+    entities: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    missing: Literal["default", "refuse"] = "refuse"  # an entity, or a feature of it, that isn't there
+    unavailable: Literal["default", "refuse"] = "refuse"  # the store itself
+    defaults: dict[str, float] = field(default_factory=dict)
+    ttl_s: float = 0.0
+    timeout_ms: float = 50.0
+
+
+@dataclass(frozen=True)
 class Signature:
     """Name, version, limits and tensors of one model; the same object for every worker."""
 
@@ -48,6 +62,7 @@ class Signature:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     max_batch: int
+    features: Features | None = None
 
 
 def read_signature(folder: Path) -> Signature:

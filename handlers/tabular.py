@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -97,6 +97,22 @@ class TabularClassifier(Handler):
         if not abs(value) <= FLOAT32_MAX:
             raise InvalidRow("the number is not finite in float32", where=where)
         return float(value)
+
+    def columnar(self) -> bool:
+        """Unless a subclass looks at rows itself."""
+        cls = type(self)
+        return cls.check is TabularClassifier.check and cls.tensors is TabularClassifier.tensors
+
+    def check_columns(
+        self, columns: Mapping[str, npt.NDArray[Any]]
+    ) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.bool_]]:
+        """`features`, float32, shape (batch, columns); rows must be finite in it."""
+        features = np.empty((len(columns[self.columns[0]]), len(self.columns)), np.float32)
+        with np.errstate(over="ignore"):
+            for place, name in enumerate(self.columns):
+                features[:, place] = columns[name]
+        good: npt.NDArray[np.bool_] = np.asarray(np.isfinite(features).all(axis=1))
+        return {"features": features}, good
 
     def tensors(self, rows: Sequence[list[float]]) -> dict[str, npt.NDArray[np.float32]]:
         """`features`, float32, shape (batch, columns)."""

@@ -61,3 +61,11 @@ class ReleaseError(OnnxserveError):
 
 class TuneError(OnnxserveError):
     """No setting that keeps the objective, or a machine too noisy to tell."""
+
+
+class BatchError(OnnxserveError):
+    """A batch job that can't begin or go on."""
+
+
+class FeatureError(OnnxserveError):
+    """A feature store that can't be read, loaded or reached."""

@@ -4,6 +4,7 @@ from .check import Checked, check_archive
 from .configure import golden_bodies, max_batch, read_config, reconfigure
 from .file import enter_store, file_digest
 from .manifest import manifest
+from .offline import package
 from .read import Summary, contents, open_archive, summarise, unpack
 from .seal import make_identity, seal_archive, unsealed
 from .sign import check_signature, configured_key, is_signed, make_key, sign_archive
@@ -25,6 +26,7 @@ __all__ = [
     "manifest",
     "max_batch",
     "open_archive",
+    "package",
     "read_config",
     "reconfigure",
     "seal_archive",

@@ -51,10 +51,12 @@ def root(
 def main() -> None:
     """Run the program; an OnnxserveError is its message and exit code, nothing more."""
     from . import (  # noqa: F401 - they register verbs
+        batch,
         doctor,
         edge,
         explain,
         export,
+        features,
         keys,
         new,
         predict,

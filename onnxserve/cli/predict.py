@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,16 +15,20 @@ from onnxserve.archive.read import member
 from onnxserve.errors import OnnxserveError, ServerError
 
 from .app import AsJson, app, out, show
-from .server import Config, InferencePort, settings_from
+from .edge import edge_of
+from .server import Config, TrafficFile, settings_from
+
+NO_ANSWER = "start the server with `onnxserve serve`; --inference-port asks a TorchServe that has no edge"
 
 
-def ask(base: str, model: str, body: bytes, content_type: str, version: str = "") -> dict[str, Any]:
+def ask(base: str, model: str, body: bytes, headers: dict[str, str], version: str = "", ca: str = "") -> dict[str, Any]:
     """One prediction; ServerError carries the server's reason."""
     path = f"{base}/predictions/{model}" + (f"/{version}" if version else "")
     try:
-        response = httpx.post(path, content=body, headers={"Content-Type": content_type}, timeout=60, trust_env=False)
-    except httpx.HTTPError as error:
-        raise ServerError(f"no answer: {error}", where=path, fix="start the server with `onnxserve serve`") from error
+        trusted = ssl.create_default_context(cafile=ca or None)
+        response = httpx.post(path, content=body, headers=headers, timeout=60, trust_env=False, verify=trusted)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        raise ServerError(f"no answer: {error}", where=path, fix=NO_ANSWER) from error
     try:
         document: dict[str, Any] = response.json()
     except ValueError:
@@ -57,18 +62,27 @@ def encode(text: str) -> tuple[bytes, str]:
 
 
 @app.command()
-def predict(
+def predict(  # noqa: PLR0913 - each is a flag
     model: Annotated[str, typer.Argument(help="A model's name.")],
     row: Annotated[str, typer.Argument(help="Text, JSON, or @file.")],
-    version: Annotated[str, typer.Option(help="A version; the default one if left out.")] = "",
+    version: Annotated[str, typer.Option(help="A version; the edge's choice if left out.")] = "",
+    url: Annotated[str, typer.Option(help="The server; where traffic.toml lets the edge listen, if left out.")] = "",
+    key: Annotated[str, typer.Option(envvar="ONNXSERVE_KEY", help="An API key, for an edge that asks for one.")] = "",
+    ca: Annotated[str, typer.Option(help="Certificate (PEM) that signed the server's, if no public one did.")] = "",
+    traffic: TrafficFile = None,
     config: Config = None,
-    inference_port: InferencePort = None,
+    inference_port: Annotated[
+        int | None, typer.Option(help="Ask TorchServe itself on this port, not the edge.")
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Ask a running server. Example: onnxserve predict sentiment "good film"."""
-    settings = settings_from(config=config, inference_port=inference_port)
-    answer = ask(settings.inference, model, *encode(row), version)
+    settings = settings_from(config=config, inference_port=inference_port, traffic=traffic)
+    base = settings.inference if inference_port else url.rstrip("/") or edge_of(settings).url
+    body, content_type = encode(row)
+    headers = {"Content-Type": content_type, **({"x-api-key": key} if key else {})}
+    answer = ask(base, model, body, headers, version, ca)
 
     def human() -> None:
         for prediction in answer["predictions"]:

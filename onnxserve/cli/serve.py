@@ -21,6 +21,7 @@ from onnxserve.warmup import warm_up
 
 from .app import app, console, out
 from .edge import open_door, watch
+from .features import URL, begin, unserved
 from .predict import ask, golden_body
 from .server import (
     Config,
@@ -80,7 +81,7 @@ def tail(log: Path) -> str:
 def first_answers(settings: Settings, wanted: list[tuple[str, str, Path]]) -> None:
     """Send one golden row to each version and print what came back."""
     for name, version, archive in wanted:
-        answer = ask(settings.inference, name, golden_body(archive), "application/json", version)
+        answer = ask(settings.inference, name, golden_body(archive), {"Content-Type": "application/json"}, version)
         out.print(f"{name} {version}: {answer['predictions'][0]}", markup=False)
 
 
@@ -124,6 +125,8 @@ def serve(  # noqa: PLR0913 - each is a flag
     edge_port: EdgePort = None,
     timeout: Annotated[float, typer.Option(help="Seconds until every worker must be ready.")] = 180.0,
     with_edge: Annotated[bool, typer.Option("--edge/--no-edge", help="Envoy and nginx in front.")] = True,  # noqa: FBT002
+    features: Annotated[Path | None, typer.Option(help="A Feast repository, whose server is started too.")] = None,
+    features_port: Annotated[int, typer.Option(help="Of the feature server, on loopback.")] = 6566,
     warm: Annotated[float, typer.Option("--warm-up", min=0, help="Seconds of load on the frontend before.")] = WARM_S,
 ) -> None:
     """Start TorchServe and wait until every worker is ready; Ctrl-C stops it. Example: onnxserve serve."""
@@ -142,7 +145,14 @@ def serve(  # noqa: PLR0913 - each is a flag
     signal.signal(signal.SIGTERM, _interrupt)
     check_store(settings.store)
     with contextlib.ExitStack() as running:
-        server = start_server(settings, workers_see(settings) if with_edge else {})
+        seen = workers_see(settings) if with_edge else {}
+        if features:
+            provider = begin(features, settings.state, features_port)
+            running.callback(provider.stop)
+            seen[URL] = provider.url
+        else:
+            out.print("\n".join(unserved(settings.store)), end="", markup=False)
+        server = start_server(settings, seen)
         running.callback(server.stop)
         try:
             wanted = wait_until_ready(server, settings, timeout)

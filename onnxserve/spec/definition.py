@@ -79,6 +79,21 @@ class ServeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
+class FeaturesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which columns come from a feature store, and what happens where it knows nothing."""
+
+    repo: str  # a Feast repository: a folder beside model.toml
+    service: str  # one of its FeatureServices
+    entities: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]  # keys that requests bring
+    columns: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]  # of `input.columns`
+    timestamp: str = "event_timestamp"  # of rows that are joined as of their time
+    missing: Literal["default", "refuse"] = "refuse"  # an entity or a feature that isn't there: its default, or 422
+    unavailable: Literal["default", "refuse"] = "refuse"  # the store itself: defaults, or 503
+    defaults: dict[str, float] = {}
+    ttl_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0  # how long a worker keeps an entity's features
+    timeout_ms: Annotated[float, msgspec.Meta(gt=0)] = 50.0
+
+
 class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model: where its torch module and rows come from, and how it is to be served."""
 
@@ -93,4 +108,5 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     input: InputSpec = InputSpec()
     quantise: QuantiseSpec = QuantiseSpec()
     serve: ServeSpec = ServeSpec()
+    features: FeaturesSpec | None = None
     folder: Path = Path()

@@ -53,4 +53,21 @@ def _faults(definition: Definition) -> list[str]:
     names = [source.name for source in definition.sources]
     if len(set(names)) != len(names):
         faults.append("sources need different names")
+    return [*faults, *_feature_faults(definition)]
+
+
+def _feature_faults(definition: Definition) -> list[str]:
+    spec, columns = definition.features, definition.input.columns
+    if spec is None:
+        return []
+    faults = []
+    if not (definition.folder / spec.repo / "feature_store.yaml").is_file():
+        faults.append(f"features.repo = {spec.repo!r}: there is no feature_store.yaml in that folder")
+    if unknown := sorted(set(spec.columns) - set(columns)):
+        faults.append(f"features.columns {unknown} are not among input.columns")
+    if clash := sorted({*spec.entities, spec.timestamp} & set(columns)):
+        faults.append(f"features: {clash} can't be keys and columns")
+    lacking = sorted(set(spec.columns) - set(spec.defaults))
+    if "default" in (spec.missing, spec.unavailable) and lacking:
+        faults.append(f"features.defaults lacks {lacking}")
     return faults

@@ -1,0 +1,193 @@
+"""`python -m benchmarks.batch`: batch scoring against a bare loop and a tutorial's scorer, in interleaved rounds."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from onnxserve.tune.tune import cpu_name
+
+from .prepare import ROOT, Bench, prepare
+
+SCORERS = Path(__file__).parent / "scorers"
+MEGA = 2**20
+POOLED_SHARE = {"segment": 100, "sentiment": 1}  # the tutorial's scorer gets this fraction of the rows
+INTRO = """# Batch scoring
+
+Written by `python -m benchmarks.batch` on {cpu}, {cores} cores: rows a second from start to
+exit, {rounds} rounds in turn, medians; memory is the sum of all processes at its highest. The bare loop is one process
+that reads Parquet, runs onnxruntime on all cores in batches of 4,096 (`segment`) or 16 (`sentiment`) and takes the best
+label; it checks nothing and can't go on after an accident. The pool is a tutorial's scorer: dicts,
+`ThreadPoolExecutor`, one row a call; of `segment` it got a hundredth of the rows.
+`onnxserve batch` starts Daft and its workers, proves golden rows, checks every row, digests what it writes.
+"""
+
+
+@dataclass
+class Took:
+    """Runs of one way."""
+
+    seconds: list[float] = field(default_factory=list)
+    megabytes: list[float] = field(default_factory=list)
+    rows: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Rows a second, in the median run."""
+        return self.rows / statistics.median(self.seconds)
+
+
+def source(bench: Bench, rows: int, folder: Path) -> Path:
+    """Rows of the model's own data, repeated; numbers are moved a little, so that none is another's twin."""
+    path = folder / f"{bench.model}-{rows}.parquet"
+    draws, writer, block = np.random.default_rng(11), None, 131_072
+    for start in range(0, rows, block):
+        picks = draws.integers(0, len(bench.values), min(block, rows - start))
+        if isinstance(bench.values[0], str):
+            table = pa.table({"text": [bench.values[at] for at in picks]})
+        else:
+            names = column_names(bench)
+            values = np.array(bench.values)[picks] * draws.normal(1, 0.01, (len(picks), len(names)))
+            table = pa.table(dict(zip(names, values.T, strict=True)))
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    if writer:
+        writer.close()
+    return path
+
+
+def column_names(bench: Bench) -> list[str]:
+    """Of the archive's signature."""
+    import msgspec
+
+    found: list[str] = msgspec.json.decode((bench.folder / "signature.json").read_bytes())["input"]["columns"]
+    return found
+
+
+def timed(command: list[str]) -> tuple[float, float]:
+    """Seconds, and the most memory that the process and its children held together, in MiB."""
+    begun, most = time.perf_counter(), [0.0]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    watcher = threading.Thread(target=watch, args=(process.pid, most), daemon=True)
+    watcher.start()
+    _, errors = process.communicate()
+    seconds = time.perf_counter() - begun
+    if process.returncode:
+        sys.exit(f"{' '.join(command)}\n{errors.decode()[-2000:]}")
+    return seconds, most[0] / MEGA
+
+
+def watch(pid: int, most: list[float]) -> None:
+    """Proportional set sizes, so that shared pages count once, some times a second."""
+    try:
+        one = psutil.Process(pid)
+        while one.is_running():
+            family = [one, *one.children(recursive=True)]
+            most[0] = max(most[0], sum(memory(each) for each in family))
+            time.sleep(0.25)
+    except psutil.Error:
+        return
+
+
+def memory(process: psutil.Process) -> float:
+    """Bytes of one process."""
+    try:
+        return float(process.memory_full_info().pss)
+    except psutil.Error:
+        return 0.0
+
+
+def commands(bench: Bench, rows: Path, few: Path, folder: Path) -> dict[str, tuple[list[str], Path]]:
+    """How each way is run, and on which file."""
+    cores = str(len(os.sched_getaffinity(0)))
+    out = folder / "out"
+    bare = [sys.executable, str(SCORERS / "bare.py"), str(bench.folder), str(rows)]
+    ours = [sys.executable, "-m", "onnxserve", "batch", str(bench.archive), str(rows), "-o", str(out / "ours")]
+    pooled = [sys.executable, str(SCORERS / "pooled.py"), str(bench.folder), str(few), str(out / "pooled"), cores]
+    return {
+        "onnxserve batch": (ours, rows),
+        "bare loop": ([*bare, str(out / "bare"), cores], rows),
+        "bare loop, nothing written": ([*bare, "-", cores], rows),
+        "pool of threads, dicts": (pooled, few),
+    }
+
+
+def measure(bench: Bench, rows: int, rounds: int, folder: Path) -> dict[str, Took]:
+    """All ways in turn; what they wrote must agree."""
+    many, few = source(bench, rows, folder), source(bench, rows // POOLED_SHARE[bench.model], folder)
+    found: dict[str, Took] = {}
+    for _ in range(rounds):
+        for name, (command, path) in commands(bench, many, few, folder).items():
+            shutil.rmtree(folder / "out", ignore_errors=True)
+            (folder / "out").mkdir()
+            seconds, megabytes = timed(command)
+            took = found.setdefault(name, Took(rows=pq.ParquetFile(path).metadata.num_rows))
+            took.seconds.append(seconds)
+            took.megabytes.append(megabytes)
+            print(f"{bench.model} {name}: {took.rows / seconds:,.0f} rows/s, {megabytes:,.0f} MiB", flush=True)
+            if name == "onnxserve batch":
+                keep(folder)
+            elif name == "bare loop":
+                agree(folder)
+    return found
+
+
+def keep(folder: Path) -> None:
+    """Our labels, for the next to be compared with."""
+    table = ds.dataset(folder / "out" / "ours", format="parquet").to_table(columns=["row", "prediction"])
+    pq.write_table(table.sort_by("row").select(["prediction"]), folder / "labels.parquet")
+
+
+def agree(folder: Path) -> None:
+    """Of a thousand labels at most one may differ: batches of another size, where a graph is quantised on the fly."""
+    ours = pq.read_table(folder / "labels.parquet")["prediction"].cast(pa.string()).to_numpy(zero_copy_only=False)
+    theirs = pq.read_table(folder / "out" / "bare")["prediction"].cast(pa.string()).to_numpy(zero_copy_only=False)
+    share = float((ours != theirs).mean())
+    print(f"labels that differ: {share:.2e}", flush=True)
+    if share > 1e-3:
+        sys.exit("the bare loop says something else")
+
+
+def table(model: str, found: dict[str, Took]) -> list[str]:
+    """Rates, and ours over each."""
+    ours = found["onnxserve batch"].rate
+    lines = [f"## {model}, {found['onnxserve batch'].rows:,} rows", ""]
+    lines += ["| way | rows/s | ours over it | MiB |", "|---|--:|--:|--:|"]
+    for name, took in found.items():
+        lines.append(f"| {name} | {took.rate:,.0f} | {ours / took.rate:.2f} | {max(took.megabytes):,.0f} |")
+    return [*lines, ""]
+
+
+def main() -> None:
+    """Measure and write the page."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.batch", description="Batch scoring.")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=10_000_000, help="of segment")
+    parser.add_argument("--texts", type=int, default=4_000, help="of sentiment")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "96-batch.md")
+    given = parser.parse_args()
+    lines = [INTRO.format(cpu=cpu_name(), cores=len(os.sched_getaffinity(0)), rounds=given.rounds)]
+    for model, rows in (("segment", given.rows), ("sentiment", given.texts)):
+        with tempfile.TemporaryDirectory(prefix="onnxserve-bench-") as folder:
+            lines += table(model, measure(prepare(model), rows, given.rounds, Path(folder)))
+    given.page.write_text("\n".join(lines), encoding="utf-8")
+    print(given.page)
+
+
+if __name__ == "__main__":
+    main()

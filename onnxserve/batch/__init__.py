@@ -1,0 +1,35 @@
+"""Batch scoring: the archive's own handler over files of any size."""
+
+from .ask import Ask, job_of
+from .engine import Engine, Engines
+from .estimate import Estimate, estimate
+from .job import Job, Machine, Model, Plan, Remote, Shape
+from .output import Folder
+from .part import Kind
+from .plan import parts_of, plan_of
+from .run import MANIFEST, QUARANTINE, Manifest, alone, finished, score
+
+__all__ = [
+    "MANIFEST",
+    "QUARANTINE",
+    "Ask",
+    "Engine",
+    "Engines",
+    "Estimate",
+    "Folder",
+    "Job",
+    "Kind",
+    "Machine",
+    "Manifest",
+    "Model",
+    "Plan",
+    "Remote",
+    "Shape",
+    "alone",
+    "estimate",
+    "finished",
+    "job_of",
+    "parts_of",
+    "plan_of",
+    "score",
+]

@@ -1,0 +1,87 @@
+"""What a person asks for, checked against the archive and the sources, as a job."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from onnxserve.archive import open_archive, summarise
+from onnxserve.archive.read import member
+from onnxserve.errors import BatchError
+
+from .job import Job, Lookup, Model, Remote, Shape
+from .part import Kind
+from .plan import wanted_of
+from .sources import find_sources
+from .work import fetched
+
+CHUNK, CHUNK_SINGLE, CHUNK_IMAGES = 65_536, 1024, 32  # rows in memory at a time
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """Names as a person types them."""
+
+    archive: str
+    inputs: tuple[str, ...]
+    kind: Kind | None = None
+    columns: dict[str, str] = {}
+    keep: tuple[str, ...] = ()
+    delimiter: str = ","
+    shape: Shape = Shape()
+    remote: Remote | None = None
+    limit: int = 0
+    batch: int = 0
+    part_rows: int = 0
+    features: str = ""  # a Feast repository
+    state: str = ".onnxserve"
+
+
+def job_of(ask: Ask) -> Job:
+    """The job; BatchError for what can't be."""
+    with tempfile.TemporaryDirectory() as folder, fetched(ask.archive, Path(folder)) as path:
+        found = summarise(path)
+        with open_archive(path) as opened:
+            signature = msgspec.json.decode(member(opened, "signature.json"))
+    local = ask.archive if "://" in ask.archive else str(Path(ask.archive).resolve())
+    mine = tuple(signature["input"].get("columns", ()))
+    model = Model(local, found.sha256, found.name, found.version, tuple(signature["labels"]), mine)
+    lookup = lookup_of(ask, signature)
+    sources = find_sources(ask.inputs, ask.kind)
+    chunk = CHUNK if mine else CHUNK_IMAGES if sources[0].kind == "images" else CHUNK_SINGLE
+    keep = ask.keep or ask.shape.partition
+    wanted = wanted_of(sources, mine, ask.columns, keep, ask.delimiter, chunk, lookup)
+    _consistent(ask, model, wanted.keep)
+    return Job(model, tuple(sources), wanted, ask.shape, ask.limit, ask.batch, ask.part_rows, ask.remote, lookup)
+
+
+def lookup_of(ask: Ask, signature: dict[str, Any]) -> Lookup | None:
+    """The store that the archive's rows are completed from; none when files bring every column."""
+    spec = signature.get("features")
+    if not ask.features:
+        return None
+    if not spec:
+        raise BatchError("this model takes no features from a store", where="--features")
+    if ask.remote:
+        raise BatchError("a server joins what is known now", where="--endpoint", fix="leave one of both out")
+    return Lookup(
+        repo=str(Path(ask.features).resolve()),
+        state=str(Path(ask.state).resolve()),
+        service=spec["service"],
+        entities=tuple(spec["entities"]),
+        columns=tuple(spec["columns"]),
+        timestamp=spec["timestamp"],
+        defaults=spec["defaults"] if spec["missing"] == "default" else {},
+    )
+
+
+def _consistent(ask: Ask, model: Model, kept: tuple[str, ...]) -> None:
+    shape = ask.shape
+    if missing := sorted(set(shape.partition) - set(kept)):
+        raise BatchError(f"not kept: {', '.join(missing)}", where="--partition-by", fix="name them in --keep too")
+    if shape.scores and not model.labels:
+        raise BatchError("the model has no labels", where="--scores", fix="--outputs gives what it says")
+    if ask.remote and (shape.scores or shape.outputs):
+        raise BatchError("a server gives only label and score", where="--endpoint", fix="without --scores, --outputs")

@@ -1,0 +1,74 @@
+"""Parts to workers: Daft's native runner in this machine, or the same on a Ray cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from onnxserve.errors import BatchError
+
+from .job import Job, Machine
+from .part import Part
+from .work import Done, Work
+
+Engine = Literal["local", "ray"]
+QUIET = {"DAFT_ANALYTICS_ENABLED": "0", "DAFT_PROGRESS_BAR": "0", "DO_NOT_TRACK": "true"}
+
+
+class Worker:
+    """A process of the engine's that holds one archive; what goes in and out is JSON."""
+
+    def __init__(self, job: bytes, out: str, machine: bytes, max_errors: int | None) -> None:
+        found = msgspec.json.decode(job, type=Job), out, msgspec.json.decode(machine, type=Machine)
+        self._work = Work(*found, max_errors)
+
+    def score(self, parts: Any) -> list[bytes]:
+        """Each part, one after another."""
+        asked = [msgspec.json.decode(one, type=Part) for one in parts.to_pylist()]
+        return [msgspec.json.encode(self._work.tried(part)) for part in asked]
+
+
+class Engines:
+    """Where parts are done."""
+
+    def __init__(self, engine: Engine, address: str = "") -> None:
+        os.environ.update(QUIET)
+        try:
+            import daft
+        except ModuleNotFoundError as error:
+            raise BatchError("daft is not installed", fix="pip install 'onnxserve[batch]'") from error
+        self._daft = daft
+        if engine == "ray":
+            self._ray(address)
+        elif daft.runners.get_or_infer_runner_type() != "native":
+            daft.set_runner_native()
+
+    def _ray(self, address: str) -> None:
+        try:
+            import ray
+        except ModuleNotFoundError as error:
+            raise BatchError("ray is not installed", fix="pip install 'onnxserve[ray]'") from error
+        try:
+            ray.init(
+                address=address or None, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True
+            )
+        except (ConnectionError, RuntimeError) as error:
+            raise BatchError(f"no Ray cluster: {error}", where=address, fix="ray start --head") from error
+        self._daft.set_runner_ray(noop_if_initialized=True)
+
+    def run(
+        self, job: Job, parts: Sequence[Part], out: str, machine: Machine, max_errors: int | None
+    ) -> Iterator[Done]:
+        """Finished parts, in the order in which they finish or nearly so; a bounded number is under way."""
+        daft = self._daft
+        score = daft.method.batch(return_dtype=daft.DataType.binary(), batch_size=1)(Worker.score)
+        kind = type("ScoringWorker", (Worker,), {"score": score, "__module__": Worker.__module__})
+        made = daft.cls(kind, use_process=True, max_concurrency=machine.workers, gpus=min(1, machine.gpus))
+        worker = made(msgspec.json.encode(job), out, msgspec.json.encode(machine), max_errors)
+        frame = daft.from_pydict({"part": [msgspec.json.encode(part) for part in parts]}).into_batches(1)
+        for row in frame.select(worker.score(daft.col("part")).alias("done")).iter_rows():
+            yield msgspec.json.decode(row["done"], type=Done)

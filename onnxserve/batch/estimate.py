@@ -1,0 +1,49 @@
+"""What a job would take, from a sample that is really scored."""
+
+from __future__ import annotations
+
+import tempfile
+
+import msgspec
+
+from onnxserve.errors import BatchError
+
+from .engine import Engines
+from .job import Machine, Plan
+
+SAMPLE_COLUMNAR, SAMPLE = 50_000, 48  # rows
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """Rates are of a sample on this machine; the whole is assumed to go on like it."""
+
+    rows: int
+    parts: int
+    sampled: int
+    failed: int
+    rows_per_second: float
+    seconds: float
+    cpu_hours: float
+    output_bytes: int
+    cost: float  # in whatever the price was
+
+
+def estimate(plan: Plan, engines: Engines, machine: Machine, price: float) -> Estimate:
+    """Score the beginning twice, the first time to warm up, into a folder that is thrown away."""
+    if not plan.parts:
+        raise BatchError("there are no rows")
+    rows = SAMPLE_COLUMNAR if plan.job.wanted.numbers else SAMPLE
+    first = plan.parts[0]
+    some = msgspec.structs.replace(first, rows=min(first.rows, rows), number=0)
+    warm = msgspec.structs.replace(some, number=1)
+    with tempfile.TemporaryDirectory(prefix="onnxserve-estimate-") as folder:
+        one = msgspec.structs.replace(machine, workers=1)
+        found = list(engines.run(plan.job, [warm, some], folder, one, None))
+    if faults := [done.error for done in found if done.error]:
+        raise BatchError(faults[0])
+    done = min(found, key=lambda one: one.seconds)
+    rate = machine.workers * done.rows / done.seconds
+    seconds = plan.rows / rate
+    hours = seconds * machine.workers * machine.threads / 3600
+    size = round(sum(file.bytes for file in done.files) / done.rows * plan.rows)
+    return Estimate(plan.rows, len(plan.parts), done.rows, done.failed, rate, seconds, hours, size, hours * price)

@@ -1,0 +1,98 @@
+"""One job: what is scored by what, to where; everything that decides a row of the output."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .part import Part, Source, Wanted
+
+PLAN = "plan.json"
+
+
+class Model(msgspec.Struct, frozen=True):
+    """The archive."""
+
+    path: str
+    sha256: str
+    name: str
+    version: str
+    labels: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """What the output has beside prediction and score, and how it lies."""
+
+    scores: bool = False  # of every label
+    outputs: bool = False  # the graph's first output as it is
+    partition: tuple[str, ...] = ()
+
+
+class Remote(msgspec.Struct, frozen=True):
+    """A running server that answers in place of the archive's handler."""
+
+    url: str
+    concurrency: int = 8
+    tries: int = 6
+    ca: str = ""
+
+
+class Lookup(msgspec.Struct, frozen=True):
+    """A feature store that knows a part of each row, as of the row's time."""
+
+    repo: str
+    state: str
+    service: str
+    entities: tuple[str, ...]
+    columns: tuple[str, ...]
+    timestamp: str
+    defaults: dict[str, float]  # empty: a row of which something is unknown is a bad one
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """How this machine is used; no row depends on it."""
+
+    workers: int
+    threads: int = 1
+    provider: str = "auto"
+    gpus: int = 0
+
+
+class Job(msgspec.Struct, frozen=True):
+    """Kept beside the output, so that a job that was cut off goes on with the same parts."""
+
+    model: Model
+    sources: tuple[Source, ...]
+    wanted: Wanted
+    shape: Shape
+    limit: int = 0
+    batch: int = 0
+    part_rows: int = 0
+    remote: Remote | None = None
+    lookup: Lookup | None = None
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A job and its parts."""
+
+    job: Job
+    parts: tuple[Part, ...]
+
+    @property
+    def rows(self) -> int:
+        """Of all parts."""
+        return sum(part.rows for part in self.parts)
+
+
+def differences(one: Job, other: Job) -> list[str]:
+    """Fields that differ, in words."""
+    return [
+        f"{name}: {_short(getattr(one, name))}, was {_short(getattr(other, name))}"
+        for name in one.__struct_fields__
+        if getattr(one, name) != getattr(other, name)
+    ]
+
+
+def _short(value: object, most: int = 120) -> str:
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,178 @@
+"""What a job writes: Parquet that is whole or isn't there, one file a part, or one a part and partition."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import PurePosixPath
+from typing import IO, Any, Self
+from urllib.parse import quote
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from fsspec.core import url_to_fs
+
+from onnxserve.errors import BatchError
+
+MOST_OPEN = 500  # partitions of one part
+STATE = "_job"
+LOCK = "lock"
+GROUP = 131_072  # rows
+EMPTY = "__HIVE_DEFAULT_PARTITION__"
+
+
+class Written(msgspec.Struct, frozen=True):
+    """One finished file."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Folder:
+    """Where the output goes; a path or a URL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self.fs, self.root = url_to_fs(self.url)
+        self.local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
+
+    def path(self, name: str) -> str:
+        """Of a file in it."""
+        return f"{self.root}/{name}"
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content, None where there is none."""
+        with suppress(FileNotFoundError):
+            return bytes(self.fs.cat_file(self.path(name)))
+        return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Whole or not at all."""
+        with self.create(name) as stream:
+            stream.write(content)
+
+    def create(self, name: str) -> Stream:
+        """A file that appears when it is closed."""
+        return Stream(self, name)
+
+    def names(self, folder: str) -> list[str]:
+        """Of files in a folder of it, sorted."""
+        with suppress(FileNotFoundError):
+            return sorted(PurePosixPath(one).name for one in self.fs.ls(self.path(folder), detail=False))
+        return []
+
+    def clear(self) -> None:
+        """All of it but the lock."""
+        for name in [*self.names(""), *(f"{STATE}/{one}" for one in self.names(STATE))]:
+            if name not in (STATE, f"{STATE}/{LOCK}"):
+                self.fs.rm(self.path(name), recursive=True)
+
+
+class Stream:
+    """Bytes on their way to a file, counted and digested; object stores show what is whole, disks are made to."""
+
+    def __init__(self, folder: Folder, name: str) -> None:
+        self.folder, self.name = folder, name
+        self.path = folder.path(name)
+        self._written = self.path
+        if folder.local:
+            parent, _, last = self.path.rpartition("/")
+            folder.fs.makedirs(parent, exist_ok=True)
+            self._written = f"{parent}/.{last}.{os.getpid()}"
+        self.digest, self.size = hashlib.sha256(), 0
+        self._file: IO[bytes] = folder.fs.open(self._written, "wb")
+        self.closed = False
+
+    def write(self, content: Any) -> int:
+        """As a file does."""
+        view = memoryview(content)
+        self.digest.update(view)
+        self.size += view.nbytes
+        self._file.write(view)
+        return view.nbytes
+
+    def flush(self) -> None:
+        """Nothing: it counts when it is closed."""
+
+    def close(self) -> None:
+        """Make it a file."""
+        if not self.closed:
+            self.closed = True
+            self._file.close()
+            if self._written != self.path:
+                os.replace(self._written, self.path)  # noqa: PTH105 - paths are fsspec's strings
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        self.closed = True
+        with suppress(Exception):
+            self._file.close()
+        with suppress(FileNotFoundError):
+            self.folder.fs.rm_file(self._written)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, failed: object, *_: object) -> None:
+        self.abandon() if failed else self.close()
+
+
+class Writer:
+    """The files of one part."""
+
+    def __init__(self, folder: Folder, number: int, partition: Sequence[str], metadata: dict[str, str]) -> None:
+        self._folder, self._partition, self._metadata = folder, list(partition), metadata
+        self._name = f"part-{number:05}.parquet"
+        self._open: dict[str, tuple[Stream, pq.ParquetWriter]] = {}
+        self._rows: dict[str, int] = {}
+
+    def write(self, table: pa.Table) -> None:
+        """Rows, to the partitions that they belong to."""
+        for name, some in self._parted(table):
+            if name not in self._open:
+                self._open[name] = self._begun(name, some.schema)
+            self._open[name][1].write_table(some, row_group_size=GROUP)
+            self._rows[name] = self._rows.get(name, 0) + some.num_rows
+
+    def close(self) -> list[Written]:
+        """All files, finished."""
+        found = []
+        for name, (stream, writer) in self._open.items():
+            writer.close()
+            stream.close()
+            found.append(Written(name, self._rows[name], stream.size, stream.digest.hexdigest()))
+        return found
+
+    def abandon(self) -> None:
+        """None of them."""
+        for stream, writer in self._open.values():
+            with suppress(Exception):
+                writer.close()
+            stream.abandon()
+
+    def _begun(self, name: str, schema: pa.Schema) -> tuple[Stream, pq.ParquetWriter]:
+        if len(self._open) == MOST_OPEN:
+            raise BatchError(f"more than {MOST_OPEN} partitions in a part", fix="partition by a column of fewer values")
+        stream = self._folder.create(name)
+        coded = [field.name for field in schema if pa.types.is_dictionary(field.type) or pa.types.is_string(field.type)]
+        options: dict[str, Any] = {"use_dictionary": coded, "column_encoding": {"row": "DELTA_BINARY_PACKED"}}
+        return stream, pq.ParquetWriter(stream, schema.with_metadata(self._metadata), **options)
+
+    def _parted(self, table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+        if not self._partition:
+            yield self._name, table
+            return
+        rest = table.drop_columns(self._partition)
+        for values in table.select(self._partition).group_by(self._partition).aggregate([]).to_pylist():
+            mask: Any = True
+            for column, value in values.items():
+                here = pc.is_null(table[column]) if value is None else pc.equal(table[column], value)
+                mask = pc.and_(mask, pc.fill_null(here, False))
+            folders = [f"{quote(name)}={EMPTY if one is None else quote(str(one))}" for name, one in values.items()]
+            yield "/".join([*folders, self._name]), rest.filter(mask)

@@ -1,0 +1,54 @@
+"""What a job is made of: parts of its sources, small enough to be done again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["parquet", "arrow", "csv", "jsonl", "images"]
+
+
+class Source(msgspec.Struct, frozen=True):
+    """One file, or one folder of images; `mark` changes when its content does."""
+
+    url: str
+    kind: Kind
+    size: int
+    mark: str
+    paths: tuple[str, ...] = ()  # of images
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Consecutive rows of one source. `start` and `stop` count bytes, row groups, record batches or images."""
+
+    number: int
+    source: str
+    kind: Kind
+    first: int  # its first row's number in the source, from 0
+    rows: int
+    start: int
+    stop: int
+    line: int = 0  # of its first row, in text, from 1
+    paths: tuple[str, ...] = ()
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What is read of a row."""
+
+    columns: dict[str, str]  # the model's name of a column: the source's
+    numbers: bool  # one number a column, or else one value a row
+    keep: tuple[str, ...] = ()  # columns that go to the output as they are
+    delimiter: str = ","
+    chunk: int = 65_536  # rows in memory at a time
+    keys: dict[str, str] = {}  # of a feature store's entities, and the time of the row: the source's column
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """Where a reader would cut its source."""
+
+    first: int
+    rows: int
+    start: int
+    stop: int
+    line: int = 0

@@ -1,0 +1,35 @@
+"""One module a kind of source: `columns` it has, `cut` it into parts, `read` a part in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import ModuleType
+
+from onnxserve.batch.chunk import Chunk
+from onnxserve.batch.part import Cut, Kind, Part, Source, Wanted
+
+from . import arrow, images, jsonl, parquet, table
+
+READERS: dict[Kind, ModuleType] = {
+    "parquet": parquet,
+    "arrow": arrow,
+    "csv": table,
+    "jsonl": jsonl,
+    "images": images,
+}
+
+
+def columns(source: Source, delimiter: str) -> dict[str, str] | None:
+    """Names and types of the columns, None where every row may have its own."""
+    found: dict[str, str] | None = READERS[source.kind].columns(source, delimiter)
+    return found
+
+
+def cut(source: Source, wanted: Wanted, rows: int) -> Iterator[Cut]:
+    """Places to cut at, after about so many rows."""
+    yield from READERS[source.kind].cut(source, wanted, rows)
+
+
+def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
+    """The part's rows, all of them, in order."""
+    yield from READERS[part.kind].read(part, wanted)

@@ -1,0 +1,65 @@
+"""Arrow IPC files (and Feather): cut at record batches; a stream is one part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from onnxserve.batch.chunk import Chunk
+from onnxserve.batch.part import Cut, Part, Source, Wanted
+from onnxserve.batch.sources import open_source
+from onnxserve.errors import BatchError
+
+from .typed import chunk, names, wanted_columns
+
+MAGIC = b"ARROW1"
+
+
+def columns(source: Source, _delimiter: str) -> dict[str, str]:
+    """From the schema."""
+    with _opened(source.url) as reader:
+        return names(reader.schema)
+
+
+def cut(source: Source, _wanted: Wanted, rows: int) -> Iterator[Cut]:
+    """A record batch is the least that can be read alone."""
+    with _opened(source.url) as reader:
+        if isinstance(reader, pa.ipc.RecordBatchStreamReader):
+            yield Cut(0, sum(batch.num_rows for batch in reader), 0, 0)
+            return
+        first = start = count = 0
+        for number in range(reader.num_record_batches):
+            count += reader.get_batch(number).num_rows
+            if count >= rows or number == reader.num_record_batches - 1:
+                yield Cut(first, count, start, number + 1)
+                first, start, count = first + count, number + 1, 0
+
+
+def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
+    """The part's record batches, in chunks."""
+    with _opened(part.source) as reader:
+        stream = isinstance(reader, pa.ipc.RecordBatchStreamReader)
+        batches = reader if stream else (reader.get_batch(number) for number in range(part.start, part.stop))
+        done = 0
+        for batch in batches:
+            rows = batch.select(wanted_columns(wanted))
+            for start in range(0, rows.num_rows, wanted.chunk):
+                some = rows.slice(start, min(wanted.chunk, part.rows - done))
+                if not some.num_rows:
+                    return
+                yield chunk(some, part.first + done, part, wanted)
+                done += some.num_rows
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader]:
+    local = url.removeprefix("file://") if url.startswith("file://") else ""
+    with pa.memory_map(local) if local else pa.PythonFile(open_source(url)) as file:
+        try:
+            head = file.read(len(MAGIC))
+            file.seek(0)
+            yield pa.ipc.open_file(file) if head == MAGIC else pa.ipc.open_stream(file)
+        except pa.ArrowInvalid as error:
+            raise BatchError(f"not a readable Arrow file: {error}", where=url) from error

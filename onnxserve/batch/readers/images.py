@@ -1,0 +1,57 @@
+"""Image files, each a row; one that can't be opened is a bad row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pyarrow as pa
+
+from onnxserve.batch.chunk import Chunk, Fault
+from onnxserve.batch.part import Cut, Part, Source, Wanted
+from onnxserve.batch.sources import open_source
+from onnxserve.errors import BatchError
+
+READERS = 8  # files under way at once: object stores answer slowly, and many
+PATH = "path"
+
+
+def columns(_source: Source, _delimiter: str) -> dict[str, str]:
+    """The path, which may be kept, and the content."""
+    return {PATH: "text", "image": "bytes"}
+
+
+def cut(source: Source, _wanted: Wanted, rows: int) -> Iterator[Cut]:
+    """Anywhere."""
+    for start in range(0, len(source.paths), rows):
+        stop = min(start + rows, len(source.paths))
+        yield Cut(start, stop - start, start, stop)
+
+
+def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
+    """A few images at a time."""
+    with ThreadPoolExecutor(READERS) as pool:
+        for start in range(0, part.rows, wanted.chunk):
+            paths = part.paths[start : min(start + wanted.chunk, part.rows)]
+            found = list(pool.map(_content, paths))
+            good = [place for place, one in enumerate(found) if isinstance(one, bytes)]
+            yield Chunk(
+                first=part.first + start,
+                size=len(paths),
+                places=np.array(good, np.intp),
+                columns=None,
+                values=[found[place] for place in good],
+                kept=pa.table({PATH: list(paths)}) if wanted.keep else None,
+                faults={place: one for place, one in enumerate(found) if isinstance(one, Fault)},
+                position=paths.__getitem__,
+                raw=paths.__getitem__,
+            )
+
+
+def _content(path: str) -> bytes | Fault:
+    try:
+        with open_source(path) as stream:
+            return stream.read()
+    except (OSError, BatchError) as error:
+        return Fault("undecodable_body", f"can't be read: {error}")

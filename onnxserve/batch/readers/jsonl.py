@@ -1,0 +1,108 @@
+"""JSON lines: an object a row, of which columns are taken; or the row itself, as a request would bring it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from onnxserve.batch.chunk import Chunk, Fault
+from onnxserve.batch.part import Cut, Part, Source, Wanted
+from onnxserve.batch.sources import open_source
+
+from .lines import NOT_TEXT, TOO_LONG, Record, cuts, filled, groups, lines, shown
+
+_decode = msgspec.json.Decoder().decode
+
+
+def columns(_source: Source, _delimiter: str) -> None:
+    """Every line may have its own."""
+
+
+def cut(source: Source, _wanted: Wanted, rows: int) -> Iterator[Cut]:
+    """Between lines."""
+    with open_source(source.url) as stream:
+        yield from cuts(filled(lines(stream, 0, 1)), rows)
+
+
+def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
+    """The part's lines, in chunks."""
+    done = 0
+    with open_source(part.source) as stream:
+        stream.seek(part.start)
+        found = filled(lines(stream, part.start, part.line, part.stop - part.start))
+        for some in groups(found, wanted.chunk, part.rows):
+            yield _chunk(some, part.first + done, part, wanted)
+            done += len(some)
+
+
+def _chunk(some: list[Record], first: int, part: Part, wanted: Wanted) -> Chunk:
+    documents: list[Any] = [None] * len(some)
+    good, values, faults = [], [], dict[int, Fault]()
+    for place, one in enumerate(some):
+        try:
+            documents[place] = found = _document(one)
+            values.append(_instance(found, wanted))
+            good.append(place)
+        except Unreadable as error:
+            faults[place] = error.fault
+    return Chunk(
+        first=first,
+        size=len(some),
+        places=np.array(good, np.intp),
+        columns=None,
+        values=values,
+        kept=_kept(documents, wanted) if wanted.keep else None,
+        faults=faults,
+        position=lambda place: f"{part.source} line {some[place].line}",
+        raw=lambda place: shown(some[place]),
+    )
+
+
+class Unreadable(Exception):
+    """A line that is no row."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.reason)
+        self.fault = fault
+
+
+def _document(one: Record) -> Any:
+    if one.text is None:
+        raise Unreadable(TOO_LONG)
+    try:
+        return _decode(one.text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Unreadable(Fault("undecodable_body", f"not JSON: {error}")) from error
+    except UnicodeDecodeError as error:
+        raise Unreadable(NOT_TEXT) from error
+
+
+def _instance(document: Any, wanted: Wanted) -> Any:
+    """An object's columns, by their names here; anything else is the row."""
+    if not isinstance(document, dict):
+        return document
+    missing = [theirs for theirs in wanted.columns.values() if theirs not in document]
+    if missing:
+        raise Unreadable(Fault("invalid_row", f"missing columns {missing[:5]}"))
+    if wanted.numbers:
+        return [document[theirs] for theirs in wanted.columns.values()]
+    [theirs] = wanted.columns.values()
+    return document[theirs]
+
+
+def _kept(documents: list[Any], wanted: Wanted) -> pa.Table:
+    """Text as it is, everything else as JSON, since the next line may hold another type."""
+    return pa.table(
+        {
+            name: pa.array([_text(one.get(name)) if isinstance(one, dict) else None for one in documents], pa.string())
+            for name in wanted.keep
+        }
+    )
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,0 +1,93 @@
+"""Text in pieces: lines, records of lines, and the faults that a line can have by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO, NamedTuple
+
+from onnxserve.batch.chunk import Fault
+from onnxserve.batch.part import Cut
+
+BLOCK = 2**20
+MOST = 64 * 2**20  # bytes of one line; a file without line ends must not fill the memory
+TOO_LONG = Fault("undecodable_body", f"a line of more than {MOST} bytes")
+NOT_TEXT = Fault("undecodable_body", "not UTF-8")
+
+
+class Record(NamedTuple):
+    """One row's bytes, without its line end; `text` is None for a line that is too long to keep."""
+
+    line: int  # from 1
+    start: int
+    stop: int  # offset of what follows
+    text: bytes | None
+
+
+Records = Callable[[Iterable[Record]], Iterator[Record]]
+
+
+def lines(stream: IO[bytes], start: int, line: int, size: int = -1) -> Iterator[Record]:
+    """Lines from where the stream stands, which is offset `start`; `size` bytes of them, or all."""
+    rest, skipped, left = b"", 0, size
+    while left and (block := stream.read(BLOCK if left < 0 else min(BLOCK, left))):
+        left -= len(block) if left > 0 else 0
+        *whole, rest = (rest + block).split(b"\n")
+        for text in whole:
+            stop = start + skipped + len(text) + 1
+            yield Record(line, start, stop, None if skipped else text.removesuffix(b"\r"))
+            line, start, skipped = line + 1, stop, 0
+        if len(rest) > MOST:
+            rest, skipped = b"", skipped + len(rest)
+    if rest or skipped:
+        yield Record(line, start, start + skipped + len(rest), None if skipped else rest.removesuffix(b"\r"))
+
+
+def filled(given: Iterable[Record]) -> Iterator[Record]:
+    """Without empty lines, which are no rows."""
+    return (one for one in given if one.text is None or one.text.strip())
+
+
+def cuts(records: Iterable[Record], rows: int) -> Iterator[Cut]:
+    """One every `rows` records."""
+    first, begun, last, number = 0, None, None, 0
+    for one in records:
+        begun, last, number = begun or one, one, number + 1
+        if number - first == rows:
+            yield Cut(first, number - first, begun.start, one.stop, begun.line)
+            first, begun = number, None
+    if begun and last:
+        yield Cut(first, number - first, begun.start, last.stop, begun.line)
+
+
+def groups(records: Iterable[Record], size: int, most: int) -> Iterator[list[Record]]:
+    """At most `size` together, `most` in all."""
+    found: list[Record] = []
+    for number, one in enumerate(records, 1):
+        found.append(one)
+        if len(found) == size or number == most:
+            yield found
+            found = []
+        if number == most:
+            return
+    if found:
+        yield found
+
+
+def decoded(records: Sequence[Record]) -> tuple[list[str], list[int], dict[int, Fault]]:
+    """Texts, their places, and the faults of the others."""
+    texts, places, faults = [], [], dict[int, Fault]()
+    for place, one in enumerate(records):
+        try:
+            if one.text is None:
+                faults[place] = TOO_LONG
+                continue
+            texts.append(one.text.decode())
+            places.append(place)
+        except UnicodeDecodeError:
+            faults[place] = NOT_TEXT
+    return texts, places, faults
+
+
+def shown(one: Record) -> str:
+    """As it stood, for the quarantine."""
+    return (one.text or b"").decode(errors="backslashreplace")

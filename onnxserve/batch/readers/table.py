@@ -1,0 +1,169 @@
+"""CSV with a header (RFC 4180): cut between records; numbers are parsed here, so that a bad one is a bad row."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from onnxserve.batch.chunk import Chunk, Fault
+from onnxserve.batch.part import Cut, Part, Source, Wanted
+from onnxserve.batch.sources import open_source
+from onnxserve.errors import BatchError
+
+from .lines import Record, cuts, decoded, filled, groups, lines, shown
+
+TAB = ".tsv"
+BOM = "\ufeff"
+MOST_LINES = 200  # of one record; a quote that is never closed must not swallow the rest
+NARROW = 2  # so many columns or more make itemgetter give a tuple
+
+
+def columns(source: Source, delimiter: str) -> dict[str, str]:
+    """The header's names; what is in them, no one knows yet."""
+    return dict.fromkeys(_header(source.url, delimiter)[0], "any")
+
+
+def cut(source: Source, wanted: Wanted, rows: int) -> Iterator[Cut]:
+    """Between records, which quotes may spread over lines."""
+    _, start, line = _header(source.url, wanted.delimiter)
+    with open_source(source.url) as stream:
+        stream.seek(start)
+        yield from cuts(records(lines(stream, start, line)), rows)
+
+
+def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
+    """The part's records, in chunks."""
+    names, _, _ = _header(part.source, wanted.delimiter)
+    done = 0
+    with open_source(part.source) as stream:
+        stream.seek(part.start)
+        found = records(lines(stream, part.start, part.line, part.stop - part.start))
+        for some in groups(found, wanted.chunk, part.rows):
+            yield _chunk(some, part.first + done, part, wanted, names)
+            done += len(some)
+
+
+def records(given: Iterable[Record]) -> Iterator[Record]:
+    """Lines put together while a quote is open; a quote that stays open spoils its own line and no other."""
+    source, waiting, again = iter(given), list[Record](), list[Record]()
+    while one := again.pop(0) if again else next(source, None):
+        if not waiting and one.text is not None and not one.text.strip():
+            continue  # empty lines are rows inside quotes only
+        waiting.append(one)
+        if one.text is None or len(waiting) > MOST_LINES:
+            yield waiting[0]
+            again, waiting = waiting[1:] + again, []
+        elif not _open(waiting):
+            text = one.text if len(waiting) == 1 else b"\n".join(part.text or b"" for part in waiting)
+            yield Record(waiting[0].line, waiting[0].start, one.stop, text)
+            waiting = []
+    if waiting:  # the end came before the quote
+        yield waiting[0]
+        yield from records(waiting[1:])
+
+
+def _open(waiting: Sequence[Record]) -> bool:
+    return sum((part.text or b"").count(b'"') for part in waiting) % 2 == 1
+
+
+def _header(url: str, delimiter: str) -> tuple[list[str], int, int]:
+    """Names, offset and line of the first row."""
+    with open_source(url) as stream:
+        head = next(iter(records(filled(lines(stream, 0, 1)))), None)
+    try:
+        text = (head.text or b"").decode().removeprefix(BOM) if head else ""
+        names = next(csv.reader(io.StringIO(text), delimiter=separator(url, delimiter), strict=True), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BatchError(f"the header can't be read: {error}", where=url) from error
+    if not head or not names:
+        raise BatchError("no header", where=url, fix="the first line names the columns")
+    if len(set(names)) != len(names):
+        raise BatchError("two columns of one name", where=url, fix="rename one in the header")
+    return names, head.stop, head.line + 1 + (head.text or b"").count(b"\n")
+
+
+def separator(url: str, delimiter: str) -> str:
+    """A tab where the name says so."""
+    return "\t" if TAB in url.lower() and delimiter == "," else delimiter
+
+
+def _chunk(some: list[Record], first: int, part: Part, wanted: Wanted, names: list[str]) -> Chunk:
+    texts, places, faults = decoded(some)
+    fields: list[list[str] | None] = [None] * len(some)
+    delimiter = separator(part.source, wanted.delimiter)
+    for place, text in zip(places, texts, strict=True):
+        try:
+            # A reader a record: one that an open quote confuses would take the next record for its end.
+            row = next(csv.reader((text,), delimiter=delimiter, strict=True))
+        except csv.Error as error:
+            faults[place] = Fault("undecodable_body", f"not a record of CSV: {error}")
+            continue
+        if len(row) == len(names):
+            fields[place] = row
+        else:
+            faults[place] = Fault("invalid_row", f"{len(row)} fields, the header has {len(names)}")
+    good, found = _values(fields, faults, wanted, names)
+    return Chunk(
+        first=first,
+        size=len(some),
+        places=np.array(good, np.intp),
+        columns=found if isinstance(found, dict) else None,
+        values=None if isinstance(found, dict) else found,
+        kept=_kept(fields, wanted, names) if wanted.keep else None,
+        faults=faults,
+        position=lambda place: f"{part.source} line {some[place].line}",
+        raw=lambda place: shown(some[place]),
+    )
+
+
+def _values(fields: list[list[str] | None], faults: dict[int, Fault], wanted: Wanted, names: list[str]) -> Any:
+    """Places of the rows whose fields are what the model wants, and arrays or values of those."""
+    pick = picker([names.index(name) for name in wanted.columns.values()])
+    if not wanted.numbers:
+        rows = [(place, pick(row)[0]) for place, row in enumerate(fields) if row is not None]
+        return [place for place, _ in rows], [value for _, value in rows]
+    good, numbers = [], []
+    for place, row in enumerate(fields):
+        if row is None:
+            continue
+        picked = pick(row)
+        try:
+            numbers.append(list(map(float, picked)))
+            good.append(place)
+        except ValueError:
+            faults[place] = not_a_number(picked, wanted)
+    table = np.array(numbers, np.float64).reshape(len(good), len(wanted.columns))
+    return good, {name: table[:, at] for at, name in enumerate(wanted.columns)}
+
+
+def picker(places: list[int]) -> Callable[[list[str]], tuple[str, ...]]:
+    """Fields at some places, always as a tuple."""
+    get = itemgetter(*places)
+    if len(places) >= NARROW:
+        return get
+    return lambda row: (get(row),)
+
+
+def not_a_number(picked: Sequence[str], wanted: Wanted) -> Fault:
+    """Which field, and what stood there."""
+    for name, text in zip(wanted.columns, picked, strict=True):
+        try:
+            float(text)
+        except ValueError:
+            said = f"expected a number, got {text[:40]!r}" if text.strip() else "the number is missing"
+            return Fault("invalid_row", said, name)
+    raise ValueError("every field is a number")
+
+
+def _kept(fields: list[list[str] | None], wanted: Wanted, names: list[str]) -> pa.Table:
+    """Text as it stands, empty for what could not be read."""
+    at = {name: names.index(name) for name in wanted.keep}
+    return pa.table(
+        {name: pa.array([row[place] if row else None for row in fields], pa.string()) for name, place in at.items()}
+    )

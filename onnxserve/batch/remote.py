@@ -1,0 +1,142 @@
+"""Chunks to answers by a running server: requests in bounded number, tries again with growing pauses."""
+
+from __future__ import annotations
+
+import base64
+import random
+import ssl
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import numpy as np
+
+from onnxserve.errors import BatchError
+
+from .chunk import Chunk, Fault
+from .job import Model, Remote
+from .scorer import Answers, Form, form_of
+
+KEY = "ONNXSERVE_KEY"
+LATER = (429, 502, 503, 504, 507)
+FIRST_S, MOST_S = 0.2, 20.0
+ROWS = 16  # of a request
+
+
+class Served:
+    """A model behind HTTP."""
+
+    deviation = 0.0
+
+    def __init__(self, folder: Path, model: Model, remote: Remote, rows: int, key: str = "") -> None:
+        signature = msgspec.json.decode((folder / "signature.json").read_bytes())
+        self._rows = min(rows or ROWS, int(signature["input"].get("max_rows", ROWS)))
+        self._model, self._remote = model, remote
+        self.form: Form = form_of(folder, custom=False)
+        self._pool = ThreadPoolExecutor(remote.concurrency)
+        self._draws = random.Random()  # noqa: S311 - pauses, not secrets
+        self._http = httpx.Client(
+            headers={"Content-Type": "application/json", **({"x-api-key": key} if key else {})},
+            timeout=httpx.Timeout(60, pool=None),
+            limits=httpx.Limits(max_connections=remote.concurrency),
+            verify=ssl.create_default_context(cafile=remote.ca or None),
+            trust_env=False,
+        )
+
+    def score(self, chunk: Chunk) -> Answers:
+        """Requests of some rows each; where one is refused, its halves are asked."""
+        values: Sequence[Any] = rows_of(chunk.columns) if chunk.columns is not None else chunk.values or []
+        starts = range(0, len(values), self._rows)
+        found = self._pool.map(lambda start: self._ask(values[start : start + self._rows]), starts)
+        answers = [one for some in found for one in some]
+        kept = [place for place, one in zip(chunk.places, answers, strict=True) if not isinstance(one, Fault)]
+        faults = {int(p): one for p, one in zip(chunk.places, answers, strict=True) if isinstance(one, Fault)}
+        good = [one for one in answers if not isinstance(one, Fault)]
+        return Answers(np.array(kept, np.intp), None, None, good, None, faults)
+
+    def close(self) -> None:
+        """Leave the server."""
+        self._pool.shutdown()
+        self._http.close()
+
+    def _ask(self, values: Sequence[Any]) -> list[Any]:
+        """A prediction or a fault a row."""
+        answer = self._tried(msgspec.json.encode({"instances": values}, enc_hook=plain))
+        if answer.is_success:
+            return self._checked(answer, len(values))
+        if len(values) > 1:  # the one bad row takes its request with it
+            half = len(values) // 2
+            return self._ask(values[:half]) + self._ask(values[half:])
+        return [fault_of(answer)]
+
+    def _tried(self, body: bytes) -> httpx.Response:
+        """An answer that another try would not better.
+
+        Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
+        """
+        last = ""
+        for number in range(self._remote.tries):
+            try:
+                answer = self._http.post(self._path, content=body)
+            except httpx.HTTPError as error:
+                last, after = f"no answer: {error or type(error).__name__}", 0.0
+            else:
+                if answer.status_code not in LATER:
+                    return answer
+                last, after = f"{answer.status_code}: {answer.text[:200]}", seconds(answer)
+            pause = self._draws.uniform(0, min(MOST_S, FIRST_S * 2**number))
+            if number + 1 < self._remote.tries:
+                time.sleep(max(after, pause))
+        fix = "run the same command again"
+        raise BatchError(f"{last}, after {self._remote.tries} tries", where=self._path, fix=fix)
+
+    @property
+    def _path(self) -> str:
+        return f"{self._remote.url}/predictions/{self._model.name}/{self._model.version}"
+
+    def _checked(self, answer: httpx.Response, count: int) -> list[Any]:
+        document = answer.json()
+        if document.get("model") != self._model.name or document.get("version") != self._model.version:
+            said = f"{document.get('model')} {document.get('version')}"
+            raise BatchError(f"{said} answered in place of {self._model.name} {self._model.version}", where=self._path)
+        if len(document["predictions"]) != count:
+            raise BatchError(f"{len(document['predictions'])} answers to {count} rows", where=self._path)
+        return list(document["predictions"])
+
+
+def rows_of(columns: dict[str, Any]) -> list[list[float | None]]:
+    """Arrays of numbers to rows; a missing one is null."""
+    table = np.column_stack(list(columns.values())).astype(np.float64)
+    return [[None if value != value else value for value in row] for row in table.tolist()]  # noqa: PLR0124 - NaN
+
+
+def plain(value: Any) -> Any:
+    """Bytes as base64, as JSON needs them."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    raise TypeError(f"{type(value).__name__} can't be sent")
+
+
+def seconds(answer: httpx.Response) -> float:
+    """Of `Retry-After`, bounded."""
+    try:
+        return min(MOST_S, float(answer.headers.get("retry-after", 0)))
+    except ValueError:
+        return 0.0
+
+
+def fault_of(answer: httpx.Response) -> Fault:
+    """A row's own error; BatchError for one that every row would get."""
+    try:
+        error = answer.json()["error"]
+        kind, reason = str(error["type"]), str(error["reason"])
+    except (ValueError, KeyError, TypeError):
+        kind, reason = "error", answer.text[:200]
+    if answer.status_code in (401, 403, 404, 405):
+        fix = f"set {KEY}" if answer.status_code == 401 else "check URL, model and version"
+        raise BatchError(f"{answer.status_code}: {reason}", where=str(answer.url), fix=fix)
+    return Fault(kind, reason)

@@ -1,0 +1,114 @@
+"""Answers to rows of the output: what was kept of the input, what came of it, by which archive, or why nothing did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from .chunk import Chunk, Fault
+from .job import Model, Shape
+from .scorer import Answers, Form
+
+Array = npt.NDArray[Any]
+OURS = ("source", "row", "prediction", "score", "scores", "outputs", "model", "version", "archive", "error")
+
+
+def answered(chunk: Chunk, answers: Answers, source: str, model: Model, shape: Shape, form: Form) -> pa.Table:
+    """One row for each of the chunk's, in its order."""
+    columns: dict[str, Any] = {}
+    if chunk.kept is not None:
+        columns.update(zip(chunk.kept.column_names, chunk.kept.columns, strict=True))
+    columns["source"] = constant(source, chunk.size)
+    columns["row"] = pa.array(np.arange(chunk.first, chunk.first + chunk.size))
+    columns |= predicted(answers, chunk.size, model, form)
+    if shape.scores:
+        columns["scores"] = vectors(softmax(answers.outputs), answers.kept, chunk.size, len(model.labels))
+    if shape.outputs:
+        flat = None if answers.outputs is None else answers.outputs.reshape(len(answers.outputs), -1)
+        columns["outputs"] = lists(flat, answers.kept, chunk.size)
+    for name, value in (("model", model.name), ("version", model.version), ("archive", model.sha256)):
+        columns[name] = constant(value, chunk.size)
+    columns["error"] = errors(chunk.faults | answers.faults, chunk.size)
+    return pa.table(columns)
+
+
+def predicted(answers: Answers, count: int, model: Model, form: Form) -> dict[str, Any]:
+    """`prediction`, and `score` where there are labels."""
+    if form == "values":
+        values = [one["values"] for one in answers.predictions or ()]
+        return {"prediction": placed(pa.array(values, pa.list_(pa.float64())), answers.kept, count)}
+    if form == "labels" and answers.label is not None:
+        label = pa.DictionaryArray.from_arrays(pa.array(answers.label, pa.int32()), list(model.labels))
+        score = pa.array(answers.score, pa.float64())
+    else:
+        label, score = worded(answers.predictions or (), model, form)
+    return {"prediction": placed(label, answers.kept, count), "score": placed(score, answers.kept, count)}
+
+
+def worded(given: Any, model: Model, form: Form) -> tuple[pa.Array, pa.Array]:
+    """Of answers in words: their label and score, or all of them as JSON."""
+    labels = [one["label"] if isinstance(one, dict) and "label" in one else _text(one) for one in given]
+    scores = [one.get("score") if isinstance(one, dict) else None for one in given]
+    if form == "labels":
+        at = [model.labels.index(one) for one in labels]
+        return pa.DictionaryArray.from_arrays(pa.array(at, pa.int32()), list(model.labels)), pa.array(scores)
+    return pa.array(labels, pa.string()), pa.array(scores, pa.float64())
+
+
+def _text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def constant(value: str, count: int) -> pa.DictionaryArray:
+    """The same word in every row."""
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), [value])
+
+
+def placed(array: pa.Array, kept: Array, count: int) -> pa.Array:
+    """An array of the answered rows as one of all rows, null for the others."""
+    if len(kept) == count:
+        return array
+    at = np.zeros(count, np.int64)
+    at[kept] = np.arange(len(kept))
+    missing = np.ones(count, bool)
+    missing[kept] = False
+    return array.take(pa.array(at, mask=missing))
+
+
+def vectors(found: Array | None, kept: Array, count: int, width: int) -> pa.Array:
+    """A fixed number of float32 a row."""
+    flat = np.zeros(0, np.float32) if found is None else found.astype(np.float32).ravel()
+    return placed(pa.FixedSizeListArray.from_arrays(pa.array(flat), width), kept, count)
+
+
+def lists(found: Array | None, kept: Array, count: int) -> pa.Array:
+    """Numbers of a row, in the graph's type."""
+    if found is None:
+        return pa.nulls(count, pa.list_(pa.float32()))
+    offsets = np.arange(0, found.size + 1, max(1, found.shape[1]), dtype=np.int32)
+    return placed(pa.ListArray.from_arrays(pa.array(offsets), pa.array(found.ravel())), kept, count)
+
+
+def softmax(outputs: Array | None) -> Array | None:
+    """Probability of each label."""
+    if outputs is None:
+        return None
+    values = np.exp(outputs.astype(np.float64) - outputs.max(axis=-1, keepdims=True))
+    found: Array = values / values.sum(axis=-1, keepdims=True)
+    return found
+
+
+def errors(faults: dict[int, Fault], count: int) -> pa.Array:
+    """Type, place and reason, null for the answered rows."""
+    if not faults:
+        return pa.nulls(count, pa.string())
+    return pa.array([said(faults[place]) if place in faults else None for place in range(count)], pa.string())
+
+
+def said(fault: Fault) -> str:
+    """In one line."""
+    return f"{fault.type}: {fault.where + ': ' if fault.where else ''}{fault.reason}"

@@ -1,0 +1,124 @@
+"""A job from beginning to end: what is left of it is scored, and a manifest says that it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from onnxserve.errors import BatchError
+
+from .job import Job, Machine, Plan
+from .output import LOCK, STATE, Folder
+from .part import Part
+from .work import Done, quarantine, record
+
+MANIFEST = "_manifest.json"
+QUARANTINE = "_quarantine.jsonl"
+Progress = Callable[[Done], None]
+
+
+class Doer(Protocol):
+    """An engine."""
+
+    def run(self, job: Job, parts: Sequence[Part], out: str, machine: Machine, errors: int | None, /) -> Iterator[Done]:
+        """Finished parts, as they finish."""
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a finished job wrote."""
+
+    model: str
+    version: str
+    archive: str
+    rows: int
+    scored: int
+    failed: int
+    parts: int
+    files: dict[str, dict[str, object]]
+    sources: tuple[dict[str, object], ...]
+    golden_deviation: float
+    seconds: float  # of all workers together
+
+
+def finished(plan: Plan, out: Folder) -> dict[int, Done]:
+    """Parts that have a record."""
+    there = set(out.names(f"{STATE}/parts"))
+    found = {}
+    for part in plan.parts:
+        name = record(part.number)
+        if Path(name).name in there and (content := out.read(name)):
+            found[part.number] = msgspec.json.decode(content, type=Done)
+    return found
+
+
+def score(plan: Plan, out: Folder, engine: Doer, machine: Machine, errors: int | None, told: Progress) -> Manifest:
+    """Do what is left; BatchError when a part can't be done or too many rows are bad."""
+    done = finished(plan, out)
+    failed = sum(one.failed for one in done.values())
+    _bearable(failed, errors, out)
+    left = [part for part in plan.parts if part.number not in done]
+    for one in engine.run(plan.job, left, out.url, machine, errors) if left else ():
+        if one.error:
+            raise BatchError(one.error, fix="finished parts are kept: the same command goes on from there")
+        done[one.number] = one
+        failed += one.failed
+        told(one)
+        _bearable(failed, errors, out)
+    return _whole(plan, out, done)
+
+
+def _bearable(failed: int, errors: int | None, out: Folder) -> None:
+    if errors is not None and failed > errors:
+        raise BatchError(
+            f"{failed} bad rows, at most {errors} are allowed",
+            where=f"{out.url}/{STATE}/quarantine",
+            fix="look at them there; the same command with a larger --max-errors goes on from here",
+        )
+
+
+def _whole(plan: Plan, out: Folder, done: dict[int, Done]) -> Manifest:
+    parts = [done[part.number] for part in plan.parts]
+    with out.create(QUARANTINE) as stream:
+        for one in parts:
+            stream.write(out.read(quarantine(one.number)) or b"")
+    job, rows, failed = plan.job, sum(one.rows for one in parts), sum(one.failed for one in parts)
+    manifest = Manifest(
+        model=job.model.name,
+        version=job.model.version,
+        archive=job.model.sha256,
+        rows=rows,
+        scored=rows - failed,
+        failed=failed,
+        parts=len(parts),
+        files={
+            file.name: {"rows": file.rows, "bytes": file.bytes, "sha256": file.sha256}
+            for one in parts
+            for file in one.files
+        },
+        sources=tuple({"url": one.url, "bytes": one.size, "mark": one.mark} for one in job.sources),
+        golden_deviation=max((one.deviation for one in parts), default=0.0),
+        seconds=sum(one.seconds for one in parts),
+    )
+    out.write(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+    return manifest
+
+
+@contextlib.contextmanager
+def alone(out: Folder) -> Iterator[None]:
+    """One job at a time in a folder of this machine; object stores have no such lock."""
+    if not out.local:
+        yield
+        return
+    path = Path(out.path(f"{STATE}/{LOCK}"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BatchError("another process works on this output", where=out.url, fix="wait for it") from error
+        yield

@@ -1,0 +1,93 @@
+"""Chunks to answers, by the archive's own handler in this process, which is a worker of the job and nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from onnxserve.archive import package
+from onnxserve.errors import ArchiveError
+
+from .chunk import Chunk, Fault
+
+Array = npt.NDArray[Any]
+Form = Literal["labels", "values", "words"]
+PLACE = re.compile(r"^instances\[\d+\]\.?")
+
+
+class Answers(NamedTuple):
+    """What became of a chunk's rows; every array has one entry for each place of `kept`."""
+
+    kept: npt.NDArray[np.intp]
+    label: Array | None  # place among the labels
+    score: Array | None
+    predictions: Sequence[Any] | None
+    outputs: Array | None  # the graph's first output
+    faults: dict[int, Fault]
+
+
+class Scorer(Protocol):
+    """Something that answers."""
+
+    form: Form
+    deviation: float
+
+    def score(self, chunk: Chunk) -> Answers:
+        """One answer or one fault for each row that was read."""
+
+    def close(self) -> None:
+        """No more chunks."""
+
+
+class Local:
+    """An unpacked archive."""
+
+    def __init__(self, folder: Path, config: dict[str, Any], batch: int, gpu_id: int | None) -> None:
+        sys.path.insert(0, str(folder))  # the handlers' folder is named by its digest: it shadows nothing
+        bulk = importlib.import_module(f"{package(folder)}.bulk")
+        self._bulk = bulk.Bulk(folder, config, batch, gpu_id)
+        self.form: Form = form_of(folder, custom=self._bulk.words)
+        self.deviation = float(self._bulk.deviation)
+        self.first = self._bulk.handler.session.outputs[0]
+
+    def score(self, chunk: Chunk) -> Answers:
+        """As arrays where the rows came so, else as instances."""
+        if chunk.columns is not None and self._bulk.columns:
+            found = self._bulk.score_columns(chunk.columns)
+        elif chunk.columns is not None:
+            found = self._bulk.score_values(np.column_stack(list(chunk.columns.values())).tolist())
+        else:
+            found = self._bulk.score_values(chunk.values)
+        faults = {int(chunk.places[place]): fault_of(error.body()) for place, error in found.errors.items()}
+        outputs = found.outputs.get(self.first)
+        return Answers(chunk.places[found.kept], found.label, found.score, found.predictions, outputs, faults)
+
+    def close(self) -> None:
+        """The session ends with its process."""
+
+
+def form_of(folder: Path, *, custom: bool) -> Form:
+    """How predictions look: a label and its score, plain values, or a handler's own words."""
+    signature = msgspec.json.decode((folder / "signature.json").read_bytes())
+    if custom:
+        return "words"
+    return "labels" if signature["labels"] else "values"
+
+
+def fault_of(error: dict[str, str]) -> Fault:
+    """A handler's error, without the place in a request that never was."""
+    return Fault(error["type"], error["reason"], PLACE.sub("", error.get("where", "")))
+
+
+def check_bulk(folder: Path) -> None:
+    """ArchiveError for an archive that is older than batch scoring."""
+    if not (folder / package(folder) / "bulk.py").is_file():
+        raise ArchiveError("this archive's handlers know no batch scoring", where=str(folder), fix="export it again")

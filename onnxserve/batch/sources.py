@@ -1,0 +1,116 @@
+"""From what a person names, paths, globs, folders and URLs, to files of one kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import IO, Any, cast
+
+import fsspec
+from fsspec.core import url_to_fs
+
+from onnxserve.errors import BatchError
+
+from .part import Kind, Source
+
+SUFFIXES: dict[str, Kind] = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"), "images"),
+}
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+INSTALL = "pip install the file system's package, such as s3fs, gcsfs or adlfs"
+
+
+def find_sources(named: Sequence[str], kind: Kind | None = None) -> list[Source]:
+    """Every file, in the order named and sorted within; BatchError for none, for an unknown kind, or for two."""
+    found = [one for name in named for one in _named(name, kind)]
+    kinds = sorted({one.kind for one in found})
+    if len(kinds) > 1:
+        raise BatchError(f"sources of several kinds: {', '.join(kinds)}", where=" ".join(named), fix="score each alone")
+    if not found:
+        raise BatchError("nothing to score", where=" ".join(named), fix="name files, folders or globs")
+    return found if kinds != ["images"] else [_album(found)]
+
+
+def open_source(url: str) -> IO[bytes]:
+    """A readable file; compressed text is unpacked on the way."""
+    try:
+        return cast("IO[bytes]", fsspec.open(url, "rb", compression="infer").open())
+    except (OSError, ValueError, ImportError) as error:
+        raise BatchError(f"can't be read: {error}", where=url) from error
+
+
+def kind_of(path: str) -> Kind | None:
+    """By the suffix, behind which a compression's may stand."""
+    suffixes = [one.lower() for one in PurePosixPath(path).suffixes]
+    if suffixes and suffixes[-1] in COMPRESSED:
+        suffixes.pop()
+        return kind if suffixes and (kind := SUFFIXES.get(suffixes[-1])) in ("csv", "jsonl") else None
+    return SUFFIXES.get(suffixes[-1]) if suffixes else None
+
+
+def _named(name: str, kind: Kind | None) -> Iterator[Source]:
+    try:
+        fs, path = url_to_fs(name)
+        infos, explicit = _infos(fs, path)
+    except (ImportError, ValueError) as error:
+        raise BatchError(f"can't open this URL: {error}", where=name, fix=INSTALL) from error
+    except OSError as error:
+        raise BatchError(f"can't be read: {error}", where=name, fix="check the path") from error
+    if not infos:
+        raise BatchError("no such file, folder or glob", where=name)
+    for info in infos:
+        found = kind or kind_of(info["name"])
+        if found:
+            mark = str(info.get("mtime") or info.get("ETag") or info.get("LastModified") or "")
+            yield Source(fs.unstrip_protocol(info["name"]), found, int(info.get("size") or 0), mark)
+        elif explicit:
+            raise BatchError(
+                "unknown kind of file", where=info["name"], fix=f"known are {' '.join(SUFFIXES)}; or say --format"
+            )
+
+
+def _infos(fs: Any, path: str) -> tuple[list[dict[str, Any]], bool]:
+    """Files behind one name, and whether a person named each of them."""
+    if any(sign in path for sign in "*?["):
+        found = fs.glob(path, detail=True)
+        files = [info for info in found.values() if info["type"] == "file"]
+        return sorted(files, key=_name), False
+    if not fs.exists(path):
+        return [], True
+    if not fs.isdir(path):
+        return [fs.info(path)], True
+    depth = len(PurePosixPath(path).parts)
+    files = [info for name, info in fs.find(path, detail=True).items() if not _hidden(name, depth)]
+    return sorted(files, key=_name), False
+
+
+def _name(info: dict[str, Any]) -> str:
+    return str(info["name"])
+
+
+def _hidden(name: str, depth: int) -> bool:
+    """As Spark and Arrow see it: what begins with `_` or `.` is no data."""
+    return any(part.startswith(("_", ".")) for part in PurePosixPath(name).parts[depth:])
+
+
+def _album(images: Sequence[Source]) -> Source:
+    """All images together: one each would be a source of one row."""
+    paths = tuple(one.url for one in images)
+    mark = str(hash_of([f"{one.url} {one.size} {one.mark}" for one in images]))
+    return Source(f"{len(paths)} images", "images", sum(one.size for one in images), mark, paths)
+
+
+def hash_of(lines: Sequence[str]) -> str:
+    """A digest that is the same in every process."""
+    import hashlib
+
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

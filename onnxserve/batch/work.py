@@ -1,0 +1,150 @@
+"""What a worker does: one part after another, each read, scored, written, and then recorded, which is what counts."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import fsspec
+import msgspec
+import pyarrow as pa
+
+from onnxserve.archive import unpack
+from onnxserve.errors import BatchError, OnnxserveError
+
+from .chunk import Chunk, Fault
+from .job import Job, Machine
+from .joined import Joiner
+from .output import STATE, Folder, Stream, Writer, Written
+from .part import Part
+from .readers import read
+from .remote import KEY, Served
+from .rows import answered
+from .scorer import Local, Scorer, check_bulk
+
+FAULT_BYTES = 2000  # of a bad row, for the quarantine
+
+
+class Done(msgspec.Struct, frozen=True):
+    """A part that is finished; its record is the last thing that is written of it."""
+
+    number: int
+    rows: int
+    failed: int
+    files: tuple[Written, ...]
+    seconds: float
+    deviation: float = 0.0
+    error: str = ""  # in place of everything else: why the part could not be done
+
+
+class Work:
+    """A worker's archive and scorer, for as many parts as it is given."""
+
+    def __init__(self, job: Job, out: str, machine: Machine, max_errors: int | None = None) -> None:
+        pa.set_cpu_count(1)  # as many workers as processors
+        self._job, self._max_errors = job, max_errors
+        self._folder = Folder(out)
+        self._scratch = tempfile.TemporaryDirectory(prefix="onnxserve-batch-")
+        self._joiner = Joiner(job.lookup, job.model.columns) if job.lookup else None
+        try:
+            self._scorer = self._made(Path(self._scratch.name), machine)
+        except BaseException:
+            self._scratch.cleanup()
+            raise
+
+    def _made(self, scratch: Path, machine: Machine) -> Scorer:
+        folder = scratch / "archive"
+        with fetched(self._job.model.path, scratch) as archive:
+            unpack(archive, folder)
+        if self._job.remote is not None:
+            key = os.environ.get(KEY, "")
+            return Served(folder, self._job.model, self._job.remote, self._job.batch, key)
+        check_bulk(folder)
+        gpu = int(os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] or 0) if machine.gpus else None
+        config = {"threads": machine.threads, "provider": machine.provider}
+        return Local(folder, config, self._job.batch, gpu)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._scorer.close()
+        self._scratch.cleanup()
+
+    def do(self, part: Part) -> Done:
+        """One part, all of it or nothing."""
+        start, job = time.perf_counter(), self._job
+        metadata = {"onnxserve.model": f"{job.model.name} {job.model.version}", "onnxserve.part": str(part.number)}
+        writer = Writer(self._folder, part.number, job.shape.partition, metadata)
+        rows = failed = 0
+        try:
+            with self._folder.create(quarantine(part.number)) as bad:
+                for chunk in read(part, job.wanted):
+                    if self._joiner is not None:
+                        chunk = self._joiner.join(chunk)  # noqa: PLW2901 - the same rows, complete
+                    answers = self._scorer.score(chunk)
+                    source = part.source if part.kind != "images" else "images"
+                    writer.write(answered(chunk, answers, source, job.model, job.shape, self._scorer.form))
+                    rows, faults = rows + chunk.size, chunk.faults | answers.faults
+                    failed += len(faults)
+                    note(bad, chunk, faults)
+                    if self._max_errors is not None and failed > self._max_errors:
+                        raise BatchError(f"more than {self._max_errors} bad rows", where=part.source)
+            if rows != part.rows:
+                raise BatchError(f"{rows} rows, {part.rows} were there when the job began", where=part.source)
+            files = writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
+        seconds = time.perf_counter() - start
+        done = Done(part.number, rows, failed, tuple(files), seconds, self._scorer.deviation)
+        self._folder.write(record(part.number), msgspec.json.encode(done))
+        return done
+
+    def tried(self, part: Part) -> Done:
+        """The same, with what went wrong as an answer."""
+        try:
+            return self.do(part)
+        except (OnnxserveError, OSError, pa.ArrowException) as error:
+            return Done(part.number, 0, 0, (), 0.0, error=f"part {part.number} of {part.source}: {error}")
+
+
+def note(bad: Stream, chunk: Chunk, faults: dict[int, Fault]) -> None:
+    """Bad rows, with their place in the source and as they were."""
+    for place, fault in sorted(faults.items()):
+        line = {
+            "source": chunk.position(place),
+            "row": chunk.first + place,
+            "type": fault.type,
+            "reason": fault.reason,
+            "where": fault.where,
+            "input": chunk.raw(place)[:FAULT_BYTES],
+        }
+        bad.write(msgspec.json.encode(line) + b"\n")
+
+
+def record(number: int) -> str:
+    """Where a finished part is recorded."""
+    return f"{STATE}/parts/{number:05}.json"
+
+
+def quarantine(number: int) -> str:
+    """Where a part's bad rows are."""
+    return f"{STATE}/quarantine/{number:05}.jsonl"
+
+
+class fetched:  # noqa: N801 - a context, as `open` is
+    """An archive as a local file."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self._url, self._copy = url, folder / "fetched.mar"
+
+    def __enter__(self) -> Path:
+        if "://" not in self._url:
+            return Path(self._url)
+        with fsspec.open(self._url, "rb") as stream:
+            self._copy.write_bytes(stream.read())
+        return self._copy
+
+    def __exit__(self, *_: object) -> None:
+        self._copy.unlink(missing_ok=True)

@@ -1,0 +1,9 @@
+"""The feature store: Feast's repositories, online behind Feast's own server, offline joined as of each row's time."""
+
+from .join import Join, join
+from .load import load
+from .repo import Repo, open_repo
+from .server import FeatureServer, start_features
+from .skew import Skew, skew
+
+__all__ = ["FeatureServer", "Join", "Repo", "Skew", "join", "load", "open_repo", "skew", "start_features"]

@@ -1,0 +1,71 @@
+"""Feast's own server of online features, on loopback, started and ended with the model server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from onnxserve.errors import FeatureError
+
+from .load import LOG_LINES
+from .repo import Repo
+
+PORT = 6566  # Feast's
+READY_S = 90.0  # importing Feast takes seconds, on a busy machine many
+STOP_S = 10.0
+
+
+@dataclass(frozen=True)
+class FeatureServer:
+    """A running server."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self.process.poll() is None
+
+    def stop(self) -> None:
+        """End the process group, first kindly."""
+        for kind in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, kind)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(STOP_S)
+                return
+
+
+def start_features(repo: Repo, port: int = PORT, workers: int = 1) -> FeatureServer:
+    """Start it and wait until it answers; FeatureError with the end of its log when it doesn't."""
+    log = repo.home / "server.log"
+    words = ["serve", "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers), "--no-access-log"]
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            repo.command(*words), env=repo.environment(), stdout=stream, stderr=stream, start_new_session=True
+        )
+    server = FeatureServer(process, f"http://127.0.0.1:{port}", log)
+    deadline = time.monotonic() + READY_S
+    while not answers(server.url):
+        if not server.alive() or time.monotonic() > deadline:
+            server.stop()
+            lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+            raise FeatureError("the feature server doesn't come up", where=str(log), fix="\n         ".join(lines))
+        time.sleep(0.2)
+    return server
+
+
+def answers(url: str) -> bool:
+    """Whether a feature server says that it is well."""
+    try:
+        return httpx.get(f"{url}/health", timeout=2, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,176 @@
+"""Real Feast: joins as of a row's time, its server's answers, its stores in SQLite and in Redis."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import httpx
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from handlers.signature import Features
+from handlers.store import Store
+from onnxserve.config import free_ports
+from onnxserve.errors import FeatureError
+from onnxserve.features import FeatureServer, Join, Repo, load, open_repo, start_features
+from tests.feast_repo import DAY, MONDAY, feast, write_repo
+from tests.upstream import Upstream, listening
+
+SPEC = Features(service="drivers_v1", entities=("driver_id",), columns=("x", "trips"), timeout_ms=5000)
+JOIN = Join("drivers_v1", ("driver_id",), ("x", "trips"))
+NOW = MONDAY + 3 * DAY
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory) -> Iterator[str]:
+    """Debian's Redis on a free port."""
+    binary = shutil.which("redis-server")
+    assert binary, "apt-get install redis-server"
+    [port] = free_ports(1)
+    folder = tmp_path_factory.mktemp("redis")
+    command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "redis"])
+def served(request, tmp_path_factory) -> Iterator[tuple[Repo, FeatureServer]]:
+    """A loaded repository and its server."""
+    folder = tmp_path_factory.mktemp(request.param)
+    where = {"ONNXSERVE_REDIS": request.getfixturevalue("redis")} if request.param == "redis" else {"x": ""}
+    repo = open_repo(write_repo(folder / "repo"), folder / "state", where)
+    load(repo, NOW)
+    server = start_features(repo, free_ports(1)[0])
+    try:
+        yield repo, server
+    finally:
+        server.stop()
+
+
+def joined(folder: Path, state: Path, times: list[tuple[int, datetime]]) -> list[dict[str, float | None]]:
+    """By a process of its own: Feast brings warnings that our tests would take for errors."""
+    rows = pa.table(
+        {
+            "driver_id": [key for key, _ in times],
+            "event_timestamp": pa.array([at for _, at in times], pa.timestamp("us", "UTC")),
+        }
+    )
+    what, source, target = (state / name for name in ("what.json", "rows.arrow", "joined.arrow"))
+    what.write_bytes(msgspec.json.encode(msgspec.to_builtins(JOIN)))
+    with pa.OSFile(str(source), "wb") as stream, pa.ipc.new_file(stream, rows.schema) as writer:
+        writer.write_table(rows)
+    command = [sys.executable, "-m", "onnxserve.features.join", *map(str, (folder, state, what, source, target))]
+    subprocess.run(command, check=True, capture_output=True)
+    with pa.OSFile(str(target)) as stream:
+        found: list[dict[str, float | None]] = pa.ipc.open_file(stream).read_all().to_pylist()
+    return found
+
+
+def test_the_real_server_answers_as_the_fake_and_handlers_read_it(served):
+    _, server = served
+    keys = [(1,), (2,), (4,)]
+    real = Store(SPEC, server.url).find(keys)
+    assert real == {(1,): {"x": 9.0, "trips": 3.0}, (2,): {"x": 5.0, "trips": None}, (4,): {"x": None, "trips": None}}
+    body = {"feature_service": "drivers_v1", "entities": {"driver_id": [1, 4]}}
+    theirs = httpx.post(f"{server.url}/get-online-features", json=body, trust_env=False).json()
+    mine = msgspec.json.decode(feast("", msgspec.json.encode(body))[1])
+    assert theirs["metadata"]["feature_names"][0] == mine["metadata"]["feature_names"][0] == "driver_id"
+    assert {len(one["values"]) for one in theirs["results"]} == {2}
+    assert [one["statuses"][0] for one in theirs["results"]] == [one["statuses"][0] for one in mine["results"]]
+    assert theirs["results"][1]["statuses"][1] == mine["results"][1]["statuses"][1] == "NOT_FOUND"
+
+
+def test_a_join_knows_what_was_known_then_and_nothing_later(tmp_path):
+    folder = write_repo(tmp_path / "repo")
+    load(open_repo(folder, tmp_path / "state"), online=False)
+    times = [
+        (1, MONDAY + 3 * DAY),
+        (1, MONDAY + DAY),
+        (1, MONDAY - DAY),
+        (2, MONDAY + DAY),
+        (4, NOW),
+        (2, MONDAY + 11 * DAY),
+    ]
+    found = joined(folder, tmp_path / "state", times)
+    assert [one["x"] for one in found] == [9.0, 0.0, None, 5.0, None, None]
+    assert [one["trips"] for one in found] == [3.0, 1.0, None, None, None, None]
+
+
+def test_skew_is_found_and_a_load_mends_it(tmp_path, archive):
+    folder, state = write_repo(tmp_path / "repo"), tmp_path / "state"
+    stamp = datetime.now(MONDAY.tzinfo) - timedelta(hours=3)
+    write(folder, stamp, 5.0)
+    repo = open_repo(folder, state)
+    load(repo)
+    server = start_features(repo, free_ports(1)[0])
+    try:
+        assert compared(folder, state, server.url) == (0, "")
+        write(folder, stamp + timedelta(hours=1), 6.0)
+        code, said = compared(folder, state, server.url)
+        assert code == 1
+        assert said == "x of (1,): online 5.0, offline 6.0"
+        load(repo)
+        deadline = time.monotonic() + 30
+        while compared(folder, state, server.url)[0] and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert compared(folder, state, server.url)[0] == 0
+    finally:
+        server.stop()
+
+
+def write(folder: Path, stamp: datetime, value: float) -> None:
+    rows = pa.table(
+        {
+            "driver_id": [1],
+            "event_timestamp": pa.array([stamp], pa.timestamp("us", "UTC")),
+            "x": [value],
+            "trips": [1.0],
+        }
+    )
+    pq.write_table(rows, folder / "drivers.parquet")
+
+
+def compared(folder: Path, state: Path, url: str) -> tuple[int, str]:
+    """Exit code and first difference of a comparison in a process of its own."""
+    code = (
+        "import sys, pathlib; from onnxserve.features import *;"
+        f"repo = open_repo(pathlib.Path({str(folder)!r}), pathlib.Path({str(state)!r}));"
+        f"found = skew(repo, {url!r}, Join('drivers_v1', ('driver_id',), ('x', 'trips')), [(1,)]);"
+        "one = found.differences[0] if found.differences else None;"
+        "print(f'{one.column} of {one.entity}: online {one.online}, offline {one.offline}' if one else '');"
+        "sys.exit(bool(one))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=dict(os.environ)
+    )
+    assert done.returncode in (0, 1), done.stderr
+    assert done.returncode == 0 or done.stdout, done.stderr
+    return done.returncode, done.stdout.strip()
+
+
+def test_a_repository_that_feast_refuses_is_told_in_its_words(tmp_path):
+    folder = write_repo(tmp_path / "repo")
+    (folder / "definitions.py").write_text("import nowhere")
+    with pytest.raises(FeatureError, match=r"feast apply failed.*nowhere"):
+        load(open_repo(folder, tmp_path / "state"))
+    with pytest.raises(FeatureError, match="no Feast repository"):
+        open_repo(tmp_path, tmp_path / "state")
+
+
+def test_a_server_that_can_not_start_says_why(tmp_path):
+    repo = open_repo(write_repo(tmp_path / "repo"), tmp_path / "state")
+    with listening(Upstream(lambda *_: (500, b"{}"))) as taken, pytest.raises(FeatureError, match="doesn't come up"):
+        start_features(repo, taken.port)

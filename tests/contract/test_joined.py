@@ -1,0 +1,161 @@
+"""Rows completed from a feature store, and what happens when it knows nothing, or nothing comes from it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from handlers import store as stores
+from handlers.errors import InvalidRow, RequestError
+from handlers.joined import DEGRADED, Defaulted, FeaturesUnavailable, JoinedClassifier
+from handlers.signature import Features, Input, Signature
+from handlers.store import Store, Unavailable
+from tests.feast_repo import Now, feast
+from tests.upstream import Upstream, listening
+
+SPEC = Features(
+    service="drivers_v1", entities=("driver_id",), columns=("x", "trips"), defaults={"x": 7.0, "trips": 8.0}, ttl_s=10
+)
+
+
+@pytest.fixture
+def upstream():
+    with listening(Upstream(feast)) as found:
+        yield found
+        for store in made:
+            store.close()
+        made.clear()
+
+
+made: list[Store] = []
+
+
+def store_of(upstream: Upstream, spec: Features = SPEC, now: Callable[[], float] | None = None) -> Store:
+    made.append(Store(spec, f"http://127.0.0.1:{upstream.port}", now or Now()))
+    return made[-1]
+
+
+def handler_of(upstream: Upstream, **changes: Any) -> JoinedClassifier:
+    spec = Features(**{**{name: getattr(SPEC, name) for name in Features.__dataclass_fields__}, **changes})
+    handler = JoinedClassifier()
+    handler.signature = Signature(
+        "demo", "1", "joined:JoinedClassifier", "fp32", ("a",), Input(columns=("x", "trips", "z")), (), (), 8, spec
+    )
+    handler.settings = {"features": f"http://127.0.0.1:{upstream.port}"}
+    handler.prepare()
+    assert handler.store
+    made.append(handler.store)
+    return handler
+
+
+def test_a_batch_is_one_lookup_and_every_key_is_asked_once(upstream):
+    handler = handler_of(upstream)
+    rows = handler.check_all(
+        [{"driver_id": 1, "z": 1}, [1, 2, 3], {"driver_id": 1, "z": 2, "x": 9}, {"x": 1, "trips": 2, "z": 3}], range(4)
+    )
+    assert rows == [[0.5, 3.0, 1.0], [1.0, 2.0, 3.0], [9.0, 3.0, 2.0], [1.0, 2.0, 3.0]]
+    assert [json.loads(one.body) for one in upstream.seen] == [
+        {"feature_service": "drivers_v1", "entities": {"driver_id": [1]}}
+    ]
+
+
+def test_what_was_looked_up_is_kept_for_a_while(upstream):
+    now = Now()
+    store = store_of(upstream, now=now)
+    assert store.find([(1,), (2,)]) == {(1,): {"x": 0.5, "trips": 3.0}, (2,): {"x": 5.0, "trips": None}}
+    assert store.find([(1,), (4,)])[4,] == {"x": None, "trips": None}
+    assert [json.loads(one.body)["entities"]["driver_id"] for one in upstream.seen] == [[1, 2], [4]]
+    now.time += 11
+    store.find([(1,)])
+    assert len(upstream.seen) == 3
+
+
+def test_an_unknown_entity_is_refused_or_gets_its_defaults_as_the_definition_says(upstream):
+    refused, known = handler_of(upstream).check_all([{"driver_id": 9, "z": 1}, {"driver_id": 1, "z": 1}], [0, 1])
+    assert isinstance(refused, InvalidRow)
+    assert refused.reason == "nothing is known of ['x', 'trips'] for driver_id 9"
+    assert known == [0.5, 3.0, 1.0]
+    rows = handler_of(upstream, missing="default").check_all(
+        [{"driver_id": 9, "z": 1}, {"driver_id": 2, "z": 1}], [0, 1]
+    )
+    assert rows == [[7.0, 8.0, 1.0], [5.0, 8.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    "instance", [{"z": 1}, {"driver_id": None, "z": 1}, {"driver_id": 1}, {"driver_id": 1, "z": 1, "q": 1}]
+)
+def test_rows_without_keys_or_values_say_what_is_missing(upstream, instance):
+    [row] = handler_of(upstream).check_all([instance], [0])
+    assert isinstance(row, InvalidRow)
+
+
+def test_a_store_that_is_away_costs_defaults_or_a_503_and_says_so(upstream):
+    upstream.answer = lambda *_: (500, b"{}")
+    [row, own] = handler_of(upstream, unavailable="default").check_all([{"driver_id": 1, "z": 1}, [1, 2, 3]], [0, 1])
+    assert (row, type(row)) == ([7.0, 8.0, 1.0], Defaulted)
+    assert handler_of(upstream).notes([row]) == (DEGRADED,)
+    assert handler_of(upstream).notes([own]) == ()
+    [refused] = handler_of(upstream).check_all([{"driver_id": 1, "z": 1}], [0])
+    assert isinstance(refused, FeaturesUnavailable)
+    assert refused.status == 503
+
+
+def test_what_is_known_from_before_is_better_than_nothing(upstream):
+    now = Now()
+    store = store_of(upstream, now=now)
+    store.find([(1,)])
+    now.time += 11
+    upstream.answer = lambda *_: (500, b"{}")
+    assert store.find([(1,), (2,)]) == {(1,): {"x": 0.5, "trips": 3.0}, (2,): None}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [(200, b"not json"), (200, b"{}"), (404, b"{}"), (200, b'{"metadata":{"feature_names":["x"]},"results":[]}')],
+)
+def test_an_answer_that_is_none_is_no_answer(upstream, answer):
+    upstream.answer = lambda *_: answer
+    assert store_of(upstream).find([(1,)]) == {(1,): None}
+
+
+def test_a_slow_store_is_waited_for_no_longer_than_allowed(upstream):
+    upstream.delay_s = 5
+    store, begun = store_of(upstream, Features(**{**vars(SPEC), "timeout_ms": 50}), time.monotonic), time.monotonic()
+    assert store.find([(1,)]) == {(1,): None}
+    assert time.monotonic() - begun < upstream.delay_s
+
+
+def test_after_some_failures_nobody_is_asked_for_a_while(upstream):
+    now = Now()
+    upstream.answer = lambda *_: (500, b"{}")
+    store = store_of(upstream, now=now)
+    for _ in range(10):
+        store.find([(1,)])
+    assert len(upstream.seen) == stores.PATIENCE
+    now.time += 1.1
+    store.find([(1,)])
+    assert len(upstream.seen) == stores.PATIENCE + 1
+    now.time += 1.1
+    store.find([(1,)])
+    assert len(upstream.seen) == stores.PATIENCE + 1, "the pause doubles"
+    now.time += 1.1
+    upstream.answer = feast
+    assert store.find([(1,)])[1,] == {"x": 0.5, "trips": 3.0}
+    assert store.find([(2,)])[2,] is not None
+
+
+def test_nobody_listening_is_no_answer(upstream):
+    store = Store(SPEC, "http://127.0.0.1:9")
+    with pytest.raises(Unavailable):
+        store._ask([(1,)])
+
+
+def test_a_row_alone_is_looked_up_too(upstream):
+    handler = handler_of(upstream)
+    assert handler.check({"driver_id": 1, "z": 4}, "instances[0]") == [0.5, 3.0, 4.0]
+    with pytest.raises(RequestError):
+        handler.check({"driver_id": 9, "z": 4}, "instances[0]")

@@ -1,0 +1,56 @@
+"""What a definition says of its feature store, where the store keeps its files, and when nobody asks it."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from handlers import store as stores
+from handlers.store import Breaker
+from onnxserve.errors import DefinitionError
+from onnxserve.features.repo import open_repo, placed
+from onnxserve.spec import read_definition
+from tests.feast_repo import Now, write_repo
+
+
+def test_the_breaker_opens_and_closes():
+    now = Now()
+    breaker = Breaker(now)
+    for _ in range(stores.PATIENCE):
+        assert breaker.closed()
+        breaker.bad()
+    assert not breaker.closed()
+    now.time += stores.FIRST_PAUSE_S
+    assert breaker.closed()
+
+
+def test_files_go_to_the_state_folder_and_redis_comes_from_the_environment(tmp_path):
+    repo = open_repo(write_repo(tmp_path / "repo"), tmp_path / "state", {"ONNXSERVE_REDIS": "localhost:1"})
+    assert "connection_string: localhost:1" in repo.config.read_text()
+    found = placed({"project": "p", "registry": "s3://b/r.db"}, tmp_path, "")
+    assert found["registry"] == "s3://b/r.db"
+    assert found["online_store"] == {"type": "sqlite", "path": str(tmp_path / "online.db")}
+    kept = {"type": "postgres", "host": "db"}
+    assert placed({"project": "p", "online_store": kept}, tmp_path, "")["online_store"] == kept
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ('repo = "nowhere"', "no feature_store.yaml"),
+        ('columns = ["speed"]', "not among input.columns"),
+        ('entities = ["x"]', "can't be keys and columns"),
+        ('missing = "default"', "features.defaults lacks"),
+    ],
+)
+def test_a_definition_that_contradicts_itself_is_refused(definition, tmp_path, change, reason):
+    folder = shutil.copytree(definition, tmp_path / "circle")
+    write_repo(folder / "store")
+    fields = {"repo": '"store"', "service": '"s"', "entities": '["driver_id"]', "columns": '["x"]'}
+    key, value = change.split(" = ", 1)
+    lines = [f"{name} = {text}" for name, text in {**fields, key: value}.items()]
+    toml = folder / "model.toml"
+    toml.write_text(toml.read_text() + "\n[features]\n" + "\n".join(lines) + "\n")
+    with pytest.raises(DefinitionError, match=reason):
+        read_definition(folder)

@@ -1,0 +1,221 @@
+"""Sources to rows: every row once, whatever its neighbours are."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onnxserve.batch import job_of
+from onnxserve.batch.part import Part, Source, Wanted
+from onnxserve.batch.plan import wanted_of
+from onnxserve.batch.readers import cut, lines, read
+from onnxserve.batch.readers.table import records
+from onnxserve.batch.sources import find_sources, kind_of
+from onnxserve.errors import BatchError
+
+NUMBERS = Wanted({"x": "x", "y": "y"}, numbers=True, keep=("id",), chunk=3)
+TEXT = Wanted({"value": "text"}, numbers=False, chunk=3)
+
+
+def chunks(source: Source, wanted: Wanted, rows: int = 1_000_000):
+    for number, one in enumerate(cut(source, wanted, rows)):
+        paths = source.paths[one.start : one.start + one.rows]
+        part = Part(number, source.url, source.kind, one.first, one.rows, one.start, one.stop, one.line, paths)
+        yield from read(part, wanted)
+
+
+def table(path, wanted: Wanted = NUMBERS, rows: int = 1_000_000):
+    """(row number, x, y, id) of the readable rows, and (position, type, reason) of the others."""
+    [source] = find_sources([str(path)])
+    good, bad = [], []
+    for chunk in chunks(source, wanted, rows):
+        columns = chunk.columns or {"x": [v[0] for v in chunk.values or ()], "y": [v[1] for v in chunk.values or ()]}
+        assert chunk.kept is not None
+        ids = chunk.kept.column("id").to_pylist()
+        for at, place in enumerate(chunk.places):
+            good.append((chunk.first + int(place), columns["x"][at], columns["y"][at], ids[place]))
+        bad += [(chunk.position(place), fault.type, fault.reason) for place, fault in chunk.faults.items()]
+    return good, bad
+
+
+def test_numbers_of_a_csv_that_are_none_are_bad_rows_and_no_nulls(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text('id,x,y\na,1,2\nb,oops,2\n\nc,,4\nd,5\n"e,\n1",6,7\nf,8,9\n')
+    good, bad = table(path)
+    assert good == [(0, 1, 2, "a"), (4, 6, 7, "e,\n1"), (5, 8, 9, "f")]
+    url = path.as_uri()
+    assert bad == [
+        (f"{url} line 3", "invalid_row", "expected a number, got 'oops'"),
+        (f"{url} line 5", "invalid_row", "the number is missing"),
+        (f"{url} line 6", "invalid_row", "2 fields, the header has 3"),
+    ]
+
+
+@pytest.mark.parametrize("broken", ['b,"1,2', 'b,1,2 " 3', '"b"x,1,2', "\xff,1,2"])
+def test_a_record_that_is_broken_takes_no_other_with_it(tmp_path, broken):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(f"id,x,y\na,1,2\n{broken}\nc,3,4\nd,5,6\n".encode("latin-1"))
+    good, bad = table(path)
+    assert [(one[1], one[3]) for one in good] == [(1, "a"), (3, "c"), (5, "d")]
+    assert [one[0] for one in bad] == [f"{path.as_uri()} line 3"]
+
+
+def test_a_header_that_is_missing_or_says_a_name_twice_is_no_job(tmp_path):
+    for text, reason in (("", "no header"), ("a,a\n1,2\n", "two columns of one name"), ('"a\n1\n', "can't be read")):
+        path = tmp_path / "rows.csv"
+        path.write_text(text)
+        with pytest.raises(BatchError, match=reason):
+            list(chunks(find_sources([str(path)])[0], NUMBERS))
+
+
+fields = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=6)
+
+
+@given(st.lists(st.tuples(fields, st.floats(allow_nan=False), st.integers()), min_size=1), st.integers(1, 7))
+def test_any_table_cut_anywhere_has_every_row_once(tmp_path_factory, rows, size):
+    path = tmp_path_factory.mktemp("any") / "rows.csv"
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("id", "x", "y"), *rows])
+    good, bad = table(path, rows=size)
+    assert not bad
+    assert good == [(at, x, y, name) for at, (name, x, y) in enumerate(rows)]
+
+
+def test_an_open_quote_spoils_one_line_however_long_the_file_is():
+    text = b'a\n"open\n' + b"".join(b"%d\n" % number for number in range(1000))
+    found = list(records(lines.lines(io.BytesIO(text), 0, 1)))
+    assert len(found) == 1002
+    assert [one.text for one in found[:3]] == [b"a", b'"open', b"0"]
+
+
+def test_a_line_without_end_does_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(lines, "MOST", 10)
+    monkeypatch.setattr(lines, "BLOCK", 4)
+    found = list(lines.lines(io.BytesIO(b"ok\n" + b"x" * 100 + b"\nend"), 0, 1))
+    assert [(one.line, one.text) for one in found] == [(1, b"ok"), (2, None), (3, b"end")]
+    assert found[-1].stop == 107
+
+
+def test_lines_of_json_are_objects_or_rows_and_bad_ones_are_set_aside(tmp_path):
+    path = tmp_path / "rows.jsonl.gz"
+    given_ = ['{"id": 7, "x": 1, "y": 2}', "{", "[3, 4]", '{"id": "b", "x": 5}', '{"id": null, "x": "no", "y": 1}']
+    path.write_bytes(gzip.compress("\n".join(given_).encode()))
+    good, bad = table(path)
+    assert good == [(0, 1, 2, "7"), (2, 3, 4, None), (4, "no", 1, None)]  # what a value may be, the handler says
+    assert [(one[0].rsplit(" ", 1)[1], one[1]) for one in bad] == [("2", "undecodable_body"), ("4", "invalid_row")]
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=20), st.integers(1, 4))
+def test_any_lines_of_json_cut_anywhere_are_every_row_once(tmp_path_factory, texts, size):
+    path = tmp_path_factory.mktemp("any") / "rows.jsonl"
+    path.write_text("".join(json.dumps({"text": one}) + "\n" for one in texts))
+    [source] = find_sources([str(path)])
+    found = [value for chunk in chunks(source, TEXT, size) for value in chunk.values or ()]
+    assert found == texts
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow", "feather"])
+def test_typed_files_are_cut_and_keep_their_types(tmp_path, suffix):
+    rows = pa.table({"id": pa.array(range(10), pa.int16()), "y": np.arange(10.0), "x": [None, *range(9)]})
+    path = tmp_path / f"rows.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(rows, path, row_group_size=4)
+    else:
+        with pa.OSFile(str(path), "wb") as stream, pa.ipc.new_file(stream, rows.schema) as writer:
+            writer.write_table(rows, max_chunksize=4)
+    [source] = find_sources([str(path)])
+    assert [(one.first, one.rows) for one in cut(source, NUMBERS, 5)] == [(0, 8), (8, 2)]
+    good, bad = table(path, rows=5)
+    assert not bad
+    assert [one[0] for one in good] == [one[3] for one in good] == list(range(10))
+    assert np.isnan(good[0][1])  # a null is for the handler to refuse
+    assert [one[1:3] for one in good[1:]] == [(at, at + 1) for at in range(9)]
+
+
+def test_a_stream_of_arrow_is_read_whole(tmp_path):
+    path = tmp_path / "rows.arrow"
+    rows = pa.table({"id": [1, 2], "x": [1.0, 2.0], "y": [3.0, 4.0]})
+    with pa.OSFile(str(path), "wb") as stream, pa.ipc.new_stream(stream, rows.schema) as writer:
+        writer.write_table(rows)
+    assert table(path)[0] == [(0, 1, 3, 1), (1, 2, 4, 2)]
+
+
+def test_images_are_rows_and_one_that_is_gone_is_a_bad_one(tmp_path):
+    for name in ("b.png", "a.jpg", "_hidden.png", "c.txt"):
+        (tmp_path / name).write_bytes(name.encode())
+    [source] = find_sources([str(tmp_path)])
+    assert [path.rsplit("/", 1)[1] for path in source.paths] == ["a.jpg", "b.png"]
+    (tmp_path / "a.jpg").unlink()
+    [chunk] = chunks(source, Wanted({"value": "image"}, numbers=False, keep=("path",), chunk=8))
+    assert (list(chunk.values or ()), list(chunk.places), list(chunk.faults)) == ([b"b.png"], [1], [0])
+
+
+def test_a_folder_a_glob_and_a_url_name_the_same_files(tmp_path):
+    for name in ("b.csv", "a.csv", "_SUCCESS", "notes.txt"):
+        (tmp_path / name).write_text("x,y\n")
+    found = [[one.url for one in find_sources([name])] for name in (str(tmp_path), f"{tmp_path}/*.csv")]
+    assert found[0] == found[1] == [(tmp_path / name).as_uri() for name in ("a.csv", "b.csv")]
+    assert [one.url for one in find_sources([(tmp_path / "a.csv").as_uri()])] == [(tmp_path / "a.csv").as_uri()]
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["no.csv"], "no such file"),
+        (["a.txt"], "unknown kind"),
+        (["a.csv", "a.jsonl"], "several kinds"),
+        (["odd://x"], "URL"),
+    ],
+)
+def test_what_can_not_be_scored_is_said(tmp_path, monkeypatch, names, reason):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.txt", "a.csv", "a.jsonl"):
+        (tmp_path / name).write_text("x\n")
+    with pytest.raises(BatchError, match=reason):
+        find_sources(names)
+
+
+def test_kinds_are_known_by_suffixes():
+    assert [kind_of(name) for name in ("a.CSV", "a.jsonl.gz", "a.parquet.gz", "a", "a.tsv")] == [
+        "csv",
+        "jsonl",
+        None,
+        None,
+        "csv",
+    ]
+
+
+def test_columns_are_looked_up_in_every_source(tmp_path):
+    (tmp_path / "a.csv").write_text("x,why,id\n")
+    (tmp_path / "b.csv").write_text("x,id\n")
+    sources = find_sources([str(tmp_path)])
+    assert wanted_of(sources[:1], ("x", "y"), {"y": "why"}, ["all"], ",", 9).keep == ("id",)
+    with pytest.raises(BatchError, match="missing columns: why"):
+        wanted_of(sources, ("x", "y"), {"y": "why"}, [], ",", 9)
+    with pytest.raises(BatchError, match="the model has no columns"):
+        wanted_of(sources, ("x", "y"), {"z": "why"}, [], ",", 9)
+    with pytest.raises(BatchError, match="which of"):
+        wanted_of(sources, (), {}, [], ",", 9)
+    pq.write_table(pa.table({"x": ["1"], "y": [True]}), tmp_path / "c.parquet")
+    with pytest.raises(BatchError, match="numbers are expected, x is text; y is bool"):
+        wanted_of(find_sources([str(tmp_path / "c.parquet")]), ("x", "y"), {}, [], ",", 9)
+
+
+def test_a_job_is_refused_before_anything_is_read(archive, tmp_path):
+    from onnxserve.batch import Ask, Shape
+
+    (tmp_path / "a.csv").write_text("x,y,prediction\n")
+    ask = Ask(str(archive), (str(tmp_path / "a.csv"),), keep=("prediction",))
+    with pytest.raises(BatchError, match="names of the output's own"):
+        job_of(ask)
+    with pytest.raises(BatchError, match="not kept: z"):
+        job_of(Ask(str(archive), (str(tmp_path / "a.csv"),), keep=("x",), shape=Shape(partition=("z",))))
