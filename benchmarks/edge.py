@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import statistics
 import tempfile
@@ -21,6 +22,7 @@ from onnxserve.edge.processes import start
 from onnxserve.tune.tune import cpu_name
 from onnxserve.warmup import warm_up
 
+from .bare_envoy import bare_envoy
 from .measure import CONCURRENCIES
 from .prepare import ROOT, Bench, bodies, prepare
 from .rivals import LABEL
@@ -31,7 +33,8 @@ INTRO = """# What the edge adds
 
 Written by `python -m benchmarks.edge` on {cpu}: `segment` through TorchServe alone and through
 the edge, wrk on the same cores, {rounds} rounds of {seconds} s in turn, medians. With keys, every request is authorised
-by nginx first; with the cache, the 256 bodies are all in it.
+by nginx first; with the cache, the 256 bodies are all in it. Bare Envoy is the same binary with one route, no log and
+no limits: what is left when everything that the edge does is taken away.
 """
 
 
@@ -68,7 +71,8 @@ def measure(bench: Bench, folder: Path, rounds: int, seconds: int) -> dict[tuple
     path.write_bytes(b"\n".join(bodies(bench)))
     labels = Labels({bench.model: Model({"1.0.0": "a" * 64}, "1.0.0")})
     chosen, secret = intents(folder)
-    with server(bench, folder) as settings:
+    with contextlib.ExitStack() as running:
+        settings = running.enter_context(server(bench, folder))
         urls, doors = {"TorchServe": settings.inference}, []
         try:
             for number, (name, intent) in enumerate(chosen.items()):
@@ -77,6 +81,7 @@ def measure(bench: Bench, folder: Path, rounds: int, seconds: int) -> dict[tuple
                 edge = Edge(listening, folder / f"edge{number}", settings.inference_port, settings.management_port)
                 doors.append(start(edge, labels))
                 urls[name] = edge.url
+            urls["bare Envoy"] = running.enter_context(bare_envoy(free_ports(1)[0], settings.inference_port, folder))
             for url in urls.values():
                 drive(f"{url}/predictions/{bench.model}", path, LABEL, 64, 5, {"x-api-key": secret})
             for _ in range(rounds):

@@ -38,6 +38,7 @@ class Upstream:
     ready: bool = True
     port: int = 0
     delay_s: float = 0.0
+    headers: dict[str, str] = field(default_factory=dict)  # of every answer, beside the usual ones
 
     def paths(self) -> list[str]:
         return [one.path for one in self.seen]
@@ -86,6 +87,8 @@ def listening(upstream: Upstream) -> Iterator[Upstream]:
             self.send_header("content-type", "application/json")
             self.send_header("x-request-id", "the server's own")
             self.send_header("cache-control", "no-cache; no-store, must-revalidate, private")
+            for name, value in upstream.headers.items():
+                self.send_header(name, value)
             self.send_header("content-length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

@@ -14,7 +14,7 @@ from .part import Part, Source, Wanted
 from .readers import columns, cut
 from .rows import OURS
 
-COLUMNAR_PART, PART = 262_144, 1024  # rows: some seconds of work
+COLUMNAR_PART, TEXT_PART, PART = 262_144, 50_000, 1024  # rows: some seconds of work
 SINGLE = ("text", "image", "b64", "data", "content", "bytes")  # names that a column of one value a row may have
 
 
@@ -41,7 +41,8 @@ def plan_of(job: Job, out: Folder, *, restart: bool = False) -> Plan:
 
 def parts_of(job: Job) -> Iterator[Part]:
     """Every source cut, until the limit."""
-    rows = job.part_rows or (COLUMNAR_PART if job.wanted.numbers else PART)
+    text = job.sources[0].kind in ("csv", "jsonl")
+    rows = job.part_rows or ((TEXT_PART if text else COLUMNAR_PART) if job.wanted.numbers else PART)
     left, number = job.limit or -1, 0
     for source in job.sources:
         for one in cut(source, job.wanted, rows):

@@ -26,7 +26,8 @@ def answered(chunk: Chunk, answers: Answers, source: str, model: Model, shape: S
     columns["row"] = pa.array(np.arange(chunk.first, chunk.first + chunk.size))
     columns |= predicted(answers, chunk.size, model, form)
     if shape.scores:
-        columns["scores"] = vectors(softmax(answers.outputs), answers.kept, chunk.size, len(model.labels))
+        scores = softmax(answers.outputs)
+        columns["scores"] = lists(scores, answers.kept, chunk.size)
     if shape.outputs:
         flat = None if answers.outputs is None else answers.outputs.reshape(len(answers.outputs), -1)
         columns["outputs"] = lists(flat, answers.kept, chunk.size)
@@ -79,12 +80,6 @@ def placed(array: pa.Array, kept: Array, count: int) -> pa.Array:
     return array.take(pa.array(at, mask=missing))
 
 
-def vectors(found: Array | None, kept: Array, count: int, width: int) -> pa.Array:
-    """A fixed number of float32 a row."""
-    flat = np.zeros(0, np.float32) if found is None else found.astype(np.float32).ravel()
-    return placed(pa.FixedSizeListArray.from_arrays(pa.array(flat), width), kept, count)
-
-
 def lists(found: Array | None, kept: Array, count: int) -> pa.Array:
     """Numbers of a row, in the graph's type."""
     if found is None:
@@ -94,11 +89,11 @@ def lists(found: Array | None, kept: Array, count: int) -> pa.Array:
 
 
 def softmax(outputs: Array | None) -> Array | None:
-    """Probability of each label."""
+    """Probability of each label, float32."""
     if outputs is None:
         return None
     values = np.exp(outputs.astype(np.float64) - outputs.max(axis=-1, keepdims=True))
-    found: Array = values / values.sum(axis=-1, keepdims=True)
+    found: Array = (values / values.sum(axis=-1, keepdims=True)).astype(np.float32)
     return found
 
 

@@ -41,25 +41,37 @@ def library() -> ModuleType:
     return features
 
 
-def begin(repo: Path, state: Path, port: int) -> Any:
+def begin(repo: Path, state: Path, port: int, archives: Path) -> Any:
     """A loaded store and its server, for a model server that is about to start."""
     features = library()
     opened = features.open_repo(repo, state)
     with console.status("loading the feature store"):
         features.load(opened)
-        return features.start_features(opened, port)
+        server = features.start_features(opened, port)
+        for spec in specs(archives).values():
+            features.first_lookup(server.url, spec["service"], spec["entities"])
+    return server
+
+
+def specs(store: Path) -> dict[str, dict[str, Any]]:
+    """What archives of a model store take from a feature store, by file name."""
+    found = {}
+    for archive in sorted(store.glob("*.mar")):
+        with open_archive(archive) as opened:
+            spec = msgspec.json.decode(member(opened, "signature.json")).get("features")
+        if spec:
+            found[archive.name] = spec
+    return found
 
 
 def unserved(store: Path) -> list[str]:
     """A line for each model whose feature store is not ours to start."""
-    found = []
-    for archive in sorted(store.glob("*.mar")):
-        with open_archive(archive) as opened:
-            spec = msgspec.json.decode(member(opened, "signature.json")).get("features")
-        if spec and URL not in os.environ:
-            what = f"{archive.name} takes features of {spec['service']} from a server on port 6566"
-            found.append(f"{what}; --features REPOSITORY starts one, or set {URL}\n")
-    return found
+    return [
+        f"{name} takes features of {spec['service']} from a server on port 6566; "
+        f"--features REPOSITORY starts one, or set {URL}\n"
+        for name, spec in specs(store).items()
+        if URL not in os.environ
+    ]
 
 
 def asked_by(archive: Path) -> Any:

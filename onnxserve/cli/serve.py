@@ -147,11 +147,11 @@ def serve(  # noqa: PLR0913 - each is a flag
     with contextlib.ExitStack() as running:
         seen = workers_see(settings) if with_edge else {}
         if features:
-            provider = begin(features, settings.state, features_port)
+            provider = begin(features, settings.state, features_port, settings.store)
             running.callback(provider.stop)
             seen[URL] = provider.url
         else:
-            out.print("\n".join(unserved(settings.store)), end="", markup=False)
+            out.print("".join(unserved(settings.store)), end="", markup=False)
         server = start_server(settings, seen)
         running.callback(server.stop)
         try:

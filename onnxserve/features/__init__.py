@@ -3,7 +3,18 @@
 from .join import Join, join
 from .load import load
 from .repo import Repo, open_repo
-from .server import FeatureServer, start_features
+from .server import FeatureServer, first_lookup, start_features
 from .skew import Skew, skew
 
-__all__ = ["FeatureServer", "Join", "Repo", "Skew", "join", "load", "open_repo", "skew", "start_features"]
+__all__ = [
+    "FeatureServer",
+    "Join",
+    "Repo",
+    "Skew",
+    "first_lookup",
+    "join",
+    "load",
+    "open_repo",
+    "skew",
+    "start_features",
+]

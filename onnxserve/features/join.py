@@ -48,9 +48,10 @@ def join(repo: Repo, what: Join, rows: pa.Table) -> pa.Table:
         raise FeatureError(f"the join failed: {error}", where=f"service {what.service}") from error
     if absent := [name for name in what.columns if name not in found]:
         raise FeatureError(f"service {what.service} has no {', '.join(absent)}")
-    found = found.sort_values(ORDER, kind="stable")
-    if len(found) != rows.num_rows:
-        raise FeatureError(f"{len(found)} rows came back for {rows.num_rows}", where=f"service {what.service}")
+    found = found.set_index(ORDER)
+    if not found.index.is_unique:
+        raise FeatureError("a row came back more than once", where=f"service {what.service}")
+    found = found.reindex(range(rows.num_rows))  # Feast leaves out rows of entities that it knew only later
     return pa.table({name: pa.array(found[name], pa.float64(), from_pandas=True) for name in what.columns})
 
 

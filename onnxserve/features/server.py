@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +48,10 @@ class FeatureServer:
 
 def start_features(repo: Repo, port: int = PORT, workers: int = 1) -> FeatureServer:
     """Start it and wait until it answers; FeatureError with the end of its log when it doesn't."""
+    with socket.socket() as one:
+        one.settimeout(1)
+        if one.connect_ex(("127.0.0.1", port)) == 0:
+            raise FeatureError(f"port {port} is taken", fix="stop the other server, or choose another port")
     log = repo.home / "server.log"
     words = ["serve", "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers), "--no-access-log"]
     with log.open("wb") as stream:
@@ -61,6 +67,13 @@ def start_features(repo: Repo, port: int = PORT, workers: int = 1) -> FeatureSer
             raise FeatureError("the feature server doesn't come up", where=str(log), fix="\n         ".join(lines))
         time.sleep(0.2)
     return server
+
+
+def first_lookup(url: str, service: str, entities: Sequence[str]) -> None:
+    """A lookup of nobody, which makes the server read its registry: the next one is answered in milliseconds."""
+    body = {"feature_service": service, "entities": {name: [0] for name in entities}}
+    with contextlib.suppress(httpx.HTTPError):
+        httpx.post(f"{url}/get-online-features", json=body, timeout=READY_S, trust_env=False)
 
 
 def answers(url: str) -> bool:

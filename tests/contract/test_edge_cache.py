@@ -24,6 +24,14 @@ def test_the_same_body_is_answered_from_the_cache_by_version_and_never_an_error(
 
 
 @opened(cache=Cache(seconds=30))
+def test_an_answer_that_makes_do_without_a_feature_store_is_marked_and_not_kept(client, upstream):
+    upstream.headers["x-onnxserve-degraded"] = "features"
+    answers = [client.post(body=b"[5]") for _ in range(2)]
+    assert [one.headers["x-onnxserve-degraded"] for one in answers] == ["features", "features"]
+    assert [one.headers["x-onnxserve-cache"] for one in answers] == ["miss", "miss"]
+
+
+@opened(cache=Cache(seconds=30))
 def test_the_same_body_at_the_same_time_is_computed_once(client, upstream):
     upstream.delay_s = 0.5
     with ThreadPoolExecutor(8) as pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -82,7 +83,8 @@ def joined(folder: Path, state: Path, times: list[tuple[int, datetime]]) -> list
 def test_the_real_server_answers_as_the_fake_and_handlers_read_it(served):
     _, server = served
     keys = [(1,), (2,), (4,)]
-    real = Store(SPEC, server.url).find(keys)
+    with contextlib.closing(Store(SPEC, server.url)) as store:
+        real = store.find(keys)
     assert real == {(1,): {"x": 9.0, "trips": 3.0}, (2,): {"x": 5.0, "trips": None}, (4,): {"x": None, "trips": None}}
     body = {"feature_service": "drivers_v1", "entities": {"driver_id": [1, 4]}}
     theirs = httpx.post(f"{server.url}/get-online-features", json=body, trust_env=False).json()
@@ -90,7 +92,8 @@ def test_the_real_server_answers_as_the_fake_and_handlers_read_it(served):
     assert theirs["metadata"]["feature_names"][0] == mine["metadata"]["feature_names"][0] == "driver_id"
     assert {len(one["values"]) for one in theirs["results"]} == {2}
     assert [one["statuses"][0] for one in theirs["results"]] == [one["statuses"][0] for one in mine["results"]]
-    assert theirs["results"][1]["statuses"][1] == mine["results"][1]["statuses"][1] == "NOT_FOUND"
+    # Of an entity that isn't there SQLite says NOT_FOUND, Redis says that nothing is PRESENT.
+    assert theirs["results"][1]["values"][1] is mine["results"][1]["values"][1] is None
 
 
 def test_a_join_knows_what_was_known_then_and_nothing_later(tmp_path):
@@ -172,5 +175,5 @@ def test_a_repository_that_feast_refuses_is_told_in_its_words(tmp_path):
 
 def test_a_server_that_can_not_start_says_why(tmp_path):
     repo = open_repo(write_repo(tmp_path / "repo"), tmp_path / "state")
-    with listening(Upstream(lambda *_: (500, b"{}"))) as taken, pytest.raises(FeatureError, match="doesn't come up"):
+    with listening(Upstream(lambda *_: (500, b"{}"))) as taken, pytest.raises(FeatureError, match="is taken"):
         start_features(repo, taken.port)

@@ -21,7 +21,7 @@ import pytest
 
 from onnxserve.archive import open_archive
 from onnxserve.config import free_ports
-from onnxserve.features import load, open_repo, start_features
+from onnxserve.features import first_lookup, load, open_repo, start_features
 from tests.e2e.server import ROOT, Running, running
 
 CHURN = ROOT / "models" / "churn" / "store"
@@ -175,6 +175,7 @@ def churn(demo_archives, tmp_path_factory):
     repo = open_repo(CHURN, folder / "state")
     load(repo)
     features = start_features(repo, free_ports(1)[0])
+    first_lookup(features.url, "churn_v1", ["customer_id"])
     os.environ["ONNXSERVE_FEATURES"] = features.url
     try:
         with running(folder / "server", [archive]) as server:
@@ -200,10 +201,10 @@ def test_keys_are_enough_online_and_a_file_joined_as_of_now_says_the_same(churn,
     )
     run(archive, tmp_path / "rows.parquet", "-o", tmp_path / "out", "--features", CHURN, "--state", state)
     offline = read(tmp_path / "out")
-    if online.status_code == 200:
-        assert [one["label"] for one in online.json()["predictions"]] == offline["prediction"].to_pylist()
-        assert [one["score"] for one in online.json()["predictions"]] == offline["score"].to_pylist()
     assert online.status_code == 200, online.text
+    assert "x-onnxserve-degraded" not in online.headers
+    assert [one["label"] for one in online.json()["predictions"]] == offline["prediction"].to_pylist()
+    assert [one["score"] for one in online.json()["predictions"]] == offline["score"].to_pylist()
 
 
 def test_an_unknown_customer_is_422_and_the_others_are_answered(churn):

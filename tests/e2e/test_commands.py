@@ -104,6 +104,9 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
         while not answers(through) and time.monotonic() < deadline:
             time.sleep(0.2)
         assert httpx.get(through, timeout=5, trust_env=False).json()["ready"]
+        door_asked = [*ask[:-2], "--traffic", str(traffic), "--json"]
+        told = subprocess.run(door_asked, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert json.loads(told.stdout)["predictions"][0]["label"] == "inside"
         wrong = subprocess.run([*ask[:-3], "[0]", *ask[-2:]], cwd=ROOT, capture_output=True, text=True, check=False)
         assert wrong.returncode == 1
         assert "1 values, 2 are expected" in wrong.stderr

@@ -1,0 +1,92 @@
+"""Versions that do harm in a real TorchServe, behind the real edge: an automatic canary takes each of them back."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from export.__main__ import STEPS
+from export.export import export_model
+from onnxserve.config import free_ports
+from onnxserve.edge import Auto, Canary, Edge, Intent
+from onnxserve.edge.envoy.clusters import LEAST_TRIES
+from onnxserve.edge.intent import Listen
+from onnxserve.edge.processes import start
+from onnxserve.release import Pilot
+from tests.e2e.server import Load, Running, running
+
+WAIT_S = 90
+HARMS = {
+    "2.0.0": ("errors", "raise RuntimeError('out of order')"),
+    "3.0.0": ("slow", "time.sleep(0.08)"),
+    "4.0.0": ("label", "found = [{**one, 'label': 'outside'} for one in found]"),
+}
+HANDLER = """
+import time
+
+from .tabular import TabularClassifier
+
+
+class Harmful(TabularClassifier):
+    answered = 0
+
+    def predictions(self, outputs):
+        found = super().predictions(outputs)
+        self.answered += 1
+        if self.answered > 20:
+            {code}
+        return found
+"""
+
+
+def harmful(definition: Path, version: str, code: str, folder: Path) -> Path:
+    """An archive that keeps its promise until it is released: only a canary can find that out."""
+    shutil.copytree(definition, folder / version)
+    (folder / version / "handler.py").write_text(HANDLER.format(code=code))
+    toml = folder / version / "model.toml"
+    text = toml.read_text().replace("tabular:TabularClassifier", "handler.py:Harmful")
+    toml.write_text(text.replace('version = "1.0.0"', f'version = "{version}"'))
+    return export_model(folder / version, folder / "store", STEPS, lambda _: None).archive
+
+
+@pytest.fixture(scope="module")
+def fronted(archive, definition, tmp_path_factory) -> Iterator[tuple[Running, str]]:
+    folder = tmp_path_factory.mktemp("harmful")
+    others = [harmful(definition, version, code, folder) for version, (_, code) in HARMS.items()]
+    with running(folder / "server", [archive, *others]) as server:
+        server.release.restore()
+        server.release.promote("circle", "1.0.0")
+        port, metrics = free_ports(2)
+        settings = server.settings
+        intent = Intent(listen=Listen(port=port, metrics_port=metrics))
+        run = (settings.state / "edge").resolve()
+        edge = Edge(intent, run, settings.inference_port, settings.management_port)
+        door = start(edge, server.release.traffic.labels)
+        server.release.traffic.started(edge)
+        try:
+            yield server, edge.url
+        finally:
+            door.stop()
+
+
+@pytest.mark.parametrize(("version", "measure"), [(version, measure) for version, (measure, _) in HARMS.items()])
+def test_a_canary_that_does_harm_is_taken_back(fronted, version, measure):
+    server, url = fronted
+    release, pilot = server.release, Pilot(server.release, server.settings.state)
+    release.canary("circle", Canary(version, 50, auto=Auto((50.0,), requests=100_000, seconds=0)))
+    deadline = time.monotonic() + WAIT_S
+    # As many clients as there are tries without a budget: with more, the budget lets some failures through.
+    with Load(server, "circle", b"[0.0, 0.1]", threads=LEAST_TRIES, base=url) as load:
+        while release.traffic.labels.models["circle"].canary and time.monotonic() < deadline:
+            time.sleep(0.5)
+            pilot.tick()
+    assert release.traffic.labels.models["circle"].canary is None, "it was not taken back"
+    assert release.traffic.labels.models["circle"].stable == "1.0.0"
+    last = release.history.events("circle")[-1]
+    assert last.action == "rollback"
+    assert any(line.startswith(f"{measure}: canary") for line in last.changes), last.changes
+    assert {status for status, _ in load.seen} == {200}, load.seen
