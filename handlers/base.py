@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -34,8 +33,8 @@ from .sealed import read_model
 from .session import Session, choose_provider
 from .signature import Signature, read_signature
 from .signed import check_signature
-from .spans import Spans, spans
 from .threads import intra_op_threads
+from .watch import Watch, watch
 
 log = logging.getLogger(__name__)
 Outputs = dict[str, npt.NDArray[Any]]
@@ -55,7 +54,7 @@ class Handler:
     folder: Path
     session: Session
     settings: Mapping[str, Any] = MappingProxyType({})  # `handler` of the archive's configuration
-    spans: Spans | None = None
+    watch: Watch | None = None
     threads = 1
     deduplicate = True  # off where few rows stand for many, as in measurements
 
@@ -105,6 +104,10 @@ class Handler:
         """Whether a body without a declared type is a raw row rather than JSON."""
         return False
 
+    def measures(self, rows: Sequence[Any]) -> Mapping[str, npt.NDArray[Any]]:  # noqa: ARG002 - a hook
+        """Numbers of checked rows whose spread is compared with the archive's profile, one array a measure."""
+        return {}
+
     def free_axes(self) -> dict[str, int]:
         """Largest sizes of the free axes beside the batch, by name, for clients that send tensors."""
         return {}
@@ -139,7 +142,7 @@ class Handler:
         # Dynamic int8 brings no ranges, which TensorRT would ask for.
         int8 = self.signature.variant.startswith(("int8", "mixed")) and self.signature.variant != "int8-dynamic"
         self.session = Session(read_model(self.folder), provider, self.threads, int8=int8)
-        self.spans = spans(self.signature, provider.name)
+        self.watch = watch(self, provider.name)
         self.golden_deviation = check_golden(read_golden(self.folder), self.outputs)
         log.info("%s %s ready on %s", self.signature.model, self.signature.version, provider)
 
@@ -151,22 +154,17 @@ class Handler:
 
     def handle(self, data: Sequence[dict[str, Any]], context: Any) -> list[bytes]:
         """One answer for each request, in order, with its own status. Never raises."""
-        if self.spans is None:
-            return self._handle(data, context)
-        start = time.time_ns()
-        found = self._handle(data, context)
-        headers = [context.get_all_request_header(index) or {} for index in range(len(data))]
-        self.spans.record(headers, start, time.time_ns())
-        return found
-
-    def _handle(self, data: Sequence[dict[str, Any]], context: Any) -> list[bytes]:
+        if self.watch is not None:
+            self.watch.begin()
         asked = [self._read(item, context, index) for index, item in enumerate(data)]
         self._check(asked)
         good = [one for one in asked if not one.ended]
-        results = iter(isolate(good, self._answers))
-        return [
-            self._respond(one, None if one.ended else next(results), context, index) for index, one in enumerate(asked)
-        ]
+        answered = iter(isolate(good, self._answers))
+        results = [None if one.ended else next(answered) for one in asked]
+        found = [self._respond(one, results[index], context, index) for index, one in enumerate(asked)]
+        if self.watch is not None:
+            self.watch.end(asked, results, [context.get_all_request_header(i) or {} for i in range(len(asked))])
+        return found
 
     # Stages ----------------------------------------------------------------
 
@@ -196,7 +194,11 @@ class Handler:
     def run(self, tensors: dict[str, npt.NDArray[Any]]) -> Outputs:
         """Every output for one batch; identical rows are computed once."""
         unique, inverse = distinct(tensors) if self.deduplicate else (tensors, None)
+        if self.watch is not None:
+            self.watch.clock.lap("preprocess")
         outputs = self.session.run(unique)
+        if self.watch is not None:
+            self.watch.clock.lap("inference")
         return outputs if inverse is None else {name: array[inverse] for name, array in outputs.items()}
 
     def _read(self, item: dict[str, Any], context: Any, index: int) -> Asked:
@@ -228,6 +230,8 @@ class Handler:
         counts = [one.count for one in asked]
         if len(predictions) != sum(counts):
             raise ValueError(f"{len(predictions)} predictions for {sum(counts)} rows")
+        if self.watch is not None:
+            self.watch.predictions += predictions
         answers, start = [], 0
         for one, count in zip(asked, counts, strict=True):
             rows = slice(start, start + count)

@@ -6,7 +6,7 @@ import base64
 import binascii
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -97,6 +97,13 @@ class ImageClassifier(Handler):
         converted = image.convert("RGB" if spec.channels == 3 else "L")
         resized = converted.resize((spec.width, spec.height), Image.Resampling.BILINEAR)
         return np.asarray(resized, dtype=np.uint8).reshape(spec.height, spec.width, spec.channels)
+
+    def measures(self, rows: Sequence[npt.NDArray[np.uint8]]) -> Mapping[str, npt.NDArray[np.float64]]:
+        """How bright an image is, and how much that varies within it."""
+        return {
+            "brightness": np.array([float(row.mean()) for row in rows]),
+            "contrast": np.array([float(row.std()) for row in rows]),
+        }
 
     def tensors(self, rows: Sequence[npt.NDArray[np.uint8]]) -> dict[str, npt.NDArray[np.float32]]:
         """`image`, float32, shape (batch, channels, height, width): (pixel - mean) / scale."""

@@ -3,6 +3,7 @@
 `python -m <package>.offline FOLDER COMMAND SOURCE TARGET`:
 `tensors GROUPS.jsonl OUT.npz` writes the graph's inputs for each line (a JSON list of instances);
 `parts` the same, each line in the parts that run together; `outputs` what the graph gives for each line;
+`measures` what drift looks at, over all lines;
 `answers BODIES.jsonl OUT.jsonl` gives each line (one JSON body) to `handle` and writes status and answer;
 `times PLAN.json OUT.json` times batches of golden rows.
 """
@@ -107,6 +108,18 @@ def write_outputs(folder: Path, source: Path, target: Path) -> None:
             write_array(archive, str(line), handler.outputs(instances))
 
 
+def write_measures(folder: Path, source: Path, target: Path) -> None:
+    """What drift looks at, over all lines of `source`, each a list of instances."""
+    handler, found = make_handler(folder), dict[str, list[npt.NDArray[Any]]]()
+    for instances in read_lines(source):
+        rows = [handler.check(value, f"row[{i}]") for i, value in enumerate(instances)]
+        for name, values in handler.measures(rows).items():
+            found.setdefault(name, []).append(values)
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, parts in found.items():
+            write_array(archive, name, np.concatenate(parts))
+
+
 def read_lines(source: Path) -> Iterator[Any]:
     """JSON documents, one a line, one at a time."""
     with source.open("rb") as stream:
@@ -143,6 +156,7 @@ COMMANDS: dict[str, Callable[[Path, Path, Path], None]] = {
     "tensors": write_tensors,
     "parts": write_parts,
     "outputs": write_outputs,
+    "measures": write_measures,
     "answers": write_answers,
     "times": write_times,
 }

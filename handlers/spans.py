@@ -34,7 +34,9 @@ class Spans:
             "onnxserve.provider": provider,
         }
 
-    def record(self, headers: Sequence[Mapping[str, str]], start_ns: int, end_ns: int) -> None:
+    def record(
+        self, headers: Sequence[Mapping[str, str]], start_ns: int, end_ns: int, took: Mapping[str, float]
+    ) -> None:
         """One batch, as a child of its first sampled request and linked to all of them; none without any."""
         from opentelemetry import trace
 
@@ -47,7 +49,11 @@ class Spans:
             context=parent,
             links=[trace.Link(one) for one in contexts],
             start_time=start_ns,
-            attributes={**self._attributes, "onnxserve.requests": len(headers)},
+            attributes={
+                **self._attributes,
+                "onnxserve.requests": len(headers),
+                **{f"onnxserve.{stage}_ms": 1000 * seconds for stage, seconds in took.items()},
+            },
         )
         span.end(end_ns)
 

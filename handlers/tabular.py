@@ -114,6 +114,11 @@ class TabularClassifier(Handler):
         good: npt.NDArray[np.bool_] = np.asarray(np.isfinite(features).all(axis=1))
         return {"features": features}, good
 
+    def measures(self, rows: Sequence[list[float]]) -> Mapping[str, npt.NDArray[np.float64]]:
+        """Every column."""
+        table = np.array(rows, np.float64)
+        return {name: table[:, place] for place, name in enumerate(self.columns)}
+
     def tensors(self, rows: Sequence[list[float]]) -> dict[str, npt.NDArray[np.float32]]:
         """`features`, float32, shape (batch, columns)."""
         features = self.buffers.take("features", (len(rows), len(self.columns)), np.float32)

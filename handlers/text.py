@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from .errors import InvalidRow, UndecodableBody
 from .isolate import guarded
 
 Ids = list[int]
+UNKNOWN = "[UNK]"
 
 
 class TextClassifier(Handler):
@@ -54,6 +55,16 @@ class TextClassifier(Handler):
     def lengths(self, rows: Sequence[Ids]) -> list[int]:
         """Rows are padded to the longest of their batch."""
         return [len(row) for row in rows]
+
+    def measures(self, rows: Sequence[Ids]) -> Mapping[str, npt.NDArray[np.float64]]:
+        """How long a text is, and how much of it the vocabulary doesn't know."""
+        unknown = self.tokenizer.token_to_id(UNKNOWN)
+        if unknown is None:
+            unknown = -1  # a vocabulary that knows everything
+        return {
+            "tokens": np.array([len(row) for row in rows], np.float64),
+            "unknown": np.array([row.count(unknown) / len(row) for row in rows]),
+        }
 
     def free_axes(self) -> dict[str, int]:
         """Token tensors are bounded as texts are."""

@@ -69,3 +69,7 @@ class BatchError(OnnxserveError):
 
 class FeatureError(OnnxserveError):
     """A feature store that can't be read, loaded or reached."""
+
+
+class MonitorError(OnnxserveError):
+    """What is to be watched can't be."""

@@ -30,6 +30,7 @@ class Part(msgspec.Struct, frozen=True):
     start: int
     stop: int
     line: int = 0  # of its first row, in text, from 1
+    skip: int = 0  # rows of its first row group that are another part's
     paths: tuple[str, ...] = ()
 
 
@@ -52,3 +53,4 @@ class Cut(msgspec.Struct, frozen=True):
     start: int
     stop: int
     line: int = 0
+    skip: int = 0

@@ -51,7 +51,9 @@ def parts_of(job: Job) -> Iterator[Part]:
             count = one.rows if left < 0 else min(one.rows, left)
             left -= count if left > 0 else 0
             paths = source.paths[one.start : one.start + count]
-            yield Part(number, source.url, source.kind, one.first, count, one.start, one.stop, one.line, paths)
+            yield Part(
+                number, source.url, source.kind, one.first, count, one.start, one.stop, one.line, one.skip, paths
+            )
             number += 1
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import time
 from pathlib import Path
@@ -14,7 +13,6 @@ import typer
 
 from onnxserve.archive import check_signature, configured_key, summarise
 from onnxserve.config import Server, Settings, start_server
-from onnxserve.edge import read_intent
 from onnxserve.errors import ServerError
 from onnxserve.management import Management
 from onnxserve.warmup import warm_up
@@ -34,10 +32,10 @@ from .server import (
     release_of,
     settings_from,
 )
+from .watching import watching
 
 LOG_LINES = 15
 WARM_S = 10.0
-TRACES = "ONNXSERVE_TRACES"
 REFUSED = "Failed to load model"  # the stock worker's words
 Port = Annotated[int | None, typer.Option(help="Another port than the configuration's.")]
 
@@ -97,12 +95,6 @@ def next_steps(settings: Settings, url: str, names: list[str]) -> str:
     return "\n  ".join(["try:", *lines])
 
 
-def workers_see(settings: Settings) -> dict[str, str]:
-    """What traffic.toml tells the workers: where spans go, unless the environment says so already."""
-    endpoint = read_intent(settings.traffic).traces.endpoint
-    return {TRACES: endpoint} if endpoint and TRACES not in os.environ else {}
-
-
 def check_store(store: Path) -> None:
     """Where a public key is configured, every archive must be signed by its owner before anything starts."""
     key = configured_key()
@@ -145,7 +137,7 @@ def serve(  # noqa: PLR0913 - each is a flag
     signal.signal(signal.SIGTERM, _interrupt)
     check_store(settings.store)
     with contextlib.ExitStack() as running:
-        seen = workers_see(settings) if with_edge else {}
+        seen = watching(settings, running) if with_edge else {}
         if features:
             provider = begin(features, settings.state, features_port, settings.store)
             running.callback(provider.stop)

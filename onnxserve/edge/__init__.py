@@ -1,7 +1,7 @@
 """The door: Envoy in front, nginx as its cache, both rendered from `traffic.toml` and the labels."""
 
 from .files import replace_file
-from .intent import Intent, read_intent
+from .intent import Intent, Predictions, read_intent
 from .labels import Auto, Canary, Labels, Model, Share, read_labels
 from .render import Edge
 from .traffic import Traffic
@@ -13,6 +13,7 @@ __all__ = [
     "Intent",
     "Labels",
     "Model",
+    "Predictions",
     "Share",
     "Traffic",
     "read_intent",

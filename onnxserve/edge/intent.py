@@ -114,6 +114,17 @@ class Traces(Strict, frozen=True):
     percent: Percent = 1.0  # of the requests that bring no decision of their own
 
 
+class Predictions(Strict, frozen=True):
+    """Rows and answers that workers keep, as Parquet; 0 percent keeps none."""
+
+    percent: Percent = 0.0
+    folder: str = ""  # empty: in the state folder
+    megabytes: Annotated[float, Meta(gt=0)] = 256.0  # of one version
+    hours: Annotated[float, Meta(gt=0)] = 168.0
+    inputs: bool = True
+    redact: tuple[str, ...] = ()  # columns whose values are not kept; `text` for texts
+
+
 class Kubernetes(Strict, frozen=True):
     """Names that `edge render --kubernetes` needs."""
 
@@ -135,6 +146,7 @@ class Intent(Strict, frozen=True):
     auth: Auth = Auth()
     guard: Guard = Guard()
     traces: Traces = Traces()
+    predictions: Predictions = Predictions()
     kubernetes: Kubernetes = Kubernetes()
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import fsspec
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -174,6 +175,21 @@ def test_partitions_become_folders_and_a_limit_ends_early(archive, rows, tmp_pat
     assert np.allclose(scores.sum(axis=1), 1, atol=1e-6)
     assert np.allclose(scores.max(axis=1), table["score"].to_numpy(), atol=1e-6)
     assert np.array(table["outputs"].to_pylist()).argmax(axis=1).tolist() == scores.argmax(axis=1).tolist()
+
+
+def test_object_stores_are_read_and_written_by_their_urls(archive, rows):
+    with fsspec.open("memory://data/rows.parquet", "wb") as stream:
+        stream.write(rows.read_bytes())
+    with fsspec.open("memory://models/circle.mar", "wb") as stream:
+        stream.write(archive.read_bytes())
+    manifest = run("memory://models/circle.mar", "memory://data/*.parquet", "memory://out/scored")
+    fs = fsspec.filesystem("memory")
+    assert set(manifest.files) == {path.rsplit("/", 1)[1] for path in fs.glob("memory://out/scored/*.parquet")}
+    with fs.open("/out/scored/part-00003.parquet") as stream:
+        assert pq.read_table(stream)["id"].to_pylist() == list(range(300, 400))
+    again = Here()
+    assert run("memory://models/circle.mar", "memory://data/*.parquet", "memory://out/scored", again) == manifest
+    assert again.done == []
 
 
 def test_a_part_that_fails_leaves_nothing_and_is_told(archive, rows, tmp_path, monkeypatch):

@@ -207,6 +207,25 @@ def test_keys_are_enough_online_and_a_file_joined_as_of_now_says_the_same(churn,
     assert [one["score"] for one in online.json()["predictions"]] == offline["score"].to_pylist()
 
 
+def test_the_verbs_of_the_store_join_and_compare(churn, tmp_path):
+    archive, state, _, features = churn
+    when = [datetime(2026, 5, 1, 12, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)]
+    times = pa.array(when, pa.timestamp("us", "UTC"))
+    pq.write_table(pa.table({"customer_id": [3, 3], "event_timestamp": times}), tmp_path / "rows.parquet")
+    verb = [sys.executable, "-m", "onnxserve", "features"]
+    words = [str(archive), str(CHURN), str(tmp_path / "rows.parquet"), "--state", str(state)]
+    joined = tmp_path / "joined.parquet"
+    subprocess.run([*verb, "join", *words, "-o", str(joined)], cwd=ROOT, check=True, capture_output=True)
+    found = pq.read_table(joined)
+    assert found.column_names[:2] == ["customer_id", "event_timestamp"]
+    known, unknown = found["tenure"].to_pylist()
+    assert known > 0
+    assert unknown is None, "nothing was known of them then"
+    check = [*verb, "check", *words, "--url", features.url, "--json"]
+    told = subprocess.run(check, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert json.loads(told) == {"entities": 1, "compared": 5, "differences": []}
+
+
 def test_an_unknown_customer_is_422_and_the_others_are_answered(churn):
     _, _, server, _ = churn
     answer = ask(server, {"customer_id": 999_999, "basket": 3})

@@ -126,6 +126,34 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
             httpx.get(f"http://127.0.0.1:{port}/ping", timeout=5, trust_env=False)
 
 
+def test_serve_starts_the_feature_store_that_a_model_needs(demo_archives, tmp_path):
+    [churn] = [one for one in demo_archives if one.name.startswith("churn")]
+    ports, (door, counters, features) = free_ports(5), free_ports(3)
+    store, traffic = tmp_path / "store", tmp_path / "traffic.toml"
+    store.mkdir()
+    (store / churn.name).write_bytes(churn.read_bytes())
+    traffic.write_text(f"[listen]\nport = {door}\nmetrics_port = {counters}\n")
+    flags = [part for name, port in zip(NAMES, ports, strict=True) for part in (f"--{name}-port", str(port))]
+    words = ["serve", "--store", str(store), "--state", str(tmp_path / "state"), "--warm-up", "0", *flags]
+    words += ["--traffic", str(traffic), "--features", "models/churn/store", "--features-port", str(features)]
+    command = [sys.executable, "-m", "onnxserve", *words]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not answers(f"http://127.0.0.1:{door}/v2/health/ready") and time.monotonic() < deadline:
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.2)
+        body = {"customer_id": 17, "basket": 24.5}
+        answer = httpx.post(f"http://127.0.0.1:{door}/predictions/churn", json=body, timeout=30, trust_env=False)
+        assert answer.status_code == 200, answer.text
+        assert "x-onnxserve-degraded" not in answer.headers
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=90)
+    assert process.returncode == 0, errors
+    assert not answers(f"http://127.0.0.1:{features}/health")
+
+
 def test_the_wheel_makes_exports_and_serves_a_model_outside_the_checkout(tmp_path):
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "-o", str(tmp_path), str(ROOT)], check=True, capture_output=True

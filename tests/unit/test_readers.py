@@ -29,7 +29,9 @@ TEXT = Wanted({"value": "text"}, numbers=False, chunk=3)
 def chunks(source: Source, wanted: Wanted, rows: int = 1_000_000):
     for number, one in enumerate(cut(source, wanted, rows)):
         paths = source.paths[one.start : one.start + one.rows]
-        part = Part(number, source.url, source.kind, one.first, one.rows, one.start, one.stop, one.line, paths)
+        part = Part(
+            number, source.url, source.kind, one.first, one.rows, one.start, one.stop, one.line, one.skip, paths
+        )
         yield from read(part, wanted)
 
 
@@ -134,6 +136,10 @@ def test_typed_files_are_cut_and_keep_their_types(tmp_path, suffix):
             writer.write_table(rows, max_chunksize=4)
     [source] = find_sources([str(path)])
     assert [(one.first, one.rows) for one in cut(source, NUMBERS, 5)] == [(0, 8), (8, 2)]
+    shares = [(one.first, one.rows, one.skip) for one in cut(source, NUMBERS, 2)]
+    if suffix == "parquet":
+        assert shares == [(0, 2, 0), (2, 2, 2), (4, 2, 0), (6, 2, 2), (8, 2, 0)]
+        assert [one[0] for one in table(path, rows=2)[0]] == list(range(10))
     good, bad = table(path, rows=5)
     assert not bad
     assert [one[0] for one in good] == [one[3] for one in good] == list(range(10))

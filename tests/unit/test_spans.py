@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from handlers.offline import OfflineContext
 from handlers.spans import Spans, context_of, spans
 from handlers.tabular import TabularClassifier
+from handlers.watch import Watch
 from tests.fakes import signature, with_fake_session
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -29,7 +30,7 @@ def handler(exported) -> TabularClassifier:
     made.prepare()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exported))
-    made.spans = Spans(provider.get_tracer("test"), signature(), "CPUExecutionProvider")
+    made.watch = Watch(made, Spans(provider.get_tracer("test"), signature(), "CPUExecutionProvider"))
     return made
 
 
@@ -50,6 +51,7 @@ def test_a_batch_is_one_span_under_its_first_sampled_request_and_linked_to_all(h
     assert f"{span.parent.span_id:016x}" == SPAN
     assert [f"{link.context.trace_id:032x}" for link in span.links] == [TRACE, other]
     assert 0 < span.end_time - span.start_time < 10**10
+    assert span.attributes["onnxserve.inference_ms"] > 0
 
 
 def test_without_a_sampled_request_there_is_no_span(handler, exported):

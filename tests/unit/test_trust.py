@@ -1,5 +1,6 @@
 """Signatures and encryption: who may load what."""
 
+import base64
 import os
 import stat
 import zipfile
@@ -96,12 +97,18 @@ def test_a_member_changed_together_with_its_digest_breaks_the_signature(signed, 
 def test_a_flipped_byte_of_the_signature_is_caught(signed, keys, tmp_path):
     members, manifest, signature = contents(signed)
     assert signature
-    for place in range(0, len(signature), 97):
-        flipped = bytearray(signature)
-        flipped[place] ^= 1
-        write_archive(tmp_path / signed.name, members, manifest, bytes(flipped))
-        with pytest.raises(ArchiveError, match="does not hold"):
-            check_signature(tmp_path / signed.name, keys[1])
+    for part in ("payload", "sig"):
+        bundle = json.loads(signature)
+        envelope = bundle["dsseEnvelope"]
+        holder = envelope if part == "payload" else envelope["signatures"][0]
+        original = base64.b64decode(holder[part])
+        for place in range(0, len(original), 1 + len(original) // 20):
+            flipped = bytearray(original)
+            flipped[place] ^= 1
+            holder[part] = base64.b64encode(flipped).decode()
+            write_archive(tmp_path / signed.name, members, manifest, json.dumps(bundle).encode())
+            with pytest.raises(ArchiveError, match="does not hold"):
+                check_signature(tmp_path / signed.name, keys[1])
 
 
 def test_a_new_configuration_drops_the_signature(signed, tmp_path):

@@ -14,6 +14,8 @@ from onnxserve.errors import BatchError
 
 from .typed import chunk, names, wanted_columns
 
+MOST_SHARES = 16  # of a row group: each share decodes what stands before it
+
 
 def columns(source: Source, _delimiter: str) -> dict[str, str]:
     """From the footer."""
@@ -22,25 +24,40 @@ def columns(source: Source, _delimiter: str) -> dict[str, str]:
 
 
 def cut(source: Source, _wanted: Wanted, rows: int) -> Iterator[Cut]:
-    """A row group is the least that can be read alone."""
+    """At row groups; one that is much larger than a part is shared by some, each of which skips what is the others'."""
     with _opened(source.url) as file:
-        first = start = count = 0
-        for group in range(file.num_row_groups):
-            count += file.metadata.row_group(group).num_rows
-            if count >= rows or group == file.num_row_groups - 1:
-                yield Cut(first, count, start, group + 1)
-                first, start, count = first + count, group + 1, 0
+        sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    first = start = count = 0
+    for group, size in enumerate(sizes):
+        if size >= 2 * rows:
+            if count:
+                yield Cut(first, count, start, group)
+            yield from _shared(first + count, group, size, max(rows, -(-size // MOST_SHARES)))
+            first, start, count = first + count + size, group + 1, 0
+            continue
+        count += size
+        if count >= rows:
+            yield Cut(first, count, start, group + 1)
+            first, start, count = first + count, group + 1, 0
+    if count:
+        yield Cut(first, count, start, len(sizes))
+
+
+def _shared(first: int, group: int, size: int, rows: int) -> Iterator[Cut]:
+    for skip in range(0, size, rows):
+        yield Cut(first + skip, min(rows, size - skip), group, group + 1, skip=skip)
 
 
 def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
-    """Batches of the part's row groups; the limit of a part may end before they do."""
+    """Batches of the part's row groups, from its first row to its last."""
     with _opened(part.source) as file:
-        groups, done = list(range(part.start, part.stop)), 0
+        groups, skip, done = list(range(part.start, part.stop)), part.skip, 0
         batches = file.iter_batches(wanted.chunk, row_groups=groups, columns=wanted_columns(wanted), use_threads=False)
         for batch in batches:
             if done == part.rows:
                 return
-            some = batch.slice(0, part.rows - done)
+            some = batch.slice(skip, part.rows - done)
+            skip = max(0, skip - batch.num_rows)
             if some.num_rows:
                 yield chunk(some, part.first + done, part, wanted)
             done += some.num_rows

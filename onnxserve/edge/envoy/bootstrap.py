@@ -11,6 +11,7 @@ from .traces import collector
 from .typed import Resource, extension, typed
 
 ADMIN = "admin.sock"
+WORKERS = "workers.sock"  # of whoever adds up what workers count
 
 
 def bootstrap(intent: Intent, run: Path) -> Resource:
@@ -26,7 +27,12 @@ def bootstrap(intent: Intent, run: Path) -> Resource:
         "dynamic_resources": {"cds_config": watched(run / "clusters.json")},
         "static_resources": {
             "listeners": [listener(intent, run), metrics(intent)],
-            "clusters": [local("admin", run / ADMIN), local("nginx", run / "nginx.sock"), *collector(intent.traces)],
+            "clusters": [
+                local("admin", run / ADMIN),
+                local("nginx", run / "nginx.sock"),
+                local("workers", run / WORKERS),
+                *collector(intent.traces),
+            ],
         },
         "overload_manager": {"resource_monitors": [monitor]},
     }
@@ -37,6 +43,7 @@ def metrics(intent: Intent) -> Resource:
     router = extension("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router")
     routes = [
         {"match": {"path": "/metrics"}, "route": {"cluster": "admin", "prefix_rewrite": "/stats/prometheus?usedonly"}},
+        {"match": {"path": "/workers"}, "route": {"cluster": "workers"}},
         {"match": {"path": "/cache"}, "route": {"cluster": "nginx", "prefix_rewrite": "/cache/metrics"}},
     ]
     manager = extension(

@@ -14,6 +14,7 @@ from .typed import Resource, header
 
 KIND = "envoy.config.route.v3.RouteConfiguration"
 NAME = "edge"
+START = "x-onnxserve-start"  # when the request came, for the time that it waited
 POST = [{"name": ":method", "string_match": {"exact": "POST"}}]
 GET = [{"name": ":method", "string_match": {"exact": "GET"}}]
 LIVE = {"live": True}
@@ -32,7 +33,12 @@ def routes(intent: Intent, labels: Labels) -> Resource:
         fixed({"prefix": "/"}, 404, problem("not_found", "there is no such model, version or path")),
     ]
     host = {"name": NAME, "domains": ["*"], "routes": found}
-    return {"name": NAME, "virtual_hosts": [host], "request_headers_to_remove": [KEY, "authorization"]}
+    return {
+        "name": NAME,
+        "virtual_hosts": [host],
+        "request_headers_to_remove": [KEY, "authorization"],
+        "request_headers_to_add": [header(START, "%START_TIME(%s.%6f)%")],
+    }
 
 
 def model_routes(intent: Intent, name: str, model: Model) -> list[Resource]:

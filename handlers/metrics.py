@@ -1,0 +1,132 @@
+"""Histograms of a worker, shared between processes as Prometheus's client does, where ONNXSERVE_METRICS is a folder.
+
+https://prometheus.github.io/client_python/multiprocess/. Labels are model, version, stage and outcome: never anything
+that a client chooses.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .signature import Signature
+
+log = logging.getLogger(__name__)
+VARIABLE = "ONNXSERVE_METRICS"
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+START = "x-onnxserve-start"  # of a request at the edge, in seconds since the epoch
+SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+SHARES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9)
+LENGTHS = (4, 8, 16, 32, 64, 128, 256, 512)
+OK = "ok"
+OTHER = "other"
+OUTCOMES = frozenset(
+    {
+        OK,
+        "undecodable_body",
+        "too_large",
+        "unsupported_media_type",
+        "invalid_row",
+        "out_of_memory",
+        "internal_error",
+        "features_unavailable",
+    }
+)
+
+
+class Metrics:
+    """What one model's batches took."""
+
+    def __init__(self, client: Any, signature: Signature, provider: str, threads: int) -> None:
+        names = ("model", "version")
+        self._mine = (signature.model, signature.version)
+        stage = client.Histogram(
+            "onnxserve_stage_seconds",
+            "Time of a batch in each stage.",
+            (*names, "stage"),
+            buckets=SECONDS,
+            registry=None,
+        )
+        self._stages = {
+            one: stage.labels(*self._mine, one) for one in ("queue", "preprocess", "inference", "postprocess")
+        }
+        self._requests = self._histogram(client, "onnxserve_batch_requests", "Requests of a batch.", SIZES)
+        self._rows = self._histogram(client, "onnxserve_batch_rows", "Rows of a batch.", SIZES)
+        self._padding = self._histogram(client, "onnxserve_padding_share", "Padding's share of a batch.", SHARES)
+        self._length = self._histogram(client, "onnxserve_row_length", "Length of the longest row of a batch.", LENGTHS)
+        self._outcomes = client.Counter(
+            "onnxserve_requests", "Requests by outcome.", (*names, "outcome"), registry=None
+        )
+        info = client.Gauge(
+            "onnxserve_worker_info",
+            "How the workers run, as labels.",
+            (*names, "provider", "threads", "variant"),
+            multiprocess_mode="livemax",
+            registry=None,
+        )
+        info.labels(*self._mine, provider, str(threads), signature.variant).set(1)
+
+    def _histogram(self, client: Any, name: str, what: str, buckets: Sequence[float]) -> Any:
+        return client.Histogram(name, what, ("model", "version"), buckets=buckets, registry=None).labels(*self._mine)
+
+    def batch(self, took: Mapping[str, float], requests: int, rows: int, lengths: Sequence[int] | None) -> None:
+        """One batch: seconds by stage, requests, rows, and the lengths that rows were padded from."""
+        for stage, seconds in took.items():
+            self._stages[stage].observe(seconds)
+        self._requests.observe(requests)
+        self._rows.observe(rows)
+        if lengths:
+            longest = max(lengths)
+            self._length.observe(longest)
+            self._padding.observe(1 - sum(lengths) / (longest * len(lengths)))
+
+    def outcomes(self, kinds: Iterable[str]) -> None:
+        """One for each request; kinds of a handler's own are counted together, so that labels stay few."""
+        counts: dict[str, int] = {}
+        for kind in kinds:
+            known = kind if kind in OUTCOMES else OTHER
+            counts[known] = counts.get(known, 0) + 1
+        for kind, count in counts.items():
+            self._outcomes.labels(*self._mine, kind).inc(count)
+
+
+def waited(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds since the edge took the request; None for one that didn't come through it."""
+    try:
+        return max(0.0, now - float(headers[START]))
+    except (KeyError, ValueError):
+        return None
+
+
+def metrics(signature: Signature, provider: str, threads: int) -> Metrics | None:
+    """What the environment asks for; None where no folder is named."""
+    folder = os.environ.get(VARIABLE, "")
+    if not folder:
+        return None
+    os.environ[SHARED] = folder  # read when the client is imported
+    try:
+        import prometheus_client
+    except ModuleNotFoundError:
+        log.warning("%s is set, but prometheus-client is not installed: no histograms", VARIABLE)
+        return None
+    return Metrics(prometheus_client, signature, provider, threads)
+
+
+class Clock:
+    """Seconds by stage of one batch."""
+
+    __slots__ = ("_last", "took")
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self.took: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        """What passed since the last lap belongs to `stage`."""
+        now = time.perf_counter()
+        self.took[stage] = self.took.get(stage, 0.0) + now - self._last
+        self._last = now

@@ -1,0 +1,88 @@
+"""Everything that looks at batches and changes nothing: spans, histograms, the prediction log, drift."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .asked import Asked
+from .drift import Drift, drift
+from .errors import RequestError
+from .forms import Answer
+from .journal import Journal, journal
+from .metrics import OK, Clock, Metrics, metrics, waited
+from .spans import Spans, spans
+
+if TYPE_CHECKING:
+    from .base import Handler
+
+log = logging.getLogger(__name__)
+Results = Sequence[Answer | RequestError | None]
+
+
+class Watch:
+    """What the environment asks to be watched of one handler."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        spans: Spans | None = None,
+        metrics: Metrics | None = None,
+        journal: Journal | None = None,
+        drift: Drift | None = None,
+    ) -> None:
+        self._handler = handler
+        self.spans, self.metrics, self.journal, self.drift = spans, metrics, journal, drift
+        self.clock = Clock()
+        self.predictions: list[Any] = []  # of the batch, as far as they were made
+        self._start_ns = 0
+
+    def begin(self) -> None:
+        """A batch came."""
+        self._start_ns = time.time_ns()
+        self.clock, self.predictions = Clock(), []
+
+    def end(self, asked: Sequence[Asked], results: Results, headers: Sequence[Mapping[str, str]]) -> None:
+        """It was answered; nothing here may cost a request its answer."""
+        self.clock.lap("postprocess")
+        try:
+            self._end(asked, results, headers)
+        except Exception:
+            log.exception("a batch could not be watched")
+
+    def _end(self, asked: Sequence[Asked], results: Results, headers: Sequence[Mapping[str, str]]) -> None:
+        if self.spans is not None:
+            self.spans.record(headers, self._start_ns, time.time_ns(), self.clock.took)
+        rows = [row for one in asked if one.error is None for row in one.rows or ()]
+        if self.metrics is not None:
+            took = self.clock.took
+            if headers and (queue := waited(headers[0], self._start_ns / 1e9)) is not None:
+                took["queue"] = queue
+            count = sum(one.count for one in asked if one.error is None)
+            self.metrics.batch(took, len(asked), count, self._handler.lengths(rows) if rows else None)
+            self.metrics.outcomes(map(outcome, asked, results))
+        if self.drift is not None and rows:
+            self.drift.see(rows, self.predictions, self._handler)
+        if self.journal is not None:
+            self.journal.see(asked, results, headers)
+
+
+def outcome(one: Asked, result: Answer | RequestError | None) -> str:
+    """`ok`, or the kind of the error that a client got."""
+    error = one.error or (result if isinstance(result, RequestError) else None)
+    return error.kind if error else OK
+
+
+def watch(handler: Handler, provider: str) -> Watch | None:
+    """What the environment asks for; None where that is nothing."""
+    signature = handler.signature
+    found = Watch(
+        handler,
+        spans(signature, provider),
+        metrics(signature, provider, handler.threads),
+        journal(signature),
+        drift(handler.folder, signature),
+    )
+    return found if found.spans or found.metrics or found.journal or found.drift else None

@@ -1,0 +1,39 @@
+"""What `serve` has watched: what workers are told of it, and who adds up what they count."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from importlib.util import find_spec
+
+import msgspec
+
+from onnxserve.config import Settings
+from onnxserve.edge import Predictions, read_intent
+from onnxserve.edge.envoy.bootstrap import WORKERS
+
+TRACES, METRICS, PREDICTIONS = "ONNXSERVE_TRACES", "ONNXSERVE_METRICS", "ONNXSERVE_PREDICTIONS"
+
+
+def watching(settings: Settings, running: contextlib.ExitStack) -> dict[str, str]:
+    """Variables for the workers, where the environment doesn't say otherwise; the exporter ends with `running`."""
+    intent, found = read_intent(settings.traffic), dict[str, str]()
+    if intent.traces.endpoint:
+        found[TRACES] = intent.traces.endpoint
+    if intent.predictions.percent:
+        found[PREDICTIONS] = told(intent.predictions, settings)
+    if find_spec("prometheus_client"):
+        from onnxserve.monitor import start_exporter
+        from onnxserve.monitor.exporter import fresh
+
+        folder = fresh(settings.state.resolve() / "metrics")
+        running.callback(start_exporter(folder, settings.state.resolve() / "edge" / WORKERS).stop)
+        found[METRICS] = str(folder)
+    return {name: value for name, value in found.items() if name not in os.environ}
+
+
+def told(predictions: Predictions, settings: Settings) -> str:
+    """The prediction log's settings as handlers read them."""
+    fields = msgspec.structs.asdict(predictions)
+    fields["folder"] = str((settings.state / "predictions").resolve() if not predictions.folder else predictions.folder)
+    return msgspec.json.encode(fields).decode()

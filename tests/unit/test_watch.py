@@ -1,0 +1,294 @@
+"""What looks at batches: histograms, the prediction log, drift; and that no answer is ever lost to them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from export.profile import measure, profile
+from handlers import drift as drifts
+from handlers.asked import Asked, failed
+from handlers.drift import Drift, Measure, Profile, chi_squared_tail, counted, distances, p_value
+from handlers.errors import InternalError, InvalidRow
+from handlers.forms import Answer
+from handlers.journal import Journal, Settings
+from handlers.metrics import Clock, waited
+from handlers.offline import OfflineContext
+from handlers.signature import Input, Signature
+from handlers.watch import Watch, outcome
+from onnxserve.monitor.exporter import bury, page
+
+SIGNATURE = Signature(
+    "demo", "1.0", "tabular:TabularClassifier", "fp32", ("a", "b"), Input(columns=("x", "y")), (), (), 8
+)
+BODY = json.dumps({"predictions": [{"label": "a", "score": 0.9}, {"label": "b", "score": 0.8}]}).encode()
+
+
+def journal_of(folder: Path, **changes: Any) -> Journal:
+    return Journal(Settings(**{"folder": str(folder), "percent": 100.0, **changes}), SIGNATURE)
+
+
+def logged(folder: Path) -> list[dict[str, Any]]:
+    return [
+        row
+        for path in sorted((folder / "demo" / "1.0").glob("[0-9]*.parquet"))
+        for row in pq.read_table(path).to_pylist()
+    ]
+
+
+def seen(journal: Journal, *asked: Asked, body: bytes = BODY) -> None:
+    journal.see(asked, [None if one.error else Answer(body) for one in asked], [{"x-request-id": "r1"}] * len(asked))
+
+
+def test_rows_and_answers_are_kept_by_request_with_what_was_refused(tmp_path):
+    journal = journal_of(tmp_path)
+    seen(journal, Asked(rows=[[1.0, 2.0], [3.0, 4.0]]), failed(InvalidRow("no")))
+    journal.close()
+    first, second, third = logged(tmp_path)
+    assert (first["request_id"], first["row"], first["label"], first["score"]) == ("r1", 0, "a", 0.9)
+    assert json.loads(second["input"]) == {"x": 3.0, "y": 4.0}
+    assert (third["error"], third["input"], third["label"]) == ("invalid_row", None, None)
+
+
+def test_columns_that_must_not_be_kept_are_not(tmp_path):
+    journal = journal_of(tmp_path, redact=("y", "text"))
+    seen(journal, Asked(rows=[[1.0, 2.0]]), Asked(values=["secret"]), Asked(values=[b"image"]))
+    journal.close()
+    inputs = [row["input"] for row in logged(tmp_path)]
+    assert "secret" not in str(inputs)
+    assert [json.loads(one) for one in inputs[:1]] == [{"x": 1.0, "y": "redacted"}]
+
+
+def test_the_queue_is_bounded_and_what_does_not_fit_is_counted(tmp_path):
+    journal = journal_of(tmp_path, queue_megabytes=0.01)
+    for _ in range(1000):
+        seen(journal, Asked(rows=[[1.0, 2.0]]))
+    assert journal._bytes <= 0.01 * 2**20
+    assert journal.dropped > 800
+    journal.close()
+    assert len(logged(tmp_path)) + 2 * journal.dropped == 2000
+
+
+def test_long_texts_rows_and_answers_are_cut(tmp_path):
+    journal = journal_of(tmp_path)
+    seen(journal, Asked(values=["x" * 10_000] * 100), body=b"x" * 100_000)
+    journal.close()
+    rows = logged(tmp_path)
+    assert len(rows) == 32
+    assert {len(row["input"]) for row in rows} == {2_002}
+
+
+def test_old_segments_go_when_the_disk_is_used_up(tmp_path):
+    journal = journal_of(tmp_path, megabytes=0.02)
+    for _ in range(20):
+        seen(journal, *[Asked(rows=[[1.0, 2.0]])] * 50)
+        journal.flush()
+    journal.close()
+    sizes = [path.stat().st_size for path in (tmp_path / "demo" / "1.0").glob("*.parquet")]
+    assert 0 < sum(sizes) <= 0.02 * 2**20
+    old = journal_of(tmp_path / "b", hours=1)
+    seen(old, Asked(rows=[[1.0, 2.0]]))
+    old.flush()
+    [path] = (tmp_path / "b" / "demo" / "1.0").glob("*.parquet")
+    os.utime(path, (0, 0))
+    seen(old, Asked(rows=[[5.0, 2.0]]))
+    old.close()
+    assert [json.loads(row["input"])["x"] for row in logged(tmp_path / "b") if row["input"]] == [5.0]
+
+
+def test_a_full_disk_costs_the_segment_and_nothing_else(tmp_path, monkeypatch):
+    journal = journal_of(tmp_path)
+    monkeypatch.setattr(pq, "write_table", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
+    seen(journal, Asked(rows=[[1.0, 2.0]]))
+    journal.close()
+    assert (journal.dropped, logged(tmp_path)) == (1, [])
+
+
+def test_a_share_of_the_requests_is_kept(tmp_path):
+    journal = journal_of(tmp_path, percent=10.0)
+    seen(journal, *[Asked(rows=[[1.0, 2.0]])] * 2000)
+    journal.close()
+    assert 120 <= len(logged(tmp_path)) / 2 <= 290  # two rows a request
+
+
+# Drift --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("x", "freedom", "tail"),
+    # R: pchisq(x, freedom, lower.tail = FALSE)
+    [
+        (3.841459, 1, 0.05),
+        (5.991465, 2, 0.05),
+        (7.814728, 3, 0.05),
+        (18.30704, 10, 0.05),
+        (16.91898, 9, 0.05),
+        (0, 4, 1),
+    ],
+)
+def test_the_tail_of_chi_squared_is_as_in_the_tables(x, freedom, tail):
+    assert chi_squared_tail(x, freedom) == pytest.approx(tail, rel=1e-5)
+
+
+def test_distances_are_nothing_for_the_same_and_large_for_others():
+    same, other = np.array([10, 20, 30]), np.array([30, 20, 10])
+    assert distances(same, 2 * same) == pytest.approx({"psi": 0, "js": 0, "ks": 0}, abs=1e-12)
+    found = distances(same, other)
+    assert found["ks"] == pytest.approx(1 / 3)
+    assert found["psi"] == pytest.approx((1 / 2 - 1 / 6) * math.log(3) * 2)
+    assert 0 < found["js"] < 1
+    assert distances(np.array([1, 0]), np.array([0, 1]))["js"] == pytest.approx(1, abs=1e-4)
+
+
+def test_bins_hold_about_as_many_rows_each_and_few_values_get_one_each():
+    even = measure(np.arange(1000.0))
+    assert even["counts"] == [100] * 10
+    few = measure(np.array([0.0, 0, 1, 1, 1, 5]))
+    assert (few["edges"], few["counts"]) == ([0.5, 3.0], [2, 3, 1])
+    assert counted(np.array([-9.0, 0.5, 99]), np.array([0.5, 3.0])).tolist() == [1, 1, 1]
+
+
+class Rows:
+    """A handler whose rows are their own measures."""
+
+    def measures(self, rows):
+        return {"x": np.array(rows)}
+
+
+def watched(draw, windows: int, shift: float = 0.0) -> int:
+    """How many of the windows raise an alarm."""
+    reference = np.random.default_rng(0).normal(size=5000)
+    made = profile({"x": reference}, np.array([[1.0, 0.0]] * 4000 + [[0.0, 1.0]] * 1000), ["a", "b"])
+    found: list[float] = []
+    watch = Drift(msgspec.convert(made, Profile), lambda *_: None, found.append, now=iter(range(10**9)).__next__)
+    for _ in range(windows):
+        rows = draw.normal(shift, 1, drifts.WINDOW_ROWS)
+        labels = draw.random(drifts.WINDOW_ROWS) < 0.8
+        predictions = [{"label": "a" if one else "b"} for one in labels]
+        watch.see(list(rows), predictions, Rows())
+    assert len(found) == windows
+    return sum(p < 0.05 for p in found)
+
+
+def test_unshifted_rows_raise_alarms_no_more_often_than_stated():
+    # At 5 % for a quick test of the rate: of 400 windows at most 20 are expected, 33 are five in a thousand.
+    assert watched(np.random.default_rng(1), 400) <= 33
+
+
+def test_shifted_rows_raise_an_alarm_in_every_window():
+    assert watched(np.random.default_rng(2), 20, shift=0.2) == 20
+
+
+def test_rare_bins_alone_raise_no_alarm():
+    assert p_value(np.array([1000, 1000, 1]), np.array([100, 100, 1])) > 0.05
+    assert p_value(np.array([1000]), np.array([5])) == 1.0
+
+
+def test_batches_are_passed_over_when_many_come():
+    looked = []
+
+    class Counting(Rows):
+        def measures(self, rows):
+            looked.append(len(rows))
+            return super().measures(rows)
+
+    one = Drift(Profile(10, {"x": Measure((0.0,), (5, 5))}), lambda *_: None, lambda _: None, now=lambda: 1.0)
+    for _ in range(5):
+        one.see([1.0], [], Counting())
+    assert looked == [1]
+
+
+# Histograms ------------------------------------------------------------------------
+
+WORKER = """
+import json, sys
+from handlers.metrics import metrics
+from handlers.signature import Input, Signature
+one = metrics(Signature("demo", "1.0", "", "int8", (), Input(), (), (), 8), "CPU", 2)
+one.batch({"queue": 0.002, "preprocess": 0.0002, "inference": 0.02, "postprocess": 0.0001}, 3, 4, [10, 5, 5])
+one.outcomes(["ok", "ok", "invalid_row", "a kind of somebody's own"])
+"""
+
+
+def test_histograms_of_all_workers_are_one_page_with_few_labels(tmp_path):
+    environment = {**os.environ, "ONNXSERVE_METRICS": str(tmp_path)}
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", WORKER], env=environment, check=True)
+    text = page(tmp_path).decode()
+    mine = 'model="demo"'
+    for line in (
+        f'onnxserve_stage_seconds_count{{{mine},stage="inference",version="1.0"}} 2.0',
+        f'onnxserve_stage_seconds_bucket{{le="0.025",{mine},stage="inference",version="1.0"}} 2.0',
+        f'onnxserve_stage_seconds_bucket{{le="0.01",{mine},stage="inference",version="1.0"}} 0.0',
+        f'onnxserve_batch_rows_sum{{{mine},version="1.0"}} 8.0',
+        f'onnxserve_row_length_sum{{{mine},version="1.0"}} 20.0',
+        f'onnxserve_requests_total{{{mine},outcome="ok",version="1.0"}} 4.0',
+        f'onnxserve_requests_total{{{mine},outcome="other",version="1.0"}} 2.0',
+    ):
+        assert line in text, text
+    assert "onnxserve_worker_info" not in text, "the workers are gone"
+
+
+def test_only_gauges_of_the_dead_are_buried(tmp_path):
+    for name in (f"gauge_livemax_{os.getpid()}.db", "gauge_livemax_999999999.db", "counter_999999999.db"):
+        (tmp_path / name).touch()
+    bury(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "counter_999999999.db",
+        f"gauge_livemax_{os.getpid()}.db",
+    ]
+
+
+def test_the_wait_is_counted_from_the_edge():
+    assert waited({"x-onnxserve-start": "100.5"}, 101.0) == 0.5
+    assert waited({"x-onnxserve-start": "102"}, 101.0) == 0.0
+    assert waited({}, 101.0) is None
+    assert waited({"x-onnxserve-start": "soon"}, 101.0) is None
+
+
+def test_laps_add_up():
+    clock = Clock()
+    for stage in ("preprocess", "inference", "preprocess"):
+        time.sleep(0.002)
+        clock.lap(stage)
+    assert clock.took["preprocess"] >= 0.004
+    assert clock.took["inference"] >= 0.002
+
+
+# All of it in a handler ----------------------------------------------------------------
+
+
+def test_outcomes_are_kinds():
+    assert outcome(Asked(), Answer(b"")) == "ok"
+    assert outcome(failed(InvalidRow("x")), None) == "invalid_row"
+    assert outcome(Asked(), InternalError()) == "internal_error"
+
+
+def test_whatever_watches_may_break_and_requests_are_answered(archive, tmp_path):
+    from handlers.offline import loaded
+    from onnxserve.archive import unpack
+
+    unpack(archive, tmp_path)
+    handler, _ = loaded(tmp_path)
+
+    class Broken:
+        def batch(self, *_):
+            raise RuntimeError("out of order")
+
+    handler.watch = Watch(handler, metrics=Broken())  # type: ignore[arg-type]
+    bodies: list[dict[str, Any]] = [{"body": b"[0, 0.1]"}, {"body": b"nonsense"}]
+    answers = handler.handle(bodies, OfflineContext(tmp_path))
+    assert [next(iter(json.loads(one))) for one in answers] == ["predictions", "error"]
+    assert set(handler.watch.clock.took) == {"preprocess", "inference", "postprocess"}
+    assert len(handler.watch.predictions) == 1
