@@ -1,6 +1,7 @@
 """Signatures and encryption: who may load what."""
 
 import base64
+import json
 import os
 import stat
 import zipfile
