@@ -58,6 +58,7 @@ def main() -> None:
         export,
         features,
         keys,
+        monitor,
         new,
         predict,
         ready,

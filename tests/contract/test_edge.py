@@ -126,9 +126,11 @@ def test_a_shadow_gets_copies_and_its_failures_and_delays_reach_nobody(client, u
 
 
 def test_headers_that_only_the_edge_may_set_are_taken_away(client, upstream):
-    client.post(describe="True", x_onnxserve_wanted="9.9", x_onnxserve_client="root")
+    client.post(describe="True", x_onnxserve_wanted="9.9", x_onnxserve_client="root", x_onnxserve_start="1")
     [seen] = upstream.seen
-    assert not [name for name in seen.headers if name.startswith("x-onnxserve-") or name == "describe"]
+    ours = [name for name in seen.headers if name.startswith("x-onnxserve-") or name == "describe"]
+    assert ours == ["x-onnxserve-start"]
+    assert abs(time.time() - float(seen.headers["x-onnxserve-start"])) < 30
 
 
 def test_the_callers_request_id_is_answered_logged_and_passed_on(client, upstream):

@@ -30,6 +30,7 @@ def routes(intent: Intent, labels: Labels) -> Resource:
         fixed({"path": "/v2/health/live"}, 200, LIVE) | open_to_all(intent),
         fixed({"path": "/v2"}, 200, SERVER),
         *health(intent, labels),
+        *document(intent, labels),
         fixed({"prefix": "/"}, 404, problem("not_found", "there is no such model, version or path")),
     ]
     host = {"name": NAME, "domains": ["*"], "routes": found}
@@ -70,6 +71,14 @@ def refused_method(path: str, allowed: str) -> Resource:
     made = fixed({"path": path}, 405, problem("method_not_allowed", f"use {allowed}"))
     made["response_headers_to_add"].append(header("allow", allowed))
     return made
+
+
+def document(intent: Intent, labels: Labels) -> list[Resource]:
+    """OpenAPI of all models, which nginx makes of what they say of themselves."""
+    if not labels.models:
+        return []
+    name, model = min(labels.models.items())
+    return [{"match": {"path": "/openapi.json", "headers": GET}, **plain(intent, names.pool(name, model.stable))}]
 
 
 def health(intent: Intent, labels: Labels) -> list[Resource]:

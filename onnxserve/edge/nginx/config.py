@@ -14,7 +14,7 @@ from onnxserve.edge.intent import Intent
 
 HERE = files(__package__)
 LEAST_KEPT_S = 600
-SCRIPTS = ("edge.js", "guard.js")
+SCRIPTS = ("edge.js", "guard.js", "openapi.js")
 
 
 def nginx_files(intent: Intent, run: Path, inference_port: int, management_port: int) -> dict[str, bytes]:

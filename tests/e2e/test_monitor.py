@@ -1,0 +1,191 @@
+"""A real Prometheus asks a real server behind the real edge; and rows that differ from the proof raise an alarm."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pyarrow.dataset as ds
+import pytest
+import yaml
+
+from onnxserve.cli.serve import wait_until_ready
+from onnxserve.cli.watching import watching
+from onnxserve.config import Settings, free_ports, start_server, with_free_ports
+from onnxserve.edge import Edge, Traffic, read_intent
+from onnxserve.edge.admin import Admin
+from onnxserve.edge.processes import start
+from onnxserve.management import Management
+from onnxserve.monitor.dashboard import expressions
+from onnxserve.release import History, Release
+from tests.e2e.server import ROOT
+
+RULES = ROOT / "deploy" / "prometheus"
+NAME = re.compile(r"\b(?:envoy|onnxserve)_\w+")
+# Made by Prometheus of a histogram's or counter's own name.
+PARTS = ("_bucket", "_sum", "_count", "_total")
+
+
+@dataclass(frozen=True)
+class Seen:
+    url: str
+    metrics: str
+    state: Path
+    edge: Edge
+
+    def page(self, path: str) -> str:
+        return httpx.get(f"{self.metrics}{path}", timeout=10, trust_env=False).text
+
+    def ask(self, rows: list[list[float]]) -> httpx.Response:
+        return httpx.post(f"{self.url}/predictions/circle", json={"instances": rows}, timeout=30, trust_env=False)
+
+
+@pytest.fixture(scope="module")
+def seen(archive, tmp_path_factory) -> Iterator[Seen]:
+    """As `serve` starts it, with everything watched."""
+    folder = tmp_path_factory.mktemp("seen")
+    port, metrics = free_ports(2)
+    traffic = folder / "traffic.toml"
+    traffic.write_text(
+        f"[listen]\nport = {port}\nmetrics_port = {metrics}\n[predictions]\npercent = 100.0\nredact = ['y']\n"
+    )
+    (folder / "store").mkdir()
+    shutil.copy(archive, folder / "store")
+    settings = with_free_ports(
+        Settings(ROOT / "config.properties", folder / "store", folder / "state", traffic=traffic)
+    )
+    with contextlib.ExitStack() as running:
+        server = start_server(settings, watching(settings, running))
+        running.callback(server.stop)
+        wait_until_ready(server, settings, 120)
+        kept = Traffic(settings.state)
+        Release(Management(settings.management), History(settings.state), settings.store, kept).restore()
+        run = (settings.state / "edge").resolve()
+        edge = Edge(read_intent(traffic), run, settings.inference_port, settings.management_port)
+        door = start(edge, kept.labels)
+        running.callback(door.stop)
+        yield Seen(edge.url, f"http://127.0.0.1:{metrics}", settings.state, edge)
+
+
+def counted(text: str, name: str, **labels: str) -> float:
+    """The sum of a metric's series that have these labels."""
+    wanted = [f'{key}="{value}"' for key, value in labels.items()]
+    lines = [line for line in text.splitlines() if line.startswith(name + "{")]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(one in line for one in wanted))
+
+
+def test_requests_are_counted_by_outcome_and_timed_by_stage(seen):
+    for _ in range(5):
+        assert seen.ask([[0.0, 0.1], [2.0, 2.0]]).status_code == 200
+    assert seen.ask([[0.0, "x"]]).status_code == 422  # type: ignore[list-item]
+    text = seen.page("/workers")
+    assert counted(text, "onnxserve_requests_total", model="circle", outcome="ok") >= 5
+    assert counted(text, "onnxserve_requests_total", model="circle", outcome="invalid_row") == 1
+    for stage in ("queue", "preprocess", "inference", "postprocess"):
+        assert counted(text, "onnxserve_stage_seconds_count", stage=stage) >= 5, stage
+    assert 0 < counted(text, "onnxserve_stage_seconds_sum", stage="queue") < 5
+    assert counted(text, "onnxserve_worker_info", provider="CPUExecutionProvider") == 1
+
+
+def test_a_real_prometheus_scrapes_all_three_pages_and_takes_the_rules(seen, tmp_path):
+    binary = shutil.which("prometheus")
+    assert binary, "apt-get install prometheus"
+    [port] = free_ports(1)
+    config = yaml.safe_load((RULES / "prometheus.yaml").read_text())
+    config["global"]["scrape_interval"] = "1s"
+    del config["alerting"]
+    config["rule_files"] = [str(RULES / "rules.yaml")]
+    for job in config["scrape_configs"]:
+        job["static_configs"] = [{"targets": [seen.metrics.removeprefix("http://")]}]
+    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
+    command = [binary, f"--config.file={tmp_path / 'prometheus.yaml'}", f"--storage.tsdb.path={tmp_path / 'data'}"]
+    process = subprocess.Popen(
+        [*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    api = f"http://127.0.0.1:{port}/api/v1"
+    try:
+        deadline, up = time.monotonic() + 60, {}
+        while set(up.values()) != {"1"} or len(up) < 3:
+            assert time.monotonic() < deadline, up
+            time.sleep(0.5)
+            with contextlib.suppress(httpx.HTTPError):
+                answer = httpx.get(f"{api}/query", params={"query": "up"}, trust_env=False).json()
+                up = {one["metric"]["job"]: one["value"][1] for one in answer["data"]["result"]}
+        assert set(up) == {"onnxserve-edge", "onnxserve-workers", "onnxserve-cache"}
+        query = 'sum(onnxserve_requests_total{model="circle"})'
+        answer = httpx.get(f"{api}/query", params={"query": query}, trust_env=False).json()
+        assert float(answer["data"]["result"][0]["value"][1]) >= 1
+        groups = httpx.get(f"{api}/rules", trust_env=False).json()["data"]["groups"]
+        assert {rule["health"] for group in groups for rule in group["rules"]} <= {"ok", "unknown"}
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_what_was_asked_and_answered_is_kept_without_what_must_not_be(seen):
+    seen.ask([[0.25, 0.5]])
+    folder, deadline = seen.state / "predictions" / "circle" / "1.0.0", time.monotonic() + 40
+    rows: list[dict[str, object]] = []
+    while not any(row["input"] and json.loads(str(row["input"]))["x"] == 0.25 for row in rows):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+        rows = ds.dataset(folder, format="parquet").to_table().to_pylist() if folder.exists() else []
+    [mine] = [row for row in rows if row["input"] and json.loads(str(row["input"]))["x"] == 0.25]
+    assert json.loads(str(mine["input"])) == {"x": 0.25, "y": "redacted"}
+    assert mine["label"] == "inside"
+    assert len(str(mine["request_id"])) == 36
+
+
+def test_rows_like_the_proofs_raise_no_alarm_and_others_do(seen):
+    [definition] = [json.loads(line) for line in proof(seen)]
+    draws = np.random.default_rng(8)
+    usual = [definition[at] for at in draws.integers(0, len(definition), 3000)]
+    windows = flood(seen, usual)
+    assert counted(seen.page("/workers"), "onnxserve_drift_alarms_total", model="circle") == 0
+    flood(seen, [[x + 0.8, y] for x, y in usual], windows + 1)
+    text = seen.page("/workers")
+    assert counted(text, "onnxserve_drift_alarms_total", model="circle") >= 1
+    assert counted(text, "onnxserve_drift", measure="x", stat="psi") > 0.2
+
+
+def proof(seen: Seen) -> list[str]:
+    """The rows that the archive was proven with, as one line."""
+    from onnxserve.archive import open_archive
+
+    [archive] = (seen.state.parent / "store").glob("*.mar")
+    with open_archive(archive) as opened:
+        lines = opened.read("proof.jsonl").splitlines()
+    return [json.dumps([json.loads(line)["input"] for line in lines])]
+
+
+def flood(seen: Seen, rows: list[list[float]], windows: float = 1.0) -> float:
+    """Send rows until so many windows are judged; how many there are."""
+    deadline, at = time.monotonic() + 60, 0
+    while (judged := counted(seen.page("/workers"), "onnxserve_drift_windows_total", model="circle")) < windows:
+        assert time.monotonic() < deadline
+        for _ in range(10):
+            some = [rows[(at + place) % len(rows)] for place in range(60)]
+            at += 60
+            assert seen.ask(some).status_code == 200
+            time.sleep(0.055)
+    return judged
+
+
+def test_rules_and_dashboard_speak_of_metrics_that_are_there(seen):
+    seen.ask([[0.0, 0.1]])
+    every = Admin(seen.edge.run / "admin.sock").get("/stats/prometheus")
+    there = set(NAME.findall(every + seen.page("/workers") + seen.page("/cache")))
+    used = set(NAME.findall(" ".join(expressions()) + (RULES / "rules.yaml").read_text()))
+    # Not of this model or this configuration: texts have lengths, TLS has certificates, others were never counted yet.
+    used -= {"envoy_http_conn_manager_prefix", "envoy_response_code_class", "envoy_cluster_name"}
+    missing = {one for one in used if one not in there and not any(one.removesuffix(part) in there for part in PARTS)}
+    assert missing <= {"onnxserve_row_length_bucket", "onnxserve_padding_share_sum", "onnxserve_padding_share_count"}
