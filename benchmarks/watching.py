@@ -1,84 +1,120 @@
-"""`python -m benchmarks.watching`: what histograms, drift and the prediction log cost, in interleaved rounds."""
+"""`python -m benchmarks.watching`: what histograms, drift and the prediction log cost, timed in one process in turn."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import importlib
 import json
 import logging
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
-from onnxserve.cli.serve import WARM_S, wait_until_ready
+from onnxserve.archive import package, unpack
 from onnxserve.config import Settings, start_server, with_free_ports
+from onnxserve.monitor.exporter import page
 from onnxserve.tune.tune import cpu_name
 from onnxserve.warmup import warm_up
 
+from .edge import wait_until_ready
 from .prepare import ROOT, Bench, bodies, prepare
 from .rivals import LABEL
-from .wrk import Run, drive
+from .wrk import drive
 
-CLIENTS = 64
+CLIENTS, ROUNDS, SECONDS, WARM_S = 64, 40, 8, 10.0
+HANDLES = {"segment": 200, "sentiment": 8}  # of a round
+METRICS, PREDICTIONS = "ONNXSERVE_METRICS", "ONNXSERVE_PREDICTIONS"
 INTRO = """# What watching costs
 
-Written by `python -m benchmarks.watching` on {cpu}: one TorchServe a way, all up, wrk with 64 clients on each in
-turn, {rounds} rounds of {seconds} s. A round's ratio is to the same round's server that watches nothing; the figure is the
-median of the ratios, and beside it the lowest and the highest.
+Written by `python -m benchmarks.watching` on {cpu}, {cores} cores. One handler answers the same batch with and without
+being watched, in turn, {rounds} rounds; the figure is the median difference. It is then set against a server: with 64 clients
+it answers so many batches a second, and each would cost that much more of the machine's CPU time.
 """
 
 
-def ways(folder: Path) -> dict[str, dict[str, str]]:
-    """Variables of the workers."""
-    metrics, predictions = folder / "metrics", folder / "predictions"
-    both, logged = folder / "both", {"folder": str(predictions), "percent": 1.0}
-    for one in (metrics, both):
+def handled(model: str, archive: Path, size: int, folder: Path) -> tuple[float, float]:
+    """Microseconds of a batch of `size` requests without and with watching, in this process."""
+    unpack(archive, folder)
+    sys.path.insert(0, str(folder))
+    handler, context = importlib.import_module(f"{package(folder)}.offline").loaded(folder, 1)
+    lines = (folder / "proof.jsonl").read_bytes().splitlines()[:size]
+    asked = [{"body": json.dumps({"instances": [json.loads(line)["input"]]}).encode()} for line in lines]
+    head = {"Content-Type": "application/json", "x-onnxserve-start": str(time.time()), "x-request-id": "0" * 36}
+    context.headers = [head] * size
+    watch, without, having = handler.watch, [], []
+    for round_ in range(ROUNDS + 1):
+        for one, times in ((None, without), (watch, having)):
+            handler.watch = one
+            begun = time.perf_counter()
+            for _ in range(HANDLES[model]):
+                handler.handle(asked, context)
+            if round_:
+                times.append(1e6 * (time.perf_counter() - begun) / HANDLES[model])
+    base = statistics.median(without)
+    return base, base + statistics.median(b - a for a, b in zip(without, having, strict=True))
+
+
+def alone(model: str, archive: Path, size: int, *, logged: bool) -> tuple[float, float]:
+    """The same in a process of its own: the environment says what is watched."""
+    with tempfile.TemporaryDirectory() as folder:
+        variables = {METRICS: folder}
+        if logged:
+            variables[PREDICTIONS] = json.dumps({"folder": f"{folder}/predictions", "percent": 1.0})
+        words = [sys.executable, "-m", "benchmarks.watching", "--handle", model, str(archive), str(size)]
+        done = subprocess.run(
+            words, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, check=True, text=True
+        )
+        base, having = json.loads(done.stdout.splitlines()[-1])
+        return base, having
+
+
+def batches_a_second(bench: Bench, folder: Path) -> tuple[float, float]:
+    """(requests a second, batches a second) of a watched server with all clients."""
+    store, counted, path = folder / "store", folder / "metrics", folder / "bodies.jsonl"
+    for one in (store, counted):
         one.mkdir()
-    return {
-        "nothing": {},
-        "histograms and drift": {"ONNXSERVE_METRICS": str(metrics)},
-        "and 1 % of the predictions": {
-            "ONNXSERVE_METRICS": str(both),
-            "ONNXSERVE_PREDICTIONS": json.dumps(logged),
-        },
-    }
-
-
-def measure(bench: Bench, folder: Path, rounds: int, seconds: int) -> dict[str, list[Run]]:
-    """Runs by way, in turn."""
-    path, urls, found = folder / "bodies.jsonl", dict[str, str](), dict[str, list[Run]]()
+    (store / bench.archive.name).write_bytes(bench.archive.read_bytes())
     path.write_bytes(b"\n".join(bodies(bench)))
-    with contextlib.ExitStack() as running:
-        for number, (name, variables) in enumerate(ways(folder).items()):
-            store = folder / f"store{number}"
-            store.mkdir()
-            (store / bench.archive.name).write_bytes(bench.archive.read_bytes())
-            settings = with_free_ports(Settings(ROOT / "config.properties", store, folder / f"state{number}"))
-            server = start_server(settings, variables)
-            running.callback(server.stop)
-            wait_until_ready(server, settings, 120)
-            warm_up(settings, WARM_S)
-            urls[name] = f"{settings.inference}/predictions/{bench.model}"
-            drive(urls[name], path, LABEL, CLIENTS, 5, {})
-        for _ in range(rounds):
-            for name, url in urls.items():
-                found.setdefault(name, []).append(drive(url, path, LABEL, CLIENTS, seconds, {}))
-    return found
+    settings = with_free_ports(Settings(ROOT / "config.properties", store, folder / "state"))
+    server = start_server(settings, {METRICS: str(counted)})
+    try:
+        wait_until_ready(server, settings, 120)
+        warm_up(settings, WARM_S)
+        url = f"{settings.inference}/predictions/{bench.model}"
+        drive(url, path, LABEL, CLIENTS, 5, {})
+        before, begun = batches(counted), time.perf_counter()
+        run = drive(url, path, LABEL, CLIENTS, SECONDS, {})
+        return run.rate, (batches(counted) - before) / (time.perf_counter() - begun)
+    finally:
+        server.stop()
 
 
-def table(model: str, found: dict[str, list[Run]]) -> list[str]:
-    """Rates, and their ratios round by round."""
-    lines = [
-        f"## {model}",
-        "",
-        "| watched | requests/s | of nothing watched | lowest to highest |",
-        "|---|--:|--:|---|",
+def batches(counted: Path) -> float:
+    """So far."""
+    lines = page(counted).decode().splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("onnxserve_batch_rows_count{"))
+
+
+def section(bench: Bench, cores: int) -> list[str]:
+    """One model's table."""
+    with tempfile.TemporaryDirectory() as folder:
+        rate, batch_rate = batches_a_second(bench, Path(folder))
+    size = max(1, round(rate / batch_rate))
+    lines = [f"## {bench.model}: {rate:,.0f} requests/s in {batch_rate:,.0f} batches/s", ""]
+    lines += [
+        "| watched | requests of a batch | handler µs | more µs | of the machine's CPU time |",
+        "|---|--:|--:|--:|--:|",
     ]
-    for name, runs in found.items():
-        ratios = [mine.rate / base.rate for mine, base in zip(runs, found["nothing"], strict=True)]
-        rate = statistics.median(one.rate for one in runs)
-        spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
-        lines.append(f"| {name} | {rate:,.0f} | {statistics.median(ratios):.3f} | {spread} |")
+    for name, logged in (("histograms and drift", False), ("and 1 % of the predictions", True)):
+        for count in sorted({1, size}):
+            base, having = alone(bench.model, bench.archive, count, logged=logged)
+            share = f"{batch_rate * (having - base) / 1e6 / cores:.2%}" if count == size else "-"
+            lines.append(f"| {name} | {count} | {base:,.0f} | {having - base:,.1f} | {share} |")
     return [*lines, ""]
 
 
@@ -86,15 +122,19 @@ def main() -> None:
     """Measure and write the page."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.watching", description="What watching costs.")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--handle", nargs=3, metavar=("MODEL", "ARCHIVE", "SIZE"), help="one measurement, as JSON")
     parser.add_argument("--models", nargs="+", default=["segment", "sentiment"])
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "97-watching.md")
-    given = parser.parse_args()
-    lines = [INTRO.format(cpu=cpu_name(), rounds=given.rounds, seconds=given.seconds)]
-    for model in given.models:
+    given: Any = parser.parse_args()
+    if given.handle:
+        model, archive, size = given.handle
         with tempfile.TemporaryDirectory() as folder:
-            lines += table(model, measure(prepare(model), Path(folder), given.rounds, given.seconds))
+            print(json.dumps(handled(model, Path(archive), int(size), Path(folder))))
+        return
+    cores = len(os.sched_getaffinity(0))
+    lines = [INTRO.format(cpu=cpu_name(), cores=cores, rounds=ROUNDS)]
+    for model in given.models:
+        lines += section(prepare(model), cores)
     given.page.write_text("\n".join(lines), encoding="utf-8")
     print(given.page)
 

@@ -163,7 +163,7 @@ class Handler:
         results = [None if one.ended else next(answered) for one in asked]
         found = [self._respond(one, results[index], context, index) for index, one in enumerate(asked)]
         if self.watch is not None:
-            self.watch.end(asked, results, [context.get_all_request_header(i) or {} for i in range(len(asked))])
+            self.watch.end(asked, results, context)
         return found
 
     # Stages ----------------------------------------------------------------

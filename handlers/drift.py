@@ -74,11 +74,13 @@ class Drift:
         self._counts = {name: np.zeros(len(one.counts), np.int64) for name, one in self._profile.measures.items()}
         self._said = np.zeros(len(self._labels) + 1, np.int64)
 
+    def due(self) -> bool:
+        """Whether to look at a batch: most are passed over when many come."""
+        return self._now() >= self._next
+
     def see(self, rows: Sequence[Any], predictions: Sequence[Any], handler: Measures) -> None:
-        """A batch; most are passed over when many come."""
+        """A batch."""
         now = self._now()
-        if now < self._next:
-            return
         self._next = now + GAP_S
         for name, values in measured(handler, rows, predictions).items():
             if name in self._counts:

@@ -228,8 +228,10 @@ def journal(signature: Signature) -> Journal | None:
     if not text:
         return None
     try:
-        import pyarrow as pa  # noqa: F401 - only whether it is there; a writing thread is no place to find out
+        import pyarrow as pa  # here rather than in the writing thread, and before the process ends
+        import pyarrow.parquet
     except ModuleNotFoundError:
         log.warning("%s is set, but pyarrow is not installed: no prediction log", VARIABLE)
         return None
+    pa.array([0]).to_pylist()
     return Journal(msgspec.json.decode(text, type=Settings), signature)

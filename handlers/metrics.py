@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .signature import Signature
+from .tally import Count, Flusher, Tally
 
 log = logging.getLogger(__name__)
 VARIABLE = "ONNXSERVE_METRICS"
@@ -22,6 +23,8 @@ SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9)
 LENGTHS = (4, 8, 16, 32, 64, 128, 256, 512)
+NAMES = ("model", "version")
+STAGES = ("queue", "preprocess", "inference", "postprocess")
 OK = "ok"
 OTHER = "other"
 OUTCOMES = frozenset(
@@ -42,56 +45,72 @@ class Metrics:
     """What one model's batches took."""
 
     def __init__(self, client: Any, signature: Signature, provider: str, threads: int) -> None:
-        names = ("model", "version")
+        self._client, self._flusher = client, Flusher()
         self._mine = (signature.model, signature.version)
         stage = client.Histogram(
             "onnxserve_stage_seconds",
             "Time of a batch in each stage.",
-            (*names, "stage"),
+            (*NAMES, "stage"),
             buckets=SECONDS,
             registry=None,
         )
-        self._stages = {
-            one: stage.labels(*self._mine, one) for one in ("queue", "preprocess", "inference", "postprocess")
-        }
-        self._requests = self._histogram(client, "onnxserve_batch_requests", "Requests of a batch.", SIZES)
-        self._rows = self._histogram(client, "onnxserve_batch_rows", "Rows of a batch.", SIZES)
-        self._padding = self._histogram(client, "onnxserve_padding_share", "Padding's share of a batch.", SHARES)
-        self._length = self._histogram(client, "onnxserve_row_length", "Length of the longest row of a batch.", LENGTHS)
+        self._stages = {one: self._tally(stage.labels(*self._mine, one), SECONDS) for one in STAGES}
+        self._requests = self._histogram("onnxserve_batch_requests", "Requests of a batch.", SIZES)
+        self._rows = self._histogram("onnxserve_batch_rows", "Rows of a batch.", SIZES)
+        self._padding = self._histogram("onnxserve_padding_share", "Padding's share of a batch.", SHARES)
+        self._length = self._histogram("onnxserve_row_length", "Length of the longest row of a batch.", LENGTHS)
+        self.padded = True  # until rows come that don't pad each other
+        self._kinds: dict[str, Count] = {}
         self._outcomes = client.Counter(
-            "onnxserve_requests", "Requests by outcome.", (*names, "outcome"), registry=None
+            "onnxserve_requests", "Requests by outcome.", (*NAMES, "outcome"), registry=None
         )
         info = client.Gauge(
             "onnxserve_worker_info",
             "How the workers run, as labels.",
-            (*names, "provider", "threads", "variant"),
+            (*NAMES, "provider", "threads", "variant"),
             multiprocess_mode="livemax",
             registry=None,
         )
         info.labels(*self._mine, provider, str(threads), signature.variant).set(1)
 
-    def _histogram(self, client: Any, name: str, what: str, buckets: Sequence[float]) -> Any:
-        return client.Histogram(name, what, ("model", "version"), buckets=buckets, registry=None).labels(*self._mine)
+    def _tally(self, child: Any, bounds: Sequence[float]) -> Tally:
+        made = Tally(child, bounds)
+        self._flusher.parts.append(made)
+        return made
+
+    def _histogram(self, name: str, what: str, buckets: Sequence[float]) -> Tally:
+        made = self._client.Histogram(name, what, NAMES, buckets=buckets, registry=None)
+        return self._tally(made.labels(*self._mine), buckets)
 
     def batch(self, took: Mapping[str, float], requests: int, rows: int, lengths: Sequence[int] | None) -> None:
         """One batch: seconds by stage, requests, rows, and the lengths that rows were padded from."""
-        for stage, seconds in took.items():
-            self._stages[stage].observe(seconds)
-        self._requests.observe(requests)
-        self._rows.observe(rows)
-        if lengths:
-            longest = max(lengths)
-            self._length.observe(longest)
-            self._padding.observe(1 - sum(lengths) / (longest * len(lengths)))
+        with self._flusher.lock:
+            for stage, seconds in took.items():
+                self._stages[stage].observe(seconds)
+            self._requests.observe(requests)
+            self._rows.observe(rows)
+            if lengths:
+                longest = max(lengths)
+                self._length.observe(longest)
+                self._padding.observe(1 - sum(lengths) / (longest * len(lengths)))
 
-    def outcomes(self, kinds: Iterable[str]) -> None:
-        """One for each request; kinds of a handler's own are counted together, so that labels stay few."""
-        counts: dict[str, int] = {}
-        for kind in kinds:
-            known = kind if kind in OUTCOMES else OTHER
-            counts[known] = counts.get(known, 0) + 1
-        for kind, count in counts.items():
-            self._outcomes.labels(*self._mine, kind).inc(count)
+    def outcomes(self, good: int, bad: Iterable[str]) -> None:
+        """Requests that were answered, and the kinds of the others; those of a handler's own are counted together."""
+        with self._flusher.lock:
+            if good:
+                self._outcome(OK).inc(good)
+            for kind in bad:
+                self._outcome(kind if kind in OUTCOMES else OTHER).inc()
+
+    def flush(self) -> None:
+        """Show what was counted at once, rather than within half a second."""
+        self._flusher.flush()
+
+    def _outcome(self, kind: str) -> Count:
+        if kind not in self._kinds:
+            self._kinds[kind] = made = Count(self._outcomes.labels(*self._mine, kind))
+            self._flusher.parts.append(made)
+        return self._kinds[kind]
 
 
 def waited(headers: Mapping[str, str], now: float) -> float | None:

@@ -44,33 +44,46 @@ class Watch:
         self._start_ns = time.time_ns()
         self.clock, self.predictions = Clock(), []
 
-    def end(self, asked: Sequence[Asked], results: Results, headers: Sequence[Mapping[str, str]]) -> None:
+    def end(self, asked: Sequence[Asked], results: Results, context: Any) -> None:
         """It was answered; nothing here may cost a request its answer."""
         self.clock.lap("postprocess")
         try:
-            self._end(asked, results, headers)
+            self._end(asked, results, context)
         except Exception:
             log.exception("a batch could not be watched")
 
-    def _end(self, asked: Sequence[Asked], results: Results, headers: Sequence[Mapping[str, str]]) -> None:
-        if self.spans is not None:
-            self.spans.record(headers, self._start_ns, time.time_ns(), self.clock.took)
-        rows = [row for one in asked if one.error is None for row in one.rows or ()]
+    def _end(self, asked: Sequence[Asked], results: Results, context: Any) -> None:
         if self.metrics is not None:
-            took = self.clock.took
-            if headers and (queue := waited(headers[0], self._start_ns / 1e9)) is not None:
-                took["queue"] = queue
-            count = sum(one.count for one in asked if one.error is None)
-            self.metrics.batch(took, len(asked), count, self._handler.lengths(rows) if rows else None)
-            self.metrics.outcomes(map(outcome, asked, results))
-        if self.drift is not None and rows:
-            self.drift.see(rows, self.predictions, self._handler)
-        if self.journal is not None:
-            self.journal.see(asked, results, headers)
+            self._count(self.metrics, asked, results, context.get_all_request_header(0) or {})
+        if self.drift is not None and self.drift.due():
+            rows = [row for one in asked if one.error is None for row in one.rows or ()]
+            if rows:
+                self.drift.see(rows, self.predictions, self._handler)
+        if self.spans is not None or self.journal is not None:
+            headers = [context.get_all_request_header(index) or {} for index in range(len(asked))]
+            if self.spans is not None:
+                self.spans.record(headers, self._start_ns, time.time_ns(), self.clock.took)
+            if self.journal is not None:
+                self.journal.see(asked, results, headers)
+
+    def _count(self, metrics: Metrics, asked: Sequence[Asked], results: Results, first: Mapping[str, str]) -> None:
+        took = self.clock.took
+        if (queue := waited(first, self._start_ns / 1e9)) is not None:
+            took["queue"] = queue
+        bad = [kind for one, result in zip(asked, results, strict=True) if (kind := outcome(one, result)) != OK]
+        lengths = None
+        if metrics.padded:
+            rows = [row for one in asked if one.error is None for row in one.rows or ()]
+            lengths = self._handler.lengths(rows) if rows else None
+            metrics.padded = lengths is not None or not rows  # rows that don't pad each other never will
+        metrics.batch(took, len(asked), sum(one.count for one in asked if one.error is None), lengths)
+        metrics.outcomes(len(asked) - len(bad), bad)
 
 
 def outcome(one: Asked, result: Answer | RequestError | None) -> str:
     """`ok`, or the kind of the error that a client got."""
+    if one.error is None and type(result) is Answer:
+        return OK
     error = one.error or (result if isinstance(result, RequestError) else None)
     return error.kind if error else OK
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from importlib.util import find_spec
+from pathlib import Path
 
 import msgspec
 
@@ -34,6 +35,10 @@ def watching(settings: Settings, running: contextlib.ExitStack) -> dict[str, str
 
 def told(predictions: Predictions, settings: Settings) -> str:
     """The prediction log's settings as handlers read them."""
-    fields = msgspec.structs.asdict(predictions)
-    fields["folder"] = str((settings.state / "predictions").resolve() if not predictions.folder else predictions.folder)
+    fields = msgspec.structs.asdict(predictions) | {"folder": str(log_folder(predictions, settings))}
     return msgspec.json.encode(fields).decode()
+
+
+def log_folder(predictions: Predictions, settings: Settings) -> Path:
+    """Where the prediction log is; relative to the working folder, as the state is."""
+    return Path(predictions.folder or settings.state / "predictions").resolve()

@@ -19,7 +19,7 @@ from .envoy.tls import file_of, secrets
 from .envoy.typed import typed
 from .intent import Intent
 from .labels import Labels
-from .nginx import nginx_files
+from .nginx import door, nginx_files
 
 CLUSTERS, ROUTES = "clusters.json", "routes.json"
 SOCKET = "nginx.sock"
@@ -37,9 +37,7 @@ class Edge:
     @property
     def url(self) -> str:
         """Where clients on this machine come in."""
-        host = self.intent.listen.host
-        scheme = "https" if self.intent.tls.certificate else "http"
-        return f"{scheme}://{'127.0.0.1' if host == '0.0.0.0' else host}:{self.intent.listen.port}"  # noqa: S104 - compared
+        return door(self.intent)
 
 
 def versioned(kind: str, resources: list[dict[str, Any]]) -> tuple[str, bytes]:

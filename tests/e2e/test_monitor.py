@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -43,6 +46,8 @@ class Seen:
     edge: Edge
 
     def page(self, path: str) -> str:
+        if path == "/workers":
+            time.sleep(0.6)  # counts are shown within half a second
         return httpx.get(f"{self.metrics}{path}", timeout=10, trust_env=False).text
 
     def ask(self, rows: list[list[float]]) -> httpx.Response:
@@ -143,6 +148,31 @@ def test_what_was_asked_and_answered_is_kept_without_what_must_not_be(seen):
     assert json.loads(str(mine["input"])) == {"x": 0.25, "y": "redacted"}
     assert mine["label"] == "inside"
     assert len(str(mine["request_id"])) == 36
+
+
+def test_labels_that_come_late_give_the_accuracy_of_each_version(seen, tmp_path):
+    answers = [(seen.ask([[0.0, 0.1], [3.0, 3.0]]), ["inside", "outside"]) for _ in range(20)]
+    answers.append((seen.ask([[0.0, 0.0]]), ["outside"]))  # the truth was another
+    ids = [(answer.headers["x-request-id"], row, label) for answer, truth in answers for row, label in enumerate(truth)]
+    columns = dict(zip(("request_id", "row", "label"), map(list, zip(*ids, strict=True)), strict=True))
+    columns["request_id"].append("of nobody")
+    columns["row"].append(0)
+    columns["label"].append("inside")
+    labels = tmp_path / "labels.parquet"
+    pq.write_table(pa.table(columns), labels)
+    deadline = time.monotonic() + 40
+    words = ["monitor", "accuracy", "circle", str(labels), "--state", str(seen.state), "--json"]
+    words += ["--traffic", str(seen.state.parent / "traffic.toml")]
+    found: list[dict[str, object]] = []
+    while not found or found[0]["rows"] != 41:
+        assert time.monotonic() < deadline, found
+        time.sleep(1)
+        command = [sys.executable, "-m", "onnxserve", *words]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        found = json.loads(done.stdout) if done.returncode == 0 else []
+    [one] = found
+    assert (one["version"], one["rows"], one["right"], one["unmatched"]) == ("1.0.0", 41, 40, 1)
+    assert one["low"] < one["accuracy"] < one["high"]  # type: ignore[operator]
 
 
 def test_rows_like_the_proofs_raise_no_alarm_and_others_do(seen):

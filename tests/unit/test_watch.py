@@ -27,6 +27,7 @@ from handlers.metrics import Clock, waited
 from handlers.offline import OfflineContext
 from handlers.signature import Input, Signature
 from handlers.watch import Watch, outcome
+from onnxserve.monitor.accuracy import wilson
 from onnxserve.monitor.exporter import bury, page
 
 SIGNATURE = Signature(
@@ -127,7 +128,7 @@ def test_a_share_of_the_requests_is_kept(tmp_path):
 
 @pytest.mark.parametrize(
     ("x", "freedom", "tail"),
-    # R: pchisq(x, freedom, lower.tail = FALSE)
+    # Critical values as in the usual tables.
     [
         (3.841459, 1, 0.05),
         (5.991465, 2, 0.05),
@@ -196,17 +197,22 @@ def test_rare_bins_alone_raise_no_alarm():
 
 
 def test_batches_are_passed_over_when_many_come():
-    looked = []
+    now = [1.0]
+    one = Drift(Profile(10, {"x": Measure((0.0,), (5, 5))}), lambda *_: None, lambda _: None, now=lambda: now[0])
+    assert one.due()
+    one.see([1.0], [], Rows())
+    assert not one.due()
+    now[0] += drifts.GAP_S
+    assert one.due()
 
-    class Counting(Rows):
-        def measures(self, rows):
-            looked.append(len(rows))
-            return super().measures(rows)
 
-    one = Drift(Profile(10, {"x": Measure((0.0,), (5, 5))}), lambda *_: None, lambda _: None, now=lambda: 1.0)
-    for _ in range(5):
-        one.see([1.0], [], Counting())
-    assert looked == [1]
+@pytest.mark.parametrize(
+    ("right", "rows", "low", "high"),
+    # All or nothing of n: z2 / (n + z2) is the other end.
+    [(40, 50, 0.6696, 0.8876), (0, 10, 0.0, 3.841459 / 13.841459), (10, 10, 1 - 3.841459 / 13.841459, 1.0)],
+)
+def test_the_interval_of_a_share_is_wilsons(right, rows, low, high):
+    assert wilson(right, rows) == pytest.approx((low, high), abs=5e-5)
 
 
 # Histograms ------------------------------------------------------------------------
@@ -217,7 +223,8 @@ from handlers.metrics import metrics
 from handlers.signature import Input, Signature
 one = metrics(Signature("demo", "1.0", "", "int8", (), Input(), (), (), 8), "CPU", 2)
 one.batch({"queue": 0.002, "preprocess": 0.0002, "inference": 0.02, "postprocess": 0.0001}, 3, 4, [10, 5, 5])
-one.outcomes(["ok", "ok", "invalid_row", "a kind of somebody's own"])
+one.outcomes(2, ["invalid_row", "a kind of somebody's own"])
+one.flush()
 """
 
 

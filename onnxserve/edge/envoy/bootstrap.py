@@ -11,6 +11,7 @@ from .traces import collector
 from .typed import Resource, extension, typed
 
 ADMIN = "admin.sock"
+LOOPBACK = ["127.0.0.1:*", "localhost:*"]
 WORKERS = "workers.sock"  # of whoever adds up what workers count
 
 
@@ -31,6 +32,7 @@ def bootstrap(intent: Intent, run: Path) -> Resource:
                 local("admin", run / ADMIN),
                 local("nginx", run / "nginx.sock"),
                 local("workers", run / WORKERS),
+                itself(intent),
                 *collector(intent.traces),
             ],
         },
@@ -39,22 +41,47 @@ def bootstrap(intent: Intent, run: Path) -> Resource:
 
 
 def metrics(intent: Intent) -> Resource:
-    """Prometheus's way to the counters, and to nothing else of the administration."""
+    """On loopback only: counters for Prometheus, and the console, whose playground asks through the front door.
+
+    Nothing else of the administration. Other names for this address are refused: a web page elsewhere could
+    give itself one (DNS rebinding).
+    """
     router = extension("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router")
     routes = [
         {"match": {"path": "/metrics"}, "route": {"cluster": "admin", "prefix_rewrite": "/stats/prometheus?usedonly"}},
         {"match": {"path": "/workers"}, "route": {"cluster": "workers"}},
         {"match": {"path": "/cache"}, "route": {"cluster": "nginx", "prefix_rewrite": "/cache/metrics"}},
+        {"match": {"path": "/"}, "redirect": {"path_redirect": "/console/"}},
+        {"match": {"path": "/openapi.json"}, "route": {"cluster": "nginx"}},
+        {"match": {"prefix": "/console/"}, "route": {"cluster": "nginx"}},
+        {"match": {"prefix": "/ask/predictions/"}, "route": {"cluster": "door", "prefix_rewrite": "/predictions/"}},
     ]
     manager = extension(
         "envoy.filters.network.http_connection_manager",
         MANAGER,
         stat_prefix="metrics",
         http_filters=[router],
-        route_config={"virtual_hosts": [{"name": "metrics", "domains": ["*"], "routes": routes}]},
+        normalize_path=True,
+        route_config={"virtual_hosts": [{"name": "metrics", "domains": LOOPBACK, "routes": routes}]},
     )
     address = {"socket_address": {"address": "127.0.0.1", "port_value": intent.listen.metrics_port}}
     return {"name": "metrics", "address": address, "filter_chains": [{"filters": [manager]}]}
+
+
+def itself(intent: Intent) -> Resource:
+    """The front door, seen from this machine."""
+    host = "127.0.0.1" if intent.listen.host == "0.0.0.0" else intent.listen.host  # noqa: S104 - compared
+    endpoint = {"address": {"socket_address": {"address": host, "port_value": intent.listen.port}}}
+    found: Resource = {
+        "name": "door",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": "door", "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]},
+    }
+    if intent.tls.certificate:
+        kind = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+        found["transport_socket"] = extension("envoy.transport_sockets.tls", kind)
+    return found
 
 
 def local(name: str, socket: Path) -> Resource:

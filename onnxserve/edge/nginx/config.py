@@ -11,10 +11,11 @@ import jinja2
 import msgspec
 
 from onnxserve.edge.intent import Intent
+from onnxserve.places import INSIDE
 
 HERE = files(__package__)
 LEAST_KEPT_S = 600
-SCRIPTS = ("edge.js", "guard.js", "openapi.js")
+SCRIPTS = ("edge.js", "guard.js", "openapi.js", "about.js")
 
 
 def nginx_files(intent: Intent, run: Path, inference_port: int, management_port: int) -> dict[str, bytes]:
@@ -25,6 +26,9 @@ def nginx_files(intent: Intent, run: Path, inference_port: int, management_port:
         intent=intent,
         guard=guard(intent),
         run=run,
+        state=run.parent,
+        console=INSIDE / "console",
+        door=door(intent),
         scripts=run,
         user=pwd.getpwuid(0).pw_name if os.geteuid() == 0 else "",
         keep_s=max(LEAST_KEPT_S, round(10 * intent.cache.seconds)),
@@ -33,6 +37,12 @@ def nginx_files(intent: Intent, run: Path, inference_port: int, management_port:
         management_port=management_port,
     )
     return {"nginx.conf": config.encode(), **{name: (HERE / name).read_bytes() for name in SCRIPTS}}
+
+
+def door(intent: Intent) -> str:
+    """Where clients on this machine come in."""
+    host = "127.0.0.1" if intent.listen.host == "0.0.0.0" else intent.listen.host  # noqa: S104 - compared
+    return f"{'https' if intent.tls.certificate else 'http'}://{host}:{intent.listen.port}"
 
 
 def guard(intent: Intent) -> str:

@@ -1,0 +1,143 @@
+// The page: what is served, by which versions, how fast, how far from the proof; read again every few seconds.
+
+import { increase, parse, quantile, sum } from './figures.js';
+import { Playground, element } from './playground.js';
+
+const PERIOD_MS = 3000, KEPT = 60;
+const history = new Map(); // model version: requests a second of the last minutes
+let last = null, playground = null;
+
+async function get(path, kind) {
+  const reply = await fetch(path, { cache: 'no-store' });
+  if (!reply.ok) throw new Error(`${path}: ${reply.status}`);
+  return kind === 'json' ? reply.json() : reply.text();
+}
+
+async function look() {
+  const [about, edge, workers, releases] = await Promise.all([
+    get('data/models.json', 'json'), get('/metrics'), get('/workers').catch(() => ''), get('data/releases.jsonl').catch(() => ''),
+  ]);
+  const now = { time: performance.now(), edge: parse(edge), workers: parse(workers) };
+  draw(about, now, last || now);
+  releasesOf(releases);
+  last = now;
+  document.getElementById('state').textContent = `${about.models.length} versions, seen ${new Date().toLocaleTimeString()}`;
+}
+
+function draw(about, now, before) {
+  document.body.dataset.door = about.door;
+  const rows = about.models.map((one) => figures(one, about.labels, now, before));
+  document.querySelector('#models tbody').replaceChildren(...rows.map(tableRow));
+  document.getElementById('live').replaceChildren(...rows.filter((one) => one.share > 0).map(graph));
+  if (!playground && about.models.length) {
+    const chosen = about.models.filter((one) => one.signature && one.version === about.labels[one.name]?.stable);
+    playground = new Playground(Object.fromEntries(chosen.map((one) => [one.name, one.signature])));
+  }
+}
+
+function figures(one, labels, now, before) {
+  const model = labels[one.name] || {}, seconds = (now.time - before.time) / 1000 || 1;
+  const cluster = `${one.name.replaceAll('.', '-')}/${one.version.replaceAll('.', '-')}`, chosen = { envoy_cluster_name: cluster };
+  const asked = increase(before.edge, now.edge, 'envoy_cluster_upstream_rq_total', chosen);
+  const failed = increase(before.edge, now.edge, 'envoy_cluster_upstream_rq_xx', { ...chosen, envoy_response_code_class: '5' });
+  const key = `${one.name} ${one.version}`, mine = { model: one.name, version: one.version };
+  const drift = now.workers.filter((s) => s.name === 'onnxserve_drift' && s.labels.stat === 'psi' && s.labels.model === one.name && s.labels.version === one.version);
+  const series = history.get(key) || [];
+  series.push(asked / seconds);
+  history.set(key, series.slice(-KEPT));
+  return {
+    ...one, ...tags(model, one.version), key, rate: asked / seconds, failed: asked ? failed / asked : 0,
+    p50: quantile(before.edge, now.edge, 'envoy_cluster_upstream_rq_time', chosen, 0.5),
+    p99: quantile(before.edge, now.edge, 'envoy_cluster_upstream_rq_time', chosen, 0.99),
+    worst: drift.sort((a, b) => b.value - a.value)[0], alarms: sum(now.workers, 'onnxserve_drift_alarms_total', mine),
+    windows: sum(now.workers, 'onnxserve_drift_windows_total', mine),
+  };
+}
+
+function tags(model, version) {
+  const canary = model.canary && model.canary.version === version, stable = model.stable === version;
+  const shadow = model.shadow && model.shadow.version === version;
+  const share = canary ? model.canary.percent : stable ? 100 - (model.canary ? model.canary.percent : 0) : 0;
+  return { share, label: [stable && 'stable', canary && 'canary', shadow && 'shadow'].filter(Boolean).join(', ') || 'loaded' };
+}
+
+function tableRow(one) {
+  const row = document.createElement('tr'), ready = one.ready === one.workers && one.ready > 0;
+  const name = Object.assign(element('th', one.name), { scope: 'row' });
+  row.append(name, element('td', one.version), traffic(one), cell(`${one.ready} of ${one.workers} ready`, ready ? 'good' : 'bad'));
+  row.append(cell(one.signature ? `${one.signature.variant}, ${one.provider}` : '–'), proof(one.evidence));
+  row.append(number(one.rate, 1), number(one.p50, 1), number(one.p99, 1), cell(percent(one.failed), one.failed > 0.01 ? 'n bad' : 'n'));
+  row.append(drift(one));
+  return row;
+}
+
+function traffic(one) {
+  const made = element('td'), tag = element('span', one.label), bar = element('div'), fill = element('span');
+  tag.className = 'tag';
+  bar.className = 'bar';
+  fill.style.width = `${one.share}%`;
+  bar.append(fill);
+  made.append(tag, ` ${one.share} %`, bar);
+  return made;
+}
+
+function proof(evidence) {
+  if (!evidence) return cell('–');
+  if (evidence.bound === undefined) return cell(`parity ${evidence.worst_parity.toExponential(1)}`);
+  return cell(`loses at most ${percent(evidence.bound)} of ${percent(evidence.reference_accuracy)}`);
+}
+
+function drift(one) {
+  if (!one.windows) return cell('not judged yet', 'soft');
+  const what = one.worst ? `PSI ${one.worst.value.toFixed(3)} (${one.worst.labels.measure})` : '';
+  return cell(`${what}; ${one.alarms} of ${one.windows} windows raise an alarm`, one.alarms ? 'bad' : 'good');
+}
+
+function graph(one) {
+  const series = history.get(one.key) || [], top = Math.max(1, ...series);
+  const points = series.map((value, at) => `${at ? 'L' : 'M'}${(at * 100) / Math.max(1, KEPT - 1)} ${30 - (28 * value) / top}`).join(' ');
+  const figure = element('figure'), caption = element('figcaption', one.key);
+  const now = element('span', ` ${one.rate.toFixed(1)} requests/s, p99 ${one.p99 === null ? '–' : one.p99.toFixed(1)} ms`);
+  now.className = 'soft';
+  caption.append(now);
+  figure.innerHTML = '<svg viewBox="0 0 100 30" preserveAspectRatio="none" role="img"><path/></svg>';
+  figure.querySelector('svg').setAttribute('aria-label', `requests a second of ${one.key}, at most ${top.toFixed(1)}`);
+  figure.querySelector('path').setAttribute('d', points);
+  figure.prepend(caption);
+  return figure;
+}
+
+function releasesOf(text) {
+  const events = text.split('\n').filter(Boolean).map((line) => JSON.parse(line)).slice(-20).reverse();
+  const list = document.getElementById('history');
+  list.start = Math.max(1, events.length);
+  list.replaceChildren(...events.map((event) => {
+    const item = element('li', `${event.time} ${event.by}: `), what = element('b', `${event.action} ${event.model} ${event.version}`);
+    item.append(what, event.changes.length ? ` — ${event.changes.join('; ')}` : '');
+    return item;
+  }));
+  if (!events.length) list.replaceChildren(element('li', 'nothing was released yet'));
+}
+
+function cell(text, kind = '') {
+  return Object.assign(element('td', text), { className: kind });
+}
+
+function number(value, digits) {
+  return cell(value === null ? '–' : value.toFixed(digits), 'n');
+}
+
+function percent(share) {
+  return `${(100 * share).toFixed(2)} %`;
+}
+
+async function forever() {
+  try {
+    await look();
+  } catch (error) {
+    document.getElementById('state').textContent = `can't look: ${error.message}`;
+  }
+  setTimeout(forever, PERIOD_MS);
+}
+
+forever();

@@ -1,0 +1,117 @@
+// A form made of a model's signature, its answer, and the same as a curl line.
+
+export class Playground {
+  constructor(models) {
+    this.models = models;
+    this.image = '';
+    this.form = document.getElementById('play');
+    this.select = document.getElementById('play-model');
+    this.row = document.getElementById('play-row');
+    this.select.replaceChildren(...Object.keys(models).map((name) => new Option(name)));
+    this.select.addEventListener('change', () => this.draw());
+    this.form.addEventListener('input', () => this.shell());
+    this.form.addEventListener('submit', (event) => { event.preventDefault(); this.ask(); });
+    this.draw();
+  }
+
+  get signature() { return this.models[this.select.value]; }
+
+  get kind() {
+    if (!this.signature) return 'none';
+    if (this.signature.input.columns.length) return 'table';
+    return this.signature.input.height ? 'image' : 'text';
+  }
+
+  draw() {
+    this.image = '';
+    this.row.replaceChildren(...({ table: () => this.table(), image: () => [this.drop()], text: () => [this.text()], none: () => [] })[this.kind]());
+    this.shell();
+  }
+
+  text() {
+    const label = element('label', 'text ');
+    label.append(Object.assign(document.createElement('textarea'), { name: 'text', value: 'what a good film', required: true }));
+    return label;
+  }
+
+  table() {
+    const { columns } = this.signature.input, features = this.signature.features;
+    const keys = features ? features.entities : [];
+    const own = features ? columns.filter((name) => !features.columns.includes(name)) : columns;
+    const grid = element('div');
+    grid.className = 'grid';
+    for (const name of [...keys, ...own]) {
+      const label = element('label', name);
+      label.append(Object.assign(document.createElement('input'), { name, value: '1', type: keys.includes(name) ? 'text' : 'number', step: 'any', required: true }));
+      grid.append(label);
+    }
+    return [grid];
+  }
+
+  drop() {
+    const area = element('div', 'Drop an image here, or ');
+    area.className = 'drop';
+    const label = element('label', 'choose one ');
+    const input = Object.assign(document.createElement('input'), { type: 'file', accept: 'image/*' });
+    label.append(input);
+    area.append(label);
+    input.addEventListener('change', () => this.take(input.files[0], area));
+    area.addEventListener('dragover', (event) => { event.preventDefault(); area.classList.add('over'); });
+    area.addEventListener('dragleave', () => area.classList.remove('over'));
+    area.addEventListener('drop', (event) => { event.preventDefault(); area.classList.remove('over'); this.take(event.dataTransfer.files[0], area); });
+    return area;
+  }
+
+  take(file, area) {
+    if (!file) return;
+    const reader = new FileReader();
+    reader.addEventListener('load', () => {
+      this.image = reader.result.slice(reader.result.indexOf(',') + 1);
+      area.querySelector('img')?.remove();
+      area.append(Object.assign(document.createElement('img'), { src: reader.result, alt: `the chosen image, ${file.name}` }));
+      this.shell();
+    });
+    reader.readAsDataURL(file);
+  }
+
+  body() {
+    if (this.kind === 'image') return { image: this.image };
+    const fields = [...this.row.querySelectorAll('[name]')];
+    if (this.kind === 'text') return { text: fields[0].value };
+    const keys = this.signature.features ? this.signature.features.entities : [];
+    const value = (field) => (keys.includes(field.name) && !/^\d+$/.test(field.value) ? field.value : Number(field.value));
+    return Object.fromEntries(fields.map((field) => [field.name, value(field)]));
+  }
+
+  shell() {
+    const key = document.getElementById('play-key').value ? " -H 'x-api-key: …'" : '';
+    const body = this.kind === 'image' ? '-T picture.png' : `-d '${JSON.stringify(this.body()).replaceAll("'", "'\\''")}'`;
+    const type = this.kind === 'image' ? '' : " -H 'Content-Type: application/json'";
+    document.getElementById('play-curl').textContent = `curl${type}${key} ${body} ${document.body.dataset.door}/predictions/${this.select.value}`;
+  }
+
+  async ask() {
+    const headers = { 'content-type': 'application/json' }, key = document.getElementById('play-key').value;
+    if (key) headers['x-api-key'] = key;
+    const begun = performance.now(), time = document.getElementById('play-time'), answer = document.getElementById('play-answer');
+    try {
+      const reply = await fetch(`/ask/predictions/${this.select.value}`, { method: 'POST', headers, body: JSON.stringify(this.body()) });
+      const text = await reply.text();
+      time.textContent = `${reply.status} in ${(performance.now() - begun).toFixed(1)} ms, by version ${reply.headers.get('x-onnxserve-version') || '–'}`;
+      answer.textContent = pretty(text);
+    } catch (error) {
+      time.textContent = 'no answer';
+      answer.textContent = String(error);
+    }
+  }
+}
+
+function pretty(text) {
+  try { return JSON.stringify(JSON.parse(text), null, 2); } catch { return text; }
+}
+
+export function element(name, text = '') {
+  const made = document.createElement(name);
+  made.textContent = text;
+  return made;
+}

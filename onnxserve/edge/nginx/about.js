@@ -1,0 +1,48 @@
+// What the console shows of each version: workers, signature, proof, and the labels that decide on its traffic.
+import fs from 'fs';
+
+const MOST = 'limit=1000';
+
+function labels(path) {
+  try {
+    return JSON.parse(fs.readFileSync(path, 'utf8')).models || {};
+  } catch (e) {
+    return {};
+  }
+}
+
+async function versions(r, name) {
+  const reply = await r.subrequest('/state/' + name + '/all');
+  return reply.status === 200 ? JSON.parse(reply.responseText) : [];
+}
+
+async function described(r, one) {
+  const reply = await r.subrequest('/about/' + one.modelName + '/' + one.modelVersion);
+  const found = reply.status === 200 ? JSON.parse(reply.responseText)[0].customizedMetadata || {} : {};
+  const ready = one.workers.filter((worker) => worker.status === 'READY').length;
+  return {
+    name: one.modelName,
+    version: one.modelVersion,
+    ready: ready,
+    workers: Math.max(one.workers.length, one.minWorkers),
+    signature: found.signature,
+    evidence: found.evidence,
+    provider: found.provider ? found.provider.name.replace('ExecutionProvider', '') : '',
+  };
+}
+
+async function models(r) {
+  const reply = await r.subrequest('/state', { args: MOST });
+  const names = reply.status === 200 ? JSON.parse(reply.responseText).models.map((one) => one.modelName) : [];
+  const found = [];
+  for (let i = 0; i < names.length; i++) {
+    const all = await versions(r, names[i]);
+    for (let j = 0; j < all.length; j++) {
+      found.push(await described(r, all[j]));
+    }
+  }
+  r.headersOut['Content-Type'] = 'application/json';
+  r.return(200, JSON.stringify({ door: r.variables.door, labels: labels(r.variables.labels_file), models: found }));
+}
+
+export default { models };

@@ -1,0 +1,152 @@
+"""The console in a real Chromium: what it shows of real models, and a playground that asks them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from axe_selenium_python import Axe
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from onnxserve.config import free_ports
+from onnxserve.edge import Edge, Intent
+from onnxserve.edge.intent import Listen
+from onnxserve.edge.processes import start
+from tests.e2e.server import Running
+
+WAIT_S = 30
+
+
+@pytest.fixture(scope="module")
+def console(demo: Running) -> Iterator[str]:
+    """The edge of the demo server, with something in its history."""
+    demo.release.restore()
+    demo.release.promote("segment", "1.0.0")
+    port, metrics = free_ports(2)
+    intent = Intent(listen=Listen(port=port, metrics_port=metrics))
+    run = (demo.settings.state / "edge").resolve()
+    edge = Edge(intent, run, demo.settings.inference_port, demo.settings.management_port)
+    door = start(edge, demo.release.traffic.labels)
+    try:
+        yield f"http://127.0.0.1:{metrics}"
+    finally:
+        door.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    assert binary, "apt-get install chromium chromium-driver"
+    assert driver, "apt-get install chromium chromium-driver"
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,1600", "--no-proxy-server"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    found = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield found
+    found.quit()
+
+
+@pytest.fixture
+def page(browser: webdriver.Chrome, console: str) -> webdriver.Chrome:
+    browser.get(console)
+    WebDriverWait(browser, WAIT_S).until(lambda one: len(one.find_elements(By.CSS_SELECTOR, "#models tbody tr")) == 4)
+    return browser
+
+
+def text(page: webdriver.Chrome, selector: str) -> str:
+    return page.find_element(By.CSS_SELECTOR, selector).text
+
+
+def asked(page: webdriver.Chrome) -> dict[str, object]:
+    """What the playground shows after a click."""
+    page.execute_script("document.getElementById('play-answer').textContent = 'waiting'")
+    page.find_element(By.CSS_SELECTOR, "#play button").click()
+    WebDriverWait(page, WAIT_S).until(lambda one: text(one, "#play-answer") != "waiting")
+    found: dict[str, object] = json.loads(text(page, "#play-answer"))
+    return found
+
+
+def test_every_version_is_there_with_its_traffic_workers_and_proof(page):
+    rows = [row.text for row in page.find_elements(By.CSS_SELECTOR, "#models tbody tr")]
+    assert [row.split()[0] for row in rows] == ["churn", "digits", "segment", "sentiment"]
+    for row in rows:
+        assert "stable 100 %" in row
+        assert "ready" in row
+        assert "loses at most" in row
+    assert "promote segment 1.0.0" in text(page, "#history")
+    assert "4 versions" in text(page, "#state")
+
+
+def test_the_playgrounds_form_is_the_models_signature(page):
+    Select(page.find_element(By.ID, "play-model")).select_by_visible_text("sentiment")
+    assert asked(page)["predictions"][0]["label"] == "positive"  # type: ignore[index]
+    assert text(page, "#play-time").startswith("200 in ")
+    assert "by version 1.0.0" in text(page, "#play-time")
+    Select(page.find_element(By.ID, "play-model")).select_by_visible_text("segment")
+    assert len(page.find_elements(By.CSS_SELECTOR, "#play-row input")) == 18
+    assert "predictions" in asked(page)
+    assert "/predictions/segment" in text(page, "#play-curl")
+    Select(page.find_element(By.ID, "play-model")).select_by_visible_text("churn")
+    names = [one.get_attribute("name") for one in page.find_elements(By.CSS_SELECTOR, "#play-row input")]
+    assert names == ["customer_id", "basket"]
+
+
+def test_an_image_that_is_chosen_is_shown_and_asked_about(page, tmp_path):
+    Image.new("RGB", (8, 8), "white").save(tmp_path / "digit.png")
+    Select(page.find_element(By.ID, "play-model")).select_by_visible_text("digits")
+    page.find_element(By.CSS_SELECTOR, "#play-row input[type=file]").send_keys(str(tmp_path / "digit.png"))
+    WebDriverWait(page, WAIT_S).until(lambda one: one.find_elements(By.CSS_SELECTOR, "#play-row img"))
+    assert "predictions" in asked(page)
+
+
+def test_requests_are_seen_while_they_come(page, console):
+    for _ in range(30):
+        httpx.post(f"{console}/ask/predictions/segment", json=[1.0] * 18, timeout=30, trust_env=False)
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        cells = [one.text for one in page.find_elements(By.CSS_SELECTOR, "#models tbody tr:nth-child(3) td.n")]
+        if float(cells[0]) > 0 and cells[2][0].isdigit():
+            return
+        httpx.post(f"{console}/ask/predictions/segment", json=[1.0] * 18, timeout=30, trust_env=False)
+        time.sleep(0.2)
+    raise AssertionError(cells)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_accessible_in_light_and_dark(page, scheme, tmp_path):
+    page.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    axe = Axe(page)
+    axe.inject()
+    found = axe.run()["violations"]
+    assert not found, axe.report(found)
+    page.save_screenshot(str(tmp_path / f"{scheme}.png"))
+    with Image.open(tmp_path / f"{scheme}.png") as shot:
+        corner = shot.convert("L").getpixel((2, 2))
+    assert isinstance(corner, int)
+    assert (corner > 128) == (scheme == "light")
+
+
+def test_the_page_runs_without_an_error_and_loads_nothing_from_elsewhere(page, console):
+    page.get_log("browser")
+    page.refresh()
+    time.sleep(4)
+    assert [one for one in page.get_log("browser") if one["level"] == "SEVERE"] == []
+    policy = httpx.get(f"{console}/console/", trust_env=False).headers["content-security-policy"]
+    assert policy == "default-src 'self'; img-src 'self' data:"
+
+
+def test_other_names_for_the_address_and_other_paths_lead_nowhere(console):
+    assert httpx.get(f"{console}/console/", headers={"Host": "evil.example"}, trust_env=False).status_code == 404
+    for path in ("/stats", "/config_dump", "/console/../nginx.conf", "/ask/v2/models", "/models"):
+        assert httpx.get(f"{console}{path}", trust_env=False).status_code == 404, path
