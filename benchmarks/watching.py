@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.archive import package, unpack
+from onnxserve.cli.serve import wait_until_ready
 from onnxserve.config import Settings, start_server, with_free_ports
 from onnxserve.monitor.exporter import page
 from onnxserve.tune.tune import cpu_name
 from onnxserve.warmup import warm_up
 
-from .edge import wait_until_ready
 from .prepare import ROOT, Bench, bodies, prepare
 from .rivals import LABEL
 from .wrk import drive
@@ -32,8 +32,8 @@ METRICS, PREDICTIONS = "ONNXSERVE_METRICS", "ONNXSERVE_PREDICTIONS"
 INTRO = """# What watching costs
 
 Written by `python -m benchmarks.watching` on {cpu}, {cores} cores. One handler answers the same batch with and without
-being watched, in turn, {rounds} rounds; the figure is the median difference. It is then set against a server: with 64 clients
-it answers so many batches a second, and each would cost that much more of the machine's CPU time.
+being watched, in turn, {rounds} rounds; the figure is the median difference. It is then set against a server: with 64
+clients it answers so many batches a second, and each costs that much more of the machine's CPU time.
 """
 
 
@@ -46,7 +46,7 @@ def handled(model: str, archive: Path, size: int, folder: Path) -> tuple[float, 
     asked = [{"body": json.dumps({"instances": [json.loads(line)["input"]]}).encode()} for line in lines]
     head = {"Content-Type": "application/json", "x-onnxserve-start": str(time.time()), "x-request-id": "0" * 36}
     context.headers = [head] * size
-    watch, without, having = handler.watch, [], []
+    watch, without, having = handler.watch, list[float](), list[float]()
     for round_ in range(ROUNDS + 1):
         for one, times in ((None, without), (watch, having)):
             handler.watch = one

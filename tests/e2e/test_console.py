@@ -63,7 +63,8 @@ def page(browser: webdriver.Chrome, console: str) -> webdriver.Chrome:
 
 
 def text(page: webdriver.Chrome, selector: str) -> str:
-    return page.find_element(By.CSS_SELECTOR, selector).text
+    found: str = page.find_element(By.CSS_SELECTOR, selector).text
+    return found
 
 
 def asked(page: webdriver.Chrome) -> dict[str, object]:
