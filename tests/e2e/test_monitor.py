@@ -139,15 +139,15 @@ def test_a_real_prometheus_scrapes_all_three_pages_and_takes_the_rules(seen, tmp
 def test_what_was_asked_and_answered_is_kept_without_what_must_not_be(seen):
     seen.ask([[0.25, 0.5]])
     folder, deadline = seen.state / "predictions" / "circle" / "1.0.0", time.monotonic() + 40
-    rows: list[dict[str, object]] = []
-    while not any(row["input"] and json.loads(str(row["input"]))["x"] == 0.25 for row in rows):
+    mine: list[dict[str, object]] = []
+    while not mine:
         assert time.monotonic() < deadline
         time.sleep(0.5)
         rows = ds.dataset(folder, format="parquet").to_table().to_pylist() if folder.exists() else []
-    [mine] = [row for row in rows if row["input"] and json.loads(str(row["input"]))["x"] == 0.25]
-    assert json.loads(str(mine["input"])) == {"x": 0.25, "y": "redacted"}
-    assert mine["label"] == "inside"
-    assert len(str(mine["request_id"])) == 36
+        mine = [row for row in rows if row["input"] and "0.25" in row["input"]]
+    assert json.loads(str(mine[0]["input"])) == {"x": 0.25, "y": "redacted"}
+    assert mine[0]["label"] == "inside"
+    assert len(str(mine[0]["request_id"])) == 36
 
 
 def test_labels_that_come_late_give_the_accuracy_of_each_version(seen, tmp_path):
