@@ -19,7 +19,7 @@ from .app import AsJson, app, console, out, show
 from .server import State, settings_from
 
 if TYPE_CHECKING:
-    from onnxserve.batch import Engines, Estimate, Folder, Machine, Manifest, Plan
+    from onnxserve.batch import Engines, Estimate, Folder, Job, Machine, Manifest, Plan
     from onnxserve.batch.work import Done
 
 
@@ -83,19 +83,27 @@ def batch(  # noqa: PLR0913 - each is a flag
     if dry_run:
         found = jobs.estimate(jobs.Plan(job, tuple(jobs.parts_of(job))), engines, machine, price)
         show(msgspec.to_builtins(found), lambda: tell(found), as_json=as_json)
-        return
-    folder = jobs.Folder(output)
+    else:
+        manifest = scored(job, jobs.Folder(output), engines, machine, max_errors, restart=restart)
+        show(msgspec.to_builtins(manifest), lambda: told(manifest, output), as_json=as_json)
+
+
+def scored(
+    job: Job, folder: Folder, engines: Engines, machine: Machine, errors: int | None, *, restart: bool
+) -> Manifest:
+    """The job begun, or gone on with."""
+    jobs = library()
     with jobs.alone(folder):
-        plan = jobs.plan_of(job, folder, restart=restart)
-        manifest = watched(plan, folder, engines, machine, max_errors)
+        return watched(jobs.plan_of(job, folder, restart=restart), folder, engines, machine, errors)
 
-    def human() -> None:
-        out.print(f"{manifest.scored:,} rows scored, {manifest.failed:,} bad, in {len(manifest.files)} files")
-        out.print(f"{folder.url}/{jobs.MANIFEST}", markup=False)
-        if manifest.failed:
-            out.print(f"{folder.url}/{jobs.QUARANTINE} says which were bad, and why", markup=False)
 
-    show(msgspec.to_builtins(manifest), human, as_json=as_json)
+def told(manifest: Manifest, url: str) -> None:
+    """A finished job for a person."""
+    jobs = library()
+    out.print(f"{manifest.scored:,} rows scored, {manifest.failed:,} bad, in {len(manifest.files)} files")
+    out.print(f"{url}/{jobs.MANIFEST}", markup=False)
+    if manifest.failed:
+        out.print(f"{url}/{jobs.QUARANTINE} says which were bad, and why", markup=False)
 
 
 def library() -> ModuleType:
@@ -125,11 +133,11 @@ def watched(plan: Plan, folder: Folder, engines: Engines, machine: Machine, erro
     with bar:
         task = bar.add_task("", total=plan.rows, completed=before, rate="", bad="")
 
-        def told(done: Done) -> None:
+        def more(done: Done) -> None:
             bar.update(task, advance=done.rows, rate=seen.rate(done), bad=seen.bad)
 
         try:
-            manifest: Manifest = jobs.score(plan, folder, engines, machine, errors, told)
+            manifest: Manifest = jobs.score(plan, folder, engines, machine, errors, more)
         except KeyboardInterrupt:
             console.print("stopped; finished parts are kept, the same command goes on from there")
             raise typer.Exit(130) from None

@@ -95,6 +95,16 @@ def next_steps(settings: Settings, url: str, names: list[str]) -> str:
     return "\n  ".join(["try:", *lines])
 
 
+def featured(settings: Settings, repo: Path | None, port: int, running: contextlib.ExitStack) -> dict[str, str]:
+    """Variables for the workers; the feature store that `repo` names ends with `running`."""
+    if repo is None:
+        out.print("".join(unserved(settings.store)), end="", markup=False)
+        return {}
+    provider = begin(repo, settings.state, port, settings.store)
+    running.callback(provider.stop)
+    return {URL: provider.url}
+
+
 def check_store(store: Path) -> None:
     """Where a public key is configured, every archive must be signed by its owner before anything starts."""
     key = configured_key()
@@ -138,13 +148,7 @@ def serve(  # noqa: PLR0913 - each is a flag
     check_store(settings.store)
     with contextlib.ExitStack() as running:
         seen = watching(settings, running) if with_edge else {}
-        if features:
-            provider = begin(features, settings.state, features_port, settings.store)
-            running.callback(provider.stop)
-            seen[URL] = provider.url
-        else:
-            out.print("".join(unserved(settings.store)), end="", markup=False)
-        server = start_server(settings, seen)
+        server = start_server(settings, seen | featured(settings, features, features_port, running))
         running.callback(server.stop)
         try:
             wanted = wait_until_ready(server, settings, timeout)

@@ -128,7 +128,7 @@ function number(value, digits) {
 }
 
 function percent(share) {
-  return `${(100 * share).toFixed(2)} %`;
+  return `${(100 * share).toFixed(2)}\u00a0%`;
 }
 
 async function forever() {
