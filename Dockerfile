@@ -17,7 +17,7 @@ COPY worker worker
 COPY frontend/plugins frontend/plugins
 # The folder at hand has one version; there is nothing to pin.
 # hadolint ignore=DL3013
-RUN pip install --no-cache-dir '.[edge,sign,trace]'
+RUN pip install --no-cache-dir '.[edge,sign,trace,monitor]'
 # On CUDA the GPU build takes the place of the CPU build: both at once would shadow each other.
 RUN if [ "$VARIANT" = cuda ]; then \
       version=$(python -c 'from importlib.metadata import version; print(version("onnxruntime"))') && \

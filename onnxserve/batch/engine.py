@@ -24,12 +24,22 @@ class Worker:
 
     def __init__(self, job: bytes, out: str, machine: bytes, max_errors: int | None) -> None:
         found = msgspec.json.decode(job, type=Job), out, msgspec.json.decode(machine, type=Machine)
-        self._work = Work(*found, max_errors)
+        self._work: Work | None = None
+        self._failed = ""
+        try:
+            self._work = Work(*found, max_errors)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer; Daft would show its own insides
+            self._failed = f"a worker can't begin: {error}"
 
     def score(self, parts: Any) -> list[bytes]:
         """Each part, one after another."""
         asked = [msgspec.json.decode(one, type=Part) for one in parts.to_pylist()]
-        return [msgspec.json.encode(self._work.tried(part)) for part in asked]
+        return [msgspec.json.encode(self._done(part)) for part in asked]
+
+    def _done(self, part: Part) -> Done:
+        if self._work is None:
+            return Done(part.number, 0, 0, (), 0.0, error=self._failed)
+        return self._work.tried(part)
 
 
 class Engines:

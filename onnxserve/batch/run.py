@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,7 @@ from .work import Done, quarantine, record
 
 MANIFEST = "_manifest.json"
 QUARANTINE = "_quarantine.jsonl"
+PARTIAL = re.compile(r"\..+\.(parquet|jsonl?)\.\d+")  # as output.Stream names what isn't whole yet
 Progress = Callable[[Done], None]
 
 
@@ -121,4 +123,12 @@ def alone(out: Folder) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BatchError("another process works on this output", where=out.url, fix="wait for it") from error
+        sweep(Path(out.root))
         yield
+
+
+def sweep(folder: Path) -> None:
+    """Remove files that a killed worker was writing."""
+    for path in folder.rglob(".*"):
+        if PARTIAL.fullmatch(path.name):
+            path.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from onnxserve.archive import unpack
 from onnxserve.errors import BatchError, OnnxserveError
 
 from .chunk import Chunk, Fault
+from .gpu import claim
 from .job import Job, Machine
 from .joined import Joiner
 from .output import STATE, Folder, Stream, Writer, Written
@@ -62,7 +63,7 @@ class Work:
             key = os.environ.get(KEY, "")
             return Served(folder, self._job.model, self._job.remote, self._job.batch, key)
         check_bulk(folder)
-        gpu = int(os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] or 0) if machine.gpus else None
+        gpu = claim(machine.gpus) if machine.gpus else None
         config = {"threads": machine.threads, "provider": machine.provider}
         return Local(folder, config, self._job.batch, gpu)
 

@@ -154,6 +154,14 @@ def test_bad_rows_are_set_aside_with_their_place_and_keep_their_row(archive, tmp
     assert lines[1]["reason"] == "the number is not finite in float32"
 
 
+def test_no_rows_are_a_finished_job_too(archive, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("id,x,y\n")
+    manifest = run(archive, path, tmp_path / "out")
+    assert (manifest.rows, manifest.parts, manifest.files) == (0, 0, {})
+    assert (tmp_path / "out" / "_quarantine.jsonl").read_text() == ""
+
+
 def test_too_many_bad_rows_stop_the_job_which_can_go_on(archive, tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"id": 1, "x": 0, "y": 0}\n{\n{\n')

@@ -82,7 +82,7 @@ def test_a_job_that_is_killed_at_any_moment_ends_with_every_row_once(segment, ro
     manifest = json.loads((out / "_manifest.json").read_bytes())
     assert (manifest["rows"], manifest["parts"]) == (60_000, 120)
     assert sorted(path.name for path in out.glob("*.parquet")) == sorted(manifest["files"])
-    assert not list(out.rglob(".*")) or run(segment, rows, "-o", out, "--part-rows", "500")
+    assert not list(out.rglob(".*")), "what killed workers left is swept away"
 
 
 def test_a_row_in_a_file_has_the_bits_of_a_row_at_the_server(segment, rows, demo: Running, tmp_path):
@@ -162,6 +162,8 @@ def test_what_a_person_sees(segment, rows, tmp_path):
     assert "missing columns: region-centroid-col" in refused
     assert "--map" in refused
     assert "no such file" in run(segment, "nowhere.csv", "-o", tmp_path / "none", code=1).stderr
+    refused = run(segment, rows, "-o", tmp_path / "gpu", "--provider", "cuda", code=1).stderr
+    assert "provider 'cuda' was asked for" in refused
     assert "use local, ray" in run(segment, rows, "-o", tmp_path / "none", "--engine", "spark", code=1).stderr
     told = run(segment, rows, "-o", tmp_path / "out", "--limit", 10, "--json").stdout
     assert json.loads(told)["scored"] == 10
