@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import IO
+
 import pytest
 
 from onnxserve.batch import gpu
@@ -10,7 +12,7 @@ from onnxserve.errors import BatchError
 
 @pytest.fixture
 def held(monkeypatch):
-    held = []
+    held: list[IO[str]] = []
     monkeypatch.setattr(gpu, "_held", held)
     yield held
     for stream in held:
