@@ -163,6 +163,7 @@ def serve(  # noqa: PLR0913 - each is a flag
                 door = open_door(settings)
                 running.callback(door.stop)
                 url = door.edge.url
+                out.print(f"console on http://127.0.0.1:{door.edge.intent.listen.metrics_port}", markup=False)
             out.print(next_steps(settings, url, [name for name, _, _ in wanted]), markup=False)
             out.print(f"ready on {url}; logs in {settings.state}; Ctrl-C stops", markup=False)
             if with_edge:

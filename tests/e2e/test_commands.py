@@ -121,6 +121,7 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
     assert "circle 1.0.0: {'label': " in output
     assert "onnxserve release status" in output
     assert f"ready on http://127.0.0.1:{door}" in output
+    assert f"console on http://127.0.0.1:{counters}" in output
     for port in (ports[0], door):
         with pytest.raises(httpx.HTTPError):
             httpx.get(f"http://127.0.0.1:{port}/ping", timeout=5, trust_env=False)
