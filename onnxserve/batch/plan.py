@@ -84,9 +84,11 @@ def wanted_of(  # noqa: PLR0913 - what a person says about columns
         chosen = {name: named.get(name, name) for name in mine}
     else:
         chosen = {"value": next(iter(named.values()), "") or _single(first)}
-    every = [name for name in first or () if name not in chosen.values()] if tuple(keep) == ("all",) else list(keep)
-    if every and first is None and tuple(keep) == ("all",):
-        raise BatchError("lines of JSON have no columns to keep all of", where="--keep", fix="name them")
+    every = list(keep)
+    if every == ["all"]:
+        if first is None:
+            raise BatchError("lines of JSON have no columns to keep all of", where="--keep", fix="name them")
+        every = [name for name in first if name not in chosen.values()]
     if clash := sorted(set(every) & set(OURS)):
         raise BatchError(f"columns {clash} have names of the output's own", where="--keep", fix="rename them before")
     for source, found in has:

@@ -205,6 +205,9 @@ def test_columns_are_looked_up_in_every_source(tmp_path):
     (tmp_path / "b.csv").write_text("x,id\n")
     sources = find_sources([str(tmp_path)])
     assert wanted_of(sources[:1], ("x", "y"), {"y": "why"}, ["all"], ",", 9).keep == ("id",)
+    (tmp_path / "d.jsonl").write_text("{}")
+    with pytest.raises(BatchError, match="no columns to keep all of"):
+        wanted_of(find_sources([str(tmp_path / "d.jsonl")]), ("x", "y"), {}, ["all"], ",", 9)
     with pytest.raises(BatchError, match="missing columns: why"):
         wanted_of(sources, ("x", "y"), {"y": "why"}, [], ",", 9)
     with pytest.raises(BatchError, match="the model has no columns"):
