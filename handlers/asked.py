@@ -43,6 +43,11 @@ class Asked:
         return len(self.rows or ())
 
 
+def error_of(one: Asked, result: Answer | RequestError | None) -> RequestError | None:
+    """What a request is refused with, by an earlier stage or by the model; None for one that was answered."""
+    return one.error or (result if isinstance(result, RequestError) else None)
+
+
 def failed(error: RequestError, form: Form = PLAIN) -> Asked:
     """A request that ended in an earlier stage."""
     one = Asked(form=form)

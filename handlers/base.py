@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from . import reading
-from .asked import Asked, answered, failed
+from .asked import Asked, answered, error_of, failed
 from .buffers import Buffers
 from .describe import describe
 from .digests import check_digests
@@ -253,7 +253,7 @@ class Handler:
         return {name: np.concatenate([one[name] for one in found]) for name in self.session.outputs}
 
     def _respond(self, one: Asked, result: Answer | RequestError | None, context: Any, index: int) -> bytes:
-        error = one.error or (result if isinstance(result, RequestError) else None)
+        error = error_of(one, result)
         if error is not None:
             context.set_response_status(error.status, error.phrase, index)
             answer = one.form.bad(error, self.signature)

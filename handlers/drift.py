@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from .metrics import VARIABLE
+from .metrics import NAMES, VARIABLE
 from .signature import Signature
 
 Counts = npt.NDArray[np.int64]
@@ -174,7 +174,7 @@ def drift(folder: Path, signature: Signature) -> Drift | None:
         import prometheus_client as client
     except ModuleNotFoundError:
         return None
-    names, mine = ("model", "version"), (signature.model, signature.version)
+    names, mine = NAMES, (signature.model, signature.version)
     figures = client.Gauge(
         "onnxserve_drift",
         "Distance of the last window.",

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .asked import Asked
+from .asked import Asked, error_of
 from .errors import RequestError
 from .forms import Answer
 from .signature import Signature
@@ -87,7 +87,7 @@ class Journal:
                 self._add(self._item(now, one, result, head))
 
     def _item(self, now: float, one: Asked, result: Answer | RequestError | None, head: Mapping[str, str]) -> Item:
-        error = one.error or (result if isinstance(result, RequestError) else None)
+        error = error_of(one, result)
         answer = one.answer or (result if isinstance(result, Answer) else None)
         body = answer.body if answer and len(answer.body) <= BODY else None
         values = self._kept(one) if self._settings.inputs else None
@@ -233,5 +233,5 @@ def journal(signature: Signature) -> Journal | None:
     except ModuleNotFoundError:
         log.warning("%s is set, but pyarrow is not installed: no prediction log", VARIABLE)
         return None
-    pa.array([0]).to_pylist()
+    pa.array([0])  # the first one imports more, which Python refuses to do while it ends
     return Journal(msgspec.json.decode(text, type=Settings), signature)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .asked import Asked
+from .asked import Asked, error_of
 from .drift import Drift, drift
 from .errors import RequestError
 from .forms import Answer
@@ -55,10 +55,8 @@ class Watch:
     def _end(self, asked: Sequence[Asked], results: Results, context: Any) -> None:
         if self.metrics is not None:
             self._count(self.metrics, asked, results, context.get_all_request_header(0) or {})
-        if self.drift is not None and self.drift.due():
-            rows = [row for one in asked if one.error is None for row in one.rows or ()]
-            if rows:
-                self.drift.see(rows, self.predictions, self._handler)
+        if self.drift is not None and self.drift.due() and (rows := rows_of(asked)):
+            self.drift.see(rows, self.predictions, self._handler)
         if self.spans is not None or self.journal is not None:
             headers = [context.get_all_request_header(index) or {} for index in range(len(asked))]
             if self.spans is not None:
@@ -73,18 +71,23 @@ class Watch:
         bad = [kind for one, result in zip(asked, results, strict=True) if (kind := outcome(one, result)) != OK]
         lengths = None
         if metrics.padded:
-            rows = [row for one in asked if one.error is None for row in one.rows or ()]
+            rows = rows_of(asked)
             lengths = self._handler.lengths(rows) if rows else None
             metrics.padded = lengths is not None or not rows  # rows that don't pad each other never will
         metrics.batch(took, len(asked), sum(one.count for one in asked if one.error is None), lengths)
         metrics.outcomes(len(asked) - len(bad), bad)
 
 
+def rows_of(asked: Sequence[Asked]) -> list[Any]:
+    """Checked rows of the requests that none of the earlier stages refused."""
+    return [row for one in asked if one.error is None for row in one.rows or ()]
+
+
 def outcome(one: Asked, result: Answer | RequestError | None) -> str:
     """`ok`, or the kind of the error that a client got."""
     if one.error is None and type(result) is Answer:
         return OK
-    error = one.error or (result if isinstance(result, RequestError) else None)
+    error = error_of(one, result)
     return error.kind if error else OK
 
 

@@ -1,7 +1,7 @@
 """The archive (`.mar`): writing it reproducibly, reading it safely, checking it whole."""
 
 from .check import Checked, check_archive
-from .configure import golden_bodies, max_batch, read_config, reconfigure
+from .configure import golden_bodies, max_batch, read_config, read_signature, reconfigure
 from .file import enter_store, file_digest
 from .manifest import manifest
 from .offline import package
@@ -28,6 +28,7 @@ __all__ = [
     "open_archive",
     "package",
     "read_config",
+    "read_signature",
     "reconfigure",
     "seal_archive",
     "sign_archive",

@@ -16,9 +16,14 @@ from .read import contents, member, open_archive
 from .write import write_archive
 
 
+def read_signature(path: Path) -> dict[str, Any]:
+    """`signature.json`."""
+    return _document(path, "signature.json")
+
+
 def max_batch(path: Path) -> int:
     """The largest batch that the archive's proof covers."""
-    return int(_document(path, "signature.json")["max_batch"])
+    return int(read_signature(path)["max_batch"])
 
 
 def golden_bodies(path: Path) -> list[bytes]:

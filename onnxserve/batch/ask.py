@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 
-from onnxserve.archive import open_archive, summarise
-from onnxserve.archive.read import member
+from onnxserve.archive import read_signature, summarise
 from onnxserve.errors import BatchError
 
 from .job import Job, Lookup, Model, Remote, Shape
@@ -43,8 +42,7 @@ def job_of(ask: Ask) -> Job:
     """The job; BatchError for what can't be."""
     with tempfile.TemporaryDirectory() as folder, fetched(ask.archive, Path(folder)) as path:
         found = summarise(path)
-        with open_archive(path) as opened:
-            signature = msgspec.json.decode(member(opened, "signature.json"))
+        signature = read_signature(path)
     local = ask.archive if "://" in ask.archive else str(Path(ask.archive).resolve())
     mine = tuple(signature["input"].get("columns", ()))
     model = Model(local, found.sha256, found.name, found.version, tuple(signature["labels"]), mine)

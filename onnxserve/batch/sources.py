@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import IO, Any, cast
@@ -105,12 +106,10 @@ def _hidden(name: str, depth: int) -> bool:
 def _album(images: Sequence[Source]) -> Source:
     """All images together: one each would be a source of one row."""
     paths = tuple(one.url for one in images)
-    mark = str(hash_of([f"{one.url} {one.size} {one.mark}" for one in images]))
+    mark = hash_of([f"{one.url} {one.size} {one.mark}" for one in images])
     return Source(f"{len(paths)} images", "images", sum(one.size for one in images), mark, paths)
 
 
 def hash_of(lines: Sequence[str]) -> str:
     """A digest that is the same in every process."""
-    import hashlib
-
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

@@ -13,8 +13,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from onnxserve.archive import open_archive
-from onnxserve.archive.read import member
+from onnxserve.archive import read_signature
 from onnxserve.errors import FeatureError
 
 from .app import AsJson, app, console, out, show
@@ -55,13 +54,8 @@ def begin(repo: Path, state: Path, port: int, archives: Path) -> Any:
 
 def specs(store: Path) -> dict[str, dict[str, Any]]:
     """What archives of a model store take from a feature store, by file name."""
-    found = {}
-    for archive in sorted(store.glob("*.mar")):
-        with open_archive(archive) as opened:
-            spec = msgspec.json.decode(member(opened, "signature.json")).get("features")
-        if spec:
-            found[archive.name] = spec
-    return found
+    found = {archive.name: read_signature(archive).get("features") for archive in sorted(store.glob("*.mar"))}
+    return {name: spec for name, spec in found.items() if spec}
 
 
 def unserved(store: Path) -> list[str]:
@@ -76,8 +70,7 @@ def unserved(store: Path) -> list[str]:
 
 def asked_by(archive: Path) -> Any:
     """The join that an archive's signature asks for."""
-    with open_archive(archive) as opened:
-        spec = msgspec.json.decode(member(opened, "signature.json")).get("features")
+    spec = read_signature(archive).get("features")
     if not spec:
         raise FeatureError("this model takes no features from a store", where=str(archive))
     return library().Join(spec["service"], tuple(spec["entities"]), tuple(spec["columns"]), spec["timestamp"])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onnxserve.errors import ServerError
+from onnxserve.groups import end_group, listening
 
 from .java import find_java
 from .properties import read_properties, render_properties
@@ -59,7 +60,7 @@ def busy_ports(settings: Settings) -> list[int]:
         settings.grpc_inference_port,
         settings.grpc_management_port,
     )
-    return [port for port in ports if _listening(port)]
+    return [port for port in ports if listening(port)]
 
 
 def free_ports(count: int) -> list[int]:
@@ -84,12 +85,6 @@ def with_free_ports(settings: Settings) -> Settings:
     )
 
 
-def _listening(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @dataclass(frozen=True)
 class Server:
     """A running TorchServe; `log` is where it writes."""
@@ -103,15 +98,7 @@ class Server:
 
     def stop(self) -> None:
         """End the group: frontend and workers, first kindly."""
-        for kind in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(self.process.pid, kind)
-            except ProcessLookupError:
-                return
-            try:
-                self.process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                continue
+        end_group(self.process, signal.SIGTERM, STOP_S)
 
 
 def start_server(settings: Settings, variables: Mapping[str, str] = NONE) -> Server:

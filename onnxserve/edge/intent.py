@@ -30,6 +30,11 @@ class Listen(Strict, frozen=True):
     metrics_port: Port = 9901
     threads: Count = 1
 
+    @property
+    def near(self) -> str:
+        """The host for clients on this machine."""
+        return "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104 - compared
+
 
 class Limits(Strict, frozen=True):
     """What a client may send and how much may be under way."""
@@ -148,6 +153,11 @@ class Intent(Strict, frozen=True):
     traces: Traces = Traces()
     predictions: Predictions = Predictions()
     kubernetes: Kubernetes = Kubernetes()
+
+    @property
+    def url(self) -> str:
+        """Where clients on this machine come in."""
+        return f"{'https' if self.tls.certificate else 'http'}://{self.listen.near}:{self.listen.port}"
 
 
 def read_intent(path: Path) -> Intent:

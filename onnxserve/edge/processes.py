@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from onnxserve.errors import EdgeError
+from onnxserve.groups import end_group, listening
 
 from .admin import Admin
 from .envoy.bootstrap import ADMIN
@@ -69,18 +68,8 @@ class Door:
     def stop(self) -> None:
         """Drain, then end both, the one that faces clients first."""
         self.drain()
-        end(self.front, signal.SIGTERM)
-        end(self.cache, signal.SIGQUIT)
-
-
-def end(process: subprocess.Popen[bytes], kind: signal.Signals) -> None:
-    """End a group, first kindly."""
-    for one in (kind, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, one)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_S)
-            return
+        end_group(self.front, signal.SIGTERM, STOP_S)
+        end_group(self.cache, signal.SIGQUIT, STOP_S)
 
 
 def check(edge: Edge, labels: Labels) -> None:
@@ -98,17 +87,10 @@ def check(edge: Edge, labels: Labels) -> None:
             raise EdgeError("refused: " + " ".join(words), where=command[-1], fix="compare with docs/55-edge.md")
 
 
-def busy(port: int) -> bool:
-    """Whether somebody listens on a port of this machine."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def start(edge: Edge, labels: Labels) -> Door:
     """Render, start, and wait until clients are taken; EdgeError with the log's end otherwise."""
     listen = edge.intent.listen
-    if taken := [port for port in (listen.port, listen.metrics_port) if busy(port)]:
+    if taken := [port for port in (listen.port, listen.metrics_port) if listening(port)]:
         raise EdgeError(f"ports {taken} are taken", fix="stop the other edge, or change [listen] in traffic.toml")
     if len(str(edge.run / SOCKET)) > MOST_PATH:
         raise EdgeError(

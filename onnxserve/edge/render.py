@@ -19,7 +19,7 @@ from .envoy.tls import file_of, secrets
 from .envoy.typed import typed
 from .intent import Intent
 from .labels import Labels
-from .nginx import door, nginx_files
+from .nginx import nginx_files
 
 CLUSTERS, ROUTES = "clusters.json", "routes.json"
 SOCKET = "nginx.sock"
@@ -37,7 +37,7 @@ class Edge:
     @property
     def url(self) -> str:
         """Where clients on this machine come in."""
-        return door(self.intent)
+        return self.intent.url
 
 
 def versioned(kind: str, resources: list[dict[str, Any]]) -> tuple[str, bytes]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -15,6 +13,7 @@ from pathlib import Path
 import httpx
 
 from onnxserve.errors import FeatureError
+from onnxserve.groups import end_group, listening
 
 from .load import LOG_LINES
 from .repo import Repo
@@ -38,20 +37,13 @@ class FeatureServer:
 
     def stop(self) -> None:
         """End the process group, first kindly."""
-        for kind in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, kind)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(STOP_S)
-                return
+        end_group(self.process, signal.SIGTERM, STOP_S)
 
 
 def start_features(repo: Repo, port: int = PORT, workers: int = 1) -> FeatureServer:
     """Start it and wait until it answers; FeatureError with the end of its log when it doesn't."""
-    with socket.socket() as one:
-        one.settimeout(1)
-        if one.connect_ex(("127.0.0.1", port)) == 0:
-            raise FeatureError(f"port {port} is taken", fix="stop the other server, or choose another port")
+    if listening(port):
+        raise FeatureError(f"port {port} is taken", fix="stop the other server, or choose another port")
     log = repo.home / "server.log"
     words = ["serve", "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers), "--no-access-log"]
     with log.open("wb") as stream:

@@ -70,8 +70,7 @@ def metrics(intent: Intent) -> Resource:
 
 def itself(intent: Intent) -> Resource:
     """The front door, seen from this machine."""
-    host = "127.0.0.1" if intent.listen.host == "0.0.0.0" else intent.listen.host  # noqa: S104 - compared
-    endpoint = {"address": {"socket_address": {"address": host, "port_value": intent.listen.port}}}
+    endpoint = {"address": {"socket_address": {"address": intent.listen.near, "port_value": intent.listen.port}}}
     found: Resource = {
         "name": "door",
         "type": "STATIC",

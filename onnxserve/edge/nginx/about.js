@@ -1,7 +1,6 @@
 // What the console shows of each version: workers, signature, proof, and the labels that decide on its traffic.
 import fs from 'fs';
-
-const MOST = 'limit=1000';
+import edge from 'edge.js';
 
 function labels(path) {
   try {
@@ -17,8 +16,8 @@ async function versions(r, name) {
 }
 
 async function described(r, one) {
-  const reply = await r.subrequest('/about/' + one.modelName + '/' + one.modelVersion);
-  const found = reply.status === 200 ? JSON.parse(reply.responseText)[0].customizedMetadata || {} : {};
+  const about = await edge.about(r, one.modelName + '/' + one.modelVersion);
+  const found = (about && about.customizedMetadata) || {};
   const ready = one.workers.filter((worker) => worker.status === 'READY').length;
   return {
     name: one.modelName,
@@ -32,8 +31,7 @@ async function described(r, one) {
 }
 
 async function models(r) {
-  const reply = await r.subrequest('/state', { args: MOST });
-  const names = reply.status === 200 ? JSON.parse(reply.responseText).models.map((one) => one.modelName) : [];
+  const names = (await edge.listed(r)).map((one) => one.modelName);
   const found = [];
   for (let i = 0; i < names.length; i++) {
     const all = await versions(r, names[i]);

@@ -28,7 +28,6 @@ def nginx_files(intent: Intent, run: Path, inference_port: int, management_port:
         run=run,
         state=run.parent,
         console=INSIDE / "console",
-        door=door(intent),
         scripts=run,
         user=pwd.getpwuid(0).pw_name if os.geteuid() == 0 else "",
         keep_s=max(LEAST_KEPT_S, round(10 * intent.cache.seconds)),
@@ -37,12 +36,6 @@ def nginx_files(intent: Intent, run: Path, inference_port: int, management_port:
         management_port=management_port,
     )
     return {"nginx.conf": config.encode(), **{name: (HERE / name).read_bytes() for name in SCRIPTS}}
-
-
-def door(intent: Intent) -> str:
-    """Where clients on this machine come in."""
-    host = "127.0.0.1" if intent.listen.host == "0.0.0.0" else intent.listen.host  # noqa: S104 - compared
-    return f"{'https' if intent.tls.certificate else 'http'}://{host}:{intent.listen.port}"
 
 
 def guard(intent: Intent) -> str:

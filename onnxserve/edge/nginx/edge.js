@@ -188,6 +188,18 @@ async function state(r, path) {
   return reply.status === 200 ? JSON.parse(reply.responseText)[0] : null;
 }
 
+// Models that are registered; none when the server doesn't say.
+async function listed(r) {
+  const reply = await r.subrequest('/state', { args: 'limit=1000' });
+  return reply.status === 200 ? JSON.parse(reply.responseText).models : [];
+}
+
+// What a version says of itself, `of` being model or model/version; null when it doesn't.
+async function about(r, of) {
+  const reply = await r.subrequest('/about/' + of);
+  return reply.status === 200 ? JSON.parse(reply.responseText)[0] : null;
+}
+
 async function ready(r) {
   const version = await state(r, r.variables.model + '/' + r.variables.version);
   const is = version !== null && isReady(version);
@@ -195,14 +207,13 @@ async function ready(r) {
 }
 
 async function all_ready(r) {
-  const reply = await r.subrequest('/state', { args: 'limit=1000' });
-  let is = reply.status === 200;
-  const models = is ? JSON.parse(reply.responseText).models : [];
+  const models = await listed(r);
+  let is = models.length > 0;
   for (let i = 0; i < models.length && is; i++) {
     const version = await state(r, models[i].modelName);
     is = version !== null && isReady(version);
   }
-  answer(r, is && models.length ? 200 : 503, JSON.stringify({ ready: is && models.length > 0 }));
+  answer(r, is ? 200 : 503, JSON.stringify({ ready: is }));
 }
 
 function tensor(one) {
@@ -212,12 +223,12 @@ function tensor(one) {
 
 // https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md#model-metadata
 async function metadata(r) {
-  const reply = await r.subrequest('/about/' + r.variables.model + '/' + r.variables.version);
-  if (reply.status !== 200) {
+  const model = await about(r, r.variables.model + '/' + r.variables.version);
+  if (model === null) {
     fail(r, 503, 'unavailable', 'the model does not describe itself now');
     return;
   }
-  const signature = JSON.parse(reply.responseText)[0].customizedMetadata.signature;
+  const signature = model.customizedMetadata.signature;
   const document = {
     name: r.variables.model,
     versions: [r.variables.version],
@@ -246,4 +257,4 @@ function metrics(r) {
   r.return(200, lines.join('\n') + '\n');
 }
 
-export default { ask, mark, explain, ready, all_ready, metadata, metrics };
+export default { ask, mark, explain, ready, all_ready, metadata, metrics, listed, about };

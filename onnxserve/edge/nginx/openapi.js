@@ -1,4 +1,6 @@
 // OpenAPI 3.1 of the models that are there, made of the signatures that they describe themselves with.
+import edge from 'edge.js';
+
 const ERRORS = {
   400: 'The body is not what its content type says.',
   401: 'No valid key or token.',
@@ -104,8 +106,7 @@ function error() {
 }
 
 async function openapi(r) {
-  const reply = await r.subrequest('/state', { args: 'limit=1000' });
-  const listed = reply.status === 200 ? JSON.parse(reply.responseText).models : [];
+  const listed = await edge.listed(r);
   const found = {
     openapi: '3.1.0',
     info: { title: 'onnxserve', version: '1', description: 'Models that are served here.' },
@@ -113,12 +114,8 @@ async function openapi(r) {
     components: { schemas: { Error: error() } },
   };
   for (let i = 0; i < listed.length; i++) {
-    const about = await r.subrequest('/about/' + listed[i].modelName);
-    if (about.status !== 200) {
-      continue;
-    }
-    const model = JSON.parse(about.responseText)[0];
-    if (!model.customizedMetadata || !model.customizedMetadata.signature) {
+    const model = await edge.about(r, listed[i].modelName);
+    if (model === null || !model.customizedMetadata || !model.customizedMetadata.signature) {
       continue;
     }
     const signature = model.customizedMetadata.signature;
