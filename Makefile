@@ -44,7 +44,7 @@ $(STAMP): pyproject.toml $(wildcard frontend/src/onnxserve/*.java)
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q torch==2.13.0
-	$(BIN)/pip install -q -e '.[export,sign,edge,trace,load,tune,batch,ray,features,monitor,bench,dev]'
+	$(BIN)/pip install -q -e '.[export,sign,edge,trace,load,tune,batch,ray,features,monitor,drift,bench,dev]'
 	rm -f $(BIN)/java
 	$(BIN)/python frontend/build.py
 	ln -s "$$($(BIN)/python -c 'from onnxserve.config import find_java; print(find_java().home)')/bin/java" $(BIN)/java

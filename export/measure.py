@@ -64,6 +64,7 @@ def measure_candidate(work: Work, candidate: Candidate, judge: Judge) -> Measure
         return refused(candidate, f"crashed: {error}")
     if not np.isfinite(certify).all():
         return refused(candidate, "gives outputs that are not finite")
+    work.outputs[candidate.variant] = certify
     paired = judge.compare(certify)
     return Measured(
         candidate.variant,
@@ -92,7 +93,7 @@ def together(work: Work, candidate: Candidate) -> list[Array]:
 def call(work: Work) -> None:
     """Measure all candidates."""
     judge = Judge(work.definition, work.split.certify, work.reference)
-    work.measured = []
+    work.measured, work.outputs = [], {}
     for number, candidate in enumerate(work.candidates):
         work.progress("measure", number, len(work.candidates))
         result = measure_candidate(work, candidate, judge)
@@ -111,4 +112,4 @@ def summary(result: Measured) -> str:
     )
 
 
-STEP = Step("measure", ("candidates", "reference", "groups"), ("measured",), call)
+STEP = Step("measure", ("candidates", "reference", "groups"), ("measured", "outputs"), call)

@@ -20,6 +20,10 @@ from .work import Array, Work
 
 BINS = 10
 MOST_ROWS = 20_000
+MOST_VALUES = 8  # of an answer that are looked at one by one; more are an embedding
+AXES = 4
+DIGITS = 6  # as handlers round
+TINY = 1e-12
 
 
 def measure(found: npt.NDArray[Any], bins: int = BINS) -> dict[str, Any]:
@@ -39,20 +43,33 @@ def best(outputs: Array) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]
     return outputs.argmax(axis=-1), np.round(1 / np.exp(shifted).sum(axis=-1), 6)
 
 
-def profile(measures: dict[str, npt.NDArray[Any]], outputs: Array, labels: Sequence[str]) -> dict[str, Any]:
-    """`profile.json`."""
-    found: dict[str, Any] = {name: measure(values) for name, values in measures.items()}
-    counts: dict[str, int] = {}
+def profile(measures: dict[str, Array], outputs: Array, labels: Sequence[str]) -> dict[str, Any]:
+    """`profile.json`: rows, and what the model answers to them."""
+    found: dict[str, Any] = {"rows": len(outputs), "labels": {}}
+    answers: dict[str, Array] = {}
     if labels:
-        places, scores = best(outputs)
-        found["score"] = measure(scores)
+        places, answers["score"] = best(outputs)
         said = np.bincount(places, minlength=len(labels))
-        counts = dict(zip(labels, said.tolist(), strict=True))
-    return {"rows": len(outputs), "measures": found, "labels": counts}
+        found["labels"] = dict(zip(labels, said.tolist(), strict=True))
+    elif (values := outputs.reshape(len(outputs), -1)).shape[1] > MOST_VALUES:
+        found["embedding"], answers = embedding(values.astype(np.float64))
+    else:
+        answers = {f"value.{place}": np.round(column, DIGITS) for place, column in enumerate(values.T)}
+    return found | {"measures": {name: measure(values) for name, values in (measures | answers).items()}}
+
+
+def embedding(vectors: npt.NDArray[np.float64]) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The space of `vectors`, shape (rows, width), and their norm, cosine to its centre and main components."""
+    centre = vectors.mean(axis=0)
+    axes = np.linalg.svd(vectors - centre, full_matrices=False)[2][:AXES]
+    norms = np.linalg.norm(vectors, axis=1)
+    found = {"norm": norms, "cosine": vectors @ centre / np.maximum(norms * np.linalg.norm(centre), TINY)}
+    found |= {str(number): along for number, along in enumerate(((vectors - centre) @ axes.T).T, 1)}
+    return {"centre": centre.tolist(), "axes": axes.tolist()}, {f"embedding.{name}": v for name, v in found.items()}
 
 
 def call(work: Work) -> None:
-    """The certify rows through the staged handler; their outputs are torch's, within the evidence's deviation."""
+    """The certify rows through the staged handler, and what the chosen graph gave for them."""
     rows = min(MOST_ROWS, len(work.split.certify))
     source, target = work.scratch / "profile.jsonl", work.scratch / "profile.npz"
     with source.open("wb") as stream:
@@ -60,9 +77,9 @@ def call(work: Work) -> None:
             stream.write(msgspec.json.encode(group) + b"\n")
     run_offline(work.stage, "measures", source, target)
     with np.load(target) as arrays:
-        found = profile(dict(arrays), work.reference[:rows], work.definition.labels)
+        found = profile(dict(arrays), work.outputs[work.chosen.variant][:rows], work.definition.labels)
     (work.stage / "profile.json").write_bytes(pretty(found))
     work.say(f"      {rows} rows, {len(found['measures'])} measures")
 
 
-STEP = Step("profile", ("stage", "split", "reference"), (), call)
+STEP = Step("profile", ("stage", "split", "chosen", "outputs"), (), call)

@@ -11,16 +11,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from onnxserve.archive import unpack, unsealed
+from onnxserve.archive import read_proof, unpack
 from onnxserve.archive.offline import Array, outputs
-from onnxserve.errors import ArchiveError
 
 from .company import ALONE, MIXED, batches, random_batches
 from .deviation import TOLERANCE, batch_shift, deviation
 from .environment import versions
 from .paired import Paired, compare_embeddings, compare_labels, compare_values, over_budget
-
-PROOF = "proof.jsonl"
 
 
 @dataclass(frozen=True)
@@ -35,20 +32,6 @@ class Rerun:
     budget: float
     environment: dict[str, object]
     refusal: str
-
-
-def read_proof(folder: Path) -> list[dict[str, Any]]:
-    """Rows, labels and torch's outputs; ArchiveError when the archive carries none."""
-    path, sealed = folder / PROOF, folder / f"{PROOF}.age"
-    content = path.read_bytes() if path.is_file() else b""
-    if sealed.is_file():
-        content = unsealed(sealed.read_bytes())
-    lines = content.splitlines()
-    if not lines:
-        raise ArchiveError(
-            "the archive carries no proof rows", where=str(folder), fix="export with quantise.proof_rows above 0"
-        )
-    return [msgspec.json.decode(line) for line in lines]
 
 
 def rerun(archive: Path) -> Rerun:

@@ -86,6 +86,7 @@ class Work:
     refused: dict[str, str] = field(init=False)
     sensitivity: Sensitivity | None = field(init=False)
     measured: list[Measured] = field(init=False)
+    outputs: dict[str, Array] = field(init=False)  # of each candidate on the certify rows
     timings: list[Timing] = field(init=False)
     chosen: Candidate = field(init=False)
     evidence: dict[str, Any] = field(init=False)

@@ -210,7 +210,7 @@ class Handler:
         except Exception as error:
             answer = classify(error)
             if isinstance(answer, InternalError):
-                log.exception("a request could not be read")
+                log.exception("a request could not be read", extra=self._event(context, index))
             return failed(answer)
 
     def _check(self, asked: Sequence[Asked]) -> None:
@@ -252,10 +252,17 @@ class Handler:
         found = [self.run({name: array[part.start : part.stop] for name, array in tensors.items()}) for part in parts]
         return {name: np.concatenate([one[name] for one in found]) for name in self.session.outputs}
 
+    def _event(self, context: Any, index: int) -> dict[str, str]:
+        """What a line about a request says beside its message, where logs have fields."""
+        found = (context.get_all_request_header(index) or {}).get("x-request-id", "")
+        return {"request_id": found, "model": self.signature.model, "version": self.signature.version}
+
     def _respond(self, one: Asked, result: Answer | RequestError | None, context: Any, index: int) -> bytes:
         error = error_of(one, result)
         if error is not None:
             context.set_response_status(error.status, error.phrase, index)
+            if isinstance(error, InternalError):
+                log.error("a request failed", extra=self._event(context, index))
             answer = one.form.bad(error, self.signature)
         else:
             found = one.answer or result

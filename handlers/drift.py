@@ -1,34 +1,28 @@
 """Whether what comes still looks like what the model was proven on: windows of live rows against the archive's profile.
 
-Population stability index, Jensen-Shannon divergence (base 2) and Kolmogorov-Smirnov distance of each measure, over
-the profile's bins; and a chi-squared test of two samples (Press et al., Numerical Recipes, 14.3) for an alarm with a
-stated rate: over all measures of a window together, FALSE_ALARM of the windows whose rows are independent draws of the
-profile's population raise one (Bonferroni).
+An alarm has a stated rate: over all measures of a window together, FALSE_ALARM of the windows whose rows are
+independent draws of the profile's population raise one (Bonferroni).
 """
 
 from __future__ import annotations
 
-import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from .metrics import NAMES, VARIABLE
-from .signature import Signature
+from .changes import Changes
+from .distances import counted, distances, p_value
+from .embedding import Space, placed
 
-Counts = npt.NDArray[np.int64]
 PROFILE = "profile.json"
 FALSE_ALARM = 0.001  # of the windows
 WINDOW_ROWS, WINDOW_S, LEAST_ROWS = 2_000, 600.0, 200
+SCORE, MOST_VALUES = "score", 8
 GAP_S = 0.05  # between batches that are looked at: the cost is bounded, whatever the load
-LEAST_EXPECTED = 5.0  # rows of a bin, for the test
-TINY = 1e-6
 
 
 class Measures(Protocol):
@@ -51,6 +45,7 @@ class Profile(msgspec.Struct, frozen=True):
     rows: int
     measures: dict[str, Measure]
     labels: dict[str, int] = {}
+    embedding: Space | None = None
 
 
 class Drift:
@@ -62,8 +57,9 @@ class Drift:
         told: Callable[[str, Mapping[str, float]], None],
         alarm: Callable[[float], None],
         now: Callable[[], float] = time.monotonic,
+        changes: Changes | None = None,
     ) -> None:
-        self._profile, self._told, self._alarm, self._now = profile, told, alarm, now
+        self._profile, self._told, self._alarm, self._now, self._changes = profile, told, alarm, now, changes
         self._edges = {name: np.array(one.edges) for name, one in profile.measures.items()}
         self._labels = {label: place for place, label in enumerate(profile.labels)}
         self._next = 0.0
@@ -82,9 +78,12 @@ class Drift:
         """A batch."""
         now = self._now()
         self._next = now + GAP_S
-        for name, values in measured(handler, rows, predictions).items():
+        found = dict(handler.measures(rows)) | answered(predictions, self._profile.embedding)
+        for name, values in found.items():
             if name in self._counts:
                 self._counts[name] += counted(values, self._edges[name])
+        if self._changes is not None and SCORE in found:
+            self._changes.see(found[SCORE].tolist())
         for one in predictions:
             if isinstance(one, dict) and "label" in one:
                 self._said[self._labels.get(one["label"], -1)] += 1
@@ -110,98 +109,14 @@ class Drift:
         return adjusted
 
 
-def measured(handler: Measures, rows: Sequence[Any], predictions: Sequence[Any]) -> dict[str, npt.NDArray[Any]]:
-    """What is looked at of some rows: the handler's measures, and the score."""
-    found = dict(handler.measures(rows))
-    scores = [one["score"] for one in predictions if isinstance(one, dict) and "score" in one]
-    if scores:
-        found["score"] = np.array(scores)
-    return found
-
-
-def counted(values: npt.NDArray[Any], edges: npt.NDArray[Any]) -> Counts:
-    """Values in each bin."""
-    found: Counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
-    return found
-
-
-def distances(reference: Counts, window: Counts) -> dict[str, float]:
-    """PSI, JS and KS of two sets of counts."""
-    p, q = reference / reference.sum(), window / window.sum()
-    safe_p, safe_q = np.maximum(p, TINY), np.maximum(q, TINY)
-    middle = (safe_p + safe_q) / 2
-    return {
-        "psi": float(((safe_q - safe_p) * np.log(safe_q / safe_p)).sum()),
-        "js": float((safe_p * np.log2(safe_p / middle) + safe_q * np.log2(safe_q / middle)).sum() / 2),
-        "ks": float(np.abs(np.cumsum(p) - np.cumsum(q)).max()),
-    }
-
-
-def p_value(reference: Counts, window: Counts) -> float:
-    """Chance of counts that differ so much, if both are draws of one population; rare bins are put together."""
-    both = reference + window
-    rare = both * (window.sum() / both.sum()) < LEAST_EXPECTED
-    r, w = (np.append(one[~rare], one[rare].sum()) for one in (reference, window))
-    r, w = r[r + w > 0], w[r + w > 0]
-    if len(r) < 2:
-        return 1.0
-    ratio = math.sqrt(w.sum() / r.sum())
-    statistic = float(((ratio * r - w / ratio) ** 2 / (r + w)).sum())
-    return chi_squared_tail(statistic, len(r) - 1)
-
-
-def chi_squared_tail(x: float, freedom: int) -> float:
-    """P(X > x) for whole degrees of freedom (Abramowitz and Stegun 26.4.4 and 26.4.5)."""
-    if x <= 0:
-        return 1.0
-    half = x / 2
-    if freedom % 2:
-        found, term, start = math.erfc(math.sqrt(half)), math.sqrt(2 * x / math.pi) * math.exp(-half), 3
-    else:
-        found, term, start = math.exp(-half), half * math.exp(-half), 4
-    for k in range(start, freedom + 1, 2):
-        found += term
-        term *= x / k
-    return min(1.0, found)
-
-
-def drift(folder: Path, signature: Signature) -> Drift | None:
-    """Where histograms are asked for, and the archive has a profile."""
-    path = folder / PROFILE
-    if not os.environ.get(VARIABLE) or not path.is_file():
-        return None
-    try:
-        import prometheus_client as client
-    except ModuleNotFoundError:
-        return None
-    names, mine = NAMES, (signature.model, signature.version)
-    figures = client.Gauge(
-        "onnxserve_drift",
-        "Distance of the last window.",
-        (*names, "measure", "stat"),
-        multiprocess_mode="livemax",
-        registry=None,
-    )
-    lowest = client.Gauge(
-        "onnxserve_drift_p_value",
-        "Of the last window, all measures.",
-        names,
-        multiprocess_mode="livemin",
-        registry=None,
-    ).labels(*mine)
-    windows = client.Counter("onnxserve_drift_windows", "Windows judged.", names, registry=None).labels(*mine)
-    alarms = client.Counter("onnxserve_drift_alarms", "Windows that raised an alarm.", names, registry=None).labels(
-        *mine
-    )
-
-    def told(measure: str, stats: Mapping[str, float]) -> None:
-        for stat, value in stats.items():
-            figures.labels(*mine, measure, stat).set(value)
-
-    def alarm(p: float) -> None:
-        lowest.set(p)
-        windows.inc()
-        if p < FALSE_ALARM:
-            alarms.inc()
-
-    return Drift(msgspec.json.decode(path.read_bytes(), type=Profile), told, alarm)
+def answered(predictions: Sequence[Any], space: Space | None) -> dict[str, npt.NDArray[Any]]:
+    """What is looked at of answers: scores; of a model without labels each value, or the embedding."""
+    plain = [one for one in predictions if isinstance(one, dict)]
+    if scores := [one["score"] for one in plain if "score" in one]:
+        return {SCORE: np.array(scores)}
+    values = np.array([one["values"] for one in plain if "values" in one])
+    if not len(values):
+        return {}
+    if space is not None:
+        return placed(values, space)
+    return {f"value.{place}": column for place, column in enumerate(values.T[:MOST_VALUES])}

@@ -7,8 +7,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .alarms import drift
 from .asked import Asked, error_of
-from .drift import Drift, drift
+from .drift import Drift
 from .errors import RequestError
 from .forms import Answer
 from .journal import Journal, journal

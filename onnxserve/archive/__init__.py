@@ -5,6 +5,7 @@ from .configure import golden_bodies, max_batch, read_config, read_signature, re
 from .file import enter_store, file_digest
 from .manifest import manifest
 from .offline import package
+from .proof import read_proof
 from .read import Summary, contents, open_archive, summarise, unpack
 from .seal import make_identity, seal_archive, unsealed
 from .sign import check_signature, configured_key, is_signed, make_key, sign_archive
@@ -28,6 +29,7 @@ __all__ = [
     "open_archive",
     "package",
     "read_config",
+    "read_proof",
     "read_signature",
     "reconfigure",
     "seal_archive",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +15,7 @@ from onnxserve.errors import MonitorError
 from onnxserve.monitor.dashboard import dashboard as made
 
 from .app import AsJson, app, out, show
-from .server import Config, State, TrafficFile, settings_from
+from .server import Config, State, Store, TrafficFile, settings_from
 from .watching import log_folder
 
 commands = typer.Typer(help="Dashboards, and how right a model is.", no_args_is_help=True)
@@ -29,6 +31,15 @@ def dashboard(
     out.print(str(output), markup=False)
 
 
+@contextlib.contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Imports that an extra brings; MonitorError names it where it is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MonitorError(f"{error.name} is not installed", fix=f"pip install 'onnxserve[{name}]'") from error
+
+
 @commands.command()
 def accuracy(
     model: Annotated[str, typer.Argument(help="A model's name.")],
@@ -40,10 +51,8 @@ def accuracy(
     as_json: AsJson = False,
 ) -> None:
     """Live accuracy, from labels that came later. Example: onnxserve monitor accuracy sentiment labels.parquet."""
-    try:
+    with extra("monitor"):
         from onnxserve.monitor.accuracy import accuracy as judged
-    except ModuleNotFoundError as error:
-        raise MonitorError(f"{error.name} is not installed", fix="pip install 'onnxserve[monitor]'") from error
     settings = settings_from(traffic=traffic, state=state, config=config)
     found = judged(log_folder(read_intent(settings.traffic).predictions, settings), model, labels)
     if not found:
@@ -59,5 +68,40 @@ def accuracy(
             )
         if found[0].unmatched:
             out.print(f"[dim]{found[0].unmatched:,} labels belong to no logged prediction[/dim]")
+
+    show([msgspec.to_builtins(one) for one in found], human, as_json=as_json)
+
+
+@commands.command()
+def drift(  # noqa: PLR0913 - one option each
+    model: Annotated[str, typer.Argument(help="A model's name.")],
+    version: Annotated[str, typer.Option(help="By default the one that answered last.")] = "",
+    output: Annotated[Path, typer.Option("-o", "--output", help="Evidently's page.")] = Path("drift.html"),
+    rows: Annotated[int, typer.Option(min=50, help="The newest that many.")] = 10_000,
+    store: Store = None,
+    traffic: TrafficFile = None,
+    state: State = None,
+    config: Config = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Logged rows and answers beside those of the proof. Example: onnxserve monitor drift segment -o drift.html."""
+    with extra("drift"):
+        from onnxserve.monitor.drift import tables
+        from onnxserve.monitor.evidently import report
+    settings = settings_from(store=store, traffic=traffic, state=state, config=config)
+    log = log_folder(read_intent(settings.traffic).predictions, settings)
+    given = tables(settings.store, log, model, version, rows)
+    found = report(given, output)
+
+    def human() -> None:
+        out.print(f"{given.model} {given.version}: {len(given.live):,} rows beside {len(given.proven):,} of the proof")
+        for one in found:
+            p = "" if one.ks_p is None else f", KS p {one.ks_p:.2g}"
+            colour = "red" if one.drifts else "green"
+            out.print(f"  [{colour}]{one.measure}: PSI {one.psi:.3f}, JS {one.js:.3f}{p}[/{colour}]")
+        if given.note:
+            out.print(f"[dim]{given.note}[/dim]")
+        out.print(str(output), markup=False)
 
     show([msgspec.to_builtins(one) for one in found], human, as_json=as_json)

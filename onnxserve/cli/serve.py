@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
+import msgspec
 import typer
 
 from onnxserve.archive import check_signature, configured_key, summarise
@@ -70,10 +71,19 @@ def _ready(management: Management, name: str, version: str) -> bool:
 
 def tail(log: Path) -> str:
     """Why models were refused, where the log says so, else its last lines; indented."""
-    lines = log.read_text(errors="replace").splitlines()
+    lines = [words(line) for line in log.read_text(errors="replace").splitlines()]
     # Each failed try repeats the reason after a new time; the text itself is what matters.
     refused = list(dict.fromkeys(line[line.index(REFUSED) :] for line in lines if REFUSED in line))
     return "".join(f"\n    {line}" for line in refused or lines[-LOG_LINES:])
+
+
+def words(line: str) -> str:
+    """An event's level and message; a line that isn't one as it is."""
+    try:
+        event = msgspec.json.decode(line)
+        return f"{event['level']} {event['message']}"
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return line
 
 
 def first_answers(settings: Settings, wanted: list[tuple[str, str, Path]]) -> None:

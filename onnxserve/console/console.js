@@ -1,7 +1,9 @@
 // The page: what is served, by which versions, how fast, how far from the proof; read again every few seconds.
 
+import { proofRow, proven } from './proof.js';
+import { cell, element, number, percent } from './cells.js';
 import { increase, parse, quantile, sum } from './figures.js';
-import { Playground, element } from './playground.js';
+import { Playground } from './playground.js';
 
 const PERIOD_MS = 3000, KEPT = 60;
 const history = new Map(); // model version: requests a second of the last minutes
@@ -28,6 +30,7 @@ function draw(about, now, before) {
   document.body.dataset.door = about.door;
   const rows = about.models.map((one) => figures(one, about.labels, now, before));
   document.querySelector('#models tbody').replaceChildren(...rows.map(tableRow));
+  document.querySelector('#proof tbody').replaceChildren(...about.models.filter(proven).map(proofRow));
   document.getElementById('live').replaceChildren(...rows.filter((one) => one.share > 0).map(graph));
   if (!playground && about.models.length) {
     const chosen = about.models.filter((one) => one.signature && one.version === about.labels[one.name]?.stable);
@@ -117,18 +120,6 @@ function releasesOf(text) {
     return item;
   }));
   if (!events.length) list.replaceChildren(element('li', 'nothing was released yet'));
-}
-
-function cell(text, kind = '') {
-  return Object.assign(element('td', text), { className: kind });
-}
-
-function number(value, digits) {
-  return cell(value === null ? '–' : value.toFixed(digits), 'n');
-}
-
-function percent(share) {
-  return `${(100 * share).toFixed(2)}\u00a0%`;
 }
 
 async function forever() {

@@ -1,5 +1,7 @@
 // A form made of a model's signature, its answer, and the same as a curl line.
 
+import { element } from './cells.js';
+
 export class Playground {
   constructor(models) {
     this.models = models;
@@ -108,10 +110,4 @@ export class Playground {
 
 function pretty(text) {
   try { return JSON.stringify(JSON.parse(text), null, 2); } catch { return text; }
-}
-
-export function element(name, text = '') {
-  const made = document.createElement(name);
-  made.textContent = text;
-  return made;
 }

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from onnxserve.errors import MonitorError
+from onnxserve.monitor.predictions import logged
 
 Z95 = 1.959964
 KEYS = ("request_id", "label")
@@ -36,7 +35,8 @@ def accuracy(log: Path, model: str, labels: Path) -> list[Accuracy]:
     """Each version that has labelled rows; MonitorError for files that can't be joined."""
     told = read_labels(labels)
     found, matched = [], set[tuple[str, int]]()
-    for version, predictions in logged(log, model):
+    for version, rows in logged(log, model, ("request_id", "row", "label")):
+        predictions = rows.filter(pc.is_valid(rows["label"]))
         joined = predictions.join(told, ["request_id", "row"], join_type="inner")
         matched |= set(zip(joined["request_id"].to_pylist(), joined["row"].to_pylist(), strict=True))
         if joined.num_rows:
@@ -47,19 +47,6 @@ def accuracy(log: Path, model: str, labels: Path) -> list[Accuracy]:
         Accuracy(model, version, rows, right, right / rows, *wilson(right, rows), unmatched)
         for version, rows, right in found
     ]
-
-
-def logged(log: Path, model: str) -> Iterator[tuple[str, pa.Table]]:
-    """Answered rows of each version."""
-    folders = sorted(path for path in (log / model).glob("*") if path.is_dir())
-    if not folders:
-        fix = "[predictions] percent in traffic.toml turns the log on"
-        raise MonitorError("there is no prediction log", where=str(log / model), fix=fix)
-    for folder in folders:
-        files = [str(path) for path in sorted(folder.glob("[0-9]*.parquet"))]
-        if files:
-            table = ds.dataset(files, format="parquet").to_table(columns=["request_id", "row", "label"])
-            yield folder.name, table.filter(pc.is_valid(table["label"]))
 
 
 def read_labels(path: Path) -> pa.Table:

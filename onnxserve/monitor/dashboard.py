@@ -98,6 +98,7 @@ PANELS = (
         "short",
         {VERSION: ALARMS},
     ),
+    Panel("Mean score", "percentunit", {VERSION: f"avg by (model, version) (onnxserve_score_mean{{{CHOSEN}}})"}),
     Panel(
         "Answers from the cache",
         "percentunit",

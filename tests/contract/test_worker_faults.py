@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import struct
 import subprocess
@@ -14,7 +15,7 @@ import psutil
 import pytest
 
 from onnxserve.config import free_ports
-from tests.frontend import FAST, ROOT, Worker, batch_frame, integer, load_frame, plain, started, text
+from tests.frontend import FAST, ROOT, Worker, batch_frame, integer, load_frame, plain, request, started, text
 
 HANDLER = """
 import sys
@@ -33,6 +34,8 @@ class Rude:
             context.set_response_header(0, "X-Odd", "a\\r\\nb")
         if order == b"status":
             context.set_response_status("not a number", "x", 0)
+        if order == b"secret":
+            raise ValueError("Authorization: Bearer abc.def to https://me:hunter2@host with osk_Zm9v-bar")
         if order == b"recursion":
             return self.handle(data, context)
         return ["fine"] * len(data)
@@ -56,6 +59,19 @@ def worker(folder: Path) -> Iterator[Worker]:
 def test_a_rude_handler_gets_an_error_and_the_worker_goes_on(worker, order):
     assert b"Prediction failed" in worker.ask(batch_frame(plain("a", order)))
     assert b"fine" in worker.ask(batch_frame(plain("a", b"x")))
+
+
+def test_an_event_is_a_line_of_json_with_model_and_requests_and_without_secrets(worker):
+    worker.ask(batch_frame(plain("a", b"x")))
+    asked = request("b", {"x-request-id": "seen-by-caller"}, [("body", "text", b"secret")])
+    worker.ask(batch_frame(asked, plain("c", b"x")))
+    assert worker.said("Invoking custom service failed")
+    [line] = [json.loads(one) for one in worker.output if "Invoking" in one]
+    assert line["requests"] == ["seen-by-caller", "c"]
+    assert (line["level"], line["model"], line["logger"]) == ("WARNING", "demo", "fastworker.service")
+    assert "ValueError" in line["exception"]
+    for secret in ("abc.def", "hunter2", "osk_Zm9v-bar"):
+        assert secret not in str(line)
 
 
 def test_a_status_line_and_headers_are_made_fit_for_http(worker):

@@ -98,6 +98,18 @@ def test_every_version_is_there_with_its_traffic_workers_and_proof(page):
     assert "4 versions" in text(page, "#state")
 
 
+def test_what_was_proven_is_there_beside_what_the_worker_found(page):
+    script = "return [...document.querySelectorAll('#proof tbody tr')].map(r => [...r.cells].map(c => c.innerText))"
+    rows = {row[0]: row for row in page.execute_script(script)}
+    assert set(rows) == {"churn", "digits", "segment", "sentiment"}
+    for name, (_, _, count, torch, ours, lost, allowed, _, parity, golden, digest) in rows.items():
+        assert int(count) > 100, name
+        assert float(torch[:-2]) - float(ours[:-2]) <= float(lost[:-2]) <= float(allowed[:-2])
+        assert float(parity) < 1e-3
+        assert float(golden) < 10
+        assert len(digest) == 12
+
+
 def test_the_playgrounds_form_is_the_models_signature(page):
     Select(page.find_element(By.ID, "play-model")).select_by_visible_text("sentiment")
     assert asked(page)["predictions"][0]["label"] == "positive"  # type: ignore[index]

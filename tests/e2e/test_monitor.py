@@ -34,6 +34,7 @@ from tests.e2e.server import ROOT
 
 RULES = ROOT / "deploy" / "prometheus"
 NAME = re.compile(r"\b(?:envoy|onnxserve)_\w+")
+LAUNCHER = ("WARNING:", "Warning:", "Picked up ", "nvidia-smi not", "Model server st")  # of Java and TorchServe
 # Made by Prometheus of a histogram's or counter's own name.
 PARTS = ("_bucket", "_sum", "_count", "_total")
 
@@ -180,11 +181,27 @@ def test_rows_like_the_proofs_raise_no_alarm_and_others_do(seen):
     draws = np.random.default_rng(8)
     usual = [definition[at] for at in draws.integers(0, len(definition), 3000)]
     windows = flood(seen, usual)
-    assert counted(seen.page("/workers"), "onnxserve_drift_alarms_total", model="circle") == 0
+    text = seen.page("/workers")
+    assert counted(text, "onnxserve_drift_alarms_total", model="circle") == 0
+    assert 0.5 < counted(text, "onnxserve_score_mean", model="circle") <= 1
+    assert counted(text, "onnxserve_score_changes_total", model="circle") == 0
     flood(seen, [[x + 0.8, y] for x, y in usual], windows + 1)
     text = seen.page("/workers")
     assert counted(text, "onnxserve_drift_alarms_total", model="circle") >= 1
     assert counted(text, "onnxserve_drift", measure="x", stat="psi") > 0.2
+    edge = np.linspace(0, 6.28, 60)
+    for _ in range(20):  # rows that the model is unsure of
+        assert seen.ask(np.stack([np.cos(edge), np.sin(edge)], axis=1).tolist()).status_code == 200
+        time.sleep(0.055)
+    assert counted(seen.page("/workers"), "onnxserve_score_changes_total", model="circle") >= 1
+
+
+def test_every_line_of_the_servers_log_is_an_event_in_json(seen):
+    lines = (seen.state / "torchserve.log").read_text().splitlines()
+    events = [json.loads(line) for line in lines if not line.startswith(LAUNCHER)]
+    assert {"time", "level", "logger", "message"} <= set.intersection(*(set(one) for one in events))
+    [ready] = [one for one in events if "ready on" in one["message"]]
+    assert (ready["model"], ready["version"], ready["level"]) == ("circle", "1.0.0", "INFO")
 
 
 def proof(seen: Seen) -> list[str]:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from fastworker.fields import BadFrame
+from fastworker.lines import lines, say
 from fastworker.loop import ACCEPT_S, LoadFailed, listen, serve
 from fastworker.metrics import Metrics
 
@@ -33,7 +34,9 @@ def main() -> int:
     # Handlers must find the real package `ts`, and none of our modules by accident.
     here = Path(__file__).resolve().parent
     sys.path[:] = [path for path in sys.path if Path(path).resolve() != here]
-    logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
+    stream = logging.StreamHandler(sys.stdout)
+    stream.setFormatter(lines)
+    logging.basicConfig(handlers=[stream], level=logging.INFO)
     given = arguments()
     if given.asynchronous:
         log.error("asyncCommunication is not supported by this worker: remove it from model-config.yaml")
@@ -42,8 +45,8 @@ def main() -> int:
     metrics.print_every_second()
     listener = listen(given.sock_type, given.sock_name, given.host, given.port)
     # The frontend waits for these two lines.
-    log.info("[PID]%d", os.getpid())
-    log.info("Torch worker started.")
+    say(f"[PID]{os.getpid()}")
+    say("Torch worker started.")
     log.info("Python runtime: %s", platform.python_version())
     try:
         serve(listener, metrics)

@@ -26,6 +26,7 @@ async function described(r, one) {
     workers: Math.max(one.workers.length, one.minWorkers),
     signature: found.signature,
     evidence: found.evidence,
+    golden: found.golden_deviation,
     provider: found.provider ? found.provider.name.replace('ExecutionProvider', '') : '',
   };
 }

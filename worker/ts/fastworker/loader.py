@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from .context import Context
+from .lines import lines
 from .messages import Load
 from .metrics import Metrics
 
@@ -22,6 +23,7 @@ def load_handler(load: Load, metrics: Metrics) -> tuple[Entry, Context]:
     """The initialised handler's entry point and its context; raises whatever the handler raises."""
     folder = Path(load.path)
     manifest = read_manifest(folder)
+    lines.about = {"model": load.name, "version": str(((manifest or {}).get("model") or {}).get("modelVersion", ""))}
     context = Context(
         load.name,
         load.path,

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .lines import say
 from .pending import COUNTER, GAUGE, Key, Pending
 
 PERIOD_S = 1.0
@@ -169,7 +170,7 @@ class Metrics:
     def print_pending(self) -> None:
         """Print what came since the last time."""
         if lines := self._pending.lines():
-            log.info("\n".join(lines))
+            say("\n".join(lines))
 
     def print_every_second(self) -> None:
         """Print from a thread, so that an idle worker's last values appear too."""

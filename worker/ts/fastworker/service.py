@@ -10,6 +10,7 @@ from typing import Any
 
 from .answers import Unserialisable, answered, refused
 from .context import Context, RequestProcessor
+from .lines import lines
 from .loader import Entry
 from .messages import Request
 
@@ -41,6 +42,13 @@ class Service:
 
     def predict(self, requests: list[Request]) -> bytes:
         """The answer to one batch, encoded."""
+        lines.batch = requests
+        try:
+            return self._predict(requests)
+        finally:
+            lines.batch = ()
+
+    def _predict(self, requests: list[Request]) -> bytes:
         ids = [request.id for request in requests]
         data = [{name: decoded(kind, value) for name, kind, value in request.parameters} for request in requests]
         context = self.context

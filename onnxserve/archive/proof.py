@@ -1,0 +1,28 @@
+"""The rows that an archive was proven with, as it carries them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from onnxserve.errors import ArchiveError
+
+from .seal import unsealed
+
+PROOF = "proof.jsonl"
+
+
+def read_proof(folder: Path) -> list[dict[str, Any]]:
+    """Rows, labels and torch's outputs of an unpacked archive; ArchiveError when it carries none."""
+    path, sealed = folder / PROOF, folder / f"{PROOF}.age"
+    content = path.read_bytes() if path.is_file() else b""
+    if sealed.is_file():
+        content = unsealed(sealed.read_bytes())
+    lines = content.splitlines()
+    if not lines:
+        raise ArchiveError(
+            "the archive carries no proof rows", where=str(folder), fix="export with quantise.proof_rows above 0"
+        )
+    return [msgspec.json.decode(line) for line in lines]

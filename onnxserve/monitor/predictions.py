@@ -1,0 +1,24 @@
+"""The prediction log, read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from onnxserve.errors import MonitorError
+
+
+def logged(log: Path, model: str, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+    """Each version and its answered rows; MonitorError where there is no log."""
+    folders = sorted(path for path in (log / model).glob("*") if path.is_dir())
+    if not folders:
+        fix = "[predictions] percent in traffic.toml turns the log on"
+        raise MonitorError("there is no prediction log", where=str(log / model), fix=fix)
+    for folder in folders:
+        files = [str(path) for path in sorted(folder.glob("[0-9]*.parquet"))]
+        if files:
+            answered = ds.field("error").is_null()
+            yield folder.name, ds.dataset(files, format="parquet").to_table(columns=list(columns), filter=answered)

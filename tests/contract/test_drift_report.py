@@ -1,0 +1,81 @@
+"""Evidently's report from a log that the worker's journal wrote, beside the rows of a real archive's proof."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from handlers.asked import Asked
+from handlers.forms import Answer
+from handlers.journal import Journal, Settings
+from handlers.signature import Input, Signature
+from onnxserve.archive import open_archive
+from onnxserve.cli.monitor import commands
+from onnxserve.errors import MonitorError
+
+SIGNATURE = Signature("circle", "1.0.0", "x:Y", "fp32", ("a",), Input(columns=("x", "y")), (), (), 8)
+
+
+@pytest.fixture(scope="module")
+def proven(archive) -> list[dict[str, Any]]:
+    with open_archive(archive) as opened:
+        return [json.loads(line) for line in opened.read("proof.jsonl").splitlines()]
+
+
+def log(folder: Path, proven: list[dict[str, Any]], change: float, **settings: Any) -> None:
+    """As a worker writes it: rows like the proof's, their first column changed by so much."""
+    journal = Journal(Settings(str(folder / "predictions"), 100.0, **settings), SIGNATURE)
+    for at in np.random.default_rng(9).integers(0, len(proven), 1500):
+        (x, y), (outside, inside) = proven[at]["input"], proven[at]["output"]
+        score = round(1 / (1 + float(np.exp(-abs(inside - outside)))), 6)
+        body = {"predictions": [{"label": "inside" if inside > outside else "outside", "score": score}]}
+        asked, answer = Asked(values=[[x + change, y]]), Answer(msgspec.json.encode(body))
+        journal.see([asked], [answer], [{"x-request-id": str(at)}])
+    journal.close()
+
+
+def drift(archive: Path, folder: Path, *words: str) -> str:
+    places = ["--store", str(archive.parent), "--state", str(folder), "-o", str(folder / "drift.html")]
+    return CliRunner().invoke(commands, ["drift", "circle", *places, *words], catch_exceptions=False).output
+
+
+def test_rows_like_the_proofs_drift_in_nothing_and_shifted_ones_in_their_column(archive, proven, tmp_path):
+    for name, change in (("same", 0.0), ("other", 0.8)):
+        log(tmp_path / name, proven, change)
+        found = {one["measure"]: one for one in json.loads(drift(archive, tmp_path / name, "--json"))}
+        assert set(found) == {"x", "y", "label", "score"}
+        assert [measure for measure, one in found.items() if one["drifts"]] == (["x"] if change else [])
+        assert (found["x"]["ks_p"] < 1e-6) == bool(change)
+        assert found["label"]["ks_p"] is None
+        assert (tmp_path / name / "drift.html").stat().st_size > 100_000
+
+
+def test_a_column_that_was_redacted_is_named_and_not_compared(archive, proven, tmp_path):
+    log(tmp_path, proven, 0.8, redact=("x",))
+    output = drift(archive, tmp_path)
+    assert "not kept in the log: x" in output
+    assert "x: PSI" not in output
+    assert "y: PSI" in output
+
+
+def test_without_inputs_answers_alone_are_compared(archive, proven, tmp_path):
+    log(tmp_path, proven, 0.0, inputs=False)
+    output = drift(archive, tmp_path)
+    assert "answers only" in output
+    assert "score: PSI" in output
+
+
+def test_what_cannot_be_compared_is_said(archive, proven, tmp_path):
+    with pytest.raises(MonitorError, match="there is no prediction log"):
+        drift(archive, tmp_path)
+    log(tmp_path, proven, 0.0)
+    with pytest.raises(MonitorError, match="no prediction of circle 9 was logged"):
+        drift(archive, tmp_path, "--version", "9")
+    with pytest.raises(MonitorError, match=r"archive of circle 1\.0\.0 is not in the store"):
+        drift(tmp_path / "none.mar", tmp_path)
