@@ -21,7 +21,7 @@ RUN pip install --no-cache-dir '.[edge,sign,trace,monitor]'
 # On CUDA the GPU build takes the place of the CPU build: both at once would shadow each other.
 RUN if [ "$VARIANT" = cuda ]; then \
       version=$(python -c 'from importlib.metadata import version; print(version("onnxruntime"))') && \
-      pip uninstall -y onnxruntime && pip install --no-cache-dir "onnxruntime-gpu==$version"; \
+      pip uninstall -y onnxruntime && pip install --no-cache-dir "onnxruntime-gpu[cuda,cudnn]<=$version"; \
     fi
 
 FROM python:${PYTHON}-slim

@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 MODELS := segment sentiment digits churn
 STORE  := model_store
 
-.PHONY: serve test check lint types imports unit export load wheel bench frontend clean
+.PHONY: serve test check lint types imports unit export load wheel bench gpu-test frontend clean
 
 serve: export
 	$(BIN)/onnxserve serve --features models/churn/store
@@ -59,6 +59,14 @@ load: $(STAMP)
 bench: $(STAMP) export
 	$(BIN)/python -m benchmarks $(BENCH)
 	$(BIN)/python -m benchmarks.batch
+
+# Needs an NVIDIA GPU. The GPU build of onnxruntime takes the place of the CPU build: both at once shadow each other.
+GPU_STORE ?= $(STORE)
+gpu-test: $(STAMP) export
+	$(BIN)/pip uninstall -q -y onnxruntime
+	$(BIN)/pip install -q 'onnxruntime-gpu[cuda,cudnn]>=1.24'
+	GPU_STORE=$(GPU_STORE) $(BIN)/pytest tests/gpu
+	$(BIN)/python -m benchmarks.gpu --store $(GPU_STORE)
 
 # Without a JDK it says so, and everything else works.
 frontend: $(STAMP)

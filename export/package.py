@@ -52,7 +52,11 @@ def server_config(serve: ServeSpec, largest: int) -> bytes:
             "startupTimeout": serve.startup_timeout_s,
             "jobQueueSize": serve.queue,
             "maxRetryTimeoutInSec": 60,
-            "handler": {"provider": serve.provider, "threads": serve.threads},
+            "handler": {
+                "provider": serve.provider,
+                "threads": serve.threads,
+                "gpu": msgspec.to_builtins(serve.gpu),
+            },
             "tuning": {"p99_ms": serve.p99_ms},
         },
         sort_keys=False,

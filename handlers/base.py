@@ -25,12 +25,13 @@ from .errors import InternalError, RequestError, classify
 from .faults import combined
 from .forms import Answer, Result
 from .golden import check_golden, read_golden
+from .gpu import read_gpu, tensorrt_shapes
 from .isolate import guarded, isolate
 from .plan import buckets, chunks
 from .request import Body, read_body
 from .scores import classify_rows, plain_rows
 from .sealed import read_model
-from .session import Session, choose_provider
+from .session import Provider, Session, choose_provider
 from .signature import Signature, read_signature
 from .signed import check_signature
 from .threads import intra_op_threads
@@ -136,15 +137,17 @@ class Handler:
         self.open(Path(properties["model_dir"]))
         check_digests(self.folder)
         check_signature(self.folder)
-        provider = choose_provider(
-            str(mine.get("provider", "auto")), properties.get("gpu_id"), ort.get_available_providers()
-        )
-        # Dynamic int8 brings no ranges, which TensorRT would ask for.
-        int8 = self.signature.variant.startswith(("int8", "mixed")) and self.signature.variant != "int8-dynamic"
-        self.session = Session(read_model(self.folder), provider, self.threads, int8=int8)
+        provider = self._provider(mine, properties.get("gpu_id"))
+        self.session = Session(read_model(self.folder), provider, self.threads)
         self.watch = watch(self, provider.name)
         self.golden_deviation = check_golden(read_golden(self.folder), self.outputs)
-        log.info("%s %s ready on %s", self.signature.model, self.signature.version, provider)
+        what = (self.signature.model, self.signature.version, provider.name, provider.reason, self.session.placement())
+        log.info("%s %s ready on %s (%s), nodes: %s", *what)
+
+    def _provider(self, settings: Mapping[str, Any], gpu_id: int | None) -> Provider:
+        found = choose_provider(str(settings.get("provider", "auto")), gpu_id, ort.get_available_providers())
+        shapes = tensorrt_shapes(self.signature.inputs, self.signature.max_batch, self.free_axes())
+        return replace(found, gpu=read_gpu(settings), variant=self.signature.variant, shapes=shapes)
 
     def open(self, folder: Path) -> None:
         """Read the signature and prepare the stages before the session; enough for `tensors`."""

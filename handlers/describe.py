@@ -20,7 +20,7 @@ def describe(handler: Handler) -> bytes:
         {
             "signature": asdict(handler.signature),
             "evidence": evidence["summary"],
-            "provider": {**asdict(session.provider), "onnxruntime": ort.__version__},
+            "provider": {**asdict(session.provider), "onnxruntime": ort.__version__, "nodes": session.placement()},
             "threads": {"intra_op": session.threads},
             "golden_deviation": handler.golden_deviation,
         }

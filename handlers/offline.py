@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ import numpy.typing as npt
 
 from .base import Handler
 from .timing import measure
+
+GPU = "ONNXSERVE_GPU"
 
 
 class OfflineContext:
@@ -58,9 +61,13 @@ class OfflineContext:
 
 
 def loaded(folder: Path, threads: int = 0) -> tuple[Handler, OfflineContext]:
-    """An initialised handler and its context; 0 threads means as many as the budget gives."""
-    handler = make_handler(folder)
-    context = OfflineContext(folder, {"handler": {"threads": threads}})
+    """An initialised handler and its context; 0 threads means as many as the budget gives.
+
+    On the CPU, or on the GPU whose number `ONNXSERVE_GPU` holds.
+    """
+    handler, gpu = make_handler(folder), os.environ.get(GPU, "")
+    context = OfflineContext(folder, {"handler": {"threads": threads, "provider": "cuda" if gpu else "cpu"}})
+    context.system_properties["gpu_id"] = int(gpu) if gpu else None
     handler.initialize(context)
     return handler, context
 

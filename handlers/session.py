@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
+
+from .captured import Captured, fixed
+from .gpu import Gpu, Options, cuda_options, tensorrt_options
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -25,11 +29,14 @@ class ProviderRefused(RuntimeError):
 
 @dataclass(frozen=True)
 class Provider:
-    """The execution provider to ask for, and why."""
+    """The execution provider to ask for, why, and how it may use its GPU."""
 
     name: str
     device_id: int = 0
     reason: str = ""
+    gpu: Gpu = field(default_factory=Gpu)
+    variant: str = ""
+    shapes: Options = field(default_factory=dict)  # for TensorRT's engine
 
 
 def choose_provider(asked: str, gpu_id: int | None, available: list[str]) -> Provider:
@@ -52,24 +59,19 @@ def choose_provider(asked: str, gpu_id: int | None, available: list[str]) -> Pro
     return Provider(CUDA, gpu_id, "auto: TorchServe gave this worker a GPU")
 
 
-def provider_specs(provider: Provider, cache: Path, *, int8: bool = False) -> list[Any]:
+def provider_specs(provider: Provider, cache: Path) -> list[Any]:
     """What ONNX Runtime is given; engines that TensorRT builds are kept in `cache`.
 
     Never CPU behind a GPU: ONNX Runtime would fall back to it without a word. CUDA stands behind TensorRT,
-    which leaves to it the nodes that it can't take. Options:
-    https://onnxruntime.ai/docs/execution-providers/TensorRT-ExecutionProvider.html
+    which leaves to it the nodes that it can't take.
     """
-    device = {"device_id": str(provider.device_id)}
-    if provider.name == TENSORRT:
-        options = device | {
-            "trt_fp16_enable": "True",
-            "trt_int8_enable": str(int8),  # only for graphs that bring ranges, as QDQ nodes
-            "trt_engine_cache_enable": "True",
-            "trt_engine_cache_path": str(cache),
-            "trt_timing_cache_enable": "True",
-        }
-        return [(TENSORRT, options), (CUDA, device)]
-    return [(CUDA, device)] if provider.name == CUDA else [provider.name]
+    if provider.name == CPU:
+        return [CPU]
+    cuda = (CUDA, cuda_options(provider.device_id, provider.gpu))
+    if provider.name == CUDA:
+        return [cuda]
+    options = tensorrt_options(provider.device_id, provider.gpu, provider.variant, cache, provider.shapes)
+    return [(TENSORRT, options), cuda]
 
 
 def session_options(threads: int) -> ort.SessionOptions:
@@ -78,6 +80,7 @@ def session_options(threads: int) -> ort.SessionOptions:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     options.log_severity_level = 3
     return options
 
@@ -85,8 +88,10 @@ def session_options(threads: int) -> ort.SessionOptions:
 class Session:
     """A loaded graph. `run` takes and gives arrays by name; dimension 0 is the batch."""
 
-    def __init__(self, model: Path | bytes, provider: Provider, threads: int, *, int8: bool = False) -> None:
-        spec = provider_specs(provider, Path(tempfile.gettempdir()) / "onnxserve-engines", int8=int8)
+    def __init__(self, model: Path | bytes, provider: Provider, threads: int) -> None:
+        spec = provider_specs(provider, Path(tempfile.gettempdir()) / "onnxserve-engines")
+        if provider.name != CPU:
+            ort.preload_dlls()  # CUDA's libraries may be in site-packages, where the loader doesn't look
         source = model if isinstance(model, bytes) else str(model)
         self._session = ort.InferenceSession(source, session_options(threads), providers=spec)
         active = self._session.get_providers()
@@ -95,9 +100,24 @@ class Session:
         self.provider = provider
         self.threads = threads
         self.outputs = [output.name for output in self._session.get_outputs()]
+        self._captured = self._capture() if provider.gpu.graph and provider.name != CPU else None
+
+    def _capture(self) -> Captured:
+        if not fixed([*self._session.get_inputs(), *self._session.get_outputs()]):
+            raise ProviderRefused("handler.gpu.graph needs shapes that are fixed beside the batch; set it to false")
+        return Captured(self._session, "cuda", self.provider.device_id)
+
+    def placement(self) -> dict[str, int]:
+        """Nodes by the provider that runs them: a GPU leaves to the CPU those that it has no kernel for."""
+        found = Counter[str]()
+        for part in self._session.get_provider_graph_assignment_info():
+            found[part.ep_name] += len(part.get_nodes())
+        return dict(found)
 
     def run(self, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
         """Outputs by name. On CUDA, inputs are copied once and outputs bound to host memory."""
+        if self._captured is not None:
+            return self._captured.run(arrays)
         if self.provider.name != CPU:
             return self.run_bound(arrays, "cuda", self.provider.device_id)
         results = self._session.run(self.outputs, dict(arrays))

@@ -30,6 +30,9 @@ class FakeSession:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
+    def placement(self) -> dict[str, int]:
+        return {CPU: 1}
+
     def run(self, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         first = next(iter(arrays.values()))
         rows = first.reshape(len(first), -1).astype(np.float32)

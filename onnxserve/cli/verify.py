@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -24,9 +25,12 @@ def verify(
     ] = None,
     *,
     rerun: Annotated[bool, typer.Option("--rerun", help="Repeat the proof on this machine.")] = False,
+    gpu: Annotated[int | None, typer.Option(help="On the GPU of this number.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check digests, signature, golden rows. Example: onnxserve verify model_store/segment-1.0.0.mar --rerun."""
+    if gpu is not None:
+        os.environ["ONNXSERVE_GPU"] = str(gpu)  # for the archive's own handler, which runs in a process of its own
     checked = check_archive(archive, public_key or configured_key())
     again: Any = None
     if rerun:

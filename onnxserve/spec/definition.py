@@ -65,6 +65,14 @@ class QuantiseSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     proof_rows: Annotated[int, msgspec.Meta(ge=0)] = 2000
 
 
+class GpuSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a worker on a GPU may take of it, and how."""
+
+    memory_mb: Annotated[int, msgspec.Meta(ge=0)] = 0  # of its arena; 0 for no limit
+    graph: bool = False  # record the kernels of each batch size and replay them, where shapes are fixed
+    tf32: bool = False  # faster matrix products, which torch doesn't make by default
+
+
 class ServeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What TorchServe is told about this model."""
 
@@ -77,6 +85,7 @@ class ServeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue: Positive = 1000
     provider: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
+    gpu: GpuSpec = GpuSpec()
 
 
 class FeaturesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

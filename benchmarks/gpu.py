@@ -1,0 +1,147 @@
+"""One worker's batches on a GPU beside the CPU and beside onnxruntime as it comes; `make gpu-test` writes the page."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import onnxruntime as ort
+
+from handlers.base import Handler
+from handlers.gpu import Gpu
+from handlers.offline import OfflineContext, make_handler
+from handlers.session import CPU, CUDA, Provider, ProviderRefused, Session
+from onnxserve.archive import read_proof, unpack
+from onnxserve.tune.tune import cpu_name
+
+ROOT = Path(__file__).parents[1]
+ROUNDS, ROUND_S = 15, 0.15
+SIZES = (1, 8, 64)
+Run = Callable[[], Any]
+INTRO = """# On a GPU
+
+Written by `python -m benchmarks.gpu`, part of `make gpu-test`, on {gpu}, {cpu}, {cores} cores, onnxruntime {version}.
+The same batch of proof rows goes through the same graph by each way in turn, {rounds} rounds; figures are medians, in
+milliseconds a batch. "As it comes" is `InferenceSession(model, providers=["CUDAExecutionProvider"]).run(…)`, whose
+matrix products round to 10 bits (TF32). "Bound" is a worker's session, "recorded" the same with `[serve.gpu] graph =
+true`, where shapes are fixed. The ratios are of the CPU's and of "as it comes" to the faster of these two; the last
+column is a whole worker's `handle`, from JSON to JSON.
+
+"""
+TIMES = ("CPU, {cores} threads", "as it comes", "bound", "recorded")
+COLUMNS = ("model", "graph", "rows", *TIMES, "CPU / GPU", "as it comes / GPU", "nodes on the CPU", "rows/s of `handle`")
+
+
+def medians(ways: dict[str, Run]) -> dict[str, float]:
+    """Milliseconds a run of each, rounds interleaved."""
+    for run in ways.values():
+        for _ in range(5):
+            run()
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, run in ways.items():
+            found[name].append(once(run))
+    return {name: statistics.median(times) for name, times in found.items()}
+
+
+def once(run: Run) -> float:
+    """Mean of the runs that fit in a round."""
+    count, start = 0, time.perf_counter()
+    while (spent := time.perf_counter() - start) < ROUND_S:
+        run()
+        count += 1
+    return spent / count * 1e3
+
+
+def sessions(model: bytes, cores: int) -> dict[str, Any]:
+    """A way to run the graph by name; without `recorded` where shapes are free."""
+    found: dict[str, Any] = {"cpu": Session(model, Provider(CPU), cores)}
+    usual = ort.InferenceSession(model, providers=[CUDA])
+    found["usual"] = lambda arrays: usual.run(None, arrays)
+    found["bound"] = Session(model, Provider(CUDA), 1)
+    with contextlib.suppress(ProviderRefused):
+        found["recorded"] = Session(model, Provider(CUDA, gpu=Gpu(graph=True)), 1)
+    return {name: getattr(one, "run", one) for name, one in found.items()}
+
+
+def handled(folder: Path, inputs: list[Any], *, graph: bool) -> float:
+    """Rows a second of a whole worker, each in a request of its own."""
+    handler, context = make_handler(folder), OfflineContext(folder)
+    context.model_yaml_config = {"handler": {"provider": "cuda", "deduplicate": False, "gpu": {"graph": graph}}}
+    context.system_properties["gpu_id"] = 0
+    handler.initialize(context)
+    requests = [{"body": bytearray(msgspec.json.encode({"instances": [one]}))} for one in inputs]
+    context.headers = [{"Content-Type": "application/json"}] * len(requests)
+    return len(inputs) / medians({"handle": lambda: handler.handle(requests, context)})["handle"] * 1e3
+
+
+def lines(archive: Path, cores: int) -> Iterator[str]:
+    """One archive's rows of the table."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        unpack(archive, folder)
+        handler, inputs = make_handler(folder), [one["input"] for one in read_proof(folder)]
+        ways = sessions((folder / "model.onnx").read_bytes(), cores)
+        nodes = Session(folder / "model.onnx", Provider(CUDA), 1).placement()
+        for size in SIZES:
+            rows = inputs[:size]
+            took = medians({name: partial(run, tensors(handler, rows)) for name, run in ways.items()})
+            about = [archive.stem, handler.signature.variant, str(size), *figures(took)]
+            placed = f"{nodes.get(CPU, 0)} of {sum(nodes.values())}"
+            yield table_row([*about, placed, f"{handled(folder, rows, graph='recorded' in ways):,.0f}"])
+
+
+def tensors(handler: Handler, inputs: list[Any]) -> dict[str, Any]:
+    """The graph's inputs, not to be overwritten by the next batch."""
+    rows = [handler.check(value, "row") for value in inputs]
+    return {name: array.copy() for name, array in handler.tensors(rows).items()}
+
+
+def figures(took: dict[str, float]) -> list[str]:
+    """Milliseconds by each way, and ratios."""
+    best = min(took["bound"], took.get("recorded", took["bound"]))
+    times = [f"{took[name]:.3f}" if name in took else "-" for name in ("cpu", "usual", "bound", "recorded")]
+    return [*times, f"{took['cpu'] / best:.1f}", f"{took['usual'] / best:.2f}"]
+
+
+def table_row(cells: Sequence[str]) -> str:
+    """In Markdown."""
+    return f"| {' | '.join(cells)} |\n"
+
+
+def gpu_name() -> str:
+    """As the driver calls it."""
+    words = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip().splitlines()[0]
+
+
+def main() -> None:
+    """Measure and write the page."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
+    parser.add_argument("--store", type=Path, default=Path("model_store"))
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "98-gpu.md")
+    given = parser.parse_args()
+    cores = len(os.sched_getaffinity(0))
+    ort.preload_dlls()
+    about = {"gpu": gpu_name(), "cpu": cpu_name(), "cores": cores, "version": ort.__version__, "rounds": ROUNDS}
+    text = INTRO.format(**about) + table_row(COLUMNS).format(**about)
+    text += table_row(["---", "---", *["--:"] * (len(COLUMNS) - 2)])
+    for archive in sorted(given.store.glob("*.mar")):
+        for row in lines(archive, cores):
+            print(row, end="", flush=True)
+            text += row
+    given.page.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
