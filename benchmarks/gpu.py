@@ -25,7 +25,7 @@ from onnxserve.archive import read_proof, unpack
 from onnxserve.tune.tune import cpu_name
 
 ROOT = Path(__file__).parents[1]
-ROUNDS, ROUND_S = 15, 0.15
+ROUNDS, ROUND_S = 9, 0.15
 SIZES = (1, 8, 64)
 Run = Callable[[], Any]
 INTRO = """# On a GPU
