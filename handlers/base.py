@@ -138,9 +138,11 @@ class Handler:
         check_digests(self.folder)
         check_signature(self.folder)
         provider = self._provider(mine, properties.get("gpu_id"))
-        self.session = Session(read_model(self.folder), provider, self.threads)
+        self.session = Session(read_model(self.folder), provider, self.threads, self.signature.max_batch)
         self.watch = watch(self, provider.name)
-        self.golden_deviation = check_golden(read_golden(self.folder), self.outputs)
+        golden = read_golden(self.folder)
+        self.session.warm(self.tensors([self.check(golden.instances[0], "golden")]))
+        self.golden_deviation = check_golden(golden, self.outputs)
         what = (self.signature.model, self.signature.version, provider.name, provider.reason, self.session.placement())
         log.info("%s %s ready on %s (%s), nodes: %s", *what)
 

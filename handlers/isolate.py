@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from .errors import InternalError, RequestError, classify
+from .lost import leave, lost
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -21,6 +22,8 @@ def guarded(work: Callable[[], R]) -> R | RequestError:
         answer = classify(error)
         if isinstance(answer, InternalError):
             log.exception("a row failed")
+            if lost(error):
+                leave(error)
         return answer
 
 

@@ -13,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from .captured import Captured, fixed
 from .gpu import Gpu, Options, cuda_options, tensorrt_options
+from .padded import Padded, fixed
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
+ERROR = 3  # ONNX Runtime's level
+WARM_RUNS = 3  # of a size: a recording is made by the second, replayed by the third
 NAMES = {"cuda": CUDA, "tensorrt": TENSORRT}
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -88,24 +90,42 @@ def session_options(threads: int) -> ort.SessionOptions:
 class Session:
     """A loaded graph. `run` takes and gives arrays by name; dimension 0 is the batch."""
 
-    def __init__(self, model: Path | bytes, provider: Provider, threads: int) -> None:
+    def __init__(self, model: Path | bytes, provider: Provider, threads: int, largest: int = 1) -> None:
         spec = provider_specs(provider, Path(tempfile.gettempdir()) / "onnxserve-engines")
         if provider.name != CPU:
+            ort.set_default_logger_severity(ERROR)
             ort.preload_dlls()  # CUDA's libraries may be in site-packages, where the loader doesn't look
         source = model if isinstance(model, bytes) else str(model)
-        self._session = ort.InferenceSession(source, session_options(threads), providers=spec)
+        try:
+            self._session = ort.InferenceSession(source, session_options(threads), providers=spec)
+        except Exception as error:
+            if provider.gpu.graph and "graph capture" in str(error):
+                what = "handler.gpu.graph: nodes are left to the CPU, so nothing can be recorded; set it to false"
+                raise ProviderRefused(what) from error
+            raise
         active = self._session.get_providers()
         if not active or active[0] != provider.name:
             raise ProviderRefused(f"{provider.name} was asked for, but the session runs on {active}")
         self.provider = provider
         self.threads = threads
         self.outputs = [output.name for output in self._session.get_outputs()]
-        self._captured = self._capture() if provider.gpu.graph and provider.name != CPU else None
+        self._padded = self._pad(largest) if provider.name != CPU else None
 
-    def _capture(self) -> Captured:
-        if not fixed([*self._session.get_inputs(), *self._session.get_outputs()]):
-            raise ProviderRefused("handler.gpu.graph needs shapes that are fixed beside the batch; set it to false")
-        return Captured(self._session, "cuda", self.provider.device_id)
+    def _pad(self, largest: int) -> Padded | None:
+        gpu = self.provider.gpu
+        if fixed([*self._session.get_inputs(), *self._session.get_outputs()]):
+            return Padded(self._session, "cuda", self.provider.device_id, gpu, largest)
+        if gpu.graph or gpu.one_size:
+            raise ProviderRefused(
+                "handler.gpu.graph and one_size need shapes that are fixed beside the batch; set them to false"
+            )
+        return None
+
+    def warm(self, arrays: Arrays) -> None:
+        """Meet every batch size that comes once, with copies of one row, so that no request waits for its kernels."""
+        for size in self._padded.sizes() if self._padded is not None else ():
+            for _ in range(WARM_RUNS):
+                self.run({name: np.repeat(array[:1], size, axis=0) for name, array in arrays.items()})
 
     def placement(self) -> dict[str, int]:
         """Nodes by the provider that runs them: a GPU leaves to the CPU those that it has no kernel for."""
@@ -116,8 +136,8 @@ class Session:
 
     def run(self, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
         """Outputs by name. On CUDA, inputs are copied once and outputs bound to host memory."""
-        if self._captured is not None:
-            return self._captured.run(arrays)
+        if self._padded is not None:
+            return self._padded.run(arrays)
         if self.provider.name != CPU:
             return self.run_bound(arrays, "cuda", self.provider.device_id)
         results = self._session.run(self.outputs, dict(arrays))

@@ -30,6 +30,9 @@ class FakeSession:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
+    def warm(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Nothing to do."""
+
     def placement(self) -> dict[str, int]:
         return {CPU: 1}
 

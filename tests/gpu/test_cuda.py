@@ -14,9 +14,9 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from handlers.captured import fixed
 from handlers.gpu import Gpu
 from handlers.offline import OfflineContext
+from handlers.padded import fixed
 from handlers.session import CPU, CUDA, TENSORRT, Provider, ProviderRefused, Session
 from onnxserve.archive import golden_bodies, reconfigure
 from tests.e2e.server import running

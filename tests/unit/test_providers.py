@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
@@ -10,8 +11,11 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from handlers.captured import Captured, fixed, padded_size
+from handlers.errors import InternalError
 from handlers.gpu import Gpu, cuda_options, read_gpu, tensorrt_options, tensorrt_shapes
+from handlers.isolate import isolate
+from handlers.lost import lost
+from handlers.padded import Padded, fixed
 from handlers.session import CPU, CUDA, Provider, ProviderRefused, Session
 from handlers.signature import Tensor
 
@@ -63,8 +67,17 @@ def test_tensorrt_builds_one_engine_for_all_shapes():
     assert tensorrt_shapes(inputs, 16, {}) == {}, "a handler of one's own may not know how long rows get"
 
 
-def test_few_batch_sizes_are_recorded():
-    assert [padded_size(rows) for rows in (1, 2, 3, 4, 5, 33, 64)] == [1, 2, 4, 4, 8, 64, 64]
+def padded(shape: list[Any], *, largest: int = 8, **gpu: Any) -> Padded:
+    return Padded(ort.InferenceSession(graph(shape), providers=[CPU]), "cpu", 0, Gpu(**gpu), largest)
+
+
+def test_few_batch_sizes_are_met_or_one():
+    powers, one = padded(["batch", 3], largest=48), padded(["batch", 3], largest=48, one_size=True)
+    assert [powers.size(rows) for rows in (1, 2, 3, 4, 5, 33, 64)] == [1, 2, 4, 4, 8, 64, 64]
+    assert powers.sizes() == [64, 32, 16, 8, 4, 2, 1]
+    assert {one.size(rows) for rows in range(1, 49)} == {48}
+    assert one.sizes() == [48]
+    assert one.size(50) == 50, "more than the archive's largest batch, as bulk scoring may ask for"
 
 
 def graph(shape: list[Any]) -> bytes:
@@ -77,29 +90,29 @@ def graph(shape: list[Any]) -> bytes:
 
 
 def test_padded_runs_answer_each_row_as_plain_ones_and_keep_nothing_of_earlier_rows():
-    session = ort.InferenceSession(graph(["batch", 3]), providers=[CPU])
-    captured, draws = Captured(session, "cpu", 0), np.random.default_rng(0)
+    runs, draws = padded(["batch", 3], graph=True), np.random.default_rng(0)
     for rows in (5, 1, 8, 3, 5, 7):
         x = draws.normal(size=(rows, 3)).astype(np.float32)
-        np.testing.assert_array_equal(captured.run({"x": x})["y"], x * x)
-    assert sorted(captured._slots) == [1, 4, 8]
+        np.testing.assert_array_equal(runs.run({"x": x})["y"], x * x)
+    assert sorted(runs._slots) == [1, 4, 8]
 
 
 def test_an_answer_outlives_the_next_run():
-    session = ort.InferenceSession(graph(["batch", 2]), providers=[CPU])
-    captured = Captured(session, "cpu", 0)
-    first = captured.run({"x": np.full((2, 2), 3, np.float32)})["y"]
-    captured.run({"x": np.full((2, 2), 5, np.float32)})
+    runs = padded(["batch", 2])
+    first = runs.run({"x": np.full((2, 2), 3, np.float32)})["y"]
+    runs.run({"x": np.full((2, 2), 5, np.float32)})
     assert first.tolist() == [[9, 9], [9, 9]]
 
 
 @pytest.mark.parametrize(("shape", "known"), [(["batch", 3], True), (["batch", "length"], False)])
-def test_only_shapes_that_are_fixed_beside_the_batch_are_recorded(shape, known):
+def test_only_shapes_that_are_fixed_beside_the_batch_are_padded(shape, known):
     session = ort.InferenceSession(graph(shape), providers=[CPU])
     assert fixed(session.get_inputs()) == known
 
 
-def test_a_recording_of_free_shapes_is_refused(monkeypatch):
+@pytest.fixture
+def on_cuda(monkeypatch):
+    """Sessions that say they run on CUDA, and run on the CPU."""
     real = ort.InferenceSession
 
     class OnCuda:
@@ -113,9 +126,61 @@ def test_a_recording_of_free_shapes_is_refused(monkeypatch):
             return getattr(self.real, name)
 
     monkeypatch.setattr(ort, "InferenceSession", OnCuda)
+
+
+@pytest.mark.parametrize("setting", ["graph", "one_size"])
+def test_what_needs_fixed_shapes_is_refused_where_they_are_free(on_cuda, setting):
     with pytest.raises(ProviderRefused, match="fixed beside the batch"):
-        Session(graph(["batch", "length"]), Provider(CUDA, gpu=Gpu(graph=True)), 1)
-    assert Session(graph(["batch", 2]), Provider(CUDA, gpu=Gpu(graph=True)), 1)._captured is not None
+        Session(graph(["batch", "length"]), Provider(CUDA, gpu=Gpu(**{setting: True})), 1)
+    assert Session(graph(["batch", "length"]), Provider(CUDA), 1)._padded is None
+
+
+def test_every_batch_size_is_met_before_requests_come(on_cuda, monkeypatch):
+    session, seen = Session(graph(["batch", 2]), Provider(CUDA), 1, 6), list[int]()
+    monkeypatch.setattr(session, "run", lambda arrays: seen.append(len(arrays["x"])))
+    session.warm({"x": np.ones((1, 2), np.float32)})
+    assert sorted(set(seen)) == [1, 2, 4, 8]
+
+
+def test_a_recording_that_leaves_nodes_to_the_cpu_is_refused(monkeypatch):
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("This session cannot use the graph capture feature as requested by the user")
+
+    monkeypatch.setattr(ort, "InferenceSession", fails)
+    with pytest.raises(ProviderRefused, match="left to the CPU"):
+        Session(graph(["batch", 2]), Provider(CUDA, gpu=Gpu(graph=True)), 1)
+
+
+LOST = "Error in execution: CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; file=cuda_graph.cc"
+
+
+def test_a_worker_whose_gpu_is_lost_answers_its_batch_and_ends(monkeypatch):
+    ended: list[int] = []
+    monkeypatch.setattr("handlers.lost.ANSWER_S", 0.0)
+    monkeypatch.setattr("os._exit", ended.append)
+
+    def runs(_: Any) -> Any:
+        raise RuntimeError(LOST)
+
+    found = isolate(["a", "b"], runs)
+    assert [type(one) for one in found] == [InternalError, InternalError]
+    deadline = time.monotonic() + 5
+    while not ended and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert ended[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "gone"),
+    [
+        (LOST, True),
+        ("CUDA error 719: unspecified launch failure", True),
+        ("CUDA failure 2: out of memory", False),  # the next row may fit
+        ("CUDA failure 70000", False),
+    ],
+)
+def test_errors_that_cuda_calls_sticky_are_known(text, gone):
+    assert lost(RuntimeError(text)) == gone
 
 
 def test_a_session_says_where_its_nodes_run():

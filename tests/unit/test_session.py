@@ -69,6 +69,8 @@ def test_cuda_is_asked_for_alone_with_the_device_of_the_worker(model, monkeypatc
         def get_outputs(self) -> list[Any]:
             return []
 
+        get_inputs = get_outputs
+
     monkeypatch.setattr(ort, "InferenceSession", Spy)
     Session(model, Provider(CUDA, 3), 1)
     [(name, options)] = seen["providers"]

@@ -1,7 +1,8 @@
-"""A session's kernels recorded once for each batch size, and replayed, where shapes are fixed beside the batch.
+"""Runs on a GPU at few batch sizes, where shapes are fixed beside the batch: each size costs its first run much.
 
-https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html, "CUDA Graphs": inputs and outputs keep
-their addresses, and `gpu_graph_id` names a recording.
+Libraries choose and build kernels for a shape when they see it, which takes up to seconds for convolutions; and the
+kernels of a size can be recorded and replayed, where inputs and outputs keep their addresses and `gpu_graph_id` names
+the recording ("CUDA Graphs" in https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
+
+from .gpu import Gpu
 
 TYPES: dict[str, Any] = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int64)": np.int64}
 TYPES |= {"tensor(int32)": np.int32, "tensor(uint8)": np.uint8, "tensor(int8)": np.int8, "tensor(bool)": np.bool_}
@@ -35,22 +38,28 @@ def fixed(tensors: Sequence[Any]) -> bool:
     return all(tensor.type in TYPES and all(isinstance(size, int) for size in tensor.shape[1:]) for tensor in tensors)
 
 
-def padded_size(rows: int) -> int:
-    """The batch size that `rows` run at: the next power of two, so that there are few recordings."""
-    return 1 << max(0, rows - 1).bit_length()
+class Padded:
+    """A session's runs at the next power of two, or all at `largest`; rows beyond those asked for repeat the first.
 
+    With one size for all a row's answer can't move with how many others there are: the same kernels compute it.
+    """
 
-class Captured:
-    """Runs at padded batch sizes; rows beyond those that were asked for repeat the first and are cut off again."""
-
-    def __init__(self, session: Any, device: str, device_id: int) -> None:
-        self._session, self._device = session, (device, device_id)
+    def __init__(self, session: Any, device: str, device_id: int, gpu: Gpu, largest: int) -> None:
+        self._session, self._device, self._gpu, self._largest = session, (device, device_id), gpu, largest
         self._slots: dict[int, Slot] = {}
+
+    def size(self, rows: int) -> int:
+        """The batch size that so many rows run at."""
+        return max(rows, self._largest) if self._gpu.one_size else 1 << max(0, rows - 1).bit_length()
+
+    def sizes(self) -> list[int]:
+        """Those that batches of up to `largest` rows run at, the largest first."""
+        return sorted({self.size(rows) for rows in range(1, self._largest + 1)}, reverse=True)
 
     def run(self, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
         """Outputs by name, for arrays whose dimension 0 is the batch."""
         rows = len(next(iter(arrays.values())))
-        size = padded_size(rows)
+        size = self.size(rows)
         if size not in self._slots:
             self._slots[size] = self._slot(size)
         slot = self._slots[size]
@@ -64,7 +73,8 @@ class Captured:
 
     def _slot(self, size: int) -> Slot:
         binding, options = self._session.io_binding(), ort.RunOptions()
-        options.add_run_config_entry("gpu_graph_id", str(size))
+        if self._gpu.graph:
+            options.add_run_config_entry("gpu_graph_id", str(size))
         host = {one.name: np.zeros((size, *one.shape[1:]), TYPES[one.type]) for one in self._session.get_inputs()}
         inputs = {name: ort.OrtValue.ortvalue_from_numpy(array, *self._device) for name, array in host.items()}
         outputs = {one.name: self._empty((size, *one.shape[1:]), one.type) for one in self._session.get_outputs()}
