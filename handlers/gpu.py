@@ -20,8 +20,7 @@ class Gpu(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a worker may take of its GPU, and how."""
 
     memory_mb: int = 0  # of the arena, beside weights' and libraries' own; 0 for no limit
-    graph: bool = False  # capture the kernels of each batch size once, and replay them
-    one_size: bool = False  # pad every batch to the largest, where shapes are fixed
+    graph: bool = False  # record the kernels of a batch once, and replay them
     tf32: bool = False  # matrix products with 10 bits of mantissa: faster, and not what torch computes by default
 
 

@@ -1,8 +1,10 @@
-"""Runs on a GPU at few batch sizes, where shapes are fixed beside the batch: each size costs its first run much.
+"""Runs on a GPU at one batch size, where shapes are fixed beside the batch.
 
-Libraries choose and build kernels for a shape when they see it, which takes up to seconds for convolutions; and the
-kernels of a size can be recorded and replayed, where inputs and outputs keep their addresses and `gpu_graph_id` names
-the recording ("CUDA Graphs" in https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html).
+Libraries choose and build the kernels of a convolution for its shape, and keep those of the last shape only: batches of
+changing sizes would cost tenths of a second each. The same kernels for all also keep a row's answer from moving with
+how many others there are. They can be recorded and replayed, where inputs and outputs keep their addresses and
+`gpu_graph_id` names the recording ("CUDA Graphs" in
+https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html).
 """
 
 from __future__ import annotations
@@ -15,8 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from .gpu import Gpu
-
 TYPES: dict[str, Any] = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int64)": np.int64}
 TYPES |= {"tensor(int32)": np.int32, "tensor(uint8)": np.uint8, "tensor(int8)": np.int8, "tensor(bool)": np.bool_}
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -24,7 +24,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Slot:
-    """Memory of one batch size, bound once."""
+    """Memory of a batch size, bound once."""
 
     binding: Any
     options: Any
@@ -39,30 +39,20 @@ def fixed(tensors: Sequence[Any]) -> bool:
 
 
 class Padded:
-    """A session's runs at the next power of two, or all at `largest`; rows beyond those asked for repeat the first.
+    """A session's runs, all at the largest size so far; rows beyond those asked for repeat the first."""
 
-    With one size for all a row's answer can't move with how many others there are: the same kernels compute it.
-    """
-
-    def __init__(self, session: Any, device: str, device_id: int, gpu: Gpu, largest: int) -> None:
-        self._session, self._device, self._gpu, self._largest = session, (device, device_id), gpu, largest
-        self._slots: dict[int, Slot] = {}
-
-    def size(self, rows: int) -> int:
-        """The batch size that so many rows run at."""
-        return max(rows, self._largest) if self._gpu.one_size else 1 << max(0, rows - 1).bit_length()
-
-    def sizes(self) -> list[int]:
-        """Those that batches of up to `largest` rows run at, the largest first."""
-        return sorted({self.size(rows) for rows in range(1, self._largest + 1)}, reverse=True)
+    def __init__(self, session: Any, device: str, device_id: int, largest: int, *, graph: bool) -> None:
+        self._session, self._device, self._graph = session, (device, device_id), graph
+        self.size = largest
+        self._bound: Slot | None = None
 
     def run(self, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
         """Outputs by name, for arrays whose dimension 0 is the batch."""
         rows = len(next(iter(arrays.values())))
-        size = self.size(rows)
-        if size not in self._slots:
-            self._slots[size] = self._slot(size)
-        slot = self._slots[size]
+        if rows > self.size or self._bound is None:
+            self.size = max(rows, self.size)
+            self._bound = self._slot(self.size)
+        slot = self._bound
         for name, value in slot.inputs.items():
             host, given = slot.host[name], arrays[name]
             host[:rows] = given
@@ -73,7 +63,7 @@ class Padded:
 
     def _slot(self, size: int) -> Slot:
         binding, options = self._session.io_binding(), ort.RunOptions()
-        if self._gpu.graph:
+        if self._graph:
             options.add_run_config_entry("gpu_graph_id", str(size))
         host = {one.name: np.zeros((size, *one.shape[1:]), TYPES[one.type]) for one in self._session.get_inputs()}
         inputs = {name: ort.OrtValue.ortvalue_from_numpy(array, *self._device) for name, array in host.items()}

@@ -20,7 +20,7 @@ CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
 ERROR = 3  # ONNX Runtime's level
-WARM_RUNS = 3  # of a size: a recording is made by the second, replayed by the third
+WARM_RUNS = 3  # a recording is made by the second and replayed by the third
 NAMES = {"cuda": CUDA, "tensorrt": TENSORRT}
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -112,20 +112,17 @@ class Session:
         self._padded = self._pad(largest) if provider.name != CPU else None
 
     def _pad(self, largest: int) -> Padded | None:
-        gpu = self.provider.gpu
         if fixed([*self._session.get_inputs(), *self._session.get_outputs()]):
-            return Padded(self._session, "cuda", self.provider.device_id, gpu, largest)
-        if gpu.graph or gpu.one_size:
-            raise ProviderRefused(
-                "handler.gpu.graph and one_size need shapes that are fixed beside the batch; set them to false"
-            )
+            return Padded(self._session, "cuda", self.provider.device_id, largest, graph=self.provider.gpu.graph)
+        if self.provider.gpu.graph:
+            raise ProviderRefused("handler.gpu.graph needs shapes that are fixed beside the batch; set it to false")
         return None
 
     def warm(self, arrays: Arrays) -> None:
-        """Meet every batch size that comes once, with copies of one row, so that no request waits for its kernels."""
-        for size in self._padded.sizes() if self._padded is not None else ():
+        """Run before requests come, so that none waits for kernels to be chosen, built and recorded."""
+        if self.provider.name != CPU:
             for _ in range(WARM_RUNS):
-                self.run({name: np.repeat(array[:1], size, axis=0) for name, array in arrays.items()})
+                self.run(arrays)
 
     def placement(self) -> dict[str, int]:
         """Nodes by the provider that runs them: a GPU leaves to the CPU those that it has no kernel for."""

@@ -69,8 +69,7 @@ class GpuSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a worker on a GPU may take of it, and how."""
 
     memory_mb: Annotated[int, msgspec.Meta(ge=0)] = 0  # of its arena; 0 for no limit
-    graph: bool = False  # record the kernels of each batch size and replay them, where shapes are fixed
-    one_size: bool = False  # pad every batch to the largest: answers can't move with the number of rows
+    graph: bool = False  # record the kernels of a batch and replay them, where shapes are fixed
     tf32: bool = False  # faster matrix products, which torch doesn't make by default
 
 

@@ -67,17 +67,8 @@ def test_tensorrt_builds_one_engine_for_all_shapes():
     assert tensorrt_shapes(inputs, 16, {}) == {}, "a handler of one's own may not know how long rows get"
 
 
-def padded(shape: list[Any], *, largest: int = 8, **gpu: Any) -> Padded:
-    return Padded(ort.InferenceSession(graph(shape), providers=[CPU]), "cpu", 0, Gpu(**gpu), largest)
-
-
-def test_few_batch_sizes_are_met_or_one():
-    powers, one = padded(["batch", 3], largest=48), padded(["batch", 3], largest=48, one_size=True)
-    assert [powers.size(rows) for rows in (1, 2, 3, 4, 5, 33, 64)] == [1, 2, 4, 4, 8, 64, 64]
-    assert powers.sizes() == [64, 32, 16, 8, 4, 2, 1]
-    assert {one.size(rows) for rows in range(1, 49)} == {48}
-    assert one.sizes() == [48]
-    assert one.size(50) == 50, "more than the archive's largest batch, as bulk scoring may ask for"
+def padded(shape: list[Any], largest: int = 8) -> Padded:
+    return Padded(ort.InferenceSession(graph(shape), providers=[CPU]), "cpu", 0, largest, graph=True)
 
 
 def graph(shape: list[Any]) -> bytes:
@@ -90,11 +81,19 @@ def graph(shape: list[Any]) -> bytes:
 
 
 def test_padded_runs_answer_each_row_as_plain_ones_and_keep_nothing_of_earlier_rows():
-    runs, draws = padded(["batch", 3], graph=True), np.random.default_rng(0)
-    for rows in (5, 1, 8, 3, 5, 7):
+    runs, draws = padded(["batch", 3]), np.random.default_rng(0)
+    for rows in (5, 1, 8, 3, 12, 7):  # twelve, as bulk scoring may ask for
         x = draws.normal(size=(rows, 3)).astype(np.float32)
         np.testing.assert_array_equal(runs.run({"x": x})["y"], x * x)
-    assert sorted(runs._slots) == [1, 4, 8]
+    assert runs.size == 12
+
+
+def test_every_run_is_of_one_size(monkeypatch):
+    runs = padded(["batch", 2], largest=6)
+    assert runs.run({"x": np.ones((1, 2), np.float32)})["y"].shape == (1, 2)
+    monkeypatch.setattr(runs, "_slot", None)  # never asked for again
+    for rows in (6, 2):
+        assert runs.run({"x": np.ones((rows, 2), np.float32)})["y"].shape == (rows, 2)
 
 
 def test_an_answer_outlives_the_next_run():
@@ -128,18 +127,22 @@ def on_cuda(monkeypatch):
     monkeypatch.setattr(ort, "InferenceSession", OnCuda)
 
 
-@pytest.mark.parametrize("setting", ["graph", "one_size"])
-def test_what_needs_fixed_shapes_is_refused_where_they_are_free(on_cuda, setting):
+def test_a_recording_of_free_shapes_is_refused(on_cuda):
     with pytest.raises(ProviderRefused, match="fixed beside the batch"):
-        Session(graph(["batch", "length"]), Provider(CUDA, gpu=Gpu(**{setting: True})), 1)
+        Session(graph(["batch", "length"]), Provider(CUDA, gpu=Gpu(graph=True)), 1)
     assert Session(graph(["batch", "length"]), Provider(CUDA), 1)._padded is None
+    fixed_shapes = Session(graph(["batch", 2]), Provider(CUDA), 1, 6)._padded
+    assert fixed_shapes is not None
+    assert fixed_shapes.size == 6
 
 
-def test_every_batch_size_is_met_before_requests_come(on_cuda, monkeypatch):
-    session, seen = Session(graph(["batch", 2]), Provider(CUDA), 1, 6), list[int]()
-    monkeypatch.setattr(session, "run", lambda arrays: seen.append(len(arrays["x"])))
-    session.warm({"x": np.ones((1, 2), np.float32)})
-    assert sorted(set(seen)) == [1, 2, 4, 8]
+def test_a_gpu_runs_before_requests_come_and_a_cpu_need_not(on_cuda, monkeypatch):
+    for provider, runs in ((Provider(CUDA), 3), (Provider(CPU), 0)):
+        session, seen = Session.__new__(Session), list[int]()
+        session.provider = provider
+        monkeypatch.setattr(session, "run", lambda arrays, seen=seen: seen.append(len(arrays["x"])), raising=False)
+        session.warm({"x": np.ones((1, 2), np.float32)})
+        assert len(seen) == runs
 
 
 def test_a_recording_that_leaves_nodes_to_the_cpu_is_refused(monkeypatch):
