@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +37,13 @@ def inputs(folder: Path) -> list[Any]:
     return [one["input"] for one in read_proof(folder)]
 
 
-@pytest.fixture
-def loaded(folder: Path) -> Callable[..., Handler]:
-    """A handler on the first GPU, its golden rows reproduced; settings are `handler.gpu`'s."""
-
-    def load(provider: str = "cuda", gpu_id: int = 0, **gpu: Any) -> Handler:
-        handler = make_handler(folder)
-        context = OfflineContext(folder, {"handler": {"provider": provider, "gpu": gpu}})
-        context.system_properties["gpu_id"] = gpu_id
-        handler.initialize(context)
-        return handler
-
-    return load
+def load(folder: Path, provider: str = "cuda", gpu_id: int = 0, **gpu: Any) -> Handler:
+    """A handler on a GPU, its golden rows reproduced; settings are `handler.gpu`'s."""
+    handler = make_handler(folder)
+    context = OfflineContext(folder, {"handler": {"provider": provider, "gpu": gpu, "deduplicate": False}})
+    context.system_properties["gpu_id"] = gpu_id
+    handler.initialize(context)
+    return handler
 
 
 def bodies(inputs: list[Any]) -> list[dict[str, Any]]:
