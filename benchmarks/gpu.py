@@ -31,7 +31,8 @@ ENOUGH_S = 15.0  # for runs of changing sizes
 Run = Callable[[], Any]
 INTRO = """# On a GPU
 
-Written by `python -m benchmarks.gpu`, part of `make gpu-test`, on {gpu}, {cpu}, {cores} cores, onnxruntime {version}.
+Written by `python -m benchmarks.gpu`, part of `make gpu-test`, on {gpu},
+{cpu}, {cores} cores, onnxruntime {version}.
 The same batch of proof rows goes through the same graph by each way in turn, {rounds} rounds; figures are medians, in
 milliseconds a batch. "As it comes" is `InferenceSession(model, providers=["CUDAExecutionProvider"]).run(…)`, whose
 matrix products round to 10 bits (TF32). "Bound" is a worker's session, "recorded" the same with `[serve.gpu] graph =
@@ -140,7 +141,12 @@ def table_row(cells: Sequence[str]) -> str:
 def gpu_name() -> str:
     """As the driver calls it."""
     words = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip().splitlines()[0]
+    return (
+        subprocess.run(words, capture_output=True, text=True, check=True)
+        .stdout.strip()
+        .splitlines()[0]
+        .replace(", ", ", driver ")
+    )
 
 
 def main() -> None:
