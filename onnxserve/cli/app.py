@@ -61,6 +61,7 @@ def main() -> None:
         monitor,
         new,
         predict,
+        pull,
         ready,
         release,
         serve,

@@ -23,11 +23,13 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Listen(Strict, frozen=True):
-    """Where clients come in, and where Prometheus does (always loopback)."""
+    """Where clients come in, and where Prometheus and the console do (on loopback)."""
 
     host: str = "127.0.0.1"
     port: Port = 8000
     metrics_port: Port = 9901
+    scrape_host: str = ""  # for a Prometheus elsewhere: counters only, no console; empty: nowhere
+    scrape_port: Port = 9902
     threads: Count = 1
 
     @property

@@ -12,11 +12,12 @@ import httpx
 import msgspec
 import pytest
 
-from onnxserve.edge import Canary, Edge, Labels, Share
+from onnxserve.config import free_ports
+from onnxserve.edge import Canary, Edge, Intent, Labels, Share
 from onnxserve.edge.intent import Cache, Limits, Listen, Traces
 from onnxserve.edge.processes import check, start
 from onnxserve.errors import EdgeError
-from tests.door import BODY, STABLE, Client, intent
+from tests.door import BODY, STABLE, Client, client_of, intent
 from tests.upstream import Upstream, listening, versioned
 
 
@@ -165,3 +166,24 @@ def test_spans_reach_the_collector_and_their_context_the_server(upstream, tmp_pa
             assert bytes.fromhex(trace) in first.body
         finally:
             door.stop()
+
+
+def test_a_prometheus_elsewhere_sees_counters_and_neither_console_nor_playground(upstream, tmp_path):
+    port, metrics, scrape = free_ports(3)
+    listen = Listen(port=port, metrics_port=metrics, scrape_host="127.0.0.1", scrape_port=scrape)
+    edge = Edge(Intent(listen=listen), tmp_path / "edge", upstream.port, upstream.port)
+    with client_of(edge, Labels({"demo": STABLE})) as client:
+        assert client.post().status_code == 200
+        host = {"Host": "onnxserve-7c9d.pods.example:9902"}
+        answer = httpx.get(f"http://127.0.0.1:{scrape}/metrics", headers=host, trust_env=False)
+        assert "envoy_http_downstream_rq_active" in answer.text
+        for path in (
+            "/",
+            "/console/",
+            "/openapi.json",
+            "/ask/predictions/demo",
+            "/stats",
+            "/config_dump",
+            "/quitquitquit",
+        ):
+            assert httpx.get(f"http://127.0.0.1:{scrape}{path}", headers=host, trust_env=False).status_code == 404, path

@@ -116,7 +116,7 @@ def test_an_archive_is_reconfigured_and_stays_proven(archive, tmp_path):
     target = tmp_path / archive.name
     digest = reconfigure(archive, target, {"batchSize": 4, "handler": {"threads": 2}})
     config = read_config(target)
-    assert (config["batchSize"], config["handler"]) == (4, {"provider": "auto", "threads": 2})
+    assert (config["batchSize"], config["handler"]["threads"]) == (4, 2)
     assert config["responseTimeout"] == read_config(archive)["responseTimeout"]
     assert check_archive(target).sha256 == digest
     assert summarise(target).evidence == summarise(archive).evidence

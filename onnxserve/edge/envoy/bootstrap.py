@@ -13,6 +13,17 @@ from .typed import Resource, extension, typed
 ADMIN = "admin.sock"
 LOOPBACK = ["127.0.0.1:*", "localhost:*"]
 WORKERS = "workers.sock"  # of whoever adds up what workers count
+COUNTERS: list[Resource] = [
+    {"match": {"path": "/metrics"}, "route": {"cluster": "admin", "prefix_rewrite": "/stats/prometheus?usedonly"}},
+    {"match": {"path": "/workers"}, "route": {"cluster": "workers"}},
+    {"match": {"path": "/cache"}, "route": {"cluster": "nginx", "prefix_rewrite": "/cache/metrics"}},
+]
+CONSOLE: list[Resource] = [
+    {"match": {"path": "/"}, "redirect": {"path_redirect": "/console/"}},
+    {"match": {"path": "/openapi.json"}, "route": {"cluster": "nginx"}},
+    {"match": {"prefix": "/console/"}, "route": {"cluster": "nginx"}},
+    {"match": {"prefix": "/ask/predictions/"}, "route": {"cluster": "door", "prefix_rewrite": "/predictions/"}},
+]
 
 
 def bootstrap(intent: Intent, run: Path) -> Resource:
@@ -27,7 +38,7 @@ def bootstrap(intent: Intent, run: Path) -> Resource:
         "admin": {"address": {"pipe": {"path": str(run / ADMIN), "mode": 0o600}}},
         "dynamic_resources": {"cds_config": watched(run / "clusters.json")},
         "static_resources": {
-            "listeners": [listener(intent, run), metrics(intent)],
+            "listeners": [listener(intent, run), *counters(intent)],
             "clusters": [
                 local("admin", run / ADMIN),
                 local("nginx", run / "nginx.sock"),
@@ -40,32 +51,32 @@ def bootstrap(intent: Intent, run: Path) -> Resource:
     }
 
 
-def metrics(intent: Intent) -> Resource:
-    """On loopback only: counters for Prometheus, and the console, whose playground asks through the front door.
+def counters(intent: Intent) -> list[Resource]:
+    """On loopback counters and the console, whose playground asks through the front door; elsewhere at most counters.
 
-    Nothing else of the administration. Other names for this address are refused: a web page elsewhere could
-    give itself one (DNS rebinding).
+    Nothing else of the administration. On loopback other names for the address are refused: a web page elsewhere
+    could give itself one (DNS rebinding).
     """
+    listen = intent.listen
+    found = [shown("metrics", "127.0.0.1", listen.metrics_port, LOOPBACK, [*COUNTERS, *CONSOLE])]
+    if listen.scrape_host:
+        found.append(shown("scrape", listen.scrape_host, listen.scrape_port, ["*"], COUNTERS))
+    return found
+
+
+def shown(name: str, host: str, port: int, domains: list[str], routes: list[Resource]) -> Resource:
+    """A listener of plain HTTP that shows these routes."""
     router = extension("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router")
-    routes = [
-        {"match": {"path": "/metrics"}, "route": {"cluster": "admin", "prefix_rewrite": "/stats/prometheus?usedonly"}},
-        {"match": {"path": "/workers"}, "route": {"cluster": "workers"}},
-        {"match": {"path": "/cache"}, "route": {"cluster": "nginx", "prefix_rewrite": "/cache/metrics"}},
-        {"match": {"path": "/"}, "redirect": {"path_redirect": "/console/"}},
-        {"match": {"path": "/openapi.json"}, "route": {"cluster": "nginx"}},
-        {"match": {"prefix": "/console/"}, "route": {"cluster": "nginx"}},
-        {"match": {"prefix": "/ask/predictions/"}, "route": {"cluster": "door", "prefix_rewrite": "/predictions/"}},
-    ]
     manager = extension(
         "envoy.filters.network.http_connection_manager",
         MANAGER,
-        stat_prefix="metrics",
+        stat_prefix=name,
         http_filters=[router],
         normalize_path=True,
-        route_config={"virtual_hosts": [{"name": "metrics", "domains": LOOPBACK, "routes": routes}]},
+        route_config={"virtual_hosts": [{"name": name, "domains": domains, "routes": routes}]},
     )
-    address = {"socket_address": {"address": "127.0.0.1", "port_value": intent.listen.metrics_port}}
-    return {"name": "metrics", "address": address, "filter_chains": [{"filters": [manager]}]}
+    address = {"socket_address": {"address": host, "port_value": port}}
+    return {"name": name, "address": address, "filter_chains": [{"filters": [manager]}]}
 
 
 def itself(intent: Intent) -> Resource:

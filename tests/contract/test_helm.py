@@ -1,0 +1,166 @@
+"""The chart, rendered by the real Helm for each value file and held to the schemas of what it makes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from onnxserve.edge.intent import read_intent
+
+ROOT = Path(__file__).parents[2]
+HELM = ROOT / "deploy" / "helm"
+CHART = HELM / "onnxserve"
+SCHEMAS = ROOT / "tests" / "schemas"
+VALUES = sorted((HELM / "values").glob("*.yaml"))
+KUBERNETES = "1.33"
+OWN = {"ScaledObject", "PodMonitor"}  # custom resources with a schema in a package; HTTPScaledObject has none
+Document = dict[str, Any]
+
+
+def helm(*words: str) -> subprocess.CompletedProcess[str]:
+    binary = Path(sys.executable).with_name("helm")
+    return subprocess.run([str(binary), *words], cwd=HELM, capture_output=True, text=True, check=False)
+
+
+def rendered(*words: str) -> list[Document]:
+    done = helm("template", "demo", str(CHART), "--namespace", "models", *words)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def of(documents: list[Document], kind: str) -> Document:
+    [found] = [document for document in documents if document["kind"] == kind]
+    return found
+
+
+def container(documents: list[Document]) -> Document:
+    [found] = of(documents, "Deployment")["spec"]["template"]["spec"]["containers"]
+    return dict(found)
+
+
+@pytest.fixture(scope="session")
+def schemas(tmp_path_factory) -> Path:
+    """The packages with the custom resources' schemas, installed once."""
+    folder: Path = tmp_path_factory.mktemp("schemas")
+    for name in ("package.json", "package-lock.json", "validate.mjs"):
+        shutil.copy(SCHEMAS / name, folder)
+    npm = shutil.which("npm")
+    assert npm, "apt-get install npm"
+    subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def refused(schemas: Path, documents: list[Document]) -> str:
+    """What the custom resources' schemas say."""
+    node = shutil.which("node")
+    assert node
+    done = subprocess.run(
+        [node, "validate.mjs"], cwd=schemas, input=json.dumps(documents), capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("values", [None, *VALUES], ids=lambda path: path.stem if path else "defaults")
+def test_every_value_file_is_linted_rendered_and_as_the_schemas_want_it(values, schemas):
+    words = ["--values", str(values)] if values else []
+    linted = helm("lint", "--strict", str(CHART), *words)
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+    documents = rendered(*words)
+    for document in documents:
+        if document["kind"] not in OWN | {"HTTPScaledObject"}:
+            kubernetes_validate.validate(document, KUBERNETES, strict=True)
+    assert refused(schemas, [one for one in documents if one["kind"] in OWN]) == ""
+
+
+def test_the_schemas_refuse_what_is_wrong(schemas):
+    broken = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "x"}, "spec": {}}
+    assert "scaleTargetRef" in refused(schemas, [broken])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--set", "replcias=3"], "replcias"),
+        (["--set", "models.source=pvc"], "claim"),
+        (["--set", "models.source=oci"], "reference"),
+        (["--set", "models.source=objects"], "objects"),
+        (["--set", "models.source=objects,models.objects={s3://m/a.mar}"], "objects"),
+        (["--set", "autoscaling.kind=http"], "hosts"),
+        (["--set", "image.digest=latest"], "digest"),
+    ],
+)
+def test_values_that_cannot_be_right_are_refused_by_name(words, said):
+    done = helm("template", "demo", str(CHART), *words)
+    assert done.returncode != 0
+    assert said in done.stderr
+
+
+def test_pods_run_as_nobody_in_particular_and_write_only_where_they_must():
+    documents = rendered("--values", str(HELM / "values" / "objects-to-zero.yaml"))
+    pod = of(documents, "Deployment")["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["automountServiceAccountToken"] is False
+    for one in [*pod["containers"], *pod["initContainers"]]:
+        confined = one["securityContext"]
+        assert confined["readOnlyRootFilesystem"] is True
+        assert confined["allowPrivilegeEscalation"] is False
+        assert confined["capabilities"] == {"drop": ["ALL"]}
+    writable = {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"] if not mount.get("readOnly")}
+    assert writable == {"/state", "/tmp"}  # noqa: S108 - a path in the container
+
+
+def test_probes_ask_the_door_that_clients_come_through():
+    plain, locked = container(rendered()), container(rendered("--values", str(HELM / "values" / "locked.yaml")))
+    for probe in ("startupProbe", "readinessProbe"):
+        assert plain[probe]["httpGet"]["path"] == "/v2/health/ready"
+    assert plain["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"
+    assert "scheme" not in plain["readinessProbe"]["httpGet"]
+    assert locked["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
+    start = plain["startupProbe"]
+    assert start["periodSeconds"] * start["failureThreshold"] >= 300
+
+
+def test_only_the_doors_ports_are_open_and_management_is_not_among_them():
+    for values in VALUES:
+        documents = rendered("--values", str(values))
+        assert {port["containerPort"] for port in container(documents)["ports"]} == {8000, 9902}
+        open_ports = [rule["ports"] for rule in of(documents, "NetworkPolicy")["spec"]["ingress"]]
+        assert {port["port"] for ports in open_ports for port in ports} <= {"http", "counters"}
+    policy = of(rendered(), "NetworkPolicy")["spec"]
+    assert [rule["ports"] for rule in policy["ingress"]] == [[{"port": "http"}]], "nobody may scrape unless named"
+
+
+def test_traffic_of_every_value_file_is_one_that_the_edge_reads(tmp_path):
+    for values in [None, *VALUES]:
+        text = of(rendered(*(["--values", str(values)] if values else [])), "ConfigMap")["data"]["traffic.toml"]
+        (tmp_path / "traffic.toml").write_text(text)
+        for name in ("tls.crt", "tls.key"):
+            (tmp_path / name).touch()
+        assert read_intent(tmp_path / "traffic.toml").listen.host == "0.0.0.0"  # noqa: S104 - in a pod
+
+
+def test_a_gpu_is_asked_for_once_and_only_where_it_is_wanted():
+    limits = container(rendered("--values", str(HELM / "values" / "gpu.yaml")))["resources"]["limits"]
+    assert limits["nvidia.com/mig-1g.10gb"] == 1
+    assert set(container(rendered())["resources"]["limits"]) == {"memory"}
+
+
+def test_replicas_are_left_to_whoever_scales():
+    assert of(rendered(), "Deployment")["spec"]["replicas"] == 2
+    scaled = rendered("--values", str(HELM / "values" / "volume-hpa.yaml"))
+    assert "replicas" not in of(scaled, "Deployment")["spec"]
+    assert (
+        of(scaled, "HorizontalPodAutoscaler")["spec"]["metrics"][0]["pods"]["metric"]["name"] == "onnxserve_in_flight"
+    )
+    zero = of(rendered("--values", str(HELM / "values" / "objects-to-zero.yaml")), "HTTPScaledObject")["spec"]
+    # https://github.com/kedacore/http-add-on, docs/ref/v0.10.0/http_scaled_object.md
+    assert set(zero) == {"hosts", "scaleTargetRef", "replicas", "scalingMetric"}
+    assert zero["replicas"] == {"min": 0, "max": 4}
