@@ -64,6 +64,7 @@ def main() -> None:
         pull,
         ready,
         release,
+        resources,
         serve,
         sign,
         tune,

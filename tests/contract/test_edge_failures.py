@@ -170,3 +170,20 @@ def test_a_log_that_can_not_be_written_costs_no_request(upstream, tmp_path):
     labels = Labels({"demo": msgspec.structs.replace(STABLE, shadow=Share("2.0", 100))})
     with client_of(edge, labels) as client:
         assert {client.post().status_code for _ in range(50)} == {200}
+
+
+def test_errors_on_the_open_inference_protocols_paths_are_lines_of_text(client, upstream):
+    infer = "/v2/models/demo/infer"
+    ours = {"error": {"type": "invalid_row", "reason": "r", "where": "w"}, "model": "demo", "version": "1.0"}
+    upstream.answer = lambda _, __: (422, json.dumps(ours).encode())
+    assert client.post(infer).json() == {"error": "invalid_row: w: r"}
+    assert client.post().json() == ours, "elsewhere they stay as they are"
+    upstream.answer = lambda _, __: (507, b"no JSON")
+    assert client.post(infer).json()["error"].startswith("worker_ended: server: ")
+    for path in ("/v2/models/nobody/infer", "/v2/models/demo/versions/9/infer", "/v2/nothing"):
+        answer = client.post(path)
+        assert (answer.status_code, answer.json()["error"].split(":")[0]) == (404, "not_found")
+    wrong = client.http.get(infer)
+    assert (wrong.status_code, wrong.json()["error"]) == (405, "method_not_allowed: edge: use POST")
+    too_large = client.post(infer, body=b"x" * (9 * 2**20))
+    assert (too_large.status_code, too_large.json()["error"].split(":")[0]) == (413, "too_large")

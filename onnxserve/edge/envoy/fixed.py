@@ -8,9 +8,13 @@ import msgspec
 
 from .typed import Resource, header
 
+V2 = "/v2/"  # paths of the Open Inference Protocol, whose errors are one line of text
 
-def problem(kind: str, reason: str) -> dict[str, Any]:
+
+def problem(kind: str, reason: str, path: str = "") -> dict[str, Any]:
     """The body of an error, as the handlers write it."""
+    if path.startswith(V2):
+        return {"error": f"{kind}: edge: {reason}"}
     return {"error": {"type": kind, "reason": reason, "where": "edge"}}
 
 

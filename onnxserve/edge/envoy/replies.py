@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .fixed import problem
+from .fixed import V2, problem
 from .typed import Resource
 
 AGAIN_S = 1
@@ -28,23 +28,32 @@ BY_STATUS: list[tuple[int, str, str]] = [
 
 
 def replies() -> Resource:
-    """`local_reply_config`."""
-    mappers = [mapper(status_is(status), status, kind, reason, again=False) for status, kind, reason in DENIED]
+    """`local_reply_config`; V2's form comes first, since the first rule that fits is taken."""
+    mappers = [one for status, *rest in DENIED for one in mapped(status_is(status), status, *rest)]
     # What is left of denials, nginx has said in our words already.
     mappers.append({"filter": {"response_flag_filter": {"flags": ["UAEX"]}}})
-    mappers += [mapper({"response_flag_filter": {"flags": one[0]}}, *one[1:]) for one in BY_FLAG]
-    mappers += [
-        mapper(status_is(status), status, kind, reason, again=status == 429) for status, kind, reason in BY_STATUS
-    ]
+    for flags, status, kind, reason, again in BY_FLAG:
+        mappers += mapped({"response_flag_filter": {"flags": flags}}, status, kind, reason, again=again)
+    for status, kind, reason in BY_STATUS:
+        mappers += mapped(status_is(status), status, kind, reason, again=status == 429)
     return {"mappers": mappers}
 
 
-def mapper(found: Resource, status: int, kind: str, reason: str, again: bool) -> Resource:  # noqa: FBT001 - a row
+def mapped(found: Resource, status: int, kind: str, reason: str, *, again: bool = False) -> list[Resource]:
+    """A rule for each form of an error."""
+    asked = {"header_filter": {"header": {"name": ":path", "string_match": {"prefix": V2}}}}
+    return [
+        mapper({"and_filter": {"filters": [found, asked]}}, status, problem(kind, reason, V2), again=again),
+        mapper(found, status, problem(kind, reason), again=again),
+    ]
+
+
+def mapper(found: Resource, status: int, body: Resource, *, again: bool) -> Resource:
     """One rule."""
     made: Resource = {
         "filter": found,
         "status_code": status,
-        "body_format_override": {"json_format": problem(kind, reason), "content_type": "application/json"},
+        "body_format_override": {"json_format": body, "content_type": "application/json"},
     }
     if again:
         made["headers_to_add"] = [{"header": {"key": "retry-after", "value": str(AGAIN_S)}}]

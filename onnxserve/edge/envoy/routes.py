@@ -9,7 +9,7 @@ from onnxserve.edge.labels import Labels, Model
 from . import names
 from .actions import plain, shared
 from .auth import KEY, open_to_all
-from .fixed import fixed, problem
+from .fixed import V2, fixed, problem
 from .typed import Resource, header
 
 KIND = "envoy.config.route.v3.RouteConfiguration"
@@ -18,6 +18,7 @@ START = "x-onnxserve-start"  # when the request came, for the time that it waite
 POST = [{"name": ":method", "string_match": {"exact": "POST"}}]
 GET = [{"name": ":method", "string_match": {"exact": "GET"}}]
 LIVE = {"live": True}
+UNKNOWN = "there is no such model, version or path"
 SERVER = {"name": "onnxserve", "version": __version__, "extensions": ["binary_tensor_data"]}
 
 
@@ -31,7 +32,7 @@ def routes(intent: Intent, labels: Labels) -> Resource:
         fixed({"path": "/v2"}, 200, SERVER),
         *health(intent, labels),
         *document(intent, labels),
-        fixed({"prefix": "/"}, 404, problem("not_found", "there is no such model, version or path")),
+        *(fixed({"prefix": path}, 404, problem("not_found", UNKNOWN, path)) for path in (V2, "/")),
     ]
     host = {"name": NAME, "domains": ["*"], "routes": found}
     return {
@@ -68,7 +69,7 @@ def paths(name: str, version: str, answer: Resource, look: Resource) -> list[Res
 
 def refused_method(path: str, allowed: str) -> Resource:
     """405 with the method that works."""
-    made = fixed({"path": path}, 405, problem("method_not_allowed", f"use {allowed}"))
+    made = fixed({"path": path}, 405, problem("method_not_allowed", f"use {allowed}", path))
     made["response_headers_to_add"].append(header("allow", allowed))
     return made
 

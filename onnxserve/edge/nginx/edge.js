@@ -83,7 +83,7 @@ function explain(r, data, flags) {
     r.variables.said = JSON.stringify(said(text));
   }
   if (r.status >= 400) {
-    r.sendBuffer(reworded(r.status, text), flags);
+    r.sendBuffer(reworded(r, text), flags);
   } else {
     r.sendBuffer(limits(r) ? lessened(r, text) : r.kept, flags);
   }
@@ -115,7 +115,7 @@ function lessened(r, text) {
   try {
     document = JSON.parse(text);
   } catch (e) {
-    return problem('withheld', 'this client gets answers in JSON only');
+    return worded(r, 'withheld', 'this client gets answers in JSON only', 'server');
   }
   const digits = Number(r.headersIn['x-onnxserve-digits'] || 9), top = Number(r.headersIn['x-onnxserve-top'] || 0);
   return JSON.stringify(rounded(document, digits, top));
@@ -150,7 +150,7 @@ function best(scores, digits, top) {
   return made;
 }
 
-function reworded(status, text) {
+function reworded(r, text) {
   let document;
   try {
     document = JSON.parse(text);
@@ -158,18 +158,25 @@ function reworded(status, text) {
     document = null;
   }
   if (document && document.error) {
-    return text;
+    const error = document.error;
+    return isV2(r) && error.type ? worded(r, error.type, error.reason, error.where) : text;
   }
-  const known = TYPES[status] || ['error', 'the model server answers ' + status];
-  return problem(known[0], known[1]);
+  const known = TYPES[r.status] || ['error', 'the model server answers ' + r.status];
+  return worded(r, known[0], known[1], 'server');
 }
 
-function problem(type, reason) {
-  return JSON.stringify({ error: { type: type, reason: reason, where: 'server' } });
+// The Open Inference Protocol's errors are one line of text. A question of Envoy's has the path behind its own.
+function isV2(r) {
+  return r.variables.request_uri.replace('/authorize/', '/').startsWith('/v2/');
+}
+
+function worded(r, type, reason, where) {
+  const line = type + ': ' + where + ': ' + reason;
+  return JSON.stringify({ error: isV2(r) ? line : { type: type, reason: reason, where: where } });
 }
 
 function fail(r, status, type, reason) {
-  answer(r, status, problem(type, reason));
+  answer(r, status, worded(r, type, reason, 'server'));
 }
 
 function answer(r, status, body) {
@@ -257,4 +264,4 @@ function metrics(r) {
   r.return(200, lines.join('\n') + '\n');
 }
 
-export default { ask, mark, explain, ready, all_ready, metadata, metrics, listed, about };
+export default { ask, mark, explain, ready, all_ready, metadata, metrics, listed, about, worded };

@@ -1,6 +1,7 @@
 // Who may ask, how often, and what an answer tells: one question of Envoy's a request.
 import crypto from 'crypto';
 import fs from 'fs';
+import edge from 'edge.js';
 
 const DAY_MS = 86400000;
 // A probing client sends nearly the same body again and again: SimHash (M. Charikar, STOC 2002) of the last bodies,
@@ -133,7 +134,7 @@ function refuse(r, status, type, reason, again) {
     r.headersOut['WWW-Authenticate'] = 'Bearer';
   }
   ngx.shared.refusals.incr(type, 1, 0);
-  r.return(status, JSON.stringify({ error: { type: type, reason: reason, where: 'edge' } }));
+  r.return(status, edge.worded(r, type, reason, 'edge'));
 }
 
 function authorize(r) {

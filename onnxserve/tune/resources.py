@@ -1,0 +1,64 @@
+"""What a pod needs to serve some archives: measured with each archive's own handler, as values of the chart."""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from onnxserve.archive import golden_bodies, max_batch, read_config, summarise, unpack
+from onnxserve.archive.offline import answers
+
+MIB = 2**20
+FRONTEND_MIB = 1536  # Java's heap of 1 GiB (config.properties), its code, and the edge
+FRONTEND_CPUS = 1.0  # frontend and edge together, at a load that workers can follow
+MARGIN = 1.25  # of the workers' memory
+
+
+class Need(NamedTuple):
+    """Of one archive: workers, threads of each, and the most memory that one took for its largest batch."""
+
+    name: str
+    version: str
+    workers: int
+    threads: int
+    megabytes: int
+
+
+def need(archive: Path) -> Need:
+    """Run the largest batch of golden rows in a process of its own; what its configuration says of workers."""
+    config, one = read_config(archive), summarise(archive)
+    with ProcessPoolExecutor(1, get_context("spawn")) as alone:  # so that no other archive's peak is counted
+        peak = alone.submit(peak_megabytes, archive).result()
+    threads = int((config.get("handler") or {}).get("threads") or 0)
+    return Need(one.name, one.version, int(config["maxWorkers"]), threads, peak)
+
+
+def peak_megabytes(archive: Path) -> int:
+    """Of the process that answers one batch as large as the proof allows."""
+    bodies = golden_bodies(archive)
+    batch = [bodies[at % len(bodies)] for at in range(max_batch(archive))]
+    with tempfile.TemporaryDirectory() as scratch:
+        unpack(archive, Path(scratch))
+        answers(Path(scratch), batch)
+    return math.ceil(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / MIB)
+
+
+def chart_values(needs: Sequence[Need], cpus: int | None = None) -> dict[str, Any]:
+    """`resources` of the chart. Archives that aren't tuned share `cpus`, by default this machine's."""
+    usable = cpus or len(os.sched_getaffinity(0))
+    cores = sum(one.workers * one.threads for one in needs) + (usable if any(not one.threads for one in needs) else 0)
+    memory = FRONTEND_MIB + math.ceil(MARGIN * sum(one.workers * one.megabytes for one in needs))
+    size = f"{memory}Mi"
+    return {
+        "resources": {
+            "requests": {"cpu": f"{cores + FRONTEND_CPUS:g}", "memory": size},
+            "limits": {"memory": size},
+        }
+    }

@@ -1,0 +1,31 @@
+"""`python schemas.py < documents.json`: which fields KServe's own models don't know, one line each. Needs kserve."""
+
+import json
+import re
+import sys
+from typing import Any
+
+import kserve
+
+KINDS = {"ServingRuntime": kserve.V1alpha1ServingRuntime, "InferenceService": kserve.V1beta1InferenceService}
+
+
+def unknown(given: Any, kind: str, where: str) -> list[str]:
+    """Paths that the models don't have; Kubernetes's own kinds are held to the API's schemas elsewhere."""
+    inner = re.fullmatch(r"list\[(.+)\]", kind)
+    if inner:
+        return [line for at, one in enumerate(given) for line in unknown(one, inner[1], f"{where}[{at}]")]
+    model = getattr(kserve, kind, None)
+    if model is None or not isinstance(given, dict):
+        return []
+    kinds = {model.attribute_map[name]: of for name, of in model.openapi_types.items()}
+    found = []
+    for name, value in given.items():
+        path = f"{where}.{name}"
+        found += unknown(value, kinds[name], path) if name in kinds else [path]
+    return found
+
+
+for document in json.load(sys.stdin):
+    for path in unknown(document, KINDS[document["kind"]].__name__, document["kind"]):
+        print(path)

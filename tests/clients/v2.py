@@ -1,0 +1,115 @@
+"""`python v2.py HOST:PORT GOLDEN.json`: V2 by Triton's and KServe's own clients; prints what was not as it must be.
+
+Cases: https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md. GOLDEN has
+`segment`, rows of 18 numbers, and `sentiment`, texts, each with the label that must come.
+"""
+
+import asyncio
+import json
+import sys
+
+import numpy as np
+import tritonclient.http as triton
+from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+from tritonclient.utils import InferenceServerException
+
+address, golden = sys.argv[1], json.load(open(sys.argv[2], encoding="utf-8"))
+wrong: list[str] = []
+
+
+def expect(what: str, holds: bool) -> None:
+    """Remember a case that doesn't."""
+    if not holds:
+        wrong.append(what)
+
+
+def tensor(rows: list[list[float]], binary: bool) -> triton.InferInput:
+    made = triton.InferInput("features", [len(rows), 18], "FP32")
+    made.set_data_from_numpy(np.array(rows, np.float32), binary_data=binary)
+    return made
+
+
+def labels(answer: triton.InferResult) -> list[str]:
+    """As text, whether they came as JSON or as bytes."""
+    return [one.decode() if isinstance(one, bytes) else one for one in answer.as_numpy("label").tolist()]
+
+
+def by_triton(client: triton.InferenceServerClient) -> None:
+    expect("live", client.is_server_live())
+    expect("ready", client.is_server_ready())
+    expect("server metadata", {"name", "version", "extensions"} <= set(client.get_server_metadata()))
+    for model in ("segment", "sentiment"):
+        expect(f"{model} ready", client.is_model_ready(model))
+        expect(f"{model} 1.0.0 ready", client.is_model_ready(model, "1.0.0"))
+        about = client.get_model_metadata(model)
+        expect(f"{model} metadata", {"name", "versions", "platform", "inputs", "outputs"} <= set(about))
+        expect(f"{model} tensors", all({"name", "datatype", "shape"} <= set(one) for one in about["inputs"]))
+    expect("unknown model is not ready", not client.is_model_ready("nobody"))
+    rows, wanted = golden["segment"]["inputs"], golden["segment"]["labels"]
+    for given in (False, True):
+        for taken in (False, True):
+            outputs = [triton.InferRequestedOutput(name, binary_data=taken) for name in ("label", "score")]
+            answer = client.infer("segment", [tensor(rows, given)], outputs=outputs, request_id="mine")
+            expect(f"labels, binary {given} and {taken}", labels(answer) == wanted)
+            expect("shape of scores", answer.as_numpy("score").shape == (len(rows),))
+            expect("scores", bool((answer.as_numpy("score") > 0).all()))
+            expect("id", answer.get_response()["id"] == "mine")
+            expect("name and version", answer.get_response()["model_name"] == "segment")
+    every = client.infer("segment", [tensor(rows, True)], model_version="1.0.0")
+    expect("all outputs by default", len(every.get_response()["outputs"]) >= 3)
+    texts = triton.InferInput("text", [len(golden["sentiment"]["inputs"])], "BYTES")
+    for binary in (False, True):
+        values = np.array([one.encode() for one in golden["sentiment"]["inputs"]], np.object_)
+        texts.set_data_from_numpy(values, binary_data=binary)
+        expect(f"texts, binary {binary}", labels(client.infer("sentiment", [texts])) == golden["sentiment"]["labels"])
+
+
+def refused(client: triton.InferenceServerClient) -> None:
+    """Errors are the protocol's, with a status of the caller's."""
+    rows = golden["segment"]["inputs"]
+    ids = triton.InferInput("features", [1, 18], "INT64")
+    ids.set_data_from_numpy(np.ones((1, 18), np.int64))
+    narrow = triton.InferInput("features", [1, 3], "FP32")
+    narrow.set_data_from_numpy(np.ones((1, 3), np.float32))
+    other = triton.InferInput("unknown", [1, 18], "FP32")
+    other.set_data_from_numpy(np.ones((1, 18), np.float32))
+    cases = {
+        "datatype": lambda: client.infer("segment", [ids]),
+        "shape": lambda: client.infer("segment", [narrow]),
+        "input's name": lambda: client.infer("segment", [other]),
+        "output's name": lambda: client.infer(
+            "segment", [tensor(rows, True)], outputs=[triton.InferRequestedOutput("nothing")]
+        ),
+        "model": lambda: client.infer("nobody", [tensor(rows, True)]),
+        "version": lambda: client.infer("segment", [tensor(rows, True)], model_version="9.9.9"),
+    }
+    for what, call in cases.items():
+        try:
+            call()
+            wrong.append(f"a wrong {what} is answered")
+        except InferenceServerException as error:
+            expect(f"status for a wrong {what}: {error}", str(error.status()).startswith("4"))
+
+
+async def by_kserve() -> None:
+    client = InferenceRESTClient(RESTConfig(protocol="v2", retries=0))
+    base = f"http://{address}"
+    expect("KServe: live", await client.is_server_live(base))
+    expect("KServe: ready", await client.is_server_ready(base))
+    expect("KServe: model", await client.is_model_ready(base, "segment"))
+    rows, wanted = np.array(golden["segment"]["inputs"], np.float32), golden["segment"]["labels"]
+    for binary in (False, True):
+        one = InferInput("features", list(rows.shape), "FP32")
+        one.set_data_from_numpy(rows, binary_data=binary)
+        answer = await client.infer(base, InferRequest(model_name="segment", infer_inputs=[one]), "segment")
+        found = {output.name: output for output in answer.outputs}
+        said = [label.decode() if isinstance(label, bytes) else label for label in found["label"].as_numpy().tolist()]
+        expect(f"KServe: labels, binary {binary}", said == wanted)
+    await client.close()
+
+
+with triton.InferenceServerClient(address) as client:
+    by_triton(client)
+    refused(client)
+asyncio.run(by_kserve())
+print(json.dumps(wrong))
