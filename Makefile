@@ -46,7 +46,7 @@ $(STAMP): pyproject.toml $(wildcard frontend/src/onnxserve/*.java)
 	$(BIN)/pip install -q torch==2.13.0
 	$(BIN)/pip install -q -e '.[export,sign,edge,trace,load,tune,batch,ray,features,monitor,drift,bench,dev]'
 	$(PYTHON) -m venv $(VENV)/clients
-	$(VENV)/clients/bin/pip install -q 'kserve==0.21.0' 'tritonclient[http]==2.73.0'
+	$(VENV)/clients/bin/pip install -q 'kserve==0.21.0' 'tritonclient[http,grpc]==2.73.0'
 	rm -f $(BIN)/java
 	$(BIN)/python frontend/build.py
 	ln -s "$$($(BIN)/python -c 'from onnxserve.config import find_java; print(find_java().home)')/bin/java" $(BIN)/java

@@ -1,0 +1,1 @@
+"""What is copied beside an archive; each file stands alone there."""

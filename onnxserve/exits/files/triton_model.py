@@ -1,0 +1,99 @@
+"""Triton's Python backend over the handler of the archive beside this file; its requests make one batch of ours.
+
+https://github.com/triton-inference-server/python_backend. A request becomes one of the Open Inference Protocol with
+binary tensors, which the handler answers; so errors are the handler's, each its own request's.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+LENGTH = "Inference-Header-Content-Length"
+NAMES = {"float32": "FP32", "float16": "FP16", "float64": "FP64", "int64": "INT64", "int32": "INT32", "int16": "INT16"}
+NAMES |= {"int8": "INT8", "uint8": "UINT8", "uint16": "UINT16", "uint32": "UINT32", "uint64": "UINT64", "bool": "BOOL"}
+
+
+class TritonPythonModel:
+    """What Triton calls."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the archive and prove it by its golden rows; Triton doesn't serve a model that raises here."""
+        folder = Path(__file__).parent / "archive"
+        package = next(folder.glob("handlers_*")).name
+        sys.path.insert(0, str(folder))
+        self.offline = import_module(f"{package}.offline")
+        self.handler = self.offline.make_handler(folder)
+        gpu = args.get("model_instance_kind") == "GPU"
+        context = self.offline.OfflineContext(folder, {"handler": {"provider": "cuda" if gpu else "cpu"}})
+        context.system_properties["gpu_id"] = int(args.get("model_instance_device_id", 0)) if gpu else None
+        self.handler.initialize(context)
+        self.folder, self.rows = folder, set(self.handler.row_keys)
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """One response for each request, in order."""
+        context = self.offline.OfflineContext(self.folder)
+        bodies = []
+        for request in requests:
+            head, tail = asked(request.inputs())
+            context.headers.append({"Content-Type": "application/octet-stream", LENGTH: str(len(head))})
+            bodies.append({"body": bytearray(head + tail)})
+        answers = self.handler.handle(bodies, context)
+        return [self._response(answer, context, at, requests[at]) for at, answer in enumerate(answers)]
+
+    def _response(self, answer: bytes, context: Any, at: int, request: Any) -> Any:
+        if context.statuses.get(at, (200, ""))[0] != 200:
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(json.loads(answer)["error"]))
+        length = int(context.response_headers[at][LENGTH])
+        wanted = set(request.requested_output_names())
+        found = said(json.loads(answer[:length]), memoryview(answer)[length:])
+        return pb_utils.InferenceResponse([pb_utils.Tensor(name, one) for name, one in found.items() if name in wanted])
+
+
+def asked(tensors: list[Any]) -> tuple[bytes, bytes]:
+    """The protocol's JSON and its binary part."""
+    inputs, blobs = [], []
+    for tensor in tensors:
+        array = tensor.as_numpy()
+        if array.dtype.kind in "OS":
+            flat = [one if isinstance(one, bytes) else str(one).encode() for one in array.reshape(-1).tolist()]
+            blob, kind, shape = b"".join(struct.pack("<I", len(one)) + one for one in flat), "BYTES", [len(flat)]
+        else:
+            blob, kind, shape = np.ascontiguousarray(array).tobytes(), NAMES[array.dtype.name], list(array.shape)
+        blobs.append(blob)
+        about = {"name": tensor.name(), "datatype": kind, "shape": shape}
+        inputs.append({**about, "parameters": {"binary_data_size": len(blob)}})
+    return json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode(), b"".join(blobs)
+
+
+def said(head: dict[str, Any], tail: memoryview) -> dict[str, Any]:
+    """Arrays by name; of labels and scores one a row, with a dimension of its own."""
+    types = {name: kind for kind, name in NAMES.items()}
+    found: dict[str, Any] = {}
+    for one in head["outputs"]:
+        size = one["parameters"]["binary_data_size"]
+        part, tail = bytes(tail[:size]), tail[size:]
+        if one["datatype"] == "BYTES":
+            array = np.array(texts(part), dtype=np.object_)
+        else:
+            array = np.frombuffer(part, types[one["datatype"]])
+        shape = one["shape"] if len(one["shape"]) > 1 else [*one["shape"], 1]
+        found[one["name"]] = array.reshape(shape)
+    return found
+
+
+def texts(part: bytes) -> list[bytes]:
+    """Elements that follow their length."""
+    found, at = [], 0
+    while at < len(part):
+        (size,) = struct.unpack_from("<I", part, at)
+        found.append(part[at + 4 : at + 4 + size])
+        at += 4 + size
+    return found

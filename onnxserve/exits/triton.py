@@ -1,0 +1,77 @@
+"""A Triton model repository: the archive's own handler behind Triton's Python backend.
+
+Layout: https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/user_guide/model_repository.html.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from onnxserve.archive import check_archive, read_config, read_signature, unpack
+
+BACKEND = Path(__file__).parent / "files" / "triton_model.py"
+TYPES = {"float32": "FP32", "float16": "FP16", "float64": "FP64", "int64": "INT64", "int32": "INT32", "int16": "INT16"}
+TYPES |= {"int8": "INT8", "uint8": "UINT8", "uint16": "UINT16", "uint32": "UINT32", "uint64": "UINT64", "bool": "BOOL"}
+ROWS = {"text": "text", "image": "image"}  # handlers whose rows are one BYTES input of this name
+CONFIG = """# Written by `onnxserve convert`. Answers are those of the archive in `{place}`.
+name: "{name}"
+backend: "python"
+max_batch_size: {batch}
+input [{inputs}
+]
+output [{outputs}
+]
+dynamic_batching {{
+  max_queue_delay_microseconds: {delay}
+}}
+instance_group [
+  {{
+    count: {workers}
+    kind: {kind}
+  }}
+]
+"""
+TENSOR = '\n  {{\n    name: "{name}"\n    data_type: TYPE_{kind}\n    dims: [ {dims} ]\n  }}'
+
+
+def to_triton(archive: Path, repository: Path) -> list[Path]:
+    """Write `NAME/config.pbtxt`, `NAME/VERSION/model.py` and the unpacked archive; ArchiveError if it doesn't hold."""
+    checked = check_archive(archive)
+    # Triton's versions are whole numbers: 1.2.3 is 1002003.
+    number = 0
+    for part in checked.version.split("."):
+        number = number * 1000 + int(part)
+    model = repository / checked.name
+    place = model / str(number)
+    unpack(archive, place / "archive")
+    (place / "model.py").write_bytes(BACKEND.read_bytes())
+    config = model / "config.pbtxt"
+    config.write_text(configuration(checked.name, read_signature(archive), read_config(archive)), encoding="utf-8")
+    return [config, place / "model.py", place / "archive"]
+
+
+def configuration(name: str, signature: dict[str, Any], served: dict[str, Any]) -> str:
+    """`config.pbtxt`: one BYTES input of rows where the handler makes tensors of them, else the graph's inputs."""
+    row = ROWS.get(str(signature["handler"]).partition(":")[0])
+    inputs = [(row, "STRING", "1")] if row else [tensor(one) for one in signature["inputs"]]
+    outputs = [tensor(one) for one in signature["outputs"]]
+    if signature["labels"]:
+        outputs += [("label", "STRING", "1"), ("score", "FP32", "1")]
+    gpu = str((served.get("handler") or {}).get("provider")) in ("cuda", "tensorrt")
+    return CONFIG.format(
+        place="archive",
+        name=name,
+        batch=signature["max_batch"],
+        inputs=",".join(TENSOR.format(name=one, kind=kind, dims=dims) for one, kind, dims in inputs),
+        outputs=",".join(TENSOR.format(name=one, kind=kind, dims=dims) for one, kind, dims in outputs),
+        delay=int(served.get("maxBatchDelay", 1)) * 1000,
+        workers=int(served.get("maxWorkers", 1)),
+        kind="KIND_GPU" if gpu else "KIND_CPU",
+    )
+
+
+def tensor(one: dict[str, Any]) -> tuple[str, str, str]:
+    """Name, type and dimensions beside the batch; free ones are -1."""
+    sizes = [str(size) if isinstance(size, int) else "-1" for size in one["shape"][1:]]
+    return str(one["name"]), TYPES[one["dtype"]], ", ".join(sizes) or "1"

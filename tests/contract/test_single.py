@@ -1,0 +1,51 @@
+"""One host: Compose's and systemd's own tools take what we ship, and it says what we mean."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+SINGLE = Path(__file__).parents[2] / "deploy" / "single"
+MOST_EXPOSED = 2.0  # of systemd's ten
+
+
+def test_compose_takes_the_file_and_only_the_edge_is_published(tmp_path):
+    checker = Path(sys.executable).with_name("check-jsonschema")
+    words = [str(checker), "--builtin-schema", "vendor.compose-spec"]
+    assert subprocess.run([*words, str(SINGLE / "compose.yaml")], check=False, capture_output=True).returncode == 0
+    document = yaml.safe_load((SINGLE / "compose.yaml").read_text())
+    service = document["services"]["onnxserve"]
+    assert service["ports"] == ["8000:8000"]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    for volume in service["volumes"]:
+        source, _, mode = volume.partition(":")
+        assert mode.endswith(":ro") or source == "state"
+    service["read_onyl"] = True
+    (tmp_path / "broken.yaml").write_text(yaml.safe_dump(document))
+    assert subprocess.run([*words, str(tmp_path / "broken.yaml")], check=False, capture_output=True).returncode != 0
+
+
+@pytest.fixture
+def analyze() -> str:
+    found = shutil.which("systemd-analyze")
+    assert found, "apt-get install systemd"
+    return found
+
+
+def test_systemd_takes_the_unit_and_finds_it_confined(analyze, tmp_path):
+    text = (SINGLE / "onnxserve.service").read_text()
+    unit = tmp_path / "onnxserve.service"
+    unit.write_text(text.replace("/opt/onnxserve/bin/onnxserve", sys.executable))  # verify wants one that is there
+    done = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "onnxserve.service" not in done.stderr
+    words = [analyze, "security", "--offline=true", "--no-pager", str(unit)]
+    lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    [level] = [line.partition(": ")[2].split()[0] for line in lines if "Overall exposure level" in line]
+    assert float(level) <= MOST_EXPOSED
