@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,6 +19,7 @@ from .write import MANIFEST, SIGNATURE, UNRECORDED
 MAX_BYTES = 20 * 2**30
 MAX_RATIO = 200
 MAX_MEMBERS = 10_000
+MAX_NAME = 255  # bytes
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,9 @@ def open_archive(path: Path) -> zipfile.ZipFile:
         raise ArchiveError("there is no such archive", where=str(path), fix="onnxserve export models/NAME makes one")
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except Exception as error:  # zipfile has many, for bytes that are not as it expects
         raise ArchiveError(f"not an archive: {error}", where=str(path)) from error
-    if faults := list(_faults(archive)):
+    if faults := _faults(archive):
         archive.close()
         raise ArchiveError("unsafe archive: " + "; ".join(faults[:5]), where=str(path), fix="do not load it")
     return archive
@@ -53,17 +55,29 @@ def _faults(archive: zipfile.ZipFile) -> list[str]:
         faults.append(f"{total} bytes unpacked, at most {MAX_BYTES}")
     if len({info.filename for info in infos}) != len(infos):
         faults.append("the same member twice")
+    folders = {parent for info in infos for parent in PurePosixPath(info.filename).parents}
     for info in infos:
         name = PurePosixPath(info.filename)
-        if name.is_absolute() or ".." in name.parts or "\\" in info.filename:
-            faults.append(f"{info.filename!r} leaves the folder")
-        if stat.S_ISLNK(info.external_attr >> 16):
-            faults.append(f"{info.filename!r} is a link")
-        if "__pycache__" in name.parts:
-            faults.append(f"{info.filename!r} is compiled code, which would run in place of the source")
-        if info.file_size > MAX_RATIO * max(info.compress_size, 1024):
-            faults.append(f"{info.filename!r} expands more than {MAX_RATIO} times")
+        faults += [f"{info.filename!r} {fault}" for fault in _faults_of(info, name)]
+        if name in folders and not info.filename.endswith("/"):
+            faults.append(f"{info.filename!r} is a file and a folder")
     return faults
+
+
+def _faults_of(info: zipfile.ZipInfo, name: PurePosixPath) -> Iterator[str]:
+    if not name.parts or any(len(part.encode(errors="replace")) > MAX_NAME for part in name.parts):
+        yield "is no name of a file"
+    if name.is_absolute() or ".." in name.parts or "\\" in info.filename:
+        yield "leaves the folder"
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind == stat.S_IFLNK:
+        yield "is a link"
+    elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        yield "is neither file nor folder"
+    if "__pycache__" in name.parts:
+        yield "is compiled code, which would run in place of the source"
+    if info.file_size > MAX_RATIO * max(info.compress_size, 1024):
+        yield f"expands more than {MAX_RATIO} times"
 
 
 def member(archive: zipfile.ZipFile, name: str) -> bytes:

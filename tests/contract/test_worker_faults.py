@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import socket
 import struct
 import subprocess
 import sys
@@ -34,6 +36,20 @@ class Rude:
             context.set_response_header(0, "X-Odd", "a\\r\\nb")
         if order == b"status":
             context.set_response_status("not a number", "x", 0)
+        if order == b"connect":
+            import socket
+            try:
+                socket.create_connection(("127.0.0.1", int(data[1]["body"])), 2).close()
+                return ["connected"] * len(data)
+            except OSError as error:
+                return [f"refused: {error}"] * len(data)
+        if order == b"limits":
+            import resource
+            names = ("RLIMIT_CORE", "RLIMIT_DATA", "RLIMIT_NOFILE")
+            status = [line for line in open("/proc/self/status") if line.startswith("NoNewPrivs")]
+            return [repr([resource.getrlimit(getattr(resource, name))[0] for name in names] + status)] * len(data)
+        if order == b"memory":
+            bytearray(2**30)
         if order == b"secret":
             raise ValueError("Authorization: Bearer abc.def to https://me:hunter2@host with osk_Zm9v-bar")
         if order == b"recursion":
@@ -214,3 +230,35 @@ def test_with_our_runtime_loaded_it_takes_less_than_70_megabytes(tmp_path):
 def test_its_version_is_the_pinned_torchserves():
     pinned = (ROOT / "pyproject.toml").read_text()
     assert f'"torchserve=={(FAST.parent / "version.txt").read_text().strip()}"' in pinned
+
+
+def test_a_worker_without_a_network_still_answers_and_reaches_nobody(folder):
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        port = str(somebody.getsockname()[1]).encode()
+        frame = batch_frame(plain("a", b"connect"), plain("b", port))
+        with started(FAST, folder) as free:
+            free.ask(load_frame(folder, "rude.py"))
+            assert b"connected" in free.ask(frame)
+        with started(FAST, folder, ONNXSERVE_CONFINE="no-network") as confined:
+            confined.ask(load_frame(folder, "rude.py"))
+            assert confined.said("confined: no-network")
+            assert b"refused" in confined.ask(frame)
+
+
+def test_limits_hold_and_too_much_memory_is_one_batchs_error(folder):
+    with started(FAST, folder, ONNXSERVE_CONFINE="memory=512, files=256") as worker:
+        worker.ask(load_frame(folder, "rude.py"))
+        limits = worker.ask(batch_frame(plain("a", b"limits")))
+        assert f"[0, {512 * 2**20}, 256, 'NoNewPrivs".encode() in limits
+        assert b"NoNewPrivs:\\t1" in limits
+        assert b"Out of resources" in worker.ask(batch_frame(plain("a", b"memory")))
+        assert b"fine" in worker.ask(batch_frame(plain("a", b"x")))
+
+
+@pytest.mark.parametrize("words", ["no-netwrok", "memory=", "memory=-1", "files=99999999999"])
+def test_a_worker_that_cannot_be_confined_as_asked_does_not_start(words):
+    command = [sys.executable, str(FAST), "--sock-type", "unix", "--sock-name", "/nowhere/s.1"]
+    environment = {**os.environ, "ONNXSERVE_CONFINE": words}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 1
+    assert "the worker ends" in done.stdout

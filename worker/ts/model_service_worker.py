@@ -9,6 +9,7 @@ import platform
 import sys
 from pathlib import Path
 
+from fastworker.confine import CannotConfine, confine
 from fastworker.fields import BadFrame
 from fastworker.lines import lines, say
 from fastworker.loop import ACCEPT_S, LoadFailed, listen, serve
@@ -41,13 +42,20 @@ def main() -> int:
     if given.asynchronous:
         log.error("asyncCommunication is not supported by this worker: remove it from model-config.yaml")
         return 1
+    try:
+        confined = confine()
+    except CannotConfine as error:
+        log.error("the worker ends: %s", error)  # noqa: TRY400 - the text says it all
+        return 1
     metrics = Metrics(given.metrics_config)
     metrics.print_every_second()
     listener = listen(given.sock_type, given.sock_name, given.host, given.port)
     # The frontend waits for these two lines.
     say(f"[PID]{os.getpid()}")
     say("Torch worker started.")
-    log.info("Python runtime: %s", platform.python_version())
+    log.info(
+        "Python runtime: %s%s", platform.python_version(), f"; confined: {', '.join(confined)}" if confined else ""
+    )
     try:
         serve(listener, metrics)
     except TimeoutError:
