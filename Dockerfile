@@ -8,6 +8,9 @@ ARG VARIANT
 WORKDIR /src
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
+COPY deploy/locks/serve.txt deploy/locks/serve.txt
+# Pinned, with digests (make lock); the index can't put anything else in place.
+RUN pip install --no-cache-dir --no-deps --require-hashes -r deploy/locks/serve.txt
 COPY pyproject.toml README.md config.properties log4j2.xml traffic.toml ./
 COPY onnxserve onnxserve
 COPY handlers handlers
@@ -15,9 +18,9 @@ COPY export export
 COPY worker worker
 # With the jar, if `make frontend` built it; without, a lone request waits its maxBatchDelay.
 COPY frontend/plugins frontend/plugins
-# The folder at hand has one version; there is nothing to pin.
+# The folder at hand has one version, and hatchling alone is not in the lock; there is nothing else to pin.
 # hadolint ignore=DL3013
-RUN pip install --no-cache-dir '.[edge,sign,trace,monitor]'
+RUN pip install --no-cache-dir --no-deps .
 # On CUDA the GPU build takes the place of the CPU build: both at once would shadow each other.
 RUN if [ "$VARIANT" = cuda ]; then \
       version=$(python -c 'from importlib.metadata import version; print(version("onnxruntime"))') && \

@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 MODELS := segment sentiment digits churn
 STORE  := model_store
 
-.PHONY: serve test check lint types imports unit export load wheel bench gpu-test frontend clean
+.PHONY: serve test check lint types imports unit export load wheel bench gpu-test lock frontend clean
 
 serve: export
 	$(BIN)/onnxserve serve --features models/churn/store
@@ -69,6 +69,12 @@ gpu-test: $(STAMP) export
 	$(BIN)/pip install -q 'onnxruntime-gpu[cuda,cudnn]>=1.24'
 	GPU_STORE=$(GPU_STORE) $(BIN)/pytest tests/gpu
 	$(BIN)/python -m benchmarks.gpu --store $(GPU_STORE)
+
+# What the image installs. Needs uv (pip install uv).
+lock:
+	uv pip compile pyproject.toml --extra edge --extra sign --extra trace --extra monitor --extra pull \
+	  --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
+	  --python-platform x86_64-manylinux_2_31 -o deploy/locks/serve.txt
 
 # Without a JDK it says so, and everything else works.
 frontend: $(STAMP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -202,6 +204,18 @@ def test_every_line_of_the_servers_log_is_an_event_in_json(seen):
     assert {"time", "level", "logger", "message"} <= set.intersection(*(set(one) for one in events))
     [ready] = [one for one in events if "ready on" in one["message"]]
     assert (ready["model"], ready["version"], ready["level"]) == ("circle", "1.0.0", "INFO")
+
+
+def test_no_process_of_a_server_listens_off_loopback(seen):
+    mine = psutil.Process().children(recursive=True)
+    names, places = set[str](), set[str]()
+    for process in mine:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            names.add(process.name())
+            places |= {one.laddr.ip for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN}
+    assert {"java", "envoy"} <= names
+    assert places
+    assert all(ipaddress.ip_address(place.removeprefix("::ffff:")).is_loopback for place in places), places
 
 
 def proof(seen: Seen) -> list[str]:
