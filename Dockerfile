@@ -27,6 +27,10 @@ RUN if [ "$VARIANT" = cuda ]; then \
       pip uninstall -y onnxruntime && pip install --no-cache-dir "onnxruntime-gpu[cuda,cudnn]<=$version"; \
     fi
 
+# What is in it, for scanners: /opt/venv/sbom.cdx.json.
+RUN python -m venv /tmp/bom && /tmp/bom/bin/pip install --no-cache-dir cyclonedx-bom==7.5.0 && \
+    /tmp/bom/bin/cyclonedx-py environment /opt/venv --output-reproducible -o /opt/venv/sbom.cdx.json
+
 FROM python:${PYTHON}-slim
 RUN useradd --create-home --uid 10001 serve
 COPY --from=build /opt/venv /opt/venv

@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 MODELS := segment sentiment digits churn
 STORE  := model_store
 
-.PHONY: serve test check lint types imports unit export load wheel bench gpu-test lock frontend clean
+.PHONY: serve test check lint types imports unit export load wheel bench gpu-test soak chaos lock frontend clean
 
 serve: export
 	$(BIN)/onnxserve serve --features models/churn/store
@@ -69,6 +69,14 @@ gpu-test: $(STAMP) export
 	$(BIN)/pip install -q 'onnxruntime-gpu[cuda,cudnn]>=1.24'
 	GPU_STORE=$(GPU_STORE) $(BIN)/pytest tests/gpu
 	$(BIN)/python -m benchmarks.gpu --store $(GPU_STORE)
+
+# Half an hour of mixed load; SOAK='--minutes 600' for a night.
+soak: $(STAMP) export
+	$(BIN)/python -m benchmarks.soak $(SOAK)
+
+# Faults under load, counted.
+chaos: $(STAMP)
+	$(BIN)/python -m benchmarks.faults
 
 # What the image installs. Needs uv (pip install uv).
 lock:

@@ -6,105 +6,33 @@ import argparse
 import contextlib
 import logging
 import os
-import shutil
 import signal
+import socket
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx
+import psutil
 
-from export.__main__ import STEPS
-from export.export import export_model
-from onnxserve.archive import reconfigure
-from onnxserve.cli.serve import wait_until_ready
-from onnxserve.config import Server, Settings, free_ports, start_server, with_free_ports
-from onnxserve.edge import Canary, Edge, Intent, Share, Traffic
-from onnxserve.edge.intent import Cache, Listen
-from onnxserve.edge.processes import start
-from onnxserve.management import Management
-from onnxserve.release import History, Release
-from onnxserve.scaffold import new_model
+from onnxserve.edge import Canary, Share
 from onnxserve.tune.tune import cpu_name
 
 from .prepare import ROOT
+from .stage import READY_S, Clients, Stage, small_disk, stage
 
 CLIENTS = 8
-READY_S = 120
+DISK = "the disk of the prediction log is full"
 INTRO = """# When things break
 
-Written by `python -m benchmarks.faults` on {cpu}: {clients} clients ask through the edge without a
-pause while a fault is made for real. A small table model, version 1.0.0 with two workers, 2.0.0 with one; answers are
-cached for a second. Degraded answers are right and say so: another version, or an old one. Refused ones have a type and
-`Retry-After`. Lost would be anything else: a broken connection, an answer without a type.
+Written by `python -m benchmarks.faults` (`make chaos`) on {cpu}: {clients} clients ask through the edge
+without a pause while a fault is made for real. A small table model, version 1.0.0 with two workers, 2.0.0 with one;
+answers are cached for a second; the prediction log, of everything, has a file system of 1 MiB. Degraded answers are
+right and say so: another version, or an old one. Refused ones have a type and `Retry-After`. Lost would be anything
+else: a broken connection, an answer without a type. Not made: a jump of the clock, which a machine has only one of.
 """
-
-
-@dataclass
-class Stage:
-    """A server, its edge and its release steps."""
-
-    settings: Settings
-    server: Server
-    release: Release
-    url: str
-
-    def kill(self, version: str, count: int) -> None:
-        """`kill -9` for some workers of a version."""
-        [found] = [one for one in self.release.management.versions("circle") if one.model_version == version]
-        for worker in found.workers[:count]:
-            with contextlib.suppress(ProcessLookupError):  # the last one may not have been replaced yet
-                os.kill(worker.pid, signal.SIGKILL)
-
-    def restart(self) -> None:
-        """TorchServe killed with its workers, and started again."""
-        os.killpg(self.server.process.pid, signal.SIGKILL)
-        self.server.process.wait()
-        time.sleep(1)
-        self.server = start_server(self.settings)
-        wait_until_ready(self.server, self.settings, READY_S)
-        self.release.restore()
-
-
-@dataclass
-class Clients:
-    """Closed-loop clients; each row is new to the cache half of the time."""
-
-    url: str
-    seen: Counter[str] = field(default_factory=Counter)
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def run(self, number: int) -> None:
-        """One client."""
-        with httpx.Client(base_url=self.url, trust_env=False, timeout=60) as http:
-            turn = 0
-            while not self.stop.is_set():
-                turn += 1
-                row = [number, turn] if turn % 2 else [0, 0]
-                try:
-                    self.seen[kind(http.post("/predictions/circle", json=row))] += 1
-                except httpx.HTTPError:
-                    self.seen["lost"] += 1
-
-
-def kind(answer: httpx.Response) -> str:
-    """What an answer was."""
-    if answer.status_code == 200:
-        return (
-            f"degraded: {answer.headers['x-onnxserve-degraded']}"
-            if "x-onnxserve-degraded" in answer.headers
-            else "answered"
-        )
-    try:
-        refused = answer.json()["error"]["type"]
-    except (ValueError, KeyError):
-        return "lost"
-    return f"refused: {answer.status_code} {refused}"
 
 
 def released(stage: Stage) -> None:
@@ -135,56 +63,57 @@ def broken_shadow(stage: Stage) -> None:
     stage.release.shadow("circle", None)
 
 
+def paused(stage: Stage) -> None:
+    """A worker hangs for five seconds."""
+    [found] = [one for one in stage.release.management.versions("circle") if one.model_version == "1.0.0"]
+    os.kill(found.workers[0].pid, signal.SIGSTOP)
+    time.sleep(5)
+    os.kill(found.workers[0].pid, signal.SIGCONT)
+
+
+def nginx_killed(_: Stage) -> None:
+    """The process of nginx that answers; its parent starts another."""
+    for one in psutil.Process().children(recursive=True):
+        if one.name() == "nginx" and "worker process" in " ".join(one.cmdline()):
+            one.kill()
+    time.sleep(1)
+
+
+def disk_full(stage: Stage) -> None:
+    """The file system of the prediction log has no room for five seconds of it."""
+    ballast = stage.settings.state / "predictions" / "ballast"
+    with ballast.open("wb") as stream, contextlib.suppress(OSError):
+        while True:
+            stream.write(b"x" * 4096)
+            stream.flush()
+    time.sleep(12)  # the log is written every ten
+    ballast.unlink()
+
+
+def slow_clients(stage: Stage) -> None:
+    """Fifty connections that send a byte of their request now and then."""
+    host, port = urlsplit(stage.url).hostname, urlsplit(stage.url).port
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.create_connection((host, port))) for _ in range(50)]
+        for byte in b"POST /predictions/circle HTTP/1.1\r\n"[:20]:
+            for one in sockets:
+                one.send(bytes([byte]))
+            time.sleep(0.25)
+
+
 FAULTS: list[tuple[str, Callable[[Stage], None]]] = [
     ("none", lambda _: time.sleep(3)),
     ("one of two workers killed", lambda stage: stage.kill("1.0.0", 1)),
     ("both workers killed", lambda stage: stage.kill("1.0.0", 2)),
+    ("a worker hangs for five seconds", paused),
+    ("nginx's worker killed", nginx_killed),
+    ("fifty clients send a byte now and then", slow_clients),
+    (DISK, disk_full),
     ("canary, promote, rollback", released),
     ("a canary's worker killed three times", broken_canary),
     ("a shadow's worker killed three times", broken_shadow),
     ("TorchServe killed and started again", Stage.restart),
 ]
-
-
-def archives(folder: Path) -> list[Path]:
-    """Two versions of a small model, the first with two workers."""
-    definition = new_model("tabular", "circle", folder / "one")
-    second = folder / "two" / "circle"
-    shutil.copytree(definition, second)
-    toml = second / "model.toml"
-    toml.write_text(
-        toml.read_text(encoding="utf-8").replace('version = "1.0.0"', 'version = "2.0.0"'), encoding="utf-8"
-    )
-    made = [export_model(one, folder / "made", STEPS, lambda _: None).archive for one in (definition, second)]
-    reconfigure(made[0], made[0], {"minWorkers": 2, "maxWorkers": 2})
-    return made
-
-
-@contextmanager
-def stage(folder: Path) -> Iterator[Stage]:
-    """All of it, started."""
-    store = folder / "store"
-    store.mkdir()
-    for archive in archives(folder):
-        shutil.copy(archive, store)
-    settings = with_free_ports(Settings(ROOT / "config.properties", store, folder / "state"))
-    traffic, server = Traffic(settings.state), start_server(settings)
-    release = Release(Management(settings.management), History(settings.state), store, traffic)
-    wait_until_ready(server, settings, READY_S)
-    release.restore()
-    release.promote("circle", "1.0.0")
-    port, metrics = free_ports(2)
-    intent = Intent(listen=Listen(port=port, metrics_port=metrics), cache=Cache(seconds=1))
-    run = (settings.state / "edge").resolve()
-    edge = Edge(intent, run, settings.inference_port, settings.management_port)
-    door = start(edge, traffic.labels)
-    traffic.started(edge)
-    made = Stage(settings, server, release, edge.url)
-    try:
-        yield made
-    finally:
-        door.stop()
-        made.server.stop()
 
 
 def row(stage: Stage, name: str, fault: Callable[[Stage], None]) -> str:
@@ -213,8 +142,11 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "95-faults.md")
     given = parser.parse_args()
     lines = ["| fault | sent | answered | degraded or refused | lost |", "|---|--:|--:|---|--:|"]
-    with tempfile.TemporaryDirectory() as folder, stage(Path(folder)) as made:
+    with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder)) as small, stage(Path(folder)) as made:
         for name, fault in FAULTS:
+            if name == DISK and not small:
+                print("a small file system can't be mounted here: run as root")
+                continue
             lines.append(row(made, name, fault))
             print(lines[-1], flush=True)
     intro = INTRO.format(cpu=cpu_name(), clients=CLIENTS)

@@ -15,6 +15,7 @@ from onnxserve.archive.manifest import CONFIG
 from onnxserve.archive.write import pretty
 from onnxserve.spec import ServeSpec
 
+from .bom import bom
 from .company import SEED as BATCH_SEED
 from .environment import versions
 from .judge import task_of
@@ -136,6 +137,7 @@ def call(work: Work) -> None:
         "golden.json": pretty(golden(work, chosen)),
         "evidence.json": pretty(work.evidence),
         "proof.jsonl": proof(work),
+        "sbom.cdx.json": pretty(bom(work)),
         CONFIG: server_config(work.definition.serve, chosen.max_batch),
     }
     definition = work.definition

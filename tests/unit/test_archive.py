@@ -1,10 +1,14 @@
 """Archives: reproducible, whole, and safe to open."""
 
+import hashlib
+import json
 import shutil
 import stat
 import zipfile
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from onnxserve.archive import check_archive, manifest, summarise, unpack, write_archive
 from onnxserve.archive.check import check_members
@@ -95,3 +99,19 @@ def test_what_is_no_archive_is_refused(tmp_path, content):
     (tmp_path / "x.mar").write_bytes(content)
     with pytest.raises(ArchiveError):
         summarise(tmp_path / "x.mar")
+
+
+def test_an_archive_says_what_it_is_made_of_in_cyclonedx(archive):
+    with zipfile.ZipFile(archive) as opened:
+        text, graph = opened.read("sbom.cdx.json").decode(), opened.read("model.onnx")
+    faults = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
+    assert faults is None
+    found = json.loads(text)
+    model = found["metadata"]["component"]
+    assert (model["name"], model["version"]) == ("circle", "1.0.0")
+    assert model["hashes"][0]["content"] == hashlib.sha256(graph).hexdigest()
+    names = {one["name"] for one in found["components"]}
+    assert {"numpy", "onnxruntime", "msgspec"} <= names
+    assert set(found["dependencies"][0]["dependsOn"]) == {one["bom-ref"] for one in found["components"]}
+    found["components"][0]["type"] = "unheard of"
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(found)) is not None

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 import benchmarks.__main__ as bench
-from benchmarks import canary, faults
+from benchmarks import canary, stage
 from benchmarks.measure import Measured, Plan, check_labels, length
 from benchmarks.quantised import section
 from benchmarks.table import Summary, ratios, write_page
@@ -100,7 +100,7 @@ def test_results_are_added_to_those_of_the_same_machine_only(tmp_path, monkeypat
     ],
 )
 def test_an_answer_without_a_type_counts_as_lost(answer, kind):
-    assert faults.kind(answer) == kind
+    assert stage.kind(answer) == kind
 
 
 def test_a_simulated_canary_that_fails_is_accused_and_a_harmless_one_is_not():

@@ -1,0 +1,194 @@
+"""`make soak`: memory of workers, frontend and edge under mixed load for long; fails where one grows steadily."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import logging
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import psutil
+
+from onnxserve.archive import golden_bodies
+from onnxserve.cli.serve import wait_until_ready
+from onnxserve.cli.watching import watching
+from onnxserve.config import Settings, free_ports, start_server, with_free_ports
+from onnxserve.edge import Edge, Traffic, read_intent
+from onnxserve.edge.processes import start
+from onnxserve.management import Management
+from onnxserve.release import History, Release
+from onnxserve.tune.tune import cpu_name
+
+from .prepare import ROOT
+
+CLIENTS, PERIOD_S, MIB = 6, 5.0, 2**20
+SETTLED = 1 / 3  # of the time is left out: caches and arenas fill meanwhile
+MOST_PERCENT = 10.0  # an hour, of what a part has
+TRAFFIC = """[listen]
+port = {port}
+metrics_port = {metrics}
+[cache]
+seconds = 5.0
+[predictions]
+percent = 10.0
+megabytes = 8.0
+"""
+INTRO = """# A long time under load
+
+Written by `python -m benchmarks.soak` (`make soak`) on {cpu}: {minutes:g} minutes of {clients} clients
+who ask `segment` and `sentiment` through the edge without a pause: golden rows, alone and all at once, one request in
+ten wrong (a bad row, no JSON, an unknown path). Counters, drift, the prediction log and the cache are on. Memory is
+PSS, every {period:g} s, of all processes of a part; the slope is Theil and Sen's, over the last two thirds, with the
+middle 95 % of the slopes of pairs. A part fails whose slope is over {most:g} % of its memory an hour and surely upward.
+
+{requests:,} requests: {answers}.
+
+| part | MiB after a third | MiB at the end | slope, MiB an hour | | verdict |
+|---|--:|--:|--:|---|---|
+"""
+
+
+@dataclass
+class Samples:
+    """MiB of each part by time, in seconds."""
+
+    found: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+
+    def take(self, now: float) -> None:
+        """All processes below this one."""
+        parts: dict[str, float] = defaultdict(float)
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                parts[part_of(process)] += process.memory_full_info().pss / MIB
+        for name, size in parts.items():
+            self.found[name].append((now, size))
+
+
+def part_of(process: psutil.Process) -> str:
+    """What a process belongs to."""
+    words, name = " ".join(process.cmdline()), process.name()
+    if "model_service_worker" in words:
+        return f"workers of {model_of(process)}"
+    return {"java": "frontend", "envoy": "Envoy"}.get(name, "nginx" if "nginx" in name else "launcher")
+
+
+def model_of(process: psutil.Process) -> str:
+    """The model whose archive a worker runs in."""
+    signature = Path(process.cwd()) / "signature.json"
+    return str(msgspec.json.decode(signature.read_bytes())["model"]) if signature.is_file() else "?"
+
+
+def slope(points: list[tuple[float, float]]) -> tuple[float, float, float]:
+    """MiB an hour: median, and the middle 95 % of the slopes of pairs (Sen, J. Am. Stat. Assoc. 63, 1968)."""
+    found = sorted((b - a) / (t - s) * 3600 for (s, a), (t, b) in itertools.combinations(points[-400:], 2))
+    return statistics.median(found), found[int(0.025 * len(found))], found[int(0.975 * (len(found) - 1))]
+
+
+def client(url: str, bodies: dict[str, list[bytes]], seen: Counter[str], stop: threading.Event) -> None:
+    """Asks, rightly and wrongly."""
+    draws = random.Random(threading.get_ident())  # noqa: S311 - a mixture
+    headers = {"Content-Type": "application/json"}
+    with httpx.Client(base_url=url, trust_env=False, timeout=60, headers=headers) as http:
+        while not stop.is_set():
+            model = draws.choice(list(bodies))
+            path, body = f"/predictions/{model}", draws.choice(bodies[model])
+            if draws.random() < 0.1:
+                path, body = draws.choice([(path, b"[[]]"), (path, b"no JSON"), ("/predictions/nobody", body)])
+            try:
+                seen[str(http.post(path, content=body).status_code)] += 1
+            except httpx.HTTPError:
+                seen["lost"] += 1
+
+
+def mixed(archive: Path) -> list[bytes]:
+    """Golden rows alone, and all together."""
+    alone = golden_bodies(archive)
+    rows = [msgspec.json.decode(body)["instances"][0] for body in alone]
+    return [*alone, msgspec.json.encode({"instances": rows})]
+
+
+@contextlib.contextmanager
+def served(folder: Path, archives: list[Path]) -> Iterator[str]:
+    """As `serve` starts it; the edge's address."""
+    store, (port, metrics) = folder / "store", free_ports(2)
+    store.mkdir()
+    for archive in archives:
+        shutil.copy(archive, store)
+    (folder / "traffic.toml").write_text(TRAFFIC.format(port=port, metrics=metrics), encoding="utf-8")
+    settings = Settings(ROOT / "config.properties", store, folder / "state", traffic=folder / "traffic.toml")
+    settings = with_free_ports(settings)
+    with contextlib.ExitStack() as running:
+        server = start_server(settings, watching(settings, running))
+        running.callback(server.stop)
+        wait_until_ready(server, settings, 180)
+        kept = Traffic(settings.state)
+        Release(Management(settings.management), History(settings.state), store, kept).restore()
+        run = (settings.state / "edge").resolve()
+        edge = Edge(read_intent(settings.traffic), run, settings.inference_port, settings.management_port)
+        running.callback(start(edge, kept.labels).stop)
+        yield edge.url
+
+
+def soak(archives: list[Path], minutes: float) -> tuple[Samples, Counter[str]]:
+    """Load, and samples meanwhile."""
+    samples, seen, stop = Samples(), Counter[str](), threading.Event()
+    bodies = {archive.stem.rpartition("-")[0]: mixed(archive) for archive in archives}
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder), archives) as url:
+        threads = [threading.Thread(target=client, args=(url, bodies, seen, stop)) for _ in range(CLIENTS)]
+        for thread in threads:
+            thread.start()
+        start_s = time.monotonic()
+        while (now := time.monotonic() - start_s) < minutes * 60:
+            samples.take(now)
+            time.sleep(PERIOD_S)
+        stop.set()
+        for thread in threads:
+            thread.join()
+    return samples, seen
+
+
+def judged(name: str, points: list[tuple[float, float]], minutes: float) -> tuple[str, bool]:
+    """A part's row, and whether it is flat."""
+    settled = [one for one in points if one[0] >= minutes * 60 * SETTLED]
+    middle, low, high = slope(settled)
+    first, last = settled[0][1], settled[-1][1]
+    grows = low > 0 and middle > MOST_PERCENT / 100 * last
+    verdict = "grows" if grows else "flat"
+    return f"| {name} | {first:.0f} | {last:.0f} | {middle:.1f} | {low:.1f} to {high:.1f} | {verdict} |\n", not grows
+
+
+def main() -> None:
+    """Soak and write the page; exit 1 where something grows or a request was lost."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "99-soak.md")
+    given: Any = parser.parse_args()
+    archives = [ROOT / "model_store" / f"{name}-1.0.0.mar" for name in ("segment", "sentiment")]
+    samples, seen = soak(archives, given.minutes)
+    answers = ", ".join(f"{count:,} {status}" for status, count in sorted(seen.items()))
+    about = {"cpu": cpu_name(), "minutes": given.minutes, "clients": CLIENTS, "period": PERIOD_S}
+    text = INTRO.format(**about, most=MOST_PERCENT, requests=seen.total(), answers=answers)
+    rows = [judged(name, points, given.minutes) for name, points in sorted(samples.found.items())]
+    given.page.write_text(text + "".join(row for row, _ in rows), encoding="utf-8")
+    print(given.page.read_text(encoding="utf-8"))
+    if seen["lost"] or not all(flat for _, flat in rows):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
