@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 MODELS := segment sentiment digits churn
 STORE  := model_store
 
-.PHONY: serve test check lint types imports unit export load wheel bench gpu-test soak chaos lock frontend clean
+.PHONY: serve test check lint types imports unit export load wheel bench gpu-test site soak chaos lock frontend clean
 
 serve: export
 	$(BIN)/onnxserve serve --features models/churn/store
@@ -69,6 +69,10 @@ gpu-test: $(STAMP) export
 	$(BIN)/pip install -q 'onnxruntime-gpu[cuda,cudnn]>=1.24'
 	GPU_STORE=$(GPU_STORE) $(BIN)/pytest tests/gpu
 	$(BIN)/python -m benchmarks.gpu --store $(GPU_STORE)
+
+# The documentation as a site, in site/.
+site: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 
 # Half an hour of mixed load; SOAK='--minutes 600' for a night.
 soak: $(STAMP) export

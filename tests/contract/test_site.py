@@ -1,0 +1,97 @@
+"""The documentation as a site, without a broken link; and what its blocks say to type is there to be typed."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pkgutil
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+import yaml
+
+from onnxserve import cli
+from onnxserve.cli import app as boundary
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`(onnxserve [a-z][^`]*)`")
+
+
+def blocks(*kinds: str) -> Iterator[tuple[Path, str]]:
+    """Fenced blocks of these languages."""
+    for page in PAGES:
+        for kind, text in BLOCK.findall(page.read_text()):
+            if kind in kinds:
+                yield page, text
+
+
+def commands() -> Iterator[tuple[Path, str]]:
+    """Lines that call us, in blocks and in the text."""
+    for page, text in blocks("sh", "", "bash"):
+        for line in text.replace("\\\n", " ").splitlines():
+            if found := re.search(r"(?:^|\$ |&& )(onnxserve [a-z].*)", line):
+                yield page, found[1]
+    for page in PAGES:
+        for line in INLINE.findall(page.read_text()):
+            yield page, line
+
+
+@pytest.fixture(scope="module")
+def verbs() -> Any:
+    """All commands, as the program has them."""
+    for one in pkgutil.iter_modules(cli.__path__):
+        importlib.import_module(f"{cli.__name__}.{one.name}")
+    return typer.main.get_command(boundary.app)
+
+
+def test_the_site_is_built_without_a_broken_link_and_every_page_is_in_its_order(tmp_path):
+    words = [str(Path(sys.executable).with_name("mkdocs")), "build", "--strict", "-q", "-d", str(tmp_path)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    nav = json.dumps(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if page.name not in nav] == []
+
+
+def test_every_command_that_the_pages_show_exists_with_its_options(verbs):
+    wrong, count = [], 0
+    for page, line in commands():
+        text = re.split(r"\s(?:#|>|\||&)", line.replace("…", ""))[0]
+        try:
+            words = shlex.split(text)[1:]
+        except ValueError:
+            continue  # an apostrophe of the text
+        found = verbs
+        while words and words[0] in getattr(found, "commands", {}):
+            found = found.commands[words.pop(0)]
+        count += 1
+        known = {option for parameter in found.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        unknown = [word for word in words if word.startswith("--") and word.partition("=")[0] not in known | {"--help"}]
+        if unknown or (found is verbs and words and words[0] not in {"--version", "--help"}):
+            wrong.append(f"{page.name}: {line} ({unknown or words[0]})")
+    assert wrong == []
+    assert count > 100
+
+
+def test_every_block_of_toml_yaml_and_json_is_one():
+    for page, text in blocks("toml"):
+        try:
+            tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            pytest.fail(f"{page.name}: {error}\n{text}")
+    for page, text in blocks("yaml", "json"):
+        try:
+            list(yaml.safe_load_all(text))
+        except yaml.YAMLError as error:
+            pytest.fail(f"{page.name}: {error}\n{text}")
