@@ -52,6 +52,7 @@ def main() -> None:
     """Run the program; an OnnxserveError is its message and exit code, nothing more."""
     from . import (  # noqa: F401 - they register verbs
         batch,
+        capacity,
         convert,
         doctor,
         edge,
