@@ -43,6 +43,15 @@ def golden(name: str) -> tuple[list[Any], list[str]]:
     return rows["instances"], [labels[int(np.argmax(row))] for row in rows["outputs"]]
 
 
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """Each archive has its own handlers, as in a process of its own: the packages of others are forgotten."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    for name in [name for name in sys.modules if name.startswith("handlers_")]:
+        del sys.modules[name]
+
+
 def imported(path: Path, name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
@@ -53,8 +62,7 @@ def imported(path: Path, name: str) -> ModuleType:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_under_asgi_golden_rows_that_come_together_get_torchs_labels(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path])
+def test_under_asgi_golden_rows_that_come_together_get_torchs_labels(name, tmp_path):
     server, *_ = to_asgi(mar(name), tmp_path)
     app = imported(server, f"asgi_{name}").app
     instances, labels = golden(name)
@@ -140,7 +148,6 @@ def backend(monkeypatch):
     fake = ModuleType("triton_python_backend_utils")
     vars(fake).update(Tensor=Tensor, InferenceResponse=response, TritonError=str)
     monkeypatch.setitem(sys.modules, "triton_python_backend_utils", fake)
-    monkeypatch.setattr(sys, "path", [*sys.path])
 
 
 def tensor_of(name: str, instance: Any) -> Tensor:
