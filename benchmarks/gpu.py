@@ -38,8 +38,8 @@ milliseconds a batch. "As it comes" is `InferenceSession(model, providers=["CUDA
 matrix products round to 10 bits (TF32). "Bound" is a worker's session, "recorded" the same with `[serve.gpu] graph =
 true`, where shapes are fixed. The ratios are of the CPU's and of "as it comes" to the faster of these two; the last
 column is a whole worker's `handle`, from JSON to JSON. "In turn" are batches of 1 row and of 64: where a graph has
-convolutions, kernels are chosen and built anew for each change of shape, unless all batches are padded to one. An fp16 graph isn't what a CPU would be given (int8 is several times faster there), so "CPU / GPU" flatters the GPU for
-those.
+convolutions, kernels are chosen and built anew for each change of shape, unless all batches are padded to one. An fp16
+graph isn't what a CPU would be given (int8 is several times faster there), so "CPU / GPU" flatters the GPU for those.
 
 """
 TIMES = ("CPU, {cores} threads", "as it comes", "bound", "recorded")
