@@ -82,12 +82,12 @@ def nginx_killed(_: Stage) -> None:
 def disk_full(stage: Stage) -> None:
     """The file system of the prediction log has no room for five seconds of it."""
     ballast = stage.settings.state / "predictions" / "ballast"
-    with ballast.open("wb") as stream, contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), ballast.open("wb") as stream:
         while True:
             stream.write(b"x" * 4096)
             stream.flush()
     time.sleep(12)  # the log is written every ten
-    ballast.unlink()
+    ballast.unlink(missing_ok=True)
 
 
 def slow_clients(stage: Stage) -> None:
