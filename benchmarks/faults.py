@@ -65,10 +65,10 @@ def broken_shadow(stage: Stage) -> None:
 
 def paused(stage: Stage) -> None:
     """A worker hangs for five seconds."""
-    [found] = [one for one in stage.release.management.versions("circle") if one.model_version == "1.0.0"]
-    os.kill(found.workers[0].pid, signal.SIGSTOP)
+    pid = stage.workers("1.0.0")[0]
+    os.kill(pid, signal.SIGSTOP)
     time.sleep(5)
-    os.kill(found.workers[0].pid, signal.SIGCONT)
+    os.kill(pid, signal.SIGCONT)
 
 
 def nginx_killed(_: Stage) -> None:

@@ -46,12 +46,16 @@ class Stage:
     release: Release
     url: str
 
+    def workers(self, version: str) -> list[int]:
+        """Process ids of a version's workers."""
+        [found] = [one for one in self.release.management.versions("circle") if one.model_version == version]
+        return [worker.pid for worker in found.workers]
+
     def kill(self, version: str, count: int) -> None:
         """`kill -9` for some workers of a version."""
-        [found] = [one for one in self.release.management.versions("circle") if one.model_version == version]
-        for worker in found.workers[:count]:
+        for pid in self.workers(version)[:count]:
             with contextlib.suppress(ProcessLookupError):  # the last one may not have been replaced yet
-                os.kill(worker.pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
 
     def restart(self) -> None:
         """TorchServe killed with its workers, and started again."""

@@ -5,14 +5,14 @@ https://cyclonedx.org/docs/1.6/json/. Without times or serial numbers, so that t
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Sequence
 from typing import Any
 
 from onnxserve.archive import file_digest
+from onnxserve.archive.needs import NEEDS, version_of
 
 from .work import Work
 
-NEEDS = ("msgspec", "numpy", "onnxruntime", "pillow", "tokenizers")  # what handlers import
 TOOLS = ("torch", "onnx", "onnxscript", "onnxserve")  # what made it
 
 
@@ -28,14 +28,14 @@ def bom(work: Work) -> dict[str, Any]:
         "description": f"{work.chosen.variant} graph, model.onnx",
     }
     sources = [source(number, one) for number, one in enumerate(definition.sources)]
-    needs = [package(name) for name in NEEDS if installed(name)]
+    needs = packages(NEEDS)
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
         "metadata": {
             "component": model,
-            "tools": {"components": [package(name) for name in TOOLS if installed(name)]},
+            "tools": {"components": packages(TOOLS)},
         },
         "components": [*sources, *needs],
         "dependencies": [{"ref": "model", "dependsOn": [one["bom-ref"] for one in (*sources, *needs)]}],
@@ -54,24 +54,20 @@ def source(number: int, one: Any) -> dict[str, Any]:
     }
 
 
-def package(name: str) -> dict[str, Any]:
-    """A package of this environment."""
-    found = version(name)
-    return {
-        "type": "library",
-        "bom-ref": name,
-        "name": name,
-        "version": found,
-        "purl": f"pkg:pypi/{name}@{found.replace('+', '%2B')}",
-    }
-
-
-def installed(name: str) -> bool:
-    """Whether this environment has it."""
-    try:
-        return bool(version(name))
-    except PackageNotFoundError:
-        return False
+def packages(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Those of this environment."""
+    found = [(name, version_of(name)) for name in names]
+    return [
+        {
+            "type": "library",
+            "bom-ref": name,
+            "name": name,
+            "version": number,
+            "purl": f"pkg:pypi/{name}@{number.replace('+', '%2B')}",
+        }
+        for name, number in found
+        if number
+    ]
 
 
 def sha256(digest: str) -> dict[str, str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from onnxserve.archive.needs import version_of
 
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 TOOLS = ("torch", "onnx", "onnxruntime", "onnxscript", "numpy")
@@ -26,9 +27,4 @@ def versions() -> dict[str, object]:
         "machine": platform.machine(),
         "cpu_flags": cpu_flags(),
     }
-    for name in TOOLS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return found | {name: number for name in TOOLS if (number := version_of(name))}

@@ -1,7 +1,7 @@
 """The archive (`.mar`): writing it reproducibly, reading it safely, checking it whole."""
 
 from .check import Checked, check_archive
-from .configure import golden_bodies, max_batch, read_config, read_signature, reconfigure
+from .configure import golden_bodies, max_batch, read_config, read_signature, reconfigure, threads_of
 from .file import enter_store, file_digest
 from .manifest import manifest
 from .offline import package
@@ -35,6 +35,7 @@ __all__ = [
     "seal_archive",
     "sign_archive",
     "summarise",
+    "threads_of",
     "unpack",
     "unsealed",
     "write_archive",

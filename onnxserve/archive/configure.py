@@ -40,6 +40,11 @@ def read_config(path: Path) -> dict[str, Any]:
     return document
 
 
+def threads_of(config: dict[str, Any]) -> int:
+    """Of each worker, by an archive's configuration; 0 where it isn't tuned."""
+    return int((config.get("handler") or {}).get("threads") or 0)
+
+
 def reconfigure(path: Path, target: Path, changes: Mapping[str, Any]) -> str:
     """Write `path` to `target` with changed keys of `model-config.yaml`; the new SHA-256.
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from onnxserve.archive import max_batch, read_config, summarise, unpack
+from onnxserve.archive import max_batch, read_config, summarise, threads_of, unpack
 from onnxserve.errors import TuneError
 
 from .app import AsJson, app, console, out, show
@@ -33,8 +33,7 @@ def capacity(
 
     config, one = read_config(archive), summarise(archive)
     count = workers or int(config["maxWorkers"])
-    each = threads or int((config.get("handler") or {}).get("threads") or 0)
-    each = each or max(1, len(os.sched_getaffinity(0)) // count)
+    each = threads or threads_of(config) or max(1, len(os.sched_getaffinity(0)) // count)
     batch = min(int(config["batchSize"]), max_batch(archive))
     objective = p99_ms or float((config.get("tuning") or {}).get("p99_ms", 100))
     with tempfile.TemporaryDirectory() as scratch, console.status("measuring batches"):

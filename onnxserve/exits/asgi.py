@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from importlib.metadata import version
 from pathlib import Path
 
 from onnxserve.archive import check_archive
+from onnxserve.archive.needs import NEEDS, version_of
 
-NEEDS = ("msgspec", "numpy", "onnxruntime", "pillow", "tokenizers")
 SERVER = Path(__file__).parent / "files" / "asgi_server.py"
 
 
@@ -18,13 +17,6 @@ def to_asgi(archive: Path, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     server, needs = folder / "server.py", folder / "requirements.txt"
     server.write_bytes(SERVER.read_bytes())
-    needs.write_text("".join(f"{name}=={version(name)}\n" for name in (*NEEDS, "uvicorn") if installed(name)), "utf-8")
+    pins = [(name, version_of(name)) for name in (*NEEDS, "uvicorn")]
+    needs.write_text("".join(f"{name}=={number}\n" for name, number in pins if number), encoding="utf-8")
     return [server, Path(shutil.copy(archive, folder)), needs]
-
-
-def installed(name: str) -> bool:
-    """Whether this environment, in which the archive was proven to hold, has it."""
-    try:
-        return bool(version(name))
-    except ModuleNotFoundError:
-        return False

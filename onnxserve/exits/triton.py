@@ -14,7 +14,7 @@ BACKEND = Path(__file__).parent / "files" / "triton_model.py"
 TYPES = {"float32": "FP32", "float16": "FP16", "float64": "FP64", "int64": "INT64", "int32": "INT32", "int16": "INT16"}
 TYPES |= {"int8": "INT8", "uint8": "UINT8", "uint16": "UINT16", "uint32": "UINT32", "uint64": "UINT64", "bool": "BOOL"}
 ROWS = {"text": "text", "image": "image"}  # handlers whose rows are one BYTES input of this name
-CONFIG = """# Written by `onnxserve convert`. Answers are those of the archive in `{place}`.
+CONFIG = """# Written by `onnxserve convert`. Answers are those of the archive in `archive`.
 name: "{name}"
 backend: "python"
 max_batch_size: {batch}
@@ -60,7 +60,6 @@ def configuration(name: str, signature: dict[str, Any], served: dict[str, Any]) 
         outputs += [("label", "STRING", "1"), ("score", "FP32", "1")]
     gpu = str((served.get("handler") or {}).get("provider")) in ("cuda", "tensorrt")
     return CONFIG.format(
-        place="archive",
         name=name,
         batch=signature["max_batch"],
         inputs=",".join(TENSOR.format(name=one, kind=kind, dims=dims) for one, kind, dims in inputs),

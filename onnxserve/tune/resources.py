@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from onnxserve.archive import golden_bodies, max_batch, read_config, summarise, unpack
+from onnxserve.archive import golden_bodies, max_batch, read_config, summarise, threads_of, unpack
 from onnxserve.archive.offline import answers
 
 MIB = 2**20
@@ -36,8 +36,7 @@ def need(archive: Path) -> Need:
     config, one = read_config(archive), summarise(archive)
     with ProcessPoolExecutor(1, get_context("spawn")) as alone:  # so that no other archive's peak is counted
         peak = alone.submit(peak_megabytes, archive).result()
-    threads = int((config.get("handler") or {}).get("threads") or 0)
-    return Need(one.name, one.version, int(config["maxWorkers"]), threads, peak)
+    return Need(one.name, one.version, int(config["maxWorkers"]), threads_of(config), peak)
 
 
 def peak_megabytes(archive: Path) -> int:

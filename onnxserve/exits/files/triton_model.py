@@ -35,7 +35,7 @@ class TritonPythonModel:
         context = self.offline.OfflineContext(folder, {"handler": {"provider": "cuda" if gpu else "cpu"}})
         context.system_properties["gpu_id"] = int(args.get("model_instance_device_id", 0)) if gpu else None
         self.handler.initialize(context)
-        self.folder, self.rows = folder, set(self.handler.row_keys)
+        self.folder = folder
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """One response for each request, in order."""
