@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from .signature import Signature
 
 HEADER = "Inference-Header-Content-Length"
 BINARY = "application/octet-stream"
+Tensor = tuple[str, list[int], Any]  # datatype, shape, flat elements
 _encode = msgspec.json.Encoder().encode
 
 
@@ -57,25 +59,31 @@ def read_request(content: bytes | Any, tail: memoryview) -> tuple[InferRequest, 
         request: InferRequest = decode(content, type=InferRequest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UndecodableBody(f"not an inference request: {error}", where="inputs") from error
-    names = [tensor.name for tensor in request.inputs]
-    if not names or len(set(names)) != len(names):
-        raise UndecodableBody(f"inputs named {names}", where="inputs", fix="send each input once")
+    check_names(request.inputs)
     values: dict[str, Any] = {}
     for tensor in request.inputs:
         size = tensor.parameters.get("binary_data_size")
         if size is None:
-            values[tensor.name] = _from_json(tensor)
+            values[tensor.name] = from_json(tensor)
             continue
         if not isinstance(size, int) or not 0 <= size <= len(tail):
             raise UndecodableBody(f"binary_data_size {size!r} of {len(tail)} bytes", where=f"inputs.{tensor.name}")
-        values[tensor.name] = _from_binary(tensor, tail[:size])
+        values[tensor.name] = from_binary(tensor, tail[:size])
         tail = tail[size:]
     if len(tail):
         raise UndecodableBody(f"{len(tail)} bytes belong to no input", fix="give every input its binary_data_size")
     return request, values
 
 
-def _shaped(tensor: InputTensor, count: int) -> tuple[int, ...]:
+def check_names(inputs: Sequence[InputTensor]) -> None:
+    """Raise UndecodableBody without inputs, or for one that comes twice."""
+    names = [tensor.name for tensor in inputs]
+    if not names or len(set(names)) != len(names):
+        raise UndecodableBody(f"inputs named {names}", where="inputs", fix="send each input once")
+
+
+def shaped(tensor: InputTensor, count: int) -> tuple[int, ...]:
+    """The tensor's shape; InvalidRow where so many elements don't make it."""
     if any(size < 0 for size in tensor.shape) or math.prod(tensor.shape) != count:
         raise InvalidRow(f"{count} elements don't make shape {tensor.shape}", where=f"inputs.{tensor.name}")
     return tuple(tensor.shape)
@@ -89,12 +97,13 @@ def _dtype(tensor: InputTensor) -> np.dtype[Any]:
     return np.dtype(NAMES[tensor.datatype]).newbyteorder("<")
 
 
-def _from_json(tensor: InputTensor) -> npt.NDArray[Any] | list[str]:
+def from_json(tensor: InputTensor) -> npt.NDArray[Any] | list[str]:
+    """An input whose elements are `data`."""
     where = f"inputs.{tensor.name}"
     if tensor.datatype == BYTES:
         if not isinstance(tensor.data, list) or not all(isinstance(one, str) for one in tensor.data):
             raise InvalidRow("data must be a flat list of strings", where=where)
-        _shaped(tensor, len(tensor.data))
+        shaped(tensor, len(tensor.data))
         return tensor.data
     dtype = _dtype(tensor)
     try:
@@ -109,15 +118,16 @@ def _from_json(tensor: InputTensor) -> npt.NDArray[Any] | list[str]:
         if found.min() < limits.min or found.max() > limits.max:
             raise InvalidRow(f"data don't fit in {tensor.datatype}", where=where)
     with np.errstate(over="ignore"):  # too large is found as infinite
-        return found.astype(dtype).reshape(_shaped(tensor, found.size))
+        return found.astype(dtype).reshape(shaped(tensor, found.size))
 
 
-def _from_binary(tensor: InputTensor, data: memoryview) -> npt.NDArray[Any] | list[bytes]:
+def from_binary(tensor: InputTensor, data: memoryview) -> npt.NDArray[Any] | list[bytes]:
+    """An input whose elements are bytes, as the binary extension packs them."""
     if tensor.datatype != BYTES:
         dtype = _dtype(tensor)
         if len(data) % dtype.itemsize:
             raise InvalidRow(f"{len(data)} bytes of {tensor.datatype}", where=f"inputs.{tensor.name}")
-        return np.frombuffer(data, dtype).reshape(_shaped(tensor, len(data) // dtype.itemsize))
+        return np.frombuffer(data, dtype).reshape(shaped(tensor, len(data) // dtype.itemsize))
     found, at = [], 0
     while at < len(data):
         # Each element follows its length, 32 bits, little-endian.
@@ -126,7 +136,7 @@ def _from_binary(tensor: InputTensor, data: memoryview) -> npt.NDArray[Any] | li
             raise InvalidRow("an element is longer than the data", where=f"inputs.{tensor.name}")
         found.append(bytes(data[at + 4 : at + 4 + size]))
         at += 4 + size
-    _shaped(tensor, len(found))
+    shaped(tensor, len(found))
     return found
 
 
@@ -138,14 +148,9 @@ class OipForm:
 
     def good(self, result: Result) -> Answer:
         """The outputs asked for, or all of them."""
-        everything = tensors_of(result)
-        asked = self._request.outputs or [WantedOutput(name) for name in everything]
         by_default = bool(self._request.parameters.get("binary_data_output"))
         shown, blobs = [], []
-        for one in asked:
-            if one.name not in everything:
-                raise InvalidRow(f"no output {one.name!r}", where="outputs", fix=f"ask for {', '.join(everything)}")
-            kind, shape, flat = everything[one.name]
+        for one, (kind, shape, flat) in wanted(self._request.outputs, result):
             entry: dict[str, Any] = {"name": one.name, "datatype": kind, "shape": shape}
             if one.parameters.get("binary_data", by_default):
                 blobs.append(packed(flat))
@@ -153,26 +158,41 @@ class OipForm:
             else:
                 entry["data"] = flat if isinstance(flat, list) else flat.tolist()
             shown.append(entry)
-        head = _encode(self._head(result.signature) | {"outputs": shown})
+        head = _encode(head_of(result.signature, self._request.id) | {"outputs": shown})
         if not blobs:
             return Answer(head)
         return Answer(head + b"".join(blobs), BINARY, ((HEADER, str(len(head))),))
 
     def bad(self, error: RequestError, signature: Signature) -> Answer:
         """The protocol's error is one line of text."""
-        shown = error.body()
-        fix = f" ({shown['fix']})" if "fix" in shown else ""
-        text = f"{shown['type']}: {shown['where']}: {shown['reason']}{fix}"
-        return Answer(_encode(self._head(signature) | {"error": text}))
-
-    def _head(self, signature: Signature) -> dict[str, Any]:
-        head = {"model_name": signature.model, "model_version": signature.version}
-        return {**head, "id": self._request.id} if self._request.id else head
+        return Answer(_encode(head_of(signature, self._request.id) | {"error": line(error)}))
 
 
-def tensors_of(result: Result) -> dict[str, tuple[str, list[int], Any]]:
+def line(error: RequestError) -> str:
+    """An error as the protocol has it."""
+    shown = error.body()
+    fix = f" ({shown['fix']})" if "fix" in shown else ""
+    return f"{shown['type']}: {shown['where']}: {shown['reason']}{fix}"
+
+
+def head_of(signature: Signature, asked: str) -> dict[str, Any]:
+    """Who answers which request."""
+    head = {"model_name": signature.model, "model_version": signature.version}
+    return {**head, "id": asked} if asked else head
+
+
+def wanted(outputs: Sequence[WantedOutput], result: Result) -> list[tuple[WantedOutput, Tensor]]:
+    """The outputs asked for, or all of them; InvalidRow for one that isn't there."""
+    everything = tensors_of(result)
+    asked = outputs or [WantedOutput(name) for name in everything]
+    if unknown := [one.name for one in asked if one.name not in everything]:
+        raise InvalidRow(f"no outputs {unknown}", where="outputs", fix=f"ask for {', '.join(everything)}")
+    return [(one, everything[one.name]) for one in asked]
+
+
+def tensors_of(result: Result) -> dict[str, Tensor]:
     """Datatype, shape and flat elements of every output."""
-    found: dict[str, tuple[str, list[int], Any]] = {
+    found: dict[str, Tensor] = {
         name: (datatype(array.dtype.name), list(array.shape), array.reshape(-1))
         for name, array in result.outputs.items()
     }

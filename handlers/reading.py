@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .asked import Asked, failed
 from .errors import InvalidRow, RequestError
+from .forms import Form
 from .npy import MAGIC, MEDIA, NpyForm, read_npy
 from .oip import InferRequest, OipForm, read_request
 from .request import JSON, UNDECLARED, Body, decode_json, instances, wrong_media
+from .rpc import MEDIA as CALL
+from .rpc import RpcForm, read_call
 from .tensors import check_tensors
 
 if TYPE_CHECKING:
     from .base import Handler
+
+Reader = Callable[[], tuple[InferRequest, dict[str, Any]]]
 
 
 def read(handler: Handler, body: Body) -> Asked:
     """Whatever the body is; raises the RequestError that it deserves."""
     if body.content is None:
         return from_document(handler, body.decoded)
-    if body.json_length is not None:
-        head, tail = body.content[: body.json_length], memoryview(body.content)[body.json_length :]
-        return from_protocol(handler, head, tail)
+    if body.json_length is not None or body.media_type == CALL:
+        return from_bytes(handler, body.content, body.json_length)
     if body.media_type in handler.raw_types:
         return Asked([body.content])
     undeclared = body.media_type in UNDECLARED
@@ -59,16 +65,27 @@ def from_npy(handler: Handler, body: Body) -> Asked:
 
 def from_protocol(handler: Handler, head: Any, tail: memoryview) -> Asked:
     """An inference request: the graph's inputs, or one BYTES input of instances under one of the row's names."""
-    request: InferRequest | None = None
+    return _formed(handler, partial(read_request, head, tail), OipForm)
+
+
+def from_bytes(handler: Handler, content: bytes | bytearray, json_length: int | None) -> Asked:
+    """The same, with binary data behind so many bytes of JSON, or called over gRPC."""
+    if json_length is None:
+        return _formed(handler, partial(read_call, content), RpcForm)
+    return from_protocol(handler, content[:json_length], memoryview(content)[json_length:])
+
+
+def _formed(handler: Handler, reader: Reader, form: Callable[[InferRequest], Form]) -> Asked:
+    request = InferRequest([])
     try:
-        request, values = read_request(head, tail)
+        request, values = reader()
         names = [output.name for output in handler.signature.outputs] + ["label", "score"]
         if unknown := sorted({one.name for one in request.outputs} - set(names)):
             raise InvalidRow(f"no outputs {unknown}", where="outputs", fix=f"ask for {', '.join(names)}")
         one = _asked(handler, values)
     except RequestError as error:
-        return failed(error, OipForm(request))
-    one.form = OipForm(request)
+        return failed(error, form(request))
+    one.form = form(request)
     return one
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import msgspec
@@ -30,6 +33,13 @@ class Client:
     def post(self, path: str = "/predictions/demo", body: bytes = BODY, **headers: str) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.http.post(path, content=body, headers={"content-type": "application/json", **named})
+
+    def logged(self, count: int) -> list[dict[str, Any]]:
+        """So many lines of the access log, which comes a little later."""
+        path, deadline = self.door.edge.run / "access.log", time.monotonic() + 15
+        while len(path.read_text().splitlines()) < count and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return [json.loads(line) for line in path.read_text().splitlines()]
 
     def label(self, **parts: object) -> None:
         change(self.door.edge, Labels({"demo": msgspec.structs.replace(STABLE, **parts)}))

@@ -31,6 +31,7 @@ class Listen(Strict, frozen=True):
     scrape_host: str = ""  # for a Prometheus elsewhere: counters only, no console; empty: nowhere
     scrape_port: Port = 9902
     threads: Count = 1
+    grpc: bool = False  # V2 over gRPC too, on the same port
 
     @property
     def near(self) -> str:

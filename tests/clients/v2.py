@@ -1,37 +1,25 @@
-"""`python v2.py HOST:PORT GOLDEN.json`: V2 by Triton's and KServe's own clients; prints what was not as it must be.
+"""V2 over HTTP by Triton's client, over both by KServe's; prints what was not as it must be.
 
-Cases: https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md. GOLDEN has
-`segment`, rows of 18 numbers, and `sentiment`, texts, each with the label that must come.
+Cases: https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md.
 """
 
 import asyncio
 import json
-import sys
 
 import numpy as np
 import tritonclient.http as triton
+from given import address, expect, golden, labels, service, wrong
+from google.protobuf import descriptor_pb2
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+from kserve.inference_client import InferenceGRPCClient
+from kserve.protocol.grpc import grpc_predict_v2_pb2
 from tritonclient.utils import InferenceServerException
-
-address, golden = sys.argv[1], json.load(open(sys.argv[2], encoding="utf-8"))
-wrong: list[str] = []
-
-
-def expect(what: str, holds: bool) -> None:
-    """Remember a case that doesn't."""
-    if not holds:
-        wrong.append(what)
 
 
 def tensor(rows: list[list[float]], binary: bool) -> triton.InferInput:
     made = triton.InferInput("features", [len(rows), 18], "FP32")
     made.set_data_from_numpy(np.array(rows, np.float32), binary_data=binary)
     return made
-
-
-def labels(answer: triton.InferResult) -> list[str]:
-    """As text, whether they came as JSON or as bytes."""
-    return [one.decode() if isinstance(one, bytes) else one for one in answer.as_numpy("label").tolist()]
 
 
 def by_triton(client: triton.InferenceServerClient) -> None:
@@ -91,6 +79,44 @@ def refused(client: triton.InferenceServerClient) -> None:
             expect(f"status for a wrong {what}: {error}", str(error.status()).startswith("4"))
 
 
+def same_messages() -> None:
+    """Every message and method of ours is KServe's."""
+    ours = descriptor_pb2.FileDescriptorSet.FromString(service).file[-1]
+    theirs = descriptor_pb2.FileDescriptorProto.FromString(grpc_predict_v2_pb2.DESCRIPTOR.serialized_pb)
+    for kind in (ours, theirs):
+        for message in kind.message_type:
+            for field in [*message.field, *(field for inner in message.nested_type for field in inner.field)]:
+                field.ClearField("json_name")
+    known = {one.name: one for one in theirs.message_type}
+    for message in ours.message_type:
+        mine, other = (sorted(fields_of(one)) for one in (message, known[message.name]))
+        expect(f"message {message.name}: {mine} and {other}", mine == other)
+    methods = {one.name: (one.input_type, one.output_type) for one in theirs.service[0].method}
+    expect("methods", all(methods[one.name] == (one.input_type, one.output_type) for one in ours.service[0].method))
+
+
+def fields_of(message: descriptor_pb2.DescriptorProto) -> list[str]:
+    """Fields of a message and of those within, as text."""
+    inner = [field for one in message.nested_type for field in fields_of(one)]
+    return [*(f"{message.name}: {field}" for field in message.field), *inner]
+
+
+async def called_by_kserve() -> None:
+    client = InferenceGRPCClient(address)
+    expect("KServe call: live", await client.is_server_live())
+    expect("KServe call: ready", await client.is_server_ready())
+    expect("KServe call: model", await client.is_model_ready("segment"))
+    rows, wanted = np.array(golden["segment"]["inputs"], np.float32), golden["segment"]["labels"]
+    for raw in (False, True):
+        one = InferInput("features", list(rows.shape), "FP32")
+        one.set_data_from_numpy(rows, binary_data=raw)
+        answer = await client.infer(InferRequest(model_name="segment", infer_inputs=[one]))
+        found = {output.name: output for output in answer.outputs}
+        said = [label.decode() if isinstance(label, bytes) else label for label in found["label"].as_numpy().tolist()]
+        expect(f"KServe call: labels, raw {raw}", said == wanted)
+    await client.close()
+
+
 async def by_kserve() -> None:
     client = InferenceRESTClient(RESTConfig(protocol="v2", retries=0))
     base = f"http://{address}"
@@ -112,4 +138,6 @@ with triton.InferenceServerClient(address) as client:
     by_triton(client)
     refused(client)
 asyncio.run(by_kserve())
+asyncio.run(called_by_kserve())
+same_messages()
 print(json.dumps(wrong))

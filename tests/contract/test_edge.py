@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -139,10 +138,7 @@ def test_the_callers_request_id_is_answered_logged_and_passed_on(client, upstrea
     given = client.post().headers["x-request-id"]
     assert upstream.seen[0].headers["x-request-id"] == "mine"
     assert upstream.seen[1].headers["x-request-id"] == given
-    path, deadline = client.door.edge.run / "access.log", time.monotonic() + 15
-    while len(path.read_text().splitlines()) < 2 and time.monotonic() < deadline:
-        time.sleep(0.2)
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = client.logged(2)
     assert [one["request_id"] for one in lines] == ["mine", given]
     assert (lines[0]["status"], lines[0]["version"], lines[0]["path"]) == (200, "1.0", "/predictions/demo")
 

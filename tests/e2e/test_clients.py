@@ -14,6 +14,7 @@ import yaml
 
 from onnxserve.config import free_ports
 from onnxserve.edge import Edge, Intent, Labels, Model
+from onnxserve.edge.envoy.grpc import described
 from onnxserve.edge.intent import Listen
 from onnxserve.edge.kubernetes import kubernetes_files
 from onnxserve.edge.processes import start
@@ -46,18 +47,21 @@ def golden(tmp_path_factory) -> Path:
     return path
 
 
-def test_tritons_and_kserves_clients_get_what_the_protocol_promises(demo: Running, golden):
+def test_tritons_and_kserves_clients_get_what_the_protocol_promises_over_http_and_grpc(demo: Running, golden, tmp_path):
+    service = tmp_path / "service.pb"
+    service.write_bytes(described().SerializeToString())
     demo.release.restore()
     port, metrics = free_ports(2)
     edge = Edge(
-        Intent(listen=Listen(port=port, metrics_port=metrics)),
+        Intent(listen=Listen(port=port, metrics_port=metrics, grpc=True)),
         (demo.settings.state / "edge-of-clients").resolve(),
         demo.settings.inference_port,
         demo.settings.management_port,
     )
     door = start(edge, demo.release.traffic.labels)
     try:
-        assert json.loads(run("v2.py", f"127.0.0.1:{port}", str(golden)).splitlines()[-1]) == []
+        for script in ("v2.py", "calls.py"):
+            assert json.loads(run(script, f"127.0.0.1:{port}", str(golden), str(service)).splitlines()[-1]) == []
     finally:
         door.stop()
 

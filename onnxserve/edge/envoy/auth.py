@@ -19,10 +19,9 @@ JWKS_AGE = "2s"  # how long a key that was taken away still counts
 EXT_AUTHZ = "envoy.filters.http.ext_authz"
 
 
-def guards(intent: Intent) -> list[Resource]:
-    """The filters that a request must pass; none where nothing is asked."""
-    found = [tokens(intent.auth.jwt)] if intent.auth.jwt.issuer else []
-    return [*found, ask(intent)] if guarded(intent) else found
+def permission(intent: Intent) -> list[Resource]:
+    """The filter that asks nginx; none where nothing is asked."""
+    return [ask(intent)] if guarded(intent) else []
 
 
 def guarded(intent: Intent) -> bool:
@@ -31,8 +30,10 @@ def guarded(intent: Intent) -> bool:
     return intent.auth.required or any((guard.per_second, guard.per_day, guard.digits, guard.top, guard.probing))
 
 
-def tokens(jwt: Jwt) -> Resource:
+def tokens(jwt: Jwt) -> list[Resource]:
     """A token must be valid; whether one is needed at all, nginx decides, since a key will do as well."""
+    if not jwt.issuer:
+        return []
     provider: Resource = {
         "issuer": jwt.issuer,
         "audiences": list(jwt.audiences),
@@ -49,12 +50,13 @@ def tokens(jwt: Jwt) -> Resource:
         "forward": False,
     }
     either = {"requires_any": {"requirements": [{"provider_name": PROVIDER}, {"allow_missing": {}}]}}
-    return extension(
+    found = extension(
         "envoy.filters.http.jwt_authn",
         "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
         providers={PROVIDER: provider},
         rules=[{"match": {"prefix": "/"}, "requires": either}],
     )
+    return [found]
 
 
 def ask(intent: Intent) -> Resource:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from onnxserve.edge.intent import Intent
 
-from .auth import guards
+from .auth import permission, tokens
+from .grpc import transcoder
 from .log import access_log
 from .replies import replies
 from .routes import NAME
@@ -83,7 +84,9 @@ def filters(intent: Intent) -> list[Resource]:
     kind = "envoy.extensions.filters.http.router.v3.Router"
     router = extension("envoy.filters.http.router", kind, suppress_envoy_headers=True)
     limit = [rate(intent.limits.requests_per_second)] if intent.limits.requests_per_second else []
-    return [*limit, *guards(intent), whole, router]
+    # Nothing is unpacked for a bad token; who may ask what is known once a call has its path.
+    calls = [transcoder(intent)] if intent.listen.grpc else []
+    return [*limit, *tokens(intent.auth.jwt), *calls, *permission(intent), whole, router]
 
 
 def rate(per_second: int) -> Resource:

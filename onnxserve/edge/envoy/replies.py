@@ -6,6 +6,7 @@ from .fixed import V2, problem
 from .typed import Resource
 
 AGAIN_S = 1
+CALLED = r"/(v2/grpc|inference\.).*"  # a call before and after it has its path
 DENIED: list[tuple[int, str, str]] = [
     (401, "unauthenticated", "send a valid key as x-api-key or a token as Authorization: Bearer"),
     (403, "forbidden", "this client may not ask this model, or its token is meant for another server"),
@@ -40,21 +41,33 @@ def replies() -> Resource:
 
 
 def mapped(found: Resource, status: int, kind: str, reason: str, *, again: bool = False) -> list[Resource]:
-    """A rule for each form of an error."""
-    asked = {"header_filter": {"header": {"name": ":path", "string_match": {"prefix": V2}}}}
+    """A rule for each form of an error; of a call's, Envoy makes gRPC's status and message."""
+    line = {"text_format_source": {"inline_string": f"{kind}: edge: {reason}"}}
     return [
-        mapper({"and_filter": {"filters": [found, asked]}}, status, problem(kind, reason, V2), again=again),
-        mapper(found, status, problem(kind, reason), again=again),
+        mapper(both(found, path({"safe_regex": {"regex": CALLED}})), status, line, again=again),
+        mapper(both(found, path({"prefix": V2})), status, as_json(problem(kind, reason, V2)), again=again),
+        mapper(found, status, as_json(problem(kind, reason)), again=again),
     ]
+
+
+def as_json(body: Resource) -> Resource:
+    """How a body is written."""
+    return {"json_format": body, "content_type": "application/json"}
+
+
+def path(how: Resource) -> Resource:
+    """A filter on the path."""
+    return {"header_filter": {"header": {"name": ":path", "string_match": how}}}
+
+
+def both(one: Resource, other: Resource) -> Resource:
+    """A filter that wants two."""
+    return {"and_filter": {"filters": [one, other]}}
 
 
 def mapper(found: Resource, status: int, body: Resource, *, again: bool) -> Resource:
     """One rule."""
-    made: Resource = {
-        "filter": found,
-        "status_code": status,
-        "body_format_override": {"json_format": body, "content_type": "application/json"},
-    }
+    made: Resource = {"filter": found, "status_code": status, "body_format_override": body}
     if again:
         made["headers_to_add"] = [{"header": {"key": "retry-after", "value": str(AGAIN_S)}}]
     return made

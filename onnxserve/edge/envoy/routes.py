@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onnxserve import __version__
+from onnxserve.edge.greeting import SERVER
 from onnxserve.edge.intent import Intent
 from onnxserve.edge.labels import Labels, Model
 
@@ -10,6 +10,7 @@ from . import names
 from .actions import plain, shared
 from .auth import KEY, open_to_all
 from .fixed import V2, fixed, problem
+from .grpc import calls, server
 from .typed import Resource, header
 
 KIND = "envoy.config.route.v3.RouteConfiguration"
@@ -19,7 +20,6 @@ POST = [{"name": ":method", "string_match": {"exact": "POST"}}]
 GET = [{"name": ":method", "string_match": {"exact": "GET"}}]
 LIVE = {"live": True}
 UNKNOWN = "there is no such model, version or path"
-SERVER = {"name": "onnxserve", "version": __version__, "extensions": ["binary_tensor_data"]}
 
 
 def routes(intent: Intent, labels: Labels) -> Resource:
@@ -27,6 +27,8 @@ def routes(intent: Intent, labels: Labels) -> Resource:
     found: list[Resource] = []
     for name, model in sorted(labels.models.items()):
         found += model_routes(intent, name, model)
+    if intent.listen.grpc and labels.models:
+        found += server(intent, first(intent, labels))
     found += [
         fixed({"path": "/v2/health/live"}, 200, LIVE) | open_to_all(intent),
         fixed({"path": "/v2"}, 200, SERVER),
@@ -50,12 +52,23 @@ def model_routes(intent: Intent, name: str, model: Model) -> list[Resource]:
     for version in model.versions:
         only = plain(intent, names.pool(name, version))
         found += paths(name, version, only, only)
+    if intent.listen.grpc:
+        only = plain(intent, names.pool(name, model.stable))
+        found += calls(name, "", protocol(name), split, only)
+        for version in model.versions:
+            only = plain(intent, names.pool(name, version))
+            found += calls(name, version, protocol(name, version), only, only)
     return found
+
+
+def protocol(name: str, version: str = "") -> str:
+    """Where the Open Inference Protocol has a model, or one version."""
+    return f"/v2/models/{name}" + (f"/versions/{version}" if version else "")
 
 
 def paths(name: str, version: str, answer: Resource, look: Resource) -> list[Resource]:
     """Prediction by each protocol, readiness and metadata; another method is 405."""
-    v2 = f"/v2/models/{name}" + (f"/versions/{version}" if version else "")
+    v2 = protocol(name, version)
     asked = [f"/predictions/{name}" + (f"/{version}" if version else ""), f"{v2}/infer"]
     if not version:
         asked.append(f"/v1/models/{name}:predict")
@@ -78,14 +91,18 @@ def document(intent: Intent, labels: Labels) -> list[Resource]:
     """OpenAPI of all models, which nginx makes of what they say of themselves."""
     if not labels.models:
         return []
-    name, model = min(labels.models.items())
-    return [{"match": {"path": "/openapi.json", "headers": GET}, **plain(intent, names.pool(name, model.stable))}]
+    return [{"match": {"path": "/openapi.json", "headers": GET}, **first(intent, labels)}]
 
 
 def health(intent: Intent, labels: Labels) -> list[Resource]:
     """Ready when every model's default version is, which nginx asks TorchServe."""
     if not labels.models:
         return [fixed({"path": "/v2/health/ready"}, 503, {"ready": False})]
-    name, model = min(labels.models.items())
     match = {"path": "/v2/health/ready", "headers": GET}
-    return [{"match": match, **plain(intent, names.pool(name, model.stable)), **open_to_all(intent)}]
+    return [{"match": match, **first(intent, labels), **open_to_all(intent)}]
+
+
+def first(intent: Intent, labels: Labels) -> Resource:
+    """To any version: what is asked is about all of them."""
+    name, model = min(labels.models.items())
+    return plain(intent, names.pool(name, model.stable))

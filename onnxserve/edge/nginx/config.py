@@ -10,12 +10,13 @@ from pathlib import Path
 import jinja2
 import msgspec
 
+from onnxserve.edge.greeting import SERVER
 from onnxserve.edge.intent import Intent
 from onnxserve.places import INSIDE
 
 HERE = files(__package__)
 LEAST_KEPT_S = 600
-SCRIPTS = ("edge.js", "guard.js", "openapi.js", "about.js")
+SCRIPTS = ("edge.js", "answers.js", "guard.js", "openapi.js", "about.js")
 
 
 def nginx_files(intent: Intent, run: Path, inference_port: int, management_port: int) -> dict[str, bytes]:
@@ -25,6 +26,7 @@ def nginx_files(intent: Intent, run: Path, inference_port: int, management_port:
     config = environment.from_string(text).render(
         intent=intent,
         guard=guard(intent),
+        server=msgspec.json.encode(SERVER).decode(),
         run=run,
         state=run.parent,
         console=INSIDE / "console",

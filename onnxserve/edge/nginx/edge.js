@@ -1,5 +1,6 @@
 // What nginx does beside proxying: the digest of a body, who answered, readiness, and errors in one form.
 import crypto from 'crypto';
+import answers from 'answers.js';
 
 const TYPES = {
   400: ['malformed_request', 'the model server could not read the request'],
@@ -11,7 +12,8 @@ const TYPES = {
   507: ['worker_ended', 'the worker that had the request ended'],
 };
 const OLD = 2;
-const SAID = ['label', 'score'];
+const CALL = 'application/x-protobuf+json';
+const NOT_FOUND = '5'; // https://grpc.github.io/grpc/core/md_doc_statuscodes.html
 const KEPT_BYTES = 32768; // of a request, beside what a shadow answered
 const DATATYPES = {
   float16: 'FP16', float32: 'FP32', float64: 'FP64', int8: 'INT8', int16: 'INT16', int32: 'INT32', int64: 'INT64',
@@ -55,7 +57,11 @@ function mark(r) {
   } else if (wanted && wanted !== r.variables.version) {
     r.headersOut['x-onnxserve-degraded'] = 'fallback';
   }
-  if (r.status >= 400 || limits(r)) {
+  if (r.headersOut['grpc-status']) {
+    r.status = 200; // as gRPC has it; a handler has said the rest
+    return;
+  }
+  if (r.status >= 400 || answers.limited(r)) {
     delete r.headersOut['Content-Length'];
   }
   if (r.status >= 400) {
@@ -69,7 +75,7 @@ function mark(r) {
 // TorchServe's own errors become ours, a handler's are ours already; and a client may get less than the model says.
 function explain(r, data, flags) {
   const observed = r.headersIn['x-onnxserve-observe'];
-  if (r.status < 400 && !limits(r) && !observed) {
+  if (r.status < 400 && !answers.limited(r) && !observed) {
     r.sendBuffer(data, flags);
     r.done();
     return;
@@ -80,74 +86,17 @@ function explain(r, data, flags) {
   }
   const text = r.kept.toString();
   if (observed && r.status === 200) {
-    r.variables.said = JSON.stringify(said(text));
+    r.variables.said = JSON.stringify(answers.said(text));
   }
   if (r.status >= 400) {
     r.sendBuffer(reworded(r, text), flags);
   } else {
-    r.sendBuffer(limits(r) ? lessened(r, text) : r.kept, flags);
+    r.sendBuffer(answers.limited(r) ? lessened(r, text) : r.kept, flags);
   }
 }
 
-// Label and score of each row, of our own answers and of the Open Inference Protocol's.
-function said(text) {
-  let document;
-  try {
-    document = JSON.parse(text);
-  } catch (e) {
-    return [];
-  }
-  if (Array.isArray(document.predictions)) {
-    return document.predictions.map((one) => ({ label: one.label, score: one.score }));
-  }
-  const named = {};
-  (document.outputs || []).forEach((one) => { named[one.name] = one.data || []; });
-  return (named.label || []).map((label, row) => ({ label: label, score: (named.score || [])[row] }));
-}
-
-function limits(r) {
-  return r.headersIn['x-onnxserve-digits'] || r.headersIn['x-onnxserve-top'];
-}
-
-// Scores rounded and labels cut, wherever they stand in an answer. What can't be read can't be lessened: it is withheld.
 function lessened(r, text) {
-  let document;
-  try {
-    document = JSON.parse(text);
-  } catch (e) {
-    return worded(r, 'withheld', 'this client gets answers in JSON only', 'server');
-  }
-  const digits = Number(r.headersIn['x-onnxserve-digits'] || 9), top = Number(r.headersIn['x-onnxserve-top'] || 0);
-  return JSON.stringify(rounded(document, digits, top));
-}
-
-function rounded(value, digits, top) {
-  if (typeof value === 'number') {
-    return Number.isInteger(value) ? value : Number(value.toFixed(digits));
-  }
-  if (Array.isArray(value)) {
-    return value.map((one) => rounded(one, digits, top));
-  }
-  if (value === null || typeof value !== 'object') {
-    return value;
-  }
-  const made = {};
-  Object.keys(value).forEach((name) => {
-    let part = value[name];
-    if (top && name === 'outputs' && Array.isArray(part)) {
-      part = part.filter((one) => SAID.includes(one.name)); // logits would say what `scores` may not
-    }
-    made[name] = top && name === 'scores' ? best(part, digits, top) : rounded(part, digits, top);
-  });
-  return made;
-}
-
-function best(scores, digits, top) {
-  const made = {};
-  Object.keys(scores).sort((a, b) => scores[b] - scores[a]).slice(0, top).forEach((label) => {
-    made[label] = rounded(scores[label], digits, top);
-  });
-  return made;
+  return answers.lessened(r, text) || worded(r, 'withheld', 'this client gets answers in JSON only', 'server');
 }
 
 function reworded(r, text) {
@@ -159,6 +108,9 @@ function reworded(r, text) {
   }
   if (document && document.error) {
     const error = document.error;
+    if (isCall(r)) {
+      return error.type ? worded(r, error.type, error.reason, error.where) : error;
+    }
     return isV2(r) && error.type ? worded(r, error.type, error.reason, error.where) : text;
   }
   const known = TYPES[r.status] || ['error', 'the model server answers ' + r.status];
@@ -170,12 +122,27 @@ function isV2(r) {
   return r.variables.request_uri.replace('/authorize/', '/').startsWith('/v2/');
 }
 
+// A call over gRPC; its messages come as the JSON that Envoy makes of them, its errors end as text of gRPC's.
+function isCall(r) {
+  return r.headersIn['Content-Type'] === CALL;
+}
+
 function worded(r, type, reason, where) {
   const line = type + ': ' + where + ': ' + reason;
+  if (isCall(r)) {
+    return line;
+  }
   return JSON.stringify({ error: isV2(r) ? line : { type: type, reason: reason, where: where } });
 }
 
 function fail(r, status, type, reason) {
+  if (isCall(r) && status === 404) {
+    r.headersOut['Content-Type'] = 'application/grpc';
+    r.headersOut['grpc-status'] = NOT_FOUND;
+    r.headersOut['grpc-message'] = worded(r, type, reason, 'server');
+    r.return(200);
+    return;
+  }
   answer(r, status, worded(r, type, reason, 'server'));
 }
 
@@ -210,7 +177,7 @@ async function about(r, of) {
 async function ready(r) {
   const version = await state(r, r.variables.model + '/' + r.variables.version);
   const is = version !== null && isReady(version);
-  answer(r, is ? 200 : 503, JSON.stringify({ name: r.variables.model, version: r.variables.version, ready: is }));
+  said(r, is, { name: r.variables.model, version: r.variables.version });
 }
 
 async function all_ready(r) {
@@ -220,7 +187,20 @@ async function all_ready(r) {
     const version = await state(r, models[i].modelName);
     is = version !== null && isReady(version);
   }
-  answer(r, is ? 200 : 503, JSON.stringify({ ready: is }));
+  said(r, is, {});
+}
+
+// A call is answered either way, by what its message has room for.
+function said(r, is, more) {
+  answer(r, is || isCall(r) ? 200 : 503, JSON.stringify(isCall(r) ? { ready: is } : Object.assign(more, { ready: is })));
+}
+
+function unknown(r) {
+  if (r.uri.endsWith('/ready')) {
+    said(r, false, {});
+    return;
+  }
+  fail(r, 404, 'not_found', 'there is no such model or version');
 }
 
 function tensor(one) {
@@ -264,4 +244,4 @@ function metrics(r) {
   r.return(200, lines.join('\n') + '\n');
 }
 
-export default { ask, mark, explain, ready, all_ready, metadata, metrics, listed, about, worded };
+export default { ask, mark, explain, ready, all_ready, metadata, metrics, unknown, listed, about, worded };

@@ -52,7 +52,7 @@ function identify(r) {
 }
 
 function modelOf(uri) {
-  const found = uri.match(/^\/authorize\/(?:predictions|v[12]\/models)\/([^\/:]+)/);
+  const found = uri.match(/^\/authorize\/(?:predictions|v[12](?:\/grpc)?\/models)\/([^\/:]+)/);
   return found ? decodeURIComponent(found[1]) : '';
 }
 
