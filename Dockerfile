@@ -8,9 +8,11 @@ ARG VARIANT
 WORKDIR /src
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
-COPY deploy/locks/serve.txt deploy/locks/serve.txt
 # Pinned, with digests (make lock); the index can't put anything else in place.
-RUN pip install --no-cache-dir --no-deps --require-hashes -r deploy/locks/serve.txt
+COPY deploy/locks deploy/locks
+RUN pip install --no-cache-dir --no-deps --require-hashes -r "deploy/locks/$VARIANT.txt"
+RUN python -m venv /tools && \
+    /tools/bin/pip install --no-cache-dir --no-deps --require-hashes -r deploy/locks/build.txt
 COPY pyproject.toml README.md config.properties log4j2.xml traffic.toml ./
 COPY onnxserve onnxserve
 COPY handlers handlers
@@ -18,21 +20,16 @@ COPY export export
 COPY worker worker
 # With the jar, if `make frontend` built it; without, a lone request waits its maxBatchDelay.
 COPY frontend/plugins frontend/plugins
-# The folder at hand has one version, and hatchling alone is not in the lock; there is nothing else to pin.
-# hadolint ignore=DL3013
-RUN pip install --no-cache-dir --no-deps .
-# On CUDA the GPU build takes the place of the CPU build: both at once would shadow each other.
-RUN if [ "$VARIANT" = cuda ]; then \
-      version=$(python -c 'from importlib.metadata import version; print(version("onnxruntime"))') && \
-      pip uninstall -y onnxruntime && pip install --no-cache-dir "onnxruntime-gpu[cuda,cudnn]<=$version"; \
-    fi
-
+RUN PATH=/tools/bin:$PATH pip wheel --no-cache-dir --no-deps --no-build-isolation --no-index -w /dist . && \
+    pip install --no-cache-dir --no-deps --no-index /dist/*.whl
 # What is in it, for scanners: /opt/venv/sbom.cdx.json.
-RUN python -m venv /tmp/bom && /tmp/bom/bin/pip install --no-cache-dir cyclonedx-bom==7.5.0 && \
-    /tmp/bom/bin/cyclonedx-py environment /opt/venv --output-reproducible -o /opt/venv/sbom.cdx.json
+RUN /tools/bin/cyclonedx-py environment /opt/venv --output-reproducible -o /opt/venv/sbom.cdx.json
 
 FROM python:${PYTHON}-slim
-RUN useradd --create-home --uid 10001 serve
+# TorchServe ends workers with `kill`, which a slim image lacks; the archive of Debian decides on its version.
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install -y --no-install-recommends procps && rm -rf /var/lib/apt/lists/* && \
+    useradd --create-home --uid 10001 serve
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
 WORKDIR /home/serve

@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 MODELS := segment sentiment digits churn
 STORE  := model_store
+UV     := $(BIN)/uv pip install -q
 
 .PHONY: serve test check lint types imports unit export load wheel bench gpu-test site soak chaos lock frontend clean
 
@@ -39,14 +40,15 @@ $(STORE)/.%: $$(wildcard models/$$*/*.* models/$$*/store/*.*) $(wildcard handler
 	@touch $@
 
 # The Java that was found (the machine's, if 11 or newer, else the wheel's) is linked beside python, so
-# that plain `torchserve --start` starts with it.
+# that plain `torchserve --start` starts with it. torch comes by pip, which a mirror may give its own build; uv
+# installs the rest in a tenth of the time.
 $(STAMP): pyproject.toml $(wildcard frontend/src/onnxserve/*.java)
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q torch==2.13.0
-	$(BIN)/pip install -q -e '.[export,sign,edge,trace,load,tune,batch,ray,features,monitor,drift,bench,dev]'
+	$(BIN)/pip install -q uv torch==2.13.0
+	$(UV) -p $(BIN)/python -e '.[export,sign,edge,trace,load,tune,batch,ray,features,monitor,drift,bench,dev]'
 	$(PYTHON) -m venv $(VENV)/clients
-	$(VENV)/clients/bin/pip install -q 'kserve==0.21.0' 'tritonclient[http,grpc]==2.73.0'
+	$(UV) -p $(VENV)/clients/bin/python 'kserve==0.21.0' 'tritonclient[http,grpc]==2.73.0'
 	rm -f $(BIN)/java
 	$(BIN)/python frontend/build.py
 	ln -s "$$($(BIN)/python -c 'from onnxserve.config import find_java; print(find_java().home)')/bin/java" $(BIN)/java
@@ -82,11 +84,14 @@ soak: $(STAMP) export
 chaos: $(STAMP)
 	$(BIN)/python -m benchmarks.faults
 
-# What the image installs. Needs uv (pip install uv).
-lock:
-	uv pip compile pyproject.toml --extra edge --extra sign --extra trace --extra monitor --extra pull \
-	  --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
-	  --python-platform x86_64-manylinux_2_31 -o deploy/locks/serve.txt
+# What the image installs: each variant of it, and what builds the package and its bill of materials.
+LOCK := $(BIN)/uv pip compile -q --generate-hashes --no-header --no-emit-index-url --no-annotate \
+  --python-version 3.11 --python-platform x86_64-manylinux_2_31
+SERVED := pyproject.toml --extra edge --extra sign --extra trace --extra monitor --extra pull
+lock: $(STAMP)
+	$(LOCK) $(SERVED) -o deploy/locks/cpu.txt
+	$(LOCK) $(SERVED) deploy/locks/cuda.in -c deploy/locks/cpu.txt --no-emit-package onnxruntime -o deploy/locks/cuda.txt
+	$(LOCK) deploy/locks/build.in -o deploy/locks/build.txt
 
 # Without a JDK it says so, and everything else works.
 frontend: $(STAMP)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from .properties import read_properties, render_properties
 from .settings import Settings
 
 NONE: Mapping[str, str] = {}
+KILL_FIX = "apt-get install procps (or what has `kill` elsewhere)"
 STOP_S = 30
 PATHS = ("-Dlog4j.configurationFile=file:", "-Dmodel_server_home=")
 
@@ -61,6 +63,14 @@ def busy_ports(settings: Settings) -> list[int]:
         settings.grpc_management_port,
     )
     return [port for port in ports if listening(port)]
+
+
+def has_kill() -> bool:
+    """Whether TorchServe can end workers: it starts `kill -9`, which slim images lack.
+
+    Without it a model is never unregistered and workers are never scaled down (`WorkLoadManager.java`).
+    """
+    return shutil.which("kill") is not None
 
 
 def free_ports(count: int) -> list[int]:
@@ -110,6 +120,8 @@ def start_server(settings: Settings, variables: Mapping[str, str] = NONE) -> Ser
         raise ServerError(
             "the model store has no archive", where=str(settings.store), fix="onnxserve export models/NAME"
         )
+    if not has_kill():
+        raise ServerError("there is no program `kill`", where="PATH", fix=KILL_FIX)
     if taken := busy_ports(settings):
         raise ServerError(f"ports {taken} are taken", fix="stop the other server, or choose others: --inference-port …")
     java, state = find_java(), settings.state.resolve()

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from onnxserve.archive import summarise
 from onnxserve.config import Settings, find_java
 from onnxserve.config.properties import read_properties
-from onnxserve.config.server import busy_ports
+from onnxserve.config.server import KILL_FIX, busy_ports, has_kill
 from onnxserve.edge import read_intent
 from onnxserve.errors import OnnxserveError
 
@@ -35,6 +35,11 @@ def java(_: Settings) -> Finding:
     except OnnxserveError as error:
         return Finding("java", error.what, error.fix)
     return Finding("java", f"{found.version} from {found.origin}")
+
+
+def kill(_: Settings) -> Finding:
+    """What TorchServe ends workers with."""
+    return Finding("kill", "there") if has_kill() else Finding("kill", "there is no such program", KILL_FIX)
 
 
 def torchserve(settings: Settings) -> Finding:
@@ -136,6 +141,7 @@ def threads(settings: Settings) -> Finding:
 
 CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     java,
+    kill,
     torchserve,
     plugin,
     providers,

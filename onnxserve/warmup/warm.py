@@ -31,7 +31,7 @@ class Warmed:
 def warm_up(settings: Settings, seconds: float) -> Warmed:
     """Load a ready server's frontend, so that Java has compiled what requests pass through.
 
-    ServerError when the server hangs up meanwhile; the warm-up model is removed all the same.
+    ServerError when the server hangs up meanwhile, or keeps the warm-up model.
     """
     # A copy: TorchServe links to the folder and removes what it linked.
     folder = settings.state.resolve() / "warm-up"
@@ -41,10 +41,13 @@ def warm_up(settings: Settings, seconds: float) -> Warmed:
     try:
         management.wait_ready(NAME, VERSION, READY_S)
         counts = closed_loop(settings.inference_port, http_post(f"/predictions/{NAME}", b"{}"), CONNECTIONS, seconds)
-    except OSError as error:
+        management.unregister(NAME, VERSION)
+    except (OSError, ServerError) as error:
+        with contextlib.suppress(ServerError):  # the first error says more
+            management.unregister(NAME, VERSION)
+        if isinstance(error, ServerError):
+            raise
         raise ServerError(f"the server hung up during the warm-up: {error}", where=settings.inference) from error
     finally:
-        with contextlib.suppress(ServerError):  # the error that ended the load says more
-            management.unregister(NAME, VERSION)
         shutil.rmtree(folder, ignore_errors=True)
     return Warmed(counts[0], counts[-1])

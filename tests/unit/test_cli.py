@@ -78,6 +78,7 @@ def test_verify_and_doctor_speak_json(archive, monkeypatch, capsys):
     found = {one["check"]: one for one in json.loads(out)}
     assert set(found) == {
         "java",
+        "kill",
         "torchserve",
         "plugin",
         "providers",

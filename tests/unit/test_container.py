@@ -1,4 +1,4 @@
-"""No engine builds the Dockerfile here, so every path and command in it is held to what exists."""
+"""No engine builds the Dockerfile in tests, so every path and command in it is held to what exists."""
 
 import re
 import subprocess
@@ -44,6 +44,11 @@ def test_the_commands_it_runs_exist(verb):
     )
     assert done.returncode == 0
     assert "Example" in done.stdout
+
+
+def test_it_has_the_program_that_torchserve_ends_workers_with():
+    last = max(number for number, line in enumerate(LINES) if line.startswith("FROM"))
+    assert any("procps" in line for line in LINES[last:])
 
 
 def test_its_python_is_the_projects_and_serving_needs_no_torch():

@@ -6,38 +6,54 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-LOCK = ROOT / "deploy" / "locks" / "serve.txt"
+LOCKS = ROOT / "deploy" / "locks"
 EXTRAS = ("edge", "sign", "trace", "monitor", "pull")
 PIN = re.compile(
     r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(\S+) \\\n((?: +--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
 )
 
 
-def pins() -> dict[str, str]:
-    return {canonicalize_name(name): version for name, version, _ in PIN.findall(LOCK.read_text())}
+def pins(name: str) -> dict[str, str]:
+    text = (LOCKS / f"{name}.txt").read_text()
+    return {canonicalize_name(package): version for package, version, _ in PIN.findall(text)}
 
 
-def test_every_line_of_the_lock_is_a_pin_with_digests_or_a_comment():
-    rest = PIN.sub("", LOCK.read_text())
+def missing(found: dict[str, str], wanted: list[str]) -> list[str]:
+    asked = [Requirement(one) for one in wanted]
+    return [str(one) for one in asked if found.get(canonicalize_name(one.name), "0") not in one.specifier]
+
+
+@pytest.mark.parametrize(("name", "least"), [("cpu", 50), ("cuda", 60), ("build", 10)])
+def test_every_line_of_a_lock_is_a_pin_with_digests_or_a_comment(name, least):
+    rest = PIN.sub("", (LOCKS / f"{name}.txt").read_text())
     assert [line for line in rest.splitlines() if line.strip() and not line.strip().startswith("#")] == []
-    assert len(pins()) > 50
+    assert len(pins(name)) >= least
 
 
-def test_the_lock_is_what_the_project_asks_for():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+def test_the_locks_are_what_the_project_asks_for():
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = document["project"]
     wanted = [*project["dependencies"], *(one for extra in EXTRAS for one in project["optional-dependencies"][extra])]
-    found = pins()
-    for requirement in map(Requirement, wanted):
-        version = found.get(canonicalize_name(requirement.name))
-        assert version is not None, f"{requirement.name} is missing: make lock"
-        assert version in requirement.specifier, f"{requirement} but {version} in the lock: make lock"
+    gpu = [one.replace("onnxruntime>", "onnxruntime-gpu>") for one in wanted]
+    assert missing(pins("cpu"), wanted) == [], "make lock"
+    assert missing(pins("cuda"), gpu) == [], "make lock"
+    assert missing(pins("build"), document["build-system"]["requires"]) == [], "make lock"
 
 
-def test_the_image_installs_from_the_lock():
-    text = (ROOT / "Dockerfile").read_text()
-    assert "--require-hashes -r deploy/locks/serve.txt" in text
-    assert "COPY deploy/locks/serve.txt" in text
+def test_the_two_images_differ_by_what_cuda_needs_alone():
+    cpu, cuda = pins("cpu"), pins("cuda")
+    assert set(cpu) - set(cuda) == {"onnxruntime"}
+    assert {name.split("-")[0] for name in set(cuda) - set(cpu)} == {"onnxruntime", "nvidia"}
+    assert [name for name in cpu if name in cuda and cpu[name] != cuda[name]] == []
+
+
+def test_the_image_installs_from_the_locks_and_nothing_else():
+    text = re.sub(r"\\\n\s*", " ", (ROOT / "Dockerfile").read_text())
+    installs = re.findall(r"pip (?:install|wheel) [^&\n]*", text)
+    assert len(installs) == 4
+    assert [one for one in installs if "--require-hashes" not in one and "--no-index" not in one] == []
