@@ -11,7 +11,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,9 +20,11 @@ import psutil
 from onnxserve.edge import Canary, Share
 from onnxserve.tune.tune import cpu_name
 
+from .clock import Clock, faked
 from .prepare import ROOT
 from .stage import READY_S, Clients, Stage, small_disk, stage
 
+Fault = Callable[[Stage], None]
 CLIENTS = 8
 DISK = "the disk of the prediction log is full"
 INTRO = """# When things break
@@ -31,7 +33,9 @@ Written by `python -m benchmarks.faults` (`make chaos`) on {cpu}: {clients} clie
 without a pause while a fault is made for real. A small table model, version 1.0.0 with two workers, 2.0.0 with one;
 answers are cached for a second; the prediction log, of everything, has a file system of 1 MiB. Degraded answers are
 right and say so: another version, or an old one. Refused ones have a type and `Retry-After`. Lost would be anything
-else: a broken connection, an answer without a type. Not made: a jump of the clock, which a machine has only one of.
+else: a broken connection, an answer without a type. The last rows run on servers of their own: two behind a proxy that
+can be slow or break, three under libfaketime, which sets the clock of TorchServe, its workers and nginx (Envoy doesn't
+start under it) and makes waiting slow.
 """
 
 
@@ -101,7 +105,40 @@ def slow_clients(stage: Stage) -> None:
             time.sleep(0.25)
 
 
-FAULTS: list[tuple[str, Callable[[Stage], None]]] = [
+def slow_way(stage: Stage) -> None:
+    """200 ms each way between nginx and TorchServe, for five seconds."""
+    assert stage.wire is not None  # noqa: S101 - such a stage has one
+    stage.wire.delay_s = 0.2
+    time.sleep(5)
+    stage.wire.delay_s = 0
+
+
+def broken_way(stage: Stage) -> None:
+    """Everything that is open between nginx and TorchServe is reset, ten times."""
+    assert stage.wire is not None  # noqa: S101 - such a stage has one
+    for _ in range(10):
+        stage.wire.cut()
+        time.sleep(0.5)
+
+
+def jumped(clock: Clock, seconds: int) -> Fault:
+    """The clock of TorchServe, its workers and nginx jumps, and back again."""
+
+    def jump(_: Stage) -> None:
+        clock.ahead(seconds)
+        time.sleep(3)
+        clock.ahead(0)
+        time.sleep(3)
+
+    return jump
+
+
+WIRED: list[tuple[str, Fault]] = [
+    ("200 ms more each way between edge and TorchServe", slow_way),
+    ("connections between edge and TorchServe reset ten times", broken_way),
+]
+JUMPS = {"the clock jumps an hour ahead, and back": 3600, "the clock jumps two days back, and ahead": -172_800}
+FAULTS: list[tuple[str, Fault]] = [
     ("none", lambda _: time.sleep(3)),
     ("one of two workers killed", lambda stage: stage.kill("1.0.0", 1)),
     ("both workers killed", lambda stage: stage.kill("1.0.0", 2)),
@@ -116,7 +153,7 @@ FAULTS: list[tuple[str, Callable[[Stage], None]]] = [
 ]
 
 
-def row(stage: Stage, name: str, fault: Callable[[Stage], None]) -> str:
+def row(stage: Stage, name: str, fault: Fault) -> str:
     """One fault under load."""
     clients = Clients(stage.url)
     threads = [threading.Thread(target=clients.run, args=(number,)) for number in range(CLIENTS)]
@@ -135,6 +172,34 @@ def row(stage: Stage, name: str, fault: Callable[[Stage], None]) -> str:
     return f"| {name} | {sum(seen.values()):,} | {seen['answered']:,} | {others or '-'} | {seen['lost']} |"
 
 
+def plain() -> Iterator[str]:
+    """Faults of processes and disks."""
+    with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder)) as small, stage(Path(folder)) as made:
+        for name, fault in FAULTS:
+            if name == DISK and not small:
+                print("a small file system can't be mounted here: run as root")
+                continue
+            yield row(made, name, fault)
+
+
+def wired() -> Iterator[str]:
+    """Faults of the way between edge and TorchServe."""
+    with tempfile.TemporaryDirectory() as folder, stage(Path(folder), wired=True) as made:
+        for name, fault in WIRED:
+            yield row(made, name, fault)
+
+
+def shifted() -> Iterator[str]:
+    """Faults of the clock."""
+    with tempfile.TemporaryDirectory() as folder, faked(Path(folder)) as clock:
+        if clock is None:
+            print("the clock can't be set without libfaketime (Debian: faketime)")
+            return
+        with stage(Path(folder)) as made:
+            for name, seconds in {"nothing, under libfaketime": 0, **JUMPS}.items():
+                yield row(made, name, jumped(clock, seconds))
+
+
 def main() -> None:
     """Break things and write the page."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -142,13 +207,10 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "95-faults.md")
     given = parser.parse_args()
     lines = ["| fault | sent | answered | degraded or refused | lost |", "|---|--:|--:|---|--:|"]
-    with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder)) as small, stage(Path(folder)) as made:
-        for name, fault in FAULTS:
-            if name == DISK and not small:
-                print("a small file system can't be mounted here: run as root")
-                continue
-            lines.append(row(made, name, fault))
-            print(lines[-1], flush=True)
+    for told in (plain(), wired(), shifted()):
+        for line in told:
+            print(line, flush=True)
+            lines.append(line)
     intro = INTRO.format(cpu=cpu_name(), clients=CLIENTS)
     given.page.write_text("\n".join([intro, *lines]) + "\n", encoding="utf-8")
     print(given.page)

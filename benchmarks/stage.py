@@ -25,13 +25,14 @@ from onnxserve.cli.serve import wait_until_ready
 from onnxserve.cli.watching import PREDICTIONS
 from onnxserve.config import Server, Settings, free_ports, start_server, with_free_ports
 from onnxserve.edge import Edge, Intent, Traffic
-from onnxserve.edge.intent import Cache, Listen
+from onnxserve.edge.intent import Cache, Guard, Listen
 from onnxserve.edge.processes import start
 from onnxserve.management import Management
 from onnxserve.release import History, Release
 from onnxserve.scaffold import new_model
 
 from .prepare import ROOT
+from .wire import Wire, wire
 
 READY_S = 120
 MOUNT, UMOUNT = "/usr/bin/mount", "/usr/bin/umount"
@@ -45,6 +46,7 @@ class Stage:
     server: Server
     release: Release
     url: str
+    wire: Wire | None = None
 
     def workers(self, version: str) -> list[int]:
         """Process ids of a version's workers."""
@@ -118,7 +120,7 @@ def archives(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def stage(folder: Path) -> Iterator[Stage]:
+def stage(folder: Path, *, wired: bool = False) -> Iterator[Stage]:
     """All of it, started."""
     store = folder / "store"
     store.mkdir()
@@ -133,17 +135,18 @@ def stage(folder: Path) -> Iterator[Stage]:
     release.restore()
     release.promote("circle", "1.0.0")
     port, metrics = free_ports(2)
-    intent = Intent(listen=Listen(port=port, metrics_port=metrics), cache=Cache(seconds=1))
+    limits = Guard(per_second=100_000)
+    intent = Intent(listen=Listen(port=port, metrics_port=metrics), cache=Cache(seconds=1), guard=limits)
     run = (settings.state / "edge").resolve()
-    edge = Edge(intent, run, settings.inference_port, settings.management_port)
-    door = start(edge, traffic.labels)
-    traffic.started(edge)
-    made = Stage(settings, server, release, edge.url)
-    try:
+    with contextlib.ExitStack() as held:
+        way = held.enter_context(wire(settings.inference_port)) if wired else None
+        edge = Edge(intent, run, way.port if way else settings.inference_port, settings.management_port)
+        door = start(edge, traffic.labels)
+        held.callback(door.stop)
+        traffic.started(edge)
+        made = Stage(settings, server, release, edge.url, way)
+        held.callback(lambda: made.server.stop())  # noqa: PLW0108 - a fault may put another server in its place
         yield made
-    finally:
-        door.stop()
-        made.server.stop()
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
+import signal
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -285,3 +287,12 @@ def test_clients_must_show_a_certificate_of_the_named_authority(open_door, tmp_p
     for own in (None, stranger.sign("client"), expired):
         with trusting(authority, own) as client, pytest.raises(httpx.HTTPError):
             client.post(url, content=b"[1]")
+
+
+def test_while_nobody_can_say_who_may_ask_the_refusal_has_a_type(open_door):
+    door = open_door(guard=Guard(per_second=1000))
+    os.killpg(door.cache.pid, signal.SIGKILL)
+    answer = post(door)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (503, "unavailable")
+    assert answer.headers["retry-after"] == "1"
+    assert "unavailable" in post(door, "/v2/models/demo/infer").json()["error"]

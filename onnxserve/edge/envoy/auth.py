@@ -66,6 +66,8 @@ def ask(intent: Intent) -> Resource:
         "http_service": {
             "server_uri": {"uri": "http://nginx", "cluster": "nginx", "timeout": TIMEOUT},
             "path_prefix": AUTHORIZE,
+            # A worker of nginx that ended has another in its place; a rate may count twice then, which harms nobody.
+            "retry_policy": {"retry_on": "connect-failure,reset", "num_retries": 2},
             "authorization_response": {
                 "allowed_upstream_headers": exact(TO_UPSTREAM),
                 "allowed_client_headers": exact(TO_CLIENT),

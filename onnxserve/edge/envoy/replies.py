@@ -11,6 +11,7 @@ DENIED: list[tuple[int, str, str]] = [
     (401, "unauthenticated", "send a valid key as x-api-key or a token as Authorization: Bearer"),
     (403, "forbidden", "this client may not ask this model, or its token is meant for another server"),
 ]
+BY_NGINX: Resource = {"response_flag_filter": {"flags": ["UAEX"]}}  # asked who may come in, it denied or did not answer
 # Envoy's response flags (https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/observability/access_log/usage),
 # status, type, reason, and whether to come again.
 BY_FLAG: list[tuple[list[str], int, str, str, bool]] = [
@@ -31,8 +32,9 @@ BY_STATUS: list[tuple[int, str, str]] = [
 def replies() -> Resource:
     """`local_reply_config`; V2's form comes first, since the first rule that fits is taken."""
     mappers = [one for status, *rest in DENIED for one in mapped(status_is(status), status, *rest)]
+    mappers += mapped(both(BY_NGINX, status_is(503)), 503, "unavailable", "nobody can say now who may ask", again=True)
     # What is left of denials, nginx has said in our words already.
-    mappers.append({"filter": {"response_flag_filter": {"flags": ["UAEX"]}}})
+    mappers.append({"filter": BY_NGINX})
     for flags, status, kind, reason, again in BY_FLAG:
         mappers += mapped({"response_flag_filter": {"flags": flags}}, status, kind, reason, again=again)
     for status, kind, reason in BY_STATUS:

@@ -65,7 +65,8 @@ function take(client, rate) {
   const now = Date.now();
   const size = Math.max(1, rate);
   const kept = (ngx.shared.buckets.get(client) || size + ' ' + now).split(' ').map(Number);
-  const tokens = Math.min(size, kept[0] + ((now - kept[1]) / 1000) * rate);
+  const passed = Math.max(0, now - kept[1]); // a clock that was put back must not cost a client an hour's tokens
+  const tokens = Math.min(size, kept[0] + (passed / 1000) * rate);
   const ok = tokens >= 1;
   ngx.shared.buckets.set(client, (ok ? tokens - 1 : tokens) + ' ' + now);
   return ok ? 0 : Math.max(1, Math.ceil((1 - tokens) / rate));

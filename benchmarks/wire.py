@@ -1,0 +1,70 @@
+"""The way between nginx and TorchServe, which can be slow or break."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+
+PIECE = 65_536
+
+
+class Wire:
+    """Passes bytes on from a port of its own; `delay_s` each way, and `cut` breaks what is open."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.delay_s = 0.0
+        self.port = 0
+        self._loop = asyncio.new_event_loop()
+        self._open: set[asyncio.StreamWriter] = set()
+
+    def cut(self) -> None:
+        """Reset every open connection."""
+        self._loop.call_soon_threadsafe(self._reset)
+
+    def _reset(self) -> None:
+        for one in self._open:
+            one.transport.abort()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        try:
+            while piece := await reader.read(PIECE):
+                if self.delay_s:
+                    await asyncio.sleep(self.delay_s)
+                writer.write(piece)
+                await writer.drain()
+        except OSError:
+            pass  # the other side breaks off; so do we
+        finally:
+            self._open.discard(writer)
+            writer.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            back, forth = await asyncio.open_connection("127.0.0.1", self.target)
+        except OSError:
+            writer.close()
+            return
+        await asyncio.gather(self._pass(reader, forth), self._pass(back, writer))
+
+    async def _listen(self) -> None:
+        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+
+
+@contextlib.contextmanager
+def wire(target: int) -> Iterator[Wire]:
+    """One, as long as the block lasts."""
+    made = Wire(target)
+    loop = made._loop  # noqa: SLF001 - its own
+    loop.run_until_complete(made._listen())  # noqa: SLF001 - its own
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield made
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
