@@ -22,8 +22,10 @@ COPY worker worker
 COPY frontend/plugins frontend/plugins
 RUN PATH=/tools/bin:$PATH pip wheel --no-cache-dir --no-deps --no-build-isolation --no-index -w /dist . && \
     pip install --no-cache-dir --no-deps --no-index /dist/*.whl
-# What is in it, for scanners: /opt/venv/sbom.cdx.json.
-RUN /tools/bin/cyclonedx-py environment /opt/venv --output-reproducible -o /opt/venv/sbom.cdx.json
+# For scanners: what is in it, and which flaws of the frontend can't be used and why.
+COPY frontend/flaws.py frontend/flaws.toml frontend/
+RUN /tools/bin/cyclonedx-py environment /opt/venv --output-reproducible -o /opt/venv/sbom.cdx.json && \
+    python frontend/flaws.py vex /opt/venv/frontend.vex.cdx.json
 
 FROM python:${PYTHON}-slim
 # TorchServe ends workers with `kill`, which a slim image lacks; the archive of Debian decides on its version.
