@@ -91,14 +91,20 @@ def sessions(model: bytes, cores: int, largest: int) -> dict[str, Any]:
     return {name: getattr(one, "run", one) for name, one in found.items()}
 
 
-def handled(folder: Path, inputs: list[Any], *, graph: bool) -> float:
-    """Rows a second of a whole worker, each in a request of its own."""
+def prepared(folder: Path, inputs: list[Any], *, graph: bool) -> tuple[Handler, list[dict[str, Any]], OfflineContext]:
+    """A worker on the first GPU, and a request for each input."""
     handler, context = make_handler(folder), OfflineContext(folder)
     context.model_yaml_config = {"handler": {"provider": "cuda", "deduplicate": False, "gpu": {"graph": graph}}}
     context.system_properties["gpu_id"] = 0
     handler.initialize(context)
     requests = [{"body": bytearray(msgspec.json.encode({"instances": [one]}))} for one in inputs]
     context.headers = [{"Content-Type": "application/json"}] * len(requests)
+    return handler, requests, context
+
+
+def handled(folder: Path, inputs: list[Any], *, graph: bool) -> float:
+    """Rows a second of a whole worker, each in a request of its own."""
+    handler, requests, context = prepared(folder, inputs, graph=graph)
     return len(inputs) / medians({"handle": lambda: handler.handle(requests, context)})["handle"] * 1e3
 
 

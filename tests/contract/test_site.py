@@ -21,27 +21,17 @@ import yaml
 
 from onnxserve import cli
 from onnxserve.cli import app as boundary
+from tests.pages import PAGES, ROOT, blocks
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(onnxserve [a-z][^`]*)`")
-
-
-def blocks(*kinds: str) -> Iterator[tuple[Path, str]]:
-    """Fenced blocks of these languages."""
-    for page in PAGES:
-        for kind, text in BLOCK.findall(page.read_text()):
-            if kind in kinds:
-                yield page, text
 
 
 def commands() -> Iterator[tuple[Path, str]]:
     """Lines that call us, in blocks and in the text."""
-    for page, text in blocks("sh", "", "bash"):
-        for line in text.replace("\\\n", " ").splitlines():
+    for block in blocks("sh", "console"):
+        for line in block.text.replace("\\\n", " ").splitlines():
             if found := re.search(r"(?:^|\$ |&& )(onnxserve [a-z].*)", line):
-                yield page, found[1]
+                yield block.page, found[1]
     for page in PAGES:
         for line in INLINE.findall(page.read_text()):
             yield page, line
@@ -85,13 +75,21 @@ def test_every_command_that_the_pages_show_exists_with_its_options(verbs):
 
 
 def test_every_block_of_toml_yaml_and_json_is_one():
-    for page, text in blocks("toml"):
+    for one in blocks("toml"):
         try:
-            tomllib.loads(text)
+            tomllib.loads(one.text)
         except tomllib.TOMLDecodeError as error:
-            pytest.fail(f"{page.name}: {error}\n{text}")
-    for page, text in blocks("yaml", "json"):
+            pytest.fail(f"{one.page.name}: {error}\n{one.text}")
+    for one in blocks("yaml", "json"):
         try:
-            list(yaml.safe_load_all(text))
+            list(yaml.safe_load_all(one.text))
         except yaml.YAMLError as error:
-            pytest.fail(f"{page.name}: {error}\n{text}")
+            pytest.fail(f"{one.page.name}: {error}\n{one.text}")
+
+
+def test_every_block_says_what_it_is_and_each_that_is_not_run_with_the_pages_says_why_or_where():
+    assert list(blocks("")) == []
+    for one in blocks("sh", "console", "python"):
+        for file in re.findall(r"tests/[\w/]+\.py", one.elsewhere + one.why):
+            assert (ROOT / file).is_file(), file
+        assert not one.elsewhere or one.elsewhere.startswith("tests/"), one
