@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from google.protobuf import json_format
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -158,3 +158,28 @@ def test_an_error_of_any_text_fits_in_a_header(table):
     [(_, headers, _)] = send(table, (as_json(asked), MEDIA))
     assert headers["grpc-message"].isascii()
     assert headers["grpc-message"].isprintable()
+
+
+TENSORS = st.fixed_dictionaries(
+    {"name": st.sampled_from(["features", "x"]), "datatype": st.sampled_from(["FP32", "BYTES", "FP16", "X"])},
+    optional={
+        "shape": st.lists(st.integers(-2, 9).map(str), max_size=3),
+        "contents": st.dictionaries(
+            st.sampled_from(["fp32_contents", "bytes_contents"]), st.lists(st.text() | st.floats())
+        ),
+    },
+)
+MESSAGES = st.fixed_dictionaries(
+    {}, optional={"inputs": st.lists(TENSORS), "raw_input_contents": st.lists(st.text()), "id": st.text()}
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=200) | MESSAGES.map(lambda one: json.dumps(one).encode()))
+def test_any_bytes_get_an_answer_and_the_neighbour_its_own(table, body):
+    good = made("ModelInferRequest", inputs=[tensor("features", "FP32", [1, 2], contents={"fp32_contents": [1, 2]})])
+    (status, headers, _), (neighbour, _, answer) = send(table, (body, MEDIA), (as_json(good), MEDIA))
+    assert status in {200, 400, 413, 422}
+    assert ("grpc-status" in headers) == (status != 200)
+    assert neighbour == 200
+    assert json_format.Parse(answer, kind("ModelInferResponse")()).outputs
