@@ -207,6 +207,7 @@ class Handler:
         return outputs if inverse is None else {name: array[inverse] for name, array in outputs.items()}
 
     def _read(self, item: dict[str, Any], context: Any, index: int) -> Asked:
+        headers: Mapping[str, Any] = {}
         try:
             headers = context.get_all_request_header(index) or {}
             if headers.get("describe") == "True":  # TorchServe's mark; any client can set it, so it may share a batch
@@ -216,7 +217,7 @@ class Handler:
             answer = classify(error)
             if isinstance(answer, InternalError):
                 log.exception("a request could not be read", extra=self._event(context, index))
-            return failed(answer)
+            return failed(answer, reading.form_for(headers))
 
     def _check(self, asked: Sequence[Asked]) -> None:
         """Instances of all requests to rows, together; a request with a bad one gets its error."""

@@ -110,6 +110,8 @@ def from_json(tensor: InputTensor) -> npt.NDArray[Any] | list[str]:
         found = np.asarray(tensor.data)
     except ValueError as error:  # ragged
         raise InvalidRow("data is not rectangular", where=where) from error
+    if dtype.kind == "u" and found.dtype.kind == "f":
+        found = _whole(tensor.data, found)
     allowed = {"b": "b", "i": "iu", "u": "iu", "f": "fiu"}[dtype.kind]
     if found.dtype.kind not in allowed:
         raise InvalidRow(f"data are not {tensor.datatype}", where=where)
@@ -119,6 +121,12 @@ def from_json(tensor: InputTensor) -> npt.NDArray[Any] | list[str]:
             raise InvalidRow(f"data don't fit in {tensor.datatype}", where=where)
     with np.errstate(over="ignore"):  # too large is found as infinite
         return found.astype(dtype).reshape(shaped(tensor, found.size))
+
+
+def _whole(data: Any, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Integers that numpy took for floats, as it does with 2**63 beside 0; anything else as it was."""
+    each = np.asarray(data, object)
+    return each.astype(np.uint64) if all(type(one) is int and 0 <= one < 2**64 for one in each.flat) else found
 
 
 def from_binary(tensor: InputTensor, data: memoryview) -> npt.NDArray[Any] | list[bytes]:

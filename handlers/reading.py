@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from .asked import Asked, failed
 from .errors import InvalidRow, RequestError
-from .forms import Form
+from .forms import PLAIN, Form
 from .npy import MAGIC, MEDIA, NpyForm, read_npy
 from .oip import InferRequest, OipForm, read_request
-from .request import JSON, UNDECLARED, Body, decode_json, instances, wrong_media
+from .request import JSON, UNDECLARED, Body, decode_json, instances, media_type, wrong_media
 from .rpc import MEDIA as CALL
 from .rpc import RpcForm, read_call
 from .tensors import check_tensors
@@ -40,6 +40,11 @@ def read(handler: Handler, body: Body) -> Asked:
     if undeclared:
         return Asked([body.content])
     raise wrong_media(body.media_type, (JSON, *handler.raw_types))
+
+
+def form_for(headers: Mapping[str, Any]) -> Form:
+    """How a request is refused that couldn't be read."""
+    return RpcForm(InferRequest([])) if media_type(headers) == CALL else PLAIN
 
 
 def from_document(handler: Handler, document: Any) -> Asked:

@@ -58,6 +58,11 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
     return Body(payload, None, media_type, _media(headers[accept_name]) if accept_name else "", length)
 
 
+def media_type(headers: Mapping[str, Any]) -> str:
+    """A request's content type, without parameters."""
+    return _media(headers.get(_spellings(tuple(headers))[0], ""))
+
+
 @lru_cache(maxsize=256)
 def _spellings(names: tuple[str, ...]) -> tuple[str, ...]:
     """How a client spells the headers that are read here, "" without one; few clients differ, so this is kept."""
