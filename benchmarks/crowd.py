@@ -30,20 +30,11 @@ INTRO = """# Several workers on a GPU
 Written by `python -m benchmarks.crowd`, part of `make gpu-test`, on {gpu}, {cpu}, {cores} cores, onnxruntime {version}.
 So many processes, each a whole worker's `handle` from JSON to JSON as TorchServe's worker calls it (preprocessing
 included), take batches of {rows} requests without a pause for {seconds:g} s. TorchServe's frontend, which would share
-the cores, isn't there. Memory is what the driver says is used, beside what was before. {mps}
+the cores, isn't there. Memory is what the driver says is used, beside what was before. With NVIDIA's MPS kernels of
+different processes overlap; without, they take turns.
 
 """
-COLUMNS = (
-    "model",
-    "graph",
-    "workers",
-    "rows/s",
-    "of one worker",
-    "batch, ms",
-    "p99, ms",
-    "GPU memory, MiB",
-    "GPU busy, %",
-)
+COLUMNS = ("model", "graph", "MPS", "workers", "rows/s", "of one", "batch, ms", "p99, ms", "MiB of the GPU", "busy, %")
 
 
 def worker(folder: Path, *, graph: bool) -> None:
@@ -96,7 +87,7 @@ def asked(what: str) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def lines(archive: Path) -> Iterator[str]:
+def lines(archive: Path, mps: str) -> Iterator[str]:
     """One archive's rows of the table."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -107,20 +98,14 @@ def lines(archive: Path) -> Iterator[str]:
         for count in COUNTS:
             found = crowd(folder, count, graph=graph)
             first = first or found["rate"]
-            cells = [
-                f"{found['rate']:,.0f}",
-                f"{found['rate'] / first:.1f}",
-                f"{found['ms']:.1f}",
-                f"{found['p99']:.1f}",
-            ]
-            yield table_row(
-                [archive.stem, signature["variant"], str(count), *cells, f"{found['memory']:,}", str(found["busy"])]
-            )
+            rates = [f"{found['rate']:,.0f}", f"{found['rate'] / first:.1f}"]
+            times = [f"{found['ms']:.1f}", f"{found['p99']:.1f}", f"{found['memory']:,}", str(found["busy"])]
+            yield table_row([archive.stem, signature["variant"], mps, str(count), *rates, *times])
 
 
 @contextlib.contextmanager
 def multi_process_service() -> Iterator[bool]:
-    """NVIDIA's MPS, where it is installed and may be started; whether it runs."""
+    """NVIDIA's MPS, https://docs.nvidia.com/deploy/mps/, where it may be started; whether it runs."""
     control = shutil.which("nvidia-cuda-mps-control")
     if control is None or subprocess.run([control, "-d"], check=False).returncode != 0:
         yield False
@@ -144,20 +129,21 @@ def main() -> None:
         worker(given.worker, graph=given.graph)
         return
     about = {"gpu": gpu_name(), "cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "version": ort.__version__}
-    heads = table_row(COLUMNS) + table_row(["---", "---", *["--:"] * (len(COLUMNS) - 2)])
-    text = ""
+    text = INTRO.format(**about, rows=ROWS, seconds=SECONDS) + table_row(COLUMNS)
+    text += table_row(["---"] * 3 + ["--:"] * (len(COLUMNS) - 3))
+    for row in rows(sorted(given.store.glob("*.mar"))):
+        print(row, end="", flush=True)
+        text += row
+        given.page.write_text(text, encoding="utf-8")
+
+
+def rows(archives: list[Path]) -> Iterator[str]:
+    """Without MPS, then with it where it is installed."""
+    for archive in archives:
+        yield from lines(archive, "no")
     with multi_process_service() as shared:
-        mps = (
-            "NVIDIA's MPS ran."
-            if shared
-            else "Without MPS, which wasn't installed: kernels of different processes take turns."
-        )
-        text = INTRO.format(**about, rows=ROWS, seconds=SECONDS, mps=mps) + heads
-        for archive in sorted(given.store.glob("*.mar")):
-            for row in lines(archive):
-                print(row, end="", flush=True)
-                text += row
-                given.page.write_text(text, encoding="utf-8")
+        for archive in archives if shared else []:
+            yield from lines(archive, "yes")
 
 
 if __name__ == "__main__":
