@@ -32,3 +32,4 @@ for block in blocks/*; do
 done
 kill -TERM $server
 wait $server
+exit 0

@@ -86,13 +86,16 @@ def place(tmp_path_factory) -> Path:
         suffix = "py" if block.kind == "python" else "sh"
         (folder / "blocks" / f"{number:02}.{suffix}").write_text(script(block))
     command = [*NETWORK, "bash", str(ROOT / "tests" / "e2e" / "pages.sh"), str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
-        process.wait(AT_MOST_S)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    with (folder / "pages.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        try:
+            code = process.wait(AT_MOST_S)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    told = (folder / "pages.log").read_text() + (folder / "serve.log").read_text() if code else ""
+    assert code == 0, told or "no network of its own: root, or a machine that allows user namespaces"
     return folder
 
 

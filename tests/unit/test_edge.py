@@ -1,6 +1,7 @@
 """What becomes of traffic.toml and the labels."""
 
 import json
+import sys
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from onnxserve.config import Settings
 from onnxserve.doctor import checks
 from onnxserve.edge import Canary, Edge, Intent, Labels, Model, Share, read_intent, read_labels
+from onnxserve.edge.envoy.grpc import described
 from onnxserve.edge.labels import write_labels
 from onnxserve.edge.render import render
 from onnxserve.errors import EdgeError
@@ -137,3 +139,9 @@ def test_doctor_says_when_the_edge_is_open_to_everybody_or_its_file_is_wrong(tmp
         assert words in finding.found
         assert fix in finding.fix
         assert bool(fix) == bool(finding.fix)
+
+
+def test_calls_without_the_extra_are_refused_in_words(monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.api", None)
+    with pytest.raises(EdgeError, match=r"google\.api is not installed"):
+        described()

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import base64
 from importlib.resources import files
-
-from google.api import annotations_pb2, http_pb2
-from google.protobuf import descriptor_pb2, text_format
+from typing import TYPE_CHECKING
 
 from onnxserve.edge.intent import Intent
+from onnxserve.errors import EdgeError
 
 from .auth import open_to_all
 from .typed import Resource, extension, header, seconds
 
 ROOT = "/v2/grpc"  # as `inference.txtpb` says
 MEDIA = "application/x-protobuf+json"  # tells nginx and handlers how to answer
+if TYPE_CHECKING:
+    from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
 NOBODY = "none"  # a Host that names no archive
 SERVICE = files(__package__) / "inference.txtpb"
 
@@ -37,8 +39,13 @@ def transcoder(intent: Intent) -> Resource:
     )
 
 
-def described() -> descriptor_pb2.FileDescriptorSet:
-    """The service, after everything that it imports."""
+def described() -> FileDescriptorSet:
+    """The service, after everything that it imports; EdgeError where the extra isn't installed."""
+    try:
+        from google.api import annotations_pb2, http_pb2
+        from google.protobuf import descriptor_pb2, text_format
+    except ModuleNotFoundError as error:
+        raise EdgeError(f"{error.name} is not installed", fix="pip install 'onnxserve[edge]'") from error
     service = text_format.Parse(SERVICE.read_text(encoding="utf-8"), descriptor_pb2.FileDescriptorProto())
     found = descriptor_pb2.FileDescriptorSet()
     for imported in (descriptor_pb2, http_pb2, annotations_pb2):

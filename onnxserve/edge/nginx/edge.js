@@ -177,7 +177,7 @@ async function about(r, of) {
 async function ready(r) {
   const version = await state(r, r.variables.model + '/' + r.variables.version);
   const is = version !== null && isReady(version);
-  said(r, is, { name: r.variables.model, version: r.variables.version });
+  tell(r, is, { name: r.variables.model, version: r.variables.version });
 }
 
 async function all_ready(r) {
@@ -187,17 +187,17 @@ async function all_ready(r) {
     const version = await state(r, models[i].modelName);
     is = version !== null && isReady(version);
   }
-  said(r, is, {});
+  tell(r, is, {});
 }
 
 // A call is answered either way, by what its message has room for.
-function said(r, is, more) {
+function tell(r, is, more) {
   answer(r, is || isCall(r) ? 200 : 503, JSON.stringify(isCall(r) ? { ready: is } : Object.assign(more, { ready: is })));
 }
 
 function unknown(r) {
   if (r.uri.endsWith('/ready')) {
-    said(r, false, {});
+    tell(r, false, {});
     return;
   }
   fail(r, 404, 'not_found', 'there is no such model or version');
