@@ -17,11 +17,11 @@ from onnxserve.errors import EdgeError
 from .auth import open_to_all
 from .typed import Resource, extension, header, seconds
 
-ROOT = "/v2/grpc"  # as `inference.txtpb` says
-MEDIA = "application/x-protobuf+json"  # tells nginx and handlers how to answer
 if TYPE_CHECKING:
     from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+ROOT = "/v2/grpc"  # as `inference.txtpb` says
+MEDIA = "application/x-protobuf+json"  # tells nginx and handlers how to answer
 NOBODY = "none"  # a Host that names no archive
 SERVICE = files(__package__) / "inference.txtpb"
 
