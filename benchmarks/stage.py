@@ -45,7 +45,7 @@ class Stage:
     settings: Settings
     server: Server
     release: Release
-    url: str
+    url: str = ""
     wire: Wire | None = None
 
     def workers(self, version: str) -> list[int]:
@@ -129,24 +129,30 @@ def stage(folder: Path, *, wired: bool = False) -> Iterator[Stage]:
     settings = with_free_ports(Settings(ROOT / "config.properties", store, folder / "state"))
     log = settings.state.resolve() / "predictions"
     told = msgspec.json.encode({"folder": str(log), "percent": 100.0}).decode()
-    traffic, server = Traffic(settings.state), start_server(settings, {PREDICTIONS: told})
+    traffic = Traffic(settings.state)
     release = Release(Management(settings.management), History(settings.state), store, traffic)
-    wait_until_ready(server, settings, READY_S)
-    release.restore()
-    release.promote("circle", "1.0.0")
-    port, metrics = free_ports(2)
-    limits = Guard(per_second=100_000)
-    intent = Intent(listen=Listen(port=port, metrics_port=metrics), cache=Cache(seconds=1), guard=limits)
-    run = (settings.state / "edge").resolve()
     with contextlib.ExitStack() as held:
-        way = held.enter_context(wire(settings.inference_port)) if wired else None
-        edge = Edge(intent, run, way.port if way else settings.inference_port, settings.management_port)
+        made = Stage(settings, start_server(settings, {PREDICTIONS: told}), release)
+        held.callback(lambda: made.server.stop())  # noqa: PLW0108 - a fault may put another server in its place
+        wait_until_ready(made.server, settings, READY_S)
+        release.restore()
+        release.promote("circle", "1.0.0")
+        made.wire = held.enter_context(wire(settings.inference_port)) if wired else None
+        edge = fronted(settings, made.wire)
         door = start(edge, traffic.labels)
         held.callback(door.stop)
         traffic.started(edge)
-        made = Stage(settings, server, release, edge.url, way)
-        held.callback(lambda: made.server.stop())  # noqa: PLW0108 - a fault may put another server in its place
+        made.url = edge.url
         yield made
+
+
+def fronted(settings: Settings, way: Wire | None) -> Edge:
+    """The edge, which asks nginx about each request and keeps answers for a second."""
+    port, metrics = free_ports(2)
+    listen, limits = Listen(port=port, metrics_port=metrics), Guard(per_second=100_000)
+    intent = Intent(listen=listen, cache=Cache(seconds=1), guard=limits)
+    run = (settings.state / "edge").resolve()
+    return Edge(intent, run, way.port if way else settings.inference_port, settings.management_port)
 
 
 @contextmanager
