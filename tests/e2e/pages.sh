@@ -2,6 +2,7 @@
 # A script that fails leaves its name in FOLDER/failed.
 cd "$1" || exit 2
 ip link set lo up
+unset MAKEFLAGS MAKELEVEL  # of a make that runs the tests
 export PATH=$PWD/.venv/bin:$PATH
 onnxserve serve --features models/churn/store > serve.log 2>&1 &
 server=$!
