@@ -85,7 +85,7 @@ def place(tmp_path_factory) -> Path:
     for number, block in enumerate(HERE):
         suffix = "py" if block.kind == "python" else "sh"
         (folder / "blocks" / f"{number:02}.{suffix}").write_text(script(block))
-    command = [*NETWORK, "bash", str(ROOT / "tests" / "e2e" / "pages.sh"), str(folder)]
+    command = [*NETWORK, "bash", str(ROOT / "tests" / "contract" / "pages.sh"), str(folder)]
     with (folder / "pages.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:
