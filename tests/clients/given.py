@@ -6,8 +6,11 @@ with the label that must come; SERVICE has the messages that the edge reads, a F
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tritonclient.utils import InferenceServerException
 
 address, golden = sys.argv[1], json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
 service = Path(sys.argv[3]).read_bytes()
@@ -23,3 +26,12 @@ def expect(what: str, holds: bool) -> None:
 def labels(answer: Any) -> list[str]:
     """As text, whether they came as JSON or as bytes."""
     return [one.decode() if isinstance(one, bytes) else one for one in answer.as_numpy("label").tolist()]
+
+
+def status_of(call: Callable[[], object]) -> str:
+    """The status that a call of Triton's client is refused with; of none, that it was answered."""
+    try:
+        call()
+    except InferenceServerException as error:
+        return str(error.status())
+    return "answered"
