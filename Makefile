@@ -7,14 +7,18 @@ MODELS := segment sentiment digits churn
 STORE  := model_store
 UV     := $(BIN)/uv pip install -q
 
-.PHONY: serve test contract e2e check lint types imports unit export load wheel bench gpu-test site soak chaos lock frontend flaws clean
+.PHONY: serve test programs contract e2e check lint types imports unit export load wheel bench gpu-test site soak chaos lock frontend flaws clean
 
 serve: export
 	$(BIN)/onnxserve serve --features models/churn/store
 
 # Half of these tests waits for the other half's processor: both kinds at once, each with its output in one piece.
-test: $(STAMP) export check
+test: programs $(STAMP) export check
 	$(MAKE) -j2 -Otarget --no-print-directory contract e2e
+
+# Before any work: what is missing and how to get it.
+programs:
+	@tests/programs.sh
 
 contract e2e: $(STAMP) export
 	$(BIN)/pytest tests/$@
