@@ -27,12 +27,8 @@ class RequestProcessor:
     def get_request_properties(self) -> dict[str, Any]:
         """Headers by name; each parameter adds `{name: {"content-type": …}}`."""
         if self._request_header is None:
-            headers, parameters = self._request.headers, self._request.parameters
-            if headers.properties is None or len(parameters) != 1:
-                fields: dict[str, Any] = {name: {CONTENT_TYPE: kind} for name, kind, _ in parameters}
-                headers.properties = fields | headers.unpack()
-            # A copy, so that no handler can change what the next request is told.
-            self._request_header = dict(headers.properties)
+            fields: dict[str, Any] = {name: {CONTENT_TYPE: kind} for name, kind, _ in self._request.parameters}
+            self._request_header = fields | self._request.headers
         return self._request_header
 
     def get_request_property(self, key: str) -> Any:

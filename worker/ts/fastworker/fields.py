@@ -29,16 +29,14 @@ def span(buffer: bytes | bytearray, at: int) -> tuple[int, int]:
     start = at + 4
     if start > len(buffer):
         raise Short(start)
-    size = _unpack(buffer, at)[0]
-    if size < 0:
-        if size == END:
-            return start, END
-        raise BadFrame(f"a field of {size} bytes")
-    if size > FIELD_LIMIT:
-        raise BadFrame(f"a field of {size} bytes, at most {FIELD_LIMIT} are accepted")
-    if start + size > len(buffer):
-        raise Short(start + size)
-    return start, start + size
+    stop = start + _unpack(buffer, at)[0]
+    if start <= stop <= len(buffer):
+        return start, stop
+    if stop - start == END:
+        return start, END
+    if not start <= stop <= start + FIELD_LIMIT:
+        raise BadFrame(f"a field of {stop - start} bytes, at most {FIELD_LIMIT} are accepted")
+    raise Short(stop)
 
 
 def text(buffer: bytes | bytearray, at: int) -> tuple[str, int]:
@@ -47,9 +45,28 @@ def text(buffer: bytes | bytearray, at: int) -> tuple[str, int]:
     if stop == END:
         raise BadFrame("a list ended where text was expected")
     try:
-        return str(buffer[start:stop], "utf-8"), stop
+        return buffer[start:stop].decode(), stop
     except UnicodeDecodeError as error:
         raise BadFrame("text that is not UTF-8") from error
+
+
+def pairs(packed: bytes) -> dict[str, str]:
+    """Texts by the texts before them, of a whole list without its end mark. In one loop: it runs for each request."""
+    found: dict[str, str] = {}
+    at, end = 0, len(packed)
+    try:
+        while at < end:
+            middle = at + 4 + _unpack(packed, at)[0]
+            stop = middle + 4 + _unpack(packed, middle)[0]
+            if not at + 4 <= middle <= stop - 4 <= end - 4:
+                raise BadFrame("a field longer than its list")
+            found[packed[at + 4 : middle].decode()] = packed[middle + 4 : stop].decode()
+            at = stop
+    except struct.error as error:
+        raise BadFrame("a header without a value") from error
+    except UnicodeDecodeError as error:
+        raise BadFrame("text that is not UTF-8") from error
+    return found
 
 
 def integer(buffer: bytearray, at: int) -> tuple[int, int]:

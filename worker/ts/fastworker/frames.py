@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import socket
 
-from .fields import END, END_BYTES, BadFrame, Short, integer, span, text
-from .messages import Headers, Load, Request
+from .fields import END, END_BYTES, BadFrame, Short, integer, pairs, span, text
+from .messages import Load, Request
 
 CHUNK = 1 << 18
-KNOWN = 256  # blocks of headers that are remembered, of at most so many bytes
-KNOWN_BYTES = 4096
 
 
 class FrontendGone(Exception):
@@ -28,63 +26,36 @@ def _load(buffer: bytearray, at: int) -> tuple[Load, int]:
     return Load(name, path, batch_size, handler, gpu if gpu >= 0 else None, envelope, bool(buffer[at])), at + 1
 
 
-def _skip_headers(buffer: bytearray, at: int) -> int:
-    """Where the list of header names and values ends, its end mark not counted."""
-    while True:
-        _, stop = span(buffer, at)
-        if stop == END:
-            return at
-        _, at = span(buffer, stop)
-        if at == END:
-            raise BadFrame("a header without a value")
-
-
-def _request(buffer: bytearray, at: int, known: dict[bytes, Headers]) -> tuple[Request | None, int]:
-    """Any request, field by field; None at the end of the batch."""
+def _request(buffer: bytearray, at: int) -> tuple[Request | None, int]:
+    """One request and where it ends; None at the end of the batch."""
     start, stop = span(buffer, at)
     if stop == END:
         return None, start
-    id_, begin = text(buffer, at)
-    at = _skip_headers(buffer, begin)
-    packed, at = bytes(buffer[begin : at + 4]), at + 4
-    headers, first = Headers(packed[:-4]), at
+    id_, at = text(buffer, at)
+    headers, at = _headers(buffer, at)
     parameters: list[tuple[str, str, bytearray]] = []
     while True:
         start, stop = span(buffer, at)
         if stop == END:
-            break
+            return Request(id_, headers, parameters), start
         name, at = text(buffer, at)
         kind, at = text(buffer, at)
-        headers.parameter, headers.name, headers.kind = bytes(buffer[first:at]), name, kind
         start, at = span(buffer, at)
         if at == END:
             raise BadFrame("a parameter without a value")
         parameters.append((name, kind, buffer[start:at]))
-    if len(parameters) == 1 and len(packed) <= KNOWN_BYTES:
-        if len(known) >= KNOWN:
-            known.clear()
-        known[packed] = headers
-    return Request(id_, headers, parameters), start
 
 
-def _known_request(buffer: bytearray, at: int, known: dict[bytes, Headers]) -> tuple[Request, int] | None:
-    """A request with one body whose headers came before: looked up, not unpacked. None for any other.
+def _headers(buffer: bytearray, at: int) -> tuple[dict[str, str], int]:
+    """Headers by name as the client spelt them, the last value of a repeated one, and where their list ends.
 
-    The end mark is no UTF-8, so the first one found ends the block; and a block that was
-    unpacked once ends where it ended then, so a hit can't be a mistake.
+    The end mark is no UTF-8 and no length, so the first one found ends the list. Behind a gateway no two
+    requests have the same headers, so remembering them would cost more than this.
     """
-    start, stop = span(buffer, at)
-    if stop == END:
-        return None
-    end = buffer.find(END_BYTES, stop, stop + KNOWN_BYTES) + 4
-    headers = known.get(bytes(buffer[stop:end]))
-    if headers is None or not buffer.startswith(headers.parameter, end):
-        return None
-    begin, finish = span(buffer, end + len(headers.parameter))
-    if finish == END or buffer[finish : finish + 4] != END_BYTES:
-        return None
-    id_ = buffer[start:stop].decode("utf-8", "replace")
-    return Request(id_, headers, [(headers.name, headers.kind, buffer[begin:finish])]), finish + 4
+    end = buffer.find(END_BYTES, at)
+    if end < 0:
+        raise Short(len(buffer) + 1)
+    return pairs(bytes(buffer[at:end])), end + len(END_BYTES)
 
 
 class Frames:
@@ -94,7 +65,6 @@ class Frames:
         self._connection = connection
         self._buffer = bytearray()
         self._chunk = memoryview(bytearray(CHUNK))
-        self._known: dict[bytes, Headers] = {}
 
     def read(self) -> Load | list[Request]:
         """The next message: a model to load, or a batch. Raises FrontendGone or BadFrame."""
@@ -122,8 +92,7 @@ class Frames:
         at = 1
         while True:
             try:
-                known = _known_request(self._buffer, at, self._known)
-                request, at = known or _request(self._buffer, at, self._known)
+                request, at = _request(self._buffer, at)
             except Short as short:  # goes on after the last whole request
                 self._fill(short.needed)
                 continue

@@ -42,8 +42,8 @@ class Lines(logging.Formatter):
         return json.dumps(found, default=str)
 
     def _requests(self) -> dict[str, list[str]]:
-        """By the id that their callers see, where the edge gave them one."""
-        return {"requests": [one.headers.unpack().get(ID, one.id) for one in self.batch]} if self.batch else {}
+        """By the id that their callers see, where the gateway gave them one."""
+        return {"requests": [request.headers.get(ID, request.id) for request in self.batch]} if self.batch else {}
 
 
 def redacted(text: str) -> str:
