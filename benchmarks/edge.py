@@ -73,7 +73,7 @@ def measure(bench: Bench, folder: Path, rounds: int, seconds: int) -> dict[tuple
     chosen, secret = intents(folder)
     with contextlib.ExitStack() as running:
         settings = running.enter_context(server(bench, folder))
-        urls, doors = {"TorchServe": settings.inference}, []
+        urls, doors = {"TorchServe": str(settings.inference)}, []
         try:
             for number, (name, intent) in enumerate(chosen.items()):
                 port, metrics = free_ports(2)

@@ -79,7 +79,7 @@ def predict(  # noqa: PLR0913 - each is a flag
 ) -> None:
     """Ask a running server. Example: onnxserve predict sentiment "good film"."""
     settings = settings_from(config=config, inference_port=inference_port, traffic=traffic)
-    base = settings.inference if inference_port else url.rstrip("/") or edge_of(settings).url
+    base = str(settings.inference) if inference_port else url.rstrip("/") or edge_of(settings).url
     body, content_type = encode(row)
     headers = {"Content-Type": content_type, **({"x-api-key": key} if key else {})}
     answer = ask(base, model, body, headers, version, ca)

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
-import msgspec
 import typer
 
 from onnxserve.archive import check_signature, configured_key, summarise
@@ -35,9 +34,7 @@ from .server import (
 )
 from .watching import watching
 
-LOG_LINES = 15
 WARM_S = 10.0
-REFUSED = "Failed to load model"  # the stock worker's words
 Port = Annotated[int | None, typer.Option(help="Another port than the configuration's.")]
 
 
@@ -50,13 +47,14 @@ def wait_until_ready(server: Server, settings: Settings, timeout_s: float) -> li
     with console.status("starting") as status:
         while True:
             if not server.alive():
-                raise ServerError("TorchServe ended while starting" + tail(server.log), where=str(server.log))
+                raise ServerError("TorchServe ended while starting" + server.reason(), where=str(server.log))
             waiting = [f"{name} {version}" for name, version, _ in wanted if not _ready(management, name, version)]
             if not waiting:
                 return wanted
             if time.monotonic() > deadline:
                 raise ServerError(
-                    f"not ready after {timeout_s:g} s: {', '.join(waiting)}" + tail(server.log), where=str(server.log)
+                    f"not ready after {timeout_s:g} s: {', '.join(waiting)}" + server.reason(),
+                    where=str(server.log),
                 )
             status.update(f"waiting for {', '.join(waiting)}")
             time.sleep(0.3)
@@ -69,27 +67,10 @@ def _ready(management: Management, name: str, version: str) -> bool:
         return False  # not listening yet, or not registered yet
 
 
-def tail(log: Path) -> str:
-    """Why models were refused, where the log says so, else its last lines; indented."""
-    lines = [words(line) for line in log.read_text(errors="replace").splitlines()]
-    # Each failed try repeats the reason after a new time; the text itself is what matters.
-    refused = list(dict.fromkeys(line[line.index(REFUSED) :] for line in lines if REFUSED in line))
-    return "".join(f"\n    {line}" for line in refused or lines[-LOG_LINES:])
-
-
-def words(line: str) -> str:
-    """An event's level and message; a line that isn't one as it is."""
-    try:
-        event = msgspec.json.decode(line)
-        return f"{event['level']} {event['message']}"
-    except (msgspec.DecodeError, KeyError, TypeError):
-        return line
-
-
 def first_answers(settings: Settings, wanted: list[tuple[str, str, Path]]) -> None:
     """Send one golden row to each version and print what came back."""
     for name, version, archive in wanted:
-        answer = ask(settings.inference, name, golden_body(archive), {"Content-Type": "application/json"}, version)
+        answer = ask(str(settings.inference), name, golden_body(archive), {"Content-Type": "application/json"}, version)
         out.print(f"{name} {version}: {answer['predictions'][0]}", markup=False)
 
 
@@ -131,8 +112,6 @@ def serve(  # noqa: PLR0913 - each is a flag
     inference_port: InferencePort = None,
     management_port: ManagementPort = None,
     metrics_port: Port = None,
-    grpc_inference_port: Port = None,
-    grpc_management_port: Port = None,
     traffic: TrafficFile = None,
     edge_port: EdgePort = None,
     timeout: Annotated[float, typer.Option(help="Seconds until every worker must be ready.")] = 180.0,
@@ -151,8 +130,6 @@ def serve(  # noqa: PLR0913 - each is a flag
         inference_port=inference_port,
         management_port=management_port,
         metrics_port=metrics_port,
-        grpc_inference_port=grpc_inference_port,
-        grpc_management_port=grpc_management_port,
     )
     signal.signal(signal.SIGTERM, _interrupt)
     check_store(settings.store)
@@ -168,7 +145,7 @@ def serve(  # noqa: PLR0913 - each is a flag
                 with console.status(f"warming up the frontend for {warm:g} s"):
                     warm_up(settings, warm)
             first_answers(settings, wanted)
-            url = settings.inference
+            url = str(settings.inference)
             if with_edge:
                 door = open_door(settings)
                 running.callback(door.stop)
@@ -180,7 +157,7 @@ def serve(  # noqa: PLR0913 - each is a flag
                 watch(door, settings, server.alive)
             while server.alive():
                 time.sleep(0.5)
-            raise ServerError("TorchServe ended" + tail(server.log), where=str(server.log))
+            raise ServerError("TorchServe ended" + server.reason(), where=str(server.log))
         except KeyboardInterrupt:
             console.print("stopping")
 

@@ -24,7 +24,8 @@ ManagementPort = Annotated[int | None, typer.Option(help="Port of the management
 
 def settings_from(**flags: object) -> Settings:
     """Settings from file, environment (ONNXSERVE_…) and the flags that were given."""
-    return resolve_settings(os.environ, flags)
+    # Envoy's upstream is a port: sockets follow with the gateway.
+    return resolve_settings(os.environ, {"plain": True, **flags})
 
 
 def release_of(settings: Settings) -> Release:

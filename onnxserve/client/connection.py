@@ -1,8 +1,8 @@
-"""HTTP/1.1 on one keep-alive connection to a loopback port."""
+"""HTTP/1.1 on one keep-alive connection."""
 
 from __future__ import annotations
 
-import socket
+from .address import Address
 
 
 def http_post(path: str, body: bytes, content_type: str = "application/json") -> bytes:
@@ -14,9 +14,8 @@ def http_post(path: str, body: bytes, content_type: str = "application/json") ->
 class Connection:
     """A keep-alive connection with at most one request on its way."""
 
-    def __init__(self, port: int, timeout_s: float | None = None) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout_s)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, address: Address, timeout_s: float | None = None) -> None:
+        self.socket = address.connect(timeout_s)
         self.due = 0.0
         self._got = b""
 

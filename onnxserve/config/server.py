@@ -8,61 +8,37 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from onnxserve.client import Address
 from onnxserve.errors import ServerError
-from onnxserve.groups import end_group, listening
+from onnxserve.processes import check_socket_path, end_group, make_run_folder, spawn
 
+from .command import frontend_command
 from .java import find_java
-from .properties import read_properties, render_properties
+from .log import failure_reason
+from .properties import render_properties
+from .render import GRPC_GATE, rendered
 from .settings import Settings
 
 NONE: Mapping[str, str] = {}
 KILL_FIX = "apt-get install procps (or what has `kill` elsewhere)"
-STOP_S = 30
-PATHS = ("-Dlog4j.configurationFile=file:", "-Dmodel_server_home=")
+STOP_S = 30.0
+NAME = "torchserve"
+# Ours would be shadowed by the first, and the second would win over the configuration that we render.
+UNWANTED = ("PYTHONPATH", "TS_CONFIG_FILE")
 
 
-def rendered(settings: Settings) -> dict[str, str]:
-    """The user's configuration with our addresses, and paths that don't depend on the working folder."""
-    properties = read_properties(settings.config)
-    folder = settings.config.resolve().parent
-    properties |= {
-        "inference_address": settings.inference,
-        "management_address": settings.management,
-        "metrics_address": f"http://127.0.0.1:{settings.metrics_port}",
-        "grpc_inference_port": str(settings.grpc_inference_port),
-        "grpc_management_port": str(settings.grpc_management_port),
-        "model_store": str(settings.store.resolve()),
-    }
-    properties |= {
-        key: str(folder / properties[key]) for key in ("metrics_config", "plugins_path") if key in properties
-    }
-    properties["vmargs"] = " ".join(_absolute(arg, folder) for arg in properties.get("vmargs", "").split())
-    return properties
+def addresses(settings: Settings) -> tuple[Address, ...]:
+    """Where TorchServe's APIs listen."""
+    return settings.inference, settings.management, settings.metrics
 
 
-def _absolute(argument: str, folder: Path) -> str:
-    """A Java argument with its path made independent of the working folder."""
-    for mark in PATHS:
-        if argument.startswith(mark):
-            return f"{mark}{folder / argument.removeprefix(mark)}"
-    return argument
-
-
-def busy_ports(settings: Settings) -> list[int]:
-    """Those of our ports that somebody already listens on."""
-    ports = (
-        settings.inference_port,
-        settings.management_port,
-        settings.metrics_port,
-        settings.grpc_inference_port,
-        settings.grpc_management_port,
-    )
-    return [port for port in ports if listening(port)]
+def busy_addresses(settings: Settings) -> list[str]:
+    """Those of our addresses at which somebody listens already."""
+    return [str(address) for address in addresses(settings) if address.listening()]
 
 
 def has_kill() -> bool:
@@ -77,66 +53,90 @@ def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on, held together so that they differ."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        for bound in sockets:
+            bound.bind(("127.0.0.1", 0))
+        return [bound.getsockname()[1] for bound in sockets]
 
 
 def with_free_ports(settings: Settings) -> Settings:
-    """The same, where nobody listens."""
-    inference, management, metrics, grpc_inference, grpc_management = free_ports(5)
-    return replace(
-        settings,
-        inference_port=inference,
-        management_port=management,
-        metrics_port=metrics,
-        grpc_inference_port=grpc_inference,
-        grpc_management_port=grpc_management,
-    )
+    """The same on ports of loopback where nobody listens, for clients that can't use unix sockets."""
+    inference, management, metrics = free_ports(3)
+    return replace(settings, plain=True, inference_port=inference, management_port=management, metrics_port=metrics)
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running TorchServe; `log` is where it writes."""
+    """A running TorchServe; `log` is where it writes, from byte `begin` on."""
 
     process: subprocess.Popen[bytes]
     log: Path
+    begin: int = 0
 
     def alive(self) -> bool:
         """Whether the frontend still runs."""
         return self.process.poll() is None
 
-    def stop(self) -> None:
-        """End the group: frontend and workers, first kindly."""
-        end_group(self.process, signal.SIGTERM, STOP_S)
+    def stop(self, patience_s: float = STOP_S) -> None:
+        """End frontend and workers, first kindly; without patience at once."""
+        end_group(self.process, signal.SIGTERM, patience_s)
+
+    def output(self) -> list[str]:
+        """The lines that it has written; all of the log's, if that was cut meanwhile."""
+        try:
+            content = self.log.read_bytes()
+        except OSError:
+            return []
+        return content[self.begin if self.begin <= len(content) else 0 :].decode(errors="replace").splitlines()
+
+    def reason(self) -> str:
+        """Why models were refused or it ended, as its log has it."""
+        return failure_reason(self.output())
 
 
-def start_server(settings: Settings, variables: Mapping[str, str] = NONE) -> Server:
+def start_server(settings: Settings, variables: Mapping[str, str] = NONE, archives: Sequence[str] = ()) -> Server:
     """Render the configuration under the state folder and start; returns before models are ready.
 
-    `variables` are set for the frontend and its workers.
+    `variables` are set for the frontend and its workers. `archives` are the file names of those to load, in that order;
+    without them all of the store are.
     """
+    check(settings)
+    state = settings.state.resolve()
+    temp, config, log = state / "tmp", state / "config.properties", state / "torchserve.log"
+    make_folders(settings, temp)
+    properties = rendered(settings)
+    if archives:
+        properties["load_models"] = ",".join(archives)
+    config.write_text(render_properties(properties), encoding="utf-8")
+    # A TEMP of its own: TorchServe keeps unpacked models and workers' sockets there, one server each.
+    environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
+    java = find_java()
+    environment |= {**variables, "JAVA_HOME": str(java.home), "TEMP": str(temp), "TMPDIR": str(temp)}
+    command = frontend_command(java, config, properties, temp)
+    begin = log.stat().st_size if log.is_file() else 0
+    record = settings.run / f"{NAME}.process"
+    return Server(spawn(command, folder=state, log=log, environment=environment, record=record), log, begin)
+
+
+def check(settings: Settings) -> None:
+    """ServerError with a fix for what would keep TorchServe from starting."""
     if not settings.store.is_dir() or not list(settings.store.glob("*.mar")):
         raise ServerError(
             "the model store has no archive", where=str(settings.store), fix="onnxserve export models/NAME"
         )
     if not has_kill():
         raise ServerError("there is no program `kill`", where="PATH", fix=KILL_FIX)
-    if taken := busy_ports(settings):
-        raise ServerError(f"ports {taken} are taken", fix="stop the other server, or choose others: --inference-port …")
-    java, state = find_java(), settings.state.resolve()
-    temp = state / "tmp"
-    temp.mkdir(parents=True, exist_ok=True)
-    config, log = state / "config.properties", state / "torchserve.log"
-    config.write_text(render_properties(rendered(settings)), encoding="utf-8")
-    # A TEMP of its own: TorchServe keeps its pid file and sockets there, one server each.
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    environment |= {**variables, "JAVA_HOME": str(java.home), "TEMP": str(temp), "TMPDIR": str(temp)}
-    # As a module: the same interpreter then runs the workers.
-    command = [sys.executable, "-m", "ts.model_server", "--start", "--foreground", "--ncs", "--ts-config", str(config)]
-    command += ["--model-store", str(settings.store.resolve())]
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            command, cwd=state, env=environment, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    return Server(process, log)
+    for address in addresses(settings):
+        if address.path:
+            check_socket_path(address.path)
+    if busy := busy_addresses(settings):
+        fix = "stop the other server, or choose others: --inference-port …" if settings.plain else "stop it, or --state"
+        raise ServerError(f"a server listens already: {', '.join(busy)}", fix=fix)
+
+
+def make_folders(settings: Settings, temp: Path) -> None:
+    """Folders that only this user can read, and the pipe that keeps gRPC closed."""
+    make_run_folder(settings.run)
+    make_run_folder(temp)
+    gate = settings.run / GRPC_GATE
+    gate.unlink(missing_ok=True)
+    os.mkfifo(gate, 0o600)

@@ -8,39 +8,57 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from onnxserve.client import Address, loopback, unix
 from onnxserve.errors import ServerError
 from onnxserve.places import resource
 
 from .properties import read_properties
 
 PREFIX = "ONNXSERVE_"
+PORTS = ("inference_port", "management_port", "metrics_port")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the server finds its models and listens; hosts are always loopback."""
+    """Where the server finds its models and listens.
+
+    TorchServe's three APIs are unix sockets in the run folder. If `plain`, they are ports of loopback instead, as for a
+    server that `torchserve --start` started.
+    """
 
     config: Path
     store: Path = Path("model_store")
     state: Path = Path(".onnxserve")
+    plain: bool = False
     inference_port: int = 8080
     management_port: int = 8081
     metrics_port: int = 8082
-    grpc_inference_port: int = 7070
-    grpc_management_port: int = 7071
     traffic: Path = field(default_factory=lambda: default_file("traffic.toml"))
     edge_host: str = ""  # empty and 0: as traffic.toml says
     edge_port: int = 0
 
     @property
-    def inference(self) -> str:
-        """Base URL of the inference API."""
-        return f"http://127.0.0.1:{self.inference_port}"
+    def run(self) -> Path:
+        """The run folder: sockets and records of one running server, mode 0700."""
+        return self.state.resolve() / "run"
 
     @property
-    def management(self) -> str:
-        """Base URL of the management API."""
-        return f"http://127.0.0.1:{self.management_port}"
+    def inference(self) -> Address:
+        """TorchServe's inference API."""
+        return self._address("inference", self.inference_port)
+
+    @property
+    def management(self) -> Address:
+        """TorchServe's management API. Whoever reaches it can load code."""
+        return self._address("management", self.management_port)
+
+    @property
+    def metrics(self) -> Address:
+        """TorchServe's metrics API."""
+        return self._address("metrics", self.metrics_port)
+
+    def _address(self, api: str, port: int) -> Address:
+        return loopback(port) if self.plain else unix(self.run / f"{api}.sock")
 
 
 def default_file(name: str) -> Path:
@@ -50,35 +68,43 @@ def default_file(name: str) -> Path:
 
 
 def from_file(properties: Mapping[str, str]) -> dict[str, str]:
-    """Settings that `config.properties` holds."""
+    """Settings that `config.properties` holds; its ports are those of a plain server."""
     found = {}
     for api in ("inference", "management", "metrics"):
         if port := urlsplit(properties.get(f"{api}_address", "")).port:
             found[f"{api}_port"] = str(port)
-    for key in ("grpc_inference_port", "grpc_management_port"):
-        if key in properties:
-            found[key] = properties[key]
     if "model_store" in properties:
         found["store"] = properties["model_store"]
     return found
 
 
 def resolve_settings(environment: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
-    """Settings from all four levels; ServerError names the value that is no port."""
+    """Settings from all four levels; ServerError names the value that is no port.
+
+    A port that is named by the environment or a flag means a plain server: only those have ports.
+    """
     config = Path(str(flags.get("config") or environment.get(PREFIX + "CONFIG") or default_file("config.properties")))
-    names = [one.name for one in fields(Settings) if one.name != "config"]
-    values: dict[str, object] = dict(from_file(read_properties(config)))
-    values |= {name: environment[PREFIX + name.upper()] for name in names if PREFIX + name.upper() in environment}
-    values |= {name: flags[name] for name in names if flags.get(name) is not None}
+    names = [setting.name for setting in fields(Settings) if setting.name != "config"]
+    named: dict[str, object] = {
+        name: environment[PREFIX + name.upper()] for name in names if PREFIX + name.upper() in environment
+    }
+    named |= {name: flags[name] for name in names if flags.get(name) is not None}
+    if any(port in named for port in PORTS):
+        named.setdefault("plain", True)
+    values = {**from_file(read_properties(config)), **named}
     typed: dict[str, Any] = {name: _typed(name, value) for name, value in values.items()}
     return Settings(config, **typed)
 
 
-def _typed(name: str, value: object) -> Path | int | str:
+def _typed(name: str, value: object) -> Path | int | str | bool:
+    if name == "plain":
+        return str(value).lower() in {"1", "true", "yes"}
     if name.endswith("_host"):
         return str(value)
-    if not name.endswith("_port"):
-        return Path(str(value))
+    return _port(name, value) if name.endswith("_port") else Path(str(value))
+
+
+def _port(name: str, value: object) -> int:
     try:
         port = int(str(value))
     except ValueError as error:

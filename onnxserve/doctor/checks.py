@@ -11,9 +11,10 @@ from importlib.util import find_spec
 from onnxserve.archive import summarise
 from onnxserve.config import Settings, find_java
 from onnxserve.config.properties import read_properties
-from onnxserve.config.server import KILL_FIX, busy_ports, has_kill
+from onnxserve.config.server import KILL_FIX, addresses, busy_addresses, has_kill
 from onnxserve.edge import read_intent
-from onnxserve.errors import OnnxserveError
+from onnxserve.errors import OnnxserveError, ServerError
+from onnxserve.processes import check_socket_path
 
 TORCHSERVE = "0.12.0"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "unix:")
@@ -80,26 +81,32 @@ def providers(_: Settings) -> Finding:
     return Finding("providers", ", ".join(found), fix)
 
 
-def ports(settings: Settings) -> Finding:
-    """Ports that the server wants."""
-    taken = busy_ports(settings)
-    if taken:
-        return Finding("ports", f"{taken} are taken", "fine if it is your server; else --inference-port … or stop it")
-    return Finding("ports", "all free")
+def sockets(settings: Settings) -> Finding:
+    """Where TorchServe's APIs listen: paths that a socket can have, and nobody there."""
+    try:
+        for address in addresses(settings):
+            if address.path:
+                check_socket_path(address.path)
+    except ServerError as error:
+        return Finding("sockets", error.what, error.fix)
+    place = "ports of loopback" if settings.plain else str(settings.run)
+    if busy := busy_addresses(settings):
+        return Finding("sockets", f"a server listens: {', '.join(busy)}", "fine if it is yours; else stop it")
+    return Finding("sockets", f"free, in {place}")
 
 
-def addresses(settings: Settings) -> Finding:
-    """Nothing may listen off loopback: whoever reaches management can load code."""
+def loopback(settings: Settings) -> Finding:
+    """Plain TorchServe must not listen off loopback either: whoever reaches management can load code."""
     properties = read_properties(settings.config)
     apis = ("inference", "management", "metrics", "grpc_inference", "grpc_management")
     names = [f"{api}_address" for api in apis]
     missing = [name for name in names if name not in properties]
-    open_ = [n for n in names if n in properties and not any(mark in properties[n] for mark in LOOPBACK)]
-    if open_ or missing:
+    exposed = [n for n in names if n in properties and not any(mark in properties[n] for mark in LOOPBACK)]
+    if exposed or missing:
         return Finding(
-            "addresses", f"not on loopback: {open_ + missing}", f"set them to 127.0.0.1 in {settings.config}"
+            "loopback", f"not on loopback: {exposed + missing}", f"set them to 127.0.0.1 in {settings.config}"
         )
-    return Finding("addresses", "loopback only")
+    return Finding("loopback", "plain TorchServe too listens on loopback only")
 
 
 def edge(settings: Settings) -> Finding:
@@ -145,8 +152,8 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     torchserve,
     plugin,
     providers,
-    ports,
-    addresses,
+    sockets,
+    loopback,
     edge,
     store,
     threads,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnxserve.errors import EdgeError
-from onnxserve.groups import end_group, listening
+from onnxserve.processes import end_group, listening
 
 from .admin import Admin
 from .envoy.bootstrap import ADMIN

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from onnxserve.errors import FeatureError
-from onnxserve.groups import end_group, listening
+from onnxserve.processes import end_group, listening
 
 from .load import LOG_LINES
 from .repo import Repo

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from onnxserve.client import Address, parse_address
 from onnxserve.errors import ServerError
 
 from .model import ModelVersion, version_key
@@ -19,8 +20,10 @@ POLL_S = 0.2
 class Management:
     """One server's management API. Long calls are asynchronous: a synchronous one blocks inference."""
 
-    def __init__(self, base: str, timeout_s: float = 10.0, transport: httpx.BaseTransport | None = None) -> None:
-        self.base = base
+    def __init__(
+        self, address: Address | str, timeout_s: float = 10.0, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self.address = parse_address(address) if isinstance(address, str) else address
         self._timeout_s = timeout_s
         self._transport = transport
 
@@ -37,13 +40,18 @@ class Management:
 
     def versions(self, name: str) -> list[ModelVersion]:
         """All versions of a model, oldest first."""
-        found = msgspec.convert(self._call("GET", f"/models/{name}/all"), list[ModelVersion])
-        return sorted(found, key=lambda one: version_key(one.model_version))
+        versions = msgspec.convert(self._call("GET", f"/models/{name}/all"), list[ModelVersion])
+        return sorted(versions, key=lambda version: version_key(version.model_version))
 
     def default(self, name: str) -> str:
         """The version that answers when a request names none."""
-        [found] = msgspec.convert(self._call("GET", f"/models/{name}"), list[ModelVersion])
-        return found.model_version
+        [version] = msgspec.convert(self._call("GET", f"/models/{name}"), list[ModelVersion])
+        return version.model_version
+
+    def describe(self, name: str, version: str, timeout_s: float) -> int:
+        """Let a worker describe its model; the status of whatever answer comes within `timeout_s`."""
+        path = f"/models/{name}/{version}"
+        return self._answer("GET", path, {"customized": "true"}, timeout_s).status_code
 
     def register(self, file: str) -> None:
         """Register an archive of the model store; its workers and batching come from its own configuration."""
@@ -68,35 +76,38 @@ class Management:
         while not done():
             if time.monotonic() > deadline:
                 raise ServerError(
-                    f"{what}: not within {timeout_s:g} s", where=self.base, fix="look in the server's log"
+                    f"{what}: not within {timeout_s:g} s", where=str(self.address), fix="look in the server's log"
                 )
             time.sleep(POLL_S)
 
     def wait_ready(self, name: str, version: str, timeout_s: float) -> None:
-        """Wait until every worker of one version has loaded and proven its model."""
+        """Wait until a worker of one version has loaded and proven its model."""
         self.wait(f"{name} {version} ready", lambda: self._ready(name, version), timeout_s)
 
     def _ready(self, name: str, version: str) -> bool:
-        return any(one.model_version == version and one.ready for one in self.versions(name))
+        return any(found.model_version == version and found.ready for found in self.versions(name))
 
     def _call(self, method: str, path: str, parameters: dict[str, Any] | None = None) -> Any:
-        # A connection a call: polls are rare, and none is left open. trust_env=False: a proxy of the
-        # environment must never see management traffic.
-        client = httpx.Client(base_url=self.base, timeout=self._timeout_s, transport=self._transport, trust_env=False)
-        try:
-            with client:
-                response = client.request(method, path, params=parameters)
-        except httpx.HTTPError as error:
-            raise ServerError(
-                f"no answer from the management API: {error}",
-                where=self.base,
-                fix="start the server with `onnxserve serve`, or name its port with --management-port",
-            ) from error
+        response = self._answer(method, path, parameters, self._timeout_s)
         try:
             document = response.json()
         except ValueError:
             document = {}
         if response.is_error:
             reason = document.get("message", response.text) if isinstance(document, dict) else response.text
-            raise ServerError(f"{method} {path} answers {response.status_code}: {reason}", where=self.base)
+            raise ServerError(f"{method} {path} answers {response.status_code}: {reason}", where=str(self.address))
         return document
+
+    def _answer(self, method: str, path: str, parameters: dict[str, Any] | None, timeout_s: float) -> httpx.Response:
+        # A connection a call: polls are rare, and none is left open.
+        transport = self._transport or self.address.transport()
+        client = httpx.Client(base_url=self.address.url, timeout=timeout_s, transport=transport, trust_env=False)
+        try:
+            with client:
+                return client.request(method, path, params=parameters)
+        except (httpx.HTTPError, OSError) as error:
+            raise ServerError(
+                f"no answer from the management API: {error or type(error).__name__}",
+                where=str(self.address),
+                fix="start the server with `onnxserve serve`, or name the port of a plain one with --management-port",
+            ) from error

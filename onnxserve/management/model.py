@@ -34,10 +34,19 @@ class ModelVersion(msgspec.Struct, frozen=True, rename="camel"):
     job_queue_status: Queue = Queue()
 
     @property
+    def ready_workers(self) -> int:
+        """Workers that have loaded their model and reproduced its golden rows."""
+        return sum(worker.status == "READY" for worker in self.workers)
+
+    @property
     def ready(self) -> bool:
-        """Every worker that should run has loaded its model and reproduced its golden rows."""
-        running = [worker for worker in self.workers if worker.status == "READY"]
-        return len(running) >= max(1, self.min_workers) and len(running) == len(self.workers)
+        """A worker is ready: requests are answered."""
+        return self.ready_workers > 0
+
+    @property
+    def complete(self) -> bool:
+        """Every worker that should run is ready."""
+        return self.ready_workers >= max(1, self.min_workers) and self.ready_workers == len(self.workers)
 
 
 def version_key(version: str) -> tuple[int, ...]:

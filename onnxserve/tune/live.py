@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from onnxserve.archive import golden_bodies, reconfigure, summarise
-from onnxserve.client import Connection, http_post
-from onnxserve.config import Settings, start_server, with_free_ports
+from onnxserve.client import Address, Connection, http_post
+from onnxserve.config import Settings, start_server
 from onnxserve.errors import ServerError
 from onnxserve.management import Management
 from onnxserve.warmup import warm_up
@@ -38,8 +38,8 @@ def served_as(point: Point) -> dict[str, object]:
 class Live:
     """A ready server."""
 
-    def __init__(self, port: int, requests: list[bytes]) -> None:
-        self._port = port
+    def __init__(self, address: Address, requests: list[bytes]) -> None:
+        self._address = address
         self._requests = requests
         self._runs = 0
         self.ceiling = 0.0
@@ -53,11 +53,11 @@ class Live:
         """One open-loop run, with arrival times of its own, after the queue of the one before is empty."""
         self._runs += 1
         self._drain()
-        return Load(self._port, self._requests, self._runs).run(rate, seconds)
+        return Load(self._address, self._requests, self._runs).run(rate, seconds)
 
     def _drain(self) -> None:
         """Wait for what an overload left in the queue: a request at its end is answered."""
-        with contextlib.closing(Connection(self._port, DRAIN_S)) as one:
+        with contextlib.closing(Connection(self._address, DRAIN_S)) as one:
             one.send(self._requests[0], 0)
             while one.receive() is None:
                 pass
@@ -65,14 +65,14 @@ class Live:
 
 @contextlib.contextmanager
 def live(archive: Path, point: Point, settings: Settings, overload: float) -> Iterator[Live]:
-    """Serve `archive` with `point` on free ports, warmed up; the user's archive is not touched."""
+    """Serve `archive` with `point` on sockets of its own, warmed up; the user's archive is not touched."""
     with tempfile.TemporaryDirectory(prefix="onnxserve-tune-") as scratch:
         store = Path(scratch) / "store"
         # A long queue: the objective decides what is too slow, not a full queue.
         handler = {"threads": point.threads, "deduplicate": False}  # the few golden rows stand for rows that differ
         changes = {**served_as(point), "handler": handler, "jobQueueSize": 10_000}
         reconfigure(archive, store / archive.name, changes)
-        mine = with_free_ports(replace(settings, store=store, state=Path(scratch) / "state"))
+        mine = replace(settings, plain=False, store=store, state=Path(scratch) / "state")
         one = summarise(archive)
         server = start_server(mine)
         try:
@@ -81,7 +81,7 @@ def live(archive: Path, point: Point, settings: Settings, overload: float) -> It
             api.wait_ready(one.name, one.version, READY_S)
             warm_up(mine, FRONTEND_S)
             found = Live(
-                mine.inference_port, [http_post(f"/predictions/{one.name}", body) for body in golden_bodies(archive)]
+                mine.inference, [http_post(f"/predictions/{one.name}", body) for body in golden_bodies(archive)]
             )
             found.warm(overload)
             yield found

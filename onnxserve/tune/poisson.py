@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from onnxserve.client import Connection
+from onnxserve.client import Address, Connection
 
 from .point import Sample
 
@@ -22,10 +22,10 @@ GRACE_S = 2.0  # for answers still to come at the end
 
 
 class Load:
-    """One run against a server on loopback."""
+    """One run against a server of this machine."""
 
-    def __init__(self, port: int, requests: Sequence[bytes], seed: int = 0) -> None:
-        self._port = port
+    def __init__(self, address: Address, requests: Sequence[bytes], seed: int = 0) -> None:
+        self._address = address
         self._requests = requests
         self._random = random.Random(seed)  # noqa: S311 - arrival times, not secrets
         self._selector = selectors.DefaultSelector()
@@ -73,7 +73,7 @@ class Load:
             self._busy += 1
 
     def _connect(self) -> Connection:
-        connection = Connection(self._port)
+        connection = Connection(self._address)
         self._selector.register(connection.socket, selectors.EVENT_READ, connection)
         return connection
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import selectors
 import time
 
-from onnxserve.client import Connection
+from onnxserve.client import Address, Connection
 
 
-def closed_loop(port: int, request: bytes, connections: int, seconds: float) -> list[int]:
+def closed_loop(address: Address, request: bytes, connections: int, seconds: float) -> list[int]:
     """Answers received in each second, at least one second; OSError when the server hangs up."""
     selector = selectors.DefaultSelector()
     counts = [0] * max(1, round(seconds))
     start = time.perf_counter()
     try:
         for _ in range(connections):
-            one = Connection(port)
-            selector.register(one.socket, selectors.EVENT_READ, one)
-            one.send(request, start)
+            connection = Connection(address)
+            selector.register(connection.socket, selectors.EVENT_READ, connection)
+            connection.send(request, start)
         while (second := int(time.perf_counter() - start)) < len(counts):
             for key, _ in selector.select(1):
                 if key.data.receive() is not None:

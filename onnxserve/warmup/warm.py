@@ -40,14 +40,14 @@ def warm_up(settings: Settings, seconds: float) -> Warmed:
     management.register(str(folder))
     try:
         management.wait_ready(NAME, VERSION, READY_S)
-        counts = closed_loop(settings.inference_port, http_post(f"/predictions/{NAME}", b"{}"), CONNECTIONS, seconds)
+        counts = closed_loop(settings.inference, http_post(f"/predictions/{NAME}", b"{}"), CONNECTIONS, seconds)
         management.unregister(NAME, VERSION)
     except (OSError, ServerError) as error:
         with contextlib.suppress(ServerError):  # the first error says more
             management.unregister(NAME, VERSION)
         if isinstance(error, ServerError):
             raise
-        raise ServerError(f"the server hung up during the warm-up: {error}", where=settings.inference) from error
+        raise ServerError(f"the server hung up during the warm-up: {error}", where=str(settings.inference)) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Warmed(counts[0], counts[-1])

@@ -11,7 +11,7 @@ def test_the_fake_answers_like_torchserve(archive, tmp_path):
     fake = httpx.Client(base_url="http://fake", transport=FakeTorchServe(["1.0.0"]).transport())
     with (
         running(tmp_path, [archive]) as server,
-        httpx.Client(base_url=server.settings.management, trust_env=False, timeout=30) as real,
+        server.settings.management.client(30) as real,
     ):
         for path in ("/models", "/models/{}", "/models/{}/all"):
             ours, theirs = fake.get(path.format("demo")), real.get(path.format("circle"))

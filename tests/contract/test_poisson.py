@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pytest
 
-from onnxserve.client import http_post
+from onnxserve.client import Address, http_post, loopback
 from onnxserve.tune.live import Live
 from onnxserve.tune.poisson import Load
 
@@ -47,47 +47,47 @@ class Server(ThreadingHTTPServer):
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
+def address() -> Iterator[Address]:
     server = Server(("127.0.0.1", 0), Known)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield server.server_address[1]
+    yield loopback(server.server_address[1])
     server.shutdown()
     server.server_close()
 
 
-def test_every_request_is_sent_once_and_answered(port):
+def test_every_request_is_sent_once_and_answered(address):
     Known.bodies.clear()
-    sample = Load(port, [http_post("/", b"one"), http_post("/", b"two")]).run(200, 1)
+    sample = Load(address, [http_post("/", b"one"), http_post("/", b"two")]).run(200, 1)
     assert sample.failed == 0
     assert sample.sent == len(Known.bodies) > 100
     assert abs(Known.bodies.count(b"one") - Known.bodies.count(b"two")) <= 1
     assert 0 < sample.p50_ms <= sample.p99_ms
 
 
-def test_a_stall_is_charged_to_all_who_should_have_been_sent_meanwhile(port):
+def test_a_stall_is_charged_to_all_who_should_have_been_sent_meanwhile(address):
     Known.stalled = False
-    sample = Load(port, [http_post("/stall", b"x")]).run(200, 1)
+    sample = Load(address, [http_post("/stall", b"x")]).run(200, 1)
     # A closed loop would count one slow request of 200; 400 ms of a second are stalled here.
     assert sample.failed == 0
     assert sample.p99_ms > 300
 
 
-def test_errors_and_lost_connections_count_as_failed(port):
-    assert Load(port, [http_post("/fail", b"x")]).run(100, 0.5).failed > 20
-    sample = Load(port, [http_post("/hang", b"x")]).run(100, 0.5)
+def test_errors_and_lost_connections_count_as_failed(address):
+    assert Load(address, [http_post("/fail", b"x")]).run(100, 0.5).failed > 20
+    sample = Load(address, [http_post("/hang", b"x")]).run(100, 0.5)
     assert sample.failed == sample.sent > 20
 
 
 def test_a_server_that_is_not_there_fails_every_request():
-    sample = Load(1, [http_post("/", b"x")]).run(100, 0.3)
+    sample = Load(loopback(1), [http_post("/", b"x")]).run(100, 0.3)
     assert sample.sent > 5
     assert sample.failed == sample.sent
 
 
-def test_a_run_begins_after_the_queue_of_the_one_before_is_empty(port):
+def test_a_run_begins_after_the_queue_of_the_one_before_is_empty(address):
     Known.stalled = False
-    server = Live(port, [http_post("/stall", b"x")])
+    server = Live(address, [http_post("/stall", b"x")])
     sample = server.offer(100, 0.5)  # the stall is over before the first request counts
     assert sample.p99_ms < 300
     assert sample.failed == 0

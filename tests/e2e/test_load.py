@@ -12,7 +12,7 @@ from tests.e2e.server import ROOT, Running
 
 def locust(server: Running, report: Path, **variables: str) -> subprocess.Popen[str]:
     tool = str(Path(sys.executable).parent / "locust")
-    command = [tool, "-f", str(ROOT / "loadtests" / "locustfile.py"), "--headless", "--host", server.settings.inference]
+    command = [tool, "-f", str(ROOT / "loadtests" / "locustfile.py"), "--headless", "--host", str(server.settings.inference)]
     command += ["--html", str(report), "--only-summary"]
     environment = os.environ | {"LOAD_USERS": "4", "LOAD_SECONDS": "8", "SLO_P99_MS": "20000"} | variables
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

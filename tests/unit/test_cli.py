@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from onnxserve.cli import app as boundary
 from onnxserve.cli.predict import encode, golden_body
-from onnxserve.cli.serve import tail
+from onnxserve.config.log import failure_reason
 from onnxserve.errors import OnnxserveError
 
 VERBS = ["doctor", "export", "new", "predict", "ready", "serve", "tune", "verify"]
@@ -82,14 +82,14 @@ def test_verify_and_doctor_speak_json(archive, monkeypatch, capsys):
         "torchserve",
         "plugin",
         "providers",
-        "ports",
-        "addresses",
+        "sockets",
+        "loopback",
         "edge",
         "model store",
         "threads",
     }
     assert found["model store"]["found"] == "circle 1.0.0"
-    assert found["addresses"]["fix"] == ""
+    assert found["loopback"]["fix"] == ""
 
 
 def test_what_a_person_types_gets_its_content_type(tmp_path):
@@ -106,12 +106,10 @@ def test_the_first_request_of_serve_is_a_golden_row(archive):
     assert json.loads(golden_body(archive)) == {"instances": [[0.0, 0.1]]}
 
 
-def test_the_reason_of_a_refused_load_is_shown_once(tmp_path):
-    log = tmp_path / "log"
-    log.write_text("1 start\n2 Failed to load model x: no\n3 again\n4 Failed to load model x: no\n")
-    assert tail(log) == "\n    Failed to load model x: no"
-    log.write_text("1 start\n")
-    assert tail(log) == "\n    1 start"
+def test_the_reason_of_a_refused_load_is_shown_once():
+    lines = ["1 start", "2 Failed to load model x: no", "3 again", "4 Failed to load model x: no"]
+    assert failure_reason(lines) == "\n    Failed to load model x: no"
+    assert failure_reason(["1 start"]) == "\n    1 start"
 
 
 def test_version_and_no_arguments_do_not_fail_badly():

@@ -6,7 +6,8 @@ import pytest
 
 from onnxserve.config import java, resolve_settings
 from onnxserve.config.properties import parse_properties, render_properties
-from onnxserve.config.server import rendered, start_server
+from onnxserve.config.render import rendered
+from onnxserve.config.server import start_server
 from onnxserve.errors import ServerError
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +22,7 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_defau
     environment = {"ONNXSERVE_MANAGEMENT_PORT": "9101", "ONNXSERVE_METRICS_PORT": "9102"}
     settings = resolve_settings(environment, {"config": config, "metrics_port": 9202, "store": None})
     assert (settings.inference_port, settings.management_port, settings.metrics_port) == (9000, 9101, 9202)
-    assert (settings.store, settings.grpc_inference_port) == (Path("s"), 7070)
+    assert settings.store == Path("s")
 
 
 @pytest.mark.parametrize("value", ["eighty", "0", "70000"])
@@ -47,8 +48,7 @@ def test_what_we_ship_listens_on_loopback_only_and_names_files_that_exist():
 
 
 def test_the_rendered_configuration_does_not_depend_on_the_working_folder():
-    settings = resolve_settings({}, {"config": CONFIG, "inference_port": 1234})
-    properties = rendered(settings)
+    properties = rendered(resolve_settings({}, {"config": CONFIG, "inference_port": 1234}))
     assert properties["inference_address"] == "http://127.0.0.1:1234"
     assert f"file:{ROOT / 'log4j2.xml'}" in properties["vmargs"]
     assert f"-Dmodel_server_home={ROOT / 'worker'}" in properties["vmargs"]

@@ -1,0 +1,96 @@
+"""Where an HTTP API listens: a URL, or a unix socket of this machine."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+UNIX = "unix:"
+PROBE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Address:
+    """An API's address. With `path` requests go through that socket, and `url` only gives their Host header."""
+
+    url: str
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        """The address as TorchServe's configuration and people write it."""
+        return f"{UNIX}{self.path}" if self.path else self.url
+
+    def transport(self, **options: Any) -> httpx.HTTPTransport:
+        """A transport for httpx, which ignores the environment's proxies; `options` are httpx.HTTPTransport's."""
+        if self.path is None:
+            return httpx.HTTPTransport(trust_env=False, **options)
+        return _SocketTransport(self, **options)
+
+    def client(self, timeout_s: float = 10.0, headers: dict[str, str] | None = None) -> httpx.Client:
+        """An HTTP client whose paths are relative to this address."""
+        return httpx.Client(
+            base_url=self.url, transport=self.transport(), timeout=timeout_s, headers=headers, trust_env=False
+        )
+
+    def connect(self, timeout_s: float | None = None) -> socket.socket:
+        """A connected stream socket; OSError if nobody listens."""
+        if self.path is None:
+            parts = urlsplit(self.url)
+            made = socket.create_connection((parts.hostname or "", parts.port or 80), timeout_s)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return made
+        made = socket.socket(socket.AF_UNIX)
+        try:
+            made.settimeout(timeout_s)
+            made.connect(str(self.path))
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def listening(self) -> bool:
+        """Whether somebody takes connections there."""
+        try:
+            self.connect(PROBE_S).close()
+        except OSError:
+            return False
+        return True
+
+
+class _SocketTransport(httpx.HTTPTransport):
+    """Requests through a unix socket. httpcore 1.0 leaks a socket that can't connect, so we try the first time."""
+
+    def __init__(self, address: Address, **options: Any) -> None:
+        super().__init__(uds=str(address.path), trust_env=False, **options)
+        self._address = address
+        self._connected = False
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; httpx.ConnectError if nobody listens."""
+        if not self._connected:
+            try:
+                self._address.connect(PROBE_S).close()
+            except OSError as error:
+                raise httpx.ConnectError(error.strerror or str(error), request=request) from error
+            self._connected = True
+        return super().handle_request(request)
+
+
+def loopback(port: int) -> Address:
+    """A port of this machine."""
+    return Address(f"http://127.0.0.1:{port}")
+
+
+def unix(path: Path) -> Address:
+    """A socket of this machine."""
+    return Address("http://localhost", path)
+
+
+def parse_address(text: str) -> Address:
+    """`http://host:port` or `unix:/path/to.sock`."""
+    return unix(Path(text.removeprefix(UNIX))) if text.startswith(UNIX) else Address(text.rstrip("/"))

@@ -1,0 +1,17 @@
+"""Processes that run beside us: how they are started, found again after a crash, and ended."""
+
+from .group import end_all, end_group, listening
+from .lingering import end_lingering
+from .run_folder import check_socket_path, lock_run_folder, make_run_folder
+from .spawn import spawn
+
+__all__ = [
+    "check_socket_path",
+    "end_all",
+    "end_group",
+    "end_lingering",
+    "listening",
+    "lock_run_folder",
+    "make_run_folder",
+    "spawn",
+]
