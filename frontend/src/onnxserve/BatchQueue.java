@@ -1,46 +1,249 @@
 package onnxserve;
 
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
 import java.util.concurrent.LinkedBlockingDeque;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.IntSupplier;
+import java.util.function.LongSupplier;
 import org.pytorch.serve.job.Job;
-import org.pytorch.serve.wlm.Model;
 
 /**
- * A model's queue that makes nobody wait for company that isn't expected.
+ * A model version's queue: the type is TorchServe's, what TorchServe calls is overridden, and the list
+ * beneath stays empty.
  *
  * <p>TorchServe collects a batch with one poll that waits for ever, then polls that wait up to
  * maxBatchDelay for each further job, also when there is one client only. Here a batch takes what has
- * queued up while the batch before it ran, and waits only until it is as large as that one: a lone
- * request goes at once. With a maxBatchDelay of 1 ms, the least that TorchServe takes, it never waits.
- * The collecting thread holds the model's lock, which guards the counts.
+ * queued up while the batch before it ran, in the order of {@link Scheduler}, and waits only until it is
+ * as large as that one: a lone request goes at once. With a maxBatchDelay of 1 ms, the least that
+ * TorchServe takes, it never waits. While quiet clients wait for others' batches ({@link Contention}),
+ * a batch is no larger than {@link ServiceTime} says, but has a job of each client whose turn it is.
+ *
+ * <p>Jobs that nobody waits for any more are dropped when their turn comes, before a worker sees them.
  */
 final class BatchQueue extends LinkedBlockingDeque<Job> {
     private static final long serialVersionUID = 1L;
-    private final transient Model model;
-    private int collected;
-    private volatile int expected = 1;
 
-    BatchQueue(Model model, int capacity) {
-        super(capacity);
-        this.model = model;
+    private final transient ReentrantLock lock = new ReentrantLock();
+    private final transient Condition notEmpty = lock.newCondition();
+    private final transient ThreadLocal<Batch> batches = ThreadLocal.withInitial(Batch::new);
+    private final transient Contention contention;
+    private final transient ServiceTime serviceTime = new ServiceTime();
+    private final transient Scheduler scheduler;
+    private final transient IntSupplier maxBatchDelay;
+    private final transient LongSupplier clock;
+    private final transient DropCounters drops;
+    private final int capacity;
+    private int collected;
+    private int expected = 1;
+    private long idle;
+    private long refused;
+    private boolean open = true;
+
+    /**
+     * {@code maxBatchDelay} in ms; {@code onDrop} runs for each job that leaves without being computed;
+     * {@code clock} is {@link System#nanoTime}.
+     */
+    BatchQueue(int capacity, IntSupplier maxBatchDelay, Runnable onDrop, LongSupplier clock) {
+        this.capacity = capacity;
+        this.maxBatchDelay = maxBatchDelay;
+        this.clock = clock;
+        this.contention = new Contention(clock.getAsLong());
+        this.drops = new DropCounters(onDrop);
+        this.scheduler = new Scheduler(capacity);
     }
 
-    int expected() {
-        return expected;
+    /** False, which TorchServe answers with 503, when the queue is full of others with no more than this client. */
+    @Override
+    public boolean offer(Job job) {
+        long now = clock.getAsLong();
+        QueuedJob arrival = new QueuedJob(job, now);
+        QueuedJob displaced = null;
+        lock.lock();
+        try {
+            boolean full = scheduler.size() >= capacity;
+            if (full && open) {
+                displaced = scheduler.displace(arrival);
+            }
+            if (!open || (full && displaced == null)) {
+                refused++;
+                return false;
+            }
+            contention.arrived(arrival, now);
+            scheduler.add(arrival);
+            notEmpty.signal();
+        } finally {
+            lock.unlock();
+        }
+        if (displaced != null) {
+            drops.drop(displaced, Drop.DISPLACED);
+        }
+        return true;
+    }
+
+    /** Puts a job back that was taken. It always finds room: it had some before. */
+    @Override
+    public void addFirst(Job job) {
+        putBack(List.of(new QueuedJob(job, clock.getAsLong())));
+    }
+
+    private void putBack(Collection<QueuedJob> jobs) {
+        lock.lock();
+        try {
+            jobs.forEach(scheduler::putBack);
+            notEmpty.signal();
+        } finally {
+            lock.unlock();
+        }
     }
 
     @Override
     public Job poll(long timeout, TimeUnit unit) throws InterruptedException {
-        boolean first = timeout == Long.MAX_VALUE;
-        if (first) {
+        Batch batch = batches.get();
+        if (timeout == Long.MAX_VALUE) {
+            begin(batch);
+        }
+        boolean waits = batch.jobs.isEmpty() || (collected < expected && maxBatchDelay.getAsInt() > 1);
+        try {
+            return poll(batch, waits ? unit.toNanos(timeout) : 0);
+        } catch (InterruptedException death) {
+            // The worker died or is to end: TorchServe forgets the batch that its thread was collecting.
+            putBack(batch.jobs);
+            batch.jobs.clear();
+            throw death;
+        }
+    }
+
+    private void begin(Batch batch) {
+        lock.lock();
+        try {
+            if (!batch.jobs.isEmpty() && batch.idle == idle) {
+                serviceTime.add(batch.jobs.size(), clock.getAsLong() - batch.lastTakenAt);
+            }
+            batch.jobs.clear();
             expected = Math.max(collected, 1);
             collected = 0;
+        } finally {
+            lock.unlock();
         }
-        boolean wait = first || (collected < expected && model.getMaxBatchDelay() > 1);
-        Job job = wait ? super.poll(timeout, unit) : super.poll();
-        if (job != null) {
+    }
+
+    private Job poll(Batch batch, long timeout) throws InterruptedException {
+        long nanos = timeout;
+        boolean waited = false;
+        while (true) {
+            List<Runnable> dropped = new ArrayList<>(0);
+            QueuedJob job;
+            lock.lockInterruptibly();
+            try {
+                job = next(batch, waited, dropped);
+                if (job == null && dropped.isEmpty()) {
+                    if (nanos <= 0 || scheduler.size() > 0) {
+                        return null;
+                    }
+                    waited = true;
+                    idle++;
+                    nanos = notEmpty.awaitNanos(nanos);
+                }
+            } finally {
+                lock.unlock();
+            }
+            dropped.forEach(Runnable::run);
+            if (job != null) {
+                return job.job;
+            }
+        }
+    }
+
+    /** The next job of any batch. */
+    @Override
+    public Job poll() {
+        List<Runnable> dropped = new ArrayList<>(0);
+        QueuedJob job;
+        lock.lock();
+        try {
+            job = next(new Batch(), false, dropped);
+        } finally {
+            lock.unlock();
+        }
+        dropped.forEach(Runnable::run);
+        return job == null ? null : job.job;
+    }
+
+    /** The next job that somebody waits for; null when the batch has enough or the queue is empty. */
+    private QueuedJob next(Batch batch, boolean waited, List<Runnable> dropped) {
+        long now = clock.getAsLong();
+        while (true) {
+            Priority priority = scheduler.next();
+            if (priority == null || (batch.isFull() && contention.holds(priority, now))) {
+                return null;
+            }
+            int clients = scheduler.clientsInTurn(priority);
+            QueuedJob job = scheduler.take();
+            Drop reason = job.obsolete(now);
+            if (reason != null) {
+                dropped.add(() -> drops.drop(job, reason));
+                continue;
+            }
+            if (job.sparse && !waited) {
+                contention.waited(job, scheduler.size() > 0, now);
+            }
+            batch.add(job, Math.max(clients, serviceTime.limit()), now, idle);
             collected++;
+            return job;
         }
-        return job;
+    }
+
+    /** Takes no jobs any more; those that wait are answered that their model is gone. */
+    void close() {
+        List<QueuedJob> rest = new ArrayList<>();
+        lock.lock();
+        try {
+            open = false;
+            scheduler.drain(rest::add);
+        } finally {
+            lock.unlock();
+        }
+        rest.forEach(job -> drops.drop(job, Drop.UNREGISTERED));
+    }
+
+    /** Takes jobs again: its model couldn't be unregistered. */
+    void reopen() {
+        lock.lock();
+        try {
+            open = true;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public int size() {
+        lock.lock();
+        try {
+            return scheduler.size();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public int remainingCapacity() {
+        return Math.max(0, capacity - size());
+    }
+
+    /** Members of a JSON object. */
+    String json() {
+        lock.lock();
+        try {
+            return String.format(
+                    "\"expected\":%d,\"queued\":%d,\"clients\":%d,\"refused\":%d,%s",
+                    expected, scheduler.size(), scheduler.clients(), refused, drops.json());
+        } finally {
+            lock.unlock();
+        }
     }
 }

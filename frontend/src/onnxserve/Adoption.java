@@ -1,0 +1,134 @@
+package onnxserve;
+
+import java.lang.reflect.Field;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentMap;
+import java.util.concurrent.LinkedBlockingDeque;
+import java.util.concurrent.locks.ReentrantLock;
+import org.pytorch.serve.job.Job;
+import org.pytorch.serve.wlm.Model;
+import org.pytorch.serve.wlm.ModelManager;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Gives every registered model a {@link BatchQueue}, while its worker is still starting.
+ *
+ * <p>TorchServe tells nobody when a model comes or goes, so a thread looks. Jobs that wait when their
+ * model is unregistered are answered; TorchServe itself would forget them.
+ */
+final class Adoption {
+    private static final Logger LOGGER = LoggerFactory.getLogger(Adoption.class);
+    // Far below the second that a worker needs to start, so that the queue is in place before it polls.
+    private static final long PERIOD_MS = 20;
+
+    private final Map<Model, BatchQueue> queues = new ConcurrentHashMap<>();
+    /** What was replaced: jobs may still be offered to it for a moment. */
+    private final Map<Model, LinkedBlockingDeque<Job>> replaced = new ConcurrentHashMap<>();
+
+    private final Field jobsDb;
+    private final Field lock;
+
+    private Adoption() throws NoSuchFieldException {
+        jobsDb = open("jobsDb");
+        lock = open("lock");
+    }
+
+    private static Field open(String name) throws NoSuchFieldException {
+        Field field = Model.class.getDeclaredField(name);
+        field.setAccessible(true);
+        return field;
+    }
+
+    /** The queues of all models, kept up to date by a thread. */
+    static Map<Model, BatchQueue> start() {
+        try {
+            Connection.prepare();
+            Adoption adoption = new Adoption();
+            Thread thread = new Thread(adoption::watch, "onnxserve-batching");
+            thread.setDaemon(true);
+            thread.start();
+            return adoption.queues;
+        } catch (NoSuchFieldException | RuntimeException | LinkageError error) {
+            LOGGER.error("batches wait the whole maxBatchDelay: this isn't TorchServe 0.12.0", error);
+            return Map.of();
+        }
+    }
+
+    private void watch() {
+        try {
+            while (true) {
+                Thread.sleep(PERIOD_MS);
+                if (ModelManager.getInstance() != null) {
+                    update();
+                }
+            }
+        } catch (InterruptedException end) {
+            Thread.currentThread().interrupt();
+        } catch (IllegalAccessException | RuntimeException error) {
+            LOGGER.error("models registered from now on wait the whole maxBatchDelay", error);
+        }
+    }
+
+    private void update() throws IllegalAccessException {
+        Set<Model> registered = ConcurrentHashMap.newKeySet();
+        for (var versions : ModelManager.getInstance().getAllModels()) {
+            for (var entry : versions.getValue().getAllVersions()) {
+                Model model = entry.getValue();
+                registered.add(model);
+                if (!queues.containsKey(model)) {
+                    adopt(model);
+                }
+            }
+        }
+        for (Model model : queues.keySet()) {
+            if (!registered.contains(model)) {
+                queues.remove(model).close();
+                replaced.remove(model);
+            }
+        }
+        replaced.forEach((model, before) -> moveJobs(before, queues.get(model)));
+    }
+
+    /** Replaces the queue while nobody collects from it; else the next round tries again. */
+    @SuppressWarnings("unchecked")
+    private void adopt(Model model) throws IllegalAccessException {
+        ReentrantLock collecting = (ReentrantLock) lock.get(model);
+        if (!collecting.tryLock()) {
+            return;
+        }
+        try {
+            var jobs = (ConcurrentMap<String, LinkedBlockingDeque<Job>>) jobsDb.get(model);
+            LinkedBlockingDeque<Job> before = jobs.get(Model.DEFAULT_DATA_QUEUE);
+            if (before instanceof BatchQueue) {
+                BatchQueue queue = (BatchQueue) before;
+                queue.reopen();
+                queues.put(model, queue);
+                return;
+            }
+            int capacity = Math.max(before.remainingCapacity() + before.size(), 1);
+            BatchQueue queue = 
+                    new BatchQueue(capacity, model::getMaxBatchDelay, ticketOf(model), System::nanoTime);
+            jobs.put(Model.DEFAULT_DATA_QUEUE, queue);
+            queues.put(model, queue);
+            replaced.put(model, before);
+        } finally {
+            collecting.unlock();
+        }
+    }
+
+    /** With useJobTicket a worker that waits allows one job; one that isn't computed leaves it waiting. */
+    private static Runnable ticketOf(Model model) {
+        return model.isUseJobTicket() ? model::incNumJobTickets : () -> {};
+    }
+
+    private static void moveJobs(LinkedBlockingDeque<Job> before, BatchQueue queue) {
+        for (Job job = before.pollFirst(); job != null; job = before.pollFirst()) {
+            if (!queue.offer(job)) {
+                job.sendError(503, "The queue is full. Retry later.");
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+package onnxserve;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** What one worker's thread has collected since it last began, until it begins again. */
+final class Batch {
+    final List<QueuedJob> jobs = new ArrayList<>();
+    long lastTakenAt;
+    /** How often threads had waited for jobs by then: a change means that the time since isn't all a worker's. */
+    long idle;
+
+    private int limit;
+
+    /** {@code limit}, of the first job, is how many it may have while quiet clients wait for others' batches. */
+    void add(QueuedJob job, int limit, long now, long idle) {
+        if (jobs.isEmpty()) {
+            this.limit = limit;
+        }
+        jobs.add(job);
+        lastTakenAt = now;
+        this.idle = idle;
+    }
+
+    boolean isFull() {
+        return !jobs.isEmpty() && jobs.size() >= limit;
+    }
+}

@@ -1,0 +1,51 @@
+package onnxserve;
+
+import java.lang.invoke.MethodHandle;
+import java.lang.invoke.MethodHandles;
+import java.lang.reflect.Field;
+import org.pytorch.serve.job.GRPCJob;
+import org.pytorch.serve.job.Job;
+import org.pytorch.serve.job.RestJob;
+
+/** Whether anybody still waits for a job's answer. */
+final class Connection {
+    private static final MethodHandle CONTEXT = context();
+
+    private Connection() {}
+
+    /** Fails with a LinkageError where jobs aren't TorchServe 0.12.0's. */
+    static void prepare() {
+        // Initialises the class.
+    }
+
+    /**
+     * The client has hung up.
+     *
+     * <p>A job of a workflow has no connection, and {@link GRPCJob#isOpen} says the contrary of its name
+     * and fails for two of its kinds: neither is ever closed here.
+     */
+    static boolean closed(Job job) {
+        if (job instanceof GRPCJob || (job instanceof RestJob && !hasContext((RestJob) job))) {
+            return false;
+        }
+        return !job.isOpen();
+    }
+
+    private static boolean hasContext(RestJob job) {
+        try {
+            return CONTEXT.invoke(job) != null;
+        } catch (Throwable error) {
+            throw new IllegalStateException(error);
+        }
+    }
+
+    private static MethodHandle context() {
+        try {
+            Field field = RestJob.class.getDeclaredField("ctx");
+            field.setAccessible(true);
+            return MethodHandles.lookup().unreflectGetter(field);
+        } catch (ReflectiveOperationException error) {
+            throw new ExceptionInInitializerError(error);
+        }
+    }
+}

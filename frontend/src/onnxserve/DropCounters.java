@@ -1,0 +1,35 @@
+package onnxserve;
+
+import java.util.concurrent.atomic.AtomicLongArray;
+
+/** Jobs that left a queue without being computed, by reason. Thread-safe. */
+final class DropCounters {
+    private static final Drop[] REASONS = Drop.values();
+    private final AtomicLongArray counts = new AtomicLongArray(REASONS.length);
+    private final Runnable onDrop;
+
+    /** {@code onDrop} runs for each. */
+    DropCounters(Runnable onDrop) {
+        this.onDrop = onDrop;
+    }
+
+    /** Counts a job and answers it; outside the queue's lock, since an answer is written to a connection. */
+    void drop(QueuedJob job, Drop reason) {
+        counts.incrementAndGet(reason.ordinal());
+        onDrop.run();
+        reason.answer(job.job);
+    }
+
+    long count(Drop reason) {
+        return counts.get(reason.ordinal());
+    }
+
+    /** Members of a JSON object. */
+    String json() {
+        StringBuilder members = new StringBuilder();
+        for (Drop reason : REASONS) {
+            members.append(String.format(",\"%s\":%d", reason.label(), count(reason)));
+        }
+        return members.substring(1);
+    }
+}

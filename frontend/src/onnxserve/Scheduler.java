@@ -1,0 +1,147 @@
+package onnxserve;
+
+import java.util.PriorityQueue;
+import java.util.function.Consumer;
+import org.pytorch.serve.job.Job;
+
+/**
+ * The jobs that wait for one model version: strictly by priority with a bounded bypass, fairly between
+ * clients within each. Not thread-safe.
+ *
+ * <p>Jobs that were put back had their turn and go first, the oldest of them at the head.
+ */
+final class Scheduler {
+    private static final Priority[] PRIORITIES = Priority.values();
+    private final int capacity;
+    private final FairQueue[] queues = new FairQueue[PRIORITIES.length];
+    private final BoundedBypass order = new BoundedBypass(Priority.patiences());
+    private final PriorityQueue<QueuedJob> returned =
+            new PriorityQueue<>((one, other) -> Long.signum(one.job.getBegin() - other.job.getBegin()));
+
+    Scheduler(int capacity) {
+        this.capacity = capacity;
+        for (Priority priority : PRIORITIES) {
+            queues[priority.ordinal()] = new FairQueue();
+        }
+    }
+
+    int size() {
+        int size = returned.size();
+        for (FairQueue queue : queues) {
+            size += queue.size();
+        }
+        return size;
+    }
+
+    /** Clients that are remembered. */
+    int clients() {
+        int clients = 0;
+        for (FairQueue queue : queues) {
+            clients += queue.flows();
+        }
+        return clients;
+    }
+
+    void add(QueuedJob job) {
+        queues[job.priority.ordinal()].add(job);
+    }
+
+    /** Puts a job back that was taken; does nothing if somebody else did already. */
+    void putBack(QueuedJob job) {
+        if (!contains(job.job)) {
+            returned.add(job);
+        }
+    }
+
+    private boolean contains(Job job) {
+        if (returned.stream().anyMatch(queued -> queued.job == job)) {
+            return true;
+        }
+        for (FairQueue queue : queues) {
+            if (queue.contains(job)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** The priority that {@link #take} serves next; null when nothing waits. */
+    Priority next() {
+        if (!returned.isEmpty()) {
+            return returned.peek().priority;
+        }
+        int waiting = waiting();
+        return waiting == 0 ? null : PRIORITIES[order.next(waiting)];
+    }
+
+    /** The next job; null when nothing waits. */
+    QueuedJob take() {
+        if (!returned.isEmpty()) {
+            return returned.remove();
+        }
+        int waiting = waiting();
+        if (waiting == 0) {
+            return null;
+        }
+        int next = order.next(waiting);
+        order.taken(next, waiting);
+        return queues[next].take();
+    }
+
+    private int waiting() {
+        int waiting = 0;
+        for (int i = 0; i < queues.length; i++) {
+            waiting |= queues[i].size() > 0 ? 1 << i : 0;
+        }
+        return waiting;
+    }
+
+    /** Clients of that priority that are served in this turn, each with a job. */
+    int clientsInTurn(Priority priority) {
+        return queues[priority.ordinal()].clientsInTurn();
+    }
+
+    /**
+     * Makes room for a job when the queue is full; null when it is this job that should be refused.
+     *
+     * <p>The job that goes is the last of the client with the most jobs: of the least urgent priority
+     * below the new job's that has more than its guaranteed room; else of the new job's own priority, if
+     * that client has at least two more than the new job's; else, where the new job's priority has less
+     * than its guaranteed room, of the more urgent ones.
+     */
+    QueuedJob displace(QueuedJob arrival) {
+        int own = arrival.priority.ordinal();
+        for (int later = queues.length - 1; later > own; later--) {
+            if (exceedsGuarantee(later)) {
+                return removeLongest(later);
+            }
+        }
+        Flow longest = queues[own].longest();
+        if (longest != null && longest.size() >= queues[own].sizeOf(arrival.client) + 2) {
+            return queues[own].removeLast(longest);
+        }
+        if (queues[own].size() < arrival.priority.guaranteed(capacity)) {
+            for (int earlier = own - 1; earlier >= 0; earlier--) {
+                if (exceedsGuarantee(earlier)) {
+                    return removeLongest(earlier);
+                }
+            }
+        }
+        return null;
+    }
+
+    private boolean exceedsGuarantee(int priority) {
+        return queues[priority].size() > PRIORITIES[priority].guaranteed(capacity);
+    }
+
+    private QueuedJob removeLongest(int priority) {
+        return queues[priority].removeLast(queues[priority].longest());
+    }
+
+    /** Takes all jobs, in their order. */
+    void drain(Consumer<QueuedJob> sink) {
+        for (QueuedJob job = take(); job != null; job = take()) {
+            sink.accept(job);
+        }
+    }
+}

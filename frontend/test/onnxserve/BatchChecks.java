@@ -1,0 +1,165 @@
+package onnxserve;
+
+import static onnxserve.Checks.check;
+import static onnxserve.Checks.equal;
+
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.IntToLongFunction;
+
+/** Which jobs run together. */
+final class BatchChecks {
+    private static final long HOUR_MS = TimeUnit.HOURS.toMillis(1);
+    private static final IntToLongFunction LINEAR = jobs -> TimeUnit.MILLISECONDS.toNanos(5L * jobs);
+    private static final IntToLongFunction CONSTANT = jobs -> TimeUnit.MILLISECONDS.toNanos(5);
+
+    private BatchChecks() {}
+
+    static void aLoneRequestWaitsForNobody() throws InterruptedException {
+        BatchQueue queue = new BatchQueue(10, () -> (int) HOUR_MS, () -> {}, System::nanoTime);
+        for (int i = 0; i < 3; i++) {
+            queue.offer(FakeJob.of("a"));
+            equal(1, Checks.collect(queue, 8, HOUR_MS).size());
+        }
+    }
+
+    static void aBatchWaitsForAsManyAsTheOneBeforeHad() throws InterruptedException {
+        BatchQueue queue = new BatchQueue(10, () -> (int) HOUR_MS, () -> {}, System::nanoTime);
+        queue.offer(FakeJob.of("a"));
+        queue.offer(FakeJob.of("a"));
+        equal(2, Checks.collect(queue, 8, HOUR_MS).size());
+        queue.offer(FakeJob.of("a"));
+        Thread late = new Thread(() -> queue.offer(FakeJob.of("a")));
+        late.start();
+        equal(2, Checks.collect(queue, 8, HOUR_MS).size());
+        late.join();
+    }
+
+    /** One worker with a flood of 200 and, every {@code periodMs}, one request of a paced client. */
+    private static final class Simulation {
+        final AtomicLong clock = new AtomicLong(System.nanoTime());
+        final BatchQueue queue = Checks.queue(1000, clock);
+        final IntToLongFunction duration;
+        final long periodMs;
+        long nextPacedAt = Long.MAX_VALUE;
+        long pacedAt;
+        long longestPaced;
+        int largest;
+        int computed;
+
+        Simulation(IntToLongFunction duration, long periodMs) {
+            this.duration = duration;
+            this.periodMs = periodMs;
+            for (int i = 0; i < 200; i++) {
+                queue.offer(FakeJob.of("flood"));
+            }
+        }
+
+        void run(long ms) throws InterruptedException {
+            long end = clock.get() + TimeUnit.MILLISECONDS.toNanos(ms);
+            largest = 0;
+            computed = 0;
+            while (clock.get() < end) {
+                List<FakeJob> batch = Checks.collect(queue, 64);
+                largest = Math.max(largest, batch.size());
+                computed += batch.size();
+                long done = clock.get() + duration.applyAsLong(batch.size());
+                if (nextPacedAt <= done) {
+                    clock.set(Math.max(nextPacedAt, clock.get()));
+                    pacedAt = clock.get();
+                    queue.offer(FakeJob.of("paced"));
+                    nextPacedAt += TimeUnit.MILLISECONDS.toNanos(periodMs);
+                }
+                clock.set(done);
+                for (FakeJob job : batch) {
+                    if (job.client.equals("paced")) {
+                        longestPaced = Math.max(longestPaced, done - pacedAt);
+                    } else {
+                        queue.offer(FakeJob.of("flood"));
+                    }
+                }
+            }
+        }
+
+        void startPaced() {
+            nextPacedAt = clock.get();
+        }
+    }
+
+    static void aModelWhoseTimeGrowsWithItsRowsServesAPacedClientWithinTwiceItsTime() throws InterruptedException {
+        Simulation simulation = new Simulation(LINEAR, 100);
+        simulation.run(5000);
+        equal(64, simulation.largest);
+        simulation.startPaced();
+        simulation.run(2000);
+        simulation.longestPaced = 0;
+        simulation.run(20_000);
+        equal(1, simulation.largest);
+        check(simulation.longestPaced <= 2 * LINEAR.applyAsLong(1), "%d ns", simulation.longestPaced);
+        equal(20_000 / 5, simulation.computed);
+    }
+
+    static void aModelWhoseTimeIsConstantKeepsItsLargeBatches() throws InterruptedException {
+        Simulation simulation = new Simulation(CONSTANT, 100);
+        simulation.startPaced();
+        simulation.run(2000);
+        simulation.longestPaced = 0;
+        simulation.run(20_000);
+        equal(64, simulation.largest);
+        check(simulation.computed > 20_000 / 5 * 64 * 9 / 10, "%d jobs", simulation.computed);
+        check(simulation.longestPaced <= 2 * CONSTANT.applyAsLong(1), "%d ns", simulation.longestPaced);
+    }
+
+    static void batchesGrowAgainASecondAfterTheLastPacedRequest() throws InterruptedException {
+        Simulation simulation = new Simulation(LINEAR, 100);
+        simulation.startPaced();
+        simulation.run(5000);
+        simulation.nextPacedAt = Long.MAX_VALUE;
+        simulation.run(2000);
+        equal(64, simulation.largest);
+    }
+
+    static void twoFloodsAreNotHeldBackForEachOther() throws InterruptedException {
+        Simulation simulation = new Simulation(LINEAR, 100);
+        for (int i = 0; i < 200; i++) {
+            simulation.queue.offer(FakeJob.of("another"));
+        }
+        simulation.run(5000);
+        simulation.run(5000);
+        equal(64, simulation.largest);
+    }
+
+    static void aShortBatchHasAJobOfEachClientWhoseTurnItIs() throws InterruptedException {
+        Simulation simulation = new Simulation(LINEAR, 100);
+        simulation.startPaced();
+        simulation.run(5000);
+        for (int i = 0; i < 20; i++) {
+            simulation.queue.offer(FakeJob.of("quiet" + i));
+        }
+        List<FakeJob> batch = Checks.collect(simulation.queue, 64);
+        long quiet = batch.stream().map(job -> job.client).filter(name -> name.startsWith("quiet")).count();
+        // A ninth of the turns is the flood's.
+        check(quiet >= 18 && batch.size() <= 21, "%d of %d jobs", quiet, batch.size());
+    }
+
+    static void urgentRequestsKeepBatchRequestsFromTheirBatch() throws InterruptedException {
+        AtomicLong clock = new AtomicLong(System.nanoTime());
+        BatchQueue queue = Checks.queue(1000, clock);
+        for (int i = 0; i < 300; i++) {
+            queue.offer(FakeJob.of("nightly", "batch"));
+        }
+        int nightly = 0;
+        for (int i = 0; i < 100; i++) {
+            List<FakeJob> batch = Checks.collect(queue, 64);
+            clock.addAndGet(LINEAR.applyAsLong(batch.size()));
+            queue.offer(FakeJob.of("user", "urgent"));
+            // The third learns what a second job adds.
+            if (i > 2) {
+                equal(1, batch.size());
+                nightly += batch.get(0).client.equals("nightly") ? 1 : 0;
+            }
+        }
+        equal(3, nightly);
+    }
+}
