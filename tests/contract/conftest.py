@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the edge."""
+"""Fixtures of the tests of the gateway."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from onnxserve.edge import Edge, Labels
-from tests.door import STABLE, Client, client_of, intent
+from onnxserve.gateway import Labels
+from tests.gateway import STABLE, Client, client_of, config, gateway_of
 from tests.upstream import Upstream, listening
 
 
 @pytest.fixture
 def upstream() -> Iterator[Upstream]:
-    with listening(Upstream()) as one:
-        yield one
+    with listening(Upstream()) as server:
+        yield server
 
 
 @pytest.fixture
 def client(request, upstream, tmp_path) -> Iterator[Client]:
     tables = getattr(request, "param", {})
-    edge = Edge(intent(**tables), tmp_path / "edge", upstream.port, upstream.port)
-    with client_of(edge, Labels({"demo": STABLE})) as made:
+    with client_of(gateway_of(config(**tables), tmp_path, upstream.port), Labels({"demo": STABLE})) as made:
         yield made

@@ -14,11 +14,12 @@ import httpx
 import msgspec
 import pytest
 
+from onnxserve.client import loopback
 from onnxserve.config import free_ports
-from onnxserve.edge import Canary, Edge, Labels, Share
-from onnxserve.edge.intent import Deadline, Limits, Retry, Traces
-from onnxserve.edge.processes import start
-from tests.door import STABLE, client_of, intent, opened
+from onnxserve.gateway import Canary, Labels, Share
+from onnxserve.gateway.config import Deadline, Limits, Retry, Traces
+from onnxserve.gateway.processes import start
+from tests.gateway import STABLE, client_of, config, gateway_of, opened
 from tests.upstream import versioned
 
 
@@ -54,17 +55,17 @@ def test_the_servers_own_errors_get_the_handlers_form(client, upstream):
 
 
 def test_a_server_that_is_gone_is_503_with_a_time_to_come_again(client):
-    edge = client.door.edge
-    client.door.stop()
+    client.running.stop()
     [nobody] = free_ports(1)
-    door = start(with_fields(edge, inference_port=nobody, management_port=nobody), Labels({"demo": STABLE}))
+    gone = with_fields(client.gateway, inference=loopback(nobody), management=loopback(nobody))
+    running = start(gone, Labels({"demo": STABLE}))
     try:
         answer = client.post()
         assert (answer.status_code, answer.json()["error"]["type"]) == (503, "unavailable")
         assert answer.headers["retry-after"] == "1"
         assert client.http.get("/v2/health/ready").status_code == 503
     finally:
-        door.stop()
+        running.stop()
 
 
 @opened(limits=Limits(concurrency=2))
@@ -109,28 +110,36 @@ SMUGGLED = [
     b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nContent-Length: 7\r\n\r\n[1, 2]x",
     b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
     b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nContent-Length: +6\r\n\r\n[1, 2]",
-    b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nContent_Length: 6\r\nContent-Length: 0\r\n\r\n",
 ]
 
 
 @pytest.mark.parametrize("request_", SMUGGLED)
 def test_requests_whose_end_is_in_doubt_are_refused(client, upstream, request_):
-    with socket.create_connection(("127.0.0.1", client.door.edge.intent.listen.port), timeout=5) as one:
+    with socket.create_connection(("127.0.0.1", client.gateway.config.listen.port), timeout=5) as one:
         one.sendall(request_)
         assert one.recv(4096).split(b" ")[1] in {b"400", b"501"}
     assert upstream.seen == []
 
 
+def test_a_header_with_an_underscore_is_dropped_and_decides_nothing(client, upstream):
+    with socket.create_connection(("127.0.0.1", client.gateway.config.listen.port), timeout=5) as connection:
+        head = b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nContent_Length: 6\r\nContent-Length: 0\r\n"
+        connection.sendall(head + b"X_User: root\r\nConnection: close\r\n\r\n")
+        assert connection.recv(4096).split(b" ")[1] == b"200"
+    assert [request.body for request in upstream.seen] == [b""]
+    assert "x_user" not in upstream.seen[0].headers
+
+
 @opened(deadline=Deadline(request_s=1))
 def test_a_client_that_sends_slowly_is_dropped_and_others_do_not_notice(client, upstream):
-    port = client.door.edge.intent.listen.port
+    port = client.gateway.config.listen.port
     slow = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(20)]
     for one in slow:
         one.sendall(b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n[")
     assert client.post().status_code == 200
     began = time.monotonic()
     for one in slow:
-        assert b"408" in one.recv(4096)
+        assert one.recv(4096) == b""
         one.close()
     assert time.monotonic() - began < 5
     assert len(upstream.seen) == 1
@@ -139,8 +148,8 @@ def test_a_client_that_sends_slowly_is_dropped_and_others_do_not_notice(client, 
 def test_a_collector_that_is_gone_costs_no_request(upstream, tmp_path):
     [nobody] = free_ports(1)
     traces = Traces(endpoint=f"http://127.0.0.1:{nobody}", percent=100)
-    edge = Edge(intent(traces=traces), tmp_path / "edge", upstream.port, upstream.port)
-    with client_of(edge, Labels({"demo": STABLE})) as client:
+    gateway = gateway_of(config(traces=traces), tmp_path, upstream.port)
+    with client_of(gateway, Labels({"demo": STABLE})) as client:
         assert {client.post().status_code for _ in range(50)} == {200}
 
 
@@ -152,7 +161,7 @@ def test_a_body_of_fifty_megabytes_is_refused_while_others_are_answered(client, 
 
     with ThreadPoolExecutor(4) as pool:
         big = [
-            pool.submit(httpx.post, f"{client.door.edge.url}/predictions/demo", content=chunks(), trust_env=False)
+            pool.submit(httpx.post, f"{client.gateway.url}/predictions/demo", content=chunks(), trust_env=False)
             for _ in range(2)
         ]
         assert {client.post().status_code for _ in range(20)} == {200}
@@ -163,27 +172,26 @@ def test_a_body_of_fifty_megabytes_is_refused_while_others_are_answered(client, 
 
 
 def test_a_log_that_can_not_be_written_costs_no_request(upstream, tmp_path):
-    edge = Edge(intent(), tmp_path / "edge", upstream.port, upstream.port)
-    edge.run.mkdir()
-    (edge.run / "access.log").symlink_to("/dev/full")
-    (edge.run / "observations.log").symlink_to("/dev/full")
+    gateway = gateway_of(config(), tmp_path, upstream.port)
+    gateway.run.mkdir()
+    for name in ("access.log", "observations.log", "nginx.log"):
+        (gateway.run / name).symlink_to("/dev/full")
     labels = Labels({"demo": msgspec.structs.replace(STABLE, shadow=Share("2.0", 100))})
-    with client_of(edge, labels) as client:
+    with client_of(gateway, labels) as client:
         assert {client.post().status_code for _ in range(50)} == {200}
 
 
 def test_errors_on_the_open_inference_protocols_paths_are_lines_of_text(client, upstream):
     infer = "/v2/models/demo/infer"
-    ours = {"error": {"type": "invalid_row", "reason": "r", "where": "w"}, "model": "demo", "version": "1.0"}
-    upstream.answer = lambda _, __: (422, json.dumps(ours).encode())
-    assert client.post(infer).json() == {"error": "invalid_row: w: r"}
-    assert client.post().json() == ours, "elsewhere they stay as they are"
+    client.post(infer)
+    client.post()
+    assert [request.headers.get("x-onnxserve-protocol") for request in upstream.seen] == ["v2", None]
     upstream.answer = lambda _, __: (507, b"no JSON")
     assert client.post(infer).json()["error"].startswith("worker_ended: server: ")
     for path in ("/v2/models/nobody/infer", "/v2/models/demo/versions/9/infer", "/v2/nothing"):
         answer = client.post(path)
         assert (answer.status_code, answer.json()["error"].split(":")[0]) == (404, "not_found")
     wrong = client.http.get(infer)
-    assert (wrong.status_code, wrong.json()["error"]) == (405, "method_not_allowed: edge: use POST")
+    assert (wrong.status_code, wrong.json()["error"]) == (405, "method_not_allowed: gateway: use POST")
     too_large = client.post(infer, body=b"x" * (9 * 2**20))
     assert (too_large.status_code, too_large.json()["error"].split(":")[0]) == (413, "too_large")

@@ -1,35 +1,34 @@
-"""Real Envoy and real nginx before a model server whose behaviour is known: paths, labels, headers, spans."""
+"""A real nginx before a model server whose behaviour is known: paths, labels, headers, spans."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace as with_fields
 
 import httpx
 import msgspec
 import pytest
 
 from onnxserve.config import free_ports
-from onnxserve.edge import Canary, Edge, Intent, Labels, Share
-from onnxserve.edge.intent import Cache, Limits, Listen, Traces
-from onnxserve.edge.processes import check, start
 from onnxserve.errors import EdgeError
-from tests.door import BODY, STABLE, Client, client_of, intent
+from onnxserve.gateway import Canary, GatewayConfig, Labels, Share
+from onnxserve.gateway.config import Cache, Limits, Listen, Traces
+from onnxserve.gateway.processes import check, start
+from tests.gateway import BODY, STABLE, Client, client_of, config, gateway_of
 from tests.upstream import Upstream, listening, versioned
 
 
-def test_envoy_and_nginx_accept_what_is_rendered(tmp_path):
+def test_nginx_accepts_what_is_rendered(tmp_path):
     full = msgspec.structs.replace(STABLE, previous="2.0", canary=Canary("2.0", 5, "x-user"), shadow=Share("2.0", 9))
-    tables = intent(cache=Cache(seconds=5), limits=Limits(requests_per_second=9))
-    check(Edge(tables, tmp_path, 8080, 8081), Labels({"demo": full}))
+    tables = config(cache=Cache(seconds=5), limits=Limits(requests_per_second=9))
+    check(gateway_of(tables, tmp_path, 8080), Labels({"demo": full}))
 
 
-def test_what_envoy_refuses_is_said_in_its_words(tmp_path):
+def test_what_nginx_refuses_is_said_in_its_words(tmp_path):
     labels = Labels({"demo": msgspec.structs.replace(STABLE, shadow=Share("1.0", 5), versions={"1.0": "a"})})
-    bad = with_fields(Edge(intent(), tmp_path, 8080, 8081), intent=intent(listen=Listen(host="no address")))
-    with pytest.raises(EdgeError, match=r"refused: .*no address"):
+    bad = gateway_of(config(listen=Listen(host="no.address.invalid")), tmp_path, 8080)
+    with pytest.raises(EdgeError, match=r"refused: .*no.address.invalid"):
         check(bad, labels)
 
 
@@ -47,7 +46,11 @@ def test_management_and_unknown_paths_are_404_and_a_wrong_method_405(client, ups
     for path in ("/models", "/models/demo", "/ping", "/predictions/nobody", "/predictions/demo/9.0", "/state/demo"):
         answer = client.http.get(path)
         assert (answer.status_code, answer.json()["error"]["type"]) == (404, "not_found")
-    for path in ("/predictions/demo/../../models", "/predictions/%2e%2e/models", "/predictions%2Fdemo"):
+    for path in (
+        "/predictions/demo/../../models",
+        "/predictions/%2e%2e/models",
+        "/predictions/demo%2F..%2F..%2Fmodels",
+    ):
         assert client.http.post(path, content=BODY).status_code in {400, 404}
     answer = client.http.get("/predictions/demo")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
@@ -95,7 +98,7 @@ def test_labels_move_under_load_without_a_failure(client):
     seen: Counter[tuple[int, str]] = Counter()
 
     def load(_: int) -> None:
-        with httpx.Client(base_url=client.door.edge.url, trust_env=False) as http:
+        with httpx.Client(base_url=client.gateway.url, trust_env=False) as http:
             while time.monotonic() < stop:
                 answer = http.post("/predictions/demo", content=BODY)
                 seen[answer.status_code, answer.headers.get("x-onnxserve-version", "")] += 1
@@ -125,11 +128,12 @@ def test_a_shadow_gets_copies_and_its_failures_and_delays_reach_nobody(client, u
     assert {one.headers["x-request-id"] for one in copies} == ids
 
 
-def test_headers_that_only_the_edge_may_set_are_taken_away(client, upstream):
+def test_headers_that_only_the_gateway_may_set_are_taken_away(client, upstream):
     client.post(describe="True", x_onnxserve_wanted="9.9", x_onnxserve_client="root", x_onnxserve_start="1")
     [seen] = upstream.seen
     ours = [name for name in seen.headers if name.startswith("x-onnxserve-") or name == "describe"]
-    assert ours == ["x-onnxserve-start"]
+    assert sorted(ours) == ["x-onnxserve-client", "x-onnxserve-deadline", "x-onnxserve-start"]
+    assert (seen.headers["x-onnxserve-client"], seen.headers["x-onnxserve-deadline"]) == ("127.0.0.1", "30")
     assert abs(time.time() - float(seen.headers["x-onnxserve-start"])) < 30
 
 
@@ -146,11 +150,10 @@ def test_the_callers_request_id_is_answered_logged_and_passed_on(client, upstrea
 def test_spans_reach_the_collector_and_their_context_the_server(upstream, tmp_path):
     with listening(Upstream(lambda _, __: (200, b""))) as collector:
         traces = Traces(endpoint=f"http://127.0.0.1:{collector.port}", percent=100)
-        edge = Edge(intent(traces=traces), tmp_path / "edge", upstream.port, upstream.port)
-        door = start(edge, Labels({"demo": STABLE}))
+        running = start(gateway_of(config(traces=traces), tmp_path, upstream.port), Labels({"demo": STABLE}))
         try:
             trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-            client = Client(door)
+            client = Client(running)
             client.post(traceparent=f"00-{trace}-00f067aa0ba902b7-01")
             client.http.close()
             assert upstream.seen[0].headers["traceparent"].split("-")[1] == trace
@@ -161,14 +164,14 @@ def test_spans_reach_the_collector_and_their_context_the_server(upstream, tmp_pa
             assert first.path == "/v1/traces"
             assert bytes.fromhex(trace) in first.body
         finally:
-            door.stop()
+            running.stop()
 
 
 def test_a_prometheus_elsewhere_sees_counters_and_neither_console_nor_playground(upstream, tmp_path):
     port, metrics, scrape = free_ports(3)
     listen = Listen(port=port, metrics_port=metrics, scrape_host="127.0.0.1", scrape_port=scrape)
-    edge = Edge(Intent(listen=listen), tmp_path / "edge", upstream.port, upstream.port)
-    with client_of(edge, Labels({"demo": STABLE})) as client:
+    gateway = gateway_of(GatewayConfig(listen=listen), tmp_path, upstream.port)
+    with client_of(gateway, Labels({"demo": STABLE})) as client:
         assert client.post().status_code == 200
         host = {"Host": "onnxserve-7c9d.pods.example:9902"}
         answer = httpx.get(f"http://127.0.0.1:{scrape}/metrics", headers=host, trust_env=False)

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from onnxserve.edge.intent import Cache
-from tests.door import DIGESTS, opened
+from onnxserve.gateway.config import Cache
+from tests.gateway import DIGESTS, opened
 
 
 @opened(cache=Cache(seconds=30))
@@ -19,7 +19,7 @@ def test_the_same_body_is_answered_from_the_cache_by_version_and_never_an_error(
     assert client.post(cache_control="no-cache").headers["x-onnxserve-cache"] == "bypass"
     upstream.answer = lambda _, __: (422, b'{"error": {"type": "invalid_row"}}')
     assert [client.post(body=b"bad").headers["x-onnxserve-cache"] for _ in range(2)] == ["miss", "miss"]
-    counts = httpx.get(f"http://127.0.0.1:{client.door.edge.intent.listen.metrics_port}/cache", trust_env=False).text
+    counts = httpx.get(f"http://127.0.0.1:{client.gateway.config.listen.metrics_port}/cache", trust_env=False).text
     assert 'onnxserve_cache_answers_total{model="demo",cache="hit"} 2' in counts
 
 
@@ -58,7 +58,7 @@ def test_when_the_server_fails_an_old_answer_is_better_than_none_and_marked(clie
 
 def test_envoys_counters_are_there_for_prometheus_and_its_administration_is_not(client):
     client.post()
-    base = f"http://127.0.0.1:{client.door.edge.intent.listen.metrics_port}"
+    base = f"http://127.0.0.1:{client.gateway.config.listen.metrics_port}"
     text = httpx.get(f"{base}/metrics", trust_env=False).text
     assert 'envoy_cluster_upstream_rq_total{envoy_cluster_name="demo/1-0"}' in text
     for path in ("/quitquitquit", "/config_dump", "/stats"):

@@ -1,4 +1,4 @@
-"""Calls of V2 over gRPC through real Envoy and nginx, before an upstream that answers as a handler does."""
+"""Calls of V2 over gRPC through a real nginx, before an upstream that answers as a handler does."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import grpc
 import msgspec
 import pytest
 
-from onnxserve.edge import Edge, Labels
-from onnxserve.edge.intent import Auth, Guard, Limits
-from onnxserve.edge.keys import Key, add
-from onnxserve.edge.labels import Canary
-from tests.door import STABLE, Client, client_of, intent
+from onnxserve.gateway import Labels
+from onnxserve.gateway.config import Auth, Guard, Limits
+from onnxserve.gateway.keys import Key, add
+from onnxserve.gateway.labels import Canary
+from tests.gateway import STABLE, Client, client_of, config, gateway_of
 from tests.messages import SERVICE, kind, made
 
 ASKED = {"name": "features", "datatype": "FP32", "shape": [1, 2], "contents": {"fp32_contents": [1, 2]}}
@@ -29,7 +29,7 @@ def call(client: Client, method: str, keys: dict[str, str] | None = None, **fiel
     """`called` is another method's name, `sent` are other bytes; `options` and `compression` are gRPC's."""
     called, sent, options, compression = (fields.pop(one, None) for one in ("called", "sent", "options", "compression"))
     asked = made(f"{method}Request", **fields)
-    target = client.door.edge.url.removeprefix("http://")
+    target = client.gateway.url.removeprefix("http://")
     with grpc.insecure_channel(target, options=options) as channel:
         path = f"/{SERVICE}/{called or method}"
         ask = channel.unary_unary(path, response_deserializer=kind(f"{method}Response").FromString)
@@ -51,10 +51,17 @@ def refused(code: grpc.StatusCode, *texts: str) -> Iterator[None]:
 
 def tensors(*outputs: tuple[str, str, bytes]) -> bytes:
     """An answer as a handler gives it."""
-    shown = [{"name": name, "datatype": kind, "shape": ["1"]} for name, kind, _ in outputs]
-    raw = [base64.b64encode(bytes_).decode() for _, _, bytes_ in outputs]
-    document = {"model_name": "demo", "model_version": "1.0", "outputs": shown, "raw_output_contents": raw}
-    return json.dumps(document).encode()
+    shown = [{"name": name, "datatype": datatype, "shape": [1]} for name, datatype, _ in outputs]
+    raw = [content for _, _, content in outputs]
+    message = made("ModelInferResponse", model_name="demo", model_version="1.0", outputs=shown)
+    message.raw_output_contents.extend(raw)
+    return framed(message)
+
+
+def framed(message: Any) -> bytes:
+    """One message as gRPC frames it."""
+    content = message.SerializeToString()
+    return b"\0" + struct.pack(">I", len(content)) + content
 
 
 LABEL = ("label", "BYTES", struct.pack("<I", 1) + b"x")
@@ -62,17 +69,16 @@ SCORE = ("score", "FP32", struct.pack("<f", 0.123456))
 
 
 @contextlib.contextmanager
-def opened(upstream, folder, **tables: Any) -> Iterator[Client]:
+def calling(upstream, folder, **tables: Any) -> Iterator[Client]:
     upstream.answer = lambda path, _: (200, tensors(LABEL, SCORE))
-    one = intent(**tables)
-    one = msgspec.structs.replace(one, listen=msgspec.structs.replace(one.listen, grpc=True))
-    with client_of(Edge(one, folder / "edge", upstream.port, upstream.port), Labels({"demo": STABLE})) as client:
+    upstream.headers = {"x-grpc-status": "0"}
+    with client_of(gateway_of(config(**tables), folder, upstream.port), Labels({"demo": STABLE})) as client:
         yield client
 
 
 @pytest.fixture
 def client(upstream, tmp_path) -> Iterator[Client]:
-    with opened(upstream, tmp_path) as made:
+    with calling(upstream, tmp_path) as made:
         yield made
 
 
@@ -96,21 +102,21 @@ def test_a_call_goes_to_the_version_that_a_request_would_go_to(client, upstream)
     client.label(stable="2.0")
     infer(client)
     assert upstream.paths() == [f"/predictions/demo/{version}" for version in ("1.0", "2.0", "2.0")]
-    assert {one.headers["content-type"] for one in upstream.seen} == {"application/x-protobuf+json"}
-    sent = json.loads(upstream.seen[0].body)["inputs"][0]
-    assert (sent["shape"], sent["contents"]["fp32_contents"]) == (["1", "2"], [1, 2])
+    assert {one.headers["content-type"] for one in upstream.seen} == {"application/grpc"}
+    assert upstream.seen[0].body == framed(made("ModelInferRequest", model_name="demo", inputs=[ASKED]))
 
 
 def test_bytes_come_through_as_they_were_sent(client, upstream):
     given = {"name": "text", "datatype": "BYTES", "shape": [1]}
     raw = base64.b64encode(bytes(range(256))).decode()
     infer(client, inputs=[given], raw_input_contents=[raw])
-    assert json.loads(upstream.seen[0].body)["raw_input_contents"] == [raw]
+    sent = kind("ModelInferRequest").FromString(upstream.seen[0].body[5:])
+    assert list(sent.raw_input_contents) == [bytes(range(256))]
 
 
 def test_what_a_handler_says_of_a_callers_fault_arrives_with_status_and_text(client, upstream, tmp_path):
-    upstream.answer = lambda *_: (422, b"")
-    upstream.headers = {"grpc-status": "3", "grpc-message": "invalid_row: inputs: 100%25 wrong"}
+    upstream.answer = lambda *_: (200, b"")
+    upstream.headers = {"x-grpc-status": "3", "x-grpc-message": "invalid_row: inputs: 100%25 wrong"}
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "invalid_row: inputs: 100% wrong"):
         infer(client)
     assert len(upstream.seen) == 1
@@ -123,8 +129,10 @@ def test_what_a_version_could_not_do_is_tried_again_and_then_said_in_words(clien
     with refused(grpc.StatusCode.UNAVAILABLE, "unavailable: server: "):
         infer(client)
     assert len(upstream.seen) == 2
-    upstream.answer = lambda *_: (500, b'{"model_name": "demo", "error": "internal_error: body: it failed"}')
-    with refused(grpc.StatusCode.UNKNOWN, "internal_error: body: it failed"):
+    upstream.answer = lambda *_: (500, b"")
+    failed = {"x-grpc-status": "13", "x-grpc-message": "internal_error: body: it failed"}
+    upstream.headers = failed | {"x-onnxserve-error": "internal_error"}
+    with refused(grpc.StatusCode.INTERNAL, "internal_error: body: it failed"):
         infer(client)
 
 
@@ -146,25 +154,25 @@ def test_an_authority_that_names_an_archive_leads_to_none(client, upstream):
 
 def test_unknown_methods_are_refused(client):
     for method in ("RepositoryModelLoad", "ModelStreamInfer"):
-        with refused(grpc.StatusCode.INVALID_ARGUMENT, "malformed_request: edge: "):
+        with refused(grpc.StatusCode.UNIMPLEMENTED, "unimplemented: gateway: "):
             call(client, "ModelInfer", called=method)
 
 
-@pytest.mark.parametrize("sent", [WHOLE[:-1], WHOLE[:12], WHOLE + WHOLE, b"\x0a\x04de\xffo"])
+@pytest.mark.parametrize("sent", [WHOLE[:-1], WHOLE[:12], b"\x0a\x85", b"\x0f"])
 def test_a_message_that_is_none_is_refused(client, upstream, sent):
-    with refused(grpc.StatusCode.INVALID_ARGUMENT, "malformed_request: edge: "):
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "malformed_request: gateway: "):
         call(client, "ModelInfer", sent=sent)
     assert upstream.seen == []
 
 
 def test_a_packed_message_is_refused_so_that_none_unpacks_to_gigabytes(client, upstream):
-    with refused(grpc.StatusCode.INVALID_ARGUMENT, "malformed_request: edge: "):
+    with refused(grpc.StatusCode.UNIMPLEMENTED, "unimplemented: gateway: "):
         infer(client, id="x" * 100_000, compression=grpc.Compression.Gzip)
     assert upstream.seen == []
 
 
 def test_a_message_that_is_too_large_is_refused(upstream, tmp_path):
-    with opened(upstream, tmp_path, limits=Limits(body_bytes=2**16)) as client:
+    with calling(upstream, tmp_path, limits=Limits(body_bytes=2**16)) as client:
         raw = base64.b64encode(bytes(2**17)).decode()
         with refused(grpc.StatusCode.RESOURCE_EXHAUSTED):
             infer(client, inputs=[{"name": "x", "datatype": "UINT8", "shape": [2**17]}], raw_input_contents=[raw])
@@ -174,7 +182,7 @@ def test_a_message_that_is_too_large_is_refused(upstream, tmp_path):
 def test_who_may_ask_what_holds_for_calls(upstream, tmp_path):
     path = tmp_path / "keys.json"
     mine, other = add(path, Key("mine", ("demo",))), add(path, Key("other", ("another",)))
-    with opened(upstream, tmp_path, auth=Auth(required=True, keys=str(path))) as client:
+    with calling(upstream, tmp_path, auth=Auth(required=True, keys=str(path))) as client:
         assert call(client, "ServerLive").live
         with refused(grpc.StatusCode.UNAUTHENTICATED, "unauthenticated"):
             infer(client)
@@ -185,7 +193,7 @@ def test_who_may_ask_what_holds_for_calls(upstream, tmp_path):
 
 
 def test_a_client_that_may_know_less_gets_rounded_numbers_and_no_logits(upstream, tmp_path):
-    with opened(upstream, tmp_path, guard=Guard(digits=2, top=1)) as client:
+    with calling(upstream, tmp_path, guard=Guard(digits=2, top=1)) as client:
         upstream.answer = lambda *_: (200, tensors(("logits", "FP32", struct.pack("<f", 1.23456)), LABEL, SCORE))
         answer = infer(client)
         assert [one.name for one in answer.outputs] == ["label", "score"]
@@ -196,7 +204,7 @@ def test_a_client_that_may_know_less_gets_rounded_numbers_and_no_logits(upstream
 def test_what_a_call_was_told_is_judged_like_any_other_answer(client):
     client.label(canary=Canary("2.0", 50.0))
     infer(client)
-    path, deadline = client.door.edge.run / "observations.log", time.monotonic() + 15
+    path, deadline = client.gateway.run / "observations.log", time.monotonic() + 15
     while not path.read_text() and time.monotonic() < deadline:
         time.sleep(0.1)
     [said] = json.loads(json.loads(path.read_text())["said"])
@@ -204,6 +212,10 @@ def test_what_a_call_was_told_is_judged_like_any_other_answer(client):
 
 
 def test_without_the_setting_no_call_is_taken(upstream, tmp_path):
-    edge = Edge(intent(), tmp_path / "edge", upstream.port, upstream.port)
-    with client_of(edge, Labels({"demo": STABLE})) as client, refused(grpc.StatusCode.UNIMPLEMENTED):
+    off = config()
+    off = msgspec.structs.replace(off, listen=msgspec.structs.replace(off.listen, grpc=False))
+    with (
+        client_of(gateway_of(off, tmp_path, upstream.port), Labels({"demo": STABLE})) as client,
+        refused(grpc.StatusCode.UNIMPLEMENTED),
+    ):
         infer(client)

@@ -1,0 +1,62 @@
+"""Files that others read while they are written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from onnxserve.errors import EdgeError
+
+Kind = TypeVar("Kind")
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write beside and rename, so that a reader sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).replace(path)
+        sync_folder(path.parent)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Let a new name in a folder outlive a loss of power."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_json(path: Path, kind: type[Kind], *, fix: str) -> Kind | None:
+    """A file's content; None where there is no file. EdgeError when it is damaged."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        raise EdgeError(f"the file is damaged: {error}", where=str(path), fix=fix) from error
+
+
+def write_json(path: Path, content: object) -> None:
+    """Replace a file at once by what people can read too."""
+    replace_file(path, msgspec.json.format(msgspec.json.encode(content), indent=2))
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Each file by name; their paths."""
+    for name, content in files.items():
+        replace_file(folder / name, content)
+    return [folder / name for name in files]

@@ -1,0 +1,64 @@
+"""API keys: made here, kept as digests, read by nginx again within a second of a change."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from onnxserve.errors import EdgeError
+
+from .files import read_json, write_json
+
+PREFIX = "osk_"  # so that scanners recognise a leaked one
+BYTES = 32  # random, so that a plain digest can't be guessed back
+ALL = "*"
+
+
+class Key(msgspec.Struct, frozen=True):
+    """What one client may do; None leaves it to `[guard]` of traffic.toml, 0 is no limit."""
+
+    client: str
+    models: tuple[str, ...] = (ALL,)
+    per_second: float | None = None
+    per_day: int | None = None
+    digits: int | None = None
+    top: int | None = None
+
+
+Keys = dict[str, Key]  # by the SHA-256 of the key
+
+
+def read_keys(path: Path) -> Keys:
+    """All keys by digest; none where there is no file. EdgeError when it is damaged."""
+    return read_json(path, Keys, fix="restore the file from a copy") or {}
+
+
+def write_keys(path: Path, keys: Keys) -> None:
+    """Replace the file at once."""
+    write_json(path, keys)
+
+
+def digest(secret: str) -> str:
+    """What is kept of a key."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def add(path: Path, key: Key) -> str:
+    """Make a key for a client; the secret, which can't be had again."""
+    keys, secret = read_keys(path), PREFIX + secrets.token_urlsafe(BYTES)
+    write_keys(path, {**keys, digest(secret): key})
+    return secret
+
+
+def revoke(path: Path, client: str, kept: str = "") -> int:
+    """Remove every key of a client but one; how many are gone. EdgeError when it has none."""
+    keys = read_keys(path)
+    left = {one: key for one, key in keys.items() if key.client != client or one == kept}
+    if len(left) == len(keys):
+        known = ", ".join(sorted({key.client for key in keys.values()})) or "none"
+        raise EdgeError(f"no key of {client}", where=str(path), fix=f"clients with keys: {known}")
+    write_keys(path, left)
+    return len(keys) - len(left)

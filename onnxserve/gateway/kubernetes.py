@@ -1,0 +1,126 @@
+"""The same labels for a cluster: Gateway API routes, KServe's services, Argo Rollouts' analysis.
+
+Sources: https://gateway-api.sigs.k8s.io/reference/spec/ (v1.3), https://kserve.github.io/website/ (v1beta1),
+https://argo-rollouts.readthedocs.io/en/stable/features/analysis/ (v1alpha1).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from .envoy import names
+from .envoy.actions import WEIGHT
+from .intent import Intent
+from .labels import Labels, Model
+
+Document = dict[str, Any]
+MILLION = 1_000_000
+MOST_NAME = 63
+
+
+def kubernetes_files(intent: Intent, labels: Labels) -> dict[str, bytes]:
+    """Manifests by file name."""
+    found = {}
+    for name, model in sorted(labels.models.items()):
+        documents = {
+            "httproute": http_route(intent, name, model),
+            "inferenceservice": inference_service(intent, name, model),
+            "analysistemplate": analysis_template(intent, name, model),
+        }
+        for kind, document in documents.items():
+            found[f"{kind}-{dns(name)}.yaml"] = yaml.safe_dump(document, sort_keys=False).encode()
+    return found
+
+
+def dns(*parts: str) -> str:
+    """A name that Kubernetes takes: lower case, digits and dashes, at most 63."""
+    text = re.sub(r"[^a-z0-9-]+", "-", "-".join(parts).lower()).strip("-")
+    return text[:MOST_NAME].rstrip("-")
+
+
+def backend(intent: Intent, name: str, version: str) -> Document:
+    """The Service of one version."""
+    return {"name": dns(name, version), "port": intent.listen.port}
+
+
+def http_route(intent: Intent, name: str, model: Model) -> Document:
+    """Shares as weights, the shadow as a mirror."""
+    shares = {model.stable: WEIGHT}
+    if model.canary:
+        weight = round(model.canary.percent * WEIGHT / 100)
+        shares = {model.stable: WEIGHT - weight, model.canary.version: weight}
+    rule: Document = {
+        "matches": [
+            {"path": {"type": "Exact", "value": path}, "method": "POST"}
+            for path in (f"/predictions/{name}", f"/v2/models/{name}/infer", f"/v1/models/{name}:predict")
+        ],
+        "backendRefs": [{**backend(intent, name, one), "weight": weight} for one, weight in shares.items()],
+        "timeouts": {"request": f"{round(intent.deadline.answer_s * 1000)}ms"},
+    }
+    if model.shadow:
+        fraction = {"numerator": round(model.shadow.percent * MILLION / 100), "denominator": MILLION}
+        copy = {"backendRef": backend(intent, name, model.shadow.version), "fraction": fraction}
+        rule["filters"] = [{"type": "RequestMirror", "requestMirror": copy}]
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": dns(name)},
+        "spec": {"parentRefs": [{"name": intent.kubernetes.gateway}], "rules": [rule]},
+    }
+
+
+def inference_service(intent: Intent, name: str, model: Model) -> Document:
+    """KServe's own canary: the newest archive gets a percentage, the one before the rest."""
+    version = model.canary.version if model.canary else model.stable
+    served = {
+        "modelFormat": {"name": "onnxserve"},
+        "protocolVersion": "v2",
+        "storageUri": f"{intent.kubernetes.storage.rstrip('/')}/{name}-{version}.mar",
+    }
+    predictor: Document = {"model": served}
+    if model.canary:
+        predictor["canaryTrafficPercent"] = round(model.canary.percent)
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {"name": dns(name)},
+        "spec": {"predictor": predictor},
+    }
+
+
+def analysis_template(intent: Intent, name: str, model: Model) -> Document:
+    """What a Rollout asks Prometheus of Envoy's counters: failures and p99 of the version that it brings."""
+    cluster = names.pool(names.counted(name), "{{args.version}}")
+    total = f'envoy_cluster_upstream_rq_total{{envoy_cluster_name="{cluster}"}}'
+    failed = f'envoy_cluster_upstream_rq_xx{{envoy_cluster_name="{cluster}",envoy_response_code_class="5"}}'
+    bucket = f'envoy_cluster_upstream_rq_time_bucket{{envoy_cluster_name="{cluster}"}}'
+    rates = [
+        ("failures", f"sum(rate({failed}[1m])) / sum(rate({total}[1m]))", "result[0] < 0.01"),
+        (
+            "p99-ms",
+            f"histogram_quantile(0.99, sum(rate({bucket}[1m])) by (le))",
+            f"result[0] < {intent.deadline.answer_s * 1000:g}",
+        ),
+    ]
+    metrics = [
+        {
+            "name": metric,
+            "interval": "1m",
+            "count": 5,
+            "failureLimit": 1,
+            "successCondition": condition,
+            "provider": {"prometheus": {"address": intent.kubernetes.prometheus, "query": query}},
+        }
+        for metric, query, condition in rates
+    ]
+    # Dots part names in Envoy's metrics, so the version is given with dashes.
+    version = names.counted(model.canary.version if model.canary else model.stable)
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AnalysisTemplate",
+        "metadata": {"name": dns(name)},
+        "spec": {"args": [{"name": "version", "value": version}], "metrics": metrics},
+    }

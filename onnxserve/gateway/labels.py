@@ -1,0 +1,69 @@
+"""Which version of a model plays which part, kept in one file so that a restart changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from .files import read_json, write_json
+
+
+class Share(msgspec.Struct, frozen=True):
+    """A version and the percentage of requests that it gets."""
+
+    version: str
+    percent: float
+
+
+class Auto(msgspec.Struct, frozen=True):
+    """Steps of an automatic canary, in percent; each takes so many answers of the canary and seconds at least.
+
+    `false_alarm` is the chance that a harmless version is ever taken back.
+    """
+
+    steps: tuple[float, ...] = (1.0, 5.0, 25.0, 50.0)
+    requests: int = 200
+    seconds: float = 60.0
+    false_alarm: float = 0.01
+
+
+class Canary(Share, frozen=True):
+    """A version that gets a share of the answers; `key` names the header whose value always goes the same way."""
+
+    key: str = ""
+    auto: Auto | None = None
+
+
+class Model(msgspec.Struct, frozen=True):
+    """Registered versions with the digests of their archives, and the labels."""
+
+    versions: dict[str, str]
+    stable: str
+    previous: str = ""
+    canary: Canary | None = None
+    shadow: Share | None = None
+    smaller: str = ""  # a cheaper version, for when the stable one is too busy
+    level: int = 0  # of the brown-out ladder
+
+    @property
+    def fallback(self) -> str:
+        """The version that answers when the stable one can't; empty where there is none."""
+        return self.previous if self.previous in self.versions and self.previous != self.stable else ""
+
+
+class Labels(msgspec.Struct, frozen=True):
+    """All models by name; every change is another generation, which the gateway confirms."""
+
+    models: dict[str, Model] = {}
+    generation: int = 0
+
+
+def read_labels(path: Path) -> Labels:
+    """Labels as last written; none when there is no file. EdgeError when it is damaged."""
+    return read_json(path, Labels, fix="remove the file: all is stable") or Labels()
+
+
+def write_labels(path: Path, labels: Labels) -> None:
+    """Replace the file at once."""
+    write_json(path, labels)

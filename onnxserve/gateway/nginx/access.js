@@ -1,0 +1,172 @@
+// Who may ask, how often, and what an answer tells.
+import crypto from 'crypto';
+import fs from 'fs';
+import errors from 'errors.js';
+import probing from 'probing.js';
+import roles from 'roles.js';
+
+const DAY_MS = 86400000;
+const STAMP = '#stamp'; // beside keys, whose names are hexadecimal
+const UNKNOWN_KEY = 'send a valid key as x-api-key or a token as Authorization: Bearer';
+
+// Once a second: nginx has what the file says, and forgets what it no longer says.
+function refresh(session) {
+  let text = '{}';
+  try {
+    text = fs.readFileSync(session.variables.keys_file, 'utf8');
+  } catch (e) {
+    text = '{}'; // no file, no keys
+  }
+  const stamp = crypto.createHash('sha256').update(text).digest('hex'), known = ngx.shared.keys;
+  if (known.get(STAMP) === stamp) {
+    return;
+  }
+  let keys;
+  try {
+    keys = JSON.parse(text);
+  } catch (e) {
+    ngx.log(ngx.ERR, 'the keys file is damaged; the keys before stay in force');
+    return;
+  }
+  Object.keys(keys).forEach((digest) => known.set(digest, JSON.stringify(keys[digest])));
+  known.keys(100000).filter((digest) => digest !== STAMP && !keys[digest]).forEach((digest) => known.delete(digest));
+  ngx.shared.learnt.keys(100000).forEach((key) => {
+    session.variables.written_key = key;
+    session.variables.written_policy = '';
+  });
+  ngx.shared.learnt.clear();
+  known.set(STAMP, stamp);
+}
+
+function policyOf(r, secret) {
+  if (!ngx.shared.keys.get(STAMP)) {
+    refresh(r); // the first request may come before the first second is over
+  }
+  const text = ngx.shared.keys.get(crypto.createHash('sha256').update(secret).digest('hex'));
+  return text ? JSON.parse(text) : null;
+}
+
+// Whether the request may go on; else it is refused. `bearer` is what a token says.
+function admit(r, bearer) {
+  const guard = JSON.parse(r.variables.gateway_config), secret = r.headersIn['x-api-key'];
+  const policy = bearer || (secret ? policyOf(r, secret) : null);
+  if (policy === null && (guard.required || secret)) {
+    errors.refuse(r, 401, 'unauthenticated', UNKNOWN_KEY);
+    return false;
+  }
+  const known = policy || { client: r.variables.remote_addr, models: ['*'] }, model = r.variables.model;
+  if (model && known.models.indexOf('*') < 0 && known.models.indexOf(model) < 0) {
+    errors.refuse(r, 403, 'forbidden', 'this client may not ask ' + model);
+    return false;
+  }
+  const limits = {};
+  ['per_second', 'per_day', 'digits', 'top'].forEach((name) => {
+    limits[name] = known[name] === undefined || known[name] === null ? guard[name] : known[name];
+  });
+  r.variables.client = known.client;
+  r.variables.priority = known.priority || '';
+  r.variables.digits = limits.digits ? String(limits.digits) : '';
+  r.variables.top = limits.top ? String(limits.top) : '';
+  if (secret && !guard.probing && !Object.keys(limits).some((name) => limits[name])) {
+    learn(r, known);
+  }
+  return within(r, known.client, limits, guard);
+}
+
+// Nothing of this client needs a script the next time.
+function learn(r, policy) {
+  if (r.variables.kind === 'infer') {
+    r.variables.policy_of_key = (policy.priority || 'normal') + ' ' + policy.client;
+    ngx.shared.learnt.set(r.headersIn['x-api-key'] + ' ' + r.variables.model, '1');
+  }
+}
+
+function within(r, client, limits, guard) {
+  const wait = limits.per_second ? take(client, limits.per_second) : 0;
+  if (wait) {
+    errors.refuse(r, 429, 'rate_limited', 'this client asks too often', { retry: wait });
+    return false;
+  }
+  const tomorrow = limits.per_day ? spend(client, limits.per_day) : 0;
+  if (tomorrow) {
+    errors.refuse(r, 429, 'budget_spent', 'this client has asked as often as it may today', { retry: tomorrow });
+    return false;
+  }
+  if (guard.probing && r.requestText && probing.suspicious(client, r.requestText)) {
+    r.variables.alert = 'probing';
+    ngx.log(ngx.WARN, JSON.stringify({ event: 'probing', client: client, model: r.variables.model }));
+  }
+  return true;
+}
+
+// Token bucket: tokens and the time of the last request, in one string.
+function take(client, rate) {
+  const now = Date.now();
+  const size = Math.max(1, rate);
+  const kept = (ngx.shared.buckets.get(client) || size + ' ' + now).split(' ').map(Number);
+  const passed = Math.max(0, now - kept[1]); // a clock that was put back must not cost a client an hour's tokens
+  const tokens = Math.min(size, kept[0] + (passed / 1000) * rate);
+  const ok = tokens >= 1;
+  ngx.shared.buckets.set(client, (ok ? tokens - 1 : tokens) + ' ' + now);
+  return ok ? 0 : Math.max(1, Math.ceil((1 - tokens) / rate));
+}
+
+// Requests of today, in UTC; the dictionary outlives a restart in its file.
+function spend(client, most) {
+  const day = Math.floor(Date.now() / DAY_MS);
+  const used = ngx.shared.budgets.incr(client + ' ' + day, 1, 0);
+  return used <= most ? 0 : Math.ceil(((day + 1) * DAY_MS - Date.now()) / 1000);
+}
+
+// What a token says, after nginx has checked its signature, issuer and time; null where it is meant for another server.
+function claims(r) {
+  const wanted = JSON.parse(r.variables.gateway_config).audiences, scope = r.variables.token_scope;
+  const audiences = (r.variables.token_audience || '').split(',');
+  if (wanted.length && !wanted.some((one) => audiences.indexOf(one) >= 0)) {
+    return null;
+  }
+  return { client: 'jwt:' + r.variables.token_subject, models: scope ? scope.split(' ') : ['*'] };
+}
+
+function enter(r) {
+  if (admit(r)) {
+    proceed(r);
+  }
+}
+
+function token(r) {
+  const bearer = claims(r);
+  if (bearer === null) {
+    errors.refuse(r, 403, 'forbidden', 'the token is meant for another server');
+  } else if (admit(r, bearer)) {
+    proceed(r);
+  }
+}
+
+function proceed(r) {
+  if (r.variables.kind !== 'infer') {
+    r.internalRedirect('@' + r.variables.kind);
+    return;
+  }
+  roles.load(r);
+  if (!roles.choose(r)) {
+    errors.refuse(r, 404, 'not_found', 'there is no such model, version or path');
+    return;
+  }
+  if (r.method !== 'POST') {
+    errors.refuse(r, 405, 'method_not_allowed', 'use POST');
+    return;
+  }
+  r.internalRedirect(destination(r));
+}
+
+function destination(r) {
+  const variables = r.variables, type = (r.headersIn['Content-Type'] || '').toLowerCase();
+  if (variables.old_answers) {
+    return '@old';
+  }
+  const form = type.startsWith('multipart/') || type.startsWith('application/x-www-form-urlencoded');
+  return form || variables.observe || variables.digits || variables.top ? '@scripted' : '@answer';
+}
+
+export default { admit, claims, enter, token, refresh };

@@ -1,0 +1,136 @@
+// The Open Inference Protocol over gRPC: what is about the server is answered here, a prediction goes on as it came.
+// https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/open_inference_grpc.proto and
+// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+import access from 'access.js';
+import errors from 'errors.js';
+import models from 'models.js';
+import roles from 'roles.js';
+import wire from 'wire.js';
+
+const UNIMPLEMENTED = 12, NOT_FOUND = 5;
+const NO_MODEL = 'there is no such model or version';
+const METHODS = {
+  ServerLive: live, ServerReady: serverReady, ServerMetadata: serverMetadata,
+  ModelReady: modelReady, ModelMetadata: modelMetadata, ModelInfer: infer,
+};
+const OPEN = ['ServerLive', 'ServerReady'];
+const UNITS = { H: 3600, M: 60, S: 1, m: 1e-3, u: 1e-6, n: 1e-9 };
+
+function call(r) {
+  return take(r, undefined);
+}
+
+function token(r) {
+  const bearer = access.claims(r);
+  if (bearer === null) {
+    errors.refuse(r, 403, 'forbidden', 'the token is meant for another server');
+    return undefined;
+  }
+  return take(r, bearer);
+}
+
+async function take(r, bearer) {
+  const method = r.variables.path.split('/').pop(), body = r.requestBuffer || Buffer.alloc(0);
+  if (!METHODS[method]) {
+    errors.refuse(r, 501, 'unimplemented', 'there is no such method', { code: UNIMPLEMENTED });
+    return;
+  }
+  if (body.length && body[0] !== 0) {
+    r.headersOut['grpc-accept-encoding'] = 'identity';
+    errors.refuse(r, 501, 'unimplemented', 'compressed messages are not read', { code: UNIMPLEMENTED });
+    return;
+  }
+  try {
+    named(r, wire.unframed(body), method === 'ModelInfer' || method.startsWith('Model'));
+  } catch (e) {
+    errors.refuse(r, 400, 'malformed_request', e.message);
+    return;
+  }
+  if (OPEN.indexOf(method) < 0 && !access.admit(r, bearer)) {
+    return;
+  }
+  roles.load(r);
+  await METHODS[method](r);
+}
+
+// All of these messages have the model's name first and its version second.
+function named(r, message, about) {
+  let name = '', version = '';
+  wire.fields(message, (field, value) => {
+    name = about && field === 1 ? value.toString() : name;
+    version = about && field === 2 ? value.toString() : version;
+  });
+  r.variables.model = name;
+  r.variables.named = version;
+}
+
+function reply(r, message) {
+  errors.trailers(r, 0, '');
+  r.headersOut['Content-Type'] = 'application/grpc';
+  r.return(200, wire.framed(message));
+}
+
+function live(r) {
+  reply(r, wire.scalar(1, 1));
+}
+
+async function serverReady(r) {
+  reply(r, wire.scalar(1, await models.isAllReady(r) ? 1 : 0));
+}
+
+function serverMetadata(r) {
+  const server = JSON.parse(r.variables.gateway_config).server;
+  const extensions = server.extensions.map((one) => wire.text(3, one));
+  reply(r, Buffer.concat([wire.text(1, server.name), wire.text(2, server.version)].concat(extensions)));
+}
+
+async function modelReady(r) {
+  reply(r, wire.scalar(1, roles.choose(r) && await models.isReady(r, r.variables.model, r.variables.version) ? 1 : 0));
+}
+
+function tensor(field, one) {
+  return wire.text(field, Buffer.concat([wire.text(1, one.name), wire.text(2, one.datatype), wire.packed(3, one.shape)]));
+}
+
+async function modelMetadata(r) {
+  if (!roles.choose(r)) {
+    errors.refuse(r, 404, 'not_found', NO_MODEL, { code: NOT_FOUND });
+    return;
+  }
+  const about = await models.describe(r);
+  if (about === null) {
+    errors.refuse(r, 503, 'unavailable', 'the model does not describe itself now', { where: 'server' });
+    return;
+  }
+  reply(r, Buffer.concat([
+    wire.text(1, about.name), wire.text(2, about.versions[0]), wire.text(3, about.platform),
+  ].concat(about.inputs.map((one) => tensor(4, one)), about.outputs.map((one) => tensor(5, one)))));
+}
+
+function infer(r) {
+  if (!roles.choose(r)) {
+    errors.refuse(r, 404, 'not_found', NO_MODEL, { code: NOT_FOUND });
+    return;
+  }
+  const timeout = /^([0-9]{1,8})([HMSmun])$/.exec(r.headersIn['grpc-timeout'] || '');
+  if (timeout) {
+    const seconds = Number(timeout[1]) * UNITS[timeout[2]];
+    r.variables.deadline = String(Math.min(seconds, Number(r.variables.deadline)));
+  }
+  r.internalRedirect('@call');
+}
+
+function refused(status, kind, reason) {
+  return (r) => errors.refuse(r, status, kind, reason);
+}
+
+export default {
+  call, token,
+  refused_400: refused(400, 'malformed_request', 'this is not a well-formed request'),
+  refused_401: refused(401, 'unauthenticated', 'send a valid key as x-api-key or a token as Authorization: Bearer'),
+  refused_404: refused(404, 'not_found', NO_MODEL),
+  refused_413: refused(413, 'too_large', 'the body is larger than the gateway allows'),
+  refused_503: refused(503, 'unavailable', 'no version can answer now'),
+  refused_528: refused(429, 'rate_limited', 'too many requests in too short a time'),
+  refused_529: refused(429, 'overloaded', 'too many requests are under way for this version'),
+};

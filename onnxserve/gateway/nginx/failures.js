@@ -1,0 +1,106 @@
+// When a version could not answer: another try within a budget, then the version to fall back to, then an error with a
+// type. A version that is ill is left alone for a while. What a handler refused is no failure and never comes here, but
+// for its 5xx, which may be tried again.
+import errors from 'errors.js';
+import responses from 'responses.js';
+import roles from 'roles.js';
+
+const ILL = [502, 503, 504, 507]; // no connection, no worker, no answer in time, a worker that ended; never a model's 500
+const WINDOW_MS = 1000, EJECT_AFTER = 20, EJECT_MS = 2000;
+const LEAST_TRIES = 3; // that are always allowed: a share of few requests would be none
+const PAUSE_MS = 10;
+
+function last(text) {
+  const parts = String(text || '').split(/[,:] */);
+  return parts[parts.length - 1];
+}
+
+async function again(r) {
+  const name = r.variables.model, version = r.variables.version, config = JSON.parse(r.variables.gateway_config);
+  const status = Number(last(r.variables.upstream_status)) || r.status;
+  const model = roles.model(name), named = r.variables.named;
+  const other = model && !named ? roles.fallback(model, version) : '';
+  note(r, version, status);
+  if (status === 504) {
+    ill(r, name, version, status, r.variables.upstream_http_x_onnxserve_error, other);
+    tell(r, 504, null, r.variables.upstream_http_x_onnxserve_error);
+    return;
+  }
+  const same = roles.isEjected(name, version) ? 0 : config.tries;
+  const plan = Array(same).fill(version).concat(other ? [other] : []);
+  let reply = null;
+  for (let i = 0; i < plan.length && (reply === null || reply.status >= 500); i++) {
+    reply = await attempt(r, name, plan[i], other, config.most_tries) || reply;
+  }
+  if (reply === null) {
+    tell(r, status, null, r.variables.upstream_http_x_onnxserve_error);
+    return;
+  }
+  tell(r, reply.status, reply, reply.headersOut['x-onnxserve-error']);
+}
+
+// One try more; null where the budget is spent.
+async function attempt(r, name, version, other, most) {
+  const trying = ngx.shared.failing.incr('tries under way', 1, 0);
+  try {
+    if (trying > Math.max(LEAST_TRIES, most)) {
+      return null;
+    }
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    const reply = await r.subrequest('/-/try/' + version, { method: 'POST' });
+    if (reply.status >= 500) {
+      note(r, version, reply.status);
+      ill(r, name, version, reply.status, reply.headersOut['x-onnxserve-error'], other);
+    } else if (version !== r.variables.version) {
+      r.variables.degraded_by = 'fallback';
+    }
+    r.variables.version = version;
+    return reply;
+  } finally {
+    ngx.shared.failing.incr('tries under way', -1, 0);
+  }
+}
+
+// Whoever judges a canary sees each of its failures.
+function note(r, version, status) {
+  const before = r.variables.failed_tries;
+  r.variables.failed_tries = (before ? before + ',' : '') + version + ' ' + status;
+}
+
+// A version whose second tries fail too, again and again, is left alone for a while: a worker that ended and comes
+// again answers the second try, so its end isn't counted.
+function ill(r, name, version, status, application, other) {
+  if (application || ILL.indexOf(status) < 0) {
+    return;
+  }
+  const count = ngx.shared.failing.incr(name + '/' + version, 1, 0, WINDOW_MS);
+  if (count >= EJECT_AFTER && !roles.isEjected(name, version)) {
+    ngx.log(ngx.WARN, JSON.stringify({ event: 'ejected', model: name, version: version, milliseconds: EJECT_MS }));
+    roles.eject(r, name, version, EJECT_MS, other);
+  }
+}
+
+function tell(r, status, reply, kind) {
+  const known = responses.own(status), where = 'server';
+  if (reply === null || (status >= 500 && !kind)) {
+    errors.refuse(r, status === 502 ? 503 : status, status === 502 ? 'unavailable' : kind || known[0],
+      status === 502 ? 'the model server does not answer' : known[1], { where: where, retry: status === 500 ? 0 : 1 });
+    return;
+  }
+  if (kind) {
+    r.variables.error_kind = kind;
+  }
+  const headers = reply.headersOut;
+  ['Content-Type', 'Inference-Header-Content-Length', 'x-onnxserve-degraded'].forEach((name) => {
+    if (headers[name]) {
+      r.headersOut[name] = headers[name];
+    }
+  });
+  if (errors.isCall(r)) {
+    r.variables.grpc_status = headers['x-grpc-status'] || '13';
+    r.variables.grpc_message = headers['x-grpc-message'] || '';
+  }
+  r.return(errors.isCall(r) ? 200 : status, responses.shown(r, status, Buffer.from(reply.responseBuffer || '')));
+}
+
+export default { again };

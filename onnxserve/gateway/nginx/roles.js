@@ -1,0 +1,127 @@
+// Which version answers: the roles as the release tool gave them, in shared memory; and the choice where there are several.
+import crypto from 'crypto';
+import fs from 'fs';
+
+const OLD_ANSWERS = 2, SMALLER = 3; // levels of the brown-out ladder
+const SCRIPTED = '*';
+const KEPT_BYTES = 32768; // of a request, beside what a shadow answered
+
+function generation() {
+  return Number(ngx.shared.roles.get('generation') || 0);
+}
+
+// The socket that only the server's own user can open: GET says what is in force, POST puts other roles in force.
+function control(r) {
+  if (r.method === 'POST') {
+    apply(r, JSON.parse(r.requestText));
+  }
+  r.return(200, JSON.stringify({ generation: generation() }));
+}
+
+function write(r, key, route) {
+  r.variables.written_key = key;
+  r.variables.written_route = route;
+}
+
+// A request sees the roles before or after, never a part: nothing else runs in this process meanwhile.
+function apply(r, document) {
+  const before = JSON.parse(ngx.shared.roles.get('routes') || '[]');
+  before.filter((key) => document.routes[key] === undefined).forEach((key) => write(r, key, ''));
+  Object.keys(document.routes).forEach((key) => write(r, key, document.routes[key]));
+  ngx.shared.roles.keys(10000).filter((key) => key.startsWith('model ')).forEach((key) => ngx.shared.roles.delete(key));
+  Object.keys(document.models).forEach((name) => {
+    ngx.shared.roles.set('model ' + name, JSON.stringify(document.models[name]));
+  });
+  ngx.shared.roles.set('routes', JSON.stringify(Object.keys(document.routes)));
+  ngx.shared.roles.set('generation', String(document.generation));
+  write(r, 'generation', String(document.generation));
+}
+
+// A gateway that has just begun takes up what was in force before.
+function load(r) {
+  if (generation() === 0) {
+    try {
+      apply(r, JSON.parse(fs.readFileSync(r.variables.roles_file, 'utf8')));
+    } catch (e) {
+      ngx.log(ngx.ERR, 'the roles can not be read: ' + e.message);
+    }
+  }
+}
+
+function model(name) {
+  const text = ngx.shared.roles.get('model ' + name);
+  return text ? JSON.parse(text) : null;
+}
+
+function names() {
+  return ngx.shared.roles.keys(10000).filter((key) => key.startsWith('model ')).map((key) => key.slice(6));
+}
+
+// Versions that get requests which name none.
+function serving(name) {
+  const roles = model(name);
+  return roles.canary && roles.canary.percent > 0 ? [roles.stable, roles.canary.version] : [roles.stable];
+}
+
+// The version to fall back to when `version` can't answer; empty where there is none.
+function fallback(roles, version) {
+  return version === roles.stable ? roles.fallback : roles.stable;
+}
+
+function isEjected(name, version) {
+  return ngx.shared.ejected.get(name + '/' + version) !== undefined;
+}
+
+// A version that is ill is not tried twice for a while, nor at all if another can answer.
+function eject(r, name, version, milliseconds, other) {
+  ngx.shared.ejected.set(name + '/' + version, '1', milliseconds);
+  if (other) {
+    write(r, name + '/', SCRIPTED);
+  }
+}
+
+function inCanary(r, canary) {
+  const sticky = canary.key ? r.headersIn[canary.key] : '';
+  const seed = sticky || r.variables.request_id;
+  const digest = crypto.createHash('md5').update(canary.version + ' ' + seed).digest('hex');
+  return parseInt(digest.slice(0, 6), 16) / 0x1000000 * 100 < canary.percent;
+}
+
+// Sets the version for a request and what else its roles want; false where there is no such model or version.
+function choose(r) {
+  const name = r.variables.model, named = r.variables.named || '', roles = model(name);
+  if (roles === null || (named && roles.versions.indexOf(named) < 0)) {
+    return false;
+  }
+  r.variables.version = named || plan(r, name, roles);
+  return true;
+}
+
+function plan(r, name, roles) {
+  let version = roles.stable;
+  if (roles.level >= SMALLER && roles.smaller) {
+    version = roles.smaller;
+    r.variables.degraded_by = 'smaller';
+  } else if (roles.canary && inCanary(r, roles.canary)) {
+    version = roles.canary.version;
+  }
+  const other = fallback(roles, version);
+  if (other && isEjected(name, version)) {
+    r.variables.degraded_by = 'fallback';
+    version = other;
+  } else if (!roles.scripted) {
+    write(r, name + '/', roles.stable); // an ejection has ended
+  }
+  r.variables.old_answers = roles.level >= OLD_ANSWERS ? '1' : '';
+  if (roles.canary || roles.shadow) {
+    r.variables.observe = '1';
+  }
+  if (roles.shadow && roles.level === 0 && Math.random() * 100 < roles.shadow.percent) {
+    r.variables.shadow = roles.shadow.version;
+    const body = r.requestBuffer;
+    r.variables.kept_body = body && body.length <= KEPT_BYTES ? body.toString('base64') : '';
+  }
+  return version;
+}
+
+export default { control, load, model, names, serving, fallback, isEjected, eject, choose };

