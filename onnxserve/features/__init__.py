@@ -3,7 +3,7 @@
 from .join import Join, join
 from .load import load
 from .repo import Repo, open_repo
-from .server import FeatureServer, first_lookup, start_features
+from .server import FeatureServer, begin_features, first_lookup, start_features
 from .skew import Skew, skew
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Join",
     "Repo",
     "Skew",
+    "begin_features",
     "first_lookup",
     "join",
     "load",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from onnxserve.errors import FeatureError
@@ -13,32 +14,28 @@ BEGINNING = "1970-01-01T00:00:00"
 LOG_LINES = 12
 
 
-def load(repo: Repo, until: datetime | None = None, *, online: bool = True) -> None:
+def load_commands(until: datetime | None = None, *, online: bool = True) -> list[list[str]]:
     """`feast apply`, then `feast materialize` of everything before `until`; may be done again at any time."""
-    feast(repo, "apply")
-    if not online:
-        return
     end = (until or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    feast(repo, "materialize", BEGINNING, end)
+    return [["apply"], *([["materialize", BEGINNING, end]] if online else [])]
 
 
-def feast(repo: Repo, *words: str) -> str:
-    """What Feast's command says; FeatureError with the end of it when it fails."""
+def load(repo: Repo, until: datetime | None = None, *, online: bool = True) -> None:
+    """Bring registry and online store up to `until`; FeatureError with the end of Feast's words if it fails."""
+    command = repo.command(*load_commands(until, online=online))
     done = subprocess.run(
-        repo.command(*words),
-        env=repo.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
+        command, env=repo.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
-    if done.returncode == 0:
-        return done.stdout
-    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    if done.returncode != 0:
+        status = f"exit {done.returncode}"
+        raise failure("loading the feature store failed", done.stdout.splitlines(), str(repo.folder), status)
+
+
+def failure(what: str, output: Sequence[str], where: str, otherwise: str = "") -> FeatureError:
+    """An error with Feast's last line, and the lines before it as a fix."""
+    lines = [line for line in output if line.strip()]
     if any("No module named 'feast'" in line for line in lines):
-        raise FeatureError("feast is not installed", fix="pip install 'onnxserve[features]'")
-    raise FeatureError(
-        f"feast {words[0]} failed: {lines[-1] if lines else f'exit {done.returncode}'}",
-        where=str(repo.folder),
-        fix="\n         ".join(["the end of its log:", *lines[-LOG_LINES:]]),
-    )
+        return FeatureError("feast is not installed", fix="pip install 'onnxserve[features]'")
+    last = lines[-1] if lines else otherwise
+    fix = "\n         ".join(["the end of its log:", *lines[-LOG_LINES:]])
+    return FeatureError(f"{what}: {last}", where=where, fix=fix)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import yaml
 
 from onnxserve.errors import FeatureError
 
+from .program import THEN
+
+PROGRAM = Path(__file__).with_name("program.py")
 YAML = "feature_store.yaml"
 REDIS = "ONNXSERVE_REDIS"  # host:port[,password=…]: the online store, in place of SQLite
 QUIET = {"FEAST_USAGE": "False", "IS_TEST": "False"}
@@ -29,10 +33,10 @@ class Repo:
         """What Feast reads."""
         return self.home / YAML
 
-    def command(self, *words: str) -> list[str]:
-        """Feast's own command line, on this repository."""
-        run = "from feast.cli.cli import cli; cli()"
-        return [sys.executable, "-c", run, "-c", str(self.folder), "-f", str(self.config), *words]
+    def command(self, *commands: Sequence[str]) -> list[str]:
+        """A process that runs these commands of Feast's own command line on this repository, one after the other."""
+        words = [word for command in commands for word in (THEN, *command)][1:]
+        return [sys.executable, str(PROGRAM), str(self.folder), str(self.config), *words]
 
     def environment(self) -> dict[str, str]:
         """Without telemetry."""

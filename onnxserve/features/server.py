@@ -13,52 +13,71 @@ from pathlib import Path
 import httpx
 
 from onnxserve.errors import FeatureError
-from onnxserve.processes import end_group, listening
+from onnxserve.processes import end_group, listening, spawn
 
-from .load import LOG_LINES
+from .load import failure, load_commands
 from .repo import Repo
 
 PORT = 6566  # Feast's
 LOOKUPS = 4
 READY_S = 90.0  # importing Feast takes seconds, on a busy machine many
 STOP_S = 10.0
+POLL_S = 0.1
 
 
 @dataclass(frozen=True)
 class FeatureServer:
-    """A running server."""
+    """A started server; `log` is where it writes, from byte `begin` on."""
 
     process: subprocess.Popen[bytes]
     url: str
     log: Path
+    begin: int = 0
 
     def alive(self) -> bool:
         """Whether it runs."""
         return self.process.poll() is None
+
+    def wait(self, timeout_s: float = READY_S) -> None:
+        """Wait until it answers; FeatureError with the end of its log if it doesn't."""
+        deadline = time.monotonic() + timeout_s
+        while not answers(self.url):
+            if not self.alive() or time.monotonic() > deadline:
+                lines = self.log.read_bytes()[self.begin :].decode(errors="replace").splitlines()
+                raise failure("the feature server doesn't come up", lines, str(self.log))
+            time.sleep(POLL_S)
 
     def stop(self) -> None:
         """End the process group, first kindly."""
         end_group(self.process, signal.SIGTERM, STOP_S)
 
 
-def start_features(repo: Repo, port: int = PORT, workers: int = 1) -> FeatureServer:
-    """Start it and wait until it answers; FeatureError with the end of its log when it doesn't."""
+def begin_features(repo: Repo, port: int = PORT, *, loaded: bool = True, record: Path | None = None) -> FeatureServer:
+    """Start it and return at once; unless the store is `loaded`, that is done first, in the same process."""
     if listening(port):
         raise FeatureError(f"port {port} is taken", fix="stop the other server, or choose another port")
+    serve = ["serve", "--host", "127.0.0.1", "--port", str(port), "--no-access-log"]
     log = repo.home / "server.log"
-    words = ["serve", "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers), "--no-access-log"]
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            repo.command(*words), env=repo.environment(), stdout=stream, stderr=stream, start_new_session=True
-        )
-    server = FeatureServer(process, f"http://127.0.0.1:{port}", log)
-    deadline = time.monotonic() + READY_S
-    while not answers(server.url):
-        if not server.alive() or time.monotonic() > deadline:
-            server.stop()
-            lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
-            raise FeatureError("the feature server doesn't come up", where=str(log), fix="\n         ".join(lines))
-        time.sleep(0.2)
+    begin = log.stat().st_size if log.is_file() else 0
+    process = spawn(
+        repo.command(*([] if loaded else load_commands()), serve),
+        folder=repo.home,
+        log=log,
+        environment=repo.environment(),
+        death=signal.SIGTERM,  # to the master, which ends its workers
+        record=record,
+    )
+    return FeatureServer(process, f"http://127.0.0.1:{port}", log, begin)
+
+
+def start_features(repo: Repo, port: int = PORT) -> FeatureServer:
+    """Start it on a loaded store and wait until it answers."""
+    server = begin_features(repo, port)
+    try:
+        server.wait()
+    except FeatureError:
+        server.stop()
+        raise
     return server
 
 

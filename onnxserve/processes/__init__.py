@@ -1,6 +1,6 @@
 """Processes that run beside us: how they are started, found again after a crash, and ended."""
 
-from .group import end_all, end_group, listening
+from .group import end_all, end_group, listening, reap_orphans
 from .lingering import end_lingering
 from .run_folder import check_socket_path, lock_run_folder, make_run_folder
 from .spawn import spawn
@@ -13,5 +13,6 @@ __all__ = [
     "listening",
     "lock_run_folder",
     "make_run_folder",
+    "reap_orphans",
     "spawn",
 ]

@@ -7,18 +7,28 @@ import os
 import signal
 import socket
 import subprocess
+import weakref
+
+import psutil
 
 LIVING: set[subprocess.Popen[bytes]] = set()  # started and not ended yet
+_ended: weakref.WeakSet[subprocess.Popen[bytes]] = weakref.WeakSet()
 
 
 def end_group(process: subprocess.Popen[bytes], kind: signal.Signals, patience_s: float) -> None:
-    """Send `kind` to the group's leader; after `patience_s`, or when it has ended, kill who is left of the group."""
+    """Send `kind` to the group's leader; after `patience_s`, or when it has ended, kill who is left of the group.
+
+    Again it does nothing: the group's id may be another's by then.
+    """
+    if process in _ended:
+        return
     if patience_s > 0 and process.poll() is None:
         process.send_signal(kind)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(patience_s)
     _kill(process)
     process.wait()
+    _ended.add(process)
     LIVING.discard(process)
 
 
@@ -26,6 +36,17 @@ def end_all() -> None:
     """Kill every group that was started and not ended; for whoever can't wait."""
     for process in tuple(LIVING):
         _kill(process)
+
+
+def reap_orphans() -> None:
+    """As process 1 of a container: take note of ended processes that were handed to us, or they stay as zombies."""
+    known = {process.pid for process in tuple(LIVING)}
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error, OSError):
+            # Of our own session are those that somebody here waits for.
+            orphan = child.pid not in known and os.getsid(child.pid) != os.getsid(0)
+            if orphan and child.status() == psutil.STATUS_ZOMBIE:
+                os.waitpid(child.pid, os.WNOHANG)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,30 @@
+"""Keeping TorchServe and the processes beside it up: started side by side, watched, replaced, ended in order."""
+
+from .backoff import Backoff
+from .events import Event, Events
+from .keeper import Keeper
+from .logs import LogLimits, LogWriter, Rotation
+from .readiness import Version, wait_ready
+from .service import Probe, Running, Service
+from .signals import StopSignals
+from .supervisor import Stopped, Supervisor
+from .torchserve import TorchServe
+
+__all__ = [
+    "Backoff",
+    "Event",
+    "Events",
+    "Keeper",
+    "LogLimits",
+    "LogWriter",
+    "Probe",
+    "Rotation",
+    "Running",
+    "Service",
+    "StopSignals",
+    "Stopped",
+    "Supervisor",
+    "TorchServe",
+    "Version",
+    "wait_ready",
+]

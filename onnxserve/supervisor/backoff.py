@@ -1,0 +1,23 @@
+"""How long to wait before a service is started again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Backoff:
+    """Doubles from `first_s` up to `most_s`; begins anew after a service has run for `calm_s`."""
+
+    first_s: float = 0.5
+    most_s: float = 30.0
+    calm_s: float = 60.0
+    _failures: int = 0
+
+    def delay(self, ran_s: float) -> float:
+        """Seconds to wait after a service that ran for `ran_s` has ended."""
+        if ran_s >= self.calm_s:
+            self._failures = 0
+        seconds = min(self.most_s, self.first_s * 2.0**self._failures)
+        self._failures = min(self._failures + 1, 32)
+        return seconds

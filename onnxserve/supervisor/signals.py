@@ -1,0 +1,52 @@
+"""SIGTERM and SIGINT: the first asks to stop, the second hastens."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from onnxserve.processes import end_all
+
+KINDS = (signal.SIGTERM, signal.SIGINT)
+
+
+class StopSignals:
+    """While the block lasts, signals are noted here; in the main thread only."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        # A pipe, because a threading.Event that is set in a handler may deadlock with a wait that it interrupts.
+        self._reader, self._writer = os.pipe()
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._before = {kind: signal.signal(kind, self._note) for kind in KINDS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        os.close(self._reader)
+        os.close(self._writer)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a signal has come."""
+        return self.count > 0
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a signal, at most so long; whether one has come."""
+        select.select([self._reader], [], [], seconds)
+        return self.stopping
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1
+        if self.count == 1:
+            os.write(self._writer, b"x")  # stays there: later waits return at once
+        else:
+            end_all()  # whoever is being waited for

@@ -1,0 +1,76 @@
+"""TorchServe as a service: versions with traffic first, the others when those are ready."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from onnxserve.config import Server, Settings, start_server
+from onnxserve.errors import ServerError
+from onnxserve.management import Management
+
+from .events import Events
+from .probes import torchserve_probes
+from .readiness import Version, named, wait_ready
+from .service import Running, Service
+from .store import stored_archives
+
+READY_S = 180.0
+NAME = "torchserve"
+
+
+@dataclass(frozen=True)
+class TorchServe:
+    """What is started again and again, and always the same way.
+
+    `served` says which versions have traffic now; empty, when nobody knows, all of the store are loaded and waited for.
+    `restore` is called after each start, when those are ready: TorchServe forgets defaults.
+    """
+
+    settings: Settings
+    events: Events
+    served: Callable[[], Collection[Version]]
+    restore: Callable[[], object]
+    variables: Mapping[str, str]
+    timeout_s: float = READY_S
+
+    def service(self) -> Service:
+        """For a supervisor."""
+        management = Management(self.settings.management, timeout_s=5.0)
+        probes = torchserve_probes(self.settings.inference, management, self.described)
+        return Service(NAME, self.start, self.ready, probes)
+
+    def start(self) -> Server:
+        """Begin with the archives of the versions that have traffic."""
+        files = {archive.version: archive.path.name for archive in stored_archives(self.settings.store)}
+        served = sorted(self.served())
+        if missing := [version for version in served if version not in files]:
+            raise ServerError(f"the store has no archive of {named(missing)}", where=str(self.settings.store))
+        return start_server(self.settings, self.variables, [files[version] for version in served])
+
+    def ready(self, running: Running) -> None:
+        """Wait for those, restore, then let TorchServe load the others beside."""
+        assert isinstance(running, Server)  # noqa: S101 - `start` made it
+        served = set(self.served())
+        wait_ready(running, Management(self.settings.management), served, self.timeout_s)
+        self.restore()
+        if served:
+            threading.Thread(target=self._load_others, args=(served,), daemon=True).start()
+
+    def described(self) -> Collection[Version]:
+        """Versions with traffic that answer a probe, by who made their archives."""
+        served = self.served()
+        ours = {archive.version for archive in stored_archives(self.settings.store) if archive.ours}
+        return {version for version in served if version in ours}
+
+    def _load_others(self, served: set[Version]) -> None:
+        """Register each archive without traffic; one that can't be loaded is reported."""
+        management = Management(self.settings.management, timeout_s=self.timeout_s)
+        for archive in stored_archives(self.settings.store):
+            if archive.version in served:
+                continue
+            try:
+                management.register(archive.path.name)
+            except ServerError as error:
+                self.events.record(NAME, "refused", f"{archive.path.name}, which has no traffic: {error.what}")
