@@ -18,12 +18,13 @@ import onnxruntime as ort
 from . import reading
 from .asked import Asked, answered, error_of, failed
 from .buffers import Buffers
+from .deadline import check_deadline
 from .describe import describe
 from .digests import check_digests
 from .distinct import distinct
 from .errors import InternalError, RequestError, classify
 from .faults import combined
-from .forms import Answer, Result
+from .forms import Answer, Result, refusal
 from .golden import check_golden, read_golden
 from .gpu import read_gpu, tensorrt_shapes
 from .isolate import guarded, isolate
@@ -210,6 +211,7 @@ class Handler:
         headers: Mapping[str, Any] = {}
         try:
             headers = context.get_all_request_header(index) or {}
+            check_deadline(headers)
             if headers.get("describe") == "True":  # TorchServe's mark; any client can set it, so it may share a batch
                 return answered(Answer(describe(self)))
             return self.read(read_body(item, headers, self.signature.input.max_bytes))
@@ -266,10 +268,10 @@ class Handler:
     def _respond(self, one: Asked, result: Answer | RequestError | None, context: Any, index: int) -> bytes:
         error = error_of(one, result)
         if error is not None:
-            context.set_response_status(error.status, error.phrase, index)
             if isinstance(error, InternalError):
                 log.error("a request failed", extra=self._event(context, index))
-            answer = one.form.bad(error, self.signature)
+            answer = refusal(one.form, error, self.signature)
+            context.set_response_status(answer.status, error.phrase if answer.status == error.status else "OK", index)
         else:
             found = one.answer or result
             assert isinstance(found, Answer)  # noqa: S101 - one of the three is there

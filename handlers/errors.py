@@ -33,6 +33,18 @@ class UndecodableBody(RequestError):
     kind = "undecodable_body"
 
 
+class MalformedFrame(UndecodableBody):
+    """bytes -> row: what should be one of gRPC's frames isn't."""
+
+    kind = "malformed_frame"
+
+
+class UnimplementedCall(RequestError):
+    """bytes -> row: something of gRPC that isn't done here."""
+
+    kind = "unimplemented"
+
+
 class BodyTooLarge(RequestError):
     """bytes -> row: more bytes or rows than the signature allows."""
 
@@ -55,6 +67,14 @@ class InvalidRow(RequestError):
     status = 422
     kind = "invalid_row"
     phrase = "Unprocessable Entity"
+
+
+class DeadlineExceeded(RequestError):
+    """Before any stage: nobody waits for the answer any more."""
+
+    status = 504
+    kind = "deadline_exceeded"
+    phrase = "Gateway Timeout"
 
 
 class OutOfMemory(RequestError):

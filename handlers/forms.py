@@ -12,15 +12,17 @@ from .errors import RequestError
 from .signature import Signature
 
 JSON = "application/json"
+ERROR = "x-onnxserve-error"
 _encode = msgspec.json.Encoder().encode
 
 
 class Answer(NamedTuple):
-    """A body, its content type, and headers beside it."""
+    """A body, its content type, headers beside it, and the status where it isn't what an error says."""
 
     body: bytes
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
+    status: int = 0
 
 
 class Result(NamedTuple):
@@ -60,6 +62,12 @@ class Plain:
     def bad(self, error: RequestError, signature: Signature) -> Answer:
         """Type, reason, place and remedy."""
         return Answer(_encode({"error": error.body(), "model": signature.model, "version": signature.version}))
+
+
+def refusal(form: Form, error: RequestError, signature: Signature) -> Answer:
+    """The answer to a request that failed; a header names the error, so that proxies needn't read the form."""
+    answer = form.bad(error, signature)
+    return answer._replace(headers=(*answer.headers, (ERROR, error.kind)), status=answer.status or error.status)
 
 
 PLAIN = Plain()

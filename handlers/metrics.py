@@ -12,13 +12,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .deadline import START, seconds
 from .signature import Signature
 from .tally import Count, Flusher, Tally
 
 log = logging.getLogger(__name__)
 VARIABLE = "ONNXSERVE_METRICS"
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
-START = "x-onnxserve-start"  # of a request at the edge, in seconds since the epoch
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9)
@@ -32,8 +32,11 @@ OUTCOMES = frozenset(
         OK,
         "undecodable_body",
         "too_large",
+        "malformed_frame",
+        "unimplemented",
         "unsupported_media_type",
         "invalid_row",
+        "deadline_exceeded",
         "out_of_memory",
         "internal_error",
         "features_unavailable",
@@ -113,12 +116,10 @@ class Metrics:
         return self._kinds[kind]
 
 
-def waited(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds since the edge took the request; None for one that didn't come through it."""
-    try:
-        return max(0.0, now - float(headers[START]))
-    except (KeyError, ValueError):
-        return None
+def waited(headers: Mapping[str, Any], now: float) -> float | None:
+    """Seconds since the gateway took the request; None for one that didn't come through it."""
+    start = seconds(headers, START)
+    return None if start is None else max(0.0, now - start)
 
 
 def metrics(signature: Signature, provider: str, threads: int) -> Metrics | None:

@@ -120,7 +120,7 @@ def from_json(tensor: InputTensor) -> npt.NDArray[Any] | list[str]:
         if found.min() < limits.min or found.max() > limits.max:
             raise InvalidRow(f"data don't fit in {tensor.datatype}", where=where)
     with np.errstate(over="ignore"):  # too large is found as infinite
-        return found.astype(dtype).reshape(shaped(tensor, found.size))
+        return found.astype(dtype, copy=False).reshape(shaped(tensor, found.size))
 
 
 def _whole(data: Any, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -169,7 +169,7 @@ class OipForm:
         head = _encode(head_of(result.signature, self._request.id) | {"outputs": shown})
         if not blobs:
             return Answer(head)
-        return Answer(head + b"".join(blobs), BINARY, ((HEADER, str(len(head))),))
+        return Answer(b"".join([head, *blobs]), BINARY, ((HEADER, str(len(head))),))
 
     def bad(self, error: RequestError, signature: Signature) -> Answer:
         """The protocol's error is one line of text."""
@@ -212,9 +212,9 @@ def tensors_of(result: Result) -> dict[str, Tensor]:
     return found
 
 
-def packed(flat: Any) -> bytes:
-    """Elements as the binary extension wants them."""
+def packed(flat: Any) -> bytes | memoryview:
+    """Elements as the binary extension wants them; those of arrays are not copied."""
     if isinstance(flat, list):
         return b"".join(struct.pack("<I", len(one.encode())) + one.encode() for one in flat)
     array: npt.NDArray[Any] = flat
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).view(np.uint8).data

@@ -11,10 +11,10 @@ import numpy as np
 from .asked import Asked, failed
 from .errors import InvalidRow, RequestError
 from .forms import PLAIN, Form
+from .grpc import READ as CALL
 from .npy import MAGIC, MEDIA, NpyForm, read_npy
 from .oip import InferRequest, OipForm, read_request
 from .request import JSON, UNDECLARED, Body, decode_json, instances, media_type, wrong_media
-from .rpc import MEDIA as CALL
 from .rpc import RpcForm, read_call
 from .tensors import check_tensors
 
@@ -28,23 +28,17 @@ def read(handler: Handler, body: Body) -> Asked:
     """Whatever the body is; raises the RequestError that it deserves."""
     if body.content is None:
         return from_document(handler, body.decoded)
-    if body.json_length is not None or body.media_type == CALL:
-        return from_bytes(handler, body.content, body.json_length)
-    if body.media_type in handler.raw_types:
-        return Asked([body.content])
-    undeclared = body.media_type in UNDECLARED
-    if body.media_type == MEDIA or (undeclared and body.content.startswith(MAGIC)):
-        return from_npy(handler, body)
-    if body.media_type == JSON or (undeclared and not handler.raw(body.content)):
-        return from_document(handler, decode_json(body.content))
-    if undeclared:
-        return Asked([body.content])
-    raise wrong_media(body.media_type, (JSON, *handler.raw_types))
+    if body.media_type in CALL:
+        return _formed(handler, partial(read_call, body.content), RpcForm)
+    if body.json_length is not None:
+        tensors = memoryview(body.content)[body.json_length :]
+        return from_protocol(handler, body.content[: body.json_length], tensors)
+    return from_rows(handler, body, body.content)
 
 
 def form_for(headers: Mapping[str, Any]) -> Form:
     """How a request is refused that couldn't be read."""
-    return RpcForm(InferRequest([])) if media_type(headers) == CALL else PLAIN
+    return RpcForm(InferRequest([])) if media_type(headers) in CALL else PLAIN
 
 
 def from_document(handler: Handler, document: Any) -> Asked:
@@ -54,16 +48,27 @@ def from_document(handler: Handler, document: Any) -> Asked:
     return Asked(instances(document, handler.row_keys, handler.signature.input.max_rows))
 
 
-def from_npy(handler: Handler, body: Body) -> Asked:
+def from_rows(handler: Handler, body: Body, content: bytes | bytearray) -> Asked:
+    """Rows, raw or in JSON or as an array; what a client didn't declare is told apart by its first bytes."""
+    undeclared = body.media_type in UNDECLARED
+    if body.media_type == MEDIA or (undeclared and content.startswith(MAGIC)):
+        return from_npy(handler, content, body.accept)
+    if body.media_type in handler.raw_types or (undeclared and handler.raw(content)):
+        return Asked([content])
+    if body.media_type == JSON or undeclared:
+        return from_document(handler, decode_json(content))
+    raise wrong_media(body.media_type, (JSON, *handler.raw_types))
+
+
+def from_npy(handler: Handler, content: bytes | bytearray, accept: str) -> Asked:
     """The graph's only input as one array."""
     inputs = handler.signature.inputs
     if len(inputs) != 1:
         names = ", ".join(tensor.name for tensor in inputs)
         raise InvalidRow(f"one array can't be {names}", fix="use the Open Inference Protocol for several inputs")
-    assert body.content is not None  # noqa: S101 - the caller saw it
-    one = Asked(tensors={inputs[0].name: read_npy(body.content)})
+    one = Asked(tensors={inputs[0].name: read_npy(content)})
     _check_tensors(handler, one)
-    if body.accept in (MEDIA, "application/octet-stream"):
+    if accept in (MEDIA, "application/octet-stream"):
         one.form = NpyForm()
     return one
 
@@ -71,13 +76,6 @@ def from_npy(handler: Handler, body: Body) -> Asked:
 def from_protocol(handler: Handler, head: Any, tail: memoryview) -> Asked:
     """An inference request: the graph's inputs, or one BYTES input of instances under one of the row's names."""
     return _formed(handler, partial(read_request, head, tail), OipForm)
-
-
-def from_bytes(handler: Handler, content: bytes | bytearray, json_length: int | None) -> Asked:
-    """The same, with binary data behind so many bytes of JSON, or called over gRPC."""
-    if json_length is None:
-        return _formed(handler, partial(read_call, content), RpcForm)
-    return from_protocol(handler, content[:json_length], memoryview(content)[json_length:])
 
 
 def _formed(handler: Handler, reader: Reader, form: Callable[[InferRequest], Form]) -> Asked:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from .content_encoding import decode
 from .errors import BodyTooLarge, UndecodableBody, UnsupportedMedia
 
 JSON = "application/json"
@@ -17,8 +18,7 @@ UNDECLARED = {"", "application/octet-stream"}
 
 
 BINARY = (bytes, bytearray)
-SENT = (*BINARY, str)
-READ = ("content-type", "accept", "inference-header-content-length")
+READ = ("content-type", "accept", "inference-header-content-length", "content-encoding")
 
 
 class Body(NamedTuple):
@@ -40,20 +40,23 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
     `body` is a plain POST, `data` a multipart field or a gRPC input. Header names
     arrive in whatever case the client used.
     """
-    kind_name, accept_name, length_name = _spellings(tuple(headers))
+    kind_name, accept_name, length_name, encoding_name = _spellings(tuple(headers))
     media_type = _media(headers.get(kind_name, ""))
     if media_type == FORM:
         # The frontend has taken the body apart at `=` and `&`; what curl -d sends without -H ends here.
         raise wrong_media(FORM, (JSON,))
     payload = item["body"] if "body" in item else item.get("data")
-    if payload is None or (isinstance(payload, SENT) and not payload):
-        raise UndecodableBody("the body is empty", fix='send one row, or {"instances": [...]} as JSON')
     if isinstance(payload, str):
         payload = payload.encode()
-    if not isinstance(payload, BINARY):
+    if payload is not None and not isinstance(payload, BINARY):
         return Body(None, payload, JSON)
+    payload = payload or b""
     if len(payload) > max_bytes:
         raise BodyTooLarge(f"{len(payload)} bytes, at most {max_bytes} are accepted", fix="send fewer or smaller rows")
+    if encoding_name:
+        payload = decode(payload, str(headers[encoding_name]), max_bytes)
+    if not payload:
+        raise UndecodableBody("the body is empty", fix='send one row, or {"instances": [...]} as JSON')
     length = _json_length(headers[length_name], len(payload)) if length_name else None
     return Body(payload, None, media_type, _media(headers[accept_name]) if accept_name else "", length)
 

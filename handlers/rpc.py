@@ -1,111 +1,67 @@
-"""Open Inference Protocol V2 over gRPC, as the JSON of its messages that the edge makes.
-
-Sources: https://github.com/kserve/open-inference-protocol (open_inference_grpc.proto) and
-https://protobuf.dev/programming-guides/json/: bytes are base64, 64-bit integers and NaN are strings.
-"""
+"""Open Inference Protocol V2 over gRPC: `ModelInferRequest` in, `ModelInferResponse` out."""
 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
-
-import msgspec
 
 from .datatypes import BYTES
 from .errors import RequestError, UndecodableBody
 from .forms import Answer, Result
+from .grpc import MEDIA, OK, framed, message_of, status_of, trailers
 from .oip import (
     InferRequest,
     InputTensor,
-    OipForm,
     WantedOutput,
     check_names,
     from_binary,
     from_json,
-    head_of,
     line,
     packed,
     shaped,
     wanted,
 )
+from .protobuf import Payload, delimited, numbers, read_message, varint
 from .signature import Signature
-
-MEDIA = "application/x-protobuf+json"
-GRPC = "application/grpc"
-# https://grpc.github.io/grpc/core/md_doc_statuscodes.html
-INVALID_ARGUMENT, RESOURCE_EXHAUSTED = 3, 8
-_encode = msgspec.json.Encoder().encode
+from .v2_messages import CONTENTS_OF, REQUEST
 
 
-class Contents(msgspec.Struct):
-    """Elements by their type; one of these is filled."""
+def read_call(body: bytes | bytearray) -> tuple[InferRequest, dict[str, Any]]:
+    """The request, and its inputs by name: arrays, or lists of bytes for BYTES. `body` is a frame of gRPC's.
 
-    bool_contents: list[bool] = []
-    int_contents: list[int] = []
-    int64_contents: list[int] = []
-    uint_contents: list[int] = []
-    uint64_contents: list[int] = []
-    fp32_contents: list[float] = []
-    fp64_contents: list[float] = []
-    bytes_contents: list[bytes] = []
-
-
-HOLDS = {
-    "BOOL": "bool_contents",
-    **dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents"),
-    "INT64": "int64_contents",
-    **dict.fromkeys(("UINT8", "UINT16", "UINT32"), "uint_contents"),
-    "UINT64": "uint64_contents",
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-}
-
-
-class CalledTensor(msgspec.Struct):
-    """One entry of `inputs`."""
-
-    name: str
-    datatype: str
-    shape: list[int] = []
-    contents: Contents | None = None
-
-
-class Call(msgspec.Struct):
-    """`ModelInferRequest`; its parameters say nothing that is read here."""
-
-    inputs: list[CalledTensor] = []
-    outputs: list[WantedOutput] = []
-    id: str = ""
-    raw_input_contents: list[bytes] = []
-
-
-def read_call(content: bytes | bytearray) -> tuple[InferRequest, dict[str, Any]]:
-    """The request, and its inputs by name: arrays, or lists of bytes for BYTES."""
-    try:
-        call = msgspec.convert(msgspec.json.decode(content), Call, strict=False)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UndecodableBody(f"not a ModelInferRequest: {error}", where="inputs") from error
-    raw = call.raw_input_contents
-    if raw and len(raw) != len(call.inputs):
-        raise UndecodableBody(f"{len(raw)} raw_input_contents of {len(call.inputs)} inputs", where="inputs")
-    inputs = [InputTensor(one.name, one.shape, one.datatype) for one in call.inputs]
+    Raises UndecodableBody, BodyTooLarge, UnimplementedCall or MalformedFrame, and InvalidRow for a tensor that its
+    elements don't make. Elements that are raw are not copied.
+    """
+    call = read_message(REQUEST, message_of(body))
+    tensors, raw = call.get("inputs", []), call.get("raw_input_contents", [])
+    if raw and len(raw) != len(tensors):
+        raise UndecodableBody(f"{len(raw)} raw_input_contents of {len(tensors)} inputs", where="inputs")
+    inputs = [_input(tensor) for tensor in tensors]
     check_names(inputs)
     values: dict[str, Any] = {}
-    for index, (tensor, one) in enumerate(zip(inputs, call.inputs, strict=True)):
-        if raw and one.contents is not None:
-            raise UndecodableBody("elements both raw and not", where=f"inputs.{one.name}", fix="send them once")
-        values[one.name] = from_binary(tensor, memoryview(raw[index])) if raw else _held(tensor, one.contents)
-    return InferRequest(inputs, call.id, outputs=call.outputs), values
+    for index, (declared, tensor) in enumerate(zip(inputs, tensors, strict=True)):
+        contents = tensor.get("contents")
+        if raw and contents is not None:
+            raise UndecodableBody("elements both raw and not", where=f"inputs.{declared.name}", fix="send them once")
+        values[declared.name] = from_binary(declared, raw[index]) if raw else _elements(declared, contents or {})
+    outputs = [WantedOutput(output.get("name", "")) for output in call.get("outputs", [])]
+    return InferRequest(inputs, call.get("id", ""), outputs=outputs), values
 
 
-def _held(tensor: InputTensor, contents: Contents | None) -> Any:
-    contents = contents or Contents()
+def _input(tensor: dict[str, Any]) -> InputTensor:
+    shape = numbers(tensor["shape"]).tolist() if "shape" in tensor else []
+    return InputTensor(tensor.get("name", ""), shape, tensor.get("datatype", ""))
+
+
+def _elements(tensor: InputTensor, contents: dict[str, Any]) -> Any:
+    """Elements by their type."""
     if tensor.datatype == BYTES:
-        shaped(tensor, len(contents.bytes_contents))
-        return contents.bytes_contents
-    if tensor.datatype not in HOLDS:
+        texts = [bytes(element) for element in contents.get("bytes_contents", [])]
+        shaped(tensor, len(texts))
+        return texts
+    if tensor.datatype not in CONTENTS_OF:
         raise UndecodableBody(f"{tensor.datatype} has no contents", where=f"inputs.{tensor.name}", fix="send it raw")
-    tensor.data = getattr(contents, HOLDS[tensor.datatype])
+    parts = contents.get(CONTENTS_OF[tensor.datatype])
+    tensor.data = numbers(parts) if parts else []
     return from_json(tensor)
 
 
@@ -117,16 +73,21 @@ class RpcForm:
 
     def good(self, result: Result) -> Answer:
         """`ModelInferResponse`."""
-        found = wanted(self._request.outputs, result)
-        shown = [{"name": one.name, "datatype": kind, "shape": shape} for one, (kind, shape, _) in found]
-        raw = [packed(flat) for _, (_, _, flat) in found]
-        head = head_of(result.signature, self._request.id)
-        return Answer(_encode(head | {"outputs": shown, "raw_output_contents": raw}))
+        signature = result.signature
+        message = [*_text(1, signature.model), *_text(2, signature.version), *_text(3, self._request.id)]
+        elements: list[Payload] = []
+        for output, (kind, shape, flat) in wanted(self._request.outputs, result):
+            sizes = delimited(3, b"".join(map(varint, shape))) if shape else []
+            message += delimited(5, *_text(1, output.name), *_text(2, kind), *sizes)
+            elements += delimited(6, packed(flat))
+        return Answer(framed([*message, *elements]), MEDIA, trailers(OK))
 
-    def bad(self, error: RequestError, signature: Signature) -> Answer:
-        """The caller's faults as gRPC says them; of others the edge may make another try, so they stay HTTP's."""
-        if error.status >= 500:
-            return OipForm(self._request).bad(error, signature)
-        status = RESOURCE_EXHAUSTED if error.status == 413 else INVALID_ARGUMENT
-        text = quote(line(error), safe=" ,;:'\"()[]{}<>=!?/+-*&#@")
-        return Answer(b"", GRPC, (("grpc-status", str(status)), ("grpc-message", text)))
+    def bad(self, error: RequestError, signature: Signature) -> Answer:  # noqa: ARG002 - as forms are called
+        """A status and its text, no message. A server's fault keeps its HTTP status, so that a proxy may try again."""
+        headers = (*trailers(status_of(error), line(error)), ("grpc-accept-encoding", "identity"))
+        return Answer(b"", MEDIA, headers, 0 if error.status >= 500 else 200)
+
+
+def _text(number: int, value: str) -> list[Payload]:
+    """A field of text; the empty one is left out, as protobuf has it."""
+    return delimited(number, value.encode()) if value else []

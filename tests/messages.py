@@ -1,12 +1,21 @@
-"""Messages of V2's gRPC service, made from what the edge gives to Envoy."""
+"""Messages of V2's gRPC service by protobuf's own library; a contract test holds them to KServe's and Triton's."""
 
 from __future__ import annotations
 
+import struct
+from pathlib import Path
 from typing import Any
 
-from google.protobuf import descriptor_pool, json_format, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory, text_format
 
-from onnxserve.edge.envoy.grpc import described
+SCHEMA = Path(__file__).with_name("schemas") / "inference.txtpb"
+
+
+def described() -> Any:
+    """The service and its messages, a FileDescriptorSet."""
+    file = text_format.Parse(SCHEMA.read_text(encoding="utf-8"), descriptor_pb2.FileDescriptorProto())
+    return descriptor_pb2.FileDescriptorSet(file=[file])
+
 
 pool = descriptor_pool.DescriptorPool()
 for file in described().file:
@@ -15,6 +24,7 @@ SERVICE: str = pool.FindServiceByName("inference.GRPCInferenceService").full_nam
 
 
 def kind(name: str) -> Any:
+    """The class of a message."""
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"inference.{name}"))
 
 
@@ -23,11 +33,14 @@ def made(name: str, /, **fields: Any) -> Any:
     return json_format.ParseDict(fields, kind(name)())
 
 
-def as_json(message: Any) -> bytes:
-    """As Envoy writes it."""
-    text = json_format.MessageToJson(
-        message,
-        preserving_proto_field_name=True,
-        always_print_fields_with_no_presence=True,
-    )
-    return str(text).encode()
+def framed(message: Any) -> bytes:
+    """A message, or its bytes, as one frame of gRPC's."""
+    content: bytes = message if isinstance(message, bytes) else message.SerializeToString()
+    return struct.pack(">BI", 0, len(content)) + content
+
+
+def unframed(body: bytes, name: str = "ModelInferResponse") -> Any:
+    """The message of a frame."""
+    compressed, size = struct.unpack_from(">BI", body)
+    assert (compressed, size) == (0, len(body) - 5)
+    return kind(name).FromString(body[5:])

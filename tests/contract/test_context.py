@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from ts.context import Context, RequestProcessor
 
+from handlers.forms import ERROR
 from handlers.offline import OfflineContext
 from handlers.tabular import TabularClassifier
 from tests.fakes import with_fake_session
@@ -39,6 +40,15 @@ def test_a_handler_leaves_the_same_statuses_on_both():
     for index in range(3):
         assert fake.statuses.get(index, (200, None)) == real.get_response_status(index)
         assert fake.content_types[index] == real.get_response_content_type(index)
+        # The real one keeps the content type among the headers.
+        named = {**real.get_response_headers(index)}
+        assert named.pop("content-type") == real.get_response_content_type(index)
+        assert named == fake.response_headers.get(index, {})
         phrase = real.get_response_status(index)[1] or ""
         assert phrase.isascii()
         assert "\n" not in phrase
+    assert [real.get_response_headers(index).get(ERROR) for index in range(3)] == [
+        None,
+        "invalid_row",
+        "undecodable_body",
+    ]

@@ -1,23 +1,32 @@
-"""V2 over gRPC in the handlers: messages as protobuf's own library writes them in JSON."""
+"""V2 over gRPC in the handlers, as bytes: messages are made and read by protobuf's own library."""
+
+from __future__ import annotations
 
 import base64
 import json
+import struct
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
-from google.protobuf import json_format
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from handlers import errors, joined
 from handlers.datatypes import NAMES
+from handlers.errors import InternalError, RequestError
+from handlers.grpc import MEDIA as GRPC
+from handlers.grpc import STATUS, status_of, trailers
+from handlers.metrics import OUTCOMES
 from handlers.rpc import read_call
-from tests.messages import as_json, kind, made
+from tests.fakes import POISON
+from tests.messages import framed, made, unframed
 from tests.unit.test_protocol import send, table
 
 __all__ = ["table"]
-MEDIA = {"content-type": "application/x-protobuf+json"}
+MEDIA = {"content-type": GRPC}
 TYPED = {
     "BOOL": "bool",
     "INT8": "int",
@@ -38,14 +47,21 @@ def tensor(name: str, kind_: str, shape: Any, **more: Any) -> dict[str, Any]:
     return {"name": name, "datatype": kind_, "shape": list(shape), **more}
 
 
-def read(**fields: Any) -> Any:
-    return read_call(as_json(made("ModelInferRequest", **fields)))
+def call(**fields: Any) -> bytes:
+    return framed(made("ModelInferRequest", **fields))
+
+
+def features(*row: float) -> dict[str, Any]:
+    return tensor("features", "FP32", [1, 2], contents={"fp32_contents": row})
+
+
+GOOD = call(inputs=[features(1, 2)])
 
 
 @given(st.data(), st.sampled_from(sorted(NAMES)))
 def test_raw_elements_of_every_type_are_read_as_they_were(data, name):
     array = data.draw(arrays.arrays(NAMES[name], arrays.array_shapes(max_dims=3, max_side=4)))
-    _, values = read(inputs=[tensor("x", name, array.shape)], raw_input_contents=[raw(array)])
+    _, values = read_call(call(inputs=[tensor("x", name, array.shape)], raw_input_contents=[raw(array)]))
     np.testing.assert_array_equal(values["x"], array)
     assert values["x"].dtype == array.dtype
 
@@ -55,7 +71,7 @@ def test_typed_elements_are_read_as_they_were(data, name):
     array = data.draw(arrays.arrays(NAMES[name], arrays.array_shapes(max_dims=2, max_side=4)))
     message = made("ModelInferRequest", inputs=[tensor("x", name, array.shape)])
     getattr(message.inputs[0].contents, f"{TYPED[name]}_contents").extend(array.reshape(-1).tolist())
-    _, values = read_call(as_json(message))
+    _, values = read_call(framed(message))
     np.testing.assert_array_equal(values["x"], array)
     assert values["x"].dtype == array.dtype
 
@@ -63,48 +79,48 @@ def test_typed_elements_are_read_as_they_were(data, name):
 @pytest.mark.parametrize("typed", [False, True])
 def test_texts_are_bytes_either_way(typed):
     texts = [b"", "ü".encode(), b"\xff\x00"]
-    given_ = tensor("text", "BYTES", [3])
+    sent = tensor("text", "BYTES", [3])
     packed = b"".join(len(one).to_bytes(4, "little") + one for one in texts)
     if typed:
-        given_["contents"] = {"bytes_contents": [base64.b64encode(one).decode() for one in texts]}
-        _, values = read(inputs=[given_])
+        sent["contents"] = {"bytes_contents": [base64.b64encode(one).decode() for one in texts]}
+        _, values = read_call(call(inputs=[sent]))
     else:
-        _, values = read(inputs=[given_], raw_input_contents=[base64.b64encode(packed).decode()])
+        _, values = read_call(call(inputs=[sent], raw_input_contents=[base64.b64encode(packed).decode()]))
     assert values == {"text": texts}
 
 
-def test_an_answer_is_the_protocols_message(table):
+@pytest.mark.parametrize("media", [GRPC, f"{GRPC}+proto", "Application/gRPC; charset=x"])
+def test_an_answer_is_the_protocols_message(table, media):
     rows = np.array([[1, 2], [3, 4]], np.float32)
-    asked = made(
-        "ModelInferRequest", id="7", inputs=[tensor("features", "FP32", [2, 2])], raw_input_contents=[raw(rows)]
-    )
-    [(status, _, body)] = send(table, (as_json(asked), MEDIA))
-    answer = json_format.Parse(body, kind("ModelInferResponse")())
-    assert (status, answer.model_name, answer.model_version, answer.id) == (200, "demo", "1.0", "7")
-    names = [one.name for one in answer.outputs]
-    assert names == ["output_0", "label", "score"]
+    asked = call(id="7", inputs=[tensor("features", "FP32", [2, 2])], raw_input_contents=[raw(rows)])
+    [(status, headers, body)] = send(table, (asked, {"Content-Type": media}))
+    assert (status, headers) == (200, {"x-grpc-status": "0"})
+    answer = unframed(body)
+    assert (answer.model_name, answer.model_version, answer.id) == ("demo", "1.0", "7")
+    assert [one.name for one in answer.outputs] == ["output_0", "label", "score"]
+    assert [one.datatype for one in answer.outputs] == ["FP32", "BYTES", "FP32"]
     assert [list(one.shape) for one in answer.outputs] == [[2, 2], [2], [2]]
+    assert answer.raw_output_contents[0] == np.array([[0, 1], [0, 3]], np.float32).tobytes()
+    assert answer.raw_output_contents[1] == (struct.pack("<I", 3) + b"yes") * 2
     scores = np.frombuffer(answer.raw_output_contents[2], np.float32)
-    assert scores.shape == (2,)
     plain = json.dumps({"instances": rows.tolist()}).encode()
     [(_, _, said)] = send(table, (plain, {"content-type": "application/json"}))
     np.testing.assert_allclose(scores, [one["score"] for one in json.loads(said)["predictions"]], rtol=1e-5)
 
 
+def test_an_answer_has_the_bytes_that_protobufs_library_writes(table):
+    [(_, _, body)] = send(table, (GOOD, MEDIA))
+    assert unframed(body).SerializeToString(deterministic=True) == body[5:]
+
+
 def test_only_the_outputs_asked_for_are_answered(table):
-    rows = np.ones((1, 2), np.float32)
-    asked = made(
-        "ModelInferRequest",
-        inputs=[tensor("features", "FP32", [1, 2])],
-        outputs=[{"name": "score", "parameters": {"binary_data": {"bool_param": True}}}],
-        raw_input_contents=[raw(rows)],
+    asked = call(
+        inputs=[features(1, 1)], outputs=[{"name": "score", "parameters": {"binary_data": {"bool_param": True}}}]
     )
-    [(_, _, body)] = send(table, (as_json(asked), MEDIA))
-    answer = json_format.Parse(body, kind("ModelInferResponse")())
-    assert [one.name for one in answer.outputs] == ["score"]
+    [(_, _, body)] = send(table, (asked, MEDIA))
+    assert [one.name for one in unframed(body).outputs] == ["score"]
 
 
-NOTHING = [tensor("a", "FP32", [0]), tensor("b", "FP32", [0])]
 MANY = raw(np.ones((99, 2), np.float32))
 BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "no input": ({}, "inputs"),
@@ -122,13 +138,14 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "typed halves": ({"inputs": [tensor("features", "FP16", [1])]}, "raw"),
     "no such type": ({"inputs": [tensor("features", "STRING", [0])]}, "STRING"),
     "no such input": ({"inputs": [tensor("other", "FP32", [1, 2], contents={"fp32_contents": [1, 2]})]}, "other"),
+    "no such output": ({"inputs": [features(1, 2)], "outputs": [{"name": "nothing"}]}, "nothing"),
     "not a number": (
         {"inputs": [tensor("features", "FP32", [1, 2], contents={"fp32_contents": ["NaN", 1]})]},
         "finite",
     ),
     "too many rows": (
         {"inputs": [tensor("features", "FP32", [99, 2])], "raw_input_contents": [MANY]},
-        "",
+        "too_large",
     ),
 }
 
@@ -136,50 +153,99 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_callers_fault_is_said_as_grpc_says_it(table, name):
     fields, text = BROKEN[name]
-    good = made("ModelInferRequest", inputs=[tensor("features", "FP32", [1, 2], contents={"fp32_contents": [1, 2]})])
-    bad, other = send(table, (as_json(made("ModelInferRequest", **fields)), MEDIA), (as_json(good), MEDIA))
-    status, headers, body = bad
-    assert status in {400, 413, 422}
-    assert body == b""
-    assert headers["grpc-status"] == ("8" if status == 413 else "3")
-    assert text in headers["grpc-message"]
+    (status, headers, body), other = send(table, (call(**fields), MEDIA), (GOOD, MEDIA))
+    assert (status, body) == (200, b"")
+    kind = headers["x-onnxserve-error"]
+    assert kind in {"undecodable_body", "invalid_row", "too_large"}
+    assert headers["x-grpc-status"] == ("8" if kind == "too_large" else "3")
+    assert text in unquote(headers["x-grpc-message"])
     assert other[0] == 200
+    assert unframed(other[2]).outputs
 
 
-def test_what_is_no_message_is_refused(table):
-    for body in (b"", b"{", b"[]", b'{"inputs": 1}', b'{"inputs": [{"name": "x"}]}', b'{"raw_input_contents": ["?"]}'):
-        [(status, _, _)] = send(table, (body, MEDIA))
-        assert status == 400
+def test_a_servers_fault_keeps_its_status_and_says_nothing(table):
+    [(status, headers, body), (good, _, _)] = send(table, (call(inputs=[features(POISON, 2)]), MEDIA), (GOOD, MEDIA))
+    assert (status, body, good) == (500, b"", 200)
+    assert (headers["x-grpc-status"], headers["x-onnxserve-error"]) == ("13", "internal_error")
+    assert "secret" not in str(headers)
 
 
-def test_an_error_of_any_text_fits_in_a_header(table):
-    name = "é\r\n%" * 20
-    asked = made("ModelInferRequest", inputs=[tensor(name, "FP32", [1, 2], contents={"fp32_contents": [1, 2]})])
-    [(_, headers, _)] = send(table, (as_json(asked), MEDIA))
-    assert headers["grpc-message"].isascii()
-    assert headers["grpc-message"].isprintable()
+FRAMES: dict[str, tuple[bytes, str, str]] = {
+    "compressed": (b"\x01" + GOOD[1:], "12", "unimplemented"),
+    "two messages": (GOOD * 2, "12", "unimplemented"),
+    "a rest": (GOOD + b"x", "12", "unimplemented"),
+    "cut off": (GOOD[:-1], "13", "malformed_frame"),
+    "a prefix alone": (GOOD[:4], "13", "malformed_frame"),
+    "another flag": (b"\x02" + GOOD[1:], "13", "malformed_frame"),
+    "no protobuf": (framed(b"\xff"), "3", "undecodable_body"),
+    "an empty message": (framed(b""), "3", "undecodable_body"),
+    "nothing": (b"", "3", "undecodable_body"),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_broken_frame_gets_grpcs_own_status(table, name):
+    body, status, kind = FRAMES[name]
+    (code, headers, answer), other = send(table, (body, MEDIA), (GOOD, MEDIA))
+    assert (code, answer, other[0]) == (200, b"", 200)
+    assert (headers["x-grpc-status"], headers["x-onnxserve-error"]) == (status, kind)
+    assert headers["grpc-accept-encoding"] == "identity"
+
+
+def every_error(base: type[RequestError] = RequestError) -> set[type[RequestError]]:
+    return {base}.union(*(every_error(one) for one in base.__subclasses__()))
+
+
+def test_every_kind_of_error_has_its_status_and_its_count():
+    assert joined.FeaturesUnavailable in every_error()
+    kinds = {one.kind for one in every_error() if one.__module__.startswith(errors.__package__)}
+    assert set(STATUS) == kinds
+    assert kinds - {"bad_request"} <= OUTCOMES
+
+
+@pytest.mark.parametrize(("status", "code"), [(409, 3), (503, 13)])
+def test_a_handlers_own_error_has_a_status_by_whose_fault_it_is(status, code):
+    error = InternalError()
+    error.kind, error.status = "my_own", status
+    assert status_of(error) == code
+
+
+@given(st.text())
+def test_an_error_of_any_text_fits_in_a_header(text):
+    [_, (_, value)] = trailers(3, text)
+    assert value.isascii()
+    assert value.isprintable()
+    assert len(value) < 2200
+    assert text.startswith(unquote(value))
 
 
 TENSORS = st.fixed_dictionaries(
     {"name": st.sampled_from(["features", "x"]), "datatype": st.sampled_from(["FP32", "BYTES", "FP16", "X"])},
     optional={
         "shape": st.lists(st.integers(-2, 9).map(str), max_size=3),
-        "contents": st.dictionaries(
-            st.sampled_from(["fp32_contents", "bytes_contents"]), st.lists(st.text() | st.floats())
+        "contents": st.fixed_dictionaries(
+            {},
+            optional={
+                "fp32_contents": st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False)),
+                "bytes_contents": st.lists(st.binary(max_size=9).map(lambda one: base64.b64encode(one).decode())),
+            },
         ),
     },
 )
-MESSAGES = st.fixed_dictionaries(
-    {}, optional={"inputs": st.lists(TENSORS), "raw_input_contents": st.lists(st.text()), "id": st.text()}
-)
+CALLS = st.fixed_dictionaries(
+    {},
+    optional={
+        "inputs": st.lists(TENSORS),
+        "raw_input_contents": st.lists(st.binary(max_size=9).map(lambda one: base64.b64encode(one).decode())),
+        "id": st.text(),
+    },
+).map(lambda fields: call(**fields))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(body=st.binary(max_size=200) | MESSAGES.map(lambda one: json.dumps(one).encode()))
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=200) | st.binary(max_size=200).map(framed) | CALLS)
 def test_any_bytes_get_an_answer_and_the_neighbour_its_own(table, body):
-    good = made("ModelInferRequest", inputs=[tensor("features", "FP32", [1, 2], contents={"fp32_contents": [1, 2]})])
-    (status, headers, _), (neighbour, _, answer) = send(table, (body, MEDIA), (as_json(good), MEDIA))
-    assert status in {200, 400, 413, 422}
-    assert ("grpc-status" in headers) == (status != 200)
-    assert neighbour == 200
-    assert json_format.Parse(answer, kind("ModelInferResponse")()).outputs
+    (status, headers, answer), (neighbour, _, other) = send(table, (body, MEDIA), (GOOD, MEDIA))
+    assert (status, neighbour) == (200, 200)
+    assert (headers["x-grpc-status"] == "0") == (answer != b"") == ("x-onnxserve-error" not in headers)
+    assert unframed(other).outputs

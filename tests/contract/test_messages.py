@@ -1,0 +1,88 @@
+"""The messages that we read, and those that our tests are made of, against those that KServe and Triton publish."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import descriptor_pb2
+
+from handlers import protobuf
+from handlers.protobuf import Message
+from handlers.v2_messages import REQUEST
+from tests.messages import described
+
+CLIENTS = Path(__file__).parents[2] / ".venv" / "clients" / "bin" / "python"
+MODULES = {"kserve": "kserve.protocol.grpc.grpc_predict_v2_pb2", "triton": "tritonclient.grpc.service_pb2"}
+FIELD = descriptor_pb2.FieldDescriptorProto
+TYPES = {
+    protobuf.BOOL: FIELD.TYPE_BOOL,
+    protobuf.INT32: FIELD.TYPE_INT32,
+    protobuf.INT64: FIELD.TYPE_INT64,
+    protobuf.UINT32: FIELD.TYPE_UINT32,
+    protobuf.UINT64: FIELD.TYPE_UINT64,
+    protobuf.FLOAT: FIELD.TYPE_FLOAT,
+    protobuf.DOUBLE: FIELD.TYPE_DOUBLE,
+    protobuf.TEXT: FIELD.TYPE_STRING,
+    protobuf.BYTES: FIELD.TYPE_BYTES,
+}
+
+
+def published(module: str) -> Any:
+    """Their file, read in a process of its own: both have messages of the same names."""
+    code = f"import base64, {module} as m; print(base64.b64encode(m.DESCRIPTOR.serialized_pb).decode())"
+    done = subprocess.run([str(CLIENTS), "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return descriptor_pb2.FileDescriptorProto.FromString(base64.b64decode(done.stdout))
+
+
+def fields_of(messages: Any, path: str = "") -> Iterator[tuple[str, int, int, int, str]]:
+    """Path, number, type, label and message of every field."""
+    for message in messages:
+        place = f"{path}.{message.name}"
+        for field in message.field:
+            yield f"{place}.{field.name}", field.number, field.type, field.label, field.type_name
+        yield from fields_of(message.nested_type, place)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_messages_and_methods_are_theirs(name):
+    theirs, [ours] = published(MODULES[name]), described().file
+    assert len(list(fields_of(ours.message_type))) > 40
+    assert set(fields_of(ours.message_type)) <= set(fields_of(theirs.message_type))
+    methods = {(one.name, one.input_type, one.output_type) for one in theirs.service[0].method}
+    assert {(one.name, one.input_type, one.output_type) for one in ours.service[0].method} <= methods
+
+
+def test_fields_of_a_request_are_read_by_their_numbers_and_types():
+    [ours] = described().file
+    kinds = {f".inference.{path.removeprefix('.')}": message for path, message in messages_of(ours.message_type)}
+    assert not differences(REQUEST, kinds[".inference.ModelInferRequest"], kinds)
+
+
+def messages_of(messages: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    for message in messages:
+        place = f"{path}.{message.name}"
+        yield place, message
+        yield from messages_of(message.nested_type, place)
+
+
+def differences(ours: Message, theirs: Any, kinds: dict[str, Any]) -> list[str]:
+    """Fields that aren't as they are published; parameters' values are read as far as they are text."""
+    found = []
+    published_fields = {one.number: one for one in theirs.field}
+    if theirs.name != "InferParameter" and set(ours.fields) != set(published_fields):
+        found.append(f"{theirs.name}: {sorted(ours.fields)} of {sorted(published_fields)}")
+    for number, field in ours.fields.items():
+        other = published_fields[number]
+        if (field.name, field.repeated) != (other.name, other.label == FIELD.LABEL_REPEATED):
+            found.append(f"{theirs.name}.{field.name}: {other}")
+        if isinstance(field.kind, Message):
+            found += differences(field.kind, kinds[other.type_name], kinds)
+        elif TYPES[field.kind] != other.type:
+            found.append(f"{theirs.name}.{field.name}: {other}")
+    return found
