@@ -1,33 +1,38 @@
-"""How full each model's versions are, by Envoy's own counters."""
+"""How full each model's versions are: requests that wait for a batch, and requests that were refused."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from .admin import Admin
-from .envoy import names
-from .envoy.bootstrap import ADMIN
 from .labels import Labels
-from .render import Edge
-
-FIELDS = ("upstream_rq_active", "upstream_rq_pending_overflow")
 
 
 @dataclass(frozen=True)
 class Pressure:
-    """Of the fullest version: requests under way as a share of what is allowed; refusals so far of all versions."""
+    """Of the fullest version: waiting requests as a share of what is allowed; refusals so far of all versions."""
 
     share: float
     refused: int
 
 
-def pressures(edge: Edge, labels: Labels) -> dict[str, Pressure]:
-    """By model; EdgeError when Envoy doesn't answer."""
-    text = Admin(edge.run / ADMIN).get(f"/stats?filter=^cluster[.].*[.]({'|'.join(FIELDS)})$")
-    counts = dict(line.rsplit(": ", 1) for line in text.splitlines() if ": " in line)
-    found = {}
-    for name, model in labels.models.items():
-        stems = [f"cluster.{names.counted(names.pool(name, version))}" for version in model.versions]
-        active, refused = ([int(counts.get(f"{stem}.{field}", 0)) for stem in stems] for field in FIELDS)
-        found[name] = Pressure(max(active, default=0) / edge.intent.limits.concurrency, sum(refused))
-    return found
+@dataclass(frozen=True)
+class Pressures:
+    """Looks at all models.
+
+    `pending` gives the requests of each version of a model that wait in TorchServe (`Management.pending`), `refused`
+    those of a model that were refused since too many were under way (`Observer.refused`), and `concurrency` is how many
+    may be under way.
+    """
+
+    pending: Callable[[str], Mapping[str, int]]
+    refused: Callable[[str], int]
+    concurrency: int
+
+    def __call__(self, labels: Labels) -> dict[str, Pressure]:
+        """By model; ServerError when TorchServe doesn't answer."""
+        return {name: self._of(name) for name in labels.models}
+
+    def _of(self, name: str) -> Pressure:
+        waiting = max(self.pending(name).values(), default=0)
+        return Pressure(waiting / self.concurrency, self.refused(name))

@@ -43,6 +43,10 @@ class Management:
         versions = msgspec.convert(self._call("GET", f"/models/{name}/all"), list[ModelVersion])
         return sorted(versions, key=lambda version: version_key(version.model_version))
 
+    def pending(self, name: str) -> dict[str, int]:
+        """Requests that wait for a batch, by version of a model."""
+        return {version.model_version: version.job_queue_status.pending_requests for version in self.versions(name)}
+
     def default(self, name: str) -> str:
         """The version that answers when a request names none."""
         [version] = msgspec.convert(self._call("GET", f"/models/{name}"), list[ModelVersion])
