@@ -35,5 +35,5 @@ def check_deadline(headers: Mapping[str, Any]) -> None:
         raise DeadlineExceeded(
             f"the request waited {waited:.3f} s, {allowed:g} s are allowed",
             where="queue",
-            fix="retry when it is calmer",
+            fix="retry later",
         )
