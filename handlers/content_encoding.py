@@ -22,7 +22,9 @@ def decode(content: bytes | bytearray, encoding: str, max_bytes: int) -> bytes |
     if coding in IDENTITY:
         return content
     if coding not in GZIP:
-        raise UnsupportedMedia(f"content coding {encoding!r} is not supported", where=WHERE, fix="send gzip, or the body as it is")
+        raise UnsupportedMedia(
+            f"content coding {encoding!r} is not supported", where=WHERE, fix="send gzip, or the body as it is"
+        )
     return _inflated(content, max_bytes)
 
 
