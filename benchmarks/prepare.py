@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from onnxserve.spec import read_definition
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / ".bench"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "onnxserve" / "benchmarks"
+SERVERS = Path(__file__).with_name("servers")
 ROWS = 256
 FIELD = {"segment": "features", "sentiment": "text", "digits": "image"}
 
@@ -76,21 +80,36 @@ def _defines(module: Any, network: Any) -> bool:
     return any(type(part).__module__ == module.__name__ for part in network.modules())
 
 
+def scratch(name: str) -> Path:
+    """An empty folder for one server."""
+    folder = BENCH / "run" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def variables(bench: Bench, backend: str = "onnx") -> dict[str, str]:
+    """Environment of `servers/task.py`; one thread a process, since two processes share two cores."""
+    return {
+        "BENCH_FOLDER": str(bench.folder),
+        "BENCH_TASK": bench.model,
+        "BENCH_BACKEND": backend,
+        "BENCH_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
 def bodies(bench: Bench) -> list[bytes]:
-    """A JSON document a row, the same for all rivals that let their caller choose one."""
+    """A JSON document a row, for servers whose API is ours to choose."""
     return [msgspec.json.encode({FIELD[bench.model]: value}) for value in bench.values]
 
 
-def oip_bodies(bench: Bench) -> list[bytes]:
-    """The same rows for servers that speak the Open Inference Protocol only."""
-    made = []
+def v2_bodies(bench: Bench) -> list[bytes]:
+    """The same rows in the Open Inference Protocol: FP32 `[1, columns]`, or BYTES `[1, 1]`."""
+    name = FIELD[bench.model]
+    documents = []
     for value in bench.values:
-        many = isinstance(value, list)
-        tensor = {
-            "name": FIELD[bench.model],
-            "shape": [1, len(value)] if many else [1],
-            "datatype": "FP32" if many else "BYTES",
-            "data": value if many else [value],
-        }
-        made.append(msgspec.json.encode({"inputs": [tensor]}))
-    return made
+        data, datatype = (value, "FP32") if isinstance(value, list) else ([value], "BYTES")
+        tensor = {"name": name, "shape": [1, len(data)], "datatype": datatype, "data": data}
+        documents.append({"inputs": [tensor]})
+    return [msgspec.json.encode(document) for document in documents]

@@ -1,4 +1,4 @@
-"""A rival's processes: started in a group of their own, watched, ended."""
+"""A server's processes: started in a group of their own, measured, paused, ended."""
 
 from __future__ import annotations
 
@@ -7,63 +7,103 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import psutil
 
 READY_S = 90
+STOP_S = 15
+WORDS = 8  # lines of its log that tell why it failed
+PAUSES = 2  # passes: a process may have made another one while its parent was being stopped
 
 
 @dataclass
 class Running:
-    """A started rival; `log` is where it writes."""
+    """A started server: `log` is where it writes, `headers` go with every request to it."""
 
     process: subprocess.Popen[bytes]
     log: Path
+    headers: Mapping[str, str] = field(default_factory=dict)
+    known: set[psutil.Process] = field(default_factory=set)
 
     def tree(self) -> list[psutil.Process]:
-        """All its processes; some rivals leave the group or the session of their parent."""
+        """All its processes, parents first; some servers leave the group or the session of their parent."""
         with contextlib.suppress(psutil.NoSuchProcess):
             parent = psutil.Process(self.process.pid)
-            return [parent, *parent.children(recursive=True)]
+            processes = [parent, *parent.children(recursive=True)]
+            self.known.update(processes)
+            return processes
         return []
+
+    def alive(self) -> bool:
+        """Whether its first process still runs."""
+        return self.process.poll() is None
 
     def cpu_seconds(self) -> float:
         """User and system time of all processes so far."""
         total = 0.0
-        for one in self.tree():
+        for process in self.tree():
             with contextlib.suppress(psutil.Error):
-                times = one.cpu_times()
+                times = process.cpu_times()
                 total += times.user + times.system
         return total
 
-    def megabytes(self) -> float:
-        """Memory of all processes, shared pages counted once (PSS)."""
-        total = 0.0
-        for one in self.tree():
+    def memory_mb(self) -> dict[str, float]:
+        """Megabytes by program; shared pages are divided among those that share them (PSS).
+
+        A name ends at its first colon: Ray's processes are all called `ray::…`.
+        """
+        total: dict[str, float] = defaultdict(float)
+        for process in self.tree():
             with contextlib.suppress(psutil.Error):
-                total += one.memory_full_info().pss / 1e6
-        return total
+                total[process.name().partition(":")[0]] += process.memory_full_info().pss / 1e6
+        return dict(total)
+
+    def pause(self) -> None:
+        """Take all its processes off the CPUs, parents first: a supervisor must not see its children stand still."""
+        for _ in range(PAUSES):
+            for process in self.tree():
+                with contextlib.suppress(psutil.Error):
+                    process.suspend()
+
+    def resume(self) -> None:
+        """Let all processes run again, children first."""
+        for process in reversed(self.tree()):
+            with contextlib.suppress(psutil.Error):
+                process.resume()
 
     def stop(self) -> None:
-        """End every process, first kindly."""
-        processes = self.tree()
+        """End every process, also those whose parent has gone: SIGTERM, then SIGKILL."""
+        self.tree()
+        processes = list(self.known)
+        for process in processes:  # a paused one wouldn't see SIGTERM
+            with contextlib.suppress(psutil.Error):
+                process.resume()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGTERM)
-        _, alive = psutil.wait_procs(processes, timeout=15)
-        for one in alive:
+        _, alive = psutil.wait_procs(processes, timeout=STOP_S)
+        for process in alive:
             with contextlib.suppress(psutil.Error):
-                one.kill()
+                process.kill()
         psutil.wait_procs(alive, timeout=5)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(5)
 
+    def failure(self) -> str:
+        """How it ended and its log's last line with words in it, then the lines before."""
+        state = "it runs" if self.alive() else f"ended with {self.process.returncode}"
+        lines = self.log.read_text(errors="replace").splitlines()[-WORDS:]
+        last = next((line for line in reversed(lines) if any(map(str.isalnum, line))), "no log")
+        return "\n".join([f"{state}: {last.strip()}", *lines])
 
-def start(command: list[str], folder: Path, variables: dict[str, str], log: Path) -> Running:
-    """Start a rival in `folder` with its output in `log`."""
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | variables
+
+def start(command: list[str], folder: Path, variables: Mapping[str, str], log: Path) -> Running:
+    """Start a server in `folder` with its output in `log`."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | dict(variables)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as stream:
         process = subprocess.Popen(
@@ -72,14 +112,20 @@ def start(command: list[str], folder: Path, variables: dict[str, str], log: Path
     return Running(process, log)
 
 
+def post(running: Running, url: str, body: bytes, timeout_s: float) -> int:
+    """The status of one request, 0 if there was no answer."""
+    headers = {"Content-Type": "application/json", **running.headers}
+    try:
+        return httpx.post(url, content=body, headers=headers, timeout=timeout_s, trust_env=False).status_code
+    except httpx.HTTPError:
+        return 0
+
+
 def wait_ready(running: Running, url: str, body: bytes) -> None:
-    """Post until there is an answer; RuntimeError with the end of the log when there is none."""
+    """Post until there is an answer; RuntimeError with the end of the log if none comes in time."""
     deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline and running.process.poll() is None:
-        with contextlib.suppress(httpx.HTTPError):
-            headers = {"Content-Type": "application/json"}
-            if httpx.post(url, content=body, headers=headers, timeout=30, trust_env=False).status_code == 200:
-                return
-        time.sleep(0.3)
-    tail = "\n".join(running.log.read_text(errors="replace").splitlines()[-8:])
-    raise RuntimeError(f"not ready within {READY_S} s: {tail}")
+    while time.monotonic() < deadline and running.alive():
+        if post(running, url, body, 30) == 200:
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"not ready within {READY_S} s, {running.failure()}" if running.alive() else running.failure())

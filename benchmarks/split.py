@@ -12,11 +12,10 @@ import psutil
 from onnxserve.archive import unpack
 from onnxserve.tune.times import measure_times
 
-from .measure import WARM, started
-from .prepare import BENCH, ROOT, Bench, prepare
+from .measure import started
+from .prepare import ROOT, Bench, prepare
 from .process import Running
-from .rivals import rivals
-from .wrk import drive
+from .rivals import servers
 
 BATCHES = [1, 16, 64]
 INTRO = """# Where the time goes
@@ -43,28 +42,24 @@ WHY = """
 
 
 def cpu(running: Running) -> dict[str, float]:
-    """CPU seconds so far of frontend (Java) and workers."""
-    found = {"frontend": 0.0, "workers": 0.0}
-    for one in running.tree():
+    """CPU seconds so far of frontend (Java) and workers, without their supervisor."""
+    seconds = {"frontend": 0.0, "workers": 0.0}
+    for process in running.tree()[1:]:
         try:
-            times, kind = one.cpu_times(), "frontend" if "java" in one.name() else "workers"
+            times, kind = process.cpu_times(), "frontend" if "java" in process.name() else "workers"
         except psutil.Error:
             continue
-        found[kind] += times.user + times.system
-    return found
+        seconds[kind] += times.user + times.system
+    return seconds
 
 
 def shares(bench: Bench, concurrency: int, seconds: int, warm_s: int) -> str:
     """One row of the table: microseconds a request."""
-    ours = next(rival for rival in rivals(bench.model) if rival.key == "c")
-    with started(ours, bench) as (running, url, sent):
-        path = BENCH / "run" / "split.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"\n".join(sent))
-        drive(url, path, ours.pattern, WARM, warm_s)
-        before, idle = cpu(running), psutil.cpu_times()
-        run = drive(url, path, ours.pattern, concurrency, seconds)
-        after, later = cpu(running), psutil.cpu_times()
+    direct = next(server for server in servers(bench.model) if server.name == "direct")
+    with started(direct, bench, warm_s) as live:
+        before, idle = cpu(live.running), psutil.cpu_times()
+        run = live.load(concurrency, seconds)
+        after, later = cpu(live.running), psutil.cpu_times()
     each = {kind: 1e6 * (after[kind] - before[kind]) / run.requests for kind in after}
     idle_us = 1e6 * (later.idle - idle.idle) / run.requests
     all_us = 1e6 * run.seconds * (psutil.cpu_count() or 1) / run.requests

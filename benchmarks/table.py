@@ -1,144 +1,135 @@
-"""The page that a benchmark writes: tables, plots, ratios, and who was skipped."""
+"""The page that a benchmark writes: targets, tables, plots, and why a server has no figures."""
 
 from __future__ import annotations
 
-import statistics
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from matplotlib import rcParams
-from matplotlib.figure import Figure
+from .plot import plot
+from .rivals import TITLES
+from .rounds import Results
+from .summary import Spread, Summary, spread
+from .targets import target_table
 
-from .measure import CONCURRENCIES, Measured
-from .rivals import rivals
-
-OTHERS = "defghi"
-TITLES = {rival.key: rival.title for rival in rivals("segment")} | {
-    "raw": "limit: onnxruntime in process, no server",
-    "nginx": "limit: nginx, empty answer, no model",
-}
+DEFAULT, GLANCE, ALONE = "default", 64, 1
+SLANTED = 0.01  # more refusals than this, and latencies are theirs too
+BEGIN, END = "<!-- benchmarks: written by make bench -->", "<!-- benchmarks: end -->"
 INTRO = """# Benchmarks
 
 Written by `make bench` (`benchmarks/`). Every server gets the same rows and the same graph on the same machine,
-{machine}; wrk runs beside it on the same cores. Rounds are interleaved and each is in another order; figures are
-medians of rounds, the span in brackets is from the slowest to the fastest round. Absolute figures are this machine's;
-the ratios are the result. While timing, the labels that come back are counted and compared with those that the rows
-must give. Before, each server is loaded: those on Java, which compiles itself meanwhile, for longer; onnxserve is also
-warmed up as `onnxserve serve` does before it says ready. CPU and memory are of all the server's processes (memory by
-PSS), without the load generator.
+{machine}; wrk runs beside it on the same cores. "Default path" is what `onnxserve serve` starts, gateway included. All
+servers of a model are started once and warmed up; then each is measured in its turn, in rounds of changing order, while
+the others are paused (SIGSTOP). Figures are medians of rounds, brackets hold the least and the greatest; ratios are
+medians of the ratios of each round. Absolute figures are this machine's; the ratios are the result. Before, the labels
+of all rows are compared with the archive's; while timing, the labels that come back are counted. Only answers with
+status 200 and a label count as requests/s; all others are listed. † marks latencies that refusals have a part in.
+CPU and memory are of all the server's processes (memory as PSS), without the load generator.
 """
 
 
-class Summary:
-    """All rounds of one model."""
-
-    def __init__(self, runs: Iterable[Measured]) -> None:
-        self._runs = list(runs)
-
-    def of(self, rival: str, concurrency: int, field: str) -> float | None:
-        """Median over the rounds, None when it was not measured."""
-        found = [getattr(one, field) for one in self._runs if (one.rival, one.concurrency) == (rival, concurrency)]
-        return statistics.median(found) if found else None
-
-    def span(self, rival: str, concurrency: int) -> tuple[float, float]:
-        """Slowest and fastest round, requests per second."""
-        found = [one.rate for one in self._runs if (one.rival, one.concurrency) == (rival, concurrency)]
-        return min(found), max(found)
-
-    def rivals(self) -> list[str]:
-        """Who was measured, in the table's order."""
-        present = {one.rival for one in self._runs}
-        return [key for key in TITLES if key in present]
-
-
-def rate_table(summary: Summary, concurrency: int) -> list[str]:
-    """One row a rival."""
-    lines = [
-        f"| c = {concurrency} | requests/s | p50 ms | p99 ms | CPU s per 1,000 | memory MB | failed |",
-        "|---|--:|--:|--:|--:|--:|--:|",
-    ]
-    for key in summary.rivals():
-        rate = summary.of(key, concurrency, "rate")
-        if rate is None:
-            continue
-        low, high = summary.span(key, concurrency)
-        cells = [f"{rate:,.0f} [{low:,.0f}-{high:,.0f}]"]
-        cells += [_cell(summary.of(key, concurrency, name)) for name in ("p50_ms", "p99_ms", "cpu_s_per_1000")]
-        cells.append(_cell(summary.of(key, concurrency, "megabytes"), 0))
-        cells.append(f"{summary.of(key, concurrency, 'failed') or 0:.0f}")
-        name = f"**{TITLES[key]}**" if key == "c" else TITLES[key]
-        lines.append(f"| {key if len(key) == 1 else ''} {name} | {' | '.join(cells)} |")
-    return lines
-
-
-def _cell(value: float | None, digits: int = 2) -> str:
-    return f"{value:,.{digits}f}" if value else "-"
-
-
-def ratios(model: str, summary: Summary) -> list[str]:
-    """What onnxserve does against the others, in words."""
-    lines: list[str] = []
-    concurrency = 16 if model == "sentiment" else 64
-    ours = summary.of("c", concurrency, "rate")
-    if not ours:
-        return lines
-    for key, words in (("a", "TorchServe out of the box"), ("b", "TorchServe tuned with its own worker")):
-        if other := summary.of(key, concurrency, "rate"):
-            lines.append(f"- c={concurrency}: {ours / other:.1f} times {words} (a ratio of medians)")
-    best = max(((summary.of(key, concurrency, "rate") or 0, key) for key in OTHERS), default=(0, ""))
-    if best[0]:
-        lines.append(f"- c={concurrency}: {ours / best[0]:.1f} times the best of (d) to (i), {TITLES[best[1]]}")
-    for key, words in (("raw", "raw onnxruntime"), ("nginx", "an empty answer by nginx")):
-        if limit := summary.of(key, concurrency, "rate"):
-            lines.append(f"- c={concurrency}: {100 * ours / limit:.0f} % of {words}")
-    alone = sorted(
-        (value, key) for key in (*OTHERS, "a", "b") if (value := summary.of(key, 1, "p50_ms")) is not None and value
-    )
-    mine = summary.of("c", 1, "p50_ms")
-    if alone and mine:
-        lines.append(f"- c=1: p50 {mine:.2f} ms; the fastest rival, {TITLES[alone[0][1]]}: {alone[0][0]:.2f} ms")
-    return lines
-
-
-def plot(model: str, summary: Summary, target: Path) -> None:
-    """Requests per second over concurrency, one line a rival, both axes logarithmic."""
-    figure = Figure(figsize=(8, 5))
-    axes = figure.subplots()
-    for key in summary.rivals():
-        points = [(c, rate) for c in CONCURRENCIES if (rate := summary.of(key, c, "rate"))]
-        style: dict[str, Any] = {"linewidth": 3 if key == "c" else 1}
-        style |= {"linestyle": "--", "color": "grey"} if len(key) > 1 else {}
-        axes.loglog([c for c, _ in points], [rate for _, rate in points], marker=".", label=TITLES[key], **style)
-    axes.set(xlabel="concurrent clients", ylabel="requests per second", title=model)
-    axes.set_xticks(CONCURRENCIES, [str(c) for c in CONCURRENCIES])
-    axes.legend(fontsize="small")
-    rcParams["svg.hashsalt"] = "onnxserve"
-    figure.savefig(target, format="svg", metadata={"Date": None}, bbox_inches="tight")
-
-
-def write_page(page: Path, machine: dict[str, Any], runs: list[Measured], skipped: dict[str, str]) -> None:
+def write_page(page: Path, results: Results) -> None:
     """The page and its plots beside it."""
-    where = ", ".join(f"{name} {value}" for name, value in machine.items())
-    lines = [INTRO.format(machine=where)]
-    for model in dict.fromkeys(run.model for run in runs):
-        summary = Summary(run for run in runs if run.model == model)
-        target = page.with_name(f"{page.stem}-{model}.svg")
-        plot(model, summary, target)
-        rounds = max(Counter((run.rival, run.concurrency) for run in runs if run.model == model).values())
+    machine = ", ".join(f"{name} {value}" for name, value in results.machine.items())
+    lines = [INTRO.format(machine=machine)]
+    if others := spread(results.others):
         lines += [
-            f"## {model}",
-            "",
-            f"{rounds} round{'s' if rounds > 1 else ''}.",
-            "",
-            *ratios(model, summary),
-            "",
-            f"![requests per second]({target.name})",
+            f"Other processes took {others.median:.0f} % of the CPUs before a round, {others.high:.0f} at most.",
             "",
         ]
-        for concurrency in CONCURRENCIES:
-            lines += [*rate_table(summary, concurrency), ""]
-    lines += ["## Skipped", ""]
-    lines += [f"- {key}: {reason.splitlines()[0]}" for key, reason in skipped.items()] or ["Nobody."]
+    for model in dict.fromkeys(run.model for run in results.runs):
+        summary = Summary(run for run in results.runs if run.model == model)
+        picture = page.with_name(f"{page.stem}-{model}.svg")
+        plot(model, summary, picture)
+        lines += [f"## {model}", "", f"{summary.rounds()} rounds.", ""]
+        lines += [*glance(summary, _reasons(results, model)), "", *target_table(model, summary), ""]
+        lines += [f"![requests per second]({picture.name})", ""]
+        for clients in summary.clients():
+            lines += [*rate_table(summary, clients, _reasons(results, model)), ""]
+        lines += [*memory_table(summary, results, model), ""]
+    lines += ["## Versions", "", ", ".join(results.versions.values()) or "None but ours."]
     page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+def into_readme(readme: Path, results: Results, model: str) -> None:
+    """Put the short table between the two marks of a README; ValueError if it has none."""
+    text = readme.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{readme} has no {BEGIN} … {END}")
+    summary = Summary(run for run in results.runs if run.model == model)
+    table = "\n".join(glance(summary, _reasons(results, model)))
+    readme.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+
+
+def _reasons(results: Results, model: str) -> dict[str, str]:
+    """Why servers failed, by name, a line each."""
+    failures = results.failures.get(model, {})
+    return {name: (reason.splitlines() or ["?"])[0] for name, reason in failures.items()}
+
+
+def _rows(summary: Summary, reasons: dict[str, str]) -> list[str]:
+    present = {*summary.servers(), *reasons}
+    return [name for name in TITLES if name in present]
+
+
+def glance(summary: Summary, reasons: dict[str, str]) -> list[str]:
+    """One row a server: speed with 64 clients, against the default path, and the latency of one client."""
+    lines = [
+        f"| server | requests/s, {GLANCE} clients | default path / it | p50 of one client, ms |",
+        "|---|--:|--:|--:|",
+    ]
+    for name in _rows(summary, reasons):
+        rate, ratio = summary.of(name, GLANCE, "rate"), summary.ratio(DEFAULT, name, GLANCE, "rate")
+        cells = [_wide(rate), f"{ratio.median:.2f}" if ratio else "-", _plain(summary.of(name, ALONE, "p50_ms"))]
+        lines.append(f"| {_title(name)}{_why(reasons.get(name))} | {' | '.join(cells)} |")
+    return lines
+
+
+def rate_table(summary: Summary, clients: int, reasons: dict[str, str]) -> list[str]:
+    """One row a server; one that failed says why, beside the rounds that it finished."""
+    lines = [
+        f"| {clients} client{'s' if clients > 1 else ''} | requests/s | p50 ms | p99 ms | CPU s per 1,000 | refused |",
+        "|---|--:|--:|--:|--:|---|",
+    ]
+    for name in _rows(summary, reasons):
+        refused, sent = summary.refused(name, clients), summary.requests(name, clients)
+        mark = "†" if sum(refused.values()) > SLANTED * max(1, sent) else ""
+        cells = [_wide(summary.of(name, clients, "rate"))]
+        cells += [f"{_plain(summary.of(name, clients, figure))}{mark}" for figure in ("p50_ms", "p99_ms")]
+        cells += [_plain(summary.of(name, clients, "cpu_s_per_1000")), _kinds(refused)]
+        lines.append(f"| {_title(name)}{_why(reasons.get(name))} | {' | '.join(cells)} |")
+    return lines
+
+
+def memory_table(summary: Summary, results: Results, model: str) -> list[str]:
+    """One row a server: megabytes in all and by program, seconds until its first answer."""
+    ready = {start.server: start.ready_s for start in results.starts if start.model == model}
+    lines = ["| memory and start | MB | by program | first answer after s |", "|---|--:|---|--:|"]
+    for name in summary.servers():
+        if programs := summary.memory_mb(name):
+            parts = ", ".join(f"{program} {value:,.0f}" for program, value in sorted(programs.items()))
+            after = f"{ready[name]:.1f}" if name in ready else "-"
+            lines.append(f"| {_title(name)} | {sum(programs.values()):,.0f} | {parts} | {after} |")
+    return lines
+
+
+def _title(name: str) -> str:
+    return f"**{TITLES[name]}**" if name == DEFAULT else TITLES[name]
+
+
+def _why(reason: str | None) -> str:
+    return f" (failed: {reason.replace('|', '/')})" if reason else ""
+
+
+def _wide(value: Spread | None) -> str:
+    return f"{value.median:,.0f} [{value.low:,.0f}-{value.high:,.0f}]" if value else "-"
+
+
+def _plain(value: Spread | None) -> str:
+    return f"{value.median:,.2f}" if value and value.median else "-"
+
+
+def _kinds(refused: dict[str, int]) -> str:
+    total: Iterable[str] = (f"{count:,} x {kind}" for kind, count in sorted(refused.items()))
+    return ", ".join(total) or "0"

@@ -6,39 +6,43 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .prepare import BENCH
+from .prepare import CACHE
 
-COMMON = ["numpy", "onnxruntime", "tokenizers", "pillow"]
+SHARED = ["numpy", "onnxruntime", "tokenizers", "pillow"]
 REQUIRED = {
-    "fastapi": ["fastapi", "uvicorn[standard]", "torch==2.13.0", "cloudpickle"],
+    "fastapi": ["fastapi", "uvicorn[standard]>=0.37", "prometheus-client"],
+    "fastapi-torch": ["fastapi", "uvicorn[standard]>=0.37", "torch==2.13.0", "cloudpickle"],
     "litserve": ["litserve"],
     "bentoml": ["bentoml"],
     "ray": ["ray[serve]"],
     "mlserver": ["mlserver", "uvloop<0.22"],  # MLServer asks for a loop that newer ones no longer make
+    "mosec": ["mosec==0.9.8"],
+    "triton": ["nvidia-pytriton==0.7.0"],  # carries tritonserver itself
 }
 
 
 def python_of(name: str) -> Path:
-    """The environment's interpreter, made on first use; RuntimeError with pip's last words when it can't be."""
-    folder = BENCH / "venvs" / name
-    python = folder / "bin" / "python"
-    if (folder / ".installed").is_file():
+    """The environment's interpreter, installed on first use; RuntimeError with pip's last line if that fails."""
+    folder = CACHE / "venvs" / name
+    python, stamp = folder / "bin" / "python", folder / ".installed"
+    requirements = [*REQUIRED[name], *SHARED]
+    if stamp.is_file() and stamp.read_text(encoding="utf-8").split("\n") == requirements:
         return python
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    done = subprocess.run(
-        [str(python), "-m", "pip", "install", "-q", *REQUIRED[name], *COMMON],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError("can't be installed: " + (done.stderr.strip().splitlines() or ["?"])[-1])
-    (folder / ".installed").touch()
+    _run([sys.executable, "-m", "venv", "--clear", str(folder)])
+    _run([str(python), "-m", "pip", "install", "-q", *requirements])
+    stamp.write_text("\n".join(requirements), encoding="utf-8")
     return python
 
 
-def version_of(name: str, package: str) -> str:
-    """The installed version of a rival."""
+def version_of(name: str) -> str:
+    """The installed version of the environment's first requirement, such as `mosec 0.9.8`."""
+    package = REQUIRED[name][0].partition("=")[0].partition("[")[0]
     code = f"from importlib.metadata import version; print(version({package!r}))"
-    done = subprocess.run([str(python_of(name)), "-c", code], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    return f"{package} {_run([str(python_of(name)), '-c', code]).strip()}"
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError("can't be installed: " + (done.stderr.strip().splitlines() or ["?"])[-1])
+    return done.stdout

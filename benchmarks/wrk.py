@@ -11,21 +11,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("load.lua")
+BROKEN, UNSEEN = "broken", "not published"
 NONE: Mapping[str, str] = {}
 PUBLISHED = 64  # answers between two counts that the script publishes
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run: requests per second, latencies in ms, failures, and how often each label came back."""
+    """One run: all answers per second, latencies in ms, how often each label came back, and what was no answer.
+
+    `refused` counts answers without a label by HTTP status, and connections that broke or timed out as `broken`.
+    """
 
     rate: float
     p50_ms: float
     p99_ms: float
-    failed: int
     requests: int
     seconds: float
-    labels: dict[str, int]
+    labels: Mapping[str, int]
+    refused: Mapping[str, int]
+
+    @property
+    def failed(self) -> int:
+        """Requests without a right answer."""
+        return sum(self.refused.values())
+
+    @property
+    def answered(self) -> int:
+        """Requests with status 200 and a label; broken connections aren't among wrk's requests."""
+        return self.requests - self.failed + self.refused.get(BROKEN, 0)
 
 
 def binary() -> str:
@@ -46,8 +60,16 @@ def drive(
         [*command, "--", str(bodies), pattern], capture_output=True, text=True, check=True, timeout=seconds + 60
     )
     lines = [line[2:] for line in done.stdout.splitlines() if line.startswith("@@")]
-    requests, duration, errors, p50, p99 = map(int, lines[0].split())
-    labels: dict[str, int] = json.loads(lines[1] or "{}")
-    seconds_taken = duration / 1e6
-    failed = errors + labels.pop("?", 0)
-    return Run(requests / seconds_taken, p50 / 1000, p99 / 1000, failed, requests, seconds_taken, labels)
+    requests, duration, broken, errors, p50, p99 = map(int, lines[0].split())
+    seen: dict[str, int] = json.loads(lines[1] or "{}")
+    labels = {label: count for label, count in seen.items() if not label.startswith("?")}
+    refused = refusals(seen, broken, errors)
+    return Run(requests * 1e6 / duration, p50 / 1000, p99 / 1000, requests, duration / 1e6, labels, refused)
+
+
+def refusals(seen: Mapping[str, int], broken: int, errors: int) -> dict[str, int]:
+    """What was no answer, by kind; `errors` is wrk's own count of statuses above 399, `seen` lags a little behind."""
+    refused = {label[1:]: count for label, count in seen.items() if label.startswith("?")}
+    late = errors - sum(count for status, count in refused.items() if int(status) > 399)
+    refused |= {name: count for name, count in ((UNSEEN, late), (BROKEN, broken)) if count > 0}
+    return refused

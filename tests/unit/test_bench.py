@@ -1,108 +1,197 @@
-"""The benchmark's own arithmetic: what is counted, what is refused, what the page says."""
+"""The benchmark's own arithmetic: what is counted, what fits into the time, what the page says."""
 
-import httpx
+import tomllib
+from pathlib import Path
+
 import msgspec
 import pytest
 
 import benchmarks.__main__ as bench
-from benchmarks import canary, stage
-from benchmarks.measure import Measured, Plan, check_labels, length
-from benchmarks.quantised import section
-from benchmarks.table import Summary, ratios, write_page
-from benchmarks.wrk import Run
+from benchmarks.measure import Measured, Started, check_labels
+from benchmarks.plan import Plan
+from benchmarks.prepare import Bench, v2_bodies
+from benchmarks.rivals import LIMITS, TITLES, servers
+from benchmarks.rounds import Results
+from benchmarks.subject import SHIPPED, changed
+from benchmarks.summary import Summary
+from benchmarks.table import BEGIN, END, into_readme, write_page
+from benchmarks.targets import TARGETS, Target, target_table
+from benchmarks.wrk import Run, refusals
 
 
-def run(labels: dict[str, int], failed: int = 0) -> Run:
-    return Run(100, 1, 2, failed, sum(labels.values()) + failed, 1, labels)
+def run(server: str, rate: float, clients: int = 64, round_: int = 0, p50: float = 1, **more) -> Measured:
+    return Measured("segment", server, clients, round_, rate, p50, 2, **more)
 
 
-def row(rival: str, rate: float, concurrency: int = 64, p50: float = 1) -> Measured:
-    return Measured("segment", rival, concurrency, rate, p50, 2, 0, 0.1, 50, 1)
+def page(tmp_path: Path, results: Results) -> str:
+    write_page(tmp_path / "90-benchmarks.md", results)
+    return (tmp_path / "90-benchmarks.md").read_text(encoding="utf-8")
 
 
 def test_labels_that_come_as_often_as_their_rows_are_right():
-    check_labels(run({"a": 3000, "b": 1500}), ["a", "a", "b"], 1)
+    check_labels({"a": 3000, "b": 1500}, ["a", "a", "b"], 2)
 
 
 @pytest.mark.parametrize("labels", [{"a": 1500, "b": 3000}, {"a": 4500}, {"a": 3000, "b": 1000, "c": 500}])
 def test_wrong_answers_under_load_make_no_result(labels):
     with pytest.raises(RuntimeError, match=r"came \d+ times, expected"):
-        check_labels(run(labels), ["a", "a", "b"], 1)
+        check_labels(labels, ["a", "a", "b"], 2)
 
 
-def test_the_page_has_medians_spans_ratios_and_who_was_skipped(tmp_path):
-    runs = [row("c", rate) for rate in (1000, 1200, 5000)] + [row("a", 100), row("e", 300), row("nginx", 4000)]
-    runs += [row("c", 50, 1, p50=0.5), row("e", 40, 1, p50=0.6)]
-    page = tmp_path / "90-benchmarks.md"
-    write_page(page, {"cpu": "x", "cpus": 2}, runs, {"segment/h": "can't be installed: no wheel"})
-    text = page.read_text()
-    assert "1,200 [1,000-5,000]" in text
+def test_refusals_are_counted_by_status_and_so_are_those_that_the_script_did_not_publish():
+    assert refusals({"a": 640, "?429": 60, "?204": 3}, broken=2, errors=70) == {
+        "429": 60,
+        "204": 3,
+        "not published": 10,
+        "broken": 2,
+    }
+    assert refusals({"a": 640}, broken=0, errors=0) == {}
+
+
+def test_only_answers_with_a_label_count_as_answered():
+    load = Run(100, 1, 2, requests=1000, seconds=10, labels={"a": 900}, refused={"503": 90, "broken": 5})
+    assert load.failed == 95
+    assert load.answered == 910  # broken connections gave no response that wrk counts
+
+
+def test_ratios_are_taken_round_by_round():
+    # The machine is ten times slower in the second round: the ratio of each is 2, of the medians it would be 1.1.
+    runs = [run("default", 2000, round_=0), run("default", 200, round_=1), run("mosec", 1000, round_=0)]
+    runs += [run("mosec", 100, round_=1), run("mosec", 1000, round_=2)]
+    ratio = Summary(runs).ratio("default", "mosec", 64, "rate")
+    assert ratio is not None
+    assert (ratio.low, ratio.median, ratio.high) == (2, 2, 2)
+
+
+def test_a_server_without_answers_gives_no_ratio():
+    assert Summary([run("default", 2000), run("mosec", 0)]).ratio("default", "mosec", 64, "rate") is None
+
+
+@pytest.mark.parametrize(
+    ("target", "ratio", "reached"),
+    [
+        (Target("default", "mosec", 64, 1.2), 1.3, True),
+        (Target("default", "mosec", 64, 1.2), 1.1, False),
+        (Target("default", "fastapi", 1, 1.4, "p50_ms"), 1.3, True),
+        (Target("default", "fastapi", 1, 1.4, "p50_ms"), 1.5, False),
+    ],
+)
+def test_speed_has_a_lower_bound_and_latency_an_upper_one(target, ratio, reached):
+    assert target.reached(ratio) is reached
+
+
+def test_targets_name_servers_and_numbers_of_clients_that_are_measured():
+    for targets in TARGETS.values():
+        for target in targets:
+            assert {target.over, target.under} <= {server.name for server in servers("segment")}
+            assert target.clients in Plan.clients
+
+
+def test_targets_have_verdicts_and_costs_and_say_when_they_were_not_measured():
+    runs = [run("default", 600), run("direct", 1000), run("mosec", 1000)]
+    runs += [run("default", 50, 1, p50=0.4), run("fastapi", 40, 1, p50=0.3)]
+    rows = "\n".join(target_table("segment", Summary(runs)))
+    assert "default path / without gateway, requests/s, 64 clients | ≥ 0.55 | 0.60 [0.60-0.60] | 40.0 % | yes |" in rows
+    assert "default path / mosec, requests/s, 64 clients | ≥ 1.20 | 0.60 [0.60-0.60] | 40.0 % | **no** |" in rows
+    assert "default path / FastAPI, onnxruntime, p50, 1 client | ≤ 1.40 | 1.33 [1.33-1.33] | - | yes |" in rows
+    assert "default path / Triton, Python backend, requests/s, 64 clients | ≥ 1.20 | - | - | not measured |" in rows
+
+
+def test_the_default_path_comes_first_and_limits_last():
+    names = list(TITLES)
+    assert names[:4] == ["default", "keys", "cache", "direct"]
+    assert names[-2:] == list(LIMITS)
+    assert {"mosec", "triton", "fastapi", "fastapi-full"} <= set(names)
+
+
+def test_the_page_has_medians_spans_and_ratios(tmp_path):
+    runs = [run("default", rate, round_=number) for number, rate in enumerate((1000, 1200, 5000))]
+    runs += [run("mosec", rate, round_=number) for number, rate in enumerate((500, 600, 1000))]
+    text = page(tmp_path, Results({"cpu": "x", "cpus": 2}, runs, versions={"mosec": "mosec 0.9.8"}, others=[1.0, 3.0]))
     assert "3 rounds." in text
-    assert "c=64: 12.0 times TorchServe out of the box" in text
-    assert "c=64: 4.0 times the best of (d) to (i), FastAPI, onnxruntime" in text
-    assert "c=64: 30 % of an empty answer by nginx" in text
-    assert "c=1: p50 0.50 ms; the fastest rival, FastAPI, onnxruntime: 0.60 ms" in text
-    assert "segment/h: can't be installed: no wheel" in text
+    assert "| **onnxserve: default path** | 1,200 [1,000-5,000] | 1.00 | - |" in text
+    assert "| mosec | 600 [500-1,000] | 2.00 | - |" in text
+    assert text.index("onnxserve: default path** |") < text.index("| mosec |")
+    assert "mosec 0.9.8" in text
+    assert "Other processes took 2 % of the CPUs before a round, 3 at most." in text
     assert (tmp_path / "90-benchmarks-segment.svg").read_text().startswith("<?xml")
 
 
-def test_without_our_own_figures_nothing_is_claimed():
-    assert ratios("segment", Summary([row("a", 100)])) == []
+def test_refused_requests_are_shown_and_latencies_that_they_have_a_part_in_are_marked(tmp_path):
+    refused = {"429": 1500, "broken": 2}
+    text = page(tmp_path, Results({}, [run("default", 500, 256, requests=9000, refused=refused)]))
+    assert "| 500 [500-500] | 1.00† | 2.00† | - | 1,500 x 429, 2 x broken |" in text
 
 
-def test_the_quantisation_page_has_ratios_and_verdicts():
-    variant = {"variant": "fp32", "megabytes": 2.0, "paired": None, "refusal": "", "moves": False}
-    paired = {"accuracy": 0.9, "drop": 0.01, "bound": 0.02, "flips": 0.03}
-    document = {
-        "served": {"threads": 1, "batch": 8},
-        "summary": {"variant": "fp32", "budget": 0.01, "reference_accuracy": 0.9},
-        "data": {"rows": {"certify": 10}},
-        "timings": [
-            {"variant": name, "threads": 1, "batch": batch, "ms": ms}
-            for name, ms in (("fp32", 2.0), ("torch", 6.0), ("bad", 1.0))
-            for batch in (1, 8)
-        ],
-        "variants": [variant, variant | {"variant": "bad", "paired": paired, "refusal": "too bad", "moves": True}],
-        "refused": {"w4": "could not be made"},
-    }
-    page = "\n".join(section("m", document))
-    assert "| fp32 | 2.0 | - | - | - | - | 3.00 | 3.00 | 1.00 | 1.00 | chosen |" in page
-    assert "| bad | 2.0 | 90.00 | 1.00 | 2.00 | 3.00 | 6.00 | 6.00 | 2.00 | 2.00 | refused, one row at a time |" in page
-    assert "could not be made" in page
+def test_a_server_that_failed_has_a_row_that_says_why(tmp_path):
+    failures = {"segment": {"triton": "ended with 1: no | libpython\nlast lines of the log"}}
+    text = page(tmp_path, Results({}, [run("default", 500)], failures=failures))
+    assert "| Triton, Python backend (failed: ended with 1: no / libpython) | - | - | - |" in text
+    assert "last lines of the log" not in text
 
 
-def test_a_slow_server_gets_time_to_answer_every_client():
-    plan = Plan(seconds=4)
-    assert length(plan, pace=10_000, concurrency=256) == 4
-    assert length(plan, pace=15, concurrency=64) == 13
-    assert length(plan, pace=0, concurrency=256) == 20
+def test_memory_is_that_of_the_largest_run_by_program(tmp_path):
+    runs = [
+        run("default", 1, memory_mb={"nginx": 8, "java": 200}),
+        run("default", 1, memory_mb={"nginx": 9, "java": 1}),
+    ]
+    starts = [Started("segment", "default", 4.25, 1.0)]
+    text = page(tmp_path, Results({}, runs, starts))
+    assert "| **onnxserve: default path** | 208 | java 200, nginx 8 | 4.2 |" in text
+
+
+def test_the_short_table_goes_between_the_marks_of_a_readme(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"# X\n{BEGIN}\nold\n{END}\nrest\n", encoding="utf-8")
+    results = Results({}, [run("default", 1000), run("mosec", 500)])
+    into_readme(readme, results, "segment")
+    text = readme.read_text(encoding="utf-8")
+    assert "old" not in text
+    assert "| mosec | 500 [500-500] | 2.00 | - |" in text
+    assert text.startswith("# X\n")
+    assert text.endswith(f"{END}\nrest\n")
+    readme.write_text("# X\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="has no"):
+        into_readme(readme, results, "segment")
+
+
+def test_values_of_the_shipped_gateway_file_are_replaced_and_the_others_stay():
+    shipped = SHIPPED.read_text(encoding="utf-8")
+    before = tomllib.loads(shipped)
+    after = tomllib.loads(changed(shipped, {"listen": {"port": "1234"}, "auth": {"required": "true"}}))
+    assert after["listen"] == {**before["listen"], "port": 1234}
+    assert after["auth"] == {**before.get("auth", {}), "required": True}
+    same = set(before) - {"listen", "auth"}
+    assert same
+    assert {name: before[name] for name in same} == {name: after[name] for name in same}
+
+
+def test_rows_of_the_open_inference_protocol_have_a_batch_dimension():
+    table = Bench("segment", Path(), Path(), [[1.0, 2.0]], ["a"])
+    [tensor] = msgspec.json.decode(v2_bodies(table)[0])["inputs"]
+    assert (tensor["shape"], tensor["datatype"], tensor["data"]) == ([1, 2], "FP32", [1.0, 2.0])
+    texts = Bench("sentiment", Path(), Path(), ["good"], ["a"])
+    [tensor] = msgspec.json.decode(v2_bodies(texts)[0])["inputs"]
+    assert (tensor["shape"], tensor["datatype"], tensor["data"]) == ([1, 1], "BYTES", ["good"])
+
+
+def test_names_that_nobody_has_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        bench.parse(["--servers", "default,mosek"])
+    assert "nothing is called mosek; choose from default," in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        bench.parse(["--clients", "1,many"])
+    assert "--clients takes numbers" in capsys.readouterr().err
+    assert bench.parse(["--servers", "default, mosec"]).servers == ["default", "mosec"]
 
 
 def test_results_are_added_to_those_of_the_same_machine_only(tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results.json")
     assert bench.begin(more=True).runs == []
-    kept = bench.Results(bench.machine(), [row("c", 1)])
-    bench.RESULTS.write_bytes(msgspec.json.encode(kept))
+    kept = Results(bench.machine(), [run("default", 1)])
+    bench.save(kept)
     assert bench.begin(more=True).runs == kept.runs
     assert bench.begin(more=False).runs == []
-    bench.RESULTS.write_bytes(msgspec.json.encode(bench.Results({"cpu": "another"})))
+    bench.save(Results({"cpu": "another"}))
     with pytest.raises(SystemExit, match="another machine"):
         bench.begin(more=True)
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind"),
-    [
-        (httpx.Response(200), "answered"),
-        (httpx.Response(200, headers={"x-onnxserve-degraded": "cache"}), "degraded: cache"),
-        (httpx.Response(503, json={"error": {"type": "unavailable"}}), "refused: 503 unavailable"),
-        (httpx.Response(503, text="oops"), "lost"),
-    ],
-)
-def test_an_answer_without_a_type_counts_as_lost(answer, kind):
-    assert stage.kind(answer) == kind
-
-
-def test_a_simulated_canary_that_fails_is_accused_and_a_harmless_one_is_not():
-    assert canary.course(1, (0.2, 0, 0, 0), 2_000) is not None
-    assert canary.course(1, (0, 0, 0, 0), 500) is None

@@ -1,0 +1,83 @@
+"""Python frameworks that serve models, each as its documentation recommends for two cores."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+
+from onnxserve.archive.write import pretty
+from onnxserve.config import free_ports
+
+from .prepare import BENCH, SERVERS, Bench, scratch, variables
+from .process import Running, start
+from .venvs import python_of
+
+Starter = Callable[[Bench, int], Running]
+PAUSED_S = "86400"  # uvicorn replaces a worker that doesn't answer its ping, and ours are paused between runs
+
+
+def uvicorn(name: str, application: str, port: int, environment: Mapping[str, str]) -> Running:
+    """Two uvicorn workers; `name` is the environment and the log."""
+    command = [str(python_of(name)), "-m", "uvicorn", application, "--workers", "2", "--port", str(port)]
+    command += ["--log-level", "warning", "--no-access-log", "--timeout-worker-healthcheck", PAUSED_S]
+    return start(command, SERVERS, environment, BENCH / "run" / f"{name}.log")
+
+
+def fastapi(bench: Bench, port: int) -> Running:
+    """A bare endpoint over onnxruntime."""
+    return uvicorn("fastapi", "fastapi_app:app", port, variables(bench))
+
+
+def fastapi_torch(bench: Bench, port: int) -> Running:
+    """The same endpoint over eager torch."""
+    return uvicorn("fastapi-torch", "fastapi_app:app", port, variables(bench, "torch"))
+
+
+def fastapi_full(bench: Bench, port: int) -> Running:
+    """The endpoint with keys, limits, log, counters and compression; two workers count in one folder."""
+    folder, secret = scratch("fastapi-full"), secrets.token_urlsafe(32)
+    environment = variables(bench) | {
+        "BENCH_KEY_DIGEST": hashlib.sha256(secret.encode()).hexdigest(),
+        "BENCH_ACCESS_LOG": str(folder / "access.log"),
+        "PROMETHEUS_MULTIPROC_DIR": str(folder),
+    }
+    running = uvicorn("fastapi", "fastapi_full_app:app", port, environment)
+    running.headers = {"x-api-key": secret}
+    return running
+
+
+def script(name: str, file: str, *arguments: str) -> Starter:
+    """A server that is a script; `{port}` in its arguments is replaced."""
+
+    def begin(bench: Bench, port: int) -> Running:
+        filled = [argument.format(port=port) for argument in arguments]
+        return start([str(python_of(name)), file, *filled], SERVERS, variables(bench), BENCH / "run" / f"{name}.log")
+
+    return begin
+
+
+litserve = script("litserve", "litserve_app.py", "{port}")
+ray = script("ray", "ray_app.py", "{port}")
+mosec = script("mosec", "mosec_app.py", "--address", "127.0.0.1", "--port", "{port}", "--log-level", "error")
+
+
+def bentoml(bench: Bench, port: int) -> Running:
+    """`bentoml serve`."""
+    command = [str(python_of("bentoml")), "-m", "bentoml", "serve", "bento_app:Bench", "--port", str(port)]
+    quiet = {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(scratch("bentoml"))}
+    return start(command, SERVERS, variables(bench) | quiet, BENCH / "run" / "bentoml.log")
+
+
+def mlserver(bench: Bench, port: int) -> Running:
+    """`mlserver start` with two parallel workers."""
+    folder = scratch("mlserver")
+    for name in ("task.py", "mlserver_app.py"):
+        shutil.copy(SERVERS / name, folder)
+    grpc, metrics = free_ports(2)
+    ports = {"http_port": port, "grpc_port": grpc, "metrics_port": metrics}
+    (folder / "settings.json").write_bytes(pretty({"host": "127.0.0.1", "parallel_workers": 2, **ports}))
+    (folder / "model-settings.json").write_bytes(pretty({"name": "bench", "implementation": "mlserver_app.Bench"}))
+    command = [str(python_of("mlserver")), "-c", "from mlserver.cli import main; main()", "start", "."]
+    return start(command, folder, variables(bench), BENCH / "run" / "mlserver.log")

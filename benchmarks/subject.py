@@ -1,0 +1,82 @@
+"""Onnxserve as its users start it: `onnxserve serve`, with the shipped configuration and one archive in the store."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from onnxserve.config import free_ports
+
+from .prepare import ROOT, Bench, scratch
+from .process import Running, start
+
+SHIPPED = ROOT / "traffic.toml"
+FILE_OPTION = "--traffic"
+WITHOUT_GATEWAY = "--no-edge"
+ONNXSERVE = [sys.executable, "-m", "onnxserve"]
+KEPT_S = 3600  # no answer of a benchmark grows old
+Changes = dict[str, dict[str, str]]
+
+
+def changed(text: str, changes: Changes) -> str:
+    """A TOML file with other values, `{table: {key: value as TOML}}`; everything else stays as it was shipped."""
+    for table, values in changes.items():
+        head = f"[{table}]"
+        before, found, after = text.partition(f"{head}\n")
+        if not found:
+            before, after = f"{text.rstrip()}\n\n", ""
+        body, bracket, rest = after.partition("\n[")
+        for key in values:
+            body = re.sub(rf"^{key} *=.*\n?", "", body, flags=re.MULTILINE)
+        lines = "".join(f"{key} = {value}\n" for key, value in values.items())
+        text = f"{before}{head}\n{lines}{body}{bracket}{rest}"
+    return text
+
+
+def serve(bench: Bench, port: int, name: str, changes: Changes, *, gateway: bool = True) -> Running:
+    """`onnxserve serve` on a store of one archive, on `port`; `changes` are to the gateway's file."""
+    folder = scratch(name)
+    (folder / "store").mkdir()
+    shutil.copy(bench.archive, folder / "store")
+    metrics, *others = free_ports(4)
+    listening = {"port": str(port), "metrics_port": str(metrics), **changes.get("listen", {})}
+    file = folder / SHIPPED.name
+    file.write_text(changed(SHIPPED.read_text(encoding="utf-8"), {**changes, "listen": listening}), encoding="utf-8")
+    command = [*ONNXSERVE, "serve", "--config", str(ROOT / "config.properties"), FILE_OPTION, str(file)]
+    command += ["--store", str(folder / "store"), "--state", str(folder / "state")]
+    command += [] if gateway else [WITHOUT_GATEWAY]
+    ports = [others[0] if gateway else port, *others[1:]]
+    apis = ("INFERENCE", "MANAGEMENT", "METRICS")
+    environment = {f"ONNXSERVE_{api}_PORT": str(number) for api, number in zip(apis, ports, strict=True)}
+    return start(command, folder, environment, folder / "log.txt")
+
+
+def default(bench: Bench, port: int) -> Running:
+    """The default path."""
+    return serve(bench, port, "default", {})
+
+
+def with_keys(bench: Bench, port: int) -> Running:
+    """Every request must bring a key; there is one."""
+    running = serve(bench, port, "keys", {"auth": {"required": "true", "keys": '"keys.json"'}})
+    running.headers = {"x-api-key": key(running.log.with_name(SHIPPED.name))}
+    return running
+
+
+def cache_hit(bench: Bench, port: int) -> Running:
+    """Answers are kept; the benchmark's rows come again and again."""
+    return serve(bench, port, "cache", {"cache": {"seconds": f"{KEPT_S}.0"}})
+
+
+def without_gateway(bench: Bench, port: int) -> Running:
+    """Clients ask TorchServe."""
+    return serve(bench, port, "direct", {}, gateway=False)
+
+
+def key(gateway: Path) -> str:
+    """A new key for the benchmark's client, which the running gateway takes within a second."""
+    command = [*ONNXSERVE, "keys", "add", "bench", FILE_OPTION, str(gateway)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,24 @@
+"""What a stage of faults counts, and what a simulated canary shows."""
+
+import httpx
+import pytest
+
+from benchmarks import canary, stage
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (httpx.Response(200), "answered"),
+        (httpx.Response(200, headers={"x-onnxserve-degraded": "cache"}), "degraded: cache"),
+        (httpx.Response(503, json={"error": {"type": "unavailable"}}), "refused: 503 unavailable"),
+        (httpx.Response(503, text="oops"), "lost"),
+    ],
+)
+def test_an_answer_without_a_type_counts_as_lost(answer, kind):
+    assert stage.kind(answer) == kind
+
+
+def test_a_simulated_canary_that_fails_is_accused_and_a_harmless_one_is_not():
+    assert canary.course(1, (0.2, 0, 0, 0), 2_000) is not None
+    assert canary.course(1, (0, 0, 0, 0), 500) is None
