@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,22 +80,23 @@ def ask_json(handler: Handler, *documents: Any) -> list[tuple[int, dict[str, Any
 class FakeTorchServe:
     """The management API's part that release steps use, as an httpx transport."""
 
-    def __init__(self, versions: list[str], *, ready: bool = True) -> None:
+    def __init__(self, versions: list[str], *, unready: Iterable[str] = (), model: str = "demo") -> None:
         self.versions = versions
         self.default = versions[0]
         self.pending = 0
-        self.ready = ready
+        self.unready = set(unready)
+        self.model = model
         self.calls: list[str] = []
 
     def transport(self) -> httpx.MockTransport:
         return httpx.MockTransport(self._answer)
 
     def _describe(self, version: str) -> dict[str, Any]:
-        status = "READY" if self.ready else "UNLOADED"
+        status = "UNLOADED" if version in self.unready else "READY"
         return {
-            "modelName": "demo",
+            "modelName": self.model,
             "modelVersion": version,
-            "modelUrl": f"demo-{version}.mar",
+            "modelUrl": f"{self.model}-{version}.mar",
             "minWorkers": 1,
             "maxWorkers": 1,
             "batchSize": 4,
@@ -108,14 +109,18 @@ class FakeTorchServe:
         method, path = request.method, request.url.path
         self.calls.append(f"{method} {path}")
         if method == "GET" and path == "/models":
-            return httpx.Response(200, json={"models": [{"modelName": "demo", "modelUrl": "demo.mar"}]})
-        if method == "GET" and path == "/models/demo/all":
+            return httpx.Response(200, json={"models": [{"modelName": self.model, "modelUrl": "demo.mar"}]})
+        if method == "GET" and path == f"/models/{self.model}/all":
             return httpx.Response(200, json=[self._describe(version) for version in self.versions])
-        if method == "GET" and path == "/models/demo":
+        if method == "GET" and path == f"/models/{self.model}":
             return httpx.Response(200, json=[self._describe(self.default)])
         if method == "PUT" and path.endswith("/set-default"):
             self.default = path.split("/")[3]
             return httpx.Response(200, json={"status": "ok"})
+        if method == "POST":
+            name = request.url.params["url"].removesuffix(".registering.mar").removesuffix(".mar")
+            self.versions.append(name.rpartition("-")[2])
+            return httpx.Response(202, json={"status": "loading"})
         if method == "DELETE":
             self.versions.remove(path.split("/")[3])
             return httpx.Response(200, json={"status": "ok"})

@@ -13,10 +13,10 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def enter_store(archive: Path, store: Path) -> Path:
-    """Copy beside, then rename: a server that lists the store never sees half an archive."""
+def enter_store(archive: Path, store: Path, name: str = "") -> Path:
+    """Copy beside, then rename: a server that lists the store never sees half an archive; under its own name or `name`."""
     store.mkdir(parents=True, exist_ok=True)
-    target = store / archive.name
+    target = store / (name or archive.name)
     partial = target.with_suffix(".part")
     shutil.copyfile(archive, partial)
     partial.replace(target)

@@ -14,6 +14,7 @@ import msgspec
 import typer
 
 from onnxserve.archive import read_signature
+from onnxserve.config import Settings
 from onnxserve.errors import FeatureError
 
 from .app import AsJson, app, console, out, show
@@ -40,16 +41,18 @@ def library() -> ModuleType:
     return features
 
 
-def begin(repo: Path, state: Path, port: int, archives: Path) -> Any:
-    """A loaded store and its server, for a model server that is about to start."""
-    features = library()
-    opened = features.open_repo(repo, state)
-    with console.status("loading the feature store"):
-        features.load(opened)
-        server = features.start_features(opened, port)
-        for spec in specs(archives).values():
-            features.first_lookup(server.url, spec["service"], spec["entities"])
-    return server
+def feature_service(repo: Path, settings: Settings, port: int) -> Any:
+    """A feature store's server, for a supervisor."""
+    from onnxserve.supervisor.feature_server import Features
+
+    opened = library().open_repo(repo, settings.state)
+    return Features(opened, settings.run, port, specs(settings.store))
+
+
+def needs_features(store: Path, served: set[tuple[str, str]]) -> bool:
+    """Whether a version with traffic takes features; the others need not wait for the store."""
+    named = {f"{name}-{version}.mar" for name, version in served}
+    return any(file in named for file in specs(store))
 
 
 def specs(store: Path) -> dict[str, dict[str, Any]]:

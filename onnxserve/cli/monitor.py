@@ -10,8 +10,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from onnxserve.edge import read_intent
 from onnxserve.errors import MonitorError
+from onnxserve.gateway import read_config
 from onnxserve.monitor.dashboard import dashboard as made
 
 from .app import AsJson, app, out, show
@@ -54,7 +54,7 @@ def accuracy(
     with extra("monitor"):
         from onnxserve.monitor.accuracy import accuracy as judged
     settings = settings_from(traffic=traffic, state=state, config=config)
-    found = judged(log_folder(read_intent(settings.traffic).predictions, settings), model, labels)
+    found = judged(log_folder(read_config(settings.traffic).predictions, settings), model, labels)
     if not found:
         raise MonitorError(
             "no label belongs to a logged prediction", where=str(labels), fix="request ids must be equal"
@@ -90,7 +90,7 @@ def drift(  # noqa: PLR0913 - one option each
         from onnxserve.monitor.drift import tables
         from onnxserve.monitor.evidently import report
     settings = settings_from(store=store, traffic=traffic, state=state, config=config)
-    log = log_folder(read_intent(settings.traffic).predictions, settings)
+    log = log_folder(read_config(settings.traffic).predictions, settings)
     given = tables(settings.store, log, model, version, rows)
     found = report(given, output)
 

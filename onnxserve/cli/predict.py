@@ -12,23 +12,27 @@ import typer
 
 from onnxserve.archive import open_archive
 from onnxserve.archive.read import member
+from onnxserve.client import Address, parse_address
 from onnxserve.errors import OnnxserveError, ServerError
 
 from .app import AsJson, app, out, show
-from .edge import edge_of
-from .server import Config, TrafficFile, settings_from
+from .gateway import config_of
+from .server import Config, State, TrafficFile, settings_from
 
-NO_ANSWER = "start the server with `onnxserve serve`; --inference-port asks a TorchServe that has no edge"
+NO_ANSWER = "start the server with `onnxserve serve`; --direct asks a TorchServe that has no gateway"
 
 
-def ask(base: str, model: str, body: bytes, headers: dict[str, str], version: str = "", ca: str = "") -> dict[str, Any]:
+def ask(
+    address: Address, model: str, body: bytes, headers: dict[str, str], version: str = "", ca: str = ""
+) -> dict[str, Any]:
     """One prediction; ServerError carries the server's reason."""
-    path = f"{base}/predictions/{model}" + (f"/{version}" if version else "")
+    path = f"/predictions/{model}" + (f"/{version}" if version else "")
     try:
         trusted = ssl.create_default_context(cafile=ca or None)
-        response = httpx.post(path, content=body, headers=headers, timeout=60, trust_env=False, verify=trusted)
+        with httpx.Client(transport=address.transport(verify=trusted), base_url=address.url, timeout=60) as client:
+            response = client.post(path, content=body, headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise ServerError(f"no answer: {error}", where=path, fix=NO_ANSWER) from error
+        raise ServerError(f"no answer: {error}", where=f"{address}{path}", fix=NO_ANSWER) from error
     try:
         document: dict[str, Any] = response.json()
     except ValueError:
@@ -36,7 +40,7 @@ def ask(base: str, model: str, body: bytes, headers: dict[str, str], version: st
     if response.is_error:
         error_ = document.get("error", {})
         reason = error_.get("reason") or document.get("message") or "no reason given"
-        where = f"{path} ({error_['where']})" if error_.get("where") else path
+        where = f"{address}{path}" + (f" ({error_['where']})" if error_.get("where") else "")
         raise ServerError(f"{response.status_code}: {reason}", where=where, fix=error_.get("fix", ""))
     return document
 
@@ -65,24 +69,25 @@ def encode(text: str) -> tuple[bytes, str]:
 def predict(  # noqa: PLR0913 - each is a flag
     model: Annotated[str, typer.Argument(help="A model's name.")],
     row: Annotated[str, typer.Argument(help="Text, JSON, or @file.")],
-    version: Annotated[str, typer.Option(help="A version; the edge's choice if left out.")] = "",
-    url: Annotated[str, typer.Option(help="The server; where traffic.toml lets the edge listen, if left out.")] = "",
-    key: Annotated[str, typer.Option(envvar="ONNXSERVE_KEY", help="An API key, for an edge that asks for one.")] = "",
+    version: Annotated[str, typer.Option(help="A version; the gateway's choice if left out.")] = "",
+    url: Annotated[str, typer.Option(help="The server; where traffic.toml lets the gateway listen, if left out.")] = "",
+    key: Annotated[str, typer.Option(envvar="ONNXSERVE_KEY", help="An API key, for a gateway that asks for one.")] = "",
     ca: Annotated[str, typer.Option(help="Certificate (PEM) that signed the server's, if no public one did.")] = "",
     traffic: TrafficFile = None,
     config: Config = None,
-    inference_port: Annotated[
-        int | None, typer.Option(help="Ask TorchServe itself on this port, not the edge.")
-    ] = None,
+    state: State = None,
+    inference_port: Annotated[int | None, typer.Option(help="Ask a plain TorchServe on this port.")] = None,
     *,
+    direct: Annotated[bool, typer.Option("--direct", help="Ask TorchServe itself, not the gateway.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask a running server. Example: onnxserve predict sentiment "good film"."""
-    settings = settings_from(config=config, inference_port=inference_port, traffic=traffic)
-    base = str(settings.inference) if inference_port else url.rstrip("/") or edge_of(settings).url
+    settings = settings_from(config=config, inference_port=inference_port, traffic=traffic, state=state)
+    direct = direct or bool(inference_port)
+    address = settings.inference if direct else parse_address(url or config_of(settings).url)
     body, content_type = encode(row)
     headers = {"Content-Type": content_type, **({"x-api-key": key} if key else {})}
-    answer = ask(base, model, body, headers, version, ca)
+    answer = ask(address, model, body, headers, version, ca)
 
     def human() -> None:
         for prediction in answer["predictions"]:

@@ -10,8 +10,8 @@ import msgspec
 import typer
 from rich.table import Table
 
-from onnxserve.edge import Auto, Canary, Share
 from onnxserve.errors import ReleaseError
+from onnxserve.gateway import Auto, Canary, Share
 from onnxserve.release import History, Release
 from onnxserve.release.shadows import read_reports
 

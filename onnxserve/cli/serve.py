@@ -1,29 +1,32 @@
-"""`onnxserve serve`: TorchServe started, watched until every worker is proven, and ended with us."""
+"""`onnxserve serve`: TorchServe, the gateway and the feature server started side by side and kept up until we end."""
 
 from __future__ import annotations
 
 import contextlib
-import signal
-import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
-from onnxserve.archive import check_signature, configured_key, summarise
-from onnxserve.config import Server, Settings, start_server
-from onnxserve.errors import ServerError
-from onnxserve.management import Management
+from onnxserve.archive import check_signature, configured_key
+from onnxserve.config import Settings
+from onnxserve.gateway import Traffic
+from onnxserve.release import Release
+from onnxserve.release.entering import clear_entering
+from onnxserve.supervisor import Events, Stopped, StopSignals, Supervisor, TorchServe
+from onnxserve.supervisor.events import FILE
+from onnxserve.supervisor.store import stored_archives
 from onnxserve.warmup import warm_up
 
 from .app import app, console, out
-from .edge import open_door, watch
-from .features import URL, begin, unserved
+from .features import URL, feature_service, needs_features, unserved
+from .gateway import config_of, gateway_service
 from .predict import ask, golden_body
 from .server import (
     Config,
-    EdgePort,
+    GatewayPort,
     InferencePort,
     ManagementPort,
     State,
@@ -32,49 +35,35 @@ from .server import (
     release_of,
     settings_from,
 )
+from .tick import Tick
 from .watching import watching
 
-WARM_S = 10.0
+WARM_S = 3.0
 Port = Annotated[int | None, typer.Option(help="Another port than the configuration's.")]
 
 
-def wait_until_ready(server: Server, settings: Settings, timeout_s: float) -> list[tuple[str, str, Path]]:
-    """Wait for every worker of every archive in the store; (name, version, archive) of each."""
-    archives = sorted(settings.store.glob("*.mar"))
-    wanted = [(one.name, one.version, one.path) for one in map(summarise, archives)]
-    management = Management(settings.management)
-    deadline = time.monotonic() + timeout_s
-    with console.status("starting") as status:
-        while True:
-            if not server.alive():
-                raise ServerError("TorchServe ended while starting" + server.reason(), where=str(server.log))
-            waiting = [f"{name} {version}" for name, version, _ in wanted if not _ready(management, name, version)]
-            if not waiting:
-                return wanted
-            if time.monotonic() > deadline:
-                raise ServerError(
-                    f"not ready after {timeout_s:g} s: {', '.join(waiting)}" + server.reason(),
-                    where=str(server.log),
-                )
-            status.update(f"waiting for {', '.join(waiting)}")
-            time.sleep(0.3)
+@dataclass(frozen=True)
+class Wanted:
+    """What `serve` was asked for beside the settings."""
+
+    gateway: bool
+    features: Path | None
+    features_port: int
+    timeout_s: float
+    warm_s: float
 
 
-def _ready(management: Management, name: str, version: str) -> bool:
-    try:
-        return any(one.model_version == version and one.ready for one in management.versions(name))
-    except ServerError:
-        return False  # not listening yet, or not registered yet
+def first_answers(settings: Settings, served: set[tuple[str, str]]) -> None:
+    """Send one golden row to each served version of ours and print what came back."""
+    for archive in stored_archives(settings.store):
+        if archive.ours and archive.version in served and archive.version:
+            name, version = archive.version
+            headers = {"Content-Type": "application/json"}
+            answer = ask(settings.inference, name, golden_body(archive.path), headers, version)
+            out.print(f"{name} {version}: {answer['predictions'][0]}", markup=False)
 
 
-def first_answers(settings: Settings, wanted: list[tuple[str, str, Path]]) -> None:
-    """Send one golden row to each version and print what came back."""
-    for name, version, archive in wanted:
-        answer = ask(str(settings.inference), name, golden_body(archive), {"Content-Type": "application/json"}, version)
-        out.print(f"{name} {version}: {answer['predictions'][0]}", markup=False)
-
-
-def next_steps(settings: Settings, url: str, names: list[str]) -> str:
+def next_steps(url: str, names: list[str]) -> str:
     """Commands to try, for the models that are there."""
     lines = []
     if "sentiment" in names:
@@ -82,18 +71,8 @@ def next_steps(settings: Settings, url: str, names: list[str]) -> str:
             f"curl -H 'Content-Type: application/json' -d '{{\"text\": \"good film\"}}' {url}/predictions/sentiment"
         )
         lines.append('onnxserve predict sentiment "what a waste of time"')
-    lines += [f"curl '{settings.management}/models/{names[0]}?customized=true'", "onnxserve release status"]
+    lines += [f"curl {url}/v2/models/{names[0]}", "onnxserve release status"]
     return "\n  ".join(["try:", *lines])
-
-
-def featured(settings: Settings, repo: Path | None, port: int, running: contextlib.ExitStack) -> dict[str, str]:
-    """Variables for the workers; the feature store that `repo` names ends with `running`."""
-    if repo is None:
-        out.print("".join(unserved(settings.store)), end="", markup=False)
-        return {}
-    provider = begin(repo, settings.state, port, settings.store)
-    running.callback(provider.stop)
-    return {URL: provider.url}
 
 
 def check_store(store: Path) -> None:
@@ -113,54 +92,87 @@ def serve(  # noqa: PLR0913 - each is a flag
     management_port: ManagementPort = None,
     metrics_port: Port = None,
     traffic: TrafficFile = None,
-    edge_port: EdgePort = None,
-    timeout: Annotated[float, typer.Option(help="Seconds until every worker must be ready.")] = 180.0,
-    with_edge: Annotated[bool, typer.Option("--edge/--no-edge", help="Envoy and nginx in front.")] = True,  # noqa: FBT002
+    gateway_port: GatewayPort = None,
+    timeout: Annotated[float, typer.Option(help="Seconds until every served version must be ready.")] = 180.0,
+    with_gateway: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--gateway/--no-gateway", "--edge/--no-edge", help="nginx in front.")
+    ] = True,
     features: Annotated[Path | None, typer.Option(help="A Feast repository, whose server is started too.")] = None,
     features_port: Annotated[int, typer.Option(help="Of the feature server, on loopback.")] = 6566,
     warm: Annotated[float, typer.Option("--warm-up", min=0, help="Seconds of load on the frontend before.")] = WARM_S,
 ) -> None:
-    """Start TorchServe and wait until every worker is ready; Ctrl-C stops it. Example: onnxserve serve."""
+    """Start the server and keep it up; Ctrl-C stops it. Example: onnxserve serve.
+
+    TorchServe listens on sockets in the state folder that no other user can open; a port that is named makes it listen
+    there instead, on loopback.
+    """
     settings = settings_from(
         config=config,
         store=store,
         state=state,
         traffic=traffic,
-        edge_port=edge_port,
+        edge_port=gateway_port,
         inference_port=inference_port,
         management_port=management_port,
         metrics_port=metrics_port,
     )
-    signal.signal(signal.SIGTERM, _interrupt)
+    wanted = Wanted(with_gateway, features, features_port, timeout, warm)
+    with StopSignals() as signals, contextlib.suppress(Stopped):
+        run(settings, wanted, signals)
+    console.print("stopped")
+
+
+def run(settings: Settings, wanted: Wanted, signals: StopSignals) -> None:
+    """Until a signal comes: Stopped if it comes before the server is ready."""
     check_store(settings.store)
-    with contextlib.ExitStack() as running:
-        seen = watching(settings, running) if with_edge else {}
-        server = start_server(settings, seen | featured(settings, features, features_port, running))
-        running.callback(server.stop)
-        try:
-            wanted = wait_until_ready(server, settings, timeout)
-            for name, version in release_of(settings).restore():
-                out.print(f"default of {name}: {version}")
-            if warm:
-                with console.status(f"warming up the frontend for {warm:g} s"):
-                    warm_up(settings, warm)
-            first_answers(settings, wanted)
-            url = str(settings.inference)
-            if with_edge:
-                door = open_door(settings)
-                running.callback(door.stop)
-                url = door.edge.url
-                out.print(f"console on http://127.0.0.1:{door.edge.intent.listen.metrics_port}", markup=False)
-            out.print(next_steps(settings, url, [name for name, _, _ in wanted]), markup=False)
-            out.print(f"ready on {url}; logs in {settings.state}; Ctrl-C stops", markup=False)
-            if with_edge:
-                watch(door, settings, server.alive)
-            while server.alive():
-                time.sleep(0.5)
-            raise ServerError("TorchServe ended" + server.reason(), where=str(server.log))
-        except KeyboardInterrupt:
-            console.print("stopping")
+    settings.state.mkdir(parents=True, exist_ok=True)
+    events = Events(settings.state / FILE, lambda line: console.print(line, markup=False, highlight=False))
+    for path in clear_entering(settings.store):
+        out.print(f"{path.name}: its registration was interrupted; removed")
+    with Supervisor(settings.run, events, signals) as supervisor, contextlib.ExitStack() as running:
+        traffic, release = Traffic(settings.state), release_of(settings)
+        traffic.stopped()  # whoever ended without a word left it
+        for line in release.take_up():
+            out.print(line, markup=False)
+        tick = Tick(settings, release, events)
+        running.callback(traffic.stopped)
+        begin(settings, wanted, supervisor, release, tick, watching(settings, running))
+        served = release.served()
+        if wanted.warm_s:
+            with console.status(f"warming up the frontend for {wanted.warm_s:g} s"):
+                warm_up(settings, wanted.warm_s)
+        first_answers(settings, served)
+        url = config_of(settings).url if wanted.gateway else str(settings.inference)
+        if wanted.gateway:
+            out.print(f"console on http://127.0.0.1:{config_of(settings).listen.metrics_port}", markup=False)
+        out.print(next_steps(url, sorted(name for name, _ in served)), markup=False)
+        out.print(f"ready on {url}; logs in {settings.state}; Ctrl-C stops", markup=False)
+        supervisor.run(tick)
+        console.print("stopping")
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def begin(
+    settings: Settings,
+    wanted: Wanted,
+    supervisor: Supervisor,
+    release: Release,
+    tick: Tick,
+    variables: Mapping[str, str],
+) -> None:
+    """Start all services side by side, the gateway last since it ends first; wait until they are ready."""
+    keepers = []
+    if wanted.features is not None:
+        features = feature_service(wanted.features, settings, wanted.features_port)
+        variables = {**variables, URL: features.url}
+        keeper = supervisor.begin(features.service())
+        if needs_features(settings.store, release.served()):
+            keepers.append(keeper)
+    else:
+        out.print("".join(unserved(settings.store)), end="", markup=False)
+    server = TorchServe(settings, tick.events, release.served, release.restore, variables, wanted.timeout_s)
+    keepers.append(supervisor.begin(server.service()))
+    if wanted.gateway:
+        keepers.append(supervisor.begin(gateway_service(settings, tick)))
+    with console.status("starting"):
+        for keeper in keepers:
+            supervisor.wait(keeper, wanted.timeout_s + 10)

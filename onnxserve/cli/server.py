@@ -9,25 +9,28 @@ from typing import Annotated
 import typer
 
 from onnxserve.config import Settings, resolve_settings
-from onnxserve.edge import Traffic
+from onnxserve.gateway import Traffic, read_config
 from onnxserve.management import Management
 from onnxserve.release import History, Release
 
 Config = Annotated[Path | None, typer.Option(help="config.properties to start from.")]
 Store = Annotated[Path | None, typer.Option(help="The model store.")]
 State = Annotated[Path | None, typer.Option(help="Where logs and the release history are kept.")]
-TrafficFile = Annotated[Path | None, typer.Option("--traffic", help="traffic.toml: what the edge does.")]
-EdgePort = Annotated[int | None, typer.Option(help="Another port than traffic.toml's.")]
+TrafficFile = Annotated[Path | None, typer.Option("--traffic", help="traffic.toml: what the gateway does.")]
+GatewayPort = Annotated[
+    int | None, typer.Option("--gateway-port", "--edge-port", help="Another port than traffic.toml's.")
+]
 InferencePort = Annotated[int | None, typer.Option(help="Port of the inference API.")]
 ManagementPort = Annotated[int | None, typer.Option(help="Port of the management API.")]
 
 
 def settings_from(**flags: object) -> Settings:
     """Settings from file, environment (ONNXSERVE_…) and the flags that were given."""
-    # Envoy's upstream is a port: sockets follow with the gateway.
-    return resolve_settings(os.environ, {"plain": True, **flags})
+    return resolve_settings(os.environ, flags)
 
 
 def release_of(settings: Settings) -> Release:
     """Release steps on the server that the settings name."""
-    return Release(Management(settings.management), History(settings.state), settings.store, Traffic(settings.state))
+    defaults = read_config(settings.traffic).default
+    traffic = Traffic(settings.state)
+    return Release(Management(settings.management), History(settings.state), settings.store, traffic, defaults)

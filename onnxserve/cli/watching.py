@@ -10,25 +10,25 @@ from pathlib import Path
 import msgspec
 
 from onnxserve.config import Settings
-from onnxserve.edge import Predictions, read_intent
-from onnxserve.edge.envoy.bootstrap import WORKERS
+from onnxserve.gateway import Predictions, read_config
+from onnxserve.gateway.gateway import METRICS_PAGE
 
 TRACES, METRICS, PREDICTIONS = "ONNXSERVE_TRACES", "ONNXSERVE_METRICS", "ONNXSERVE_PREDICTIONS"
 
 
 def watching(settings: Settings, running: contextlib.ExitStack) -> dict[str, str]:
     """Variables for the workers, where the environment doesn't say otherwise; the exporter ends with `running`."""
-    intent, found = read_intent(settings.traffic), dict[str, str]()
-    if intent.traces.endpoint:
-        found[TRACES] = intent.traces.endpoint
-    if intent.predictions.percent:
-        found[PREDICTIONS] = told(intent.predictions, settings)
+    config, found = read_config(settings.traffic), dict[str, str]()
+    if config.traces.endpoint:
+        found[TRACES] = config.traces.endpoint
+    if config.predictions.percent:
+        found[PREDICTIONS] = told(config.predictions, settings)
     if find_spec("prometheus_client"):
         from onnxserve.monitor import start_exporter
         from onnxserve.monitor.exporter import fresh
 
         folder = fresh(settings.state.resolve() / "metrics")
-        running.callback(start_exporter(folder, settings.state.resolve() / "edge" / WORKERS).stop)
+        running.callback(start_exporter(folder, settings.run / METRICS_PAGE).stop)
         found[METRICS] = str(folder)
     return {name: value for name, value in found.items() if name not in os.environ}
 

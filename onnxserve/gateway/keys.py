@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -15,6 +17,8 @@ from .files import read_json, write_json
 PREFIX = "osk_"  # so that scanners recognise a leaked one
 BYTES = 32  # random, so that a plain digest can't be guessed back
 ALL = "*"
+NAME = re.compile(r"[ -~]{1,128}")  # it goes on to the model server in a header
+Priority = Literal["batch", "normal", "urgent"]  # in which order waiting requests are taken
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -26,6 +30,7 @@ class Key(msgspec.Struct, frozen=True):
     per_day: int | None = None
     digits: int | None = None
     top: int | None = None
+    priority: Priority = "normal"
 
 
 Keys = dict[str, Key]  # by the SHA-256 of the key
@@ -47,7 +52,9 @@ def digest(secret: str) -> str:
 
 
 def add(path: Path, key: Key) -> str:
-    """Make a key for a client; the secret, which can't be had again."""
+    """Make a key for a client; the secret, which can't be had again. EdgeError for a name that no header can carry."""
+    if not NAME.fullmatch(key.client):
+        raise EdgeError(f"a client's name is 1 to 128 printable ASCII characters, got {key.client!r}", where=str(path))
     keys, secret = read_keys(path), PREFIX + secrets.token_urlsafe(BYTES)
     write_keys(path, {**keys, digest(secret): key})
     return secret

@@ -11,24 +11,23 @@ from typing import Any
 
 import yaml
 
-from .envoy import names
-from .envoy.actions import WEIGHT
-from .intent import Intent
+from .config import GatewayConfig
 from .labels import Labels, Model
 
 Document = dict[str, Any]
 MILLION = 1_000_000
+WEIGHT = 10_000  # a hundredth of a percent
 MOST_NAME = 63
 
 
-def kubernetes_files(intent: Intent, labels: Labels) -> dict[str, bytes]:
+def kubernetes_files(config: GatewayConfig, labels: Labels) -> dict[str, bytes]:
     """Manifests by file name."""
     found = {}
     for name, model in sorted(labels.models.items()):
         documents = {
-            "httproute": http_route(intent, name, model),
-            "inferenceservice": inference_service(intent, name, model),
-            "analysistemplate": analysis_template(intent, name, model),
+            "httproute": http_route(config, name, model),
+            "inferenceservice": inference_service(config, name, model),
+            "analysistemplate": analysis_template(config, name, model),
         }
         for kind, document in documents.items():
             found[f"{kind}-{dns(name)}.yaml"] = yaml.safe_dump(document, sort_keys=False).encode()
@@ -41,12 +40,12 @@ def dns(*parts: str) -> str:
     return text[:MOST_NAME].rstrip("-")
 
 
-def backend(intent: Intent, name: str, version: str) -> Document:
+def backend(config: GatewayConfig, name: str, version: str) -> Document:
     """The Service of one version."""
-    return {"name": dns(name, version), "port": intent.listen.port}
+    return {"name": dns(name, version), "port": config.listen.port}
 
 
-def http_route(intent: Intent, name: str, model: Model) -> Document:
+def http_route(config: GatewayConfig, name: str, model: Model) -> Document:
     """Shares as weights, the shadow as a mirror."""
     shares = {model.stable: WEIGHT}
     if model.canary:
@@ -57,28 +56,28 @@ def http_route(intent: Intent, name: str, model: Model) -> Document:
             {"path": {"type": "Exact", "value": path}, "method": "POST"}
             for path in (f"/predictions/{name}", f"/v2/models/{name}/infer", f"/v1/models/{name}:predict")
         ],
-        "backendRefs": [{**backend(intent, name, one), "weight": weight} for one, weight in shares.items()],
-        "timeouts": {"request": f"{round(intent.deadline.answer_s * 1000)}ms"},
+        "backendRefs": [{**backend(config, name, one), "weight": weight} for one, weight in shares.items()],
+        "timeouts": {"request": f"{round(config.deadline.answer_s * 1000)}ms"},
     }
     if model.shadow:
         fraction = {"numerator": round(model.shadow.percent * MILLION / 100), "denominator": MILLION}
-        copy = {"backendRef": backend(intent, name, model.shadow.version), "fraction": fraction}
+        copy = {"backendRef": backend(config, name, model.shadow.version), "fraction": fraction}
         rule["filters"] = [{"type": "RequestMirror", "requestMirror": copy}]
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
         "metadata": {"name": dns(name)},
-        "spec": {"parentRefs": [{"name": intent.kubernetes.gateway}], "rules": [rule]},
+        "spec": {"parentRefs": [{"name": config.kubernetes.gateway}], "rules": [rule]},
     }
 
 
-def inference_service(intent: Intent, name: str, model: Model) -> Document:
+def inference_service(config: GatewayConfig, name: str, model: Model) -> Document:
     """KServe's own canary: the newest archive gets a percentage, the one before the rest."""
     version = model.canary.version if model.canary else model.stable
     served = {
         "modelFormat": {"name": "onnxserve"},
         "protocolVersion": "v2",
-        "storageUri": f"{intent.kubernetes.storage.rstrip('/')}/{name}-{version}.mar",
+        "storageUri": f"{config.kubernetes.storage.rstrip('/')}/{name}-{version}.mar",
     }
     predictor: Document = {"model": served}
     if model.canary:
@@ -91,18 +90,18 @@ def inference_service(intent: Intent, name: str, model: Model) -> Document:
     }
 
 
-def analysis_template(intent: Intent, name: str, model: Model) -> Document:
-    """What a Rollout asks Prometheus of Envoy's counters: failures and p99 of the version that it brings."""
-    cluster = names.pool(names.counted(name), "{{args.version}}")
-    total = f'envoy_cluster_upstream_rq_total{{envoy_cluster_name="{cluster}"}}'
-    failed = f'envoy_cluster_upstream_rq_xx{{envoy_cluster_name="{cluster}",envoy_response_code_class="5"}}'
-    bucket = f'envoy_cluster_upstream_rq_time_bucket{{envoy_cluster_name="{cluster}"}}'
+def analysis_template(config: GatewayConfig, name: str, model: Model) -> Document:
+    """What a Rollout asks Prometheus of the gateways' counters: failures and p99 of the version that it brings."""
+    chosen = f'model="{name}",version="{{{{args.version}}}}"'
+    total = f"onnxserve_gateway_requests_total{{{chosen}}}"
+    failed = f'onnxserve_gateway_requests_total{{{chosen},code=~"5.."}}'
+    bucket = f"onnxserve_gateway_request_seconds_bucket{{{chosen}}}"
     rates = [
-        ("failures", f"sum(rate({failed}[1m])) / sum(rate({total}[1m]))", "result[0] < 0.01"),
+        ("failures", f"(sum(rate({failed}[1m])) or vector(0)) / sum(rate({total}[1m]))", "result[0] < 0.01"),
         (
-            "p99-ms",
+            "p99-seconds",
             f"histogram_quantile(0.99, sum(rate({bucket}[1m])) by (le))",
-            f"result[0] < {intent.deadline.answer_s * 1000:g}",
+            f"result[0] < {config.deadline.answer_s:g}",
         ),
     ]
     metrics = [
@@ -112,12 +111,11 @@ def analysis_template(intent: Intent, name: str, model: Model) -> Document:
             "count": 5,
             "failureLimit": 1,
             "successCondition": condition,
-            "provider": {"prometheus": {"address": intent.kubernetes.prometheus, "query": query}},
+            "provider": {"prometheus": {"address": config.kubernetes.prometheus, "query": query}},
         }
         for metric, query, condition in rates
     ]
-    # Dots part names in Envoy's metrics, so the version is given with dashes.
-    version = names.counted(model.canary.version if model.canary else model.stable)
+    version = model.canary.version if model.canary else model.stable
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "AnalysisTemplate",

@@ -18,6 +18,7 @@ from .files import write_files
 from .gateway import CONTROL, METRICS_PAGE, SHADOW, Gateway
 from .labels import Labels
 from .nginx import gateway_files
+from .roles import roles_document
 
 READY_S = 20.0
 FREE_S = 5.0
@@ -94,7 +95,7 @@ def check(gateway: Gateway, labels: Labels) -> None:
 
 
 def start(gateway: Gateway, labels: Labels) -> RunningGateway:
-    """Render, start, and wait until clients are taken and the labels are in force; EdgeError with the log's end else."""
+    """Render, start, and wait until the labels are in force; EdgeError with the end of the log otherwise."""
     listen = gateway.config.listen
     free(listen.port, listen.metrics_port)
     make_run_folder(gateway.run)
@@ -119,6 +120,7 @@ def start(gateway: Gateway, labels: Labels) -> RunningGateway:
             end_group(process, signal.SIGTERM, STOP_S)
             raise EdgeError("the gateway did not start" + tail(gateway.run), where=str(gateway.run))
         time.sleep(POLL_S)
+    Control(gateway.control).put(roles_document(labels))
     return running
 
 

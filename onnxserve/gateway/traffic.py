@@ -65,6 +65,12 @@ class Traffic:
                 raise
             return new
 
+    def set_aside(self) -> Path:
+        """Keep a damaged file under another name; that name."""
+        kept = self._path.with_suffix(".json.damaged")
+        self._path.replace(kept)
+        return kept
+
     def reconcile(self) -> bool:
         """Give the gateway the labels again unless it has them in force; whether it had to."""
         with self._locked():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onnxserve.edge.pressure import Pressure
+from onnxserve.gateway.pressure import Pressure
 
 # What each level gives up; beyond the last, requests answer 429 by the limit on those under way.
 LEVELS = ("nothing", "shadow", "fresh answers", "the larger version")

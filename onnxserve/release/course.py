@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from onnxserve.edge import Auto, Canary
-from onnxserve.edge.observations import Observation
+from onnxserve.gateway import Auto, Canary
+from onnxserve.gateway.observations import Observation
 
 from .trial import MEASURES, Harm, Trial, begin
 

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import msgspec
 
-from onnxserve.edge import Canary, Labels, Model, Share
 from onnxserve.errors import ReleaseError
+from onnxserve.gateway import Canary, Labels, Model, Share
 
 from .brownout import LEVELS
 
@@ -107,13 +107,15 @@ def retired(labels: Labels, name: str, version: str) -> Labels:
     return changed(labels, name, replace(model, versions=versions, previous=previous))
 
 
-def restored(labels: Labels, name: str, versions: dict[str, str], first: str = "") -> Labels:
+def restored(labels: Labels, name: str, versions: dict[str, str], default: str = "") -> Labels:
     """The labels for the versions that are there, oldest first: what is gone loses its part.
 
-    Without an earlier choice `first` is stable, the newest where it is empty.
+    Nothing is promoted: where the stable version is gone or was never chosen, the one before it serves, else `default`,
+    else the oldest.
     """
-    model = labels.models.get(name) or Model({}, first)
-    stable = model.stable if model.stable in versions else list(versions)[-1]
+    model = labels.models.get(name) or Model({}, default)
+    choices = (model.stable, model.previous, default, *versions)
+    stable = next(version for version in choices if version in versions)
     others = versions.keys() - {stable}
     kept = replace(
         model,
@@ -126,6 +128,16 @@ def restored(labels: Labels, name: str, versions: dict[str, str], first: str = "
         level=0,
     )
     return changed(labels, name, kept)
+
+
+def beginning(before: Labels, after: Labels, name: str) -> set[str]:
+    """Versions that would get more requests or copies than now; not those that get what others lose."""
+    model, old = after.models[name], before.models.get(name) or Model({}, "")
+    found = {model.stable} - {old.stable}
+    for share, was in ((model.canary, old.canary), (model.shadow, old.shadow)):
+        if share and not (was and was.version == share.version and was.percent >= share.percent):
+            found.add(share.version)
+    return found
 
 
 def difference(before: Labels, after: Labels) -> list[str]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from onnxserve.edge import Canary, Model, replace_file
-from onnxserve.edge.observations import NAME, Observation, Tail
-from onnxserve.edge.pressure import pressures
 from onnxserve.errors import OnnxserveError
+from onnxserve.gateway import Canary, Labels, Model, replace_file
+from onnxserve.gateway.observations import NAME, Observation, Tail
+from onnxserve.gateway.pressure import Pressure
+from onnxserve.gateway.traffic import RUN
 
 from .brownout import Rung
 from .course import Course, Decision, start
@@ -21,16 +22,24 @@ from .shadows import Pairs, Report, report_path
 from .steps import Release
 
 Kind = TypeVar("Kind")
+Pressures = Callable[[Labels], Mapping[str, Pressure]]
 
 
 class Pilot:
-    """One server's canaries and shadows."""
+    """One server's canaries and shadows; `pressures` says how busy models are, None leaves the ladder alone."""
 
-    def __init__(self, release: Release, state: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        release: Release,
+        state: Path,
+        pressures: Pressures | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._release = release
         self._state = state
         self._clock = clock
-        self._tail = Tail(state / "edge" / NAME)
+        self._tail = Tail(state / RUN / NAME)
+        self._pressures = pressures
         self._pairs = Pairs()
         self._rungs: dict[str, Rung] = {}
 
@@ -50,11 +59,10 @@ class Pilot:
 
     def _ladder(self) -> list[str]:
         """Give up what a busy model can do without, or give it back."""
-        edge, said = self._release.traffic.edge(), []
-        if edge is None or not edge.intent.brownout.ladder:
+        if self._pressures is None:
             return []
-        labels = self._release.traffic.labels
-        for name, now in pressures(edge, labels).items():
+        labels, said = self._release.traffic.labels, []
+        for name, now in self._pressures(labels).items():
             level = labels.models[name].level
             wanted = self._rungs.setdefault(name, Rung()).next(level, now)
             if wanted != level:

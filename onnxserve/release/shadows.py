@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from onnxserve.edge.observations import Observation
+from onnxserve.gateway.observations import Observation
 
 WAITING = 10_000  # halves of pairs that are kept
 MOST_CASES = 1_000  # disagreements kept with their inputs

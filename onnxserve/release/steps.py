@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from onnxserve.archive import check_archive, configured_key, enter_store, file_digest, summarise
-from onnxserve.edge import Canary, Labels, Share, Traffic
-from onnxserve.errors import ReleaseError
+from onnxserve.archive import check_archive, configured_key, file_digest
+from onnxserve.errors import EdgeError, ReleaseError, ServerError
+from onnxserve.gateway import Canary, Labels, Share, Traffic
 from onnxserve.management import Management, ModelVersion
+from onnxserve.management.model import version_key
 
 from . import moves
+from .entering import archive_of, entering, stored_versions
 from .history import History
 
 READY_S = 180.0
@@ -40,11 +43,14 @@ class VersionStatus:
 class Release:
     """Release steps on one server."""
 
-    def __init__(self, management: Management, history: History, store: Path, traffic: Traffic) -> None:
+    def __init__(
+        self, management: Management, history: History, store: Path, traffic: Traffic, defaults: Mapping[str, str] = {}
+    ) -> None:
         self.management = management
         self.history = history
         self.store = store
         self.traffic = traffic
+        self._defaults = defaults  # the version of a model that serves while nothing else was decided
 
     def status(self, model: str | None = None) -> list[VersionStatus]:
         """Every version of one or all models."""
@@ -59,20 +65,26 @@ class Release:
         return found
 
     def register(self, archive: Path) -> str:
-        """Check an archive, put it into the store, load it beside the others; its version."""
+        """Check an archive, load it beside the others, and put it into the store once a worker is proven; its version.
+
+        Whatever fails leaves server and store as they were.
+        """
         checked = check_archive(archive, configured_key())
-        target = self.store / archive.name
-        if not target.is_file():
-            enter_store(archive, self.store)
-        elif summarise(target).sha256 != checked.sha256:
-            raise ReleaseError(
-                f"the store has another {archive.name}", where=str(target), fix="a version never changes: raise it"
-            )
         name, version = checked.name, checked.version
-        self.management.register(archive.name)
-        self.management.wait_ready(name, version, READY_S)
+        with entering(archive, self.store, checked.sha256) as file:
+            if version not in self._versions(name):
+                self._load(file, name, version)
         self._move("register", name, version, lambda now: moves.registered(now, name, version, checked.sha256))
         return version
+
+    def _load(self, file: str, name: str, version: str) -> None:
+        try:
+            self.management.register(file)
+            self.management.wait_ready(name, version, READY_S)
+        except BaseException:
+            with contextlib.suppress(ServerError):  # it may never have got there
+                self.management.unregister(name, version)
+            raise
 
     def canary(self, model: str, share: Canary, *, plan: bool = False, why: Sequence[str] = ()) -> list[str]:
         """Let a version answer a share of the requests; what changes, in words. `plan` only says it."""
@@ -94,12 +106,15 @@ class Release:
         return self._move("brown-out", model, "", partial(moves.levelled, name=model, level=level), why=why)
 
     def promote(self, model: str, version: str = "", *, plan: bool = False, why: Sequence[str] = ()) -> list[str]:
-        """Make a version stable, the canary by default; refused unless all its workers are ready."""
+        """Make a version stable, the canary by default; refused unless a worker of it is proven."""
         step = partial(moves.promoted, name=model, version=version)
         return self._move("promote", model, version, step, plan=plan, why=why)
 
     def rollback(self, model: str, *, plan: bool = False, why: Sequence[str] = ()) -> list[str]:
-        """Take the canary away, or go back to the stable version before; `why` is recorded with it."""
+        """Take the canary away, or go back to the stable version before; `why` is recorded with it.
+
+        It waits for nothing: TorchServe need not even answer while the canary is taken away.
+        """
         return self._move("rollback", model, "", partial(moves.rolled_back, name=model), plan=plan, why=why)
 
     def scale(self, model: str, version: str, workers: int) -> None:
@@ -118,7 +133,7 @@ class Release:
 
         Its archive stays in the store as `….mar.retired`, or the next start would load it again.
         """
-        archive = self.store / self._find(model, version).model_url
+        archive = archive_of(self.store, self._find(model, version).model_url)
         self._meet(model)
         if plan:
             moves.retired(self.traffic.labels, model, version)
@@ -133,23 +148,57 @@ class Release:
         self.history.record(model, "retire", version)
         return [f"{model} {version}: removed"]
 
+    def take_up(self) -> list[str]:
+        """Before a start: labels for the archives of the store, nothing promoted; what was decided anew, in words."""
+        said = []
+        try:
+            before = self.traffic.labels
+        except EdgeError as error:
+            kept = self.traffic.set_aside()
+            said, before = [f"{error.what}; it is kept as {kept.name}"], Labels()
+        versions = stored_versions(self.store)
+        after = self.traffic.move(lambda now: self._restored(now, versions))
+        for name, model in after.models.items():
+            old = before.models.get(name)
+            if (old is None or old.stable != model.stable) and len(model.versions) > 1:
+                why = "as configured" if self._defaults.get(name) == model.stable else "the oldest"
+                said.append(
+                    f"{name}: {model.stable} serves, {why if old is None else 'since ' + old.stable + ' is gone'}"
+                )
+        return said
+
+    def served(self) -> set[tuple[str, str]]:
+        """Models and versions that get requests which name none."""
+        shares = [(name, model.stable) for name, model in self.traffic.labels.models.items()]
+        canaries = ((name, model.canary) for name, model in self.traffic.labels.models.items())
+        return {*shares, *((name, share.version) for name, share in canaries if share and share.percent > 0)}
+
     def restore(self) -> list[tuple[str, str]]:
-        """After a restart: labels lose what is gone, TorchServe's defaults follow; (model, version) that changed."""
-        found = {name: self._digests(name) for name in self.management.models()}
+        """After a restart: labels lose what is gone, TorchServe's defaults follow; (model, version) that changed.
 
-        def step(now: Labels) -> Labels:
-            labels = Labels()
-            for name, versions in found.items():
-                one = moves.restored(now, name, versions).models[name]
-                labels = moves.changed(labels, name, one)
-            return labels
-
-        labels = self.traffic.move(step)
+        Archives of the store that TorchServe has not loaded yet are not gone.
+        """
+        versions = stored_versions(self.store)
+        for name in self.management.models():
+            versions[name] = self._digests(name)
+        labels = self.traffic.move(lambda now: self._restored(now, versions))
         wanted = [(name, model.stable) for name, model in labels.models.items()]
-        changed = [(name, version) for name, version in wanted if self.management.default(name) != version]
+        registered = self.management.models()
+        changed = [
+            (name, version)
+            for name, version in wanted
+            if name in registered and version in self._versions(name) and self.management.default(name) != version
+        ]
         for name, version in changed:
             self.management.set_default(name, version)
         return changed
+
+    def _restored(self, now: Labels, versions: Mapping[str, dict[str, str]]) -> Labels:
+        labels = Labels()
+        for name, digests in versions.items():
+            model = moves.restored(now, name, digests, self._defaults.get(name, "")).models[name]
+            labels = moves.changed(labels, name, model)
+        return labels
 
     def _move(
         self,
@@ -168,35 +217,57 @@ class Release:
         after = self.traffic.move(step, before=lambda labels: self._prepare(before, labels, model))
         changes = moves.difference(before, after)
         self.history.record(model, action, version, [*changes, *why])
+        self._follow(before, after, model)
         return changes
 
     def _meet(self, name: str) -> None:
-        """Take up versions that came or went without us, by TorchServe's own API or a plain start."""
-        versions = self._digests(name)
-        one = self.traffic.labels.models.get(name)
-        if one is None or set(one.versions) != set(versions):
-            first = self.management.default(name)
-            self.traffic.move(lambda now: moves.restored(now, name, versions, first))
+        """Take up versions that came or went without us, by TorchServe's own API or a plain start.
+
+        A server that doesn't answer holds up nothing: what then needs it says so.
+        """
+        try:
+            versions = self._digests(name)
+        except ServerError:
+            if name in self.traffic.labels.models:
+                return
+            raise
+        model = self.traffic.labels.models.get(name)
+        if model is None or set(model.versions) != set(versions):
+            self.traffic.move(lambda now: moves.restored(now, name, versions, self._defaults.get(name, "")))
 
     def _prepare(self, before: Labels, after: Labels, name: str) -> None:
-        """Whoever is to get traffic must be ready; TorchServe's own default follows the stable version."""
-        model, old = after.models[name], before.models.get(name)
-        for version in {model.stable, *(one.version for one in (model.canary, model.shadow) if one)}:
+        """Whoever is to get more must have a worker that is proven."""
+        for version in moves.beginning(before, after, name):
             if not self._find(name, version).ready:
                 raise ReleaseError(
                     f"{name} {version} is not ready", fix=f"wait for its workers: onnxserve release status {name}"
                 )
+
+    def _follow(self, before: Labels, after: Labels, name: str) -> None:
+        """TorchServe's own default is the stable version too; if it doesn't answer now, the next start sees to it."""
+        model, old = after.models[name], before.models.get(name)
         if old and old.stable != model.stable:
-            self.management.set_default(name, model.stable)
+            with contextlib.suppress(ServerError):
+                self.management.set_default(name, model.stable)
+
+    def _versions(self, name: str) -> list[str]:
+        """Registered versions; none of a model that TorchServe doesn't know."""
+        if name not in self.management.models():
+            return []
+        return [version.model_version for version in self.management.versions(name)]
 
     def _digests(self, name: str) -> dict[str, str]:
-        """Versions, oldest first, with the digests of their archives; of their names where a file isn't ours."""
-        found = {}
+        """Versions, oldest first, with the digests of their archives; of their names where a file isn't ours.
+
+        Those of the store that a server which has just begun has not loaded yet are among them.
+        """
+        found = stored_versions(self.store).get(name, {})
         for one in self.management.versions(name):
-            path = self.store / one.model_url
+            path = archive_of(self.store, one.model_url)
             named = hashlib.sha256(one.model_url.encode()).hexdigest()
-            found[one.model_version] = file_digest(path) if path.is_file() else named
-        return found
+            if one.model_version not in found:
+                found[one.model_version] = file_digest(path) if path.is_file() else named
+        return dict(sorted(found.items(), key=lambda pair: version_key(pair[0])))
 
     def _find(self, model: str, version: str) -> ModelVersion:
         versions = self.management.versions(model)

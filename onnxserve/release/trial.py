@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from onnxserve.edge.observations import Observation
+from onnxserve.gateway.observations import Observation
 
 from .sequential import Bounds
 

@@ -25,7 +25,7 @@ STEPS = [
     "scale",
     "retire",
 ]
-EDGE = ["render", "check", "start"]
+GATEWAY = ["render", "check", "start"]
 KEYS = ["add", "list", "rotate", "revoke"]
 
 
@@ -38,7 +38,7 @@ def run(*arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return int(ended.value.code or 0), said.out, said.err
 
 
-GROUPS = {"release": STEPS, "edge": EDGE, "keys": KEYS}
+GROUPS = {"release": STEPS, "gateway": GATEWAY, "keys": KEYS}
 WORDS = [[verb] for verb in VERBS] + [[group, one] for group, steps in GROUPS.items() for one in steps]
 
 
@@ -58,7 +58,7 @@ def test_every_verb_has_help_with_an_example(words, monkeypatch, capsys):
         (["new", "video", "x"], "no kind 'video'"),
         (["serve", "--store", "nowhere"], "the model store has no archive"),
         (["serve", "--config", "nowhere.properties"], "can't read the configuration"),
-        (["edge", "render", "--traffic", "nowhere.toml"], "can't read the traffic file"),
+        (["gateway", "render", "--traffic", "nowhere.toml"], "can't read the traffic file"),
         (["predict", "x", "@nowhere.png"], "there is no such file"),
         (["release", "status", "--management-port", "1"], "no answer from the management API"),
     ],
@@ -81,10 +81,11 @@ def test_verify_and_doctor_speak_json(archive, monkeypatch, capsys):
         "kill",
         "torchserve",
         "plugin",
+        "roles",
         "providers",
         "sockets",
         "loopback",
-        "edge",
+        "gateway",
         "model store",
         "threads",
     }

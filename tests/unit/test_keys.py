@@ -5,8 +5,8 @@ import json
 import pytest
 
 from onnxserve.cli import app as boundary
-from onnxserve.edge.keys import Key, add, digest, read_keys, revoke
 from onnxserve.errors import EdgeError
+from onnxserve.gateway.keys import Key, add, digest, read_keys, revoke
 
 
 @pytest.fixture
@@ -25,11 +25,15 @@ def run(tmp_path, monkeypatch, capsys):
 
 
 def test_a_key_is_shown_once_and_kept_as_a_digest(run, tmp_path):
-    code, secret, _ = run("add", "shop", "--model", "sentiment", "--per-day", "10", "--digits", "2")
+    code, secret, _ = run(
+        "add", "shop", "--model", "sentiment", "--per-day", "10", "--digits", "2", "--priority", "batch"
+    )
     assert code == 0
     text = (tmp_path / "keys.json").read_text()
     assert secret.strip() not in text
-    assert read_keys(tmp_path / "keys.json") == {digest(secret.strip()): Key("shop", ("sentiment",), None, 10, 2, None)}
+    assert read_keys(tmp_path / "keys.json") == {
+        digest(secret.strip()): Key("shop", ("sentiment",), None, 10, 2, None, "batch")
+    }
     _, shown, _ = run("list", "--json")
     assert secret.strip() not in shown
     assert next(iter(json.loads(shown).values()))["client"] == "shop"
@@ -69,3 +73,10 @@ def test_two_keys_differ_and_a_damaged_file_is_not_overwritten(tmp_path):
     with pytest.raises(EdgeError, match="damaged"):
         revoke(path, "a")
     assert path.read_text() == "{"
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "é", "x" * 129])
+def test_a_name_that_no_header_can_carry_is_refused(run, name):
+    code, _, err = run("add", name)
+    assert code == 1
+    assert "client's name" in err

@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 import yaml
 
-from onnxserve.edge import Canary, Intent, Labels, Model, Share
-from onnxserve.edge.kubernetes import dns, kubernetes_files
+from onnxserve.gateway import Canary, GatewayConfig, Labels, Model, Share
+from onnxserve.gateway.kubernetes import dns, kubernetes_files
 
 VERSIONS = {"1.0.0": "a" * 64, "2.0.0": "b" * 64}
 MODEL = Model(VERSIONS, "1.0.0", canary=Canary("2.0.0", 2.5), shadow=Share("2.0.0", 0.5))
 
 
 def documents(model: Model) -> dict[str, Any]:
-    files = kubernetes_files(Intent(), Labels({"demo": model}))
+    files = kubernetes_files(GatewayConfig(), Labels({"demo": model}))
     return {name: yaml.safe_load(content) for name, content in files.items()}
 
 
@@ -49,9 +49,9 @@ def test_kserve_gets_the_canarys_archive_and_its_percentage():
 
 def test_the_analysis_asks_for_the_canarys_own_counters():
     template = documents(MODEL)["analysistemplate-demo.yaml"]
-    assert template["spec"]["args"] == [{"name": "version", "value": "2-0-0"}]
+    assert template["spec"]["args"] == [{"name": "version", "value": "2.0.0"}]
     for metric in template["spec"]["metrics"]:
-        assert 'envoy_cluster_name="demo/{{args.version}}"' in metric["provider"]["prometheus"]["query"]
+        assert 'model="demo",version="{{args.version}}"' in metric["provider"]["prometheus"]["query"]
 
 
 @pytest.mark.parametrize(

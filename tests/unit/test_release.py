@@ -2,16 +2,16 @@
 
 import pytest
 
-from onnxserve.edge import Canary, Share, Traffic
 from onnxserve.errors import OnnxserveError, ReleaseError
+from onnxserve.gateway import Canary, Share, Traffic
 from onnxserve.management import Management
 from onnxserve.release import History, Release
 from tests.fakes import FakeTorchServe
 
 
-def release(tmp_path, server: FakeTorchServe) -> Release:
+def release(tmp_path, server: FakeTorchServe, **defaults: str) -> Release:
     management = Management("http://fake", transport=server.transport())
-    return Release(management, History(tmp_path), tmp_path / "store", Traffic(tmp_path))
+    return Release(management, History(tmp_path), tmp_path / "store", Traffic(tmp_path), defaults)
 
 
 def test_promote_and_rollback_move_between_versions_and_are_recorded(tmp_path):
@@ -60,7 +60,7 @@ def test_rolling_back_a_canary_keeps_the_stable_version(tmp_path):
 
 @pytest.mark.parametrize("step", ["promote", "canary", "shadow"])
 def test_a_version_that_is_not_ready_gets_no_traffic(tmp_path, step):
-    server = FakeTorchServe(["1.0", "2.0"], ready=False)
+    server = FakeTorchServe(["1.0", "2.0"], unready={"2.0"})
     steps = release(tmp_path, server)
     with pytest.raises(ReleaseError, match="not ready"):
         steps.promote("demo", "2.0") if step == "promote" else getattr(steps, step)("demo", Canary("2.0", 5))
@@ -96,15 +96,76 @@ def test_a_version_with_pending_requests_is_not_removed(tmp_path, monkeypatch):
     assert server.versions == ["1.0", "2.0"]
 
 
-def test_a_restart_restores_the_labels_else_the_newest_is_stable(tmp_path):
+def test_a_restart_restores_the_labels_and_promotes_nothing(tmp_path):
     server = FakeTorchServe(["1.9", "1.10"])
     steps = release(tmp_path, server)
+    assert steps.restore() == []
+    assert steps.traffic.labels.models["demo"].stable == "1.9"
+    steps.promote("demo", "1.10")
+    steps.canary("demo", Canary("1.9", 25))
+    server.default = "1.9"
     assert steps.restore() == [("demo", "1.10")]
-    steps.promote("demo", "1.9")
-    steps.canary("demo", Canary("1.10", 25))
-    server.default = "1.10"
-    assert steps.restore() == [("demo", "1.9")]
-    assert steps.traffic.labels.models["demo"].canary == Canary("1.10", 25)
+    assert steps.traffic.labels.models["demo"].canary == Canary("1.9", 25)
+
+
+def test_with_lost_state_the_configured_default_serves_else_the_oldest(tmp_path):
+    server = FakeTorchServe(["1.0", "2.0", "3.0"])
+    steps = release(tmp_path, server, demo="2.0")
+    assert steps.restore() == [("demo", "2.0")]
+    (tmp_path / "labels.json").unlink()
+    assert release(tmp_path, server, demo="9.0").restore() == [("demo", "1.0")]
+
+
+@pytest.mark.parametrize("ill", [{"1.0"}, {"1.0", "2.0"}])
+def test_taking_a_canary_away_waits_for_nobody(tmp_path, ill):
+    server = FakeTorchServe(["1.0", "2.0"])
+    steps = release(tmp_path, server)
+    steps.canary("demo", Canary("2.0", 50))
+    server.unready = ill
+    assert steps.rollback("demo") == ["demo canary: 2.0 at 50 % -> none"]
+    steps.level("demo", 1)
+    assert steps.traffic.labels.models["demo"].level == 1
+
+
+def test_taking_a_canary_away_needs_no_answer_of_the_server(tmp_path):
+    steps = release(tmp_path, FakeTorchServe(["1.0", "2.0"]))
+    steps.promote("demo", "2.0")
+    steps.canary("demo", Canary("1.0", 50))
+    gone = Release(Management("http://127.0.0.1:1"), History(tmp_path), tmp_path / "store", Traffic(tmp_path))
+    gone.rollback("demo")
+    assert gone.traffic.labels.models["demo"].canary is None
+
+
+def test_a_gateway_that_does_not_answer_fails_the_step_and_nothing_is_recorded(tmp_path):
+    steps = release(tmp_path, FakeTorchServe(["1.0", "2.0"]))
+    steps.canary("demo", Canary("2.0", 5))
+    (tmp_path / "run").mkdir(exist_ok=True)
+    (tmp_path / "run" / "gateway.json").write_text("{}")
+    before = steps.traffic.labels
+    with pytest.raises(OnnxserveError, match="the gateway does not answer"):
+        steps.canary("demo", Canary("2.0", 90))
+    with pytest.raises(OnnxserveError, match="the gateway does not answer"):
+        steps.rollback("demo")
+    assert steps.traffic.labels == before
+    assert [event.action for event in steps.history.events("demo")] == ["canary"]
+
+
+def test_a_version_that_never_becomes_ready_is_not_registered(tmp_path, next_archive, monkeypatch):
+    server = FakeTorchServe(["1.0.0"], unready={"2.0.0"}, model="circle")
+    steps = release(tmp_path, server)
+    monkeypatch.setattr("onnxserve.release.steps.READY_S", 0.3)
+    with pytest.raises(OnnxserveError, match="ready"):
+        steps.register(next_archive)
+    assert server.versions == ["1.0.0"]
+    assert list(steps.store.iterdir()) == []
+    assert steps.history.events("circle") == []
+
+
+def test_a_version_enters_the_store_once_a_worker_is_proven(tmp_path, next_archive):
+    steps = release(tmp_path, FakeTorchServe(["1.0.0"], model="circle"))
+    assert steps.register(next_archive) == "2.0.0"
+    assert [path.name for path in steps.store.iterdir()] == [next_archive.name]
+    assert steps.traffic.labels.models["circle"].stable == "1.0.0"
 
 
 def test_after_a_restart_a_version_that_is_gone_has_no_label(tmp_path):

@@ -6,11 +6,12 @@ import json
 import os
 from pathlib import Path
 
+import httpx
 import pytest
 
 from onnxserve.errors import ServerError
 from onnxserve.management import Management, ModelVersion, Worker
-from onnxserve.supervisor import Backoff, Events, LogLimits, LogWriter, Rotation
+from onnxserve.supervisor import Backoff, Events, LogLimits, LogWriter, Revival, Rotation
 from onnxserve.supervisor.logs import DAY_S, part, rotate
 from onnxserve.supervisor.readiness import waiting_versions
 from onnxserve.supervisor.store import stored_archives
@@ -173,3 +174,56 @@ def test_a_stores_archives_are_read_by_their_manifests_and_a_damaged_one_has_no_
 def test_a_server_that_does_not_listen_yet_is_no_refusal():
     with pytest.raises(ServerError, match="no answer from the management API"):
         waiting_versions(Management("unix:/nowhere/management.sock"), ())
+
+
+class DeadWorkers(FakeTorchServe):
+    """One version whose workers can be scaled; none of them is ever ready."""
+
+    def __init__(self) -> None:
+        super().__init__(["1.0.0"], unready=["1.0.0"])
+        self.scaled: list[str] = []
+
+    def _answer(self, request):
+        if request.method == "PUT":
+            self.scaled.append(request.url.params["min_worker"])
+            return httpx.Response(202, json={"status": "Processing worker updates..."})
+        return super()._answer(request)
+
+    def _describe(self, version):
+        workers = [] if self.scaled[-1:] == ["0"] else [{"id": "9000", "status": "UNLOADING", "pid": 1}]
+        return {**super()._describe(version), "minWorkers": 2, "workers": workers}
+
+
+def test_workers_that_torchserve_gave_up_are_replaced_ever_more_rarely(tmp_path):
+    server, now, living = DeadWorkers(), [0.0], [True]
+    management = Management("http://fake", transport=server.transport())
+    events = Events(tmp_path / "supervisor.log")
+    revival = Revival(management, lambda: {("demo", "1.0.0")}, events, lambda: now[0], lambda _: living[0])
+    for _ in range(3):  # TorchServe starts them again itself
+        revival.tick()
+        now[0] += 100
+    assert server.scaled == []
+    living[0] = False
+    revival.tick()
+    now[0] += 59
+    revival.tick()
+    assert server.scaled == []
+    now[0] += 2
+    revival.tick()
+    assert server.scaled == ["0"]
+    revival.tick()
+    assert server.scaled == ["0", "2"]
+    revival.tick()
+    now[0] += 100
+    revival.tick()
+    assert server.scaled == ["0", "2"]
+    now[0] += 30
+    revival.tick()
+    assert server.scaled == ["0", "2", "0"]
+    assert "the workers of demo 1.0.0" in events.path.read_text()
+
+
+def test_without_an_answer_no_worker_is_replaced(tmp_path):
+    management = Management("unix:/nowhere/management.sock")
+    Revival(management, lambda: {("demo", "1.0.0")}, Events(tmp_path / "log")).tick()
+    assert not (tmp_path / "log").exists()

@@ -125,7 +125,9 @@ function claims(r) {
   if (wanted.length && !wanted.some((one) => audiences.indexOf(one) >= 0)) {
     return null;
   }
-  return { client: 'jwt:' + r.variables.token_subject, models: scope ? scope.split(' ') : ['*'] };
+  // A subject may hold anything; it goes on in a header.
+  const subject = String(r.variables.token_subject).replace(/[^ -~]/g, '_').slice(0, 128);
+  return { client: 'jwt:' + subject, models: scope ? scope.split(' ') : ['*'] };
 }
 
 function enter(r) {

@@ -110,7 +110,7 @@ def script_config(config: GatewayConfig) -> str:
 def sampled(traces: Traces) -> str:
     """The branches of a split that says 01, as `traceparent` has it, for a share of the requests."""
     percent = traces.percent if traces.endpoint else 0
-    if 0 < percent < 100:  # noqa: PLR2004 - percent
+    if 0 < percent < 100:
         return f"{max(percent, 0.01):.2f}% 01; * 00;"
     return f"* {'01' if percent else '00'};"
 

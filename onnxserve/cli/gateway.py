@@ -1,0 +1,120 @@
+"""`onnxserve gateway`: what becomes of traffic.toml, and the gateway without TorchServe."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from onnxserve.config import Settings
+from onnxserve.gateway import Gateway, GatewayConfig, Traffic, read_config
+from onnxserve.gateway.control import Control
+from onnxserve.gateway.files import write_files
+from onnxserve.gateway.kubernetes import kubernetes_files
+from onnxserve.gateway.nginx import gateway_files
+from onnxserve.gateway.processes import RunningGateway
+from onnxserve.gateway.processes import check as judge
+from onnxserve.gateway.processes import start as begin
+from onnxserve.supervisor import Probe, Running, Service
+
+from .app import app, console, out
+from .server import Config, GatewayPort, InferencePort, ManagementPort, State, TrafficFile, settings_from
+from .tick import Tick
+
+TICK_S = 1.0
+commands = typer.Typer(help="The gateway in front of TorchServe: nginx.", no_args_is_help=True)
+app.add_typer(commands, name="gateway")
+app.add_typer(commands, name="edge", hidden=True)  # its name before
+
+
+def config_of(settings: Settings) -> GatewayConfig:
+    """traffic.toml, with host and port as the environment and flags say."""
+    config = read_config(settings.traffic)
+    host, port = settings.edge_host or config.listen.host, settings.edge_port or config.listen.port
+    listen = msgspec.structs.replace(config.listen, host=host, port=port)
+    return msgspec.structs.replace(config, listen=listen)
+
+
+def gateway_of(settings: Settings, run: Path | None = None) -> Gateway:
+    """The gateway that the settings name."""
+    return Gateway(config_of(settings), (run or settings.run).resolve(), settings.inference, settings.management)
+
+
+def open_gateway(settings: Settings) -> RunningGateway:
+    """Start the gateway before a TorchServe, with the labels as they are; from now on it confirms every change."""
+    traffic, gateway = Traffic(settings.state), gateway_of(settings)
+    running = begin(gateway, traffic.labels)
+    traffic.started(gateway)
+    return running
+
+
+def gateway_service(settings: Settings, tick: Tick) -> Service:
+    """For a supervisor, with the labels as they are at each start."""
+    traffic, gateway = Traffic(settings.state), gateway_of(settings)
+
+    def start() -> RunningGateway:
+        return begin(gateway, traffic.labels)
+
+    def ready(running: Running) -> None:
+        assert isinstance(running, RunningGateway)  # noqa: S101 - `start` made it
+        traffic.started(gateway)
+        tick.gateway = running
+
+    control = Control(gateway.control)
+    return Service("gateway", start, ready, (Probe("control socket", control.generation, every_s=2.0, failures=3),))
+
+
+@commands.command()
+def render(
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Another folder than the state's.")] = None,
+    traffic: TrafficFile = None,
+    state: State = None,
+    config: Config = None,
+    *,
+    kubernetes: Annotated[bool, typer.Option("--kubernetes", help="Manifests for a cluster instead.")] = False,
+) -> None:
+    """Write nginx's files, or manifests. Example: onnxserve gateway render -o rendered."""
+    settings = settings_from(traffic=traffic, state=state, config=config)
+    gateway, labels = gateway_of(settings, output), Traffic(settings.state).labels
+    files = kubernetes_files(gateway.config, labels) if kubernetes else gateway_files(gateway, labels)
+    for path in write_files(gateway.run, files):
+        out.print(str(path), markup=False)
+
+
+@commands.command()
+def check(traffic: TrafficFile = None, state: State = None, config: Config = None) -> None:
+    """Let nginx judge what would be rendered. Example: onnxserve gateway check."""
+    settings = settings_from(traffic=traffic, state=state, config=config)
+    judge(gateway_of(settings, settings.state / "gateway-check"), Traffic(settings.state).labels)
+    out.print(f"{settings.traffic}: nginx accepts what becomes of it", markup=False)
+
+
+@commands.command()
+def start(
+    traffic: TrafficFile = None,
+    state: State = None,
+    config: Config = None,
+    inference_port: InferencePort = None,
+    management_port: ManagementPort = None,
+    gateway_port: GatewayPort = None,
+) -> None:
+    """Start only the gateway, before a TorchServe that runs; Ctrl-C ends it. Example: onnxserve gateway start."""
+    ports = {"inference_port": inference_port, "management_port": management_port, "edge_port": gateway_port}
+    settings = settings_from(traffic=traffic, state=state, config=config, **ports)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    running, labels = open_gateway(settings), Traffic(settings.state)
+    try:
+        out.print(f"ready on {running.gateway.url}; logs in {running.gateway.run}; Ctrl-C stops", markup=False)
+        while running.alive():
+            running.refresh()
+            labels.reconcile()
+            time.sleep(TICK_S)
+    except KeyboardInterrupt:
+        console.print("stopping")
+    finally:
+        labels.stopped()
+        running.stop()

@@ -1,0 +1,149 @@
+"""What becomes of traffic.toml and the labels."""
+
+import msgspec
+import pytest
+
+from onnxserve.client import loopback, unix
+from onnxserve.config import Settings
+from onnxserve.doctor import checks
+from onnxserve.errors import EdgeError
+from onnxserve.gateway import Canary, Gateway, GatewayConfig, Labels, Model, Share, read_config, read_labels
+from onnxserve.gateway.config import Auth, Cache, Jwt, Limits, Listen, Traces
+from onnxserve.gateway.labels import write_labels
+from onnxserve.gateway.nginx import gateway_files
+from onnxserve.gateway.nginx.files import sampled
+from onnxserve.gateway.roles import roles_document
+from onnxserve.places import resource
+
+MODEL = Model({"1.0": "a" * 64, "2.0": "b" * 64, "3.0": "c" * 64}, "2.0", "1.0")
+
+
+def test_the_shipped_file_says_the_defaults():
+    shipped = read_config(resource("traffic.toml"))
+    assert shipped.auth.keys == str(resource("traffic.toml").resolve().parent / "keys.json")
+    assert msgspec.structs.replace(shipped, auth=GatewayConfig().auth) == GatewayConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[listen]\nport = 0", "$.listen.port"),
+        ("[listen]\nprot = 1", "prot"),
+        ("[cache]\nseconds = 'a'", "$.cache.seconds"),
+        ("[deadline]\nanswer_s = 0", "$.deadline.answer_s"),
+        ("[listen", "not valid TOML"),
+        ("[listen]\ncors = ['nonsense']", "$.listen.cors"),
+        ("[listen]\ncors = ['*', 'https://a.example']", "listen.cors"),
+        ("[listen]\ntrusted_proxies = ['10.0.0.0/8; }']", "$.listen.trusted_proxies"),
+    ],
+)
+def test_a_wrong_traffic_file_is_refused_with_the_field(tmp_path, text, words):
+    path = tmp_path / "traffic.toml"
+    path.write_text(text)
+    with pytest.raises(EdgeError) as raised:
+        read_config(path)
+    assert words in raised.value.what
+    assert raised.value.where == str(path)
+
+
+def test_a_missing_traffic_file_is_said(tmp_path):
+    with pytest.raises(EdgeError, match="can't read the traffic file"):
+        read_config(tmp_path / "no.toml")
+
+
+def test_labels_survive_and_damage_is_said(tmp_path):
+    labels = Labels({"demo": Model({"1.0": "a"}, "1.0", canary=Canary("1.0", 5, "x-user"), shadow=Share("1.0", 2))})
+    write_labels(tmp_path / "labels.json", labels)
+    assert read_labels(tmp_path / "labels.json") == labels
+    (tmp_path / "labels.json").write_text("{")
+    with pytest.raises(EdgeError, match="damaged"):
+        read_labels(tmp_path / "labels.json")
+
+
+def routes(model: Model) -> dict[str, str]:
+    found: dict[str, str] = roles_document(Labels({"demo": model}, 7))["routes"]
+    return found
+
+
+def config_text(config: GatewayConfig, tmp_path) -> str:
+    gateway = Gateway(config, tmp_path / "run", unix(tmp_path / "i.sock"), loopback(8081))
+    return gateway_files(gateway, Labels({"demo": MODEL}))["nginx.conf"].decode()
+
+
+def test_without_a_canary_all_goes_to_the_stable_version_by_a_directive():
+    assert routes(MODEL) == {
+        "demo/": "2.0",
+        "demo/1.0": "1.0",
+        "demo/2.0": "2.0",
+        "demo/3.0": "3.0",
+        "demo@1.0": "a" * 12,
+        "demo@2.0": "b" * 12,
+        "demo@3.0": "c" * 12,
+    }
+
+
+@pytest.mark.parametrize("parts", [{"canary": Canary("3.0", 5)}, {"shadow": Share("3.0", 5)}, {"level": 1}])
+def test_where_a_request_may_go_to_several_a_script_decides(parts):
+    model = msgspec.structs.replace(MODEL, **parts)
+    assert routes(model)["demo/"] == "*"
+    assert routes(model)["demo/3.0"] == "3.0", "a version that is named answers"
+
+
+def test_the_roles_name_who_falls_back_to_whom_and_their_generation():
+    document = roles_document(Labels({"demo": msgspec.structs.replace(MODEL, canary=Canary("3.0", 0.05, "x-user"))}, 7))
+    assert document["generation"] == 7
+    assert document["models"]["demo"]["fallback"] == "1.0"
+    assert document["models"]["demo"]["canary"] == {"version": "3.0", "percent": 0.05, "key": "x-user"}
+
+
+def test_management_is_behind_internal_paths_only(tmp_path):
+    text = config_text(GatewayConfig(), tmp_path)
+    blocks = [block for block in text.split("location ")[1:] if "http://management" in block]
+    assert blocks
+    assert all("internal;" in block for block in blocks)
+
+
+def test_the_same_configuration_and_labels_render_to_the_same_bytes(tmp_path):
+    assert config_text(GatewayConfig(), tmp_path) == config_text(GatewayConfig(), tmp_path)
+
+
+def test_a_script_is_on_the_way_of_a_plain_request_only_where_something_was_asked_for(tmp_path):
+    plain = config_text(GatewayConfig(), tmp_path).split("location = /-/plain")[1].split("location ")[0]
+    assert "js_" not in plain
+    assert "proxy_pass http://torchserve" in plain
+
+
+def test_what_is_off_is_not_in_the_file(tmp_path):
+    text = config_text(GatewayConfig(), tmp_path)
+    for word in ("auth_jwt onnxserve", "Access-Control", "set_real_ip_from", "limit_req_zone", "proxy_cache answers"):
+        assert word not in text
+    listen = Listen(cors=("https://a.example",), trusted_proxies=("10.0.0.0/8",))
+    auth = Auth(jwt=Jwt("https://issuer.example", (), "/jwks.json"))
+    full = GatewayConfig(listen=listen, auth=auth, limits=Limits(requests_per_second=5), cache=Cache(seconds=5))
+    text = config_text(full, tmp_path)
+    for word in ("auth_jwt onnxserve", "Access-Control", "set_real_ip_from", "limit_req_zone", "proxy_cache answers"):
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    ("percent", "branches"), [(0, "* 00;"), (0.001, "0.01% 01; * 00;"), (5, "5.00% 01; * 00;"), (100, "* 01;")]
+)
+def test_a_share_of_traces_is_one_that_nginx_takes(percent, branches):
+    assert sampled(Traces("http://127.0.0.1:4318", percent)) == branches
+    assert sampled(Traces("", percent)) == "* 00;"
+
+
+def test_doctor_says_when_the_gateway_is_open_to_everybody_or_its_file_is_wrong(tmp_path):
+    traffic = tmp_path / "traffic.toml"
+    settings = Settings(resource("config.properties"), traffic=traffic)
+    for text, words, fix in (
+        ("", "on 127.0.0.1:8000", ""),
+        ("[listen]\nhost = '0.0.0.0'", "open to everybody", "required"),
+        ("[listen]\nhost = '0.0.0.0'\n[auth]\nrequired = true", "on 0.0.0.0:8000", ""),
+        ("[listen]\nport = 0", "$.listen.port", "docs/55-gateway.md"),
+    ):
+        traffic.write_text(text)
+        finding = checks.gateway(settings)
+        assert words in finding.found
+        assert fix in finding.fix
+        assert bool(fix) == bool(finding.fix)
