@@ -27,9 +27,9 @@ def frontend_jar() -> Path:
     return Path(spec.origin).parent / "frontend" / "model-server.jar"
 
 
-def compile_classes(javac: str, folder: Path) -> None:
-    """All sources, for Java 11 as TorchServe itself."""
-    sources = [str(path) for path in sorted((HERE / "src").rglob("*.java"))]
+def compile_classes(javac: str, folder: Path, *sources_under: Path) -> None:
+    """All sources under these folders into `folder`, for Java 11 as TorchServe itself."""
+    sources = [str(path) for under in sources_under for path in sorted(under.rglob("*.java"))]
     options = ["--release", "11", "-Xlint:all,-processing,-classfile", "-Werror", "-cp", str(frontend_jar())]
     subprocess.run([javac, *options, "-d", str(folder), *sources], check=True)
 
@@ -51,7 +51,7 @@ def main() -> None:
         print("no JDK (javac): lone requests will wait their model's maxBatchDelay; all else works")
         return
     with tempfile.TemporaryDirectory() as classes:
-        compile_classes(javac, Path(classes))
+        compile_classes(javac, Path(classes), HERE / "src")
         pack(Path(classes), target / JAR)
     print(target / JAR)
 

@@ -231,6 +231,11 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
     }
 
     @Override
+    public boolean isEmpty() {
+        return size() == 0;
+    }
+
+    @Override
     public int remainingCapacity() {
         return Math.max(0, capacity - size());
     }
@@ -240,8 +245,8 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         lock.lock();
         try {
             return String.format(
-                    "\"expected\":%d,\"queued\":%d,\"clients\":%d,\"refused\":%d,%s",
-                    expected, scheduler.size(), scheduler.clients(), refused, drops.json());
+                    "\"expected\":%d,\"queued\":%d,\"clients\":%d,\"limit\":%d,\"refused\":%d,%s",
+                    expected, scheduler.size(), scheduler.clients(), serviceTime.limit(), refused, drops.json());
         } finally {
             lock.unlock();
         }

@@ -9,15 +9,16 @@ import org.pytorch.serve.job.Job;
  *
  * <p>{@code x-onnxserve-deadline} is in seconds from {@code x-onnxserve-start}, which is in seconds since
  * the epoch. The wall clock is read once, when the job comes, for how much is left; from then on the
- * monotonic clock counts, so a clock that jumps later changes nothing. One that jumped back before
- * can't give a job more than its deadline from its own beginning. A model's clientTimeoutInMills is a
- * deadline too. What isn't a number is no deadline.
+ * monotonic clock counts, so a clock that jumps later changes nothing. One that jumped before can't
+ * give a job more than its deadline from its own beginning, and a start in the future or more than a
+ * day ago counts as now. A model's clientTimeoutInMills is a deadline too. What isn't a positive number
+ * is no deadline.
  */
 final class Deadline {
     static final String LIMIT = "x-onnxserve-deadline";
     static final String START = "x-onnxserve-start";
     private static final long NEVER = Long.MAX_VALUE;
-    private static final double LONGEST_S = 1e8;
+    private static final double LONGEST_S = 86_400;
     private final long at;
 
     private Deadline(long at) {
@@ -28,10 +29,10 @@ final class Deadline {
         Map<String, String> headers = job.getPayload().getHeaders();
         long at = NEVER;
         double limit = seconds(headers.get(LIMIT));
-        if (!Double.isNaN(limit)) {
+        if (limit > 0) {
             double elapsed = System.currentTimeMillis() / 1e3 - seconds(headers.get(START));
-            double left = limit - Math.max(Double.isNaN(elapsed) ? 0 : elapsed, 0);
-            at = earlier(now + nanos(left), job.getBegin() + nanos(limit));
+            boolean plausible = elapsed > 0 && elapsed < LONGEST_S;
+            at = earlier(now + nanos(plausible ? limit - elapsed : limit), job.getBegin() + nanos(limit));
         }
         long expires = job.getPayload().getClientExpireTS();
         if (expires != Long.MAX_VALUE) {

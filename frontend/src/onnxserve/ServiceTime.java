@@ -14,7 +14,8 @@ final class ServiceTime {
     private static final double BLUR_NS = 250_000;
     // Batches without a measurement of one job alone, before the next one is made.
     private static final int STALE = 16;
-    private static final double SMOOTHING = 8;
+    private static final double DOWN = 4;
+    private static final double UP = 32;
 
     private double first = Double.NaN;
     private double further = Double.NaN;
@@ -32,8 +33,12 @@ final class ServiceTime {
         }
     }
 
+    /** Follows the lower of noisy values: what else runs on the machine only adds to a time. */
     private static double smooth(double before, double value) {
-        return Double.isNaN(before) ? value : before + (value - before) / SMOOTHING;
+        if (Double.isNaN(before)) {
+            return value;
+        }
+        return before + (value - before) / (value < before ? DOWN : UP);
     }
 
     /** Jobs that a batch may have while a quiet client may come: at most twice as many as were ever measured. */

@@ -7,17 +7,26 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.pytorch.serve.job.Job;
 
-/** Runs one check: {@code java onnxserve.Checks FairnessChecks nameOfTheCheck}. */
+/**
+ * Runs rules, {@code java onnxserve.Checks FairnessChecks.nameOfTheRule …}, and prints a line for each that
+ * holds and why for each that doesn't.
+ */
 final class Checks {
     private Checks() {}
 
-    public static void main(String[] args) throws ReflectiveOperationException {
-        try {
-            Class.forName("onnxserve." + args[0]).getDeclaredMethod(args[1]).invoke(null);
-        } catch (InvocationTargetException error) {
-            error.getCause().printStackTrace();
-            System.exit(1);
+    public static void main(String[] rules) throws ReflectiveOperationException {
+        for (String rule : rules) {
+            int dot = rule.indexOf('.');
+            try {
+                Class<?> group = Class.forName("onnxserve." + rule.substring(0, dot));
+                group.getDeclaredMethod(rule.substring(dot + 1)).invoke(null);
+                System.out.println(rule + " holds");
+            } catch (InvocationTargetException error) {
+                System.out.println(rule + " fails: " + error.getCause());
+                error.getCause().printStackTrace();
+            }
         }
+        // Threads that play workers still wait.
         System.exit(0);
     }
 

@@ -12,6 +12,9 @@ import java.util.concurrent.atomic.AtomicLong;
 
 /** Jobs that leave without being computed. */
 final class DropChecks {
+    // Far more than a busy machine takes between two lines.
+    private static final long MARGIN_S = 60;
+
     private DropChecks() {}
 
     private static FakeJob timed(Object limit, Object start) {
@@ -23,16 +26,16 @@ final class DropChecks {
         return new FakeJob("client", 10, headers);
     }
 
-    /** Whether two such jobs expire in so many seconds: neither a second before nor a second later. */
+    /** Whether two such jobs expire in so many seconds: neither long before nor long after. */
     private static void expires(FakeJob early, FakeJob job, double seconds) {
         AtomicLong clock = new AtomicLong(System.nanoTime());
         BatchQueue queue = Checks.queue(10, clock);
         queue.offer(early);
         queue.offer(job);
-        clock.addAndGet((long) ((seconds - 1) * 1e9));
-        check(queue.poll() == early, "dropped a second early");
-        clock.addAndGet(TimeUnit.SECONDS.toNanos(2));
-        check(queue.poll() == null, "still taken a second late");
+        clock.addAndGet((long) ((seconds - MARGIN_S) * 1e9));
+        check(queue.poll() == early, "dropped early");
+        clock.addAndGet(TimeUnit.SECONDS.toNanos(2 * MARGIN_S));
+        check(queue.poll() == null, "still taken late");
         equal(504, job.status);
         equal(1, job.errors.get());
         check(queue.json().contains("\"expired\":1"), "%s", queue.json());
@@ -51,17 +54,17 @@ final class DropChecks {
     }
 
     static void aDeadlineCountsFromTheRequestsStart() {
-        expires(timed(30, now() - 20), timed(30, now() - 20), 10);
-        expires(timed("30", String.format("%.3f", now())), timed("30", String.format("%.3f", now())), 30);
+        expires(timed(300, now() - 200), timed(300, now() - 200), 100);
+        expires(timed("300", String.format("%.3f", now())), timed("300", String.format("%.3f", now())), 300);
     }
 
     static void aDeadlineWithoutAStartCountsFromTheJobsBeginning() {
-        expires(timed(5, null), timed(5, null), 5);
-        expires(timed(5, "yesterday"), timed(5, "yesterday"), 5);
+        expires(timed(500, null), timed(500, null), 500);
+        expires(timed(500, "yesterday"), timed(500, "yesterday"), 500);
     }
 
     static void aRequestWhoseDeadlineHadPassedBeforeIsNotTaken() {
-        for (FakeJob job : List.of(timed(30, now() - 3600), timed(0, now()), timed(-1, now()))) {
+        for (FakeJob job : List.of(timed(30, now() - 3600), timed(0.001, now() - 1))) {
             BatchQueue queue = Checks.queue(10);
             queue.offer(job);
             check(queue.poll() == null, "taken");
@@ -69,24 +72,26 @@ final class DropChecks {
         }
     }
 
-    static void aClockThatJumpedBackGivesNoMoreThanTheDeadline() {
-        expires(timed(30, now() + 3600), timed(30, now() + 3600), 30);
+    static void aClockThatJumpedGivesNoMoreAndNoLessThanTheDeadline() {
+        expires(timed(300, now() + 3600), timed(300, now() + 3600), 300);
+        expires(timed(300, 0), timed(300, 0), 300);
     }
 
     static void whatIsNoNumberIsNoDeadline() {
         never(timed("soon", now()));
         never(timed("NaN", now()));
         never(timed("", now()));
-        never(timed("1e300", now()));
+        never(timed(0, now()));
+        never(timed(-1, now()));
         never(FakeJob.of("client"));
     }
 
     static void aModelsClientTimeoutIsADeadlineToo() {
         FakeJob early = FakeJob.of("client");
-        early.getPayload().setClientExpireTS(7000);
+        early.getPayload().setClientExpireTS(700_000);
         FakeJob job = FakeJob.of("client");
-        job.getPayload().setClientExpireTS(7000);
-        expires(early, job, 7);
+        job.getPayload().setClientExpireTS(700_000);
+        expires(early, job, 700);
     }
 
     static void aJobWhoseClientHungUpIsDroppedWithoutAnAnswer() throws InterruptedException {
