@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -16,6 +19,27 @@ def failure_reason(output: Sequence[str]) -> str:
     # Each failed try repeats the reason after a new time; the text itself is what matters.
     refused = list(dict.fromkeys(line[line.index(REFUSED) :] for line in lines if REFUSED in line))
     return "".join(f"\n    {line}" for line in refused or lines[-LINES:])
+
+
+def refusals(output: Sequence[str]) -> Counter[tuple[str, str]]:
+    """How often a worker of each model and version has failed to load it."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for line in output:
+        if REFUSED in line and (version := _version(line)):
+            counts[version] += 1
+    return counts
+
+
+def _version(line: str) -> tuple[str, str] | None:
+    """The model and version that an event of our worker names; of the stock worker's, its thread's name has them."""
+    try:
+        event: dict[str, Any] = msgspec.json.decode(line)
+        if "model" in event:
+            return event["model"], event["version"]
+        thread = re.fullmatch(r"W-\d+-(.+)_([^_]+)-std(?:out|err)", event["thread"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return None
+    return (thread[1], thread[2]) if thread else None
 
 
 def readable(line: str) -> str:

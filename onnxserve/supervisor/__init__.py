@@ -5,6 +5,7 @@ from .events import Event, Events
 from .keeper import Keeper
 from .logs import LogLimits, LogWriter, Rotation
 from .readiness import Version, wait_ready
+from .revival import Revival
 from .service import Probe, Running, Service
 from .signals import StopSignals
 from .supervisor import Stopped, Supervisor
@@ -18,6 +19,7 @@ __all__ = [
     "LogLimits",
     "LogWriter",
     "Probe",
+    "Revival",
     "Rotation",
     "Running",
     "Service",

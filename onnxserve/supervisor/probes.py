@@ -35,11 +35,11 @@ def torchserve_probes(
     )
 
 
-def ask_worker(inference: Address, version: Version | None) -> bool:
+def ask_worker(inference: Address, version: Version | None, timeout_s: float = WORKER_S) -> bool:
     """Whether a request is answered at all: a busy version refuses it, and that is an answer."""
     if version is None:
         return True
-    with inference.client(WORKER_S, DESCRIBE) as client:
+    with inference.client(timeout_s, DESCRIBE) as client:
         try:
             client.post("/predictions/{}/{}".format(*version), content=b"{}")
         except httpx.TimeoutException:

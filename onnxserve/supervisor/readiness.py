@@ -6,46 +6,67 @@ import time
 from collections.abc import Collection
 
 from onnxserve.config import Server
+from onnxserve.config.log import refusals
 from onnxserve.errors import ServerError
 from onnxserve.management import Management, ModelVersion
 
 POLL_S = 0.1
+TRIES = 3  # a worker that failed to load so often will fail again
 Version = tuple[str, str]  # a model and one of its versions
 
 
-def wait_ready(server: Server, management: Management, served: Collection[Version], timeout_s: float) -> None:
+def wait_ready(
+    server: Server, management: Management, served: Collection[Version], timeout_s: float, *, strict: bool = True
+) -> list[Version]:
     """Wait until a worker of each served version is ready, of all that are registered if `served` is empty.
 
-    ServerError, with what TorchServe's log says, if it ended, if a version isn't registered, or after the deadline.
+    If `strict`, a version that can't be loaded, or isn't after `timeout_s`, is a ServerError with what TorchServe's log
+    says; else it is among the versions returned. That TorchServe ended, or never listened, is an error in any case.
     """
     deadline = time.monotonic() + timeout_s
     while True:
         if not server.alive():
             raise ServerError("TorchServe ended while starting" + server.reason(), where=str(server.log))
-        try:
-            waiting = waiting_versions(management, served)
-        except ServerError:
-            waiting = None  # it isn't listening yet
-        else:
-            if not waiting:
-                return
-            if missing := [version for version, found in waiting.items() if found is None]:
-                # TorchServe registers all archives before it listens, so these will never be.
-                raise ServerError(f"TorchServe refused {named(missing)}" + server.reason(), where=str(server.log))
-        if time.monotonic() > deadline:
-            what = named(waiting or served) or "TorchServe"
-            raise ServerError(f"{what} not ready after {timeout_s:g} s" + server.reason(), where=str(server.log))
+        over = time.monotonic() > deadline
+        waiting = look(management, served)
+        if waiting is not None:
+            failed = sorted(waiting if over else failed_versions(server, waiting))
+            if failed and strict:
+                what = f"not ready after {timeout_s:g} s" if over else "can't be loaded"
+                raise ServerError(f"{named(failed)} {what}" + server.reason(), where=str(server.log))
+            if len(failed) == len(waiting):
+                return failed
+        elif over:
+            raise ServerError(
+                f"TorchServe doesn't listen after {timeout_s:g} s" + server.reason(), where=str(server.log)
+            )
         time.sleep(POLL_S)
+
+
+def look(management: Management, served: Collection[Version]) -> dict[Version, ModelVersion | None] | None:
+    """`waiting_versions`, or None while TorchServe doesn't listen."""
+    try:
+        return waiting_versions(management, served)
+    except ServerError:
+        return None
 
 
 def waiting_versions(management: Management, served: Collection[Version]) -> dict[Version, ModelVersion | None]:
     """Served versions without a ready worker; None for one that isn't registered. ServerError without an answer."""
     names = management.models()
-    found: dict[Version, ModelVersion] = {}
+    if not served and not names:
+        return {("any model", "of the store"): None}
+    registered: dict[Version, ModelVersion] = {}
     for name in {name for name, _ in served} & set(names) if served else names:
-        found |= {(name, version.model_version): version for version in management.versions(name)}
-    looked = ((version, found.get(version)) for version in served or found)
-    return {version: state for version, state in looked if state is None or not state.ready}
+        registered |= {(name, version.model_version): version for version in management.versions(name)}
+    states = {version: registered.get(version) for version in served or registered}
+    return {version: state for version, state in states.items() if state is None or not state.ready}
+
+
+def failed_versions(server: Server, waiting: dict[Version, ModelVersion | None]) -> list[Version]:
+    """Those that will never be ready: TorchServe registers all archives before it listens, or their workers refuse."""
+    refused = refusals(server.output()) if waiting else {}
+    return [version for version, state in waiting.items() if state is None or refused.get(version, 0) >= TRIES]
 
 
 def named(versions: Collection[Version]) -> str:

@@ -7,20 +7,21 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from onnxserve.config import Server, Settings, start_server
-from onnxserve.errors import ServerError
+from onnxserve.errors import OnnxserveError, ServerError
 from onnxserve.management import Management
 
 from .events import Events
 from .probes import torchserve_probes
 from .readiness import Version, named, wait_ready
-from .service import Running, Service
+from .revival import Revival
+from .service import Probe, Running, Service
 from .store import stored_archives
 
 READY_S = 180.0
 NAME = "torchserve"
 
 
-@dataclass(frozen=True)
+@dataclass
 class TorchServe:
     """What is started again and again, and always the same way.
 
@@ -34,29 +35,44 @@ class TorchServe:
     restore: Callable[[], object]
     variables: Mapping[str, str]
     timeout_s: float = READY_S
+    _served_before: bool = False
 
     def service(self) -> Service:
         """For a supervisor."""
         management = Management(self.settings.management, timeout_s=5.0)
+        revival = Revival(management, self.served, self.events)
         probes = torchserve_probes(self.settings.inference, management, self.described)
-        return Service(NAME, self.start, self.ready, probes)
+        return Service(NAME, self.start, self.ready, (*probes, Probe("workers", revival.tick, every_s=5.0)))
 
     def start(self) -> Server:
         """Begin with the archives of the versions that have traffic."""
         files = {archive.version: archive.path.name for archive in stored_archives(self.settings.store)}
         served = sorted(self.served())
         if missing := [version for version in served if version not in files]:
-            raise ServerError(f"the store has no archive of {named(missing)}", where=str(self.settings.store))
-        return start_server(self.settings, self.variables, [files[version] for version in served])
+            self._failed(ServerError(f"the store has no archive of {named(missing)}", where=str(self.settings.store)))
+        archives = [files[version] for version in served if version in files]
+        return start_server(self.settings, self.variables, archives)
 
     def ready(self, running: Running) -> None:
         """Wait for those, restore, then let TorchServe load the others beside."""
         assert isinstance(running, Server)  # noqa: S101 - `start` made it
-        served = set(self.served())
-        wait_ready(running, Management(self.settings.management), served, self.timeout_s)
-        self.restore()
+        served, management = set(self.served()), Management(self.settings.management)
+        failed = wait_ready(running, management, served, self.timeout_s, strict=not self._served_before)
+        if failed:
+            self.events.record(NAME, "refused", named(failed) + running.reason())
+        try:
+            self.restore()
+        except OnnxserveError as error:
+            self._failed(error)
+        self._served_before = True
         if served:
             threading.Thread(target=self._load_others, args=(served,), daemon=True).start()
+
+    def _failed(self, error: OnnxserveError) -> None:
+        """What ends the first start must not keep other versions from serving later."""
+        if not self._served_before:
+            raise error
+        self.events.record(NAME, "failed", error.what)
 
     def described(self) -> Collection[Version]:
         """Versions with traffic that answer a probe, by who made their archives."""

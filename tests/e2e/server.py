@@ -1,4 +1,4 @@
-"""A real TorchServe on free ports, started with our configuration and ended by its own process group."""
+"""A real TorchServe, started with our configuration and ended by its own process group."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from typing import Self
 
 import httpx
 
-from onnxserve.cli.serve import wait_until_ready
-from onnxserve.config import Settings, start_server, with_free_ports
-from onnxserve.edge import Traffic
+from onnxserve.client import parse_address
+from onnxserve.config import Server, Settings, start_server, with_free_ports
+from onnxserve.gateway import Traffic
 from onnxserve.management import Management
 from onnxserve.release import History, Release
+from onnxserve.supervisor import wait_ready
 
 ROOT = Path(__file__).parents[2]
 READY_S = 150
@@ -33,8 +34,13 @@ class Running:
     release: Release
 
     def post(self, path: str, body: bytes, kind: str = "application/json") -> httpx.Response:
-        url = f"{self.settings.inference}/predictions/{path}"
-        return httpx.post(url, content=body, headers={"Content-Type": kind}, timeout=60, trust_env=False)
+        with self.settings.inference.client(60, {"Content-Type": kind}) as client:
+            return client.post(f"/predictions/{path}", content=body)
+
+
+def wait_until_ready(server: Server, settings: Settings, timeout_s: float = READY_S) -> None:
+    """Wait for a worker of every version of the store."""
+    wait_ready(server, Management(settings.management), (), timeout_s)
 
 
 def stock_config(folder: Path) -> Path:
@@ -49,16 +55,19 @@ def stock_config(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def running(folder: Path, archives: list[Path], config: Path = ROOT / "config.properties") -> Iterator[Running]:
-    """A server with copies of these archives, everything under `folder`."""
+def running(
+    folder: Path, archives: list[Path], config: Path = ROOT / "config.properties", *, plain: bool = False
+) -> Iterator[Running]:
+    """A server with copies of these archives, everything under `folder`; if `plain`, on ports of loopback."""
     store = folder / "store"
     store.mkdir(parents=True)
     for archive in archives:
         shutil.copy(archive, store)
-    settings = with_free_ports(Settings(config, store, folder / "state"))
+    settings = Settings(config, store, folder / "state")
+    settings = with_free_ports(settings) if plain else settings
     server = start_server(settings)
     try:
-        wait_until_ready(server, settings, READY_S)
+        wait_until_ready(server, settings)
         state = settings.state
         yield Running(settings, Release(Management(settings.management), History(state), store, Traffic(state)))
     finally:
@@ -73,7 +82,7 @@ class Load:
     model: str
     body: bytes
     threads: int = 4
-    base: str = ""  # TorchServe itself where it is empty
+    base: str = ""  # TorchServe itself if it is empty
     seen: Counter[tuple[int, str]] = field(default_factory=Counter)
     _stop: threading.Event = field(default_factory=threading.Event)
     _workers: list[threading.Thread] = field(default_factory=list)
@@ -94,11 +103,11 @@ class Load:
             worker.join(60)
 
     def _run(self) -> None:
-        with httpx.Client(timeout=60, trust_env=False) as client:
+        address = parse_address(self.base) if self.base else self.server.settings.inference
+        with address.client(60, {"Content-Type": "application/json"}) as client:
             while not self._stop.is_set():
                 try:
-                    url = f"{self.base or self.server.settings.inference}/predictions/{self.model}"
-                    response = client.post(url, content=self.body, headers={"Content-Type": "application/json"})
+                    response = client.post(f"/predictions/{self.model}", content=self.body)
                     self.seen[response.status_code, response.json().get("version", "")] += 1
                 except httpx.HTTPError as error:
                     self.seen[0, type(error).__name__] += 1

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from onnxserve.archive import make_identity, make_key, seal_archive, sign_archive
-from onnxserve.cli.serve import check_store, wait_until_ready
-from onnxserve.config import Settings, start_server, with_free_ports
+from onnxserve.cli.serve import check_store
+from onnxserve.config import Settings, start_server
 from onnxserve.errors import ArchiveError, ServerError
-from tests.e2e.server import ROOT, running
+from tests.e2e.server import ROOT, running, wait_until_ready
 
 
 def rewrite(archive: Path, target: Path, member: str, old: bytes, new: bytes) -> None:
@@ -32,11 +32,11 @@ def test_a_tampered_archive_is_not_loaded(archive, tmp_path, member, old, new, r
     store = tmp_path / "store"
     store.mkdir()
     rewrite(archive, store / "circle-1.0.0.mar", member, old, new)
-    settings = with_free_ports(Settings(ROOT / "config.properties", store, tmp_path / "state"))
+    settings = Settings(ROOT / "config.properties", store, tmp_path / "state")
     server = start_server(settings)
     try:
-        with pytest.raises(ServerError, match="not ready") as caught:
-            wait_until_ready(server, settings, 15)
+        with pytest.raises(ServerError, match=r"circle 1.0.0 can't be loaded") as caught:
+            wait_until_ready(server, settings)
         assert str(caught.value).count(reason) == 1
     finally:
         server.stop()
@@ -49,11 +49,11 @@ def test_with_a_key_an_unsigned_archive_is_loaded_by_no_worker(archive, tmp_path
     (store / archive.name).write_bytes(archive.read_bytes())
     with pytest.raises(ArchiveError, match="not signed"):
         check_store(store)
-    settings = with_free_ports(Settings(ROOT / "config.properties", store, tmp_path / "state"))
+    settings = Settings(ROOT / "config.properties", store, tmp_path / "state")
     server = start_server(settings)  # as if TorchServe had been started without us
     try:
         with pytest.raises(ServerError, match="ONNXSERVE_PUBLIC_KEY is set, but the archive is not signed"):
-            wait_until_ready(server, settings, 15)
+            wait_until_ready(server, settings)
     finally:
         server.stop()
 

@@ -1,0 +1,140 @@
+"""A supervised TorchServe: killed, stopped, with workers that hang, and with archives that can't be loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from onnxserve.archive import reconfigure
+from onnxserve.config import Settings
+from onnxserve.errors import ServerError
+from onnxserve.management import Management
+from onnxserve.supervisor import Events, Keeper, Probe, StopSignals, Supervisor, TorchServe
+from onnxserve.supervisor.probes import ask_worker
+from tests.e2e.server import ROOT
+from tests.e2e.test_refusal import rewrite
+
+READY_S = 150
+CIRCLE = ("circle", "1.0.0")
+
+
+def wait_for(condition: Callable[[], object], seconds: float = READY_S) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    (tmp_path / "store").mkdir()
+    return Settings(ROOT / "config.properties", tmp_path / "store", tmp_path / "state")
+
+
+@contextlib.contextmanager
+def supervised(settings: Settings, served: set[tuple[str, str]]) -> Iterator[tuple[Supervisor, Keeper, list[str]]]:
+    """A TorchServe whose probes are impatient; the list grows at each `restore`."""
+    restored: list[str] = []
+    settings.state.mkdir()
+    with (
+        StopSignals() as signals,
+        Supervisor(settings.run, Events(settings.state / "supervisor.log"), signals) as supervisor,
+    ):
+        events = Events(settings.state / "supervisor.log")
+        torchserve = TorchServe(settings, events, lambda: served, lambda: restored.append("restored"), {}, READY_S)
+        quick = Management(settings.management, timeout_s=1.0)
+        probes = (Probe("management API", quick.models, every_s=0.5, failures=3),)
+        service = replace(torchserve.service(), probes=probes)
+        yield supervisor, supervisor.begin(service), restored
+
+
+def answers(settings: Settings) -> bool:
+    with settings.inference.client(60, {"Content-Type": "application/json"}) as client:
+        return client.post("/predictions/circle", content=b"[0, 0]").status_code == 200
+
+
+def events(settings: Settings) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (settings.state / "supervisor.log").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+def test_torchserve_is_replaced_and_serves_again(archive, settings, fault):
+    shutil.copy(archive, settings.store)
+    with supervised(settings, {CIRCLE}) as (supervisor, keeper, restored):
+        supervisor.wait(keeper, READY_S)
+        assert answers(settings)
+        assert keeper.running
+        process = keeper.running.process
+        os.kill(process.pid, fault)
+        wait_for(lambda: keeper.restarts == 1 and keeper.up())
+        assert answers(settings)
+        assert restored == ["restored", "restored"]
+        assert process.returncode == -signal.SIGKILL
+    assert not settings.inference.listening()
+    assert [event["event"] for event in events(settings)][-1] == "stopped"
+
+
+def test_an_archive_without_traffic_holds_up_no_start_and_is_reported(archive, next_archive, settings):
+    shutil.copy(archive, settings.store)
+    shutil.copy(next_archive, settings.store)
+    (settings.store / "damaged-1.0.0.mar").write_bytes(b"PK\5\6 no archive")
+    management = Management(settings.management)
+    with supervised(settings, {CIRCLE}) as (supervisor, keeper, restored):
+        supervisor.wait(keeper, READY_S)
+        assert restored == ["restored"]
+        assert answers(settings)
+        wait_for(lambda: [found.model_version for found in management.versions("circle")] == ["1.0.0", "2.0.0"])
+        wait_for(lambda: any(event["event"] == "refused" for event in events(settings)))
+    [refused] = [event["detail"] for event in events(settings) if event["event"] == "refused"]
+    assert refused.startswith("damaged-1.0.0.mar, which has no traffic:")
+
+
+def test_a_served_version_that_cannot_be_loaded_ends_the_first_start_with_the_reason(archive, settings):
+    rewrite(archive, settings.store / archive.name, "golden.json", b'"tolerance"', b'"tolerance" ')
+    with supervised(settings, {CIRCLE}) as (supervisor, keeper, restored):
+        with pytest.raises(ServerError, match=r"circle 1.0.0 can't be loaded\n.*golden.json differs from its recorded"):
+            supervisor.wait(keeper, READY_S)
+        assert restored == []
+        assert keeper.running
+        assert not keeper.running.alive()
+
+
+def test_after_a_crash_a_version_that_no_longer_loads_does_not_keep_the_others_from_serving(
+    archive, next_archive, settings
+):
+    shutil.copy(archive, settings.store)
+    shutil.copy(next_archive, settings.store)
+    with supervised(settings, {CIRCLE, ("circle", "2.0.0")}) as (supervisor, keeper, restored):
+        supervisor.wait(keeper, READY_S)
+        rewrite(next_archive, settings.store / next_archive.name, "golden.json", b'"tolerance"', b'"tolerance" ')
+        assert keeper.running
+        os.kill(keeper.running.process.pid, signal.SIGKILL)
+        wait_for(lambda: keeper.restarts == 1 and keeper.up())
+        assert answers(settings)
+        assert restored == ["restored", "restored"]
+    [refused] = [event["detail"] for event in events(settings) if event["event"] == "refused"]
+    assert refused.startswith("circle 2.0.0")
+
+
+def test_a_probe_of_a_stopped_worker_fails_and_lets_torchserve_replace_it(archive, settings):
+    reconfigure(archive, settings.store / archive.name, {"responseTimeout": 3, "minWorkers": 1, "maxWorkers": 1})
+    management = Management(settings.management)
+    with supervised(settings, {CIRCLE}) as (supervisor, keeper, _):
+        supervisor.wait(keeper, READY_S)
+        assert ask_worker(settings.inference, CIRCLE)
+        [worker] = management.versions("circle")[0].workers
+        os.kill(worker.pid, signal.SIGSTOP)
+        assert not ask_worker(settings.inference, CIRCLE, 1.0)
+        wait_for(lambda: management.versions("circle")[0].workers[0].pid not in (worker.pid, 0))
+        wait_for(lambda: management.versions("circle")[0].ready)
+        assert ask_worker(settings.inference, CIRCLE)
+        assert keeper.restarts == 0
