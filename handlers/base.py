@@ -24,7 +24,7 @@ from .digests import check_digests
 from .distinct import distinct
 from .errors import InternalError, RequestError, classify
 from .faults import combined
-from .forms import Answer, Result, refusal
+from .forms import PLAIN, Answer, Result, refusal
 from .golden import check_golden, read_golden
 from .gpu import read_gpu, tensorrt_shapes
 from .isolate import guarded, isolate
@@ -214,7 +214,10 @@ class Handler:
             check_deadline(headers)
             if headers.get("describe") == "True":  # TorchServe's mark; any client can set it, so it may share a batch
                 return answered(Answer(describe(self)))
-            return self.read(read_body(item, headers, self.signature.input.max_bytes))
+            asked = self.read(read_body(item, headers, self.signature.input.max_bytes))
+            if asked.form is PLAIN:
+                asked.form = reading.plain_form(headers)
+            return asked
         except Exception as error:
             answer = classify(error)
             if isinstance(answer, InternalError):

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from .datatypes import BYTES, NAMES, datatype
 from .errors import InvalidRow, RequestError, UndecodableBody
-from .forms import Answer, Result
+from .forms import Answer, Plain, Result
 from .signature import Signature
 
 HEADER = "Inference-Header-Content-Length"
@@ -174,6 +174,17 @@ class OipForm:
     def bad(self, error: RequestError, signature: Signature) -> Answer:
         """The protocol's error is one line of text."""
         return Answer(_encode(head_of(signature, self._request.id) | {"error": line(error)}))
+
+
+class V2Errors(Plain):
+    """For rows on V2's path that aren't in the protocol's form: only their errors are."""
+
+    def bad(self, error: RequestError, signature: Signature) -> Answer:
+        """One line of text."""
+        return OipForm().bad(error, signature)
+
+
+V2_ERRORS = V2Errors()
 
 
 def line(error: RequestError) -> str:

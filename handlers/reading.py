@@ -13,7 +13,7 @@ from .errors import InvalidRow, RequestError
 from .forms import PLAIN, Form
 from .grpc import READ as CALL
 from .npy import MAGIC, MEDIA, NpyForm, read_npy
-from .oip import InferRequest, OipForm, read_request
+from .oip import V2_ERRORS, InferRequest, OipForm, read_request
 from .request import JSON, UNDECLARED, Body, decode_json, instances, media_type, wrong_media
 from .rpc import RpcForm, read_call
 from .tensors import check_tensors
@@ -21,6 +21,7 @@ from .tensors import check_tensors
 if TYPE_CHECKING:
     from .base import Handler
 
+PROTOCOL = "x-onnxserve-protocol"
 Reader = Callable[[], tuple[InferRequest, dict[str, Any]]]
 
 
@@ -38,7 +39,12 @@ def read(handler: Handler, body: Body) -> Asked:
 
 def form_for(headers: Mapping[str, Any]) -> Form:
     """How a request is refused that couldn't be read."""
-    return RpcForm(InferRequest([])) if media_type(headers) in CALL else PLAIN
+    return RpcForm(InferRequest([])) if media_type(headers) in CALL else plain_form(headers)
+
+
+def plain_form(headers: Mapping[str, Any]) -> Form:
+    """The form of an answer that isn't in a protocol's own: on V2's paths, which the gateway names, errors still are."""
+    return V2_ERRORS if headers.get(PROTOCOL) == "v2" else PLAIN
 
 
 def from_document(handler: Handler, document: Any) -> Asked:

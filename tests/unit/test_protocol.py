@@ -248,3 +248,21 @@ def test_pixels_may_come_as_a_tensor():
     tensor = {"name": "image", "shape": [1, 3, 2, 2], "datatype": "FP32", "data": [0.5] * 12}
     status, answer = infer(made, {"inputs": [tensor]})
     assert (status, answer["outputs"][0]["data"]) == (200, [0, 0.5])
+
+
+@pytest.mark.parametrize("body", [b"no JSON", b"[1]", b'{"instances": [[1, "x"]]}', b'{"instances": [[666, 1]]}'])
+def test_on_the_protocols_paths_every_error_is_a_line_of_text(table, body):
+    on_v2 = (body, {"content-type": JSON, "x-onnxserve-protocol": "v2"})
+    [(status, headers, answer), (_, _, elsewhere)] = send(table, on_v2, (body, {"content-type": JSON}))
+    error = json.loads(answer)["error"]
+    assert status >= 400
+    assert error.startswith(headers["x-onnxserve-error"] + ": ")
+    assert isinstance(json.loads(elsewhere)["error"], dict)
+
+
+def test_rows_on_the_protocols_paths_are_answered_as_everywhere(table):
+    body = b'{"instances": [[1, 2]]}'
+    answers = [
+        send(table, (body, {"content-type": JSON, **more}))[0][2] for more in ({}, {"x-onnxserve-protocol": "v2"})
+    ]
+    assert answers[0] == answers[1]
