@@ -15,7 +15,7 @@ from .process import Running, start
 
 SHIPPED = ROOT / "traffic.toml"
 FILE_OPTION = "--traffic"
-WITHOUT_GATEWAY = "--no-edge"
+WITHOUT_GATEWAY = "--no-gateway"
 ONNXSERVE = [sys.executable, "-m", "onnxserve"]
 KEPT_S = 3600  # no answer of a benchmark grows old
 Changes = dict[str, dict[str, str]]
@@ -41,17 +41,15 @@ def serve(bench: Bench, port: int, name: str, changes: Changes, *, gateway: bool
     folder = scratch(name)
     (folder / "store").mkdir()
     shutil.copy(bench.archive, folder / "store")
-    metrics, *others = free_ports(4)
+    [metrics] = free_ports(1)
     listening = {"port": str(port), "metrics_port": str(metrics), **changes.get("listen", {})}
     file = folder / SHIPPED.name
     file.write_text(changed(SHIPPED.read_text(encoding="utf-8"), {**changes, "listen": listening}), encoding="utf-8")
     command = [*ONNXSERVE, "serve", "--config", str(ROOT / "config.properties"), FILE_OPTION, str(file)]
     command += ["--store", str(folder / "store"), "--state", str(folder / "state")]
-    command += [] if gateway else [WITHOUT_GATEWAY]
-    ports = [others[0] if gateway else port, *others[1:]]
-    apis = ("INFERENCE", "MANAGEMENT", "METRICS")
-    environment = {f"ONNXSERVE_{api}_PORT": str(number) for api, number in zip(apis, ports, strict=True)}
-    return start(command, folder, environment, folder / "log.txt")
+    # With a gateway no port of TorchServe is named: it listens on unix sockets then.
+    command += [] if gateway else [WITHOUT_GATEWAY, "--inference-port", str(port)]
+    return start(command, folder, {}, folder / "log.txt")
 
 
 def default(bench: Bench, port: int) -> Running:
