@@ -215,14 +215,14 @@ class Handler:
             if headers.get("describe") == "True":  # TorchServe's mark; any client can set it, so it may share a batch
                 return answered(Answer(describe(self)))
             asked = self.read(read_body(item, headers, self.signature.input.max_bytes))
-            if asked.form is PLAIN:
-                asked.form = reading.plain_form(headers)
-            return asked
         except Exception as error:
             answer = classify(error)
             if isinstance(answer, InternalError):
                 log.exception("a request could not be read", extra=self._event(context, index))
             return failed(answer, reading.form_for(headers))
+        if asked.form is PLAIN:
+            asked.form = reading.plain_form(headers)
+        return asked
 
     def _check(self, asked: Sequence[Asked]) -> None:
         """Instances of all requests to rows, together; a request with a bad one gets its error."""

@@ -43,7 +43,7 @@ def form_for(headers: Mapping[str, Any]) -> Form:
 
 
 def plain_form(headers: Mapping[str, Any]) -> Form:
-    """The form of an answer that isn't in a protocol's own: on V2's paths, which the gateway names, errors still are."""
+    """The form where no protocol has its own; on V2's paths, which the gateway names, errors are V2's."""
     return V2_ERRORS if headers.get(PROTOCOL) == "v2" else PLAIN
 
 
