@@ -15,6 +15,7 @@ import httpx
 import msgspec
 import numpy as np
 
+from onnxserve.client import parse_address
 from onnxserve.errors import BatchError
 
 from .chunk import Chunk, Fault
@@ -39,11 +40,15 @@ class Served:
         self.form: Form = form_of(folder, custom=False)
         self._pool = ThreadPoolExecutor(remote.concurrency)
         self._draws = random.Random()  # noqa: S311 - pauses, not secrets
+        self._address = parse_address(remote.url)
         self._http = httpx.Client(
+            base_url=self._address.url,
             headers={"Content-Type": "application/json", **({"x-api-key": key} if key else {})},
             timeout=httpx.Timeout(60, pool=None),
-            limits=httpx.Limits(max_connections=remote.concurrency),
-            verify=ssl.create_default_context(cafile=remote.ca or None),
+            transport=self._address.transport(
+                limits=httpx.Limits(max_connections=remote.concurrency),
+                verify=ssl.create_default_context(cafile=remote.ca or None),
+            ),
             trust_env=False,
         )
 
@@ -81,7 +86,7 @@ class Served:
         last = ""
         for number in range(self._remote.tries):
             try:
-                answer = self._http.post(self._path, content=body)
+                answer = self._http.post(f"/predictions/{self._model.name}/{self._model.version}", content=body)
             except httpx.HTTPError as error:
                 last, after = f"no answer: {error or type(error).__name__}", 0.0
             else:
@@ -96,7 +101,7 @@ class Served:
 
     @property
     def _path(self) -> str:
-        return f"{self._remote.url}/predictions/{self._model.name}/{self._model.version}"
+        return f"{self._address}/predictions/{self._model.name}/{self._model.version}"
 
     def _checked(self, answer: httpx.Response, count: int) -> list[Any]:
         document = answer.json()

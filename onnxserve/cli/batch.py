@@ -39,7 +39,7 @@ def batch(  # noqa: PLR0913 - each is a flag
     delimiter: Annotated[str, typer.Option(help="Of CSV.")] = ",",
     engine: Annotated[str, typer.Option(help="local, or ray for a cluster.")] = "local",
     address: Annotated[str, typer.Option(help="Of the Ray cluster.")] = "",
-    endpoint: Annotated[str, typer.Option(help="Score through this running server instead.")] = "",
+    endpoint: Annotated[str, typer.Option(help="Score through this server instead: a URL or unix:/path.")] = "",
     concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at the endpoint.")] = 8,
     ca: Annotated[str, typer.Option(help="Certificate that signed the endpoint's.")] = "",
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 is one a usable CPU.")] = 0,

@@ -15,7 +15,7 @@ from typing import Self
 
 import httpx
 
-from onnxserve.client import parse_address
+from onnxserve.client import Address, parse_address
 from onnxserve.config import Server, Settings, start_server, with_free_ports
 from onnxserve.gateway import Traffic
 from onnxserve.management import Management
@@ -36,6 +36,10 @@ class Running:
     def post(self, path: str, body: bytes, kind: str = "application/json") -> httpx.Response:
         with self.settings.inference.client(60, {"Content-Type": kind}) as client:
             return client.post(f"/predictions/{path}", content=body)
+
+    def get(self, address: Address, path: str) -> httpx.Response:
+        with address.client(60) as client:
+            return client.get(path)
 
 
 def wait_until_ready(server: Server, settings: Settings, timeout_s: float = READY_S) -> None:

@@ -96,8 +96,8 @@ def test_a_row_in_a_file_has_the_bits_of_a_row_at_the_server(segment, rows, demo
         tensor["parameters"] = {"binary_data_size": some.nbytes}
         head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
         headers = {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"}
-        url = f"{demo.settings.inference}/predictions/segment"
-        answer = httpx.post(url, content=head + some.tobytes(), headers=headers, trust_env=False)
+        with demo.settings.inference.client(60, headers) as client:
+            answer = client.post("/predictions/segment", content=head + some.tobytes())
         size = int(answer.headers["inference-header-content-length"])
         outputs = {one["name"]: one for one in json.loads(answer.content[:size])["outputs"]}
         at = size
@@ -144,7 +144,7 @@ def test_images_in_a_folder_are_rows(demo_archives, tmp_path):
 
 def test_a_server_scores_in_place_of_the_handler(segment, rows, demo: Running, tmp_path):
     run(segment, rows, "-o", tmp_path / "here", "--limit", 200)
-    run(segment, rows, "-o", tmp_path / "there", "--limit", 200, "--endpoint", demo.settings.inference)
+    run(segment, rows, "-o", tmp_path / "there", "--limit", 200, "--endpoint", str(demo.settings.inference))
     here, there = read(tmp_path / "here"), read(tmp_path / "there")
     assert here["prediction"].to_pylist() == there["prediction"].to_pylist()
     assert np.allclose(here["score"].to_numpy(), there["score"].to_numpy(), atol=1e-5)

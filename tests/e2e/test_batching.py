@@ -1,4 +1,4 @@
-"""The frontend plugin: nobody waits for company that isn't expected."""
+"""The frontend plugin: a batch waits only for requests that are expected."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ def patient(archive, tmp_path_factory) -> Iterator[Running]:
 
 
 def batching(server: Running) -> dict[str, Any]:
-    answer = httpx.get(f"{server.settings.management}/batching", timeout=10, trust_env=False)
-    models: list[dict[str, Any]] = answer.json()["models"]
+    models: list[dict[str, Any]] = server.get(server.settings.management, "/batching").json()["models"]
     assert len(models) == 1
     return models[0]
 
@@ -44,7 +43,7 @@ def test_lone_requests_do_not_wait(patient):
     for _ in range(5):
         assert patient.post("circle", b"[0, 0]").status_code == 200
     assert time.monotonic() - start < 5 * DELAY_S / 2
-    assert batching(patient) == {"model": "circle", "version": "1.0.0", "expected": 1, "queued": 0}
+    assert batching(patient).items() >= {"model": "circle", "version": "1.0.0", "expected": 1, "queued": 0}.items()
 
 
 def test_requests_that_come_together_are_answered_and_batched(patient):
@@ -59,20 +58,20 @@ def test_requests_that_come_together_are_answered_and_batched(patient):
 
 def test_nothing_is_lost_when_requests_wait_for_the_worker_to_start(archive, tmp_path):
     # The queue is replaced while the worker starts: requests sent meanwhile must be answered all the same.
-    from onnxserve.config import Settings, start_server, with_free_ports
+    from onnxserve.config import Settings, start_server
 
     store = tmp_path / "store"
     store.mkdir()
     shutil.copy(archive, store)
-    settings = with_free_ports(Settings(ROOT / "config.properties", store, tmp_path / "state"))
+    settings = Settings(ROOT / "config.properties", store, tmp_path / "state")
     server = start_server(settings)
     statuses: list[int] = []
     try:
         deadline = time.monotonic() + 60
-        with httpx.Client(timeout=60, trust_env=False) as client:
+        with settings.inference.client(60) as client:
             while time.monotonic() < deadline and statuses.count(200) < 20:
                 try:
-                    answer = client.post(f"{settings.inference}/predictions/circle", content=json.dumps([0, 0]))
+                    answer = client.post("/predictions/circle", content=json.dumps([0, 0]))
                 except httpx.HTTPError:
                     time.sleep(0.005)
                     continue

@@ -5,7 +5,6 @@ import json
 import threading
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 
@@ -44,8 +43,7 @@ def test_raw_text_raw_images_and_named_columns_are_read(either):
 
 
 def describe(demo, model):
-    url = f"{demo.settings.management}/models/{model}?customized=true"
-    return httpx.get(url, timeout=60, trust_env=False).json()[0]["customizedMetadata"]
+    return demo.get(demo.settings.management, f"/models/{model}?customized=true").json()[0]["customizedMetadata"]
 
 
 @pytest.mark.parametrize("model", ["segment", "sentiment", "digits"])
@@ -99,7 +97,7 @@ def test_bad_rows_among_concurrent_ones_leave_the_good_ones_at_200(either):
 
 def test_prometheus_counts_requests_by_model_and_version(either):
     either.post("segment", json.dumps(golden("segment")[0]["input"]).encode())
-    text = httpx.get(f"http://127.0.0.1:{either.settings.metrics_port}/metrics", timeout=30, trust_env=False).text
+    text = either.get(either.settings.metrics, "/metrics").text
     assert 'ts_inference_requests_total{model_name="segment"' in text
 
 
@@ -113,9 +111,9 @@ def test_tensors_of_the_open_inference_protocol_go_in_and_out(either):
 
     binary = {**tensor, "parameters": {"binary_data_size": values.nbytes}}
     head = json.dumps({"inputs": [binary], "parameters": {"binary_data_output": True}}).encode()
-    url = f"{either.settings.inference}/predictions/segment"
     headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(head))}
-    answer = httpx.post(url, content=head + values.tobytes(), headers=headers, timeout=60, trust_env=False)
+    with either.settings.inference.client(60, headers) as client:
+        answer = client.post("/predictions/segment", content=head + values.tobytes())
     size = int(answer.headers["Inference-Header-Content-Length"])
     outputs = json.loads(answer.content[:size])["outputs"]
     assert [one["name"] for one in outputs][1:] == ["label", "score"]

@@ -3,7 +3,6 @@
 import json
 import shutil
 
-import httpx
 import pytest
 
 from onnxserve.errors import ReleaseError, ServerError
@@ -53,4 +52,4 @@ def test_management_errors_carry_the_servers_reason(archive, tmp_path):
             server.release.management.register("no-such.mar")
         with pytest.raises(ServerError, match="404"):
             server.release.status("nobody")
-        assert httpx.get(f"{server.settings.inference}/ping", trust_env=False).status_code == 200
+        assert server.get(server.settings.inference, "/ping").status_code == 200

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 
 from onnxserve.errors import ServerError
@@ -18,7 +17,7 @@ def test_a_warm_up_answers_many_requests_and_leaves_no_model_and_no_file(archive
         again = warm_up(server.settings, 1)
         assert server.release.management.models() == ["circle"]
         assert server.post("circle", b"[0, 0]").status_code == 200
-        metrics = httpx.get(f"http://127.0.0.1:{server.settings.metrics_port}/metrics", timeout=10, trust_env=False)
+        metrics = server.get(server.settings.metrics, "/metrics")
     assert warmed.last > 100
     assert again.first > 100
     assert not (server.settings.state / "warm-up").exists()

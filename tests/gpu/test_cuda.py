@@ -10,7 +10,6 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import numpy as np
 import onnxruntime as ort
@@ -130,7 +129,6 @@ def test_torchserve_gives_workers_the_gpu_and_they_answer_from_it(tmp_path):
             for body in golden_bodies(path):
                 answer = server.post(name, body)
                 assert answer.status_code == 200, answer.text
-            url = f"{server.settings.management}/models/{name}?customized=true"
-            [about] = httpx.get(url, timeout=30, trust_env=False).json()
+            [about] = server.get(server.settings.management, f"/models/{name}?customized=true").json()
             assert about["customizedMetadata"]["provider"]["name"] == CUDA
             assert about["workers"][0]["gpu"] is True
