@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 
-from onnxserve.edge.observations import Observation
+from onnxserve.gateway.observations import Observation
 from onnxserve.release.trial import begin
 
 from .prepare import ROOT

@@ -15,27 +15,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psutil
-
-from onnxserve.edge import Canary, Share
+from onnxserve.gateway import Canary, Share
 from onnxserve.tune.tune import cpu_name
 
-from .clock import Clock, faked
 from .prepare import ROOT
 from .stage import READY_S, Clients, Stage, small_disk, stage
+from .wire import wire
 
 Fault = Callable[[Stage], None]
 CLIENTS = 8
-DISK = "the disk of the prediction log is full"
+DISK = "the disk of the state folder is full: logs, prediction log"
 INTRO = """# When things break
 
-Written by `python -m benchmarks.faults` (`make chaos`) on {cpu}: {clients} clients ask through the edge
-without a pause while a fault is made for real. A small table model, version 1.0.0 with two workers, 2.0.0 with one;
-answers are cached for a second; the prediction log, of everything, has a file system of 1 MiB. Degraded answers are
-right and say so: another version, or an old one. Refused ones have a type and `Retry-After`. Lost would be anything
-else: a broken connection, an answer without a type. The last rows run on servers of their own: two behind a proxy that
-can be slow or break, three under libfaketime, which sets the clock of TorchServe, its workers and nginx (Envoy doesn't
-start under it) and makes waiting slow.
+Written by `python -m benchmarks.faults` (`make chaos`) on {cpu}: {clients} clients ask `onnxserve serve` without a
+pause while a fault is made for real. A small table model, version 1.0.0 with two workers, 2.0.0 with one; the
+prediction log keeps everything; the state folder has a file system of 8 MiB. Every row is new and no answer is kept, so
+none comes from before. Degraded answers are right and say so: another version gave them. Refused ones have a type and
+`Retry-After`. "No connection" counts tries while nobody listened; nothing was sent then. Lost would be anything else: a
+connection that broke under a request, an answer without a type.
 """
 
 
@@ -75,22 +72,36 @@ def paused(stage: Stage) -> None:
     os.kill(pid, signal.SIGCONT)
 
 
-def nginx_killed(_: Stage) -> None:
-    """The process of nginx that answers; its parent starts another."""
-    for one in psutil.Process().children(recursive=True):
-        if one.name() == "nginx" and "worker process" in " ".join(one.cmdline()):
-            one.kill()
-    time.sleep(1)
+def ended(words: str, *, last: bool = False) -> Fault:
+    """`kill -9` for the first, or the last, process with these words in its command line, then time to come back."""
+
+    def end(stage: Stage) -> None:
+        found = stage.children(words)
+        (found[-1] if last else found[0]).kill()
+        time.sleep(3)
+        stage.wait_ready()
+
+    return end
+
+
+def frontend_paused(stage: Stage) -> None:
+    """TorchServe's frontend hangs until it is replaced."""
+    [frontend] = stage.children("org.pytorch.serve.ModelServer")
+    frontend.suspend()
+    deadline = time.monotonic() + READY_S
+    while frontend.is_running() and time.monotonic() < deadline:
+        time.sleep(0.5)
+    stage.wait_ready()
 
 
 def disk_full(stage: Stage) -> None:
-    """The file system of the prediction log has no room for five seconds of it."""
-    ballast = stage.settings.state / "predictions" / "ballast"
+    """No byte more fits beside the logs for some seconds."""
+    ballast = stage.settings.state / "ballast"
     with contextlib.suppress(OSError), ballast.open("wb") as stream:
         while True:
             stream.write(b"x" * 4096)
             stream.flush()
-    time.sleep(12)  # the log is written every ten
+    time.sleep(12)  # the prediction log is written every ten
     ballast.unlink(missing_ok=True)
 
 
@@ -107,49 +118,47 @@ def slow_clients(stage: Stage) -> None:
 
 def slow_way(stage: Stage) -> None:
     """200 ms each way between nginx and TorchServe, for five seconds."""
-    assert stage.wire is not None  # noqa: S101 - such a stage has one
-    stage.wire.delay_s = 0.2
-    time.sleep(5)
-    stage.wire.delay_s = 0
+    with wire(stage.settings.run / "inference.sock") as way:
+        reload_gateway(stage)
+        way.delay_s = 0.2
+        time.sleep(5)
+        way.delay_s = 0
+    reload_gateway(stage)
 
 
 def broken_way(stage: Stage) -> None:
     """Everything that is open between nginx and TorchServe is reset, ten times."""
-    assert stage.wire is not None  # noqa: S101 - such a stage has one
-    for _ in range(10):
-        stage.wire.cut()
-        time.sleep(0.5)
+    with wire(stage.settings.run / "inference.sock") as way:
+        reload_gateway(stage)
+        for _ in range(10):
+            way.cut()
+            time.sleep(0.5)
+    reload_gateway(stage)
 
 
-def jumped(clock: Clock, seconds: int) -> Fault:
-    """The clock of TorchServe, its workers and nginx jumps, and back again."""
-
-    def jump(_: Stage) -> None:
-        clock.ahead(seconds)
-        time.sleep(3)
-        clock.ahead(0)
-        time.sleep(3)
-
-    return jump
+def reload_gateway(stage: Stage) -> None:
+    """Another worker of nginx, whose connections go to whoever has the socket's name now."""
+    stage.children("nginx: master")[0].send_signal(signal.SIGHUP)
+    time.sleep(1)
 
 
-WIRED: list[tuple[str, Fault]] = [
-    ("200 ms more each way between edge and TorchServe", slow_way),
-    ("connections between edge and TorchServe reset ten times", broken_way),
-]
-JUMPS = {"the clock jumps an hour ahead, and back": 3600, "the clock jumps two days back, and ahead": -172_800}
 FAULTS: list[tuple[str, Fault]] = [
     ("none", lambda _: time.sleep(3)),
     ("one of two workers killed", lambda stage: stage.kill("1.0.0", 1)),
     ("both workers killed", lambda stage: stage.kill("1.0.0", 2)),
     ("a worker hangs for five seconds", paused),
-    ("nginx's worker killed", nginx_killed),
+    ("nginx's worker killed", ended("nginx: worker")),
+    ("nginx's master killed", ended("nginx: master")),
+    ("TorchServe killed", ended("org.pytorch.serve.ModelServer")),
+    ("TorchServe hangs", frontend_paused),
+    ("nginx reads its files again", reload_gateway),
+    ("200 ms more each way between nginx and TorchServe", slow_way),
+    ("connections between nginx and TorchServe reset ten times", broken_way),
     ("fifty clients send a byte now and then", slow_clients),
     (DISK, disk_full),
     ("canary, promote, rollback", released),
     ("a canary's worker killed three times", broken_canary),
     ("a shadow's worker killed three times", broken_shadow),
-    ("TorchServe killed and started again", Stage.restart),
 ]
 
 
@@ -172,32 +181,14 @@ def row(stage: Stage, name: str, fault: Fault) -> str:
     return f"| {name} | {sum(seen.values()):,} | {seen['answered']:,} | {others or '-'} | {seen['lost']} |"
 
 
-def plain() -> Iterator[str]:
-    """Faults of processes and disks."""
+def rows(wanted: str) -> Iterator[str]:
+    """Each fault whose name has the words that are wanted."""
     with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder)) as small, stage(Path(folder)) as made:
         for name, fault in FAULTS:
             if name == DISK and not small:
                 print("a small file system can't be mounted here: run as root")
-                continue
-            yield row(made, name, fault)
-
-
-def wired() -> Iterator[str]:
-    """Faults of the way between edge and TorchServe."""
-    with tempfile.TemporaryDirectory() as folder, stage(Path(folder), wired=True) as made:
-        for name, fault in WIRED:
-            yield row(made, name, fault)
-
-
-def shifted() -> Iterator[str]:
-    """Faults of the clock."""
-    with tempfile.TemporaryDirectory() as folder, faked(Path(folder)) as clock:
-        if clock is None:
-            print("the clock can't be set without libfaketime (Debian: faketime)")
-            return
-        with stage(Path(folder)) as made:
-            for name, seconds in {"nothing, under libfaketime": 0, **JUMPS}.items():
-                yield row(made, name, jumped(clock, seconds))
+            elif wanted in name:
+                yield row(made, name, fault)
 
 
 def main() -> None:
@@ -205,12 +196,14 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description="Faults, counted.")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "95-faults.md")
+    parser.add_argument("--only", default="", help="Faults whose name has these words; no page is written then.")
     given = parser.parse_args()
     lines = ["| fault | sent | answered | degraded or refused | lost |", "|---|--:|--:|---|--:|"]
-    for told in (plain(), wired(), shifted()):
-        for line in told:
-            print(line, flush=True)
-            lines.append(line)
+    for line in rows(given.only):
+        print(line, flush=True)
+        lines.append(line)
+    if given.only:
+        return
     intro = INTRO.format(cpu=cpu_name(), clients=CLIENTS)
     given.page.write_text("\n".join([intro, *lines]) + "\n", encoding="utf-8")
     print(given.page)

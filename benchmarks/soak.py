@@ -1,4 +1,4 @@
-"""`make soak`: memory of workers, frontend and edge under mixed load for long; fails where one grows steadily."""
+"""`make soak`: memory of workers, frontend and gateway under mixed load for long; fails where one grows steadily."""
 
 from __future__ import annotations
 
@@ -24,16 +24,11 @@ import msgspec
 import psutil
 
 from onnxserve.archive import golden_bodies
-from onnxserve.cli.serve import wait_until_ready
-from onnxserve.cli.watching import watching
-from onnxserve.config import Settings, free_ports, start_server, with_free_ports
-from onnxserve.edge import Edge, Traffic, read_intent
-from onnxserve.edge.processes import start
-from onnxserve.management import Management
-from onnxserve.release import History, Release
+from onnxserve.config import Settings, free_ports
 from onnxserve.tune.tune import cpu_name
 
 from .prepare import ROOT
+from .stage import served_as
 
 CLIENTS, PERIOD_S, MIB = 6, 5.0, 2**20
 SETTLED = 1 / 3  # of the time is left out: caches and arenas fill meanwhile
@@ -50,8 +45,8 @@ megabytes = 8.0
 INTRO = """# A long time under load
 
 Written by `python -m benchmarks.soak` (`make soak`) on {cpu}: {minutes:g} minutes of {clients} clients
-who ask `segment` and `sentiment` through the edge without a pause: golden rows, alone and all at once, one request in
-ten wrong (a bad row, no JSON, an unknown path). Counters, drift, the prediction log and the cache are on. Memory is
+who ask `segment` and `sentiment` through the gateway without a pause: golden rows, alone and all at once, one request
+in ten wrong (a bad row, no JSON, an unknown path). Counters, drift, the prediction log and the cache are on. Memory is
 PSS, every {period:g} s, of all processes of a part; the slope is Theil and Sen's, over the last two thirds, with the
 middle 95 % of the slopes of pairs. A part fails whose slope is over {most:g} % of its memory an hour and surely upward.
 
@@ -83,7 +78,7 @@ def part_of(process: psutil.Process) -> str:
     words, name = " ".join(process.cmdline()), process.name()
     if "model_service_worker" in words:
         return f"workers of {model_of(process)}"
-    return {"java": "frontend", "envoy": "Envoy"}.get(name, "nginx" if "nginx" in name else "launcher")
+    return {"java": "frontend"}.get(name, "gateway" if "nginx" in name else "supervisor")
 
 
 def model_of(process: psutil.Process) -> str:
@@ -123,24 +118,16 @@ def mixed(archive: Path) -> list[bytes]:
 
 @contextlib.contextmanager
 def served(folder: Path, archives: list[Path]) -> Iterator[str]:
-    """As `serve` starts it; the edge's address."""
+    """`onnxserve serve`; the gateway's address."""
     store, (port, metrics) = folder / "store", free_ports(2)
     store.mkdir()
     for archive in archives:
         shutil.copy(archive, store)
-    (folder / "traffic.toml").write_text(TRAFFIC.format(port=port, metrics=metrics), encoding="utf-8")
-    settings = Settings(ROOT / "config.properties", store, folder / "state", traffic=folder / "traffic.toml")
-    settings = with_free_ports(settings)
-    with contextlib.ExitStack() as running:
-        server = start_server(settings, watching(settings, running))
-        running.callback(server.stop)
-        wait_until_ready(server, settings, 180)
-        kept = Traffic(settings.state)
-        Release(Management(settings.management), History(settings.state), store, kept).restore()
-        run = (settings.state / "edge").resolve()
-        edge = Edge(read_intent(settings.traffic), run, settings.inference_port, settings.management_port)
-        running.callback(start(edge, kept.labels).stop)
-        yield edge.url
+    traffic = folder / "traffic.toml"
+    traffic.write_text(TRAFFIC.format(port=port, metrics=metrics), encoding="utf-8")
+    settings = Settings(ROOT / "config.properties", store, folder / "state", traffic=traffic)
+    with served_as(settings, folder, port) as running:
+        yield running.url
 
 
 def soak(archives: list[Path], minutes: float) -> tuple[Samples, Counter[str]]:

@@ -1,4 +1,4 @@
-"""What faults are made on: a server with two versions behind its edge, and clients that count what they get."""
+"""What faults are made on: `onnxserve serve` with two versions of a model, and clients that count what they get."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -16,42 +17,52 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import msgspec
+import psutil
 
 from export.__main__ import STEPS
 from export.export import export_model
 from onnxserve.archive import reconfigure
-from onnxserve.cli.serve import wait_until_ready
-from onnxserve.cli.watching import PREDICTIONS
-from onnxserve.config import Server, Settings, free_ports, start_server, with_free_ports
-from onnxserve.edge import Edge, Intent, Traffic
-from onnxserve.edge.intent import Cache, Guard, Listen
-from onnxserve.edge.processes import start
+from onnxserve.config import Settings, free_ports
+from onnxserve.gateway import Traffic
 from onnxserve.management import Management
 from onnxserve.release import History, Release
 from onnxserve.scaffold import new_model
 
 from .prepare import ROOT
-from .wire import Wire, wire
 
-READY_S = 120
+READY_S = 120.0
+STOP_S = 60.0
 MOUNT, UMOUNT = "/usr/bin/mount", "/usr/bin/umount"
+GATEWAY = """[listen]
+port = {port}
+metrics_port = {metrics}
+[predictions]
+percent = 100.0
+"""
 
 
 @dataclass
 class Stage:
-    """A server, its edge and its release steps."""
+    """A running `onnxserve serve`, and its release steps."""
 
+    process: subprocess.Popen[bytes]
     settings: Settings
-    server: Server
     release: Release
-    url: str = ""
-    wire: Wire | None = None
+    url: str
+
+    def children(self, words: str) -> list[psutil.Process]:
+        """Processes of the server whose command line has these words."""
+        found = []
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if words in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
 
     def workers(self, version: str) -> list[int]:
         """Process ids of a version's workers."""
         [found] = [one for one in self.release.management.versions("circle") if one.model_version == version]
-        return [worker.pid for worker in found.workers]
+        return [worker.pid for worker in found.workers if worker.pid > 0]
 
     def kill(self, version: str, count: int) -> None:
         """`kill -9` for some workers of a version."""
@@ -59,33 +70,38 @@ class Stage:
             with contextlib.suppress(ProcessLookupError):  # the last one may not have been replaced yet
                 os.kill(pid, signal.SIGKILL)
 
-    def restart(self) -> None:
-        """TorchServe killed with its workers, and started again."""
-        os.killpg(self.server.process.pid, signal.SIGKILL)
-        self.server.process.wait()
-        time.sleep(1)
-        self.server = start_server(self.settings)  # without the log
-        wait_until_ready(self.server, self.settings, READY_S)
-        self.release.restore()
+    def wait_ready(self) -> None:
+        """Wait until the server says that every version with traffic can answer."""
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.url}/v2/health/ready", trust_env=False, timeout=5).is_success:
+                    return
+            if self.process.poll() is not None:
+                raise RuntimeError((self.settings.state.parent / "serve.log").read_text(encoding="utf-8"))
+            time.sleep(0.2)
+        raise RuntimeError(f"not ready after {READY_S:g} s")
 
 
 @dataclass
 class Clients:
-    """Closed-loop clients; each row is new to the cache half of the time."""
+    """Closed-loop clients whose every row is new, so that nobody is answered from before."""
 
     url: str
     seen: Counter[str] = field(default_factory=Counter)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self, number: int) -> None:
-        """One client."""
+        """One client; where nobody takes connections it tries again, as for a server that is being replaced."""
         with httpx.Client(base_url=self.url, trust_env=False, timeout=60) as http:
             turn = 0
             while not self.stop.is_set():
                 turn += 1
-                row = [number, turn] if turn % 2 else [0, 0]
                 try:
-                    self.seen[kind(http.post("/predictions/circle", json=row))] += 1
+                    self.seen[kind(http.post("/predictions/circle", json=[number + turn / 1e6, turn % 97]))] += 1
+                except httpx.ConnectError:
+                    self.seen["no connection"] += 1
+                    time.sleep(0.05)
                 except httpx.HTTPError:
                     self.seen["lost"] += 1
 
@@ -93,14 +109,11 @@ class Clients:
 def kind(answer: httpx.Response) -> str:
     """What an answer was."""
     if answer.status_code == 200:
-        return (
-            f"degraded: {answer.headers['x-onnxserve-degraded']}"
-            if "x-onnxserve-degraded" in answer.headers
-            else "answered"
-        )
+        how = answer.headers.get("x-onnxserve-degraded")
+        return f"degraded: {how}" if how else "answered"
     try:
         refused = answer.json()["error"]["type"]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         return "lost"
     return f"refused: {answer.status_code} {refused}"
 
@@ -111,56 +124,56 @@ def archives(folder: Path) -> list[Path]:
     second = folder / "two" / "circle"
     shutil.copytree(definition, second)
     toml = second / "model.toml"
-    toml.write_text(
-        toml.read_text(encoding="utf-8").replace('version = "1.0.0"', 'version = "2.0.0"'), encoding="utf-8"
-    )
+    text = toml.read_text(encoding="utf-8").replace('version = "1.0.0"', 'version = "2.0.0"')
+    toml.write_text(text, encoding="utf-8")
     made = [export_model(one, folder / "made", STEPS, lambda _: None).archive for one in (definition, second)]
     reconfigure(made[0], made[0], {"minWorkers": 2, "maxWorkers": 2})
     return made
 
 
 @contextmanager
-def stage(folder: Path, *, wired: bool = False) -> Iterator[Stage]:
-    """All of it, started."""
-    store = folder / "store"
+def stage(folder: Path) -> Iterator[Stage]:
+    """All of it, started as its users start it."""
+    store, (port, metrics) = folder / "store", free_ports(2)
     store.mkdir()
     for archive in archives(folder):
         shutil.copy(archive, store)
-    settings = with_free_ports(Settings(ROOT / "config.properties", store, folder / "state"))
-    log = settings.state.resolve() / "predictions"
-    told = msgspec.json.encode({"folder": str(log), "percent": 100.0}).decode()
-    traffic = Traffic(settings.state)
-    release = Release(Management(settings.management), History(settings.state), store, traffic)
-    with contextlib.ExitStack() as held:
-        made = Stage(settings, start_server(settings, {PREDICTIONS: told}), release)
-        held.callback(lambda: made.server.stop())  # noqa: PLW0108 - a fault may put another server in its place
-        wait_until_ready(made.server, settings, READY_S)
-        release.restore()
-        release.promote("circle", "1.0.0")
-        made.wire = held.enter_context(wire(settings.inference_port)) if wired else None
-        edge = fronted(settings, made.wire)
-        door = start(edge, traffic.labels)
-        held.callback(door.stop)
-        traffic.started(edge)
-        made.url = edge.url
+    traffic = folder / "traffic.toml"
+    traffic.write_text(GATEWAY.format(port=port, metrics=metrics), encoding="utf-8")
+    settings = Settings(ROOT / "config.properties", store, folder / "state", traffic=traffic)
+    with served_as(settings, folder, port) as made:
+        for version in ("1.0.0", "2.0.0"):
+            made.release.management.wait_ready("circle", version, READY_S)
         yield made
 
 
-def fronted(settings: Settings, way: Wire | None) -> Edge:
-    """The edge, which asks nginx about each request and keeps answers for a second."""
-    port, metrics = free_ports(2)
-    listen, limits = Listen(port=port, metrics_port=metrics), Guard(per_second=100_000)
-    intent = Intent(listen=listen, cache=Cache(seconds=1), guard=limits)
-    run = (settings.state / "edge").resolve()
-    return Edge(intent, run, way.port if way else settings.inference_port, settings.management_port)
+@contextmanager
+def served_as(settings: Settings, folder: Path, port: int) -> Iterator[Stage]:
+    """`onnxserve serve` with these settings, ready; ended with the block."""
+    command = [sys.executable, "-m", "onnxserve", "serve", "--config", str(settings.config)]
+    command += ["--traffic", str(settings.traffic), "--store", str(settings.store), "--state", str(settings.state)]
+    with (folder / "serve.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+    traffic = Traffic(settings.state)
+    release = Release(Management(settings.management), History(settings.state), settings.store, traffic)
+    made = Stage(process, settings, release, f"http://127.0.0.1:{port}")
+    try:
+        made.wait_ready()
+        yield made
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_S)
+        finally:
+            process.kill()
 
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[bool]:
-    """A file system of 1 MiB for the prediction log, where this process may mount one; whether it may."""
-    place = folder / "state" / "predictions"
+    """A file system of 8 MiB for the state folder, where this process may mount one; whether it may."""
+    place = folder / "state"
     place.mkdir(parents=True)
-    words = [MOUNT, "-t", "tmpfs", "-o", "size=1m", "none", str(place)]
+    words = [MOUNT, "-t", "tmpfs", "-o", "size=8m", "none", str(place)]
     mounted = subprocess.run(words, check=False, capture_output=True).returncode == 0
     try:
         yield mounted

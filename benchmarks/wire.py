@@ -1,4 +1,4 @@
-"""The way between nginx and TorchServe, which can be slow or break."""
+"""The way between nginx and TorchServe, a unix socket, which can be slow or break."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 PIECE = 65_536
 
 
 class Wire:
-    """Passes bytes on from a port of its own; `delay_s` each way, and `cut` breaks what is open."""
+    """Takes a socket's place and passes bytes on to it; `delay_s` each way, and `cut` breaks what is open."""
 
-    def __init__(self, target: int) -> None:
-        self.target = target
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.target = path.with_suffix(".target")
         self.delay_s = 0.0
-        self.port = 0
         self._loop = asyncio.new_event_loop()
         self._open: set[asyncio.StreamWriter] = set()
 
@@ -44,21 +45,21 @@ class Wire:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            back, forth = await asyncio.open_connection("127.0.0.1", self.target)
+            back, forth = await asyncio.open_unix_connection(str(self.target))
         except OSError:
             writer.close()
             return
         await asyncio.gather(self._pass(reader, forth), self._pass(back, writer))
 
     async def _listen(self) -> None:
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
+        self.path.rename(self.target)
+        await asyncio.start_unix_server(self._connected, str(self.path))
 
 
 @contextlib.contextmanager
-def wire(target: int) -> Iterator[Wire]:
-    """One, as long as the block lasts."""
-    made = Wire(target)
+def wire(path: Path) -> Iterator[Wire]:
+    """One in place of a socket, as long as the block lasts."""
+    made = Wire(path)
     loop = made._loop  # noqa: SLF001 - its own
     loop.run_until_complete(made._listen())  # noqa: SLF001 - its own
     thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -66,5 +67,6 @@ def wire(target: int) -> Iterator[Wire]:
     try:
         yield made
     finally:
+        made.target.rename(path)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
