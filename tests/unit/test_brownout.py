@@ -1,11 +1,10 @@
 """The ladder of what a busy model gives up."""
 
-from typing import Any
+from __future__ import annotations
 
-from onnxserve.edge import Canary, Edge, Intent, Labels, Model, Share
-from onnxserve.edge.envoy.actions import shared
-from onnxserve.edge.envoy.clusters import clusters
-from onnxserve.edge.pressure import Pressure
+from onnxserve.gateway import Canary, Labels, Model, Share
+from onnxserve.gateway.pressure import Pressure
+from onnxserve.gateway.roles import roles, roles_document
 from onnxserve.release.brownout import DOWN_AFTER, UP_AFTER, Rung
 from onnxserve.release.moves import difference, levelled, smaller
 
@@ -38,28 +37,22 @@ def test_a_calm_model_comes_down_slowly_and_a_short_peak_changes_nothing():
     assert levels(Rung(), 0, *peak)[-1] == 0
 
 
-def route(level: int) -> dict[str, Any]:
-    model = Model(VERSIONS, "1.0", canary=Canary("2.0", 5), shadow=Share("2.0", 100), smaller="3.0", level=level)
-    return shared(Intent(), "demo", model)
+def test_a_model_on_a_rung_is_routed_by_a_script_which_gets_level_and_smaller_version():
+    busy = Model(VERSIONS, "1.0", smaller="3.0", level=3)
+    assert roles_document(Labels({"demo": Model(VERSIONS, "1.0", smaller="3.0")}))["routes"]["demo/"] == "1.0"
+    assert roles_document(Labels({"demo": busy}))["routes"]["demo/"] == "*"
+    assert (roles(busy)["level"], roles(busy)["smaller"]) == (3, "3.0")
 
 
-def names(found: dict[str, Any]) -> list[str]:
-    return [one["name"] for one in found["route"]["weighted_clusters"]["clusters"]]
-
-
-def test_the_first_rung_ends_copies_and_the_last_sends_to_the_smaller_version():
-    assert "request_mirror_policies" in route(0)["route"]
-    assert "request_mirror_policies" not in route(1)["route"]
-    assert names(route(2)) == ["demo/1.0", "demo/2.0+1.0"]
-    assert names(route(3)) == ["demo/3.0+1.0"]
-    said = {one["header"]["key"]: one["header"]["value"] for one in route(3)["request_headers_to_add"]}
-    assert (said["x-onnxserve-level"], said["x-onnxserve-smaller"]) == ("3", "3.0")
-
-
-def test_the_smaller_versions_cluster_is_there_before_it_is_needed(tmp_path):
+def test_a_smaller_version_takes_no_part_before_it_is_needed():
     labels = smaller(Labels({"demo": Model(VERSIONS, "1.0")}), "demo", "3.0")
-    edge = Edge(Intent(), tmp_path, 1, 2)
-    assert "demo/3.0+1.0" in {one["name"] for one in clusters(edge.intent, labels, tmp_path)}
+    assert roles_document(labels)["routes"]["demo/"] == "1.0"
+    assert smaller(levelled(labels, "demo", 3), "demo", "").models["demo"].level == 0
+
+
+def test_a_level_leaves_canary_and_shadow_to_come_back_later():
+    model = Model(VERSIONS, "1.0", canary=Canary("2.0", 5), shadow=Share("2.0", 100), level=3)
+    assert (roles(model)["canary"]["percent"], roles(model)["shadow"]["percent"]) == (5, 100)
 
 
 def test_the_ladder_is_told_in_words():

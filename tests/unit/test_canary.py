@@ -7,8 +7,8 @@ import random
 import msgspec
 import pytest
 
-from onnxserve.edge import Auto, Canary
-from onnxserve.edge.observations import Observation, Tail
+from onnxserve.gateway import Auto, Canary
+from onnxserve.gateway.observations import Observation
 from onnxserve.release.course import Course, start
 from onnxserve.release.sequential import Bounds
 from onnxserve.release.shadows import Pairs, Report
@@ -139,19 +139,3 @@ def test_pairs_are_joined_whatever_comes_first_and_disagreements_keep_their_inpu
         ("id-z", ["a"], []),
     ]
     assert report.cases[0].body == "[1, 2]"
-
-
-def test_the_file_of_observations_is_read_on_and_emptied_when_it_is_large(tmp_path, monkeypatch):
-    path = tmp_path / "observations.log"
-    line = msgspec.json.encode(answer("1.0"))
-    tail = Tail(path)
-    assert tail.read() == []
-    path.write_bytes(line + b"\nnot a line\n" + line[:10])
-    assert tail.read() == [answer("1.0")]
-    with path.open("ab") as stream:
-        stream.write(line[10:] + b"\n")
-    monkeypatch.setattr("onnxserve.edge.observations.MOST_BYTES", 10)
-    assert tail.read() == [answer("1.0")]
-    assert path.stat().st_size == 0
-    path.write_bytes(line + b"\n")
-    assert tail.read() == [answer("1.0")]
