@@ -113,6 +113,12 @@ def test_a_script_is_on_the_way_of_a_plain_request_only_where_something_was_aske
     assert "proxy_pass http://torchserve" in plain
 
 
+def test_what_nginx_remembers_of_a_key_is_never_forgotten_before_the_note_that_revokes_it(tmp_path):
+    [note] = [line for line in config_text(GatewayConfig(), tmp_path).splitlines() if "zone=learnt" in line]
+    assert "evict" not in note
+    assert "timeout" not in note
+
+
 def test_what_is_off_is_not_in_the_file(tmp_path):
     text = config_text(GatewayConfig(), tmp_path)
     for word in ("auth_jwt onnxserve", "Access-Control", "set_real_ip_from", "limit_req_zone", "proxy_cache answers"):

@@ -73,12 +73,18 @@ function admit(r, bearer) {
   return within(r, known.client, limits, guard);
 }
 
-// Nothing of this client needs a script the next time.
+// Nothing of this client needs a script the next time, until the keys change. What is noted first is what `refresh`
+// forgets by, so nothing is learnt when there is no room for the note, nor of a model that a client made up.
 function learn(r, policy) {
-  if (r.variables.kind === 'infer') {
-    r.variables.policy_of_key = (policy.priority || 'normal') + ' ' + policy.client;
-    ngx.shared.learnt.set(r.headersIn['x-api-key'] + ' ' + r.variables.model, '1');
+  if (r.variables.kind !== 'infer' || roles.model(r.variables.model) === null) {
+    return;
   }
+  try {
+    ngx.shared.learnt.set(r.headersIn['x-api-key'] + ' ' + r.variables.model, '1');
+  } catch (e) {
+    return;
+  }
+  r.variables.policy_of_key = (policy.priority || 'normal') + ' ' + policy.client;
 }
 
 function within(r, client, limits, guard) {
