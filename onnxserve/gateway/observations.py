@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from .log_reader import LogReader
+
 NAME = "observations.log"
-MOST_BYTES = 64 * 2**20
+FAILED = 500
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -19,7 +21,10 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """One answer of one version. `pair` is common to a request and its copy."""
+    """One answer of one version. `pair` is common to a request and its copy.
+
+    `failed` has the tries before it that failed, as `version status,version status`.
+    """
 
     pair: str
     request_id: str
@@ -30,6 +35,7 @@ class Observation(msgspec.Struct, frozen=True):
     cache: str = ""
     said: str = ""
     body: str = ""  # base64, only while there is a shadow
+    failed: str = ""
 
     @property
     def predictions(self) -> list[Said]:
@@ -42,51 +48,56 @@ class Observation(msgspec.Struct, frozen=True):
     @property
     def labels(self) -> list[str]:
         """Labels, by row."""
-        return [one.label for one in self.predictions if one.label is not None]
+        return [prediction.label for prediction in self.predictions if prediction.label is not None]
 
     @property
     def scores(self) -> list[float]:
         """Scores, by row."""
-        return [one.score for one in self.predictions if one.score is not None]
+        return [prediction.score for prediction in self.predictions if prediction.score is not None]
 
     @property
     def computed(self) -> bool:
         """Whether a worker had a part in it."""
         return self.cache.lower() not in {"hit", "stale"}
 
+    def tries(self) -> Iterator[Observation]:
+        """An observation of each version that failed before another try answered.
+
+        Whatever hides a failure from the client, another try or the version to fall back to, hides it from nobody who
+        judges the version. One a version, and none where the answer itself is the version's failure.
+        """
+        seen = {self.version} if self.status >= FAILED else set[str]()
+        for attempt in self.failed.split(","):
+            version, _, status = attempt.rpartition(" ")
+            if version and status.isdigit() and version not in seen:
+                seen.add(version)
+                # A pair of its own: a shadow is compared with the answer.
+                pair = f"{self.pair} {version}"
+                yield Observation(pair, self.request_id, self.model, version, int(status), self.seconds)
+
 
 _decode = msgspec.json.Decoder(Observation).decode
 
 
 class Tail:
-    """New lines of the file since the last look; it is emptied when it has grown large."""
+    """Observations that come after the tail was made; the file may be renamed or cut meanwhile."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._at = path.stat().st_size if path.is_file() else 0
-        self._rest = b""
+        self._reader = LogReader(path)
 
     def read(self) -> list[Observation]:
-        """What came since; lines that can't be read are left out."""
-        try:
-            size = self._path.stat().st_size
-        except FileNotFoundError:
-            return []
-        if size < self._at:
-            self._at, self._rest = 0, b""
-        with self._path.open("rb") as stream:
-            stream.seek(self._at)
-            fresh = stream.read()
-        self._at += len(fresh)
-        if self._at > MOST_BYTES:
-            os.truncate(self._path, 0)  # nginx appends, so it goes on at the beginning
-            self._at = 0
-        *lines, self._rest = (self._rest + fresh).split(b"\n")
-        return [one for line in lines if (one := _read(line))]
+        """What came since the last call; lines that can't be read are left out."""
+        return [
+            observation
+            for lines in self._reader.read()
+            for line in lines.split(b"\n")
+            for answer in _read(line)
+            for observation in (*answer.tries(), answer)
+        ]
 
 
-def _read(line: bytes) -> Observation | None:
+def _read(line: bytes) -> list[Observation]:
     try:
-        return _decode(line)
+        return [_decode(line.decode(errors="replace"))]
     except msgspec.DecodeError:
-        return None
+        return []

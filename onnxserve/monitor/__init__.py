@@ -1,5 +1,5 @@
-"""What workers count, for Prometheus: one page of all processes together."""
+"""What gateway and workers count, as one page for Prometheus."""
 
-from .exporter import Exporter, start_exporter
+from .exporter import Exporter, start_exporter, workers_page
 
-__all__ = ["Exporter", "start_exporter"]
+__all__ = ["Exporter", "start_exporter", "workers_page"]

@@ -1,14 +1,16 @@
-"""The workers' histograms on a Unix socket, which Envoy shows beside its own; dead workers' gauges are taken away.
+"""One page for Prometheus on a unix socket, which nginx shows: what gateway and workers count.
 
-Files and their merging are prometheus-client's: https://prometheus.github.io/client_python/multiprocess/.
+Workers' files and their merging are prometheus-client's: https://prometheus.github.io/client_python/multiprocess/.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
@@ -16,17 +18,30 @@ from typing import Any
 
 from onnxserve.errors import MonitorError
 
+Page = Callable[[], bytes]
+log = logging.getLogger(__name__)
+
 
 class Server(ThreadingMixIn, UnixStreamServer):
     """One thread a scrape; a slow one holds up no other."""
 
     daemon_threads = True
-    folder: Path
+    pages: tuple[Page, ...]
 
     def get_request(self) -> tuple[Any, Any]:
         """A Unix socket's clients have no address, which the handler's log wants."""
         connection, _ = super().get_request()
         return connection, ("prometheus", 0)
+
+    def content(self) -> bytes:
+        """All pages as one; a part that can't be made is left out, since the others matter the more then."""
+        parts = []
+        for page in self.pages:
+            try:
+                parts.append(page())
+            except Exception:
+                log.exception("a part of the metrics can't be made")
+        return b"".join(parts)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -36,7 +51,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Everything that was counted so far."""
-        content = page(self.server.folder)
+        content = self.server.content()
         self.send_response(200)
         self.send_header("content-type", "text/plain; version=0.0.4; charset=utf-8")
         self.send_header("content-length", str(len(content)))
@@ -62,11 +77,13 @@ class Exporter:
         self._thread.join(5)
 
 
-def page(folder: Path) -> bytes:
-    """All processes' values, in Prometheus's text format."""
-    from prometheus_client import CollectorRegistry, generate_latest
-    from prometheus_client.multiprocess import MultiProcessCollector
-
+def workers_page(folder: Path) -> bytes:
+    """Values of all workers that count in `folder`, in Prometheus' text format. MonitorError without the client."""
+    try:
+        from prometheus_client import CollectorRegistry, generate_latest
+        from prometheus_client.multiprocess import MultiProcessCollector
+    except ModuleNotFoundError as error:
+        raise MonitorError("prometheus-client is not installed", fix="pip install 'onnxserve[monitor]'") from error
     bury(folder)
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
@@ -99,15 +116,10 @@ def fresh(folder: Path) -> Path:
     return folder
 
 
-def start_exporter(folder: Path, socket: Path) -> Exporter:
-    """Serve the page on `socket`."""
-    try:
-        import prometheus_client  # noqa: F401 - said now rather than at the first scrape
-    except ModuleNotFoundError as error:
-        raise MonitorError("prometheus-client is not installed", fix="pip install 'onnxserve[monitor]'") from error
-    socket.parent.mkdir(parents=True, exist_ok=True)
+def start_exporter(socket: Path, *pages: Page) -> Exporter:
+    """Serve the pages, one after the other, on `socket`; each is made anew for a scrape."""
     with contextlib.suppress(FileNotFoundError):
         socket.unlink()
     server = Server(str(socket), Handler)
-    server.folder = folder
+    server.pages = pages
     return Exporter(server)

@@ -9,14 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import msgspec
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from onnxserve.config import free_ports
 from onnxserve.errors import EdgeError
 from onnxserve.gateway import Canary, GatewayConfig, Labels, Share
 from onnxserve.gateway.config import Cache, Limits, Listen, Traces
-from onnxserve.gateway.processes import check, start
-from tests.gateway import BODY, STABLE, Client, client_of, config, gateway_of
+from onnxserve.gateway.processes import check
+from tests.gateway import BODY, STABLE, client_of, config, gateway_of
 from tests.upstream import Upstream, listening, versioned
+from tests.watched import samples, watching
 
 
 def test_nginx_accepts_what_is_rendered(tmp_path):
@@ -150,39 +153,47 @@ def test_the_callers_request_id_is_answered_logged_and_passed_on(client, upstrea
 def test_spans_reach_the_collector_and_their_context_the_server(upstream, tmp_path):
     with listening(Upstream(lambda _, __: (200, b""))) as collector:
         traces = Traces(endpoint=f"http://127.0.0.1:{collector.port}", percent=100)
-        running = start(gateway_of(config(traces=traces), tmp_path, upstream.port), Labels({"demo": STABLE}))
-        try:
-            trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-            client = Client(running)
-            client.post(traceparent=f"00-{trace}-00f067aa0ba902b7-01")
-            client.http.close()
-            assert upstream.seen[0].headers["traceparent"].split("-")[1] == trace
-            deadline = time.monotonic() + 15
-            while not collector.seen and time.monotonic() < deadline:
-                time.sleep(0.1)
-            [first, *_] = collector.seen
-            assert first.path == "/v1/traces"
-            assert bytes.fromhex(trace) in first.body
-        finally:
-            running.stop()
+        gateway = gateway_of(config(traces=traces), tmp_path, upstream.port)
+        trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+        with client_of(gateway, Labels({"demo": STABLE})) as client, watching(gateway):
+            client.post(traceparent=f"00-{trace}-{parent}-01")
+            client.post(traceparent=f"00-{trace}-{parent}-00")
+            sent = upstream.seen[0].headers["traceparent"].split("-")
+            assert sent[1] == trace
+            assert sent[2] != parent  # the gateway's own span is between
+            client.logged(2)
+        [span] = [span for one in collector.seen for span in spans(one.body)]
+        assert {one.path for one in collector.seen} == {"/v1/traces"}
+        assert span.name == "POST /predictions/{model}"
+        assert (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex()) == (trace, sent[2], parent)
+        assert 0 <= span.end_time_unix_nano - span.start_time_unix_nano < 10e9
+        assert abs(time.time() - span.end_time_unix_nano / 1e9) < 60
+
+
+def spans(body: bytes) -> list[Span]:
+    request = ExportTraceServiceRequest.FromString(body)
+    return [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
 
 
 def test_a_prometheus_elsewhere_sees_counters_and_neither_console_nor_playground(upstream, tmp_path):
     port, metrics, scrape = free_ports(3)
     listen = Listen(port=port, metrics_port=metrics, scrape_host="127.0.0.1", scrape_port=scrape)
     gateway = gateway_of(GatewayConfig(listen=listen), tmp_path, upstream.port)
-    with client_of(gateway, Labels({"demo": STABLE})) as client:
+    with client_of(gateway, Labels({"demo": STABLE})) as client, watching(gateway) as watched:
         assert client.post().status_code == 200
+        counted = ("onnxserve_gateway_requests_total", "demo", "1.0", "200")
+        assert watched.samples(lambda found: counted in found)[counted] == 1
         host = {"Host": "onnxserve-7c9d.pods.example:9902"}
         answer = httpx.get(f"http://127.0.0.1:{scrape}/metrics", headers=host, trust_env=False)
-        assert "envoy_http_downstream_rq_active" in answer.text
+        assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert samples(answer.text)[counted] == 1
         for path in (
             "/",
             "/console/",
             "/openapi.json",
             "/ask/predictions/demo",
-            "/stats",
-            "/config_dump",
-            "/quitquitquit",
+            "/roles",
+            "/workers",
+            "/predictions/demo",
         ):
             assert httpx.get(f"http://127.0.0.1:{scrape}{path}", headers=host, trust_env=False).status_code == 404, path

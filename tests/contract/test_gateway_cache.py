@@ -9,18 +9,23 @@ import httpx
 
 from onnxserve.gateway.config import Cache
 from tests.gateway import DIGESTS, opened
+from tests.watched import watching
 
 
 @opened(cache=Cache(seconds=30))
 def test_the_same_body_is_answered_from_the_cache_by_version_and_never_an_error(client, upstream):
-    assert [client.post().headers["x-onnxserve-cache"] for _ in range(3)] == ["miss", "hit", "hit"]
-    assert client.post("/v2/models/demo/versions/2.0/infer").headers["x-onnxserve-cache"] == "miss"
-    assert client.post(body=b"[3]").headers["x-onnxserve-cache"] == "miss"
-    assert client.post(cache_control="no-cache").headers["x-onnxserve-cache"] == "bypass"
-    upstream.answer = lambda _, __: (422, b'{"error": {"type": "invalid_row"}}')
-    assert [client.post(body=b"bad").headers["x-onnxserve-cache"] for _ in range(2)] == ["miss", "miss"]
-    counts = httpx.get(f"http://127.0.0.1:{client.gateway.config.listen.metrics_port}/cache", trust_env=False).text
-    assert 'onnxserve_cache_answers_total{model="demo",cache="hit"} 2' in counts
+    with watching(client.gateway) as watched:
+        assert [client.post().headers["x-onnxserve-cache"] for _ in range(3)] == ["miss", "hit", "hit"]
+        assert client.post("/v2/models/demo/versions/2.0/infer").headers["x-onnxserve-cache"] == "miss"
+        assert client.post(body=b"[3]").headers["x-onnxserve-cache"] == "miss"
+        assert client.post(cache_control="no-cache").headers["x-onnxserve-cache"] == "bypass"
+        upstream.answer = lambda _, __: (422, b'{"error": {"type": "invalid_row"}}')
+        assert [client.post(body=b"bad").headers["x-onnxserve-cache"] for _ in range(2)] == ["miss", "miss"]
+        name = "onnxserve_cache_answers_total"
+        found = watched.samples(lambda now: now.get((name, "demo", "miss")) == 5)
+        states = {values[2]: count for values, count in found.items() if values[:2] == (name, "demo")}
+        assert states == {"miss": 5, "hit": 2, "bypass": 1}
+        assert found["onnxserve_gateway_requests_total", "demo", "1.0", "422"] == 2
 
 
 @opened(cache=Cache(seconds=30))
@@ -56,10 +61,10 @@ def test_when_the_server_fails_an_old_answer_is_better_than_none_and_marked(clie
     assert (answer.status_code, answer.headers["x-onnxserve-degraded"]) == (200, "cache")
 
 
-def test_envoys_counters_are_there_for_prometheus_and_its_administration_is_not(client):
-    client.post()
-    base = f"http://127.0.0.1:{client.gateway.config.listen.metrics_port}"
-    text = httpx.get(f"{base}/metrics", trust_env=False).text
-    assert 'envoy_cluster_upstream_rq_total{envoy_cluster_name="demo/1-0"}' in text
-    for path in ("/quitquitquit", "/config_dump", "/stats"):
-        assert httpx.post(f"{base}{path}", trust_env=False).status_code == 404
+def test_counters_are_there_for_prometheus_and_no_administration_is(client):
+    with watching(client.gateway) as watched:
+        client.post()
+        counted = ("onnxserve_gateway_requests_total", "demo", "1.0", "200")
+        assert watched.samples(lambda now: counted in now)[counted] == 1
+        for path in ("/roles", "/quitquitquit", "/config_dump", "/stats"):
+            assert httpx.post(f"{watched.metrics}{path}", trust_env=False).status_code == 404

@@ -20,7 +20,7 @@ from handlers.metrics import Clock, waited
 from handlers.offline import OfflineContext
 from handlers.signature import Input, Signature
 from handlers.watch import Watch, outcome
-from onnxserve.monitor.exporter import bury, page
+from onnxserve.monitor.exporter import bury, workers_page
 
 SIGNATURE = Signature(
     "demo", "1.0", "tabular:TabularClassifier", "fp32", ("a", "b"), Input(columns=("x", "y")), (), (), 8
@@ -132,7 +132,7 @@ def test_histograms_of_all_workers_are_one_page_with_few_labels(tmp_path):
     environment = {**os.environ, "ONNXSERVE_METRICS": str(tmp_path)}
     for _ in range(2):
         subprocess.run([sys.executable, "-c", WORKER], env=environment, check=True)
-    text = page(tmp_path).decode()
+    text = workers_page(tmp_path).decode()
     mine = 'model="demo"'
     for line in (
         f'onnxserve_stage_seconds_count{{{mine},stage="inference",version="1.0"}} 2.0',

@@ -1,0 +1,50 @@
+"""How spans whose ids are given leave, by OpenTelemetry's SDK; only imported where it is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+
+
+class GivenIds(IdGenerator):
+    """The ids that nginx has made and passed on."""
+
+    trace = 0
+    span = 0
+
+    def generate_trace_id(self) -> int:
+        """Of the next span, if it begins a trace."""
+        return self.trace
+
+    def generate_span_id(self) -> int:
+        """Of the next span."""
+        return self.span
+
+
+class Sender(SpanExporter):
+    """OTLP over HTTP; `sent` and `failed` count spans. Once `ending`, a collector that failed is asked no more."""
+
+    def __init__(self, endpoint: str, timeout_s: float) -> None:
+        self.sent = self.failed = 0
+        self.ending = False
+        self._failing = False
+        self._exporter = OTLPSpanExporter(endpoint, timeout=timeout_s)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send them; whatever goes wrong costs these only."""
+        given_up = self.ending and self._failing
+        result = SpanExportResult.FAILURE if given_up else self._exporter.export(spans)
+        self._failing = result is not SpanExportResult.SUCCESS
+        if self._failing:
+            self.failed += len(spans)
+        else:
+            self.sent += len(spans)
+        return result
+
+    def shutdown(self) -> None:
+        """Close the connection."""
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]

@@ -1,0 +1,195 @@
+"""A real nginx that is watched by its logs: what is counted, judged and sent as spans, and what that survives."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from cryptography import x509
+
+from onnxserve.config import free_ports
+from onnxserve.errors import EdgeError
+from onnxserve.gateway import Canary, Labels
+from onnxserve.gateway.config import Auth, Guard, Limits, Tls, Traces
+from onnxserve.gateway.observations import NAME, Observation, Tail
+from onnxserve.gateway.observer import Observer
+from onnxserve.gateway.processes import start
+from onnxserve.supervisor.logs import rotate
+from tests.certificates import Authority
+from tests.gateway import STABLE, Client, client_of, config, gateway_of, opened
+from tests.upstream import versioned
+from tests.watched import Samples, watching
+
+REQUESTS = "onnxserve_gateway_requests_total"
+REFUSALS = "onnxserve_gateway_refusals_total"
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def total(found: Samples, name: str) -> float:
+    return sum(count for values, count in found.items() if values[0] == name)
+
+
+def test_names_and_types_are_as_prometheus_wants_them(client):
+    promtool = shutil.which("promtool")
+    assert promtool, "apt-get install prometheus"
+    with watching(client.gateway) as watched:
+        client.post()
+        watched.samples(lambda now: total(now, REQUESTS) == 1)
+        page = watched.page()
+    done = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_no_label_is_what_a_client_made_up(client):
+    with watching(client.gateway) as watched:
+        for number in range(20):
+            assert client.post(f"/predictions/made-up-{number}").status_code == 404
+            assert client.post(f"/predictions/demo/9.{number}").status_code == 404
+        found = watched.samples(lambda now: total(now, REQUESTS) == 40)
+        assert {values: count for values, count in found.items() if values[0] == REQUESTS} == {
+            (REQUESTS, "", "", "404"): 40
+        }
+        assert found[REFUSALS, "", "not_found"] == 40
+        assert "made-up" not in watched.page()
+
+
+def raw(client: Client, content: bytes) -> bytes:
+    """What comes back for bytes that no HTTP library would send."""
+    listen = client.gateway.config.listen
+    with socket.create_connection((listen.near, listen.port), 10) as connection:
+        connection.sendall(content)
+        connection.shutdown(socket.SHUT_WR)
+        return connection.recv(65536)
+
+
+def test_requests_of_every_odd_shape_are_counted(client):
+    odd = [
+        b"POST /predictions/\xff\xfe HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+        b'POST /predictions/"\\ HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n',
+        b"GET /v2/health/live HTTP/1.0\r\nTraceparent: \xff\x01\r\nX-Request-Id: \x7f\xff\r\n\r\n",
+        b"NONSENSE\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf",
+    ]
+    with watching(client.gateway) as watched:
+        for content in odd:
+            raw(client, content)
+        found = watched.samples(lambda now: total(now, REQUESTS) == len(odd))
+        assert total(found, REQUESTS) == len(odd)
+        assert found["onnxserve_gateway_uncounted_lines_total", "damaged"] == 0
+
+
+@opened(limits=Limits(concurrency=2))
+def test_refusals_since_too_many_are_under_way_are_known_by_model(client, upstream):
+    upstream.delay_s = 0.5
+    with watching(client.gateway) as watched:
+        with ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(lambda number: client.post(body=b"[%d]" % number).status_code, range(8)))
+        refused = statuses.count(429)
+        assert refused > 0
+        watched.samples(lambda now: total(now, REQUESTS) == 8)
+        assert (watched.observer.refused("demo"), watched.observer.refused("other")) == (refused, 0)
+
+
+def test_a_log_that_is_renamed_under_load_loses_no_count(client):
+    path = client.gateway.run / "access.log"
+    with watching(client.gateway) as watched:
+        for asked in range(1, 401):
+            assert client.post().status_code == 200
+            if asked % 100 == 50:  # more often than anybody looks
+                rotate(path, 4, move=True)
+                client.running.reopen_logs()
+        found = watched.samples(lambda now: total(now, REQUESTS) == asked)
+        assert found[REQUESTS, "demo", "1.0", "200"] == asked
+
+
+def test_answers_of_the_version_to_fall_back_to_and_ejections_are_counted(client, upstream):
+    upstream.answer = lambda path, _: (503, b"{}") if path.endswith("1.0") else versioned(path)
+    client.label(previous="2.0")
+    with watching(client.gateway) as watched:
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: client.post(), range(100)))
+        assert {one.json()["version"] for one in answers} == {"2.0"}
+        name = "onnxserve_gateway_ejections_total"
+        found = watched.samples(lambda now: total(now, REQUESTS) == 100 and (name, "demo", "1.0") in now)
+        assert found["onnxserve_gateway_degraded_total", "demo", "fallback"] == 100
+        assert found[name, "demo", "1.0"] >= 1
+
+
+def test_the_failures_of_a_canary_are_seen_though_clients_see_none(client, upstream):
+    upstream.answer = lambda path, _: (503, b"{}") if path.endswith("2.0") else versioned(path)
+    tail = Tail(client.gateway.run / NAME)
+    client.label(canary=Canary("2.0", 50))
+    answers = [client.post() for _ in range(40)]
+    assert {(one.status_code, one.json()["version"]) for one in answers} == {(200, "1.0")}
+    seen: list[Observation] = []
+    deadline = time.monotonic() + 15
+    while sum(one.version == "1.0" for one in seen) < 40 and time.monotonic() < deadline:
+        seen += tail.read()
+        time.sleep(0.1)
+    hidden = [one for one in seen if one.version == "2.0"]
+    assert {one.status for one in hidden} == {503}
+    assert len(hidden) == len({one.request_id for one in hidden})
+    assert 5 < len(hidden) < 35  # 20 are expected, the standard deviation is 3
+
+
+@opened(guard=Guard(probing=True))
+def test_a_client_that_probes_is_counted_by_name(client):
+    with watching(client.gateway) as watched:
+        for number in range(100):
+            assert client.post(body=b"[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.%03d]" % number).status_code == 200
+        alerts = ("onnxserve_probing_alerts_total", "127.0.0.1")
+        assert watched.samples(lambda now: now.get(alerts, 0) > 1)[alerts] > 1
+
+
+def test_a_collector_that_is_gone_costs_spans_only(upstream, tmp_path):
+    [nobody] = free_ports(1)
+    traces = Traces(endpoint=f"http://127.0.0.1:{nobody}", percent=100)
+    gateway = gateway_of(config(traces=traces), tmp_path, upstream.port)
+    with client_of(gateway, Labels({"demo": STABLE})) as client, watching(gateway) as watched:
+        assert {client.post(traceparent=TRACE).status_code for _ in range(20)} == {200}
+        lost = ("onnxserve_gateway_spans_total", "lost")
+        found = watched.samples(lambda now: now[lost] == 20)
+        assert (found[lost], found[REQUESTS, "demo", "1.0", "200"]) == (20, 20)
+        began = time.monotonic()
+    assert time.monotonic() - began < 10
+
+
+def test_without_the_packages_spans_are_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "opentelemetry.sdk.trace", None)
+    gateway = gateway_of(config(traces=Traces(endpoint="http://127.0.0.1:4318")), tmp_path, 8080)
+    with pytest.raises(EdgeError, match=r"traces need a package .*opentelemetry"):
+        Observer(gateway)
+
+
+def test_the_page_says_when_certificates_expire_and_that_the_gateway_is_up(upstream, tmp_path):
+    authority = Authority(tmp_path / "certificates")
+    certificate, key = authority.sign("server")
+    tls = Tls(str(certificate), str(key), str(authority.file))
+    gateway = gateway_of(config(tls=tls), tmp_path, upstream.port)
+    running = start(gateway, Labels({"demo": STABLE}))
+    try:
+        with watching(gateway) as watched:
+            found = watched.samples(lambda now: now["onnxserve_gateway_up",] == 1)
+    finally:
+        running.stop()
+    name = "onnxserve_gateway_certificate_expiry_timestamp_seconds"
+    for of, path in (("server", certificate), ("client_ca", authority.file)):
+        known = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+        assert found[name, of] == known.timestamp()
+    observer = Observer(gateway)
+    assert "onnxserve_gateway_up 0" in observer.page().decode()
+
+
+def test_a_refused_client_without_a_key_is_counted_under_no_model(upstream, tmp_path):
+    gateway = gateway_of(config(auth=Auth(required=True, keys=str(tmp_path / "keys.json"))), tmp_path, upstream.port)
+    with client_of(gateway, Labels({"demo": STABLE})) as client, watching(gateway) as watched:
+        assert client.post().status_code == 401
+        found = watched.samples(lambda now: total(now, REQUESTS) == 1)
+        assert found[REQUESTS, "", "", "401"] == 1
+        assert found[REFUSALS, "", "unauthenticated"] == 1

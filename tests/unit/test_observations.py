@@ -1,0 +1,83 @@
+"""What is read of the observations that nginx writes while a canary or shadow runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from onnxserve.gateway.observations import Observation, Tail
+
+ANSWER = {
+    "pair": "p",
+    "request_id": "r",
+    "model": "demo",
+    "version": "1.0",
+    "status": 200,
+    "seconds": 0.01,
+    "cache": "",
+    "said": '[{"label":"a","score":0.5}]',
+    "body": "WzFd",
+}
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    found: Path = tmp_path / "observations.log"
+    found.touch()
+    return found
+
+
+def write(path: Path, **fields: object) -> None:
+    with path.open("a") as stream:
+        stream.write(json.dumps(ANSWER | fields) + "\n")
+
+
+def versions(observations: list[Observation]) -> list[tuple[str, int]]:
+    return [(one.version, one.status) for one in observations]
+
+
+def test_an_answer_is_one_observation_and_a_damaged_line_none(path):
+    tail = Tail(path)
+    write(path)
+    with path.open("a") as stream:
+        stream.write('{"pair":"p"\n')
+    write(path, version="2.0")
+    found = tail.read()
+    assert versions(found) == [("1.0", 200), ("2.0", 200)]
+    assert (found[0].labels, found[0].scores, found[0].computed) == (["a"], [0.5], True)
+    assert tail.read() == []
+
+
+def test_a_failure_that_another_version_hid_is_an_observation_of_its_own(path):
+    tail = Tail(path)
+    write(path, failed="2.0 503,2.0 502")
+    hidden, answer = tail.read()
+    assert (hidden.version, hidden.status, hidden.labels, hidden.body) == ("2.0", 503, [], "")
+    assert (answer.version, answer.status) == ("1.0", 200)
+    assert hidden.pair != answer.pair  # a shadow is compared with the answer
+
+
+@pytest.mark.parametrize(
+    ("fields", "seen"),
+    [
+        ({"version": "2.0", "failed": "2.0 503"}, [("2.0", 503), ("2.0", 200)]),
+        ({"version": "2.0", "status": 503, "failed": "2.0 503,2.0 503"}, [("2.0", 503)]),
+        ({"status": 503, "failed": "2.0 503,1.0 503"}, [("2.0", 503), ("1.0", 503)]),
+        ({"failed": "nonsense,, 503"}, [("1.0", 200)]),
+        ({"failed": "a b 500"}, [("a b", 500), ("1.0", 200)]),
+    ],
+)
+def test_each_version_that_failed_is_seen_once(path, fields, seen):
+    tail = Tail(path)
+    write(path, **fields)
+    assert versions(tail.read()) == seen
+
+
+def test_a_log_that_is_renamed_goes_on_in_the_new_file(path):
+    tail = Tail(path)
+    write(path)
+    path.rename(path.with_name("observations.log.1"))
+    write(path, version="2.0")
+    assert versions(tail.read() + tail.read()) == [("1.0", 200), ("2.0", 200)]

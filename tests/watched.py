@@ -1,0 +1,58 @@
+"""A gateway that is watched: its observer, and the page that nginx shows."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from onnxserve.gateway import Gateway
+from onnxserve.gateway.gateway import METRICS_PAGE
+from onnxserve.gateway.observer import Observer
+from onnxserve.monitor import start_exporter
+
+WAIT_S = 15
+Samples = dict[tuple[str, ...], float]
+
+
+@dataclass
+class Watched:
+    """`metrics` is where nginx shows the page, for clients on this machine."""
+
+    observer: Observer
+    metrics: str
+
+    def page(self) -> str:
+        return httpx.get(f"{self.metrics}/metrics", trust_env=False).raise_for_status().text
+
+    def samples(self, until: Callable[[Samples], bool]) -> Samples:
+        """Name and labels' values of each sample, once they say what they should: lines come within some seconds."""
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            found = samples(self.page())
+            if until(found) or time.monotonic() > deadline:
+                return found
+            time.sleep(0.1)
+
+
+def samples(text: str) -> Samples:
+    """As Prometheus' own client reads a page."""
+    families = text_string_to_metric_families(text)
+    return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
+
+
+@contextlib.contextmanager
+def watching(gateway: Gateway) -> Iterator[Watched]:
+    """Watch a gateway that runs until the block ends."""
+    observer = Observer(gateway)
+    observer.start()
+    exporter = start_exporter(gateway.run / METRICS_PAGE, observer.page)
+    try:
+        yield Watched(observer, f"http://127.0.0.1:{gateway.config.listen.metrics_port}")
+    finally:
+        exporter.stop()
+        observer.stop()
