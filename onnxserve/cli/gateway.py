@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +16,14 @@ from onnxserve.config import Settings
 from onnxserve.gateway import Gateway, GatewayConfig, Traffic, read_config
 from onnxserve.gateway.control import Control
 from onnxserve.gateway.files import write_files
+from onnxserve.gateway.gateway import METRICS_PAGE
 from onnxserve.gateway.kubernetes import kubernetes_files
 from onnxserve.gateway.nginx import gateway_files
+from onnxserve.gateway.observer import Observer
 from onnxserve.gateway.processes import RunningGateway
 from onnxserve.gateway.processes import check as judge
 from onnxserve.gateway.processes import start as begin
+from onnxserve.monitor import start_exporter
 from onnxserve.supervisor import Probe, Running, Service
 
 from .app import app, console, out
@@ -108,13 +113,30 @@ def start(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     running, labels = open_gateway(settings), Traffic(settings.state)
     try:
-        out.print(f"ready on {running.gateway.url}; logs in {running.gateway.run}; Ctrl-C stops", markup=False)
-        while running.alive():
-            running.refresh()
-            labels.reconcile()
-            time.sleep(TICK_S)
+        with observed(running.gateway):
+            out.print(f"ready on {running.gateway.url}; logs in {running.gateway.run}; Ctrl-C stops", markup=False)
+            while running.alive():
+                running.refresh()
+                labels.reconcile()
+                time.sleep(TICK_S)
     except KeyboardInterrupt:
         console.print("stopping")
     finally:
         labels.stopped()
         running.stop()
+
+
+@contextlib.contextmanager
+def observed(gateway: Gateway, *pages: Callable[[], bytes]) -> Iterator[Observer]:
+    """Who watches the gateway, and shows Prometheus what it counted and `pages` beside; both end with the block.
+
+    EdgeError if spans are wanted and can't be made.
+    """
+    observer = Observer(gateway)
+    exporter = start_exporter(gateway.run / METRICS_PAGE, observer.page, *pages)
+    observer.start()
+    try:
+        yield observer
+    finally:
+        exporter.stop()
+        observer.stop()

@@ -129,14 +129,20 @@ def run(settings: Settings, wanted: Wanted, signals: StopSignals) -> None:
     events = Events(settings.state / FILE, lambda line: console.print(line, markup=False, highlight=False))
     for path in clear_entering(settings.store):
         out.print(f"{path.name}: its registration was interrupted; removed")
-    with Supervisor(settings.run, events, signals) as supervisor, contextlib.ExitStack() as running:
+    # The observer sees the last requests too, so it ends after the services.
+    with (
+        contextlib.ExitStack() as watched,
+        Supervisor(settings.run, events, signals) as supervisor,
+        contextlib.ExitStack() as running,
+    ):
         traffic, release = Traffic(settings.state), release_of(settings)
         traffic.stopped()  # whoever ended without a word left it
         for line in release.take_up():
             out.print(line, markup=False)
-        tick = Tick(settings, release, events)
+        variables, observer = watching(settings, watched)
+        tick = Tick(settings, release, events, observer)
         running.callback(traffic.stopped)
-        begin(settings, wanted, supervisor, release, tick, watching(settings, running))
+        begin(settings, wanted, supervisor, release, tick, variables)
         served = release.served()
         if wanted.warm_s:
             with console.status(f"warming up the frontend for {wanted.warm_s:g} s"):

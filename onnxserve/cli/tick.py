@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from onnxserve.config import Settings
 from onnxserve.gateway import Traffic, read_config
+from onnxserve.gateway.gateway import ACCESS_LOG
+from onnxserve.gateway.observations import NAME as OBSERVATIONS
+from onnxserve.gateway.observer import ERROR_LOG, Observer
+from onnxserve.gateway.pressure import Pressures
 from onnxserve.gateway.processes import RunningGateway
 from onnxserve.release import Pilot, Release
 from onnxserve.supervisor import Events, LogLimits, LogWriter, Rotation
@@ -16,14 +20,15 @@ TORCHSERVE_LOG = "torchserve.log"
 class Tick:
     """Roles that the gateway must have in force, canaries, certificates that were replaced, logs that grew."""
 
-    def __init__(self, settings: Settings, release: Release, events: Events) -> None:
+    def __init__(self, settings: Settings, release: Release, events: Events, observer: Observer) -> None:
         self.events = events
         self.gateway: RunningGateway | None = None
         self._settings = settings
         self._traffic: Traffic = release.traffic
-        self._pilot = Pilot(release, settings.state)
-        limits = read_config(settings.traffic).logs
-        sizes = LogLimits(round(limits.megabytes * MEGABYTE), limits.files, limits.days)
+        config = read_config(settings.traffic)
+        pressures = Pressures(release.management.pending, observer.refused, config.limits.concurrency)
+        self._pilot = Pilot(release, settings.state, pressures if config.brownout.ladder else None)
+        sizes = LogLimits(round(config.logs.megabytes * MEGABYTE), config.logs.files, config.logs.days)
         self._rotation = Rotation(self._writers, sizes)
         self._said: list[str] = []
 
@@ -46,5 +51,6 @@ class Tick:
         state, run = self._settings.state, self._settings.run
         writers = [LogWriter((state / TORCHSERVE_LOG, state / FILE))]
         if self.gateway is not None:
-            writers.append(LogWriter((run / "access.log", run / "nginx.log"), self.gateway.reopen_logs))
+            logs = tuple(run / name for name in (ACCESS_LOG, OBSERVATIONS, ERROR_LOG))
+            writers.append(LogWriter(logs, self.gateway.reopen_logs))
         return writers

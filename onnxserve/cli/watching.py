@@ -1,9 +1,11 @@
-"""What `serve` has watched: what workers are told of it, and who adds up what they count."""
+"""What `serve` has watched: what workers are told of it, who reads the gateway's log, and who shows all figures."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,26 +13,31 @@ import msgspec
 
 from onnxserve.config import Settings
 from onnxserve.gateway import Predictions, read_config
-from onnxserve.gateway.gateway import METRICS_PAGE
+from onnxserve.gateway.observer import Observer
+from onnxserve.monitor import workers_page
+from onnxserve.monitor.exporter import fresh
+
+from .gateway import gateway_of, observed
 
 TRACES, METRICS, PREDICTIONS = "ONNXSERVE_TRACES", "ONNXSERVE_METRICS", "ONNXSERVE_PREDICTIONS"
 
 
-def watching(settings: Settings, running: contextlib.ExitStack) -> dict[str, str]:
-    """Variables for the workers, where the environment doesn't say otherwise; the exporter ends with `running`."""
-    config, found = read_config(settings.traffic), dict[str, str]()
+def watching(settings: Settings, running: contextlib.ExitStack) -> tuple[dict[str, str], Observer]:
+    """Variables for the workers, where the environment doesn't say otherwise, and who watches the gateway.
+
+    Observer and exporter end with `running`. EdgeError if spans are wanted and can't be made.
+    """
+    config, found, pages = read_config(settings.traffic), dict[str, str](), list[Callable[[], bytes]]()
     if config.traces.endpoint:
         found[TRACES] = config.traces.endpoint
     if config.predictions.percent:
         found[PREDICTIONS] = told(config.predictions, settings)
     if find_spec("prometheus_client"):
-        from onnxserve.monitor import start_exporter
-        from onnxserve.monitor.exporter import fresh
-
         folder = fresh(settings.state.resolve() / "metrics")
-        running.callback(start_exporter(folder, settings.run / METRICS_PAGE).stop)
         found[METRICS] = str(folder)
-    return {name: value for name, value in found.items() if name not in os.environ}
+        pages.append(partial(workers_page, folder))
+    observer = running.enter_context(observed(gateway_of(settings), *pages))
+    return {name: value for name, value in found.items() if name not in os.environ}, observer
 
 
 def told(predictions: Predictions, settings: Settings) -> str:
