@@ -54,7 +54,7 @@ $(STAMP): pyproject.toml $(wildcard frontend/src/onnxserve/*.java)
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q uv torch==2.13.0
-	$(UV) -p $(BIN)/python -e '.[export,sign,edge,trace,load,tune,batch,ray,features,monitor,drift,bench,dev]'
+	$(UV) -p $(BIN)/python -e '.[export,sign,gateway,trace,load,tune,batch,ray,features,monitor,drift,bench,dev]'
 	$(PYTHON) -m venv $(VENV)/clients
 	$(UV) -p $(VENV)/clients/bin/python 'kserve==0.21.0' 'tritonclient[http,grpc]==2.73.0'
 	rm -f $(BIN)/java
@@ -96,7 +96,7 @@ chaos: $(STAMP)
 # What the image installs: each variant of it, and what builds the package and its bill of materials.
 LOCK := $(BIN)/uv pip compile -q --generate-hashes --no-header --no-emit-index-url --no-annotate \
   --python-version 3.11 --python-platform x86_64-manylinux_2_31
-SERVED := pyproject.toml --extra edge --extra sign --extra trace --extra monitor --extra pull
+SERVED := pyproject.toml --extra gateway --extra sign --extra trace --extra monitor --extra pull
 lock: $(STAMP)
 	$(LOCK) $(SERVED) -o deploy/locks/cpu.txt
 	$(LOCK) $(SERVED) deploy/locks/cuda.in -c deploy/locks/cpu.txt --no-emit-package onnxruntime -o deploy/locks/cuda.txt
