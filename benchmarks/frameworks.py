@@ -60,7 +60,8 @@ def script(name: str, file: str, *arguments: str) -> Starter:
 
 litserve = script("litserve", "litserve_app.py", "{port}")
 ray = script("ray", "ray_app.py", "{port}")
-mosec = script("mosec", "mosec_app.py", "--address", "127.0.0.1", "--port", "{port}", "--log-level", "error")
+# A request may wait as long as with us: mosec's 3 s are too few for 256 clients of a slow graph.
+mosec = script("mosec", "mosec_app.py", "--address=127.0.0.1", "--port={port}", "--timeout=30000", "--log-level=error")
 
 
 def bentoml(bench: Bench, port: int) -> Running:

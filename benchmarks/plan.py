@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from .measure import CONCURRENCIES, length
 
-OVERHEAD_S = 0.5  # of a run: waking up, a first answer, reading the memory
-WARM_SHARE, SETTLE_SHARE = 0.02, 0.005  # of the time that there is, for one server
+OVERHEAD_S = 0.3  # of a run: waking up, a first answer, reading the memory
+WARM_SHARE, SETTLE_SHARE = 0.015, 0.005  # of the time that there is, for one server
 
 
 @dataclass(frozen=True)

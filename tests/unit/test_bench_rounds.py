@@ -31,14 +31,14 @@ def test_runs_become_shorter_before_rounds_become_fewer():
     plan = Plan(rounds=5, seconds=4, clients=(1, 64))
     fast = [10_000.0] * 10
     assert fit(plan, float("inf"), fast) == (5, 4)
-    assert fit(plan, 5 * 20 * 2.5, fast) == (5, 2)
-    assert fit(plan, 5 * 20 * 1.5 - 1, fast) == (4, 1)
+    assert fit(plan, 5 * 20 * 2.4, fast) == (5, 2)
+    assert fit(plan, 5 * 20 * 1.3 - 1, fast) == (4, 1)
     assert fit(plan, -10, fast) == (1, 1)
 
 
 def test_a_budget_shortens_the_load_before_too():
     assert Plan().warm_up(compiles=True) == 20
-    assert Plan(budget_s=480).warm_up(compiles=True) == 9
+    assert Plan(budget_s=480).warm_up(compiles=True) == 7
     assert Plan(budget_s=480).warm_up(compiles=False) == 2
     assert Plan(budget_s=1).warm_up(compiles=False) == 1
 
