@@ -31,8 +31,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def address_string(self):
-        return "client"
+    def log_message(self, *_):
+        pass
 
 socketserver.UnixStreamServer(str(path), Handler).serve_forever()
 """

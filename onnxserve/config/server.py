@@ -106,7 +106,7 @@ def start_server(settings: Settings, variables: Mapping[str, str] = NONE, archiv
     properties = rendered(settings)
     if archives:
         properties["load_models"] = ",".join(archives)
-    config.write_text(render_properties(properties), encoding="utf-8")
+    replace_text(config, render_properties(properties))
     # A TEMP of its own: TorchServe keeps unpacked models and workers' sockets there, one server each.
     environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
     java = find_java()
@@ -134,9 +134,20 @@ def check(settings: Settings) -> None:
 
 
 def make_folders(settings: Settings, temp: Path) -> None:
-    """Folders that only this user can read, and the pipe that keeps gRPC closed."""
+    """Folders that only this user can read, and the pipe that keeps gRPC closed.
+
+    A TorchServe that was killed leaves its unpacked models in `temp`.
+    """
     make_run_folder(settings.run)
+    shutil.rmtree(temp, ignore_errors=True)
     make_run_folder(temp)
     gate = settings.run / GRPC_GATE
-    gate.unlink(missing_ok=True)
-    os.mkfifo(gate, 0o600)
+    if not gate.is_fifo():
+        gate.unlink(missing_ok=True)
+        os.mkfifo(gate, 0o600)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file unless it has this text already: on a full disk a start must go on with the one that is there."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")

@@ -18,6 +18,7 @@ import pytest
 
 from onnxserve.errors import ServerError
 from onnxserve.supervisor import Backoff, Events, Stopped, StopSignals, Supervisor
+from tests.disk import filled, small_disk
 from tests.supervised import QUICK, Small
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +82,22 @@ def test_a_hung_service_is_killed_and_replaced(run):
         assert process.returncode == -signal.SIGKILL
         assert small.ask()
     assert any(event.startswith("doesn't answer (health, 3 times") for event in events(run.parent, "back"))
+
+
+def test_on_a_full_disk_a_service_is_replaced_all_the_same(tmp_path):
+    with small_disk(tmp_path / "disk", "256k") as disk, supervising(disk / "state" / "run") as supervisor:
+        small = Small(disk / "state" / "run", "back")
+        keeper = supervisor.begin(small.service(), quick())
+        supervisor.wait(keeper, 20)
+        with filled(disk):
+            assert keeper.running
+            os.kill(keeper.running.process.pid, signal.SIGKILL)
+            wait_for(lambda: keeper.restarts == 1 and keeper.up())
+            assert small.ask()
+            lines = len(events(disk / "state", "back"))
+        os.kill(keeper.running.process.pid, signal.SIGKILL)
+        wait_for(lambda: keeper.restarts == 2 and keeper.up())
+        assert len(events(disk / "state", "back")) > lines  # the log goes on when there is room again
 
 
 def test_it_is_tried_again_and_again_ever_more_rarely_and_comes_back_when_it_can(run):

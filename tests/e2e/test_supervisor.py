@@ -20,6 +20,7 @@ from onnxserve.errors import ServerError
 from onnxserve.management import Management
 from onnxserve.supervisor import Events, Keeper, Probe, StopSignals, Supervisor, TorchServe
 from onnxserve.supervisor.probes import ask_worker
+from tests.disk import filled, small_disk
 from tests.e2e.server import ROOT
 from tests.e2e.test_refusal import rewrite
 
@@ -81,6 +82,22 @@ def test_torchserve_is_replaced_and_serves_again(archive, settings, fault):
         assert process.returncode == -signal.SIGKILL
     assert not settings.inference.listening()
     assert [event["event"] for event in events(settings)][-1] == "stopped"
+
+
+def test_a_full_disk_costs_logs_and_no_request_and_torchserve_comes_back_on_it(archive, tmp_path):
+    (tmp_path / "store").mkdir()
+    shutil.copy(archive, tmp_path / "store")
+    with small_disk(tmp_path / "disk", "24m") as disk:
+        settings = Settings(ROOT / "config.properties", tmp_path / "store", disk / "state")
+        with supervised(settings, {CIRCLE}) as (supervisor, keeper, _):
+            supervisor.wait(keeper, READY_S)
+            with filled(disk):
+                assert all(answers(settings) for _ in range(20))
+                assert keeper.restarts == 0
+                assert keeper.running
+                os.kill(keeper.running.process.pid, signal.SIGKILL)
+                wait_for(lambda: keeper.restarts >= 1 and keeper.up())
+                assert answers(settings)
 
 
 def test_an_archive_without_traffic_holds_up_no_start_and_is_reported(archive, next_archive, settings):
