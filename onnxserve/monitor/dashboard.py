@@ -1,4 +1,4 @@
-"""A Grafana dashboard of what edge and workers count: made here, so that every expression can be checked.
+"""A Grafana dashboard of what gateway and workers count: made here, so that every expression can be checked.
 
 https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 WIDTH, HEIGHT, COLUMNS = 8, 8, 24
-EDGE = 'envoy_http_conn_manager_prefix="edge"'
 CHOSEN = 'model=~"$model"'
 BAD = CHOSEN + ',outcome!="ok"'
 ALARMS = f"sum by (model, version) (increase(onnxserve_drift_alarms_total{{{CHOSEN}}}[1h]))"
@@ -22,9 +21,9 @@ class Panel(NamedTuple):
     lines: dict[str, str]
 
 
-def quantile(share: float, name: str, by: str, chosen: str = CHOSEN) -> str:
+def quantile(share: float, name: str, by: str) -> str:
     """Of a histogram, over five minutes."""
-    return f"histogram_quantile({share}, sum by (le, {by}) (rate({name}_bucket{{{chosen}}}[5m])))"
+    return f"histogram_quantile({share}, sum by (le, {by}) (rate({name}_bucket{{{CHOSEN}}}[5m])))"
 
 
 def rate(name: str, by: str, chosen: str = CHOSEN) -> str:
@@ -40,17 +39,23 @@ def mean(name: str, by: str) -> str:
 VERSION = "{{model}} {{version}}"
 PANELS = (
     Panel(
-        "Requests at the edge",
+        "Requests at the gateway",
         "reqps",
-        {"{{envoy_response_code_class}}xx": rate("envoy_http_downstream_rq_xx", "envoy_response_code_class", EDGE)},
+        {"{{code}}": rate("onnxserve_gateway_requests_total", "code", "")},
     ),
     Panel(
-        "Latency at the edge",
-        "ms",
+        "Latency at the gateway",
+        "s",
         {
-            "p50": quantile(0.5, "envoy_http_downstream_rq_time", "job", EDGE),
-            "p99": quantile(0.99, "envoy_http_downstream_rq_time", "job", EDGE),
+            f"p50 {VERSION}": quantile(0.5, "onnxserve_gateway_request_seconds", "model, version"),
+            f"p99 {VERSION}": quantile(0.99, "onnxserve_gateway_request_seconds", "model, version"),
         },
+    ),
+    # Little's law: what is under way on average is the time that requests take in a second.
+    Panel(
+        "Requests under way",
+        "short",
+        {VERSION: rate("onnxserve_gateway_request_seconds_sum", "model, version")},
     ),
     Panel(
         "Failures, of the objective's 0.1 %",
@@ -63,14 +68,24 @@ PANELS = (
         {VERSION: rate("onnxserve_requests_total", "model, version")},
     ),
     Panel(
-        "Refusals and failures by kind",
+        "Refusals and failures of workers by kind",
         "reqps",
         {"{{model}} {{outcome}}": rate("onnxserve_requests_total", "model, outcome", BAD)},
     ),
     Panel(
-        "Refused since too many were under way",
+        "Refused by the gateway",
         "reqps",
-        {"{{envoy_cluster_name}}": rate("envoy_cluster_upstream_rq_pending_overflow", "envoy_cluster_name", "")},
+        {"{{model}} {{type}}": rate("onnxserve_gateway_refusals_total", "model, type", "")},
+    ),
+    Panel(
+        "Less than asked for",
+        "reqps",
+        {"{{model}} {{how}}": rate("onnxserve_gateway_degraded_total", "model, how")},
+    ),
+    Panel(
+        "Versions left alone",
+        "short",
+        {VERSION: f"sum by (model, version) (increase(onnxserve_gateway_ejections_total{{{CHOSEN}}}[5m]))"},
     ),
     Panel(
         "Stages of a batch, p99",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from onnxserve.edge.intent import read_intent
+from onnxserve.gateway import read_config
+from onnxserve.gateway.counters import Counters
 
 ROOT = Path(__file__).parents[2]
 HELM = ROOT / "deploy" / "helm"
@@ -142,7 +144,7 @@ def test_pods_run_as_nobody_in_particular_and_write_only_where_they_must():
     assert writable == {"/state", "/tmp"}  # noqa: S108 - a path in the container
 
 
-def test_probes_ask_the_door_that_clients_come_through():
+def test_probes_ask_the_gateway_that_clients_come_through():
     plain, locked = container(rendered()), container(rendered("--values", str(HELM / "values" / "locked.yaml")))
     for probe in ("startupProbe", "readinessProbe"):
         assert plain[probe]["httpGet"]["path"] == "/v2/health/ready"
@@ -153,7 +155,7 @@ def test_probes_ask_the_door_that_clients_come_through():
     assert start["periodSeconds"] * start["failureThreshold"] >= 300
 
 
-def test_only_the_doors_ports_are_open_and_management_is_not_among_them():
+def test_only_the_gateways_ports_are_open_and_management_is_not_among_them():
     for values in VALUES:
         documents = rendered("--values", str(values))
         assert {port["containerPort"] for port in container(documents)["ports"]} == {8000, 9902}
@@ -163,19 +165,31 @@ def test_only_the_doors_ports_are_open_and_management_is_not_among_them():
     assert [rule["ports"] for rule in policy["ingress"]] == [[{"port": "http"}]], "nobody may scrape unless named"
 
 
-def test_traffic_of_every_value_file_is_one_that_the_edge_reads(tmp_path):
+def test_traffic_of_every_value_file_is_one_that_the_gateway_reads(tmp_path):
     for values in [None, *VALUES]:
         text = of(rendered(*(["--values", str(values)] if values else [])), "ConfigMap")["data"]["traffic.toml"]
         (tmp_path / "traffic.toml").write_text(text)
         for name in ("tls.crt", "tls.key"):
             (tmp_path / name).touch()
-        assert read_intent(tmp_path / "traffic.toml").listen.host == "0.0.0.0"  # noqa: S104 - in a pod
+        assert read_config(tmp_path / "traffic.toml").listen.host == "0.0.0.0"  # noqa: S104 - in a pod
 
 
 def test_a_gpu_is_asked_for_once_and_only_where_it_is_wanted():
     limits = container(rendered("--values", str(HELM / "values" / "gpu.yaml")))["resources"]["limits"]
     assert limits["nvidia.com/mig-1g.10gb"] == 1
     assert set(container(rendered())["resources"]["limits"]) == {"memory"}
+
+
+def test_whoever_scales_or_scrapes_asks_for_what_the_gateway_counts():
+    documents = rendered("--values", str(HELM / "values" / "oci-keda.yaml"), "--set", "podMonitor.enabled=true")
+    [trigger] = of(documents, "ScaledObject")["spec"]["triggers"]
+    query = trigger["metadata"]["query"]
+    counted = "\n".join(Counters().lines())
+    names = set(re.findall(r"onnxserve_\w+", query))
+    assert names
+    assert all(f"# TYPE {name.removesuffix('_sum')} " in counted for name in names)
+    [endpoint] = of(documents, "PodMonitor")["spec"]["podMetricsEndpoints"]
+    assert endpoint == {"port": "counters", "path": "/metrics"}
 
 
 def test_replicas_are_left_to_whoever_scales():

@@ -14,7 +14,7 @@ SINGLE = Path(__file__).parents[2] / "deploy" / "single"
 MOST_EXPOSED = 2.0  # of systemd's ten
 
 
-def test_compose_takes_the_file_and_only_the_edge_is_published(tmp_path):
+def test_compose_takes_the_file_and_only_the_gateway_is_published(tmp_path):
     checker = Path(sys.executable).with_name("check-jsonschema")
     words = [str(checker), "--builtin-schema", "vendor.compose-spec"]
     assert subprocess.run([*words, str(SINGLE / "compose.yaml")], check=False, capture_output=True).returncode == 0
