@@ -31,7 +31,7 @@ FROM python:${PYTHON}-slim
 # TorchServe ends workers with `kill`, which a slim image lacks; the archive of Debian decides on its version.
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends procps && rm -rf /var/lib/apt/lists/* && \
-    useradd --create-home --uid 10001 serve
+    useradd --create-home --uid 10001 serve && install --directory --owner serve --mode 0700 /state
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
 WORKDIR /home/serve
@@ -40,8 +40,9 @@ COPY --chown=serve worker worker
 COPY --chown=serve frontend/plugins frontend/plugins
 COPY --chown=serve model_store model_store
 USER 10001
-# The edge is the only thing to publish: TorchServe listens on loopback inside the container.
-ENV ONNXSERVE_EDGE_HOST=0.0.0.0
+# The gateway's port is the only one to publish: TorchServe listens on sockets in /state/run. A volume belongs there if
+# roles, budgets and logs should outlive the container.
+ENV ONNXSERVE_EDGE_HOST=0.0.0.0 ONNXSERVE_STATE=/state
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --retries=3 \
   CMD ["onnxserve", "ready"]

@@ -122,6 +122,8 @@ def test_the_schemas_refuse_what_is_wrong(schemas):
         (["--set", "models.source=objects,models.objects={s3://m/a.mar}"], "objects"),
         (["--set", "autoscaling.kind=http"], "hosts"),
         (["--set", "image.digest=latest"], "digest"),
+        (["--set-json", 'default={"segment": 1.10}'], "default"),  # a number, which becomes 1.1
+        (["--set-string", "default.segment=1.1.0", "--set", "traffic=[default]"], "not in both"),
     ],
 )
 def test_values_that_cannot_be_right_are_refused_by_name(words, said):

@@ -26,6 +26,8 @@ def test_compose_takes_the_file_and_only_the_gateway_is_published(tmp_path):
     for volume in service["volumes"]:
         source, _, mode = volume.partition(":")
         assert mode.endswith(":ro") or source == "state"
+    # TorchServe's sockets are made on the one writable volume, and `ready` and `release` look for them there.
+    assert f"state:{service['environment']['ONNXSERVE_STATE']}" in service["volumes"]
     service["read_onyl"] = True
     (tmp_path / "broken.yaml").write_text(yaml.safe_dump(document))
     assert subprocess.run([*words, str(tmp_path / "broken.yaml")], check=False, capture_output=True).returncode != 0

@@ -31,3 +31,16 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
+
+{{- define "onnxserve.traffic" -}}
+{{- if and .Values.default (regexMatch "(?m)^\\s*\\[default\\]" .Values.traffic) -}}
+{{- fail "name default versions in `default` or in `traffic`, not in both" -}}
+{{- end -}}
+{{ .Values.traffic }}
+{{- with .Values.default }}
+[default]
+{{- range $model, $version := . }}
+{{ $model | quote }} = {{ $version | quote }}
+{{- end }}
+{{- end -}}
+{{- end -}}

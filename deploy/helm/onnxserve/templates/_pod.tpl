@@ -48,9 +48,12 @@ containers:
   - name: onnxserve
     image: {{ include "onnxserve.image" . }}
     imagePullPolicy: {{ .Values.image.pullPolicy }}
-    args: [serve, --store, {{ include "onnxserve.store" . }}, --state, /state, --traffic, /etc/onnxserve/traffic.toml, --timeout, {{ .Values.startSeconds | quote }}]
+    args: [serve, --timeout, {{ .Values.startSeconds | quote }}]
     env:
       - {name: HOME, value: /state}
+      - {name: ONNXSERVE_STATE, value: /state}
+      - {name: ONNXSERVE_STORE, value: {{ include "onnxserve.store" . }}}
+      - {name: ONNXSERVE_TRAFFIC, value: /etc/onnxserve/traffic.toml}
       {{- if .Values.models.publicKey.secret }}
       - {name: ONNXSERVE_PUBLIC_KEY, value: /etc/onnxserve-keys/{{ .Values.models.publicKey.key }}}
       {{- end }}
