@@ -38,6 +38,7 @@ port = {port}
 metrics_port = {metrics}
 [predictions]
 percent = 100.0
+megabytes = 4.0
 """
 
 
@@ -170,10 +171,10 @@ def served_as(settings: Settings, folder: Path, port: int) -> Iterator[Stage]:
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[bool]:
-    """A file system of 8 MiB for the state folder, where this process may mount one; whether it may."""
+    """A file system of 96 MiB for the state folder, where this process may mount one; whether it may."""
     place = folder / "state"
     place.mkdir(parents=True)
-    words = [MOUNT, "-t", "tmpfs", "-o", "size=8m", "none", str(place)]
+    words = [MOUNT, "-t", "tmpfs", "-o", "size=96m", "none", str(place)]
     mounted = subprocess.run(words, check=False, capture_output=True).returncode == 0
     try:
         yield mounted

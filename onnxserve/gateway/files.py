@@ -56,7 +56,9 @@ def write_json(path: Path, content: object) -> None:
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
-    """Each file by name; their paths."""
+    """Each file by name; their paths. What is there already is left alone, so that a full disk stops no start again."""
     for name, content in files.items():
-        replace_file(folder / name, content)
+        path = folder / name
+        if not path.is_file() or path.read_bytes() != content:
+            replace_file(path, content)
     return [folder / name for name in files]
