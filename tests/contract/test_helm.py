@@ -176,6 +176,26 @@ def test_traffic_of_every_value_file_is_one_that_the_gateway_reads(tmp_path):
         assert read_config(tmp_path / "traffic.toml").listen.host == "0.0.0.0"  # noqa: S104 - in a pod
 
 
+def test_the_default_versions_of_a_new_pod_reach_its_traffic_file(tmp_path):
+    path, words = tmp_path / "traffic.toml", ["--set-string", "default.segment=1.1.0", "--set-string", "default.my-x=2"]
+    path.write_text(of(rendered(*words), "ConfigMap")["data"]["traffic.toml"])
+    config = read_config(path)
+    assert config.default == {"segment": "1.1.0", "my-x": "2"}
+    assert config.listen.host == "0.0.0.0"  # noqa: S104 - in a pod
+    marks = [
+        of(rendered(*some), "Deployment")["spec"]["template"]["metadata"]["annotations"]["onnxserve/traffic"]
+        for some in (words, [])
+    ]
+    assert marks[0] != marks[1]  # a pod that runs has read the other one
+
+
+def test_commands_in_a_pod_find_its_server_without_options():
+    variables = {one["name"]: one["value"] for one in container(rendered())["env"]}
+    mounts = {mount["mountPath"] for mount in container(rendered())["volumeMounts"] if not mount.get("readOnly")}
+    assert variables["ONNXSERVE_STATE"] in mounts  # TorchServe's sockets are made there
+    assert variables["ONNXSERVE_TRAFFIC"] == "/etc/onnxserve/traffic.toml"
+
+
 def test_a_gpu_is_asked_for_once_and_only_where_it_is_wanted():
     limits = container(rendered("--values", str(HELM / "values" / "gpu.yaml")))["resources"]["limits"]
     assert limits["nvidia.com/mig-1g.10gb"] == 1
