@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from onnxserve.client import parse_address
 from onnxserve.errors import FeatureError
 from onnxserve.processes import end_group, listening, spawn
 
@@ -22,7 +23,8 @@ PORT = 6566  # Feast's
 LOOKUPS = 4
 READY_S = 90.0  # importing Feast takes seconds, on a busy machine many
 STOP_S = 10.0
-POLL_S = 0.1
+ANSWER_S = 2.0
+POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -84,14 +86,16 @@ def start_features(repo: Repo, port: int = PORT) -> FeatureServer:
 def first_lookup(url: str, service: str, entities: Sequence[str]) -> None:
     """Lookups of nobody: the first makes the server read its registry, the second takes as long; later ones take ms."""
     body = {"feature_service": service, "entities": {name: [0] for name in entities}}
-    for _ in range(LOOKUPS):
-        with contextlib.suppress(httpx.HTTPError):
-            httpx.post(f"{url}/get-online-features", json=body, timeout=READY_S, trust_env=False)
+    with parse_address(url).client(READY_S) as client:
+        for _ in range(LOOKUPS):
+            with contextlib.suppress(httpx.HTTPError):
+                client.post("/get-online-features", json=body)
 
 
 def answers(url: str) -> bool:
     """Whether a feature server says that it is well."""
-    try:
-        return httpx.get(f"{url}/health", timeout=2, trust_env=False).is_success
-    except httpx.HTTPError:
-        return False
+    with parse_address(url).client(ANSWER_S) as client:
+        try:
+            return client.get("/health").is_success
+        except httpx.HTTPError:
+            return False
