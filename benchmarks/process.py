@@ -29,6 +29,7 @@ class Running:
     log: Path
     headers: Mapping[str, str] = field(default_factory=dict)
     known: set[psutil.Process] = field(default_factory=set)
+    spent: dict[psutil.Process, float] = field(default_factory=dict)
 
     def tree(self) -> list[psutil.Process]:
         """All its processes, parents first; some servers leave the group or the session of their parent."""
@@ -44,13 +45,12 @@ class Running:
         return self.process.poll() is None
 
     def cpu_seconds(self) -> float:
-        """User and system time of all processes so far."""
-        total = 0.0
+        """User and system time of all processes so far; of those that ended, until they were last looked at."""
         for process in self.tree():
             with contextlib.suppress(psutil.Error):
                 times = process.cpu_times()
-                total += times.user + times.system
-        return total
+                self.spent[process] = times.user + times.system
+        return sum(self.spent.values())
 
     def memory_mb(self) -> dict[str, float]:
         """Megabytes by program; shared pages are divided among those that share them (PSS).

@@ -13,18 +13,21 @@ from .triton import triton
 LABEL = '"label"%s*:%s*"([^"]*)"'
 V2_LABEL = '"data"%s*:%s*%["([^"]*)"'
 V2_PATH = "/v2/models/bench/infer"
+UVICORN = "two uvicorn workers, a pydantic row, an async endpoint, rows alone"
+BATCHES = "batches of up to 16 for `digits`, else rows alone"
 
 
 @dataclass(frozen=True)
 class Server:
     """One server: `start(bench, port)` gives its processes, `path` is where to post, `pattern` finds the label.
 
-    `environment` names its virtual environment, empty for this one. A server that `compiles` while it runs, as Java
-    does, is warmed up for longer.
+    `setup` says how it is configured. `environment` names its virtual environment, empty for this one. A server that
+    `compiles` while it runs, as Java does, is warmed up for longer.
     """
 
     name: str
     title: str
+    setup: str
     start: Callable[[Bench, int], Running]
     path: str = "/predict"
     pattern: str = LABEL
@@ -35,28 +38,68 @@ class Server:
 
 def servers(model: str) -> list[Server]:
     """Every server for a model."""
+    return [*_onnxserve(model), *_rivals(), *_torchserve(model)]
+
+
+def _onnxserve(model: str) -> list[Server]:
     path = f"/predictions/{model}"
+    ways = [
+        ("default", "default path", "`onnxserve serve`, the shipped configuration", subject.default),
+        ("keys", "with keys", "every request must bring an API key", subject.with_keys),
+        ("cache", "cache hit", "answers are kept, and the 256 rows come again and again", subject.cache_hit),
+        ("direct", "without gateway", "`onnxserve serve --no-gateway`", subject.without_gateway),
+    ]
     return [
-        Server("default", "onnxserve: default path", subject.default, path, compiles=True),
-        Server("keys", "onnxserve: with keys", subject.with_keys, path, compiles=True),
-        Server("cache", "onnxserve: cache hit", subject.cache_hit, path, compiles=True),
-        Server("direct", "onnxserve: without gateway", subject.without_gateway, path, compiles=True),
-        Server("mosec", "mosec", frameworks.mosec, environment="mosec"),
-        Server("triton", "Triton, Python backend", triton, V2_PATH, V2_LABEL, v2_bodies, "triton"),
-        Server("fastapi", "FastAPI, onnxruntime", frameworks.fastapi, environment="fastapi"),
+        Server(name, f"onnxserve: {words}", setup, start, path, compiles=True) for name, words, setup, start in ways
+    ]
+
+
+def _rivals() -> list[Server]:
+    full = "keys by digest, bounds on rows, limits by client, JSON log, counters and gzip as plain ASGI middleware"
+    return [
         Server(
-            "fastapi-full",
-            "FastAPI, onnxruntime, with keys, limits, log, counters",
-            frameworks.fastapi_full,
-            environment="fastapi",
+            "mosec",
+            "mosec",
+            "two workers of one stage, batches of 16 (`sentiment`: rows alone), the least wait of 1 ms, compact JSON",
+            frameworks.mosec,
+            environment="mosec",
         ),
-        Server("fastapi-torch", "FastAPI, eager torch", frameworks.fastapi_torch, environment="fastapi-torch"),
-        Server("litserve", "LitServe", frameworks.litserve, environment="litserve"),
-        Server("bentoml", "BentoML", frameworks.bentoml, environment="bentoml"),
-        Server("ray", "Ray Serve", frameworks.ray, environment="ray"),
-        Server("mlserver", "MLServer", frameworks.mlserver, V2_PATH, V2_LABEL, v2_bodies, "mlserver"),
-        Server("torchserve-tuned", "TorchServe tuned, its own worker, ONNX", torchserve.tuned, path, compiles=True),
-        Server("torchserve", "TorchServe out of the box, eager torch", torchserve.eager, path, compiles=True),
+        Server(
+            "triton",
+            "Triton, Python backend",
+            "two instances, dynamic batches of up to 64, 1 and 16 rows, no delay, V2 as JSON over HTTP",
+            triton,
+            V2_PATH,
+            V2_LABEL,
+            v2_bodies,
+            "triton",
+        ),
+        Server("fastapi", "FastAPI, onnxruntime", UVICORN, frameworks.fastapi, environment="fastapi"),
+        Server("fastapi-full", "FastAPI with keys, limits, log", full, frameworks.fastapi_full, environment="fastapi"),
+        Server("fastapi-torch", "FastAPI, torch", UVICORN, frameworks.fastapi_torch, environment="fastapi-torch"),
+        Server("litserve", "LitServe", f"two workers, {BATCHES}", frameworks.litserve, environment="litserve"),
+        Server("bentoml", "BentoML", "two workers, rows alone", frameworks.bentoml, environment="bentoml"),
+        Server("ray", "Ray Serve", f"two replicas, {BATCHES}", frameworks.ray, environment="ray"),
+        Server(
+            "mlserver",
+            "MLServer",
+            "two parallel workers, rows alone, V2 as JSON over HTTP",
+            frameworks.mlserver,
+            V2_PATH,
+            V2_LABEL,
+            v2_bodies,
+            "mlserver",
+        ),
+    ]
+
+
+def _torchserve(model: str) -> list[Server]:
+    path = f"/predictions/{model}"
+    tuned = "the same archive and configuration without our worker and our plugin"
+    eager = "its default configuration, a handler as its documentation writes them"
+    return [
+        Server("torchserve-tuned", "TorchServe tuned, its own worker", tuned, torchserve.tuned, path, compiles=True),
+        Server("torchserve", "TorchServe out of the box, torch", eager, torchserve.eager, path, compiles=True),
     ]
 
 

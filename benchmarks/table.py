@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .plot import plot
-from .rivals import TITLES
+from .rivals import TITLES, servers
 from .rounds import Results
 from .summary import Spread, Summary, spread
 from .targets import target_table
@@ -46,7 +46,7 @@ def write_page(page: Path, results: Results) -> None:
         for clients in summary.clients():
             lines += [*rate_table(summary, clients, _reasons(results, model)), ""]
         lines += [*memory_table(summary, results, model), ""]
-    lines += ["## Versions", "", ", ".join(results.versions.values()) or "None but ours."]
+    lines += [*setup_table(), "", f"Versions: {', '.join(results.versions.values()) or 'none but ours'}."]
     page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
@@ -112,6 +112,13 @@ def memory_table(summary: Summary, results: Results, model: str) -> list[str]:
             after = f"{ready[name]:.1f}" if name in ready else "-"
             lines.append(f"| {_title(name)} | {sum(programs.values()):,.0f} | {parts} | {after} |")
     return lines
+
+
+def setup_table() -> list[str]:
+    """One row a server: how it is configured."""
+    lines = ["## How each is set up", "", "Each process of a rival runs its graph with one thread.", ""]
+    lines += ["| server | set-up |", "|---|---|"]
+    return lines + [f"| {server.title} | {server.setup} |" for server in servers("segment")]
 
 
 def _title(name: str) -> str:

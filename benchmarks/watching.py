@@ -14,19 +14,17 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from onnxserve.archive import package, unpack
-from onnxserve.cli.serve import wait_until_ready
-from onnxserve.config import Settings, start_server, with_free_ports
-from onnxserve.monitor.exporter import page
+from onnxserve.monitor import workers_page
 from onnxserve.tune.tune import cpu_name
-from onnxserve.warmup import warm_up
 
-from .prepare import ROOT, Bench, bodies, prepare
-from .rivals import LABEL
-from .wrk import drive
+from .measure import started
+from .prepare import ROOT, Bench, prepare
+from .rivals import servers
 
-CLIENTS, ROUNDS, SECONDS, WARM_S = 64, 40, 8, 10.0
+CLIENTS, ROUNDS, SECONDS, WARM_S = 64, 40, 8, 15
 HANDLES = {"segment": 200, "sentiment": 8}  # of a round
 METRICS, PREDICTIONS = "ONNXSERVE_METRICS", "ONNXSERVE_PREDICTIONS"
 INTRO = """# What watching costs
@@ -74,29 +72,17 @@ def alone(model: str, archive: Path, size: int, *, logged: bool) -> tuple[float,
 
 
 def batches_a_second(bench: Bench, folder: Path) -> tuple[float, float]:
-    """(requests a second, batches a second) of a watched server with all clients."""
-    store, counted, path = folder / "store", folder / "metrics", folder / "bodies.jsonl"
-    for one in (store, counted):
-        one.mkdir()
-    (store / bench.archive.name).write_bytes(bench.archive.read_bytes())
-    path.write_bytes(b"\n".join(bodies(bench)))
-    settings = with_free_ports(Settings(ROOT / "config.properties", store, folder / "state"))
-    server = start_server(settings, {METRICS: str(counted)})
-    try:
-        wait_until_ready(server, settings, 120)
-        warm_up(settings, WARM_S)
-        url = f"{settings.inference}/predictions/{bench.model}"
-        drive(url, path, LABEL, CLIENTS, 5, {})
-        before, begun = batches(counted), time.perf_counter()
-        run = drive(url, path, LABEL, CLIENTS, SECONDS, {})
-        return run.rate, (batches(counted) - before) / (time.perf_counter() - begun)
-    finally:
-        server.stop()
+    """(requests a second, batches a second) of a watched server without gateway, with all clients."""
+    direct = next(server for server in servers(bench.model) if server.name == "direct")
+    with patch.dict(os.environ, {METRICS: str(folder)}), started(direct, bench, WARM_S) as live:
+        before, begun = batches(folder), time.perf_counter()
+        run = live.load(CLIENTS, SECONDS)
+        return run.rate, (batches(folder) - before) / (time.perf_counter() - begun)
 
 
 def batches(counted: Path) -> float:
     """So far."""
-    lines = page(counted).decode().splitlines()
+    lines = workers_page(counted).decode().splitlines()
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("onnxserve_batch_rows_count{"))
 
 

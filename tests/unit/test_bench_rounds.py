@@ -133,3 +133,12 @@ def test_a_server_is_ended_with_children_whose_parent_has_gone_and_while_it_is_p
         running.process.wait(DEADLINE_S)
         running.stop()
         assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_cpu_time_of_a_process_that_ended_is_not_taken_back(tmp_path):
+    with family(tmp_path) as (running, _):
+        before = running.cpu_seconds()
+        running.process.kill()
+        running.process.wait(DEADLINE_S)
+        assert running.tree() == []
+        assert running.cpu_seconds() >= before > 0
