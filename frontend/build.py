@@ -48,7 +48,7 @@ def main() -> None:
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "plugins"
     javac = shutil.which("javac")
     if javac is None:
-        print("no JDK (javac): lone requests will wait their model's maxBatchDelay, clients share no queue fairly; all else works")
+        print("no JDK (javac): lone requests wait their model's maxBatchDelay, floods make others wait; all else works")
         return
     with tempfile.TemporaryDirectory() as classes:
         compile_classes(javac, Path(classes), HERE / "src")
