@@ -16,18 +16,18 @@ async function get(path, kind) {
 }
 
 async function look() {
-  const [about, edge, workers, releases] = await Promise.all([
-    get('data/models.json', 'json'), get('/metrics'), get('/workers').catch(() => ''), get('data/releases.jsonl').catch(() => ''),
+  const [about, counters, releases] = await Promise.all([
+    get('data/models.json', 'json'), get('/metrics').catch(() => null), get('data/releases.jsonl').catch(() => ''),
   ]);
-  const now = { time: performance.now(), edge: parse(edge), workers: parse(workers) };
+  const now = { time: performance.now(), series: parse(counters || '') };
   draw(about, now, last || now);
   releasesOf(releases);
   last = now;
-  document.getElementById('state').textContent = `${about.models.length} versions, seen ${new Date().toLocaleTimeString()}`;
+  document.getElementById('state').textContent = `${about.models.length} versions, seen ${new Date().toLocaleTimeString()}${counters === null ? '; no counters' : ''}`;
 }
 
 function draw(about, now, before) {
-  document.body.dataset.door = about.door;
+  document.body.dataset.url = about.url;
   const rows = about.models.map((one) => figures(one, about.labels, now, before));
   document.querySelector('#models tbody').replaceChildren(...rows.map(tableRow));
   document.querySelector('#proof tbody').replaceChildren(...about.models.filter(proven).map(proofRow));
@@ -40,21 +40,24 @@ function draw(about, now, before) {
 
 function figures(one, labels, now, before) {
   const model = labels[one.name] || {}, seconds = (now.time - before.time) / 1000 || 1;
-  const cluster = `${one.name.replaceAll('.', '-')}/${one.version.replaceAll('.', '-')}`, chosen = { envoy_cluster_name: cluster };
-  const asked = increase(before.edge, now.edge, 'envoy_cluster_upstream_rq_total', chosen);
-  const failed = increase(before.edge, now.edge, 'envoy_cluster_upstream_rq_xx', { ...chosen, envoy_response_code_class: '5' });
-  const key = `${one.name} ${one.version}`, mine = { model: one.name, version: one.version };
-  const drift = now.workers.filter((s) => s.name === 'onnxserve_drift' && s.labels.stat === 'psi' && s.labels.model === one.name && s.labels.version === one.version);
-  const series = history.get(key) || [];
-  series.push(asked / seconds);
-  history.set(key, series.slice(-KEPT));
+  const key = `${one.name} ${one.version}`, chosen = { model: one.name, version: one.version };
+  const answers = increase(before.series, now.series, 'onnxserve_gateway_requests_total', chosen);
+  const failed = increase(before.series, now.series, 'onnxserve_gateway_requests_total', chosen, (labels) => labels.code >= '500');
+  const drift = now.series.filter((s) => s.name === 'onnxserve_drift' && s.labels.stat === 'psi' && s.labels.model === one.name && s.labels.version === one.version);
+  const rates = history.get(key) || [], times = 'onnxserve_gateway_request_seconds';
+  rates.push(answers / seconds);
+  history.set(key, rates.slice(-KEPT));
   return {
-    ...one, ...tags(model, one.version), key, rate: asked / seconds, failed: asked ? failed / asked : 0,
-    p50: quantile(before.edge, now.edge, 'envoy_cluster_upstream_rq_time', chosen, 0.5),
-    p99: quantile(before.edge, now.edge, 'envoy_cluster_upstream_rq_time', chosen, 0.99),
-    worst: drift.sort((a, b) => b.value - a.value)[0], alarms: sum(now.workers, 'onnxserve_drift_alarms_total', mine),
-    windows: sum(now.workers, 'onnxserve_drift_windows_total', mine),
+    ...one, ...tags(model, one.version), key, rate: answers / seconds, failed: answers ? failed / answers : 0,
+    p50: milliseconds(quantile(before.series, now.series, times, chosen, 0.5)),
+    p99: milliseconds(quantile(before.series, now.series, times, chosen, 0.99)),
+    worst: drift.sort((a, b) => b.value - a.value)[0], alarms: sum(now.series, 'onnxserve_drift_alarms_total', chosen),
+    windows: sum(now.series, 'onnxserve_drift_windows_total', chosen),
   };
+}
+
+function milliseconds(seconds) {
+  return seconds === null ? null : 1000 * seconds;
 }
 
 function tags(model, version) {

@@ -47,12 +47,12 @@ export function quantile(before, after, name, chosen, share) {
   return low;
 }
 
-export function sum(series, name, chosen = {}) {
+export function sum(series, name, chosen = {}, also = () => true) {
   return series
-    .filter((one) => one.name === name && Object.entries(chosen).every(([key, value]) => one.labels[key] === value))
+    .filter((one) => one.name === name && Object.entries(chosen).every(([key, value]) => one.labels[key] === value) && also(one.labels))
     .reduce((total, one) => total + one.value, 0);
 }
 
-export function increase(before, after, name, chosen) {
-  return Math.max(0, sum(after, name, chosen) - sum(before, name, chosen));
+export function increase(before, after, name, chosen, also) {
+  return Math.max(0, sum(after, name, chosen, also) - sum(before, name, chosen, also));
 }

@@ -89,7 +89,7 @@ export class Playground {
     const key = document.getElementById('play-key').value ? " -H 'x-api-key: …'" : '';
     const body = this.kind === 'image' ? '-T picture.png' : `-d '${JSON.stringify(this.body()).replaceAll("'", "'\\''")}'`;
     const type = this.kind === 'image' ? '' : " -H 'Content-Type: application/json'";
-    document.getElementById('play-curl').textContent = `curl${type}${key} ${body} ${document.body.dataset.door}/predictions/${this.select.value}`;
+    document.getElementById('play-curl').textContent = `curl${type}${key} ${body} ${document.body.dataset.url}/predictions/${this.select.value}`;
   }
 
   async ask() {

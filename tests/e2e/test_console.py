@@ -15,33 +15,19 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from onnxserve.config import free_ports
-from onnxserve.edge import Edge, Intent
-from onnxserve.edge.envoy.bootstrap import WORKERS
-from onnxserve.edge.intent import Listen
-from onnxserve.edge.processes import start
-from onnxserve.monitor.exporter import fresh, start_exporter
+from tests.e2e.fronted import fronted_by
 from tests.e2e.server import Running
+from tests.watched import watching
 
 WAIT_S = 30
 
 
 @pytest.fixture(scope="module")
 def console(demo: Running) -> Iterator[str]:
-    """The edge of the demo server, with something in its history."""
-    demo.release.restore()
-    demo.release.promote("segment", "1.0.0")
-    port, metrics = free_ports(2)
-    intent = Intent(listen=Listen(port=port, metrics_port=metrics))
-    run = (demo.settings.state / "edge").resolve()
-    edge = Edge(intent, run, demo.settings.inference_port, demo.settings.management_port)
-    door = start(edge, demo.release.traffic.labels)
-    counts = start_exporter(fresh(demo.settings.state / "metrics"), run / WORKERS)
-    try:
-        yield f"http://127.0.0.1:{metrics}"
-    finally:
-        counts.stop()
-        door.stop()
+    """The gateway of the demo server, with something in its history."""
+    with fronted_by(demo) as front, watching(front.running.gateway):
+        demo.release.promote("segment", "1.0.0")
+        yield front.console
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +132,13 @@ def test_requests_are_seen_while_they_come(page, console):
         time.sleep(0.2)
 
 
+def test_models_are_shown_though_nobody_counts(demo, browser):
+    with fronted_by(demo) as front:
+        browser.get(front.console)
+        WebDriverWait(browser, WAIT_S).until(lambda one: text(one, "#state").endswith("; no counters"))
+        assert [row[0] for row in table(browser)] == ["churn", "digits", "segment", "sentiment"]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_accessible_in_light_and_dark(page, scheme, tmp_path):
     page.execute_cdp_cmd(
@@ -173,5 +166,5 @@ def test_the_page_runs_without_an_error_and_loads_nothing_from_elsewhere(page, c
 
 def test_other_names_for_the_address_and_other_paths_lead_nowhere(console):
     assert httpx.get(f"{console}/console/", headers={"Host": "evil.example"}, trust_env=False).status_code == 404
-    for path in ("/stats", "/config_dump", "/console/../nginx.conf", "/ask/v2/models", "/models"):
+    for path in ("/stats", "/roles", "/workers", "/console/../nginx.conf", "/ask/v2/models", "/models"):
         assert httpx.get(f"{console}{path}", trust_env=False).status_code == 404, path
