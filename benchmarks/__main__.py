@@ -107,7 +107,10 @@ def main() -> None:
     given = parse()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupt)  # so that servers that are paused are ended too
-    results = begin(more=True) if given.table else run(given)
+    try:
+        results = begin(more=True) if given.table else run(given)
+    except KeyboardInterrupt:
+        sys.exit(f"stopped; {RESULTS} has the rounds so far\n  fix:   --table writes them to the page")
     write_page(given.page, results)
     if given.readme:
         into_readme(given.readme, results, given.models[0])

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from onnxserve.config import free_ports
@@ -19,6 +20,7 @@ WITHOUT_GATEWAY = "--no-gateway"
 ONNXSERVE = [sys.executable, "-m", "onnxserve"]
 KEPT_S = 3600  # no answer of a benchmark grows old
 Changes = dict[str, dict[str, str]]
+Headers = dict[str, str]
 
 
 def changed(text: str, changes: Changes) -> str:
@@ -36,45 +38,52 @@ def changed(text: str, changes: Changes) -> str:
     return text
 
 
-def serve(bench: Bench, port: int, name: str, changes: Changes, *, gateway: bool = True) -> Running:
-    """`onnxserve serve` on a store of one archive, on `port`; `changes` are to the gateway's file."""
-    folder = scratch(name)
+def no_headers(_gateway: Path) -> Headers:
+    """Requests need none."""
+    return {}
+
+
+def key(gateway: Path) -> Headers:
+    """A new key for the benchmark's client, in the file that the gateway's file names."""
+    command = [*ONNXSERVE, "keys", "add", "bench", FILE_OPTION, str(gateway)]
+    return {"x-api-key": subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()}
+
+
+def serve(bench: Bench, port: int, name: str, changes: Changes, headers: Callable[[Path], Headers]) -> Running:
+    """`onnxserve serve` on a store of one archive, its gateway on `port`; `changes` are to the gateway's file."""
+    [metrics] = free_ports(1)
+    listening = {"port": str(port), "metrics_port": str(metrics)}
+    file = scratch(name) / SHIPPED.name
+    file.write_text(changed(SHIPPED.read_text(encoding="utf-8"), {**changes, "listen": listening}), encoding="utf-8")
+    sent = headers(file)
+    running = _started(bench, file.parent, FILE_OPTION, str(file))
+    running.headers = sent
+    return running
+
+
+def _started(bench: Bench, folder: Path, *flags: str) -> Running:
     (folder / "store").mkdir()
     shutil.copy(bench.archive, folder / "store")
-    [metrics] = free_ports(1)
-    listening = {"port": str(port), "metrics_port": str(metrics), **changes.get("listen", {})}
-    file = folder / SHIPPED.name
-    file.write_text(changed(SHIPPED.read_text(encoding="utf-8"), {**changes, "listen": listening}), encoding="utf-8")
-    command = [*ONNXSERVE, "serve", "--config", str(ROOT / "config.properties"), FILE_OPTION, str(file)]
+    command = [*ONNXSERVE, "serve", "--config", str(ROOT / "config.properties"), *flags]
     command += ["--store", str(folder / "store"), "--state", str(folder / "state")]
-    # With a gateway no port of TorchServe is named: it listens on unix sockets then.
-    command += [] if gateway else [WITHOUT_GATEWAY, "--inference-port", str(port)]
     return start(command, folder, {}, folder / "log.txt")
 
 
 def default(bench: Bench, port: int) -> Running:
-    """The default path."""
-    return serve(bench, port, "default", {})
+    """The default path. No port of TorchServe is named: it listens on unix sockets then."""
+    return serve(bench, port, "default", {}, no_headers)
 
 
 def with_keys(bench: Bench, port: int) -> Running:
     """Every request must bring a key; there is one."""
-    running = serve(bench, port, "keys", {"auth": {"required": "true", "keys": '"keys.json"'}})
-    running.headers = {"x-api-key": key(running.log.with_name(SHIPPED.name))}
-    return running
+    return serve(bench, port, "keys", {"auth": {"required": "true", "keys": '"keys.json"'}}, key)
 
 
 def cache_hit(bench: Bench, port: int) -> Running:
     """Answers are kept; the benchmark's rows come again and again."""
-    return serve(bench, port, "cache", {"cache": {"seconds": f"{KEPT_S}.0"}})
+    return serve(bench, port, "cache", {"cache": {"seconds": f"{KEPT_S}.0"}}, no_headers)
 
 
 def without_gateway(bench: Bench, port: int) -> Running:
     """Clients ask TorchServe."""
-    return serve(bench, port, "direct", {}, gateway=False)
-
-
-def key(gateway: Path) -> str:
-    """A new key for the benchmark's client, which the running gateway takes within a second."""
-    command = [*ONNXSERVE, "keys", "add", "bench", FILE_OPTION, str(gateway)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return _started(bench, scratch("direct"), WITHOUT_GATEWAY, "--inference-port", str(port))
