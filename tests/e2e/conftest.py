@@ -1,4 +1,4 @@
-"""One server with the three demo models, for the tests that only ask."""
+"""Servers with the demo models, for the tests that only ask."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.fronted import Fronted, fronted_by
 from tests.e2e.server import ROOT, Running, running, stock_config
 
 
@@ -24,6 +25,13 @@ def demo(demo_archives: list[Path], tmp_path_factory: pytest.TempPathFactory) ->
     """A server with them."""
     with running(tmp_path_factory.mktemp("demo"), demo_archives) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def fronted_demo(demo: Running) -> Iterator[Fronted]:
+    """The gateway before it."""
+    with fronted_by(demo) as fronted:
+        yield fronted
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Versions that do harm in a real TorchServe, behind the real edge: an automatic canary takes each of them back."""
+"""Versions that do harm in a real TorchServe, behind the real gateway: an automatic canary takes each of them back."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ import pytest
 
 from export.__main__ import STEPS
 from export.export import export_model
-from onnxserve.config import free_ports
-from onnxserve.edge import Auto, Canary, Edge, Intent
-from onnxserve.edge.envoy.clusters import LEAST_TRIES
-from onnxserve.edge.intent import Listen
-from onnxserve.edge.processes import start
+from onnxserve.gateway import Auto, Canary
 from onnxserve.release import Pilot
-from tests.e2e.server import Load, Running, running
+from tests.e2e.fronted import Fronted, fronted_by
+from tests.e2e.server import running
 
 WAIT_S = 90
+LEAST_TRIES = 3  # failures.js allows so many whatever the budget
 HARMS = {
     "2.0.0": ("errors", "raise RuntimeError('out of order')"),
     "3.0.0": ("slow", "time.sleep(0.08)"),
@@ -54,33 +52,22 @@ def harmful(definition: Path, version: str, code: str, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def fronted(archive, definition, tmp_path_factory) -> Iterator[tuple[Running, str]]:
+def fronted(archive, definition, tmp_path_factory) -> Iterator[Fronted]:
     folder = tmp_path_factory.mktemp("harmful")
     others = [harmful(definition, version, code, folder) for version, (_, code) in HARMS.items()]
-    with running(folder / "server", [archive, *others]) as server:
-        server.release.restore()
+    with running(folder / "server", [archive, *others]) as server, fronted_by(server) as made:
         server.release.promote("circle", "1.0.0")
-        port, metrics = free_ports(2)
-        settings = server.settings
-        intent = Intent(listen=Listen(port=port, metrics_port=metrics))
-        run = (settings.state / "edge").resolve()
-        edge = Edge(intent, run, settings.inference_port, settings.management_port)
-        door = start(edge, server.release.traffic.labels)
-        server.release.traffic.started(edge)
-        try:
-            yield server, edge.url
-        finally:
-            door.stop()
+        yield made
 
 
 @pytest.mark.parametrize(("version", "measure"), [(version, measure) for version, (measure, _) in HARMS.items()])
 def test_a_canary_that_does_harm_is_taken_back(fronted, version, measure):
-    server, url = fronted
+    server = fronted.server
     release, pilot = server.release, Pilot(server.release, server.settings.state)
     release.canary("circle", Canary(version, 50, auto=Auto((50.0,), requests=100_000, seconds=0)))
     deadline = time.monotonic() + WAIT_S
     # As many clients as there are tries without a budget: with more, the budget lets some failures through.
-    with Load(server, "circle", b"[0.0, 0.1]", threads=LEAST_TRIES, base=url) as load:
+    with fronted.load("circle", b"[0.0, 0.1]", threads=LEAST_TRIES) as load:
         while release.traffic.labels.models["circle"].canary and time.monotonic() < deadline:
             time.sleep(0.5)
             pilot.tick()

@@ -1,4 +1,4 @@
-"""V2 by the clients that its users have: Triton's and KServe's, each of them unchanged, against the real edge."""
+"""V2 by the clients that its users have: Triton's and KServe's, each of them unchanged, against the real gateway."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from onnxserve.config import free_ports
-from onnxserve.edge import Edge, Intent, Labels, Model
-from onnxserve.edge.envoy.grpc import described
-from onnxserve.edge.intent import Listen
-from onnxserve.edge.kubernetes import kubernetes_files
-from onnxserve.edge.processes import start
-from tests.e2e.server import ROOT, Running
+from onnxserve.gateway import GatewayConfig, Labels, Model
+from onnxserve.gateway.kubernetes import kubernetes_files
+from tests.e2e.fronted import Fronted
+from tests.e2e.server import ROOT
+from tests.messages import described
 
 CLIENTS = ROOT / ".venv" / "clients" / "bin" / "python"  # an environment of their own: they pin what we don't
 SCRIPTS = ROOT / "tests" / "clients"
@@ -47,30 +45,20 @@ def golden(tmp_path_factory) -> Path:
     return path
 
 
-def test_tritons_and_kserves_clients_get_what_the_protocol_promises_over_http_and_grpc(demo: Running, golden, tmp_path):
+@pytest.mark.parametrize("script", ["v2.py", "calls.py"])
+def test_tritons_and_kserves_clients_get_what_the_protocol_promises(fronted_demo: Fronted, golden, tmp_path, script):
+    """v2.py asks over HTTP, and over gRPC by KServe's client; calls.py over gRPC by Triton's."""
     service = tmp_path / "service.pb"
     service.write_bytes(described().SerializeToString())
-    demo.release.restore()
-    port, metrics = free_ports(2)
-    edge = Edge(
-        Intent(listen=Listen(port=port, metrics_port=metrics, grpc=True)),
-        (demo.settings.state / "edge-of-clients").resolve(),
-        demo.settings.inference_port,
-        demo.settings.management_port,
-    )
-    door = start(edge, demo.release.traffic.labels)
-    try:
-        for script in ("v2.py", "calls.py"):
-            assert json.loads(run(script, f"127.0.0.1:{port}", str(golden), str(service)).splitlines()[-1]) == []
-    finally:
-        door.stop()
+    address = fronted_demo.url.removeprefix("http://")
+    assert json.loads(run(script, address, str(golden), str(service)).splitlines()[-1]) == []
 
 
 def test_manifests_for_kserve_have_no_field_that_kserve_does_not_know():
     documents = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "deploy" / "kserve").glob("*.yaml"))]
     assert {one["kind"] for one in documents} == {"ServingRuntime", "InferenceService"}
     labels = Labels({"demo": Model({"1.0.0": "a" * 64}, "1.0.0")})
-    files = kubernetes_files(Intent(), labels)
+    files = kubernetes_files(GatewayConfig(), labels)
     documents.append(yaml.safe_load(files["inferenceservice-demo.yaml"]))
     assert run("schemas.py", given=json.dumps(documents)) == ""
     [runtime] = [one["spec"] for one in documents if one["kind"] == "ServingRuntime"]

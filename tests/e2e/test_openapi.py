@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -17,28 +16,15 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from onnxserve.config import free_ports
-from onnxserve.edge import Edge, Intent
-from onnxserve.edge.intent import Listen
-from onnxserve.edge.processes import start
-from tests.e2e.server import Running
+from tests.e2e.fronted import Fronted
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 MODELS = ("churn", "digits", "segment", "sentiment")
 
 
 @pytest.fixture(scope="module")
-def url(demo: Running, tmp_path_factory) -> Iterator[str]:
-    demo.release.restore()
-    port, metrics = free_ports(2)
-    run = tmp_path_factory.mktemp("edge").resolve()
-    intent = Intent(listen=Listen(port=port, metrics_port=metrics))
-    edge = Edge(intent, run, demo.settings.inference_port, demo.settings.management_port)
-    door = start(edge, demo.release.traffic.labels)
-    try:
-        yield edge.url
-    finally:
-        door.stop()
+def url(fronted_demo: Fronted) -> str:
+    return fronted_demo.url
 
 
 @pytest.fixture(scope="module")

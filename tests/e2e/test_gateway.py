@@ -1,4 +1,4 @@
-"""Real Envoy and nginx before a real TorchServe: releases and accidents under load, counted from outside."""
+"""A real nginx before a real TorchServe: releases and accidents under load, counted from outside."""
 
 from __future__ import annotations
 
@@ -7,38 +7,19 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import httpx
 import numpy as np
 import pytest
 
 from onnxserve.archive import reconfigure
-from onnxserve.cli.serve import wait_until_ready
-from onnxserve.config import Settings, free_ports, start_server, with_free_ports
-from onnxserve.edge import Canary, Edge, Intent, Share, Traffic
-from onnxserve.edge.intent import Listen
-from onnxserve.edge.processes import start
-from onnxserve.management import Management
-from onnxserve.release import History, Release
-from tests.e2e.server import ROOT, Load, Running, running
+from onnxserve.config import Settings, start_server
+from onnxserve.gateway import Canary, Share
+from tests.e2e.fronted import Fronted, fronted_by, wait_answers
+from tests.e2e.server import ROOT, running, wait_until_ready
 from tests.upstream import Upstream, listening
 
 BODY = json.dumps([0.0, 0.1]).encode()
-
-
-@dataclass(frozen=True)
-class Fronted:
-    """A server and the edge before it."""
-
-    server: Running
-    url: str
-
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"{self.url}{path}", timeout=30, trust_env=False)
-
-    def load(self, threads: int = 4) -> Load:
-        return Load(self.server, "circle", BODY, threads=threads, base=self.url)
 
 
 @pytest.fixture(scope="module")
@@ -46,20 +27,9 @@ def fronted(archive, next_archive, tmp_path_factory) -> Iterator[Fronted]:
     """Version 1.0.0 with two workers, 2.0.0 with one."""
     folder = tmp_path_factory.mktemp("fronted")
     reconfigure(archive, folder / "in" / archive.name, {"minWorkers": 2, "maxWorkers": 2})
-    with running(folder, [folder / "in" / archive.name, next_archive]) as server:
-        server.release.restore()
+    with running(folder, [folder / "in" / archive.name, next_archive]) as server, fronted_by(server) as made:
         server.release.promote("circle", "1.0.0")
-        port, metrics = free_ports(2)
-        settings = server.settings
-        run = (settings.state / "edge").resolve()
-        intent = Intent(listen=Listen(port=port, metrics_port=metrics))
-        edge = Edge(intent, run, settings.inference_port, settings.management_port)
-        door = start(edge, server.release.traffic.labels)
-        server.release.traffic.started(edge)
-        try:
-            yield Fronted(server, edge.url)
-        finally:
-            door.stop()
+        yield made
 
 
 def test_every_protocol_is_answered_and_management_is_out_of_reach(fronted):
@@ -95,38 +65,45 @@ def test_bad_rows_keep_their_own_errors(fronted):
 
 def test_canary_promote_rollback_and_shadow_under_load_lose_nothing(fronted):
     release = fronted.server.release
-    with fronted.load() as load:
+    with fronted.load("circle", BODY) as load:
         release.shadow("circle", Share("2.0.0", 100))
         release.canary("circle", Canary("2.0.0", 50))
-        time.sleep(1)
+        wait_answers(load, "2.0.0")
         release.promote("circle")
         assert release.management.default("circle") == "2.0.0"
-        time.sleep(1)
+        wait_answers(load, "2.0.0")
         release.rollback("circle")
-        time.sleep(1)
+        wait_answers(load, "1.0.0", 200)
     assert {status for status, _ in load.seen} == {200}, load.seen
     assert {version for _, version in load.seen} == {"1.0.0", "2.0.0"}
     assert release.traffic.labels.models["circle"].stable == "1.0.0"
 
 
+def workers(fronted: Fronted) -> int:
+    """Those of 1.0.0 that are ready."""
+    management = fronted.server.release.management
+    [found] = [found for found in management.versions("circle") if found.model_version == "1.0.0"]
+    return sum(worker.status == "READY" for worker in found.workers)
+
+
 def test_a_worker_killed_under_load_is_noticed_by_nobody(fronted):
     release = fronted.server.release
-    with fronted.load() as load:
-        time.sleep(1)
+    with fronted.load("circle", BODY) as load:
         [one] = [one for one in release.management.versions("circle") if one.model_version == "1.0.0"]
         os.kill(one.workers[0].pid, signal.SIGKILL)
-        time.sleep(3)
+        release.management.wait("the loss is known", lambda: workers(fronted) == 1, 60)
+        wait_answers(load, "1.0.0", 200)
+        release.management.wait("another worker", lambda: workers(fronted) == 2, 60)
+        wait_answers(load, "1.0.0", 200)
     assert {status for status, _ in load.seen} == {200}, load.seen
-    release.management.wait_ready("circle", "1.0.0", 60)
-    assert sum(load.seen.values()) > 100
 
 
 def test_a_version_is_registered_promoted_and_the_old_one_retired_without_a_failure(fronted):
     release = fronted.server.release
-    with fronted.load() as load:
+    with fronted.load("circle", BODY) as load:
         release.promote("circle", "2.0.0")
         release.retire("circle", "1.0.0")
-        time.sleep(0.5)
+        wait_answers(load, "2.0.0")
     assert {status for status, _ in load.seen} == {200}, load.seen
     gone = httpx.post(f"{fronted.url}/predictions/circle/1.0.0", content=BODY, trust_env=False)
     assert (gone.status_code, gone.json()["error"]["type"]) == (404, "not_found")
@@ -134,17 +111,14 @@ def test_a_version_is_registered_promoted_and_the_old_one_retired_without_a_fail
 
 def test_a_workers_span_reaches_the_collector_under_the_requests_own(archive, tmp_path):
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    store = tmp_path / "store"
-    store.mkdir()
-    (store / archive.name).write_bytes(archive.read_bytes())
-    settings = with_free_ports(Settings(ROOT / "config.properties", store, tmp_path / "state"))
+    settings = stored(archive, tmp_path)
     with listening(Upstream(lambda _, __: (200, b""))) as collector:
         server = start_server(settings, {"ONNXSERVE_TRACES": f"http://127.0.0.1:{collector.port}"})
         try:
-            wait_until_ready(server, settings, 60)
-            headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
-            url = f"{settings.inference}/predictions/circle"
-            assert httpx.post(url, content=BODY, headers=headers, trust_env=False).status_code == 200
+            wait_until_ready(server, settings)
+            headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01", "Content-Type": "application/json"}
+            with settings.inference.client(60, headers) as client:
+                assert client.post("/predictions/circle", content=BODY).status_code == 200
             deadline = time.monotonic() + 20
             while not collector.seen and time.monotonic() < deadline:
                 time.sleep(0.1)
@@ -153,32 +127,8 @@ def test_a_workers_span_reaches_the_collector_under_the_requests_own(archive, tm
         assert bytes.fromhex(trace) in collector.seen[0].body
 
 
-def test_a_torchserve_that_is_killed_and_started_again_breaks_no_connection(archive, tmp_path):
-    store = tmp_path / "store"
+def stored(archive, folder) -> Settings:
+    store = folder / "store"
     store.mkdir()
     (store / archive.name).write_bytes(archive.read_bytes())
-    settings = with_free_ports(Settings(ROOT / "config.properties", store, tmp_path / "state"))
-    server = start_server(settings)
-    release = Release(Management(settings.management), History(settings.state), store, Traffic(settings.state))
-    port, metrics = free_ports(2)
-    intent = Intent(listen=Listen(port=port, metrics_port=metrics))
-    edge = Edge(intent, (tmp_path / "edge").resolve(), settings.inference_port, settings.management_port)
-    try:
-        wait_until_ready(server, settings, 60)
-        release.restore()
-        door = start(edge, release.traffic.labels)
-        try:
-            with Load(Running(settings, release), "circle", BODY, threads=2, base=edge.url) as load:
-                os.killpg(server.process.pid, signal.SIGKILL)
-                server.process.wait(30)
-                assert httpx.get(f"{edge.url}/v2/models/circle/ready", trust_env=False).status_code == 503
-                server = start_server(settings)
-                wait_until_ready(server, settings, 60)
-                before = load.seen[200, "1.0.0"]
-                time.sleep(2)
-            assert load.seen[200, "1.0.0"] > before
-            assert {status for status, _ in load.seen} == {200, 503}, load.seen
-        finally:
-            door.stop()
-    finally:
-        server.stop()
+    return Settings(ROOT / "config.properties", store, folder / "state")
