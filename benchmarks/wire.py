@@ -68,5 +68,15 @@ def wire(path: Path) -> Iterator[Wire]:
         yield made
     finally:
         made.target.rename(path)
+        asyncio.run_coroutine_threadsafe(ended(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        loop.close()
+
+
+async def ended() -> None:
+    """Every connection of this loop given up."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
