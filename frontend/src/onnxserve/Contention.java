@@ -4,14 +4,16 @@ import java.util.Arrays;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Whether quiet clients wait for other clients' batches: within the last second a client's only job had
- * to wait for a worker while another client was active.
+ * Whether quiet clients wait for other clients' batches: twice within a second, and the second time less
+ * than a second ago, a client's only job had to wait for a worker while another client was active.
  *
- * <p>Two clients are remembered, whichever came last. A priority isn't held back for less urgent ones.
+ * <p>Once isn't enough, so that a probe every few seconds doesn't cost throughput. Two clients are
+ * remembered, whichever came last. A priority isn't held back for less urgent ones.
  */
 final class Contention {
     private static final long RECENT_NS = TimeUnit.SECONDS.toNanos(1);
     private final long[] waited = new long[Priority.values().length];
+    private final long[] waitedAgain = new long[Priority.values().length];
     private String last;
     private long lastAt;
     private String other;
@@ -19,6 +21,7 @@ final class Contention {
 
     Contention(long now) {
         Arrays.fill(waited, now - RECENT_NS);
+        Arrays.fill(waitedAgain, now - RECENT_NS);
     }
 
     /** A job came. */
@@ -36,13 +39,18 @@ final class Contention {
     void waited(QueuedJob job, boolean othersWait, long now) {
         boolean lastIsOther = !name(job).equals(last);
         if (othersWait || (lastIsOther ? recent(lastAt, now) : other != null && recent(otherAt, now))) {
-            Arrays.fill(waited, job.priority.ordinal(), waited.length, now);
+            for (int priority = job.priority.ordinal(); priority < waited.length; priority++) {
+                if (recent(waited[priority], now)) {
+                    waitedAgain[priority] = now;
+                }
+                waited[priority] = now;
+            }
         }
     }
 
     /** Batches with jobs of this priority must be short. */
     boolean holds(Priority priority, long now) {
-        return recent(waited[priority.ordinal()], now);
+        return recent(waitedAgain[priority.ordinal()], now);
     }
 
     private static boolean recent(long at, long now) {
