@@ -17,11 +17,15 @@ from typing import Any
 from unittest.mock import patch
 
 from onnxserve.archive import package, unpack
+from onnxserve.gateway.access_log import AccessLog
+from onnxserve.gateway.counters import Counters
+from onnxserve.gateway.gateway import ACCESS_LOG
+from onnxserve.gateway.traffic import RUN
 from onnxserve.monitor import workers_page
 from onnxserve.tune.tune import cpu_name
 
 from .measure import started
-from .prepare import ROOT, Bench, prepare
+from .prepare import BENCH, ROOT, Bench, prepare
 from .rivals import servers
 
 CLIENTS, ROUNDS, SECONDS, WARM_S = 64, 40, 8, 15
@@ -32,6 +36,9 @@ INTRO = """# What watching costs
 Written by `python -m benchmarks.watching` on {cpu}, {cores} cores. One handler answers the same batch with and without
 being watched, in turn, {rounds} rounds; the figure is the median difference. It is then set against a server: with 64
 clients it answers so many batches a second, and each costs that much more of the machine's CPU time.
+
+What the gateway counts costs requests nothing but a line of its log: `onnxserve serve` reads the log once a second. The
+lines of a run with 64 clients are counted again here, {rounds} times; the figure is the median.
 """
 
 
@@ -104,6 +111,39 @@ def section(bench: Bench, cores: int) -> list[str]:
     return [*lines, ""]
 
 
+def log_section(bench: Bench, cores: int) -> list[str]:
+    """What counting the gateway's requests costs."""
+    default = next(server for server in servers(bench.model) if server.name == "default")
+    with started(default, bench, WARM_S) as live:
+        rate = live.load(CLIENTS, SECONDS).rate
+        lines = (BENCH / "run" / default.name / "state" / RUN / ACCESS_LOG).read_bytes()
+    each = counting_us(lines)
+    return [
+        f"## The gateway's log, {bench.model}: {rate:,.0f} requests/s",
+        "",
+        "| | µs a request | of the machine's CPU time |",
+        "|---|--:|--:|",
+        f"| counters and latency histogram | {each:.2f} | {rate * each / 1e6 / cores:.2%} |",
+        "",
+    ]
+
+
+def counting_us(lines: bytes) -> float:
+    """Microseconds of CPU time that reading and counting a line of an access log takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / ACCESS_LOG
+        path.touch()
+        log, counters, times = AccessLog(path), Counters(), list[float]()
+        for _ in range(ROUNDS):
+            with path.open("ab") as stream:
+                stream.write(lines)
+            begun = time.thread_time()
+            for entries in log.read():
+                counters.add(entries)
+            times.append(time.thread_time() - begun)
+        return 1e6 * statistics.median(times) / lines.count(b"\n")
+
+
 def main() -> None:
     """Measure and write the page."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -121,6 +161,7 @@ def main() -> None:
     lines = [INTRO.format(cpu=cpu_name(), cores=cores, rounds=ROUNDS)]
     for model in given.models:
         lines += section(prepare(model), cores)
+    lines += log_section(prepare(given.models[0]), cores)
     given.page.write_text("\n".join(lines), encoding="utf-8")
     print(given.page)
 

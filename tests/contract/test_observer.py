@@ -20,6 +20,7 @@ from onnxserve.gateway.observer import Observer
 from onnxserve.gateway.processes import start
 from onnxserve.supervisor.logs import rotate
 from tests.certificates import Authority
+from tests.disk import filled, small_disk
 from tests.gateway import STABLE, Client, client_of, config, gateway_of, opened
 from tests.upstream import versioned
 from tests.watched import Samples, watching
@@ -106,6 +107,22 @@ def test_a_log_that_is_renamed_under_load_loses_no_count(client):
                 client.running.reopen_logs()
         found = watched.samples(lambda now: total(now, REQUESTS) == asked)
         assert found[REQUESTS, "demo", "1.0", "200"] == asked
+
+
+def test_a_full_disk_costs_counts_and_neither_requests_nor_what_comes_later(upstream, tmp_path):
+    with small_disk(tmp_path / "disk", "8m") as disk:
+        gateway = gateway_of(config(), disk, upstream.port)
+        with client_of(gateway, Labels({"demo": STABLE})) as client, watching(gateway) as watched:
+            with filled(disk):
+                for _ in range(3):
+                    assert {client.post().status_code for _ in range(50)} == {200}
+                    watched.observer.look()
+                    time.sleep(1)  # nginx writes its log once a second
+            before = total(watched.samples(lambda _: True), REQUESTS)
+            deadline = time.monotonic() + 15
+            while total(found := watched.samples(lambda _: True), REQUESTS) <= before and time.monotonic() < deadline:
+                assert client.post().status_code == 200
+            assert total(found, REQUESTS) > before
 
 
 def test_answers_of_the_version_to_fall_back_to_and_ejections_are_counted(client, upstream):
