@@ -1,7 +1,7 @@
 """How many servers a load needs: what one answers inside the objective, by simulating its queue with measured times.
 
 Requests come at random (Poisson). A free worker takes what waits, up to its batch, as the plugin makes TorchServe do;
-a batch of b rows takes t(b), between measured sizes on a line. The frontend, the edge and the network are not in it:
+a batch of b rows takes t(b), between measured sizes on a line. The frontend, the gateway and the network are not in it:
 a share of the CPUs is left to them.
 """
 

@@ -16,8 +16,8 @@ from onnxserve.archive import golden_bodies, max_batch, read_config, summarise, 
 from onnxserve.archive.offline import answers
 
 MIB = 2**20
-FRONTEND_MIB = 1536  # Java's heap of 1 GiB (config.properties), its code, and the edge
-FRONTEND_CPUS = 1.0  # frontend and edge together, at a load that workers can follow
+FRONTEND_MIB = 1536  # Java's heap of 1 GiB (config.properties), its code, and the gateway
+FRONTEND_CPUS = 1.0  # frontend and gateway together, at a load that workers can follow
 MARGIN = 1.25  # of the workers' memory
 
 

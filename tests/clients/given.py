@@ -1,7 +1,7 @@
 """What each script was given, and what it found wrong.
 
 `python SCRIPT HOST:PORT GOLDEN.json SERVICE.pb`: GOLDEN has `segment`, rows of 18 numbers, and `sentiment`, texts, each
-with the label that must come; SERVICE has the messages that the edge reads, a FileDescriptorSet.
+with the label that must come; SERVICE has the messages of a call, a FileDescriptorSet.
 """
 
 import json
