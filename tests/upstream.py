@@ -1,4 +1,4 @@
-"""A model server whose behaviour the test decides: what the edge sees of TorchServe, without Java."""
+"""A model server whose behaviour the test decides: what the gateway sees of TorchServe, without Java."""
 
 from __future__ import annotations
 
@@ -31,14 +31,21 @@ def versioned(path: str) -> Answer:
 
 @dataclass
 class Upstream:
-    """`answer(path, body)` decides; `seen` has what came."""
+    """`answer(path, body)` decides; `seen` has the predictions that came, `described` what management was asked."""
 
     answer: Callable[[str, bytes], Answer] = field(default=lambda path, _: versioned(path))
     seen: list[Seen] = field(default_factory=list)
+    described: list[str] = field(default_factory=list)
     ready: bool = True
     port: int = 0
     delay_s: float = 0.0
     headers: dict[str, str] = field(default_factory=dict)  # of every answer, beside the usual ones
+
+    def forget(self) -> None:
+        """Behave as at first, and forget what came."""
+        fresh = Upstream(port=self.port)
+        for name in ("answer", "seen", "described", "ready", "delay_s", "headers"):
+            setattr(self, name, getattr(fresh, name))
 
     def paths(self) -> list[str]:
         return [one.path for one in self.seen]
@@ -80,6 +87,7 @@ def listening(upstream: Upstream) -> Iterator[Upstream]:
             return found
 
         def do_GET(self) -> None:
+            upstream.described.append(self.path)
             self._send(*described(upstream, self.path))
 
         def _send(self, status: int, content: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -15,6 +16,29 @@ from tests.upstream import Upstream, listening
 def upstream() -> Iterator[Upstream]:
     with listening(Upstream()) as server:
         yield server
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A gateway for all tests of a module, and the server behind it."""
+
+    client: Client
+    upstream: Upstream
+
+
+@pytest.fixture(scope="module")
+def module_gateway(tmp_path_factory) -> Iterator[Shared]:
+    with listening(Upstream()) as server:
+        gateway = gateway_of(config(), tmp_path_factory.mktemp("gateway"), server.port)
+        with client_of(gateway, Labels({"demo": STABLE})) as made:
+            yield Shared(made, server)
+
+
+@pytest.fixture
+def shared(module_gateway: Shared) -> Shared:
+    """For tests that change nothing of the gateway; the server behaves as at first."""
+    module_gateway.upstream.forget()
+    return module_gateway
 
 
 @pytest.fixture

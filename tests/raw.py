@@ -1,0 +1,80 @@
+"""HTTP/1.1 as bytes on a socket, for requests that no library would send."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One response; header names are lower case, and the values of one name are joined by commas."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Raw:
+    """One connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self._file: IO[bytes] = connection.makefile("rb")
+
+    def send(self, content: bytes) -> None:
+        self.socket.sendall(content)
+
+    def answer(self) -> Answer | None:
+        """The next response; None when the other side closed the connection before one began."""
+        line = self._file.readline()
+        if not line:
+            return None
+        headers: dict[str, str] = {}
+        while (header := self._file.readline().strip()) != b"":
+            name, _, value = header.decode("latin-1").partition(":")
+            key = name.lower()
+            headers[key] = f"{headers[key]}, {value.strip()}" if key in headers else value.strip()
+        return Answer(int(line.split()[1]), headers, self._body(headers))
+
+    def ask(self, content: bytes) -> Answer | None:
+        self.send(content)
+        return self.answer()
+
+    def close(self) -> None:
+        self._file.close()
+        self.socket.close()
+
+    def _body(self, headers: dict[str, str]) -> bytes:
+        if headers.get("transfer-encoding") != "chunked":
+            return self._file.read(int(headers.get("content-length", 0)))
+        found = b""
+        while size := int(self._file.readline(), 16):
+            found += self._file.read(size)
+            self._file.readline()
+        self._file.readline()
+        return found
+
+
+@contextlib.contextmanager
+def raw_connection(port: int, timeout_s: float = 20) -> Iterator[Raw]:
+    """Connect to a port of loopback; the connection ends with the block."""
+    raw = Raw(socket.create_connection(("127.0.0.1", port), timeout=timeout_s))
+    try:
+        yield raw
+    finally:
+        raw.close()
+
+
+def post_bytes(path: str = "/predictions/demo", body: bytes = b"[1, 2]", **headers: str) -> bytes:
+    """A well-formed request."""
+    named = {
+        "Host": "gateway",
+        "Content-Length": str(len(body)),
+        **{k.replace("_", "-"): v for k, v in headers.items()},
+    }
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
