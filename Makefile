@@ -12,7 +12,7 @@ UV     := $(BIN)/uv pip install -q
 serve: export
 	$(BIN)/onnxserve serve --features models/churn/store
 
-# Half of these tests waits for the other half's processor: both kinds at once, each with its output in one piece.
+# Run both suites in parallel, since each is often idle; the output of each comes in one piece.
 test: programs $(STAMP) export check
 	$(MAKE) -j2 -Otarget --no-print-directory contract e2e
 
