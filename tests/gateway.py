@@ -7,6 +7,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from onnxserve.gateway.config import Listen
 from onnxserve.gateway.control import Control
 from onnxserve.gateway.processes import RunningGateway, start
 from onnxserve.gateway.roles import roles_document
+from tests.upstream import Upstream
 
 DIGESTS = {"1.0": "a" * 64, "2.0": "b" * 64}
 STABLE = Model(DIGESTS, "1.0")
@@ -60,6 +62,14 @@ class Client:
 
     def label(self, **parts: object) -> None:
         put(self.running, Labels({"demo": msgspec.structs.replace(STABLE, **parts)}))
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A gateway for all tests of a module, and the server behind it."""
+
+    client: Client
+    upstream: Upstream
 
 
 @contextlib.contextmanager

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
 from onnxserve.gateway import Labels
-from tests.gateway import STABLE, Client, client_of, config, gateway_of
+from tests.gateway import STABLE, Client, Shared, client_of, config, gateway_of
 from tests.upstream import Upstream, listening
 
 
@@ -16,14 +15,6 @@ from tests.upstream import Upstream, listening
 def upstream() -> Iterator[Upstream]:
     with listening(Upstream()) as server:
         yield server
-
-
-@dataclass(frozen=True)
-class Shared:
-    """A gateway for all tests of a module, and the server behind it."""
-
-    client: Client
-    upstream: Upstream
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.gateway import Client
+from tests.gateway import Client, Shared
 from tests.http2 import (
     CONTINUATION,
     DATA,
@@ -41,12 +41,12 @@ TRICKS = {
 
 
 @pytest.fixture
-def upstream(shared) -> Upstream:
+def upstream(shared: Shared) -> Upstream:
     return shared.upstream
 
 
 @pytest.fixture
-def client(shared) -> Client:
+def client(shared: Shared) -> Client:
     return shared.client
 
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tests.gateway import Client
+from tests.gateway import Client, Shared
 from tests.raw import post_bytes, raw_connection
 from tests.upstream import Upstream
 
@@ -20,22 +20,22 @@ INNER = [
     "/nginx.conf", "/roles.json", "/access.log", "/gateway.sock", "/@answer", "/@ready", "/state/demo",
 ]  # fmt: skip
 PREFIXES = [
-    "", "/", "/./", "/x/..", "/predictions/..", "/predictions/demo/..", "/v2/models/demo/..", "/%2e%2e", "/%2f", "/..%2f",
-    "/predictions/demo%2f..%2f..", "/.%00", "http://gateway", "http://127.0.0.1:8081",
+    "", "/", "/./", "/x/..", "/predictions/..", "/predictions/demo/..", "/v2/models/demo/..", "/%2e%2e", "/%2f",
+    "/predictions/demo%2f..%2f..", "/..%2f", "/.%00", "http://gateway", "http://127.0.0.1:8081",
 ]  # fmt: skip
-PARTS = (
-    "predictions demo 1.0 models - state .. . %2e%2e %2F %5c %00 %0d%0a v2 infer versions ready try ; ? # // * about"
-    " @answer %252e"
-).split()
+PARTS = [
+    "predictions", "demo", "1.0", "models", "-", "state", "..", ".", "%2e%2e", "%2F", "%5c", "%00", "%0d%0a", "v2",
+    "infer", "versions", "ready", "try", ";", "?", "#", "//", "*", "about", "@answer", "%252e",
+]  # fmt: skip
 
 
 @pytest.fixture
-def upstream(shared) -> Upstream:
+def upstream(shared: Shared) -> Upstream:
     return shared.upstream
 
 
 @pytest.fixture
-def client(shared) -> Client:
+def client(shared: Shared) -> Client:
     return shared.client
 
 

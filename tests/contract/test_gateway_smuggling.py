@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.gateway import Client
+from tests.gateway import Client, Shared
 from tests.raw import post_bytes, raw_connection
 from tests.upstream import Upstream
 
@@ -50,12 +50,12 @@ BAD_CHUNKS = {
 
 
 @pytest.fixture
-def upstream(shared) -> Upstream:
+def upstream(shared: Shared) -> Upstream:
     return shared.upstream
 
 
 @pytest.fixture
-def client(shared) -> Client:
+def client(shared: Shared) -> Client:
     return shared.client
 
 
