@@ -79,8 +79,6 @@ def place(tmp_path_factory) -> Path:
     folder: Path = tmp_path_factory.mktemp("pages")
     copied(folder)
     rows(folder)
-    toml = folder / "traffic.toml"
-    toml.write_text(toml.read_text().replace("grpc = false", "grpc = true"))
     (folder / "blocks").mkdir()
     for number, block in enumerate(HERE):
         suffix = "py" if block.kind == "python" else "sh"
