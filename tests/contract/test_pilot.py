@@ -1,9 +1,8 @@
-"""Canaries that move by themselves and shadows that are compared, through real Envoy and nginx."""
+"""Canaries that move by themselves and shadows that are compared, through a real nginx."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,16 +12,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from onnxserve.config import free_ports
-from onnxserve.edge import Auto, Canary, Edge, Intent, Labels, Model, Share, Traffic
-from onnxserve.edge.intent import Listen
-from onnxserve.edge.pressure import Pressure, pressures
-from onnxserve.edge.processes import start
+from onnxserve.gateway import Auto, Canary, Gateway, Labels, Model, Share, Traffic
+from onnxserve.gateway.config import Limits
+from onnxserve.gateway.pressure import Pressure, Pressures
 from onnxserve.management import Management
 from onnxserve.release import History, Pilot, Release
+from onnxserve.release.brownout import UP_AFTER
 from onnxserve.release.shadows import read_reports
 from tests.fakes import FakeTorchServe
+from tests.gateway import client_of, config, gateway_of
 from tests.upstream import Upstream, listening
+from tests.watched import watching
 
 LABELS = Labels({"demo": Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0")})
 AUTO = Auto((30.0, 70.0), requests=150, seconds=0, false_alarm=0.05)
@@ -30,13 +30,21 @@ AUTO = Auto((30.0, 70.0), requests=150, seconds=0, false_alarm=0.05)
 
 @dataclass
 class Server:
-    """An edge with its release steps, its pilot and what stands behind it."""
+    """A gateway with its release steps, its pilot and what stands behind it; `busy` is how full its model is."""
 
-    url: str
+    gateway: Gateway
     release: Release
     pilot: Pilot
     upstream: Upstream
     state: Path
+    busy: list[float]
+
+    @property
+    def url(self) -> str:
+        return self.gateway.url
+
+    def post(self, body: bytes = b"[1]") -> httpx.Response:
+        return httpx.post(f"{self.url}/predictions/demo", content=body, trust_env=False, timeout=20)
 
     def load(self, until: Callable[[], bool], most: int = 3_000) -> Counter[tuple[int, str]]:
         """Requests, and looks of the pilot, until something has happened; (status, version) of each."""
@@ -64,20 +72,15 @@ def predicted(path: str, label: str = "a") -> tuple[int, bytes]:
 @pytest.fixture
 def server(tmp_path) -> Iterator[Server]:
     with listening(Upstream(lambda path, _: predicted(path))) as upstream:
-        port, metrics = free_ports(2)
-        intent = Intent(listen=Listen(port=port, metrics_port=metrics))
-        edge = Edge(intent, (tmp_path / "edge").resolve(), upstream.port, upstream.port)
-        door = start(edge, LABELS)
-        try:
+        gateway = gateway_of(config(limits=Limits(concurrency=4)), tmp_path, upstream.port)
+        with client_of(gateway, LABELS):
             traffic = Traffic(tmp_path)
-            traffic.started(edge)
+            traffic.started(gateway)
             traffic.move(lambda _: LABELS)
-            fake = FakeTorchServe(["1.0", "2.0"])
-            management = Management("http://fake", transport=fake.transport())
-            release = Release(management, History(tmp_path), tmp_path / "store", traffic)
-            yield Server(edge.url, release, Pilot(release, tmp_path), upstream, tmp_path)
-        finally:
-            door.stop()
+            management = Management("http://fake", transport=FakeTorchServe(["1.0", "2.0"]).transport())
+            release, busy = Release(management, History(tmp_path), tmp_path / "store", traffic), [0.1]
+            pilot = Pilot(release, tmp_path, lambda _: {"demo": Pressure(busy[0], 0)})
+            yield Server(gateway, release, pilot, upstream, tmp_path, busy)
 
 
 def test_a_harmless_canary_climbs_its_steps_and_becomes_stable(server):
@@ -118,42 +121,38 @@ def test_a_restarted_pilot_goes_on_with_the_course(server):
     server.load(lambda: server.model.stable == "2.0")
 
 
-def test_a_busy_model_gives_up_one_thing_after_another_and_gets_them_back(server, monkeypatch):
-    monkeypatch.setattr("onnxserve.release.pilot.pressures", lambda *_: {"demo": Pressure(0.9, 0)})
+def test_a_busy_model_gives_up_one_thing_after_another_and_gets_them_back(server):
+    server.busy[0] = 0.9
     server.release.smaller("demo", "2.0")
-
-    def ask() -> httpx.Response:
-        return httpx.post(f"{server.url}/predictions/demo", content=b"[1]", trust_env=False)
 
     def climb(to: int) -> None:
         while server.model.level != to:
             server.pilot.tick()
 
     climb(2)
-    assert [ask().headers.get("x-onnxserve-degraded") for _ in range(2)] == [None, "cache"]
+    assert [server.post().headers.get("x-onnxserve-degraded") for _ in range(2)] == [None, "cache"]
     climb(3)
-    answer = ask()
+    answer = server.post()
     assert (answer.json()["version"], answer.headers["x-onnxserve-degraded"]) == ("2.0", "smaller")
-    monkeypatch.setattr("onnxserve.release.pilot.pressures", lambda *_: {"demo": Pressure(0.1, 0)})
+    server.busy[0] = 0.1
     climb(0)
-    assert (ask().json()["version"], ask().headers.get("x-onnxserve-degraded")) == ("1.0", None)
+    assert (server.post().json()["version"], server.post().headers.get("x-onnxserve-degraded")) == ("1.0", None)
     assert [event.action for event in server.release.history.events("demo")].count("brown-out") == 6
 
 
-def test_the_pressure_is_what_envoy_counts(server):
-    server.upstream.delay_s = 1.5
-    edge, labels = server.release.traffic.edge(), server.release.traffic.labels
-    assert edge is not None
-    with ThreadPoolExecutor(20) as pool:
-        asked = [
-            pool.submit(httpx.post, f"{server.url}/predictions/demo", content=b"[1]", timeout=20) for _ in range(20)
-        ]
-        deadline = time.monotonic() + 0.9
-        while pressures(edge, labels)["demo"].share < 0.2 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert pressures(edge, labels)["demo"] == Pressure(0.2, 0)
-        assert {one.result().status_code for one in asked} == {200}
-    assert pressures(edge, labels)["demo"].share == 0
+def test_requests_that_the_gateway_refuses_make_a_model_give_something_up(server):
+    server.upstream.delay_s = 0.3
+    with watching(server.gateway) as watched, ThreadPoolExecutor(16) as pool:
+        pressures = Pressures(server.release.management.pending, watched.observer.refused, 4)
+        pilot, refused = Pilot(server.release, server.state, pressures), 0
+        for look in range(2 * UP_AFTER):
+            bodies = [f"[{look}, {number}]".encode() for number in range(16)]
+            refused += [answer.status_code for answer in pool.map(server.post, bodies)].count(429)
+            watched.samples(lambda _: watched.observer.refused("demo") == refused)  # noqa: B023 - called at once
+            pilot.tick()
+        assert refused > 0
+        assert watched.observer.refused("demo") == refused
+        assert server.model.level >= 1
 
 
 def test_a_shadows_disagreements_are_listed_with_their_inputs(server):
