@@ -4,14 +4,14 @@ import java.util.Arrays;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Whether quiet clients wait for other clients' batches: twice within a second, and the second time less
- * than a second ago, a client's only job had to wait for a worker while another client was active.
+ * Whether quiet clients wait for other clients' batches: twice within five seconds, and the second time less
+ * than five seconds ago, a client's only job had to wait for a worker while another client was active.
  *
- * <p>Once isn't enough, so that a probe every few seconds doesn't cost throughput. Two clients are
+ * <p>Once isn't enough, so that a probe every ten seconds doesn't cost throughput. Two clients are
  * remembered, whichever came last. A priority isn't held back for less urgent ones.
  */
 final class Contention {
-    private static final long RECENT_NS = TimeUnit.SECONDS.toNanos(1);
+    private static final long RECENT_NS = TimeUnit.SECONDS.toNanos(5);
     private final long[] waited = new long[Priority.values().length];
     private final long[] waitedAgain = new long[Priority.values().length];
     private String last;

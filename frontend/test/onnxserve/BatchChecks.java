@@ -150,17 +150,19 @@ final class BatchChecks {
         }
     }
 
-    static void batchesGrowAgainASecondAfterTheLastPacedRequest() throws InterruptedException {
+    static void batchesGrowAgainFiveSecondsAfterTheLastPacedRequest() throws InterruptedException {
         Simulation simulation = new Simulation(LINEAR, 100);
         simulation.startPaced();
         simulation.run(5000);
         simulation.nextPacedAt = Long.MAX_VALUE;
+        simulation.run(4000);
+        check(simulation.largest <= 2, "%d jobs in a batch", simulation.largest);
         simulation.run(2000);
         equal(64, simulation.largest);
     }
 
-    static void aProbeEveryFewSecondsCostsNoThroughput() throws InterruptedException {
-        Simulation simulation = new Simulation(CONSTANT, 5000);
+    static void aProbeEveryTenSecondsCostsNoThroughput() throws InterruptedException {
+        Simulation simulation = new Simulation(CONSTANT, 10_000);
         simulation.startPaced();
         simulation.run(100_000);
         equal(100_000 / 5 * 64, simulation.computed);
