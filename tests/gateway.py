@@ -18,7 +18,6 @@ import pytest
 from onnxserve.client import loopback
 from onnxserve.config import free_ports
 from onnxserve.gateway import Gateway, GatewayConfig, Labels, Model
-from onnxserve.gateway.config import Listen
 from onnxserve.gateway.control import Control
 from onnxserve.gateway.processes import RunningGateway, start
 from onnxserve.gateway.roles import roles_document
@@ -85,8 +84,10 @@ def client_of(gateway: Gateway, labels: Labels) -> Iterator[Client]:
 
 
 def config(**tables: object) -> GatewayConfig:
+    """On free ports, whatever `listen` says of them."""
     port, metrics = free_ports(2)
-    return msgspec.structs.replace(GatewayConfig(listen=Listen(port=port, metrics_port=metrics)), **tables)
+    made = msgspec.structs.replace(GatewayConfig(), **tables)
+    return msgspec.structs.replace(made, listen=msgspec.structs.replace(made.listen, port=port, metrics_port=metrics))
 
 
 def opened(**tables: object) -> pytest.MarkDecorator:

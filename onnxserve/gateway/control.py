@@ -18,6 +18,7 @@ class InForce(msgspec.Struct, frozen=True):
     """What nginx says of itself."""
 
     generation: int
+    digest: str
 
 
 class Local(http.client.HTTPConnection):
@@ -40,14 +41,21 @@ class Control:
 
     def generation(self) -> int:
         """The generation of roles that is in force, 0 before any; EdgeError when nobody answers."""
-        return self._call("GET", None)
+        return self._call("GET", None).generation
+
+    def digest(self) -> str:
+        """The digest of the roles that are in force, empty before any; EdgeError when nobody answers."""
+        return self._call("GET", None).digest
 
     def put(self, document: dict[str, Any]) -> None:
-        """Put roles in force; EdgeError unless nginx then reports their generation."""
+        """Put roles in force; EdgeError unless nginx then reports them."""
         self._call("POST", document)
-        reported, wanted = self.generation(), document["generation"]
-        if reported != wanted:
-            raise EdgeError(f"the gateway has generation {reported} of the roles, not {wanted}", where=self._where)
+        reported = self._call("GET", None)
+        if reported.digest != document["digest"]:
+            wanted = document["generation"]
+            raise EdgeError(
+                f"the gateway has generation {reported.generation} of the roles, not {wanted}", where=self._where
+            )
 
     def alive(self) -> bool:
         """Whether the gateway answers."""
@@ -61,13 +69,13 @@ class Control:
     def _where(self) -> str:
         return str(self._socket)
 
-    def _call(self, method: str, document: dict[str, Any] | None) -> int:
+    def _call(self, method: str, document: dict[str, Any] | None) -> InForce:
         connection = Local(self._socket)
         try:
             connection.request(method, "/roles", body=None if document is None else msgspec.json.encode(document))
             response = connection.getresponse()
             content = response.read()
-            return msgspec.json.decode(content, type=InForce).generation
+            return msgspec.json.decode(content, type=InForce)
         except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
             fix = "start it: onnxserve serve; what it says is in nginx.log beside"
             raise EdgeError(f"the gateway does not answer: {error}", where=self._where, fix=fix) from error

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
+
+import msgspec
 
 from .labels import Labels, Model
 
@@ -11,7 +14,10 @@ DIGEST = 12
 
 
 def roles_document(labels: Labels) -> dict[str, Any]:
-    """What the gateway puts in force at once; `generation` tells it from what was before."""
+    """What the gateway puts in force at once; `digest` tells it from everything else that ever was.
+
+    `generation` alone doesn't: a step that failed since the gateway answered too late had the number of the next one.
+    """
     routes: dict[str, str] = {}
     for name, model in labels.models.items():
         routes[f"{name}/"] = SCRIPTED if scripted(model) else model.stable
@@ -19,7 +25,8 @@ def roles_document(labels: Labels) -> dict[str, Any]:
             routes[f"{name}/{version}"] = version
             routes[f"{name}@{version}"] = digest[:DIGEST]
     models = {name: roles(model) for name, model in labels.models.items()}
-    return {"generation": labels.generation, "routes": routes, "models": models}
+    document = {"generation": labels.generation, "routes": routes, "models": models}
+    return {**document, "digest": hashlib.sha256(msgspec.json.encode(document)).hexdigest()}
 
 
 def scripted(model: Model) -> bool:

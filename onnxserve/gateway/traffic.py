@@ -74,10 +74,10 @@ class Traffic:
     def reconcile(self) -> bool:
         """Give the gateway the labels again unless it has them in force; whether it had to."""
         with self._locked():
-            control, labels = self.control, self.labels
-            if control is None or control.generation() == labels.generation:
+            control, document = self.control, roles_document(self.labels)
+            if control is None or control.digest() == document["digest"]:
                 return False
-            control.put(roles_document(labels))
+            control.put(document)
             return True
 
     def _write(self, labels: Labels) -> None:

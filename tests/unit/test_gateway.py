@@ -96,6 +96,15 @@ def test_the_roles_name_who_falls_back_to_whom_and_their_generation():
     assert document["models"]["demo"]["canary"] == {"version": "3.0", "percent": 0.05, "key": "x-user"}
 
 
+def test_other_roles_of_the_same_generation_have_another_digest():
+    one, other = (
+        roles_document(Labels({"demo": Model({"1.0": "a", "2.0": "b"}, stable)}, 7)) for stable in ("1.0", "2.0")
+    )
+    assert one["digest"] != other["digest"]
+    assert one["digest"] == roles_document(Labels({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}, 7))["digest"]
+    assert one["digest"] != roles_document(Labels({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}, 8))["digest"]
+
+
 def test_management_is_behind_internal_paths_only(tmp_path):
     text = config_text(GatewayConfig(), tmp_path)
     blocks = [block for block in text.split("location ")[1:] if "http://management" in block]

@@ -15,7 +15,7 @@ function control(r) {
   if (r.method === 'POST') {
     apply(r, JSON.parse(r.requestText));
   }
-  r.return(200, JSON.stringify({ generation: generation() }));
+  r.return(200, JSON.stringify({ generation: generation(), digest: ngx.shared.roles.get('digest') || '' }));
 }
 
 function write(r, key, route) {
@@ -23,17 +23,18 @@ function write(r, key, route) {
   r.variables.written_route = route;
 }
 
-// A request sees the roles before or after, never a part: nothing else runs in this process meanwhile.
+// Another process of nginx may answer meanwhile: what a route leads to is there before the route, and gone after it.
 function apply(r, document) {
   const before = JSON.parse(ngx.shared.roles.get('routes') || '[]');
-  before.filter((key) => document.routes[key] === undefined).forEach((key) => write(r, key, ''));
-  Object.keys(document.routes).forEach((key) => write(r, key, document.routes[key]));
-  ngx.shared.roles.keys(10000).filter((key) => key.startsWith('model ')).forEach((key) => ngx.shared.roles.delete(key));
   Object.keys(document.models).forEach((name) => {
     ngx.shared.roles.set('model ' + name, JSON.stringify(document.models[name]));
   });
+  Object.keys(document.routes).forEach((key) => write(r, key, document.routes[key]));
+  before.filter((key) => document.routes[key] === undefined).forEach((key) => write(r, key, ''));
+  names().filter((name) => !document.models[name]).forEach((name) => ngx.shared.roles.delete('model ' + name));
   ngx.shared.roles.set('routes', JSON.stringify(Object.keys(document.routes)));
   ngx.shared.roles.set('generation', String(document.generation));
+  ngx.shared.roles.set('digest', document.digest);
   write(r, 'generation', String(document.generation));
 }
 

@@ -1,0 +1,232 @@
+"""Roles: in force when nginx says so, kept whatever happens to it, and given again when it lost them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+import psutil
+import pytest
+
+from onnxserve.errors import EdgeError
+from onnxserve.gateway import Canary, Labels, Share, Traffic
+from onnxserve.gateway.config import Brownout, Cache, Listen
+from onnxserve.gateway.control import Control
+from onnxserve.gateway.processes import start
+from tests.gateway import STABLE, Client, opened
+from tests.raw import post_bytes, raw_connection
+from tests.upstream import versioned
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def stable(version: str) -> Callable[[Labels], Labels]:
+    return lambda labels: Labels({"demo": msgspec.structs.replace(STABLE, stable=version)}, labels.generation)
+
+
+def worker(client: Client) -> psutil.Process:
+    """nginx's process that answers."""
+    for child in psutil.Process(client.running.process.pid).children():
+        with contextlib.suppress(psutil.Error):
+            if "worker process" in " ".join(child.cmdline()):
+                return child
+    raise AssertionError("nginx has no worker")
+
+
+@pytest.fixture
+def traffic(client: Client) -> Traffic:
+    """The labels of the client's gateway, as `serve` keeps them."""
+    made = Traffic(client.gateway.run.parent)
+    made.started(client.gateway)
+    made.move(stable("1.0"))
+    return made
+
+
+@contextlib.contextmanager
+def stopped(*processes: psutil.Process) -> Iterator[None]:
+    """They hang until the block ends."""
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
+def test_a_step_counts_when_nginx_reports_it(client, traffic):
+    before = traffic.labels.generation
+    after = traffic.move(stable("2.0"))
+    assert after.generation == before + 1
+    assert Control(client.gateway.control).generation() == after.generation
+    assert client.post().json()["version"] == "2.0"
+    assert not traffic.reconcile()
+
+
+def test_a_step_fails_and_nothing_is_recorded_while_nginx_hangs_and_what_comes_late_is_taken_back(client, traffic):
+    before = traffic.labels
+    with stopped(worker(client)), pytest.raises(EdgeError, match="the gateway does not answer"):
+        traffic.move(stable("2.0"))
+    assert traffic.labels == before
+    wait_for(lambda: Control(client.gateway.control).generation() == before.generation + 1)  # it was only late
+    assert traffic.reconcile()
+    assert client.post().json()["version"] == "1.0"
+    traffic.move(stable("2.0"))
+    assert client.post().json()["version"] == "2.0"
+
+
+def test_a_late_step_is_not_taken_for_the_next_one_of_the_same_number(client, traffic):
+    with stopped(worker(client)), pytest.raises(EdgeError):
+        traffic.move(stable("2.0"))
+    wait_for(lambda: client.post().json()["version"] == "2.0")
+    late = traffic.labels.generation + 1
+    traffic._write(Labels({"demo": STABLE}, late))  # another step of that number, which nginx never got
+    assert Control(client.gateway.control).generation() == late
+    assert traffic.reconcile()
+    assert client.post().json()["version"] == "1.0"
+
+
+def test_a_step_fails_and_nothing_is_recorded_when_nginx_is_gone(client, traffic):
+    before = traffic.labels
+    client.running.stop()
+    with pytest.raises(EdgeError, match="the gateway does not answer"):
+        traffic.move(stable("2.0"))
+    assert traffic.labels == before
+
+
+def test_a_step_that_can_not_be_recorded_is_taken_back(client, traffic, monkeypatch):
+    def full(_: Labels) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(traffic, "_write", full)
+    with pytest.raises(OSError, match="No space"):
+        traffic.move(stable("2.0"))
+    assert client.post().json()["version"] == "1.0"
+
+
+def test_the_worker_of_nginx_is_killed_and_the_next_one_has_the_roles(client, traffic):
+    traffic.move(stable("2.0"))
+    first = worker(client)
+    first.kill()
+    wait_for(lambda: psutil.pid_exists(first.pid) is False)
+    assert client.post().json()["version"] == "2.0"
+    assert not traffic.reconcile()
+
+
+def test_nginx_is_killed_whole_and_the_next_one_takes_up_the_roles(client, traffic):
+    traffic.move(stable("2.0"))
+    os.killpg(client.running.process.pid, signal.SIGKILL)
+    client.running.process.wait(10)
+    running = start(client.gateway, traffic.labels)
+    try:
+        assert client.post().json()["version"] == "2.0"
+        assert not traffic.reconcile()
+    finally:
+        running.stop()
+
+
+def test_an_nginx_that_came_back_with_other_roles_is_given_the_right_ones(client, traffic):
+    client.running.stop()
+    running = start(client.gateway, Labels({"demo": STABLE}, 1))
+    try:
+        traffic._write(Labels({"demo": msgspec.structs.replace(STABLE, stable="2.0")}, 7))
+        assert traffic.reconcile()
+        assert client.post().json()["version"] == "2.0"
+    finally:
+        running.stop()
+
+
+def test_roles_outlive_a_reload(client, traffic):
+    traffic.move(stable("2.0"))
+    first = worker(client)
+    client.running.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: not first.is_running() or first.status() == psutil.STATUS_ZOMBIE)
+    assert client.post().json()["version"] == "2.0"
+    assert not traffic.reconcile()
+
+
+@opened(listen=Listen(threads=2))
+def test_no_process_of_nginx_ever_sees_a_part_of_the_roles(client, traffic):
+    stop = threading.Event()
+    seen: Counter[tuple[int, str]] = Counter()
+
+    def load() -> None:
+        with raw_connection(client.gateway.config.listen.port) as raw:
+            while not stop.is_set():
+                answer = raw.ask(post_bytes())
+                assert answer is not None
+                seen[answer.status, answer.headers.get("x-onnxserve-version", "")] += 1
+
+    with ThreadPoolExecutor(4) as pool:
+        loads = [pool.submit(load) for _ in range(4)]
+        many = {f"model{number}": STABLE for number in range(300)}  # so that a change takes a while
+        for percent in range(1, 60):
+            demo = msgspec.structs.replace(STABLE, canary=Canary("2.0", percent))
+            traffic.move(lambda _, demo=demo: Labels({**many, "demo": demo}))
+        stop.set()
+        for one in loads:
+            one.result()
+    assert {status for status, _ in seen} == {200}, seen
+    assert {version for _, version in seen} == {"1.0", "2.0"}
+
+
+# Shadows ------------------------------------------------------------------
+
+
+def test_a_shadow_that_takes_seconds_delays_no_request_behind_it_on_the_same_connection(client, upstream):
+    wait_s, gate = 15, threading.Event()
+
+    def answer(path: str, _: bytes) -> tuple[int, bytes]:
+        if path.endswith("2.0"):
+            gate.wait(wait_s)
+        return versioned(path)
+
+    upstream.answer = answer
+    client.label(shadow=Share("2.0", 100))
+    try:
+        with raw_connection(client.gateway.config.listen.port, timeout_s=wait_s / 2) as raw:
+            answers = [raw.ask(post_bytes(body=b"[%d]" % number)) for number in range(5)]
+        assert [found and found.status for found in answers] == [200] * 5
+        wait_for(lambda: Counter(upstream.paths())["/predictions/demo/2.0"] == 5)
+    finally:
+        gate.set()
+
+
+# The brown-out ladder -----------------------------------------------------
+
+
+@opened(brownout=Brownout(seconds=60), cache=Cache(seconds=0))
+def test_each_rung_of_the_ladder_gives_up_what_it_says(client, upstream):
+    parts = {"shadow": Share("2.0", 100), "smaller": "2.0"}
+    client.label(**parts, level=0)
+    client.post(body=b"[0]")
+    wait_for(lambda: len(upstream.seen) == 2)  # a copy went too
+    client.label(**parts, level=1)
+    client.post(body=b"[1]")
+    client.label(**parts, level=2)
+    first, second = client.post(body=b"[2]"), client.post(body=b"[2]")
+    assert (first.headers["x-onnxserve-cache"], second.headers["x-onnxserve-cache"]) == ("miss", "hit")
+    client.label(**parts, level=3)
+    smaller = client.post(body=b"[3]")
+    assert (smaller.json()["version"], smaller.headers["x-onnxserve-degraded"]) == ("2.0", "smaller")
+    client.label(**parts, level=0)
+    whole = client.post(body=b"[2]")
+    assert whole.json()["version"] == "1.0"
+    assert "x-onnxserve-degraded" not in whole.headers
+    assert "x-onnxserve-cache" not in whole.headers
+    wait_for(lambda: len(upstream.seen) == 7)
+    sent = Counter((request.path[-3:], request.body) for request in upstream.seen)
+    once = [("1.0", b"[0]"), ("2.0", b"[0]"), ("1.0", b"[1]"), ("2.0", b"[3]"), ("2.0", b"[2]")]
+    assert sent == Counter([*once, ("1.0", b"[2]"), ("1.0", b"[2]")])
