@@ -8,6 +8,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 from cryptography import x509
 
@@ -15,9 +16,11 @@ from onnxserve.config import free_ports
 from onnxserve.errors import EdgeError
 from onnxserve.gateway import Canary, Labels
 from onnxserve.gateway.config import Auth, Guard, Limits, Tls, Traces
+from onnxserve.gateway.gateway import METRICS_PAGE
 from onnxserve.gateway.observations import NAME, Observation, Tail
 from onnxserve.gateway.observer import Observer
 from onnxserve.gateway.processes import start
+from onnxserve.monitor import start_exporter
 from onnxserve.supervisor.logs import rotate
 from tests.certificates import Authority
 from tests.disk import filled, small_disk
@@ -201,6 +204,18 @@ def test_the_page_says_when_certificates_expire_and_that_the_gateway_is_up(upstr
         assert found[name, of] == known.timestamp()
     observer = Observer(gateway)
     assert "onnxserve_gateway_up 0" in observer.page().decode()
+
+
+def test_a_part_of_the_page_that_cannot_be_made_is_left_out(client):
+    def broken() -> bytes:
+        raise ValueError("a damaged file")
+
+    exporter = start_exporter(client.gateway.run / METRICS_PAGE, broken, lambda: b"other 1\n")
+    try:
+        metrics = client.gateway.config.listen.metrics_port
+        assert httpx.get(f"http://127.0.0.1:{metrics}/metrics", trust_env=False).text == "other 1\n"
+    finally:
+        exporter.stop()
 
 
 def test_a_refused_client_without_a_key_is_counted_under_no_model(upstream, tmp_path):
