@@ -124,6 +124,16 @@ def test_what_a_handler_says_of_a_callers_fault_arrives_with_status_and_text(cli
     assert [one["status"] for one in client.logged(1)] == [200]
 
 
+def test_a_version_that_reads_no_calls_is_said_in_grpcs_words(client, upstream):
+    upstream.answer = lambda *_: (415, b'{"error": {"type": "unsupported_media_type"}}')
+    upstream.headers = {}
+    with refused(grpc.StatusCode.UNIMPLEMENTED, "this version reads no calls"):
+        infer(client)
+    upstream.answer = lambda *_: (400, b"")
+    with refused(grpc.StatusCode.INVALID_ARGUMENT):
+        infer(client)
+
+
 def test_what_a_version_could_not_do_is_tried_again_and_then_said_in_words(client, upstream):
     upstream.answer = lambda *_: (503, b"{}")
     with refused(grpc.StatusCode.UNAVAILABLE, "unavailable: server: "):
