@@ -18,7 +18,6 @@ from onnxserve.release.entering import clear_entering
 from onnxserve.supervisor import Events, Stopped, StopSignals, Supervisor, TorchServe
 from onnxserve.supervisor.events import FILE
 from onnxserve.supervisor.store import stored_archives
-from onnxserve.warmup import warm_up
 
 from .app import app, console, out
 from .features import URL, feature_service, needs_features, unserved
@@ -144,9 +143,6 @@ def run(settings: Settings, wanted: Wanted, signals: StopSignals) -> None:
         running.callback(traffic.stopped)
         begin(settings, wanted, supervisor, release, tick, variables)
         served = release.served()
-        if wanted.warm_s:
-            with console.status(f"warming up the frontend for {wanted.warm_s:g} s"):
-                warm_up(settings, wanted.warm_s)
         first_answers(settings, served)
         url = config_of(settings).url if wanted.gateway else str(settings.inference)
         if wanted.gateway:
@@ -175,7 +171,9 @@ def begin(
             keepers.append(keeper)
     else:
         out.print("".join(unserved(settings.store)), end="", markup=False)
-    server = TorchServe(settings, tick.events, release.served, release.restore, variables, wanted.timeout_s)
+    server = TorchServe(
+        settings, tick.events, release.served, release.restore, variables, wanted.timeout_s, wanted.warm_s
+    )
     keepers.append(supervisor.begin(server.service()))
     if wanted.gateway:
         keepers.append(supervisor.begin(gateway_service(settings, tick)))

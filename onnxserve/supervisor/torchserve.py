@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from onnxserve.config import Server, Settings, start_server
 from onnxserve.errors import OnnxserveError, ServerError
 from onnxserve.management import Management
+from onnxserve.warmup import warm_up
 
 from .events import Events
 from .probes import torchserve_probes
@@ -35,6 +36,7 @@ class TorchServe:
     restore: Callable[[], object]
     variables: Mapping[str, str]
     timeout_s: float = READY_S
+    warm_s: float = 0.0  # seconds of load on the frontend at the first start; later, clients wait already
     _served_before: bool = False
 
     def service(self) -> Service:
@@ -61,6 +63,8 @@ class TorchServe:
         if failed:
             self.events.record(NAME, "refused", named(failed) + running.reason())
         try:
+            if self.warm_s and not self._served_before:
+                warm_up(self.settings, self.warm_s)
             self.restore()
         except OnnxserveError as error:
             self._failed(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,8 @@ from handlers.store import Store
 from onnxserve.config import free_ports
 from onnxserve.errors import FeatureError
 from onnxserve.features import FeatureServer, Join, Repo, load, open_repo, start_features
+from onnxserve.supervisor import Events, StopSignals, Supervisor
+from onnxserve.supervisor.feature_server import Features as FeatureService
 from tests.feast_repo import DAY, MONDAY, feast, write_repo
 from tests.upstream import Upstream, listening
 
@@ -162,6 +165,25 @@ def compared(folder: Path, state: Path, url: str) -> tuple[int, str]:
     assert done.returncode in (0, 1), done.stderr
     assert done.returncode == 0 or done.stdout, done.stderr
     return done.returncode, done.stdout.strip()
+
+
+def test_a_feature_server_that_died_is_started_again_on_the_store_as_it_is(tmp_path):
+    repo = open_repo(write_repo(tmp_path / "repo"), tmp_path / "state")
+    [port] = free_ports(1)
+    events = Events(tmp_path / "supervisor.log")
+    service = FeatureService(repo, tmp_path / "run", port, {"a": {"service": "drivers_v1", "entities": ["driver_id"]}})
+    with StopSignals() as signals, Supervisor(tmp_path / "run", events, signals) as supervisor:
+        keeper = supervisor.begin(service.service())
+        supervisor.wait(keeper, 120)
+        assert keeper.running
+        os.kill(keeper.running.process.pid, signal.SIGKILL)
+        deadline = time.monotonic() + 120
+        while not (keeper.restarts == 1 and keeper.up()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        with contextlib.closing(Store(SPEC, service.url)) as store:
+            assert store.find([(2,)]) == {(2,): {"x": 5.0, "trips": None}}
+    log = (repo.home / "server.log").read_text()
+    assert log.count("Materializing") == 1
 
 
 def test_a_repository_that_feast_refuses_is_told_in_its_words(tmp_path):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
+import sys
 
 import pytest
 
 from handlers import store as stores
 from handlers.store import Breaker
 from onnxserve.errors import DefinitionError
+from onnxserve.features.program import THEN, lean_imports, parts
 from onnxserve.features.repo import open_repo, placed
 from onnxserve.spec import read_definition
 from tests.feast_repo import Now, write_repo
@@ -54,3 +57,23 @@ def test_a_definition_that_contradicts_itself_is_refused(definition, tmp_path, c
     toml.write_text(toml.read_text() + "\n[features]\n" + "\n".join(lines) + "\n")
     with pytest.raises(DefinitionError, match=reason):
         read_definition(folder)
+
+
+def test_several_commands_of_feast_are_parted_by_a_word():
+    words = ["apply", THEN, "materialize", "a", "b", THEN, "serve", "--port", "1"]
+    assert list(parts(words)) == [["apply"], ["materialize", "a", "b"], ["serve", "--port", "1"]]
+
+
+def test_what_feast_does_not_need_is_left_out_only_while_it_is_imported(monkeypatch):
+    for name in ("torch", "matplotlib", "typeguard"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with lean_imports():
+        with pytest.raises(ImportError):
+            importlib.import_module("torch")
+
+        @importlib.import_module("typeguard").typechecked
+        def checked(value: int) -> int:
+            return value
+
+        assert checked("no number") == "no number"  # type: ignore[arg-type, comparison-overlap]
+    assert not {"torch", "matplotlib", "typeguard"} & sys.modules.keys()
