@@ -189,7 +189,7 @@ def test_a_feature_server_that_died_is_started_again_on_the_store_as_it_is(tmp_p
 def test_a_repository_that_feast_refuses_is_told_in_its_words(tmp_path):
     folder = write_repo(tmp_path / "repo")
     (folder / "definitions.py").write_text("import nowhere")
-    with pytest.raises(FeatureError, match=r"feast apply failed.*nowhere"):
+    with pytest.raises(FeatureError, match=r"loading the feature store failed.*nowhere"):
         load(open_repo(folder, tmp_path / "state"))
     with pytest.raises(FeatureError, match="no Feast repository"):
         open_repo(tmp_path, tmp_path / "state")
