@@ -14,7 +14,7 @@ def file_digest(path: Path) -> str:
 
 
 def enter_store(archive: Path, store: Path, name: str = "") -> Path:
-    """Copy beside, then rename: a server that lists the store never sees half an archive; under its own name or `name`."""
+    """Copy beside, then rename to its own name or `name`: a server that lists the store never sees half an archive."""
     store.mkdir(parents=True, exist_ok=True)
     target = store / (name or archive.name)
     partial = target.with_suffix(".part")

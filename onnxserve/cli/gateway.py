@@ -69,8 +69,12 @@ def gateway_service(settings: Settings, tick: Tick) -> Service:
         traffic.started(gateway)
         tick.gateway = running
 
-    control = Control(gateway.control)
-    return Service("gateway", start, ready, (Probe("control socket", control.generation, every_s=2.0, failures=3),))
+    def clear(running: Running) -> None:
+        assert isinstance(running, RunningGateway)  # noqa: S101 - `start` made it
+        running.clear()
+
+    probe = Probe("control socket", Control(gateway.control).generation, every_s=2.0, failures=3)
+    return Service("gateway", start, ready, (probe,), clear)
 
 
 @commands.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -57,6 +58,14 @@ class RunningGateway:
         """Take no new connection, answer what is under way, then end."""
         self.process.send_signal(signal.SIGQUIT) if self.alive() else None
         end_group(self.process, signal.SIGQUIT, self.gateway.config.deadline.answer_s + STOP_S)
+
+    def clear(self) -> None:
+        """End what is left: a hung gateway at once; workers whose master is gone after the requests that they have."""
+        if self.alive():
+            end_group(self.process, signal.SIGKILL, 0)
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGQUIT)
 
     def reopen_logs(self) -> None:
         """Go on in new files after the old ones were renamed."""

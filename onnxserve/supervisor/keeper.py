@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
-
-from onnxserve.processes import end_group
 
 from .backoff import Backoff
 from .events import Events
@@ -114,7 +111,7 @@ class Keeper:
 
     def _end_at_once(self) -> None:
         if self.running is not None:
-            end_group(self.running.process, signal.SIGKILL, 0)
+            self.service.clear(self.running)
 
 
 def _failure(probe: Probe) -> str:

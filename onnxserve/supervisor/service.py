@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+from onnxserve.processes import end_group
 
 
 class Running(Protocol):
@@ -39,14 +42,21 @@ class Probe:
     failures: int = 3
 
 
+def kill(running: Running) -> None:
+    """Its whole process group, at once."""
+    end_group(running.process, signal.SIGKILL, 0)
+
+
 @dataclass(frozen=True)
 class Service:
     """How a service is started and judged.
 
     `start` begins it; `ready` waits until it can be used and does what every start needs. Both raise OnnxserveError.
+    `clear` ends what is left of one that has died or hangs.
     """
 
     name: str
     start: Callable[[], Running]
     ready: Callable[[Running], None] = lambda _: None
     probes: tuple[Probe, ...] = ()
+    clear: Callable[[Running], None] = kill

@@ -60,7 +60,7 @@ def tensors(*outputs: tuple[str, str, bytes]) -> bytes:
 
 def framed(message: Any) -> bytes:
     """One message as gRPC frames it."""
-    content = message.SerializeToString()
+    content: bytes = message.SerializeToString()
     return b"\0" + struct.pack(">I", len(content)) + content
 
 
