@@ -68,6 +68,7 @@ class Http2:
         self.socket = connection
         self._file: IO[bytes] = connection.makefile("rb")
         self.next_stream = 1
+        self._outcomes: dict[int, int | str] = {}
         self.send(PREFACE + frame(SETTINGS, 0, 0))
 
     def send(self, content: bytes) -> None:
@@ -88,16 +89,19 @@ class Http2:
 
     def outcome(self, stream: int) -> int | str:
         """A response's status, `reset` if the stream was refused, `closed` if the connection was."""
-        for found in self.frames():
-            if found.kind == HEADERS and found.stream == stream:
-                return found.status
-            if found.kind == RST_STREAM and found.stream == stream:
-                return "reset"
-            if found.kind == GOAWAY:
+        while stream not in self._outcomes:
+            found = next(self.frames(), None)
+            if found is None:
+                return "closed"
+            if found.kind == HEADERS:
+                self._outcomes.setdefault(found.stream, found.status)
+            elif found.kind == RST_STREAM:
+                self._outcomes.setdefault(found.stream, "reset")
+            elif found.kind == GOAWAY:
                 last = int.from_bytes(found.payload[:4], "big")
                 if last < stream or found.payload[4:8] != b"\0\0\0\0":
                     return "closed"
-        return "closed"
+        return self._outcomes[stream]
 
     def close(self) -> None:
         self._file.close()

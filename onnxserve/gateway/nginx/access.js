@@ -6,36 +6,58 @@ import probing from 'probing.js';
 import roles from 'roles.js';
 
 const DAY_MS = 86400000;
-const STAMP = '#stamp'; // beside keys, whose names are hexadecimal
+const STAMP = '#stamp'; // beside keys, whose names are digests
+const DIGEST = /^[0-9a-f]{64}$/;
+const MANY = 1000000; // more than there is room for
 const UNKNOWN_KEY = 'send a valid key as x-api-key or a token as Authorization: Bearer';
 
 // Once a second: nginx has what the file says, and forgets what it no longer says.
 function refresh(session) {
-  let text = '{}';
-  try {
-    text = fs.readFileSync(session.variables.keys_file, 'utf8');
-  } catch (e) {
-    text = '{}'; // no file, no keys
-  }
-  const stamp = crypto.createHash('sha256').update(text).digest('hex'), known = ngx.shared.keys;
+  const text = read(session.variables.keys_file), known = ngx.shared.keys;
+  const stamp = crypto.createHash('sha256').update(text).digest('hex');
   if (known.get(STAMP) === stamp) {
     return;
   }
-  let keys;
-  try {
-    keys = JSON.parse(text);
-  } catch (e) {
+  const keys = parsed(text);
+  if (keys === null) {
     ngx.log(ngx.ERR, 'the keys file is damaged; the keys before stay in force');
     return;
   }
-  Object.keys(keys).forEach((digest) => known.set(digest, JSON.stringify(keys[digest])));
-  known.keys(100000).filter((digest) => digest !== STAMP && !keys[digest]).forEach((digest) => known.delete(digest));
-  ngx.shared.learnt.keys(100000).forEach((key) => {
+  known.delete(STAMP); // whoever learns a key in another process meanwhile forgets it again
+  known.keys(MANY).filter((digest) => !keys[digest]).forEach((digest) => known.delete(digest));
+  try {
+    Object.keys(keys).forEach((digest) => known.set(digest, JSON.stringify(keys[digest])));
+  } catch (e) {
+    ngx.log(ngx.ERR, 'the keys file has more keys than there is room for; some are not known');
+  }
+  ngx.shared.learnt.keys(MANY).forEach((key) => {
     session.variables.written_key = key;
     session.variables.written_policy = '';
   });
   ngx.shared.learnt.clear();
   known.set(STAMP, stamp);
+}
+
+function read(path) {
+  try {
+    return fs.readFileSync(path, 'utf8');
+  } catch (e) {
+    return '{}'; // no file, no keys
+  }
+}
+
+// Keys by digest; null for what is no such file.
+function parsed(text) {
+  try {
+    const keys = JSON.parse(text), all = Object.keys(keys);
+    return !Array.isArray(keys) && typeof keys === 'object' && all.every((one) => isKey(one, keys[one])) ? keys : null;
+  } catch (e) {
+    return null;
+  }
+}
+
+function isKey(digest, key) {
+  return DIGEST.test(digest) && typeof key.client === 'string' && (key.models === undefined || Array.isArray(key.models));
 }
 
 function policyOf(r, secret) {
@@ -49,13 +71,13 @@ function policyOf(r, secret) {
 // Whether the request may go on; else it is refused. `bearer` is what a token says.
 function admit(r, bearer) {
   const guard = JSON.parse(r.variables.gateway_config), secret = r.headersIn['x-api-key'];
-  const policy = bearer || (secret ? policyOf(r, secret) : null);
+  const stamp = ngx.shared.keys.get(STAMP), policy = bearer || (secret ? policyOf(r, secret) : null);
   if (policy === null && (guard.required || secret)) {
     errors.refuse(r, 401, 'unauthenticated', UNKNOWN_KEY);
     return false;
   }
-  const known = policy || { client: r.variables.remote_addr, models: ['*'] }, model = r.variables.model;
-  if (model && known.models.indexOf('*') < 0 && known.models.indexOf(model) < 0) {
+  const known = policy || { client: r.variables.remote_addr }, model = r.variables.model, models = known.models || ['*'];
+  if (model && models.indexOf('*') < 0 && models.indexOf(model) < 0) {
     errors.refuse(r, 403, 'forbidden', 'this client may not ask ' + model);
     return false;
   }
@@ -67,15 +89,16 @@ function admit(r, bearer) {
   r.variables.priority = known.priority || '';
   r.variables.digits = limits.digits ? String(limits.digits) : '';
   r.variables.top = limits.top ? String(limits.top) : '';
-  if (secret && !guard.probing && !Object.keys(limits).some((name) => limits[name])) {
-    learn(r, known);
+  if (secret && !bearer && !guard.probing && !Object.keys(limits).some((name) => limits[name])) {
+    learn(r, known, stamp);
   }
   return within(r, known.client, limits, guard);
 }
 
 // Nothing of this client needs a script the next time, until the keys change. What is noted first is what `refresh`
-// forgets by, so nothing is learnt when there is no room for the note, nor of a model that a client made up.
-function learn(r, policy) {
+// forgets by, so nothing is learnt when there is no room for the note, nor of a model that a client made up. `stamp` is
+// of the keys that were looked at: others may be in force by now.
+function learn(r, policy, stamp) {
   if (r.variables.kind !== 'infer' || roles.model(r.variables.model) === null) {
     return;
   }
@@ -85,6 +108,9 @@ function learn(r, policy) {
     return;
   }
   r.variables.policy_of_key = (policy.priority || 'normal') + ' ' + policy.client;
+  if (ngx.shared.keys.get(STAMP) !== stamp) {
+    r.variables.policy_of_key = '';
+  }
 }
 
 function within(r, client, limits, guard) {

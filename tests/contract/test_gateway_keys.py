@@ -1,0 +1,213 @@
+"""Keys: what they let through, how fast they come and go, and what can't be done with them."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from onnxserve.gateway import Labels, Model
+from onnxserve.gateway.config import Auth, Guard, Jwt
+from onnxserve.gateway.keys import Key, add, read_keys, revoke, write_keys
+from tests.gateway import Client, client_of, config, gateway_of
+from tests.raw import post_bytes, raw_connection
+
+LABELS = Labels({name: Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0") for name in ("demo", "other")})
+SOON_S = 5.0
+Open = Callable[..., Client]
+
+
+@pytest.fixture
+def open_gateway(upstream, tmp_path) -> Iterator[Open]:
+    """Start a gateway that wants keys from a file, with other tables of its own."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(**tables: Any) -> Client:
+            auth = tables.pop("auth", Auth(required=True))
+            tables["auth"] = msgspec.structs.replace(auth, keys=str(tmp_path / "keys.json"))
+            return stack.enter_context(client_of(gateway_of(config(**tables), tmp_path, upstream.port), LABELS))
+
+        yield begin
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    return tmp_path / "keys.json"
+
+
+def soon(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SOON_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_keys_priority_and_client_reach_the_server_from_the_first_request_on(open_gateway, upstream, keys):
+    night, desk = add(keys, Key("night", priority="batch")), add(keys, Key("front desk", priority="urgent"))
+    plain = add(keys, Key("plain"))
+    client = open_gateway()
+    claimed = {"x_onnxserve_priority": "urgent", "x_onnxserve_client": "root"}
+    for secret in (night, desk, plain) * 3:
+        assert client.post(x_api_key=secret, **claimed).status_code == 200
+    told = [(seen.headers["x-onnxserve-client"], seen.headers.get("x-onnxserve-priority")) for seen in upstream.seen]
+    assert told[3:6] == [("night", "batch"), ("front desk", "urgent"), ("plain", "normal")]
+    assert set(told[:3]) | set(told) <= {*told[3:6]}, "learnt or not, a key says the same"
+    assert not any(secret in str(seen.headers) for seen in upstream.seen for secret in (night, desk, plain))
+
+
+def test_a_learnt_key_is_refused_soon_after_it_was_revoked_and_its_neighbours_are_not(open_gateway, keys):
+    gone, stays = add(keys, Key("gone")), add(keys, Key("stays"))
+    client = open_gateway()
+    for secret in (gone, stays):
+        assert [client.post(x_api_key=secret).status_code for _ in range(3)] == [200] * 3
+    revoke(keys, "gone")
+    soon(lambda: client.post(x_api_key=gone).status_code == 401)
+    assert client.post(x_api_key=stays).status_code == 200
+
+
+def test_a_learnt_keys_models_and_priority_change_with_the_file(open_gateway, upstream, keys):
+    secret = add(keys, Key("shop"))
+    client = open_gateway()
+    for path in ("/predictions/demo", "/predictions/other"):
+        assert client.post(path, x_api_key=secret).status_code == 200
+    [digest] = read_keys(keys)
+    write_keys(keys, {digest: Key("shop", ("demo",), priority="batch")})
+    soon(lambda: client.post("/predictions/other", x_api_key=secret).status_code == 403)
+    assert client.post(x_api_key=secret).status_code == 200
+    assert upstream.seen[-1].headers["x-onnxserve-priority"] == "batch"
+
+
+def test_a_key_of_one_model_opens_no_other_by_any_path(open_gateway, upstream, keys):
+    secret = add(keys, Key("shop", ("demo",)))
+    client = open_gateway()
+    for path in ("/predictions/demo", "/predictions/demo/2.0", "/v1/models/demo:predict", "/v2/models/demo/infer"):
+        assert [client.post(path, x_api_key=secret).status_code for _ in range(2)] == [200, 200]
+    for path in ("/predictions/other", "/predictions/other/1.0", "/predictions/%6fther", "//predictions/other",
+                 "/predictions/demo/../other", "/v1/models/other:predict", "/v2/models/other/infer"):  # fmt: skip
+        with raw_connection(client.gateway.config.listen.port) as raw:
+            answer = raw.ask(post_bytes(path, x_api_key=secret))
+            assert answer is not None
+            assert answer.status == 403, path
+    for path in ("/v2/models/other", "/v2/models/other/ready", "/v2/models/other/versions/1.0"):
+        assert client.http.get(path, headers={"x-api-key": secret}).status_code == 403
+    assert not any("other" in path for path in upstream.paths())
+
+
+@pytest.mark.parametrize("damage", ["{", "", "null", "[]", "7", '{"aa": 5}', '{"aa": null}', "\0\0", '{"aa": {}}'])
+def test_a_damaged_file_opens_nothing_and_locks_nobody_out(open_gateway, keys, damage):
+    secret = add(keys, Key("shop"))
+    client = open_gateway()
+    assert client.post(x_api_key=secret).status_code == 200
+    whole = keys.read_bytes()
+    keys.write_text(damage)
+    until = time.monotonic() + 2.5  # the file is read once a second
+    while time.monotonic() < until:
+        assert client.post(x_api_key=secret).status_code == 200
+        assert client.post(x_api_key="osk_other").status_code == 401
+    keys.write_bytes(whole)
+    fresh = add(keys, Key("fresh"))
+    soon(lambda: client.post(x_api_key=fresh).status_code == 200)
+
+
+def test_a_gateway_that_begins_with_a_damaged_file_refuses_everybody_until_it_is_whole(open_gateway, keys):
+    secret = add(keys, Key("shop"))
+    whole = keys.read_bytes()
+    keys.write_text("{")
+    client = open_gateway()
+    assert client.post(x_api_key=secret).status_code == 401
+    keys.write_bytes(whole)
+    soon(lambda: client.post(x_api_key=secret).status_code == 200)
+
+
+def test_a_file_that_is_removed_revokes_every_key(open_gateway, keys):
+    secret = add(keys, Key("shop"))
+    client = open_gateway()
+    assert client.post(x_api_key=secret).status_code == 200
+    keys.unlink()
+    soon(lambda: client.post(x_api_key=secret).status_code == 401)
+
+
+def test_thousands_of_keys_are_taken_up(open_gateway, keys):
+    first = add(keys, Key("first"))
+    client = open_gateway()
+    many = {f"{number:064x}": Key(f"client {number}", ("demo", "other")) for number in range(20_000)}
+    write_keys(keys, {**read_keys(keys), **many})
+    last = add(keys, Key("last"))
+    soon(lambda: client.post(x_api_key=last).status_code == 200)
+    assert client.post(x_api_key=first).status_code == 200
+    revoke(keys, "first")
+    soon(lambda: client.post(x_api_key=first).status_code == 401)
+
+
+def test_a_key_that_is_no_key_is_told_where_keys_are_not_required_either(open_gateway, keys):
+    secret = add(keys, Key("shop"))
+    client = open_gateway(auth=Auth(required=False))
+    assert client.post().status_code == 200
+    assert client.post(x_api_key="osk_wrong").status_code == 401
+    assert client.post(x_api_key=secret).status_code == 200
+
+
+def test_what_only_a_key_may_ask_is_refused_whatever_the_path_looks_like(open_gateway, upstream):
+    client = open_gateway()
+    for path in ("/predictions/demo", "//predictions//demo", "/predictions/%64emo", "/x/../predictions/demo",
+                 "/predictions/demo/1.0", "/v1/models/demo:predict", "/v1/models/demo%3apredict",
+                 "/v2/models/demo/infer", "/v2/models/demo", "/v2/models/demo/ready", "/openapi.json", "/v2",
+                 "/predictions/demo%0a", "http://a/predictions/demo"):  # fmt: skip
+        for method in ("POST", "GET"):
+            with socket.create_connection(("127.0.0.1", client.gateway.config.listen.port), timeout=10) as connection:
+                head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\n[1]"
+                connection.sendall(head.encode())
+                status = connection.makefile("rb").readline().split()[1]
+            assert status in {b"401", b"404", b"405"}, (method, path, status)
+    assert upstream.seen == []
+
+
+# Tokens beside keys -------------------------------------------------------
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> str:
+    """Of a client who has no key; its issuer's keys are in `jwks.json`."""
+    key = rsa.generate_private_key(65537, 2048)
+    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [{**public, "kid": "one", "alg": "RS256", "use": "sig"}]}))
+    until = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=5)
+    claims = {"iss": "https://issuer.test", "aud": "onnxserve", "sub": "ann", "exp": until}
+    return jwt.encode(claims, key, algorithm="RS256", headers={"kid": "one"})
+
+
+def with_tokens(tmp_path: Path) -> Auth:
+    return Auth(required=True, jwt=Jwt("https://issuer.test", ("onnxserve",), str(tmp_path / "jwks.json")))
+
+
+def test_a_token_makes_no_key_of_whatever_comes_beside_it(open_gateway, upstream, token, tmp_path):
+    client = open_gateway(auth=with_tokens(tmp_path))
+    for _ in range(3):
+        assert client.post(authorization=f"Bearer {token}", x_api_key="osk_made_up").status_code == 200
+    assert client.post(x_api_key="osk_made_up").status_code == 401
+    assert client.post(authorization="Bearer x", x_api_key="osk_made_up").status_code == 401
+    assert {seen.headers["x-onnxserve-client"] for seen in upstream.seen} == {"jwt:ann"}
+
+
+def test_a_key_beside_a_bad_token_opens_nothing(open_gateway, keys, token, tmp_path):
+    secret = add(keys, Key("shop"))
+    client = open_gateway(auth=with_tokens(tmp_path))
+    assert client.post(x_api_key=secret).status_code == 200
+    assert client.post(x_api_key=secret, authorization="Bearer nonsense").status_code == 401
+
+
+def test_limits_of_a_client_hold_on_every_path_that_it_may_take(open_gateway, keys):
+    secret = add(keys, Key("day", per_day=3))
+    client = open_gateway(guard=Guard(digits=2))
+    paths = ["/predictions/demo", "/v2/models/demo/infer", "/predictions/other/2.0", "/v1/models/demo:predict"]
+    assert [client.post(path, x_api_key=secret).status_code for path in paths] == [200, 200, 200, 429]
