@@ -1,4 +1,4 @@
-"""A model that holds a batch back until it is told to go on, and writes down every row that it is given."""
+"""A model that holds a batch back until it is told to go on, and writes down every batch that it is given."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ import time
 class Gate:
     def initialize(self, context):
         self.folder = pathlib.Path(context.model_yaml_config["folder"])
+        self.row_s = context.model_yaml_config["row_s"]
 
     def handle(self, data, context):
         rows = [bytes(item["body"]).decode() for item in data]
@@ -36,12 +37,13 @@ class Gate:
         deadline = time.monotonic() + {WAIT_S}
         while "{HOLD}" in rows and not (self.folder / "go").exists() and time.monotonic() < deadline:
             time.sleep(0.005)
+        time.sleep(self.row_s * len(rows))
         return rows
 """
 
 
-def write_archive(path: Path, name: str, folder: Path) -> Path:
-    """The archive of such a model, for batches of four and a queue for CAPACITY requests."""
+def write_archive(path: Path, name: str, folder: Path, batch: int = 4, row_s: float = 0.0) -> Path:
+    """The archive of such a model, with a queue for CAPACITY requests; each row takes `row_s` seconds."""
     folder.mkdir()
     manifest = {
         "runtime": "python",
@@ -52,12 +54,12 @@ def write_archive(path: Path, name: str, folder: Path) -> Path:
             "configFile": "model-config.yaml",
         },
     }
-    config = {"minWorkers": 1, "maxWorkers": 1, "batchSize": 4, "maxBatchDelay": 1, "responseTimeout": 120}
+    config = {"minWorkers": 1, "maxWorkers": 1, "batchSize": batch, "maxBatchDelay": 1, "responseTimeout": 120}
     config |= {"startupTimeout": 60, "jobQueueSize": CAPACITY, "maxRetryTimeoutInSec": 60}
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
         archive.writestr("gate.py", HANDLER)
-        archive.writestr("model-config.yaml", json.dumps({**config, "folder": str(folder)}))
+        archive.writestr("model-config.yaml", json.dumps({**config, "folder": str(folder), "row_s": row_s}))
     return path
 
 
@@ -103,10 +105,14 @@ class Gate:
             self.wait_queued(before + number + 1)
         return futures
 
+    def batches(self) -> list[list[str]]:
+        """All batches that the model was given, in their order."""
+        log = self.folder / "rows.jsonl"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
     def rows(self) -> list[str]:
         """All rows that the model was given, in their order."""
-        lines = (self.folder / "rows.jsonl").read_text().splitlines()
-        return [row for line in lines for row in json.loads(line)]
+        return [row for batch in self.batches() for row in batch]
 
     @contextlib.contextmanager
     def held(self) -> Iterator[Future[httpx.Response]]:
@@ -115,7 +121,6 @@ class Gate:
         (self.folder / "rows.jsonl").unlink(missing_ok=True)
         request = self.send(HOLD)
         try:
-            wait("the worker is busy", (self.folder / "rows.jsonl").exists)
             wait("the worker is busy", lambda: HOLD in self.rows())
             yield request
         finally:

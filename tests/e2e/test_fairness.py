@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import statistics
+import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -28,6 +30,7 @@ NAMES = ("gate", "leaving")
 def server(tmp_path_factory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("fairness")
     archives = [write_archive(folder / f"{name}.mar", name, folder / name) for name in NAMES]
+    archives.append(write_archive(folder / "slow.mar", "slow", folder / "slow", batch=16, row_s=0.005))
     with running(folder / "server", archives) as started:
         yield started
 
@@ -49,6 +52,29 @@ def test_a_paced_client_overtakes_the_queue_of_one_that_floods(gate):
     assert statuses([hold, *flood, *paced]) == [200] * (CAPACITY + 1)
     # One row of the flood came before it: both clients were new.
     assert gate.rows().index("paced0") <= len([HOLD, "flood0"])
+
+
+def test_a_model_whose_time_grows_with_its_rows_serves_a_paced_client_in_short_batches(server):
+    done = threading.Event()
+
+    def flood(gate: Gate) -> None:
+        while not done.is_set():
+            gate.send("flood", "flood").result()
+
+    folder = server.settings.store.parents[1] / "slow"
+    with gate_of(server, "slow", folder) as gate, ThreadPoolExecutor(20) as clients:
+        floods = [clients.submit(flood, gate) for _ in range(20)]
+        try:
+            wait("a long batch", lambda: max(map(len, gate.batches()), default=0) >= 10)
+            for _ in range(80):
+                assert gate.send("paced", "paced").result().status_code == 200
+        finally:
+            done.set()
+        for finished in floods:
+            finished.result()
+        sizes = [len(batch) for batch in gate.batches() if "paced" in batch]
+    # The first ones met long batches, and taught the queue how long one row takes.
+    assert statistics.median(sizes[-40:]) <= 2, sizes
 
 
 def test_two_clients_that_flood_take_turns_and_keep_their_order(gate):
