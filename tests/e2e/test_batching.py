@@ -6,7 +6,6 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -44,16 +43,6 @@ def test_lone_requests_do_not_wait(patient):
         assert patient.post("circle", b"[0, 0]").status_code == 200
     assert time.monotonic() - start < 5 * DELAY_S / 2
     assert batching(patient).items() >= {"model": "circle", "version": "1.0.0", "expected": 1, "queued": 0}.items()
-
-
-def test_requests_that_come_together_are_answered_and_batched(patient):
-    expected = set()
-    with ThreadPoolExecutor(8) as pool:
-        for _ in range(10):
-            answers = list(pool.map(lambda _: patient.post("circle", b"[0, 0]"), range(8)))
-            assert [answer.status_code for answer in answers] == [200] * 8
-            expected.add(batching(patient)["expected"])
-    assert max(expected) > 1
 
 
 def test_nothing_is_lost_when_requests_wait_for_the_worker_to_start(archive, tmp_path):

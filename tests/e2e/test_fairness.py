@@ -45,6 +45,13 @@ def statuses(requests: list[Future[httpx.Response]]) -> list[int]:
     return [request.result().status_code for request in requests]
 
 
+def test_requests_that_queued_up_while_the_worker_was_busy_run_together(gate):
+    with gate.held() as hold:
+        requests = gate.queue(8, "row")
+    assert statuses([hold, *requests]) == [200] * 9
+    assert [len(batch) for batch in gate.batches()] == [1, 4, 4]
+
+
 def test_a_paced_client_overtakes_the_queue_of_one_that_floods(gate):
     with gate.held() as hold:
         flood = gate.queue(CAPACITY - 1, "flood", "flood")
