@@ -33,16 +33,16 @@ class Watched:
         """Name and labels' values of each sample, once they say what they should: lines come within some seconds."""
         deadline = time.monotonic() + WAIT_S
         while True:
-            found = samples(self.page())
-            if until(found) or time.monotonic() > deadline:
-                return found
+            counts = samples(self.page())
+            if until(counts) or time.monotonic() > deadline:
+                return counts
             time.sleep(0.1)
 
 
 def samples(text: str) -> Samples:
     """As Prometheus' own client reads a page."""
     families = text_string_to_metric_families(text)
-    return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
+    return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
 
 
 @contextlib.contextmanager

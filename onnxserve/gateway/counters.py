@@ -35,7 +35,7 @@ kind_of = attrgetter(*Kind._fields)
 
 
 class Counters:
-    """Of one gateway. A label says only what models, versions and keys there are, or `other` beyond a bound."""
+    """The counters of one gateway. Labels name models, versions and clients that exist, or `other` beyond a bound."""
 
     def __init__(self) -> None:
         name = "onnxserve_gateway_{}".format
@@ -52,10 +52,12 @@ class Counters:
             SECONDS,
         )
         self._refusals = Counter(
-            name("refusals_total"), "Requests that the gateway could not let be answered.", ("model", "type")
+            name("refusals_total"),
+            "Requests that were answered with an error of the gateway's, by its type.",
+            ("model", "type"),
         )
         self._degraded = Counter(
-            name("degraded_total"), "Answers that are less than asked for, by what they are.", ("model", "how")
+            name("degraded_total"), "Answers that are less than was asked for, by how.", ("model", "how")
         )
         self._cache = Counter("onnxserve_cache_answers_total", "Predictions by cache state.", ("model", "cache"))
         self._alerts = Counter(

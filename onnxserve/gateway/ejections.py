@@ -13,7 +13,7 @@ EVENT = re.compile(rb'\{"event":"ejected","model":"([^"]*)","version":"([^"]*)"'
 
 
 class Ejections:
-    """Since the log was opened."""
+    """Counts ejections since the log was opened."""
 
     def __init__(self, path: Path) -> None:
         self._reader = LogReader(path)

@@ -65,7 +65,7 @@ class Spans:
         self._made = self._lost = 0
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Those that are sampled."""
+        """Make spans of the requests that are sampled."""
         for entry in entries:
             if entry.traceparent[-1:] in SAMPLED:
                 self._add(entry)
@@ -127,7 +127,7 @@ def route_of(path: str) -> str:
 
 
 def span_name(entry: Entry) -> str:
-    """Few names, since collectors group by them."""
+    """The span's name: one of few, since collectors group by it."""
     route = route_of(entry.path)
     return route.lstrip("/") if route.startswith(CALL) else f"{entry.method} {route}".rstrip()
 

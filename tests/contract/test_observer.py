@@ -33,8 +33,8 @@ REFUSALS = "onnxserve_gateway_refusals_total"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-def total(found: Samples, name: str) -> float:
-    return sum(count for values, count in found.items() if values[0] == name)
+def total(counts: Samples, name: str) -> float:
+    return sum(count for values, count in counts.items() if values[0] == name)
 
 
 def test_names_and_types_are_as_prometheus_wants_them(client):
@@ -53,11 +53,11 @@ def test_no_label_is_what_a_client_made_up(client):
         for number in range(20):
             assert client.post(f"/predictions/made-up-{number}").status_code == 404
             assert client.post(f"/predictions/demo/9.{number}").status_code == 404
-        found = watched.samples(lambda now: total(now, REQUESTS) == 40)
-        assert {values: count for values, count in found.items() if values[0] == REQUESTS} == {
+        counts = watched.samples(lambda now: total(now, REQUESTS) == 40)
+        assert {values: count for values, count in counts.items() if values[0] == REQUESTS} == {
             (REQUESTS, "", "", "404"): 40
         }
-        assert found[REFUSALS, "", "not_found"] == 40
+        assert counts[REFUSALS, "", "not_found"] == 40
         assert "made-up" not in watched.page()
 
 
@@ -83,9 +83,9 @@ def test_requests_of_every_odd_shape_are_counted(client):
     with watching(client.gateway) as watched:
         for content in odd:
             raw(client, content)
-        found = watched.samples(lambda now: total(now, REQUESTS) == len(odd))
-        assert total(found, REQUESTS) == len(odd)
-        assert found["onnxserve_gateway_uncounted_lines_total", "damaged"] == 0
+        counts = watched.samples(lambda now: total(now, REQUESTS) == len(odd))
+        assert total(counts, REQUESTS) == len(odd)
+        assert counts["onnxserve_gateway_uncounted_lines_total", "damaged"] == 0
 
 
 @opened(limits=Limits(concurrency=2))
@@ -108,8 +108,8 @@ def test_a_log_that_is_renamed_under_load_loses_no_count(client):
             if asked % 100 == 50:  # more often than anybody looks
                 rotate(path, 4, move=True)
                 client.running.reopen_logs()
-        found = watched.samples(lambda now: total(now, REQUESTS) == asked)
-        assert found[REQUESTS, "demo", "1.0", "200"] == asked
+        counts = watched.samples(lambda now: total(now, REQUESTS) == asked)
+        assert counts[REQUESTS, "demo", "1.0", "200"] == asked
 
 
 def test_a_full_disk_costs_counts_and_neither_requests_nor_what_comes_later(upstream, tmp_path):
@@ -123,9 +123,9 @@ def test_a_full_disk_costs_counts_and_neither_requests_nor_what_comes_later(upst
                     time.sleep(1)  # nginx writes its log once a second
             before = total(watched.samples(lambda _: True), REQUESTS)
             deadline = time.monotonic() + 15
-            while total(found := watched.samples(lambda _: True), REQUESTS) <= before and time.monotonic() < deadline:
+            while total(counts := watched.samples(lambda _: True), REQUESTS) <= before and time.monotonic() < deadline:
                 assert client.post().status_code == 200
-            assert total(found, REQUESTS) > before
+            assert total(counts, REQUESTS) > before
 
 
 def test_answers_of_the_version_to_fall_back_to_and_ejections_are_counted(client, upstream):
@@ -134,11 +134,11 @@ def test_answers_of_the_version_to_fall_back_to_and_ejections_are_counted(client
     with watching(client.gateway) as watched:
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: client.post(), range(100)))
-        assert {one.json()["version"] for one in answers} == {"2.0"}
+        assert {answer.json()["version"] for answer in answers} == {"2.0"}
         name = "onnxserve_gateway_ejections_total"
-        found = watched.samples(lambda now: total(now, REQUESTS) == 100 and (name, "demo", "1.0") in now)
-        assert found["onnxserve_gateway_degraded_total", "demo", "fallback"] == 100
-        assert found[name, "demo", "1.0"] >= 1
+        counts = watched.samples(lambda now: total(now, REQUESTS) == 100 and (name, "demo", "1.0") in now)
+        assert counts["onnxserve_gateway_degraded_total", "demo", "fallback"] == 100
+        assert counts[name, "demo", "1.0"] >= 1
 
 
 def test_the_failures_of_a_canary_are_seen_though_clients_see_none(client, upstream):
@@ -146,15 +146,15 @@ def test_the_failures_of_a_canary_are_seen_though_clients_see_none(client, upstr
     tail = Tail(client.gateway.run / NAME)
     client.label(canary=Canary("2.0", 50))
     answers = [client.post() for _ in range(40)]
-    assert {(one.status_code, one.json()["version"]) for one in answers} == {(200, "1.0")}
+    assert {(answer.status_code, answer.json()["version"]) for answer in answers} == {(200, "1.0")}
     seen: list[Observation] = []
     deadline = time.monotonic() + 15
-    while sum(one.version == "1.0" for one in seen) < 40 and time.monotonic() < deadline:
+    while sum(answer.version == "1.0" for answer in seen) < 40 and time.monotonic() < deadline:
         seen += tail.read()
         time.sleep(0.1)
-    hidden = [one for one in seen if one.version == "2.0"]
-    assert {one.status for one in hidden} == {503}
-    assert len(hidden) == len({one.request_id for one in hidden})
+    hidden = [failure for failure in seen if failure.version == "2.0"]
+    assert {failure.status for failure in hidden} == {503}
+    assert len(hidden) == len({failure.request_id for failure in hidden})
     assert 5 < len(hidden) < 35  # 20 are expected, the standard deviation is 3
 
 
@@ -174,8 +174,8 @@ def test_a_collector_that_is_gone_costs_spans_only(upstream, tmp_path):
     with client_of(gateway, Labels({"demo": STABLE})) as client, watching(gateway) as watched:
         assert {client.post(traceparent=TRACE).status_code for _ in range(20)} == {200}
         lost = ("onnxserve_gateway_spans_total", "lost")
-        found = watched.samples(lambda now: now[lost] == 20)
-        assert (found[lost], found[REQUESTS, "demo", "1.0", "200"]) == (20, 20)
+        counts = watched.samples(lambda now: now[lost] == 20)
+        assert (counts[lost], counts[REQUESTS, "demo", "1.0", "200"]) == (20, 20)
         began = time.monotonic()
     assert time.monotonic() - began < 10
 
@@ -195,13 +195,13 @@ def test_the_page_says_when_certificates_expire_and_that_the_gateway_is_up(upstr
     running = start(gateway, Labels({"demo": STABLE}))
     try:
         with watching(gateway) as watched:
-            found = watched.samples(lambda now: now["onnxserve_gateway_up",] == 1)
+            counts = watched.samples(lambda now: now["onnxserve_gateway_up",] == 1)
     finally:
         running.stop()
     name = "onnxserve_gateway_certificate_expiry_timestamp_seconds"
     for of, path in (("server", certificate), ("client_ca", authority.file)):
         known = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
-        assert found[name, of] == known.timestamp()
+        assert counts[name, of] == known.timestamp()
     observer = Observer(gateway)
     assert "onnxserve_gateway_up 0" in observer.page().decode()
 
@@ -222,6 +222,6 @@ def test_a_refused_client_without_a_key_is_counted_under_no_model(upstream, tmp_
     gateway = gateway_of(config(auth=Auth(required=True, keys=str(tmp_path / "keys.json"))), tmp_path, upstream.port)
     with client_of(gateway, Labels({"demo": STABLE})) as client, watching(gateway) as watched:
         assert client.post().status_code == 401
-        found = watched.samples(lambda now: total(now, REQUESTS) == 1)
-        assert found[REQUESTS, "", "", "401"] == 1
-        assert found[REFUSALS, "", "unauthenticated"] == 1
+        counts = watched.samples(lambda now: total(now, REQUESTS) == 1)
+        assert counts[REQUESTS, "", "", "401"] == 1
+        assert counts[REFUSALS, "", "unauthenticated"] == 1

@@ -42,15 +42,15 @@ def entry(**fields: Any) -> Entry:
 @pytest.fixture
 def sent(monkeypatch) -> list[ReadableSpan]:
     """What a collector would get."""
-    found: list[ReadableSpan] = []
+    exported: list[ReadableSpan] = []
 
     def export(self, batch: Sequence[ReadableSpan]) -> SpanExportResult:
-        found.extend(batch)
+        exported.extend(batch)
         self.sent += len(batch)
         return SpanExportResult.SUCCESS
 
     monkeypatch.setattr(span_export.Sender, "export", export)
-    return found
+    return exported
 
 
 def made(sent: list[ReadableSpan], *entries: Entry) -> list[ReadableSpan]:
@@ -127,6 +127,6 @@ def test_more_spans_than_may_wait_are_lost_and_counted(monkeypatch):
     monkeypatch.setattr(span_export.Sender, "export", lambda *_: SpanExportResult.FAILURE)  # never counts them
     made = Spans("http://127.0.0.1:4318")
     made.add([SAMPLED] * 1000)
-    found = samples("".join(f"{line}\n" for line in made.lines()))
+    counts = samples("".join(f"{line}\n" for line in made.lines()))
     made.stop()
-    assert found["onnxserve_gateway_spans_total", "lost"] == 400
+    assert counts["onnxserve_gateway_spans_total", "lost"] == 400

@@ -11,8 +11,8 @@ from onnxserve.gateway.log_reader import LogReader
 
 @pytest.fixture
 def path(tmp_path) -> Path:
-    found: Path = tmp_path / "access.log"
-    return found
+    log: Path = tmp_path / "access.log"
+    return log
 
 
 def append(path: Path, content: bytes) -> None:

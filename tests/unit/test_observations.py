@@ -24,9 +24,9 @@ ANSWER = {
 
 @pytest.fixture
 def path(tmp_path) -> Path:
-    found: Path = tmp_path / "observations.log"
-    found.touch()
-    return found
+    log: Path = tmp_path / "observations.log"
+    log.touch()
+    return log
 
 
 def write(path: Path, **fields: object) -> None:
@@ -35,7 +35,7 @@ def write(path: Path, **fields: object) -> None:
 
 
 def versions(observations: list[Observation]) -> list[tuple[str, int]]:
-    return [(one.version, one.status) for one in observations]
+    return [(answer.version, answer.status) for answer in observations]
 
 
 def test_an_answer_is_one_observation_and_a_damaged_line_none(path):
@@ -44,9 +44,9 @@ def test_an_answer_is_one_observation_and_a_damaged_line_none(path):
     with path.open("a") as stream:
         stream.write('{"pair":"p"\n')
     write(path, version="2.0")
-    found = tail.read()
-    assert versions(found) == [("1.0", 200), ("2.0", 200)]
-    assert (found[0].labels, found[0].scores, found[0].computed) == (["a"], [0.5], True)
+    answers = tail.read()
+    assert versions(answers) == [("1.0", 200), ("2.0", 200)]
+    assert (answers[0].labels, answers[0].scores, answers[0].computed) == (["a"], [0.5], True)
     assert tail.read() == []
 
 
