@@ -54,7 +54,8 @@ def write_archive(path: Path, name: str, folder: Path, batch: int = 4, row_s: fl
             "configFile": "model-config.yaml",
         },
     }
-    config = {"minWorkers": 1, "maxWorkers": 1, "batchSize": batch, "maxBatchDelay": 1, "responseTimeout": 120}
+    # TorchServe ends a batch whose collecting took longer than the delay, which 1 ms is on a busy machine.
+    config = {"minWorkers": 1, "maxWorkers": 1, "batchSize": batch, "maxBatchDelay": 100, "responseTimeout": 120}
     config |= {"startupTimeout": 60, "jobQueueSize": CAPACITY, "maxRetryTimeoutInSec": 60}
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
