@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from onnxserve.config import java, resolve_settings
+from onnxserve.config.log import refusals
 from onnxserve.config.properties import parse_properties, render_properties
 from onnxserve.config.render import rendered
-from onnxserve.config.server import start_server
+from onnxserve.config.server import Server, start_server
+from onnxserve.doctor.checks import sockets
 from onnxserve.errors import ServerError
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +25,22 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_defau
     settings = resolve_settings(environment, {"config": config, "metrics_port": 9202, "store": None})
     assert (settings.inference_port, settings.management_port, settings.metrics_port) == (9000, 9101, 9202)
     assert settings.store == Path("s")
+
+
+def test_apis_are_sockets_in_the_run_folder_unless_a_port_is_named(tmp_path):
+    flags = {"config": CONFIG, "state": tmp_path / "state"}
+    settings = resolve_settings({}, flags)
+    assert settings.run == tmp_path / "state" / "run"
+    assert str(settings.management) == f"unix:{settings.run}/management.sock"
+    assert {str(a).rpartition("/")[2] for a in (settings.inference, settings.metrics)} == {
+        "inference.sock",
+        "metrics.sock",
+    }
+    for environment, more in (({"ONNXSERVE_MANAGEMENT_PORT": "9101"}, {}), ({}, {"management_port": 9101})):
+        settings = resolve_settings(environment, {**flags, **more})
+        assert str(settings.management) == "http://127.0.0.1:9101"
+        assert str(settings.inference) == "http://127.0.0.1:8080"  # of the file
+    assert str(resolve_settings({"ONNXSERVE_PLAIN": "yes"}, flags).management) == "http://127.0.0.1:8081"
 
 
 @pytest.mark.parametrize("value", ["eighty", "0", "70000"])
@@ -54,6 +72,57 @@ def test_the_rendered_configuration_does_not_depend_on_the_working_folder():
     assert f"-Dmodel_server_home={ROOT / 'worker'}" in properties["vmargs"]
     assert properties["metrics_config"] == str(ROOT / "worker" / "ts" / "configs" / "metrics.yaml")
     assert Path(properties["model_store"]).is_absolute()
+
+
+def test_a_start_opens_no_grpc_port_and_changes_nothing_else_of_the_users_configuration(tmp_path):
+    settings = resolve_settings({}, {"config": CONFIG, "state": tmp_path})
+    properties, ours = rendered(settings), parse_properties(CONFIG.read_text())
+    changed = {key for key, value in properties.items() if ours.get(key) != value}
+    assert changed == {
+        "inference_address",
+        "management_address",
+        "metrics_address",
+        "enable_grpc_ssl",
+        "certificate_file",
+        "private_key_file",
+        "model_store",
+        "metrics_config",
+        "plugins_path",
+        "vmargs",
+    }
+    assert properties["certificate_file"] == properties["private_key_file"] == str(tmp_path / "run" / "no-grpc.pem")
+
+
+def test_a_state_folder_whose_sockets_would_have_too_long_a_path_is_refused(tmp_path):
+    (tmp_path / "a.mar").touch()
+    settings = resolve_settings({}, {"config": CONFIG, "store": tmp_path, "state": tmp_path / ("x" * 100)})
+    with pytest.raises(ServerError, match="too long for a socket"):
+        start_server(settings)
+    finding = sockets(settings)
+    assert "too long for a socket" in finding.found
+    assert "--state" in finding.fix
+
+
+def test_only_what_torchserve_wrote_since_its_start_is_its_output(tmp_path):
+    log = tmp_path / "torchserve.log"
+    log.write_text("of an earlier run\nFailed to load model x: no\n")
+    server = Server(None, log, log.stat().st_size)  # type: ignore[arg-type]  # no process is needed
+    with log.open("a") as stream:
+        stream.write("now\n")
+    assert server.output() == ["now"]
+    assert server.reason() == "\n    now"
+    log.write_text("cut\n")
+    assert server.output() == ["cut"]
+    log.unlink()
+    assert server.output() == []
+
+
+def test_refused_loads_are_counted_by_version_for_both_workers():
+    ours = '{"message": "Failed to load model a, exception no", "model": "a", "version": "1.0.0"}'
+    stock = '{"thread":"W-9000-a_b_2.0-stdout","message":"Failed to load model a_b, exception no"}'
+    other = '{"thread":"main","message":"Failed to load model: /store/c.mar"}'
+    lines = [ours, ours, stock, other, "Failed to load model", '{"message": "ready", "model": "a", "version": "1.0.0"}']
+    assert refusals(lines) == {("a", "1.0.0"): 2, ("a_b", "2.0"): 1}
 
 
 @pytest.mark.parametrize(
