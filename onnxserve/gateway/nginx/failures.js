@@ -39,13 +39,14 @@ async function again(r) {
   tell(r, reply.status, reply, reply.headersOut['x-onnxserve-error']);
 }
 
-// One try more; null where the budget is spent.
+// One try more; null where the budget is spent. What a client gave up never gets to its end here: it runs out.
 async function attempt(r, name, version, other, most) {
-  const trying = ngx.shared.failing.incr('tries under way', 1, 0);
+  const tries = ngx.shared.tries, key = r.variables.request_id + ' ' + version;
+  if (tries.size() >= Math.max(LEAST_TRIES, most)) {
+    return null;
+  }
+  tries.set(key, 1);
   try {
-    if (trying > Math.max(LEAST_TRIES, most)) {
-      return null;
-    }
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     const reply = await r.subrequest('/-/try/' + version, { method: 'POST' });
     if (reply.status >= 500) {
@@ -57,7 +58,7 @@ async function attempt(r, name, version, other, most) {
     r.variables.version = version;
     return reply;
   } finally {
-    ngx.shared.failing.incr('tries under way', -1, 0);
+    tries.delete(key);
   }
 }
 
