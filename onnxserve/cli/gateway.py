@@ -19,11 +19,11 @@ from onnxserve.gateway.files import write_files
 from onnxserve.gateway.gateway import METRICS_PAGE
 from onnxserve.gateway.kubernetes import kubernetes_files
 from onnxserve.gateway.nginx import gateway_files
-from onnxserve.gateway.observer import Observer
 from onnxserve.gateway.processes import RunningGateway
 from onnxserve.gateway.processes import check as judge
 from onnxserve.gateway.processes import start as begin
 from onnxserve.monitor import start_exporter
+from onnxserve.monitor.observer import Observer
 from onnxserve.supervisor import Probe, Running, Service
 
 from .app import app, console, out

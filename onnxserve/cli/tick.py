@@ -6,9 +6,9 @@ from onnxserve.config import Settings
 from onnxserve.gateway import Traffic, read_config
 from onnxserve.gateway.gateway import ACCESS_LOG
 from onnxserve.gateway.observations import NAME as OBSERVATIONS
-from onnxserve.gateway.observer import ERROR_LOG, Observer
 from onnxserve.gateway.pressure import Pressures
 from onnxserve.gateway.processes import RunningGateway
+from onnxserve.monitor.observer import ERROR_LOG, Observer
 from onnxserve.release import Pilot, Release
 from onnxserve.supervisor import Events, LogLimits, LogWriter, Rotation
 from onnxserve.supervisor.events import FILE

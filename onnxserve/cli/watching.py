@@ -13,9 +13,9 @@ import msgspec
 
 from onnxserve.config import Settings
 from onnxserve.gateway import Predictions, read_config
-from onnxserve.gateway.observer import Observer
 from onnxserve.monitor import workers_page
 from onnxserve.monitor.exporter import fresh
+from onnxserve.monitor.observer import Observer
 
 from .gateway import gateway_of, observed
 

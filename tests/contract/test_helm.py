@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from onnxserve.gateway import read_config
-from onnxserve.gateway.counters import Counters
+from onnxserve.monitor.counters import Counters
 
 ROOT = Path(__file__).parents[2]
 HELM = ROOT / "deploy" / "helm"

@@ -18,9 +18,9 @@ from onnxserve.gateway import Canary, Labels
 from onnxserve.gateway.config import Auth, Guard, Limits, Tls, Traces
 from onnxserve.gateway.gateway import METRICS_PAGE
 from onnxserve.gateway.observations import NAME, Observation, Tail
-from onnxserve.gateway.observer import Observer
 from onnxserve.gateway.processes import start
 from onnxserve.monitor import start_exporter
+from onnxserve.monitor.observer import Observer
 from onnxserve.supervisor.logs import rotate
 from tests.certificates import Authority
 from tests.disk import filled, small_disk

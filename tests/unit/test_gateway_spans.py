@@ -11,9 +11,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.trace import StatusCode
 
-from onnxserve.gateway import span_export, spans
-from onnxserve.gateway.access_log import Entry
-from onnxserve.gateway.spans import Spans, attributes, client_kind, route_of, span_name
+from onnxserve.monitor import span_export, spans
+from onnxserve.monitor.access_log import Entry
+from onnxserve.monitor.spans import Spans, attributes, client_kind, route_of, span_name
 from tests.watched import samples
 
 TRACE, OWN, CLIENT = "4bf92f3577b34da6a3ce929d0e0e4736", "b7ad6b7169203331", "00f067aa0ba902b7"

@@ -7,14 +7,15 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from onnxserve.gateway.config import Tls
+from onnxserve.gateway.control import Control
+from onnxserve.gateway.gateway import ACCESS_LOG, Gateway
+
 from .access_log import AccessLog
 from .certificates import expiry
-from .config import Tls
-from .control import Control
 from .counters import Counters
 from .ejections import Ejections
 from .exposition import Counter, gauge
-from .gateway import ACCESS_LOG, Gateway
 from .spans import Spans
 
 PERIOD_S = 1.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from .log_reader import MOST_BEHIND, LogReader
+from onnxserve.gateway.log_reader import MOST_BEHIND, LogReader
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto names the HTTP status of each code.

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from onnxserve.gateway.log_reader import LogReader
+
 from .exposition import Counter
-from .log_reader import LogReader
 
 EVENT = re.compile(rb'\{"event":"ejected","model":"([^"]*)","version":"([^"]*)"')  # failures.js writes it
 
