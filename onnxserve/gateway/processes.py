@@ -18,8 +18,9 @@ from .control import Control
 from .files import write_files
 from .gateway import CONTROL, METRICS_PAGE, SHADOW, Gateway
 from .labels import Labels
-from .nginx import gateway_files
+from .nginx import configuration, gateway_files
 from .roles import roles_document
+from .workers import workers
 
 READY_S = 20.0
 FREE_S = 5.0
@@ -45,6 +46,8 @@ class RunningGateway:
     gateway: Gateway
     process: subprocess.Popen[bytes]
     files: dict[str, float] = field(default_factory=dict)  # what it read, and when that was written
+    _workers: set[int] = field(default_factory=set)  # at the last look
+    _epoch: int = 0
 
     def alive(self) -> bool:
         """Whether nginx runs; that it answers is another question."""
@@ -77,8 +80,25 @@ class RunningGateway:
         if now == self.files:
             return False
         self.files = now
-        self._signal(signal.SIGHUP)
+        self._reload()
         return True
+
+    def recount(self) -> bool:
+        """Let nginx count requests under way anew if a worker was killed since the last call; whether one was.
+
+        It counts them in shared memory, and what a worker had when it was killed would stay counted for ever.
+        """
+        before, self._workers = self._workers, workers(self.process.pid)
+        if before <= self._workers:
+            return False
+        self._epoch += 1
+        write_files(self.gateway.run, {"nginx.conf": configuration(self.gateway, self._epoch)})
+        self._reload()
+        return True
+
+    def _reload(self) -> None:
+        self._signal(signal.SIGHUP)
+        self._workers = set()  # others come, these end
 
     def _signal(self, kind: signal.Signals) -> None:
         if self.alive():

@@ -59,11 +59,15 @@ ERRORS = (
 
 def gateway_files(gateway: Gateway, labels: Labels) -> dict[str, bytes]:
     """`nginx.conf`, the scripts it reads and the roles it begins with, by name, to lie in the run folder."""
+    made = {"nginx.conf": configuration(gateway), "roles.json": msgspec.json.encode(roles_document(labels))}
+    return made | {name: (HERE / name).read_bytes() for name in SCRIPTS}
+
+
+def configuration(gateway: Gateway, epoch: int = 0) -> bytes:
+    """`nginx.conf`; with another `epoch` nginx counts the requests under way anew when it reads the file again."""
     loader = jinja2.PackageLoader("onnxserve.gateway.nginx", "templates")
     environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - no HTML
-    config = environment.get_template("nginx.conf.j2").render(variables(gateway))
-    made = {"nginx.conf": config.encode(), "roles.json": msgspec.json.encode(roles_document(labels))}
-    return made | {name: (HERE / name).read_bytes() for name in SCRIPTS}
+    return environment.get_template("nginx.conf.j2").render(variables(gateway), epoch=epoch).encode()
 
 
 def variables(gateway: Gateway) -> dict[str, object]:

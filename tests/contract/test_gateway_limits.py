@@ -1,0 +1,222 @@
+"""How much one client may have under way, and what is refused for its size, in each protocol's form."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import httpx
+import pytest
+
+from onnxserve.gateway import Labels
+from onnxserve.gateway.config import Auth, Deadline, Limits
+from onnxserve.gateway.keys import Key, add
+from onnxserve.gateway.workers import workers
+from tests.gateway import BODY, STABLE, Client, client_of, config, gateway_of, opened
+from tests.messages import SERVICE, made
+from tests.raw import post_bytes, raw_connection
+from tests.upstream import Upstream, versioned
+
+HELD_S = 20
+INFER = made("ModelInferRequest", model_name="demo").SerializeToString()
+
+
+class Gate:
+    """The server answers nothing until the test says so."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream, self._open = upstream, threading.Event()
+        upstream.answer = self._answer
+
+    def _answer(self, path: str, _: bytes) -> tuple[int, bytes]:
+        self._open.wait(HELD_S)
+        return versioned(path)
+
+    def wait(self, requests: int) -> None:
+        """Until so many are under way."""
+        deadline = time.monotonic() + HELD_S / 2
+        while len(self._upstream.seen) < requests:
+            assert time.monotonic() < deadline, len(self._upstream.seen)
+            time.sleep(0.01)
+
+    def open(self) -> None:
+        self._open.set()
+
+
+@pytest.fixture
+def gate(upstream: Upstream) -> Iterator[Gate]:
+    made = Gate(upstream)
+    yield made
+    made.open()
+
+
+# Shares -------------------------------------------------------------------
+
+
+def test_one_client_can_not_take_all_that_a_version_allows(upstream, gate, tmp_path):
+    keys = tmp_path / "keys.json"
+    flood, paced = add(keys, Key("flood")), add(keys, Key("paced"))
+    tables = config(limits=Limits(concurrency=8, client_percent=50), auth=Auth(keys=str(keys)))
+    gateway = gateway_of(tables, tmp_path, upstream.port)
+    with client_of(gateway, Labels({"demo": STABLE})) as client, ThreadPoolExecutor(24) as pool:
+        flooding = [pool.submit(client.post, x_api_key=flood) for _ in range(12)]
+        gate.wait(4)
+        others = [pool.submit(client.post, x_api_key=paced), pool.submit(client.post)]  # the second one by its address
+        gate.wait(6)
+        gate.open()
+        assert Counter(one.result().status_code for one in flooding) == {200: 4, 429: 8}
+        assert [one.result().status_code for one in others] == [200, 200]
+        refused = next(one.result() for one in flooding if one.result().status_code == 429)
+        assert refused.json()["error"]["type"] == "overloaded"
+
+
+@opened(limits=Limits(concurrency=4, client_percent=100))
+def test_each_version_has_a_limit_of_its_own(client, gate):
+    with ThreadPoolExecutor(16) as pool:
+        first = [pool.submit(client.post, "/predictions/demo/1.0") for _ in range(6)]
+        gate.wait(4)
+        other = pool.submit(client.post, "/predictions/demo/2.0")
+        gate.wait(5)
+        gate.open()
+        assert Counter(one.result().status_code for one in first) == {200: 4, 429: 2}
+        assert other.result().status_code == 200
+        assert client.post("/predictions/demo/1.0").status_code == 200
+
+
+@opened(limits=Limits(concurrency=2, client_percent=100))
+def test_a_call_beyond_the_limit_is_told_so_in_grpcs_words(client, gate):
+    with ThreadPoolExecutor(4) as pool:
+        held = [pool.submit(client.post) for _ in range(2)]
+        gate.wait(2)
+        with pytest.raises(grpc.RpcError) as caught:
+            call(client)
+        gate.open()
+        assert [one.result().status_code for one in held] == [200, 200]
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert caught.value.details().startswith("overloaded: gateway: ")
+
+
+@opened(limits=Limits(concurrency=3, client_percent=100))
+def test_what_was_under_way_in_a_worker_of_nginx_that_was_killed_is_not_counted_for_ever(client, gate):
+    assert not client.running.recount()
+    with ThreadPoolExecutor(4) as pool:
+        lost = [pool.submit(client.post) for _ in range(3)]
+        gate.wait(3)
+        [worker] = workers(client.running.process.pid)
+        os.kill(worker, signal.SIGKILL)
+        assert all(isinstance(one.exception(), httpx.HTTPError) for one in lost)
+    gate.open()
+    deadline = time.monotonic() + HELD_S
+    while workers(client.running.process.pid) in (set(), {worker}):
+        assert time.monotonic() < deadline
+    assert client.post().status_code == 429
+    assert client.running.recount()
+    while client.post().status_code != 200:
+        assert time.monotonic() < deadline
+    assert not client.running.recount()
+    assert not client.running.recount()
+
+
+def call(client: Client, message: bytes = INFER, timeout: float = 20, **metadata: str) -> bytes:
+    with grpc.insecure_channel(client.gateway.url.removeprefix("http://")) as channel:
+        answer: bytes = channel.unary_unary(f"/{SERVICE}/ModelInfer")(
+            message, timeout=timeout, metadata=[(name.replace("_", "-"), value) for name, value in metadata.items()]
+        )
+        return answer
+
+
+# Sizes --------------------------------------------------------------------
+
+SMALL = Limits(body_bytes=1000, header_kib=2)
+TOO_LARGE = {
+    "body": (413, "too_large", {"body": b"x" * 2000}),
+    "body without a length": (413, "too_large", {"body": None}),
+    "header": (431, "headers_too_large", {"X_Long": "x" * 3000}),
+    "headers together": (431, "headers_too_large", {f"X_Long_{number}": "x" * 1500 for number in range(9)}),
+    "number of headers": (431, "headers_too_large", {f"X_{number}": "x" for number in range(200)}),
+}
+
+
+@opened(limits=SMALL)
+@pytest.mark.parametrize("path", ["/predictions/demo", "/v2/models/demo/infer"])
+@pytest.mark.parametrize(("status", "kind", "parts"), TOO_LARGE.values(), ids=TOO_LARGE.keys())
+def test_what_is_too_large_is_refused_with_a_type(client, upstream, path, status, kind, parts):
+    parts = dict(parts)
+    body = parts.pop("body", BODY)
+    with raw_connection(client.gateway.config.listen.port) as raw:
+        if body is None:
+            head = post_bytes(path, b"", Transfer_Encoding="chunked").replace(b"Content-Length: 0\r\n", b"")
+            raw.send(head + b"7d0\r\n" + b"x" * 2000 + b"\r\n0\r\n\r\n")
+        else:
+            raw.send(post_bytes(path, body, **parts))
+        answer = raw.answer()
+    assert answer is not None
+    assert answer.status == status
+    error = json.loads(answer.body)["error"]
+    assert (error.split(":")[0] if path.startswith("/v2") else error["type"]) == kind
+    assert upstream.seen == []
+    assert client.post().status_code == 200
+
+
+@opened(limits=SMALL)
+def test_a_path_that_is_too_long_is_refused_with_a_type(client, upstream):
+    for path in ("/predictions/", "/v2/models/"):  # it isn't read, so nobody knows that it is V2's
+        answer = client.post(path + "x" * 4000)
+        assert (answer.status_code, answer.json()["error"]["type"]) == (414, "uri_too_long")
+    assert upstream.seen == []
+
+
+@opened(limits=SMALL)
+def test_calls_that_are_too_large_are_refused_in_grpcs_words(client, upstream):
+    with pytest.raises(grpc.RpcError) as caught:
+        call(client, INFER + b"\x1a\x80\x10" + b"x" * 2048)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert caught.value.details().startswith("too_large: gateway: ")
+    with pytest.raises(grpc.RpcError) as caught:
+        call(client, long="x" * 3000)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE  # HTTP/2 itself ends such a connection
+    assert upstream.seen == []
+
+
+# Slow clients -------------------------------------------------------------
+
+
+@opened(deadline=Deadline(request_s=1), limits=Limits(connections=200))
+def test_clients_that_send_a_byte_now_and_then_are_dropped_while_others_are_answered(client, upstream):
+    port, heads = client.gateway.config.listen.port, post_bytes(body=b"[" + b"1," * 40 + b"1]")
+    slow = [raw_connection(port) for _ in range(60)]
+    raws = [one.__enter__() for one in slow]
+    try:
+        dropped = set[int]()
+        deadline = time.monotonic() + HELD_S
+        for at in range(len(heads)):
+            for number, raw in enumerate(raws):
+                if number not in dropped:
+                    try:
+                        # Half of them are slow in the header, half in the body.
+                        sent = heads[at : at + 1] if number % 2 else heads[: heads.index(b"[")] if at == 0 else b""
+                        raw.send(sent)
+                    except OSError:
+                        dropped.add(number)
+            assert client.post(timeout="x").status_code == 200
+            if len(dropped) == 30 or time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        for raw in raws:
+            raw.socket.settimeout(HELD_S)
+            try:
+                answer = raw.answer()
+            except OSError:
+                answer = None
+            assert answer is None or answer.status == 408
+    finally:
+        for one in slow:
+            one.__exit__(None, None, None)
+    assert all(request.body == BODY for request in upstream.seen)
