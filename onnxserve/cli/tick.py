@@ -33,12 +33,18 @@ class Tick:
         self._said: list[str] = []
 
     def __call__(self) -> None:
-        """Once; what fails is tried again the next time."""
-        self._rotation.tick()
-        if self.gateway is None:
-            return
-        if self.gateway.refresh():
+        """Once; what fails is tried again the next time, and keeps no log from being rotated."""
+        try:
+            if self.gateway is not None:
+                self._tend(self.gateway)
+        finally:
+            self._rotation.tick()
+
+    def _tend(self, gateway: RunningGateway) -> None:
+        if gateway.refresh():
             self.events.record("gateway", "read replaced certificates or keys of tokens")
+        if gateway.recount():
+            self.events.record("gateway", "lost a worker process", "it counts requests under way anew")
         if self._traffic.reconcile():
             self.events.record("gateway", "was given the roles again")
         said = self._pilot.tick()
