@@ -121,6 +121,7 @@ def start(
             out.print(f"ready on {running.gateway.url}; logs in {running.gateway.run}; Ctrl-C stops", markup=False)
             while running.alive():
                 running.refresh()
+                running.recount()
                 labels.reconcile()
                 time.sleep(TICK_S)
     except KeyboardInterrupt:
