@@ -46,6 +46,14 @@ def test_the_commands_it_runs_exist(verb):
     assert "Example" in done.stdout
 
 
+def test_only_the_gateways_port_is_exposed_and_the_state_folder_is_its_users_alone():
+    assert instructions("EXPOSE") == ["8000"]
+    variables = dict(pair.split("=") for line in instructions("ENV") for pair in line.split())
+    # Sockets are made there, and the health check finds them by the same variable.
+    assert variables["ONNXSERVE_STATE"] == "/state"
+    assert any("--owner serve --mode 0700 /state" in line for line in instructions("RUN"))
+
+
 def test_it_has_the_program_that_torchserve_ends_workers_with():
     last = max(number for number, line in enumerate(LINES) if line.startswith("FROM"))
     assert any("procps" in line for line in LINES[last:])
