@@ -55,7 +55,7 @@ class Tick:
 
     def _writers(self) -> list[LogWriter]:
         state, run = self._settings.state, self._settings.run
-        writers = [LogWriter((state / TORCHSERVE_LOG, state / FILE))]
+        writers = [LogWriter((state / TORCHSERVE_LOG, state / FILE, *state.glob("features/*/server.log")))]
         if self.gateway is not None:
             logs = tuple(run / name for name in (ACCESS_LOG, OBSERVATIONS, ERROR_LOG))
             writers.append(LogWriter(logs, self.gateway.reopen_logs))

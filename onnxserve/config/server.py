@@ -14,7 +14,7 @@ from pathlib import Path
 
 from onnxserve.client import Address
 from onnxserve.errors import ServerError
-from onnxserve.processes import check_socket_path, end_group, make_run_folder, spawn
+from onnxserve.processes import check_socket_path, end_group, lines_since, log_size, make_run_folder, spawn
 
 from .command import frontend_command
 from .java import find_java
@@ -81,12 +81,8 @@ class Server:
         end_group(self.process, signal.SIGTERM, patience_s)
 
     def output(self) -> list[str]:
-        """The lines that it has written; all of the log's, if that was cut meanwhile."""
-        try:
-            content = self.log.read_bytes()
-        except OSError:
-            return []
-        return content[self.begin if self.begin <= len(content) else 0 :].decode(errors="replace").splitlines()
+        """The lines that it has written."""
+        return lines_since(self.log, self.begin)
 
     def reason(self) -> str:
         """Why models were refused or it ended, as its log has it."""
@@ -112,8 +108,7 @@ def start_server(settings: Settings, variables: Mapping[str, str] = NONE, archiv
     java = find_java()
     environment |= {**variables, "JAVA_HOME": str(java.home), "TEMP": str(temp), "TMPDIR": str(temp)}
     command = frontend_command(java, config, properties, temp)
-    begin = log.stat().st_size if log.is_file() else 0
-    record = settings.run / f"{NAME}.process"
+    begin, record = log_size(log), settings.run / f"{NAME}.process"
     return Server(spawn(command, folder=state, log=log, environment=environment, record=record), log, begin)
 
 

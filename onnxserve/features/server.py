@@ -14,7 +14,7 @@ import httpx
 
 from onnxserve.client import parse_address
 from onnxserve.errors import FeatureError
-from onnxserve.processes import end_group, listening, spawn
+from onnxserve.processes import end_group, lines_since, listening, log_size, spawn
 
 from .load import failure, load_commands
 from .repo import Repo
@@ -45,7 +45,7 @@ class FeatureServer:
         deadline = time.monotonic() + timeout_s
         while not answers(self.url):
             if not self.alive() or time.monotonic() > deadline:
-                lines = self.log.read_bytes()[self.begin :].decode(errors="replace").splitlines()
+                lines = lines_since(self.log, self.begin)
                 raise failure("the feature server doesn't come up", lines, str(self.log))
             time.sleep(POLL_S)
 
@@ -60,7 +60,7 @@ def begin_features(repo: Repo, port: int = PORT, *, loaded: bool = True, record:
         raise FeatureError(f"port {port} is taken", fix="stop the other server, or choose another port")
     serve = ["serve", "--host", "127.0.0.1", "--port", str(port), "--no-access-log"]
     log = repo.home / "server.log"
-    begin = log.stat().st_size if log.is_file() else 0
+    begin = log_size(log)
     process = spawn(
         repo.command(*([] if loaded else load_commands()), serve),
         folder=repo.home,

@@ -2,6 +2,7 @@
 
 from .group import end_all, end_group, listening, reap_orphans
 from .lingering import end_lingering
+from .output import lines_since, log_size
 from .run_folder import check_socket_path, lock_run_folder, make_run_folder
 from .spawn import spawn
 
@@ -10,8 +11,10 @@ __all__ = [
     "end_all",
     "end_group",
     "end_lingering",
+    "lines_since",
     "listening",
     "lock_run_folder",
+    "log_size",
     "make_run_folder",
     "reap_orphans",
     "spawn",

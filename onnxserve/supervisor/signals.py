@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first asks to stop, the second hastens."""
+"""SIGTERM, SIGINT, and a terminal that was closed: the first signal asks to stop, the second hastens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from onnxserve.processes import end_all
 
-KINDS = (signal.SIGTERM, signal.SIGINT)
+KINDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class StopSignals:
@@ -23,7 +23,9 @@ class StopSignals:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = {kind: signal.signal(kind, self._note) for kind in KINDS}
+        for kind in KINDS:
+            if kind is not signal.SIGHUP or signal.getsignal(kind) is not signal.SIG_IGN:  # nohup asks to ignore it
+                self._before[kind] = signal.signal(kind, self._note)
         return self
 
     def __exit__(

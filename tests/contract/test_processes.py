@@ -114,6 +114,7 @@ def test_a_group_ends_with_its_leader_and_its_output_is_appended(tmp_path):
 def test_a_stopped_group_is_killed(tmp_path):
     with pair(tmp_path) as (leader, member):
         os.kill(leader.pid, signal.SIGSTOP)
+        assert wait_for(lambda: psutil.Process(leader.pid).status() == psutil.STATUS_STOPPED)
         end_group(leader, signal.SIGTERM, 0.2)
         assert leader.returncode == -signal.SIGKILL
         assert wait_for(lambda: gone(member))

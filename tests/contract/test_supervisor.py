@@ -148,9 +148,11 @@ def test_a_tick_that_fails_is_recorded_once_and_called_again(run):
 
 
 @contextlib.contextmanager
-def supervisor_process(run: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
+def supervisor_process(
+    run: Path, prefix: list[str] | None = None
+) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
     """One as a process of its own, and its services."""
-    command = [sys.executable, "-m", "tests.supervised", str(run)]
+    command = [*(prefix or []), sys.executable, "-m", "tests.supervised", str(run)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
@@ -167,6 +169,22 @@ def test_a_signal_ends_the_services_the_youngest_first(run):
         assert not any(service.is_running() for service in services)
     lines = [json.loads(line) for line in (run.parent / "supervisor.log").read_text().splitlines()]
     assert [line["service"] for line in lines if line["event"] == "stopped"] == ["front", "back"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix", "ends"), [(signal.SIGHUP, [], True), (signal.SIGHUP, ["nohup"], False)], ids=["closed", "nohup"]
+)
+def test_a_closed_terminal_ends_it_unless_nohup_was_asked_for(run, kind, prefix, ends):
+    with supervisor_process(run, prefix) as (process, services):
+        process.send_signal(kind)
+        if ends:
+            assert process.wait(20) == 0
+        else:
+            time.sleep(0.5)  # what must not happen has no event to wait for
+            assert all(service.is_running() for service in services)
+            process.terminate()
+            assert process.wait(20) == 0
+        assert not any(service.is_running() for service in services)
 
 
 def test_a_second_signal_does_not_wait(run):
