@@ -1,0 +1,151 @@
+"""A gateway that ends under its clients: it takes no new connection, and every request that it was sent is answered."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+
+from onnxserve.gateway.config import Deadline
+from tests.gateway import Client, opened
+from tests.http2 import GOAWAY, HEADERS, http2_connection, request_fields
+from tests.keepalive import KeepAlive, running, total
+from tests.messages import SERVICE, made
+from tests.raw import post_bytes, raw_connection
+from tests.upstream import versioned
+
+WAIT_S = 20
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def stopping(client: Client) -> threading.Thread:
+    """Ends the gateway; it takes no connection any more when this returns."""
+    thread = threading.Thread(target=client.running.stop, daemon=True)
+    thread.start()
+    port = client.gateway.config.listen.port
+
+    def refused() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) != 0
+
+    wait_for(refused)
+    return thread
+
+
+def test_no_request_on_a_kept_connection_is_lost(client):
+    numbers = itertools.count()
+    bodies = iter(lambda: b"[%d]" % next(numbers), b"")
+    port = client.gateway.config.listen.port
+    pauses = (0.0,) * 8 + (0.02,) * 4 + (0.3,) * 4
+    clients = [KeepAlive(port, "/predictions/demo", bodies, pause_s) for pause_s in pauses]
+    with running(clients):
+        wait_for(lambda: total(clients)["answered"] > 300)
+        client.running.stop()
+    outcomes = total(clients)
+    assert set(outcomes) <= {"answered", "said so", "closed while idle", "refused"}, outcomes
+    assert outcomes["refused"] == len(clients)
+    assert outcomes["said so"] + outcomes["closed while idle"] == len(clients)
+    assert sum((one.statuses for one in clients), start=type(clients[0].statuses)()).keys() == {200}
+
+
+@opened(deadline=Deadline(request_s=2))  # so long a connection may wait for its first request
+def test_what_is_under_way_is_answered_and_says_that_the_connection_ends(client, upstream):
+    gate = threading.Event()
+    upstream.answer = lambda path, _: (gate.wait(WAIT_S), versioned(path))[1]
+    port = client.gateway.config.listen.port
+    with raw_connection(port) as first, raw_connection(port) as idle, raw_connection(port) as begun:
+        first.send(post_bytes())
+        begun.send(post_bytes(body=b"[3]")[:-1])
+        wait_for(lambda: len(upstream.seen) == 1)
+        thread = stopping(client)
+        assert client.running.alive()
+        begun.send(b"]")
+        wait_for(lambda: len(upstream.seen) == 2)
+        gate.set()
+        answers = [first.answer(), begun.answer()]
+        assert [answer and (answer.status, answer.headers["connection"]) for answer in answers] == [(200, "close")] * 2
+        assert idle.answer() is None
+    thread.join(WAIT_S)
+    assert not client.running.alive()
+
+
+@opened(deadline=Deadline(answer_s=1))
+def test_what_takes_longer_than_an_answer_may_holds_up_no_end(client, upstream):
+    gate = threading.Event()
+    upstream.answer = lambda path, _: (gate.wait(WAIT_S), versioned(path))[1]
+    with raw_connection(client.gateway.config.listen.port) as raw:
+        raw.send(post_bytes())
+        wait_for(lambda: len(upstream.seen) == 1)
+        thread = stopping(client)
+        answer = raw.answer()
+        thread.join(WAIT_S)
+    gate.set()
+    assert answer is not None
+    assert (answer.status, client.running.alive()) == (504, False)
+
+
+@opened(deadline=Deadline(answer_s=1, request_s=60))
+def test_a_client_that_never_ends_its_request_holds_up_no_end(client):
+    with raw_connection(client.gateway.config.listen.port) as raw:
+        raw.send(post_bytes()[:-1])
+        thread = stopping(client)
+        thread.join(WAIT_S)
+    assert not client.running.alive()
+
+
+def test_http_2_is_told_which_streams_are_still_answered(client, upstream):
+    gate = threading.Event()
+    upstream.answer = lambda path, _: (gate.wait(WAIT_S), versioned(path))[1]
+    with http2_connection(client.gateway.config.listen.port) as connection:
+        streams = [connection.request(request_fields(), b"[1]") for _ in range(3)]
+        wait_for(lambda: len(upstream.seen) == 3)
+        thread = stopping(client)
+        frames = connection.frames()
+        goaway = next(frame for frame in frames if frame.kind == GOAWAY)
+        assert int.from_bytes(goaway.payload[:4], "big") >= streams[-1]
+        assert goaway.payload[4:8] == b"\0\0\0\0"
+        gate.set()
+        statuses = {frame.stream: frame.status for frame in frames if frame.kind == HEADERS}
+        assert statuses == dict.fromkeys(streams, 200)
+    thread.join(WAIT_S)
+    assert not client.running.alive()
+
+
+def test_an_idle_http_2_connection_is_told_at_once(client):
+    with http2_connection(client.gateway.config.listen.port) as connection:
+        assert connection.outcome(connection.request(request_fields(), b"[1]")) == 200
+        thread = stopping(client)
+        assert next(frame.payload[4:8] for frame in connection.frames() if frame.kind == GOAWAY) == b"\0\0\0\0"
+    thread.join(WAIT_S)
+    assert not client.running.alive()
+
+
+def test_calls_under_way_are_answered(client, upstream):
+    gate = threading.Event()
+    upstream.headers = {"x-grpc-status": "0"}
+    upstream.answer = lambda *_: (200, b"\0\0\0\0\0" if gate.wait(WAIT_S) else b"")
+    message = made("ModelInferRequest", model_name="demo").SerializeToString()
+    with grpc.insecure_channel(client.gateway.url.removeprefix("http://")) as channel, ThreadPoolExecutor(4) as pool:
+        ask = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+        calls = [pool.submit(ask, message, timeout=WAIT_S) for _ in range(4)]
+        wait_for(lambda: len(upstream.seen) == 4)
+        thread = stopping(client)
+        gate.set()
+        assert [call.result() for call in calls] == [b""] * 4
+        with pytest.raises(grpc.RpcError) as caught:
+            ask(message, timeout=WAIT_S)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    thread.join(WAIT_S)
+    assert not client.running.alive()
