@@ -28,17 +28,22 @@ class Raw:
     def send(self, content: bytes) -> None:
         self.socket.sendall(content)
 
-    def answer(self) -> Answer | None:
-        """The next response; None when the other side closed the connection before one began."""
+    def answer(self, *, head: bool = False) -> Answer | None:
+        """The next response, to HEAD if `head`; None when the other side closed the connection before one began.
+
+        ValueError for what isn't HTTP/1.1, such as the answer to a request line of HTTP/0.9.
+        """
         line = self._file.readline()
         if not line:
             return None
+        if not line.startswith(b"HTTP/1.1 "):
+            raise ValueError(line)
         headers: dict[str, str] = {}
         while (header := self._file.readline().strip()) != b"":
             name, _, value = header.decode("latin-1").partition(":")
             key = name.lower()
             headers[key] = f"{headers[key]}, {value.strip()}" if key in headers else value.strip()
-        return Answer(int(line.split()[1]), headers, self._body(headers))
+        return Answer(int(line.split()[1]), headers, b"" if head else self._body(headers))
 
     def ask(self, content: bytes) -> Answer | None:
         self.send(content)
@@ -55,7 +60,8 @@ class Raw:
         while size := int(self._file.readline(), 16):
             found += self._file.read(size)
             self._file.readline()
-        self._file.readline()
+        while self._file.readline().strip():
+            pass  # trailers
         return found
 
 

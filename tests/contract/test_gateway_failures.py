@@ -17,7 +17,7 @@ import pytest
 from onnxserve.client import loopback
 from onnxserve.config import free_ports
 from onnxserve.gateway import Canary, Labels, Share
-from onnxserve.gateway.config import Deadline, Limits, Retry, Traces
+from onnxserve.gateway.config import Deadline, Guard, Limits, Retry, Traces
 from onnxserve.gateway.processes import start
 from tests.gateway import STABLE, client_of, config, gateway_of, opened
 from tests.upstream import versioned
@@ -52,6 +52,32 @@ def test_the_servers_own_errors_get_the_handlers_form(client, upstream):
         answer = client.post()
         assert (answer.status_code, answer.json()["error"]["type"]) == (status, kind)
     assert answer.json() == ours
+
+
+@pytest.mark.parametrize("status", [200, 204, 400, 404, 413, 422, 500, 503, 504, 507])
+@opened(guard=Guard(digits=2, probing=True))
+def test_bodies_without_a_byte_do_no_harm_to_the_scripts(client, upstream, status):
+    upstream.answer = lambda *_: (status, b"")
+    client.label(canary=Canary("2.0", 50), shadow=Share("2.0", 100))
+    for path in ("/predictions/demo", "/v2/models/demo/infer"):
+        for body in (b"", b"[1]"):
+            assert client.post(path, body).status_code in {status, 503 if status == 500 else status}
+    assert client.post(body=b"", content_type="multipart/form-data").status_code in {status, 400}
+    assert "js " not in (client.gateway.run / "nginx.log").read_text()
+
+
+@pytest.mark.parametrize("signature", [None, {}, {"inputs": 5}, {"inputs": [], "outputs": None}, [], "text"])
+def test_a_model_that_describes_itself_in_another_way_hides_no_other(client, upstream, monkeypatch, signature):
+    about = [{"modelName": "demo", "workers": [], "customizedMetadata": {"signature": signature}}]
+
+    def described(_: object, path: str) -> tuple[int, bytes]:
+        return 200, json.dumps({"models": [{"modelName": "demo"}]} if path.startswith("/models?") else about).encode()
+
+    monkeypatch.setattr("tests.upstream.described", described)
+    document = client.http.get("/openapi.json")
+    assert (document.status_code, document.json()["paths"]) == (200, {})
+    metadata = client.http.get("/v2/models/demo")
+    assert (metadata.status_code, metadata.json()["error"].split(":")[0]) == (503, "unavailable")
 
 
 def test_a_server_that_is_gone_is_503_with_a_time_to_come_again(client):

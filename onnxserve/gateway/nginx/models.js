@@ -77,10 +77,10 @@ function tensor(one) {
 // https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md#model-metadata
 async function describe(r) {
   const model = await about(r, r.variables.model + '/' + r.variables.version, r.variables.archive);
-  if (model === null || !model.customizedMetadata) {
+  const signature = model && model.customizedMetadata && model.customizedMetadata.signature;
+  if (!signature || !Array.isArray(signature.inputs) || !Array.isArray(signature.outputs)) {
     return null;
   }
-  const signature = model.customizedMetadata.signature;
   return {
     name: r.variables.model,
     versions: [r.variables.version],

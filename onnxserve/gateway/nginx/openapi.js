@@ -26,6 +26,12 @@ function columns(names) {
   return found;
 }
 
+// Whether rows can be told of it: a handler of the user's own may describe itself in another way.
+function isOurs(signature) {
+  const input = signature.input;
+  return input && Array.isArray(input.columns) && Array.isArray(signature.labels) && typeof signature.handler === 'string';
+}
+
 // What one row may be, by kind of model; a handler of the user's own may accept anything.
 function row(signature) {
   const input = signature.input, features = signature.features;
@@ -115,10 +121,10 @@ async function openapi(r) {
   };
   for (let i = 0; i < listed.length; i++) {
     const model = await models.about(r, listed[i].modelName);
-    if (model === null || !model.customizedMetadata || !model.customizedMetadata.signature) {
+    const signature = model && model.customizedMetadata && model.customizedMetadata.signature;
+    if (!signature || !isOurs(signature)) {
       continue;
     }
-    const signature = model.customizedMetadata.signature;
     found.components.schemas[model.modelName + '.row'] = row(signature);
     Object.assign(found.paths, paths(model.modelName, model.modelVersion, signature));
   }

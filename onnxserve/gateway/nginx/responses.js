@@ -15,7 +15,7 @@ const OWN_ERRORS = {
 
 function digest(r) {
   const hash = crypto.createHash('sha256');
-  if (r.requestBuffer) {
+  if (r.requestBuffer && r.requestBuffer.length) {
     hash.update(r.requestBuffer);
   }
   return hash.digest('hex');
@@ -50,7 +50,7 @@ function body(r, data, flags) {
     r.sendBuffer('', flags);
     return;
   }
-  if (!r.variables.observe && !answers.limited(r) && r.status < 400) {
+  if (r.status === 204 || (!r.variables.observe && !answers.limited(r) && r.status < 400)) { // 204 has no body
     r.sendBuffer(data, flags);
     r.done();
     return;
@@ -96,7 +96,11 @@ function own(status) {
 // A copy of a request: the answer comes first, so that nobody waits; then the version is asked, and what it says is noted.
 async function shadow(r) {
   const began = Date.now();
-  r.return(202);
+  try {
+    r.return(202);
+  } catch (e) {
+    // the client has gone; the version is asked all the same
+  }
   const reply = await r.subrequest('/-/copy', { method: 'POST' });
   r.variables.shadow_status = String(reply.status);
   r.variables.shadow_seconds = String((Date.now() - began) / 1000);

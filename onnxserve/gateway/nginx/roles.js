@@ -120,7 +120,8 @@ function plan(r, name, roles) {
   if (roles.shadow && roles.level === 0 && Math.random() * 100 < roles.shadow.percent) {
     r.variables.shadow = roles.shadow.version;
     const body = r.requestBuffer;
-    r.variables.kept_body = body && body.length <= KEPT_BYTES ? body.toString('base64') : '';
+    // An empty buffer can't be read (njs: detached buffer).
+    r.variables.kept_body = body && body.length && body.length <= KEPT_BYTES ? body.toString('base64') : '';
   }
   return version;
 }
