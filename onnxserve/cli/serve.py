@@ -13,6 +13,7 @@ import typer
 from onnxserve.archive import check_signature, configured_key
 from onnxserve.config import Settings
 from onnxserve.gateway import Traffic
+from onnxserve.gateway.processes import wait_for_ports
 from onnxserve.release import Release
 from onnxserve.release.entering import clear_entering
 from onnxserve.supervisor import Events, Stopped, StopSignals, Supervisor, TorchServe
@@ -161,8 +162,10 @@ def begin(
     tick: Tick,
     variables: Mapping[str, str],
 ) -> None:
-    """Start all services side by side, the gateway last since it ends first; wait until they are ready."""
-    keepers = []
+    """Start all services side by side, then the gateway: whoever is taken in can be answered. It ends first."""
+    listen, keepers = config_of(settings).listen, []
+    if wanted.gateway:
+        wait_for_ports(listen.port, listen.metrics_port)
     if wanted.features is not None:
         features = feature_service(wanted.features, settings, wanted.features_port)
         variables = {**variables, URL: features.url}
@@ -175,8 +178,8 @@ def begin(
         settings, tick.events, release.served, release.restore, variables, wanted.timeout_s, wanted.warm_s
     )
     keepers.append(supervisor.begin(server.service()))
-    if wanted.gateway:
-        keepers.append(supervisor.begin(gateway_service(settings, tick)))
     with console.status("starting"):
         for keeper in keepers:
             supervisor.wait(keeper, wanted.timeout_s + 10)
+        if wanted.gateway:
+            supervisor.wait(supervisor.begin(gateway_service(settings, tick)), wanted.timeout_s)

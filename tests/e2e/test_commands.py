@@ -16,7 +16,7 @@ import pytest
 from onnxserve.config import find_java, free_ports
 from tests.e2e.server import ROOT
 
-NAMES = ("inference", "management", "metrics", "grpc-inference", "grpc-management")
+NAMES = ("inference", "management", "metrics")
 
 
 def environment(folder: Path, java: Path) -> dict[str, str]:
@@ -73,11 +73,11 @@ def answers(url: str) -> bool:
 
 
 def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tmp_path):
-    ports = free_ports(5)
-    flags = [part for name, port in zip(NAMES, ports, strict=True) for part in (f"--{name}-port", str(port))]
+    ports = free_ports(3)
+    flags = [part for name, number in zip(NAMES, ports, strict=True) for part in (f"--{name}-port", str(number))]
     state, traffic = tmp_path / "state", tmp_path / "traffic.toml"
-    door, counters = free_ports(2)
-    traffic.write_text(f"[listen]\nport = {door}\nmetrics_port = {counters}\n")
+    port, counters = free_ports(2)
+    traffic.write_text(f"[listen]\nport = {port}\nmetrics_port = {counters}\n")
     command = [
         sys.executable,
         "-m",
@@ -99,13 +99,13 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
         ask = [sys.executable, "-m", "onnxserve", "predict", "circle", "[0, 0]", "--inference-port", str(ports[0])]
         told = subprocess.run([*ask, "--json"], cwd=ROOT, capture_output=True, text=True, check=True)
         assert json.loads(told.stdout)["predictions"][0]["label"] == "inside"
-        through = f"http://127.0.0.1:{door}/v2/models/circle/ready"
+        through = f"http://127.0.0.1:{port}/v2/models/circle/ready"
         deadline = time.monotonic() + 60
         while not answers(through) and time.monotonic() < deadline:
             time.sleep(0.2)
         assert httpx.get(through, timeout=5, trust_env=False).json()["ready"]
-        door_asked = [*ask[:-2], "--traffic", str(traffic), "--json"]
-        told = subprocess.run(door_asked, cwd=ROOT, capture_output=True, text=True, check=True)
+        asked_through = [*ask[:-2], "--traffic", str(traffic), "--json"]
+        told = subprocess.run(asked_through, cwd=ROOT, capture_output=True, text=True, check=True)
         assert json.loads(told.stdout)["predictions"][0]["label"] == "inside"
         wrong = subprocess.run([*ask[:-3], "[0]", *ask[-2:]], cwd=ROOT, capture_output=True, text=True, check=False)
         assert wrong.returncode == 1
@@ -113,39 +113,51 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
         assert "Traceback" not in wrong.stderr
         busy = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert busy.returncode == 1
-        assert "are taken" in busy.stderr
+        assert "another server runs with this state folder" in busy.stderr
     finally:
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=90)
     assert process.returncode == 0, errors
     assert "circle 1.0.0: {'label': " in output
     assert "onnxserve release status" in output
-    assert f"ready on http://127.0.0.1:{door}" in output
+    assert f"ready on http://127.0.0.1:{port}" in output
     assert f"console on http://127.0.0.1:{counters}" in output
-    for port in (ports[0], door):
+    for ended in (ports[0], port):
         with pytest.raises(httpx.HTTPError):
-            httpx.get(f"http://127.0.0.1:{port}/ping", timeout=5, trust_env=False)
+            httpx.get(f"http://127.0.0.1:{ended}/ping", timeout=5, trust_env=False)
 
 
 def test_serve_starts_the_feature_store_that_a_model_needs(demo_archives, tmp_path):
     [churn] = [one for one in demo_archives if one.name.startswith("churn")]
-    ports, (door, counters, features) = free_ports(5), free_ports(3)
+    port, counters, features = free_ports(3)
     store, traffic = tmp_path / "store", tmp_path / "traffic.toml"
     store.mkdir()
     (store / churn.name).write_bytes(churn.read_bytes())
-    traffic.write_text(f"[listen]\nport = {door}\nmetrics_port = {counters}\n")
-    flags = [part for name, port in zip(NAMES, ports, strict=True) for part in (f"--{name}-port", str(port))]
-    words = ["serve", "--store", str(store), "--state", str(tmp_path / "state"), "--warm-up", "0", *flags]
+    traffic.write_text(f"[listen]\nport = {port}\nmetrics_port = {counters}\n")
+    words = ["serve", "--store", str(store), "--state", str(tmp_path / "state"), "--warm-up", "0"]
     words += ["--traffic", str(traffic), "--features", "models/churn/store", "--features-port", str(features)]
     command = [sys.executable, "-m", "onnxserve", *words]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 120
-        while not answers(f"http://127.0.0.1:{door}/v2/health/ready") and time.monotonic() < deadline:
+        while not answers(f"http://127.0.0.1:{port}/v2/health/ready") and time.monotonic() < deadline:
             assert process.poll() is None, process.communicate()[1]
             time.sleep(0.2)
+        direct = [
+            sys.executable,
+            "-m",
+            "onnxserve",
+            "predict",
+            "churn",
+            '{"customer_id": 17, "basket": 24.5}',
+            "--direct",
+        ]
+        asked = subprocess.run(
+            [*direct, "--state", str(tmp_path / "state")], cwd=ROOT, capture_output=True, check=False
+        )
+        assert asked.returncode == 0, asked.stderr
         body = {"customer_id": 17, "basket": 24.5}
-        answer = httpx.post(f"http://127.0.0.1:{door}/predictions/churn", json=body, timeout=30, trust_env=False)
+        answer = httpx.post(f"http://127.0.0.1:{port}/predictions/churn", json=body, timeout=30, trust_env=False)
         assert answer.status_code == 200, answer.text
         assert "x-onnxserve-degraded" not in answer.headers
     finally:
@@ -187,10 +199,12 @@ def test_the_wheel_makes_exports_and_serves_a_model_outside_the_checkout(tmp_pat
     assert str(theirs) in where
     run("new", "text", "praise")
     run("export", "models/praise")
-    ports = free_ports(5)
+    ports = free_ports(3)
     flags = [part for name, port in zip(NAMES, ports, strict=True) for part in (f"--{name}-port", str(port))]
     process = subprocess.Popen(
-        [python, "-m", "onnxserve", "serve", "--warm-up", "0", "--no-edge", *flags], cwd=work, stdout=subprocess.DEVNULL
+        [python, "-m", "onnxserve", "serve", "--warm-up", "0", "--no-gateway", *flags],
+        cwd=work,
+        stdout=subprocess.DEVNULL,
     )
     try:
         wait_for(f"http://127.0.0.1:{ports[1]}/models/praise")
