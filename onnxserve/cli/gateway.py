@@ -62,7 +62,7 @@ def gateway_service(settings: Settings, tick: Tick) -> Service:
     traffic, gateway = Traffic(settings.state), gateway_of(settings)
 
     def start() -> RunningGateway:
-        return begin(gateway, traffic.labels)
+        return begin(gateway, traffic.labels, tick.gateway.hand_over() if tick.gateway is not None else None)
 
     def ready(running: Running) -> None:
         assert isinstance(running, RunningGateway)  # noqa: S101 - `start` made it

@@ -18,6 +18,7 @@ from .control import Control
 from .files import write_files
 from .gateway import CONTROL, METRICS_PAGE, SHADOW, Gateway
 from .labels import Labels
+from .listener import VARIABLE, Listener, open_listener
 from .nginx import configuration, gateway_files
 from .roles import roles_document
 from .workers import workers
@@ -46,8 +47,10 @@ class RunningGateway:
     gateway: Gateway
     process: subprocess.Popen[bytes]
     files: dict[str, float] = field(default_factory=dict)  # what it read, and when that was written
+    listener: Listener | None = None
     _workers: set[int] = field(default_factory=set)  # at the last look
     _epoch: int = 0
+    _cleared: bool = False
 
     def alive(self) -> bool:
         """Whether nginx runs; that it answers is another question."""
@@ -59,16 +62,30 @@ class RunningGateway:
 
     def stop(self) -> None:
         """Take no new connection, answer what is under way, then end."""
-        self.process.send_signal(signal.SIGQUIT) if self.alive() else None
+        listener = self.hand_over()
+        if listener is not None and self.alive():
+            listener.drain()
+        self._signal(signal.SIGQUIT)
+        if listener is not None:
+            listener.close()
         end_group(self.process, signal.SIGQUIT, self.gateway.config.deadline.answer_s + STOP_S)
 
     def clear(self) -> None:
-        """End what is left: a hung gateway at once; workers whose master is gone after the requests that they have."""
-        if self.alive():
+        """End what is left: a hung gateway at once; workers whose master is gone after the requests that they have.
+
+        Called again, since the next start failed, it ends those at once too: they may hang.
+        """
+        if self.alive() or self._cleared:
             end_group(self.process, signal.SIGKILL, 0)
             return
+        self._cleared = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGQUIT)
+
+    def hand_over(self) -> Listener | None:
+        """The port for clients, for the next start: whoever connects meanwhile waits for that."""
+        listener, self.listener = self.listener, None
+        return listener
 
     def reopen_logs(self) -> None:
         """Go on in new files after the old ones were renamed."""
@@ -123,10 +140,26 @@ def check(gateway: Gateway, labels: Labels) -> None:
         raise EdgeError("refused: " + " ".join(words), where="nginx.conf", fix="compare with docs/55-gateway.md")
 
 
-def start(gateway: Gateway, labels: Labels) -> RunningGateway:
-    """Render, start, and wait until the labels are in force; EdgeError with the end of the log otherwise."""
+def start(gateway: Gateway, labels: Labels, listener: Listener | None = None) -> RunningGateway:
+    """Render, start, and wait until the labels are in force; EdgeError with the end of the log otherwise.
+
+    `listener` is what a gateway that ended has handed over.
+    """
     listen = gateway.config.listen
-    free(listen.port, listen.metrics_port)
+    wait_for_ports(listen.metrics_port)
+    if listener is None:
+        wait_for_ports(listen.port)
+        listener = open_listener(listen.host, listen.port)
+    try:
+        return begun(gateway, labels, listener)
+    except BaseException:
+        if listener is not None:
+            listener.close()
+        raise
+
+
+def begun(gateway: Gateway, labels: Labels, listener: Listener | None) -> RunningGateway:
+    """With the port for clients, or None where nginx opens it itself."""
     make_run_folder(gateway.run)
     check_socket_path(gateway.run / METRICS_PAGE)
     shutil.rmtree(gateway.run / "cache", ignore_errors=True)  # its keys don't outlive a change of the limits
@@ -134,26 +167,34 @@ def start(gateway: Gateway, labels: Labels) -> RunningGateway:
         (gateway.run / name).unlink(missing_ok=True)
     files = written(gateway)
     write_files(gateway.run, gateway_files(gateway, labels))
-    command = [nginx(), "-e", str(gateway.run / "nginx.log"), "-p", str(gateway.run), "-c", "nginx.conf"]
-    process = spawn(
-        command,
-        folder=gateway.run,
-        log=gateway.run / LOG,
-        death=signal.SIGTERM,  # to the master, which ends its workers
-        record=gateway.run / "nginx.process",
-    )
-    running = RunningGateway(gateway, process, files)
+    running = RunningGateway(gateway, spawned(gateway, listener), files, listener)
     deadline = time.monotonic() + READY_S
     while not (gateway.control.exists() and running.answers()):
         if not running.alive() or time.monotonic() > deadline:
-            end_group(process, signal.SIGTERM, STOP_S)
+            end_group(running.process, signal.SIGTERM, STOP_S)
             raise EdgeError("the gateway did not start" + tail(gateway.run), where=str(gateway.run))
         time.sleep(POLL_S)
     Control(gateway.control).put(roles_document(labels))
     return running
 
 
-def free(*ports: int) -> None:
+def spawned(gateway: Gateway, listener: Listener | None) -> subprocess.Popen[bytes]:
+    """The process of nginx, which inherits the port for clients."""
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    if listener is not None:
+        environment[VARIABLE] = f"{listener.fileno()};"
+    return spawn(
+        [nginx(), "-e", str(gateway.run / "nginx.log"), "-p", str(gateway.run), "-c", "nginx.conf"],
+        folder=gateway.run,
+        log=gateway.run / LOG,
+        environment=environment,
+        death=signal.SIGTERM,  # to the master, which ends its workers
+        record=gateway.run / "nginx.process",
+        descriptors=[] if listener is None else [listener.fileno()],
+    )
+
+
+def wait_for_ports(*ports: int) -> None:
     """Wait until a gateway that is just ending has left its ports; EdgeError where somebody stays."""
     deadline = time.monotonic() + FREE_S
     while taken := [port for port in ports if listening(port)]:

@@ -23,7 +23,7 @@ LAUNCHER = Path(__file__).with_name("launcher.py")
 Child = subprocess.Popen[bytes]
 
 
-def spawn(
+def spawn(  # noqa: PLR0913 - all but one are optional
     command: Sequence[str],
     *,
     folder: Path,
@@ -31,11 +31,12 @@ def spawn(
     environment: Mapping[str, str] | None = None,
     death: signal.Signals = signal.SIGKILL,
     record: Path | None = None,
+    descriptors: Sequence[int] = (),
 ) -> Child:
     """Start `command` in `folder`; it leads a process group, and its output is appended to `log`.
 
     The kernel sends it `death` when this process ends, even by SIGKILL. `record` is a file in the run folder by which
-    the next start finds the group again, should it linger all the same.
+    the next start finds the group again, should it linger all the same. `descriptors` are open files that it inherits.
     """
     if shutil.which(command[0]) is None:
         raise ServerError("there is no such program", where=command[0])
@@ -51,6 +52,7 @@ def spawn(
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=descriptors,
             )
         LIVING.add(child)
         if record is not None:

@@ -6,6 +6,7 @@ import itertools
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -57,7 +58,32 @@ def test_no_request_on_a_kept_connection_is_lost(client):
     assert set(outcomes) <= {"answered", "said so", "closed while idle", "refused"}, outcomes
     assert outcomes["refused"] == len(clients)
     assert outcomes["said so"] + outcomes["closed while idle"] == len(clients)
-    assert sum((one.statuses for one in clients), start=type(clients[0].statuses)()).keys() == {200}
+    assert sum((one.statuses for one in clients), start=Counter[int]()).keys() == {200}
+
+
+def test_no_request_on_a_new_connection_is_lost(client):
+    """Each on a connection of its own, so that some are always in the kernel's queue."""
+    port, outcomes = client.gateway.config.listen.port, Counter[str]()
+
+    def ask() -> None:
+        while not outcomes["lost"]:
+            try:
+                with raw_connection(port) as raw:
+                    answer = raw.ask(post_bytes(Connection="close"))
+            except ConnectionRefusedError:
+                outcomes["refused"] += 1
+                return
+            except OSError:
+                answer = None
+            outcomes["answered" if answer is not None and answer.status == 200 else "lost"] += 1
+
+    with ThreadPoolExecutor(16) as pool:
+        asking = [pool.submit(ask) for _ in range(16)]
+        wait_for(lambda: outcomes["answered"] > 500)
+        client.running.stop()
+        for future in asking:
+            future.result()
+    assert (outcomes["lost"], outcomes["refused"]) == (0, 16)
 
 
 @opened(deadline=Deadline(request_s=2))  # so long a connection may wait for its first request

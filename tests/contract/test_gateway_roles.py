@@ -129,10 +129,31 @@ def test_nginx_is_killed_whole_and_the_next_one_takes_up_the_roles(client, traff
     traffic.move(stable("2.0"))
     os.killpg(client.running.process.pid, signal.SIGKILL)
     client.running.process.wait(10)
+    with raw_connection(client.gateway.config.listen.port) as waiting:
+        waiting.send(post_bytes())  # nobody is there to read it
+        running = start(client.gateway, traffic.labels, client.running.hand_over())
+        answer = waiting.answer()
+    try:
+        assert answer is not None
+        assert answer.headers["x-onnxserve-version"] == "2.0"
+        assert not traffic.reconcile()
+    finally:
+        running.stop()
+
+
+def test_a_worker_that_hangs_while_its_master_is_gone_keeps_the_next_nginx_from_its_ports_only_once(client, traffic):
+    hung = worker(client)
+    hung.suspend()
+    client.running.process.kill()
+    client.running.process.wait(10)
+    client.running.clear()
+    with pytest.raises(EdgeError, match="are taken"):
+        start(client.gateway, traffic.labels, client.running.hand_over())
+    client.running.clear()
     running = start(client.gateway, traffic.labels)
     try:
-        assert client.post().json()["version"] == "2.0"
-        assert not traffic.reconcile()
+        assert not hung.is_running() or hung.status() == psutil.STATUS_ZOMBIE
+        assert client.post().status_code == 200
     finally:
         running.stop()
 
