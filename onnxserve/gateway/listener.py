@@ -38,6 +38,7 @@ class Listener:
 
     def __init__(self, host: str, port: int) -> None:
         self._socket = socket.socket()
+        self._socket.setblocking(False)  # nginx expects so, and would wait in accept(2) for what another process took
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((host, port))

@@ -146,11 +146,11 @@ def start(gateway: Gateway, labels: Labels, listener: Listener | None = None) ->
     `listener` is what a gateway that ended has handed over.
     """
     listen = gateway.config.listen
-    wait_for_ports(listen.metrics_port)
-    if listener is None:
-        wait_for_ports(listen.port)
-        listener = open_listener(listen.host, listen.port)
     try:
+        wait_for_ports(listen.metrics_port)
+        if listener is None:
+            wait_for_ports(listen.port)
+            listener = open_listener(listen.host, listen.port)
         return begun(gateway, labels, listener)
     except BaseException:
         if listener is not None:

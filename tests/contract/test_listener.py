@@ -25,6 +25,13 @@ def listener(address: tuple[str, int]) -> Iterator[Listener]:
     made.close()
 
 
+def test_whoever_inherits_it_does_not_wait_in_it(listener):
+    inherited = socket.socket(fileno=listener.fileno())
+    with pytest.raises(BlockingIOError):
+        inherited.accept()
+    inherited.detach()
+
+
 def test_a_port_that_somebody_has_is_said(listener, address):
     with pytest.raises(EdgeError, match="can't listen: Address already in use") as raised:
         open_listener(*address)
