@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ import typer
 
 from onnxserve.archive import read_signature
 from onnxserve.config import Settings
-from onnxserve.errors import FeatureError
+from onnxserve.errors import ArchiveError, FeatureError
 
 from .app import AsJson, app, console, out, show
 from .server import Config, State, settings_from
@@ -57,8 +58,12 @@ def needs_features(store: Path, served: set[tuple[str, str]]) -> bool:
 
 def specs(store: Path) -> dict[str, dict[str, Any]]:
     """What archives of a model store take from a feature store, by file name."""
-    found = {archive.name: read_signature(archive).get("features") for archive in sorted(store.glob("*.mar"))}
-    return {name: spec for name, spec in found.items() if spec}
+    found: dict[str, dict[str, Any]] = {}
+    for archive in sorted(store.glob("*.mar")):
+        with contextlib.suppress(ArchiveError):  # it isn't ours, or damaged: TorchServe judges it
+            if spec := read_signature(archive).get("features"):
+                found[archive.name] = spec
+    return found
 
 
 def unserved(store: Path) -> list[str]:

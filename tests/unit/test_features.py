@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import shutil
 import sys
+import zipfile
 
 import pytest
 
 from handlers import store as stores
 from handlers.store import Breaker
+from onnxserve.cli.features import specs
 from onnxserve.errors import DefinitionError
 from onnxserve.features.program import THEN, lean_imports, parts
 from onnxserve.features.repo import open_repo, placed
@@ -74,3 +76,11 @@ def test_what_feast_does_not_need_is_left_out_only_while_it_is_imported(monkeypa
         assert typechecked(len) is len
         assert typechecked(forward_refs_policy="error")(len) is len
     assert not {"torch", "matplotlib", "typeguard"} & sys.modules.keys()
+
+
+def test_an_archive_of_others_takes_no_features_and_stops_no_start(tmp_path, archive):
+    shutil.copy(archive, tmp_path)
+    (tmp_path / "damaged.mar").write_bytes(b"no zip")
+    with zipfile.ZipFile(tmp_path / "others.mar", "w") as made:
+        made.writestr("MAR-INF/MANIFEST.json", "{}")
+    assert specs(tmp_path) == {}
