@@ -296,3 +296,12 @@ def test_clients_must_show_a_certificate_of_the_named_authority(open_gateway, up
             answer = client.post(url, content=b"[1]")
             assert (answer.status_code, answer.json()["error"]["type"]) == (401, "unauthenticated")
     assert len(upstream.seen) == 1
+
+
+def test_a_key_of_bytes_that_are_no_text_is_a_wrong_key(open_gateway, tmp_path):
+    running = open_gateway(auth=Auth(required=True, keys=str(tmp_path / "keys.json")))
+    headers = {b"x-api-key": b"\xff\xfe", b"content-type": b"\xff"}
+    answer = httpx.post(
+        f"{running.gateway.url}/predictions/demo", content=b"[1]", headers=headers, trust_env=False, timeout=10
+    )
+    assert (answer.status_code, answer.json()["error"]["type"]) == (401, "unauthenticated")

@@ -2,6 +2,7 @@
 import crypto from 'crypto';
 import fs from 'fs';
 import errors from 'errors.js';
+import headers from 'headers.js';
 import probing from 'probing.js';
 import roles from 'roles.js';
 
@@ -70,7 +71,7 @@ function policyOf(r, secret) {
 
 // Whether the request may go on; else it is refused. `bearer` is what a token says.
 function admit(r, bearer) {
-  const guard = JSON.parse(r.variables.gateway_config), secret = r.headersIn['x-api-key'];
+  const guard = JSON.parse(r.variables.gateway_config), secret = headers.header(r, 'x-api-key');
   const stamp = ngx.shared.keys.get(STAMP), policy = bearer || (secret ? policyOf(r, secret) : null);
   if (policy === null && (guard.required || secret)) {
     errors.refuse(r, 401, 'unauthenticated', UNKNOWN_KEY);
@@ -103,7 +104,7 @@ function learn(r, policy, stamp) {
     return;
   }
   try {
-    ngx.shared.learnt.set(r.headersIn['x-api-key'] + ' ' + r.variables.model, '1');
+    ngx.shared.learnt.set(headers.header(r, 'x-api-key') + ' ' + r.variables.model, '1');
   } catch (e) {
     return;
   }
@@ -195,7 +196,7 @@ function proceed(r) {
 }
 
 function destination(r) {
-  const variables = r.variables, type = (r.headersIn['Content-Type'] || '').toLowerCase();
+  const variables = r.variables, type = headers.header(r, 'content-type').toLowerCase();
   if (variables.old_answers) {
     return '@old';
   }

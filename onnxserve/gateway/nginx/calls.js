@@ -3,6 +3,7 @@
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 import access from 'access.js';
 import errors from 'errors.js';
+import headers from 'headers.js';
 import models from 'models.js';
 import roles from 'roles.js';
 import wire from 'wire.js';
@@ -112,7 +113,7 @@ function infer(r) {
     errors.refuse(r, 404, 'not_found', NO_MODEL, { code: NOT_FOUND });
     return;
   }
-  const timeout = /^([0-9]{1,8})([HMSmun])$/.exec(r.headersIn['grpc-timeout'] || '');
+  const timeout = /^([0-9]{1,8})([HMSmun])$/.exec(headers.header(r, 'grpc-timeout'));
   if (timeout) {
     const seconds = Number(timeout[1]) * UNITS[timeout[2]];
     r.variables.deadline = String(Math.min(seconds, Number(r.variables.deadline)));

@@ -28,6 +28,7 @@ SCRIPTS = (
     "calls.js",
     "errors.js",
     "failures.js",
+    "headers.js",
     "models.js",
     "openapi.js",
     "probing.js",

@@ -1,6 +1,7 @@
 // Which version answers: the roles as the release tool gave them, in shared memory; and the choice where there are several.
 import crypto from 'crypto';
 import fs from 'fs';
+import headers from 'headers.js';
 
 const OLD_ANSWERS = 2, SMALLER = 3; // levels of the brown-out ladder
 const SCRIPTED = '*';
@@ -82,7 +83,7 @@ function eject(r, name, version, milliseconds, other) {
 }
 
 function inCanary(r, canary) {
-  const sticky = canary.key ? r.headersIn[canary.key] : '';
+  const sticky = canary.key ? headers.header(r, canary.key) : '';
   const seed = sticky || r.variables.request_id;
   const digest = crypto.createHash('md5').update(canary.version + ' ' + seed).digest('hex');
   return parseInt(digest.slice(0, 6), 16) / 0x1000000 * 100 < canary.percent;
