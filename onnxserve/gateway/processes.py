@@ -105,8 +105,9 @@ class RunningGateway:
 
         It counts them in shared memory, and what a worker had when it was killed would stay counted for ever.
         """
-        before, self._workers = self._workers, workers(self.process.pid)
-        if before <= self._workers:
+        now = workers(self.process.pid)
+        if self._workers <= now:
+            self._workers = now
             return False
         self._epoch += 1
         write_files(self.gateway.run, {"nginx.conf": configuration(self.gateway, self._epoch)})
