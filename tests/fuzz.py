@@ -18,7 +18,8 @@ PATTERNS = (
 )  # fmt: skip
 TYPES = (
     "application/json", "application/octet-stream", "application/x-npy", "image/png", "multipart/form-data",
-    "text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "application/grpc", "\x7f", "",
+    "text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "application/grpc",
+    "\x7f", "",
 )  # fmt: skip
 NAMES = (
     "x-request-id", "traceparent", "x-api-key", "authorization", "x-onnxserve-client", "x-onnxserve-priority", "origin",
