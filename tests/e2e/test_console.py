@@ -19,7 +19,7 @@ from tests.e2e.fronted import fronted_by
 from tests.e2e.server import Running
 from tests.watched import watching
 
-WAIT_S = 30
+WAIT_S = 90  # a busy machine opens a page slowly
 
 
 @pytest.fixture(scope="module")
