@@ -25,6 +25,11 @@ class Raw:
         self.socket = connection
         self._file: IO[bytes] = connection.makefile("rb")
 
+    @classmethod
+    def connected(cls, port: int, timeout_s: float) -> Raw:
+        """A connection to a port of loopback."""
+        return cls(socket.create_connection(("127.0.0.1", port), timeout=timeout_s))
+
     def send(self, content: bytes) -> None:
         self.socket.sendall(content)
 
@@ -68,7 +73,7 @@ class Raw:
 @contextlib.contextmanager
 def raw_connection(port: int, timeout_s: float = 20) -> Iterator[Raw]:
     """Connect to a port of loopback; the connection ends with the block."""
-    raw = Raw(socket.create_connection(("127.0.0.1", port), timeout=timeout_s))
+    raw = Raw.connected(port, timeout_s)
     try:
         yield raw
     finally:
