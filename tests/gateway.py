@@ -54,7 +54,14 @@ class Client:
 
     def logged(self, count: int) -> list[dict[str, Any]]:
         """So many lines of the access log, which comes a little later."""
-        path, deadline = self.gateway.run / "access.log", time.monotonic() + 15
+        return self._lines("access.log", count)
+
+    def observed(self, count: int) -> list[dict[str, Any]]:
+        """The same of what was observed while a canary or a shadow ran."""
+        return self._lines("observations.log", count)
+
+    def _lines(self, name: str, count: int) -> list[dict[str, Any]]:
+        path, deadline = self.gateway.run / name, time.monotonic() + 15
         while len(path.read_text().splitlines()) < count and time.monotonic() < deadline:
             time.sleep(0.2)
         return [json.loads(line) for line in path.read_text().splitlines()]
