@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import grpc
 import pytest
 
 from onnxserve.gateway.config import Deadline
+from onnxserve.gateway.workers import workers
 from tests.gateway import Client, opened
 from tests.http2 import GOAWAY, HEADERS, http2_connection, request_fields
 from tests.keepalive import KeepAlive, running, total
@@ -58,7 +61,32 @@ def test_no_request_on_a_kept_connection_is_lost(client):
     assert set(outcomes) <= {"answered", "said so", "closed while idle", "refused"}, outcomes
     assert outcomes["refused"] == len(clients)
     assert outcomes["said so"] + outcomes["closed while idle"] == len(clients)
-    assert sum((one.statuses for one in clients), start=Counter[int]()).keys() == {200}
+    assert {status for one in clients for status in one.statuses} == {200}
+
+
+def answered(clients: list[KeepAlive], count: int) -> bool:
+    return total(clients)["answered"] >= count
+
+
+def test_a_reload_loses_no_request(client):
+    """New certificates, or a worker that was killed, are reasons for one."""
+    numbers = itertools.count()
+    bodies = iter(lambda: b"[%d]" % next(numbers), b"")
+    port, master, known = client.gateway.config.listen.port, client.running.process, set[int]()
+    clients = [KeepAlive(port, "/predictions/demo", bodies, pause_s) for pause_s in (0.0,) * 6 + (0.05,) * 6]
+    with running(clients):
+        for turn in range(5):
+            known.update(workers(master.pid))
+            master.send_signal(signal.SIGHUP)
+            wait_for(lambda: workers(master.pid) - known)
+            wanted = 150 * (turn + 1)
+            wait_for(partial(answered, clients, wanted))
+        for one in clients:
+            one.stop.set()
+    outcomes = total(clients)
+    assert set(outcomes) <= {"answered", "said so", "closed while idle"}, outcomes
+    assert outcomes["said so"] >= 5
+    assert {status for one in clients for status in one.statuses} == {200}
 
 
 def test_no_request_on_a_new_connection_is_lost(client):

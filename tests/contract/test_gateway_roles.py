@@ -17,7 +17,7 @@ import pytest
 
 from onnxserve.errors import EdgeError
 from onnxserve.gateway import Canary, Labels, Share, Traffic
-from onnxserve.gateway.config import Brownout, Cache, Listen
+from onnxserve.gateway.config import Brownout, Cache, Limits, Listen
 from onnxserve.gateway.control import Control
 from onnxserve.gateway.processes import start
 from tests.gateway import STABLE, Client, opened
@@ -223,6 +223,26 @@ def test_a_shadow_that_takes_seconds_delays_no_request_behind_it_on_the_same_con
         wait_for(lambda: Counter(upstream.paths())["/predictions/demo/2.0"] == 5)
     finally:
         gate.set()
+
+
+@opened(limits=Limits(shadow=1))
+def test_copies_beyond_the_limit_are_dropped_and_are_nobodys_failure(client, upstream):
+    gate = threading.Event()
+
+    def answer(path: str, _: bytes) -> tuple[int, bytes]:
+        if path.endswith("2.0"):
+            gate.wait(15)
+        return versioned(path)
+
+    upstream.answer = answer
+    client.label(shadow=Share("2.0", 100))
+    try:
+        assert [client.post(body=b"[%d]" % number).status_code for number in range(4)] == [200] * 4
+        wait_for(lambda: Counter(upstream.paths())["/predictions/demo/2.0"] == 1)
+    finally:
+        gate.set()
+    lines = client.observed(5)
+    assert Counter((line["version"], line["status"]) for line in lines) == {("1.0", 200): 4, ("2.0", 200): 1}
 
 
 # The brown-out ladder -----------------------------------------------------
