@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import jwt
 import msgspec
 import pytest
@@ -20,6 +21,7 @@ from onnxserve.gateway import Labels, Model
 from onnxserve.gateway.config import Auth, Guard, Jwt
 from onnxserve.gateway.keys import Key, add, read_keys, revoke, write_keys
 from tests.gateway import Client, client_of, config, gateway_of
+from tests.messages import SERVICE, made
 from tests.raw import post_bytes, raw_connection
 
 LABELS = Labels({name: Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0") for name in ("demo", "other")})
@@ -204,6 +206,41 @@ def test_a_key_beside_a_bad_token_opens_nothing(open_gateway, keys, token, tmp_p
     client = open_gateway(auth=with_tokens(tmp_path))
     assert client.post(x_api_key=secret).status_code == 200
     assert client.post(x_api_key=secret, authorization="Bearer nonsense").status_code == 401
+
+
+def call(client: Client, **metadata: str) -> grpc.StatusCode:
+    """How a call ends; the server behind answers it with an empty message."""
+    with grpc.insecure_channel(client.gateway.url.removeprefix("http://")) as channel:
+        ask = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+        message = made("ModelInferRequest", model_name="demo").SerializeToString()
+        try:
+            ask(message, timeout=20, metadata=[(name.replace("_", "-"), value) for name, value in metadata.items()])
+        except grpc.RpcError as error:
+            code: grpc.StatusCode = error.code()
+            return code
+        return grpc.StatusCode.OK
+
+
+def test_calls_take_the_same_tokens_and_keys(open_gateway, upstream, keys, token, tmp_path):
+    secret = add(keys, Key("shop", ("demo",), priority="urgent"))
+    other = add(keys, Key("other", ("other",)))
+    client = open_gateway(auth=with_tokens(tmp_path))
+    upstream.answer, upstream.headers = (lambda *_: (200, b"\0\0\0\0\0")), {"x-grpc-status": "0"}
+    for _ in range(2):
+        assert call(client, authorization=f"Bearer {token}") is grpc.StatusCode.OK
+        assert call(client, x_api_key=secret) is grpc.StatusCode.OK
+    told = {(seen.headers["x-onnxserve-client"], seen.headers.get("x-onnxserve-priority")) for seen in upstream.seen}
+    assert told == {("jwt:ann", None), ("shop", "urgent")}
+    refused = [
+        {},
+        {"authorization": "Bearer nonsense"},
+        {"authorization": f"Bearer {token[:-9]}"},
+        {"x_api_key": "osk_x"},
+    ]
+    refused += [{"x_onnxserve_client": "shop"}, {"authorization": "Bearer x", "x_api_key": secret}]
+    assert {call(client, **metadata) for metadata in refused} == {grpc.StatusCode.UNAUTHENTICATED}
+    assert call(client, x_api_key=other) is grpc.StatusCode.PERMISSION_DENIED
+    assert len(upstream.seen) == 4
 
 
 def test_limits_of_a_client_hold_on_every_path_that_it_may_take(open_gateway, keys):

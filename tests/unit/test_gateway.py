@@ -105,6 +105,13 @@ def test_other_roles_of_the_same_generation_have_another_digest():
     assert one["digest"] != roles_document(Labels({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}, 8))["digest"]
 
 
+def test_a_newer_release_that_lies_there_changes_nothing_of_a_server_that_runs(tmp_path, monkeypatch):
+    gateway = Gateway(GatewayConfig(), tmp_path / "run", unix(tmp_path / "i.sock"), loopback(8081))
+    before = gateway_files(gateway, Labels())
+    monkeypatch.setattr("onnxserve.gateway.nginx.files.HERE", tmp_path)
+    assert gateway_files(gateway, Labels()) == before
+
+
 def test_management_is_behind_internal_paths_only(tmp_path):
     text = config_text(GatewayConfig(), tmp_path)
     blocks = [block for block in text.split("location ")[1:] if "http://management" in block]

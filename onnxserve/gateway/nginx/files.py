@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from functools import cache
 from importlib.resources import files
 from urllib.parse import urlsplit
 
@@ -61,14 +62,25 @@ ERRORS = (
 def gateway_files(gateway: Gateway, labels: Labels) -> dict[str, bytes]:
     """`nginx.conf`, the scripts it reads and the roles it begins with, by name, to lie in the run folder."""
     made = {"nginx.conf": configuration(gateway), "roles.json": msgspec.json.encode(roles_document(labels))}
-    return made | {name: (HERE / name).read_bytes() for name in SCRIPTS}
+    return made | scripts()
+
+
+@cache
+def scripts() -> dict[str, bytes]:
+    """Read once, as the templates are: those of a newer release may lie there when nginx is started again."""
+    return {name: (HERE / name).read_bytes() for name in SCRIPTS}
+
+
+@cache
+def templates() -> jinja2.Environment:
+    """Compiled at the first use, and then kept."""
+    loader = jinja2.DictLoader({path.name: path.read_text() for path in (HERE / "templates").iterdir()})
+    return jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - no HTML
 
 
 def configuration(gateway: Gateway, epoch: int = 0) -> bytes:
     """`nginx.conf`; with another `epoch` nginx counts the requests under way anew when it reads the file again."""
-    loader = jinja2.PackageLoader("onnxserve.gateway.nginx", "templates")
-    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - no HTML
-    return environment.get_template("nginx.conf.j2").render(variables(gateway), epoch=epoch).encode()
+    return templates().get_template("nginx.conf.j2").render(variables(gateway), epoch=epoch).encode()
 
 
 def variables(gateway: Gateway) -> dict[str, object]:
