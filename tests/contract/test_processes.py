@@ -29,6 +29,7 @@ from onnxserve.processes import (
 )
 from onnxserve.processes.lingering import ProcessRecord, boot_id, end_recorded, start_time
 
+OF_THE_C_LIBRARY = 1 << 31 | 1 << 32  # signals 32 and 33: the C library lets no program set them
 HARMLESS = signal.SIGURG  # ignored by default: a child that outlives its parent
 # Two processes: a leader that has a child and writes the child's id.
 PAIR = """
@@ -138,7 +139,8 @@ def test_a_child_starts_with_default_signals_though_its_parent_ignores_some(tmp_
             signal.signal(number, handler)
     child.wait(20)
     end_group(child, signal.SIGTERM, 0)
-    assert int((tmp_path / "log").read_text().split()[1], 16) == 0
+    ignored = int((tmp_path / "log").read_text().split()[1], 16)
+    assert ignored & ~OF_THE_C_LIBRARY == 0
 
 
 def test_a_program_that_is_not_there_is_named(tmp_path):
