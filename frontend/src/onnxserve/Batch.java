@@ -5,12 +5,21 @@ import java.util.List;
 
 /** What one worker's thread has collected since it last began, until it begins again. */
 final class Batch {
-    final List<QueuedJob> jobs = new ArrayList<>();
+    List<QueuedJob> jobs = new ArrayList<>();
+    /** What it had collected before. */
+    List<QueuedJob> previous = new ArrayList<>();
     long lastTakenAt;
     /** How often threads had waited for jobs by then: a change means that the time since isn't all a worker's. */
     long idle;
 
     private int limit;
+
+    void begin() {
+        List<QueuedJob> before = previous;
+        previous = jobs;
+        jobs = before;
+        jobs.clear();
+    }
 
     /** {@code limit}, of the first job, is how many it may have while quiet clients wait for others' batches. */
     void add(QueuedJob job, int limit, long now, long idle) {

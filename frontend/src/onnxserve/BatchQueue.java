@@ -72,7 +72,6 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
                 refused++;
                 return false;
             }
-            contention.arrived(arrival, now);
             scheduler.add(arrival);
             notEmpty.signal();
         } finally {
@@ -123,7 +122,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
             if (!batch.jobs.isEmpty() && batch.idle == idle) {
                 serviceTime.add(batch.jobs.size(), clock.getAsLong() - batch.lastTakenAt);
             }
-            batch.jobs.clear();
+            batch.begin();
             expected = Math.max(collected, 1);
             collected = 0;
         } finally {
@@ -188,9 +187,10 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
                 dropped.add(() -> drops.drop(job, reason));
                 continue;
             }
-            if (job.sparse && !waited) {
-                contention.waited(job, scheduler.size() > 0, now);
+            if (!waited) {
+                contention.waited(job, batch.previous, now);
             }
+            contention.taken(job);
             batch.add(job, Math.max(clients, serviceTime.limit()), now, idle);
             collected++;
             return job;

@@ -1,44 +1,33 @@
 package onnxserve;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 
 /**
  * Whether quiet clients wait for other clients' batches: twice within five seconds, and the second time less
- * than five seconds ago, a client's only job had to wait for a worker while another client was active.
+ * than five seconds ago, the only job of a client that sends less than others waited for a batch with
+ * several jobs of others.
  *
- * <p>Once isn't enough, so that a probe every ten seconds doesn't cost throughput. Two clients are
- * remembered, whichever came last. A priority isn't held back for less urgent ones.
+ * <p>Once isn't enough, so that a probe every ten seconds doesn't cost throughput. A priority isn't held
+ * back for less urgent ones.
  */
 final class Contention {
     private static final long RECENT_NS = TimeUnit.SECONDS.toNanos(5);
     private final long[] waited = new long[Priority.values().length];
     private final long[] waitedAgain = new long[Priority.values().length];
-    private String last;
-    private long lastAt;
-    private String other;
-    private long otherAt;
+    private final RecentJobs recent = new RecentJobs();
 
     Contention(long now) {
         Arrays.fill(waited, now - RECENT_NS);
         Arrays.fill(waitedAgain, now - RECENT_NS);
     }
 
-    /** A job came. */
-    void arrived(QueuedJob job, long now) {
-        String client = name(job);
-        if (!client.equals(last)) {
-            other = last;
-            otherAt = lastAt;
-            last = client;
-        }
-        lastAt = now;
-    }
-
-    /** A quiet client's job was taken, and had to wait for a worker until then; others wait still, or not. */
-    void waited(QueuedJob job, boolean othersWait, long now) {
-        boolean lastIsOther = !name(job).equals(last);
-        if (othersWait || (lastIsOther ? recent(lastAt, now) : other != null && recent(otherAt, now))) {
+    /** A job was taken, which came while the batch of {@code previous} ran, or before that. */
+    void waited(QueuedJob job, List<QueuedJob> previous, long now) {
+        // Batches of one are as short as can be, but were made so for quiet clients.
+        int several = holds(job.priority, now) ? 1 : 2;
+        if (job.sparse && recent.isQuiet(job.client) && jobsOfOthers(previous, job.client) >= several) {
             for (int priority = job.priority.ordinal(); priority < waited.length; priority++) {
                 if (recent(waited[priority], now)) {
                     waitedAgain[priority] = now;
@@ -48,16 +37,21 @@ final class Contention {
         }
     }
 
+    /** A job was taken. */
+    void taken(QueuedJob job) {
+        recent.add(job.client);
+    }
+
     /** Batches with jobs of this priority must be short. */
     boolean holds(Priority priority, long now) {
         return recent(waitedAgain[priority.ordinal()], now);
     }
 
-    private static boolean recent(long at, long now) {
-        return now - at < RECENT_NS;
+    private static long jobsOfOthers(List<QueuedJob> batch, String client) {
+        return batch.stream().filter(job -> !job.client.equals(client)).count();
     }
 
-    private static String name(QueuedJob job) {
-        return job.priority + job.client;
+    private static boolean recent(long at, long now) {
+        return now - at < RECENT_NS;
     }
 }

@@ -168,6 +168,35 @@ final class BatchChecks {
         equal(100_000 / 5 * 64, simulation.computed);
     }
 
+    /** Every third batch has one job, for the queue ran empty; all jobs that come before the others run together. */
+    private static void checkThatBatchesStayLarge(int clients, boolean probed) throws InterruptedException {
+        AtomicLong clock = new AtomicLong(System.nanoTime());
+        BatchQueue queue = Checks.queue(1000, clock);
+        long nextProbe = clock.get();
+        for (int i = 0; i < 20_000; i++) {
+            int jobs = i % 3 == 0 ? 1 : 60;
+            for (int j = 0; j < jobs; j++) {
+                queue.offer(FakeJob.of("client" + (i + j) % clients));
+            }
+            if (probed && nextProbe <= clock.get()) {
+                queue.offer(FakeJob.of("probe", "urgent"));
+                nextProbe += TimeUnit.SECONDS.toNanos(10);
+            }
+            List<FakeJob> batch = Checks.collect(queue, 64);
+            clock.addAndGet(LINEAR.applyAsLong(batch.size()));
+            check(batch.size() >= jobs, "%d of %d jobs in batch %d", batch.size(), jobs, i);
+        }
+    }
+
+    static void oneClientWithManyConnectionsIsNotHeldBackForAProbe() throws InterruptedException {
+        checkThatBatchesStayLarge(1, true);
+    }
+
+    static void clientsThatSendAsMuchAsEachOtherAreNotHeldBackForEachOther() throws InterruptedException {
+        checkThatBatchesStayLarge(3, false);
+        checkThatBatchesStayLarge(10, false);
+    }
+
     static void twoFloodsAreNotHeldBackForEachOther() throws InterruptedException {
         Simulation simulation = new Simulation(LINEAR, 100);
         for (int i = 0; i < 200; i++) {
