@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from onnxserve.errors import ServerError
 from .model import ModelVersion, version_key
 
 POLL_S = 0.2
+RACES = 3  # in a row are as good as none
 
 
 class Management:
@@ -71,8 +73,21 @@ class Management:
         self._call("PUT", f"/models/{name}/{version}", parameters)
 
     def unregister(self, name: str, version: str) -> None:
-        """Remove a version at once; drain it first."""
-        self._call("DELETE", f"/models/{name}/{version}")
+        """Remove a version at once; drain it first.
+
+        TorchServe changes lists while another of its threads reads them, and then answers 500
+        (ConcurrentModificationException), with the version removed or not: so it is asked again.
+        """
+        path = f"/models/{name}/{version}"
+        response = self._answer("DELETE", path, None, self._timeout_s)
+        for _ in range(RACES):
+            if response.status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
+                break
+            time.sleep(POLL_S)
+            response = self._answer("DELETE", path, None, self._timeout_s)
+            if response.status_code == HTTPStatus.NOT_FOUND:
+                return
+        self._document("DELETE", path, response)
 
     def wait(self, what: str, done: Callable[[], bool], timeout_s: float) -> None:
         """Poll until `done`, or ServerError after the deadline."""
@@ -92,7 +107,9 @@ class Management:
         return any(state.model_version == version and state.ready for state in self.versions(name))
 
     def _call(self, method: str, path: str, parameters: dict[str, Any] | None = None) -> Any:
-        response = self._answer(method, path, parameters, self._timeout_s)
+        return self._document(method, path, self._answer(method, path, parameters, self._timeout_s))
+
+    def _document(self, method: str, path: str, response: httpx.Response) -> Any:
         try:
             document = response.json()
         except ValueError:

@@ -62,15 +62,22 @@ class TorchServe:
         failed = wait_ready(running, management, served, self.timeout_s, strict=not self._served_before)
         if failed:
             self.events.record(NAME, "refused", named(failed) + running.reason())
+        if self.warm_s and not self._served_before:
+            self._warm_up()
         try:
-            if self.warm_s and not self._served_before:
-                warm_up(self.settings, self.warm_s)
             self.restore()
         except OnnxserveError as error:
             self._failed(error)
         self._served_before = True
         if served:
             threading.Thread(target=self._load_others, args=(served,), daemon=True).start()
+
+    def _warm_up(self) -> None:
+        """A server that isn't warm serves too; one that has gone is noticed by whoever asks it next."""
+        try:
+            warm_up(self.settings, self.warm_s)
+        except ServerError as error:
+            self.events.record(NAME, "failed", f"warm-up: {error.what}")
 
     def _failed(self, error: OnnxserveError) -> None:
         """What ends the first start must not keep other versions from serving later."""
