@@ -15,57 +15,71 @@ from onnxserve.tune.times import measure_times
 from .measure import started
 from .prepare import ROOT, Bench, prepare
 from .process import Running
-from .rivals import servers
+from .rivals import TITLES, servers
 
 BATCHES = [1, 16, 64]
+WAYS = ["default", "direct"]
+KINDS = ["nginx", "frontend", "workers", "supervisor"]
 INTRO = """# Where the time goes
 
-Written by `python -m benchmarks.split`: CPU time of onnxserve per request, by process, under wrk's load on the same two
-cores, and the time of a batch in the worker (`handle`, from bytes to bytes, one thread).
+Written by `python -m benchmarks.split`: CPU time per request, by process, under wrk's load on the same two cores,
+through the gateway (the default path) and without it, and the time of a batch in the worker (`handle`, from bytes to
+bytes, one thread). What the gateway costs of the whole is in [90-benchmarks](90-benchmarks.md), with keys and with
+the cache.
 """
 
 WHY = """
 ## What the missed targets would need
 
-- `segment`, 64 clients: 40 times (a) would be some 49,000 requests a second, 41 µs of both cores a request. The
-  frontend, wrk and the system alone take more than that above, whatever a worker does. It needs a cheaper frontend,
-  which TorchServe 0.12 doesn't let us replace; the worker's part is a quarter. Six times the best rival falls short
-  for the same reason.
-- `sentiment`: its answers move with the batch, so rows run alone and a request is a batch: the frontend's
-  hand-over, which 64 `segment` requests share, is paid for each. Variants whose answers don't move are slower
-  still. The rest is Java that goes on compiling itself at 400 requests a second, after the warm-up.
-- `digits`: nine tenths of the CPU time are the worker's. Raw onnxruntime has two processes that never wait for a
-  request; what is missing to it is idle time between a batch and the next, and batches that aren't full.
-- One client: the way is client, frontend, worker and back, four wake-ups of sleeping threads; a server in one
-  process has two. For `segment` that is as fast as the fastest rival.
+- **mosec, 64 and 256 clients.** A request through the default path takes all of the two cores' time that the first
+  table's row adds up: nginx, TorchServe's frontend, the worker and wrk. Without nginx we are as fast as mosec; mosec,
+  whose front end is in the same program as its batching, has no second server to pass. Being faster than it through a
+  gateway would need a frontend that costs nothing: nginx's share alone, two system calls to each side and a line of
+  log, is a quarter of the whole, and TorchServe 0.12 doesn't let us replace its HTTP server.
+- **One client.** The way is client, nginx, frontend, its batching thread, worker and back: each is a sleeping process
+  that must be woken, and the time that the cores are idle in the table is that waking. FastAPI is one process.
+  Without nginx there is one process less to wake each way.
+- `sentiment`: its answers move with the batch, so rows run alone and a request is a batch: the frontend's hand-over,
+  which 64 `segment` requests share, is paid for each.
+- `digits`: nine tenths of the CPU time are the worker's.
+
+## What costs what in the gateway
+
+nginx parses a request, looks its route up in shared memory, counts it against two limits and passes it on over a unix
+socket; the answer comes back the same way and a line goes to the log's buffer. A script joins only where
+[55-gateway](55-gateway.md#how-a-request-goes-through) says so: a client with limits of its own, a canary or shadow, a
+token, a call over gRPC, a failure; that is some 20 µs. For a model whose batch takes milliseconds none of this can be
+seen; for one that takes a tenth of a millisecond it is a part of the whole.
 """
 
 
 def cpu(running: Running) -> dict[str, float]:
-    """CPU seconds so far of frontend (Java) and workers, without their supervisor."""
-    seconds = {"frontend": 0.0, "workers": 0.0}
-    for process in running.tree()[1:]:
+    """CPU seconds so far, by what a process is: the first one is `onnxserve serve`."""
+    seconds = dict.fromkeys(KINDS, 0.0)
+    for place, process in enumerate(running.tree()):
         try:
-            times, kind = process.cpu_times(), "frontend" if "java" in process.name() else "workers"
+            times, name = process.cpu_times(), process.name()
         except psutil.Error:
             continue
-        seconds[kind] += times.user + times.system
+        kind = "nginx" if "nginx" in name else "frontend" if "java" in name else "workers"
+        seconds["supervisor" if place == 0 else kind] += times.user + times.system
     return seconds
 
 
-def shares(bench: Bench, concurrency: int, seconds: int, warm_s: int) -> str:
+def shares(bench: Bench, way: str, concurrency: int, seconds: int, warm_s: int) -> str:
     """One row of the table: microseconds a request."""
-    direct = next(server for server in servers(bench.model) if server.name == "direct")
-    with started(direct, bench, warm_s) as live:
+    subject = next(server for server in servers(bench.model) if server.name == way)
+    with started(subject, bench, warm_s) as live:
         before, idle = cpu(live.running), psutil.cpu_times()
         run = live.load(concurrency, seconds)
         after, later = cpu(live.running), psutil.cpu_times()
-    each = {kind: 1e6 * (after[kind] - before[kind]) / run.requests for kind in after}
+    each = {kind: 1e6 * (after[kind] - before[kind]) / run.requests for kind in KINDS}
     idle_us = 1e6 * (later.idle - idle.idle) / run.requests
     all_us = 1e6 * run.seconds * (psutil.cpu_count() or 1) / run.requests
     rest = all_us - sum(each.values()) - idle_us
-    cells = [each["frontend"], each["workers"], max(0.0, rest), idle_us]
-    return f"| {bench.model} | {concurrency} | {run.rate:,.0f} | " + " | ".join(f"{cell:,.0f}" for cell in cells) + " |"
+    cells = [*each.values(), max(0.0, rest), idle_us]
+    row = [bench.model, TITLES[way].removeprefix("onnxserve: "), str(concurrency), f"{run.rate:,.0f}"]
+    return "| " + " | ".join(row + [f"{cell:,.0f}" for cell in cells]) + " |"
 
 
 def batch_rows(bench: Bench) -> list[str]:
@@ -88,9 +102,11 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "91-where-time-goes.md")
     given = parser.parse_args()
     benches = [prepare(model) for model in given.models.split(",")]
-    lines = [INTRO, "| model | clients | requests/s | frontend µs | workers µs | wrk and system µs | idle µs |"]
-    lines.append("|---|--:|--:|--:|--:|--:|--:|")
-    lines += [shares(bench, count, given.seconds, given.warm) for bench in benches for count in (1, 64)]
+    heads = " | ".join(f"{kind} µs" for kind in KINDS)
+    lines = [INTRO, f"| model | way | clients | requests/s | {heads} | wrk and system µs | idle µs |"]
+    lines.append("|---|---|" + "--:|" * (len(KINDS) + 4))
+    runs = [(bench, way, count) for bench in benches for way in WAYS for count in (1, 64)]
+    lines += [shares(*run, given.seconds, given.warm) for run in runs]
     lines += ["", "| model | batch | bytes a body | ms a batch | ms a row |", "|---|--:|--:|--:|--:|"]
     lines += [row for bench in benches for row in batch_rows(bench)]
     given.page.write_text("\n".join(lines) + "\n" + WHY, encoding="utf-8")

@@ -38,6 +38,7 @@ FEATURES = [  # a small model: the way costs more than the graph
     Target("default", "fastapi", 64, 2.0),
     Target("default", "fastapi", 1, 1.4, "p50_ms"),
     Target("keys", "default", 64, 0.85),
+    Target("cache", "default", 64, 2.0),
     Target("cache", "direct", 64, 2.0),
 ]
 GRAPHS = [Target("default", "direct", clients, 0.97) for clients in (64, 256)]
