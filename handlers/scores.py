@@ -9,35 +9,57 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-DIGITS = 6  # a float32 holds no more
+DIGITS = 6  # of a score, after the point
+SIGNIFICANT = 7  # of a value: a float32 holds no more
 FEW = 32  # elements
+POWERS = np.array([float(f"1e{exponent}") for exponent in range(300)])  # as exact as they can be; `**` needn't be
 
 
-def classify_rows(logits: npt.NDArray[Any], labels: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Best label and its score for each row of `logits`, shape (batch, labels)."""
-    pairs = map(_best, logits.tolist()) if logits.size <= FEW else _all_best(logits)
+def classify_rows(
+    outputs: npt.NDArray[Any], labels: tuple[str, ...], activation: str = "softmax"
+) -> list[dict[str, Any]]:
+    """Best label and its score for each row of `outputs`, shape (batch, labels).
+
+    They are logits, or with the activation `none` scores already.
+    """
+    if activation == "softmax" and outputs.size <= FEW:
+        pairs: Iterable[tuple[int, float]] = map(_best, outputs.tolist())
+    else:
+        places, scores = best_labels(outputs, activation)
+        pairs = zip(places.tolist(), scores.tolist(), strict=True)
     return [{"label": labels[index], "score": score} for index, score in pairs]
 
 
 def _best(row: list[float]) -> tuple[int, float]:
-    """`_all_best` of one row: numpy's calls alone would take ten times as long."""
+    """`best_labels` of one row of logits: numpy's calls alone would take ten times as long."""
     top = max(row)
     return row.index(top), round(1 / sum([math.exp(value - top) for value in row]), DIGITS)
 
 
-def _all_best(logits: npt.NDArray[Any]) -> Iterable[tuple[int, float]]:
-    places, scores = best_labels(logits)
-    return zip(places.tolist(), scores.tolist(), strict=True)
+def best_labels(
+    outputs: npt.NDArray[Any], activation: str = "softmax"
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """Index and score of each row's maximum.
 
-
-def best_labels(logits: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """Index and softmax probability of each row's maximum; shifted by it, so that exp can't overflow."""
-    values = logits.T.astype(np.float64, order="C")  # one contiguous array a label: reductions then run over rows
+    Softmax is shifted by the maximum, so that exp can't overflow.
+    """
+    places = outputs.argmax(axis=-1)
+    values = outputs.T.astype(np.float64, order="C")  # one contiguous array a label: reductions then run over rows
+    if activation == "none":
+        return places, np.round(values.max(axis=0), DIGITS)
     values -= values.max(axis=0)
-    return logits.argmax(axis=-1), np.round(1 / np.exp(values).sum(axis=0), DIGITS)
+    return places, np.round(1 / np.exp(values).sum(axis=0), DIGITS)
 
 
 def plain_rows(values: npt.NDArray[Any]) -> list[dict[str, Any]]:
     """The raw outputs of a model without labels, one list a row."""
-    flat = np.round(values.reshape(len(values), -1).astype(np.float64), DIGITS)
+    flat = significant(values.reshape(len(values), -1).astype(np.float64))
     return [{"values": row} for row in flat.tolist()]
+
+
+def significant(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """`values` with `SIGNIFICANT` digits each, however small; digits before the point all stay."""
+    with np.errstate(divide="ignore"):
+        magnitudes = np.nan_to_num(np.floor(np.log10(np.abs(values))))  # 0 and values that are not finite come back
+    scales = POWERS[np.clip(SIGNIFICANT - 1 - magnitudes, 0, len(POWERS) - 1).astype(np.intp)]
+    return np.asarray(np.round(values * scales) / scales)
