@@ -16,6 +16,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from . import reading
+from .answers import answers
 from .asked import Asked, answered, error_of, failed
 from .buffers import Buffers
 from .deadline import check_deadline
@@ -24,7 +25,7 @@ from .digests import check_digests
 from .distinct import distinct
 from .errors import InternalError, RequestError, classify
 from .faults import combined
-from .forms import PLAIN, Answer, Result, refusal
+from .forms import PLAIN, Answer, refusal
 from .golden import check_golden, read_golden
 from .gpu import read_gpu, tensorrt_shapes
 from .isolate import guarded, isolate
@@ -77,9 +78,11 @@ class Handler:
         raise NotImplementedError
 
     def predictions(self, outputs: npt.NDArray[Any]) -> list[Any]:
-        """The first output, shape (rows, ...), to one JSON value a row."""
-        labels = self.signature.labels
-        return classify_rows(outputs, labels) if labels else plain_rows(outputs)
+        """The first output, shape (rows, ...), to one JSON value a row; every number is finite."""
+        signature = self.signature
+        return (
+            classify_rows(outputs, signature.labels, signature.activation) if signature.labels else plain_rows(outputs)
+        )
 
     # Hooks that a faster handler may fill in as well -------------------------
 
@@ -235,20 +238,15 @@ class Handler:
             one.rows = [next(rows) for _ in one.values or ()]
             one.error = combined([row for row in one.rows if isinstance(row, RequestError)])
 
-    def _answers(self, asked: Sequence[Asked]) -> list[Answer]:
-        outputs = self._outputs(asked)
-        predictions = self.predictions(outputs[self.session.outputs[0]])
-        counts = [one.count for one in asked]
-        if len(predictions) != sum(counts):
-            raise ValueError(f"{len(predictions)} predictions for {sum(counts)} rows")
+    def _answers(self, asked: Sequence[Asked]) -> list[Answer | RequestError]:
+        return answers(asked, self._outputs(asked), self._predictions, self.signature)
+
+    def _predictions(self, outputs: Mapping[str, npt.NDArray[Any]]) -> list[Any]:
+        first = outputs[self.session.outputs[0]]
+        predictions = self.predictions(first) if len(first) else []
         if self.watch is not None:
             self.watch.predictions += predictions
-        answers, start = [], 0
-        for one, count in zip(asked, counts, strict=True):
-            rows = slice(start, start + count)
-            answers.append(one.form.good(Result(self.signature, predictions[rows], outputs, rows)))
-            start += count
-        return answers
+        return predictions
 
     def _outputs(self, asked: Sequence[Asked]) -> Outputs:
         """Outputs of all requests in order; requests that bring tensors run by themselves."""

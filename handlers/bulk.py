@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .base import Handler, Outputs
 from .errors import RequestError
+from .finite import not_finite, unanswered, without
 from .golden import check_golden, read_golden
 from .isolate import guarded, isolate
 from .offline import OfflineContext, make_handler
@@ -95,12 +96,15 @@ class Bulk:
 
     def _scored(self, kept: npt.NDArray[np.intp], outputs: Outputs, errors: dict[int, RequestError]) -> Scored:
         label = score = predictions = None
+        if places := unanswered(outputs):
+            errors |= {int(place): not_finite(int(place)) for place in kept[places]}
+            kept, outputs = np.delete(kept, places), without(outputs, places)
         if len(kept):
             first = outputs[self.handler.session.outputs[0]]
             if self.words or not self.handler.signature.labels:
                 predictions = self.handler.predictions(first)
             else:
-                label, score = best_labels(first)
+                label, score = best_labels(first, self.handler.signature.activation)
         return Scored(kept, outputs, label, score, predictions, errors)
 
     def _company(self, values: list[Any]) -> Array:

@@ -85,6 +85,14 @@ class OutOfMemory(RequestError):
     phrase = "Insufficient Storage"
 
 
+class NotFinite(RequestError):
+    """outputs -> response: the model gave an infinite number, or none, for this row."""
+
+    status = 500
+    kind = "not_finite"
+    phrase = "Internal Server Error"
+
+
 class InternalError(RequestError):
     """Any stage: our fault; the caller learns only that."""
 

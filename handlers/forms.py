@@ -13,25 +13,39 @@ from .signature import Signature
 
 JSON = "application/json"
 ERROR = "x-onnxserve-error"
-_encode = msgspec.json.Encoder().encode
+
+
+def error_in_place(value: Any) -> dict[str, dict[str, str]]:
+    """What stands where the prediction of a row would."""
+    if isinstance(value, RequestError):
+        return {"error": value.body()}
+    raise TypeError(f"{type(value).__name__} has no JSON")
+
+
+_encode = msgspec.json.Encoder(enc_hook=error_in_place).encode
 
 
 class Answer(NamedTuple):
-    """A body, its content type, headers beside it, and the status where it isn't what an error says."""
+    """A body, its content type, headers beside it, and the status where it isn't what an error says.
+
+    `fault` is the kind of the error that some of its rows have in place of a prediction.
+    """
 
     body: bytes
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
     status: int = 0
+    fault: str = ""
 
 
 class Result(NamedTuple):
-    """What the model gave for one request: one prediction a row, and where its rows stand in the batch."""
+    """What the model gave for one request: one prediction or error a row, and where its rows stand in the batch."""
 
     signature: Signature
     predictions: list[Any]
     batch: Mapping[str, npt.NDArray[Any]]
     rows: slice
+    fault: str = ""  # kind of the errors
 
     @property
     def outputs(self) -> dict[str, npt.NDArray[Any]]:
@@ -42,22 +56,25 @@ class Result(NamedTuple):
 class Form(Protocol):
     """Turns results and errors into answers."""
 
+    by_row: bool  # whether an answer has a place for the error of one of its rows
+
     def good(self, result: Result) -> Answer:
-        """The answer to a request whose rows were all computed."""
+        """The answer to a request whose rows were computed; errors among them only `by_row`."""
 
     def bad(self, error: RequestError, signature: Signature) -> Answer:
         """The answer to any other."""
 
 
 class Plain:
-    """`{"predictions": [...], "model": ..., "version": ...}`, or `error` in place of `predictions`."""
+    """`{"predictions": [...], "model": ..., "version": ...}`; `error` in place of `predictions`, or of one of them."""
+
+    by_row = True
 
     def good(self, result: Result) -> Answer:
-        """One prediction a row."""
+        """One prediction a row, or its error."""
         signature = result.signature
-        return Answer(
-            _encode({"predictions": result.predictions, "model": signature.model, "version": signature.version})
-        )
+        body = {"predictions": result.predictions, "model": signature.model, "version": signature.version}
+        return Answer(_encode(body), fault=result.fault)
 
     def bad(self, error: RequestError, signature: Signature) -> Answer:
         """Type, reason, place and remedy."""

@@ -36,6 +36,7 @@ STATUS = {
     "out_of_memory": RESOURCE_EXHAUSTED,
     "unimplemented": UNIMPLEMENTED,
     "malformed_frame": INTERNAL,
+    "not_finite": INTERNAL,
     "internal_error": INTERNAL,
     "features_unavailable": UNAVAILABLE,
 }

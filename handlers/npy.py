@@ -38,6 +38,8 @@ def read_npy(content: bytes | bytearray) -> npt.NDArray[Any]:
 class NpyForm:
     """The first output as an .npy file; errors in the plain form."""
 
+    by_row = False
+
     def good(self, result: Result) -> Answer:
         """Shape (rows, ...)."""
         stream = io.BytesIO()

@@ -151,6 +151,8 @@ def from_binary(tensor: InputTensor, data: memoryview) -> npt.NDArray[Any] | lis
 class OipForm:
     """Answers with named tensors: the graph's outputs, and `label` and `score` where the model has labels."""
 
+    by_row = False
+
     def __init__(self, request: InferRequest | None = None) -> None:
         self._request = request or InferRequest([])
 

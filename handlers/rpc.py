@@ -68,6 +68,8 @@ def _elements(tensor: InputTensor, contents: dict[str, Any]) -> Any:
 class RpcForm:
     """Answers whose elements are raw: Triton's client reads numbers no other way."""
 
+    by_row = False
+
     def __init__(self, request: InferRequest) -> None:
         self._request = request
 

@@ -62,6 +62,7 @@ class Signature:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     max_batch: int
+    activation: Literal["softmax", "none"] = "softmax"  # what makes scores of the outputs; none where they are scores
     features: Features | None = None
 
 

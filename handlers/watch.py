@@ -87,7 +87,7 @@ def rows_of(asked: Sequence[Asked]) -> list[Any]:
 def outcome(one: Asked, result: Answer | RequestError | None) -> str:
     """`ok`, or the kind of the error that a client got."""
     if one.error is None and type(result) is Answer:
-        return OK
+        return result.fault or OK
     error = error_of(one, result)
     return error.kind if error else OK
 
