@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -35,7 +36,7 @@ def frontend_command(java: Java, config: Path, properties: Mapping[str, str], te
         str(java.home / "bin" / "java"),
         f"-Dmodel_server_home={home}",
         f"-Djava.io.tmpdir={temp}",
-        *properties.get("vmargs", "").split(),
+        *shlex.split(properties.get("vmargs", "")),
         "-cp",
         class_path,
         MAIN,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from .properties import read_properties
 from .settings import Settings
 
-PATH_ARGUMENTS = ("-Dlog4j.configurationFile=file:", "-Dmodel_server_home=")
+FILE = "file:"
+HIDDEN = "blacklist_env_vars"  # a pattern; workers don't see variables whose names match it
+HOME, LOG = "-Dmodel_server_home=", f"-Dlog4j.configurationFile={FILE}"
 PATHS = ("metrics_config", "plugins_path")
 GRPC_GATE = "no-grpc.pem"
 
@@ -33,13 +36,19 @@ def rendered(settings: Settings) -> dict[str, str]:
         "model_store": str(settings.store.resolve()),
     }
     properties |= {key: str(folder / properties[key]) for key in PATHS if key in properties}
-    properties["vmargs"] = " ".join(_absolute(argument, folder) for argument in properties.get("vmargs", "").split())
+    # Quoted, since a folder may have spaces in its name; TorchServe itself doesn't read them.
+    properties["vmargs"] = shlex.join(_absolute(argument, folder) for argument in properties.get("vmargs", "").split())
+    if HOME in properties["vmargs"]:
+        # TorchServe puts the archive on Python's path, from where it would run code before our worker verifies it.
+        properties[HIDDEN] = "|".join(filter(None, [properties.get(HIDDEN, ""), "PYTHONPATH"]))
     return properties
 
 
 def _absolute(argument: str, folder: Path) -> str:
     """A Java argument with its path made independent of the working folder."""
-    for mark in PATH_ARGUMENTS:
-        if argument.startswith(mark):
-            return f"{mark}{folder / argument.removeprefix(mark)}"
+    if argument.startswith(HOME):
+        return f"{HOME}{folder / argument.removeprefix(HOME)}"
+    if argument.startswith(LOG):
+        uri = (folder / argument.removeprefix(LOG)).as_uri()
+        return f"{LOG.removesuffix(FILE)}{uri}"
     return argument

@@ -27,8 +27,8 @@ NONE: Mapping[str, str] = {}
 KILL_FIX = "apt-get install procps (or what has `kill` elsewhere)"
 STOP_S = 30.0
 NAME = "torchserve"
-# Ours would be shadowed by the first, and the second would win over the configuration that we render.
-UNWANTED = ("PYTHONPATH", "TS_CONFIG_FILE")
+# Ours would be shadowed by the first; TorchServe's own variables would win over the configuration that we render.
+UNWANTED = ("PYTHONPATH", "TS_")
 
 
 def addresses(settings: Settings) -> tuple[Address, ...]:
@@ -104,7 +104,7 @@ def start_server(settings: Settings, variables: Mapping[str, str] = NONE, archiv
         properties["load_models"] = ",".join(archives)
     replace_text(config, render_properties(properties))
     # A TEMP of its own: TorchServe keeps unpacked models and workers' sockets there, one server each.
-    environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(UNWANTED)}
     java = find_java()
     environment |= {**variables, "JAVA_HOME": str(java.home), "TEMP": str(temp), "TMPDIR": str(temp)}
     command = frontend_command(java, config, properties, temp)

@@ -14,6 +14,7 @@ from onnxserve.config.properties import read_properties
 from onnxserve.config.server import KILL_FIX, addresses, busy_addresses, has_kill
 from onnxserve.errors import OnnxserveError, ServerError
 from onnxserve.gateway import read_config, read_labels
+from onnxserve.gateway.config import bracketed
 from onnxserve.processes import check_socket_path
 
 TORCHSERVE = "0.12.0"
@@ -121,8 +122,8 @@ def gateway(settings: Settings) -> Finding:
     except OnnxserveError as error:
         return Finding("gateway", f"{error.what} ({error.where})", error.fix)
     host = settings.edge_host or config.listen.host
-    where = f"{nginx}, on {host}:{settings.edge_port or config.listen.port}"
-    if not host.startswith(LOOPBACK) and not (config.auth.required or config.tls.client_ca):
+    where = f"{nginx}, on {bracketed(host)}:{settings.edge_port or config.listen.port}"
+    if not bracketed(host).startswith(LOOPBACK) and not (config.auth.required or config.tls.client_ca):
         return Finding("gateway", f"{where}, open to everybody", "set [auth] required = true in traffic.toml")
     return Finding("gateway", where)
 

@@ -11,8 +11,14 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
 Seconds = Annotated[float, Meta(gt=0)]
+Host = Annotated[str, Meta(pattern=r"^(\[?[0-9A-Fa-f:.]+\]?|[A-Za-z0-9.-]*)$")]  # an address or a name
 Origin = Annotated[str, Meta(pattern=r"^(\*|https?://[A-Za-z0-9.\[\]:-]+)$")]
 Network = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$")]
+
+
+def bracketed(host: str) -> str:
+    """An address as URLs and nginx write it (RFC 3986, section 3.2.2)."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,10 +28,10 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Listen(Strict, frozen=True):
     """Where clients come in, and where Prometheus and the console do (on loopback)."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 8000
     metrics_port: Port = 9901
-    scrape_host: str = ""  # for a Prometheus elsewhere: counters only, no console; empty: nowhere
+    scrape_host: Host = ""  # for a Prometheus elsewhere: counters only, no console; empty: nowhere
     scrape_port: Port = 9902
     threads: Count = 1
     http2: bool = True
@@ -35,8 +41,18 @@ class Listen(Strict, frozen=True):
 
     @property
     def near(self) -> str:
-        """The host for clients on this machine."""
-        return "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104 - compared
+        """The host in URLs of clients on this machine."""
+        return bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host))  # noqa: S104 - compared
+
+    @property
+    def address(self) -> str:
+        """Where nginx listens: `::` takes clients of IPv4 too."""
+        return f"{bracketed(self.host)}:{self.port}{' ipv6only=off' if self.host == '::' else ''}"
+
+    @property
+    def scrape_address(self) -> str:
+        """Where nginx shows the counters to a Prometheus elsewhere."""
+        return f"{bracketed(self.scrape_host)}:{self.scrape_port}"
 
 
 class Limits(Strict, frozen=True):

@@ -40,6 +40,8 @@ def _faults(config: GatewayConfig) -> Iterator[str]:
         yield "tls.client_ca needs a certificate of the server's own"
     if bool(jwt.issuer) != bool(jwt.jwks):
         yield "auth.jwt needs both issuer and jwks"
+    if config.cache.per_client and not config.auth.required:
+        yield "cache.per_client keeps answers apart by key or token: it needs [auth] required = true"
     if "*" in config.listen.cors and len(config.listen.cors) > 1:
         yield 'listen.cors is either ["*"] or a list of origins'
 

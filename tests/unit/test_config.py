@@ -68,7 +68,7 @@ def test_what_we_ship_listens_on_loopback_only_and_names_files_that_exist():
 def test_the_rendered_configuration_does_not_depend_on_the_working_folder():
     properties = rendered(resolve_settings({}, {"config": CONFIG, "inference_port": 1234}))
     assert properties["inference_address"] == "http://127.0.0.1:1234"
-    assert f"file:{ROOT / 'log4j2.xml'}" in properties["vmargs"]
+    assert (ROOT / "log4j2.xml").as_uri() in properties["vmargs"]
     assert f"-Dmodel_server_home={ROOT / 'worker'}" in properties["vmargs"]
     assert properties["metrics_config"] == str(ROOT / "worker" / "ts" / "configs" / "metrics.yaml")
     assert Path(properties["model_store"]).is_absolute()

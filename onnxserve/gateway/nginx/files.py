@@ -12,6 +12,7 @@ import jinja2
 import msgspec
 
 from onnxserve.client import Address
+from onnxserve.errors import EdgeError
 from onnxserve.gateway.config import GatewayConfig, Traces
 from onnxserve.gateway.gateway import METRICS_PAGE, SHADOW, Gateway
 from onnxserve.gateway.greeting import SERVER
@@ -21,6 +22,7 @@ from onnxserve.places import INSIDE
 
 HERE = files(__package__)
 LEAST_KEPT_S = 600
+UNREADABLE = '"$\\\n'  # ends a quoted word, begins a variable, or takes the meaning of what follows
 DRAIN_S = 2.0  # how long a kept connection may still ask while its process ends
 SCRIPTS = (
     "about.js",
@@ -86,11 +88,12 @@ def configuration(gateway: Gateway, epoch: int = 0) -> bytes:
 def variables(gateway: Gateway) -> dict[str, object]:
     """What the templates name: every table of the configuration, and what is made of them."""
     config = gateway.config
+    check_paths(gateway)
     return {
         **msgspec.structs.asdict(config),
         "url": config.url,
         "guarded": config.guarded,
-        "address": f"{config.listen.host}:{config.listen.port}",
+        "address": config.listen.address,
         "inference": nginx_address(gateway.inference),
         "management_api": nginx_address(gateway.management),
         "run": gateway.run,
@@ -105,10 +108,19 @@ def variables(gateway: Gateway) -> dict[str, object]:
         "keep_s": max(LEAST_KEPT_S, round(10 * config.cache.seconds)),
         "drain_s": DRAIN_S,
         "sampled": sampled(config.traces),
+        "scrape_address": config.listen.scrape_address,
         "ms": milliseconds,
         "json_error": json_error,
         "v2_error": v2_error,
     }
+
+
+def check_paths(gateway: Gateway) -> None:
+    """EdgeError for a path that nginx would read as something else, quoted as it is."""
+    tls, auth = gateway.config.tls, gateway.config.auth
+    for path in (str(gateway.run), str(INSIDE), tls.certificate, tls.key, tls.client_ca, auth.keys, auth.jwt.jwks):
+        if wrong := {character for character in path if character in UNREADABLE}:
+            raise EdgeError(f"nginx can't read a path with {' '.join(sorted(wrong))}", where=path, fix="rename it")
 
 
 def script_config(config: GatewayConfig) -> str:
