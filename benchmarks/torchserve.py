@@ -14,7 +14,7 @@ from onnxserve.config.properties import parse_properties, render_properties
 from .prepare import ROOT, SERVERS, Bench, scratch
 from .process import Running, start
 
-OURS = ("plugins_path",)  # properties of ours that TorchServe's own worker goes without
+OURS = ("plugins_path", "blacklist_env_vars")  # properties of ours that TorchServe's own worker goes without
 WORKER = "-Dmodel_server_home="
 
 

@@ -51,7 +51,8 @@ def stock_config(folder: Path) -> Path:
     """Our configuration with TorchServe's own worker."""
     text = (ROOT / "config.properties").read_text()
     assert "-Dmodel_server_home=worker " in text
-    text = text.replace("-Dmodel_server_home=worker ", "").replace("file:log4j2.xml", f"file:{ROOT / 'log4j2.xml'}")
+    assert "blacklist_env_vars=PYTHONPATH\n" in text
+    text = text.replace("blacklist_env_vars=PYTHONPATH\n", "").replace("-Dmodel_server_home=worker ", "").replace("file:log4j2.xml", f"file:{ROOT / 'log4j2.xml'}")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "config.properties"
     path.write_text(text.replace("metrics_config=", f"metrics_config={ROOT}/"))

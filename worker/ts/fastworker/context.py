@@ -92,6 +92,7 @@ class Context:
         self.model_yaml_config = model_yaml_config
         self.stopping_criteria: dict[int, Callable[[Any], bool | None]] | None = None
         self.cl_socket: socket.socket | None = None
+        self.verified = False  # ours alone: whether the archive was verified before its code was imported
         self.header_key_sequence_id = os.getenv("TS_REQUEST_SEQUENCE_ID", "ts_request_sequence_id")
         self.header_key_sequence_start = os.getenv("TS_REQUEST_SEQUENCE_START", "ts_request_sequence_start")
         self.header_key_sequence_end = os.getenv("TS_REQUEST_SEQUENCE_END", "ts_request_sequence_end")

@@ -14,6 +14,7 @@ from .context import Context
 from .lines import lines
 from .messages import Load
 from .metrics import Metrics
+from .verification import open_folder, verify_folder
 
 Entry = Callable[[list[dict[str, Any]], Context], Any]
 VERSION = Path(__file__).parents[1] / "version.txt"
@@ -22,6 +23,9 @@ VERSION = Path(__file__).parents[1] / "version.txt"
 def load_handler(load: Load, metrics: Metrics) -> tuple[Entry, Context]:
     """The initialised handler's entry point and its context; raises whatever the handler raises."""
     folder = Path(load.path)
+    lines.about = {"model": load.name}
+    verified = verify_folder(folder, load.handler)
+    open_folder(folder, verified=verified)
     manifest = read_manifest(folder)
     lines.about = {"model": load.name, "version": str(((manifest or {}).get("model") or {}).get("modelVersion", ""))}
     context = Context(
@@ -35,6 +39,7 @@ def load_handler(load: Load, metrics: Metrics) -> tuple[Entry, Context]:
         metrics,
         read_config(folder, manifest),
     )
+    context.verified = verified
     entry, initialize = entry_point(load.handler)
     if load.envelope:
         envelope = only_class(importlib.import_module(f"ts.torch_handler.request_envelope.{load.envelope}"))

@@ -1,0 +1,1 @@
+../../handlers/signed.py
