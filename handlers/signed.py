@@ -91,11 +91,11 @@ def verify(key: Path, signature: bytes, content: bytes) -> None:
         public = serialization.load_pem_public_key(key.read_bytes())
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise ArchiveUntrusted(f"{KEY} names {key}, which can't be read as a public key: {error}") from error
-    algorithms = {"secp256r1": hashes.SHA256, "secp384r1": hashes.SHA384, "secp521r1": hashes.SHA512}
+    algorithms = {"secp256r1": hashes.SHA256(), "secp384r1": hashes.SHA384(), "secp521r1": hashes.SHA512()}
     if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name not in algorithms:
         raise ArchiveUntrusted(f"{KEY} names {key}, which is no key of P-256, P-384 or P-521")
     try:
-        public.verify(signature, content, ec.ECDSA(algorithms[public.curve.name]()))
+        public.verify(signature, content, ec.ECDSA(algorithms[public.curve.name]))
     except InvalidSignature as error:
         raise ArchiveUntrusted(f"the signature does not hold: it is not one of {key}") from error
 
