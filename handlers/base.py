@@ -29,8 +29,11 @@ from .forms import PLAIN, Answer, refusal
 from .golden import check_golden, read_golden
 from .gpu import read_gpu, tensorrt_shapes
 from .isolate import guarded, isolate
+from .limits import DIGITS, TOP, limited_form
+from .observation import OBSERVE, observed_form
 from .plan import buckets, chunks
 from .request import Body, read_body
+from .schemas import prediction_schema, row_schema
 from .scores import classify_rows, plain_rows
 from .sealed import read_model
 from .session import Provider, Session, choose_provider
@@ -123,6 +126,10 @@ class Handler:
     def notes(self, rows: Sequence[Any]) -> tuple[tuple[str, str], ...]:  # noqa: ARG002 - a hook
         """Headers that an answer about these rows carries."""
         return ()
+
+    def schemas(self) -> dict[str, Any]:
+        """JSON schemas of a `row` and of the `prediction` for it, for OpenAPI."""
+        return {"row": row_schema(self.signature), "prediction": prediction_schema(self.signature)}
 
     def read(self, body: Body) -> Asked:
         """Bytes -> instances, or tensors, and the form of the answer."""
@@ -226,6 +233,8 @@ class Handler:
         if asked.form is PLAIN:
             asked.form = reading.plain_form(headers)
         return asked
+        if OBSERVE in headers or DIGITS in headers or TOP in headers:
+            asked.form = observed_form(limited_form(asked.form, headers), headers)
 
     def _check(self, asked: Sequence[Asked]) -> None:
         """Instances of all requests to rows, together; a request with a bad one gets its error."""

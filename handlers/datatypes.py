@@ -21,9 +21,9 @@ NAMES = {
     "FP64": "float64",
 }
 BYTES = "BYTES"
-_BY_DTYPE = {dtype: name for name, dtype in NAMES.items()}
+_BY_DTYPE = {dtype: name for name, dtype in NAMES.items()} | {"object": BYTES}  # numpy's arrays of texts
 
 
 def datatype(dtype: str) -> str:
-    """The protocol's name of a numpy dtype: `float32` is `FP32`."""
-    return _BY_DTYPE[dtype]
+    """The protocol's name of a numpy dtype: `float32` is `FP32`. One that the protocol lacks keeps its own."""
+    return _BY_DTYPE.get(dtype, dtype)

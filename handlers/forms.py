@@ -28,7 +28,8 @@ _encode = msgspec.json.Encoder(enc_hook=error_in_place).encode
 class Answer(NamedTuple):
     """A body, its content type, headers beside it, and the status where it isn't what an error says.
 
-    `fault` is the kind of the error that some of its rows have in place of a prediction.
+    `fault` is the kind of the error that some of its rows have in place of a prediction. `whole` is the plain form's
+    body where this one says less.
     """
 
     body: bytes
@@ -36,6 +37,7 @@ class Answer(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     status: int = 0
     fault: str = ""
+    whole: bytes = b""
 
 
 class Result(NamedTuple):
@@ -46,6 +48,7 @@ class Result(NamedTuple):
     batch: Mapping[str, npt.NDArray[Any]]
     rows: slice
     fault: str = ""  # kind of the errors
+    digits: int | None = None  # decimals of numbers in the answer; None leaves them
 
     @property
     def outputs(self) -> dict[str, npt.NDArray[Any]]:

@@ -89,7 +89,8 @@ class Journal:
     def _item(self, now: float, one: Asked, result: Answer | RequestError | None, head: Mapping[str, str]) -> Item:
         error = error_of(one, result)
         answer = one.answer or (result if isinstance(result, Answer) else None)
-        body = answer.body if answer and len(answer.body) <= BODY else None
+        said = (answer.whole or answer.body) if answer else b""
+        body = said if len(said) <= BODY else None
         values = self._kept(one) if self._settings.inputs else None
         size = len(body or b"") + sum(map(size_of, values or ()))
         return Item(now, str(head.get(ID, "")), values, body, error.kind if error else "", size)

@@ -166,7 +166,7 @@ class OipForm:
                 blobs.append(packed(flat))
                 entry["parameters"] = {"binary_data_size": len(blobs[-1])}
             else:
-                entry["data"] = flat if isinstance(flat, list) else flat.tolist()
+                entry["data"] = listed(flat, result.digits)
             shown.append(entry)
         head = _encode(head_of(result.signature, self._request.id) | {"outputs": shown})
         if not blobs:
@@ -201,6 +201,8 @@ def head_of(signature: Signature, asked: str) -> dict[str, Any]:
     head = {"model_name": signature.model, "model_version": signature.version}
     return {**head, "id": asked} if asked else head
 
+    if not result.batch:  # a client that gets no outputs of the graph may ask for them
+        outputs = [one for one in outputs if one.name in everything]
 
 def wanted(outputs: Sequence[WantedOutput], result: Result) -> list[tuple[WantedOutput, Tensor]]:
     """The outputs asked for, or all of them; InvalidRow for one that isn't there."""
@@ -221,6 +223,14 @@ def tensors_of(result: Result) -> dict[str, Tensor]:
         count = [len(result.predictions)]
         found["label"] = (BYTES, count, [one["label"] for one in result.predictions])
         scores = np.array([one.get("score", 0) for one in result.predictions], np.float32)
+def listed(flat: Any, digits: int | None) -> list[Any]:
+    """Elements as JSON has them; those of arrays with `digits` decimals, which float32 doesn't have."""
+    if isinstance(flat, list):
+        return flat
+    elements: list[Any] = flat.tolist()
+    return elements if digits is None or flat.dtype.kind != "f" else [round(element, digits) for element in elements]
+
+
         found["score"] = ("FP32", count, scores)
     return found
 

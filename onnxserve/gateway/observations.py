@@ -33,17 +33,31 @@ class Observation(msgspec.Struct, frozen=True):
     status: int
     seconds: float
     cache: str = ""
-    said: str = ""
+    said: str = ""  # what `predictions` are, in JSON
     body: str = ""  # base64, only while there is a shadow
     failed: str = ""
 
     @property
     def predictions(self) -> list[Said]:
-        """Label and score of each row; none where the answer had none."""
+        """Label and score of each row; none where the answer had none. Of very many rows the first ones."""
+        return [row for row in self._rows if isinstance(row, Said)]
+
+    @property
+    def _rows(self) -> list[Said | int]:
         try:
-            return msgspec.json.decode(self.said or "[]", type=list[Said])
+            return msgspec.json.decode(self.said or "[]", type=list[Said | int])
         except msgspec.DecodeError:
             return []
+
+    @property
+    def cut(self) -> bool:
+        """Whether it says the first rows only, and then how many there are."""
+        return any(isinstance(row, int) for row in self._rows[-1:])
+
+    def agrees(self, other: Observation) -> bool:
+        """Whether another answer to the same request has the same labels, as far as both say them."""
+        count = min(len(self.labels), len(other.labels)) if self.cut or other.cut else None
+        return self.labels[:count] == other.labels[:count]
 
     @property
     def labels(self) -> list[str]:

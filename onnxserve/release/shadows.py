@@ -67,7 +67,7 @@ def compare(report: Report, stable: Observation, shadow: Observation) -> None:
         report.failed += 1
     if any(abs(a - b) > SCORE for a, b in zip(stable.scores, shadow.scores, strict=False)):
         report.shifted += 1
-    if stable.status == shadow.status and stable.labels == shadow.labels:
+    if stable.status == shadow.status and stable.agrees(shadow):
         return
     report.disagreements += 1
     if len(report.cases) < MOST_CASES:

@@ -81,3 +81,17 @@ def test_a_log_that_is_renamed_goes_on_in_the_new_file(path):
     path.rename(path.with_name("observations.log.1"))
     write(path, version="2.0")
     assert versions(tail.read() + tail.read()) == [("1.0", 200), ("2.0", 200)]
+
+
+def test_answers_of_very_many_rows_agree_as_far_as_both_say_their_labels():
+    def answer(*rows: object) -> Observation:
+        said = json.dumps([{"label": row} if isinstance(row, str) else row for row in rows])
+        return Observation("p", "r", "demo", "1.0", 200, 0.1, said=said)
+
+    assert answer("a", "b").agrees(answer("a", "b"))
+    assert not answer("a", "b").agrees(answer("a"))
+    assert answer("a", "b", 9).labels == ["a", "b"]
+    assert answer("a", "b", 9).agrees(answer("a", 9))
+    assert answer("a", 9).agrees(answer("a", "b"))
+    assert not answer("a", "b", 9).agrees(answer("a", "c", "d", 9))
+    assert len(answer("a", "b", 9).predictions) == 2

@@ -1,0 +1,82 @@
+"""What an answer says, in a header beside it, where the gateway compares versions."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from handlers.errors import InternalError
+from handlers.observation import MOST_BYTES, OBSERVE, SAID, said
+from onnxserve.gateway.observations import Observation
+from tests.fakes import POISON
+from tests.unit.test_error_header import FORMS
+from tests.unit.test_limits import asked
+from tests.unit.test_protocol import send, table
+
+__all__ = ["table"]
+
+
+def observed(form: str, **limits: str) -> tuple[bytes, dict[str, str]]:
+    return asked(form, observe="1", **limits)
+
+
+def read(text: str) -> Observation:
+    return Observation("p", "r", "demo", "1.0", 200, 0.1, said=text)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_answer_of_any_form_says_beside_it_what_it_says(table, form):
+    body, headers = observed(form)
+    [(status, answer, _)] = send(table, (body, headers))
+    assert (status, json.loads(answer[SAID])) == (200, [{"label": "yes", "score": pytest.approx(0.774616)}])
+    [(_, without, _)] = send(table, asked(form))
+    assert SAID not in without
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_limited_client_gets_less_and_the_observer_all(table, form):
+    [(_, limited, _)] = send(table, observed(form, digits="1", top="1"))
+    assert json.loads(limited[SAID]) == [{"label": "yes", "score": pytest.approx(0.774616)}]
+
+
+def test_a_refusal_says_nothing(table):
+    answers = send(table, (b"[1]", {OBSERVE: "1"}), (json.dumps([POISON, 1]).encode(), {OBSERVE: "1"}))
+    assert [(status, SAID in headers) for status, headers, _ in answers] == [(422, False), (500, False)]
+
+
+def test_many_rows_are_cut_where_the_header_would_be_too_long_and_their_number_is_said():
+    text = said([{"label": f"label {row}", "score": 0.5} for row in range(1000)])
+    assert len(text) <= MOST_BYTES
+    seen = read(text)
+    assert len(seen.labels) > 50
+    assert seen.labels == [f"label {row}" for row in range(len(seen.labels))]
+    assert json.loads(text)[-1] == 1000
+
+
+@pytest.mark.parametrize("label", ["é\n\0", "日本" * 100, '"quoted"', "x" * 10_000])
+def test_a_header_is_ascii_of_one_line_whatever_a_label_holds(label):
+    text = said([{"label": label, "score": 0.5}, {"label": "b", "score": 0.5}])
+    assert text.isascii()
+    assert text.isprintable()
+    assert len(text) <= MOST_BYTES
+    assert read(text).labels == ([label, "b"] if len(label) < 10_000 else [])
+
+
+@pytest.mark.parametrize(
+    ("prediction", "note"),
+    [
+        ({"label": "a", "score": 1}, {"label": "a", "score": 1.0}),
+        ({"values": [1.0]}, {}),
+        ({"label": 7, "score": float("nan")}, {}),
+        ("text", {}),
+        (None, {}),
+        (InternalError(), {}),
+        (SimpleNamespace(label="a", score=0.5), {"label": "a", "score": 0.5}),
+    ],
+)
+def test_of_a_prediction_label_and_score_are_noted_as_far_as_it_has_them(prediction: Any, note: dict[str, Any]):
+    assert json.loads(said([prediction])) == [note]
+    assert len(read(said([prediction])).predictions) == 1

@@ -1,0 +1,70 @@
+"""How a model says what it takes and gives: JSON schemas for OpenAPI, tensors for V2's metadata."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from handlers.base import Handler
+from handlers.describe import metadata
+from handlers.schemas import NUMBER, prediction_schema, row_schema
+from handlers.signature import Features, Input, Signature, Tensor
+
+TABLE = Signature(
+    "demo", "1.0", "tabular:TabularClassifier", "fp32", ("no", "yes"), Input(columns=("a", "b")), (), (), 4
+)
+
+
+def test_a_table_row_is_a_list_in_column_order_or_an_object_by_name():
+    lists, named = row_schema(TABLE)["oneOf"]
+    assert (lists["items"], lists["minItems"], lists["maxItems"]) == (NUMBER, 2, 2)
+    assert (named["required"], set(named["properties"]), named["additionalProperties"]) == (
+        ["a", "b"],
+        {"a", "b"},
+        False,
+    )
+
+
+def test_a_row_may_bring_the_keys_of_a_feature_store_instead_of_what_it_knows():
+    joined = replace(TABLE, features=Features(entities=("customer",), columns=("b",)))
+    _, named, keyed = row_schema(joined)["oneOf"]
+    assert "customer" not in named["properties"]
+    assert (keyed["required"], set(keyed["properties"])) == (["a", "customer"], {"a", "b", "customer"})
+
+
+@pytest.mark.parametrize(
+    ("handler", "field"), [("text:TextClassifier", "text"), ("image:ImageClassifier", "image"), ("mine:Own", None)]
+)
+def test_a_row_of_another_kind_is_an_object_of_its_field_and_of_a_users_own_anything(handler, field):
+    schema = row_schema(replace(TABLE, handler=handler, input=Input()))
+    assert (schema.get("required"), schema.get("type")) == (([field], "object") if field else (None, None))
+
+
+def test_a_prediction_is_a_label_of_the_models_or_its_values():
+    assert prediction_schema(TABLE)["properties"]["label"]["enum"] == ["no", "yes"]
+    assert set(prediction_schema(replace(TABLE, labels=()))["properties"]) == {"values"}
+
+
+def test_a_users_handler_may_say_itself_what_its_rows_are():
+    class Own(Handler):
+        def schemas(self) -> dict[str, Any]:
+            return super().schemas() | {"row": {"type": "integer"}}
+
+    made = Own()
+    made.signature = TABLE
+    assert made.schemas() == {"row": {"type": "integer"}, "prediction": prediction_schema(TABLE)}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "datatype"), [("float32", "FP32"), ("bool", "BOOL"), ("object", "BYTES"), ("bfloat16", "bfloat16")]
+)
+def test_tensors_have_the_protocols_names_of_types_and_free_axes_no_size(dtype, datatype):
+    tensors = (Tensor("x", dtype, ("batch", 3, "sequence")),)
+    described = metadata(replace(TABLE, inputs=tensors))
+    assert described == {
+        "platform": "onnxruntime_onnx",
+        "inputs": [{"name": "x", "datatype": datatype, "shape": [-1, 3, -1]}],
+        "outputs": [],
+    }
