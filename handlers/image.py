@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import io
 import warnings
 from collections.abc import Mapping, Sequence
@@ -16,8 +14,11 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from .base import Handler
+from .encoded import from_base64
 from .errors import BodyTooLarge, InvalidRow, UndecodableBody
 from .isolate import guarded
+from .pixels import is_cut_short, shown
+from .request import unwrapped
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8")
@@ -27,7 +28,7 @@ class ImageClassifier(Handler):
     """Rows are images; each becomes float32 (channels, height, width), (pixel - mean) / scale."""
 
     raw_types = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif")
-    row_keys = ("image", "b64", "data")
+    row_keys: tuple[str, ...] = ("image", "b64", "data")
     decoders: ThreadPoolExecutor | None = None
 
     def raw(self, content: bytes | bytearray) -> bool:
@@ -40,7 +41,7 @@ class ImageClassifier(Handler):
             self.decoders = ThreadPoolExecutor(self.threads, "decode")
 
     def check(self, instance: Any, where: str) -> npt.NDArray[np.uint8]:
-        """Decode, bound and resize one image; uint8, shape (height, width, channels)."""
+        """Decode, bound, turn and resize one image; uint8, shape (height, width, channels)."""
         return self._pixels(self._decode(self._content(instance, where), where))
 
     def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
@@ -53,18 +54,14 @@ class ImageClassifier(Handler):
         return guarded(partial(self.check, instance, f"instances[{place}]"))
 
     def _content(self, instance: Any, where: str) -> bytes | bytearray:
+        instance = unwrapped(instance, self.row_keys)
         if isinstance(instance, bytes | bytearray):
             return instance
-        if isinstance(instance, dict) and len(instance) == 1 and set(instance) <= {"b64", "image"}:
-            instance = next(iter(instance.values()))
         if not isinstance(instance, str):
             raise InvalidRow(
                 f"expected base64 text, got {type(instance).__name__}", where=where, fix='send {"image": "<base64>"}'
             )
-        try:
-            return base64.b64decode(instance, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise UndecodableBody("not valid base64", where=where, fix="encode the file with base64") from error
+        return from_base64(instance, where)
 
     def _decode(self, content: bytes | bytearray, where: str) -> Image.Image:
         try:
@@ -83,6 +80,8 @@ class ImageClassifier(Handler):
             raise UndecodableBody(
                 f"not a readable image of {', '.join(FORMATS)}", where=where, fix="check the file"
             ) from error
+        if image.format == "PNG" and is_cut_short(content):
+            raise UndecodableBody("the PNG file is cut short", where=where, fix="send the whole file")
         return image
 
     def _bound(self, image: Image.Image, where: str) -> None:
@@ -94,8 +93,9 @@ class ImageClassifier(Handler):
 
     def _pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         spec = self.signature.input
-        converted = image.convert("RGB" if spec.channels == 3 else "L")
-        resized = converted.resize((spec.width, spec.height), Image.Resampling.BILINEAR)
+        resized = shown(image, spec.channels, spec.background).resize(
+            (spec.width, spec.height), Image.Resampling.BILINEAR
+        )
         return np.asarray(resized, dtype=np.uint8).reshape(spec.height, spec.width, spec.channels)
 
     def measures(self, rows: Sequence[npt.NDArray[np.uint8]]) -> Mapping[str, npt.NDArray[np.float64]]:

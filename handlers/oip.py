@@ -6,7 +6,6 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +17,9 @@ import numpy.typing as npt
 from .datatypes import BYTES, NAMES, datatype
 from .errors import InvalidRow, RequestError, UndecodableBody
 from .forms import Answer, Plain, Result
+from .request import without_bom
 from .signature import Signature
+from .tensors import shaped
 
 HEADER = "Inference-Header-Content-Length"
 BINARY = "application/octet-stream"
@@ -55,8 +56,10 @@ class InferRequest(msgspec.Struct):
 def read_request(content: bytes | Any, tail: memoryview) -> tuple[InferRequest, dict[str, Any]]:
     """The request, and its inputs by name: arrays, or lists of str or bytes for BYTES. `tail` is binary data."""
     try:
-        decode = msgspec.json.decode if isinstance(content, bytes | bytearray | memoryview) else msgspec.convert
-        request: InferRequest = decode(content, type=InferRequest)
+        if isinstance(content, bytes | bytearray | memoryview):
+            request = msgspec.json.decode(without_bom(content), type=InferRequest)
+        else:
+            request = msgspec.convert(content, InferRequest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UndecodableBody(f"not an inference request: {error}", where="inputs") from error
     check_names(request.inputs)
@@ -66,7 +69,7 @@ def read_request(content: bytes | Any, tail: memoryview) -> tuple[InferRequest, 
         if size is None:
             values[tensor.name] = from_json(tensor)
             continue
-        if not isinstance(size, int) or not 0 <= size <= len(tail):
+        if type(size) is not int or not 0 <= size <= len(tail):
             raise UndecodableBody(f"binary_data_size {size!r} of {len(tail)} bytes", where=f"inputs.{tensor.name}")
         values[tensor.name] = from_binary(tensor, tail[:size])
         tail = tail[size:]
@@ -80,13 +83,6 @@ def check_names(inputs: Sequence[InputTensor]) -> None:
     names = [tensor.name for tensor in inputs]
     if not names or len(set(names)) != len(names):
         raise UndecodableBody(f"inputs named {names}", where="inputs", fix="send each input once")
-
-
-def shaped(tensor: InputTensor, count: int) -> tuple[int, ...]:
-    """The tensor's shape; InvalidRow where so many elements don't make it."""
-    if any(size < 0 for size in tensor.shape) or math.prod(tensor.shape) != count:
-        raise InvalidRow(f"{count} elements don't make shape {tensor.shape}", where=f"inputs.{tensor.name}")
-    return tuple(tensor.shape)
 
 
 def _dtype(tensor: InputTensor) -> np.dtype[Any]:
@@ -103,7 +99,7 @@ def from_json(tensor: InputTensor) -> npt.NDArray[Any] | list[str]:
     if tensor.datatype == BYTES:
         if not isinstance(tensor.data, list) or not all(isinstance(one, str) for one in tensor.data):
             raise InvalidRow("data must be a flat list of strings", where=where)
-        shaped(tensor, len(tensor.data))
+        shaped(tensor.shape, len(tensor.data), tensor.name)
         return tensor.data
     dtype = _dtype(tensor)
     try:
@@ -120,7 +116,7 @@ def from_json(tensor: InputTensor) -> npt.NDArray[Any] | list[str]:
         if found.min() < limits.min or found.max() > limits.max:
             raise InvalidRow(f"data don't fit in {tensor.datatype}", where=where)
     with np.errstate(over="ignore"):  # too large is found as infinite
-        return found.astype(dtype, copy=False).reshape(shaped(tensor, found.size))
+        return found.astype(dtype, copy=False).reshape(shaped(tensor.shape, found.size, tensor.name))
 
 
 def _whole(data: Any, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -135,7 +131,7 @@ def from_binary(tensor: InputTensor, data: memoryview) -> npt.NDArray[Any] | lis
         dtype = _dtype(tensor)
         if len(data) % dtype.itemsize:
             raise InvalidRow(f"{len(data)} bytes of {tensor.datatype}", where=f"inputs.{tensor.name}")
-        return np.frombuffer(data, dtype).reshape(shaped(tensor, len(data) // dtype.itemsize))
+        return np.frombuffer(data, dtype).reshape(shaped(tensor.shape, len(data) // dtype.itemsize, tensor.name))
     found, at = [], 0
     while at < len(data):
         # Each element follows its length, 32 bits, little-endian.
@@ -144,7 +140,7 @@ def from_binary(tensor: InputTensor, data: memoryview) -> npt.NDArray[Any] | lis
             raise InvalidRow("an element is longer than the data", where=f"inputs.{tensor.name}")
         found.append(bytes(data[at + 4 : at + 4 + size]))
         at += 4 + size
-    shaped(tensor, len(found))
+    shaped(tensor.shape, len(found), tensor.name)
     return found
 
 
@@ -201,12 +197,12 @@ def head_of(signature: Signature, asked: str) -> dict[str, Any]:
     head = {"model_name": signature.model, "model_version": signature.version}
     return {**head, "id": asked} if asked else head
 
-    if not result.batch:  # a client that gets no outputs of the graph may ask for them
-        outputs = [one for one in outputs if one.name in everything]
 
 def wanted(outputs: Sequence[WantedOutput], result: Result) -> list[tuple[WantedOutput, Tensor]]:
     """The outputs asked for, or all of them; InvalidRow for one that isn't there."""
     everything = tensors_of(result)
+    if not result.batch:  # a client that gets no outputs of the graph may ask for them
+        outputs = [one for one in outputs if one.name in everything]
     asked = outputs or [WantedOutput(name) for name in everything]
     if unknown := [one.name for one in asked if one.name not in everything]:
         raise InvalidRow(f"no outputs {unknown}", where="outputs", fix=f"ask for {', '.join(everything)}")
@@ -223,16 +219,16 @@ def tensors_of(result: Result) -> dict[str, Tensor]:
         count = [len(result.predictions)]
         found["label"] = (BYTES, count, [one["label"] for one in result.predictions])
         scores = np.array([one.get("score", 0) for one in result.predictions], np.float32)
+        found["score"] = ("FP32", count, scores)
+    return found
+
+
 def listed(flat: Any, digits: int | None) -> list[Any]:
     """Elements as JSON has them; those of arrays with `digits` decimals, which float32 doesn't have."""
     if isinstance(flat, list):
         return flat
     elements: list[Any] = flat.tolist()
     return elements if digits is None or flat.dtype.kind != "f" else [round(element, digits) for element in elements]
-
-
-        found["score"] = ("FP32", count, scores)
-    return found
 
 
 def packed(flat: Any) -> bytes | memoryview:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .asked import Asked, failed
-from .errors import InvalidRow, RequestError
+from .errors import InvalidRow, RequestError, UndecodableBody
 from .forms import PLAIN, Form
 from .grpc import READ as CALL
 from .npy import MAGIC, MEDIA, NpyForm, read_npy
@@ -72,8 +72,7 @@ def from_npy(handler: Handler, content: bytes | bytearray, accept: str) -> Asked
     if len(inputs) != 1:
         names = ", ".join(tensor.name for tensor in inputs)
         raise InvalidRow(f"one array can't be {names}", fix="use the Open Inference Protocol for several inputs")
-    one = Asked(tensors={inputs[0].name: read_npy(content)})
-    _check_tensors(handler, one)
+    one = Asked(tensors=_checked(handler, {inputs[0].name: read_npy(content)}))
     if accept in (MEDIA, "application/octet-stream"):
         one.form = NpyForm()
     return one
@@ -104,14 +103,43 @@ def _asked(handler: Handler, values: dict[str, Any]) -> Asked:
         if name not in handler.row_keys:
             raise InvalidRow(f"no input {name!r} of BYTES", where="inputs", fix=f"name it {handler.row_keys[0]!r}")
         return Asked(instances({"instances": rows}, (), handler.signature.input.max_rows))
+    if table := _columns(handler, values):
+        return Asked(table)
     if lists := sorted(name for name, value in values.items() if not isinstance(value, np.ndarray)):
         raise InvalidRow(f"BYTES can't be beside other inputs: {lists}", where="inputs")
-    one = Asked(tensors=values)
-    _check_tensors(handler, one)
-    return one
+    return Asked(tensors=_checked(handler, values))
 
 
-def _check_tensors(handler: Handler, one: Asked) -> None:
-    assert one.tensors is not None  # noqa: S101 - made by the callers
-    check_tensors(one.tensors, handler.signature, handler.free_axes())
-    handler.check_values(one.tensors)
+def _columns(handler: Handler, values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows by column, where each input is a column or a key of the feature store; none where they are the graph's.
+
+    So clients send tables that take the names from data frames.
+    """
+    signature = handler.signature
+    known = {*signature.input.columns, *(signature.features.entities if signature.features else ())}
+    if not known & values.keys() or values.keys() == {tensor.name for tensor in signature.inputs}:
+        return []
+    columns = {name: _elements(name, value) for name, value in values.items()}
+    counts = {name: len(column) for name, column in columns.items()}
+    if len(set(counts.values())) > 1:
+        raise InvalidRow(f"columns of different lengths: {counts}", where="inputs")
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return instances({"instances": rows}, (), signature.input.max_rows)
+
+
+def _elements(name: str, value: Any) -> list[Any]:
+    """Of a column, shape (rows) or (rows, 1), as Python's numbers and texts."""
+    if isinstance(value, list):
+        try:
+            return [element if isinstance(element, str) else element.decode() for element in value]
+        except UnicodeDecodeError as error:
+            raise UndecodableBody("the text is not UTF-8", where=f"inputs.{name}") from error
+    if value.shape not in ((len(value),), (len(value), 1)) if value.ndim else True:
+        raise InvalidRow(f"shape {value.shape}, expected ('batch',)", where=f"inputs.{name}")
+    return list(value.ravel().tolist())
+
+
+def _checked(handler: Handler, values: dict[str, Any]) -> dict[str, Any]:
+    tensors = check_tensors(values, handler.signature, handler.free_axes())
+    handler.check_values(tensors)
+    return tensors

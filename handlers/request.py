@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -13,11 +13,26 @@ from .errors import BodyTooLarge, UndecodableBody, UnsupportedMedia
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
+# What some clients call a type that has another name; `application/…+json` is JSON too (RFC 6839, section 3.1).
+ALIASES = {
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/x-png": "image/png",
+    "image/x-bmp": "image/bmp",
+    "image/x-ms-bmp": "image/bmp",
+    "text/json": JSON,
+    "application/x-json": JSON,
+}
 # What clients send when they didn't choose: curl -T, Python's urllib.
 UNDECLARED = {"", "application/octet-stream"}
 
 
 BINARY = (bytes, bytearray)
+BOM = b"\xef\xbb\xbf"  # RFC 8259, section 8.1: parsers may ignore it
+BESIDE = frozenset(
+    {"instances", "signature_name"}
+)  # TensorFlow Serving's clients name a signature; a model here has one
+DEPTH = 3  # of names before a row: {"data": {"image": {"b64": "…"}}}
 READ = ("content-type", "accept", "inference-header-content-length", "content-encoding")
 
 
@@ -75,8 +90,16 @@ def _spellings(names: tuple[str, ...]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def _media(value: Any) -> str:
-    """`Text/Plain; charset=x` is `text/plain`."""
-    return value.partition(";")[0].strip().lower() if isinstance(value, str) else ""
+    """`Text/Plain; charset=x` is `text/plain`, `image/jpg` is `image/jpeg`."""
+    name = value.partition(";")[0].strip().lower() if isinstance(value, str) else ""
+    if name.startswith("application/") and name.endswith("+json") and not name.startswith("application/grpc"):
+        return JSON
+    return ALIASES.get(name, name)
+
+
+def without_bom(content: Any) -> Any:
+    """Bytes of text without the mark that some editors and shells put before them."""
+    return content[len(BOM) :] if content[: len(BOM)] == BOM else content
 
 
 def _json_length(value: Any, size: int) -> int:
@@ -88,26 +111,36 @@ def _json_length(value: Any, size: int) -> int:
 def decode_json(content: bytes | bytearray) -> Any:
     """Strict JSON: no NaN, no trailing bytes, bounded depth."""
     try:
-        return msgspec.json.decode(content)
+        return msgspec.json.decode(without_bom(content))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UndecodableBody(f"not valid JSON: {error}", fix="check the JSON and its Content-Type") from error
 
 
-def instances(document: Any, keys: Iterable[str], max_rows: int) -> list[Any]:
-    """The rows of a JSON document: `{"instances": [...]}`, `{key: row}`, or one bare row."""
+def instances(document: Any, keys: Container[str], max_rows: int) -> list[Any]:
+    """The rows of a JSON document: `{"instances": [...]}` or one row; any of them may be `{key: row}`."""
     if isinstance(document, dict) and "instances" in document:
         rows = document["instances"]
         if not isinstance(rows, list) or not rows:
             raise UndecodableBody('"instances" must be a non-empty list', where="instances")
-        if unknown := sorted(set(document) - {"instances"}):
+        if unknown := sorted(set(document) - BESIDE):
             raise UndecodableBody(f'unknown keys beside "instances": {unknown}', where="body")
-    elif isinstance(document, dict) and len(document) == 1 and next(iter(document)) in keys:
-        rows = [next(iter(document.values()))]
     else:
         rows = [document]
     if len(rows) > max_rows:
         raise BodyTooLarge(f"{len(rows)} rows, at most {max_rows} are accepted in one request", where="instances")
-    return rows
+    return [unwrapped(row, keys) for row in rows]
+
+
+def unwrapped(instance: Any, keys: Container[str]) -> Any:
+    """A row without the names that may stand before it: `{"data": row}`, `{"image": {"b64": row}}`."""
+    for _ in range(DEPTH):
+        if not isinstance(instance, dict) or len(instance) != 1:
+            break
+        [(name, row)] = instance.items()
+        if name not in keys:
+            break
+        instance = row
+    return instance
 
 
 def wrong_media(media_type: str, accepted: Iterable[str]) -> UnsupportedMedia:

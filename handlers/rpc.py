@@ -17,11 +17,11 @@ from .oip import (
     from_json,
     line,
     packed,
-    shaped,
     wanted,
 )
 from .protobuf import Payload, delimited, numbers, read_message, varint
 from .signature import Signature
+from .tensors import shaped
 from .v2_messages import CONTENTS_OF, REQUEST
 
 
@@ -56,7 +56,7 @@ def _elements(tensor: InputTensor, contents: dict[str, Any]) -> Any:
     """Elements by their type."""
     if tensor.datatype == BYTES:
         texts = [bytes(element) for element in contents.get("bytes_contents", [])]
-        shaped(tensor, len(texts))
+        shaped(tensor.shape, len(texts), tensor.name)
         return texts
     if tensor.datatype not in CONTENTS_OF:
         raise UndecodableBody(f"{tensor.datatype} has no contents", where=f"inputs.{tensor.name}", fix="send it raw")

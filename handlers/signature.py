@@ -32,6 +32,7 @@ class Input:
     mean: float = 127.0
     scale: float = 128.0
     max_pixels: int = 16_000_000
+    background: int = 255  # grey level behind what is transparent
     extra: dict[str, Any] = field(default_factory=dict)
 
 

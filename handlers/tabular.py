@@ -13,7 +13,7 @@ import numpy.typing as npt
 from .asked import Asked
 from .base import Handler
 from .errors import InvalidRow
-from .request import JSON, Body
+from .request import JSON, Body, unwrapped
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -41,12 +41,13 @@ def rows_decoder(columns: int, max_rows: int, keys: Sequence[str]) -> msgspec.js
 class TabularClassifier(Handler):
     """Rows are numbers, one for each of the signature's columns."""
 
-    row_keys = ("features", "row", "data")
+    row_keys: tuple[str, ...] = ("features", "row", "data")
 
     def prepare(self) -> None:
         """Remember the columns, in the order of the graph's input, and the decoder for rows that are as they should."""
         self.columns = self.signature.input.columns
         self.known = frozenset(self.columns)
+        self.row_keys = tuple(key for key in type(self).row_keys if key not in self.known)  # a column is its own value
         self.packed = struct.Struct(f"={len(self.columns)}f")  # = raises OverflowError, @ gives infinity
         # Straight to numbers of the right count; whatever else comes takes the slower way that says what is wrong.
         plain = type(self).check is TabularClassifier.check
@@ -65,6 +66,7 @@ class TabularClassifier(Handler):
 
     def check(self, instance: Any, where: str) -> list[float]:
         """One finite number a column; no column missing, none unknown."""
+        instance = unwrapped(instance, self.row_keys)
         if isinstance(instance, dict):
             instance = self._by_name(instance, where)
         if not isinstance(instance, list):

@@ -11,8 +11,10 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from .base import Handler
+from .encoded import from_base64
 from .errors import InvalidRow, UndecodableBody
 from .isolate import guarded
+from .request import unwrapped
 
 Ids = list[int]
 UNKNOWN = "[UNK]"
@@ -26,7 +28,7 @@ class TextClassifier(Handler):
         "attention_mask": {1: "sequence"},
     }
     raw_types = ("text/plain",)
-    row_keys = ("text", "data")
+    row_keys: tuple[str, ...] = ("text", "data")
 
     def prepare(self) -> None:
         """Load the tokenizer without its padding and truncation: too long is an error, not a silent cut."""
@@ -88,13 +90,14 @@ class TextClassifier(Handler):
         return ids
 
     def _text(self, instance: Any, where: str) -> str:
+        instance = unwrapped(instance, self.row_keys)
+        if isinstance(instance, dict) and isinstance(encoded := instance.get("b64"), str) and len(instance) == 1:
+            instance = from_base64(encoded, where)
         if isinstance(instance, bytes | bytearray):
             try:
-                instance = instance.decode()
+                instance = instance.decode("utf-8-sig")
             except UnicodeDecodeError as error:
                 raise UndecodableBody("the text is not UTF-8", where=where, fix="encode it as UTF-8") from error
-        if isinstance(instance, dict) and set(instance) == {"text"}:
-            instance = instance["text"]
         if not isinstance(instance, str):
             raise InvalidRow(
                 f"expected a string, got {type(instance).__name__}", where=where, fix='send {"text": "..."}'

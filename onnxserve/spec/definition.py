@@ -46,6 +46,7 @@ class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mean: float = 127.0
     scale: float = 128.0
     max_pixels: Positive = 16_000_000
+    background: Annotated[int, msgspec.Meta(ge=0, le=255)] = 255  # grey level behind what is transparent in an image
     extra: dict[str, Any] = {}
 
 

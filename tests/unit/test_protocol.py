@@ -113,7 +113,14 @@ def test_one_output_may_be_binary_and_another_json(table):
 @pytest.mark.parametrize(
     ("change", "status", "words"),
     [
-        ({"datatype": "FP64"}, 422, "float64, float32 is expected"),
+        ({"datatype": "BOOL", "data": [True, False]}, 422, "bool, float32 is expected"),
+        ({"datatype": "FP64", "data": [1e39, 1]}, 422, "not finite"),
+        ({"shape": [0, 2**62, 4], "data": []}, 422, "0 elements don't make shape"),
+        ({"shape": [0, 2], "data": []}, 422, "0 elements don't make shape"),
+        ({"shape": [2**70, 2]}, 422, "2 elements don't make shape"),
+        ({"shape": [1] * 40 + [2]}, 422, "2 elements don't make shape"),
+        ({"shape": [True, 2]}, 400, "not an inference request"),
+        ({"parameters": {"binary_data_size": True}}, 400, "binary_data_size True"),
         ({"datatype": "FP31"}, 422, "datatype 'FP31'"),
         ({"name": "rows"}, 422, "inputs ['rows'], expected ['features']"),
         ({"shape": [1, 3]}, 422, "2 elements don't make shape [1, 3]"),
@@ -224,9 +231,11 @@ def test_an_npy_file_goes_in_and_on_demand_comes_out(table):
     ("array", "status"),
     [
         (np.ones((1, 3), np.float32), 422),
-        (np.ones((1, 2), np.float64), 422),
-        (np.asfortranarray(np.ones((3, 2), np.float32)), 400),
-        (np.ones((1, 2), ">f4"), 400),
+        (np.full((1, 2), 1e39), 422),
+        (np.ones((1, 2), np.bool_), 422),
+        (np.array([["a", "b"]]), 400),
+        (np.zeros((0, 2), np.float32), 400),
+        (np.zeros((1, 2), "f4,i4"), 400),
         (np.array([[None, 1]], dtype=object), 400),
         (np.float32(1), 400),
     ],
@@ -236,6 +245,54 @@ def test_an_array_that_is_not_the_input_is_refused(table, array, status):
     np.save(stream, array)
     assert send(table, (stream.getvalue(), {}))[0][0] == status
     assert send(table, (stream.getvalue()[:-1], {}))[0][0] == 400
+
+
+@pytest.mark.parametrize("dtype", ["<f8", ">f4", ">f8", "<f2", "<i8", ">u2", "|i1", "<f4"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_array_of_any_numbers_in_any_order_is_read_as_its_numbers(table, dtype, order):
+    rows = np.array([[1, 2], [3, 4], [5, 6]])
+    stream = io.BytesIO()
+    np.save(stream, np.asarray(rows, dtype, order=order))
+    array, plain = send(table, (stream.getvalue(), {}), (json.dumps({"instances": rows.tolist()}).encode(), {}))
+    assert (array[0], array[2]) == (200, plain[2])
+
+
+def test_numbers_that_tensors_hold_are_cast_and_others_refused(text):
+    as_int32 = [one | {"datatype": "INT32"} for one in ids([[2, 3]])]
+    assert infer(text, {"inputs": as_int32}) == infer(text, {"inputs": ids([[2, 3]])})
+    as_floats = [one | {"datatype": "FP32"} for one in ids([[2, 3]])]
+    status, answer = infer(text, {"inputs": as_floats})
+    assert (status, "float32, int64 is expected" in answer["error"]) == (422, True)
+    too_large = ids([[2**63, 2]])
+    status, answer = infer(text, {"inputs": [too_large[0] | {"datatype": "UINT64"}, too_large[1]]})
+    assert (status, "don't fit in int64" in answer["error"]) == (422, True)
+
+
+def column(name, data, shape=None, datatype="FP64"):
+    return {"name": name, "shape": [len(data)] if shape is None else shape, "datatype": datatype, "data": data}
+
+
+def test_a_table_may_come_as_one_tensor_a_column(table):
+    plain = infer(table, {"inputs": [features([[1, 2], [3, 4]])]})
+    assert infer(table, {"inputs": [column("b", [2, 4]), column("a", [1, 3], [2, 1], "INT64")]}) == plain
+
+
+@pytest.mark.parametrize(
+    ("inputs", "status", "words"),
+    [
+        ([column("a", [1])], 422, "missing columns ['b']"),
+        ([column("a", [1]), column("b", [1]), column("c", [1])], 422, "unknown columns ['c']"),
+        ([column("a", [1]), column("b", [1, 2])], 422, "columns of different lengths"),
+        ([column("a", [1, 2], [1, 2]), column("b", [1])], 422, "shape (1, 2)"),
+        ([column("a", [1], []), column("b", [1])], 422, "shape (), expected"),
+        ([column("a", ["x"], datatype="BYTES"), column("b", [1])], 422, "expected a number, got str"),
+        ([column("a", [True], datatype="BOOL"), column("b", [1])], 422, "expected a number, got bool"),
+        ([column("a", [1] * 7), column("b", [1] * 7)], 413, "7 rows"),
+    ],
+)
+def test_columns_that_are_no_rows_are_refused_in_their_words(table, inputs, status, words):
+    got, answer = infer(table, {"inputs": inputs})
+    assert (got, words in answer["error"]) == (status, True), answer
 
 
 def test_two_inputs_can_not_come_as_one_array(text):
