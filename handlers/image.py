@@ -42,7 +42,11 @@ class ImageClassifier(Handler):
 
     def check(self, instance: Any, where: str) -> npt.NDArray[np.uint8]:
         """Decode, bound, turn and resize one image; uint8, shape (height, width, channels)."""
-        return self._pixels(self._decode(self._content(instance, where), where))
+        content = self._content(instance, where)
+        with warnings.catch_warnings():
+            # Pixels are bounded here, before any is decoded; what else Pillow warns of is EXIF that is damaged.
+            warnings.simplefilter("ignore")
+            return self._pixels(self._decode(content, where))
 
     def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
         """All images of a batch decoded side by side: Pillow's decoders let other threads run."""
@@ -65,12 +69,9 @@ class ImageClassifier(Handler):
 
     def _decode(self, content: bytes | bytearray, where: str) -> Image.Image:
         try:
-            with warnings.catch_warnings():
-                # We have a bound of our own, checked before any pixel is decoded.
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                image = Image.open(io.BytesIO(content), formats=FORMATS)
-                self._bound(image, where)
-                image.load()
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
+            self._bound(image, where)
+            image.load()
         except (BodyTooLarge, InvalidRow):
             raise
         except Image.DecompressionBombError as error:

@@ -5,6 +5,8 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from handlers.image import ImageClassifier
@@ -59,3 +61,124 @@ def test_a_damaged_image_is_400(handler, content):
 )
 def test_what_is_no_image_is_refused(handler, document, status):
     assert ask_json(handler, document)[0][0] == status
+
+
+def saved(image: Image.Image, kind: str = "PNG", **options) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def pixels(handler, content: bytes) -> np.ndarray:
+    """Of the row, channels last."""
+    return handler.check(content, "x").astype(int)
+
+
+@pytest.fixture
+def exact() -> ImageClassifier:
+    """One that doesn't resize."""
+    return with_fake_session(ImageClassifier(), height=4, width=6)
+
+
+@pytest.fixture
+def grey() -> ImageClassifier:
+    return with_fake_session(ImageClassifier(), height=4, width=6, channels=1)
+
+
+GREY = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
+COLOUR = np.random.default_rng(7).integers(0, 255, (4, 6, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", ["exact", "grey"])
+def test_16_bits_of_grey_are_scaled_to_8(name, request):
+    handler = request.getfixturevalue(name)
+    deep = Image.fromarray(GREY.astype(np.uint16) * 257)
+    assert deep.mode == "I;16"
+    np.testing.assert_array_equal(pixels(handler, saved(deep)), pixels(handler, saved(Image.fromarray(GREY))))
+
+
+@pytest.mark.parametrize(
+    ("orientation", "shown"),
+    [
+        (1, COLOUR),
+        (2, COLOUR[:, ::-1]),
+        (3, COLOUR[::-1, ::-1]),
+        (4, COLOUR[::-1]),
+        (5, COLOUR.transpose(1, 0, 2)),
+        (6, np.rot90(COLOUR, -1)),
+        (7, COLOUR[::-1, ::-1].transpose(1, 0, 2)),
+        (8, np.rot90(COLOUR)),
+        (9, COLOUR),
+    ],
+)
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_an_image_is_turned_as_its_camera_was_held(orientation, shown, kind):
+    handler = with_fake_session(ImageClassifier(), height=shown.shape[0], width=shown.shape[1])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = saved(Image.fromarray(COLOUR), kind, exif=exif, lossless=True)
+    np.testing.assert_array_equal(pixels(handler, content), shown)
+
+
+def test_16_bits_of_grey_are_turned_too():
+    handler = with_fake_session(ImageClassifier(), height=6, width=4, channels=1)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = saved(Image.fromarray(GREY.astype(np.uint16) * 257), exif=exif)
+    np.testing.assert_array_equal(pixels(handler, content)[..., 0], np.rot90(GREY, -1))
+
+
+def test_damaged_exif_turns_nothing(exact):
+    content = saved(Image.fromarray(COLOUR), "WEBP", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\xff\x01", lossless=True)
+    np.testing.assert_array_equal(pixels(exact, content), COLOUR)
+
+
+@pytest.mark.parametrize("background", [255, 0, 127])
+def test_transparent_parts_show_the_background(background):
+    handler = with_fake_session(ImageClassifier(), height=4, width=6, background=background)
+    alpha = np.zeros((4, 6), np.uint8)
+    alpha[1:3, 2:4] = 255
+    shown = np.where(alpha[..., None] == 255, COLOUR, background)
+    with_alpha = Image.fromarray(np.dstack([COLOUR, alpha]))
+    np.testing.assert_array_equal(pixels(handler, saved(with_alpha)), shown)
+    np.testing.assert_array_equal(pixels(handler, saved(with_alpha, "WEBP", lossless=True, exact=True)), shown)
+
+
+def test_every_way_to_be_transparent_is_one(exact):
+    keyed = np.where(GREY == 100, 255, GREY)[..., None].repeat(3, 2)
+    for content in (
+        saved(Image.fromarray(GREY), transparency=100),
+        saved(Image.fromarray(GREY).convert("P"), transparency=100),
+        saved(Image.fromarray(GREY.astype(np.uint16) * 257), transparency=25700),
+        saved(Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(np.where(GREY == 100, 0, 255).astype("u1"))])),
+    ):
+        np.testing.assert_array_equal(pixels(exact, content), keyed)
+
+
+@pytest.mark.parametrize("name", ["exact", "grey"])
+def test_inks_are_shown_as_colours(name, request):
+    handler = request.getfixturevalue(name)
+    flat = Image.new("RGB", (6, 4), (200, 40, 90))
+    inks = saved(flat.convert("CMYK"), "JPEG", quality=100)
+    np.testing.assert_allclose(pixels(handler, inks), pixels(handler, saved(flat)), atol=4)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP"])
+def test_an_image_that_is_cut_short_is_400_wherever_it_is_cut(exact, kind):
+    content = saved(Image.fromarray(COLOUR[:, :4]), kind)  # whose rows BMP needn't pad
+    for stop in range(12, len(content)):
+        assert ask(exact, (content[:stop], "image/png"))[0][0] == 400, stop
+    assert ask(exact, (content + b"what follows is ignored", "image/png"))[0][0] == 200
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_an_image_of_damaged_bytes_is_answered_or_400(data):
+    handler = with_fake_session(ImageClassifier(), height=4, width=6, max_pixels=10_000)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = bytearray(saved(Image.fromarray(COLOUR), data.draw(st.sampled_from(["PNG", "JPEG", "WEBP"])), exif=exif))
+    for _ in range(data.draw(st.integers(1, 5))):
+        content[data.draw(st.integers(4, len(content) - 1))] = data.draw(st.integers(0, 255))
+    [(status, _)] = ask(handler, (bytes(content), "image/png"))
+    assert status in (200, 400, 413, 422)
