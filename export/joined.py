@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +17,44 @@ from onnxserve.spec import Definition, FeaturesSpec
 
 def joined(
     given: Iterable[tuple[Any, Any]], definition: Definition, scratch: Path
-) -> Iterator[tuple[list[float], Any]]:
-    """Values in the order of `input.columns`; what a row says itself counts more than what the store says.
+) -> tuple[list[tuple[list[float], Any]], dict[str, str]]:
+    """Rows with values in the order of `input.columns`, and the type of each key.
 
-    A row of which the store knows nothing gets defaults where serving would, and is left out where it would refuse.
+    What a row says itself counts more than what the store says. A row of which the store knows nothing gets defaults
+    where serving would, and is left out where it would refuse.
     """
     spec, rows = definition.features, list(given)
     if spec is None:
         raise ValueError("the definition has no features")
     if wrong := next((value for value, _ in rows if not isinstance(value, dict)), None):
         raise DefinitionError(f"a row of keys is an object, not {type(wrong).__name__}", where=definition.rows)
-    known = looked_up([value for value, _ in rows], definition.folder / spec.repo, spec, scratch)
+    known, types = looked_up([value for value, _ in rows], definition.folder / spec.repo, spec, scratch)
+    return list(_completed(rows, known, definition.input.columns, spec)), types
+
+
+def _completed(
+    rows: list[tuple[Any, Any]], known: list[dict[str, Any]], names: Sequence[str], spec: FeaturesSpec
+) -> Iterator[tuple[list[float], Any]]:
     for (own, label), stored in zip(rows, known, strict=True):
-        values = [own.get(name, stored.get(name)) for name in definition.input.columns]
+        values = [own.get(name, stored.get(name)) for name in names]
         if None in values and spec.missing == "default":
-            names = definition.input.columns
             values = [spec.defaults.get(n) if v is None else v for n, v in zip(names, values, strict=True)]
         if None not in values:
             yield [float(value) for value in values if value is not None], label
 
 
-def looked_up(rows: list[dict[str, Any]], repo: Path, spec: FeaturesSpec, scratch: Path) -> list[dict[str, Any]]:
-    """The store's columns of each row, by Feast in a process of its own: it takes seconds and much memory to import."""
+def looked_up(
+    rows: list[dict[str, Any]], repo: Path, spec: FeaturesSpec, scratch: Path
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The store's columns of each row, and the types of the keys.
+
+    Feast runs in a process of its own: it takes seconds and much memory to import.
+    """
     try:
         import pyarrow as pa
 
         from onnxserve.features import load, open_repo
+        from onnxserve.features.join import TYPES
     except ModuleNotFoundError as error:
         raise FeatureError(f"{error.name} is not installed", fix="pip install 'onnxserve[features]'") from error
     scratch.mkdir(parents=True, exist_ok=True)
@@ -55,7 +67,8 @@ def looked_up(rows: list[dict[str, Any]], repo: Path, spec: FeaturesSpec, scratc
         writer.write_table(table)
     run([str(repo), str(scratch), str(what), str(source), str(target)])
     with pa.OSFile(str(target)) as stream:
-        return list(pa.ipc.open_file(stream).read_all().to_pylist())
+        found = pa.ipc.open_file(stream).read_all()
+    return found.to_pylist(), msgspec.json.decode(found.schema.metadata[TYPES], type=dict[str, str])
 
 
 def run(arguments: list[str]) -> None:

@@ -109,7 +109,7 @@ def call(work: Work) -> None:
     definition = work.definition
     given = call_function(definition.rows, definition.folder, sources=work.sources)
     if definition.features:
-        given = joined(given, definition, work.scratch / "features")
+        given, work.key_types = joined(given, definition, work.scratch / "features")
     work.split = split = split_rows(labelled(given, definition), work.scratch / "rows")
     work.golden = read_golden(definition)
     if len(split.certify) < MIN_CERTIFY or not (len(split.calibrate) and len(split.select)):

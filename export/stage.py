@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def handler_members(definition: Definition) -> tuple[dict[str, bytes], str, str]
     return {f"{package}/{name}": content for name, content in files.items()}, package, f"{module}:{cls}"
 
 
-def signature(definition: Definition, handler: str) -> dict[str, Any]:
+def signature(definition: Definition, handler: str, key_types: Mapping[str, str]) -> dict[str, Any]:
     """`signature.json` so far; the graph's inputs, outputs and variant follow when they are known."""
     spec = definition.input
     found: dict[str, Any] = {
@@ -65,7 +65,8 @@ def signature(definition: Definition, handler: str) -> dict[str, Any]:
         "max_batch": definition.serve.batch_size,
     }
     if definition.features:  # where its repository lies is another thing on another machine
-        found["features"] = {k: v for k, v in msgspec.to_builtins(definition.features).items() if k != "repo"}
+        features = {k: v for k, v in msgspec.to_builtins(definition.features).items() if k != "repo"}
+        found["features"] = features | {"key_types": key_types}
     return found
 
 
@@ -78,7 +79,7 @@ def write_stage(work: Work, folder: Path) -> None:
         name=definition.name, version=definition.version, package=package, module=module, cls=cls, handler=handler
     )
     members |= work.assets | {"service.py": service.encode()}
-    members["signature.json"] = pretty(signature(definition, handler))
+    members["signature.json"] = pretty(signature(definition, handler, work.key_types))
     for name, content in members.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,6 +171,11 @@ def served(work: Work, groups: int) -> list[Arrays]:
 def certify_alone(work: Work) -> Batches:
     """The certify rows, for variants that may serve only one row at a time."""
     return alone(work, "certify", values(work.split.certify), len(work.split.certify))
+
+
+def select_alone(work: Work) -> Batches:
+    """The select rows, for the same."""
+    return alone(work, "select", values(work.split.select), len(work.split.select))
 
 
 def golden_alone(work: Work) -> Batches:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from .batches import Batches
+    from .certify import Certified
     from .lint import Finding
     from .measure import Measured
     from .rows import Split
@@ -88,7 +89,10 @@ class Work:
     measured: list[Measured] = field(init=False)
     outputs: dict[str, Array] = field(init=False)  # of each candidate on the certify rows
     timings: list[Timing] = field(init=False)
+    sequence: list[Candidate] = field(init=False)  # in which they are certified, the safest first
+    certified: Certified = field(init=False)
     chosen: Candidate = field(init=False)
     evidence: dict[str, Any] = field(init=False)
+    key_types: dict[str, str] = field(default_factory=dict)  # of the feature store's entities
     archive: Path = field(init=False)
     sha256: str = field(init=False)

@@ -9,11 +9,13 @@ from typing import Any
 
 from .errors import InvalidRow, RequestError
 from .isolate import guarded
+from .request import unwrapped
 from .signature import Features
 from .store import DEFAULT_URL, Key, Store, Values
 from .tabular import TabularClassifier
 
 URL = "ONNXSERVE_FEATURES"
+WHOLE = {"int32": 32, "int64": 64}  # bits, of types as the signature names them
 DEGRADED = ("x-onnxserve-degraded", "features")
 
 
@@ -26,7 +28,7 @@ class FeaturesUnavailable(RequestError):
 
 
 class Defaulted(list[float]):
-    """A row with defaults in place of what the store would have said."""
+    """A row with defaults, or old values, in place of what the store would have said."""
 
 
 class JoinedClassifier(TabularClassifier):
@@ -40,6 +42,7 @@ class JoinedClassifier(TabularClassifier):
         self.decoder = None
         self.spec = self.signature.features or Features()
         self.keys = frozenset(self.spec.entities)
+        self.row_keys = tuple(key for key in self.row_keys if key not in self.keys)
         url = os.environ.get(URL) or str(self.settings.get("features") or DEFAULT_URL)
         self.store = Store(self.spec, url)
 
@@ -60,10 +63,11 @@ class JoinedClassifier(TabularClassifier):
         return self._joined(instances, [f"instances[{place}]" for place in places])
 
     def notes(self, rows: Sequence[Any]) -> tuple[tuple[str, str], ...]:
-        """An answer that rests on defaults says so."""
+        """An answer that rests on defaults or old values says so."""
         return (DEGRADED,) if any(isinstance(row, Defaulted) for row in rows) else ()
 
     def _joined(self, instances: Sequence[Any], wheres: Sequence[str]) -> list[Any]:
+        instances = [unwrapped(one, self.row_keys) for one in instances]
         keys = [guarded(partial(self._key, one, where)) for one, where in zip(instances, wheres, strict=True)]
         asked = [key for key in keys if isinstance(key, tuple)]
         known = self.store.find(asked) if asked and self.store else {}
@@ -78,10 +82,25 @@ class JoinedClassifier(TabularClassifier):
             return None
         if missing := [name for name in self.spec.entities if name not in instance]:
             raise InvalidRow(f"missing keys {missing}", where=where, fix="send them, or every column")
-        key = tuple(instance[name] for name in self.spec.entities)
-        if not all(isinstance(part, str | int) and not isinstance(part, bool) for part in key):
-            raise InvalidRow("a key is a text or a whole number", where=f"{where}.{self.spec.entities[0]}")
-        return key
+        for name in self.spec.entities:
+            if reason := self._fault(instance[name], self.spec.key_types.get(name)):
+                raise InvalidRow(reason, where=f"{where}.{name}")
+        return tuple(instance[name] for name in self.spec.entities)
+
+    @staticmethod
+    def _fault(part: Any, kind: str | None) -> str:
+        """What is wrong with a key: one that the store can't read would cost every row of the batch its features."""
+        is_text, is_whole = isinstance(part, str), isinstance(part, int) and not isinstance(part, bool)
+        if kind == "string" and not is_text:
+            return "this key is a text"
+        if kind in WHOLE and not is_whole:
+            return "this key is a whole number"
+        if not (is_text or is_whole):
+            return "a key is a text or a whole number"
+        if is_text:
+            return "" if part else "a key can't be empty"
+        bits = WHOLE.get(kind or "", 64)
+        return "" if -(2 ** (bits - 1)) <= part < 2 ** (bits - 1) else f"a key has at most {bits} bits"
 
     def _row(self, instance: Any, key: Any, known: dict[Key, Values | None], where: str) -> list[float]:
         if isinstance(key, RequestError):
@@ -97,7 +116,7 @@ class JoinedClassifier(TabularClassifier):
         return super().check(instance, where)
 
     def _stored(self, key: Key, values: Values | None, own: dict[str, Any], where: str) -> tuple[dict[str, Any], bool]:
-        """The store's part of a row, and whether defaults stand in for a store that doesn't answer."""
+        """The store's part of a row, and whether defaults or old values stand in for a store that doesn't answer."""
         wanted = [name for name in self.spec.columns if name not in own]
         if values is None:
             if self.spec.unavailable == "refuse":
@@ -107,4 +126,5 @@ class JoinedClassifier(TabularClassifier):
         if missing and self.spec.missing == "refuse":
             who = ", ".join(f"{name} {part}" for name, part in zip(self.spec.entities, key, strict=True))
             raise InvalidRow(f"nothing is known of {missing[:5]} for {who}", where=where, fix="send the columns")
-        return {name: self.spec.defaults[name] if values[name] is None else values[name] for name in wanted}, False
+        stored = {name: self.spec.defaults[name] if values[name] is None else values[name] for name in wanted}
+        return stored, values.stale

@@ -48,6 +48,8 @@ class Features:
     defaults: dict[str, float] = field(default_factory=dict)
     ttl_s: float = 0.0
     timeout_ms: float = 50.0
+    # Of each entity, as the store has it; archives of before don't say.
+    key_types: dict[str, Literal["int32", "int64", "string"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

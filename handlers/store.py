@@ -19,7 +19,6 @@ from .signature import Features
 
 log = logging.getLogger(__name__)
 Key = tuple[Any, ...]
-Values = dict[str, float | None]
 DEFAULT_URL = "http://127.0.0.1:6566"
 MOST = 100_000  # entities kept
 PATIENCE = 3  # failures in a row before nobody is asked for a while
@@ -27,8 +26,17 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 PRESENT = "PRESENT"
 
 
+CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+
+
 class Unavailable(Exception):
     """No answer in time, or none that can be read."""
+
+
+class Values(dict[str, float | None]):
+    """Features of an entity by name; `stale` are older than they should be, since nothing newer came."""
+
+    stale = False
 
 
 class Results(msgspec.Struct):
@@ -79,6 +87,8 @@ class Store:
     def __init__(self, spec: Features, url: str = DEFAULT_URL, now: Callable[[], float] = time.monotonic) -> None:
         self._spec, self._now = spec, now
         self._host = urlsplit(url)
+        if self._host.scheme not in CONNECTIONS or not self._host.hostname:
+            raise ValueError(f"the feature store's address is no URL of http or https: {url!r}")
         self._kept: OrderedDict[Key, tuple[float, Values]] = OrderedDict()
         self._breaker = Breaker(now)
         self._connection: http.client.HTTPConnection | None = None
@@ -97,7 +107,7 @@ class Store:
             return found | {key: self._stale(key) for key in asked}
         for key, values in answers.items():
             self._keep(key, values)
-        return found | answers
+        return found | answers | {key: self._stale(key) for key in asked if key not in answers}
 
     def _fresh(self, key: Key) -> Values | None:
         kept = self._kept.get(key)
@@ -106,7 +116,11 @@ class Store:
     def _stale(self, key: Key) -> Values | None:
         """Old is better than unknown."""
         kept = self._kept.get(key)
-        return kept[1] if kept else None
+        if kept is None:
+            return None
+        old = Values(kept[1])
+        old.stale = True
+        return old
 
     def _keep(self, key: Key, values: Values) -> None:
         if self._spec.ttl_s:
@@ -130,15 +144,15 @@ class Store:
         return found
 
     def _read(self, reply: Reply, keys: Sequence[Key]) -> dict[Key, Values]:
+        """Of the keys that the reply has every column of: a short reply is no answer for the rest."""
         columns = dict(zip(reply.metadata.feature_names, reply.results, strict=True))
         if missing := [name for name in self._spec.columns if name not in columns]:
             raise ValueError(f"service {self._spec.service} has no {missing[:5]}")
+        named = [(name, columns[name].values, columns[name].statuses) for name in self._spec.columns]
+        whole = min((min(len(values), len(statuses)) for _, values, statuses in named), default=len(keys))
         return {
-            key: {
-                name: columns[name].values[at] if columns[name].statuses[at] == PRESENT else None
-                for name in self._spec.columns
-            }
-            for at, key in enumerate(keys)
+            key: Values((name, values[at] if statuses[at] == PRESENT else None) for name, values, statuses in named)
+            for at, key in enumerate(keys[:whole])
         }
 
     def _post(self, body: bytes) -> bytes:
@@ -170,7 +184,7 @@ class Store:
     def _connected(self, deadline: float) -> http.client.HTTPConnection:
         if self._connection is None:
             left = max(0.001, deadline - self._now())
-            self._connection = http.client.HTTPConnection(self._host.hostname or "", self._host.port, timeout=left)
+            self._connection = CONNECTIONS[self._host.scheme](self._host.hostname or "", self._host.port, timeout=left)
         else:
             self._limit(self._connection, deadline)
         return self._connection

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 Answer = tuple[int, bytes]
@@ -58,14 +60,16 @@ def described(upstream: Upstream, path: str) -> Answer:
     status = "READY" if upstream.ready else "UNLOADED"
     one: dict[str, Any] = {"minWorkers": 1, "workers": [{"id": "9000", "status": status}]}
     if "customized" in path:
-        tensor = {"name": "features", "dtype": "float32", "shape": ["batch", 2]}
-        one["customizedMetadata"] = {"signature": {"inputs": [tensor], "outputs": [{**tensor, "name": "output_0"}]}}
+        tensor = {"name": "features", "datatype": "FP32", "shape": [-1, 2]}
+        v2 = {"platform": "onnxruntime_onnx", "inputs": [tensor], "outputs": [{**tensor, "name": "output_0"}]}
+        openapi = {"row": {"type": "array"}, "prediction": {"type": "object"}, "max_rows": 64}
+        one["customizedMetadata"] = {"signature": {"version": "1.0"}, "v2": v2, "openapi": openapi}
     return 200, json.dumps([one]).encode()
 
 
 @contextlib.contextmanager
-def listening(upstream: Upstream) -> Iterator[Upstream]:
-    """Serve on a free port until the block ends."""
+def listening(upstream: Upstream, tls: tuple[Path, Path] | None = None) -> Iterator[Upstream]:
+    """Serve on a free port until the block ends; `tls` are a certificate and its key."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -110,6 +114,10 @@ def listening(upstream: Upstream) -> Iterator[Upstream]:
 
     with Server(("127.0.0.1", upstream.port), Handler) as server:
         upstream.port = server.server_address[1]
+        if tls:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(*tls)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         try:
             yield upstream

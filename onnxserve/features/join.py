@@ -5,6 +5,7 @@ Feast's point-in-time join, https://docs.feast.dev/getting-started/concepts/poin
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from onnxserve.errors import FeatureError
 from .repo import QUIET, Repo
 
 ORDER = "__onnxserve_row"
+TYPES = b"key_types"  # of the table's metadata: the type of each key, as JSON
+KEY_TYPES = {"INT32": "int32", "INT64": "int64", "STRING": "string"}  # of Feast's that a request can bring
 TIME = "event_timestamp"  # the name that Feast wants
 
 
@@ -33,7 +36,10 @@ class Join:
 
 
 def join(repo: Repo, what: Join, rows: pa.Table) -> pa.Table:
-    """`what.columns` for each of the rows, in their order, null where nothing was known. Rows bring keys and a time."""
+    """`what.columns` for each of the rows, in their order, null where nothing was known. Rows bring keys and a time.
+
+    The table's metadata has `key_types`.
+    """
     if missing := [name for name in (*what.entities, what.timestamp) if name not in rows.column_names]:
         raise FeatureError(f"missing columns: {', '.join(missing)}", fix="rows bring keys of entities and a time")
     store = opened(str(repo.config))
@@ -52,7 +58,17 @@ def join(repo: Repo, what: Join, rows: pa.Table) -> pa.Table:
     if not found.index.is_unique:
         raise FeatureError("a row came back more than once", where=f"service {what.service}")
     found = found.reindex(range(rows.num_rows))  # Feast leaves out rows of entities that it knew only later
-    return pa.table({name: pa.array(found[name], pa.float64(), from_pandas=True) for name in what.columns})
+    table = pa.table({name: pa.array(found[name], pa.float64(), from_pandas=True) for name in what.columns})
+    return table.replace_schema_metadata({TYPES: json.dumps(key_types(store, what.entities))})
+
+
+def key_types(store: Any, keys: tuple[str, ...]) -> dict[str, str]:
+    """What the repository's entities say of each key; a key of another type can't be sent in JSON."""
+    types = {entity.join_key: str(entity.value_type.name) for entity in store.list_entities()}
+    if strange := {key: types.get(key) for key in keys if types.get(key) not in KEY_TYPES}:
+        fix = f"give its entity a value_type of {', '.join(KEY_TYPES)}"
+        raise FeatureError(f"keys of a type that requests can't bring: {strange}", fix=fix)
+    return {key: KEY_TYPES[types[key]] for key in keys}
 
 
 @cache

@@ -14,6 +14,7 @@ from handlers.errors import InvalidRow, RequestError
 from handlers.joined import DEGRADED, Defaulted, FeaturesUnavailable, JoinedClassifier
 from handlers.signature import Features, Input, Signature
 from handlers.store import Store, Unavailable
+from tests.certificates import Authority
 from tests.feast_repo import Now, feast
 from tests.upstream import Upstream, listening
 
@@ -43,7 +44,16 @@ def handler_of(upstream: Upstream, **changes: Any) -> JoinedClassifier:
     spec = Features(**{**{name: getattr(SPEC, name) for name in Features.__dataclass_fields__}, **changes})
     handler = JoinedClassifier()
     handler.signature = Signature(
-        "demo", "1", "joined:JoinedClassifier", "fp32", ("a",), Input(columns=("x", "trips", "z")), (), (), 8, spec
+        "demo",
+        "1",
+        "joined:JoinedClassifier",
+        "fp32",
+        ("a",),
+        Input(columns=("x", "trips", "z")),
+        (),
+        (),
+        8,
+        features=spec,
     )
     handler.settings = {"features": f"http://127.0.0.1:{upstream.port}"}
     handler.prepare()
@@ -91,6 +101,78 @@ def test_an_unknown_entity_is_refused_or_gets_its_defaults_as_the_definition_say
 def test_rows_without_keys_or_values_say_what_is_missing(upstream, instance):
     [row] = handler_of(upstream).check_all([instance], [0])
     assert isinstance(row, InvalidRow)
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("1", "this key is a whole number"),
+        ("", "this key is a whole number"),
+        (1.5, "this key is a whole number"),
+        (True, "this key is a whole number"),
+        ([1], "this key is a whole number"),
+        (2**63, "a key has at most 64 bits"),
+        (-(2**63) - 1, "a key has at most 64 bits"),
+    ],
+)
+def test_a_key_that_the_store_could_not_read_is_that_rows_error_alone(upstream, key, reason):
+    handler = handler_of(upstream, key_types={"driver_id": "int64"})
+    refused, known = handler.check_all([{"driver_id": key, "z": 1}, {"driver_id": 1, "z": 1}], [0, 1])
+    assert isinstance(refused, InvalidRow)
+    assert (refused.reason, refused.where) == (reason, "instances[0].driver_id")
+    assert known == [0.5, 3.0, 1.0]
+    assert [json.loads(request.body)["entities"]["driver_id"] for request in upstream.seen] == [[1]]
+
+
+def test_keys_are_of_the_type_that_the_stores_entities_have(upstream):
+    for kind, key, reason in (
+        ("string", 1, "this key is a text"),
+        ("string", "", "a key can't be empty"),
+        ("int32", 2**31, "a key has at most 32 bits"),
+    ):
+        [refused] = handler_of(upstream, key_types={"driver_id": kind}).check_all([{"driver_id": key, "z": 1}], [0])
+        assert isinstance(refused, InvalidRow)
+        assert refused.reason == reason
+    for old_archive in ({}, {"driver_id": "int64"}):
+        assert handler_of(upstream, key_types=old_archive).check({"driver_id": 1, "z": 1}, "") == [0.5, 3.0, 1.0]
+    [refused] = handler_of(upstream).check_all([{"driver_id": "", "z": 1}], [0])
+    assert refused.reason == "a key can't be empty"
+
+
+def test_a_reply_that_is_too_short_costs_only_the_rows_that_it_leaves_out(upstream):
+    def short(path: str, body: bytes) -> tuple[int, bytes]:
+        status, content = feast(path, body)
+        reply = json.loads(content)
+        reply["results"][1]["values"].pop()
+        return status, json.dumps(reply).encode()
+
+    upstream.answer = short
+    known, unknown = handler_of(upstream).check_all([{"driver_id": 1, "z": 1}, {"driver_id": 2, "z": 1}], [0, 1])
+    assert known == [0.5, 3.0, 1.0]
+    assert isinstance(unknown, FeaturesUnavailable)
+
+
+def test_old_values_are_better_than_nothing_and_marked(upstream):
+    now = Now()
+    handler = handler_of(upstream, unavailable="default")
+    handler.store = store_of(upstream, now=now)
+    [row] = handler.check_all([{"driver_id": 1, "z": 1}], [0])
+    assert handler.notes([row]) == ()
+    now.time += 11
+    upstream.answer = lambda *_: (500, b"{}")
+    [row] = handler.check_all([{"driver_id": 1, "z": 1}], [0])
+    assert row == [0.5, 3.0, 1.0]
+    assert handler.notes([row]) == (DEGRADED,)
+
+
+def test_https_is_spoken_to_https(upstream, tmp_path, monkeypatch):
+    authority = Authority(tmp_path / "authority")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    with listening(Upstream(feast), authority.sign("store")) as secure:
+        made.append(Store(Features(**{**vars(SPEC), "timeout_ms": 5000}), f"https://127.0.0.1:{secure.port}"))
+        assert made[-1].find([(1,)]) == {(1,): {"x": 0.5, "trips": 3.0}}
+    with pytest.raises(ValueError, match="no URL of http or https"):
+        Store(SPEC, "redis://localhost")
 
 
 def test_a_store_that_is_away_costs_defaults_or_a_503_and_says_so(upstream):
