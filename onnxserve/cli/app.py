@@ -49,7 +49,7 @@ def root(
 
 
 def main() -> None:
-    """Run the program; an OnnxserveError is its message and exit code, nothing more."""
+    """Run the program; an OnnxserveError, or what the machine refuses, is its message and exit code, nothing more."""
     from . import (  # noqa: F401 - they register verbs
         batch,
         capacity,
@@ -78,3 +78,7 @@ def main() -> None:
     except OnnxserveError as error:
         console.print(str(error), style="red", markup=False)
         sys.exit(error.exit_code)
+    except OSError as error:  # a full disk, a folder that is a file, one of another user
+        where = f"\n  where: {error.filename}" if error.filename else ""
+        console.print(f"{error.strerror or error}{where}", style="red", markup=False)
+        sys.exit(1)

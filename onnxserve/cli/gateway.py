@@ -59,7 +59,7 @@ def open_gateway(settings: Settings) -> RunningGateway:
 
 def gateway_service(settings: Settings, tick: Tick) -> Service:
     """For a supervisor, with the labels as they are at each start."""
-    traffic, gateway = Traffic(settings.state), gateway_of(settings)
+    traffic, gateway = tick.traffic, gateway_of(settings)
 
     def start() -> RunningGateway:
         return begin(gateway, traffic.labels, tick.gateway.hand_over() if tick.gateway is not None else None)

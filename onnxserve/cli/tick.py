@@ -24,7 +24,7 @@ class Tick:
         self.events = events
         self.gateway: RunningGateway | None = None
         self._settings = settings
-        self._traffic: Traffic = release.traffic
+        self.traffic: Traffic = release.traffic
         config = read_config(settings.traffic)
         pressures = Pressures(release.management.pending, observer.refused, config.limits.concurrency)
         self._pilot = Pilot(release, settings.state, pressures if config.brownout.ladder else None)
@@ -45,8 +45,8 @@ class Tick:
             self.events.record("gateway", "read replaced certificates or keys of tokens")
         if gateway.recount():
             self.events.record("gateway", "lost a worker process", "it counts requests under way anew")
-        if self._traffic.reconcile():
-            self.events.record("gateway", "was given the roles again")
+        for line in self.traffic.reconcile():
+            self.events.record("roles", line)
         said = self._pilot.tick()
         if said and said != self._said:  # what is tried again and again is told once
             for line in said:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,11 +16,38 @@ import msgspec
 from onnxserve.errors import EdgeError
 
 Kind = TypeVar("Kind")
+FULL = (errno.ENOSPC, errno.EDQUOT)
+BLOCK = 512  # bytes of st_blocks, stat(2)
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write beside and rename, so that a reader sees the old file or the new one, never a part."""
+    """Write beside and rename, so that a reader sees the old file or the new one, never a part.
+
+    On a full disk a file that has room for the content is overwritten where it lies: a loss of power meanwhile may
+    damage it, but a rollback or a start need not wait for somebody to make room.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _write_beside(path, content)
+    except OSError as error:
+        if error.errno not in FULL or not _has_room(path, content):
+            raise
+        _overwrite(path, content)
+
+
+def _has_room(path: Path, content: bytes) -> bool:
+    """Whether blocks that a file has already can take its new content."""
+    return path.is_file() and len(content) <= path.stat().st_blocks * BLOCK
+
+
+def _overwrite(path: Path, content: bytes) -> None:
+    with path.open("r+b", buffering=0) as stream:
+        stream.write(content)
+        stream.truncate()  # last: blocks that are given back may be another's at once
+        os.fsync(stream.fileno())
+
+
+def _write_beside(path: Path, content: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -38,6 +68,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Be the only one that changes a file: the lock is a file beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def read_json(path: Path, kind: type[Kind], *, fix: str) -> Kind | None:

@@ -12,7 +12,7 @@ import msgspec
 
 from onnxserve.errors import EdgeError
 
-from .files import read_json, write_json
+from .files import locked, read_json, write_json
 
 PREFIX = "osk_"  # so that scanners recognise a leaked one
 BYTES = 32  # random, so that a plain digest can't be guessed back
@@ -55,17 +55,19 @@ def add(path: Path, key: Key) -> str:
     """Make a key for a client; the secret, which can't be had again. EdgeError for a name that no header can carry."""
     if not NAME.fullmatch(key.client):
         raise EdgeError(f"a client's name is 1 to 128 printable ASCII characters, got {key.client!r}", where=str(path))
-    keys, secret = read_keys(path), PREFIX + secrets.token_urlsafe(BYTES)
-    write_keys(path, {**keys, digest(secret): key})
+    secret = PREFIX + secrets.token_urlsafe(BYTES)
+    with locked(path):
+        write_keys(path, {**read_keys(path), digest(secret): key})
     return secret
 
 
 def revoke(path: Path, client: str, kept: str = "") -> int:
     """Remove every key of a client but one; how many are gone. EdgeError when it has none."""
-    keys = read_keys(path)
-    left = {one: key for one, key in keys.items() if key.client != client or one == kept}
-    if len(left) == len(keys):
-        known = ", ".join(sorted({key.client for key in keys.values()})) or "none"
-        raise EdgeError(f"no key of {client}", where=str(path), fix=f"clients with keys: {known}")
-    write_keys(path, left)
+    with locked(path):
+        keys = read_keys(path)
+        left = {one: key for one, key in keys.items() if key.client != client or one == kept}
+        if len(left) == len(keys):
+            known = ", ".join(sorted({key.client for key in keys.values()})) or "none"
+            raise EdgeError(f"no key of {client}", where=str(path), fix=f"clients with keys: {known}")
+        write_keys(path, left)
     return len(keys) - len(left)

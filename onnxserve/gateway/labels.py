@@ -61,7 +61,12 @@ class Labels(msgspec.Struct, frozen=True):
 
 def read_labels(path: Path) -> Labels:
     """Labels as last written; none when there is no file. EdgeError when it is damaged."""
-    return read_json(path, Labels, fix="remove the file: all is stable") or Labels()
+    return recorded_labels(path) or Labels()
+
+
+def recorded_labels(path: Path) -> Labels | None:
+    """The same, but None when there is no file."""
+    return read_json(path, Labels, fix="remove the file: the versions under [default] serve, else the oldest")
 
 
 def write_labels(path: Path, labels: Labels) -> None:

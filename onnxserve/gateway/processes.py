@@ -14,6 +14,7 @@ from pathlib import Path
 from onnxserve.errors import EdgeError
 from onnxserve.processes import check_socket_path, end_group, listening, make_run_folder, spawn
 
+from .budgets import BUDGETS, drop_damaged
 from .control import Control
 from .files import write_files
 from .gateway import CONTROL, METRICS_PAGE, SHADOW, Gateway
@@ -166,6 +167,7 @@ def begun(gateway: Gateway, labels: Labels, listener: Listener | None) -> Runnin
     shutil.rmtree(gateway.run / "cache", ignore_errors=True)  # its keys don't outlive a change of the limits
     for name in (CONTROL, SHADOW):
         (gateway.run / name).unlink(missing_ok=True)
+    drop_damaged(gateway.run / BUDGETS)
     files = written(gateway)
     write_files(gateway.run, gateway_files(gateway, labels))
     running = RunningGateway(gateway, spawned(gateway, listener), files, listener)

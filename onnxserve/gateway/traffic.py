@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from onnxserve.errors import EdgeError
+
 from .control import Control
-from .files import replace_file, write_json
+from .files import locked, replace_file, write_files
 from .gateway import CONTROL, Gateway
-from .labels import Labels, read_labels, write_labels
+from .labels import Labels, recorded_labels, write_labels
 from .roles import roles_document
 
 RUN = "run"  # the gateway's folder within the state
@@ -21,20 +21,31 @@ ROLES = "roles.json"  # what nginx takes up when it begins
 
 
 class Traffic:
-    """Labels under a state folder; one change at a time, whoever makes it."""
+    """Labels under a state folder; one change at a time, whoever makes it.
+
+    Whoever keeps one of these remembers the labels, and goes on with them when the file is lost or damaged.
+    """
 
     def __init__(self, state: Path) -> None:
         self._path = state / "labels.json"
         self._run = state.resolve() / RUN
+        self._known: Labels | None = None
 
     @property
     def labels(self) -> Labels:
-        """As last set."""
-        return read_labels(self._path)
+        """As last set. EdgeError when the file is damaged and was never read before."""
+        recorded = None
+        try:
+            recorded = recorded_labels(self._path)
+        except EdgeError:
+            if self._known is None:
+                raise
+        self._known = recorded or self._known
+        return self._known or Labels()
 
     def started(self, gateway: Gateway) -> None:
         """From now on a change counts only when the gateway confirms it."""
-        replace_file(self._run / RUNNING, msgspec.json.encode(gateway.config))
+        write_files(self._run, {RUNNING: msgspec.json.encode(gateway.config)})
 
     def stopped(self) -> None:
         """The gateway was ended on purpose."""
@@ -48,22 +59,29 @@ class Traffic:
     def move(self, step: Callable[[Labels], Labels], *, before: Callable[[Labels], None] | None = None) -> Labels:
         """Apply a step to the labels: `before` first, then the running gateway, then the file.
 
-        Whatever raises leaves everything as it was. Returns the new labels.
+        Whatever raises leaves everything as it was. `before` may take long, so other steps go on meanwhile; after one,
+        it is called again with what is new then. Returns the new labels.
         """
-        with self._locked():
+        while True:
             old = self.labels
             new = msgspec.structs.replace(step(old), generation=old.generation + 1)
             if before:
                 before(new)
-            if control := self.control:
-                control.put(roles_document(new))
-            try:
-                self._write(new)
-            except BaseException:
-                if control:
-                    control.put(roles_document(old))
-                raise
-            return new
+            with locked(self._path):
+                if self.labels == old:
+                    self._put(old, new)
+                    return new
+
+    def _put(self, old: Labels, new: Labels) -> None:
+        if control := self.control:
+            control.put(roles_document(new))
+        try:
+            self._write(new)
+        except BaseException:
+            if control:
+                control.put(roles_document(old))
+            raise
+        self._known = new
 
     def set_aside(self) -> Path:
         """Keep a damaged file under another name; that name."""
@@ -71,22 +89,28 @@ class Traffic:
         self._path.replace(kept)
         return kept
 
-    def reconcile(self) -> bool:
-        """Give the gateway the labels again unless it has them in force; whether it had to."""
-        with self._locked():
-            control, document = self.control, roles_document(self.labels)
-            if control is None or control.digest() == document["digest"]:
-                return False
-            control.put(document)
-            return True
+    def reconcile(self) -> list[str]:
+        """Write the labels again if the file was lost or damaged, and give them to the gateway unless it has them.
+
+        What had to be done with the roles, in words.
+        """
+        with locked(self._path):
+            labels, done = self.labels, []
+            if not self._is_recorded():
+                self._write(labels)
+                done.append(f"written again, since {self._path.name} was lost or damaged")
+            control, document = self.control, roles_document(labels)
+            if control is not None and control.digest() != document["digest"]:
+                control.put(document)
+                done.append("given to the gateway again")
+            return done
+
+    def _is_recorded(self) -> bool:
+        try:
+            return recorded_labels(self._path) is not None
+        except EdgeError:
+            return False
 
     def _write(self, labels: Labels) -> None:
-        write_json(self._run / ROLES, roles_document(labels))
+        replace_file(self._run / ROLES, msgspec.json.encode(roles_document(labels)))  # as a start writes it
         write_labels(self._path, labels)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield

@@ -1,6 +1,7 @@
 """Keys of clients: shown once, kept as digests, rotated and revoked."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -80,3 +81,10 @@ def test_a_name_that_no_header_can_carry_is_refused(run, name):
     code, _, err = run("add", name)
     assert code == 1
     assert "client's name" in err
+
+
+def test_keys_that_are_made_at_the_same_time_are_all_kept(tmp_path):
+    path = tmp_path / "keys.json"
+    with ThreadPoolExecutor(8) as pool:
+        secrets = list(pool.map(lambda number: add(path, Key(f"client {number}")), range(24)))
+    assert {digest(secret) for secret in secrets} == set(read_keys(path))

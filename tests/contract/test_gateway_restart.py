@@ -1,0 +1,74 @@
+"""nginx is started again whatever the machine has done to its files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from onnxserve.gateway import Labels, Traffic
+from onnxserve.gateway.config import Guard
+from onnxserve.gateway.processes import RunningGateway, start
+from onnxserve.gateway.workers import workers
+from tests.disk import filled, small_disk
+from tests.gateway import STABLE, Client, client_of, config, gateway_of, opened
+
+LABELS = Labels({"demo": STABLE})
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@contextmanager
+def again(client: Client, labels: Labels) -> Iterator[RunningGateway]:
+    """Killed and started."""
+    os.killpg(client.running.process.pid, signal.SIGKILL)
+    client.running.process.wait(10)
+    running = start(client.gateway, labels, client.running.hand_over())
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def test_a_full_disk_stops_no_start_after_a_lost_worker_and_a_step(tmp_path, upstream):
+    with small_disk(tmp_path / "disk", "4m") as disk:
+        traffic = Traffic(disk)
+        labels = traffic.move(lambda _: LABELS)
+        with client_of(gateway_of(config(), disk, upstream.port), labels) as client:
+            traffic.started(client.gateway)
+            assert not client.running.recount()
+            [first] = workers(client.running.process.pid)
+            os.kill(first, signal.SIGKILL)
+            wait_for(lambda: workers(client.running.process.pid) - {first})
+            assert client.running.recount()
+            labels = traffic.move(lambda _: LABELS)
+            with filled(disk), again(client, labels):
+                traffic.started(client.gateway)
+                assert client.post().status_code == 200
+                assert traffic.reconcile() == []
+
+
+@opened(guard=Guard(per_day=3))
+@pytest.mark.parametrize("content", [b"", b"garb{", b"[]", b'{"a":{"value":"many"}}'])
+def test_a_damaged_record_of_budgets_stops_no_start(client, content):
+    (client.gateway.run / "budgets.json").write_bytes(content)
+    with again(client, LABELS):
+        assert client.post().status_code == 200
+
+
+@opened(guard=Guard(per_day=3))
+def test_a_restart_gives_nobody_a_new_day(client):
+    assert client.post().status_code == 200
+    budgets = client.gateway.run / "budgets.json"
+    wait_for(lambda: budgets.is_file() and b"127.0.0.1" in budgets.read_bytes())
+    with again(client, LABELS):
+        assert [client.post().status_code for _ in range(3)] == [200, 200, 429]
