@@ -202,17 +202,17 @@ def test_who_may_ask_what_holds_for_calls(upstream, tmp_path):
         assert infer(client, {"x-api-key": mine}).model_name == "demo"
 
 
-def test_a_client_that_may_know_less_gets_rounded_numbers_and_no_logits(upstream, tmp_path):
+def test_what_a_client_may_know_holds_for_calls(upstream, tmp_path):
     with calling(upstream, tmp_path, guard=Guard(digits=2, top=1)) as client:
-        upstream.answer = lambda *_: (200, tensors(("logits", "FP32", struct.pack("<f", 1.23456)), LABEL, SCORE))
-        answer = infer(client)
-        assert [one.name for one in answer.outputs] == ["label", "score"]
-        assert answer.raw_output_contents[0] == LABEL[2]
-        assert struct.unpack("<f", answer.raw_output_contents[1])[0] == pytest.approx(0.12)
+        upstream.headers |= {"x-onnxserve-limited": "2/1"}
+        assert infer(client).raw_output_contents[0] == LABEL[2]
+        told = upstream.seen[0].headers
+        assert (told["x-onnxserve-digits"], told["x-onnxserve-top"]) == ("2", "1")
 
 
-def test_what_a_call_was_told_is_judged_like_any_other_answer(client):
+def test_what_a_call_was_told_is_judged_like_any_other_answer(client, upstream):
     client.label(canary=Canary("2.0", 50.0))
+    upstream.headers |= {"x-onnxserve-said": '[{"label":"x","score":0.123456}]'}
     infer(client)
     path, deadline = client.gateway.run / "observations.log", time.monotonic() + 15
     while not path.read_text() and time.monotonic() < deadline:

@@ -57,7 +57,7 @@ def test_the_servers_own_errors_get_the_handlers_form(client, upstream):
 @pytest.mark.parametrize("status", [200, 204, 400, 404, 413, 422, 500, 503, 504, 507])
 @opened(guard=Guard(digits=2, probing=True))
 def test_bodies_without_a_byte_do_no_harm_to_the_scripts(client, upstream, status):
-    upstream.answer = lambda *_: (status, b"")
+    upstream.answer, upstream.headers = (lambda *_: (status, b"")), {"x-onnxserve-limited": "2/"}
     client.label(canary=Canary("2.0", 50), shadow=Share("2.0", 100))
     for path in ("/predictions/demo", "/v2/models/demo/infer"):
         for body in (b"", b"[1]"):
@@ -66,9 +66,12 @@ def test_bodies_without_a_byte_do_no_harm_to_the_scripts(client, upstream, statu
     assert "js " not in (client.gateway.run / "nginx.log").read_text()
 
 
-@pytest.mark.parametrize("signature", [None, {}, {"inputs": 5}, {"inputs": [], "outputs": None}, [], "text"])
-def test_a_model_that_describes_itself_in_another_way_hides_no_other(client, upstream, monkeypatch, signature):
-    about = [{"modelName": "demo", "workers": [], "customizedMetadata": {"signature": signature}}]
+@pytest.mark.parametrize(
+    "itself",
+    [None, 5, {}, [], "text", {"signature": {}}, {"v2": {"inputs": [], "outputs": None}}, {"openapi": "text"}],
+)
+def test_a_model_that_describes_itself_in_another_way_hides_no_other(client, upstream, monkeypatch, itself):
+    about = [{"modelName": "demo", "workers": [], "customizedMetadata": itself}]
 
     def described(_: object, path: str) -> tuple[int, bytes]:
         return 200, json.dumps({"models": [{"modelName": "demo"}]} if path.startswith("/models?") else about).encode()

@@ -15,8 +15,7 @@ async function versions(r, name) {
 }
 
 async function described(r, one) {
-  const about = await queries.about(r, one.modelName + '/' + one.modelVersion);
-  const found = (about && about.customizedMetadata) || {};
+  const found = await queries.about(r, one.modelName + '/' + one.modelVersion);
   const ready = one.workers.filter((worker) => worker.status === 'READY').length;
   return {
     name: one.modelName,

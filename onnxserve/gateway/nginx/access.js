@@ -10,7 +10,6 @@ const DAY_MS = 86400000;
 const STAMP = '#stamp'; // beside keys, whose names are digests
 const DIGEST = /^[0-9a-f]{64}$/;
 const MANY = 1000000; // more than there is room for
-const UNKNOWN_KEY = 'send a valid key as x-api-key or a token as Authorization: Bearer';
 
 // Once a second: nginx has what the file says, and forgets what it no longer says.
 function refresh(session) {
@@ -74,7 +73,7 @@ function admit(r, bearer) {
   const guard = JSON.parse(r.variables.gateway_config), secret = headers.header(r, 'x-api-key');
   const stamp = ngx.shared.keys.get(STAMP), policy = bearer || (secret ? policyOf(r, secret) : null);
   if (policy === null && (guard.required || secret)) {
-    errors.refuse(r, 401, 'unauthenticated', UNKNOWN_KEY);
+    errors.refuse(r, 401);
     return false;
   }
   const known = policy || { client: r.variables.remote_addr }, model = r.variables.model, models = known.models || ['*'];
@@ -185,11 +184,11 @@ function proceed(r) {
   }
   roles.load(r);
   if (!roles.choose(r)) {
-    errors.refuse(r, 404, 'not_found', 'there is no such model, version or path');
+    errors.refuse(r, 404);
     return;
   }
   if (r.method !== 'POST') {
-    errors.refuse(r, 405, 'method_not_allowed', 'use POST');
+    errors.refuse(r, 405);
     return;
   }
   r.internalRedirect(destination(r));
@@ -201,7 +200,10 @@ function destination(r) {
     return '@old';
   }
   const form = type.startsWith('multipart/') || type.startsWith('application/x-www-form-urlencoded');
-  return form || variables.observe || variables.digits || variables.top ? '@scripted' : '@answer';
+  if (form || variables.digits || variables.top) {
+    return '@scripted';
+  }
+  return variables.observe ? '@observed' : '@answer';
 }
 
 export default { admit, claims, enter, token, refresh };

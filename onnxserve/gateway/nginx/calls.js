@@ -8,8 +8,6 @@ import models from 'models.js';
 import roles from 'roles.js';
 import wire from 'wire.js';
 
-const UNIMPLEMENTED = 12, NOT_FOUND = 5;
-const NO_MODEL = 'there is no such model or version';
 const METHODS = {
   ServerLive: live, ServerReady: serverReady, ServerMetadata: serverMetadata,
   ModelReady: modelReady, ModelMetadata: modelMetadata, ModelInfer: infer,
@@ -33,12 +31,12 @@ function token(r) {
 async function take(r, bearer) {
   const method = r.variables.path.split('/').pop(), body = r.requestBuffer || Buffer.alloc(0);
   if (!METHODS[method]) {
-    errors.refuse(r, 501, 'unimplemented', 'there is no such method', { code: UNIMPLEMENTED });
+    errors.refuse(r, 501, 'unimplemented', 'there is no such method');
     return;
   }
   if (body.length && body[0] !== 0) {
     r.headersOut['grpc-accept-encoding'] = 'identity';
-    errors.refuse(r, 501, 'unimplemented', 'compressed messages are not read', { code: UNIMPLEMENTED });
+    errors.refuse(r, 501, 'unimplemented', 'compressed messages are not read');
     return;
   }
   try {
@@ -67,7 +65,6 @@ function named(r, message, about) {
 
 function reply(r, message) {
   errors.trailers(r, 0, '');
-  r.headersOut['Content-Type'] = 'application/grpc';
   r.return(200, wire.framed(message));
 }
 
@@ -94,13 +91,8 @@ function tensor(field, one) {
 }
 
 async function modelMetadata(r) {
-  if (!roles.choose(r)) {
-    errors.refuse(r, 404, 'not_found', NO_MODEL, { code: NOT_FOUND });
-    return;
-  }
   const about = await models.describe(r);
   if (about === null) {
-    errors.refuse(r, 503, 'unavailable', 'the model does not describe itself now', { where: 'server' });
     return;
   }
   reply(r, Buffer.concat([
@@ -110,7 +102,7 @@ async function modelMetadata(r) {
 
 function infer(r) {
   if (!roles.choose(r)) {
-    errors.refuse(r, 404, 'not_found', NO_MODEL, { code: NOT_FOUND });
+    errors.refuse(r, 404);
     return;
   }
   const timeout = /^([0-9]{1,8})([HMSmun])$/.exec(headers.header(r, 'grpc-timeout'));
@@ -121,17 +113,9 @@ function infer(r) {
   r.internalRedirect('@call');
 }
 
-function refused(status, kind, reason) {
-  return (r) => errors.refuse(r, status, kind, reason);
+// What nginx itself refuses.
+function refused(r) {
+  errors.refuse(r, r.variables.refused);
 }
 
-export default {
-  call, token,
-  refused_400: refused(400, 'malformed_request', 'this is not a well-formed request'),
-  refused_401: refused(401, 'unauthenticated', 'send a valid key as x-api-key or a token as Authorization: Bearer'),
-  refused_404: refused(404, 'not_found', NO_MODEL),
-  refused_413: refused(413, 'too_large', 'the body is larger than the gateway allows'),
-  refused_503: refused(503, 'unavailable', 'no version can answer now'),
-  refused_528: refused(429, 'rate_limited', 'too many requests in too short a time'),
-  refused_529: refused(429, 'overloaded', 'too many requests are under way for this version'),
-};
+export default { call, token, refused };

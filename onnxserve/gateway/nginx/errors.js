@@ -7,29 +7,24 @@ function isCall(r) {
   return r.variables.kind === 'call';
 }
 
-function line(type, reason, where) {
-  return type + ': ' + where + ': ' + reason;
-}
-
-function worded(r, type, reason, where) {
-  const text = line(type, reason, where);
-  return JSON.stringify({ error: r.variables.protocol === 'v2' ? text : { type: type, reason: reason, where: where } });
-}
-
 // A call's status and message, which trailers carry; the body is sent by the caller.
 function trailers(r, code, message) {
   r.variables.grpc_status = String(code);
   r.variables.grpc_message = message.replace(UNPRINTABLE, encodeURIComponent);
+  r.headersOut['Content-Type'] = 'application/grpc';
 }
 
-function refuse(r, status, type, reason, options) {
-  const more = options || {};
+// Status and body of an error, whose headers or trailers are set here; the gateway's own words where none are given.
+function formed(r, status, type, reason, options) {
+  if (type === undefined) {
+    const own = JSON.parse(r.variables.gateway_errors)[status];
+    return formed(r, own[0], own[1], own[2]);
+  }
+  const more = options || {}, where = more.where || 'gateway', line = type + ': ' + where + ': ' + reason;
   r.variables.error_kind = type;
   if (isCall(r)) {
-    trailers(r, more.code === undefined ? CODES[status] || 2 : more.code, line(type, reason, more.where || 'gateway'));
-    r.headersOut['Content-Type'] = 'application/grpc';
-    r.return(200);
-    return;
+    trailers(r, more.code === undefined ? CODES[status] || 2 : more.code, line);
+    return { status: 200, body: '' };
   }
   r.headersOut['Content-Type'] = 'application/json';
   if (more.retry) {
@@ -41,7 +36,13 @@ function refuse(r, status, type, reason, options) {
   if (status === 405) {
     r.headersOut.Allow = r.variables.allowed;
   }
-  r.return(status, worded(r, type, reason, more.where || 'gateway'));
+  const error = r.variables.protocol === 'v2' ? line : { type: type, reason: reason, where: where };
+  return { status: status, body: JSON.stringify({ error: error }) };
 }
 
-export default { isCall, worded, trailers, refuse, CODES };
+function refuse(r, status, type, reason, options) {
+  const error = formed(r, status, type, reason, options);
+  r.return(error.status, error.body);
+}
+
+export default { isCall, trailers, formed, refuse, CODES };

@@ -82,16 +82,19 @@ function ill(r, name, version, status, application, other) {
 }
 
 function tell(r, status, reply, kind) {
-  const known = responses.own(status), where = 'server';
+  const own = responses.OWN_ERRORS[status] || ['error', 'the model server answers ' + status];
   if (reply === null || (status >= 500 && !kind)) {
-    errors.refuse(r, status === 502 ? 503 : status, status === 502 ? 'unavailable' : kind || known[0],
-      status === 502 ? 'the model server does not answer' : known[1], { where: where, retry: status === 500 ? 0 : 1 });
+    const options = { where: 'server', retry: status === 500 ? 0 : 1 };
+    errors.refuse(r, status === 502 ? 503 : status, kind || own[0], own[1], options);
     return;
   }
-  if (kind) {
-    r.variables.error_kind = kind;
+  const headers = reply.headersOut, made = responses.replacement(r, status, (name) => headers[name]);
+  if (made !== null) {
+    r.return(made.status, made.body);
+    return;
   }
-  const headers = reply.headersOut;
+  r.variables.error_kind = kind || '';
+  r.variables.said = headers['x-onnxserve-said'] || '';
   ['Content-Type', 'Inference-Header-Content-Length', 'x-onnxserve-degraded'].forEach((name) => {
     if (headers[name]) {
       r.headersOut[name] = headers[name];
@@ -101,7 +104,7 @@ function tell(r, status, reply, kind) {
     r.variables.grpc_status = headers['x-grpc-status'] || '13';
     r.variables.grpc_message = headers['x-grpc-message'] || '';
   }
-  r.return(errors.isCall(r) ? 200 : status, responses.shown(r, status, Buffer.from(reply.responseBuffer || '')));
+  r.return(errors.isCall(r) ? 200 : status, Buffer.from(reply.responseBuffer || ''));
 }
 
 export default { again };

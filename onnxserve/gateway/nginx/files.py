@@ -24,21 +24,6 @@ HERE = files(__package__)
 LEAST_KEPT_S = 600
 UNREADABLE = '"$\\\n'  # ends a quoted word, begins a variable, or takes the meaning of what follows
 DRAIN_S = 2.0  # how long a kept connection may still ask while its process ends
-SCRIPTS = (
-    "about.js",
-    "access.js",
-    "answers.js",
-    "calls.js",
-    "errors.js",
-    "failures.js",
-    "headers.js",
-    "models.js",
-    "openapi.js",
-    "probing.js",
-    "responses.js",
-    "roles.js",
-    "wire.js",
-)
 # Errors of the gateway itself. 528 and 529 stand for two kinds of 429, since nginx tells errors apart by status only.
 ERRORS = (
     (400, "malformed_request", "this is not a well-formed request"),
@@ -70,7 +55,7 @@ def gateway_files(gateway: Gateway, labels: Labels) -> dict[str, bytes]:
 @cache
 def scripts() -> dict[str, bytes]:
     """Read once, as the templates are: those of a newer release may lie there when nginx is started again."""
-    return {name: (HERE / name).read_bytes() for name in SCRIPTS}
+    return {path.name: path.read_bytes() for path in HERE.iterdir() if path.name.endswith(".js")}
 
 
 @cache
@@ -105,6 +90,7 @@ def variables(gateway: Gateway) -> dict[str, object]:
         "errors": ERRORS,
         "server": msgspec.json.encode(SERVER).decode(),
         "script_config": script_config(config),
+        "script_errors": script_errors(),
         "keep_s": max(LEAST_KEPT_S, round(10 * config.cache.seconds)),
         "drain_s": DRAIN_S,
         "sampled": sampled(config.traces),
@@ -134,6 +120,11 @@ def script_config(config: GatewayConfig) -> str:
         "server": SERVER,
     }
     return msgspec.json.encode(known).decode()
+
+
+def script_errors() -> str:
+    """Status, kind and reason of each error of the gateway itself, in JSON."""
+    return msgspec.json.encode({s: (429 if s > 511 else s, kind, reason) for s, kind, reason in ERRORS}).decode()
 
 
 def sampled(traces: Traces) -> str:

@@ -2,11 +2,6 @@
 import errors from 'errors.js';
 import roles from 'roles.js';
 
-const DATATYPES = {
-  float16: 'FP16', float32: 'FP32', float64: 'FP64', int8: 'INT8', int16: 'INT16', int32: 'INT32', int64: 'INT64',
-  uint8: 'UINT8', uint16: 'UINT16', uint32: 'UINT32', uint64: 'UINT64', bool: 'BOOL', string: 'BYTES',
-};
-
 async function ask(r, path, options) {
   const reply = await r.subrequest(path, options || {});
   return reply.status === 200 ? JSON.parse(reply.responseText) : null;
@@ -18,10 +13,10 @@ async function listed(r) {
   return page === null ? [] : page.models;
 }
 
-// What a version says of itself, `of` being model or model/version; null when it doesn't.
+// What a version says of itself, `of` being model or model/version; nothing when it doesn't.
 async function about(r, of, archive) {
   const found = await ask(r, '/-/about/' + (archive || '') + '/' + of);
-  return found === null ? null : found[0];
+  return (found && found[0].customizedMetadata) || {};
 }
 
 // One worker that has reproduced its golden rows is enough to answer.
@@ -53,7 +48,7 @@ function chosen(r) {
   roles.load(r);
   const is = roles.choose(r);
   if (!is) {
-    errors.refuse(r, 404, 'not_found', 'there is no such model or version');
+    errors.refuse(r, 404);
   }
   return is;
 }
@@ -69,38 +64,27 @@ async function all_ready(r) {
   tell(r, await isAllReady(r), {});
 }
 
-function tensor(one) {
-  const shape = one.shape.map((axis) => (typeof axis === 'number' ? axis : -1));
-  return { name: one.name, datatype: DATATYPES[one.dtype] || one.dtype, shape: shape };
-}
-
 // https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md#model-metadata
+// Null where the request is refused.
 async function describe(r) {
-  const model = await about(r, r.variables.model + '/' + r.variables.version, r.variables.archive);
-  const signature = model && model.customizedMetadata && model.customizedMetadata.signature;
-  if (!signature || !Array.isArray(signature.inputs) || !Array.isArray(signature.outputs)) {
+  if (!chosen(r)) {
     return null;
   }
-  return {
-    name: r.variables.model,
-    versions: [r.variables.version],
-    platform: 'onnxruntime_onnx',
-    inputs: signature.inputs.map(tensor),
-    outputs: signature.outputs.map(tensor),
-  };
+  const name = r.variables.model, version = r.variables.version;
+  const v2 = (await about(r, name + '/' + version, r.variables.archive)).v2;
+  if (!v2 || !Array.isArray(v2.inputs) || !Array.isArray(v2.outputs)) {
+    errors.refuse(r, 503, 'unavailable', 'the model does not describe its tensors', { where: 'server' });
+    return null;
+  }
+  return Object.assign({ name: name, versions: [version] }, v2);
 }
 
 async function metadata(r) {
-  if (!chosen(r)) {
-    return;
-  }
   const document = await describe(r);
-  if (document === null) {
-    errors.refuse(r, 503, 'unavailable', 'the model does not describe itself now', { where: 'server' });
-    return;
+  if (document !== null) {
+    r.headersOut['Content-Type'] = 'application/json';
+    r.return(200, JSON.stringify(document));
   }
-  r.headersOut['Content-Type'] = 'application/json';
-  r.return(200, JSON.stringify(document));
 }
 
 export default { ask, listed, about, isReady, isAllReady, describe, ready, all_ready, metadata };
