@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from onnxserve.archive.offline import Array
 
 BINS = 15
+Activation = Literal["softmax", "none"]
 
 
 @dataclass(frozen=True)
@@ -26,30 +28,38 @@ def compare(reference: Array, candidate: Array, truth: Array | None) -> Closenes
     """Outputs of shape (rows, ...); `truth` the labels' indices, shape (rows,)."""
     left, right = reference.reshape(len(reference), -1), candidate.reshape(len(candidate), -1)
     norms = np.linalg.norm(left, axis=-1) * np.linalg.norm(right, axis=-1)
+    activation = activation_of(reference)
     cosines = (left * right).sum(axis=-1) / np.maximum(norms, 1e-12)
     return Closeness(
         float(cosines.mean()),
         float(cosines.min()),
         float(np.abs(left - right).max()),
-        None if truth is None else calibration_error(candidate, truth),
-        None if truth is None else calibration_error(reference, truth),
+        None if truth is None else calibration_error(candidate, truth, activation),
+        None if truth is None else calibration_error(reference, truth, activation),
     )
 
 
-def softmax(logits: Array) -> Array:
-    """Probabilities over the last axis; shifted by the maximum so that exp can't overflow."""
-    exps = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+def activation_of(outputs: Array) -> Activation:
+    """What makes scores of a classifier's outputs: `none` where all are between 0 and 1, as probabilities are."""
+    return "none" if outputs.size and outputs.min() >= 0 and outputs.max() <= 1 else "softmax"
+
+
+def scores(outputs: Array, activation: Activation) -> Array:
+    """Probabilities over the last axis; softmax is shifted by the maximum so that exp can't overflow."""
+    if activation == "none":
+        return outputs.astype(np.float64)
+    exps = np.exp(outputs.astype(np.float64) - outputs.max(axis=-1, keepdims=True))
     return np.asarray(exps / exps.sum(axis=-1, keepdims=True))
 
 
-def calibration_error(logits: Array, truth: Array) -> float:
+def calibration_error(outputs: Array, truth: Array, activation: Activation) -> float:
     """Expected calibration error over 15 bins of the top probability.
 
     C. Guo et al., "On calibration of modern neural networks", ICML 2017.
     """
-    scores = softmax(logits)
-    top, hits = scores.max(axis=-1), scores.argmax(axis=-1) == truth
-    bins = np.minimum((top * BINS).astype(int), BINS - 1)
+    given = scores(outputs, activation)
+    top, hits = given.max(axis=-1), given.argmax(axis=-1) == truth
+    bins = np.clip((top * BINS).astype(int), 0, BINS - 1)
     sizes = np.bincount(bins, minlength=BINS)
     gaps = np.bincount(bins, weights=hits - top, minlength=BINS)
     return float(np.abs(gaps).sum() / max(1, sizes.sum()))

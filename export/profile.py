@@ -13,6 +13,7 @@ import numpy.typing as npt
 from onnxserve.archive.offline import run_offline
 from onnxserve.archive.write import pretty
 
+from .closeness import Activation, activation_of, scores
 from .company import batches
 from .stage import values
 from .step import Step
@@ -22,7 +23,7 @@ BINS = 10
 MOST_ROWS = 20_000
 MOST_VALUES = 8  # of an answer that are looked at one by one; more are an embedding
 AXES = 4
-DIGITS = 6  # as handlers round
+DIGITS = 6  # of a score, as handlers round
 TINY = 1e-12
 
 
@@ -37,24 +38,25 @@ def measure(found: npt.NDArray[Any], bins: int = BINS) -> dict[str, Any]:
     return {"edges": edges.tolist(), "counts": counts.tolist()}
 
 
-def best(outputs: Array) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+def best(outputs: Array, activation: Activation) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
     """Label and score of each row, as handlers round it."""
-    shifted = outputs.astype(np.float64) - outputs.max(axis=-1, keepdims=True)
-    return outputs.argmax(axis=-1), np.round(1 / np.exp(shifted).sum(axis=-1), 6)
+    return outputs.argmax(axis=-1), np.round(scores(outputs, activation).max(axis=-1), DIGITS)
 
 
-def profile(measures: dict[str, Array], outputs: Array, labels: Sequence[str]) -> dict[str, Any]:
+def profile(
+    measures: dict[str, Array], outputs: Array, labels: Sequence[str], activation: Activation = "softmax"
+) -> dict[str, Any]:
     """`profile.json`: rows, and what the model answers to them."""
     found: dict[str, Any] = {"rows": len(outputs), "labels": {}}
     answers: dict[str, Array] = {}
     if labels:
-        places, answers["score"] = best(outputs)
+        places, answers["score"] = best(outputs, activation)
         said = np.bincount(places, minlength=len(labels))
         found["labels"] = dict(zip(labels, said.tolist(), strict=True))
     elif (values := outputs.reshape(len(outputs), -1)).shape[1] > MOST_VALUES:
         found["embedding"], answers = embedding(values.astype(np.float64))
     else:
-        answers = {f"value.{place}": np.round(column, DIGITS) for place, column in enumerate(values.T)}
+        answers = {f"value.{place}": column for place, column in enumerate(values.T)}
     return found | {"measures": {name: measure(values) for name, values in (measures | answers).items()}}
 
 
@@ -77,7 +79,12 @@ def call(work: Work) -> None:
             stream.write(msgspec.json.encode(group) + b"\n")
     run_offline(work.stage, "measures", source, target)
     with np.load(target) as arrays:
-        found = profile(dict(arrays), work.outputs[work.chosen.variant][:rows], work.definition.labels)
+        found = profile(
+            dict(arrays),
+            work.outputs[work.chosen.variant][:rows],
+            work.definition.labels,
+            activation_of(work.reference),
+        )
     (work.stage / "profile.json").write_bytes(pretty(found))
     work.say(f"      {rows} rows, {len(found['measures'])} measures")
 

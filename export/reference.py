@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import torch
 
+from onnxserve.archive.write import pretty
 from onnxserve.errors import CheckFailed, DefinitionError
 
 from .batches import joined
+from .closeness import activation_of
 from .deviation import TOLERANCE, batch_shift, deviation
 from .step import Step
 from .work import Array, Arrays, Work
@@ -56,8 +59,18 @@ def call(work: Work) -> None:
         )
     if labels and work.reference.shape[1:] != (len(labels),):
         raise DefinitionError(f"the module gives {work.reference.shape[1:]} outputs a row for {len(labels)} labels")
+    if labels:
+        _state_activation(work)
     work.golden_outputs = run_torch(module, groups.golden.one())
     _check_golden(work)
+
+
+def _state_activation(work: Work) -> None:
+    """Handlers turn outputs into scores; those that are scores are not to be turned again."""
+    path, activation = work.stage / "signature.json", activation_of(work.reference)
+    path.write_bytes(pretty(msgspec.json.decode(path.read_bytes()) | {"activation": activation}))
+    if activation == "none":
+        work.say("      the outputs are probabilities: they are the scores, without another softmax")
 
 
 def _check_golden(work: Work) -> None:

@@ -45,7 +45,15 @@ def job_of(ask: Ask) -> Job:
         signature = read_signature(path)
     local = ask.archive if "://" in ask.archive else str(Path(ask.archive).resolve())
     mine = tuple(signature["input"].get("columns", ()))
-    model = Model(local, found.sha256, found.name, found.version, tuple(signature["labels"]), mine)
+    model = Model(
+        local,
+        found.sha256,
+        found.name,
+        found.version,
+        tuple(signature["labels"]),
+        mine,
+        signature.get("activation", "softmax"),
+    )
     lookup = lookup_of(ask, signature)
     sources = find_sources(ask.inputs, ask.kind)
     chunk = CHUNK if mine else CHUNK_IMAGES if sources[0].kind == "images" else CHUNK_SINGLE

@@ -110,7 +110,15 @@ class Served:
             raise BatchError(f"{said} answered in place of {self._model.name} {self._model.version}", where=self._path)
         if len(document["predictions"]) != count:
             raise BatchError(f"{len(document['predictions'])} answers to {count} rows", where=self._path)
-        return list(document["predictions"])
+        return [in_place(prediction) for prediction in document["predictions"]]
+
+
+def in_place(prediction: Any) -> Any:
+    """A prediction, or the fault of a row that alone has none."""
+    error = prediction.get("error") if isinstance(prediction, dict) and "label" not in prediction else None
+    return (
+        Fault(str(error["type"]), str(error["reason"])) if isinstance(error, dict) and "type" in error else prediction
+    )
 
 
 def rows_of(columns: dict[str, Any]) -> list[list[float | None]]:

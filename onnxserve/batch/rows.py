@@ -26,7 +26,7 @@ def answered(chunk: Chunk, answers: Answers, source: str, model: Model, shape: S
     columns["row"] = pa.array(np.arange(chunk.first, chunk.first + chunk.size))
     columns |= predicted(answers, chunk.size, model, form)
     if shape.scores:
-        scores = softmax(answers.outputs)
+        scores = scores_of(answers.outputs, model.activation)
         columns["scores"] = lists(scores, answers.kept, chunk.size)
     if shape.outputs:
         flat = None if answers.outputs is None else answers.outputs.reshape(len(answers.outputs), -1)
@@ -88,10 +88,10 @@ def lists(found: Array | None, kept: Array, count: int) -> pa.Array:
     return placed(pa.ListArray.from_arrays(pa.array(offsets), pa.array(found.ravel())), kept, count)
 
 
-def softmax(outputs: Array | None) -> Array | None:
+def scores_of(outputs: Array | None, activation: str) -> Array | None:
     """Probability of each label, float32."""
-    if outputs is None:
-        return None
+    if outputs is None or activation == "none":
+        return outputs
     values = np.exp(outputs.astype(np.float64) - outputs.max(axis=-1, keepdims=True))
     found: Array = (values / values.sum(axis=-1, keepdims=True)).astype(np.float32)
     return found

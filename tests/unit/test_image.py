@@ -71,17 +71,17 @@ def saved(image: Image.Image, kind: str = "PNG", **options) -> bytes:
 
 def pixels(handler, content: bytes) -> np.ndarray:
     """Of the row, channels last."""
-    return handler.check(content, "x").astype(int)
+    return np.asarray(handler.check(content, "x"), int)
 
 
 @pytest.fixture
-def exact() -> ImageClassifier:
+def exact():
     """One that doesn't resize."""
     return with_fake_session(ImageClassifier(), height=4, width=6)
 
 
 @pytest.fixture
-def grey() -> ImageClassifier:
+def grey():
     return with_fake_session(ImageClassifier(), height=4, width=6, channels=1)
 
 

@@ -1,0 +1,83 @@
+"""Outputs that are probabilities are scores as they are: in the signature, the profile and batches."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import msgspec
+import numpy as np
+import pytest
+
+from export.closeness import activation_of, compare, scores
+from export.profile import profile
+from export.reference import _state_activation
+from handlers.signature import Signature
+from handlers.tabular import TabularClassifier
+from onnxserve.batch.chunk import Fault
+from onnxserve.batch.remote import in_place
+from onnxserve.batch.rows import scores_of
+from tests.fakes import ask_json, with_fake_session
+
+LOGITS = np.random.default_rng(7).normal(0, 3, (50, 3))
+PROBABILITIES = scores(LOGITS, "softmax").astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "activation"),
+    [
+        (LOGITS, "softmax"),
+        (PROBABILITIES, "none"),
+        (1 / (1 + np.exp(-LOGITS)), "none"),  # of labels that don't exclude each other
+        (-PROBABILITIES, "softmax"),
+        (np.zeros((0, 3)), "softmax"),
+    ],
+)
+def test_outputs_between_0_and_1_are_scores(outputs, activation):
+    assert activation_of(outputs) == activation
+
+
+@pytest.mark.parametrize(("outputs", "activation"), [(LOGITS, "softmax"), (PROBABILITIES, "none")])
+def test_export_states_what_the_outputs_are_and_says_it(outputs, activation, tmp_path: Path):
+    (tmp_path / "signature.json").write_text('{"model": "demo"}')
+    said: list[str] = []
+    _state_activation(SimpleNamespace(stage=tmp_path, reference=outputs, say=said.append))  # type: ignore[arg-type]
+    written = msgspec.json.decode((tmp_path / "signature.json").read_bytes())
+    assert (written, len(said)) == ({"model": "demo", "activation": activation}, activation == "none")
+
+
+def test_profile_calibration_and_batches_take_probabilities_as_they_are():
+    truth = LOGITS.argmax(axis=1)
+    found = [
+        (compare(one, one, truth).calibration_error, profile({}, one, ("a", "b", "c"), activation_of(one))["measures"])
+        for one in (LOGITS, PROBABILITIES)
+    ]
+    assert found[0][0] == pytest.approx(found[1][0], abs=1e-6)
+    np.testing.assert_allclose(found[0][1]["score"]["edges"], found[1][1]["score"]["edges"], atol=2e-6)
+    assert scores_of(PROBABILITIES, "none") is PROBABILITIES
+    assert scores_of(LOGITS, "softmax") == pytest.approx(PROBABILITIES, abs=1e-6)
+
+
+def test_a_handler_says_the_models_own_probability():
+    made = TabularClassifier()
+    with_fake_session(made, columns=("a", "b"))  # whose second output is the first column
+    made.prepare()
+    named = {name: getattr(made.signature, name) for name in Signature.__dataclass_fields__}
+    made.signature = Signature(**named | {"activation": "none"})
+    [(status, answer)] = ask_json(made, [0.864, 2])
+    assert (status, answer["predictions"]) == (200, [{"label": "yes", "score": 0.864}])
+
+
+def test_small_values_of_a_regression_have_a_profile():
+    values = np.random.default_rng(7).normal(1e-7, 1e-8, (1000, 1)).astype(np.float32)
+    assert len(profile({}, values, ())["measures"]["value.0"]["edges"]) == 9
+
+
+def test_the_error_of_a_row_beside_others_is_that_rows_fault_in_a_batch():
+    error = {"error": {"type": "not_finite", "reason": "x", "where": "instances[1]"}}
+    assert in_place(error) == Fault("not_finite", "x")
+    for prediction in (
+        {"label": "error", "score": 1.0},
+        {"values": [1.0]},
+        "error",
+        {"error": "one of a handler's own"},
+    ):
+        assert in_place(prediction) is prediction
