@@ -166,7 +166,7 @@ class Journal:
                     "input": self._input(value),
                     "label": said.get("label"),
                     "score": said.get("score"),
-                    "error": item.error or None,
+                    "error": item.error or error_of_row(said),
                 }
             )
         return found
@@ -214,6 +214,12 @@ def predicted(body: bytes | None) -> list[dict[str, Any]]:
     except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
         return []
     return [one if isinstance(one, dict) else {} for one in found]
+
+
+def error_of_row(said: Mapping[str, Any]) -> str | None:
+    """The kind of the error that stands where the prediction of a row would."""
+    error = said.get("error")
+    return str(error["type"]) if isinstance(error, dict) and "type" in error else None
 
 
 def schema(pa: Any) -> Any:

@@ -35,7 +35,11 @@ def _table(signature: Signature) -> Schema:
 
 
 def prediction_schema(signature: Signature) -> Schema:
-    """What is answered for one row."""
+    """What is answered for one row: a prediction, or the error of a row that alone of its request has none."""
+    return {"anyOf": [_prediction(signature), record({"error": {"type": "object"}}, ["error"])]}
+
+
+def _prediction(signature: Signature) -> Schema:
     if not signature.labels:
         return record({"values": {"type": "array", "items": {"type": "number"}}}, ["values"])
     score = {"type": "number", "minimum": 0, "maximum": 1}

@@ -43,8 +43,10 @@ def test_a_row_of_another_kind_is_an_object_of_its_field_and_of_a_users_own_anyt
 
 
 def test_a_prediction_is_a_label_of_the_models_or_its_values():
-    assert prediction_schema(TABLE)["properties"]["label"]["enum"] == ["no", "yes"]
-    assert set(prediction_schema(replace(TABLE, labels=()))["properties"]) == {"values"}
+    labelled, error = prediction_schema(TABLE)["anyOf"]
+    plain, _ = prediction_schema(replace(TABLE, labels=()))["anyOf"]
+    assert (labelled["properties"]["label"]["enum"], set(error["properties"])) == (["no", "yes"], {"error"})
+    assert set(plain["properties"]) == {"values"}
 
 
 def test_a_users_handler_may_say_itself_what_its_rows_are():

@@ -54,6 +54,15 @@ def test_rows_and_answers_are_kept_by_request_with_what_was_refused(tmp_path):
     assert (third["error"], third["input"], third["label"]) == ("invalid_row", None, None)
 
 
+def test_the_error_of_one_row_beside_answers_is_kept_with_that_row(tmp_path):
+    journal = journal_of(tmp_path)
+    predictions = [{"label": "a", "score": 0.9}, {"error": {"type": "not_finite", "reason": "x"}}]
+    seen(journal, Asked(rows=[[1.0, 2.0], [3.0, 4.0]]), body=json.dumps({"predictions": predictions}).encode())
+    journal.close()
+    first, second = logged(tmp_path)
+    assert (first["error"], second["error"], second["label"]) == (None, "not_finite", None)
+
+
 def test_columns_that_must_not_be_kept_are_not(tmp_path):
     journal = journal_of(tmp_path, redact=("y", "text"))
     seen(journal, Asked(rows=[[1.0, 2.0]]), Asked(values=["secret"]), Asked(values=[b"image"]))
@@ -178,6 +187,7 @@ def test_laps_add_up():
 
 def test_outcomes_are_kinds():
     assert outcome(Asked(), Answer(b"")) == "ok"
+    assert outcome(Asked(), Answer(b"", fault="not_finite")) == "not_finite"
     assert outcome(failed(InvalidRow("x")), None) == "invalid_row"
     assert outcome(Asked(), InternalError()) == "internal_error"
 
