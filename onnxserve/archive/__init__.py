@@ -1,25 +1,31 @@
 """The archive (`.mar`): writing it reproducibly, reading it safely, checking it whole."""
 
-from .check import Checked, check_archive
+from .check import Checked, check_archive, check_content
 from .configure import golden_bodies, max_batch, read_config, read_signature, reconfigure, threads_of
 from .file import enter_store, file_digest
 from .manifest import manifest
 from .offline import package
 from .proof import read_proof
-from .read import Summary, contents, open_archive, summarise, unpack
+from .read import Summary, contents, open_archive, read_version, summarise, unpack
 from .seal import make_identity, seal_archive, unsealed
-from .sign import check_signature, configured_key, is_signed, make_key, sign_archive
+from .sign import check_signature, is_signed, make_key, sign_archive
+from .signed import configured_key
+from .store import Refusal, Stores, fill, writable
 from .write import write_archive
 
 __all__ = [
     "Checked",
+    "Refusal",
+    "Stores",
     "Summary",
     "check_archive",
+    "check_content",
     "check_signature",
     "configured_key",
     "contents",
     "enter_store",
     "file_digest",
+    "fill",
     "golden_bodies",
     "is_signed",
     "make_identity",
@@ -31,6 +37,7 @@ __all__ = [
     "read_config",
     "read_proof",
     "read_signature",
+    "read_version",
     "reconfigure",
     "seal_archive",
     "sign_archive",
@@ -38,5 +45,6 @@ __all__ = [
     "threads_of",
     "unpack",
     "unsealed",
+    "writable",
     "write_archive",
 ]

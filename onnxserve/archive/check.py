@@ -10,11 +10,15 @@ import msgspec
 
 from onnxserve.errors import ArchiveError
 
+from .content import member_digests
+from .digests import RECORD, ArchiveCorrupt, check_record
 from .file import file_digest
 from .offline import answers
 from .read import contents, member, open_archive, summarise, unpack
 from .sign import check_signature
-from .write import DIGESTS, digests, write_archive
+from .write import write_archive
+
+FOREIGN_FIX = "fetch or export the archive again; one of torch-model-archiver can be served, but not verified"
 
 
 @dataclass(frozen=True)
@@ -29,34 +33,38 @@ class Checked:
     signed: bool
 
 
-def check_members(path: Path) -> int:
-    """Compare each member with its recorded digest; ArchiveError lists every fault."""
+def check_content(path: Path, public_key: Path | None = None) -> int:
+    """Read every member of anybody's archive; the number that `digests.json` records, 0 where there is none.
+
+    ArchiveError where a member is damaged or isn't what is recorded, or the signature, if a key is given, doesn't hold.
+    """
+    if public_key is not None:
+        check_signature(path, public_key)
     with open_archive(path) as archive:
-        try:
-            recorded = msgspec.json.decode(member(archive, DIGESTS), type=dict[str, str])
-        except msgspec.DecodeError as error:
-            raise ArchiveError(f"{DIGESTS} is damaged: {error}", where=str(path)) from error
+        found = member_digests(archive)
+        record = member(archive, RECORD) if RECORD in found else None
+    if record is None:
+        return 0
+    try:
+        return check_record(record, found)
+    except ArchiveCorrupt as error:
+        raise ArchiveError(str(error), where=str(path), fix="fetch or export the archive again") from error
+
+
+def check_members(path: Path) -> int:
+    """Compare each member with its recorded digest, and the file with what we write; ArchiveError lists every fault."""
+    count = check_content(path)
     members, manifest, signature = contents(path)
-    found = digests(members)
-    faults = [f"{name} is missing" for name in sorted(recorded.keys() - found.keys())]
-    faults += [f"{name} is not recorded" for name in sorted(found.keys() - recorded.keys())]
-    faults += [
-        f"{name} differs from its recorded digest"
-        for name in sorted(found.keys() & recorded.keys())
-        if found[name] != recorded[name]
-    ]
-    if faults:
-        raise ArchiveError("; ".join(faults), where=str(path), fix="fetch or export the archive again")
-    # What no digest covers (names, dates, order, gaps) must be as we write it.
+    if not count:
+        raise ArchiveError(f"{RECORD} is missing", where=str(path), fix=FOREIGN_FIX)
+    # What no digest covers (dates, order, attributes) must be as we write it.
     with tempfile.TemporaryDirectory() as scratch:
         again = write_archive(Path(scratch) / "again.mar", members, manifest, signature)
     if again != file_digest(path):
         raise ArchiveError(
-            "the file isn't byte for byte what onnxserve writes for these members",
-            where=str(path),
-            fix="fetch or export the archive again; one of torch-model-archiver can be served, but not verified",
+            "the file isn't byte for byte what onnxserve writes for these members", where=str(path), fix=FOREIGN_FIX
         )
-    return len(recorded)
+    return count
 
 
 def check_archive(path: Path, public_key: Path | None = None) -> Checked:

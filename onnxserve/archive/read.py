@@ -1,7 +1,8 @@
-"""Opening an archive that may be hostile: bounded, inside its folder, no links."""
+"""Opening an archive that may be hostile: canonical, bounded, inside its folder, no links."""
 
 from __future__ import annotations
 
+import re
 import stat
 import zipfile
 from collections.abc import Iterator
@@ -13,13 +14,16 @@ import msgspec
 
 from onnxserve.errors import ArchiveError
 
+from .digests import MANIFEST, SIGNATURE, UNRECORDED
 from .file import file_digest
-from .write import MANIFEST, SIGNATURE, UNRECORDED
+from .layout import layout_faults
 
 MAX_BYTES = 20 * 2**30
 MAX_RATIO = 200
 MAX_MEMBERS = 10_000
 MAX_NAME = 255  # bytes
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")
+NAME_FIX = "letters, digits and _ . + - after a letter or digit, 128 at most"
 
 
 @dataclass(frozen=True)
@@ -34,14 +38,14 @@ class Summary:
 
 
 def open_archive(path: Path) -> zipfile.ZipFile:
-    """The zip, after checking every member's name, kind and size; ArchiveError otherwise."""
+    """The zip, after checking its layout and every member's name, kind and size; ArchiveError otherwise."""
     if not path.is_file():
         raise ArchiveError("there is no such archive", where=str(path), fix="onnxserve export models/NAME makes one")
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # zipfile has many, for bytes that are not as it expects
         raise ArchiveError(f"not an archive: {error}", where=str(path)) from error
-    if faults := _faults(archive):
+    if faults := [*_faults(archive), *layout_faults(archive)]:
         archive.close()
         raise ArchiveError("unsafe archive: " + "; ".join(faults[:5]), where=str(path), fix="do not load it")
     return archive
@@ -53,7 +57,7 @@ def _faults(archive: zipfile.ZipFile) -> list[str]:
     total = sum(info.file_size for info in infos)
     if total > MAX_BYTES:
         faults.append(f"{total} bytes unpacked, at most {MAX_BYTES}")
-    if len({info.filename for info in infos}) != len(infos):
+    if len({PurePosixPath(info.filename) for info in infos}) != len(infos):  # `a` and `./a` are one file
         faults.append("the same member twice")
     folders = {parent for info in infos for parent in PurePosixPath(info.filename).parents}
     for info in infos:
@@ -113,6 +117,23 @@ def unpack(path: Path, folder: Path) -> None:
             target = folder / info.filename
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(member(archive, info.filename))
+
+
+def read_version(path: Path) -> tuple[str, str]:
+    """Model and version by the manifest of anybody's archive; ArchiveError where it names none that can be served.
+
+    The names are torch-model-archiver's: they become parts of paths and of configurations.
+    """
+    with open_archive(path) as archive:
+        try:
+            model = msgspec.json.decode(member(archive, MANIFEST))["model"]
+            names = str(model["modelName"]), str(model.get("modelVersion") or "1.0")
+        except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+            raise ArchiveError(f"{MANIFEST} names no model: {error}", where=str(path)) from error
+    for name in names:
+        if not NAME.fullmatch(name):
+            raise ArchiveError(f"{name!r} is no name of a model or a version", where=str(path), fix=NAME_FIX)
+    return names
 
 
 def summarise(path: Path) -> Summary:

@@ -5,18 +5,19 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from onnxserve.errors import ArchiveError
 
+from .content import member_digests
+from .digests import SIGNATURE
 from .library import library, refuse_existing, write_private
-from .read import contents, open_archive, unpack
-from .write import SIGNATURE, write_archive
+from .read import contents, member, open_archive, unpack
+from .signed import ArchiveUntrusted, check_signed
+from .write import write_archive
 
-PUBLIC_KEY = "ONNXSERVE_PUBLIC_KEY"
 CURVE_FIX = "onnxserve keygen signing.pem makes a pair of P-256 keys"
 
 
@@ -36,11 +37,6 @@ def make_key(path: Path) -> Path:
     write_private(path, private)
     public_path.write_bytes(public)
     return public_path
-
-
-def configured_key() -> Path | None:
-    """The public key that this machine trusts, the same that workers ask for; None where none is configured."""
-    return Path(os.environ[PUBLIC_KEY]) if os.environ.get(PUBLIC_KEY) else None
 
 
 def is_signed(path: Path) -> bool:
@@ -67,22 +63,16 @@ def sign_archive(path: Path, private_key: Path, target: Path | None = None) -> s
 
 def check_signature(path: Path, public_key: Path) -> None:
     """ArchiveError unless the archive is signed by the key's owner, whole and with nothing added."""
-    signing = library("model_signing")
-    if not is_signed(path):
+    with open_archive(path) as archive:
+        signature = member(archive, SIGNATURE) if SIGNATURE in archive.namelist() else None
+        found = member_digests(archive)
+    if signature is None:
         raise ArchiveError("the archive is not signed", where=str(path), fix="onnxserve sign ARCHIVE --key signing.pem")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / path.stem
-        unpack(path, folder)
-        config = signing.verifying.Config().set_hashing_config(_hashing(signing, folder))
-        try:
-            config.use_elliptic_key_verifier(public_key=public_key).verify(folder, folder / SIGNATURE)
-        except Exception as error:
-            # Every library below has its own error for a signature that doesn't hold.
-            raise ArchiveError(
-                f"the signature does not hold: {str(error) or type(error).__name__}",
-                where=str(path),
-                fix=f"check that {public_key} is the signer's; else do not load the archive",
-            ) from error
+    try:
+        check_signed(signature, public_key, found)
+    except ArchiveUntrusted as error:
+        fix = f"check that {public_key} is the signer's; else do not load the archive"
+        raise ArchiveError(str(error), where=str(path), fix=fix) from error
 
 
 def _hashing(signing: Any, folder: Path) -> Any:

@@ -9,14 +9,10 @@ from pathlib import Path
 
 import msgspec
 
+from .digests import MANIFEST, RECORD, SIGNATURE
 from .file import file_digest
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold
-MANIFEST = "MAR-INF/MANIFEST.json"
-DIGESTS = "digests.json"
-SIGNATURE = "model.sig"
-# Not among the digests: the record itself, what torch-model-archiver writes its own way, and the signature over all.
-UNRECORDED = frozenset({DIGESTS, MANIFEST, SIGNATURE})
 # Owner may write, all may read; fixed, so that the umask of the exporting machine doesn't show.
 MODE = 0o100644 << 16
 
@@ -39,7 +35,7 @@ def write_archive(
     Members are stored, not compressed: weights hardly shrink, and so the bytes are the same whatever zlib
     there is, and an archive can be checked to the last byte by writing it again.
     """
-    whole = {**members, DIGESTS: pretty(digests(members)), MANIFEST: pretty(manifest)}
+    whole = {**members, RECORD: pretty(digests(members)), MANIFEST: pretty(manifest)}
     if signature is not None:
         whole[SIGNATURE] = signature
     target.parent.mkdir(parents=True, exist_ok=True)

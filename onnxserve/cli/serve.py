@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from onnxserve.archive import check_signature, configured_key
-from onnxserve.config import Settings
+from onnxserve.archive import configured_key
+from onnxserve.config import Settings, own_stores, record_stores
 from onnxserve.gateway import Traffic
 from onnxserve.gateway.processes import wait_for_ports
 from onnxserve.release import Release
 from onnxserve.release.entering import clear_entering
 from onnxserve.supervisor import Events, Stopped, StopSignals, Supervisor, TorchServe
 from onnxserve.supervisor.events import FILE
-from onnxserve.supervisor.store import stored_archives
+from onnxserve.supervisor.store import fill_store, stored_archives
 
 from .app import app, console, out
 from .features import URL, feature_service, needs_features, unserved
@@ -75,14 +75,6 @@ def next_steps(url: str, names: list[str]) -> str:
     return "\n  ".join(["try:", *lines])
 
 
-def check_store(store: Path) -> None:
-    """Where a public key is configured, every archive must be signed by its owner before anything starts."""
-    key = configured_key()
-    if key is not None:
-        for archive in sorted(store.glob("*.mar")):
-            check_signature(archive, key)
-
-
 @app.command()
 def serve(  # noqa: PLR0913 - each is a flag
     config: Config = None,
@@ -124,17 +116,15 @@ def serve(  # noqa: PLR0913 - each is a flag
 
 def run(settings: Settings, wanted: Wanted, signals: StopSignals) -> None:
     """Until a signal comes: Stopped if it comes before the server is ready."""
-    check_store(settings.store)
     settings.state.mkdir(parents=True, exist_ok=True)
     events = Events(settings.state / FILE, lambda line: console.print(line, markup=False, highlight=False))
-    for path in clear_entering(settings.store):
-        out.print(f"{path.name}: its registration was interrupted; removed")
     # The observer sees the last requests too, so it ends after the services.
     with (
         contextlib.ExitStack() as watched,
         Supervisor(settings.run, events, signals) as supervisor,
         contextlib.ExitStack() as running,
     ):
+        settings = served_copies(settings, events)
         traffic, release = Traffic(settings.state), release_of(settings)
         traffic.stopped()  # whoever ended without a word left it
         for line in release.take_up():
@@ -152,6 +142,16 @@ def run(settings: Settings, wanted: Wanted, signals: StopSignals) -> None:
         out.print(f"ready on {url}; logs in {settings.state}; Ctrl-C stops", markup=False)
         supervisor.run(tick)
         console.print("stopping")
+
+
+def served_copies(settings: Settings, events: Events) -> Settings:
+    """The same with the server's own store, of verified copies, in place of the user's."""
+    stores = own_stores(settings)
+    for path in clear_entering(stores.kept):
+        out.print(f"{path.name}: its registration was interrupted; removed")
+    fill_store(stores, configured_key(), events)
+    record_stores(settings, stores)
+    return replace(settings, store=stores.served)
 
 
 def begin(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from onnxserve.config import Settings, resolve_settings
+from onnxserve.config import Settings, resolve_settings, stores_of
 from onnxserve.gateway import Traffic, read_config
 from onnxserve.management import Management
 from onnxserve.release import History, Release
@@ -33,4 +33,4 @@ def release_of(settings: Settings) -> Release:
     """Release steps on the server that the settings name."""
     defaults = read_config(settings.traffic).default
     traffic = Traffic(settings.state)
-    return Release(Management(settings.management), History(settings.state), settings.store, traffic, defaults)
+    return Release(Management(settings.management), History(settings.state), stores_of(settings), traffic, defaults)

@@ -3,6 +3,7 @@
 from .java import Java, find_java
 from .server import Server, free_ports, start_server, with_free_ports
 from .settings import Settings, resolve_settings
+from .stores import own_stores, record_stores, stores_of
 
 __all__ = [
     "Java",
@@ -10,7 +11,10 @@ __all__ = [
     "Settings",
     "find_java",
     "free_ports",
+    "own_stores",
+    "record_stores",
     "resolve_settings",
     "start_server",
+    "stores_of",
     "with_free_ports",
 ]

@@ -40,7 +40,8 @@ def rendered(settings: Settings) -> dict[str, str]:
     properties["vmargs"] = shlex.join(_absolute(argument, folder) for argument in properties.get("vmargs", "").split())
     if HOME in properties["vmargs"]:
         # TorchServe puts the archive on Python's path, from where it would run code before our worker verifies it.
-        properties[HIDDEN] = "|".join(filter(None, [properties.get(HIDDEN, ""), "PYTHONPATH"]))
+        hidden = [name for name in properties.get(HIDDEN, "").split("|") if name]
+        properties[HIDDEN] = "|".join(dict.fromkeys([*hidden, "PYTHONPATH"]))
     return properties
 
 

@@ -3,7 +3,7 @@
 from .group import end_all, end_group, listening, reap_orphans
 from .lingering import end_lingering
 from .output import lines_since, log_size
-from .run_folder import check_socket_path, lock_run_folder, make_run_folder
+from .run_folder import check_socket_path, lock_run_folder, make_run_folder, run_folder_is_locked
 from .spawn import spawn
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "log_size",
     "make_run_folder",
     "reap_orphans",
+    "run_folder_is_locked",
     "spawn",
 ]

@@ -40,6 +40,21 @@ def check_socket_path(path: Path) -> None:
         )
 
 
+def run_folder_is_locked(run: Path) -> bool:
+    """Whether a supervisor runs with this run folder."""
+    try:
+        descriptor = os.open(run / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 @contextlib.contextmanager
 def lock_run_folder(run: Path) -> Iterator[None]:
     """Be the only supervisor of a run folder; ServerError names the other one. The lock ends with the process."""

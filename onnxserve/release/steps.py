@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from onnxserve.archive import check_archive, configured_key, file_digest
+from onnxserve.archive import Stores, file_digest
 from onnxserve.errors import EdgeError, ReleaseError, ServerError
 from onnxserve.gateway import Canary, Labels, Share, Traffic
 from onnxserve.management import Management, ModelVersion
 from onnxserve.management.model import version_key
 
 from . import moves
-from .entering import archive_of, entering, stored_versions
+from .entering import archive_of, check_leaving, entering, leave, stored_versions
 from .history import History
 
 READY_S = 180.0
@@ -44,11 +44,17 @@ class Release:
     """Release steps on one server."""
 
     def __init__(
-        self, management: Management, history: History, store: Path, traffic: Traffic, defaults: Mapping[str, str] = {}
+        self,
+        management: Management,
+        history: History,
+        store: Path | Stores,
+        traffic: Traffic,
+        defaults: Mapping[str, str] = {},
     ) -> None:
         self.management = management
         self.history = history
-        self.store = store
+        self.stores = store if isinstance(store, Stores) else Stores(store, store)
+        self.store = self.stores.served
         self.traffic = traffic
         self._defaults = defaults  # the version of a model that serves while nothing else was decided
 
@@ -69,11 +75,13 @@ class Release:
 
         Whatever fails leaves server and store as they were.
         """
-        checked = check_archive(archive, configured_key())
-        name, version = checked.name, checked.version
-        with entering(archive, self.store, checked.sha256) as file:
+        with entering(archive, self.stores) as entered:
+            checked, name, version = entered.checked, entered.checked.name, entered.checked.version
             if version not in self._versions(name):
-                self._load(file, name, version)
+                self._load(entered.file, name, version)
+            elif version not in stored_versions(self.store).get(name, {}):
+                what = f"the server has {name} {version} from elsewhere, which was never checked"
+                raise ReleaseError(what, fix=f"onnxserve release retire {name} {version}")
         self._move("register", name, version, lambda now: moves.registered(now, name, version, checked.sha256))
         return version
 
@@ -131,9 +139,11 @@ class Release:
     def retire(self, model: str, version: str, grace_s: float = GRACE_S, *, plan: bool = False) -> list[str]:
         """Take a version without a label out of the routes, wait until nothing is pending, then remove it.
 
-        Its archive stays in the store as `….mar.retired`, or the next start would load it again.
+        Its archive stays in the store as `….mar.retired`, or the next start would load it again. A store that can't be
+        written is an error before anything else.
         """
         archive = archive_of(self.store, self._find(model, version).model_url)
+        check_leaving(self.stores, archive.name)
         self._meet(model)
         if plan:
             moves.retired(self.traffic.labels, model, version)
@@ -143,8 +153,7 @@ class Release:
         time.sleep(grace_s)
         self.management.wait(f"{model} {version} drained", lambda: self._idle(model, version), DRAIN_S)
         self.management.unregister(model, version)
-        if archive.is_file():
-            archive.rename(archive.with_name(f"{archive.name}.retired"))
+        leave(self.stores, archive.name)
         self.history.record(model, "retire", version)
         return [f"{model} {version}: removed"]
 

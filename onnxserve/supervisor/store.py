@@ -1,20 +1,19 @@
-"""Which versions the archives of a model store are."""
+"""The archives that are served: what is refused is said by name, and which versions the others are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
+from onnxserve.archive import Stores, fill, open_archive, read_version
+from onnxserve.archive.store import STAGED
+from onnxserve.errors import OnnxserveError, ServerError
 
-from onnxserve.archive import open_archive
-from onnxserve.archive.read import member
-from onnxserve.archive.write import MANIFEST
-from onnxserve.errors import OnnxserveError
-
+from .events import Events
 from .readiness import Version
 
 EVIDENCE = "evidence.json"
+NAME = "store"
 
 
 @dataclass(frozen=True)
@@ -26,17 +25,26 @@ class StoredArchive:
     ours: bool
 
 
+def fill_store(stores: Stores, public_key: Path | None, events: Events) -> None:
+    """Copy what may be served and record what is refused; ServerError if nothing is left."""
+    refusals = fill(stores, public_key)
+    for refusal in refusals:
+        events.record(NAME, "refused", f"{refusal.file}: {refusal.reason}")
+    if not any(stores.served.glob("*.mar")):
+        what = "no archive of the model store can be served" if refusals else "the model store has no archive"
+        raise ServerError(what, where=str(stores.kept), fix="onnxserve export models/NAME")
+
+
 def stored_archives(store: Path) -> list[StoredArchive]:
-    """All archives, by name; TorchServe itself judges those that can't be read."""
-    return [read_archive(path) for path in sorted(store.glob("*.mar"))]
+    """All archives, by name, but for those that are being registered."""
+    return [read_archive(path) for path in sorted(store.glob("*.mar")) if not path.name.endswith(STAGED)]
 
 
 def read_archive(path: Path) -> StoredArchive:
     """What an archive's manifest says; its digest isn't computed, which would take long."""
     try:
         with open_archive(path) as archive:
-            model = msgspec.json.decode(member(archive, MANIFEST))["model"]
-            version = str(model["modelName"]), str(model["modelVersion"])
-            return StoredArchive(path, version, EVIDENCE in archive.namelist())
-    except (OnnxserveError, msgspec.DecodeError, KeyError, TypeError):
+            ours = EVIDENCE in archive.namelist()
+        return StoredArchive(path, read_version(path), ours)
+    except OnnxserveError:
         return StoredArchive(path, None, ours=False)

@@ -59,7 +59,9 @@ class TorchServe:
         """Wait for those, restore, then let TorchServe load the others beside."""
         assert isinstance(running, Server)  # noqa: S101 - `start` made it
         served, management = set(self.served()), Management(self.settings.management)
-        failed = wait_ready(running, management, served, self.timeout_s, strict=not self._served_before)
+        failed = wait_ready(running, management, served, self.timeout_s, strict=False)
+        if failed and not self._served_before and set(failed) >= served:
+            raise ServerError(f"{named(failed)} can't be loaded" + running.reason(), where=str(running.log))
         if failed:
             self.events.record(NAME, "refused", named(failed) + running.reason())
         if self.warm_s and not self._served_before:
@@ -98,6 +100,8 @@ class TorchServe:
             if archive.version in served:
                 continue
             try:
+                if archive.version is None:
+                    raise ServerError("it is no archive")
                 management.register(archive.path.name)
             except ServerError as error:
                 self.events.record(NAME, "refused", f"{archive.path.name}, which has no traffic: {error.what}")

@@ -27,7 +27,7 @@ from onnxserve.archive import (
     unpack,
     write_archive,
 )
-from onnxserve.archive.write import MANIFEST
+from onnxserve.archive.digests import MANIFEST
 from onnxserve.errors import ArchiveError, OnnxserveError
 
 

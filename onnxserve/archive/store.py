@@ -1,0 +1,151 @@
+"""A store of archives, and the server's own copy of it: what is verified there is what TorchServe loads.
+
+TorchServe's management API writes what is POSTed to it into TorchServe's store. So that this is never the user's, and
+so that nobody can change a file between its check and its use, `onnxserve serve` gives TorchServe a folder of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from onnxserve.errors import ArchiveError, OnnxserveError
+
+from .check import check_content
+from .read import read_version
+
+SUFFIX = ".mar"
+STAGED = ".registering.mar"  # of an archive that is being registered: TorchServe unpacks nothing that isn't called .mar
+# What else TorchServe's `load_models=all` takes for a model; it takes folders too.
+LOADABLE = (".mar", ".model", ".tar.gz")
+PARTING = ",="  # TorchServe parts its list of models here
+CHUNK = 2**20
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Where archives are kept, and where TorchServe loads them from: one folder for a TorchServe started by itself."""
+
+    kept: Path
+    served: Path
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What isn't served, by the name of its file, and why."""
+
+    file: str
+    reason: str
+
+
+def loadable(store: Path) -> list[Path]:
+    """Whatever TorchServe would take for a model, by name; ArchiveError if the store can't be read."""
+    try:
+        entries = sorted(path for path in store.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise ArchiveError(f"can't read the model store: {error.strerror}", where=str(store)) from error
+    return [path for path in entries if path.name.endswith(LOADABLE) or path.is_dir()]
+
+
+def fill(stores: Stores, public_key: Path | None = None) -> list[Refusal]:
+    """Make `served` the verified copies of the archives in `kept`; what was refused."""
+    refusals: list[Refusal] = []
+    files: dict[tuple[str, str], str] = {}
+    with writable(stores.served):
+        for path in loadable(stores.kept):
+            try:
+                version = admit(path, stores.served, public_key)
+                if version in files:
+                    (stores.served / path.name).unlink()
+                    raise ArchiveError(f"it is {' '.join(version)}, which {files[version]} is already")
+                files[version] = path.name
+            except OnnxserveError as error:
+                refusals.append(Refusal(path.name, error.what))
+            except OSError as error:
+                refusals.append(Refusal(path.name, f"it can't be copied: {error.strerror}"))
+        clear(stores.served, set(files.values()))
+    return refusals
+
+
+def admit(source: Path, served: Path, public_key: Path | None = None) -> tuple[str, str]:
+    """Copy one archive and verify the copy; its model and version. ArchiveError if it may not be served."""
+    if not source.name.endswith(SUFFIX):
+        raise ArchiveError("it is no archive (.mar); TorchServe would load it unverified")
+    if source.name.endswith(STAGED):
+        raise ArchiveError("its registration was interrupted")
+    if set(PARTING) & set(source.name) or ".." in source.name:
+        raise ArchiveError("TorchServe can't be told a file name with `,`, `=` or `..`")
+    copy = served / f".{source.name}.part"
+    copy_file(source, copy, served / source.name)
+    try:
+        check_content(copy, public_key)
+        version = read_version(copy)
+        copy.replace(served / source.name)
+    finally:
+        copy.unlink(missing_ok=True)
+    return version
+
+
+def copy_file(source: Path, copy: Path, before: Path) -> None:
+    """The bytes of a regular file; those of an earlier copy if the file has kept its size and its time since."""
+    # A pipe would block, and a folder isn't read: what was opened is judged, whatever the name means later.
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise ArchiveError(f"it can't be read: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as stream:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ArchiveError("it is no file; TorchServe would load a folder unverified")
+        if unchanged(before, status):
+            before.rename(copy)
+            return
+        copy.unlink(missing_ok=True)
+        with os.fdopen(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as target:
+            copy_stream(stream, target)
+    os.utime(copy, ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+
+def unchanged(before: Path, status: os.stat_result) -> bool:
+    """Whether an earlier copy has the size and the time of a file. It is verified again all the same."""
+    with contextlib.suppress(OSError):
+        copied = before.lstat()
+        same = copied.st_size, copied.st_mtime_ns
+        return stat.S_ISREG(copied.st_mode) and copied.st_nlink == 1 and same == (status.st_size, status.st_mtime_ns)
+    return False
+
+
+def copy_stream(stream: IO[bytes], target: IO[bytes]) -> None:
+    """All of it."""
+    while chunk := stream.read(CHUNK):
+        target.write(chunk)
+
+
+def clear(served: Path, files: set[str]) -> None:
+    """Remove what isn't one of these: what was retired, refused, or stored by somebody else."""
+    for path in served.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name not in files:
+            path.unlink()
+
+
+@contextlib.contextmanager
+def writable(folder: Path) -> Iterator[None]:
+    """The server's folder is for reading only, but within this block: TorchServe stores nothing there by itself."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # one at a time, or the first to end would close it for the other
+        os.fchmod(descriptor, 0o700)
+        yield
+    finally:
+        os.fchmod(descriptor, 0o500)
+        os.close(descriptor)
