@@ -54,14 +54,14 @@ def by_triton(client: triton.InferenceServerClient) -> None:
 def refused(client: triton.InferenceServerClient) -> None:
     """Errors are the protocol's, with a status of the caller's."""
     rows = golden["segment"]["inputs"]
-    ids = triton.InferInput("features", [1, 18], "INT64")
-    ids.set_data_from_numpy(np.ones((1, 18), np.int64))
+    flags = triton.InferInput("features", [1, 18], "BOOL")
+    flags.set_data_from_numpy(np.ones((1, 18), np.bool_))
     narrow = triton.InferInput("features", [1, 3], "FP32")
     narrow.set_data_from_numpy(np.ones((1, 3), np.float32))
     other = triton.InferInput("unknown", [1, 18], "FP32")
     other.set_data_from_numpy(np.ones((1, 18), np.float32))
     cases = {
-        "datatype": lambda: client.infer("segment", [ids]),
+        "datatype": lambda: client.infer("segment", [flags]),
         "shape": lambda: client.infer("segment", [narrow]),
         "input's name": lambda: client.infer("segment", [other]),
         "output's name": lambda: client.infer(
