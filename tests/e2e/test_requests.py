@@ -1,0 +1,89 @@
+"""Requests as clients of other servers send them, to a plain TorchServe on our worker and on its own."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.e2e.server import ROOT, Running, running, stock_config
+
+ROW = [0.3, 0.4]
+PLAIN = json.dumps(ROW).encode()
+V2 = {
+    "inputs": [
+        {"name": name, "shape": [1], "datatype": "FP64", "data": [value]} for name, value in zip("xy", ROW, strict=True)
+    ]
+}
+
+
+def npy(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module", params=["ours", "stock"])
+def server(
+    request: pytest.FixtureRequest, archive: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("requests")
+    config = stock_config(folder / "config") if request.param == "stock" else ROOT / "config.properties"
+    with running(folder, [archive], config) as found:
+        yield found
+
+
+def ask(server: Running, body: bytes, kind: str = "application/json", method: str = "POST", **headers: str):
+    """Status and document."""
+    with server.settings.inference.client(60, {"Content-Type": kind, **headers}) as client:
+        reply = client.request(method, "/predictions/circle", content=body)
+    return reply.status_code, reply.json()
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "headers"),
+    [
+        (json.dumps({"instances": [{"data": ROW}]}).encode(), "application/json", {}),
+        (json.dumps({"signature_name": "serving_default", "instances": [{"features": ROW}]}).encode(), "text/json", {}),
+        (PLAIN, "application/vnd.api+json", {}),
+        (b"\xef\xbb\xbf" + PLAIN, "application/json", {}),
+        (gzip.compress(PLAIN), "application/json", {"Content-Encoding": "gzip"}),
+        (zlib.compress(PLAIN), "application/json", {"Content-Encoding": "deflate"}),
+        (npy(np.asfortranarray([ROW])), "application/x-npy", {}),
+        (npy(np.array([ROW], ">f8")), "", {}),
+    ],
+)
+def test_what_says_the_same_row_has_the_same_answer(server, body, kind, headers):
+    assert ask(server, body, kind, **headers) == ask(server, PLAIN)
+
+
+def test_a_row_as_columns_has_the_same_label(server):
+    status, answer = ask(server, json.dumps(V2).encode())
+    labels = next(output["data"] for output in answer["outputs"] if output["name"] == "label")
+    assert (status, labels) == (200, [ask(server, PLAIN)[1]["predictions"][0]["label"]])
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "headers", "status", "word"),
+    [
+        (PLAIN, "application/json", {"Content-Encoding": "br"}, 415, "content coding 'br'"),
+        (
+            b"\x93NUMPY\x01\x00\x3c\x00{'descr': '<U0', 'fortran_order': False, 'shape': (4, 2)}   \n",
+            "",
+            {},
+            400,
+            "npy",
+        ),
+        (json.dumps({"instances": [ROW], "else": 1}).encode(), "application/json", {}, 400, "unknown keys"),
+        (b"a=1", "application/x-www-form-urlencoded", {}, 415, "x-www-form-urlencoded"),
+    ],
+)
+def test_what_is_not_read_is_refused_by_name(server, body, kind, headers, status, word):
+    got, answer = ask(server, body, kind, **headers)
+    assert (got, word in str(answer["error"])) == (status, True), answer
