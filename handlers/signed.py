@@ -9,15 +9,16 @@ and only when there is something to verify.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .digests import SIGNATURE, folder_digests
 
-KEY = "ONNXSERVE_PUBLIC_KEY"  # path of a PEM file; not in the archive, which could then vouch for itself
+KEY = "ONNXSERVE_PUBLIC_KEY"  # paths of PEM files; not in the archive, which could then vouch for itself
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://model_signing/signature/v1.0"
@@ -27,40 +28,39 @@ class ArchiveUntrusted(RuntimeError):
     """No signature, or one that doesn't hold."""
 
 
-def configured_key() -> Path | None:
-    """The public key that this machine trusts; None where none is configured."""
-    return Path(os.environ[KEY]) if os.environ.get(KEY) else None
+def configured_keys() -> tuple[Path, ...]:
+    """The public keys that this machine trusts, parted by `:`; none where none is configured."""
+    return tuple(Path(path) for path in os.environ.get(KEY, "").split(os.pathsep) if path)
 
 
-def check_signed(signature: bytes | None, key: Path, digests: Mapping[str, str]) -> None:
-    """ArchiveUntrusted unless the key's owner signed exactly these files, `digests` being hex SHA-256 by name.
+def check_signed(signature: bytes | None, keys: Sequence[Path], digests: Mapping[str, str]) -> Path:
+    """The key whose owner signed exactly these files, `digests` being hex SHA-256 by name; else ArchiveUntrusted.
 
     `signature` is the content of `model.sig`, None where there is none; `digests` may have an entry for that file.
     """
     if signature is None:
         raise ArchiveUntrusted(f"{KEY} is set, but the archive is not signed")
     try:
-        signed = signed_digests(signature, key)
+        key, signed = signed_digests(signature, keys)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ArchiveUntrusted(
-            f"the signature does not hold: it is damaged ({error or type(error).__name__})"
-        ) from error
+        raise ArchiveUntrusted(f"the signature does not hold: it is damaged ({error!r})") from error
     present = {name: digest for name, digest in digests.items() if name != SIGNATURE}
     differing = sorted(name for name in signed.keys() | present.keys() if signed.get(name) != present.get(name))
     if differing:
         raise ArchiveUntrusted(f"the signature does not hold for {', '.join(differing[:5])}")
+    return key
 
 
-def signed_digests(bundle: bytes, key: Path) -> dict[str, str]:
-    """What a bundle says of each file, after its signature was verified; ArchiveUntrusted if it doesn't hold."""
+def signed_digests(bundle: bytes, keys: Sequence[Path]) -> tuple[Path, dict[str, str]]:
+    """Whose signature a bundle has, and what it says of each file; ArchiveUntrusted if it is nobody's."""
     envelope = json.loads(bundle)["dsseEnvelope"]
     payload, [signature] = base64.b64decode(envelope["payload"], validate=True), envelope["signatures"]
-    verify(key, base64.b64decode(signature["sig"], validate=True), encoded(payload))
+    key = signer(keys, base64.b64decode(signature["sig"], validate=True), encoded(payload))
     statement = json.loads(payload)
     kinds = envelope["payloadType"], statement["_type"], statement["predicateType"]
     if kinds != (PAYLOAD_TYPE, STATEMENT, PREDICATE):
         raise ValueError(f"it is about something else: {kinds}")
-    return resources(statement["predicate"])
+    return key, resources(statement["predicate"])
 
 
 def resources(predicate: dict[str, Any]) -> dict[str, str]:
@@ -79,35 +79,35 @@ def encoded(payload: bytes) -> bytes:
     return f"DSSEv1 {len(PAYLOAD_TYPE)} {PAYLOAD_TYPE} {len(payload)} ".encode() + payload
 
 
-def verify(key: Path, signature: bytes, content: bytes) -> None:
-    """ArchiveUntrusted unless the signature is the key's; ECDSA with the hash that belongs to the curve."""
+def signer(keys: Sequence[Path], signature: bytes, content: bytes) -> Path:
+    """The key that made the signature; ArchiveUntrusted if none did. ECDSA with the hash that belongs to the curve."""
     try:
         from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
         from cryptography.hazmat.primitives import hashes, serialization
         from cryptography.hazmat.primitives.asymmetric import ec
     except ModuleNotFoundError as error:
         raise ArchiveUntrusted(f"{KEY} is set, but {error.name} is not installed: pip install cryptography") from error
-    try:
-        public = serialization.load_pem_public_key(key.read_bytes())
-    except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise ArchiveUntrusted(f"{KEY} names {key}, which can't be read as a public key: {error}") from error
     algorithms = {"secp256r1": hashes.SHA256(), "secp384r1": hashes.SHA384(), "secp521r1": hashes.SHA512()}
-    if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name not in algorithms:
-        raise ArchiveUntrusted(f"{KEY} names {key}, which is no key of P-256, P-384 or P-521")
-    try:
-        public.verify(signature, content, ec.ECDSA(algorithms[public.curve.name]))
-    except InvalidSignature as error:
-        raise ArchiveUntrusted(f"the signature does not hold: it is not one of {key}") from error
+    for key in keys:
+        try:
+            public = serialization.load_pem_public_key(key.read_bytes())
+        except (OSError, ValueError, UnsupportedAlgorithm) as error:
+            raise ArchiveUntrusted(f"{KEY} names {key}, which can't be read as a public key: {error}") from error
+        if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name not in algorithms:
+            raise ArchiveUntrusted(f"{KEY} names {key}, which is no key of P-256, P-384 or P-521")
+        with contextlib.suppress(InvalidSignature):
+            public.verify(signature, content, ec.ECDSA(algorithms[public.curve.name]))
+            return key
+    raise ArchiveUntrusted(f"the signature does not hold: it is not one of {', '.join(map(str, keys))}")
 
 
-def check_signature(folder: Path, *, caches: bool = True) -> bool:
-    """Whether a key is configured and an unpacked archive is its owner's; ArchiveUntrusted when it isn't.
+def check_signature(folder: Path, *, caches: bool = True) -> Path | None:
+    """The configured key whose owner signed an unpacked archive; ArchiveUntrusted if none did, None without keys.
 
     `caches` as for `folder_digests`.
     """
-    key = configured_key()
-    if key is None:
-        return False
+    keys = configured_keys()
+    if not keys:
+        return None
     path = folder / SIGNATURE
-    check_signed(path.read_bytes() if path.is_file() else None, key, folder_digests(folder, caches=caches))
-    return True
+    return check_signed(path.read_bytes() if path.is_file() else None, keys, folder_digests(folder, caches=caches))

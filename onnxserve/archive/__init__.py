@@ -9,7 +9,7 @@ from .proof import read_proof
 from .read import Summary, contents, open_archive, read_version, summarise, unpack
 from .seal import make_identity, seal_archive, unsealed
 from .sign import check_signature, is_signed, make_key, sign_archive
-from .signed import configured_key
+from .signed import configured_keys
 from .store import Refusal, Stores, fill, writable
 from .write import write_archive
 
@@ -21,7 +21,7 @@ __all__ = [
     "check_archive",
     "check_content",
     "check_signature",
-    "configured_key",
+    "configured_keys",
     "contents",
     "enter_store",
     "file_digest",

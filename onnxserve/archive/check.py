@@ -33,13 +33,13 @@ class Checked:
     signed: bool
 
 
-def check_content(path: Path, public_key: Path | None = None) -> int:
+def check_content(path: Path, *public_keys: Path) -> int:
     """Read every member of anybody's archive; the number that `digests.json` records, 0 where there is none.
 
-    ArchiveError where a member is damaged or isn't what is recorded, or the signature, if a key is given, doesn't hold.
+    ArchiveError where a member is damaged or isn't what is recorded, or the signature, if keys are given, doesn't hold.
     """
-    if public_key is not None:
-        check_signature(path, public_key)
+    if public_keys:
+        check_signature(path, *public_keys)
     with open_archive(path) as archive:
         found = member_digests(archive)
         record = member(archive, RECORD) if RECORD in found else None
@@ -67,11 +67,11 @@ def check_members(path: Path) -> int:
     return count
 
 
-def check_archive(path: Path, public_key: Path | None = None) -> Checked:
-    """Digests, signature if a key is given, then golden rows through the archive's own handler in a process."""
+def check_archive(path: Path, *public_keys: Path) -> Checked:
+    """Digests, signature if keys are given, then golden rows through the archive's own handler in a process."""
     summary, count = summarise(path), check_members(path)
-    if public_key is not None:
-        check_signature(path, public_key)
+    if public_keys:
+        check_signature(path, *public_keys)
     with tempfile.TemporaryDirectory() as folder:
         unpack(path, Path(folder))
         golden = msgspec.json.decode((Path(folder) / "golden.json").read_bytes())
@@ -79,4 +79,4 @@ def check_archive(path: Path, public_key: Path | None = None) -> Checked:
         bad = [answer for answer in answers(Path(folder), bodies) if answer["status"] != 200]
     if bad:
         raise ArchiveError(f"{len(bad)} golden rows are refused: {bad[0]['body']}", where=str(path))
-    return Checked(summary.name, summary.version, summary.sha256, count, len(bodies), public_key is not None)
+    return Checked(summary.name, summary.version, summary.sha256, count, len(bodies), bool(public_keys))

@@ -61,17 +61,18 @@ def sign_archive(path: Path, private_key: Path, target: Path | None = None) -> s
         return write_archive(target or path, members, manifest, signature.read_bytes())
 
 
-def check_signature(path: Path, public_key: Path) -> None:
-    """ArchiveError unless the archive is signed by the key's owner, whole and with nothing added."""
+def check_signature(path: Path, *public_keys: Path) -> None:
+    """ArchiveError unless the archive is signed by an owner of these keys, whole and with nothing added."""
     with open_archive(path) as archive:
         signature = member(archive, SIGNATURE) if SIGNATURE in archive.namelist() else None
         found = member_digests(archive)
     if signature is None:
         raise ArchiveError("the archive is not signed", where=str(path), fix="onnxserve sign ARCHIVE --key signing.pem")
     try:
-        check_signed(signature, public_key, found)
+        check_signed(signature, public_keys, found)
     except ArchiveUntrusted as error:
-        fix = f"check that {public_key} is the signer's; else do not load the archive"
+        keys = ", ".join(map(str, public_keys))
+        fix = f"check that the key is the signer's, {keys}; else do not load the archive"
         raise ArchiveError(str(error), where=str(path), fix=fix) from error
 
 

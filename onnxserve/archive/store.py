@@ -54,14 +54,14 @@ def loadable(store: Path) -> list[Path]:
     return [path for path in entries if path.name.endswith(LOADABLE) or path.is_dir()]
 
 
-def fill(stores: Stores, public_key: Path | None = None) -> list[Refusal]:
+def fill(stores: Stores, *public_keys: Path) -> list[Refusal]:
     """Make `served` the verified copies of the archives in `kept`; what was refused."""
     refusals: list[Refusal] = []
     files: dict[tuple[str, str], str] = {}
     with writable(stores.served):
         for path in loadable(stores.kept):
             try:
-                version = admit(path, stores.served, public_key)
+                version = admit(path, stores.served, *public_keys)
                 if version in files:
                     (stores.served / path.name).unlink()
                     raise ArchiveError(f"it is {' '.join(version)}, which {files[version]} is already")
@@ -74,7 +74,7 @@ def fill(stores: Stores, public_key: Path | None = None) -> list[Refusal]:
     return refusals
 
 
-def admit(source: Path, served: Path, public_key: Path | None = None) -> tuple[str, str]:
+def admit(source: Path, served: Path, *public_keys: Path) -> tuple[str, str]:
     """Copy one archive and verify the copy; its model and version. ArchiveError if it may not be served."""
     if not source.name.endswith(SUFFIX):
         raise ArchiveError("it is no archive (.mar); TorchServe would load it unverified")
@@ -85,7 +85,7 @@ def admit(source: Path, served: Path, public_key: Path | None = None) -> tuple[s
     copy = served / f".{source.name}.part"
     copy_file(source, copy, served / source.name)
     try:
-        check_content(copy, public_key)
+        check_content(copy, *public_keys)
         version = read_version(copy)
         copy.replace(served / source.name)
     finally:

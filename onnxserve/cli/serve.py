@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from onnxserve.archive import configured_key
+from onnxserve.archive import configured_keys
 from onnxserve.config import Settings, own_stores, record_stores
 from onnxserve.gateway import Traffic
 from onnxserve.gateway.processes import wait_for_ports
@@ -149,7 +149,7 @@ def served_copies(settings: Settings, events: Events) -> Settings:
     stores = own_stores(settings)
     for path in clear_entering(stores.kept):
         out.print(f"{path.name}: its registration was interrupted; removed")
-    fill_store(stores, configured_key(), events)
+    fill_store(stores, configured_keys(), events)
     record_stores(settings, stores)
     return replace(settings, store=stores.served)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from onnxserve.archive import check_archive, configured_key
+from onnxserve.archive import check_archive, configured_keys
 from onnxserve.errors import CheckFailed
 from onnxserve.places import module
 
@@ -31,7 +31,7 @@ def verify(
     """Check digests, signature, golden rows. Example: onnxserve verify model_store/segment-1.0.0.mar --rerun."""
     if gpu is not None:
         os.environ["ONNXSERVE_GPU"] = str(gpu)  # for the archive's own handler, which runs in a process of its own
-    checked = check_archive(archive, public_key or configured_key())
+    checked = check_archive(archive, *([public_key] if public_key else configured_keys()))
     again: Any = None
     if rerun:
         with console.status("repeating the proof"):

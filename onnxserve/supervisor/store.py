@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +26,9 @@ class StoredArchive:
     ours: bool
 
 
-def fill_store(stores: Stores, public_key: Path | None, events: Events) -> None:
+def fill_store(stores: Stores, public_keys: Sequence[Path], events: Events) -> None:
     """Copy what may be served and record what is refused; ServerError if nothing is left."""
-    refusals = fill(stores, public_key)
+    refusals = fill(stores, *public_keys)
     for refusal in refusals:
         events.record(NAME, "refused", f"{refusal.file}: {refusal.reason}")
     if not any(stores.served.glob("*.mar")):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from onnxserve.archive import configured_keys
+from onnxserve.archive.signed import KEY
 from onnxserve.config import Server, Settings, start_server
 from onnxserve.errors import OnnxserveError, ServerError
 from onnxserve.management import Management
-from onnxserve.warmup import warm_up
+from onnxserve.warmup import sign_model, warm_up
 
 from .events import Events
 from .probes import torchserve_probes
@@ -53,7 +56,7 @@ class TorchServe:
         if missing := [version for version in served if version not in files]:
             self._failed(ServerError(f"the store has no archive of {named(missing)}", where=str(self.settings.store)))
         archives = [files[version] for version in served if version in files]
-        return start_server(self.settings, self.variables, archives)
+        return start_server(self.settings, {**self.variables, **self._warm_up_key()}, archives)
 
     def ready(self, running: Running) -> None:
         """Wait for those, restore, then let TorchServe load the others beside."""
@@ -73,6 +76,17 @@ class TorchServe:
         self._served_before = True
         if served:
             threading.Thread(target=self._load_others, args=(served,), daemon=True).start()
+
+    def _warm_up_key(self) -> dict[str, str]:
+        """Where archives must be signed, so must be the model that is loaded to warm up."""
+        keys = configured_keys()
+        if not keys or not self.warm_s or self._served_before:
+            return {}
+        try:
+            return {KEY: os.pathsep.join(map(str, [*keys, sign_model(self.settings)]))}
+        except (OnnxserveError, OSError) as error:
+            self.events.record(NAME, "failed", f"warm-up: {error}")
+            return {}
 
     def _warm_up(self) -> None:
         """A server that isn't warm serves too; one that has gone is noticed by whoever asks it next."""
@@ -105,3 +119,7 @@ class TorchServe:
                 management.register(archive.path.name)
             except ServerError as error:
                 self.events.record(NAME, "refused", f"{archive.path.name}, which has no traffic: {error.what}")
+        try:
+            self.restore()
+        except OnnxserveError as error:
+            self._failed(error)

@@ -1,5 +1,5 @@
 """Java compiled before the first client comes."""
 
-from .warm import warm_up
+from .warm import sign_model, warm_up
 
-__all__ = ["warm_up"]
+__all__ = ["sign_model", "warm_up"]

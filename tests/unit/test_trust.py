@@ -118,14 +118,14 @@ def test_a_new_configuration_drops_the_signature(signed, tmp_path):
 
 
 def test_a_worker_with_a_key_loads_only_what_its_owner_signed(signed, archive, keys, tmp_path, monkeypatch):
-    assert check_in_worker(unpacked(archive, tmp_path / "plain")) is False
+    assert check_in_worker(unpacked(archive, tmp_path / "plain")) is None
     monkeypatch.setenv(KEY, str(keys[1]))
     with pytest.raises(ArchiveUntrusted, match="not signed"):
         check_in_worker(tmp_path / "plain")
     folder = unpacked(signed, tmp_path / "signed")
     (folder / "handlers_x" / "__pycache__").mkdir(parents=True)
     (folder / "handlers_x" / "__pycache__" / "x.pyc").write_bytes(b"cache")  # as Python leaves them
-    assert check_in_worker(folder) is True
+    assert check_in_worker(folder) == keys[1]
     (folder / "model.onnx").write_bytes((folder / "model.onnx").read_bytes() + b"x")
     with pytest.raises(ArchiveUntrusted, match="does not hold"):
         check_in_worker(folder)

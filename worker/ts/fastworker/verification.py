@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from .digests import MANIFEST, RECORD, check_digests
-from .signed import KEY, ArchiveUntrusted, check_signature, configured_key
+from .signed import KEY, ArchiveUntrusted, check_signature, configured_keys
 
 PATH = "PYTHONPATH"
 
@@ -18,9 +18,10 @@ def verify_folder(folder: Path, handler: str) -> bool:
 
     False for an archive of others without digests where no key is configured; ArchiveUntrusted or ArchiveCorrupt else.
     """
-    if configured_key() is not None:
+    if configured_keys():
         check_path()
-        check_signature(folder, caches=False)
+        # Handlers of older archives look for one key alone.
+        os.environ[KEY] = str(check_signature(folder, caches=False))
         check_handler(folder, handler)
         return True
     if (folder / RECORD).is_file():
