@@ -55,12 +55,13 @@ def job_of(ask: Ask) -> Job:
         signature.get("activation", "softmax"),
     )
     lookup = lookup_of(ask, signature)
-    sources = find_sources(ask.inputs, ask.kind)
+    sources, skipped = find_sources(ask.inputs, ask.kind)
     chunk = CHUNK if mine else CHUNK_IMAGES if sources[0].kind == "images" else CHUNK_SINGLE
     keep = ask.keep or ask.shape.partition
     wanted = wanted_of(sources, mine, ask.columns, keep, ask.delimiter, chunk, lookup)
     _consistent(ask, model, wanted.keep)
-    return Job(model, tuple(sources), wanted, ask.shape, ask.limit, ask.batch, ask.part_rows, ask.remote, lookup)
+    rest = (ask.shape, ask.limit, ask.batch, ask.part_rows, ask.remote, lookup, skipped)
+    return Job(model, tuple(sources), wanted, *rest)
 
 
 def lookup_of(ask: Ask, signature: dict[str, Any]) -> Lookup | None:

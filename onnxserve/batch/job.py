@@ -71,6 +71,7 @@ class Job(msgspec.Struct, frozen=True):
     part_rows: int = 0
     remote: Remote | None = None
     lookup: Lookup | None = None
+    skipped: tuple[str, ...] = ()  # files of no known kind; others there don't make it another job
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -90,7 +91,7 @@ def differences(one: Job, other: Job) -> list[str]:
     return [
         f"{name}: {_short(getattr(one, name))}, was {_short(getattr(other, name))}"
         for name in one.__struct_fields__
-        if getattr(one, name) != getattr(other, name)
+        if name != "skipped" and getattr(one, name) != getattr(other, name)
     ]
 
 

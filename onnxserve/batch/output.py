@@ -104,9 +104,13 @@ class Stream:
         """Make it a file."""
         if not self.closed:
             self.closed = True
+            if self.folder.local:
+                self._file.flush()
+                os.fsync(self._file.fileno())
             self._file.close()
             if self._written != self.path:
                 os.replace(self._written, self.path)  # noqa: PTH105 - paths are fsspec's strings
+                sync_folder(self.path.rpartition("/")[0])
 
     def abandon(self) -> None:
         """Leave nothing behind."""
@@ -121,6 +125,15 @@ class Stream:
 
     def __exit__(self, failed: object, *_: object) -> None:
         self.abandon() if failed else self.close()
+
+
+def sync_folder(path: str) -> None:
+    """A file's name is on the disk once its folder is: a record must not be there before what it records."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class Writer:

@@ -23,7 +23,9 @@ from .job import Model, Remote
 from .scorer import Answers, Form, form_of
 
 KEY = "ONNXSERVE_KEY"
-LATER = (429, 502, 503, 504, 507)
+LATER = (429, 502, 503, 504)  # nobody could answer: the rows aren't to blame
+SPOILT = (500, 507)  # somebody failed at these rows: after some tries, which one is found out
+SPOILT_TRIES = 3
 FIRST_S, MOST_S = 0.2, 20.0
 ROWS = 16  # of a request
 
@@ -85,12 +87,15 @@ class Served:
         """
         last = ""
         for number in range(self._remote.tries):
+            answer = None
             try:
                 answer = self._http.post(f"/predictions/{self._model.name}/{self._model.version}", content=body)
             except httpx.HTTPError as error:
                 last, after = f"no answer: {error or type(error).__name__}", 0.0
             else:
-                if answer.status_code not in LATER:
+                if answer.status_code not in LATER + SPOILT:
+                    return answer
+                if answer.status_code in SPOILT and number + 1 >= min(SPOILT_TRIES, self._remote.tries):
                     return answer
                 last, after = f"{answer.status_code}: {answer.text[:200]}", seconds(answer)
             pause = self._draws.uniform(0, min(MOST_S, FIRST_S * 2**number))

@@ -45,6 +45,7 @@ class Manifest(msgspec.Struct, frozen=True):
     sources: tuple[dict[str, object], ...]
     golden_deviation: float
     seconds: float  # of all workers together
+    skipped: tuple[str, ...] = ()  # files of no known kind
 
 
 def finished(plan: Plan, out: Folder) -> dict[int, Done]:
@@ -105,6 +106,7 @@ def _whole(plan: Plan, out: Folder, done: dict[int, Done]) -> Manifest:
         sources=tuple({"url": one.url, "bytes": one.size, "mark": one.mark} for one in job.sources),
         golden_deviation=max((one.deviation for one in parts), default=0.0),
         seconds=sum(one.seconds for one in parts),
+        skipped=job.skipped,
     )
     out.write(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
     return manifest

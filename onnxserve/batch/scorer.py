@@ -17,6 +17,7 @@ from onnxserve.archive import package
 from onnxserve.errors import ArchiveError
 
 from .chunk import Chunk, Fault
+from .together import rows_together
 
 Array = npt.NDArray[Any]
 Form = Literal["labels", "values", "words"]
@@ -53,7 +54,11 @@ class Local:
     def __init__(self, folder: Path, config: dict[str, Any], batch: int, gpu_id: int | None) -> None:
         sys.path.insert(0, str(folder))  # the handlers' folder is named by its digest: it shadows nothing
         bulk = importlib.import_module(f"{package(folder)}.bulk")
-        self._bulk = bulk.Bulk(folder, config, batch, gpu_id)
+        proven = int(msgspec.json.decode((folder / "signature.json").read_bytes())["max_batch"])
+        self._bulk = bulk.Bulk(folder, config, proven, gpu_id)
+        handler, columnar = self._bulk.handler, bool(self._bulk.columns)
+        self._bulk.batch = rows_together(folder, handler, proven, batch, columnar=columnar)
+        handler.resize(self._bulk.batch)
         self.form: Form = form_of(folder, custom=self._bulk.words)
         self.deviation = float(self._bulk.deviation)
         self.first = self._bulk.handler.session.outputs[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 import fsspec
 from fsspec.core import url_to_fs
@@ -30,15 +30,25 @@ COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 INSTALL = "pip install the file system's package, such as s3fs, gcsfs or adlfs"
 
 
-def find_sources(named: Sequence[str], kind: Kind | None = None) -> list[Source]:
+class Sources(NamedTuple):
+    """Files to read, and those of a folder or glob that are of no known kind."""
+
+    files: list[Source]
+    skipped: tuple[str, ...]
+
+
+def find_sources(named: Sequence[str], kind: Kind | None = None) -> Sources:
     """Every file, in the order named and sorted within; BatchError for none, for an unknown kind, or for two."""
-    found = [one for name in named for one in _named(name, kind)]
+    listed = [file for name in named for file in _named(name, kind)]
+    found = [file for file in listed if isinstance(file, Source)]
+    skipped = tuple(file for file in listed if isinstance(file, str))
     kinds = sorted({one.kind for one in found})
     if len(kinds) > 1:
         raise BatchError(f"sources of several kinds: {', '.join(kinds)}", where=" ".join(named), fix="score each alone")
     if not found:
-        raise BatchError("nothing to score", where=" ".join(named), fix="name files, folders or globs")
-    return found if kinds != ["images"] else [_album(found)]
+        only = f": {', '.join(skipped[:5])} is of no known kind" if skipped else ""
+        raise BatchError(f"nothing to score{only}", where=" ".join(named), fix="name files, folders or globs")
+    return Sources(found if kinds != ["images"] else [_album(found)], skipped)
 
 
 def open_source(url: str) -> IO[bytes]:
@@ -58,7 +68,8 @@ def kind_of(path: str) -> Kind | None:
     return SUFFIXES.get(suffixes[-1]) if suffixes else None
 
 
-def _named(name: str, kind: Kind | None) -> Iterator[Source]:
+def _named(name: str, kind: Kind | None) -> Iterator[Source | str]:
+    """Files behind a name; of those that nobody can read, the URL."""
     try:
         fs, path = url_to_fs(name)
         infos, explicit = _infos(fs, path)
@@ -77,11 +88,13 @@ def _named(name: str, kind: Kind | None) -> Iterator[Source]:
             raise BatchError(
                 "unknown kind of file", where=info["name"], fix=f"known are {' '.join(SUFFIXES)}; or say --format"
             )
+        else:
+            yield fs.unstrip_protocol(info["name"])
 
 
 def _infos(fs: Any, path: str) -> tuple[list[dict[str, Any]], bool]:
     """Files behind one name, and whether a person named each of them."""
-    if any(sign in path for sign in "*?["):
+    if any(sign in path for sign in "*?[") and not fs.exists(path):  # a file may be called `rows[1].csv`
         found = fs.glob(path, detail=True)
         files = [info for info in found.values() if info["type"] == "file"]
         return sorted(files, key=_name), False

@@ -11,7 +11,7 @@ import fsspec
 import msgspec
 import pyarrow as pa
 
-from onnxserve.archive import unpack
+from onnxserve.archive import file_digest, unpack
 from onnxserve.errors import BatchError, OnnxserveError
 
 from .chunk import Chunk, Fault
@@ -59,6 +59,13 @@ class Work:
         folder = scratch / "archive"
         with fetched(self._job.model.path, scratch) as archive:
             unpack(archive, folder)
+            digest = file_digest(archive)
+        if digest != self._job.model.sha256:
+            raise BatchError(
+                "this is not the archive that the job was begun with",
+                where=self._job.model.path,
+                fix="put that one back, or begin anew with --restart",
+            )
         if self._job.remote is not None:
             key = os.environ.get(KEY, "")
             return Served(folder, self._job.model, self._job.remote, self._job.batch, key)

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -21,6 +22,9 @@ from .server import State, settings_from
 if TYPE_CHECKING:
     from onnxserve.batch import Engines, Estimate, Folder, Job, Machine, Manifest, Plan
     from onnxserve.batch.work import Done
+
+
+NAMED = 5  # files, of those that were left out
 
 
 @app.command()
@@ -102,6 +106,9 @@ def told(manifest: Manifest, url: str) -> None:
     jobs = library()
     out.print(f"{manifest.scored:,} rows scored, {manifest.failed:,} bad, in {len(manifest.files)} files")
     out.print(f"{url}/{jobs.MANIFEST}", markup=False)
+    if manifest.skipped:
+        names = ", ".join(PurePosixPath(name).name for name in manifest.skipped[:NAMED])
+        out.print(f"{len(manifest.skipped):,} files are of no known kind and were left out: {names}", markup=False)
     if manifest.failed:
         out.print(f"{url}/{jobs.QUARANTINE} says which were bad, and why", markup=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,11 +19,13 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
+from export import deviation
 from onnxserve.batch import (
     Ask,
     Folder,
     Machine,
     Manifest,
+    Plan,
     Remote,
     Shape,
     alone,
@@ -33,6 +36,7 @@ from onnxserve.batch import (
 from onnxserve.batch import work as works
 from onnxserve.batch.part import Part
 from onnxserve.batch.scorer import check_bulk
+from onnxserve.batch.together import COLUMNAR_ROWS, TOLERANCE, rows_together
 from onnxserve.batch.work import Work
 from onnxserve.errors import ArchiveError, BatchError
 from tests.upstream import Upstream, listening
@@ -264,3 +268,83 @@ def test_a_server_that_stays_away_or_is_another_ends_the_job(archive, rows, tmp_
             remote = Remote(f"http://127.0.0.1:{upstream.port}", concurrency=1)
             with pytest.raises(BatchError, match=reason):
                 run(archive, rows, tmp_path / name, remote=remote)
+
+
+def test_a_row_that_breaks_the_server_is_set_aside_alone(archive, tmp_path):
+    asked = []
+
+    def answer(_path: str, body: bytes) -> tuple[int, bytes]:
+        instances = json.loads(body)["instances"]
+        asked.append(len(instances))
+        if [9, 9] in instances:
+            return 507, b'{"error": {"type": "worker_ended", "reason": "the worker that had the request ended"}}'
+        if len(asked) == 1:
+            return 500, b'{"error": {"type": "internal_error", "reason": "once"}}'
+        labels = [{"label": "inside", "score": 0.5}] * len(instances)
+        return 200, json.dumps({"predictions": labels, "model": "circle", "version": "1.0.0"}).encode()
+
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(f"[{9 if number == 11 else 0}, {9 if number == 11 else 0}]\n" for number in range(16)))
+    with listening(Upstream(answer)) as upstream:
+        remote = Remote(f"http://127.0.0.1:{upstream.port}", concurrency=1)
+        manifest = run(archive, path, tmp_path / "out", remote=remote)
+    assert (manifest.scored, manifest.failed) == (15, 1)
+    assert read(tmp_path / "out")["error"][11].as_py() == "worker_ended: the worker that had the request ended"
+
+
+def test_an_archive_that_was_replaced_while_the_job_ran_scores_nothing(archive, next_archive, rows, tmp_path):
+    model = tmp_path / "model.mar"
+    shutil.copy(archive, model)
+    with pytest.raises(KeyboardInterrupt):
+        run(model, rows, tmp_path / "out", Here(1), part_rows=10)
+    plan = msgspec.json.decode((tmp_path / "out" / "_job" / "plan.json").read_bytes(), type=Plan)
+    shutil.copy(next_archive, model)
+    with pytest.raises(BatchError, match="not the archive that the job was begun with"):
+        Work(plan.job, str(tmp_path / "out"), ONE)
+
+
+class Moving:
+    """A handler whose answers move by `shift` in batches of more than `still` rows."""
+
+    def __init__(self, shift: float, still: int) -> None:
+        self.shift, self.still, self.batch = shift, still, 1
+
+    def resize(self, batch: int) -> None:
+        self.batch = batch
+
+    def outputs(self, values: Sequence[float]) -> np.ndarray:
+        return np.array([[value + self.shift * (len(values) > self.still)] for value in values], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("shift", "proven", "asked", "columnar", "together"),
+    [
+        (0.5, 1, 0, False, 1),  # rows alone, and nobody asked for more
+        (0.5, 1, 0, True, 1),
+        (0.5, 64, 64, True, 64),
+        (0.5, 64, 0, True, 64),  # larger ones would be other answers
+        (0.0, 64, 0, True, COLUMNAR_ROWS),
+        (0.0, 64, 200, True, 200),
+    ],
+)
+def test_as_many_rows_run_together_as_are_proven(tmp_path, shift, proven, asked, columnar, together):
+    proof_of(tmp_path, 40)
+    handler = Moving(shift, still=proven)
+    assert rows_together(tmp_path, handler, proven, asked, columnar=columnar) == together
+
+
+def test_more_rows_together_than_answer_alike_are_refused_and_so_is_what_can_not_be_shown(tmp_path):
+    proof_of(tmp_path, 40)
+    with pytest.raises(BatchError, match=r"32 rows together are not proven: .* move by 0\.013"):
+        rows_together(tmp_path, Moving(0.5, still=1), 1, 32, columnar=False)
+    (tmp_path / "proof.jsonl").unlink()
+    with pytest.raises(ArchiveError, match="no proof rows"):
+        rows_together(tmp_path, Moving(0.0, still=1), 1, 32, columnar=False)
+
+
+def test_what_moves_is_judged_as_the_export_judges_it():
+    assert TOLERANCE == deviation.TOLERANCE
+
+
+def proof_of(folder: Path, rows: int) -> None:
+    (folder / "proof.jsonl").write_text("".join(json.dumps({"input": float(row)}) + "\n" for row in range(rows)))

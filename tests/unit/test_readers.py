@@ -6,6 +6,8 @@ import csv
 import gzip
 import io
 import json
+from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +39,7 @@ def chunks(source: Source, wanted: Wanted, rows: int = 1_000_000):
 
 def table(path, wanted: Wanted = NUMBERS, rows: int = 1_000_000):
     """(row number, x, y, id) of the readable rows, and (position, type, reason) of the others."""
-    [source] = find_sources([str(path)])
+    [source] = find_sources([str(path)]).files
     good, bad = [], []
     for chunk in chunks(source, wanted, rows):
         columns = chunk.columns or {"x": [v[0] for v in chunk.values or ()], "y": [v[1] for v in chunk.values or ()]}
@@ -76,7 +78,7 @@ def test_a_header_that_is_missing_or_says_a_name_twice_is_no_job(tmp_path):
         path = tmp_path / "rows.csv"
         path.write_text(text)
         with pytest.raises(BatchError, match=reason):
-            list(chunks(find_sources([str(path)])[0], NUMBERS))
+            list(chunks(find_sources([str(path)]).files[0], NUMBERS))
 
 
 fields = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=6)
@@ -120,7 +122,7 @@ def test_lines_of_json_are_objects_or_rows_and_bad_ones_are_set_aside(tmp_path):
 def test_any_lines_of_json_cut_anywhere_are_every_row_once(tmp_path_factory, texts, size):
     path = tmp_path_factory.mktemp("any") / "rows.jsonl"
     path.write_text("".join(json.dumps({"text": one}) + "\n" for one in texts))
-    [source] = find_sources([str(path)])
+    [source] = find_sources([str(path)]).files
     found = [value for chunk in chunks(source, TEXT, size) for value in chunk.values or ()]
     assert found == texts
 
@@ -134,7 +136,7 @@ def test_typed_files_are_cut_and_keep_their_types(tmp_path, suffix):
     else:
         with pa.OSFile(str(path), "wb") as stream, pa.ipc.new_file(stream, rows.schema) as writer:
             writer.write_table(rows, max_chunksize=4)
-    [source] = find_sources([str(path)])
+    [source] = find_sources([str(path)]).files
     assert [(one.first, one.rows) for one in cut(source, NUMBERS, 5)] == [(0, 8), (8, 2)]
     shares = [(one.first, one.rows, one.skip) for one in cut(source, NUMBERS, 2)]
     if suffix == "parquet":
@@ -158,7 +160,7 @@ def test_a_stream_of_arrow_is_read_whole(tmp_path):
 def test_images_are_rows_and_one_that_is_gone_is_a_bad_one(tmp_path):
     for name in ("b.png", "a.jpg", "_hidden.png", "c.txt"):
         (tmp_path / name).write_bytes(name.encode())
-    [source] = find_sources([str(tmp_path)])
+    [source] = find_sources([str(tmp_path)]).files
     assert [path.rsplit("/", 1)[1] for path in source.paths] == ["a.jpg", "b.png"]
     (tmp_path / "a.jpg").unlink()
     [chunk] = chunks(source, Wanted({"value": "image"}, numbers=False, keep=("path",), chunk=8))
@@ -168,9 +170,81 @@ def test_images_are_rows_and_one_that_is_gone_is_a_bad_one(tmp_path):
 def test_a_folder_a_glob_and_a_url_name_the_same_files(tmp_path):
     for name in ("b.csv", "a.csv", "_SUCCESS", "notes.txt"):
         (tmp_path / name).write_text("x,y\n")
-    found = [[one.url for one in find_sources([name])] for name in (str(tmp_path), f"{tmp_path}/*.csv")]
+    found = [[one.url for one in find_sources([name]).files] for name in (str(tmp_path), f"{tmp_path}/*.csv")]
     assert found[0] == found[1] == [(tmp_path / name).as_uri() for name in ("a.csv", "b.csv")]
-    assert [one.url for one in find_sources([(tmp_path / "a.csv").as_uri()])] == [(tmp_path / "a.csv").as_uri()]
+    assert [one.url for one in find_sources([(tmp_path / "a.csv").as_uri()]).files] == [(tmp_path / "a.csv").as_uri()]
+
+
+def test_files_of_no_known_kind_are_named_and_a_name_with_brackets_is_a_file(tmp_path):
+    for name in ("rows[1].csv", "a.csv", "notes.txt", "scan.tif"):
+        (tmp_path / name).write_text("x,y\n")
+    found = find_sources([str(tmp_path)])
+    assert [source.url.rpartition("/")[2] for source in found.files] == ["a.csv", "rows[1].csv"]
+    assert [url.rpartition("/")[2] for url in found.skipped] == ["notes.txt", "scan.tif"]
+    assert [source.size for source in find_sources([str(tmp_path / "rows[1].csv")]).files] == [4]
+    with pytest.raises(BatchError, match=r"nothing to score: .*scan\.tif is of no known kind"):
+        find_sources([f"{tmp_path}/*.tif"])
+
+
+@pytest.mark.parametrize("text", ["1_000", "\uff11\uff12", "1e-400", "0.0001e-330", "٣"])
+def test_numbers_that_only_python_reads_or_that_vanish_are_bad_rows(tmp_path, text):
+    path = tmp_path / "rows.csv"
+    path.write_text(f"id,x,y\na,{text},2\nb,0,0e5\n")
+    good, bad = table(path)
+    assert good == [(1, 0, 0, "b")]
+    assert [reason for _, _, reason in bad] == [f"expected a number, got {text!r}"]
+
+
+def test_a_byte_order_mark_before_json_lines_is_none_of_the_row(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"id": 1, "x": 1, "y": 2}\n{"id": 2, "x": 3, "y": 4}\n')
+    good, bad = table(path)
+    assert ([row[:3] for row in good], bad) == ([(0, 1, 2), (1, 3, 4)], [])
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_booleans_decimals_and_categories_are_numbers(tmp_path, suffix):
+    rows = pa.table(
+        {
+            "id": pa.array([1, 2]),
+            "x": pa.array([True, None]),
+            "y": pa.array([Decimal("1.5"), Decimal("2.25")], pa.decimal128(9, 2)).dictionary_encode()
+            if suffix == "arrow"
+            else pa.array([Decimal("1.5"), Decimal("2.25")], pa.decimal128(9, 2)),
+        }
+    )
+    path = tmp_path / f"rows.{suffix}"
+    written(rows, path)
+    good, bad = table(path)
+    assert ([row[2] for row in good], bad) == ([1.5, 2.25], [])
+    assert good[0][1] == 1
+    assert np.isnan(good[1][1])
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        (pa.array(["a", "b"], pa.string_view()), ["a", "b"]),
+        (pa.array(["a", "b"]).dictionary_encode(), ["a", "b"]),
+        (pa.array([b"a", b"b"], pa.binary_view()), [b"a", b"b"]),
+        (pa.array([{"bytes": b"a", "path": "a.png"}, {"bytes": None, "path": "b.png"}]), [b"a", None]),
+    ],
+)
+def test_one_value_a_row_may_be_a_view_a_category_or_an_image_of_a_dataset(tmp_path, column, values):
+    path = tmp_path / "rows.arrow"
+    written(pa.table({"text": column}), path)
+    sources = find_sources([str(path)]).files
+    wanted = wanted_of(sources, [], {}, (), ",", 10)
+    [chunk] = chunks(sources[0], wanted)
+    assert chunk.values == values
+
+
+def written(rows: pa.Table, path: Path) -> None:
+    if path.suffix == ".parquet":
+        pq.write_table(rows, path)
+        return
+    with pa.OSFile(str(path), "wb") as stream, pa.ipc.new_file(stream, rows.schema) as writer:
+        writer.write_table(rows)
 
 
 @pytest.mark.parametrize(
@@ -203,20 +277,20 @@ def test_kinds_are_known_by_suffixes():
 def test_columns_are_looked_up_in_every_source(tmp_path):
     (tmp_path / "a.csv").write_text("x,why,id\n")
     (tmp_path / "b.csv").write_text("x,id\n")
-    sources = find_sources([str(tmp_path)])
+    sources = find_sources([str(tmp_path)]).files
     assert wanted_of(sources[:1], ("x", "y"), {"y": "why"}, ["all"], ",", 9).keep == ("id",)
     (tmp_path / "d.jsonl").write_text("{}")
     with pytest.raises(BatchError, match="no columns to keep all of"):
-        wanted_of(find_sources([str(tmp_path / "d.jsonl")]), ("x", "y"), {}, ["all"], ",", 9)
+        wanted_of(find_sources([str(tmp_path / "d.jsonl")]).files, ("x", "y"), {}, ["all"], ",", 9)
     with pytest.raises(BatchError, match="missing columns: why"):
         wanted_of(sources, ("x", "y"), {"y": "why"}, [], ",", 9)
     with pytest.raises(BatchError, match="the model has no columns"):
         wanted_of(sources, ("x", "y"), {"z": "why"}, [], ",", 9)
     with pytest.raises(BatchError, match="which of"):
         wanted_of(sources, (), {}, [], ",", 9)
-    pq.write_table(pa.table({"x": ["1"], "y": [True]}), tmp_path / "c.parquet")
-    with pytest.raises(BatchError, match="numbers are expected, x is text; y is bool"):
-        wanted_of(find_sources([str(tmp_path / "c.parquet")]), ("x", "y"), {}, [], ",", 9)
+    pq.write_table(pa.table({"x": ["1"], "y": [[1]]}), tmp_path / "c.parquet")
+    with pytest.raises(BatchError, match="numbers are expected, x is text; y is list"):
+        wanted_of(find_sources([str(tmp_path / "c.parquet")]).files, ("x", "y"), {}, [], ",", 9)
 
 
 def test_a_job_is_refused_before_anything_is_read(archive, tmp_path):

@@ -15,6 +15,7 @@ from onnxserve.batch.sources import open_source
 
 from .lines import NOT_TEXT, TOO_LONG, Record, cuts, filled, groups, lines, shown
 
+BOM = b"\xef\xbb\xbf"
 _decode = msgspec.json.Decoder().decode
 
 
@@ -74,7 +75,7 @@ def _document(one: Record) -> Any:
     if one.text is None:
         raise Unreadable(TOO_LONG)
     try:
-        return _decode(one.text)
+        return _decode(one.text.removeprefix(BOM) if one.start == 0 else one.text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise Unreadable(Fault("undecodable_body", f"not JSON: {error}")) from error
     except UnicodeDecodeError as error:

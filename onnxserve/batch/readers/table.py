@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
@@ -20,6 +21,7 @@ from .lines import Record, cuts, decoded, filled, groups, lines, shown
 
 TAB = ".tsv"
 BOM = "\ufeff"
+SIGNIFICANT = re.compile(r"[^eE]*[1-9]")  # a digit other than 0 before the exponent
 MOST_LINES = 200  # of one record; a quote that is never closed must not swallow the rest
 NARROW = 2  # so many columns or more make itemgetter give a tuple
 
@@ -134,7 +136,7 @@ def _values(fields: list[list[str] | None], faults: dict[int, Fault], wanted: Wa
             continue
         picked = pick(row)
         try:
-            numbers.append(list(map(float, picked)))
+            numbers.append(parsed(picked))
             good.append(place)
         except ValueError:
             faults[place] = not_a_number(picked, wanted)
@@ -150,11 +152,22 @@ def picker(places: list[int]) -> Callable[[list[str]], tuple[str, ...]]:
     return lambda row: (get(row),)
 
 
+def parsed(texts: Sequence[str]) -> list[float]:
+    """Numbers as other programs write them; ValueError for what only Python takes, and for what becomes 0 but isn't."""
+    values = list(map(float, texts))
+    joined = "".join(texts)
+    if "_" in joined or not joined.isascii():
+        raise ValueError(joined)
+    if 0.0 in values and any(value == 0 and SIGNIFICANT.match(text) for value, text in zip(values, texts, strict=True)):
+        raise ValueError(joined)
+    return values
+
+
 def not_a_number(picked: Sequence[str], wanted: Wanted) -> Fault:
     """Which field, and what stood there."""
     for name, text in zip(wanted.columns, picked, strict=True):
         try:
-            float(text)
+            parsed((text,))
         except ValueError:
             said = f"expected a number, got {text[:40]!r}" if text.strip() else "the number is missing"
             return Fault("invalid_row", said, name)

@@ -25,9 +25,18 @@ def kind(given: pa.DataType) -> str:
         return kind(given.value_type)
     if pa.types.is_integer(given) or pa.types.is_floating(given) or pa.types.is_decimal(given):
         return "number"
-    if pa.types.is_string(given) or pa.types.is_large_string(given):
+    if pa.types.is_boolean(given):
+        return "number"
+    if pa.types.is_string(given) or pa.types.is_large_string(given) or pa.types.is_string_view(given):
         return "text"
-    return "bytes" if pa.types.is_binary(given) or pa.types.is_large_binary(given) else str(given)
+    if pa.types.is_binary(given) or pa.types.is_large_binary(given) or pa.types.is_binary_view(given):
+        return "bytes"
+    return "bytes" if is_image(given) else str(given)
+
+
+def is_image(given: pa.DataType) -> bool:
+    """`struct<bytes, path>`, as Hugging Face's datasets keep images and sounds."""
+    return pa.types.is_struct(given) and {"bytes", "path"} == {field.name for field in given}
 
 
 def wanted_columns(wanted: Wanted) -> list[str]:
@@ -42,7 +51,7 @@ def chunk(batch: pa.RecordBatch | pa.Table, first: int, part: Part, wanted: Want
         columns = {mine: numbers(batch.column(theirs)) for mine, theirs in wanted.columns.items()}
     else:
         [theirs] = wanted.columns.values()
-        values = batch.column(theirs).to_pylist()
+        values = singles(batch.column(theirs))
     table = pa.table(batch) if isinstance(batch, pa.RecordBatch) else batch
     return Chunk(
         first=first,
@@ -58,9 +67,19 @@ def chunk(batch: pa.RecordBatch | pa.Table, first: int, part: Part, wanted: Want
     )
 
 
+def singles(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """One value a row; of an image its bytes."""
+    values: list[Any] = (pc.struct_field(column, "bytes") if is_image(column.type) else column).to_pylist()
+    return values
+
+
 def numbers(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
     """Numbers, nulls as NaN."""
-    if pa.types.is_decimal(column.type) or pa.types.is_dictionary(column.type):
+    if pa.types.is_dictionary(column.type):
+        column = pc.cast(column, column.type.value_type)
+    if pa.types.is_boolean(column.type):
+        column = pc.cast(column, pa.uint8())
+    if pa.types.is_decimal(column.type):
         column = pc.cast(column, pa.float64())
     found: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
     return found if found.dtype.kind in "fiu" else found.astype(np.float64)
