@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ import msgspec
 import onnxruntime as ort
 
 from .datatypes import datatype
+from .rpc import metadata_message
+from .schemas import ERRORS
 from .signature import Signature, Tensor
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ FREE = -1  # size of an axis that has none
 
 def describe(handler: Handler) -> bytes:
     """Signature, evidence summary, provider and threads as one JSON object; `v2` and `openapi` are for the gateway."""
-    session = handler.session
+    session, v2 = handler.session, metadata(handler.signature)
     evidence: dict[str, Any] = msgspec.json.decode((handler.folder / "evidence.json").read_bytes())
     return msgspec.json.encode(
         {
@@ -29,8 +32,9 @@ def describe(handler: Handler) -> bytes:
             "provider": {**asdict(session.provider), "onnxruntime": ort.__version__, "nodes": session.placement()},
             "threads": {"intra_op": session.threads},
             "golden_deviation": handler.golden_deviation,
-            "v2": metadata(handler.signature),
-            "openapi": {**handler.schemas(), "max_rows": handler.signature.input.max_rows},
+            "v2": v2,
+            "v2_message": b64encode(metadata_message(v2)).decode(),
+            "openapi": {**handler.schemas(), "max_rows": handler.signature.input.max_rows, "errors": ERRORS},
         }
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from .datatypes import BYTES
@@ -19,7 +20,7 @@ from .oip import (
     packed,
     wanted,
 )
-from .protobuf import Payload, delimited, numbers, read_message, varint
+from .protobuf import LARGEST, Payload, delimited, numbers, read_message, varint
 from .signature import Signature
 from .tensors import shaped
 from .v2_messages import CONTENTS_OF, REQUEST
@@ -88,6 +89,16 @@ class RpcForm:
         """A status and its text, no message. A server's fault keeps its HTTP status, so that a proxy may try again."""
         headers = (*trailers(status_of(error), line(error)), ("grpc-accept-encoding", "identity"))
         return Answer(b"", MEDIA, headers, 0 if error.status >= 500 else 200)
+
+
+def metadata_message(metadata: Mapping[str, Any]) -> bytes:
+    """`ModelMetadataResponse` of what V2's metadata says over HTTP, without the model's name and version."""
+    fields = _text(3, metadata["platform"])
+    for number, name in ((4, "inputs"), (5, "outputs")):
+        for tensor in metadata[name]:
+            shape = b"".join(varint(size & LARGEST) for size in tensor["shape"])
+            fields += delimited(number, *_text(1, tensor["name"]), *_text(2, tensor["datatype"]), *delimited(3, shape))
+    return b"".join(fields)
 
 
 def _text(number: int, value: str) -> list[Payload]:

@@ -12,6 +12,12 @@ NUMBER: Schema = {"type": "number", "minimum": -1e30, "maximum": 1e30}  # float3
 KEY: Schema = {"oneOf": [{"type": "integer"}, {"type": "string"}]}
 TEXT: Schema = {"type": "string", "minLength": 1, "pattern": "\\S"}
 IMAGE: Schema = {"type": "string", "contentEncoding": "base64"}
+ERRORS = {  # by status, of whatever a client can send
+    400: "The body is not what its content type says.",
+    413: "More bytes or rows than the model accepts.",
+    415: "A content type that the model does not read.",
+    422: "A row outside the signature; `where` says which.",
+}
 
 
 def row_schema(signature: Signature) -> Schema:

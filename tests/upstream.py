@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import ssl
@@ -13,7 +14,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.messages import made
+
 Answer = tuple[int, bytes]
+TENSOR = {"datatype": "FP32", "shape": [-1, 2]}
+V2 = {
+    "platform": "onnxruntime_onnx",
+    "inputs": [{"name": "features", **TENSOR}],
+    "outputs": [{"name": "output_0", **TENSOR}],
+}
+METADATA = base64.b64encode(made("ModelMetadataResponse", **V2).SerializeToString()).decode()
 
 
 @dataclass
@@ -60,10 +70,14 @@ def described(upstream: Upstream, path: str) -> Answer:
     status = "READY" if upstream.ready else "UNLOADED"
     one: dict[str, Any] = {"minWorkers": 1, "workers": [{"id": "9000", "status": status}]}
     if "customized" in path:
-        tensor = {"name": "features", "datatype": "FP32", "shape": [-1, 2]}
-        v2 = {"platform": "onnxruntime_onnx", "inputs": [tensor], "outputs": [{**tensor, "name": "output_0"}]}
-        openapi = {"row": {"type": "array"}, "prediction": {"type": "object"}, "max_rows": 64}
-        one["customizedMetadata"] = {"signature": {"version": "1.0"}, "v2": v2, "openapi": openapi}
+        openapi = {
+            "row": {"type": "array"},
+            "prediction": {"type": "object"},
+            "max_rows": 64,
+            "errors": {"422": "A row."},
+        }
+        about = {"signature": {"version": "1.0"}, "v2": V2, "v2_message": METADATA, "openapi": openapi}
+        one["customizedMetadata"] = about
     return 200, json.dumps([one]).encode()
 
 

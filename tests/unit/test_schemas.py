@@ -9,8 +9,10 @@ import pytest
 
 from handlers.base import Handler
 from handlers.describe import metadata
+from handlers.rpc import metadata_message
 from handlers.schemas import NUMBER, prediction_schema, row_schema
 from handlers.signature import Features, Input, Signature, Tensor
+from tests.messages import kind
 
 TABLE = Signature(
     "demo", "1.0", "tabular:TabularClassifier", "fp32", ("no", "yes"), Input(columns=("a", "b")), (), (), 4
@@ -70,3 +72,15 @@ def test_tensors_have_the_protocols_names_of_types_and_free_axes_no_size(dtype, 
         "inputs": [{"name": "x", "datatype": datatype, "shape": [-1, 3, -1]}],
         "outputs": [],
     }
+
+
+def test_metadata_of_calls_is_that_of_http():
+    inputs = (Tensor("x", "float32", ("batch", 300)), Tensor("y", "int64", ()))
+    described = metadata(replace(TABLE, inputs=inputs, outputs=(Tensor("z", "bool", (1, 2, 3)),)))
+    message = kind("ModelMetadataResponse").FromString(metadata_message(described))
+    assert message.platform == described["platform"]
+    for name in ("inputs", "outputs"):
+        tensors = [
+            {"name": one.name, "datatype": one.datatype, "shape": list(one.shape)} for one in getattr(message, name)
+        ]
+        assert tensors == described[name]
