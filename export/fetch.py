@@ -23,8 +23,10 @@ from .work import Work
 
 def cache_folder() -> Path:
     """Where downloads are kept between exports; `ONNXSERVE_CACHE` moves it."""
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "onnxserve"
-    return Path(os.environ.get("ONNXSERVE_CACHE", default))
+    for name, below in (("ONNXSERVE_CACHE", ""), ("XDG_CACHE_HOME", "onnxserve"), ("HOME", ".cache/onnxserve")):
+        if value := os.environ.get(name):
+            return Path(value) / below
+    return Path(tempfile.gettempdir()) / f"onnxserve-{os.getuid()}"  # a user of a container may have no home
 
 
 def platform_flags(file: str) -> list[str]:

@@ -55,7 +55,7 @@ def check_size(folder: Path, handler: Handler, proven: int, size: int) -> None:
     if not shift <= TOLERANCE:
         raise BatchError(
             f"{size} rows together are not proven: the archive's answers move by {shift:.2g} against {proven} together",
-            where=str(folder),
+            where="--batch",
             fix=FIX,
         )
 
