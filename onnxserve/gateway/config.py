@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -172,7 +172,8 @@ class Kubernetes(Strict, frozen=True):
     """Names that `gateway render --kubernetes` needs."""
 
     gateway: str = "onnxserve"
-    storage: str = "pvc://models"  # where archives lie, as KServe writes it
+    kserve: Literal["knative", "standard"] = "knative"  # its deployment mode; only Knative splits traffic by itself
+    storage: str = "pvc://models"  # where archives lie, as KServe writes it; on a claim in folders NAME/VERSION
     prometheus: str = "http://prometheus.monitoring:9090"
 
 

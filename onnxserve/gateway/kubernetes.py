@@ -6,6 +6,7 @@ https://argo-rollouts.readthedocs.io/en/stable/features/analysis/ (v1alpha1).
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any
 
@@ -17,31 +18,35 @@ from .labels import Labels, Model
 Document = dict[str, Any]
 MILLION = 1_000_000
 WEIGHT = 10_000  # a hundredth of a percent
-MOST_NAME = 63
+MOST_NAME, DIGITS = 63, 6
+PREDICTOR = "-predictor"  # behind the name of an InferenceService
 
 
 def kubernetes_files(config: GatewayConfig, labels: Labels) -> dict[str, bytes]:
     """Manifests by file name."""
     found = {}
     for name, model in sorted(labels.models.items()):
-        documents = {
-            "httproute": http_route(config, name, model),
-            "inferenceservice": inference_service(config, name, model),
-            "analysistemplate": analysis_template(config, name, model),
-        }
-        for kind, document in documents.items():
-            found[f"{kind}-{dns(name)}.yaml"] = yaml.safe_dump(document, sort_keys=False).encode()
+        services = inference_services(config, name, model)
+        documents = [http_route(config, name, model), *services, analysis_template(config, name, model)]
+        for document in documents:
+            file = f"{document['kind'].lower()}-{document['metadata']['name']}.yaml"
+            found[file] = yaml.safe_dump(document, sort_keys=False).encode()
     return found
 
 
-def dns(*parts: str) -> str:
-    """A name that Kubernetes takes: lower case, digits and dashes, at most 63."""
-    text = re.sub(r"[^a-z0-9-]+", "-", "-".join(parts).lower()).strip("-")
-    return text[:MOST_NAME].rstrip("-")
+def dns(name: str, version: str = "") -> str:
+    """A name that Kubernetes takes (RFC 1035: lower case, digits, dashes, at most 63), another one for each model."""
+    tail = f"-{version.replace('.', '-')}" if version else ""
+    if not re.fullmatch("[a-z]([a-z0-9-]*[a-z0-9])?", name) or len(name + tail) > MOST_NAME:
+        tail = f"-{hashlib.sha256(name.encode()).hexdigest()[:DIGITS]}{tail}"
+        name = f"m-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}"[: MOST_NAME - len(tail)].rstrip("-")
+    return name + tail
 
 
 def backend(config: GatewayConfig, name: str, version: str) -> Document:
-    """The Service of one version."""
+    """The Service of one version: ours, or the predictor's of an InferenceService of its own."""
+    if config.kubernetes.kserve == "standard":
+        return {"name": f"{dns(name, version)[: MOST_NAME - len(PREDICTOR)]}{PREDICTOR}", "port": 80}
     return {"name": dns(name, version), "port": config.listen.port}
 
 
@@ -71,22 +76,36 @@ def http_route(config: GatewayConfig, name: str, model: Model) -> Document:
     }
 
 
-def inference_service(config: GatewayConfig, name: str, model: Model) -> Document:
-    """KServe's own canary: the newest archive gets a percentage, the one before the rest."""
-    version = model.canary.version if model.canary else model.stable
+def inference_services(config: GatewayConfig, name: str, model: Model) -> list[Document]:
+    """With Knative one, whose newest archive gets a percentage and the one before the rest, in whole percents.
+
+    KServe's Standard mode ignores that field and would give the newest all: there each version that gets requests is
+    a service of its own, and the route splits.
+    """
+    if config.kubernetes.kserve == "standard":
+        others = [share.version for share in (model.canary, model.shadow) if share]
+        versions = dict.fromkeys([model.stable, *others])
+        return [inference_service(config, name, version, dns(name, version), {}) for version in versions]
+    version, part = (model.canary.version if model.canary else model.stable), {}
+    if model.canary and model.canary.percent > 0:
+        part = {"canaryTrafficPercent": min(99, max(1, round(model.canary.percent)))}
+    return [inference_service(config, name, version, dns(name), part)]
+
+
+def inference_service(config: GatewayConfig, name: str, version: str, called: str, part: Document) -> Document:
+    """One archive; a claim is mounted as a folder, so there the archive lies in one of its own."""
+    storage, mode = config.kubernetes.storage.rstrip("/"), config.kubernetes.kserve.capitalize()
+    claim = storage.startswith("pvc://")
     served = {
         "modelFormat": {"name": "onnxserve"},
         "protocolVersion": "v2",
-        "storageUri": f"{config.kubernetes.storage.rstrip('/')}/{name}-{version}.mar",
+        "storageUri": f"{storage}/{name}/{version}" if claim else f"{storage}/{name}-{version}.mar",
     }
-    predictor: Document = {"model": served}
-    if model.canary:
-        predictor["canaryTrafficPercent"] = round(model.canary.percent)
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
-        "metadata": {"name": dns(name)},
-        "spec": {"predictor": predictor},
+        "metadata": {"name": called, "annotations": {"serving.kserve.io/deploymentMode": mode}},
+        "spec": {"predictor": {**part, "model": served}},
     }
 
 
