@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from .asked import Asked
-from .errors import RequestError
+from .errors import NotFinite, RequestError
 from .faults import combined
 from .finite import not_finite, unanswered, without
 from .forms import Answer, Result
@@ -35,8 +35,9 @@ def answers(
     given, start = list[Answer | RequestError](), 0
     for one, count in zip(asked, counts, strict=True):
         rows = slice(start, start + count)
+        result = Result(signature, predictions[rows], outputs, rows)
         faults = {place - start: not_finite(place - start) for place in places if start <= place < rows.stop}
-        given.append(_answer(one, Result(signature, predictions[rows], outputs, rows), faults))
+        given.append(_answer(one, result, faults) if faults else one.form.good(result))
         start += count
     return given
 
@@ -44,9 +45,7 @@ def answers(
 def _answer(one: Asked, result: Result, faults: Mapping[int, RequestError]) -> Answer | RequestError:
     """One error for the whole request where no row has an answer, or its form has no place for a row's error."""
     error = combined(list(faults.values()))
-    if error is None:
-        return one.form.good(result)
-    if not one.form.by_row or len(faults) == one.count:
+    if error is not None and (not one.form.by_row or len(faults) == one.count):
         return error
     shown = [faults.get(place, prediction) for place, prediction in enumerate(result.predictions)]
-    return one.form.good(result._replace(predictions=shown, fault=error.kind))
+    return one.form.good(result._replace(predictions=shown, fault=NotFinite.kind))
