@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 
 from onnxserve.client import unix
@@ -19,18 +19,6 @@ class InForce(msgspec.Struct, frozen=True):
 
     generation: int
     digest: str
-
-
-class Local(http.client.HTTPConnection):
-    """HTTP over a socket of this machine; httpx leaves one open that it could not connect."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("gateway", timeout=ANSWER_S)
-        self._path = path
-
-    def connect(self) -> None:
-        """Open the socket."""
-        self.sock = unix(self._path).connect(ANSWER_S)
 
 
 class Control:
@@ -53,9 +41,8 @@ class Control:
         reported = self._call("GET", None)
         if reported.digest != document["digest"]:
             wanted = document["generation"]
-            raise EdgeError(
-                f"the gateway has generation {reported.generation} of the roles, not {wanted}", where=self._where
-            )
+            what = f"the gateway has generation {reported.generation} of the roles, not {wanted}"
+            raise EdgeError(what, where=str(self._socket))
 
     def alive(self) -> bool:
         """Whether the gateway answers."""
@@ -65,19 +52,11 @@ class Control:
             return False
         return True
 
-    @property
-    def _where(self) -> str:
-        return str(self._socket)
-
     def _call(self, method: str, document: dict[str, Any] | None) -> InForce:
-        connection = Local(self._socket)
+        content = None if document is None else msgspec.json.encode(document)
         try:
-            connection.request(method, "/roles", body=None if document is None else msgspec.json.encode(document))
-            response = connection.getresponse()
-            content = response.read()
-            return msgspec.json.decode(content, type=InForce)
-        except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+            with unix(self._socket).client(ANSWER_S) as client:
+                return msgspec.json.decode(client.request(method, "/roles", content=content).content, type=InForce)
+        except (httpx.HTTPError, msgspec.DecodeError) as error:
             fix = "start it: onnxserve serve; what it says is in nginx.log beside"
-            raise EdgeError(f"the gateway does not answer: {error}", where=self._where, fix=fix) from error
-        finally:
-            connection.close()
+            raise EdgeError(f"the gateway does not answer: {error}", where=str(self._socket), fix=fix) from error

@@ -41,11 +41,6 @@ def read_keys(path: Path) -> Keys:
     return read_json(path, Keys, fix="restore the file from a copy") or {}
 
 
-def write_keys(path: Path, keys: Keys) -> None:
-    """Replace the file at once."""
-    write_json(path, keys)
-
-
 def digest(secret: str) -> str:
     """What is kept of a key."""
     return hashlib.sha256(secret.encode()).hexdigest()
@@ -57,7 +52,7 @@ def add(path: Path, key: Key) -> str:
         raise EdgeError(f"a client's name is 1 to 128 printable ASCII characters, got {key.client!r}", where=str(path))
     secret = PREFIX + secrets.token_urlsafe(BYTES)
     with locked(path):
-        write_keys(path, {**read_keys(path), digest(secret): key})
+        write_json(path, {**read_keys(path), digest(secret): key})
     return secret
 
 
@@ -69,5 +64,5 @@ def revoke(path: Path, client: str, kept: str = "") -> int:
         if len(left) == len(keys):
             known = ", ".join(sorted({key.client for key in keys.values()})) or "none"
             raise EdgeError(f"no key of {client}", where=str(path), fix=f"clients with keys: {known}")
-        write_keys(path, left)
+        write_json(path, left)
     return len(keys) - len(left)

@@ -49,14 +49,12 @@ class Observation(msgspec.Struct, frozen=True):
         except msgspec.DecodeError:
             return []
 
-    @property
-    def cut(self) -> bool:
-        """Whether it says the first rows only, and then how many there are."""
-        return any(isinstance(row, int) for row in self._rows[-1:])
-
     def agrees(self, other: Observation) -> bool:
         """Whether another answer to the same request has the same labels, as far as both say them."""
-        count = min(len(self.labels), len(other.labels)) if self.cut or other.cut else None
+        cut = any(
+            isinstance(row, int) for row in (*self._rows, *other._rows)
+        )  # how many there are, after the first ones
+        count = min(len(self.labels), len(other.labels)) if cut else None
         return self.labels[:count] == other.labels[:count]
 
     @property

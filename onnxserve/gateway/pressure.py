@@ -31,8 +31,5 @@ class Pressures:
 
     def __call__(self, labels: Labels) -> dict[str, Pressure]:
         """By model; ServerError when TorchServe doesn't answer."""
-        return {name: self._of(name) for name in labels.models}
-
-    def _of(self, name: str) -> Pressure:
-        waiting = max(self.pending(name).values(), default=0)
-        return Pressure(waiting / self.concurrency, self.refused(name))
+        waiting = {name: max(self.pending(name).values(), default=0) for name in labels.models}
+        return {name: Pressure(count / self.concurrency, self.refused(name)) for name, count in waiting.items()}

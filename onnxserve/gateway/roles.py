@@ -36,14 +36,4 @@ def scripted(model: Model) -> bool:
 
 def roles(model: Model) -> dict[str, Any]:
     """One model's roles; `fallback` answers when the stable version can't."""
-    canary, shadow = model.canary, model.shadow
-    return {
-        "stable": model.stable,
-        "fallback": model.fallback,
-        "canary": canary and {"version": canary.version, "percent": canary.percent, "key": canary.key},
-        "shadow": shadow and {"version": shadow.version, "percent": shadow.percent},
-        "smaller": model.smaller,
-        "level": model.level,
-        "versions": list(model.versions),
-        "scripted": scripted(model),
-    }
+    return {**msgspec.to_builtins(model), "fallback": model.fallback, "scripted": scripted(model)}

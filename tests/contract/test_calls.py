@@ -163,7 +163,7 @@ def test_an_authority_that_names_an_archive_leads_to_none(client, upstream):
 
 
 def test_unknown_methods_are_refused(client):
-    for method in ("RepositoryModelLoad", "ModelStreamInfer"):
+    for method in ("RepositoryModelLoad", "ModelStreamInfer", "constructor", "__proto__"):
         with refused(grpc.StatusCode.UNIMPLEMENTED, "unimplemented: gateway: "):
             call(client, "ModelInfer", called=method)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import threading
@@ -23,6 +24,7 @@ from tests.fuzz import Fuzz
 from tests.gateway import Client, client_of, config
 from tests.http2 import HEADERS, RST_STREAM, http2_connection
 from tests.raw import post_bytes, raw_connection
+from tests.upstream import METADATA, V2
 
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "20000"))  # 100000 before a release
 THREADS = 4
@@ -44,9 +46,14 @@ http {{
   }}
 }}
 """
-ABOUT = (
-    '{"modelName":"demo","modelVersion":"1.0","minWorkers":1,"workers":[{"id":"9000","status":"READY"}],'
-    '"customizedMetadata":{"signature":{"inputs":[],"outputs":[]}}}'
+ABOUT = json.dumps(
+    {
+        "modelName": "demo",
+        "modelVersion": "1.0",
+        "minWorkers": 1,
+        "workers": [{"id": "9000", "status": "READY"}],
+        "customizedMetadata": {"v2": V2, "v2_message": METADATA},
+    }
 )
 LABELS = Labels(
     {

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from onnxserve.gateway import Labels, Model
 from onnxserve.gateway.config import Auth, Guard, Jwt
-from onnxserve.gateway.keys import Key, add, read_keys, revoke, write_keys
+from onnxserve.gateway.files import write_json
+from onnxserve.gateway.keys import Key, add, read_keys, revoke
 from tests.gateway import Client, client_of, config, gateway_of
 from tests.messages import SERVICE, made
 from tests.raw import post_bytes, raw_connection
@@ -83,7 +84,7 @@ def test_a_learnt_keys_models_and_priority_change_with_the_file(open_gateway, up
     for path in ("/predictions/demo", "/predictions/other"):
         assert client.post(path, x_api_key=secret).status_code == 200
     [digest] = read_keys(keys)
-    write_keys(keys, {digest: Key("shop", ("demo",), priority="batch")})
+    write_json(keys, {digest: Key("shop", ("demo",), priority="batch")})
     soon(lambda: client.post("/predictions/other", x_api_key=secret).status_code == 403)
     assert client.post(x_api_key=secret).status_code == 200
     assert upstream.seen[-1].headers["x-onnxserve-priority"] == "batch"
@@ -143,7 +144,7 @@ def test_thousands_of_keys_are_taken_up(open_gateway, keys):
     first = add(keys, Key("first"))
     client = open_gateway()
     many = {f"{number:064x}": Key(f"client {number}", ("demo", "other")) for number in range(20_000)}
-    write_keys(keys, {**read_keys(keys), **many})
+    write_json(keys, {**read_keys(keys), **many})
     last = add(keys, Key("last"))
     soon(lambda: client.post(x_api_key=last).status_code == 200)
     assert client.post(x_api_key=first).status_code == 200
@@ -243,8 +244,8 @@ def test_calls_take_the_same_tokens_and_keys(open_gateway, upstream, keys, token
     assert len(upstream.seen) == 4
 
 
-def test_limits_of_a_client_hold_on_every_path_that_it_may_take(open_gateway, keys):
-    secret = add(keys, Key("day", per_day=3))
+def test_limits_of_a_client_hold_on_every_path_that_it_may_take(open_gateway, upstream, keys):
+    secret, upstream.headers = add(keys, Key("day", per_day=3)), {"x-onnxserve-limited": "2/"}
     client = open_gateway(guard=Guard(digits=2))
     paths = ["/predictions/demo", "/v2/models/demo/infer", "/predictions/other/2.0", "/v1/models/demo:predict"]
     assert [client.post(path, x_api_key=secret).status_code for path in paths] == [200, 200, 200, 429]

@@ -1,45 +1,33 @@
-// What the console shows of each version: workers, signature, proof, and the labels that decide on its traffic.
-import fs from 'fs';
+// What the console shows: each version's workers, what it says of itself, and the roles that decide on its traffic.
 import queries from 'models.js';
-
-function labels(path) {
-  try {
-    return JSON.parse(fs.readFileSync(path, 'utf8')).models || {};
-  } catch (e) {
-    return {};
-  }
-}
-
-async function versions(r, name) {
-  return await queries.ask(r, '/-/state/' + name + '/all') || [];
-}
+import roles from 'roles.js';
 
 async function described(r, one) {
-  const found = await queries.about(r, one.modelName + '/' + one.modelVersion);
-  const ready = one.workers.filter((worker) => worker.status === 'READY').length;
+  const about = await queries.about(r, one.modelName + '/' + one.modelVersion);
   return {
     name: one.modelName,
     version: one.modelVersion,
-    ready: ready,
+    ready: one.workers.filter((worker) => worker.status === 'READY').length,
     workers: Math.max(one.workers.length, one.minWorkers),
-    signature: found.signature,
-    evidence: found.evidence,
-    golden: found.golden_deviation,
-    provider: found.provider ? found.provider.name.replace('ExecutionProvider', '') : '',
+    signature: about.signature,
+    evidence: about.evidence,
+    golden: about.golden_deviation,
+    provider: about.provider ? about.provider.name.replace('ExecutionProvider', '') : '',
   };
 }
 
 async function models(r) {
-  const names = (await queries.listed(r)).map((one) => one.modelName);
-  const found = [];
-  for (let i = 0; i < names.length; i++) {
-    const all = await versions(r, names[i]);
-    for (let j = 0; j < all.length; j++) {
-      found.push(await described(r, all[j]));
+  roles.load(r);
+  const listed = await queries.listed(r), found = { url: r.variables.public_url, labels: {}, models: [] };
+  for (let i = 0; i < listed.length; i++) {
+    const name = listed[i].modelName, versions = await queries.ask(r, '/-/state/' + name + '/all') || [];
+    found.labels[name] = roles.model(name);
+    for (let j = 0; j < versions.length; j++) {
+      found.models.push(await described(r, versions[j]));
     }
   }
   r.headersOut['Content-Type'] = 'application/json';
-  r.return(200, JSON.stringify({ url: r.variables.public_url, labels: labels(r.variables.labels_file), models: found }));
+  r.return(200, JSON.stringify(found));
 }
 
 export default { models };

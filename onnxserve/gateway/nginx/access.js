@@ -68,9 +68,14 @@ function policyOf(r, secret) {
   return text ? JSON.parse(text) : null;
 }
 
-// Whether the request may go on; else it is refused. `bearer` is what a token says.
-function admit(r, bearer) {
+// Whether the request may go on; else it is refused.
+function admit(r) {
   const guard = JSON.parse(r.variables.gateway_config), secret = headers.header(r, 'x-api-key');
+  const bearer = r.variables.token_expires ? claims(r, guard.audiences) : undefined; // nginx knows it of a valid token only
+  if (bearer === null) {
+    errors.refuse(r, 403, 'forbidden', 'the token is meant for another server');
+    return false;
+  }
   const stamp = ngx.shared.keys.get(STAMP), policy = bearer || (secret ? policyOf(r, secret) : null);
   if (policy === null && (guard.required || secret)) {
     errors.refuse(r, 401);
@@ -151,9 +156,8 @@ function spend(client, most) {
 }
 
 // What a token says, after nginx has checked its signature, issuer and time; null where it is meant for another server.
-function claims(r) {
-  const wanted = JSON.parse(r.variables.gateway_config).audiences, scope = r.variables.token_scope;
-  const audiences = (r.variables.token_audience || '').split(',');
+function claims(r, wanted) {
+  const scope = r.variables.token_scope, audiences = (r.variables.token_audience || '').split(',');
   if (wanted.length && !wanted.some((one) => audiences.indexOf(one) >= 0)) {
     return null;
   }
@@ -163,35 +167,18 @@ function claims(r) {
 }
 
 function enter(r) {
-  if (admit(r)) {
-    proceed(r);
+  if (!admit(r)) {
+    return;
   }
-}
-
-function token(r) {
-  const bearer = claims(r);
-  if (bearer === null) {
-    errors.refuse(r, 403, 'forbidden', 'the token is meant for another server');
-  } else if (admit(r, bearer)) {
-    proceed(r);
-  }
-}
-
-function proceed(r) {
   if (r.variables.kind !== 'infer') {
     r.internalRedirect('@' + r.variables.kind);
-    return;
+  } else if (roles.chosen(r)) {
+    if (r.method === 'POST') {
+      r.internalRedirect(destination(r));
+    } else {
+      errors.refuse(r, 405);
+    }
   }
-  roles.load(r);
-  if (!roles.choose(r)) {
-    errors.refuse(r, 404);
-    return;
-  }
-  if (r.method !== 'POST') {
-    errors.refuse(r, 405);
-    return;
-  }
-  r.internalRedirect(destination(r));
 }
 
 function destination(r) {
@@ -206,4 +193,4 @@ function destination(r) {
   return variables.observe ? '@observed' : '@answer';
 }
 
-export default { admit, claims, enter, token, refresh };
+export default { admit, enter, refresh };

@@ -15,22 +15,9 @@ const METHODS = {
 const OPEN = ['ServerLive', 'ServerReady'];
 const UNITS = { H: 3600, M: 60, S: 1, m: 1e-3, u: 1e-6, n: 1e-9 };
 
-function call(r) {
-  return take(r, undefined);
-}
-
-function token(r) {
-  const bearer = access.claims(r);
-  if (bearer === null) {
-    errors.refuse(r, 403, 'forbidden', 'the token is meant for another server');
-    return undefined;
-  }
-  return take(r, bearer);
-}
-
-async function take(r, bearer) {
+async function call(r) {
   const method = r.variables.path.split('/').pop(), body = r.requestBuffer || Buffer.alloc(0);
-  if (!METHODS[method]) {
+  if (Object.keys(METHODS).indexOf(method) < 0) {
     errors.refuse(r, 501, 'unimplemented', 'there is no such method');
     return;
   }
@@ -40,12 +27,12 @@ async function take(r, bearer) {
     return;
   }
   try {
-    named(r, wire.unframed(body), method === 'ModelInfer' || method.startsWith('Model'));
+    named(r, wire.unframed(body), method.startsWith('Model'));
   } catch (e) {
     errors.refuse(r, 400, 'malformed_request', e.message);
     return;
   }
-  if (OPEN.indexOf(method) < 0 && !access.admit(r, bearer)) {
+  if (OPEN.indexOf(method) < 0 && !access.admit(r)) {
     return;
   }
   roles.load(r);
@@ -69,11 +56,11 @@ function reply(r, message) {
 }
 
 function live(r) {
-  reply(r, wire.scalar(1, 1));
+  reply(r, wire.flag(true));
 }
 
 async function serverReady(r) {
-  reply(r, wire.scalar(1, await models.isAllReady(r) ? 1 : 0));
+  reply(r, wire.flag(await models.isAllReady(r)));
 }
 
 function serverMetadata(r) {
@@ -83,26 +70,19 @@ function serverMetadata(r) {
 }
 
 async function modelReady(r) {
-  reply(r, wire.scalar(1, roles.choose(r) && await models.isReady(r, r.variables.model, r.variables.version) ? 1 : 0));
-}
-
-function tensor(field, one) {
-  return wire.text(field, Buffer.concat([wire.text(1, one.name), wire.text(2, one.datatype), wire.packed(3, one.shape)]));
+  reply(r, wire.flag(roles.choose(r) && await models.isReady(r, r.variables.model, r.variables.version)));
 }
 
 async function modelMetadata(r) {
   const about = await models.describe(r);
-  if (about === null) {
-    return;
+  if (about !== null) {
+    const itself = [wire.text(1, r.variables.model), wire.text(2, r.variables.version)];
+    reply(r, Buffer.concat(itself.concat(Buffer.from(about.v2_message, 'base64'))));
   }
-  reply(r, Buffer.concat([
-    wire.text(1, about.name), wire.text(2, about.versions[0]), wire.text(3, about.platform),
-  ].concat(about.inputs.map((one) => tensor(4, one)), about.outputs.map((one) => tensor(5, one)))));
 }
 
 function infer(r) {
-  if (!roles.choose(r)) {
-    errors.refuse(r, 404);
+  if (!roles.chosen(r)) {
     return;
   }
   const timeout = /^([0-9]{1,8})([HMSmun])$/.exec(headers.header(r, 'grpc-timeout'));
@@ -118,4 +98,4 @@ function refused(r) {
   errors.refuse(r, r.variables.refused);
 }
 
-export default { call, token, refused };
+export default { call, refused };

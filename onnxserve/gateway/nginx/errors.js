@@ -1,6 +1,6 @@
 // Errors in one form: an object, a line of text on the Open Inference Protocol's paths, trailers for a gRPC call.
 // gRPC's codes: https://grpc.github.io/grpc/core/md_doc_statuscodes.html
-const CODES = { 400: 3, 401: 16, 403: 7, 404: 5, 413: 8, 429: 8, 500: 13, 501: 12, 503: 14, 504: 4, 507: 14 };
+const CODES = { 400: 3, 401: 16, 403: 7, 404: 5, 413: 8, 429: 8, 500: 13, 503: 14, 504: 4, 507: 14 }, UNIMPLEMENTED = 12;
 const UNPRINTABLE = /[^ -$&-~]/g; // `%` too: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 
 function isCall(r) {
@@ -14,16 +14,17 @@ function trailers(r, code, message) {
   r.headersOut['Content-Type'] = 'application/grpc';
 }
 
-// Status and body of an error, whose headers or trailers are set here; the gateway's own words where none are given.
+// An error by its number: status, type and reason. Undefined where there is none of that number.
+function known(r, number) {
+  return JSON.parse(r.variables.gateway_errors)[number];
+}
+
+// Status and body of an error, whose headers or trailers are set here.
 function formed(r, status, type, reason, options) {
-  if (type === undefined) {
-    const own = JSON.parse(r.variables.gateway_errors)[status];
-    return formed(r, own[0], own[1], own[2]);
-  }
   const more = options || {}, where = more.where || 'gateway', line = type + ': ' + where + ': ' + reason;
   r.variables.error_kind = type;
   if (isCall(r)) {
-    trailers(r, more.code === undefined ? CODES[status] || 2 : more.code, line);
+    trailers(r, CODES[status] || UNIMPLEMENTED, line);
     return { status: 200, body: '' };
   }
   r.headersOut['Content-Type'] = 'application/json';
@@ -41,8 +42,8 @@ function formed(r, status, type, reason, options) {
 }
 
 function refuse(r, status, type, reason, options) {
-  const error = formed(r, status, type, reason, options);
+  const own = type ? [status, type, reason] : known(r, status), error = formed(r, own[0], own[1], own[2], options);
   r.return(error.status, error.body);
 }
 
-export default { isCall, trailers, formed, refuse, CODES };
+export default { isCall, trailers, known, formed, refuse };

@@ -18,25 +18,23 @@ function last(text) {
 async function again(r) {
   const name = r.variables.model, version = r.variables.version, config = JSON.parse(r.variables.gateway_config);
   const status = Number(last(r.variables.upstream_status)) || r.status;
-  const model = roles.model(name), named = r.variables.named;
+  const model = roles.model(name), named = r.variables.named, kind = r.variables.upstream_http_x_onnxserve_error;
   const other = model && !named ? roles.fallback(model, version) : '';
   note(r, version, status);
-  if (status === 504) {
-    ill(r, name, version, status, r.variables.upstream_http_x_onnxserve_error, other);
-    tell(r, 504, null, r.variables.upstream_http_x_onnxserve_error);
-    return;
+  let plan = [], reply = null;
+  if (status === 504) { // there is no time left
+    ill(r, name, version, status, kind, other);
+  } else {
+    plan = Array(roles.isEjected(name, version) ? 0 : config.tries).fill(version).concat(other ? [other] : []);
   }
-  const same = roles.isEjected(name, version) ? 0 : config.tries;
-  const plan = Array(same).fill(version).concat(other ? [other] : []);
-  let reply = null;
   for (let i = 0; i < plan.length && (reply === null || reply.status >= 500); i++) {
     reply = await attempt(r, name, plan[i], other, config.most_tries) || reply;
   }
   if (reply === null) {
-    tell(r, status, null, r.variables.upstream_http_x_onnxserve_error);
-    return;
+    tell(r, status, null, kind);
+  } else {
+    tell(r, reply.status, reply, reply.headersOut['x-onnxserve-error']);
   }
-  tell(r, reply.status, reply, reply.headersOut['x-onnxserve-error']);
 }
 
 // One try more; null where the budget is spent. What a client gave up never gets to its end here: it runs out.
@@ -82,10 +80,9 @@ function ill(r, name, version, status, application, other) {
 }
 
 function tell(r, status, reply, kind) {
-  const own = responses.OWN_ERRORS[status] || ['error', 'the model server answers ' + status];
   if (reply === null || (status >= 500 && !kind)) {
-    const options = { where: 'server', retry: status === 500 ? 0 : 1 };
-    errors.refuse(r, status === 502 ? 503 : status, kind || own[0], own[1], options);
+    const own = errors.known(r, status) || errors.known(r, 500);
+    errors.refuse(r, own[0], kind || own[1], own[2], { where: 'server', retry: own[0] === 500 ? 0 : 1 });
     return;
   }
   const headers = reply.headersOut, made = responses.replacement(r, status, (name) => headers[name]);

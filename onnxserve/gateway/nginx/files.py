@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import jinja2
 import msgspec
 
+from onnxserve import __version__
 from onnxserve.client import Address
 from onnxserve.errors import EdgeError
 from onnxserve.gateway.config import GatewayConfig, Traces
 from onnxserve.gateway.gateway import METRICS_PAGE, SHADOW, Gateway
-from onnxserve.gateway.greeting import SERVER
 from onnxserve.gateway.labels import Labels
 from onnxserve.gateway.roles import roles_document
 from onnxserve.places import INSIDE
@@ -23,26 +23,29 @@ from onnxserve.places import INSIDE
 HERE = files(__package__)
 LEAST_KEPT_S = 600
 UNREADABLE = '"$\\\n'  # ends a quoted word, begins a variable, or takes the meaning of what follows
+# https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md#server-metadata
+SERVER = {"name": "onnxserve", "version": __version__, "extensions": ["binary_tensor_data"]}
 DRAIN_S = 2.0  # how long a kept connection may still ask while its process ends
-# Errors of the gateway itself. 528 and 529 stand for two kinds of 429, since nginx tells errors apart by status only.
+# Errors that are no handler's: number, status, kind and reason. nginx tells errors apart by a number only, which is the
+# status but for those that share one.
 ERRORS = (
-    (400, "malformed_request", "this is not a well-formed request"),
-    (
-        401,
-        "unauthenticated",
-        "send a valid key as x-api-key or a token as Authorization: Bearer, and a certificate where one is asked for",
-    ),
-    (403, "forbidden", "this client may not ask this"),
-    (404, "not_found", "there is no such model, version or path"),
-    (405, "method_not_allowed", "use $allowed"),
-    (411, "length_required", "say how long the body is"),
-    (413, "too_large", "the body is larger than the gateway allows"),
-    (414, "uri_too_long", "the path is longer than the gateway allows"),
-    (431, "headers_too_large", "the headers are larger than the gateway allows"),
-    (501, "not_implemented", "this transfer encoding or version of HTTP is not read"),
-    (503, "unavailable", "no version can answer now"),
-    (528, "rate_limited", "too many requests in too short a time"),
-    (529, "overloaded", "too many requests are under way for this version"),
+    (400, 400, "malformed_request", "this is not a well-formed request"),
+    (401, 401, "unauthenticated", "send a valid key (x-api-key) or token (Authorization: Bearer), or a certificate"),
+    (403, 403, "forbidden", "this client may not ask this"),
+    (404, 404, "not_found", "there is no such model, version or path"),
+    (405, 405, "method_not_allowed", "use $allowed"),
+    (411, 411, "length_required", "say how long the body is"),
+    (413, 413, "too_large", "the body is larger than is allowed"),
+    (414, 414, "uri_too_long", "the path is longer than is allowed"),
+    (431, 431, "headers_too_large", "the headers are larger than is allowed"),
+    (500, 500, "internal_error", "the model server failed"),
+    (501, 501, "not_implemented", "this transfer encoding or version of HTTP is not read"),
+    (502, 503, "unavailable", "the model server does not answer"),
+    (503, 503, "unavailable", "no version can answer now"),
+    (504, 504, "deadline_exceeded", "no answer within the deadline"),
+    (507, 507, "worker_ended", "the worker that had the request ended"),
+    (528, 429, "rate_limited", "too many requests in too short a time"),
+    (529, 429, "overloaded", "too many requests are under way for this version"),
 )
 
 
@@ -62,7 +65,9 @@ def scripts() -> dict[str, bytes]:
 def templates() -> jinja2.Environment:
     """Compiled at the first use, and then kept."""
     loader = jinja2.DictLoader({path.name: path.read_text() for path in (HERE / "templates").iterdir()})
-    return jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - no HTML
+    made = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - no HTML
+    made.filters["json"] = lambda value: msgspec.json.encode(value).decode()
+    return made
 
 
 def configuration(gateway: Gateway, epoch: int = 0) -> bytes:
@@ -76,9 +81,7 @@ def variables(gateway: Gateway) -> dict[str, object]:
     check_paths(gateway)
     return {
         **msgspec.structs.asdict(config),
-        "url": config.url,
-        "guarded": config.guarded,
-        "address": config.listen.address,
+        "config": config,
         "inference": nginx_address(gateway.inference),
         "management_api": nginx_address(gateway.management),
         "run": gateway.run,
@@ -88,16 +91,13 @@ def variables(gateway: Gateway) -> dict[str, object]:
         "shadow_socket": gateway.run / SHADOW,
         "user": pwd.getpwuid(0).pw_name if os.geteuid() == 0 else "",
         "errors": ERRORS,
-        "server": msgspec.json.encode(SERVER).decode(),
+        "server": SERVER,
         "script_config": script_config(config),
-        "script_errors": script_errors(),
+        "script_errors": {number: error for number, *error in ERRORS},
         "keep_s": max(LEAST_KEPT_S, round(10 * config.cache.seconds)),
         "drain_s": DRAIN_S,
         "sampled": sampled(config.traces),
-        "scrape_address": config.listen.scrape_address,
         "ms": milliseconds,
-        "json_error": json_error,
-        "v2_error": v2_error,
     }
 
 
@@ -109,9 +109,9 @@ def check_paths(gateway: Gateway) -> None:
             raise EdgeError(f"nginx can't read a path with {' '.join(sorted(wrong))}", where=path, fix="rename it")
 
 
-def script_config(config: GatewayConfig) -> str:
-    """What the scripts need to know, in JSON."""
-    known = {
+def script_config(config: GatewayConfig) -> dict[str, object]:
+    """What the scripts need to know."""
+    return {
         **msgspec.structs.asdict(config.guard),
         "required": config.auth.required,
         "audiences": config.auth.jwt.audiences,
@@ -119,12 +119,6 @@ def script_config(config: GatewayConfig) -> str:
         "most_tries": round(config.limits.concurrency * config.retry.budget_percent / 100),
         "server": SERVER,
     }
-    return msgspec.json.encode(known).decode()
-
-
-def script_errors() -> str:
-    """Status, kind and reason of each error of the gateway itself, in JSON."""
-    return msgspec.json.encode({s: (429 if s > 511 else s, kind, reason) for s, kind, reason in ERRORS}).decode()
 
 
 def sampled(traces: Traces) -> str:
@@ -143,13 +137,3 @@ def nginx_address(address: Address) -> str:
 def milliseconds(seconds: float) -> str:
     """A time as nginx writes it."""
     return f"{round(seconds * 1000)}ms"
-
-
-def json_error(kind: str, reason: str) -> str:
-    """The body of an error, as the handlers write it."""
-    return msgspec.json.encode({"error": {"type": kind, "reason": reason, "where": "gateway"}}).decode()
-
-
-def v2_error(kind: str, reason: str) -> str:
-    """The same on the paths of the Open Inference Protocol: one line of text."""
-    return msgspec.json.encode({"error": f"{kind}: gateway: {reason}"}).decode()

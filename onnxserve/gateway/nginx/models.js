@@ -44,17 +44,8 @@ function tell(r, is, more) {
   r.return(is ? 200 : 503, JSON.stringify(Object.assign(more, { ready: is })));
 }
 
-function chosen(r) {
-  roles.load(r);
-  const is = roles.choose(r);
-  if (!is) {
-    errors.refuse(r, 404);
-  }
-  return is;
-}
-
 async function ready(r) {
-  if (chosen(r)) {
+  if (roles.chosen(r)) {
     const name = r.variables.model, version = r.variables.version;
     tell(r, await isReady(r, name, version), { name: name, version: version });
   }
@@ -65,25 +56,24 @@ async function all_ready(r) {
 }
 
 // https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md#model-metadata
-// Null where the request is refused.
+// What the chosen version says of itself, V2's metadata included; null where the request is refused.
 async function describe(r) {
-  if (!chosen(r)) {
+  if (!roles.chosen(r)) {
     return null;
   }
-  const name = r.variables.model, version = r.variables.version;
-  const v2 = (await about(r, name + '/' + version, r.variables.archive)).v2;
-  if (!v2 || !Array.isArray(v2.inputs) || !Array.isArray(v2.outputs)) {
+  const found = await about(r, r.variables.model + '/' + r.variables.version, r.variables.archive);
+  if (!found.v2 || !found.v2_message) { // an older archive, or another's
     errors.refuse(r, 503, 'unavailable', 'the model does not describe its tensors', { where: 'server' });
     return null;
   }
-  return Object.assign({ name: name, versions: [version] }, v2);
+  return found;
 }
 
 async function metadata(r) {
-  const document = await describe(r);
-  if (document !== null) {
+  const found = await describe(r);
+  if (found !== null) {
     r.headersOut['Content-Type'] = 'application/json';
-    r.return(200, JSON.stringify(document));
+    r.return(200, JSON.stringify(Object.assign({ name: r.variables.model, versions: [r.variables.version] }, found.v2)));
   }
 }
 

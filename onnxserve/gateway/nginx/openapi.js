@@ -1,67 +1,51 @@
-// OpenAPI 3.1 of the models that are there, made of the schemas that they describe themselves with.
+// OpenAPI 3.1 of the models that are there: the gateway's paths, and what models describe themselves with.
+import errors from 'errors.js';
 import models from 'models.js';
 
-const ERRORS = {
-  400: 'The body is not what its content type says.',
-  401: 'No valid key or token.',
-  403: 'This client may not ask this model.',
-  413: 'More bytes or rows than the model accepts.',
-  415: 'A content type that the model does not read.',
-  422: 'A row outside the signature; `where` says which.',
-  429: 'Too many requests; retry after `Retry-After`.',
-  503: 'No worker, or no feature store, can answer now.',
-  504: 'No answer within the deadline.',
-};
+const TEXT = { type: 'string' };
+const REASONS = { type: 'object', properties: { type: TEXT, reason: TEXT, where: TEXT, fix: TEXT }, required: ['type', 'reason'] };
+const ERROR = { type: 'object', properties: { error: REASONS, model: TEXT, version: TEXT }, required: ['error'] };
+const DENIED = [401, 403], FAILED = [503, 504, 529]; // as the gateway numbers its errors
 
-function object(properties, required) {
-  return { type: 'object', properties: properties, required: required, additionalProperties: false };
+function object(properties) {
+  return { type: 'object', properties: properties, required: Object.keys(properties), additionalProperties: false };
 }
 
-function json(schema, description) {
+function json(description, schema) {
   return { description: description, content: { 'application/json': { schema: schema } } };
 }
 
-function refused(list) {
-  const found = {};
-  list.forEach((status) => { found[status] = json({ $ref: '#/components/schemas/Error' }, ERRORS[status]); });
+// Answers by status: errors of the gateway's, and others by their description.
+function refused(r, own, others) {
+  const found = {}, schema = { $ref: '#/components/schemas/Error' };
+  own.map((number) => errors.known(r, number)).forEach((error) => { found[error[0]] = json(error[2], schema); });
+  Object.keys(others).forEach((status) => { found[status] = json(others[status], schema); });
   return found;
 }
 
-function paths(name, version, schemas) {
-  const row = { $ref: '#/components/schemas/' + name + '.row' }, text = { type: 'string' };
-  const instances = { type: 'array', items: row, minItems: 1, maxItems: schemas.max_rows };
-  const many = object({ instances: instances }, ['instances']);
-  const body = (one) => ({ required: true, content: { 'application/json': { schema: one } } });
-  const errors = refused([400, 401, 403, 413, 415, 422, 429, 503, 504]);
-  const answered = object({
-    predictions: { type: 'array', items: schemas.prediction }, model: text, version: text,
-  }, ['predictions', 'model', 'version']);
-  const post = (id, one) => ({
-    post: {
-      operationId: id + '.' + name, tags: [name], summary: name + ' ' + version + ': ' + id,
-      requestBody: body(one), responses: Object.assign({ 200: json(answered, 'One prediction a row.') }, errors),
-    },
+function paths(r, name, version, schemas) {
+  const row = { $ref: '#/components/schemas/' + name + '.row' };
+  const many = object({ instances: { type: 'array', items: row, minItems: 1, maxItems: schemas.max_rows } });
+  const answer = object({ predictions: { type: 'array', items: schemas.prediction }, model: TEXT, version: TEXT });
+  const ready = object({ name: TEXT, version: TEXT, ready: { type: 'boolean' } });
+  const operation = (id, summary, responses, requestBody) => ({
+    operationId: id + '.' + name, tags: [name], summary: summary, responses: responses, requestBody: requestBody,
   });
-  const get = (id, what, schema_, statuses) => ({
-    get: {
-      operationId: id + '.' + name, tags: [name], summary: what,
-      responses: Object.assign({ 200: json(schema_, what) }, refused(statuses)),
-    },
+  const post = (id, schema) => ({
+    post: operation(id, name + ' ' + version + ': ' + id,
+      Object.assign(refused(r, DENIED.concat(FAILED), schemas.errors || {}), { 200: json('One prediction a row.', answer) }),
+      { required: true, content: { 'application/json': { schema: schema } } }),
   });
-  const ready = object({ name: text, version: text, ready: { type: 'boolean' } }, ['ready']);
-  const found = {};
+  const get = (id, summary, schema, responses) => ({
+    get: operation(id, summary, Object.assign(responses, { 200: json(summary, schema) })),
+  });
+  const found = {}, v2 = '/v2/models/' + name, denied = refused(r, DENIED, {});
   found['/predictions/' + name] = post('predict', { anyOf: [many, row] });
   found['/v1/models/' + name + ':predict'] = post('v1', many);
-  found['/v2/models/' + name + '/ready'] = get('ready', 'Whether the model can answer.', ready, [401, 403]);
-  found['/v2/models/' + name + '/ready'].get.responses[503] = json(ready, 'It can not answer now.');
-  found['/v2/models/' + name] = get('metadata', 'Tensors of the Open Inference Protocol.', { type: 'object' }, [401, 403, 503]);
+  found[v2] = get('metadata', 'Tensors of the Open Inference Protocol.', { type: 'object' }, refused(r, DENIED.concat(503), {}));
+  found[v2 + '/ready'] = get('ready', 'Whether the model can answer.', ready,
+    Object.assign(denied, { 503: json('It can not answer now.', ready) }));
   return found;
-}
-
-function error() {
-  const text = { type: 'string' };
-  const one = { type: 'object', properties: { type: text, reason: text, where: text, fix: text }, required: ['type', 'reason'] };
-  return { type: 'object', properties: { error: one, model: text, version: text }, required: ['error'] };
 }
 
 async function openapi(r) {
@@ -70,13 +54,13 @@ async function openapi(r) {
     openapi: '3.1.0',
     info: { title: 'onnxserve', version: '1', description: 'Models that are served here.' },
     paths: {},
-    components: { schemas: { Error: error() } },
+    components: { schemas: { Error: ERROR } },
   };
   for (let i = 0; i < listed.length; i++) {
     const name = listed[i].modelName, about = await models.about(r, name), schemas = about.openapi;
     if (schemas && schemas.row && schemas.prediction) { // an older archive, or another's, describes neither
       found.components.schemas[name + '.row'] = schemas.row;
-      Object.assign(found.paths, paths(name, about.signature.version, schemas));
+      Object.assign(found.paths, paths(r, name, about.signature.version, schemas));
     }
   }
   r.headersOut['Content-Type'] = 'application/json';

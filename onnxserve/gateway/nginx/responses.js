@@ -2,17 +2,7 @@
 import crypto from 'crypto';
 import errors from 'errors.js';
 
-const UNIMPLEMENTED = 12, NO_CONTENT = 204;
-const OWN_ERRORS = {
-  400: ['malformed_request', 'the model server could not read the request'],
-  404: ['not_found', 'there is no such model or version'],
-  413: ['too_large', 'the body is larger than the model server allows'],
-  500: ['internal_error', 'the model server failed'],
-  502: ['unavailable', 'the model server does not answer'],
-  503: ['unavailable', 'no worker can take the request now'],
-  504: ['deadline_exceeded', 'no answer within the deadline'],
-  507: ['worker_ended', 'the worker that had the request ended'],
-};
+const NO_CONTENT = 204;
 
 function digest(r) {
   const hash = crypto.createHash('sha256');
@@ -31,11 +21,11 @@ function replacement(r, status, header) {
       : errors.formed(r, 403, 'withheld', 'this version can not answer with as little as this client may know', { where: 'server' });
   }
   if (errors.isCall(r)) {
-    return header('x-grpc-status') ? null : errors.formed(r, status, 'unimplemented',
-      'this version reads no calls; export it again', { where: 'server', code: errors.CODES[status] || UNIMPLEMENTED });
+    return header('x-grpc-status') ? null
+      : errors.formed(r, status, 'unimplemented', 'this version reads no calls; export it again', { where: 'server' });
   }
-  const own = OWN_ERRORS[status];
-  return header('x-onnxserve-error') || !own ? null : errors.formed(r, status, own[0], own[1], { where: 'server' });
+  const own = header('x-onnxserve-error') ? undefined : errors.known(r, status);
+  return own ? errors.formed(r, own[0], own[1], own[2], { where: 'server' }) : null;
 }
 
 // Room for another body.
@@ -72,4 +62,4 @@ async function shadow(r) {
   r.variables.said = reply.headersOut['x-onnxserve-said'] || '';
 }
 
-export default { digest, replacement, head, body, shadow, OWN_ERRORS };
+export default { digest, replacement, head, body, shadow };

@@ -1,6 +1,7 @@
 // Which version answers: the roles as the release tool gave them, in shared memory; and the choice where there are several.
 import crypto from 'crypto';
 import fs from 'fs';
+import errors from 'errors.js';
 import headers from 'headers.js';
 
 const OLD_ANSWERS = 2, SMALLER = 3; // levels of the brown-out ladder
@@ -92,11 +93,21 @@ function inCanary(r, canary) {
 // Sets the version for a request and what else its roles want; false where there is no such model or version.
 function choose(r) {
   const name = r.variables.model, named = r.variables.named || '', roles = model(name);
-  if (roles === null || (named && roles.versions.indexOf(named) < 0)) {
+  if (roles === null || (named && Object.keys(roles.versions).indexOf(named) < 0)) {
     return false;
   }
   r.variables.version = named || plan(r, name, roles);
   return true;
+}
+
+// The same, and a request for what isn't there is refused.
+function chosen(r) {
+  load(r);
+  const is = choose(r);
+  if (!is) {
+    errors.refuse(r, 404);
+  }
+  return is;
 }
 
 function plan(r, name, roles) {
@@ -127,4 +138,4 @@ function plan(r, name, roles) {
   return version;
 }
 
-export default { control, load, model, names, serving, fallback, isEjected, eject, choose };
+export default { control, load, model, names, serving, fallback, isEjected, eject, choose, chosen };
