@@ -16,8 +16,8 @@ INTRO = """# What each variant costs and gains
 
 Written by `python -m benchmarks.quantised` from the evidence beside the archives, {machine}. Times are medians of 7
 rounds in which all variants and torch took turns in one process; batches are run in the parts that the handler would
-run. A drop is in points of accuracy on the certify rows, with its one-sided 95 % bound. Flags of this CPU that matter
-to int8: {flags}.
+run. A drop is in points of accuracy on the certify rows, beside what it is at most (11-statistics says how surely);
+variants that were not tried there have none. Flags of this CPU that matter to int8: {flags}.
 """
 
 
@@ -58,7 +58,9 @@ def section(name: str, document: dict[str, Any]) -> list[str]:
         if paired:
             cells = [f"{100 * paired[key]:.2f}" for key in ("accuracy", "drop", "bound", "flips")]
         cells += [ratio(document, variant, against, 1, size) for against in ("torch", "fp32") for size in (1, batch)]
-        verdict = "chosen" if variant == summary["variant"] else "refused" if one["refusal"] else "may serve"
+        # A refusal begins with its kind where the certify rows weren't asked.
+        refused = "refused" if paired else one["refusal"].partition(":")[0]
+        verdict = "chosen" if variant == summary["variant"] else refused if one["refusal"] else "may serve"
         alone = ", one row at a time" if one["moves"] else ""
         lines.append(f"| {variant} | {one['megabytes']:.1f} | {' | '.join(cells)} | {verdict}{alone} |")
     lines += [f"| {variant} | {'- | ' * 9}{reason} |" for variant, reason in document["refused"].items()]

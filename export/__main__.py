@@ -9,6 +9,7 @@ from pathlib import Path
 from onnxserve.errors import OnnxserveError
 
 from . import (
+    certify,
     choose,
     fetch,
     lint,
@@ -41,6 +42,7 @@ STEPS = (
     search.STEP,
     measure.STEP,
     choose.STEP,
+    certify.STEP,
     profile.STEP,
     package.STEP,
     prove.STEP,

@@ -1,18 +1,18 @@
-"""Step choose: the fastest candidate among those that may serve."""
+"""Step choose: times all candidates, and puts those worth certifying in order."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from onnxserve.errors import CheckFailed
 
 from .batches import rows_of
-from .measure import Measured
+from .sequence import in_sequence
 from .stage import certify_alone, served
 from .step import Step
 from .timing import TORCH, Timed, Timing, cpus, graph_runner, take_turns, torch_runner
 from .work import Arrays, Candidate, Work
 
-# A slower but more exact candidate wins unless the other is faster by more than timing noise.
-NOISE = 0.05
 SINGLES = 8  # rows timed one at a time
 GROUPS = 2  # batches timed at the size to be served
 
@@ -51,35 +51,26 @@ def alone(work: Work, rows: int) -> list[Arrays]:
 
 
 def call(work: Work) -> None:
-    """Time what ran, interleaved, and take the fastest of those that passed, as it would be served."""
-    ran = {result.variant for result in work.measured if result.paired}
-    passed = {result.variant: result for result in work.measured if not result.refusal}
-    fit = [candidate for candidate in work.candidates if candidate.variant in passed]
-    if not fit:
+    """Time what ran, interleaved, as it would be served, and form the sequence."""
+    ran = {result.variant: result for result in work.measured if not result.refusal}
+    candidates = [candidate for candidate in work.candidates if candidate.variant in ran]
+    if not candidates:
         reasons = "; ".join(f"{result.variant}: {result.refusal}" for result in work.measured)
-        raise CheckFailed(
-            "choose",
-            f"no variant passes ({reasons})",
-            "at least one",
-            fix="add fp32 to quantise.variants, raise quantise.max_accuracy_drop, or give more rows",
-        )
-    work.timings = timings(work, [candidate for candidate in work.candidates if candidate.variant in ran])
-    times = served_times(work.timings, served_threads(work), work.definition.serve.batch_size)
-    work.chosen = fastest(fit, times, passed)
-    table = ", ".join(f"{variant} {ms:.3f} ms/row" for variant, ms in times.items())
-    work.say(f"      {table}; chosen: {work.chosen.variant}")
+        raise CheckFailed("choose", f"no variant runs ({reasons})", "at least one", fix="add fp32 to quantise.variants")
+    work.timings = timings(work, candidates)
+    ms = served_times(work.timings, served_threads(work), work.definition.serve.batch_size)
+    kept, left = in_sequence(list(ran.values()), ms, work.definition.quantise.max_accuracy_drop)
+    work.measured = [replace(result, refusal=left.get(result.variant, result.refusal)) for result in work.measured]
+    by_variant = {candidate.variant: candidate for candidate in candidates}
+    work.sequence = [by_variant[result.variant] for result in kept]
+    work.say("      " + ", ".join(f"{variant} {took:.3f} ms/row" for variant, took in ms.items()))
+    for variant, why in left.items():
+        work.say(f"      {variant}: {why}")
 
 
 def served_times(found: list[Timing], threads: int, batch: int) -> dict[str, float]:
     """Milliseconds a row by variant at one setting."""
-    return {one.variant: one.ms for one in found if (one.threads, one.batch) == (threads, batch)}
+    return {timing.variant: timing.ms for timing in found if (timing.threads, timing.batch) == (threads, batch)}
 
 
-def fastest(fit: list[Candidate], times: dict[str, float], passed: dict[str, Measured]) -> Candidate:
-    """The most exact of those within `NOISE` of the fastest."""
-    limit = min(times[candidate.variant] for candidate in fit) * (1 + NOISE)
-    near = [candidate for candidate in fit if times[candidate.variant] <= limit]
-    return min(near, key=lambda candidate: passed[candidate.variant].deviation)
-
-
-STEP = Step("choose", ("candidates", "measured", "groups", "module"), ("timings", "chosen"), call)
+STEP = Step("choose", ("candidates", "measured", "groups", "module"), ("timings", "sequence"), call)

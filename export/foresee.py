@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 
-from .paired import Z95
+from .binomial import share_bound
+from .drop_bound import drop_bound, drop_within
+from .levels import FIRST
+from .mean_bound import mean_bound
 from .work import Array
 
-Z67 = 0.4307272992954576  # quantile of the normal distribution for 2 of 3
+FEW = 20_000  # rows for which bounds are looked up rather than estimated
 
 
 def expected_flips(reference: Array, candidate: Array) -> float:
@@ -33,6 +37,61 @@ def expected_flips(reference: Array, candidate: Array) -> float:
     return max(float(np.mean(tails)), counted / 2)
 
 
-def likely_bound(flips: float, rows: int) -> float:
-    """The bound of the drop that `rows` rows keep two times of three, when as many labels get right as wrong."""
-    return (Z95 + Z67) * math.sqrt(flips * rows + 1) / (rows + 2)
+def expected_moves(errors: Array, tolerance: float) -> float:
+    """Share of rows with an error above `tolerance`, expected from their size, shape (rows,), in the same way."""
+    spread = float(np.sqrt(np.mean(errors**2)))
+    if spread == 0:
+        return 0.0
+    return max(math.erfc(tolerance / spread / math.sqrt(2)), float(np.mean(errors > tolerance)) / 2)
+
+
+def likely_counts(flips: float, rows: int, chance: float, drop: float = 0.0) -> tuple[int, int]:
+    """How many labels get wrong and how many right, or a better result, with probability `chance`.
+
+    Of `rows`, `flips` change; the true drop is `drop`: at 0, as many get right as wrong.
+    """
+    changed = round(flips * rows)
+    wrong = math.ceil((changed + drop * rows + _quantile(chance) * math.sqrt(flips * rows)) / 2)
+    wrong = min(changed, max(0, wrong))
+    return wrong, changed - wrong
+
+
+def likely_drop(flips: float, rows: int, level: float, chance: float, drop: float = 0.0) -> float:
+    """The bound of the drop that `rows` rows keep with probability `chance`, when `flips` of labels change."""
+    return drop_bound(*likely_counts(flips, rows, chance, drop), rows, level)
+
+
+def likely_share(share: float, rows: int, level: float, chance: float) -> float:
+    """The bound that `rows` rows keep with a probability of `chance`, for the share of them that moves."""
+    excess = _quantile(chance) * math.sqrt(share * (1 - share) * rows)
+    return share_bound(min(rows, max(0, math.ceil(share * rows + excess))), rows, level)
+
+
+def likely_mean(drops: Array, width: float, rows: int, level: float, chance: float) -> float:
+    """The bound of a metric's mean drop that `rows` rows like these, shape (rows,), keep with probability `chance`."""
+    more = np.resize(drops, rows) / width
+    return width * mean_bound(more, level) + _quantile(chance) * float(drops.std()) / math.sqrt(rows)
+
+
+def rows_needed(budget: float, flips: float, level: float = FIRST, chance: float = 0.8) -> int:
+    """Rows that certify `budget` with probability `chance` when `flips` of labels change and nothing is lost.
+
+    Above `FEW` rows by the normal distribution, which then is near enough; 0 for a budget of 0, which none keep.
+    """
+    if budget <= 0:
+        return 0
+
+    def certify(rows: int) -> bool:
+        return drop_within(budget, *likely_counts(flips, rows, chance), rows, level)
+
+    if not certify(FEW):
+        return math.ceil((_quantile(1 - level) + _quantile(chance)) ** 2 * flips / budget**2)
+    low, high = 0, FEW
+    while high - low > max(1, high // 200):
+        middle = (low + high) // 2
+        low, high = (low, middle) if certify(middle) else (middle, high)
+    return high
+
+
+def _quantile(chance: float) -> float:
+    return NormalDist().inv_cdf(chance)

@@ -10,50 +10,104 @@ import numpy as np
 from onnxserve.errors import DefinitionError
 from onnxserve.spec import Definition
 
-from .paired import Paired, compare_embeddings, compare_labels, compare_scores, compare_values, over_budget, rows_needed
+from .foresee import expected_flips, expected_moves, likely_drop, likely_mean, likely_share, rows_needed
+from .levels import FIRST
+from .paired import (
+    Paired,
+    compare_embeddings,
+    compare_errors,
+    compare_labels,
+    compare_scores,
+    over_budget,
+    spread_of,
+    value_errors,
+    vector_errors,
+)
 from .share import Row
 from .user_code import find_function
 from .work import Array
 
+LOST = {"labels": "accuracy drop", "metric": "drop of the metric"}
+
 
 class Judge:
-    """Compares outputs on one share; what torch gave there is fixed."""
+    """Compares outputs on one share; what torch gave there is fixed, and so is the scale of a regression's errors."""
 
-    def __init__(self, definition: Definition, rows: Iterable[Row], reference: Array) -> None:
+    def __init__(
+        self, definition: Definition, rows: Iterable[Row], reference: Array, spread: float | None = None
+    ) -> None:
         self.definition = definition
         self.reference = reference
         self.labels = [row.label for row in rows]
-        self.task = task_of(definition)
+        self.task = "metric" if definition.quantise.metric else task_of(definition)
         self.budget = definition.quantise.max_accuracy_drop
+        self.tolerance = definition.quantise.tolerance
+        self.spread = spread or spread_of(reference)
         index = {label: number for number, label in enumerate(definition.labels)}
         # Indices of the rows' labels, shape (rows,).
-        self.truth = np.array([index[str(one)] for one in self.labels]) if self.task == "labels" else None
-        self._reference_scores = self._scores(reference) if definition.quantise.metric else None
-        self.counts_labels = self.task == "labels" and not definition.quantise.metric
+        labelled = task_of(definition) == "labels"
+        self.truth = np.array([index[str(label)] for label in self.labels]) if labelled else None
+        self._reference_scores = self._scores(reference) if self.task == "metric" else None
 
-    def compare(self, outputs: Array) -> Paired:
-        """Score, drop, bound."""
+    def compare(self, outputs: Array, level: float = FIRST) -> Paired:
+        """Score, drop, and its bound at `level`."""
         if self._reference_scores is not None:
-            return compare_scores(self._reference_scores, self._scores(outputs))
+            return compare_scores(self._reference_scores, self._scores(outputs), self._width, level)
         if self.truth is not None:
-            return compare_labels(self.reference, outputs, self.truth)
+            return compare_labels(self.reference, outputs, self.truth, level)
         if self.task == "embedding":
-            return compare_embeddings(self.reference, outputs)
-        return compare_values(self.reference, outputs)
+            return compare_embeddings(self.reference, outputs, self.tolerance, level)
+        return compare_errors(value_errors(self.reference, outputs, self.spread), self.tolerance, level)
 
     def damage(self, outputs: Array) -> float:
         """Root mean square error against torch over the spread of its outputs: finer than labels, for ranking."""
-        return compare_values(self.reference, outputs).drop if np.isfinite(outputs).all() else float("inf")
+        if not np.isfinite(outputs).all():
+            return float("inf")
+        return float(np.sqrt(np.mean(value_errors(self.reference, outputs, self.spread) ** 2)))
+
+    def risk(self, outputs: Array) -> float:
+        """Share of answers that change, as expected from these rows; for a metric, the damage."""
+        if self.task == "labels":
+            return expected_flips(self.reference, outputs)
+        if self.task == "metric":
+            return self.damage(outputs)
+        return expected_moves(self._errors(outputs), self.tolerance)
+
+    def likely_bound(self, outputs: Array, rows: int, chance: float, level: float = FIRST) -> float:
+        """What `rows` other rows will say the drop is at most, or less, with a probability of `chance`."""
+        if self._reference_scores is not None:
+            drops = self._reference_scores - self._scores(outputs)
+            return likely_mean(drops, self._width, rows, level, chance)
+        if self.task == "labels":
+            return likely_drop(self.risk(outputs), rows, level, chance, self._sure_drop(outputs))
+        return likely_share(self.risk(outputs), rows, level, chance)
 
     def verdict(self, paired: Paired) -> str:
         """Why such a result may not serve, empty when it may."""
-        found = over_budget(paired, self.budget)
-        needed = rows_needed(self.budget, paired.flips)
-        short = paired.drop < self.budget and needed > paired.rows
-        return f"{found}; {needed} rows would be needed to certify it" if found and short else found
+        lost = LOST.get(self.task, "rows that move beyond the tolerance")
+        found = over_budget(paired, self.budget, lost)
+        if not found or self.task != "labels" or paired.drop >= self.budget:
+            return found
+        needed = rows_needed(self.budget, paired.flips, paired.level)
+        return f"{found}; about {needed} rows would be needed to certify it" if needed > paired.rows else found
+
+    def _sure_drop(self, outputs: Array) -> float:
+        """The part of the drop on these rows that is surely not chance."""
+        paired = self.compare(outputs)
+        return max(0.0, paired.drop - 2 * float(np.sqrt(paired.flips / paired.rows)))
+
+    def _errors(self, outputs: Array) -> Array:
+        if self.task == "embedding":
+            return vector_errors(self.reference, outputs)
+        return value_errors(self.reference, outputs, self.spread)
+
+    @property
+    def _width(self) -> float:
+        low, high = self.definition.quantise.metric_range
+        return high - low
 
     def _scores(self, outputs: Array) -> Array:
-        reference = self.definition.quantise.metric
+        reference, (low, high) = self.definition.quantise.metric, self.definition.quantise.metric_range
         function = find_function(reference, self.definition.folder)
         scores: Any = np.asarray(function(outputs, self.labels), dtype=np.float64)
         if scores.shape != (len(outputs),):
@@ -61,6 +115,13 @@ class Judge:
                 f"{reference} gives shape {scores.shape} for {len(outputs)} rows",
                 where="quantise.metric",
                 fix="give one score a row, higher is better",
+            )
+        beyond = np.flatnonzero(~((scores >= low) & (scores <= high)))
+        if len(beyond):
+            raise DefinitionError(
+                f"{reference} gives {scores[beyond[0]]:g} for row {beyond[0]}, outside {low:g} to {high:g}",
+                where="quantise.metric_range",
+                fix="set the range that scores may have, or clip them: without one no number of rows bounds a mean",
             )
         return np.asarray(scores)
 

@@ -21,7 +21,6 @@ from .environment import versions
 from .judge import task_of
 from .load import SEED as LOAD_SEED
 from .measure import Measured
-from .paired import SEED as BOOTSTRAP_SEED
 from .rows import SEED as SPLIT_SEED
 from .step import Step
 from .work import Work
@@ -71,6 +70,8 @@ def evidence(work: Work) -> dict[str, Any]:
         "variant": chosen.variant,
         "task": work.definition.quantise.metric or task_of(work.definition),
         "budget": work.definition.quantise.max_accuracy_drop,
+        "tolerance": work.definition.quantise.tolerance,
+        "spread": work.certified.spread,
         "worst_parity": max(parity.deviation for parity in work.parity),
         "batch_shift": chosen.batch_shift,
         "moves": chosen.moves,
@@ -82,6 +83,7 @@ def evidence(work: Work) -> dict[str, Any]:
     return {
         "summary": summary,
         "variants": [asdict(result) for result in work.measured],
+        "certify": msgspec.to_builtins(work.certified),
         "refused": work.refused,
         "sensitivity": msgspec.to_builtins(work.sensitivity),
         "findings": [asdict(finding) for finding in work.findings],
@@ -92,7 +94,7 @@ def evidence(work: Work) -> dict[str, Any]:
             "sha256": {name: share.digest for name, share in work.split.shares.items()},
             "duplicates_dropped": work.split.duplicates,
         },
-        "seeds": {"split": SPLIT_SEED, "load": LOAD_SEED, "batches": BATCH_SEED, "bootstrap": BOOTSTRAP_SEED},
+        "seeds": {"split": SPLIT_SEED, "load": LOAD_SEED, "batches": BATCH_SEED},
         "sources": [msgspec.to_builtins(source) for source in work.definition.sources],
         "environment": versions(),
     }
@@ -145,4 +147,6 @@ def call(work: Work) -> None:
     work.sha256 = write_archive(work.archive, members, manifest(definition.name, definition.version))
 
 
-STEP = Step("package", ("stage", "chosen", "measured", "parity", "golden_outputs"), ("archive", "sha256"), call)
+STEP = Step(
+    "package", ("stage", "chosen", "measured", "certified", "parity", "golden_outputs"), ("archive", "sha256"), call
+)

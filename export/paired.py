@@ -9,18 +9,21 @@ import numpy as np
 
 from onnxserve.archive.offline import Array
 
-Z95 = 1.6448536269514722  # one-sided 95 % quantile of the normal distribution
-RESAMPLES = 2000
-SEED = 20240229
+from .binomial import share_bound
+from .drop_bound import drop_bound
+from .levels import FIRST
+from .mean_bound import mean_bound
+
 NEIGHBOURS = 2000  # rows among which the nearest is looked for
 
 
 @dataclass(frozen=True)
 class Paired:
-    """Scores of both, the drop with its one-sided 95 % upper bound, and changed answers, as shares of `rows`.
+    """Scores of both, the drop with its upper bound, and changed answers, as shares of `rows`.
 
-    A score is 1 for a right label; for other tasks docs/11-statistics.md says what it is. `p` is the
-    probability of so many newly wrong labels were the candidate as good as torch; 1 for other tasks.
+    A score is 1 for a right label; for other tasks docs/11-statistics.md says what it is. `level` is the chance
+    that the bound lies below the truth. `p` is the probability of so many newly wrong labels were the candidate
+    as good as torch; 1 for other tasks.
     """
 
     rows: int
@@ -30,18 +33,7 @@ class Paired:
     bound: float
     flips: float
     p: float = 1.0
-
-
-def drop_bound(newly_wrong: float, newly_right: float, rows: float) -> float:
-    """One-sided 95 % upper bound of the accuracy drop in matched pairs.
-
-    Adjusted Wald interval with half an observation added to each of the four cells:
-    A. Agresti, Y. Min, "Simple improved confidence intervals for comparing matched
-    proportions", Statistics in Medicine 24 (2005).
-    """
-    wrong, right, count = newly_wrong + 0.5, newly_right + 0.5, rows + 2
-    variance = (wrong + right - (wrong - right) ** 2 / count) / count**2
-    return (wrong - right) / count + Z95 * math.sqrt(variance)
+    level: float = FIRST
 
 
 def mcnemar(newly_wrong: int, newly_right: int) -> float:
@@ -55,82 +47,93 @@ def mcnemar(newly_wrong: int, newly_right: int) -> float:
     return float(tail / 2**changed)
 
 
-def rows_needed(budget: float, flips: float) -> int:
-    """Rows that certify `budget` when `flips` of them change and the true drop is nil."""
-    return math.ceil(Z95**2 * max(flips, 1e-4) / budget**2) if budget > 0 else 0
-
-
-def over_budget(paired: Paired, budget: float) -> str:
-    """Drop, bound and budget in words, empty when the bound keeps the budget."""
+def over_budget(paired: Paired, budget: float, lost: str = "accuracy drop") -> str:
+    """Drop, bound and budget in words, empty when the bound keeps the budget; `lost` names what is counted."""
     if paired.bound <= budget:
         return ""
-    return f"accuracy drop {paired.drop:.2%}, 95 % bound {paired.bound:.2%}, {budget:.2%} is allowed"
+    sure = f"{100 * (1 - paired.level):.5g} %"
+    return f"{lost} {paired.drop:.2%}, {sure} bound {paired.bound:.2%}, {budget:.2%} is allowed"
 
 
-def bootstrap_bound(differences: Array, spread: float) -> float:
-    """One-sided 95 % upper bound of the mean of `differences`, shape (rows,), by resampling rows; seeded.
-
-    Never below `3 * spread / rows`: what was not seen in n rows may still befall 3 in n
-    (B. Efron, R. Tibshirani, "An Introduction to the Bootstrap", 1993; J. Hanley, A. Lippman-Hand,
-    "If nothing goes wrong, is everything all right?", JAMA 249 (1983)).
-    """
-    draws = np.random.default_rng(SEED)
-    count = len(differences)
-    means = [differences[draws.integers(0, count, count)].mean() for _ in range(RESAMPLES)]
-    return max(float(np.quantile(means, 0.95)), 3 * spread / count)
+def newly(reference: Array, candidate: Array, truth: Array) -> tuple[int, int]:
+    """How many labels got wrong and how many right; outputs of shape (rows, labels), `truth` as below."""
+    before, after = reference.argmax(axis=-1) == truth, candidate.argmax(axis=-1) == truth
+    return int((before & ~after).sum()), int((~before & after).sum())
 
 
-def compare_labels(reference: Array, candidate: Array, truth: Array) -> Paired:
+def compare_labels(reference: Array, candidate: Array, truth: Array, level: float = FIRST) -> Paired:
     """`reference` and `candidate` are outputs, shape (rows, labels); `truth` the labels' indices, shape (rows,)."""
     theirs, ours = reference.argmax(axis=-1), candidate.argmax(axis=-1)
-    wrong = int(((theirs == truth) & (ours != truth)).sum())
-    right = int(((theirs != truth) & (ours == truth)).sum())
+    wrong, right = newly(reference, candidate, truth)
     rows = len(truth)
     return Paired(
         rows,
         float((ours == truth).mean()),
         float((theirs == truth).mean()),
         (wrong - right) / rows,
-        drop_bound(wrong, right, rows),
+        drop_bound(wrong, right, rows, level),
         float((theirs != ours).mean()),
         mcnemar(wrong, right),
+        level,
     )
 
 
-def compare_values(reference: Array, candidate: Array) -> Paired:
-    """For regression: the drop is the root mean square error against torch's outputs, over their spread."""
-    spread = float(reference.std()) or 1.0
-    errors = ((candidate - reference) / spread).reshape(len(reference), -1) ** 2
-    per_row = errors.mean(axis=-1)
-    drop = math.sqrt(float(per_row.mean()))
-    bound = bootstrap_bound(per_row, float(per_row.max(initial=0)))
-    return Paired(len(reference), 1 - drop, 1.0, drop, math.sqrt(bound), float(np.mean(per_row > 0)))
+def spread_of(reference: Array) -> float:
+    """The scale of a regression's errors: root mean square over outputs of their standard deviations over rows."""
+    columns = reference.reshape(len(reference), -1)
+    # Outputs that never change have their size as scale.
+    return float(np.sqrt(columns.var(axis=0).mean())) or float(np.abs(columns).max(initial=0)) or 1.0
 
 
-def compare_embeddings(reference: Array, candidate: Array) -> Paired:
-    """The drop is 1 less the mean cosine with torch's vectors; a flip is a row with another nearest neighbour."""
-    left, right = (_unit(one.reshape(len(one), -1)) for one in (reference, candidate))
-    drops = 1 - (left * right).sum(axis=-1)
-    flips = float(np.mean(_nearest(left) != _nearest(right)))
-    drop, bound = float(drops.mean()), bootstrap_bound(drops, float(drops.max(initial=0)))
-    return Paired(len(reference), 1 - drop, 1.0, drop, bound, flips)
+def value_errors(reference: Array, candidate: Array, spread: float) -> Array:
+    """Root mean square error of each row's outputs against torch's, over `spread`, shape (rows,)."""
+    errors = (candidate.astype(np.float64) - reference).reshape(len(reference), -1) / spread
+    return np.asarray(np.sqrt((errors**2).mean(axis=-1)))
 
 
-def compare_scores(reference: Array, candidate: Array) -> Paired:
-    """For a metric of the user's own: scores a row, higher is better, shape (rows,); the drop is of their mean."""
+def vector_errors(reference: Array, candidate: Array) -> Array:
+    """1 less each row's cosine with torch's vector, shape (rows,)."""
+    left, right = (_unit(vectors) for vectors in (reference, candidate))
+    return np.asarray(1 - (left * right).sum(axis=-1))
+
+
+def compare_errors(errors: Array, tolerance: float, level: float = FIRST, flips: float | None = None) -> Paired:
+    """For answers that aren't right or wrong: the drop is the share of rows whose error, shape (rows,), is too large.
+
+    A share has an exact bound whatever the errors' distribution; a mean error has none, since rows that
+    weren't seen may err by any amount.
+    """
+    rows, moved = len(errors), int((errors > tolerance).sum())
+    share = moved / rows
+    bound = share_bound(moved, rows, level)
+    return Paired(rows, 1 - share, 1.0, share, bound, share if flips is None else flips, level=level)
+
+
+def compare_embeddings(reference: Array, candidate: Array, tolerance: float, level: float = FIRST) -> Paired:
+    """The drop is the share of rows whose vector turned too far; a flip is a row with another nearest neighbour."""
+    flips = float(np.mean(_nearest(_unit(reference)) != _nearest(_unit(candidate))))
+    return compare_errors(vector_errors(reference, candidate), tolerance, level, flips)
+
+
+def compare_scores(reference: Array, candidate: Array, width: float, level: float = FIRST) -> Paired:
+    """For a metric of the user's own: scores a row, higher is better, shape (rows,); the drop is of their mean.
+
+    `width` is that of the range that scores may have, which bounds what rows that weren't seen can do.
+    """
     drops = reference - candidate
-    spread = float(np.ptp(reference)) or 1.0
     return Paired(
         len(reference),
         float(candidate.mean()),
         float(reference.mean()),
         float(drops.mean()),
-        bootstrap_bound(drops, spread),
+        width * mean_bound(drops / width, level),
         float(np.mean(drops != 0)),
+        level=level,
     )
 
 
-def _unit(vectors: Array) -> Array:
+def _unit(outputs: Array) -> Array:
+    vectors = outputs.reshape(len(outputs), -1).astype(np.float64)
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12))
 
 

@@ -24,11 +24,12 @@ class Point:
     speedup: float
     bound: float
     passed: bool
+    certified: bool
 
 
 @dataclass(frozen=True)
 class Pareto:
-    """All variants that ran, and where the budget lies."""
+    """All variants that ran, and where the budget lies. Bounds are of the certify rows, else of the select rows."""
 
     points: list[Point]
     budget_y: float
@@ -38,12 +39,13 @@ class Pareto:
 
 def pareto(variants: list[Mapping[str, Any]], ms: Mapping[str, float], budget: float) -> Pareto | None:
     """Bounds on a root scale, since the refused may be a hundred times worse; None where nothing was timed."""
-    shown = [one for one in variants if one["paired"] and one["variant"] in ms]
+    shown = [one for one in variants if one["select"] and one["variant"] in ms]
     if not shown or TORCH not in ms:
         return None
     speedups = {one["variant"]: ms[TORCH] / ms[one["variant"]] for one in shown}
     fastest = max(1.0, *speedups.values())
-    worst = max(budget, *(one["paired"]["bound"] for one in shown)) or 1.0
+    bounds = {one["variant"]: (one["paired"] or one["select"])["bound"] for one in shown}
+    worst = max(budget, *bounds.values()) or 1.0
     largest = max(one["megabytes"] for one in shown)
 
     def height(bound: float) -> float:
@@ -52,12 +54,13 @@ def pareto(variants: list[Mapping[str, Any]], ms: Mapping[str, float], budget: f
     points = [
         Point(
             EDGE + (WIDTH - 2 * EDGE) * speedups[one["variant"]] / fastest,
-            height(one["paired"]["bound"]),
+            height(bounds[one["variant"]]),
             4 + 10 * math.sqrt(one["megabytes"] / largest),
             one["variant"],
             speedups[one["variant"]],
-            one["paired"]["bound"],
+            bounds[one["variant"]],
             not one["refusal"],
+            one["paired"] is not None,
         )
         for one in shown
     ]

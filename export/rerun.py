@@ -13,11 +13,21 @@ import numpy as np
 
 from onnxserve.archive import read_proof, unpack
 from onnxserve.archive.offline import Array, outputs
+from onnxserve.spec import QuantiseSpec
 
 from .company import ALONE, MIXED, batches, random_batches
 from .deviation import TOLERANCE, batch_shift, deviation
 from .environment import versions
-from .paired import Paired, compare_embeddings, compare_labels, compare_values, over_budget
+from .levels import FIRST
+from .paired import (
+    Paired,
+    compare_embeddings,
+    compare_errors,
+    compare_labels,
+    over_budget,
+    spread_of,
+    value_errors,
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,7 @@ def rerun(archive: Path) -> Rerun:
         together, alone, mixed, company = answers(folder, [one["input"] for one in proof], signature["max_batch"])
     reference = np.array([one["output"] for one in proof], np.float32)
     together = together.reshape(len(together), -1)
-    paired = compare(reference, together, proof, signature["labels"], str(summary["task"]))
+    paired = compare(reference, together, proof, signature["labels"], summary)
     shift = batch_shift(together, alone.reshape(len(alone), -1), mixed.reshape(len(mixed), -1), company)
     found = (len(proof), paired, deviation(together, reference), shift)
     budget = float(summary["budget"])
@@ -65,12 +75,22 @@ def answers(folder: Path, values: list[Any], largest: int) -> tuple[Array, Array
     return together, alone, mixed, list(chain.from_iterable(company))
 
 
-def compare(reference: Array, found: Array, proof: list[dict[str, Any]], labels: list[str], task: str) -> Paired:
-    """By the task; a metric of the user's own isn't in the archive, so outputs are compared instead."""
+def compare(
+    reference: Array, found: Array, proof: list[dict[str, Any]], labels: list[str], summary: dict[str, Any]
+) -> Paired:
+    """By the task, at the level of the export.
+
+    A metric of the user's own isn't in the archive, so answers are compared with torch's instead.
+    """
+    level, task = float(summary.get("level", FIRST)), summary["task"]
     if task == "labels":
         index = {label: number for number, label in enumerate(labels)}
-        return compare_labels(reference, found, np.array([index[str(one["label"])] for one in proof]))
-    return (compare_embeddings if task == "embedding" else compare_values)(reference, found)
+        return compare_labels(reference, found, np.array([index[str(row["label"])] for row in proof]), level)
+    tolerance = float(summary.get("tolerance", QuantiseSpec().tolerance))
+    if task == "embedding":
+        return compare_embeddings(reference, found, tolerance, level)
+    spread = float(summary.get("spread", 0)) or spread_of(reference)
+    return compare_errors(value_errors(reference, found, spread), tolerance, level)
 
 
 def refusal(paired: Paired, shift: float, budget: float) -> str:

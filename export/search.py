@@ -12,7 +12,6 @@ from onnxserve.archive import file_digest
 
 from .batches import joined
 from .environment import cpu_flags
-from .foresee import expected_flips, likely_bound
 from .int8 import quantisable, quantise_nodes, types_for
 from .judge import Judge
 from .quantise import SEARCHED, prepared, settle
@@ -22,6 +21,7 @@ from .step import Step
 from .work import Array, Candidate, Work
 
 METHOD = "minmax"
+LIKELY = 2 / 3  # chance that the certify rows accept what the search makes
 BROKEN = 1e9  # the damage of a node that can't be quantised at all
 
 
@@ -62,10 +62,7 @@ class Search:
         outputs = self.outputs(nodes)
         if outputs is None or not np.isfinite(outputs).all():
             return False
-        if not self.judge.counts_labels:
-            return self.judge.compare(outputs).bound <= self.judge.budget
-        flips = expected_flips(self.judge.reference, outputs)
-        return likely_bound(flips, self.certify_rows) <= self.judge.budget
+        return self.judge.likely_bound(outputs, self.certify_rows, LIKELY) <= self.judge.budget
 
 
 def longest_prefix(ranking: list[str], holds: Callable[[list[str]], bool]) -> list[str]:

@@ -61,7 +61,7 @@ def table(summary: Summary, ms: dict[str, float]) -> Table:
 def why(summary: Summary, ms: dict[str, float]) -> list[str]:
     """Sentences on the choice."""
     found, variant = summary.evidence["summary"], summary.evidence["summary"]["variant"]
-    lines = [f"{variant} serves: the fastest that keeps its answers within {found['budget']:.2%} of torch's."]
+    lines = [f"{variant} serves: the fastest certified to keep its answers within {found['budget']:.2%} of torch's."]
     if "bound" in found:
         lines.append(
             f"On {found['rows']} rows that nothing was fitted to it loses at most {found['bound']:.2%} "
@@ -69,6 +69,9 @@ def why(summary: Summary, ms: dict[str, float]) -> list[str]:
         )
     if found["moves"]:
         lines.append("Its answers move with the batch, so workers run one row at a time.")
+    refused = sum(test["refused"] for test in summary.evidence.get("certify", {}).get("earlier", []))
+    if refused:
+        lines.append(f"Earlier exports had {refused} graphs refused on the same rows, so its test was stricter.")
     sensitivity = summary.evidence.get("sensitivity")
     if sensitivity and sensitivity["damage"]:
         worst = sorted(sensitivity["damage"].items(), key=lambda item: -item[1])[:3]

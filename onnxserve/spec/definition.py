@@ -60,6 +60,9 @@ class QuantiseSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # What a row's answer is worth: `labels` where there are any, else `regression`; or a metric of the user's own.
     task: Literal["auto", "labels", "regression", "embedding"] = "auto"
     metric: str = ""
+    metric_range: tuple[float, float] = (0.0, 1.0)  # of its scores
+    # Without labels, an answer that is further from torch's has moved: in spreads of its outputs, or 1 less a cosine.
+    tolerance: Annotated[float, msgspec.Meta(gt=0)] = 0.03
     # How long the search behind `mixed` may measure nodes; those not reached stay in float.
     search_minutes: Annotated[float, msgspec.Meta(gt=0)] = 10
     # Certify rows that travel in the archive, so that `onnxserve verify --rerun` can repeat the proof; 0 for none.

@@ -50,6 +50,8 @@ def _faults(definition: Definition) -> list[str]:
         faults.append("labels must differ from each other")
     if len(set(definition.quantise.variants)) != len(definition.quantise.variants):
         faults.append("quantise.variants must differ from each other")
+    if not definition.quantise.metric_range[0] < definition.quantise.metric_range[1]:
+        faults.append("quantise.metric_range must be [lowest, highest]")
     names = [source.name for source in definition.sources]
     if len(set(names)) != len(names):
         faults.append("sources need different names")

@@ -1,7 +1,6 @@
 """Export: what is refused, and that what passes is the same each time."""
 
 import hashlib
-import math
 import tracemalloc
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import torch
 from export.__main__ import STEPS
 from export.export import export_model
 from export.fetch import fetch_source, platform_flags
-from export.paired import compare_labels, compare_values, drop_bound
+from export.paired import compare_labels
 from export.rows import split_rows
 from export.share import Row
 from export.step import Step, run_steps
@@ -59,7 +58,7 @@ def test_a_failed_check_says_step_measure_and_remedy_and_leaves_no_archive(circl
     assert caught.value.measured
     assert caught.value.allowed
     assert caught.value.fix
-    assert not (tmp_path / "store").exists()
+    assert not list(tmp_path.glob("store/*.mar"))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +79,7 @@ def test_a_broken_definition_is_told_without_a_traceback(circle, tmp_path, old, 
 def test_the_same_definition_gives_the_same_archive(definition, archive, tmp_path):
     again = export_model(definition, tmp_path, STEPS, lambda _: None)
     assert again.sha256 == hashlib.sha256(archive.read_bytes()).hexdigest()
-    assert (tmp_path / "circle-1.0.0.report.html").read_text().count("<table") == 6
+    assert (tmp_path / "circle-1.0.0.report.html").read_text().count("<table") == 7
 
 
 def test_a_module_and_a_handler_of_the_users_own_are_exported(circle, tmp_path, monkeypatch):
@@ -139,17 +138,6 @@ def test_rows_are_read_once_from_a_stream_and_kept_on_disk(tmp_path):
     tracemalloc.stop()
 
 
-def test_the_drop_bound_shrinks_with_rows_and_covers_the_truth():
-    assert drop_bound(0, 0, 100) > drop_bound(0, 0, 1000) > 0
-    assert drop_bound(10, 0, 1000) > 0.01
-    draws = np.random.default_rng(1)
-    misses = 0
-    for _ in range(2000):
-        wrong, right, _same = draws.multinomial(500, [0.03, 0.01, 0.96])
-        misses += drop_bound(int(wrong), int(right), 500) < 0.02
-    assert misses / 2000 < 0.06
-
-
 def test_rows_are_stretched_to_an_exact_length_on_free_axes_only():
     arrays = {"ids": np.array([[1, 2, 3], [4, 5, 0]]), "other": np.array([[7], [8]])}
     made = stretched(arrays, {"ids": {1: "sequence"}}, 5)
@@ -179,13 +167,11 @@ def test_a_graph_that_deviates_names_the_module_and_the_node(circle, tmp_path):
     assert "first at module layers.2 (Linear), node layers.2/Gemm_0" in caught.value.where
 
 
-def test_labels_and_values_are_compared_with_torch():
+def test_labels_are_compared_with_torch():
     reference = np.array([[1.0, 0], [1, 0], [0, 1], [0, 1]])
     candidate = np.array([[1.0, 0], [0, 1], [0, 1], [0, 1]])
     paired = compare_labels(reference, candidate, np.array([0, 0, 1, 0]))
     assert (paired.accuracy, paired.reference_accuracy, paired.drop, paired.flips) == (0.5, 0.75, 0.25, 0.25)
-    values = compare_values(reference, reference + 0.1)
-    assert math.isclose(values.drop, 0.2, rel_tol=1e-6)
 
 
 def source(**changes: str) -> Source:

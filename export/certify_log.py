@@ -1,0 +1,93 @@
+"""The record of every test on certify rows, kept in the model store: who tests again pays for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+
+from onnxserve.archive.write import pretty
+from onnxserve.errors import StepFailed
+from onnxserve.gateway.files import replace_file
+
+from .levels import level_after
+from .share import Share
+
+SAMPLE = 16  # rows by which a share is known again after some were added or removed
+
+
+class CertifyTest(msgspec.Struct, frozen=True):
+    """One graph on one share of certify rows; `sample` are keys of some of them, in hex.
+
+    `refused` stays true once it was, since its level is spent.
+    """
+
+    variant: str
+    graph: str
+    share: str
+    sample: list[str]
+    level: float
+    bound: float
+    budget: float
+    refused: bool
+
+
+class CertifyLog:
+    """The tests of one model on rows like those of `share`, in their order."""
+
+    def __init__(self, path: Path, share: Share) -> None:
+        self._path = path
+        self._share = share.digest
+        self._sample = [key.hex() for key in sorted(share.keys)[:SAMPLE]]
+        self._all = _read(path)
+        keys = {key.hex() for key in share.keys}
+        self.tests = [test for test in self._all if _overlap(test, keys)]
+
+    def level(self, graph: str) -> float:
+        """The level at which a graph, known by its SHA-256, is tested: the same as last time on the same rows.
+
+        A graph tested before on other rows of which some are the same is a new test.
+        """
+        known = self._known(graph)
+        return known.level if known else level_after(sum(test.refused for test in self.tests))
+
+    def earlier(self, graph: str) -> list[CertifyTest]:
+        """Tests before that of `graph`."""
+        known = self._known(graph)
+        return self.tests[: self.tests.index(known)] if known else list(self.tests)
+
+    def add(self, variant: str, graph: str, bound: float, budget: float, *, refused: bool) -> CertifyTest:
+        """Record a test."""
+        known = self._known(graph)
+        level = self.level(graph)
+        refused = refused or (known is not None and known.refused)
+        test = CertifyTest(variant, graph, self._share, self._sample, level, bound, budget, refused)
+        for tests in (self._all, self.tests):
+            if known:
+                tests[tests.index(known)] = test
+            else:
+                tests.append(test)
+        replace_file(self._path, pretty(self._all))
+        return test
+
+    def _known(self, graph: str) -> CertifyTest | None:
+        same = (test for test in self.tests if (test.graph, test.share) == (graph, self._share))
+        return next(same, None)
+
+
+def _overlap(test: CertifyTest, keys: Collection[str]) -> bool:
+    return any(key in keys for key in test.sample)
+
+
+def _read(path: Path) -> list[CertifyTest]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[CertifyTest])
+    except FileNotFoundError:
+        return []
+    except msgspec.DecodeError as error:
+        raise StepFailed(
+            f"the record of tests on the certify rows is damaged: {error}",
+            where=str(path),
+            fix="take it from a copy; if there is none, remove it and bring new rows",
+        ) from error

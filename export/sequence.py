@@ -1,0 +1,33 @@
+"""The order in which candidates are certified: the safest first, and each faster than those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .measure import Measured
+
+# A slower but safer candidate wins unless the other is faster by more than timing noise.
+NOISE = 0.05
+
+
+def in_sequence(
+    measured: Sequence[Measured], ms: Mapping[str, float], budget: float
+) -> tuple[list[Measured], dict[str, str]]:
+    """Those worth certifying, and why the others aren't; nothing here may come from the certify rows' labels.
+
+    One that isn't faster than a safer one would never serve, and one that the select rows foresee to be refused
+    would only spend what others need. The safest is certified in any case.
+    """
+    order = sorted(measured, key=lambda result: (result.risk, result.deviation))
+    kept: list[Measured] = []
+    left: dict[str, str] = {}
+    for result in order:
+        if kept and result.likely_bound > budget:
+            left[result.variant] = (
+                f"not tried: the select rows foresee a bound of {result.likely_bound:.2%}, {budget:.2%} is allowed"
+            )
+        elif kept and ms[result.variant] * (1 + NOISE) >= ms[kept[-1].variant]:
+            left[result.variant] = "not tried: a safer one is as fast"
+        else:
+            kept.append(result)
+    return kept, left

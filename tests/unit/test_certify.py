@@ -1,0 +1,186 @@
+"""Certifying in sequence: at most one export in twenty serves what loses too much, however many variants or tries."""
+
+from functools import lru_cache
+from itertools import takewhile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.certify import call
+from export.certify_log import CertifyLog
+from export.levels import ERROR, FIRST, level_after
+from export.measure import Measured
+from export.paired import Paired
+from export.rows import split_rows
+from export.sequence import in_sequence
+from export.share import Row
+from export.work import Candidate, Work
+from onnxserve.errors import CheckFailed, StepFailed
+from onnxserve.scaffold import new_model
+from onnxserve.spec import read_definition
+from tests.acceptance import most_wrong
+
+ROWS, BUDGET = 542, 0.01
+TRIES = 4000
+SELECT = Paired(160, 0.9, 0.9, 0.0, 0.02, 0.0)
+
+
+def measured(variant: str, risk: float, likely_bound: float = 0.0) -> Measured:
+    rest = (None, None, 0.0, 0.0, False, 0.0, 16, "", (), "")
+    return Measured(variant, 1.0, SELECT, risk, likely_bound, *rest)
+
+
+@pytest.fixture(scope="module")
+def accepted_at():
+    @lru_cache
+    def table(level: float, largest: int) -> np.ndarray:
+        return most_wrong(ROWS, BUDGET, level, range(largest + 1))
+
+    def accepted(level: float, wrong: np.ndarray, right: np.ndarray) -> np.ndarray:
+        return np.asarray(wrong <= table(level, int(right.max()))[right])
+
+    return accepted
+
+
+def results(draws: np.random.Generator, drops: list[float], newly_right: float) -> tuple[np.ndarray, np.ndarray]:
+    """Of each of TRIES exports and each variant, how many got wrong and right, shape (tries, variants)."""
+    counts = [
+        draws.multinomial(ROWS, [newly_right + drop, newly_right, 1 - 2 * newly_right - drop], TRIES) for drop in drops
+    ]
+    return np.stack([one[:, 0] for one in counts], 1), np.stack([one[:, 1] for one in counts], 1)
+
+
+@pytest.mark.parametrize("newly_right", [0.0, 0.005, 0.05])
+@pytest.mark.parametrize(
+    "drops",
+    [
+        [BUDGET],
+        [0.0, BUDGET],
+        [BUDGET] * 6,
+        [0.0, 0.004, BUDGET, BUDGET, 0.02, BUDGET],
+        [0.0, 0.0, 0.0, 0.0, 0.0, BUDGET],
+    ],
+)
+def test_of_one_to_six_variants_one_that_loses_the_whole_budget_serves_in_one_export_of_twenty_at_most(
+    accepted_at, drops, newly_right
+):
+    draws = np.random.default_rng(len(drops))
+    good = accepted_at(FIRST, *results(draws, drops, newly_right))
+    ms = {str(number): 1 - number / 10 for number in range(len(drops))}
+    served_too_bad = 0
+    for accepted in good:
+        # The select rows mistake the order at times.
+        found = [measured(str(number), number + draws.normal()) for number in range(len(drops))]
+        sequence, _ = in_sequence(found, ms, BUDGET)
+        numbers = [int(result.variant) for result in sequence]
+        served_too_bad += any(drops[number] >= BUDGET for number in takewhile(accepted.__getitem__, numbers))
+    assert served_too_bad / TRIES <= ERROR + 3 * np.sqrt(ERROR / TRIES)
+
+
+@pytest.mark.parametrize("newly_right", [0.0, 0.005])
+def test_who_exports_new_graphs_on_the_same_rows_until_one_passes_seldom_gets_there(accepted_at, newly_right):
+    draws = np.random.default_rng(1)
+    wrong, right = results(draws, [BUDGET] * 8, newly_right)
+    passes = np.zeros(TRIES, bool)
+    for export in range(8):
+        passes |= accepted_at(level_after(export), wrong[:, export], right[:, export])
+    assert passes.mean() <= ERROR + 3 * np.sqrt(ERROR / TRIES)
+    whole = accepted_at(ERROR, wrong, right).any(axis=1)
+    assert whole.mean() > 2 * ERROR  # as it would be were each try tested at the whole level
+
+
+def test_the_safest_comes_first_and_who_is_no_faster_or_foreseen_to_fail_is_not_tried():
+    found = [measured("bad", 0.3, 0.2), measured("fast", 0.02), measured("safe", 0.0), measured("slow", 0.01)]
+    ms = {"bad": 0.1, "fast": 0.5, "safe": 1.0, "slow": 0.97}
+    sequence, left = in_sequence(found, ms, BUDGET)
+    assert [result.variant for result in sequence] == ["safe", "fast"]
+    assert left == {
+        "slow": "not tried: a safer one is as fast",
+        "bad": "not tried: the select rows foresee a bound of 20.00%, 1.00% is allowed",
+    }
+    only, left = in_sequence([measured("bad", 0.3, 0.2)], ms, BUDGET)
+    assert [result.variant for result in only] == ["bad"]  # the certify rows have the last word on the safest
+    assert left == {}
+
+
+class Export:
+    """One export up to the step certify: labels are the rows' first values, and variants miss some of them."""
+
+    def __init__(self, folder: Path, rows: int = 2000) -> None:
+        self.folder = folder
+        self.definition = read_definition(new_model("tabular", "circle", folder / "models"))
+        pairs = [Row([number], ("outside", "inside")[number % 2]) for number in range(rows)]
+        self.split = split_rows(pairs, folder / "rows")
+        self.right = np.eye(2, dtype=np.float32)[[row.value[0] % 2 for row in self.split.certify]]
+
+    def run(self, lost: dict[str, int], weights: str = "") -> Work:
+        work = Work(self.definition, self.folder / "store", self.folder, lambda _: None)
+        work.split, work.reference, work.select_reference = self.split, self.right, self.right[:50]
+        work.sequence, work.measured, work.outputs = [], [], {}
+        for variant, count in lost.items():
+            path = self.folder / f"{variant}.onnx"
+            path.write_text(variant + weights)
+            work.sequence.append(Candidate(variant, path))
+            work.measured.append(measured(variant, 0.0))
+            work.outputs[variant] = np.concatenate([self.right[:count, ::-1], self.right[count:]])
+        call(work)
+        return work
+
+
+@pytest.fixture
+def export(tmp_path) -> Export:
+    return Export(tmp_path)
+
+
+def test_tests_end_at_the_first_refusal_and_the_last_accepted_serves(export):
+    work = export.run({"fp32": 0, "mixed": 1, "int8-static": 30, "w8": 0})
+    assert work.chosen.variant == "mixed"
+    assert [result.refusal[:13] for result in work.measured] == ["", "", "accuracy drop", "not tried: in"]
+    assert [test.level for test in work.certified.tests] == [FIRST] * 3
+    assert [test.refused for test in work.certified.tests] == [False, False, True]
+    assert work.measured[3].paired is None
+
+
+def test_the_same_export_again_is_the_same_test_and_another_graph_is_a_dearer_one(export):
+    first = export.run({"fp32": 0, "int8-static": 30})
+    again = export.run({"fp32": 0, "int8-static": 30})
+    assert again.certified == first.certified
+    other = export.run({"fp32": 0}, weights="trained anew")
+    assert [test.level for test in other.certified.tests] == [level_after(1)]
+    assert [test.variant for test in other.certified.earlier] == ["fp32", "int8-static"]
+    assert other.measured[0].paired.bound > first.measured[0].paired.bound
+
+
+def test_an_export_that_failed_is_remembered(export):
+    with pytest.raises(CheckFailed, match="no variant passes") as caught:
+        export.run({"int8-static": 30})
+    assert "1 graphs were refused on these rows so far" in caught.value.fix
+    assert not list((export.folder / "store").glob("*.mar"))
+    [test] = export.run({"fp32": 0}).certified.tests
+    assert test.level == level_after(1)
+
+
+def test_a_wider_budget_or_a_narrower_one_is_no_way_round_a_refusal(export):
+    export.run({"fp32": 0, "int8-static": 30})
+    log = CertifyLog(export.folder / "store" / "circle.certify.json", export.split.certify)
+    [_, refused] = log.tests
+    assert log.add("int8-static", refused.graph, refused.bound, 0.5, refused=False).refused
+    assert log.level("another") == level_after(1)
+
+
+def test_rows_that_are_mostly_the_same_are_the_same_and_new_ones_are_not(export, tmp_path):
+    export.run({"fp32": 0, "int8-static": 30})
+    path = export.folder / "store" / "circle.certify.json"
+    more = split_rows([Row([number], "inside") for number in range(2000, 6000)], tmp_path / "new").certify
+    assert CertifyLog(path, more).level("another") == FIRST
+    grown = Export(tmp_path / "grown", rows=2400).split.certify
+    assert CertifyLog(path, grown).level("another") == level_after(1)
+
+
+def test_a_damaged_record_stops_the_export(export):
+    path = export.folder / "store" / "circle.certify.json"
+    path.parent.mkdir()
+    path.write_text("[{")
+    with pytest.raises(StepFailed, match="record of tests on the certify rows is damaged"):
+        export.run({"fp32": 0})
