@@ -12,6 +12,7 @@ import typer
 
 from onnxserve.archive import configured_keys
 from onnxserve.config import Settings, own_stores, record_stores
+from onnxserve.errors import ServerError
 from onnxserve.gateway import Traffic
 from onnxserve.gateway.processes import wait_for_ports
 from onnxserve.release import Release
@@ -54,13 +55,20 @@ class Wanted:
 
 
 def first_answers(settings: Settings, served: set[tuple[str, str]]) -> None:
-    """Send one golden row to each served version of ours and print what came back."""
+    """Send one golden row to each served version of ours and print what came back, if only why nothing did.
+
+    Clients have been let in: a version that can't answer, or a worker that has just died, ends nothing.
+    """
     for archive in stored_archives(settings.store):
         if archive.ours and archive.version in served and archive.version:
             name, version = archive.version
             headers = {"Content-Type": "application/json"}
-            answer = ask(settings.inference, name, golden_body(archive.path), headers, version)
-            out.print(f"{name} {version}: {answer['predictions'][0]}", markup=False)
+            try:
+                answer = ask(settings.inference, name, golden_body(archive.path), headers, version)
+            except ServerError as error:
+                console.print(f"{name} {version}: no answer: {error.what}", style="red", markup=False)
+            else:
+                out.print(f"{name} {version}: {answer['predictions'][0]}", markup=False)
 
 
 def next_steps(url: str, names: list[str]) -> str:

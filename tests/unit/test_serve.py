@@ -1,0 +1,27 @@
+"""What `onnxserve serve` says once it is up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from onnxserve.cli import serve
+from onnxserve.config import Settings
+from onnxserve.errors import ServerError
+from onnxserve.supervisor.store import StoredArchive
+
+
+def test_a_version_that_gives_no_first_answer_is_reported_and_ends_nothing(monkeypatch, capsys):
+    def ask(_: object, model: str, *_more: object) -> dict[str, Any]:
+        if model == "bad":
+            raise ServerError("507: Worker died.")
+        return {"predictions": [{"label": "inside"}]}
+
+    stored = [StoredArchive(Path(f"{name}.mar"), (name, "1.0"), ours=True) for name in ("bad", "good", "idle")]
+    monkeypatch.setattr(serve, "stored_archives", lambda _: stored)
+    monkeypatch.setattr(serve, "golden_body", lambda _: b"{}")
+    monkeypatch.setattr(serve, "ask", ask)
+    serve.first_answers(Settings(Path("config.properties")), {("bad", "1.0"), ("good", "1.0")})
+    said = capsys.readouterr()
+    assert said.out == "good 1.0: {'label': 'inside'}\n"
+    assert said.err == "bad 1.0: no answer: 507: Worker died.\n"
