@@ -34,15 +34,16 @@ def folder(tmp_path) -> Path:
     write_archive(archive, {"service.py": GOOD.encode(), "notes.txt": b"notes"}, manifest)
     sign_archive(archive, private)
     unpack(archive, tmp_path / "model")
-    return tmp_path / "model"
+    model: Path = tmp_path / "model"
+    return model
 
 
 def load(folder: Path, handler: str = "service.py", *, key: bool = True, path: str = "") -> tuple[int, str]:
     """The status of a worker's answer to a load, and what it printed; it must not have run anything evil."""
     home = folder.parent / "home"
     home.mkdir(exist_ok=True)
-    variables = {"ONNXSERVE_PUBLIC_KEY": str(folder.parent / "signing.pub")} if key else {}
-    with started(FAST, home, PYTHONPATH=path, **variables) as worker:
+    public = str(folder.parent / "signing.pub") if key else ""
+    with started(FAST, home, PYTHONPATH=path, ONNXSERVE_PUBLIC_KEY=public) as worker:
         [code] = struct.unpack("!i", worker.ask(load_frame(folder, handler))[:4])
         if code != 200:
             assert worker.wait() == 1
@@ -63,6 +64,8 @@ def test_a_changed_member_is_refused_before_anything_is_imported(folder, key, na
     code, output = load(folder, key=key)
     assert code == 500
     assert f"does not hold for {name}" in output if key else f"{name} differs from its recorded digest" in output
+    [refusal] = [json.loads(line) for line in output.splitlines() if "Failed to load model" in line]
+    assert (refusal["model"], refusal["version"]) == ("demo", "1.0")  # by which `serve` counts who was refused
 
 
 @pytest.mark.parametrize("key", [True, False])

@@ -92,22 +92,22 @@ class Serving:
         return processes
 
 
-def begin(settings: Settings, folder: Path, *words: str) -> Serving:
+def begin(settings: Settings, folder: Path, *words: str, **variables: str) -> Serving:
     """Start it; it isn't ready yet."""
     port = int(settings.traffic.read_text().partition("\nport = ")[2].split()[0])
     flags = ["--config", settings.config, "--store", settings.store, "--state", settings.state]
     command = [sys.executable, "-m", "onnxserve", "serve", *map(str, flags), "--traffic", str(settings.traffic), *words]
     output = folder / "serve.log"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ONNXSERVE_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ONNXSERVE_")} | variables
     with output.open("ab") as stream:
         process = subprocess.Popen(command, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT, env=environment)
     return Serving(process, settings, port, output)
 
 
 @contextlib.contextmanager
-def serving(settings: Settings, folder: Path, *words: str) -> Iterator[Serving]:
+def serving(settings: Settings, folder: Path, *words: str, **variables: str) -> Iterator[Serving]:
     """Until the block ends, whoever has ended it; no process of it stays."""
-    made = begin(settings, folder, *words)
+    made = begin(settings, folder, *words, **variables)
     processes: list[psutil.Process] = []
     try:
         made.wait_started()

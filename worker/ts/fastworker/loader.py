@@ -23,11 +23,10 @@ VERSION = Path(__file__).parents[1] / "version.txt"
 def load_handler(load: Load, metrics: Metrics) -> tuple[Entry, Context]:
     """The initialised handler's entry point and its context; raises whatever the handler raises."""
     folder = Path(load.path)
-    lines.about = {"model": load.name}
+    lines.about = {"model": load.name, "version": named_version(folder)}
     verified = verify_folder(folder, load.handler)
     open_folder(folder, verified=verified)
     manifest = read_manifest(folder)
-    lines.about = {"model": load.name, "version": str(((manifest or {}).get("model") or {}).get("modelVersion", ""))}
     context = Context(
         load.name,
         load.path,
@@ -46,6 +45,14 @@ def load_handler(load: Load, metrics: Metrics) -> tuple[Entry, Context]:
         entry = envelope(entry).handle
     initialize(context)
     return entry, context
+
+
+def named_version(folder: Path) -> str:
+    """The version that a manifest names, for lines about an archive that may be refused; empty if it can't be read."""
+    try:
+        return str(read_manifest(folder)["model"]["modelVersion"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
 
 
 def read_manifest(folder: Path) -> Any:

@@ -1,0 +1,128 @@
+"""How archives enter and leave a running server: the bytes checked are the bytes loaded, in the server's own store."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from onnxserve.archive import Stores, enter_store, fill, reconfigure
+from onnxserve.config import Settings, own_stores, record_stores, stores_of
+from onnxserve.errors import ArchiveError, OnnxserveError, ReleaseError
+from onnxserve.gateway import Traffic
+from onnxserve.management import Management
+from onnxserve.processes import lock_run_folder, make_run_folder
+from onnxserve.release import History, Release
+from tests.fakes import FakeTorchServe
+from tests.hostile import HOSTILE
+
+
+@pytest.fixture
+def stores(tmp_path, archive) -> Stores:
+    """A server's stores with one archive in them."""
+    made = Stores(tmp_path / "kept", tmp_path / "state" / "store")
+    made.kept.mkdir()
+    (made.kept / archive.name).write_bytes(archive.read_bytes())
+    assert fill(made) == []
+    return made
+
+
+def release(folder: Path, stores: Stores, server: FakeTorchServe) -> Release:
+    management = Management("http://fake", transport=server.transport())
+    return Release(management, History(folder), stores, Traffic(folder))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_registered_archive_is_in_both_stores_and_torchserve_loaded_the_copy_that_was_checked(
+    tmp_path, stores, archive, next_archive
+):
+    server = FakeTorchServe(["1.0.0"], model="circle")
+    assert release(tmp_path, stores, server).register(next_archive) == "2.0.0"
+    assert names(stores.kept) == names(stores.served) == [archive.name, next_archive.name]
+    assert (stores.served / next_archive.name).read_bytes() == next_archive.read_bytes()
+    assert "POST /models" in server.calls
+
+
+@pytest.mark.parametrize("kind", ["second-header", "trailing", "flipped", "truncated", "unrecorded"])
+def test_a_hostile_archive_is_refused_before_torchserve_hears_of_it_and_leaves_nothing(
+    tmp_path, stores, archive, next_archive, kind
+):
+    forged = tmp_path / next_archive.name
+    forged.write_bytes(HOSTILE[kind][0](next_archive.read_bytes()))
+    server = FakeTorchServe(["1.0.0"], model="circle")
+    with pytest.raises(ArchiveError) as raised:
+        release(tmp_path, stores, server).register(forged)
+    assert raised.value.where == str(forged)
+    assert server.calls == []
+    assert names(stores.kept) == names(stores.served) == [archive.name]
+
+
+def test_other_bytes_for_a_version_that_the_server_has_are_refused_whatever_the_files_name(
+    tmp_path, stores, next_archive, archive
+):
+    server = FakeTorchServe(["1.0.0"], model="circle")
+    steps = release(tmp_path, stores, server)
+    steps.register(next_archive)
+    reconfigure(next_archive, tmp_path / "other-name.mar", {"batchSize": 2})
+    with pytest.raises(ReleaseError, match=r"the server has another circle 2.0.0"):
+        steps.register(tmp_path / "other-name.mar")
+    assert names(stores.kept) == [archive.name, next_archive.name]
+
+
+def test_a_version_that_torchserve_has_from_elsewhere_was_never_checked_and_is_refused(tmp_path, stores, next_archive):
+    server = FakeTorchServe(["1.0.0", "2.0.0"], model="circle")
+    with pytest.raises(ReleaseError, match="from elsewhere"):
+        release(tmp_path, stores, server).register(next_archive)
+
+
+def test_a_store_that_can_not_be_written_is_found_out_before_anything_is_loaded(
+    tmp_path, stores, archive, next_archive, monkeypatch
+):
+    def read_only(source: Path, store: Path, name: str = "") -> Path:
+        if store == stores.kept:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return enter_store(source, store, name)
+
+    monkeypatch.setattr("onnxserve.release.entering.enter_store", read_only)
+    server = FakeTorchServe(["1.0.0"], model="circle")
+    with pytest.raises(ReleaseError, match=r"can't be written: Read-only file system") as raised:
+        release(tmp_path, stores, server).register(next_archive)
+    assert raised.value.where == str(stores.kept)
+    assert "POST /models" not in server.calls
+    assert names(stores.served) == [archive.name]
+
+
+def test_a_store_that_can_not_be_written_is_found_out_before_anything_is_unregistered(
+    tmp_path, stores, archive, next_archive, monkeypatch
+):
+    server = FakeTorchServe(["1.0.0"], model="circle")
+    steps = release(tmp_path, stores, server)
+    steps.register(next_archive)
+    with monkeypatch.context() as patched:
+        patched.setattr("onnxserve.release.entering.os.access", lambda path, _: path != stores.kept)
+        with pytest.raises(ReleaseError, match="can't be written"):
+            steps.retire("circle", "2.0.0", grace_s=0)
+    assert not [call for call in server.calls if call.startswith("DELETE")]
+    steps.retire("circle", "2.0.0", grace_s=0)
+    assert names(stores.kept) == [archive.name, f"{next_archive.name}.retired"]
+    assert names(stores.served) == [archive.name]
+
+
+def test_the_server_of_a_state_folder_says_where_its_archives_are_kept_while_it_runs(tmp_path):
+    settings = Settings(tmp_path / "config.properties", tmp_path / "kept", tmp_path / "state")
+    other = Settings(tmp_path / "config.properties", tmp_path / "elsewhere", tmp_path / "state")
+    make_run_folder(settings.run)
+    with lock_run_folder(settings.run):
+        record_stores(settings, own_stores(settings))
+        assert stores_of(other) == Stores(tmp_path / "kept", tmp_path / "state" / "store")
+    assert stores_of(other) == Stores(tmp_path / "elsewhere", tmp_path / "elsewhere")
+
+
+def test_an_archive_that_is_not_there_is_said_plainly(tmp_path, stores):
+    with pytest.raises(OnnxserveError, match="there is no such archive"):
+        release(tmp_path, stores, FakeTorchServe(["1.0.0"])).register(tmp_path / "none.mar")
+    assert names(stores.served) == names(stores.kept)
