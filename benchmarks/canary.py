@@ -3,87 +3,169 @@
 from __future__ import annotations
 
 import argparse
-import random
-import statistics
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from onnxserve.gateway.observations import Observation
-from onnxserve.release.trial import begin
+import numpy as np
+
+from onnxserve.release.measures import MEASURES, SCORE_SPREAD, slower
+from onnxserve.release.sequential import BOTH, STAKES, Floats, contrast, grow, log_mean
 
 from .prepare import ROOT
 
 ALPHA = 0.01
+STEPS = 4
+PAIRS = 10  # answers of each version in a block
 INTRO = """# Canaries, simulated
 
-Written by `python -m benchmarks.canary`: courses of an automatic canary, each with answers of both versions in turn,
-drawn as below; a stable version fails 0.5 % of its requests, 5 % of its answers are slow, 70 % have the usual label and
-scores have mean 0.8. The stated chance of a false alarm is {alpha:g}.
+Written by `python -m benchmarks.canary`, which runs the judge's own arithmetic: automatic canaries of {steps} steps at
+a chance of a false alarm of {alpha:g}. Each second {pairs} answers of the canary are compared with as many of the
+stable version. The stable version fails 0.5 % of its requests; its answers take 10 ms, log-normal with sigma 0.3;
+70 % have the usual one of two labels; scores have mean 0.8 and spread 0.15.
+"""
+HARMLESS = """
+## A version that doesn't differ
+
+Canaries that were taken back in {blocks:,} blocks, {answers:,} answers of the canary. What drifts, drifts for both
+versions.
+
+| while | taken back |
+|---|--:|
+"""
+HARMFUL = """
+## A version that does harm
+
+Answers of the canary until it is taken back. A step that is to find such a harm needs so many: a course with fewer
+(`--requests` times its steps) can end before.
+
+| harm | found within {answers:,} answers | median | 90 % |
+|---|--:|--:|--:|
 """
 
 
-def answer(version: str, said: str, status: int, seconds: float) -> Observation:
-    """One line as nginx would have noted it."""
-    return Observation("", "", "demo", version, status, seconds, "miss", said)
+@dataclass(frozen=True)
+class Traffic:
+    """What answers are like: shares of failures and of the usual label, mean score, and seconds."""
+
+    errors: float = 0.005
+    usual: float = 0.7
+    score: float = 0.8
+    seconds: float = 0.01
 
 
-def draw(rng: random.Random, version: str, errors: float, slower: float, flips: float, shift: float) -> Observation:
-    """An answer of a version that harms as given."""
-    if rng.random() < 0.005 + errors:
-        return answer(version, "", 500, 0.01)
-    label = "usual" if rng.random() < 0.7 - flips else "other"
-    score = min(1.0, max(0.0, rng.gauss(0.8 - shift, 0.15)))
-    said = f'[{{"label":"{label}","score":{score:.4f}}}]'
-    return answer(version, said, 200, rng.lognormvariate(0, 0.3) * (1 + slower) / 100)
+Harm = Callable[[Traffic], Traffic]
+Drift = Callable[[float], Traffic]  # at a time from 0 to 1
+DRIFTS: dict[str, Drift] = {
+    "nothing drifts": lambda _: Traffic(),
+    "the usual label falls from 70 % to 50 %, scores from 0.8 to 0.6": lambda t: Traffic(
+        usual=0.7 - 0.2 * t, score=0.8 - 0.2 * t
+    ),
+    "all of that in one step": lambda t: Traffic(usual=0.7 - 0.2 * (t > 0.5), score=0.8 - 0.2 * (t > 0.5)),
+    "labels, scores and failures go up and down as by day and night": lambda t: Traffic(
+        0.03 + 0.025 * np.sin(12 * t), 0.6 + 0.2 * np.sin(12 * t), 0.7 + 0.1 * np.sin(12 * t)
+    ),
+    "load rises: answers take 10 ms, then 100 ms": lambda t: Traffic(seconds=0.01 * 10**t),
+    "overload: answers take 0.1 to 2 s and 30 % fail": lambda t: Traffic(
+        errors=0.3, seconds=0.1 * 20 ** abs(np.sin(9 * t))
+    ),
+}
+HARMS: dict[str, Harm] = {
+    "1 % more fail": lambda now: Traffic(now.errors + 0.01, now.usual, now.score, now.seconds),
+    "2 % more fail": lambda now: Traffic(now.errors + 0.02, now.usual, now.score, now.seconds),
+    "5 % more fail": lambda now: Traffic(now.errors + 0.05, now.usual, now.score, now.seconds),
+    "all fail": lambda now: Traffic(1.0, now.usual, now.score, now.seconds),
+    "20 % slower": lambda now: Traffic(now.errors, now.usual, now.score, 1.2 * now.seconds),
+    "50 % slower": lambda now: Traffic(now.errors, now.usual, now.score, 1.5 * now.seconds),
+    "5 % have the other label instead of the usual one": lambda now: Traffic(
+        now.errors, now.usual - 0.05, now.score, now.seconds
+    ),
+    "5 % have another label than they should, at random": lambda now: Traffic(
+        now.errors, 0.95 * now.usual + 0.05 * (1 - now.usual), now.score, now.seconds
+    ),
+    "20 % have the other label instead of the usual one": lambda now: Traffic(
+        now.errors, now.usual - 0.2, now.score, now.seconds
+    ),
+    "scores 0.05 lower": lambda now: Traffic(now.errors, now.usual, now.score - 0.05, now.seconds),
+}
 
 
-HARMS: list[tuple[str, tuple[float, float, float, float]]] = [
-    ("none", (0, 0, 0, 0)),
-    ("1 % more fail", (0.01, 0, 0, 0)),
-    ("5 % more fail", (0.05, 0, 0, 0)),
-    ("20 % more fail", (0.2, 0, 0, 0)),
-    ("10 % slower", (0, 0.1, 0, 0)),
-    ("50 % slower", (0, 0.5, 0, 0)),
-    ("5 points fewer of the usual label", (0, 0, 0.05, 0)),
-    ("20 points fewer of the usual label", (0, 0, 0.2, 0)),
-    ("scores 0.05 lower", (0, 0, 0, 0.05)),
-    ("scores 0.2 lower", (0, 0, 0, 0.2)),
-]
+def contrasts(rng: np.random.Generator, stable: Traffic, canary: Traffic, runs: int) -> dict[str, Floats]:
+    """A block of each of `runs` canaries: the difference on each measure, in standard errors; shape (runs,)."""
+    shape = (runs, PAIRS)
+
+    def both(draw: Callable[[Traffic], Floats], precision: float = 0.0) -> Floats:
+        found: Floats = contrast(draw(stable), draw(canary), precision)
+        return found
+
+    times = slower(*(rng.lognormal(np.log(version.seconds), 0.3, shape) for version in (stable, canary)))
+    return {
+        "errors": both(lambda version: (rng.random(shape) < version.errors).astype(float)),
+        "slow": contrast(*times),
+        "label": both(lambda version: (rng.random(shape) < version.usual).astype(float)),
+        "score": both(lambda version: np.clip(rng.normal(version.score, 0.15, shape), 0, 1), SCORE_SPREAD),
+    }
 
 
-def course(seed: int, harm: tuple[float, float, float, float], most: int) -> int | None:
-    """Answers of the canary until it is accused; None when it isn't within `most`."""
-    rng, trial = random.Random(seed), begin(ALPHA)  # noqa: S311 - a simulation
-    for number in range(1, most + 1):
-        trial.see(draw(rng, "1.0", 0, 0, 0, 0), canary=False)
-        trial.see(draw(rng, "2.0", *harm), canary=True)
-        if trial.harms():
-            return number
-    return None
+def log_wealth(logs: dict[str, Floats]) -> Floats:
+    """Of each run, the most that bets on a measure have won; of two labels the first gets 1/2, the second 1/6."""
+    parts = [log_mean(part) for name, part in logs.items() if name != "label"]
+    label = np.logaddexp(log_mean(logs["label"]) + np.log(2 / 3), np.log(1 / 3))
+    most: Floats = np.max([*parts, label], axis=0)
+    return most
 
 
-def row(name: str, harm: tuple[float, float, float, float], runs: int, most: int, tick: Callable[[str], None]) -> str:
-    """One line of the table."""
-    found = [course(seed, harm, most) for seed in range(runs)]
-    seen = sorted(one for one in found if one is not None)
-    tick(f"{name}: {len(seen)} of {runs}")
-    if not seen:
-        return f"| {name} | 0 of {runs} | - | - |"
-    late = seen[min(len(seen) - 1, int(0.9 * len(seen)))]
-    return f"| {name} | {len(seen)} of {runs} | {statistics.median(seen):,.0f} | {late:,} |"
+def simulate(drift: Drift, harm: Harm, runs: int, blocks: int, seed: int) -> list[int | None]:
+    """Answers of each canary until it is taken back, None where it isn't; all within one step of the course."""
+    rng, limit = np.random.default_rng(seed), np.log(len(MEASURES) / ALPHA)
+    logs = {
+        name: np.zeros((runs, len(BOTH if name in {"label", "score"} else STAKES)))
+        for name in ("errors", "slow", "label", "score")
+    }
+    taken = np.zeros(runs, dtype=int)
+    for block in range(1, blocks + 1):
+        now = drift(block / blocks)
+        for name, difference in contrasts(rng, now, harm(now), runs).items():
+            logs[name] = grow(logs[name], difference, BOTH if name in {"label", "score"} else STAKES)
+        # A course bets an equal part of its wealth from each step on.
+        wealth = np.logaddexp(log_wealth(logs), np.log(STEPS - 1)) - np.log(STEPS)
+        taken[(taken == 0) & (wealth >= limit)] = block
+        if taken.all():
+            break
+    return [int(block) * PAIRS if block else None for block in taken]
+
+
+def row(name: str, found: list[int | None]) -> str:
+    """One line of the table of harms."""
+    seen = sorted(answers for answers in found if answers is not None)
+    if len(seen) < len(found) / 2:
+        return f"| {name} | {len(seen)} of {len(found)} | - | - |"
+    median = seen[len(found) // 2] if len(found) // 2 < len(seen) else seen[-1]
+    late = f"{seen[int(0.9 * len(found))]:,}" if int(0.9 * len(found)) < len(seen) else "-"
+    return f"| {name} | {len(seen)} of {len(found)} | {median:,} | {late} |"
 
 
 def main() -> None:
     """Simulate and write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.canary", description="Simulated canaries.")
-    parser.add_argument("--runs", type=int, default=200)
-    parser.add_argument("--answers", type=int, default=5_000, help="of the canary, at most")
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--blocks", type=int, default=2_000)
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "93-canaries.md")
     given = parser.parse_args()
-    lines = [INTRO.format(alpha=ALPHA), f"| harm | accused within {given.answers:,} answers | median answers | 90 % |"]
-    lines.append("|---|--:|--:|--:|")
-    lines += [row(name, harm, given.runs, given.answers, print) for name, harm in HARMS]
-    given.page.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    answers = given.blocks * PAIRS
+    lines = [
+        INTRO.format(alpha=ALPHA, steps=STEPS, pairs=PAIRS),
+        HARMLESS.format(blocks=given.blocks, answers=answers).rstrip("\n"),
+    ]
+    for seed, (name, drift) in enumerate(DRIFTS.items()):
+        found = simulate(drift, lambda now: now, given.runs, given.blocks, seed)
+        lines.append(f"| {name} | {sum(one is not None for one in found)} of {given.runs:,} |")
+        print(lines[-1])
+    lines.append(HARMFUL.format(answers=answers).rstrip("\n"))
+    for seed, (name, harm) in enumerate(HARMS.items()):
+        lines.append(row(name, simulate(lambda _: Traffic(), harm, given.runs // 5, given.blocks, seed)))
+        print(lines[-1])
+    given.page.write_text("\n".join(lines).replace("\n\n\n", "\n\n") + "\n", encoding="utf-8")
     print(given.page)
 
 

@@ -87,21 +87,22 @@ class FakeTorchServe:
         self.unready = set(unready)
         self.model = model
         self.calls: list[str] = []
+        self.workers: dict[str, int] = {}  # of versions that were scaled
 
     def transport(self) -> httpx.MockTransport:
         return httpx.MockTransport(self._answer)
 
     def _describe(self, version: str) -> dict[str, Any]:
-        status = "UNLOADED" if version in self.unready else "READY"
+        status, workers = "UNLOADED" if version in self.unready else "READY", self.workers.get(version, 1)
         return {
             "modelName": self.model,
             "modelVersion": version,
             "modelUrl": f"{self.model}-{version}.mar",
-            "minWorkers": 1,
-            "maxWorkers": 1,
+            "minWorkers": workers,
+            "maxWorkers": workers,
             "batchSize": 4,
             "maxBatchDelay": 1,
-            "workers": [{"id": "9000", "status": status, "pid": 1}],
+            "workers": [{"id": f"900{number}", "status": status, "pid": 1} for number in range(workers)],
             "jobQueueStatus": {"remainingCapacity": 100, "pendingRequests": self.pending},
         }
 
@@ -117,6 +118,9 @@ class FakeTorchServe:
         if method == "PUT" and path.endswith("/set-default"):
             self.default = path.split("/")[3]
             return httpx.Response(200, json={"status": "ok"})
+        if method == "PUT":
+            self.workers[path.split("/")[3]] = int(request.url.params["min_worker"])
+            return httpx.Response(202, json={"status": "Processing worker updates..."})
         if method == "POST":
             name = request.url.params["url"].removesuffix(".registering.mar").removesuffix(".mar")
             self.versions.append(name.rpartition("-")[2])

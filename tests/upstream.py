@@ -8,10 +8,11 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.messages import made
@@ -39,6 +40,15 @@ def versioned(path: str) -> Answer:
     """As a handler answers: the version that was asked."""
     model, version = path.split("/")[2:4]
     return 200, json.dumps({"predictions": [{"label": "x"}], "model": model, "version": version}).encode()
+
+
+def said(content: bytes) -> str:
+    """What a handler says beside an answer: label and score of each row."""
+    try:
+        rows = json.loads(content)["predictions"]
+        return json.dumps([{name: row[name] for name in ("label", "score") if name in row} for row in rows])
+    except (ValueError, KeyError, TypeError):
+        return "[]"
 
 
 @dataclass
@@ -94,7 +104,9 @@ def listening(upstream: Upstream, tls: tuple[Path, Path] | None = None) -> Itera
             body = self._chunks() if chunked else self.rfile.read(int(self.headers.get("content-length", 0)))
             upstream.seen.append(Seen(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
             time.sleep(upstream.delay_s)
-            self._send(*upstream.answer(self.path, body))
+            status, content = upstream.answer(self.path, body)
+            observed = self.headers.get("x-onnxserve-observe") and status == 200
+            self._send(status, content, {"x-onnxserve-said": said(content)} if observed else {})
 
         def _chunks(self) -> bytes:
             found = b""
@@ -108,12 +120,12 @@ def listening(upstream: Upstream, tls: tuple[Path, Path] | None = None) -> Itera
             upstream.described.append(self.path)
             self._send(*described(upstream, self.path))
 
-        def _send(self, status: int, content: bytes) -> None:
+        def _send(self, status: int, content: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> None:
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("x-request-id", "the server's own")
             self.send_header("cache-control", "no-cache; no-store, must-revalidate, private")
-            for name, value in upstream.headers.items():
+            for name, value in {**headers, **upstream.headers}.items():
                 self.send_header(name, value)
             self.send_header("content-length", str(len(content)))
             self.end_headers()

@@ -26,6 +26,9 @@ Version = Annotated[str, typer.Argument(help="A version.")]
 SHOWN = 20
 Percent = Annotated[float, typer.Option(min=0, max=100, help="Of the requests that name no version.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Only say what would change.")]
+OtherSignature = Annotated[
+    bool, typer.Option("--other-signature", help="Though it has other columns, labels or tensors than the stable one.")
+]
 
 
 def server(config: Path | None, state: Path | None, management_port: int | None) -> Release:
@@ -89,27 +92,37 @@ def canary(  # noqa: PLR0913 - each is a flag
     *,
     auto: Annotated[bool, typer.Option("--auto", help="Step up by itself, back when it harms.")] = False,
     steps: Annotated[str, typer.Option(help="Percentages of an automatic canary.")] = "1,5,25,50",
-    requests: Annotated[int, typer.Option(min=1, help="Answers of the canary that a step takes.")] = 200,
+    requests: Annotated[int, typer.Option(min=1, help="Answers of the canary that a step compares.")] = 200,
     seconds: Annotated[float, typer.Option(min=0, help="Time that a step takes at least.")] = 60.0,
     false_alarm: Annotated[float, typer.Option(help="Chance that a harmless version is taken back.")] = 0.01,
+    other_signature: OtherSignature = False,
     plan: Plan = False,
 ) -> None:
     """Let a version answer a share of the requests. Example: onnxserve release canary segment 2.0 --percent 5."""
     release = server(config, state, management_port)
-    course = Auto(percentages(steps), requests, seconds, false_alarm) if auto else None
+    course = Auto(percentages(steps), requests, seconds, chance(false_alarm)) if auto else None
     share = Canary(version, course.steps[0] if course else percent, auto=course)
-    tell(release.canary(model, share, plan=plan), plan=plan)
+    tell(release.canary(model, share, other_signature=other_signature, plan=plan), plan=plan)
 
 
 def percentages(text: str) -> tuple[float, ...]:
-    """`1,5,25` as numbers; ReleaseError unless they rise from more than 0 to at most 100."""
+    """`1,5,25` as numbers; ReleaseError unless they rise from more than 0 to less than 100."""
     try:
         found = tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise ReleaseError(f"steps {text!r} are no numbers", fix="write them as 1,5,25,50") from error
-    if list(found) != sorted(set(found)) or not 0 < found[0] <= found[-1] <= 100:
-        raise ReleaseError(f"steps {text!r} don't rise from 0 to 100", fix="write them as 1,5,25,50")
+    if list(found) != sorted(set(found)) or not 0 < found[0] <= found[-1] < 100:
+        fix = "write them as 1,5,25,50: at 100 no stable answer is left to compare with, and the last step promotes"
+        raise ReleaseError(f"steps {text!r} don't rise from above 0 to below 100", fix=fix)
     return found
+
+
+def chance(value: float) -> float:
+    """The value; ReleaseError unless it is a chance that a decision can have."""
+    if not 0 < value < 1:
+        what = f"the chance of a false alarm must be above 0 and below 1, got {value:g}"
+        raise ReleaseError(what, fix="--false-alarm 0.01")
+    return value
 
 
 @commands.command()
@@ -122,11 +135,13 @@ def ab(  # noqa: PLR0913 - each is a flag
     state: State = None,
     management_port: ManagementPort = None,
     *,
+    other_signature: OtherSignature = False,
     plan: Plan = False,
 ) -> None:
     """Like canary, but a client always gets the same version. Example: onnxserve release ab segment 2.0 --by x-user."""
     steps = server(config, state, management_port)
-    tell(steps.canary(model, Canary(version, percent, by.lower()), plan=plan), plan=plan)
+    share = Canary(version, percent, by.lower())
+    tell(steps.canary(model, share, other_signature=other_signature, plan=plan), plan=plan)
 
 
 @commands.command()
@@ -186,18 +201,19 @@ def disagreements(
 
 
 @commands.command()
-def promote(
+def promote(  # noqa: PLR0913 - each is a flag
     model: Model,
     version: Annotated[str, typer.Argument(help="A version; the canary if left out.")] = "",
     config: Config = None,
     state: State = None,
     management_port: ManagementPort = None,
     *,
+    other_signature: OtherSignature = False,
     plan: Plan = False,
 ) -> None:
     """Let a version answer requests that name none. Example: onnxserve release promote segment 1.1.0."""
     steps = server(config, state, management_port)
-    tell(steps.promote(model, version, plan=plan), plan=plan)
+    tell(steps.promote(model, version, other_signature=other_signature, plan=plan), plan=plan)
 
 
 @commands.command()

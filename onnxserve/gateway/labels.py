@@ -17,9 +17,10 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class Auto(msgspec.Struct, frozen=True):
-    """Steps of an automatic canary, in percent; each takes so many answers of the canary and seconds at least.
+    """Steps of an automatic canary, in percent.
 
-    `false_alarm` is the chance that a harmless version is ever taken back.
+    Each takes so many answers of the canary, compared with as many of the stable version at the same time, and so many
+    seconds at least. `false_alarm` is the chance that a harmless version is ever taken back.
     """
 
     steps: tuple[float, ...] = (1.0, 5.0, 25.0, 50.0)
@@ -29,14 +30,18 @@ class Auto(msgspec.Struct, frozen=True):
 
 
 class Canary(Share, frozen=True):
-    """A version that gets a share of the answers; `key` names the header whose value always goes the same way."""
+    """A version that gets a share of the answers; `key` names the header whose value always goes the same way.
+
+    `id` tells one canary from the next of the same version: what was seen of it belongs to it alone.
+    """
 
     key: str = ""
     auto: Auto | None = None
+    id: str = ""
 
 
 class Model(msgspec.Struct, frozen=True):
-    """Registered versions with the digests of their archives, and the labels."""
+    """Registered versions with the digests of their archives, the labels, and how many workers were wanted."""
 
     versions: dict[str, str]
     stable: str
@@ -45,6 +50,7 @@ class Model(msgspec.Struct, frozen=True):
     shadow: Share | None = None
     smaller: str = ""  # a cheaper version, for when the stable one is too busy
     level: int = 0  # of the brown-out ladder
+    workers: dict[str, int] = {}  # of versions that were scaled; of the others, their archives say it
 
     @property
     def fallback(self) -> str:

@@ -2,6 +2,7 @@
 
 from .history import History
 from .pilot import Pilot
-from .steps import Release, VersionStatus
+from .steps import Release
+from .versions import VersionStatus
 
 __all__ = ["History", "Pilot", "Release", "VersionStatus"]

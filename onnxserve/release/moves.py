@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
@@ -40,6 +41,18 @@ def canary(labels: Labels, name: str, share: Canary) -> Labels:
     return changed(labels, name, replace(model, canary=bounded(share)))
 
 
+def of_canary(step: Callable[[Labels], Labels], name: str, canary_id: str) -> Callable[[Labels], Labels]:
+    """The same step, refused once the canary with this id has ended: whoever decided it looked a moment before."""
+
+    def guarded(labels: Labels) -> Labels:
+        now = model_of(labels, name).canary
+        if now is None or now.id != canary_id:
+            raise ReleaseError(f"the canary of {name} has been ended meanwhile")
+        return step(labels)
+
+    return guarded
+
+
 def shadow(labels: Labels, name: str, share: Share | None) -> Labels:
     """Send a version copies of a share of the requests, or none any more."""
     if share is None:
@@ -54,6 +67,13 @@ def smaller(labels: Labels, name: str, version: str) -> Labels:
         return changed(labels, name, replace(model_of(labels, name), smaller="", level=0))
     model = other(labels, name, version, "the smaller one")
     return changed(labels, name, replace(model, smaller=version))
+
+
+def scaled(labels: Labels, name: str, version: str, workers: int) -> Labels:
+    """Remember how many workers a version has."""
+    model = model_of(labels, name)
+    known(model, name, version)
+    return changed(labels, name, replace(model, workers={**model.workers, version: workers}))
 
 
 def levelled(labels: Labels, name: str, level: int) -> Labels:
@@ -103,8 +123,9 @@ def retired(labels: Labels, name: str, version: str) -> Labels:
         if version == one:
             raise ReleaseError(f"{name} {version} is {part}", fix=f"first: onnxserve release {command}")
     versions = {one: digest for one, digest in model.versions.items() if one != version}
+    workers = {one: count for one, count in model.workers.items() if one != version}
     previous = "" if model.previous == version else model.previous
-    return changed(labels, name, replace(model, versions=versions, previous=previous))
+    return changed(labels, name, replace(model, versions=versions, previous=previous, workers=workers))
 
 
 def restored(labels: Labels, name: str, versions: dict[str, str], default: str = "") -> Labels:
@@ -126,6 +147,7 @@ def restored(labels: Labels, name: str, versions: dict[str, str], default: str =
         shadow=model.shadow if model.shadow and model.shadow.version in others else None,
         smaller=model.smaller if model.smaller in others else "",
         level=0,
+        workers={version: count for version, count in model.workers.items() if version in versions},
     )
     return changed(labels, name, kept)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import time
 from collections.abc import Callable, Mapping
@@ -16,11 +17,15 @@ from onnxserve.gateway.observations import NAME, Observation, Tail
 from onnxserve.gateway.pressure import Pressure
 from onnxserve.gateway.traffic import RUN
 
+from .block import Window
 from .brownout import Rung
 from .course import Course, Decision, start
+from .presence import Presence
 from .shadows import Pairs, Report, report_path
 from .steps import Release
 
+COURSES = "canaries"
+COURSE = ".course"  # of a course that is under way
 Kind = TypeVar("Kind")
 Pressures = Callable[[Labels], Mapping[str, Pressure]]
 
@@ -42,11 +47,20 @@ class Pilot:
         self._pressures = pressures
         self._pairs = Pairs()
         self._rungs: dict[str, Rung] = {}
+        self._windows: dict[str, Window] = {}  # of models: answers that aren't compared yet
+        self._presence = Presence(state)
+        self._presence.take()
+
+    def close(self) -> None:
+        """Let another process judge."""
+        self._presence.close()
 
     def tick(self) -> list[str]:
         """Read what came, decide; what was done, in words."""
-        seen, said = self._tail.read(), []
-        for name, model in self._release.traffic.labels.models.items():
+        self._presence.take()
+        seen, models = self._tail.read(), self._release.traffic.labels.models
+        said = self._close(models)
+        for name, model in models.items():
             mine = [one for one in seen if one.model == name]
             if model.shadow:
                 self._compare(name, model, mine)
@@ -81,30 +95,31 @@ class Pilot:
     def _judge(self, name: str, model: Model, canary: Canary, seen: list[Observation]) -> list[str]:
         assert canary.auto  # noqa: S101 - the caller asked
         path, now = course_path(self._state, name, canary.version), self._clock()
-        course = read(path, Course)
-        if course is None or (course.stable, course.auto) != (model.stable, canary.auto):
-            course = start(name, model.stable, canary, canary.auto, now)
-        for one in seen:
-            course.see(one)
-        course.mark(now)
+        course = read(path, Course) or start(name, model.stable, canary, canary.auto, now)
+        window = self._windows.setdefault(name, Window())
+        changed = course.look(window, seen, now)
         said = self._act(course, course.decide(now), now)
-        replace_file(path, msgspec.json.encode(course))
+        if changed or said or not path.is_file():
+            replace_file(path, msgspec.json.encode(course))
         if course.ended:
-            said += [f"record: {kept}" for kept in keep(path, course, now)]
+            said += put_aside(path, course, course.ended, now)
         return said
 
     def _act(self, course: Course, decision: Decision, now: float) -> list[str]:
         name, why = course.model, self._figures(course, decision)
         try:
             if decision.action == "rollback":
-                changes = self._release.rollback(name, why=why)
+                changes = self._release.rollback(name, canary_id=course.id, why=why)
             elif decision.action == "promote":
-                changes = self._release.promote(name, why=why)
+                changes = self._release.promote(name, canary_id=course.id, why=why)
             elif decision.action == "step":
-                share = Canary(course.canary, decision.percent, auto=course.auto)
+                share = Canary(course.canary, decision.percent, auto=course.auto, id=course.id)
                 changes = self._release.canary(name, share, why=why)
                 course.advance(now)
+                self._windows.pop(name, None)
                 return changes + why
+            elif decision.action == "hold":
+                return [f"{name}: {course.canary} is held at {course.percent:g} %: {decision.reason}"]
             else:
                 return []
         except OnnxserveError as error:
@@ -113,28 +128,42 @@ class Pilot:
         return changes + why
 
     def _figures(self, course: Course, decision: Decision) -> list[str]:
-        canary, stable = course.trial.canary.seen, course.trial.stable.seen
+        stable, canary = course.seen
         seen = f"after {canary} answers of {course.canary}, {stable} of {course.stable}"
         return [*map(str, decision.harms), seen]
 
+    def _close(self, roles: Mapping[str, Model]) -> list[str]:
+        """Put aside the courses of canaries that somebody ended."""
+        said: list[str] = []
+        for path in sorted((self._state / COURSES).glob(f"*{COURSE}")):
+            course = read(path, Course)
+            if course is None:
+                continue
+            model = roles.get(course.model)
+            if not model or not model.canary or (model.canary.id, model.stable) != (course.id, course.stable):
+                said += put_aside(path, course, "ended by hand", self._clock())
+                self._windows.pop(course.model, None)
+        return said
+
 
 def course_path(state: Path, model: str, version: str) -> Path:
-    """Where a canary's course is kept; it stays as the record."""
-    return state / "canaries" / f"{model}-{version}.json"
+    """Where a canary's course is kept while it is under way."""
+    return state / COURSES / f"{model}-{version}{COURSE}"
 
 
-def keep(path: Path, course: Course, now: float) -> list[Path]:
-    """Put the record of a course that ended aside, with its plot where matplotlib is installed."""
+def put_aside(path: Path, course: Course, ended: str, now: float) -> list[str]:
+    """Keep the record of a course that ended, with its plot where matplotlib is installed; what was kept, in words."""
+    course.ended = ended
     stamp = dt.datetime.fromtimestamp(now, dt.UTC).strftime("%Y%m%dT%H%M%S")
-    kept = path.with_name(f"{path.stem}-{stamp}-{course.ended}.json")
-    path.rename(kept)
-    try:
+    kept = path.with_name(f"{path.name.removesuffix(COURSE)}-{stamp}-{ended.replace(' ', '-')}.json")
+    replace_file(kept, msgspec.json.encode(course))
+    path.unlink()
+    files = [kept]
+    with contextlib.suppress(ModuleNotFoundError):
         from .plot import draw
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        return [kept]
-    return [kept, draw(course, kept.with_suffix(".svg"))]
+
+        files.append(draw(course, kept.with_suffix(".svg")))
+    return [f"record: {file}" for file in files]
 
 
 def read(path: Path, kind: type[Kind]) -> Kind | None:

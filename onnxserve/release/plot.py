@@ -1,33 +1,30 @@
-"""A canary's course as a picture: the bounds of each measure, over the answers seen."""
+"""A canary's course as a picture: the evidence against it on each measure, over its answers."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from matplotlib import rcParams
 from matplotlib.figure import Figure
 
 from .course import Course
-from .trial import MEASURES
+from .measures import MEASURES
 
 rcParams["svg.hashsalt"] = "onnxserve"  # the same course gives the same file
-COLOURS = {"stable": "#4477aa", "canary": "#cc6677"}
 
 
 def draw(course: Course, path: Path) -> Path:
-    """One panel a measure; SVG."""
-    figure = Figure(figsize=(9, 6), layout="constrained")
-    panels = figure.subplots(2, 2, sharex=True).flat
+    """Odds against the canary by measure, in powers of ten, and the odds that take it back; SVG."""
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    panel = figure.subplots()
     seen = [point.seen for point in course.points]
-    for panel, name in zip(panels, MEASURES, strict=True):
-        rows = [point.bounds[name] for point in course.points]
-        for at, version in enumerate(("stable", "canary")):
-            low, high = ([row[2 * at + side] for row in rows] for side in (0, 1))
-            label = f"{version} {getattr(course, version)}"
-            panel.fill_between(seen, low, high, color=COLOURS[version], alpha=0.4, step="post", label=label)
-        panel.set_title(name)
-        panel.set_ylim(0, 1)
-    panels[0].legend(loc="upper right")
+    for name in MEASURES:
+        panel.step(seen, [point.evidence[name] / math.log(10) for point in course.points], where="post", label=name)
+    panel.axhline(course.trial.limit / math.log(10), color="black", linestyle="--", label="taken back")
+    panel.set_ylim(bottom=-3)
+    panel.set_ylabel("odds that it does harm, powers of ten")
+    panel.legend(loc="upper left")
     figure.supxlabel(f"answers of {course.canary}")
     figure.suptitle(f"{course.model}: {course.ended or 'under way'}, false alarms at most {course.auto.false_alarm:g}")
     figure.savefig(path, metadata={"Date": None})

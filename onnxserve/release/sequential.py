@@ -1,52 +1,78 @@
-"""Bounds that hold at every moment at once, so that looking after each request costs nothing.
+"""Evidence against a version that may be looked at after every block: a test martingale of sign flips.
 
-The confidence sequence is the predictable plug-in empirical Bernstein one of I. Waudby-Smith and A. Ramdas, "Estimating
-means of bounded random variables by betting", J. R. Statist. Soc. B 86 (2024), theorem 2.
+Within a block of time, requests went to one of two versions by lot. If the versions don't differ, exchanging them
+changes nothing. So the difference of a block is as likely to have the one sign as the other, whatever its size,
+whatever drifts from block to block, and however the answers of a block depend on each other. A bet of the share
+tanh(stake x difference) on the sign then gains nothing on average, and by Ville's inequality the wealth ever exceeds
+1/alpha with a probability of at most alpha. The bet is the likelihood ratio of a normal difference with mean +stake
+against one with mean -stake.
+
+Sources: R. A. Fisher, "The Design of Experiments" (1935), section 21 (sign flips); J. Ville, "Étude critique de la
+notion de collectif" (1939); G. Shafer, "Testing by betting", J. R. Statist. Soc. A 184 (2021); A. Ramdas, P. Grünwald,
+V. Vovk and G. Shafer, "Game-theoretic statistics and safe anytime-valid inference", Statistical Science 38 (2023).
 """
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
-MOST_BET = 0.5  # the paper's c
+Floats = npt.NDArray[np.float64]
+STAKES: Floats = np.array([0.1, 0.2, 0.4, 0.8, 1.6])  # of the wealth, for differences in standard errors
+BOTH: Floats = np.concatenate([STAKES, -STAKES])
 
 
-class Bounds(msgspec.Struct):
-    """A two-sided confidence sequence for the mean of values from 0 to 1.
+def contrast(stable: Floats, canary: Floats, precision: float = 0.0) -> Any:
+    """The difference of two samples of one size in standard errors, along the last axis; 0 where all values are equal.
 
-    With probability 1 - alpha the mean lies between `low` and `high` after every value, however long one looks, if each
-    value has that mean given those before it.
+    It changes its sign when the samples are exchanged, and nothing else. `precision` is a spread that values have at
+    least: smaller differences count for little.
+    """
+    pooled = np.concatenate([stable, canary], axis=-1).var(axis=-1) + precision**2
+    error = np.sqrt(2 * pooled * stable.shape[-1])
+    return np.divide(canary.sum(axis=-1) - stable.sum(axis=-1), error, out=np.zeros_like(error), where=error > 0)
+
+
+def grow(log_wealth: Floats, difference: Any, stakes: Floats) -> Floats:
+    """Log wealth after a block: log(1 + tanh(stake x difference)) more for each stake of the last axis."""
+    grown: Floats = log_wealth + np.log(2) - np.logaddexp(0, -2 * np.multiply.outer(difference, stakes))
+    return grown
+
+
+def log_mean(log_wealth: Floats, axis: int = -1) -> Any:
+    """Log of the mean wealth, which is a wealth too."""
+    return np.logaddexp.reduce(log_wealth, axis=axis) - np.log(log_wealth.shape[axis])
+
+
+class Evidence(msgspec.Struct):
+    """The wealth of bets that a canary has more of something; `both`: or less.
+
+    The wealth is spread evenly over `starts` beginnings and over the stakes. Whatever was lost while a version did no
+    harm, or had less to do than the other, is lost to the bets of earlier beginnings alone.
     """
 
-    alpha: float
-    count: int = 0
-    total: float = 0.0
-    spread: float = 0.0  # sum of squared distances from the mean so far
-    weights: float = 0.0
-    weighted: float = 0.0
-    slack: float = 0.0
-    low: float = 0.0
-    high: float = 1.0
-
-    def add(self, value: float) -> None:
-        """Take one value into account."""
-        before = (0.5 + self.total) / (self.count + 1)
-        variance = (0.25 + self.spread) / (self.count + 1)
-        self.count += 1
-        log_alpha = math.log(2 / self.alpha)
-        bet = min(MOST_BET, math.sqrt(2 * log_alpha / (variance * self.count * math.log1p(self.count))))
-        self.weights += bet
-        self.weighted += bet * value
-        self.slack += (value - before) ** 2 * (-math.log1p(-bet) - bet)
-        self.total += value
-        self.spread += (value - (0.5 + self.total) / (self.count + 1)) ** 2
-        middle, half = self.weighted / self.weights, (log_alpha + self.slack) / self.weights
-        # Bounds that held before still hold.
-        self.low, self.high = max(self.low, middle - half), min(self.high, middle + half)
+    starts: int
+    both: bool = False
+    logs: list[list[float]] = []  # one list of log wealths, by stake, for each beginning so far
 
     @property
-    def mean(self) -> float:
-        """The plain mean of the values."""
-        return self.total / self.count if self.count else 0.0
+    def stakes(self) -> Floats:
+        """What is bet."""
+        return BOTH if self.both else STAKES
+
+    def begin(self) -> None:
+        """Bet another part of the wealth from now on."""
+        self.logs.append([0.0] * len(self.stakes))
+
+    def add(self, difference: float) -> None:
+        """Take the difference of a block into account."""
+        self.logs = grow(np.array(self.logs), np.full(len(self.logs), difference), self.stakes).tolist()
+
+    @property
+    def log(self) -> float:
+        """Log of the whole wealth, which began with 0; what isn't bet yet is kept."""
+        waiting = [0.0] * (self.starts - len(self.logs))
+        return float(log_mean(np.array([*waiting, *(log_mean(np.array(part)) for part in self.logs)])))

@@ -30,7 +30,8 @@ class TorchServe:
     """What is started again and again, and always the same way.
 
     `served` says which versions have traffic now; empty, when nobody knows, all of the store are loaded and waited for.
-    `restore` is called after each start, when those are ready: TorchServe forgets defaults.
+    `restore` is called after each start, when those are ready, and when the others are registered: TorchServe forgets
+    defaults and numbers of workers.
     """
 
     settings: Settings
@@ -69,10 +70,7 @@ class TorchServe:
             self.events.record(NAME, "refused", named(failed) + running.reason())
         if self.warm_s and not self._served_before:
             self._warm_up()
-        try:
-            self.restore()
-        except OnnxserveError as error:
-            self._failed(error)
+        self._restore()
         self._served_before = True
         if served:
             threading.Thread(target=self._load_others, args=(served,), daemon=True).start()
@@ -87,6 +85,13 @@ class TorchServe:
         except (OnnxserveError, OSError) as error:
             self.events.record(NAME, "failed", f"warm-up: {error}")
             return {}
+
+    def _restore(self) -> None:
+        """Defaults and numbers of workers, of the versions that are registered by now."""
+        try:
+            self.restore()
+        except OnnxserveError as error:
+            self._failed(error)
 
     def _warm_up(self) -> None:
         """A server that isn't warm serves too; one that has gone is noticed by whoever asks it next."""
@@ -119,7 +124,4 @@ class TorchServe:
                 management.register(archive.path.name)
             except ServerError as error:
                 self.events.record(NAME, "refused", f"{archive.path.name}, which has no traffic: {error.what}")
-        try:
-            self.restore()
-        except OnnxserveError as error:
-            self._failed(error)
+        self._restore()

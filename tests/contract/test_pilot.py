@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from onnxserve.errors import ReleaseError
 from onnxserve.gateway import Auto, Canary, Gateway, Labels, Model, Share, Traffic
 from onnxserve.gateway.config import Limits
 from onnxserve.gateway.pressure import Pressure, Pressures
@@ -114,9 +115,64 @@ def test_a_canary_that_says_other_labels_is_taken_back(server):
     assert any(line.startswith("label: canary") for line in server.release.history.events("demo")[-1].changes)
 
 
+def test_a_canary_whose_columns_are_others_is_taken_back_for_its_refusals(server):
+    server.upstream.answer = lambda path, _: (422, b'{"error":{}}') if path.endswith("2.0") else predicted(path)
+    server.release.canary("demo", Canary("2.0", 30, auto=AUTO))
+    server.load(lambda: server.model.canary is None)
+    assert server.model.stable == "1.0"
+    assert any(line.startswith("refused: canary") for line in server.release.history.events("demo")[-1].changes)
+
+
+def test_a_canary_that_was_ended_by_hand_begins_anew(server):
+    begin = lambda: server.release.canary("demo", Canary("2.0", 30, auto=AUTO))  # noqa: E731
+    begin()
+    server.load(lambda: server.model.canary is not None and server.model.canary.percent == 70)
+    server.release.rollback("demo")
+    begin()
+    server.pilot.tick()
+    assert server.model.stable == "1.0"
+    assert server.model.canary is not None
+    assert server.model.canary.percent == 30
+    [record] = (server.state / "canaries").glob("*.json")
+    assert record.name.endswith("-ended-by-hand.json")
+    seen = server.load(lambda: server.model.stable == "2.0")
+    assert seen[200, "2.0"] >= 2 * AUTO.requests
+
+
+def test_what_was_decided_of_a_canary_that_has_ended_is_not_done(server):
+    server.release.canary("demo", Canary("2.0", 30, auto=AUTO))
+    before = server.model.canary
+    server.release.rollback("demo")
+    server.release.canary("demo", Canary("2.0", 5))
+    for late in (
+        lambda: server.release.canary("demo", before),
+        lambda: server.release.promote("demo", canary_id=before.id),
+        lambda: server.release.rollback("demo", canary_id=before.id),
+    ):
+        with pytest.raises(ReleaseError, match="ended meanwhile"):
+            late()
+    assert (server.model.stable, server.model.canary.percent) == ("1.0", 5)
+
+
+def test_an_automatic_canary_is_refused_where_nobody_judges(server):
+    share = Canary("2.0", 30, auto=AUTO)
+    server.pilot.close()
+    with pytest.raises(ReleaseError, match="nothing would judge"):
+        server.release.canary("demo", share)
+    assert server.release.canary("demo", share, plan=True)
+    server.pilot = Pilot(server.release, server.state)
+    server.release.traffic.stopped()
+    with pytest.raises(ReleaseError, match="nothing would judge"):
+        server.release.canary("demo", share)
+    server.release.traffic.started(server.gateway)
+    server.release.canary("demo", share)
+    assert server.model.canary is not None
+
+
 def test_a_restarted_pilot_goes_on_with_the_course(server):
     server.release.canary("demo", Canary("2.0", 30, auto=AUTO))
     server.load(lambda: server.model.canary is not None and server.model.canary.percent == 70)
+    server.pilot.close()
     server.pilot = Pilot(server.release, server.state)
     server.load(lambda: server.model.stable == "2.0")
 

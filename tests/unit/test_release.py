@@ -1,7 +1,11 @@
 """Release steps refuse what would lose requests, and remember what they did."""
 
+import json
+import shutil
+
 import pytest
 
+from onnxserve.archive import contents, write_archive
 from onnxserve.errors import OnnxserveError, ReleaseError
 from onnxserve.gateway import Canary, Share, Traffic
 from onnxserve.management import Management
@@ -105,7 +109,9 @@ def test_a_restart_restores_the_labels_and_promotes_nothing(tmp_path):
     steps.canary("demo", Canary("1.9", 25))
     server.default = "1.9"
     assert steps.restore() == [("demo", "1.10")]
-    assert steps.traffic.labels.models["demo"].canary == Canary("1.9", 25)
+    canary = steps.traffic.labels.models["demo"].canary
+    assert canary is not None
+    assert (canary.version, canary.percent) == ("1.9", 25)
 
 
 def test_with_lost_state_the_configured_default_serves_else_the_oldest(tmp_path):
@@ -178,6 +184,75 @@ def test_after_a_restart_a_version_that_is_gone_has_no_label(tmp_path):
     steps.restore()
     model = steps.traffic.labels.models["demo"]
     assert (model.stable, model.canary and model.canary.version, list(model.versions)) == ("1.0", None, ["1.0"])
+
+
+def test_a_version_that_can_not_be_loaded_is_refused_with_the_reason_as_soon_as_the_log_has_it(tmp_path, next_archive):
+    server = FakeTorchServe(["1.0.0"], unready={"2.0.0"}, model="circle")
+    steps, log = release(tmp_path, server), tmp_path / "torchserve.log"
+    event = {
+        "level": "ERROR",
+        "model": "circle",
+        "version": "2.0.0",
+        "message": "Failed to load model: golden row 3 differs",
+    }
+    log.write_text(json.dumps({**event, "message": "Failed to load model: long ago"}) + "\n")
+    register = steps.management.register
+
+    def failing(file: str) -> None:
+        register(file)
+        with log.open("a") as stream:
+            stream.write(json.dumps({**event, "version": "1.0.0"}) + "\n" + json.dumps(event) + "\n")
+
+    steps.management.register = failing  # type: ignore[method-assign]
+    with pytest.raises(OnnxserveError, match="golden row 3 differs") as raised:
+        steps.register(next_archive)
+    assert "long ago" not in str(raised.value)
+    assert server.versions == ["1.0.0"]
+    assert list(steps.store.iterdir()) == []
+
+
+def test_workers_that_were_scaled_are_asked_for_again_after_a_restart(tmp_path):
+    server = FakeTorchServe(["1.0", "2.0"])
+    steps = release(tmp_path, server)
+    steps.scale("demo", "2.0", 3)
+    server.workers.clear()
+    release(tmp_path, server).restore()
+    assert server.workers == {"2.0": 3}
+    calls = len(server.calls)
+    release(tmp_path, server).restore()
+    assert not [call for call in server.calls[calls:] if call == "PUT /models/demo/2.0"]
+    steps.retire("demo", "2.0", grace_s=0)
+    assert steps.traffic.labels.models["demo"].workers == {}
+
+
+def test_a_version_with_another_signature_answers_for_the_stable_one_only_if_asked(tmp_path, archive, next_archive):
+    steps = release(tmp_path, FakeTorchServe(["1.0.0", "2.0.0"], model="circle"))
+    steps.store.mkdir()
+    shutil.copy(archive, steps.store)
+    members, manifest, _ = contents(next_archive)
+    signature = json.loads(members["signature.json"])
+    signature["input"]["columns"] = ["a", "b"]
+    write_archive(
+        steps.store / next_archive.name, {**members, "signature.json": json.dumps(signature).encode()}, manifest
+    )
+    for step in (lambda: steps.canary("circle", Canary("2.0.0", 5)), lambda: steps.promote("circle", "2.0.0")):
+        with pytest.raises(ReleaseError, match=r"columns: \['x', 'y'\] -> \['a', 'b'\]") as raised:
+            step()
+        assert "--other-signature" in raised.value.fix
+    assert steps.traffic.labels.models["circle"].stable == "1.0.0"
+    steps.canary("circle", Canary("2.0.0", 5), other_signature=True)
+    steps.promote("circle", other_signature=True)
+    assert steps.traffic.labels.models["circle"].stable == "2.0.0"
+
+
+def test_versions_with_the_same_signature_take_each_others_place(tmp_path, archive, next_archive):
+    steps = release(tmp_path, FakeTorchServe(["1.0.0", "2.0.0"], model="circle"))
+    steps.store.mkdir()
+    for path in (archive, next_archive):
+        shutil.copy(path, steps.store)
+    steps.canary("circle", Canary("2.0.0", 5))
+    steps.promote("circle")
+    assert steps.traffic.labels.models["circle"].stable == "2.0.0"
 
 
 def test_an_archive_of_the_store_is_never_replaced_by_another(tmp_path, archive, next_archive):

@@ -1,0 +1,38 @@
+"""Waiting for a version that TorchServe loads, no longer than its log gives hope."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from onnxserve.config.log import failure_reason, refusals
+from onnxserve.errors import ServerError
+from onnxserve.management import Management
+from onnxserve.processes import lines_since, log_size
+
+LOG = "torchserve.log"
+
+
+@dataclass(frozen=True)
+class ServerLog:
+    """What TorchServe writes to `path` after this was made."""
+
+    path: Path
+    begin: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "begin", log_size(self.path))
+
+    def lines(self) -> list[str]:
+        """Lines so far."""
+        return lines_since(self.path, self.begin)
+
+
+def is_loaded(management: Management, log: ServerLog, name: str, version: str) -> bool:
+    """Whether a worker is proven; ServerError with the reason once the log says that one couldn't load the model."""
+    if any(state.model_version == version and state.ready for state in management.versions(name)):
+        return True
+    own = [line for line in log.lines() if refusals([line]).get((name, version))]
+    if own:
+        raise ServerError(f"{name} {version} can't be loaded" + failure_reason(own), where=str(log.path))
+    return False
