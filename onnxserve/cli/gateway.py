@@ -73,7 +73,7 @@ def gateway_service(settings: Settings, tick: Tick) -> Service:
         assert isinstance(running, RunningGateway)  # noqa: S101 - `start` made it
         running.clear()
 
-    probe = Probe("control socket", Control(gateway.control).generation, every_s=2.0, failures=3)
+    probe = Probe("control socket", Control(gateway.control).in_force, every_s=2.0, failures=3)
     return Service("gateway", start, ready, (probe,), clear)
 
 

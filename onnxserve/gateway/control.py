@@ -15,7 +15,7 @@ ANSWER_S = 5.0
 
 
 class InForce(msgspec.Struct, frozen=True):
-    """What nginx says of itself."""
+    """Which roles nginx has: generation and digest, 0 and empty before any."""
 
     generation: int
     digest: str
@@ -27,18 +27,14 @@ class Control:
     def __init__(self, socket: Path) -> None:
         self._socket = socket
 
-    def generation(self) -> int:
-        """The generation of roles that is in force, 0 before any; EdgeError when nobody answers."""
-        return self._call("GET", None).generation
-
-    def digest(self) -> str:
-        """The digest of the roles that are in force, empty before any; EdgeError when nobody answers."""
-        return self._call("GET", None).digest
+    def in_force(self) -> InForce:
+        """The roles that are in force; EdgeError when nobody answers."""
+        return self._call("GET", None)
 
     def put(self, document: dict[str, Any]) -> None:
         """Put roles in force; EdgeError unless nginx then reports them."""
         self._call("POST", document)
-        reported = self._call("GET", None)
+        reported = self.in_force()
         if reported.digest != document["digest"]:
             wanted = document["generation"]
             what = f"the gateway has generation {reported.generation} of the roles, not {wanted}"
@@ -47,7 +43,7 @@ class Control:
     def alive(self) -> bool:
         """Whether the gateway answers."""
         try:
-            self.generation()
+            self.in_force()
         except EdgeError:
             return False
         return True

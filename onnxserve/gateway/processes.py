@@ -57,10 +57,6 @@ class RunningGateway:
         """Whether nginx runs; that it answers is another question."""
         return self.process.poll() is None
 
-    def answers(self) -> bool:
-        """Whether it answers within some seconds."""
-        return Control(self.gateway.control).alive()
-
     def stop(self) -> None:
         """Take no new connection, answer what is under way, then end."""
         listener = self.hand_over()
@@ -171,13 +167,13 @@ def begun(gateway: Gateway, labels: Labels, listener: Listener | None) -> Runnin
     files = written(gateway)
     write_files(gateway.run, gateway_files(gateway, labels))
     running = RunningGateway(gateway, spawned(gateway, listener), files, listener)
-    deadline = time.monotonic() + READY_S
-    while not (gateway.control.exists() and running.answers()):
+    control, deadline = Control(gateway.control), time.monotonic() + READY_S
+    while not (gateway.control.exists() and control.alive()):
         if not running.alive() or time.monotonic() > deadline:
             end_group(running.process, signal.SIGTERM, STOP_S)
             raise EdgeError("the gateway did not start" + tail(gateway.run), where=str(gateway.run))
         time.sleep(POLL_S)
-    Control(gateway.control).put(roles_document(labels))
+    control.put(roles_document(labels))
     return running
 
 

@@ -100,7 +100,7 @@ class Traffic:
                 self._write(labels)
                 done.append(f"written again, since {self._path.name} was lost or damaged")
             control, document = self.control, roles_document(labels)
-            if control is not None and control.digest() != document["digest"]:
+            if control is not None and control.in_force().digest != document["digest"]:
                 control.put(document)
                 done.append("given to the gateway again")
             return done

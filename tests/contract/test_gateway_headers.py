@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from onnxserve.gateway import Canary, Labels, Share
-from onnxserve.gateway.config import Auth, Cache, Deadline, Traces
+from onnxserve.gateway.config import Auth, Cache, Deadline, Guard, Traces
 from onnxserve.gateway.keys import Key, add
 from tests.gateway import BODY, STABLE, Client, client_of, config, gateway_of, opened
 from tests.messages import SERVICE, made
@@ -207,3 +207,12 @@ def test_the_same_body_in_chunks_or_with_a_length_is_answered_alike(client, upst
     with ThreadPoolExecutor(4) as pool:
         assert {one.status_code for one in pool.map(lambda _: client.post(), range(8))} == {200}
     assert {request.body for request in upstream.seen} == {b"[1, 2]"}
+
+
+@opened(guard=Guard(per_day=1000))
+def test_headers_of_bytes_that_are_no_text_harm_nothing(client):
+    client.label(canary=Canary("2.0", 50, "x-user"))
+    headers = {b"x-user": b"\xff\xfe", b"content-type": b"\xff"}
+    answers = [client.http.post("/predictions/demo", content=b"[1]", headers=headers) for _ in range(8)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["version"] for answer in answers}) == 1

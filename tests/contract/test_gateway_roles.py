@@ -70,7 +70,7 @@ def test_a_step_counts_when_nginx_reports_it(client, traffic):
     before = traffic.labels.generation
     after = traffic.move(stable("2.0"))
     assert after.generation == before + 1
-    assert Control(client.gateway.control).generation() == after.generation
+    assert Control(client.gateway.control).in_force().generation == after.generation
     assert client.post().json()["version"] == "2.0"
     assert not traffic.reconcile()
 
@@ -80,7 +80,7 @@ def test_a_step_fails_and_nothing_is_recorded_while_nginx_hangs_and_what_comes_l
     with stopped(worker(client)), pytest.raises(EdgeError, match="the gateway does not answer"):
         traffic.move(stable("2.0"))
     assert traffic.labels == before
-    wait_for(lambda: Control(client.gateway.control).generation() == before.generation + 1)  # it was only late
+    wait_for(lambda: Control(client.gateway.control).in_force().generation == before.generation + 1)  # it was only late
     assert traffic.reconcile()
     assert client.post().json()["version"] == "1.0"
     traffic.move(stable("2.0"))
@@ -93,7 +93,7 @@ def test_a_late_step_is_not_taken_for_the_next_one_of_the_same_number(client, tr
     wait_for(lambda: client.post().json()["version"] == "2.0")
     late = traffic.labels.generation + 1
     traffic._write(Labels({"demo": STABLE}, late))  # another step of that number, which nginx never got
-    assert Control(client.gateway.control).generation() == late
+    assert Control(client.gateway.control).in_force().generation == late
     assert traffic.reconcile()
     assert client.post().json()["version"] == "1.0"
 

@@ -2,7 +2,6 @@
 import crypto from 'crypto';
 import fs from 'fs';
 import errors from 'errors.js';
-import headers from 'headers.js';
 import probing from 'probing.js';
 import roles from 'roles.js';
 
@@ -70,7 +69,7 @@ function policyOf(r, secret) {
 
 // Whether the request may go on; else it is refused.
 function admit(r) {
-  const guard = JSON.parse(r.variables.gateway_config), secret = headers.header(r, 'x-api-key');
+  const guard = JSON.parse(r.variables.gateway_config), secret = r.variables.http_x_api_key;
   const bearer = r.variables.token_expires ? claims(r, guard.audiences) : undefined; // nginx knows it of a valid token only
   if (bearer === null) {
     errors.refuse(r, 403, 'forbidden', 'the token is meant for another server');
@@ -108,7 +107,7 @@ function learn(r, policy, stamp) {
     return;
   }
   try {
-    ngx.shared.learnt.set(headers.header(r, 'x-api-key') + ' ' + r.variables.model, '1');
+    ngx.shared.learnt.set(r.variables.http_x_api_key + ' ' + r.variables.model, '1');
   } catch (e) {
     return;
   }
@@ -173,7 +172,7 @@ function enter(r) {
   if (r.variables.kind !== 'infer') {
     r.internalRedirect('@' + r.variables.kind);
   } else if (roles.chosen(r)) {
-    if (r.method === 'POST') {
+    if (r.method === 'POST' || r.method === 'PUT') {
       r.internalRedirect(destination(r));
     } else {
       errors.refuse(r, 405);
@@ -182,7 +181,7 @@ function enter(r) {
 }
 
 function destination(r) {
-  const variables = r.variables, type = headers.header(r, 'content-type').toLowerCase();
+  const variables = r.variables, type = (variables.http_content_type || '').toLowerCase();
   if (variables.old_answers) {
     return '@old';
   }

@@ -3,7 +3,6 @@
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 import access from 'access.js';
 import errors from 'errors.js';
-import headers from 'headers.js';
 import models from 'models.js';
 import roles from 'roles.js';
 import wire from 'wire.js';
@@ -85,7 +84,7 @@ function infer(r) {
   if (!roles.chosen(r)) {
     return;
   }
-  const timeout = /^([0-9]{1,8})([HMSmun])$/.exec(headers.header(r, 'grpc-timeout'));
+  const timeout = /^([0-9]{1,8})([HMSmun])$/.exec(r.variables.http_grpc_timeout || '');
   if (timeout) {
     const seconds = Number(timeout[1]) * UNITS[timeout[2]];
     r.variables.deadline = String(Math.min(seconds, Number(r.variables.deadline)));

@@ -9,15 +9,11 @@ const ILL = [502, 503, 504, 507]; // no connection, no worker, no answer in time
 const WINDOW_MS = 1000, EJECT_AFTER = 20, EJECT_MS = 2000;
 const LEAST_TRIES = 3; // that are always allowed: a share of few requests would be none
 const PAUSE_MS = 10;
-
-function last(text) {
-  const parts = String(text || '').split(/[,:] */);
-  return parts[parts.length - 1];
-}
+const UNDECODABLE = '"ErrorDataDecoderException"'; // in place of an answer: what TorchServe itself says of a form's damage
 
 async function again(r) {
   const name = r.variables.model, version = r.variables.version, config = JSON.parse(r.variables.gateway_config);
-  const status = Number(last(r.variables.upstream_status)) || r.status;
+  const status = Number(String(r.variables.upstream_status || '').split(/[,:] */).pop()) || r.status; // the last one
   const model = roles.model(name), named = r.variables.named, kind = r.variables.upstream_http_x_onnxserve_error;
   const other = model && !named ? roles.fallback(model, version) : '';
   note(r, version, status);
@@ -80,6 +76,10 @@ function ill(r, name, version, status, application, other) {
 }
 
 function tell(r, status, reply, kind) {
+  if (status === 500 && reply !== null && !kind && String(reply.responseText).indexOf(UNDECODABLE) >= 0) {
+    errors.refuse(r, 400, 'undecodable_body', 'the form can not be taken apart', { where: 'body' });
+    return;
+  }
   if (reply === null || (status >= 500 && !kind)) {
     const own = errors.known(r, status) || errors.known(r, 500);
     errors.refuse(r, own[0], kind || own[1], own[2], { where: 'server', retry: own[0] === 500 ? 0 : 1 });

@@ -51,6 +51,23 @@ async function ready(r) {
   }
 }
 
+// KServe's document (https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol) and TensorFlow
+// Serving's (https://www.tensorflow.org/tfx/serving/api_rest#model_status_api) in one.
+async function v1_model(r) {
+  if (roles.chosen(r)) {
+    const name = r.variables.model, version = r.variables.version, is = await isReady(r, name, version);
+    const status = { error_code: is ? 'OK' : 'UNAVAILABLE', error_message: is ? '' : 'no worker is ready' };
+    const state = is ? 'AVAILABLE' : 'LOADING';
+    tell(r, is, { name: name, model_version_status: [{ version: version, state: state, status: status }] });
+  }
+}
+
+function v1_models(r) {
+  roles.load(r);
+  r.headersOut['Content-Type'] = 'application/json';
+  r.return(200, JSON.stringify({ models: roles.names() }));
+}
+
 async function all_ready(r) {
   tell(r, await isAllReady(r), {});
 }
@@ -77,4 +94,4 @@ async function metadata(r) {
   }
 }
 
-export default { ask, listed, about, isReady, isAllReady, describe, ready, all_ready, metadata };
+export default { ask, listed, about, isReady, isAllReady, describe, ready, all_ready, metadata, v1_model, v1_models };

@@ -2,7 +2,6 @@
 import crypto from 'crypto';
 import fs from 'fs';
 import errors from 'errors.js';
-import headers from 'headers.js';
 
 const OLD_ANSWERS = 2, SMALLER = 3; // levels of the brown-out ladder
 const SCRIPTED = '*';
@@ -84,7 +83,7 @@ function eject(r, name, version, milliseconds, other) {
 }
 
 function inCanary(r, canary) {
-  const sticky = canary.key ? headers.header(r, canary.key) : '';
+  const sticky = canary.key ? r.variables['http_' + canary.key.toLowerCase().replace(/-/g, '_')] : '';
   const seed = sticky || r.variables.request_id;
   const digest = crypto.createHash('md5').update(canary.version + ' ' + seed).digest('hex');
   return parseInt(digest.slice(0, 6), 16) / 0x1000000 * 100 < canary.percent;
