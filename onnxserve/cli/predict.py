@@ -19,17 +19,26 @@ from .app import AsJson, app, out, show
 from .gateway import config_of
 from .server import Config, State, TrafficFile, settings_from
 
+ANSWER_S = 60.0
 NO_ANSWER = "start the server with `onnxserve serve`; --direct asks a TorchServe that has no gateway"
 
 
-def ask(
-    address: Address, model: str, body: bytes, headers: dict[str, str], version: str = "", ca: str = ""
+def ask(  # noqa: PLR0913 - all but four are optional
+    address: Address,
+    model: str,
+    body: bytes,
+    headers: dict[str, str],
+    version: str = "",
+    *,
+    ca: str = "",
+    timeout_s: float = ANSWER_S,
 ) -> dict[str, Any]:
     """One prediction; ServerError carries the server's reason."""
     path = f"/predictions/{model}" + (f"/{version}" if version else "")
     try:
         trusted = ssl.create_default_context(cafile=ca or None)
-        with httpx.Client(transport=address.transport(verify=trusted), base_url=address.url, timeout=60) as client:
+        transport = address.transport(verify=trusted)
+        with httpx.Client(transport=transport, base_url=address.url, timeout=timeout_s) as client:
             response = client.post(path, content=body, headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise ServerError(f"no answer: {error}", where=f"{address}{path}", fix=NO_ANSWER) from error
@@ -87,7 +96,7 @@ def predict(  # noqa: PLR0913 - each is a flag
     address = settings.inference if direct else parse_address(url or config_of(settings).url)
     body, content_type = encode(row)
     headers = {"Content-Type": content_type, **({"x-api-key": key} if key else {})}
-    answer = ask(address, model, body, headers, version, ca)
+    answer = ask(address, model, body, headers, version, ca=ca)
 
     def human() -> None:
         for prediction in answer["predictions"]:

@@ -40,6 +40,7 @@ from .tick import Tick
 from .watching import watching
 
 WARM_S = 3.0
+FIRST_S = 10.0  # what then isn't answered is in its queue; the server goes on
 Port = Annotated[int | None, typer.Option(help="Another port than the configuration's.")]
 
 
@@ -64,7 +65,7 @@ def first_answers(settings: Settings, served: set[tuple[str, str]]) -> None:
             name, version = archive.version
             headers = {"Content-Type": "application/json"}
             try:
-                answer = ask(settings.inference, name, golden_body(archive.path), headers, version)
+                answer = ask(settings.inference, name, golden_body(archive.path), headers, version, timeout_s=FIRST_S)
             except ServerError as error:
                 console.print(f"{name} {version}: no answer: {error.what}", style="red", markup=False)
             else:

@@ -12,7 +12,8 @@ from onnxserve.supervisor.store import StoredArchive
 
 
 def test_a_version_that_gives_no_first_answer_is_reported_and_ends_nothing(monkeypatch, capsys):
-    def ask(_: object, model: str, *_more: object) -> dict[str, Any]:
+    def ask(_: object, model: str, *_more: object, timeout_s: float) -> dict[str, Any]:
+        assert timeout_s <= 10
         if model == "bad":
             raise ServerError("507: Worker died.")
         return {"predictions": [{"label": "inside"}]}
