@@ -56,7 +56,7 @@ def test_management_and_unknown_paths_are_404_and_a_wrong_method_405(client, ups
     ):
         assert client.http.post(path, content=BODY).status_code in {400, 404}
     answer = client.http.get("/predictions/demo")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST, PUT")
     assert upstream.seen == []
 
 

@@ -221,6 +221,6 @@ def test_errors_on_the_open_inference_protocols_paths_are_lines_of_text(client, 
         answer = client.post(path)
         assert (answer.status_code, answer.json()["error"].split(":")[0]) == (404, "not_found")
     wrong = client.http.get(infer)
-    assert (wrong.status_code, wrong.json()["error"]) == (405, "method_not_allowed: gateway: use POST")
+    assert (wrong.status_code, wrong.json()["error"]) == (405, "method_not_allowed: gateway: use POST, PUT")
     too_large = client.post(infer, body=b"x" * (9 * 2**20))
     assert (too_large.status_code, too_large.json()["error"].split(":")[0]) == (413, "too_large")
