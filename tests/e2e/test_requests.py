@@ -9,9 +9,11 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
+from tests.e2e.fronted import Fronted, fronted_by
 from tests.e2e.server import ROOT, Running, running, stock_config
 
 ROW = [0.3, 0.4]
@@ -87,3 +89,29 @@ def test_a_row_as_columns_has_the_same_label(server):
 def test_what_is_not_read_is_refused_by_name(server, body, kind, headers, status, word):
     got, answer = ask(server, body, kind, **headers)
     assert (got, word in str(answer["error"])) == (status, True), answer
+
+
+@pytest.fixture(scope="module")
+def fronted(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronted]:
+    with running(tmp_path_factory.mktemp("fronted"), [archive]) as server, fronted_by(server) as found:
+        yield found
+
+
+def test_through_the_gateway_a_damaged_form_is_400_and_a_put_row_is_answered(fronted):
+    with httpx.Client(base_url=fronted.url, trust_env=False, timeout=60) as client:
+        for kind, body in (
+            ("application/x-www-form-urlencoded", b"a=%zz"),
+            ("multipart/form-data; boundary=x", b"--x\r\n\r\n"),
+        ):
+            answer = client.post("/predictions/circle", content=body, headers={"content-type": kind})
+            assert (answer.status_code, answer.json()["error"]["type"]) == (400, "undecodable_body")
+        form = client.post(
+            "/predictions/circle", content=b"a=1", headers={"content-type": "application/x-www-form-urlencoded"}
+        )
+        assert (form.status_code, form.json()["error"]["type"]) == (415, "unsupported_media_type")
+        deflated = {"content-type": "application/json", "content-encoding": "deflate"}
+        posted = client.post("/v1/models/circle:predict", content=json.dumps({"instances": [{"data": ROW}]}).encode())
+        put = client.put("/predictions/circle", content=zlib.compress(PLAIN), headers=deflated)
+        assert (put.status_code, put.json()) == (posted.status_code, posted.json()) == (200, put.json())
+        assert client.get("/v1/models").json() == {"models": ["circle"]}
+        assert client.get("/v1/models/circle").json()["ready"] is True
