@@ -51,7 +51,8 @@ def likely_counts(flips: float, rows: int, chance: float, drop: float = 0.0) -> 
     Of `rows`, `flips` change; the true drop is `drop`: at 0, as many get right as wrong.
     """
     changed = round(flips * rows)
-    wrong = math.ceil((changed + drop * rows + _quantile(chance) * math.sqrt(flips * rows)) / 2)
+    # The quantile of a binomial distribution by the normal one, half a count less since counts are whole.
+    wrong = math.ceil((changed + drop * rows + _quantile(chance) * math.sqrt(flips * rows) - 1) / 2)
     wrong = min(changed, max(0, wrong))
     return wrong, changed - wrong
 
@@ -82,7 +83,8 @@ def rows_needed(budget: float, flips: float, level: float = FIRST, chance: float
         return 0
 
     def certify(rows: int) -> bool:
-        return drop_within(budget, *likely_counts(flips, rows, chance), rows, level)
+        counts = {(0, 0), likely_counts(flips, rows, chance)}
+        return all(drop_within(budget, wrong, right, rows, level) for wrong, right in counts)
 
     if not certify(FEW):
         return math.ceil((_quantile(1 - level) + _quantile(chance)) ** 2 * flips / budget**2)
