@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import time
 from collections.abc import Callable, Mapping
@@ -47,6 +46,7 @@ class Pilot:
         self._pressures = pressures
         self._pairs = Pairs()
         self._rungs: dict[str, Rung] = {}
+        self._courses = {course.model: course for course in read_courses(state)}
         self._windows: dict[str, Window] = {}  # of models: answers that aren't compared yet
         self._presence = Presence(state)
         self._presence.take()
@@ -95,14 +95,15 @@ class Pilot:
     def _judge(self, name: str, model: Model, canary: Canary, seen: list[Observation]) -> list[str]:
         assert canary.auto  # noqa: S101 - the caller asked
         path, now = course_path(self._state, name, canary.version), self._clock()
-        course = read(path, Course) or start(name, model.stable, canary, canary.auto, now)
-        window = self._windows.setdefault(name, Window())
+        if name not in self._courses:
+            self._courses[name] = start(name, model.stable, canary, canary.auto, now)
+        course, window = self._courses[name], self._windows.setdefault(name, Window())
         changed = course.look(window, seen, now)
         said = self._act(course, course.decide(now), now)
         if changed or said or not path.is_file():
             replace_file(path, msgspec.json.encode(course))
         if course.ended:
-            said += put_aside(path, course, course.ended, now)
+            said += self._forget(course, course.ended)
         return said
 
     def _act(self, course: Course, decision: Decision, now: float) -> list[str]:
@@ -135,15 +136,18 @@ class Pilot:
     def _close(self, roles: Mapping[str, Model]) -> list[str]:
         """Put aside the courses of canaries that somebody ended."""
         said: list[str] = []
-        for path in sorted((self._state / COURSES).glob(f"*{COURSE}")):
-            course = read(path, Course)
-            if course is None:
-                continue
+        for course in [*self._courses.values()]:
             model = roles.get(course.model)
             if not model or not model.canary or (model.canary.id, model.stable) != (course.id, course.stable):
-                said += put_aside(path, course, "ended by hand", self._clock())
-                self._windows.pop(course.model, None)
+                said += self._forget(course, "ended by hand")
         return said
+
+    def _forget(self, course: Course, ended: str) -> list[str]:
+        """Put the record of a course aside; what was kept, in words."""
+        del self._courses[course.model]
+        self._windows.pop(course.model, None)
+        kept = put_aside(course_path(self._state, course.model, course.canary), course, ended, self._clock())
+        return [f"record: {path}" for path in kept]
 
 
 def course_path(state: Path, model: str, version: str) -> Path:
@@ -151,19 +155,26 @@ def course_path(state: Path, model: str, version: str) -> Path:
     return state / COURSES / f"{model}-{version}{COURSE}"
 
 
-def put_aside(path: Path, course: Course, ended: str, now: float) -> list[str]:
-    """Keep the record of a course that ended, with its plot where matplotlib is installed; what was kept, in words."""
+def put_aside(path: Path, course: Course, ended: str, now: float) -> list[Path]:
+    """Keep the record of a course that ended, with its plot where matplotlib is installed."""
     course.ended = ended
     stamp = dt.datetime.fromtimestamp(now, dt.UTC).strftime("%Y%m%dT%H%M%S")
     kept = path.with_name(f"{path.name.removesuffix(COURSE)}-{stamp}-{ended.replace(' ', '-')}.json")
     replace_file(kept, msgspec.json.encode(course))
-    path.unlink()
-    files = [kept]
-    with contextlib.suppress(ModuleNotFoundError):
+    path.unlink(missing_ok=True)
+    try:
         from .plot import draw
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        return [kept]
+    return [kept, draw(course, kept.with_suffix(".svg"))]
 
-        files.append(draw(course, kept.with_suffix(".svg")))
-    return [f"record: {file}" for file in files]
+
+def read_courses(state: Path) -> list[Course]:
+    """Courses that are under way."""
+    paths = sorted((state / COURSES).glob(f"*{COURSE}"))
+    return [course for path in paths if (course := read(path, Course))]
 
 
 def read(path: Path, kind: type[Kind]) -> Kind | None:

@@ -133,6 +133,20 @@ def test_taking_a_canary_away_waits_for_nobody(tmp_path, ill):
     assert steps.traffic.labels.models["demo"].level == 1
 
 
+def test_what_lowers_risk_asks_the_server_nothing(tmp_path):
+    server = FakeTorchServe(["1.0", "2.0"])
+    steps = release(tmp_path, server)
+    steps.canary("demo", Canary("2.0", 50))
+    steps.shadow("demo", Share("2.0", 50))
+    steps.smaller("demo", "2.0")
+    server.calls.clear()
+    steps.level("demo", 1)
+    steps.shadow("demo", None)
+    steps.smaller("demo", "")
+    steps.rollback("demo")
+    assert server.calls == []
+
+
 def test_taking_a_canary_away_needs_no_answer_of_the_server(tmp_path):
     steps = release(tmp_path, FakeTorchServe(["1.0", "2.0"]))
     steps.promote("demo", "2.0")
