@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from .files import read_json, write_json
+from .files import read_json
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -73,8 +73,3 @@ def read_labels(path: Path) -> Labels:
 def recorded_labels(path: Path) -> Labels | None:
     """The same, but None when there is no file."""
     return read_json(path, Labels, fix="remove the file: the versions under [default] serve, else the oldest")
-
-
-def write_labels(path: Path, labels: Labels) -> None:
-    """Replace the file at once."""
-    write_json(path, labels)

@@ -10,9 +10,9 @@ import msgspec
 from onnxserve.errors import EdgeError
 
 from .control import Control
-from .files import locked, replace_file, write_files
+from .files import locked, replace_file, write_files, write_json
 from .gateway import CONTROL, Gateway
-from .labels import Labels, recorded_labels, write_labels
+from .labels import Labels, recorded_labels
 from .roles import roles_document
 
 RUN = "run"  # the gateway's folder within the state
@@ -113,4 +113,4 @@ class Traffic:
 
     def _write(self, labels: Labels) -> None:
         replace_file(self._run / ROLES, msgspec.json.encode(roles_document(labels)))  # as a start writes it
-        write_labels(self._path, labels)
+        write_json(self._path, labels)

@@ -9,7 +9,7 @@ from onnxserve.doctor import checks
 from onnxserve.errors import EdgeError
 from onnxserve.gateway import Canary, Gateway, GatewayConfig, Labels, Model, Share, read_config, read_labels
 from onnxserve.gateway.config import Auth, Cache, Jwt, Limits, Listen, Traces
-from onnxserve.gateway.labels import write_labels
+from onnxserve.gateway.files import write_json
 from onnxserve.gateway.nginx import gateway_files
 from onnxserve.gateway.nginx.files import sampled
 from onnxserve.gateway.roles import roles_document
@@ -53,7 +53,7 @@ def test_a_missing_traffic_file_is_said(tmp_path):
 
 def test_labels_survive_and_damage_is_said(tmp_path):
     labels = Labels({"demo": Model({"1.0": "a"}, "1.0", canary=Canary("1.0", 5, "x-user"), shadow=Share("1.0", 2))})
-    write_labels(tmp_path / "labels.json", labels)
+    write_json(tmp_path / "labels.json", labels)
     assert read_labels(tmp_path / "labels.json") == labels
     (tmp_path / "labels.json").write_text("{")
     with pytest.raises(EdgeError, match="damaged"):

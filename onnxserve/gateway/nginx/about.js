@@ -26,8 +26,7 @@ async function models(r) {
       found.models.push(await described(r, versions[j]));
     }
   }
-  r.headersOut['Content-Type'] = 'application/json';
-  r.return(200, JSON.stringify(found));
+  queries.tell(r, found);
 }
 
 export default { models };

@@ -97,7 +97,7 @@ def variables(gateway: Gateway) -> dict[str, object]:
         "keep_s": max(LEAST_KEPT_S, round(10 * config.cache.seconds)),
         "drain_s": DRAIN_S,
         "sampled": sampled(config.traces),
-        "ms": milliseconds,
+        "ms": lambda seconds: f"{round(seconds * 1000)}ms",
     }
 
 
@@ -132,8 +132,3 @@ def sampled(traces: Traces) -> str:
 def nginx_address(address: Address) -> str:
     """`unix:/path` or `host:port`."""
     return str(address) if address.path else urlsplit(address.url).netloc
-
-
-def milliseconds(seconds: float) -> str:
-    """A time as nginx writes it."""
-    return f"{round(seconds * 1000)}ms"

@@ -39,15 +39,15 @@ async function isAllReady(r) {
   return is;
 }
 
-function tell(r, is, more) {
+function tell(r, document) {
   r.headersOut['Content-Type'] = 'application/json';
-  r.return(is ? 200 : 503, JSON.stringify(Object.assign(more, { ready: is })));
+  r.return(document.ready === false ? 503 : 200, JSON.stringify(document));
 }
 
 async function ready(r) {
   if (roles.chosen(r)) {
     const name = r.variables.model, version = r.variables.version;
-    tell(r, await isReady(r, name, version), { name: name, version: version });
+    tell(r, { name: name, version: version, ready: await isReady(r, name, version) });
   }
 }
 
@@ -58,18 +58,17 @@ async function v1_model(r) {
     const name = r.variables.model, version = r.variables.version, is = await isReady(r, name, version);
     const status = { error_code: is ? 'OK' : 'UNAVAILABLE', error_message: is ? '' : 'no worker is ready' };
     const state = is ? 'AVAILABLE' : 'LOADING';
-    tell(r, is, { name: name, model_version_status: [{ version: version, state: state, status: status }] });
+    tell(r, { name: name, ready: is, model_version_status: [{ version: version, state: state, status: status }] });
   }
 }
 
 function v1_models(r) {
   roles.load(r);
-  r.headersOut['Content-Type'] = 'application/json';
-  r.return(200, JSON.stringify({ models: roles.names() }));
+  tell(r, { models: roles.names() });
 }
 
 async function all_ready(r) {
-  tell(r, await isAllReady(r), {});
+  tell(r, { ready: await isAllReady(r) });
 }
 
 // https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md#model-metadata
@@ -89,9 +88,8 @@ async function describe(r) {
 async function metadata(r) {
   const found = await describe(r);
   if (found !== null) {
-    r.headersOut['Content-Type'] = 'application/json';
-    r.return(200, JSON.stringify(Object.assign({ name: r.variables.model, versions: [r.variables.version] }, found.v2)));
+    tell(r, Object.assign({ name: r.variables.model, versions: [r.variables.version] }, found.v2));
   }
 }
 
-export default { ask, listed, about, isReady, isAllReady, describe, ready, all_ready, metadata, v1_model, v1_models };
+export default { ask, tell, listed, about, isReady, isAllReady, describe, ready, all_ready, metadata, v1_model, v1_models };

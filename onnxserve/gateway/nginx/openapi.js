@@ -63,8 +63,7 @@ async function openapi(r) {
       Object.assign(found.paths, paths(r, name, about.signature.version, schemas));
     }
   }
-  r.headersOut['Content-Type'] = 'application/json';
-  r.return(200, JSON.stringify(found));
+  models.tell(r, found);
 }
 
 export default { openapi };

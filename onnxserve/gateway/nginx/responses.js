@@ -5,11 +5,8 @@ import errors from 'errors.js';
 const NO_CONTENT = 204;
 
 function digest(r) {
-  const hash = crypto.createHash('sha256');
-  if (r.requestBuffer && r.requestBuffer.length) {
-    hash.update(r.requestBuffer);
-  }
-  return hash.digest('hex');
+  const body = r.requestBuffer && r.requestBuffer.length ? r.requestBuffer : ''; // an empty buffer can't be read
+  return crypto.createHash('sha256').update(body).digest('hex');
 }
 
 // What stands in for an answer of the model server; null for one that may go on. `header` gives its headers.

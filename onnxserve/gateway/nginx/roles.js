@@ -36,7 +36,6 @@ function apply(r, document) {
   ngx.shared.roles.set('routes', JSON.stringify(Object.keys(document.routes)));
   ngx.shared.roles.set('generation', String(document.generation));
   ngx.shared.roles.set('digest', document.digest);
-  write(r, 'generation', String(document.generation));
 }
 
 // A gateway that has just begun takes up what was in force before.
