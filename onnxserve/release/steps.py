@@ -172,7 +172,8 @@ class Release(Versions):
         plan: bool = False,
         why: Sequence[str] = (),
     ) -> list[str]:
-        self._meet(model)
+        if not self._lowers(step, model):
+            self._meet(model)
         before = self.traffic.labels
         if plan:
             return moves.difference(before, step(before))
@@ -181,6 +182,14 @@ class Release(Versions):
         self.history.record(model, action, version, [*changes, *why])
         self._follow(before, after, model)
         return changes
+
+    def _lowers(self, step: Callable[[Labels], Labels], name: str) -> bool:
+        """Whether a step gives no version more than it has; it then asks TorchServe nothing, which may hang."""
+        labels = self.traffic.labels
+        try:
+            return name in labels.models and not moves.beginning(labels, step(labels), name)
+        except ReleaseError:
+            return False  # what is recorded may be behind
 
     def _check_signature(self, name: str, version: str) -> None:
         """ReleaseError if clients of the stable version would be misunderstood by this one, the canary by default."""
