@@ -1,4 +1,7 @@
-"""A graph that is encrypted at rest: it is decrypted into memory, never onto a disk."""
+"""A graph that is encrypted at rest: it is decrypted into memory, never onto a disk.
+
+`onnxserve.archive` has a link to this file; it imports `pyrage` alone, and only when there is something to decrypt.
+"""
 
 from __future__ import annotations
 
@@ -18,22 +21,23 @@ def read_model(folder: Path) -> Path | bytes:
     """The graph's path, or its bytes where it was encrypted."""
     if (folder / MODEL).is_file():
         return folder / MODEL
-    return unsealed(folder / (MODEL + SUFFIX))
+    sealed = folder / (MODEL + SUFFIX)
+    return decrypted(sealed.read_bytes(), sealed.name)
 
 
-def unsealed(path: Path) -> bytes:
-    """The decrypted bytes (https://age-encryption.org/v1); ArchiveSealed without the identity."""
+def decrypted(content: bytes, name: str) -> bytes:
+    """The plain bytes of a member (https://age-encryption.org/v1); ArchiveSealed without the identity."""
     place = os.environ.get(IDENTITY)
     if not place:
-        raise ArchiveSealed(f"{path.name} is encrypted: set {IDENTITY} to the file with your age identity")
+        raise ArchiveSealed(f"{name} is encrypted: set {IDENTITY} to the file with your age identity")
     try:
         import pyrage
     except ModuleNotFoundError as error:
-        raise ArchiveSealed(f"{path.name} is encrypted, but pyrage is not installed: pip install pyrage") from error
+        raise ArchiveSealed(f"{name} is encrypted, but pyrage is not installed: pip install pyrage") from error
     try:
         text = Path(place).read_text(encoding="utf-8")
         keys = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
         identities = [pyrage.x25519.Identity.from_str(line) for line in keys]
-        return bytes(pyrage.decrypt(path.read_bytes(), identities))
+        return bytes(pyrage.decrypt(content, identities))
     except Exception as error:
-        raise ArchiveSealed(f"{path.name} can't be decrypted with {place}: {error}") from error
+        raise ArchiveSealed(f"{name} can't be decrypted with {place}: {error}") from error

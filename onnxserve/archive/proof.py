@@ -9,9 +9,7 @@ import msgspec
 
 from onnxserve.errors import ArchiveError
 
-from .seal import unsealed
-
-PROOF = "proof.jsonl"
+from .seal import PROOF, unsealed
 
 
 def read_proof(folder: Path) -> list[dict[str, Any]]:

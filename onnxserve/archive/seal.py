@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from onnxserve.errors import ArchiveError
 
 from .library import library, refuse_existing, write_private
 from .read import contents
+from .sealed import IDENTITY, MODEL, SUFFIX, ArchiveSealed, decrypted
 from .write import write_archive
 
-SEALED = ("model.onnx", "proof.jsonl")
-SUFFIX = ".age"
-IDENTITY = "ONNXSERVE_IDENTITY"
+PROOF = "proof.jsonl"
+SEALED = (MODEL, PROOF)
 
 
 def make_identity(path: Path) -> str:
@@ -26,16 +25,10 @@ def make_identity(path: Path) -> str:
 
 def unsealed(content: bytes) -> bytes:
     """Decrypt with the identity that workers use; ArchiveError without it."""
-    place = os.environ.get(IDENTITY)
-    if not place:
-        raise ArchiveError("the archive is sealed", where=IDENTITY, fix="set it to the file with your age identity")
-    pyrage = library("pyrage")
     try:
-        text = Path(place).read_text(encoding="utf-8")
-        keys = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-        return bytes(pyrage.decrypt(content, [pyrage.x25519.Identity.from_str(line) for line in keys]))
-    except Exception as error:  # pyrage's error has no public base
-        raise ArchiveError(f"can't be decrypted: {error}", where=place) from error
+        return decrypted(content, PROOF)
+    except ArchiveSealed as error:
+        raise ArchiveError(str(error), where=IDENTITY) from error
 
 
 def seal_archive(path: Path, recipient: str, target: Path | None = None) -> str:

@@ -1,0 +1,1 @@
+../../handlers/sealed.py
