@@ -28,7 +28,7 @@ class Certified:
 def call(work: Work) -> None:
     """Test in sequence; the last that is accepted is the fastest, and serves."""
     judge = Judge(work.definition, work.split.certify, work.reference, spread_of(work.select_reference))
-    log = CertifyLog(work.store / f"{work.definition.name}.certify.json", work.split.certify)
+    log = CertifyLog(work.store, work.definition.name, work.split.certify)
     results = {result.variant: result for result in work.measured}
     tests: list[CertifyTest] = []
     accepted: list[Candidate] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,6 +14,7 @@ from onnxserve.gateway.files import replace_file
 from .levels import level_after
 from .share import Share
 
+SUFFIX = ".certify.json"
 SAMPLE = 16  # rows by which a share is known again after some were added or removed
 
 
@@ -33,14 +34,24 @@ class CertifyTest(msgspec.Struct, frozen=True):
     refused: bool
 
 
+class _Tests(msgspec.Struct):
+    tests: list[CertifyTest]
+    earlier: list[CertifyTest]
+
+
+class _Evidence(msgspec.Struct):
+    certify: _Tests
+
+
 class CertifyLog:
     """The tests of one model on rows like those of `share`, in their order."""
 
-    def __init__(self, path: Path, share: Share) -> None:
-        self._path = path
+    def __init__(self, store: Path, model: str, share: Share) -> None:
+        self._path = path = store / f"{model}{SUFFIX}"
         self._share = share.digest
         self._sample = [key.hex() for key in sorted(share.keys)[:SAMPLE]]
         self._all = _read(path)
+        self._all += [test for test in _evidenced(path) if not _find(self._all, test.graph, test.share)]
         keys = {key.hex() for key in share.keys}
         self.tests = [test for test in self._all if _overlap(test, keys)]
 
@@ -72,8 +83,24 @@ class CertifyLog:
         return test
 
     def _known(self, graph: str) -> CertifyTest | None:
-        same = (test for test in self.tests if (test.graph, test.share) == (graph, self._share))
-        return next(same, None)
+        return _find(self.tests, graph, self._share)
+
+
+def _find(tests: Sequence[CertifyTest], graph: str, share: str) -> CertifyTest | None:
+    return next((test for test in tests if (test.graph, test.share) == (graph, share)), None)
+
+
+def _evidenced(path: Path) -> list[CertifyTest]:
+    """What the evidence of earlier exports beside the record says, should the record be lost."""
+    name = path.name.removesuffix(SUFFIX)
+    tests: list[CertifyTest] = []
+    for evidence in sorted(path.parent.glob(f"{name}-*.evidence.json")):
+        try:
+            certify = msgspec.json.decode(evidence.read_bytes(), type=_Evidence).certify
+        except msgspec.DecodeError:  # made before tests were recorded, or not by us
+            continue
+        tests += [test for test in certify.earlier + certify.tests if not _find(tests, test.graph, test.share)]
+    return tests
 
 
 def _overlap(test: CertifyTest, keys: Collection[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from statistics import NormalDist
 
 import numpy as np
@@ -79,15 +80,29 @@ def rows_needed(budget: float, flips: float, level: float = FIRST, chance: float
 
     Above `FEW` rows by the normal distribution, which then is near enough; 0 for a budget of 0, which none keep.
     """
-    if budget <= 0:
-        return 0
 
     def certify(rows: int) -> bool:
         counts = {(0, 0), likely_counts(flips, rows, chance)}
         return all(drop_within(budget, wrong, right, rows, level) for wrong, right in counts)
 
+    return _fewest(certify, budget, flips, _quantile(1 - level) + _quantile(chance))
+
+
+def share_rows_needed(budget: float, share: float, level: float = FIRST, chance: float = 0.8) -> int:
+    """The same for the share of rows that move: with more rows it stays, and its bound comes nearer."""
+
+    def certify(rows: int) -> bool:
+        return likely_share(share, rows, level, chance) <= budget
+
+    return _fewest(certify, budget - share, share, _quantile(1 - level) + _quantile(chance))
+
+
+def _fewest(certify: Callable[[int], bool], margin: float, variance: float, deviations: float) -> int:
+    """The fewest rows that `certify`, by halving; beyond `FEW`, those whose standard error fits into the margin."""
+    if margin <= 0:
+        return 0
     if not certify(FEW):
-        return math.ceil((_quantile(1 - level) + _quantile(chance)) ** 2 * flips / budget**2)
+        return math.ceil(deviations**2 * variance / margin**2)
     low, high = 0, FEW
     while high - low > max(1, high // 200):
         middle = (low + high) // 2

@@ -10,7 +10,15 @@ import numpy as np
 from onnxserve.errors import DefinitionError
 from onnxserve.spec import Definition
 
-from .foresee import expected_flips, expected_moves, likely_drop, likely_mean, likely_share, rows_needed
+from .foresee import (
+    expected_flips,
+    expected_moves,
+    likely_drop,
+    likely_mean,
+    likely_share,
+    rows_needed,
+    share_rows_needed,
+)
 from .levels import FIRST
 from .paired import (
     Paired,
@@ -86,9 +94,12 @@ class Judge:
         """Why such a result may not serve, empty when it may."""
         lost = LOST.get(self.task, "rows that move beyond the tolerance")
         found = over_budget(paired, self.budget, lost)
-        if not found or self.task != "labels" or paired.drop >= self.budget:
+        if not found or self.task == "metric" or paired.drop >= self.budget:
             return found
-        needed = rows_needed(self.budget, paired.flips, paired.level)
+        if self.task == "labels":
+            needed = rows_needed(self.budget, paired.flips, paired.level)
+        else:
+            needed = share_rows_needed(self.budget, paired.drop, paired.level)
         return f"{found}; about {needed} rows would be needed to certify it" if needed > paired.rows else found
 
     def _sure_drop(self, outputs: Array) -> float:

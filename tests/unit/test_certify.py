@@ -4,6 +4,7 @@ from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -163,7 +164,7 @@ def test_an_export_that_failed_is_remembered(export):
 
 def test_a_wider_budget_or_a_narrower_one_is_no_way_round_a_refusal(export):
     export.run({"fp32": 0, "int8-static": 30})
-    log = CertifyLog(export.folder / "store" / "circle.certify.json", export.split.certify)
+    log = CertifyLog(export.folder / "store", "circle", export.split.certify)
     [_, refused] = log.tests
     assert log.add("int8-static", refused.graph, refused.bound, 0.5, refused=False).refused
     assert log.level("another") == level_after(1)
@@ -171,11 +172,26 @@ def test_a_wider_budget_or_a_narrower_one_is_no_way_round_a_refusal(export):
 
 def test_rows_that_are_mostly_the_same_are_the_same_and_new_ones_are_not(export, tmp_path):
     export.run({"fp32": 0, "int8-static": 30})
-    path = export.folder / "store" / "circle.certify.json"
+    store = export.folder / "store"
     more = split_rows([Row([number], "inside") for number in range(2000, 6000)], tmp_path / "new").certify
-    assert CertifyLog(path, more).level("another") == FIRST
+    assert CertifyLog(store, "circle", more).level("another") == FIRST
     grown = Export(tmp_path / "grown", rows=2400).split.certify
-    assert CertifyLog(path, grown).level("another") == level_after(1)
+    assert CertifyLog(store, "circle", grown).level("another") == level_after(1)
+
+
+def test_a_lost_record_is_made_up_from_the_evidence_beside_the_archives(export):
+    work = export.run({"fp32": 0, "int8-static": 30})
+    store = export.folder / "store"
+    (store / "circle.certify.json").unlink()
+    (store / "circle-0.9.0.evidence.json").write_text('{"summary": {}}')
+    (store / "circle-1.0.0.evidence.json").write_bytes(
+        msgspec.json.encode({"certify": msgspec.to_builtins(work.certified)})
+    )
+    log = CertifyLog(store, "circle", export.split.certify)
+    assert log.tests == work.certified.tests
+    assert log.level("another") == level_after(1)
+    again = export.run({"fp32": 0, "int8-static": 30})
+    assert again.certified == work.certified
 
 
 def test_a_damaged_record_stops_the_export(export):

@@ -9,7 +9,7 @@ import pytest
 
 from export.binomial import share_bound
 from export.closeness import calibration_error, compare
-from export.foresee import rows_needed
+from export.foresee import rows_needed, share_rows_needed
 from export.judge import Judge
 from export.levels import FIRST
 from export.paired import (
@@ -73,6 +73,9 @@ def test_a_variant_without_loss_is_accepted_four_times_of_five_with_the_rows_tha
 def test_more_rows_than_are_looked_up_are_estimated():
     assert rows_needed(0.001, 0.02) == pytest.approx((1.751 + 0.842) ** 2 * 0.02 / 0.001**2, rel=0.01)
     assert rows_needed(0.0, 0.02) == 0
+    assert share_rows_needed(0.01, 0.0) == pytest.approx(math.log(FIRST) / math.log(0.99), abs=2)
+    assert share_rows_needed(0.01, 0.005) > share_rows_needed(0.01, 0.002) > 400
+    assert share_rows_needed(0.01, 0.02) == 0
 
 
 def test_a_perfectly_calibrated_model_has_no_calibration_error_and_a_boastful_one_has():
