@@ -115,6 +115,7 @@ class TorchServe:
     def _load_others(self, served: set[Version]) -> None:
         """Register each archive without traffic; one that can't be loaded is reported."""
         management = Management(self.settings.management, timeout_s=self.timeout_s)
+        registered = False
         for archive in stored_archives(self.settings.store):
             if archive.version in served:
                 continue
@@ -122,6 +123,8 @@ class TorchServe:
                 if archive.version is None:
                     raise ServerError("it is no archive")
                 management.register(archive.path.name)
+                registered = True
             except ServerError as error:
                 self.events.record(NAME, "refused", f"{archive.path.name}, which has no traffic: {error.what}")
-        self._restore()
+        if registered:
+            self._restore()

@@ -5,8 +5,11 @@ import shutil
 
 import pytest
 
+from onnxserve.archive import reconfigure
 from onnxserve.errors import ReleaseError, ServerError
+from onnxserve.gateway import Auto, Canary
 from tests.e2e.server import Load, running
+from tests.e2e.serving import Serving, serving, settings_in, wait_for
 
 BODY = json.dumps([0.0, 0.1]).encode()
 
@@ -44,6 +47,44 @@ def test_workers_are_scaled_and_a_restart_keeps_the_labels(archive, next_archive
         server.release.management.set_default("circle", "2.0.0")
         server.release.restore()
         assert server.post("circle", BODY).json()["version"] == "1.0.0"
+
+
+def test_a_version_that_no_worker_loads_is_refused_with_the_reason_and_leaves_nothing(archive, next_archive, tmp_path):
+    refused = tmp_path / "in" / next_archive.name
+    reconfigure(next_archive, refused, {"handler": {"provider": "cuda"}})
+    with running(tmp_path, [archive]) as server:
+        with pytest.raises(ServerError, match=r"circle 2.0.0 can't be loaded\n.*Failed to load model") as raised:
+            server.release.register(refused)
+        assert "cuda" in str(raised.value).lower()
+        assert [one.version for one in server.release.status("circle")] == ["1.0.0"]
+        assert [path.name for path in server.settings.store.iterdir()] == [archive.name]
+        assert server.release.register(next_archive) == "2.0.0"
+
+
+def test_scaled_versions_have_as_many_workers_after_a_restart_of_serve(archive, next_archive, tmp_path):
+    settings = settings_in(tmp_path, [archive, next_archive])
+
+    def workers(made: Serving) -> dict[str, int]:
+        return {one.version: one.workers for one in made.release.status("circle")}
+
+    with serving(settings, tmp_path, "--warm-up", "0") as made:
+        wait_for(lambda: workers(made) == {"1.0.0": 1, "2.0.0": 1})
+        for version in ("1.0.0", "2.0.0"):
+            made.release.scale("circle", version, 2)
+    with serving(settings, tmp_path, "--warm-up", "0") as made:
+        wait_for(lambda: workers(made) == {"1.0.0": 2, "2.0.0": 2})
+
+
+def test_an_automatic_canary_begins_under_serve_alone(archive, next_archive, tmp_path):
+    settings, share = settings_in(tmp_path, [archive, next_archive]), Canary("2.0.0", 5, auto=Auto((5.0,)))
+    with serving(settings, tmp_path, "--warm-up", "0") as made:
+        wait_for(lambda: [one.ready for one in made.release.status("circle")] == [True, True])
+        assert made.release.canary("circle", share) == ["circle canary: none -> 2.0.0 at 5 %, automatic"]
+        made.release.rollback("circle")
+    with running(tmp_path / "plain", [archive, next_archive]) as server:
+        with pytest.raises(ReleaseError, match="nothing would judge"):
+            server.release.canary("circle", share)
+        assert server.release.canary("circle", Canary("2.0.0", 5)) == ["circle canary: none -> 2.0.0 at 5 %"]
 
 
 def test_management_errors_carry_the_servers_reason(archive, tmp_path):
