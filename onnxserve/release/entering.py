@@ -16,7 +16,7 @@ from onnxserve.archive import (
     configured_keys,
     enter_store,
     file_digest,
-    summarise,
+    read_version,
     writable,
 )
 from onnxserve.archive.store import STAGED
@@ -127,14 +127,17 @@ def archive_of(store: Path, url: str) -> Path:
 
 
 def stored_versions(store: Path) -> dict[str, dict[str, str]]:
-    """Models of a store, their versions oldest first, with the archives' digests; what can't be read is left out."""
+    """Models of a store, their versions oldest first, with the digests of their archives, whoever made them.
+
+    What can't be read is left out.
+    """
     found: dict[str, dict[str, str]] = {}
     for path in sorted(store.glob("*.mar")):
         if path.name.endswith(STAGED):
             continue
         with contextlib.suppress(OnnxserveError):
-            archive = summarise(path)
-            found.setdefault(archive.name, {})[archive.version] = archive.sha256
+            name, version = read_version(path)
+            found.setdefault(name, {})[version] = file_digest(path)
     return {
         name: dict(sorted(versions.items(), key=lambda pair: version_key(pair[0]))) for name, versions in found.items()
     }

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import errno
+import json
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from onnxserve.archive import Stores, enter_store, fill, reconfigure
+from onnxserve.archive import Stores, enter_store, file_digest, fill, reconfigure
 from onnxserve.config import Settings, own_stores, record_stores, stores_of
 from onnxserve.errors import ArchiveError, OnnxserveError, ReleaseError
 from onnxserve.gateway import Traffic
 from onnxserve.management import Management
 from onnxserve.processes import lock_run_folder, make_run_folder
 from onnxserve.release import History, Release
+from onnxserve.release.entering import stored_versions
 from tests.fakes import FakeTorchServe
 from tests.hostile import HOSTILE
 
@@ -120,6 +123,15 @@ def test_the_server_of_a_state_folder_says_where_its_archives_are_kept_while_it_
         record_stores(settings, own_stores(settings))
         assert stores_of(other) == Stores(tmp_path / "kept", tmp_path / "state" / "store")
     assert stores_of(other) == Stores(tmp_path / "elsewhere", tmp_path / "elsewhere")
+
+
+def test_archives_of_others_have_roles_too_and_what_can_not_be_read_has_none(tmp_path):
+    with zipfile.ZipFile(tmp_path / "other.mar", "w") as made:
+        manifest = {"model": {"modelName": "other", "modelVersion": "3", "handler": "h.py"}}
+        made.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
+        made.writestr("h.py", "")
+    (tmp_path / "damaged.mar").write_bytes(b"PK")
+    assert stored_versions(tmp_path) == {"other": {"3": file_digest(tmp_path / "other.mar")}}
 
 
 def test_an_archive_that_is_not_there_is_said_plainly(tmp_path, stores):
