@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from handlers.observation import said
 from tests.messages import made
 
 Answer = tuple[int, bytes]
@@ -42,11 +43,10 @@ def versioned(path: str) -> Answer:
     return 200, json.dumps({"predictions": [{"label": "x"}], "model": model, "version": version}).encode()
 
 
-def said(content: bytes) -> str:
-    """What a handler says beside an answer: label and score of each row."""
+def noted(content: bytes) -> str:
+    """What a handler says beside such an answer."""
     try:
-        rows = json.loads(content)["predictions"]
-        return json.dumps([{name: row[name] for name in ("label", "score") if name in row} for row in rows])
+        return said(json.loads(content)["predictions"])
     except (ValueError, KeyError, TypeError):
         return "[]"
 
@@ -106,7 +106,7 @@ def listening(upstream: Upstream, tls: tuple[Path, Path] | None = None) -> Itera
             time.sleep(upstream.delay_s)
             status, content = upstream.answer(self.path, body)
             observed = self.headers.get("x-onnxserve-observe") and status == 200
-            self._send(status, content, {"x-onnxserve-said": said(content)} if observed else {})
+            self._send(status, content, {"x-onnxserve-said": noted(content)} if observed else {})
 
         def _chunks(self) -> bytes:
             found = b""

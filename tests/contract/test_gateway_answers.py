@@ -141,6 +141,7 @@ def test_nothing_is_noted_where_no_version_is_compared(client, upstream):
 
 
 def test_an_answer_that_says_nothing_of_itself_is_noted_without_a_word(client, upstream):
+    upstream.headers = {SAID: ""}
     client.label(shadow=Share("2.0", 100))
     client.post()
     assert [(line["status"], line["said"]) for line in client.observed(2)] == [(200, "")] * 2
