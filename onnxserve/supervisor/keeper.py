@@ -61,6 +61,8 @@ class Keeper:
         self._begun_s = time.monotonic()
         self.running = self.service.start()
         self._events.record(self.service.name, "started", f"process {self.running.process.pid}")
+        if self._stopping.is_set():
+            return  # whoever stops it waits for this thread, and ends what was started
         self.service.ready(self.running)
         self._events.record(self.service.name, "ready", f"after {time.monotonic() - self._begun_s:.1f} s")
         self._up.set()

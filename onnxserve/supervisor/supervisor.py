@@ -21,6 +21,7 @@ from .signals import StopSignals
 
 TICK_S = 1.0
 POLL_S = 0.05
+PROGRESS_S = 10.0
 
 
 class Stopped(Exception):
@@ -62,11 +63,18 @@ class Supervisor:
         return keeper
 
     def wait(self, keeper: Keeper, timeout_s: float) -> None:
-        """Wait until a service is ready the first time; its error, ServerError after the deadline, or Stopped."""
-        deadline = time.monotonic() + timeout_s
+        """Wait until a service is ready the first time; its error, ServerError after the deadline, or Stopped.
+
+        A start that takes long says so again and again.
+        """
+        begun_s = time.monotonic()
+        deadline, said_s = begun_s + timeout_s, begun_s
         while not keeper.up():
             if self._signals.wait(POLL_S):
                 raise Stopped
+            if time.monotonic() > said_s + PROGRESS_S:
+                said_s = time.monotonic()
+                self._events.record(keeper.service.name, "starting", f"for {said_s - begun_s:.0f} s")
             if time.monotonic() > deadline:
                 raise ServerError(f"{keeper.service.name} isn't ready after {timeout_s:g} s")
 

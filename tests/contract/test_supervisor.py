@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from onnxserve.errors import ServerError
-from onnxserve.supervisor import Backoff, Events, Stopped, StopSignals, Supervisor
+from onnxserve.supervisor import Backoff, Events, Keeper, Stopped, StopSignals, Supervisor
 from tests.disk import filled, small_disk
-from tests.supervised import QUICK, Small
+from tests.supervised import QUICK, Small, Started
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,6 +68,30 @@ def test_a_service_that_died_is_started_again_and_no_other_is(run):
     assert "ended (signal 9)" in events(run.parent, "back")
     assert not back.address.listening()
     assert not front.address.listening()
+
+
+def test_a_start_that_takes_long_says_so_again_and_again(run, monkeypatch):
+    monkeypatch.setattr("onnxserve.supervisor.supervisor.PROGRESS_S", 0.05)
+    small = Small(run, "back")
+    ready = lambda _: wait_for(lambda: events(run.parent, "back").count("starting") >= 2)  # noqa: E731
+    with supervising(run) as supervisor:
+        supervisor.wait(supervisor.begin(replace(small.service(), ready=ready), quick()), 30)
+
+
+def test_a_service_that_is_stopped_while_it_begins_is_ended_and_not_waited_for(run):
+    small = Small(run, "back")
+    keepers: list[Keeper] = []
+
+    def start() -> Started:
+        wait_for(lambda: keepers)
+        assert keepers[0]._stopping.wait(20)
+        return small.start()
+
+    with supervising(run) as supervisor:
+        keepers.append(supervisor.begin(replace(small.service(), start=start), quick()))
+    assert small.readied == 0
+    assert keepers[0].running
+    assert not keepers[0].running.alive()
 
 
 def test_a_hung_service_is_killed_and_replaced(run):
