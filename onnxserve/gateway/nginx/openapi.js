@@ -26,8 +26,7 @@ function refused(r, own, others) {
 function paths(r, name, version, schemas) {
   const row = { $ref: '#/components/schemas/' + name + '.row' };
   const many = object({ instances: { type: 'array', items: row, minItems: 1, maxItems: schemas.max_rows } });
-  const each = { anyOf: [schemas.prediction, object({ error: REASONS })] }; // a row may have an error in its place
-  const answer = object({ predictions: { type: 'array', items: each }, model: TEXT, version: TEXT });
+  const answer = object({ predictions: { type: 'array', items: schemas.prediction }, model: TEXT, version: TEXT });
   const ready = object({ name: TEXT, version: TEXT, ready: { type: 'boolean' } });
   const operation = (id, summary, responses, requestBody) => ({
     operationId: id + '.' + name, tags: [name], summary: summary, responses: responses, requestBody: requestBody,
