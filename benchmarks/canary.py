@@ -148,8 +148,8 @@ def row(name: str, found: list[int | None]) -> str:
 def main() -> None:
     """Simulate and write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.canary", description="Simulated canaries.")
-    parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--blocks", type=int, default=2_000)
+    parser.add_argument("--runs", type=int, default=500)
+    parser.add_argument("--blocks", type=int, default=4_000)
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "93-canaries.md")
     given = parser.parse_args()
     answers = given.blocks * PAIRS

@@ -37,10 +37,11 @@ def measured(answer: Observation) -> Iterator[tuple[str, float | str]]:
     if answer.computed and (success or status == LEFT):
         yield "slow", answer.seconds
     if success:
-        for label in answer.labels[:1]:
-            yield "label", label
-        for score in answer.scores[:1]:
-            yield "score", score
+        for row in answer.predictions[:1]:
+            if row.label is not None:
+                yield "label", row.label
+            if row.score is not None:
+                yield "score", row.score
 
 
 def slower(stable: Floats, canary: Floats) -> tuple[Floats, Floats]:

@@ -61,6 +61,8 @@ def test_every_verb_has_help_with_an_example(words, monkeypatch, capsys):
         (["gateway", "render", "--traffic", "nowhere.toml"], "can't read the traffic file"),
         (["predict", "x", "@nowhere.png"], "there is no such file"),
         (["release", "status", "--management-port", "1"], "no answer from the management API"),
+        (["release", "canary", "x", "2", "--auto", "--steps", "50,100"], "don't rise from above 0 to below 100"),
+        (["release", "canary", "x", "2", "--auto", "--false-alarm", "2"], "must be above 0 and below 1, got 2"),
     ],
 )
 def test_a_mistake_is_told_in_words(arguments, message, monkeypatch, capsys, tmp_path):
