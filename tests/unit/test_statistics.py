@@ -212,3 +212,18 @@ def test_the_documents_table_of_rows_is_what_the_bound_needs():
         named = [int(cell.replace(",", "")) for cell in cells]
         needed = [rows_needed(float(points) / 100, flips) for flips in (0.0, 0.005, 0.02, 0.05)]
         assert needed == pytest.approx(named, rel=0.02)
+
+
+@pytest.mark.parametrize("task", ["regression", "embedding"])
+def test_values_and_vectors_are_judged_by_how_many_move(task, tmp_path):
+    draws = np.random.default_rng(2)
+    torch = draws.normal(size=(400, 8)).astype(np.float32)
+    judge = Judge(definition(tmp_path, labels=(), task=task), [Row(0, None)] * 400, torch)
+    near, far = torch + 1e-4, torch.copy()
+    far[:6] *= -1
+    assert judge.verdict(judge.compare(near)) == ""
+    assert judge.risk(near) < 1e-6 < judge.risk(far)
+    assert judge.likely_bound(near, 400, 0.5) < 0.01 < judge.likely_bound(far, 400, 0.5)
+    assert judge.verdict(judge.compare(far)).startswith("rows that move beyond the tolerance 1.50%, 96 % bound")
+    far[2:6] *= -1
+    assert "about" in judge.verdict(judge.compare(far))
