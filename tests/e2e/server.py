@@ -52,7 +52,11 @@ def stock_config(folder: Path) -> Path:
     text = (ROOT / "config.properties").read_text()
     assert "-Dmodel_server_home=worker " in text
     assert "blacklist_env_vars=PYTHONPATH\n" in text
-    text = text.replace("blacklist_env_vars=PYTHONPATH\n", "").replace("-Dmodel_server_home=worker ", "").replace("file:log4j2.xml", f"file:{ROOT / 'log4j2.xml'}")
+    text = (
+        text.replace("blacklist_env_vars=PYTHONPATH\n", "")
+        .replace("-Dmodel_server_home=worker ", "")
+        .replace("file:log4j2.xml", f"file:{ROOT / 'log4j2.xml'}")
+    )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "config.properties"
     path.write_text(text.replace("metrics_config=", f"metrics_config={ROOT}/"))

@@ -1,4 +1,4 @@
-"""`onnxserve serve` of a checkout, a store and a state folder with spaces in their names, and variables of TorchServe."""
+"""`onnxserve serve` of folders with spaces in their names, and beside variables of TorchServe."""
 
 from __future__ import annotations
 

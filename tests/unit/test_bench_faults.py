@@ -20,5 +20,6 @@ def test_an_answer_without_a_type_counts_as_lost(answer, kind):
 
 
 def test_a_simulated_canary_that_fails_is_accused_and_a_harmless_one_is_not():
-    assert canary.course(1, (0.2, 0, 0, 0), 2_000) is not None
-    assert canary.course(1, (0, 0, 0, 0), 500) is None
+    calm = canary.DRIFTS["nothing drifts"]
+    assert None not in canary.simulate(calm, canary.HARMS["all fail"], 5, 200, 1)
+    assert canary.simulate(calm, lambda now: now, 5, 200, 1) == [None] * 5
