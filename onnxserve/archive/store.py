@@ -50,7 +50,8 @@ def loadable(store: Path) -> list[Path]:
     try:
         entries = sorted(path for path in store.iterdir() if not path.name.startswith("."))
     except OSError as error:
-        raise ArchiveError(f"can't read the model store: {error.strerror}", where=str(store)) from error
+        fix = "name one with --store, or make it: onnxserve export models/NAME"
+        raise ArchiveError(f"can't read the model store: {error.strerror}", where=str(store), fix=fix) from error
     return [path for path in entries if path.name.endswith(LOADABLE) or path.is_dir()]
 
 

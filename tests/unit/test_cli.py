@@ -56,7 +56,7 @@ def test_every_verb_has_help_with_an_example(words, monkeypatch, capsys):
         (["verify", "nowhere.mar"], "there is no such archive"),
         (["tune", "nowhere.mar"], "there is no such archive"),
         (["new", "video", "x"], "no kind 'video'"),
-        (["serve", "--store", "nowhere"], "the model store has no archive"),
+        (["serve", "--store", "nowhere"], "can't read the model store"),
         (["serve", "--config", "nowhere.properties"], "can't read the configuration"),
         (["gateway", "render", "--traffic", "nowhere.toml"], "can't read the traffic file"),
         (["predict", "x", "@nowhere.png"], "there is no such file"),
