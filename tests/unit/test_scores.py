@@ -57,4 +57,4 @@ def test_a_value_keeps_its_digits_however_small_or_large_it_is(value, shown):
 def test_values_are_those_of_the_graph_to_seven_digits(values):
     given_ = np.array([values], np.float32)
     [row] = plain_rows(given_)
-    np.testing.assert_allclose(row["values"], given_[0], rtol=5e-7)
+    np.testing.assert_allclose(row["values"], given_[0].astype(np.float64), rtol=5e-7)
