@@ -174,6 +174,7 @@ def begun(gateway: Gateway, labels: Labels, listener: Listener | None) -> Runnin
             raise EdgeError("the gateway did not start" + tail(gateway.run), where=str(gateway.run))
         time.sleep(POLL_S)
     control.put(roles_document(labels))
+    running.recount()  # the first look: a worker may be killed before the next one
     return running
 
 

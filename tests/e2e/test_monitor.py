@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from onnxserve.archive import open_archive
+from onnxserve.archive import open_archive, writable
 from onnxserve.config import Settings, free_ports
 from onnxserve.gateway import GatewayConfig, Labels, Model, Traffic
 from onnxserve.gateway.pressure import Pressure, Pressures
@@ -275,7 +275,9 @@ def test_the_pressure_is_what_waits_in_torchserve(seen):
     labels = Labels({name: Model({"1.0.0": "a" * 64}, "1.0.0") for name in ("circle", "gate")})
     release = Release(management, History(settings.state), settings.store, Traffic(settings.state))
     folder = settings.store.parent / "gate"
-    management.register(write_archive(settings.store / "gate-1.0.0.mar", "gate", folder).name)
+    served = settings.state / "store"  # the server's own
+    with writable(served):
+        management.register(write_archive(served / "gate-1.0.0.mar", "gate", folder).name)
     management.wait_ready("gate", "1.0.0", 60)
     with gate_of(Running(settings, release), "gate", folder) as gate:
         with gate.held():
