@@ -8,7 +8,7 @@ import roles from 'roles.js';
 const ILL = [502, 503, 504, 507]; // no connection, no worker, no answer in time, a worker that ended; never a model's 500
 const WINDOW_MS = 1000, EJECT_AFTER = 20, EJECT_MS = 2000;
 const LEAST_TRIES = 3; // that are always allowed: a share of few requests would be none
-const PAUSE_MS = 10;
+const PAUSE_MS = 100; // by then TorchServe has left a worker that ended, and gives it nothing more
 const UNDECODABLE = '"ErrorDataDecoderException"'; // in place of an answer: what TorchServe itself says of a form's damage
 
 async function again(r) {
