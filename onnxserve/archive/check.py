@@ -15,7 +15,7 @@ from .digests import RECORD, ArchiveCorrupt, check_record
 from .file import file_digest
 from .offline import answers
 from .read import contents, member, open_archive, summarise, unpack
-from .sign import check_signature
+from .sign import check_signature, check_signed_members
 from .write import write_archive
 
 FOREIGN_FIX = "fetch or export the archive again; one of torch-model-archiver can be served, but not verified"
@@ -38,10 +38,10 @@ def check_content(path: Path, *public_keys: Path) -> int:
 
     ArchiveError where a member is damaged or isn't what is recorded, or the signature, if keys are given, doesn't hold.
     """
-    if public_keys:
-        check_signature(path, *public_keys)
     with open_archive(path) as archive:
         found = member_digests(archive)
+        if public_keys:
+            check_signed_members(archive, found, *public_keys)
         record = member(archive, RECORD) if RECORD in found else None
     if record is None:
         return 0

@@ -125,14 +125,20 @@ def read_version(path: Path) -> tuple[str, str]:
     The names are torch-model-archiver's: they become parts of paths and of configurations.
     """
     with open_archive(path) as archive:
-        try:
-            model = msgspec.json.decode(member(archive, MANIFEST))["model"]
-            names = str(model["modelName"]), str(model.get("modelVersion") or "1.0")
-        except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
-            raise ArchiveError(f"{MANIFEST} names no model: {error}", where=str(path)) from error
+        return version_of(archive)
+
+
+def version_of(archive: zipfile.ZipFile) -> tuple[str, str]:
+    """The same of an open archive."""
+    where = str(archive.filename)
+    try:
+        model = msgspec.json.decode(member(archive, MANIFEST))["model"]
+        names = str(model["modelName"]), str(model.get("modelVersion") or "1.0")
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ArchiveError(f"{MANIFEST} names no model: {error}", where=where) from error
     for name in names:
         if not NAME.fullmatch(name):
-            raise ArchiveError(f"{name!r} is no name of a model or a version", where=str(path), fix=NAME_FIX)
+            raise ArchiveError(f"{name!r} is no name of a model or a version", where=where, fix=NAME_FIX)
     return names
 
 

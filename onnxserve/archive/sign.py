@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,15 @@ def sign_archive(path: Path, private_key: Path, target: Path | None = None) -> s
 def check_signature(path: Path, *public_keys: Path) -> None:
     """ArchiveError unless the archive is signed by an owner of these keys, whole and with nothing added."""
     with open_archive(path) as archive:
-        signature = member(archive, SIGNATURE) if SIGNATURE in archive.namelist() else None
-        found = member_digests(archive)
-    if signature is None:
+        check_signed_members(archive, member_digests(archive), *public_keys)
+
+
+def check_signed_members(archive: zipfile.ZipFile, found: dict[str, str], *public_keys: Path) -> None:
+    """The same of an archive whose members' digests were `found`."""
+    path = Path(str(archive.filename))
+    if SIGNATURE not in found:
         raise ArchiveError("the archive is not signed", where=str(path), fix="onnxserve sign ARCHIVE --key signing.pem")
+    signature = member(archive, SIGNATURE)
     try:
         check_signed(signature, public_keys, found)
     except ArchiveUntrusted as error:

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, Self
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
+from onnxserve.disk import sync_folder
 from onnxserve.errors import BatchError
 
 MOST_OPEN = 500  # partitions of one part
@@ -110,7 +111,7 @@ class Stream:
             self._file.close()
             if self._written != self.path:
                 os.replace(self._written, self.path)  # noqa: PTH105 - paths are fsspec's strings
-                sync_folder(self.path.rpartition("/")[0])
+                sync_folder(Path(self.path).parent)  # a record must not be there before what it records
 
     def abandon(self) -> None:
         """Leave nothing behind."""
@@ -125,15 +126,6 @@ class Stream:
 
     def __exit__(self, failed: object, *_: object) -> None:
         self.abandon() if failed else self.close()
-
-
-def sync_folder(path: str) -> None:
-    """A file's name is on the disk once its folder is: a record must not be there before what it records."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Writer:

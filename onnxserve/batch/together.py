@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxserve.archive import read_proof
+from onnxserve.archive.deviation import TOLERANCE, deviation
 from onnxserve.errors import ArchiveError, BatchError
 
 COLUMNAR_ROWS = 1024  # without padding larger batches are hardly faster, smaller ones are slower
-TOLERANCE = 1e-3  # relative to the largest output, as the export's own (`export.deviation`)
 FIX = "leave out --batch, or export with a larger serve.batch_size"
 
 
@@ -51,7 +51,7 @@ def check_size(folder: Path, handler: Handler, proven: int, size: int) -> None:
     values = [row["input"] for row in read_proof(folder)]
     values = list(islice(cycle(values), max(size, len(values))))
     small = _run(handler, values, proven)
-    shift = max(_shift(_run(handler, values[::step], size), small[::step]) for step in (1, -1))
+    shift = max(deviation(_run(handler, values[::step], size), small[::step]) for step in (1, -1))
     if not shift <= TOLERANCE:
         raise BatchError(
             f"{size} rows together are not proven: the archive's answers move by {shift:.2g} against {proven} together",
@@ -63,7 +63,3 @@ def check_size(folder: Path, handler: Handler, proven: int, size: int) -> None:
 def _run(handler: Handler, values: Sequence[Any], size: int) -> npt.NDArray[Any]:
     handler.resize(size)
     return np.concatenate([handler.outputs(values[at : at + size]) for at in range(0, len(values), size)])
-
-
-def _shift(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> float:
-    return float(np.abs(left - right).max(initial=0.0) / max(1.0, np.abs(right).max(initial=0.0)))

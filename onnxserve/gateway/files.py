@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from onnxserve.disk import sync_folder
 from onnxserve.errors import EdgeError
 
 Kind = TypeVar("Kind")
@@ -59,15 +60,6 @@ def _write_beside(path: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-
-
-def sync_folder(folder: Path) -> None:
-    """Let a new name in a folder outlive a loss of power."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnxserve.archive import Stores, fill, open_archive, read_version
+from onnxserve.archive import Stores, fill, open_archive
+from onnxserve.archive.read import version_of
 from onnxserve.archive.store import STAGED
 from onnxserve.errors import OnnxserveError, ServerError
 
@@ -45,7 +46,6 @@ def read_archive(path: Path) -> StoredArchive:
     """What an archive's manifest says; its digest isn't computed, which would take long."""
     try:
         with open_archive(path) as archive:
-            ours = EVIDENCE in archive.namelist()
-        return StoredArchive(path, read_version(path), ours)
+            return StoredArchive(path, version_of(archive), EVIDENCE in archive.namelist())
     except OnnxserveError:
         return StoredArchive(path, None, ours=False)

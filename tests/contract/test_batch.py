@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from export import deviation
+from onnxserve.archive.deviation import TOLERANCE
 from onnxserve.batch import (
     Ask,
     Folder,
@@ -36,7 +37,7 @@ from onnxserve.batch import (
 from onnxserve.batch import work as works
 from onnxserve.batch.part import Part
 from onnxserve.batch.scorer import check_bulk
-from onnxserve.batch.together import COLUMNAR_ROWS, TOLERANCE, rows_together
+from onnxserve.batch.together import COLUMNAR_ROWS, rows_together
 from onnxserve.batch.work import Work
 from onnxserve.errors import ArchiveError, BatchError
 from tests.upstream import Upstream, listening
