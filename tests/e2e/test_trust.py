@@ -44,7 +44,8 @@ def fill(store: Path, signed: Path, unsigned: Path) -> set[str]:
 
 
 def answer(server: Serving, path: str = "circle") -> httpx.Response:
-    return httpx.post(f"{server.url}/predictions/{path}", json=BODY, trust_env=False, timeout=30)
+    # Longer than the gateway's own deadline, which ends a request whose worker never comes back.
+    return httpx.post(f"{server.url}/predictions/{path}", json=BODY, trust_env=False, timeout=90)
 
 
 def command(folder: Path, *words: str, key: Path) -> subprocess.CompletedProcess[str]:
