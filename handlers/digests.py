@@ -37,6 +37,12 @@ def folder_digests(folder: Path, *, caches: bool = True) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): file_digest(path) for path in _files(folder, caches=caches)}
 
 
+def content_digest(digests: Mapping[str, str]) -> str:
+    """Hex SHA-256 of an archive's members by name, without the signature: what it is revoked by, packed or unpacked."""
+    listed = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests) if name != SIGNATURE)
+    return hashlib.sha256(listed.encode()).hexdigest()
+
+
 def _files(folder: Path, *, caches: bool) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.is_symlink() or not (path.is_dir() or path.is_file()):

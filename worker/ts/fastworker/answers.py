@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import struct
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from .context import Context, RequestProcessor
 _pack = struct.Struct("!i").pack
 END = _pack(-1)
 STREAM_NEXT = "ts_stream_next"
+# The frontend closes the connection at a longer answer, and the whole batch fails; by default its `max_response_size`.
+LARGEST = int(os.environ.get("ONNXSERVE_MAX_RESPONSE_BYTES") or 6_553_500)
 log = logging.getLogger(__name__)
 
 
@@ -50,9 +53,22 @@ def answered(ids: Sequence[str], values: Sequence[Any], context: Context) -> byt
     parts: list[bytes | bytearray] = [_pack(200), _field(b"Prediction success")]
     for id_, value, processor in zip(ids, values, context.request_processor, strict=True):
         body, name = value if type(value) is bytes else body_of(value), id_.encode()
+        if len(body) > LARGEST:
+            body = too_large(len(body), processor)
         parts += (_pack(len(name)), name, _head(processor), _pack(len(body)), body)
     parts.append(END)
     return b"".join(parts)
+
+
+def too_large(size: int, processor: RequestProcessor) -> bytes:
+    """The answer in place of one that the frontend wouldn't take, in the form of our handlers' errors."""
+    reason = f"the answer has {size} bytes, at most {LARGEST} can be sent"
+    error = {"type": "answer_too_large", "reason": reason, "where": "body", "fix": "send fewer rows in a request"}
+    log.warning("%s", reason)
+    processor.report_status(507, "Insufficient Storage")
+    processor.add_response_property("content-type", "application/json")
+    processor.add_response_property("x-onnxserve-error", "answer_too_large")
+    return json.dumps({"error": error}).encode()
 
 
 def _mark_streams(values: Sequence[Any], context: Context) -> None:

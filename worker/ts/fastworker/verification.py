@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from .digests import MANIFEST, RECORD, check_digests
-from .signed import KEY, ArchiveUntrusted, check_signature, configured_keys
+from .revoked import ArchiveUntrusted
+from .signed import KEY, check_signature, configured_keys
 
 PATH = "PYTHONPATH"
 
@@ -16,7 +17,8 @@ PATH = "PYTHONPATH"
 def verify_folder(folder: Path, handler: str) -> bool:
     """Whether the folder holds exactly what was signed or, without a public key, what its digests record.
 
-    False for an archive of others without digests where no key is configured; ArchiveUntrusted or ArchiveCorrupt else.
+    False for an archive of others without digests where no key is configured; ArchiveUntrusted or ArchiveCorrupt else,
+    and for what is revoked.
     """
     if configured_keys():
         check_path()
@@ -24,6 +26,7 @@ def verify_folder(folder: Path, handler: str) -> bool:
         os.environ[KEY] = str(check_signature(folder, caches=False))
         check_handler(folder, handler)
         return True
+    check_signature(folder, caches=False)  # nobody's, but perhaps revoked
     if (folder / RECORD).is_file():
         check_digests(folder, caches=False)
         return True
