@@ -26,9 +26,15 @@ final class Batch {
         if (jobs.isEmpty()) {
             this.limit = limit;
         }
+        job.taken = true;
         jobs.add(job);
         lastTakenAt = now;
         this.idle = idle;
+    }
+
+    /** Its only job is one that failed beside others, or took a worker with it. */
+    boolean isAlone() {
+        return !jobs.isEmpty() && jobs.get(0).failed;
     }
 
     boolean isFull() {

@@ -1,5 +1,6 @@
 package onnxserve;
 
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
@@ -10,6 +11,7 @@ import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.IntSupplier;
 import java.util.function.LongSupplier;
 import org.pytorch.serve.job.Job;
+import org.pytorch.serve.util.messages.WorkerCommands;
 
 /**
  * A model version's queue: the type is TorchServe's, what TorchServe calls is overridden, and the list
@@ -22,7 +24,9 @@ import org.pytorch.serve.job.Job;
  * TorchServe takes, it never waits. While quiet clients wait for others' batches ({@link Contention}),
  * a batch is no larger than {@link ServiceTime} says, but has a job of each client whose turn it is.
  *
- * <p>Jobs that nobody waits for any more are dropped when their turn comes, before a worker sees them.
+ * <p>Jobs that nobody waits for any more are dropped when their turn comes, before a worker sees them. A
+ * job that a worker took with it when it ended gets a second try ({@link Attempt}), before all others, alone,
+ * and from a worker that the kernel says is alive. A worker that hasn't loaded its model gets no job.
  */
 final class BatchQueue extends LinkedBlockingDeque<Job> {
     private static final long serialVersionUID = 1L;
@@ -33,6 +37,8 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
     private final transient Contention contention;
     private final transient ServiceTime serviceTime = new ServiceTime();
     private final transient Scheduler scheduler;
+    /** Jobs that failed once, the first of them at the head. */
+    private final transient ArrayDeque<QueuedJob> again = new ArrayDeque<>();
     private final transient IntSupplier maxBatchDelay;
     private final transient LongSupplier clock;
     private final transient DropCounters drops;
@@ -86,14 +92,48 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
     /** Puts a job back that was taken. It always finds room: it had some before. */
     @Override
     public void addFirst(Job job) {
-        putBack(List.of(new QueuedJob(job, clock.getAsLong())));
+        if (job instanceof Attempt) {
+            putBack(List.of(((Attempt) job).queued));
+            return;
+        }
+        QueuedJob returned = new QueuedJob(job, clock.getAsLong());
+        returned.taken = true;
+        putBack(List.of(returned));
     }
 
     private void putBack(Collection<QueuedJob> jobs) {
         lock.lock();
         try {
-            jobs.forEach(scheduler::putBack);
+            for (QueuedJob job : jobs) {
+                if (job.taken && job.failed) {
+                    again.addFirst(job);
+                } else if (job.taken) {
+                    scheduler.putBack(job);
+                }
+                job.taken = false;
+            }
             notEmpty.signal();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Whether a job whose try failed needs no answer yet: each gets one try more. */
+    boolean tryAgain(QueuedJob job, boolean workerEnded) {
+        lock.lock();
+        try {
+            if (!job.taken) {
+                return true; // TorchServe, which scales down meanwhile, has put it back in another thread
+            }
+            if (job.failed || !open) {
+                return false;
+            }
+            job.taken = false;
+            job.failed = true;
+            job.workerEnded = workerEnded;
+            again.addLast(job);
+            notEmpty.signal();
+            return true;
         } finally {
             lock.unlock();
         }
@@ -103,7 +143,12 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
     public Job poll(long timeout, TimeUnit unit) throws InterruptedException {
         Batch batch = batches.get();
         if (timeout == Long.MAX_VALUE) {
+            if (!Worker.isReady()) {
+                throw new InterruptedException("the worker has no model");
+            }
             begin(batch);
+        } else if (batch.isAlone()) {
+            return null;
         }
         boolean waits = batch.jobs.isEmpty() || (collected < expected && maxBatchDelay.getAsInt() > 1);
         try {
@@ -138,7 +183,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
             QueuedJob job;
             lock.lockInterruptibly();
             try {
-                job = next(batch, waited, dropped);
+                job = batch.jobs.isEmpty() && !again.isEmpty() ? second(batch, dropped) : next(batch, waited, dropped);
                 if (job == null && dropped.isEmpty()) {
                     if (nanos <= 0 || scheduler.size() > 0) {
                         return null;
@@ -152,9 +197,30 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
             }
             dropped.forEach(Runnable::run);
             if (job != null) {
-                return job.job;
+                return job.job.getCmd() == WorkerCommands.PREDICT ? new Attempt(job, batch, this) : job.job;
             }
         }
+    }
+
+    /**
+     * The next job that has a second try; null when nobody waits for it any more. It isn't given to a worker
+     * that has ended, whose thread TorchServe is about to interrupt.
+     */
+    private QueuedJob second(Batch batch, List<Runnable> dropped) throws InterruptedException {
+        if (!Worker.isAlive()) {
+            notEmpty.signal();
+            throw new InterruptedException("the worker has ended");
+        }
+        QueuedJob job = again.removeFirst();
+        long now = clock.getAsLong();
+        Drop reason = job.obsolete(now);
+        if (reason != null) {
+            dropped.add(() -> drops.drop(job, reason));
+            return null;
+        }
+        batch.add(job, 1, now, idle);
+        collected++;
+        return job;
     }
 
     /** The next job of any batch. */
@@ -203,6 +269,8 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         lock.lock();
         try {
             open = false;
+            rest.addAll(again);
+            again.clear();
             scheduler.drain(rest::add);
         } finally {
             lock.unlock();
@@ -224,7 +292,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
     public int size() {
         lock.lock();
         try {
-            return scheduler.size();
+            return again.size() + scheduler.size();
         } finally {
             lock.unlock();
         }

@@ -15,7 +15,8 @@ final class Connection {
 
     /** Fails with a LinkageError where jobs aren't TorchServe 0.12.0's. */
     static void prepare() {
-        // Initialises the class.
+        // Initialises the classes.
+        Worker.prepare();
     }
 
     /**
@@ -29,6 +30,11 @@ final class Connection {
             return false;
         }
         return !job.isOpen();
+    }
+
+    /** The job came over HTTP, so its answer may have headers. */
+    static boolean isHttp(Job job) {
+        return job instanceof RestJob && hasContext((RestJob) job);
     }
 
     private static boolean hasContext(RestJob job) {

@@ -20,6 +20,15 @@ final class QueuedJob {
     /** Its client had nothing else queued when it was taken, and had been quiet before. */
     boolean sparse;
 
+    /** A worker has it. */
+    boolean taken;
+
+    /** A try of it failed. */
+    boolean failed;
+
+    /** A worker ended while it had the job. */
+    boolean workerEnded;
+
     private final Deadline deadline;
 
     QueuedJob(Job job, long now) {

@@ -54,10 +54,15 @@ final class Checks {
         List<FakeJob> jobs = new ArrayList<>();
         Job job = queue.poll(Long.MAX_VALUE, TimeUnit.MILLISECONDS);
         while (job != null) {
-            jobs.add((FakeJob) job);
+            jobs.add((FakeJob) original(job));
             job = jobs.size() < most ? queue.poll(delayMs, TimeUnit.MILLISECONDS) : null;
         }
         return jobs;
+    }
+
+    /** The job behind a worker's try. */
+    static Job original(Job job) {
+        return job instanceof Attempt ? ((Attempt) job).queued.job : job;
     }
 
     static List<FakeJob> collect(BatchQueue queue, int most) throws InterruptedException {

@@ -14,6 +14,7 @@ final class FakeJob extends Job {
     final String client;
     final AtomicInteger errors = new AtomicInteger();
     volatile int status;
+    volatile Map<String, String> headers;
     volatile boolean open = true;
 
     FakeJob(String client, int bytes, Map<String, String> headers) {
@@ -40,7 +41,8 @@ final class FakeJob extends Job {
 
     @Override
     public void response(byte[] body, CharSequence type, int code, String phrase, Map<String, String> headers) {
-        throw new UnsupportedOperationException();
+        status = code;
+        this.headers = headers;
     }
 
     @Override

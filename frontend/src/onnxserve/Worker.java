@@ -1,0 +1,96 @@
+package onnxserve;
+
+import java.io.IOException;
+import java.lang.invoke.MethodHandle;
+import java.lang.invoke.MethodHandles;
+import java.lang.reflect.Field;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.pytorch.serve.wlm.ModelManager;
+import org.pytorch.serve.wlm.WorkerState;
+import org.pytorch.serve.wlm.WorkerThread;
+
+/**
+ * The worker whose thread collects a batch.
+ *
+ * <p>A worker that ends takes what its thread gives it with it. TorchServe interrupts the thread when it
+ * notices the closed connection, which on a busy machine is later. The kernel knows at once.
+ */
+final class Worker {
+    private static final MethodHandle THREAD = thread();
+    private static final ThreadLocal<WorkerThread> LAST = new ThreadLocal<>();
+    private static final Path PROC = Path.of("/proc");
+    // proc_pid_status(5): zombies and the dead; SIGKILL, the lowest bit of the third digit, is on its way.
+    private static final Pattern ENDED = Pattern.compile("^(?:State:\\t[ZX]|S(?:ig|hd)Pnd:\\t\\p{XDigit}*[13579bdf]..$)", Pattern.MULTILINE);
+
+    private Worker() {}
+
+    /** Fails with a LinkageError where threads aren't TorchServe 0.12.0's. */
+    static void prepare() {
+        // Initialises the class.
+    }
+
+    /** This thread's worker has loaded its model and is connected, as far as TorchServe knows. True outside of TorchServe. */
+    static boolean isReady() {
+        if (ModelManager.getInstance() == null) {
+            return true;
+        }
+        WorkerThread worker = ofThisThread();
+        return worker != null && worker.getState() == WorkerState.WORKER_MODEL_LOADED;
+    }
+
+    /** The same, and the kernel says that its process runs. */
+    static boolean isAlive() {
+        if (ModelManager.getInstance() == null) {
+            return true;
+        }
+        WorkerThread worker = ofThisThread();
+        return worker != null && worker.getState() == WorkerState.WORKER_MODEL_LOADED && runs(worker.getPid());
+    }
+
+    /** A process runs and isn't being killed; where there is no /proc, TorchServe's word must do. */
+    static boolean runs(long pid) {
+        try {
+            Matcher ended = ENDED.matcher(Files.readString(PROC.resolve(Long.toString(pid)).resolve("status")));
+            return !ended.find();
+        } catch (IOException gone) {
+            return !Files.isDirectory(PROC.resolve("self"));
+        }
+    }
+
+    /** Null when the connection has ended, since TorchServe then forgets the thread. */
+    private static WorkerThread ofThisThread() {
+        WorkerThread last = LAST.get();
+        if (last != null && isOfThisThread(last)) {
+            return last;
+        }
+        for (WorkerThread worker : ModelManager.getInstance().getWorkers().values()) {
+            if (isOfThisThread(worker)) {
+                LAST.set(worker);
+                return worker;
+            }
+        }
+        return null;
+    }
+
+    private static boolean isOfThisThread(WorkerThread worker) {
+        try {
+            return ((AtomicReference<?>) THREAD.invoke(worker)).get() == Thread.currentThread();
+        } catch (Throwable error) {
+            throw new IllegalStateException(error);
+        }
+    }
+
+    private static MethodHandle thread() {
+        try {
+            Field field = WorkerThread.class.getDeclaredField("currentThread");
+            field.setAccessible(true);
+            return MethodHandles.lookup().unreflectGetter(field);
+        } catch (ReflectiveOperationException error) {
+            throw new ExceptionInInitializerError(error);
+        }
+    }
+}
