@@ -1,0 +1,141 @@
+"""`python -m benchmarks.fairness [--models segment]`: a paced client alone, and beside one that floods the server."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import logging
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from onnxserve.tune.tune import cpu_name
+
+from .measure import Live, started
+from .prepare import ROOT, Bench, prepare
+from .rivals import servers
+
+PACED = "127.0.0.2"  # another address is another client
+RATE = 10  # requests a second
+FLOOD = 200  # connections
+GRACE_S = 2  # of the flood before and after the paced client's requests
+SPIN = "while True: pass"
+Times = list[float]
+INTRO = """# One client beside another
+
+Written by `python -m benchmarks.fairness` on {cpu}, {cpus} cores for everything: one client sends {rate} requests a
+second through the gateway, as `onnxserve serve` starts it, with no limits configured; another holds {flood} connections
+and sends on each as soon as it has its answer. Latency in ms as the paced client sees it, medians of {rounds} rounds of
+{seconds} s each way in turn, the range of the rounds in brackets.
+
+"Busy machine" is the control: no other requests at all, but {cpus} programs that compute. What a client waits there, it
+waits for a core: neither a queue nor a gateway can give that back, and a flood from the same machine takes it too.
+
+| model | beside | p50 | p95 | p99 | p99 / alone | flood's requests/s |
+|---|---|--:|--:|--:|--:|--:|
+"""
+
+
+def paced(live: Live, seconds: float) -> Times:
+    """Latencies in ms, in order; a request that isn't answered with 200 is a RuntimeError."""
+    address = urlsplit(live.url)
+    client = http.client.HTTPConnection(str(address.hostname), address.port, source_address=(PACED, 0), timeout=60)
+    times, begun = [], time.monotonic()
+    with contextlib.closing(client):
+        for number in range(int(RATE * seconds)):
+            time.sleep(max(0.0, begun + number / RATE - time.monotonic()))
+            sent = time.perf_counter()
+            client.request("POST", address.path, live.body, {"Content-Type": "application/json"})
+            response = client.getresponse()
+            response.read()
+            times.append(1000 * (time.perf_counter() - sent))
+            if response.status != 200:
+                raise RuntimeError(f"the paced client was answered {response.status}")
+    return sorted(times)
+
+
+def beside_flood(live: Live, seconds: float) -> tuple[Times, float]:
+    """The paced client's latencies while another floods, and the flood's answers per second."""
+    rates: list[float] = []
+    flood = threading.Thread(target=lambda: rates.append(live.load(FLOOD, int(seconds) + 2 * GRACE_S).rate))
+    flood.start()
+    time.sleep(GRACE_S)
+    times = paced(live, seconds)
+    flood.join()
+    return times, rates[0]
+
+
+@contextlib.contextmanager
+def busy() -> Iterator[None]:
+    """As many computing programs as there are cores."""
+    programs = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in os.sched_getaffinity(0)]
+    try:
+        yield
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+
+
+def quantile(times: Times, share: float) -> float:
+    """By the nearest rank."""
+    return times[min(len(times) - 1, int(share * len(times)))]
+
+
+def measure(bench: Bench, rounds: int, seconds: float, warm_s: int) -> list[str]:
+    """The model's rows of the table."""
+    ways: dict[str, list[Times]] = {"nobody": [], f"{FLOOD} connections": [], "a busy machine": []}
+    nobody, flood, machine = ways.values()
+    rates = []
+    default = next(server for server in servers(bench.model) if server.name == "default")
+    with started(default, bench, warm_s) as live:
+        for _ in range(rounds):
+            nobody.append(paced(live, seconds))
+            times, rate = beside_flood(live, seconds)
+            flood.append(times)
+            rates.append(rate)
+            with busy():
+                machine.append(paced(live, seconds))
+    answered = f"{statistics.median(rates):,.0f}"
+    return [row(bench.model, way, runs, nobody, answered if runs is flood else "") for way, runs in ways.items()]
+
+
+def row(model: str, way: str, runs: list[Times], alone: list[Times], rate: str) -> str:
+    """One line: medians over rounds, and the ratio of each round's p99 to the same round's alone."""
+    cells = [model, way]
+    for share in (0.5, 0.95, 0.99):
+        values = sorted(quantile(times, share) for times in runs)
+        cells.append(f"{statistics.median(values):.1f} ({values[0]:.1f} to {values[-1]:.1f})")
+    ratios = [quantile(times, 0.99) / quantile(before, 0.99) for times, before in zip(runs, alone, strict=True)]
+    cells += ["" if runs is alone else f"{statistics.median(ratios):.1f}", rate]
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    """Measure and write the page."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fairness", description=__doc__)
+    parser.add_argument("--models", default="segment,sentiment,digits")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of one way in one round")
+    parser.add_argument("--warm", type=int, default=15)
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "94-fairness.md")
+    given = parser.parse_args()
+    about = {"cpu": cpu_name(), "cpus": len(os.sched_getaffinity(0)), "rate": RATE, "flood": FLOOD}
+    text = INTRO.format(**about, rounds=given.rounds, seconds=f"{given.seconds:g}")
+    for model in given.models.split(","):
+        lines = measure(prepare(model), given.rounds, given.seconds, given.warm)
+        text += "\n".join(lines) + "\n"
+    given.page.write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
