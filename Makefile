@@ -1,4 +1,4 @@
-# Two commands for a person: make serve, make test. Set-up needs Python 3.11+ and pip's registry.
+# Two commands for a person: make serve, make test. `make help` lists all. Set-up needs Python 3.11+ and pip's registry.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -7,28 +7,32 @@ MODELS := segment sentiment digits churn
 STORE  := model_store
 UV     := $(BIN)/uv pip install -q
 
-.PHONY: serve test programs contract e2e check lint types imports unit export load wheel bench gpu-test site soak chaos lock frontend flaws clean
+.PHONY: help serve test programs contract e2e check lint types imports unit export load wheel bench gpu-test site soak chaos lock frontend flaws clean clean-all
 
-serve: export
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1  \2/p' $(MAKEFILE_LIST) | awk '{name = $$1; $$1 = ""; printf "  make %-10s%s\n", name, $$0}'
+
+serve: export ## set up, export the models, serve them
 	$(BIN)/onnxserve serve --features models/churn/store
 
 # Run both suites in parallel, since each is often idle; the output of each comes in one piece.
-test: programs $(STAMP) export check
+test: programs $(STAMP) export check ## everything: check, contract and end-to-end tests
 	$(MAKE) -j2 -Otarget --no-print-directory contract e2e
 
 # Before any work: what is missing and how to get it.
-programs:
+programs: ## say which programs the tests need and how to get them
 	@tests/programs.sh
 
 contract e2e: $(STAMP) export
 	$(BIN)/pytest tests/$@
 
-check: $(STAMP) lint types imports unit
+check: $(STAMP) lint types imports unit ## lint, spelling, types, import rules and unit tests
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check -q .
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/codespell
 
 types: $(STAMP)
 	$(BIN)/mypy
@@ -39,13 +43,17 @@ imports: $(STAMP)
 unit: $(STAMP)
 	$(BIN)/pytest tests/unit
 
-export: $(MODELS:%=$(STORE)/.%)
+export: $(MODELS:%=$(STORE)/.%) ## export the models that have changed
 
-# A model is exported again when its folder, the handlers or the exporter change.
-.SECONDEXPANSION:
-$(STORE)/.%: $$(wildcard models/$$*/*.* models/$$*/store/*.*) $(wildcard handlers/*.py) $(wildcard export/*.py) | $(STAMP)
+# A model is exported again when its files, the handlers or the exporter change.
+$(STORE)/.%: models/%/model.toml models/%/model.py models/%/golden.jsonl $(wildcard handlers/*.py) $(wildcard export/*.py) | $(STAMP)
 	$(BIN)/onnxserve export models/$*
 	@touch $@
+
+# These have more files than every model has.
+$(STORE)/.churn: models/churn/data.py $(wildcard models/churn/store/*.*)
+$(STORE)/.sentiment: models/sentiment/bert.py models/sentiment/sensitivity.json
+$(STORE)/.digits: models/digits/sensitivity.json
 
 # The Java that was found (the machine's, if 11 or newer, else the wheel's) is linked beside python, so
 # that plain `torchserve --start` starts with it. torch comes by pip, which a mirror may give its own build; uv
@@ -62,19 +70,19 @@ $(STAMP): pyproject.toml $(wildcard frontend/src/onnxserve/*.java)
 	ln -s "$$($(BIN)/python -c 'from onnxserve.config import find_java; print(find_java().home)')/bin/java" $(BIN)/java
 	touch $@
 
-load: $(STAMP)
+load: $(STAMP) ## load a running server with Locust
 	@mkdir -p loadtests/reports
 	$(BIN)/locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:8000 \
 	  --html loadtests/reports/report.html --csv loadtests/reports/stats $(LOCUST)
 
 # Needs wrk (apt-get install wrk); BENCH passes options, such as BENCH='--models segment --rounds 5'.
-bench: $(STAMP) export
+bench: $(STAMP) export ## compare with other servers (needs wrk)
 	$(BIN)/python -m benchmarks $(BENCH)
 	$(BIN)/python -m benchmarks.batch
 
 # Needs an NVIDIA GPU. The GPU build of onnxruntime takes the place of the CPU build: both at once shadow each other.
 GPU_STORE ?= $(STORE)
-gpu-test: $(STAMP) export
+gpu-test: $(STAMP) export ## tests and benchmarks on an NVIDIA GPU
 	$(BIN)/pip uninstall -q -y onnxruntime
 	$(BIN)/pip install -q 'onnxruntime-gpu[cuda,cudnn]>=1.24'
 	GPU_STORE=$(GPU_STORE) $(BIN)/pytest tests/gpu
@@ -82,36 +90,42 @@ gpu-test: $(STAMP) export
 	$(BIN)/python -m benchmarks.crowd --store $(GPU_STORE)
 
 # The documentation as a site, in site/.
-site: $(STAMP)
+site: $(STAMP) ## the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 
 # Half an hour of mixed load; SOAK='--minutes 600' for a night.
-soak: $(STAMP) export
+soak: $(STAMP) export ## half an hour of mixed load
 	$(BIN)/python -m benchmarks.soak $(SOAK)
 
 # Faults under load, counted.
-chaos: $(STAMP)
+chaos: $(STAMP) ## faults under load, counted
 	$(BIN)/python -m benchmarks.faults
 
 # What the image installs: each variant of it, and what builds the package and its bill of materials.
 LOCK := $(BIN)/uv pip compile -q --generate-hashes --no-header --no-emit-index-url --no-annotate \
   --python-version 3.11 --python-platform x86_64-manylinux_2_31
 SERVED := pyproject.toml --extra gateway --extra sign --extra trace --extra monitor --extra pull
-lock: $(STAMP)
+lock: $(STAMP) ## the pinned packages of the image
 	$(LOCK) $(SERVED) -o deploy/locks/cpu.txt
 	$(LOCK) $(SERVED) deploy/locks/cuda.in -c deploy/locks/cpu.txt --no-emit-package onnxruntime -o deploy/locks/cuda.txt
 	$(LOCK) deploy/locks/build.in -o deploy/locks/build.txt
 
 # Without a JDK it says so, and everything else works.
-frontend: $(STAMP)
+frontend: $(STAMP) ## build the batching plugin (needs a JDK)
 	$(BIN)/python frontend/build.py
 
 # Known flaws of the frontend's libraries that frontend/flaws.toml doesn't speak of yet. Asks api.osv.dev.
-flaws: $(STAMP)
+flaws: $(STAMP) ## known flaws of the frontend's libraries that flaws.toml doesn't list
 	$(BIN)/python frontend/flaws.py ask
 
-wheel: $(STAMP) frontend
+wheel: $(STAMP) frontend ## build the package, in dist/
 	$(BIN)/python -m build --wheel
 
-clean:
-	rm -rf $(VENV) $(STORE) dist .onnxserve logs
+# Archives and the state of a server take long to make again: only clean-all removes them, and asks before.
+clean: ## remove what is quickly made again
+	rm -rf $(VENV) dist site logs .bench
+
+clean-all: ## remove also archives and the state of the server
+	@printf 'remove $(STORE)/*.mar and .onnxserve, with keys, roles and logs? [y/N] '; read answer; [ "$$answer" = y ]
+	$(MAKE) clean
+	git clean -fdxq $(STORE) .onnxserve

@@ -39,8 +39,8 @@ def test_what_is_not_asked_for_is_not_limited_and_what_is_is_told():
 def test_settings_come_from_the_archives_configuration_and_a_wrong_one_is_named():
     assert read_gpu({}) == Gpu()
     assert read_gpu({"gpu": {"memory_mb": 64}}) == Gpu(memory_mb=64)
-    with pytest.raises(msgspec.ValidationError, match="grpah"):
-        read_gpu({"gpu": {"grpah": True}})
+    with pytest.raises(msgspec.ValidationError, match="graphs"):
+        read_gpu({"gpu": {"graphs": True}})
 
 
 @pytest.mark.parametrize(
