@@ -58,9 +58,10 @@ def certify(
 ) -> tuple[Measured, CertifyTest]:
     """One test, recorded before its outcome is shown."""
     graph, outputs = file_digest(candidate.path), work.outputs[candidate.variant]
-    paired = judge.compare(outputs, log.level(graph))
-    refusal = judge.verdict(paired)
-    test = log.add(candidate.variant, graph, paired.bound, judge.budget, refused=bool(refusal))
+    with log.turn():
+        paired = judge.compare(outputs, log.level(graph))
+        refusal = judge.verdict(paired)
+        test = log.add(candidate.variant, graph, paired.bound, judge.budget, refused=bool(refusal))
     close = compare(judge.reference, outputs, judge.truth)
     return replace(result, paired=paired, closeness=close, refusal=refusal), test
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from onnxserve.archive.write import pretty
 from onnxserve.errors import StepFailed
-from onnxserve.gateway.files import replace_file
+from onnxserve.gateway.files import locked, replace_file
 
 from .levels import level_after
 from .share import Share
@@ -47,13 +48,26 @@ class CertifyLog:
     """The tests of one model on rows like those of `share`, in their order."""
 
     def __init__(self, store: Path, model: str, share: Share) -> None:
-        self._path = path = store / f"{model}{SUFFIX}"
+        self._path = store / f"{model}{SUFFIX}"
         self._share = share.digest
         self._sample = [key.hex() for key in sorted(share.keys)[:SAMPLE]]
-        self._all = _read(path)
-        self._all += [test for test in _evidenced(path) if not _find(self._all, test.graph, test.share)]
-        keys = {key.hex() for key in share.keys}
-        self.tests = [test for test in self._all if _overlap(test, keys)]
+        self._keys = {key.hex() for key in share.keys}
+        self._load()
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Be the only export that tests: what others have recorded meanwhile is read, so that it makes a test dearer.
+
+        A test takes one turn, from asking for its level to its record.
+        """
+        with locked(self._path):
+            self._load()
+            yield
+
+    def _load(self) -> None:
+        self._all = _read(self._path)
+        self._all += [test for test in _evidenced(self._path) if not _find(self._all, test.graph, test.share)]
+        self.tests = [test for test in self._all if _overlap(test, self._keys)]
 
     def level(self, graph: str) -> float:
         """The level at which a graph, known by its SHA-256, is tested: the same as last time on the same rows.
@@ -69,7 +83,7 @@ class CertifyLog:
         return self.tests[: self.tests.index(known)] if known else list(self.tests)
 
     def add(self, variant: str, graph: str, bound: float, budget: float, *, refused: bool) -> CertifyTest:
-        """Record a test."""
+        """Record a test, in the turn in which its level was asked for."""
         known = self._known(graph)
         level = self.level(graph)
         refused = refused or (known is not None and known.refused)

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import torch
 
-from .deviation import TOLERANCE, deviation
+from .deviation import TOLERANCE, deviation, magnitude_of
 from .reference import run_torch
 from .run import GraphCrashed, run_whole
 from .work import Array, Arrays
@@ -24,7 +24,7 @@ class Divergence:
     module: str
     kind: str
     node: str
-    deviation: float
+    deviation: float  # of the largest magnitude of its output
 
     def __str__(self) -> str:
         return f"first at module {self.module} ({self.kind}), node {self.node}: deviates by {self.deviation:.3g}"
@@ -81,7 +81,7 @@ def locate(module: torch.nn.Module, graph: Path, arrays: Arrays) -> Divergence |
         if name not in nodes:
             continue
         ours = actual[nodes[name].output[0]]
-        if ours.shape == theirs.shape and (moved := deviation(ours, theirs)) > TOLERANCE:
+        if ours.shape == theirs.shape and (moved := deviation(ours, theirs, magnitude_of(theirs))) > TOLERANCE:
             kind = type(module.get_submodule(name)).__name__
             return Divergence(name, kind, nodes[name].name, moved)
     return None

@@ -25,7 +25,7 @@ class Measured:
 
     `select`, `risk`, `likely_bound` and `deviation` are of the select rows; `paired` and `closeness` of the
     certify rows, once it was certified or refused there. `moves` says that answers move with the batch, so that
-    rows must be served alone.
+    rows must be served alone. Deviations and shifts are in spreads of torch's outputs.
     """
 
     variant: str
@@ -60,7 +60,7 @@ def measure_candidate(work: Work, candidate: Candidate, judge: Judge) -> Measure
     """
     try:
         select, certify, alone, mixed, golden = together(work, candidate)
-        shift = batch_shift(certify, alone, mixed, work.groups.company)
+        shift = batch_shift(certify, alone, mixed, work.groups.company, work.scale)
         largest = work.definition.serve.batch_size
         if not shift <= TOLERANCE:
             largest = 1
@@ -79,10 +79,10 @@ def measure_candidate(work: Work, candidate: Candidate, judge: Judge) -> Measure
         judge.likely_bound(select, len(work.split.certify), LIKELY),
         None,
         None,
-        deviation(select, judge.reference),
+        deviation(select, judge.reference, work.scale),
         shift,
         not shift <= TOLERANCE,
-        float(np.abs(golden - work.golden_outputs).max()),
+        deviation(golden, work.golden_outputs, work.scale),
         largest,
         candidate.note,
         candidate.excluded,
@@ -117,4 +117,4 @@ def summary(result: Measured) -> str:
     return f"{result.select.drop:.2%} lost and {result.select.flips:.2%} changed on the select rows{alone}"
 
 
-STEP = Step("measure", ("candidates", "select_reference", "groups"), ("measured", "outputs"), call)
+STEP = Step("measure", ("candidates", "select_reference", "scale", "groups"), ("measured", "outputs"), call)

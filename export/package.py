@@ -25,7 +25,7 @@ from .rows import SEED as SPLIT_SEED
 from .step import Step
 from .work import Work
 
-MIN_TOLERANCE = 0.01  # of outputs (logits); other kernels round differently
+MIN_TOLERANCE = 0.01  # spreads of torch's outputs; other kernels round differently
 MARGIN = 4
 
 
@@ -106,6 +106,7 @@ def golden(work: Work, chosen: Measured) -> dict[str, Any]:
         "instances": [row["input"] for row in work.golden],
         "outputs": [[float(value) for value in output.reshape(-1)] for output in work.golden_outputs],
         "tolerance": max(MIN_TOLERANCE, MARGIN * chosen.golden_deviation),
+        "scale": work.scale.tolist(),
     }
 
 

@@ -11,11 +11,12 @@ from onnxserve.errors import CheckFailed, DefinitionError
 
 from .batches import joined
 from .closeness import activation_of
-from .deviation import TOLERANCE, batch_shift, deviation
+from .deviation import TOLERANCE, batch_shift, deviation, scale_of
+from .judge import task_of
 from .step import Step
 from .work import Array, Arrays, Work
 
-RANDOM = 1e-6  # below it, torch's answer to the same rows is the same
+RANDOM = 1e-6  # spreads, below which torch's answer to the same rows is the same
 
 
 def run_torch(module: torch.nn.Module, arrays: Arrays) -> Array:
@@ -38,22 +39,23 @@ def call(work: Work) -> None:
     module, groups, labels = work.module, work.groups, work.definition.labels
     work.reference = joined(run_torch(module, batch) for batch in groups.certify)
     work.select_reference = joined(run_torch(module, batch) for batch in groups.select)
+    work.scale = scale_of(work.reference, each=task_of(work.definition) == "regression")
     first = groups.certify.one()
-    again = deviation(run_torch(module, first), run_torch(module, first))
+    again = deviation(run_torch(module, first), run_torch(module, first), work.scale)
     if again > RANDOM:
         raise CheckFailed(
             "reference",
-            f"torch's answers to the same rows differ by {again:.3g} from one call to the next",
+            f"torch's answers to the same rows differ by {again:.3g} of their spread from one call to the next",
             "0",
             fix="the module draws random numbers: remove that, or apply dropout by nn.Dropout, which eval() stops",
         )
     alone = joined(run_torch(module, batch) for batch in groups.alone)
     mixed = joined(run_torch(module, batch) for batch in groups.mixed)
-    shift = batch_shift(work.reference, alone, mixed, groups.company)
+    shift = batch_shift(work.reference, alone, mixed, groups.company, work.scale)
     if not shift <= TOLERANCE:
         raise CheckFailed(
             "reference",
-            f"torch's answer to a row moves by {shift:.3g} with the other rows of its batch",
+            f"torch's answer to a row moves by {shift:.3g} of the outputs' spread with the other rows of its batch",
             f"{TOLERANCE:g}",
             fix="the module mixes rows (a mean over the batch, padding that leaks): mend it",
         )
@@ -86,4 +88,4 @@ def _check_golden(work: Work) -> None:
             )
 
 
-STEP = Step("reference", ("module", "groups"), ("reference", "select_reference", "golden_outputs"), call)
+STEP = Step("reference", ("module", "groups"), ("reference", "select_reference", "scale", "golden_outputs"), call)

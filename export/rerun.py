@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from onnxserve.archive import read_proof, unpack
+from onnxserve.archive import read_proof, unpack_trusted
 from onnxserve.archive.offline import Array, outputs
 from onnxserve.spec import QuantiseSpec
 
 from .company import ALONE, MIXED, batches, random_batches
-from .deviation import TOLERANCE, batch_shift, deviation
+from .deviation import TOLERANCE, batch_shift, deviation, recorded_scale
 from .environment import versions
 from .levels import FIRST
 from .paired import (
@@ -48,16 +48,17 @@ def rerun(archive: Path) -> Rerun:
     """Unpack, run, compare; the archive's own budget decides."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        unpack(archive, folder)
+        unpack_trusted(archive, folder)
         signature = msgspec.json.decode((folder / "signature.json").read_bytes())
         summary = msgspec.json.decode((folder / "evidence.json").read_bytes())["summary"]
         proof = read_proof(folder)
         together, alone, mixed, company = answers(folder, [one["input"] for one in proof], signature["max_batch"])
-    reference = np.array([one["output"] for one in proof], np.float32)
+        reference = np.array([one["output"] for one in proof], np.float32)
+        scale = recorded_scale(folder, reference)
     together = together.reshape(len(together), -1)
     paired = compare(reference, together, proof, signature["labels"], summary)
-    shift = batch_shift(together, alone.reshape(len(alone), -1), mixed.reshape(len(mixed), -1), company)
-    found = (len(proof), paired, deviation(together, reference), shift)
+    shift = batch_shift(together, alone.reshape(len(alone), -1), mixed.reshape(len(mixed), -1), company, scale)
+    found = (len(proof), paired, deviation(together, reference, scale), shift)
     budget = float(summary["budget"])
     return Rerun(*found, float(summary["bound"]), budget, versions(), refusal(paired, shift, budget))
 
@@ -96,5 +97,6 @@ def compare(
 def refusal(paired: Paired, shift: float, budget: float) -> str:
     """Why the archive shouldn't serve here, empty when it may."""
     if not shift <= TOLERANCE:
-        return f"a row's answer moves by {shift:.2g} with its neighbours in the batch, {TOLERANCE:g} is allowed"
+        what = "of the outputs' spread with its neighbours in the batch"
+        return f"a row's answer moves by {shift:.2g} {what}, {TOLERANCE:g} is allowed"
     return over_budget(paired, budget)

@@ -19,7 +19,7 @@ from .work import Array, Arrays, Work
 
 @dataclass(frozen=True)
 class Parity:
-    """Largest deviation of the fp32 graph from torch for one group, relative to the largest output."""
+    """Largest deviation of the fp32 graph from torch for one group, in spreads of torch's outputs."""
 
     group: str
     shape: tuple[int, ...]
@@ -76,11 +76,11 @@ def call(work: Work) -> None:
     """Compare each shape group; the first beyond the tolerance fails the export."""
     shapes, work.parity = all_shapes(work), []
     for (name, batch), actual in zip(shapes.items(), graph_outputs(work.fp32, shapes), strict=True):
-        worst = deviation(actual, run_torch(work.module, batch))
+        worst = deviation(actual, run_torch(work.module, batch), work.scale)
         if not worst <= TOLERANCE:
             raise CheckFailed(
                 "verify",
-                f"fp32 deviates by {worst:.3g} from torch on {name} {_shape(batch)}",
+                f"fp32 deviates by {worst:.3g} of the outputs' spread from torch on {name} {_shape(batch)}",
                 f"{TOLERANCE:g}",
                 fix="the graph computes something else at this shape: look for branches on x.shape and random ops",
                 where=str(locate(work.module, work.fp32, batch) or "every inner module that can be compared agrees"),
@@ -89,4 +89,4 @@ def call(work: Work) -> None:
     work.say(f"      {len(work.parity)} shapes, worst {max(p.deviation for p in work.parity):.2g}")
 
 
-STEP = Step("verify", ("module", "groups", "axes", "fp32"), ("parity",), call)
+STEP = Step("verify", ("module", "groups", "axes", "fp32", "scale"), ("parity",), call)

@@ -79,6 +79,7 @@ class Work:
     reference: Array = field(init=False)
     select_reference: Array = field(init=False)
     golden_outputs: Array = field(init=False)
+    scale: Array = field(init=False)  # of torch's outputs, which deviations are measured by
     fp32: Path = field(init=False)
     ranges: list[Range] = field(init=False)
     findings: list[Finding] = field(init=False)

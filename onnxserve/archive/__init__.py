@@ -1,6 +1,6 @@
 """The archive (`.mar`): writing it reproducibly, reading it safely, checking it whole."""
 
-from .check import Checked, check_archive, check_content
+from .check import Checked, check_archive
 from .configure import golden_bodies, max_batch, read_config, read_signature, reconfigure, threads_of
 from .file import enter_store, file_digest
 from .manifest import manifest
@@ -8,9 +8,10 @@ from .offline import package
 from .proof import read_proof
 from .read import Summary, contents, open_archive, read_version, summarise, unpack
 from .seal import make_identity, seal_archive, unsealed
-from .sign import check_signature, is_signed, make_key, sign_archive
+from .sign import is_signed, make_key, sign_archive
 from .signed import configured_keys
 from .store import Refusal, Stores, fill, writable
+from .verification import check_content, check_signature
 from .write import write_archive
 
 __all__ = [

@@ -10,12 +10,11 @@ import msgspec
 
 from onnxserve.errors import ArchiveError
 
-from .content import member_digests
-from .digests import RECORD, ArchiveCorrupt, check_record
+from .digests import RECORD
 from .file import file_digest
 from .offline import answers
-from .read import contents, member, open_archive, summarise, unpack
-from .sign import check_signature, check_signed_members
+from .read import contents, summarise, unpack
+from .verification import check_content
 from .write import write_archive
 
 FOREIGN_FIX = "fetch or export the archive again; one of torch-model-archiver can be served, but not verified"
@@ -33,27 +32,12 @@ class Checked:
     signed: bool
 
 
-def check_content(path: Path, *public_keys: Path) -> int:
-    """Read every member of anybody's archive; the number that `digests.json` records, 0 where there is none.
+def check_members(path: Path, *public_keys: Path) -> int:
+    """Compare each member with its recorded digest, and the file with what we write; ArchiveError lists every fault.
 
-    ArchiveError where a member is damaged or isn't what is recorded, or the signature, if keys are given, doesn't hold.
+    With keys the signature must hold too.
     """
-    with open_archive(path) as archive:
-        found = member_digests(archive)
-        if public_keys:
-            check_signed_members(archive, found, *public_keys)
-        record = member(archive, RECORD) if RECORD in found else None
-    if record is None:
-        return 0
-    try:
-        return check_record(record, found)
-    except ArchiveCorrupt as error:
-        raise ArchiveError(str(error), where=str(path), fix="fetch or export the archive again") from error
-
-
-def check_members(path: Path) -> int:
-    """Compare each member with its recorded digest, and the file with what we write; ArchiveError lists every fault."""
-    count = check_content(path)
+    count = check_content(path, *public_keys)
     members, manifest, signature = contents(path)
     if not count:
         raise ArchiveError(f"{RECORD} is missing", where=str(path), fix=FOREIGN_FIX)
@@ -69,9 +53,7 @@ def check_members(path: Path) -> int:
 
 def check_archive(path: Path, *public_keys: Path) -> Checked:
     """Digests, signature if keys are given, then golden rows through the archive's own handler in a process."""
-    summary, count = summarise(path), check_members(path)
-    if public_keys:
-        check_signature(path, *public_keys)
+    summary, count = summarise(path), check_members(path, *public_keys)
     with tempfile.TemporaryDirectory() as folder:
         unpack(path, Path(folder))
         golden = msgspec.json.decode((Path(folder) / "golden.json").read_bytes())

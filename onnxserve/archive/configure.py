@@ -12,7 +12,8 @@ import yaml
 from onnxserve.errors import ArchiveError
 
 from .manifest import CONFIG
-from .read import contents, member, open_archive
+from .read import member, open_archive
+from .verification import trusted_contents
 from .write import write_archive
 
 
@@ -49,12 +50,13 @@ def reconfigure(path: Path, target: Path, changes: Mapping[str, Any]) -> str:
     """Write `path` to `target` with changed keys of `model-config.yaml`; the new SHA-256.
 
     Nested mappings are merged. Every other member keeps its bytes; a signature is dropped, since it no longer holds.
+    ArchiveError for an archive that isn't trusted (`trusted_contents`).
     """
     config = read_config(path)
     for key, value in changes.items():
         merge = isinstance(value, Mapping) and isinstance(config.get(key), dict)
         config[key] = {**config[key], **value} if merge else value
-    members, manifest, _ = contents(path)
+    members, manifest = trusted_contents(path)
     members[CONFIG] = yaml.safe_dump(config, sort_keys=False).encode()
     return write_archive(target, members, manifest)
 

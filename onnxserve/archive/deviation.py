@@ -1,19 +1,53 @@
-"""How far outputs lie apart, and how far is too far."""
+"""How far outputs lie apart, measured by their own spread, and how far is too far."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
 import numpy as np
 
 from .offline import Array
 
-# Relative to the largest output: kernels for other batch sizes add in another order.
-TOLERANCE = 1e-3
+TOLERANCE = 1e-3  # spreads: kernels for other batch sizes add in another order
+# Of an output's magnitude, below which a spread is no measure: float32's rounding would be a deviation.
+ROUNDING = 2.0**-12
+TINY = float(np.finfo(np.float32).tiny)
+GOLDEN = "golden.json"
 
 
-def deviation(left: Array, right: Array) -> float:
-    """Largest absolute difference, relative to the largest magnitude of `right` where that is above 1."""
+def scale_of(outputs: Array, *, each: bool = False) -> Array:
+    """What deviations are measured by: the standard deviation of `outputs`, shape (rows, ...), never 0.
+
+    One for all outputs, shape (1,); or with `each` one for each output of a row, whose units may differ. Outputs that
+    hardly change have a part of their magnitude as scale.
+    """
+    values = outputs.reshape(len(outputs), -1).astype(np.float64)
+    axis = 0 if each else None
+    magnitude = np.abs(values).max(axis=axis, initial=0.0)
+    scale = np.maximum(values.std(axis=axis), ROUNDING * magnitude)
+    return np.atleast_1d(np.maximum(scale, TINY))
+
+
+def magnitude_of(outputs: Array) -> Array:
+    """The largest magnitude, shape (1,), never 0: what the deviations of a layer are measured by."""
+    return np.array([max(float(np.abs(outputs).max(initial=0.0)), TINY)])
+
+
+def deviation(left: Array, right: Array, scale: Array) -> float:
+    """Largest absolute difference in units of `scale` (`scale_of`); infinite for other shapes and what isn't finite."""
     if left.shape != right.shape:
         return float("inf")
-    scale = max(1.0, float(np.abs(right).max(initial=0.0)))
-    worst = float(np.abs(left - right).max(initial=0.0)) / scale
+    if not left.size:
+        return 0.0
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        differences = np.abs(left.astype(np.float64) - right).reshape(len(right), -1) / scale
+    worst = float(differences.max())
     return worst if np.isfinite(worst) else float("inf")
+
+
+def recorded_scale(folder: Path, outputs: Array) -> Array:
+    """The scale that an unpacked archive's golden rows are measured by; that of `outputs` if it is older than those."""
+    path = folder / GOLDEN
+    recorded = msgspec.json.decode(path.read_bytes()).get("scale") if path.is_file() else None
+    return np.asarray(recorded, np.float64) if recorded else scale_of(outputs)

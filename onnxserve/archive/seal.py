@@ -7,8 +7,8 @@ from pathlib import Path
 from onnxserve.errors import ArchiveError
 
 from .library import library, refuse_existing, write_private
-from .read import contents
 from .sealed import IDENTITY, MODEL, SUFFIX, ArchiveSealed, decrypted
+from .verification import trusted_contents
 from .write import write_archive
 
 PROOF = "proof.jsonl"
@@ -34,14 +34,14 @@ def unsealed(content: bytes) -> bytes:
 def seal_archive(path: Path, recipient: str, target: Path | None = None) -> str:
     """Write the archive with its graph and proof encrypted to `target`, or in place; the new SHA-256.
 
-    A signature is dropped: sign after sealing.
+    A signature is dropped: sign after sealing. ArchiveError for an archive that isn't trusted (`trusted_contents`).
     """
     pyrage = library("pyrage")
     try:
         to = [pyrage.x25519.Recipient.from_str(recipient)]
     except Exception as error:  # pyrage's error has no public base
         raise ArchiveError(f"not a recipient: {error}", where=recipient[:80], fix="it begins with age1") from error
-    members, manifest, _ = contents(path)
+    members, manifest = trusted_contents(path)
     plain = [name for name in SEALED if name in members]
     if not plain:
         raise ArchiveError("nothing to seal: the archive is sealed already", where=str(path))

@@ -6,17 +6,15 @@
 from __future__ import annotations
 
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
 from onnxserve.errors import ArchiveError
 
-from .content import member_digests
 from .digests import SIGNATURE
 from .library import library, refuse_existing, write_private
-from .read import contents, member, open_archive, unpack
-from .signed import ArchiveUntrusted, check_signed
+from .read import open_archive, unpack
+from .verification import trusted_contents
 from .write import write_archive
 
 CURVE_FIX = "onnxserve keygen signing.pem makes a pair of P-256 keys"
@@ -47,9 +45,12 @@ def is_signed(path: Path) -> bool:
 
 
 def sign_archive(path: Path, private_key: Path, target: Path | None = None) -> str:
-    """Write the archive with its signature to `target`, or in place; the new SHA-256."""
+    """Write the archive with its signature to `target`, or in place; the new SHA-256.
+
+    ArchiveError for an archive that isn't what it records, or whose signature doesn't hold for the configured keys.
+    """
     signing = library("model_signing")
-    members, manifest, _ = contents(path)
+    members, manifest = trusted_contents(path, unsigned=True)
     with tempfile.TemporaryDirectory() as scratch:
         folder, signature = Path(scratch) / path.stem, Path(scratch) / SIGNATURE
         unpack(path, folder)
@@ -60,26 +61,6 @@ def sign_archive(path: Path, private_key: Path, target: Path | None = None) -> s
         except (ValueError, TypeError, OSError) as error:
             raise ArchiveError(f"can't sign: {error}", where=str(private_key), fix=CURVE_FIX) from error
         return write_archive(target or path, members, manifest, signature.read_bytes())
-
-
-def check_signature(path: Path, *public_keys: Path) -> None:
-    """ArchiveError unless the archive is signed by an owner of these keys, whole and with nothing added."""
-    with open_archive(path) as archive:
-        check_signed_members(archive, member_digests(archive), *public_keys)
-
-
-def check_signed_members(archive: zipfile.ZipFile, found: dict[str, str], *public_keys: Path) -> None:
-    """The same of an archive whose members' digests were `found`."""
-    path = Path(str(archive.filename))
-    if SIGNATURE not in found:
-        raise ArchiveError("the archive is not signed", where=str(path), fix="onnxserve sign ARCHIVE --key signing.pem")
-    signature = member(archive, SIGNATURE)
-    try:
-        check_signed(signature, public_keys, found)
-    except ArchiveUntrusted as error:
-        keys = ", ".join(map(str, public_keys))
-        fix = f"check that the key is the signer's, {keys}; else do not load the archive"
-        raise ArchiveError(str(error), where=str(path), fix=fix) from error
 
 
 def _hashing(signing: Any, folder: Path) -> Any:

@@ -18,8 +18,8 @@ from typing import IO
 
 from onnxserve.errors import ArchiveError, OnnxserveError
 
-from .check import check_content
 from .read import read_version
+from .verification import check_content
 
 SUFFIX = ".mar"
 STAGED = ".registering.mar"  # of an archive that is being registered: TorchServe unpacks nothing that isn't called .mar

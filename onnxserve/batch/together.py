@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxserve.archive import read_proof
-from onnxserve.archive.deviation import TOLERANCE, deviation
+from onnxserve.archive.deviation import TOLERANCE, deviation, recorded_scale
 from onnxserve.errors import ArchiveError, BatchError
 
 COLUMNAR_ROWS = 1024  # without padding larger batches are hardly faster, smaller ones are slower
@@ -51,10 +51,12 @@ def check_size(folder: Path, handler: Handler, proven: int, size: int) -> None:
     values = [row["input"] for row in read_proof(folder)]
     values = list(islice(cycle(values), max(size, len(values))))
     small = _run(handler, values, proven)
-    shift = max(deviation(_run(handler, values[::step], size), small[::step]) for step in (1, -1))
+    scale = recorded_scale(folder, small)
+    shift = max(deviation(_run(handler, values[::step], size), small[::step], scale) for step in (1, -1))
     if not shift <= TOLERANCE:
         raise BatchError(
-            f"{size} rows together are not proven: the archive's answers move by {shift:.2g} against {proven} together",
+            f"{size} rows together are not proven: the archive's answers move by {shift:.2g} of their spread against "
+            f"{proven} together",
             where="--batch",
             fix=FIX,
         )

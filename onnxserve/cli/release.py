@@ -168,11 +168,13 @@ def smaller(
     state: State = None,
     management_port: ManagementPort = None,
     *,
+    other_signature: OtherSignature = False,
     plan: Plan = False,
 ) -> None:
     """Name a cheaper version for when the stable one is too busy. Example: onnxserve release smaller segment 1.0.1."""
     steps = server(config, state, management_port)
-    tell(steps.smaller(model, "" if version == "off" else version, plan=plan), plan=plan)
+    named = "" if version == "off" else version
+    tell(steps.smaller(model, named, other_signature=other_signature, plan=plan), plan=plan)
 
 
 @commands.command()

@@ -87,8 +87,14 @@ class Release(Versions):
         version = share.version if share else ""
         return self._move("shadow", model, version, lambda now: moves.shadow(now, model, share), plan=plan)
 
-    def smaller(self, model: str, version: str, *, plan: bool = False) -> list[str]:
-        """Name a cheaper version for when the stable one is too busy; empty names none."""
+    def smaller(self, model: str, version: str, *, other_signature: bool = False, plan: bool = False) -> list[str]:
+        """Name a cheaper version for when the stable one is too busy; empty names none.
+
+        ReleaseError if it has another signature than the stable version, whose clients it will answer, unless that is
+        asked for.
+        """
+        if version and not other_signature:
+            self._check_signature(model, version)
         step = partial(moves.smaller, name=model, version=version)
         return self._move("smaller", model, version, step, plan=plan)
 

@@ -2,63 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import fsspec
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from export import deviation
-from onnxserve.archive.deviation import TOLERANCE
-from onnxserve.batch import (
-    Ask,
-    Folder,
-    Machine,
-    Manifest,
-    Plan,
-    Remote,
-    Shape,
-    alone,
-    job_of,
-    plan_of,
-    score,
-)
+from onnxserve.batch import Ask, Folder, Manifest, Plan, Remote, Shape, alone, job_of, plan_of, score
 from onnxserve.batch import work as works
-from onnxserve.batch.part import Part
 from onnxserve.batch.scorer import check_bulk
-from onnxserve.batch.together import COLUMNAR_ROWS, rows_together
 from onnxserve.batch.work import Work
 from onnxserve.errors import ArchiveError, BatchError
+from tests.batch_jobs import ONE, Here, read, run
 from tests.upstream import Upstream, listening
-
-ONE = Machine(1)
-
-
-class Here:
-    """An engine without processes; `test_the_engines_write_the_same` holds it to Daft."""
-
-    def __init__(self, most: int = 1000) -> None:
-        self.most = most
-        self.done: list[int] = []
-
-    def run(self, job, parts: Sequence[Part], out, machine, max_errors) -> Iterator[works.Done]:
-        with contextlib.closing(Work(job, out, machine, max_errors)) as work:
-            for part in parts[: self.most]:
-                self.done.append(part.number)
-                yield work.tried(part)
-        if len(parts) > self.most:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -68,17 +32,6 @@ def rows(tmp_path: Path) -> Path:
     path = tmp_path / "rows.parquet"
     pq.write_table(table, path, row_group_size=100)
     return path
-
-
-def run(archive, source, out, engine=None, errors=None, **more) -> Manifest:
-    job = job_of(Ask(str(archive), (str(source),), **{"part_rows": 100, "keep": ("id",), **more}))
-    folder = Folder(str(out))
-    with alone(folder):
-        return score(plan_of(job, folder), folder, engine or Here(), ONE, errors, lambda _: None)
-
-
-def read(out) -> pa.Table:
-    return ds.dataset(str(out), format="parquet", partitioning="hive").to_table().sort_by("row")
 
 
 def test_every_row_is_scored_once_and_the_manifest_says_so(archive, rows, tmp_path):
@@ -157,14 +110,6 @@ def test_bad_rows_are_set_aside_with_their_place_and_keep_their_row(archive, tmp
         ("5", 3, "4"),
     ]
     assert lines[1]["reason"] == "the number is not finite in float32"
-
-
-def test_no_rows_are_a_finished_job_too(archive, tmp_path):
-    path = tmp_path / "rows.csv"
-    path.write_text("id,x,y\n")
-    manifest = run(archive, path, tmp_path / "out")
-    assert (manifest.rows, manifest.parts, manifest.files) == (0, 0, {})
-    assert (tmp_path / "out" / "_quarantine.jsonl").read_text() == ""
 
 
 def test_too_many_bad_rows_stop_the_job_which_can_go_on(archive, tmp_path):
@@ -302,50 +247,3 @@ def test_an_archive_that_was_replaced_while_the_job_ran_scores_nothing(archive, 
     shutil.copy(next_archive, model)
     with pytest.raises(BatchError, match="not the archive that the job was begun with"):
         Work(plan.job, str(tmp_path / "out"), ONE)
-
-
-class Moving:
-    """A handler whose answers move by `shift` in batches of more than `still` rows."""
-
-    def __init__(self, shift: float, still: int) -> None:
-        self.shift, self.still, self.batch = shift, still, 1
-
-    def resize(self, batch: int) -> None:
-        self.batch = batch
-
-    def outputs(self, values: Sequence[float]) -> np.ndarray:
-        return np.array([[value + self.shift * (len(values) > self.still)] for value in values], np.float32)
-
-
-@pytest.mark.parametrize(
-    ("shift", "proven", "asked", "columnar", "together"),
-    [
-        (0.5, 1, 0, False, 1),  # rows alone, and nobody asked for more
-        (0.5, 1, 0, True, 1),
-        (0.5, 64, 64, True, 64),
-        (0.5, 64, 0, True, 64),  # larger ones would be other answers
-        (0.0, 64, 0, True, COLUMNAR_ROWS),
-        (0.0, 64, 200, True, 200),
-    ],
-)
-def test_as_many_rows_run_together_as_are_proven(tmp_path, shift, proven, asked, columnar, together):
-    proof_of(tmp_path, 40)
-    handler = Moving(shift, still=proven)
-    assert rows_together(tmp_path, handler, proven, asked, columnar=columnar) == together
-
-
-def test_more_rows_together_than_answer_alike_are_refused_and_so_is_what_can_not_be_shown(tmp_path):
-    proof_of(tmp_path, 40)
-    with pytest.raises(BatchError, match=r"32 rows together are not proven: .* move by 0\.013"):
-        rows_together(tmp_path, Moving(0.5, still=1), 1, 32, columnar=False)
-    (tmp_path / "proof.jsonl").unlink()
-    with pytest.raises(ArchiveError, match="no proof rows"):
-        rows_together(tmp_path, Moving(0.0, still=1), 1, 32, columnar=False)
-
-
-def test_what_moves_is_judged_as_the_export_judges_it():
-    assert TOLERANCE == deviation.TOLERANCE
-
-
-def proof_of(folder: Path, rows: int) -> None:
-    (folder / "proof.jsonl").write_text("".join(json.dumps({"input": float(row)}) + "\n" for row in range(rows)))

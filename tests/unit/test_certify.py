@@ -1,5 +1,6 @@
 """Certifying in sequence: at most one export in twenty serves what loses too much, however many variants or tries."""
 
+import multiprocessing
 from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
@@ -15,7 +16,7 @@ from export.measure import Measured
 from export.paired import Paired
 from export.rows import split_rows
 from export.sequence import in_sequence
-from export.share import Row
+from export.share import Row, Share
 from export.work import Candidate, Work
 from onnxserve.errors import CheckFailed, StepFailed
 from onnxserve.scaffold import new_model
@@ -166,7 +167,8 @@ def test_a_wider_budget_or_a_narrower_one_is_no_way_round_a_refusal(export):
     export.run({"fp32": 0, "int8-static": 30})
     log = CertifyLog(export.folder / "store", "circle", export.split.certify)
     [_, refused] = log.tests
-    assert log.add("int8-static", refused.graph, refused.bound, 0.5, refused=False).refused
+    with log.turn():
+        assert log.add("int8-static", refused.graph, refused.bound, 0.5, refused=False).refused
     assert log.level("another") == level_after(1)
 
 
@@ -192,6 +194,28 @@ def test_a_lost_record_is_made_up_from_the_evidence_beside_the_archives(export):
     assert log.level("another") == level_after(1)
     again = export.run({"fp32": 0, "int8-static": 30})
     assert again.certified == work.certified
+
+
+def add_tests(store: Path, share: Share, process: int, count: int) -> None:
+    """What one of several exports at once does: refusals, each of a graph of its own."""
+    log = CertifyLog(store, "circle", share)
+    for number in range(count):
+        with log.turn():
+            log.add("int8-static", f"{process}-{number}", 1.0, 0.01, refused=True)
+
+
+def test_of_exports_at_the_same_time_each_test_is_recorded_at_a_level_of_its_own(export):
+    store, share, count = export.folder / "store", export.split.certify, 20
+    context = multiprocessing.get_context("spawn")
+    exports = [context.Process(target=add_tests, args=(store, share, process, count)) for process in range(2)]
+    for process in exports:
+        process.start()
+    for process in exports:
+        process.join(120)
+    assert [process.exitcode for process in exports] == [0, 0]
+    tests = CertifyLog(store, "circle", share).tests
+    assert {test.graph for test in tests} == {f"{process}-{number}" for process in range(2) for number in range(count)}
+    assert [test.level for test in tests] == [level_after(number) for number in range(2 * count)]
 
 
 def test_a_damaged_record_stops_the_export(export):

@@ -249,11 +249,17 @@ def test_a_version_with_another_signature_answers_for_the_stable_one_only_if_ask
     write_archive(
         steps.store / next_archive.name, {**members, "signature.json": json.dumps(signature).encode()}, manifest
     )
-    for step in (lambda: steps.canary("circle", Canary("2.0.0", 5)), lambda: steps.promote("circle", "2.0.0")):
+    for step in (
+        lambda: steps.canary("circle", Canary("2.0.0", 5)),
+        lambda: steps.promote("circle", "2.0.0"),
+        lambda: steps.smaller("circle", "2.0.0"),
+    ):
         with pytest.raises(ReleaseError, match=r"columns: \['x', 'y'\] -> \['a', 'b'\]") as raised:
             step()
         assert "--other-signature" in raised.value.fix
     assert steps.traffic.labels.models["circle"].stable == "1.0.0"
+    steps.smaller("circle", "2.0.0", other_signature=True)
+    assert steps.traffic.labels.models["circle"].smaller == "2.0.0"
     steps.canary("circle", Canary("2.0.0", 5), other_signature=True)
     steps.promote("circle", other_signature=True)
     assert steps.traffic.labels.models["circle"].stable == "2.0.0"

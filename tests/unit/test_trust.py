@@ -117,6 +117,50 @@ def test_a_new_configuration_drops_the_signature(signed, tmp_path):
     assert not is_signed(tmp_path / signed.name)
 
 
+REWRITES = {
+    "reconfigure": lambda path, target, _: reconfigure(path, target, {"batchSize": 2}),
+    "seal": lambda path, target, folder: seal_archive(path, make_identity(folder / os.urandom(4).hex()), target),
+    "sign": lambda path, target, folder: sign_archive(path, folder / "mine.pem", target),
+}
+
+
+def tampered(archive: Path, target: Path) -> Path:
+    """The same archive with other code under the digests of the old."""
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(target, "w") as made:
+        for info in source.infolist():
+            content = source.read(info)
+            made.writestr(info, content + b"import os\n" if info.filename == "service.py" else content)
+    return target
+
+
+@pytest.mark.parametrize("rewrite", REWRITES.values(), ids=REWRITES)
+def test_what_is_not_what_it_records_is_not_rewritten_with_new_digests(archive, tmp_path, rewrite):
+    make_key(tmp_path / "mine.pem")
+    with pytest.raises(ArchiveError, match=r"service\.py differs from its recorded digest"):
+        rewrite(tampered(archive, tmp_path / archive.name), tmp_path / "out.mar", tmp_path)
+    assert not (tmp_path / "out.mar").exists()
+
+
+@pytest.mark.parametrize("rewrite", REWRITES.values(), ids=REWRITES)
+def test_with_a_key_what_somebody_else_signed_is_not_rewritten(archive, keys, tmp_path, monkeypatch, rewrite):
+    theirs = make_key(tmp_path / "mine.pem")
+    signed_by_others = tmp_path / archive.name
+    sign_archive(archive, tmp_path / "mine.pem", signed_by_others)
+    monkeypatch.setenv(KEY, str(keys[1]))
+    with pytest.raises(ArchiveError, match="does not hold"):
+        rewrite(signed_by_others, tmp_path / "out.mar", tmp_path)
+    monkeypatch.setenv(KEY, f"{keys[1]}:{theirs}")
+    rewrite(signed_by_others, tmp_path / "out.mar", tmp_path)
+
+
+def test_with_a_key_only_sign_takes_what_nobody_signed(archive, keys, tmp_path, monkeypatch):
+    monkeypatch.setenv(KEY, str(keys[1]))
+    with pytest.raises(ArchiveError, match="not signed"):
+        reconfigure(archive, tmp_path / "out.mar", {"batchSize": 2})
+    sign_archive(archive, keys[0], tmp_path / archive.name)
+    reconfigure(tmp_path / archive.name, tmp_path / "out.mar", {"batchSize": 2})
+
+
 def test_a_worker_with_a_key_loads_only_what_its_owner_signed(signed, archive, keys, tmp_path, monkeypatch):
     assert check_in_worker(unpacked(archive, tmp_path / "plain")) is None
     monkeypatch.setenv(KEY, str(keys[1]))

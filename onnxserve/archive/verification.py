@@ -1,0 +1,90 @@
+"""Whether an archive's members are what was recorded and signed; what isn't may neither be served nor rewritten."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from onnxserve.errors import ArchiveError
+
+from . import signed
+from .content import member_digests
+from .digests import RECORD, SIGNATURE, ArchiveCorrupt, check_digests, check_record
+from .read import contents, member, open_archive, unpack
+from .signed import KEY, ArchiveUntrusted, check_trusted
+
+
+def configured_keys() -> tuple[Path, ...]:
+    """The public keys of `ONNXSERVE_PUBLIC_KEY`, none where it is empty; ArchiveError if none is where it says."""
+    try:
+        return signed.configured_keys()
+    except ArchiveUntrusted as error:
+        fix = "put a public key there, or unset the variable"
+        raise ArchiveError(str(error), where=os.environ.get(KEY, ""), fix=fix) from error
+
+
+def check_content(path: Path, *public_keys: Path) -> int:
+    """Read every member of anybody's archive; the number that `digests.json` records, 0 where there is none.
+
+    ArchiveError where a member is damaged or isn't what is recorded, the signature, if keys are given, doesn't hold, or
+    the archive is revoked.
+    """
+    with open_archive(path) as archive:
+        found = member_digests(archive)
+        check_trusted_members(archive, found, *public_keys)
+        record = member(archive, RECORD) if RECORD in found else None
+    if record is None:
+        return 0
+    try:
+        return check_record(record, found)
+    except ArchiveCorrupt as error:
+        raise ArchiveError(str(error), where=str(path), fix="fetch or export the archive again") from error
+
+
+def check_signature(path: Path, *public_keys: Path) -> None:
+    """ArchiveError unless the archive is signed by an owner of these keys, whole and with nothing added."""
+    with open_archive(path) as archive:
+        check_trusted_members(archive, member_digests(archive), *public_keys)
+
+
+def check_trusted_members(archive: zipfile.ZipFile, found: dict[str, str], *public_keys: Path) -> None:
+    """ArchiveError for what is revoked, by digests that were `found`, and for what the owners of keys didn't sign."""
+    path = Path(str(archive.filename))
+    if public_keys and SIGNATURE not in found:
+        raise ArchiveError("the archive is not signed", where=str(path), fix="onnxserve sign ARCHIVE --key signing.pem")
+    signature = member(archive, SIGNATURE) if SIGNATURE in found else None
+    try:
+        check_trusted(signature, public_keys, found)
+    except ArchiveUntrusted as error:
+        fix = "do not load the archive"
+        if public_keys:
+            fix = f"check that the key is the signer's, {', '.join(map(str, public_keys))}; else {fix}"
+        raise ArchiveError(str(error), where=str(path), fix=fix) from error
+
+
+def unpack_trusted(path: Path, folder: Path) -> None:
+    """Unpack an archive and judge what lies there as a worker does, before anything of it runs; ArchiveError else."""
+    unpack(path, folder)
+    try:
+        signed.check_signature(folder, caches=False)
+        if (folder / RECORD).is_file():
+            check_digests(folder, caches=False)
+    except (ArchiveUntrusted, ArchiveCorrupt) as error:
+        raise ArchiveError(str(error), where=str(path), fix="do not load the archive") from error
+
+
+def trusted_contents(path: Path, *, unsigned: bool = False) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Members and manifest of an archive that is to be rewritten, which gives it new digests and maybe a new signature.
+
+    ArchiveError unless it holds what it records and, where public keys are configured, what their owners signed;
+    with `unsigned` it may lack a signature, but not have another's.
+    """
+    keys = configured_keys()
+    if unsigned:
+        with open_archive(path) as archive:
+            keys = keys if SIGNATURE in archive.namelist() else ()
+    check_content(path, *keys)
+    members, manifest, _ = contents(path)
+    return members, manifest
