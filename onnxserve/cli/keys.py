@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 import os
 from pathlib import Path
@@ -9,15 +10,19 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich import box
 from rich.table import Table
 
-from onnxserve.config import resolve_settings
+from onnxserve.config import Settings, resolve_settings
 from onnxserve.errors import EdgeError
 from onnxserve.gateway import read_config
-from onnxserve.gateway.keys import ALL, Key, add, digest, read_keys, revoke
+from onnxserve.gateway.expiry import moment, now, period
+from onnxserve.gateway.keys import ALL, ID, Key, add, read_keys, revoke
+from onnxserve.gateway.keys import rotate as rotate_key
+from onnxserve.monitor.key_use import KEY_USE, key_uses
 
 from .app import AsJson, app, console, out, show
-from .server import TrafficFile
+from .server import State, TrafficFile
 
 commands = typer.Typer(help="Keys of clients; changes take effect within a second.", no_args_is_help=True)
 app.add_typer(commands, name="keys")
@@ -32,11 +37,17 @@ class Rank(enum.StrEnum):
 
 
 Client = Annotated[str, typer.Argument(help="Who gets the key.")]
+Expires = Annotated[str, typer.Option(help="When it ends: 12h, 90d, 8w, a date or a time.")]
 
 
 def file_of(traffic: Path | None) -> Path:
     """The file that traffic.toml names."""
-    return Path(read_config(resolve_settings(os.environ, {"traffic": traffic}).traffic).auth.keys)
+    return file_in(resolve_settings(os.environ, {"traffic": traffic}))
+
+
+def file_in(settings: Settings) -> Path:
+    """The same by settings."""
+    return Path(read_config(settings.traffic).auth.keys)
 
 
 @commands.command("add")
@@ -52,41 +63,69 @@ def make(  # noqa: PLR0913 - each is a flag
     priority: Annotated[
         Rank, typer.Option(help="Which waiting requests go first: urgent before normal; batch fills the gaps.")
     ] = Rank.NORMAL,
+    expires: Expires = "",
     traffic: TrafficFile = None,
 ) -> None:
-    """Make a key and show it once. Example: onnxserve keys add shop --model sentiment --per-day 10000."""
-    key = Key(client, tuple(model or (ALL,)), per_second, per_day, digits, top, priority.value)
+    """Make a key and show it once. Example: onnxserve keys add shop --model sentiment --expires 90d."""
+    made = now()
+    ends = moment(expires, made) if expires else None
+    key = Key(client, tuple(model or (ALL,)), per_second, per_day, digits, top, priority.value, made, ends)
     out.print(add(file_of(traffic), key), markup=False)
     console.print("this is shown once; only its digest is kept. Clients send it as x-api-key")
 
 
 @commands.command("list")
-def list_keys(traffic: TrafficFile = None, *, as_json: AsJson = False) -> None:
-    """Clients and what they may do; never the keys. Example: onnxserve keys list."""
-    keys = read_keys(file_of(traffic))
+def list_keys(traffic: TrafficFile = None, state: State = None, *, as_json: AsJson = False) -> None:
+    """Clients, what they may do, and when each key was used; never the keys. Example: onnxserve keys list."""
+    settings = resolve_settings(os.environ, {"traffic": traffic, "state": state})
+    keys, uses = read_keys(file_in(settings)), key_uses(settings.state / KEY_USE)
+    used = {kept: dt.datetime.fromtimestamp(uses[kept[:ID]], dt.UTC) for kept in keys if kept[:ID] in uses}
+    listed = {kept: {**msgspec.to_builtins(key), "last_used": used.get(kept)} for kept, key in keys.items()}
+    show(listed, lambda: out.print(key_table(keys, used)), as_json=as_json)
 
-    def human() -> None:
-        table = Table("client", "digest", "models", "per second", "per day", "digits", "top", "priority")
-        for kept, key in sorted(keys.items(), key=lambda pair: pair[1].client):
-            limits = [key.per_second, key.per_day, key.digits, key.top]
-            shown = ["" if one is None else f"{one:g}" for one in limits]
-            table.add_row(key.client, kept[:12], ", ".join(key.models), *shown, key.priority)
-        out.print(table)
 
-    show(msgspec.to_builtins(keys), human, as_json=as_json)
+def key_table(keys: dict[str, Key], used: dict[str, dt.datetime]) -> Table:
+    """A row a key, by client; times are UTC, to the minute."""
+    table = Table("client", "may", box=box.SIMPLE_HEAD)
+    for name in ("key", "created", "expires", "last used"):
+        table.add_column(name, no_wrap=True)
+    for kept, key in sorted(keys.items(), key=lambda pair: (pair[1].client, minute(pair[1].created))):
+        ends = "expired" if key.expired(now()) else minute(key.expires)
+        made = f"{key.created:%Y-%m-%d}" if key.created else ""
+        table.add_row(key.client, rights(key), kept[:ID], made, ends, minute(used.get(kept)))
+    return table
+
+
+def rights(key: Key) -> str:
+    """What a key may do, as far as it says so itself."""
+    limits = {"{:g}/s": key.per_second, "{}/day": key.per_day, "{} digits": key.digits, "top {}": key.top}
+    shown = [form.format(limit) for form, limit in limits.items() if limit is not None]
+    models = "all" if ALL in key.models else ", ".join(key.models)
+    return ", ".join([models, *shown, *([key.priority] if key.priority != "normal" else [])])
+
+
+def minute(time: dt.datetime | None) -> str:
+    """A time for a person; empty where there is none."""
+    return f"{time.astimezone(dt.UTC):%Y-%m-%d %H:%M}" if time else ""
 
 
 @commands.command()
-def rotate(client: Client, traffic: TrafficFile = None, *, keep_old: bool = False) -> None:
-    """A new key with the same rights; the old ones end unless --keep-old. Example: onnxserve keys rotate shop."""
-    path = file_of(traffic)
-    old = [key for key in read_keys(path).values() if key.client == client]
-    if not old:
-        raise EdgeError(f"no key of {client}", where=str(path), fix=f"make one: onnxserve keys add {client}")
-    secret = add(path, old[-1])
-    if not keep_old:
-        revoke(path, client, digest(secret))
-    out.print(secret, markup=False)
+def rotate(
+    client: Client,
+    overlap: Annotated[
+        str, typer.Option(help="How long the old keys stay valid: 12h, 7d; they end at once without.")
+    ] = "",
+    expires: Expires = "",
+    traffic: TrafficFile = None,
+    *,
+    keep_old: Annotated[bool, typer.Option("--keep-old", help="Leave the old keys as they are.")] = False,
+) -> None:
+    """Make a new key with the same rights and lifetime. Example: onnxserve keys rotate shop --overlap 7d."""
+    if overlap and keep_old:
+        raise EdgeError("--overlap ends the old keys, --keep-old doesn't", fix="name one of them")
+    stay = None if keep_old else period(overlap) if overlap else dt.timedelta()
+    ends = moment(expires, now()) if expires else None
+    out.print(rotate_key(file_of(traffic), client, stay, ends), markup=False)
 
 
 @commands.command("revoke")

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import re
 import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from onnxserve.errors import EdgeError
 
+from .expiry import now
 from .files import locked, read_json, write_json
 
 PREFIX = "osk_"  # so that scanners recognise a leaked one
 BYTES = 32  # random, so that a plain digest can't be guessed back
 ALL = "*"
 NAME = re.compile(r"[ -~]{1,128}")  # it goes on to the model server in a header
+ID = 12  # digits of the digest that name a key in logs and lists
+Time = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 Priority = Literal["batch", "normal", "urgent"]  # in which order waiting requests are taken
 
 
 class Key(msgspec.Struct, frozen=True):
-    """What one client may do; None leaves it to `[guard]` of traffic.toml, 0 is no limit."""
+    """What one client may do; None leaves it to `[guard]` of traffic.toml, 0 is no limit.
+
+    A key of an older file has no date; one without `expires` ends when it is revoked.
+    """
 
     client: str
     models: tuple[str, ...] = (ALL,)
@@ -31,6 +38,12 @@ class Key(msgspec.Struct, frozen=True):
     digits: int | None = None
     top: int | None = None
     priority: Priority = "normal"
+    created: Time | None = None
+    expires: Time | None = None
+
+    def expired(self, moment: dt.datetime) -> bool:
+        """Whether it opens nothing any more."""
+        return self.expires is not None and self.expires <= moment
 
 
 Keys = dict[str, Key]  # by the SHA-256 of the key
@@ -52,17 +65,54 @@ def add(path: Path, key: Key) -> str:
         raise EdgeError(f"a client's name is 1 to 128 printable ASCII characters, got {key.client!r}", where=str(path))
     secret = PREFIX + secrets.token_urlsafe(BYTES)
     with locked(path):
-        write_json(path, {**read_keys(path), digest(secret): key})
+        write_json(path, {**read_keys(path), digest(secret): dated(key)})
     return secret
 
 
-def revoke(path: Path, client: str, kept: str = "") -> int:
-    """Remove every key of a client but one; how many are gone. EdgeError when it has none."""
+def dated(key: Key) -> Key:
+    """A key that is made now."""
+    return msgspec.structs.replace(key, created=key.created or now())
+
+
+def rotate(path: Path, client: str, overlap: dt.timedelta | None, expires: dt.datetime | None = None) -> str:
+    """Make a key with the rights of the client's newest one; the others end after `overlap`, or stay where it is None.
+
+    Without `expires` it lives as long as that one was made for. The secret. EdgeError when the client has no key.
+    """
+    secret, moment = PREFIX + secrets.token_urlsafe(BYTES), now()
     with locked(path):
         keys = read_keys(path)
-        left = {one: key for one, key in keys.items() if key.client != client or one == kept}
-        if len(left) == len(keys):
-            known = ", ".join(sorted({key.client for key in keys.values()})) or "none"
-            raise EdgeError(f"no key of {client}", where=str(path), fix=f"clients with keys: {known}")
-        write_json(path, left)
-    return len(keys) - len(left)
+        newest = max(of_client(path, keys, client), key=lambda key: key.created.timestamp() if key.created else 0.0)
+        if expires is None and newest.expires and newest.created:
+            expires = moment + (newest.expires - newest.created)
+        left = {kept: key if key.client != client else ended(key, moment, overlap) for kept, key in keys.items()}
+        fresh = msgspec.structs.replace(newest, created=moment, expires=expires)
+        valid = {kept: key for kept, key in left.items() if not (key.client == client and key.expired(moment))}
+        write_json(path, {**valid, digest(secret): fresh})
+    return secret
+
+
+def ended(key: Key, moment: dt.datetime, overlap: dt.timedelta | None) -> Key:
+    """A key that ends after a while, unless it ends before."""
+    if overlap is None:
+        return key
+    end = moment + overlap
+    return msgspec.structs.replace(key, expires=min(end, key.expires) if key.expires else end)
+
+
+def of_client(path: Path, keys: Keys, client: str) -> list[Key]:
+    """A client's keys; EdgeError when it has none."""
+    found = [key for key in keys.values() if key.client == client]
+    if not found:
+        known = ", ".join(sorted({key.client for key in keys.values()})) or "none"
+        raise EdgeError(f"no key of {client}", where=str(path), fix=f"clients with keys: {known}")
+    return found
+
+
+def revoke(path: Path, client: str) -> int:
+    """Remove every key of a client; how many are gone. EdgeError when it has none."""
+    with locked(path):
+        keys = read_keys(path)
+        gone = of_client(path, keys, client)
+        write_json(path, {kept: key for kept, key in keys.items() if key.client != client})
+    return len(gone)

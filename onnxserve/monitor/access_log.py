@@ -55,6 +55,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     error: str = ""
     grpc: str = ""
     client: str = ""
+    key: str = ""  # the first digits of the digest of the key that opened it
     address: str = ""
     alert: str = ""
     traceparent: str = ""

@@ -16,6 +16,7 @@ from .certificates import expiry
 from .counters import Counters
 from .ejections import Ejections
 from .exposition import Counter, gauge
+from .key_use import KEY_USE, KeyUse
 from .spans import Spans
 
 PERIOD_S = 1.0
@@ -33,6 +34,7 @@ class Observer:
         self._spans = Spans(endpoint) if endpoint else None
         self._log = AccessLog(gateway.run / ACCESS_LOG)
         self._ejections = Ejections(gateway.run / ERROR_LOG)
+        self._key_use = KeyUse(gateway.run.parent / KEY_USE)
         self._failure = ""
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -47,6 +49,7 @@ class Observer:
         self._ended.set()
         self._thread.join()
         self.look()
+        self._key_use.save()
         self._log.close()
         self._ejections.close()
         if self._spans is not None:
@@ -58,9 +61,11 @@ class Observer:
             try:
                 for entries in self._log.read():
                     self._counters.add(entries)
+                    self._key_use.add(entries)
                     if self._spans is not None:
                         self._spans.add(entries)
                 self._ejections.read()
+                self._key_use.tick()
             except OSError as error:
                 if str(error) != self._failure:  # told once
                     log.warning("the gateway's requests can't be counted: %s", error)

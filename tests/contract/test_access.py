@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from onnxserve.config import free_ports
 from onnxserve.gateway import GatewayConfig, Labels, Model
 from onnxserve.gateway.config import Auth, Guard, Jwt, Listen, Tls
-from onnxserve.gateway.keys import Key, add, digest, revoke
+from onnxserve.gateway.keys import Key, add, rotate
 from onnxserve.gateway.processes import RunningGateway, start
 from tests.certificates import Authority
 from tests.gateway import gateway_of
@@ -95,8 +95,7 @@ def test_keys_come_and_go_without_a_restart_and_are_kept_as_digests(open_gateway
     assert secret not in path.read_text()
     assert path.stat().st_mode & 0o077 == 0
     assert soon(lambda: post(running, x_api_key=secret).status_code == 200)
-    newer = add(path, Key("shop"))
-    revoke(path, "shop", digest(newer))
+    newer = rotate(path, "shop", dt.timedelta())
     assert soon(lambda: post(running, x_api_key=secret).status_code == 401)
     assert soon(lambda: post(running, x_api_key=newer).status_code == 200)
     path.write_text("{")

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from onnxserve.gateway import Labels, Model
 from onnxserve.gateway.config import Auth, Guard, Jwt
 from onnxserve.gateway.files import write_json
-from onnxserve.gateway.keys import Key, add, read_keys, revoke
+from onnxserve.gateway.keys import ID, Key, add, digest, read_keys, revoke, rotate
 from tests.gateway import Client, client_of, config, gateway_of
 from tests.messages import SERVICE, made
 from tests.raw import post_bytes, raw_connection
@@ -83,8 +83,8 @@ def test_a_learnt_keys_models_and_priority_change_with_the_file(open_gateway, up
     client = open_gateway()
     for path in ("/predictions/demo", "/predictions/other"):
         assert client.post(path, x_api_key=secret).status_code == 200
-    [digest] = read_keys(keys)
-    write_json(keys, {digest: Key("shop", ("demo",), priority="batch")})
+    [kept] = read_keys(keys)
+    write_json(keys, {kept: Key("shop", ("demo",), priority="batch")})
     soon(lambda: client.post("/predictions/other", x_api_key=secret).status_code == 403)
     assert client.post(x_api_key=secret).status_code == 200
     assert upstream.seen[-1].headers["x-onnxserve-priority"] == "batch"
@@ -173,6 +173,85 @@ def test_what_only_a_key_may_ask_is_refused_whatever_the_path_looks_like(open_ga
                 status = connection.makefile("rb").readline().split()[1]
             assert status in {b"401", b"404", b"405"}, (method, path, status)
     assert upstream.seen == []
+
+
+# Dates --------------------------------------------------------------------
+
+
+def ending(keys: Path, client: str, seconds: float) -> str:
+    """A key that ends so soon."""
+    return add(keys, Key(client, expires=dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)))
+
+
+def test_an_expired_key_is_refused_with_a_reason_of_its_own_in_every_protocol(open_gateway, upstream, keys):
+    over, stays = ending(keys, "over", -1), add(keys, Key("stays"))
+    client = open_gateway()
+    answer = client.post(x_api_key=over)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (401, "key_expired")
+    assert answer.headers["www-authenticate"] == "Bearer"
+    infer = client.post("/v2/models/demo/infer", x_api_key=over)
+    assert (infer.status_code, infer.json()["error"].partition(":")[0]) == (401, "key_expired")
+    assert call(client, x_api_key=over) is grpc.StatusCode.UNAUTHENTICATED
+    assert client.post(x_api_key=stays).status_code == 200
+    assert [seen.headers["x-onnxserve-client"] for seen in upstream.seen] == ["stays"]
+    assert {entry["error"] for entry in client.logged(4) if entry["status"] == 401} == {"key_expired"}
+
+
+@pytest.mark.parametrize("damage", ["", "{"])
+def test_a_learnt_key_ends_when_it_expires_whatever_the_file_is_then(open_gateway, keys, damage):
+    short, stays = ending(keys, "short", 3), add(keys, Key("stays"))
+    client = open_gateway()
+    assert [client.post(x_api_key=secret).status_code for secret in (short, stays) * 2] == [200] * 4
+    if damage:
+        keys.write_text(damage)
+    soon(lambda: client.post(x_api_key=short).status_code == 401)
+    assert client.post(x_api_key=short).json()["error"]["type"] == "key_expired"
+    assert client.post(x_api_key=stays).status_code == 200
+
+
+def test_a_time_that_is_none_makes_a_damaged_file_and_no_key_without_end(open_gateway, keys):
+    secret = add(keys, Key("shop"))
+    client = open_gateway()
+    assert client.post(x_api_key=secret).status_code == 200
+    fresh = add(keys, Key("fresh"))
+    written = json.loads(keys.read_text())
+    for key in written.values():
+        key["expires"] = "in spring"
+    keys.write_text(json.dumps(written))
+    until = time.monotonic() + 2.5  # the file is read once a second
+    while time.monotonic() < until:
+        assert client.post(x_api_key=secret).status_code == 200
+        assert client.post(x_api_key=fresh).status_code == 401
+
+
+def test_a_rotation_takes_effect_on_connections_that_are_open(open_gateway, keys):
+    old = add(keys, Key("shop"))
+    client = open_gateway()
+    with raw_connection(client.gateway.config.listen.port) as raw:
+
+        def status(secret: str) -> int:
+            answer = raw.ask(post_bytes("/predictions/demo", x_api_key=secret))
+            assert answer is not None, "the connection was cut"
+            return answer.status
+
+        assert status(old) == 200
+        fresh = rotate(keys, "shop", dt.timedelta(seconds=3))
+        soon(lambda: status(fresh) == 200)
+        soon(lambda: status(old) == 401)
+        assert status(fresh) == 200
+
+
+def test_the_access_log_names_the_key_by_the_beginning_of_its_digest_learnt_or_not(open_gateway, keys):
+    plain, limited = add(keys, Key("shop")), add(keys, Key("shop", digits=None, per_day=1000))
+    client = open_gateway(auth=Auth(required=False))
+    for secret in (plain, plain, plain, limited):
+        assert client.post(x_api_key=secret).status_code == 200
+    assert client.post().status_code == 200
+    assert client.post(x_api_key="osk_unknown").status_code == 401
+    entries = client.logged(6)
+    known = [digest(secret)[:ID] for secret in (plain, plain, plain, limited)]
+    assert [entry["key"] for entry in entries] == [*known, "", ""]
+    assert {entry["client"] for entry in entries[:4]} == {"shop"}
 
 
 # Tokens beside keys -------------------------------------------------------

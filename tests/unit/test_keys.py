@@ -1,13 +1,28 @@
-"""Keys of clients: shown once, kept as digests, rotated and revoked."""
+"""Keys of clients: shown once, kept as digests, dated, rotated and revoked."""
 
+import datetime as dt
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from onnxserve.cli import app as boundary
 from onnxserve.errors import EdgeError
-from onnxserve.gateway.keys import Key, add, digest, read_keys, revoke
+from onnxserve.gateway.expiry import moment, now, period
+from onnxserve.gateway.files import write_json
+from onnxserve.gateway.keys import ID, Key, Keys, add, digest, read_keys, revoke, rotate
+from onnxserve.monitor.key_use import KEY_USE
+
+NEVER_S = 60  # no test takes so long
+
+
+def undated(path: Path) -> Keys:
+    """Keys without their dates, which are those of the test."""
+    keys = read_keys(path)
+    assert all(key.created and abs((now() - key.created).total_seconds()) < NEVER_S for key in keys.values())
+    return {kept: msgspec.structs.replace(key, created=None, expires=None) for kept, key in keys.items()}
 
 
 @pytest.fixture
@@ -32,7 +47,7 @@ def test_a_key_is_shown_once_and_kept_as_a_digest(run, tmp_path):
     assert code == 0
     text = (tmp_path / "keys.json").read_text()
     assert secret.strip() not in text
-    assert read_keys(tmp_path / "keys.json") == {
+    assert undated(tmp_path / "keys.json") == {
         digest(secret.strip()): Key("shop", ("sentiment",), None, 10, 2, None, "batch")
     }
     _, shown, _ = run("list", "--json")
@@ -43,7 +58,7 @@ def test_a_key_is_shown_once_and_kept_as_a_digest(run, tmp_path):
 def test_rotation_keeps_the_rights_and_ends_the_old_key(run, tmp_path):
     _, old, _ = run("add", "shop", "--model", "sentiment")
     _, new, _ = run("rotate", "shop")
-    assert read_keys(tmp_path / "keys.json") == {digest(new.strip()): Key("shop", ("sentiment",))}
+    assert undated(tmp_path / "keys.json") == {digest(new.strip()): Key("shop", ("sentiment",))}
     assert new != old
     run("rotate", "shop", "--keep-old")
     assert len(read_keys(tmp_path / "keys.json")) == 2
@@ -88,3 +103,94 @@ def test_keys_that_are_made_at_the_same_time_are_all_kept(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         secrets = list(pool.map(lambda number: add(path, Key(f"client {number}")), range(24)))
     assert {digest(secret) for secret in secrets} == set(read_keys(path))
+
+
+# Dates -----------------------------------------------------------------------------
+
+
+def test_a_key_has_its_dates_and_its_last_use_in_the_list(run, tmp_path):
+    _, secret, _ = run("add", "shop", "--expires", "90d")
+    [key] = read_keys(tmp_path / "keys.json").values()
+    assert key.created
+    assert key.expires == key.created + dt.timedelta(days=90)
+    write_json(tmp_path / ".onnxserve" / KEY_USE, {digest(secret.strip())[:ID]: 1_800_000_000.5})
+    _, shown, _ = run("list", "--json")
+    [listed] = json.loads(shown).values()
+    assert listed["last_used"] == "2027-01-15T08:00:00.500000Z"
+    assert dt.datetime.fromisoformat(listed["expires"]) == key.expires
+    _, shown, _ = run("list")
+    for text in ("last used", "2027-01-15 08:00", f"{key.expires:%Y-%m-%d}"):
+        assert text in shown
+
+
+def test_an_older_file_has_no_dates_and_is_read_and_rotated(run, tmp_path):
+    path = tmp_path / "keys.json"
+    write_json(path, {"a" * 64: {"client": "shop", "models": ["x"], "priority": "batch"}})
+    assert read_keys(path) == {"a" * 64: Key("shop", ("x",), priority="batch")}
+    code, _, _ = run("list")
+    assert code == 0
+    run("rotate", "shop", "--overlap", "7d")
+    old, fresh = read_keys(path).values()
+    assert old.expires
+    assert old.created is None
+    assert (fresh.models, fresh.priority, fresh.expires) == (("x",), "batch", None)
+
+
+def test_rotation_with_an_overlap_lets_the_old_key_end_by_itself(tmp_path):
+    path, lifetime = tmp_path / "keys.json", dt.timedelta(days=30)
+    old = add(path, Key("shop", created=now(), expires=now() + lifetime))
+    fresh = rotate(path, "shop", dt.timedelta(days=7))
+    keys = read_keys(path)
+    assert set(keys) == {digest(old), digest(fresh)}
+    ends, begun = keys[digest(old)].expires, keys[digest(fresh)].created
+    assert ends
+    assert begun
+    assert ends - begun == dt.timedelta(days=7)
+    assert keys[digest(fresh)].expires == begun + lifetime, "it lives as long as the old one was made for"
+    last = rotate(path, "shop", dt.timedelta())
+    assert set(read_keys(path)) == {digest(last)}
+
+
+def test_an_overlap_never_lengthens_a_key(tmp_path):
+    path, soon = tmp_path / "keys.json", now() + dt.timedelta(hours=1)
+    old = add(path, Key("shop", created=now() - dt.timedelta(days=1), expires=soon))
+    rotate(path, "shop", dt.timedelta(days=7))
+    assert read_keys(path)[digest(old)].expires == soon
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("30m", "2026-01-02T03:34:05Z"),
+        ("8w", "2026-02-27T03:04:05Z"),
+        ("2027-01-31", "2027-01-31T00:00:00Z"),
+        ("2027-01-31T12:00:00+02:00", "2027-01-31T10:00:00Z"),
+    ],
+)
+def test_an_end_is_a_period_a_date_or_a_time(text, ends):
+    assert moment(text, dt.datetime.fromisoformat("2026-01-02T03:04:05Z")) == dt.datetime.fromisoformat(ends)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0d", "-1d", "1y", "2020-01-01", "99999999d", "999999w", "2027-13-01"])
+def test_what_is_no_end_is_refused_with_what_to_write(run, text):
+    code, _, err = run("add", "shop", f"--expires={text}") if text else run("add", "shop", "--expires= ")
+    assert code == 1
+    assert "90d" in err
+
+
+def test_a_period_that_is_none_is_refused(run):
+    run("add", "shop")
+    code, _, err = run("rotate", "shop", "--overlap", "2027-01-01")
+    assert code == 1
+    assert "no period" in err
+    with pytest.raises(EdgeError):
+        period("1")
+    code, _, err = run("rotate", "shop", "--overlap", "1d", "--keep-old")
+    assert code == 1
+    assert "--keep-old" in err
+
+
+def test_an_expired_key_is_shown_as_such(run, tmp_path):
+    write_json(tmp_path / "keys.json", {"b" * 64: Key("shop", expires=now() - dt.timedelta(days=1))})
+    _, shown, _ = run("list")
+    assert "expired" in shown.splitlines()[3]

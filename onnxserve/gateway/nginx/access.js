@@ -8,18 +8,25 @@ import roles from 'roles.js';
 const DAY_MS = 86400000;
 const STAMP = '#stamp'; // beside keys, whose names are digests
 const DIGEST = /^[0-9a-f]{64}$/;
+const ID = 12; // digits of a digest that name its key in the log
 const MANY = 1000000; // more than there is room for
 
-// Once a second: nginx has what the file says, and forgets what it no longer says.
+// Once a second: nginx has what the file says, and forgets what it no longer says, and what has expired. The stamp is the
+// file's digest, and when the next of its keys expires.
 function refresh(session) {
   const text = read(session.variables.keys_file), known = ngx.shared.keys;
-  const stamp = crypto.createHash('sha256').update(text).digest('hex');
-  if (known.get(STAMP) === stamp) {
+  const digest = crypto.createHash('sha256').update(text).digest('hex');
+  const before = (known.get(STAMP) || '').split(' '), due = Number(before[1] || 0);
+  const isDue = due > 0 && due <= Date.now();
+  if (before[0] === digest && !isDue) {
     return;
   }
   const keys = parsed(text);
   if (keys === null) {
     ngx.log(ngx.ERR, 'the keys file is damaged; the keys before stay in force');
+    if (isDue) {
+      forget(session);
+    }
     return;
   }
   known.delete(STAMP); // whoever learns a key in another process meanwhile forgets it again
@@ -29,12 +36,29 @@ function refresh(session) {
   } catch (e) {
     ngx.log(ngx.ERR, 'the keys file has more keys than there is room for; some are not known');
   }
+  forget(session);
+  known.set(STAMP, digest + ' ' + nextExpiry(keys));
+}
+
+// Whatever was learnt of keys: each is looked at by a script again.
+function forget(session) {
   ngx.shared.learnt.keys(MANY).forEach((key) => {
     session.variables.written_key = key;
     session.variables.written_policy = '';
   });
   ngx.shared.learnt.clear();
-  known.set(STAMP, stamp);
+}
+
+function nextExpiry(keys) {
+  const now = Date.now();
+  return Object.keys(keys).reduce((next, digest) => {
+    const at = keys[digest].expires ? Date.parse(keys[digest].expires) : 0;
+    return at > now && (next === 0 || at < next) ? at : next;
+  }, 0);
+}
+
+function hasExpired(policy) {
+  return Boolean(policy.expires) && Date.parse(policy.expires) <= Date.now();
 }
 
 function read(path) {
@@ -56,15 +80,20 @@ function parsed(text) {
 }
 
 function isKey(digest, key) {
-  return DIGEST.test(digest) && typeof key.client === 'string' && (key.models === undefined || Array.isArray(key.models));
+  return DIGEST.test(digest) && typeof key.client === 'string' && (key.models === undefined || Array.isArray(key.models)) &&
+    (key.expires === undefined || key.expires === null || isTime(key.expires));
+}
+
+function isTime(text) {
+  return typeof text === 'string' && !isNaN(Date.parse(text));
 }
 
 function policyOf(r, secret) {
   if (!ngx.shared.keys.get(STAMP)) {
     refresh(r); // the first request may come before the first second is over
   }
-  const text = ngx.shared.keys.get(crypto.createHash('sha256').update(secret).digest('hex'));
-  return text ? JSON.parse(text) : null;
+  const digest = crypto.createHash('sha256').update(secret).digest('hex'), text = ngx.shared.keys.get(digest);
+  return text ? Object.assign(JSON.parse(text), { id: digest.slice(0, ID) }) : null;
 }
 
 // Whether the request may go on; else it is refused.
@@ -80,6 +109,10 @@ function admit(r) {
     errors.refuse(r, 401);
     return false;
   }
+  if (policy !== null && hasExpired(policy)) {
+    errors.refuse(r, 401, 'key_expired', 'this key has expired: ask for a new one');
+    return false;
+  }
   const known = policy || { client: r.variables.remote_addr }, model = r.variables.model, models = known.models || ['*'];
   if (model && models.indexOf('*') < 0 && models.indexOf(model) < 0) {
     errors.refuse(r, 403, 'forbidden', 'this client may not ask ' + model);
@@ -90,6 +123,7 @@ function admit(r) {
     limits[name] = known[name] === undefined || known[name] === null ? guard[name] : known[name];
   });
   r.variables.client = known.client;
+  r.variables.client_key = known.id || '';
   r.variables.priority = known.priority || '';
   r.variables.digits = limits.digits ? String(limits.digits) : '';
   r.variables.top = limits.top ? String(limits.top) : '';
@@ -111,7 +145,7 @@ function learn(r, policy, stamp) {
   } catch (e) {
     return;
   }
-  r.variables.policy_of_key = (policy.priority || 'normal') + ' ' + policy.client;
+  r.variables.policy_of_key = (policy.priority || 'normal') + ' ' + policy.id + ' ' + policy.client;
   if (ngx.shared.keys.get(STAMP) !== stamp) {
     r.variables.policy_of_key = '';
   }
