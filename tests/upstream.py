@@ -61,12 +61,13 @@ class Upstream:
     ready: bool = True
     port: int = 0
     delay_s: float = 0.0
+    describes_s: float = 0.0  # how long it takes to describe itself
     headers: dict[str, str] = field(default_factory=dict)  # of every answer, beside the usual ones
 
     def forget(self) -> None:
         """Behave as at first, and forget what came."""
         fresh = Upstream(port=self.port)
-        for name in ("answer", "seen", "described", "ready", "delay_s", "headers"):
+        for name in ("answer", "seen", "described", "ready", "delay_s", "describes_s", "headers"):
             setattr(self, name, getattr(fresh, name))
 
     def paths(self) -> list[str]:
@@ -118,6 +119,7 @@ def listening(upstream: Upstream, tls: tuple[Path, Path] | None = None) -> Itera
 
         def do_GET(self) -> None:
             upstream.described.append(self.path)
+            time.sleep(upstream.describes_s)
             self._send(*described(upstream, self.path))
 
         def _send(self, status: int, content: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> None:

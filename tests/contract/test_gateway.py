@@ -60,6 +60,18 @@ def test_management_and_unknown_paths_are_404_and_a_wrong_method_405(client, ups
     assert upstream.seen == []
 
 
+@pytest.mark.parametrize("path", ["/v2/health/ready", "/v2/models/demo/ready", "/v1/models/demo"])
+def test_many_who_ask_for_readiness_at_once_ask_torchserve_together(client, upstream, path):
+    upstream.describes_s = 0.1
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(lambda _: client.http.get(path), range(128)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.json()["ready"] for answer in answers} == {True}
+    assert len(upstream.described) <= len(answers) // 4
+    upstream.ready = False
+    assert client.http.get(path).status_code == 503
+
+
 def test_readiness_tells_the_truth_and_metadata_the_signature(client, upstream):
     for path in ("/v2/models/demo/ready", "/v2/models/demo/versions/2.0/ready", "/v2/health/ready"):
         answer = client.http.get(path)

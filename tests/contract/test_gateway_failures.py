@@ -224,3 +224,31 @@ def test_errors_on_the_open_inference_protocols_paths_are_lines_of_text(client, 
     assert (wrong.status_code, wrong.json()["error"]) == (405, "method_not_allowed: gateway: use POST, PUT")
     too_large = client.post(infer, body=b"x" * (9 * 2**20))
     assert (too_large.status_code, too_large.json()["error"].split(":")[0]) == (413, "too_large")
+
+
+UNUSUAL = [
+    (b"CONNECT a:80 HTTP/1.1", "GET, HEAD"),
+    (b"TRACE /v2 HTTP/1.1", "GET, HEAD"),
+    (b"TRACE /predictions/demo HTTP/1.1", "POST, PUT"),
+    (b"DELETE /predictions/demo HTTP/1.1", "POST, PUT"),
+    (b"FROB /v2/models/demo/infer HTTP/1.1", "POST, PUT"),
+    (b"OPTIONS /v1/models/demo:predict HTTP/1.1", "POST, PUT"),
+    (b"PATCH /v2/models/demo/ready HTTP/1.1", "GET"),
+    (b"POST /v2/health/ready HTTP/1.1", "GET, HEAD"),
+    (b"DELETE /v2/health/live HTTP/1.1", "GET, HEAD"),
+]
+
+
+@pytest.mark.parametrize(("line", "allowed"), UNUSUAL, ids=[line.split(b" HTTP")[0].decode() for line, _ in UNUSUAL])
+def test_a_method_that_a_path_does_not_take_is_405_and_names_those_that_it_does(client, upstream, line, allowed):
+    with socket.create_connection(("127.0.0.1", client.gateway.config.listen.port), timeout=5) as connection:
+        connection.sendall(line + b"\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split(b" ")[1] == b"405"
+    fields = (field.partition(": ") for field in head.decode().split("\r\n")[1:])
+    assert {name.lower(): value for name, _, value in fields}["allow"] == allowed
+    error = json.loads(body)["error"]
+    told = error if isinstance(error, str) else f"{error['type']}: {error['where']}: {error['reason']}"
+    assert told == f"method_not_allowed: gateway: use {allowed}"
+    assert upstream.seen == []

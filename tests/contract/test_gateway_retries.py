@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import pytest
 
 from onnxserve.gateway import Canary
 from onnxserve.gateway.config import Deadline, Limits, Retry
 from tests.gateway import opened
+from tests.messages import SERVICE, made
 from tests.raw import post_bytes, raw_connection
 from tests.upstream import Upstream, versioned
 
 EJECT_AFTER = 20  # failures.js: second tries that failed within a second
 MARK = {"x-onnxserve-error": "internal_error"}
 OURS = json.dumps({"error": {"type": "internal_error", "reason": "r", "where": "w"}}).encode()
+WORDS = base64.b64encode(OURS).decode()  # as the plugin sends them along (frontend/src/onnxserve/Attempt.java)
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 15) -> None:
@@ -85,15 +89,100 @@ def test_a_request_whose_time_is_over_is_not_tried_again(client, upstream):
     assert upstream.paths() == ["/predictions/demo/1.0"]
 
 
-def test_an_applications_own_failure_gets_its_try_keeps_its_words_and_ejects_nobody(client, upstream):
+@pytest.mark.parametrize("status", [500, 503, 507])
+def test_an_error_that_has_a_name_is_an_answer_asked_once_that_ejects_nobody(client, upstream, status):
     client.label(stable="1.0", previous="2.0")
-    upstream.answer, upstream.headers = (lambda path, _: (500, OURS)), MARK
+    upstream.answer, upstream.headers = (lambda *_: (status, OURS)), {**MARK, "x-onnxserve-body": WORDS}
     for _ in range(2 * EJECT_AFTER):
         answer = client.post()
-        assert (answer.status_code, answer.json()["error"]["type"]) == (500, "internal_error")
-    upstream.forget()
-    assert counted(upstream, client.post) == {"1.0": 1}
+        assert (answer.status_code, answer.content) == (status, OURS)
+        assert not {"x-onnxserve-error", "x-onnxserve-body"} & answer.headers.keys()
+    assert upstream.paths() == ["/predictions/demo/1.0"] * 2 * EJECT_AFTER
     assert "ejected" not in (client.gateway.run / "nginx.log").read_text()
+
+
+def test_an_error_whose_words_do_not_come_along_has_its_name_and_is_not_asked_for_again(client, upstream):
+    client.label(stable="1.0", previous="2.0")
+    for kind, status, told in (("not_finite", 500, 500), ("internal_error", 503, 500), ("worker_ended", 507, 507)):
+        upstream.answer, upstream.headers = (lambda *_, status=status: (status, OURS)), {"x-onnxserve-error": kind}
+        answer = client.post()
+        assert (answer.status_code, answer.json()["error"]["type"]) == (told, kind)
+        assert "retry-after" not in answer.headers
+    assert len(upstream.seen) == 3
+
+
+def test_a_canarys_own_error_is_answered_by_stable_which_alone_would_have_been_asked_without_it(client, upstream):
+    client.label(canary=Canary("2.0", 100))
+
+    def answer(path: str, _: bytes) -> tuple[int, bytes]:
+        upstream.headers = {**MARK, "x-onnxserve-body": WORDS} if path.endswith("2.0") else {}
+        return (500, OURS) if path.endswith("2.0") else versioned(path)
+
+    upstream.answer = answer
+    told = client.post()
+    assert (told.json()["version"], told.headers["x-onnxserve-degraded"]) == ("1.0", "fallback")
+    assert upstream.paths() == ["/predictions/demo/2.0", "/predictions/demo/1.0"]
+    [seen] = client.observed(1)
+    assert (seen["version"], seen["failed"]) == ("1.0", "2.0 500")
+
+
+def test_a_request_that_ends_a_canarys_workers_ends_none_of_the_stable_version(client, upstream):
+    client.label(canary=Canary("2.0", 100))
+    upstream.answer, upstream.headers = (lambda *_: (507, b"{}")), {"x-onnxserve-error": "worker_ended"}
+    answer = client.post()
+    assert (answer.status_code, answer.json()["error"]["type"]) == (507, "worker_ended")
+    assert upstream.paths() == ["/predictions/demo/2.0"]
+
+
+def test_a_second_try_that_ends_in_an_error_with_a_name_is_the_last_one(client, upstream):
+    def ill_then_named(_: str, __: bytes) -> tuple[int, bytes]:
+        if len(upstream.seen) == 1:
+            return 503, b""
+        upstream.headers = {**MARK, "x-onnxserve-body": WORDS}
+        return 500, OURS
+
+    client.label(stable="1.0", previous="2.0")
+    upstream.answer = ill_then_named
+    answer = client.post()
+    assert (answer.status_code, answer.content) == (500, OURS)
+    assert upstream.paths() == ["/predictions/demo/1.0"] * 2
+
+
+def test_a_call_gets_the_status_and_message_of_an_error_that_has_a_name(client, upstream):
+    upstream.answer = lambda *_: (500, OURS)
+    upstream.headers = {**MARK, "x-onnxserve-body": WORDS, "x-grpc-status": "13", "x-grpc-message": "the words"}
+    message = made("ModelInferRequest", model_name="demo").SerializeToString()
+    channel = grpc.insecure_channel(client.gateway.url.removeprefix("http://"))
+    with channel, pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary(f"/{SERVICE}/ModelInfer")(message, timeout=20)
+    assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.INTERNAL, "the words")
+    assert len(upstream.seen) == 1
+
+
+@opened(deadline=Deadline(answer_s=20))
+def test_deadlines_that_a_client_chose_eject_nobody(client, upstream):
+    client.label(stable="1.0", previous="2.0")
+    upstream.answer = lambda *_: (504, b"")
+    message = made("ModelInferRequest", model_name="demo").SerializeToString()
+    with grpc.insecure_channel(client.gateway.url.removeprefix("http://")) as channel:
+        call = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+        for _ in range(2 * EJECT_AFTER):
+            with pytest.raises(grpc.RpcError):
+                call(message, timeout=10)
+    assert len(upstream.seen) == 2 * EJECT_AFTER
+    assert "ejected" not in (client.gateway.run / "nginx.log").read_text()
+    for _ in range(2 * EJECT_AFTER):
+        client.post()
+    wait_for(lambda: "ejected" in (client.gateway.run / "nginx.log").read_text())
+
+
+def test_who_judges_a_version_sees_that_a_worker_ended_before_another_one_answered(client, upstream):
+    client.label(canary=Canary("2.0", 100))
+    upstream.headers = {"x-onnxserve-ended": "507"}
+    answer = client.post()
+    assert (answer.status_code, "x-onnxserve-ended" in answer.headers) == (200, False)
+    [seen] = client.observed(1)
+    assert (seen["status"], seen["failed"]) == (200, "2.0 507")
 
 
 @pytest.mark.parametrize("status", [500, 501, 505])

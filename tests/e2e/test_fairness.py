@@ -144,14 +144,15 @@ def test_a_request_whose_client_hung_up_is_not_computed(gate):
     assert gate.batching()["gone"] == before + 1
 
 
-def test_requests_that_wait_survive_the_death_of_the_worker(gate):
+def test_the_death_of_a_worker_costs_no_request_neither_those_that_it_had_nor_those_that_wait(gate):
     with gate.held() as hold:
         waiting = gate.queue(6, "waiting")
         [version] = Management(gate.server.settings.management).versions("gate")
         os.kill(version.workers[0].pid, signal.SIGKILL)
-        assert hold.result().status_code >= 500
-    assert statuses(waiting) == [200] * 6
-    assert sorted(gate.rows()[1:]) == [f"waiting{number}" for number in range(6)]
+        wait("the next worker has it", lambda: gate.rows() == [HOLD, HOLD])
+    assert statuses([hold, *waiting]) == [200] * 7
+    assert hold.result().headers["x-onnxserve-ended"] == "507"
+    assert sorted(gate.rows()[2:]) == [f"waiting{number}" for number in range(6)]
 
 
 def test_requests_that_wait_for_a_model_that_is_unregistered_are_answered(server):

@@ -19,6 +19,13 @@ function known(r, number) {
   return JSON.parse(r.variables.gateway_errors)[number];
 }
 
+// The error of that status and kind, else of that kind, else of that status, else any.
+function nearest(r, status, kind) {
+  const all = JSON.parse(r.variables.gateway_errors), listed = Object.keys(all).map((number) => all[number]);
+  const ofKind = listed.filter((error) => error[1] === kind);
+  return ofKind.filter((error) => error[0] === status)[0] || ofKind[0] || all[status] || all[500];
+}
+
 // Status and body of an error, whose headers or trailers are set here.
 function formed(r, status, type, reason, options) {
   const more = options || {}, where = more.where || 'gateway', line = type + ': ' + where + ': ' + reason;
@@ -35,7 +42,7 @@ function formed(r, status, type, reason, options) {
     r.headersOut['WWW-Authenticate'] = 'Bearer';
   }
   if (status === 405) {
-    r.headersOut.Allow = r.variables.allowed;
+    r.headersOut.Allow = r.variables.allow;
   }
   const error = r.variables.protocol === 'v2' ? line : { type: type, reason: reason, where: where };
   return { status: status, body: JSON.stringify({ error: error }) };
@@ -46,4 +53,4 @@ function refuse(r, status, type, reason, options) {
   r.return(error.status, error.body);
 }
 
-export default { isCall, trailers, known, formed, refuse };
+export default { isCall, trailers, known, nearest, formed, refuse };

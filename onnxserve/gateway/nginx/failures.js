@@ -1,53 +1,70 @@
 // When a version could not answer: another try within a budget, then the version to fall back to, then an error with a
-// type. A version that is ill is left alone for a while. What a handler refused is no failure and never comes here, but
-// for its 5xx, which may be tried again.
+// type. A version that is ill is left alone for a while. An error that has a name already is an answer and goes on: a
+// handler's, or that of TorchServe's queue, which tries again itself what a worker took with it when it ended. Only a
+// canary's goes to the stable version, which would have answered without the canary.
 import errors from 'errors.js';
 import responses from 'responses.js';
 import roles from 'roles.js';
 
 const ILL = [502, 503, 504, 507]; // no connection, no worker, no answer in time, a worker that ended; never a model's 500
+const AGAIN = [503, 504, 507]; // the same may be answered later
+const ENDED = 'worker_ended'; // of a request with which two workers ended: others would too
+const QUEUES = [ENDED, 'overloaded']; // errors that are no handler's
 const WINDOW_MS = 1000, EJECT_AFTER = 20, EJECT_MS = 2000;
 const LEAST_TRIES = 3; // that are always allowed: a share of few requests would be none
-const PAUSE_MS = 100; // by then TorchServe has left a worker that ended, and gives it nothing more
 const UNDECODABLE = '"ErrorDataDecoderException"'; // in place of an answer: what TorchServe itself says of a form's damage
 
 async function again(r) {
-  const name = r.variables.model, version = r.variables.version, config = JSON.parse(r.variables.gateway_config);
+  const version = r.variables.version, header = responses.upstream(r);
   const status = Number(String(r.variables.upstream_status || '').split(/[,:] */).pop()) || r.status; // the last one
-  const model = roles.model(name), named = r.variables.named, kind = r.variables.upstream_http_x_onnxserve_error;
-  const other = model && !named ? roles.fallback(model, version) : '';
   note(r, version, status);
-  let plan = [], reply = null;
-  if (status === 504) { // there is no time left
-    ill(r, name, version, status, kind, other);
-  } else {
-    plan = Array(roles.isEjected(name, version) ? 0 : config.tries).fill(version).concat(other ? [other] : []);
-  }
-  for (let i = 0; i < plan.length && (reply === null || reply.status >= 500); i++) {
-    reply = await attempt(r, name, plan[i], other, config.most_tries) || reply;
-  }
+  const reply = await another(r, version, status, header('x-onnxserve-error'));
   if (reply === null) {
-    tell(r, status, null, kind);
+    tell(r, status, header, '');
   } else {
-    tell(r, reply.status, reply, reply.headersOut['x-onnxserve-error']);
+    tell(r, reply.status, (name) => reply.headersOut[name], Buffer.from(reply.responseBuffer || ''));
   }
 }
 
+// The last answer of those that are asked instead; null where nobody is.
+async function another(r, version, status, kind) {
+  const name = r.variables.model, config = JSON.parse(r.variables.gateway_config), model = roles.model(name);
+  const other = model && !r.variables.named ? roles.fallback(model, version) : '';
+  let plan = [], reply = null;
+  if (status === 504) { // there is no time left
+    ill(r, name, version, kind ? 0 : status, config);
+  } else if (kind) {
+    const tried = other && model.canary && model.canary.version === version && QUEUES.indexOf(kind) < 0;
+    plan = tried ? [other] : [];
+  } else {
+    plan = Array(roles.isEjected(name, version) ? 0 : config.tries).fill(version).concat(other ? [other] : []);
+  }
+  for (let i = 0; i < plan.length && (reply === null || failed(reply)); i++) {
+    reply = await attempt(r, name, plan[i], config) || reply;
+  }
+  return reply;
+}
+
+function failed(reply) {
+  return reply.status >= 500 && !reply.headersOut['x-onnxserve-error'];
+}
+
 // One try more; null where the budget is spent. What a client gave up never gets to its end here: it runs out.
-async function attempt(r, name, version, other, most) {
+async function attempt(r, name, version, config) {
   const tries = ngx.shared.tries, key = r.variables.request_id + ' ' + version;
-  if (tries.size() >= Math.max(LEAST_TRIES, most)) {
+  if (tries.size() >= Math.max(LEAST_TRIES, config.most_tries)) {
     return null;
   }
   tries.set(key, 1);
   try {
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     const reply = await r.subrequest('/-/try/' + version, { method: 'POST' });
     if (reply.status >= 500) {
       note(r, version, reply.status);
-      ill(r, name, version, reply.status, reply.headersOut['x-onnxserve-error'], other);
     } else if (version !== r.variables.version) {
       r.variables.degraded_by = 'fallback';
+    }
+    if (failed(reply)) {
+      ill(r, name, version, reply.status, config);
     }
     r.variables.version = version;
     return reply;
@@ -63,45 +80,48 @@ function note(r, version, status) {
 }
 
 // A version whose second tries fail too, again and again, is left alone for a while: a worker that ended and comes
-// again answers the second try, so its end isn't counted.
-function ill(r, name, version, status, application, other) {
-  if (application || ILL.indexOf(status) < 0) {
+// again answers the second try, so its end isn't counted. Nor is a deadline that a client chose.
+function ill(r, name, version, status, config) {
+  if (ILL.indexOf(status) < 0 || (status === 504 && Number(r.variables.deadline) < config.answer_s)) {
     return;
   }
   const count = ngx.shared.failing.incr(name + '/' + version, 1, 0, WINDOW_MS);
   if (count >= EJECT_AFTER && !roles.isEjected(name, version)) {
     ngx.log(ngx.WARN, JSON.stringify({ event: 'ejected', model: name, version: version, milliseconds: EJECT_MS }));
-    roles.eject(r, name, version, EJECT_MS, other);
+    roles.eject(r, name, version, EJECT_MS);
   }
 }
 
-function tell(r, status, reply, kind) {
-  if (status === 500 && reply !== null && !kind && String(reply.responseText).indexOf(UNDECODABLE) >= 0) {
+// A failure's own words come in a header, since nginx keeps no body of what it hands over; else the words are ours.
+function tell(r, status, header, answer) {
+  const kind = header('x-onnxserve-error') || '', words = kind ? header('x-onnxserve-body') : '';
+  const body = words ? Buffer.from(words, 'base64') : answer;
+  if (status === 500 && !kind && String(body).indexOf(UNDECODABLE) >= 0) {
     errors.refuse(r, 400, 'undecodable_body', 'the form can not be taken apart', { where: 'body' });
     return;
   }
-  if (reply === null || (status >= 500 && !kind)) {
-    const own = errors.known(r, status) || errors.known(r, 500);
-    errors.refuse(r, own[0], kind || own[1], own[2], { where: 'server', retry: own[0] === 500 ? 0 : 1 });
+  if (status >= 500 && !words) {
+    const own = errors.nearest(r, status, kind), later = AGAIN.indexOf(own[0]) >= 0 && kind !== ENDED;
+    errors.refuse(r, own[0], kind || own[1], own[2], { where: 'server', retry: later ? 1 : 0 });
     return;
   }
-  const headers = reply.headersOut, made = responses.replacement(r, status, (name) => headers[name]);
+  const made = responses.replacement(r, status, header);
   if (made !== null) {
     r.return(made.status, made.body);
     return;
   }
-  r.variables.error_kind = kind || '';
-  r.variables.said = headers['x-onnxserve-said'] || '';
+  r.variables.error_kind = kind;
+  r.variables.said = header('x-onnxserve-said') || '';
   ['Content-Type', 'Inference-Header-Content-Length', 'x-onnxserve-degraded'].forEach((name) => {
-    if (headers[name]) {
-      r.headersOut[name] = headers[name];
+    if (header(name)) {
+      r.headersOut[name] = header(name);
     }
   });
   if (errors.isCall(r)) {
-    r.variables.grpc_status = headers['x-grpc-status'] || '13';
-    r.variables.grpc_message = headers['x-grpc-message'] || '';
+    r.variables.grpc_status = header('x-grpc-status') || '13';
+    r.variables.grpc_message = header('x-grpc-message') || '';
   }
-  r.return(errors.isCall(r) ? 200 : status, Buffer.from(reply.responseBuffer || ''));
+  r.return(errors.isCall(r) ? 200 : status, body);
 }
 
 export default { again };

@@ -33,7 +33,7 @@ ERRORS = (
     (401, 401, "unauthenticated", "send a valid key (x-api-key) or token (Authorization: Bearer), or a certificate"),
     (403, 403, "forbidden", "this client may not ask this"),
     (404, 404, "not_found", "there is no such model, version or path"),
-    (405, 405, "method_not_allowed", "use $allowed"),
+    (405, 405, "method_not_allowed", "use $allow"),
     (411, 411, "length_required", "say how long the body is"),
     (413, 413, "too_large", "the body is larger than is allowed"),
     (414, 414, "uri_too_long", "the path is longer than is allowed"),
@@ -116,6 +116,7 @@ def script_config(config: GatewayConfig) -> dict[str, object]:
         "required": config.auth.required,
         "audiences": config.auth.jwt.audiences,
         "tries": config.retry.tries,
+        "answer_s": config.deadline.answer_s,
         "most_tries": round(config.limits.concurrency * config.retry.budget_percent / 100),
         "server": SERVER,
     }

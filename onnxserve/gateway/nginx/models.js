@@ -2,6 +2,9 @@
 import errors from 'errors.js';
 import roles from 'roles.js';
 
+const ASKED_MS = 250, POLL_MS = 25;
+const YES = ' yes', NO = ' no';
+
 async function ask(r, path, options) {
   const reply = await r.subrequest(path, options || {});
   return reply.status === 200 ? JSON.parse(reply.responseText) : null;
@@ -19,15 +22,41 @@ async function about(r, of, archive) {
   return (found && found[0].customizedMetadata) || {};
 }
 
+// TorchServe is asked one question at a time, whoever asks: those who come meanwhile get the same answer, yes or no, so
+// that many of them slow no prediction. One whose client went away is asked again after a while.
+async function together(r, question, answer) {
+  const flights = ngx.shared.flights, key = 'answer ' + question, before = flights.get(key);
+  while (!flights.add('asked ' + question, '1', ASKED_MS)) {
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    const after = flights.get(key);
+    if (after !== undefined && after !== before) {
+      return after.endsWith(YES);
+    }
+  }
+  try {
+    const is = await answer();
+    flights.set(key, r.variables.request_id + (is ? YES : NO));
+    return is;
+  } finally {
+    flights.delete('asked ' + question);
+  }
+}
+
 // One worker that has reproduced its golden rows is enough to answer.
-async function isReady(r, name, version) {
-  const found = await ask(r, '/-/state/' + name + '/' + version);
-  return found !== null && found[0].workers.some((worker) => worker.status === 'READY');
+function isReady(r, name, version) {
+  return together(r, name + '/' + version, async () => {
+    const found = await ask(r, '/-/state/' + name + '/' + version);
+    return found !== null && found[0].workers.some((worker) => worker.status === 'READY');
+  });
 }
 
 // Every version that gets requests which name none.
-async function isAllReady(r) {
+function isAllReady(r) {
   roles.load(r);
+  return together(r, 'all', () => areReady(r));
+}
+
+async function areReady(r) {
   const names = roles.names();
   let is = names.length > 0;
   for (let i = 0; i < names.length && is; i++) {

@@ -25,9 +25,14 @@ function replacement(r, status, header) {
   return own ? errors.formed(r, own[0], own[1], own[2], { where: 'server' }) : null;
 }
 
+// Headers of the model server's answer, by name.
+function upstream(r) {
+  return (name) => r.variables['upstream_http_' + name.toLowerCase().replace(/-/g, '_')];
+}
+
 // Room for another body.
 function head(r) {
-  const made = replacement(r, r.status, (name) => r.variables['upstream_http_' + name.replace(/-/g, '_')]);
+  const made = replacement(r, r.status, upstream(r));
   if (made !== null) {
     delete r.headersOut['Content-Length'];
     delete r.headersOut['Inference-Header-Content-Length'];
@@ -57,6 +62,7 @@ async function shadow(r) {
   r.variables.shadow_status = String(reply.status);
   r.variables.shadow_seconds = String((Date.now() - began) / 1000);
   r.variables.said = reply.headersOut['x-onnxserve-said'] || '';
+  r.variables.copied_rows = reply.headersOut['x-onnxserve-rows'] || '';
 }
 
-export default { digest, replacement, head, body, shadow };
+export default { digest, replacement, upstream, head, body, shadow };

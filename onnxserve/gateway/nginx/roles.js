@@ -5,7 +5,6 @@ import errors from 'errors.js';
 
 const OLD_ANSWERS = 2, SMALLER = 3; // levels of the brown-out ladder
 const SCRIPTED = '*';
-const KEPT_BYTES = 32768; // of a request, beside what a shadow answered
 
 function generation() {
   return Number(ngx.shared.roles.get('generation') || 0);
@@ -24,13 +23,34 @@ function write(r, key, route) {
   r.variables.written_route = route;
 }
 
+// What answers a request that names no version: the stable one, or a script's choice.
+function routeOf(name) {
+  const roles = model(name);
+  if (roles === null) {
+    return '';
+  }
+  const ejected = fallback(roles, roles.stable) && isEjected(name, roles.stable);
+  return roles.scripted || ejected ? SCRIPTED : roles.stable;
+}
+
+// Each process of nginx may write a route when an ejection begins or ends, and another one put other roles in force
+// meanwhile: whoever writes looks again afterwards, so that the last one writes what is in force.
+function settle(r, name) {
+  let route;
+  do {
+    route = routeOf(name);
+    write(r, name + '/', route);
+  } while (routeOf(name) !== route);
+}
+
 // Another process of nginx may answer meanwhile: what a route leads to is there before the route, and gone after it.
 function apply(r, document) {
   const before = JSON.parse(ngx.shared.roles.get('routes') || '[]');
   Object.keys(document.models).forEach((name) => {
     ngx.shared.roles.set('model ' + name, JSON.stringify(document.models[name]));
   });
-  Object.keys(document.routes).forEach((key) => write(r, key, document.routes[key]));
+  Object.keys(document.routes).filter((key) => !key.endsWith('/')).forEach((key) => write(r, key, document.routes[key]));
+  Object.keys(document.models).forEach((name) => settle(r, name));
   before.filter((key) => document.routes[key] === undefined).forEach((key) => write(r, key, ''));
   names().filter((name) => !document.models[name]).forEach((name) => ngx.shared.roles.delete('model ' + name));
   ngx.shared.roles.set('routes', JSON.stringify(Object.keys(document.routes)));
@@ -74,11 +94,9 @@ function isEjected(name, version) {
 }
 
 // A version that is ill is not tried twice for a while, nor at all if another can answer.
-function eject(r, name, version, milliseconds, other) {
+function eject(r, name, version, milliseconds) {
   ngx.shared.ejected.set(name + '/' + version, '1', milliseconds);
-  if (other) {
-    write(r, name + '/', SCRIPTED);
-  }
+  settle(r, name);
 }
 
 function inCanary(r, canary) {
@@ -121,7 +139,7 @@ function plan(r, name, roles) {
     r.variables.degraded_by = 'fallback';
     version = other;
   } else if (!roles.scripted) {
-    write(r, name + '/', roles.stable); // an ejection has ended
+    settle(r, name); // an ejection has ended
   }
   r.variables.old_answers = roles.level >= OLD_ANSWERS ? '1' : '';
   if (roles.canary || roles.shadow) {
@@ -129,9 +147,6 @@ function plan(r, name, roles) {
   }
   if (roles.shadow && roles.level === 0 && Math.random() * 100 < roles.shadow.percent) {
     r.variables.shadow = roles.shadow.version;
-    const body = r.requestBuffer;
-    // An empty buffer can't be read (njs: detached buffer).
-    r.variables.kept_body = body && body.length && body.length <= KEPT_BYTES ? body.toString('base64') : '';
   }
   return version;
 }
