@@ -88,6 +88,7 @@ class FakeTorchServe:
         self.model = model
         self.calls: list[str] = []
         self.workers: dict[str, int] = {}  # of versions that were scaled
+        self.urls: dict[str, str] = {}  # of versions that were registered
 
     def transport(self) -> httpx.MockTransport:
         return httpx.MockTransport(self._answer)
@@ -97,7 +98,7 @@ class FakeTorchServe:
         return {
             "modelName": self.model,
             "modelVersion": version,
-            "modelUrl": f"{self.model}-{version}.mar",
+            "modelUrl": self.urls.get(version, f"{self.model}-{version}.mar"),
             "minWorkers": workers,
             "maxWorkers": workers,
             "batchSize": 4,
@@ -122,10 +123,16 @@ class FakeTorchServe:
             self.workers[path.split("/")[3]] = int(request.url.params["min_worker"])
             return httpx.Response(202, json={"status": "Processing worker updates..."})
         if method == "POST":
-            name = request.url.params["url"].removesuffix(".registering.mar").removesuffix(".mar")
-            self.versions.append(name.rpartition("-")[2])
+            url = request.url.params["url"]
+            version = url.removesuffix(".registering.mar").removesuffix(".mar").rpartition("-")[2]
+            if version in self.versions:
+                kind = "ConflictStatusException"
+                return httpx.Response(409, json={"code": 409, "type": kind, "message": "already registered"})
+            self.versions.append(version)
+            self.urls[version] = url
             return httpx.Response(202, json={"status": "loading"})
         if method == "DELETE":
             self.versions.remove(path.split("/")[3])
+            self.urls.pop(path.split("/")[3], None)
             return httpx.Response(200, json={"status": "ok"})
         return httpx.Response(404, json={"code": 404, "type": "ModelNotFoundException", "message": "Model not found"})

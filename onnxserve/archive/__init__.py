@@ -10,7 +10,7 @@ from .read import Summary, contents, open_archive, read_version, summarise, unpa
 from .seal import make_identity, seal_archive, unsealed
 from .sign import is_signed, make_key, sign_archive
 from .signed import configured_keys
-from .store import Refusal, Stores, fill, writable
+from .store import Refusal, Stores, fill, refusals, writable
 from .verification import check_content, check_signature
 from .write import write_archive
 
@@ -40,6 +40,7 @@ __all__ = [
     "read_signature",
     "read_version",
     "reconfigure",
+    "refusals",
     "seal_archive",
     "sign_archive",
     "summarise",

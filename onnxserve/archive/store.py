@@ -11,7 +11,7 @@ import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -57,32 +57,46 @@ def loadable(store: Path) -> list[Path]:
 
 def fill(stores: Stores, *public_keys: Path) -> list[Refusal]:
     """Make `served` the verified copies of the archives in `kept`; what was refused."""
-    refusals: list[Refusal] = []
-    files: dict[tuple[str, str], str] = {}
     with writable(stores.served):
-        for path in loadable(stores.kept):
-            try:
-                version = admit(path, stores.served, *public_keys)
-                if version in files:
-                    (stores.served / path.name).unlink()
-                    raise ArchiveError(f"it is {' '.join(version)}, which {files[version]} is already")
-                files[version] = path.name
-            except OnnxserveError as error:
-                refusals.append(Refusal(path.name, error.what))
-            except OSError as error:
-                refusals.append(Refusal(path.name, f"it can't be copied: {error.strerror}"))
-        clear(stores.served, set(files.values()))
+        accepted, refusals = sort_out(loadable(stores.kept), lambda path: admit(path, stores.served, *public_keys))
+        clear(stores.served, accepted)
     return refusals
 
 
+def refusals(store: Path, *public_keys: Path) -> list[Refusal]:
+    """What `fill` would refuse now; nothing is copied."""
+    return sort_out(loadable(store), lambda path: judge(path, *public_keys))[1]
+
+
+def sort_out(paths: Iterable[Path], judged: Callable[[Path], tuple[str, str]]) -> tuple[set[str], list[Refusal]]:
+    """Names of the files that may be served, one a version, and why the others may not."""
+    refused: list[Refusal] = []
+    files: dict[tuple[str, str], str] = {}
+    for path in paths:
+        try:
+            version = judged(path)
+            if version in files:
+                raise ArchiveError(f"it is {' '.join(version)}, which {files[version]} is already")
+            files[version] = path.name
+        except OnnxserveError as error:
+            refused.append(Refusal(path.name, error.what))
+        except OSError as error:
+            refused.append(Refusal(path.name, f"it can't be copied: {error.strerror}"))
+    return set(files.values()), refused
+
+
+def judge(source: Path, *public_keys: Path) -> tuple[str, str]:
+    """An archive's model and version; ArchiveError if it may not be served."""
+    check_name(source)
+    with opened(source):
+        pass
+    check_content(source, *public_keys)
+    return read_version(source)
+
+
 def admit(source: Path, served: Path, *public_keys: Path) -> tuple[str, str]:
-    """Copy one archive and verify the copy; its model and version. ArchiveError if it may not be served."""
-    if not source.name.endswith(SUFFIX):
-        raise ArchiveError("it is no archive (.mar); TorchServe would load it unverified")
-    if source.name.endswith(STAGED):
-        raise ArchiveError("its registration was interrupted")
-    if set(PARTING) & set(source.name) or ".." in source.name:
-        raise ArchiveError("TorchServe can't be told a file name with `,`, `=` or `..`")
+    """The same of a copy in `served`, which stays there if it holds."""
+    check_name(source)
     copy = served / f".{source.name}.part"
     copy_file(source, copy, served / source.name)
     try:
@@ -94,17 +108,34 @@ def admit(source: Path, served: Path, *public_keys: Path) -> tuple[str, str]:
     return version
 
 
-def copy_file(source: Path, copy: Path, before: Path) -> None:
-    """The bytes of a regular file; those of an earlier copy if the file has kept its size and its time since."""
+def check_name(source: Path) -> None:
+    """ArchiveError for what can't be an archive of the store by its name."""
+    if not source.name.endswith(SUFFIX):
+        raise ArchiveError("it is no archive (.mar); TorchServe would load it unverified")
+    if source.name.endswith(STAGED):
+        raise ArchiveError("its registration was interrupted")
+    if set(PARTING) & set(source.name) or ".." in source.name:
+        raise ArchiveError("TorchServe can't be told a file name with `,`, `=` or `..`")
+
+
+@contextlib.contextmanager
+def opened(source: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a regular file; ArchiveError if it can't be read or is none."""
     # A pipe would block, and a folder isn't read: what was opened is judged, whatever the name means later.
     try:
         descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise ArchiveError(f"it can't be read: {error.strerror}") from error
     with os.fdopen(descriptor, "rb") as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ArchiveError("it is no file; TorchServe would load a folder unverified")
+        yield stream
+
+
+def copy_file(source: Path, copy: Path, before: Path) -> None:
+    """The bytes of a regular file; those of an earlier copy if the file has kept its size and its time since."""
+    with opened(source) as stream:
+        status = os.fstat(stream.fileno())
         if unchanged(before, status):
             before.rename(copy)
             return

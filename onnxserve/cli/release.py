@@ -36,12 +36,13 @@ def server(config: Path | None, state: Path | None, management_port: int | None)
     return release_of(settings_from(config=config, state=state, management_port=management_port))
 
 
-def tell(changes: list[str], *, plan: bool) -> None:
-    """What changed, or would."""
+def tell(steps: Release, changes: list[str], *, plan: bool = False) -> None:
+    """What changed, or would; Unrecorded if the history has no line of it."""
     if plan:
         out.print("would change:" if changes else "nothing would change")
     for line in changes or ([] if plan else ["nothing changed"]):
         out.print(line, markup=False)
+    steps.history.check_written()
 
 
 @commands.command()
@@ -77,8 +78,9 @@ def register(
 ) -> None:
     """Check an archive and load it beside the others. Example: onnxserve release register segment-1.1.0.mar."""
     settings = settings_from(config=config, store=store, state=state, management_port=management_port)
-    version = release_of(settings).register(archive)
-    out.print(f"{archive.name} is ready as version {version}; it answers when named, or as a canary")
+    steps = release_of(settings)
+    version = steps.register(archive)
+    tell(steps, [f"{archive.name} is ready as version {version}; it answers when named, or as a canary"])
 
 
 @commands.command()
@@ -102,7 +104,7 @@ def canary(  # noqa: PLR0913 - each is a flag
     release = server(config, state, management_port)
     course = Auto(percentages(steps), requests, seconds, chance(false_alarm)) if auto else None
     share = Canary(version, course.steps[0] if course else percent, auto=course)
-    tell(release.canary(model, share, other_signature=other_signature, plan=plan), plan=plan)
+    tell(release, release.canary(model, share, other_signature=other_signature, plan=plan), plan=plan)
 
 
 def percentages(text: str) -> tuple[float, ...]:
@@ -141,7 +143,7 @@ def ab(  # noqa: PLR0913 - each is a flag
     """Like canary, but a client always gets the same version. Example: onnxserve release ab segment 2.0 --by x-user."""
     steps = server(config, state, management_port)
     share = Canary(version, percent, by.lower())
-    tell(steps.canary(model, share, other_signature=other_signature, plan=plan), plan=plan)
+    tell(steps, steps.canary(model, share, other_signature=other_signature, plan=plan), plan=plan)
 
 
 @commands.command()
@@ -157,7 +159,7 @@ def shadow(  # noqa: PLR0913 - each is a flag
 ) -> None:
     """Send a version copies whose answers nobody waits for. Example: onnxserve release shadow segment 2.0."""
     steps = server(config, state, management_port)
-    tell(steps.shadow(model, None if version == "off" else Share(version, percent), plan=plan), plan=plan)
+    tell(steps, steps.shadow(model, None if version == "off" else Share(version, percent), plan=plan), plan=plan)
 
 
 @commands.command()
@@ -174,7 +176,7 @@ def smaller(
     """Name a cheaper version for when the stable one is too busy. Example: onnxserve release smaller segment 1.0.1."""
     steps = server(config, state, management_port)
     named = "" if version == "off" else version
-    tell(steps.smaller(model, named, other_signature=other_signature, plan=plan), plan=plan)
+    tell(steps, steps.smaller(model, named, other_signature=other_signature, plan=plan), plan=plan)
 
 
 @commands.command()
@@ -215,7 +217,7 @@ def promote(  # noqa: PLR0913 - each is a flag
 ) -> None:
     """Let a version answer requests that name none. Example: onnxserve release promote segment 1.1.0."""
     steps = server(config, state, management_port)
-    tell(steps.promote(model, version, other_signature=other_signature, plan=plan), plan=plan)
+    tell(steps, steps.promote(model, version, other_signature=other_signature, plan=plan), plan=plan)
 
 
 @commands.command()
@@ -229,7 +231,7 @@ def rollback(
 ) -> None:
     """Take the canary away, else go back to the stable version before. Example: onnxserve release rollback segment."""
     steps = server(config, state, management_port)
-    tell(steps.rollback(model, plan=plan), plan=plan)
+    tell(steps, steps.rollback(model, plan=plan), plan=plan)
 
 
 @commands.command()
@@ -257,8 +259,9 @@ def scale(
     management_port: ManagementPort = None,
 ) -> None:
     """Change the workers of a version. Example: onnxserve release scale segment 1.0.0 2."""
-    server(config, state, management_port).scale(model, version, workers)
-    out.print(f"{model} {version}: {workers} workers")
+    steps = server(config, state, management_port)
+    steps.scale(model, version, workers)
+    tell(steps, [f"{model} {version}: {workers} workers"])
 
 
 @commands.command()
@@ -274,4 +277,4 @@ def retire(  # noqa: PLR0913 - each is a flag
 ) -> None:
     """Drain a version without a label, then remove it. Example: onnxserve release retire segment 1.0.0."""
     steps = release_of(settings_from(config=config, store=store, state=state, management_port=management_port))
-    tell(steps.retire(model, version, plan=plan), plan=plan)
+    tell(steps, steps.retire(model, version, plan=plan), plan=plan)

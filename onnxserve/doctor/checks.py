@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-from onnxserve.archive import summarise
+from onnxserve.archive import configured_keys, read_version, refusals
 from onnxserve.config import Settings, find_java
 from onnxserve.config.properties import read_properties
 from onnxserve.config.server import KILL_FIX, addresses, busy_addresses, has_kill
@@ -143,17 +143,20 @@ def roles(settings: Settings) -> Finding:
 
 
 def store(settings: Settings) -> Finding:
-    """Archives in the store."""
-    names = []
-    for path in sorted(settings.store.glob("*.mar")):
-        try:
-            one = summarise(path)
-        except OnnxserveError as error:
-            return Finding("model store", f"{path.name}: {error.what}", "export it again")
-        names.append(f"{one.name} {one.version}")
+    """Archives that `serve` would load, and what it would refuse."""
+    try:
+        refused = {refusal.file: refusal.reason for refusal in refusals(settings.store, *configured_keys())}
+        paths = [path for path in sorted(settings.store.glob("*.mar")) if path.name not in refused]
+        names = ", ".join(" ".join(read_version(path)) for path in paths)
+    except OnnxserveError as error:
+        return Finding("model store", f"{error.what} ({settings.store})", error.fix or "--store names another")
+    if refused:
+        reasons = "; ".join(f"{file}: {reason}" for file, reason in refused.items())
+        what = f"{names or 'nothing is served'}; refused: {reasons}"
+        return Finding("model store", what, "remove what is refused, or export or sign it again")
     if not names:
         return Finding("model store", f"{settings.store} has no archive", "onnxserve export models/NAME")
-    return Finding("model store", ", ".join(names))
+    return Finding("model store", names)
 
 
 def threads(settings: Settings) -> Finding:

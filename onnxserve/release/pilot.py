@@ -58,6 +58,7 @@ class Pilot:
     def tick(self) -> list[str]:
         """Read what came, decide; what was done, in words."""
         self._presence.take()
+        self._release.history.flush()  # what a full disk kept from being written
         seen, models = self._tail.read(), self._release.traffic.labels.models
         said = self._close(models)
         for name, model in models.items():

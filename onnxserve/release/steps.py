@@ -19,10 +19,12 @@ from .entering import archive_of, check_leaving, entering, leave, stored_version
 from .loading import LOG, ServerLog, is_loaded
 from .presence import check_judged
 from .signatures import check_same_signature
+from .store_lock import store_lock
 from .versions import Versions
 
 READY_S = 180.0
 DRAIN_S = 60.0
+LOCK_S = READY_S + 20.0  # another archive may be loaded meanwhile
 # After the queue is empty one batch may still run; it was taken before the labels moved.
 GRACE_S = 2.0
 
@@ -33,9 +35,9 @@ class Release(Versions):
     def register(self, archive: Path) -> str:
         """Check an archive, load it beside the others, and put it into the store once a worker is proven; its version.
 
-        Whatever fails leaves server and store as they were.
+        Whatever fails leaves server and store as they were. One archive at a time: another one waits.
         """
-        with entering(archive, self.stores) as entered:
+        with store_lock(self.history.path.parent, LOCK_S), entering(archive, self.stores) as entered:
             checked, name, version = entered.checked, entered.checked.name, entered.checked.version
             if version not in self._versions(name):
                 self._load(entered.file, name, version)
@@ -52,8 +54,9 @@ class Release(Versions):
             loaded = partial(is_loaded, self.management, log, name, version)
             self.management.wait(f"{name} {version} ready", loaded, READY_S)
         except BaseException:
-            with contextlib.suppress(ServerError):  # it may never have got there
-                self.management.unregister(name, version)
+            with contextlib.suppress(ServerError, ReleaseError):  # it may never have got there
+                if self._find(name, version).model_url == file:  # or is somebody else's
+                    self.management.unregister(name, version)
             raise
 
     def canary(
@@ -163,8 +166,9 @@ class Release(Versions):
         self.management.wait(f"{model} {version} drained", lambda: self._idle(model, version), DRAIN_S)
         time.sleep(grace_s)
         self.management.wait(f"{model} {version} drained", lambda: self._idle(model, version), DRAIN_S)
-        self.management.unregister(model, version)
-        leave(self.stores, archive.name)
+        with store_lock(self.history.path.parent, LOCK_S):
+            self.management.unregister(model, version)
+            leave(self.stores, archive.name)
         self.history.record(model, "retire", version)
         return [f"{model} {version}: removed"]
 

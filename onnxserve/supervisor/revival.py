@@ -21,7 +21,11 @@ SERVICE = "torchserve"
 
 
 class Revival:
-    """Gives versions with traffic new workers when all of theirs have been dead for longer than TorchServe waits."""
+    """Gives registered versions new workers when all of theirs have been dead for longer than TorchServe waits.
+
+    A version without traffic may be wanted tomorrow, and is no worse then than one with traffic. One that its archive
+    gives no worker gets one only if it has traffic.
+    """
 
     def __init__(
         self,
@@ -40,9 +44,10 @@ class Revival:
     def tick(self) -> None:
         """Look once; without an answer do nothing."""
         with contextlib.suppress(ServerError):
-            waiting = waiting_versions(self._management, self._served())
+            served = self._served()
+            waiting = waiting_versions(self._management, ())
             for version, state in waiting.items():
-                if state is not None:
+                if state is not None and (state.min_workers or version in {*served, *self._wanted}):
                     self._look(version, state)
             self._forget(waiting)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from .readiness import Version, named, wait_ready
 from .revival import Revival
 from .service import Probe, Running, Service
 from .store import stored_archives
+from .unserved import Unserved
 
 READY_S = 180.0
 NAME = "torchserve"
@@ -73,7 +73,8 @@ class TorchServe:
         self._restore()
         self._served_before = True
         if served:
-            threading.Thread(target=self._load_others, args=(served,), daemon=True).start()
+            patient = Management(self.settings.management, timeout_s=self.timeout_s)
+            Unserved(self.settings, self.events, patient, self._restore).begin(running, served)
 
     def _warm_up_key(self) -> dict[str, str]:
         """Where archives must be signed, so must be the model that is loaded to warm up."""
@@ -111,20 +112,3 @@ class TorchServe:
         served = self.served()
         ours = {archive.version for archive in stored_archives(self.settings.store) if archive.ours}
         return {version for version in served if version in ours}
-
-    def _load_others(self, served: set[Version]) -> None:
-        """Register each archive without traffic; one that can't be loaded is reported."""
-        management = Management(self.settings.management, timeout_s=self.timeout_s)
-        registered = False
-        for archive in stored_archives(self.settings.store):
-            if archive.version in served:
-                continue
-            try:
-                if archive.version is None:
-                    raise ServerError("it is no archive")
-                management.register(archive.path.name)
-                registered = True
-            except ServerError as error:
-                self.events.record(NAME, "refused", f"{archive.path.name}, which has no traffic: {error.what}")
-        if registered:
-            self._restore()

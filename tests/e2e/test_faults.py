@@ -7,6 +7,7 @@ requests are answered in the end, and each attempt that isn't has one of the out
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -33,6 +34,7 @@ from tests.retrying import Crowd, asking, fresh_row
 CLIENTS = 6
 PATH = "/predictions/circle"
 ANSWER_S = 10
+KILLS = 20
 TABLES = f"""
 [deadline]
 answer_s = {ANSWER_S}
@@ -145,6 +147,14 @@ def test_one_of_two_workers_is_killed_and_nobody_notices(server):
         wait_for(lambda: len(server.workers("circle")) == 2 and first not in server.workers("circle"))
 
 
+def test_workers_that_are_killed_again_and_again_cost_nobody_an_answer(server):
+    with under_load(server) as crowd:
+        for _ in range(KILLS):
+            wait_for(lambda: server.workers("circle"))
+            server.workers("circle")[0].kill()
+            crowd.wait(20)
+
+
 def test_all_workers_are_killed_and_every_attempt_until_one_is_back_is_told_so(server):
     with under_load(server, *UNAVAILABLE, *LATE) as crowd:
         for worker in server.workers("circle"):
@@ -171,8 +181,12 @@ def test_a_worker_that_hangs_costs_the_batch_that_it_has_its_deadline(server):
 
 def test_the_feature_server_is_killed_and_other_models_do_not_notice(server):
     starts = server.starts("features")
-    row = json.dumps({"instances": [{"customer_id": 7, "basket": 20.0}]}).encode()
-    with under_load(server), asking(server.port, "/predictions/churn", 2, lambda: row) as churn:
+    baskets = itertools.count(20)
+
+    def row() -> bytes:
+        return json.dumps({"instances": [{"customer_id": 7, "basket": next(baskets) / 100}]}).encode()
+
+    with under_load(server), asking(server.port, "/predictions/churn", 2, row) as churn:
         server.leader("features").kill()
         wait_for(lambda: server.starts("features") == starts + 1)
     assert churn.given_up == 0

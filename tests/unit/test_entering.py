@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 
 from onnxserve.archive import Stores, enter_store, file_digest, fill, reconfigure
@@ -17,6 +20,7 @@ from onnxserve.management import Management
 from onnxserve.processes import lock_run_folder, make_run_folder
 from onnxserve.release import History, Release
 from onnxserve.release.entering import stored_versions
+from onnxserve.release.store_lock import store_lock
 from tests.fakes import FakeTorchServe
 from tests.hostile import HOSTILE
 
@@ -138,3 +142,58 @@ def test_an_archive_that_is_not_there_is_said_plainly(tmp_path, stores):
     with pytest.raises(OnnxserveError, match="there is no such archive"):
         release(tmp_path, stores, FakeTorchServe(["1.0.0"])).register(tmp_path / "none.mar")
     assert names(stores.served) == names(stores.kept)
+
+
+class Slow(FakeTorchServe):
+    """A worker that is ready only when `loaded` is set; another registration of the version meanwhile is a conflict."""
+
+    def __init__(self) -> None:
+        super().__init__(["1.0.0"], model="circle", unready={"2.0.0"})
+        self.loading = threading.Event()
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            self.loading.set()
+        return super()._answer(request)
+
+
+def test_two_registrations_of_one_archive_at_once_both_end_well_and_it_is_loaded_once(tmp_path, stores, next_archive):
+    server = Slow()
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(release(tmp_path, stores, server).register, next_archive) for _ in range(2)]
+        assert server.loading.wait(30)
+        server.unready.clear()
+        assert [one.result(60) for one in both] == ["2.0.0", "2.0.0"]
+    assert server.calls.count("POST /models") == 1
+    assert "DELETE /models/circle/2.0.0" not in server.calls
+    assert server.versions == ["1.0.0", "2.0.0"]
+    assert names(stores.kept) == names(stores.served) == ["circle-1.0.0.mar", next_archive.name]
+
+
+def test_a_registration_that_waits_too_long_for_another_one_is_refused_and_leaves_nothing(
+    tmp_path, stores, archive, next_archive, monkeypatch
+):
+    monkeypatch.setattr("onnxserve.release.steps.LOCK_S", 0.2)
+    server = FakeTorchServe(["1.0.0"], model="circle")
+    with store_lock(tmp_path, 1), pytest.raises(ReleaseError, match="another archive has been registered") as raised:
+        release(tmp_path, stores, server).register(next_archive)
+    assert raised.value.fix
+    assert server.calls == []
+    assert names(stores.served) == [archive.name]
+    assert release(tmp_path, stores, server).register(next_archive) == "2.0.0"
+
+
+def test_what_somebody_else_has_registered_meanwhile_is_not_unregistered(tmp_path, stores, next_archive):
+    server = FakeTorchServe(["1.0.0"], model="circle")
+    steps = release(tmp_path, stores, server)
+    answer = server._answer
+
+    def overtaken(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            server.versions.append("2.0.0")  # whose URL is its own
+        return answer(request)
+
+    steps.management = Management("http://fake", transport=httpx.MockTransport(overtaken))
+    with pytest.raises(OnnxserveError, match="409"):
+        steps.register(next_archive)
+    assert server.versions == ["1.0.0", "2.0.0"]

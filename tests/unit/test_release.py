@@ -10,6 +10,7 @@ from onnxserve.errors import OnnxserveError, ReleaseError
 from onnxserve.gateway import Canary, Share, Traffic
 from onnxserve.management import Management
 from onnxserve.release import History, Release
+from onnxserve.release.history import Unrecorded
 from tests.fakes import FakeTorchServe
 
 
@@ -301,3 +302,26 @@ def test_a_server_that_is_not_there_is_said_plainly(tmp_path):
     steps = Release(Management("http://127.0.0.1:1"), History(tmp_path), tmp_path, Traffic(tmp_path))
     with pytest.raises(OnnxserveError, match="no answer from the management API"):
         steps.status()
+
+
+def test_a_step_is_in_force_though_the_history_can_not_be_written_and_its_line_follows_when_it_can(tmp_path):
+    server = FakeTorchServe(["1.0", "2.0"])
+    steps = release(tmp_path, server)
+    steps.history.path.symlink_to("/dev/full")
+    assert steps.promote("demo", "2.0")[0] == "demo stable: 1.0 -> 2.0"
+    assert steps.traffic.labels.models["demo"].stable == "2.0"
+    with pytest.raises(Unrecorded, match="is in force, but the history has no line of it: No space left") as raised:
+        steps.history.check_written()
+    assert raised.value.exit_code == 3
+    assert '"action":"promote"' in raised.value.fix
+    steps.history.path.unlink()
+    steps.rollback("demo")
+    steps.history.check_written()
+    assert [event.action for event in steps.history.events("demo")] == ["promote", "rollback"]
+
+
+def test_a_damaged_line_hides_no_other_event(tmp_path):
+    steps = release(tmp_path, FakeTorchServe(["1.0", "2.0"]))
+    steps.history.path.write_bytes(b'{"time": "2026\n')
+    steps.promote("demo", "2.0")
+    assert [event.action for event in steps.history.events("demo")] == ["promote"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve.archive import Stores, fill, make_key, sign_archive, write_archive
+from onnxserve.archive import Stores, fill, make_key, refusals, sign_archive, write_archive
 from onnxserve.archive.store import STAGED
 from tests.hostile import EVIL, HOSTILE, rezipped
 
@@ -46,9 +46,10 @@ def test_every_hostile_archive_is_refused_by_name_and_the_good_one_is_served(sto
     good = made(stores.kept, "good").read_bytes()
     for kind, (make, _) in HOSTILE.items():
         (stores.kept / f"{kind}.mar").write_bytes(make(good))
-    refusals = fill(stores)
-    assert sorted(refusal.file for refusal in refusals) == sorted(f"{kind}.mar" for kind in HOSTILE)
-    assert all(refusal.reason for refusal in refusals)
+    refused = fill(stores)
+    assert sorted(refusal.file for refusal in refused) == sorted(f"{kind}.mar" for kind in HOSTILE)
+    assert all(refusal.reason for refusal in refused)
+    assert refusals(stores.kept) == refused
     assert served(stores) == ["good-1.0.0.mar"]
 
 
@@ -60,7 +61,12 @@ def test_whatever_else_torchserve_would_load_is_refused_by_name_and_other_files_
     os.mkfifo(stores.kept / "pipe.mar")
     for name in ("packed.tar.gz", "old.model", "a,b.mar", "x=y.mar", f"half{STAGED}", "notes.txt", ".hidden.mar"):
         (stores.kept / name).write_bytes(b"x")
+    (stores.kept / "twin.mar").write_bytes((stores.kept / "good-1.0.0.mar").read_bytes())
+    foreseen = refusals(stores.kept)
+    assert not stores.served.exists()
     reasons = {refusal.file: refusal.reason for refusal in fill(stores)}
+    assert {refusal.file: refusal.reason for refusal in foreseen} == reasons
+    assert reasons.pop("twin.mar") == "it is good 1.0.0, which good-1.0.0.mar is already"
     assert sorted(reasons) == sorted(
         ["folder", "folder.mar", "pipe.mar", "packed.tar.gz", "old.model", "a,b.mar", "x=y.mar", f"half{STAGED}"]
     )

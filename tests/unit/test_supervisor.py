@@ -194,11 +194,12 @@ class DeadWorkers(FakeTorchServe):
         return {**super()._describe(version), "minWorkers": 2, "workers": workers}
 
 
-def test_workers_that_torchserve_gave_up_are_replaced_ever_more_rarely(tmp_path):
+@pytest.mark.parametrize("served", [{("demo", "1.0.0")}, set()], ids=["with traffic", "without"])
+def test_workers_that_torchserve_gave_up_are_replaced_ever_more_rarely(tmp_path, served):
     server, now, living = DeadWorkers(), [0.0], [True]
     management = Management("http://fake", transport=server.transport())
     events = Events(tmp_path / "supervisor.log")
-    revival = Revival(management, lambda: {("demo", "1.0.0")}, events, lambda: now[0], lambda _: living[0])
+    revival = Revival(management, lambda: served, events, lambda: now[0], lambda _: living[0])
     for _ in range(3):  # TorchServe starts them again itself
         revival.tick()
         now[0] += 100

@@ -1,0 +1,48 @@
+"""`serve` in the background of a shell without job control, where SIGINT is ignored: it ends it all the same."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from tests.e2e.server import ROOT
+from tests.e2e.serving import Serving, settings_in, wait_for
+
+SHELL = 'trap "" INT; "$@" & echo $! >"$0"; wait $!'  # some shells ignore it for a background job by themselves
+
+
+def test_sigint_ends_a_server_that_was_started_in_the_background(archive, tmp_path):
+    settings, output = settings_in(tmp_path, [archive]), tmp_path / "serve.log"
+    port = int(settings.traffic.read_text().partition("\nport = ")[2].split()[0])
+    flags = ["--config", settings.config, "--store", settings.store, "--state", settings.state]
+    words = ["serve", *flags, "--traffic", settings.traffic, "--warm-up", "0"]
+    command = [sys.executable, "-m", "onnxserve", *map(str, words)]
+    with output.open("ab") as stream:
+        shell = subprocess.Popen(
+            ["/bin/sh", "-c", SHELL, str(tmp_path / "pid"), *command], cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_for(lambda: (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text().strip())
+        process = psutil.Process(int((tmp_path / "pid").read_text()))
+        Serving(shell, settings, port, output).wait_started()
+        children = process.children(recursive=True)
+        assert is_ignored(shell.pid)
+        process.send_signal(signal.SIGINT)
+        assert shell.wait(90) == 0
+        _, left = psutil.wait_procs(children, 20)
+        assert not left
+    finally:
+        with contextlib.suppress(psutil.Error, OSError, ValueError):
+            psutil.Process(int((tmp_path / "pid").read_text())).kill()
+        shell.wait(90)
+
+
+def is_ignored(pid: int) -> bool:
+    """Whether a process ignores SIGINT, and so do those that it starts (proc_pid_status(5))."""
+    status = (Path("/proc") / str(pid) / "status").read_text()
+    return bool(int(status.partition("SigIgn:\t")[2].split()[0], 16) & 1 << signal.SIGINT - 1)
