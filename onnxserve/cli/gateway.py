@@ -6,6 +6,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -22,8 +23,10 @@ from onnxserve.gateway.nginx import gateway_files
 from onnxserve.gateway.processes import RunningGateway
 from onnxserve.gateway.processes import check as judge
 from onnxserve.gateway.processes import start as begin
+from onnxserve.management import Management
 from onnxserve.monitor import start_exporter
 from onnxserve.monitor.observer import Observer
+from onnxserve.monitor.queues import queues_page
 from onnxserve.supervisor import Probe, Running, Service
 
 from .app import app, console, out
@@ -31,6 +34,7 @@ from .server import Config, GatewayPort, InferencePort, ManagementPort, State, T
 from .tick import Tick
 
 TICK_S = 1.0
+SCRAPED_S = 2.0  # within which TorchServe says what waits, or the page does without
 commands = typer.Typer(help="The gateway in front of TorchServe: nginx.", no_args_is_help=True)
 app.add_typer(commands, name="gateway")
 app.add_typer(commands, name="edge", hidden=True)  # its name before
@@ -138,7 +142,8 @@ def observed(gateway: Gateway, *pages: Callable[[], bytes]) -> Iterator[Observer
     EdgeError if spans are wanted and can't be made.
     """
     observer = Observer(gateway)
-    exporter = start_exporter(gateway.run / METRICS_PAGE, observer.page, *pages)
+    queues = partial(queues_page, Management(gateway.management, timeout_s=SCRAPED_S))
+    exporter = start_exporter(gateway.run / METRICS_PAGE, observer.page, queues, *pages)
     observer.start()
     try:
         yield observer

@@ -54,7 +54,7 @@ def status(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Versions, labels, workers and pending requests. Example: onnxserve release status segment."""
+    """Versions, labels, workers, requests that wait of those that may. Example: onnxserve release status segment."""
     found = server(config, state, management_port).status(model)
 
     def human() -> None:
@@ -62,7 +62,8 @@ def status(
         table.add_column("archive", overflow="fold")
         for one in found:
             marks = ["yes" if flag else "" for flag in (one.default, one.ready)]
-            table.add_row(one.model, one.version, one.label, *marks, str(one.workers), str(one.pending), one.archive)
+            waiting = f"{one.pending} of {one.pending_limit}"
+            table.add_row(one.model, one.version, one.label, *marks, str(one.workers), waiting, one.archive)
         out.print(table)
 
     show([asdict(one) for one in found], human, as_json=as_json)

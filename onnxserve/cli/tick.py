@@ -26,7 +26,7 @@ class Tick:
         self._settings = settings
         self.traffic: Traffic = release.traffic
         config = read_config(settings.traffic)
-        pressures = Pressures(release.management.pending, observer.refused, config.limits.concurrency)
+        pressures = Pressures(release.management.queues, observer.refused, config.limits.concurrency)
         self._pilot = Pilot(release, settings.state, pressures if config.brownout.ladder else None)
         sizes = LogLimits(round(config.logs.megabytes * MEGABYTE), config.logs.files, config.logs.days)
         self._rotation = Rotation(self._writers, sizes)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from onnxserve.management.model import Queue
+
 from .labels import Labels
 
 
 @dataclass(frozen=True)
 class Pressure:
-    """Of the fullest version: waiting requests as a share of what is allowed; refusals so far of all versions."""
+    """Of the fullest version: waiting requests as a share of those that may wait; refusals so far of all versions."""
 
     share: float
     refused: int
@@ -20,16 +22,20 @@ class Pressure:
 class Pressures:
     """Looks at all models.
 
-    `pending` gives the requests of each version of a model that wait in TorchServe (`Management.pending`), `refused`
-    those of a model that were refused since too many were under way (`Observer.refused`), and `concurrency` is how many
-    may be under way.
+    `queues` gives what waits in TorchServe for each version of a model (`Management.queues`), `refused` the requests of
+    a model that were refused since too many waited or were under way (`Observer.refused`), and `concurrency` is how
+    many may be under way.
     """
 
-    pending: Callable[[str], Mapping[str, int]]
+    queues: Callable[[str], Mapping[str, Queue]]
     refused: Callable[[str], int]
     concurrency: int
 
     def __call__(self, labels: Labels) -> dict[str, Pressure]:
         """By model; ServerError when TorchServe doesn't answer."""
-        waiting = {name: max(self.pending(name).values(), default=0) for name in labels.models}
-        return {name: Pressure(count / self.concurrency, self.refused(name)) for name, count in waiting.items()}
+        queues = {name: self.queues(name).values() for name in labels.models}
+        shares = {name: max(map(self._share, waiting), default=0.0) for name, waiting in queues.items()}
+        return {name: Pressure(share, self.refused(name)) for name, share in shares.items()}
+
+    def _share(self, queue: Queue) -> float:
+        return queue.pending_requests / max(1, min(self.concurrency, queue.limit))

@@ -13,7 +13,7 @@ import msgspec
 from onnxserve.client import Address, parse_address
 from onnxserve.errors import ServerError
 
-from .model import ModelVersion, version_key
+from .model import ModelVersion, Queue, version_key
 
 POLL_S = 0.2
 RACES = 3  # in a row are as good as none
@@ -45,9 +45,9 @@ class Management:
         versions = msgspec.convert(self._call("GET", f"/models/{name}/all"), list[ModelVersion])
         return sorted(versions, key=lambda version: version_key(version.model_version))
 
-    def pending(self, name: str) -> dict[str, int]:
-        """Requests that wait for a batch, by version of a model."""
-        return {version.model_version: version.job_queue_status.pending_requests for version in self.versions(name)}
+    def queues(self, name: str) -> dict[str, Queue]:
+        """How many requests wait for a batch and how many may, by version of a model."""
+        return {version.model_version: version.job_queue_status for version in self.versions(name)}
 
     def default(self, name: str) -> str:
         """The version that answers when a request names none."""

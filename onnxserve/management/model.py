@@ -19,6 +19,11 @@ class Queue(msgspec.Struct, frozen=True, rename="camel"):
     remaining_capacity: int = 0
     pending_requests: int = 0
 
+    @property
+    def limit(self) -> int:
+        """Requests that may wait now; the plugin's queue adapts it to what the workers do."""
+        return self.pending_requests + self.remaining_capacity
+
 
 class ModelVersion(msgspec.Struct, frozen=True, rename="camel"):
     """One registered version with its workers and queue."""

@@ -47,7 +47,7 @@ class Counters:
         )
         self._seconds = Histogram(
             name("request_seconds"),
-            "Time to the answer of predictions, without those refused with 429.",
+            "Time to the answer of predictions, without those refused with 429 or as overloaded.",
             VERSION,
             SECONDS,
         )
@@ -77,7 +77,7 @@ class Counters:
                 self._alerts.add((entry.client,))
 
     def refused(self, model: str) -> int:
-        """Requests of a model that were refused since too many were under way."""
+        """Requests of a model that were refused since too many waited or were under way."""
         return int(self._refusals.value((model, OVERLOADED)))
 
     def lines(self) -> Iterator[str]:
@@ -96,7 +96,7 @@ class Counters:
         self._requests.add((*predicted, code), count)
         if not all(predicted):
             return
-        if code != REFUSED:
+        if code != REFUSED and kind.error != OVERLOADED:
             self._seconds.observe(predicted, kind.seconds, count)
         if kind.cache:
             self._cache.add((model, kind.cache), count)

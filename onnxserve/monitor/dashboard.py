@@ -58,6 +58,14 @@ PANELS = (
         {VERSION: rate("onnxserve_gateway_request_seconds_sum", "model, version")},
     ),
     Panel(
+        "Requests that wait, and how many may",
+        "short",
+        {
+            f"waiting {VERSION}": f"onnxserve_queue_requests{{{CHOSEN}}}",
+            f"may wait {VERSION}": f"onnxserve_queue_limit{{{CHOSEN}}}",
+        },
+    ),
+    Panel(
         "Failures, of the objective's 0.1 %",
         "percentunit",
         {"1 h": "onnxserve:failures:ratio1h", "6 h": "onnxserve:failures:ratio6h"},

@@ -72,7 +72,7 @@ class Observer:
                 self._failure = str(error)
 
     def refused(self, model: str) -> int:
-        """Requests of a model that were refused so far since too many were under way."""
+        """Requests of a model that were refused so far since too many waited or were under way."""
         return self._counters.refused(model)
 
     def page(self) -> bytes:

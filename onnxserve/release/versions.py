@@ -20,7 +20,7 @@ from .history import History
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """One line of `onnxserve release status`; `label` is its part in the traffic."""
+    """One line of `onnxserve release status`; `label` is its part in the traffic, `pending_limit` how many may wait."""
 
     model: str
     version: str
@@ -29,6 +29,7 @@ class VersionStatus:
     ready: bool
     workers: int
     pending: int
+    pending_limit: int
     archive: str
 
 
@@ -57,9 +58,9 @@ class Versions:
             default = self.management.default(name)
             for one in self.management.versions(name):
                 running = sum(worker.status == "READY" for worker in one.workers)
-                label, pending = moves.label_of(labels, name, one.model_version), one.job_queue_status.pending_requests
-                row = (name, one.model_version, label, one.model_version == default, one.ready)
-                found.append(VersionStatus(*row, running, pending, one.model_url))
+                label, queue = moves.label_of(labels, name, one.model_version), one.job_queue_status
+                row = (name, one.model_version, label, one.model_version == default, one.ready, running)
+                found.append(VersionStatus(*row, queue.pending_requests, queue.limit, one.model_url))
         return found
 
     def take_up(self) -> list[str]:

@@ -211,7 +211,7 @@ def test_a_busy_model_gives_up_one_thing_after_another_and_gets_them_back(server
 def test_requests_that_the_gateway_refuses_make_a_model_give_something_up(server):
     server.upstream.delay_s = 0.3
     with watching(server.gateway) as watched, ThreadPoolExecutor(16) as pool:
-        pressures = Pressures(server.release.management.pending, watched.observer.refused, 4)
+        pressures = Pressures(server.release.management.queues, watched.observer.refused, 4)
         pilot, refused = Pilot(server.release, server.state, pressures), 0
         for look in range(2 * UP_AFTER):
             bodies = [f"[{look}, {number}]".encode() for number in range(16)]

@@ -42,8 +42,11 @@ class Gate:
 """
 
 
-def write_archive(path: Path, name: str, folder: Path, batch: int = 4, row_s: float = 0.0) -> Path:
-    """The archive of such a model, with a queue for CAPACITY requests; each row takes `row_s` seconds."""
+def write_archive(path: Path, name: str, folder: Path, batch: int = 4, row_s: float = 0.0, **changes: object) -> Path:
+    """The archive of such a model, with a queue for CAPACITY requests; each row takes `row_s` seconds.
+
+    `changes` are those of the configuration.
+    """
     folder.mkdir()
     manifest = {
         "runtime": "python",
@@ -55,8 +58,9 @@ def write_archive(path: Path, name: str, folder: Path, batch: int = 4, row_s: fl
         },
     }
     # TorchServe ends a batch whose collecting took longer than the delay, which 1 ms is on a busy machine.
-    config = {"minWorkers": 1, "maxWorkers": 1, "batchSize": batch, "maxBatchDelay": 100, "responseTimeout": 120}
-    config |= {"startupTimeout": 60, "jobQueueSize": CAPACITY, "maxRetryTimeoutInSec": 60}
+    config: dict[str, object] = {"minWorkers": 1, "maxWorkers": 1, "batchSize": batch, "maxBatchDelay": 100}
+    config |= {"responseTimeout": 120, "startupTimeout": 60, "jobQueueSize": CAPACITY, "maxRetryTimeoutInSec": 60}
+    config |= changes
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
         archive.writestr("gate.py", HANDLER)

@@ -31,7 +31,7 @@ from onnxserve.gateway.pressure import Pressure, Pressures
 from onnxserve.management import Management
 from onnxserve.monitor.dashboard import expressions
 from onnxserve.release import History, Release
-from tests.e2e.gate import gate_of, write_archive
+from tests.e2e.gate import CAPACITY, gate_of, write_archive
 from tests.e2e.server import ROOT, Running
 
 RULES = ROOT / "deploy" / "prometheus"
@@ -271,7 +271,7 @@ def test_rules_and_dashboard_speak_of_metrics_that_are_there(seen):
 def test_the_pressure_is_what_waits_in_torchserve(seen):
     settings = seen.settings
     management = Management(settings.management)
-    look = Pressures(management.pending, lambda _: 0, GatewayConfig().limits.concurrency)
+    look = Pressures(management.queues, lambda _: 0, GatewayConfig().limits.concurrency)
     labels = Labels({name: Model({"1.0.0": "a" * 64}, "1.0.0") for name in ("circle", "gate")})
     release = Release(management, History(settings.state), settings.store, Traffic(settings.state))
     folder = settings.store.parent / "gate"
@@ -282,6 +282,6 @@ def test_the_pressure_is_what_waits_in_torchserve(seen):
     with gate_of(Running(settings, release), "gate", folder) as gate:
         with gate.held():
             waiting = gate.queue(20, "row")
-            assert look(labels) == {"circle": Pressure(0.0, 0), "gate": Pressure(20 / 512, 0)}
+            assert look(labels) == {"circle": Pressure(0.0, 0), "gate": Pressure(20 / CAPACITY, 0)}
         assert {request.result().status_code for request in waiting} == {200}
     assert look(labels)["gate"].share == 0

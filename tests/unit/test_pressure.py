@@ -5,15 +5,22 @@ from __future__ import annotations
 from onnxserve.gateway import Labels, Model
 from onnxserve.gateway.pressure import Pressure, Pressures
 from onnxserve.management import Management
+from onnxserve.management.model import Queue
 from tests.fakes import FakeTorchServe
 
 LABELS = Labels({"demo": Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0")})
 
 
 def test_the_fullest_version_counts_and_refusals_of_all():
-    waiting = {"demo": {"1.0": 100, "2.0": 50}}
+    waiting = {"demo": {"1.0": Queue(900, 100), "2.0": Queue(950, 50)}}
     look = Pressures(waiting.__getitem__, {"demo": 7}.__getitem__, 200)
     assert look(LABELS) == {"demo": Pressure(0.5, 7)}
+
+
+def test_a_queue_that_has_room_for_few_is_full_with_few():
+    waiting = {"demo": {"1.0": Queue(5, 15)}}
+    assert Pressures(waiting.__getitem__, lambda _: 0, 512)(LABELS) == {"demo": Pressure(0.75, 0)}
+    assert Pressures(lambda _: {"1.0": Queue(0, 0)}, lambda _: 0, 512)(LABELS) == {"demo": Pressure(0.0, 0)}
 
 
 def test_a_model_without_versions_is_not_full():
@@ -23,4 +30,5 @@ def test_a_model_without_versions_is_not_full():
 def test_waiting_requests_are_those_of_the_management_api():
     fake = FakeTorchServe(["1.0", "2.0"])
     fake.pending = 3
-    assert Management("http://fake", transport=fake.transport()).pending("demo") == {"1.0": 3, "2.0": 3}
+    waiting = Management("http://fake", transport=fake.transport()).queues("demo")
+    assert waiting == {"1.0": Queue(100, 3), "2.0": Queue(100, 3)}

@@ -10,6 +10,7 @@ import java.util.concurrent.locks.ReentrantLock;
 import org.pytorch.serve.job.Job;
 import org.pytorch.serve.wlm.Model;
 import org.pytorch.serve.wlm.ModelManager;
+import org.pytorch.serve.wlm.WorkerState;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -90,6 +91,7 @@ final class Adoption {
             }
         }
         replaced.forEach((model, before) -> moveJobs(before, queues.get(model)));
+        queues.forEach((model, queue) -> queue.workers(readyWorkers(model)));
     }
 
     /** Replaces the queue while nobody collects from it; else the next round tries again. */
@@ -109,14 +111,21 @@ final class Adoption {
                 return;
             }
             int capacity = Math.max(before.remainingCapacity() + before.size(), 1);
-            BatchQueue queue = 
-                    new BatchQueue(capacity, model::getMaxBatchDelay, ticketOf(model), System::nanoTime);
+            Runnable onDrop = ticketOf(model);
+            BatchQueue queue = new BatchQueue(
+                    capacity, LatencyTarget.of(model), model::getMaxBatchDelay, onDrop, System::nanoTime);
             jobs.put(Model.DEFAULT_DATA_QUEUE, queue);
             queues.put(model, queue);
             replaced.put(model, before);
         } finally {
             collecting.unlock();
         }
+    }
+
+    private static int readyWorkers(Model model) {
+        return (int) ModelManager.getInstance().getWorkers(model.getModelVersionName()).stream()
+                .filter(worker -> worker.getState() == WorkerState.WORKER_MODEL_LOADED)
+                .count();
     }
 
     /** With useJobTicket a worker that waits allows one job; one that isn't computed leaves it waiting. */

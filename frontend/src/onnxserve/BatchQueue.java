@@ -24,9 +24,10 @@ import org.pytorch.serve.util.messages.WorkerCommands;
  * TorchServe takes, it never waits. While quiet clients wait for others' batches ({@link Contention}),
  * a batch is no larger than {@link ServiceTime} says, but has a job of each client whose turn it is.
  *
- * <p>Jobs that nobody waits for any more are dropped when their turn comes, before a worker sees them. A
- * job that a worker took with it when it ended gets a second try ({@link Attempt}), before all others, alone,
- * and from a worker that the kernel says is alive. A worker that hasn't loaded its model gets no job.
+ * <p>No more jobs may wait than {@link QueueLimit} says. Jobs that nobody waits for any more, or that would
+ * be answered too late, are dropped when their turn comes, before a worker sees them. A job that a worker
+ * took with it when it ended gets a second try ({@link Attempt}), before all others, alone, and from a worker
+ * that the kernel says is alive. A worker that hasn't loaded its model gets no job.
  */
 final class BatchQueue extends LinkedBlockingDeque<Job> {
     private static final long serialVersionUID = 1L;
@@ -36,57 +37,82 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
     private final transient ThreadLocal<Batch> batches = ThreadLocal.withInitial(Batch::new);
     private final transient Contention contention;
     private final transient ServiceTime serviceTime = new ServiceTime();
-    private final transient Scheduler scheduler;
+    private final transient Scheduler scheduler = new Scheduler();
+    private final transient QueueLimit limit;
     /** Jobs that failed once, the first of them at the head. */
     private final transient ArrayDeque<QueuedJob> again = new ArrayDeque<>();
     private final transient IntSupplier maxBatchDelay;
     private final transient LongSupplier clock;
     private final transient DropCounters drops;
-    private final int capacity;
     private int collected;
     private int expected = 1;
     private long idle;
-    private long refused;
     private boolean open = true;
 
     /**
-     * {@code maxBatchDelay} in ms; {@code onDrop} runs for each job that leaves without being computed;
-     * {@code clock} is {@link System#nanoTime}.
+     * {@code target} in ns, 0 for none; {@code maxBatchDelay} in ms; {@code onDrop} runs for each job that
+     * leaves without being computed; {@code clock} is {@link System#nanoTime}.
      */
-    BatchQueue(int capacity, IntSupplier maxBatchDelay, Runnable onDrop, LongSupplier clock) {
-        this.capacity = capacity;
+    BatchQueue(int capacity, long target, IntSupplier maxBatchDelay, Runnable onDrop, LongSupplier clock) {
         this.maxBatchDelay = maxBatchDelay;
         this.clock = clock;
         this.contention = new Contention(clock.getAsLong());
         this.drops = new DropCounters(onDrop);
-        this.scheduler = new Scheduler(capacity);
+        this.limit = new QueueLimit(capacity, target, clock.getAsLong());
     }
 
-    /** False, which TorchServe answers with 503, when the queue is full of others with no more than this client. */
+    /**
+     * False, which TorchServe answers like a model without workers, when the queue is closed. A job that
+     * finds the queue full of others with no more than its client is answered here: the answer says why.
+     */
     @Override
     public boolean offer(Job job) {
-        long now = clock.getAsLong();
-        QueuedJob arrival = new QueuedJob(job, now);
-        QueuedJob displaced = null;
+        QueuedJob arrival = new QueuedJob(job, clock.getAsLong());
+        QueuedJob leaving = null;
         lock.lock();
         try {
-            boolean full = scheduler.size() >= capacity;
-            if (full && open) {
-                displaced = scheduler.displace(arrival);
-            }
-            if (!open || (full && displaced == null)) {
-                refused++;
+            if (!open) {
                 return false;
             }
-            scheduler.add(arrival);
-            notEmpty.signal();
+            contention.asked(arrival);
+            if (scheduler.size() >= limit.jobs()) {
+                limit.refused();
+                leaving = scheduler.displace(arrival, limit.jobs(), contention::isQuiet);
+            }
+            if (leaving != arrival) {
+                scheduler.add(arrival);
+                notEmpty.signal();
+            }
         } finally {
             lock.unlock();
         }
-        if (displaced != null) {
-            drops.drop(displaced, Drop.DISPLACED);
+        if (leaving != null) {
+            drops.drop(leaving, leaving == arrival ? Drop.REFUSED : Drop.DISPLACED);
         }
         return true;
+    }
+
+    /** So many workers have loaded the model. */
+    void workers(int ready) {
+        locked(() -> limit.workers(ready, clock.getAsLong()));
+    }
+
+    private void locked(Runnable action) {
+        lock.lock();
+        try {
+            action.run();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private int counted(IntSupplier count) {
+        lock.lock();
+        try {
+            return count.getAsInt();
+        } finally {
+            lock.unlock();
+        }
     }
 
     /** Puts a job back that was taken. It always finds room: it had some before. */
@@ -102,8 +128,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
     }
 
     private void putBack(Collection<QueuedJob> jobs) {
-        lock.lock();
-        try {
+        locked(() -> {
             for (QueuedJob job : jobs) {
                 if (job.taken && job.failed) {
                     again.addFirst(job);
@@ -113,9 +138,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
                 job.taken = false;
             }
             notEmpty.signal();
-        } finally {
-            lock.unlock();
-        }
+        });
     }
 
     /** Whether a job whose try failed needs no answer yet: each gets one try more. */
@@ -162,17 +185,17 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
     }
 
     private void begin(Batch batch) {
-        lock.lock();
-        try {
+        long now = clock.getAsLong();
+        locked(() -> {
             if (!batch.jobs.isEmpty() && batch.idle == idle) {
-                serviceTime.add(batch.jobs.size(), clock.getAsLong() - batch.lastTakenAt);
+                serviceTime.add(batch.jobs.size(), now - batch.lastTakenAt);
+                batch.jobs.forEach(job -> limit.answered(job.arrivedAt, now));
             }
+            limit.nextBatch(now);
             batch.begin();
             expected = Math.max(collected, 1);
             collected = 0;
-        } finally {
-            lock.unlock();
-        }
+        });
     }
 
     private Job poll(Batch batch, long timeout) throws InterruptedException {
@@ -190,7 +213,9 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
                     }
                     waited = true;
                     idle++;
+                    long since = clock.getAsLong();
                     nanos = notEmpty.awaitNanos(nanos);
+                    limit.waited(clock.getAsLong() - since);
                 }
             } finally {
                 lock.unlock();
@@ -219,6 +244,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
             return null;
         }
         batch.add(job, 1, now, idle);
+        limit.taken();
         collected++;
         return job;
     }
@@ -248,7 +274,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
             }
             int clients = scheduler.clientsInTurn(priority);
             QueuedJob job = scheduler.take();
-            Drop reason = job.obsolete(now);
+            Drop reason = obsolete(job, now);
             if (reason != null) {
                 dropped.add(() -> drops.drop(job, reason));
                 continue;
@@ -256,46 +282,39 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
             if (!waited) {
                 contention.waited(job, batch.previous, now);
             }
-            contention.taken(job);
             batch.add(job, Math.max(clients, serviceTime.limit()), now, idle);
+            limit.taken();
             collected++;
             return job;
         }
     }
 
+    /** Why a job isn't computed, or null. One that is late goes only if others wait. */
+    private Drop obsolete(QueuedJob job, long now) {
+        Drop reason = job.obsolete(now);
+        return reason == null && scheduler.size() > 0 && limit.late(job, now) ? Drop.LATE : reason;
+    }
+
     /** Takes no jobs any more; those that wait are answered that their model is gone. */
     void close() {
         List<QueuedJob> rest = new ArrayList<>();
-        lock.lock();
-        try {
+        locked(() -> {
             open = false;
             rest.addAll(again);
             again.clear();
             scheduler.drain(rest::add);
-        } finally {
-            lock.unlock();
-        }
+        });
         rest.forEach(job -> drops.drop(job, Drop.UNREGISTERED));
     }
 
     /** Takes jobs again: its model couldn't be unregistered. */
     void reopen() {
-        lock.lock();
-        try {
-            open = true;
-        } finally {
-            lock.unlock();
-        }
+        locked(() -> open = true);
     }
 
     @Override
     public int size() {
-        lock.lock();
-        try {
-            return again.size() + scheduler.size();
-        } finally {
-            lock.unlock();
-        }
+        return counted(() -> again.size() + scheduler.size());
     }
 
     @Override
@@ -305,7 +324,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
 
     @Override
     public int remainingCapacity() {
-        return Math.max(0, capacity - size());
+        return counted(() -> Math.max(0, limit.jobs() - scheduler.size()));
     }
 
     /** Members of a JSON object. */
@@ -313,8 +332,8 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         lock.lock();
         try {
             return String.format(
-                    "\"expected\":%d,\"queued\":%d,\"clients\":%d,\"limit\":%d,\"refused\":%d,%s",
-                    expected, scheduler.size(), scheduler.clients(), serviceTime.limit(), refused, drops.json());
+                    "\"expected\":%d,\"queued\":%d,\"clients\":%d,\"limit\":%d,%s,%s",
+                    expected, scheduler.size(), scheduler.clients(), serviceTime.limit(), limit.json(), drops.json());
         } finally {
             lock.unlock();
         }

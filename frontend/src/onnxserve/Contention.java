@@ -37,9 +37,14 @@ final class Contention {
         }
     }
 
-    /** A job was taken. */
-    void taken(QueuedJob job) {
+    /** A job came, whatever becomes of it. */
+    void asked(QueuedJob job) {
         recent.add(job.client);
+    }
+
+    /** The client asked less than half as often lately as clients did on average. */
+    boolean isQuiet(String client) {
+        return recent.isQuiet(client);
     }
 
     /** Batches with jobs of this priority must be short. */

@@ -1,27 +1,38 @@
 package onnxserve;
 
+import java.nio.charset.StandardCharsets;
 import java.util.Locale;
+import java.util.Map;
 import org.pytorch.serve.job.Job;
+import org.pytorch.serve.util.messages.WorkerCommands;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** Why a job leaves the queue without being computed, and what its client is told. */
 enum Drop {
     /** Its deadline passed. */
-    EXPIRED(504, "The request's deadline passed while it waited for a worker."),
+    EXPIRED(504, "", "The request's deadline passed while it waited for a worker."),
     /** Its client hung up: nobody reads an answer. */
-    GONE(0, ""),
+    GONE(0, "", ""),
+    /** As many waited as can be answered in time. */
+    REFUSED(503, Drop.OVERLOADED, "More requests wait than can be answered in time. Retry later."),
     /** The queue was full, and it was the last of the client that had the most in it. */
-    DISPLACED(503, "The queue is full, and this client has the most requests in it. Retry later, with fewer at a time."),
+    DISPLACED(503, Drop.OVERLOADED, "The queue is full, and this client has the most requests in it. Retry later, with fewer at a time."),
+    /** It waited so long that its answer would come too late for the model's target. */
+    LATE(503, Drop.OVERLOADED, "The request waited longer than requests should take. Retry later."),
     /** Its model was unregistered. */
-    UNREGISTERED(503, "The model was unregistered while the request waited for a worker.");
+    UNREGISTERED(503, "", "The model was unregistered while the request waited for a worker.");
 
     private static final Logger LOGGER = LoggerFactory.getLogger(Drop.class);
+    /** The model is well but has too much to do: whoever passes requests on shouldn't try again at once. */
+    private static final String OVERLOADED = "overloaded";
     private final int status;
+    private final String type;
     private final String text;
 
-    Drop(int status, String text) {
+    Drop(int status, String type, String text) {
         this.status = status;
+        this.type = type;
         this.text = text;
     }
 
@@ -30,11 +41,21 @@ enum Drop {
             return;
         }
         try {
-            job.sendError(status, text);
+            if (type.isEmpty() || job.getCmd() != WorkerCommands.PREDICT || !Connection.isHttp(job)) {
+                job.sendError(status, text);
+            } else {
+                job.response(body(), "application/json", status, null, Map.of(Attempt.ERROR, type, "Retry-After", "1"));
+            }
         } catch (RuntimeException error) {
             // A connection that breaks just now must not take the batch with it.
             LOGGER.warn("no answer could be sent: {}", text, error);
         }
+    }
+
+    /** In the form of the handlers' errors. */
+    private byte[] body() {
+        String error = String.format("{\"error\":{\"type\":\"%s\",\"reason\":\"%s\",\"where\":\"queue\"}}", type, text);
+        return error.getBytes(StandardCharsets.UTF_8);
     }
 
     String label() {

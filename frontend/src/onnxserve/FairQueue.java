@@ -3,6 +3,7 @@ package onnxserve;
 import java.util.ArrayDeque;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.function.Predicate;
 import org.pytorch.serve.job.Job;
 
 /**
@@ -122,9 +123,14 @@ final class FairQueue {
 
     /** The client with the most jobs, or null when no job waits. */
     Flow longest() {
+        return longest(client -> true);
+    }
+
+    /** The client with the most jobs of those that are meant, or null when none of them has a job. */
+    Flow longest(Predicate<String> meant) {
         Flow longest = null;
         for (Flow flow : flows.values()) {
-            if (!flow.isEmpty() && (longest == null || flow.size() > longest.size())) {
+            if (flow.size() > (longest == null ? 0 : longest.size()) && meant.test(flow.client)) {
                 longest = flow;
             }
         }

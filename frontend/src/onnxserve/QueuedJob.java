@@ -17,6 +17,9 @@ final class QueuedJob {
     /** What the job is worth in a client's share, in bytes: several rows in one request count as such. */
     final long cost;
 
+    /** When it came into the queue, as a {@link System#nanoTime}. */
+    final long arrivedAt;
+
     /** Its client had nothing else queued when it was taken, and had been quiet before. */
     boolean sparse;
 
@@ -33,6 +36,7 @@ final class QueuedJob {
 
     QueuedJob(Job job, long now) {
         this.job = job;
+        arrivedAt = now;
         Map<String, String> headers = job.getPayload().getHeaders();
         priority = Priority.of(headers.get(Priority.HEADER));
         client = headers.getOrDefault(CLIENT, "");

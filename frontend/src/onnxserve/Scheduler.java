@@ -2,6 +2,7 @@ package onnxserve;
 
 import java.util.PriorityQueue;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import org.pytorch.serve.job.Job;
 
 /**
@@ -12,14 +13,12 @@ import org.pytorch.serve.job.Job;
  */
 final class Scheduler {
     private static final Priority[] PRIORITIES = Priority.values();
-    private final int capacity;
     private final FairQueue[] queues = new FairQueue[PRIORITIES.length];
     private final BoundedBypass order = new BoundedBypass(Priority.patiences());
     private final PriorityQueue<QueuedJob> returned =
             new PriorityQueue<>((one, other) -> Long.signum(one.job.getBegin() - other.job.getBegin()));
 
-    Scheduler(int capacity) {
-        this.capacity = capacity;
+    Scheduler() {
         for (Priority priority : PRIORITIES) {
             queues[priority.ordinal()] = new FairQueue();
         }
@@ -102,36 +101,42 @@ final class Scheduler {
     }
 
     /**
-     * Makes room for a job when the queue is full; null when it is this job that should be refused.
+     * Makes room for a job where no more than {@code room} may wait: the job that leaves, which is the new
+     * one if none gives way to it.
      *
-     * <p>The job that goes is the last of the client with the most jobs: of the least urgent priority
-     * below the new job's that has more than its guaranteed room; else of the new job's own priority, if
-     * that client has at least two more than the new job's; else, where the new job's priority has less
-     * than its guaranteed room, of the more urgent ones.
+     * <p>Else it is the last of the client with the most jobs: of the least urgent priority below the new
+     * job's that has more than its guaranteed room; else of the new job's own priority, if that client has at
+     * least two more than the new job's; or of one that isn't quiet, if the new job's is and has none; else,
+     * where the new job's priority has less than its guaranteed room, of the more urgent ones.
      */
-    QueuedJob displace(QueuedJob arrival) {
+    QueuedJob displace(QueuedJob arrival, int room, Predicate<String> quiet) {
         int own = arrival.priority.ordinal();
         for (int later = queues.length - 1; later > own; later--) {
-            if (exceedsGuarantee(later)) {
+            if (exceedsGuarantee(later, room)) {
                 return removeLongest(later);
             }
         }
+        int jobs = queues[own].sizeOf(arrival.client);
         Flow longest = queues[own].longest();
-        if (longest != null && longest.size() >= queues[own].sizeOf(arrival.client) + 2) {
+        if (longest != null && longest.size() >= jobs + 2) {
             return queues[own].removeLast(longest);
         }
-        if (queues[own].size() < arrival.priority.guaranteed(capacity)) {
+        Flow busy = jobs == 0 && quiet.test(arrival.client) ? queues[own].longest(quiet.negate()) : null;
+        if (busy != null) {
+            return queues[own].removeLast(busy);
+        }
+        if (queues[own].size() < arrival.priority.guaranteed(room)) {
             for (int earlier = own - 1; earlier >= 0; earlier--) {
-                if (exceedsGuarantee(earlier)) {
+                if (exceedsGuarantee(earlier, room)) {
                     return removeLongest(earlier);
                 }
             }
         }
-        return null;
+        return arrival;
     }
 
-    private boolean exceedsGuarantee(int priority) {
-        return queues[priority].size() > PRIORITIES[priority].guaranteed(capacity);
+    private boolean exceedsGuarantee(int priority, int room) {
+        return queues[priority].size() > PRIORITIES[priority].guaranteed(room);
     }
 
     private QueuedJob removeLongest(int priority) {

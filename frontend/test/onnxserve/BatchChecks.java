@@ -19,7 +19,7 @@ final class BatchChecks {
     private BatchChecks() {}
 
     static void aLoneRequestWaitsForNobody() throws InterruptedException {
-        BatchQueue queue = new BatchQueue(10, () -> (int) HOUR_MS, () -> {}, System::nanoTime);
+        BatchQueue queue = new BatchQueue(10, 0, () -> (int) HOUR_MS, () -> {}, System::nanoTime);
         for (int i = 0; i < 3; i++) {
             queue.offer(FakeJob.of("a"));
             equal(1, Checks.collect(queue, 8, HOUR_MS).size());
@@ -27,7 +27,7 @@ final class BatchChecks {
     }
 
     static void aBatchWaitsForAsManyAsTheOneBeforeHad() throws InterruptedException {
-        BatchQueue queue = new BatchQueue(10, () -> (int) HOUR_MS, () -> {}, System::nanoTime);
+        BatchQueue queue = new BatchQueue(10, 0, () -> (int) HOUR_MS, () -> {}, System::nanoTime);
         queue.offer(FakeJob.of("a"));
         queue.offer(FakeJob.of("a"));
         equal(2, Checks.collect(queue, 8, HOUR_MS).size());

@@ -46,7 +46,14 @@ final class Checks {
     }
 
     static BatchQueue queue(int capacity, AtomicLong clock) {
-        return new BatchQueue(capacity, () -> 1, () -> {}, clock::get);
+        return new BatchQueue(capacity, 0, () -> 1, () -> {}, clock::get);
+    }
+
+    /** Whether a job finds no room, which its client is told at once. */
+    static boolean refused(BatchQueue queue, FakeJob job) {
+        check(queue.offer(job), "the queue is closed");
+        check(job.status == 0 || job.status == 503, "status %d", job.status);
+        return job.status == 503;
     }
 
     /** As TorchServe collects a batch: {@code Model.pollBatch}. */

@@ -96,7 +96,7 @@ final class DropChecks {
 
     static void aJobWhoseClientHungUpIsDroppedWithoutAnAnswer() throws InterruptedException {
         AtomicInteger dropped = new AtomicInteger();
-        BatchQueue queue = new BatchQueue(10, () -> 1, dropped::incrementAndGet, System::nanoTime);
+        BatchQueue queue = new BatchQueue(10, 0, () -> 1, dropped::incrementAndGet, System::nanoTime);
         FakeJob gone = FakeJob.of("a");
         FakeJob present = FakeJob.of("a");
         queue.offer(gone);

@@ -63,7 +63,7 @@ final class PriorityChecks {
     static void noPriorityWaitsForMoreTurnsThanItsBound() {
         for (int seed = 0; seed < 50; seed++) {
             Random random = new Random(seed);
-            Scheduler scheduler = new Scheduler(100_000);
+            Scheduler scheduler = new Scheduler();
             Map<Priority, Integer> passed = new EnumMap<>(Priority.class);
             Map<Priority, Integer> waiting = new EnumMap<>(Priority.class);
             for (int turn = 0; turn < 5000; turn++) {

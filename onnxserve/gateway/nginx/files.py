@@ -46,6 +46,7 @@ ERRORS = (
     (507, 507, "worker_ended", "the worker that had the request ended"),
     (528, 429, "rate_limited", "too many requests in too short a time"),
     (529, 429, "overloaded", "too many requests are under way for this version"),
+    (530, 503, "overloaded", "more requests wait for this version than it can answer in time"),
 )
 
 

@@ -1,0 +1,164 @@
+package onnxserve;
+
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.PriorityQueue;
+import java.util.Random;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.IntToLongFunction;
+
+/**
+ * A queue, its workers and requests at random times (a Poisson process), in simulated time. Workers collect
+ * in threads of their own, one after the other, as TorchServe's do under the model's lock.
+ */
+final class LoadedServer {
+    static final long MS = TimeUnit.MILLISECONDS.toNanos(1);
+
+    final AtomicLong clock = new AtomicLong(System.nanoTime());
+    final BatchQueue queue;
+    /** What a batch of so many jobs takes, in ns. */
+    IntToLongFunction duration;
+    /** What the jobs took that were computed, from arrival to answer, in ns. */
+    final List<Long> times = new ArrayList<>();
+    int offered;
+
+    private final Random random = new Random(1);
+    private final PriorityQueue<Event> events =
+            new PriorityQueue<>((one, other) -> Long.compare(one.at - other.at, 0));
+    private final Map<FakeJob, Long> underWay = new HashMap<>();
+    private final ArrayDeque<ExecutorService> wanting = new ArrayDeque<>();
+    private final int largest;
+    private ExecutorService collecting;
+    private Future<List<FakeJob>> batch;
+
+    LoadedServer(int capacity, long target, int workers, int largest, IntToLongFunction duration) {
+        this.largest = largest;
+        this.duration = duration;
+        queue = new BatchQueue(capacity, target, () -> 1, () -> {}, clock::get);
+        queue.workers(workers);
+        for (int worker = 0; worker < workers; worker++) {
+            wanting.add(Executors.newSingleThreadExecutor(task -> {
+                Thread thread = new Thread(task);
+                thread.setDaemon(true);
+                return thread;
+            }));
+        }
+    }
+
+    /** {@code perSecond} requests of {@code clients} clients for so long. */
+    void run(double perSecond, int clients, long ms) {
+        long end = clock.get() + ms * MS;
+        schedule(gap(perSecond), () -> arrive(perSecond, clients, end));
+        runUntil(end);
+    }
+
+    /** Forgets what was counted. */
+    void reset() {
+        times.clear();
+        offered = 0;
+    }
+
+    /** Of what was computed, in ns. */
+    long p99() {
+        Collections.sort(times);
+        return times.get(times.size() * 99 / 100);
+    }
+
+    FakeJob send(String client, String priority) {
+        FakeJob job = FakeJob.of(client, priority);
+        offered++;
+        underWay.put(job, clock.get());
+        queue.offer(job);
+        if (collecting != null) {
+            // The queue was empty, so its worker takes this one.
+            compute();
+        }
+        collect();
+        return job;
+    }
+
+    private void arrive(double perSecond, int clients, long end) {
+        send("client" + random.nextInt(clients), "normal");
+        long gap = gap(perSecond);
+        if (clock.get() + gap < end) {
+            schedule(gap, () -> arrive(perSecond, clients, end));
+        }
+    }
+
+    private long gap(double perSecond) {
+        return (long) (-Math.log(1 - random.nextDouble()) / perSecond * 1e9);
+    }
+
+    void schedule(long nanos, Runnable action) {
+        events.add(new Event(clock.get() + nanos, action));
+    }
+
+    private void runUntil(long end) {
+        collect();
+        while (!events.isEmpty() && events.peek().at - end <= 0) {
+            Event event = events.remove();
+            clock.set(event.at);
+            event.action.run();
+        }
+        clock.set(end);
+    }
+
+    /** Lets workers that are free collect until one of them waits for jobs. */
+    private void collect() {
+        while (collecting == null && !wanting.isEmpty()) {
+            collecting = wanting.remove();
+            AtomicReference<Thread> thread = new AtomicReference<>();
+            batch = collecting.submit(() -> {
+                thread.set(Thread.currentThread());
+                return Checks.collect(queue, largest);
+            });
+            while (!batch.isDone() && !waits(thread.get())) {
+                Thread.onSpinWait();
+            }
+            if (batch.isDone()) {
+                compute();
+            }
+        }
+    }
+
+    private static boolean waits(Thread thread) {
+        return thread != null && thread.getState() == Thread.State.TIMED_WAITING;
+    }
+
+    private void compute() {
+        List<FakeJob> jobs;
+        try {
+            jobs = batch.get();
+        } catch (InterruptedException | ExecutionException error) {
+            throw new IllegalStateException(error);
+        }
+        ExecutorService worker = collecting;
+        collecting = null;
+        long nanos = (long) (duration.applyAsLong(jobs.size()) * (0.8 + 0.4 * random.nextDouble()));
+        schedule(nanos, () -> {
+            jobs.forEach(job -> times.add(clock.get() - underWay.remove(job)));
+            wanting.add(worker);
+            collect();
+        });
+    }
+
+    private static final class Event {
+        final long at;
+        final Runnable action;
+
+        Event(long at, Runnable action) {
+            this.at = at;
+            this.action = action;
+        }
+    }
+}

@@ -1,0 +1,115 @@
+"""Several hundred clients of a slow model: what is answered is answered in time, all others are told to retry."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from onnxserve.gateway.config import Limits
+from tests.e2e.fronted import Fronted, fronted_by
+from tests.e2e.gate import gate_of, write_archive
+from tests.e2e.server import ROOT, Running, running
+from tests.raw import post_bytes
+
+BUILT = (ROOT / "frontend" / "plugins" / "onnxserve-batching.jar").is_file()
+pytestmark = pytest.mark.skipif(
+    not BUILT and shutil.which("javac") is None, reason="the plugin is optional, and building it needs a JDK"
+)
+CLIENTS = 300
+ROW_S, TARGET_S = 0.01, 0.05  # all clients together wait sixty times the target when none is refused
+LEARNING_S, SECONDS = 2.0, 6.0
+PAUSE_S = 0.2  # of a client that was refused
+CAPACITY = 1000
+
+
+@dataclass
+class Answers:
+    """What came after the queue had learnt how fast the model is."""
+
+    seconds: list[float] = field(default_factory=list)
+    refused: list[bytes] = field(default_factory=list)  # heads of answers
+
+    def p99(self) -> float:
+        return sorted(self.seconds)[len(self.seconds) * 99 // 100]
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("overload")
+    changes = {"jobQueueSize": CAPACITY, "tuning": {"p99_ms": TARGET_S * 1000}}
+    archive = write_archive(folder / "slow.mar", "slow", folder / "slow", batch=1, row_s=ROW_S, **changes)
+    with running(folder / "server", [archive]) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def fronted(slow) -> Iterator[Fronted]:
+    with fronted_by(slow, limits=Limits(client_percent=100)) as gateway:
+        yield gateway
+
+
+async def ask(port: int, number: int, answers: Answers, began: float) -> None:
+    """One client, which sends its next request when the one before was answered."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        count = 0
+        while time.monotonic() < began + SECONDS:
+            count += 1
+            writer.write(post_bytes("/predictions/slow", f"row {number} {count}".encode()))
+            sent = time.monotonic()
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            await reader.readexactly(int(head.partition(b"content-length:")[2].split(b"\r\n")[0]))
+            accepted = head.startswith(b"http/1.1 200 ")
+            if sent > began + LEARNING_S and accepted:
+                answers.seconds.append(time.monotonic() - sent)
+            elif sent > began + LEARNING_S:
+                answers.refused.append(head)
+            if not accepted:
+                await asyncio.sleep(PAUSE_S)
+    finally:
+        writer.close()
+
+
+async def ask_all(port: int) -> Answers:
+    answers, began = Answers(), time.monotonic()
+    async with asyncio.timeout(SECONDS + 60), asyncio.TaskGroup() as clients:
+        for number in range(CLIENTS):
+            clients.create_task(ask(port, number, answers, began))
+    return answers
+
+
+def test_what_is_answered_at_overload_is_answered_in_time_and_the_rest_is_told_to_retry(slow, fronted):
+    answers = asyncio.run(ask_all(fronted.running.gateway.config.listen.port))
+    print(f"p99 {1000 * answers.p99():.0f} ms, {len(answers.seconds)} answered, {len(answers.refused)} refused")  # noqa: T201 - shown by -s
+    # A quarter of what the model can do: the machine may be busy.
+    assert len(answers.seconds) > (SECONDS - LEARNING_S) / ROW_S / 4
+    assert answers.p99() < 6 * TARGET_S
+    assert answers.refused
+    assert {head.split(b" ")[1] for head in answers.refused} == {b"503"}
+    assert all(b"\r\nretry-after: 1\r\n" in head for head in answers.refused)
+
+
+def test_how_many_may_wait_is_shown(slow, fronted):
+    asyncio.run(ask_all(fronted.running.gateway.config.listen.port))
+    with gate_of(slow, "slow", slow.settings.store.parents[1] / "slow") as gate:
+        queue = gate.batching()
+    [version] = slow.release.status("slow")
+    assert queue["p99_ms"] == TARGET_S * 1000
+    assert queue["batch_ms"] > 1000 * ROW_S / 2
+    assert 2 <= version.pending_limit == queue["capacity"] < CAPACITY / 10
+    assert queue["refused"] + queue["late"] > 0
+
+
+def test_a_paced_client_beside_a_flood_is_answered(slow):
+    with gate_of(slow, "slow", slow.settings.store.parents[1] / "slow") as gate:
+        flood = [gate.send(f"flood {number}", "flood") for number in range(60)]
+        for number in range(20):
+            flood += [gate.send(f"flood {number} {more}", "flood") for more in range(10)]
+            assert gate.send(f"paced {number}", "paced").result().status_code == 200
+        statuses = {request.result().status_code for request in flood}
+        assert 503 in statuses, gate.batching()
