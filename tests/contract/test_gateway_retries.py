@@ -103,12 +103,14 @@ def test_an_error_that_has_a_name_is_an_answer_asked_once_that_ejects_nobody(cli
 
 def test_an_error_whose_words_do_not_come_along_has_its_name_and_is_not_asked_for_again(client, upstream):
     client.label(stable="1.0", previous="2.0")
-    for kind, status, told in (("not_finite", 500, 500), ("internal_error", 503, 500), ("worker_ended", 507, 507)):
+    kinds = (("not_finite", 500, 500), ("internal_error", 503, 500), ("worker_ended", 507, 507))
+    for kind, status, told in (*kinds, ("answer_too_large", 507, 507)):
         upstream.answer, upstream.headers = (lambda *_, status=status: (status, OURS)), {"x-onnxserve-error": kind}
         answer = client.post()
         assert (answer.status_code, answer.json()["error"]["type"]) == (told, kind)
         assert "retry-after" not in answer.headers
-    assert len(upstream.seen) == 3
+    assert "worker" not in answer.text  # of the last one none ended
+    assert len(upstream.seen) == 4
 
 
 def test_a_canarys_own_error_is_answered_by_stable_which_alone_would_have_been_asked_without_it(client, upstream):
@@ -156,6 +158,21 @@ def test_a_call_gets_the_status_and_message_of_an_error_that_has_a_name(client, 
     with channel, pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary(f"/{SERVICE}/ModelInfer")(message, timeout=20)
     assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.INTERNAL, "the words")
+    assert len(upstream.seen) == 1
+
+
+def test_a_call_that_a_handler_refuses_has_its_status_and_message_though_there_is_no_body(client, upstream):
+    upstream.answer = lambda *_: (507, b"")  # as handlers answer calls
+    trailers = {"x-grpc-status": "8", "x-grpc-message": "answer_too_large: 9 bytes"}
+    upstream.headers = {"x-onnxserve-error": "answer_too_large", **trailers}
+    message = made("ModelInferRequest", model_name="demo").SerializeToString()
+    channel = grpc.insecure_channel(client.gateway.url.removeprefix("http://"))
+    with channel, pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary(f"/{SERVICE}/ModelInfer")(message, timeout=20)
+    assert (caught.value.code(), caught.value.details()) == (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "answer_too_large: 9 bytes",
+    )
     assert len(upstream.seen) == 1
 
 

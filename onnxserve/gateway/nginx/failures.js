@@ -9,6 +9,7 @@ import roles from 'roles.js';
 const ILL = [502, 503, 504, 507]; // no connection, no worker, no answer in time, a worker that ended; never a model's 500
 const AGAIN = [503, 504, 507]; // the same may be answered later
 const ENDED = 'worker_ended'; // of a request with which two workers ended: others would too
+const FINAL = [ENDED, 'answer_too_large']; // whoever asks again is told the same
 const QUEUES = [ENDED, 'overloaded']; // errors that are no handler's
 const WINDOW_MS = 1000, EJECT_AFTER = 20, EJECT_MS = 2000;
 const LEAST_TRIES = 3; // that are always allowed: a share of few requests would be none
@@ -100,9 +101,11 @@ function tell(r, status, header, answer) {
     errors.refuse(r, 400, 'undecodable_body', 'the form can not be taken apart', { where: 'body' });
     return;
   }
-  if (status >= 500 && !words) {
-    const own = errors.nearest(r, status, kind), later = AGAIN.indexOf(own[0]) >= 0 && kind !== ENDED;
-    errors.refuse(r, own[0], kind || own[1], own[2], { where: 'server', retry: later ? 1 : 0 });
+  const said = kind && errors.isCall(r) && header('x-grpc-status'); // a call's words are in its trailers
+  if (status >= 500 && !words && !said) {
+    const own = errors.nearest(r, status, kind), later = AGAIN.indexOf(own[0]) >= 0 && FINAL.indexOf(kind) < 0;
+    const reason = kind && kind !== own[1] ? 'the model can not answer this request' : own[2];
+    errors.refuse(r, own[0], kind || own[1], reason, { where: 'server', retry: later ? 1 : 0 });
     return;
   }
   const made = responses.replacement(r, status, header);
