@@ -15,6 +15,7 @@ from onnxserve.archive.manifest import CONFIG
 from onnxserve.archive.write import pretty
 from onnxserve.spec import ServeSpec
 
+from .answer_size import unreachable
 from .bom import bom
 from .company import SEED as BATCH_SEED
 from .environment import versions
@@ -128,6 +129,8 @@ def call(work: Work) -> None:
         "outputs": tensors_of(graph.output),
         "max_batch": chosen.max_batch,
     }
+    if warning := unreachable(work):
+        work.say(f"      {warning}")
     work.evidence = evidence(work)
     members = {
         str(path.relative_to(work.stage)): path.read_bytes()

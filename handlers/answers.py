@@ -12,6 +12,7 @@ from .errors import NotFinite, RequestError
 from .faults import combined
 from .finite import not_finite, unanswered, without
 from .forms import Answer, Result
+from .response_size import within
 from .signature import Signature
 
 Outputs = Mapping[str, npt.NDArray[Any]]
@@ -19,11 +20,12 @@ Predict = Callable[[Outputs], Sequence[Any]]
 
 
 def answers(
-    asked: Sequence[Asked], outputs: Outputs, predict: Predict, signature: Signature
+    asked: Sequence[Asked], outputs: Outputs, predict: Predict, signature: Signature, largest: int
 ) -> list[Answer | RequestError]:
     """An answer or an error for each request; `outputs` are those of all their rows, in order.
 
-    `predict` is given the rows whose outputs are finite, and must give a prediction for each.
+    `predict` is given the rows whose outputs are finite, and must give a prediction for each. An answer has at most
+    `largest` bytes.
     """
     counts = [one.count for one in asked]
     places = unanswered(outputs)
@@ -37,7 +39,7 @@ def answers(
         rows = slice(start, start + count)
         result = Result(signature, predictions[rows], outputs, rows)
         faults = {place - start: not_finite(place - start) for place in places if start <= place < rows.stop}
-        given.append(_answer(one, result, faults) if faults else one.form.good(result))
+        given.append(within(_answer(one, result, faults) if faults else one.form.good(result), count, largest))
         start += count
     return given
 

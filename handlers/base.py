@@ -33,6 +33,7 @@ from .limits import DIGITS, TOP, limited_form
 from .observation import OBSERVE, observed_form
 from .plan import buckets, chunks
 from .request import Body, read_body
+from .response_size import TORCHSERVES, response_limit
 from .schemas import prediction_schema, row_schema
 from .scores import classify_rows, plain_rows
 from .sealed import read_model
@@ -62,6 +63,7 @@ class Handler:
     settings: Mapping[str, Any] = MappingProxyType({})  # `handler` of the archive's configuration
     watch: Watch | None = None
     threads = 1
+    largest_answer = TORCHSERVES  # bytes
     deduplicate = True  # off where few rows stand for many, as in measurements
 
     def __init__(self) -> None:
@@ -144,6 +146,7 @@ class Handler:
         self.settings = mine = settings.get("handler") or {}
         self.threads = intra_op_threads(int(settings.get("maxWorkers", 1)), int(mine.get("threads", 0)))
         self.deduplicate = bool(mine.get("deduplicate", True))
+        self.largest_answer = response_limit(context)
         os.environ.setdefault("RAYON_NUM_THREADS", str(self.threads))  # the tokenizer keeps to the budget too
         self.open(Path(properties["model_dir"]))
         if not getattr(context, "verified", False):  # by our worker, before it imported this
@@ -249,7 +252,7 @@ class Handler:
             one.error = combined([row for row in one.rows if isinstance(row, RequestError)])
 
     def _answers(self, asked: Sequence[Asked]) -> list[Answer | RequestError]:
-        return answers(asked, self._outputs(asked), self._predictions, self.signature)
+        return answers(asked, self._outputs(asked), self._predictions, self.signature, self.largest_answer)
 
     def _predictions(self, outputs: Mapping[str, npt.NDArray[Any]]) -> list[Any]:
         first = outputs[self.session.outputs[0]]

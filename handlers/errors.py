@@ -93,6 +93,14 @@ class NotFinite(RequestError):
     phrase = "Internal Server Error"
 
 
+class AnswerTooLarge(RequestError):
+    """outputs -> response: more bytes than the server sends in one answer."""
+
+    status = 507
+    kind = "answer_too_large"
+    phrase = "Insufficient Storage"
+
+
 class InternalError(RequestError):
     """Any stage: our fault; the caller learns only that."""
 

@@ -34,6 +34,7 @@ STATUS = {
     "deadline_exceeded": DEADLINE_EXCEEDED,
     "too_large": RESOURCE_EXHAUSTED,
     "out_of_memory": RESOURCE_EXHAUSTED,
+    "answer_too_large": RESOURCE_EXHAUSTED,
     "unimplemented": UNIMPLEMENTED,
     "malformed_frame": INTERNAL,
     "not_finite": INTERNAL,

@@ -38,6 +38,7 @@ OUTCOMES = frozenset(
         "invalid_row",
         "deadline_exceeded",
         "out_of_memory",
+        "answer_too_large",
         "not_finite",
         "internal_error",
         "features_unavailable",

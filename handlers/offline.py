@@ -34,6 +34,7 @@ class OfflineContext:
     def __init__(self, folder: Path, config: dict[str, Any] | None = None) -> None:
         self.system_properties: dict[str, Any] = {"model_dir": str(folder), "gpu_id": None}
         self.model_yaml_config = config or {}
+        self.max_response_bytes = sys.maxsize  # nobody else has to take the answers
         self.headers: list[dict[str, str]] = []
         self.statuses: dict[int, tuple[int, str]] = {}
         self.content_types: dict[int, str] = {}

@@ -27,6 +27,7 @@ NONE: Mapping[str, str] = {}
 KILL_FIX = "apt-get install procps (or what has `kill` elsewhere)"
 STOP_S = 30.0
 NAME = "torchserve"
+LARGEST_ANSWER = "ONNXSERVE_MAX_RESPONSE_BYTES"  # workers refuse what TorchServe wouldn't take from them
 # Ours would be shadowed by the first; TorchServe's own variables would win over the configuration that we render.
 UNWANTED = ("PYTHONPATH", "TS_")
 
@@ -106,6 +107,7 @@ def start_server(settings: Settings, variables: Mapping[str, str] = NONE, archiv
     # A TEMP of its own: TorchServe keeps unpacked models and workers' sockets there, one server each.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(UNWANTED)}
     java = find_java()
+    environment[LARGEST_ANSWER] = properties.get("max_response_size", "")
     environment |= {**variables, "JAVA_HOME": str(java.home), "TEMP": str(temp), "TMPDIR": str(temp)}
     command = frontend_command(java, config, properties, temp)
     begin, record = log_size(log), settings.run / f"{NAME}.process"
@@ -114,10 +116,7 @@ def start_server(settings: Settings, variables: Mapping[str, str] = NONE, archiv
 
 def check(settings: Settings) -> None:
     """ServerError with a fix for what would keep TorchServe from starting."""
-    if not settings.store.is_dir() or not list(settings.store.glob("*.mar")):
-        raise ServerError(
-            "the model store has no archive", where=str(settings.store), fix="onnxserve export models/NAME"
-        )
+    check_store(settings.store)
     if not has_kill():
         raise ServerError("there is no program `kill`", where="PATH", fix=KILL_FIX)
     for address in addresses(settings):
@@ -126,6 +125,12 @@ def check(settings: Settings) -> None:
     if busy := busy_addresses(settings):
         fix = "stop the other server, or choose others: --inference-port …" if settings.plain else "stop it, or --state"
         raise ServerError(f"a server listens already: {', '.join(busy)}", fix=fix)
+
+
+def check_store(store: Path) -> None:
+    """ServerError if there is nothing to serve."""
+    if not any(store.glob("*.mar")):
+        raise ServerError("the model store has no archive", where=str(store), fix="onnxserve export models/NAME")
 
 
 def make_folders(settings: Settings, temp: Path) -> None:

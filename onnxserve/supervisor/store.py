@@ -9,6 +9,7 @@ from pathlib import Path
 from onnxserve.archive import Stores, fill, open_archive
 from onnxserve.archive.read import version_of
 from onnxserve.archive.store import STAGED
+from onnxserve.config.server import check_store
 from onnxserve.errors import OnnxserveError, ServerError
 
 from .events import Events
@@ -33,7 +34,9 @@ def fill_store(stores: Stores, public_keys: Sequence[Path], events: Events) -> N
     for refusal in refusals:
         events.record(NAME, "refused", f"{refusal.file}: {refusal.reason}")
     if not any(stores.served.glob("*.mar")):
-        what = "no archive of the model store can be served" if refusals else "the model store has no archive"
+        if not refusals:
+            check_store(stores.kept)
+        what = "no archive of the model store can be served"
         raise ServerError(what, where=str(stores.kept), fix="onnxserve export models/NAME")
 
 

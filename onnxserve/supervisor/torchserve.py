@@ -63,7 +63,7 @@ class TorchServe:
         """Wait for those, restore, then let TorchServe load the others beside."""
         assert isinstance(running, Server)  # noqa: S101 - `start` made it
         served, management = set(self.served()), Management(self.settings.management)
-        failed = wait_ready(running, management, served, self.timeout_s, strict=False)
+        failed = wait_ready(running, management, served, self.timeout_s)
         if failed and not self._served_before and set(failed) >= served:
             raise ServerError(f"{named(failed)} can't be loaded" + running.reason(), where=str(running.log))
         if failed:

@@ -17,10 +17,12 @@ import httpx
 
 from onnxserve.client import Address, parse_address
 from onnxserve.config import Server, Settings, start_server, with_free_ports
+from onnxserve.errors import ServerError
 from onnxserve.gateway import Traffic
 from onnxserve.management import Management
 from onnxserve.release import History, Release
 from onnxserve.supervisor import wait_ready
+from onnxserve.supervisor.readiness import named
 
 ROOT = Path(__file__).parents[2]
 READY_S = 150
@@ -43,8 +45,9 @@ class Running:
 
 
 def wait_until_ready(server: Server, settings: Settings, timeout_s: float = READY_S) -> None:
-    """Wait for a worker of every version of the store."""
-    wait_ready(server, Management(settings.management), (), timeout_s)
+    """Wait for a worker of every version of the store; ServerError for those that can't be loaded."""
+    if failed := wait_ready(server, Management(settings.management), (), timeout_s):
+        raise ServerError(f"{named(failed)} can't be loaded" + server.reason(), where=str(server.log))
 
 
 def stock_config(folder: Path) -> Path:

@@ -1,0 +1,103 @@
+"""Answers above the server's limit: refused alone, in the form that was asked for, before they are written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from fastworker import answers as worker_answers
+
+from export import answer_size
+from export.answer_size import largest_answer, unreachable
+from handlers.errors import AnswerTooLarge
+from handlers.forms import Answer
+from handlers.grpc import RESOURCE_EXHAUSTED
+from handlers.offline import OfflineContext
+from handlers.response_size import TORCHSERVES, VARIABLE, response_limit, within
+from handlers.tabular import TabularClassifier
+from onnxserve.config.server import LARGEST_ANSWER
+from tests.fakes import with_fake_session
+
+ROWS = 200
+MANY = json.dumps({"instances": [[1, 2]] * ROWS}).encode()
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def table():
+    made = TabularClassifier()
+    with_fake_session(made, columns=("a", "b"), max_rows=ROWS)
+    made.prepare()
+    made.largest_answer = 2000
+    return made
+
+
+def test_an_answer_above_the_limit_is_507_alone_and_says_how_many_rows_fit(table):
+    context = OfflineContext(Path())
+    context.headers = [JSON, JSON]
+    large, small = table.handle([{"body": MANY}, {"body": b"[1, 2]"}], context)
+    assert context.statuses[0] == (507, "Insufficient Storage")
+    assert context.response_headers[0]["x-onnxserve-error"] == "answer_too_large"
+    error = json.loads(large)["error"]
+    assert error["type"] == "answer_too_large"
+    assert "at most 2000 can be sent" in error["reason"]
+    fitting = int(error["fix"].split()[3])
+    assert 0 < fitting < ROWS
+    assert json.loads(small)["predictions"][0]["label"] == "yes"
+    assert 1 not in context.statuses or context.statuses[1][0] == 200
+    again = OfflineContext(Path())
+    again.headers = [JSON]
+    table.handle([{"body": json.dumps({"instances": [[1, 2]] * fitting}).encode()}], again)
+    assert again.statuses.get(0, (200, ""))[0] == 200
+
+
+def test_an_answer_as_long_as_the_limit_is_sent():
+    body = b"x" * 100
+    assert within(Answer(body), 1, 100) == Answer(body)
+    error = within(Answer(body), 1, 99)
+    assert isinstance(error, AnswerTooLarge)
+    assert error.fix == "ask for fewer outputs"
+
+
+def test_the_limit_is_the_contexts_then_the_environments_then_torchserves(monkeypatch):
+    assert (VARIABLE, worker_answers.LARGEST) == (LARGEST_ANSWER, TORCHSERVES)
+    assert response_limit(SimpleNamespace()) == TORCHSERVES
+    monkeypatch.setenv(VARIABLE, "")
+    assert response_limit(SimpleNamespace()) == TORCHSERVES
+    monkeypatch.setenv(VARIABLE, "500")
+    assert response_limit(SimpleNamespace()) == 500
+    assert response_limit(OfflineContext(Path())) > 2**40
+
+
+def test_grpcs_clients_are_told_that_a_resource_is_exhausted():
+    from handlers.grpc import status_of
+
+    assert status_of(AnswerTooLarge("x")) == RESOURCE_EXHAUSTED
+
+
+def work(rows: int, width: int) -> Any:
+    reference = np.full((20, width), 0.123456789, np.float32)
+    return SimpleNamespace(reference=reference, definition=SimpleNamespace(input=SimpleNamespace(max_rows=rows)))
+
+
+def test_an_export_says_by_figures_how_many_rows_can_be_answered():
+    said = unreachable(work(800, 2000))
+    fitting = int(said.rpartition("input.max_rows = ")[2].split(",")[0])
+    one = len(msgspec.json.encode([0.12345679104328156] * 2000))
+    assert abs(fitting * one - largest_answer()) < 2 * one
+    assert f"{largest_answer():,}" in said
+    assert unreachable(work(fitting, 2000)) == ""
+    assert unreachable(work(64, 3)) == ""
+
+
+def test_the_limit_is_that_of_the_configuration(tmp_path, monkeypatch):
+    (tmp_path / "config.properties").write_text("max_response_size=1000\n")
+    monkeypatch.chdir(tmp_path)
+    assert answer_size.largest_answer() == 1000
+    (tmp_path / "config.properties").write_text("job_queue_size=1\n")
+    assert answer_size.largest_answer() == TORCHSERVES
