@@ -9,9 +9,8 @@ from .proof import read_proof
 from .read import Summary, contents, open_archive, read_version, summarise, unpack
 from .seal import make_identity, seal_archive, unsealed
 from .sign import is_signed, make_key, sign_archive
-from .signed import configured_keys
 from .store import Refusal, Stores, fill, refusals, writable
-from .verification import check_content, check_signature
+from .verification import check_content, check_signature, configured_keys, unpack_trusted
 from .write import write_archive
 
 __all__ = [
@@ -46,6 +45,7 @@ __all__ = [
     "summarise",
     "threads_of",
     "unpack",
+    "unpack_trusted",
     "unsealed",
     "writable",
     "write_archive",

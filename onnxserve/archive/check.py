@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from .digests import RECORD
 from .file import file_digest
 from .offline import answers
 from .read import contents, summarise, unpack
-from .verification import check_content
+from .verification import check_content, configured_keys
 from .write import write_archive
 
 FOREIGN_FIX = "fetch or export the archive again; one of torch-model-archiver can be served, but not verified"
@@ -51,9 +52,13 @@ def check_members(path: Path, *public_keys: Path) -> int:
     return count
 
 
-def check_archive(path: Path, *public_keys: Path) -> Checked:
-    """Digests, signature if keys are given, then golden rows through the archive's own handler in a process."""
-    summary, count = summarise(path), check_members(path, *public_keys)
+def check_archive(path: Path, public_keys: Sequence[Path] | None = None) -> Checked:
+    """Digests, signature by a key, then golden rows through the archive's own handler in a process.
+
+    Without `public_keys` they are those that this machine trusts; an empty sequence asks for no signature.
+    """
+    keys = configured_keys() if public_keys is None else public_keys
+    summary, count = summarise(path), check_members(path, *keys)
     with tempfile.TemporaryDirectory() as folder:
         unpack(path, Path(folder))
         golden = msgspec.json.decode((Path(folder) / "golden.json").read_bytes())
@@ -61,4 +66,4 @@ def check_archive(path: Path, *public_keys: Path) -> Checked:
         bad = [answer for answer in answers(Path(folder), bodies) if answer["status"] != 200]
     if bad:
         raise ArchiveError(f"{len(bad)} golden rows are refused: {bad[0]['body']}", where=str(path))
-    return Checked(summary.name, summary.version, summary.sha256, count, len(bodies), bool(public_keys))
+    return Checked(summary.name, summary.version, summary.sha256, count, len(bodies), bool(keys))

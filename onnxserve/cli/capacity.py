@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from onnxserve.archive import max_batch, read_config, summarise, threads_of, unpack
+from onnxserve.archive import max_batch, read_config, summarise, threads_of, unpack_trusted
 from onnxserve.errors import TuneError
 
 from .app import AsJson, app, console, out, show
@@ -37,7 +37,7 @@ def capacity(
     batch = min(int(config["batchSize"]), max_batch(archive))
     objective = p99_ms or float((config.get("tuning") or {}).get("p99_ms", 100))
     with tempfile.TemporaryDirectory() as scratch, console.status("measuring batches"):
-        unpack(archive, Path(scratch))
+        unpack_trusted(archive, Path(scratch))
         times = measure_times(Path(scratch), [each], batches(batch))
     service = line(times, each)
     found = plan(rate, service, count, batch, objective / 1e3)

@@ -9,16 +9,16 @@ import typer
 from onnxserve.doctor import examine
 
 from .app import AsJson, app, out, show
-from .server import Config, Store, settings_from
+from .server import Config, State, Store, settings_from
 
 
 @app.command()
-def doctor(config: Config = None, store: Store = None, *, as_json: AsJson = False) -> None:
-    """Check Java, ports, providers, threads, addresses and archives; 1 if something needs a fix.
+def doctor(config: Config = None, store: Store = None, state: State = None, *, as_json: AsJson = False) -> None:
+    """Check Java, ports, providers, threads, addresses, archives and who is trusted; 1 if something needs a fix.
 
     Example: onnxserve doctor --json.
     """
-    findings = examine(settings_from(config=config, store=store))
+    findings = examine(settings_from(config=config, store=store, state=state))
 
     def human() -> None:
         for one in findings:

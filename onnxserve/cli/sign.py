@@ -1,13 +1,17 @@
-"""`onnxserve keygen`, `onnxserve sign`, `onnxserve seal`."""
+"""`onnxserve keygen`, `onnxserve sign`, `onnxserve seal`, `onnxserve revoke`."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from onnxserve.archive import make_identity, make_key, seal_archive, sign_archive
+from onnxserve.archive.revoke import revoke as revoke_file
+from onnxserve.archive.revoked import VARIABLE
+from onnxserve.errors import ArchiveError
 
 from .app import AsJson, app, out, show
 
@@ -58,6 +62,23 @@ def seal(
     """Encrypt an archive's graph and proof rows; sign afterwards. Example: onnxserve seal x.mar --to age1…."""
     sha256 = seal_archive(archive, to, output)
     _written(output or archive, sha256, as_json=as_json)
+
+
+@app.command()
+def revoke(
+    path: Annotated[Path, typer.Argument(help="A public key (.pub), or an archive (.mar).")],
+    reason: Annotated[str, typer.Option(help="Why; whoever is refused reads it.")] = "",
+    target: Annotated[Path | None, typer.Option("--list", help=f"The list; {VARIABLE} by default.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Let an archive, or what a key signed, load nowhere. Example: onnxserve revoke old.pub --reason "laptop lost"."""
+    named = target or next((Path(name) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name), None)
+    if named is None:
+        fix = f"set {VARIABLE} to a file, for the server too, or name one with --list"
+        raise ArchiveError("no list of revocations is named", where=VARIABLE, fix=fix)
+    line = revoke_file(path, named, reason)
+    show({"list": str(named), "line": line}, lambda: out.print(f"{named}: {line}", markup=False), as_json=as_json)
 
 
 def _written(path: Path, sha256: str, *, as_json: bool) -> None:

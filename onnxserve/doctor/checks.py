@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
@@ -17,17 +16,11 @@ from onnxserve.gateway import read_config, read_labels
 from onnxserve.gateway.config import bracketed
 from onnxserve.processes import check_socket_path
 
+from .finding import Finding
+from .trust import trust
+
 TORCHSERVE = "0.12.0"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "unix:")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found; `fix` is empty when all is well."""
-
-    check: str
-    found: str
-    fix: str = ""
 
 
 def java(_: Settings) -> Finding:
@@ -177,6 +170,7 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     gateway,
     roles,
     store,
+    trust,
     threads,
 )
 

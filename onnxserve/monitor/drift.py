@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onnxserve.archive import read_proof, summarise, unpack
+from onnxserve.archive import read_proof, summarise, unpack_trusted
 from onnxserve.archive.offline import answers, run_offline
 from onnxserve.errors import ArchiveError, MonitorError
 from onnxserve.monitor.predictions import logged
@@ -49,7 +49,7 @@ def tables(store: Path, log: Path, model: str, version: str = "", most: int = MO
         raise MonitorError(what, where=str(log / model), fix="wait, or keep more of them: [predictions] percent")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        unpack(archive_of(store, model, version), folder)
+        unpack_trusted(archive_of(store, model, version), folder)
         return compared(folder, model, version, rows)
 
 
@@ -99,7 +99,7 @@ def logged_inputs(folder: Path, lines: Sequence[str | None], example: Any) -> tu
         if isinstance(value, dict):
             gone = {name for name, one in value.items() if one == REDACTED}
             hidden |= gone
-            value |= {name: example[name] for name in gone}
+            value |= {name: example[name] for name in gone if name in example}
         if value is not None and value != REDACTED:
             found.append(value)
     return found, hidden

@@ -82,7 +82,8 @@ class TorchServe:
         if not keys or not self.warm_s or self._served_before:
             return {}
         try:
-            return {KEY: os.pathsep.join(map(str, [*keys, sign_model(self.settings)]))}
+            # As it is: a folder stands for the keys that lie there when a worker starts.
+            return {KEY: os.pathsep.join([os.environ[KEY], str(sign_model(self.settings))])}
         except (OnnxserveError, OSError) as error:
             self.events.record(NAME, "failed", f"warm-up: {error}")
             return {}

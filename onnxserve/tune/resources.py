@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from onnxserve.archive import golden_bodies, max_batch, read_config, summarise, threads_of, unpack
+from onnxserve.archive import golden_bodies, max_batch, read_config, summarise, threads_of, unpack_trusted
 from onnxserve.archive.offline import answers
 
 MIB = 2**20
@@ -44,7 +44,7 @@ def peak_megabytes(archive: Path) -> int:
     bodies = golden_bodies(archive)
     batch = [bodies[at % len(bodies)] for at in range(max_batch(archive))]
     with tempfile.TemporaryDirectory() as scratch:
-        unpack(archive, Path(scratch))
+        unpack_trusted(archive, Path(scratch))
         answers(Path(scratch), batch)
     return math.ceil(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / MIB)
 

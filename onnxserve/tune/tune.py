@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from onnxserve.archive import file_digest, max_batch, reconfigure, summarise, unpack
+from onnxserve.archive import file_digest, max_batch, reconfigure, summarise, unpack_trusted
 from onnxserve.config import Settings
 from onnxserve.errors import TuneError
 
@@ -73,7 +73,7 @@ def tune(plan: Plan, progress: Progress) -> tuple[Tuning, Measured]:
     progress("batches in the worker", 0, 1)
     if not measured.times:
         with tempfile.TemporaryDirectory() as scratch:
-            unpack(plan.archive, Path(scratch))
+            unpack_trusted(plan.archive, Path(scratch))
             threads = sorted({1, *(threads for _, threads in shares(plan.cpus))})
             measured.times = measure_times(Path(scratch), threads, batches(largest))
         state.write(measured)

@@ -70,7 +70,7 @@ def test_a_signed_archive_passes_with_the_signers_key_and_no_other(signed, keys,
 
 def test_an_unsigned_archive_fails_where_a_key_is_asked_for(archive, keys):
     with pytest.raises(ArchiveError, match="not signed"):
-        check_archive(archive, keys[1])
+        check_archive(archive, [keys[1]])
 
 
 def test_what_is_not_a_key_is_told(archive, tmp_path):

@@ -1,0 +1,60 @@
+"""Taking back what was trusted: a line in the list that `ONNXSERVE_REVOKED` names."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from onnxserve.errors import ArchiveError
+
+from .content import member_digests
+from .digests import content_digest
+from .library import library
+from .read import open_archive
+from .revoked import VARIABLE, ArchiveUntrusted, Revoked, read_revoked
+
+SUFFIX = ".mar"
+
+
+def revoked_now() -> Revoked:
+    """What is revoked on this machine; ArchiveError for a list that can't be read."""
+    try:
+        return read_revoked()
+    except ArchiveUntrusted as error:
+        fix = "nothing loads until the list can be read: mend it, or make an empty file"
+        raise ArchiveError(str(error), where=os.environ.get(VARIABLE, ""), fix=fix) from error
+
+
+def revoke(path: Path, target: Path, reason: str = "") -> str:
+    """Append an archive or a public key to a list; the line. ArchiveError for what is neither."""
+    kind, digest = ("archive", archive_digest(path)) if path.name.endswith(SUFFIX) else ("key", key_digest(path))
+    line = " ".join([kind, digest, *reason.split()])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(target, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644), "rb+", buffering=0) as stream:
+        end = stream.seek(0, os.SEEK_END)
+        whole = end == 0 or os.pread(stream.fileno(), 1, end - 1) == b"\n"
+        stream.write(f"{'' if whole else chr(10)}{line}\n".encode())  # at once: a worker may read meanwhile
+        os.fsync(stream.fileno())
+    return line
+
+
+def archive_digest(path: Path) -> str:
+    """Of an archive's content, whoever signed it."""
+    with open_archive(path) as archive:
+        return content_digest(member_digests(archive))
+
+
+def key_digest(path: Path) -> str:
+    """Of a public key: the SHA-256 of its SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7) in DER."""
+    library("cryptography")
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        public = serialization.load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        fix = "name an archive (.mar) or a public key in PEM, as keygen writes it beside the private one"
+        raise ArchiveError(f"it can't be read as a public key: {error}", where=str(path), fix=fix) from error
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return hashlib.sha256(public.public_bytes(serialization.Encoding.DER, form)).hexdigest()
