@@ -30,7 +30,7 @@ from .golden import check_golden, read_golden
 from .gpu import read_gpu, tensorrt_shapes
 from .isolate import guarded, isolate
 from .limits import DIGITS, TOP, limited_form
-from .observation import OBSERVE, observed_form
+from .observation import OBSERVE, ROWS, Copied, copied_rows, observed_form
 from .plan import buckets, chunks
 from .request import Body, read_body
 from .response_size import TORCHSERVES, response_limit
@@ -40,6 +40,7 @@ from .sealed import read_model
 from .session import Provider, Session, choose_provider
 from .signature import Signature, read_signature
 from .signed import check_signature
+from .stack import stack_of
 from .threads import intra_op_threads
 from .watch import Watch, watch
 
@@ -229,10 +230,11 @@ class Handler:
             if headers.get("describe") == "True":  # TorchServe's mark; any client can set it, so it may share a batch
                 return answered(Answer(describe(self)))
             asked = self.read(read_body(item, headers, self.signature.input.max_bytes))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is logged
             answer = classify(error)
             if isinstance(answer, InternalError):
-                log.exception("a request could not be read", extra=self._event(context, index))
+                event = self._event(context, index)
+                log.error("a request could not be read\n%s", stack_of(error), extra=event)  # noqa: TRY400 - no message
             return failed(answer, reading.form_for(headers))
         if asked.form is PLAIN:
             asked.form = reading.plain_form(headers)
@@ -293,4 +295,6 @@ class Handler:
         context.set_response_content_type(index, answer.content_type)
         for name, value in (*answer.headers, *self.notes(one.rows or ())):
             context.set_response_header(index, name, value)
+        if type(one.form) is Copied:
+            context.set_response_header(index, ROWS, copied_rows(one, result, self.signature))
         return answer.body

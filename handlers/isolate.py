@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from .errors import InternalError, RequestError, classify
 from .lost import leave, lost
+from .stack import stack_of
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -18,10 +19,10 @@ def guarded(work: Callable[[], R]) -> R | RequestError:
     """The result of `work`, or the error that the caller may see."""
     try:
         return work()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - it is logged
         answer = classify(error)
         if isinstance(answer, InternalError):
-            log.exception("a row failed")
+            log.error("a row failed\n%s", stack_of(error))  # noqa: TRY400 - without the message
             if lost(error):
                 leave(error)
         return answer
@@ -43,7 +44,7 @@ def isolate(groups: Sequence[T], run: Callable[[Sequence[T]], Sequence[R]]) -> l
         if len(results) != len(groups):
             raise ValueError(f"{len(results)} results for {len(groups)} requests")
         return list(results)
-    except Exception:
-        log.debug("batch of %d failed; halving", len(groups), exc_info=True)
+    except Exception as error:  # noqa: BLE001 - it is logged
+        log.debug("batch of %d failed; halving\n%s", len(groups), stack_of(error))
     half = len(groups) // 2
     return isolate(groups[:half], run) + isolate(groups[half:], run)

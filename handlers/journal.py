@@ -21,15 +21,15 @@ import msgspec
 from .asked import Asked, error_of
 from .errors import RequestError
 from .forms import Answer
+from .redaction import MOST_ROWS, TEXTS, Kept, Redaction, rows_of, safe_id
 from .signature import Signature
 
 log = logging.getLogger(__name__)
 VARIABLE = "ONNXSERVE_PREDICTIONS"
 ID = "x-request-id"
-ROWS, TEXT, BODY = 32, 2_000, 65_536  # of a request: rows, characters of a text, bytes of an answer
+BODY = 65_536  # bytes of an answer
 NUMBER = 24  # bytes that one number of a row takes, at least
 FLUSH_S, FLUSH_ROWS = 10.0, 5_000
-REDACTED = "redacted"
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True):
     hours: float = 168.0
     queue_megabytes: float = 16.0
     inputs: bool = True
-    redact: tuple[str, ...] = ()  # columns; `text` for texts
+    redact: tuple[str, ...] = ()  # columns, in whatever case; `text` for texts
 
 
 class Item(NamedTuple):
@@ -59,7 +59,7 @@ class Journal:
     """Takes requests from the handler's thread and writes them from one of its own."""
 
     def __init__(self, settings: Settings, signature: Signature) -> None:
-        self._settings, self._signature = settings, signature
+        self._settings, self._redaction = settings, Redaction(signature, settings.redact)
         self._folder = Path(settings.folder) / signature.model / signature.version
         self._folder.mkdir(parents=True, exist_ok=True)
         self._queue: deque[Item] = deque()
@@ -91,15 +91,9 @@ class Journal:
         answer = one.answer or (result if isinstance(result, Answer) else None)
         said = (answer.whole or answer.body) if answer else b""
         body = said if len(said) <= BODY else None
-        values = self._kept(one) if self._settings.inputs else None
+        values = rows_of(one, result) if self._settings.inputs else None
         size = len(body or b"") + sum(map(size_of, values or ()))
-        return Item(now, str(head.get(ID, "")), values, body, error.kind if error else "", size)
-
-    def _kept(self, one: Asked) -> list[Any] | None:
-        given = one.values if one.values is not None else one.rows
-        if given is None:
-            return None
-        return [value[:TEXT] if isinstance(value, str) else value for value in given[:ROWS]]
+        return Item(now, safe_id(head.get(ID)), values, body, error.kind if error else "", size)
 
     def _add(self, item: Item) -> None:
         with self._lock:
@@ -153,36 +147,25 @@ class Journal:
     def _rows(self, item: Item) -> list[dict[str, Any]]:
         """One line a row of the request; one without a row for a request that had none."""
         predictions = predicted(item.body)
-        count = max(len(item.values or ()), min(len(predictions), ROWS), 1)
+        count = max(len(item.values or ()), min(len(predictions), MOST_ROWS), 1)
         found = []
         for place in range(count):
             said = predictions[place] if place < len(predictions) else {}
             value = item.values[place] if item.values and place < len(item.values) else None
+            kept = value if isinstance(value, Kept) else self._redaction.row(value)
             found.append(
                 {
                     "time": round(item.time * 1e6),
                     "request_id": item.request_id,
                     "row": place,
-                    "input": self._input(value),
-                    "label": said.get("label"),
-                    "score": said.get("score"),
+                    "input": kept.row,
+                    "redacted": kept.redacted,
+                    "label": self._redaction.label(said.get("label")),
+                    "score": number(said.get("score")),
                     "error": item.error or error_of_row(said),
                 }
             )
         return found
-
-    def _input(self, value: Any) -> str | None:
-        """A row as JSON, without what must not be kept."""
-        columns, hidden = self._signature.input.columns, self._settings.redact
-        if value is None or isinstance(value, bytes | bytearray) or hasattr(value, "dtype"):
-            return None
-        if columns and isinstance(value, list) and len(value) == len(columns):
-            value = dict(zip(columns, value, strict=True))
-        if isinstance(value, dict):
-            value = {name: REDACTED if name in hidden else one for name, one in value.items()}
-        elif "text" in hidden:
-            value = REDACTED
-        return msgspec.json.encode(value, enc_hook=str).decode()
 
     def _retain(self) -> None:
         """Remove the oldest segments beyond the bounds."""
@@ -200,11 +183,17 @@ class Journal:
 
 def size_of(value: Any) -> int:
     """About how many bytes a kept row takes."""
-    if isinstance(value, str | bytes | bytearray):
+    if isinstance(value, TEXTS):
         return len(value) + NUMBER
     if isinstance(value, list | dict | tuple):
-        return NUMBER * (len(value) + 1)
+        parts = value.values() if isinstance(value, dict) else value
+        return NUMBER * (len(value) + 1) + sum(len(part) for part in parts if isinstance(part, TEXTS))
     return int(getattr(value, "nbytes", NUMBER))
+
+
+def number(value: Any) -> float | None:
+    """A score; None for anything else."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def predicted(body: bytes | None) -> list[dict[str, Any]]:
@@ -225,14 +214,26 @@ def error_of_row(said: Mapping[str, Any]) -> str | None:
 def schema(pa: Any) -> Any:
     """Of every segment."""
     fields = [("time", pa.timestamp("us", "UTC")), ("request_id", pa.string()), ("row", pa.int32())]
-    fields += [("input", pa.string()), ("label", pa.string()), ("score", pa.float64()), ("error", pa.string())]
+    fields += [
+        ("input", pa.string()),
+        ("redacted", pa.int32()),
+        ("label", pa.string()),
+        ("score", pa.float64()),
+        ("error", pa.string()),
+    ]
     return pa.schema(fields)
 
 
-def journal(signature: Signature) -> Journal | None:
-    """What the environment asks for; None where it names no folder, or pyarrow is missing."""
+def read_settings() -> Settings:
+    """What the environment says; without it nothing is logged, and nothing is redacted."""
     text = os.environ.get(VARIABLE, "")
-    if not text:
+    return msgspec.json.decode(text, type=Settings) if text else Settings(folder="", percent=0.0)
+
+
+def journal(signature: Signature) -> Journal | None:
+    """What the environment asks for; None where it asks for no share of the requests, or pyarrow is missing."""
+    settings = read_settings()
+    if not settings.percent:
         return None
     try:
         import pyarrow as pa  # here rather than in the writing thread, and before the process ends
@@ -241,4 +242,4 @@ def journal(signature: Signature) -> Journal | None:
         log.warning("%s is set, but pyarrow is not installed: no prediction log", VARIABLE)
         return None
     pa.array([0])  # the first one imports more, which Python refuses to do while it ends
-    return Journal(msgspec.json.decode(text, type=Settings), signature)
+    return Journal(settings, signature)

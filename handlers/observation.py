@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .asked import Asked
 from .errors import RequestError
 from .forms import Answer, Form, Result
+from .journal import read_settings
+from .redaction import Kept, Redaction, rows_of
 from .signature import Signature
 
 OBSERVE = "x-onnxserve-observe"
 SAID = "x-onnxserve-said"
+PAIR = "x-onnxserve-pair"  # of a request's copy to a shadow
+ROWS = "x-onnxserve-rows"
 MOST_BYTES = 4096  # proxies bound headers
 
 
@@ -33,18 +38,35 @@ class Observed:
         return self._form.bad(error, signature)
 
 
-def said(predictions: Sequence[Any]) -> str:
-    """Label and score of each row as a JSON list in ASCII, `[{"label":"a","score":0.5}]`.
+class Copied(Observed):
+    """The same of a request's copy, whose rows stand beside the answer too."""
 
-    Where it would be longer than `MOST_BYTES` it has the first rows, and then the number of all rows.
-    """
+
+def said(predictions: Sequence[Any]) -> str:
+    """Label and score of each row as a JSON list in ASCII, `[{"label":"a","score":0.5}]`, as `listed` cuts it."""
+    return listed(map(noted, predictions), len(predictions))
+
+
+def copied_rows(one: Asked, result: Answer | RequestError | None, signature: Signature) -> str:
+    """Rows of a request's copy in the same form, as far as they may be kept; empty where none may."""
+    settings = read_settings()
+    rows = rows_of(one, result) if settings.inputs else None
+    if not rows:
+        return ""
+    redaction = Redaction(signature, settings.redact)
+    kept = (row if isinstance(row, Kept) else redaction.row(row) for row in rows)
+    return listed((json.loads(row.row) if row.row else None for row in kept), len(rows))
+
+
+def listed(values: Iterable[Any], count: int) -> str:
+    """A JSON list in ASCII; where it would be longer than `MOST_BYTES` the first values, and then the number of all."""
     shown: list[str] = []
-    size = len(f"[{len(predictions)}]")
-    for prediction in predictions:
-        shown.append(json.dumps(noted(prediction), separators=(",", ":")))
+    size = len(f"[{count}]")
+    for value in values:
+        shown.append(json.dumps(value, separators=(",", ":")))
         size += len(shown[-1]) + 1
         if size > MOST_BYTES:
-            shown[-1] = str(len(predictions))
+            shown[-1] = str(count)
             break
     return f"[{','.join(shown)}]"
 
@@ -63,4 +85,6 @@ def noted(prediction: Any) -> dict[str, Any]:
 
 def observed_form(form: Form, headers: Mapping[str, Any]) -> Form:
     """The form of an answer that the gateway may want to know of."""
-    return Observed(form) if OBSERVE in headers else form
+    if OBSERVE not in headers:
+        return form
+    return Copied(form) if headers.get(PAIR) else Observed(form)

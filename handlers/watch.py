@@ -15,6 +15,7 @@ from .forms import Answer
 from .journal import Journal, journal
 from .metrics import OK, Clock, Metrics, metrics, waited
 from .spans import Spans, spans
+from .stack import stack_of
 
 if TYPE_CHECKING:
     from .base import Handler
@@ -50,8 +51,8 @@ class Watch:
         self.clock.lap("postprocess")
         try:
             self._end(asked, results, context)
-        except Exception:
-            log.exception("a batch could not be watched")
+        except Exception as error:  # noqa: BLE001 - it is logged
+            log.error("a batch could not be watched\n%s", stack_of(error))  # noqa: TRY400 - without the message
 
     def _end(self, asked: Sequence[Asked], results: Results, context: Any) -> None:
         if self.metrics is not None:

@@ -107,7 +107,10 @@ def listening(upstream: Upstream, tls: tuple[Path, Path] | None = None) -> Itera
             time.sleep(upstream.delay_s)
             status, content = upstream.answer(self.path, body)
             observed = self.headers.get("x-onnxserve-observe") and status == 200
-            self._send(status, content, {"x-onnxserve-said": noted(content)} if observed else {})
+            headers = {"x-onnxserve-said": noted(content)} if observed else {}
+            if observed and self.headers.get("x-onnxserve-pair"):  # a copy, of one row
+                headers["x-onnxserve-rows"] = f"[{body.decode()}]"
+            self._send(status, content, headers)
 
         def _chunks(self) -> bytes:
             found = b""

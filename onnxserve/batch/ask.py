@@ -36,6 +36,7 @@ class Ask(msgspec.Struct, frozen=True):
     part_rows: int = 0
     features: str = ""  # a Feast repository
     state: str = ".onnxserve"
+    redact: bool = False
 
 
 def job_of(ask: Ask) -> Job:
@@ -60,7 +61,7 @@ def job_of(ask: Ask) -> Job:
     keep = ask.keep or ask.shape.partition
     wanted = wanted_of(sources, mine, ask.columns, keep, ask.delimiter, chunk, lookup)
     _consistent(ask, model, wanted.keep)
-    rest = (ask.shape, ask.limit, ask.batch, ask.part_rows, ask.remote, lookup, skipped)
+    rest = (ask.shape, ask.limit, ask.batch, ask.part_rows, ask.remote, lookup, skipped, ask.redact)
     return Job(model, tuple(sources), wanted, *rest)
 
 

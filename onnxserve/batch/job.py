@@ -72,6 +72,7 @@ class Job(msgspec.Struct, frozen=True):
     remote: Remote | None = None
     lookup: Lookup | None = None
     skipped: tuple[str, ...] = ()  # files of no known kind; others there don't make it another job
+    redact: bool = False  # what is written of bad rows has none of their values
 
 
 class Plan(msgspec.Struct, frozen=True):

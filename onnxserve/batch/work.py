@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import fsspec
 import msgspec
 import pyarrow as pa
 
-from onnxserve.archive import file_digest, unpack
+from onnxserve.archive import file_digest, unpack_trusted
 from onnxserve.errors import BatchError, OnnxserveError
 
 from .chunk import Chunk, Fault
@@ -23,8 +24,9 @@ from .part import Part
 from .readers import read
 from .remote import KEY, Served
 from .rows import answered
-from .scorer import Local, Scorer, check_bulk
+from .scorer import Answers, Local, Scorer, check_bulk
 
+REDACTED = "redacted"
 FAULT_BYTES = 2000  # of a bad row, for the quarantine
 
 
@@ -58,7 +60,7 @@ class Work:
     def _made(self, scratch: Path, machine: Machine) -> Scorer:
         folder = scratch / "archive"
         with fetched(self._job.model.path, scratch) as archive:
-            unpack(archive, folder)
+            unpack_trusted(archive, folder)
             digest = file_digest(archive)
         if digest != self._job.model.sha256:
             raise BatchError(
@@ -91,6 +93,8 @@ class Work:
                     if self._joiner is not None:
                         chunk = self._joiner.join(chunk)  # noqa: PLW2901 - the same rows, complete
                     answers = self._scorer.score(chunk)
+                    if job.redact:
+                        chunk, answers = redacted(chunk, answers, job.model.columns)  # noqa: PLW2901
                     source = part.source if part.kind != "images" else "images"
                     writer.write(answered(chunk, answers, source, job.model, job.shape, self._scorer.form))
                     rows, faults = rows + chunk.size, chunk.faults | answers.faults
@@ -115,6 +119,20 @@ class Work:
             return self.do(part)
         except (OnnxserveError, OSError, pa.ArrowException) as error:
             return Done(part.number, 0, 0, (), 0.0, error=f"part {part.number} of {part.source}: {error}")
+
+
+def redacted(chunk: Chunk, answers: Answers, columns: Sequence[str]) -> tuple[Chunk, Answers]:
+    """The same without values of bad rows: neither a row as it was nor a reason, which may quote it."""
+
+    def bare(faults: dict[int, Fault]) -> dict[int, Fault]:
+        return {
+            place: Fault(fault.type, REDACTED, fault.where if fault.where in columns else "")
+            for place, fault in faults.items()
+        }
+
+    return chunk._replace(faults=bare(chunk.faults), raw=lambda _: REDACTED), answers._replace(
+        faults=bare(answers.faults)
+    )
 
 
 def note(bad: Stream, chunk: Chunk, faults: dict[int, Fault]) -> None:

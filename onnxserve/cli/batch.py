@@ -58,6 +58,7 @@ def batch(  # noqa: PLR0913 - each is a flag
     *,
     scores: Annotated[bool, typer.Option("--scores", help="The score of every label.")] = False,
     outputs: Annotated[bool, typer.Option("--outputs", help="The graph's first output as it is.")] = False,
+    redact: Annotated[bool, typer.Option("--redact", help="Write no values of bad rows, only where they are.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Score a sample and say what all would take.")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Throw away what an earlier job wrote there.")] = False,
     as_json: AsJson = False,
@@ -79,6 +80,7 @@ def batch(  # noqa: PLR0913 - each is a flag
         part_rows,
         features,
         str(settings_from(state=state).state),
+        redact,
     )
     job = jobs.job_of(ask)
     count = 1 if endpoint else workers or gpus or max(1, len(os.sched_getaffinity(0)) // threads)

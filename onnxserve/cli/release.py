@@ -198,7 +198,7 @@ def disagreements(
                 f"{one.shifted} scores shifted, {one.failed} failed"
             )
             for case in one.cases[:SHOWN]:
-                out.print(f"  {case.request_id}: {case.stable} {case.shadow} {case.body[:200]}", markup=False)
+                out.print(f"  {case.request_id}: {case.stable} {case.shadow} {case.rows[:200]}", markup=False)
         if not reports:
             out.print(f"no shadow of {model} has been compared")
 

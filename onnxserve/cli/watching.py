@@ -30,7 +30,7 @@ def watching(settings: Settings, running: contextlib.ExitStack) -> tuple[dict[st
     config, found, pages = read_config(settings.traffic), dict[str, str](), list[Callable[[], bytes]]()
     if config.traces.endpoint:
         found[TRACES] = config.traces.endpoint
-    if config.predictions.percent:
+    if config.predictions != Predictions():  # which also say what of a shadow's rows is kept
         found[PREDICTIONS] = told(config.predictions, settings)
     if find_spec("prometheus_client"):
         folder = fresh(settings.state.resolve() / "metrics")

@@ -34,7 +34,7 @@ class Observation(msgspec.Struct, frozen=True):
     seconds: float
     cache: str = ""
     said: str = ""  # what `predictions` are, in JSON
-    body: str = ""  # base64, only while there is a shadow
+    rows: str = ""  # of a request's copy: its rows in JSON, as far as they may be kept
     failed: str = ""
 
     @property

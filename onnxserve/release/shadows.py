@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections import OrderedDict
 from pathlib import Path
 
@@ -17,13 +15,13 @@ SCORE = 0.01  # scores further apart than this count as shifted
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One request on which the two disagree; `body` as the client sent it, as far as it is text."""
+    """One request on which the two disagree; `rows` in JSON, as far as they may be kept."""
 
     request_id: str
     stable: list[str]
     shadow: list[str]
     status: tuple[int, int]
-    body: str
+    rows: str = ""
 
 
 class Report(msgspec.Struct):
@@ -72,15 +70,7 @@ def compare(report: Report, stable: Observation, shadow: Observation) -> None:
     report.disagreements += 1
     if len(report.cases) < MOST_CASES:
         statuses = (stable.status, shadow.status)
-        report.cases.append(Case(stable.request_id, stable.labels, shadow.labels, statuses, text(stable.body)))
-
-
-def text(body: str) -> str:
-    """The saved input, readable where it is text."""
-    try:
-        return base64.b64decode(body).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return f"base64:{body}"
+        report.cases.append(Case(stable.request_id, stable.labels, shadow.labels, statuses, shadow.rows))
 
 
 def report_path(state: Path, model: str, shadow: str) -> Path:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import httpx
+import pytest
 
-from onnxserve.gateway.config import Cache
+from onnxserve.gateway.config import Cache, Predictions
 from tests.gateway import DIGESTS, opened
+from tests.messages import SERVICE, framed, made
 from tests.watched import watching
+
+KEPT = Cache(seconds=30)
 
 
 @opened(cache=Cache(seconds=30))
@@ -59,6 +65,30 @@ def test_when_the_server_fails_an_old_answer_is_better_than_none_and_marked(clie
     time.sleep(2.2)  # nginx counts whole seconds
     answer = client.post()
     assert (answer.status_code, answer.headers["x-onnxserve-degraded"]) == (200, "cache")
+
+
+@pytest.mark.parametrize("client", [{"cache": KEPT, "predictions": Predictions(redact=("y",))}], indirect=True)
+def test_a_cache_has_no_body_in_its_files_where_columns_are_redacted(client):
+    secret = b'["a clients secret"]'
+    assert [client.post(body=secret).headers["x-onnxserve-cache"] for _ in range(2)] == ["miss", "hit"]
+    assert client.post(body=b'["another"]').headers["x-onnxserve-cache"] == "miss"
+    files = [path for path in (client.gateway.run / "cache").rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if b"secret" in path.read_bytes()]
+
+
+@opened(cache=KEPT)
+def test_a_call_that_failed_is_not_kept_though_its_http_status_is_200(client, upstream):
+    upstream.answer = lambda _, __: (200, framed(b""))
+    with grpc.insecure_channel(client.gateway.url.removeprefix("http://")) as channel:
+        infer = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+        for count, (status, body) in enumerate((("3", b"one"), ("14", b"two"), ("0", b"three")), 1):
+            upstream.headers = {"x-grpc-status": status, "x-grpc-message": "a reason"}
+            message = made("ModelInferRequest", model_name="demo", id=body.decode()).SerializeToString()
+            for _ in range(2):
+                with contextlib.suppress(grpc.RpcError):
+                    infer(message, timeout=20)
+            assert len(upstream.seen) == (2 * count if status != "0" else 5)
 
 
 def test_counters_are_there_for_prometheus_and_no_administration_is(client):

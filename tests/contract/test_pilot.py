@@ -237,5 +237,5 @@ def test_a_shadows_disagreements_are_listed_with_their_inputs(server):
     assert 0.05 * report.pairs < report.disagreements < 0.15 * report.pairs
     assert report.failed == 0
     for case in report.cases:
-        assert json.loads(case.body)[0] % 10 == 0
+        assert json.loads(case.rows)[0][0] % 10 == 0
         assert (case.stable, case.shadow) == (["a"], ["b"])

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from handlers.errors import InternalError
-from handlers.observation import MOST_BYTES, OBSERVE, SAID, said
+from handlers.journal import VARIABLE
+from handlers.observation import MOST_BYTES, OBSERVE, PAIR, ROWS, SAID, said
 from onnxserve.gateway.observations import Observation
 from tests.fakes import POISON
 from tests.unit.test_error_header import FORMS
@@ -80,3 +81,33 @@ def test_a_header_is_ascii_of_one_line_whatever_a_label_holds(label):
 def test_of_a_prediction_label_and_score_are_noted_as_far_as_it_has_them(prediction: Any, note: dict[str, Any]):
     assert json.loads(said([prediction])) == [note]
     assert len(read(said([prediction])).predictions) == 1
+
+
+def copied(table: Any, body: bytes) -> tuple[int, str]:
+    """Status and rows of a request's copy to a shadow."""
+    [(status, headers, _)] = send(table, (body, {OBSERVE: "1", PAIR: "p"}))
+    return status, headers[ROWS]
+
+
+def test_a_copy_says_its_rows_as_far_as_they_may_be_kept(table, monkeypatch):
+    [first, second] = table.signature.input.columns
+    monkeypatch.setenv(VARIABLE, json.dumps({"folder": "", "percent": 0, "redact": [second.upper()]}))
+    body = {"instances": [[1, 2], {first: 3, second: 4}]}
+    status, rows = copied(table, json.dumps(body).encode())
+    redacted = [{first: 1.0, second: "redacted"}, {first: 3, second: "redacted"}]
+    assert (status, json.loads(rows)) == (200, redacted)
+    status, rows = copied(table, json.dumps({"instances": [[1, 2], ["secret"]]}).encode())
+    assert (status, json.loads(rows)) == (422, [{first: 1, second: "redacted"}, "redacted"])
+    status, rows = copied(table, json.dumps({"instances": [[1, 2]] * 3}).encode())
+    assert rows.isascii()
+    assert len(json.loads(rows)) == 3
+
+
+def test_only_a_copy_says_rows_and_none_where_inputs_are_not_kept(table, monkeypatch):
+    [(_, headers, _)] = send(table, (b"[1, 2]", {OBSERVE: "1"}))
+    assert ROWS not in headers
+    assert json.loads(copied(table, b"[1, 2]")[1]) == [
+        dict(zip(table.signature.input.columns, (1.0, 2.0), strict=True))
+    ]
+    monkeypatch.setenv(VARIABLE, json.dumps({"folder": "", "inputs": False}))
+    assert copied(table, b"[1, 2]") == (200, "")

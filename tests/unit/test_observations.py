@@ -18,7 +18,7 @@ ANSWER = {
     "seconds": 0.01,
     "cache": "",
     "said": '[{"label":"a","score":0.5}]',
-    "body": "WzFd",
+    "rows": "[[1.0]]",
 }
 
 
@@ -54,7 +54,7 @@ def test_a_failure_that_another_version_hid_is_an_observation_of_its_own(path):
     tail = Tail(path)
     write(path, failed="2.0 503,2.0 502")
     hidden, answer = tail.read()
-    assert (hidden.version, hidden.status, hidden.labels, hidden.body) == ("2.0", 503, [], "")
+    assert (hidden.version, hidden.status, hidden.labels, hidden.rows) == ("2.0", 503, [], "")
     assert (answer.version, answer.status) == ("1.0", 200)
     assert hidden.pair != answer.pair  # a shadow is compared with the answer
 

@@ -8,12 +8,15 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from types import TracebackType
 
 from .messages import Request
+from .stack import stack_of
 
 # Keys and passwords that an exception's text may quote: of HTTP headers, and of addresses.
 SECRETS = re.compile(r"(?i)((?:bearer|basic)\s+|x-api-key['\":=\s]+|://[^/\s:@]+:)[^\s'\",@]+|\bosk_[\w-]+")
 ID = "x-request-id"
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
@@ -38,8 +41,12 @@ class Lines(logging.Formatter):
             **{name: value for name, value in vars(record).items() if name not in OWN},
         }
         if record.exc_info:
-            found["exception"] = redacted(self.formatException(record.exc_info))
+            found["exception"] = redacted(self._exception(record.exc_info))
         return json.dumps(found, default=str)
+
+    def _exception(self, info: ExcInfo) -> str:
+        """Without messages while there are requests: they may quote those."""
+        return stack_of(info[1]) if self.batch and info[1] is not None else self.formatException(info)
 
     def _requests(self) -> dict[str, list[str]]:
         """By the id that their callers see, where the gateway gave them one."""

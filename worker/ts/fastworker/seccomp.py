@@ -1,8 +1,9 @@
 """A filter of system calls by which a process has no network: sockets of other families than AF_UNIX can't be made.
 
 It needs no privilege, no namespace and no program: any process that gave up new privileges may install one, under
-systemd's, Docker's and Kubernetes' own filters too. What would reach around it is refused as well: io_uring, which makes
-sockets without socket(2); taking descriptors or memory of other processes; other ABIs, whose calls have other numbers.
+systemd's, Docker's and Kubernetes' own filters too. What would reach around it is refused as well: io_uring, which
+makes sockets without socket(2); taking descriptors or memory of other processes; other ABIs, whose calls have other
+numbers.
 
 Sources: https://www.kernel.org/doc/html/latest/userspace-api/seccomp_filter.html, linux/filter.h, linux/audit.h.
 """

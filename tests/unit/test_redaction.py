@@ -1,0 +1,172 @@
+"""Redaction by allow-list: a secret in any place of any form of a request is nowhere in what is written."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from handlers.base import Handler
+from handlers.errors import InvalidRow
+from handlers.journal import Journal, Settings
+from handlers.offline import OfflineContext, loaded
+from handlers.redaction import REDACTED, Redaction
+from handlers.signature import Features, Input, Signature
+from handlers.stack import VARIABLE, stack_of
+from handlers.watch import Watch
+from onnxserve.archive import unpack
+from tests.secrets import KEPT, NUMBER, OWN_ID, SECRET, Body, bodies
+
+TABLE = Signature("demo", "1.0", "tabular:TabularClassifier", "fp32", ("a",), Input(columns=("x", "email")), (), (), 8)
+TEXTS = replace(TABLE, input=Input())
+
+
+@pytest.mark.parametrize(
+    ("row", "kept", "count"),
+    [
+        ([1.0, 2.0], {"x": 1.0, "email": REDACTED}, 1),
+        ({"x": 1.0, "email": 2.0}, {"x": 1.0, "email": REDACTED}, 1),
+        ({"x": 1.0, "Email": SECRET}, {"x": 1.0}, 1),
+        ({"x": 1.0, SECRET: 2.0, "more": [SECRET]}, {"x": 1.0}, 2),
+        ({"x": {"email": SECRET}}, {"x": REDACTED}, 1),
+        ({"x": [SECRET]}, {"x": REDACTED}, 1),
+        ([1.0, 2.0, SECRET], REDACTED, 3),
+        ([SECRET], REDACTED, 1),
+        ([[1.0, SECRET]], REDACTED, 1),
+        (SECRET, REDACTED, 1),
+        (SECRET.encode(), REDACTED, 1),
+        ({}, {}, 0),
+    ],
+)
+def test_of_a_table_row_the_signatures_columns_are_kept_and_all_else_is_counted(row, kept, count):
+    found = Redaction(TABLE, ("EMAIL",)).row(row)
+    assert found.row is not None
+    assert (json.loads(found.row), found.redacted) == (kept, count)
+
+
+def test_keys_of_a_feature_store_are_fields_too():
+    signature = replace(TABLE, features=Features(entities=("customer", "email")))
+    found = Redaction(signature, ("email",)).row({"customer": 7, "x": 1.0, "email": SECRET})
+    assert json.loads(found.row or "") == {"customer": 7, "x": 1.0, "email": REDACTED}
+
+
+def test_a_text_is_kept_where_rows_are_texts_and_nothing_else_is():
+    assert Redaction(TEXTS).row("fine").row == '"fine"'
+    assert Redaction(TEXTS).row("ümlaut".encode()).row == '"ümlaut"'
+    for row in ({"text": SECRET, "more": 1}, [SECRET], {"b64": "c2VjcmV0"}, 7):
+        assert Redaction(TEXTS).row(row).row == f'"{REDACTED}"'
+    assert Redaction(TEXTS, ("Text",)).row(SECRET).row == f'"{REDACTED}"'
+
+
+def test_images_are_never_kept():
+    images = Redaction(replace(TABLE, input=Input(height=8, width=8)))
+    for row in (SECRET, SECRET.encode(), {"image": SECRET}, [SECRET]):
+        assert images.row(row) == (None, 0)
+
+
+def test_a_label_that_is_none_of_the_signatures_is_a_clients_word():
+    redaction = Redaction(TABLE)
+    assert [redaction.label(label) for label in ("a", None, SECRET, {"a": 1})] == ["a", None, REDACTED, REDACTED]
+
+
+def test_a_stack_has_no_message_of_any_cause_and_says_where_it_was(monkeypatch):
+    def fail() -> None:
+        try:
+            raise ValueError(SECRET)
+        except ValueError as error:
+            raise KeyError(SECRET) from error
+
+    with pytest.raises(KeyError) as caught:
+        fail()
+    stack = stack_of(caught.value)
+    assert SECRET not in stack
+    assert "KeyError" in stack
+    assert "ValueError" in stack
+    assert "in fail" in stack
+    monkeypatch.setenv(VARIABLE, "1")
+    assert SECRET in stack_of(caught.value)
+
+
+# The whole handler -----------------------------------------------------------------
+
+
+class Watched:
+    """A handler of the archive whose prediction log keeps everything that it may."""
+
+    def __init__(self, handler: Handler, folder: Path) -> None:
+        self.handler, self.folder = handler, folder
+        settings = Settings(str(folder / "log"), 100.0, redact=("y",))
+        self.journal = Journal(settings, handler.signature)
+        handler.watch = Watch(handler, journal=self.journal)
+
+    def ask(self, body: Body) -> int:
+        """The status."""
+        context = OfflineContext(self.folder)
+        context.headers = [dict(body.headers)]
+        self.handler.handle([{"body": body.content}], context)
+        return context.statuses.get(0, (200, ""))[0]
+
+    def written(self) -> list[dict[str, Any]]:
+        self.journal.flush()
+        paths = sorted((self.folder / "log").rglob("*.parquet"))
+        return [row for path in paths for row in pq.read_table(path).to_pylist()]
+
+
+@pytest.fixture(scope="module")
+def handler(archive, tmp_path_factory) -> Handler:
+    folder = tmp_path_factory.mktemp("unpacked")
+    unpack(archive, folder)
+    return loaded(folder)[0]
+
+
+@pytest.fixture
+def watched(handler, tmp_path) -> Iterator[Watched]:
+    made = Watched(handler, tmp_path)
+    yield made
+    made.journal.close()
+    handler.watch = None
+
+
+@pytest.mark.parametrize("body", bodies(), ids=lambda body: body.name)
+def test_a_secret_in_any_place_of_a_body_is_in_no_log(watched, body, caplog, capfd):
+    caplog.set_level(logging.DEBUG)
+    status = watched.ask(body)
+    assert status in body.statuses
+    rows = watched.written()
+    assert rows
+    said = caplog.text + "".join(capfd.readouterr()) + json.dumps(rows, default=str)
+    for secret in (SECRET, OWN_ID, str(NUMBER)):
+        assert secret not in said
+    if body.keeps:
+        assert str(KEPT) in rows[0]["input"]
+
+
+def test_what_a_handler_raises_on_a_row_is_logged_without_the_row(watched, caplog, monkeypatch):
+    def broken(instance: Any, where: str) -> Any:
+        raise ValueError(f"{instance!r} at {where}")
+
+    body = Body("", json.dumps({"x": KEPT, "y": SECRET}).encode(), {})
+    monkeypatch.setattr(watched.handler, "read", lambda read: broken(read.content, "body"))
+    assert watched.ask(body) == 500
+    monkeypatch.undo()
+    monkeypatch.setattr(watched.handler, "check", broken)
+    assert watched.ask(body) == 500
+    assert "ValueError" in caplog.text
+    assert "in broken" in caplog.text
+    assert SECRET not in caplog.text + json.dumps(watched.written(), default=str)
+
+
+def test_the_good_rows_of_a_request_stay_beside_the_mark_of_a_refused_one(watched):
+    body = {"instances": [{"x": KEPT, "y": 1}, {"x": 1, "Y": SECRET}, [SECRET] * 7]}
+    assert watched.ask(Body("", json.dumps(body).encode(), {})) == 422
+    first, second, third = watched.written()
+    assert json.loads(first["input"]) == {"x": KEPT, "y": REDACTED}
+    assert [json.loads(row["input"]) for row in (second, third)] == [REDACTED, REDACTED]
+    assert [row["redacted"] for row in (first, second, third)] == [1, 2, 7]
+    assert {row["error"] for row in (first, second, third)} == {InvalidRow.kind}
