@@ -114,11 +114,16 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def started(script: Path, folder: Path, *extra: str, tcp: int | None = None, **variables: str) -> Iterator[Worker]:
-    """A worker with `folder` as its working folder, connected; killed at the end if it still runs."""
+def started(
+    script: Path, folder: Path, *extra: str, tcp: int | None = None, before: tuple[str, ...] = (), **variables: str
+) -> Iterator[Worker]:
+    """A worker with `folder` as its working folder, connected; killed at the end if it still runs.
+
+    `before` are arguments of a script that starts the worker itself.
+    """
     place = ["--sock-type", "tcp", "--port", str(tcp)] if tcp else ["--sock-type", "unix", "--sock-name"]
     name = str(folder / f".sock.{os.getpid() % 10000}")
-    command = [sys.executable, str(script), *place, *([] if tcp else [name])]
+    command = [sys.executable, str(script), *before, *place, *([] if tcp else [name])]
     command += ["--metrics-config", str(METRICS), *extra]
     process = subprocess.Popen(
         command, cwd=folder, env=environment(folder, **variables), stdout=subprocess.PIPE, stderr=subprocess.STDOUT

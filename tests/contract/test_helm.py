@@ -15,7 +15,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from onnxserve.gateway import read_config
+from onnxserve.gateway import Canary, GatewayConfig, Labels, Model, Share, read_config
+from onnxserve.gateway.config import Kubernetes
+from onnxserve.gateway.kubernetes import kubernetes_files
 from onnxserve.monitor.counters import Counters
 
 ROOT = Path(__file__).parents[2]
@@ -107,6 +109,18 @@ def test_every_value_file_is_linted_rendered_and_as_the_schemas_want_it(values, 
     assert refused(schemas, [one for one in documents if one["kind"] in OWN]) == ""
 
 
+def test_routes_and_analyses_of_the_gateway_are_as_their_schemas_want_them(schemas):
+    model = Model({"1.0.0": "a", "2.0.0": "b"}, "1.0.0", canary=Canary("2.0.0", 2.5), shadow=Share("2.0.0", 0.5))
+    for mode in ("knative", "standard"):
+        config = GatewayConfig(kubernetes=Kubernetes(kserve=mode))
+        documents = [yaml.safe_load(text) for text in kubernetes_files(config, Labels({"a_b": model})).values()]
+        custom = [one for one in documents if one["kind"] != "InferenceService"]
+        assert {one["kind"] for one in custom} == {"HTTPRoute", "AnalysisTemplate"}
+        assert refused(schemas, custom) == ""
+    custom[0]["spec"]["rules"] = "all"
+    assert "HTTPRoute" in refused(schemas, custom)
+
+
 def test_the_schemas_refuse_what_is_wrong(schemas):
     broken = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "x"}, "spec": {}}
     assert "scaleTargetRef" in refused(schemas, [broken])
@@ -122,6 +136,7 @@ def test_the_schemas_refuse_what_is_wrong(schemas):
         (["--set", "models.source=objects,models.objects={s3://m/a.mar}"], "objects"),
         (["--set", "autoscaling.kind=http"], "hosts"),
         (["--set", "image.digest=latest"], "digest"),
+        (["--set", "confine=no-netwrok"], "confine"),
         (["--set-json", 'default={"segment": 1.10}'], "default"),  # a number, which becomes 1.1
         (["--set-string", "default.segment=1.1.0", "--set", "traffic=[default]"], "not in both"),
     ],
@@ -194,6 +209,17 @@ def test_commands_in_a_pod_find_its_server_without_options():
     mounts = {mount["mountPath"] for mount in container(rendered())["volumeMounts"] if not mount.get("readOnly")}
     assert variables["ONNXSERVE_STATE"] in mounts  # TorchServe's sockets are made there
     assert variables["ONNXSERVE_TRAFFIC"] == "/etc/onnxserve/traffic.toml"
+
+
+def test_pods_confine_workers_by_what_their_seccomp_profile_allows():
+    documents = rendered("--set-string", "confine=no-network\\,memory=4096")
+    variables = {one["name"]: one["value"] for one in container(documents)["env"]}
+    assert variables["ONNXSERVE_CONFINE"] == "no-network,memory=4096"
+    # RuntimeDefault forbids unshare(2); prctl(2), by which a process filters its own calls, it allows.
+    assert of(documents, "Deployment")["spec"]["template"]["spec"]["securityContext"]["seccompProfile"] == {
+        "type": "RuntimeDefault"
+    }
+    assert "ONNXSERVE_CONFINE" not in {one["name"] for one in container(rendered())["env"]}
 
 
 def test_a_gpu_is_asked_for_once_and_only_where_it_is_wanted():

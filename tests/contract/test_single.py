@@ -40,6 +40,36 @@ def analyze() -> str:
     return found
 
 
+def uncommented(text: str, name: str) -> str:
+    """A file with the line of a variable that it only suggests."""
+    [line] = [line for line in text.splitlines() if name in line]
+    return text.replace(line, line.replace("# ", "", 1))
+
+
+def test_both_files_offer_the_confinement_that_their_own_filters_allow(analyze, tmp_path):
+    document = yaml.safe_load(uncommented((SINGLE / "compose.yaml").read_text(), "ONNXSERVE_CONFINE"))
+    service = document["services"]["onnxserve"]
+    assert service["environment"]["ONNXSERVE_CONFINE"] == "no-network,memory=4096"
+    # Docker's own profile stays: it allows prctl(2), and no-network needs nothing else.
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+    unit = uncommented((SINGLE / "onnxserve.service").read_text(), "ONNXSERVE_CONFINE")
+    (tmp_path / "onnxserve.service").write_text(unit.replace("/opt/onnxserve/bin/onnxserve", sys.executable))
+    words = [analyze, "verify", str(tmp_path / "onnxserve.service")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, "onnxserve.service" in done.stderr) == (0, False)
+    settings = dict(line.split("=", 1) for line in unit.splitlines() if "=" in line and not line.startswith("#"))
+    assert settings["RestrictNamespaces"] == "yes"
+    assert settings["SystemCallFilter"] == "@system-service"
+    allowed, groups = set[str](), ["@system-service"]
+    while groups:
+        listed = subprocess.run([analyze, "syscall-filter", groups.pop()], capture_output=True, text=True, check=True)
+        names = {line.strip() for line in listed.stdout.splitlines()[1:]}
+        groups += [name for name in names if name.startswith("@")]
+        allowed |= names
+    assert "prctl" in allowed
+
+
 def test_systemd_takes_the_unit_and_finds_it_confined(analyze, tmp_path):
     text = (SINGLE / "onnxserve.service").read_text()
     unit = tmp_path / "onnxserve.service"

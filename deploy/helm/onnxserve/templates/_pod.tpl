@@ -60,6 +60,9 @@ containers:
       {{- if .Values.models.identity.secret }}
       - {name: ONNXSERVE_IDENTITY, value: /etc/onnxserve-keys/{{ .Values.models.identity.key }}}
       {{- end }}
+      {{- with .Values.confine }}
+      - {name: ONNXSERVE_CONFINE, value: {{ . | quote }}}
+      {{- end }}
       {{- with .Values.env }}{{ toYaml . | nindent 6 }}{{ end }}
     ports:
       - {name: http, containerPort: 8000}
