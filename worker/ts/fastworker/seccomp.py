@@ -84,6 +84,6 @@ def leave_network() -> None:
     if machine is None:
         raise OSError(errno.ENOSYS, f"no filter of system calls is known for {platform.machine()}")
     lines = only_unix_sockets(machine)
-    instructions = (Instruction * len(lines))(*lines)
+    instructions = (Instruction * len(lines))(*(Instruction(*line) for line in lines))
     program = Program(len(lines), instructions)
     call("prctl", SET_SECCOMP, MODE_FILTER, ctypes.byref(program), 0, 0)
