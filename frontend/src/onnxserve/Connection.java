@@ -1,8 +1,16 @@
 package onnxserve;
 
+import io.netty.buffer.Unpooled;
+import io.netty.channel.ChannelHandlerContext;
+import io.netty.handler.codec.http.DefaultFullHttpResponse;
+import io.netty.handler.codec.http.FullHttpResponse;
+import io.netty.handler.codec.http.HttpResponseStatus;
+import io.netty.handler.codec.http.HttpUtil;
+import io.netty.handler.codec.http.HttpVersion;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandles;
 import java.lang.reflect.Field;
+import java.util.Map;
 import org.pytorch.serve.job.GRPCJob;
 import org.pytorch.serve.job.Job;
 import org.pytorch.serve.job.RestJob;
@@ -37,9 +45,23 @@ final class Connection {
         return job instanceof RestJob && hasContext((RestJob) job);
     }
 
+    /** Answers a job and keeps the connection, which TorchServe itself closes after each error. */
+    static void answer(RestJob job, int status, Map<String, String> headers, byte[] body) {
+        FullHttpResponse response =
+                new DefaultFullHttpResponse(
+                        HttpVersion.HTTP_1_1, HttpResponseStatus.valueOf(status), Unpooled.wrappedBuffer(body));
+        headers.forEach(response.headers()::set);
+        HttpUtil.setContentLength(response, body.length);
+        contextOf(job).writeAndFlush(response);
+    }
+
     private static boolean hasContext(RestJob job) {
+        return contextOf(job) != null;
+    }
+
+    private static ChannelHandlerContext contextOf(RestJob job) {
         try {
-            return CONTEXT.invoke(job) != null;
+            return (ChannelHandlerContext) CONTEXT.invoke(job);
         } catch (Throwable error) {
             throw new IllegalStateException(error);
         }

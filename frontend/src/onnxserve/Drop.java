@@ -4,7 +4,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.Locale;
 import java.util.Map;
 import org.pytorch.serve.job.Job;
-import org.pytorch.serve.util.messages.WorkerCommands;
+import org.pytorch.serve.job.RestJob;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -41,15 +41,24 @@ enum Drop {
             return;
         }
         try {
-            if (type.isEmpty() || job.getCmd() != WorkerCommands.PREDICT || !Connection.isHttp(job)) {
+            if (type.isEmpty() || !Connection.isHttp(job)) {
                 job.sendError(status, text);
             } else {
-                job.response(body(), "application/json", status, null, Map.of(Attempt.ERROR, type, "Retry-After", "1"));
+                Connection.answer((RestJob) job, status, headers(), fromGateway(job) ? new byte[0] : body());
             }
         } catch (RuntimeException error) {
             // A connection that breaks just now must not take the batch with it.
             LOGGER.warn("no answer could be sent: {}", text, error);
         }
+    }
+
+    private Map<String, String> headers() {
+        return Map.of(Attempt.ERROR, type, "Retry-After", "1", "Content-Type", "application/json");
+    }
+
+    /** The gateway writes the errors that it knows itself, and keeps a connection only after an empty body. */
+    private static boolean fromGateway(Job job) {
+        return job.getPayload().getHeaders().containsKey(Deadline.START);
     }
 
     /** In the form of the handlers' errors. */
