@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 
@@ -99,8 +100,9 @@ def test_the_limits_hold_for_second_tries_and_for_the_version_to_fall_back_to(cl
 @pytest.mark.parametrize("status", [400, 413, 422, 500])
 def test_what_a_handler_refuses_tells_nothing_and_goes_on(client, upstream, status):
     ours = {"error": {"type": "invalid_row", "reason": "r", "where": "w"}}
-    upstream.answer = lambda *_: (status, json.dumps(ours).encode())
-    upstream.headers = {"x-onnxserve-error": "invalid_row"}
+    words = json.dumps(ours).encode()
+    upstream.answer = lambda *_: (status, words)
+    upstream.headers = {"x-onnxserve-error": "invalid_row", "x-onnxserve-body": base64.b64encode(words).decode()}
     answer = client.post()
     assert (answer.status_code, answer.json()) == (status, ours)
 
