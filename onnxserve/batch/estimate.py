@@ -30,7 +30,7 @@ class Estimate(msgspec.Struct, frozen=True):
 
 def estimate(plan: Plan, engines: Engines, machine: Machine, price: float) -> Estimate:
     """Score the beginning twice, the first time to warm up, into a folder that is thrown away."""
-    if not plan.parts:
+    if not plan.rows:
         raise BatchError("there are no rows")
     rows = SAMPLE_COLUMNAR if plan.job.wanted.numbers else SAMPLE
     first = plan.parts[0]

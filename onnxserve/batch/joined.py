@@ -24,7 +24,10 @@ class Joiner:
         """With every column of the model; NaN where nothing is known and no default stands in."""
         if chunk.keys is None or chunk.columns is None:
             raise ValueError("a chunk without keys")
-        own, found = chunk.columns, join(self._repo, self._what, chunk.keys)
+        own = chunk.columns
+        if not chunk.size:
+            return chunk._replace(columns={name: own.get(name, np.empty(0)) for name in self._columns})
+        found = join(self._repo, self._what, chunk.keys)
         columns = {}
         for name in self._columns:
             if name in own:

@@ -170,7 +170,7 @@ class Writer:
         return stream, pq.ParquetWriter(stream, schema.with_metadata(self._metadata), **options)
 
     def _parted(self, table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-        if not self._partition:
+        if not self._partition or not table.num_rows:  # no rows belong to no partition
             yield self._name, table
             return
         rest = table.drop_columns(self._partition)

@@ -40,7 +40,7 @@ def plan_of(job: Job, out: Folder, *, restart: bool = False) -> Plan:
 
 
 def parts_of(job: Job) -> Iterator[Part]:
-    """Every source cut, until the limit."""
+    """Every source cut, until the limit; where there are no rows, one part of none, whose file has the columns."""
     text = job.sources[0].kind in ("csv", "jsonl")
     rows = job.part_rows or ((TEXT_PART if text else COLUMNAR_PART) if job.wanted.numbers else PART)
     left, number = job.limit or -1, 0
@@ -55,6 +55,9 @@ def parts_of(job: Job) -> Iterator[Part]:
                 number, source.url, source.kind, one.first, count, one.start, one.stop, one.line, one.skip, paths
             )
             number += 1
+    if not number:
+        first = job.sources[0]
+        yield Part(0, first.url, first.kind, 0, 0, 0, 0)
 
 
 def wanted_of(  # noqa: PLR0913 - what a person says about columns

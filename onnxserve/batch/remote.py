@@ -26,6 +26,7 @@ KEY = "ONNXSERVE_KEY"
 LATER = (429, 502, 503, 504)  # nobody could answer: the rows aren't to blame
 SPOILT = (500, 507)  # somebody failed at these rows: after some tries, which one is found out
 SPOILT_TRIES = 3
+TOO_LARGE = "answer_too_large"  # of so many rows, whoever answers
 FIRST_S, MOST_S = 0.2, 20.0
 ROWS = 16  # of a request
 
@@ -95,7 +96,8 @@ class Served:
             else:
                 if answer.status_code not in LATER + SPOILT:
                     return answer
-                if answer.status_code in SPOILT and number + 1 >= min(SPOILT_TRIES, self._remote.tries):
+                last_try = number + 1 >= min(SPOILT_TRIES, self._remote.tries)
+                if answer.status_code in SPOILT and (last_try or said(answer)[0] == TOO_LARGE):
                     return answer
                 last, after = f"{answer.status_code}: {answer.text[:200]}", seconds(answer)
             pause = self._draws.uniform(0, min(MOST_S, FIRST_S * 2**number))
@@ -149,12 +151,17 @@ def seconds(answer: httpx.Response) -> float:
 
 def fault_of(answer: httpx.Response) -> Fault:
     """A row's own error; BatchError for one that every row would get."""
-    try:
-        error = answer.json()["error"]
-        kind, reason = str(error["type"]), str(error["reason"])
-    except (ValueError, KeyError, TypeError):
-        kind, reason = "error", answer.text[:200]
+    kind, reason = said(answer)
     if answer.status_code in (401, 403, 404, 405):
         fix = f"set {KEY}" if answer.status_code == 401 else "check URL, model and version"
         raise BatchError(f"{answer.status_code}: {reason}", where=str(answer.url), fix=fix)
     return Fault(kind, reason)
+
+
+def said(answer: httpx.Response) -> tuple[str, str]:
+    """Kind and reason of an error."""
+    try:
+        error = answer.json()["error"]
+        return str(error["type"]), str(error["reason"])
+    except (ValueError, KeyError, TypeError):
+        return "error", answer.text[:200]

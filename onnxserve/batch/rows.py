@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -29,8 +30,7 @@ def answered(chunk: Chunk, answers: Answers, source: str, model: Model, shape: S
         scores = scores_of(answers.outputs, model.activation)
         columns["scores"] = lists(scores, answers.kept, chunk.size)
     if shape.outputs:
-        flat = None if answers.outputs is None else answers.outputs.reshape(len(answers.outputs), -1)
-        columns["outputs"] = lists(flat, answers.kept, chunk.size)
+        columns["outputs"] = lists(answers.outputs, answers.kept, chunk.size)
     for name, value in (("model", model.name), ("version", model.version), ("archive", model.sha256)):
         columns[name] = constant(value, chunk.size)
     columns["error"] = errors(chunk.faults | answers.faults, chunk.size)
@@ -56,7 +56,8 @@ def worded(given: Any, model: Model, form: Form) -> tuple[pa.Array, pa.Array]:
     scores = [one.get("score") if isinstance(one, dict) else None for one in given]
     if form == "labels":
         at = [model.labels.index(one) for one in labels]
-        return pa.DictionaryArray.from_arrays(pa.array(at, pa.int32()), list(model.labels)), pa.array(scores)
+        label = pa.DictionaryArray.from_arrays(pa.array(at, pa.int32()), list(model.labels))
+        return label, pa.array(scores, pa.float64())
     return pa.array(labels, pa.string()), pa.array(scores, pa.float64())
 
 
@@ -84,7 +85,7 @@ def lists(found: Array | None, kept: Array, count: int) -> pa.Array:
     """Numbers of a row, in the graph's type."""
     if found is None:
         return pa.nulls(count, pa.list_(pa.float32()))
-    offsets = np.arange(0, found.size + 1, max(1, found.shape[1]), dtype=np.int32)
+    offsets = np.arange(len(found) + 1, dtype=np.int32) * math.prod(found.shape[1:])
     return placed(pa.ListArray.from_arrays(pa.array(offsets), pa.array(found.ravel())), kept, count)
 
 

@@ -1,4 +1,4 @@
-"""Chunks to answers, by the archive's own handler in this process, which is a worker of the job and nothing else."""
+"""Chunks to answers, by the archive's own handler in this process, which does nothing else."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ class Local:
         self.form: Form = form_of(folder, custom=self._bulk.words)
         self.deviation = float(self._bulk.deviation)
         self.first = self._bulk.handler.session.outputs[0]
+        self._nothing = np.empty((0, 1), handler.signature.outputs[0].dtype)  # where no row was answered
 
     def score(self, chunk: Chunk) -> Answers:
         """As arrays where the rows came so, else as instances."""
@@ -72,7 +73,7 @@ class Local:
         else:
             found = self._bulk.score_values(chunk.values)
         faults = {int(chunk.places[place]): fault_of(error.body()) for place, error in found.errors.items()}
-        outputs = found.outputs.get(self.first)
+        outputs = found.outputs.get(self.first, self._nothing)
         return Answers(chunk.places[found.kept], found.label, found.score, found.predictions, outputs, faults)
 
     def close(self) -> None:

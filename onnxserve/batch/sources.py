@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import IO, Any, NamedTuple, cast
 
@@ -39,9 +39,9 @@ class Sources(NamedTuple):
 
 def find_sources(named: Sequence[str], kind: Kind | None = None) -> Sources:
     """Every file, in the order named and sorted within; BatchError for none, for an unknown kind, or for two."""
-    listed = [file for name in named for file in _named(name, kind)]
-    found = [file for file in listed if isinstance(file, Source)]
-    skipped = tuple(file for file in listed if isinstance(file, str))
+    listed = [_named(name, kind) for name in named]
+    found = [file for one in listed for file in one.files]
+    skipped = tuple(url for one in listed for url in one.skipped)
     kinds = sorted({one.kind for one in found})
     if len(kinds) > 1:
         raise BatchError(f"sources of several kinds: {', '.join(kinds)}", where=" ".join(named), fix="score each alone")
@@ -68,8 +68,8 @@ def kind_of(path: str) -> Kind | None:
     return SUFFIXES.get(suffixes[-1]) if suffixes else None
 
 
-def _named(name: str, kind: Kind | None) -> Iterator[Source | str]:
-    """Files behind a name; of those that nobody can read, the URL."""
+def _named(name: str, kind: Kind | None) -> Sources:
+    """What is behind a name."""
     try:
         fs, path = url_to_fs(name)
         infos, explicit = _infos(fs, path)
@@ -79,17 +79,19 @@ def _named(name: str, kind: Kind | None) -> Iterator[Source | str]:
         raise BatchError(f"can't be read: {error}", where=name, fix="check the path") from error
     if not infos:
         raise BatchError("no such file, folder or glob", where=name)
+    files, skipped = list[Source](), list[str]()
     for info in infos:
-        found = kind or kind_of(info["name"])
+        url, found = fs.unstrip_protocol(info["name"]), kind or kind_of(info["name"])
         if found:
             mark = str(info.get("mtime") or info.get("ETag") or info.get("LastModified") or "")
-            yield Source(fs.unstrip_protocol(info["name"]), found, int(info.get("size") or 0), mark)
+            files.append(Source(url, found, int(info.get("size") or 0), mark))
         elif explicit:
             raise BatchError(
                 "unknown kind of file", where=info["name"], fix=f"known are {' '.join(SUFFIXES)}; or say --format"
             )
         else:
-            yield fs.unstrip_protocol(info["name"])
+            skipped.append(url)
+    return Sources(files, tuple(skipped))
 
 
 def _infos(fs: Any, path: str) -> tuple[list[dict[str, Any]], bool]:

@@ -17,6 +17,7 @@ from onnxserve.errors import BatchError, OnnxserveError
 
 from .chunk import Chunk, Fault
 from .gpu import claim
+from .isolated import Isolated, Settings
 from .job import Job, Machine
 from .joined import Joiner
 from .output import STATE, Folder, Stream, Writer, Written
@@ -24,7 +25,7 @@ from .part import Part
 from .readers import read
 from .remote import KEY, Served
 from .rows import answered
-from .scorer import Answers, Local, Scorer, check_bulk
+from .scorer import Answers, Scorer, check_bulk
 
 REDACTED = "redacted"
 FAULT_BYTES = 2000  # of a bad row, for the quarantine
@@ -74,7 +75,8 @@ class Work:
         check_bulk(folder)
         gpu = claim(machine.gpus) if machine.gpus else None
         config = {"threads": machine.threads, "provider": machine.provider}
-        return Local(folder, config, self._job.batch, gpu)
+        shape = self._job.shape
+        return Isolated(Settings(folder, config, self._job.batch, gpu, outputs=shape.scores or shape.outputs))
 
     def close(self) -> None:
         """Leave nothing behind."""

@@ -19,7 +19,8 @@ Document = dict[str, Any]
 MILLION = 1_000_000
 WEIGHT = 10_000  # a hundredth of a percent
 MOST_NAME, DIGITS = 63, 6
-PREDICTOR = "-predictor"  # behind the name of an InferenceService
+PREDICTOR = "-predictor"  # behind the name of an InferenceService, in the names of what KServe makes of it
+REVISION = f"{PREDICTOR}-00001"  # with Knative
 
 
 def kubernetes_files(config: GatewayConfig, labels: Labels) -> dict[str, bytes]:
@@ -34,19 +35,24 @@ def kubernetes_files(config: GatewayConfig, labels: Labels) -> dict[str, bytes]:
     return found
 
 
-def dns(name: str, version: str = "") -> str:
+def dns(name: str, version: str = "", most: int = MOST_NAME) -> str:
     """A name that Kubernetes takes (RFC 1035: lower case, digits, dashes, at most 63), another one for each model."""
     tail = f"-{version.replace('.', '-')}" if version else ""
-    if not re.fullmatch("[a-z]([a-z0-9-]*[a-z0-9])?", name) or len(name + tail) > MOST_NAME:
+    if not re.fullmatch("[a-z]([a-z0-9-]*[a-z0-9])?", name) or len(name + tail) > most:
         tail = f"-{hashlib.sha256(name.encode()).hexdigest()[:DIGITS]}{tail}"
-        name = f"m-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}"[: MOST_NAME - len(tail)].rstrip("-")
+        name = f"m-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}"[: most - len(tail)].rstrip("-")
     return name + tail
+
+
+def service_name(name: str, version: str = "") -> str:
+    """Of an InferenceService: with what KServe appends to it, it is still a name that Kubernetes takes."""
+    return dns(name, version, MOST_NAME - len(REVISION))
 
 
 def backend(config: GatewayConfig, name: str, version: str) -> Document:
     """The Service of one version: ours, or the predictor's of an InferenceService of its own."""
     if config.kubernetes.kserve == "standard":
-        return {"name": f"{dns(name, version)[: MOST_NAME - len(PREDICTOR)]}{PREDICTOR}", "port": 80}
+        return {"name": f"{service_name(name, version)}{PREDICTOR}", "port": 80}
     return {"name": dns(name, version), "port": config.listen.port}
 
 
@@ -62,7 +68,7 @@ def http_route(config: GatewayConfig, name: str, model: Model) -> Document:
             for path in (f"/predictions/{name}", f"/v2/models/{name}/infer", f"/v1/models/{name}:predict")
         ],
         "backendRefs": [{**backend(config, name, one), "weight": weight} for one, weight in shares.items()],
-        "timeouts": {"request": f"{round(config.deadline.answer_s * 1000)}ms"},
+        "timeouts": {"request": duration(config.deadline.answer_s)},
     }
     if model.shadow:
         fraction = {"numerator": round(model.shadow.percent * MILLION / 100), "denominator": MILLION}
@@ -76,6 +82,12 @@ def http_route(config: GatewayConfig, name: str, model: Model) -> Document:
     }
 
 
+def duration(seconds: float) -> str:
+    """As Gateway API writes it, at most five digits a unit: https://gateway-api.sigs.k8s.io/geps/gep-2257/."""
+    whole, rest = divmod(round(seconds * 1000), 1000)
+    return (f"{whole}s" if whole else "") + (f"{rest}ms" if rest else "")
+
+
 def inference_services(config: GatewayConfig, name: str, model: Model) -> list[Document]:
     """With Knative one, whose newest archive gets a percentage and the one before the rest, in whole percents.
 
@@ -85,11 +97,11 @@ def inference_services(config: GatewayConfig, name: str, model: Model) -> list[D
     if config.kubernetes.kserve == "standard":
         others = [share.version for share in (model.canary, model.shadow) if share]
         versions = dict.fromkeys([model.stable, *others])
-        return [inference_service(config, name, version, dns(name, version), {}) for version in versions]
+        return [inference_service(config, name, version, service_name(name, version), {}) for version in versions]
     version, part = (model.canary.version if model.canary else model.stable), {}
     if model.canary and model.canary.percent > 0:
         part = {"canaryTrafficPercent": min(99, max(1, round(model.canary.percent)))}
-    return [inference_service(config, name, version, dns(name), part)]
+    return [inference_service(config, name, version, service_name(name), part)]
 
 
 def inference_service(config: GatewayConfig, name: str, version: str, called: str, part: Document) -> Document:

@@ -1,16 +1,21 @@
 """The labels as manifests for a cluster."""
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
 from onnxserve.gateway import Canary, GatewayConfig, Labels, Model, Share
 from onnxserve.gateway.config import Kubernetes
-from onnxserve.gateway.kubernetes import dns, kubernetes_files
+from onnxserve.gateway.kubernetes import dns, duration, kubernetes_files
 
 VERSIONS = {"1.0.0": "a" * 64, "2.0.0": "b" * 64}
+ROOT = Path(__file__).parents[2]
+SCHEMAS = json.loads((ROOT / "tests" / "schemas" / "kserve.json").read_text())
 MODEL = Model(VERSIONS, "1.0.0", canary=Canary("2.0.0", 2.5), shadow=Share("2.0.0", 0.5))
 
 
@@ -72,11 +77,58 @@ def test_models_whose_names_differ_in_signs_share_no_file():
         assert re.fullmatch("[a-z]([a-z0-9-]{0,61}[a-z0-9])?", yaml.safe_load(content)["metadata"]["name"])
 
 
+@pytest.mark.parametrize("mode", ["knative", "standard"])
+def test_the_longest_names_are_names_of_what_kserve_makes_of_them_too(mode):
+    config = GatewayConfig(kubernetes=Kubernetes(kserve=mode))
+    files = kubernetes_files(config, Labels({"a" + "b" * 59: MODEL, "c" * 48: MODEL}))
+    found = [yaml.safe_load(content) for content in files.values()]
+    services = [one["metadata"]["name"] for one in found if one["kind"] == "InferenceService"]
+    assert all(len(f"{name}-predictor-00001") <= 63 for name in services), services
+    if mode == "standard":
+        routes = [one["spec"]["rules"][0] for one in found if one["kind"] == "HTTPRoute"]
+        backends = {backend["name"] for rule in routes for backend in rule["backendRefs"]}
+        assert backends == {f"{name}-predictor" for name in services}
+
+
+@pytest.mark.parametrize("mode", ["knative", "standard"])
+@pytest.mark.parametrize("storage", ["pvc://models", "pvc://models/store/", "s3://models"])
+def test_what_kserve_is_given_is_as_its_own_schema_wants_it(mode, storage):
+    config = GatewayConfig(kubernetes=Kubernetes(kserve=mode, storage=storage))
+    labels = Labels({"demo": MODEL, "a.b": Model(VERSIONS, "1.0.0")})
+    documents = [yaml.safe_load(content) for content in kubernetes_files(config, labels).values()]
+    services = [one for one in documents if one["kind"] == "InferenceService"]
+    assert len(services) == (3 if mode == "standard" else 2)
+    for one in services:
+        jsonschema.validate(one, SCHEMAS["InferenceService"])
+        uri = one["spec"]["predictor"]["model"]["storageUri"]
+        assert uri.endswith(".mar") == (storage == "s3://models")
+        assert "//" not in uri.partition("://")[2]
+    services[0]["spec"]["predictor"]["canaryTrafficPercent"] = 2.5
+    with pytest.raises(jsonschema.ValidationError, match="integer"):
+        jsonschema.validate(services[0], SCHEMAS["InferenceService"])
+
+
+def test_what_is_shipped_for_kserve_is_as_its_own_schema_wants_it():
+    documents = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "deploy" / "kserve").glob("*.yaml"))]
+    assert {one["kind"] for one in documents} == {"InferenceService", "ServingRuntime"}
+    for one in documents:
+        jsonschema.validate(one, SCHEMAS[one["kind"]])
+        one["spec"]["canaryPercent"] = 10
+        with pytest.raises(jsonschema.ValidationError, match="canaryPercent"):
+            jsonschema.validate(one, SCHEMAS[one["kind"]])
+
+
 def test_the_analysis_asks_for_the_canarys_own_counters():
     template = documents(MODEL)["analysistemplate-demo.yaml"]
     assert template["spec"]["args"] == [{"name": "version", "value": "2.0.0"}]
     for metric in template["spec"]["metrics"]:
         assert 'model="demo",version="{{args.version}}"' in metric["provider"]["prometheus"]["query"]
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(30, "30s"), (0.5, "500ms"), (1.25, "1s250ms"), (600, "600s")])
+def test_durations_are_as_gateway_api_takes_them(seconds, written):
+    assert duration(seconds) == written
+    assert re.fullmatch("([0-9]{1,5}(h|m|s|ms)){1,4}", written)  # the pattern of its schema
 
 
 @pytest.mark.parametrize(("name", "version", "called"), [("demo", "1.0", "demo-1-0"), ("a-b", "", "a-b")])

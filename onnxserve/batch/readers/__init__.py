@@ -1,4 +1,4 @@
-"""One module a kind of source: `columns` it has, `cut` it into parts, `read` a part in chunks."""
+"""One module a kind of source: `columns` it has, `cut` it into parts, `read` a part in chunks, or an `empty` one."""
 
 from __future__ import annotations
 
@@ -31,5 +31,9 @@ def cut(source: Source, wanted: Wanted, rows: int) -> Iterator[Cut]:
 
 
 def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
-    """The part's rows, all of them, in order."""
-    yield from READERS[part.kind].read(part, wanted)
+    """The part's rows, all of them, in order; of a part without rows one chunk, which has the columns."""
+    reader = READERS[part.kind]
+    if part.rows:
+        yield from reader.read(part, wanted)
+    else:
+        yield reader.empty(part, wanted)

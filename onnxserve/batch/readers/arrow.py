@@ -53,6 +53,12 @@ def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
                 done += some.num_rows
 
 
+def empty(part: Part, wanted: Wanted) -> Chunk:
+    """No rows."""
+    with _opened(part.source) as reader:
+        return chunk(reader.schema.empty_table().select(wanted_columns(wanted)), 0, part, wanted)
+
+
 @contextmanager
 def _opened(url: str) -> Iterator[pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader]:
     local = url.removeprefix("file://") if url.startswith("file://") else ""

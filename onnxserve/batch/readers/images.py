@@ -49,6 +49,12 @@ def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
             )
 
 
+def empty(_part: Part, wanted: Wanted) -> Chunk:
+    """No images."""
+    kept = pa.table({PATH: pa.array([], pa.string())}) if wanted.keep else None
+    return Chunk(0, 0, np.array([], np.intp), None, [], kept, {}, str, str)
+
+
 def _content(path: str) -> bytes | Fault:
     try:
         with open_source(path) as stream:

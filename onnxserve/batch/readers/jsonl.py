@@ -40,6 +40,11 @@ def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
             done += len(some)
 
 
+def empty(part: Part, wanted: Wanted) -> Chunk:
+    """No rows."""
+    return _chunk([], 0, part, wanted)
+
+
 def _chunk(some: list[Record], first: int, part: Part, wanted: Wanted) -> Chunk:
     documents: list[Any] = [None] * len(some)
     good, values, faults = [], [], dict[int, Fault]()

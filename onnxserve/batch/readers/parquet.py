@@ -63,6 +63,12 @@ def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
             done += some.num_rows
 
 
+def empty(part: Part, wanted: Wanted) -> Chunk:
+    """No rows."""
+    with _opened(part.source) as file:
+        return chunk(file.schema_arrow.empty_table().select(wanted_columns(wanted)), 0, part, wanted)
+
+
 def _opened(url: str) -> pq.ParquetFile:
     try:
         if url.startswith("file://"):

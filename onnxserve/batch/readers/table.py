@@ -51,6 +51,11 @@ def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
             done += len(some)
 
 
+def empty(part: Part, wanted: Wanted) -> Chunk:
+    """No rows."""
+    return _chunk([], 0, part, wanted, _header(part.source, wanted.delimiter)[0])
+
+
 def records(given: Iterable[Record]) -> Iterator[Record]:
     """Lines put together while a quote is open; a quote that stays open spoils its own line and no other."""
     source, waiting, again = iter(given), list[Record](), list[Record]()

@@ -1,0 +1,64 @@
+"""`python -m onnxserve.batch.scoring_process DESCRIPTOR`: an archive's handler in a process that does nothing else.
+
+Both ends speak Python's pickles over a socket that nobody else can reach. The other end is in `isolated`.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+import msgspec
+
+from onnxserve.errors import OnnxserveError
+
+from .chunk import Chunk
+from .isolated import Failure, Rows, Settings, Started
+from .scorer import Answers, Local
+
+PLAIN = (dict, list, str, int, float, type(None))
+
+
+def serve(connection: Connection[Any, Any]) -> None:
+    """Load what the first message names, then answer chunks until the other end is gone."""
+    settings: Settings = connection.recv()
+    try:
+        scorer = Local(settings.folder, settings.config, settings.batch, settings.gpu_id)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+        connection.send(failure(error))
+        return
+    connection.send(Started(scorer.form, scorer.deviation))
+    while True:
+        rows: Rows = connection.recv()
+        try:
+            connection.send(portable(scorer.score(chunk_of(rows)), outputs=settings.outputs))
+        except Exception as error:  # noqa: BLE001
+            connection.send(failure(error))
+
+
+def chunk_of(rows: Rows) -> Chunk:
+    """As readers make chunks, without what only a person needs."""
+    return Chunk(0, len(rows.places), rows.places, rows.columns, rows.values, None, {}, str, str)
+
+
+def portable(answers: Answers, *, outputs: bool) -> Answers:
+    """Answers that the other end can read, which knows no class of the archive's."""
+    predictions = answers.predictions
+    if predictions is not None:
+        encode = msgspec.json.encode
+        predictions = [one if isinstance(one, PLAIN) else msgspec.Raw(encode(one)) for one in predictions]
+    return answers._replace(predictions=predictions, outputs=answers.outputs if outputs else None)
+
+
+def failure(error: Exception) -> Failure:
+    """What went wrong, in parts."""
+    if isinstance(error, OnnxserveError):
+        return Failure(error.what, error.where, error.fix)
+    return Failure(str(error) or type(error).__name__)
+
+
+if __name__ == "__main__":
+    with Connection(int(sys.argv[1])) as socket, suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        serve(socket)

@@ -1,0 +1,156 @@
+"""Rows that end the process which scores them, and jobs without rows."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+
+from onnxserve.archive import contents, write_archive
+from onnxserve.batch import Manifest, Shape
+from onnxserve.errors import BatchError
+from tests.batch_jobs import read, run
+
+DEADLY = """
+
+def _deadly(x):
+    import os
+    import signal
+    import sys
+    if x == 666:
+        os._exit(3)
+    if x == 667:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if x == 668:
+        sys.exit("enough")
+
+
+_check, _check_columns = TabularClassifier.check, TabularClassifier.check_columns
+
+
+def _checked(self, instance, where):
+    row = _check(self, instance, where)
+    _deadly(row[0])
+    return row
+
+
+def _columns_checked(self, columns):
+    for x in columns["x"]:
+        _deadly(x)
+    return _check_columns(self, columns)
+
+
+TabularClassifier.check, TabularClassifier.check_columns = _checked, _columns_checked
+"""
+ENDS = {7: (666.0, "exit code 3"), 8: (667.0, "SIGSEGV"), 200: (668.0, "exit code 1")}
+
+
+@pytest.fixture(scope="module")
+def deadly(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive whose handler ends its process at certain rows."""
+    members, manifest, _ = contents(archive)
+    [name] = [name for name in members if name.endswith("/tabular.py")]
+    target: Path = tmp_path_factory.mktemp("deadly") / archive.name
+    write_archive(target, {**members, name: members[name] + DEADLY.encode()}, manifest)
+    return target
+
+
+def xs(rows: int) -> list[float]:
+    return [ENDS[row][0] if row in ENDS else row / 1000 for row in range(rows)]
+
+
+def check_set_aside(out: Path, rows: int) -> None:
+    """Every other row has its prediction."""
+    table = read(out)
+    assert table["row"].to_pylist() == list(range(rows))
+    errors = {row: error for row, error in enumerate(table["error"].to_pylist()) if error is not None}
+    wanted = {row: how for row, (_, how) in ENDS.items() if row < rows}
+    assert errors == {
+        row: f"worker_ended: the process that scored this row ended: {how}" for row, how in wanted.items()
+    }
+    predictions = table["prediction"].to_pylist()
+    assert [row for row, one in enumerate(predictions) if one is None] == list(wanted)
+    lines = [json.loads(line) for line in (out / "_quarantine.jsonl").read_text().splitlines()]
+    assert [(line["type"], line["row"]) for line in lines] == [("worker_ended", row) for row in wanted]
+
+
+def test_a_row_that_ends_its_process_is_found_by_halving_and_the_others_are_scored(archive, deadly, tmp_path):
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"id": range(300), "x": xs(300), "y": [0.1] * 300}), path)
+    manifest = run(deadly, path, tmp_path / "out", shape=Shape(scores=True, outputs=True))
+    assert (manifest.scored, manifest.failed) == (297, 3)
+    check_set_aside(tmp_path / "out", 300)
+    run(archive, path, tmp_path / "safe", shape=Shape(scores=True, outputs=True))
+    columns = ["prediction", "score", "scores", "outputs"]
+    tables = (read(tmp_path / name).select(columns).to_pylist() for name in ("out", "safe"))
+    mine, safe = ([row for at, row in enumerate(table) if at not in ENDS] for table in tables)
+    assert mine == safe
+
+
+def test_rows_of_json_that_end_their_process_are_set_aside_too(deadly, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps([x, 0.1]) + "\n" for x in xs(20)))
+    run(deadly, path, tmp_path / "out", keep=())
+    check_set_aside(tmp_path / "out", 20)
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_each_engine_survives_such_rows(deadly, tmp_path, engine):
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"x": xs(40), "y": [0.1] * 40}), path)
+    words = [str(deadly), str(path), "-o", str(tmp_path / "out"), "--engine", engine, "--workers", "1", "--json"]
+    done = subprocess.run([sys.executable, "-m", "onnxserve", "batch", *words], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert msgspec.json.decode(done.stdout, type=Manifest).failed == 2
+    check_set_aside(tmp_path / "out", 40)
+
+
+def test_a_handler_that_ends_its_process_at_every_row_ends_the_job_with_the_reason(deadly, tmp_path, monkeypatch):
+    monkeypatch.setattr("onnxserve.batch.isolated.MOST_ENDS", 4)
+    path = tmp_path / "rows.jsonl"
+    path.write_text("[666, 0]\n" * 50)
+    with pytest.raises(BatchError, match="ended its process 5 times, last: exit code 3"):
+        run(deadly, path, tmp_path / "out", keep=())
+    assert not list((tmp_path / "out").glob("*.parquet"))
+
+
+SHAPE = Shape(scores=True, outputs=True)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow", "csv", "jsonl"])
+def test_of_no_rows_the_output_has_the_columns_of_some(archive, tmp_path, suffix):
+    table = pa.table({"id": pa.array([1]), "x": [0.0], "y": [0.1]})
+    for name, rows in (("none", table.slice(0, 0)), ("some", table)):
+        path = tmp_path / f"{name}.{suffix}"
+        if suffix == "parquet":
+            pq.write_table(rows, path)
+        elif suffix == "arrow":
+            pyarrow.feather.write_feather(rows, path, compression="uncompressed")
+        elif suffix == "csv":
+            path.write_text("id,x,y\n" + "1,0.0,0.1\n" * rows.num_rows)
+        else:
+            path.write_text('{"id": 1, "x": 0, "y": 0.1}\n' * rows.num_rows)
+    none = run(archive, tmp_path / f"none.{suffix}", tmp_path / "none", shape=SHAPE)
+    run(archive, tmp_path / f"some.{suffix}", tmp_path / "some", shape=SHAPE)
+    assert (none.rows, none.scored, none.failed) == (0, 0, 0)
+    assert [file["rows"] for file in none.files.values()] == [0]
+    schemas = [ds.dataset(str(tmp_path / name), format="parquet").schema for name in ("none", "some")]
+    assert schemas[0].equals(schemas[1]), schemas
+    assert (tmp_path / "none" / "_quarantine.jsonl").read_text() == ""
+
+
+def test_a_part_whose_rows_are_all_bad_has_the_types_of_the_others(archive, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("id,x,y\n1,no,0\n2,0,0\n")
+    run(archive, path, tmp_path / "out", shape=SHAPE, part_rows=1)
+    first, second = (pq.read_schema(path) for path in sorted((tmp_path / "out").glob("*.parquet")))
+    assert first.equals(second), (first, second)
+    assert read(tmp_path / "out")["outputs"].null_count == 1

@@ -1,0 +1,60 @@
+"""Arrays formed by the grammar of their protocols, through the gateway and TorchServe: a typed refusal or an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.e2e.fronted import Fronted, fronted_by
+from tests.e2e.server import running
+from tests.unit.test_fuzz_tensors import ALLOWED, npy_files, requests
+
+SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+PLAIN = "/predictions/circle"
+V2 = "/v2/models/circle/infer"
+
+
+@pytest.fixture(scope="module")
+def fronted(archive, tmp_path_factory) -> Iterator[Fronted]:
+    with running(tmp_path_factory.mktemp("fuzz"), [archive]) as server, fronted_by(server) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def client(fronted: Fronted) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=fronted.url, trust_env=False, timeout=60) as found:
+        yield found
+
+
+def pids(fronted: Fronted) -> list[int]:
+    return [worker.pid for one in fronted.server.release.management.versions("circle") for worker in one.workers]
+
+
+def check(answer: httpx.Response) -> None:
+    """An answer, or an error that a handler or the gateway names."""
+    assert answer.status_code in ALLOWED | {415}, (answer.status_code, answer.text[:500])
+    if answer.status_code != 200:
+        error = answer.json()["error"]
+        assert error["type"] if isinstance(error, dict) else ":" in error, answer.text
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
+@given(body=npy_files(), accept=st.sampled_from(["application/x-npy", "*/*"]), media=st.sampled_from(["npy", "none"]))
+def test_an_npy_file_of_any_header_is_answered_or_refused(fronted, client, body, accept, media):
+    headers = {"accept": accept} | ({"content-type": "application/x-npy"} if media == "npy" else {})
+    before = pids(fronted)
+    check(client.post(PLAIN, content=body, headers=headers))
+    assert pids(fronted) == before
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=SLOW)
+@given(request=requests(), path=st.sampled_from([PLAIN, V2]))
+def test_an_inference_request_of_any_tensors_is_answered_or_refused(fronted, client, request, path):
+    body, headers = request
+    before = pids(fronted)
+    check(client.post(path, content=body, headers=headers))
+    assert pids(fronted) == before
