@@ -1,6 +1,5 @@
 package onnxserve;
 
-import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.pytorch.serve.job.Job;
 
@@ -25,14 +24,12 @@ final class Deadline {
         this.at = at;
     }
 
-    static Deadline of(Job job, long now) {
-        Map<String, String> headers = job.getPayload().getHeaders();
+    /** {@code elapsed} is what {@link #elapsed} said at {@code now}. */
+    static Deadline of(Job job, long elapsed, long now) {
         long at = NEVER;
-        double limit = seconds(headers.get(LIMIT));
+        double limit = seconds(job.getPayload().getHeaders().get(LIMIT));
         if (limit > 0) {
-            double elapsed = System.currentTimeMillis() / 1e3 - seconds(headers.get(START));
-            boolean plausible = elapsed > 0 && elapsed < LONGEST_S;
-            at = earlier(now + nanos(plausible ? limit - elapsed : limit), job.getBegin() + nanos(limit));
+            at = earlier(now + nanos(limit - elapsed / 1e9), job.getBegin() + nanos(limit));
         }
         long expires = job.getPayload().getClientExpireTS();
         if (expires != Long.MAX_VALUE) {
@@ -40,6 +37,12 @@ final class Deadline {
             at = earlier(at, now + TimeUnit.MILLISECONDS.toNanos(left));
         }
         return new Deadline(at);
+    }
+
+    /** How long ago a request began, in ns; 0 where it doesn't say so, or says what can't be. */
+    static long elapsed(Job job) {
+        double elapsed = System.currentTimeMillis() / 1e3 - seconds(job.getPayload().getHeaders().get(START));
+        return elapsed > 0 && elapsed < LONGEST_S ? nanos(elapsed) : 0;
     }
 
     boolean passed(long now) {

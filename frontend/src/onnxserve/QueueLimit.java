@@ -10,9 +10,10 @@ package onnxserve;
  * run. The rate is what was measured in the last windows of half the target; a window in which workers
  * waited for jobs tells no rate, but says that the limit is too low if jobs were refused in it.
  *
- * <p>The limit is no promise for each job: clients take turns, so some wait longer than the average, and a
- * model may become slower after they came. A job whose turn comes so late that it would be answered after
- * 1.75 times the target is not computed, if others wait (as CoDel, RFC 8289, never drops the last one).
+ * <p>The limit is no promise for each job: clients take turns, so some wait longer than the average, jobs run
+ * together, and a model may become slower after they came. So the limit becomes smaller where more than one
+ * job in a hundred is answered after 1.75 times the target. And while jobs are refused, one whose turn comes
+ * so late isn't computed either, if others wait (as CoDel, RFC 8289, never drops the last one).
  *
  * <p>While no worker is ready, nothing is overloaded: jobs wait up to the queue's capacity for a worker to
  * come back, and none of them is late then. Times are in ns. Not thread-safe.
@@ -59,10 +60,16 @@ final class QueueLimit {
 
     /** A job whose turn it is would be answered too late. Those of the priority batch have time. */
     boolean late(QueuedJob job, long now) {
-        if (!measured() || workers == 0 || job.priority == Priority.BATCH || job.arrivedAt - readySince < 0) {
+        boolean refusing = window.refused > 0 || window.refusedBefore;
+        if (!measured() || !refusing || job.priority == Priority.BATCH || isFromOutage(job.arrivedAt)) {
             return false;
         }
         return now - job.arrivedAt > Math.max(LATEST * target - batchTime, ONE_BATCH * batchTime);
+    }
+
+    /** It came when no worker was ready. */
+    private boolean isFromOutage(long arrived) {
+        return workers == 0 || arrived - readySince < 0;
     }
 
     void refused() {
@@ -75,7 +82,7 @@ final class QueueLimit {
 
     /** A worker is done with a job that came at {@code arrived}. */
     void answered(long arrived, long now) {
-        if (target > 0 && arrived - readySince >= 0) {
+        if (target > 0 && !isFromOutage(arrived)) {
             aim = now - arrived > LATEST * target ? Math.max(LEAST_AIM, aim * DOWN) : Math.min(AIM, aim * UP);
         }
     }
@@ -134,9 +141,11 @@ final class QueueLimit {
         int batches;
         int taken;
         int refused;
+        boolean refusedBefore;
         long waited;
 
         void begin(long now) {
+            refusedBefore = refused > 0;
             since = now;
             batches = 0;
             taken = 0;

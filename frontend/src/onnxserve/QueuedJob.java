@@ -17,7 +17,7 @@ final class QueuedJob {
     /** What the job is worth in a client's share, in bytes: several rows in one request count as such. */
     final long cost;
 
-    /** When it came into the queue, as a {@link System#nanoTime}. */
+    /** When the gateway passed it on, else when it came into the queue, as a {@link System#nanoTime}. */
     final long arrivedAt;
 
     /** Its client had nothing else queued when it was taken, and had been quiet before. */
@@ -36,11 +36,12 @@ final class QueuedJob {
 
     QueuedJob(Job job, long now) {
         this.job = job;
-        arrivedAt = now;
         Map<String, String> headers = job.getPayload().getHeaders();
         priority = Priority.of(headers.get(Priority.HEADER));
         client = headers.getOrDefault(CLIENT, "");
-        deadline = Deadline.of(job, now);
+        long elapsed = Deadline.elapsed(job);
+        arrivedAt = now - elapsed;
+        deadline = Deadline.of(job, elapsed, now);
         long bytes = OVERHEAD_BYTES;
         for (InputParameter parameter : job.getPayload().getParameters()) {
             bytes += parameter.getValue().length;

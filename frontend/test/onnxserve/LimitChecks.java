@@ -138,6 +138,19 @@ final class LimitChecks {
         equal(CAPACITY, learned(1, MS / 100, 40_000).jobs());
     }
 
+    static void aJobIsLateByTheTimeSinceTheGatewayPassedItOnButOnlyWhileOthersAreRefused() {
+        QueueLimit limit = learned(1, 10 * MS, 400);
+        String start = String.format("%.3f", System.currentTimeMillis() / 1e3 - 1);
+        Map<String, String> headers = Map.of(Deadline.START, start);
+        QueuedJob old = new QueuedJob(new FakeJob("client", 10, headers), 0);
+        check(!limit.late(old, 0), "nothing was refused");
+        limit.refused();
+        check(limit.late(old, 0), "it came a second ago");
+        check(!limit.late(new QueuedJob(FakeJob.of("client"), 0), 0), "it came just now");
+        headers = Map.of(Deadline.START, start, Priority.HEADER, "batch");
+        check(!limit.late(new QueuedJob(new FakeJob("client", 10, headers), 0), 0), "it has time");
+    }
+
     static void jobsThatWaitedForAWorkerToComeBackAreNotLate() {
         LoadedServer server = new LoadedServer(CAPACITY, TARGET, 1, 1, LINEAR);
         server.run(2 * LINEAR_PER_SECOND, 512, 2000);
