@@ -35,8 +35,8 @@ async function another(r, version, status, kind) {
   if (status === 504) { // there is no time left
     ill(r, name, version, kind ? 0 : status, config);
   } else if (kind) {
-    const tried = other && model.canary && model.canary.version === version && QUEUES.indexOf(kind) < 0;
-    plan = tried ? [other] : [];
+    // Not asked by its name: a canary's, even if that ended meanwhile.
+    plan = other && version !== model.stable && QUEUES.indexOf(kind) < 0 ? [other] : [];
   } else {
     plan = Array(roles.isEjected(name, version) ? 0 : config.tries).fill(version).concat(other ? [other] : []);
   }
