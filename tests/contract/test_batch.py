@@ -22,6 +22,7 @@ from onnxserve.batch.scorer import check_bulk
 from onnxserve.batch.work import Work
 from onnxserve.errors import ArchiveError, BatchError
 from tests.batch_jobs import ONE, Here, read, run
+from tests.secrets import SECRET
 from tests.upstream import Upstream, listening
 
 
@@ -110,6 +111,42 @@ def test_bad_rows_are_set_aside_with_their_place_and_keep_their_row(archive, tmp
         ("5", 3, "4"),
     ]
     assert lines[1]["reason"] == "the number is not finite in float32"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "failed"),
+    [
+        ("rows.csv", f"id,x,y\n1,0,0.1\n2,{SECRET},1\n3,1,1,{SECRET}\n{SECRET}\n", 3),
+        (
+            "rows.jsonl",
+            '{"id": 1, "x": 0, "y": 0.1}\n'
+            + "\n".join(
+                [
+                    json.dumps({"x": SECRET, "y": 1}),
+                    json.dumps({"x": {"a": SECRET}, "y": [SECRET]}),
+                    json.dumps({SECRET: SECRET}),
+                    f'{{"{SECRET}": {SECRET}',
+                    json.dumps([0, 1, SECRET]),
+                ]
+            )
+            + "\n",
+            5,
+        ),
+    ],
+)
+def test_with_redact_no_value_of_a_bad_row_is_written_anywhere(archive, tmp_path, name, text, failed):
+    path = tmp_path / name
+    path.write_text(text)
+    manifest = run(archive, path, tmp_path / "out", redact=True, keep=())
+    assert (manifest.scored, manifest.failed) == (1, failed)
+    lines = [json.loads(line) for line in (tmp_path / "out" / "_quarantine.jsonl").read_text().splitlines()]
+    assert {(line["input"], line["reason"]) for line in lines} == {("redacted", "redacted")}
+    assert all(line["type"] and str(path) in line["source"] for line in lines)
+    assert [error is None for error in read(tmp_path / "out")["error"].to_pylist()] == [True] + [False] * failed
+    assert SECRET not in str(read(tmp_path / "out").to_pylist()) + str(lines)
+    assert not [
+        file for file in (tmp_path / "out").rglob("*") if file.is_file() and SECRET.encode() in file.read_bytes()
+    ]
 
 
 def test_too_many_bad_rows_stop_the_job_which_can_go_on(archive, tmp_path):

@@ -19,7 +19,7 @@ from onnxserve.archive import open_archive
 from onnxserve.cli.monitor import commands
 from onnxserve.errors import MonitorError
 
-SIGNATURE = Signature("circle", "1.0.0", "x:Y", "fp32", ("a",), Input(columns=("x", "y")), (), (), 8)
+SIGNATURE = Signature("circle", "1.0.0", "x:Y", "fp32", ("outside", "inside"), Input(columns=("x", "y")), (), (), 8)
 
 
 @pytest.fixture(scope="module")

@@ -89,6 +89,7 @@ def test_verify_and_doctor_speak_json(archive, monkeypatch, capsys):
         "loopback",
         "gateway",
         "model store",
+        "trust",
         "threads",
     }
     assert found["model store"]["found"] == "circle 1.0.0"
