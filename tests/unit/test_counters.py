@@ -58,7 +58,8 @@ def test_what_is_no_prediction_has_neither_model_nor_version():
 def test_refusals_count_by_type_and_take_no_time():
     refused = entry(status=429, error="overloaded", seconds=0.0)
     counters = Counters()
-    counters.add([refused, refused, entry(status=429, error="rate_limited")])
+    full = entry(status=503, error="overloaded", seconds=0.0)
+    counters.add([refused, full, entry(status=429, error="rate_limited")])
     counts = samples("\n".join(counters.lines()) + "\n")
     assert counts["onnxserve_gateway_refusals_total", "demo", "overloaded"] == 2
     assert ("onnxserve_gateway_request_seconds_count", "demo", "1.0") not in counts
