@@ -64,10 +64,10 @@ def logged(server: Serving) -> list[dict[str, object]]:
 
 
 def written(server: Serving) -> Iterator[tuple[Path, bytes]]:
-    """Every file that the server writes, but for archives."""
+    """Every file of the server's."""
     state = server.settings.state
     for path in sorted(state.rglob("*")):
-        if path.is_file() and path.relative_to(state).parts[0] not in {"store", "tmp"}:
+        if path.is_file():
             yield path.relative_to(state), path.read_bytes()
 
 
