@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from onnxserve.archive import contents, write_archive
-from onnxserve.batch import Manifest, Shape
+from onnxserve.batch import Manifest, Remote, Shape
 from onnxserve.errors import BatchError
 from tests.batch_jobs import read, run
+from tests.upstream import Upstream, listening
 
 DEADLY = """
 
@@ -120,6 +121,25 @@ def test_a_handler_that_ends_its_process_at_every_row_ends_the_job_with_the_reas
     with pytest.raises(BatchError, match="ended its process 5 times, last: exit code 3"):
         run(deadly, path, tmp_path / "out", keep=())
     assert not list((tmp_path / "out").glob("*.parquet"))
+
+
+def test_an_answer_too_large_for_a_server_is_asked_for_in_halves_at_once(archive, tmp_path):
+    asked = []
+
+    def answer(_path: str, body: bytes) -> tuple[int, bytes]:
+        count = len(json.loads(body)["instances"])
+        asked.append(count)
+        if count > 5:
+            return 507, b'{"error": {"type": "answer_too_large", "reason": "9 bytes"}}'
+        predictions = [{"label": "inside", "score": 0.5}] * count
+        return 200, json.dumps({"predictions": predictions, "model": "circle", "version": "1.0.0"}).encode()
+
+    path = tmp_path / "rows.jsonl"
+    path.write_text("[0, 0]\n" * 16)
+    with listening(Upstream(answer)) as upstream:
+        remote = Remote(f"http://127.0.0.1:{upstream.port}", concurrency=1)
+        manifest = run(archive, path, tmp_path / "out", keep=(), remote=remote)
+    assert (manifest.scored, asked) == (16, [16, 8, 4, 4, 8, 4, 4])
 
 
 SHAPE = Shape(scores=True, outputs=True)
