@@ -64,7 +64,7 @@ final class QueueLimit {
         if (!measured() || !refusing || job.priority == Priority.BATCH || isFromOutage(job.arrivedAt)) {
             return false;
         }
-        return now - job.arrivedAt > Math.max(LATEST * target - batchTime, ONE_BATCH * batchTime);
+        return now - job.passedOnAt > Math.max(LATEST * target - batchTime, ONE_BATCH * batchTime);
     }
 
     /** It came when no worker was ready. */

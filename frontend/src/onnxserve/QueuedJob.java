@@ -17,8 +17,10 @@ final class QueuedJob {
     /** What the job is worth in a client's share, in bytes: several rows in one request count as such. */
     final long cost;
 
-    /** When the gateway passed it on, else when it came into the queue, as a {@link System#nanoTime}. */
+    /** When it came into the queue, as a {@link System#nanoTime}. */
     final long arrivedAt;
+    /** When the gateway passed it on; without a gateway the same. */
+    final long passedOnAt;
 
     /** Its client had nothing else queued when it was taken, and had been quiet before. */
     boolean sparse;
@@ -40,7 +42,8 @@ final class QueuedJob {
         priority = Priority.of(headers.get(Priority.HEADER));
         client = headers.getOrDefault(CLIENT, "");
         long elapsed = Deadline.elapsed(job);
-        arrivedAt = now - elapsed;
+        arrivedAt = now;
+        passedOnAt = now - elapsed;
         deadline = Deadline.of(job, elapsed, now);
         long bytes = OVERHEAD_BYTES;
         for (InputParameter parameter : job.getPayload().getParameters()) {
