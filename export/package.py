@@ -58,7 +58,7 @@ def server_config(serve: ServeSpec, largest: int) -> bytes:
                 "threads": serve.threads,
                 "gpu": msgspec.to_builtins(serve.gpu),
             },
-            "tuning": {"p99_ms": serve.p99_ms},
+            "tuning": {} if serve.p99_ms is None else {"p99_ms": serve.p99_ms},
         },
         sort_keys=False,
     ).encode()

@@ -20,7 +20,7 @@ from .app import AsJson, app, console, out, show
 def capacity(
     archive: Annotated[Path, typer.Argument(help="A .mar file, tuned for this kind of machine.")],
     rate: Annotated[float, typer.Option(min=1, help="Requests a second, of all servers together.")],
-    p99_ms: Annotated[float | None, typer.Option(help="By default the archive's objective.")] = None,
+    p99_ms: Annotated[float | None, typer.Option(help="The archive's own by default, else 100.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Of a server; by default the archive's.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Of a worker.")] = None,
     *,

@@ -164,7 +164,7 @@ def shadow(  # noqa: PLR0913 - each is a flag
 
 
 @commands.command()
-def smaller(
+def smaller(  # noqa: PLR0913 - each is a flag
     model: Model,
     version: Annotated[str, typer.Argument(help="A version, or `off`.")],
     config: Config = None,

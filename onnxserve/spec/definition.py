@@ -80,7 +80,7 @@ class GpuSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ServeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What TorchServe is told about this model."""
 
-    p99_ms: Positive = 100
+    p99_ms: Positive | None = None  # while more clients ask than that allows, some are refused; without it all wait
     workers: Positive = 1
     batch_size: Positive = 16
     max_batch_delay_ms: Positive = 5
