@@ -22,8 +22,8 @@ servers of a model are started once and warmed up; then each is measured in its 
 the others are paused (SIGSTOP). Figures are medians of rounds, brackets hold the least and the greatest; ratios are
 medians of the ratios of each round. Absolute figures are this machine's; the ratios are the result. Before, the labels
 of all rows are compared with the archive's; while timing, the labels that come back are counted. Only answers with
-status 200 and a label count as requests/s; all others are listed. Archives are served without a p99 that they aim at:
-where clients are as many as here, ours would refuse some to keep it, and others would not. † marks latencies that refusals have a part in.
+status 200 and a label count as requests/s; all others are listed. † marks latencies that refusals
+have a part in. Archives are served without a p99 that they aim at: so many clients would make ours refuse some.
 CPU and memory are of all the server's processes (memory as PSS), without the load generator.
 """
 

@@ -6,11 +6,12 @@ import contextlib
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import msgspec
 import pytest
@@ -21,11 +22,13 @@ from onnxserve.gateway import Gateway, GatewayConfig, Labels, Model
 from onnxserve.gateway.control import Control
 from onnxserve.gateway.processes import RunningGateway, start
 from onnxserve.gateway.roles import roles_document
+from tests.messages import SERVICE, made
 from tests.upstream import Upstream
 
 DIGESTS = {"1.0": "a" * 64, "2.0": "b" * 64}
 STABLE = Model(DIGESTS, "1.0")
 BODY = b"[1, 2]"
+SOON_S = 5.0
 GENERATIONS = itertools.count(2)
 
 
@@ -100,3 +103,23 @@ def config(**tables: object) -> GatewayConfig:
 def opened(**tables: object) -> pytest.MarkDecorator:
     """The test's own traffic.toml."""
     return pytest.mark.parametrize("client", [tables], indirect=True)
+
+
+def soon(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SOON_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def call(client: Client, **metadata: str) -> grpc.StatusCode:
+    """How a call ends; the server behind answers it with an empty message."""
+    with grpc.insecure_channel(client.gateway.url.removeprefix("http://")) as channel:
+        ask = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+        message = made("ModelInferRequest", model_name="demo").SerializeToString()
+        try:
+            ask(message, timeout=20, metadata=[(name.replace("_", "-"), value) for name, value in metadata.items()])
+        except grpc.RpcError as error:
+            code: grpc.StatusCode = error.code()
+            return code
+        return grpc.StatusCode.OK

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
-from onnxserve.gateway import Labels
+from onnxserve.gateway import Labels, Model
+from onnxserve.gateway.config import Auth
 from tests.gateway import STABLE, Client, Shared, client_of, config, gateway_of
 from tests.upstream import Upstream, listening
+
+LABELS = Labels({name: Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0") for name in ("demo", "other")})
+Open = Callable[..., Client]
 
 
 @pytest.fixture
@@ -37,3 +45,21 @@ def client(request, upstream, tmp_path) -> Iterator[Client]:
     tables = getattr(request, "param", {})
     with client_of(gateway_of(config(**tables), tmp_path, upstream.port), Labels({"demo": STABLE})) as made:
         yield made
+
+
+@pytest.fixture
+def open_gateway(upstream, tmp_path) -> Iterator[Open]:
+    """Start a gateway that wants keys from a file, with other tables of its own."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(**tables: Any) -> Client:
+            auth = tables.pop("auth", Auth(required=True))
+            tables["auth"] = msgspec.structs.replace(auth, keys=str(tmp_path / "keys.json"))
+            return stack.enter_context(client_of(gateway_of(config(**tables), tmp_path, upstream.port), LABELS))
+
+        yield begin
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    return tmp_path / "keys.json"

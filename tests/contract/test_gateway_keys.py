@@ -2,57 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import grpc
-import jwt
-import msgspec
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 
-from onnxserve.gateway import Labels, Model
-from onnxserve.gateway.config import Auth, Guard, Jwt
+from onnxserve.gateway.config import Auth, Guard
 from onnxserve.gateway.files import write_json
 from onnxserve.gateway.keys import ID, Key, add, digest, read_keys, revoke, rotate
-from tests.gateway import Client, client_of, config, gateway_of
-from tests.messages import SERVICE, made
+from tests.gateway import call, soon
 from tests.raw import post_bytes, raw_connection
-
-LABELS = Labels({name: Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0") for name in ("demo", "other")})
-SOON_S = 5.0
-Open = Callable[..., Client]
-
-
-@pytest.fixture
-def open_gateway(upstream, tmp_path) -> Iterator[Open]:
-    """Start a gateway that wants keys from a file, with other tables of its own."""
-    with contextlib.ExitStack() as stack:
-
-        def begin(**tables: Any) -> Client:
-            auth = tables.pop("auth", Auth(required=True))
-            tables["auth"] = msgspec.structs.replace(auth, keys=str(tmp_path / "keys.json"))
-            return stack.enter_context(client_of(gateway_of(config(**tables), tmp_path, upstream.port), LABELS))
-
-        yield begin
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> Path:
-    return tmp_path / "keys.json"
-
-
-def soon(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SOON_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_keys_priority_and_client_reach_the_server_from_the_first_request_on(open_gateway, upstream, keys):
@@ -252,75 +215,6 @@ def test_the_access_log_names_the_key_by_the_beginning_of_its_digest_learnt_or_n
     known = [digest(secret)[:ID] for secret in (plain, plain, plain, limited)]
     assert [entry["key"] for entry in entries] == [*known, "", ""]
     assert {entry["client"] for entry in entries[:4]} == {"shop"}
-
-
-# Tokens beside keys -------------------------------------------------------
-
-
-@pytest.fixture
-def token(tmp_path: Path) -> str:
-    """Of a client who has no key; its issuer's keys are in `jwks.json`."""
-    key = rsa.generate_private_key(65537, 2048)
-    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
-    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [{**public, "kid": "one", "alg": "RS256", "use": "sig"}]}))
-    until = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=5)
-    claims = {"iss": "https://issuer.test", "aud": "onnxserve", "sub": "ann", "exp": until}
-    return jwt.encode(claims, key, algorithm="RS256", headers={"kid": "one"})
-
-
-def with_tokens(tmp_path: Path) -> Auth:
-    return Auth(required=True, jwt=Jwt("https://issuer.test", ("onnxserve",), str(tmp_path / "jwks.json")))
-
-
-def test_a_token_makes_no_key_of_whatever_comes_beside_it(open_gateway, upstream, token, tmp_path):
-    client = open_gateway(auth=with_tokens(tmp_path))
-    for _ in range(3):
-        assert client.post(authorization=f"Bearer {token}", x_api_key="osk_made_up").status_code == 200
-    assert client.post(x_api_key="osk_made_up").status_code == 401
-    assert client.post(authorization="Bearer x", x_api_key="osk_made_up").status_code == 401
-    assert {seen.headers["x-onnxserve-client"] for seen in upstream.seen} == {"jwt:ann"}
-
-
-def test_a_key_beside_a_bad_token_opens_nothing(open_gateway, keys, token, tmp_path):
-    secret = add(keys, Key("shop"))
-    client = open_gateway(auth=with_tokens(tmp_path))
-    assert client.post(x_api_key=secret).status_code == 200
-    assert client.post(x_api_key=secret, authorization="Bearer nonsense").status_code == 401
-
-
-def call(client: Client, **metadata: str) -> grpc.StatusCode:
-    """How a call ends; the server behind answers it with an empty message."""
-    with grpc.insecure_channel(client.gateway.url.removeprefix("http://")) as channel:
-        ask = channel.unary_unary(f"/{SERVICE}/ModelInfer")
-        message = made("ModelInferRequest", model_name="demo").SerializeToString()
-        try:
-            ask(message, timeout=20, metadata=[(name.replace("_", "-"), value) for name, value in metadata.items()])
-        except grpc.RpcError as error:
-            code: grpc.StatusCode = error.code()
-            return code
-        return grpc.StatusCode.OK
-
-
-def test_calls_take_the_same_tokens_and_keys(open_gateway, upstream, keys, token, tmp_path):
-    secret = add(keys, Key("shop", ("demo",), priority="urgent"))
-    other = add(keys, Key("other", ("other",)))
-    client = open_gateway(auth=with_tokens(tmp_path))
-    upstream.answer, upstream.headers = (lambda *_: (200, b"\0\0\0\0\0")), {"x-grpc-status": "0"}
-    for _ in range(2):
-        assert call(client, authorization=f"Bearer {token}") is grpc.StatusCode.OK
-        assert call(client, x_api_key=secret) is grpc.StatusCode.OK
-    told = {(seen.headers["x-onnxserve-client"], seen.headers.get("x-onnxserve-priority")) for seen in upstream.seen}
-    assert told == {("jwt:ann", None), ("shop", "urgent")}
-    refused = [
-        {},
-        {"authorization": "Bearer nonsense"},
-        {"authorization": f"Bearer {token[:-9]}"},
-        {"x_api_key": "osk_x"},
-    ]
-    refused += [{"x_onnxserve_client": "shop"}, {"authorization": "Bearer x", "x_api_key": secret}]
-    assert {call(client, **metadata) for metadata in refused} == {grpc.StatusCode.UNAUTHENTICATED}
-    assert call(client, x_api_key=other) is grpc.StatusCode.PERMISSION_DENIED
-    assert len(upstream.seen) == 4
 
 
 def test_limits_of_a_client_hold_on_every_path_that_it_may_take(open_gateway, upstream, keys):

@@ -16,12 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxserve.batch import job_of
 from onnxserve.batch.part import Part, Source, Wanted
 from onnxserve.batch.plan import wanted_of
 from onnxserve.batch.readers import cut, lines, read
 from onnxserve.batch.readers.table import records
-from onnxserve.batch.sources import find_sources, kind_of
+from onnxserve.batch.sources import find_sources
 from onnxserve.errors import BatchError
 
 NUMBERS = Wanted({"x": "x", "y": "y"}, numbers=True, keep=("id",), chunk=3)
@@ -167,25 +166,6 @@ def test_images_are_rows_and_one_that_is_gone_is_a_bad_one(tmp_path):
     assert (list(chunk.values or ()), list(chunk.places), list(chunk.faults)) == ([b"b.png"], [1], [0])
 
 
-def test_a_folder_a_glob_and_a_url_name_the_same_files(tmp_path):
-    for name in ("b.csv", "a.csv", "_SUCCESS", "notes.txt"):
-        (tmp_path / name).write_text("x,y\n")
-    found = [[one.url for one in find_sources([name]).files] for name in (str(tmp_path), f"{tmp_path}/*.csv")]
-    assert found[0] == found[1] == [(tmp_path / name).as_uri() for name in ("a.csv", "b.csv")]
-    assert [one.url for one in find_sources([(tmp_path / "a.csv").as_uri()]).files] == [(tmp_path / "a.csv").as_uri()]
-
-
-def test_files_of_no_known_kind_are_named_and_a_name_with_brackets_is_a_file(tmp_path):
-    for name in ("rows[1].csv", "a.csv", "notes.txt", "scan.tif"):
-        (tmp_path / name).write_text("x,y\n")
-    found = find_sources([str(tmp_path)])
-    assert [source.url.rpartition("/")[2] for source in found.files] == ["a.csv", "rows[1].csv"]
-    assert [url.rpartition("/")[2] for url in found.skipped] == ["notes.txt", "scan.tif"]
-    assert [source.size for source in find_sources([str(tmp_path / "rows[1].csv")]).files] == [4]
-    with pytest.raises(BatchError, match=r"nothing to score: .*scan\.tif is of no known kind"):
-        find_sources([f"{tmp_path}/*.tif"])
-
-
 @pytest.mark.parametrize("text", ["1_000", "\uff11\uff12", "1e-400", "0.0001e-330", "٣"])
 def test_numbers_that_only_python_reads_or_that_vanish_are_bad_rows(tmp_path, text):
     path = tmp_path / "rows.csv"
@@ -262,43 +242,3 @@ def test_what_can_not_be_scored_is_said(tmp_path, monkeypatch, names, reason):
         (tmp_path / name).write_text("x\n")
     with pytest.raises(BatchError, match=reason):
         find_sources(names)
-
-
-def test_kinds_are_known_by_suffixes():
-    assert [kind_of(name) for name in ("a.CSV", "a.jsonl.gz", "a.parquet.gz", "a", "a.tsv")] == [
-        "csv",
-        "jsonl",
-        None,
-        None,
-        "csv",
-    ]
-
-
-def test_columns_are_looked_up_in_every_source(tmp_path):
-    (tmp_path / "a.csv").write_text("x,why,id\n")
-    (tmp_path / "b.csv").write_text("x,id\n")
-    sources = find_sources([str(tmp_path)]).files
-    assert wanted_of(sources[:1], ("x", "y"), {"y": "why"}, ["all"], ",", 9).keep == ("id",)
-    (tmp_path / "d.jsonl").write_text("{}")
-    with pytest.raises(BatchError, match="no columns to keep all of"):
-        wanted_of(find_sources([str(tmp_path / "d.jsonl")]).files, ("x", "y"), {}, ["all"], ",", 9)
-    with pytest.raises(BatchError, match="missing columns: why"):
-        wanted_of(sources, ("x", "y"), {"y": "why"}, [], ",", 9)
-    with pytest.raises(BatchError, match="the model has no columns"):
-        wanted_of(sources, ("x", "y"), {"z": "why"}, [], ",", 9)
-    with pytest.raises(BatchError, match="which of"):
-        wanted_of(sources, (), {}, [], ",", 9)
-    pq.write_table(pa.table({"x": ["1"], "y": [[1]]}), tmp_path / "c.parquet")
-    with pytest.raises(BatchError, match="numbers are expected, x is text; y is list"):
-        wanted_of(find_sources([str(tmp_path / "c.parquet")]).files, ("x", "y"), {}, [], ",", 9)
-
-
-def test_a_job_is_refused_before_anything_is_read(archive, tmp_path):
-    from onnxserve.batch import Ask, Shape
-
-    (tmp_path / "a.csv").write_text("x,y,prediction\n")
-    ask = Ask(str(archive), (str(tmp_path / "a.csv"),), keep=("prediction",))
-    with pytest.raises(BatchError, match="names of the output's own"):
-        job_of(ask)
-    with pytest.raises(BatchError, match="not kept: z"):
-        job_of(Ask(str(archive), (str(tmp_path / "a.csv"),), keep=("x",), shape=Shape(partition=("z",))))

@@ -1,0 +1,69 @@
+"""Tokens beside keys."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import grpc
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from onnxserve.gateway.config import Auth, Jwt
+from onnxserve.gateway.keys import Key, add
+from tests.gateway import call
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> str:
+    """Of a client who has no key; its issuer's keys are in `jwks.json`."""
+    key = rsa.generate_private_key(65537, 2048)
+    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [{**public, "kid": "one", "alg": "RS256", "use": "sig"}]}))
+    until = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=5)
+    claims = {"iss": "https://issuer.test", "aud": "onnxserve", "sub": "ann", "exp": until}
+    return jwt.encode(claims, key, algorithm="RS256", headers={"kid": "one"})
+
+
+def with_tokens(tmp_path: Path) -> Auth:
+    return Auth(required=True, jwt=Jwt("https://issuer.test", ("onnxserve",), str(tmp_path / "jwks.json")))
+
+
+def test_a_token_makes_no_key_of_whatever_comes_beside_it(open_gateway, upstream, token, tmp_path):
+    client = open_gateway(auth=with_tokens(tmp_path))
+    for _ in range(3):
+        assert client.post(authorization=f"Bearer {token}", x_api_key="osk_made_up").status_code == 200
+    assert client.post(x_api_key="osk_made_up").status_code == 401
+    assert client.post(authorization="Bearer x", x_api_key="osk_made_up").status_code == 401
+    assert {seen.headers["x-onnxserve-client"] for seen in upstream.seen} == {"jwt:ann"}
+
+
+def test_a_key_beside_a_bad_token_opens_nothing(open_gateway, keys, token, tmp_path):
+    secret = add(keys, Key("shop"))
+    client = open_gateway(auth=with_tokens(tmp_path))
+    assert client.post(x_api_key=secret).status_code == 200
+    assert client.post(x_api_key=secret, authorization="Bearer nonsense").status_code == 401
+
+
+def test_calls_take_the_same_tokens_and_keys(open_gateway, upstream, keys, token, tmp_path):
+    secret = add(keys, Key("shop", ("demo",), priority="urgent"))
+    other = add(keys, Key("other", ("other",)))
+    client = open_gateway(auth=with_tokens(tmp_path))
+    upstream.answer, upstream.headers = (lambda *_: (200, b"\0\0\0\0\0")), {"x-grpc-status": "0"}
+    for _ in range(2):
+        assert call(client, authorization=f"Bearer {token}") is grpc.StatusCode.OK
+        assert call(client, x_api_key=secret) is grpc.StatusCode.OK
+    told = {(seen.headers["x-onnxserve-client"], seen.headers.get("x-onnxserve-priority")) for seen in upstream.seen}
+    assert told == {("jwt:ann", None), ("shop", "urgent")}
+    refused = [
+        {},
+        {"authorization": "Bearer nonsense"},
+        {"authorization": f"Bearer {token[:-9]}"},
+        {"x_api_key": "osk_x"},
+    ]
+    refused += [{"x_onnxserve_client": "shop"}, {"authorization": "Bearer x", "x_api_key": secret}]
+    assert {call(client, **metadata) for metadata in refused} == {grpc.StatusCode.UNAUTHENTICATED}
+    assert call(client, x_api_key=other) is grpc.StatusCode.PERMISSION_DENIED
+    assert len(upstream.seen) == 4

@@ -1,0 +1,57 @@
+"""Handlers with a fake session, asked as a worker asks them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from handlers.offline import OfflineContext
+from handlers.signature import Input, Signature, Tensor
+from handlers.tabular import TabularClassifier
+from handlers.text import TextClassifier
+from tests.fakes import with_fake_session, word_tokenizer
+
+JSON = "application/json"
+HEADER = "Inference-Header-Content-Length"
+
+
+def signed(handler: Any, inputs: Any, **limits: Any) -> Any:
+    with_fake_session(handler, **limits)
+    outputs = (Tensor("output_0", "float32", ("batch", 2)),)
+    handler.signature = Signature("demo", "1.0", "x:Y", "fp32", ("no", "yes"), Input(**limits), inputs, outputs, 4)
+    return handler
+
+
+def send(handler, *requests):
+    """Status, headers and body for (body, headers) pairs in one batch."""
+    context = OfflineContext(Path())
+    context.headers = [headers for _, headers in requests]
+    answers = handler.handle([{"body": bytearray(body)} for body, _ in requests], context)
+    return [
+        (context.statuses.get(i, (200, ""))[0], context.response_headers.get(i, {}), answer)
+        for i, answer in enumerate(answers)
+    ]
+
+
+def infer(handler, document, **headers):
+    [(status, _, body)] = send(handler, (json.dumps(document).encode(), {"content-type": JSON, **headers}))
+    return status, json.loads(body)
+
+
+def features(rows, **more):
+    return {"name": "features", "shape": [len(rows), 2], "datatype": "FP32", "data": rows, **more}
+
+
+def table_handler() -> Any:
+    made = signed(TabularClassifier(), (Tensor("features", "float32", ("batch", 2)),), columns=("a", "b"), max_rows=6)
+    made.prepare()
+    return made
+
+
+def text_handler(folder: Path) -> Any:
+    word_tokenizer().save(str(folder / "tokenizer.json"))
+    axes = ("batch", "sequence")
+    inputs = (Tensor("input_ids", "int64", axes), Tensor("attention_mask", "int64", axes))
+    made = signed(TextClassifier(), inputs, max_tokens=4)
+    made.folder = folder
+    made.prepare()
+    return made
