@@ -11,6 +11,7 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
 Seconds = Annotated[float, Meta(gt=0)]
+WholeSeconds = Annotated[float, Meta(ge=0, multiple_of=1)]  # nginx counts how old an answer is in these
 Host = Annotated[str, Meta(pattern=r"^(\[?[0-9A-Fa-f:.]+\]?|[A-Za-z0-9.-]*)$")]  # an address or a name
 Origin = Annotated[str, Meta(pattern=r"^(\*|https?://[A-Za-z0-9.\[\]:-]+)$")]
 Network = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$")]
@@ -90,7 +91,7 @@ class Retry(Strict, frozen=True):
 class Cache(Strict, frozen=True):
     """Answers kept by the digests of body and model; only those with status 200."""
 
-    seconds: Annotated[float, Meta(ge=0)] = 0.0  # 0 keeps none
+    seconds: WholeSeconds = 0.0  # 0 keeps none
     megabytes: Count = 256
     per_client: bool = False  # no client gets an answer that another one caused
 
@@ -99,7 +100,7 @@ class Brownout(Strict, frozen=True):
     """What is given up when a model is too busy: copies, fresh answers, the larger version; then 429."""
 
     ladder: bool = True
-    seconds: Seconds = 30.0  # how old an answer may be on the second rung
+    seconds: WholeSeconds = 30.0  # how old an answer may be on the second rung
 
 
 class Tls(Strict, frozen=True):

@@ -70,6 +70,14 @@ def test_a_cache_by_client_needs_to_know_clients(tmp_path):
     assert read_config(file).cache.per_client
 
 
+@pytest.mark.parametrize("table", ["cache", "brownout"])
+def test_how_old_an_answer_may_be_is_in_whole_seconds_as_nginx_counts_them(tmp_path, table):
+    file = tmp_path / "traffic.toml"
+    file.write_text(f"[{table}]\nseconds = 0.5\n")
+    with pytest.raises(EdgeError, match=rf"multiple of 1.*{table}.seconds"):
+        read_config(file)
+
+
 def test_what_is_printed_is_a_url():
     listen = Listen(host="::1", port=8000)
     assert GatewayConfig(listen=listen).url == "http://[::1]:8000"
