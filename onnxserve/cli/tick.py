@@ -10,6 +10,7 @@ from onnxserve.gateway.pressure import Pressures
 from onnxserve.gateway.processes import RunningGateway
 from onnxserve.monitor.observer import ERROR_LOG, Observer
 from onnxserve.release import Pilot, Release
+from onnxserve.release.brownout import Ladder
 from onnxserve.supervisor import Events, LogLimits, LogWriter, Rotation
 from onnxserve.supervisor.events import FILE
 
@@ -27,7 +28,8 @@ class Tick:
         self.traffic: Traffic = release.traffic
         config = read_config(settings.traffic)
         pressures = Pressures(release.management.queues, observer.refused, config.limits.concurrency)
-        self._pilot = Pilot(release, settings.state, pressures if config.brownout.ladder else None)
+        ladder = Ladder(pressures, keeps_answers=config.cache.seconds > 0 and config.brownout.seconds > 0)
+        self._pilot = Pilot(release, settings.state, ladder if config.brownout.ladder else None)
         sizes = LogLimits(round(config.logs.megabytes * MEGABYTE), config.logs.files, config.logs.days)
         self._rotation = Rotation(self._writers, sizes)
         self._said: list[str] = []

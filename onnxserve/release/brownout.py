@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from onnxserve.gateway import Labels, Model
 from onnxserve.gateway.pressure import Pressure
 
-# What each level gives up; beyond the last, requests answer 429 by the limit on those under way.
+# What each level gives up; beyond the last, requests are refused.
 LEVELS = ("nothing", "shadow", "fresh answers", "the larger version")
+NOTHING, SHADOW, FRESH_ANSWERS, LARGER = range(len(LEVELS))
 BUSY, CALM = 0.8, 0.4  # of the requests that may be under way
 UP_AFTER, DOWN_AFTER = 3, 15  # looks, one a second
 
@@ -20,16 +23,44 @@ class Rung:
     calm: int = 0
     refused: int = -1
 
-    def next(self, level: int, now: Pressure) -> int:
-        """The level after one more look."""
+    def next(self, level: int, now: Pressure, levels: Sequence[int]) -> int:
+        """The level after one more look; `levels` are those that the model has (`levels_of`), in their order."""
         refusing = now.refused > self.refused >= 0
         self.refused = now.refused
         self.busy = self.busy + 1 if now.share >= BUSY or refusing else 0
         self.calm = self.calm + 1 if now.share <= CALM and not refusing else 0
-        if self.busy >= UP_AFTER and level + 1 < len(LEVELS):
+        higher, lower = [at for at in levels if at > level], [at for at in levels if at < level]
+        if self.busy >= UP_AFTER and higher:
             self.busy = 0
-            return level + 1
-        if self.calm >= DOWN_AFTER and level:
+            return higher[0]
+        if (self.calm >= DOWN_AFTER or level not in levels) and lower:
             self.calm = 0
-            return level - 1
+            return lower[-1]
         return level
+
+
+def levels_of(model: Model, *, keeps_answers: bool) -> list[int]:
+    """The levels that give something of this model up: one that doesn't would only cost time, when there is least.
+
+    `keeps_answers` says whether the gateway has a cache; without one it would keep what nobody asks again.
+    """
+    has = {NOTHING: True, SHADOW: model.shadow is not None, FRESH_ANSWERS: keeps_answers, LARGER: bool(model.smaller)}
+    return [level for level, given_up in has.items() if given_up]
+
+
+@dataclass
+class Ladder:
+    """All models' ways; `pressures` says how busy they are (ServerError), `keeps_answers` whether there is a cache."""
+
+    pressures: Callable[[Labels], Mapping[str, Pressure]]
+    keeps_answers: bool = False
+    rungs: dict[str, Rung] = field(default_factory=dict)
+
+    def moves(self, labels: Labels) -> Iterator[tuple[str, int, str]]:
+        """Models that go to another level after one more look, and why."""
+        for name, now in self.pressures(labels).items():
+            model = labels.models[name]
+            levels = levels_of(model, keeps_answers=self.keeps_answers)
+            level = self.rungs.setdefault(name, Rung()).next(model.level, now, levels)
+            if level != model.level:
+                yield name, level, f"{now.share:.0%} of the allowed requests under way"

@@ -11,13 +11,12 @@ from typing import TypeVar
 import msgspec
 
 from onnxserve.errors import OnnxserveError
-from onnxserve.gateway import Canary, Labels, Model, replace_file
+from onnxserve.gateway import Canary, Model, replace_file
 from onnxserve.gateway.observations import NAME, Observation, Tail
-from onnxserve.gateway.pressure import Pressure
 from onnxserve.gateway.traffic import RUN
 
 from .block import Window
-from .brownout import Rung
+from .brownout import Ladder
 from .course import Course, Decision, start
 from .presence import Presence
 from .shadows import Pairs, Report, report_path
@@ -26,26 +25,24 @@ from .steps import Release
 COURSES = "canaries"
 COURSE = ".course"  # of a course that is under way
 Kind = TypeVar("Kind")
-Pressures = Callable[[Labels], Mapping[str, Pressure]]
 
 
 class Pilot:
-    """One server's canaries and shadows; `pressures` says how busy models are, None leaves the ladder alone."""
+    """One server's canaries and shadows; `ladder` says what a busy model gives up; without one none does."""
 
     def __init__(
         self,
         release: Release,
         state: Path,
-        pressures: Pressures | None = None,
+        ladder: Ladder | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._release = release
         self._state = state
         self._clock = clock
         self._tail = Tail(state / RUN / NAME)
-        self._pressures = pressures
+        self._ladder = ladder
         self._pairs = Pairs()
-        self._rungs: dict[str, Rung] = {}
         self._courses = {course.model: course for course in read_courses(state)}
         self._windows: dict[str, Window] = {}  # of models: answers that aren't compared yet
         self._presence = Presence(state)
@@ -68,20 +65,15 @@ class Pilot:
             if model.canary and model.canary.auto:
                 said += self._judge(name, model, model.canary, mine)
         try:
-            return said + self._ladder()
+            return said + self._brown_out()
         except OnnxserveError as error:
             return [*said, f"brown-out ladder: {error.what}; tried again"]
 
-    def _ladder(self) -> list[str]:
+    def _brown_out(self) -> list[str]:
         """Give up what a busy model can do without, or give it back."""
-        if self._pressures is None:
-            return []
-        labels, said = self._release.traffic.labels, []
-        for name, now in self._pressures(labels).items():
-            level = labels.models[name].level
-            wanted = self._rungs.setdefault(name, Rung()).next(level, now)
-            if wanted != level:
-                said += self._release.level(name, wanted, why=[f"{now.share:.0%} of the allowed requests under way"])
+        said: list[str] = []
+        for name, level, why in self._ladder.moves(self._release.traffic.labels) if self._ladder else ():
+            said += self._release.level(name, level, why=[why])
         return said
 
     def _compare(self, name: str, model: Model, seen: list[Observation]) -> None:

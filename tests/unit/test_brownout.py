@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pytest
+
 from onnxserve.gateway import Canary, Labels, Model, Share
 from onnxserve.gateway.pressure import Pressure
 from onnxserve.gateway.roles import roles, roles_document
-from onnxserve.release.brownout import DOWN_AFTER, UP_AFTER, Rung
+from onnxserve.release.brownout import DOWN_AFTER, LEVELS, UP_AFTER, Ladder, Rung, levels_of
 from onnxserve.release.moves import difference, levelled, smaller
 
 VERSIONS = {"1.0": "a" * 64, "2.0": "b" * 64, "3.0": "c" * 64}
 
 
-def levels(rung: Rung, level: int, *looks: Pressure) -> list[int]:
-    found = []
+ALL = range(len(LEVELS))
+
+
+def levels(rung: Rung, level: int, *looks: Pressure, having: Sequence[int] = ALL) -> list[int]:
+    reached = []
     for look in looks:
-        level = rung.next(level, look)
-        found.append(level)
-    return found
+        level = rung.next(level, look, having)
+        reached.append(level)
+    return reached
 
 
 def test_a_busy_model_climbs_one_rung_at_a_time_and_no_further_than_the_last():
@@ -35,6 +42,36 @@ def test_a_calm_model_comes_down_slowly_and_a_short_peak_changes_nothing():
     assert levels(Rung(), 2, *[Pressure(0.1, 5)] * DOWN_AFTER)[-2:] == [2, 1]
     peak = [Pressure(0.9, 0)] * (UP_AFTER - 1) + [Pressure(0.5, 0)] + [Pressure(0.9, 0)] * (UP_AFTER - 1)
     assert levels(Rung(), 0, *peak)[-1] == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "keeps_answers", "levels"),
+    [
+        (Model(VERSIONS, "1.0"), False, [0]),
+        (Model(VERSIONS, "1.0", shadow=Share("2.0", 100)), False, [0, 1]),
+        (Model(VERSIONS, "1.0"), True, [0, 2]),
+        (Model(VERSIONS, "1.0", smaller="3.0"), False, [0, 3]),
+        (Model(VERSIONS, "1.0", shadow=Share("2.0", 100), smaller="3.0"), True, [0, 1, 2, 3]),
+    ],
+)
+def test_a_rung_that_gives_nothing_of_a_model_up_is_none(model, keeps_answers, levels):
+    assert levels_of(model, keeps_answers=keeps_answers) == levels
+
+
+def test_a_busy_model_that_has_nothing_to_give_up_stays_where_it_is_and_keeps_its_route():
+    labels = Labels({"demo": Model(VERSIONS, "1.0")})
+    ladder = Ladder(lambda _: {"demo": Pressure(1.0, 0)})
+    assert [list(ladder.moves(labels)) for _ in range(4 * UP_AFTER)] == [[]] * 4 * UP_AFTER
+
+
+def test_rungs_that_a_model_has_not_are_passed_both_ways():
+    rung = Rung()
+    assert levels(rung, 0, *[Pressure(0.9, 0)] * (2 * UP_AFTER), having=(0, 3))[-1] == 3
+    assert levels(rung, 3, *[Pressure(0.1, 0)] * DOWN_AFTER, having=(0, 3))[-1] == 0
+
+
+def test_a_rung_whose_shadow_is_gone_is_left_at_once():
+    assert Rung().next(1, Pressure(0.9, 0), [0, 2]) == 0
 
 
 def test_a_model_on_a_rung_is_routed_by_a_script_which_gets_level_and_smaller_version():

@@ -3,6 +3,9 @@ package onnxserve;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
 import org.pytorch.serve.job.Job;
 import org.pytorch.serve.job.RestJob;
 import org.slf4j.Logger;
@@ -26,6 +29,10 @@ enum Drop {
     private static final Logger LOGGER = LoggerFactory.getLogger(Drop.class);
     /** The model is well but has too much to do: whoever passes requests on shouldn't try again at once. */
     private static final String OVERLOADED = "overloaded";
+    // Who asks again at once, as hundreds of connections in a loop do, costs the gateway and the frontend as much as an
+    // answer does, and others wait for their event loops then: a refusal isn't faster than an answer.
+    private static final Executor LATER =
+            CompletableFuture.delayedExecutor(250, TimeUnit.MILLISECONDS, Runnable::run);
     private final int status;
     private final String type;
     private final String text;
@@ -40,11 +47,17 @@ enum Drop {
         if (status == 0) {
             return;
         }
+        boolean typed = !type.isEmpty() && Connection.isHttp(job);
+        Executor executor = typed ? LATER : Runnable::run;
+        executor.execute(() -> answer(job, typed));
+    }
+
+    private void answer(Job job, boolean typed) {
         try {
-            if (type.isEmpty() || !Connection.isHttp(job)) {
-                job.sendError(status, text);
-            } else {
+            if (typed) {
                 Connection.answer((RestJob) job, status, headers(), fromGateway(job) ? new byte[0] : body());
+            } else {
+                job.sendError(status, text);
             }
         } catch (RuntimeException error) {
             // A connection that breaks just now must not take the batch with it.

@@ -11,10 +11,10 @@ package onnxserve;
 final class ServiceTime {
     private static final double GROWTH = 0.25;
     // What HTTP and the scheduling of processes blur anyway: models faster than that keep larger batches.
-    private static final double BLUR_NS = 250_000;
+    private static final double BLUR_NS = 500_000;
     // What wasn't measured in so many batches is measured again: one job alone, which makes nobody wait, and
     // more than one, which happens too rarely to move a 99th percentile.
-    private static final int FIRST_STALE = 16;
+    private static final int FIRST_STALE = 64;
     private static final int FURTHER_STALE = 400;
     private static final double DOWN = 2;
     private static final double UP = 32;
