@@ -1,3 +1,3 @@
 """Serve proven ONNX archives of torch models with TorchServe."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -5,6 +5,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import onnxserve
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
@@ -40,6 +42,11 @@ def test_clean_keeps_archives_and_state():
     assert "dist" in commands
     assert "model_store" not in commands
     assert ".onnxserve" not in commands
+
+
+def test_the_changelog_has_the_version_with_its_date():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\n## {onnxserve.__version__} - 20" in changelog
 
 
 def test_spelling_is_part_of_the_check():
