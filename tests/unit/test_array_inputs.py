@@ -2,7 +2,6 @@
 
 import io
 import json
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,17 +9,7 @@ import pytest
 from handlers.image import ImageClassifier
 from handlers.signature import Tensor
 from tests.fakes import FakeSession
-from tests.inference import features, infer, send, signed, table_handler, text_handler
-
-
-@pytest.fixture
-def table() -> Any:
-    return table_handler()
-
-
-@pytest.fixture
-def text(tmp_path) -> Any:
-    return text_handler(tmp_path)
+from tests.inference import features, infer, send, signed
 
 
 def test_an_npy_file_goes_in_and_on_demand_comes_out(table):

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from handlers.content_encoding import MEMBERS, decode
 from handlers.errors import BodyTooLarge, RequestError, UndecodableBody, UnsupportedMedia
-from tests.unit.test_protocol import HEADER, JSON, features, send, table
+from tests.inference import HEADER, JSON, features, send
 
-__all__ = ["table"]
 ROW = b"[1, 2]"
 
 

@@ -14,11 +14,10 @@ from handlers.deadline import DEADLINE, LONGEST_WAIT_S, START, check_deadline
 from handlers.errors import DeadlineExceeded
 from handlers.grpc import MEDIA as GRPC
 from handlers.metrics import waited
+from tests.inference import JSON, send
 from tests.messages import unframed
-from tests.unit.test_protocol import JSON, send, table
 from tests.unit.test_rpc import GOOD
 
-__all__ = ["table"]
 ROW = b"[1, 2]"
 
 

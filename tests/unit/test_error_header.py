@@ -12,11 +12,9 @@ import pytest
 from handlers.forms import ERROR
 from handlers.grpc import MEDIA as GRPC
 from tests.fakes import POISON
-from tests.unit.test_protocol import JSON, features, send, table
+from tests.inference import JSON, features, send
 from tests.unit.test_rpc import call
 from tests.unit.test_rpc import features as called
-
-__all__ = ["table"]
 
 
 def npy(*row: float) -> bytes:

@@ -13,9 +13,8 @@ from handlers.finite import unanswered
 from handlers.tabular import TabularClassifier
 from onnxserve.archive import unpack
 from tests.fakes import FakeSession, ask_json
-from tests.unit.test_protocol import JSON, features, send, table
+from tests.inference import JSON, features, send
 
-__all__ = ["table"]
 VOID = 13.0
 
 

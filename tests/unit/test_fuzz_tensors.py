@@ -16,7 +16,7 @@ from handlers.signature import Tensor
 from handlers.tabular import TabularClassifier
 from handlers.text import TextClassifier
 from tests.fakes import word_tokenizer
-from tests.unit.test_protocol import HEADER, JSON, send, signed
+from tests.inference import HEADER, JSON, send, signed
 
 ALLOWED = {200, 400, 413, 422}
 SLOW = [HealthCheck.too_slow]

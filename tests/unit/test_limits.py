@@ -13,11 +13,10 @@ from handlers.forms import Answer, Plain, Result
 from handlers.limits import DIGITS, LIMITED, TOP, limited, limited_form
 from handlers.tabular import TabularClassifier
 from tests.fakes import signature, with_fake_session
+from tests.inference import send
 from tests.messages import unframed
 from tests.unit.test_error_header import FORMS
-from tests.unit.test_protocol import send, table
 
-__all__ = ["table"]
 SCORE = 0.731059
 LOGIT = 1.23456
 

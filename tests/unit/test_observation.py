@@ -13,11 +13,9 @@ from handlers.journal import VARIABLE
 from handlers.observation import MOST_BYTES, OBSERVE, PAIR, ROWS, SAID, said
 from onnxserve.gateway.observations import Observation
 from tests.fakes import POISON
+from tests.inference import send
 from tests.unit.test_error_header import FORMS
 from tests.unit.test_limits import asked
-from tests.unit.test_protocol import send, table
-
-__all__ = ["table"]
 
 
 def observed(form: str, **limits: str) -> tuple[bytes, dict[str, str]]:

@@ -2,23 +2,12 @@
 
 import json
 import struct
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.fakes import POISON
-from tests.inference import HEADER, JSON, features, infer, send, table_handler, text_handler
-
-
-@pytest.fixture
-def table() -> Any:
-    return table_handler()
-
-
-@pytest.fixture
-def text(tmp_path) -> Any:
-    return text_handler(tmp_path)
+from tests.inference import HEADER, JSON, features, infer, send
 
 
 def test_json_tensors_give_every_output_with_label_and_score(table):

@@ -13,11 +13,11 @@ from handlers.request import media_type, unwrapped
 from handlers.tabular import TabularClassifier
 from handlers.text import TextClassifier
 from tests.fakes import ask, ask_json, with_fake_session, word_tokenizer
+from tests.inference import features, send
 from tests.unit.test_image import handler as image
 from tests.unit.test_image import picture
-from tests.unit.test_protocol import features, send, table
 
-__all__ = ["image", "table"]
+__all__ = ["image"]
 BOM = b"\xef\xbb\xbf"
 
 

@@ -22,10 +22,9 @@ from handlers.grpc import STATUS, status_of, trailers
 from handlers.metrics import OUTCOMES
 from handlers.rpc import read_call
 from tests.fakes import POISON
+from tests.inference import send
 from tests.messages import framed, made, unframed
-from tests.unit.test_protocol import send, table
 
-__all__ = ["table"]
 MEDIA = {"content-type": GRPC}
 TYPED = {
     "BOOL": "bool",
