@@ -30,7 +30,7 @@ def copied(folder: Path) -> None:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    shutil.copytree(ROOT / "model_store", folder / "model_store")
+    shutil.copytree(ROOT / "model_store", folder / "model_store", dirs_exist_ok=True)
     shutil.copytree(ROOT / "model_store", folder / "pristine")
     shutil.copytree(ROOT / "models" / "churn" / "store" / "data", folder / "models" / "churn" / "store" / "data")
     shutil.copytree(ROOT / "frontend" / "plugins", folder / "frontend" / "plugins", dirs_exist_ok=True)
