@@ -7,7 +7,7 @@ package onnxserve;
  * <p>While its workers are busy, a version that computes {@code rate} jobs a second answers a job after
  * {@code jobs / rate}, where {@code jobs} wait or run (J. D. C. Little, "A Proof for the Queuing Formula
  * L = λW", Operations Research 9, 1961). So {@code 1.5 * target * rate} jobs may be there, less those that
- * run. The rate is what was measured in the last windows of half the target; a window in which workers
+ * run. The rate is what was measured in windows of half the target, a second of busy time in all; a window in which workers
  * waited for jobs tells no rate, but says that the limit is too low if jobs were refused in it.
  *
  * <p>The limit is no promise for each job: clients take turns, so some wait longer than the average, jobs run
@@ -29,6 +29,9 @@ final class QueueLimit {
     // A worker may have begun just before a job came, and its batch may take a little longer than others.
     private static final double ONE_BATCH = 1.25;
     private static final double SMOOTHING = 4;
+    // Busy time of which the rate is a mean at first, and that a lower rate needs: a machine that did something else
+    // for a moment, or a frontend that has just started, refuses nobody.
+    private static final double MEMORY_NS = 1e9;
     private static final double MOSTLY = 0.2;
     private static final double GROWTH = 1.25;
 
@@ -38,6 +41,8 @@ final class QueueLimit {
     private double aim = AIM;
     private double limit = Double.NaN;
     private double batchTime = Double.NaN;
+    private double learnt;
+    private long learntAt;
     private int workers = 1;
     private long readySince;
 
@@ -55,7 +60,7 @@ final class QueueLimit {
     }
 
     private boolean measured() {
-        return target > 0 && !Double.isNaN(limit);
+        return target > 0 && learnt >= MEMORY_NS;
     }
 
     /** A job whose turn it is would be answered too late. Those of the priority batch have time. */
@@ -82,7 +87,8 @@ final class QueueLimit {
 
     /** A worker is done with a job that came at {@code arrived}. */
     void answered(long arrived, long now) {
-        if (target > 0 && !isFromOutage(arrived)) {
+        // What came before there was a limit says nothing about it.
+        if (measured() && arrived - learntAt >= 0 && !isFromOutage(arrived)) {
             aim = now - arrived > LATEST * target ? Math.max(LEAST_AIM, aim * DOWN) : Math.min(AIM, aim * UP);
         }
     }
@@ -111,19 +117,24 @@ final class QueueLimit {
             return;
         }
         if (window.taken > 0 && window.waited < MOSTLY * elapsed) {
-            measure(elapsed - window.waited);
+            measure(elapsed - window.waited, now);
         } else if (window.refused > 0 && measured()) {
             limit = Math.min(capacity, Math.max(limit + 1, GROWTH * limit));
         }
         window.begin(now);
     }
 
-    private void measure(long busy) {
+    private void measure(long busy, long now) {
         double running = (double) workers * window.taken / window.batches;
         double room = aim * target * window.taken / busy - running;
         double time = (double) workers * busy / window.batches;
         batchTime = Double.isNaN(batchTime) ? time : batchTime + (time - batchTime) / SMOOTHING;
-        limit = Double.isNaN(limit) ? room : limit + (room - limit) / SMOOTHING;
+        if (!measured()) {
+            learntAt = now;
+        }
+        learnt = Math.min(MEMORY_NS, learnt + busy);
+        double share = room > limit ? 1 / SMOOTHING : Math.min(1 / SMOOTHING, busy / MEMORY_NS);
+        limit = Double.isNaN(limit) ? room : limit + (room - limit) * Math.max(share, busy / learnt);
         // One for each worker, so that none runs dry, and one for another client's.
         limit = Math.min(capacity, Math.max(workers + 1, limit));
     }

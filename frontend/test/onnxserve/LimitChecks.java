@@ -82,6 +82,19 @@ final class LimitChecks {
         }
     }
 
+    static void aMomentInWhichTheMachineDidSomethingElseRefusesNobody() {
+        QueueLimit limit = learned(1, MS / 10, 20_000);
+        int before = limit.jobs();
+        limit.taken();
+        limit.nextBatch(100 * MS);
+        limit.nextBatch(100 * MS);
+        check(limit.jobs() > before * 4 / 5, "%d, then %d", before, limit.jobs());
+    }
+
+    static void aServerThatHasJustStartedRefusesNobody() {
+        equal(CAPACITY, learned(1, 10 * MS, 90).jobs());
+    }
+
     static void aPacedClientBesideAFloodIsNeverRefused() {
         LoadedServer server = new LoadedServer(CAPACITY, TARGET, 1, 1, LINEAR);
         List<FakeJob> paced = new ArrayList<>();
@@ -104,7 +117,7 @@ final class LimitChecks {
     }
 
     static void aLimitThatIsTooLowGrowsWhenWorkersRunDry() {
-        QueueLimit limit = learned(1, 10 * MS, 20);
+        QueueLimit limit = learned(1, 10 * MS, 200);
         int low = limit.jobs();
         long now = 0;
         for (int i = 0; i < 40; i++) {
