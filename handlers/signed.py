@@ -131,9 +131,15 @@ def signer_of(keys: Sequence[Path], signature: bytes, content: bytes) -> Signer:
             raise ArchiveUntrusted(f"{KEY} names {key}, which is no key of P-256, P-384 or P-521")
         with contextlib.suppress(InvalidSignature):
             public.verify(signature, content, ec.ECDSA(algorithms[public.curve.name]))
-            encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-            return Signer(key, hashlib.sha256(public.public_bytes(encoding, form)).hexdigest())
+            return Signer(key, public_digest(public))
     raise ArchiveUntrusted(f"the signature does not hold: it is not one of {', '.join(map(str, keys))}")
+
+
+def public_digest(public: Any) -> str:
+    """Of a public key: the SHA-256 of its SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7) in DER."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 def check_signature(folder: Path, *, caches: bool = True) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from .digests import content_digest
 from .library import library
 from .read import open_archive
 from .revoked import VARIABLE, ArchiveUntrusted, Revoked, read_revoked
+from .signed import public_digest
 
 SUFFIX = ".mar"
 
@@ -46,7 +46,7 @@ def archive_digest(path: Path) -> str:
 
 
 def key_digest(path: Path) -> str:
-    """Of a public key: the SHA-256 of its SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7) in DER."""
+    """Of a public key in PEM, as `Signer` has it."""
     library("cryptography")
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
@@ -56,5 +56,4 @@ def key_digest(path: Path) -> str:
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         fix = "name an archive (.mar) or a public key in PEM, as keygen writes it beside the private one"
         raise ArchiveError(f"it can't be read as a public key: {error}", where=str(path), fix=fix) from error
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return hashlib.sha256(public.public_bytes(serialization.Encoding.DER, form)).hexdigest()
+    return public_digest(public)

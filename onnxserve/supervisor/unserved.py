@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from onnxserve.config import Settings
@@ -44,8 +44,10 @@ class Unserved:
         """The same, and return then."""
         reported: dict[str, str] = {}
         while running.alive():
-            failed = self._register_missing(served)
-            again = {file: reason for file, reason in failed.items() if file not in self._unreadable()}
+            archives = [archive for archive in stored_archives(self.settings.store) if archive.version not in served]
+            failed = self._register_missing(archives)
+            # Files that are no archives: no other try would make them any.
+            again = failed.keys() - {archive.path.name for archive in archives if archive.version is None}
             pause_s = self.backoff.delay(0) if again else 0.0
             for file, reason in failed.items():
                 if reported.get(file) != reason:
@@ -56,13 +58,11 @@ class Unserved:
                 return
             self._wait(running, pause_s)
 
-    def _register_missing(self, served: Collection[Version]) -> dict[str, str]:
+    def _register_missing(self, archives: Sequence[StoredArchive]) -> dict[str, str]:
         """Reasons by file of what could not be registered."""
         failed: dict[str, str] = {}
         registered = False
-        for archive in stored_archives(self.settings.store):
-            if archive.version in served:
-                continue
+        for archive in archives:
             try:
                 registered |= self._register(archive)
             except ServerError as error:
@@ -82,10 +82,6 @@ class Unserved:
             return False
         self.management.register(archive.path.name)
         return True
-
-    def _unreadable(self) -> set[str]:
-        """Files that no other try would make archives."""
-        return {archive.path.name for archive in stored_archives(self.settings.store) if archive.version is None}
 
     def _wait(self, running: Running, seconds: float) -> None:
         deadline = time.monotonic() + seconds

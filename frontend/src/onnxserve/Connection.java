@@ -8,8 +8,6 @@ import io.netty.handler.codec.http.HttpResponseStatus;
 import io.netty.handler.codec.http.HttpUtil;
 import io.netty.handler.codec.http.HttpVersion;
 import java.lang.invoke.MethodHandle;
-import java.lang.invoke.MethodHandles;
-import java.lang.reflect.Field;
 import java.util.Map;
 import org.pytorch.serve.job.GRPCJob;
 import org.pytorch.serve.job.Job;
@@ -17,7 +15,7 @@ import org.pytorch.serve.job.RestJob;
 
 /** Whether anybody still waits for a job's answer. */
 final class Connection {
-    private static final MethodHandle CONTEXT = context();
+    private static final MethodHandle CONTEXT = PrivateField.getter(RestJob.class, "ctx");
 
     private Connection() {}
 
@@ -64,16 +62,6 @@ final class Connection {
             return (ChannelHandlerContext) CONTEXT.invoke(job);
         } catch (Throwable error) {
             throw new IllegalStateException(error);
-        }
-    }
-
-    private static MethodHandle context() {
-        try {
-            Field field = RestJob.class.getDeclaredField("ctx");
-            field.setAccessible(true);
-            return MethodHandles.lookup().unreflectGetter(field);
-        } catch (ReflectiveOperationException error) {
-            throw new ExceptionInInitializerError(error);
         }
     }
 }

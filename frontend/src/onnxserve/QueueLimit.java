@@ -39,7 +39,7 @@ final class QueueLimit {
     private final long target;
     private final Window window = new Window();
     private double aim = AIM;
-    private double limit = Double.NaN;
+    private double limit;
     private double batchTime = Double.NaN;
     private double learnt;
     private long learntAt;
@@ -134,7 +134,7 @@ final class QueueLimit {
         }
         learnt = Math.min(MEMORY_NS, learnt + busy);
         double share = room > limit ? 1 / SMOOTHING : Math.min(1 / SMOOTHING, busy / MEMORY_NS);
-        limit = Double.isNaN(limit) ? room : limit + (room - limit) * Math.max(share, busy / learnt);
+        limit += (room - limit) * Math.max(share, busy / learnt);
         // One for each worker, so that none runs dry, and one for another client's.
         limit = Math.min(capacity, Math.max(workers + 1, limit));
     }

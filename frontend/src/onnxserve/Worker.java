@@ -2,8 +2,6 @@ package onnxserve;
 
 import java.io.IOException;
 import java.lang.invoke.MethodHandle;
-import java.lang.invoke.MethodHandles;
-import java.lang.reflect.Field;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.atomic.AtomicReference;
@@ -20,7 +18,7 @@ import org.pytorch.serve.wlm.WorkerThread;
  * notices the closed connection, which on a busy machine is later. The kernel knows at once.
  */
 final class Worker {
-    private static final MethodHandle THREAD = thread();
+    private static final MethodHandle THREAD = PrivateField.getter(WorkerThread.class, "currentThread");
     private static final ThreadLocal<WorkerThread> LAST = new ThreadLocal<>();
     private static final Path PROC = Path.of("/proc");
     // proc_pid_status(5): zombies and the dead; SIGKILL, the lowest bit of the third digit, is on its way.
@@ -44,11 +42,7 @@ final class Worker {
 
     /** The same, and the kernel says that its process runs. */
     static boolean isAlive() {
-        if (ModelManager.getInstance() == null) {
-            return true;
-        }
-        WorkerThread worker = ofThisThread();
-        return worker != null && worker.getState() == WorkerState.WORKER_MODEL_LOADED && runs(worker.getPid());
+        return isReady() && (LAST.get() == null || runs(LAST.get().getPid()));
     }
 
     /** A process runs and isn't being killed; where there is no /proc, TorchServe's word must do. */
@@ -81,16 +75,6 @@ final class Worker {
             return ((AtomicReference<?>) THREAD.invoke(worker)).get() == Thread.currentThread();
         } catch (Throwable error) {
             throw new IllegalStateException(error);
-        }
-    }
-
-    private static MethodHandle thread() {
-        try {
-            Field field = WorkerThread.class.getDeclaredField("currentThread");
-            field.setAccessible(true);
-            return MethodHandles.lookup().unreflectGetter(field);
-        } catch (ReflectiveOperationException error) {
-            throw new ExceptionInInitializerError(error);
         }
     }
 }

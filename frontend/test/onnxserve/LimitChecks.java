@@ -97,20 +97,20 @@ final class LimitChecks {
 
     static void aPacedClientBesideAFloodIsNeverRefused() {
         LoadedServer server = new LoadedServer(CAPACITY, TARGET, 1, 1, LINEAR);
-        List<FakeJob> paced = new ArrayList<>();
-        for (int i = 0; i < 200; i++) {
-            server.run(10 * LINEAR_PER_SECOND, 1, 100);
-            paced.add(server.send("paced", "normal"));
-        }
-        equal(0L, paced.stream().filter(job -> job.status != 0).count());
+        checkPaced(server, 200, 1, 100);
     }
 
     static void aPacedClientBesideMoreFloodsThanThereIsRoomForIsNotRefusedOnceItIsKnown() {
         LoadedServer server = new LoadedServer(CAPACITY, TARGET, 1, 1, LINEAR);
         server.run(10 * LINEAR_PER_SECOND, 60, 5000);
+        checkPaced(server, 60, 60, 1000);
+    }
+
+    /** So many requests of one client, each after so many ms of ten times what a worker can do. */
+    private static void checkPaced(LoadedServer server, int requests, int floods, long ms) {
         List<FakeJob> paced = new ArrayList<>();
-        for (int i = 0; i < 60; i++) {
-            server.run(10 * LINEAR_PER_SECOND, 60, 1000);
+        for (int i = 0; i < requests; i++) {
+            server.run(10 * LINEAR_PER_SECOND, floods, ms);
             paced.add(server.send("paced", "normal"));
         }
         equal(0L, paced.stream().filter(job -> job.status != 0).count());
