@@ -18,8 +18,6 @@ COPY onnxserve onnxserve
 COPY handlers handlers
 COPY export export
 COPY worker worker
-# The worker shares files with the handlers by links, which would lead nowhere in the image.
-RUN cp -rL worker /worker
 # With the jar, if `make frontend` built it; without, a lone request waits its maxBatchDelay.
 COPY frontend/plugins frontend/plugins
 RUN PATH=/tools/bin:$PATH pip wheel --no-cache-dir --no-deps --no-build-isolation --no-index -w /dist . && \
@@ -38,7 +36,7 @@ COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
 WORKDIR /home/serve
 COPY --chown=serve config.properties log4j2.xml traffic.toml ./
-COPY --from=build --chown=serve /worker worker
+COPY --chown=serve worker worker
 COPY --chown=serve frontend/plugins frontend/plugins
 COPY --chown=serve model_store model_store
 USER 10001

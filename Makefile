@@ -46,7 +46,7 @@ unit: $(STAMP)
 export: $(MODELS:%=$(STORE)/.%) ## export the models that have changed
 
 # A model is exported again when its files, the handlers or the exporter change.
-$(STORE)/.%: models/%/model.toml models/%/model.py models/%/golden.jsonl $(wildcard handlers/*.py) $(wildcard export/*.py) | $(STAMP)
+$(STORE)/.%: models/%/model.toml models/%/model.py models/%/golden.jsonl $(shell find handlers export -name "*.py") | $(STAMP)
 	$(BIN)/onnxserve export models/$*
 	@touch $@
 

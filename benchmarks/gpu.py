@@ -17,10 +17,10 @@ from typing import Any
 import msgspec
 import onnxruntime as ort
 
-from handlers.base import Handler
-from handlers.gpu import Gpu
-from handlers.offline import OfflineContext, make_handler
-from handlers.session import CPU, CUDA, Provider, ProviderRefused, Session
+from onnxserve_handlers.base import Handler
+from onnxserve_handlers.gpu import Gpu
+from onnxserve_handlers.offline import OfflineContext, make_handler
+from onnxserve_handlers.session import CPU, CUDA, Provider, ProviderRefused, Session
 from onnxserve.archive import read_proof, unpack
 from onnxserve.tune.tune import cpu_name
 

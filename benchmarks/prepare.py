@@ -14,9 +14,9 @@ from typing import Any
 import cloudpickle
 import msgspec
 
-from export.__main__ import STEPS
-from export.step import run_steps
-from export.work import Work
+from onnxserve_export.steps import STEPS
+from onnxserve_export.step import run_steps
+from onnxserve_export.work import Work
 from onnxserve.archive import file_digest, unpack
 from onnxserve.archive.offline import answers
 from onnxserve.spec import read_definition

@@ -19,8 +19,8 @@ from pathlib import Path
 import httpx
 import psutil
 
-from export.__main__ import STEPS
-from export.export import export_model
+from onnxserve_export.steps import STEPS
+from onnxserve_export.export import export_model
 from onnxserve.archive import reconfigure
 from onnxserve.config import Settings, free_ports
 from onnxserve.gateway import Traffic

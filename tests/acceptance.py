@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from export.drop_bound import drop_within
+from onnxserve_export.drop_bound import drop_within
 
 
 def most_wrong(rows: int, budget: float, level: float, rights: range) -> np.ndarray:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from export.__main__ import STEPS
-from export.export import export_model
+from onnxserve_export.steps import STEPS
+from onnxserve_export.export import export_model
 from onnxserve.scaffold import new_model
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from handlers.base import Handler
-from handlers.offline import OfflineContext
-from handlers.session import CPU, Provider
-from handlers.signature import Input, Signature
+from onnxserve_handlers.base import Handler
+from onnxserve_handlers.offline import OfflineContext
+from onnxserve_handlers.session import CPU, Provider
+from onnxserve_handlers.signature import Input, Signature
 
 POISON = 666.0
 

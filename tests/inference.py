@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from handlers.offline import OfflineContext
-from handlers.signature import Input, Signature, Tensor
-from handlers.tabular import TabularClassifier
-from handlers.text import TextClassifier
+from onnxserve_handlers.offline import OfflineContext
+from onnxserve_handlers.signature import Input, Signature, Tensor
+from onnxserve_handlers.tabular import TabularClassifier
+from onnxserve_handlers.text import TextClassifier
 from tests.fakes import with_fake_session, word_tokenizer
 
 JSON = "application/json"

@@ -11,7 +11,7 @@ import msgspec
 
 from onnxserve.errors import ArchiveError
 
-from .digests import RECORD
+from onnxserve_handlers.digests import RECORD
 from .file import file_digest
 from .offline import answers
 from .read import contents, summarise, unpack

@@ -14,7 +14,7 @@ import msgspec
 
 from onnxserve.errors import ArchiveError
 
-from .digests import MANIFEST, SIGNATURE, UNRECORDED
+from onnxserve_handlers.digests import MANIFEST, SIGNATURE, UNRECORDED
 from .file import file_digest
 from .layout import layout_faults
 

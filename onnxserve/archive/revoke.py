@@ -8,11 +8,11 @@ from pathlib import Path
 from onnxserve.errors import ArchiveError
 
 from .content import member_digests
-from .digests import content_digest
+from onnxserve_handlers.digests import content_digest
 from .library import library
 from .read import open_archive
-from .revoked import VARIABLE, ArchiveUntrusted, Revoked, read_revoked
-from .signed import public_digest
+from onnxserve_handlers.revoked import VARIABLE, ArchiveUntrusted, Revoked, read_revoked
+from onnxserve_handlers.signed import public_digest
 
 SUFFIX = ".mar"
 

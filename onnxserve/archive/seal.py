@@ -7,7 +7,7 @@ from pathlib import Path
 from onnxserve.errors import ArchiveError
 
 from .library import library, refuse_existing, write_private
-from .sealed import IDENTITY, MODEL, SUFFIX, ArchiveSealed, decrypted
+from onnxserve_handlers.sealed import IDENTITY, MODEL, SUFFIX, ArchiveSealed, decrypted
 from .verification import trusted_contents
 from .write import write_archive
 

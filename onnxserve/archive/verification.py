@@ -11,9 +11,9 @@ from onnxserve.errors import ArchiveError
 
 from . import signed
 from .content import member_digests
-from .digests import RECORD, SIGNATURE, ArchiveCorrupt, check_digests, check_record
+from onnxserve_handlers.digests import RECORD, SIGNATURE, ArchiveCorrupt, check_digests, check_record
 from .read import contents, member, open_archive, unpack
-from .signed import KEY, ArchiveUntrusted, check_trusted
+from onnxserve_handlers.signed import KEY, ArchiveUntrusted, check_trusted
 
 
 def configured_keys() -> tuple[Path, ...]:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from onnxserve_handlers.scores import probabilities
 
 from .chunk import Chunk, Fault
 from .job import Model, Shape
@@ -93,9 +94,7 @@ def scores_of(outputs: Array | None, activation: str) -> Array | None:
     """Probability of each label, float32."""
     if outputs is None or activation == "none":
         return outputs
-    values = np.exp(outputs.astype(np.float64) - outputs.max(axis=-1, keepdims=True))
-    found: Array = (values / values.sum(axis=-1, keepdims=True)).astype(np.float32)
-    return found
+    return probabilities(outputs, activation).astype(np.float32)
 
 
 def errors(faults: dict[int, Fault], count: int) -> pa.Array:

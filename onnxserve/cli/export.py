@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from onnxserve.archive import sign_archive
 from onnxserve.errors import OnnxserveError
-from onnxserve.places import module
 
 from .app import AsJson, app, console, out, show
 
@@ -34,10 +32,10 @@ def export(
     """Export a torch model to a proven archive. Example: onnxserve export models/segment."""
     if verbose:
         logging.basicConfig(level=logging.WARNING)
-        logging.getLogger(f"{module('export')}.step").setLevel(logging.DEBUG)
+        logging.getLogger("onnxserve_export.step").setLevel(logging.DEBUG)
     try:
-        steps = import_module(f"{module('export')}.__main__").STEPS
-        export_model = import_module(f"{module('export')}.export").export_model
+        from onnxserve_export.export import export_model
+        from onnxserve_export.steps import STEPS
     except ModuleNotFoundError as error:
         if error.name not in NEEDED:
             raise
@@ -54,7 +52,7 @@ def export(
         def progress(what: str, done: int, total: int) -> None:
             bar.update(task, description=what, completed=done, total=total)
 
-        work = export_model(folder, store, steps, say, progress=progress, search_minutes=search_minutes)
+        work = export_model(folder, store, STEPS, say, progress=progress, search_minutes=search_minutes)
     if sign_key is not None:
         work.sha256 = sign_archive(work.archive, sign_key)
     document = {"archive": str(work.archive), "sha256": work.sha256, **work.evidence["summary"]}

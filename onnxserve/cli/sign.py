@@ -10,7 +10,7 @@ import typer
 
 from onnxserve.archive import make_identity, make_key, seal_archive, sign_archive
 from onnxserve.archive.revoke import revoke as revoke_file
-from onnxserve.archive.revoked import VARIABLE
+from onnxserve_handlers.revoked import VARIABLE
 from onnxserve.errors import ArchiveError
 
 from .app import AsJson, app, out, show

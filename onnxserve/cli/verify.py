@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,6 @@ import typer
 
 from onnxserve.archive import check_archive
 from onnxserve.errors import CheckFailed
-from onnxserve.places import module
 
 from .app import AsJson, app, console, out, show
 
@@ -36,7 +34,9 @@ def verify(
     again: Any = None
     if rerun:
         with console.status("repeating the proof"):
-            again = import_module(f"{module('export')}.rerun").rerun(archive)
+            from onnxserve_export.rerun import rerun as repeat
+
+            again = repeat(archive)
 
     def human() -> None:
         signed = ", the signature" if checked.signed else ""

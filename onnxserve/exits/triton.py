@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from onnxserve_handlers.datatypes import datatype
+
 from onnxserve.archive import check_archive, read_config, read_signature, unpack
 
 BACKEND = Path(__file__).parent / "files" / "triton_model.py"
-TYPES = {"float32": "FP32", "float16": "FP16", "float64": "FP64", "int64": "INT64", "int32": "INT32", "int16": "INT16"}
-TYPES |= {"int8": "INT8", "uint8": "UINT8", "uint16": "UINT16", "uint32": "UINT32", "uint64": "UINT64", "bool": "BOOL"}
 ROWS = {"text": "text", "image": "image"}  # handlers whose rows are one BYTES input of this name
 CONFIG = """# Written by `onnxserve convert`. Answers are those of the archive in `archive`.
 name: "{name}"
@@ -73,4 +73,4 @@ def configuration(name: str, signature: dict[str, Any], served: dict[str, Any]) 
 def tensor(one: dict[str, Any]) -> tuple[str, str, str]:
     """Name, type and dimensions beside the batch; free ones are -1."""
     sizes = [str(size) if isinstance(size, int) else "-1" for size in one["shape"][1:]]
-    return str(one["name"]), TYPES[one["dtype"]], ", ".join(sizes) or "1"
+    return str(one["name"]), datatype(one["dtype"]), ", ".join(sizes) or "1"

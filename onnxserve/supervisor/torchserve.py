@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from onnxserve.archive import configured_keys
-from onnxserve.archive.signed import KEY
+from onnxserve_handlers.signed import KEY
 from onnxserve.config import Server, Settings, start_server
 from onnxserve.errors import OnnxserveError, ServerError
 from onnxserve.management import Management

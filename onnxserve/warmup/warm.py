@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from onnxserve.archive import make_key, sign_archive, unpack, write_archive
-from onnxserve.archive.digests import MANIFEST, SIGNATURE
+from onnxserve_handlers.digests import MANIFEST, SIGNATURE
 from onnxserve.client import http_post
 from onnxserve.config import Settings
 from onnxserve.errors import ServerError

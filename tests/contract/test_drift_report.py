@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from handlers.asked import Asked
-from handlers.forms import Answer
-from handlers.journal import Journal, Settings
-from handlers.signature import Input, Signature
+from onnxserve_handlers.asked import Asked
+from onnxserve_handlers.forms import Answer
+from onnxserve_handlers.journal import Journal, Settings
+from onnxserve_handlers.signature import Input, Signature
 from onnxserve.archive import open_archive
 from onnxserve.cli.monitor import commands
 from onnxserve.errors import MonitorError

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from handlers.signature import Features
-from handlers.store import Store
+from onnxserve_handlers.signature import Features
+from onnxserve_handlers.store import Store
 from onnxserve.config import free_ports
 from onnxserve.errors import FeatureError
 from onnxserve.features import FeatureServer, Join, Repo, load, open_repo, start_features

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from handlers import store as stores
-from handlers.errors import InvalidRow, RequestError
-from handlers.joined import DEGRADED, Defaulted, FeaturesUnavailable, JoinedClassifier
-from handlers.signature import Features, Input, Signature
-from handlers.store import Store, Unavailable
+from onnxserve_handlers import store as stores
+from onnxserve_handlers.errors import InvalidRow, RequestError
+from onnxserve_handlers.joined import DEGRADED, Defaulted, FeaturesUnavailable, JoinedClassifier
+from onnxserve_handlers.signature import Features, Input, Signature
+from onnxserve_handlers.store import Store, Unavailable
 from tests.certificates import Authority
 from tests.feast_repo import Now, feast
 from tests.upstream import Upstream, listening

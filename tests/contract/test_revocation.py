@@ -13,9 +13,9 @@ from typing import NamedTuple
 import pytest
 from fastworker import verification
 
-from handlers.digests import MANIFEST
-from handlers.revoked import VARIABLE, ArchiveUntrusted
-from handlers.signed import KEY, check_signature
+from onnxserve_handlers.digests import MANIFEST
+from onnxserve_handlers.revoked import VARIABLE, ArchiveUntrusted
+from onnxserve_handlers.signed import KEY, check_signature
 from onnxserve.archive import (
     Stores,
     check,

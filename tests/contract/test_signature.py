@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from handlers.signature import Input, read_signature
+from onnxserve_handlers.signature import Input, read_signature
 from onnxserve.archive import unpack
 from onnxserve.spec import InputSpec
 

@@ -153,10 +153,3 @@ def test_an_archive_of_others_is_loaded_where_no_key_is_configured(folder):
     manifest = json.loads((folder / "MAR-INF" / "MANIFEST.json").read_bytes())
     assert manifest["model"]["modelName"] == "demo"
 
-
-def test_the_worker_and_the_archives_judge_by_the_very_same_code():
-    root = FAST.parents[2]
-    for name in ("digests.py", "revoked.py", "signed.py"):
-        truth = (root / "handlers" / name).resolve()
-        assert (FAST.parent / "fastworker" / name).resolve() == truth
-        assert (root / "onnxserve" / "archive" / name).resolve() == truth

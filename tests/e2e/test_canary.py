@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from export.__main__ import STEPS
-from export.export import export_model
+from onnxserve_export.steps import STEPS
+from onnxserve_export.export import export_model
 from onnxserve.gateway import Auto, Canary
 from onnxserve.release import Pilot
 from tests.e2e.fronted import Fronted, fronted_by

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from handlers.base import Handler
-from handlers.offline import OfflineContext, make_handler
+from onnxserve_handlers.base import Handler
+from onnxserve_handlers.offline import OfflineContext, make_handler
 from onnxserve.archive import read_proof, unpack
 
 STORE = Path(os.environ.get("GPU_STORE", "model_store"))

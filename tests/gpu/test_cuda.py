@@ -15,9 +15,9 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from handlers.gpu import Gpu
-from handlers.offline import OfflineContext
-from handlers.session import CPU, CUDA, TENSORRT, Provider, ProviderRefused, Session
+from onnxserve_handlers.gpu import Gpu
+from onnxserve_handlers.offline import OfflineContext
+from onnxserve_handlers.session import CPU, CUDA, TENSORRT, Provider, ProviderRefused, Session
 from onnxserve.archive import golden_bodies, reconfigure
 from tests.e2e.server import running
 from tests.gpu.conftest import ARCHIVES, bodies, load

@@ -7,18 +7,19 @@ import msgspec
 import numpy as np
 import pytest
 
-from export.closeness import activation_of, compare, scores
-from export.profile import profile
-from export.reference import _state_activation
-from handlers.signature import Signature
-from handlers.tabular import TabularClassifier
+from onnxserve_export.closeness import activation_of, compare
+from onnxserve_handlers.scores import probabilities
+from onnxserve_export.profile import profile
+from onnxserve_export.reference import _state_activation
+from onnxserve_handlers.signature import Signature
+from onnxserve_handlers.tabular import TabularClassifier
 from onnxserve.batch.chunk import Fault
 from onnxserve.batch.remote import in_place
 from onnxserve.batch.rows import scores_of
 from tests.fakes import ask_json, with_fake_session
 
 LOGITS = np.random.default_rng(7).normal(0, 3, (50, 3))
-PROBABILITIES = scores(LOGITS, "softmax").astype(np.float32)
+PROBABILITIES = probabilities(LOGITS, "softmax").astype(np.float32)
 
 
 @pytest.mark.parametrize(

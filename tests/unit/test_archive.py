@@ -12,7 +12,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from onnxserve.archive import check_archive, manifest, summarise, unpack, write_archive
 from onnxserve.archive.check import check_members
-from onnxserve.archive.digests import UNRECORDED
+from onnxserve_handlers.digests import UNRECORDED
 from onnxserve.errors import ArchiveError
 
 

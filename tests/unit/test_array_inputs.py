@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from handlers.image import ImageClassifier
-from handlers.signature import Tensor
+from onnxserve_handlers.image import ImageClassifier
+from onnxserve_handlers.signature import Tensor
 from tests.fakes import FakeSession
 from tests.inference import features, infer, send, signed
 

@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from handlers.bulk import Bulk
-from handlers.errors import InternalError
-from handlers.offline import OfflineContext
-from handlers.tabular import TabularClassifier
+from onnxserve_handlers.bulk import Bulk
+from onnxserve_handlers.errors import InternalError
+from onnxserve_handlers.offline import OfflineContext
+from onnxserve_handlers.tabular import TabularClassifier
 from onnxserve.archive import unpack
 
 

@@ -9,15 +9,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from export.certify import call
-from export.certify_log import CertifyLog
-from export.levels import ERROR, FIRST, level_after
-from export.measure import Measured
-from export.paired import Paired
-from export.rows import split_rows
-from export.sequence import in_sequence
-from export.share import Row, Share
-from export.work import Candidate, Work
+from onnxserve_export.certify import call
+from onnxserve_export.certify_log import CertifyLog
+from onnxserve_export.levels import ERROR, FIRST, level_after
+from onnxserve_export.measure import Measured
+from onnxserve_export.paired import Paired
+from onnxserve_export.rows import split_rows
+from onnxserve_export.sequence import in_sequence
+from onnxserve_export.share import Row, Share
+from onnxserve_export.work import Candidate, Work
 from onnxserve.errors import CheckFailed, StepFailed
 from onnxserve.scaffold import new_model
 from onnxserve.spec import read_definition

@@ -8,12 +8,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from export.profile import measure, profile
-from handlers import drift as drifts
-from handlers.changes import Changes, window
-from handlers.distances import chi_squared_tail, counted, distances, p_value
-from handlers.drift import Drift, Measure, Profile, answered
-from handlers.embedding import placed
+from onnxserve_export.profile import measure, profile
+from onnxserve_handlers import drift as drifts
+from onnxserve_handlers.changes import Changes, window
+from onnxserve_handlers.distances import chi_squared_tail, counted, distances, p_value
+from onnxserve_handlers.drift import Drift, Measure, Profile, answered
+from onnxserve_handlers.embedding import placed
 from onnxserve.monitor.accuracy import wilson
 
 

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from export.binomial import share_bound, share_floor
-from export.drop_bound import drop_bound
-from export.levels import ERROR, FIRST, level_after
-from export.mean_bound import mean_bound
+from onnxserve_export.binomial import share_bound, share_floor
+from onnxserve_export.drop_bound import drop_bound
+from onnxserve_export.levels import ERROR, FIRST, level_after
+from onnxserve_export.mean_bound import mean_bound
 from tests.acceptance import most_wrong
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from handlers.forms import ERROR
-from handlers.grpc import MEDIA as GRPC
+from onnxserve_handlers.forms import ERROR
+from onnxserve_handlers.grpc import MEDIA as GRPC
 from tests.fakes import POISON
 from tests.inference import JSON, features, send
 from tests.unit.test_rpc import call

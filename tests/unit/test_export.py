@@ -9,15 +9,15 @@ import onnx
 import pytest
 import torch
 
-from export.__main__ import STEPS
-from export.export import export_model
-from export.fetch import fetch_source, platform_flags
-from export.paired import compare_labels
-from export.rows import split_rows
-from export.share import Row
-from export.step import Step, run_steps
-from export.verify import stretched
-from export.work import Work
+from onnxserve_export.steps import STEPS
+from onnxserve_export.export import export_model
+from onnxserve_export.fetch import fetch_source, platform_flags
+from onnxserve_export.paired import compare_labels
+from onnxserve_export.rows import split_rows
+from onnxserve_export.share import Row
+from onnxserve_export.step import Step, run_steps
+from onnxserve_export.verify import stretched
+from onnxserve_export.work import Work
 from onnxserve.errors import CheckFailed, DefinitionError, OnnxserveError, SourceError, StepFailed
 from onnxserve.scaffold import new_model
 from onnxserve.spec import Source

@@ -9,8 +9,8 @@ import zipfile
 
 import pytest
 
-from handlers import store as stores
-from handlers.store import Breaker
+from onnxserve_handlers import store as stores
+from onnxserve_handlers.store import Breaker
 from onnxserve.cli.features import specs
 from onnxserve.errors import DefinitionError
 from onnxserve.features.program import THEN, lean_imports, parts

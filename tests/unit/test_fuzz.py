@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from handlers.image import ImageClassifier
-from handlers.tabular import TabularClassifier
-from handlers.text import TextClassifier
+from onnxserve_handlers.image import ImageClassifier
+from onnxserve_handlers.tabular import TabularClassifier
+from onnxserve_handlers.text import TextClassifier
 from tests.fakes import ask, signature, with_fake_session, word_tokenizer
 
 KINDS = ["application/json", "", "text/plain", "image/png", "application/octet-stream", "x/y; charset=z"]

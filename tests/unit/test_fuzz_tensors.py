@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from handlers.grpc import framed
-from handlers.npy import read_npy
-from handlers.protobuf import delimited, varint
-from handlers.signature import Tensor
-from handlers.tabular import TabularClassifier
-from handlers.text import TextClassifier
+from onnxserve_handlers.grpc import framed
+from onnxserve_handlers.npy import read_npy
+from onnxserve_handlers.protobuf import delimited, varint
+from onnxserve_handlers.signature import Tensor
+from onnxserve_handlers.tabular import TabularClassifier
+from onnxserve_handlers.text import TextClassifier
 from tests.fakes import word_tokenizer
 from tests.inference import HEADER, JSON, send, signed
 

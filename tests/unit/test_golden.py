@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.__main__ import STEPS
-from export.export import export_model
-from handlers.golden import Golden, GoldenMismatch, check_golden, read_golden
+from onnxserve_export.steps import STEPS
+from onnxserve_export.export import export_model
+from onnxserve_handlers.golden import Golden, GoldenMismatch, check_golden, read_golden
 from onnxserve.archive import unpack
 from onnxserve.archive.deviation import TOLERANCE, deviation, magnitude_of, recorded_scale, scale_of
 from onnxserve.errors import CheckFailed

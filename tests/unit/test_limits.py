@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from handlers.forms import Answer, Plain, Result
-from handlers.limits import DIGITS, LIMITED, TOP, limited, limited_form
-from handlers.tabular import TabularClassifier
+from onnxserve_handlers.forms import Answer, Plain, Result
+from onnxserve_handlers.limits import DIGITS, LIMITED, TOP, limited, limited_form
+from onnxserve_handlers.tabular import TabularClassifier
 from tests.fakes import signature, with_fake_session
 from tests.inference import send
 from tests.messages import unframed

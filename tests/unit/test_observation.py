@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from handlers.errors import InternalError
-from handlers.journal import VARIABLE
-from handlers.observation import MOST_BYTES, OBSERVE, PAIR, ROWS, SAID, said
+from onnxserve_handlers.errors import InternalError
+from onnxserve_handlers.journal import VARIABLE
+from onnxserve_handlers.observation import MOST_BYTES, OBSERVE, PAIR, ROWS, SAID, said
 from onnxserve.gateway.observations import Observation
 from tests.fakes import POISON
 from tests.inference import send

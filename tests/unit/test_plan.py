@@ -6,10 +6,10 @@ import random
 import numpy as np
 import pytest
 
-from handlers.buffers import Buffers
-from handlers.distinct import distinct
-from handlers.plan import buckets, chunks
-from handlers.tabular import TabularClassifier
+from onnxserve_handlers.buffers import Buffers
+from onnxserve_handlers.distinct import distinct
+from onnxserve_handlers.plan import buckets, chunks
+from onnxserve_handlers.tabular import TabularClassifier
 from tests.fakes import ask_json, with_fake_session
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from export.__main__ import STEPS
-from export.export import export_model
-from export.rerun import rerun
+from onnxserve_export.steps import STEPS
+from onnxserve_export.export import export_model
+from onnxserve_export.rerun import rerun
 from onnxserve.archive import contents, max_batch, read_config, unpack, write_archive
 from onnxserve.archive.offline import outputs
 from onnxserve.cli import explain, sign, verify  # noqa: F401 - they register verbs

@@ -12,14 +12,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from handlers.base import Handler
-from handlers.errors import InvalidRow
-from handlers.journal import Journal, Settings
-from handlers.offline import OfflineContext, loaded
-from handlers.redaction import REDACTED, Redaction
-from handlers.signature import Features, Input, Signature
-from handlers.stack import VARIABLE, stack_of
-from handlers.watch import Watch
+from onnxserve_handlers.base import Handler
+from onnxserve_handlers.errors import InvalidRow
+from onnxserve_handlers.journal import Journal, Settings
+from onnxserve_handlers.offline import OfflineContext, loaded
+from onnxserve_handlers.redaction import REDACTED, Redaction
+from onnxserve_handlers.signature import Features, Input, Signature
+from onnxserve_handlers.stack import VARIABLE, stack_of
+from onnxserve_handlers.watch import Watch
 from onnxserve.archive import unpack
 from tests.secrets import KEPT, NUMBER, OWN_ID, SECRET, Body, bodies
 

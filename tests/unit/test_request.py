@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.encoded import from_base64
-from handlers.errors import UndecodableBody
-from handlers.request import media_type, unwrapped
-from handlers.tabular import TabularClassifier
-from handlers.text import TextClassifier
+from onnxserve_handlers.encoded import from_base64
+from onnxserve_handlers.errors import UndecodableBody
+from onnxserve_handlers.request import media_type, unwrapped
+from onnxserve_handlers.tabular import TabularClassifier
+from onnxserve_handlers.text import TextClassifier
 from tests.fakes import ask, ask_json, with_fake_session, word_tokenizer
 from tests.inference import features, send
 from tests.unit.test_image import handler as image

@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from handlers import errors, joined
-from handlers.datatypes import NAMES
-from handlers.errors import InternalError, RequestError
-from handlers.grpc import MEDIA as GRPC
-from handlers.grpc import STATUS, status_of, trailers
-from handlers.metrics import OUTCOMES
-from handlers.rpc import read_call
+from onnxserve_handlers import errors, joined
+from onnxserve_handlers.datatypes import NAMES
+from onnxserve_handlers.errors import InternalError, RequestError
+from onnxserve_handlers.grpc import MEDIA as GRPC
+from onnxserve_handlers.grpc import STATUS, status_of, trailers
+from onnxserve_handlers.metrics import OUTCOMES
+from onnxserve_handlers.rpc import read_call
 from tests.fakes import POISON
 from tests.inference import send
 from tests.messages import framed, made, unframed

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from handlers.base import Handler
-from handlers.describe import metadata
-from handlers.rpc import metadata_message
-from handlers.schemas import NUMBER, prediction_schema, row_schema
-from handlers.signature import Features, Input, Signature, Tensor
+from onnxserve_handlers.base import Handler
+from onnxserve_handlers.describe import metadata
+from onnxserve_handlers.rpc import metadata_message
+from onnxserve_handlers.schemas import NUMBER, prediction_schema, row_schema
+from onnxserve_handlers.signature import Features, Input, Signature, Tensor
 from tests.messages import kind
 
 TABLE = Signature(

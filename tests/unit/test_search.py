@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from onnxruntime.quantization import QuantType
 
-from export.drop_bound import drop_bound
-from export.foresee import expected_flips, expected_moves, likely_counts, likely_drop, likely_mean, likely_share
-from export.int8 import types_for
-from export.plots import bars, pareto
-from export.search import longest_prefix
-from export.sensitivity import Sensitivity, explore, read, write
+from onnxserve_export.drop_bound import drop_bound
+from onnxserve_export.foresee import expected_flips, expected_moves, likely_counts, likely_drop, likely_mean, likely_share
+from onnxserve_export.int8 import types_for
+from onnxserve_export.plots import bars, pareto
+from onnxserve_export.search import longest_prefix
+from onnxserve_export.sensitivity import Sensitivity, explore, read, write
 
 NODES = ["a", "b", "c", "d"]
 DAMAGE = {"a": 3.0, "b": 1.0, "c": 2.0, "d": 0.5}

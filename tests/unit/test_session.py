@@ -8,8 +8,8 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from handlers.session import CPU, CUDA, TENSORRT, Provider, ProviderRefused, Session, choose_provider, provider_specs
-from handlers.threads import cgroup_cpus, intra_op_threads
+from onnxserve_handlers.session import CPU, CUDA, TENSORRT, Provider, ProviderRefused, Session, choose_provider, provider_specs
+from onnxserve_handlers.threads import cgroup_cpus, intra_op_threads
 
 
 @pytest.fixture

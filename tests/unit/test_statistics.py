@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.binomial import share_bound
-from export.closeness import calibration_error, compare
-from export.foresee import rows_needed, share_rows_needed
-from export.judge import Judge
-from export.levels import FIRST
-from export.paired import (
+from onnxserve_export.binomial import share_bound
+from onnxserve_export.closeness import calibration_error, compare
+from onnxserve_export.foresee import rows_needed, share_rows_needed
+from onnxserve_export.judge import Judge
+from onnxserve_export.levels import FIRST
+from onnxserve_export.paired import (
     compare_embeddings,
     compare_errors,
     compare_labels,
@@ -22,7 +22,7 @@ from export.paired import (
     value_errors,
     vector_errors,
 )
-from export.share import Row
+from onnxserve_export.share import Row
 from onnxserve.errors import DefinitionError
 from onnxserve.scaffold import new_model
 from onnxserve.spec import Definition, QuantiseSpec, read_definition

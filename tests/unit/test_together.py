@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export import deviation
+from onnxserve_export import deviation
 from onnxserve.archive.deviation import TOLERANCE
 from onnxserve.batch.together import COLUMNAR_ROWS, rows_together
 from onnxserve.errors import ArchiveError, BatchError

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from export.rerun import rerun
-from handlers.digests import ArchiveCorrupt, check_digests
-from handlers.sealed import IDENTITY, ArchiveSealed, read_model
-from handlers.signed import KEY, ArchiveUntrusted
-from handlers.signed import check_signature as check_in_worker
+from onnxserve_export.rerun import rerun
+from onnxserve_handlers.digests import ArchiveCorrupt, check_digests
+from onnxserve_handlers.sealed import IDENTITY, ArchiveSealed, read_model
+from onnxserve_handlers.signed import KEY, ArchiveUntrusted
+from onnxserve_handlers.signed import check_signature as check_in_worker
 from onnxserve.archive import (
     check_archive,
     check_signature,
@@ -27,7 +27,7 @@ from onnxserve.archive import (
     unpack,
     write_archive,
 )
-from onnxserve.archive.digests import MANIFEST
+from onnxserve_handlers.digests import MANIFEST
 from onnxserve.errors import ArchiveError, OnnxserveError
 
 

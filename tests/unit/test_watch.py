@@ -13,14 +13,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from handlers.asked import Asked, failed
-from handlers.errors import InternalError, InvalidRow
-from handlers.forms import Answer
-from handlers.journal import Journal, Settings
-from handlers.metrics import Clock, waited
-from handlers.offline import OfflineContext
-from handlers.signature import Input, Signature
-from handlers.watch import Watch, outcome
+from onnxserve_handlers.asked import Asked, failed
+from onnxserve_handlers.errors import InternalError, InvalidRow
+from onnxserve_handlers.forms import Answer
+from onnxserve_handlers.journal import Journal, Settings
+from onnxserve_handlers.metrics import Clock, waited
+from onnxserve_handlers.offline import OfflineContext
+from onnxserve_handlers.signature import Input, Signature
+from onnxserve_handlers.watch import Watch, outcome
 from onnxserve.monitor.exporter import bury, workers_page
 
 SIGNATURE = Signature(
@@ -130,8 +130,8 @@ def test_a_share_of_the_requests_is_kept(tmp_path):
 
 WORKER = """
 import json, sys
-from handlers.metrics import metrics
-from handlers.signature import Input, Signature
+from onnxserve_handlers.metrics import metrics
+from onnxserve_handlers.signature import Input, Signature
 one = metrics(Signature("demo", "1.0", "", "int8", (), Input(), (), (), 8), "CPU", 2)
 one.batch({"queue": 0.002, "preprocess": 0.0002, "inference": 0.02, "postprocess": 0.0001}, 3, 4, [10, 5, 5])
 one.outcomes(2, ["invalid_row", "a kind of somebody's own"])
@@ -195,7 +195,7 @@ def test_outcomes_are_kinds():
 
 
 def test_whatever_watches_may_break_and_requests_are_answered(archive, tmp_path):
-    from handlers.offline import loaded
+    from onnxserve_handlers.offline import loaded
     from onnxserve.archive import unpack
 
     unpack(archive, tmp_path)

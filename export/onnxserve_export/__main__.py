@@ -1,4 +1,4 @@
-"""The steps of an export, in order. `python -m export models/<name>`."""
+"""`python -m onnxserve_export models/<name>`: an export without the command line interface of onnxserve."""
 
 from __future__ import annotations
 
@@ -8,51 +8,13 @@ from pathlib import Path
 
 from onnxserve.errors import OnnxserveError
 
-from . import (
-    certify,
-    choose,
-    fetch,
-    lint,
-    load,
-    measure,
-    package,
-    profile,
-    prove,
-    quantise,
-    reference,
-    report,
-    rows,
-    search,
-    stage,
-    trace,
-    verify,
-)
 from .export import export_model
-
-STEPS = (
-    fetch.STEP,
-    rows.STEP,
-    load.STEP,
-    stage.STEP,
-    reference.STEP,
-    trace.STEP,
-    lint.STEP,
-    verify.STEP,
-    quantise.STEP,
-    search.STEP,
-    measure.STEP,
-    choose.STEP,
-    certify.STEP,
-    profile.STEP,
-    package.STEP,
-    prove.STEP,
-    report.STEP,
-)
+from .steps import STEPS
 
 
 def main() -> int:
     """Export each folder on the command line; 1 when one fails."""
-    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m onnxserve_export", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="models/NAME")
     parser.add_argument("--store", type=Path, default=Path("model_store"))
     arguments = parser.parse_args()

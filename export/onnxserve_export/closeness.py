@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from onnxserve_handlers.scores import probabilities
+
 from onnxserve.archive.offline import Array
 
 BINS = 15
@@ -44,20 +46,12 @@ def activation_of(outputs: Array) -> Activation:
     return "none" if outputs.size and outputs.min() >= 0 and outputs.max() <= 1 else "softmax"
 
 
-def scores(outputs: Array, activation: Activation) -> Array:
-    """Probabilities over the last axis; softmax is shifted by the maximum so that exp can't overflow."""
-    if activation == "none":
-        return outputs.astype(np.float64)
-    exps = np.exp(outputs.astype(np.float64) - outputs.max(axis=-1, keepdims=True))
-    return np.asarray(exps / exps.sum(axis=-1, keepdims=True))
-
-
 def calibration_error(outputs: Array, truth: Array, activation: Activation) -> float:
     """Expected calibration error over 15 bins of the top probability.
 
     C. Guo et al., "On calibration of modern neural networks", ICML 2017.
     """
-    given = scores(outputs, activation)
+    given = probabilities(outputs, activation)
     top, hits = given.max(axis=-1), given.argmax(axis=-1) == truth
     bins = np.clip((top * BINS).astype(int), 0, BINS - 1)
     sizes = np.bincount(bins, minlength=BINS)

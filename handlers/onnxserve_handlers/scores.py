@@ -51,6 +51,15 @@ def best_labels(
     return places, np.round(1 / np.exp(values).sum(axis=0), DIGITS)
 
 
+def probabilities(outputs: npt.NDArray[Any], activation: str = "softmax") -> npt.NDArray[np.float64]:
+    """Probability of each label over the last axis of `outputs`; softmax unless the activation is `none`."""
+    values = outputs.astype(np.float64)
+    if activation == "none":
+        return values
+    values = np.exp(values - values.max(axis=-1, keepdims=True))  # shifted, so that exp can't overflow
+    return np.asarray(values / values.sum(axis=-1, keepdims=True))
+
+
 def plain_rows(values: npt.NDArray[Any]) -> list[dict[str, Any]]:
     """The raw outputs of a model without labels, one list a row."""
     flat = significant(values.reshape(len(values), -1).astype(np.float64))

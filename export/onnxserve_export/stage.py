@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import onnxserve_handlers
 
 from onnxserve.archive.offline import tensors
 from onnxserve.archive.write import pretty
-from onnxserve.places import resource
 from onnxserve.spec import Definition
 
 from .batches import Batches
@@ -37,7 +37,8 @@ class Service(_kind.{cls}):
 
 def handler_members(definition: Definition) -> tuple[dict[str, bytes], str, str]:
     """Files of the handlers' package under its digest-derived name, that name, and `module:class` in it."""
-    files = {path.name: path.read_bytes() for path in sorted(resource("handlers").glob("*.py"))}
+    root = Path(onnxserve_handlers.__file__).parent
+    files = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*.py")}
     module, _, cls = definition.handler.partition(":")
     if module.endswith(".py"):
         # A custom handler becomes a module of the package, so `from .text import …` works in it.

@@ -10,10 +10,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from onnxserve_handlers.scores import best_labels
+
 from onnxserve.archive.offline import run_offline
 from onnxserve.archive.write import pretty
 
-from .closeness import Activation, activation_of, scores
+from .closeness import Activation, activation_of
 from .company import batches
 from .stage import values
 from .step import Step
@@ -23,7 +25,6 @@ BINS = 10
 MOST_ROWS = 20_000
 MOST_VALUES = 8  # of an answer that are looked at one by one; more are an embedding
 AXES = 4
-DIGITS = 6  # of a score, as handlers round
 TINY = 1e-12
 
 
@@ -38,11 +39,6 @@ def measure(found: npt.NDArray[Any], bins: int = BINS) -> dict[str, Any]:
     return {"edges": edges.tolist(), "counts": counts.tolist()}
 
 
-def best(outputs: Array, activation: Activation) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """Label and score of each row, as handlers round it."""
-    return outputs.argmax(axis=-1), np.round(scores(outputs, activation).max(axis=-1), DIGITS)
-
-
 def profile(
     measures: dict[str, Array], outputs: Array, labels: Sequence[str], activation: Activation = "softmax"
 ) -> dict[str, Any]:
@@ -50,7 +46,7 @@ def profile(
     found: dict[str, Any] = {"rows": len(outputs), "labels": {}}
     answers: dict[str, Array] = {}
     if labels:
-        places, answers["score"] = best(outputs, activation)
+        places, answers["score"] = best_labels(outputs, activation)
         said = np.bincount(places, minlength=len(labels))
         found["labels"] = dict(zip(labels, said.tolist(), strict=True))
     elif (values := outputs.reshape(len(outputs), -1)).shape[1] > MOST_VALUES:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import Environment, PackageLoader
 
 from onnxserve.archive.write import pretty
-from onnxserve.places import resource
 
 from .choose import served_threads, served_times
 from .plots import bars, pareto
@@ -37,7 +36,7 @@ def call(work: Work) -> None:
     stem = f"{work.definition.name}-{work.definition.version}"
     document = with_times(work)
     (work.store / f"{stem}.evidence.json").write_bytes(pretty(document))
-    templates = Environment(loader=FileSystemLoader(resource("export") / "templates"), autoescape=True)
+    templates = Environment(loader=PackageLoader("onnxserve_export"), autoescape=True)
     ms = served_times(work.timings, served_threads(work), work.definition.serve.batch_size)
     drawn = {
         "ms": ms,

@@ -1,0 +1,43 @@
+"""The steps of an export, in order."""
+
+from __future__ import annotations
+
+from . import (
+    certify,
+    choose,
+    fetch,
+    lint,
+    load,
+    measure,
+    package,
+    profile,
+    prove,
+    quantise,
+    reference,
+    report,
+    rows,
+    search,
+    stage,
+    trace,
+    verify,
+)
+
+STEPS = (
+    fetch.STEP,
+    rows.STEP,
+    load.STEP,
+    stage.STEP,
+    reference.STEP,
+    trace.STEP,
+    lint.STEP,
+    verify.STEP,
+    quantise.STEP,
+    search.STEP,
+    measure.STEP,
+    choose.STEP,
+    certify.STEP,
+    profile.STEP,
+    package.STEP,
+    prove.STEP,
+    report.STEP,
+)
