@@ -17,12 +17,12 @@ from typing import Any
 import msgspec
 import onnxruntime as ort
 
-from onnxserve_handlers.base import Handler
-from onnxserve_handlers.gpu import Gpu
-from onnxserve_handlers.offline import OfflineContext, make_handler
-from onnxserve_handlers.session import CPU, CUDA, Provider, ProviderRefused, Session
 from onnxserve.archive import read_proof, unpack
 from onnxserve.tune.tune import cpu_name
+from onnxserve_handlers.handler import Handler
+from onnxserve_handlers.offline import OfflineContext, make_handler
+from onnxserve_handlers.runtime.gpu import Gpu
+from onnxserve_handlers.runtime.session import CPU, CUDA, Provider, ProviderRefused, Session
 
 ROOT = Path(__file__).parents[1]
 ROUNDS, ROUND_S = 9, 0.15

@@ -14,12 +14,12 @@ from typing import Any
 import cloudpickle
 import msgspec
 
-from onnxserve_export.steps import STEPS
-from onnxserve_export.step import run_steps
-from onnxserve_export.work import Work
 from onnxserve.archive import file_digest, unpack
 from onnxserve.archive.offline import answers
 from onnxserve.spec import read_definition
+from onnxserve_export.step import run_steps
+from onnxserve_export.steps import STEPS
+from onnxserve_export.work import Work
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / ".bench"

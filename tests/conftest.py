@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve_export.steps import STEPS
-from onnxserve_export.export import export_model
 from onnxserve.scaffold import new_model
+from onnxserve_export.export import export_model
+from onnxserve_export.steps import STEPS
 
 
 @pytest.fixture(scope="session")

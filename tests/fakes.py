@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from onnxserve_handlers.base import Handler
+from onnxserve_handlers.handler import Handler
 from onnxserve_handlers.offline import OfflineContext
-from onnxserve_handlers.session import CPU, Provider
+from onnxserve_handlers.runtime.session import CPU, Provider
 from onnxserve_handlers.signature import Input, Signature
 
 POISON = 666.0

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from onnxserve_handlers.inputs.table import TabularClassifier
+from onnxserve_handlers.inputs.text import TextClassifier
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.signature import Input, Signature, Tensor
-from onnxserve_handlers.tabular import TabularClassifier
-from onnxserve_handlers.text import TextClassifier
 from tests.fakes import with_fake_session, word_tokenizer
 
 JSON = "application/json"

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from onnxserve_handlers.observation import said
+from onnxserve_handlers.telemetry.observation import said
 from tests.messages import made
 
 Answer = tuple[int, bytes]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onnxserve_export.steps import STEPS
 from onnxserve_export.export import export_model
+from onnxserve_export.steps import STEPS
 
 VALUES, ROWS = 2000, 1200  # of a row, and of a request at most
 TOML = f"""name = "wide"

@@ -7,9 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from onnxserve_handlers.scores import probabilities
-
 from onnxserve.archive.offline import Array
+from onnxserve_handlers.tasks.classification import probabilities
 
 BINS = 15
 Activation = Literal["softmax", "none"]

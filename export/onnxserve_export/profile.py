@@ -10,10 +10,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from onnxserve_handlers.scores import best_labels
-
 from onnxserve.archive.offline import run_offline
 from onnxserve.archive.write import pretty
+from onnxserve_handlers.tasks.classification import best_labels
 
 from .closeness import Activation, activation_of
 from .company import batches

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import onnxserve_handlers
 
+import onnxserve_handlers
 from onnxserve.archive.offline import tensors
 from onnxserve.archive.write import pretty
 from onnxserve.spec import Definition

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from .asked import Asked
-from .errors import NotFinite, RequestError
-from .faults import combined
-from .finite import not_finite, unanswered, without
-from .forms import Answer, Result
-from .response_size import within
+from .errors import AnswerTooLarge, NotFinite, RequestError, combined
+from .request import Asked
+from .response import Answer, Result
 from .signature import Signature
+from .tasks.classification import FEW
 
 Outputs = Mapping[str, npt.NDArray[Any]]
 Predict = Callable[[Outputs], Sequence[Any]]
@@ -51,3 +52,57 @@ def _answer(one: Asked, result: Result, faults: Mapping[int, RequestError]) -> A
         return error
     shown = [faults.get(place, prediction) for place, prediction in enumerate(result.predictions)]
     return one.form.good(result._replace(predictions=shown, fault=NotFinite.kind))
+
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+def unanswered(outputs: Arrays) -> list[int]:
+    """Places of the rows that some output has a number for that is not finite; dimension 0 is the batch."""
+    places: set[int] = set()
+    for array in outputs.values():
+        if array.dtype.kind == "f" and not is_finite(array):
+            finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+            places.update(np.flatnonzero(~finite).tolist())
+    return sorted(places)
+
+
+def is_finite(array: npt.NDArray[Any]) -> bool:
+    """Whether every element is; of a few, numpy's calls alone would take ten times as long."""
+    if array.size <= FEW:
+        return all(map(math.isfinite, array.ravel().tolist()))
+    return bool(np.isfinite(array).all())
+
+
+def without(outputs: Arrays, places: list[int]) -> dict[str, npt.NDArray[Any]]:
+    """The other rows."""
+    return {name: np.delete(array, places, axis=0) for name, array in outputs.items()}
+
+
+def not_finite(place: int) -> NotFinite:
+    """The error of a request's row."""
+    return NotFinite(
+        "the model's output is not a finite number",
+        where=f"instances[{place}]",
+        fix="check the row for values far outside what the model was trained on",
+    )
+
+
+VARIABLE = "ONNXSERVE_MAX_RESPONSE_BYTES"  # set by `onnxserve serve`
+TORCHSERVES = 6_553_500  # bytes, by default
+REST = 1024  # bytes of an answer beside its rows, at most
+
+
+def response_limit(context: Any) -> int:
+    """Bytes of the largest answer: as the context says, else the environment, else as TorchServe has it by default."""
+    limit = getattr(context, "max_response_bytes", None) or os.environ.get(VARIABLE) or TORCHSERVES
+    return int(limit)
+
+
+def within(answer: Answer | RequestError, rows: int, limit: int) -> Answer | RequestError:
+    """The answer to a request of so many rows, or the error in its place if it is longer than `limit` bytes."""
+    if isinstance(answer, RequestError) or len(answer.body) <= limit:
+        return answer
+    size, fitting = len(answer.body), rows * max(0, limit - REST) // len(answer.body)
+    fix = f"send at most {fitting} such rows in a request" if fitting else "ask for fewer outputs"
+    return AnswerTooLarge(f"the answer to {rows} rows has {size} bytes, at most {limit} can be sent", fix=fix)

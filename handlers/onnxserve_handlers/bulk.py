@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .base import Handler, Outputs
+from .answers import not_finite, unanswered, without
 from .errors import RequestError
-from .finite import not_finite, unanswered, without
-from .golden import check_golden, read_golden
-from .isolate import guarded, isolate
+from .handler import Handler, Outputs
 from .offline import OfflineContext, make_handler
-from .plan import chunks
-from .scores import best_labels
+from .runtime.batching import chunks, guarded, isolate
+from .tasks.classification import best_labels
+from .trust.golden import check_golden, read_golden
 
 Array = npt.NDArray[Any]
 COLUMNAR_ROWS = 1024  # of a batch without padding: larger ones are hardly faster, smaller ones are

@@ -7,6 +7,10 @@ text can hold another caller's data.
 
 from __future__ import annotations
 
+import os
+import traceback
+from collections.abc import Sequence
+
 
 class RequestError(Exception):
     """A row that can't be answered; `status` is HTTP's, `kind` is stable for programs."""
@@ -121,3 +125,38 @@ def classify(error: BaseException) -> RequestError:
     if isinstance(error, MemoryError) or "failed to allocate memory" in text or "out of memory" in text:
         return OutOfMemory("not enough memory for this row", fix="send fewer or smaller rows")
     return InternalError()
+
+
+SHOWN = 10
+
+
+def combined(faults: Sequence[RequestError]) -> RequestError | None:
+    """One error for all faults of a request, of their kind where they have one; None for none."""
+    if len(faults) < 2:
+        return faults[0] if faults else None
+    shown = "; ".join(f"{fault.where}: {fault.reason}" for fault in faults[:SHOWN])
+    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+    kinds = {type(fault) for fault in faults}
+    kind = kinds.pop() if len(kinds) == 1 else InvalidRow
+    error = kind.__new__(kind)  # the constructors of some kinds take no reason
+    RequestError.__init__(error, shown + more, where=faults[0].where, fix=faults[0].fix)
+    return error
+
+
+VARIABLE = "ONNXSERVE_LOG_MESSAGES"
+WITHHELD = f"(its message is withheld: {VARIABLE})"
+
+
+def stack_of(error: BaseException) -> str:
+    """The traceback of an exception and of what caused it: files, lines, functions, and types without messages."""
+    if os.environ.get(VARIABLE) == "1":
+        return "".join(traceback.format_exception(error)).rstrip("\n")
+    parts: list[str] = []
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        frames = "".join(traceback.format_tb(cause.__traceback__))
+        parts.append(f"{frames}{type(cause).__qualname__} {WITHHELD}")
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return "\n\nwhile handling\n\n".join(parts)

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import statistics
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,8 +24,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from .base import Handler
-from .timing import measure
+from .handler import Handler
+from .trust.golden import read_golden
 
 GPU = "ONNXSERVE_GPU"
 
@@ -178,3 +180,35 @@ def main(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1:])
+
+
+ROUNDS = 7
+LENGTHS = 3  # groups of golden rows from short to long
+
+
+def measure(folder: Path, threads: list[int], batches: list[int]) -> list[dict[str, Any]]:
+    """Median ms for each combination; all settings take turns, so that a disturbance hits them alike."""
+    from .offline import loaded
+
+    bodies = sorted((msgspec.json.encode({"instances": [one]}) for one in read_golden(folder).instances), key=len)
+    third = max(1, len(bodies) // LENGTHS)
+    groups = [bodies[:third], bodies[-third:]] if len(bodies) > 1 else [bodies]
+    handlers = {count: loaded(folder, count) for count in threads}
+    for handler, _ in handlers.values():
+        handler.deduplicate = False  # the few golden rows stand for rows that differ
+    samples: dict[tuple[int, int, int], list[float]] = {}
+    for round_ in range(ROUNDS + 1):
+        for count, (handler, context) in handlers.items():
+            for size in batches:
+                for number, group in enumerate(groups):
+                    data = [{"body": group[index % len(group)]} for index in range(size)]
+                    context.headers = [{"Content-Type": "application/json"}] * size
+                    start = time.perf_counter()
+                    handler.handle(data, context)
+                    taken = (time.perf_counter() - start) * 1000
+                    if round_:  # the first is warm-up
+                        samples.setdefault((count, size, number), []).append(taken)
+    return [
+        {"threads": t, "batch": b, "length": sum(map(len, groups[g])) // len(groups[g]), "ms": statistics.median(times)}
+        for (t, b, g), times in samples.items()
+    ]

@@ -1,152 +1,94 @@
-"""bytes -> row: from what TorchServe hands over to a list of undecided instances."""
+"""One request on its way through the stages."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
-from functools import lru_cache
-from typing import Any, NamedTuple
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import msgspec
+import numpy.typing as npt
 
-from .content_encoding import decode
-from .errors import BodyTooLarge, UndecodableBody, UnsupportedMedia
-
-JSON = "application/json"
-FORM = "application/x-www-form-urlencoded"
-# What some clients call a type that has another name; `application/…+json` is JSON too (RFC 6839, section 3.1).
-ALIASES = {
-    "image/jpg": "image/jpeg",
-    "image/pjpeg": "image/jpeg",
-    "image/x-png": "image/png",
-    "image/x-bmp": "image/bmp",
-    "image/x-ms-bmp": "image/bmp",
-    "text/json": JSON,
-    "application/x-json": JSON,
-}
-# What clients send when they didn't choose: curl -T, Python's urllib.
-UNDECLARED = {"", "application/octet-stream"}
+from .errors import DeadlineExceeded, RequestError
+from .response import PLAIN, Answer, Form
 
 
-BINARY = (bytes, bytearray)
-BOM = b"\xef\xbb\xbf"  # RFC 8259, section 8.1: parsers may ignore it
-BESIDE = frozenset(
-    {"instances", "signature_name"}
-)  # TensorFlow Serving's clients name a signature; a model here has one
-DEPTH = 3  # of names before a row: {"data": {"image": {"b64": "…"}}}
-READ = ("content-type", "accept", "inference-header-content-length", "content-encoding")
+class Asked:
+    """Values to be checked, or rows already checked, or the graph's inputs themselves; and the form of the answer."""
+
+    __slots__ = ("answer", "error", "form", "rows", "tensors", "values")
+
+    def __init__(
+        self,
+        values: Sequence[Any] | None = None,
+        rows: list[Any] | None = None,
+        tensors: dict[str, npt.NDArray[Any]] | None = None,
+        form: Form = PLAIN,
+    ) -> None:
+        self.values = values
+        self.rows = rows
+        self.tensors = tensors
+        self.form = form
+        self.error: RequestError | None = None
+        self.answer: Answer | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left for the model to do."""
+        return self.error is not None or self.answer is not None
+
+    @property
+    def count(self) -> int:
+        """Rows that the answer must have."""
+        if self.tensors is not None:
+            return len(next(iter(self.tensors.values())))
+        return len(self.rows or ())
 
 
-class Body(NamedTuple):
-    """One request's payload: its bytes, or the object a JSON-decoding frontend left us.
-
-    `json_length` is the number of bytes of JSON before binary tensors, None without any.
-    """
-
-    content: bytes | bytearray | None
-    decoded: Any
-    media_type: str
-    accept: str = ""
-    json_length: int | None = None
+def error_of(one: Asked, result: Answer | RequestError | None) -> RequestError | None:
+    """What a request is refused with, by an earlier stage or by the model; None for one that was answered."""
+    return one.error or (result if isinstance(result, RequestError) else None)
 
 
-def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: int) -> Body:
-    """Take the payload out of one element of TorchServe's `data`.
-
-    `body` is a plain POST, `data` a multipart field or a gRPC input. Header names
-    arrive in whatever case the client used.
-    """
-    kind_name, accept_name, length_name, encoding_name = _spellings(tuple(headers))
-    media_type = _media(headers.get(kind_name, ""))
-    if media_type == FORM:
-        # The frontend has taken the body apart at `=` and `&`; what curl -d sends without -H ends here.
-        raise wrong_media(FORM, (JSON,))
-    payload = item["body"] if "body" in item else item.get("data")
-    if isinstance(payload, str):
-        payload = payload.encode()
-    if payload is not None and not isinstance(payload, BINARY):
-        return Body(None, payload, JSON)
-    payload = payload or b""
-    if len(payload) > max_bytes:
-        raise BodyTooLarge(f"{len(payload)} bytes, at most {max_bytes} are accepted", fix="send fewer or smaller rows")
-    if encoding_name:
-        payload = decode(payload, str(headers[encoding_name]), max_bytes)
-    if not payload:
-        raise UndecodableBody("the body is empty", fix='send one row, or {"instances": [...]} as JSON')
-    length = _json_length(headers[length_name], len(payload)) if length_name else None
-    return Body(payload, None, media_type, _media(headers[accept_name]) if accept_name else "", length)
+def failed(error: RequestError, form: Form = PLAIN) -> Asked:
+    """A request that ended in an earlier stage."""
+    one = Asked(form=form)
+    one.error = error
+    return one
 
 
-def media_type(headers: Mapping[str, Any]) -> str:
-    """A request's content type, without parameters."""
-    return _media(headers.get(_spellings(tuple(headers))[0], ""))
+def answered(answer: Answer) -> Asked:
+    """A request that asked for something else than the model."""
+    one = Asked()
+    one.answer = answer
+    return one
 
 
-@lru_cache(maxsize=256)
-def _spellings(names: tuple[str, ...]) -> tuple[str, ...]:
-    """How a client spells the headers that are read here, "" without one; few clients differ, so this is kept."""
-    found = {name.lower(): name for name in names if len(name) < 40}
-    return tuple(found.get(name, "") for name in READ)
+START = "x-onnxserve-start"  # seconds since the epoch
+DEADLINE = "x-onnxserve-deadline"  # seconds from the start
+LONGEST_WAIT_S = 86_400.0  # beyond it a clock was set, or the header is nonsense
 
 
-@lru_cache(maxsize=64)
-def _media(value: Any) -> str:
-    """`Text/Plain; charset=x` is `text/plain`, `image/jpg` is `image/jpeg`."""
-    name = value.partition(";")[0].strip().lower() if isinstance(value, str) else ""
-    if name.startswith("application/") and name.endswith("+json") and not name.startswith("application/grpc"):
-        return JSON
-    return ALIASES.get(name, name)
-
-
-def without_bom(content: Any) -> Any:
-    """Bytes of text without the mark that some editors and shells put before them."""
-    return content[len(BOM) :] if content[: len(BOM)] == BOM else content
-
-
-def _json_length(value: Any, size: int) -> int:
-    if not isinstance(value, str) or not value.isdecimal() or int(value) > size:
-        raise UndecodableBody(f"{value!r} of {size} bytes", where="Inference-Header-Content-Length")
-    return int(value)
-
-
-def decode_json(content: bytes | bytearray) -> Any:
-    """Strict JSON: no NaN, no trailing bytes, bounded depth."""
+def seconds(headers: Mapping[str, Any], name: str) -> float | None:
+    """A header's number; None without one, or where it isn't finite."""
     try:
-        return msgspec.json.decode(without_bom(content))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UndecodableBody(f"not valid JSON: {error}", fix="check the JSON and its Content-Type") from error
+        value = float(headers[name])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return value if math.isfinite(value) else None
 
 
-def instances(document: Any, keys: Container[str], max_rows: int) -> list[Any]:
-    """The rows of a JSON document: `{"instances": [...]}` or one row; any of them may be `{key: row}`."""
-    if isinstance(document, dict) and "instances" in document:
-        rows = document["instances"]
-        if not isinstance(rows, list) or not rows:
-            raise UndecodableBody('"instances" must be a non-empty list', where="instances")
-        if unknown := sorted(set(document) - BESIDE):
-            raise UndecodableBody(f'unknown keys beside "instances": {unknown}', where="body")
-    else:
-        rows = [document]
-    if len(rows) > max_rows:
-        raise BodyTooLarge(f"{len(rows)} rows, at most {max_rows} are accepted in one request", where="instances")
-    return [unwrapped(row, keys) for row in rows]
-
-
-def unwrapped(instance: Any, keys: Container[str]) -> Any:
-    """A row without the names that may stand before it: `{"data": row}`, `{"image": {"b64": row}}`."""
-    for _ in range(DEPTH):
-        if not isinstance(instance, dict) or len(instance) != 1:
-            break
-        [(name, row)] = instance.items()
-        if name not in keys:
-            break
-        instance = row
-    return instance
-
-
-def wrong_media(media_type: str, accepted: Iterable[str]) -> UnsupportedMedia:
-    """The error for a content type that isn't read here."""
-    return UnsupportedMedia(
-        f"content type {media_type!r} is not read by this model",
-        where="Content-Type",
-        fix="send " + " or ".join(accepted),
-    )
+def check_deadline(headers: Mapping[str, Any]) -> None:
+    """Raise DeadlineExceeded for a request whose time is over; headers that make no sense are ignored."""
+    if DEADLINE not in headers:
+        return
+    start, allowed = seconds(headers, START), seconds(headers, DEADLINE)
+    if start is None or allowed is None or allowed <= 0:
+        return
+    waited = time.time() - start
+    if allowed < waited < LONGEST_WAIT_S:
+        raise DeadlineExceeded(
+            f"the request waited {waited:.3f} s, {allowed:g} s are allowed",
+            where="queue",
+            fix="retry later",
+        )

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from onnxserve.errors import ArchiveError
+from onnxserve_handlers.trust.digests import RECORD
 
-from onnxserve_handlers.digests import RECORD
 from .file import file_digest
 from .offline import answers
 from .read import contents, summarise, unpack

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from onnxserve.errors import ArchiveError
+from onnxserve_handlers.trust.digests import MANIFEST, SIGNATURE, UNRECORDED
 
-from onnxserve_handlers.digests import MANIFEST, SIGNATURE, UNRECORDED
 from .file import file_digest
 from .layout import layout_faults
 

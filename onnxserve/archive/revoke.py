@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 from onnxserve.errors import ArchiveError
+from onnxserve_handlers.trust.digests import content_digest
+from onnxserve_handlers.trust.revocation import VARIABLE, ArchiveUntrusted, Revoked, read_revoked
+from onnxserve_handlers.trust.signing import public_digest
 
 from .content import member_digests
-from onnxserve_handlers.digests import content_digest
 from .library import library
 from .read import open_archive
-from onnxserve_handlers.revoked import VARIABLE, ArchiveUntrusted, Revoked, read_revoked
-from onnxserve_handlers.signed import public_digest
 
 SUFFIX = ".mar"
 

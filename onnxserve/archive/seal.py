@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from onnxserve.errors import ArchiveError
+from onnxserve_handlers.trust.encryption import IDENTITY, MODEL, SUFFIX, ArchiveSealed, decrypted
 
 from .library import library, refuse_existing, write_private
-from onnxserve_handlers.sealed import IDENTITY, MODEL, SUFFIX, ArchiveSealed, decrypted
 from .verification import trusted_contents
 from .write import write_archive
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.errors import ArchiveError
+from onnxserve_handlers.trust.digests import SIGNATURE
 
-from onnxserve_handlers.digests import SIGNATURE
 from .library import library, refuse_existing, write_private
 from .read import open_archive, unpack
 from .verification import trusted_contents

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.errors import ArchiveError
+from onnxserve_handlers.trust.digests import RECORD, SIGNATURE, ArchiveCorrupt, check_digests, check_record
+from onnxserve_handlers.trust.signing import KEY, ArchiveUntrusted, check_trusted
 
 from . import signed
 from .content import member_digests
-from onnxserve_handlers.digests import RECORD, SIGNATURE, ArchiveCorrupt, check_digests, check_record
 from .read import contents, member, open_archive, unpack
-from onnxserve_handlers.signed import KEY, ArchiveUntrusted, check_trusted
 
 
 def configured_keys() -> tuple[Path, ...]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from onnxserve_handlers.digests import MANIFEST, RECORD, SIGNATURE
+from onnxserve_handlers.trust.digests import MANIFEST, RECORD, SIGNATURE
+
 from .file import file_digest
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold

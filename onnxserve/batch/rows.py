@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from onnxserve_handlers.scores import probabilities
+
+from onnxserve_handlers.tasks.classification import probabilities
 
 from .chunk import Chunk, Fault
 from .job import Model, Shape

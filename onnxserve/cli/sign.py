@@ -10,8 +10,8 @@ import typer
 
 from onnxserve.archive import make_identity, make_key, seal_archive, sign_archive
 from onnxserve.archive.revoke import revoke as revoke_file
-from onnxserve_handlers.revoked import VARIABLE
 from onnxserve.errors import ArchiveError
+from onnxserve_handlers.trust.revocation import VARIABLE
 
 from .app import AsJson, app, out, show
 

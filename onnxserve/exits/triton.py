@@ -8,9 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from onnxserve_handlers.datatypes import datatype
-
 from onnxserve.archive import check_archive, read_config, read_signature, unpack
+from onnxserve_handlers.signature import datatype
 
 BACKEND = Path(__file__).parent / "files" / "triton_model.py"
 ROWS = {"text": "text", "image": "image"}  # handlers whose rows are one BYTES input of this name

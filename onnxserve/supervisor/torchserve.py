@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from onnxserve.archive import configured_keys
-from onnxserve_handlers.signed import KEY
 from onnxserve.config import Server, Settings, start_server
 from onnxserve.errors import OnnxserveError, ServerError
 from onnxserve.management import Management
 from onnxserve.warmup import sign_model, warm_up
+from onnxserve_handlers.trust.signing import KEY
 
 from .events import Events
 from .probes import torchserve_probes

@@ -10,11 +10,11 @@ from pathlib import Path
 import msgspec
 
 from onnxserve.archive import make_key, sign_archive, unpack, write_archive
-from onnxserve_handlers.digests import MANIFEST, SIGNATURE
 from onnxserve.client import http_post
 from onnxserve.config import Settings
 from onnxserve.errors import ServerError
 from onnxserve.management import Management
+from onnxserve_handlers.trust.digests import MANIFEST, SIGNATURE
 
 from .closed import closed_loop
 

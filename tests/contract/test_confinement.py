@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fastworker.seccomp import leave_network
 
+from fastworker.seccomp import leave_network
 from tests.frontend import FAST, batch_frame, load_frame, plain, started
 
 HANDLER = """

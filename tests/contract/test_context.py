@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from ts.context import Context, RequestProcessor
 
-from onnxserve_handlers.forms import ERROR
+from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.offline import OfflineContext
-from onnxserve_handlers.tabular import TabularClassifier
+from onnxserve_handlers.response import ERROR
 from tests.fakes import with_fake_session
 
 METHODS = (

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from onnxserve_handlers.asked import Asked
-from onnxserve_handlers.forms import Answer
-from onnxserve_handlers.journal import Journal, Settings
-from onnxserve_handlers.signature import Input, Signature
 from onnxserve.archive import open_archive
 from onnxserve.cli.monitor import commands
 from onnxserve.errors import MonitorError
+from onnxserve_handlers.request import Asked
+from onnxserve_handlers.response import Answer
+from onnxserve_handlers.signature import Input, Signature
+from onnxserve_handlers.telemetry.prediction_log import Journal, Settings
 
 SIGNATURE = Signature("circle", "1.0.0", "x:Y", "fp32", ("outside", "inside"), Input(columns=("x", "y")), (), (), 8)
 

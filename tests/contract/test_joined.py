@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from onnxserve_handlers import store as stores
 from onnxserve_handlers.errors import InvalidRow, RequestError
-from onnxserve_handlers.joined import DEGRADED, Defaulted, FeaturesUnavailable, JoinedClassifier
+from onnxserve_handlers.features import client as stores
+from onnxserve_handlers.features.client import Store, Unavailable
+from onnxserve_handlers.features.joined import DEGRADED, Defaulted, FeaturesUnavailable, JoinedClassifier
 from onnxserve_handlers.signature import Features, Input, Signature
-from onnxserve_handlers.store import Store, Unavailable
 from tests.certificates import Authority
 from tests.feast_repo import Now, feast
 from tests.upstream import Upstream, listening

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from google.protobuf import descriptor_pb2
 
-from onnxserve_handlers import protobuf
-from onnxserve_handlers.protobuf import Message
-from onnxserve_handlers.v2_messages import REQUEST
+from onnxserve_handlers.protocols import protobuf
+from onnxserve_handlers.protocols.protobuf import Message
+from onnxserve_handlers.protocols.v2_messages import REQUEST
 from tests.messages import described
 
 CLIENTS = Path(__file__).parents[2] / ".venv" / "clients" / "bin" / "python"

@@ -11,11 +11,8 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
-from fastworker import verification
 
-from onnxserve_handlers.digests import MANIFEST
-from onnxserve_handlers.revoked import VARIABLE, ArchiveUntrusted
-from onnxserve_handlers.signed import KEY, check_signature
+from fastworker import verification
 from onnxserve.archive import (
     Stores,
     check,
@@ -37,6 +34,9 @@ from onnxserve.doctor.trust import trust
 from onnxserve.errors import ArchiveError, OnnxserveError
 from onnxserve.processes import lock_run_folder, make_run_folder
 from onnxserve.release.entering import entering
+from onnxserve_handlers.trust.digests import MANIFEST
+from onnxserve_handlers.trust.revocation import VARIABLE, ArchiveUntrusted
+from onnxserve_handlers.trust.signing import KEY, check_signature
 
 SIGNERS = ("old", "new", "nobody")
 

@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from onnxserve_handlers.signature import Input, read_signature
 from onnxserve.archive import unpack
 from onnxserve.spec import InputSpec
+from onnxserve_handlers.signature import Input, read_signature
 
 
 def test_both_records_have_the_same_fields_and_defaults():

@@ -152,4 +152,3 @@ def test_an_archive_of_others_is_loaded_where_no_key_is_configured(folder):
     assert load(folder, key=False)[0] == 200
     manifest = json.loads((folder / "MAR-INF" / "MANIFEST.json").read_bytes())
     assert manifest["model"]["modelName"] == "demo"
-

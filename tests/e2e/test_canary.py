@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve_export.steps import STEPS
-from onnxserve_export.export import export_model
 from onnxserve.gateway import Auto, Canary
 from onnxserve.release import Pilot
+from onnxserve_export.export import export_model
+from onnxserve_export.steps import STEPS
 from tests.e2e.fronted import Fronted, fronted_by
 from tests.e2e.server import running
 

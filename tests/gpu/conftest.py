@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from onnxserve_handlers.base import Handler
-from onnxserve_handlers.offline import OfflineContext, make_handler
 from onnxserve.archive import read_proof, unpack
+from onnxserve_handlers.handler import Handler
+from onnxserve_handlers.offline import OfflineContext, make_handler
 
 STORE = Path(os.environ.get("GPU_STORE", "model_store"))
 ARCHIVES = sorted(STORE.glob("*.mar"))

@@ -15,10 +15,10 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from onnxserve_handlers.gpu import Gpu
-from onnxserve_handlers.offline import OfflineContext
-from onnxserve_handlers.session import CPU, CUDA, TENSORRT, Provider, ProviderRefused, Session
 from onnxserve.archive import golden_bodies, reconfigure
+from onnxserve_handlers.offline import OfflineContext
+from onnxserve_handlers.runtime.gpu import Gpu
+from onnxserve_handlers.runtime.session import CPU, CUDA, TENSORRT, Provider, ProviderRefused, Session
 from tests.e2e.server import running
 from tests.gpu.conftest import ARCHIVES, bodies, load
 

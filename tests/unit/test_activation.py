@@ -7,15 +7,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from onnxserve_export.closeness import activation_of, compare
-from onnxserve_handlers.scores import probabilities
-from onnxserve_export.profile import profile
-from onnxserve_export.reference import _state_activation
-from onnxserve_handlers.signature import Signature
-from onnxserve_handlers.tabular import TabularClassifier
 from onnxserve.batch.chunk import Fault
 from onnxserve.batch.remote import in_place
 from onnxserve.batch.rows import scores_of
+from onnxserve_export.closeness import activation_of, compare
+from onnxserve_export.profile import profile
+from onnxserve_export.reference import _state_activation
+from onnxserve_handlers.inputs.table import TabularClassifier
+from onnxserve_handlers.signature import Signature
+from onnxserve_handlers.tasks.classification import probabilities
 from tests.fakes import ask_json, with_fake_session
 
 LOGITS = np.random.default_rng(7).normal(0, 3, (50, 3))

@@ -12,8 +12,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from onnxserve.archive import check_archive, manifest, summarise, unpack, write_archive
 from onnxserve.archive.check import check_members
-from onnxserve_handlers.digests import UNRECORDED
 from onnxserve.errors import ArchiveError
+from onnxserve_handlers.trust.digests import UNRECORDED
 
 
 def test_the_same_members_give_the_same_bytes_in_any_order(tmp_path):

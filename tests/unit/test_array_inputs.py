@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from onnxserve_handlers.image import ImageClassifier
+from onnxserve_handlers.inputs.image import ImageClassifier
 from onnxserve_handlers.signature import Tensor
 from tests.fakes import FakeSession
 from tests.inference import features, infer, send, signed

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
+from onnxserve.archive import unpack
 from onnxserve_handlers.bulk import Bulk
 from onnxserve_handlers.errors import InternalError
+from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.offline import OfflineContext
-from onnxserve_handlers.tabular import TabularClassifier
-from onnxserve.archive import unpack
 
 
 @pytest.fixture(scope="module")

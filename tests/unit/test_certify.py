@@ -9,6 +9,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from onnxserve.errors import CheckFailed, StepFailed
+from onnxserve.scaffold import new_model
+from onnxserve.spec import read_definition
 from onnxserve_export.certify import call
 from onnxserve_export.certify_log import CertifyLog
 from onnxserve_export.levels import ERROR, FIRST, level_after
@@ -18,9 +21,6 @@ from onnxserve_export.rows import split_rows
 from onnxserve_export.sequence import in_sequence
 from onnxserve_export.share import Row, Share
 from onnxserve_export.work import Candidate, Work
-from onnxserve.errors import CheckFailed, StepFailed
-from onnxserve.scaffold import new_model
-from onnxserve.spec import read_definition
 from tests.acceptance import most_wrong
 
 ROWS, BUDGET = 542, 0.01

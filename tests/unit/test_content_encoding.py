@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxserve_handlers.content_encoding import MEMBERS, decode
 from onnxserve_handlers.errors import BodyTooLarge, RequestError, UndecodableBody, UnsupportedMedia
+from onnxserve_handlers.protocols.body import MEMBERS, decode
 from tests.inference import HEADER, JSON, features, send
 
 ROW = b"[1, 2]"

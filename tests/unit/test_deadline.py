@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from onnxserve_handlers.deadline import DEADLINE, LONGEST_WAIT_S, START, check_deadline
 from onnxserve_handlers.errors import DeadlineExceeded
-from onnxserve_handlers.grpc import MEDIA as GRPC
-from onnxserve_handlers.metrics import waited
+from onnxserve_handlers.protocols.v2_grpc import MEDIA as GRPC
+from onnxserve_handlers.request import DEADLINE, LONGEST_WAIT_S, START, check_deadline
+from onnxserve_handlers.telemetry.metrics import waited
 from tests.inference import JSON, send
 from tests.messages import unframed
 from tests.unit.test_rpc import GOOD

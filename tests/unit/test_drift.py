@@ -8,13 +8,22 @@ import msgspec
 import numpy as np
 import pytest
 
-from onnxserve_export.profile import measure, profile
-from onnxserve_handlers import drift as drifts
-from onnxserve_handlers.changes import Changes, window
-from onnxserve_handlers.distances import chi_squared_tail, counted, distances, p_value
-from onnxserve_handlers.drift import Drift, Measure, Profile, answered
-from onnxserve_handlers.embedding import placed
 from onnxserve.monitor.accuracy import wilson
+from onnxserve_export.profile import measure, profile
+from onnxserve_handlers.telemetry import drift as drifts
+from onnxserve_handlers.telemetry.drift import (
+    Changes,
+    Drift,
+    Measure,
+    Profile,
+    answered,
+    chi_squared_tail,
+    counted,
+    distances,
+    p_value,
+    placed,
+    window,
+)
 
 
 @pytest.mark.parametrize(

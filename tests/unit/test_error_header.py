@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnxserve_handlers.forms import ERROR
-from onnxserve_handlers.grpc import MEDIA as GRPC
+from onnxserve_handlers.protocols.v2_grpc import MEDIA as GRPC
+from onnxserve_handlers.response import ERROR
 from tests.fakes import POISON
 from tests.inference import JSON, features, send
 from tests.unit.test_rpc import call

@@ -9,18 +9,18 @@ import onnx
 import pytest
 import torch
 
-from onnxserve_export.steps import STEPS
+from onnxserve.errors import CheckFailed, DefinitionError, OnnxserveError, SourceError, StepFailed
+from onnxserve.scaffold import new_model
+from onnxserve.spec import Source
 from onnxserve_export.export import export_model
 from onnxserve_export.fetch import fetch_source, platform_flags
 from onnxserve_export.paired import compare_labels
 from onnxserve_export.rows import split_rows
 from onnxserve_export.share import Row
 from onnxserve_export.step import Step, run_steps
+from onnxserve_export.steps import STEPS
 from onnxserve_export.verify import stretched
 from onnxserve_export.work import Work
-from onnxserve.errors import CheckFailed, DefinitionError, OnnxserveError, SourceError, StepFailed
-from onnxserve.scaffold import new_model
-from onnxserve.spec import Source
 
 FORWARD = "logits: torch.Tensor = self.layers(features)"
 BRANCH_ON_VALUES = "\n        if features[0, 0] > 100:\n            logits = logits * 2"

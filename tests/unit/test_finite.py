@@ -6,12 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from onnxserve_handlers.bulk import Bulk
-from onnxserve_handlers.errors import InvalidRow, NotFinite
-from onnxserve_handlers.faults import combined
-from onnxserve_handlers.finite import unanswered
-from onnxserve_handlers.tabular import TabularClassifier
 from onnxserve.archive import unpack
+from onnxserve_handlers.answers import unanswered
+from onnxserve_handlers.bulk import Bulk
+from onnxserve_handlers.errors import InvalidRow, NotFinite, combined
+from onnxserve_handlers.inputs.table import TabularClassifier
 from tests.fakes import FakeSession, ask_json
 from tests.inference import JSON, features, send
 

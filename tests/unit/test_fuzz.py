@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from onnxserve_handlers.image import ImageClassifier
-from onnxserve_handlers.tabular import TabularClassifier
-from onnxserve_handlers.text import TextClassifier
+from onnxserve_handlers.inputs.image import ImageClassifier
+from onnxserve_handlers.inputs.table import TabularClassifier
+from onnxserve_handlers.inputs.text import TextClassifier
 from tests.fakes import ask, signature, with_fake_session, word_tokenizer
 
 KINDS = ["application/json", "", "text/plain", "image/png", "application/octet-stream", "x/y; charset=z"]

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from onnxserve_handlers.grpc import framed
-from onnxserve_handlers.npy import read_npy
-from onnxserve_handlers.protobuf import delimited, varint
+from onnxserve_handlers.inputs.table import TabularClassifier
+from onnxserve_handlers.inputs.text import TextClassifier
+from onnxserve_handlers.protocols.npy import read_npy
+from onnxserve_handlers.protocols.protobuf import delimited, varint
+from onnxserve_handlers.protocols.v2_grpc import framed
 from onnxserve_handlers.signature import Tensor
-from onnxserve_handlers.tabular import TabularClassifier
-from onnxserve_handlers.text import TextClassifier
 from tests.fakes import word_tokenizer
 from tests.inference import HEADER, JSON, send, signed
 

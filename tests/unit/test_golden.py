@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnxserve_export.steps import STEPS
-from onnxserve_export.export import export_model
-from onnxserve_handlers.golden import Golden, GoldenMismatch, check_golden, read_golden
 from onnxserve.archive import unpack
 from onnxserve.archive.deviation import TOLERANCE, deviation, magnitude_of, recorded_scale, scale_of
 from onnxserve.errors import CheckFailed
 from onnxserve.scaffold import new_model
+from onnxserve_export.export import export_model
+from onnxserve_export.steps import STEPS
+from onnxserve_handlers.trust.golden import Golden, GoldenMismatch, check_golden, read_golden
 
 
 @pytest.mark.parametrize("answer", [1.5, float("nan"), float("inf")])

@@ -6,10 +6,10 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from onnxserve.errors import CheckFailed
 from onnxserve_export.lint import findings
 from onnxserve_export.locate import locate, module_outputs
 from onnxserve_export.trace import Range, check_ranges, export_graph, name_nodes
-from onnxserve.errors import CheckFailed
 
 ROWS = {"x": np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)}
 

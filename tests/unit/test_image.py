@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from onnxserve_handlers.image import ImageClassifier
+from onnxserve_handlers.inputs.image import ImageClassifier
 from tests.fakes import ask, ask_json, with_fake_session
 
 

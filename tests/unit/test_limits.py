@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnxserve_handlers.forms import Answer, Plain, Result
-from onnxserve_handlers.limits import DIGITS, LIMITED, TOP, limited, limited_form
-from onnxserve_handlers.tabular import TabularClassifier
+from onnxserve_handlers.inputs.table import TabularClassifier
+from onnxserve_handlers.protocols.limits import DIGITS, LIMITED, TOP, limited, limited_form
+from onnxserve_handlers.response import Answer, Plain, Result
 from tests.fakes import signature, with_fake_session
 from tests.inference import send
 from tests.messages import unframed

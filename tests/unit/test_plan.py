@@ -6,10 +6,8 @@ import random
 import numpy as np
 import pytest
 
-from onnxserve_handlers.buffers import Buffers
-from onnxserve_handlers.distinct import distinct
-from onnxserve_handlers.plan import buckets, chunks
-from onnxserve_handlers.tabular import TabularClassifier
+from onnxserve_handlers.inputs.table import TabularClassifier
+from onnxserve_handlers.runtime.batching import Buffers, buckets, chunks, distinct
 from tests.fakes import ask_json, with_fake_session
 
 

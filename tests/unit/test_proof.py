@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from onnxserve_export.steps import STEPS
-from onnxserve_export.export import export_model
-from onnxserve_export.rerun import rerun
 from onnxserve.archive import contents, max_batch, read_config, unpack, write_archive
 from onnxserve.archive.offline import outputs
 from onnxserve.cli import explain, sign, verify  # noqa: F401 - they register verbs
 from onnxserve.cli.app import app
 from onnxserve.errors import ArchiveError
 from onnxserve.scaffold import new_model
+from onnxserve_export.export import export_model
+from onnxserve_export.rerun import rerun
+from onnxserve_export.steps import STEPS
 
 run = CliRunner()
 

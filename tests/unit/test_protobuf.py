@@ -11,10 +11,10 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnxserve_handlers import protobuf
 from onnxserve_handlers.errors import BodyTooLarge, UndecodableBody
-from onnxserve_handlers.protobuf import FIELDS, Field, Message, delimited, read_message, varint
-from onnxserve_handlers.v2_messages import REQUEST
+from onnxserve_handlers.protocols import protobuf
+from onnxserve_handlers.protocols.protobuf import FIELDS, Field, Message, delimited, read_message, varint
+from onnxserve_handlers.protocols.v2_messages import REQUEST
 from tests.messages import kind
 
 THEIRS = kind("ModelInferRequest")

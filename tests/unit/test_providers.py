@@ -12,11 +12,18 @@ import pytest
 from onnx import TensorProto, helper
 
 from onnxserve_handlers.errors import InternalError
-from onnxserve_handlers.gpu import Gpu, cuda_options, read_gpu, tensorrt_options, tensorrt_shapes
-from onnxserve_handlers.isolate import isolate
-from onnxserve_handlers.lost import lost
-from onnxserve_handlers.padded import Padded, fixed
-from onnxserve_handlers.session import CPU, CUDA, Provider, ProviderRefused, Session
+from onnxserve_handlers.runtime.batching import isolate
+from onnxserve_handlers.runtime.gpu import (
+    Gpu,
+    Padded,
+    cuda_options,
+    fixed,
+    lost,
+    read_gpu,
+    tensorrt_options,
+    tensorrt_shapes,
+)
+from onnxserve_handlers.runtime.session import CPU, CUDA, Provider, ProviderRefused, Session
 from onnxserve_handlers.signature import Tensor
 
 
@@ -159,7 +166,7 @@ LOST = "Error in execution: CUDA failure 700: an illegal memory access was encou
 
 def test_a_worker_whose_gpu_is_lost_answers_its_batch_and_ends(monkeypatch):
     ended: list[int] = []
-    monkeypatch.setattr("onnxserve_handlers.lost.ANSWER_S", 0.0)
+    monkeypatch.setattr("onnxserve_handlers.runtime.gpu.ANSWER_S", 0.0)
     monkeypatch.setattr("os._exit", ended.append)
 
     def runs(_: Any) -> Any:

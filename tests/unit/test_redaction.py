@@ -12,15 +12,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from onnxserve_handlers.base import Handler
-from onnxserve_handlers.errors import InvalidRow
-from onnxserve_handlers.journal import Journal, Settings
-from onnxserve_handlers.offline import OfflineContext, loaded
-from onnxserve_handlers.redaction import REDACTED, Redaction
-from onnxserve_handlers.signature import Features, Input, Signature
-from onnxserve_handlers.stack import VARIABLE, stack_of
-from onnxserve_handlers.watch import Watch
 from onnxserve.archive import unpack
+from onnxserve_handlers.errors import VARIABLE, InvalidRow, stack_of
+from onnxserve_handlers.handler import Handler
+from onnxserve_handlers.offline import OfflineContext, loaded
+from onnxserve_handlers.signature import Features, Input, Signature
+from onnxserve_handlers.telemetry.prediction_log import Journal, Settings
+from onnxserve_handlers.telemetry.redaction import REDACTED, Redaction
+from onnxserve_handlers.telemetry.watch import Watch
 from tests.secrets import KEPT, NUMBER, OWN_ID, SECRET, Body, bodies
 
 TABLE = Signature("demo", "1.0", "tabular:TabularClassifier", "fp32", ("a",), Input(columns=("x", "email")), (), (), 8)

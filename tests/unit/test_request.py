@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxserve_handlers.encoded import from_base64
 from onnxserve_handlers.errors import UndecodableBody
-from onnxserve_handlers.request import media_type, unwrapped
-from onnxserve_handlers.tabular import TabularClassifier
-from onnxserve_handlers.text import TextClassifier
+from onnxserve_handlers.inputs.table import TabularClassifier
+from onnxserve_handlers.inputs.text import TextClassifier
+from onnxserve_handlers.protocols.body import from_base64, media_type, unwrapped
 from tests.fakes import ask, ask_json, with_fake_session, word_tokenizer
 from tests.inference import features, send
 from tests.unit.test_image import handler as image

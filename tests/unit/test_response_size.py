@@ -10,17 +10,17 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from fastworker import answers as worker_answers
 
+from fastworker import answers as worker_answers
+from onnxserve.config.server import LARGEST_ANSWER
 from onnxserve_export import answer_size
 from onnxserve_export.answer_size import largest_answer, unreachable
+from onnxserve_handlers.answers import TORCHSERVES, VARIABLE, response_limit, within
 from onnxserve_handlers.errors import AnswerTooLarge
-from onnxserve_handlers.forms import Answer
-from onnxserve_handlers.grpc import RESOURCE_EXHAUSTED
+from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.offline import OfflineContext
-from onnxserve_handlers.response_size import TORCHSERVES, VARIABLE, response_limit, within
-from onnxserve_handlers.tabular import TabularClassifier
-from onnxserve.config.server import LARGEST_ANSWER
+from onnxserve_handlers.protocols.v2_grpc import RESOURCE_EXHAUSTED
+from onnxserve_handlers.response import Answer
 from tests.fakes import with_fake_session
 
 ROWS = 200
@@ -75,7 +75,7 @@ def test_the_limit_is_the_contexts_then_the_environments_then_torchserves(monkey
 
 
 def test_grpcs_clients_are_told_that_a_resource_is_exhausted():
-    from onnxserve_handlers.grpc import status_of
+    from onnxserve_handlers.protocols.v2_grpc import status_of
 
     assert status_of(AnswerTooLarge("x")) == RESOURCE_EXHAUSTED
 

@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from onnxserve_handlers import errors, joined
-from onnxserve_handlers.datatypes import NAMES
+from onnxserve_handlers import errors
 from onnxserve_handlers.errors import InternalError, RequestError
-from onnxserve_handlers.grpc import MEDIA as GRPC
-from onnxserve_handlers.grpc import STATUS, status_of, trailers
-from onnxserve_handlers.metrics import OUTCOMES
-from onnxserve_handlers.rpc import read_call
+from onnxserve_handlers.features import joined
+from onnxserve_handlers.protocols.v2_grpc import MEDIA as GRPC
+from onnxserve_handlers.protocols.v2_grpc import STATUS, read_call, status_of, trailers
+from onnxserve_handlers.signature import NAMES
+from onnxserve_handlers.telemetry.metrics import OUTCOMES
 from tests.fakes import POISON
 from tests.inference import send
 from tests.messages import framed, made, unframed

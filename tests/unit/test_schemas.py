@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from onnxserve_handlers.base import Handler
-from onnxserve_handlers.describe import metadata
-from onnxserve_handlers.rpc import metadata_message
+from onnxserve_handlers.handler import Handler
+from onnxserve_handlers.metadata import metadata
+from onnxserve_handlers.protocols.v2_grpc import metadata_message
 from onnxserve_handlers.schemas import NUMBER, prediction_schema, row_schema
 from onnxserve_handlers.signature import Features, Input, Signature, Tensor
 from tests.messages import kind

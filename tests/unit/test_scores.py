@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxserve_handlers.scores import FEW, classify_rows, plain_rows
+from onnxserve_handlers.tasks.classification import FEW, classify_rows, plain_rows
 
 LABELS = ("a", "b", "c", "d")
 ROWS = FEW // len(LABELS)

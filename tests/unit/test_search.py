@@ -7,7 +7,14 @@ import pytest
 from onnxruntime.quantization import QuantType
 
 from onnxserve_export.drop_bound import drop_bound
-from onnxserve_export.foresee import expected_flips, expected_moves, likely_counts, likely_drop, likely_mean, likely_share
+from onnxserve_export.foresee import (
+    expected_flips,
+    expected_moves,
+    likely_counts,
+    likely_drop,
+    likely_mean,
+    likely_share,
+)
 from onnxserve_export.int8 import types_for
 from onnxserve_export.plots import bars, pareto
 from onnxserve_export.search import longest_prefix

@@ -8,8 +8,18 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from onnxserve_handlers.session import CPU, CUDA, TENSORRT, Provider, ProviderRefused, Session, choose_provider, provider_specs
-from onnxserve_handlers.threads import cgroup_cpus, intra_op_threads
+from onnxserve_handlers.runtime.session import (
+    CPU,
+    CUDA,
+    TENSORRT,
+    Provider,
+    ProviderRefused,
+    Session,
+    cgroup_cpus,
+    choose_provider,
+    intra_op_threads,
+    provider_specs,
+)
 
 
 @pytest.fixture

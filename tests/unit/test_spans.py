@@ -9,10 +9,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.offline import OfflineContext
-from onnxserve_handlers.spans import Spans, context_of, spans
-from onnxserve_handlers.tabular import TabularClassifier
-from onnxserve_handlers.watch import Watch
+from onnxserve_handlers.telemetry.spans import Spans, context_of, spans
+from onnxserve_handlers.telemetry.watch import Watch
 from tests.fakes import signature, with_fake_session
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

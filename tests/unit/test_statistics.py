@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from onnxserve.errors import DefinitionError
+from onnxserve.scaffold import new_model
+from onnxserve.spec import Definition, QuantiseSpec, read_definition
 from onnxserve_export.binomial import share_bound
 from onnxserve_export.closeness import calibration_error, compare
 from onnxserve_export.foresee import rows_needed, share_rows_needed
@@ -23,9 +26,6 @@ from onnxserve_export.paired import (
     vector_errors,
 )
 from onnxserve_export.share import Row
-from onnxserve.errors import DefinitionError
-from onnxserve.scaffold import new_model
-from onnxserve.spec import Definition, QuantiseSpec, read_definition
 from tests.acceptance import most_wrong
 
 OUTPUTS = np.array([[2.0, 0], [0, 2], [2, 0], [0, 2]], np.float32)

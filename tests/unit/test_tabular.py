@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.offline import OfflineContext
-from onnxserve_handlers.tabular import TabularClassifier
 from tests.fakes import POISON, ask, ask_json, with_fake_session
 
 
@@ -80,7 +80,7 @@ def test_a_bad_row_leaves_its_neighbours_answered(handler):
 
 
 def test_a_client_that_asks_for_the_description_leaves_its_neighbours_answered(handler, monkeypatch):
-    monkeypatch.setattr("onnxserve_handlers.base.describe", lambda _: b'{"signature": {}}')
+    monkeypatch.setattr("onnxserve_handlers.handler.describe", lambda _: b'{"signature": {}}')
     context = OfflineContext(Path())
     context.headers = [{"describe": "True"}, {"Content-Type": "application/json"}, {"describe": "True"}]
     answers = handler.handle([{"body": bytearray(b"[1, 2]")}] * 3, context)

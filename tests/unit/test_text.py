@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from onnxserve_handlers.text import TextClassifier
+from onnxserve_handlers.inputs.text import TextClassifier
 from tests.fakes import ask, ask_json, signature, with_fake_session, word_tokenizer
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onnxserve_export import deviation
 from onnxserve.archive.deviation import TOLERANCE
 from onnxserve.batch.together import COLUMNAR_ROWS, rows_together
 from onnxserve.errors import ArchiveError, BatchError
+from onnxserve_export import deviation
 
 
 class Moving:

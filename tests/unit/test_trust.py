@@ -9,11 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve_export.rerun import rerun
-from onnxserve_handlers.digests import ArchiveCorrupt, check_digests
-from onnxserve_handlers.sealed import IDENTITY, ArchiveSealed, read_model
-from onnxserve_handlers.signed import KEY, ArchiveUntrusted
-from onnxserve_handlers.signed import check_signature as check_in_worker
 from onnxserve.archive import (
     check_archive,
     check_signature,
@@ -27,8 +22,12 @@ from onnxserve.archive import (
     unpack,
     write_archive,
 )
-from onnxserve_handlers.digests import MANIFEST
 from onnxserve.errors import ArchiveError, OnnxserveError
+from onnxserve_export.rerun import rerun
+from onnxserve_handlers.trust.digests import MANIFEST, ArchiveCorrupt, check_digests
+from onnxserve_handlers.trust.encryption import IDENTITY, ArchiveSealed, read_model
+from onnxserve_handlers.trust.signing import KEY, ArchiveUntrusted
+from onnxserve_handlers.trust.signing import check_signature as check_in_worker
 
 
 @pytest.fixture(scope="module")

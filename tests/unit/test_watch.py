@@ -13,15 +13,15 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from onnxserve_handlers.asked import Asked, failed
-from onnxserve_handlers.errors import InternalError, InvalidRow
-from onnxserve_handlers.forms import Answer
-from onnxserve_handlers.journal import Journal, Settings
-from onnxserve_handlers.metrics import Clock, waited
-from onnxserve_handlers.offline import OfflineContext
-from onnxserve_handlers.signature import Input, Signature
-from onnxserve_handlers.watch import Watch, outcome
 from onnxserve.monitor.exporter import bury, workers_page
+from onnxserve_handlers.errors import InternalError, InvalidRow
+from onnxserve_handlers.offline import OfflineContext
+from onnxserve_handlers.request import Asked, failed
+from onnxserve_handlers.response import Answer
+from onnxserve_handlers.signature import Input, Signature
+from onnxserve_handlers.telemetry.metrics import Clock, waited
+from onnxserve_handlers.telemetry.prediction_log import Journal, Settings
+from onnxserve_handlers.telemetry.watch import Watch, outcome
 
 SIGNATURE = Signature(
     "demo", "1.0", "tabular:TabularClassifier", "fp32", ("a", "b"), Input(columns=("x", "y")), (), (), 8
@@ -130,7 +130,7 @@ def test_a_share_of_the_requests_is_kept(tmp_path):
 
 WORKER = """
 import json, sys
-from onnxserve_handlers.metrics import metrics
+from onnxserve_handlers.telemetry.metrics import metrics
 from onnxserve_handlers.signature import Input, Signature
 one = metrics(Signature("demo", "1.0", "", "int8", (), Input(), (), (), 8), "CPU", 2)
 one.batch({"queue": 0.002, "preprocess": 0.0002, "inference": 0.02, "postprocess": 0.0001}, 3, 4, [10, 5, 5])
@@ -195,8 +195,8 @@ def test_outcomes_are_kinds():
 
 
 def test_whatever_watches_may_break_and_requests_are_answered(archive, tmp_path):
-    from onnxserve_handlers.offline import loaded
     from onnxserve.archive import unpack
+    from onnxserve_handlers.offline import loaded
 
     unpack(archive, tmp_path)
     handler, _ = loaded(tmp_path)

@@ -10,8 +10,9 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
+from onnxserve_handlers.errors import stack_of
+
 from .messages import Request
-from onnxserve_handlers.stack import stack_of
 
 # Keys and passwords that an exception's text may quote: of HTTP headers, and of addresses.
 SECRETS = re.compile(r"(?i)((?:bearer|basic)\s+|x-api-key['\":=\s]+|://[^/\s:@]+:)[^\s'\",@]+|\bosk_[\w-]+")

@@ -7,9 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from onnxserve_handlers.digests import MANIFEST, RECORD, check_digests
-from onnxserve_handlers.revoked import ArchiveUntrusted
-from onnxserve_handlers.signed import KEY, check_signature, configured_keys
+from onnxserve_handlers.trust.digests import MANIFEST, RECORD, check_digests
+from onnxserve_handlers.trust.revocation import ArchiveUntrusted
+from onnxserve_handlers.trust.signing import KEY, check_signature, configured_keys
 
 PATH = "PYTHONPATH"
 

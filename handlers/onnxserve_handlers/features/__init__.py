@@ -1,0 +1,1 @@
+"""Rows completed from a feature store."""

@@ -1,0 +1,1 @@
+"""instance -> row -> tensors: one kind of input a module."""

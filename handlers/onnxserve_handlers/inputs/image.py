@@ -1,0 +1,178 @@
+"""Image in, label out: encoded image bytes, raw or base64 in JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import warnings
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import BodyTooLarge, InvalidRow, UndecodableBody
+from ..handler import Handler
+from ..protocols.body import from_base64, unwrapped
+from ..runtime.batching import guarded
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8")
+
+
+class ImageClassifier(Handler):
+    """Rows are images; each becomes float32 (channels, height, width), (pixel - mean) / scale."""
+
+    raw_types = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif")
+    row_keys: tuple[str, ...] = ("image", "b64", "data")
+    decoders: ThreadPoolExecutor | None = None
+
+    def raw(self, content: bytes | bytearray) -> bool:
+        """Known by its first bytes, so that `curl -T picture.png` works."""
+        return content.startswith(MAGIC)
+
+    def prepare(self) -> None:
+        """Threads to decode in, as many as the model may use."""
+        if self.threads > 1:
+            self.decoders = ThreadPoolExecutor(self.threads, "decode")
+
+    def check(self, instance: Any, where: str) -> npt.NDArray[np.uint8]:
+        """Decode, bound, turn and resize one image; uint8, shape (height, width, channels)."""
+        content = self._content(instance, where)
+        with warnings.catch_warnings():
+            # Pixels are bounded here, before any is decoded; what else Pillow warns of is EXIF that is damaged.
+            warnings.simplefilter("ignore")
+            return self._pixels(self._decode(content, where))
+
+    def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
+        """All images of a batch decoded side by side: Pillow's decoders let other threads run."""
+        if self.decoders is None or len(instances) < 2:
+            return super().check_all(instances, places)
+        return list(self.decoders.map(self._checked, instances, places))
+
+    def _checked(self, instance: Any, place: int) -> Any:
+        return guarded(partial(self.check, instance, f"instances[{place}]"))
+
+    def _content(self, instance: Any, where: str) -> bytes | bytearray:
+        instance = unwrapped(instance, self.row_keys)
+        if isinstance(instance, bytes | bytearray):
+            return instance
+        if not isinstance(instance, str):
+            raise InvalidRow(
+                f"expected base64 text, got {type(instance).__name__}", where=where, fix='send {"image": "<base64>"}'
+            )
+        return from_base64(instance, where)
+
+    def _decode(self, content: bytes | bytearray, where: str) -> Image.Image:
+        try:
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
+            self._bound(image, where)
+            image.load()
+        except (BodyTooLarge, InvalidRow):
+            raise
+        except Image.DecompressionBombError as error:
+            raise BodyTooLarge("the image has too many pixels", where=where, fix="scale it down") from error
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError) as error:
+            # Pillow's decoders report damage in all these ways.
+            raise UndecodableBody(
+                f"not a readable image of {', '.join(FORMATS)}", where=where, fix="check the file"
+            ) from error
+        if image.format == "PNG" and is_cut_short(content):
+            raise UndecodableBody("the PNG file is cut short", where=where, fix="send the whole file")
+        return image
+
+    def _bound(self, image: Image.Image, where: str) -> None:
+        pixels, limit = image.width * image.height, self.signature.input.max_pixels
+        if pixels > limit:
+            raise BodyTooLarge(f"{pixels} pixels, at most {limit} are accepted", where=where, fix="scale it down")
+        if pixels == 0:
+            raise InvalidRow("the image has no pixels", where=where)
+
+    def _pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        spec = self.signature.input
+        resized = shown(image, spec.channels, spec.background).resize(
+            (spec.width, spec.height), Image.Resampling.BILINEAR
+        )
+        return np.asarray(resized, dtype=np.uint8).reshape(spec.height, spec.width, spec.channels)
+
+    def measures(self, rows: Sequence[npt.NDArray[np.uint8]]) -> Mapping[str, npt.NDArray[np.float64]]:
+        """How bright an image is, and how much that varies within it."""
+        return {
+            "brightness": np.array([float(row.mean()) for row in rows]),
+            "contrast": np.array([float(row.std()) for row in rows]),
+        }
+
+    def tensors(self, rows: Sequence[npt.NDArray[np.uint8]]) -> dict[str, npt.NDArray[np.float32]]:
+        """`image`, float32, shape (batch, channels, height, width): (pixel - mean) / scale."""
+        spec = self.signature.input
+        pixels = self.buffers.take("image", (len(rows), spec.channels, spec.height, spec.width), np.float32)
+        for index, row in enumerate(rows):
+            pixels[index] = row.transpose(2, 0, 1)
+        pixels -= np.float32(spec.mean)
+        pixels /= np.float32(spec.scale)
+        return {"image": pixels}
+
+
+ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4 A
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+CHUNK = struct.Struct(">I4s")  # of a PNG: bytes of its data, and its kind; a checksum of 4 bytes follows the data
+SIGNATURE = 8  # bytes before the first chunk
+
+
+def shown(image: Image.Image, channels: int, background: int) -> Image.Image:
+    """A decoded image in mode `RGB` for 3 channels, else `L`; behind what is transparent is the grey `background`."""
+    upright = turned(image)
+    if upright.mode.startswith("I"):
+        upright = scaled(upright)
+    if upright.has_transparency_data:
+        upright = composited(upright, background)
+    if upright.mode == "CMYK":  # has no way to grey of its own
+        upright = upright.convert("RGB")
+    return upright.convert("RGB" if channels == 3 else "L")
+
+
+def turned(image: Image.Image) -> Image.Image:
+    """As EXIF says that the camera was held; damaged EXIF says nothing."""
+    turn = None
+    with contextlib.suppress(Exception):  # Pillow reports damage in many ways, and the pixels are whole
+        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+    return image if turn is None else image.transpose(turn)
+
+
+def scaled(image: Image.Image) -> Image.Image:
+    """16 bits of grey to 8, of which Pillow itself makes white of all above 255; one level may be transparent."""
+    levels = np.asarray(image).astype(np.uint32).clip(0, 65535)
+    grey = Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))
+    level = image.info.get("transparency")
+    if isinstance(level, int):
+        grey.putalpha(Image.fromarray(np.where(levels == level, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def composited(image: Image.Image, background: int) -> Image.Image:
+    """On a plain background."""
+    behind = Image.new("RGBA", image.size, (background, background, background, 255))
+    return Image.alpha_composite(behind, image.convert("RGBA")).convert("RGB")
+
+
+def is_cut_short(png: bytes | bytearray) -> bool:
+    """Whether a PNG file ends before its last chunk does; its pixels may be whole all the same."""
+    at = SIGNATURE
+    while at + CHUNK.size <= len(png):
+        size, kind = CHUNK.unpack_from(png, at)
+        at += CHUNK.size + int(size) + 4
+        if kind == b"IEND":
+            return at > len(png)
+    return True

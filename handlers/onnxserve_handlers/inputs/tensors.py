@@ -1,0 +1,76 @@
+"""The graph's inputs as a client sent them, held to the signature."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import BodyTooLarge, InvalidRow
+from ..signature import Signature, Tensor
+
+Array = npt.NDArray[Any]
+Arrays = Mapping[str, Array]
+AXES = 32  # numpy has a limit too
+
+
+def shaped(shape: Sequence[int], count: int, name: str) -> tuple[int, ...]:
+    """The shape of an input; InvalidRow where `count` elements, of which there must be some, don't make it."""
+    if len(shape) > AXES or any(size < 1 for size in shape) or math.prod(shape) != count:
+        raise InvalidRow(f"{count} elements don't make shape {list(shape)[:AXES]}", where=f"inputs.{name}")
+    return tuple(shape)
+
+
+def check_tensors(arrays: Arrays, signature: Signature, free: Mapping[str, int]) -> dict[str, Array]:
+    """The inputs in the graph's dtypes, C order; names, shapes and finite numbers are checked.
+
+    `free` bounds the free axes beside the batch by name.
+    """
+    wanted = {tensor.name: tensor for tensor in signature.inputs}
+    if set(arrays) != set(wanted):
+        raise InvalidRow(
+            f"inputs {sorted(arrays)}, expected {sorted(wanted)}", where="inputs", fix="see the model's signature"
+        )
+    sizes: dict[str, int] = {}
+    checked = {name: _checked(array, wanted[name], sizes) for name, array in arrays.items()}
+    rows = len(next(iter(checked.values())))
+    if rows > signature.input.max_rows:
+        raise BodyTooLarge(f"{rows} rows, at most {signature.input.max_rows} are accepted", where="inputs")
+    for axis, limit in free.items():
+        if sizes.get(axis, 1) > limit:
+            raise InvalidRow(f"axis {axis!r} is {sizes[axis]} long, at most {limit} is accepted", where="inputs")
+    return checked
+
+
+def _checked(array: Array, tensor: Tensor, sizes: dict[str, int]) -> Array:
+    where, shape = f"inputs.{tensor.name}", tuple(tensor.shape)
+    if array.ndim != len(shape):
+        raise InvalidRow(f"shape {array.shape}, expected {shape}", where=where)
+    for size, expected in zip(array.shape, shape, strict=True):
+        # A free axis has one size in all inputs of a request.
+        known = sizes.setdefault(expected, size) if isinstance(expected, str) else expected
+        if size != known or size < 1:
+            raise InvalidRow(f"shape {array.shape}, expected {shape}", where=where)
+    cast = _cast(array, np.dtype(tensor.dtype), where)
+    if cast.dtype.kind == "f" and not np.isfinite(cast).all():
+        raise InvalidRow("numbers that are not finite", where=where)
+    return cast
+
+
+def _cast(array: Array, dtype: np.dtype[Any], where: str) -> Array:
+    """As JSON's numbers are read: to any float, and from whole numbers to those that hold them; nothing is cut off.
+
+    What a float can't hold is infinite.
+    """
+    kinds = {"f": "fiu", "i": "iu", "u": "iu"}.get(dtype.kind, dtype.kind)
+    if array.dtype.kind not in kinds:
+        raise InvalidRow(f"elements are {array.dtype.name}, {dtype.name} is expected", where=where)
+    if dtype.kind in "iu" and array.dtype != dtype and array.size:
+        limits = np.iinfo(dtype)
+        if array.min() < limits.min or array.max() > limits.max:
+            raise InvalidRow(f"elements don't fit in {dtype.name}", where=where)
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype)

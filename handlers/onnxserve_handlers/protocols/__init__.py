@@ -1,0 +1,1 @@
+"""bytes -> request, answer -> bytes: one protocol a module."""

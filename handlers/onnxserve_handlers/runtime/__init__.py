@@ -1,0 +1,1 @@
+"""The session that computes, and which rows run together."""

@@ -1,0 +1,1 @@
+"""outputs -> predictions: one task a module."""

@@ -1,0 +1,1 @@
+"""What is observed of requests; it never changes an answer."""

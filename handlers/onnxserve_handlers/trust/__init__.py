@@ -1,0 +1,1 @@
+"""Whether the archive is what was exported, proven and signed."""
