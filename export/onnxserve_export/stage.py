@@ -27,12 +27,22 @@ BATCHES = (1, 2, 3, 5, 7)
 
 SERVICE = '''"""Made by onnxserve. The one class that TorchServe's loader finds here serves {name} {version}."""
 
-from {package} import {module} as _kind
+import {package}.{module} as _kind
 
 
 class Service(_kind.{cls}):
     """{handler}, as packaged beside this file."""
 '''
+
+
+# Modules of handlers by their short names, which a model.toml has, and handlers of users that import `.base` or `.text`.
+MODULES = {
+    "base": "handler",
+    "image": "inputs.image",
+    "joined": "features.joined",
+    "tabular": "inputs.table",
+    "text": "inputs.text",
+}
 
 
 def handler_members(definition: Definition) -> tuple[dict[str, bytes], str, str]:
@@ -41,9 +51,11 @@ def handler_members(definition: Definition) -> tuple[dict[str, bytes], str, str]
     files = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*.py")}
     module, _, cls = definition.handler.partition(":")
     if module.endswith(".py"):
-        # A custom handler becomes a module of the package, so `from .text import …` works in it.
+        # A custom handler becomes a module of the package, so `from .inputs.text import …` works in it.
         files[f"custom_{module}"] = (definition.folder / module).read_bytes()
         module = f"custom_{module.removesuffix('.py')}"
+        files |= {f"{short}.py": f"from .{name} import *\n".encode() for short, name in MODULES.items()}
+    module = MODULES.get(module, module)
     state = hashlib.sha256()
     for name, content in sorted(files.items()):
         state.update(name.encode() + b"\0" + content + b"\0")

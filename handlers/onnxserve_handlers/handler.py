@@ -1,4 +1,4 @@
-"""The batch loop that every handler shares. A kind of model fills in four hooks."""
+"""The batch loop that every handler shares: read -> check -> tensors -> run -> answer."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,18 +15,17 @@ import onnxruntime as ort
 
 from .answers import TORCHSERVES, answers, response_limit
 from .errors import InternalError, RequestError, classify, combined, stack_of
+from .hooks import Hooks, Outputs
 from .metadata import describe
-from .protocols import negotiation as reading
+from .protocols import negotiation
 from .protocols.body import Body, read_body
 from .protocols.limits import DIGITS, TOP, limited_form
 from .request import Asked, answered, check_deadline, error_of, failed
 from .response import PLAIN, Answer, refusal
-from .runtime.batching import Buffers, buckets, chunks, distinct, guarded, isolate
+from .runtime.batching import buckets, chunks, distinct, isolate
 from .runtime.gpu import read_gpu, tensorrt_shapes
 from .runtime.session import Provider, Session, choose_provider, intra_op_threads
-from .schemas import prediction_schema, row_schema
-from .signature import Signature, read_signature
-from .tasks.classification import classify_rows, plain_rows
+from .signature import read_signature
 from .telemetry.observation import OBSERVE, ROWS, Copied, copied_rows, observed_form
 from .telemetry.watch import Watch, watch
 from .trust.digests import check_digests
@@ -37,98 +34,18 @@ from .trust.golden import check_golden, read_golden
 from .trust.signing import check_signature
 
 log = logging.getLogger(__name__)
-Outputs = dict[str, npt.NDArray[Any]]
 
 
-class Handler:
+class Handler(Hooks):
     """TorchServe's handler API (`initialize`, `handle`) over rows that can't harm each other."""
 
-    # Free axes beside the batch, by input name: {"input_ids": {1: "sequence"}}.
-    dynamic_axes: ClassVar[dict[str, dict[int, str]]] = {}
-    # Content types read as one raw row, beside JSON.
-    raw_types: ClassVar[tuple[str, ...]] = ()
-    # Names that may stand before a row in JSON: {"text": "..."}.
-    row_keys: tuple[str, ...] = ("data",)
-
-    signature: Signature
-    folder: Path
-    session: Session
-    settings: Mapping[str, Any] = MappingProxyType({})  # `handler` of the archive's configuration
     watch: Watch | None = None
-    threads = 1
     largest_answer = TORCHSERVES  # bytes
     deduplicate = True  # off where few rows stand for many, as in measurements
 
-    def __init__(self) -> None:
-        self.buffers = Buffers()
-
-    # Hooks -----------------------------------------------------------------
-
-    def prepare(self) -> None:
-        """Load what `check` and `tensors` need from `self.folder` and `self.signature`."""
-
-    def check(self, instance: Any, where: str) -> Any:
-        """One instance to one row; raise InvalidRow or UndecodableBody for one outside the signature."""
-        raise NotImplementedError
-
-    def tensors(self, rows: Sequence[Any]) -> dict[str, npt.NDArray[Any]]:
-        """Rows to the graph's inputs; dimension 0 is the batch. The arrays may be `self.buffers`'."""
-        raise NotImplementedError
-
-    def predictions(self, outputs: npt.NDArray[Any]) -> list[Any]:
-        """The first output, shape (rows, ...), to one JSON value a row; every number is finite."""
-        signature = self.signature
-        return (
-            classify_rows(outputs, signature.labels, signature.activation) if signature.labels else plain_rows(outputs)
-        )
-
-    # Hooks that a faster handler may fill in as well -------------------------
-
-    def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
-        """`check` for all instances of a batch: a row or a RequestError each; `places` within their requests."""
-        return [
-            guarded(partial(self.check, instance, f"instances[{place}]"))
-            for instance, place in zip(instances, places, strict=True)
-        ]
-
-    def columnar(self) -> bool:
-        """Whether rows may also come as one array a column, to `check_columns`."""
-        return False
-
-    def check_columns(self, columns: Mapping[str, npt.NDArray[Any]]) -> tuple[Outputs, npt.NDArray[np.bool_]]:
-        """`check` and `tensors` for one array a column: the graph's inputs, and which rows `check` would accept."""
-        raise NotImplementedError
-
-    def lengths(self, rows: Sequence[Any]) -> list[int] | None:  # noqa: ARG002 - a hook
-        """Padded length of each row, None where rows don't pad each other."""
-        return None
-
-    def raw(self, content: bytes | bytearray) -> bool:  # noqa: ARG002 - a hook
-        """Whether a body without a declared type is a raw row rather than JSON."""
-        return False
-
-    def measures(self, rows: Sequence[Any]) -> Mapping[str, npt.NDArray[Any]]:  # noqa: ARG002 - a hook
-        """Numbers of checked rows whose spread is compared with the archive's profile, one array a measure."""
-        return {}
-
-    def free_axes(self) -> dict[str, int]:
-        """Largest sizes of the free axes beside the batch, by name, for clients that send tensors."""
-        return {}
-
-    def check_values(self, tensors: dict[str, npt.NDArray[Any]]) -> None:
-        """Raise InvalidRow for tensors of a client whose elements the graph can't take."""
-
-    def notes(self, rows: Sequence[Any]) -> tuple[tuple[str, str], ...]:  # noqa: ARG002 - a hook
-        """Headers that an answer about these rows carries."""
-        return ()
-
-    def schemas(self) -> dict[str, Any]:
-        """JSON schemas of a `row` and of the `prediction` for it, for OpenAPI."""
-        return {"row": row_schema(self.signature), "prediction": prediction_schema(self.signature)}
-
     def read(self, body: Body) -> Asked:
         """Bytes -> instances, or tensors, and the form of the answer."""
-        return reading.read(self, body)
+        return negotiation.read(self, body)
 
     # TorchServe's API ------------------------------------------------------
 
@@ -227,9 +144,9 @@ class Handler:
             if isinstance(answer, InternalError):
                 event = self._event(context, index)
                 log.error("a request could not be read\n%s", stack_of(error), extra=event)  # noqa: TRY400 - no message
-            return failed(answer, reading.form_for(headers))
+            return failed(answer, negotiation.form_for(headers))
         if asked.form is PLAIN:
-            asked.form = reading.plain_form(headers)
+            asked.form = negotiation.plain_form(headers)
         if OBSERVE in headers or DIGITS in headers or TOP in headers:
             asked.form = observed_form(limited_form(asked.form, headers), headers)
         return asked

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import onnxruntime as ort
 
+from .hooks import Hooks
 from .protocols.v2_grpc import metadata_message
 from .schemas import ERRORS
 from .signature import Signature, Tensor, datatype
-
-if TYPE_CHECKING:
-    from .handler import Handler
 
 PLATFORM = "onnxruntime_onnx"
 FREE = -1  # size of an axis that has none
 
 
-def describe(handler: Handler) -> bytes:
+def describe(handler: Hooks) -> bytes:
     """Signature, evidence summary, provider and threads as one JSON object; `v2` and `openapi` are for the gateway."""
     session, v2 = handler.session, metadata(handler.signature)
     evidence: dict[str, Any] = msgspec.json.decode((handler.folder / "evidence.json").read_bytes())

@@ -24,7 +24,7 @@ def row_schema(signature: Signature) -> Schema:
     """What one row may be; a handler of a user's own may accept anything, so its schema allows all."""
     if signature.input.columns:
         return _table(signature)
-    module = signature.handler.partition(":")[0]
+    module = signature.handler.partition(":")[0].rpartition(".")[2]
     fields: Schema = {"text": {"text": TEXT}, "image": {"image": IMAGE}}.get(module, {})
     return record(fields, [*fields]) if fields else {}
 

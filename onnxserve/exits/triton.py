@@ -52,7 +52,7 @@ def to_triton(archive: Path, repository: Path) -> list[Path]:
 
 def configuration(name: str, signature: dict[str, Any], served: dict[str, Any]) -> str:
     """`config.pbtxt`: one BYTES input of rows where the handler makes tensors of them, else the graph's inputs."""
-    row = ROWS.get(str(signature["handler"]).partition(":")[0])
+    row = ROWS.get(str(signature["handler"]).partition(":")[0].rpartition(".")[2])
     inputs = [(row, "STRING", "1")] if row else [tensor(one) for one in signature["inputs"]]
     outputs = [tensor(one) for one in signature["outputs"]]
     if signature["labels"]:

@@ -86,7 +86,7 @@ def test_a_module_and_a_handler_of_the_users_own_are_exported(circle, tmp_path, 
     (tmp_path / "mynet.py").write_text((circle / "model.py").read_text())
     monkeypatch.chdir(tmp_path)
     (circle / "handler.py").write_text(
-        "from .tabular import TabularClassifier\n\n\n"
+        "from .inputs.table import TabularClassifier\n\n\n"
         "class Shouting(TabularClassifier):\n    def predictions(self, outputs):\n"
         "        return [{**one, 'label': one['label'].upper()} for one in super().predictions(outputs)]\n"
     )

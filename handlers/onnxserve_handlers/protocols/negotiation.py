@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import InvalidRow, RequestError, UndecodableBody
+from ..hooks import Hooks
 from ..inputs.tensors import check_tensors
 from ..request import Asked, failed
 from ..response import PLAIN, Form
@@ -18,14 +19,11 @@ from .v2_grpc import READ as CALL
 from .v2_grpc import RpcForm, read_call
 from .v2_http import V2_ERRORS, InferRequest, OipForm, read_request
 
-if TYPE_CHECKING:
-    from ..handler import Handler
-
 PROTOCOL = "x-onnxserve-protocol"
 Reader = Callable[[], tuple[InferRequest, dict[str, Any]]]
 
 
-def read(handler: Handler, body: Body) -> Asked:
+def read(handler: Hooks, body: Body) -> Asked:
     """Whatever the body is; raises the RequestError that it deserves."""
     if body.content is None:
         return from_document(handler, body.decoded)
@@ -47,14 +45,14 @@ def plain_form(headers: Mapping[str, Any]) -> Form:
     return V2_ERRORS if headers.get(PROTOCOL) == "v2" else PLAIN
 
 
-def from_document(handler: Handler, document: Any) -> Asked:
+def from_document(handler: Hooks, document: Any) -> Asked:
     """A JSON document: the protocol's when it has `inputs`, else instances."""
     if isinstance(document, dict) and "inputs" in document:
         return from_protocol(handler, document, memoryview(b""))
     return Asked(instances(document, handler.row_keys, handler.signature.input.max_rows))
 
 
-def from_rows(handler: Handler, body: Body, content: bytes | bytearray) -> Asked:
+def from_rows(handler: Hooks, body: Body, content: bytes | bytearray) -> Asked:
     """Rows, raw or in JSON or as an array; what a client didn't declare is told apart by its first bytes."""
     undeclared = body.media_type in UNDECLARED
     if body.media_type == MEDIA or (undeclared and content.startswith(MAGIC)):
@@ -66,7 +64,7 @@ def from_rows(handler: Handler, body: Body, content: bytes | bytearray) -> Asked
     raise wrong_media(body.media_type, (JSON, *handler.raw_types))
 
 
-def from_npy(handler: Handler, content: bytes | bytearray, accept: str) -> Asked:
+def from_npy(handler: Hooks, content: bytes | bytearray, accept: str) -> Asked:
     """The graph's only input as one array."""
     inputs = handler.signature.inputs
     if len(inputs) != 1:
@@ -78,12 +76,12 @@ def from_npy(handler: Handler, content: bytes | bytearray, accept: str) -> Asked
     return one
 
 
-def from_protocol(handler: Handler, head: Any, tail: memoryview) -> Asked:
+def from_protocol(handler: Hooks, head: Any, tail: memoryview) -> Asked:
     """An inference request: the graph's inputs, or one BYTES input of instances under one of the row's names."""
     return _formed(handler, partial(read_request, head, tail), OipForm)
 
 
-def _formed(handler: Handler, reader: Reader, form: Callable[[InferRequest], Form]) -> Asked:
+def _formed(handler: Hooks, reader: Reader, form: Callable[[InferRequest], Form]) -> Asked:
     request = InferRequest([])
     try:
         request, values = reader()
@@ -97,7 +95,7 @@ def _formed(handler: Handler, reader: Reader, form: Callable[[InferRequest], For
     return one
 
 
-def _asked(handler: Handler, values: dict[str, Any]) -> Asked:
+def _asked(handler: Hooks, values: dict[str, Any]) -> Asked:
     if len(values) == 1 and isinstance(rows := next(iter(values.values())), list):
         name = next(iter(values))
         if name not in handler.row_keys:
@@ -110,7 +108,7 @@ def _asked(handler: Handler, values: dict[str, Any]) -> Asked:
     return Asked(tensors=_checked(handler, values))
 
 
-def _columns(handler: Handler, values: dict[str, Any]) -> list[dict[str, Any]]:
+def _columns(handler: Hooks, values: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows by column, where each input is a column or a key of the feature store; none where they are the graph's.
 
     So clients send tables that take the names from data frames.
@@ -139,7 +137,7 @@ def _elements(name: str, value: Any) -> list[Any]:
     return list(value.ravel().tolist())
 
 
-def _checked(handler: Handler, values: dict[str, Any]) -> dict[str, Any]:
+def _checked(handler: Hooks, values: dict[str, Any]) -> dict[str, Any]:
     tensors = check_tensors(values, handler.signature, handler.free_axes())
     handler.check_values(tensors)
     return tensors

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import RequestError, stack_of
+from ..hooks import Hooks
 from ..request import Asked, error_of
 from ..response import Answer
 from .alarms import drift
@@ -15,9 +16,6 @@ from .drift import Drift
 from .metrics import OK, Clock, Metrics, metrics, waited
 from .prediction_log import Journal, journal
 from .spans import Spans, spans
-
-if TYPE_CHECKING:
-    from ..handler import Handler
 
 log = logging.getLogger(__name__)
 Results = Sequence[Answer | RequestError | None]
@@ -28,7 +26,7 @@ class Watch:
 
     def __init__(
         self,
-        handler: Handler,
+        handler: Hooks,
         spans: Spans | None = None,
         metrics: Metrics | None = None,
         journal: Journal | None = None,
@@ -92,7 +90,7 @@ def outcome(one: Asked, result: Answer | RequestError | None) -> str:
     return error.kind if error else OK
 
 
-def watch(handler: Handler, provider: str) -> Watch | None:
+def watch(handler: Hooks, provider: str) -> Watch | None:
     """What the environment asks for; None where that is nothing."""
     signature = handler.signature
     found = Watch(
