@@ -13,19 +13,17 @@ COPY deploy/locks deploy/locks
 RUN pip install --no-cache-dir --no-deps --require-hashes -r "deploy/locks/$VARIANT.txt"
 RUN python -m venv /tools && \
     /tools/bin/pip install --no-cache-dir --no-deps --require-hashes -r deploy/locks/build.txt
-COPY pyproject.toml README.md config.properties log4j2.xml traffic.toml ./
+COPY pyproject.toml README.md config.properties traffic.toml ./
 COPY onnxserve onnxserve
 COPY handlers handlers
 COPY export export
-COPY worker worker
 # With the jar, if `make frontend` built it; without, a lone request waits its maxBatchDelay.
-COPY frontend/plugins frontend/plugins
+COPY torchserve torchserve
 RUN PATH=/tools/bin:$PATH pip wheel --no-cache-dir --no-deps --no-build-isolation --no-index -w /dist . && \
     pip install --no-cache-dir --no-deps --no-index /dist/*.whl
 # For scanners: what is in it, and which flaws of the frontend can't be used and why.
-COPY frontend/flaws.py frontend/flaws.toml frontend/
 RUN /tools/bin/cyclonedx-py environment /opt/venv --output-reproducible -o /opt/venv/sbom.cdx.json && \
-    python frontend/flaws.py vex /opt/venv/frontend.vex.cdx.json
+    python torchserve/batching-plugin/flaws.py vex /opt/venv/frontend.vex.cdx.json
 
 FROM python:${PYTHON}-slim
 # TorchServe ends workers with `kill`, which a slim image lacks; the archive of Debian decides on its version.
@@ -35,9 +33,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends procps && rm -r
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
 WORKDIR /home/serve
-COPY --chown=serve config.properties log4j2.xml traffic.toml ./
-COPY --chown=serve worker worker
-COPY --chown=serve frontend/plugins frontend/plugins
+COPY --chown=serve config.properties traffic.toml ./
+COPY --chown=serve torchserve torchserve
 COPY --chown=serve model_store model_store
 USER 10001
 # The gateway's port is the only one to publish: TorchServe listens on sockets in /state/run. A volume belongs there if

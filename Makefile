@@ -38,7 +38,7 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 imports: $(STAMP)
-	PYTHONPATH=worker/ts $(BIN)/lint-imports
+	PYTHONPATH=torchserve/worker/ts $(BIN)/lint-imports
 
 unit: $(STAMP)
 	$(BIN)/pytest tests/unit
@@ -58,7 +58,7 @@ $(STORE)/.digits: models/digits/sensitivity.json
 # The Java that was found (the machine's, if 11 or newer, else the wheel's) is linked beside python, so
 # that plain `torchserve --start` starts with it. torch comes by pip, which a mirror may give its own build; uv
 # installs the rest in a tenth of the time.
-$(STAMP): pyproject.toml $(wildcard frontend/src/onnxserve/*.java)
+$(STAMP): pyproject.toml $(wildcard torchserve/batching-plugin/src/onnxserve/*.java)
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q uv torch==2.13.0
@@ -66,7 +66,7 @@ $(STAMP): pyproject.toml $(wildcard frontend/src/onnxserve/*.java)
 	$(PYTHON) -m venv $(VENV)/clients
 	$(UV) -p $(VENV)/clients/bin/python 'kserve==0.21.0' 'tritonclient[http,grpc]==2.73.0'
 	rm -f $(BIN)/java
-	$(BIN)/python frontend/build.py
+	$(BIN)/python torchserve/batching-plugin/build.py
 	ln -s "$$($(BIN)/python -c 'from onnxserve.config import find_java; print(find_java().home)')/bin/java" $(BIN)/java
 	touch $@
 
@@ -112,11 +112,11 @@ lock: $(STAMP) ## the pinned packages of the image
 
 # Without a JDK it says so, and everything else works.
 frontend: $(STAMP) ## build the batching plugin (needs a JDK)
-	$(BIN)/python frontend/build.py
+	$(BIN)/python torchserve/batching-plugin/build.py
 
-# Known flaws of the frontend's libraries that frontend/flaws.toml doesn't speak of yet. Asks api.osv.dev.
+# Known flaws of the frontend's libraries that torchserve/batching-plugin/flaws.toml doesn't speak of yet. Asks api.osv.dev.
 flaws: $(STAMP) ## known flaws of the frontend's libraries that flaws.toml doesn't list
-	$(BIN)/python frontend/flaws.py ask
+	$(BIN)/python torchserve/batching-plugin/flaws.py ask
 
 wheel: $(STAMP) frontend ## build the package, in dist/
 	$(BIN)/python -m build --wheel

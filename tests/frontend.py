@@ -16,8 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FAST = ROOT / "worker" / "ts" / "model_service_worker.py"
-METRICS = ROOT / "worker" / "ts" / "configs" / "metrics.yaml"
+FAST = ROOT / "torchserve" / "worker" / "ts" / "model_service_worker.py"
+METRICS = ROOT / "torchserve" / "metrics.yaml"
 END = struct.pack("!i", -1)
 Parameter = tuple[str, str, bytes]
 

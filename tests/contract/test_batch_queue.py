@@ -1,4 +1,4 @@
-"""The plugin's queue in a JVM without a server; `frontend/test` says what must hold."""
+"""The plugin's queue in a JVM without a server; `torchserve/batching-plugin/test` says what must hold."""
 
 from __future__ import annotations
 

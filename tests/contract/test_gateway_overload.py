@@ -11,7 +11,7 @@ from tests.gateway import opened
 from tests.messages import SERVICE, made
 from tests.upstream import Upstream, versioned
 
-# As the plugin answers (frontend/src/onnxserve/Drop.java).
+# As the plugin answers (torchserve/batching-plugin/src/onnxserve/Drop.java).
 BODY = b'{"error":{"type":"overloaded","reason":"More requests wait.","where":"queue"}}'
 MARK = {"x-onnxserve-error": "overloaded", "retry-after": "1"}
 MANY = 50  # more than failures.js needs to leave a version alone

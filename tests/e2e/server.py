@@ -53,12 +53,12 @@ def wait_until_ready(server: Server, settings: Settings, timeout_s: float = READ
 def stock_config(folder: Path) -> Path:
     """Our configuration with TorchServe's own worker."""
     text = (ROOT / "config.properties").read_text()
-    assert "-Dmodel_server_home=worker " in text
+    assert "-Dmodel_server_home=torchserve/worker " in text
     assert "blacklist_env_vars=PYTHONPATH\n" in text
     text = (
         text.replace("blacklist_env_vars=PYTHONPATH\n", "")
-        .replace("-Dmodel_server_home=worker ", "")
-        .replace("file:log4j2.xml", f"file:{ROOT / 'log4j2.xml'}")
+        .replace("-Dmodel_server_home=torchserve/worker ", "")
+        .replace("file:torchserve/log4j2.xml", f"file:{ROOT}/torchserve/log4j2.xml")
     )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "config.properties"

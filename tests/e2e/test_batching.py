@@ -14,7 +14,7 @@ import pytest
 from onnxserve.archive import reconfigure
 from tests.e2e.server import ROOT, Running, running
 
-BUILT = (ROOT / "frontend" / "plugins" / "onnxserve-batching.jar").is_file()
+BUILT = (ROOT / "torchserve" / "batching-plugin" / "plugins" / "onnxserve-batching.jar").is_file()
 DELAY_S = 2
 pytestmark = pytest.mark.skipif(
     not BUILT and shutil.which("javac") is None, reason="the plugin is optional, and building it needs a JDK"

@@ -44,8 +44,7 @@ def test_plain_torchserve_starts_with_our_configuration_and_stops(archive, tmp_p
     for old, new in zip((8080, 8081, 8082, 7070, 7071), (inference, management, *rest), strict=True):
         text = text.replace(str(old), str(new))
     (tmp_path / "config.properties").write_text(text)
-    (tmp_path / "log4j2.xml").write_bytes((ROOT / "log4j2.xml").read_bytes())
-    shutil.copytree(ROOT / "worker", tmp_path / "worker")
+    shutil.copytree(ROOT / "torchserve", tmp_path / "torchserve")
     (tmp_path / "model_store").mkdir()
     (tmp_path / "model_store" / archive.name).write_bytes(archive.read_bytes())
     torchserve = str(Path(sys.executable).parent / "torchserve")

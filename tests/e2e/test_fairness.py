@@ -19,7 +19,7 @@ from onnxserve.management import Management
 from tests.e2e.gate import CAPACITY, HOLD, Gate, gate_of, wait, write_archive
 from tests.e2e.server import ROOT, Running, running
 
-BUILT = (ROOT / "frontend" / "plugins" / "onnxserve-batching.jar").is_file()
+BUILT = (ROOT / "torchserve" / "batching-plugin" / "plugins" / "onnxserve-batching.jar").is_file()
 pytestmark = pytest.mark.skipif(
     not BUILT and shutil.which("javac") is None, reason="the plugin is optional, and building it needs a JDK"
 )

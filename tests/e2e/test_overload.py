@@ -19,7 +19,7 @@ from tests.e2e.gate import gate_of, write_archive
 from tests.e2e.server import ROOT, Running, running
 from tests.raw import Answer, Raw, post_bytes
 
-BUILT = (ROOT / "frontend" / "plugins" / "onnxserve-batching.jar").is_file()
+BUILT = (ROOT / "torchserve" / "batching-plugin" / "plugins" / "onnxserve-batching.jar").is_file()
 pytestmark = pytest.mark.skipif(
     not BUILT and shutil.which("javac") is None, reason="the plugin is optional, and building it needs a JDK"
 )

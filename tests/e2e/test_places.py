@@ -13,10 +13,10 @@ from tests.e2e.serving import serving, settings_in
 
 def test_folders_with_spaces_and_foreign_variables_change_nothing(archive, tmp_path, monkeypatch):
     checkout = tmp_path / "my check out"
-    for name in ("worker", "frontend/plugins"):
+    for name in ("torchserve/worker", "torchserve/batching-plugin/plugins"):
         shutil.copytree(ROOT / name, checkout / name)
-    for name in ("config.properties", "log4j2.xml"):
-        shutil.copy(ROOT / name, checkout)
+    for name in ("config.properties", "torchserve/log4j2.xml", "torchserve/metrics.yaml"):
+        shutil.copy(ROOT / name, checkout / name)
     for name, value in {
         "TS_CONFIG_FILE": str(tmp_path / "none.properties"),
         "TS_MODEL_SERVER_HOME": str(tmp_path),
@@ -26,6 +26,6 @@ def test_folders_with_spaces_and_foreign_variables_change_nothing(archive, tmp_p
     settings = replace(settings_in(tmp_path / "my files", [archive]), config=checkout / "config.properties")
     with serving(settings, tmp_path) as server:
         [worker] = server.workers("circle")
-        assert str(checkout / "worker") in " ".join(worker.cmdline())  # ours, not TorchServe's
+        assert str(checkout / "torchserve" / "worker") in " ".join(worker.cmdline())  # ours, not TorchServe's
         answer = httpx.post(f"{server.url}/predictions/circle", json=[0.1, 0.2], trust_env=False, timeout=30)
         assert answer.status_code == 200, answer.text

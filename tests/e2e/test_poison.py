@@ -18,7 +18,7 @@ from tests.e2e.fronted import Fronted, fronted_by
 from tests.e2e.server import ROOT, running
 from tests.raw import Answer, Raw, post_bytes
 
-BUILT = (ROOT / "frontend" / "plugins" / "onnxserve-batching.jar").is_file()
+BUILT = (ROOT / "torchserve" / "batching-plugin" / "plugins" / "onnxserve-batching.jar").is_file()
 pytestmark = pytest.mark.skipif(
     not BUILT and shutil.which("javac") is None, reason="the plugin is optional, and building it needs a JDK"
 )

@@ -61,16 +61,16 @@ def test_what_we_ship_listens_on_loopback_only_and_names_files_that_exist():
     assert len(addresses) == 5
     assert all(value.removeprefix("http://").startswith("127.0.0.1") for value in addresses.values())
     assert (ROOT / properties["metrics_config"]).is_file()
-    assert "file:log4j2.xml" in properties["vmargs"]
-    assert (ROOT / "log4j2.xml").is_file()
+    assert "file:torchserve/log4j2.xml" in properties["vmargs"]
+    assert (ROOT / "torchserve" / "log4j2.xml").is_file()
 
 
 def test_the_rendered_configuration_does_not_depend_on_the_working_folder():
     properties = rendered(resolve_settings({}, {"config": CONFIG, "inference_port": 1234}))
     assert properties["inference_address"] == "http://127.0.0.1:1234"
-    assert (ROOT / "log4j2.xml").as_uri() in properties["vmargs"]
+    assert (ROOT / "torchserve" / "log4j2.xml").as_uri() in properties["vmargs"]
     assert f"-Dmodel_server_home={ROOT / 'worker'}" in properties["vmargs"]
-    assert properties["metrics_config"] == str(ROOT / "worker" / "ts" / "configs" / "metrics.yaml")
+    assert properties["metrics_config"] == str(ROOT / "torchserve" / "metrics.yaml")
     assert Path(properties["model_store"]).is_absolute()
 
 

@@ -23,12 +23,10 @@ def test_every_copied_path_exists_in_a_checkout_or_is_made_by_export():
 
 
 def test_no_link_is_copied_into_the_image_which_lacks_what_it_leads_to():
-    last = max(number for number, line in enumerate(LINES) if line.startswith("FROM"))
-    copied = [line.split()[1:-1] for line in LINES[last:] if line.startswith("COPY ") and "--from=" not in line]
+    copied = [line.split()[1:-1] for line in LINES if line.startswith("COPY ") and "--from=" not in line]
     folders = [ROOT / part for parts in copied for part in parts if not part.startswith("--")]
+    assert len(folders) > 5
     assert [path for folder in folders for path in folder.rglob("*") if path.is_symlink()] == []
-    assert any("cp -rL worker /worker" in line for line in LINES[:last])
-    assert any("--from=build" in line and line.endswith("/worker worker") for line in LINES[last:])
 
 
 def test_nothing_copied_is_ignored():

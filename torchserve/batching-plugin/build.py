@@ -1,6 +1,6 @@
-"""Compiles `frontend/src` to `plugins/onnxserve-batching.jar`; says so and ends well where there is no JDK.
+"""Compiles `torchserve/batching-plugin/src` to `plugins/onnxserve-batching.jar`; says so and ends well where there is no JDK.
 
-`python frontend/build.py [FOLDER]`
+`python torchserve/batching-plugin/build.py [FOLDER]`
 """
 
 from __future__ import annotations
