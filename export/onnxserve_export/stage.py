@@ -35,7 +35,7 @@ class Service(_kind.{cls}):
 '''
 
 
-# Modules of handlers by their short names, which a model.toml has, and handlers of users that import `.base` or `.text`.
+# Modules of handlers by the short names that a model.toml has; a handler of a user's own may import them so too.
 MODULES = {
     "base": "handler",
     "image": "inputs.image",

@@ -1,8 +1,10 @@
 """The archive (`.mar`): writing it reproducibly, reading it safely, checking it whole."""
 
+from onnxserve_handlers.trust.digests import file_digest
+
 from .check import Checked, check_archive
 from .configure import golden_bodies, max_batch, read_config, read_signature, reconfigure, threads_of
-from .file import enter_store, file_digest
+from .file import enter_store
 from .manifest import manifest
 from .offline import package
 from .proof import read_proof

@@ -1,16 +1,9 @@
-"""An archive as a file: its digest, and its way into a model store."""
+"""An archive's way into a model store."""
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
-
-
-def file_digest(path: Path) -> str:
-    """Hex SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def enter_store(archive: Path, store: Path, name: str = "") -> Path:

@@ -10,7 +10,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
 from frontend.build import HERE, compile_classes, frontend_jar
 
 DEADLINE_S = 300

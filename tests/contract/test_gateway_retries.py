@@ -22,7 +22,7 @@ from tests.upstream import Upstream, versioned
 EJECT_AFTER = 20  # failures.js: second tries that failed within a second
 MARK = {"x-onnxserve-error": "internal_error"}
 OURS = json.dumps({"error": {"type": "internal_error", "reason": "r", "where": "w"}}).encode()
-WORDS = base64.b64encode(OURS).decode()  # as the plugin sends them along (torchserve/batching-plugin/src/onnxserve/Attempt.java)
+WORDS = base64.b64encode(OURS).decode()  # as the plugin sends them along (Attempt.java)
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 15) -> None:

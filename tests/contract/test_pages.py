@@ -33,7 +33,8 @@ def copied(folder: Path) -> None:
     shutil.copytree(ROOT / "model_store", folder / "model_store", dirs_exist_ok=True)
     shutil.copytree(ROOT / "model_store", folder / "pristine")
     shutil.copytree(ROOT / "models" / "churn" / "store" / "data", folder / "models" / "churn" / "store" / "data")
-    shutil.copytree(ROOT / "torchserve" / "batching-plugin" / "plugins", folder / "torchserve" / "batching-plugin" / "plugins", dirs_exist_ok=True)
+    plugins = "torchserve/batching-plugin/plugins"
+    shutil.copytree(ROOT / plugins, folder / plugins, dirs_exist_ok=True)
     (folder / ".venv").symlink_to(ROOT / ".venv")
     (folder / "clients").symlink_to(ROOT / ".venv" / "clients")
 

@@ -12,7 +12,6 @@ import httpx
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-
 from frontend import flaws
 from frontend.build import frontend_jar
 

@@ -1,4 +1,4 @@
-"""Compiles `torchserve/batching-plugin/src` to `plugins/onnxserve-batching.jar`; says so and ends well where there is no JDK.
+"""Compiles `src` to `plugins/onnxserve-batching.jar`; says so and ends well where there is no JDK.
 
 `python torchserve/batching-plugin/build.py [FOLDER]`
 """

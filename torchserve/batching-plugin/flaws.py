@@ -1,8 +1,7 @@
 """What is known to be wrong with TorchServe's frontend, and what is done about it: `flaws.toml`.
 
-`python torchserve/batching-plugin/flaws.py vex FILE` writes it as CycloneDX 1.6 VEX, for scanners;
-`python torchserve/batching-plugin/flaws.py ask` asks the OSV database (https://google.github.io/osv.dev/api/) and ends with 1 when that
-knows a flaw which isn't there.
+`python flaws.py vex FILE` writes it as CycloneDX 1.6 VEX, for scanners; `python flaws.py ask` asks the OSV database
+(https://google.github.io/osv.dev/api/) and ends with 1 when that knows a flaw which isn't there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """An archive is loaded whole or not at all: every member against its recorded SHA-256.
 
-The worker and `onnxserve.archive` have links to this file, which therefore needs nothing but the standard library: the
-same code judges a folder for the worker, a zip for the server, and itself where TorchServe's own worker runs.
+The worker and `onnxserve.archive` import it too, so it needs nothing but the standard library: the same code judges a
+folder for the worker, a zip for the server, and itself where TorchServe's own worker runs.
 """
 
 from __future__ import annotations

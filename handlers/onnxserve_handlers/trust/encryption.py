@@ -1,6 +1,6 @@
 """A graph that is encrypted at rest: it is decrypted into memory, never onto a disk.
 
-`onnxserve.archive` has a link to this file; it imports `pyrage` alone, and only when there is something to decrypt.
+`onnxserve.archive` imports this module, which imports `pyrage` alone, and only when there is something to decrypt.
 """
 
 from __future__ import annotations

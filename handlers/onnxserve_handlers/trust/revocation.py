@@ -5,7 +5,7 @@
 
 A key goes by the SHA-256 of its public part (SubjectPublicKeyInfo, DER), an archive by that of its content. Files are
 read anew at each load. What can't be read revokes everything: nobody knows what it would say. The worker and
-`onnxserve.archive` have links to this file, which needs nothing but the standard library.
+`onnxserve.archive` import this module, which needs nothing but the standard library.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The format is OpenSSF model signing's, https://github.com/sigstore/model-transparency: a Sigstore bundle with a DSSE
 envelope (https://github.com/secure-systems-lab/dsse/blob/v1.0.0/protocol.md) around an in-toto statement, which lists
-the SHA-256 of every file. The worker and `onnxserve.archive` have links to this file; it imports `cryptography` alone,
+the SHA-256 of every file. The worker and `onnxserve.archive` import this module; it imports `cryptography` alone,
 and only when there is something to verify.
 """
 
