@@ -12,7 +12,7 @@ import msgspec
 from onnxserve.errors import ArchiveError
 from onnxserve_handlers.trust.digests import RECORD
 
-from .file import file_digest
+from onnxserve_handlers.trust.digests import file_digest
 from .offline import answers
 from .read import contents, summarise, unpack
 from .verification import check_content, configured_keys

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 from onnxserve.errors import ArchiveError
 
 from .check import check_archive
-from .file import enter_store, file_digest
+from onnxserve_handlers.trust.digests import file_digest
+
+from .file import enter_store
 
 CHUNK = 2**20
 HEX = 64

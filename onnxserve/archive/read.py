@@ -15,7 +15,7 @@ import msgspec
 from onnxserve.errors import ArchiveError
 from onnxserve_handlers.trust.digests import MANIFEST, SIGNATURE, UNRECORDED
 
-from .file import file_digest
+from onnxserve_handlers.trust.digests import file_digest
 from .layout import layout_faults
 
 MAX_BYTES = 20 * 2**30
