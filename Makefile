@@ -66,7 +66,7 @@ $(STAMP): pyproject.toml $(wildcard torchserve/batching-plugin/src/onnxserve/*.j
 	$(PYTHON) -m venv $(VENV)/clients
 	$(UV) -p $(VENV)/clients/bin/python 'kserve==0.21.0' 'tritonclient[http,grpc]==2.73.0'
 	rm -f $(BIN)/java
-	$(BIN)/python torchserve/batching-plugin/build.py
+	$(BIN)/python torchserve/batching-plugin/compile_plugin.py
 	ln -s "$$($(BIN)/python -c 'from onnxserve.config import find_java; print(find_java().home)')/bin/java" $(BIN)/java
 	touch $@
 
@@ -112,7 +112,7 @@ lock: $(STAMP) ## the pinned packages of the image
 
 # Without a JDK it says so, and everything else works.
 frontend: $(STAMP) ## build the batching plugin (needs a JDK)
-	$(BIN)/python torchserve/batching-plugin/build.py
+	$(BIN)/python torchserve/batching-plugin/compile_plugin.py
 
 # Known flaws of the frontend's libraries that torchserve/batching-plugin/flaws.toml doesn't speak of yet. Asks api.osv.dev.
 flaws: $(STAMP) ## known flaws of the frontend's libraries that flaws.toml doesn't list

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from .answers import not_finite, unanswered, without
 from .errors import RequestError
-from .handler import Handler, Outputs
+from .handler import Handler
+from .hooks import Outputs
 from .offline import OfflineContext, make_handler
 from .runtime.batching import chunks, guarded, isolate
 from .tasks.classification import best_labels

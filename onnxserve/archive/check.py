@@ -10,9 +10,8 @@ from pathlib import Path
 import msgspec
 
 from onnxserve.errors import ArchiveError
-from onnxserve_handlers.trust.digests import RECORD
+from onnxserve_handlers.trust.digests import RECORD, file_digest
 
-from onnxserve_handlers.trust.digests import file_digest
 from .offline import answers
 from .read import contents, summarise, unpack
 from .verification import check_content, configured_keys

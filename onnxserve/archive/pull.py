@@ -9,10 +9,9 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from onnxserve.errors import ArchiveError
-
-from .check import check_archive
 from onnxserve_handlers.trust.digests import file_digest
 
+from .check import check_archive
 from .file import enter_store
 
 CHUNK = 2**20

@@ -13,9 +13,8 @@ from typing import Any
 import msgspec
 
 from onnxserve.errors import ArchiveError
-from onnxserve_handlers.trust.digests import MANIFEST, SIGNATURE, UNRECORDED
+from onnxserve_handlers.trust.digests import MANIFEST, SIGNATURE, UNRECORDED, file_digest
 
-from onnxserve_handlers.trust.digests import file_digest
 from .layout import layout_faults
 
 MAX_BYTES = 20 * 2**30

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.errors import ArchiveError
+from onnxserve_handlers.trust import signing
 from onnxserve_handlers.trust.digests import RECORD, SIGNATURE, ArchiveCorrupt, check_digests, check_record
 from onnxserve_handlers.trust.signing import KEY, ArchiveUntrusted, check_trusted
 
-from . import signed
 from .content import member_digests
 from .read import contents, member, open_archive, unpack
 
@@ -19,7 +19,7 @@ from .read import contents, member, open_archive, unpack
 def configured_keys() -> tuple[Path, ...]:
     """The public keys of `ONNXSERVE_PUBLIC_KEY`, none where it is empty; ArchiveError if none is where it says."""
     try:
-        return signed.configured_keys()
+        return signing.configured_keys()
     except ArchiveUntrusted as error:
         fix = "put a public key there, or unset the variable"
         raise ArchiveError(str(error), where=os.environ.get(KEY, ""), fix=fix) from error
@@ -68,7 +68,7 @@ def unpack_trusted(path: Path, folder: Path) -> None:
     """Unpack an archive and judge what lies there as a worker does, before anything of it runs; ArchiveError else."""
     unpack(path, folder)
     try:
-        signed.check_signature(folder, caches=False)
+        signing.check_signature(folder, caches=False)
         if (folder / RECORD).is_file():
             check_digests(folder, caches=False)
     except (ArchiveUntrusted, ArchiveCorrupt) as error:

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from onnxserve_handlers.trust.digests import MANIFEST, RECORD, SIGNATURE
-
-from onnxserve_handlers.trust.digests import file_digest
+from onnxserve_handlers.trust.digests import MANIFEST, RECORD, SIGNATURE, file_digest
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold
 # Owner may write, all may read; fixed, so that the umask of the exporting machine doesn't show.

@@ -10,7 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from frontend.build import HERE, compile_classes, frontend_jar
+
+from compile_plugin import HERE, compile_classes, frontend_jar
 
 DEADLINE_S = 300
 QUEUE = "java/util/concurrent/LinkedBlockingDeque"

@@ -12,8 +12,9 @@ import httpx
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from frontend import flaws
-from frontend.build import frontend_jar
+
+import flaws
+from compile_plugin import frontend_jar
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,6 +1,6 @@
 """Compiles `src` to `plugins/onnxserve-batching.jar`; says so and ends well where there is no JDK.
 
-`python torchserve/batching-plugin/build.py [FOLDER]`
+`python compile_plugin.py [FOLDER]`
 """
 
 from __future__ import annotations
