@@ -7,7 +7,8 @@ import msgspec
 from onnxserve.config.properties import read_properties
 from onnxserve.config.settings import default_file
 
-from .work import Array, Work
+from .arrays import Array
+from .work import Work
 
 SAMPLE = 256  # rows
 TORCHSERVES = 6_553_500  # bytes: max_response_size where the configuration doesn't say

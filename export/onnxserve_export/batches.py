@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .arrays import Array, Arrays
 from .probe import read_batches
-from .work import Array, Arrays
 
 SUFFIX = ".npy"
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from onnxserve.archive.offline import Array
+from .arrays import Array
 
 HALVINGS = 60  # of an interval of shares: beyond the resolution of a float
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from onnxserve.archive import file_digest
 from onnxserve.errors import CheckFailed
@@ -10,19 +10,10 @@ from onnxserve.errors import CheckFailed
 from .certify_log import CertifyLog, CertifyTest
 from .closeness import compare
 from .judge import Judge
-from .measure import Measured
 from .paired import Paired, spread_of
+from .records import Candidate, Certified, Measured
 from .step import Step
-from .work import Candidate, Work
-
-
-@dataclass(frozen=True)
-class Certified:
-    """Tests of this export on the certify rows, those made on the same rows before, and the scale of errors."""
-
-    tests: list[CertifyTest]
-    earlier: list[CertifyTest]
-    spread: float
+from .work import Work
 
 
 def call(work: Work) -> None:

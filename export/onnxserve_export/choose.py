@@ -6,12 +6,14 @@ from dataclasses import replace
 
 from onnxserve.errors import CheckFailed
 
+from .arrays import Arrays
 from .batches import rows_of
+from .records import Candidate, Timing
 from .sequence import in_sequence
 from .stage import certify_alone, served
 from .step import Step
-from .timing import TORCH, Timed, Timing, cpus, graph_runner, take_turns, torch_runner
-from .work import Arrays, Candidate, Work
+from .timing import TORCH, Timed, cpus, graph_runner, take_turns, torch_runner
+from .work import Work
 
 SINGLES = 8  # rows timed one at a time
 GROUPS = 2  # batches timed at the size to be served

@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from onnxserve.archive.offline import Array
 from onnxserve_handlers.tasks.classification import probabilities
+
+from .arrays import Array
 
 BINS = 15
 Activation = Literal["softmax", "none"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from onnxserve.archive.deviation import TOLERANCE, deviation, magnitude_of, recorded_scale, scale_of
-from onnxserve.archive.offline import Array
+
+from .arrays import Array
 
 __all__ = ["TOLERANCE", "batch_shift", "deviation", "magnitude_of", "recorded_scale", "scale_of"]
 

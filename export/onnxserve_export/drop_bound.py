@@ -21,8 +21,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from onnxserve.archive.offline import Array
-
+from .arrays import Array
 from .binomial import HALVINGS, probability, share_bound, share_floor
 
 UNKNOWN = 0.02  # of `level`: the error of the limits between which the share that gets right is looked for

@@ -8,11 +8,11 @@ from statistics import NormalDist
 
 import numpy as np
 
+from .arrays import Array
 from .binomial import share_bound
 from .drop_bound import drop_bound, drop_within
 from .levels import FIRST
 from .mean_bound import mean_bound
-from .work import Array
 
 FEW = 20_000  # rows for which bounds are looked up rather than estimated
 

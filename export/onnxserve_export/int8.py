@@ -12,8 +12,9 @@ from pathlib import Path
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
+from .arrays import Arrays
 from .batches import Batches
-from .work import Arrays, Work
+from .work import Work
 
 # Only products with a weight: Add and Softmax in 8 bits ruin transformers, and attention's own products gain nothing.
 STATIC_OPS = ("Conv", "MatMul", "Gemm")

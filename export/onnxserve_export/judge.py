@@ -10,6 +10,7 @@ import numpy as np
 from onnxserve.errors import DefinitionError
 from onnxserve.spec import Definition
 
+from .arrays import Array
 from .foresee import (
     expected_flips,
     expected_moves,
@@ -33,7 +34,6 @@ from .paired import (
 )
 from .share import Row
 from .user_code import find_function
-from .work import Array
 
 LOST = {"labels": "accuracy drop", "metric": "drop of the metric"}
 

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import onnx
 
 from onnxserve.errors import CheckFailed
 
+from .records import Finding
 from .step import Step
 from .work import Work
 
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 DATA_DEPENDENT = {"NonZero", "Compress", "Unique", "NonMaxSuppression", "If", "Loop", "Scan"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One trap; `fatal` ones end the export, others are noted in the evidence."""
-
-    kind: str
-    where: str
-    why: str
-    fatal: bool = True
 
 
 def collisions(graph: onnx.GraphProto) -> Iterator[Finding]:

@@ -11,10 +11,10 @@ import numpy as np
 import onnx
 import torch
 
+from .arrays import Array, Arrays
 from .deviation import TOLERANCE, deviation, magnitude_of
 from .reference import run_torch
 from .run import GraphCrashed, run_whole
-from .work import Array, Arrays
 
 
 @dataclass(frozen=True)

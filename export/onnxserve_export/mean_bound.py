@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from onnxserve.archive.offline import Array
+from .arrays import Array
 
 STAKES = np.geomspace(0.02, 1.0, 10)  # parts of the capital that are bet
 RESOLUTION = 1e-4

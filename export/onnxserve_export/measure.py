@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from .arrays import Array
 from .batches import Batches, joined
-from .closeness import Closeness
 from .deviation import TOLERANCE, batch_shift, deviation
 from .judge import Judge
-from .paired import Paired
+from .records import Candidate, Measured
 from .run import GraphCrashed, run_graph
 from .stage import certify_alone, golden_alone, select_alone
 from .step import Step
-from .work import Array, Candidate, Work
+from .work import Work
 
 LIKELY = 0.5  # chance to be certified below which a candidate isn't worth a test
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What one candidate does; `refusal` is empty when it may serve, in batches of at most `max_batch` rows.
-
-    `select`, `risk`, `likely_bound` and `deviation` are of the select rows; `paired` and `closeness` of the
-    certify rows, once it was certified or refused there. `moves` says that answers move with the batch, so that
-    rows must be served alone. Deviations and shifts are in spreads of torch's outputs.
-    """
-
-    variant: str
-    megabytes: float
-    select: Paired | None
-    risk: float
-    likely_bound: float
-    paired: Paired | None
-    closeness: Closeness | None
-    deviation: float
-    batch_shift: float
-    moves: bool
-    golden_deviation: float
-    max_batch: int
-    note: str
-    excluded: tuple[str, ...]
-    refusal: str
 
 
 def broken(candidate: Candidate, why: str) -> Measured:

@@ -21,7 +21,7 @@ from .company import SEED as BATCH_SEED
 from .environment import versions
 from .judge import task_of
 from .load import SEED as LOAD_SEED
-from .measure import Measured
+from .records import Measured
 from .rows import SEED as SPLIT_SEED
 from .step import Step
 from .work import Work

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnxserve.archive.offline import Array
-
+from .arrays import Array
 from .binomial import share_bound
 from .drop_bound import drop_bound
 from .levels import FIRST

@@ -14,11 +14,12 @@ from onnxserve.archive.offline import run_offline
 from onnxserve.archive.write import pretty
 from onnxserve_handlers.tasks.classification import best_labels
 
+from .arrays import Array
 from .closeness import Activation, activation_of
 from .company import batches
 from .stage import values
 from .step import Step
-from .work import Array, Work
+from .work import Work
 
 BINS = 10
 MOST_ROWS = 20_000

@@ -17,9 +17,10 @@ from onnxserve.errors import CheckFailed
 
 from .environment import cpu_flags
 from .int8 import NotApplicable, quantisable, quantise_default, quantise_nodes, types_for
+from .records import Candidate
 from .step import Step
 from .trace import strip
-from .work import Candidate, Work
+from .work import Work
 
 BLOCK = 32
 SEARCHED = "mixed"  # made by the step `search`

@@ -9,12 +9,13 @@ import torch
 from onnxserve.archive.write import pretty
 from onnxserve.errors import CheckFailed, DefinitionError
 
+from .arrays import Array, Arrays
 from .batches import joined
 from .closeness import activation_of
 from .deviation import TOLERANCE, batch_shift, deviation, scale_of
 from .judge import task_of
 from .step import Step
-from .work import Array, Arrays, Work
+from .work import Work
 
 RANDOM = 1e-6  # spreads, below which torch's answer to the same rows is the same
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +13,15 @@ from onnxserve.errors import CheckFailed, DefinitionError
 from onnxserve.spec import Definition
 
 from .joined import joined
-from .share import KEY, Row, Share, spool
+from .records import Split
+from .share import KEY, SHARES, Row, spool
 from .step import Step
 from .user_code import call_function
 from .work import Work
 
 # fit trains, calibrate gives the ranges of int8, select is what the search looks at, certify is for the proof alone.
-SHARES = {"fit": 0.40, "calibrate": 0.08, "select": 0.12, "certify": 0.40}
 SEED = "onnxserve-split-2"
 MIN_CERTIFY = 20
-
-
-@dataclass(frozen=True)
-class Split:
-    """Disjoint shares of the rows; `duplicates` were dropped."""
-
-    fit: Share
-    calibrate: Share
-    select: Share
-    certify: Share
-    duplicates: int
-
-    @property
-    def shares(self) -> dict[str, Share]:
-        """By name."""
-        return {name: getattr(self, name) for name in SHARES}
 
 
 class Assignment:

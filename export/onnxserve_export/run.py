@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .arrays import Array, Arrays
 from .batches import Batches, on_disk
-from .work import Array, Arrays
 
 PROBE = Path(__file__).with_name("probe.py")
 TIMEOUT_S = 1800

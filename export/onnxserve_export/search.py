@@ -10,15 +10,17 @@ import onnx
 
 from onnxserve.archive import file_digest
 
+from .arrays import Array
 from .batches import joined
 from .environment import cpu_flags
 from .int8 import quantisable, quantise_nodes, types_for
 from .judge import Judge
 from .quantise import SEARCHED, prepared, settle
+from .records import Candidate, Sensitivity
 from .run import GraphCrashed, run_graph
-from .sensitivity import FILE, Sensitivity, explore
+from .sensitivity import FILE, explore
 from .step import Step
-from .work import Array, Candidate, Work
+from .work import Work
 
 METHOD = "minmax"
 LIKELY = 2 / 3  # chance that the certify rows accept what the search makes

@@ -11,23 +11,9 @@ from pathlib import Path
 
 import msgspec
 
+from .records import Sensitivity
+
 FILE = "sensitivity.json"
-
-
-class Sensitivity(msgspec.Struct):
-    """Damage by node: root mean square error of the outputs over their spread; `graph` is the SHA-256 of fp32.
-
-    A hint only: what is built on it is proven on other rows. So it may be kept when weights change, and is
-    dropped for nodes that are gone.
-    """
-
-    graph: str
-    damage: dict[str, float] = {}
-
-    @property
-    def ranking(self) -> list[str]:
-        """Measured nodes, the harmless first."""
-        return sorted(self.damage, key=lambda name: (self.damage[name], name))
 
 
 def read(path: Path) -> Sensitivity | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .measure import Measured
+from .records import Measured
 
 # A slower but safer candidate wins unless the other is faster by more than timing noise.
 NOISE = 0.05

@@ -17,11 +17,12 @@ from onnxserve.archive.offline import tensors
 from onnxserve.archive.write import pretty
 from onnxserve.spec import Definition
 
+from .arrays import Arrays
 from .batches import Batches
 from .company import ALONE, MIXED, batches, random_batches
 from .share import Share
 from .step import Step
-from .work import Arrays, Groups, Work
+from .work import Groups, Work
 
 BATCHES = (1, 2, 3, 5, 7)
 

@@ -12,23 +12,14 @@ from typing import Any
 
 import torch
 
+from .arrays import Arrays
 from .batches import rows_of
 from .probe import session
-from .work import Arrays
+from .records import Timing
 
 ROUNDS = 7
 TORCH = "torch"  # the variant's name in tables
 Run = Callable[[Arrays], Any]
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Median milliseconds a row of one variant at one setting."""
-
-    variant: str
-    threads: int
-    batch: int
-    ms: float
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import io
 import logging
 import warnings
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,11 @@ import torch
 
 from onnxserve.errors import CheckFailed
 
+from .arrays import Arrays
 from .batches import Batches
+from .records import Range
 from .step import Step
-from .work import Arrays, Work
+from .work import Work
 
 OUTPUT = "output_0"  # an output named like an operator makes an invalid graph
 OPSET = 20
@@ -35,16 +36,6 @@ def dynamic_shapes(arrays: Arrays, axes: dict[str, dict[int, str]]) -> dict[str,
     """Free axes by input: the batch always, others as the handler declares."""
     free = torch.export.Dim.DYNAMIC
     return {name: {0: free, **dict.fromkeys(axes.get(name, {}), free)} for name in arrays}
-
-
-@dataclass(frozen=True)
-class Range:
-    """The sizes of one free axis that the traced program holds for, as torch.export found them."""
-
-    input: str
-    axis: int
-    lower: int
-    upper: int | None  # None where there is no bound
 
 
 def ranges(program: Any, arrays: Arrays) -> list[Range]:

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from onnxserve.errors import CheckFailed
 
+from .arrays import Array, Arrays
 from .deviation import TOLERANCE, deviation
 from .locate import locate
+from .records import Parity
 from .reference import run_torch
 from .run import GraphCrashed, run_graph
 from .step import Step
-from .work import Array, Arrays, Work
-
-
-@dataclass(frozen=True)
-class Parity:
-    """Largest deviation of the fp32 graph from torch for one group, in spreads of torch's outputs."""
-
-    group: str
-    shape: tuple[int, ...]
-    deviation: float
+from .work import Work
 
 
 def stretched(arrays: Arrays, axes: dict[str, dict[int, str]], length: int) -> Arrays:

@@ -7,35 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy.typing as npt
-
 from onnxserve.spec import Definition
+
+from .arrays import Array
+from .batches import Batches
+from .records import Candidate, Certified, Finding, Measured, Parity, Range, Sensitivity, Split, Timing
 
 if TYPE_CHECKING:
     import torch
-
-    from .batches import Batches
-    from .certify import Certified
-    from .lint import Finding
-    from .measure import Measured
-    from .rows import Split
-    from .sensitivity import Sensitivity
-    from .timing import Timing
-    from .trace import Range
-    from .verify import Parity
-
-Array = npt.NDArray[Any]
-Arrays = dict[str, Array]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One variant of the graph as a file; `excluded` names the nodes it left in float."""
-
-    variant: str
-    path: Path
-    excluded: tuple[str, ...] = ()
-    note: str = ""
 
 
 @dataclass(frozen=True)

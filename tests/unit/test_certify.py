@@ -15,12 +15,12 @@ from onnxserve.spec import read_definition
 from onnxserve_export.certify import call
 from onnxserve_export.certify_log import CertifyLog
 from onnxserve_export.levels import ERROR, FIRST, level_after
-from onnxserve_export.measure import Measured
 from onnxserve_export.paired import Paired
+from onnxserve_export.records import Candidate, Measured
 from onnxserve_export.rows import split_rows
 from onnxserve_export.sequence import in_sequence
 from onnxserve_export.share import Row, Share
-from onnxserve_export.work import Candidate, Work
+from onnxserve_export.work import Work
 from tests.acceptance import most_wrong
 
 ROWS, BUDGET = 542, 0.01

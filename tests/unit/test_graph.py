@@ -9,7 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxserve.errors import CheckFailed
 from onnxserve_export.lint import findings
 from onnxserve_export.locate import locate, module_outputs
-from onnxserve_export.trace import Range, check_ranges, export_graph, name_nodes
+from onnxserve_export.records import Range
+from onnxserve_export.trace import check_ranges, export_graph, name_nodes
 
 ROWS = {"x": np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)}
 

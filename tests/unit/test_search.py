@@ -17,8 +17,9 @@ from onnxserve_export.foresee import (
 )
 from onnxserve_export.int8 import types_for
 from onnxserve_export.plots import bars, pareto
+from onnxserve_export.records import Sensitivity
 from onnxserve_export.search import longest_prefix
-from onnxserve_export.sensitivity import Sensitivity, explore, read, write
+from onnxserve_export.sensitivity import explore, read, write
 
 NODES = ["a", "b", "c", "d"]
 DAMAGE = {"a": 3.0, "b": 1.0, "c": 2.0, "d": 0.5}

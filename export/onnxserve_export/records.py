@@ -1,0 +1,129 @@
+"""What the steps of an export measure and find, as records that other steps read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from .certify_log import CertifyTest
+from .closeness import Closeness
+from .paired import Paired
+from .share import SHARES, Share
+
+
+@dataclass(frozen=True)
+class Range:
+    """The sizes of one free axis that the traced program holds for, as torch.export found them."""
+
+    input: str
+    axis: int
+    lower: int
+    upper: int | None  # None where there is no bound
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One trap; `fatal` ones end the export, others are noted in the evidence."""
+
+    kind: str
+    where: str
+    why: str
+    fatal: bool = True
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Largest deviation of the fp32 graph from torch for one group, in spreads of torch's outputs."""
+
+    group: str
+    shape: tuple[int, ...]
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Median milliseconds a row of one variant at one setting."""
+
+    variant: str
+    threads: int
+    batch: int
+    ms: float
+
+
+@dataclass(frozen=True)
+class Split:
+    """Disjoint shares of the rows; `duplicates` were dropped."""
+
+    fit: Share
+    calibrate: Share
+    select: Share
+    certify: Share
+    duplicates: int
+
+    @property
+    def shares(self) -> dict[str, Share]:
+        """By name."""
+        return {name: getattr(self, name) for name in SHARES}
+
+
+class Sensitivity(msgspec.Struct):
+    """Damage by node: root mean square error of the outputs over their spread; `graph` is the SHA-256 of fp32.
+
+    A hint only: what is built on it is proven on other rows. So it may be kept when weights change, and is
+    dropped for nodes that are gone.
+    """
+
+    graph: str
+    damage: dict[str, float] = {}
+
+    @property
+    def ranking(self) -> list[str]:
+        """Measured nodes, the harmless first."""
+        return sorted(self.damage, key=lambda name: (self.damage[name], name))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one candidate does; `refusal` is empty when it may serve, in batches of at most `max_batch` rows.
+
+    `select`, `risk`, `likely_bound` and `deviation` are of the select rows; `paired` and `closeness` of the
+    certify rows, once it was certified or refused there. `moves` says that answers move with the batch, so that
+    rows must be served alone. Deviations and shifts are in spreads of torch's outputs.
+    """
+
+    variant: str
+    megabytes: float
+    select: Paired | None
+    risk: float
+    likely_bound: float
+    paired: Paired | None
+    closeness: Closeness | None
+    deviation: float
+    batch_shift: float
+    moves: bool
+    golden_deviation: float
+    max_batch: int
+    note: str
+    excluded: tuple[str, ...]
+    refusal: str
+
+
+@dataclass(frozen=True)
+class Certified:
+    """Tests of this export on the certify rows, those made on the same rows before, and the scale of errors."""
+
+    tests: list[CertifyTest]
+    earlier: list[CertifyTest]
+    spread: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One variant of the graph as a file; `excluded` names the nodes it left in float."""
+
+    variant: str
+    path: Path
+    excluded: tuple[str, ...] = ()
+    note: str = ""
