@@ -69,7 +69,7 @@ def test_the_rendered_configuration_does_not_depend_on_the_working_folder():
     properties = rendered(resolve_settings({}, {"config": CONFIG, "inference_port": 1234}))
     assert properties["inference_address"] == "http://127.0.0.1:1234"
     assert (ROOT / "torchserve" / "log4j2.xml").as_uri() in properties["vmargs"]
-    assert f"-Dmodel_server_home={ROOT / 'worker'}" in properties["vmargs"]
+    assert f"-Dmodel_server_home={ROOT / 'torchserve' / 'worker'}" in properties["vmargs"]
     assert properties["metrics_config"] == str(ROOT / "torchserve" / "metrics.yaml")
     assert Path(properties["model_store"]).is_absolute()
 
