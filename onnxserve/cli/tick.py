@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from onnxserve.config import Settings
 from onnxserve.gateway import Traffic, read_config
-from onnxserve.gateway.gateway import ACCESS_LOG
+from onnxserve.gateway.gateway import ACCESS_LOG, ERROR_LOG
 from onnxserve.gateway.observations import NAME as OBSERVATIONS
 from onnxserve.gateway.pressure import Pressures
 from onnxserve.gateway.processes import RunningGateway
-from onnxserve.monitor.observer import ERROR_LOG, Observer
+from onnxserve.monitor.observer import Observer
 from onnxserve.release import Pilot, Release
 from onnxserve.release.brownout import Ladder
 from onnxserve.supervisor import Events, LogLimits, LogWriter, Rotation

@@ -13,6 +13,7 @@ CONTROL = "gateway.sock"
 SHADOW = "shadow.sock"
 METRICS_PAGE = "metrics-page.sock"  # of whoever adds up what gateway and workers count
 ACCESS_LOG = "access.log"
+ERROR_LOG = "nginx.log"
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from onnxserve.processes import check_socket_path, end_group, listening, make_ru
 
 from .budgets import BUDGETS, drop_damaged
 from .control import Control
+from .error_log import error_log
 from .files import write_files
-from .gateway import CONTROL, METRICS_PAGE, SHADOW, Gateway
+from .gateway import CONTROL, ERROR_LOG, METRICS_PAGE, SHADOW, Gateway
 from .labels import Labels
 from .listener import VARIABLE, Listener, open_listener
 from .nginx import configuration, gateway_files
@@ -183,15 +184,18 @@ def spawned(gateway: Gateway, listener: Listener | None) -> subprocess.Popen[byt
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
     if listener is not None:
         environment[VARIABLE] = f"{listener.fileno()};"
-    return spawn(
-        [nginx(), "-e", str(gateway.run / "nginx.log"), "-p", str(gateway.run), "-c", "nginx.conf"],
-        folder=gateway.run,
-        log=gateway.run / LOG,
-        environment=environment,
-        death=signal.SIGTERM,  # to the master, which ends its workers
-        record=gateway.run / "nginx.process",
-        descriptors=[] if listener is None else [listener.fileno()],
-    )
+    log = gateway.run / ERROR_LOG
+    with error_log(log) as errors:
+        return spawn(
+            [nginx(), "-e", str(log), "-p", str(gateway.run), "-c", "nginx.conf"],
+            folder=gateway.run,
+            log=gateway.run / LOG,
+            errors=errors,
+            environment=environment,
+            death=signal.SIGTERM,  # to the master, which ends its workers
+            record=gateway.run / "nginx.process",
+            descriptors=[] if listener is None else [listener.fileno()],
+        )
 
 
 def wait_for_ports(*ports: int) -> None:
@@ -206,7 +210,7 @@ def wait_for_ports(*ports: int) -> None:
 def tail(run: Path) -> str:
     """The last words of nginx."""
     lines: list[str] = []
-    for name in (LOG, "nginx.log"):
+    for name in (LOG, ERROR_LOG):
         if (run / name).is_file():
             lines += (run / name).read_text(errors="replace").splitlines()[-4:]
     return "".join(f"{os.linesep}    {line}" for line in lines)
