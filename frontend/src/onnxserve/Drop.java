@@ -1,6 +1,7 @@
 package onnxserve;
 
 import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -23,6 +24,8 @@ enum Drop {
     DISPLACED(503, Drop.OVERLOADED, "The queue is full, and this client has the most requests in it. Retry later, with fewer at a time."),
     /** It waited so long that its answer would come too late for the model's target. */
     LATE(503, Drop.OVERLOADED, "The request waited longer than requests should take. Retry later."),
+    /** The same request ended two workers a while ago. */
+    POISON(507, Attempt.WORKER_ENDED, "Two workers ended with the same request a while ago."),
     /** Its model was unregistered. */
     UNREGISTERED(503, "", "The model was unregistered while the request waited for a worker.");
 
@@ -66,7 +69,11 @@ enum Drop {
     }
 
     private Map<String, String> headers() {
-        return Map.of(Attempt.ERROR, type, "Retry-After", "1", "Content-Type", "application/json");
+        Map<String, String> headers = new HashMap<>(Map.of(Attempt.ERROR, type, "Content-Type", "application/json"));
+        if (type.equals(OVERLOADED)) {
+            headers.put("Retry-After", "1");
+        }
+        return headers;
     }
 
     /** The gateway writes the errors that it knows itself, and keeps a connection only after an empty body. */
