@@ -13,6 +13,7 @@ from handlers import store as stores
 from handlers.errors import InvalidRow, RequestError
 from handlers.joined import DEGRADED, Defaulted, FeaturesUnavailable, JoinedClassifier
 from handlers.signature import Features, Input, Signature
+from handlers.stack import VARIABLE as LOG_MESSAGES
 from handlers.store import Store, Unavailable
 from tests.certificates import Authority
 from tests.feast_repo import Now, feast
@@ -241,3 +242,13 @@ def test_a_row_alone_is_looked_up_too(upstream):
     assert handler.check({"driver_id": 1, "z": 4}, "instances[0]") == [0.5, 3.0, 4.0]
     with pytest.raises(RequestError):
         handler.check({"driver_id": 9, "z": 4}, "instances[0]")
+
+
+def test_the_words_of_a_store_that_fails_are_in_no_log(upstream, caplog, monkeypatch):
+    upstream.answer = lambda *_: (500, b'{"detail": "no value for bob@example.org"}')
+    assert store_of(upstream).find([("bob@example.org",)]) == {("bob@example.org",): None}
+    assert "it says 500" in caplog.text
+    assert "bob" not in caplog.text
+    monkeypatch.setenv(LOG_MESSAGES, "1")
+    store_of(upstream).find([("bob@example.org",)])
+    assert "bob" in caplog.text
