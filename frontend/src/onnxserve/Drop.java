@@ -6,6 +6,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import org.pytorch.serve.job.Job;
 import org.pytorch.serve.job.RestJob;
@@ -34,8 +35,9 @@ enum Drop {
     private static final String OVERLOADED = "overloaded";
     // Who asks again at once, as hundreds of connections in a loop do, costs the gateway and the frontend as much as an
     // answer does, and others wait for their event loops then: a refusal isn't faster than an answer.
-    private static final Executor LATER =
-            CompletableFuture.delayedExecutor(250, TimeUnit.MILLISECONDS, Runnable::run);
+    // Nor are those of one moment sent in one: their clients would all come again at once, and then not at all.
+    private static final int LEAST_HELD_MS = 200;
+    private static final int SPREAD_MS = 200;
     private final int status;
     private final String type;
     private final String text;
@@ -51,8 +53,13 @@ enum Drop {
             return;
         }
         boolean typed = !type.isEmpty() && Connection.isHttp(job);
-        Executor executor = typed ? LATER : Runnable::run;
+        Executor executor = typed ? later() : Runnable::run;
         executor.execute(() -> answer(job, typed));
+    }
+
+    private static Executor later() {
+        int held = LEAST_HELD_MS + ThreadLocalRandom.current().nextInt(SPREAD_MS);
+        return CompletableFuture.delayedExecutor(held, TimeUnit.MILLISECONDS, Runnable::run);
     }
 
     private void answer(Job job, boolean typed) {
