@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from .config import GatewayConfig
-from .labels import Labels, Model
+from .roles import Labels, Model
 
 Document = dict[str, Any]
 MILLION = 1_000_000
@@ -33,6 +33,11 @@ def kubernetes_files(config: GatewayConfig, labels: Labels) -> dict[str, bytes]:
             file = f"{document['kind'].lower()}-{document['metadata']['name']}.yaml"
             found[file] = yaml.safe_dump(document, sort_keys=False).encode()
     return found
+
+
+def manifest(version: str, kind: str, metadata: Document, spec: Document) -> Document:
+    """A document as Kubernetes wants it."""
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
 
 
 def dns(name: str, version: str = "", most: int = MOST_NAME) -> str:
@@ -74,12 +79,8 @@ def http_route(config: GatewayConfig, name: str, model: Model) -> Document:
         fraction = {"numerator": round(model.shadow.percent * MILLION / 100), "denominator": MILLION}
         copy = {"backendRef": backend(config, name, model.shadow.version), "fraction": fraction}
         rule["filters"] = [{"type": "RequestMirror", "requestMirror": copy}]
-    return {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "HTTPRoute",
-        "metadata": {"name": dns(name)},
-        "spec": {"parentRefs": [{"name": config.kubernetes.gateway}], "rules": [rule]},
-    }
+    spec = {"parentRefs": [{"name": config.kubernetes.gateway}], "rules": [rule]}
+    return manifest("gateway.networking.k8s.io/v1", "HTTPRoute", {"name": dns(name)}, spec)
 
 
 def duration(seconds: float) -> str:
@@ -113,12 +114,9 @@ def inference_service(config: GatewayConfig, name: str, version: str, called: st
         "protocolVersion": "v2",
         "storageUri": f"{storage}/{name}/{version}" if claim else f"{storage}/{name}-{version}.mar",
     }
-    return {
-        "apiVersion": "serving.kserve.io/v1beta1",
-        "kind": "InferenceService",
-        "metadata": {"name": called, "annotations": {"serving.kserve.io/deploymentMode": mode}},
-        "spec": {"predictor": {**part, "model": served}},
-    }
+    metadata = {"name": called, "annotations": {"serving.kserve.io/deploymentMode": mode}}
+    spec = {"predictor": {**part, "model": served}}
+    return manifest("serving.kserve.io/v1beta1", "InferenceService", metadata, spec)
 
 
 def analysis_template(config: GatewayConfig, name: str, model: Model) -> Document:
@@ -127,29 +125,19 @@ def analysis_template(config: GatewayConfig, name: str, model: Model) -> Documen
     total = f"onnxserve_gateway_requests_total{{{chosen}}}"
     failed = f'onnxserve_gateway_requests_total{{{chosen},code=~"5.."}}'
     bucket = f"onnxserve_gateway_request_seconds_bucket{{{chosen}}}"
-    rates = [
-        ("failures", f"(sum(rate({failed}[1m])) or vector(0)) / sum(rate({total}[1m]))", "result[0] < 0.01"),
-        (
-            "p99-seconds",
-            f"histogram_quantile(0.99, sum(rate({bucket}[1m])) by (le))",
-            f"result[0] < {config.deadline.answer_s:g}",
-        ),
-    ]
+    failures = f"(sum(rate({failed}[1m])) or vector(0)) / sum(rate({total}[1m]))"
+    p99 = f"histogram_quantile(0.99, sum(rate({bucket}[1m])) by (le))"
     metrics = [
         {
             "name": metric,
             "interval": "1m",
             "count": 5,
             "failureLimit": 1,
-            "successCondition": condition,
+            "successCondition": f"result[0] < {most:g}",
             "provider": {"prometheus": {"address": config.kubernetes.prometheus, "query": query}},
         }
-        for metric, query, condition in rates
+        for metric, query, most in (("failures", failures, 0.01), ("p99-seconds", p99, config.deadline.answer_s))
     ]
     version = model.canary.version if model.canary else model.stable
-    return {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "AnalysisTemplate",
-        "metadata": {"name": dns(name)},
-        "spec": {"args": [{"name": "version", "value": version}], "metrics": metrics},
-    }
+    spec = {"args": [{"name": "version", "value": version}], "metrics": metrics}
+    return manifest("argoproj.io/v1alpha1", "AnalysisTemplate", {"name": dns(name)}, spec)

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from onnxserve.gateway.config import Tls
-from onnxserve.gateway.control import Control
-from onnxserve.gateway.gateway import ACCESS_LOG, ERROR_LOG, Gateway
+from onnxserve.gateway.gateway import ACCESS_LOG, ERROR_LOG, Control, Gateway
 
 from .access_log import AccessLog
 from .certificates import expiry

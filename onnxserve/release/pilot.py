@@ -11,7 +11,8 @@ from typing import TypeVar
 import msgspec
 
 from onnxserve.errors import OnnxserveError
-from onnxserve.gateway import Canary, Model, replace_file
+from onnxserve.gateway import Canary, Model
+from onnxserve.gateway.files import replace_file
 from onnxserve.gateway.observations import NAME, Observation, Tail
 from onnxserve.gateway.traffic import RUN
 

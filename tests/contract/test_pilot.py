@@ -15,10 +15,9 @@ import pytest
 from onnxserve.errors import ReleaseError
 from onnxserve.gateway import Auto, Canary, Gateway, Labels, Model, Share, Traffic
 from onnxserve.gateway.config import Limits
-from onnxserve.gateway.pressure import Pressure, Pressures
 from onnxserve.management import Management
 from onnxserve.release import History, Pilot, Release
-from onnxserve.release.brownout import UP_AFTER, Ladder
+from onnxserve.release.brownout import UP_AFTER, Ladder, Pressure, Pressures
 from onnxserve.release.shadows import read_reports
 from tests.fakes import FakeTorchServe
 from tests.gateway import client_of, config, gateway_of

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from onnxserve.gateway import Labels, Model
-from onnxserve.gateway.pressure import Pressure, Pressures
 from onnxserve.management import Management
 from onnxserve.management.model import Queue
+from onnxserve.release.brownout import Pressure, Pressures
 from tests.fakes import FakeTorchServe
 
 LABELS = Labels({"demo": Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0")})
