@@ -27,6 +27,14 @@ def test_a_model_without_versions_is_not_full():
     assert Pressures(lambda _: {}, lambda _: 0, 8)(LABELS) == {"demo": Pressure(0.0, 0)}
 
 
+def test_a_model_that_could_not_be_loaded_hides_no_other():
+    labels = Labels({**LABELS.models, "broken": Model({"1.0": "c" * 64}, "1.0")})
+    fake = FakeTorchServe(["1.0", "2.0"])
+    fake.pending = 50
+    look = Pressures(Management("http://fake", transport=fake.transport()).queues, lambda _: 0, 200)
+    assert look(labels) == {"demo": Pressure(50 / 150, 0), "broken": Pressure(0.0, 0)}
+
+
 def test_waiting_requests_are_those_of_the_management_api():
     fake = FakeTorchServe(["1.0", "2.0"])
     fake.pending = 3
