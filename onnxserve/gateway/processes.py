@@ -25,7 +25,7 @@ READY_S = 20.0
 FREE_S = 5.0
 POLL_S = 0.02
 STOP_S = 10.0  # beyond what requests under way may take
-SPARE_BYTES, SPARE_SHARE = 64 * 2**20, 0.1  # of the disk, whichever is less: what is written in a second
+SPARE_BYTES, SPARE_SHARE = 2**30, 0.1  # of the disk, whichever is less: what a fast one takes in a second
 FIX = "pip install 'onnxserve[gateway]'"
 WORKER = b"nginx: worker process"  # the title of one; when it is shutting down it says so behind it
 
