@@ -19,7 +19,7 @@ import pytest
 from onnxserve.client import loopback
 from onnxserve.config import free_ports
 from onnxserve.gateway import Gateway, GatewayConfig, Labels, Model
-from onnxserve.gateway.control import Control
+from onnxserve.gateway.gateway import Control
 from onnxserve.gateway.processes import RunningGateway, start
 from onnxserve.gateway.roles import roles_document
 from tests.messages import SERVICE, made

@@ -143,13 +143,23 @@ def combined(faults: Sequence[RequestError]) -> RequestError | None:
     return error
 
 
-VARIABLE = "ONNXSERVE_LOG_MESSAGES"
-WITHHELD = f"(its message is withheld: {VARIABLE})"
+LOG_MESSAGES = "ONNXSERVE_LOG_MESSAGES"
+WITHHELD = f"(its message is withheld: {LOG_MESSAGES})"
+
+
+def shows_messages() -> bool:
+    """Whether messages may be logged here."""
+    return os.environ.get(LOG_MESSAGES) == "1"
+
+
+def withheld(text: str) -> str:
+    """A text that may quote a client's values, or a mark in its place."""
+    return text if shows_messages() else WITHHELD
 
 
 def stack_of(error: BaseException) -> str:
     """The traceback of an exception and of what caused it: files, lines, functions, and types without messages."""
-    if os.environ.get(VARIABLE) == "1":
+    if shows_messages():
         return "".join(traceback.format_exception(error)).rstrip("\n")
     parts: list[str] = []
     seen: set[int] = set()

@@ -112,6 +112,8 @@ def check_name(source: Path) -> None:
     """ArchiveError for what can't be an archive of the store by its name."""
     if not source.name.endswith(SUFFIX):
         raise ArchiveError("it is no archive (.mar); TorchServe would load it unverified")
+    if source.name.startswith("."):
+        raise ArchiveError("a hidden file is never served")
     if source.name.endswith(STAGED):
         raise ArchiveError("its registration was interrupted")
     if set(PARTING) & set(source.name) or ".." in source.name:

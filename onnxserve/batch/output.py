@@ -11,8 +11,8 @@ from typing import IO, Any, Self
 from urllib.parse import quote
 
 import msgspec
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
@@ -24,6 +24,7 @@ STATE = "_job"
 LOCK = "lock"
 GROUP = 131_072  # rows
 EMPTY = "__HIVE_DEFAULT_PARTITION__"
+ROW = "__onnxserve_row"  # of the table that is parted
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -174,10 +175,23 @@ class Writer:
             yield self._name, table
             return
         rest = table.drop_columns(self._partition)
-        for values in table.select(self._partition).group_by(self._partition).aggregate([]).to_pylist():
-            mask: Any = True
-            for column, value in values.items():
-                here = pc.is_null(table[column]) if value is None else pc.equal(table[column], value)
-                mask = pc.and_(mask, pc.fill_null(here, False))
-            folders = [f"{quote(name)}={EMPTY if one is None else quote(str(one))}" for name, one in values.items()]
-            yield "/".join([*folders, self._name]), rest.filter(mask)
+        for values, places in grouped(table.select(self._partition)):
+            folders = [f"{encoded(name)}={EMPTY if one is None else encoded(str(one))}" for name, one in values.items()]
+            yield "/".join([*folders, self._name]), rest.take(places)
+
+
+def grouped(keys: pa.Table) -> Iterator[tuple[dict[str, Any], pa.Array]]:
+    """Each combination of values, and the rows that have it; BatchError for a type whose values can't be compared."""
+    rows = keys.append_column(ROW, pa.array(np.arange(keys.num_rows)))
+    try:
+        groups = rows.group_by(keys.column_names, use_threads=False).aggregate([(ROW, "list")])
+    except pa.ArrowNotImplementedError as error:
+        types = ", ".join(f"{field.name} is {field.type}" for field in keys.schema)
+        raise BatchError(f"can't partition by columns of these types: {types}", where="--partition-by") from error
+    for values, places in zip(groups.select(keys.column_names).to_pylist(), groups.column(f"{ROW}_list"), strict=True):
+        yield values, places.values
+
+
+def encoded(text: str) -> str:
+    """A part of a folder's name; a slash in a value would name a folder elsewhere."""
+    return quote(text, safe="")

@@ -15,11 +15,10 @@ import typer
 
 from onnxserve.config import Settings
 from onnxserve.gateway import Gateway, GatewayConfig, Traffic, read_config
-from onnxserve.gateway.control import Control
 from onnxserve.gateway.files import write_files
-from onnxserve.gateway.gateway import METRICS_PAGE
+from onnxserve.gateway.gateway import METRICS_PAGE, Control
 from onnxserve.gateway.kubernetes import kubernetes_files
-from onnxserve.gateway.nginx import gateway_files
+from onnxserve.gateway.nginx.files import gateway_files
 from onnxserve.gateway.processes import RunningGateway
 from onnxserve.gateway.processes import check as judge
 from onnxserve.gateway.processes import start as begin
@@ -126,6 +125,7 @@ def start(
             while running.alive():
                 running.refresh()
                 running.recount()
+                running.spare_disk()
                 labels.reconcile()
                 time.sleep(TICK_S)
     except KeyboardInterrupt:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from onnxserve.config import Settings
 from onnxserve.gateway import Traffic, read_config
-from onnxserve.gateway.gateway import ACCESS_LOG
+from onnxserve.gateway.gateway import ACCESS_LOG, ERROR_LOG
 from onnxserve.gateway.observations import NAME as OBSERVATIONS
-from onnxserve.gateway.pressure import Pressures
 from onnxserve.gateway.processes import RunningGateway
-from onnxserve.monitor.observer import ERROR_LOG, Observer
+from onnxserve.monitor.observer import Observer
 from onnxserve.release import Pilot, Release
-from onnxserve.release.brownout import Ladder
+from onnxserve.release.brownout import Ladder, Pressures
 from onnxserve.supervisor import Events, LogLimits, LogWriter, Rotation
 from onnxserve.supervisor.events import FILE
 
@@ -47,6 +46,9 @@ class Tick:
             self.events.record("gateway", "read replaced certificates or keys of tokens")
         if gateway.recount():
             self.events.record("gateway", "lost a worker process", "it counts requests under way anew")
+        if gateway.spare_disk():
+            what = "keeps no answers" if gateway.disk_full else "keeps answers again"
+            self.events.record("gateway", what, "its disk is nearly full" if gateway.disk_full else "")
         for line in self.traffic.reconcile():
             self.events.record("roles", line)
         said = self._pilot.tick()

@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 
 from onnxserve.config import Settings
-from onnxserve.gateway import Predictions, read_config
+from onnxserve.gateway import read_config
+from onnxserve.gateway.config import Predictions
 from onnxserve.monitor import workers_page
 from onnxserve.monitor.exporter import fresh
 from onnxserve.monitor.observer import Observer

@@ -12,7 +12,7 @@ from onnxserve.config import Settings, find_java
 from onnxserve.config.properties import read_properties
 from onnxserve.config.server import KILL_FIX, addresses, busy_addresses, has_kill
 from onnxserve.errors import OnnxserveError, ServerError
-from onnxserve.gateway import read_config, read_labels
+from onnxserve.gateway import Labels, read_config, read_labels
 from onnxserve.gateway.config import bracketed
 from onnxserve.processes import check_socket_path
 
@@ -125,7 +125,7 @@ def roles(settings: Settings) -> Finding:
     """Which version serves is recorded in the state folder; without the record nothing is promoted."""
     path = settings.state / "labels.json"
     try:
-        models = read_labels(path).models
+        models = (read_labels(path) or Labels()).models
     except OnnxserveError as error:
         return Finding("roles", f"{error.what} ({path})", "serve sets the file aside; then: onnxserve release promote")
     if models:

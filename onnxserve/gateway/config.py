@@ -67,11 +67,6 @@ class Limits(Strict, frozen=True):
     shadow: Count = 8  # copies under way; more are dropped
     requests_per_second: Annotated[int, Meta(ge=0)] = 0  # of all clients together; 0 is no limit
 
-    @property
-    def of_a_client(self) -> int:
-        """Requests of one client to one version that may be under way."""
-        return max(1, round(self.concurrency * self.client_percent / 100))
-
 
 class Deadline(Strict, frozen=True):
     """How long a request may take."""
@@ -137,11 +132,6 @@ class Guard(Strict, frozen=True):
     top: Annotated[int, Meta(ge=0)] = 0  # labels of an answer that names several
     probing: bool = False  # look for runs of nearly the same body
 
-    @property
-    def active(self) -> bool:
-        """Whether a client without a key of its own is limited in any way."""
-        return any((self.per_second, self.per_day, self.digits, self.top, self.probing))
-
 
 class Traces(Strict, frozen=True):
     """Where spans go, as OTLP over HTTP; empty: nowhere."""
@@ -204,4 +194,4 @@ class GatewayConfig(Strict, frozen=True):
     @property
     def guarded(self) -> bool:
         """Whether a request without key or token may be refused or answered with less."""
-        return self.auth.required or self.guard.active
+        return self.auth.required or self.guard != Guard()

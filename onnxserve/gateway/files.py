@@ -31,14 +31,10 @@ def replace_file(path: Path, content: bytes) -> None:
     try:
         _write_beside(path, content)
     except OSError as error:
-        if error.errno not in FULL or not _has_room(path, content):
+        room = path.stat().st_blocks * BLOCK if path.is_file() else -1
+        if error.errno not in FULL or len(content) > room:
             raise
         _overwrite(path, content)
-
-
-def _has_room(path: Path, content: bytes) -> bool:
-    """Whether blocks that a file has already can take its new content."""
-    return path.is_file() and len(content) <= path.stat().st_blocks * BLOCK
 
 
 def _overwrite(path: Path, content: bytes) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from onnxserve.errors import EdgeError
 
-from .expiry import now
+from .expiry import later, now
 from .files import locked, read_json, write_json
 
 PREFIX = "osk_"  # so that scanners recognise a leaked one
@@ -84,7 +84,7 @@ def rotate(path: Path, client: str, overlap: dt.timedelta | None, expires: dt.da
         keys = read_keys(path)
         newest = max(of_client(path, keys, client), key=lambda key: key.created.timestamp() if key.created else 0.0)
         if expires is None and newest.expires and newest.created:
-            expires = moment + (newest.expires - newest.created)
+            expires = later(moment, newest.expires - newest.created)
         left = {kept: key if key.client != client else ended(key, moment, overlap) for kept, key in keys.items()}
         fresh = msgspec.structs.replace(newest, created=moment, expires=expires)
         valid = {kept: key for kept, key in left.items() if not (key.client == client and key.expired(moment))}
@@ -96,7 +96,7 @@ def ended(key: Key, moment: dt.datetime, overlap: dt.timedelta | None) -> Key:
     """A key that ends after a while, unless it ends before."""
     if overlap is None:
         return key
-    end = moment + overlap
+    end = later(moment, overlap)
     return msgspec.structs.replace(key, expires=min(end, key.expires) if key.expires else end)
 
 

@@ -13,12 +13,11 @@ from typing import Any
 import yaml
 
 from .config import GatewayConfig
-from .labels import Labels, Model
+from .roles import Labels, Model
 
 Document = dict[str, Any]
-MILLION = 1_000_000
-WEIGHT = 10_000  # a hundredth of a percent
-MOST_NAME, DIGITS = 63, 6
+MILLION = 1_000_000  # the most that a weight and a denominator of Gateway API may be
+MOST_NAME, MOST_VERSION, DIGITS = 63, 16, 6
 PREDICTOR = "-predictor"  # behind the name of an InferenceService, in the names of what KServe makes of it
 REVISION = f"{PREDICTOR}-00001"  # with Knative
 
@@ -35,13 +34,32 @@ def kubernetes_files(config: GatewayConfig, labels: Labels) -> dict[str, bytes]:
     return found
 
 
+def manifest(version: str, kind: str, metadata: Document, spec: Document) -> Document:
+    """A document as Kubernetes wants it."""
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
+
+
 def dns(name: str, version: str = "", most: int = MOST_NAME) -> str:
     """A name that Kubernetes takes (RFC 1035: lower case, digits, dashes, at most 63), another one for each model."""
     tail = f"-{version.replace('.', '-')}" if version else ""
-    if not re.fullmatch("[a-z]([a-z0-9-]*[a-z0-9])?", name) or len(name + tail) > most:
-        tail = f"-{hashlib.sha256(name.encode()).hexdigest()[:DIGITS]}{tail}"
-        name = f"m-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}"[: most - len(tail)].rstrip("-")
+    if not re.fullmatch("[0-9.]*", version):
+        tail = f"-{plain(version)[:MOST_VERSION].strip('-')}-{digest(version)}"
+    # A name that ends like a version would be read as another name's version: `a-1` 0.0 and `a` 1.0.0.
+    ambiguous = version and re.search("-[0-9]+$", name)
+    if ambiguous or not re.fullmatch("[a-z]([a-z0-9-]*[a-z0-9])?", name) or len(name + tail) > most:
+        tail = f"-{digest(name)}{tail}"
+        name = f"m-{plain(name)}"[: most - len(tail)].rstrip("-")
     return name + tail
+
+
+def plain(text: str) -> str:
+    """Lower case, digits, and dashes for all else."""
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def digest(text: str) -> str:
+    """What tells texts apart that look alike."""
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
 def service_name(name: str, version: str = "") -> str:
@@ -58,10 +76,10 @@ def backend(config: GatewayConfig, name: str, version: str) -> Document:
 
 def http_route(config: GatewayConfig, name: str, model: Model) -> Document:
     """Shares as weights, the shadow as a mirror."""
-    shares = {model.stable: WEIGHT}
+    shares = {model.stable: MILLION}
     if model.canary:
-        weight = round(model.canary.percent * WEIGHT / 100)
-        shares = {model.stable: WEIGHT - weight, model.canary.version: weight}
+        weight = millionths(model.canary.percent)
+        shares = {model.stable: MILLION - weight, model.canary.version: weight}
     rule: Document = {
         "matches": [
             {"path": {"type": "Exact", "value": path}, "method": "POST"}
@@ -71,15 +89,17 @@ def http_route(config: GatewayConfig, name: str, model: Model) -> Document:
         "timeouts": {"request": duration(config.deadline.answer_s)},
     }
     if model.shadow:
-        fraction = {"numerator": round(model.shadow.percent * MILLION / 100), "denominator": MILLION}
+        fraction = {"numerator": millionths(model.shadow.percent), "denominator": MILLION}
         copy = {"backendRef": backend(config, name, model.shadow.version), "fraction": fraction}
         rule["filters"] = [{"type": "RequestMirror", "requestMirror": copy}]
-    return {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "HTTPRoute",
-        "metadata": {"name": dns(name)},
-        "spec": {"parentRefs": [{"name": config.kubernetes.gateway}], "rules": [rule]},
-    }
+    spec = {"parentRefs": [{"name": config.kubernetes.gateway}], "rules": [rule]}
+    return manifest("gateway.networking.k8s.io/v1", "HTTPRoute", {"name": dns(name)}, spec)
+
+
+def millionths(percent: float) -> int:
+    """A share as Gateway API takes it; only 0 and 100 % leave one side without any."""
+    least, most = int(percent > 0), MILLION - int(percent < 100)
+    return min(most, max(least, round(percent * MILLION / 100)))
 
 
 def duration(seconds: float) -> str:
@@ -113,12 +133,9 @@ def inference_service(config: GatewayConfig, name: str, version: str, called: st
         "protocolVersion": "v2",
         "storageUri": f"{storage}/{name}/{version}" if claim else f"{storage}/{name}-{version}.mar",
     }
-    return {
-        "apiVersion": "serving.kserve.io/v1beta1",
-        "kind": "InferenceService",
-        "metadata": {"name": called, "annotations": {"serving.kserve.io/deploymentMode": mode}},
-        "spec": {"predictor": {**part, "model": served}},
-    }
+    metadata = {"name": called, "annotations": {"serving.kserve.io/deploymentMode": mode}}
+    spec = {"predictor": {**part, "model": served}}
+    return manifest("serving.kserve.io/v1beta1", "InferenceService", metadata, spec)
 
 
 def analysis_template(config: GatewayConfig, name: str, model: Model) -> Document:
@@ -127,29 +144,19 @@ def analysis_template(config: GatewayConfig, name: str, model: Model) -> Documen
     total = f"onnxserve_gateway_requests_total{{{chosen}}}"
     failed = f'onnxserve_gateway_requests_total{{{chosen},code=~"5.."}}'
     bucket = f"onnxserve_gateway_request_seconds_bucket{{{chosen}}}"
-    rates = [
-        ("failures", f"(sum(rate({failed}[1m])) or vector(0)) / sum(rate({total}[1m]))", "result[0] < 0.01"),
-        (
-            "p99-seconds",
-            f"histogram_quantile(0.99, sum(rate({bucket}[1m])) by (le))",
-            f"result[0] < {config.deadline.answer_s:g}",
-        ),
-    ]
+    failures = f"(sum(rate({failed}[1m])) or vector(0)) / sum(rate({total}[1m]))"
+    p99 = f"histogram_quantile(0.99, sum(rate({bucket}[1m])) by (le))"
     metrics = [
         {
             "name": metric,
             "interval": "1m",
             "count": 5,
             "failureLimit": 1,
-            "successCondition": condition,
+            "successCondition": f"result[0] < {most:g}",
             "provider": {"prometheus": {"address": config.kubernetes.prometheus, "query": query}},
         }
-        for metric, query, condition in rates
+        for metric, query, most in (("failures", failures, 0.01), ("p99-seconds", p99, config.deadline.answer_s))
     ]
     version = model.canary.version if model.canary else model.stable
-    return {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "AnalysisTemplate",
-        "metadata": {"name": dns(name)},
-        "spec": {"args": [{"name": "version", "value": version}], "metrics": metrics},
-    }
+    spec = {"args": [{"name": "version", "value": version}], "metrics": metrics}
+    return manifest("argoproj.io/v1alpha1", "AnalysisTemplate", {"name": dns(name)}, spec)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import ipaddress
 import socket
 import struct
 import time
@@ -34,19 +33,18 @@ HANDSHAKE_S, MOST_S, POLL_S = 0.1, 1.0, 0.01
 
 
 class Listener:
-    """A port of IPv4. EdgeError where somebody else has it."""
+    """A port of an address; nginx opens the others itself where a name has several. EdgeError where it can't be had."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._socket = socket.socket()
-        self._socket.setblocking(False)  # nginx expects so, and would wait in accept(2) for what another process took
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            self._socket.bind((host, port))
-            self._socket.listen(BACKLOG)
+            family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+            self._socket = socket.create_server(
+                address, family=family, backlog=BACKLOG, dualstack_ipv6=address[0] == "::"
+            )
         except OSError as error:
-            self._socket.close()
             fix = "stop the other server, or change [listen] in traffic.toml"
             raise EdgeError(f"can't listen: {error.strerror}", where=f"{host}:{port}", fix=fix) from error
+        self._socket.setblocking(False)  # nginx expects so, and would wait in accept(2) for what another process took
 
     def fileno(self) -> int:
         """The descriptor for nginx."""
@@ -54,7 +52,7 @@ class Listener:
 
     def drain(self) -> None:
         """Let no connection begin any more, and wait a moment until those that have begun are taken."""
-        with contextlib.suppress(OSError):  # where the kernel knows no such filter, some may be reset
+        with contextlib.suppress(OSError, AttributeError):  # where the system knows no such filter, some may be reset
             self._drop_new()
             time.sleep(HANDSHAKE_S)
             deadline = time.monotonic() + MOST_S
@@ -73,11 +71,3 @@ class Listener:
     def _waiting(self) -> int:
         found: int = WAITING.unpack(self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, WAITING.size))[0]
         return found
-
-
-def open_listener(host: str, port: int) -> Listener | None:
-    """The port, or None where nginx must open it itself: on an address of another kind, or another system."""
-    with contextlib.suppress(ValueError):
-        if hasattr(socket, "TCP_INFO") and ipaddress.ip_address(host).version == 4:
-            return Listener(host, port)
-    return None

@@ -51,9 +51,8 @@ class Observation(msgspec.Struct, frozen=True):
 
     def agrees(self, other: Observation) -> bool:
         """Whether another answer to the same request has the same labels, as far as both say them."""
-        cut = any(
-            isinstance(row, int) for row in (*self._rows, *other._rows)
-        )  # how many there are, after the first ones
+        # A number says how many rows there are after the first ones.
+        cut = any(isinstance(row, int) for row in (*self._rows, *other._rows))
         count = min(len(self.labels), len(other.labels)) if cut else None
         return self.labels[:count] == other.labels[:count]
 

@@ -14,22 +14,20 @@ from pathlib import Path
 from onnxserve.errors import EdgeError
 from onnxserve.processes import check_socket_path, end_group, listening, make_run_folder, spawn
 
-from .budgets import BUDGETS, drop_damaged
-from .control import Control
-from .files import write_files
-from .gateway import CONTROL, METRICS_PAGE, SHADOW, Gateway
-from .labels import Labels
-from .listener import VARIABLE, Listener, open_listener
-from .nginx import configuration, gateway_files
-from .roles import roles_document
-from .workers import workers
+from .error_log import error_log
+from .files import read_json, write_files
+from .gateway import CONTROL, ERROR_LOG, METRICS_PAGE, SHADOW, Control, Gateway
+from .listener import VARIABLE, Listener
+from .nginx.files import configuration, gateway_files
+from .roles import Labels, roles_document
 
 READY_S = 20.0
 FREE_S = 5.0
 POLL_S = 0.02
 STOP_S = 10.0  # beyond what requests under way may take
-LOG = "nginx.out"
+SPARE_BYTES, SPARE_SHARE = 2**30, 0.1  # of the disk, whichever is less: what a fast one takes in a second
 FIX = "pip install 'onnxserve[gateway]'"
+WORKER = b"nginx: worker process"  # the title of one; when it is shutting down it says so behind it
 
 
 def nginx() -> str:
@@ -49,6 +47,7 @@ class RunningGateway:
     process: subprocess.Popen[bytes]
     files: dict[str, float] = field(default_factory=dict)  # what it read, and when that was written
     listener: Listener | None = None
+    disk_full: bool = False
     _workers: set[int] = field(default_factory=set)  # at the last look
     _epoch: int = 0
     _cleared: bool = False
@@ -111,6 +110,19 @@ class RunningGateway:
         self._reload()
         return True
 
+    def spare_disk(self) -> bool:
+        """Let nginx keep no answer while its disk is nearly full; whether that has begun or ended.
+
+        It answers nothing where it can't write what it should keep. EdgeError when it doesn't take the word.
+        """
+        disk = shutil.disk_usage(self.gateway.run)
+        full = disk.free < min(SPARE_BYTES, disk.total * SPARE_SHARE)
+        if full == self.disk_full:
+            return False
+        Control(self.gateway.control).mark_disk(full=full)
+        self.disk_full = full
+        return True
+
     def _reload(self) -> None:
         self._signal(signal.SIGHUP)
         self._workers = set()  # others come, these end
@@ -118,6 +130,20 @@ class RunningGateway:
     def _signal(self, kind: signal.Signals) -> None:
         if self.alive():
             self.process.send_signal(kind)
+
+
+def workers(master: int) -> set[int]:
+    """Ids of nginx's processes that take connections; none where the kernel doesn't say (proc(5), children)."""
+    with contextlib.suppress(OSError):
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        return {int(child) for child in children if _title(child) == WORKER}
+    return set()
+
+
+def _title(process: str) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes().rstrip(b"\0")
+    return b""
 
 
 def written(gateway: Gateway) -> dict[str, float]:
@@ -148,7 +174,7 @@ def start(gateway: Gateway, labels: Labels, listener: Listener | None = None) ->
         wait_for_ports(listen.metrics_port)
         if listener is None:
             wait_for_ports(listen.port)
-            listener = open_listener(listen.host, listen.port)
+            listener = Listener(listen.host, listen.port)
         return begun(gateway, labels, listener)
     except BaseException:
         if listener is not None:
@@ -156,42 +182,59 @@ def start(gateway: Gateway, labels: Labels, listener: Listener | None = None) ->
         raise
 
 
-def begun(gateway: Gateway, labels: Labels, listener: Listener | None) -> RunningGateway:
-    """With the port for clients, or None where nginx opens it itself."""
+def begun(gateway: Gateway, labels: Labels, listener: Listener) -> RunningGateway:
+    """With the port for clients."""
     make_run_folder(gateway.run)
     check_socket_path(gateway.run / METRICS_PAGE)
     shutil.rmtree(gateway.run / "cache", ignore_errors=True)  # its keys don't outlive a change of the limits
     for name in (CONTROL, SHADOW):
         (gateway.run / name).unlink(missing_ok=True)
-    drop_damaged(gateway.run / BUDGETS)
+    drop_damaged_budgets(gateway.run / "budgets.json")
     files = written(gateway)
     write_files(gateway.run, gateway_files(gateway, labels))
     running = RunningGateway(gateway, spawned(gateway, listener), files, listener)
-    control, deadline = Control(gateway.control), time.monotonic() + READY_S
-    while not (gateway.control.exists() and control.alive()):
-        if not running.alive() or time.monotonic() > deadline:
-            end_group(running.process, signal.SIGTERM, STOP_S)
-            raise EdgeError("the gateway did not start" + tail(gateway.run), where=str(gateway.run))
-        time.sleep(POLL_S)
-    control.put(roles_document(labels))
-    running.recount()  # the first look: a worker may be killed before the next one
-    return running
+    deadline = time.monotonic() + READY_S
+    while True:
+        try:
+            Control(gateway.control).put(roles_document(labels))
+            running.spare_disk()
+        except EdgeError as error:
+            if not running.alive() or time.monotonic() > deadline:
+                end_group(running.process, signal.SIGTERM, STOP_S)
+                last = (gateway.run / ERROR_LOG).read_text(errors="replace").splitlines()[-4:]
+                said = "".join(f"{os.linesep}    {line}" for line in last)
+                raise EdgeError(f"the gateway did not start{said}", where=str(gateway.run)) from error
+            time.sleep(POLL_S)
+        else:
+            running.recount()  # the first look: a worker may be killed before the next one
+            return running
 
 
-def spawned(gateway: Gateway, listener: Listener | None) -> subprocess.Popen[bytes]:
+def drop_damaged_budgets(path: Path) -> None:
+    """Remove what nginx can't read, as after a loss of power, and so would not start; clients get a new day.
+
+    As njs writes it: https://github.com/nginx/njs/blob/master/nginx/ngx_js_shared_dict.c.
+    """
+    try:
+        read_json(path, dict[str, dict[str, float]], fix="")
+    except EdgeError:
+        path.unlink()
+
+
+def spawned(gateway: Gateway, listener: Listener) -> subprocess.Popen[bytes]:
     """The process of nginx, which inherits the port for clients."""
-    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    if listener is not None:
-        environment[VARIABLE] = f"{listener.fileno()};"
-    return spawn(
-        [nginx(), "-e", str(gateway.run / "nginx.log"), "-p", str(gateway.run), "-c", "nginx.conf"],
-        folder=gateway.run,
-        log=gateway.run / LOG,
-        environment=environment,
-        death=signal.SIGTERM,  # to the master, which ends its workers
-        record=gateway.run / "nginx.process",
-        descriptors=[] if listener is None else [listener.fileno()],
-    )
+    log = gateway.run / ERROR_LOG
+    with error_log(log) as errors:
+        return spawn(
+            [nginx(), "-e", str(log), "-p", str(gateway.run), "-c", "nginx.conf"],
+            folder=gateway.run,
+            log=log,
+            errors=errors,
+            environment={**os.environ, VARIABLE: f"{listener.fileno()};"},
+            death=signal.SIGTERM,  # to the master, which ends its workers
+            record=gateway.run / "nginx.process",
+            descriptors=[listener.fileno()],
+        )
 
 
 def wait_for_ports(*ports: int) -> None:
@@ -201,12 +244,3 @@ def wait_for_ports(*ports: int) -> None:
         if time.monotonic() > deadline:
             raise EdgeError(f"ports {taken} are taken", fix="stop the other server, or change [listen] in traffic.toml")
         time.sleep(POLL_S)
-
-
-def tail(run: Path) -> str:
-    """The last words of nginx."""
-    lines: list[str] = []
-    for name in (LOG, "nginx.log"):
-        if (run / name).is_file():
-            lines += (run / name).read_text(errors="replace").splitlines()[-4:]
-    return "".join(f"{os.linesep}    {line}" for line in lines)

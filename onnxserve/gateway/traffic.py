@@ -9,11 +9,9 @@ import msgspec
 
 from onnxserve.errors import EdgeError
 
-from .control import Control
 from .files import locked, replace_file, write_files, write_json
-from .gateway import CONTROL, Gateway
-from .labels import Labels, recorded_labels
-from .roles import roles_document
+from .gateway import CONTROL, Control, Gateway
+from .roles import Labels, read_labels, roles_document
 
 RUN = "run"  # the gateway's folder within the state
 RUNNING = "gateway.json"
@@ -34,13 +32,7 @@ class Traffic:
     @property
     def labels(self) -> Labels:
         """As last set. EdgeError when the file is damaged and was never read before."""
-        recorded = None
-        try:
-            recorded = recorded_labels(self._path)
-        except EdgeError:
-            if self._known is None:
-                raise
-        self._known = recorded or self._known
+        self._known = self._recorded() or self._known
         return self._known or Labels()
 
     def started(self, gateway: Gateway) -> None:
@@ -96,7 +88,7 @@ class Traffic:
         """
         with locked(self._path):
             labels, done = self.labels, []
-            if not self._is_recorded():
+            if self._recorded() is None:
                 self._write(labels)
                 done.append(f"written again, since {self._path.name} was lost or damaged")
             control, document = self.control, roles_document(labels)
@@ -105,11 +97,14 @@ class Traffic:
                 done.append("given to the gateway again")
             return done
 
-    def _is_recorded(self) -> bool:
+    def _recorded(self) -> Labels | None:
+        """What the file says; None where it was lost, or damaged since it was read."""
         try:
-            return recorded_labels(self._path) is not None
+            return read_labels(self._path)
         except EdgeError:
-            return False
+            if self._known is None:
+                raise
+            return None
 
     def _write(self, labels: Labels) -> None:
         replace_file(self._run / ROLES, msgspec.json.encode(roles_document(labels)))  # as a start writes it

@@ -46,8 +46,16 @@ class Management:
         return sorted(versions, key=lambda version: version_key(version.model_version))
 
     def queues(self, name: str) -> dict[str, Queue]:
-        """How many requests wait for a batch and how many may, by version of a model."""
-        return {version.model_version: version.job_queue_status for version in self.versions(name)}
+        """How many requests wait for a batch and how many may, by version; none of a model that isn't registered.
+
+        A model of the store may have a role and not be loaded yet, or never.
+        """
+        path = f"/models/{name}/all"
+        response = self._answer("GET", path, None, self._timeout_s)
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            return {}
+        versions = msgspec.convert(self._document("GET", path, response), list[ModelVersion])
+        return {version.model_version: version.job_queue_status for version in versions}
 
     def default(self, name: str) -> str:
         """The version that answers when a request names none."""

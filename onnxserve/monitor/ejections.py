@@ -10,7 +10,7 @@ from onnxserve.gateway.log_reader import LogReader
 
 from .exposition import Counter
 
-EVENT = re.compile(rb'\{"event":"ejected","model":"([^"]*)","version":"([^"]*)"')  # failures.js writes it
+EVENT = re.compile(rb'js: \{"event":"ejected","model":"([^"]*)","version":"([^"]*)"')  # failures.js writes it
 
 
 class Ejections:

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from onnxserve.gateway.config import Tls
-from onnxserve.gateway.control import Control
-from onnxserve.gateway.gateway import ACCESS_LOG, Gateway
+from onnxserve.gateway.gateway import ACCESS_LOG, ERROR_LOG, Control, Gateway
 
 from .access_log import AccessLog
 from .certificates import expiry
@@ -20,7 +19,6 @@ from .key_use import KEY_USE, KeyUse
 from .spans import Spans
 
 PERIOD_S = 1.0
-ERROR_LOG = "nginx.log"
 log = logging.getLogger(__name__)
 
 

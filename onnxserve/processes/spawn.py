@@ -28,6 +28,7 @@ def spawn(  # noqa: PLR0913 - all but one are optional
     *,
     folder: Path,
     log: Path,
+    errors: int = subprocess.STDOUT,
     environment: Mapping[str, str] | None = None,
     death: signal.Signals = signal.SIGKILL,
     record: Path | None = None,
@@ -35,8 +36,9 @@ def spawn(  # noqa: PLR0913 - all but one are optional
 ) -> Child:
     """Start `command` in `folder`; it leads a process group, and its output is appended to `log`.
 
-    The kernel sends it `death` when this process ends, even by SIGKILL. `record` is a file in the run folder by which
-    the next start finds the group again, should it linger all the same. `descriptors` are open files that it inherits.
+    So are its errors, unless `errors` is another descriptor. The kernel sends it `death` when this process ends, even
+    by SIGKILL. `record` is a file in the run folder by which the next start finds the group again, should it linger all
+    the same. `descriptors` are open files that it inherits.
     """
     if shutil.which(command[0]) is None:
         raise ServerError("there is no such program", where=command[0])
@@ -50,7 +52,7 @@ def spawn(  # noqa: PLR0913 - all but one are optional
                 env=None if environment is None else dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=subprocess.STDOUT,
+                stderr=errors,
                 start_new_session=True,
                 pass_fds=descriptors,
             )

@@ -1,4 +1,7 @@
-"""The ladder of what is given up when a model is too busy, one rung at a time, and given back one at a time."""
+"""The ladder of what is given up when a model is too busy, one rung at a time, and given back one at a time.
+
+How busy it is, its queues in TorchServe and the gateway's refusals say.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,44 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from onnxserve.gateway import Labels, Model
-from onnxserve.gateway.pressure import Pressure
+from onnxserve.management.model import Queue
 
 # What each level gives up; beyond the last, requests are refused.
 LEVELS = ("nothing", "shadow", "fresh answers", "the larger version")
 NOTHING, SHADOW, FRESH_ANSWERS, LARGER = range(len(LEVELS))
 BUSY, CALM = 0.8, 0.4  # of the requests that may be under way
 UP_AFTER, DOWN_AFTER = 3, 15  # looks, one a second
+
+
+@dataclass(frozen=True)
+class Pressure:
+    """Of the fullest version: waiting requests as a share of those that may wait; refusals so far of all versions."""
+
+    share: float
+    refused: int
+
+
+@dataclass(frozen=True)
+class Pressures:
+    """Looks at all models.
+
+    `queues` gives what waits in TorchServe for each version of a model (`Management.queues`), `refused` the requests of
+    a model that were refused since too many waited or were under way (`Observer.refused`), and `concurrency` is how
+    many may be under way.
+    """
+
+    queues: Callable[[str], Mapping[str, Queue]]
+    refused: Callable[[str], int]
+    concurrency: int
+
+    def __call__(self, labels: Labels) -> dict[str, Pressure]:
+        """By model; ServerError when TorchServe doesn't answer."""
+        queues = {name: self.queues(name).values() for name in labels.models}
+        shares = {name: max(map(self._share, waiting), default=0.0) for name, waiting in queues.items()}
+        return {name: Pressure(share, self.refused(name)) for name, share in shares.items()}
+
+    def _share(self, queue: Queue) -> float:
+        return queue.pending_requests / max(1, min(self.concurrency, queue.limit))
 
 
 @dataclass

@@ -18,7 +18,7 @@ from onnxserve.archive import (
     read_version,
     writable,
 )
-from onnxserve.archive.store import STAGED
+from onnxserve.archive.store import STAGED, check_name
 from onnxserve.errors import ArchiveError, OnnxserveError, ReleaseError
 from onnxserve.management.model import version_key
 
@@ -41,8 +41,7 @@ def entering(archive: Path, stores: Stores) -> Iterator[Entering]:
     ArchiveError or ReleaseError before that if the archive doesn't hold, a store has another of its name or version, or
     can't be written.
     """
-    if not archive.is_file():
-        raise ArchiveError("there is no such archive", where=str(archive), fix="onnxserve export models/NAME makes one")
+    check_file(archive)
     with ExitStack() as staged:
         copy = stage(archive, stores, stores.served, staged)
         checked = check_copy(copy, archive)
@@ -55,6 +54,16 @@ def entering(archive: Path, stores: Stores) -> Iterator[Entering]:
         for source, target in moves:
             with changing(stores, target.parent):
                 source.replace(target)
+
+
+def check_file(archive: Path) -> None:
+    """ArchiveError if there is none, or the next start would not serve one of this name."""
+    if not archive.is_file():
+        raise ArchiveError("there is no such archive", where=str(archive), fix="onnxserve export models/NAME makes one")
+    try:
+        check_name(archive)
+    except ArchiveError as error:
+        raise ArchiveError(error.what, where=str(archive), fix="name the file MODEL-VERSION.mar") from error
 
 
 def stage(archive: Path, stores: Stores, store: Path, staged: ExitStack, stem: str = "") -> Path:

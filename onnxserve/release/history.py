@@ -7,7 +7,9 @@ import datetime as dt
 import errno
 import fcntl
 import getpass
+import io
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,16 +79,24 @@ class History:
 def append(path: Path, line: bytes) -> None:
     """The whole line at the end of a file, or OSError and nothing of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab", buffering=0) as stream:
+    with path.open("ab+", buffering=0) as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         before = os.fstat(stream.fileno()).st_size
+        whole = line if _ends_a_line(stream, before) else b"\n" + line
         try:
-            if stream.write(line) != len(line):
+            if stream.write(whole) != len(whole):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
             with contextlib.suppress(OSError):
                 stream.truncate(before)
             raise
+
+
+def _ends_a_line(stream: io.FileIO, size: int) -> bool:
+    """Whether nothing was left unfinished, as by a loss of power: what is appended would be lost with it."""
+    if not size or not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        return True
+    return os.pread(stream.fileno(), 1, size - 1) == b"\n"
 
 
 def _decoded(line: bytes) -> Event | None:

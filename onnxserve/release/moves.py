@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -13,6 +15,7 @@ from onnxserve.gateway import Canary, Labels, Model, Share
 from .brownout import LEVELS
 
 Kind = TypeVar("Kind", bound=Share)
+HEADER = re.compile(r"[A-Za-z0-9-]{1,128}")
 replace = msgspec.structs.replace
 
 
@@ -216,7 +219,12 @@ def other(labels: Labels, name: str, version: str, part: str) -> Model:
 
 
 def bounded(share: Kind) -> Kind:
-    """A share that is one."""
+    """A share that is one; of a canary, with steps that end."""
     if not 0 < share.percent <= 100:
         raise ReleaseError(f"{share.percent:g} percent", fix="give more than 0 and at most 100")
+    if isinstance(share, Canary) and share.auto and not 0 <= share.auto.seconds < math.inf:
+        raise ReleaseError(f"a step takes at least {share.auto.seconds:g} seconds", fix="--seconds 60")
+    if isinstance(share, Canary) and share.key and not HEADER.fullmatch(share.key):
+        what = f"{share.key!r} is no header by which the gateway can tell clients apart"
+        raise ReleaseError(what, fix="letters, digits and hyphens, as in x-user: headers with _ are dropped")
     return share

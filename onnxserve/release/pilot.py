@@ -11,7 +11,8 @@ from typing import TypeVar
 import msgspec
 
 from onnxserve.errors import OnnxserveError
-from onnxserve.gateway import Canary, Model, replace_file
+from onnxserve.gateway import Canary, Model
+from onnxserve.gateway.files import replace_file
 from onnxserve.gateway.observations import NAME, Observation, Tail
 from onnxserve.gateway.traffic import RUN
 
@@ -61,7 +62,7 @@ class Pilot:
         for name, model in models.items():
             mine = [one for one in seen if one.model == name]
             if model.shadow:
-                self._compare(name, model, mine)
+                said += self._compare(name, model, mine)
             if model.canary and model.canary.auto:
                 said += self._judge(name, model, model.canary, mine)
         try:
@@ -76,14 +77,15 @@ class Pilot:
             said += self._release.level(name, level, why=[why])
         return said
 
-    def _compare(self, name: str, model: Model, seen: list[Observation]) -> None:
+    def _compare(self, name: str, model: Model, seen: list[Observation]) -> list[str]:
         assert model.shadow  # noqa: S101 - the caller asked
         path = report_path(self._state, name, model.shadow.version)
         report = read(path, Report)
         if report is None or report.stable != model.stable:
             report = Report(name, model.stable, model.shadow.version)
         if sum(self._pairs.see(report, one) for one in seen) or not path.is_file():
-            replace_file(path, msgspec.json.encode(report))
+            return written(path, report)
+        return []
 
     def _judge(self, name: str, model: Model, canary: Canary, seen: list[Observation]) -> list[str]:
         assert canary.auto  # noqa: S101 - the caller asked
@@ -94,7 +96,7 @@ class Pilot:
         changed = course.look(window, seen, now)
         said = self._act(course, course.decide(now), now)
         if changed or said or not path.is_file():
-            replace_file(path, msgspec.json.encode(course))
+            said += written(path, course)
         if course.ended:
             said += self._forget(course, course.ended)
         return said
@@ -139,13 +141,25 @@ class Pilot:
         """Put the record of a course aside; what was kept, in words."""
         del self._courses[course.model]
         self._windows.pop(course.model, None)
-        kept = put_aside(course_path(self._state, course.model, course.canary), course, ended, self._clock())
-        return [f"record: {path}" for path in kept]
+        path = course_path(self._state, course.model, course.canary)
+        try:
+            return [f"record: {kept}" for kept in put_aside(path, course, ended, self._clock())]
+        except OSError as error:
+            return [f"{course.model}: no record of {course.canary} is kept: {error.strerror}"]
 
 
 def course_path(state: Path, model: str, version: str) -> Path:
     """Where a canary's course is kept while it is under way."""
     return state / COURSES / f"{model}-{version}{COURSE}"
+
+
+def written(path: Path, record: Course | Report) -> list[str]:
+    """Replace a record; why it can't be, in words: what a full disk doesn't take keeps nobody from judging."""
+    try:
+        replace_file(path, msgspec.json.encode(record))
+    except OSError as error:
+        return [f"{path.name} can't be written: {error.strerror}; tried again"]
+    return []
 
 
 def put_aside(path: Path, course: Course, ended: str, now: float) -> list[Path]:

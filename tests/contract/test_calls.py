@@ -17,7 +17,7 @@ import pytest
 from onnxserve.gateway import Labels
 from onnxserve.gateway.config import Auth, Guard, Limits
 from onnxserve.gateway.keys import Key, add
-from onnxserve.gateway.labels import Canary
+from onnxserve.gateway.roles import Canary
 from tests.gateway import STABLE, Client, client_of, config, gateway_of
 from tests.messages import SERVICE, kind, made
 

@@ -67,8 +67,12 @@ def test_when_the_server_fails_an_old_answer_is_better_than_none_and_marked(clie
     assert (answer.status_code, answer.headers["x-onnxserve-degraded"]) == (200, "cache")
 
 
-@pytest.mark.parametrize("client", [{"cache": KEPT, "predictions": Predictions(redact=("y",))}], indirect=True)
-def test_a_cache_has_no_body_in_its_files_where_columns_are_redacted(client):
+@pytest.mark.parametrize(
+    "client",
+    [{"cache": KEPT, "predictions": kept} for kept in (Predictions(redact=("y",)), Predictions(inputs=False))],
+    indirect=True,
+)
+def test_a_cache_has_no_body_in_its_files_where_not_all_of_it_may_be_kept(client):
     secret = b'["a clients secret"]'
     assert [client.post(body=secret).headers["x-onnxserve-cache"] for _ in range(2)] == ["miss", "hit"]
     assert client.post(body=b'["another"]').headers["x-onnxserve-cache"] == "miss"

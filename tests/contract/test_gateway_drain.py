@@ -15,8 +15,8 @@ from functools import partial
 import grpc
 import pytest
 
-from onnxserve.gateway.config import Deadline
-from onnxserve.gateway.workers import workers
+from onnxserve.gateway.config import Deadline, Listen
+from onnxserve.gateway.processes import workers
 from tests.gateway import Client, opened
 from tests.http2 import GOAWAY, HEADERS, http2_connection, request_fields
 from tests.keepalive import KeepAlive, running, total
@@ -89,6 +89,7 @@ def test_a_reload_loses_no_request(client):
     assert {status for one in clients for status in one.statuses} == {200}
 
 
+@pytest.mark.parametrize("client", [{}, {"listen": Listen(host="::")}], ids=["127.0.0.1", "::"], indirect=True)
 def test_no_request_on_a_new_connection_is_lost(client):
     """Each on a connection of its own, so that some are always in the kernel's queue."""
     port, outcomes = client.gateway.config.listen.port, Counter[str]()

@@ -17,8 +17,7 @@ import pytest
 from onnxserve.client import unix
 from onnxserve.gateway import Canary, Gateway, Labels, Model, Share
 from onnxserve.gateway.config import Cache, Deadline, Limits
-from onnxserve.gateway.processes import nginx
-from onnxserve.gateway.workers import workers
+from onnxserve.gateway.processes import nginx, workers
 from onnxserve.processes import end_group, spawn
 from tests.fuzz import Fuzz
 from tests.gateway import Client, client_of, config

@@ -141,9 +141,9 @@ def test_what_only_a_key_may_ask_is_refused_whatever_the_path_looks_like(open_ga
 # Dates --------------------------------------------------------------------
 
 
-def ending(keys: Path, client: str, seconds: float) -> str:
+def ending(keys: Path, client: str, seconds: float, zone: dt.tzinfo = dt.UTC) -> str:
     """A key that ends so soon."""
-    return add(keys, Key(client, expires=dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)))
+    return add(keys, Key(client, expires=dt.datetime.now(zone) + dt.timedelta(seconds=seconds)))
 
 
 def test_an_expired_key_is_refused_with_a_reason_of_its_own_in_every_protocol(open_gateway, upstream, keys):
@@ -185,6 +185,35 @@ def test_a_time_that_is_none_makes_a_damaged_file_and_no_key_without_end(open_ga
     while time.monotonic() < until:
         assert client.post(x_api_key=secret).status_code == 200
         assert client.post(x_api_key=fresh).status_code == 401
+
+
+@pytest.mark.parametrize("year", ["2020", "2120"])
+@pytest.mark.parametrize(
+    "time",
+    [
+        "-01-31T12:00:00Z",
+        "-01-31T12:00:00.123456Z",
+        "-01-31T12:00:00+02:00",
+        "-01-31t12:00:00-0530",
+        "-01-31 12:00:00z",
+    ],
+)
+def test_a_time_is_read_as_the_command_reads_it_whatever_its_notation(open_gateway, keys, year, time):
+    secret = add(keys, Key("shop"))
+    [written] = json.loads(keys.read_text()).items()
+    keys.write_text(json.dumps({written[0]: {**written[1], "expires": year + time}}))
+    [key] = read_keys(keys).values()
+    answer = open_gateway().post(x_api_key=secret)
+    assert answer.status_code == (401 if key.expired(dt.datetime.now(dt.UTC)) else 200)
+    assert answer.status_code == 200 or answer.json()["error"]["type"] == "key_expired"
+
+
+def test_a_time_in_another_zone_ends_a_key_at_that_time(open_gateway, keys):
+    east = dt.timezone(dt.timedelta(hours=5, minutes=30))
+    over, short = ending(keys, "over", -3600, east), ending(keys, "short", 3, east)
+    client = open_gateway()
+    assert [client.post(x_api_key=secret).status_code for secret in (over, short)] == [401, 200]
+    soon(lambda: client.post(x_api_key=short).status_code == 401)
 
 
 def test_a_rotation_takes_effect_on_connections_that_are_open(open_gateway, keys):

@@ -19,7 +19,7 @@ import pytest
 from onnxserve.gateway import Labels
 from onnxserve.gateway.config import Auth, Deadline, Limits
 from onnxserve.gateway.keys import Key, add
-from onnxserve.gateway.workers import workers
+from onnxserve.gateway.processes import workers
 from tests.gateway import BODY, STABLE, Client, client_of, config, gateway_of, opened
 from tests.messages import SERVICE, made
 from tests.raw import Raw, post_bytes, raw_connection

@@ -11,7 +11,7 @@ from onnxserve.config import free_ports
 from onnxserve.errors import EdgeError
 from onnxserve.gateway import GatewayConfig, Labels, read_config
 from onnxserve.gateway.config import Cache, Listen
-from onnxserve.gateway.nginx import configuration
+from onnxserve.gateway.nginx.files import configuration
 from tests.gateway import BODY, STABLE, client_of, config, gateway_of
 from tests.watched import watching
 

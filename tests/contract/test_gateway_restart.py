@@ -11,9 +11,8 @@ from contextlib import contextmanager
 import pytest
 
 from onnxserve.gateway import Labels, Traffic
-from onnxserve.gateway.config import Guard
-from onnxserve.gateway.processes import RunningGateway, start
-from onnxserve.gateway.workers import workers
+from onnxserve.gateway.config import Cache, Guard
+from onnxserve.gateway.processes import RunningGateway, start, workers
 from tests.disk import filled, small_disk
 from tests.gateway import STABLE, Client, client_of, config, gateway_of, opened
 
@@ -55,6 +54,24 @@ def test_a_full_disk_stops_no_start_after_a_lost_worker_and_a_step(tmp_path, ups
                 traffic.started(client.gateway)
                 assert client.post().status_code == 200
                 assert traffic.reconcile() == []
+
+
+def test_a_full_disk_costs_kept_answers_and_never_a_request(tmp_path, upstream):
+    with small_disk(tmp_path / "disk", "16m") as disk:
+        gateway = gateway_of(config(cache=Cache(seconds=60)), disk, upstream.port)
+        with client_of(gateway, LABELS) as client:
+            assert not client.running.spare_disk()
+            assert [client.post(body=b"[1]").headers["x-onnxserve-cache"] for _ in range(2)] == ["miss", "hit"]
+            with filled(disk):
+                assert client.running.spare_disk()
+                for number in range(20):
+                    assert client.post(body=b"[2, %d]" % number).status_code == 200
+                assert client.post(body=b"[1]").headers["x-onnxserve-cache"] == "hit"
+                assert client.http.get("/v2/models/demo").status_code == 200
+                with again(client, LABELS) as running:
+                    assert running.disk_full
+                    assert client.post(body=b"[3]").status_code == 200
+            assert running.disk_full
 
 
 @opened(guard=Guard(per_day=3))

@@ -18,7 +18,7 @@ import pytest
 from onnxserve.errors import EdgeError
 from onnxserve.gateway import Canary, Labels, Share, Traffic
 from onnxserve.gateway.config import Brownout, Cache, Limits, Listen
-from onnxserve.gateway.control import Control
+from onnxserve.gateway.gateway import Control
 from onnxserve.gateway.processes import start
 from tests.gateway import STABLE, Client, opened
 from tests.raw import post_bytes, raw_connection

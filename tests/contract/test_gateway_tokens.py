@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -17,18 +18,45 @@ from tests.gateway import call
 
 
 @pytest.fixture
-def token(tmp_path: Path) -> str:
-    """Of a client who has no key; its issuer's keys are in `jwks.json`."""
+def issuer(tmp_path: Path) -> Callable[..., str]:
+    """Makes tokens, of a client who has no key; its keys are in `jwks.json`. A claim that is None is left out."""
     key = rsa.generate_private_key(65537, 2048)
     public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
     (tmp_path / "jwks.json").write_text(json.dumps({"keys": [{**public, "kid": "one", "alg": "RS256", "use": "sig"}]}))
     until = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=5)
-    claims = {"iss": "https://issuer.test", "aud": "onnxserve", "sub": "ann", "exp": until}
-    return jwt.encode(claims, key, algorithm="RS256", headers={"kid": "one"})
+    usual = {"iss": "https://issuer.test", "aud": "onnxserve", "sub": "ann", "exp": until}
+
+    def issue(**changes: object) -> str:
+        claims = {name: value for name, value in {**usual, **changes}.items() if value is not None}
+        # As JSON, since the library refuses to write what no issuer should.
+        return jwt.api_jws.encode(
+            json.dumps(claims, default=lambda date: int(date.timestamp())).encode(), key, "RS256", {"kid": "one"}
+        )
+
+    return issue
+
+
+@pytest.fixture
+def token(issuer: Callable[..., str]) -> str:
+    return issuer()
 
 
 def with_tokens(tmp_path: Path) -> Auth:
     return Auth(required=True, jwt=Jwt("https://issuer.test", ("onnxserve",), str(tmp_path / "jwks.json")))
+
+
+@pytest.mark.parametrize(
+    "change", [{"nbf": 9_999_999_999}, {"nbf": "tomorrow"}, {"sub": None}, {"exp": None}, {"exp": 1}]
+)
+def test_a_token_that_begins_later_or_names_nobody_or_has_ended_opens_nothing(
+    open_gateway, upstream, issuer, tmp_path, change
+):
+    client = open_gateway(auth=with_tokens(tmp_path))
+    for opens, status in (({"nbf": 1}, 200), (change, 401)):
+        bearer = {"authorization": f"Bearer {issuer(**opens)}"}
+        assert client.post(**bearer).status_code == status
+        assert (call(client, **bearer) is grpc.StatusCode.UNAUTHENTICATED) == (status == 401)
+    assert len(upstream.seen) == 2
 
 
 def test_a_token_makes_no_key_of_whatever_comes_beside_it(open_gateway, upstream, token, tmp_path):

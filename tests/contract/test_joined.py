@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from onnxserve_handlers.errors import InvalidRow, RequestError
+from onnxserve_handlers.errors import LOG_MESSAGES, InvalidRow, RequestError
 from onnxserve_handlers.features import client as stores
 from onnxserve_handlers.features.client import Store, Unavailable
 from onnxserve_handlers.features.joined import DEGRADED, Defaulted, FeaturesUnavailable, JoinedClassifier
@@ -241,3 +241,13 @@ def test_a_row_alone_is_looked_up_too(upstream):
     assert handler.check({"driver_id": 1, "z": 4}, "instances[0]") == [0.5, 3.0, 4.0]
     with pytest.raises(RequestError):
         handler.check({"driver_id": 9, "z": 4}, "instances[0]")
+
+
+def test_the_words_of_a_store_that_fails_are_in_no_log(upstream, caplog, monkeypatch):
+    upstream.answer = lambda *_: (500, b'{"detail": "no value for bob@example.org"}')
+    assert store_of(upstream).find([("bob@example.org",)]) == {("bob@example.org",): None}
+    assert "it says 500" in caplog.text
+    assert "bob" not in caplog.text
+    monkeypatch.setenv(LOG_MESSAGES, "1")
+    store_of(upstream).find([("bob@example.org",)])
+    assert "bob" in caplog.text

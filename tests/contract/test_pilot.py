@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,10 +16,9 @@ import pytest
 from onnxserve.errors import ReleaseError
 from onnxserve.gateway import Auto, Canary, Gateway, Labels, Model, Share, Traffic
 from onnxserve.gateway.config import Limits
-from onnxserve.gateway.pressure import Pressure, Pressures
 from onnxserve.management import Management
 from onnxserve.release import History, Pilot, Release
-from onnxserve.release.brownout import UP_AFTER, Ladder
+from onnxserve.release.brownout import UP_AFTER, Ladder, Pressure, Pressures
 from onnxserve.release.shadows import read_reports
 from tests.fakes import FakeTorchServe
 from tests.gateway import client_of, config, gateway_of
@@ -137,6 +137,18 @@ def test_a_canary_that_was_ended_by_hand_begins_anew(server):
     assert record.name.endswith("-ended-by-hand.json")
     seen = server.load(lambda: server.model.stable == "2.0")
     assert seen[200, "2.0"] >= 2 * AUTO.requests
+
+
+def test_a_full_disk_keeps_no_canary_from_being_judged_and_no_model_from_giving_something_up(server, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("onnxserve.release.pilot.replace_file", full)
+    server.upstream.answer = lambda path, _: (500, b"{}") if path.endswith("2.0") else predicted(path)
+    server.busy[0] = 0.9
+    server.release.canary("demo", Canary("2.0", 30, auto=AUTO))
+    server.load(lambda: server.model.canary is None and server.model.level > 0)
+    assert server.model.stable == "1.0"
 
 
 def test_what_was_decided_of_a_canary_that_has_ended_is_not_done(server):

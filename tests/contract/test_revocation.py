@@ -65,6 +65,8 @@ CASES = {
     "both keys": Case("{old}:{new}", None, ("old", "new")),
     "a folder of both": Case("{both}", None, ("old", "new")),
     "a folder of none": Case("{empty}", None, ()),
+    "two variables that are empty, for keys": Case(":", None, ()),
+    "two variables that are empty, for lists": Case("", ":", ()),
     "the old key is revoked": Case("{old}:{new}", "key {old_digest} a laptop was lost", ("new",)),
     "the only key is revoked": Case("{old}", "# since May\n\nkey {old_digest}\n", ()),
     "a key is revoked where none is wanted": Case("", "key {old_digest}", SIGNERS),
@@ -108,7 +110,9 @@ def told(world, tmp_path, monkeypatch) -> Callable[[Case], None]:
         named = {name: str(path) for name, path in world.keys.items()} | {"both": world.both, "empty": world.empty}
         monkeypatch.setenv(KEY, case.keys.format(**named))
         monkeypatch.delenv(VARIABLE, raising=False)
-        if case.revoked is not None:
+        if case.revoked == ":":
+            monkeypatch.setenv(VARIABLE, ":")
+        elif case.revoked is not None:
             path = tmp_path / "revoked.txt"
             monkeypatch.setenv(VARIABLE, str(path))
             digests = {"old_digest": key_digest(world.keys["old"]), "zeros": "0" * 64, "zeros_cut": "0" * 63}

@@ -23,7 +23,7 @@ from onnxserve.archive import reconfigure
 from onnxserve.config import free_ports
 from onnxserve.errors import EdgeError
 from onnxserve.gateway import Canary
-from onnxserve.gateway.workers import workers as nginx_workers
+from onnxserve.gateway.processes import workers as nginx_workers
 from onnxserve.processes import listening
 from tests.disk import filled, small_disk
 from tests.e2e.server import ROOT

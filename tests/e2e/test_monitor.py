@@ -27,10 +27,10 @@ import yaml
 from onnxserve.archive import open_archive, writable
 from onnxserve.config import Settings, free_ports
 from onnxserve.gateway import GatewayConfig, Labels, Model, Traffic
-from onnxserve.gateway.pressure import Pressure, Pressures
 from onnxserve.management import Management
 from onnxserve.monitor.dashboard import expressions
 from onnxserve.release import History, Release
+from onnxserve.release.brownout import Pressure, Pressures
 from tests.e2e.gate import CAPACITY, gate_of, write_archive
 from tests.e2e.server import ROOT, Running
 

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from onnxserve.gateway import Canary, Labels, Model, Share
-from onnxserve.gateway.pressure import Pressure
-from onnxserve.gateway.roles import roles, roles_document
-from onnxserve.release.brownout import DOWN_AFTER, LEVELS, UP_AFTER, Ladder, Rung, levels_of
+from onnxserve.gateway.roles import roles_document
+from onnxserve.release.brownout import DOWN_AFTER, LEVELS, UP_AFTER, Ladder, Pressure, Rung, levels_of
 from onnxserve.release.moves import difference, levelled, smaller
 
 VERSIONS = {"1.0": "a" * 64, "2.0": "b" * 64, "3.0": "c" * 64}
@@ -77,8 +76,9 @@ def test_a_rung_whose_shadow_is_gone_is_left_at_once():
 def test_a_model_on_a_rung_is_routed_by_a_script_which_gets_level_and_smaller_version():
     busy = Model(VERSIONS, "1.0", smaller="3.0", level=3)
     assert roles_document(Labels({"demo": Model(VERSIONS, "1.0", smaller="3.0")}))["routes"]["demo/"] == "1.0"
-    assert roles_document(Labels({"demo": busy}))["routes"]["demo/"] == "*"
-    assert (roles(busy)["level"], roles(busy)["smaller"]) == (3, "3.0")
+    document = roles_document(Labels({"demo": busy}))
+    assert document["routes"]["demo/"] == "*"
+    assert (document["models"]["demo"]["level"], document["models"]["demo"]["smaller"]) == (3, "3.0")
 
 
 def test_a_smaller_version_takes_no_part_before_it_is_needed():
@@ -89,7 +89,8 @@ def test_a_smaller_version_takes_no_part_before_it_is_needed():
 
 def test_a_level_leaves_canary_and_shadow_to_come_back_later():
     model = Model(VERSIONS, "1.0", canary=Canary("2.0", 5), shadow=Share("2.0", 100), level=3)
-    assert (roles(model)["canary"]["percent"], roles(model)["shadow"]["percent"]) == (5, 100)
+    told = roles_document(Labels({"demo": model}))["models"]["demo"]
+    assert (told["canary"]["percent"], told["shadow"]["percent"]) == (5, 100)
 
 
 def test_the_ladder_is_told_in_words():

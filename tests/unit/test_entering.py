@@ -138,6 +138,20 @@ def test_archives_of_others_have_roles_too_and_what_can_not_be_read_has_none(tmp
     assert stored_versions(tmp_path) == {"other": {"3": file_digest(tmp_path / "other.mar")}}
 
 
+@pytest.mark.parametrize("name", ["circle-2.0.0.zip", "a,b.mar", ".circle.mar", "circle-2.0.0.mar.retired"])
+def test_a_file_that_the_next_start_would_not_serve_by_its_name_is_refused(
+    tmp_path, stores, archive, next_archive, name
+):
+    file = tmp_path / name
+    file.write_bytes(next_archive.read_bytes())
+    server = FakeTorchServe(["1.0.0"], model="circle")
+    with pytest.raises(ArchiveError) as raised:
+        release(tmp_path, stores, server).register(file)
+    assert (raised.value.where, raised.value.fix) == (str(file), "name the file MODEL-VERSION.mar")
+    assert names(stores.kept) == names(stores.served) == [archive.name]
+    assert "POST /models" not in server.calls
+
+
 def test_an_archive_that_is_not_there_is_said_plainly(tmp_path, stores):
     with pytest.raises(OnnxserveError, match="there is no such archive"):
         release(tmp_path, stores, FakeTorchServe(["1.0.0"])).register(tmp_path / "none.mar")

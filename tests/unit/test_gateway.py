@@ -10,8 +10,7 @@ from onnxserve.errors import EdgeError
 from onnxserve.gateway import Canary, Gateway, GatewayConfig, Labels, Model, Share, read_config, read_labels
 from onnxserve.gateway.config import Auth, Cache, Jwt, Limits, Listen, Traces
 from onnxserve.gateway.files import write_json
-from onnxserve.gateway.nginx import gateway_files
-from onnxserve.gateway.nginx.files import sampled
+from onnxserve.gateway.nginx.files import gateway_files, sampled
 from onnxserve.gateway.roles import roles_document
 from onnxserve.places import resource
 
@@ -130,10 +129,9 @@ def test_a_script_is_on_the_way_of_a_plain_request_only_where_something_was_aske
     assert "proxy_pass http://torchserve" in plain
 
 
-def test_what_nginx_remembers_of_a_key_is_never_forgotten_before_the_note_that_revokes_it(tmp_path):
-    [note] = [line for line in config_text(GatewayConfig(), tmp_path).splitlines() if "zone=learnt" in line]
-    assert "evict" not in note
-    assert "timeout" not in note
+def test_what_nginx_remembers_of_a_key_counts_for_a_second_so_that_nobody_has_to_revoke_it(tmp_path):
+    [zone] = [line for line in config_text(GatewayConfig(), tmp_path).splitlines() if "zone zone=policies" in line]
+    assert zone.endswith(" ttl=1s;")
 
 
 def test_what_is_off_is_not_in_the_file(tmp_path):

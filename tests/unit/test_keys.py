@@ -10,7 +10,7 @@ import pytest
 
 from onnxserve.cli import app as boundary
 from onnxserve.errors import EdgeError
-from onnxserve.gateway.expiry import moment, now, period
+from onnxserve.gateway.expiry import LATEST, moment, now, period
 from onnxserve.gateway.files import write_json
 from onnxserve.gateway.keys import ID, Key, Keys, add, digest, read_keys, revoke, rotate
 from onnxserve.monitor.key_use import KEY_USE
@@ -158,6 +158,13 @@ def test_an_overlap_never_lengthens_a_key(tmp_path):
     assert read_keys(path)[digest(old)].expires == soon
 
 
+def test_a_rotation_never_leaves_the_calendar(tmp_path):
+    path, made = tmp_path / "keys.json", now() - dt.timedelta(days=1)
+    old = add(path, Key("shop", created=made, expires=LATEST))
+    new = rotate(path, "shop", period("999999w"))
+    assert {read_keys(path)[digest(secret)].expires for secret in (old, new)} == {LATEST}
+
+
 @pytest.mark.parametrize(
     ("text", "ends"),
     [
@@ -171,7 +178,10 @@ def test_an_end_is_a_period_a_date_or_a_time(text, ends):
     assert moment(text, dt.datetime.fromisoformat("2026-01-02T03:04:05Z")) == dt.datetime.fromisoformat(ends)
 
 
-@pytest.mark.parametrize("text", ["", "soon", "0d", "-1d", "1y", "2020-01-01", "99999999d", "999999w", "2027-13-01"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "soon", "0d", "-1d", "1y", "2020-01-01", "99999999d", "999999w", "2027-13-01", "9999-12-31T23:59:59-05:00"],
+)
 def test_what_is_no_end_is_refused_with_what_to_write(run, text):
     code, _, err = run("add", "shop", f"--expires={text}") if text else run("add", "shop", "--expires= ")
     assert code == 1

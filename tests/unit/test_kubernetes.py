@@ -27,7 +27,7 @@ def documents(model: Model) -> dict[str, Any]:
 def test_shares_are_weights_and_the_shadow_is_a_mirror():
     route = documents(MODEL)["httproute-demo.yaml"]
     [rule] = route["spec"]["rules"]
-    assert {one["name"]: one["weight"] for one in rule["backendRefs"]} == {"demo-1-0-0": 9750, "demo-2-0-0": 250}
+    assert {one["name"]: one["weight"] for one in rule["backendRefs"]} == {"demo-1-0-0": 975_000, "demo-2-0-0": 25_000}
     [mirror] = rule["filters"]
     assert mirror["requestMirror"]["backendRef"]["name"] == "demo-2-0-0"
     assert mirror["requestMirror"]["fraction"] == {"numerator": 5_000, "denominator": 1_000_000}
@@ -36,6 +36,31 @@ def test_shares_are_weights_and_the_shadow_is_a_mirror():
         "/v2/models/demo/infer",
         "/v1/models/demo:predict",
     ]
+
+
+@pytest.mark.parametrize("percent", [1e-5, 0.004, 99.999, 99.99999])
+def test_a_share_of_a_route_is_never_rounded_to_nothing_or_to_all(percent):
+    model = Model(VERSIONS, "1.0.0", canary=Canary("2.0.0", percent), shadow=Share("2.0.0", percent))
+    [rule] = documents(model)["httproute-demo.yaml"]["spec"]["rules"]
+    weights = [one["weight"] for one in rule["backendRefs"]]
+    assert sum(weights) == 1_000_000
+    assert min(weights) > 0
+    fraction = rule["filters"][0]["requestMirror"]["fraction"]
+    assert 0 < fraction["numerator"] < fraction["denominator"]
+
+
+def test_a_name_that_ends_like_a_version_is_taken_for_no_other_models_version():
+    config = GatewayConfig(kubernetes=Kubernetes(kserve="standard"))
+    models = {"a": Model({"1.0.0": "a" * 64}, "1.0.0"), "a-1": Model({"0.0": "b" * 64}, "0.0")}
+    files = kubernetes_files(config, Labels(models))
+    assert len([name for name in files if name.startswith("inferenceservice-")]) == 2
+
+
+def test_versions_of_other_peoples_archives_make_names_that_kubernetes_takes():
+    versions = ["1.0.0-RC1", "1.0.0+cu12", "1.0.0_rc1", "v" * 128, "1.0.0-rc.1", "1.0.0-rc-1"]
+    names = {dns("demo", version) for version in versions}
+    assert len(names) == len(versions)
+    assert all(re.fullmatch("[a-z]([a-z0-9-]{0,61}[a-z0-9])?", name) for name in names), names
 
 
 def test_without_a_canary_all_goes_to_the_stable_version():
@@ -66,7 +91,7 @@ def test_kserves_standard_mode_has_a_service_for_each_version_and_the_route_spli
         assert service["spec"]["predictor"]["model"]["storageUri"] == f"s3://models/demo-{version}.mar"
     [rule] = files["httproute-demo.yaml"]["spec"]["rules"]
     backends = {backend["name"]: (backend["weight"], backend["port"]) for backend in rule["backendRefs"]}
-    assert backends == {"demo-1-0-0-predictor": (9750, 80), "demo-2-0-0-predictor": (250, 80)}
+    assert backends == {"demo-1-0-0-predictor": (975_000, 80), "demo-2-0-0-predictor": (25_000, 80)}
 
 
 def test_models_whose_names_differ_in_signs_share_no_file():

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from onnxserve.gateway import Labels, Model
-from onnxserve.gateway.pressure import Pressure, Pressures
 from onnxserve.management import Management
 from onnxserve.management.model import Queue
+from onnxserve.release.brownout import Pressure, Pressures
 from tests.fakes import FakeTorchServe
 
 LABELS = Labels({"demo": Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0")})
@@ -25,6 +25,14 @@ def test_a_queue_that_has_room_for_few_is_full_with_few():
 
 def test_a_model_without_versions_is_not_full():
     assert Pressures(lambda _: {}, lambda _: 0, 8)(LABELS) == {"demo": Pressure(0.0, 0)}
+
+
+def test_a_model_that_could_not_be_loaded_hides_no_other():
+    labels = Labels({**LABELS.models, "broken": Model({"1.0": "c" * 64}, "1.0")})
+    fake = FakeTorchServe(["1.0", "2.0"])
+    fake.pending = 50
+    look = Pressures(Management("http://fake", transport=fake.transport()).queues, lambda _: 0, 200)
+    assert look(labels) == {"demo": Pressure(50 / 150, 0), "broken": Pressure(0.0, 0)}
 
 
 def test_waiting_requests_are_those_of_the_management_api():

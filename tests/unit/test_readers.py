@@ -207,6 +207,8 @@ def test_booleans_decimals_and_categories_are_numbers(tmp_path, suffix):
         (pa.array(["a", "b"], pa.string_view()), ["a", "b"]),
         (pa.array(["a", "b"]).dictionary_encode(), ["a", "b"]),
         (pa.array([b"a", b"b"], pa.binary_view()), [b"a", b"b"]),
+        (pa.array([b"a", b"b"], pa.binary(1)), [b"a", b"b"]),
+        (pa.RunEndEncodedArray.from_arrays(pa.array([2], pa.int32()), pa.array(["a"])), ["a", "a"]),
         (pa.array([{"bytes": b"a", "path": "a.png"}, {"bytes": None, "path": "b.png"}]), [b"a", None]),
     ],
 )
@@ -217,6 +219,24 @@ def test_one_value_a_row_may_be_a_view_a_category_or_an_image_of_a_dataset(tmp_p
     wanted = wanted_of(sources, [], {}, (), ",", 10)
     [chunk] = chunks(sources[0], wanted)
     assert chunk.values == values
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(["a", "b"], pa.string_view()),
+        pa.array([b"a", b"b"], pa.binary_view()),
+        pa.RunEndEncodedArray.from_arrays(pa.array([1, 2], pa.int32()), pa.array(["a", "b"])),
+    ],
+)
+def test_kept_columns_have_layouts_that_can_be_written_and_grouped(tmp_path, column):
+    path = tmp_path / "rows.arrow"
+    written(pa.table({"id": column, "x": pa.array([1.0, 2.0]), "y": pa.array([1.0, 2.0])}), path)
+    sources = find_sources([str(path)]).files
+    [chunk] = chunks(sources[0], wanted_of(sources, ["x", "y"], {}, ("id",), ",", 10))
+    assert chunk.kept is not None
+    pq.write_table(chunk.kept, tmp_path / "kept.parquet")
+    assert chunk.kept.group_by("id").aggregate([]).num_rows == 2
 
 
 def written(rows: pa.Table, path: Path) -> None:

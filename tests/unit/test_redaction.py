@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from onnxserve.archive import unpack
-from onnxserve_handlers.errors import VARIABLE, InvalidRow, stack_of
+from onnxserve_handlers.errors import LOG_MESSAGES, InvalidRow, stack_of
 from onnxserve_handlers.handler import Handler
 from onnxserve_handlers.offline import OfflineContext, loaded
 from onnxserve_handlers.signature import Features, Input, Signature
@@ -88,7 +88,7 @@ def test_a_stack_has_no_message_of_any_cause_and_says_where_it_was(monkeypatch):
     assert "KeyError" in stack
     assert "ValueError" in stack
     assert "in fail" in stack
-    monkeypatch.setenv(VARIABLE, "1")
+    monkeypatch.setenv(LOG_MESSAGES, "1")
     assert SECRET in stack_of(caught.value)
 
 

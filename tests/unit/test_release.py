@@ -3,7 +3,7 @@
 import pytest
 
 from onnxserve.errors import OnnxserveError, ReleaseError
-from onnxserve.gateway import Canary, Share, Traffic
+from onnxserve.gateway import Auto, Canary, Share, Traffic
 from onnxserve.management import Management
 from onnxserve.release import History, Release
 from onnxserve.release.history import Unrecorded
@@ -201,6 +201,21 @@ def test_a_share_is_more_than_nothing_and_at_most_all(tmp_path, percent):
         release(tmp_path, FakeTorchServe(["1.0", "2.0"])).canary("demo", Canary("2.0", percent))
 
 
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), -1.0])
+def test_steps_that_would_never_end_are_refused(tmp_path, seconds):
+    steps = release(tmp_path, FakeTorchServe(["1.0", "2.0"]))
+    with pytest.raises(ReleaseError, match="a step takes at least"):
+        steps.canary("demo", Canary("2.0", 5, auto=Auto(seconds=seconds)), plan=True)
+
+
+@pytest.mark.parametrize("header", ["x_user", "x user", "x-usér", "x-user:"])
+def test_a_header_that_never_reaches_the_gateways_scripts_parts_no_clients(tmp_path, header):
+    steps = release(tmp_path, FakeTorchServe(["1.0", "2.0"]))
+    with pytest.raises(ReleaseError, match="is no header by which"):
+        steps.canary("demo", Canary("2.0", 50, header))
+    assert steps.traffic.labels.models["demo"].canary is None
+
+
 def test_a_server_that_is_not_there_is_said_plainly(tmp_path):
     steps = Release(Management("http://127.0.0.1:1"), History(tmp_path), tmp_path, Traffic(tmp_path))
     with pytest.raises(OnnxserveError, match="no answer from the management API"):
@@ -223,8 +238,9 @@ def test_a_step_is_in_force_though_the_history_can_not_be_written_and_its_line_f
     assert [event.action for event in steps.history.events("demo")] == ["promote", "rollback"]
 
 
-def test_a_damaged_line_hides_no_other_event(tmp_path):
+@pytest.mark.parametrize("damage", [b'{"time": "2026\n', b'{"time": "2026'])
+def test_a_damaged_line_hides_no_other_event(tmp_path, damage):
     steps = release(tmp_path, FakeTorchServe(["1.0", "2.0"]))
-    steps.history.path.write_bytes(b'{"time": "2026\n')
+    steps.history.path.write_bytes(damage)
     steps.promote("demo", "2.0")
     assert [event.action for event in steps.history.events("demo")] == ["promote"]

@@ -38,9 +38,11 @@ def pack(classes: Path, target: Path) -> None:
     """The same classes give the same bytes."""
     members = {str(path.relative_to(classes)): path.read_bytes() for path in sorted(classes.rglob("*.class"))}
     members[SERVICE] = b"onnxserve.Batching\n"
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as jar:
+    partial = target.with_suffix(".part")
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as jar:
         for name, content in sorted(members.items()):
             jar.writestr(zipfile.ZipInfo(name, EPOCH), content)
+    partial.replace(target)  # a server that runs has the old one open
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ..errors import withheld
 from ..signature import Features
 
 log = logging.getLogger(__name__)
@@ -178,7 +179,8 @@ class Store:
             self._limit(one, deadline)
         answer.read()  # nothing is left, which only this call takes note of
         if answer.status != http.client.OK:
-            raise ValueError(f"{answer.status}: {b''.join(parts)[:200].decode(errors='replace')}")
+            words = b"".join(parts)[:200].decode(errors="replace")  # which may quote keys of entities
+            raise ValueError(f"it says {answer.status}: {withheld(words)}")
         return b"".join(parts)
 
     def _connected(self, deadline: float) -> http.client.HTTPConnection:

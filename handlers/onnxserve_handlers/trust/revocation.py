@@ -55,11 +55,14 @@ def is_configured() -> bool:
 def read_revoked() -> Revoked:
     """What the files say whose paths the variable holds, parted by `:`; nothing where it is empty.
 
-    ArchiveUntrusted for a file that is missing, and for a line that says something else.
+    ArchiveUntrusted for a file that is missing, for a line that says something else, and for a variable without a path.
     """
-    revoked = Revoked({}, {})
-    for name in os.environ.get(VARIABLE, "").split(os.pathsep):
-        for kind, digest, reason in _lines(Path(name)) if name else ():
+    revoked, text = Revoked({}, {}), os.environ.get(VARIABLE, "")
+    names = [name for name in text.split(os.pathsep) if name]
+    if text and not names:  # `:`, as two empty variables make it
+        raise ArchiveUntrusted(f"{VARIABLE} is {text!r}, which names no file")
+    for name in names:
+        for kind, digest, reason in _lines(Path(name)):
             (revoked.keys if kind == "key" else revoked.archives)[digest] = reason
     return revoked
 

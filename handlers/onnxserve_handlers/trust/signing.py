@@ -41,10 +41,11 @@ def configured_keys() -> tuple[Path, ...]:
     Paths are parted by `:`; a folder stands for the keys in it now. ArchiveUntrusted if there is none where some are
     wanted: without a key everything would be trusted.
     """
-    named = [Path(path) for path in os.environ.get(KEY, "").split(os.pathsep) if path]
+    text = os.environ.get(KEY, "")
+    named = [Path(path) for path in text.split(os.pathsep) if path]
     keys = tuple(key for path in named for key in (_keys_in(path) if path.is_dir() else [path]))
-    if named and not keys:
-        raise ArchiveUntrusted(f"{KEY} names {', '.join(map(str, named))}, where no public key (*.pub, *.pem) lies")
+    if text and not keys:  # also for `:`, as two empty variables make it
+        raise ArchiveUntrusted(f"{KEY} is {text!r}, where no public key (*.pub, *.pem) lies")
     return keys
 
 

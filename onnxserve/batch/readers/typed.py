@@ -21,7 +21,7 @@ def names(schema: pa.Schema) -> dict[str, str]:
 
 def kind(given: pa.DataType) -> str:
     """What a handler could make of it."""
-    if pa.types.is_dictionary(given):
+    if pa.types.is_dictionary(given) or pa.types.is_run_end_encoded(given):
         return kind(given.value_type)
     if pa.types.is_integer(given) or pa.types.is_floating(given) or pa.types.is_decimal(given):
         return "number"
@@ -31,7 +31,7 @@ def kind(given: pa.DataType) -> str:
         return "text"
     if pa.types.is_binary(given) or pa.types.is_large_binary(given) or pa.types.is_binary_view(given):
         return "bytes"
-    return "bytes" if is_image(given) else str(given)
+    return "bytes" if pa.types.is_fixed_size_binary(given) or is_image(given) else str(given)
 
 
 def is_image(given: pa.DataType) -> bool:
@@ -44,25 +44,34 @@ def wanted_columns(wanted: Wanted) -> list[str]:
     return list(dict.fromkeys([*wanted.columns.values(), *wanted.keep, *wanted.keys.values()]))
 
 
-def chunk(batch: pa.RecordBatch | pa.Table, first: int, part: Part, wanted: Wanted) -> Chunk:
+def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """The same values in a layout that Parquet and Arrow's grouping know: no views, no runs."""
+    if pa.types.is_run_end_encoded(column.type):
+        return plain(pc.run_end_decode(column))
+    if pa.types.is_string_view(column.type):
+        return pc.cast(column, pa.large_string())
+    return pc.cast(column, pa.large_binary()) if pa.types.is_binary_view(column.type) else column
+
+
+def chunk(given: pa.RecordBatch | pa.Table, first: int, part: Part, wanted: Wanted) -> Chunk:
     """One batch; nothing in it is unreadable, since its types are right."""
+    batch = pa.table([plain(column) for column in given.columns], names=given.schema.names)
     columns = values = None
     if wanted.numbers:
         columns = {mine: numbers(batch.column(theirs)) for mine, theirs in wanted.columns.items()}
     else:
         [theirs] = wanted.columns.values()
         values = singles(batch.column(theirs))
-    table = pa.table(batch) if isinstance(batch, pa.RecordBatch) else batch
     return Chunk(
         first=first,
         size=batch.num_rows,
         places=whole(batch.num_rows),
         columns=columns,
         values=values,
-        kept=table.select(list(wanted.keep)) if wanted.keep else None,
+        kept=batch.select(list(wanted.keep)) if wanted.keep else None,
         faults={},
         position=lambda place: f"{part.source} row {first + place}",
-        keys=table.select(list(wanted.keys.values())).rename_columns(list(wanted.keys)) if wanted.keys else None,
+        keys=batch.select(list(wanted.keys.values())).rename_columns(list(wanted.keys)) if wanted.keys else None,
         raw=lambda place: msgspec.json.encode(batch.slice(place, 1).to_pylist()[0], enc_hook=str).decode(),
     )
 

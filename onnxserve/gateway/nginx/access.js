@@ -4,61 +4,33 @@ import fs from 'fs';
 import errors from 'errors.js';
 import probing from 'probing.js';
 import roles from 'roles.js';
+import times from 'times.js';
 
 const DAY_MS = 86400000;
-const STAMP = '#stamp'; // beside keys, whose names are digests
+const STAMP = '#stamp'; // the file's digest, beside keys, whose names are digests
 const DIGEST = /^[0-9a-f]{64}$/;
 const ID = 12; // digits of a digest that name its key in the log
 const MANY = 1000000; // more than there is room for
 
-// Once a second: nginx has what the file says, and forgets what it no longer says, and what has expired. The stamp is the
-// file's digest, and when the next of its keys expires.
+// Once a second: nginx has what the file says, and forgets what it no longer says.
 function refresh(session) {
   const text = read(session.variables.keys_file), known = ngx.shared.keys;
   const digest = crypto.createHash('sha256').update(text).digest('hex');
-  const before = (known.get(STAMP) || '').split(' '), due = Number(before[1] || 0);
-  const isDue = due > 0 && due <= Date.now();
-  if (before[0] === digest && !isDue) {
+  if (known.get(STAMP) === digest) {
     return;
   }
   const keys = parsed(text);
   if (keys === null) {
     ngx.log(ngx.ERR, 'the keys file is damaged; the keys before stay in force');
-    if (isDue) {
-      forget(session);
-    }
     return;
   }
-  known.delete(STAMP); // whoever learns a key in another process meanwhile forgets it again
   known.keys(MANY).filter((digest) => !keys[digest]).forEach((digest) => known.delete(digest));
   try {
     Object.keys(keys).forEach((digest) => known.set(digest, JSON.stringify(keys[digest])));
   } catch (e) {
     ngx.log(ngx.ERR, 'the keys file has more keys than there is room for; some are not known');
   }
-  forget(session);
-  known.set(STAMP, digest + ' ' + nextExpiry(keys));
-}
-
-// Whatever was learnt of keys: each is looked at by a script again.
-function forget(session) {
-  ngx.shared.learnt.keys(MANY).forEach((key) => {
-    session.variables.written_key = key;
-    session.variables.written_policy = '';
-  });
-  ngx.shared.learnt.clear();
-}
-
-function nextExpiry(keys) {
-  const now = Date.now();
-  return Object.keys(keys).reduce((next, digest) => {
-    const at = keys[digest].expires ? Date.parse(keys[digest].expires) : 0;
-    return at > now && (next === 0 || at < next) ? at : next;
-  }, 0);
-}
-
-function hasExpired(policy) {
-  return Boolean(policy.expires) && Date.parse(policy.expires) <= Date.now();
+  known.set(STAMP, digest);
 }
 
 function read(path) {
@@ -72,20 +44,16 @@ function read(path) {
 // Keys by digest; null for what is no such file.
 function parsed(text) {
   try {
-    const keys = JSON.parse(text), all = Object.keys(keys);
-    return !Array.isArray(keys) && typeof keys === 'object' && all.every((one) => isKey(one, keys[one])) ? keys : null;
+    const keys = JSON.parse(text), isOne = (digest) => DIGEST.test(digest) && isKey(keys[digest]);
+    return typeof keys === 'object' && !Array.isArray(keys) && Object.keys(keys).every(isOne) ? keys : null;
   } catch (e) {
     return null;
   }
 }
 
-function isKey(digest, key) {
-  return DIGEST.test(digest) && typeof key.client === 'string' && (key.models === undefined || Array.isArray(key.models)) &&
-    (key.expires === undefined || key.expires === null || isTime(key.expires));
-}
-
-function isTime(text) {
-  return typeof text === 'string' && !isNaN(Date.parse(text));
+function isKey(key) {
+  return typeof key.client === 'string' && (key.models === undefined || Array.isArray(key.models)) &&
+    (key.expires === undefined || key.expires === null || !isNaN(times.milliseconds(key.expires)));
 }
 
 function policyOf(r, secret) {
@@ -104,12 +72,12 @@ function admit(r) {
     errors.refuse(r, 403, 'forbidden', 'the token is meant for another server');
     return false;
   }
-  const stamp = ngx.shared.keys.get(STAMP), policy = bearer || (secret ? policyOf(r, secret) : null);
+  const policy = bearer || (secret ? policyOf(r, secret) : null);
   if (policy === null && (guard.required || secret)) {
     errors.refuse(r, 401);
     return false;
   }
-  if (policy !== null && hasExpired(policy)) {
+  if (policy !== null && policy.expires && times.milliseconds(policy.expires) <= Date.now()) {
     errors.refuse(r, 401, 'key_expired', 'this key has expired: ask for a new one');
     return false;
   }
@@ -128,26 +96,15 @@ function admit(r) {
   r.variables.digits = limits.digits ? String(limits.digits) : '';
   r.variables.top = limits.top ? String(limits.top) : '';
   if (secret && !bearer && !guard.probing && !Object.keys(limits).some((name) => limits[name])) {
-    learn(r, known, stamp);
+    learn(r, known);
   }
   return within(r, known.client, limits, guard);
 }
 
-// Nothing of this client needs a script the next time, until the keys change. What is noted first is what `refresh`
-// forgets by, so nothing is learnt when there is no room for the note, nor of a model that a client made up. `stamp` is
-// of the keys that were looked at: others may be in force by now.
-function learn(r, policy, stamp) {
-  if (r.variables.kind !== 'infer' || roles.model(r.variables.model) === null) {
-    return;
-  }
-  try {
-    ngx.shared.learnt.set(r.variables.http_x_api_key + ' ' + r.variables.model, '1');
-  } catch (e) {
-    return;
-  }
-  r.variables.policy_of_key = (policy.priority || 'normal') + ' ' + policy.id + ' ' + policy.client;
-  if (ngx.shared.keys.get(STAMP) !== stamp) {
-    r.variables.policy_of_key = '';
+// For the next second nothing of this client needs a script; nor of a model that a client made up.
+function learn(r, policy) {
+  if (r.variables.kind === 'infer' && roles.model(r.variables.model) !== null) {
+    r.variables.policy_of_key = (policy.priority || 'normal') + ' ' + policy.id + ' ' + policy.client;
   }
 }
 
@@ -188,6 +145,11 @@ function spend(client, most) {
   return used <= most ? 0 : Math.ceil(((day + 1) * DAY_MS - Date.now()) / 1000);
 }
 
+// Whether a token may be used yet (RFC 7519, section 4.1.5): nginx looks at its end only.
+function began(r) {
+  return Number(r.variables.token_begins || 0) <= Date.now() / 1000 ? '1' : '';
+}
+
 // What a token says, after nginx has checked its signature, issuer and time; null where it is meant for another server.
 function claims(r, wanted) {
   const scope = r.variables.token_scope, audiences = (r.variables.token_audience || '').split(',');
@@ -226,4 +188,4 @@ function destination(r) {
   return variables.observe ? '@observed' : '@answer';
 }
 
-export default { admit, enter, refresh };
+export default { admit, began, enter, refresh };

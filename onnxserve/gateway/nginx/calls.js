@@ -8,8 +8,12 @@ import roles from 'roles.js';
 import wire from 'wire.js';
 
 const METHODS = {
-  ServerLive: live, ServerReady: serverReady, ServerMetadata: serverMetadata,
-  ModelReady: modelReady, ModelMetadata: modelMetadata, ModelInfer: infer,
+  ServerLive: (r) => reply(r, wire.flag(true)),
+  ServerReady: async (r) => reply(r, wire.flag(await models.isAllReady(r))),
+  ServerMetadata: serverMetadata,
+  ModelReady: async (r) => reply(r, wire.flag(roles.choose(r) && await models.isReady(r, r.variables.model, r.variables.version))),
+  ModelMetadata: modelMetadata,
+  ModelInfer: infer,
 };
 const OPEN = ['ServerLive', 'ServerReady'];
 const UNITS = { H: 3600, M: 60, S: 1, m: 1e-3, u: 1e-6, n: 1e-9 };
@@ -54,22 +58,10 @@ function reply(r, message) {
   r.return(200, wire.framed(message));
 }
 
-function live(r) {
-  reply(r, wire.flag(true));
-}
-
-async function serverReady(r) {
-  reply(r, wire.flag(await models.isAllReady(r)));
-}
-
 function serverMetadata(r) {
   const server = JSON.parse(r.variables.gateway_config).server;
   const extensions = server.extensions.map((one) => wire.text(3, one));
   reply(r, Buffer.concat([wire.text(1, server.name), wire.text(2, server.version)].concat(extensions)));
-}
-
-async function modelReady(r) {
-  reply(r, wire.flag(roles.choose(r) && await models.isReady(r, r.variables.model, r.variables.version)));
 }
 
 async function modelMetadata(r) {

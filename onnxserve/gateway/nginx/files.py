@@ -16,8 +16,7 @@ from onnxserve.client import Address
 from onnxserve.errors import EdgeError
 from onnxserve.gateway.config import GatewayConfig, Traces
 from onnxserve.gateway.gateway import METRICS_PAGE, SHADOW, Gateway
-from onnxserve.gateway.labels import Labels
-from onnxserve.gateway.roles import roles_document
+from onnxserve.gateway.roles import Labels, roles_document
 from onnxserve.places import INSIDE
 
 HERE = files(__package__)

@@ -1,4 +1,5 @@
-// What models say of themselves, and whether they are ready: questions to TorchServe's management API.
+// What models say of themselves, to clients and the console, and whether they are ready: questions to TorchServe's
+// management API.
 import errors from 'errors.js';
 import roles from 'roles.js';
 
@@ -57,15 +58,9 @@ function isAllReady(r) {
 }
 
 async function areReady(r) {
-  const names = roles.names();
-  let is = names.length > 0;
-  for (let i = 0; i < names.length && is; i++) {
-    const versions = roles.serving(names[i]);
-    for (let j = 0; j < versions.length && is; j++) {
-      is = await isReady(r, names[i], versions[j]);
-    }
-  }
-  return is;
+  const asked = roles.names().map((name) => roles.serving(name).map((version) => isReady(r, name, version)));
+  const ready = await Promise.all([].concat.apply([], asked));
+  return ready.length > 0 && ready.every(Boolean);
 }
 
 function tell(r, document) {
@@ -121,4 +116,34 @@ async function metadata(r) {
   }
 }
 
-export default { ask, tell, listed, about, isReady, isAllReady, describe, ready, all_ready, metadata, v1_model, v1_models };
+// What the console shows: each version's workers, what it says of itself, and the roles that decide on its traffic.
+async function shown(r) {
+  roles.load(r);
+  const all = await listed(r), found = { url: r.variables.public_url, labels: {}, models: [] };
+  for (let i = 0; i < all.length; i++) {
+    const name = all[i].modelName, versions = await ask(r, '/-/state/' + name + '/all') || [];
+    found.labels[name] = roles.model(name);
+    for (let j = 0; j < versions.length; j++) {
+      found.models.push(await row(r, versions[j]));
+    }
+  }
+  tell(r, found);
+}
+
+async function row(r, state) {
+  const said = await about(r, state.modelName + '/' + state.modelVersion);
+  return {
+    name: state.modelName,
+    version: state.modelVersion,
+    ready: state.workers.filter((worker) => worker.status === 'READY').length,
+    workers: Math.max(state.workers.length, state.minWorkers),
+    signature: said.signature,
+    evidence: said.evidence,
+    golden: said.golden_deviation,
+    provider: said.provider ? said.provider.name.replace('ExecutionProvider', '') : '',
+  };
+}
+
+export default {
+  tell, listed, about, isReady, isAllReady, describe, ready, all_ready, metadata, shown, v1_model, v1_models,
+};

@@ -39,13 +39,13 @@ function paths(r, name, version, schemas) {
   const get = (id, summary, schema, responses) => ({
     get: operation(id, summary, Object.assign(responses, { 200: json(summary, schema) })),
   });
-  const found = {}, v2 = '/v2/models/' + name, denied = refused(r, DENIED, {});
-  found['/predictions/' + name] = post('predict', { anyOf: [many, row] });
-  found['/v1/models/' + name + ':predict'] = post('v1', many);
-  found[v2] = get('metadata', 'Tensors of the Open Inference Protocol.', { type: 'object' }, refused(r, DENIED.concat(503), {}));
-  found[v2 + '/ready'] = get('ready', 'Whether the model can answer.', ready,
-    Object.assign(denied, { 503: json('It can not answer now.', ready) }));
-  return found;
+  const v2 = '/v2/models/' + name, unready = { 503: json('It can not answer now.', ready) };
+  return {
+    ['/predictions/' + name]: post('predict', { anyOf: [many, row] }),
+    ['/v1/models/' + name + ':predict']: post('v1', many),
+    [v2]: get('metadata', 'Tensors of the Open Inference Protocol.', { type: 'object' }, refused(r, DENIED.concat(503), {})),
+    [v2 + '/ready']: get('ready', 'Whether the model can answer.', ready, Object.assign(refused(r, DENIED, {}), unready)),
+  };
 }
 
 async function openapi(r) {

@@ -28,11 +28,7 @@ function simhash(body) {
 }
 
 function ones(value) {
-  let count = 0;
-  for (let v = value >>> 0; v; v = (v & (v - 1)) >>> 0) {
-    count++;
-  }
-  return count;
+  return (value >>> 0).toString(2).split('1').length - 1;
 }
 
 // Whether most of a client's last bodies were near an earlier one. Equal bodies are what caches and retries send.
@@ -43,12 +39,9 @@ function suspicious(client, body) {
     const apart = ones(before[0] ^ sketch[0]) + ones(before[1] ^ sketch[1]);
     return apart > 0 && apart <= NEAR_BITS;
   });
-  kept.push([sketch[0], sketch[1], near ? 1 : 0]);
-  while (kept.length > KEPT) {
-    kept.shift();
-  }
-  ngx.shared.sketches.set(client, JSON.stringify(kept));
-  return kept.length === KEPT && kept.filter((before) => before[2]).length >= ALERT_SHARE * KEPT;
+  const last = kept.concat([[sketch[0], sketch[1], near ? 1 : 0]]).slice(-KEPT);
+  ngx.shared.sketches.set(client, JSON.stringify(last));
+  return last.length === KEPT && last.filter((before) => before[2]).length >= ALERT_SHARE * KEPT;
 }
 
 export default { suspicious };

@@ -6,16 +6,23 @@ import errors from 'errors.js';
 const OLD_ANSWERS = 2, SMALLER = 3; // levels of the brown-out ladder
 const SCRIPTED = '*';
 
-function generation() {
-  return Number(ngx.shared.roles.get('generation') || 0);
-}
-
 // The socket that only the server's own user can open: GET says what is in force, POST puts other roles in force.
 function control(r) {
   if (r.method === 'POST') {
     apply(r, JSON.parse(r.requestText));
   }
-  r.return(200, JSON.stringify({ generation: generation(), digest: ngx.shared.roles.get('digest') || '' }));
+  report(r);
+}
+
+function report(r) {
+  const kept = ngx.shared.roles, generation = Number(kept.get('generation') || 0);
+  r.return(200, JSON.stringify({ generation: generation, digest: kept.get('digest') || '' }));
+}
+
+// Whether the disk has room for answers: nginx loses one that it can't write. `1` says that it has none.
+function disk(r) {
+  write(r, r.variables.disk, r.requestText);
+  report(r);
 }
 
 function write(r, key, route) {
@@ -60,7 +67,7 @@ function apply(r, document) {
 
 // A gateway that has just begun takes up what was in force before.
 function load(r) {
-  if (generation() === 0) {
+  if (!ngx.shared.roles.get('digest')) {
     try {
       apply(r, JSON.parse(fs.readFileSync(r.variables.roles_file, 'utf8')));
     } catch (e) {
@@ -151,4 +158,4 @@ function plan(r, name, roles) {
   return version;
 }
 
-export default { control, load, model, names, serving, fallback, isEjected, eject, choose, chosen };
+export default { control, disk, load, model, names, serving, fallback, isEjected, eject, choose, chosen };

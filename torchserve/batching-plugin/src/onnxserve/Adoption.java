@@ -59,18 +59,33 @@ final class Adoption {
     }
 
     private void watch() {
+        boolean failed = false;
         try {
             while (true) {
                 Thread.sleep(PERIOD_MS);
-                if (ModelManager.getInstance() != null) {
-                    update();
-                }
+                failed = ModelManager.getInstance() != null && fails(this::update, failed);
             }
         } catch (InterruptedException end) {
             Thread.currentThread().interrupt();
-        } catch (IllegalAccessException | RuntimeException error) {
-            LOGGER.error("models registered from now on wait the whole maxBatchDelay", error);
         }
+    }
+
+    /** Whether a look failed, as when TorchServe changes a list meanwhile; the next one goes on, and nothing is said twice. */
+    static boolean fails(Look look, boolean before) {
+        try {
+            look.run();
+            return false;
+        } catch (IllegalAccessException | RuntimeException error) {
+            if (!before) {
+                LOGGER.error("models that come or go aren't noticed; tried again", error);
+            }
+            return true;
+        }
+    }
+
+    /** One look at all models. */
+    interface Look {
+        void run() throws IllegalAccessException;
     }
 
     private void update() throws IllegalAccessException {

@@ -23,6 +23,8 @@ final class Attempt extends Job {
     static final String BODY = "x-onnxserve-body";
     /** A worker had ended with the job before another one answered: who judges a version counts that. */
     static final String ENDED = "x-onnxserve-ended";
+    /** What {@link #ERROR} names a job with which two workers ended. */
+    static final String WORKER_ENDED = "worker_ended";
     private static final int MOST_BYTES = 8192;
     // WorkerThread.run; the status beside it depends on whether the process had been waited for.
     private static final String WORKER_DIED = "Worker died.";
@@ -74,13 +76,16 @@ final class Attempt extends Job {
         if (!answering && (died || batch.jobs.size() > 1) && queue.tryAgain(queued, died)) {
             return;
         }
+        if (died && queued.workerEnded) {
+            queue.endedAgain(queued);
+        }
         int code = died ? INSUFFICIENT_STORAGE : status;
         if (code < INTERNAL_ERROR || answering || !Connection.isHttp(job)) {
             job.sendError(code, text);
             return;
         }
         String body = JsonUtils.GSON_PRETTY.toJson(new ErrorResponse(code, "InternalServerException", text)) + "\n";
-        String kind = died ? "worker_ended" : "internal_error";
+        String kind = died ? WORKER_ENDED : "internal_error";
         byte[] bytes = body.getBytes(StandardCharsets.UTF_8);
         job.response(bytes, "application/json", code, null, Map.of(ERROR, kind));
     }

@@ -33,7 +33,7 @@ final class Backlog {
         QueuedJob leaving = null;
         contention.asked(arrival);
         if (scheduler.size() >= limit.jobs()) {
-            limit.refused();
+            limit.refused(arrival.arrivedAt);
             leaving = scheduler.displace(arrival, limit.jobs(), contention::isQuiet);
         }
         if (leaving != arrival) {
@@ -145,7 +145,11 @@ final class Backlog {
     /** Why a job isn't computed, or null. One that is late goes only if others wait. */
     private Drop obsolete(QueuedJob job, long now) {
         Drop reason = job.obsolete(now);
-        return reason == null && scheduler.size() > 0 && limit.late(job, now) ? Drop.LATE : reason;
+        if (reason == null && scheduler.size() > 0 && limit.late(job, now)) {
+            limit.overloaded(now);
+            return Drop.LATE;
+        }
+        return reason;
     }
 
     /** Takes all jobs, in their order. */

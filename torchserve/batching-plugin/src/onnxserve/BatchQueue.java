@@ -35,6 +35,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
     private final transient IntSupplier maxBatchDelay;
     private final transient LongSupplier clock;
     private final transient DropCounters drops;
+    private final transient Poison poison = new Poison();
     private boolean open = true;
 
     /**
@@ -56,6 +57,10 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
     @Override
     public boolean offer(Job job) {
         QueuedJob arrival = new QueuedJob(job, clock.getAsLong());
+        if (poison.contains(arrival, arrival.arrivedAt)) {
+            drops.drop(arrival, Drop.POISON);
+            return true;
+        }
         QueuedJob leaving;
         lock.lock();
         try {
@@ -128,6 +133,11 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         } finally {
             lock.unlock();
         }
+    }
+
+    /** A second worker has ended with a job. */
+    void endedAgain(QueuedJob job) {
+        poison.add(job, clock.getAsLong());
     }
 
     @Override

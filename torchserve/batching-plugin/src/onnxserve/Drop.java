@@ -1,10 +1,12 @@
 package onnxserve;
 
 import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import org.pytorch.serve.job.Job;
 import org.pytorch.serve.job.RestJob;
@@ -23,6 +25,8 @@ enum Drop {
     DISPLACED(503, Drop.OVERLOADED, "The queue is full, and this client has the most requests in it. Retry later, with fewer at a time."),
     /** It waited so long that its answer would come too late for the model's target. */
     LATE(503, Drop.OVERLOADED, "The request waited longer than requests should take. Retry later."),
+    /** The same request ended two workers a while ago. */
+    POISON(507, Attempt.WORKER_ENDED, "Two workers ended with the same request a while ago."),
     /** Its model was unregistered. */
     UNREGISTERED(503, "", "The model was unregistered while the request waited for a worker.");
 
@@ -31,8 +35,9 @@ enum Drop {
     private static final String OVERLOADED = "overloaded";
     // Who asks again at once, as hundreds of connections in a loop do, costs the gateway and the frontend as much as an
     // answer does, and others wait for their event loops then: a refusal isn't faster than an answer.
-    private static final Executor LATER =
-            CompletableFuture.delayedExecutor(250, TimeUnit.MILLISECONDS, Runnable::run);
+    // Nor are those of one moment sent in one: their clients would all come again at once, and then not at all.
+    private static final int LEAST_HELD_MS = 200;
+    private static final int SPREAD_MS = 200;
     private final int status;
     private final String type;
     private final String text;
@@ -48,8 +53,13 @@ enum Drop {
             return;
         }
         boolean typed = !type.isEmpty() && Connection.isHttp(job);
-        Executor executor = typed ? LATER : Runnable::run;
+        Executor executor = typed ? later() : Runnable::run;
         executor.execute(() -> answer(job, typed));
+    }
+
+    private static Executor later() {
+        int held = LEAST_HELD_MS + ThreadLocalRandom.current().nextInt(SPREAD_MS);
+        return CompletableFuture.delayedExecutor(held, TimeUnit.MILLISECONDS, Runnable::run);
     }
 
     private void answer(Job job, boolean typed) {
@@ -66,7 +76,11 @@ enum Drop {
     }
 
     private Map<String, String> headers() {
-        return Map.of(Attempt.ERROR, type, "Retry-After", "1", "Content-Type", "application/json");
+        Map<String, String> headers = new HashMap<>(Map.of(Attempt.ERROR, type, "Content-Type", "application/json"));
+        if (type.equals(OVERLOADED)) {
+            headers.put("Retry-After", "1");
+        }
+        return headers;
     }
 
     /** The gateway writes the errors that it knows itself, and keeps a connection only after an empty body. */

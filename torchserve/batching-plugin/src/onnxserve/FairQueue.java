@@ -18,7 +18,8 @@ import org.pytorch.serve.job.Job;
  * comes and it has nothing, or when nothing waits; one that overspent is kept until it has paid.
  *
  * <p>New flows may pass old ones {@link #PATIENCE} times in a row (RFC 8290 has no such bound, where
- * clients without number could starve the old flows). The quantum follows the mean cost of a job.
+ * clients without number could starve the old flows). The quantum follows the least cost of recent jobs: with
+ * a larger one, a client of small jobs would take thousands of them in one turn beside a client of large ones.
  */
 final class FairQueue {
     private static final int PATIENCE = 8;
@@ -51,7 +52,7 @@ final class FairQueue {
     }
 
     void add(QueuedJob job) {
-        quantum = quantum == 0 ? job.cost : quantum + (job.cost - quantum) / SMOOTHING;
+        quantum = quantum == 0 ? job.cost : Math.min(job.cost, quantum + quantum / SMOOTHING);
         Flow flow = flows.get(job.client);
         if (flow == null) {
             flow = new Flow(job.client, (long) quantum);
@@ -71,6 +72,7 @@ final class FairQueue {
             int waiting = (fresh.isEmpty() ? 0 : 1 << NEW) | (old.isEmpty() ? 0 : 1 << OLD);
             int list = order.next(waiting);
             Flow flow = list == NEW ? fresh.removeFirst() : old.removeFirst();
+            flow.deficit = Math.min(flow.deficit, (long) quantum); // of when jobs were larger
             if (flow.deficit <= 0) {
                 flow.deficit += (long) quantum;
                 old.addLast(flow);

@@ -1,5 +1,7 @@
 package onnxserve;
 
+import java.util.concurrent.TimeUnit;
+
 /**
  * How many jobs may wait for a model so that those which are computed are answered in time, however many
  * come: adaptive concurrency by Little's law.
@@ -12,8 +14,9 @@ package onnxserve;
  *
  * <p>The limit is no promise for each job: clients take turns, so some wait longer than the average, jobs run
  * together, and a model may become slower after they came. So the limit becomes smaller where more than one
- * job in a hundred is answered after 1.75 times the target. And while jobs are refused, one whose turn comes
- * so late isn't computed either, if others wait (as CoDel, RFC 8289, never drops the last one).
+ * job in a hundred is answered after 1.75 times the target. And for a second after a job was refused, one whose
+ * turn comes so late isn't computed either, if others wait (as CoDel, RFC 8289, never drops the last one): where
+ * refused jobs come again all at once, workers run dry in between, and the limit grows beyond what is in time.
  *
  * <p>While no worker is ready, nothing is overloaded: jobs wait up to the queue's capacity for a worker to
  * come back, and none of them is late then. Times are in ns. Not thread-safe.
@@ -34,6 +37,7 @@ final class QueueLimit {
     private static final double MEMORY_NS = 1e9;
     private static final double MOSTLY = 0.2;
     private static final double GROWTH = 1.25;
+    private static final long OVERLOAD_NS = TimeUnit.SECONDS.toNanos(1);
 
     private final int capacity;
     private final long target;
@@ -45,6 +49,8 @@ final class QueueLimit {
     private long learntAt;
     private int workers = 1;
     private long readySince;
+    private boolean wasOverloaded;
+    private long overloadedAt;
 
     /** {@code capacity} is the most whatever was measured; a {@code target} of 0 keeps it at that. */
     QueueLimit(int capacity, long target, long now) {
@@ -65,8 +71,8 @@ final class QueueLimit {
 
     /** A job whose turn it is would be answered too late. Those of the priority batch have time. */
     boolean late(QueuedJob job, long now) {
-        boolean refusing = window.refused > 0 || window.refusedBefore;
-        if (!measured() || !refusing || job.priority == Priority.BATCH || isFromOutage(job.arrivedAt)) {
+        boolean overloaded = wasOverloaded && now - overloadedAt < OVERLOAD_NS;
+        if (!measured() || !overloaded || job.priority == Priority.BATCH || isFromOutage(job.arrivedAt)) {
             return false;
         }
         return now - job.passedOnAt > Math.max(LATEST * target - batchTime, ONE_BATCH * batchTime);
@@ -77,8 +83,15 @@ final class QueueLimit {
         return workers == 0 || arrived - readySince < 0;
     }
 
-    void refused() {
+    void refused(long now) {
         window.refused++;
+        overloaded(now);
+    }
+
+    /** A job isn't computed, or not even taken in, since there are too many. */
+    void overloaded(long now) {
+        wasOverloaded = true;
+        overloadedAt = now;
     }
 
     void taken() {
@@ -152,11 +165,9 @@ final class QueueLimit {
         int batches;
         int taken;
         int refused;
-        boolean refusedBefore;
         long waited;
 
         void begin(long now) {
-            refusedBefore = refused > 0;
             since = now;
             batches = 0;
             taken = 0;

@@ -105,16 +105,16 @@ final class Scheduler {
      * one if none gives way to it.
      *
      * <p>Else it is the last of the client with the most jobs: of the least urgent priority below the new
-     * job's that has more than its guaranteed room; else of the new job's own priority, if that client has at
+     * job's that has more than its guaranteed room, or has any where the new job's has less than its own, as
+     * where the room is too small for all guarantees; else of the new job's own priority, if that client has at
      * least two more than the new job's; or of one that isn't quiet, if the new job's is and has none; else,
      * where the new job's priority has less than its guaranteed room, of the more urgent ones.
      */
     QueuedJob displace(QueuedJob arrival, int room, Predicate<String> quiet) {
         int own = arrival.priority.ordinal();
-        for (int later = queues.length - 1; later > own; later--) {
-            if (exceedsGuarantee(later, room)) {
-                return removeLongest(later);
-            }
+        int giving = lessUrgent(own, room);
+        if (giving > own) {
+            return removeLongest(giving);
         }
         int jobs = queues[own].sizeOf(arrival.client);
         Flow longest = queues[own].longest();
@@ -133,6 +133,18 @@ final class Scheduler {
             }
         }
         return arrival;
+    }
+
+    /** The least urgent priority that gives way to a job of {@code own}; {@code own} itself if none does. */
+    private int lessUrgent(int own, int room) {
+        int least = own;
+        int any = own;
+        for (int later = own + 1; later < queues.length; later++) {
+            least = exceedsGuarantee(later, room) ? later : least;
+            any = queues[later].size() > 0 ? later : any;
+        }
+        boolean isOwed = queues[own].size() < PRIORITIES[own].guaranteed(room);
+        return least == own && isOwed ? any : least;
     }
 
     private boolean exceedsGuarantee(int priority, int room) {

@@ -4,6 +4,8 @@ import java.io.IOException;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collection;
+import java.util.ConcurrentModificationException;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -61,13 +63,24 @@ final class Worker {
         if (last != null && isOfThisThread(last)) {
             return last;
         }
-        for (WorkerThread worker : ModelManager.getInstance().getWorkers().values()) {
+        for (WorkerThread worker : all()) {
             if (isOfThisThread(worker)) {
                 LAST.set(worker);
                 return worker;
             }
         }
         return null;
+    }
+
+    /** TorchServe's list isn't safe against another thread that scales a model. */
+    private static Collection<WorkerThread> all() {
+        while (true) {
+            try {
+                return ModelManager.getInstance().getWorkers().values();
+            } catch (ConcurrentModificationException changed) {
+                Thread.onSpinWait();
+            }
+        }
     }
 
     private static boolean isOfThisThread(WorkerThread worker) {

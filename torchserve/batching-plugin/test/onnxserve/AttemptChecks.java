@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import org.pytorch.serve.job.Job;
 
 /** What becomes of jobs whose worker ended, or whose batch failed as a whole. */
@@ -115,6 +116,33 @@ final class AttemptChecks {
         batch.get(1).sendError(500, DIED);
         equal(503, jobs.get(0).status);
         equal(507, jobs.get(1).status);
+    }
+
+    static void aRequestThatEndedTwoWorkersEndsNoMoreForAWhile() throws InterruptedException {
+        AtomicLong clock = new AtomicLong(System.nanoTime());
+        BatchQueue queue = Checks.queue(10, clock);
+        FakeJob first = offered(queue, 1).get(0);
+        only(queue, first).sendError(500, DIED);
+        only(queue, first).sendError(500, DIED);
+        FakeJob same = FakeJob.of("another client");
+        queue.offer(same);
+        equal(507, same.status);
+        equal(0, queue.size());
+        check(queue.json().contains("\"poison\":1"), "%s", queue.json());
+        queue.offer(new FakeJob("client", 99, Map.of()));
+        equal(1, queue.size());
+        clock.addAndGet(TimeUnit.MINUTES.toNanos(6));
+        offered(queue, 1);
+        equal(2, queue.size());
+    }
+
+    static void aRequestWithWhichOneWorkerEndedIsTakenAgain() throws InterruptedException {
+        BatchQueue queue = Checks.queue(10);
+        FakeJob first = offered(queue, 1).get(0);
+        only(queue, first).sendError(500, DIED);
+        only(queue, first).response(new byte[0], "", 200, null, Map.of());
+        offered(queue, 1);
+        equal(1, queue.size());
     }
 
     static void theWordsOfAnErrorThatAHandlerNamesGoAlongInAHeader() throws InterruptedException {

@@ -66,6 +66,16 @@ final class CapacityChecks {
         equal(3L, urgent.stream().filter(job -> job.status == 503).count());
     }
 
+    static void whereThereIsRoomForFewTheMoreUrgentGetIt() {
+        BatchQueue queue = Checks.queue(2);
+        FakeJob nightly = fill(queue, 1, "nightly", "batch").get(0);
+        fill(queue, 1, "user", "normal");
+        check(!refused(queue, FakeJob.of("doctor", "urgent")), "urgent was refused");
+        equal(503, nightly.status);
+        check(refused(queue, FakeJob.of("nightly", "batch")), "batch took what was urgent's or normal's");
+        check(refused(queue, FakeJob.of("other", "normal")), "normal has its guarantee already");
+    }
+
     static void aQueueForOneJobIsNotTakenFromItsHolder() {
         BatchQueue queue = Checks.queue(1);
         FakeJob first = FakeJob.of("a");

@@ -139,4 +139,45 @@ final class FairnessChecks {
         }
         equal(0, queue.flows());
     }
+
+    static void aClientOfSmallJobsTakesNoLongTurnsBesideOneOfLargeOnes() {
+        FairQueue queue = new FairQueue();
+        for (int i = 0; i < 500; i++) {
+            queue.add(job("large", 8_000_000));
+            queue.add(job("small", 100));
+            queue.add(job("small", 100));
+        }
+        for (int i = 0; i < 400; i++) {
+            queue.take();
+        }
+        for (int request = 0; request < 10; request++) {
+            queue.add(job("paced", 100));
+            int turns = 1;
+            while (!queue.take().client.equals("paced")) {
+                queue.add(job("small", 100));
+                turns++;
+            }
+            check(turns <= 10, "request %d waited for %d turns", request, turns);
+        }
+    }
+
+    static void whatAClientMayStillTakeShrinksWithTheJobs() {
+        FairQueue queue = new FairQueue();
+        queue.add(job("a", 8_000_000));
+        queue.add(job("b", 8_000_000));
+        for (int i = 0; i < 1000; i++) {
+            queue.add(job("a", 100));
+            queue.add(job("b", 100));
+        }
+        queue.take();
+        queue.take();
+        String last = "";
+        int turns = 0;
+        for (int i = 0; i < 500; i++) {
+            String client = queue.take().client;
+            turns = client.equals(last) ? turns + 1 : 1;
+            check(turns <= 3, "%s took %d turns", client, turns);
+            last = client;
+        }
+    }
 }

@@ -123,7 +123,7 @@ final class LimitChecks {
         for (int i = 0; i < 40; i++) {
             // A burst that is mostly refused, and then nothing to do.
             now += TARGET;
-            limit.refused();
+            limit.refused(now);
             limit.waited(TARGET / 2);
             limit.nextBatch(now);
             limit.nextBatch(now);
@@ -157,11 +157,23 @@ final class LimitChecks {
         Map<String, String> headers = Map.of(Deadline.START, start);
         QueuedJob old = new QueuedJob(new FakeJob("client", 10, headers), 0);
         check(!limit.late(old, 0), "nothing was refused");
-        limit.refused();
+        limit.refused(0);
         check(limit.late(old, 0), "it came a second ago");
         check(!limit.late(new QueuedJob(FakeJob.of("client"), 0), 0), "it came just now");
         headers = Map.of(Deadline.START, start, Priority.HEADER, "batch");
         check(!limit.late(new QueuedJob(new FakeJob("client", 10, headers), 0), 0), "it has time");
+    }
+
+    static void forASecondAfterARefusalWhatIsLateIsNotComputedThoughTheLimitHasGrown() {
+        QueueLimit limit = learned(1, 10 * MS, 400);
+        QueuedJob job = new QueuedJob(FakeJob.of("client"), 0);
+        limit.refused(0);
+        for (long now = TARGET; now < 900 * MS; now += TARGET) {
+            limit.nextBatch(now);
+            limit.nextBatch(now);
+            check(limit.late(job, now) == now > 7 * TARGET / 4, "at %d", now / MS);
+        }
+        check(!limit.late(job, 1100 * MS), "nothing is overloaded any more");
     }
 
     static void jobsThatWaitedForAWorkerToComeBackAreNotLate() {

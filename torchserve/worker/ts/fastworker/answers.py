@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import logging
@@ -19,6 +20,10 @@ END = _pack(-1)
 STREAM_NEXT = "ts_stream_next"
 # The frontend closes the connection at a longer answer, and the whole batch fails; by default its `max_response_size`.
 LARGEST = int(os.environ.get("ONNXSERVE_MAX_RESPONSE_BYTES") or 6_553_500)
+ERROR = "x-onnxserve-error"  # names an error, which is an answer then: a proxy asks nobody else
+WORDS = "x-onnxserve-body"  # its body in base64: a proxy that replaces bodies of errors reads no others
+MOST_WORDS = 8192  # bytes: proxies bound headers
+FAILED = 500
 log = logging.getLogger(__name__)
 
 
@@ -55,6 +60,8 @@ def answered(ids: Sequence[str], values: Sequence[Any], context: Context) -> byt
         body, name = value if type(value) is bytes else body_of(value), id_.encode()
         if len(body) > LARGEST:
             body = too_large(len(body), processor)
+        if int(processor.status_code or 0) >= FAILED:
+            repeat(body, processor)
         parts += (_pack(len(name)), name, _head(processor), _pack(len(body)), body)
     parts.append(END)
     return b"".join(parts)
@@ -67,8 +74,14 @@ def too_large(size: int, processor: RequestProcessor) -> bytes:
     log.warning("%s", reason)
     processor.report_status(507, "Insufficient Storage")
     processor.add_response_property("content-type", "application/json")
-    processor.add_response_property("x-onnxserve-error", "answer_too_large")
+    processor.add_response_property(ERROR, "answer_too_large")
     return json.dumps({"error": error}).encode()
+
+
+def repeat(body: bytes | bytearray, processor: RequestProcessor) -> None:
+    """The words of an error that has a name, beside it in a header; those of a call are in its trailers."""
+    if processor.get_response_header(ERROR) and 0 < len(body) <= MOST_WORDS:
+        processor.add_response_property(WORDS, base64.b64encode(body).decode())
 
 
 def _mark_streams(values: Sequence[Any], context: Context) -> None:

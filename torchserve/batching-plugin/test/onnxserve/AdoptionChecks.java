@@ -1,0 +1,24 @@
+package onnxserve;
+
+import static onnxserve.Checks.equal;
+
+import java.util.concurrent.atomic.AtomicInteger;
+
+/** Looking for models that come or go. */
+final class AdoptionChecks {
+    private AdoptionChecks() {}
+
+    static void aLookThatFailsIsNotTheLast() {
+        AtomicInteger looks = new AtomicInteger();
+        Adoption.Look look = () -> {
+            if (looks.incrementAndGet() < 3) {
+                throw new IllegalStateException("a list was changed meanwhile");
+            }
+        };
+        boolean failed = false;
+        for (boolean expected : new boolean[] {true, true, false}) {
+            failed = Adoption.fails(look, failed);
+            equal(expected, failed);
+        }
+    }
+}
