@@ -78,6 +78,24 @@ def test_one_client_can_not_take_all_that_a_version_allows(upstream, gate, tmp_p
         assert refused.json()["error"]["type"] == "overloaded"
 
 
+@pytest.mark.parametrize("sent", [bytes, lambda body: iter([body])], ids=["whole", "chunked"])
+@opened(limits=Limits(bodies_mib=16))
+def test_as_many_large_bodies_are_passed_on_as_the_server_has_memory_for_and_small_ones_beside_them(client, gate, sent):
+    large, deadline = b"[" + b" " * 2_000_000 + b"]", time.monotonic() + HELD_S / 2
+    with ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(client.post, body=sent(large)) for _ in range(5)]
+        gate.wait(2)
+        while sum(one.done() for one in asked) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        small = pool.submit(client.post)
+        gate.wait(3)
+        gate.open()
+        assert Counter(one.result().status_code for one in asked) == {200: 2, 429: 3}
+        assert small.result().status_code == 200
+    assert client.post(body=sent(large)).status_code == 200
+
+
 @opened(limits=Limits(concurrency=4, client_percent=100))
 def test_each_version_has_a_limit_of_its_own(client, gate):
     with ThreadPoolExecutor(16) as pool:
