@@ -26,6 +26,7 @@ from tests.raw import Raw, post_bytes, raw_connection
 from tests.upstream import Upstream, versioned
 
 HELD_S = 20
+REFUSED_S = 0.19  # what asks too much waits longer
 INFER = made("ModelInferRequest", model_name="demo").SerializeToString()
 
 
@@ -76,6 +77,26 @@ def test_one_client_can_not_take_all_that_a_version_allows(upstream, gate, tmp_p
         assert [one.result().status_code for one in others] == [200, 200]
         refused = next(one.result() for one in flooding if one.result().status_code == 429)
         assert refused.json()["error"]["type"] == "overloaded"
+
+
+@opened(limits=Limits(concurrency=1))
+def test_who_asks_again_at_once_is_refused_no_faster_than_others_are_answered(client, gate):
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(client.post)
+        gate.wait(1)
+        began = time.monotonic()
+        refused = client.post()
+        took_s = time.monotonic() - began
+        gate.open()
+        assert held.result().status_code == 200
+    assert refused.status_code == 429
+    assert refused.json()["error"] == {
+        "type": "overloaded",
+        "reason": "too many requests are under way for this version",
+        "where": "gateway",
+    }
+    assert (refused.headers["retry-after"], refused.headers["content-type"]) == ("1", "application/json")
+    assert took_s > REFUSED_S
 
 
 @pytest.mark.parametrize("sent", [bytes, lambda body: iter([body])], ids=["whole", "chunked"])
