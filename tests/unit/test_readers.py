@@ -76,8 +76,8 @@ def test_a_record_that_is_broken_takes_no_other_with_it(tmp_path, broken):
 def test_a_header_in_another_coding_or_with_other_line_ends_says_what_is_read(tmp_path, content):
     path = tmp_path / "rows.csv"
     path.write_bytes(content)
+    sources = find_sources([str(path)]).files
     with pytest.raises(BatchError) as refused:
-        sources = find_sources([str(path)]).files
         wanted_of(sources, ["x", "y"], {}, (), ",", 10)
     assert "UTF-8" in refused.value.fix
 
