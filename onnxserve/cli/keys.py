@@ -16,8 +16,7 @@ from rich.table import Table
 from onnxserve.config import Settings, resolve_settings
 from onnxserve.errors import EdgeError
 from onnxserve.gateway import read_config
-from onnxserve.gateway.expiry import moment, now, period
-from onnxserve.gateway.keys import ALL, ID, Key, add, read_keys, revoke
+from onnxserve.gateway.keys import ALL, ID, Key, add, expiry, now, period, read_keys, revoke
 from onnxserve.gateway.keys import rotate as rotate_key
 from onnxserve.monitor.key_use import KEY_USE, key_uses
 
@@ -68,7 +67,7 @@ def make(  # noqa: PLR0913 - each is a flag
 ) -> None:
     """Make a key and show it once. Example: onnxserve keys add shop --model sentiment --expires 90d."""
     made = now()
-    ends = moment(expires, made) if expires else None
+    ends = expiry(expires, made) if expires else None
     key = Key(client, tuple(model or (ALL,)), per_second, per_day, digits, top, priority.value, made, ends)
     out.print(add(file_of(traffic), key), markup=False)
     console.print("this is shown once; only its digest is kept. Clients send it as x-api-key")
@@ -124,7 +123,7 @@ def rotate(
     if overlap and keep_old:
         raise EdgeError("--overlap ends the old keys, --keep-old doesn't", fix="name one of them")
     stay = None if keep_old else period(overlap) if overlap else dt.timedelta()
-    ends = moment(expires, now()) if expires else None
+    ends = expiry(expires, now()) if expires else None
     out.print(rotate_key(file_of(traffic), client, stay, ends), markup=False)
 
 

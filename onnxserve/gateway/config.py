@@ -17,6 +17,9 @@ Origin = Annotated[str, Meta(pattern=r"^(\*|https?://[A-Za-z0-9.\[\]:-]+)$")]
 Network = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$")]
 
 
+LARGE = 1_000_000  # bytes: by the digits of its length nginx tells a large body
+
+
 def bracketed(host: str) -> str:
     """An address as URLs and nginx write it (RFC 3986, section 3.2.2)."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
@@ -60,12 +63,23 @@ class Limits(Strict, frozen=True):
     """What a client may send and how much may be under way."""
 
     body_bytes: Count = 8 * 2**20
+    bodies_mib: Count = 256  # of large bodies in TorchServe, which holds each several times; more answer 429
     header_kib: Annotated[int, Meta(ge=1, le=96)] = 16
     connections: Count = 4096
     concurrency: Count = 512  # requests of one version under way; more answer 429
     client_percent: Annotated[float, Meta(gt=0, le=100)] = 50.0  # of these, the most for one client
     shadow: Count = 8  # copies under way; more are dropped
     requests_per_second: Annotated[int, Meta(ge=0)] = 0  # of all clients together; 0 is no limit
+
+    @property
+    def large_bodies(self) -> int:
+        """Bodies of a megabyte and more, as large as any may be, that TorchServe may hold."""
+        return max(1, self.bodies_mib * 2**20 // max(LARGE, self.body_bytes))
+
+    @property
+    def medium_bodies(self) -> int:
+        """Bodies of a tenth of that and more."""
+        return max(1, self.bodies_mib * 2**20 // LARGE)
 
 
 class Deadline(Strict, frozen=True):

@@ -1,4 +1,4 @@
-"""API keys: made here, kept as digests, read by nginx again within a second of a change."""
+"""API keys: made here, with the time when they end, kept as digests, read by nginx again when the file changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import msgspec
 
 from onnxserve.errors import EdgeError
 
-from .expiry import later, now
 from .files import locked, read_json, write_json
 
 PREFIX = "osk_"  # so that scanners recognise a leaked one
@@ -23,6 +22,10 @@ NAME = re.compile(r"[ -~]{1,128}")  # it goes on to the model server in a header
 ID = 12  # digits of the digest that name a key in logs and lists
 Time = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 Priority = Literal["batch", "normal", "urgent"]  # in which order waiting requests are taken
+PERIOD = re.compile(r"([0-9]{1,6})([mhdw])")
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+FIX = "write 30m, 12h, 90d, 8w, a date such as 2027-01-31 (its beginning, UTC), or a time such as 2027-01-31T12:00:00Z"
+LATEST = dt.datetime.max.replace(microsecond=0, tzinfo=dt.UTC)
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -64,14 +67,10 @@ def add(path: Path, key: Key) -> str:
     if not NAME.fullmatch(key.client):
         raise EdgeError(f"a client's name is 1 to 128 printable ASCII characters, got {key.client!r}", where=str(path))
     secret = PREFIX + secrets.token_urlsafe(BYTES)
+    dated = msgspec.structs.replace(key, created=key.created or now())
     with locked(path):
-        write_json(path, {**read_keys(path), digest(secret): dated(key)})
+        write_json(path, {**read_keys(path), digest(secret): dated})
     return secret
-
-
-def dated(key: Key) -> Key:
-    """A key that is made now."""
-    return msgspec.structs.replace(key, created=key.created or now())
 
 
 def rotate(path: Path, client: str, overlap: dt.timedelta | None, expires: dt.datetime | None = None) -> str:
@@ -116,3 +115,37 @@ def revoke(path: Path, client: str) -> int:
         gone = of_client(path, keys, client)
         write_json(path, {kept: key for kept, key in keys.items() if key.client != client})
     return len(gone)
+
+
+def now() -> dt.datetime:
+    """The time in UTC, to the second."""
+    return dt.datetime.now(dt.UTC).replace(microsecond=0)
+
+
+def expiry(text: str, begin: dt.datetime) -> dt.datetime:
+    """A period from `begin` on, a date, or a time; EdgeError for anything else, and for what is over."""
+    try:
+        ends = begin + period(text) if PERIOD.fullmatch(text) else in_utc(dt.datetime.fromisoformat(text))
+    except (ValueError, OverflowError) as error:
+        raise EdgeError(f"{text!r} is no time", where="--expires", fix=FIX) from error
+    if ends <= begin:
+        raise EdgeError(f"{text!r} is over already", where="--expires", fix=FIX)
+    return ends
+
+
+def in_utc(time: dt.datetime) -> dt.datetime:
+    """A time to the second, UTC if it names no zone; OverflowError outside of the calendar."""
+    return (time if time.tzinfo else time.replace(tzinfo=dt.UTC)).astimezone(dt.UTC).replace(microsecond=0)
+
+
+def later(begin: dt.datetime, length: dt.timedelta) -> dt.datetime:
+    """`length` after `begin`, at most the calendar's last second."""
+    return begin + min(length, LATEST - begin)
+
+
+def period(text: str) -> dt.timedelta:
+    """`12h`; EdgeError for anything else."""
+    found = PERIOD.fullmatch(text)
+    if found is None:
+        raise EdgeError(f"{text!r} is no period", fix="write 30m, 12h, 90d or 8w")
+    return dt.timedelta(**{UNITS[found[2]]: int(found[1])})

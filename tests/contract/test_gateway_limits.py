@@ -26,6 +26,7 @@ from tests.raw import Raw, post_bytes, raw_connection
 from tests.upstream import Upstream, versioned
 
 HELD_S = 20
+REFUSED_S = 0.19  # what asks too much waits longer
 INFER = made("ModelInferRequest", model_name="demo").SerializeToString()
 
 
@@ -76,6 +77,44 @@ def test_one_client_can_not_take_all_that_a_version_allows(upstream, gate, tmp_p
         assert [one.result().status_code for one in others] == [200, 200]
         refused = next(one.result() for one in flooding if one.result().status_code == 429)
         assert refused.json()["error"]["type"] == "overloaded"
+
+
+@opened(limits=Limits(concurrency=1))
+def test_who_asks_again_at_once_is_refused_no_faster_than_others_are_answered(client, gate):
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(client.post)
+        gate.wait(1)
+        began = time.monotonic()
+        refused = client.post()
+        took_s = time.monotonic() - began
+        gate.open()
+        assert held.result().status_code == 200
+    assert refused.status_code == 429
+    assert refused.json()["error"] == {
+        "type": "overloaded",
+        "reason": "too many requests are under way for this version",
+        "where": "gateway",
+    }
+    assert (refused.headers["retry-after"], refused.headers["content-type"]) == ("1", "application/json")
+    assert took_s > REFUSED_S
+
+
+@pytest.mark.parametrize("sent", [bytes, lambda body: iter([body])], ids=["whole", "chunked"])
+@opened(limits=Limits(bodies_mib=16))
+def test_as_many_large_bodies_are_passed_on_as_the_server_has_memory_for_and_small_ones_beside_them(client, gate, sent):
+    large, deadline = b"[" + b" " * 2_000_000 + b"]", time.monotonic() + HELD_S / 2
+    with ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(client.post, body=sent(large)) for _ in range(5)]
+        gate.wait(2)
+        while sum(one.done() for one in asked) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        small = pool.submit(client.post)
+        gate.wait(3)
+        gate.open()
+        assert Counter(one.result().status_code for one in asked) == {200: 2, 429: 3}
+        assert small.result().status_code == 200
+    assert client.post(body=sent(large)).status_code == 200
 
 
 @opened(limits=Limits(concurrency=4, client_percent=100))

@@ -177,3 +177,19 @@ def test_both_versions_are_spoken_on_one_port_at_the_same_time(client):
         answer = first.ask(post_bytes())
         assert answer is not None
         assert (answer.status, second.outcome(stream)) == (200, 200)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "kind"),
+    [
+        ("GET", "/nowhere", 404, "not_found"),
+        ("GET", "/console/nowhere", 404, "not_found"),
+        ("POST", "/console/index.html", 405, "method_not_allowed"),
+        ("GET", "/metrics", 503, "unavailable"),  # nobody counts here
+    ],
+)
+def test_what_the_consoles_port_refuses_has_the_form_of_all_errors(shared, method, path, status, kind):
+    port = shared.client.gateway.config.listen.metrics_port
+    answer = httpx.request(method, f"http://127.0.0.1:{port}{path}", trust_env=False)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
+    assert answer.json()["error"]["type"] == kind

@@ -203,3 +203,17 @@ def test_rows_that_end_workers_end_two_at_most_and_cost_others_time_but_no_answe
     assert max(tries.values()) == 2
     assert {version for version, _ in tries} == {STABLE}
     assert brittle.ejections() == 0
+
+
+def test_a_row_that_ended_two_workers_ends_no_more_when_it_is_sent_again(brittle):
+    port = brittle.fronted.running.gateway.config.listen.port
+    answers = []
+    for _ in range(4):
+        with contextlib.closing(Raw.connected(port, 60)) as raw:
+            answers.append(raw.ask(post_bytes(PATH, b"segfault again and again")))
+    outcomes = [
+        (one.status, json.loads(one.body)["error"]["type"], "retry-after" in one.headers) for one in answers if one
+    ]
+    assert outcomes == [(507, "worker_ended", False)] * 4
+    assert brittle.given("segfault again and again") == {(STABLE, "segfault again and again"): 2}
+    assert brittle.ejections() == 0

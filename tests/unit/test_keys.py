@@ -10,9 +10,21 @@ import pytest
 
 from onnxserve.cli import app as boundary
 from onnxserve.errors import EdgeError
-from onnxserve.gateway.expiry import LATEST, moment, now, period
 from onnxserve.gateway.files import write_json
-from onnxserve.gateway.keys import ID, Key, Keys, add, digest, read_keys, revoke, rotate
+from onnxserve.gateway.keys import (
+    ID,
+    LATEST,
+    Key,
+    Keys,
+    add,
+    digest,
+    expiry,
+    now,
+    period,
+    read_keys,
+    revoke,
+    rotate,
+)
 from onnxserve.monitor.key_use import KEY_USE
 
 NEVER_S = 60  # no test takes so long
@@ -175,7 +187,7 @@ def test_a_rotation_never_leaves_the_calendar(tmp_path):
     ],
 )
 def test_an_end_is_a_period_a_date_or_a_time(text, ends):
-    assert moment(text, dt.datetime.fromisoformat("2026-01-02T03:04:05Z")) == dt.datetime.fromisoformat(ends)
+    assert expiry(text, dt.datetime.fromisoformat("2026-01-02T03:04:05Z")) == dt.datetime.fromisoformat(ends)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from onnxserve_handlers.errors import UndecodableBody
 from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.inputs.text import TextClassifier
+from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.protocols.body import from_base64, media_type, unwrapped
 from tests.fakes import ask, ask_json, with_fake_session, word_tokenizer
 from tests.inference import features, send
@@ -136,3 +138,26 @@ def test_any_text_is_base64_or_refused(text):
         assert isinstance(from_base64(text, "x"), bytes)
     except UndecodableBody as error:
         assert error.where == "x"  # noqa: PT017 - either
+
+
+HALF = "\ud83d"  # of a surrogate pair
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        HALF,
+        {"text": HALF},
+        {HALF: "fine"},
+        {"instances": [{"text": "fine"}, HALF]},
+        {"id": HALF, "inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["fine"]}]},
+        {"inputs": [{"name": HALF, "shape": [1], "datatype": "BYTES", "data": ["fine"]}]},
+    ],
+)
+def test_half_of_a_surrogate_pair_that_a_frontend_let_through_is_refused_and_harms_no_other_request(text, document):
+    context = OfflineContext(Path())
+    context.headers = [{}, {}]
+    answers = text.handle([{"body": document}, {"body": {"text": "fine"}}], context)
+    assert json.loads(answers[0])["error"]["type"] == UndecodableBody.kind
+    assert context.statuses[0][0] == 400
+    assert "predictions" in json.loads(answers[1])

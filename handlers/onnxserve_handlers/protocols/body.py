@@ -64,10 +64,11 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
         # The frontend has taken the body apart at `=` and `&`; what curl -d sends without -H ends here.
         raise wrong_media(FORM, (JSON,))
     payload = item["body"] if "body" in item else item.get("data")
-    if isinstance(payload, str):
-        payload = payload.encode()
     if payload is not None and not isinstance(payload, BINARY):
-        return Body(None, payload, JSON)
+        check_text(payload)
+        if not isinstance(payload, str):
+            return Body(None, payload, JSON)
+        payload = payload.encode()
     payload = payload or b""
     if len(payload) > max_bytes:
         raise BodyTooLarge(f"{len(payload)} bytes, at most {max_bytes} are accepted", fix="send fewer or smaller rows")
@@ -77,6 +78,17 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
         raise UndecodableBody("the body is empty", fix='send one row, or {"instances": [...]} as JSON')
     length = _json_length(headers[length_name], len(payload)) if length_name else None
     return Body(payload, None, media_type, _media(headers[accept_name]) if accept_name else "", length)
+
+
+def check_text(document: Any) -> None:
+    """UndecodableBody where a text of a frontend's document has half of a surrogate pair, which no UTF-8 can hold.
+
+    Python's own decoder lets it through (RFC 8259, section 8.2); what follows would fail with it, or with the answer.
+    """
+    try:
+        msgspec.json.encode(document)
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise UndecodableBody("not valid JSON: a text that isn't Unicode", fix="send both halves of a pair") from error
 
 
 def media_type(headers: Mapping[str, Any]) -> str:

@@ -87,7 +87,8 @@ def _header(url: str, delimiter: str) -> tuple[list[str], int, int]:
         text = (head.text or b"").decode().removeprefix(BOM) if head else ""
         names = next(csv.reader(io.StringIO(text), delimiter=separator(url, delimiter), strict=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
-        raise BatchError(f"the header can't be read: {error}", where=url) from error
+        fix = "write the file in UTF-8, with lines that end in LF or CR LF"
+        raise BatchError(f"the header can't be read: {error}", where=url, fix=fix) from error
     if not head or not names:
         raise BatchError("no header", where=url, fix="the first line names the columns")
     if len(set(names)) != len(names):

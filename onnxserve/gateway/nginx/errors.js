@@ -1,6 +1,7 @@
 // Errors in one form: an object, a line of text on the Open Inference Protocol's paths, trailers for a gRPC call.
 // gRPC's codes: https://grpc.github.io/grpc/core/md_doc_statuscodes.html
 const CODES = { 400: 3, 401: 16, 403: 7, 404: 5, 413: 8, 429: 8, 500: 13, 503: 14, 504: 4, 507: 14 }, UNIMPLEMENTED = 12;
+const BUSY = 529, LEAST_HELD_MS = 200, SPREAD_MS = 200; // as of the refusals of TorchServe's queue
 const UNPRINTABLE = /[^ -$&-~]/g; // `%` too: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 
 function isCall(r) {
@@ -53,4 +54,11 @@ function refuse(r, status, type, reason, options) {
   r.return(error.status, error.body);
 }
 
-export default { isCall, trailers, known, nearest, formed, refuse };
+// Who asks again at once must not cost more than what is answered, so such a refusal comes no faster; and not all after
+// the same time, or those that were refused together would come again together.
+async function busy(r) {
+  await new Promise((resolve) => setTimeout(resolve, LEAST_HELD_MS + Math.random() * SPREAD_MS));
+  refuse(r, BUSY);
+}
+
+export default { busy, isCall, trailers, known, nearest, formed, refuse };

@@ -16,6 +16,8 @@ from fastworker.loop import ACCEPT_S, LoadFailed, listen, serve
 from fastworker.metrics import Metrics
 
 log = logging.getLogger(__name__)
+# ONNX Runtime sends usage to its maker, from its import on, unless this says otherwise.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def arguments() -> argparse.Namespace:
