@@ -13,7 +13,7 @@ COPY deploy/locks deploy/locks
 RUN pip install --no-cache-dir --no-deps --require-hashes -r "deploy/locks/$VARIANT.txt"
 RUN python -m venv /tools && \
     /tools/bin/pip install --no-cache-dir --no-deps --require-hashes -r deploy/locks/build.txt
-COPY pyproject.toml README.md config.properties traffic.toml ./
+COPY pyproject.toml README.md config.properties gateway.toml ./
 COPY onnxserve onnxserve
 COPY handlers handlers
 COPY export export
@@ -33,13 +33,13 @@ RUN apt-get update && apt-get install -y --no-install-recommends procps && rm -r
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
 WORKDIR /home/serve
-COPY --chown=serve config.properties traffic.toml ./
+COPY --chown=serve config.properties gateway.toml ./
 COPY --chown=serve torchserve torchserve
 COPY --chown=serve model_store model_store
 USER 10001
 # The gateway's port is the only one to publish: TorchServe listens on sockets in /state/run. A volume belongs there if
 # roles, budgets and logs should outlive the container.
-ENV ONNXSERVE_EDGE_HOST=0.0.0.0 ONNXSERVE_STATE=/state
+ENV ONNXSERVE_GATEWAY_HOST=0.0.0.0 ONNXSERVE_STATE=/state
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --retries=3 \
   CMD ["onnxserve", "ready"]

@@ -123,9 +123,9 @@ def served(folder: Path, archives: list[Path]) -> Iterator[str]:
     store.mkdir()
     for archive in archives:
         shutil.copy(archive, store)
-    traffic = folder / "traffic.toml"
+    traffic = folder / "gateway.toml"
     traffic.write_text(TRAFFIC.format(port=port, metrics=metrics), encoding="utf-8")
-    settings = Settings(ROOT / "config.properties", store, folder / "state", traffic=traffic)
+    settings = Settings(ROOT / "config.properties", store, folder / "state", gateway_file=traffic)
     with served_as(settings, folder, port) as running:
         yield running.url
 

@@ -139,9 +139,9 @@ def stage(folder: Path) -> Iterator[Stage]:
     store.mkdir()
     for archive in archives(folder):
         shutil.copy(archive, store)
-    traffic = folder / "traffic.toml"
+    traffic = folder / "gateway.toml"
     traffic.write_text(GATEWAY.format(port=port, metrics=metrics), encoding="utf-8")
-    settings = Settings(ROOT / "config.properties", store, folder / "state", traffic=traffic)
+    settings = Settings(ROOT / "config.properties", store, folder / "state", gateway_file=traffic)
     with served_as(settings, folder, port) as made:
         for version in ("1.0.0", "2.0.0"):
             made.release.management.wait_ready("circle", version, READY_S)
@@ -152,7 +152,14 @@ def stage(folder: Path) -> Iterator[Stage]:
 def served_as(settings: Settings, folder: Path, port: int) -> Iterator[Stage]:
     """`onnxserve serve` with these settings, ready; ended with the block."""
     command = [sys.executable, "-m", "onnxserve", "serve", "--config", str(settings.config)]
-    command += ["--traffic", str(settings.traffic), "--store", str(settings.store), "--state", str(settings.state)]
+    command += [
+        "--gateway-file",
+        str(settings.gateway_file),
+        "--store",
+        str(settings.store),
+        "--state",
+        str(settings.state),
+    ]
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     traffic = Traffic(settings.state)

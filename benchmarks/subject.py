@@ -14,8 +14,8 @@ from onnxserve.config import free_ports
 from .prepare import ROOT, Bench, scratch
 from .process import Running, start
 
-SHIPPED = ROOT / "traffic.toml"
-FILE_OPTION = "--traffic"
+SHIPPED = ROOT / "gateway.toml"
+FILE_OPTION = "--gateway-file"
 WITHOUT_GATEWAY = "--no-gateway"
 ONNXSERVE = [sys.executable, "-m", "onnxserve"]
 # No server refuses a request because others wait: the clients are as many as they are, and all do wait.

@@ -51,7 +51,7 @@ class ServerError(OnnxserveError):
     """TorchServe can't be started, reached, or refuses."""
 
 
-class EdgeError(OnnxserveError):
+class GatewayError(OnnxserveError):
     """The edge can't be rendered, started or changed."""
 
 

@@ -101,7 +101,7 @@ def config(**tables: object) -> GatewayConfig:
 
 
 def opened(**tables: object) -> pytest.MarkDecorator:
-    """The test's own traffic.toml."""
+    """The test's own gateway.toml."""
     return pytest.mark.parametrize("client", [tables], indirect=True)
 
 

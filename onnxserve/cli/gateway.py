@@ -1,4 +1,4 @@
-"""`onnxserve gateway`: what becomes of traffic.toml, and the gateway without TorchServe."""
+"""`onnxserve gateway`: what becomes of gateway.toml, and the gateway without TorchServe."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from onnxserve.monitor.queues import queues_page
 from onnxserve.supervisor import Probe, Running, Service
 
 from .app import app, console, out
-from .server import Config, GatewayPort, InferencePort, ManagementPort, State, TrafficFile, settings_from
+from .server import Config, GatewayFile, GatewayPort, InferencePort, ManagementPort, State, settings_from
 from .tick import Tick
 
 TICK_S = 1.0
@@ -40,9 +40,9 @@ app.add_typer(commands, name="edge", hidden=True)  # its name before
 
 
 def config_of(settings: Settings) -> GatewayConfig:
-    """traffic.toml, with host and port as the environment and flags say."""
-    config = read_config(settings.traffic)
-    host, port = settings.edge_host or config.listen.host, settings.edge_port or config.listen.port
+    """gateway.toml, with host and port as the environment and flags say."""
+    config = read_config(settings.gateway_file)
+    host, port = settings.gateway_host or config.listen.host, settings.gateway_port or config.listen.port
     listen = msgspec.structs.replace(config.listen, host=host, port=port)
     return msgspec.structs.replace(config, listen=listen)
 
@@ -83,14 +83,14 @@ def gateway_service(settings: Settings, tick: Tick) -> Service:
 @commands.command()
 def render(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Another folder than the state's.")] = None,
-    traffic: TrafficFile = None,
+    gateway_file: GatewayFile = None,
     state: State = None,
     config: Config = None,
     *,
     kubernetes: Annotated[bool, typer.Option("--kubernetes", help="Manifests for a cluster instead.")] = False,
 ) -> None:
     """Write nginx's files, or manifests. Example: onnxserve gateway render -o rendered."""
-    settings = settings_from(traffic=traffic, state=state, config=config)
+    settings = settings_from(gateway_file=gateway_file, state=state, config=config)
     gateway, labels = gateway_of(settings, output), Traffic(settings.state).labels
     files = kubernetes_files(gateway.config, labels) if kubernetes else gateway_files(gateway, labels)
     for path in write_files(gateway.run, files):
@@ -98,16 +98,16 @@ def render(
 
 
 @commands.command()
-def check(traffic: TrafficFile = None, state: State = None, config: Config = None) -> None:
+def check(gateway_file: GatewayFile = None, state: State = None, config: Config = None) -> None:
     """Let nginx judge what would be rendered. Example: onnxserve gateway check."""
-    settings = settings_from(traffic=traffic, state=state, config=config)
+    settings = settings_from(gateway_file=gateway_file, state=state, config=config)
     judge(gateway_of(settings, settings.state / "gateway-check"), Traffic(settings.state).labels)
-    out.print(f"{settings.traffic}: nginx accepts what becomes of it", markup=False)
+    out.print(f"{settings.gateway_file}: nginx accepts what becomes of it", markup=False)
 
 
 @commands.command()
 def start(
-    traffic: TrafficFile = None,
+    gateway_file: GatewayFile = None,
     state: State = None,
     config: Config = None,
     inference_port: InferencePort = None,
@@ -115,8 +115,8 @@ def start(
     gateway_port: GatewayPort = None,
 ) -> None:
     """Start only the gateway, before a TorchServe that runs; Ctrl-C ends it. Example: onnxserve gateway start."""
-    ports = {"inference_port": inference_port, "management_port": management_port, "edge_port": gateway_port}
-    settings = settings_from(traffic=traffic, state=state, config=config, **ports)
+    ports = {"inference_port": inference_port, "management_port": management_port, "gateway_port": gateway_port}
+    settings = settings_from(gateway_file=gateway_file, state=state, config=config, **ports)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     running, labels = open_gateway(settings), Traffic(settings.state)
     try:
@@ -139,7 +139,7 @@ def start(
 def observed(gateway: Gateway, *pages: Callable[[], bytes]) -> Iterator[Observer]:
     """Who watches the gateway, and shows Prometheus what it counted and `pages` beside; both end with the block.
 
-    EdgeError if spans are wanted and can't be made.
+    GatewayError if spans are wanted and can't be made.
     """
     observer = Observer(gateway)
     queues = partial(queues_page, Management(gateway.management, timeout_s=SCRAPED_S))

@@ -14,14 +14,14 @@ from rich import box
 from rich.table import Table
 
 from onnxserve.config import Settings, resolve_settings
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 from onnxserve.gateway import read_config
 from onnxserve.gateway.keys import ALL, ID, Key, add, expiry, now, period, read_keys, revoke
 from onnxserve.gateway.keys import rotate as rotate_key
 from onnxserve.monitor.key_use import KEY_USE, key_uses
 
 from .app import AsJson, app, console, out, show
-from .server import State, TrafficFile
+from .server import GatewayFile, State
 
 commands = typer.Typer(help="Keys of clients; changes take effect within a second.", no_args_is_help=True)
 app.add_typer(commands, name="keys")
@@ -39,14 +39,14 @@ Client = Annotated[str, typer.Argument(help="Who gets the key.")]
 Expires = Annotated[str, typer.Option(help="When it ends: 12h, 90d, 8w, a date or a time.")]
 
 
-def file_of(traffic: Path | None) -> Path:
-    """The file that traffic.toml names."""
-    return file_in(resolve_settings(os.environ, {"traffic": traffic}))
+def file_of(gateway_file: Path | None) -> Path:
+    """The file that gateway.toml names."""
+    return file_in(resolve_settings(os.environ, {"gateway_file": gateway_file}))
 
 
 def file_in(settings: Settings) -> Path:
     """The same by settings."""
-    return Path(read_config(settings.traffic).auth.keys)
+    return Path(read_config(settings.gateway_file).auth.keys)
 
 
 @commands.command("add")
@@ -63,20 +63,20 @@ def make(  # noqa: PLR0913 - each is a flag
         Rank, typer.Option(help="Which waiting requests go first: urgent before normal; batch fills the gaps.")
     ] = Rank.NORMAL,
     expires: Expires = "",
-    traffic: TrafficFile = None,
+    gateway_file: GatewayFile = None,
 ) -> None:
     """Make a key and show it once. Example: onnxserve keys add shop --model sentiment --expires 90d."""
     made = now()
     ends = expiry(expires, made) if expires else None
     key = Key(client, tuple(model or (ALL,)), per_second, per_day, digits, top, priority.value, made, ends)
-    out.print(add(file_of(traffic), key), markup=False)
+    out.print(add(file_of(gateway_file), key), markup=False)
     console.print("this is shown once; only its digest is kept. Clients send it as x-api-key")
 
 
 @commands.command("list")
-def list_keys(traffic: TrafficFile = None, state: State = None, *, as_json: AsJson = False) -> None:
+def list_keys(gateway_file: GatewayFile = None, state: State = None, *, as_json: AsJson = False) -> None:
     """Clients, what they may do, and when each key was used; never the keys. Example: onnxserve keys list."""
-    settings = resolve_settings(os.environ, {"traffic": traffic, "state": state})
+    settings = resolve_settings(os.environ, {"gateway_file": gateway_file, "state": state})
     keys, uses = read_keys(file_in(settings)), key_uses(settings.state / KEY_USE)
     used = {kept: dt.datetime.fromtimestamp(uses[kept[:ID]], dt.UTC) for kept in keys if kept[:ID] in uses}
     listed = {kept: {**msgspec.to_builtins(key), "last_used": used.get(kept)} for kept, key in keys.items()}
@@ -115,19 +115,19 @@ def rotate(
         str, typer.Option(help="How long the old keys stay valid: 12h, 7d; they end at once without.")
     ] = "",
     expires: Expires = "",
-    traffic: TrafficFile = None,
+    gateway_file: GatewayFile = None,
     *,
     keep_old: Annotated[bool, typer.Option("--keep-old", help="Leave the old keys as they are.")] = False,
 ) -> None:
     """Make a new key with the same rights and lifetime. Example: onnxserve keys rotate shop --overlap 7d."""
     if overlap and keep_old:
-        raise EdgeError("--overlap ends the old keys, --keep-old doesn't", fix="name one of them")
+        raise GatewayError("--overlap ends the old keys, --keep-old doesn't", fix="name one of them")
     stay = None if keep_old else period(overlap) if overlap else dt.timedelta()
     ends = expiry(expires, now()) if expires else None
-    out.print(rotate_key(file_of(traffic), client, stay, ends), markup=False)
+    out.print(rotate_key(file_of(gateway_file), client, stay, ends), markup=False)
 
 
 @commands.command("revoke")
-def end(client: Client, traffic: TrafficFile = None) -> None:
+def end(client: Client, gateway_file: GatewayFile = None) -> None:
     """End every key of a client. Example: onnxserve keys revoke shop."""
-    out.print(f"{revoke(file_of(traffic), client)} keys of {client} are no longer valid", markup=False)
+    out.print(f"{revoke(file_of(gateway_file), client)} keys of {client} are no longer valid", markup=False)

@@ -15,7 +15,7 @@ from onnxserve.gateway import read_config
 from onnxserve.monitor.dashboard import dashboard as made
 
 from .app import AsJson, app, out, show
-from .server import Config, State, Store, TrafficFile, settings_from
+from .server import Config, GatewayFile, State, Store, settings_from
 from .watching import log_folder
 
 commands = typer.Typer(help="Dashboards, and how right a model is.", no_args_is_help=True)
@@ -44,7 +44,7 @@ def extra(name: str) -> Iterator[None]:
 def accuracy(
     model: Annotated[str, typer.Argument(help="A model's name.")],
     labels: Annotated[Path, typer.Argument(help="Parquet with request_id, label and, for several rows, row.")],
-    traffic: TrafficFile = None,
+    gateway_file: GatewayFile = None,
     state: State = None,
     config: Config = None,
     *,
@@ -53,8 +53,8 @@ def accuracy(
     """Live accuracy, from labels that came later. Example: onnxserve monitor accuracy sentiment labels.parquet."""
     with extra("monitor"):
         from onnxserve.monitor.accuracy import accuracy as judged
-    settings = settings_from(traffic=traffic, state=state, config=config)
-    found = judged(log_folder(read_config(settings.traffic).predictions, settings), model, labels)
+    settings = settings_from(gateway_file=gateway_file, state=state, config=config)
+    found = judged(log_folder(read_config(settings.gateway_file).predictions, settings), model, labels)
     if not found:
         raise MonitorError(
             "no label belongs to a logged prediction", where=str(labels), fix="request ids must be equal"
@@ -79,7 +79,7 @@ def drift(  # noqa: PLR0913 - one option each
     output: Annotated[Path, typer.Option("-o", "--output", help="Evidently's page.")] = Path("drift.html"),
     rows: Annotated[int, typer.Option(min=50, help="The newest that many.")] = 10_000,
     store: Store = None,
-    traffic: TrafficFile = None,
+    gateway_file: GatewayFile = None,
     state: State = None,
     config: Config = None,
     *,
@@ -89,8 +89,8 @@ def drift(  # noqa: PLR0913 - one option each
     with extra("drift"):
         from onnxserve.monitor.drift import tables
         from onnxserve.monitor.evidently import report
-    settings = settings_from(store=store, traffic=traffic, state=state, config=config)
-    log = log_folder(read_config(settings.traffic).predictions, settings)
+    settings = settings_from(store=store, gateway_file=gateway_file, state=state, config=config)
+    log = log_folder(read_config(settings.gateway_file).predictions, settings)
     given = tables(settings.store, log, model, version, rows)
     found = report(given, output)
 

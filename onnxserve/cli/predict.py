@@ -17,7 +17,7 @@ from onnxserve.errors import OnnxserveError, ServerError
 
 from .app import AsJson, app, out, show
 from .gateway import config_of
-from .server import Config, State, TrafficFile, settings_from
+from .server import Config, GatewayFile, State, settings_from
 
 ANSWER_S = 60.0
 NO_ANSWER = "start the server with `onnxserve serve`; --direct asks a TorchServe that has no gateway"
@@ -79,10 +79,10 @@ def predict(  # noqa: PLR0913 - each is a flag
     model: Annotated[str, typer.Argument(help="A model's name.")],
     row: Annotated[str, typer.Argument(help="Text, JSON, or @file.")],
     version: Annotated[str, typer.Option(help="A version; the gateway's choice if left out.")] = "",
-    url: Annotated[str, typer.Option(help="The server; where traffic.toml lets the gateway listen, if left out.")] = "",
+    url: Annotated[str, typer.Option(help="The server; where gateway.toml lets the gateway listen, if left out.")] = "",
     key: Annotated[str, typer.Option(envvar="ONNXSERVE_KEY", help="An API key, for a gateway that asks for one.")] = "",
     ca: Annotated[str, typer.Option(help="Certificate (PEM) that signed the server's, if no public one did.")] = "",
-    traffic: TrafficFile = None,
+    gateway_file: GatewayFile = None,
     config: Config = None,
     state: State = None,
     inference_port: Annotated[int | None, typer.Option(help="Ask a plain TorchServe on this port.")] = None,
@@ -91,7 +91,7 @@ def predict(  # noqa: PLR0913 - each is a flag
     as_json: AsJson = False,
 ) -> None:
     """Ask a running server. Example: onnxserve predict sentiment "good film"."""
-    settings = settings_from(config=config, inference_port=inference_port, traffic=traffic, state=state)
+    settings = settings_from(config=config, inference_port=inference_port, gateway_file=gateway_file, state=state)
     direct = direct or bool(inference_port)
     address = settings.inference if direct else parse_address(url or config_of(settings).url)
     body, content_type = encode(row)

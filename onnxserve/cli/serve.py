@@ -27,12 +27,12 @@ from .gateway import config_of, gateway_service
 from .predict import ask, golden_body
 from .server import (
     Config,
+    GatewayFile,
     GatewayPort,
     InferencePort,
     ManagementPort,
     State,
     Store,
-    TrafficFile,
     release_of,
     settings_from,
 )
@@ -92,7 +92,7 @@ def serve(  # noqa: PLR0913 - each is a flag
     inference_port: InferencePort = None,
     management_port: ManagementPort = None,
     metrics_port: Port = None,
-    traffic: TrafficFile = None,
+    gateway_file: GatewayFile = None,
     gateway_port: GatewayPort = None,
     timeout: Annotated[float, typer.Option(help="Seconds until every served version must be ready.")] = 180.0,
     with_gateway: Annotated[  # noqa: FBT002 - a flag
@@ -111,8 +111,8 @@ def serve(  # noqa: PLR0913 - each is a flag
         config=config,
         store=store,
         state=state,
-        traffic=traffic,
-        edge_port=gateway_port,
+        gateway_file=gateway_file,
+        gateway_port=gateway_port,
         inference_port=inference_port,
         management_port=management_port,
         metrics_port=metrics_port,

@@ -16,9 +16,11 @@ from onnxserve.release import History, Release
 Config = Annotated[Path | None, typer.Option(help="config.properties to start from.")]
 Store = Annotated[Path | None, typer.Option(help="The model store.")]
 State = Annotated[Path | None, typer.Option(help="Where logs and the release history are kept.")]
-TrafficFile = Annotated[Path | None, typer.Option("--traffic", help="traffic.toml: what the gateway does.")]
+GatewayFile = Annotated[
+    Path | None, typer.Option("--gateway-file", "--traffic", help="gateway.toml: what the gateway does.")
+]
 GatewayPort = Annotated[
-    int | None, typer.Option("--gateway-port", "--edge-port", help="Another port than traffic.toml's.")
+    int | None, typer.Option("--gateway-port", "--edge-port", help="Another port than gateway.toml's.")
 ]
 InferencePort = Annotated[int | None, typer.Option(help="Port of the inference API.")]
 ManagementPort = Annotated[int | None, typer.Option(help="Port of the management API.")]
@@ -31,6 +33,6 @@ def settings_from(**flags: object) -> Settings:
 
 def release_of(settings: Settings) -> Release:
     """Release steps on the server that the settings name."""
-    defaults = read_config(settings.traffic).default
+    defaults = read_config(settings.gateway_file).default
     traffic = Traffic(settings.state)
     return Release(Management(settings.management), History(settings.state), stores_of(settings), traffic, defaults)

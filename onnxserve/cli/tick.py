@@ -25,7 +25,7 @@ class Tick:
         self.gateway: RunningGateway | None = None
         self._settings = settings
         self.traffic: Traffic = release.traffic
-        config = read_config(settings.traffic)
+        config = read_config(settings.gateway_file)
         pressures = Pressures(release.management.queues, observer.refused, config.limits.concurrency)
         ladder = Ladder(pressures, keeps_answers=config.cache.seconds > 0 and config.brownout.seconds > 0)
         self._pilot = Pilot(release, settings.state, ladder if config.brownout.ladder else None)

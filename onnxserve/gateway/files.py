@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from onnxserve.disk import sync_folder
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 
 Kind = TypeVar("Kind")
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -68,13 +68,13 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def read_json(path: Path, kind: type[Kind], *, fix: str) -> Kind | None:
-    """A file's content; None where there is no file. EdgeError when it is damaged."""
+    """A file's content; None where there is no file. GatewayError when it is damaged."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
         return None
     except msgspec.DecodeError as error:
-        raise EdgeError(f"the file is damaged: {error}", where=str(path), fix=fix) from error
+        raise GatewayError(f"the file is damaged: {error}", where=str(path), fix=fix) from error
 
 
 def write_json(path: Path, content: object) -> None:

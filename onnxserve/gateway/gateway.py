@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from onnxserve.client import Address, unix
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 
 from .config import GatewayConfig
 
@@ -56,25 +56,25 @@ class Control:
         self._socket = socket
 
     def in_force(self) -> InForce:
-        """The roles that are in force; EdgeError when nobody answers."""
+        """The roles that are in force; GatewayError when nobody answers."""
         return self._call("GET", "/roles")
 
     def put(self, document: dict[str, Any]) -> None:
-        """Put roles in force; EdgeError unless nginx then reports them."""
+        """Put roles in force; GatewayError unless nginx then reports them."""
         reported = self._call("POST", "/roles", msgspec.json.encode(document))
         if reported.digest != document["digest"]:
             what = f"the gateway has generation {reported.generation} of the roles, not {document['generation']}"
-            raise EdgeError(what, where=str(self._socket))
+            raise GatewayError(what, where=str(self._socket))
 
     def mark_disk(self, *, full: bool) -> None:
-        """Let nginx keep answers on its disk, or none; EdgeError when nobody answers."""
+        """Let nginx keep answers on its disk, or none; GatewayError when nobody answers."""
         self._call("POST", "/disk", b"1" if full else b"")
 
     def alive(self) -> bool:
         """Whether the gateway answers."""
         try:
             self.in_force()
-        except EdgeError:
+        except GatewayError:
             return False
         return True
 
@@ -84,4 +84,4 @@ class Control:
                 return msgspec.json.decode(client.request(method, path, content=content).content, type=InForce)
         except (httpx.HTTPError, msgspec.DecodeError) as error:
             fix = f"start it: onnxserve serve; what it says is in {ERROR_LOG} beside"
-            raise EdgeError(f"the gateway does not answer: {error}", where=str(self._socket), fix=fix) from error
+            raise GatewayError(f"the gateway does not answer: {error}", where=str(self._socket), fix=fix) from error

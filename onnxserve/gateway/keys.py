@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 
 from .files import locked, read_json, write_json
 
@@ -29,7 +29,7 @@ LATEST = dt.datetime.max.replace(microsecond=0, tzinfo=dt.UTC)
 
 
 class Key(msgspec.Struct, frozen=True):
-    """What one client may do; None leaves it to `[guard]` of traffic.toml, 0 is no limit.
+    """What one client may do; None leaves it to `[guard]` of gateway.toml, 0 is no limit.
 
     A key of an older file has no date; one without `expires` ends when it is revoked.
     """
@@ -53,7 +53,7 @@ Keys = dict[str, Key]  # by the SHA-256 of the key
 
 
 def read_keys(path: Path) -> Keys:
-    """All keys by digest; none where there is no file. EdgeError when it is damaged."""
+    """All keys by digest; none where there is no file. GatewayError when it is damaged."""
     return read_json(path, Keys, fix="restore the file from a copy") or {}
 
 
@@ -63,9 +63,11 @@ def digest(secret: str) -> str:
 
 
 def add(path: Path, key: Key) -> str:
-    """Make a key for a client; the secret, which can't be had again. EdgeError for a name that no header can carry."""
+    """Make a key for a client; the secret, which can't be had again. GatewayError for a name that no header carries."""
     if not NAME.fullmatch(key.client):
-        raise EdgeError(f"a client's name is 1 to 128 printable ASCII characters, got {key.client!r}", where=str(path))
+        raise GatewayError(
+            f"a client's name is 1 to 128 printable ASCII characters, got {key.client!r}", where=str(path)
+        )
     secret = PREFIX + secrets.token_urlsafe(BYTES)
     dated = msgspec.structs.replace(key, created=key.created or now())
     with locked(path):
@@ -76,7 +78,7 @@ def add(path: Path, key: Key) -> str:
 def rotate(path: Path, client: str, overlap: dt.timedelta | None, expires: dt.datetime | None = None) -> str:
     """Make a key with the rights of the client's newest one; the others end after `overlap`, or stay where it is None.
 
-    Without `expires` it lives as long as that one was made for. The secret. EdgeError when the client has no key.
+    Without `expires` it lives as long as that one was made for. The secret. GatewayError when the client has no key.
     """
     secret, moment = PREFIX + secrets.token_urlsafe(BYTES), now()
     with locked(path):
@@ -100,16 +102,16 @@ def ended(key: Key, moment: dt.datetime, overlap: dt.timedelta | None) -> Key:
 
 
 def of_client(path: Path, keys: Keys, client: str) -> list[Key]:
-    """A client's keys; EdgeError when it has none."""
+    """A client's keys; GatewayError when it has none."""
     found = [key for key in keys.values() if key.client == client]
     if not found:
         known = ", ".join(sorted({key.client for key in keys.values()})) or "none"
-        raise EdgeError(f"no key of {client}", where=str(path), fix=f"clients with keys: {known}")
+        raise GatewayError(f"no key of {client}", where=str(path), fix=f"clients with keys: {known}")
     return found
 
 
 def revoke(path: Path, client: str) -> int:
-    """Remove every key of a client; how many are gone. EdgeError when it has none."""
+    """Remove every key of a client; how many are gone. GatewayError when it has none."""
     with locked(path):
         keys = read_keys(path)
         gone = of_client(path, keys, client)
@@ -123,13 +125,13 @@ def now() -> dt.datetime:
 
 
 def expiry(text: str, begin: dt.datetime) -> dt.datetime:
-    """A period from `begin` on, a date, or a time; EdgeError for anything else, and for what is over."""
+    """A period from `begin` on, a date, or a time; GatewayError for anything else, and for what is over."""
     try:
         ends = begin + period(text) if PERIOD.fullmatch(text) else in_utc(dt.datetime.fromisoformat(text))
     except (ValueError, OverflowError) as error:
-        raise EdgeError(f"{text!r} is no time", where="--expires", fix=FIX) from error
+        raise GatewayError(f"{text!r} is no time", where="--expires", fix=FIX) from error
     if ends <= begin:
-        raise EdgeError(f"{text!r} is over already", where="--expires", fix=FIX)
+        raise GatewayError(f"{text!r} is over already", where="--expires", fix=FIX)
     return ends
 
 
@@ -144,8 +146,8 @@ def later(begin: dt.datetime, length: dt.timedelta) -> dt.datetime:
 
 
 def period(text: str) -> dt.timedelta:
-    """`12h`; EdgeError for anything else."""
+    """`12h`; GatewayError for anything else."""
     found = PERIOD.fullmatch(text)
     if found is None:
-        raise EdgeError(f"{text!r} is no period", fix="write 30m, 12h, 90d or 8w")
+        raise GatewayError(f"{text!r} is no period", fix="write 30m, 12h, 90d or 8w")
     return dt.timedelta(**{UNITS[found[2]]: int(found[1])})

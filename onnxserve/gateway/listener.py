@@ -13,7 +13,7 @@ import socket
 import struct
 import time
 
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 
 BACKLOG = 4096
 VARIABLE = "NGINX"  # ngx_add_inherited_sockets: descriptors, each followed by a semicolon
@@ -33,7 +33,7 @@ HANDSHAKE_S, MOST_S, POLL_S = 0.1, 1.0, 0.01
 
 
 class Listener:
-    """A port of an address; nginx opens the others itself where a name has several. EdgeError where it can't be had."""
+    """A port of an address; nginx opens the others itself where a name has several. GatewayError where it is taken."""
 
     def __init__(self, host: str, port: int) -> None:
         try:
@@ -42,8 +42,8 @@ class Listener:
                 address, family=family, backlog=BACKLOG, dualstack_ipv6=address[0] == "::"
             )
         except OSError as error:
-            fix = "stop the other server, or change [listen] in traffic.toml"
-            raise EdgeError(f"can't listen: {error.strerror}", where=f"{host}:{port}", fix=fix) from error
+            fix = "stop the other server, or change [listen] in gateway.toml"
+            raise GatewayError(f"can't listen: {error.strerror}", where=f"{host}:{port}", fix=fix) from error
         self._socket.setblocking(False)  # nginx expects so, and would wait in accept(2) for what another process took
 
     def fileno(self) -> int:

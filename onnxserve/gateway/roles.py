@@ -76,7 +76,7 @@ class Labels(msgspec.Struct, frozen=True):
 
 
 def read_labels(path: Path) -> Labels | None:
-    """Labels as last written; None when there is no file. EdgeError when it is damaged."""
+    """Labels as last written; None when there is no file. GatewayError when it is damaged."""
     return read_json(path, Labels, fix="remove the file: the versions under [default] serve, else the oldest")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 
 from .files import locked, replace_file, write_files, write_json
 from .gateway import CONTROL, Control, Gateway
@@ -31,7 +31,7 @@ class Traffic:
 
     @property
     def labels(self) -> Labels:
-        """As last set. EdgeError when the file is damaged and was never read before."""
+        """As last set. GatewayError when the file is damaged and was never read before."""
         self._known = self._recorded() or self._known
         return self._known or Labels()
 
@@ -101,7 +101,7 @@ class Traffic:
         """What the file says; None where it was lost, or damaged since it was read."""
         try:
             return read_labels(self._path)
-        except EdgeError:
+        except GatewayError:
             if self._known is None:
                 raise
             return None

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Observer:
-    """Watches one gateway, which may end and begin again meanwhile. EdgeError if spans are wanted and can't be made."""
+    """Watches one gateway, which may end and begin again meanwhile. GatewayError where wanted spans can't be made."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway

@@ -15,7 +15,7 @@ def logged(log: Path, model: str, columns: Sequence[str]) -> Iterator[tuple[str,
     """Each version and its answered rows; MonitorError where there is no log."""
     folders = sorted(path for path in (log / model).glob("*") if path.is_dir())
     if not folders:
-        fix = "[predictions] percent in traffic.toml turns the log on"
+        fix = "[predictions] percent in gateway.toml turns the log on"
         raise MonitorError("there is no prediction log", where=str(log / model), fix=fix)
     for folder in folders:
         files = [str(path) for path in sorted(folder.glob("[0-9]*.parquet"))]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from onnxserve import __version__
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 
 from .access_log import Entry, http_status
 from .exposition import Counter
@@ -52,7 +52,7 @@ class Spans:
             from .span_export import GivenIds, Sender
         except ModuleNotFoundError as error:
             what = f"traces need a package that is not installed: {error.name}"
-            raise EdgeError(what, where="traces.endpoint", fix="pip install 'onnxserve[trace]'") from error
+            raise GatewayError(what, where="traces.endpoint", fix="pip install 'onnxserve[trace]'") from error
         # What can't be sent is counted below, rather than told on the console for each batch.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._ids, self._sender = GivenIds(), Sender(endpoint.rstrip("/") + "/v1/traces", SEND_S)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnxserve.archive import Stores, file_digest
-from onnxserve.errors import EdgeError, ReleaseError, ServerError
+from onnxserve.errors import GatewayError, ReleaseError, ServerError
 from onnxserve.gateway import Labels, Traffic
 from onnxserve.management import Management, ModelVersion
 from onnxserve.management.model import version_key
@@ -68,7 +68,7 @@ class Versions:
         said = []
         try:
             before = self.traffic.labels
-        except EdgeError as error:
+        except GatewayError as error:
             kept = self.traffic.set_aside()
             said, before = [f"{error.what}; it is kept as {kept.name}"], Labels()
         versions = stored_versions(self.store)

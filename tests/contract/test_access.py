@@ -37,7 +37,7 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture
 def open_gateway(upstream, tmp_path) -> Iterator[Open]:
-    """Start a gateway with some tables of traffic.toml."""
+    """Start a gateway with some tables of gateway.toml."""
     gateways: list[RunningGateway] = []
 
     def begin(**tables: Any) -> RunningGateway:

@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from onnxserve.config import free_ports
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary, GatewayConfig, Labels, Share
 from onnxserve.gateway.config import Cache, Limits, Listen, Traces
 from onnxserve.gateway.processes import check
@@ -31,7 +31,7 @@ def test_nginx_accepts_what_is_rendered(tmp_path):
 def test_what_nginx_refuses_is_said_in_its_words(tmp_path):
     labels = Labels({"demo": msgspec.structs.replace(STABLE, shadow=Share("1.0", 5), versions={"1.0": "a"})})
     bad = gateway_of(config(listen=Listen(host="no.address.invalid")), tmp_path, 8080)
-    with pytest.raises(EdgeError, match=r"refused: .*no.address.invalid"):
+    with pytest.raises(GatewayError, match=r"refused: .*no.address.invalid"):
         check(bad, labels)
 
 

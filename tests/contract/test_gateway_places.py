@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from onnxserve.config import free_ports
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 from onnxserve.gateway import GatewayConfig, Labels, read_config
 from onnxserve.gateway.config import Cache, Listen
 from onnxserve.gateway.nginx.files import configuration
@@ -35,9 +35,9 @@ def test_an_address_of_either_kind_or_a_name_is_listened_on(host, reached, upstr
 
 
 def test_a_host_that_is_none_is_refused_before_nginx_reads_it(tmp_path):
-    file = tmp_path / "traffic.toml"
+    file = tmp_path / "gateway.toml"
     file.write_text('[listen]\nhost = "127.0.0.1; include /etc/passwd"\n')
-    with pytest.raises(EdgeError, match=r"\$\.listen\.host"):
+    with pytest.raises(GatewayError, match=r"\$\.listen\.host"):
         read_config(file)
 
 
@@ -57,14 +57,14 @@ def test_folders_may_have_spaces_in_their_names(upstream, tmp_path):
 
 @pytest.mark.parametrize("name", ['say "hi"', "$HOME", "back\\slash"])
 def test_a_folder_whose_name_nginx_would_read_as_something_else_is_refused(name):
-    with pytest.raises(EdgeError, match="nginx can't read a path with"):
+    with pytest.raises(GatewayError, match="nginx can't read a path with"):
         configuration(gateway_of(config(), Path("/somewhere") / name, 1))
 
 
 def test_a_cache_by_client_needs_to_know_clients(tmp_path):
-    file = tmp_path / "traffic.toml"
+    file = tmp_path / "gateway.toml"
     file.write_text("[cache]\nseconds = 5.0\nper_client = true\n")
-    with pytest.raises(EdgeError, match="per_client"):
+    with pytest.raises(GatewayError, match="per_client"):
         read_config(file)
     file.write_text("[cache]\nseconds = 5.0\nper_client = true\n[auth]\nrequired = true\n")
     assert read_config(file).cache.per_client
@@ -72,9 +72,9 @@ def test_a_cache_by_client_needs_to_know_clients(tmp_path):
 
 @pytest.mark.parametrize("table", ["cache", "brownout"])
 def test_how_old_an_answer_may_be_is_in_whole_seconds_as_nginx_counts_them(tmp_path, table):
-    file = tmp_path / "traffic.toml"
+    file = tmp_path / "gateway.toml"
     file.write_text(f"[{table}]\nseconds = 0.5\n")
-    with pytest.raises(EdgeError, match=rf"multiple of 1.*{table}.seconds"):
+    with pytest.raises(GatewayError, match=rf"multiple of 1.*{table}.seconds"):
         read_config(file)
 
 

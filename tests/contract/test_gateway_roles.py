@@ -15,7 +15,7 @@ import msgspec
 import psutil
 import pytest
 
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary, Labels, Share, Traffic
 from onnxserve.gateway.config import Brownout, Cache, Limits, Listen
 from onnxserve.gateway.gateway import Control
@@ -77,7 +77,7 @@ def test_a_step_counts_when_nginx_reports_it(client, traffic):
 
 def test_a_step_fails_and_nothing_is_recorded_while_nginx_hangs_and_what_comes_late_is_taken_back(client, traffic):
     before = traffic.labels
-    with stopped(worker(client)), pytest.raises(EdgeError, match="the gateway does not answer"):
+    with stopped(worker(client)), pytest.raises(GatewayError, match="the gateway does not answer"):
         traffic.move(stable("2.0"))
     assert traffic.labels == before
     wait_for(lambda: Control(client.gateway.control).in_force().generation == before.generation + 1)  # it was only late
@@ -88,7 +88,7 @@ def test_a_step_fails_and_nothing_is_recorded_while_nginx_hangs_and_what_comes_l
 
 
 def test_a_late_step_is_not_taken_for_the_next_one_of_the_same_number(client, traffic):
-    with stopped(worker(client)), pytest.raises(EdgeError):
+    with stopped(worker(client)), pytest.raises(GatewayError):
         traffic.move(stable("2.0"))
     wait_for(lambda: client.post().json()["version"] == "2.0")
     late = traffic.labels.generation + 1
@@ -101,7 +101,7 @@ def test_a_late_step_is_not_taken_for_the_next_one_of_the_same_number(client, tr
 def test_a_step_fails_and_nothing_is_recorded_when_nginx_is_gone(client, traffic):
     before = traffic.labels
     client.running.stop()
-    with pytest.raises(EdgeError, match="the gateway does not answer"):
+    with pytest.raises(GatewayError, match="the gateway does not answer"):
         traffic.move(stable("2.0"))
     assert traffic.labels == before
 
@@ -147,7 +147,7 @@ def test_a_worker_that_hangs_while_its_master_is_gone_keeps_the_next_nginx_from_
     client.running.process.kill()
     client.running.process.wait(10)
     client.running.clear()
-    with pytest.raises(EdgeError, match="are taken"):
+    with pytest.raises(GatewayError, match="are taken"):
         start(client.gateway, traffic.labels, client.running.hand_over())
     client.running.clear()
     running = start(client.gateway, traffic.labels)

@@ -184,16 +184,16 @@ def test_only_the_gateways_ports_are_open_and_management_is_not_among_them():
 
 def test_traffic_of_every_value_file_is_one_that_the_gateway_reads(tmp_path):
     for values in [None, *VALUES]:
-        text = of(rendered(*(["--values", str(values)] if values else [])), "ConfigMap")["data"]["traffic.toml"]
-        (tmp_path / "traffic.toml").write_text(text)
+        text = of(rendered(*(["--values", str(values)] if values else [])), "ConfigMap")["data"]["gateway.toml"]
+        (tmp_path / "gateway.toml").write_text(text)
         for name in ("tls.crt", "tls.key"):
             (tmp_path / name).touch()
-        assert read_config(tmp_path / "traffic.toml").listen.host == "0.0.0.0"  # noqa: S104 - in a pod
+        assert read_config(tmp_path / "gateway.toml").listen.host == "0.0.0.0"  # noqa: S104 - in a pod
 
 
 def test_the_default_versions_of_a_new_pod_reach_its_traffic_file(tmp_path):
-    path, words = tmp_path / "traffic.toml", ["--set-string", "default.segment=1.1.0", "--set-string", "default.my-x=2"]
-    path.write_text(of(rendered(*words), "ConfigMap")["data"]["traffic.toml"])
+    path, words = tmp_path / "gateway.toml", ["--set-string", "default.segment=1.1.0", "--set-string", "default.my-x=2"]
+    path.write_text(of(rendered(*words), "ConfigMap")["data"]["gateway.toml"])
     config = read_config(path)
     assert config.default == {"segment": "1.1.0", "my-x": "2"}
     assert config.listen.host == "0.0.0.0"  # noqa: S104 - in a pod
@@ -208,7 +208,7 @@ def test_commands_in_a_pod_find_its_server_without_options():
     variables = {one["name"]: one["value"] for one in container(rendered())["env"]}
     mounts = {mount["mountPath"] for mount in container(rendered())["volumeMounts"] if not mount.get("readOnly")}
     assert variables["ONNXSERVE_STATE"] in mounts  # TorchServe's sockets are made there
-    assert variables["ONNXSERVE_TRAFFIC"] == "/etc/onnxserve/traffic.toml"
+    assert variables["ONNXSERVE_GATEWAY_FILE"] == "/etc/onnxserve/gateway.toml"
 
 
 def test_pods_confine_workers_by_what_their_seccomp_profile_allows():

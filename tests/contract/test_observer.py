@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 
 from onnxserve.config import free_ports
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary, Labels
 from onnxserve.gateway.config import Auth, Guard, Limits, Tls, Traces
 from onnxserve.gateway.gateway import METRICS_PAGE
@@ -183,7 +183,7 @@ def test_a_collector_that_is_gone_costs_spans_only(upstream, tmp_path):
 def test_without_the_packages_spans_are_refused_at_once(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "opentelemetry.sdk.trace", None)
     gateway = gateway_of(config(traces=Traces(endpoint="http://127.0.0.1:4318")), tmp_path, 8080)
-    with pytest.raises(EdgeError, match=r"traces need a package .*opentelemetry"):
+    with pytest.raises(GatewayError, match=r"traces need a package .*opentelemetry"):
         Observer(gateway)
 
 

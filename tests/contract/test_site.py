@@ -27,7 +27,7 @@ from tests.pages import PAGES, ROOT, blocks
 
 INLINE = re.compile(r"`(onnxserve [a-z][^`]*)`")
 FIELDS = re.compile(r"^\| `\[(\w+)\]` \| type \| default \| meaning \|\n\|[-|]+\|\n((?:\|.*\n)+)", re.MULTILINE)
-ELSEWHERE = {"default", "predictions", "kubernetes"}  # tables of traffic.toml that the page names in words
+ELSEWHERE = {"default", "predictions", "kubernetes"}  # tables of gateway.toml that the page names in words
 
 
 def commands() -> Iterator[tuple[Path, str]]:

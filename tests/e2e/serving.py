@@ -94,9 +94,18 @@ class Serving:
 
 def begin(settings: Settings, folder: Path, *words: str, **variables: str) -> Serving:
     """Start it; it isn't ready yet."""
-    port = int(settings.traffic.read_text().partition("\nport = ")[2].split()[0])
+    port = int(settings.gateway_file.read_text().partition("\nport = ")[2].split()[0])
     flags = ["--config", settings.config, "--store", settings.store, "--state", settings.state]
-    command = [sys.executable, "-m", "onnxserve", "serve", *map(str, flags), "--traffic", str(settings.traffic), *words]
+    command = [
+        sys.executable,
+        "-m",
+        "onnxserve",
+        "serve",
+        *map(str, flags),
+        "--gateway-file",
+        str(settings.gateway_file),
+        *words,
+    ]
     output = folder / "serve.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ONNXSERVE_")} | variables
     with output.open("ab") as stream:
@@ -130,11 +139,11 @@ def serving(settings: Settings, folder: Path, *words: str, **variables: str) -> 
 
 
 def settings_in(folder: Path, archives: Sequence[Path], tables: str = "", state: Path | None = None) -> Settings:
-    """A store with copies of archives, and a traffic.toml with free ports."""
+    """A store with copies of archives, and a gateway.toml with free ports."""
     (folder / "store").mkdir(parents=True)
     for archive in archives:
         shutil.copy(archive, folder / "store")
     port, metrics = free_ports(2)
-    traffic = folder / "traffic.toml"
+    traffic = folder / "gateway.toml"
     traffic.write_text(f"[listen]\nport = {port}\nmetrics_port = {metrics}\n{tables}")
-    return Settings(ROOT / "config.properties", folder / "store", state or folder / "state", traffic=traffic)
+    return Settings(ROOT / "config.properties", folder / "store", state or folder / "state", gateway_file=traffic)

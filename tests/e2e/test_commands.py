@@ -74,7 +74,7 @@ def answers(url: str) -> bool:
 def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tmp_path):
     ports = free_ports(3)
     flags = [part for name, number in zip(NAMES, ports, strict=True) for part in (f"--{name}-port", str(number))]
-    state, traffic = tmp_path / "state", tmp_path / "traffic.toml"
+    state, traffic = tmp_path / "state", tmp_path / "gateway.toml"
     port, counters = free_ports(2)
     traffic.write_text(f"[listen]\nport = {port}\nmetrics_port = {counters}\n")
     command = [
@@ -88,7 +88,7 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
         str(state),
         "--warm-up",
         "1",
-        "--traffic",
+        "--gateway-file",
         str(traffic),
         *flags,
     ]
@@ -103,7 +103,7 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
         while not answers(through) and time.monotonic() < deadline:
             time.sleep(0.2)
         assert httpx.get(through, timeout=5, trust_env=False).json()["ready"]
-        asked_through = [*ask[:-2], "--traffic", str(traffic), "--json"]
+        asked_through = [*ask[:-2], "--gateway-file", str(traffic), "--json"]
         told = subprocess.run(asked_through, cwd=ROOT, capture_output=True, text=True, check=True)
         assert json.loads(told.stdout)["predictions"][0]["label"] == "inside"
         wrong = subprocess.run([*ask[:-3], "[0]", *ask[-2:]], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -129,12 +129,12 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
 def test_serve_starts_the_feature_store_that_a_model_needs(demo_archives, tmp_path):
     [churn] = [one for one in demo_archives if one.name.startswith("churn")]
     port, counters, features = free_ports(3)
-    store, traffic = tmp_path / "store", tmp_path / "traffic.toml"
+    store, traffic = tmp_path / "store", tmp_path / "gateway.toml"
     store.mkdir()
     (store / churn.name).write_bytes(churn.read_bytes())
     traffic.write_text(f"[listen]\nport = {port}\nmetrics_port = {counters}\n")
     words = ["serve", "--store", str(store), "--state", str(tmp_path / "state"), "--warm-up", "0"]
-    words += ["--traffic", str(traffic), "--features", "models/churn/store", "--features-port", str(features)]
+    words += ["--gateway-file", str(traffic), "--features", "models/churn/store", "--features-port", str(features)]
     command = [sys.executable, "-m", "onnxserve", *words]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

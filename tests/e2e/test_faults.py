@@ -21,7 +21,7 @@ import pytest
 
 from onnxserve.archive import reconfigure
 from onnxserve.config import free_ports
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary
 from onnxserve.gateway.processes import workers as nginx_workers
 from onnxserve.processes import listening
@@ -122,7 +122,7 @@ def test_nginx_hangs_and_is_replaced_at_most_what_it_had_is_lost_and_no_step_cou
         for process in (*master.children(), master):
             with contextlib.suppress(psutil.NoSuchProcess):  # one of before the last reload, which is ending
                 process.suspend()
-        with pytest.raises(EdgeError, match="the gateway does not answer"):
+        with pytest.raises(GatewayError, match="the gateway does not answer"):
             release.canary("circle", Canary("2.0.0", 10))
         assert release.traffic.labels == before
         wait_for(lambda: server.starts("gateway") == starts + 1)

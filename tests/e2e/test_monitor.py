@@ -72,14 +72,14 @@ def seen(archive, tmp_path_factory) -> Iterator[Seen]:
     """What `onnxserve serve` starts, with everything watched."""
     folder = tmp_path_factory.mktemp("seen")
     port, metrics = free_ports(2)
-    traffic = folder / "traffic.toml"
+    traffic = folder / "gateway.toml"
     traffic.write_text(
         f"[listen]\nport = {port}\nmetrics_port = {metrics}\n[predictions]\npercent = 100.0\nredact = ['y']\n"
     )
     (folder / "store").mkdir()
     shutil.copy(archive, folder / "store")
-    settings = Settings(ROOT / "config.properties", folder / "store", folder / "state", traffic=traffic)
-    places = ["--store", str(settings.store), "--state", str(settings.state), "--traffic", str(traffic)]
+    settings = Settings(ROOT / "config.properties", folder / "store", folder / "state", gateway_file=traffic)
+    places = ["--store", str(settings.store), "--state", str(settings.state), "--gateway-file", str(traffic)]
     command = [sys.executable, "-m", "onnxserve", "serve", *places, "--warm-up", "0"]
     output = folder / "serve.out"
     with output.open("wb") as stream:
@@ -180,7 +180,7 @@ def test_labels_that_come_late_give_the_accuracy_of_each_version(seen, tmp_path)
     pq.write_table(pa.table(columns), labels)
     deadline = time.monotonic() + 40
     words = ["monitor", "accuracy", "circle", str(labels), "--state", str(seen.state), "--json"]
-    words += ["--traffic", str(seen.state.parent / "traffic.toml")]
+    words += ["--gateway-file", str(seen.state.parent / "gateway.toml")]
     found: list[dict[str, object]] = []
     while not found or found[0]["rows"] != 41:
         assert time.monotonic() < deadline, found

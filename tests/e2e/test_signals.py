@@ -18,9 +18,9 @@ SHELL = 'trap "" INT; "$@" & echo $! >"$0"; wait $!'  # some shells ignore it fo
 
 def test_sigint_ends_a_server_that_was_started_in_the_background(archive, tmp_path):
     settings, output = settings_in(tmp_path, [archive]), tmp_path / "serve.log"
-    port = int(settings.traffic.read_text().partition("\nport = ")[2].split()[0])
+    port = int(settings.gateway_file.read_text().partition("\nport = ")[2].split()[0])
     flags = ["--config", settings.config, "--store", settings.store, "--state", settings.state]
-    words = ["serve", *flags, "--traffic", settings.traffic, "--warm-up", "0"]
+    words = ["serve", *flags, "--gateway-file", settings.gateway_file, "--warm-up", "0"]
     command = [sys.executable, "-m", "onnxserve", *map(str, words)]
     with output.open("ab") as stream:
         shell = subprocess.Popen(

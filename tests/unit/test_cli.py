@@ -58,7 +58,7 @@ def test_every_verb_has_help_with_an_example(words, monkeypatch, capsys):
         (["new", "video", "x"], "no kind 'video'"),
         (["serve", "--store", "nowhere"], "can't read the model store"),
         (["serve", "--config", "nowhere.properties"], "can't read the configuration"),
-        (["gateway", "render", "--traffic", "nowhere.toml"], "can't read the traffic file"),
+        (["gateway", "render", "--gateway-file", "nowhere.toml"], "can't read the gateway's file"),
         (["predict", "x", "@nowhere.png"], "there is no such file"),
         (["release", "status", "--management-port", "1"], "no answer from the management API"),
         (["release", "canary", "x", "2", "--auto", "--steps", "50,100"], "don't rise from above 0 to below 100"),

@@ -27,6 +27,20 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_defau
     assert settings.store == Path("s")
 
 
+def test_names_of_before_are_read_after_those_of_now(tmp_path, monkeypatch):
+    former = {"ONNXSERVE_TRAFFIC": "old.toml", "ONNXSERVE_EDGE_HOST": "::1", "ONNXSERVE_EDGE_PORT": "8100"}
+    settings = resolve_settings(former, {"config": CONFIG})
+    assert (settings.gateway_file, settings.gateway_host, settings.gateway_port) == (Path("old.toml"), "::1", 8100)
+    settings = resolve_settings({**former, "ONNXSERVE_GATEWAY_PORT": "8200"}, {"config": CONFIG})
+    assert settings.gateway_port == 8200
+    monkeypatch.chdir(tmp_path)
+    assert resolve_settings({}, {"config": CONFIG}).gateway_file == ROOT / "gateway.toml"
+    (tmp_path / "traffic.toml").touch()
+    assert resolve_settings({}, {"config": CONFIG}).gateway_file == Path("traffic.toml")
+    (tmp_path / "gateway.toml").touch()
+    assert resolve_settings({}, {"config": CONFIG}).gateway_file == Path("gateway.toml")
+
+
 def test_apis_are_sockets_in_the_run_folder_unless_a_port_is_named(tmp_path):
     flags = {"config": CONFIG, "state": tmp_path / "state"}
     settings = resolve_settings({}, flags)

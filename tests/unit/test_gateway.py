@@ -1,4 +1,4 @@
-"""What becomes of traffic.toml and the labels."""
+"""What becomes of gateway.toml and the labels."""
 
 import msgspec
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from onnxserve.client import loopback, unix
 from onnxserve.config import Settings
 from onnxserve.doctor import checks
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary, Gateway, GatewayConfig, Labels, Model, Share, read_config, read_labels
 from onnxserve.gateway.config import Auth, Cache, Jwt, Limits, Listen, Traces
 from onnxserve.gateway.files import write_json
@@ -18,8 +18,8 @@ MODEL = Model({"1.0": "a" * 64, "2.0": "b" * 64, "3.0": "c" * 64}, "2.0", "1.0")
 
 
 def test_the_shipped_file_says_the_defaults():
-    shipped = read_config(resource("traffic.toml"))
-    assert shipped.auth.keys == str(resource("traffic.toml").resolve().parent / "keys.json")
+    shipped = read_config(resource("gateway.toml"))
+    assert shipped.auth.keys == str(resource("gateway.toml").resolve().parent / "keys.json")
     assert msgspec.structs.replace(shipped, auth=GatewayConfig().auth) == GatewayConfig()
 
 
@@ -37,16 +37,16 @@ def test_the_shipped_file_says_the_defaults():
     ],
 )
 def test_a_wrong_traffic_file_is_refused_with_the_field(tmp_path, text, words):
-    path = tmp_path / "traffic.toml"
+    path = tmp_path / "gateway.toml"
     path.write_text(text)
-    with pytest.raises(EdgeError) as raised:
+    with pytest.raises(GatewayError) as raised:
         read_config(path)
     assert words in raised.value.what
     assert raised.value.where == str(path)
 
 
 def test_a_missing_traffic_file_is_said(tmp_path):
-    with pytest.raises(EdgeError, match="can't read the traffic file"):
+    with pytest.raises(GatewayError, match="can't read the gateway's file"):
         read_config(tmp_path / "no.toml")
 
 
@@ -55,7 +55,7 @@ def test_labels_survive_and_damage_is_said(tmp_path):
     write_json(tmp_path / "labels.json", labels)
     assert read_labels(tmp_path / "labels.json") == labels
     (tmp_path / "labels.json").write_text("{")
-    with pytest.raises(EdgeError, match="damaged"):
+    with pytest.raises(GatewayError, match="damaged"):
         read_labels(tmp_path / "labels.json")
 
 
@@ -155,8 +155,8 @@ def test_a_share_of_traces_is_one_that_nginx_takes(percent, branches):
 
 
 def test_doctor_says_when_the_gateway_is_open_to_everybody_or_its_file_is_wrong(tmp_path):
-    traffic = tmp_path / "traffic.toml"
-    settings = Settings(resource("config.properties"), traffic=traffic)
+    traffic = tmp_path / "gateway.toml"
+    settings = Settings(resource("config.properties"), gateway_file=traffic)
     for text, words, fix in (
         ("", "on 127.0.0.1:8000", ""),
         ("[listen]\nhost = '0.0.0.0'", "open to everybody", "required"),

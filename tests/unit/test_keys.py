@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from onnxserve.cli import app as boundary
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 from onnxserve.gateway.files import write_json
 from onnxserve.gateway.keys import (
     ID,
@@ -39,7 +39,7 @@ def undated(path: Path) -> Keys:
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
-    (tmp_path / "traffic.toml").write_text("[auth]\nrequired = true\n")
+    (tmp_path / "gateway.toml").write_text("[auth]\nrequired = true\n")
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str) -> tuple[int, str, str]:
@@ -96,9 +96,9 @@ def test_two_keys_differ_and_a_damaged_file_is_not_overwritten(tmp_path):
     path = tmp_path / "keys.json"
     assert add(path, Key("a")) != add(path, Key("a"))
     path.write_text("{")
-    with pytest.raises(EdgeError, match="damaged"):
+    with pytest.raises(GatewayError, match="damaged"):
         add(path, Key("a"))
-    with pytest.raises(EdgeError, match="damaged"):
+    with pytest.raises(GatewayError, match="damaged"):
         revoke(path, "a")
     assert path.read_text() == "{"
 
@@ -205,7 +205,7 @@ def test_a_period_that_is_none_is_refused(run):
     code, _, err = run("rotate", "shop", "--overlap", "2027-01-01")
     assert code == 1
     assert "no period" in err
-    with pytest.raises(EdgeError):
+    with pytest.raises(GatewayError):
         period("1")
     code, _, err = run("rotate", "shop", "--overlap", "1d", "--keep-old")
     assert code == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 from onnxserve.gateway import Labels, Model, Traffic
 from onnxserve.gateway.files import replace_file
 from tests.disk import filled, small_disk
@@ -38,7 +38,7 @@ def test_a_running_server_goes_on_with_the_labels_that_it_knows_and_writes_them_
 def test_whoever_never_read_the_labels_is_told_that_they_are_damaged(tmp_path):
     Traffic(tmp_path).move(lambda _: FIRST)
     damage(tmp_path / "labels.json")
-    with pytest.raises(EdgeError, match="damaged"):
+    with pytest.raises(GatewayError, match="damaged"):
         Traffic(tmp_path).reconcile()
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from onnxserve import __version__
 from onnxserve.client import Address
-from onnxserve.errors import EdgeError
+from onnxserve.errors import GatewayError
 from onnxserve.gateway.config import GatewayConfig, Traces
 from onnxserve.gateway.gateway import METRICS_PAGE, SHADOW, Gateway
 from onnxserve.gateway.roles import Labels, roles_document
@@ -102,11 +102,11 @@ def variables(gateway: Gateway) -> dict[str, object]:
 
 
 def check_paths(gateway: Gateway) -> None:
-    """EdgeError for a path that nginx would read as something else, quoted as it is."""
+    """GatewayError for a path that nginx would read as something else, quoted as it is."""
     tls, auth = gateway.config.tls, gateway.config.auth
     for path in (str(gateway.run), str(INSIDE), tls.certificate, tls.key, tls.client_ca, auth.keys, auth.jwt.jwks):
         if wrong := {character for character in path if character in UNREADABLE}:
-            raise EdgeError(f"nginx can't read a path with {' '.join(sorted(wrong))}", where=path, fix="rename it")
+            raise GatewayError(f"nginx can't read a path with {' '.join(sorted(wrong))}", where=path, fix="rename it")
 
 
 def script_config(config: GatewayConfig) -> dict[str, object]:

@@ -53,7 +53,7 @@ containers:
       - {name: HOME, value: /state}
       - {name: ONNXSERVE_STATE, value: /state}
       - {name: ONNXSERVE_STORE, value: {{ include "onnxserve.store" . }}}
-      - {name: ONNXSERVE_TRAFFIC, value: /etc/onnxserve/traffic.toml}
+      - {name: ONNXSERVE_GATEWAY_FILE, value: /etc/onnxserve/gateway.toml}
       {{- if .Values.models.publicKey.secret }}
       - {name: ONNXSERVE_PUBLIC_KEY, value: /etc/onnxserve-keys/{{ .Values.models.publicKey.key }}}
       {{- end }}
