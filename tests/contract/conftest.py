@@ -12,8 +12,8 @@ import pytest
 
 from onnxserve.gateway import Labels, Model
 from onnxserve.gateway.config import Auth
-from tests.gateway import STABLE, Client, Shared, client_of, config, gateway_of
-from tests.upstream import Upstream, listening
+from tests.helpers.gateway import STABLE, Client, Shared, client_of, config, gateway_of
+from tests.helpers.upstream import Upstream, listening
 
 LABELS = Labels({name: Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0") for name in ("demo", "other")})
 Open = Callable[..., Client]

@@ -20,9 +20,9 @@ from onnxserve.gateway import GatewayConfig, Labels, Model
 from onnxserve.gateway.config import Auth, Guard, Jwt, Listen, Tls
 from onnxserve.gateway.keys import Key, add, rotate
 from onnxserve.gateway.processes import RunningGateway, start
-from tests.certificates import Authority
-from tests.gateway import gateway_of
-from tests.upstream import Upstream, listening
+from tests.helpers.certificates import Authority
+from tests.helpers.gateway import gateway_of
+from tests.helpers.upstream import Upstream, listening
 
 LABELS = Labels({"demo": Model({"1.0": "a" * 64}, "1.0"), "other": Model({"1.0": "b" * 64}, "1.0")})
 ISSUER = "https://issuer.test"

@@ -21,9 +21,9 @@ from onnxserve.batch import work as works
 from onnxserve.batch.scorer import check_bulk
 from onnxserve.batch.work import Work
 from onnxserve.errors import ArchiveError, BatchError
-from tests.batch_jobs import ONE, Here, read, run
-from tests.secrets import SECRET
-from tests.upstream import Upstream, listening
+from tests.helpers.batch_jobs import ONE, Here, read, run
+from tests.helpers.secrets import SECRET
+from tests.helpers.upstream import Upstream, listening
 
 
 @pytest.fixture

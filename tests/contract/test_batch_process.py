@@ -17,8 +17,8 @@ import pytest
 from onnxserve.archive import contents, write_archive
 from onnxserve.batch import Manifest, Remote, Shape
 from onnxserve.errors import BatchError
-from tests.batch_jobs import read, run
-from tests.upstream import Upstream, listening
+from tests.helpers.batch_jobs import read, run
+from tests.helpers.upstream import Upstream, listening
 
 DEADLY = """
 

@@ -18,8 +18,8 @@ from onnxserve.gateway import Labels
 from onnxserve.gateway.config import Auth, Guard, Limits
 from onnxserve.gateway.keys import Key, add
 from onnxserve.gateway.roles import Canary
-from tests.gateway import STABLE, Client, client_of, config, gateway_of
-from tests.messages import SERVICE, kind, made
+from tests.helpers.gateway import STABLE, Client, client_of, config, gateway_of
+from tests.helpers.messages import SERVICE, kind, made
 
 ASKED = {"name": "features", "datatype": "FP32", "shape": [1, 2], "contents": {"fp32_contents": [1, 2]}}
 WHOLE = made("ModelInferRequest", model_name="demo", inputs=[ASKED]).SerializeToString()

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from fastworker.seccomp import leave_network
-from tests.frontend import FAST, batch_frame, load_frame, plain, started
+from tests.helpers.frontend import FAST, batch_frame, load_frame, plain, started
 
 HANDLER = """
 class Rude:

@@ -9,7 +9,7 @@ from ts.context import Context, RequestProcessor
 from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.response import ERROR
-from tests.fakes import with_fake_session
+from tests.helpers.fakes import with_fake_session
 
 METHODS = (
     "get_request_header",

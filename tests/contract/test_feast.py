@@ -26,8 +26,8 @@ from onnxserve.supervisor import Events, StopSignals, Supervisor
 from onnxserve.supervisor.feature_server import Features as FeatureService
 from onnxserve_handlers.features.client import Store
 from onnxserve_handlers.signature import Features
-from tests.feast_repo import DAY, MONDAY, feast, write_repo
-from tests.upstream import Upstream, listening
+from tests.helpers.feast_repo import DAY, MONDAY, feast, write_repo
+from tests.helpers.upstream import Upstream, listening
 
 SPEC = Features(service="drivers_v1", entities=("driver_id",), columns=("x", "trips"), timeout_ms=5000)
 JOIN = Join("drivers_v1", ("driver_id",), ("x", "trips"))

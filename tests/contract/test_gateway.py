@@ -17,9 +17,9 @@ from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary, GatewayConfig, Labels, Share
 from onnxserve.gateway.config import Cache, Limits, Listen, Traces
 from onnxserve.gateway.processes import check
-from tests.gateway import BODY, STABLE, client_of, config, gateway_of
-from tests.upstream import Upstream, listening, versioned
-from tests.watched import samples, watching
+from tests.helpers.gateway import BODY, STABLE, client_of, config, gateway_of
+from tests.helpers.upstream import Upstream, listening, versioned
+from tests.helpers.watched import samples, watching
 
 
 def test_nginx_accepts_what_is_rendered(tmp_path):

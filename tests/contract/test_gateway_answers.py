@@ -13,8 +13,8 @@ import pytest
 from onnxserve.gateway import Canary, Share
 from onnxserve.gateway.config import Cache, Guard
 from tests.contract.test_calls import infer, refused
-from tests.gateway import Client, opened
-from tests.upstream import Upstream, versioned
+from tests.helpers.gateway import Client, opened
+from tests.helpers.upstream import Upstream, versioned
 
 LIMITED, SAID, OBSERVE = "x-onnxserve-limited", "x-onnxserve-said", "x-onnxserve-observe"
 SAYS = '[{"label":"x","score":0.5}]'

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from onnxserve.gateway.config import Cache, Predictions
-from tests.gateway import DIGESTS, opened
-from tests.messages import SERVICE, framed, made
-from tests.watched import watching
+from tests.helpers.gateway import DIGESTS, opened
+from tests.helpers.messages import SERVICE, framed, made
+from tests.helpers.watched import watching
 
 KEPT = Cache(seconds=30)
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from onnxserve.gateway.config import Auth, Guard
-from tests.gateway import BODY, Client
-from tests.upstream import Upstream
+from tests.helpers.gateway import BODY, Client
+from tests.helpers.upstream import Upstream
 
 FORM = "application/x-www-form-urlencoded"
 

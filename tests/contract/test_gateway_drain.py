@@ -17,12 +17,12 @@ import pytest
 
 from onnxserve.gateway.config import Deadline, Listen
 from onnxserve.gateway.processes import workers
-from tests.gateway import Client, opened
-from tests.http2 import GOAWAY, HEADERS, http2_connection, request_fields
-from tests.keepalive import KeepAlive, running, total
-from tests.messages import SERVICE, made
-from tests.raw import post_bytes, raw_connection
-from tests.upstream import versioned
+from tests.helpers.gateway import Client, opened
+from tests.helpers.http2 import GOAWAY, HEADERS, http2_connection, request_fields
+from tests.helpers.keepalive import KeepAlive, running, total
+from tests.helpers.messages import SERVICE, made
+from tests.helpers.raw import post_bytes, raw_connection
+from tests.helpers.upstream import versioned
 
 WAIT_S = 20
 

@@ -10,10 +10,10 @@ import pytest
 from onnxserve.gateway.config import Limits
 from onnxserve.gateway.error_log import error_log, without_request
 from onnxserve.gateway.gateway import ERROR_LOG
-from tests.gateway import opened, soon
-from tests.raw import post_bytes, raw_connection
-from tests.secrets import SECRET
-from tests.watched import watching
+from tests.helpers.gateway import opened, soon
+from tests.helpers.raw import post_bytes, raw_connection
+from tests.helpers.secrets import SECRET
+from tests.helpers.watched import watching
 
 EJECTED = "onnxserve_gateway_ejections_total"
 FORGED = '{"event":"ejected","model":"made-up","version":"9"}'

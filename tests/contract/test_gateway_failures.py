@@ -19,8 +19,8 @@ from onnxserve.config import free_ports
 from onnxserve.gateway import Canary, Labels, Share
 from onnxserve.gateway.config import Deadline, Guard, Limits, Retry, Traces
 from onnxserve.gateway.processes import start
-from tests.gateway import STABLE, client_of, config, gateway_of, opened
-from tests.upstream import versioned
+from tests.helpers.gateway import STABLE, client_of, config, gateway_of, opened
+from tests.helpers.upstream import versioned
 
 
 def test_a_failing_canary_is_answered_by_stable_and_marked(client, upstream):
@@ -76,7 +76,7 @@ def test_a_model_that_describes_itself_in_another_way_hides_no_other(client, ups
     def described(_: object, path: str) -> tuple[int, bytes]:
         return 200, json.dumps({"models": [{"modelName": "demo"}]} if path.startswith("/models?") else about).encode()
 
-    monkeypatch.setattr("tests.upstream.described", described)
+    monkeypatch.setattr("tests.helpers.upstream.described", described)
     document = client.http.get("/openapi.json")
     assert (document.status_code, document.json()["paths"]) == (200, {})
     metadata = client.http.get("/v2/models/demo")

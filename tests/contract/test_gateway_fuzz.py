@@ -19,11 +19,11 @@ from onnxserve.gateway import Canary, Gateway, Labels, Model, Share
 from onnxserve.gateway.config import Cache, Deadline, Limits
 from onnxserve.gateway.processes import nginx, workers
 from onnxserve.processes import end_group, spawn
-from tests.fuzz import Fuzz
-from tests.gateway import Client, client_of, config
-from tests.http2 import HEADERS, RST_STREAM, http2_connection
-from tests.raw import post_bytes, raw_connection
-from tests.upstream import METADATA, V2
+from tests.helpers.fuzz import Fuzz
+from tests.helpers.gateway import Client, client_of, config
+from tests.helpers.http2 import HEADERS, RST_STREAM, http2_connection
+from tests.helpers.raw import post_bytes, raw_connection
+from tests.helpers.upstream import METADATA, V2
 
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "20000"))  # 100000 before a release
 THREADS = 4

@@ -12,9 +12,9 @@ import pytest
 from onnxserve.gateway import Canary, Labels, Share
 from onnxserve.gateway.config import Auth, Cache, Deadline, Guard, Traces
 from onnxserve.gateway.keys import Key, add
-from tests.gateway import BODY, STABLE, Client, client_of, config, gateway_of, opened
-from tests.messages import SERVICE, made
-from tests.raw import post_bytes, raw_connection
+from tests.helpers.gateway import BODY, STABLE, Client, client_of, config, gateway_of, opened
+from tests.helpers.messages import SERVICE, made
+from tests.helpers.raw import post_bytes, raw_connection
 
 MESSAGE = made("ModelInferRequest", model_name="demo").SerializeToString()
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.gateway import Client, Shared
-from tests.http2 import (
+from tests.helpers.gateway import Client, Shared
+from tests.helpers.http2 import (
     CONTINUATION,
     DATA,
     END_HEADERS,
@@ -16,7 +16,7 @@ from tests.http2 import (
     http2_connection,
     request_fields,
 )
-from tests.upstream import Upstream
+from tests.helpers.upstream import Upstream
 
 LONG = (b"content-length", b"9")
 TRICKS = {

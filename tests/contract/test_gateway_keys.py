@@ -14,8 +14,8 @@ import pytest
 from onnxserve.gateway.config import Auth, Guard
 from onnxserve.gateway.files import write_json
 from onnxserve.gateway.keys import ID, Key, add, digest, read_keys, revoke, rotate
-from tests.gateway import call, soon
-from tests.raw import post_bytes, raw_connection
+from tests.helpers.gateway import call, soon
+from tests.helpers.raw import post_bytes, raw_connection
 
 
 def test_a_keys_priority_and_client_reach_the_server_from_the_first_request_on(open_gateway, upstream, keys):

@@ -20,10 +20,10 @@ from onnxserve.gateway import Labels
 from onnxserve.gateway.config import Auth, Deadline, Limits
 from onnxserve.gateway.keys import Key, add
 from onnxserve.gateway.processes import workers
-from tests.gateway import BODY, STABLE, Client, client_of, config, gateway_of, opened
-from tests.messages import SERVICE, made
-from tests.raw import Raw, post_bytes, raw_connection
-from tests.upstream import Upstream, versioned
+from tests.helpers.gateway import BODY, STABLE, Client, client_of, config, gateway_of, opened
+from tests.helpers.messages import SERVICE, made
+from tests.helpers.raw import Raw, post_bytes, raw_connection
+from tests.helpers.upstream import Upstream, versioned
 
 HELD_S = 20
 REFUSED_S = 0.19  # what asks too much waits longer

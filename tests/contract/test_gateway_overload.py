@@ -7,9 +7,9 @@ import pytest
 
 from onnxserve.gateway import Canary
 from onnxserve.gateway.config import Cache
-from tests.gateway import opened
-from tests.messages import SERVICE, made
-from tests.upstream import Upstream, versioned
+from tests.helpers.gateway import opened
+from tests.helpers.messages import SERVICE, made
+from tests.helpers.upstream import Upstream, versioned
 
 # As the plugin answers (torchserve/batching-plugin/src/onnxserve/Drop.java).
 BODY = b'{"error":{"type":"overloaded","reason":"More requests wait.","where":"queue"}}'

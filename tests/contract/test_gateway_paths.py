@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from tests.gateway import Client, Shared
-from tests.raw import post_bytes, raw_connection
-from tests.upstream import Upstream
+from tests.helpers.gateway import Client, Shared
+from tests.helpers.raw import post_bytes, raw_connection
+from tests.helpers.upstream import Upstream
 
 INNER = [
     "/-/plain", "/-/keyed", "/-/enter", "/-/missing", "/-/token", "/-/preflight", "/-/call-token", "/-/shadow",

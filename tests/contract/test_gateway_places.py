@@ -12,8 +12,8 @@ from onnxserve.errors import GatewayError
 from onnxserve.gateway import GatewayConfig, Labels, read_config
 from onnxserve.gateway.config import Cache, Listen
 from onnxserve.gateway.nginx.files import configuration
-from tests.gateway import BODY, STABLE, client_of, config, gateway_of
-from tests.watched import watching
+from tests.helpers.gateway import BODY, STABLE, client_of, config, gateway_of
+from tests.helpers.watched import watching
 
 LABELS = Labels({"demo": STABLE})
 

@@ -13,8 +13,8 @@ import pytest
 from onnxserve.gateway import Labels, Traffic
 from onnxserve.gateway.config import Cache, Guard
 from onnxserve.gateway.processes import RunningGateway, start, workers
-from tests.disk import filled, small_disk
-from tests.gateway import STABLE, Client, client_of, config, gateway_of, opened
+from tests.helpers.disk import filled, small_disk
+from tests.helpers.gateway import STABLE, Client, client_of, config, gateway_of, opened
 
 LABELS = Labels({"demo": STABLE})
 

@@ -14,10 +14,10 @@ import pytest
 
 from onnxserve.gateway import Canary
 from onnxserve.gateway.config import Deadline, Limits, Retry
-from tests.gateway import opened
-from tests.messages import SERVICE, made
-from tests.raw import post_bytes, raw_connection
-from tests.upstream import Upstream, versioned
+from tests.helpers.gateway import opened
+from tests.helpers.messages import SERVICE, made
+from tests.helpers.raw import post_bytes, raw_connection
+from tests.helpers.upstream import Upstream, versioned
 
 EJECT_AFTER = 20  # failures.js: second tries that failed within a second
 MARK = {"x-onnxserve-error": "internal_error"}

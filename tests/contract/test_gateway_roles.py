@@ -20,9 +20,9 @@ from onnxserve.gateway import Canary, Labels, Share, Traffic
 from onnxserve.gateway.config import Brownout, Cache, Limits, Listen
 from onnxserve.gateway.gateway import Control
 from onnxserve.gateway.processes import start
-from tests.gateway import STABLE, Client, opened
-from tests.raw import post_bytes, raw_connection
-from tests.upstream import versioned
+from tests.helpers.gateway import STABLE, Client, opened
+from tests.helpers.raw import post_bytes, raw_connection
+from tests.helpers.upstream import versioned
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 15) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from onnxserve.gateway import Canary, Share
 from onnxserve.gateway.config import Cache, Guard, Limits
-from tests.gateway import opened
-from tests.upstream import described
+from tests.helpers.gateway import opened
+from tests.helpers.upstream import described
 
 MOST = 2**20
 
@@ -55,7 +55,7 @@ def test_readiness_and_descriptions_may_be_larger_than_a_request_may(client, ups
             found[0]["comment"] = "x" * 100_000
         return status, json.dumps(found).encode()
 
-    monkeypatch.setattr("tests.upstream.described", long)
+    monkeypatch.setattr("tests.helpers.upstream.described", long)
     for path in ("/v2/models/demo/ready", "/v2/health/ready", "/v2/models/demo", "/openapi.json"):
         assert client.http.get(path).status_code == 200, path
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tests.gateway import Client, Shared
-from tests.raw import post_bytes, raw_connection
-from tests.upstream import Upstream
+from tests.helpers.gateway import Client, Shared
+from tests.helpers.raw import post_bytes, raw_connection
+from tests.helpers.upstream import Upstream
 
 START = b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\n"
 HIDDEN = b"POST /predictions/demo/2.0 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n[9]"

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from onnxserve.gateway.config import Auth, Jwt
 from onnxserve.gateway.keys import Key, add
-from tests.gateway import call
+from tests.helpers.gateway import call
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import pytest
 
 from onnxserve.gateway import Labels
 from onnxserve.gateway.config import Auth, Listen, Tls
-from tests.certificates import Authority
-from tests.gateway import BODY, STABLE, client_of, config, gateway_of, opened
-from tests.http2 import http2_connection, request_fields
-from tests.raw import post_bytes, raw_connection
+from tests.helpers.certificates import Authority
+from tests.helpers.gateway import BODY, STABLE, client_of, config, gateway_of, opened
+from tests.helpers.http2 import http2_connection, request_fields
+from tests.helpers.raw import post_bytes, raw_connection
 
 SHOP, OTHER = "https://shop.example", "https://other.example"
 PREFLIGHT = {"origin": SHOP, "access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}

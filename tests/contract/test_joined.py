@@ -14,9 +14,9 @@ from onnxserve_handlers.features import client as stores
 from onnxserve_handlers.features.client import Store, Unavailable
 from onnxserve_handlers.features.joined import DEGRADED, Defaulted, FeaturesUnavailable, JoinedClassifier
 from onnxserve_handlers.signature import Features, Input, Signature
-from tests.certificates import Authority
-from tests.feast_repo import Now, feast
-from tests.upstream import Upstream, listening
+from tests.helpers.certificates import Authority
+from tests.helpers.feast_repo import Now, feast
+from tests.helpers.upstream import Upstream, listening
 
 SPEC = Features(
     service="drivers_v1", entities=("driver_id",), columns=("x", "trips"), defaults={"x": 7.0, "trips": 8.0}, ttl_s=10

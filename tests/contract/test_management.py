@@ -4,7 +4,7 @@ import httpx
 
 from onnxserve.management import Management
 from tests.e2e.server import running
-from tests.fakes import FakeTorchServe
+from tests.helpers.fakes import FakeTorchServe
 
 
 def test_the_fake_answers_like_torchserve(archive, tmp_path):

@@ -14,7 +14,7 @@ from google.protobuf import descriptor_pb2
 from onnxserve_handlers.protocols import protobuf
 from onnxserve_handlers.protocols.protobuf import Message
 from onnxserve_handlers.protocols.v2_messages import REQUEST
-from tests.messages import described
+from tests.helpers.messages import described
 
 CLIENTS = Path(__file__).parents[2] / ".venv" / "clients" / "bin" / "python"
 MODULES = {"kserve": "kserve.protocol.grpc.grpc_predict_v2_pb2", "triton": "tritonclient.grpc.service_pb2"}

@@ -22,11 +22,11 @@ from onnxserve.gateway.processes import start
 from onnxserve.monitor import start_exporter
 from onnxserve.monitor.observer import Observer
 from onnxserve.supervisor.logs import rotate
-from tests.certificates import Authority
-from tests.disk import filled, small_disk
-from tests.gateway import STABLE, Client, client_of, config, gateway_of, opened
-from tests.upstream import versioned
-from tests.watched import Samples, watching
+from tests.helpers.certificates import Authority
+from tests.helpers.disk import filled, small_disk
+from tests.helpers.gateway import STABLE, Client, client_of, config, gateway_of, opened
+from tests.helpers.upstream import versioned
+from tests.helpers.watched import Samples, watching
 
 REQUESTS = "onnxserve_gateway_requests_total"
 REFUSALS = "onnxserve_gateway_refusals_total"

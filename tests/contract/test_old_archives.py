@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from onnxserve.archive import check_archive, unpack
-from tests.frontend import FAST, batch_frame, load_frame, plain, started, stock
+from tests.helpers.frontend import FAST, batch_frame, load_frame, plain, started, stock
 
 DATA = Path(__file__).parents[1] / "data"
 

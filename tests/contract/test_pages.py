@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.pages import ROOT, Block, blocks
+from tests.helpers.pages import ROOT, Block, blocks
 
 AT_MOST_S = 570  # pytest's own limit is 600
 NETWORK = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-root-user"]

@@ -20,10 +20,10 @@ from onnxserve.management import Management
 from onnxserve.release import History, Pilot, Release
 from onnxserve.release.brownout import UP_AFTER, Ladder, Pressure, Pressures
 from onnxserve.release.shadows import read_reports
-from tests.fakes import FakeTorchServe
-from tests.gateway import client_of, config, gateway_of
-from tests.upstream import Upstream, listening
-from tests.watched import watching
+from tests.helpers.fakes import FakeTorchServe
+from tests.helpers.gateway import client_of, config, gateway_of
+from tests.helpers.upstream import Upstream, listening
+from tests.helpers.watched import watching
 
 LABELS = Labels({"demo": Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0")})
 AUTO = Auto((30.0, 70.0), requests=150, seconds=0, false_alarm=0.05)

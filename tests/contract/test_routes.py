@@ -17,7 +17,7 @@ import pytest
 from onnxserve.gateway import Labels
 from onnxserve.gateway.nginx.files import scripts
 from onnxserve.gateway.roles import roles_document
-from tests.gateway import STABLE
+from tests.helpers.gateway import STABLE
 
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="the script runs in node")

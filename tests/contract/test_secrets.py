@@ -9,7 +9,7 @@ import psutil
 from onnxserve.gateway import Labels
 from onnxserve.gateway.config import Auth
 from onnxserve.gateway.keys import Key, add
-from tests.gateway import STABLE, client_of, config, gateway_of
+from tests.helpers.gateway import STABLE, client_of, config, gateway_of
 
 
 def test_keys_and_tokens_are_in_no_log_and_no_command_line(upstream, tmp_path):

@@ -23,7 +23,7 @@ import yaml
 from onnxserve import cli
 from onnxserve.cli import app as boundary
 from onnxserve.gateway import GatewayConfig
-from tests.pages import PAGES, ROOT, blocks
+from tests.helpers.pages import PAGES, ROOT, blocks
 
 INLINE = re.compile(r"`(onnxserve [a-z][^`]*)`")
 FIELDS = re.compile(r"^\| `\[(\w+)\]` \| type \| default \| meaning \|\n\|[-|]+\|\n((?:\|.*\n)+)", re.MULTILINE)

@@ -18,8 +18,8 @@ import pytest
 
 from onnxserve.errors import ServerError
 from onnxserve.supervisor import Backoff, Events, Keeper, Stopped, StopSignals, Supervisor
-from tests.disk import filled, small_disk
-from tests.supervised import QUICK, Small, Started
+from tests.helpers.disk import filled, small_disk
+from tests.helpers.supervised import QUICK, Small, Started
 
 ROOT = Path(__file__).parents[2]
 
@@ -176,7 +176,7 @@ def supervisor_process(
     run: Path, prefix: list[str] | None = None
 ) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
     """One as a process of its own, and its services."""
-    command = [*(prefix or []), sys.executable, "-m", "tests.supervised", str(run)]
+    command = [*(prefix or []), sys.executable, "-m", "tests.helpers.supervised", str(run)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

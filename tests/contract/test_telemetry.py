@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.frontend import FAST, batch_frame, load_frame, plain, started
+from tests.helpers.frontend import FAST, batch_frame, load_frame, plain, started
 
 HANDLER = """
 import onnxruntime

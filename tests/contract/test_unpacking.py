@@ -12,7 +12,7 @@ import pytest
 from onnxserve.archive import check_content, unpack, write_archive
 from onnxserve.config.command import torchserve_home
 from onnxserve.errors import ArchiveError
-from tests.hostile import HOSTILE, rezipped
+from tests.helpers.hostile import HOSTILE, rezipped
 
 SOURCE = Path(__file__).with_name("Unpack.java")
 DAMAGED = 400

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from onnxserve.archive import make_key, sign_archive, unpack, write_archive
-from tests.frontend import FAST, load_frame, started
+from tests.helpers.frontend import FAST, load_frame, started
 
 MARK = "ran"
 # Whoever imports this leaves a file beside the folder.

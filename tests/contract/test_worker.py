@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.frontend import FAST, Worker, batch_frame, load_frame, plain, request, started, stock
+from tests.helpers.frontend import FAST, Worker, batch_frame, load_frame, plain, request, started, stock
 
 # Answers whatever its first request's body tells it to.
 HANDLER = """

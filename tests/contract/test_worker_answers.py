@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from pathlib import Path
 
-from tests.frontend import FAST, batch_frame, integer, load_frame, plain, started
+from tests.helpers.frontend import FAST, batch_frame, integer, load_frame, plain, started
 
 LIMIT = 1000
 HANDLER = """

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from onnxserve.config import free_ports
-from tests.frontend import FAST, ROOT, Worker, batch_frame, integer, load_frame, plain, request, started, text
+from tests.helpers.frontend import FAST, ROOT, Worker, batch_frame, integer, load_frame, plain, request, started, text
 
 HANDLER = """
 import sys

@@ -17,7 +17,7 @@ from onnxserve.gateway.config import Guard
 from onnxserve.gateway.observations import NAME
 from tests.e2e.fronted import WAIT_S, Fronted, fronted_by
 from tests.e2e.server import running
-from tests.messages import SERVICE, kind, made
+from tests.helpers.messages import SERVICE, kind, made
 
 ROW = [0.0, 0.123456]
 TENSOR = {"name": "features", "datatype": "FP32", "shape": [1, 2]}

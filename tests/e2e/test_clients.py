@@ -16,7 +16,7 @@ from onnxserve.gateway import GatewayConfig, Labels, Model
 from onnxserve.gateway.kubernetes import kubernetes_files
 from tests.e2e.fronted import Fronted
 from tests.e2e.server import ROOT
-from tests.messages import described
+from tests.helpers.messages import described
 
 CLIENTS = ROOT / ".venv" / "clients" / "bin" / "python"  # an environment of their own: they pin what we don't
 SCRIPTS = ROOT / "tests" / "clients"

@@ -18,7 +18,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from onnxserve.gateway.gateway import METRICS_PAGE
 from tests.e2e.fronted import fronted_by
 from tests.e2e.server import Running
-from tests.watched import watching
+from tests.helpers.watched import watching
 
 WAIT_S = 90  # a busy machine opens a page slowly
 

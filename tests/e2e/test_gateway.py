@@ -17,7 +17,7 @@ from onnxserve.config import Settings, start_server
 from onnxserve.gateway import Canary, Share
 from tests.e2e.fronted import Fronted, fronted_by, wait_answers
 from tests.e2e.server import ROOT, running, wait_until_ready
-from tests.upstream import Upstream, listening
+from tests.helpers.upstream import Upstream, listening
 
 BODY = json.dumps([0.0, 0.1]).encode()
 

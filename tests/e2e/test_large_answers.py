@@ -16,8 +16,8 @@ import pytest
 
 from tests.e2e.fronted import Fronted, fronted_by
 from tests.e2e.server import ROOT, running, stock_config
-from tests.messages import SERVICE, kind, made
-from tests.wide import ROWS, VALUES, export_wide
+from tests.helpers.messages import SERVICE, kind, made
+from tests.helpers.wide import ROWS, VALUES, export_wide
 
 SMALL = b"[0.5, -1.0]"
 FITTING = 800  # rows: their elements alone can be sent, as text they can't

@@ -17,7 +17,7 @@ from onnxserve.gateway.config import Limits
 from tests.e2e.fronted import Fronted, fronted_by
 from tests.e2e.gate import gate_of, write_archive
 from tests.e2e.server import ROOT, Running, running
-from tests.raw import Answer, Raw, post_bytes
+from tests.helpers.raw import Answer, Raw, post_bytes
 
 BUILT = (ROOT / "torchserve" / "batching-plugin" / "plugins" / "onnxserve-batching.jar").is_file()
 pytestmark = pytest.mark.skipif(

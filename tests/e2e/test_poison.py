@@ -16,7 +16,7 @@ import pytest
 from onnxserve.archive import write_archive
 from tests.e2e.fronted import Fronted, fronted_by
 from tests.e2e.server import ROOT, running
-from tests.raw import Answer, Raw, post_bytes
+from tests.helpers.raw import Answer, Raw, post_bytes
 
 BUILT = (ROOT / "torchserve" / "batching-plugin" / "plugins" / "onnxserve-batching.jar").is_file()
 pytestmark = pytest.mark.skipif(

@@ -13,8 +13,8 @@ import pytest
 
 from onnxserve.gateway import Share
 from tests.e2e.serving import READY_S, Serving, serving, settings_in, wait_for
-from tests.messages import SERVICE
-from tests.secrets import JSON, KEPT, NUMBER, OWN_ID, SECRET, Body, bodies, forms, messages
+from tests.helpers.messages import SERVICE
+from tests.helpers.secrets import JSON, KEPT, NUMBER, OWN_ID, SECRET, Body, bodies, forms, messages
 
 TABLES = """
 [predictions]

@@ -16,7 +16,7 @@ from onnxserve.config import Settings, start_server
 from onnxserve.errors import ServerError
 from tests.e2e.server import ROOT, wait_until_ready
 from tests.e2e.serving import Serving, serving, settings_in, wait_for
-from tests.hostile import EVIL, HOSTILE
+from tests.helpers.hostile import EVIL, HOSTILE
 
 BODY = {"instances": [[0.0, 0.1]]}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.inference import table_handler, text_handler
+from tests.helpers.inference import table_handler, text_handler
 
 
 @pytest.fixture

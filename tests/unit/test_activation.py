@@ -16,7 +16,7 @@ from onnxserve_export.reference import _state_activation
 from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.signature import Signature
 from onnxserve_handlers.tasks.classification import probabilities
-from tests.fakes import ask_json, with_fake_session
+from tests.helpers.fakes import ask_json, with_fake_session
 
 LOGITS = np.random.default_rng(7).normal(0, 3, (50, 3))
 PROBABILITIES = probabilities(LOGITS, "softmax").astype(np.float32)

@@ -8,8 +8,8 @@ import pytest
 
 from onnxserve_handlers.inputs.image import ImageClassifier
 from onnxserve_handlers.signature import Tensor
-from tests.fakes import FakeSession
-from tests.inference import features, infer, send, signed
+from tests.helpers.fakes import FakeSession
+from tests.helpers.inference import features, infer, send, signed
 
 
 def test_an_npy_file_goes_in_and_on_demand_comes_out(table):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from onnxserve.archive import check_content, open_archive, write_archive
 from onnxserve.errors import ArchiveError
-from tests.hostile import HOSTILE, LOCAL, local_member, rezipped
+from tests.helpers.hostile import HOSTILE, LOCAL, local_member, rezipped
 
 
 @pytest.fixture(scope="module")

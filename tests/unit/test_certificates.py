@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxserve.monitor.certificates import expiry, not_after
-from tests.certificates import Authority
+from tests.helpers.certificates import Authority
 
 
 @pytest.mark.parametrize("days", [1, 400, 20_000])  # the last one is written in another form

@@ -21,7 +21,7 @@ from onnxserve_export.rows import split_rows
 from onnxserve_export.sequence import in_sequence
 from onnxserve_export.share import Row, Share
 from onnxserve_export.work import Work
-from tests.acceptance import most_wrong
+from tests.helpers.acceptance import most_wrong
 
 ROWS, BUDGET = 542, 0.01
 TRIES = 4000

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from onnxserve_handlers.errors import BodyTooLarge, RequestError, UndecodableBody, UnsupportedMedia
 from onnxserve_handlers.protocols.body import MEMBERS, decode
-from tests.inference import HEADER, JSON, features, send
+from tests.helpers.inference import HEADER, JSON, features, send
 
 ROW = b"[1, 2]"
 

@@ -14,8 +14,8 @@ from onnxserve_handlers.errors import DeadlineExceeded
 from onnxserve_handlers.protocols.v2_grpc import MEDIA as GRPC
 from onnxserve_handlers.request import DEADLINE, LONGEST_WAIT_S, START, check_deadline
 from onnxserve_handlers.telemetry.metrics import waited
-from tests.inference import JSON, send
-from tests.messages import unframed
+from tests.helpers.inference import JSON, send
+from tests.helpers.messages import unframed
 from tests.unit.test_rpc import GOOD
 
 ROW = b"[1, 2]"

@@ -9,7 +9,7 @@ from onnxserve_export.binomial import share_bound, share_floor
 from onnxserve_export.drop_bound import drop_bound
 from onnxserve_export.levels import ERROR, FIRST, level_after
 from onnxserve_export.mean_bound import mean_bound
-from tests.acceptance import most_wrong
+from tests.helpers.acceptance import most_wrong
 
 
 def chance_to_accept(rows: int, budget: float, newly_right: float, level: float, drop: float) -> float:

@@ -21,8 +21,8 @@ from onnxserve.processes import lock_run_folder, make_run_folder
 from onnxserve.release import History, Release
 from onnxserve.release.entering import stored_versions
 from onnxserve.release.store_lock import store_lock
-from tests.fakes import FakeTorchServe
-from tests.hostile import HOSTILE
+from tests.helpers.fakes import FakeTorchServe
+from tests.helpers.hostile import HOSTILE
 
 
 @pytest.fixture

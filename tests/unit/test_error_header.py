@@ -11,8 +11,8 @@ import pytest
 
 from onnxserve_handlers.protocols.v2_grpc import MEDIA as GRPC
 from onnxserve_handlers.response import ERROR
-from tests.fakes import POISON
-from tests.inference import JSON, features, send
+from tests.helpers.fakes import POISON
+from tests.helpers.inference import JSON, features, send
 from tests.unit.test_rpc import call
 from tests.unit.test_rpc import features as called
 

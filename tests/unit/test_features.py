@@ -16,7 +16,7 @@ from onnxserve.features.repo import open_repo, placed
 from onnxserve.spec import read_definition
 from onnxserve_handlers.features import client as stores
 from onnxserve_handlers.features.client import Breaker
-from tests.feast_repo import Now, write_repo
+from tests.helpers.feast_repo import Now, write_repo
 
 
 def test_the_breaker_opens_and_closes():

@@ -11,8 +11,8 @@ from onnxserve_handlers.answers import unanswered
 from onnxserve_handlers.bulk import Bulk
 from onnxserve_handlers.errors import InvalidRow, NotFinite, combined
 from onnxserve_handlers.inputs.table import TabularClassifier
-from tests.fakes import FakeSession, ask_json
-from tests.inference import JSON, features, send
+from tests.helpers.fakes import FakeSession, ask_json
+from tests.helpers.inference import JSON, features, send
 
 VOID = 13.0
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from onnxserve_handlers.inputs.image import ImageClassifier
 from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.inputs.text import TextClassifier
-from tests.fakes import ask, signature, with_fake_session, word_tokenizer
+from tests.helpers.fakes import ask, signature, with_fake_session, word_tokenizer
 
 KINDS = ["application/json", "", "text/plain", "image/png", "application/octet-stream", "x/y; charset=z"]
 ALLOWED = {200, 400, 413, 415, 422}

@@ -15,8 +15,8 @@ from onnxserve_handlers.protocols.npy import read_npy
 from onnxserve_handlers.protocols.protobuf import delimited, varint
 from onnxserve_handlers.protocols.v2_grpc import framed
 from onnxserve_handlers.signature import Tensor
-from tests.fakes import word_tokenizer
-from tests.inference import HEADER, JSON, send, signed
+from tests.helpers.fakes import word_tokenizer
+from tests.helpers.inference import HEADER, JSON, send, signed
 
 ALLOWED = {200, 400, 413, 422}
 SLOW = [HealthCheck.too_slow]

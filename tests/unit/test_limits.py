@@ -12,9 +12,9 @@ import pytest
 from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.protocols.limits import DIGITS, LIMITED, TOP, limited, limited_form
 from onnxserve_handlers.response import Answer, Plain, Result
-from tests.fakes import signature, with_fake_session
-from tests.inference import send
-from tests.messages import unframed
+from tests.helpers.fakes import signature, with_fake_session
+from tests.helpers.inference import send
+from tests.helpers.messages import unframed
 from tests.unit.test_error_header import FORMS
 
 SCORE = 0.731059

@@ -12,8 +12,8 @@ from onnxserve.gateway.observations import Observation
 from onnxserve_handlers.errors import InternalError
 from onnxserve_handlers.telemetry.observation import MOST_BYTES, OBSERVE, PAIR, ROWS, SAID, said
 from onnxserve_handlers.telemetry.prediction_log import VARIABLE
-from tests.fakes import POISON
-from tests.inference import send
+from tests.helpers.fakes import POISON
+from tests.helpers.inference import send
 from tests.unit.test_error_header import FORMS
 from tests.unit.test_limits import asked
 

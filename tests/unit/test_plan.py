@@ -8,7 +8,7 @@ import pytest
 
 from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.runtime.batching import Buffers, buckets, chunks, distinct
-from tests.fakes import ask_json, with_fake_session
+from tests.helpers.fakes import ask_json, with_fake_session
 
 
 def cost(groups, lengths, run_cost):

@@ -6,7 +6,7 @@ from onnxserve.gateway import Labels, Model
 from onnxserve.management import Management
 from onnxserve.management.model import Queue
 from onnxserve.release.brownout import Pressure, Pressures
-from tests.fakes import FakeTorchServe
+from tests.helpers.fakes import FakeTorchServe
 
 LABELS = Labels({"demo": Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0")})
 

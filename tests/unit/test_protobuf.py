@@ -15,7 +15,7 @@ from onnxserve_handlers.errors import BodyTooLarge, UndecodableBody
 from onnxserve_handlers.protocols import protobuf
 from onnxserve_handlers.protocols.protobuf import FIELDS, Field, Message, delimited, read_message, varint
 from onnxserve_handlers.protocols.v2_messages import REQUEST
-from tests.messages import kind
+from tests.helpers.messages import kind
 
 THEIRS = kind("ModelInferRequest")
 NUMBERS = {

@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pytest
 
-from tests.fakes import POISON
-from tests.inference import HEADER, JSON, features, infer, send
+from tests.helpers.fakes import POISON
+from tests.helpers.inference import HEADER, JSON, features, infer, send
 
 
 def test_json_tensors_give_every_output_with_label_and_score(table):

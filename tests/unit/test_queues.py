@@ -6,7 +6,7 @@ import httpx
 
 from onnxserve.management import Management
 from onnxserve.monitor.queues import queues_page
-from tests.fakes import FakeTorchServe
+from tests.helpers.fakes import FakeTorchServe
 
 
 def test_each_version_has_what_waits_and_what_may():

@@ -13,7 +13,7 @@ from onnxserve.gateway import Canary, Labels, Model, Traffic
 from onnxserve.gateway.files import write_json
 from onnxserve.management import Management
 from onnxserve.release import History, Release
-from tests.fakes import FakeTorchServe
+from tests.helpers.fakes import FakeTorchServe
 
 
 def outcome(

@@ -20,7 +20,7 @@ from onnxserve_handlers.signature import Features, Input, Signature
 from onnxserve_handlers.telemetry.prediction_log import Journal, Settings
 from onnxserve_handlers.telemetry.redaction import REDACTED, Redaction
 from onnxserve_handlers.telemetry.watch import Watch
-from tests.secrets import KEPT, NUMBER, OWN_ID, SECRET, Body, bodies
+from tests.helpers.secrets import KEPT, NUMBER, OWN_ID, SECRET, Body, bodies
 
 TABLE = Signature("demo", "1.0", "tabular:TabularClassifier", "fp32", ("a",), Input(columns=("x", "email")), (), (), 8)
 TEXTS = replace(TABLE, input=Input())

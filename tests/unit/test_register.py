@@ -8,8 +8,8 @@ import pytest
 from onnxserve.archive import contents, write_archive
 from onnxserve.errors import OnnxserveError, ReleaseError
 from onnxserve.gateway import Canary
-from tests.fakes import FakeTorchServe
-from tests.releases import release
+from tests.helpers.fakes import FakeTorchServe
+from tests.helpers.releases import release
 
 
 def test_a_version_that_never_becomes_ready_is_not_registered(tmp_path, next_archive, monkeypatch):

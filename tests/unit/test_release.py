@@ -7,8 +7,8 @@ from onnxserve.gateway import Auto, Canary, Share, Traffic
 from onnxserve.management import Management
 from onnxserve.release import History, Release
 from onnxserve.release.history import Unrecorded
-from tests.fakes import FakeTorchServe
-from tests.releases import release
+from tests.helpers.fakes import FakeTorchServe
+from tests.helpers.releases import release
 
 
 def test_promote_and_rollback_move_between_versions_and_are_recorded(tmp_path):

@@ -13,8 +13,8 @@ from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.inputs.text import TextClassifier
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.protocols.body import from_base64, media_type, unwrapped
-from tests.fakes import ask, ask_json, with_fake_session, word_tokenizer
-from tests.inference import features, send
+from tests.helpers.fakes import ask, ask_json, with_fake_session, word_tokenizer
+from tests.helpers.inference import features, send
 from tests.unit.test_image import handler as image
 from tests.unit.test_image import picture
 

@@ -21,7 +21,7 @@ from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.protocols.v2_grpc import RESOURCE_EXHAUSTED
 from onnxserve_handlers.response import Answer
-from tests.fakes import with_fake_session
+from tests.helpers.fakes import with_fake_session
 
 ROWS = 200
 MANY = json.dumps({"instances": [[1, 2]] * ROWS}).encode()

@@ -21,9 +21,9 @@ from onnxserve_handlers.protocols.v2_grpc import MEDIA as GRPC
 from onnxserve_handlers.protocols.v2_grpc import STATUS, read_call, status_of, trailers
 from onnxserve_handlers.signature import NAMES
 from onnxserve_handlers.telemetry.metrics import OUTCOMES
-from tests.fakes import POISON
-from tests.inference import send
-from tests.messages import framed, made, unframed
+from tests.helpers.fakes import POISON
+from tests.helpers.inference import send
+from tests.helpers.messages import framed, made, unframed
 
 MEDIA = {"content-type": GRPC}
 TYPED = {

@@ -12,7 +12,7 @@ from onnxserve_handlers.metadata import metadata
 from onnxserve_handlers.protocols.v2_grpc import metadata_message
 from onnxserve_handlers.schemas import NUMBER, prediction_schema, row_schema
 from onnxserve_handlers.signature import Features, Input, Signature, Tensor
-from tests.messages import kind
+from tests.helpers.messages import kind
 
 TABLE = Signature(
     "demo", "1.0", "tabular:TabularClassifier", "fp32", ("no", "yes"), Input(columns=("a", "b")), (), (), 4

@@ -13,7 +13,7 @@ from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.telemetry.spans import Spans, context_of, spans
 from onnxserve_handlers.telemetry.watch import Watch
-from tests.fakes import signature, with_fake_session
+from tests.helpers.fakes import signature, with_fake_session
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 

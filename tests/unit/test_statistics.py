@@ -26,7 +26,7 @@ from onnxserve_export.paired import (
     vector_errors,
 )
 from onnxserve_export.share import Row
-from tests.acceptance import most_wrong
+from tests.helpers.acceptance import most_wrong
 
 OUTPUTS = np.array([[2.0, 0], [0, 2], [2, 0], [0, 2]], np.float32)
 

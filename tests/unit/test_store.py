@@ -10,7 +10,7 @@ import pytest
 
 from onnxserve.archive import Stores, fill, make_key, refusals, sign_archive, write_archive
 from onnxserve.archive.store import STAGED
-from tests.hostile import EVIL, HOSTILE, rezipped
+from tests.helpers.hostile import EVIL, HOSTILE, rezipped
 
 
 def made(store: Path, name: str, version: str = "1.0.0", **members: bytes) -> Path:

@@ -15,7 +15,7 @@ from onnxserve.supervisor import Backoff, Events, LogLimits, LogWriter, Revival,
 from onnxserve.supervisor.logs import DAY_S, part, rotate
 from onnxserve.supervisor.readiness import waiting_versions
 from onnxserve.supervisor.store import stored_archives
-from tests.fakes import FakeTorchServe
+from tests.helpers.fakes import FakeTorchServe
 
 
 def test_the_delay_doubles_up_to_a_bound_and_begins_anew_after_a_calm_while():

@@ -7,7 +7,7 @@ import pytest
 
 from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.offline import OfflineContext
-from tests.fakes import POISON, ask, ask_json, with_fake_session
+from tests.helpers.fakes import POISON, ask, ask_json, with_fake_session
 
 
 @pytest.fixture

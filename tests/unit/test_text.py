@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from onnxserve_handlers.inputs.text import TextClassifier
-from tests.fakes import ask, ask_json, signature, with_fake_session, word_tokenizer
+from tests.helpers.fakes import ask, ask_json, signature, with_fake_session, word_tokenizer
 
 
 @pytest.fixture

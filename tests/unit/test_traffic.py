@@ -11,7 +11,7 @@ import pytest
 from onnxserve.errors import GatewayError
 from onnxserve.gateway import Labels, Model, Traffic
 from onnxserve.gateway.files import replace_file
-from tests.disk import filled, small_disk
+from tests.helpers.disk import filled, small_disk
 
 FIRST, SECOND = (Labels({"demo": Model({"1.0": "a", "2.0": "b"}, version)}) for version in ("1.0", "2.0"))
 

@@ -18,7 +18,7 @@ from onnxserve.management import Management
 from onnxserve.supervisor import Backoff, Events
 from onnxserve.supervisor.service import Running
 from onnxserve.supervisor.unserved import Unserved
-from tests.fakes import FakeTorchServe
+from tests.helpers.fakes import FakeTorchServe
 
 WAIT_S = 30
 

@@ -8,7 +8,7 @@ from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.inputs.text import TextClassifier
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.signature import Input, Signature, Tensor
-from tests.fakes import with_fake_session, word_tokenizer
+from tests.helpers.fakes import with_fake_session, word_tokenizer
 
 JSON = "application/json"
 HEADER = "Inference-Header-Content-Length"

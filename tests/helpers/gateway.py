@@ -22,8 +22,8 @@ from onnxserve.gateway import Gateway, GatewayConfig, Labels, Model
 from onnxserve.gateway.gateway import Control
 from onnxserve.gateway.processes import RunningGateway, start
 from onnxserve.gateway.roles import roles_document
-from tests.messages import SERVICE, made
-from tests.upstream import Upstream
+from tests.helpers.messages import SERVICE, made
+from tests.helpers.upstream import Upstream
 
 DIGESTS = {"1.0": "a" * 64, "2.0": "b" * 64}
 STABLE = Model(DIGESTS, "1.0")

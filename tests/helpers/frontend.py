@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FAST = ROOT / "torchserve" / "worker" / "ts" / "model_service_worker.py"
 METRICS = ROOT / "torchserve" / "metrics.yaml"
 END = struct.pack("!i", -1)

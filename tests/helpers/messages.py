@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory, text_format
 
-SCHEMA = Path(__file__).with_name("schemas") / "inference.txtpb"
+SCHEMA = Path(__file__).parents[1] / "schemas" / "inference.txtpb"
 
 
 def described() -> Any:

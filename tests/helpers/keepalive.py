@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.raw import Raw, post_bytes, raw_connection
+from tests.helpers.raw import Raw, post_bytes, raw_connection
 
 Outcomes = Counter[str]
 

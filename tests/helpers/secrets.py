@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tests.messages import made
+from tests.helpers.messages import made
 
 SECRET = "s3cr3t-of-a-client"
 OWN_ID = "1d-of-a-client"  # V2's, which the answer repeats; a cache of answers may have it, no log

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from onnxserve_handlers.telemetry.observation import said
-from tests.messages import made
+from tests.helpers.messages import made
 
 Answer = tuple[int, bytes]
 TENSOR = {"datatype": "FP32", "shape": [-1, 2]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from tests.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, encoded, frame
+from tests.helpers.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, encoded, frame
 
 METHODS = ("POST",) * 12 + ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "X", "post")
 MODELS = ("demo",) * 6 + ("nobody", "d%65mo", "demo%00", "..", "a" * 300, "%ff", "demo;x", "ünï", "*", "demo@1.0")

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from tests.raw import Answer, Raw, post_bytes
+from tests.helpers.raw import Answer, Raw, post_bytes
 
 PATIENCE_S = 120.0
 PAUSE_S = 0.1

@@ -3,7 +3,7 @@
 from onnxserve.gateway import Traffic
 from onnxserve.management import Management
 from onnxserve.release import History, Release
-from tests.fakes import FakeTorchServe
+from tests.helpers.fakes import FakeTorchServe
 
 
 def release(tmp_path, server: FakeTorchServe, **defaults: str) -> Release:

@@ -1,0 +1,1 @@
+"""What several tests share: small servers, clients, archives and bad input."""
