@@ -58,7 +58,7 @@ ENDS = {7: (666.0, "exit code 3"), 8: (667.0, "SIGSEGV"), 200: (668.0, "exit cod
 def deadly(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive whose handler ends its process at certain rows."""
     members, manifest, _ = contents(archive)
-    [name] = [name for name in members if name.endswith("/tabular.py")]
+    [name] = [name for name in members if name.endswith("/inputs/table.py")]
     target: Path = tmp_path_factory.mktemp("deadly") / archive.name
     write_archive(target, {**members, name: members[name] + DEADLY.encode()}, manifest)
     return target
