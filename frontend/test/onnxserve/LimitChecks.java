@@ -107,6 +107,17 @@ final class LimitChecks {
         checkPaced(server, 60, 60, 1000);
     }
 
+    static void whatComesLateOfAPacedClientIsComputedBesideAFlood() {
+        LoadedServer server = new LoadedServer(CAPACITY, TARGET, 1, 1, LINEAR);
+        server.run(10 * LINEAR_PER_SECOND, 2, 3000);
+        String start = String.format("%.3f", System.currentTimeMillis() / 1e3 - 1);
+        for (int i = 0; i < 20; i++) {
+            FakeJob job = server.send(new FakeJob("paced", 100, Map.of(Deadline.START, start)));
+            server.run(10 * LINEAR_PER_SECOND, 2, 100);
+            equal(0, job.status);
+        }
+    }
+
     /** So many requests of one client, each after so many ms of ten times what a worker can do. */
     private static void checkPaced(LoadedServer server, int requests, int floods, long ms) {
         List<FakeJob> paced = new ArrayList<>();
