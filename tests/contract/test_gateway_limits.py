@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import httpx
@@ -77,6 +78,59 @@ def test_one_client_can_not_take_all_that_a_version_allows(upstream, gate, tmp_p
         assert [one.result().status_code for one in others] == [200, 200]
         refused = next(one.result() for one in flooding if one.result().status_code == 429)
         assert refused.json()["error"]["type"] == "overloaded"
+
+
+@contextlib.contextmanager
+def flooded(upstream: Upstream, gate: Gate, tmp_path: Path) -> Iterator[tuple[Client, ThreadPoolExecutor, str]]:
+    """A version of which two clients have all that they may, one of them by its address; the key of a third one."""
+    keys = tmp_path / "keys.json"
+    flood, paced = add(keys, Key("flood")), add(keys, Key("paced"))
+    tables = config(limits=Limits(concurrency=64, client_percent=50), auth=Auth(keys=str(keys)))
+    gateway = gateway_of(tables, tmp_path, upstream.port)
+    with client_of(gateway, Labels({"demo": STABLE})) as client, ThreadPoolExecutor(80) as pool:
+        held = [pool.submit(client.post) for _ in range(32)]
+        held += [pool.submit(client.post, x_api_key=flood) for _ in range(32)]
+        gate.wait(len(held))
+        yield client, pool, paced
+        gate.open()
+        assert [one.result().status_code for one in held] == [200] * len(held)
+
+
+def test_clients_that_flood_a_version_together_keep_no_other_client_out(upstream, tmp_path):
+    gate = Gate(upstream)
+    with flooded(upstream, gate, tmp_path) as (client, pool, paced):
+        others = [pool.submit(client.post, x_api_key=paced), pool.submit(client.post)]
+        gate.wait(66)
+        refused = [client.post(x_api_key=paced), client.post()]  # who has more than a few is refused
+        gate.open()
+        assert [one.result().status_code for one in others] == [200, 200]
+    assert [one.status_code for one in refused] == [429, 429]
+    assert "retry-after" not in others[0].result().headers
+    assert {seen.headers["x-onnxserve-client"] for seen in upstream.seen[-2:]} == {"paced", "127.0.0.1"}
+
+
+def test_a_call_of_another_client_is_answered_beside_floods(upstream, tmp_path):
+    gate = Gate(upstream)
+    with flooded(upstream, gate, tmp_path) as (client, pool, paced):
+        answered = pool.submit(call, client, x_api_key=paced)
+        gate.wait(65)
+        gate.open()
+        with contextlib.suppress(grpc.RpcError):  # the server behind makes no message
+            answered.result()
+    assert upstream.seen[-1].headers["content-type"] == "application/grpc"
+
+
+@opened(limits=Limits(concurrency=64, client_percent=50))
+def test_a_client_beyond_its_share_whose_request_fails_gets_a_second_try(client, upstream, gate):
+    with ThreadPoolExecutor(40) as pool:
+        held = [pool.submit(client.post) for _ in range(32)]
+        gate.wait(32)
+        statuses = iter([503, 200])
+        upstream.answer = lambda path, _: (next(statuses), versioned(path)[1])
+        assert client.post().status_code == 200
+        assert len(upstream.seen) == 34
+        gate.open()
+        assert [one.result().status_code for one in held] == [200] * 32
 
 
 @opened(limits=Limits(concurrency=1))

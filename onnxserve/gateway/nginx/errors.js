@@ -58,7 +58,7 @@ function refuse(r, status, type, reason, options) {
 // the same time, or those that were refused together would come again together.
 async function busy(r) {
   await new Promise((resolve) => setTimeout(resolve, LEAST_HELD_MS + Math.random() * SPREAD_MS));
-  refuse(r, BUSY);
+  refuse(r, BUSY, undefined, undefined, { retry: 1 });
 }
 
 export default { busy, isCall, trailers, known, nearest, formed, refuse };

@@ -46,6 +46,40 @@ async function another(r, version, status, kind) {
   return reply;
 }
 
+// A version that has as many requests under way as it may, or a client its share. What floods it includes refusals that
+// its queue holds back, so each client has a few places beyond, fewer of them the more clients need theirs: who has more
+// under way than those is refused. A large body has none, since its limit is the server's memory.
+async function full(r) {
+  const place = r.variables.medium_body ? '' : takePlace(r), version = r.variables.version;
+  if (!place) {
+    await errors.busy(r);
+    return;
+  }
+  try {
+    let reply = await r.subrequest('/-/try/' + version, { method: 'POST' });
+    if (reply.status >= 500) {
+      note(r, version, reply.status);
+      reply = await another(r, version, reply.status, reply.headersOut['x-onnxserve-error']) || reply;
+    }
+    tell(r, reply.status, (name) => reply.headersOut[name], Buffer.from(reply.responseBuffer || ''));
+  } finally {
+    ngx.shared.places.delete(place);
+  }
+}
+
+// The name of a place; empty where the client has none left. A place that a client gave up runs out.
+function takePlace(r) {
+  const config = JSON.parse(r.variables.gateway_config), places = ngx.shared.places;
+  const most = config.client_places && Math.ceil(config.client_places * (1 - places.size() / config.places));
+  for (let i = 0; i < most; i++) {
+    const name = i + ' ' + r.variables.model + '/' + r.variables.version + ' ' + r.variables.client;
+    if (places.add(name, 1)) {
+      return name;
+    }
+  }
+  return '';
+}
+
 function failed(reply) {
   return reply.status >= 500 && !reply.headersOut['x-onnxserve-error'];
 }
@@ -127,4 +161,4 @@ function tell(r, status, header, answer) {
   r.return(errors.isCall(r) ? 200 : status, body);
 }
 
-export default { again };
+export default { again, full };

@@ -24,6 +24,7 @@ LEAST_KEPT_S = 600
 UNREADABLE = '"$\\\n'  # ends a quoted word, begins a variable, or takes the meaning of what follows
 # https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md#server-metadata
 SERVER = {"name": "onnxserve", "version": __version__, "extensions": ["binary_tensor_data"]}
+SPARE, SPARE_OF_CLIENT = 2, 64  # of `limits.concurrency`: what a full version takes beyond, of all and of one client
 DRAIN_S = 2.0  # how long a kept connection may still ask while its process ends
 # Errors that are no handler's: number, status, kind and reason. nginx tells errors apart by a number only, which is the
 # status but for those that share one.
@@ -118,6 +119,8 @@ def script_config(config: GatewayConfig) -> dict[str, object]:
         "tries": config.retry.tries,
         "answer_s": config.deadline.answer_s,
         "most_tries": round(config.limits.concurrency * config.retry.budget_percent / 100),
+        "places": config.limits.concurrency // SPARE,
+        "client_places": config.limits.concurrency // SPARE_OF_CLIENT,
         "server": SERVER,
     }
 

@@ -1,6 +1,7 @@
 package onnxserve;
 
 import java.lang.reflect.Field;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -10,7 +11,7 @@ import java.util.concurrent.locks.ReentrantLock;
 import org.pytorch.serve.job.Job;
 import org.pytorch.serve.wlm.Model;
 import org.pytorch.serve.wlm.ModelManager;
-import org.pytorch.serve.wlm.WorkerState;
+import org.pytorch.serve.wlm.WorkerThread;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -106,7 +107,7 @@ final class Adoption {
             }
         }
         replaced.forEach((model, before) -> moveJobs(before, queues.get(model)));
-        queues.forEach((model, queue) -> queue.workers(readyWorkers(model)));
+        queues.forEach(Adoption::look);
     }
 
     /** Replaces the queue while nobody collects from it; else the next round tries again. */
@@ -137,10 +138,10 @@ final class Adoption {
         }
     }
 
-    private static int readyWorkers(Model model) {
-        return (int) ModelManager.getInstance().getWorkers(model.getModelVersionName()).stream()
-                .filter(worker -> worker.getState() == WorkerState.WORKER_MODEL_LOADED)
-                .count();
+    private static void look(Model model, BatchQueue queue) {
+        List<WorkerThread> workers = ModelManager.getInstance().getWorkers(model.getModelVersionName());
+        queue.workers((int) workers.stream().filter(Worker::isReady).count());
+        queue.outage(workers.stream().allMatch(Worker::failsToStart));
     }
 
     /** With useJobTicket a worker that waits allows one job; one that isn't computed leaves it waiting. */

@@ -142,10 +142,10 @@ final class Backlog {
         return job;
     }
 
-    /** Why a job isn't computed, or null. One that is late goes only if others wait. */
+    /** Why a job isn't computed, or null. One that is late goes only if others wait, and not for others' flood. */
     private Drop obsolete(QueuedJob job, long now) {
         Drop reason = job.obsolete(now);
-        if (reason == null && scheduler.size() > 0 && limit.late(job, now)) {
+        if (reason == null && scheduler.size() > 0 && limit.late(job, now) && !contention.isQuiet(job.client)) {
             limit.overloaded(now);
             return Drop.LATE;
         }

@@ -37,6 +37,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
     private final transient DropCounters drops;
     private final transient Poison poison = new Poison();
     private boolean open = true;
+    private boolean outage;
 
     /**
      * {@code target} in ns, 0 for none; {@code maxBatchDelay} in ms; {@code onDrop} runs for each job that
@@ -62,18 +63,20 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
             return true;
         }
         QueuedJob leaving;
+        Drop reason;
         lock.lock();
         try {
             if (!open) {
                 return false;
             }
-            leaving = backlog.add(arrival);
+            leaving = outage ? arrival : backlog.add(arrival);
+            reason = outage ? Drop.NO_WORKER : leaving == arrival ? Drop.REFUSED : Drop.DISPLACED;
             notEmpty.signal();
         } finally {
             lock.unlock();
         }
         if (leaving != null) {
-            drops.drop(leaving, leaving == arrival ? Drop.REFUSED : Drop.DISPLACED);
+            drops.drop(leaving, reason);
         }
         return true;
     }
@@ -81,6 +84,21 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
     /** So many workers have loaded the model. */
     void workers(int ready) {
         locked(() -> backlog.workers(ready, clock.getAsLong()));
+    }
+
+    /**
+     * Whether all workers, none of which has the model, fail to load it. What waits is answered then, and what comes
+     * at once; a worker that only ended and starts again costs nobody an answer.
+     */
+    void outage(boolean is) {
+        List<QueuedJob> waiting = new ArrayList<>(0);
+        locked(() -> {
+            outage = is;
+            if (is) {
+                backlog.drain(waiting::add);
+            }
+        });
+        waiting.forEach(job -> drops.drop(job, Drop.NO_WORKER));
     }
 
     private void locked(Runnable action) {

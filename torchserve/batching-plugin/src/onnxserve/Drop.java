@@ -27,6 +27,8 @@ enum Drop {
     LATE(503, Drop.OVERLOADED, "The request waited longer than requests should take. Retry later."),
     /** The same request ended two workers a while ago. */
     POISON(507, Attempt.WORKER_ENDED, "Two workers ended with the same request a while ago."),
+    /** None of the model's workers can load it. Without a type: another version may answer. */
+    NO_WORKER(503, "", "No worker can load the model now. Retry later."),
     /** Its model was unregistered. */
     UNREGISTERED(503, "", "The model was unregistered while the request waited for a worker.");
 

@@ -21,6 +21,10 @@ import org.pytorch.serve.wlm.WorkerThread;
  */
 final class Worker {
     private static final MethodHandle THREAD = PrivateField.getter(WorkerThread.class, "currentThread");
+    private static final MethodHandle RETRIES = PrivateField.getter(WorkerThread.class, "backoffIdx");
+    // TorchServe counts from when the model was loaded last: the first retry may follow a worker that was well, the
+    // second one follows a start that failed.
+    private static final int FAILED_START = 2;
     private static final ThreadLocal<WorkerThread> LAST = new ThreadLocal<>();
     private static final Path PROC = Path.of("/proc");
     // proc_pid_status(5): zombies and the dead; SIGKILL, the lowest bit of the third digit, is on its way.
@@ -39,12 +43,26 @@ final class Worker {
             return true;
         }
         WorkerThread worker = ofThisThread();
-        return worker != null && worker.getState() == WorkerState.WORKER_MODEL_LOADED;
+        return worker != null && isReady(worker);
     }
 
     /** The same, and the kernel says that its process runs. */
     static boolean isAlive() {
         return isReady() && (LAST.get() == null || runs(LAST.get().getPid()));
+    }
+
+    /** It has loaded its model and is connected, as far as TorchServe knows. */
+    static boolean isReady(WorkerThread worker) {
+        return worker.getState() == WorkerState.WORKER_MODEL_LOADED;
+    }
+
+    /** It has been started again since it had its model, or since it was made, and failed. */
+    static boolean failsToStart(WorkerThread worker) {
+        try {
+            return !isReady(worker) && (int) RETRIES.invoke(worker) >= FAILED_START;
+        } catch (Throwable error) {
+            throw new IllegalStateException(error);
+        }
     }
 
     /** A process runs and isn't being killed; where there is no /proc, TorchServe's word must do. */

@@ -7,6 +7,7 @@ import static onnxserve.LoadedServer.MS;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import java.util.function.IntToLongFunction;
 
 /** What is computed is answered in time, however much comes. */
@@ -106,6 +107,17 @@ final class LimitChecks {
         checkPaced(server, 60, 60, 1000);
     }
 
+    static void whatComesLateOfAPacedClientIsComputedBesideAFlood() {
+        LoadedServer server = new LoadedServer(CAPACITY, TARGET, 1, 1, LINEAR);
+        server.run(10 * LINEAR_PER_SECOND, 2, 3000);
+        String start = String.format("%.3f", System.currentTimeMillis() / 1e3 - 1);
+        for (int i = 0; i < 20; i++) {
+            FakeJob job = server.send(new FakeJob("paced", 100, Map.of(Deadline.START, start)));
+            server.run(10 * LINEAR_PER_SECOND, 2, 100);
+            equal(0, job.status);
+        }
+    }
+
     /** So many requests of one client, each after so many ms of ten times what a worker can do. */
     private static void checkPaced(LoadedServer server, int requests, int floods, long ms) {
         List<FakeJob> paced = new ArrayList<>();
@@ -194,6 +206,27 @@ final class LimitChecks {
         while (server.queue.poll() != null) {
             equal(0L, waiting.stream().filter(job -> job.status != 0).count());
         }
+    }
+
+    static void whileEachWorkerFailsToLoadTheModelWhatWaitsAndWhatComesIsAnswered() throws InterruptedException {
+        BatchQueue queue = Checks.queue(10);
+        FakeJob failed = FakeJob.of("a");
+        queue.offer(failed);
+        queue.poll(Long.MAX_VALUE, TimeUnit.MILLISECONDS).sendError(500, "Worker died.");
+        FakeJob waiting = FakeJob.of("a");
+        queue.offer(waiting);
+        queue.workers(0);
+        queue.outage(false);
+        equal(0, failed.status + waiting.status);
+        queue.outage(true);
+        equal(List.of(503, 503), List.of(failed.status, waiting.status));
+        check(Checks.refused(queue, FakeJob.of("b")), "it waits for nothing");
+        check(queue.json().contains("\"no_worker\":3"), "%s", queue.json());
+        queue.workers(1);
+        queue.outage(false);
+        FakeJob served = FakeJob.of("b");
+        queue.offer(served);
+        equal(List.of(served), Checks.collect(queue, 4));
     }
 
     static void aTargetIsReadFromTheConfigurationOfAnArchive() {

@@ -75,7 +75,10 @@ final class LoadedServer {
     }
 
     FakeJob send(String client, String priority) {
-        FakeJob job = FakeJob.of(client, priority);
+        return send(FakeJob.of(client, priority));
+    }
+
+    FakeJob send(FakeJob job) {
         offered++;
         underWay.put(job, clock.get());
         queue.offer(job);
