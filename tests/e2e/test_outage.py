@@ -17,7 +17,7 @@ from tests.e2e.server import ROOT
 from tests.e2e.serving import Serving, serving, settings_in, wait_for
 from tests.helpers.retrying import fresh_row
 
-BUILT = (ROOT / "frontend" / "plugins" / "onnxserve-batching.jar").is_file()
+BUILT = (ROOT / "torchserve" / "batching-plugin" / "plugins" / "onnxserve-batching.jar").is_file()
 pytestmark = pytest.mark.skipif(
     not BUILT and shutil.which("javac") is None, reason="the plugin is optional, and building it needs a JDK"
 )
