@@ -28,6 +28,8 @@ from .handler import Handler
 from .trust.golden import read_golden
 
 GPU = "ONNXSERVE_GPU"
+ROUNDS = 7  # of measuring
+LENGTHS = 3  # groups of golden rows from short to long
 
 
 class OfflineContext:
@@ -162,30 +164,6 @@ def write_times(folder: Path, source: Path, target: Path) -> None:
     target.write_bytes(msgspec.json.encode(measure(folder, plan["threads"], plan["batches"])))
 
 
-COMMANDS: dict[str, Callable[[Path, Path, Path], None]] = {
-    "tensors": write_tensors,
-    "parts": write_parts,
-    "outputs": write_outputs,
-    "measures": write_measures,
-    "answers": write_answers,
-    "times": write_times,
-}
-
-
-def main(arguments: list[str]) -> None:
-    """Dispatch the command line in the module's docstring."""
-    folder, command, source, target = arguments
-    COMMANDS[command](Path(folder), Path(source), Path(target))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
-
-
-ROUNDS = 7
-LENGTHS = 3  # groups of golden rows from short to long
-
-
 def measure(folder: Path, threads: list[int], batches: list[int]) -> list[dict[str, Any]]:
     """Median ms for each combination; all settings take turns, so that a disturbance hits them alike."""
     from .offline import loaded
@@ -212,3 +190,23 @@ def measure(folder: Path, threads: list[int], batches: list[int]) -> list[dict[s
         {"threads": t, "batch": b, "length": sum(map(len, groups[g])) // len(groups[g]), "ms": statistics.median(times)}
         for (t, b, g), times in samples.items()
     ]
+
+
+COMMANDS: dict[str, Callable[[Path, Path, Path], None]] = {
+    "tensors": write_tensors,
+    "parts": write_parts,
+    "outputs": write_outputs,
+    "measures": write_measures,
+    "answers": write_answers,
+    "times": write_times,
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Dispatch the command line in the module's docstring."""
+    folder, command, source, target = arguments
+    COMMANDS[command](Path(folder), Path(source), Path(target))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
