@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -177,12 +176,9 @@ def supervisor_process(
     run: Path, prefix: list[str] | None = None
 ) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
     """One as a process of its own, and its services."""
-    command = [*(prefix or []), sys.executable, "-m", "tests.helpers.supervised", str(run)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    # Whoever started the tests may have them ignore SIGHUP, which children inherit.
-    with subprocess.Popen(
-        command, cwd=ROOT, preexec_fn=partial(signal.signal, signal.SIGHUP, signal.SIG_DFL), **pipes
-    ) as process:
+    usual = ["env", "--default-signal=HUP"]  # whoever started the tests may have them ignore it, which children inherit
+    command = [*usual, *(prefix or []), sys.executable, "-m", "tests.helpers.supervised", str(run)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
             words = process.stdout.readline().split()
