@@ -12,13 +12,11 @@ import httpx
 import pytest
 
 from onnxserve.archive import reconfigure
+from tests.e2e.plugin import needs_plugin
 from tests.e2e.server import ROOT, Running, running
 
-BUILT = (ROOT / "torchserve" / "batching-plugin" / "plugins" / "onnxserve-batching.jar").is_file()
 DELAY_S = 2
-pytestmark = pytest.mark.skipif(
-    not BUILT and shutil.which("javac") is None, reason="the plugin is optional, and building it needs a JDK"
-)
+pytestmark = needs_plugin
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import statistics
 import threading
@@ -17,12 +16,10 @@ import pytest
 from onnxserve.client import http_post
 from onnxserve.management import Management
 from tests.e2e.gate import CAPACITY, HOLD, Gate, gate_of, wait, write_archive
-from tests.e2e.server import ROOT, Running, running
+from tests.e2e.plugin import needs_plugin
+from tests.e2e.server import Running, running
 
-BUILT = (ROOT / "torchserve" / "batching-plugin" / "plugins" / "onnxserve-batching.jar").is_file()
-pytestmark = pytest.mark.skipif(
-    not BUILT and shutil.which("javac") is None, reason="the plugin is optional, and building it needs a JDK"
-)
+pytestmark = needs_plugin
 NAMES = ("gate", "leaving")
 
 

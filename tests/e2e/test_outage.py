@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -13,14 +12,11 @@ import httpx
 import pytest
 
 from onnxserve.archive.revoke import revoke
-from tests.e2e.server import ROOT
+from tests.e2e.plugin import needs_plugin
 from tests.e2e.serving import Serving, serving, settings_in, wait_for
 from tests.helpers.retrying import fresh_row
 
-BUILT = (ROOT / "torchserve" / "batching-plugin" / "plugins" / "onnxserve-batching.jar").is_file()
-pytestmark = pytest.mark.skipif(
-    not BUILT and shutil.which("javac") is None, reason="the plugin is optional, and building it needs a JDK"
-)
+pytestmark = needs_plugin
 ANSWER_S = 60
 JSON = {"content-type": "application/json"}
 TABLES = f"[deadline]\nanswer_s = {ANSWER_S}\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -16,13 +15,11 @@ import pytest
 from onnxserve.gateway.config import Limits
 from tests.e2e.fronted import Fronted, fronted_by
 from tests.e2e.gate import gate_of, write_archive
-from tests.e2e.server import ROOT, Running, running
+from tests.e2e.plugin import needs_plugin
+from tests.e2e.server import Running, running
 from tests.helpers.raw import Answer, Raw, post_bytes
 
-BUILT = (ROOT / "torchserve" / "batching-plugin" / "plugins" / "onnxserve-batching.jar").is_file()
-pytestmark = pytest.mark.skipif(
-    not BUILT and shutil.which("javac") is None, reason="the plugin is optional, and building it needs a JDK"
-)
+pytestmark = needs_plugin
 CLIENTS = 300
 ROW_S, TARGET_S = 0.01, 0.05  # all clients together wait sixty times the target when none is refused
 LEARNING_S, SECONDS = 2.0, 6.0

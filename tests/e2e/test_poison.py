@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -15,13 +14,11 @@ import pytest
 
 from onnxserve.archive import write_archive
 from tests.e2e.fronted import Fronted, fronted_by
-from tests.e2e.server import ROOT, running
+from tests.e2e.plugin import needs_plugin
+from tests.e2e.server import running
 from tests.helpers.raw import Answer, Raw, post_bytes
 
-BUILT = (ROOT / "torchserve" / "batching-plugin" / "plugins" / "onnxserve-batching.jar").is_file()
-pytestmark = pytest.mark.skipif(
-    not BUILT and shutil.which("javac") is None, reason="the plugin is optional, and building it needs a JDK"
-)
+pytestmark = needs_plugin
 PATH = "/predictions/brittle"
 STABLE, BEFORE = "2.0.0", "1.0.0"
 GOOD, POISON = 6, 3  # clients
