@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 from onnxserve.disk import sync_folder
 from onnxserve.errors import BatchError
 
+from .location import locate
+
 MOST_OPEN = 500  # partitions of one part
 STATE = "_job"
 LOCK = "lock"

@@ -98,9 +98,7 @@ class TextClassifier(Handler):
             except UnicodeDecodeError as error:
                 raise UndecodableBody("the text is not UTF-8", where=where, fix="encode it as UTF-8") from error
         if not isinstance(instance, str):
-            raise InvalidRow(
-                f"expected a string, got {json_type(instance)}", where=where, fix='send {"text": "..."}'
-            )
+            raise InvalidRow(f"expected a string, got {json_type(instance)}", where=where, fix='send {"text": "..."}')
         if not instance.strip():
             raise InvalidRow("the text is empty", where=where, fix="send at least one word")
         return instance
