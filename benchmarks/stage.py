@@ -20,11 +20,10 @@ import httpx
 import psutil
 
 from onnxserve.archive import reconfigure
-from onnxserve.config import Settings, free_ports
 from onnxserve.gateway import Traffic
-from onnxserve.management import Management
 from onnxserve.release import History, Release
 from onnxserve.scaffold import new_model
+from onnxserve.torchserve import Management, Settings, free_ports
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
 

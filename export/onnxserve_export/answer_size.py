@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import msgspec
-
 from onnxserve.config.properties import read_properties
-from onnxserve.config.settings import default_file
+
+from onnxserve.torchserve.settings import default_file
 
 from .arrays import Array
 from .work import Work

@@ -15,8 +15,8 @@ import msgspec
 import typer
 
 from onnxserve.archive import read_signature
-from onnxserve.config import Settings
 from onnxserve.errors import ArchiveError, FeatureError
+from onnxserve.torchserve import Settings
 
 from .app import AsJson, app, console, out, show
 from .server import Config, State, settings_from

@@ -13,20 +13,19 @@ from typing import Annotated
 import msgspec
 import typer
 
-from onnxserve.config import Settings
 from onnxserve.gateway import Gateway, GatewayConfig, Traffic, read_config
 from onnxserve.gateway.files import write_files
 from onnxserve.gateway.gateway import METRICS_PAGE, Control
 from onnxserve.gateway.kubernetes import kubernetes_files
 from onnxserve.gateway.nginx.files import gateway_files
-from onnxserve.gateway.processes import RunningGateway
-from onnxserve.gateway.processes import check as judge
-from onnxserve.gateway.processes import start as begin
-from onnxserve.management import Management
-from onnxserve.monitor import start_exporter
-from onnxserve.monitor.observer import Observer
-from onnxserve.monitor.queues import queues_page
+from onnxserve.gateway.nginx_process import RunningGateway
+from onnxserve.gateway.nginx_process import check as judge
+from onnxserve.gateway.nginx_process import start as begin
+from onnxserve.monitoring import start_exporter
+from onnxserve.monitoring.observer import Observer
+from onnxserve.monitoring.queues import queues_page
 from onnxserve.supervisor import Probe, Running, Service
+from onnxserve.torchserve import Management, Settings
 
 from .app import app, console, out
 from .server import Config, GatewayFile, GatewayPort, InferencePort, ManagementPort, State, settings_from

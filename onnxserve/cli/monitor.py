@@ -12,7 +12,7 @@ import typer
 
 from onnxserve.errors import MonitorError
 from onnxserve.gateway import read_config
-from onnxserve.monitor.dashboard import dashboard as made
+from onnxserve.monitoring.dashboard import dashboard as made
 
 from .app import AsJson, app, out, show
 from .server import Config, GatewayFile, State, Store, settings_from
@@ -52,7 +52,7 @@ def accuracy(
 ) -> None:
     """Live accuracy, from labels that came later. Example: onnxserve monitor accuracy sentiment labels.parquet."""
     with extra("monitor"):
-        from onnxserve.monitor.accuracy import accuracy as judged
+        from onnxserve.monitoring.accuracy import accuracy as judged
     settings = settings_from(gateway_file=gateway_file, state=state, config=config)
     found = judged(log_folder(read_config(settings.gateway_file).predictions, settings), model, labels)
     if not found:
@@ -87,8 +87,8 @@ def drift(  # noqa: PLR0913 - one option each
 ) -> None:
     """Logged rows and answers beside those of the proof. Example: onnxserve monitor drift segment -o drift.html."""
     with extra("drift"):
-        from onnxserve.monitor.drift import tables
-        from onnxserve.monitor.evidently import report
+        from onnxserve.monitoring.drift import tables
+        from onnxserve.monitoring.evidently import report
     settings = settings_from(store=store, gateway_file=gateway_file, state=state, config=config)
     log = log_folder(read_config(settings.gateway_file).predictions, settings)
     given = tables(settings.store, log, model, version, rows)

@@ -11,15 +11,15 @@ from typing import Annotated
 import typer
 
 from onnxserve.archive import configured_keys
-from onnxserve.config import Settings, own_stores, record_stores
 from onnxserve.errors import ServerError
 from onnxserve.gateway import Traffic
-from onnxserve.gateway.processes import wait_for_ports
+from onnxserve.gateway.nginx_process import wait_for_ports
 from onnxserve.release import Release
-from onnxserve.release.entering import clear_entering
+from onnxserve.release.registration import clear_entering
 from onnxserve.supervisor import Events, Stopped, StopSignals, Supervisor, TorchServe
 from onnxserve.supervisor.events import FILE
 from onnxserve.supervisor.store import fill_store, stored_archives
+from onnxserve.torchserve import Settings, own_stores, record_stores
 
 from .app import app, console, out
 from .features import URL, feature_service, needs_features, unserved

@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from onnxserve.config import Settings, resolve_settings, stores_of
 from onnxserve.gateway import Traffic, read_config
-from onnxserve.management import Management
 from onnxserve.release import History, Release
+from onnxserve.torchserve import Management, Settings, resolve_settings, stores_of
 
 Config = Annotated[Path | None, typer.Option(help="config.properties to start from.")]
 Store = Annotated[Path | None, typer.Option(help="The model store.")]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from onnxserve.config import Settings
 from onnxserve.gateway import Traffic, read_config
 from onnxserve.gateway.gateway import ACCESS_LOG, ERROR_LOG
+from onnxserve.gateway.nginx_process import RunningGateway
 from onnxserve.gateway.observations import NAME as OBSERVATIONS
-from onnxserve.gateway.processes import RunningGateway
-from onnxserve.monitor.observer import Observer
+from onnxserve.monitoring.observer import Observer
 from onnxserve.release import Pilot, Release
 from onnxserve.release.brownout import Ladder, Pressures
 from onnxserve.supervisor import Events, LogLimits, LogWriter, Rotation
 from onnxserve.supervisor.events import FILE
+from onnxserve.torchserve import Settings
 
 MEGABYTE = 2**20
 TORCHSERVE_LOG = "torchserve.log"

@@ -8,13 +8,13 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from onnxserve.archive import configured_keys, read_version, refusals
-from onnxserve.config import Settings, find_java
 from onnxserve.config.properties import read_properties
-from onnxserve.config.server import KILL_FIX, addresses, busy_addresses, has_kill
 from onnxserve.errors import OnnxserveError, ServerError
 from onnxserve.gateway import Labels, read_config, read_labels
 from onnxserve.gateway.config import bracketed
 from onnxserve.processes import check_socket_path
+from onnxserve.torchserve import Settings, find_java
+from onnxserve.torchserve.server import KILL_FIX, addresses, busy_addresses, has_kill
 
 from .finding import Finding
 from .trust import trust

@@ -1,10 +1,10 @@
 """The gateway: nginx, rendered from `gateway.toml` and the labels, the only thing that listens off loopback."""
 
 from .config import GatewayConfig
+from .config_file import read_config
 from .gateway import Gateway
-from .read import read_config
+from .role_store import Traffic
 from .roles import Auto, Canary, Labels, Model, Share, read_labels
-from .traffic import Traffic
 
 __all__ = [
     "Auto",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from onnxserve.gateway import Labels, Model
-from onnxserve.management.model import Queue
+from onnxserve.torchserve.model_version import Queue
 
 # What each level gives up; beyond the last, requests are refused.
 LEVELS = ("nothing", "shadow", "fresh answers", "the larger version")

@@ -8,8 +8,8 @@ from pathlib import Path
 from matplotlib import rcParams
 from matplotlib.figure import Figure
 
-from .course import Course
 from .measures import MEASURES
+from .rollout import Course
 
 rcParams["svg.hashsalt"] = "onnxserve"  # the same course gives the same file
 

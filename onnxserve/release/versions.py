@@ -10,12 +10,12 @@ from pathlib import Path
 from onnxserve.archive import Stores, file_digest
 from onnxserve.errors import GatewayError, ReleaseError, ServerError
 from onnxserve.gateway import Labels, Traffic
-from onnxserve.management import Management, ModelVersion
-from onnxserve.management.model import version_key
+from onnxserve.torchserve import Management, ModelVersion
+from onnxserve.torchserve.model_version import version_key
 
-from . import moves
-from .entering import archive_of, stored_versions
+from . import transitions
 from .history import History
+from .registration import archive_of, stored_versions
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Versions:
             default = self.management.default(name)
             for one in self.management.versions(name):
                 running = sum(worker.status == "READY" for worker in one.workers)
-                label, queue = moves.label_of(labels, name, one.model_version), one.job_queue_status
+                label, queue = transitions.label_of(labels, name, one.model_version), one.job_queue_status
                 row = (name, one.model_version, label, one.model_version == default, one.ready, running)
                 found.append(VersionStatus(*row, queue.pending_requests, queue.limit, one.model_url))
         return found
@@ -121,8 +121,8 @@ class Versions:
     def _restored(self, now: Labels, versions: Mapping[str, dict[str, str]]) -> Labels:
         labels = Labels()
         for name, digests in versions.items():
-            model = moves.restored(now, name, digests, self._defaults.get(name, "")).models[name]
-            labels = moves.changed(labels, name, model)
+            model = transitions.restored(now, name, digests, self._defaults.get(name, "")).models[name]
+            labels = transitions.changed(labels, name, model)
         return labels
 
     def _met(self, name: str) -> Labels:
@@ -142,7 +142,7 @@ class Versions:
             raise
         model = self.traffic.labels.models.get(name)
         if model is None or set(model.versions) != set(versions):
-            self.traffic.move(lambda now: moves.restored(now, name, versions, self._defaults.get(name, "")))
+            self.traffic.move(lambda now: transitions.restored(now, name, versions, self._defaults.get(name, "")))
 
     def _versions(self, name: str) -> list[str]:
         """Registered versions; none of a model that TorchServe doesn't know."""

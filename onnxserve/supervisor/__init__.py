@@ -2,14 +2,14 @@
 
 from .backoff import Backoff
 from .events import Event, Events
-from .keeper import Keeper
-from .logs import LogLimits, LogWriter, Rotation
+from .log_rotation import LogLimits, LogWriter, Rotation
 from .readiness import Version, wait_ready
-from .revival import Revival
 from .service import Probe, Running, Service
 from .signals import StopSignals
 from .supervisor import Stopped, Supervisor
 from .torchserve import TorchServe
+from .watchdog import Keeper
+from .worker_recovery import Revival
 
 __all__ = [
     "Backoff",

@@ -15,9 +15,9 @@ from onnxserve.processes import end_lingering, lock_run_folder, make_run_folder,
 
 from .backoff import Backoff
 from .events import Events
-from .keeper import Keeper
 from .service import Service
 from .signals import StopSignals
+from .watchdog import Keeper
 
 TICK_S = 1.0
 POLL_S = 0.05

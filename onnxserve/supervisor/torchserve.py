@@ -7,19 +7,18 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from onnxserve.archive import configured_keys
-from onnxserve.config import Server, Settings, start_server
 from onnxserve.errors import OnnxserveError, ServerError
-from onnxserve.management import Management
-from onnxserve.warmup import sign_model, warm_up
+from onnxserve.torchserve import Management, Server, Settings, start_server
+from onnxserve.torchserve.warmup import sign_model, warm_up
 from onnxserve_handlers.trust.signing import KEY
 
+from .background_loader import Unserved
 from .events import Events
 from .probes import torchserve_probes
 from .readiness import Version, named, wait_ready
-from .revival import Revival
 from .service import Probe, Running, Service
 from .store import stored_archives
-from .unserved import Unserved
+from .worker_recovery import Revival
 
 READY_S = 180.0
 NAME = "torchserve"

@@ -15,11 +15,11 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from onnxserve.config import free_ports
 from onnxserve.gateway import GatewayConfig, Labels, Model
 from onnxserve.gateway.config import Auth, Guard, Jwt, Listen, Tls
 from onnxserve.gateway.keys import Key, add, rotate
-from onnxserve.gateway.processes import RunningGateway, start
+from onnxserve.gateway.nginx_process import RunningGateway, start
+from onnxserve.torchserve import free_ports
 from tests.helpers.certificates import Authority
 from tests.helpers.gateway import gateway_of
 from tests.helpers.upstream import Upstream, listening

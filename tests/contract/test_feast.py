@@ -19,11 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from onnxserve.config import free_ports
 from onnxserve.errors import FeatureError
 from onnxserve.features import FeatureServer, Join, Repo, load, open_repo, start_features
 from onnxserve.supervisor import Events, StopSignals, Supervisor
 from onnxserve.supervisor.feature_server import Features as FeatureService
+from onnxserve.torchserve import free_ports
 from onnxserve_handlers.features.client import Store
 from onnxserve_handlers.signature import Features
 from tests.helpers.feast_repo import DAY, MONDAY, feast, write_repo

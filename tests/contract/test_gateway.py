@@ -12,11 +12,11 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from onnxserve.config import free_ports
 from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary, GatewayConfig, Labels, Share
 from onnxserve.gateway.config import Cache, Limits, Listen, Traces
-from onnxserve.gateway.processes import check
+from onnxserve.gateway.nginx_process import check
+from onnxserve.torchserve import free_ports
 from tests.helpers.gateway import BODY, STABLE, client_of, config, gateway_of
 from tests.helpers.upstream import Upstream, listening, versioned
 from tests.helpers.watched import samples, watching

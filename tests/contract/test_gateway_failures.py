@@ -15,10 +15,10 @@ import msgspec
 import pytest
 
 from onnxserve.client import loopback
-from onnxserve.config import free_ports
 from onnxserve.gateway import Canary, Labels, Share
 from onnxserve.gateway.config import Deadline, Guard, Limits, Retry, Traces
-from onnxserve.gateway.processes import start
+from onnxserve.gateway.nginx_process import start
+from onnxserve.torchserve import free_ports
 from tests.helpers.gateway import STABLE, client_of, config, gateway_of, opened
 from tests.helpers.upstream import versioned
 

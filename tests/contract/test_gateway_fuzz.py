@@ -17,7 +17,7 @@ import pytest
 from onnxserve.client import unix
 from onnxserve.gateway import Canary, Gateway, Labels, Model, Share
 from onnxserve.gateway.config import Cache, Deadline, Limits
-from onnxserve.gateway.processes import nginx, workers
+from onnxserve.gateway.nginx_process import nginx, workers
 from onnxserve.processes import end_group, spawn
 from tests.helpers.fuzz import Fuzz
 from tests.helpers.gateway import Client, client_of, config

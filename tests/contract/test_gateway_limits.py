@@ -20,7 +20,7 @@ import pytest
 from onnxserve.gateway import Labels
 from onnxserve.gateway.config import Auth, Limits
 from onnxserve.gateway.keys import Key, add
-from onnxserve.gateway.processes import workers
+from onnxserve.gateway.nginx_process import workers
 from tests.helpers.gateway import BODY, STABLE, Client, client_of, config, gateway_of, opened
 from tests.helpers.messages import SERVICE, made
 from tests.helpers.raw import post_bytes, raw_connection

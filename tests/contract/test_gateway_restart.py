@@ -12,7 +12,7 @@ import pytest
 
 from onnxserve.gateway import Labels, Traffic
 from onnxserve.gateway.config import Cache, Guard
-from onnxserve.gateway.processes import RunningGateway, start, workers
+from onnxserve.gateway.nginx_process import RunningGateway, start, workers
 from tests.helpers.disk import filled, small_disk
 from tests.helpers.gateway import STABLE, Client, client_of, config, gateway_of, opened
 

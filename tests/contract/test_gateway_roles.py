@@ -19,7 +19,7 @@ from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary, Labels, Share, Traffic
 from onnxserve.gateway.config import Brownout, Cache, Limits, Listen
 from onnxserve.gateway.gateway import Control
-from onnxserve.gateway.processes import start
+from onnxserve.gateway.nginx_process import start
 from tests.helpers.gateway import STABLE, Client, opened
 from tests.helpers.raw import post_bytes, raw_connection
 from tests.helpers.upstream import versioned

@@ -18,7 +18,7 @@ import yaml
 from onnxserve.gateway import Canary, GatewayConfig, Labels, Model, Share, read_config
 from onnxserve.gateway.config import Kubernetes
 from onnxserve.gateway.kubernetes import kubernetes_files
-from onnxserve.monitor.counters import Counters
+from onnxserve.monitoring.counters import Counters
 
 ROOT = Path(__file__).parents[2]
 HELM = ROOT / "deploy" / "helm"

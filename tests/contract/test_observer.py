@@ -12,16 +12,16 @@ import httpx
 import pytest
 from cryptography import x509
 
-from onnxserve.config import free_ports
 from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary, Labels
 from onnxserve.gateway.config import Auth, Guard, Limits, Tls, Traces
 from onnxserve.gateway.gateway import METRICS_PAGE
+from onnxserve.gateway.nginx_process import start
 from onnxserve.gateway.observations import NAME, Observation, Tail
-from onnxserve.gateway.processes import start
-from onnxserve.monitor import start_exporter
-from onnxserve.monitor.observer import Observer
-from onnxserve.supervisor.logs import rotate
+from onnxserve.monitoring import start_exporter
+from onnxserve.monitoring.observer import Observer
+from onnxserve.supervisor.log_rotation import rotate
+from onnxserve.torchserve import free_ports
 from tests.helpers.certificates import Authority
 from tests.helpers.disk import filled, small_disk
 from tests.helpers.gateway import STABLE, Client, client_of, config, gateway_of, opened

@@ -27,7 +27,7 @@ from onnxserve.processes import (
     make_run_folder,
     spawn,
 )
-from onnxserve.processes.lingering import ProcessRecord, boot_id, end_recorded, start_time
+from onnxserve.processes.stale_processes import ProcessRecord, boot_id, end_recorded, start_time
 
 OF_THE_C_LIBRARY = 1 << 31 | 1 << 32  # signals 32 and 33: the C library lets no program set them
 HARMLESS = signal.SIGURG  # ignored by default: a child that outlives its parent

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import httpx
 import msgspec
 
-from onnxserve.config import free_ports
 from onnxserve.gateway import Gateway, GatewayConfig
 from onnxserve.gateway.config import Listen
-from onnxserve.gateway.processes import RunningGateway, start
+from onnxserve.gateway.nginx_process import RunningGateway, start
+from onnxserve.torchserve import free_ports
 from tests.e2e.server import Load, Running
 
 WAIT_S = 60

@@ -16,13 +16,12 @@ from typing import Self
 import httpx
 
 from onnxserve.client import Address, parse_address
-from onnxserve.config import Server, Settings, start_server, with_free_ports
 from onnxserve.errors import ServerError
 from onnxserve.gateway import Traffic
-from onnxserve.management import Management
 from onnxserve.release import History, Release
 from onnxserve.supervisor import wait_ready
 from onnxserve.supervisor.readiness import named
+from onnxserve.torchserve import Management, Server, Settings, start_server, with_free_ports
 
 ROOT = Path(__file__).parents[2]
 READY_S = 150

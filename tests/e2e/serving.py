@@ -18,8 +18,8 @@ import httpx
 import psutil
 
 from onnxserve.cli.server import release_of
-from onnxserve.config import Settings, free_ports
 from onnxserve.release import Release
+from onnxserve.torchserve import Settings, free_ports
 from tests.e2e.server import ROOT
 
 READY_S = 180

@@ -20,11 +20,11 @@ import psutil
 import pytest
 
 from onnxserve.archive import reconfigure
-from onnxserve.config import free_ports
 from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary
-from onnxserve.gateway.processes import workers as nginx_workers
+from onnxserve.gateway.nginx_process import workers as nginx_workers
 from onnxserve.processes import listening
+from onnxserve.torchserve import free_ports
 from tests.e2e.server import ROOT
 from tests.e2e.serving import Serving, serving, settings_in, wait_for
 from tests.helpers.disk import filled, small_disk

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from onnxserve.archive import reconfigure
-from onnxserve.config import Settings, start_server
 from onnxserve.gateway import Canary, Share
+from onnxserve.torchserve import Settings, start_server
 from tests.e2e.fronted import Fronted, fronted_by, wait_answers
 from tests.e2e.server import ROOT, running, wait_until_ready
 from tests.helpers.upstream import Upstream, listening

@@ -25,12 +25,11 @@ import pytest
 import yaml
 
 from onnxserve.archive import open_archive, writable
-from onnxserve.config import Settings, free_ports
 from onnxserve.gateway import GatewayConfig, Labels, Model, Traffic
-from onnxserve.management import Management
-from onnxserve.monitor.dashboard import expressions
+from onnxserve.monitoring.dashboard import expressions
 from onnxserve.release import History, Release
 from onnxserve.release.brownout import Pressure, Pressures
+from onnxserve.torchserve import Management, Settings, free_ports
 from tests.e2e.gate import CAPACITY, gate_of, write_archive
 from tests.e2e.server import ROOT, Running
 

@@ -15,11 +15,10 @@ from pathlib import Path
 import pytest
 
 from onnxserve.archive import reconfigure
-from onnxserve.config import Settings
 from onnxserve.errors import ServerError
-from onnxserve.management import Management
 from onnxserve.supervisor import Events, Keeper, Probe, StopSignals, Supervisor, TorchServe
 from onnxserve.supervisor.probes import ask_worker
+from onnxserve.torchserve import Management, Settings
 from tests.e2e.server import ROOT
 from tests.e2e.test_refusal import rewrite
 from tests.helpers.disk import filled, small_disk

@@ -17,11 +17,11 @@ import msgspec
 import pytest
 
 from onnxserve.client import loopback
-from onnxserve.config import free_ports
 from onnxserve.gateway import Gateway, GatewayConfig, Labels, Model
 from onnxserve.gateway.gateway import Control
-from onnxserve.gateway.processes import RunningGateway, start
+from onnxserve.gateway.nginx_process import RunningGateway, start
 from onnxserve.gateway.roles import roles_document
+from onnxserve.torchserve import free_ports
 from tests.helpers.messages import SERVICE, made
 from tests.helpers.upstream import Upstream
 

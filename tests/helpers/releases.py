@@ -1,8 +1,8 @@
 """Release steps on a fake TorchServe."""
 
 from onnxserve.gateway import Traffic
-from onnxserve.management import Management
 from onnxserve.release import History, Release
+from onnxserve.torchserve import Management
 from tests.helpers.fakes import FakeTorchServe
 
 

@@ -9,7 +9,7 @@ import pytest
 from onnxserve.gateway import Canary, Labels, Model, Share
 from onnxserve.gateway.roles import roles_document
 from onnxserve.release.brownout import DOWN_AFTER, LEVELS, UP_AFTER, Ladder, Pressure, Rung, levels_of
-from onnxserve.release.moves import difference, levelled, smaller
+from onnxserve.release.transitions import difference, levelled, smaller
 
 VERSIONS = {"1.0": "a" * 64, "2.0": "b" * 64, "3.0": "c" * 64}
 

@@ -12,8 +12,8 @@ from benchmarks.canary import DRIFTS, HARMS, PAIRS, Traffic, simulate
 from benchmarks.prepare import ROOT
 from onnxserve.gateway import Auto, Canary
 from onnxserve.gateway.observations import Observation
-from onnxserve.release.block import Window
-from onnxserve.release.course import Course, Decision, start
+from onnxserve.release.paired_blocks import Window
+from onnxserve.release.rollout import Course, Decision, start
 from onnxserve.release.shadows import Pairs, Report
 
 AUTO = Auto((5.0, 50.0), requests=300, seconds=10, false_alarm=0.05)
@@ -235,7 +235,7 @@ def test_a_course_survives_in_a_file():
 
 
 def test_the_points_of_a_long_course_are_bounded(monkeypatch):
-    monkeypatch.setattr("onnxserve.release.course.MOST_POINTS", 10)
+    monkeypatch.setattr("onnxserve.release.rollout.MOST_POINTS", 10)
     course = fresh(ALWAYS)
     looks(course, answer("1.0"), answer("2.0"), count=100)
     assert len(course.points) <= 10

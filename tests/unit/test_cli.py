@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from onnxserve.cli import app as boundary
 from onnxserve.cli.predict import encode, golden_body
-from onnxserve.config.log import failure_reason
 from onnxserve.errors import OnnxserveError
+from onnxserve.torchserve.load_failures import failure_reason
 
 VERBS = ["doctor", "export", "new", "predict", "ready", "serve", "tune", "verify"]
 STEPS = [

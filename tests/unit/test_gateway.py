@@ -4,7 +4,6 @@ import msgspec
 import pytest
 
 from onnxserve.client import loopback, unix
-from onnxserve.config import Settings
 from onnxserve.doctor import checks
 from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary, Gateway, GatewayConfig, Labels, Model, Share, read_config, read_labels
@@ -12,7 +11,8 @@ from onnxserve.gateway.config import Auth, Cache, Jwt, Limits, Listen, Traces
 from onnxserve.gateway.files import write_json
 from onnxserve.gateway.nginx.files import gateway_files, sampled
 from onnxserve.gateway.roles import roles_document
-from onnxserve.places import resource
+from onnxserve.paths import resource
+from onnxserve.torchserve import Settings
 
 MODEL = Model({"1.0": "a" * 64, "2.0": "b" * 64, "3.0": "c" * 64}, "2.0", "1.0")
 

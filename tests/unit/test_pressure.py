@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from onnxserve.gateway import Labels, Model
-from onnxserve.management import Management
-from onnxserve.management.model import Queue
 from onnxserve.release.brownout import Pressure, Pressures
+from onnxserve.torchserve import Management
+from onnxserve.torchserve.model_version import Queue
 from tests.helpers.fakes import FakeTorchServe
 
 LABELS = Labels({"demo": Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0")})

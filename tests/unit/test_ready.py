@@ -11,8 +11,8 @@ from onnxserve.cli import app as boundary
 from onnxserve.cli import ready
 from onnxserve.gateway import Canary, Labels, Model, Traffic
 from onnxserve.gateway.files import write_json
-from onnxserve.management import Management
 from onnxserve.release import History, Release
+from onnxserve.torchserve import Management
 from tests.helpers.fakes import FakeTorchServe
 
 

@@ -15,7 +15,7 @@ from tests.helpers.releases import release
 def test_a_version_that_never_becomes_ready_is_not_registered(tmp_path, next_archive, monkeypatch):
     server = FakeTorchServe(["1.0.0"], unready={"2.0.0"}, model="circle")
     steps = release(tmp_path, server)
-    monkeypatch.setattr("onnxserve.release.steps.READY_S", 0.3)
+    monkeypatch.setattr("onnxserve.release.service.READY_S", 0.3)
     with pytest.raises(OnnxserveError, match="ready"):
         steps.register(next_archive)
     assert server.versions == ["1.0.0"]

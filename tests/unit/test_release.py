@@ -4,9 +4,9 @@ import pytest
 
 from onnxserve.errors import OnnxserveError, ReleaseError, ServerError
 from onnxserve.gateway import Auto, Canary, Share, Traffic
-from onnxserve.management import Management
 from onnxserve.release import History, Release
 from onnxserve.release.history import Unrecorded
+from onnxserve.torchserve import Management
 from tests.helpers.fakes import FakeTorchServe
 from tests.helpers.releases import release
 
@@ -87,7 +87,7 @@ def test_a_version_with_a_label_is_never_retired_and_another_is(tmp_path):
 def test_a_version_with_pending_requests_is_not_removed(tmp_path, monkeypatch):
     server = FakeTorchServe(["1.0", "2.0"])
     server.pending = 1
-    monkeypatch.setattr("onnxserve.release.steps.DRAIN_S", 0.3)
+    monkeypatch.setattr("onnxserve.release.service.DRAIN_S", 0.3)
     with pytest.raises(OnnxserveError, match="drained"):
         release(tmp_path, server).retire("demo", "2.0", grace_s=0)
     assert server.versions == ["1.0", "2.0"]
@@ -190,7 +190,7 @@ def test_workers_that_were_scaled_are_asked_for_again_after_a_restart(tmp_path):
 
 
 def test_workers_that_do_not_become_ready_are_taken_back(tmp_path, monkeypatch):
-    monkeypatch.setattr("onnxserve.release.steps.READY_S", 0.2)
+    monkeypatch.setattr("onnxserve.release.service.READY_S", 0.2)
     server = FakeTorchServe(["1.0", "2.0"], unready={"2.0"})
     steps = release(tmp_path, server)
     with pytest.raises(ServerError, match=r"3 workers of demo 2\.0: not within"):

@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from onnxserve.errors import ServerError
-from onnxserve.management import Management, ModelVersion, Worker
 from onnxserve.supervisor import Backoff, Events, LogLimits, LogWriter, Revival, Rotation
-from onnxserve.supervisor.logs import DAY_S, part, rotate
+from onnxserve.supervisor.log_rotation import DAY_S, part, rotate
 from onnxserve.supervisor.readiness import waiting_versions
 from onnxserve.supervisor.store import stored_archives
+from onnxserve.torchserve import Management, ModelVersion, Worker
 from tests.helpers.fakes import FakeTorchServe
 
 
@@ -94,7 +94,7 @@ def test_what_is_old_is_rotated_and_what_is_too_old_is_removed(tmp_path, monkeyp
     limits = LogLimits(size=1000, files=4, days=5.0)
     rotation = Rotation(lambda: [LogWriter((log,), lambda: None)], limits)
     now = 1_000_000_000.0
-    monkeypatch.setattr("onnxserve.supervisor.logs.time.time", lambda: now)
+    monkeypatch.setattr("onnxserve.supervisor.log_rotation.time.time", lambda: now)
     rotation.tick()
     assert log.exists()
     now += DAY_S + 1
@@ -130,7 +130,7 @@ def test_on_a_full_disk_the_log_is_cut_at_the_cost_of_its_old_parts(tmp_path, mo
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("onnxserve.supervisor.logs.shutil.copy2", full)
+    monkeypatch.setattr("onnxserve.supervisor.log_rotation.shutil.copy2", full)
     rotate(log, 2, move=False)
     assert log.stat().st_size == 0
     assert list(tmp_path.iterdir()) == [log]

@@ -17,7 +17,7 @@ from onnxserve.errors import GatewayError
 from onnxserve.gateway.config import GatewayConfig, Traces
 from onnxserve.gateway.gateway import METRICS_PAGE, SHADOW, Gateway
 from onnxserve.gateway.roles import Labels, roles_document
-from onnxserve.places import INSIDE
+from onnxserve.paths import INSIDE
 
 HERE = files(__package__)
 LEAST_KEPT_S = 600

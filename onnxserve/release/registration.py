@@ -20,7 +20,7 @@ from onnxserve.archive import (
 )
 from onnxserve.archive.store import STAGED, check_name
 from onnxserve.errors import ArchiveError, OnnxserveError, ReleaseError
-from onnxserve.management.model import version_key
+from onnxserve.torchserve.model_version import version_key
 
 NEVER_CHANGES = "a version never changes: raise it"
 READ_ONLY_FIX = "change the store where it comes from, and start the server again"

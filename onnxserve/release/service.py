@@ -15,11 +15,11 @@ import msgspec
 from onnxserve.errors import ReleaseError, ServerError
 from onnxserve.gateway import Canary, Labels, Share
 
-from . import moves
-from .entering import archive_of, check_leaving, entering, leave, stored_versions
+from . import transitions
+from .compatibility import check_same_signature
+from .controller_lock import check_judged
 from .loading import LOG, ServerLog, is_loaded
-from .presence import check_judged
-from .signatures import check_same_signature
+from .registration import archive_of, check_leaving, entering, leave, stored_versions
 from .store_lock import store_lock
 from .versions import Versions
 
@@ -47,7 +47,7 @@ class Release(Versions):
             elif version not in stored_versions(self.store).get(name, {}):
                 what = f"the server has {name} {version} from elsewhere, which was never checked"
                 raise ReleaseError(what, fix=f"onnxserve release retire {name} {version}")
-        self._move("register", name, version, lambda now: moves.registered(now, name, version, checked.sha256))
+        self._move("register", name, version, lambda now: transitions.registered(now, name, version, checked.sha256))
         return version
 
     def _load(self, file: str, name: str, version: str) -> None:
@@ -78,20 +78,20 @@ class Release(Versions):
         for, and if nobody would judge an automatic canary.
         """
         if share.id:
-            step = moves.of_canary(partial(moves.canary, name=model, share=share), model, share.id)
+            step = transitions.of_canary(partial(transitions.canary, name=model, share=share), model, share.id)
             return self._move("canary", model, share.version, step, plan=plan, why=why)
         if share.auto and not plan:
             check_judged(self.traffic, self.history.path.parent)
         if not other_signature:
             self._check_signature(model, share.version)
         share = msgspec.structs.replace(share, id=uuid.uuid4().hex)
-        step = partial(moves.canary, name=model, share=share)
+        step = partial(transitions.canary, name=model, share=share)
         return self._move("canary", model, share.version, step, plan=plan, why=why)
 
     def shadow(self, model: str, share: Share | None, *, plan: bool = False) -> list[str]:
         """Send a version copies of a share of the requests; None ends it."""
         version = share.version if share else ""
-        return self._move("shadow", model, version, lambda now: moves.shadow(now, model, share), plan=plan)
+        return self._move("shadow", model, version, lambda now: transitions.shadow(now, model, share), plan=plan)
 
     def smaller(self, model: str, version: str, *, other_signature: bool = False, plan: bool = False) -> list[str]:
         """Name a cheaper version for when the stable one is too busy; empty names none.
@@ -101,12 +101,12 @@ class Release(Versions):
         """
         if version and not other_signature:
             self._check_signature(model, version)
-        step = partial(moves.smaller, name=model, version=version)
+        step = partial(transitions.smaller, name=model, version=version)
         return self._move("smaller", model, version, step, plan=plan)
 
     def level(self, model: str, level: int, *, why: Sequence[str] = ()) -> list[str]:
         """Move a model on the brown-out ladder."""
-        return self._move("brown-out", model, "", partial(moves.levelled, name=model, level=level), why=why)
+        return self._move("brown-out", model, "", partial(transitions.levelled, name=model, level=level), why=why)
 
     def promote(
         self,
@@ -123,9 +123,11 @@ class Release(Versions):
         ReleaseError if it has another signature than the stable version, unless that is asked for. With `canary_id`
         only that canary is promoted, whose signature was looked at when it began.
         """
-        step = partial(moves.promoted, name=model, version=version)
+        step = partial(transitions.promoted, name=model, version=version)
         if canary_id:
-            return self._move("promote", model, version, moves.of_canary(step, model, canary_id), plan=plan, why=why)
+            return self._move(
+                "promote", model, version, transitions.of_canary(step, model, canary_id), plan=plan, why=why
+            )
         if not other_signature:
             self._check_signature(model, version)
         return self._move("promote", model, version, step, plan=plan, why=why)
@@ -136,8 +138,8 @@ class Release(Versions):
         With `canary_id` only that canary is taken away. It waits for nothing: TorchServe need not even answer while the
         canary is taken away.
         """
-        step = partial(moves.rolled_back, name=model)
-        guarded = moves.of_canary(step, model, canary_id) if canary_id else step
+        step = partial(transitions.rolled_back, name=model)
+        guarded = transitions.of_canary(step, model, canary_id) if canary_id else step
         return self._move("rollback", model, "", guarded, plan=plan, why=why)
 
     def scale(self, model: str, version: str, workers: int) -> None:
@@ -161,7 +163,7 @@ class Release(Versions):
                 self.management.scale(model, version, before)
             raise
         self._meet(model)
-        self.traffic.move(partial(moves.scaled, name=model, version=version, workers=workers))
+        self.traffic.move(partial(transitions.scaled, name=model, version=version, workers=workers))
         self.history.record(model, "scale", version, [f"{workers} workers"])
 
     def retire(self, model: str, version: str, grace_s: float = GRACE_S, *, plan: bool = False) -> list[str]:
@@ -174,9 +176,9 @@ class Release(Versions):
         check_leaving(self.stores, archive.name)
         self._meet(model)
         if plan:
-            moves.retired(self.traffic.labels, model, version)
+            transitions.retired(self.traffic.labels, model, version)
             return [f"{model} {version}: removed"]
-        self.traffic.move(lambda now: moves.retired(now, model, version))
+        self.traffic.move(lambda now: transitions.retired(now, model, version))
         self.management.wait(f"{model} {version} drained", lambda: self._idle(model, version), DRAIN_S)
         time.sleep(grace_s)
         self.management.wait(f"{model} {version} drained", lambda: self._idle(model, version), DRAIN_S)
@@ -200,9 +202,9 @@ class Release(Versions):
             self._meet(model)
         before = self.traffic.labels
         if plan:
-            return moves.difference(before, step(before))
+            return transitions.difference(before, step(before))
         after = self.traffic.move(step, before=lambda labels: self._prepare(before, labels, model))
-        changes = moves.difference(before, after)
+        changes = transitions.difference(before, after)
         self.history.record(model, action, version, [*changes, *why])
         self._follow(before, after, model)
         return changes
@@ -211,13 +213,13 @@ class Release(Versions):
         """Whether a step gives no version more than it has; it then asks TorchServe nothing, which may hang."""
         labels = self.traffic.labels
         try:
-            return name in labels.models and not moves.beginning(labels, step(labels), name)
+            return name in labels.models and not transitions.beginning(labels, step(labels), name)
         except ReleaseError:
             return False  # what is recorded may be behind
 
     def _check_signature(self, name: str, version: str) -> None:
         """ReleaseError if clients of the stable version would be misunderstood by this one, the canary by default."""
-        model = moves.model_of(self._met(name), name)
+        model = transitions.model_of(self._met(name), name)
         version = version or (model.canary.version if model.canary else "")
         if version in model.versions and version != model.stable:
             paths = (archive_of(self.store, self._find(name, one).model_url) for one in (model.stable, version))
@@ -225,7 +227,7 @@ class Release(Versions):
 
     def _prepare(self, before: Labels, after: Labels, name: str) -> None:
         """Whoever is to get more must have a worker that is proven."""
-        for version in moves.beginning(before, after, name):
+        for version in transitions.beginning(before, after, name):
             if not self._find(name, version).ready:
                 raise ReleaseError(
                     f"{name} {version} is not ready", fix=f"wait for its workers: onnxserve release status {name}"

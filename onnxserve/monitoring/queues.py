@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from onnxserve.errors import ServerError
-from onnxserve.management import Management
+from onnxserve.torchserve import Management
 
 from .exposition import gauge
 

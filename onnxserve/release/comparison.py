@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from .block import Comparison
 from .measures import LOADED, MEASURES
+from .paired_blocks import Comparison
 from .sequential import Evidence
 
 EITHER = frozenset({"label", "score"})  # any difference is harm; of the others, more is

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from onnxserve.errors import ReleaseError
 from onnxserve.gateway import Traffic
-from onnxserve.gateway.traffic import RUN
+from onnxserve.gateway.role_store import RUN
 
 NAME = "judge.lock"
 POLL_S = 0.1

@@ -5,13 +5,13 @@ import access from 'access.js';
 import errors from 'errors.js';
 import models from 'models.js';
 import roles from 'roles.js';
-import wire from 'wire.js';
+import protobuf from 'protobuf.js';
 
 const METHODS = {
-  ServerLive: (r) => reply(r, wire.flag(true)),
-  ServerReady: async (r) => reply(r, wire.flag(await models.isAllReady(r))),
+  ServerLive: (r) => reply(r, protobuf.flag(true)),
+  ServerReady: async (r) => reply(r, protobuf.flag(await models.isAllReady(r))),
   ServerMetadata: serverMetadata,
-  ModelReady: async (r) => reply(r, wire.flag(roles.choose(r) && await models.isReady(r, r.variables.model, r.variables.version))),
+  ModelReady: async (r) => reply(r, protobuf.flag(roles.choose(r) && await models.isReady(r, r.variables.model, r.variables.version))),
   ModelMetadata: modelMetadata,
   ModelInfer: infer,
 };
@@ -30,7 +30,7 @@ async function call(r) {
     return;
   }
   try {
-    named(r, wire.unframed(body), method.startsWith('Model'));
+    named(r, protobuf.unframed(body), method.startsWith('Model'));
   } catch (e) {
     errors.refuse(r, 400, 'malformed_request', e.message);
     return;
@@ -45,7 +45,7 @@ async function call(r) {
 // All of these messages have the model's name first and its version second.
 function named(r, message, about) {
   let name = '', version = '';
-  wire.fields(message, (field, value) => {
+  protobuf.fields(message, (field, value) => {
     name = about && field === 1 ? value.toString() : name;
     version = about && field === 2 ? value.toString() : version;
   });
@@ -55,19 +55,19 @@ function named(r, message, about) {
 
 function reply(r, message) {
   errors.trailers(r, 0, '');
-  r.return(200, wire.framed(message));
+  r.return(200, protobuf.framed(message));
 }
 
 function serverMetadata(r) {
   const server = JSON.parse(r.variables.gateway_config).server;
-  const extensions = server.extensions.map((one) => wire.text(3, one));
-  reply(r, Buffer.concat([wire.text(1, server.name), wire.text(2, server.version)].concat(extensions)));
+  const extensions = server.extensions.map((one) => protobuf.text(3, one));
+  reply(r, Buffer.concat([protobuf.text(1, server.name), protobuf.text(2, server.version)].concat(extensions)));
 }
 
 async function modelMetadata(r) {
   const about = await models.describe(r);
   if (about !== null) {
-    const itself = [wire.text(1, r.variables.model), wire.text(2, r.variables.version)];
+    const itself = [protobuf.text(1, r.variables.model), protobuf.text(2, r.variables.version)];
     reply(r, Buffer.concat(itself.concat(Buffer.from(about.v2_message, 'base64'))));
   }
 }

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from onnxserve.errors import MonitorError
-from onnxserve.monitor.predictions import logged
+from onnxserve.monitoring.predictions import logged
 
 Z95 = 1.959964
 KEYS = ("request_id", "label")

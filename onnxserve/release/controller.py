@@ -14,14 +14,14 @@ from onnxserve.errors import OnnxserveError
 from onnxserve.gateway import Canary, Model
 from onnxserve.gateway.files import replace_file
 from onnxserve.gateway.observations import NAME, Observation, Tail
-from onnxserve.gateway.traffic import RUN
+from onnxserve.gateway.role_store import RUN
 
-from .block import Window
 from .brownout import Ladder
-from .course import Course, Decision, start
-from .presence import Presence
+from .controller_lock import Presence
+from .paired_blocks import Window
+from .rollout import Course, Decision, start
+from .service import Release
 from .shadows import Pairs, Report, report_path
-from .steps import Release
 
 COURSES = "canaries"
 COURSE = ".course"  # of a course that is under way

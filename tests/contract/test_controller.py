@@ -16,10 +16,10 @@ import pytest
 from onnxserve.errors import ReleaseError
 from onnxserve.gateway import Auto, Canary, Gateway, Labels, Model, Share, Traffic
 from onnxserve.gateway.config import Limits
-from onnxserve.management import Management
 from onnxserve.release import History, Pilot, Release
 from onnxserve.release.brownout import UP_AFTER, Ladder, Pressure, Pressures
 from onnxserve.release.shadows import read_reports
+from onnxserve.torchserve import Management
 from tests.helpers.fakes import FakeTorchServe
 from tests.helpers.gateway import client_of, config, gateway_of
 from tests.helpers.upstream import Upstream, listening
@@ -143,7 +143,7 @@ def test_a_full_disk_keeps_no_canary_from_being_judged_and_no_model_from_giving_
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("onnxserve.release.pilot.replace_file", full)
+    monkeypatch.setattr("onnxserve.release.controller.replace_file", full)
     server.upstream.answer = lambda path, _: (500, b"{}") if path.endswith("2.0") else predicted(path)
     server.busy[0] = 0.9
     server.release.canary("demo", Canary("2.0", 30, auto=AUTO))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 import psutil
 
 from onnxserve.errors import ServerError
-from onnxserve.management import Management, ModelVersion
+from onnxserve.torchserve import Management, ModelVersion
 
 from .events import Events
 from .readiness import Version, waiting_versions

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxserve.monitor.drift import Tables
+from onnxserve.monitoring.drift import Tables
 
 os.environ.setdefault("DO_NOT_TRACK", "1")  # Evidently reports its own use otherwise
 with warnings.catch_warnings():  # it looks for things where numpy used to have them

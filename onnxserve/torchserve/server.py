@@ -18,7 +18,7 @@ from onnxserve.processes import check_socket_path, end_group, lines_since, log_s
 
 from .command import frontend_command
 from .java import find_java
-from .log import failure_reason
+from .load_failures import failure_reason
 from .properties import render_properties
 from .render import GRPC_GATE, rendered
 from .settings import Settings

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from onnxserve.client import Address, loopback, unix
 from onnxserve.errors import ServerError
-from onnxserve.places import resource
+from onnxserve.paths import resource
 
 from .properties import read_properties
 

@@ -13,7 +13,7 @@ import msgspec
 from onnxserve.client import Address, parse_address
 from onnxserve.errors import ServerError
 
-from .model import ModelVersion, Queue, version_key
+from .model_version import ModelVersion, Queue, version_key
 
 POLL_S = 0.2
 RACES = 3  # in a row are as good as none

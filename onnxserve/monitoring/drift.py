@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from onnxserve.archive import read_proof, summarise, unpack_trusted
 from onnxserve.archive.offline import answers, run_offline
 from onnxserve.errors import ArchiveError, MonitorError
-from onnxserve.monitor.predictions import logged
+from onnxserve.monitoring.predictions import logged
 
 MOST_ROWS, LEAST_ROWS, GROUP = 10_000, 50, 64
 COLUMNS = ("time", "input", "label", "score")

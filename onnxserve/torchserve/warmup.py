@@ -11,14 +11,14 @@ import msgspec
 
 from onnxserve.archive import make_key, sign_archive, unpack, write_archive
 from onnxserve.client import http_post
-from onnxserve.config import Settings
 from onnxserve.errors import ServerError
-from onnxserve.management import Management
 from onnxserve_handlers.trust.digests import MANIFEST, SIGNATURE
 
-from .closed import closed_loop
+from .closed_loop import closed_loop
+from .management import Management
+from .settings import Settings
 
-MODEL = Path(__file__).with_name("model")
+MODEL = Path(__file__).with_name("warmup_model")
 FOLDER = "warm-up"
 NAME, VERSION = "onnxserve-warm-up", "1.0"
 CONNECTIONS = 64

@@ -9,8 +9,8 @@ import msgspec
 from onnxserve.gateway import Auto, Canary
 from onnxserve.gateway.observations import Observation
 
-from .block import Window
-from .trial import Harm, Trial, new_trial
+from .comparison import Harm, Trial, new_trial
+from .paired_blocks import Window
 
 MOST_POINTS = 1000
 # Below this share a canary has less to do than the stable version: what load makes worse speaks for it.

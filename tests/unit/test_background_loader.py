@@ -13,11 +13,10 @@ import httpx
 import pytest
 
 from onnxserve.archive import write_archive
-from onnxserve.config import Settings
-from onnxserve.management import Management
 from onnxserve.supervisor import Backoff, Events
+from onnxserve.supervisor.background_loader import Unserved
 from onnxserve.supervisor.service import Running
-from onnxserve.supervisor.unserved import Unserved
+from onnxserve.torchserve import Management, Settings
 from tests.helpers.fakes import FakeTorchServe
 
 WAIT_S = 30

@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-from onnxserve.config import Settings
 from onnxserve.errors import ServerError
-from onnxserve.management import Management
+from onnxserve.torchserve import Management, Settings
 
 from .backoff import Backoff
 from .events import Events

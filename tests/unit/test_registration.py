@@ -13,14 +13,13 @@ import httpx
 import pytest
 
 from onnxserve.archive import Stores, enter_store, file_digest, fill, reconfigure
-from onnxserve.config import Settings, own_stores, record_stores, stores_of
 from onnxserve.errors import ArchiveError, OnnxserveError, ReleaseError
 from onnxserve.gateway import Traffic
-from onnxserve.management import Management
 from onnxserve.processes import lock_run_folder, make_run_folder
 from onnxserve.release import History, Release
-from onnxserve.release.entering import stored_versions
+from onnxserve.release.registration import stored_versions
 from onnxserve.release.store_lock import store_lock
+from onnxserve.torchserve import Management, Settings, own_stores, record_stores, stores_of
 from tests.helpers.fakes import FakeTorchServe
 from tests.helpers.hostile import HOSTILE
 
@@ -94,7 +93,7 @@ def test_a_store_that_can_not_be_written_is_found_out_before_anything_is_loaded(
             raise OSError(errno.EROFS, "Read-only file system")
         return enter_store(source, store, name)
 
-    monkeypatch.setattr("onnxserve.release.entering.enter_store", read_only)
+    monkeypatch.setattr("onnxserve.release.registration.enter_store", read_only)
     server = FakeTorchServe(["1.0.0"], model="circle")
     with pytest.raises(ReleaseError, match=r"can't be written: Read-only file system") as raised:
         release(tmp_path, stores, server).register(next_archive)
@@ -110,7 +109,7 @@ def test_a_store_that_can_not_be_written_is_found_out_before_anything_is_unregis
     steps = release(tmp_path, stores, server)
     steps.register(next_archive)
     with monkeypatch.context() as patched:
-        patched.setattr("onnxserve.release.entering.os.access", lambda path, _: path != stores.kept)
+        patched.setattr("onnxserve.release.registration.os.access", lambda path, _: path != stores.kept)
         with pytest.raises(ReleaseError, match="can't be written"):
             steps.retire("circle", "2.0.0", grace_s=0)
     assert not [call for call in server.calls if call.startswith("DELETE")]
@@ -187,7 +186,7 @@ def test_two_registrations_of_one_archive_at_once_both_end_well_and_it_is_loaded
 def test_a_registration_that_waits_too_long_for_another_one_is_refused_and_leaves_nothing(
     tmp_path, stores, archive, next_archive, monkeypatch
 ):
-    monkeypatch.setattr("onnxserve.release.steps.LOCK_S", 0.2)
+    monkeypatch.setattr("onnxserve.release.service.LOCK_S", 0.2)
     server = FakeTorchServe(["1.0.0"], model="circle")
     with store_lock(tmp_path, 1), pytest.raises(ReleaseError, match="another archive has been registered") as raised:
         release(tmp_path, stores, server).register(next_archive)
