@@ -20,8 +20,8 @@ import httpx
 import psutil
 
 from onnxserve.archive import reconfigure
-from onnxserve.gateway import Traffic
-from onnxserve.release import History, Release
+from onnxserve.gateway import RoleStore
+from onnxserve.release import History, ReleaseService
 from onnxserve.scaffold import new_model
 from onnxserve.torchserve import Management, Settings, free_ports
 from onnxserve_export.export import export_model
@@ -47,7 +47,7 @@ class Stage:
 
     process: subprocess.Popen[bytes]
     settings: Settings
-    release: Release
+    release: ReleaseService
     url: str
 
     def children(self, words: str) -> list[psutil.Process]:
@@ -161,8 +161,8 @@ def served_as(settings: Settings, folder: Path, port: int) -> Iterator[Stage]:
     ]
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-    traffic = Traffic(settings.state)
-    release = Release(Management(settings.management), History(settings.state), settings.store, traffic)
+    role_store = RoleStore(settings.state)
+    release = ReleaseService(Management(settings.management), History(settings.state), settings.store, role_store)
     made = Stage(process, settings, release, f"http://127.0.0.1:{port}")
     try:
         made.wait_ready()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import msgspec
-from onnxserve.config.properties import read_properties
 
+from onnxserve.torchserve.properties import read_properties
 from onnxserve.torchserve.settings import default_file
 
 from .arrays import Array

@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from onnxserve.gateway import Gateway, GatewayConfig, Traffic, read_config
+from onnxserve.gateway import Gateway, GatewayConfig, RoleStore, read_config
 from onnxserve.gateway.files import write_files
 from onnxserve.gateway.gateway import METRICS_PAGE, Control
 from onnxserve.gateway.kubernetes import kubernetes_files
@@ -52,23 +52,23 @@ def gateway_of(settings: Settings, run: Path | None = None) -> Gateway:
 
 
 def open_gateway(settings: Settings) -> RunningGateway:
-    """Start the gateway before a TorchServe, with the labels as they are; from now on it confirms every change."""
-    traffic, gateway = Traffic(settings.state), gateway_of(settings)
-    running = begin(gateway, traffic.labels)
-    traffic.started(gateway)
+    """Start the gateway before a TorchServe, with the roles as they are; from now on it confirms every change."""
+    role_store, gateway = RoleStore(settings.state), gateway_of(settings)
+    running = begin(gateway, role_store.roles)
+    role_store.started(gateway)
     return running
 
 
 def gateway_service(settings: Settings, tick: Tick) -> Service:
-    """For a supervisor, with the labels as they are at each start."""
-    traffic, gateway = tick.traffic, gateway_of(settings)
+    """For a supervisor, with the roles as they are at each start."""
+    role_store, gateway = tick.role_store, gateway_of(settings)
 
     def start() -> RunningGateway:
-        return begin(gateway, traffic.labels, tick.gateway.hand_over() if tick.gateway is not None else None)
+        return begin(gateway, role_store.roles, tick.gateway.hand_over() if tick.gateway is not None else None)
 
     def ready(running: Running) -> None:
         assert isinstance(running, RunningGateway)  # noqa: S101 - `start` made it
-        traffic.started(gateway)
+        role_store.started(gateway)
         tick.gateway = running
 
     def clear(running: Running) -> None:
@@ -90,8 +90,8 @@ def render(
 ) -> None:
     """Write nginx's files, or manifests. Example: onnxserve gateway render -o rendered."""
     settings = settings_from(gateway_file=gateway_file, state=state, config=config)
-    gateway, labels = gateway_of(settings, output), Traffic(settings.state).labels
-    files = kubernetes_files(gateway.config, labels) if kubernetes else gateway_files(gateway, labels)
+    gateway, roles = gateway_of(settings, output), RoleStore(settings.state).roles
+    files = kubernetes_files(gateway.config, roles) if kubernetes else gateway_files(gateway, roles)
     for path in write_files(gateway.run, files):
         out.print(str(path), markup=False)
 
@@ -100,7 +100,7 @@ def render(
 def check(gateway_file: GatewayFile = None, state: State = None, config: Config = None) -> None:
     """Let nginx judge what would be rendered. Example: onnxserve gateway check."""
     settings = settings_from(gateway_file=gateway_file, state=state, config=config)
-    judge(gateway_of(settings, settings.state / "gateway-check"), Traffic(settings.state).labels)
+    judge(gateway_of(settings, settings.state / "gateway-check"), RoleStore(settings.state).roles)
     out.print(f"{settings.gateway_file}: nginx accepts what becomes of it", markup=False)
 
 
@@ -117,7 +117,7 @@ def start(
     ports = {"inference_port": inference_port, "management_port": management_port, "gateway_port": gateway_port}
     settings = settings_from(gateway_file=gateway_file, state=state, config=config, **ports)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    running, labels = open_gateway(settings), Traffic(settings.state)
+    running, roles = open_gateway(settings), RoleStore(settings.state)
     try:
         with observed(running.gateway):
             out.print(f"ready on {running.gateway.url}; logs in {running.gateway.run}; Ctrl-C stops", markup=False)
@@ -125,12 +125,12 @@ def start(
                 running.refresh()
                 running.recount()
                 running.spare_disk()
-                labels.reconcile()
+                roles.reconcile()
                 time.sleep(TICK_S)
     except KeyboardInterrupt:
         console.print("stopping")
     finally:
-        labels.stopped()
+        roles.stopped()
         running.stop()
 
 

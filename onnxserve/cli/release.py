@@ -1,4 +1,4 @@
-"""`onnxserve release`: labels and versions of a running server."""
+"""`onnxserve release`: roles and versions of a running server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from onnxserve.errors import ReleaseError
 from onnxserve.gateway import Auto, Canary, Share
-from onnxserve.release import History, Release
+from onnxserve.release import History, ReleaseService
 from onnxserve.release.shadows import read_reports
 
 from .app import AsJson, app, out, show
@@ -31,12 +31,12 @@ OtherSignature = Annotated[
 ]
 
 
-def server(config: Path | None, state: Path | None, management_port: int | None) -> Release:
+def server(config: Path | None, state: Path | None, management_port: int | None) -> ReleaseService:
     """Release steps on the server that the flags name."""
     return release_of(settings_from(config=config, state=state, management_port=management_port))
 
 
-def tell(steps: Release, changes: list[str], *, plan: bool = False) -> None:
+def tell(steps: ReleaseService, changes: list[str], *, plan: bool = False) -> None:
     """What changed, or would; Unrecorded if the history has no line of it."""
     if plan:
         out.print("would change:" if changes else "nothing would change")
@@ -54,19 +54,20 @@ def status(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Versions, labels, workers, requests that wait of those that may. Example: onnxserve release status segment."""
+    """Versions, roles, workers, requests that wait of those that may. Example: onnxserve release status segment."""
     found = server(config, state, management_port).status(model)
 
     def human() -> None:
-        table = Table("model", "version", "label", "default", "ready", "workers", "pending")
+        table = Table("model", "version", "role", "default", "ready", "workers", "pending")
         table.add_column("archive", overflow="fold")
         for one in found:
             marks = ["yes" if flag else "" for flag in (one.default, one.ready)]
             waiting = f"{one.pending} of {one.pending_limit}"
-            table.add_row(one.model, one.version, one.label, *marks, str(one.workers), waiting, one.archive)
+            table.add_row(one.model, one.version, one.role, *marks, str(one.workers), waiting, one.archive)
         out.print(table)
 
-    show([asdict(one) for one in found], human, as_json=as_json)
+    # `label` is the name of `role` until 0.2.
+    show([{**asdict(one), "label": one.role} for one in found], human, as_json=as_json)
 
 
 @commands.command()
@@ -276,6 +277,6 @@ def retire(  # noqa: PLR0913 - each is a flag
     *,
     plan: Plan = False,
 ) -> None:
-    """Drain a version without a label, then remove it. Example: onnxserve release retire segment 1.0.0."""
+    """Drain a version without a role, then remove it. Example: onnxserve release retire segment 1.0.0."""
     steps = release_of(settings_from(config=config, store=store, state=state, management_port=management_port))
     tell(steps, steps.retire(model, version, plan=plan), plan=plan)

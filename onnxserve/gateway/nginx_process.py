@@ -19,7 +19,7 @@ from .files import read_json, write_files
 from .gateway import CONTROL, ERROR_LOG, METRICS_PAGE, SHADOW, Control, Gateway
 from .listener import VARIABLE, Listener
 from .nginx.files import configuration, gateway_files
-from .roles import Labels, roles_document
+from .roles import Roles, roles_document
 
 READY_S = 20.0
 FREE_S = 5.0
@@ -153,10 +153,10 @@ def written(gateway: Gateway) -> dict[str, float]:
     return {str(path): path.stat().st_mtime for path in named if path.is_file()}
 
 
-def check(gateway: Gateway, labels: Labels) -> None:
+def check(gateway: Gateway, roles: Roles) -> None:
     """Let nginx judge its files; GatewayError with its words."""
     make_run_folder(gateway.run)
-    write_files(gateway.run, gateway_files(gateway, labels))
+    write_files(gateway.run, gateway_files(gateway, roles))
     command = [nginx(), "-t", "-q", "-e", "stderr", "-p", str(gateway.run), "-c", "nginx.conf"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -164,8 +164,8 @@ def check(gateway: Gateway, labels: Labels) -> None:
         raise GatewayError("refused: " + " ".join(words), where="nginx.conf", fix="compare with docs/55-gateway.md")
 
 
-def start(gateway: Gateway, labels: Labels, listener: Listener | None = None) -> RunningGateway:
-    """Render, start, and wait until the labels are in force; GatewayError with the end of the log otherwise.
+def start(gateway: Gateway, roles: Roles, listener: Listener | None = None) -> RunningGateway:
+    """Render, start, and wait until the roles are in force; GatewayError with the end of the log otherwise.
 
     `listener` is what a gateway that ended has handed over.
     """
@@ -175,14 +175,14 @@ def start(gateway: Gateway, labels: Labels, listener: Listener | None = None) ->
         if listener is None:
             wait_for_ports(listen.port)
             listener = Listener(listen.host, listen.port)
-        return begun(gateway, labels, listener)
+        return begun(gateway, roles, listener)
     except BaseException:
         if listener is not None:
             listener.close()
         raise
 
 
-def begun(gateway: Gateway, labels: Labels, listener: Listener) -> RunningGateway:
+def begun(gateway: Gateway, roles: Roles, listener: Listener) -> RunningGateway:
     """With the port for clients."""
     make_run_folder(gateway.run)
     check_socket_path(gateway.run / METRICS_PAGE)
@@ -191,12 +191,12 @@ def begun(gateway: Gateway, labels: Labels, listener: Listener) -> RunningGatewa
         (gateway.run / name).unlink(missing_ok=True)
     drop_damaged_budgets(gateway.run / "budgets.json")
     files = written(gateway)
-    write_files(gateway.run, gateway_files(gateway, labels))
+    write_files(gateway.run, gateway_files(gateway, roles))
     running = RunningGateway(gateway, spawned(gateway, listener), files, listener)
     deadline = time.monotonic() + READY_S
     while True:
         try:
-            Control(gateway.control).put(roles_document(labels))
+            Control(gateway.control).put(roles_document(roles))
             running.spare_disk()
         except GatewayError as error:
             if not running.alive() or time.monotonic() > deadline:

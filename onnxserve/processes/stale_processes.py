@@ -31,7 +31,7 @@ def write_record(path: Path, pid: int) -> None:
             path.write_bytes(msgspec.json.encode(ProcessRecord(pid, started, boot_id())))
 
 
-def end_lingering(run: Path) -> list[int]:
+def end_stale_processes(run: Path) -> list[int]:
     """Kill what is left of the groups recorded in a run folder; the ids of those that were there."""
     killed: list[int] = []
     for path in sorted(run.glob(f"*{SUFFIX}")):

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from .measures import LOADED, MEASURES
-from .paired_blocks import Comparison
+from .paired_blocks import BlockResult
 from .sequential import Evidence
 
 EITHER = frozenset({"label", "score"})  # any difference is harm; of the others, more is
@@ -22,7 +22,7 @@ class Total(msgspec.Struct):
     stable: float = 0.0
     canary: float = 0.0
 
-    def add(self, comparison: Comparison) -> None:
+    def add(self, comparison: BlockResult) -> None:
         """One block more."""
         self.answers += comparison.answers
         self.stable += comparison.stable
@@ -35,7 +35,7 @@ class Account(msgspec.Struct):
     evidence: Evidence
     total: Total
 
-    def add(self, comparison: Comparison) -> None:
+    def add(self, comparison: BlockResult) -> None:
         """One block more."""
         self.evidence.add(comparison.difference)
         self.total.add(comparison)
@@ -58,7 +58,7 @@ class Harm(msgspec.Struct, frozen=True):
         return f"{self.measure}: canary {canary}{of}, stable {stable}, of {self.answers} answers each at the same time"
 
 
-class Trial(msgspec.Struct):
+class Comparison(msgspec.Struct):
     """A canary against the stable version; `alpha` is the chance of ever seeing harm where there is none.
 
     `busier` has what load makes worse too, from when the canary had more of it: that is no harm.
@@ -75,7 +75,7 @@ class Trial(msgspec.Struct):
         for account in (*self.measures.values(), *self.busier.values(), *self.labels.values()):
             account.evidence.begin()
 
-    def take(self, comparisons: Iterable[Comparison], *, busier: bool) -> None:
+    def take(self, comparisons: Iterable[BlockResult], *, busier: bool) -> None:
         """Take blocks into account; `busier`: of a time when the canary got more requests than the stable version."""
         for comparison in comparisons:
             if comparison.measure == "label":
@@ -85,7 +85,7 @@ class Trial(msgspec.Struct):
             else:
                 self.measures[comparison.measure].add(comparison)
 
-    def _label(self, comparison: Comparison) -> None:
+    def _label(self, comparison: BlockResult) -> None:
         """A label counts from the block after the first that has it: a bet is made before it is decided."""
         account = self.labels.get(comparison.label)
         if account:
@@ -139,7 +139,7 @@ def made(starts: int, begun: int, *, both: bool) -> Account:
     return account
 
 
-def new_trial(alpha: float, starts: int) -> Trial:
-    """A trial of which nothing has been seen, for a course of so many steps; the measures share the chance evenly."""
+def new_comparison(alpha: float, starts: int) -> Comparison:
+    """A comparison without data, for a rollout of `starts` steps; the measures share `alpha` evenly."""
     measures = {name: made(starts, 0, both=name in EITHER) for name in MEASURES if name != "label"}
-    return Trial(alpha, starts, measures, {name: made(starts, 0, both=False) for name in sorted(LOADED)})
+    return Comparison(alpha, starts, measures, {name: made(starts, 0, both=False) for name in sorted(LOADED)})

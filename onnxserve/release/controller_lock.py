@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from onnxserve.errors import ReleaseError
-from onnxserve.gateway import Traffic
+from onnxserve.gateway import RoleStore
 from onnxserve.gateway.role_store import RUN
 
 NAME = "judge.lock"
@@ -16,7 +16,7 @@ POLL_S = 0.1
 SOON_S = 2.0  # `serve` says that it is ready a moment before it judges
 
 
-class Presence:
+class ControllerLock:
     """Held by whoever judges, from the first `take` that succeeds on until it is closed."""
 
     def __init__(self, state: Path) -> None:
@@ -48,7 +48,7 @@ class Presence:
 
 def is_judged(state: Path, within_s: float) -> bool:
     """Whether a process judges, now or soon."""
-    presence, deadline = Presence(state), time.monotonic() + within_s
+    presence, deadline = ControllerLock(state), time.monotonic() + within_s
     while presence.take():
         presence.close()
         if time.monotonic() > deadline:
@@ -57,9 +57,9 @@ def is_judged(state: Path, within_s: float) -> bool:
     return True
 
 
-def check_judged(traffic: Traffic, state: Path) -> None:
+def check_judged(role_store: RoleStore, state: Path) -> None:
     """ReleaseError unless a gateway notes answers and a process judges them."""
-    if traffic.control is None or not is_judged(state, SOON_S):
+    if role_store.control is None or not is_judged(state, SOON_S):
         raise ReleaseError(
             "nothing would judge an automatic canary: `onnxserve serve` with its gateway doesn't run",
             where=str(state),

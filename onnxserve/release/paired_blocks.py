@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BlockResult:
     """One measure of one block: as many answers of one version as of the other.
 
     `difference` is the canary's minus the stable version's in standard errors; `stable` and `canary` are sums. A label
@@ -57,7 +57,7 @@ class Block:
         return spread(self.values[0], size), spread(self.values[1], size)
 
 
-class Window:
+class PairedBlocks:
     """One block a measure."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Window:
         for measure, value in measured(answer):
             self._blocks[measure].add(value, canary=canary)
 
-    def compare(self, least: float) -> list[Comparison]:
+    def compare(self, least: float) -> list[BlockResult]:
         """Close the blocks that are ready; those that load makes worse need `least` answers."""
         comparisons = []
         for measure, block in self._blocks.items():
@@ -83,7 +83,7 @@ def spread(values: list[Value], size: int) -> list[Value]:
     return [values[(2 * index + 1) * len(values) // (2 * size)] for index in range(size)]
 
 
-def compare(measure: str, stable: list[float | str], canary: list[float | str]) -> list[Comparison]:
+def compare(measure: str, stable: list[float | str], canary: list[float | str]) -> list[BlockResult]:
     """Compare samples of one size."""
     if measure == "label":
         labels = sorted({*map(str, stable), *map(str, canary)})
@@ -93,9 +93,9 @@ def compare(measure: str, stable: list[float | str], canary: list[float | str]) 
 
 def _compared(
     measure: str, stable: list[float | str] | list[bool], canary: list[float | str] | list[bool], label: str = ""
-) -> Comparison:
+) -> BlockResult:
     before, after = np.array(stable, dtype=float), np.array(canary, dtype=float)
     if measure == "slow":
         before, after = slower(before, after)
     contrast = difference(measure, before, after)
-    return Comparison(measure, contrast, len(before), float(before.sum()), float(after.sum()), label)
+    return BlockResult(measure, contrast, len(before), float(before.sum()), float(after.sum()), label)

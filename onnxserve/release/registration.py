@@ -27,7 +27,7 @@ READ_ONLY_FIX = "change the store where it comes from, and start the server agai
 
 
 @dataclass(frozen=True)
-class Entering:
+class StagedArchive:
     """An archive on its way: what was checked of it, and the name by which TorchServe finds these very bytes."""
 
     checked: Checked
@@ -35,7 +35,7 @@ class Entering:
 
 
 @contextlib.contextmanager
-def entering(archive: Path, stores: Stores) -> Iterator[Entering]:
+def entering(archive: Path, stores: Stores) -> Iterator[StagedArchive]:
     """A verified copy in the server's store, which is in both stores under the archive's name if the block succeeds.
 
     ArchiveError or ReleaseError before that if the archive doesn't hold, a store has another of its name or version, or
@@ -50,7 +50,7 @@ def entering(archive: Path, stores: Stores) -> Iterator[Entering]:
         kept = stores.kept / archive.name
         if stores.kept != stores.served and not kept.is_file():
             moves.append((stage(copy, stores, stores.kept, staged, archive.stem), kept))
-        yield Entering(checked, copy.name)
+        yield StagedArchive(checked, copy.name)
         for source, target in moves:
             with changing(stores, target.parent):
                 source.replace(target)
@@ -111,7 +111,7 @@ def check_known(checked: Checked, file: str, stores: Stores) -> None:
         raise ReleaseError(what, where=str(stores.served), fix=NEVER_CHANGES)
 
 
-def check_leaving(stores: Stores, file: str) -> None:
+def check_removable(stores: Stores, file: str) -> None:
     """ReleaseError if an archive can't be taken out of the store, from where the next start would load it again."""
     if (stores.kept / file).is_file() and not os.access(stores.kept, os.W_OK):
         raise ReleaseError(
@@ -151,7 +151,7 @@ def stored_versions(store: Path) -> dict[str, dict[str, str]]:
     }
 
 
-def clear_entering(store: Path) -> list[Path]:
+def clear_staged(store: Path) -> list[Path]:
     """Remove archives whose registration was interrupted, before a server would load them; their paths."""
     left = []
     for path in sorted(store.glob(f"*{STAGED}")):

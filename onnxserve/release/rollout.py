@@ -9,8 +9,8 @@ import msgspec
 from onnxserve.gateway import Auto, Canary
 from onnxserve.gateway.observations import Observation
 
-from .comparison import Harm, Trial, new_trial
-from .paired_blocks import Window
+from .comparison import Comparison, Harm, new_comparison
+from .paired_blocks import PairedBlocks
 
 MOST_POINTS = 1000
 # Below this share a canary has less to do than the stable version: what load makes worse speaks for it.
@@ -56,7 +56,7 @@ class Progress(msgspec.Struct):
         return self.stable_s / max(1e-3, now - self.since)
 
 
-class Course(msgspec.Struct):
+class Rollout(msgspec.Struct, rename={"comparison": "trial"}):
     """One canary's way so far; kept in a file, so that a restart goes on with it. `id` is the canary's."""
 
     id: str
@@ -64,7 +64,7 @@ class Course(msgspec.Struct):
     stable: str
     canary: str
     auto: Auto
-    trial: Trial
+    comparison: Comparison
     progress: Progress
     step: int = 0
     seen: tuple[int, int] = (0, 0)  # answers of the stable version, of the canary
@@ -76,7 +76,7 @@ class Course(msgspec.Struct):
         """The share of this step."""
         return self.auto.steps[self.step]
 
-    def look(self, window: Window, answers: Iterable[Observation], now: float) -> bool:
+    def look(self, window: PairedBlocks, answers: Iterable[Observation], now: float) -> bool:
         """Take answers into account that came since the last look; whether there were enough to compare."""
         for answer in answers:
             if answer.model == self.model and answer.version in {self.stable, self.canary}:
@@ -84,7 +84,7 @@ class Course(msgspec.Struct):
         even = self.percent >= LIGHTER
         least = FORGETS * self.progress.under_way(now) ** 2 if even else 0.0
         comparisons = window.compare(least)
-        self.trial.take(comparisons, busier=self.percent > HALF)
+        self.comparison.take(comparisons, busier=self.percent > HALF)
         for comparison in comparisons:
             self.progress.compared += comparison.answers if comparison.measure == "errors" else 0
             self.progress.loaded += comparison.measure == "slow"
@@ -92,7 +92,7 @@ class Course(msgspec.Struct):
             self._mark(now)
         return bool(comparisons)
 
-    def _see(self, window: Window, answer: Observation) -> None:
+    def _see(self, window: PairedBlocks, answer: Observation) -> None:
         canary = answer.version == self.canary
         window.see(answer, canary=canary)
         stable_seen, canary_seen = self.seen
@@ -101,17 +101,17 @@ class Course(msgspec.Struct):
         self.progress.stable_s += 0.0 if canary or not answer.computed else answer.seconds
 
     def _mark(self, now: float) -> None:
-        """Note the evidence; of a long course, every second point is kept."""
+        """Note the evidence; of a long rollout, every second point is kept."""
         if len(self.points) >= MOST_POINTS:
             del self.points[::2]
-        self.points.append(Point(now, self.percent, self.seen[1], self.trial.logs()))
+        self.points.append(Point(now, self.percent, self.seen[1], self.comparison.logs()))
 
     def decide(self, now: float) -> Decision:
         """What to do now."""
-        harms = self.trial.harms()
+        harms = self.comparison.harms()
         if harms:
             return Decision("rollback", harms=tuple(harms))
-        if self.trial.is_busier():
+        if self.comparison.is_busier():
             return Decision(
                 "hold", reason=f"{self.canary} is slower or less available, but has more to do than {self.stable}"
             )
@@ -138,12 +138,12 @@ class Course(msgspec.Struct):
         """Begin the next step."""
         self.step += 1
         self.progress = Progress(now)
-        self.trial.begin()
+        self.comparison.begin()
 
 
-def start(model: str, stable: str, canary: Canary, auto: Auto, now: float) -> Course:
-    """The beginning of a course, at the step that the canary has reached."""
-    trial = new_trial(auto.false_alarm, len(auto.steps))
-    trial.begin()
+def start(model: str, stable: str, canary: Canary, auto: Auto, now: float) -> Rollout:
+    """The beginning of a rollout, at the step that the canary has reached."""
+    comparison = new_comparison(auto.false_alarm, len(auto.steps))
+    comparison.begin()
     step = max(0, sum(percent <= canary.percent for percent in auto.steps) - 1)
-    return Course(canary.id, model, stable, canary.version, auto, trial, Progress(now), step)
+    return Rollout(canary.id, model, stable, canary.version, auto, comparison, Progress(now), step)

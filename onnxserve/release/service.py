@@ -13,26 +13,26 @@ from pathlib import Path
 import msgspec
 
 from onnxserve.errors import ReleaseError, ServerError
-from onnxserve.gateway import Canary, Labels, Share
+from onnxserve.gateway import Canary, Roles, Share
 
 from . import transitions
 from .compatibility import check_same_signature
 from .controller_lock import check_judged
 from .loading import LOG, ServerLog, is_loaded
-from .registration import archive_of, check_leaving, entering, leave, stored_versions
+from .registration import archive_of, check_removable, entering, leave, stored_versions
 from .store_lock import store_lock
 from .versions import Versions
 
 READY_S = 180.0
 DRAIN_S = 60.0
 LOCK_S = READY_S + 20.0  # another archive may be loaded meanwhile
-# After the queue is empty one batch may still run; it was taken before the labels moved.
+# After the queue is empty one batch may still run; it was taken before the roles moved.
 GRACE_S = 2.0
 # On a GPU several workers share a processor; more than these only take memory.
 WORKERS_PER_PROCESSOR = 8
 
 
-class Release(Versions):
+class ReleaseService(Versions):
     """Release steps on one server."""
 
     def register(self, archive: Path) -> str:
@@ -81,7 +81,7 @@ class Release(Versions):
             step = transitions.of_canary(partial(transitions.canary, name=model, share=share), model, share.id)
             return self._move("canary", model, share.version, step, plan=plan, why=why)
         if share.auto and not plan:
-            check_judged(self.traffic, self.history.path.parent)
+            check_judged(self.role_store, self.history.path.parent)
         if not other_signature:
             self._check_signature(model, share.version)
         share = msgspec.structs.replace(share, id=uuid.uuid4().hex)
@@ -163,7 +163,7 @@ class Release(Versions):
                 self.management.scale(model, version, before)
             raise
         self._meet(model)
-        self.traffic.move(partial(transitions.scaled, name=model, version=version, workers=workers))
+        self.role_store.move(partial(transitions.scaled, name=model, version=version, workers=workers))
         self.history.record(model, "scale", version, [f"{workers} workers"])
 
     def retire(self, model: str, version: str, grace_s: float = GRACE_S, *, plan: bool = False) -> list[str]:
@@ -173,12 +173,12 @@ class Release(Versions):
         written is an error before anything else.
         """
         archive = archive_of(self.store, self._find(model, version).model_url)
-        check_leaving(self.stores, archive.name)
+        check_removable(self.stores, archive.name)
         self._meet(model)
         if plan:
-            transitions.retired(self.traffic.labels, model, version)
+            transitions.retired(self.role_store.roles, model, version)
             return [f"{model} {version}: removed"]
-        self.traffic.move(lambda now: transitions.retired(now, model, version))
+        self.role_store.move(lambda now: transitions.retired(now, model, version))
         self.management.wait(f"{model} {version} drained", lambda: self._idle(model, version), DRAIN_S)
         time.sleep(grace_s)
         self.management.wait(f"{model} {version} drained", lambda: self._idle(model, version), DRAIN_S)
@@ -193,27 +193,27 @@ class Release(Versions):
         action: str,
         model: str,
         version: str,
-        step: Callable[[Labels], Labels],
+        step: Callable[[Roles], Roles],
         *,
         plan: bool = False,
         why: Sequence[str] = (),
     ) -> list[str]:
         if not self._lowers(step, model):
             self._meet(model)
-        before = self.traffic.labels
+        before = self.role_store.roles
         if plan:
             return transitions.difference(before, step(before))
-        after = self.traffic.move(step, before=lambda labels: self._prepare(before, labels, model))
+        after = self.role_store.move(step, before=lambda roles: self._prepare(before, roles, model))
         changes = transitions.difference(before, after)
         self.history.record(model, action, version, [*changes, *why])
         self._follow(before, after, model)
         return changes
 
-    def _lowers(self, step: Callable[[Labels], Labels], name: str) -> bool:
+    def _lowers(self, step: Callable[[Roles], Roles], name: str) -> bool:
         """Whether a step gives no version more than it has; it then asks TorchServe nothing, which may hang."""
-        labels = self.traffic.labels
+        roles = self.role_store.roles
         try:
-            return name in labels.models and not transitions.beginning(labels, step(labels), name)
+            return name in roles.models and not transitions.beginning(roles, step(roles), name)
         except ReleaseError:
             return False  # what is recorded may be behind
 
@@ -225,7 +225,7 @@ class Release(Versions):
             paths = (archive_of(self.store, self._find(name, one).model_url) for one in (model.stable, version))
             check_same_signature(name, *paths)
 
-    def _prepare(self, before: Labels, after: Labels, name: str) -> None:
+    def _prepare(self, before: Roles, after: Roles, name: str) -> None:
         """Whoever is to get more must have a worker that is proven."""
         for version in transitions.beginning(before, after, name):
             if not self._find(name, version).ready:
@@ -233,7 +233,7 @@ class Release(Versions):
                     f"{name} {version} is not ready", fix=f"wait for its workers: onnxserve release status {name}"
                 )
 
-    def _follow(self, before: Labels, after: Labels, name: str) -> None:
+    def _follow(self, before: Roles, after: Roles, name: str) -> None:
         """TorchServe's own default is the stable version too; if it doesn't answer now, the next start sees to it."""
         model, old = after.models[name], before.models.get(name)
         if old and old.stable != model.stable:

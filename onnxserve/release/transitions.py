@@ -1,4 +1,4 @@
-"""What a release step makes of the labels; nothing here touches a server."""
+"""What a release step makes of the roles; nothing here touches a server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from onnxserve.errors import ReleaseError
-from onnxserve.gateway import Canary, Labels, Model, Share
+from onnxserve.gateway import Canary, Model, Roles, Share
 
 from .brownout import LEVELS
 
@@ -19,103 +19,103 @@ HEADER = re.compile(r"[A-Za-z0-9-]{1,128}")
 replace = msgspec.structs.replace
 
 
-def model_of(labels: Labels, name: str) -> Model:
-    """The labels of one model; ReleaseError names those that are there."""
-    if name not in labels.models:
-        known = ", ".join(sorted(labels.models)) or "none"
+def model_of(roles: Roles, name: str) -> Model:
+    """The roles of one model; ReleaseError names those that are there."""
+    if name not in roles.models:
+        known = ", ".join(sorted(roles.models)) or "none"
         raise ReleaseError(f"there is no model {name}", fix=f"registered: {known}")
-    return labels.models[name]
+    return roles.models[name]
 
 
-def changed(labels: Labels, name: str, model: Model) -> Labels:
-    """The same labels with another model under a name."""
-    return Labels({**labels.models, name: model})
+def changed(roles: Roles, name: str, model: Model) -> Roles:
+    """The same roles with another model under a name."""
+    return Roles({**roles.models, name: model})
 
 
-def registered(labels: Labels, name: str, version: str, digest: str) -> Labels:
+def registered(roles: Roles, name: str, version: str, digest: str) -> Roles:
     """A version beside the others; the first one of a model is stable."""
-    model = labels.models.get(name) or Model({}, version)
-    return changed(labels, name, replace(model, versions={**model.versions, version: digest}))
+    model = roles.models.get(name) or Model({}, version)
+    return changed(roles, name, replace(model, versions={**model.versions, version: digest}))
 
 
-def canary(labels: Labels, name: str, share: Canary) -> Labels:
+def canary(roles: Roles, name: str, share: Canary) -> Roles:
     """Let a version answer a share of the requests."""
-    model = other(labels, name, share.version, "a canary")
-    return changed(labels, name, replace(model, canary=bounded(share)))
+    model = other(roles, name, share.version, "a canary")
+    return changed(roles, name, replace(model, canary=bounded(share)))
 
 
-def of_canary(step: Callable[[Labels], Labels], name: str, canary_id: str) -> Callable[[Labels], Labels]:
+def of_canary(step: Callable[[Roles], Roles], name: str, canary_id: str) -> Callable[[Roles], Roles]:
     """The same step, refused once the canary with this id has ended: whoever decided it looked a moment before."""
 
-    def guarded(labels: Labels) -> Labels:
-        now = model_of(labels, name).canary
+    def guarded(roles: Roles) -> Roles:
+        now = model_of(roles, name).canary
         if now is None or now.id != canary_id:
             raise ReleaseError(f"the canary of {name} has been ended meanwhile")
-        return step(labels)
+        return step(roles)
 
     return guarded
 
 
-def shadow(labels: Labels, name: str, share: Share | None) -> Labels:
+def shadow(roles: Roles, name: str, share: Share | None) -> Roles:
     """Send a version copies of a share of the requests, or none any more."""
     if share is None:
-        return changed(labels, name, replace(model_of(labels, name), shadow=None))
-    model = other(labels, name, share.version, "its own shadow")
-    return changed(labels, name, replace(model, shadow=bounded(share)))
+        return changed(roles, name, replace(model_of(roles, name), shadow=None))
+    model = other(roles, name, share.version, "its own shadow")
+    return changed(roles, name, replace(model, shadow=bounded(share)))
 
 
-def smaller(labels: Labels, name: str, version: str) -> Labels:
+def smaller(roles: Roles, name: str, version: str) -> Roles:
     """Name a cheaper version for when the stable one is too busy, or none."""
     if not version:
-        return changed(labels, name, replace(model_of(labels, name), smaller="", level=0))
-    model = other(labels, name, version, "the smaller one")
-    return changed(labels, name, replace(model, smaller=version))
+        return changed(roles, name, replace(model_of(roles, name), smaller="", level=0))
+    model = other(roles, name, version, "the smaller one")
+    return changed(roles, name, replace(model, smaller=version))
 
 
-def scaled(labels: Labels, name: str, version: str, workers: int) -> Labels:
+def scaled(roles: Roles, name: str, version: str, workers: int) -> Roles:
     """Remember how many workers a version has."""
-    model = model_of(labels, name)
+    model = model_of(roles, name)
     known(model, name, version)
-    return changed(labels, name, replace(model, workers={**model.workers, version: workers}))
+    return changed(roles, name, replace(model, workers={**model.workers, version: workers}))
 
 
-def levelled(labels: Labels, name: str, level: int) -> Labels:
+def levelled(roles: Roles, name: str, level: int) -> Roles:
     """Move a model on the brown-out ladder."""
-    return changed(labels, name, replace(model_of(labels, name), level=level))
+    return changed(roles, name, replace(model_of(roles, name), level=level))
 
 
-def promoted(labels: Labels, name: str, version: str) -> Labels:
+def promoted(roles: Roles, name: str, version: str) -> Roles:
     """Make a version stable, the canary where none is named; the one before is what answers in its place."""
-    model = model_of(labels, name)
+    model = model_of(roles, name)
     version = version or (model.canary.version if model.canary else "")
     if not version:
         raise ReleaseError(f"{name} has no canary", fix=f"name a version: onnxserve release promote {name} VERSION")
     known(model, name, version)
     if version == model.stable:
-        return changed(labels, name, replace(model, canary=None))
+        return changed(roles, name, replace(model, canary=None))
     kept = None if model.shadow and model.shadow.version == version else model.shadow
     spare = "" if model.smaller == version else model.smaller
     parts = {"stable": version, "previous": model.stable, "canary": None, "shadow": kept, "smaller": spare}
-    return changed(labels, name, replace(model, **parts))
+    return changed(roles, name, replace(model, **parts))
 
 
-def rolled_back(labels: Labels, name: str) -> Labels:
+def rolled_back(roles: Roles, name: str) -> Roles:
     """Take the canary away; without one, go back to the stable version before, and never fall back to this one."""
-    model = model_of(labels, name)
+    model = model_of(roles, name)
     if model.canary:
-        return changed(labels, name, replace(model, canary=None))
+        return changed(roles, name, replace(model, canary=None))
     if not model.fallback:
         raise ReleaseError(
             f"{name} has neither a canary nor an earlier stable version",
             fix=f"name one: onnxserve release promote {name} VERSION",
         )
     kept = None if model.shadow and model.shadow.version == model.fallback else model.shadow
-    return changed(labels, name, replace(model, stable=model.fallback, previous="", shadow=kept))
+    return changed(roles, name, replace(model, stable=model.fallback, previous="", shadow=kept))
 
 
-def retired(labels: Labels, name: str, version: str) -> Labels:
+def retired(roles: Roles, name: str, version: str) -> Roles:
     """Forget a version that has no part any more."""
-    model = model_of(labels, name)
+    model = model_of(roles, name)
     known(model, name, version)
     for part, one, command in (
         ("stable", model.stable, f"promote {name} ANOTHER_VERSION"),
@@ -128,16 +128,16 @@ def retired(labels: Labels, name: str, version: str) -> Labels:
     versions = {one: digest for one, digest in model.versions.items() if one != version}
     workers = {one: count for one, count in model.workers.items() if one != version}
     previous = "" if model.previous == version else model.previous
-    return changed(labels, name, replace(model, versions=versions, previous=previous, workers=workers))
+    return changed(roles, name, replace(model, versions=versions, previous=previous, workers=workers))
 
 
-def restored(labels: Labels, name: str, versions: dict[str, str], default: str = "") -> Labels:
-    """The labels for the versions that are there, oldest first: what is gone loses its part.
+def restored(roles: Roles, name: str, versions: dict[str, str], default: str = "") -> Roles:
+    """The roles for the versions that are there, oldest first: what is gone loses its part.
 
     Nothing is promoted: where the stable version is gone or was never chosen, the one before it serves, else `default`,
     else the oldest.
     """
-    model = labels.models.get(name) or Model({}, default)
+    model = roles.models.get(name) or Model({}, default)
     choices = (model.stable, model.previous, default, *versions)
     stable = next(version for version in choices if version in versions)
     others = versions.keys() - {stable}
@@ -152,10 +152,10 @@ def restored(labels: Labels, name: str, versions: dict[str, str], default: str =
         level=0,
         workers={version: count for version, count in model.workers.items() if version in versions},
     )
-    return changed(labels, name, kept)
+    return changed(roles, name, kept)
 
 
-def beginning(before: Labels, after: Labels, name: str) -> set[str]:
+def beginning(before: Roles, after: Roles, name: str) -> set[str]:
     """Versions that would get more requests or copies than now; not those that get what others lose."""
     model, old = after.models[name], before.models.get(name) or Model({}, "")
     found = {model.stable} - {old.stable}
@@ -165,7 +165,7 @@ def beginning(before: Labels, after: Labels, name: str) -> set[str]:
     return found
 
 
-def difference(before: Labels, after: Labels) -> list[str]:
+def difference(before: Roles, after: Roles) -> list[str]:
     """What changes, one line a model and part, for people."""
     lines = []
     for name, model in sorted(after.models.items()):
@@ -177,9 +177,9 @@ def difference(before: Labels, after: Labels) -> list[str]:
     return lines
 
 
-def label_of(labels: Labels, name: str, version: str) -> str:
+def role_of(roles: Roles, name: str, version: str) -> str:
     """A version's part in the traffic; empty for none."""
-    model = labels.models.get(name)
+    model = roles.models.get(name)
     if not model:
         return ""
     if version == model.stable:
@@ -209,9 +209,9 @@ def known(model: Model, name: str, version: str) -> None:
         raise ReleaseError(f"{name} has no version {version}", fix="registered: " + ", ".join(model.versions))
 
 
-def other(labels: Labels, name: str, version: str, part: str) -> Model:
+def other(roles: Roles, name: str, version: str, part: str) -> Model:
     """The model, after checking that the version is registered and not the stable one."""
-    model = model_of(labels, name)
+    model = model_of(roles, name)
     known(model, name, version)
     if version == model.stable:
         raise ReleaseError(f"{name} {version} is stable and can't be {part}", fix="choose another version")

@@ -8,18 +8,16 @@ from .service import Probe, Running, Service
 from .signals import StopSignals
 from .supervisor import Stopped, Supervisor
 from .torchserve import TorchServe
-from .watchdog import Keeper
-from .worker_recovery import Revival
+from .watchdog import Watchdog
+from .worker_recovery import WorkerRecovery
 
 __all__ = [
     "Backoff",
     "Event",
     "Events",
-    "Keeper",
     "LogLimits",
     "LogWriter",
     "Probe",
-    "Revival",
     "Rotation",
     "Running",
     "Service",
@@ -28,5 +26,7 @@ __all__ = [
     "Supervisor",
     "TorchServe",
     "Version",
+    "Watchdog",
+    "WorkerRecovery",
     "wait_ready",
 ]

@@ -22,11 +22,11 @@ POLL_S = 0.5
 
 
 @dataclass
-class Unserved:
+class BackgroundLoader:
     """Registers what the store has beside the versions with traffic; `restore` follows when something was.
 
     What can't be registered is reported with the reason, and tried again after pauses that double, as long as this
-    TorchServe runs. Workers that can't load what was registered are `Revival`'s.
+    TorchServe runs. Workers that can't load what was registered are `WorkerRecovery`'s.
     """
 
     settings: Settings

@@ -12,7 +12,7 @@ from .service import Probe, Running, Service
 POLL_S = 0.2
 
 
-class Keeper:
+class Watchdog:
     """One service in a thread of its own, so that a slow one holds up no other."""
 
     def __init__(self, service: Service, events: Events, backoff: Backoff | None = None) -> None:
@@ -25,7 +25,7 @@ class Keeper:
         self._stopping = threading.Event()
         self._error: Exception | None = None
         self._begun_s = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name=f"keeper of {service.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"watchdog of {service.name}", daemon=True)
         self._thread.start()
 
     def up(self) -> bool:

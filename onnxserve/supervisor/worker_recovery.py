@@ -20,7 +20,7 @@ MOST_S = 600.0
 SERVICE = "torchserve"
 
 
-class Revival:
+class WorkerRecovery:
     """Gives registered versions new workers when all of theirs have been dead for longer than TorchServe waits.
 
     A version without traffic may be wanted tomorrow, and is no worse then than one with traffic. One that its archive

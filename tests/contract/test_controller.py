@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from onnxserve.errors import ReleaseError
-from onnxserve.gateway import Auto, Canary, Gateway, Labels, Model, Share, Traffic
+from onnxserve.gateway import Auto, Canary, Gateway, Model, Roles, RoleStore, Share
 from onnxserve.gateway.config import Limits
-from onnxserve.release import History, Pilot, Release
+from onnxserve.release import Controller, History, ReleaseService
 from onnxserve.release.brownout import UP_AFTER, Ladder, Pressure, Pressures
 from onnxserve.release.shadows import read_reports
 from onnxserve.torchserve import Management
@@ -25,17 +25,17 @@ from tests.helpers.gateway import client_of, config, gateway_of
 from tests.helpers.upstream import Upstream, listening
 from tests.helpers.watched import watching
 
-LABELS = Labels({"demo": Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0")})
+LABELS = Roles({"demo": Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0")})
 AUTO = Auto((30.0, 70.0), requests=150, seconds=0, false_alarm=0.05)
 
 
 @dataclass
 class Server:
-    """A gateway with its release steps, its pilot and what stands behind it; `busy` is how full its model is."""
+    """A gateway with its release steps, its controller and what stands behind it; `busy` is how full its model is."""
 
     gateway: Gateway
-    release: Release
-    pilot: Pilot
+    release: ReleaseService
+    controller: Controller
     upstream: Upstream
     state: Path
     busy: list[float]
@@ -48,21 +48,21 @@ class Server:
         return httpx.post(f"{self.url}/predictions/demo", content=body, trust_env=False, timeout=20)
 
     def load(self, until: Callable[[], bool], most: int = 3_000) -> Counter[tuple[int, str]]:
-        """Requests, and looks of the pilot, until something has happened; (status, version) of each."""
+        """Requests, and looks of the controller, until something has happened; (status, version) of each."""
         seen: Counter[tuple[int, str]] = Counter()
         with httpx.Client(base_url=self.url, trust_env=False, timeout=10) as http:
             for number in range(most):
                 answer = http.post("/predictions/demo", content=f"[{number}]".encode())
                 seen[answer.status_code, answer.headers.get("x-onnxserve-version", "")] += 1
                 if number % 50 == 49:
-                    self.pilot.tick()
+                    self.controller.tick()
                     if until():
                         return seen
         raise AssertionError(f"it did not happen: {seen}")
 
     @property
     def model(self) -> Model:
-        return self.release.traffic.labels.models["demo"]
+        return self.release.role_store.roles.models["demo"]
 
 
 def predicted(path: str, label: str = "a") -> tuple[int, bytes]:
@@ -75,13 +75,15 @@ def server(tmp_path) -> Iterator[Server]:
     with listening(Upstream(lambda path, _: predicted(path))) as upstream:
         gateway = gateway_of(config(limits=Limits(concurrency=4)), tmp_path, upstream.port)
         with client_of(gateway, LABELS):
-            traffic = Traffic(tmp_path)
+            traffic = RoleStore(tmp_path)
             traffic.started(gateway)
             traffic.move(lambda _: LABELS)
             management = Management("http://fake", transport=FakeTorchServe(["1.0", "2.0"]).transport())
-            release, busy = Release(management, History(tmp_path), tmp_path / "store", traffic), [0.1]
-            pilot = Pilot(release, tmp_path, Ladder(lambda _: {"demo": Pressure(busy[0], 0)}, keeps_answers=True))
-            yield Server(gateway, release, pilot, upstream, tmp_path, busy)
+            release, busy = ReleaseService(management, History(tmp_path), tmp_path / "store", traffic), [0.1]
+            controller = Controller(
+                release, tmp_path, Ladder(lambda _: {"demo": Pressure(busy[0], 0)}, keeps_answers=True)
+            )
+            yield Server(gateway, release, controller, upstream, tmp_path, busy)
 
 
 def test_a_harmless_canary_climbs_its_steps_and_becomes_stable(server):
@@ -129,7 +131,7 @@ def test_a_canary_that_was_ended_by_hand_begins_anew(server):
     server.load(lambda: server.model.canary is not None and server.model.canary.percent == 70)
     server.release.rollback("demo")
     begin()
-    server.pilot.tick()
+    server.controller.tick()
     assert server.model.stable == "1.0"
     assert server.model.canary is not None
     assert server.model.canary.percent == 30
@@ -168,15 +170,15 @@ def test_what_was_decided_of_a_canary_that_has_ended_is_not_done(server):
 
 def test_an_automatic_canary_is_refused_where_nobody_judges(server):
     share = Canary("2.0", 30, auto=AUTO)
-    server.pilot.close()
+    server.controller.close()
     with pytest.raises(ReleaseError, match="nothing would judge"):
         server.release.canary("demo", share)
     assert server.release.canary("demo", share, plan=True)
-    server.pilot = Pilot(server.release, server.state)
-    server.release.traffic.stopped()
+    server.controller = Controller(server.release, server.state)
+    server.release.role_store.stopped()
     with pytest.raises(ReleaseError, match="nothing would judge"):
         server.release.canary("demo", share)
-    server.release.traffic.started(server.gateway)
+    server.release.role_store.started(server.gateway)
     server.release.canary("demo", share)
     assert server.model.canary is not None
 
@@ -184,8 +186,8 @@ def test_an_automatic_canary_is_refused_where_nobody_judges(server):
 def test_a_canary_whose_answers_can_not_be_compared_is_held_and_that_is_said(server):
     server.release.canary("demo", Canary("2.0", 99, auto=Auto((99.0,), requests=100, seconds=0)))
     said: list[str] = []
-    tick = server.pilot.tick
-    server.pilot.tick = lambda: said.extend(tick())
+    tick = server.controller.tick
+    server.controller.tick = lambda: said.extend(tick())
     server.load(lambda: any("held at 99 %" in line for line in said))
     assert server.model.stable == "1.0"
     assert (
@@ -193,11 +195,11 @@ def test_a_canary_whose_answers_can_not_be_compared_is_held_and_that_is_said(ser
     )
 
 
-def test_a_restarted_pilot_goes_on_with_the_course(server):
+def test_a_restarted_controller_continues_the_rollout(server):
     server.release.canary("demo", Canary("2.0", 30, auto=AUTO))
     server.load(lambda: server.model.canary is not None and server.model.canary.percent == 70)
-    server.pilot.close()
-    server.pilot = Pilot(server.release, server.state)
+    server.controller.close()
+    server.controller = Controller(server.release, server.state)
     server.load(lambda: server.model.stable == "2.0")
 
 
@@ -207,7 +209,7 @@ def test_a_busy_model_gives_up_one_thing_after_another_and_gets_them_back(server
 
     def climb(to: int) -> None:
         while server.model.level != to:
-            server.pilot.tick()
+            server.controller.tick()
 
     climb(2)
     assert [server.post().headers.get("x-onnxserve-degraded") for _ in range(2)] == [None, "cache"]
@@ -226,12 +228,12 @@ def test_requests_that_the_gateway_refuses_make_a_model_give_something_up(server
     server.upstream.delay_s = 0.3
     with watching(server.gateway) as watched, ThreadPoolExecutor(16) as pool:
         pressures = Pressures(server.release.management.queues, watched.observer.refused, 4)
-        pilot, refused = Pilot(server.release, server.state, Ladder(pressures, keeps_answers=True)), 0
+        controller, refused = Controller(server.release, server.state, Ladder(pressures, keeps_answers=True)), 0
         for look in range(2 * UP_AFTER):
             bodies = [f"[{look}, {number}]".encode() for number in range(16)]
             refused += [answer.status_code for answer in pool.map(server.post, bodies)].count(429)
             watched.samples(lambda _: watched.observer.refused("demo") == refused)  # noqa: B023 - called at once
-            pilot.tick()
+            controller.tick()
         assert refused > 0
         assert watched.observer.refused("demo") == refused
         assert server.model.level >= 1

@@ -62,11 +62,11 @@ def fronted_by(server: Running, **tables: object) -> Iterator[Fronted]:
     config = msgspec.structs.replace(GatewayConfig(listen=listen), **tables)
     gateway = Gateway(config, server.settings.run, server.settings.inference, server.settings.management)
     server.release.restore()
-    traffic = server.release.traffic
-    running = start(gateway, traffic.labels)
-    traffic.started(gateway)
+    role_store = server.release.role_store
+    running = start(gateway, role_store.roles)
+    role_store.started(gateway)
     try:
         yield Fronted(server, running)
     finally:
-        traffic.stopped()
+        role_store.stopped()
         running.stop()

@@ -16,7 +16,7 @@ import pytest
 
 from onnxserve.client import Address
 from onnxserve.errors import ServerError
-from onnxserve.processes import end_lingering
+from onnxserve.processes import end_stale_processes
 from onnxserve.torchserve import Management, Settings, start_server
 from tests.e2e.server import ROOT, stock_config
 
@@ -120,7 +120,7 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_start_takes_over(set
     assert not left
     assert len(gone) == len(processes)
     assert (settings.run / "inference.sock").exists()  # stale: nobody listens
-    assert end_lingering(settings.run) == []
+    assert end_stale_processes(settings.run) == []
     server = start_server(settings)
     try:
         wait_for(lambda: ready(Management(settings.management)))

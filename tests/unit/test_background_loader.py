@@ -14,7 +14,7 @@ import pytest
 
 from onnxserve.archive import write_archive
 from onnxserve.supervisor import Backoff, Events
-from onnxserve.supervisor.background_loader import Unserved
+from onnxserve.supervisor.background_loader import BackgroundLoader
 from onnxserve.supervisor.service import Running
 from onnxserve.torchserve import Management, Settings
 from tests.helpers.fakes import FakeTorchServe
@@ -59,11 +59,13 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(tmp_path / "config.properties", tmp_path / "store", tmp_path / "state")
 
 
-def made(settings: Settings, server: FakeTorchServe, restored: list[str], pause_s: float = 0.0) -> Unserved:
+def made(settings: Settings, server: FakeTorchServe, restored: list[str], pause_s: float = 0.0) -> BackgroundLoader:
     settings.state.mkdir(exist_ok=True)
     management = Management("http://fake", transport=server.transport())
     events = Events(settings.state / "supervisor.log")
-    return Unserved(settings, events, management, lambda: restored.append("restored"), Backoff(pause_s, pause_s))
+    return BackgroundLoader(
+        settings, events, management, lambda: restored.append("restored"), Backoff(pause_s, pause_s)
+    )
 
 
 def reported(settings: Settings) -> list[str]:
@@ -103,8 +105,8 @@ def test_what_is_no_archive_is_reported_and_not_tried_again(settings):
 
 def test_it_ends_with_the_server_that_it_registers_at(settings):
     server, running = Refusing(["1.0.0"], failures=10**6), Process()
-    unserved = made(settings, server, [], pause_s=3600)
-    thread = threading.Thread(target=unserved.load, args=(running, {("demo", "1.0.0")}), daemon=True)
+    loader = made(settings, server, [], pause_s=3600)
+    thread = threading.Thread(target=loader.load, args=(running, {("demo", "1.0.0")}), daemon=True)
     thread.start()
     wait_for((settings.state / "supervisor.log").is_file)
     service: Running = running

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from onnxserve.config.properties import parse_properties, render_properties
 
 from onnxserve.doctor.checks import sockets
 from onnxserve.errors import ServerError
 from onnxserve.torchserve import java, resolve_settings
 from onnxserve.torchserve.load_failures import refusals
+from onnxserve.torchserve.properties import parse_properties, render_properties
 from onnxserve.torchserve.render import rendered
 from onnxserve.torchserve.server import Server, start_server
 

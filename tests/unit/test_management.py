@@ -9,7 +9,7 @@ import pytest
 
 from onnxserve.errors import ServerError
 from onnxserve.torchserve import Management
-from onnxserve.torchserve import client as client_module
+from onnxserve.torchserve import management as client_module
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,9 @@ import pytest
 
 from onnxserve.archive import Stores, enter_store, file_digest, fill, reconfigure
 from onnxserve.errors import ArchiveError, OnnxserveError, ReleaseError
-from onnxserve.gateway import Traffic
+from onnxserve.gateway import RoleStore
 from onnxserve.processes import lock_run_folder, make_run_folder
-from onnxserve.release import History, Release
+from onnxserve.release import History, ReleaseService
 from onnxserve.release.registration import stored_versions
 from onnxserve.release.store_lock import store_lock
 from onnxserve.torchserve import Management, Settings, own_stores, record_stores, stores_of
@@ -34,9 +34,9 @@ def stores(tmp_path, archive) -> Stores:
     return made
 
 
-def release(folder: Path, stores: Stores, server: FakeTorchServe) -> Release:
+def release(folder: Path, stores: Stores, server: FakeTorchServe) -> ReleaseService:
     management = Management("http://fake", transport=server.transport())
-    return Release(management, History(folder), stores, Traffic(folder))
+    return ReleaseService(management, History(folder), stores, RoleStore(folder))
 
 
 def names(folder: Path) -> list[str]:

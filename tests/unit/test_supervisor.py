@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from onnxserve.errors import ServerError
-from onnxserve.supervisor import Backoff, Events, LogLimits, LogWriter, Revival, Rotation
+from onnxserve.supervisor import Backoff, Events, LogLimits, LogWriter, Rotation, WorkerRecovery
 from onnxserve.supervisor.log_rotation import DAY_S, part, rotate
 from onnxserve.supervisor.readiness import waiting_versions
 from onnxserve.supervisor.store import stored_archives
@@ -199,32 +199,32 @@ def test_workers_that_torchserve_gave_up_are_replaced_ever_more_rarely(tmp_path,
     server, now, living = DeadWorkers(), [0.0], [True]
     management = Management("http://fake", transport=server.transport())
     events = Events(tmp_path / "supervisor.log")
-    revival = Revival(management, lambda: served, events, lambda: now[0], lambda _: living[0])
+    recovery = WorkerRecovery(management, lambda: served, events, lambda: now[0], lambda _: living[0])
     for _ in range(3):  # TorchServe starts them again itself
-        revival.tick()
+        recovery.tick()
         now[0] += 100
     assert server.scaled == []
     living[0] = False
-    revival.tick()
+    recovery.tick()
     now[0] += 59
-    revival.tick()
+    recovery.tick()
     assert server.scaled == []
     now[0] += 2
-    revival.tick()
+    recovery.tick()
     assert server.scaled == ["0"]
-    revival.tick()
+    recovery.tick()
     assert server.scaled == ["0", "2"]
-    revival.tick()
+    recovery.tick()
     now[0] += 100
-    revival.tick()
+    recovery.tick()
     assert server.scaled == ["0", "2"]
     now[0] += 30
-    revival.tick()
+    recovery.tick()
     assert server.scaled == ["0", "2", "0"]
     assert "the workers of demo 1.0.0" in events.path.read_text()
 
 
 def test_without_an_answer_no_worker_is_replaced(tmp_path):
     management = Management("unix:/nowhere/management.sock")
-    Revival(management, lambda: {("demo", "1.0.0")}, Events(tmp_path / "log")).tick()
+    WorkerRecovery(management, lambda: {("demo", "1.0.0")}, Events(tmp_path / "log")).tick()
     assert not (tmp_path / "log").exists()
