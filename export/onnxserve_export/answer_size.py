@@ -8,7 +8,7 @@ from onnxserve.config.properties import read_properties
 from onnxserve.config.settings import default_file
 
 from .arrays import Array
-from .work import Work
+from .export_state import ExportState
 
 SAMPLE = 256  # rows
 TORCHSERVES = 6_553_500  # bytes: max_response_size where the configuration doesn't say
@@ -26,9 +26,9 @@ def row_bytes(outputs: Array) -> int:
     return max(len(msgspec.json.encode(row.reshape(-1).tolist())) for row in outputs[:SAMPLE])
 
 
-def unreachable(work: Work) -> str:
+def unreachable(state: ExportState) -> str:
     """What is said if `input.max_rows` allows requests whose answers are too large to be sent; else empty."""
-    each, allowed, limit = row_bytes(work.reference), work.definition.input.max_rows, largest_answer()
+    each, allowed, limit = row_bytes(state.reference), state.definition.input.max_rows, largest_answer()
     size, fitting = each * allowed + REST, max(1, (limit - REST) // each)
     if size <= limit:
         return ""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .arrays import Array, Arrays
-from .probe import read_batches
+from .graph_process import read_batches
 
 SUFFIX = ".npy"
 
@@ -62,6 +62,6 @@ def rows_of(arrays: Arrays) -> int:
     return len(next(iter(arrays.values())))
 
 
-def joined(outputs: Iterable[Array]) -> Array:
+def concatenated(outputs: Iterable[Array]) -> Array:
     """Outputs of batches as one array of rows."""
     return np.concatenate(list(outputs))

@@ -11,21 +11,21 @@ from typing import Any
 from onnxserve.archive import file_digest
 from onnxserve.archive.needs import NEEDS, version_of
 
-from .work import Work
+from .export_state import ExportState
 
 TOOLS = ("torch", "onnx", "onnxscript", "onnxserve")  # what made it
 
 
-def bom(work: Work) -> dict[str, Any]:
+def bom(state: ExportState) -> dict[str, Any]:
     """The document: the model, its sources by digest, the packages it needs, and those that made it."""
-    definition = work.definition
+    definition = state.definition
     model = {
         "type": "machine-learning-model",
         "bom-ref": "model",
         "name": definition.name,
         "version": definition.version,
-        "hashes": [sha256(file_digest(work.chosen.path))],
-        "description": f"{work.chosen.variant} graph, model.onnx",
+        "hashes": [sha256(file_digest(state.chosen.path))],
+        "description": f"{state.chosen.variant} graph, model.onnx",
     }
     sources = [source(number, one) for number, one in enumerate(definition.sources)]
     needs = packages(NEEDS)

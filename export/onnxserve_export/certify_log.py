@@ -12,22 +12,22 @@ from onnxserve.archive.write import pretty
 from onnxserve.errors import StepFailed
 from onnxserve.gateway.files import locked, replace_file
 
-from .levels import level_after
-from .share import Share
+from .significance_levels import level_after
+from .subset import Subset
 
 SUFFIX = ".certify.json"
-SAMPLE = 16  # rows by which a share is known again after some were added or removed
+SAMPLE = 16  # rows by which a subset is known again after some were added or removed
 
 
 class CertifyTest(msgspec.Struct, frozen=True):
-    """One graph on one share of certify rows; `sample` are keys of some of them, in hex.
+    """One graph on one subset of certify rows; `sample` are keys of some of them, in hex.
 
     `refused` stays true once it was, since its level is spent.
     """
 
     variant: str
     graph: str
-    share: str
+    subset: str = msgspec.field(name="share")
     sample: list[str]
     level: float
     bound: float
@@ -45,13 +45,13 @@ class _Evidence(msgspec.Struct):
 
 
 class CertifyLog:
-    """The tests of one model on rows like those of `share`, in their order."""
+    """The tests of one model on rows like those of `subset`, in their order."""
 
-    def __init__(self, store: Path, model: str, share: Share) -> None:
+    def __init__(self, store: Path, model: str, subset: Subset) -> None:
         self._path = store / f"{model}{SUFFIX}"
-        self._share = share.digest
-        self._sample = [key.hex() for key in sorted(share.keys)[:SAMPLE]]
-        self._keys = {key.hex() for key in share.keys}
+        self._subset = subset.digest
+        self._sample = [key.hex() for key in sorted(subset.keys)[:SAMPLE]]
+        self._keys = {key.hex() for key in subset.keys}
         self._load()
 
     @contextlib.contextmanager
@@ -66,7 +66,7 @@ class CertifyLog:
 
     def _load(self) -> None:
         self._all = _read(self._path)
-        self._all += [test for test in _evidenced(self._path) if not _find(self._all, test.graph, test.share)]
+        self._all += [test for test in _evidenced(self._path) if not _find(self._all, test.graph, test.subset)]
         self.tests = [test for test in self._all if _overlap(test, self._keys)]
 
     def level(self, graph: str) -> float:
@@ -87,7 +87,7 @@ class CertifyLog:
         known = self._known(graph)
         level = self.level(graph)
         refused = refused or (known is not None and known.refused)
-        test = CertifyTest(variant, graph, self._share, self._sample, level, bound, budget, refused)
+        test = CertifyTest(variant, graph, self._subset, self._sample, level, bound, budget, refused)
         for tests in (self._all, self.tests):
             if known:
                 tests[tests.index(known)] = test
@@ -97,11 +97,11 @@ class CertifyLog:
         return test
 
     def _known(self, graph: str) -> CertifyTest | None:
-        return _find(self.tests, graph, self._share)
+        return _find(self.tests, graph, self._subset)
 
 
-def _find(tests: Sequence[CertifyTest], graph: str, share: str) -> CertifyTest | None:
-    return next((test for test in tests if (test.graph, test.share) == (graph, share)), None)
+def _find(tests: Sequence[CertifyTest], graph: str, subset: str) -> CertifyTest | None:
+    return next((test for test in tests if (test.graph, test.subset) == (graph, subset)), None)
 
 
 def _evidenced(path: Path) -> list[CertifyTest]:
@@ -113,7 +113,7 @@ def _evidenced(path: Path) -> list[CertifyTest]:
             certify = msgspec.json.decode(evidence.read_bytes(), type=_Evidence).certify
         except msgspec.DecodeError:  # made before tests were recorded, or not by us
             continue
-        tests += [test for test in certify.earlier + certify.tests if not _find(tests, test.graph, test.share)]
+        tests += [test for test in certify.earlier + certify.tests if not _find(tests, test.graph, test.subset)]
     return tests
 
 

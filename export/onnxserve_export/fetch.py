@@ -17,8 +17,8 @@ from onnxserve.archive import file_digest
 from onnxserve.errors import SourceError
 from onnxserve.spec import Source
 
+from .export_state import ExportState
 from .step import Step
-from .work import Work
 
 
 def cache_folder() -> Path:
@@ -100,12 +100,12 @@ def _unpack(path: Path, target: Path) -> None:
         shutil.rmtree(partial)
 
 
-def call(work: Work) -> None:
+def call(state: ExportState) -> None:
     """Fetch every source of the definition."""
-    work.sources = {}
-    for source in work.definition.sources:
-        work.say(f"      {source.package} {source.version}")
-        work.sources[source.name] = fetch_source(source, cache_folder())
+    state.sources = {}
+    for source in state.definition.sources:
+        state.say(f"      {source.package} {source.version}")
+        state.sources[source.name] = fetch_source(source, cache_folder())
 
 
 STEP = Step("fetch", (), ("sources",), call)

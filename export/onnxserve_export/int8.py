@@ -14,7 +14,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 
 from .arrays import Arrays
 from .batches import Batches
-from .work import Work
+from .export_state import ExportState
 
 # Only products with a weight: Add and Softmax in 8 bits ruin transformers, and attention's own products gain nothing.
 STATIC_OPS = ("Conv", "MatMul", "Gemm")
@@ -104,9 +104,9 @@ def quantisable(proto: onnx.ModelProto, patterns: tuple[str, ...]) -> tuple[list
     return [node.name for node in weighted_nodes(proto) if node.name not in excluded], tuple(excluded)
 
 
-def quantise_nodes(work: Work, source: Path, target: Path, nodes: list[str], method: str, types: Types) -> None:
+def quantise_nodes(state: ExportState, source: Path, target: Path, nodes: list[str], method: str, types: Types) -> None:
     """Write `source` with these nodes in 8 bits; ranges are measured once and kept beside the scratch files."""
-    batches = work.groups.calibrate if method == "minmax" else alike(work.groups.calibrate)
+    batches = state.groups.calibrate if method == "minmax" else alike(state.groups.calibrate)
     with contextlib.redirect_stdout(io.StringIO()):  # the calibrators print
         quantize_static(
             source,
@@ -121,11 +121,11 @@ def quantise_nodes(work: Work, source: Path, target: Path, nodes: list[str], met
             nodes_to_quantize=nodes,
             calibrate_method=METHODS[method],
             # GPU kernels want ranges with their zero in the middle.
-            extra_options={"ActivationSymmetric": work.definition.serve.provider in GPUS},
-            calibration_cache_path=work.scratch / f"ranges-{method}.json",
+            extra_options={"ActivationSymmetric": state.definition.serve.provider in GPUS},
+            calibration_cache_path=state.scratch / f"ranges-{method}.json",
         )
 
 
-def quantise_default(work: Work, source: Path, target: Path) -> None:
+def quantise_default(state: ExportState, source: Path, target: Path) -> None:
     """What `quantize_static` does to a graph when it isn't told anything."""
-    quantize_static(source, target, Calibration(work.groups.calibrate))
+    quantize_static(source, target, Calibration(state.groups.calibrate))

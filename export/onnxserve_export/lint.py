@@ -9,9 +9,9 @@ import onnx
 
 from onnxserve.errors import CheckFailed
 
+from .export_state import ExportState
 from .records import Finding
 from .step import Step
-from .work import Work
 
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 DATA_DEPENDENT = {"NonZero", "Compress", "Unique", "NonMaxSuppression", "If", "Loop", "Scan"}
@@ -56,10 +56,10 @@ def findings(proto: onnx.ModelProto) -> list[Finding]:
     return found
 
 
-def call(work: Work) -> None:
+def call(state: ExportState) -> None:
     """Look at the traced graph; the first fatal finding ends the export."""
-    work.findings = findings(onnx.load(work.fp32, load_external_data=False))
-    for one in work.findings:
+    state.findings = findings(onnx.load(state.fp32, load_external_data=False))
+    for one in state.findings:
         if one.fatal:
             raise CheckFailed(
                 "lint",
@@ -68,7 +68,7 @@ def call(work: Work) -> None:
                 fix="change the module so that the exporter needn't make it",
                 where=one.where,
             )
-        work.say(f"      {one.kind} at {one.where}: {one.why}")
+        state.say(f"      {one.kind} at {one.where}: {one.why}")
 
 
 STEP = Step("lint", ("fp32",), ("findings",), call)

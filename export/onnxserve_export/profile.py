@@ -14,12 +14,12 @@ from onnxserve.archive.offline import run_offline
 from onnxserve.archive.write import pretty
 from onnxserve_handlers.tasks.classification import best_labels
 
+from .archive_folder import values
 from .arrays import Array
-from .closeness import Activation, activation_of
-from .company import batches
-from .stage import values
+from .batch_composition import batches
+from .export_state import ExportState
+from .output_similarity import Activation, activation_of
 from .step import Step
-from .work import Work
 
 BINS = 10
 MOST_ROWS = 20_000
@@ -66,23 +66,23 @@ def embedding(vectors: npt.NDArray[np.float64]) -> tuple[dict[str, Any], dict[st
     return {"centre": centre.tolist(), "axes": axes.tolist()}, {f"embedding.{name}": v for name, v in found.items()}
 
 
-def call(work: Work) -> None:
-    """The certify rows through the staged handler, and what the chosen graph gave for them."""
-    rows = min(MOST_ROWS, len(work.split.certify))
-    source, target = work.scratch / "profile.jsonl", work.scratch / "profile.npz"
+def call(state: ExportState) -> None:
+    """The certify rows through the handler in the archive's folder, and what the chosen graph gave for them."""
+    rows = min(MOST_ROWS, len(state.split.certify))
+    source, target = state.scratch / "profile.jsonl", state.scratch / "profile.npz"
     with source.open("wb") as stream:
-        for group in batches(islice(values(work.split.certify), rows), work.definition.serve.batch_size):
+        for group in batches(islice(values(state.split.certify), rows), state.definition.serve.batch_size):
             stream.write(msgspec.json.encode(group) + b"\n")
-    run_offline(work.stage, "measures", source, target)
+    run_offline(state.archive_folder, "measures", source, target)
     with np.load(target) as arrays:
         found = profile(
             dict(arrays),
-            work.outputs[work.chosen.variant][:rows],
-            work.definition.labels,
-            activation_of(work.reference),
+            state.outputs[state.chosen.variant][:rows],
+            state.definition.labels,
+            activation_of(state.reference),
         )
-    (work.stage / "profile.json").write_bytes(pretty(found))
-    work.say(f"      {rows} rows, {len(found['measures'])} measures")
+    (state.archive_folder / "profile.json").write_bytes(pretty(found))
+    state.say(f"      {rows} rows, {len(found['measures'])} measures")
 
 
-STEP = Step("profile", ("stage", "split", "chosen", "outputs"), (), call)
+STEP = Step("profile", ("archive_folder", "split", "chosen", "outputs"), (), call)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from onnxserve.archive import check_archive, enter_store
 
+from .export_state import ExportState
 from .step import Step
-from .work import Work
 
 
-def call(work: Work) -> None:
+def call(state: ExportState) -> None:
     """Digests and golden rows through the archive's own handler; only then does it enter the store."""
-    checked = check_archive(work.archive, ())  # whoever signs it does so afterwards
-    work.archive = enter_store(work.archive, work.store)
-    work.say(f"      {checked.members} digests, {checked.golden_rows} golden rows; {work.archive}")
+    checked = check_archive(state.archive, ())  # whoever signs it does so afterwards
+    state.archive = enter_store(state.archive, state.store)
+    state.say(f"      {checked.members} digests, {checked.golden_rows} golden rows; {state.archive}")
 
 
 STEP = Step("prove", ("archive",), (), call)

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 
 from .certify_log import CertifyTest
-from .closeness import Closeness
-from .paired import Paired
-from .share import SHARES, Share
+from .output_similarity import OutputSimilarity
+from .paired_statistics import PairedStatistics
+from .subset import FRACTIONS, Subset
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,18 @@ class Timing:
 
 @dataclass(frozen=True)
 class Split:
-    """Disjoint shares of the rows; `duplicates` were dropped."""
+    """Disjoint subsets of the rows; `duplicates` were dropped."""
 
-    fit: Share
-    calibrate: Share
-    select: Share
-    certify: Share
+    fit: Subset
+    calibrate: Subset
+    select: Subset
+    certify: Subset
     duplicates: int
 
     @property
-    def shares(self) -> dict[str, Share]:
+    def subsets(self) -> dict[str, Subset]:
         """By name."""
-        return {name: getattr(self, name) for name in SHARES}
+        return {name: getattr(self, name) for name in FRACTIONS}
 
 
 class Sensitivity(msgspec.Struct):
@@ -95,11 +95,11 @@ class Measured:
 
     variant: str
     megabytes: float
-    select: Paired | None
+    select: PairedStatistics | None
     risk: float
     likely_bound: float
-    paired: Paired | None
-    closeness: Closeness | None
+    paired: PairedStatistics | None
+    closeness: OutputSimilarity | None
     deviation: float
     batch_shift: float
     moves: bool

@@ -9,13 +9,13 @@ import torch
 from onnxserve.archive.write import pretty
 from onnxserve.errors import CheckFailed, DefinitionError
 
+from .acceptance import task_of
 from .arrays import Array, Arrays
-from .batches import joined
-from .closeness import activation_of
+from .batches import concatenated
 from .deviation import TOLERANCE, batch_shift, deviation, scale_of
-from .judge import task_of
+from .export_state import ExportState
+from .output_similarity import activation_of
 from .step import Step
-from .work import Work
 
 RANDOM = 1e-6  # spreads, below which torch's answer to the same rows is the same
 
@@ -35,14 +35,14 @@ def run_torch(module: torch.nn.Module, arrays: Arrays) -> Array:
     return output.numpy().astype(np.float32)
 
 
-def call(work: Work) -> None:
+def call(state: ExportState) -> None:
     """Reference outputs for the select, certify and golden rows."""
-    module, groups, labels = work.module, work.groups, work.definition.labels
-    work.reference = joined(run_torch(module, batch) for batch in groups.certify)
-    work.select_reference = joined(run_torch(module, batch) for batch in groups.select)
-    work.scale = scale_of(work.reference, each=task_of(work.definition) == "regression")
+    module, groups, labels = state.module, state.groups, state.definition.labels
+    state.reference = concatenated(run_torch(module, batch) for batch in groups.certify)
+    state.select_reference = concatenated(run_torch(module, batch) for batch in groups.select)
+    state.scale = scale_of(state.reference, each=task_of(state.definition) == "regression")
     first = groups.certify.one()
-    again = deviation(run_torch(module, first), run_torch(module, first), work.scale)
+    again = deviation(run_torch(module, first), run_torch(module, first), state.scale)
     if again > RANDOM:
         raise CheckFailed(
             "reference",
@@ -50,9 +50,9 @@ def call(work: Work) -> None:
             "0",
             fix="the module draws random numbers: remove that, or apply dropout by nn.Dropout, which eval() stops",
         )
-    alone = joined(run_torch(module, batch) for batch in groups.alone)
-    mixed = joined(run_torch(module, batch) for batch in groups.mixed)
-    shift = batch_shift(work.reference, alone, mixed, groups.company, work.scale)
+    alone = concatenated(run_torch(module, batch) for batch in groups.alone)
+    mixed = concatenated(run_torch(module, batch) for batch in groups.mixed)
+    shift = batch_shift(state.reference, alone, mixed, groups.mixed_rows, state.scale)
     if not shift <= TOLERANCE:
         raise CheckFailed(
             "reference",
@@ -60,25 +60,25 @@ def call(work: Work) -> None:
             f"{TOLERANCE:g}",
             fix="the module mixes rows (a mean over the batch, padding that leaks): mend it",
         )
-    if labels and work.reference.shape[1:] != (len(labels),):
-        raise DefinitionError(f"the module gives {work.reference.shape[1:]} outputs a row for {len(labels)} labels")
+    if labels and state.reference.shape[1:] != (len(labels),):
+        raise DefinitionError(f"the module gives {state.reference.shape[1:]} outputs a row for {len(labels)} labels")
     if labels:
-        _state_activation(work)
-    work.golden_outputs = run_torch(module, groups.golden.one())
-    _check_golden(work)
+        _state_activation(state)
+    state.golden_outputs = run_torch(module, groups.golden.one())
+    _check_golden(state)
 
 
-def _state_activation(work: Work) -> None:
+def _state_activation(state: ExportState) -> None:
     """Handlers turn outputs into scores; those that are scores are not to be turned again."""
-    path, activation = work.stage / "signature.json", activation_of(work.reference)
+    path, activation = state.archive_folder / "signature.json", activation_of(state.reference)
     path.write_bytes(pretty(msgspec.json.decode(path.read_bytes()) | {"activation": activation}))
     if activation == "none":
-        work.say("      the outputs are probabilities: they are the scores, without another softmax")
+        state.say("      the outputs are probabilities: they are the scores, without another softmax")
 
 
-def _check_golden(work: Work) -> None:
-    labels = work.definition.labels
-    for row, output in zip(work.golden, work.golden_outputs, strict=True):
+def _check_golden(state: ExportState) -> None:
+    labels = state.definition.labels
+    for row, output in zip(state.golden, state.golden_outputs, strict=True):
         if labels and row["label"] is not None and labels[int(output.argmax())] != row["label"]:
             raise CheckFailed(
                 "reference",

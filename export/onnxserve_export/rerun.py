@@ -15,12 +15,11 @@ from onnxserve.archive import read_proof, unpack_trusted
 from onnxserve.archive.offline import Array, outputs
 from onnxserve.spec import QuantiseSpec
 
-from .company import ALONE, MIXED, batches, random_batches
+from .batch_composition import ALONE, MIXED, batches, random_batches
 from .deviation import TOLERANCE, batch_shift, deviation, recorded_scale
 from .environment import versions
-from .levels import FIRST
-from .paired import (
-    Paired,
+from .paired_statistics import (
+    PairedStatistics,
     compare_embeddings,
     compare_errors,
     compare_labels,
@@ -28,6 +27,7 @@ from .paired import (
     spread_of,
     value_errors,
 )
+from .significance_levels import FIRST_LEVEL
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Rerun:
     """What the archive's own handler gives here for the rows that torch answered at export."""
 
     rows: int
-    paired: Paired
+    paired: PairedStatistics
     deviation: float
     batch_shift: float
     recorded_bound: float
@@ -52,12 +52,12 @@ def rerun(archive: Path) -> Rerun:
         signature = msgspec.json.decode((folder / "signature.json").read_bytes())
         summary = msgspec.json.decode((folder / "evidence.json").read_bytes())["summary"]
         proof = read_proof(folder)
-        together, alone, mixed, company = answers(folder, [one["input"] for one in proof], signature["max_batch"])
+        together, alone, mixed, composition = answers(folder, [one["input"] for one in proof], signature["max_batch"])
         reference = np.array([one["output"] for one in proof], np.float32)
         scale = recorded_scale(folder, reference)
     together = together.reshape(len(together), -1)
     paired = compare(reference, together, proof, signature["labels"], summary)
-    shift = batch_shift(together, alone.reshape(len(alone), -1), mixed.reshape(len(mixed), -1), company, scale)
+    shift = batch_shift(together, alone.reshape(len(alone), -1), mixed.reshape(len(mixed), -1), composition, scale)
     found = (len(proof), paired, deviation(together, reference, scale), shift)
     budget = float(summary["budget"])
     return Rerun(*found, float(summary["bound"]), budget, versions(), refusal(paired, shift, budget))
@@ -65,25 +65,25 @@ def rerun(archive: Path) -> Rerun:
 
 def answers(folder: Path, values: list[Any], largest: int) -> tuple[Array, Array, Array, list[int]]:
     """Outputs in the export's batches, alone, and in random company, and who that was."""
-    company = random_batches(min(len(values), MIXED), largest)
+    composition = random_batches(min(len(values), MIXED), largest)
     parts = [
         list(batches(values, largest)),
         [[value] for value in values[:ALONE]],
-        [[values[index] for index in batch] for batch in company],
+        [[values[index] for index in batch] for batch in composition],
     ]
     found = iter(outputs(folder, list(chain.from_iterable(parts))))
     together, alone, mixed = (np.concatenate([next(found) for _ in part]) for part in parts)
-    return together, alone, mixed, list(chain.from_iterable(company))
+    return together, alone, mixed, list(chain.from_iterable(composition))
 
 
 def compare(
     reference: Array, found: Array, proof: list[dict[str, Any]], labels: list[str], summary: dict[str, Any]
-) -> Paired:
+) -> PairedStatistics:
     """By the task, at the level of the export.
 
     A metric of the user's own isn't in the archive, so answers are compared with torch's instead.
     """
-    level, task = float(summary.get("level", FIRST)), summary["task"]
+    level, task = float(summary.get("level", FIRST_LEVEL)), summary["task"]
     if task == "labels":
         index = {label: number for number, label in enumerate(labels)}
         return compare_labels(reference, found, np.array([index[str(row["label"])] for row in proof]), level)
@@ -94,7 +94,7 @@ def compare(
     return compare_errors(value_errors(reference, found, spread), tolerance, level)
 
 
-def refusal(paired: Paired, shift: float, budget: float) -> str:
+def refusal(paired: PairedStatistics, shift: float, budget: float) -> str:
     """Why the archive shouldn't serve here, empty when it may."""
     if not shift <= TOLERANCE:
         what = "of the outputs' spread with its neighbours in the batch"

@@ -12,12 +12,12 @@ import msgspec
 from onnxserve.errors import CheckFailed, DefinitionError
 from onnxserve.spec import Definition
 
-from .joined import joined
+from .export_state import ExportState
+from .historical_features import join_features
 from .records import Split
-from .share import KEY, SHARES, Row, spool
 from .step import Step
+from .subset import FRACTIONS, KEY, Row, spool
 from .user_code import call_function
-from .work import Work
 
 # fit trains, calibrate gives the ranges of int8, select is what the search looks at, certify is for the proof alone.
 SEED = "onnxserve-split-2"
@@ -25,9 +25,9 @@ MIN_CERTIFY = 20
 
 
 class Assignment:
-    """Names the share of each row by the hash of seed and value, so adding rows moves no others.
+    """Names the subset of each row by the hash of seed and value, so adding rows moves no others.
 
-    Equal values are kept once, since a copy in two shares would make the proof circular.
+    Equal values are kept once, since a copy in two subsets would make the proof circular.
     """
 
     def __init__(self, rows: Iterable[Row]) -> None:
@@ -42,23 +42,23 @@ class Assignment:
                 self.duplicates += 1
                 continue
             self._seen.add(digest[:KEY])
-            yield share_of(int.from_bytes(digest[-8:]) / 2**64), row
+            yield subset_at(int.from_bytes(digest[-8:]) / 2**64), row
 
 
-def share_of(place: float) -> str:
-    """The share that a place between 0 and 1 falls in."""
-    for name, share in SHARES.items():
-        if place < share:
+def subset_at(place: float) -> str:
+    """The subset that a place between 0 and 1 falls in."""
+    for name, subset in FRACTIONS.items():
+        if place < subset:
             return name
-        place -= share
+        place -= subset
     return "certify"
 
 
 def split_rows(rows: Iterable[Row], folder: Path) -> Split:
     """One pass; rows go to files in `folder`."""
     assigned = Assignment(rows)
-    shares = spool(assigned, SHARES, folder)
-    return Split(**shares, duplicates=assigned.duplicates)
+    subsets = spool(assigned, FRACTIONS, folder)
+    return Split(**subsets, duplicates=assigned.duplicates)
 
 
 def read_golden(definition: Definition) -> list[dict[str, Any]]:
@@ -87,14 +87,14 @@ def labelled(given: Iterable[tuple[Any, Any]], definition: Definition) -> Iterat
         yield Row(value, label)
 
 
-def call(work: Work) -> None:
+def call(state: ExportState) -> None:
     """Ask the definition for its rows and split them."""
-    definition = work.definition
-    given = call_function(definition.rows, definition.folder, sources=work.sources)
+    definition = state.definition
+    given = call_function(definition.rows, definition.folder, sources=state.sources)
     if definition.features:
-        given, work.key_types = joined(given, definition, work.scratch / "features")
-    work.split = split = split_rows(labelled(given, definition), work.scratch / "rows")
-    work.golden = read_golden(definition)
+        given, state.key_types = join_features(given, definition, state.scratch / "features")
+    state.split = split = split_rows(labelled(given, definition), state.scratch / "rows")
+    state.golden = read_golden(definition)
     if len(split.certify) < MIN_CERTIFY or not (len(split.calibrate) and len(split.select)):
         raise CheckFailed(
             "rows",
@@ -103,7 +103,7 @@ def call(work: Work) -> None:
             fix="give more labelled rows",
             where=definition.rows,
         )
-    work.say("      " + ", ".join(f"{name} {len(share)}" for name, share in split.shares.items()) + " rows")
+    state.say("      " + ", ".join(f"{name} {len(subset)}" for name, subset in split.subsets.items()) + " rows")
 
 
 STEP = Step("rows", ("sources",), ("split", "golden"), call)

@@ -14,7 +14,7 @@ import torch
 
 from .arrays import Arrays
 from .batches import rows_of
-from .probe import session
+from .graph_process import session
 from .records import Timing
 
 ROUNDS = 7

@@ -18,9 +18,9 @@ from onnxserve.errors import CheckFailed
 
 from .arrays import Arrays
 from .batches import Batches
+from .export_state import ExportState
 from .records import Range
 from .step import Step
-from .work import Work
 
 OUTPUT = "output_0"  # an output named like an operator makes an invalid graph
 OPSET = 20
@@ -156,19 +156,19 @@ def save(proto: onnx.ModelProto, path: Path) -> None:
     path.write_bytes(proto.SerializeToString(deterministic=True))
 
 
-def call(work: Work) -> None:
+def call(state: ExportState) -> None:
     """Trace, name, strip, write."""
-    proto, found = export_graph(work.module, example(work.groups.shapes), work.axes)
-    spec = work.definition
-    work.ranges = check_ranges(found, work.axes, spec.serve.batch_size, spec.input.max_tokens)
+    proto, found = export_graph(state.module, example(state.groups.shapes), state.axes)
+    spec = state.definition
+    state.ranges = check_ranges(found, state.axes, spec.serve.batch_size, spec.input.max_tokens)
     name_nodes(proto)
     strip(proto)
     # Inner shapes carry the exporter's own axis names; ONNX Runtime infers them anew.
     del proto.graph.value_info[:]
-    name_axes(proto, work.axes)
-    work.fp32 = work.scratch / "fp32.onnx"
-    save(proto, work.fp32)
-    work.say(f"      {len(proto.graph.node)} nodes, {work.fp32.stat().st_size / 1e6:.1f} MB")
+    name_axes(proto, state.axes)
+    state.fp32 = state.scratch / "fp32.onnx"
+    save(proto, state.fp32)
+    state.say(f"      {len(proto.graph.node)} nodes, {state.fp32.stat().st_size / 1e6:.1f} MB")
 
 
 STEP = Step("trace", ("module", "groups", "axes"), ("fp32", "ranges"), call)

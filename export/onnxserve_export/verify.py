@@ -10,12 +10,12 @@ from onnxserve.errors import CheckFailed
 
 from .arrays import Array, Arrays
 from .deviation import TOLERANCE, deviation
-from .locate import locate
+from .divergence import first_divergence
+from .export_state import ExportState
 from .records import Parity
 from .reference import run_torch
 from .run import GraphCrashed, run_graph
 from .step import Step
-from .work import Work
 
 
 def stretched(arrays: Arrays, axes: dict[str, dict[int, str]], length: int) -> Arrays:
@@ -29,13 +29,13 @@ def stretched(arrays: Arrays, axes: dict[str, dict[int, str]], length: int) -> A
     return made
 
 
-def all_shapes(work: Work) -> dict[str, Arrays]:
+def all_shapes(state: ExportState) -> dict[str, Arrays]:
     """Every batch size with real rows; where lengths are free, also the longest that the signature allows."""
-    shapes = {name: batches.one() for name, batches in work.groups.shapes.items()}
-    if work.axes:
-        longest = work.definition.input.max_tokens
+    shapes = {name: batches.one() for name, batches in state.groups.shapes.items()}
+    if state.axes:
+        longest = state.definition.input.max_tokens
         long = {name: group for name, group in shapes.items() if name.endswith("long rows")}
-        shapes |= {f"{name}, stretched": stretched(group, work.axes, longest) for name, group in long.items()}
+        shapes |= {f"{name}, stretched": stretched(group, state.axes, longest) for name, group in long.items()}
     return shapes
 
 
@@ -64,21 +64,24 @@ def _shape(batch: Arrays) -> tuple[int, ...]:
     return next(iter(batch.values())).shape
 
 
-def call(work: Work) -> None:
+def call(state: ExportState) -> None:
     """Compare each shape group; the first beyond the tolerance fails the export."""
-    shapes, work.parity = all_shapes(work), []
-    for (name, batch), actual in zip(shapes.items(), graph_outputs(work.fp32, shapes), strict=True):
-        worst = deviation(actual, run_torch(work.module, batch), work.scale)
+    shapes, state.parity = all_shapes(state), []
+    for (name, batch), actual in zip(shapes.items(), graph_outputs(state.fp32, shapes), strict=True):
+        worst = deviation(actual, run_torch(state.module, batch), state.scale)
         if not worst <= TOLERANCE:
             raise CheckFailed(
                 "verify",
                 f"fp32 deviates by {worst:.3g} of the outputs' spread from torch on {name} {_shape(batch)}",
                 f"{TOLERANCE:g}",
                 fix="the graph computes something else at this shape: look for branches on x.shape and random ops",
-                where=str(locate(work.module, work.fp32, batch) or "every inner module that can be compared agrees"),
+                where=str(
+                    first_divergence(state.module, state.fp32, batch)
+                    or "every inner module that can be compared agrees"
+                ),
             )
-        work.parity.append(Parity(name, _shape(batch), worst))
-    work.say(f"      {len(work.parity)} shapes, worst {max(p.deviation for p in work.parity):.2g}")
+        state.parity.append(Parity(name, _shape(batch), worst))
+    state.say(f"      {len(state.parity)} shapes, worst {max(p.deviation for p in state.parity):.2g}")
 
 
 STEP = Step("verify", ("module", "groups", "axes", "fp32", "scale"), ("parity",), call)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Groups:
-    """Rows as batches of tensors: by share, and again alone and in other company, for batch invariance and shapes.
+    """Rows as batches of tensors: by subset, and again alone and in random company, for batch invariance and shapes.
 
-    `mixed` batches are of the certify rows that `company` names, in that order.
+    `mixed` batches are of the certify rows that `mixed_rows` names, in that order.
     """
 
     calibrate: Batches
@@ -29,7 +29,7 @@ class Groups:
     certify: Batches
     alone: Batches
     mixed: Batches
-    company: list[int]
+    mixed_rows: list[int]
     shapes: dict[str, Batches]
     golden: Batches
 
@@ -39,7 +39,7 @@ def no_progress(_label: str, _done: int, _total: int) -> None:
 
 
 @dataclass
-class Work:
+class ExportState:
     """The state of one export; `say` takes lines, `progress` what is done of how much."""
 
     definition: Definition
@@ -52,7 +52,7 @@ class Work:
     golden: list[dict[str, Any]] = field(init=False)
     assets: dict[str, bytes] = field(init=False)
     module: torch.nn.Module = field(init=False)
-    stage: Path = field(init=False)
+    archive_folder: Path = field(init=False)
     groups: Groups = field(init=False)
     axes: dict[str, dict[int, str]] = field(init=False)
     reference: Array = field(init=False)

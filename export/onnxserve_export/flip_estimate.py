@@ -11,8 +11,8 @@ import numpy as np
 from .arrays import Array
 from .binomial import share_bound
 from .drop_bound import drop_bound, drop_within
-from .levels import FIRST
 from .mean_bound import mean_bound
+from .significance_levels import FIRST_LEVEL
 
 FEW = 20_000  # rows for which bounds are looked up rather than estimated
 
@@ -75,7 +75,7 @@ def likely_mean(drops: Array, width: float, rows: int, level: float, chance: flo
     return width * mean_bound(more, level) + _quantile(chance) * float(drops.std()) / math.sqrt(rows)
 
 
-def rows_needed(budget: float, flips: float, level: float = FIRST, chance: float = 0.8) -> int:
+def rows_needed(budget: float, flips: float, level: float = FIRST_LEVEL, chance: float = 0.8) -> int:
     """Rows that certify `budget` with probability `chance` when `flips` of labels change and nothing is lost.
 
     Above `FEW` rows by the normal distribution, which then is near enough; 0 for a budget of 0, which none keep.
@@ -88,7 +88,7 @@ def rows_needed(budget: float, flips: float, level: float = FIRST, chance: float
     return _fewest(certify, budget, flips, _quantile(1 - level) + _quantile(chance))
 
 
-def share_rows_needed(budget: float, share: float, level: float = FIRST, chance: float = 0.8) -> int:
+def share_rows_needed(budget: float, share: float, level: float = FIRST_LEVEL, chance: float = 0.8) -> int:
     """The same for the share of rows that move: with more rows it stays, and its bound comes nearer."""
 
     def certify(rows: int) -> bool:

@@ -13,10 +13,10 @@ the k - 1 before it were refused, so its level is at most the k-th of the series
 
 from __future__ import annotations
 
-ERROR = 0.05  # chance of at least one wrong acceptance, over all tests on the same rows
-FIRST = 0.04  # of it, until something is refused
+FAMILYWISE_ERROR = 0.05  # chance of at least one wrong acceptance, over all tests on the same rows
+FIRST_LEVEL = 0.04  # of it, until something is refused
 
 
 def level_after(refusals: int) -> float:
-    """Level of a test after so many refusals on the same rows; the levels of all refusals add up to ERROR."""
-    return FIRST if refusals == 0 else (ERROR - FIRST) / (refusals * (refusals + 1))
+    """Level of a test after so many refusals on the same rows; all levels add up to FAMILYWISE_ERROR."""
+    return FIRST_LEVEL if refusals == 0 else (FAMILYWISE_ERROR - FIRST_LEVEL) / (refusals * (refusals + 1))

@@ -1,8 +1,8 @@
 """Runs a graph in a process of its own: toolchains emit files that crash whoever loads them.
 
-`python probe.py MODEL BATCHES.npz START STOP OUT.npz [all]` writes the first output of each batch as `<number>`,
-or with `all` every output of the batch `START` by its name. Imports nothing of ours, so that it can be started by
-its path.
+`python graph_process.py MODEL BATCHES.npz START STOP OUT.npz [all]` writes the first output of each batch as
+`<number>`, or with `all` every output of the batch `START` by its name. Imports nothing of ours, so that it can be
+started by its path.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from onnxserve.errors import DefinitionError, FeatureError
 from onnxserve.spec import Definition, FeaturesSpec
 
 
-def joined(
+def join_features(
     given: Iterable[tuple[Any, Any]], definition: Definition, scratch: Path
 ) -> tuple[list[tuple[list[float], Any]], dict[str, str]]:
     """Rows with values in the order of `input.columns`, and the type of each key.
@@ -28,7 +28,7 @@ def joined(
         raise ValueError("the definition has no features")
     if wrong := next((value for value, _ in rows if not isinstance(value, dict)), None):
         raise DefinitionError(f"a row of keys is an object, not {type(wrong).__name__}", where=definition.rows)
-    known, types = looked_up([value for value, _ in rows], definition.folder / spec.repo, spec, scratch)
+    known, types = historical_features([value for value, _ in rows], definition.folder / spec.repo, spec, scratch)
     return list(_completed(rows, known, definition.input.columns, spec)), types
 
 
@@ -43,7 +43,7 @@ def _completed(
             yield [float(value) for value in values if value is not None], label
 
 
-def looked_up(
+def historical_features(
     rows: list[dict[str, Any]], repo: Path, spec: FeaturesSpec, scratch: Path
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """The store's columns of each row, and the types of the keys.

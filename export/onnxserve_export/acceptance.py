@@ -11,7 +11,7 @@ from onnxserve.errors import DefinitionError
 from onnxserve.spec import Definition
 
 from .arrays import Array
-from .foresee import (
+from .flip_estimate import (
     expected_flips,
     expected_moves,
     likely_drop,
@@ -20,9 +20,8 @@ from .foresee import (
     rows_needed,
     share_rows_needed,
 )
-from .levels import FIRST
-from .paired import (
-    Paired,
+from .paired_statistics import (
+    PairedStatistics,
     compare_embeddings,
     compare_errors,
     compare_labels,
@@ -32,14 +31,18 @@ from .paired import (
     value_errors,
     vector_errors,
 )
-from .share import Row
+from .significance_levels import FIRST_LEVEL
+from .subset import Row
 from .user_code import find_function
 
 LOST = {"labels": "accuracy drop", "metric": "drop of the metric"}
 
 
-class Judge:
-    """Compares outputs on one share; what torch gave there is fixed, and so is the scale of a regression's errors."""
+class Acceptance:
+    """Compares a candidate's outputs with torch's on one subset of the rows, by the definition's task and budget.
+
+    `spread` is the scale of a regression's errors; by default that of torch's outputs on these rows.
+    """
 
     def __init__(
         self, definition: Definition, rows: Iterable[Row], reference: Array, spread: float | None = None
@@ -57,7 +60,7 @@ class Judge:
         self.truth = np.array([index[str(label)] for label in self.labels]) if labelled else None
         self._reference_scores = self._scores(reference) if self.task == "metric" else None
 
-    def compare(self, outputs: Array, level: float = FIRST) -> Paired:
+    def compare(self, outputs: Array, level: float = FIRST_LEVEL) -> PairedStatistics:
         """Score, drop, and its bound at `level`."""
         if self._reference_scores is not None:
             return compare_scores(self._reference_scores, self._scores(outputs), self._width, level)
@@ -81,7 +84,7 @@ class Judge:
             return self.damage(outputs)
         return expected_moves(self._errors(outputs), self.tolerance)
 
-    def likely_bound(self, outputs: Array, rows: int, chance: float, level: float = FIRST) -> float:
+    def likely_bound(self, outputs: Array, rows: int, chance: float, level: float = FIRST_LEVEL) -> float:
         """What `rows` other rows will say the drop is at most, or less, with a probability of `chance`."""
         if self._reference_scores is not None:
             drops = self._reference_scores - self._scores(outputs)
@@ -90,7 +93,7 @@ class Judge:
             return likely_drop(self.risk(outputs), rows, level, chance, self._sure_drop(outputs))
         return likely_share(self.risk(outputs), rows, level, chance)
 
-    def verdict(self, paired: Paired) -> str:
+    def verdict(self, paired: PairedStatistics) -> str:
         """Why such a result may not serve, empty when it may."""
         lost = LOST.get(self.task, "rows that move beyond the tolerance")
         found = over_budget(paired, self.budget, lost)

@@ -62,7 +62,7 @@ def last_nodes(proto: onnx.ModelProto, names: list[str]) -> dict[str, onnx.NodeP
     return found
 
 
-def locate(module: torch.nn.Module, graph: Path, arrays: Arrays) -> Divergence | None:
+def first_divergence(module: torch.nn.Module, graph: Path, arrays: Arrays) -> Divergence | None:
     """The first module that diverges on this batch; None when every inner one that can be compared agrees."""
     expected = module_outputs(module, arrays)
     proto = onnx.load(graph)

@@ -10,14 +10,14 @@ import numpy as np
 from .arrays import Array
 from .binomial import share_bound
 from .drop_bound import drop_bound
-from .levels import FIRST
 from .mean_bound import mean_bound
+from .significance_levels import FIRST_LEVEL
 
 NEIGHBOURS = 2000  # rows among which the nearest is looked for
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedStatistics:
     """Scores of both, the drop with its upper bound, and changed answers, as shares of `rows`.
 
     A score is 1 for a right label; for other tasks docs/11-statistics.md says what it is. `level` is the chance
@@ -32,7 +32,7 @@ class Paired:
     bound: float
     flips: float
     p: float = 1.0
-    level: float = FIRST
+    level: float = FIRST_LEVEL
 
 
 def mcnemar(newly_wrong: int, newly_right: int) -> float:
@@ -46,7 +46,7 @@ def mcnemar(newly_wrong: int, newly_right: int) -> float:
     return float(tail / 2**changed)
 
 
-def over_budget(paired: Paired, budget: float, lost: str = "accuracy drop") -> str:
+def over_budget(paired: PairedStatistics, budget: float, lost: str = "accuracy drop") -> str:
     """Drop, bound and budget in words, empty when the bound keeps the budget; `lost` names what is counted."""
     if paired.bound <= budget:
         return ""
@@ -60,12 +60,12 @@ def newly(reference: Array, candidate: Array, truth: Array) -> tuple[int, int]:
     return int((before & ~after).sum()), int((~before & after).sum())
 
 
-def compare_labels(reference: Array, candidate: Array, truth: Array, level: float = FIRST) -> Paired:
+def compare_labels(reference: Array, candidate: Array, truth: Array, level: float = FIRST_LEVEL) -> PairedStatistics:
     """`reference` and `candidate` are outputs, shape (rows, labels); `truth` the labels' indices, shape (rows,)."""
     theirs, ours = reference.argmax(axis=-1), candidate.argmax(axis=-1)
     wrong, right = newly(reference, candidate, truth)
     rows = len(truth)
-    return Paired(
+    return PairedStatistics(
         rows,
         float((ours == truth).mean()),
         float((theirs == truth).mean()),
@@ -96,7 +96,9 @@ def vector_errors(reference: Array, candidate: Array) -> Array:
     return np.asarray(1 - (left * right).sum(axis=-1))
 
 
-def compare_errors(errors: Array, tolerance: float, level: float = FIRST, flips: float | None = None) -> Paired:
+def compare_errors(
+    errors: Array, tolerance: float, level: float = FIRST_LEVEL, flips: float | None = None
+) -> PairedStatistics:
     """For answers that aren't right or wrong: the drop is the share of rows whose error, shape (rows,), is too large.
 
     A share has an exact bound whatever the errors' distribution; a mean error has none, since rows that
@@ -105,22 +107,24 @@ def compare_errors(errors: Array, tolerance: float, level: float = FIRST, flips:
     rows, moved = len(errors), int((errors > tolerance).sum())
     share = moved / rows
     bound = share_bound(moved, rows, level)
-    return Paired(rows, 1 - share, 1.0, share, bound, share if flips is None else flips, level=level)
+    return PairedStatistics(rows, 1 - share, 1.0, share, bound, share if flips is None else flips, level=level)
 
 
-def compare_embeddings(reference: Array, candidate: Array, tolerance: float, level: float = FIRST) -> Paired:
+def compare_embeddings(
+    reference: Array, candidate: Array, tolerance: float, level: float = FIRST_LEVEL
+) -> PairedStatistics:
     """The drop is the share of rows whose vector turned too far; a flip is a row with another nearest neighbour."""
     flips = float(np.mean(_nearest(_unit(reference)) != _nearest(_unit(candidate))))
     return compare_errors(vector_errors(reference, candidate), tolerance, level, flips)
 
 
-def compare_scores(reference: Array, candidate: Array, width: float, level: float = FIRST) -> Paired:
+def compare_scores(reference: Array, candidate: Array, width: float, level: float = FIRST_LEVEL) -> PairedStatistics:
     """For a metric of the user's own: scores a row, higher is better, shape (rows,); the drop is of their mean.
 
     `width` is that of the range that scores may have, which bounds what rows that weren't seen can do.
     """
     drops = reference - candidate
-    return Paired(
+    return PairedStatistics(
         len(reference),
         float(candidate.mean()),
         float(reference.mean()),

@@ -16,7 +16,7 @@ Activation = Literal["softmax", "none"]
 
 
 @dataclass(frozen=True)
-class Closeness:
+class OutputSimilarity:
     """Cosine of outputs (mean and worst row), largest error, and calibration errors; None without labels."""
 
     cosine: float
@@ -26,13 +26,13 @@ class Closeness:
     reference_calibration_error: float | None
 
 
-def compare(reference: Array, candidate: Array, truth: Array | None) -> Closeness:
+def compare(reference: Array, candidate: Array, truth: Array | None) -> OutputSimilarity:
     """Outputs of shape (rows, ...); `truth` the labels' indices, shape (rows,)."""
     left, right = reference.reshape(len(reference), -1), candidate.reshape(len(candidate), -1)
     norms = np.linalg.norm(left, axis=-1) * np.linalg.norm(right, axis=-1)
     activation = activation_of(reference)
     cosines = (left * right).sum(axis=-1) / np.maximum(norms, 1e-12)
-    return Closeness(
+    return OutputSimilarity(
         float(cosines.mean()),
         float(cosines.min()),
         float(np.abs(left - right).max()),
