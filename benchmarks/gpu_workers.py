@@ -27,7 +27,8 @@ COUNTS = (1, 2, 4, 8, 12)
 ROWS, SECONDS = 64, 4.0
 INTRO = """# Several workers on a GPU
 
-Written by `python -m benchmarks.gpu_workers`, part of `make gpu-test`, on {gpu}, {cpu}, {cores} cores, onnxruntime {version}.
+Written by `python -m benchmarks.gpu_workers`, part of `make gpu-test`, on {gpu}, {cpu}, {cores} cores, onnxruntime
+{version}.
 So many processes, each a whole worker's `handle` from JSON to JSON as TorchServe's worker calls it (preprocessing
 included), take batches of {rows} requests without a pause for {seconds:g} s. TorchServe's frontend, which would share
 the cores, isn't there. Memory is what the driver says is used, beside what was before. With NVIDIA's MPS kernels of

@@ -36,7 +36,7 @@ MODULES = {
 
 
 def handler_members(definition: Definition) -> tuple[dict[str, bytes], str, str]:
-    """Files of the handlers' package under its digest-derived name, that name, and `module:class` in it."""
+    """Return the files of the handlers' package under its digest-derived name, that name, and `module:class` in it."""
     root = Path(onnxserve_handlers.__file__).parent
     files = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*.py")}
     module, _, cls = definition.handler.partition(":")
@@ -54,9 +54,9 @@ def handler_members(definition: Definition) -> tuple[dict[str, bytes], str, str]
 
 
 def signature(definition: Definition, handler: str, key_types: Mapping[str, str]) -> dict[str, Any]:
-    """`signature.json` so far; the graph's inputs, outputs and variant follow when they are known."""
+    """Return `signature.json` so far; the graph's inputs, outputs and variant follow when they are known."""
     spec = definition.input
-    found: dict[str, Any] = {
+    document: dict[str, Any] = {
         "model": definition.name,
         "version": definition.version,
         "handler": handler,
@@ -67,14 +67,14 @@ def signature(definition: Definition, handler: str, key_types: Mapping[str, str]
         "outputs": [],
         "max_batch": definition.serve.batch_size,
     }
-    if definition.features:  # where its repository lies is another thing on another machine
+    if definition.features:  # the repository's path means nothing on another machine
         features = {k: v for k, v in msgspec.to_builtins(definition.features).items() if k != "repo"}
-        found["features"] = features | {"key_types": key_types}
-    return found
+        document["features"] = features | {"key_types": key_types}
+    return document
 
 
 def write_archive_folder(state: ExportState, folder: Path) -> None:
-    """Handlers, service, assets and signature into `folder`."""
+    """Write handlers, service, assets and signature into `folder`."""
     definition = state.definition
     members, package, handler = handler_members(definition)
     module, _, cls = handler.partition(":")

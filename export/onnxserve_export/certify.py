@@ -17,7 +17,7 @@ from .step import Step
 
 
 def call(state: ExportState) -> None:
-    """Test in sequence; the last that is accepted is the fastest, and serves."""
+    """Test the candidates in sequence; the last accepted one is the fastest, and it serves."""
     acceptance = Acceptance(state.definition, state.split.certify, state.reference, spread_of(state.select_reference))
     log = CertifyLog(state.store, state.definition.name, state.split.certify)
     results = {result.variant: result for result in state.measured}
@@ -47,7 +47,7 @@ def call(state: ExportState) -> None:
 def certify(
     candidate: Candidate, result: Measured, state: ExportState, acceptance: Acceptance, log: CertifyLog
 ) -> tuple[Measured, CertifyTest]:
-    """One test, recorded before its outcome is shown."""
+    """Test one candidate; the test is recorded before its outcome is shown."""
     graph, outputs = file_digest(candidate.path), state.outputs[candidate.variant]
     with log.turn():
         paired = acceptance.compare(outputs, log.level(graph))
@@ -58,7 +58,7 @@ def certify(
 
 
 def none_passes(state: ExportState, log: CertifyLog) -> CheckFailed:
-    """What was refused, and that another try on the same rows is dearer."""
+    """Return the error that lists the refusals and says that each makes the next test on these rows stricter."""
     reasons = "; ".join(f"{result.variant}: {result.refusal}" for result in state.measured)
     refused = sum(test.refused for test in log.tests)
     return CheckFailed(
@@ -71,7 +71,7 @@ def none_passes(state: ExportState, log: CertifyLog) -> CheckFailed:
 
 
 def summary(result: Measured) -> str:
-    """One line for the terminal."""
+    """Describe a result in one line for the terminal."""
     paired: PairedStatistics | None = result.paired
     if paired is None:
         return result.refusal

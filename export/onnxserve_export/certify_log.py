@@ -1,4 +1,4 @@
-"""The record of every test on certify rows, kept in the model store: who tests again pays for it."""
+"""The record of every test on certify rows, kept in the model store, since each refusal makes later tests stricter."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ class CertifyLog:
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """Be the only export that tests: what others have recorded meanwhile is read, so that it makes a test dearer.
+        """Hold the record's lock, and read what other exports have recorded, so that their refusals count.
 
-        A test takes one turn, from asking for its level to its record.
+        A test takes one turn, from asking for its level to recording its outcome.
         """
         with locked(self._path):
             self._load()
@@ -70,15 +70,15 @@ class CertifyLog:
         self.tests = [test for test in self._all if _overlap(test, self._keys)]
 
     def level(self, graph: str) -> float:
-        """The level at which a graph, known by its SHA-256, is tested: the same as last time on the same rows.
+        """Return the level at which to test a graph, known by its SHA-256: on the same rows, that of its last test.
 
-        A graph tested before on other rows of which some are the same is a new test.
+        On other rows, even if some are the same, it is a new test.
         """
         known = self._known(graph)
         return known.level if known else level_after(sum(test.refused for test in self.tests))
 
     def earlier(self, graph: str) -> list[CertifyTest]:
-        """Tests before that of `graph`."""
+        """Return the tests before that of `graph`."""
         known = self._known(graph)
         return self.tests[: self.tests.index(known)] if known else list(self.tests)
 
@@ -105,7 +105,7 @@ def _find(tests: Sequence[CertifyTest], graph: str, subset: str) -> CertifyTest 
 
 
 def _evidenced(path: Path) -> list[CertifyTest]:
-    """What the evidence of earlier exports beside the record says, should the record be lost."""
+    """Read the tests from the evidence of earlier exports beside the record, in case the record was lost."""
     name = path.name.removesuffix(SUFFIX)
     tests: list[CertifyTest] = []
     for evidence in sorted(path.parent.glob(f"{name}-*.evidence.json")):
@@ -130,5 +130,5 @@ def _read(path: Path) -> list[CertifyTest]:
         raise StepFailed(
             f"the record of tests on the certify rows is damaged: {error}",
             where=str(path),
-            fix="take it from a copy; if there is none, remove it and bring new rows",
+            fix="restore it from a copy; if there is none, remove it and export with new rows",
         ) from error

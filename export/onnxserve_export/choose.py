@@ -1,4 +1,4 @@
-"""Step choose: times all candidates, and puts those worth certifying in order."""
+"""Step choose: time all candidates, and order those that are worth certifying."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from onnxserve.errors import CheckFailed
 
-from .archive_folder import certify_alone, served
 from .arrays import Arrays
 from .batches import rows_of
 from .export_state import ExportState
+from .preprocess import certify_alone, served
 from .records import Candidate, Timing
 from .sequence import in_sequence
 from .step import Step
@@ -20,18 +20,18 @@ GROUPS = 2  # batches timed at the size to be served
 
 
 def served_threads(state: ExportState) -> int:
-    """What a worker of this model gets on a machine like this one."""
+    """Return the threads that a worker of this model gets on this machine."""
     serve = state.definition.serve
     return serve.threads or max(1, cpus() // serve.workers)
 
 
 def timings(state: ExportState, candidates: list[Candidate]) -> list[Timing]:
-    """Every candidate and torch, at batch 1 and at the served size, on one thread and on more."""
+    """Time every candidate and torch, at batch 1 and at the served size, on one thread and on more."""
     size, groups = state.definition.serve.batch_size, state.groups
     largest = {result.variant: result.max_batch for result in state.measured}
     singles, full = list(groups.alone.first(SINGLES)), served(state, GROUPS)
     rows = sum(map(rows_of, full))
-    found = []
+    medians = []
     counts = sorted({1, served_threads(state), cpus()})
     for number, threads in enumerate(counts):
         state.progress("time", number, len(counts))
@@ -43,17 +43,17 @@ def timings(state: ExportState, candidates: list[Candidate]) -> list[Timing]:
                 Timed(variant, run, parts if largest.get(variant, batch) >= batch else alone(state, rows))
                 for variant, run in runs.items()
             ]
-            found += take_turns(timed, threads, batch)
-    return found
+            medians += take_turns(timed, threads, batch)
+    return medians
 
 
 def alone(state: ExportState, rows: int) -> list[Arrays]:
-    """The rows of the full batches, one at a time."""
+    """Return the rows of the full batches, one at a time."""
     return list(certify_alone(state).first(rows))
 
 
 def call(state: ExportState) -> None:
-    """Time what ran, interleaved, as it would be served, and form the sequence."""
+    """Time the candidates that ran, interleaved and as they would be served, and form the sequence."""
     ran = {result.variant: result for result in state.measured if not result.refusal}
     candidates = [candidate for candidate in state.candidates if candidate.variant in ran]
     if not candidates:
@@ -70,9 +70,9 @@ def call(state: ExportState) -> None:
         state.say(f"      {variant}: {why}")
 
 
-def served_times(found: list[Timing], threads: int, batch: int) -> dict[str, float]:
-    """Milliseconds a row by variant at one setting."""
-    return {timing.variant: timing.ms for timing in found if (timing.threads, timing.batch) == (threads, batch)}
+def served_times(records: list[Timing], threads: int, batch: int) -> dict[str, float]:
+    """Return milliseconds per row by variant, at one number of threads and one batch size."""
+    return {timing.variant: timing.ms for timing in records if (timing.threads, timing.batch) == (threads, batch)}
 
 
 STEP = Step("choose", ("candidates", "measured", "groups", "module"), ("timings", "sequence"), call)

@@ -1,4 +1,4 @@
-"""Step measure: each candidate in a process of its own; against torch on the select rows only."""
+"""Step measure: run each candidate in a process of its own, and compare it with torch on the select rows only."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ LIKELY = 0.5  # chance to be certified below which a candidate isn't worth a tes
 
 
 def broken(candidate: Candidate, why: str) -> Measured:
-    """A candidate without results."""
+    """Record a candidate that has no results, and why."""
     size = candidate.path.stat().st_size / 1e6
     nothing = (None, 0.0, 0.0, None, None, 0.0, 0.0, False, 0.0, 0)
     return Measured(candidate.variant, size, *nothing, candidate.note, candidate.excluded, why)
 
 
 def measure_candidate(state: ExportState, candidate: Candidate, acceptance: Acceptance) -> Measured:
-    """Outputs on select, certify and golden rows, in batches, alone and in random company.
+    """Run a candidate on select, certify and golden rows: in batches, alone and in random batches.
 
-    A candidate whose answers move with the batch is measured again with every row alone, since so it may serve.
-    What it answers to the certify rows is kept for the step `certify`, not looked at.
+    A candidate whose answers move with the batch is measured again with every row alone, since it may serve rows alone.
+    Its outputs for the certify rows are kept for the step `certify`; nothing here looks at them.
     """
     try:
         select, certify, alone, mixed, golden = together(state, candidate)
@@ -63,7 +63,7 @@ def measure_candidate(state: ExportState, candidate: Candidate, acceptance: Acce
 
 
 def together(state: ExportState, candidate: Candidate) -> list[Array]:
-    """Outputs for the batches from select to golden, which lie one behind the other, from one process."""
+    """Return the outputs of the batches from select to golden, which follow each other in the file, by one process."""
     groups = state.groups
     parts = [groups.select, groups.certify, groups.alone, groups.mixed, groups.golden]
     rest = iter(run_graph(candidate.path, Batches(groups.select.path, groups.select.start, groups.golden.stop)))
@@ -82,7 +82,7 @@ def call(state: ExportState) -> None:
 
 
 def summary(result: Measured) -> str:
-    """One line for the terminal."""
+    """Describe a result in one line for the terminal."""
     if result.select is None:
         return result.refusal
     alone = "; one row at a time, since answers move with the batch" if result.moves else ""

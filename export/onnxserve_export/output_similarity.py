@@ -1,4 +1,4 @@
-"""How close two models' outputs are beyond their answers: direction, size and honesty of the scores."""
+"""How similar two models' outputs are beyond their labels: direction, largest error and calibration."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class OutputSimilarity:
 
 
 def compare(reference: Array, candidate: Array, truth: Array | None) -> OutputSimilarity:
-    """Outputs of shape (rows, ...); `truth` the labels' indices, shape (rows,)."""
+    """Compare outputs of shape (rows, ...); `truth` are the labels' indices, shape (rows,), None without labels."""
     left, right = reference.reshape(len(reference), -1), candidate.reshape(len(candidate), -1)
     norms = np.linalg.norm(left, axis=-1) * np.linalg.norm(right, axis=-1)
     activation = activation_of(reference)
@@ -42,7 +42,7 @@ def compare(reference: Array, candidate: Array, truth: Array | None) -> OutputSi
 
 
 def activation_of(outputs: Array) -> Activation:
-    """What makes scores of a classifier's outputs: `none` where all are between 0 and 1, as probabilities are."""
+    """Return what turns a classifier's outputs into scores: `none` where all lie in 0 to 1, as probabilities do."""
     return "none" if outputs.size and outputs.min() >= 0 and outputs.max() <= 1 else "softmax"
 
 

@@ -1,4 +1,4 @@
-"""Step package: everything into one reproducible archive, still in the scratch folder."""
+"""Step package: write everything into one reproducible archive, still in the scratch folder."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ MARGIN = 4
 
 
 def tensors_of(values: Any) -> list[dict[str, Any]]:
-    """Name, dtype and shape of the graph's inputs or outputs; a free axis by its name."""
-    found = []
+    """Describe the graph's inputs or outputs by name, dtype and shape; a free axis by its name."""
+    tensors = []
     for value in values:
         kind = value.type.tensor_type
         dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
         shape = [dim.dim_param or dim.dim_value for dim in kind.shape.dim]
-        found.append({"name": value.name, "dtype": dtype, "shape": shape})
-    return found
+        tensors.append({"name": value.name, "dtype": dtype, "shape": shape})
+    return tensors
 
 
 def server_config(serve: ServeSpec, largest: int) -> bytes:
-    """`model-config.yaml`. Every key is written: TorchServe's defaults override its own config when one is absent."""
+    """Return `model-config.yaml` with every key: TorchServe's defaults override its own config where one is absent."""
     return yaml.safe_dump(
         {
             "minWorkers": serve.workers,
@@ -65,7 +65,7 @@ def server_config(serve: ServeSpec, largest: int) -> bytes:
 
 
 def evidence(state: ExportState) -> dict[str, Any]:
-    """What was proven, without times: they'd give the same model another digest each day."""
+    """Return what was proven, without times, which would give the same model another digest each day."""
     chosen = next(result for result in state.measured if result.variant == state.chosen.variant)
     summary: dict[str, Any] = {
         "variant": chosen.variant,
@@ -88,7 +88,7 @@ def evidence(state: ExportState) -> dict[str, Any]:
         "refused": state.refused,
         "sensitivity": msgspec.to_builtins(state.sensitivity),
         "findings": [asdict(finding) for finding in state.findings],
-        "ranges": [asdict(one) for one in state.ranges],
+        "ranges": [asdict(axis_range) for axis_range in state.ranges],
         "parity": [asdict(parity) for parity in state.parity],
         "data": {
             "rows": {name: len(subset) for name, subset in state.split.subsets.items()},
@@ -102,7 +102,7 @@ def evidence(state: ExportState) -> dict[str, Any]:
 
 
 def golden(state: ExportState, chosen: Measured) -> dict[str, Any]:
-    """`golden.json`: torch's outputs, which every worker must reproduce before it is ready."""
+    """Return `golden.json`: torch's outputs, which every worker must reproduce before it is ready."""
     return {
         "instances": [row["input"] for row in state.golden],
         "outputs": [[float(value) for value in output.reshape(-1)] for output in state.golden_outputs],
@@ -112,7 +112,7 @@ def golden(state: ExportState, chosen: Measured) -> dict[str, Any]:
 
 
 def proof(state: ExportState) -> bytes:
-    """`proof.jsonl`: certify rows as clients would send them, their labels, and torch's outputs for them."""
+    """Return `proof.jsonl`: certify rows as clients would send them, their labels, and torch's outputs for them."""
     rows = islice(zip(state.split.certify, state.reference, strict=True), state.definition.quantise.proof_rows)
     lines = [{"input": row.value, "label": row.label, "output": output.reshape(-1).tolist()} for row, output in rows]
     return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)

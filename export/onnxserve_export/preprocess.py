@@ -24,7 +24,7 @@ BATCHES = (1, 2, 3, 5, 7)
 
 
 def shape_groups(values: Sequence[Any], largest: int) -> dict[str, list[Any]]:
-    """Every batch size, once with the longest and once with the shortest rows, by readable names."""
+    """Return a batch of every size, once of the longest and once of the shortest rows, by readable names."""
     ordered = sorted(values, key=lambda value: len(str(value)))
     sizes = sorted({*BATCHES, largest})
     long = {f"batch {size}, long rows": ordered[-size:] for size in sizes}
@@ -32,14 +32,14 @@ def shape_groups(values: Sequence[Any], largest: int) -> dict[str, list[Any]]:
 
 
 class Layout:
-    """Groups of instances in the order they are written, and which of them belong together."""
+    """Groups of instances in the order in which they are written, in parts that are read back apart."""
 
     def __init__(self) -> None:
         self._parts: list[Iterable[list[Any]]] = []
         self._sizes: list[int] = []
 
     def add(self, groups: Iterable[list[Any]], count: int) -> None:
-        """`count` more groups."""
+        """Add a part of `count` groups."""
         self._parts.append(groups)
         self._sizes.append(count)
 
@@ -47,13 +47,13 @@ class Layout:
         return chain.from_iterable(self._parts)
 
     def cut(self, path: Path) -> list[Batches]:
-        """What was added, part by part, as batches of the file."""
+        """Return the parts as batches of the file."""
         stops = list(accumulate(self._sizes))
         return [Batches(path, stop - size, stop) for size, stop in zip(self._sizes, stops, strict=True)]
 
 
 def values(subset: Subset) -> Iterator[Any]:
-    """The rows' values, from disk."""
+    """Yield the rows' values from disk."""
     return (row.value for row in subset)
 
 
@@ -88,7 +88,7 @@ def call(state: ExportState) -> None:
 
 
 def alone(state: ExportState, name: str, instances: Iterable[Any], count: int) -> Batches:
-    """`count` instances in batches of one, so unpadded; made once."""
+    """Return `count` instances in batches of one, which need no padding; they are made once."""
     path = state.scratch / f"alone-{name}.npz"
     if not path.exists():
         tensors(state.archive_folder, batches(instances, 1), path)
@@ -96,7 +96,7 @@ def alone(state: ExportState, name: str, instances: Iterable[Any], count: int) -
 
 
 def served(state: ExportState, groups: int) -> list[Arrays]:
-    """The first certify batches, each in the parts that the handler would run: rows of like length together."""
+    """Return the first certify batches, each in the parts that the handler would run: rows of one length together."""
     path = state.scratch / "served.npz"
     size = state.definition.serve.batch_size
     tensors(state.archive_folder, islice(batches(values(state.split.certify), size), groups), path, parts=True)
@@ -106,17 +106,17 @@ def served(state: ExportState, groups: int) -> list[Arrays]:
 
 
 def certify_alone(state: ExportState) -> Batches:
-    """The certify rows, for variants that may serve only one row at a time."""
+    """Return the certify rows one by one, for variants that may serve only one row at a time."""
     return alone(state, "certify", values(state.split.certify), len(state.split.certify))
 
 
 def select_alone(state: ExportState) -> Batches:
-    """The select rows, for the same."""
+    """Return the select rows one by one, for such variants."""
     return alone(state, "select", values(state.split.select), len(state.split.select))
 
 
 def golden_alone(state: ExportState) -> Batches:
-    """The golden rows, for the same."""
+    """Return the golden rows one by one, for such variants."""
     return alone(state, "golden", (row["input"] for row in state.golden), len(state.golden))
 
 

@@ -1,4 +1,4 @@
-"""Step profile: how rows, labels and scores were spread when the model was proven, to compare live ones with."""
+"""Step profile: the distributions of rows, labels and scores at export, for monitoring to compare live ones with."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from onnxserve.archive.offline import run_offline
 from onnxserve.archive.write import pretty
 from onnxserve_handlers.tasks.classification import best_labels
 
-from .archive_folder import values
 from .arrays import Array
 from .batch_composition import batches
 from .export_state import ExportState
 from .output_similarity import Activation, activation_of
+from .preprocess import values
 from .step import Step
 
 BINS = 10
@@ -28,46 +28,49 @@ AXES = 4
 TINY = 1e-12
 
 
-def measure(found: npt.NDArray[Any], bins: int = BINS) -> dict[str, Any]:
-    """Edges at quantiles, so that each bin holds about as many rows; where values repeat, between them."""
-    distinct = np.unique(found)
+def measure(values: npt.NDArray[Any], bins: int = BINS) -> dict[str, Any]:
+    """Return a histogram with edges at quantiles, or between distinct values where these are few.
+
+    With edges at quantiles, all bins hold about as many rows.
+    """
+    distinct = np.unique(values)
     if len(distinct) <= bins:
         edges = (distinct[:-1] + distinct[1:]) / 2
     else:
-        edges = np.unique(np.quantile(found, np.linspace(0, 1, bins + 1)[1:-1]))
-    counts = np.bincount(np.searchsorted(edges, found, side="right"), minlength=len(edges) + 1)
+        edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
+    counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
     return {"edges": edges.tolist(), "counts": counts.tolist()}
 
 
 def profile(
     measures: dict[str, Array], outputs: Array, labels: Sequence[str], activation: Activation = "softmax"
 ) -> dict[str, Any]:
-    """`profile.json`: rows, and what the model answers to them."""
-    found: dict[str, Any] = {"rows": len(outputs), "labels": {}}
+    """Return `profile.json`: histograms of the rows' measures and of the model's answers."""
+    document: dict[str, Any] = {"rows": len(outputs), "labels": {}}
     answers: dict[str, Array] = {}
     if labels:
         places, answers["score"] = best_labels(outputs, activation)
-        said = np.bincount(places, minlength=len(labels))
-        found["labels"] = dict(zip(labels, said.tolist(), strict=True))
+        label_counts = np.bincount(places, minlength=len(labels))
+        document["labels"] = dict(zip(labels, label_counts.tolist(), strict=True))
     elif (values := outputs.reshape(len(outputs), -1)).shape[1] > MOST_VALUES:
-        found["embedding"], answers = embedding(values.astype(np.float64))
+        document["embedding"], answers = embedding(values.astype(np.float64))
     else:
         answers = {f"value.{place}": column for place, column in enumerate(values.T)}
-    return found | {"measures": {name: measure(values) for name, values in (measures | answers).items()}}
+    return document | {"measures": {name: measure(values) for name, values in (measures | answers).items()}}
 
 
 def embedding(vectors: npt.NDArray[np.float64]) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The space of `vectors`, shape (rows, width), and their norm, cosine to its centre and main components."""
+    """Return centre and main axes of `vectors`, shape (rows, width), and their measures: norm, cosine, components."""
     centre = vectors.mean(axis=0)
     axes = np.linalg.svd(vectors - centre, full_matrices=False)[2][:AXES]
     norms = np.linalg.norm(vectors, axis=1)
-    found = {"norm": norms, "cosine": vectors @ centre / np.maximum(norms * np.linalg.norm(centre), TINY)}
-    found |= {str(number): along for number, along in enumerate(((vectors - centre) @ axes.T).T, 1)}
-    return {"centre": centre.tolist(), "axes": axes.tolist()}, {f"embedding.{name}": v for name, v in found.items()}
+    measures = {"norm": norms, "cosine": vectors @ centre / np.maximum(norms * np.linalg.norm(centre), TINY)}
+    measures |= {str(number): along for number, along in enumerate(((vectors - centre) @ axes.T).T, 1)}
+    return {"centre": centre.tolist(), "axes": axes.tolist()}, {f"embedding.{name}": v for name, v in measures.items()}
 
 
 def call(state: ExportState) -> None:
-    """The certify rows through the handler in the archive's folder, and what the chosen graph gave for them."""
+    """Measure the certify rows by the handler in the archive's folder, and the chosen graph's outputs for them."""
     rows = min(MOST_ROWS, len(state.split.certify))
     source, target = state.scratch / "profile.jsonl", state.scratch / "profile.npz"
     with source.open("wb") as stream:
@@ -75,14 +78,14 @@ def call(state: ExportState) -> None:
             stream.write(msgspec.json.encode(group) + b"\n")
     run_offline(state.archive_folder, "measures", source, target)
     with np.load(target) as arrays:
-        found = profile(
+        document = profile(
             dict(arrays),
             state.outputs[state.chosen.variant][:rows],
             state.definition.labels,
             activation_of(state.reference),
         )
-    (state.archive_folder / "profile.json").write_bytes(pretty(found))
-    state.say(f"      {rows} rows, {len(found['measures'])} measures")
+    (state.archive_folder / "profile.json").write_bytes(pretty(document))
+    state.say(f"      {rows} rows, {len(document['measures'])} measures")
 
 
 STEP = Step("profile", ("archive_folder", "split", "chosen", "outputs"), (), call)

@@ -1,4 +1,4 @@
-"""Step prove: the finished archive, opened as a stranger would, then moved into the model store."""
+"""Step prove: open the finished archive as any user would, check it, then move it into the model store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .step import Step
 
 
 def call(state: ExportState) -> None:
-    """Digests and golden rows through the archive's own handler; only then does it enter the store."""
+    """Check digests, and golden rows by the archive's own handler; only then does the archive enter the store."""
     checked = check_archive(state.archive, ())  # whoever signs it does so afterwards
     state.archive = enter_store(state.archive, state.store)
     state.say(f"      {checked.members} digests, {checked.golden_rows} golden rows; {state.archive}")

@@ -1,4 +1,4 @@
-"""Step quantise: one graph for each variant of the definition. Whether it is any good, `measure` finds out."""
+"""Step quantise: make one graph for each variant of the definition; the step `measure` compares them with torch."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ MAKERS: dict[str, Maker] = {
 
 
 def make_candidate(state: ExportState, variant: str, source: Path) -> Candidate:
-    """One variant's graph; NotApplicable when it came out as it went in."""
+    """Make one variant's graph; NotApplicable when the quantiser changed nothing."""
     if variant == "fp32":
         return Candidate(variant, state.fp32)
     target = state.scratch / f"{variant}.onnx"
@@ -94,13 +94,13 @@ def make_candidate(state: ExportState, variant: str, source: Path) -> Candidate:
 
 
 def settle(target: Path, proto: onnx.ModelProto) -> None:
-    """Write without what would change the digest from run to run."""
+    """Write a graph without what would change its digest from run to run."""
     strip(proto)
     target.write_bytes(proto.SerializeToString(deterministic=True))
 
 
 def prepared(state: ExportState) -> Path:
-    """The fp32 graph with the shapes that quantisers want."""
+    """Return the fp32 graph with the inferred shapes that quantisers need."""
     source = state.scratch / "prepared.onnx"
     if not source.exists():
         quant_pre_process(str(state.fp32), str(source), skip_symbolic_shape=True, skip_optimization=True)

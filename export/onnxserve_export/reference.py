@@ -1,4 +1,4 @@
-"""Step reference: torch's own answers, which everything after is held to; torch is held to itself first."""
+"""Step reference: torch's outputs, to which all later steps compare; before, torch is compared with itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ RANDOM = 1e-6  # spreads, below which torch's answer to the same rows is the sam
 
 
 def run_torch(module: torch.nn.Module, arrays: Arrays) -> Array:
-    """The module's output for one group, called by the names of its tensors."""
+    """Return the module's output for one batch, passed by the names of its tensors, shape (rows, ...), float32.
+
+    DefinitionError if the output isn't one tensor with a row for each row of the batch.
+    """
     with torch.inference_mode():
         output = module(**{name: torch.from_numpy(array) for name, array in arrays.items()})
     if not isinstance(output, torch.Tensor):
@@ -36,12 +39,12 @@ def run_torch(module: torch.nn.Module, arrays: Arrays) -> Array:
 
 
 def call(state: ExportState) -> None:
-    """Reference outputs for the select, certify and golden rows."""
+    """Run torch on the select, certify and golden rows; CheckFailed if its answers aren't repeatable or mix rows."""
     module, groups, labels = state.module, state.groups, state.definition.labels
     state.reference = concatenated(run_torch(module, batch) for batch in groups.certify)
     state.select_reference = concatenated(run_torch(module, batch) for batch in groups.select)
     state.scale = scale_of(state.reference, each=task_of(state.definition) == "regression")
-    first = groups.certify.one()
+    first = groups.certify.first_batch()
     again = deviation(run_torch(module, first), run_torch(module, first), state.scale)
     if again > RANDOM:
         raise CheckFailed(
@@ -64,12 +67,12 @@ def call(state: ExportState) -> None:
         raise DefinitionError(f"the module gives {state.reference.shape[1:]} outputs a row for {len(labels)} labels")
     if labels:
         _state_activation(state)
-    state.golden_outputs = run_torch(module, groups.golden.one())
+    state.golden_outputs = run_torch(module, groups.golden.first_batch())
     _check_golden(state)
 
 
 def _state_activation(state: ExportState) -> None:
-    """Handlers turn outputs into scores; those that are scores are not to be turned again."""
+    """Record in the signature whether outputs are scores already, so that handlers don't apply a softmax again."""
     path, activation = state.archive_folder / "signature.json", activation_of(state.reference)
     path.write_bytes(pretty(msgspec.json.decode(path.read_bytes()) | {"activation": activation}))
     if activation == "none":

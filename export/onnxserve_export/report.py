@@ -1,4 +1,4 @@
-"""Step report: `evidence.json` with times, and `report.html`, beside the archive."""
+"""Step report: write `evidence.json` with times, and `report.html`, beside the archive."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from .step import Step
 
 
 def with_times(state: ExportState) -> dict[str, Any]:
-    """The archive's evidence, its digest, and what was timed on this machine."""
+    """Return the archive's evidence, its digest, and the times on this machine."""
     return {
         "archive": {"file": state.archive.name, "sha256": state.sha256, "bytes": state.archive.stat().st_size},
-        "timings": [asdict(one) for one in state.timings],
+        "timings": [asdict(timing) for timing in state.timings],
         "served": {"threads": served_threads(state), "batch": state.definition.serve.batch_size},
         **state.evidence,
     }
 
 
 def searched_floats(state: ExportState) -> tuple[str, ...]:
-    """Nodes that the searched variant leaves in float."""
-    return next((one.excluded for one in state.candidates if one.variant == SEARCHED), ())
+    """Return the nodes that the searched variant leaves in float."""
+    return next((candidate.excluded for candidate in state.candidates if candidate.variant == SEARCHED), ())
 
 
 def call(state: ExportState) -> None:

@@ -1,4 +1,4 @@
-"""Step rows: labelled rows, split into fit / calibrate / select / certify that share nothing."""
+"""Step rows: read labelled rows, and split them into the disjoint subsets fit, calibrate, select and certify."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MIN_CERTIFY = 20
 
 
 class Assignment:
-    """Names the subset of each row by the hash of seed and value, so adding rows moves no others.
+    """Assigns each row to a subset by the hash of seed and value, so that added rows move no others.
 
     Equal values are kept once, since a copy in two subsets would make the proof circular.
     """
@@ -46,7 +46,7 @@ class Assignment:
 
 
 def subset_at(place: float) -> str:
-    """The subset that a place between 0 and 1 falls in."""
+    """Return the subset that a place between 0 and 1 falls in."""
     for name, subset in FRACTIONS.items():
         if place < subset:
             return name
@@ -55,14 +55,14 @@ def subset_at(place: float) -> str:
 
 
 def split_rows(rows: Iterable[Row], folder: Path) -> Split:
-    """One pass; rows go to files in `folder`."""
+    """Split rows in one pass, into files in `folder`."""
     assigned = Assignment(rows)
     subsets = spool(assigned, FRACTIONS, folder)
     return Split(**subsets, duplicates=assigned.duplicates)
 
 
 def read_golden(definition: Definition) -> list[dict[str, Any]]:
-    """The lines of `golden.jsonl`: `{"input": ..., "label": ...}`, label optional."""
+    """Return the lines of `golden.jsonl`, `{"input": ..., "label": ...}`, label optional; else DefinitionError."""
     path = definition.folder / "golden.jsonl"
     if not path.is_file():
         raise DefinitionError("golden.jsonl is missing", where=str(path), fix='add lines {"input": ..., "label": ...}')
@@ -79,7 +79,7 @@ def read_golden(definition: Definition) -> list[dict[str, Any]]:
 
 
 def labelled(given: Iterable[tuple[Any, Any]], definition: Definition) -> Iterator[Row]:
-    """Rows one by one; DefinitionError at the first with an unknown label."""
+    """Yield rows one by one; DefinitionError at the first with an unknown label."""
     known = set(definition.labels)
     for number, (value, label) in enumerate(given):
         if known and str(label) not in known:
@@ -88,7 +88,7 @@ def labelled(given: Iterable[tuple[Any, Any]], definition: Definition) -> Iterat
 
 
 def call(state: ExportState) -> None:
-    """Ask the definition for its rows and split them."""
+    """Read the definition's rows and split them; CheckFailed if they are too few to certify with."""
     definition = state.definition
     given = call_function(definition.rows, definition.folder, sources=state.sources)
     if definition.features:

@@ -1,4 +1,4 @@
-"""Running candidate graphs through `graph_process.py`."""
+"""Run candidate graphs in a process of their own, by `graph_process.py`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TIMEOUT_S = 1800
 
 
 class GraphCrashed(RuntimeError):
-    """The graph could not be loaded or run; the process that tried is gone."""
+    """The graph could not be loaded or run; the process that tried has ended."""
 
 
 def _run_isolated(model: Path, batches: Batches, *extra: str) -> dict[str, Array]:
@@ -40,14 +40,14 @@ def _run_isolated(model: Path, batches: Batches, *extra: str) -> dict[str, Array
 
 
 def run_graph(model: Path, batches: Batches | Iterable[Arrays]) -> list[Array]:
-    """First output for each batch; GraphCrashed when it can't."""
+    """Return the first output for each batch; GraphCrashed if the graph can't be loaded or run."""
     with tempfile.TemporaryDirectory() as scratch:
         source = on_disk(batches, Path(scratch))
-        found = _run_isolated(model, source)
-        return [found[str(number)].astype(np.float32) for number in range(len(source))]
+        arrays = _run_isolated(model, source)
+        return [arrays[str(number)].astype(np.float32) for number in range(len(source))]
 
 
 def run_whole(model: Path, batch: Arrays) -> dict[str, Array]:
-    """Every output for one batch, by name."""
+    """Return every output for one batch, by name; GraphCrashed if the graph can't be loaded or run."""
     with tempfile.TemporaryDirectory() as scratch:
         return _run_isolated(model, on_disk([batch], Path(scratch)), "all")

@@ -1,4 +1,4 @@
-"""Step search: the variant `mixed`, in 8 bits wherever the budget allows, found on the select rows."""
+"""Step search: make the variant `mixed`, with as many nodes in 8 bits as the budget allows on the select rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BROKEN = 1e9  # the damage of a node that can't be quantised at all
 
 
 class Search:
-    """Quantises chosen nodes and asks the judge."""
+    """Quantises chosen nodes and asks whether the budget allows the result."""
 
     def __init__(self, state: ExportState) -> None:
         self.state = state
@@ -39,13 +39,13 @@ class Search:
         self.certify_rows = len(state.split.certify)
 
     def graph(self, nodes: list[str], target: Path) -> Path:
-        """The graph with these nodes in 8 bits."""
+        """Write the graph with these nodes in 8 bits to `target`."""
         quantise_nodes(self.state, self.source, target, nodes, METHOD, self.types)
         settle(target, onnx.load(target))
         return target
 
     def outputs(self, nodes: list[str]) -> Array | None:
-        """On the select rows; None when the graph can't be made or run."""
+        """Return the outputs for the select rows with these nodes in 8 bits; None if the graph can't be made or run."""
         target = self.state.scratch / "trial.onnx"
         try:
             return concatenated(run_graph(self.graph(nodes, target), self.state.groups.select))
@@ -55,7 +55,7 @@ class Search:
             target.unlink(missing_ok=True)
 
     def damage(self, node: str) -> float:
-        """Of one node alone."""
+        """Return the damage of one node alone in 8 bits."""
         outputs = self.outputs([node])
         return BROKEN if outputs is None else min(BROKEN, self.acceptance.damage(outputs))
 
@@ -68,7 +68,7 @@ class Search:
 
 
 def longest_prefix(ranking: list[str], holds: Callable[[list[str]], bool]) -> list[str]:
-    """The longest run of cheapest nodes that holds, by bisection: more nodes do more damage."""
+    """Return the longest run of the least damaging nodes that holds, by bisection: more nodes do more damage."""
     low, high = 0, len(ranking)
     while low < high:
         middle = (low + high + 1) // 2
@@ -80,7 +80,7 @@ def longest_prefix(ranking: list[str], holds: Callable[[list[str]], bool]) -> li
 
 
 def call(state: ExportState) -> None:
-    """Rank, add the cheapest first, and make the candidate."""
+    """Rank the nodes, put the least damaging into 8 bits first, and make the candidate."""
     state.sensitivity = None
     if SEARCHED not in state.definition.quantise.variants:
         return
@@ -90,9 +90,9 @@ def call(state: ExportState) -> None:
         return
     path = state.definition.folder / FILE
     graph, minutes = file_digest(state.fp32), state.definition.quantise.search_minutes
-    state.sensitivity = found = explore(path, graph, search.nodes, search.damage, minutes, state.progress)
-    chosen = longest_prefix([name for name in found.ranking if found.damage[name] < BROKEN], search.holds)
-    state.say("      " + describe(found, graph, search, chosen))
+    state.sensitivity = sensitivity = explore(path, graph, search.nodes, search.damage, minutes, state.progress)
+    chosen = longest_prefix([name for name in sensitivity.ranking if sensitivity.damage[name] < BROKEN], search.holds)
+    state.say("      " + describe(sensitivity, graph, search, chosen))
     if not chosen:
         state.refused[SEARCHED] = "no node may be in 8 bits within the budget"
         return
@@ -102,12 +102,12 @@ def call(state: ExportState) -> None:
     state.candidates.append(Candidate(SEARCHED, target, left, note))
 
 
-def describe(found: Sensitivity, graph: str, search: Search, chosen: list[str]) -> str:
-    """One line for the terminal."""
+def describe(sensitivity: Sensitivity, graph: str, search: Search, chosen: list[str]) -> str:
+    """Describe the search in one line for the terminal."""
     parts = [f"{len(chosen)} of {len(search.nodes)} nodes in 8 bits"]
-    if len(found.damage) < len(search.nodes):
-        parts.append(f"{len(search.nodes) - len(found.damage)} not measured in time: run again to go on")
-    if found.graph != graph:
+    if len(sensitivity.damage) < len(search.nodes):
+        parts.append(f"{len(search.nodes) - len(sensitivity.damage)} not measured in time: run again to go on")
+    if sensitivity.graph != graph:
         parts.append(f"ranked on earlier weights ({FILE}; remove it to rank anew)")
     return "; ".join(parts)
 

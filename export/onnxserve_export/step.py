@@ -1,4 +1,4 @@
-"""A step: what it requires, what it does, what it ensures. A failure names itself and its forerunners."""
+"""A step of the export: what it requires, does and ensures. A failure names its step and the steps before it."""
 
 from __future__ import annotations
 

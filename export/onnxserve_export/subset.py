@@ -1,4 +1,4 @@
-"""A subset of the rows on disk, so that the set needn't fit in memory."""
+"""A subset of the rows, on disk so that the data set needn't fit in memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Row:
 
 @dataclass
 class Subset:
-    """Rows in the order they came, read again each time; `keys` are their hashes."""
+    """Rows in the order in which they came, read from disk each time; `keys` are their hashes."""
 
     path: Path
     keys: list[bytes] = field(default_factory=list)

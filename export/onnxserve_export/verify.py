@@ -1,4 +1,4 @@
-"""Step verify: the traced graph against torch at every batch size and length; a declared free axis is no proof."""
+"""Step verify: compare the traced graph with torch at every batch size and length; a declared free axis is no proof."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .run import GraphCrashed, run_graph
 from .step import Step
 
 
-def stretched(arrays: Arrays, axes: dict[str, dict[int, str]], length: int) -> Arrays:
-    """The same rows, repeated along their free axes until these have exactly `length`."""
+def stretch(arrays: Arrays, axes: dict[str, dict[int, str]], length: int) -> Arrays:
+    """Return the same rows, repeated along their free axes to exactly `length`."""
     made = dict(arrays)
     for name, free in axes.items():
         for axis in free:
@@ -30,17 +30,17 @@ def stretched(arrays: Arrays, axes: dict[str, dict[int, str]], length: int) -> A
 
 
 def all_shapes(state: ExportState) -> dict[str, Arrays]:
-    """Every batch size with real rows; where lengths are free, also the longest that the signature allows."""
-    shapes = {name: batches.one() for name, batches in state.groups.shapes.items()}
+    """Return batches of every size with real rows; where lengths are free, also of the longest that is allowed."""
+    shapes = {name: batches.first_batch() for name, batches in state.groups.shapes.items()}
     if state.axes:
         longest = state.definition.input.max_tokens
         long = {name: group for name, group in shapes.items() if name.endswith("long rows")}
-        shapes |= {f"{name}, stretched": stretched(group, state.axes, longest) for name, group in long.items()}
+        shapes |= {f"{name}, stretched": stretch(group, state.axes, longest) for name, group in long.items()}
     return shapes
 
 
 def graph_outputs(graph: Path, shapes: dict[str, Arrays]) -> list[Array]:
-    """All shapes in one process; where that crashes, one after the other, to know which does it."""
+    """Run all shapes in one process; if that crashes, run them one by one to find the shape at fault."""
     try:
         return run_graph(graph, shapes.values())
     except GraphCrashed:

@@ -20,7 +20,7 @@ from onnxserve_export.rows import split_rows
 from onnxserve_export.step import Step, run_steps
 from onnxserve_export.steps import STEPS
 from onnxserve_export.subset import Row
-from onnxserve_export.verify import stretched
+from onnxserve_export.verify import stretch
 
 FORWARD = "logits: torch.Tensor = self.layers(features)"
 BRANCH_ON_VALUES = "\n        if features[0, 0] > 100:\n            logits = logits * 2"
@@ -140,10 +140,10 @@ def test_rows_are_read_once_from_a_stream_and_kept_on_disk(tmp_path):
 
 def test_rows_are_stretched_to_an_exact_length_on_free_axes_only():
     arrays = {"ids": np.array([[1, 2, 3], [4, 5, 0]]), "other": np.array([[7], [8]])}
-    made = stretched(arrays, {"ids": {1: "sequence"}}, 5)
+    made = stretch(arrays, {"ids": {1: "sequence"}}, 5)
     np.testing.assert_array_equal(made["ids"], [[1, 2, 3, 1, 2], [4, 5, 0, 4, 5]])
     np.testing.assert_array_equal(made["other"], arrays["other"])
-    assert stretched(arrays, {"ids": {1: "sequence"}}, 2)["ids"].shape == (2, 2)
+    assert stretch(arrays, {"ids": {1: "sequence"}}, 2)["ids"].shape == (2, 2)
 
 
 def test_a_text_model_that_differs_at_its_longest_length_is_refused(tmp_path):
