@@ -16,9 +16,9 @@ INTRO = """# What each variant costs and gains
 
 Written by `python -m benchmarks.quantised` from the evidence beside the archives, {machine}. Times are medians of 7
 rounds in which all variants and torch took turns in one process; batches are run in the parts that the handler would
-run. A drop is in points of accuracy on the certify rows, beside what it is at most
-([the statistics](../concepts/statistics.md) say how surely); variants that were not tried there have none. Flags of this
-CPU that matter to int8: {flags}.
+run. A drop is in points of accuracy on the certify rows, beside what it is at most ([how
+surely](../concepts/statistics.md)); variants that were not tried there have none. Flags of this CPU that matter to
+int8: {flags}.
 """
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
 
 import pytest
-from markdown.extensions.toc import slugify
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -20,7 +20,8 @@ OLD = re.compile(r"(?:docs/|\[)\d\d-[a-z]")  # names of pages before they had fo
 
 def tracked() -> list[Path]:
     """Text files that git knows."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = [str(shutil.which("git")), "ls-files", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     paths = [ROOT / name for name in listed.split("\0") if name and not name.endswith((".svg", ".xz", ".png", ".jar"))]
     return [path for path in paths if path.is_file()]
 
@@ -28,11 +29,17 @@ def tracked() -> list[Path]:
 DOCUMENTS = [path for path in tracked() if path.suffix == ".md"]
 
 
+def anchor_of(heading: str) -> str:
+    """As mkdocs makes it of a heading's words."""
+    words = re.sub(r"[^\w\s-]", "", heading).strip().lower()
+    return re.sub(r"[-\s]+", "-", words)
+
+
 @cache
 def anchors(page: Path) -> set[str]:
     """Where a link into the page may lead, as mkdocs names headings."""
     headings = HEADING.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
-    return {slugify(re.sub(r"[`*]", "", heading), "-") for heading in headings}
+    return {anchor_of(heading) for heading in headings}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
