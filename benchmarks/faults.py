@@ -199,7 +199,7 @@ def main() -> None:
     """Break things and write the page."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description="Faults, counted.")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "95-faults.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "faults.md")
     parser.add_argument("--only", default="", help="Faults whose name has these words; no page is written then.")
     given = parser.parse_args()
     lines = ["| fault | sent | answered | degraded or refused | lost |", "|---|--:|--:|---|--:|"]

@@ -121,7 +121,7 @@ def main() -> None:
     """Measure and write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_workers", description=__doc__)
     parser.add_argument("--store", type=Path, default=Path("model_store"))
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "98-workers-on-a-gpu.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "workers-on-a-gpu.md")
     parser.add_argument("--worker", type=Path)
     parser.add_argument("--graph", action="store_true")
     given = parser.parse_args()

@@ -163,7 +163,7 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "99-soak.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "soak.md")
     given: Any = parser.parse_args()
     archives = [ROOT / "model_store" / f"{name}-1.0.0.mar" for name in ("segment", "sentiment")]
     samples, seen = soak(archives, given.minutes)

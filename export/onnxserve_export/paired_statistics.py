@@ -20,7 +20,7 @@ NEIGHBOURS = 2000  # rows among which the nearest is looked for
 class PairedStatistics:
     """Scores of both, the drop with its upper bound, and flips (changed answers), as shares of `rows`.
 
-    A score is 1 for a right label; for other tasks docs/11-statistics.md says what it is. `level` is the chance
+    A score is 1 for a right label; for other tasks docs/concepts/statistics.md says what it is. `level` is the chance
     that the bound lies below the truth. `p` is the probability of so many newly wrong labels were the candidate
     as good as torch; 1 for other tasks.
     """

@@ -48,7 +48,7 @@ def test_mcnemars_p_is_the_binomial_tail(wrong, right, p):
     assert mcnemar(wrong, right) == pytest.approx(p)
 
 
-# The table of docs/11-statistics.md: rows by budget, and share of labels that change.
+# The table of docs/concepts/statistics.md: rows by budget, and share of labels that change.
 NEEDED = {
     (0.02, 0.0): 161,
     (0.02, 0.02): 472,
@@ -207,7 +207,7 @@ def test_scores_alike_leave_only_the_bound_of_the_unseen():
 
 
 def test_the_documents_table_of_rows_is_what_the_bound_needs():
-    page = (Path(__file__).parents[2] / "docs" / "11-statistics.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "concepts" / "statistics.md").read_text(encoding="utf-8")
     table = re.findall(r"^\| ([\d.]+) points? \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$", page, re.MULTILINE)
     assert len(table) == 4
     for points, *cells in table:
