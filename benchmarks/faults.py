@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from onnxserve.gateway import Canary, Share
-from onnxserve.tune.tune import cpu_name
+from onnxserve.tuning.tuner import cpu_name
 
 from .prepare import ROOT
 from .stage import READY_S, Clients, Stage, small_disk, stage

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from onnxserve.spec import read_definition
+from onnxserve.definition import read_definition
 
 from .step import Step, run_steps
 from .work import Work, no_progress

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
+from onnxserve.definition import Definition, FeaturesSection
 from onnxserve.errors import DefinitionError, FeatureError
-from onnxserve.spec import Definition, FeaturesSpec
 
 
 def joined(
@@ -33,7 +33,7 @@ def joined(
 
 
 def _completed(
-    rows: list[tuple[Any, Any]], known: list[dict[str, Any]], names: Sequence[str], spec: FeaturesSpec
+    rows: list[tuple[Any, Any]], known: list[dict[str, Any]], names: Sequence[str], spec: FeaturesSection
 ) -> Iterator[tuple[list[float], Any]]:
     for (own, label), stored in zip(rows, known, strict=True):
         values = [own.get(name, stored.get(name)) for name in names]
@@ -44,7 +44,7 @@ def _completed(
 
 
 def looked_up(
-    rows: list[dict[str, Any]], repo: Path, spec: FeaturesSpec, scratch: Path
+    rows: list[dict[str, Any]], repo: Path, spec: FeaturesSection, scratch: Path
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """The store's columns of each row, and the types of the keys.
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from onnxserve.definition import Definition
 from onnxserve.errors import CheckFailed, DefinitionError
-from onnxserve.spec import Definition
 
 from .joined import joined
 from .records import Split

@@ -15,7 +15,7 @@ import numpy as np
 import onnxserve_handlers
 from onnxserve.archive.offline import tensors
 from onnxserve.archive.write import pretty
-from onnxserve.spec import Definition
+from onnxserve.definition import Definition
 
 from .arrays import Arrays
 from .batches import Batches

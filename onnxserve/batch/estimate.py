@@ -8,7 +8,7 @@ import msgspec
 
 from onnxserve.errors import BatchError
 
-from .engine import Engines
+from .engine import DaftEngine
 from .job import Machine, Plan
 
 SAMPLE_COLUMNAR, SAMPLE = 50_000, 48  # rows
@@ -28,7 +28,7 @@ class Estimate(msgspec.Struct, frozen=True):
     cost: float  # in whatever the price was
 
 
-def estimate(plan: Plan, engines: Engines, machine: Machine, price: float) -> Estimate:
+def estimate(plan: Plan, engines: DaftEngine, machine: Machine, price: float) -> Estimate:
     """Score the beginning twice, the first time to warm up, into a folder that is thrown away."""
     if not plan.rows:
         raise BatchError("there are no rows")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from .part import Part, Source, Wanted
+from .part import Part, Selection, Source
 
 PLAN = "plan.json"
 
@@ -38,7 +38,7 @@ class Remote(msgspec.Struct, frozen=True):
     ca: str = ""
 
 
-class Lookup(msgspec.Struct, frozen=True):
+class FeatureLookup(msgspec.Struct, frozen=True):
     """A feature store that knows a part of each row, as of the row's time."""
 
     repo: str
@@ -64,13 +64,13 @@ class Job(msgspec.Struct, frozen=True):
 
     model: Model
     sources: tuple[Source, ...]
-    wanted: Wanted
+    wanted: Selection
     shape: Shape
     limit: int = 0
     batch: int = 0
     part_rows: int = 0
     remote: Remote | None = None
-    lookup: Lookup | None = None
+    lookup: FeatureLookup | None = None
     skipped: tuple[str, ...] = ()  # files of no known kind; others there don't make it another job
     redact: bool = False  # what is written of bad rows has none of their values
 

@@ -8,11 +8,11 @@ import msgspec
 
 from onnxserve.errors import BatchError
 
-from .job import PLAN, Job, Lookup, Plan, differences
+from .job import PLAN, FeatureLookup, Job, Plan, differences
 from .output import STATE, Folder
-from .part import Part, Source, Wanted
+from .output_rows import OURS
+from .part import Part, Selection, Source
 from .readers import columns, cut
-from .rows import OURS
 
 COLUMNAR_PART, TEXT_PART, PART = 262_144, 50_000, 1024  # rows: some seconds of work
 SINGLE = ("text", "image", "b64", "data", "content", "bytes")  # names that a column of one value a row may have
@@ -60,15 +60,15 @@ def parts_of(job: Job) -> Iterator[Part]:
         yield Part(0, first.url, first.kind, 0, 0, 0, 0)
 
 
-def wanted_of(  # noqa: PLR0913 - what a person says about columns
+def select_columns(  # noqa: PLR0913 - what a person says about columns
     sources: Sequence[Source],
     mine: Sequence[str],
     named: dict[str, str],
     keep: Sequence[str],
     delimiter: str,
     chunk: int,
-    lookup: Lookup | None = None,
-) -> Wanted:
+    lookup: FeatureLookup | None = None,
+) -> Selection:
     """Which column is which, looked up in every source that says; BatchError names what is missing."""
     has = [(source, columns(source, delimiter)) for source in sources]
     first = next((found for _, found in has if found is not None), None)
@@ -97,7 +97,7 @@ def wanted_of(  # noqa: PLR0913 - what a person says about columns
     for source, found in has:
         if found is not None:
             _there(source, found, chosen, [*every, *keys.values()], numbers=numbers)
-    return Wanted(chosen, numbers, tuple(every), delimiter, chunk, keys)
+    return Selection(chosen, numbers, tuple(every), delimiter, chunk, keys)
 
 
 def _single(found: dict[str, str] | None) -> str:

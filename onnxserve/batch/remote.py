@@ -31,7 +31,7 @@ FIRST_S, MOST_S = 0.2, 20.0
 ROWS = 16  # of a request
 
 
-class Served:
+class RemoteScorer:
     """A model behind HTTP."""
 
     deviation = 0.0

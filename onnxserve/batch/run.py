@@ -16,18 +16,20 @@ from onnxserve.errors import BatchError
 from .job import Job, Machine, Plan
 from .output import LOCK, STATE, Folder
 from .part import Part
-from .work import Done, quarantine, record
+from .worker import PartResult, quarantine, record
 
 MANIFEST = "_manifest.json"
 QUARANTINE = "_quarantine.jsonl"
 PARTIAL = re.compile(r"\..+\.(parquet|jsonl?)\.\d+")  # as output.Stream names what isn't whole yet
-Progress = Callable[[Done], None]
+Progress = Callable[[PartResult], None]
 
 
-class Doer(Protocol):
+class PartRunner(Protocol):
     """An engine."""
 
-    def run(self, job: Job, parts: Sequence[Part], out: str, machine: Machine, errors: int | None, /) -> Iterator[Done]:
+    def run(
+        self, job: Job, parts: Sequence[Part], out: str, machine: Machine, errors: int | None, /
+    ) -> Iterator[PartResult]:
         """Finished parts, as they finish."""
 
 
@@ -48,18 +50,20 @@ class Manifest(msgspec.Struct, frozen=True):
     skipped: tuple[str, ...] = ()  # files of no known kind
 
 
-def finished(plan: Plan, out: Folder) -> dict[int, Done]:
+def finished(plan: Plan, out: Folder) -> dict[int, PartResult]:
     """Parts that have a record."""
     there = set(out.names(f"{STATE}/parts"))
     found = {}
     for part in plan.parts:
         name = record(part.number)
         if Path(name).name in there and (content := out.read(name)):
-            found[part.number] = msgspec.json.decode(content, type=Done)
+            found[part.number] = msgspec.json.decode(content, type=PartResult)
     return found
 
 
-def score(plan: Plan, out: Folder, engine: Doer, machine: Machine, errors: int | None, told: Progress) -> Manifest:
+def score(
+    plan: Plan, out: Folder, engine: PartRunner, machine: Machine, errors: int | None, told: Progress
+) -> Manifest:
     """Do what is left; BatchError when a part can't be done or too many rows are bad."""
     done = finished(plan, out)
     failed = sum(one.failed for one in done.values())
@@ -84,7 +88,7 @@ def _bearable(failed: int, errors: int | None, out: Folder) -> None:
         )
 
 
-def _whole(plan: Plan, out: Folder, done: dict[int, Done]) -> Manifest:
+def _whole(plan: Plan, out: Folder, done: dict[int, PartResult]) -> Manifest:
     parts = [done[part.number] for part in plan.parts]
     with out.create(QUARANTINE) as stream:
         for one in parts:

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from onnxserve.archive import package
 from onnxserve.errors import ArchiveError
 
+from .batch_size import choose_batch_size
 from .chunk import Chunk, Fault
-from .together import rows_together
 
 Array = npt.NDArray[Any]
 Form = Literal["labels", "values", "words"]
@@ -48,7 +48,7 @@ class Scorer(Protocol):
         """No more chunks."""
 
 
-class Local:
+class LocalScorer:
     """An unpacked archive."""
 
     def __init__(self, folder: Path, config: dict[str, Any], batch: int, gpu_id: int | None) -> None:
@@ -57,7 +57,7 @@ class Local:
         proven = int(msgspec.json.decode((folder / "signature.json").read_bytes())["max_batch"])
         self._bulk = bulk.Bulk(folder, config, proven, gpu_id)
         handler, columnar = self._bulk.handler, bool(self._bulk.columns)
-        self._bulk.batch = rows_together(folder, handler, proven, batch, columnar=columnar)
+        self._bulk.batch = choose_batch_size(folder, handler, proven, batch, columnar=columnar)
         handler.resize(self._bulk.batch)
         self.form: Form = form_of(folder, custom=self._bulk.words)
         self.deviation = float(self._bulk.deviation)

@@ -20,8 +20,8 @@ from .app import AsJson, app, console, out, show
 from .server import State, settings_from
 
 if TYPE_CHECKING:
-    from onnxserve.batch import Engines, Estimate, Folder, Job, Machine, Manifest, Plan
-    from onnxserve.batch.work import Done
+    from onnxserve.batch import DaftEngine, Estimate, Folder, Job, Machine, Manifest, Plan
+    from onnxserve.batch.worker import PartResult
 
 
 NAMED = 5  # files, of those that were left out
@@ -66,7 +66,7 @@ def batch(  # noqa: PLR0913 - each is a flag
     """Score files; bad rows are set aside. Example: onnxserve batch x.mar rows.parquet -o scored."""
     jobs = library()
     remote = jobs.Remote(endpoint.rstrip("/"), concurrency, ca=ca) if endpoint else None
-    ask = jobs.Ask(
+    ask = jobs.JobRequest(
         archive,
         tuple(inputs),
         one_of(jobs.Kind, format_, "--format") if format_ else None,
@@ -85,7 +85,7 @@ def batch(  # noqa: PLR0913 - each is a flag
     job = jobs.job_of(ask)
     count = 1 if endpoint else workers or gpus or max(1, len(os.sched_getaffinity(0)) // threads)
     machine = jobs.Machine(count, threads, provider, gpus)
-    engines = jobs.Engines(one_of(jobs.Engine, engine, "--engine"), address)
+    engines = jobs.DaftEngine(one_of(jobs.Engine, engine, "--engine"), address)
     if dry_run:
         found = jobs.estimate(jobs.Plan(job, tuple(jobs.parts_of(job))), engines, machine, price)
         show(msgspec.to_builtins(found), lambda: tell(found), as_json=as_json)
@@ -95,7 +95,7 @@ def batch(  # noqa: PLR0913 - each is a flag
 
 
 def scored(
-    job: Job, folder: Folder, engines: Engines, machine: Machine, errors: int | None, *, restart: bool
+    job: Job, folder: Folder, engines: DaftEngine, machine: Machine, errors: int | None, *, restart: bool
 ) -> Manifest:
     """The job begun, or gone on with."""
     jobs = library()
@@ -126,7 +126,7 @@ def library() -> ModuleType:
     return jobs
 
 
-def watched(plan: Plan, folder: Folder, engines: Engines, machine: Machine, errors: int | None) -> Manifest:
+def watched(plan: Plan, folder: Folder, engines: DaftEngine, machine: Machine, errors: int | None) -> Manifest:
     """Score what is left, with a bar; Ctrl-C leaves what is finished."""
     jobs = library()
     before = sum(one.rows for one in jobs.finished(plan, folder).values())
@@ -142,7 +142,7 @@ def watched(plan: Plan, folder: Folder, engines: Engines, machine: Machine, erro
     with bar:
         task = bar.add_task("", total=plan.rows, completed=before, rate="", bad="")
 
-        def more(done: Done) -> None:
+        def more(done: PartResult) -> None:
             bar.update(task, advance=done.rows, rate=seen.rate(done), bad=seen.bad)
 
         try:
@@ -161,7 +161,7 @@ class Seen:
     rows: int = 0
     failed: int = 0
 
-    def rate(self, done: Done) -> str:
+    def rate(self, done: PartResult) -> str:
         """With one more part."""
         self.rows, self.failed = self.rows + done.rows, self.failed + done.failed
         return f"{self.rows / (time.monotonic() - self.begun):,.0f} rows/s"

@@ -27,9 +27,9 @@ def capacity(
     as_json: AsJson = False,
 ) -> None:
     """Servers like this one that a load needs. Example: onnxserve capacity model_store/digits-1.0.0.mar --rate 2000."""
-    from onnxserve.tune.capacity import line, plan
-    from onnxserve.tune.grid import batches
-    from onnxserve.tune.times import measure_times
+    from onnxserve.tuning.capacity import line, plan
+    from onnxserve.tuning.grid import batches
+    from onnxserve.tuning.times import measure_times
 
     config, one = read_config(archive), summarise(archive)
     count = workers or int(config["maxWorkers"])

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from onnxserve.exits import to_asgi, to_triton
+from onnxserve.convert import to_asgi, to_triton
 
 from .app import AsJson, app, out, show
 

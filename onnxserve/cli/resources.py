@@ -19,7 +19,7 @@ def resources(
     as_json: AsJson = False,
 ) -> None:
     """Measure what a pod needs, as values of the chart. Example: onnxserve resources model_store/*.mar > pod.yaml."""
-    from onnxserve.tune.resources import chart_values, need
+    from onnxserve.tuning.resources import chart_values, need
 
     needs = [need(archive) for archive in archives]
     values = chart_values(needs, cpus)

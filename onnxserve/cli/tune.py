@@ -33,8 +33,8 @@ def tune(  # noqa: PLR0913 - each is a flag
 ) -> None:
     """Choose workers, threads, batch size and delay by load. Example: onnxserve tune model_store/x.mar --p99-ms 50."""
     try:
-        from onnxserve.tune import Plan, check_quiet, state_of, write_tuning
-        from onnxserve.tune import tune as run
+        from onnxserve.tuning import Plan, check_quiet, state_of, write_tuning
+        from onnxserve.tuning import tune as run
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from onnxserve.cli.app import app
 from onnxserve.cli.resources import resources  # noqa: F401 - registers the verb
-from onnxserve.tune.resources import FRONTEND_MIB, Need, chart_values, need
+from onnxserve.tuning.resources import FRONTEND_MIB, Need, chart_values, need
 from tests.contract.test_helm import container, rendered
 
 

@@ -3,14 +3,14 @@
 import dataclasses
 
 from onnxserve.archive import unpack
-from onnxserve.spec import InputSpec
+from onnxserve.definition import InputSection
 from onnxserve_handlers.signature import Input, read_signature
 
 
 def test_both_records_have_the_same_fields_and_defaults():
-    ours, theirs = InputSpec(), Input()
-    assert set(InputSpec.__struct_fields__) == {field.name for field in dataclasses.fields(Input)}
-    assert {name: getattr(ours, name) for name in InputSpec.__struct_fields__} == dataclasses.asdict(theirs)
+    ours, theirs = InputSection(), Input()
+    assert set(InputSection.__struct_fields__) == {field.name for field in dataclasses.fields(Input)}
+    assert {name: getattr(ours, name) for name in InputSection.__struct_fields__} == dataclasses.asdict(theirs)
 
 
 def test_an_exported_signature_is_read_back(archive, tmp_path):

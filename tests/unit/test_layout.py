@@ -28,8 +28,8 @@ BY_NAME = {
     "handlers/onnxserve_handlers/offline.py",
     "onnxserve/archive/library.py",
     "onnxserve/batch/scorer.py",
-    "onnxserve/exits/files/asgi_server.py",
-    "onnxserve/exits/files/triton_model.py",
+    "onnxserve/convert/files/asgi_server.py",
+    "onnxserve/convert/files/triton_model.py",
     "torchserve/worker/ts/fastworker/loader.py",
 }
 

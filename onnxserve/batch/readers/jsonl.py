@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from onnxserve.batch.chunk import Chunk, Fault
-from onnxserve.batch.part import Cut, Part, Source, Wanted
+from onnxserve.batch.part import Cut, Part, Selection, Source
 from onnxserve.batch.sources import open_source
 
 from .lines import NOT_TEXT, TOO_LONG, Record, cuts, filled, groups, lines, shown
@@ -23,13 +23,13 @@ def columns(_source: Source, _delimiter: str) -> None:
     """Every line may have its own."""
 
 
-def cut(source: Source, _wanted: Wanted, rows: int) -> Iterator[Cut]:
+def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
     """Between lines."""
     with open_source(source.url) as stream:
         yield from cuts(filled(lines(stream, 0, 1)), rows)
 
 
-def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
+def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
     """The part's lines, in chunks."""
     done = 0
     with open_source(part.source) as stream:
@@ -40,12 +40,12 @@ def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
             done += len(some)
 
 
-def empty(part: Part, wanted: Wanted) -> Chunk:
+def empty(part: Part, wanted: Selection) -> Chunk:
     """No rows."""
     return _chunk([], 0, part, wanted)
 
 
-def _chunk(some: list[Record], first: int, part: Part, wanted: Wanted) -> Chunk:
+def _chunk(some: list[Record], first: int, part: Part, wanted: Selection) -> Chunk:
     documents: list[Any] = [None] * len(some)
     good, values, faults = [], [], dict[int, Fault]()
     for place, one in enumerate(some):
@@ -87,7 +87,7 @@ def _document(one: Record) -> Any:
         raise Unreadable(NOT_TEXT) from error
 
 
-def _instance(document: Any, wanted: Wanted) -> Any:
+def _instance(document: Any, wanted: Selection) -> Any:
     """An object's columns, by their names here; anything else is the row."""
     if not isinstance(document, dict):
         return document
@@ -100,7 +100,7 @@ def _instance(document: Any, wanted: Wanted) -> Any:
     return document[theirs]
 
 
-def _kept(documents: list[Any], wanted: Wanted) -> pa.Table:
+def _kept(documents: list[Any], wanted: Selection) -> pa.Table:
     """Text as it is, everything else as JSON, since the next line may hold another type."""
     return pa.table(
         {

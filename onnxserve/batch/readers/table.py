@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from onnxserve.batch.chunk import Chunk, Fault
-from onnxserve.batch.part import Cut, Part, Source, Wanted
+from onnxserve.batch.part import Cut, Part, Selection, Source
 from onnxserve.batch.sources import open_source
 from onnxserve.errors import BatchError
 
@@ -31,7 +31,7 @@ def columns(source: Source, delimiter: str) -> dict[str, str]:
     return dict.fromkeys(_header(source.url, delimiter)[0], "any")
 
 
-def cut(source: Source, wanted: Wanted, rows: int) -> Iterator[Cut]:
+def cut(source: Source, wanted: Selection, rows: int) -> Iterator[Cut]:
     """Between records, which quotes may spread over lines."""
     _, start, line = _header(source.url, wanted.delimiter)
     with open_source(source.url) as stream:
@@ -39,7 +39,7 @@ def cut(source: Source, wanted: Wanted, rows: int) -> Iterator[Cut]:
         yield from cuts(records(lines(stream, start, line)), rows)
 
 
-def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
+def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
     """The part's records, in chunks."""
     names, _, _ = _header(part.source, wanted.delimiter)
     done = 0
@@ -51,7 +51,7 @@ def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
             done += len(some)
 
 
-def empty(part: Part, wanted: Wanted) -> Chunk:
+def empty(part: Part, wanted: Selection) -> Chunk:
     """No rows."""
     return _chunk([], 0, part, wanted, _header(part.source, wanted.delimiter)[0])
 
@@ -101,7 +101,7 @@ def separator(url: str, delimiter: str) -> str:
     return "\t" if TAB in url.lower() and delimiter == "," else delimiter
 
 
-def _chunk(some: list[Record], first: int, part: Part, wanted: Wanted, names: list[str]) -> Chunk:
+def _chunk(some: list[Record], first: int, part: Part, wanted: Selection, names: list[str]) -> Chunk:
     texts, places, faults = decoded(some)
     fields: list[list[str] | None] = [None] * len(some)
     delimiter = separator(part.source, wanted.delimiter)
@@ -130,7 +130,7 @@ def _chunk(some: list[Record], first: int, part: Part, wanted: Wanted, names: li
     )
 
 
-def _values(fields: list[list[str] | None], faults: dict[int, Fault], wanted: Wanted, names: list[str]) -> Any:
+def _values(fields: list[list[str] | None], faults: dict[int, Fault], wanted: Selection, names: list[str]) -> Any:
     """Places of the rows whose fields are what the model wants, and arrays or values of those."""
     pick = picker([names.index(name) for name in wanted.columns.values()])
     if not wanted.numbers:
@@ -169,7 +169,7 @@ def parsed(texts: Sequence[str]) -> list[float]:
     return values
 
 
-def not_a_number(picked: Sequence[str], wanted: Wanted) -> Fault:
+def not_a_number(picked: Sequence[str], wanted: Selection) -> Fault:
     """Which field, and what stood there."""
     for name, text in zip(wanted.columns, picked, strict=True):
         try:
@@ -180,7 +180,7 @@ def not_a_number(picked: Sequence[str], wanted: Wanted) -> Fault:
     raise ValueError("every field is a number")
 
 
-def _kept(fields: list[list[str] | None], wanted: Wanted, names: list[str]) -> pa.Table:
+def _kept(fields: list[list[str] | None], wanted: Selection, names: list[str]) -> pa.Table:
     """Text as it stands, empty for what could not be read."""
     at = {name: names.index(name) for name in wanted.keep}
     return pa.table(

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from onnxserve.batch.chunk import Chunk, whole
-from onnxserve.batch.part import Part, Wanted
+from onnxserve.batch.part import Part, Selection
 
 
 def names(schema: pa.Schema) -> dict[str, str]:
@@ -39,7 +39,7 @@ def is_image(given: pa.DataType) -> bool:
     return pa.types.is_struct(given) and {"bytes", "path"} == {field.name for field in given}
 
 
-def wanted_columns(wanted: Wanted) -> list[str]:
+def selected_columns(wanted: Selection) -> list[str]:
     """Each column once."""
     return list(dict.fromkeys([*wanted.columns.values(), *wanted.keep, *wanted.keys.values()]))
 
@@ -53,7 +53,7 @@ def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     return pc.cast(column, pa.large_binary()) if pa.types.is_binary_view(column.type) else column
 
 
-def chunk(given: pa.RecordBatch | pa.Table, first: int, part: Part, wanted: Wanted) -> Chunk:
+def chunk(given: pa.RecordBatch | pa.Table, first: int, part: Part, wanted: Selection) -> Chunk:
     """One batch; nothing in it is unreadable, since its types are right."""
     batch = pa.table([plain(column) for column in given.columns], names=given.schema.names)
     columns = values = None

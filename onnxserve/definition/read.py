@@ -9,7 +9,7 @@ import msgspec
 
 from onnxserve.errors import DefinitionError
 
-from .definition import Definition
+from .sections import Definition
 
 
 def read_definition(folder: Path) -> Definition:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from onnxserve.archive.deviation import TOLERANCE
-from onnxserve.batch.together import COLUMNAR_ROWS, rows_together
+from onnxserve.batch.batch_size import COLUMNAR_ROWS, choose_batch_size
 from onnxserve.errors import ArchiveError, BatchError
 from onnxserve_export import deviation
 
@@ -42,16 +42,16 @@ class Moving:
 def test_as_many_rows_run_together_as_are_proven(tmp_path, shift, proven, asked, columnar, together):
     proof_of(tmp_path, 40)
     handler = Moving(shift, still=proven)
-    assert rows_together(tmp_path, handler, proven, asked, columnar=columnar) == together
+    assert choose_batch_size(tmp_path, handler, proven, asked, columnar=columnar) == together
 
 
 def test_more_rows_together_than_answer_alike_are_refused_and_so_is_what_can_not_be_shown(tmp_path):
     proof_of(tmp_path, 40)
     with pytest.raises(BatchError, match=r"32 rows together are not proven: .* move by 0\.043"):
-        rows_together(tmp_path, Moving(0.5, still=1), 1, 32, columnar=False)
+        choose_batch_size(tmp_path, Moving(0.5, still=1), 1, 32, columnar=False)
     (tmp_path / "proof.jsonl").unlink()
     with pytest.raises(ArchiveError, match="no proof rows"):
-        rows_together(tmp_path, Moving(0.0, still=1), 1, 32, columnar=False)
+        choose_batch_size(tmp_path, Moving(0.0, still=1), 1, 32, columnar=False)
 
 
 def test_what_moves_is_judged_as_the_export_judges_it():
@@ -66,7 +66,7 @@ def test_a_shift_is_measured_by_the_spread_that_the_archive_records(tmp_path):
     proof_of(tmp_path, 40)
     handler = Moving(0.5, still=1)
     (tmp_path / "golden.json").write_text('{"scale": [1000.0]}')
-    assert rows_together(tmp_path, handler, 1, 32, columnar=False) == 32
+    assert choose_batch_size(tmp_path, handler, 1, 32, columnar=False) == 32
     (tmp_path / "golden.json").write_text('{"scale": [100.0]}')
     with pytest.raises(BatchError, match=r"move by 0\.005 of their spread"):
-        rows_together(tmp_path, handler, 1, 32, columnar=False)
+        choose_batch_size(tmp_path, handler, 1, 32, columnar=False)

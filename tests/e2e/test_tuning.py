@@ -8,7 +8,7 @@ import pytest
 
 from onnxserve.archive import check_archive, read_config
 from onnxserve.config import Settings
-from onnxserve.tune import Plan, tune, write_tuning
+from onnxserve.tuning import Plan, tune, write_tuning
 from tests.e2e.server import ROOT
 
 
@@ -16,10 +16,10 @@ from tests.e2e.server import ROOT
 def plan(archive, tmp_path, monkeypatch) -> Plan:
     import importlib
 
-    steps = importlib.import_module("onnxserve.tune.tune")
+    steps = importlib.import_module("onnxserve.tuning.tuner")
     monkeypatch.setattr(steps, "SHORTLIST", 2)
-    monkeypatch.setattr(importlib.import_module("onnxserve.tune.live"), "WARM_S", 0.5)
-    monkeypatch.setattr(importlib.import_module("onnxserve.tune.search"), "HALVINGS", 1)
+    monkeypatch.setattr(importlib.import_module("onnxserve.tuning.live"), "WARM_S", 0.5)
+    monkeypatch.setattr(importlib.import_module("onnxserve.tuning.search"), "HALVINGS", 1)
     copy = tmp_path / archive.name
     copy.write_bytes(archive.read_bytes())
     return Plan(copy, 2000, Settings(ROOT / "config.properties", state=tmp_path / "state"), 2, 0.5, 2)

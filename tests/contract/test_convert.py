@@ -22,8 +22,8 @@ import pytest
 
 from onnxserve.archive import read_config, read_signature
 from onnxserve.config import free_ports
-from onnxserve.exits import to_asgi, to_triton
-from onnxserve.exits.triton import configuration
+from onnxserve.convert import to_asgi, to_triton
+from onnxserve.convert.triton import configuration
 
 ROOT = Path(__file__).parents[2]
 STORE = ROOT / "model_store"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from onnxserve.definition import read_definition
 from onnxserve.errors import DefinitionError
-from onnxserve.spec import read_definition
 
 MODELS = Path(__file__).parents[2] / "models"
 GOOD = """

@@ -7,12 +7,12 @@ import pytest
 
 from onnxserve.archive import check_archive, golden_bodies, max_batch, read_config, reconfigure, summarise
 from onnxserve.errors import TuneError
-from onnxserve.tune import Point, Sample, Tuning, check_quiet, write_tuning
-from onnxserve.tune.curves import BEGIN, write_section
-from onnxserve.tune.grid import batches, shares, shortlist
-from onnxserve.tune.search import highest_rate, interval
-from onnxserve.tune.state import Measured, Round, State
-from onnxserve.tune.times import Timing
+from onnxserve.tuning import Point, Sample, Tuning, check_quiet, write_tuning
+from onnxserve.tuning.curves import BEGIN, write_section
+from onnxserve.tuning.grid import batches, shares, shortlist
+from onnxserve.tuning.search import highest_rate, interval
+from onnxserve.tuning.state import Measured, Round, State
+from onnxserve.tuning.times import Timing
 
 POINT = Point(2, 1, 8, 1)
 

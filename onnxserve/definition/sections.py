@@ -33,7 +33,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
-class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class InputSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a row may be; a handler reads the fields of its kind."""
 
     max_bytes: Positive = 65536
@@ -50,7 +50,7 @@ class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     extra: dict[str, Any] = {}
 
 
-class QuantiseSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class QuantiseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which variants compete, and the budget that each must keep."""
 
     variants: Annotated[tuple[Variant, ...], msgspec.Meta(min_length=1)] = ("int8-static", "int8-dynamic", "fp32")
@@ -69,7 +69,7 @@ class QuantiseSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     proof_rows: Annotated[int, msgspec.Meta(ge=0)] = 2000
 
 
-class GpuSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class GpuSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a worker on a GPU may take of it, and how."""
 
     memory_mb: Annotated[int, msgspec.Meta(ge=0)] = 0  # of its arena; 0 for no limit
@@ -77,7 +77,7 @@ class GpuSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tf32: bool = False  # faster matrix products, which torch doesn't make by default
 
 
-class ServeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ServeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What TorchServe is told about this model."""
 
     p99_ms: Positive | None = None  # while more clients ask than that allows, some are refused; without it all wait
@@ -89,10 +89,10 @@ class ServeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue: Positive = 1000
     provider: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
-    gpu: GpuSpec = GpuSpec()
+    gpu: GpuSection = GpuSection()
 
 
-class FeaturesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FeaturesSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which columns come from a feature store, and what happens where it knows nothing."""
 
     repo: str  # a Feast repository: a folder beside model.toml
@@ -118,8 +118,8 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     assets: str = ""
     labels: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
-    input: InputSpec = InputSpec()
-    quantise: QuantiseSpec = QuantiseSpec()
-    serve: ServeSpec = ServeSpec()
-    features: FeaturesSpec | None = None
+    input: InputSection = InputSection()
+    quantise: QuantiseSection = QuantiseSection()
+    serve: ServeSection = ServeSection()
+    features: FeaturesSection | None = None
     folder: Path = Path()

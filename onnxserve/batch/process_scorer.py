@@ -104,7 +104,7 @@ class ScoringProcess:
         self._process.wait()
 
 
-class Isolated:
+class ProcessScorer:
     """An unpacked archive that can end its process without ending the job."""
 
     def __init__(self, settings: Settings) -> None:

@@ -16,22 +16,22 @@ from onnxserve.archive import file_digest, unpack_trusted
 from onnxserve.errors import BatchError, OnnxserveError
 
 from .chunk import Chunk, Fault
+from .feature_join import FeatureJoin
 from .gpu import claim
-from .isolated import Isolated, Settings
 from .job import Job, Machine
-from .joined import Joiner
 from .output import STATE, Folder, Stream, Writer, Written
+from .output_rows import answered
 from .part import Part
+from .process_scorer import ProcessScorer, Settings
 from .readers import read
-from .remote import KEY, Served
-from .rows import answered
+from .remote import KEY, RemoteScorer
 from .scorer import Answers, Scorer, check_bulk
 
 REDACTED = "redacted"
 FAULT_BYTES = 2000  # of a bad row, for the quarantine
 
 
-class Done(msgspec.Struct, frozen=True):
+class PartResult(msgspec.Struct, frozen=True):
     """A part that is finished; its record is the last thing that is written of it."""
 
     number: int
@@ -43,7 +43,7 @@ class Done(msgspec.Struct, frozen=True):
     error: str = ""  # in place of everything else: why the part could not be done
 
 
-class Work:
+class Worker:
     """A worker's archive and scorer, for as many parts as it is given."""
 
     def __init__(self, job: Job, out: str, machine: Machine, max_errors: int | None = None) -> None:
@@ -51,7 +51,7 @@ class Work:
         self._job, self._max_errors = job, max_errors
         self._folder = Folder(out)
         self._scratch = tempfile.TemporaryDirectory(prefix="onnxserve-batch-")
-        self._joiner = Joiner(job.lookup, job.model.columns) if job.lookup else None
+        self._joiner = FeatureJoin(job.lookup, job.model.columns) if job.lookup else None
         try:
             self._scorer = self._made(Path(self._scratch.name), machine)
         except BaseException:
@@ -71,19 +71,19 @@ class Work:
             )
         if self._job.remote is not None:
             key = os.environ.get(KEY, "")
-            return Served(folder, self._job.model, self._job.remote, self._job.batch, key)
+            return RemoteScorer(folder, self._job.model, self._job.remote, self._job.batch, key)
         check_bulk(folder)
         gpu = claim(machine.gpus) if machine.gpus else None
         config = {"threads": machine.threads, "provider": machine.provider}
         shape = self._job.shape
-        return Isolated(Settings(folder, config, self._job.batch, gpu, outputs=shape.scores or shape.outputs))
+        return ProcessScorer(Settings(folder, config, self._job.batch, gpu, outputs=shape.scores or shape.outputs))
 
     def close(self) -> None:
         """Leave nothing behind."""
         self._scorer.close()
         self._scratch.cleanup()
 
-    def do(self, part: Part) -> Done:
+    def do(self, part: Part) -> PartResult:
         """One part, all of it or nothing."""
         start, job = time.perf_counter(), self._job
         metadata = {"onnxserve.model": f"{job.model.name} {job.model.version}", "onnxserve.part": str(part.number)}
@@ -111,16 +111,16 @@ class Work:
             writer.abandon()
             raise
         seconds = time.perf_counter() - start
-        done = Done(part.number, rows, failed, tuple(files), seconds, self._scorer.deviation)
+        done = PartResult(part.number, rows, failed, tuple(files), seconds, self._scorer.deviation)
         self._folder.write(record(part.number), msgspec.json.encode(done))
         return done
 
-    def tried(self, part: Part) -> Done:
+    def tried(self, part: Part) -> PartResult:
         """The same, with what went wrong as an answer."""
         try:
             return self.do(part)
         except (OnnxserveError, OSError, pa.ArrowException) as error:
-            return Done(part.number, 0, 0, (), 0.0, error=f"part {part.number} of {part.source}: {error}")
+            return PartResult(part.number, 0, 0, (), 0.0, error=f"part {part.number} of {part.source}: {error}")
 
 
 def redacted(chunk: Chunk, answers: Answers, columns: Sequence[str]) -> tuple[Chunk, Answers]:

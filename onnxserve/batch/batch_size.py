@@ -31,7 +31,7 @@ class Handler(Protocol):
         """The first output, shape (rows, outputs)."""
 
 
-def rows_together(folder: Path, handler: Handler, proven: int, asked: int, *, columnar: bool) -> int:
+def choose_batch_size(folder: Path, handler: Handler, proven: int, asked: int, *, columnar: bool) -> int:
     """`asked` rows, or without such a wish the best number; ArchiveError or BatchError where more are not proven."""
     if asked:
         if asked > proven:

@@ -11,16 +11,16 @@ import msgspec
 from onnxserve.archive import read_signature, summarise
 from onnxserve.errors import BatchError
 
-from .job import Job, Lookup, Model, Remote, Shape
+from .job import FeatureLookup, Job, Model, Remote, Shape
 from .part import Kind
-from .plan import wanted_of
+from .plan import select_columns
 from .sources import find_sources
-from .work import fetched
+from .worker import fetched
 
 CHUNK, CHUNK_SINGLE, CHUNK_IMAGES = 65_536, 1024, 32  # rows in memory at a time
 
 
-class Ask(msgspec.Struct, frozen=True):
+class JobRequest(msgspec.Struct, frozen=True):
     """Names as a person types them."""
 
     archive: str
@@ -39,7 +39,7 @@ class Ask(msgspec.Struct, frozen=True):
     redact: bool = False
 
 
-def job_of(ask: Ask) -> Job:
+def job_of(ask: JobRequest) -> Job:
     """The job; BatchError for what can't be."""
     with tempfile.TemporaryDirectory() as folder, fetched(ask.archive, Path(folder)) as path:
         found = summarise(path)
@@ -55,17 +55,17 @@ def job_of(ask: Ask) -> Job:
         mine,
         signature.get("activation", "softmax"),
     )
-    lookup = lookup_of(ask, signature)
+    lookup = feature_lookup(ask, signature)
     sources, skipped = find_sources(ask.inputs, ask.kind)
     chunk = CHUNK if mine else CHUNK_IMAGES if sources[0].kind == "images" else CHUNK_SINGLE
     keep = ask.keep or ask.shape.partition
-    wanted = wanted_of(sources, mine, ask.columns, keep, ask.delimiter, chunk, lookup)
+    wanted = select_columns(sources, mine, ask.columns, keep, ask.delimiter, chunk, lookup)
     _consistent(ask, model, wanted.keep)
     rest = (ask.shape, ask.limit, ask.batch, ask.part_rows, ask.remote, lookup, skipped, ask.redact)
     return Job(model, tuple(sources), wanted, *rest)
 
 
-def lookup_of(ask: Ask, signature: dict[str, Any]) -> Lookup | None:
+def feature_lookup(ask: JobRequest, signature: dict[str, Any]) -> FeatureLookup | None:
     """The store that the archive's rows are completed from; none when files bring every column."""
     spec = signature.get("features")
     if not ask.features:
@@ -74,7 +74,7 @@ def lookup_of(ask: Ask, signature: dict[str, Any]) -> Lookup | None:
         raise BatchError("this model takes no features from a store", where="--features")
     if ask.remote:
         raise BatchError("a server joins what is known now", where="--endpoint", fix="leave one of both out")
-    return Lookup(
+    return FeatureLookup(
         repo=str(Path(ask.features).resolve()),
         state=str(Path(ask.state).resolve()),
         service=spec["service"],
@@ -85,7 +85,7 @@ def lookup_of(ask: Ask, signature: dict[str, Any]) -> Lookup | None:
     )
 
 
-def _consistent(ask: Ask, model: Model, kept: tuple[str, ...]) -> None:
+def _consistent(ask: JobRequest, model: Model, kept: tuple[str, ...]) -> None:
     shape = ask.shape
     if missing := sorted(set(shape.partition) - set(kept)):
         raise BatchError(f"not kept: {', '.join(missing)}", where="--partition-by", fix="name them in --keep too")

@@ -9,13 +9,13 @@ import numpy as np
 from onnxserve.features import Join, join, open_repo
 
 from .chunk import Chunk
-from .job import Lookup
+from .job import FeatureLookup
 
 
-class Joiner:
+class FeatureJoin:
     """A worker's feature store."""
 
-    def __init__(self, lookup: Lookup, columns: tuple[str, ...]) -> None:
+    def __init__(self, lookup: FeatureLookup, columns: tuple[str, ...]) -> None:
         self._lookup, self._columns = lookup, columns
         self._repo = open_repo(Path(lookup.repo), Path(lookup.state))
         self._what = Join(lookup.service, lookup.entities, lookup.columns, lookup.timestamp)
