@@ -149,7 +149,8 @@ class ProcessScorer:
         self._ends += 1
         if self._ends > MOST_ENDS:
             what = f"the archive's handler ended its process {self._ends} times, last: {error}"
-            raise BatchError(what, where=str(self._settings.folder), fix="try the archive: onnxserve verify ARCHIVE")
+            fix = "check the archive: onnxserve archive verify ARCHIVE"
+            raise BatchError(what, where=str(self._settings.folder), fix=fix)
 
 
 def joined(parts: Sequence[Answers]) -> Answers:

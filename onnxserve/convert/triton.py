@@ -13,7 +13,7 @@ from onnxserve_handlers.signature import datatype
 
 BACKEND = Path(__file__).parent / "files" / "triton_model.py"
 ROWS = {"text": "text", "image": "image"}  # handlers whose rows are one BYTES input of this name
-CONFIG = """# Written by `onnxserve convert`. Answers are those of the archive in `archive`.
+CONFIG = """# Written by `onnxserve archive convert`. Answers are those of the archive in `archive`.
 name: "{name}"
 backend: "python"
 max_batch_size: {batch}

@@ -65,7 +65,7 @@ class QuantiseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tolerance: Annotated[float, msgspec.Meta(gt=0)] = 0.03
     # How long the search behind `mixed` may measure nodes; those not reached stay in float.
     search_minutes: Annotated[float, msgspec.Meta(gt=0)] = 10
-    # Certify rows that travel in the archive, so that `onnxserve verify --rerun` can repeat the proof; 0 for none.
+    # Certify rows that travel in the archive, so that `onnxserve archive verify --rerun` can repeat the proof; 0 for none.
     proof_rows: Annotated[int, msgspec.Meta(ge=0)] = 2000
 
 

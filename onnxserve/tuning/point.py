@@ -36,7 +36,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Tuning(msgspec.Struct, frozen=True):
-    """What `onnxserve tune` writes into an archive: the choice and its rate with a 95 % confidence interval."""
+    """What `onnxserve tune load` writes into an archive: the choice and its rate with a 95 % confidence interval."""
 
     point: Point
     p99_ms: float

@@ -1,4 +1,4 @@
-"""`onnxserve tune` against real servers, shortened."""
+"""`onnxserve tune load` against real servers, shortened."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def imported(module: str, path: Path, known: dict[str, Path]) -> set[str]:
     return (found & known.keys()) - {module}
 
 
-@pytest.mark.parametrize("package", ["onnxserve_handlers", "onnxserve_export", "fastworker"])
+@pytest.mark.parametrize("package", ["onnxserve", "onnxserve_handlers", "onnxserve_export", "fastworker"])
 def test_no_module_imports_itself_by_way_of_others_not_even_for_its_types(package):
     known = modules(package)
     assert len(known) > 10

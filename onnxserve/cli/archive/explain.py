@@ -1,4 +1,4 @@
-"""`onnxserve explain`."""
+"""`onnxserve archive explain`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.table import Column, Table
 
 from onnxserve.archive import Summary, is_signed, summarise
+from onnxserve.cli import groups
+from onnxserve.cli.console import AsJson, out, show
+from onnxserve.cli.table import Number, print_table
 
-from .app import AsJson, app, out, show
+HEADINGS = ("variant", *map(Number, ("MB", "score", "drop", "flips", "speed-up")), "verdict")
 
 
 def measured_here(summary: Summary) -> dict[str, Any] | None:
@@ -31,43 +33,42 @@ def times(document: dict[str, Any] | None) -> dict[str, float]:
         return {}
     served = document["served"]
     return {
-        one["variant"]: one["ms"]
-        for one in document["timings"]
-        if (one["threads"], one["batch"]) == (served["threads"], served["batch"])
+        timing["variant"]: timing["ms"]
+        for timing in document["timings"]
+        if (timing["threads"], timing["batch"]) == (served["threads"], served["batch"])
     }
 
 
-def table(summary: Summary, ms: dict[str, float]) -> Table:
-    """A line for each variant that was tried."""
-    verdicts = Column("verdict", overflow="fold")
-    made = Table(Column("variant", no_wrap=True), "MB", "score", "drop", "flips", "speed-up", verdicts)
+def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
+    """A row of HEADINGS for each variant that was tried."""
     evidence, torch = summary.evidence, ms.get("torch")
-    for one in evidence["variants"]:
-        paired, took = one["paired"], ms.get(one["variant"])
-        cells = ["-"] * 3 if paired is None else [f"{paired[key]:.2%}" for key in ("accuracy", "bound", "flips")]
-        verdict = "chosen" if one["variant"] == evidence["summary"]["variant"] else one["refusal"] or "may serve"
-        made.add_row(
-            one["variant"],
-            f"{one['megabytes']:.1f}",
-            *cells,
-            f"{torch / took:.2f}x" if torch and took else "-",
-            verdict + (", one row at a time" if one["moves"] else ""),
+    rows = []
+    for variant in evidence["variants"]:
+        name, paired = variant["variant"], variant["paired"]
+        measures = ["-"] * 3 if paired is None else [f"{paired[key]:.2%}" for key in ("accuracy", "bound", "flips")]
+        verdict = "chosen" if name == evidence["summary"]["variant"] else variant["refusal"] or "may serve"
+        rows.append(
+            [
+                name,
+                f"{variant['megabytes']:.1f}",
+                *measures,
+                f"{torch / ms[name]:.2f}x" if torch and ms.get(name) else "-",
+                verdict + (", one row at a time" if variant["moves"] else ""),
+            ]
         )
-    for variant, reason in evidence["refused"].items():
-        made.add_row(variant, "-", "-", "-", "-", "-", reason)
-    return made
+    return rows + [[name, *["-"] * 5, reason] for name, reason in evidence["refused"].items()]
 
 
 def why(summary: Summary, ms: dict[str, float]) -> list[str]:
-    """Sentences on the choice."""
-    found, variant = summary.evidence["summary"], summary.evidence["summary"]["variant"]
-    lines = [f"{variant} serves: the fastest certified to keep its answers within {found['budget']:.2%} of torch's."]
-    if "bound" in found:
+    """Explain the choice, a sentence each."""
+    proof, variant = summary.evidence["summary"], summary.evidence["summary"]["variant"]
+    lines = [f"{variant} serves: the fastest certified to keep its answers within {proof['budget']:.2%} of torch's."]
+    if "bound" in proof:
         lines.append(
-            f"On {found['rows']} rows that nothing was fitted to it loses at most {found['bound']:.2%} "
-            f"with 95 % confidence, and {found['flips']:.2%} of answers differ."
+            f"On {proof['rows']} rows that nothing was fitted to it loses at most {proof['bound']:.2%} "
+            f"with 95 % confidence, and {proof['flips']:.2%} of answers differ."
         )
-    if found["moves"]:
+    if proof["moves"]:
         lines.append("Its answers move with the batch, so workers run one row at a time.")
     refused = sum(test["refused"] for test in summary.evidence.get("certify", {}).get("earlier", []))
     if refused:
@@ -81,22 +82,23 @@ def why(summary: Summary, ms: dict[str, float]) -> list[str]:
     return lines
 
 
-@app.command()
+@groups.archive.command()
 def explain(
-    archive: Annotated[Path, typer.Argument(help="A .mar file.")],
+    archive: Annotated[Path, typer.Argument(help="The archive, a .mar file.")],
     *,
     as_json: AsJson = False,
 ) -> None:
-    """What was tried for an archive, and why this won. Example: onnxserve explain model_store/digits-1.0.0.mar."""
+    """Show which variants the export tried and why it chose this one.
+
+    Example: onnxserve archive explain model_store/digits-1.0.0.mar
+    """
     summary = summarise(archive)
-    document = measured_here(summary)
-    ms = times(document)
+    ms = times(measured_here(summary))
 
     def human() -> None:
         signed = "signed" if is_signed(archive) else "not signed"
         out.print(f"{summary.name} {summary.version}, sha256 {summary.sha256}, {signed}", markup=False)
-        out.print(table(summary, ms))
-        for line in why(summary, ms):
-            out.print(line, markup=False)
+        print_table(HEADINGS, variant_rows(summary, ms))
+        out.print("\n".join(why(summary, ms)), markup=False)
 
     show({"why": why(summary, ms), "milliseconds_per_row": ms, "evidence": summary.evidence}, human, as_json=as_json)
