@@ -23,18 +23,18 @@ class WorkerProcess:
     """A process of the engine's that holds one archive; what goes in and out is JSON."""
 
     def __init__(self, job: bytes, out: str, machine: bytes, max_errors: int | None) -> None:
-        found = msgspec.json.decode(job, type=Job), out, msgspec.json.decode(machine, type=Machine)
+        settings = msgspec.json.decode(job, type=Job), out, msgspec.json.decode(machine, type=Machine)
         self._work: Worker | None = None
         self._failed = ""
         try:
-            self._work = Worker(*found, max_errors)
+            self._work = Worker(*settings, max_errors)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer; Daft would show its own insides
             self._failed = f"a worker can't begin: {error}"
 
     def score(self, parts: Any) -> list[bytes]:
-        """Each part, one after another."""
-        asked = [msgspec.json.decode(one, type=Part) for one in parts.to_pylist()]
-        return [msgspec.json.encode(self._done(part)) for part in asked]
+        """Score the parts one after another; parts and results are JSON."""
+        decoded = [msgspec.json.decode(part, type=Part) for part in parts.to_pylist()]
+        return [msgspec.json.encode(self._done(part)) for part in decoded]
 
     def _done(self, part: Part) -> PartResult:
         if self._work is None:

@@ -37,11 +37,11 @@ def estimate(plan: Plan, engines: DaftEngine, machine: Machine, price: float) ->
     some = msgspec.structs.replace(first, rows=min(first.rows, rows), number=0)
     warm = msgspec.structs.replace(some, number=1)
     with tempfile.TemporaryDirectory(prefix="onnxserve-estimate-") as folder:
-        one = msgspec.structs.replace(machine, workers=1)
-        found = list(engines.run(plan.job, [warm, some], folder, one, None))
-    if faults := [done.error for done in found if done.error]:
+        lone = msgspec.structs.replace(machine, workers=1)
+        results = list(engines.run(plan.job, [warm, some], folder, lone, None))
+    if faults := [done.error for done in results if done.error]:
         raise BatchError(faults[0])
-    done = min(found, key=lambda one: one.seconds)
+    done = min(results, key=lambda result: result.seconds)
     rate = machine.workers * done.rows / done.seconds
     seconds = plan.rows / rate
     hours = seconds * machine.workers * machine.threads / 3600

@@ -27,13 +27,13 @@ class FeatureJoin:
         own = chunk.columns
         if not chunk.size:
             return chunk._replace(columns={name: own.get(name, np.empty(0)) for name in self._columns})
-        found = join(self._repo, self._what, chunk.keys)
+        features = join(self._repo, self._what, chunk.keys)
         columns = {}
         for name in self._columns:
             if name in own:
                 columns[name] = own[name]
                 continue
-            values = found[name].to_numpy(zero_copy_only=False)
+            values = features[name].to_numpy(zero_copy_only=False)
             default = self._lookup.defaults.get(name, np.nan)
             columns[name] = np.where(np.isnan(values), default, values)
         return chunk._replace(columns=columns)

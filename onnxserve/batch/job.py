@@ -87,12 +87,12 @@ class Plan(msgspec.Struct, frozen=True):
         return sum(part.rows for part in self.parts)
 
 
-def differences(one: Job, other: Job) -> list[str]:
+def differences(job: Job, other: Job) -> list[str]:
     """Fields that differ, in words."""
     return [
-        f"{name}: {_short(getattr(one, name))}, was {_short(getattr(other, name))}"
-        for name in one.__struct_fields__
-        if name != "skipped" and getattr(one, name) != getattr(other, name)
+        f"{name}: {_short(getattr(job, name))}, was {_short(getattr(other, name))}"
+        for name in job.__struct_fields__
+        if name != "skipped" and getattr(job, name) != getattr(other, name)
     ]
 
 

@@ -42,7 +42,7 @@ def answered(chunk: Chunk, answers: Answers, source: str, model: Model, shape: S
 def predicted(answers: Answers, count: int, model: Model, form: Form) -> dict[str, Any]:
     """`prediction`, and `score` where there are labels."""
     if form == "values":
-        values = [one["values"] for one in answers.predictions or ()]
+        values = [prediction["values"] for prediction in answers.predictions or ()]
         return {"prediction": placed(pa.array(values, pa.list_(pa.float64())), answers.kept, count)}
     if form == "labels" and answers.label is not None:
         label = pa.DictionaryArray.from_arrays(pa.array(answers.label, pa.int32()), list(model.labels))
@@ -52,12 +52,15 @@ def predicted(answers: Answers, count: int, model: Model, form: Form) -> dict[st
     return {"prediction": placed(label, answers.kept, count), "score": placed(score, answers.kept, count)}
 
 
-def worded(given: Any, model: Model, form: Form) -> tuple[pa.Array, pa.Array]:
+def worded(predictions: Any, model: Model, form: Form) -> tuple[pa.Array, pa.Array]:
     """Of answers in words: their label and score, or all of them as JSON."""
-    labels = [one["label"] if isinstance(one, dict) and "label" in one else _text(one) for one in given]
-    scores = [one.get("score") if isinstance(one, dict) else None for one in given]
+    labels = [
+        prediction["label"] if isinstance(prediction, dict) and "label" in prediction else _text(prediction)
+        for prediction in predictions
+    ]
+    scores = [prediction.get("score") if isinstance(prediction, dict) else None for prediction in predictions]
     if form == "labels":
-        at = [model.labels.index(one) for one in labels]
+        at = [model.labels.index(label) for label in labels]
         label = pa.DictionaryArray.from_arrays(pa.array(at, pa.int32()), list(model.labels))
         return label, pa.array(scores, pa.float64())
     return pa.array(labels, pa.string()), pa.array(scores, pa.float64())
@@ -83,12 +86,12 @@ def placed(array: pa.Array, kept: Array, count: int) -> pa.Array:
     return array.take(pa.array(at, mask=missing))
 
 
-def lists(found: Array | None, kept: Array, count: int) -> pa.Array:
+def lists(values: Array | None, kept: Array, count: int) -> pa.Array:
     """Numbers of a row, in the graph's type."""
-    if found is None:
+    if values is None:
         return pa.nulls(count, pa.list_(pa.float32()))
-    offsets = np.arange(len(found) + 1, dtype=np.int32) * math.prod(found.shape[1:])
-    return placed(pa.ListArray.from_arrays(pa.array(offsets), pa.array(found.ravel())), kept, count)
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * math.prod(values.shape[1:])
+    return placed(pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel())), kept, count)
 
 
 def scores_of(outputs: Array | None, activation: str) -> Array | None:
@@ -102,9 +105,9 @@ def errors(faults: dict[int, Fault], count: int) -> pa.Array:
     """Type, place and reason, null for the answered rows."""
     if not faults:
         return pa.nulls(count, pa.string())
-    return pa.array([said(faults[place]) if place in faults else None for place in range(count)], pa.string())
+    return pa.array([fault_text(faults[place]) if place in faults else None for place in range(count)], pa.string())
 
 
-def said(fault: Fault) -> str:
+def fault_text(fault: Fault) -> str:
     """In one line."""
     return f"{fault.type}: {fault.where + ': ' if fault.where else ''}{fault.reason}"

@@ -72,11 +72,11 @@ class ScoringProcess:
     """The process, loaded."""
 
     def __init__(self, settings: Settings) -> None:
-        self._connection, theirs = Pipe()
-        command = [sys.executable, "-m", MODULE, str(theirs.fileno())]
-        with theirs:
+        self._connection, other_end = Pipe()
+        command = [sys.executable, "-m", MODULE, str(other_end.fileno())]
+        with other_end:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[other_end.fileno()]
             )
         try:
             self.started: Started = self.ask(settings)
@@ -167,7 +167,7 @@ def joined(parts: Sequence[Answers]) -> Answers:
     label, score, outputs = arrays
     predictions = None
     if answered and answered[0].predictions is not None:
-        predictions = [one for part in answered for one in part.predictions or ()]
+        predictions = [prediction for part in answered for prediction in part.predictions or ()]
     faults = {place: fault for part in parts for place, fault in part.faults.items()}
     return Answers(np.concatenate([part.kept for part in parts]), label, score, predictions, outputs, faults)
 

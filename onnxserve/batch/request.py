@@ -39,44 +39,53 @@ class JobRequest(msgspec.Struct, frozen=True):
     redact: bool = False
 
 
-def job_of(ask: JobRequest) -> Job:
+def job_of(request: JobRequest) -> Job:
     """The job; BatchError for what can't be."""
-    with tempfile.TemporaryDirectory() as folder, fetched(ask.archive, Path(folder)) as path:
-        found = summarise(path)
+    with tempfile.TemporaryDirectory() as folder, fetched(request.archive, Path(folder)) as path:
+        archive = summarise(path)
         signature = read_signature(path)
-    local = ask.archive if "://" in ask.archive else str(Path(ask.archive).resolve())
-    mine = tuple(signature["input"].get("columns", ()))
+    local = request.archive if "://" in request.archive else str(Path(request.archive).resolve())
+    columns = tuple(signature["input"].get("columns", ()))
     model = Model(
         local,
-        found.sha256,
-        found.name,
-        found.version,
+        archive.sha256,
+        archive.name,
+        archive.version,
         tuple(signature["labels"]),
-        mine,
+        columns,
         signature.get("activation", "softmax"),
     )
-    lookup = feature_lookup(ask, signature)
-    sources, skipped = find_sources(ask.inputs, ask.kind)
-    chunk = CHUNK if mine else CHUNK_IMAGES if sources[0].kind == "images" else CHUNK_SINGLE
-    keep = ask.keep or ask.shape.partition
-    wanted = select_columns(sources, mine, ask.columns, keep, ask.delimiter, chunk, lookup)
-    _consistent(ask, model, wanted.keep)
-    rest = (ask.shape, ask.limit, ask.batch, ask.part_rows, ask.remote, lookup, skipped, ask.redact)
+    lookup = feature_lookup(request, signature)
+    sources, skipped = find_sources(request.inputs, request.kind)
+    chunk = CHUNK if columns else CHUNK_IMAGES if sources[0].kind == "images" else CHUNK_SINGLE
+    keep = request.keep or request.shape.partition
+    wanted = select_columns(sources, columns, request.columns, keep, request.delimiter, chunk, lookup)
+    _consistent(request, model, wanted.keep)
+    rest = (
+        request.shape,
+        request.limit,
+        request.batch,
+        request.part_rows,
+        request.remote,
+        lookup,
+        skipped,
+        request.redact,
+    )
     return Job(model, tuple(sources), wanted, *rest)
 
 
-def feature_lookup(ask: JobRequest, signature: dict[str, Any]) -> FeatureLookup | None:
+def feature_lookup(request: JobRequest, signature: dict[str, Any]) -> FeatureLookup | None:
     """The store that the archive's rows are completed from; none when files bring every column."""
     spec = signature.get("features")
-    if not ask.features:
+    if not request.features:
         return None
     if not spec:
         raise BatchError("this model takes no features from a store", where="--features")
-    if ask.remote:
+    if request.remote:
         raise BatchError("a server joins what is known now", where="--endpoint", fix="leave one of both out")
     return FeatureLookup(
-        repo=str(Path(ask.features).resolve()),
-        state=str(Path(ask.state).resolve()),
+        repo=str(Path(request.features).resolve()),
+        state=str(Path(request.state).resolve()),
         service=spec["service"],
         entities=tuple(spec["entities"]),
         columns=tuple(spec["columns"]),
@@ -85,11 +94,11 @@ def feature_lookup(ask: JobRequest, signature: dict[str, Any]) -> FeatureLookup 
     )
 
 
-def _consistent(ask: JobRequest, model: Model, kept: tuple[str, ...]) -> None:
-    shape = ask.shape
+def _consistent(request: JobRequest, model: Model, kept: tuple[str, ...]) -> None:
+    shape = request.shape
     if missing := sorted(set(shape.partition) - set(kept)):
         raise BatchError(f"not kept: {', '.join(missing)}", where="--partition-by", fix="name them in --keep too")
     if shape.scores and not model.labels:
         raise BatchError("the model has no labels", where="--scores", fix="--outputs gives what it says")
-    if ask.remote and (shape.scores or shape.outputs):
+    if request.remote and (shape.scores or shape.outputs):
         raise BatchError("a server gives only label and score", where="--endpoint", fix="without --scores, --outputs")

@@ -67,14 +67,14 @@ class LocalScorer:
     def score(self, chunk: Chunk) -> Answers:
         """As arrays where the rows came so, else as instances."""
         if chunk.columns is not None and self._bulk.columns:
-            found = self._bulk.score_columns(chunk.columns)
+            scored = self._bulk.score_columns(chunk.columns)
         elif chunk.columns is not None:
-            found = self._bulk.score_values(np.column_stack(list(chunk.columns.values())).tolist())
+            scored = self._bulk.score_values(np.column_stack(list(chunk.columns.values())).tolist())
         else:
-            found = self._bulk.score_values(chunk.values)
-        faults = {int(chunk.places[place]): fault_of(error.body()) for place, error in found.errors.items()}
-        outputs = found.outputs.get(self.first, self._nothing)
-        return Answers(chunk.places[found.kept], found.label, found.score, found.predictions, outputs, faults)
+            scored = self._bulk.score_values(chunk.values)
+        faults = {int(chunk.places[place]): fault_of(error.body()) for place, error in scored.errors.items()}
+        outputs = scored.outputs.get(self.first, self._nothing)
+        return Answers(chunk.places[scored.kept], scored.label, scored.score, scored.predictions, outputs, faults)
 
     def close(self) -> None:
         """The session ends with its process."""

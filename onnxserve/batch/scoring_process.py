@@ -48,7 +48,10 @@ def portable(answers: Answers, *, outputs: bool) -> Answers:
     predictions = answers.predictions
     if predictions is not None:
         encode = msgspec.json.encode
-        predictions = [one if isinstance(one, PLAIN) else msgspec.Raw(encode(one)) for one in predictions]
+        predictions = [
+            prediction if isinstance(prediction, PLAIN) else msgspec.Raw(encode(prediction))
+            for prediction in predictions
+        ]
     return answers._replace(predictions=predictions, outputs=answers.outputs if outputs else None)
 
 

@@ -53,23 +53,23 @@ def to_triton(archive: Path, repository: Path) -> list[Path]:
 def configuration(name: str, signature: dict[str, Any], served: dict[str, Any]) -> str:
     """`config.pbtxt`: one BYTES input of rows where the handler makes tensors of them, else the graph's inputs."""
     row = ROWS.get(str(signature["handler"]).partition(":")[0].rpartition(".")[2])
-    inputs = [(row, "STRING", "1")] if row else [tensor(one) for one in signature["inputs"]]
-    outputs = [tensor(one) for one in signature["outputs"]]
+    inputs = [(row, "STRING", "1")] if row else [tensor(described) for described in signature["inputs"]]
+    outputs = [tensor(described) for described in signature["outputs"]]
     if signature["labels"]:
         outputs += [("label", "STRING", "1"), ("score", "FP32", "1")]
     gpu = str((served.get("handler") or {}).get("provider")) in ("cuda", "tensorrt")
     return CONFIG.format(
         name=name,
         batch=signature["max_batch"],
-        inputs=",".join(TENSOR.format(name=one, kind=kind, dims=dims) for one, kind, dims in inputs),
-        outputs=",".join(TENSOR.format(name=one, kind=kind, dims=dims) for one, kind, dims in outputs),
+        inputs=",".join(TENSOR.format(name=tensor_name, kind=kind, dims=dims) for tensor_name, kind, dims in inputs),
+        outputs=",".join(TENSOR.format(name=tensor_name, kind=kind, dims=dims) for tensor_name, kind, dims in outputs),
         delay=int(served.get("maxBatchDelay", 1)) * 1000,
         workers=int(served.get("maxWorkers", 1)),
         kind="KIND_GPU" if gpu else "KIND_CPU",
     )
 
 
-def tensor(one: dict[str, Any]) -> tuple[str, str, str]:
+def tensor(described: dict[str, Any]) -> tuple[str, str, str]:
     """Name, type and dimensions beside the batch; free ones are -1."""
-    sizes = [str(size) if isinstance(size, int) else "-1" for size in one["shape"][1:]]
-    return str(one["name"]), datatype(one["dtype"]), ", ".join(sizes) or "1"
+    sizes = [str(size) if isinstance(size, int) else "-1" for size in described["shape"][1:]]
+    return str(described["name"]), datatype(described["dtype"]), ", ".join(sizes) or "1"

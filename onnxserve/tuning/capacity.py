@@ -39,7 +39,7 @@ class Line:
 
 def line(times: Sequence[Timing], threads: int) -> Line:
     """Of what was measured with so many threads."""
-    sizes = sorted({one.batch for one in times if one.threads == threads})
+    sizes = sorted({timing.batch for timing in times if timing.threads == threads})
     return Line(tuple(sizes), tuple(batch_ms(list(times), threads, size) / 1e3 for size in sizes))
 
 
@@ -76,19 +76,19 @@ def simulate(rate: float, service: Callable[[int], float], workers: int, batch: 
 def most(service: Callable[[int], float], workers: int, batch: int, p99_s: float) -> tuple[float, float, float]:
     """(rate, p99 in seconds, busy share) of the highest rate whose p99 holds; rate 0 where none does."""
     low, high = 0.0, workers * batch / service(batch)
-    found = (0.0, service(1), 0.0)
+    best = (0.0, service(1), 0.0)
     for _ in range(STEPS):
         rate = (low + high) / 2
         p99, busy = simulate(rate, service, workers, batch)
         if p99 <= p99_s:
-            low, found = rate, (rate, p99, busy)
+            low, best = rate, (rate, p99, busy)
         else:
             high = rate
-    return found
+    return best
 
 
 def plan(rate: float, service: Callable[[int], float], workers: int, batch: int, p99_s: float) -> Plan:
     """Servers for so many requests a second."""
-    found, p99, busy = most(service, workers, batch, p99_s)
-    servers = math.ceil(rate / (HEADROOM * found)) if found else 0
-    return Plan(found, p99 * 1e3, busy, servers)
+    highest, p99, busy = most(service, workers, batch, p99_s)
+    servers = math.ceil(rate / (HEADROOM * highest)) if highest else 0
+    return Plan(highest, p99 * 1e3, busy, servers)

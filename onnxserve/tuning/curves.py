@@ -27,8 +27,8 @@ def throughput(measured: Measured, p99_ms: float) -> str:
     """p99 over the rate answered, one line a setting, and the objective."""
     figure = Figure(figsize=(7, 4))
     axes = figure.subplots()
-    for point in sorted({one.point for one in measured.rounds}):
-        runs = [run for one in measured.rounds if one.point == point for run in one.runs]
+    for point in sorted({search.point for search in measured.rounds}):
+        runs = [run for search in measured.rounds if search.point == point for run in search.runs]
         shown = sorted((run.answered, min(run.p99_ms, 4 * p99_ms)) for run in runs)
         axes.plot([rate for rate, _ in shown], [p99 for _, p99 in shown], marker=".", label=str(point))
     axes.axhline(p99_ms, color="grey", linestyle="--", label="objective")
@@ -41,8 +41,12 @@ def batching(measured: Measured) -> str:
     """Time of a batch over its size, by threads and length."""
     figure = Figure(figsize=(7, 4))
     axes = figure.subplots()
-    for threads, length in sorted({(one.threads, one.length) for one in measured.times}):
-        line = [(one.batch, one.ms) for one in measured.times if (one.threads, one.length) == (threads, length)]
+    for threads, length in sorted({(timing.threads, timing.length) for timing in measured.times}):
+        line = [
+            (timing.batch, timing.ms)
+            for timing in measured.times
+            if (timing.threads, timing.length) == (threads, length)
+        ]
         label = f"{threads} threads, {length} bytes"
         axes.plot([batch for batch, _ in line], [ms for _, ms in line], marker=".", label=label)
     axes.set(xlabel="requests in the batch", ylabel="ms", title="Time of a batch in the worker")
@@ -59,7 +63,7 @@ def section(tuning: Tuning, measured: Measured) -> str:
         f"{tuning.p99_ms:g} ms, load generator on the same machine: {machine}.</p>"
     )
     charts = [throughput(measured, tuning.p99_ms), batching(measured)]
-    return "\n".join([BEGIN, text, *(f"<figure>{one}</figure>" for one in charts), END])
+    return "\n".join([BEGIN, text, *(f"<figure>{chart}</figure>" for chart in charts), END])
 
 
 def write_section(report: Path, text: str) -> None:

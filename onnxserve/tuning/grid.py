@@ -31,7 +31,7 @@ def shortlist(times: list[Timing], cpus: int, largest: int, p99_ms: float) -> li
     A request waits at most for the batch before it and its own, and for the delay. One thread on one
     worker leaves CPUs to the frontend, which cheap models need more.
     """
-    found: list[Point] = []
+    candidates: list[Point] = []
     for workers, threads in [*shares(cpus), (1, 1)]:
         points = [
             Point(workers, threads, batch, delay)
@@ -39,6 +39,6 @@ def shortlist(times: list[Timing], cpus: int, largest: int, p99_ms: float) -> li
             for delay in DELAYS_MS
             if 2 * batch_ms(times, threads, batch) + delay <= p99_ms and (batch > 1 or delay == DELAYS_MS[0])
         ]
-        found += sorted(points, key=lambda point: (-predicted(point, times), point.delay_ms))[:2]
-    unique = sorted(set(found), key=lambda point: (-predicted(point, times), point.delay_ms))
+        candidates += sorted(points, key=lambda point: (-predicted(point, times), point.delay_ms))[:2]
+    unique = sorted(set(candidates), key=lambda point: (-predicted(point, times), point.delay_ms))
     return unique or [Point(cpus, 1, 1, DELAYS_MS[0])]

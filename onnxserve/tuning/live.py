@@ -57,9 +57,9 @@ class Live:
 
     def _drain(self) -> None:
         """Wait for what an overload left in the queue: a request at its end is answered."""
-        with contextlib.closing(Connection(self._address, DRAIN_S)) as one:
-            one.send(self._requests[0], 0)
-            while one.receive() is None:
+        with contextlib.closing(Connection(self._address, DRAIN_S)) as connection:
+            connection.send(self._requests[0], 0)
+            while connection.receive() is None:
                 pass
 
 
@@ -72,19 +72,19 @@ def live(archive: Path, point: Point, settings: Settings, overload: float) -> It
         handler = {"threads": point.threads, "deduplicate": False}  # the few golden rows stand for rows that differ
         changes = {**served_as(point), "handler": handler, "jobQueueSize": 10_000, "tuning": {"p99_ms": 0}}
         reconfigure(archive, store / archive.name, changes)
-        mine = replace(settings, plain=False, store=store, state=Path(scratch) / "state")
-        one = summarise(archive)
-        server = start_server(mine)
+        own = replace(settings, plain=False, store=store, state=Path(scratch) / "state")
+        summary = summarise(archive)
+        server = start_server(own)
         try:
-            api = Management(mine.management)
+            api = Management(own.management)
             api.wait("server up", lambda: server.alive() and _answers(api), READY_S)
-            api.wait_ready(one.name, one.version, READY_S)
-            warm_up(mine, FRONTEND_S)
-            found = Live(
-                mine.inference, [http_post(f"/predictions/{one.name}", body) for body in golden_bodies(archive)]
+            api.wait_ready(summary.name, summary.version, READY_S)
+            warm_up(own, FRONTEND_S)
+            served = Live(
+                own.inference, [http_post(f"/predictions/{summary.name}", body) for body in golden_bodies(archive)]
             )
-            found.warm(overload)
-            yield found
+            served.warm(overload)
+            yield served
         finally:
             server.stop()
 

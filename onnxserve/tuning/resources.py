@@ -33,10 +33,10 @@ class Need(NamedTuple):
 
 def need(archive: Path) -> Need:
     """Run the largest batch of golden rows in a process of its own; what its configuration says of workers."""
-    config, one = read_config(archive), summarise(archive)
+    config, summary = read_config(archive), summarise(archive)
     with ProcessPoolExecutor(1, get_context("spawn")) as alone:  # so that no other archive's peak is counted
         peak = alone.submit(peak_megabytes, archive).result()
-    return Need(one.name, one.version, int(config["maxWorkers"]), threads_of(config), peak)
+    return Need(summary.name, summary.version, int(config["maxWorkers"]), threads_of(config), peak)
 
 
 def peak_megabytes(archive: Path) -> int:
@@ -52,8 +52,10 @@ def peak_megabytes(archive: Path) -> int:
 def chart_values(needs: Sequence[Need], cpus: int | None = None) -> dict[str, Any]:
     """`resources` of the chart. Archives that aren't tuned share `cpus`, by default this machine's."""
     usable = cpus or len(os.sched_getaffinity(0))
-    cores = sum(one.workers * one.threads for one in needs) + (usable if any(not one.threads for one in needs) else 0)
-    memory = FRONTEND_MIB + math.ceil(MARGIN * sum(one.workers * one.megabytes for one in needs))
+    cores = sum(need.workers * need.threads for need in needs) + (
+        usable if any(not need.threads for need in needs) else 0
+    )
+    memory = FRONTEND_MIB + math.ceil(MARGIN * sum(need.workers * need.megabytes for need in needs))
     size = f"{memory}Mi"
     return {
         "resources": {

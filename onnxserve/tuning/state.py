@@ -26,7 +26,7 @@ class Measured(msgspec.Struct):
 
     def rates(self, point: Point) -> list[float]:
         """The highest rates found with one setting."""
-        return [one.rate for one in self.rounds if one.point == point]
+        return [search.rate for search in self.rounds if search.point == point]
 
 
 class State:

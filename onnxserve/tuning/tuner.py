@@ -108,14 +108,14 @@ def search(server: Live, plan: Plan) -> tuple[float, list[Sample]]:
 def choose(plan: Plan, measured: Measured, finalists: list[Point]) -> Tuning:
     """The finalist with the higher mean rate."""
     means = {point: interval(measured.rates(point)) for point in finalists}
-    point = max(means, key=lambda one: means[one][0])
+    point = max(means, key=lambda candidate: means[candidate][0])
     mean, low, high = means[point]
     if mean <= 0:
         raise TuneError(
             f"no setting keeps p99 within {plan.p99_ms:g} ms on {plan.cpus} CPUs",
             where=str(plan.archive),
             fix="allow more with --p99-ms; the fastest batch of one takes "
-            f"{min(one.ms for one in measured.times if one.batch == 1):.1f} ms in the worker alone",
+            f"{min(timing.ms for timing in measured.times if timing.batch == 1):.1f} ms in the worker alone",
         )
     return Tuning(point, plan.p99_ms, mean, low, high, len(measured.rates(point)), machine(plan.cpus))
 
@@ -138,6 +138,6 @@ def write_tuning(archive: Path, tuning: Tuning, measured: Measured) -> str:
     bound = max(16, math.ceil(2 * tuning.requests_per_second * tuning.p99_ms / 1000))
     kept = {**served_as(tuning.point), "jobQueueSize": bound, "tuning": msgspec.to_builtins(tuning)}
     digest = reconfigure(archive, archive, kept)
-    one = summarise(archive)
-    write_section(archive.with_name(f"{one.name}-{one.version}.report.html"), section(tuning, measured))
+    summary = summarise(archive)
+    write_section(archive.with_name(f"{summary.name}-{summary.version}.report.html"), section(tuning, measured))
     return digest

@@ -21,8 +21,8 @@ READERS: dict[Kind, ModuleType] = {
 
 def columns(source: Source, delimiter: str) -> dict[str, str] | None:
     """Names and types of the columns, None where every row may have its own."""
-    found: dict[str, str] | None = READERS[source.kind].columns(source, delimiter)
-    return found
+    names: dict[str, str] | None = READERS[source.kind].columns(source, delimiter)
+    return names
 
 
 def cut(source: Source, wanted: Selection, rows: int) -> Iterator[Cut]:

@@ -34,16 +34,16 @@ def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
     with ThreadPoolExecutor(READERS) as pool:
         for start in range(0, part.rows, wanted.chunk):
             paths = part.paths[start : min(start + wanted.chunk, part.rows)]
-            found = list(pool.map(_content, paths))
-            good = [place for place, one in enumerate(found) if isinstance(one, bytes)]
+            contents = list(pool.map(_content, paths))
+            good = [place for place, content in enumerate(contents) if isinstance(content, bytes)]
             yield Chunk(
                 first=part.first + start,
                 size=len(paths),
                 places=np.array(good, np.intp),
                 columns=None,
-                values=[found[place] for place in good],
+                values=[contents[place] for place in good],
                 kept=pa.table({PATH: list(paths)}) if wanted.keep else None,
-                faults={place: one for place, one in enumerate(found) if isinstance(one, Fault)},
+                faults={place: content for place, content in enumerate(contents) if isinstance(content, Fault)},
                 position=paths.__getitem__,
                 raw=paths.__getitem__,
             )

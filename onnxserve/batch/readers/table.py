@@ -45,8 +45,8 @@ def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
     done = 0
     with open_source(part.source) as stream:
         stream.seek(part.start)
-        found = records(lines(stream, part.start, part.line, part.stop - part.start))
-        for some in groups(found, wanted.chunk, part.rows):
+        complete = records(lines(stream, part.start, part.line, part.stop - part.start))
+        for some in groups(complete, wanted.chunk, part.rows):
             yield _chunk(some, part.first + done, part, wanted, names)
             done += len(some)
 
@@ -59,16 +59,16 @@ def empty(part: Part, wanted: Selection) -> Chunk:
 def records(given: Iterable[Record]) -> Iterator[Record]:
     """Lines put together while a quote is open; a quote that stays open spoils its own line and no other."""
     source, waiting, again = iter(given), list[Record](), list[Record]()
-    while one := again.pop(0) if again else next(source, None):
-        if not waiting and one.text is not None and not one.text.strip():
+    while line := again.pop(0) if again else next(source, None):
+        if not waiting and line.text is not None and not line.text.strip():
             continue  # empty lines are rows inside quotes only
-        waiting.append(one)
-        if one.text is None or len(waiting) > MOST_LINES:
+        waiting.append(line)
+        if line.text is None or len(waiting) > MOST_LINES:
             yield waiting[0]
             again, waiting = waiting[1:] + again, []
         elif not _open(waiting):
-            text = one.text if len(waiting) == 1 else b"\n".join(part.text or b"" for part in waiting)
-            yield Record(waiting[0].line, waiting[0].start, one.stop, text)
+            text = line.text if len(waiting) == 1 else b"\n".join(part.text or b"" for part in waiting)
+            yield Record(waiting[0].line, waiting[0].start, line.stop, text)
             waiting = []
     if waiting:  # the end came before the quote
         yield waiting[0]
@@ -116,13 +116,13 @@ def _chunk(some: list[Record], first: int, part: Part, wanted: Selection, names:
             fields[place] = row
         else:
             faults[place] = Fault("invalid_row", f"{len(row)} fields, the header has {len(names)}")
-    good, found = _values(fields, faults, wanted, names)
+    good, values = _values(fields, faults, wanted, names)
     return Chunk(
         first=first,
         size=len(some),
         places=np.array(good, np.intp),
-        columns=found if isinstance(found, dict) else None,
-        values=None if isinstance(found, dict) else found,
+        columns=values if isinstance(values, dict) else None,
+        values=None if isinstance(values, dict) else values,
         kept=_kept(fields, wanted, names) if wanted.keep else None,
         faults=faults,
         position=lambda place: f"{part.source} line {some[place].line}",
@@ -175,8 +175,8 @@ def not_a_number(picked: Sequence[str], wanted: Selection) -> Fault:
         try:
             parsed((text,))
         except ValueError:
-            said = f"expected a number, got {text[:40]!r}" if text.strip() else "the number is missing"
-            return Fault("invalid_row", said, name)
+            reason = f"expected a number, got {text[:40]!r}" if text.strip() else "the number is missing"
+            return Fault("invalid_row", reason, name)
     raise ValueError("every field is a number")
 
 

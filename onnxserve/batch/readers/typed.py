@@ -58,10 +58,10 @@ def chunk(given: pa.RecordBatch | pa.Table, first: int, part: Part, wanted: Sele
     batch = pa.table([plain(column) for column in given.columns], names=given.schema.names)
     columns = values = None
     if wanted.numbers:
-        columns = {mine: numbers(batch.column(theirs)) for mine, theirs in wanted.columns.items()}
+        columns = {name: numbers(batch.column(column)) for name, column in wanted.columns.items()}
     else:
-        [theirs] = wanted.columns.values()
-        values = singles(batch.column(theirs))
+        [column] = wanted.columns.values()
+        values = singles(batch.column(column))
     return Chunk(
         first=first,
         size=batch.num_rows,
@@ -90,5 +90,5 @@ def numbers(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
         column = pc.cast(column, pa.uint8())
     if pa.types.is_decimal(column.type):
         column = pc.cast(column, pa.float64())
-    found: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
-    return found if found.dtype.kind in "fiu" else found.astype(np.float64)
+    values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return values if values.dtype.kind in "fiu" else values.astype(np.float64)

@@ -58,10 +58,10 @@ class Model:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:
-                found = await loop.run_in_executor(self._thread, self._answers, [one[:2] for one in batch])
+                answers = await loop.run_in_executor(self._thread, self._answers, [request[:2] for request in batch])
             except Exception as error:  # noqa: BLE001 - nobody may wait for ever
-                found = [(500, JSON, json.dumps({"error": type(error).__name__}).encode())] * len(batch)
-            for (_, _, future), answer in zip(batch, found, strict=True):
+                answers = [(500, JSON, json.dumps({"error": type(error).__name__}).encode())] * len(batch)
+            for (_, _, future), answer in zip(batch, answers, strict=True):
                 if not future.cancelled():
                     future.set_result(answer)
         self._running = None
@@ -70,22 +70,22 @@ class Model:
         context = self._offline.OfflineContext(self.folder)
         context.headers = [headers for _, headers in requests]
         bodies = self.handler.handle([{"body": bytearray(body)} for body, _ in requests], context)
-        found = []
+        answers = []
         for at, body in enumerate(bodies):
             kind = context.content_types.get(at, "application/json")
             headers = {"content-type": kind, **context.response_headers.get(at, {})}
-            found.append((context.statuses.get(at, (200, ""))[0], headers, body))
-        return found
+            answers.append((context.statuses.get(at, (200, ""))[0], headers, body))
+        return answers
 
 
 class App:
     """Paths of one model, with and without its version."""
 
     def __init__(self, model: Model) -> None:
-        self.model, one = model, model.signature
-        self.asked = {f"/predictions/{one.model}", f"/predictions/{one.model}/{one.version}"}
-        models = f"/v2/models/{one.model}"
-        self.asked |= {f"{models}/infer", f"{models}/versions/{one.version}/infer"}
+        self.model, signature = model, model.signature
+        self.asked = {f"/predictions/{signature.model}", f"/predictions/{signature.model}/{signature.version}"}
+        models = f"/v2/models/{signature.model}"
+        self.asked |= {f"{models}/infer", f"{models}/versions/{signature.version}/infer"}
         self.ready = {"/v2/health/ready", "/v2/health/live", f"{models}/ready"}
 
     async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Send) -> None:
@@ -119,7 +119,7 @@ async def respond(send: Send, status: int, headers: Headers, body: bytes) -> Non
     await send({"type": "http.response.body", "body": body})
 
 
-def found() -> Path:
+def archive_path() -> Path:
     """The archive that `ARCHIVE` names, or the only one beside this file."""
     if named := os.environ.get("ARCHIVE", ""):
         return Path(named)
@@ -127,4 +127,4 @@ def found() -> Path:
     return only
 
 
-app = App(Model(found()))
+app = App(Model(archive_path()))

@@ -42,7 +42,7 @@ class TritonPythonModel:
         context = self.offline.OfflineContext(self.folder)
         bodies = []
         for request in requests:
-            head, tail = asked(request.inputs())
+            head, tail = infer_request(request.inputs())
             context.headers.append({"Content-Type": "application/octet-stream", LENGTH: str(len(head))})
             bodies.append({"body": bytearray(head + tail)})
         answers = self.handler.handle(bodies, context)
@@ -53,18 +53,20 @@ class TritonPythonModel:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(json.loads(answer)["error"]))
         length = int(context.response_headers[at][LENGTH])
         wanted = set(request.requested_output_names())
-        found = said(json.loads(answer[:length]), memoryview(answer)[length:])
-        return pb_utils.InferenceResponse([pb_utils.Tensor(name, one) for name, one in found.items() if name in wanted])
+        arrays = output_arrays(json.loads(answer[:length]), memoryview(answer)[length:])
+        return pb_utils.InferenceResponse(
+            [pb_utils.Tensor(name, array) for name, array in arrays.items() if name in wanted]
+        )
 
 
-def asked(tensors: list[Any]) -> tuple[bytes, bytes]:
+def infer_request(tensors: list[Any]) -> tuple[bytes, bytes]:
     """The protocol's JSON and its binary part."""
     inputs, blobs = [], []
     for tensor in tensors:
         array = tensor.as_numpy()
         if array.dtype.kind in "OS":
-            flat = [one if isinstance(one, bytes) else str(one).encode() for one in array.reshape(-1).tolist()]
-            blob, kind, shape = b"".join(struct.pack("<I", len(one)) + one for one in flat), "BYTES", [len(flat)]
+            flat = [text if isinstance(text, bytes) else str(text).encode() for text in array.reshape(-1).tolist()]
+            blob, kind, shape = b"".join(struct.pack("<I", len(text)) + text for text in flat), "BYTES", [len(flat)]
         else:
             blob, kind, shape = np.ascontiguousarray(array).tobytes(), NAMES[array.dtype.name], list(array.shape)
         blobs.append(blob)
@@ -73,27 +75,27 @@ def asked(tensors: list[Any]) -> tuple[bytes, bytes]:
     return json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode(), b"".join(blobs)
 
 
-def said(head: dict[str, Any], tail: memoryview) -> dict[str, Any]:
-    """Arrays by name; of labels and scores one a row, with a dimension of its own."""
+def output_arrays(head: dict[str, Any], tail: memoryview) -> dict[str, Any]:
+    """Arrays by name; labels and scores have the shape (rows, 1)."""
     types = {name: kind for kind, name in NAMES.items()}
-    found: dict[str, Any] = {}
-    for one in head["outputs"]:
-        size = one["parameters"]["binary_data_size"]
+    arrays: dict[str, Any] = {}
+    for output in head["outputs"]:
+        size = output["parameters"]["binary_data_size"]
         part, tail = bytes(tail[:size]), tail[size:]
-        if one["datatype"] == "BYTES":
+        if output["datatype"] == "BYTES":
             array = np.array(texts(part), dtype=np.object_)
         else:
-            array = np.frombuffer(part, types[one["datatype"]])
-        shape = one["shape"] if len(one["shape"]) > 1 else [*one["shape"], 1]
-        found[one["name"]] = array.reshape(shape)
-    return found
+            array = np.frombuffer(part, types[output["datatype"]])
+        shape = output["shape"] if len(output["shape"]) > 1 else [*output["shape"], 1]
+        arrays[output["name"]] = array.reshape(shape)
+    return arrays
 
 
 def texts(part: bytes) -> list[bytes]:
     """Elements that follow their length."""
-    found, at = [], 0
+    elements, at = [], 0
     while at < len(part):
         (size,) = struct.unpack_from("<I", part, at)
-        found.append(part[at + 4 : at + 4 + size])
+        elements.append(part[at + 4 : at + 4 + size])
         at += 4 + size
-    return found
+    return elements
