@@ -29,6 +29,6 @@ def measure_times(folder: Path, threads: list[int], batches: list[int]) -> list[
 
 
 def batch_ms(times: list[Timing], threads: int, batch: int) -> float:
-    """Time of a batch of mixed milliseconds: the mean over the lengths measured."""
+    """Time of a batch of mixed lengths: the mean over the lengths measured."""
     milliseconds = [timing.ms for timing in times if (timing.threads, timing.batch) == (threads, batch)]
     return sum(milliseconds) / len(milliseconds)
