@@ -13,7 +13,7 @@ from onnxserve.errors import OnnxserveError
 from . import batch, doctor, export, features, gateway, keys, monitor, new, predict, serve
 from .archive import convert, explain, pull, sign, verify
 from .console import console, out
-from .groups import root as app
+from .groups import root as program
 from .release import ready, roles, status, versions
 from .tune import capacity, load, resources
 
@@ -25,6 +25,8 @@ COMMANDS = (
     *(capacity, load, resources),
 )
 
+app = program
+
 
 def _version(value: bool) -> None:  # noqa: FBT001 - Typer's callback takes the flag by position
     if value:
@@ -32,7 +34,7 @@ def _version(value: bool) -> None:  # noqa: FBT001 - Typer's callback takes the 
         raise typer.Exit
 
 
-@app.callback()
+@program.callback()
 def options(
     version: Annotated[  # noqa: FBT002 - handled by its callback
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
@@ -44,7 +46,7 @@ def options(
 def main() -> None:
     """Run the program; an OnnxserveError, or what the machine refuses, is its message and exit code, nothing more."""
     try:
-        app()
+        program()
     except OnnxserveError as error:
         console.print(str(error), style="red", markup=False)
         sys.exit(error.exit_code)

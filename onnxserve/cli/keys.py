@@ -57,13 +57,19 @@ def make(  # noqa: PLR0913 - each is a flag
         list[str] | None, typer.Option(help="A model that the client may use; repeat it for more. Default: all.")
     ] = None,
     per_second: Annotated[
-        float | None, typer.Option(min=0, help="Most requests per second, 0 for no limit; default: gateway.toml's guard.")
+        float | None,
+        typer.Option(min=0, help="Most requests per second, 0 for no limit; default: gateway.toml's guard."),
     ] = None,
-    per_day: Annotated[int | None, typer.Option(min=0, help="Most requests per day (UTC), 0 for no limit; default: gateway.toml's guard.")] = None,
+    per_day: Annotated[
+        int | None,
+        typer.Option(min=0, help="Most requests per day (UTC), 0 for no limit; default: gateway.toml's guard."),
+    ] = None,
     digits: Annotated[
         int | None, typer.Option(min=0, max=9, help="Decimals of each score, 0 for all; default: gateway.toml's guard.")
     ] = None,
-    top: Annotated[int | None, typer.Option(min=0, help="Most labels in an answer, 0 for all; default: gateway.toml's guard.")] = None,
+    top: Annotated[
+        int | None, typer.Option(min=0, help="Most labels in an answer, 0 for all; default: gateway.toml's guard.")
+    ] = None,
     priority: Annotated[
         Rank, typer.Option(help="Order among waiting requests: urgent before normal; batch fills the gaps.")
     ] = Rank.NORMAL,
@@ -103,7 +109,7 @@ def list_keys(gateway_file: GatewayFile = None, state: State = None, *, as_json:
 
 def key_rows(keys: dict[str, Key], used: dict[str, dt.datetime]) -> list[tuple[str, ...]]:
     """A row of HEADINGS for each key, by client; times are UTC, to the minute."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for kept, key in sorted(keys.items(), key=lambda pair: (pair[1].client, minute(pair[1].created))):
         ends = "expired" if key.expired(now()) else minute(key.expires)
         made = f"{key.created:%Y-%m-%d}" if key.created else ""

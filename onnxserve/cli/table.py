@@ -75,7 +75,7 @@ def _row(headings: Sequence[str], row: Sequence[str], widths: Sequence[int]) -> 
 
 def _blocks(headings: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[str]:
     """Each row as lines of `heading: value`, with an empty line between rows."""
-    margin = max(map(len, headings)) + GAP
+    margin = max(map(len, headings)) + GAP  # the heading, a colon, a space
     lines: list[str] = []
     for row in cells:
         lines += [""] if lines else []

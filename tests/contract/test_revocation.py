@@ -26,7 +26,7 @@ from onnxserve.archive import (
 )
 from onnxserve.archive.pull import pull
 from onnxserve.archive.revoke import archive_digest, key_digest, revoke
-from onnxserve.batch import Ask, Machine, job_of
+from onnxserve.batch import JobRequest, Machine, job_of
 from onnxserve.batch import work as works
 from onnxserve.cli import app
 from onnxserve.config import Settings, own_stores, record_stores
@@ -159,7 +159,7 @@ def fetch(archive: Path, folder: Path) -> None:
 
 def batch(archive: Path, folder: Path) -> None:
     (folder / "rows.jsonl").write_text("[1, 2]\n")
-    job = job_of(Ask(str(archive), (str(folder / "rows.jsonl"),)))
+    job = job_of(JobRequest(str(archive), (str(folder / "rows.jsonl"),)))
     works.Work(job, str(folder / "out"), Machine(1)).close()
 
 

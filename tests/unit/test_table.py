@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -35,7 +36,7 @@ EVIDENCE = {
     ],
     "refused": {"int8-dynamic": f"its answers move by 0.12 of their spread, 0.001 is allowed, on rows of {MODEL}"},
 }
-TABLES = {
+TABLES: dict[str, tuple[Any, list[Any]]] = {
     "release status": (
         status.STATUS,
         [
@@ -62,7 +63,11 @@ TABLES = {
     ),
     "monitor drift": (
         monitor.DRIFT,
-        [monitor.drift_row(SimpleNamespace(measure=MODEL, psi=12.345, js=0.123, ks_p=1.2e-30, drifts=True))],
+        [
+            monitor.drift_row(
+                cast("Any", SimpleNamespace(measure=MODEL, psi=12.345, js=0.123, ks_p=1.2e-30, drifts=True))
+            )
+        ],
     ),
     "features check": (features.DIFFERENCES, [((MODEL,), MODEL, 123456.789, 123456.788)]),
     "archive explain": (
@@ -96,7 +101,7 @@ def test_text_wraps_between_words_while_names_fit():
 
 def test_a_row_that_is_too_wide_becomes_a_block():
     lines = table_lines(("name", Number("count")), [("a-long-name", 1), ("b", 2)], 14)
-    assert lines == ["name:   a-long-name", "count:  1", "", "name:   b", "count:  2"]
+    assert lines == ["name:  a-long-name", "count: 1", "", "name:  b", "count: 2"]
 
 
 def test_without_rows_the_headings_remain():

@@ -49,7 +49,8 @@ def load(  # noqa: PLR0913 - each is a flag
             raise
         raise TuneError("matplotlib is not installed", fix="pip install 'onnxserve[tune]'") from error
 
-    objective = p99_ms or read_config(archive).get("tuning", {}).get("p99_ms")
+    recorded = read_config(archive).get("tuning") or {}  # an archive that isn't there is an error here
+    objective = p99_ms or recorded.get("p99_ms")
     if not objective:
         raise TuneError("the archive has no latency objective", where=str(archive), fix="name one: --p99-ms 50")
     settings, usable = settings_from(config=config, state=state), cpus or len(os.sched_getaffinity(0))
