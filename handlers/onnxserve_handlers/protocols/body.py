@@ -35,6 +35,15 @@ BOM = b"\xef\xbb\xbf"  # RFC 8259, section 8.1: parsers may ignore it
 BESIDE = frozenset(
     {"instances", "signature_name"}
 )  # TensorFlow Serving's clients name a signature; a model here has one
+JSON_TYPES = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
 DEPTH = 3  # of names before a row: {"data": {"image": {"b64": "…"}}}
 READ = ("content-type", "accept", "inference-header-content-length", "content-encoding")
 
@@ -144,6 +153,11 @@ def instances(document: Any, keys: Container[str], max_rows: int) -> list[Any]:
     if len(rows) > max_rows:
         raise BodyTooLarge(f"{len(rows)} rows, at most {max_rows} are accepted in one request", where="instances")
     return [unwrapped(row, keys) for row in rows]
+
+
+def json_type(value: Any) -> str:
+    """What a value is in the words of JSON, for errors: clients need not know Python's types."""
+    return JSON_TYPES.get(type(value), type(value).__name__)
 
 
 def unwrapped(instance: Any, keys: Container[str]) -> Any:
