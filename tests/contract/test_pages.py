@@ -93,8 +93,8 @@ def place(tmp_path_factory) -> Path:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-    log = (folder / "pages.log").read_text() + (folder / "serve.log").read_text() if code else ""
-    assert code == 0, log or "no network of its own: root, or a machine that allows user namespaces"
+    logs = (folder / "pages.log").read_text() + (folder / "serve.log").read_text() if code else ""
+    assert code == 0, logs or "no network of its own: root, or a machine that allows user namespaces"
     return folder
 
 

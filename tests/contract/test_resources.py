@@ -13,9 +13,9 @@ from tests.contract.test_helm import container, rendered
 
 def test_tuned_archives_add_up_and_others_share_the_machine():
     tuned, other = Need("a", "1", 2, 3, 100), Need("b", "1", 4, 0, 50)
-    resources = chart_values([tuned, other], cpus=8)["resources"]
-    assert resources["requests"] == {"cpu": "15", "memory": f"{FRONTEND_MIB + 500}Mi"}
-    assert resources["limits"] == {"memory": resources["requests"]["memory"]}
+    computed = chart_values([tuned, other], cpus=8)["resources"]
+    assert computed["requests"] == {"cpu": "15", "memory": f"{FRONTEND_MIB + 500}Mi"}
+    assert computed["limits"] == {"memory": computed["requests"]["memory"]}
     assert chart_values([tuned])["resources"]["requests"]["cpu"] == "7"
 
 
