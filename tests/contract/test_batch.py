@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from onnxserve.batch import Folder, JobRequest, Manifest, Plan, Remote, Shape, alone, job_of, plan_of, score
-from onnxserve.batch import work as works
+from onnxserve.batch import worker as batch_worker
 from onnxserve.batch.scorer import check_bulk
 from onnxserve.batch.worker import Worker
 from onnxserve.errors import ArchiveError, BatchError
@@ -188,7 +188,7 @@ def test_object_stores_are_read_and_written_by_their_urls(archive, rows):
 
 
 def test_a_part_that_fails_leaves_nothing_and_is_told(archive, rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(works, "note", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(batch_worker, "note", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(BatchError, match="disk full"):
         run(archive, rows, tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*part*"))
@@ -205,7 +205,7 @@ def test_the_engines_write_the_same(archive, rows, tmp_path, engine):
 
 
 def test_an_archive_from_before_batch_scoring_is_told_apart(archive, rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(works, "check_bulk", without_bulk)
+    monkeypatch.setattr(batch_worker, "check_bulk", without_bulk)
     with pytest.raises(ArchiveError, match="know no batch scoring"):
         run(archive, rows, tmp_path / "out")
 

@@ -27,7 +27,7 @@ from onnxserve.archive import (
 from onnxserve.archive.pull import pull
 from onnxserve.archive.revoke import archive_digest, key_digest, revoke
 from onnxserve.batch import JobRequest, Machine, job_of
-from onnxserve.batch import work as works
+from onnxserve.batch import worker as batch_worker
 from onnxserve.cli import app
 from onnxserve.config import Settings, own_stores, record_stores
 from onnxserve.doctor.trust import trust
@@ -104,7 +104,7 @@ def told(world, tmp_path, monkeypatch) -> Callable[[Case], None]:
     """Make this machine one of the table."""
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.setattr(check, "answers", lambda *_: [])  # golden rows are another matter
-    monkeypatch.setattr(works, "Isolated", lambda *_: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(batch_worker, "ProcessScorer", lambda *_: SimpleNamespace(close=lambda: None))
 
     def tell(case: Case) -> None:
         named = {name: str(path) for name, path in world.keys.items()} | {"both": world.both, "empty": world.empty}
@@ -160,7 +160,7 @@ def fetch(archive: Path, folder: Path) -> None:
 def batch(archive: Path, folder: Path) -> None:
     (folder / "rows.jsonl").write_text("[1, 2]\n")
     job = job_of(JobRequest(str(archive), (str(folder / "rows.jsonl"),)))
-    works.Work(job, str(folder / "out"), Machine(1)).close()
+    batch_worker.Worker(job, str(folder / "out"), Machine(1)).close()
 
 
 PLACES = (worker, handler, serve, verify, register, fetch, batch)
