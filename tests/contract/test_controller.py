@@ -168,15 +168,15 @@ def test_what_was_decided_of_a_canary_that_has_ended_is_not_done(server):
     assert (server.model.stable, server.model.canary.percent) == ("1.0", 5)
 
 
-def test_an_automatic_canary_is_refused_where_nobody_judges(server):
+def test_an_automatic_canary_is_refused_where_no_controller_runs(server):
     share = Canary("2.0", 30, auto=AUTO)
     server.controller.close()
-    with pytest.raises(ReleaseError, match="nothing would judge"):
+    with pytest.raises(ReleaseError, match="nothing would control"):
         server.release.canary("demo", share)
     assert server.release.canary("demo", share, plan=True)
     server.controller = Controller(server.release, server.state)
     server.release.role_store.stopped()
-    with pytest.raises(ReleaseError, match="nothing would judge"):
+    with pytest.raises(ReleaseError, match="nothing would control"):
         server.release.canary("demo", share)
     server.release.role_store.started(server.gateway)
     server.release.canary("demo", share)
@@ -191,7 +191,7 @@ def test_a_canary_whose_answers_can_not_be_compared_is_held_and_that_is_said(ser
     server.load(lambda: any("held at 99 %" in line for line in said))
     assert server.model.stable == "1.0"
     assert (
-        "demo: 2.0 is held at 99 %: 1.0 and 2.0 have too few computed answers at the same time to be compared" in said
+        "demo: 2.0 is held at 99 %: 1.0 and 2.0 gave too few computed answers at the same time to be compared" in said
     )
 
 

@@ -32,7 +32,7 @@ from onnxserve.cli import app
 from onnxserve.doctor.trust import trust
 from onnxserve.errors import ArchiveError, OnnxserveError
 from onnxserve.processes import lock_run_folder, make_run_folder
-from onnxserve.release.registration import entering
+from onnxserve.release.registration import staged_archive
 from onnxserve.torchserve import Settings, own_stores, record_stores
 from onnxserve_handlers.trust.digests import MANIFEST
 from onnxserve_handlers.trust.revocation import VARIABLE, ArchiveUntrusted
@@ -149,7 +149,7 @@ def verify(archive: Path, folder: Path) -> None:
 def register(archive: Path, folder: Path) -> None:
     for name in ("kept", "served"):
         (folder / name).mkdir()
-    with entering(archive, Stores(folder / "kept", folder / "served")):
+    with staged_archive(archive, Stores(folder / "kept", folder / "served")):
         pass
 
 

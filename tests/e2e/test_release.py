@@ -82,7 +82,7 @@ def test_an_automatic_canary_begins_under_serve_alone(archive, next_archive, tmp
         assert made.release.canary("circle", share) == ["circle canary: none -> 2.0.0 at 5 %, automatic"]
         made.release.rollback("circle")
     with running(tmp_path / "plain", [archive, next_archive]) as server:
-        with pytest.raises(ReleaseError, match="nothing would judge"):
+        with pytest.raises(ReleaseError, match="nothing would control"):
             server.release.canary("circle", share)
         assert server.release.canary("circle", Canary("2.0.0", 5)) == ["circle canary: none -> 2.0.0 at 5 %"]
 

@@ -9,7 +9,7 @@ import pytest
 from onnxserve.gateway import Canary, Model, Roles, Share
 from onnxserve.gateway.roles import roles_document
 from onnxserve.release.brownout import DOWN_AFTER, LEVELS, UP_AFTER, Ladder, Pressure, Rung, levels_of
-from onnxserve.release.transitions import difference, levelled, smaller
+from onnxserve.release.transitions import describe_changes, set_level, set_smaller
 
 VERSIONS = {"1.0": "a" * 64, "2.0": "b" * 64, "3.0": "c" * 64}
 
@@ -60,7 +60,7 @@ def test_a_rung_that_gives_nothing_of_a_model_up_is_none(model, keeps_answers, l
 def test_a_busy_model_that_has_nothing_to_give_up_stays_where_it_is_and_keeps_its_route():
     roles = Roles({"demo": Model(VERSIONS, "1.0")})
     ladder = Ladder(lambda _: {"demo": Pressure(1.0, 0)})
-    assert [list(ladder.moves(roles)) for _ in range(4 * UP_AFTER)] == [[]] * 4 * UP_AFTER
+    assert [list(ladder.changes(roles)) for _ in range(4 * UP_AFTER)] == [[]] * 4 * UP_AFTER
 
 
 def test_rungs_that_a_model_has_not_are_passed_both_ways():
@@ -82,9 +82,9 @@ def test_a_model_on_a_rung_is_routed_by_a_script_which_gets_level_and_smaller_ve
 
 
 def test_a_smaller_version_takes_no_part_before_it_is_needed():
-    roles = smaller(Roles({"demo": Model(VERSIONS, "1.0")}), "demo", "3.0")
+    roles = set_smaller(Roles({"demo": Model(VERSIONS, "1.0")}), "demo", "3.0")
     assert roles_document(roles)["routes"]["demo/"] == "1.0"
-    assert smaller(levelled(roles, "demo", 3), "demo", "").models["demo"].level == 0
+    assert set_smaller(set_level(roles, "demo", 3), "demo", "").models["demo"].level == 0
 
 
 def test_a_level_leaves_canary_and_shadow_to_come_back_later():
@@ -95,4 +95,6 @@ def test_a_level_leaves_canary_and_shadow_to_come_back_later():
 
 def test_the_ladder_is_told_in_words():
     roles = Roles({"demo": Model(VERSIONS, "1.0")})
-    assert difference(roles, levelled(roles, "demo", 2)) == ["demo level: 0 without nothing -> 2 without fresh answers"]
+    assert describe_changes(roles, set_level(roles, "demo", 2)) == [
+        "demo level: 0 without nothing -> 2 without fresh answers"
+    ]

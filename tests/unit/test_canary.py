@@ -193,7 +193,7 @@ def test_a_canary_with_more_to_do_is_held_when_it_is_slower_and_not_taken_back()
     slower = [*[answer("1.0")] * 2, *[answer("2.0", seconds=0.05)] * 18]
     decision = looks(fresh(Auto((90.0,), requests=10, seconds=30)), *slower, count=60)
     assert (decision.action, decision.harms) == ("hold", ())
-    assert "has more to do" in decision.reason
+    assert "has more load" in decision.reason
 
 
 def test_answers_without_a_stable_one_beside_them_hold_the_canary_and_say_so():

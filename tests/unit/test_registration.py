@@ -81,7 +81,7 @@ def test_other_bytes_for_a_version_that_the_server_has_are_refused_whatever_the_
 
 def test_a_version_that_torchserve_has_from_elsewhere_was_never_checked_and_is_refused(tmp_path, stores, next_archive):
     server = FakeTorchServe(["1.0.0", "2.0.0"], model="circle")
-    with pytest.raises(ReleaseError, match="from elsewhere"):
+    with pytest.raises(ReleaseError, match="from another source"):
         release(tmp_path, stores, server).register(next_archive)
 
 
