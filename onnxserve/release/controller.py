@@ -68,7 +68,7 @@ class Controller:
         try:
             return lines + self._move_levels()
         except OnnxserveError as error:
-            return [*lines, f"brown-out ladder: {error.what}; tried again"]
+            return [*lines, f"brown-out ladder: {error.what}; retrying"]
 
     def _move_levels(self) -> list[str]:
         """Move models up or down the brown-out ladder."""
@@ -119,7 +119,7 @@ class Controller:
             else:
                 return []
         except OnnxserveError as error:
-            return [f"{name}: {error.what}; tried again"]  # the server may be restarting
+            return [f"{name}: {error.what}; retrying"]  # the server may be restarting
         rollout.ended = decision.action
         return changes + why
 
@@ -158,7 +158,7 @@ def write_record(path: Path, record: Rollout | Report) -> list[str]:
     try:
         replace_file(path, msgspec.json.encode(record))
     except OSError as error:
-        return [f"{path.name} can't be written: {error.strerror}; tried again"]
+        return [f"{path.name} can't be written: {error.strerror}; retrying"]
     return []
 
 

@@ -1,4 +1,4 @@
-"""What a server is started with; precedence: default < config.properties < environment < flag."""
+"""The settings of a server; precedence: default < config.properties < environment < flag."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .properties import read_properties
 
 PREFIX = "ONNXSERVE_"
 PORTS = ("inference_port", "management_port", "metrics_port")
-# Names of variables until 0.2, each with the setting that it means; they work for one version more.
+# Names of variables until 0.2 and the settings that they mean; they work for one more minor version.
 FORMER = {"TRAFFIC": "gateway_file", "EDGE_HOST": "gateway_host", "EDGE_PORT": "gateway_port"}
 
 
@@ -51,7 +51,7 @@ class Settings:
 
     @property
     def management(self) -> Address:
-        """TorchServe's management API. Whoever reaches it can load code."""
+        """TorchServe's management API; anybody who reaches it can load code."""
         return self._address("management", self.management_port)
 
     @property

@@ -271,9 +271,9 @@ def test_doctor_reports_what_a_server_has_loaded_and_would_not_load_again(world,
         told(CASES["the old key is revoked"])
         finding = trust(settings)
         assert finding.fix
-        assert "the server has circle-1.0.0.mar: the key that signed it" in finding.found
-        assert "a laptop was lost" in finding.found
+        assert "the server has circle-1.0.0.mar: the key that signed it" in finding.result
+        assert "a laptop was lost" in finding.result
         told(CASES["a list that can't be read"])
-        assert "line 1" in trust(settings).found
+        assert "line 1" in trust(settings).result
     told(CASES["nothing is asked for"])
     assert trust(settings).fix == ""

@@ -165,6 +165,6 @@ def test_doctor_says_when_the_gateway_is_open_to_everybody_or_its_file_is_wrong(
     ):
         traffic.write_text(text)
         finding = checks.gateway(settings)
-        assert words in finding.found
+        assert words in finding.result
         assert fix in finding.fix
         assert bool(fix) == bool(finding.fix)
