@@ -28,7 +28,7 @@ from onnxserve.config import Settings, free_ports
 from onnxserve.tune.tune import cpu_name
 
 from .prepare import ROOT
-from .stage import served_as
+from .system_under_test import served_as
 
 CLIENTS, PERIOD_S, MIB = 6, 5.0, 2**20
 SETTLED = 1 / 3  # of the time is left out: caches and arenas fill meanwhile

@@ -1,8 +1,8 @@
 """Runs a graph in a process of its own: toolchains emit files that crash whoever loads them.
 
-`python probe.py MODEL BATCHES.npz START STOP OUT.npz [all]` writes the first output of each batch as `<number>`,
-or with `all` every output of the batch `START` by its name. Imports nothing of ours, so that it can be started by
-its path.
+`python graph_process.py MODEL BATCHES.npz START STOP OUT.npz [all]` writes the first output of each batch as
+`<number>`, or with `all` every output of the batch `START` by its name. Imports nothing of ours, so that it can be
+started by its path.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import onnxruntime as ort
 
 
 def session(path: str, threads: int = 1) -> ort.InferenceSession:
-    """No spinning: what a worker on a busy machine gets."""
+    """Open a graph on the CPU without spinning, as a worker does."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -25,7 +25,7 @@ def session(path: str, threads: int = 1) -> ort.InferenceSession:
 
 
 def read_batches(path: str, start: int, stop: int) -> Iterator[dict[str, Any]]:
-    """One batch after the other, from disk."""
+    """Yield the batches `start` to `stop` of an .npz file, one after the other."""
     with np.load(path) as arrays:
         names: dict[int, list[str]] = {}
         for key in arrays.files:
@@ -37,16 +37,16 @@ def read_batches(path: str, start: int, stop: int) -> Iterator[dict[str, Any]]:
 
 
 def main(model: str, source: str, start: str, stop: str, target: str, everything: str = "") -> None:
-    """Run and write."""
+    """Run the batches and write the outputs."""
     loaded = session(model)
-    found: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
     for number, batch in enumerate(read_batches(source, int(start), int(stop))):
         outputs = loaded.run(None, batch)
         if everything:
-            found = {output.name: array for output, array in zip(loaded.get_outputs(), outputs, strict=True)}
+            arrays = {output.name: array for output, array in zip(loaded.get_outputs(), outputs, strict=True)}
         else:
-            found[str(number)] = outputs[0]
-    np.savez(target, allow_pickle=False, **found)
+            arrays[str(number)] = outputs[0]
+    np.savez(target, allow_pickle=False, **arrays)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the certify rows will most likely say of a candidate, judged from fewer select rows."""
+"""Estimates, from the few select rows, of a candidate's flips and of the bound that the certify rows will give."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from .arrays import Array
 from .binomial import share_bound
 from .drop_bound import drop_bound, drop_within
-from .levels import FIRST
 from .mean_bound import mean_bound
+from .significance_levels import FIRST_LEVEL
 
 FEW = 20_000  # rows for which bounds are looked up rather than estimated
 
 
 def expected_flips(reference: Array, candidate: Array) -> float:
-    """Share of rows whose label changes, expected rather than counted: on few rows a count is mostly chance.
+    """Return the expected share of rows whose label changes: on few rows, a count is mostly chance.
 
     A label changes when the error of the gap between torch's two best outputs exceeds the gap. Its errors
     over all rows give a normal distribution, and the mean over the rows of its tail beyond each row's gap
@@ -39,7 +39,7 @@ def expected_flips(reference: Array, candidate: Array) -> float:
 
 
 def expected_moves(errors: Array, tolerance: float) -> float:
-    """Share of rows with an error above `tolerance`, expected from their size, shape (rows,), in the same way."""
+    """Return the expected share of rows with an error above `tolerance`; `errors` have shape (rows,)."""
     spread = float(np.sqrt(np.mean(errors**2)))
     if spread == 0:
         return 0.0
@@ -47,9 +47,9 @@ def expected_moves(errors: Array, tolerance: float) -> float:
 
 
 def likely_counts(flips: float, rows: int, chance: float, drop: float = 0.0) -> tuple[int, int]:
-    """How many labels get wrong and how many right, or a better result, with probability `chance`.
+    """Return counts of newly wrong and newly right labels that hold, or better ones, with probability `chance`.
 
-    Of `rows`, `flips` change; the true drop is `drop`: at 0, as many get right as wrong.
+    The share `flips` of `rows` changes; the true drop is `drop`: at 0, as many labels get right as wrong.
     """
     changed = round(flips * rows)
     # The quantile of a binomial distribution by the normal one, half a count less since counts are whole.
@@ -75,10 +75,10 @@ def likely_mean(drops: Array, width: float, rows: int, level: float, chance: flo
     return width * mean_bound(more, level) + _quantile(chance) * float(drops.std()) / math.sqrt(rows)
 
 
-def rows_needed(budget: float, flips: float, level: float = FIRST, chance: float = 0.8) -> int:
-    """Rows that certify `budget` with probability `chance` when `flips` of labels change and nothing is lost.
+def rows_needed(budget: float, flips: float, level: float = FIRST_LEVEL, chance: float = 0.8) -> int:
+    """Return the rows that certify `budget` with probability `chance` when `flips` of labels change without a loss.
 
-    Above `FEW` rows by the normal distribution, which then is near enough; 0 for a budget of 0, which none keep.
+    Above `FEW` rows, the normal distribution is near enough. 0 stands for a budget that no number of rows certifies.
     """
 
     def certify(rows: int) -> bool:
@@ -88,8 +88,8 @@ def rows_needed(budget: float, flips: float, level: float = FIRST, chance: float
     return _fewest(certify, budget, flips, _quantile(1 - level) + _quantile(chance))
 
 
-def share_rows_needed(budget: float, share: float, level: float = FIRST, chance: float = 0.8) -> int:
-    """The same for the share of rows that move: with more rows it stays, and its bound comes nearer."""
+def share_rows_needed(budget: float, share: float, level: float = FIRST_LEVEL, chance: float = 0.8) -> int:
+    """Return the same for the share of rows that move: with more rows the share stays, and its bound comes nearer."""
 
     def certify(rows: int) -> bool:
         return likely_share(share, rows, level, chance) <= budget
@@ -98,7 +98,7 @@ def share_rows_needed(budget: float, share: float, level: float = FIRST, chance:
 
 
 def _fewest(certify: Callable[[int], bool], margin: float, variance: float, deviations: float) -> int:
-    """The fewest rows that `certify`, by halving; beyond `FEW`, those whose standard error fits into the margin."""
+    """Return the fewest rows that `certify`, by bisection; beyond `FEW`, those whose standard error fits the margin."""
     if margin <= 0:
         return 0
     if not certify(FEW):

@@ -1,4 +1,4 @@
-"""A share of the rows on disk, so that the set needn't fit in memory."""
+"""A subset of the rows, on disk so that the data set needn't fit in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 KEY = 16  # bytes of a row's SHA-256 that tell it from others
-SHARES = {"fit": 0.40, "calibrate": 0.08, "select": 0.12, "certify": 0.40}
+FRACTIONS = {"fit": 0.40, "calibrate": 0.08, "select": 0.12, "certify": 0.40}
 LENGTH = 8
 
 
@@ -24,8 +24,8 @@ class Row:
 
 
 @dataclass
-class Share:
-    """Rows in the order they came, read again each time; `keys` are their hashes."""
+class Subset:
+    """Rows in the order in which they came, read from disk each time; `keys` are their hashes."""
 
     path: Path
     keys: list[bytes] = field(default_factory=list)
@@ -45,18 +45,18 @@ class Share:
         return hashlib.sha256(b"".join(sorted(self.keys))).hexdigest()
 
 
-def spool(rows: Iterable[tuple[str, Row]], names: Iterable[str], folder: Path) -> dict[str, Share]:
-    """Write each row to the share that is named beside it."""
+def spool(rows: Iterable[tuple[str, Row]], names: Iterable[str], folder: Path) -> dict[str, Subset]:
+    """Write each row to the subset that is named beside it."""
     folder.mkdir(parents=True, exist_ok=True)
-    shares = {name: Share(folder / name) for name in names}
+    subsets = {name: Subset(folder / name) for name in names}
     files: dict[str, BinaryIO] = {}
     try:
-        files = {name: share.path.open("wb") for name, share in shares.items()}
+        files = {name: subset.path.open("wb") for name, subset in subsets.items()}
         for name, row in rows:
             packed = msgspec.msgpack.encode([row.value, row.label])
             files[name].write(len(packed).to_bytes(LENGTH) + packed)
-            shares[name].keys.append(hashlib.sha256(msgspec.json.encode([row.value, row.label])).digest()[:KEY])
+            subsets[name].keys.append(hashlib.sha256(msgspec.json.encode([row.value, row.label])).digest()[:KEY])
     finally:
         for stream in files.values():
             stream.close()
-    return shares
+    return subsets

@@ -1,4 +1,4 @@
-"""How close two models' outputs are beyond their answers: direction, size and honesty of the scores."""
+"""How similar two models' outputs are beyond their labels: direction, largest error and calibration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Activation = Literal["softmax", "none"]
 
 
 @dataclass(frozen=True)
-class Closeness:
+class OutputSimilarity:
     """Cosine of outputs (mean and worst row), largest error, and calibration errors; None without labels."""
 
     cosine: float
@@ -26,13 +26,13 @@ class Closeness:
     reference_calibration_error: float | None
 
 
-def compare(reference: Array, candidate: Array, truth: Array | None) -> Closeness:
-    """Outputs of shape (rows, ...); `truth` the labels' indices, shape (rows,)."""
+def compare(reference: Array, candidate: Array, truth: Array | None) -> OutputSimilarity:
+    """Compare outputs of shape (rows, ...); `truth` are the labels' indices, shape (rows,), None without labels."""
     left, right = reference.reshape(len(reference), -1), candidate.reshape(len(candidate), -1)
     norms = np.linalg.norm(left, axis=-1) * np.linalg.norm(right, axis=-1)
     activation = activation_of(reference)
     cosines = (left * right).sum(axis=-1) / np.maximum(norms, 1e-12)
-    return Closeness(
+    return OutputSimilarity(
         float(cosines.mean()),
         float(cosines.min()),
         float(np.abs(left - right).max()),
@@ -42,7 +42,7 @@ def compare(reference: Array, candidate: Array, truth: Array | None) -> Closenes
 
 
 def activation_of(outputs: Array) -> Activation:
-    """What makes scores of a classifier's outputs: `none` where all are between 0 and 1, as probabilities are."""
+    """Return what turns a classifier's outputs into scores: `none` where all lie in 0 to 1, as probabilities do."""
     return "none" if outputs.size and outputs.min() >= 0 and outputs.max() <= 1 else "softmax"
 
 

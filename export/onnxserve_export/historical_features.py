@@ -1,4 +1,7 @@
-"""Rows of keys and times to rows of features, as the store knew them then: training can't know more than serving."""
+"""Historical features: rows of keys and times become rows of features as the store knew them at that time.
+
+So training can't know more than serving.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +18,20 @@ from onnxserve.errors import DefinitionError, FeatureError
 from onnxserve.spec import Definition, FeaturesSpec
 
 
-def joined(
+def join_features(
     given: Iterable[tuple[Any, Any]], definition: Definition, scratch: Path
 ) -> tuple[list[tuple[list[float], Any]], dict[str, str]]:
-    """Rows with values in the order of `input.columns`, and the type of each key.
+    """Return rows with values in the order of `input.columns`, and the type of each key.
 
-    What a row says itself counts more than what the store says. A row of which the store knows nothing gets defaults
-    where serving would, and is left out where it would refuse.
+    A row's own values win over the store's. A row that the store doesn't know gets defaults where serving would give
+    them, and is left out where serving would refuse it. DefinitionError if a row is no object.
     """
     spec, rows = definition.features, list(given)
     if spec is None:
         raise ValueError("the definition has no features")
     if wrong := next((value for value, _ in rows if not isinstance(value, dict)), None):
         raise DefinitionError(f"a row of keys is an object, not {type(wrong).__name__}", where=definition.rows)
-    known, types = looked_up([value for value, _ in rows], definition.folder / spec.repo, spec, scratch)
+    known, types = historical_features([value for value, _ in rows], definition.folder / spec.repo, spec, scratch)
     return list(_completed(rows, known, definition.input.columns, spec)), types
 
 
@@ -43,10 +46,10 @@ def _completed(
             yield [float(value) for value in values if value is not None], label
 
 
-def looked_up(
+def historical_features(
     rows: list[dict[str, Any]], repo: Path, spec: FeaturesSpec, scratch: Path
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """The store's columns of each row, and the types of the keys.
+    """Return the store's columns of each row, and the types of the keys; FeatureError if the join fails.
 
     Feast runs in a process of its own: it takes seconds and much memory to import.
     """
@@ -67,12 +70,12 @@ def looked_up(
         writer.write_table(table)
     run([str(repo), str(scratch), str(what), str(source), str(target)])
     with pa.OSFile(str(target)) as stream:
-        found = pa.ipc.open_file(stream).read_all()
-    return found.to_pylist(), msgspec.json.decode(found.schema.metadata[TYPES], type=dict[str, str])
+        features = pa.ipc.open_file(stream).read_all()
+    return features.to_pylist(), msgspec.json.decode(features.schema.metadata[TYPES], type=dict[str, str])
 
 
 def run(arguments: list[str]) -> None:
-    """`onnxserve.features.join` as a program."""
+    """Run `onnxserve.features.join` as a program; FeatureError with its last lines if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "onnxserve.features.join", *arguments],
         env=dict(os.environ),

@@ -1,7 +1,7 @@
-"""How the allowed chance of serving a variant beyond the budget is divided over all tests on the same rows.
+"""The allowed chance of serving a variant beyond the budget, divided over all tests on the same rows.
 
 Variants are tested one after the other, the safest first, until one is refused: a fixed sequence, in which each may be
-tested at the whole level, since a wrong acceptance takes that of the first one that is beyond the budget (W. Maurer,
+tested at the whole level, since a wrong acceptance requires that of the first one that is beyond the budget (W. Maurer,
 L. Hothorn, W. Lehmacher, "Multiple comparisons in drug clinical trials and preclinical assays: a-priori ordered
 hypotheses", 1995). A refusal spends its level, as in the fallback procedure; later tests, of other graphs on the same
 rows, take theirs from the rest (J. Tian, A. Ramdas, "Online control of the familywise error rate",
@@ -13,10 +13,10 @@ the k - 1 before it were refused, so its level is at most the k-th of the series
 
 from __future__ import annotations
 
-ERROR = 0.05  # chance of at least one wrong acceptance, over all tests on the same rows
-FIRST = 0.04  # of it, until something is refused
+FAMILYWISE_ERROR = 0.05  # chance of at least one wrong acceptance, over all tests on the same rows
+FIRST_LEVEL = 0.04  # the part of it for each test until one refuses
 
 
 def level_after(refusals: int) -> float:
-    """Level of a test after so many refusals on the same rows; the levels of all refusals add up to ERROR."""
-    return FIRST if refusals == 0 else (ERROR - FIRST) / (refusals * (refusals + 1))
+    """Level of a test after so many refusals on the same rows; all levels add up to FAMILYWISE_ERROR."""
+    return FIRST_LEVEL if refusals == 0 else (FAMILYWISE_ERROR - FIRST_LEVEL) / (refusals * (refusals + 1))

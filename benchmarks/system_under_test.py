@@ -43,7 +43,7 @@ megabytes = 4.0
 
 
 @dataclass
-class Stage:
+class SystemUnderTest:
     """A running `onnxserve serve`, and its release steps."""
 
     process: subprocess.Popen[bytes]
@@ -133,7 +133,7 @@ def archives(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def stage(folder: Path) -> Iterator[Stage]:
+def system_under_test(folder: Path) -> Iterator[SystemUnderTest]:
     """All of it, started as its users start it."""
     store, (port, metrics) = folder / "store", free_ports(2)
     store.mkdir()
@@ -149,7 +149,7 @@ def stage(folder: Path) -> Iterator[Stage]:
 
 
 @contextmanager
-def served_as(settings: Settings, folder: Path, port: int) -> Iterator[Stage]:
+def served_as(settings: Settings, folder: Path, port: int) -> Iterator[SystemUnderTest]:
     """`onnxserve serve` with these settings, ready; ended with the block."""
     command = [sys.executable, "-m", "onnxserve", "serve", "--config", str(settings.config)]
     command += [
@@ -164,7 +164,7 @@ def served_as(settings: Settings, folder: Path, port: int) -> Iterator[Stage]:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     traffic = Traffic(settings.state)
     release = Release(Management(settings.management), History(settings.state), settings.store, traffic)
-    made = Stage(process, settings, release, f"http://127.0.0.1:{port}")
+    made = SystemUnderTest(process, settings, release, f"http://127.0.0.1:{port}")
     try:
         made.wait_ready()
         yield made

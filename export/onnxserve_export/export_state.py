@@ -1,4 +1,4 @@
-"""What the steps of one export hand to each other. A field exists once its step has run."""
+"""The state that the steps of one export share. A field exists once its step has run."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Groups:
-    """Rows as batches of tensors: by share, and again alone and in other company, for batch invariance and shapes.
+    """Rows as batches of tensors: by subset, and some again alone and in random batches, to check batch invariance.
 
-    `mixed` batches are of the certify rows that `company` names, in that order.
+    `mixed` are random batches of the certify rows that `mixed_rows` names, in that order.
     """
 
     calibrate: Batches
@@ -29,18 +29,18 @@ class Groups:
     certify: Batches
     alone: Batches
     mixed: Batches
-    company: list[int]
+    mixed_rows: list[int]
     shapes: dict[str, Batches]
     golden: Batches
 
 
 def no_progress(_label: str, _done: int, _total: int) -> None:
-    """For callers that show none."""
+    """Show no progress."""
 
 
 @dataclass
-class Work:
-    """The state of one export; `say` takes lines, `progress` what is done of how much."""
+class ExportState:
+    """The state of one export; `say` takes lines to print, `progress` a label, the number done and the total."""
 
     definition: Definition
     store: Path
@@ -52,7 +52,7 @@ class Work:
     golden: list[dict[str, Any]] = field(init=False)
     assets: dict[str, bytes] = field(init=False)
     module: torch.nn.Module = field(init=False)
-    stage: Path = field(init=False)
+    archive_folder: Path = field(init=False)
     groups: Groups = field(init=False)
     axes: dict[str, dict[int, str]] = field(init=False)
     reference: Array = field(init=False)

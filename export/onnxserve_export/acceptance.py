@@ -1,4 +1,4 @@
-"""What a candidate's outputs are worth beside torch's, by the definition's task or metric."""
+"""Whether a candidate's outputs are close enough to torch's, by the definition's task or metric and its budget."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnxserve.errors import DefinitionError
 from onnxserve.spec import Definition
 
 from .arrays import Array
-from .foresee import (
+from .flip_estimate import (
     expected_flips,
     expected_moves,
     likely_drop,
@@ -20,9 +20,8 @@ from .foresee import (
     rows_needed,
     share_rows_needed,
 )
-from .levels import FIRST
-from .paired import (
-    Paired,
+from .paired_statistics import (
+    PairedStatistics,
     compare_embeddings,
     compare_errors,
     compare_labels,
@@ -32,14 +31,18 @@ from .paired import (
     value_errors,
     vector_errors,
 )
-from .share import Row
+from .significance_levels import FIRST_LEVEL
+from .subset import Row
 from .user_code import find_function
 
 LOST = {"labels": "accuracy drop", "metric": "drop of the metric"}
 
 
-class Judge:
-    """Compares outputs on one share; what torch gave there is fixed, and so is the scale of a regression's errors."""
+class Acceptance:
+    """Compares a candidate's outputs with torch's on one subset of the rows, by the definition's task and budget.
+
+    `spread` is the scale of a regression's errors; by default that of torch's outputs on these rows.
+    """
 
     def __init__(
         self, definition: Definition, rows: Iterable[Row], reference: Array, spread: float | None = None
@@ -57,8 +60,8 @@ class Judge:
         self.truth = np.array([index[str(label)] for label in self.labels]) if labelled else None
         self._reference_scores = self._scores(reference) if self.task == "metric" else None
 
-    def compare(self, outputs: Array, level: float = FIRST) -> Paired:
-        """Score, drop, and its bound at `level`."""
+    def compare(self, outputs: Array, level: float = FIRST_LEVEL) -> PairedStatistics:
+        """Return the scores, the drop, and the drop's bound at `level`."""
         if self._reference_scores is not None:
             return compare_scores(self._reference_scores, self._scores(outputs), self._width, level)
         if self.truth is not None:
@@ -68,21 +71,21 @@ class Judge:
         return compare_errors(value_errors(self.reference, outputs, self.spread), self.tolerance, level)
 
     def damage(self, outputs: Array) -> float:
-        """Root mean square error against torch over the spread of its outputs: finer than labels, for ranking."""
+        """Return the root mean square error in spreads of torch's outputs: finer than labels, for ranking."""
         if not np.isfinite(outputs).all():
             return float("inf")
         return float(np.sqrt(np.mean(value_errors(self.reference, outputs, self.spread) ** 2)))
 
     def risk(self, outputs: Array) -> float:
-        """Share of answers that change, as expected from these rows; for a metric, the damage."""
+        """Return the share of answers that is expected to change; for a metric, the damage."""
         if self.task == "labels":
             return expected_flips(self.reference, outputs)
         if self.task == "metric":
             return self.damage(outputs)
         return expected_moves(self._errors(outputs), self.tolerance)
 
-    def likely_bound(self, outputs: Array, rows: int, chance: float, level: float = FIRST) -> float:
-        """What `rows` other rows will say the drop is at most, or less, with a probability of `chance`."""
+    def likely_bound(self, outputs: Array, rows: int, chance: float, level: float = FIRST_LEVEL) -> float:
+        """Return the bound of the drop that `rows` other rows keep with a probability of `chance`."""
         if self._reference_scores is not None:
             drops = self._reference_scores - self._scores(outputs)
             return likely_mean(drops, self._width, rows, level, chance)
@@ -90,20 +93,20 @@ class Judge:
             return likely_drop(self.risk(outputs), rows, level, chance, self._sure_drop(outputs))
         return likely_share(self.risk(outputs), rows, level, chance)
 
-    def verdict(self, paired: Paired) -> str:
-        """Why such a result may not serve, empty when it may."""
+    def verdict(self, paired: PairedStatistics) -> str:
+        """Return why such a result may not serve, an empty text when it may."""
         lost = LOST.get(self.task, "rows that move beyond the tolerance")
-        found = over_budget(paired, self.budget, lost)
-        if not found or self.task == "metric" or paired.drop >= self.budget:
-            return found
+        reason = over_budget(paired, self.budget, lost)
+        if not reason or self.task == "metric" or paired.drop >= self.budget:
+            return reason
         if self.task == "labels":
             needed = rows_needed(self.budget, paired.flips, paired.level)
         else:
             needed = share_rows_needed(self.budget, paired.drop, paired.level)
-        return f"{found}; about {needed} rows would be needed to certify it" if needed > paired.rows else found
+        return f"{reason}; about {needed} rows would be needed to certify it" if needed > paired.rows else reason
 
     def _sure_drop(self, outputs: Array) -> float:
-        """The part of the drop on these rows that is surely not chance."""
+        """Return the part of the drop on these rows that chance doesn't explain."""
         paired = self.compare(outputs)
         return max(0.0, paired.drop - 2 * float(np.sqrt(paired.flips / paired.rows)))
 
@@ -138,7 +141,10 @@ class Judge:
 
 
 def task_of(definition: Definition) -> str:
-    """`auto` means labels where there are any, else regression."""
+    """Return the definition's task; `auto` means `labels` where there are any, else `regression`.
+
+    DefinitionError if the task is `labels` and the definition has none.
+    """
     task = definition.quantise.task
     if task != "auto":
         if task == "labels" and not definition.labels:

@@ -27,7 +27,8 @@ COUNTS = (1, 2, 4, 8, 12)
 ROWS, SECONDS = 64, 4.0
 INTRO = """# Several workers on a GPU
 
-Written by `python -m benchmarks.crowd`, part of `make gpu-test`, on {gpu}, {cpu}, {cores} cores, onnxruntime {version}.
+Written by `python -m benchmarks.gpu_workers`, part of `make gpu-test`, on {gpu}, {cpu}, {cores} cores, onnxruntime
+{version}.
 So many processes, each a whole worker's `handle` from JSON to JSON as TorchServe's worker calls it (preprocessing
 included), take batches of {rows} requests without a pause for {seconds:g} s. TorchServe's frontend, which would share
 the cores, isn't there. Memory is what the driver says is used, beside what was before. With NVIDIA's MPS kernels of
@@ -52,10 +53,10 @@ def worker(folder: Path, *, graph: bool) -> None:
     print(json.dumps(took), flush=True)
 
 
-def crowd(folder: Path, count: int, *, graph: bool) -> dict[str, Any]:
+def run_workers(folder: Path, count: int, *, graph: bool) -> dict[str, Any]:
     """So many workers at once."""
     before = asked("memory.used")
-    command = [sys.executable, "-m", "benchmarks.crowd", "--worker", str(folder), *(["--graph"] if graph else [])]
+    command = [sys.executable, "-m", "benchmarks.gpu_workers", "--worker", str(folder), *(["--graph"] if graph else [])]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with contextlib.ExitStack() as held:
         ones = [held.enter_context(subprocess.Popen(command, **pipes)) for _ in range(count)]  # type: ignore[call-overload]
@@ -96,7 +97,7 @@ def lines(archive: Path, mps: str) -> Iterator[str]:
         graph = all(axis == "batch" or isinstance(axis, int) for one in signature["inputs"] for axis in one["shape"])
         first = 0.0
         for count in COUNTS:
-            found = crowd(folder, count, graph=graph)
+            found = run_workers(folder, count, graph=graph)
             first = first or found["rate"]
             rates = [f"{found['rate']:,.0f}", f"{found['rate'] / first:.1f}"]
             times = [f"{found['ms']:.1f}", f"{found['p99']:.1f}", f"{found['memory']:,}", str(found["busy"])]
@@ -118,7 +119,7 @@ def multi_process_service() -> Iterator[bool]:
 
 def main() -> None:
     """Measure and write the page."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.crowd", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_workers", description=__doc__)
     parser.add_argument("--store", type=Path, default=Path("model_store"))
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "workers-on-a-gpu.md")
     parser.add_argument("--worker", type=Path)

@@ -1,4 +1,4 @@
-"""Comparing a candidate with torch on the same rows: how much worse, with a bound, and how sure."""
+"""Paired statistics of a candidate and torch on the same rows: the drop, its bound, and the share of flips."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from .arrays import Array
 from .binomial import share_bound
 from .drop_bound import drop_bound
-from .levels import FIRST
 from .mean_bound import mean_bound
+from .significance_levels import FIRST_LEVEL
 
 NEIGHBOURS = 2000  # rows among which the nearest is looked for
 
 
 @dataclass(frozen=True)
-class Paired:
-    """Scores of both, the drop with its upper bound, and changed answers, as shares of `rows`.
+class PairedStatistics:
+    """Scores of both, the drop with its upper bound, and flips (changed answers), as shares of `rows`.
 
     A score is 1 for a right label; for other tasks docs/concepts/statistics.md says what it is. `level` is the chance
     that the bound lies below the truth. `p` is the probability of so many newly wrong labels were the candidate
@@ -32,7 +32,7 @@ class Paired:
     bound: float
     flips: float
     p: float = 1.0
-    level: float = FIRST
+    level: float = FIRST_LEVEL
 
 
 def mcnemar(newly_wrong: int, newly_right: int) -> float:
@@ -46,8 +46,8 @@ def mcnemar(newly_wrong: int, newly_right: int) -> float:
     return float(tail / 2**changed)
 
 
-def over_budget(paired: Paired, budget: float, lost: str = "accuracy drop") -> str:
-    """Drop, bound and budget in words, empty when the bound keeps the budget; `lost` names what is counted."""
+def over_budget(paired: PairedStatistics, budget: float, lost: str = "accuracy drop") -> str:
+    """Describe drop, bound and budget; empty when the bound keeps the budget. `lost` names what is counted."""
     if paired.bound <= budget:
         return ""
     sure = f"{100 * (1 - paired.level):.5g} %"
@@ -55,23 +55,23 @@ def over_budget(paired: Paired, budget: float, lost: str = "accuracy drop") -> s
 
 
 def newly(reference: Array, candidate: Array, truth: Array) -> tuple[int, int]:
-    """How many labels got wrong and how many right; outputs of shape (rows, labels), `truth` as below."""
+    """Count newly wrong and newly right labels; outputs have shape (rows, labels), `truth` as in `compare_labels`."""
     before, after = reference.argmax(axis=-1) == truth, candidate.argmax(axis=-1) == truth
     return int((before & ~after).sum()), int((~before & after).sum())
 
 
-def compare_labels(reference: Array, candidate: Array, truth: Array, level: float = FIRST) -> Paired:
-    """`reference` and `candidate` are outputs, shape (rows, labels); `truth` the labels' indices, shape (rows,)."""
-    theirs, ours = reference.argmax(axis=-1), candidate.argmax(axis=-1)
+def compare_labels(reference: Array, candidate: Array, truth: Array, level: float = FIRST_LEVEL) -> PairedStatistics:
+    """Compare outputs of shape (rows, labels) by their labels; `truth` are the labels' indices, shape (rows,)."""
+    reference_labels, candidate_labels = reference.argmax(axis=-1), candidate.argmax(axis=-1)
     wrong, right = newly(reference, candidate, truth)
     rows = len(truth)
-    return Paired(
+    return PairedStatistics(
         rows,
-        float((ours == truth).mean()),
-        float((theirs == truth).mean()),
+        float((candidate_labels == truth).mean()),
+        float((reference_labels == truth).mean()),
         (wrong - right) / rows,
         drop_bound(wrong, right, rows, level),
-        float((theirs != ours).mean()),
+        float((reference_labels != candidate_labels).mean()),
         mcnemar(wrong, right),
         level,
     )
@@ -96,31 +96,35 @@ def vector_errors(reference: Array, candidate: Array) -> Array:
     return np.asarray(1 - (left * right).sum(axis=-1))
 
 
-def compare_errors(errors: Array, tolerance: float, level: float = FIRST, flips: float | None = None) -> Paired:
-    """For answers that aren't right or wrong: the drop is the share of rows whose error, shape (rows,), is too large.
+def compare_errors(
+    errors: Array, tolerance: float, level: float = FIRST_LEVEL, flips: float | None = None
+) -> PairedStatistics:
+    """Compare answers that aren't right or wrong: the drop is the share of rows with an error above `tolerance`.
 
-    A share has an exact bound whatever the errors' distribution; a mean error has none, since rows that
-    weren't seen may err by any amount.
+    `errors` have shape (rows,). A share has an exact bound whatever the errors' distribution; a mean error has none,
+    since rows that weren't seen may err by any amount.
     """
     rows, moved = len(errors), int((errors > tolerance).sum())
     share = moved / rows
     bound = share_bound(moved, rows, level)
-    return Paired(rows, 1 - share, 1.0, share, bound, share if flips is None else flips, level=level)
+    return PairedStatistics(rows, 1 - share, 1.0, share, bound, share if flips is None else flips, level=level)
 
 
-def compare_embeddings(reference: Array, candidate: Array, tolerance: float, level: float = FIRST) -> Paired:
-    """The drop is the share of rows whose vector turned too far; a flip is a row with another nearest neighbour."""
+def compare_embeddings(
+    reference: Array, candidate: Array, tolerance: float, level: float = FIRST_LEVEL
+) -> PairedStatistics:
+    """Compare vectors: the drop is the share of rows that turned too far, a flip is another nearest neighbour."""
     flips = float(np.mean(_nearest(_unit(reference)) != _nearest(_unit(candidate))))
     return compare_errors(vector_errors(reference, candidate), tolerance, level, flips)
 
 
-def compare_scores(reference: Array, candidate: Array, width: float, level: float = FIRST) -> Paired:
-    """For a metric of the user's own: scores a row, higher is better, shape (rows,); the drop is of their mean.
+def compare_scores(reference: Array, candidate: Array, width: float, level: float = FIRST_LEVEL) -> PairedStatistics:
+    """Compare by a user's own metric: a score per row, shape (rows,), higher is better; the drop is of their mean.
 
-    `width` is that of the range that scores may have, which bounds what rows that weren't seen can do.
+    `width` is that of the range that scores may have. It bounds the effect of rows that weren't seen.
     """
     drops = reference - candidate
-    return Paired(
+    return PairedStatistics(
         len(reference),
         float(candidate.mean()),
         float(reference.mean()),

@@ -1,4 +1,4 @@
-"""Where a graph and its torch module part: the first module whose output differs, and the node that makes it."""
+"""Where a graph and its torch module diverge: the first module whose output differs, and the node that makes it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .run import GraphCrashed, run_whole
 
 @dataclass(frozen=True)
 class Divergence:
-    """The first torch module, in the order they finish, whose output the graph doesn't reproduce."""
+    """The first torch module, in the order in which they finish, whose output the graph doesn't reproduce."""
 
     module: str
     kind: str
@@ -32,37 +32,37 @@ class Divergence:
 
 def module_outputs(module: torch.nn.Module, arrays: Arrays) -> dict[str, Array]:
     """The output of every inner module that gives one tensor and ran once, in the order they finish."""
-    found: dict[str, Array] = {}
+    outputs: dict[str, Array] = {}
     repeated: set[str] = set()
 
     def remember(name: str) -> Any:
         def hook(_module: Any, _given: Any, output: Any) -> None:
-            if name in found:
+            if name in outputs:
                 repeated.add(name)
             if isinstance(output, torch.Tensor) and output.is_floating_point():
-                found[name] = output.detach().numpy().astype(np.float32)
+                outputs[name] = output.detach().numpy().astype(np.float32)
 
         return hook
 
-    handles = [one.register_forward_hook(remember(name)) for name, one in module.named_modules() if name]
+    handles = [submodule.register_forward_hook(remember(name)) for name, submodule in module.named_modules() if name]
     try:
         run_torch(module, arrays)
     finally:
         for handle in handles:
             handle.remove()
-    return {name: array for name, array in found.items() if name not in repeated}
+    return {name: array for name, array in outputs.items() if name not in repeated}
 
 
 def last_nodes(proto: onnx.ModelProto, names: list[str]) -> dict[str, onnx.NodeProto]:
     """The last node of each module that has any; `trace` names nodes `<module>/<operator>_<n>`."""
-    found = {}
+    nodes = {}
     for node in proto.graph.node:
         path = node.name.rpartition("/")[0]
-        found.update({name: node for name in names if path == name or path.startswith(f"{name}.")})
-    return found
+        nodes.update({name: node for name in names if path == name or path.startswith(f"{name}.")})
+    return nodes
 
 
-def locate(module: torch.nn.Module, graph: Path, arrays: Arrays) -> Divergence | None:
+def first_divergence(module: torch.nn.Module, graph: Path, arrays: Arrays) -> Divergence | None:
     """The first module that diverges on this batch; None when every inner one that can be compared agrees."""
     expected = module_outputs(module, arrays)
     proto = onnx.load(graph)
@@ -77,11 +77,14 @@ def locate(module: torch.nn.Module, graph: Path, arrays: Arrays) -> Divergence |
             actual = run_whole(path, arrays)
         except GraphCrashed:
             return None
-    for name, theirs in expected.items():
+    for name, module_output in expected.items():
         if name not in nodes:
             continue
-        ours = actual[nodes[name].output[0]]
-        if ours.shape == theirs.shape and (moved := deviation(ours, theirs, magnitude_of(theirs))) > TOLERANCE:
+        graph_output = actual[nodes[name].output[0]]
+        if graph_output.shape != module_output.shape:
+            continue
+        distance = deviation(graph_output, module_output, magnitude_of(module_output))
+        if distance > TOLERANCE:
             kind = type(module.get_submodule(name)).__name__
-            return Divergence(name, kind, nodes[name].name, moved)
+            return Divergence(name, kind, nodes[name].name, distance)
     return None

@@ -11,7 +11,7 @@ from pathlib import Path
 PIECE = 65_536
 
 
-class Wire:
+class FaultProxy:
     """Takes a socket's place and passes bytes on to it; `delay_s` each way, and `cut` breaks what is open."""
 
     def __init__(self, path: Path) -> None:
@@ -57,9 +57,9 @@ class Wire:
 
 
 @contextlib.contextmanager
-def wire(path: Path) -> Iterator[Wire]:
+def fault_proxy(path: Path) -> Iterator[FaultProxy]:
     """One in place of a socket, as long as the block lasts."""
-    made = Wire(path)
+    made = FaultProxy(path)
     loop = made._loop  # noqa: SLF001 - its own
     loop.run_until_complete(made._listen())  # noqa: SLF001 - its own
     thread = threading.Thread(target=loop.run_forever, daemon=True)
