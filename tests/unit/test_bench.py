@@ -9,7 +9,7 @@ import pytest
 import benchmarks.__main__ as bench
 from benchmarks.measure import Measured, Started, check_labels
 from benchmarks.plan import Plan
-from benchmarks.prepare import Bench, v2_bodies
+from benchmarks.prepare import ROOT, Bench, v2_bodies
 from benchmarks.readme import BEGIN, END, into_readme, readme_table, unmeasured
 from benchmarks.rivals import LIMITS, TITLES, servers
 from benchmarks.rounds import Results
@@ -168,7 +168,7 @@ def test_the_table_goes_between_the_marks_of_a_readme(tmp_path):
 
 
 def test_the_readme_of_the_project_has_marks_and_three_rows():
-    text = (bench.ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     table = text.partition(BEGIN)[2].partition(END)[0].strip().splitlines()
     assert [line.split("|")[1].strip() for line in table[2:]] == [f"`{model}`" for model in bench.MODELS]
 
