@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from onnxserve.cli import app as boundary
 from onnxserve.cli.predict import encode, golden_body
-from onnxserve.config.log import failure_reason
 from onnxserve.errors import OnnxserveError
+from onnxserve.torchserve.load_failures import failure_reason
 
 
 def run(*arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
