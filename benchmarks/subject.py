@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from onnxserve.archive import reconfigure
-from onnxserve.config import free_ports
+from onnxserve.torchserve import free_ports
 
 from .prepare import ROOT, Bench, scratch
 from .process import Running, start
@@ -29,8 +29,8 @@ def changed(text: str, changes: Changes) -> str:
     """A TOML file with other values, `{table: {key: value as TOML}}`; everything else stays as it was shipped."""
     for table, values in changes.items():
         head = f"[{table}]"
-        before, found, after = text.partition(f"{head}\n")
-        if not found:
+        before, separator, after = text.partition(f"{head}\n")
+        if not separator:
             before, after = f"{text.rstrip()}\n\n", ""
         body, bracket, rest = after.partition("\n[")
         for key in values:

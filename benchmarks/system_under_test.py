@@ -20,11 +20,10 @@ import httpx
 import psutil
 
 from onnxserve.archive import reconfigure
-from onnxserve.config import Settings, free_ports
-from onnxserve.gateway import Traffic
-from onnxserve.management import Management
-from onnxserve.release import History, Release
+from onnxserve.gateway import RoleStore
+from onnxserve.release import History, ReleaseService
 from onnxserve.scaffold import new_model
+from onnxserve.torchserve import Management, Settings, free_ports
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
 
@@ -48,22 +47,23 @@ class SystemUnderTest:
 
     process: subprocess.Popen[bytes]
     settings: Settings
-    release: Release
+    release: ReleaseService
     url: str
 
     def children(self, words: str) -> list[psutil.Process]:
         """Processes of the server whose command line has these words."""
-        found = []
+        processes = []
         for process in psutil.Process(self.process.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 if words in " ".join(process.cmdline()):
-                    found.append(process)
-        return found
+                    processes.append(process)
+        return processes
 
     def workers(self, version: str) -> list[int]:
         """Process ids of a version's workers."""
-        [found] = [one for one in self.release.management.versions("circle") if one.model_version == version]
-        return [worker.pid for worker in found.workers if worker.pid > 0]
+        loaded = self.release.management.versions("circle")
+        [model] = [model for model in loaded if model.model_version == version]
+        return [worker.pid for worker in model.workers if worker.pid > 0]
 
     def kill(self, version: str, count: int) -> None:
         """`kill -9` for some workers of a version."""
@@ -127,7 +127,7 @@ def archives(folder: Path) -> list[Path]:
     toml = second / "model.toml"
     text = toml.read_text(encoding="utf-8").replace('version = "1.0.0"', 'version = "2.0.0"')
     toml.write_text(text, encoding="utf-8")
-    made = [export_model(one, folder / "made", STEPS, lambda _: None).archive for one in (definition, second)]
+    made = [export_model(source, folder / "made", STEPS, lambda _: None).archive for source in (definition, second)]
     reconfigure(made[0], made[0], {"minWorkers": 2, "maxWorkers": 2})
     return made
 
@@ -162,8 +162,8 @@ def served_as(settings: Settings, folder: Path, port: int) -> Iterator[SystemUnd
     ]
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-    traffic = Traffic(settings.state)
-    release = Release(Management(settings.management), History(settings.state), settings.store, traffic)
+    role_store = RoleStore(settings.state)
+    release = ReleaseService(Management(settings.management), History(settings.state), settings.store, role_store)
     made = SystemUnderTest(process, settings, release, f"http://127.0.0.1:{port}")
     try:
         made.wait_ready()

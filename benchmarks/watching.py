@@ -18,11 +18,11 @@ from unittest.mock import patch
 
 from onnxserve.archive import package, unpack
 from onnxserve.gateway.gateway import ACCESS_LOG
-from onnxserve.gateway.traffic import RUN
-from onnxserve.monitor import workers_page
-from onnxserve.monitor.access_log import AccessLog
-from onnxserve.monitor.counters import Counters
-from onnxserve.tune.tune import cpu_name
+from onnxserve.gateway.role_store import RUN
+from onnxserve.monitoring import workers_page
+from onnxserve.monitoring.access_log import AccessLog
+from onnxserve.monitoring.counters import Counters
+from onnxserve.tuning.tuner import cpu_name
 
 from .measure import started
 from .prepare import BENCH, ROOT, Bench, prepare
@@ -53,8 +53,8 @@ def handled(model: str, archive: Path, size: int, folder: Path) -> tuple[float, 
     context.headers = [head] * size
     watch, without, having = handler.watch, list[float](), list[float]()
     for round_ in range(ROUNDS + 1):
-        for one, times in ((None, without), (watch, having)):
-            handler.watch = one
+        for setting, times in ((None, without), (watch, having)):
+            handler.watch = setting
             begun = time.perf_counter()
             for _ in range(HANDLES[model]):
                 handler.handle(asked, context)

@@ -1,4 +1,4 @@
-"""Options that say which server is meant, shared by the verbs that talk to one."""
+"""Options that name the server, shared by the commands that talk to one."""
 
 from __future__ import annotations
 
@@ -8,22 +8,30 @@ from typing import Annotated
 
 import typer
 
-from onnxserve.config import Settings, resolve_settings, stores_of
-from onnxserve.gateway import Traffic, read_config
-from onnxserve.management import Management
-from onnxserve.release import History, Release
+from onnxserve.gateway import RoleStore, read_config
+from onnxserve.release import History, ReleaseService
+from onnxserve.torchserve import Management, Settings, resolve_settings, stores_of
 
-Config = Annotated[Path | None, typer.Option(help="config.properties to start from.")]
-Store = Annotated[Path | None, typer.Option(help="The model store.")]
-State = Annotated[Path | None, typer.Option(help="Where logs and the release history are kept.")]
+Config = Annotated[
+    Path | None, typer.Option(help="TorchServe's config.properties; default: the one of the installation.")
+]
+Store = Annotated[Path | None, typer.Option(help="The model store, a folder; default: model_store.")]
+State = Annotated[Path | None, typer.Option(help="The folder of logs and release history; default: .onnxserve.")]
 GatewayFile = Annotated[
-    Path | None, typer.Option("--gateway-file", "--traffic", help="gateway.toml: what the gateway does.")
+    Path | None,
+    typer.Option("--gateway-file", "--traffic", help="The gateway's configuration file; default: gateway.toml."),
 ]
 GatewayPort = Annotated[
-    int | None, typer.Option("--gateway-port", "--edge-port", help="Another port than gateway.toml's.")
+    int | None,
+    typer.Option("--gateway-port", "--edge-port", help="TCP port of the gateway; default: gateway.toml's."),
 ]
-InferencePort = Annotated[int | None, typer.Option(help="Port of the inference API.")]
-ManagementPort = Annotated[int | None, typer.Option(help="Port of the management API.")]
+InferencePort = Annotated[
+    int | None, typer.Option(help="TCP port of TorchServe's inference API; default: a unix socket.")
+]
+ManagementPort = Annotated[
+    int | None, typer.Option(help="TCP port of TorchServe's management API; default: a unix socket.")
+]
+MetricsPort = Annotated[int | None, typer.Option(help="TCP port of TorchServe's metrics API; default: a unix socket.")]
 
 
 def settings_from(**flags: object) -> Settings:
@@ -31,8 +39,10 @@ def settings_from(**flags: object) -> Settings:
     return resolve_settings(os.environ, flags)
 
 
-def release_of(settings: Settings) -> Release:
+def release_of(settings: Settings) -> ReleaseService:
     """Release steps on the server that the settings name."""
     defaults = read_config(settings.gateway_file).default
-    traffic = Traffic(settings.state)
-    return Release(Management(settings.management), History(settings.state), stores_of(settings), traffic, defaults)
+    role_store = RoleStore(settings.state)
+    return ReleaseService(
+        Management(settings.management), History(settings.state), stores_of(settings), role_store, defaults
+    )

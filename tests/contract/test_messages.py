@@ -51,11 +51,13 @@ def fields_of(messages: Any, path: str = "") -> Iterator[tuple[str, int, int, in
 
 @pytest.mark.parametrize("name", MODULES)
 def test_messages_and_methods_are_theirs(name):
-    theirs, [ours] = published(MODULES[name]), described().file
-    assert len(list(fields_of(ours.message_type))) > 40
-    assert set(fields_of(ours.message_type)) <= set(fields_of(theirs.message_type))
-    methods = {(one.name, one.input_type, one.output_type) for one in theirs.service[0].method}
-    assert {(one.name, one.input_type, one.output_type) for one in ours.service[0].method} <= methods
+    upstream, [described_file] = published(MODULES[name]), described().file
+    assert len(list(fields_of(described_file.message_type))) > 40
+    assert set(fields_of(described_file.message_type)) <= set(fields_of(upstream.message_type))
+    methods = {(method.name, method.input_type, method.output_type) for method in upstream.service[0].method}
+    assert {
+        (method.name, method.input_type, method.output_type) for method in described_file.service[0].method
+    } <= methods
 
 
 def test_fields_of_a_request_are_read_by_their_numbers_and_types():
@@ -71,18 +73,18 @@ def messages_of(messages: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield from messages_of(message.nested_type, place)
 
 
-def differences(ours: Message, theirs: Any, kinds: dict[str, Any]) -> list[str]:
+def differences(message: Message, upstream: Any, kinds: dict[str, Any]) -> list[str]:
     """Fields that aren't as they are published; parameters' values are read as far as they are text."""
-    found = []
-    published_fields = {one.number: one for one in theirs.field}
-    if theirs.name != "InferParameter" and set(ours.fields) != set(published_fields):
-        found.append(f"{theirs.name}: {sorted(ours.fields)} of {sorted(published_fields)}")
-    for number, field in ours.fields.items():
+    reasons = []
+    published_fields = {field.number: field for field in upstream.field}
+    if upstream.name != "InferParameter" and set(message.fields) != set(published_fields):
+        reasons.append(f"{upstream.name}: {sorted(message.fields)} of {sorted(published_fields)}")
+    for number, field in message.fields.items():
         other = published_fields[number]
         if (field.name, field.repeated) != (other.name, other.label == FIELD.LABEL_REPEATED):
-            found.append(f"{theirs.name}.{field.name}: {other}")
+            reasons.append(f"{upstream.name}.{field.name}: {other}")
         if isinstance(field.kind, Message):
-            found += differences(field.kind, kinds[other.type_name], kinds)
+            reasons += differences(field.kind, kinds[other.type_name], kinds)
         elif TYPES[field.kind] != other.type:
-            found.append(f"{theirs.name}.{field.name}: {other}")
-    return found
+            reasons.append(f"{upstream.name}.{field.name}: {other}")
+    return reasons

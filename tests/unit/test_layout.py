@@ -28,8 +28,8 @@ BY_NAME = {
     "handlers/onnxserve_handlers/offline.py",
     "onnxserve/archive/library.py",
     "onnxserve/batch/scorer.py",
-    "onnxserve/exits/files/asgi_server.py",
-    "onnxserve/exits/files/triton_model.py",
+    "onnxserve/convert/files/asgi_server.py",
+    "onnxserve/convert/files/triton_model.py",
     "torchserve/worker/ts/fastworker/loader.py",
 }
 
@@ -49,16 +49,16 @@ def modules(package: str) -> dict[str, Path]:
 def imported(module: str, path: Path, known: dict[str, Path]) -> set[str]:
     """Modules of the same package that a module imports anywhere, for its types alone or within a function."""
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    found = set()
+    modules = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             parent = ".".join([*base, *([node.module] if node.module else [])])
-            found |= {name if (name := f"{parent}.{alias.name}") in known else parent for alias in node.names}
-    return (found & known.keys()) - {module}
+            modules |= {name if (name := f"{parent}.{alias.name}") in known else parent for alias in node.names}
+    return (modules & known.keys()) - {module}
 
 
-@pytest.mark.parametrize("package", ["onnxserve_handlers", "onnxserve_export", "fastworker"])
+@pytest.mark.parametrize("package", ["onnxserve", "onnxserve_handlers", "onnxserve_export", "fastworker"])
 def test_no_module_imports_itself_by_way_of_others_not_even_for_its_types(package):
     known = modules(package)
     assert len(known) > 10
@@ -93,13 +93,13 @@ def test_nothing_stands_in_two_packages():
 
 
 def test_modules_are_imported_by_string_only_where_their_names_are_not_ours():
-    found = {
+    imports = {
         path.relative_to(ROOT).as_posix()
         for folder in PACKAGES.values()
         for path in sources(folder)
         if "import_module(" in path.read_text()
     }
-    assert found == BY_NAME
+    assert imports == BY_NAME
 
 
 def test_the_handlers_are_few_enough_to_know():
