@@ -18,7 +18,6 @@ from onnxserve.gateway import Canary, Labels
 from onnxserve.gateway.config import Auth, Guard, Limits, Tls, Traces
 from onnxserve.gateway.gateway import METRICS_PAGE
 from onnxserve.gateway.observations import NAME, Observation, Tail
-from onnxserve.gateway.processes import start
 from onnxserve.monitor import start_exporter
 from onnxserve.monitor.observer import Observer
 from onnxserve.supervisor.logs import rotate
@@ -192,12 +191,8 @@ def test_the_page_says_when_certificates_expire_and_that_the_gateway_is_up(upstr
     certificate, key = authority.sign("server")
     tls = Tls(str(certificate), str(key), str(authority.file))
     gateway = gateway_of(config(tls=tls), tmp_path, upstream.port)
-    running = start(gateway, Labels({"demo": STABLE}))
-    try:
-        with watching(gateway) as watched:
-            counts = watched.samples(lambda now: now["onnxserve_gateway_up",] == 1)
-    finally:
-        running.stop()
+    with client_of(gateway, Labels({"demo": STABLE})), watching(gateway) as watched:
+        counts = watched.samples(lambda now: now["onnxserve_gateway_up",] == 1)
     name = "onnxserve_gateway_certificate_expiry_timestamp_seconds"
     for of, path in (("server", certificate), ("client_ca", authority.file)):
         known = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc

@@ -31,8 +31,8 @@ from onnxserve.management import Management
 from onnxserve.monitor.dashboard import expressions
 from onnxserve.release import History, Release
 from onnxserve.release.brownout import Pressure, Pressures
-from tests.e2e.gate import CAPACITY, gate_of, write_archive
-from tests.e2e.server import ROOT, Running
+from tests.helpers.blocking_model import CAPACITY, gate_of, write_archive
+from tests.helpers.torchserve import ROOT, Running
 
 RULES = ROOT / "deploy" / "prometheus"
 NAME = re.compile(r"\bonnxserve_\w+")

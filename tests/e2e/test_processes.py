@@ -19,7 +19,7 @@ from onnxserve.config import Settings, start_server
 from onnxserve.errors import ServerError
 from onnxserve.management import Management
 from onnxserve.processes import end_lingering
-from tests.e2e.server import ROOT, stock_config
+from tests.helpers.torchserve import ROOT, stock_config
 
 READY_S = 120
 # A supervisor that is killed: starts TorchServe, says where its processes are, and waits.

@@ -20,9 +20,9 @@ from onnxserve.errors import ServerError
 from onnxserve.management import Management
 from onnxserve.supervisor import Events, Keeper, Probe, StopSignals, Supervisor, TorchServe
 from onnxserve.supervisor.probes import ask_worker
-from tests.e2e.server import ROOT
 from tests.e2e.test_refusal import rewrite
 from tests.helpers.disk import filled, small_disk
+from tests.helpers.torchserve import ROOT
 
 READY_S = 150
 CIRCLE = ("circle", "1.0.0")
