@@ -16,14 +16,14 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from onnxserve.gateway import Labels, Model
+from onnxserve.gateway import Model, Roles
 from onnxserve.gateway.config import Auth, Guard, Jwt, Tls
 from onnxserve.gateway.keys import Key, add, rotate
-from onnxserve.gateway.processes import RunningGateway
+from onnxserve.gateway.nginx_process import RunningGateway
 from tests.helpers.certificates import Authority
 from tests.helpers.gateway import config, gateway_of, started
 
-LABELS = Labels({"demo": Model({"1.0": "a" * 64}, "1.0"), "other": Model({"1.0": "b" * 64}, "1.0")})
+LABELS = Roles({"demo": Model({"1.0": "a" * 64}, "1.0"), "other": Model({"1.0": "b" * 64}, "1.0")})
 ISSUER = "https://issuer.test"
 Open = Callable[..., RunningGateway]
 

@@ -2,7 +2,7 @@
 
 import httpx
 
-from onnxserve.management import Management
+from onnxserve.torchserve import Management
 from tests.helpers.fakes import FakeTorchServe
 from tests.helpers.torchserve import running
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from onnxserve.client import http_post
-from onnxserve.management import Management
+from onnxserve.torchserve import Management
 from tests.helpers.blocking_model import CAPACITY, HOLD, Gate, gate_of, wait, write_archive
 from tests.helpers.plugin import needs_plugin
 from tests.helpers.torchserve import Running, running

@@ -17,11 +17,11 @@ import msgspec
 import pytest
 
 from onnxserve.client import loopback
-from onnxserve.config import free_ports
-from onnxserve.gateway import Gateway, GatewayConfig, Labels, Model
+from onnxserve.gateway import Gateway, GatewayConfig, Model, Roles
 from onnxserve.gateway.gateway import Control
-from onnxserve.gateway.processes import RunningGateway, start
+from onnxserve.gateway.nginx_process import RunningGateway, start
 from onnxserve.gateway.roles import roles_document
+from onnxserve.torchserve import free_ports
 from tests.helpers.messages import SERVICE, made
 from tests.helpers.torchserve import Load, Running
 from tests.helpers.upstream import Upstream
@@ -40,14 +40,14 @@ def gateway_of(config: GatewayConfig, state: Path, port: int) -> Gateway:
     return Gateway(config, state.resolve() / "run", loopback(port), loopback(port))
 
 
-def put(running: RunningGateway, labels: Labels) -> None:
-    """Other labels in force."""
-    fresh = msgspec.structs.replace(labels, generation=next(GENERATIONS))
+def put(running: RunningGateway, roles: Roles) -> None:
+    """Other roles in force."""
+    fresh = msgspec.structs.replace(roles, generation=next(GENERATIONS))
     Control(running.gateway.control).put(roles_document(fresh))
 
 
 class Client:
-    """Requests to one gateway, whose labels may move."""
+    """Requests to one gateway, whose roles may move."""
 
     def __init__(self, running: RunningGateway) -> None:
         self.running = running
@@ -84,7 +84,7 @@ class Client:
         return [json.loads(line) for line in path.read_text().splitlines()]
 
     def label(self, **parts: object) -> None:
-        put(self.running, Labels({"demo": msgspec.structs.replace(STABLE, **parts)}))
+        put(self.running, Roles({"demo": msgspec.structs.replace(STABLE, **parts)}))
 
 
 class Fronted(Client):
@@ -109,9 +109,9 @@ class Shared:
 
 
 @contextlib.contextmanager
-def client_of(gateway: Gateway, labels: Labels) -> Iterator[Client]:
+def client_of(gateway: Gateway, roles: Roles) -> Iterator[Client]:
     """Start a gateway; end it and its client with the block."""
-    with started(gateway, msgspec.structs.replace(labels, generation=1)) as running:
+    with started(gateway, msgspec.structs.replace(roles, generation=1)) as running:
         client = Client(running)
         with client.http:
             yield client
@@ -122,21 +122,21 @@ def fronted_by(server: Running, **tables: object) -> Iterator[Fronted]:
     """Start a gateway with these tables of its file before a server; it confirms every release step from now on."""
     gateway = Gateway(config(**tables), server.settings.run, server.settings.inference, server.settings.management)
     server.release.restore()
-    traffic = server.release.traffic
-    with started(gateway, traffic.labels) as running:
-        traffic.started(gateway)
+    role_store = server.release.role_store
+    with started(gateway, role_store.roles) as running:
+        role_store.started(gateway)
         client = Fronted(running, server)
         try:
             with client.http:
                 yield client
         finally:
-            traffic.stopped()
+            role_store.stopped()
 
 
 @contextlib.contextmanager
-def started(gateway: Gateway, labels: Labels) -> Iterator[RunningGateway]:
-    """Start nginx with these labels in force; end it with the block."""
-    running = start(gateway, labels)
+def started(gateway: Gateway, roles: Roles) -> Iterator[RunningGateway]:
+    """Start nginx with these roles in force; end it with the block."""
+    running = start(gateway, roles)
     try:
         yield running
     finally:
