@@ -7,7 +7,7 @@ MODELS := segment sentiment digits churn
 STORE  := model_store
 UV     := $(BIN)/uv pip install -q
 
-.PHONY: help serve test programs contract e2e check lint types imports unit export load wheel bench gpu-test site soak chaos lock frontend flaws clean clean-all
+.PHONY: help serve test programs contract e2e check lint types reference imports unit export load wheel bench gpu-test site soak chaos lock frontend flaws clean clean-all
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1  \2/p' $(MAKEFILE_LIST) | awk '{name = $$1; $$1 = ""; printf "  make %-10s%s\n", name, $$0}'
@@ -36,6 +36,9 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+reference: $(STAMP)  ## write the tables of the configuration reference anew
+	$(BIN)/python -m onnxserve.cli.reference docs/reference/configuration.md
 
 imports: $(STAMP)
 	PYTHONPATH=torchserve/worker/ts $(BIN)/lint-imports
