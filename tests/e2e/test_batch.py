@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from onnxserve.archive import open_archive
-from onnxserve.config import free_ports
 from onnxserve.features import first_lookup, load, open_repo, start_features
-from tests.e2e.server import ROOT, Running, running
+from onnxserve.torchserve import free_ports
+from tests.helpers.torchserve import ROOT, Running, running
 
 CHURN = ROOT / "models" / "churn" / "store"
 

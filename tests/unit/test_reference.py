@@ -15,9 +15,9 @@ from onnxserve.cli.app import app
 from onnxserve.cli.reference.fields import meanings
 from onnxserve.cli.reference.options import commands
 from onnxserve.cli.reference.page import all_entries, page
-from onnxserve.config import Settings
 from onnxserve.definition import Definition
 from onnxserve.gateway import GatewayConfig
+from onnxserve.torchserve import Settings
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "configuration.md"

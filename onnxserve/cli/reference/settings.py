@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnxserve.config.settings import FORMER, PREFIX, Settings
+from onnxserve.torchserve.settings import FORMER, PREFIX, Settings
 
 from .entry import Entry
 from .fields import entries
