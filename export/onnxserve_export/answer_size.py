@@ -6,19 +6,19 @@ import msgspec
 
 from onnxserve.config.properties import read_properties
 from onnxserve.config.settings import default_file
+from onnxserve_handlers.response import DEFAULT_MAX_RESPONSE_BYTES
 
 from .arrays import Array
 from .work import Work
 
 SAMPLE = 256  # rows
-TORCHSERVES = 6_553_500  # bytes: max_response_size where the configuration doesn't say
 REST = 512  # bytes of an answer beside its rows, about
 
 
 def largest_answer() -> int:
     """Bytes that a server with our configuration sends at most in one answer."""
     properties = read_properties(default_file("config.properties"))
-    return int(properties.get("max_response_size", TORCHSERVES))
+    return int(properties.get("max_response_size", DEFAULT_MAX_RESPONSE_BYTES))
 
 
 def row_bytes(outputs: Array) -> int:

@@ -11,7 +11,7 @@ import typer
 from onnxserve.archive import make_identity, make_key, seal_archive, sign_archive
 from onnxserve.archive.revoke import revoke as revoke_file
 from onnxserve.errors import ArchiveError
-from onnxserve_handlers.trust.revocation import VARIABLE
+from onnxserve_handlers.trust.signing import REVOKED
 
 from .app import AsJson, app, out, show
 
@@ -68,15 +68,15 @@ def seal(
 def revoke(
     path: Annotated[Path, typer.Argument(help="A public key (.pub), or an archive (.mar).")],
     reason: Annotated[str, typer.Option(help="Why; whoever is refused reads it.")] = "",
-    target: Annotated[Path | None, typer.Option("--list", help=f"The list; {VARIABLE} by default.")] = None,
+    target: Annotated[Path | None, typer.Option("--list", help=f"The list; {REVOKED} by default.")] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Let an archive, or what a key signed, load nowhere. Example: onnxserve revoke old.pub --reason "laptop lost"."""
-    named = target or next((Path(name) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name), None)
+    named = target or next((Path(name) for name in os.environ.get(REVOKED, "").split(os.pathsep) if name), None)
     if named is None:
-        fix = f"set {VARIABLE} to a file, for the server too, or name one with --list"
-        raise ArchiveError("no list of revocations is named", where=VARIABLE, fix=fix)
+        fix = f"set {REVOKED} to a file, for the server too, or name one with --list"
+        raise ArchiveError("no list of revocations is named", where=REVOKED, fix=fix)
     line = revoke_file(path, named, reason)
     show({"list": str(named), "line": line}, lambda: out.print(f"{named}: {line}", markup=False), as_json=as_json)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fastworker.seccomp import leave_network
+from fastworker.seccomp import filter_network
 from tests.helpers.frontend import FAST, batch_frame, load_frame, plain, started
 
 HANDLER = """
@@ -138,7 +138,7 @@ def test_no_way_around_the_filter_gives_a_network(way):
 def test_a_machine_without_a_known_filter_starts_no_worker_that_was_to_have_none(monkeypatch):
     monkeypatch.setattr("platform.machine", lambda: "vax")
     with pytest.raises(OSError, match="vax"):
-        leave_network()
+        filter_network()
 
 
 def test_limits_hold_and_too_much_memory_is_one_batchs_error(folder):

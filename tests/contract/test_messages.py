@@ -13,7 +13,7 @@ from google.protobuf import descriptor_pb2
 
 from onnxserve_handlers.protocols import protobuf
 from onnxserve_handlers.protocols.protobuf import Message
-from onnxserve_handlers.protocols.v2_messages import REQUEST
+from onnxserve_handlers.protocols.v2_grpc import REQUEST
 from tests.helpers.messages import described
 
 CLIENTS = Path(__file__).parents[2] / ".venv" / "clients" / "bin" / "python"

@@ -35,8 +35,7 @@ from onnxserve.errors import ArchiveError, OnnxserveError
 from onnxserve.processes import lock_run_folder, make_run_folder
 from onnxserve.release.entering import entering
 from onnxserve_handlers.trust.digests import MANIFEST
-from onnxserve_handlers.trust.revocation import VARIABLE, ArchiveUntrusted
-from onnxserve_handlers.trust.signing import KEY, check_signature
+from onnxserve_handlers.trust.signing import KEY, REVOKED, ArchiveUntrusted, check_signing
 
 SIGNERS = ("old", "new", "nobody")
 
@@ -109,12 +108,12 @@ def told(world, tmp_path, monkeypatch) -> Callable[[Case], None]:
     def tell(case: Case) -> None:
         named = {name: str(path) for name, path in world.keys.items()} | {"both": world.both, "empty": world.empty}
         monkeypatch.setenv(KEY, case.keys.format(**named))
-        monkeypatch.delenv(VARIABLE, raising=False)
+        monkeypatch.delenv(REVOKED, raising=False)
         if case.revoked == ":":
-            monkeypatch.setenv(VARIABLE, ":")
+            monkeypatch.setenv(REVOKED, ":")
         elif case.revoked is not None:
             path = tmp_path / "revoked.txt"
-            monkeypatch.setenv(VARIABLE, str(path))
+            monkeypatch.setenv(REVOKED, str(path))
             digests = {"old_digest": key_digest(world.keys["old"]), "zeros": "0" * 64, "zeros_cut": "0" * 63}
             digests["archive_digest"] = archive_digest(world.archives["nobody"])
             if case.revoked != "missing":
@@ -132,7 +131,7 @@ def worker(archive: Path, folder: Path) -> None:
 def handler(archive: Path, folder: Path) -> None:
     """Under TorchServe's own worker."""
     unpack(archive, folder / "unpacked")
-    check_signature(folder / "unpacked")
+    check_signing(folder / "unpacked")
 
 
 def serve(archive: Path, folder: Path) -> None:
@@ -191,19 +190,19 @@ def test_a_key_that_comes_into_the_folder_and_one_that_is_revoked_count_from_the
 ):
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.setenv(KEY, str(world.both))
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "revoked.txt"))
+    monkeypatch.setenv(REVOKED, str(tmp_path / "revoked.txt"))
     (tmp_path / "revoked.txt").touch()
     third = make_key(tmp_path / "third.pem")
     sign_archive(archive, tmp_path / "third.pem", tmp_path / archive.name)
     unpack(tmp_path / archive.name, tmp_path / "unpacked")
     with pytest.raises(ArchiveUntrusted, match="not one of"):
-        check_signature(tmp_path / "unpacked")
+        check_signing(tmp_path / "unpacked")
     copy = Path(shutil.copy(third, world.both))
     try:
-        assert check_signature(tmp_path / "unpacked") == copy
+        assert check_signing(tmp_path / "unpacked") == copy
         revoke(third, tmp_path / "revoked.txt", "not any more")
         with pytest.raises(ArchiveUntrusted, match="is revoked: not any more"):
-            check_signature(tmp_path / "unpacked")
+            check_signing(tmp_path / "unpacked")
     finally:
         copy.unlink()
 
@@ -221,7 +220,7 @@ def command(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
 
 def test_the_command_writes_lines_that_are_read(world, tmp_path, monkeypatch, capsys):
     path = tmp_path / "lists" / "revoked.txt"
-    monkeypatch.setenv(VARIABLE, str(path))
+    monkeypatch.setenv(REVOKED, str(path))
     code, out, _ = command(monkeypatch, capsys, "revoke", str(world.keys["old"]), "--reason", "a laptop\nwas lost")
     assert (code, f"key {key_digest(world.keys['old'])} a laptop was lost" in out) == (0, True)
     path.write_bytes(path.read_bytes().rstrip(b"\n"))  # as an editor may leave it
@@ -236,7 +235,7 @@ def test_the_command_writes_lines_that_are_read(world, tmp_path, monkeypatch, ca
 
 
 def test_what_can_not_be_revoked_is_said(world, tmp_path, monkeypatch, capsys):
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(REVOKED, raising=False)
     code, _, err = command(monkeypatch, capsys, "revoke", str(world.keys["old"]))
     assert code == 1
     assert "--list" in err

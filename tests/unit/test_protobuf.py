@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnxserve_handlers.errors import BodyTooLarge, UndecodableBody
 from onnxserve_handlers.protocols import protobuf
 from onnxserve_handlers.protocols.protobuf import FIELDS, Field, Message, delimited, read_message, varint
-from onnxserve_handlers.protocols.v2_messages import REQUEST
+from onnxserve_handlers.protocols.v2_grpc import REQUEST
 from tests.helpers.messages import kind
 
 THEIRS = kind("ModelInferRequest")

@@ -25,9 +25,8 @@ from onnxserve.archive import (
 from onnxserve.errors import ArchiveError, OnnxserveError
 from onnxserve_export.rerun import rerun
 from onnxserve_handlers.trust.digests import MANIFEST, ArchiveCorrupt, check_digests
-from onnxserve_handlers.trust.encryption import IDENTITY, ArchiveSealed, read_model
-from onnxserve_handlers.trust.signing import KEY, ArchiveUntrusted
-from onnxserve_handlers.trust.signing import check_signature as check_in_worker
+from onnxserve_handlers.trust.encryption import IDENTITY, ArchiveEncrypted, read_model
+from onnxserve_handlers.trust.signing import KEY, ArchiveUntrusted, check_signing
 
 
 @pytest.fixture(scope="module")
@@ -161,17 +160,17 @@ def test_with_a_key_only_sign_takes_what_nobody_signed(archive, keys, tmp_path, 
 
 
 def test_a_worker_with_a_key_loads_only_what_its_owner_signed(signed, archive, keys, tmp_path, monkeypatch):
-    assert check_in_worker(unpacked(archive, tmp_path / "plain")) is None
+    assert check_signing(unpacked(archive, tmp_path / "plain")) is None
     monkeypatch.setenv(KEY, str(keys[1]))
     with pytest.raises(ArchiveUntrusted, match="not signed"):
-        check_in_worker(tmp_path / "plain")
+        check_signing(tmp_path / "plain")
     folder = unpacked(signed, tmp_path / "signed")
     (folder / "handlers_x" / "__pycache__").mkdir(parents=True)
     (folder / "handlers_x" / "__pycache__" / "x.pyc").write_bytes(b"cache")  # as Python leaves them
-    assert check_in_worker(folder) == keys[1]
+    assert check_signing(folder) == keys[1]
     (folder / "model.onnx").write_bytes((folder / "model.onnx").read_bytes() + b"x")
     with pytest.raises(ArchiveUntrusted, match="does not hold"):
-        check_in_worker(folder)
+        check_signing(folder)
 
 
 def test_a_worker_refuses_strangers_and_missing_members(archive, tmp_path):
@@ -202,11 +201,11 @@ def test_a_sealed_archive_opens_with_its_identity_only(archive, tmp_path, monkey
     assert "model.onnx" not in members
     assert plain["model.onnx"][:64] not in members["model.onnx.age"]
     folder = unpacked(sealed, tmp_path / "open")
-    with pytest.raises(ArchiveSealed, match=IDENTITY):
+    with pytest.raises(ArchiveEncrypted, match=IDENTITY):
         read_model(folder)
     make_identity(tmp_path / "other.txt")
     monkeypatch.setenv(IDENTITY, str(tmp_path / "other.txt"))
-    with pytest.raises(ArchiveSealed, match="can't be decrypted"):
+    with pytest.raises(ArchiveEncrypted, match="can't be decrypted"):
         read_model(folder)
     with pytest.raises(ArchiveError, match="can't be decrypted"):
         check_archive(sealed)

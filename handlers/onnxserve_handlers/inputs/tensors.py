@@ -1,4 +1,4 @@
-"""The graph's inputs as a client sent them, held to the signature."""
+"""The graph's inputs as a client sent them, checked against the signature."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ Arrays = Mapping[str, Array]
 AXES = 32  # numpy has a limit too
 
 
-def shaped(shape: Sequence[int], count: int, name: str) -> tuple[int, ...]:
-    """The shape of an input; InvalidRow where `count` elements, of which there must be some, don't make it."""
+def check_shape(shape: Sequence[int], count: int, name: str) -> tuple[int, ...]:
+    """Return an input's shape; raises InvalidRow if it is empty or doesn't hold exactly `count` elements."""
     if len(shape) > AXES or any(size < 1 for size in shape) or math.prod(shape) != count:
         raise InvalidRow(f"{count} elements don't make shape {list(shape)[:AXES]}", where=f"inputs.{name}")
     return tuple(shape)
 
 
 def check_tensors(arrays: Arrays, signature: Signature, free: Mapping[str, int]) -> dict[str, Array]:
-    """The inputs in the graph's dtypes, C order; names, shapes and finite numbers are checked.
+    """Return the inputs in the graph's dtypes and C order, after checks of their names, shapes and finite numbers.
 
-    `free` bounds the free axes beside the batch by name.
+    `free` has the largest sizes of the free axes beside the batch, by name. Raises InvalidRow or BodyTooLarge.
     """
-    wanted = {tensor.name: tensor for tensor in signature.inputs}
-    if set(arrays) != set(wanted):
+    expected = {tensor.name: tensor for tensor in signature.inputs}
+    if set(arrays) != set(expected):
         raise InvalidRow(
-            f"inputs {sorted(arrays)}, expected {sorted(wanted)}", where="inputs", fix="see the model's signature"
+            f"inputs {sorted(arrays)}, expected {sorted(expected)}", where="inputs", fix="see the model's signature"
         )
     sizes: dict[str, int] = {}
-    checked = {name: _checked(array, wanted[name], sizes) for name, array in arrays.items()}
+    checked = {name: _check(array, expected[name], sizes) for name, array in arrays.items()}
     rows = len(next(iter(checked.values())))
     if rows > signature.input.max_rows:
         raise BodyTooLarge(f"{rows} rows, at most {signature.input.max_rows} are accepted", where="inputs")
@@ -45,7 +45,7 @@ def check_tensors(arrays: Arrays, signature: Signature, free: Mapping[str, int])
     return checked
 
 
-def _checked(array: Array, tensor: Tensor, sizes: dict[str, int]) -> Array:
+def _check(array: Array, tensor: Tensor, sizes: dict[str, int]) -> Array:
     where, shape = f"inputs.{tensor.name}", tuple(tensor.shape)
     if array.ndim != len(shape):
         raise InvalidRow(f"shape {array.shape}, expected {shape}", where=where)
@@ -56,14 +56,14 @@ def _checked(array: Array, tensor: Tensor, sizes: dict[str, int]) -> Array:
             raise InvalidRow(f"shape {array.shape}, expected {shape}", where=where)
     cast = _cast(array, np.dtype(tensor.dtype), where)
     if cast.dtype.kind == "f" and not np.isfinite(cast).all():
-        raise InvalidRow("numbers that are not finite", where=where)
+        raise InvalidRow("the input has numbers that are not finite", where=where)
     return cast
 
 
 def _cast(array: Array, dtype: np.dtype[Any], where: str) -> Array:
-    """As JSON's numbers are read: to any float, and from whole numbers to those that hold them; nothing is cut off.
+    """Cast as JSON's numbers are read: numbers to any float, integers to an integer dtype that holds them all.
 
-    What a float can't hold is infinite.
+    A number that is too large for a float becomes infinite.
     """
     kinds = {"f": "fiu", "i": "iu", "u": "iu"}.get(dtype.kind, dtype.kind)
     if array.dtype.kind not in kinds:

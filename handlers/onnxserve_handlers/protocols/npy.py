@@ -1,4 +1,4 @@
-"""One array in numpy's own file format, for inputs too big for JSON.
+"""One array in numpy's own file format, for inputs that are too big for JSON.
 
 Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
 """
@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RequestError, UndecodableBody
-from ..response import PLAIN, Answer, Result
+from ..response import PLAIN, Response, Result
 from ..signature import Signature
 
 MAGIC = b"\x93NUMPY"
 MEDIA = "application/x-npy"
-PREFIX = len(MAGIC) + 2  # and the version, a byte for each part
+PREFIX = len(MAGIC) + 2  # the magic bytes and the version, a byte for each part
 LENGTHS = {1: 2, 2: 4, 3: 4}  # bytes of the header's length, by major version
-# Of Python's literals, those that describe an array of numbers: a client's text is never evaluated.
+# The Python literals that describe an array of numbers; a client's text is never evaluated.
 FIELD = re.compile(r"""\s*['"](\w+)['"]\s*:\s*('[^']*'|"[^"]*"|True|False|\([\d\s,L]*\))\s*(?:,|$)""")
 NUMBERS = re.compile(r"[<>=|]?(?:b1|[iu][1248]|f[248])")
 SIZE = re.compile(r"\d{1,19}")
@@ -29,7 +29,7 @@ AXES = 32  # numpy has a limit too
 
 
 class Header(NamedTuple):
-    """What an array is, and where its elements begin."""
+    """What an array is, and at which byte its elements begin."""
 
     dtype: np.dtype[Any]
     columns_first: bool
@@ -38,7 +38,7 @@ class Header(NamedTuple):
 
 
 def read_npy(content: bytes | bytearray) -> npt.NDArray[Any]:
-    """The array, without a copy of its elements; UndecodableBody for anything but numbers of a stated shape."""
+    """Return the array without a copy of its elements; raises UndecodableBody for anything but an array of numbers."""
     header = read_header(content)
     rest, needed = len(content) - header.start, math.prod(header.shape) * header.dtype.itemsize
     if rest != needed:
@@ -48,50 +48,50 @@ def read_npy(content: bytes | bytearray) -> npt.NDArray[Any]:
 
 
 def read_header(content: bytes | bytearray) -> Header:
-    """Of any version of the format."""
+    """Read the header of any version of the format; raises UndecodableBody."""
     width = LENGTHS.get(content[len(MAGIC)], 0) if len(content) > PREFIX and content.startswith(MAGIC) else 0
     start = PREFIX + width + int.from_bytes(content[PREFIX : PREFIX + width], "little")
     if not width or start > len(content):
-        raise _wrong("its beginning is none")
-    fields = _fields(content[PREFIX + width : start].decode("latin-1").strip())
+        raise _malformed("its first bytes aren't the format's")
+    fields = _header_fields(content[PREFIX + width : start].decode("latin-1").strip())
     descr, order, shape = (fields.get(name, "") for name in ("descr", "fortran_order", "shape"))
     if len(fields) != 3 or not NUMBERS.fullmatch(descr[1:-1]) or order not in ("True", "False") or shape[:1] != "(":
-        raise _wrong("it holds something else than numbers")
+        raise _malformed("its elements aren't numbers")
     sizes = [size.strip().rstrip("L") for size in shape[1:-1].split(",") if size.strip()]
     if not 1 <= len(sizes) <= AXES or not all(SIZE.fullmatch(size) and int(size) for size in sizes):
-        raise _wrong(f"its shape is {shape[:99]}")
+        raise _malformed(f"its shape is {shape[:99]}")
     return Header(np.dtype(descr[1:-1]), order == "True", tuple(map(int, sizes)), start)
 
 
-def _fields(text: str) -> dict[str, str]:
-    """A literal dictionary's fields, as text."""
-    fields, at, stop = dict[str, str](), 1, len(text) - 1
+def _header_fields(text: str) -> dict[str, str]:
+    """Return the fields of a literal dictionary as text."""
+    fields, position, stop = dict[str, str](), 1, len(text) - 1
     if not text.startswith("{") or not text.endswith("}"):
-        raise _wrong("its header is none")
-    while text[at:stop].strip():
-        field = FIELD.match(text, at, stop)
+        raise _malformed("its header isn't a dictionary")
+    while text[position:stop].strip():
+        field = FIELD.match(text, position, stop)
         if field is None:
-            raise _wrong("its header is none of an array of numbers")
+            raise _malformed("its header doesn't describe an array of numbers")
         fields[field[1]] = field[2]
-        at = field.end()
+        position = field.end()
     return fields
 
 
-def _wrong(why: str) -> UndecodableBody:
-    return UndecodableBody(f"not an .npy file of plain numbers: {why}", fix="send what numpy.save writes")
+def _malformed(reason: str) -> UndecodableBody:
+    return UndecodableBody(f"not an .npy file of plain numbers: {reason}", fix="send what numpy.save writes")
 
 
 class NpyForm:
-    """The first output as an .npy file; errors in the plain form."""
+    """The first output as an .npy file; errors have the plain form."""
 
-    by_row = False
+    holds_row_errors = False
 
-    def good(self, result: Result) -> Answer:
-        """Shape (rows, ...)."""
+    def encode_result(self, result: Result) -> Response:
+        """Return the array, shape (rows, ...)."""
         stream = io.BytesIO()
         np.save(stream, next(iter(result.outputs.values())), allow_pickle=False)
-        return Answer(stream.getvalue(), MEDIA)
+        return Response(stream.getvalue(), MEDIA)
 
-    def bad(self, error: RequestError, signature: Signature) -> Answer:
-        """As everywhere."""
-        return PLAIN.bad(error, signature)
+    def encode_error(self, error: RequestError, signature: Signature) -> Response:
+        """Return the plain form's error."""
+        return PLAIN.encode_error(error, signature)

@@ -1,7 +1,7 @@
-"""A span for each batch that has a sampled request, sent as OTLP where ONNXSERVE_TRACES names a collector.
+"""A span for each batch with a sampled request, sent as OTLP where ONNXSERVE_TRACES names a collector.
 
-Context comes in W3C `traceparent` headers (https://www.w3.org/TR/trace-context/). Sending happens in a thread of its
-own; what the collector doesn't take in time is dropped.
+The context comes in W3C `traceparent` headers (https://www.w3.org/TR/trace-context/). A thread of its own sends the
+spans, and drops those that the collector doesn't take in time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SAMPLED = 1
 
 
 class Spans:
-    """Makes spans of one model's batches."""
+    """Makes the spans of one model's batches."""
 
     def __init__(self, tracer: Tracer, signature: Signature, provider: str) -> None:
         self._tracer = tracer
@@ -35,31 +35,34 @@ class Spans:
         }
 
     def record(
-        self, headers: Sequence[Mapping[str, str]], start_ns: int, end_ns: int, took: Mapping[str, float]
+        self, headers: Sequence[Mapping[str, str]], start_ns: int, end_ns: int, stage_seconds: Mapping[str, float]
     ) -> None:
-        """One batch, as a child of its first sampled request and linked to all of them; none without any."""
+        """Make the span of one batch, a child of its first sampled request and linked to all sampled ones.
+
+        A batch without a sampled request gets none. Times are in nanoseconds since the epoch.
+        """
         from opentelemetry import trace
 
-        contexts = [found for one in headers if (found := context_of(one)) is not None]
+        contexts = [context for request in headers if (context := context_of(request)) is not None]
         if not contexts:
             return
         parent = trace.set_span_in_context(trace.NonRecordingSpan(contexts[0]))
         span = self._tracer.start_span(
             "batch",
             context=parent,
-            links=[trace.Link(one) for one in contexts],
+            links=[trace.Link(context) for context in contexts],
             start_time=start_ns,
             attributes={
                 **self._attributes,
                 "onnxserve.requests": len(headers),
-                **{f"onnxserve.{stage}_ms": 1000 * seconds for stage, seconds in took.items()},
+                **{f"onnxserve.{stage}_ms": 1000 * seconds for stage, seconds in stage_seconds.items()},
             },
         )
         span.end(end_ns)
 
 
 def context_of(headers: Mapping[str, str]) -> SpanContext | None:
-    """The context of a sampled request; None for any other, and for what is no context."""
+    """Return the context of a sampled request; None for any other request and for a malformed header."""
     from opentelemetry.trace import SpanContext, TraceFlags
 
     parts = headers.get(HEADER, "").split("-")
@@ -69,12 +72,12 @@ def context_of(headers: Mapping[str, str]) -> SpanContext | None:
         trace_id, span_id, flags = (int(part, 16) for part in parts[1:PARTS])
     except ValueError:
         return None
-    found = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
-    return found if found.is_valid and flags & SAMPLED else None
+    context = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
+    return context if context.is_valid and flags & SAMPLED else None
 
 
-def spans(signature: Signature, provider: str) -> Spans | None:
-    """What the environment asks for; None where no collector is named."""
+def make_spans(signature: Signature, provider: str) -> Spans | None:
+    """Return the spans that the environment enables, None if it names no collector."""
     endpoint = os.environ.get(VARIABLE, "")
     if not endpoint:
         return None
@@ -83,6 +86,6 @@ def spans(signature: Signature, provider: str) -> Spans | None:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    provided = TracerProvider(resource=Resource.create({"service.name": SERVICE}))
-    provided.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint.rstrip("/") + "/v1/traces", timeout=2)))
-    return Spans(provided.get_tracer("onnxserve"), signature, provider)
+    tracers = TracerProvider(resource=Resource.create({"service.name": SERVICE}))
+    tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint.rstrip("/") + "/v1/traces", timeout=2)))
+    return Spans(tracers.get_tracer("onnxserve"), signature, provider)

@@ -1,6 +1,7 @@
-"""A graph that is encrypted at rest: it is decrypted into memory, never onto a disk.
+"""A graph that is encrypted at rest: it is decrypted into memory and never written to a disk.
 
-`onnxserve.archive` imports this module, which imports `pyrage` alone, and only when there is something to decrypt.
+`onnxserve.archive` imports this module too. It imports `pyrage`, and only when there is something to decrypt.
+The format is age's, https://age-encryption.org/v1.
 """
 
 from __future__ import annotations
@@ -13,31 +14,31 @@ MODEL = "model.onnx"
 SUFFIX = ".age"
 
 
-class ArchiveSealed(RuntimeError):
-    """The archive is encrypted and this process can't open it."""
+class ArchiveEncrypted(RuntimeError):
+    """The archive is encrypted, and this process can't decrypt it."""
 
 
 def read_model(folder: Path) -> Path | bytes:
-    """The graph's path, or its bytes where it was encrypted."""
+    """Return the path of an unpacked archive's graph, or the graph's bytes where it is encrypted."""
     if (folder / MODEL).is_file():
         return folder / MODEL
-    sealed = folder / (MODEL + SUFFIX)
-    return decrypted(sealed.read_bytes(), sealed.name)
+    encrypted = folder / (MODEL + SUFFIX)
+    return decrypt(encrypted.read_bytes(), encrypted.name)
 
 
-def decrypted(content: bytes, name: str) -> bytes:
-    """The plain bytes of a member (https://age-encryption.org/v1); ArchiveSealed without the identity."""
-    place = os.environ.get(IDENTITY)
-    if not place:
-        raise ArchiveSealed(f"{name} is encrypted: set {IDENTITY} to the file with your age identity")
+def decrypt(content: bytes, name: str) -> bytes:
+    """Return the plain bytes of the member `name`; raises ArchiveEncrypted without a matching identity."""
+    identity_path = os.environ.get(IDENTITY)
+    if not identity_path:
+        raise ArchiveEncrypted(f"{name} is encrypted: set {IDENTITY} to the file with your age identity")
     try:
         import pyrage
     except ModuleNotFoundError as error:
-        raise ArchiveSealed(f"{name} is encrypted, but pyrage is not installed: pip install pyrage") from error
+        raise ArchiveEncrypted(f"{name} is encrypted, but pyrage is not installed: pip install pyrage") from error
     try:
-        text = Path(place).read_text(encoding="utf-8")
+        text = Path(identity_path).read_text(encoding="utf-8")
         keys = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-        identities = [pyrage.x25519.Identity.from_str(line) for line in keys]
+        identities = [pyrage.x25519.Identity.from_str(key) for key in keys]
         return bytes(pyrage.decrypt(content, identities))
     except Exception as error:
-        raise ArchiveSealed(f"{name} can't be decrypted with {place}: {error}") from error
+        raise ArchiveEncrypted(f"{name} can't be decrypted with {identity_path}: {error}") from error

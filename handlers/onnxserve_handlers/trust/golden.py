@@ -1,4 +1,4 @@
-"""Golden rows: answers of the torch model that a worker must reproduce before it is ready."""
+"""Golden rows: a worker must reproduce the torch model's outputs for them before it is ready."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy.typing as npt
 
 
 class GoldenMismatch(RuntimeError):
-    """Answers on this machine differ from the proven ones; the worker must not serve."""
+    """Outputs on this machine differ from the proven ones, so the worker must not serve."""
 
 
 @dataclass(frozen=True)
 class Golden:
     """Instances, and torch's outputs for them, shape (rows, outputs).
 
-    Deviations are measured in `scale`, the spread of torch's outputs over many rows: one for all outputs, or one for
-    each. At most `tolerance` of it is allowed.
+    `scale` is the spread of torch's outputs over many rows: one number for all outputs, or one for each. Deviations are
+    measured in it, and at most `tolerance` is allowed.
     """
 
     instances: list[Any]
@@ -31,19 +31,22 @@ class Golden:
 
 
 def read_golden(folder: Path) -> Golden:
-    """Parse `golden.json`."""
+    """Parse `golden.json` of an unpacked archive."""
     return msgspec.json.decode((folder / "golden.json").read_bytes(), type=Golden)
 
 
 def check_golden(golden: Golden, run: Callable[[list[Any]], npt.NDArray[Any]]) -> float:
-    """Largest deviation from torch in spreads, rows together and each alone; GoldenMismatch beyond the tolerance."""
+    """Return the largest deviation from torch, in spreads, of the rows run together and of each row run alone.
+
+    `run` gives the first output for some instances. Raises GoldenMismatch beyond the tolerance.
+    """
     together = run(golden.instances)
     alone = np.concatenate([run([instance]) for instance in golden.instances])
     expected, scale = np.asarray(golden.outputs, np.float64), np.asarray(golden.scale, np.float64)
-    found = [outputs.reshape(expected.shape).astype(np.float64) for outputs in (together, alone)]
-    worst = max(float((np.abs(outputs - expected) / scale).max()) for outputs in found)
+    actual = [outputs.reshape(expected.shape).astype(np.float64) for outputs in (together, alone)]
+    worst = max(float((np.abs(outputs - expected) / scale).max()) for outputs in actual)
     # `not <=` also catches NaN, which `max` may drop.
-    if not (worst <= golden.tolerance and all(np.isfinite(outputs).all() for outputs in found)):
+    if not (worst <= golden.tolerance and all(np.isfinite(outputs).all() for outputs in actual)):
         raise GoldenMismatch(
             f"golden rows deviate from the torch model by {worst:.3g} of its outputs' spread, {golden.tolerance:.3g} "
             "is allowed; export again on this kind of machine or choose another variant"
