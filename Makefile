@@ -87,7 +87,7 @@ gpu-test: $(STAMP) export ## tests and benchmarks on an NVIDIA GPU
 	$(BIN)/pip install -q 'onnxruntime-gpu[cuda,cudnn]>=1.24'
 	GPU_STORE=$(GPU_STORE) $(BIN)/pytest tests/gpu
 	$(BIN)/python -m benchmarks.gpu --store $(GPU_STORE)
-	$(BIN)/python -m benchmarks.crowd --store $(GPU_STORE)
+	$(BIN)/python -m benchmarks.gpu_workers --store $(GPU_STORE)
 
 # The documentation as a site, in site/.
 site: $(STAMP) ## the documentation as a site, in site/

@@ -54,7 +54,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--warm", type=int, default=Plan.warm_s, help="seconds of load before, for servers in Java")
     parser.add_argument("--settle", type=int, default=Plan.settle_s, help="the same for the other servers")
     parser.add_argument("--minutes", type=float, default=0, help="for one model: shorter runs, then fewer rounds")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "90-benchmarks.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "benchmarks.md")
     parser.add_argument("--readme", type=Path, help="a README whose marked table is replaced too")
     parser.add_argument("--more", action="store_true", help="add to the last results, if they are this machine's")
     parser.add_argument("--table", action="store_true", help="only write the page, from the last results")

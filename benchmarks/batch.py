@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, default=10_000_000, help="of segment")
     parser.add_argument("--texts", type=int, default=4_000, help="of sentiment")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "96-batch.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "batch.md")
     given = parser.parse_args()
     lines = [INTRO.format(cpu=cpu_name(), cores=len(os.sched_getaffinity(0)), rounds=given.rounds)]
     for model, rows in (("segment", given.rows), ("sentiment", given.texts)):

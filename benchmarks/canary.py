@@ -150,7 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.canary", description="Simulated canaries.")
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--blocks", type=int, default=4_000)
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "93-canaries.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "canaries.md")
     given = parser.parse_args()
     answers = given.blocks * PAIRS
     lines = [

@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=20.0, help="of one way in one round")
     parser.add_argument("--warm", type=int, default=15)
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "94-fairness.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "fairness.md")
     given = parser.parse_args()
     about = {"cpu": cpu_name(), "cpus": len(os.sched_getaffinity(0)), "rate": RATE, "flood": FLOOD}
     text = INTRO.format(**about, rounds=given.rounds, seconds=f"{given.seconds:g}")

@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 from onnxserve.gateway import Canary, Share
 from onnxserve.tune.tune import cpu_name
 
+from .fault_proxy import fault_proxy
 from .prepare import ROOT
-from .stage import READY_S, Clients, Stage, small_disk, stage
-from .wire import wire
+from .system_under_test import READY_S, Clients, SystemUnderTest, small_disk, system_under_test
 
-Fault = Callable[[Stage], None]
+Fault = Callable[[SystemUnderTest], None]
 CLIENTS = 8
 DISK = "the disk of the state folder is full: logs, prediction log"
 INTRO = """# When things break
@@ -36,37 +36,37 @@ else: a connection that broke under a request, an answer without a type.
 """
 
 
-def released(stage: Stage) -> None:
+def released(system: SystemUnderTest) -> None:
     """A canary, promoted, and taken back."""
-    stage.release.canary("circle", Canary("2.0.0", 50))
-    stage.release.promote("circle")
-    stage.release.rollback("circle")
+    system.release.canary("circle", Canary("2.0.0", 50))
+    system.release.promote("circle")
+    system.release.rollback("circle")
 
 
-def kill_again(stage: Stage) -> None:
+def kill_again(system: SystemUnderTest) -> None:
     """The only worker of 2.0.0 is killed again and again."""
     for _ in range(3):
-        stage.kill("2.0.0", 1)
+        system.kill("2.0.0", 1)
         time.sleep(1)
 
 
-def broken_canary(stage: Stage) -> None:
+def broken_canary(system: SystemUnderTest) -> None:
     """While it is a canary."""
-    stage.release.canary("circle", Canary("2.0.0", 50))
-    kill_again(stage)
-    stage.release.rollback("circle")
+    system.release.canary("circle", Canary("2.0.0", 50))
+    kill_again(system)
+    system.release.rollback("circle")
 
 
-def broken_shadow(stage: Stage) -> None:
+def broken_shadow(system: SystemUnderTest) -> None:
     """While it is a shadow."""
-    stage.release.shadow("circle", Share("2.0.0", 100))
-    kill_again(stage)
-    stage.release.shadow("circle", None)
+    system.release.shadow("circle", Share("2.0.0", 100))
+    kill_again(system)
+    system.release.shadow("circle", None)
 
 
-def paused(stage: Stage) -> None:
+def paused(system: SystemUnderTest) -> None:
     """A worker hangs for five seconds."""
-    pid = stage.workers("1.0.0")[0]
+    pid = system.workers("1.0.0")[0]
     os.kill(pid, signal.SIGSTOP)
     time.sleep(5)
     os.kill(pid, signal.SIGCONT)
@@ -75,28 +75,28 @@ def paused(stage: Stage) -> None:
 def ended(words: str, *, last: bool = False) -> Fault:
     """`kill -9` for the first, or the last, process with these words in its command line, then time to come back."""
 
-    def end(stage: Stage) -> None:
-        found = stage.children(words)
+    def end(system: SystemUnderTest) -> None:
+        found = system.children(words)
         (found[-1] if last else found[0]).kill()
         time.sleep(3)
-        stage.wait_ready()
+        system.wait_ready()
 
     return end
 
 
-def frontend_paused(stage: Stage) -> None:
+def frontend_paused(system: SystemUnderTest) -> None:
     """TorchServe's frontend hangs until it is replaced."""
-    [frontend] = stage.children("org.pytorch.serve.ModelServer")
+    [frontend] = system.children("org.pytorch.serve.ModelServer")
     frontend.suspend()
     deadline = time.monotonic() + READY_S
     while frontend.is_running() and time.monotonic() < deadline:
         time.sleep(0.5)
-    stage.wait_ready()
+    system.wait_ready()
 
 
-def disk_full(stage: Stage) -> None:
+def disk_full(system: SystemUnderTest) -> None:
     """No byte more fits beside the logs for some seconds."""
-    ballast = stage.settings.state / "ballast"
+    ballast = system.settings.state / "ballast"
     with contextlib.suppress(OSError), ballast.open("wb") as stream:
         while True:
             stream.write(b"x" * 4096)
@@ -105,9 +105,9 @@ def disk_full(stage: Stage) -> None:
     ballast.unlink(missing_ok=True)
 
 
-def slow_clients(stage: Stage) -> None:
+def slow_clients(system: SystemUnderTest) -> None:
     """Fifty connections that send a byte of their request now and then."""
-    host, port = urlsplit(stage.url).hostname, urlsplit(stage.url).port
+    host, port = urlsplit(system.url).hostname, urlsplit(system.url).port
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.create_connection((host, port))) for _ in range(50)]
         for byte in b"POST /predictions/circle HTTP/1.1\r\n"[:20]:
@@ -116,36 +116,36 @@ def slow_clients(stage: Stage) -> None:
             time.sleep(0.25)
 
 
-def slow_way(stage: Stage) -> None:
+def slow_way(system: SystemUnderTest) -> None:
     """200 ms each way between nginx and TorchServe, for five seconds."""
-    with wire(stage.settings.run / "inference.sock") as way:
-        reload_gateway(stage)
-        way.delay_s = 0.2
+    with fault_proxy(system.settings.run / "inference.sock") as proxy:
+        reload_gateway(system)
+        proxy.delay_s = 0.2
         time.sleep(5)
-        way.delay_s = 0
-    reload_gateway(stage)
+        proxy.delay_s = 0
+    reload_gateway(system)
 
 
-def broken_way(stage: Stage) -> None:
+def broken_way(system: SystemUnderTest) -> None:
     """Everything that is open between nginx and TorchServe is reset, ten times."""
-    with wire(stage.settings.run / "inference.sock") as way:
-        reload_gateway(stage)
+    with fault_proxy(system.settings.run / "inference.sock") as proxy:
+        reload_gateway(system)
         for _ in range(10):
-            way.cut()
+            proxy.cut()
             time.sleep(0.5)
-    reload_gateway(stage)
+    reload_gateway(system)
 
 
-def reload_gateway(stage: Stage) -> None:
+def reload_gateway(system: SystemUnderTest) -> None:
     """Another worker of nginx, whose connections go to whoever has the socket's name now."""
-    stage.children("nginx: master")[0].send_signal(signal.SIGHUP)
+    system.children("nginx: master")[0].send_signal(signal.SIGHUP)
     time.sleep(1)
 
 
 FAULTS: list[tuple[str, Fault]] = [
     ("none", lambda _: time.sleep(3)),
-    ("one of two workers killed", lambda stage: stage.kill("1.0.0", 1)),
-    ("both workers killed", lambda stage: stage.kill("1.0.0", 2)),
+    ("one of two workers killed", lambda system: system.kill("1.0.0", 1)),
+    ("both workers killed", lambda system: system.kill("1.0.0", 2)),
     ("a worker hangs for five seconds", paused),
     ("nginx's worker killed", ended("nginx: worker")),
     ("nginx's master killed", ended("nginx: master")),
@@ -162,16 +162,16 @@ FAULTS: list[tuple[str, Fault]] = [
 ]
 
 
-def row(stage: Stage, name: str, fault: Fault) -> str:
+def row(system: SystemUnderTest, name: str, fault: Fault) -> str:
     """One fault under load."""
-    clients = Clients(stage.url)
+    clients = Clients(system.url)
     threads = [threading.Thread(target=clients.run, args=(number,)) for number in range(CLIENTS)]
     for thread in threads:
         thread.start()
     time.sleep(1)
-    fault(stage)
+    fault(system)
     for version in ("1.0.0", "2.0.0"):
-        stage.release.management.wait_ready("circle", version, READY_S)
+        system.release.management.wait_ready("circle", version, READY_S)
     time.sleep(2)
     clients.stop.set()
     for thread in threads:
@@ -183,7 +183,11 @@ def row(stage: Stage, name: str, fault: Fault) -> str:
 
 def rows(wanted: str) -> Iterator[str]:
     """Each fault whose name has the words that are wanted."""
-    with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder)) as small, stage(Path(folder)) as made:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        small_disk(Path(folder)) as small,
+        system_under_test(Path(folder)) as made,
+    ):
         for name, fault in FAULTS:
             if name == DISK and not small:
                 print("a small file system can't be mounted here: run as root")
@@ -195,7 +199,7 @@ def main() -> None:
     """Break things and write the page."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description="Faults, counted.")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "95-faults.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "faults.md")
     parser.add_argument("--only", default="", help="Faults whose name has these words; no page is written then.")
     given = parser.parse_args()
     lines = ["| fault | sent | answered | degraded or refused | lost |", "|---|--:|--:|---|--:|"]

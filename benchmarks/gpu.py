@@ -160,7 +160,7 @@ def main() -> None:
     """Measure and write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--store", type=Path, default=Path("model_store"))
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "98-gpu.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "gpu.md")
     given = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     ort.preload_dlls()

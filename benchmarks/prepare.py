@@ -17,9 +17,9 @@ import msgspec
 from onnxserve.archive import file_digest, unpack
 from onnxserve.archive.offline import answers
 from onnxserve.spec import read_definition
+from onnxserve_export.export_state import ExportState
 from onnxserve_export.step import run_steps
 from onnxserve_export.steps import STEPS
-from onnxserve_export.work import Work
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / ".bench"
@@ -57,22 +57,22 @@ def make(model: str, folder: Path) -> None:
     """`module.pkl` and `rows.json`, from the steps that an export begins with."""
     first = [step for step in STEPS if step.name in ("fetch", "rows", "load")]
     with tempfile.TemporaryDirectory() as scratch:
-        work = Work(read_definition(ROOT / "models" / model), Path(scratch), Path(scratch))
-        run_steps(work, first)
+        state = ExportState(read_definition(ROOT / "models" / model), Path(scratch), Path(scratch))
+        run_steps(state, first)
         for name, module in list(sys.modules.items()):
             # Classes of the model's own files travel inside the pickle: rivals have none of our code.
             place = getattr(module, "__file__", None) or ""
             if (
                 "site-packages" not in place
                 and name not in ("__main__", "__mp_main__")
-                and _defines(module, work.module)
+                and _defines(module, state.module)
             ):
                 cloudpickle.register_pickle_by_value(module)
-        values = [row.value for row in work.split.certify][:ROWS]
+        values = [row.value for row in state.split.certify][:ROWS]
         bodies = [msgspec.json.encode({"instances": [value]}) for value in values]
         # Before anything is written beside the archive's members: its handler refuses strangers.
         found = [one["body"]["predictions"][0]["label"] for one in answers(folder, bodies)]
-        (folder / "module.pkl").write_bytes(cloudpickle.dumps(work.module, protocol=pickle.HIGHEST_PROTOCOL))
+        (folder / "module.pkl").write_bytes(cloudpickle.dumps(state.module, protocol=pickle.HIGHEST_PROTOCOL))
     (folder / "rows.json").write_bytes(msgspec.json.encode({"values": values, "labels": found}))
 
 

@@ -16,8 +16,9 @@ INTRO = """# What each variant costs and gains
 
 Written by `python -m benchmarks.quantised` from the evidence beside the archives, {machine}. Times are medians of 7
 rounds in which all variants and torch took turns in one process; batches are run in the parts that the handler would
-run. A drop is in points of accuracy on the certify rows, beside what it is at most (11-statistics says how surely);
-variants that were not tried there have none. Flags of this CPU that matter to int8: {flags}.
+run. A drop is in points of accuracy on the certify rows, beside what it is at most ([how
+surely](../concepts/statistics.md)); variants that were not tried there have none. Flags of this CPU that matter to
+int8: {flags}.
 """
 
 
@@ -72,7 +73,7 @@ def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quantised", description="What each variant gains.")
     parser.add_argument("--store", type=Path, default=ROOT / "model_store")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "92-quantisation.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "quantisation.md")
     given = parser.parse_args()
     found = {path: msgspec.json.decode(path.read_bytes()) for path in sorted(given.store.glob("*.evidence.json"))}
     flags = sorted({flag for one in found.values() for flag in one["environment"]["cpu_flags"]})

@@ -28,7 +28,7 @@ from onnxserve.config import Settings, free_ports
 from onnxserve.tune.tune import cpu_name
 
 from .prepare import ROOT
-from .stage import served_as
+from .system_under_test import served_as
 
 CLIENTS, PERIOD_S, MIB = 6, 5.0, 2**20
 SETTLED = 1 / 3  # of the time is left out: caches and arenas fill meanwhile
@@ -163,7 +163,7 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "99-soak.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "soak.md")
     given: Any = parser.parse_args()
     archives = [ROOT / "model_store" / f"{name}-1.0.0.mar" for name in ("segment", "sentiment")]
     samples, seen = soak(archives, given.minutes)

@@ -24,7 +24,7 @@ INTRO = """# Where the time goes
 
 Written by `python -m benchmarks.split`: CPU time per request, by process, under wrk's load on the same two cores,
 through the gateway (the default path) and without it, and the time of a batch in the worker (`handle`, from bytes to
-bytes, one thread). What the gateway costs of the whole is in [90-benchmarks](90-benchmarks.md), with keys and with
+bytes, one thread). What the gateway costs of the whole is in [the benchmarks](benchmarks.md), with keys and with
 the cache.
 """
 
@@ -46,8 +46,8 @@ WHY = """
 ## What costs what in the gateway
 
 nginx parses a request, looks its route up in shared memory, counts it against two limits and passes it on over a unix
-socket; the answer comes back the same way and a line goes to the log's buffer. A script joins only where
-[55-gateway](55-gateway.md#how-a-request-goes-through) says so: a client with limits of its own, a canary or shadow, a
+socket; the answer comes back the same way and a line goes to the log's buffer. A script joins only
+[where it must](../guides/gateway.md#how-a-request-goes-through): a client with limits of its own, a canary or shadow, a
 token, a call over gRPC, a failure; that is some 20 µs. For a model whose batch takes milliseconds none of this can be
 seen; for one that takes a tenth of a millisecond it is a part of the whole.
 """
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--models", default="segment,sentiment,digits")
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--warm", type=int, default=15)
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "91-where-time-goes.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "where-time-goes.md")
     given = parser.parse_args()
     benches = [prepare(model) for model in given.models.split(",")]
     heads = " | ".join(f"{kind} µs" for kind in KINDS)

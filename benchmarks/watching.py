@@ -150,7 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.watching", description="What watching costs.")
     parser.add_argument("--handle", nargs=3, metavar=("MODEL", "ARCHIVE", "SIZE"), help="one measurement, as JSON")
     parser.add_argument("--models", nargs="+", default=["segment", "sentiment"])
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "97-watching.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "watching.md")
     given: Any = parser.parse_args()
     if given.handle:
         model, archive, size = given.handle

@@ -37,7 +37,7 @@ def chosen() -> list[Stage]:
 
 def at(plan: list[Stage], seconds: float) -> tuple[int, float] | None:
     """Users and rate at a time, None when the plan is over."""
-    for stage in plan:
-        if seconds < stage.until:
-            return stage.users, stage.rate
+    for step in plan:
+        if seconds < step.until:
+            return step.users, step.rate
     return None

@@ -1,4 +1,4 @@
-"""Whether the largest request that the signature allows gets an answer that the server can send."""
+"""Check that the server can send the answer to the largest request that the signature allows."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from onnxserve.config.settings import default_file
 from onnxserve_handlers.response import DEFAULT_MAX_RESPONSE_BYTES
 
 from .arrays import Array
-from .work import Work
+from .export_state import ExportState
 
 SAMPLE = 256  # rows
-REST = 512  # bytes of an answer beside its rows, about
+ENVELOPE = 512  # bytes of an answer beside its rows, about
 
 
 def largest_answer() -> int:
-    """Bytes that a server with our configuration sends at most in one answer."""
+    """Return the most bytes that a server with our configuration sends in one answer."""
     properties = read_properties(default_file("config.properties"))
     return int(properties.get("max_response_size", DEFAULT_MAX_RESPONSE_BYTES))
 
 
 def row_bytes(outputs: Array) -> int:
-    """Bytes of a row in the longest form, V2's tensors in JSON: the longest of the first rows' outputs."""
+    """Return the bytes of the longest of the first SAMPLE rows, written as V2's tensors in JSON, the longest form."""
     return max(len(msgspec.json.encode(row.reshape(-1).tolist())) for row in outputs[:SAMPLE])
 
 
-def unreachable(work: Work) -> str:
-    """What is said if `input.max_rows` allows requests whose answers are too large to be sent; else empty."""
-    each, allowed, limit = row_bytes(work.reference), work.definition.input.max_rows, largest_answer()
-    size, fitting = each * allowed + REST, max(1, (limit - REST) // each)
+def unreachable(state: ExportState) -> str:
+    """Return a warning if `input.max_rows` allows requests whose answers are too large to send; else an empty text."""
+    each, allowed, limit = row_bytes(state.reference), state.definition.input.max_rows, largest_answer()
+    size, fitting = each * allowed + ENVELOPE, max(1, (limit - ENVELOPE) // each)
     if size <= limit:
         return ""
     return (

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .arrays import Array, Arrays
-from .probe import read_batches
+from .graph_process import read_batches
 
 SUFFIX = ".npy"
 
@@ -30,16 +30,16 @@ class Batches:
         return read_batches(str(self.path), self.start, self.stop)
 
     def first(self, count: int) -> Batches:
-        """At most the first `count`."""
+        """Return at most the first `count` batches."""
         return Batches(self.path, self.start, min(self.stop, self.start + count))
 
-    def one(self) -> Arrays:
-        """The first."""
+    def first_batch(self) -> Arrays:
+        """Return the first batch."""
         return next(iter(self))
 
 
 def write_batches(batches: Iterable[Arrays], path: Path) -> Batches:
-    """To disk, one after the other."""
+    """Write batches to disk, one after the other."""
     count = 0
     with zipfile.ZipFile(path, "w") as archive:
         for arrays in batches:
@@ -51,17 +51,17 @@ def write_batches(batches: Iterable[Arrays], path: Path) -> Batches:
 
 
 def on_disk(batches: Batches | Iterable[Arrays], folder: Path) -> Batches:
-    """Where they are, or written to `folder`."""
+    """Return batches that are on disk as they are; write others to a file in `folder`."""
     if isinstance(batches, Batches):
         return batches
     return write_batches(batches, Path(tempfile.mkstemp(suffix=".npz", dir=folder)[1]))
 
 
 def rows_of(arrays: Arrays) -> int:
-    """Rows in one batch."""
+    """Return the number of rows in one batch."""
     return len(next(iter(arrays.values())))
 
 
-def joined(outputs: Iterable[Array]) -> Array:
-    """Outputs of batches as one array of rows."""
+def concatenated(outputs: Iterable[Array]) -> Array:
+    """Join the outputs of batches into one array of rows."""
     return np.concatenate(list(outputs))

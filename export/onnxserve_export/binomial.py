@@ -37,7 +37,7 @@ def at_most(count: int, rows: int, share: float) -> float:
 
 
 def share_bound(count: int, rows: int, level: float) -> float:
-    """Exact upper bound of a share of which `count` were seen in `rows`: above the truth but for `level` of samples.
+    """Exact upper bound of a share that `count` of `rows` rows show: below the truth in `level` of samples at most.
 
     C. Clopper, E. Pearson, "The use of confidence or fiducial limits illustrated in the case of
     the binomial", Biometrika 26 (1934).
@@ -50,5 +50,5 @@ def share_bound(count: int, rows: int, level: float) -> float:
 
 
 def share_floor(count: int, rows: int, level: float) -> float:
-    """Exact lower bound of the same: the upper bound of the rest."""
+    """Exact lower bound of such a share: 1 less the upper bound of the other rows' share."""
     return 1 - share_bound(rows - count, rows, level)

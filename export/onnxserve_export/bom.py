@@ -1,6 +1,6 @@
-"""`sbom.cdx.json`: what an archive is made of and what it needs, as CycloneDX 1.6.
+"""`sbom.cdx.json`, the software bill of materials: what an archive is made of and what it needs, as CycloneDX 1.6.
 
-https://cyclonedx.org/docs/1.6/json/. Without times or serial numbers, so that the same export gives the same bytes.
+Source: https://cyclonedx.org/docs/1.6/json/. It has no times or serial numbers: the same export gives the same bytes.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from typing import Any
 from onnxserve.archive import file_digest
 from onnxserve.archive.needs import NEEDS, version_of
 
-from .work import Work
+from .export_state import ExportState
 
 TOOLS = ("torch", "onnx", "onnxscript", "onnxserve")  # what made it
 
 
-def bom(work: Work) -> dict[str, Any]:
-    """The document: the model, its sources by digest, the packages it needs, and those that made it."""
-    definition = work.definition
+def bom(state: ExportState) -> dict[str, Any]:
+    """Return the document: the model, its sources by digest, the packages that it needs, and those that made it."""
+    definition = state.definition
     model = {
         "type": "machine-learning-model",
         "bom-ref": "model",
         "name": definition.name,
         "version": definition.version,
-        "hashes": [sha256(file_digest(work.chosen.path))],
-        "description": f"{work.chosen.variant} graph, model.onnx",
+        "hashes": [sha256(file_digest(state.chosen.path))],
+        "description": f"{state.chosen.variant} graph, model.onnx",
     }
-    sources = [source(number, one) for number, one in enumerate(definition.sources)]
+    sources = [source(number, pinned) for number, pinned in enumerate(definition.sources)]
     needs = packages(NEEDS)
     return {
         "bomFormat": "CycloneDX",
@@ -38,25 +38,25 @@ def bom(work: Work) -> dict[str, Any]:
             "tools": {"components": packages(TOOLS)},
         },
         "components": [*sources, *needs],
-        "dependencies": [{"ref": "model", "dependsOn": [one["bom-ref"] for one in (*sources, *needs)]}],
+        "dependencies": [{"ref": "model", "dependsOn": [component["bom-ref"] for component in (*sources, *needs)]}],
     }
 
 
-def source(number: int, one: Any) -> dict[str, Any]:
-    """A file that weights or rows came from, as the registry has it."""
+def source(number: int, pinned: Any) -> dict[str, Any]:
+    """Describe a file that weights or rows came from, as the package registry names it."""
     return {
         "type": "file",
         "bom-ref": f"source-{number}",
-        "name": one.file,
-        "version": one.version,
-        "hashes": [sha256(one.sha256)],
-        "purl": f"pkg:pypi/{one.package.lower()}@{one.version}",
+        "name": pinned.file,
+        "version": pinned.version,
+        "hashes": [sha256(pinned.sha256)],
+        "purl": f"pkg:pypi/{pinned.package.lower()}@{pinned.version}",
     }
 
 
 def packages(names: Sequence[str]) -> list[dict[str, Any]]:
-    """Those of this environment."""
-    found = [(name, version_of(name)) for name in names]
+    """Describe those of the named packages that are installed here, with their versions."""
+    installed = [(name, version_of(name)) for name in names]
     return [
         {
             "type": "library",
@@ -65,11 +65,11 @@ def packages(names: Sequence[str]) -> list[dict[str, Any]]:
             "version": number,
             "purl": f"pkg:pypi/{name}@{number.replace('+', '%2B')}",
         }
-        for name, number in found
+        for name, number in installed
         if number
     ]
 
 
 def sha256(digest: str) -> dict[str, str]:
-    """A hash as CycloneDX writes it."""
+    """Write a SHA-256 as CycloneDX does."""
     return {"alg": "SHA-256", "content": digest}

@@ -7,59 +7,59 @@ from dataclasses import replace
 from onnxserve.archive import file_digest
 from onnxserve.errors import CheckFailed
 
+from .acceptance import Acceptance
 from .certify_log import CertifyLog, CertifyTest
-from .closeness import compare
-from .judge import Judge
-from .paired import Paired, spread_of
+from .export_state import ExportState
+from .output_similarity import compare
+from .paired_statistics import PairedStatistics, spread_of
 from .records import Candidate, Certified, Measured
 from .step import Step
-from .work import Work
 
 
-def call(work: Work) -> None:
-    """Test in sequence; the last that is accepted is the fastest, and serves."""
-    judge = Judge(work.definition, work.split.certify, work.reference, spread_of(work.select_reference))
-    log = CertifyLog(work.store, work.definition.name, work.split.certify)
-    results = {result.variant: result for result in work.measured}
+def call(state: ExportState) -> None:
+    """Test the candidates in sequence; the last accepted one is the fastest, and it serves."""
+    acceptance = Acceptance(state.definition, state.split.certify, state.reference, spread_of(state.select_reference))
+    log = CertifyLog(state.store, state.definition.name, state.split.certify)
+    results = {result.variant: result for result in state.measured}
     tests: list[CertifyTest] = []
     accepted: list[Candidate] = []
-    for number, candidate in enumerate(work.sequence):
-        work.progress("certify", number, len(work.sequence))
-        result, test = certify(candidate, results[candidate.variant], work, judge, log)
+    for number, candidate in enumerate(state.sequence):
+        state.progress("certify", number, len(state.sequence))
+        result, test = certify(candidate, results[candidate.variant], state, acceptance, log)
         tests.append(test)
         results[candidate.variant] = result
-        work.say(f"      {candidate.variant}: {result.refusal or summary(result)}")
+        state.say(f"      {candidate.variant}: {result.refusal or summary(result)}")
         if result.refusal:
             why = f"not tried: {candidate.variant}, which is safer, was refused"
-            untried = [untried.variant for untried in work.sequence[number + 1 :]]
+            untried = [untried.variant for untried in state.sequence[number + 1 :]]
             results |= {variant: replace(results[variant], refusal=why) for variant in untried}
             break
         accepted.append(candidate)
     before = [test for test in log.earlier(tests[-1].graph) if test not in tests]
-    work.certified = Certified(tests, before, judge.spread)
-    work.measured = [results[result.variant] for result in work.measured]
+    state.certified = Certified(tests, before, acceptance.spread)
+    state.measured = [results[result.variant] for result in state.measured]
     if not accepted:
-        raise none_passes(work, log)
-    work.chosen = accepted[-1]
-    work.say(f"      chosen: {work.chosen.variant}")
+        raise none_passes(state, log)
+    state.chosen = accepted[-1]
+    state.say(f"      chosen: {state.chosen.variant}")
 
 
 def certify(
-    candidate: Candidate, result: Measured, work: Work, judge: Judge, log: CertifyLog
+    candidate: Candidate, result: Measured, state: ExportState, acceptance: Acceptance, log: CertifyLog
 ) -> tuple[Measured, CertifyTest]:
-    """One test, recorded before its outcome is shown."""
-    graph, outputs = file_digest(candidate.path), work.outputs[candidate.variant]
+    """Test one candidate; the test is recorded before its outcome is shown."""
+    graph, outputs = file_digest(candidate.path), state.outputs[candidate.variant]
     with log.turn():
-        paired = judge.compare(outputs, log.level(graph))
-        refusal = judge.verdict(paired)
-        test = log.add(candidate.variant, graph, paired.bound, judge.budget, refused=bool(refusal))
-    close = compare(judge.reference, outputs, judge.truth)
+        paired = acceptance.compare(outputs, log.level(graph))
+        refusal = acceptance.verdict(paired)
+        test = log.add(candidate.variant, graph, paired.bound, acceptance.budget, refused=bool(refusal))
+    close = compare(acceptance.reference, outputs, acceptance.truth)
     return replace(result, paired=paired, closeness=close, refusal=refusal), test
 
 
-def none_passes(work: Work, log: CertifyLog) -> CheckFailed:
-    """What was refused, and that another try on the same rows is dearer."""
-    reasons = "; ".join(f"{result.variant}: {result.refusal}" for result in work.measured)
+def none_passes(state: ExportState, log: CertifyLog) -> CheckFailed:
+    """Return the error that lists the refusals and says that each makes the next test on these rows stricter."""
+    reasons = "; ".join(f"{result.variant}: {result.refusal}" for result in state.measured)
     refused = sum(test.refused for test in log.tests)
     return CheckFailed(
         "certify",
@@ -71,8 +71,8 @@ def none_passes(work: Work, log: CertifyLog) -> CheckFailed:
 
 
 def summary(result: Measured) -> str:
-    """One line for the terminal."""
-    paired: Paired | None = result.paired
+    """Describe a result in one line for the terminal."""
+    paired: PairedStatistics | None = result.paired
     if paired is None:
         return result.refusal
     alone = " (only one row at a time: answers move with the batch)" if result.moves else ""

@@ -1,4 +1,4 @@
-"""The record of every test on certify rows, kept in the model store: who tests again pays for it."""
+"""The record of every test on certify rows, kept in the model store, since each refusal makes later tests stricter."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from onnxserve.archive.write import pretty
 from onnxserve.errors import StepFailed
 from onnxserve.gateway.files import locked, replace_file
 
-from .levels import level_after
-from .share import Share
+from .significance_levels import level_after
+from .subset import Subset
 
 SUFFIX = ".certify.json"
-SAMPLE = 16  # rows by which a share is known again after some were added or removed
+SAMPLE = 16  # rows by which a subset is known again after some were added or removed
 
 
 class CertifyTest(msgspec.Struct, frozen=True):
-    """One graph on one share of certify rows; `sample` are keys of some of them, in hex.
+    """One graph on one subset of certify rows; `sample` are keys of some of them, in hex.
 
     `refused` stays true once it was, since its level is spent.
     """
 
     variant: str
     graph: str
-    share: str
+    subset: str = msgspec.field(name="share")
     sample: list[str]
     level: float
     bound: float
@@ -45,20 +45,20 @@ class _Evidence(msgspec.Struct):
 
 
 class CertifyLog:
-    """The tests of one model on rows like those of `share`, in their order."""
+    """The tests of one model on rows like those of `subset`, in their order."""
 
-    def __init__(self, store: Path, model: str, share: Share) -> None:
+    def __init__(self, store: Path, model: str, subset: Subset) -> None:
         self._path = store / f"{model}{SUFFIX}"
-        self._share = share.digest
-        self._sample = [key.hex() for key in sorted(share.keys)[:SAMPLE]]
-        self._keys = {key.hex() for key in share.keys}
+        self._subset = subset.digest
+        self._sample = [key.hex() for key in sorted(subset.keys)[:SAMPLE]]
+        self._keys = {key.hex() for key in subset.keys}
         self._load()
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """Be the only export that tests: what others have recorded meanwhile is read, so that it makes a test dearer.
+        """Hold the record's lock, and read what other exports have recorded, so that their refusals count.
 
-        A test takes one turn, from asking for its level to its record.
+        A test takes one turn, from asking for its level to recording its outcome.
         """
         with locked(self._path):
             self._load()
@@ -66,19 +66,19 @@ class CertifyLog:
 
     def _load(self) -> None:
         self._all = _read(self._path)
-        self._all += [test for test in _evidenced(self._path) if not _find(self._all, test.graph, test.share)]
+        self._all += [test for test in _evidenced(self._path) if not _find(self._all, test.graph, test.subset)]
         self.tests = [test for test in self._all if _overlap(test, self._keys)]
 
     def level(self, graph: str) -> float:
-        """The level at which a graph, known by its SHA-256, is tested: the same as last time on the same rows.
+        """Return the level at which to test a graph, known by its SHA-256: on the same rows, that of its last test.
 
-        A graph tested before on other rows of which some are the same is a new test.
+        On other rows, even if some are the same, it is a new test.
         """
         known = self._known(graph)
         return known.level if known else level_after(sum(test.refused for test in self.tests))
 
     def earlier(self, graph: str) -> list[CertifyTest]:
-        """Tests before that of `graph`."""
+        """Return the tests before that of `graph`."""
         known = self._known(graph)
         return self.tests[: self.tests.index(known)] if known else list(self.tests)
 
@@ -87,7 +87,7 @@ class CertifyLog:
         known = self._known(graph)
         level = self.level(graph)
         refused = refused or (known is not None and known.refused)
-        test = CertifyTest(variant, graph, self._share, self._sample, level, bound, budget, refused)
+        test = CertifyTest(variant, graph, self._subset, self._sample, level, bound, budget, refused)
         for tests in (self._all, self.tests):
             if known:
                 tests[tests.index(known)] = test
@@ -97,15 +97,15 @@ class CertifyLog:
         return test
 
     def _known(self, graph: str) -> CertifyTest | None:
-        return _find(self.tests, graph, self._share)
+        return _find(self.tests, graph, self._subset)
 
 
-def _find(tests: Sequence[CertifyTest], graph: str, share: str) -> CertifyTest | None:
-    return next((test for test in tests if (test.graph, test.share) == (graph, share)), None)
+def _find(tests: Sequence[CertifyTest], graph: str, subset: str) -> CertifyTest | None:
+    return next((test for test in tests if (test.graph, test.subset) == (graph, subset)), None)
 
 
 def _evidenced(path: Path) -> list[CertifyTest]:
-    """What the evidence of earlier exports beside the record says, should the record be lost."""
+    """Read the tests from the evidence of earlier exports beside the record, in case the record was lost."""
     name = path.name.removesuffix(SUFFIX)
     tests: list[CertifyTest] = []
     for evidence in sorted(path.parent.glob(f"{name}-*.evidence.json")):
@@ -113,7 +113,7 @@ def _evidenced(path: Path) -> list[CertifyTest]:
             certify = msgspec.json.decode(evidence.read_bytes(), type=_Evidence).certify
         except msgspec.DecodeError:  # made before tests were recorded, or not by us
             continue
-        tests += [test for test in certify.earlier + certify.tests if not _find(tests, test.graph, test.share)]
+        tests += [test for test in certify.earlier + certify.tests if not _find(tests, test.graph, test.subset)]
     return tests
 
 
@@ -130,5 +130,5 @@ def _read(path: Path) -> list[CertifyTest]:
         raise StepFailed(
             f"the record of tests on the certify rows is damaged: {error}",
             where=str(path),
-            fix="take it from a copy; if there is none, remove it and bring new rows",
+            fix="restore it from a copy; if there is none, remove it and export with new rows",
         ) from error

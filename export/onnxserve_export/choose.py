@@ -1,4 +1,4 @@
-"""Step choose: times all candidates, and puts those worth certifying in order."""
+"""Step choose: time all candidates, and order those that are worth certifying."""
 
 from __future__ import annotations
 
@@ -8,71 +8,71 @@ from onnxserve.errors import CheckFailed
 
 from .arrays import Arrays
 from .batches import rows_of
+from .export_state import ExportState
+from .preprocess import certify_alone, served
 from .records import Candidate, Timing
 from .sequence import in_sequence
-from .stage import certify_alone, served
 from .step import Step
 from .timing import TORCH, Timed, cpus, graph_runner, take_turns, torch_runner
-from .work import Work
 
 SINGLES = 8  # rows timed one at a time
 GROUPS = 2  # batches timed at the size to be served
 
 
-def served_threads(work: Work) -> int:
-    """What a worker of this model gets on a machine like this one."""
-    serve = work.definition.serve
+def served_threads(state: ExportState) -> int:
+    """Return the threads that a worker of this model gets on this machine."""
+    serve = state.definition.serve
     return serve.threads or max(1, cpus() // serve.workers)
 
 
-def timings(work: Work, candidates: list[Candidate]) -> list[Timing]:
-    """Every candidate and torch, at batch 1 and at the served size, on one thread and on more."""
-    size, groups = work.definition.serve.batch_size, work.groups
-    largest = {result.variant: result.max_batch for result in work.measured}
-    singles, full = list(groups.alone.first(SINGLES)), served(work, GROUPS)
+def timings(state: ExportState, candidates: list[Candidate]) -> list[Timing]:
+    """Time every candidate and torch, at batch 1 and at the served size, on one thread and on more."""
+    size, groups = state.definition.serve.batch_size, state.groups
+    largest = {result.variant: result.max_batch for result in state.measured}
+    singles, full = list(groups.alone.first(SINGLES)), served(state, GROUPS)
     rows = sum(map(rows_of, full))
-    found = []
-    counts = sorted({1, served_threads(work), cpus()})
+    medians = []
+    counts = sorted({1, served_threads(state), cpus()})
     for number, threads in enumerate(counts):
-        work.progress("time", number, len(counts))
+        state.progress("time", number, len(counts))
         runs = {candidate.variant: graph_runner(candidate.path, threads) for candidate in candidates}
-        runs[TORCH] = torch_runner(work.module, threads)
+        runs[TORCH] = torch_runner(state.module, threads)
         for batch in sorted({1, size}):
             parts = singles if batch == 1 else full
             timed = [
-                Timed(variant, run, parts if largest.get(variant, batch) >= batch else alone(work, rows))
+                Timed(variant, run, parts if largest.get(variant, batch) >= batch else alone(state, rows))
                 for variant, run in runs.items()
             ]
-            found += take_turns(timed, threads, batch)
-    return found
+            medians += take_turns(timed, threads, batch)
+    return medians
 
 
-def alone(work: Work, rows: int) -> list[Arrays]:
-    """The rows of the full batches, one at a time."""
-    return list(certify_alone(work).first(rows))
+def alone(state: ExportState, rows: int) -> list[Arrays]:
+    """Return the rows of the full batches, one at a time."""
+    return list(certify_alone(state).first(rows))
 
 
-def call(work: Work) -> None:
-    """Time what ran, interleaved, as it would be served, and form the sequence."""
-    ran = {result.variant: result for result in work.measured if not result.refusal}
-    candidates = [candidate for candidate in work.candidates if candidate.variant in ran]
+def call(state: ExportState) -> None:
+    """Time the candidates that ran, interleaved and as they would be served, and form the sequence."""
+    ran = {result.variant: result for result in state.measured if not result.refusal}
+    candidates = [candidate for candidate in state.candidates if candidate.variant in ran]
     if not candidates:
-        reasons = "; ".join(f"{result.variant}: {result.refusal}" for result in work.measured)
+        reasons = "; ".join(f"{result.variant}: {result.refusal}" for result in state.measured)
         raise CheckFailed("choose", f"no variant runs ({reasons})", "at least one", fix="add fp32 to quantise.variants")
-    work.timings = timings(work, candidates)
-    ms = served_times(work.timings, served_threads(work), work.definition.serve.batch_size)
-    kept, left = in_sequence(list(ran.values()), ms, work.definition.quantise.max_accuracy_drop)
-    work.measured = [replace(result, refusal=left.get(result.variant, result.refusal)) for result in work.measured]
+    state.timings = timings(state, candidates)
+    ms = served_times(state.timings, served_threads(state), state.definition.serve.batch_size)
+    kept, left = in_sequence(list(ran.values()), ms, state.definition.quantise.max_accuracy_drop)
+    state.measured = [replace(result, refusal=left.get(result.variant, result.refusal)) for result in state.measured]
     by_variant = {candidate.variant: candidate for candidate in candidates}
-    work.sequence = [by_variant[result.variant] for result in kept]
-    work.say("      " + ", ".join(f"{variant} {took:.3f} ms/row" for variant, took in ms.items()))
+    state.sequence = [by_variant[result.variant] for result in kept]
+    state.say("      " + ", ".join(f"{variant} {took:.3f} ms/row" for variant, took in ms.items()))
     for variant, why in left.items():
-        work.say(f"      {variant}: {why}")
+        state.say(f"      {variant}: {why}")
 
 
-def served_times(found: list[Timing], threads: int, batch: int) -> dict[str, float]:
-    """Milliseconds a row by variant at one setting."""
-    return {timing.variant: timing.ms for timing in found if (timing.threads, timing.batch) == (threads, batch)}
+def served_times(records: list[Timing], threads: int, batch: int) -> dict[str, float]:
+    """Return milliseconds per row by variant, at one number of threads and one batch size."""
+    return {timing.variant: timing.ms for timing in records if (timing.threads, timing.batch) == (threads, batch)}
 
 
 STEP = Step("choose", ("candidates", "measured", "groups", "module"), ("timings", "sequence"), call)

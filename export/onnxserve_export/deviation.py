@@ -1,4 +1,4 @@
-"""How far a row's answer moves with its neighbours."""
+"""How far a row's answer moves with the other rows of its batch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .arrays import Array
 __all__ = ["TOLERANCE", "batch_shift", "deviation", "magnitude_of", "recorded_scale", "scale_of"]
 
 
-def batch_shift(together: Array, alone: Array, mixed: Array, company: Sequence[int], scale: Array) -> float:
-    """How far a row's answer moves between its batch, being alone (so unpadded), and random company, in `scale`s.
+def batch_shift(together: Array, alone: Array, mixed: Array, mixed_rows: Sequence[int], scale: Array) -> float:
+    """Return how far a row's answer moves between its batch, a batch of its own (unpadded), and a random batch.
 
-    `alone` are the first rows of `together`; `mixed` those that `company` names.
+    The unit is `scale`. `alone` are outputs of the first rows of `together`, `mixed` of those that `mixed_rows` names.
     """
     return max(
         deviation(alone, together[: len(alone)], scale),
-        deviation(mixed, together[list(company)], scale),
+        deviation(mixed, together[list(mixed_rows)], scale),
     )

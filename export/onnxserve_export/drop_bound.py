@@ -1,6 +1,6 @@
 """An upper bound of the accuracy drop in matched pairs that holds whatever share of labels gets right.
 
-Of `rows` pairs, `wrong` went from right to wrong and `right` from wrong to right; what is sought is a bound of the
+Of `rows` pairs, `wrong` went from right to wrong and `right` from wrong to right; the bound is of the
 drop, the difference of the two shares. It depends on a second unknown, the share that gets right. The bound is
 Buehler's: the largest drop at which so good a result would still be more likely than `level`. Results are ordered by
 the score statistic. That probability is exact, and its largest value over the unknown share is looked for between
@@ -24,7 +24,7 @@ import numpy as np
 from .arrays import Array
 from .binomial import HALVINGS, probability, share_bound, share_floor
 
-UNKNOWN = 0.02  # of `level`: the error of the limits between which the share that gets right is looked for
+UNKNOWN = 0.02  # of `level`: the error of the limits between which the share that gets right is sought
 STEP = 0.02  # of a standard deviation of the drop: how finely
 REACH = 7  # standard deviations beyond which counts are taken as a whole
 RESOLUTION = 1e-3  # of the bound
@@ -60,7 +60,7 @@ class AsGood:
         self.most[self.right >= right] = np.maximum(self.most[self.right >= right], wrong)
 
     def probability(self, drop: float) -> float:
-        """At most this likely when the true drop is `drop` or more, the limits' own error included.
+        """Return an upper bound of their probability when the true drop is `drop` or more, the limits' error included.
 
         Over an interval of the unknown share they are no likelier than with the fewest wrong and the
         most right that lie in it, so a grid of intervals bounds the maximum from above.
@@ -101,13 +101,13 @@ class AsGood:
 
 
 def drop_within(budget: float, wrong: int, right: int, rows: int, level: float) -> bool:
-    """Whether the bound is at most `budget`; quicker than the bound."""
+    """Whether the bound is at most `budget`; quicker than computing the bound."""
     return AsGood(wrong, right, rows, level).probability(budget) <= level
 
 
 @lru_cache(maxsize=1024)
 def drop_bound(wrong: int, right: int, rows: int, level: float) -> float:
-    """Upper bound of the drop, 0 to 1: not below the truth but for `level` of samples; below 0 it says 0."""
+    """Upper bound of the drop, 0 to 1, below the truth in `level` of samples at most; a bound below 0 becomes 0."""
     results = AsGood(wrong, right, rows, level)
     if results.probability(0.0) <= level:
         return 0.0
@@ -131,7 +131,7 @@ def _score_bound(wrong: int, right: int, rows: int, level: float) -> float:
 
 
 def _reached(share: float, rows: int, sign: int) -> int:
-    """The count that hardly any sample lies beyond."""
+    """Return the count that hardly any sample exceeds, or falls below for a negative `sign`."""
     spread = math.sqrt(rows * share * (1 - share) + 1)
     return int(min(rows, max(0, rows * share + sign * (REACH * spread + 4))))
 

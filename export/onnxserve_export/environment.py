@@ -1,4 +1,4 @@
-"""Where a proof was made: it holds for these versions and these CPU instructions."""
+"""The environment of a proof: it holds for these versions and these CPU instructions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TOOLS = ("torch", "onnx", "onnxruntime", "onnxscript", "numpy")
 
 
 def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> list[str]:
-    """Those of the instruction sets that matter to int8, empty where they can't be read."""
+    """Return which of the instruction sets that matter to int8 this CPU has; none where `path` can't be read."""
     try:
         words = set(path.read_text().split())
     except OSError:
@@ -21,10 +21,10 @@ def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> list[str]:
 
 
 def versions() -> dict[str, object]:
-    """Versions of the tools that are installed, and the machine's instruction sets."""
-    found: dict[str, object] = {
+    """Return the versions of the tools that are installed, and the machine's instruction sets."""
+    environment: dict[str, object] = {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpu_flags": cpu_flags(),
     }
-    return found | {name: number for name in TOOLS if (number := version_of(name))}
+    return environment | {name: number for name in TOOLS if (number := version_of(name))}

@@ -10,8 +10,8 @@ import msgspec
 
 from onnxserve.spec import read_definition
 
+from .export_state import ExportState, no_progress
 from .step import Step, run_steps
-from .work import Work, no_progress
 
 
 def export_model(
@@ -22,7 +22,7 @@ def export_model(
     *,
     progress: Callable[[str, int, int], None] = no_progress,
     search_minutes: float | None = None,
-) -> Work:
+) -> ExportState:
     """Run `steps` on the definition in `folder`; nothing enters the store unless all checks pass."""
     definition = read_definition(folder)
     if search_minutes is not None:
@@ -30,6 +30,6 @@ def export_model(
         definition = msgspec.structs.replace(definition, quantise=quantise)
     say(f"{definition.name} {definition.version}")
     with tempfile.TemporaryDirectory(prefix="onnxserve-") as scratch:
-        work = Work(definition, store, Path(scratch), say, progress)
-        run_steps(work, steps)
-    return work
+        state = ExportState(definition, store, Path(scratch), say, progress)
+        run_steps(state, steps)
+    return state

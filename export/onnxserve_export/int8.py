@@ -14,7 +14,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 
 from .arrays import Arrays
 from .batches import Batches
-from .work import Work
+from .export_state import ExportState
 
 # Only products with a weight: Add and Softmax in 8 bits ruin transformers, and attention's own products gain nothing.
 STATIC_OPS = ("Conv", "MatMul", "Gemm")
@@ -29,7 +29,7 @@ METHODS = {
 
 
 class NotApplicable(Exception):
-    """The graph, or the rows, have nothing that this variant could use."""
+    """A variant that can't be made from this graph or these rows."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Types:
 
 
 def types_for(flags: list[str], provider: str = "auto") -> Types:
-    """What the CPU's instructions ask for, or the GPU's kernels.
+    """Return the types that suit the CPU's instructions, or the GPU's kernels.
 
     Without VNNI, x86 adds pairs of unsigned x signed products in 16 bits, which saturates; weights
     of 7 bits can't. Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
@@ -59,23 +59,23 @@ def types_for(flags: list[str], provider: str = "auto") -> Types:
 
 
 class Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
-    """The calibrate rows, batch by batch."""
+    """Reads the calibrate rows, batch by batch."""
 
     def __init__(self, batches: Iterable[Arrays]) -> None:
         self._rest: Iterator[Arrays] = iter(batches)
 
     def get_next(self) -> Arrays | None:
-        """The next batch, None at the end."""
+        """Return the next batch, None at the end."""
         return next(self._rest, None)
 
 
 def alike(batches: Batches) -> list[Arrays]:
-    """The batches shaped like the first: histograms can't be taken over several shapes."""
-    first = {name: array.shape for name, array in batches.one().items()}
-    found = [batch for batch in batches if {name: array.shape for name, array in batch.items()} == first]
-    if 2 * len(found) < len(batches):
-        raise NotApplicable(f"only {len(found)} of {len(batches)} calibrate batches have one shape")
-    return found
+    """Return the batches shaped like the first, since a histogram takes one shape; NotApplicable if they are few."""
+    first = {name: array.shape for name, array in batches.first_batch().items()}
+    same_shape = [batch for batch in batches if {name: array.shape for name, array in batch.items()} == first]
+    if 2 * len(same_shape) < len(batches):
+        raise NotApplicable(f"only {len(same_shape)} of {len(batches)} calibrate batches have one shape")
+    return same_shape
 
 
 def weighted_nodes(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
@@ -104,9 +104,9 @@ def quantisable(proto: onnx.ModelProto, patterns: tuple[str, ...]) -> tuple[list
     return [node.name for node in weighted_nodes(proto) if node.name not in excluded], tuple(excluded)
 
 
-def quantise_nodes(work: Work, source: Path, target: Path, nodes: list[str], method: str, types: Types) -> None:
+def quantise_nodes(state: ExportState, source: Path, target: Path, nodes: list[str], method: str, types: Types) -> None:
     """Write `source` with these nodes in 8 bits; ranges are measured once and kept beside the scratch files."""
-    batches = work.groups.calibrate if method == "minmax" else alike(work.groups.calibrate)
+    batches = state.groups.calibrate if method == "minmax" else alike(state.groups.calibrate)
     with contextlib.redirect_stdout(io.StringIO()):  # the calibrators print
         quantize_static(
             source,
@@ -121,11 +121,11 @@ def quantise_nodes(work: Work, source: Path, target: Path, nodes: list[str], met
             nodes_to_quantize=nodes,
             calibrate_method=METHODS[method],
             # GPU kernels want ranges with their zero in the middle.
-            extra_options={"ActivationSymmetric": work.definition.serve.provider in GPUS},
-            calibration_cache_path=work.scratch / f"ranges-{method}.json",
+            extra_options={"ActivationSymmetric": state.definition.serve.provider in GPUS},
+            calibration_cache_path=state.scratch / f"ranges-{method}.json",
         )
 
 
-def quantise_default(work: Work, source: Path, target: Path) -> None:
-    """What `quantize_static` does to a graph when it isn't told anything."""
-    quantize_static(source, target, Calibration(work.groups.calibrate))
+def quantise_default(state: ExportState, source: Path, target: Path) -> None:
+    """Quantise as `quantize_static` does by default."""
+    quantize_static(source, target, Calibration(state.groups.calibrate))

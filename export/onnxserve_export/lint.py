@@ -1,4 +1,4 @@
-"""Step lint: traps of the exporter that no run on sample rows need show."""
+"""Step lint: traps in the exported graph that a run on sample rows may not show."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import onnx
 
 from onnxserve.errors import CheckFailed
 
+from .export_state import ExportState
 from .records import Finding
 from .step import Step
-from .work import Work
 
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 DATA_DEPENDENT = {"NonZero", "Compress", "Unique", "NonMaxSuppression", "If", "Loop", "Scan"}
 
 
 def collisions(graph: onnx.GraphProto) -> Iterator[Finding]:
-    """Names that stand for two things."""
+    """Yield a finding for each name that stands for two things."""
     made = Counter(name for node in graph.node for name in node.output if name)
     made.update(value.name for value in graph.input)
     made.update(tensor.name for tensor in graph.initializer)
@@ -35,40 +35,40 @@ def collisions(graph: onnx.GraphProto) -> Iterator[Finding]:
 
 
 def findings(proto: onnx.ModelProto) -> list[Finding]:
-    """All traps of one graph."""
+    """Return all traps of one graph."""
     graph = proto.graph
-    found = list(collisions(graph))
+    traps = list(collisions(graph))
     for node in graph.node:
         training = node.op_type == "Dropout" and len(node.input) > 2 and node.input[2] != ""
         if node.op_type in RANDOM or training:
-            found.append(Finding("random operator", node.name, f"{node.op_type} answers differently each time"))
+            traps.append(Finding("random operator", node.name, f"{node.op_type} answers differently each time"))
         if node.op_type in DATA_DEPENDENT:
             why = f"{node.op_type}: shapes or work depend on values, so rows may cost or influence each other"
-            found.append(Finding("data-dependent shape", node.name, why, fatal=False))
-    found += [
+            traps.append(Finding("data-dependent shape", node.name, why, fatal=False))
+    traps += [
         Finding("side file", tensor.name, "the weight lies in another file, which an archive would miss")
         for tensor in graph.initializer
         if tensor.data_location == onnx.TensorProto.EXTERNAL
     ]
     names = {value.name for value in graph.input}
     used = {name for node in graph.node for name in node.input}
-    found += [Finding("unused input", name, "the graph doesn't read it", fatal=False) for name in sorted(names - used)]
-    return found
+    traps += [Finding("unused input", name, "the graph doesn't read it", fatal=False) for name in sorted(names - used)]
+    return traps
 
 
-def call(work: Work) -> None:
-    """Look at the traced graph; the first fatal finding ends the export."""
-    work.findings = findings(onnx.load(work.fp32, load_external_data=False))
-    for one in work.findings:
-        if one.fatal:
+def call(state: ExportState) -> None:
+    """Lint the traced graph; the first fatal finding ends the export."""
+    state.findings = findings(onnx.load(state.fp32, load_external_data=False))
+    for finding in state.findings:
+        if finding.fatal:
             raise CheckFailed(
                 "lint",
-                f"{one.kind}: {one.why}",
+                f"{finding.kind}: {finding.why}",
                 "none",
                 fix="change the module so that the exporter needn't make it",
-                where=one.where,
+                where=finding.where,
             )
-        work.say(f"      {one.kind} at {one.where}: {one.why}")
+        state.say(f"      {finding.kind} at {finding.where}: {finding.why}")
 
 
 STEP = Step("lint", ("fp32",), ("findings",), call)

@@ -1,4 +1,4 @@
-"""An upper bound of a mean of values whose range is known, whatever their distribution and unseen tails."""
+"""An upper bound of the mean of values whose range is known, whatever their distribution and unseen tails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RESOLUTION = 1e-4
 
 
 def mean_bound(values: Array, level: float) -> float:
-    """Upper bound of the mean of `values` from -1 to 1, shape (rows,): not below the truth but for `level` of samples.
+    """Upper bound of the mean of `values` from -1 to 1, shape (rows,): below the truth in `level` of samples at most.
 
     For each mean, a gambler bets that values lie below it, with a fixed stake for each of many equal parts of
     a capital of 1. If the true mean is no lower, the capital doesn't grow on average, so it reaches 1 / level with

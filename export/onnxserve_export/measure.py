@@ -1,60 +1,60 @@
-"""Step measure: each candidate in a process of its own; against torch on the select rows only."""
+"""Step measure: run each candidate in a process of its own, and compare it with torch on the select rows only."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from .acceptance import Acceptance
 from .arrays import Array
-from .batches import Batches, joined
+from .batches import Batches, concatenated
 from .deviation import TOLERANCE, batch_shift, deviation
-from .judge import Judge
+from .export_state import ExportState
+from .preprocess import certify_alone, golden_alone, select_alone
 from .records import Candidate, Measured
 from .run import GraphCrashed, run_graph
-from .stage import certify_alone, golden_alone, select_alone
 from .step import Step
-from .work import Work
 
 LIKELY = 0.5  # chance to be certified below which a candidate isn't worth a test
 
 
 def broken(candidate: Candidate, why: str) -> Measured:
-    """A candidate without results."""
+    """Record a candidate that has no results, and why."""
     size = candidate.path.stat().st_size / 1e6
     nothing = (None, 0.0, 0.0, None, None, 0.0, 0.0, False, 0.0, 0)
     return Measured(candidate.variant, size, *nothing, candidate.note, candidate.excluded, why)
 
 
-def measure_candidate(work: Work, candidate: Candidate, judge: Judge) -> Measured:
-    """Outputs on select, certify and golden rows, in batches, alone and in random company.
+def measure_candidate(state: ExportState, candidate: Candidate, acceptance: Acceptance) -> Measured:
+    """Run a candidate on select, certify and golden rows: in batches, alone and in random batches.
 
-    A candidate whose answers move with the batch is measured again with every row alone, since so it may serve.
-    What it answers to the certify rows is kept for the step `certify`, not looked at.
+    A candidate whose answers move with the batch is measured again with every row alone, since it may serve rows alone.
+    Its outputs for the certify rows are kept for the step `certify`; nothing here looks at them.
     """
     try:
-        select, certify, alone, mixed, golden = together(work, candidate)
-        shift = batch_shift(certify, alone, mixed, work.groups.company, work.scale)
-        largest = work.definition.serve.batch_size
+        select, certify, alone, mixed, golden = together(state, candidate)
+        shift = batch_shift(certify, alone, mixed, state.groups.mixed_rows, state.scale)
+        largest = state.definition.serve.batch_size
         if not shift <= TOLERANCE:
             largest = 1
-            parts = (select_alone(work), certify_alone(work), golden_alone(work))
-            select, certify, golden = (joined(run_graph(candidate.path, part)) for part in parts)
+            parts = (select_alone(state), certify_alone(state), golden_alone(state))
+            select, certify, golden = (concatenated(run_graph(candidate.path, part)) for part in parts)
     except GraphCrashed as error:
         return broken(candidate, f"crashed: {error}")
     if not all(np.isfinite(outputs).all() for outputs in (select, certify)):
         return broken(candidate, "gives outputs that are not finite")
-    work.outputs[candidate.variant] = certify
+    state.outputs[candidate.variant] = certify
     return Measured(
         candidate.variant,
         candidate.path.stat().st_size / 1e6,
-        judge.compare(select),
-        judge.risk(select),
-        judge.likely_bound(select, len(work.split.certify), LIKELY),
+        acceptance.compare(select),
+        acceptance.risk(select),
+        acceptance.likely_bound(select, len(state.split.certify), LIKELY),
         None,
         None,
-        deviation(select, judge.reference, work.scale),
+        deviation(select, acceptance.reference, state.scale),
         shift,
         not shift <= TOLERANCE,
-        deviation(golden, work.golden_outputs, work.scale),
+        deviation(golden, state.golden_outputs, state.scale),
         largest,
         candidate.note,
         candidate.excluded,
@@ -62,27 +62,27 @@ def measure_candidate(work: Work, candidate: Candidate, judge: Judge) -> Measure
     )
 
 
-def together(work: Work, candidate: Candidate) -> list[Array]:
-    """Outputs for the batches from select to golden, which lie one behind the other, from one process."""
-    groups = work.groups
+def together(state: ExportState, candidate: Candidate) -> list[Array]:
+    """Return the outputs of the batches from select to golden, which follow each other in the file, by one process."""
+    groups = state.groups
     parts = [groups.select, groups.certify, groups.alone, groups.mixed, groups.golden]
     rest = iter(run_graph(candidate.path, Batches(groups.select.path, groups.select.start, groups.golden.stop)))
-    return [joined(next(rest) for _ in range(len(part))) for part in parts]
+    return [concatenated(next(rest) for _ in range(len(part))) for part in parts]
 
 
-def call(work: Work) -> None:
+def call(state: ExportState) -> None:
     """Measure all candidates."""
-    judge = Judge(work.definition, work.split.select, work.select_reference)
-    work.measured, work.outputs = [], {}
-    for number, candidate in enumerate(work.candidates):
-        work.progress("measure", number, len(work.candidates))
-        result = measure_candidate(work, candidate, judge)
-        work.measured.append(result)
-        work.say(f"      {candidate.variant}: {result.refusal or summary(result)}")
+    acceptance = Acceptance(state.definition, state.split.select, state.select_reference)
+    state.measured, state.outputs = [], {}
+    for number, candidate in enumerate(state.candidates):
+        state.progress("measure", number, len(state.candidates))
+        result = measure_candidate(state, candidate, acceptance)
+        state.measured.append(result)
+        state.say(f"      {candidate.variant}: {result.refusal or summary(result)}")
 
 
 def summary(result: Measured) -> str:
-    """One line for the terminal."""
+    """Describe a result in one line for the terminal."""
     if result.select is None:
         return result.refusal
     alone = "; one row at a time, since answers move with the batch" if result.moves else ""

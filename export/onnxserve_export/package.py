@@ -1,4 +1,4 @@
-"""Step package: everything into one reproducible archive, still in the scratch folder."""
+"""Step package: write everything into one reproducible archive, still in the scratch folder."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from onnxserve.archive.manifest import CONFIG
 from onnxserve.archive.write import pretty
 from onnxserve.spec import ServeSpec
 
+from .acceptance import task_of
 from .answer_size import unreachable
+from .batch_composition import SEED as BATCH_SEED
 from .bom import bom
-from .company import SEED as BATCH_SEED
 from .environment import versions
-from .judge import task_of
+from .export_state import ExportState
 from .load import SEED as LOAD_SEED
 from .records import Measured
 from .rows import SEED as SPLIT_SEED
 from .step import Step
-from .work import Work
 
 MIN_TOLERANCE = 0.01  # spreads of torch's outputs; other kernels round differently
 MARGIN = 4
 
 
 def tensors_of(values: Any) -> list[dict[str, Any]]:
-    """Name, dtype and shape of the graph's inputs or outputs; a free axis by its name."""
-    found = []
+    """Describe the graph's inputs or outputs by name, dtype and shape; a free axis by its name."""
+    tensors = []
     for value in values:
         kind = value.type.tensor_type
         dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
         shape = [dim.dim_param or dim.dim_value for dim in kind.shape.dim]
-        found.append({"name": value.name, "dtype": dtype, "shape": shape})
-    return found
+        tensors.append({"name": value.name, "dtype": dtype, "shape": shape})
+    return tensors
 
 
 def server_config(serve: ServeSpec, largest: int) -> bytes:
-    """`model-config.yaml`. Every key is written: TorchServe's defaults override its own config when one is absent."""
+    """Return `model-config.yaml` with every key: TorchServe's defaults override its own config where one is absent."""
     return yaml.safe_dump(
         {
             "minWorkers": serve.workers,
@@ -64,93 +64,96 @@ def server_config(serve: ServeSpec, largest: int) -> bytes:
     ).encode()
 
 
-def evidence(work: Work) -> dict[str, Any]:
-    """What was proven, without times: they'd give the same model another digest each day."""
-    chosen = next(result for result in work.measured if result.variant == work.chosen.variant)
+def evidence(state: ExportState) -> dict[str, Any]:
+    """Return what was proven, without times, which would give the same model another digest each day."""
+    chosen = next(result for result in state.measured if result.variant == state.chosen.variant)
     summary: dict[str, Any] = {
         "variant": chosen.variant,
-        "task": work.definition.quantise.metric or task_of(work.definition),
-        "budget": work.definition.quantise.max_accuracy_drop,
-        "tolerance": work.definition.quantise.tolerance,
-        "spread": work.certified.spread,
-        "worst_parity": max(parity.deviation for parity in work.parity),
+        "task": state.definition.quantise.metric or task_of(state.definition),
+        "budget": state.definition.quantise.max_accuracy_drop,
+        "tolerance": state.definition.quantise.tolerance,
+        "spread": state.certified.spread,
+        "worst_parity": max(parity.deviation for parity in state.parity),
         "batch_shift": chosen.batch_shift,
         "moves": chosen.moves,
         "max_batch": chosen.max_batch,
-        "model_sha256": file_digest(work.chosen.path),
+        "model_sha256": file_digest(state.chosen.path),
     }
     if chosen.paired:
         summary |= asdict(chosen.paired)
     return {
         "summary": summary,
-        "variants": [asdict(result) for result in work.measured],
-        "certify": msgspec.to_builtins(work.certified),
-        "refused": work.refused,
-        "sensitivity": msgspec.to_builtins(work.sensitivity),
-        "findings": [asdict(finding) for finding in work.findings],
-        "ranges": [asdict(one) for one in work.ranges],
-        "parity": [asdict(parity) for parity in work.parity],
+        "variants": [asdict(result) for result in state.measured],
+        "certify": msgspec.to_builtins(state.certified),
+        "refused": state.refused,
+        "sensitivity": msgspec.to_builtins(state.sensitivity),
+        "findings": [asdict(finding) for finding in state.findings],
+        "ranges": [asdict(axis_range) for axis_range in state.ranges],
+        "parity": [asdict(parity) for parity in state.parity],
         "data": {
-            "rows": {name: len(share) for name, share in work.split.shares.items()},
-            "sha256": {name: share.digest for name, share in work.split.shares.items()},
-            "duplicates_dropped": work.split.duplicates,
+            "rows": {name: len(subset) for name, subset in state.split.subsets.items()},
+            "sha256": {name: subset.digest for name, subset in state.split.subsets.items()},
+            "duplicates_dropped": state.split.duplicates,
         },
         "seeds": {"split": SPLIT_SEED, "load": LOAD_SEED, "batches": BATCH_SEED},
-        "sources": [msgspec.to_builtins(source) for source in work.definition.sources],
+        "sources": [msgspec.to_builtins(source) for source in state.definition.sources],
         "environment": versions(),
     }
 
 
-def golden(work: Work, chosen: Measured) -> dict[str, Any]:
-    """`golden.json`: torch's outputs, which every worker must reproduce before it is ready."""
+def golden(state: ExportState, chosen: Measured) -> dict[str, Any]:
+    """Return `golden.json`: torch's outputs, which every worker must reproduce before it is ready."""
     return {
-        "instances": [row["input"] for row in work.golden],
-        "outputs": [[float(value) for value in output.reshape(-1)] for output in work.golden_outputs],
+        "instances": [row["input"] for row in state.golden],
+        "outputs": [[float(value) for value in output.reshape(-1)] for output in state.golden_outputs],
         "tolerance": max(MIN_TOLERANCE, MARGIN * chosen.golden_deviation),
-        "scale": work.scale.tolist(),
+        "scale": state.scale.tolist(),
     }
 
 
-def proof(work: Work) -> bytes:
-    """`proof.jsonl`: certify rows as clients would send them, their labels, and torch's outputs for them."""
-    rows = islice(zip(work.split.certify, work.reference, strict=True), work.definition.quantise.proof_rows)
+def proof(state: ExportState) -> bytes:
+    """Return `proof.jsonl`: certify rows as clients would send them, their labels, and torch's outputs for them."""
+    rows = islice(zip(state.split.certify, state.reference, strict=True), state.definition.quantise.proof_rows)
     lines = [{"input": row.value, "label": row.label, "output": output.reshape(-1).tolist()} for row, output in rows]
     return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
 
 
-def call(work: Work) -> None:
+def call(state: ExportState) -> None:
     """Collect the members and write the archive."""
-    chosen = next(result for result in work.measured if result.variant == work.chosen.variant)
-    graph = onnx.load(work.chosen.path, load_external_data=False).graph
-    signature = msgspec.json.decode((work.stage / "signature.json").read_bytes())
+    chosen = next(result for result in state.measured if result.variant == state.chosen.variant)
+    graph = onnx.load(state.chosen.path, load_external_data=False).graph
+    signature = msgspec.json.decode((state.archive_folder / "signature.json").read_bytes())
     signature |= {
         "variant": chosen.variant,
         "inputs": tensors_of(graph.input),
         "outputs": tensors_of(graph.output),
         "max_batch": chosen.max_batch,
     }
-    if warning := unreachable(work):
-        work.say(f"      {warning}")
-    work.evidence = evidence(work)
+    if warning := unreachable(state):
+        state.say(f"      {warning}")
+    state.evidence = evidence(state)
     members = {
-        str(path.relative_to(work.stage)): path.read_bytes()
-        for path in sorted(work.stage.rglob("*"))
+        str(path.relative_to(state.archive_folder)): path.read_bytes()
+        for path in sorted(state.archive_folder.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts
     }
     members |= {
-        "model.onnx": work.chosen.path.read_bytes(),
+        "model.onnx": state.chosen.path.read_bytes(),
         "signature.json": pretty(signature),
-        "golden.json": pretty(golden(work, chosen)),
-        "evidence.json": pretty(work.evidence),
-        "proof.jsonl": proof(work),
-        "sbom.cdx.json": pretty(bom(work)),
-        CONFIG: server_config(work.definition.serve, chosen.max_batch),
+        "golden.json": pretty(golden(state, chosen)),
+        "evidence.json": pretty(state.evidence),
+        "proof.jsonl": proof(state),
+        "sbom.cdx.json": pretty(bom(state)),
+        CONFIG: server_config(state.definition.serve, chosen.max_batch),
     }
-    definition = work.definition
-    work.archive = work.scratch / f"{definition.name}-{definition.version}.mar"
-    work.sha256 = write_archive(work.archive, members, manifest(definition.name, definition.version))
+    definition = state.definition
+    state.archive = state.scratch / f"{definition.name}-{definition.version}.mar"
+    state.sha256 = write_archive(state.archive, members, manifest(definition.name, definition.version))
 
 
 STEP = Step(
-    "package", ("stage", "chosen", "measured", "certified", "parity", "golden_outputs"), ("archive", "sha256"), call
+    "package",
+    ("archive_folder", "chosen", "measured", "certified", "parity", "golden_outputs"),
+    ("archive", "sha256"),
+    call,
 )

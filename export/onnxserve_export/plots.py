@@ -1,4 +1,4 @@
-"""Geometry of the report's two plots; the template draws them as SVG."""
+"""Geometry of the report's two plots, which the template draws as SVG."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BARS = 60  # nodes shown at most, the most damaging
 
 @dataclass(frozen=True)
 class Point:
-    """One variant: right is faster, down is more exact, larger is more megabytes."""
+    """One variant in the plot: to the right is faster, further down more exact, and a larger circle more megabytes."""
 
     x: float
     y: float
@@ -29,7 +29,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Pareto:
-    """All variants that ran, and where the budget lies. Bounds are of the certify rows, else of the select rows."""
+    """All variants that ran, and the budget's line. Bounds are of the certify rows, else of the select rows."""
 
     points: list[Point]
     budget_y: float
@@ -38,37 +38,40 @@ class Pareto:
 
 
 def pareto(variants: list[Mapping[str, Any]], ms: Mapping[str, float], budget: float) -> Pareto | None:
-    """Bounds on a root scale, since the refused may be a hundred times worse; None where nothing was timed."""
-    shown = [one for one in variants if one["select"] and one["variant"] in ms]
+    """Place variants by speed and bound; None where nothing was timed.
+
+    Bounds have a root scale, since those of refused variants may be a hundred times larger.
+    """
+    shown = [result for result in variants if result["select"] and result["variant"] in ms]
     if not shown or TORCH not in ms:
         return None
-    speedups = {one["variant"]: ms[TORCH] / ms[one["variant"]] for one in shown}
+    speedups = {result["variant"]: ms[TORCH] / ms[result["variant"]] for result in shown}
     fastest = max(1.0, *speedups.values())
-    bounds = {one["variant"]: (one["paired"] or one["select"])["bound"] for one in shown}
+    bounds = {result["variant"]: (result["paired"] or result["select"])["bound"] for result in shown}
     worst = max(budget, *bounds.values()) or 1.0
-    largest = max(one["megabytes"] for one in shown)
+    largest = max(result["megabytes"] for result in shown)
 
     def height(bound: float) -> float:
         return HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * math.sqrt(max(0.0, bound) / worst)
 
     points = [
         Point(
-            EDGE + (WIDTH - 2 * EDGE) * speedups[one["variant"]] / fastest,
-            height(bounds[one["variant"]]),
-            4 + 10 * math.sqrt(one["megabytes"] / largest),
-            one["variant"],
-            speedups[one["variant"]],
-            bounds[one["variant"]],
-            not one["refusal"],
-            one["paired"] is not None,
+            EDGE + (WIDTH - 2 * EDGE) * speedups[result["variant"]] / fastest,
+            height(bounds[result["variant"]]),
+            4 + 10 * math.sqrt(result["megabytes"] / largest),
+            result["variant"],
+            speedups[result["variant"]],
+            bounds[result["variant"]],
+            not result["refusal"],
+            result["paired"] is not None,
         )
-        for one in shown
+        for result in shown
     ]
     return Pareto(points, height(budget), fastest, worst)
 
 
 def bars(sensitivity: Mapping[str, Any] | None, kept: Collection[str]) -> list[tuple[str, float, float, bool]]:
-    """Name, damage, length from 0 to 1 on a log scale, and whether the node stays in float."""
+    """Return each node's name, damage, bar length from 0 to 1 on a log scale, and whether it stays in float."""
     damage = sorted((sensitivity or {}).get("damage", {}).items(), key=lambda item: -item[1])[:BARS]
     if not damage:
         return []

@@ -1,4 +1,4 @@
-"""Step profile: how rows, labels and scores were spread when the model was proven, to compare live ones with."""
+"""Step profile: the distributions of rows, labels and scores at export, for monitoring to compare live ones with."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from onnxserve.archive.write import pretty
 from onnxserve_handlers.tasks.classification import best_labels
 
 from .arrays import Array
-from .closeness import Activation, activation_of
-from .company import batches
-from .stage import values
+from .batch_composition import batches
+from .export_state import ExportState
+from .output_similarity import Activation, activation_of
+from .preprocess import values
 from .step import Step
-from .work import Work
 
 BINS = 10
 MOST_ROWS = 20_000
@@ -28,61 +28,64 @@ AXES = 4
 TINY = 1e-12
 
 
-def measure(found: npt.NDArray[Any], bins: int = BINS) -> dict[str, Any]:
-    """Edges at quantiles, so that each bin holds about as many rows; where values repeat, between them."""
-    distinct = np.unique(found)
+def measure(values: npt.NDArray[Any], bins: int = BINS) -> dict[str, Any]:
+    """Return a histogram with edges at quantiles, or between distinct values where these are few.
+
+    With edges at quantiles, all bins hold about as many rows.
+    """
+    distinct = np.unique(values)
     if len(distinct) <= bins:
         edges = (distinct[:-1] + distinct[1:]) / 2
     else:
-        edges = np.unique(np.quantile(found, np.linspace(0, 1, bins + 1)[1:-1]))
-    counts = np.bincount(np.searchsorted(edges, found, side="right"), minlength=len(edges) + 1)
+        edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
+    counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
     return {"edges": edges.tolist(), "counts": counts.tolist()}
 
 
 def profile(
     measures: dict[str, Array], outputs: Array, labels: Sequence[str], activation: Activation = "softmax"
 ) -> dict[str, Any]:
-    """`profile.json`: rows, and what the model answers to them."""
-    found: dict[str, Any] = {"rows": len(outputs), "labels": {}}
+    """Return `profile.json`: histograms of the rows' measures and of the model's answers."""
+    document: dict[str, Any] = {"rows": len(outputs), "labels": {}}
     answers: dict[str, Array] = {}
     if labels:
         places, answers["score"] = best_labels(outputs, activation)
-        said = np.bincount(places, minlength=len(labels))
-        found["labels"] = dict(zip(labels, said.tolist(), strict=True))
+        label_counts = np.bincount(places, minlength=len(labels))
+        document["labels"] = dict(zip(labels, label_counts.tolist(), strict=True))
     elif (values := outputs.reshape(len(outputs), -1)).shape[1] > MOST_VALUES:
-        found["embedding"], answers = embedding(values.astype(np.float64))
+        document["embedding"], answers = embedding(values.astype(np.float64))
     else:
         answers = {f"value.{place}": column for place, column in enumerate(values.T)}
-    return found | {"measures": {name: measure(values) for name, values in (measures | answers).items()}}
+    return document | {"measures": {name: measure(values) for name, values in (measures | answers).items()}}
 
 
 def embedding(vectors: npt.NDArray[np.float64]) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The space of `vectors`, shape (rows, width), and their norm, cosine to its centre and main components."""
+    """Return centre and main axes of `vectors`, shape (rows, width), and their measures: norm, cosine, components."""
     centre = vectors.mean(axis=0)
     axes = np.linalg.svd(vectors - centre, full_matrices=False)[2][:AXES]
     norms = np.linalg.norm(vectors, axis=1)
-    found = {"norm": norms, "cosine": vectors @ centre / np.maximum(norms * np.linalg.norm(centre), TINY)}
-    found |= {str(number): along for number, along in enumerate(((vectors - centre) @ axes.T).T, 1)}
-    return {"centre": centre.tolist(), "axes": axes.tolist()}, {f"embedding.{name}": v for name, v in found.items()}
+    measures = {"norm": norms, "cosine": vectors @ centre / np.maximum(norms * np.linalg.norm(centre), TINY)}
+    measures |= {str(number): along for number, along in enumerate(((vectors - centre) @ axes.T).T, 1)}
+    return {"centre": centre.tolist(), "axes": axes.tolist()}, {f"embedding.{name}": v for name, v in measures.items()}
 
 
-def call(work: Work) -> None:
-    """The certify rows through the staged handler, and what the chosen graph gave for them."""
-    rows = min(MOST_ROWS, len(work.split.certify))
-    source, target = work.scratch / "profile.jsonl", work.scratch / "profile.npz"
+def call(state: ExportState) -> None:
+    """Measure the certify rows by the handler in the archive's folder, and the chosen graph's outputs for them."""
+    rows = min(MOST_ROWS, len(state.split.certify))
+    source, target = state.scratch / "profile.jsonl", state.scratch / "profile.npz"
     with source.open("wb") as stream:
-        for group in batches(islice(values(work.split.certify), rows), work.definition.serve.batch_size):
+        for group in batches(islice(values(state.split.certify), rows), state.definition.serve.batch_size):
             stream.write(msgspec.json.encode(group) + b"\n")
-    run_offline(work.stage, "measures", source, target)
+    run_offline(state.archive_folder, "measures", source, target)
     with np.load(target) as arrays:
-        found = profile(
+        document = profile(
             dict(arrays),
-            work.outputs[work.chosen.variant][:rows],
-            work.definition.labels,
-            activation_of(work.reference),
+            state.outputs[state.chosen.variant][:rows],
+            state.definition.labels,
+            activation_of(state.reference),
         )
-    (work.stage / "profile.json").write_bytes(pretty(found))
-    work.say(f"      {rows} rows, {len(found['measures'])} measures")
+    (state.archive_folder / "profile.json").write_bytes(pretty(document))
+    state.say(f"      {rows} rows, {len(document['measures'])} measures")
 
 
-STEP = Step("profile", ("stage", "split", "chosen", "outputs"), (), call)
+STEP = Step("profile", ("archive_folder", "split", "chosen", "outputs"), (), call)

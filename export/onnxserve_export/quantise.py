@@ -1,4 +1,4 @@
-"""Step quantise: one graph for each variant of the definition. Whether it is any good, `measure` finds out."""
+"""Step quantise: make one graph for each variant of the definition; the step `measure` compares them with torch."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxserve.errors import CheckFailed
 
 from .environment import cpu_flags
+from .export_state import ExportState
 from .int8 import NotApplicable, quantisable, quantise_default, quantise_nodes, types_for
 from .records import Candidate
 from .step import Step
 from .trace import strip
-from .work import Work
 
 BLOCK = 32
 SEARCHED = "mixed"  # made by the step `search`
 
 
-def _static(method: str, work: Work, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
-    proto, types = onnx.load(source), types_for(cpu_flags(), work.definition.serve.provider)
-    nodes, excluded = quantisable(proto, work.definition.quantise.exclude)
+def _static(method: str, state: ExportState, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
+    proto, types = onnx.load(source), types_for(cpu_flags(), state.definition.serve.provider)
+    nodes, excluded = quantisable(proto, state.definition.quantise.exclude)
     if not nodes:
         raise NotApplicable("no node that it could quantise")
-    quantise_nodes(work, source, target, nodes, method, types)
+    quantise_nodes(state, source, target, nodes, method, types)
     return excluded, f"{types.note}, per channel, {method} ranges"
 
 
-def _default(work: Work, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
-    quantise_default(work, source, target)
+def _default(state: ExportState, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
+    quantise_default(state, source, target)
     return (), "quantize_static as it comes"
 
 
-def _dynamic(_: Work, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
+def _dynamic(_: ExportState, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
     types = types_for(cpu_flags())
     quantize_dynamic(
         source,
@@ -53,20 +53,20 @@ def _dynamic(_: Work, source: Path, target: Path) -> tuple[tuple[str, ...], str]
     return (), "ranges taken from each batch, per channel"
 
 
-def _fp16(_: Work, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
+def _fp16(_: ExportState, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
     proto = convert_float_to_float16(onnx.load(source), keep_io_types=True)
     onnx.save(proto, target)
     return (), ""
 
 
-def _weight_only(bits: int, _: Work, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
+def _weight_only(bits: int, _: ExportState, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
     quantiser = MatMulNBitsQuantizer(onnx.load(source), bits=bits, block_size=BLOCK, is_symmetric=True)
     quantiser.process()
     quantiser.model.save_model_to_file(str(target))
     return (), f"weights only, blocks of {BLOCK}"
 
 
-Maker = Callable[[Work, Path, Path], tuple[tuple[str, ...], str]]
+Maker = Callable[[ExportState, Path, Path], tuple[tuple[str, ...], str]]
 MAKERS: dict[str, Maker] = {
     "int8-default": _default,
     "int8-static": partial(_static, "minmax"),
@@ -79,12 +79,12 @@ MAKERS: dict[str, Maker] = {
 }
 
 
-def make_candidate(work: Work, variant: str, source: Path) -> Candidate:
-    """One variant's graph; NotApplicable when it came out as it went in."""
+def make_candidate(state: ExportState, variant: str, source: Path) -> Candidate:
+    """Make one variant's graph; NotApplicable when the quantiser changed nothing."""
     if variant == "fp32":
-        return Candidate(variant, work.fp32)
-    target = work.scratch / f"{variant}.onnx"
-    excluded, note = MAKERS[variant](work, source, target)
+        return Candidate(variant, state.fp32)
+    target = state.scratch / f"{variant}.onnx"
+    excluded, note = MAKERS[variant](state, source, target)
     proto = onnx.load(target)
     before, after = ([node.op_type for node in p.graph.node] for p in (onnx.load(source), proto))
     if before == after and variant != "fp16":
@@ -94,33 +94,33 @@ def make_candidate(work: Work, variant: str, source: Path) -> Candidate:
 
 
 def settle(target: Path, proto: onnx.ModelProto) -> None:
-    """Write without what would change the digest from run to run."""
+    """Write a graph without what would change its digest from run to run."""
     strip(proto)
     target.write_bytes(proto.SerializeToString(deterministic=True))
 
 
-def prepared(work: Work) -> Path:
-    """The fp32 graph with the shapes that quantisers want."""
-    source = work.scratch / "prepared.onnx"
+def prepared(state: ExportState) -> Path:
+    """Return the fp32 graph with the inferred shapes that quantisers need."""
+    source = state.scratch / "prepared.onnx"
     if not source.exists():
-        quant_pre_process(str(work.fp32), str(source), skip_symbolic_shape=True, skip_optimization=True)
+        quant_pre_process(str(state.fp32), str(source), skip_symbolic_shape=True, skip_optimization=True)
     return source
 
 
-def call(work: Work) -> None:
+def call(state: ExportState) -> None:
     """Make every variant but the searched one; one that can't be made is refused with its reason."""
     logging.getLogger().setLevel(logging.ERROR)  # the quantisers log advice on the root logger
-    source = prepared(work)
-    work.candidates, work.refused = [], {}
-    variants = [variant for variant in work.definition.quantise.variants if variant != SEARCHED]
+    source = prepared(state)
+    state.candidates, state.refused = [], {}
+    variants = [variant for variant in state.definition.quantise.variants if variant != SEARCHED]
     for number, variant in enumerate(variants):
-        work.progress("quantise", number, len(variants))
+        state.progress("quantise", number, len(variants))
         try:
-            work.candidates.append(make_candidate(work, variant, source))
+            state.candidates.append(make_candidate(state, variant, source))
         except Exception as error:  # noqa: BLE001 - a toolchain's failure is a refusal, whatever its type
-            work.refused[variant] = f"could not be made: {error}"
-            work.say(f"      {variant}: {work.refused[variant]}")
-    if not work.candidates and variants:
+            state.refused[variant] = f"could not be made: {error}"
+            state.say(f"      {variant}: {state.refused[variant]}")
+    if not state.candidates and variants:
         raise CheckFailed("quantise", "no variant could be made", "at least one", fix="add fp32 to quantise.variants")
 
 

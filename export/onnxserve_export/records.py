@@ -1,4 +1,4 @@
-"""What the steps of an export measure and find, as records that other steps read."""
+"""Records that the steps of an export make and later steps read."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 
 from .certify_log import CertifyTest
-from .closeness import Closeness
-from .paired import Paired
-from .share import SHARES, Share
+from .output_similarity import OutputSimilarity
+from .paired_statistics import PairedStatistics
+from .subset import FRACTIONS, Subset
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Finding:
-    """One trap; `fatal` ones end the export, others are noted in the evidence."""
+    """One trap in a graph; a `fatal` one ends the export, others are noted in the evidence."""
 
     kind: str
     where: str
@@ -35,7 +35,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Parity:
-    """Largest deviation of the fp32 graph from torch for one group, in spreads of torch's outputs."""
+    """Largest deviation of the fp32 graph from torch for one group of rows, in spreads of torch's outputs."""
 
     group: str
     shape: tuple[int, ...]
@@ -44,7 +44,7 @@ class Parity:
 
 @dataclass(frozen=True)
 class Timing:
-    """Median milliseconds a row of one variant at one setting."""
+    """Median milliseconds per row of one variant at one number of threads and one batch size."""
 
     variant: str
     threads: int
@@ -54,25 +54,25 @@ class Timing:
 
 @dataclass(frozen=True)
 class Split:
-    """Disjoint shares of the rows; `duplicates` were dropped."""
+    """Disjoint subsets of the rows; `duplicates` were dropped."""
 
-    fit: Share
-    calibrate: Share
-    select: Share
-    certify: Share
+    fit: Subset
+    calibrate: Subset
+    select: Subset
+    certify: Subset
     duplicates: int
 
     @property
-    def shares(self) -> dict[str, Share]:
-        """By name."""
-        return {name: getattr(self, name) for name in SHARES}
+    def subsets(self) -> dict[str, Subset]:
+        """The subsets by name."""
+        return {name: getattr(self, name) for name in FRACTIONS}
 
 
 class Sensitivity(msgspec.Struct):
     """Damage by node: root mean square error of the outputs over their spread; `graph` is the SHA-256 of fp32.
 
-    A hint only: what is built on it is proven on other rows. So it may be kept when weights change, and is
-    dropped for nodes that are gone.
+    It is only a hint: a graph that is built on it is proven on other rows. So it may be kept when weights change, and
+    is dropped for nodes that are gone.
     """
 
     graph: str
@@ -80,13 +80,13 @@ class Sensitivity(msgspec.Struct):
 
     @property
     def ranking(self) -> list[str]:
-        """Measured nodes, the harmless first."""
+        """Return the measured nodes, the least damaging first."""
         return sorted(self.damage, key=lambda name: (self.damage[name], name))
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one candidate does; `refusal` is empty when it may serve, in batches of at most `max_batch` rows.
+    """What was measured of one candidate; it may serve, in batches of at most `max_batch` rows, if `refusal` is empty.
 
     `select`, `risk`, `likely_bound` and `deviation` are of the select rows; `paired` and `closeness` of the
     certify rows, once it was certified or refused there. `moves` says that answers move with the batch, so that
@@ -95,11 +95,11 @@ class Measured:
 
     variant: str
     megabytes: float
-    select: Paired | None
+    select: PairedStatistics | None
     risk: float
     likely_bound: float
-    paired: Paired | None
-    closeness: Closeness | None
+    paired: PairedStatistics | None
+    closeness: OutputSimilarity | None
     deviation: float
     batch_shift: float
     moves: bool

@@ -1,4 +1,4 @@
-"""Step reference: torch's own answers, which everything after is held to; torch is held to itself first."""
+"""Step reference: torch's outputs, to which all later steps compare; before, torch is compared with itself."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ import torch
 from onnxserve.archive.write import pretty
 from onnxserve.errors import CheckFailed, DefinitionError
 
+from .acceptance import task_of
 from .arrays import Array, Arrays
-from .batches import joined
-from .closeness import activation_of
+from .batches import concatenated
 from .deviation import TOLERANCE, batch_shift, deviation, scale_of
-from .judge import task_of
+from .export_state import ExportState
+from .output_similarity import activation_of
 from .step import Step
-from .work import Work
 
 RANDOM = 1e-6  # spreads, below which torch's answer to the same rows is the same
 
 
 def run_torch(module: torch.nn.Module, arrays: Arrays) -> Array:
-    """The module's output for one group, called by the names of its tensors."""
+    """Return the module's output for one batch, passed by the names of its tensors, shape (rows, ...), float32.
+
+    DefinitionError if the output isn't one tensor with a row for each row of the batch.
+    """
     with torch.inference_mode():
         output = module(**{name: torch.from_numpy(array) for name, array in arrays.items()})
     if not isinstance(output, torch.Tensor):
@@ -35,14 +38,14 @@ def run_torch(module: torch.nn.Module, arrays: Arrays) -> Array:
     return output.numpy().astype(np.float32)
 
 
-def call(work: Work) -> None:
-    """Reference outputs for the select, certify and golden rows."""
-    module, groups, labels = work.module, work.groups, work.definition.labels
-    work.reference = joined(run_torch(module, batch) for batch in groups.certify)
-    work.select_reference = joined(run_torch(module, batch) for batch in groups.select)
-    work.scale = scale_of(work.reference, each=task_of(work.definition) == "regression")
-    first = groups.certify.one()
-    again = deviation(run_torch(module, first), run_torch(module, first), work.scale)
+def call(state: ExportState) -> None:
+    """Run torch on the select, certify and golden rows; CheckFailed if its answers aren't repeatable or mix rows."""
+    module, groups, labels = state.module, state.groups, state.definition.labels
+    state.reference = concatenated(run_torch(module, batch) for batch in groups.certify)
+    state.select_reference = concatenated(run_torch(module, batch) for batch in groups.select)
+    state.scale = scale_of(state.reference, each=task_of(state.definition) == "regression")
+    first = groups.certify.first_batch()
+    again = deviation(run_torch(module, first), run_torch(module, first), state.scale)
     if again > RANDOM:
         raise CheckFailed(
             "reference",
@@ -50,9 +53,9 @@ def call(work: Work) -> None:
             "0",
             fix="the module draws random numbers: remove that, or apply dropout by nn.Dropout, which eval() stops",
         )
-    alone = joined(run_torch(module, batch) for batch in groups.alone)
-    mixed = joined(run_torch(module, batch) for batch in groups.mixed)
-    shift = batch_shift(work.reference, alone, mixed, groups.company, work.scale)
+    alone = concatenated(run_torch(module, batch) for batch in groups.alone)
+    mixed = concatenated(run_torch(module, batch) for batch in groups.mixed)
+    shift = batch_shift(state.reference, alone, mixed, groups.mixed_rows, state.scale)
     if not shift <= TOLERANCE:
         raise CheckFailed(
             "reference",
@@ -60,25 +63,25 @@ def call(work: Work) -> None:
             f"{TOLERANCE:g}",
             fix="the module mixes rows (a mean over the batch, padding that leaks): mend it",
         )
-    if labels and work.reference.shape[1:] != (len(labels),):
-        raise DefinitionError(f"the module gives {work.reference.shape[1:]} outputs a row for {len(labels)} labels")
+    if labels and state.reference.shape[1:] != (len(labels),):
+        raise DefinitionError(f"the module gives {state.reference.shape[1:]} outputs a row for {len(labels)} labels")
     if labels:
-        _state_activation(work)
-    work.golden_outputs = run_torch(module, groups.golden.one())
-    _check_golden(work)
+        _state_activation(state)
+    state.golden_outputs = run_torch(module, groups.golden.first_batch())
+    _check_golden(state)
 
 
-def _state_activation(work: Work) -> None:
-    """Handlers turn outputs into scores; those that are scores are not to be turned again."""
-    path, activation = work.stage / "signature.json", activation_of(work.reference)
+def _state_activation(state: ExportState) -> None:
+    """Record in the signature whether outputs are scores already, so that handlers don't apply a softmax again."""
+    path, activation = state.archive_folder / "signature.json", activation_of(state.reference)
     path.write_bytes(pretty(msgspec.json.decode(path.read_bytes()) | {"activation": activation}))
     if activation == "none":
-        work.say("      the outputs are probabilities: they are the scores, without another softmax")
+        state.say("      the outputs are probabilities: they are the scores, without another softmax")
 
 
-def _check_golden(work: Work) -> None:
-    labels = work.definition.labels
-    for row, output in zip(work.golden, work.golden_outputs, strict=True):
+def _check_golden(state: ExportState) -> None:
+    labels = state.definition.labels
+    for row, output in zip(state.golden, state.golden_outputs, strict=True):
         if labels and row["label"] is not None and labels[int(output.argmax())] != row["label"]:
             raise CheckFailed(
                 "reference",

@@ -1,4 +1,4 @@
-"""Step report: `evidence.json` with times, and `report.html`, beside the archive."""
+"""Step report: write `evidence.json` with times, and `report.html`, beside the archive."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from jinja2 import Environment, PackageLoader
 from onnxserve.archive.write import pretty
 
 from .choose import served_threads, served_times
+from .export_state import ExportState
 from .plots import bars, pareto
 from .quantise import SEARCHED
 from .step import Step
-from .work import Work
 
 
-def with_times(work: Work) -> dict[str, Any]:
-    """The archive's evidence, its digest, and what was timed on this machine."""
+def with_times(state: ExportState) -> dict[str, Any]:
+    """Return the archive's evidence, its digest, and the times on this machine."""
     return {
-        "archive": {"file": work.archive.name, "sha256": work.sha256, "bytes": work.archive.stat().st_size},
-        "timings": [asdict(one) for one in work.timings],
-        "served": {"threads": served_threads(work), "batch": work.definition.serve.batch_size},
-        **work.evidence,
+        "archive": {"file": state.archive.name, "sha256": state.sha256, "bytes": state.archive.stat().st_size},
+        "timings": [asdict(timing) for timing in state.timings],
+        "served": {"threads": served_threads(state), "batch": state.definition.serve.batch_size},
+        **state.evidence,
     }
 
 
-def searched_floats(work: Work) -> tuple[str, ...]:
-    """Nodes that the searched variant leaves in float."""
-    return next((one.excluded for one in work.candidates if one.variant == SEARCHED), ())
+def searched_floats(state: ExportState) -> tuple[str, ...]:
+    """Return the nodes that the searched variant leaves in float."""
+    return next((candidate.excluded for candidate in state.candidates if candidate.variant == SEARCHED), ())
 
 
-def call(work: Work) -> None:
+def call(state: ExportState) -> None:
     """Render both files; the page needs no network and no script."""
-    stem = f"{work.definition.name}-{work.definition.version}"
-    document = with_times(work)
-    (work.store / f"{stem}.evidence.json").write_bytes(pretty(document))
+    stem = f"{state.definition.name}-{state.definition.version}"
+    document = with_times(state)
+    (state.store / f"{stem}.evidence.json").write_bytes(pretty(document))
     templates = Environment(loader=PackageLoader("onnxserve_export"), autoescape=True)
-    ms = served_times(work.timings, served_threads(work), work.definition.serve.batch_size)
+    ms = served_times(state.timings, served_threads(state), state.definition.serve.batch_size)
     drawn = {
         "ms": ms,
         "pareto": pareto(document["variants"], ms, document["summary"]["budget"]),
-        "bars": bars(document["sensitivity"], searched_floats(work)),
+        "bars": bars(document["sensitivity"], searched_floats(state)),
     }
     template = templates.get_template("report.html.jinja")
-    page = template.render(name=stem, definition=work.definition, **document, **drawn)
-    (work.store / f"{stem}.report.html").write_text(page, encoding="utf-8")
-    work.say(f"      {work.store / stem}.report.html")
+    page = template.render(name=stem, definition=state.definition, **document, **drawn)
+    (state.store / f"{stem}.report.html").write_text(page, encoding="utf-8")
+    state.say(f"      {state.store / stem}.report.html")
 
 
 STEP = Step("report", ("archive", "sha256", "evidence", "timings"), (), call)

@@ -1,4 +1,4 @@
-"""Step rows: labelled rows, split into fit / calibrate / select / certify that share nothing."""
+"""Step rows: read labelled rows, and split them into the disjoint subsets fit, calibrate, select and certify."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import msgspec
 from onnxserve.errors import CheckFailed, DefinitionError
 from onnxserve.spec import Definition
 
-from .joined import joined
+from .export_state import ExportState
+from .historical_features import join_features
 from .records import Split
-from .share import KEY, SHARES, Row, spool
 from .step import Step
+from .subset import FRACTIONS, KEY, Row, spool
 from .user_code import call_function
-from .work import Work
 
 # fit trains, calibrate gives the ranges of int8, select is what the search looks at, certify is for the proof alone.
 SEED = "onnxserve-split-2"
@@ -25,9 +25,9 @@ MIN_CERTIFY = 20
 
 
 class Assignment:
-    """Names the share of each row by the hash of seed and value, so adding rows moves no others.
+    """Assigns each row to a subset by the hash of seed and value, so that added rows move no others.
 
-    Equal values are kept once, since a copy in two shares would make the proof circular.
+    Equal values are kept once, since a copy in two subsets would make the proof circular.
     """
 
     def __init__(self, rows: Iterable[Row]) -> None:
@@ -42,27 +42,27 @@ class Assignment:
                 self.duplicates += 1
                 continue
             self._seen.add(digest[:KEY])
-            yield share_of(int.from_bytes(digest[-8:]) / 2**64), row
+            yield subset_at(int.from_bytes(digest[-8:]) / 2**64), row
 
 
-def share_of(place: float) -> str:
-    """The share that a place between 0 and 1 falls in."""
-    for name, share in SHARES.items():
-        if place < share:
+def subset_at(place: float) -> str:
+    """Return the subset that a place between 0 and 1 falls in."""
+    for name, subset in FRACTIONS.items():
+        if place < subset:
             return name
-        place -= share
+        place -= subset
     return "certify"
 
 
 def split_rows(rows: Iterable[Row], folder: Path) -> Split:
-    """One pass; rows go to files in `folder`."""
+    """Split rows in one pass, into files in `folder`."""
     assigned = Assignment(rows)
-    shares = spool(assigned, SHARES, folder)
-    return Split(**shares, duplicates=assigned.duplicates)
+    subsets = spool(assigned, FRACTIONS, folder)
+    return Split(**subsets, duplicates=assigned.duplicates)
 
 
 def read_golden(definition: Definition) -> list[dict[str, Any]]:
-    """The lines of `golden.jsonl`: `{"input": ..., "label": ...}`, label optional."""
+    """Return the lines of `golden.jsonl`, `{"input": ..., "label": ...}`, label optional; else DefinitionError."""
     path = definition.folder / "golden.jsonl"
     if not path.is_file():
         raise DefinitionError("golden.jsonl is missing", where=str(path), fix='add lines {"input": ..., "label": ...}')
@@ -79,7 +79,7 @@ def read_golden(definition: Definition) -> list[dict[str, Any]]:
 
 
 def labelled(given: Iterable[tuple[Any, Any]], definition: Definition) -> Iterator[Row]:
-    """Rows one by one; DefinitionError at the first with an unknown label."""
+    """Yield rows one by one; DefinitionError at the first with an unknown label."""
     known = set(definition.labels)
     for number, (value, label) in enumerate(given):
         if known and str(label) not in known:
@@ -87,14 +87,14 @@ def labelled(given: Iterable[tuple[Any, Any]], definition: Definition) -> Iterat
         yield Row(value, label)
 
 
-def call(work: Work) -> None:
-    """Ask the definition for its rows and split them."""
-    definition = work.definition
-    given = call_function(definition.rows, definition.folder, sources=work.sources)
+def call(state: ExportState) -> None:
+    """Read the definition's rows and split them; CheckFailed if they are too few to certify with."""
+    definition = state.definition
+    given = call_function(definition.rows, definition.folder, sources=state.sources)
     if definition.features:
-        given, work.key_types = joined(given, definition, work.scratch / "features")
-    work.split = split = split_rows(labelled(given, definition), work.scratch / "rows")
-    work.golden = read_golden(definition)
+        given, state.key_types = join_features(given, definition, state.scratch / "features")
+    state.split = split = split_rows(labelled(given, definition), state.scratch / "rows")
+    state.golden = read_golden(definition)
     if len(split.certify) < MIN_CERTIFY or not (len(split.calibrate) and len(split.select)):
         raise CheckFailed(
             "rows",
@@ -103,7 +103,7 @@ def call(work: Work) -> None:
             fix="give more labelled rows",
             where=definition.rows,
         )
-    work.say("      " + ", ".join(f"{name} {len(share)}" for name, share in split.shares.items()) + " rows")
+    state.say("      " + ", ".join(f"{name} {len(subset)}" for name, subset in split.subsets.items()) + " rows")
 
 
 STEP = Step("rows", ("sources",), ("split", "golden"), call)

@@ -1,4 +1,4 @@
-"""Running candidate graphs through `probe.py`."""
+"""Run candidate graphs in a process of their own, by `graph_process.py`."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import numpy as np
 from .arrays import Array, Arrays
 from .batches import Batches, on_disk
 
-PROBE = Path(__file__).with_name("probe.py")
+GRAPH_PROCESS = Path(__file__).with_name("graph_process.py")
 TIMEOUT_S = 1800
 
 
 class GraphCrashed(RuntimeError):
-    """The graph could not be loaded or run; the process that tried is gone."""
+    """The graph could not be loaded or run; the process that tried has ended."""
 
 
-def _probe(model: Path, batches: Batches, *extra: str) -> dict[str, Array]:
+def _run_isolated(model: Path, batches: Batches, *extra: str) -> dict[str, Array]:
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / "out.npz"
         where = [str(model), str(batches.path), str(batches.start), str(batches.stop), str(target)]
         done = subprocess.run(
-            [sys.executable, str(PROBE), *where, *extra],
+            [sys.executable, str(GRAPH_PROCESS), *where, *extra],
             capture_output=True,
             text=True,
             check=False,
@@ -40,14 +40,14 @@ def _probe(model: Path, batches: Batches, *extra: str) -> dict[str, Array]:
 
 
 def run_graph(model: Path, batches: Batches | Iterable[Arrays]) -> list[Array]:
-    """First output for each batch; GraphCrashed when it can't."""
+    """Return the first output for each batch; GraphCrashed if the graph can't be loaded or run."""
     with tempfile.TemporaryDirectory() as scratch:
         source = on_disk(batches, Path(scratch))
-        found = _probe(model, source)
-        return [found[str(number)].astype(np.float32) for number in range(len(source))]
+        arrays = _run_isolated(model, source)
+        return [arrays[str(number)].astype(np.float32) for number in range(len(source))]
 
 
 def run_whole(model: Path, batch: Arrays) -> dict[str, Array]:
-    """Every output for one batch, by name."""
+    """Return every output for one batch, by name; GraphCrashed if the graph can't be loaded or run."""
     with tempfile.TemporaryDirectory() as scratch:
-        return _probe(model, on_disk([batch], Path(scratch)), "all")
+        return _run_isolated(model, on_disk([batch], Path(scratch)), "all")

@@ -1,4 +1,4 @@
-"""Step search: the variant `mixed`, in 8 bits wherever the budget allows, found on the select rows."""
+"""Step search: make the variant `mixed`, with as many nodes in 8 bits as the budget allows on the select rows."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import onnx
 
 from onnxserve.archive import file_digest
 
+from .acceptance import Acceptance
 from .arrays import Array
-from .batches import joined
+from .batches import concatenated
 from .environment import cpu_flags
+from .export_state import ExportState
 from .int8 import quantisable, quantise_nodes, types_for
-from .judge import Judge
 from .quantise import SEARCHED, prepared, settle
 from .records import Candidate, Sensitivity
 from .run import GraphCrashed, run_graph
 from .sensitivity import FILE, explore
 from .step import Step
-from .work import Work
 
 METHOD = "minmax"
 LIKELY = 2 / 3  # chance that the certify rows accept what the search makes
@@ -28,47 +28,47 @@ BROKEN = 1e9  # the damage of a node that can't be quantised at all
 
 
 class Search:
-    """Quantises chosen nodes and asks the judge."""
+    """Quantises chosen nodes and asks whether the budget allows the result."""
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
-        self.source = prepared(work)
-        self.types = types_for(cpu_flags(), work.definition.serve.provider)
-        self.nodes, _ = quantisable(onnx.load(self.source), work.definition.quantise.exclude)
-        self.judge = Judge(work.definition, work.split.select, work.select_reference)
-        self.certify_rows = len(work.split.certify)
+    def __init__(self, state: ExportState) -> None:
+        self.state = state
+        self.source = prepared(state)
+        self.types = types_for(cpu_flags(), state.definition.serve.provider)
+        self.nodes, _ = quantisable(onnx.load(self.source), state.definition.quantise.exclude)
+        self.acceptance = Acceptance(state.definition, state.split.select, state.select_reference)
+        self.certify_rows = len(state.split.certify)
 
     def graph(self, nodes: list[str], target: Path) -> Path:
-        """The graph with these nodes in 8 bits."""
-        quantise_nodes(self.work, self.source, target, nodes, METHOD, self.types)
+        """Write the graph with these nodes in 8 bits to `target`."""
+        quantise_nodes(self.state, self.source, target, nodes, METHOD, self.types)
         settle(target, onnx.load(target))
         return target
 
     def outputs(self, nodes: list[str]) -> Array | None:
-        """On the select rows; None when the graph can't be made or run."""
-        target = self.work.scratch / "probe.onnx"
+        """Return the outputs for the select rows with these nodes in 8 bits; None if the graph can't be made or run."""
+        target = self.state.scratch / "trial.onnx"
         try:
-            return joined(run_graph(self.graph(nodes, target), self.work.groups.select))
+            return concatenated(run_graph(self.graph(nodes, target), self.state.groups.select))
         except (GraphCrashed, ValueError, RuntimeError):
             return None
         finally:
             target.unlink(missing_ok=True)
 
     def damage(self, node: str) -> float:
-        """Of one node alone."""
+        """Return the damage of one node alone in 8 bits."""
         outputs = self.outputs([node])
-        return BROKEN if outputs is None else min(BROKEN, self.judge.damage(outputs))
+        return BROKEN if outputs is None else min(BROKEN, self.acceptance.damage(outputs))
 
     def holds(self, nodes: list[str]) -> bool:
         """Whether the certify rows would most likely accept these nodes, if they are like the select rows."""
         outputs = self.outputs(nodes)
         if outputs is None or not np.isfinite(outputs).all():
             return False
-        return self.judge.likely_bound(outputs, self.certify_rows, LIKELY) <= self.judge.budget
+        return self.acceptance.likely_bound(outputs, self.certify_rows, LIKELY) <= self.acceptance.budget
 
 
 def longest_prefix(ranking: list[str], holds: Callable[[list[str]], bool]) -> list[str]:
-    """The longest run of cheapest nodes that holds, by bisection: more nodes do more damage."""
+    """Return the longest run of the least damaging nodes that holds, by bisection: more nodes do more damage."""
     low, high = 0, len(ranking)
     while low < high:
         middle = (low + high + 1) // 2
@@ -79,35 +79,35 @@ def longest_prefix(ranking: list[str], holds: Callable[[list[str]], bool]) -> li
     return ranking[:low]
 
 
-def call(work: Work) -> None:
-    """Rank, add the cheapest first, and make the candidate."""
-    work.sensitivity = None
-    if SEARCHED not in work.definition.quantise.variants:
+def call(state: ExportState) -> None:
+    """Rank the nodes, put the least damaging into 8 bits first, and make the candidate."""
+    state.sensitivity = None
+    if SEARCHED not in state.definition.quantise.variants:
         return
-    search = Search(work)
+    search = Search(state)
     if not search.nodes:
-        work.refused[SEARCHED] = "could not be made: no node that it could quantise"
+        state.refused[SEARCHED] = "could not be made: no node that it could quantise"
         return
-    path = work.definition.folder / FILE
-    graph, minutes = file_digest(work.fp32), work.definition.quantise.search_minutes
-    work.sensitivity = found = explore(path, graph, search.nodes, search.damage, minutes, work.progress)
-    chosen = longest_prefix([name for name in found.ranking if found.damage[name] < BROKEN], search.holds)
-    work.say("      " + describe(found, graph, search, chosen))
+    path = state.definition.folder / FILE
+    graph, minutes = file_digest(state.fp32), state.definition.quantise.search_minutes
+    state.sensitivity = sensitivity = explore(path, graph, search.nodes, search.damage, minutes, state.progress)
+    chosen = longest_prefix([name for name in sensitivity.ranking if sensitivity.damage[name] < BROKEN], search.holds)
+    state.say("      " + describe(sensitivity, graph, search, chosen))
     if not chosen:
-        work.refused[SEARCHED] = "no node may be in 8 bits within the budget"
+        state.refused[SEARCHED] = "no node may be in 8 bits within the budget"
         return
     left = tuple(sorted(set(search.nodes) - set(chosen)))
     note = f"{len(chosen)} of {len(search.nodes)} nodes in 8 bits: {search.types.note}, per channel, {METHOD} ranges"
-    target = search.graph(chosen, work.scratch / f"{SEARCHED}.onnx")
-    work.candidates.append(Candidate(SEARCHED, target, left, note))
+    target = search.graph(chosen, state.scratch / f"{SEARCHED}.onnx")
+    state.candidates.append(Candidate(SEARCHED, target, left, note))
 
 
-def describe(found: Sensitivity, graph: str, search: Search, chosen: list[str]) -> str:
-    """One line for the terminal."""
+def describe(sensitivity: Sensitivity, graph: str, search: Search, chosen: list[str]) -> str:
+    """Describe the search in one line for the terminal."""
     parts = [f"{len(chosen)} of {len(search.nodes)} nodes in 8 bits"]
-    if len(found.damage) < len(search.nodes):
-        parts.append(f"{len(search.nodes) - len(found.damage)} not measured in time: run again to go on")
-    if found.graph != graph:
+    if len(sensitivity.damage) < len(search.nodes):
+        parts.append(f"{len(search.nodes) - len(sensitivity.damage)} not measured in time: run again to go on")
+    if sensitivity.graph != graph:
         parts.append(f"ranked on earlier weights ({FILE}; remove it to rank anew)")
     return "; ".join(parts)
 

@@ -17,18 +17,18 @@ FILE = "sensitivity.json"
 
 
 def read(path: Path) -> Sensitivity | None:
-    """What was measured before, None when there is nothing usable."""
+    """Return what was measured before, None if nothing usable is there."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Sensitivity)
     except (OSError, msgspec.DecodeError):
         return None
 
 
-def write(path: Path, found: Sensitivity) -> None:
-    """In one move, so that an interrupted export leaves whole files."""
+def write(path: Path, sensitivity: Sensitivity) -> None:
+    """Replace the file in one step, so that an interrupted export leaves a whole one."""
     partial = path.with_suffix(".part")
-    rounded = {name: float(f"{value:.4g}") for name, value in found.damage.items()}
-    document = msgspec.json.encode({"graph": found.graph, "damage": rounded})
+    rounded = {name: float(f"{value:.4g}") for name, value in sensitivity.damage.items()}
+    document = msgspec.json.encode({"graph": sensitivity.graph, "damage": rounded})
     partial.write_bytes(msgspec.json.format(document, indent=2) + b"\n")
     partial.replace(path)
 
@@ -41,19 +41,19 @@ def explore(
     minutes: float,
     progress: Callable[[str, int, int], None],
 ) -> Sensitivity:
-    """Measure what isn't known yet, writing after each node, until the time is up."""
+    """Measure the nodes that aren't known yet until `minutes` have passed, and write the file after each."""
     before = read(path)
     known = {name: value for name, value in (before.damage if before else {}).items() if name in nodes}
     if before and before.graph != graph and len(known) < len(nodes):
         before, known = None, {}  # half a ranking of other weights isn't finished with these
-    found = Sensitivity(before.graph if before else graph, known)
+    sensitivity = Sensitivity(before.graph if before else graph, known)
     deadline = time.monotonic() + 60 * minutes
     for name in nodes:
-        if name in found.damage:
+        if name in sensitivity.damage:
             continue
         if time.monotonic() > deadline:
             break
-        progress("search", len(found.damage), len(nodes))
-        found.damage[name] = measure(name)
-        write(path, found)
-    return found
+        progress("search", len(sensitivity.damage), len(nodes))
+        sensitivity.damage[name] = measure(name)
+        write(path, sensitivity)
+    return sensitivity

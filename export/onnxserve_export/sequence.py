@@ -13,10 +13,10 @@ NOISE = 0.05
 def in_sequence(
     measured: Sequence[Measured], ms: Mapping[str, float], budget: float
 ) -> tuple[list[Measured], dict[str, str]]:
-    """Those worth certifying, and why the others aren't; nothing here may come from the certify rows' labels.
+    """Return the candidates worth certifying, and why the others aren't; nothing here may use the certify rows' labels.
 
-    One that isn't faster than a safer one would never serve, and one that the select rows foresee to be refused
-    would only spend what others need. The safest is certified in any case.
+    One that isn't faster than a safer one would never serve. One that the select rows expect to be refused would only
+    spend the level that others need. The safest is certified in any case.
     """
     order = sorted(measured, key=lambda result: (result.risk, result.deviation))
     kept: list[Measured] = []

@@ -1,4 +1,4 @@
-"""A step: what it requires, what it does, what it ensures. A failure names itself and its forerunners."""
+"""A step of the export: what it requires, does and ensures. A failure names its step and the steps before it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from onnxserve.errors import CheckFailed, OnnxserveError, StepFailed
 
-from .work import Work
+from .export_state import ExportState
 
 log = logging.getLogger(__name__)
 
@@ -21,19 +21,19 @@ class Step:
     name: str
     requires: tuple[str, ...]
     ensures: tuple[str, ...]
-    call: Callable[[Work], None]
+    call: Callable[[ExportState], None]
 
 
-def run_steps(work: Work, steps: Sequence[Step]) -> None:
+def run_steps(state: ExportState, steps: Sequence[Step]) -> None:
     """Run all steps in order; the first failure ends the export with an OnnxserveError."""
     done: list[str] = []
     for number, step in enumerate(steps, 1):
-        missing = [name for name in step.requires if not hasattr(work, name)]
+        missing = [name for name in step.requires if not hasattr(state, name)]
         if missing:
             raise StepFailed(f"step {step.name} requires {missing}, which no earlier step made")
-        work.say(f"[{number}/{len(steps)}] {step.name}")
+        state.say(f"[{number}/{len(steps)}] {step.name}")
         try:
-            step.call(work)
+            step.call(state)
         except CheckFailed:
             raise
         except OnnxserveError as error:
@@ -45,7 +45,7 @@ def run_steps(work: Work, steps: Sequence[Step]) -> None:
                 where=_place(error),
                 fix=f"steps that had run: {', '.join(done) or 'none'}; --verbose shows the whole trace",
             ) from error
-        unmade = [name for name in step.ensures if not hasattr(work, name)]
+        unmade = [name for name in step.ensures if not hasattr(state, name)]
         if unmade:
             raise StepFailed(f"step {step.name} did not make {unmade}")
         done.append(step.name)

@@ -1,4 +1,4 @@
-"""Times of graphs and of torch itself, taking turns in one process, so that a disturbance hits all alike."""
+"""Times of graphs and of torch itself, which take turns in one process, so that a disturbance hits all alike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 from .arrays import Arrays
 from .batches import rows_of
-from .probe import session
+from .graph_process import session
 from .records import Timing
 
 ROUNDS = 7
@@ -24,7 +24,7 @@ Run = Callable[[Arrays], Any]
 
 @dataclass(frozen=True)
 class Timed:
-    """Something to be timed, with its own batches: a variant that may serve only rows alone gets them alone."""
+    """A variant to be timed, with its own batches: one that may serve only single rows gets single rows."""
 
     variant: str
     run: Run
@@ -32,18 +32,18 @@ class Timed:
 
 
 def cpus() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def graph_runner(path: Path, threads: int) -> Run:
-    """A session as a worker has it."""
+    """Return a function that runs a graph in a session like a worker's."""
     loaded = session(str(path), threads)
     return lambda batch: loaded.run(None, batch)
 
 
 def torch_runner(module: torch.nn.Module, threads: int) -> Run:
-    """The module, eager."""
+    """Return a function that runs the module eagerly."""
 
     def run(batch: Arrays) -> Any:
         torch.set_num_threads(threads)
@@ -54,19 +54,19 @@ def torch_runner(module: torch.nn.Module, threads: int) -> Run:
 
 
 def take_turns(timed: Iterable[Timed], threads: int, batch: int) -> list[Timing]:
-    """Median over rounds; the first round is warm-up."""
+    """Return each variant's median milliseconds per row over rounds; the first round is warm-up."""
     todo = list(timed)
-    samples: dict[str, list[float]] = {one.variant: [] for one in todo}
+    samples: dict[str, list[float]] = {candidate.variant: [] for candidate in todo}
     before = torch.get_num_threads()
     try:
         for round_ in range(ROUNDS + 1):
-            for one in todo:
+            for candidate in todo:
                 start = time.perf_counter()
-                for arrays in one.batches:
-                    one.run(arrays)
-                taken = (time.perf_counter() - start) * 1000 / sum(map(rows_of, one.batches))
+                for arrays in candidate.batches:
+                    candidate.run(arrays)
+                taken = (time.perf_counter() - start) * 1000 / sum(map(rows_of, candidate.batches))
                 if round_:
-                    samples[one.variant].append(taken)
+                    samples[candidate.variant].append(taken)
     finally:
         torch.set_num_threads(before)
     return [Timing(variant, threads, batch, statistics.median(times)) for variant, times in samples.items()]

@@ -1,4 +1,4 @@
-"""Step trace: the torch module as an ONNX graph with free batch and length, nodes named after modules."""
+"""Step trace: export the torch module as an ONNX graph with free batch and length, and nodes named after modules."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from onnxserve.errors import CheckFailed
 
 from .arrays import Arrays
 from .batches import Batches
+from .export_state import ExportState
 from .records import Range
 from .step import Step
-from .work import Work
 
 OUTPUT = "output_0"  # an output named like an operator makes an invalid graph
 OPSET = 20
@@ -28,42 +28,47 @@ CHATTERERS = ("torch.fx", "torch.onnx", "torch.onnx._internal.exporter._registra
 
 
 def example(shapes: dict[str, Batches]) -> Arrays:
-    """A batch of 3 rows: tracing with 1 would bake the batch in."""
-    return next(batches.one() for name, batches in shapes.items() if name.startswith("batch 3, long"))
+    """Return a batch of 3 rows: tracing with 1 would bake the batch size in."""
+    return next(batches.first_batch() for name, batches in shapes.items() if name.startswith("batch 3, long"))
 
 
 def dynamic_shapes(arrays: Arrays, axes: dict[str, dict[int, str]]) -> dict[str, dict[int, object]]:
-    """Free axes by input: the batch always, others as the handler declares."""
+    """Return the free axes by input: always the batch, others as the handler declares."""
     free = torch.export.Dim.DYNAMIC
     return {name: {0: free, **dict.fromkeys(axes.get(name, {}), free)} for name in arrays}
 
 
 def ranges(program: Any, arrays: Arrays) -> list[Range]:
-    """From the `range_constraints` of the exported program; a size that was baked in is a range of one."""
-    found = []
+    """Read the axes' ranges from the program's `range_constraints`; a size that was baked in is a range of one."""
+    axis_ranges = []
     for node in program.graph.nodes:
         if node.op != "placeholder" or node.name not in arrays:
             continue
         for axis, size in enumerate(node.meta["val"].shape):
             if isinstance(size, int):
-                found.append(Range(node.name, axis, size, size))
+                axis_ranges.append(Range(node.name, axis, size, size))
                 continue
             bounds = program.range_constraints.get(size.node.expr)
             upper = int(bounds.upper) if bounds is not None and bounds.upper.is_Integer else None
-            found.append(Range(node.name, axis, int(bounds.lower) if bounds is not None else 0, upper))
-    return found
+            axis_ranges.append(Range(node.name, axis, int(bounds.lower) if bounds is not None else 0, upper))
+    return axis_ranges
 
 
-def check_ranges(found: list[Range], axes: dict[str, dict[int, str]], batch: int, length: int) -> list[Range]:
-    """The free axes' ranges; CheckFailed when one doesn't reach from 1 to what the signature allows."""
-    free = [one for one in found if one.axis == 0 or one.axis in axes.get(one.input, {})]
-    for one in free:
-        largest = batch if one.axis == 0 else length
+def check_ranges(axis_ranges: list[Range], axes: dict[str, dict[int, str]], batch: int, length: int) -> list[Range]:
+    """Return the free axes' ranges; CheckFailed if one doesn't reach from 1 to what the signature allows."""
+    free = [
+        axis_range
+        for axis_range in axis_ranges
+        if axis_range.axis == 0 or axis_range.axis in axes.get(axis_range.input, {})
+    ]
+    for axis_range in free:
+        largest = batch if axis_range.axis == 0 else length
         # torch.export may state 2 for what it only assumes not to be 0 or 1; `verify` runs batches of 1.
-        if one.lower > 2 or (one.upper is not None and one.upper < largest):
+        if axis_range.lower > 2 or (axis_range.upper is not None and axis_range.upper < largest):
             raise CheckFailed(
                 "trace",
-                f"axis {one.axis} of {one.input} holds from {one.lower} to {one.upper} only",
+                f"axis {axis_range.axis} of {axis_range.input} holds from {axis_range.lower} to {axis_range.upper} "
+                "only",
                 f"1 to {largest}",
                 fix="the module branches on x.shape, or bakes a size in: write it without",
             )
@@ -73,7 +78,7 @@ def check_ranges(found: list[Range], axes: dict[str, dict[int, str]], batch: int
 def export_graph(
     module: torch.nn.Module, arrays: Arrays, axes: dict[str, dict[int, str]]
 ) -> tuple[onnx.ModelProto, list[Range]]:
-    """Trace with the dynamo exporter; its chatter is dropped, its errors are not."""
+    """Trace with the dynamo exporter, without its output; CheckFailed if it can't export the module."""
     kwargs = {name: torch.from_numpy(array) for name, array in arrays.items()}
     for name in CHATTERERS:
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -98,7 +103,7 @@ def export_graph(
 
 
 def not_exportable(error: BaseException) -> CheckFailed:
-    """What torch said at the bottom of its chain of errors, and where in the module."""
+    """Return an error with the first cause in torch's chain of errors, and its place in the module."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -114,7 +119,7 @@ def not_exportable(error: BaseException) -> CheckFailed:
 
 
 def name_nodes(proto: onnx.ModelProto) -> None:
-    """Name each node `<torch module>/<operator>_<n>`, so that reports and excludes speak the model's words."""
+    """Name each node `<torch module>/<operator>_<n>`, so that reports and excludes use the model's names."""
     seen: Counter[str] = Counter()
     for node in proto.graph.node:
         properties = {entry.key: entry.value for entry in node.metadata_props}
@@ -129,7 +134,7 @@ def name_nodes(proto: onnx.ModelProto) -> None:
 
 
 def strip(proto: onnx.ModelProto) -> None:
-    """Remove what would change the digest without changing the graph: the exporter writes absolute paths."""
+    """Remove what changes the digest but not the graph, such as the absolute paths that the exporter writes."""
     graph = proto.graph
     for holder in (proto, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         del holder.metadata_props[:]
@@ -151,24 +156,24 @@ def name_axes(proto: onnx.ModelProto, axes: dict[str, dict[int, str]]) -> None:
 
 
 def save(proto: onnx.ModelProto, path: Path) -> None:
-    """Check and write as one file."""
+    """Check the graph and write it as one file."""
     onnx.checker.check_model(proto)
     path.write_bytes(proto.SerializeToString(deterministic=True))
 
 
-def call(work: Work) -> None:
-    """Trace, name, strip, write."""
-    proto, found = export_graph(work.module, example(work.groups.shapes), work.axes)
-    spec = work.definition
-    work.ranges = check_ranges(found, work.axes, spec.serve.batch_size, spec.input.max_tokens)
+def call(state: ExportState) -> None:
+    """Trace the module, name nodes and axes, strip paths, and write the graph."""
+    proto, axis_ranges = export_graph(state.module, example(state.groups.shapes), state.axes)
+    spec = state.definition
+    state.ranges = check_ranges(axis_ranges, state.axes, spec.serve.batch_size, spec.input.max_tokens)
     name_nodes(proto)
     strip(proto)
     # Inner shapes carry the exporter's own axis names; ONNX Runtime infers them anew.
     del proto.graph.value_info[:]
-    name_axes(proto, work.axes)
-    work.fp32 = work.scratch / "fp32.onnx"
-    save(proto, work.fp32)
-    work.say(f"      {len(proto.graph.node)} nodes, {work.fp32.stat().st_size / 1e6:.1f} MB")
+    name_axes(proto, state.axes)
+    state.fp32 = state.scratch / "fp32.onnx"
+    save(proto, state.fp32)
+    state.say(f"      {len(proto.graph.node)} nodes, {state.fp32.stat().st_size / 1e6:.1f} MB")
 
 
 STEP = Step("trace", ("module", "groups", "axes"), ("fp32", "ranges"), call)

@@ -1,4 +1,4 @@
-"""Calling the functions that a model definition names."""
+"""Load and call the functions that a model definition names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onnxserve.errors import DefinitionError
 
 
 def load_module(reference: str, folder: Path) -> ModuleType:
-    """`file.py` from the definition's folder, or an importable module (the current folder counts)."""
+    """Load `file.py` from the definition's folder, or an importable module, also from the current folder."""
     if not reference.endswith(".py"):
         if "" not in sys.path:
             sys.path.insert(0, "")
@@ -31,7 +31,7 @@ def load_module(reference: str, folder: Path) -> ModuleType:
 
 
 def _load_file(folder: Path, stem: str) -> ModuleType:
-    """The folder becomes a package, so that its files import each other with `from .bert import …`."""
+    """Make the folder a package, so that its files import each other with `from .bert import …`."""
     # Named after the whole path: two definitions may both have a model.py.
     name = f"_definition_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
     if name not in sys.modules:
@@ -42,17 +42,16 @@ def _load_file(folder: Path, stem: str) -> ModuleType:
 
 
 def find_function(reference: str, folder: Path) -> Callable[..., Any]:
-    """The function that `file.py:name` or `module:name` means."""
+    """Return the function that `file.py:name` or `module:name` means; DefinitionError if there is none."""
     where, _, name = reference.partition(":")
-    function = getattr(load_module(where, folder), name, None)
+    function: Callable[..., Any] | None = getattr(load_module(where, folder), name, None)
     if not callable(function):
         raise DefinitionError(f"{where} has no function {name!r}", where=str(folder / "model.toml"))
-    found: Callable[..., Any] = function
-    return found
+    return function
 
 
 def call_function(reference: str, folder: Path, **offered: Any) -> Any:
-    """Call it with those of the `offered` arguments that it names: `def load()` is as good as `def load(fit)`."""
+    """Call a function with those of the `offered` arguments that it names: `load()` works as does `load(fit)`."""
     function = find_function(reference, folder)
     parameters = inspect.signature(function).parameters
     needed = [

@@ -1,4 +1,4 @@
-"""Step verify: the traced graph against torch at every batch size and length; a declared free axis is no proof."""
+"""Step verify: compare the traced graph with torch at every batch size and length; a declared free axis is no proof."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from onnxserve.errors import CheckFailed
 
 from .arrays import Array, Arrays
 from .deviation import TOLERANCE, deviation
-from .locate import locate
+from .divergence import first_divergence
+from .export_state import ExportState
 from .records import Parity
 from .reference import run_torch
 from .run import GraphCrashed, run_graph
 from .step import Step
-from .work import Work
 
 
-def stretched(arrays: Arrays, axes: dict[str, dict[int, str]], length: int) -> Arrays:
-    """The same rows, repeated along their free axes until these have exactly `length`."""
+def stretch(arrays: Arrays, axes: dict[str, dict[int, str]], length: int) -> Arrays:
+    """Return the same rows, repeated along their free axes to exactly `length`."""
     made = dict(arrays)
     for name, free in axes.items():
         for axis in free:
@@ -29,18 +29,18 @@ def stretched(arrays: Arrays, axes: dict[str, dict[int, str]], length: int) -> A
     return made
 
 
-def all_shapes(work: Work) -> dict[str, Arrays]:
-    """Every batch size with real rows; where lengths are free, also the longest that the signature allows."""
-    shapes = {name: batches.one() for name, batches in work.groups.shapes.items()}
-    if work.axes:
-        longest = work.definition.input.max_tokens
+def all_shapes(state: ExportState) -> dict[str, Arrays]:
+    """Return batches of every size with real rows; where lengths are free, also of the longest that is allowed."""
+    shapes = {name: batches.first_batch() for name, batches in state.groups.shapes.items()}
+    if state.axes:
+        longest = state.definition.input.max_tokens
         long = {name: group for name, group in shapes.items() if name.endswith("long rows")}
-        shapes |= {f"{name}, stretched": stretched(group, work.axes, longest) for name, group in long.items()}
+        shapes |= {f"{name}, stretched": stretch(group, state.axes, longest) for name, group in long.items()}
     return shapes
 
 
 def graph_outputs(graph: Path, shapes: dict[str, Arrays]) -> list[Array]:
-    """All shapes in one process; where that crashes, one after the other, to know which does it."""
+    """Run all shapes in one process; if that crashes, run them one by one to find the shape at fault."""
     try:
         return run_graph(graph, shapes.values())
     except GraphCrashed:
@@ -64,21 +64,24 @@ def _shape(batch: Arrays) -> tuple[int, ...]:
     return next(iter(batch.values())).shape
 
 
-def call(work: Work) -> None:
+def call(state: ExportState) -> None:
     """Compare each shape group; the first beyond the tolerance fails the export."""
-    shapes, work.parity = all_shapes(work), []
-    for (name, batch), actual in zip(shapes.items(), graph_outputs(work.fp32, shapes), strict=True):
-        worst = deviation(actual, run_torch(work.module, batch), work.scale)
+    shapes, state.parity = all_shapes(state), []
+    for (name, batch), actual in zip(shapes.items(), graph_outputs(state.fp32, shapes), strict=True):
+        worst = deviation(actual, run_torch(state.module, batch), state.scale)
         if not worst <= TOLERANCE:
             raise CheckFailed(
                 "verify",
                 f"fp32 deviates by {worst:.3g} of the outputs' spread from torch on {name} {_shape(batch)}",
                 f"{TOLERANCE:g}",
                 fix="the graph computes something else at this shape: look for branches on x.shape and random ops",
-                where=str(locate(work.module, work.fp32, batch) or "every inner module that can be compared agrees"),
+                where=str(
+                    first_divergence(state.module, state.fp32, batch)
+                    or "every inner module that can be compared agrees"
+                ),
             )
-        work.parity.append(Parity(name, _shape(batch), worst))
-    work.say(f"      {len(work.parity)} shapes, worst {max(p.deviation for p in work.parity):.2g}")
+        state.parity.append(Parity(name, _shape(batch), worst))
+    state.say(f"      {len(state.parity)} shapes, worst {max(p.deviation for p in state.parity):.2g}")
 
 
 STEP = Step("verify", ("module", "groups", "axes", "fp32", "scale"), ("parity",), call)

@@ -14,10 +14,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.core import url_to_fs
 
 from onnxserve.disk import sync_folder
 from onnxserve.errors import BatchError
+
+from .location import locate
 
 MOST_OPEN = 500  # partitions of one part
 STATE = "_job"
@@ -41,7 +42,7 @@ class Folder:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self.fs, self.root = url_to_fs(self.url)
+        self.fs, self.root = locate(self.url)
         self.local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
 
     def path(self, name: str) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import IO, Any, NamedTuple, cast
 
-import fsspec
-from fsspec.core import url_to_fs
+from fsspec.core import OpenFile, get_compression
 
 from onnxserve.errors import BatchError
 
+from .location import locate
 from .part import Kind, Source
 
 SUFFIXES: dict[str, Kind] = {
@@ -54,7 +54,8 @@ def find_sources(named: Sequence[str], kind: Kind | None = None) -> Sources:
 def open_source(url: str) -> IO[bytes]:
     """A readable file; compressed text is unpacked on the way."""
     try:
-        return cast("IO[bytes]", fsspec.open(url, "rb", compression="infer").open())
+        fs, path = locate(url)
+        return cast("IO[bytes]", OpenFile(fs, path, "rb", get_compression(path, "infer")).open())
     except (OSError, ValueError, ImportError) as error:
         raise BatchError(f"can't be read: {error}", where=url) from error
 
@@ -71,7 +72,7 @@ def kind_of(path: str) -> Kind | None:
 def _named(name: str, kind: Kind | None) -> Sources:
     """What is behind a name."""
     try:
-        fs, path = url_to_fs(name)
+        fs, path = locate(name)
         infos, explicit = _infos(fs, path)
     except (ImportError, ValueError) as error:
         raise BatchError(f"can't open this URL: {error}", where=name, fix=INSTALL) from error

@@ -19,7 +19,7 @@ def trust(settings: Settings) -> Finding:
         keys, revoked, stores = configured_keys(), revoked_now(), stores_of(settings)
         refused = refusals(stores.served, *keys) if stores.served != stores.kept else []
     except OnnxserveError as error:
-        return Finding(NAME, error.what, error.fix or "see docs/12-trust.md")
+        return Finding(NAME, error.what, error.fix or "see docs/guides/trust.md")
     if refused:
         reasons = "; ".join(f"{refusal.file}: {refusal.reason}" for refusal in refused)
         return Finding(NAME, f"the server has {reasons}", FIX)

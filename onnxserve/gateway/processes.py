@@ -161,7 +161,7 @@ def check(gateway: Gateway, labels: Labels) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         words = (done.stderr + done.stdout).strip().splitlines()[-4:]
-        raise GatewayError("refused: " + " ".join(words), where="nginx.conf", fix="compare with docs/55-gateway.md")
+        raise GatewayError("refused: " + " ".join(words), where="nginx.conf", fix="compare with docs/guides/gateway.md")
 
 
 def start(gateway: Gateway, labels: Labels, listener: Listener | None = None) -> RunningGateway:

@@ -1,4 +1,4 @@
-"""What the gateway's log says, counted: docs/57-monitoring.md lists the metrics."""
+"""What the gateway's log says, counted: docs/guides/monitoring.md lists the metrics."""
 
 from __future__ import annotations
 

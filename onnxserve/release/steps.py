@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ DRAIN_S = 60.0
 LOCK_S = READY_S + 20.0  # another archive may be loaded meanwhile
 # After the queue is empty one batch may still run; it was taken before the labels moved.
 GRACE_S = 2.0
+# On a GPU several workers share a processor; more than these only take memory.
+WORKERS_PER_PROCESSOR = 8
 
 
 class Release(Versions):
@@ -138,14 +141,25 @@ class Release(Versions):
         return self._move("rollback", model, "", guarded, plan=plan, why=why)
 
     def scale(self, model: str, version: str, workers: int) -> None:
-        """Change the number of workers and wait for them; a restart keeps it."""
-        if workers < 1:
-            raise ReleaseError("at least 1 worker", fix=f"onnxserve release retire {model} {version} removes a version")
-        self._find(model, version)
+        """Change the number of workers and wait for them; a restart keeps it.
+
+        ReleaseError for less than one worker, and for more than could help here. Workers that don't become ready are
+        taken back.
+        """
+        most = WORKERS_PER_PROCESSOR * (os.cpu_count() or 1)
+        if not 1 <= workers <= most:
+            fix = f"onnxserve release retire {model} {version} removes a version" if workers < 1 else ""
+            raise ReleaseError(f"workers must be 1 to {most} on this machine, got {workers}", fix=fix)
+        before = self._find(model, version).min_workers
         self.management.scale(model, version, workers)
-        self.management.wait(
-            f"{workers} workers of {model} {version}", lambda: self._running(model, version) == workers, READY_S
-        )
+        try:
+            self.management.wait(
+                f"{workers} workers of {model} {version}", lambda: self._running(model, version) == workers, READY_S
+            )
+        except BaseException:
+            with contextlib.suppress(ServerError):
+                self.management.scale(model, version, before)
+            raise
         self._meet(model)
         self.traffic.move(partial(moves.scaled, name=model, version=version, workers=workers))
         self.history.record(model, "scale", version, [f"{workers} workers"])

@@ -1,4 +1,4 @@
-# `bash pages.sh FOLDER`, in a network of its own: a server as docs/46 starts it, then each script of FOLDER/blocks.
+# `bash pages.sh FOLDER`, in a network of its own: a server as docs/guides/features.md starts it, then each script of FOLDER/blocks.
 # A script that fails leaves its name in FOLDER/failed.
 cd "$1" || exit 2
 ip link set lo up

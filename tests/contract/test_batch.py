@@ -225,7 +225,7 @@ def test_a_server_that_is_busy_is_asked_again_and_a_bad_row_costs_no_other(archi
         if len(asked) < 3:
             return 503, b'{"error": {"type": "unavailable", "reason": "busy"}}'
         if [None, 1] in instances:
-            return 422, b'{"error": {"type": "invalid_row", "reason": "expected a number, got NoneType"}}'
+            return 422, b'{"error": {"type": "invalid_row", "reason": "expected a number, got null"}}'
         label = [{"label": "inside" if x * x + y * y < 1 else "outside", "score": 0.5} for x, y in instances]
         return 200, json.dumps({"predictions": label, "model": "circle", "version": "1.0.0"}).encode()
 
@@ -239,7 +239,7 @@ def test_a_server_that_is_busy_is_asked_again_and_a_bad_row_costs_no_other(archi
     table = read(tmp_path / "out")
     assert (manifest.scored, manifest.failed) == (39, 1)
     assert table["prediction"].to_pylist() == ["inside"] * 20 + [None] + ["outside"] * 19
-    assert table["error"][20].as_py() == "invalid_row: expected a number, got NoneType"
+    assert table["error"][20].as_py() == "invalid_row: expected a number, got null"
 
 
 def test_a_server_that_stays_away_or_is_another_ends_the_job(archive, rows, tmp_path, monkeypatch):

@@ -84,6 +84,16 @@ def test_a_second_try_that_finds_the_queue_full_is_the_last_one(client, upstream
     assert upstream.paths() == ["/predictions/demo/2.0", "/predictions/demo/2.0"]
 
 
+def test_a_client_whose_requests_ended_many_workers_learns_that_and_the_version_is_not_left_alone(client, upstream):
+    upstream.answer, upstream.headers = (lambda _, __: (503, b"")), {"x-onnxserve-error": "quarantined"}
+    answer = client.post()
+    assert (answer.status_code, answer.json()["error"]["type"]) == (503, "quarantined")
+    assert (answer.headers["retry-after"], len(upstream.seen)) == ("1", 1)
+    client.label(canary=Canary("2.0", 100))
+    assert {client.post().status_code for _ in range(MANY)} == {503}
+    assert "ejected" not in (client.gateway.run / "nginx.log").read_text()
+
+
 @opened(cache=Cache(seconds=1))
 def test_an_old_answer_is_better_than_none(client, upstream):
     assert client.post().status_code == 200

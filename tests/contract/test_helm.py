@@ -29,8 +29,8 @@ KUBERNETES = "1.33"
 OWN = {"ScaledObject", "PodMonitor"}  # custom resources with a schema in a package
 Document = dict[str, Any]
 
-# HTTPScaledObject is in none; what it may hold, from https://github.com/kedacore/http-add-on,
-# docs/ref/v0.10.0/http_scaled_object.md and config/crd/bases.
+# HTTPScaledObject is in none; what it may hold, from
+# https://github.com/kedacore/http-add-on/blob/main/docs/ref/v0.10.0/http_scaled_object.md and its config/crd/bases.
 TEXT, COUNT = {"type": "string"}, {"type": "integer", "minimum": 0}
 
 

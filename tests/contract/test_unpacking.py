@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,18 @@ def test_whatever_is_accepted_unpacks_with_torchserves_code_to_the_bytes_that_we
     assert not set(HOSTILE) & {Path(name).stem for name in accepted}
     # What all this is about: TorchServe takes the second header's handler, and the directory's readers the first.
     assert b"EVIL" in (tmp_path / "theirs" / "second-header.mar" / "service.py").read_bytes()
+
+
+@pytest.mark.skipif(shutil.which("javac") is None, reason="needs a JDK, which compiles the one class of this test")
+def test_torchserve_unpacks_no_program_so_an_archive_brings_no_interpreter_of_its_own(tmp_path):
+    """With `useVenv` TorchServe starts `venv/bin/python` of the unpacked archive, before our worker could check it."""
+    store = tmp_path / "store"
+    store.mkdir()
+    with zipfile.ZipFile(store / "evil.mar", "w") as archive:
+        interpreter = zipfile.ZipInfo("venv/bin/python")
+        interpreter.create_system, interpreter.external_attr = 3, 0o100777 << 16
+        archive.writestr(interpreter, "#!/bin/sh\necho EVIL\n")
+    unpacked_by_torchserve(store, tmp_path / "unpacked")
+    interpreter_file = tmp_path / "unpacked" / "evil.mar" / "venv" / "bin" / "python"
+    assert b"EVIL" in interpreter_file.read_bytes()
+    assert interpreter_file.stat().st_mode & 0o111 == 0

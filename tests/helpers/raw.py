@@ -26,9 +26,10 @@ class Raw:
         self._file: IO[bytes] = connection.makefile("rb")
 
     @classmethod
-    def connected(cls, port: int, timeout_s: float) -> Raw:
-        """A connection to a port of loopback."""
-        return cls(socket.create_connection(("127.0.0.1", port), timeout=timeout_s))
+    def connected(cls, port: int, timeout_s: float, address: str = "127.0.0.1") -> Raw:
+        """A connection to a port of loopback from an address of it, by which clients without a key are told apart."""
+        source = (address, 0)
+        return cls(socket.create_connection(("127.0.0.1", port), timeout=timeout_s, source_address=source))
 
     def send(self, content: bytes) -> None:
         self.socket.sendall(content)

@@ -10,7 +10,7 @@ import pytest
 from onnxserve.batch.chunk import Fault
 from onnxserve.batch.remote import in_place
 from onnxserve.batch.rows import scores_of
-from onnxserve_export.closeness import activation_of, compare
+from onnxserve_export.output_similarity import activation_of, compare
 from onnxserve_export.profile import profile
 from onnxserve_export.reference import _state_activation
 from onnxserve_handlers.inputs.table import TabularClassifier
@@ -40,7 +40,7 @@ def test_outputs_between_0_and_1_are_scores(outputs, activation):
 def test_export_states_what_the_outputs_are_and_says_it(outputs, activation, tmp_path: Path):
     (tmp_path / "signature.json").write_text('{"model": "demo"}')
     said: list[str] = []
-    _state_activation(SimpleNamespace(stage=tmp_path, reference=outputs, say=said.append))  # type: ignore[arg-type]
+    _state_activation(SimpleNamespace(archive_folder=tmp_path, reference=outputs, say=said.append))  # type: ignore[arg-type]
     written = msgspec.json.decode((tmp_path / "signature.json").read_bytes())
     assert (written, len(said)) == ({"model": "demo", "activation": activation}, activation == "none")
 

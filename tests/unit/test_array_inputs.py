@@ -71,8 +71,8 @@ def test_a_table_may_come_as_one_tensor_a_column(table):
         ([column("a", [1]), column("b", [1, 2])], 422, "columns of different lengths"),
         ([column("a", [1, 2], [1, 2]), column("b", [1])], 422, "shape (1, 2)"),
         ([column("a", [1], []), column("b", [1])], 422, "shape (), expected"),
-        ([column("a", ["x"], datatype="BYTES"), column("b", [1])], 422, "expected a number, got str"),
-        ([column("a", [True], datatype="BOOL"), column("b", [1])], 422, "expected a number, got bool"),
+        ([column("a", ["x"], datatype="BYTES"), column("b", [1])], 422, "expected a number, got a string"),
+        ([column("a", [True], datatype="BOOL"), column("b", [1])], 422, "expected a number, got true or false"),
         ([column("a", [1] * 7), column("b", [1] * 7)], 413, "7 rows"),
     ],
 )

@@ -24,8 +24,8 @@ def run(server: str, rate: float, clients: int = 64, round_: int = 0, p50: float
 
 
 def page(tmp_path: Path, results: Results) -> str:
-    write_page(tmp_path / "90-benchmarks.md", results)
-    return (tmp_path / "90-benchmarks.md").read_text(encoding="utf-8")
+    write_page(tmp_path / "benchmarks.md", results)
+    return (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
 
 
 def test_labels_that_come_as_often_as_their_rows_are_right():
@@ -114,7 +114,7 @@ def test_the_page_has_medians_spans_and_ratios(tmp_path):
     assert text.index("onnxserve: default path** |") < text.index("| mosec |")
     assert "mosec 0.9.8" in text
     assert "Other processes took 2 % of the CPUs before a round, 3 at most." in text
-    assert (tmp_path / "90-benchmarks-segment.svg").read_text().startswith("<?xml")
+    assert (tmp_path / "benchmarks-segment.svg").read_text().startswith("<?xml")
 
 
 def test_refused_requests_are_shown_and_latencies_that_they_have_a_part_in_are_marked(tmp_path):

@@ -1,9 +1,9 @@
-"""What a stage of faults counts, and what a simulated canary shows."""
+"""What clients count while a server is disturbed, and what a simulated canary shows."""
 
 import httpx
 import pytest
 
-from benchmarks import canary, stage
+from benchmarks import canary, system_under_test
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from benchmarks import canary, stage
     ],
 )
 def test_an_answer_without_a_type_counts_as_lost(answer, kind):
-    assert stage.kind(answer) == kind
+    assert system_under_test.kind(answer) == kind
 
 
 def test_a_simulated_canary_that_fails_is_accused_and_a_harmless_one_is_not():

@@ -55,7 +55,7 @@ def test_bad_rows_get_their_reason_and_leave_the_others_alone(bulk):
     found = bulk.score_columns({"x": rows[:, 0], "y": rows[:, 1]})
     assert found.kept.tolist() == [0, 3]
     assert np.array_equal(found.outputs["output_0"], clean.outputs["output_0"])
-    assert found.errors[1].reason == "expected a number, got NoneType"
+    assert found.errors[1].reason == "expected a number, got null"
     assert found.errors[2].reason == "the number is not finite in float32"
     values = bulk.score_values([[0.0, 0.1], [None, 1], "no", [3, 3]])
     assert values.kept.tolist() == [0, 3]

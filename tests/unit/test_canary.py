@@ -62,7 +62,7 @@ def test_a_version_that_does_not_differ_is_hardly_ever_taken_back_whatever_drift
     ],
 )
 def test_nine_tenths_of_harmful_versions_are_found_within_the_answers_that_the_guide_states(harm, answers):
-    guide = (ROOT / "docs" / "55-gateway.md").read_text(encoding="utf-8")
+    guide = (ROOT / "docs" / "guides" / "gateway.md").read_text(encoding="utf-8")
     assert f"| {answers:,}" in guide
     found = simulate(lambda _: Traffic(), HARMS[harm], runs=100, blocks=answers // PAIRS, seed=6)
     assert sum(taken is not None for taken in found) >= 90 - 9  # three times the simulation's error

@@ -14,18 +14,18 @@ from onnxserve.scaffold import new_model
 from onnxserve.spec import read_definition
 from onnxserve_export.certify import call
 from onnxserve_export.certify_log import CertifyLog
-from onnxserve_export.levels import ERROR, FIRST, level_after
-from onnxserve_export.paired import Paired
+from onnxserve_export.export_state import ExportState
+from onnxserve_export.paired_statistics import PairedStatistics
 from onnxserve_export.records import Candidate, Measured
 from onnxserve_export.rows import split_rows
 from onnxserve_export.sequence import in_sequence
-from onnxserve_export.share import Row, Share
-from onnxserve_export.work import Work
+from onnxserve_export.significance_levels import FAMILYWISE_ERROR, FIRST_LEVEL, level_after
+from onnxserve_export.subset import Row, Subset
 from tests.helpers.acceptance import most_wrong
 
 ROWS, BUDGET = 542, 0.01
 TRIES = 4000
-SELECT = Paired(160, 0.9, 0.9, 0.0, 0.02, 0.0)
+SELECT = PairedStatistics(160, 0.9, 0.9, 0.0, 0.02, 0.0)
 
 
 def measured(variant: str, risk: float, likely_bound: float = 0.0) -> Measured:
@@ -68,7 +68,7 @@ def test_of_one_to_six_variants_one_that_loses_the_whole_budget_serves_in_one_ex
     accepted_at, drops, newly_right
 ):
     draws = np.random.default_rng(len(drops))
-    good = accepted_at(FIRST, *results(draws, drops, newly_right))
+    good = accepted_at(FIRST_LEVEL, *results(draws, drops, newly_right))
     ms = {str(number): 1 - number / 10 for number in range(len(drops))}
     served_too_bad = 0
     for accepted in good:
@@ -77,7 +77,7 @@ def test_of_one_to_six_variants_one_that_loses_the_whole_budget_serves_in_one_ex
         sequence, _ = in_sequence(found, ms, BUDGET)
         numbers = [int(result.variant) for result in sequence]
         served_too_bad += any(drops[number] >= BUDGET for number in takewhile(accepted.__getitem__, numbers))
-    assert served_too_bad / TRIES <= ERROR + 3 * np.sqrt(ERROR / TRIES)
+    assert served_too_bad / TRIES <= FAMILYWISE_ERROR + 3 * np.sqrt(FAMILYWISE_ERROR / TRIES)
 
 
 @pytest.mark.parametrize("newly_right", [0.0, 0.005])
@@ -87,9 +87,9 @@ def test_who_exports_new_graphs_on_the_same_rows_until_one_passes_seldom_gets_th
     passes = np.zeros(TRIES, bool)
     for export in range(8):
         passes |= accepted_at(level_after(export), wrong[:, export], right[:, export])
-    assert passes.mean() <= ERROR + 3 * np.sqrt(ERROR / TRIES)
-    whole = accepted_at(ERROR, wrong, right).any(axis=1)
-    assert whole.mean() > 2 * ERROR  # as it would be were each try tested at the whole level
+    assert passes.mean() <= FAMILYWISE_ERROR + 3 * np.sqrt(FAMILYWISE_ERROR / TRIES)
+    whole = accepted_at(FAMILYWISE_ERROR, wrong, right).any(axis=1)
+    assert whole.mean() > 2 * FAMILYWISE_ERROR  # as it would be were each try tested at the whole level
 
 
 def test_the_safest_comes_first_and_who_is_no_faster_or_foreseen_to_fail_is_not_tried():
@@ -116,18 +116,18 @@ class Export:
         self.split = split_rows(pairs, folder / "rows")
         self.right = np.eye(2, dtype=np.float32)[[row.value[0] % 2 for row in self.split.certify]]
 
-    def run(self, lost: dict[str, int], weights: str = "") -> Work:
-        work = Work(self.definition, self.folder / "store", self.folder, lambda _: None)
-        work.split, work.reference, work.select_reference = self.split, self.right, self.right[:50]
-        work.sequence, work.measured, work.outputs = [], [], {}
+    def run(self, lost: dict[str, int], weights: str = "") -> ExportState:
+        state = ExportState(self.definition, self.folder / "store", self.folder, lambda _: None)
+        state.split, state.reference, state.select_reference = self.split, self.right, self.right[:50]
+        state.sequence, state.measured, state.outputs = [], [], {}
         for variant, count in lost.items():
             path = self.folder / f"{variant}.onnx"
             path.write_text(variant + weights)
-            work.sequence.append(Candidate(variant, path))
-            work.measured.append(measured(variant, 0.0))
-            work.outputs[variant] = np.concatenate([self.right[:count, ::-1], self.right[count:]])
-        call(work)
-        return work
+            state.sequence.append(Candidate(variant, path))
+            state.measured.append(measured(variant, 0.0))
+            state.outputs[variant] = np.concatenate([self.right[:count, ::-1], self.right[count:]])
+        call(state)
+        return state
 
 
 @pytest.fixture
@@ -136,12 +136,12 @@ def export(tmp_path) -> Export:
 
 
 def test_tests_end_at_the_first_refusal_and_the_last_accepted_serves(export):
-    work = export.run({"fp32": 0, "mixed": 1, "int8-static": 30, "w8": 0})
-    assert work.chosen.variant == "mixed"
-    assert [result.refusal[:13] for result in work.measured] == ["", "", "accuracy drop", "not tried: in"]
-    assert [test.level for test in work.certified.tests] == [FIRST] * 3
-    assert [test.refused for test in work.certified.tests] == [False, False, True]
-    assert work.measured[3].paired is None
+    state = export.run({"fp32": 0, "mixed": 1, "int8-static": 30, "w8": 0})
+    assert state.chosen.variant == "mixed"
+    assert [result.refusal[:13] for result in state.measured] == ["", "", "accuracy drop", "not tried: in"]
+    assert [test.level for test in state.certified.tests] == [FIRST_LEVEL] * 3
+    assert [test.refused for test in state.certified.tests] == [False, False, True]
+    assert state.measured[3].paired is None
 
 
 def test_the_same_export_again_is_the_same_test_and_another_graph_is_a_dearer_one(export):
@@ -176,44 +176,44 @@ def test_rows_that_are_mostly_the_same_are_the_same_and_new_ones_are_not(export,
     export.run({"fp32": 0, "int8-static": 30})
     store = export.folder / "store"
     more = split_rows([Row([number], "inside") for number in range(2000, 6000)], tmp_path / "new").certify
-    assert CertifyLog(store, "circle", more).level("another") == FIRST
+    assert CertifyLog(store, "circle", more).level("another") == FIRST_LEVEL
     grown = Export(tmp_path / "grown", rows=2400).split.certify
     assert CertifyLog(store, "circle", grown).level("another") == level_after(1)
 
 
 def test_a_lost_record_is_made_up_from_the_evidence_beside_the_archives(export):
-    work = export.run({"fp32": 0, "int8-static": 30})
+    state = export.run({"fp32": 0, "int8-static": 30})
     store = export.folder / "store"
     (store / "circle.certify.json").unlink()
     (store / "circle-0.9.0.evidence.json").write_text('{"summary": {}}')
     (store / "circle-1.0.0.evidence.json").write_bytes(
-        msgspec.json.encode({"certify": msgspec.to_builtins(work.certified)})
+        msgspec.json.encode({"certify": msgspec.to_builtins(state.certified)})
     )
     log = CertifyLog(store, "circle", export.split.certify)
-    assert log.tests == work.certified.tests
+    assert log.tests == state.certified.tests
     assert log.level("another") == level_after(1)
     again = export.run({"fp32": 0, "int8-static": 30})
-    assert again.certified == work.certified
+    assert again.certified == state.certified
 
 
-def add_tests(store: Path, share: Share, process: int, count: int) -> None:
+def add_tests(store: Path, subset: Subset, process: int, count: int) -> None:
     """What one of several exports at once does: refusals, each of a graph of its own."""
-    log = CertifyLog(store, "circle", share)
+    log = CertifyLog(store, "circle", subset)
     for number in range(count):
         with log.turn():
             log.add("int8-static", f"{process}-{number}", 1.0, 0.01, refused=True)
 
 
 def test_of_exports_at_the_same_time_each_test_is_recorded_at_a_level_of_its_own(export):
-    store, share, count = export.folder / "store", export.split.certify, 20
+    store, subset, count = export.folder / "store", export.split.certify, 20
     context = multiprocessing.get_context("spawn")
-    exports = [context.Process(target=add_tests, args=(store, share, process, count)) for process in range(2)]
+    exports = [context.Process(target=add_tests, args=(store, subset, process, count)) for process in range(2)]
     for process in exports:
         process.start()
     for process in exports:
         process.join(120)
     assert [process.exitcode for process in exports] == [0, 0]
-    tests = CertifyLog(store, "circle", share).tests
+    tests = CertifyLog(store, "circle", subset).tests
     assert {test.graph for test in tests} == {f"{process}-{number}" for process in range(2) for number in range(count)}
     assert [test.level for test in tests] == [level_after(number) for number in range(2 * count)]
 

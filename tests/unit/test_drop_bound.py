@@ -7,8 +7,8 @@ import pytest
 
 from onnxserve_export.binomial import share_bound, share_floor
 from onnxserve_export.drop_bound import drop_bound
-from onnxserve_export.levels import ERROR, FIRST, level_after
 from onnxserve_export.mean_bound import mean_bound
+from onnxserve_export.significance_levels import FAMILYWISE_ERROR, FIRST_LEVEL, level_after
 from tests.helpers.acceptance import most_wrong
 
 
@@ -38,8 +38,8 @@ def at_most(count: int, rows: int, share: float) -> float:
 @pytest.mark.parametrize(("rows", "budget"), [(200, 0.02), (542, 0.01), (830, 0.01), (2165, 0.005), (5000, 0.002)])
 @pytest.mark.parametrize("newly_right", [0.0, 0.0005, 0.005, 0.05])
 def test_a_variant_at_the_edge_of_the_budget_is_accepted_by_at_most_one_in_twenty(rows, budget, newly_right):
-    chance = chance_to_accept(rows, budget, newly_right, ERROR, drop=budget)
-    assert chance <= ERROR + 1e-6
+    chance = chance_to_accept(rows, budget, newly_right, FAMILYWISE_ERROR, drop=budget)
+    assert chance <= FAMILYWISE_ERROR + 1e-6
     if newly_right == 0:
         assert chance > 0.01  # and not because hardly anything is accepted
 
@@ -116,6 +116,6 @@ def test_a_means_bound_is_above_the_mean_and_falls_with_rows():
 
 def test_the_levels_of_all_tests_add_up_to_the_error_that_is_allowed():
     levels = [level_after(refusals) for refusals in range(10_000)]
-    assert levels[0] == FIRST
+    assert levels[0] == FIRST_LEVEL
     assert levels == sorted(levels, reverse=True)
-    assert ERROR - 1e-5 < sum(levels) <= ERROR
+    assert FAMILYWISE_ERROR - 1e-5 < sum(levels) <= FAMILYWISE_ERROR

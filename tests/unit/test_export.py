@@ -13,20 +13,20 @@ from onnxserve.errors import CheckFailed, DefinitionError, OnnxserveError, Sourc
 from onnxserve.scaffold import new_model
 from onnxserve.spec import Source
 from onnxserve_export.export import export_model
+from onnxserve_export.export_state import ExportState
 from onnxserve_export.fetch import fetch_source, platform_flags
-from onnxserve_export.paired import compare_labels
+from onnxserve_export.paired_statistics import compare_labels
 from onnxserve_export.rows import split_rows
-from onnxserve_export.share import Row
 from onnxserve_export.step import Step, run_steps
 from onnxserve_export.steps import STEPS
-from onnxserve_export.verify import stretched
-from onnxserve_export.work import Work
+from onnxserve_export.subset import Row
+from onnxserve_export.verify import stretch
 
 FORWARD = "logits: torch.Tensor = self.layers(features)"
 BRANCH_ON_VALUES = "\n        if features[0, 0] > 100:\n            logits = logits * 2"
 
 
-def export_changed(folder: Path, old: str, new: str, store: Path) -> Work:
+def export_changed(folder: Path, old: str, new: str, store: Path) -> ExportState:
     path = folder / "model.py" if old in (folder / "model.py").read_text() else folder / "model.toml"
     text = path.read_text()
     assert old in text
@@ -93,37 +93,37 @@ def test_a_module_and_a_handler_of_the_users_own_are_exported(circle, tmp_path, 
     toml = circle / "model.toml"
     text = toml.read_text().replace("tabular:TabularClassifier", "handler.py:Shouting")
     toml.write_text(text.replace("model.py:load", "mynet:load").replace("model.py:rows", "mynet:rows"))
-    work = export_model(circle, tmp_path / "store", STEPS, lambda _: None)
+    state = export_model(circle, tmp_path / "store", STEPS, lambda _: None)
     from onnxserve.archive import unpack
     from onnxserve.archive.offline import answers
 
-    unpack(work.archive, tmp_path / "open")
+    unpack(state.archive, tmp_path / "open")
     [answer] = answers(tmp_path / "open", [b'{"instances": [[0, 0]]}'])
     assert answer["body"]["predictions"][0]["label"] == "INSIDE"
 
 
 def test_a_step_without_its_requirement_is_refused(tmp_path):
-    work = Work(None, tmp_path, tmp_path, lambda _: None)  # type: ignore[arg-type]  # no definition is reached
+    state = ExportState(None, tmp_path, tmp_path, lambda _: None)  # type: ignore[arg-type]  # no definition is reached
     with pytest.raises(StepFailed, match="requires"):
-        run_steps(work, [Step("x", ("module",), (), lambda _: None)])
+        run_steps(state, [Step("x", ("module",), (), lambda _: None)])
     with pytest.raises(StepFailed, match="did not make"):
-        run_steps(work, [Step("x", (), ("module",), lambda _: None)])
+        run_steps(state, [Step("x", (), ("module",), lambda _: None)])
 
 
-def test_shares_are_disjoint_whatever_the_order_and_duplicates_go(tmp_path):
+def test_subsets_are_disjoint_whatever_the_order_and_duplicates_go(tmp_path):
     rows = [Row([i], "a") for i in range(100)]
     split, other = split_rows(rows, tmp_path / "1"), split_rows([*reversed(rows), rows[0]], tmp_path / "2")
-    parts = [{tuple(row.value) for row in part} for part in split.shares.values()]
+    parts = [{tuple(row.value) for row in part} for part in split.subsets.values()]
     assert len(set.union(*parts)) == sum(map(len, parts)) == 100
-    assert [share.digest for share in split.shares.values()] == [share.digest for share in other.shares.values()]
+    assert [subset.digest for subset in split.subsets.values()] == [subset.digest for subset in other.subsets.values()]
     assert other.duplicates == 1
 
 
-def test_a_row_added_moves_no_other_between_shares(tmp_path):
+def test_a_row_added_moves_no_other_between_subsets(tmp_path):
     rows = [Row([i], i) for i in range(200)]
     before, after = split_rows(rows, tmp_path / "1"), split_rows([Row([-1], 0), *rows], tmp_path / "2")
-    for name, share in before.shares.items():
-        assert {row.label for row in share} <= {row.label for row in after.shares[name]}
+    for name, subset in before.subsets.items():
+        assert {row.label for row in subset} <= {row.label for row in after.subsets[name]}
 
 
 def test_rows_are_read_once_from_a_stream_and_kept_on_disk(tmp_path):
@@ -140,10 +140,10 @@ def test_rows_are_read_once_from_a_stream_and_kept_on_disk(tmp_path):
 
 def test_rows_are_stretched_to_an_exact_length_on_free_axes_only():
     arrays = {"ids": np.array([[1, 2, 3], [4, 5, 0]]), "other": np.array([[7], [8]])}
-    made = stretched(arrays, {"ids": {1: "sequence"}}, 5)
+    made = stretch(arrays, {"ids": {1: "sequence"}}, 5)
     np.testing.assert_array_equal(made["ids"], [[1, 2, 3, 1, 2], [4, 5, 0, 4, 5]])
     np.testing.assert_array_equal(made["other"], arrays["other"])
-    assert stretched(arrays, {"ids": {1: "sequence"}}, 2)["ids"].shape == (2, 2)
+    assert stretch(arrays, {"ids": {1: "sequence"}}, 2)["ids"].shape == (2, 2)
 
 
 def test_a_text_model_that_differs_at_its_longest_length_is_refused(tmp_path):
@@ -154,11 +154,11 @@ def test_a_text_model_that_differs_at_its_longest_length_is_refused(tmp_path):
 
 
 def test_a_graph_that_deviates_names_the_module_and_the_node(circle, tmp_path):
-    def corrupt(work: Work) -> None:
-        proto = onnx.load(work.fp32)
+    def corrupt(state: ExportState) -> None:
+        proto = onnx.load(state.fp32)
         [bias] = [one for one in proto.graph.initializer if one.name == "layers.2.bias"]
         bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + 1, bias.name))
-        onnx.save(proto, work.fp32)
+        onnx.save(proto, state.fp32)
 
     at = [step.name for step in STEPS].index("verify")
     steps = [*STEPS[:at], Step("corrupt", (), (), corrupt), *STEPS[at:]]

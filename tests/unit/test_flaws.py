@@ -59,7 +59,7 @@ def test_each_flaw_says_why_or_what_is_left_and_names_tests_that_are_there(docum
 
 
 def test_the_page_names_no_flaw_that_the_list_does_not(document):
-    told = set(re.findall(r"CVE-\d{4}-\d+|GHSA(?:-\w{4}){3}", (ROOT / "docs" / "13-threats.md").read_text()))
+    told = set(re.findall(r"CVE-\d{4}-\d+|GHSA(?:-\w{4}){3}", (ROOT / "docs" / "concepts" / "threats.md").read_text()))
     assert told <= {one for flaw in document["flaw"] for one in flaw["ids"]}
     assert told
 

@@ -7,8 +7,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from onnxserve.errors import CheckFailed
+from onnxserve_export.divergence import first_divergence, module_outputs
 from onnxserve_export.lint import findings
-from onnxserve_export.locate import locate, module_outputs
 from onnxserve_export.records import Range
 from onnxserve_export.trace import check_ranges, export_graph, name_nodes
 
@@ -81,7 +81,7 @@ def test_the_first_module_that_diverges_is_named_with_its_node(traced, tmp_path)
     weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) + 0.5, weight.name))
     path = tmp_path / "changed.onnx"
     onnx.save(changed, path)
-    found = locate(module, path, ROWS)
+    found = first_divergence(module, path, ROWS)
     assert found is not None
     assert (found.module, found.kind) == ("second", "Linear")
     assert found.node.startswith("second/")
@@ -92,7 +92,7 @@ def test_the_first_module_that_diverges_is_named_with_its_node(traced, tmp_path)
 def test_a_graph_that_agrees_has_no_diverging_module(traced, tmp_path):
     module, proto = traced
     onnx.save(proto, tmp_path / "same.onnx")
-    assert locate(module, tmp_path / "same.onnx", ROWS) is None
+    assert first_divergence(module, tmp_path / "same.onnx", ROWS) is None
 
 
 def test_a_module_that_runs_twice_is_not_compared():

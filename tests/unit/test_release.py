@@ -2,7 +2,7 @@
 
 import pytest
 
-from onnxserve.errors import OnnxserveError, ReleaseError
+from onnxserve.errors import OnnxserveError, ReleaseError, ServerError
 from onnxserve.gateway import Auto, Canary, Share, Traffic
 from onnxserve.management import Management
 from onnxserve.release import History, Release
@@ -187,6 +187,27 @@ def test_workers_that_were_scaled_are_asked_for_again_after_a_restart(tmp_path):
     assert not [call for call in server.calls[calls:] if call == "PUT /models/demo/2.0"]
     steps.retire("demo", "2.0", grace_s=0)
     assert steps.traffic.labels.models["demo"].workers == {}
+
+
+def test_workers_that_do_not_become_ready_are_taken_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("onnxserve.release.steps.READY_S", 0.2)
+    server = FakeTorchServe(["1.0", "2.0"], unready={"2.0"})
+    steps = release(tmp_path, server)
+    with pytest.raises(ServerError, match=r"3 workers of demo 2\.0: not within"):
+        steps.scale("demo", "2.0", 3)
+    assert server.workers == {"2.0": 1}
+    assert steps.history.events("demo") == []
+    server.workers.clear()
+    release(tmp_path, server).restore()
+    assert server.workers == {}
+
+
+@pytest.mark.parametrize("workers", [0, -1, 100_000])
+def test_no_version_is_scaled_to_none_or_to_more_workers_than_could_help(tmp_path, workers):
+    server = FakeTorchServe(["1.0"])
+    with pytest.raises(ReleaseError, match=rf"workers must be 1 to \d+ on this machine, got {workers}"):
+        release(tmp_path, server).scale("demo", "1.0", workers)
+    assert server.workers == {}
 
 
 def test_an_unknown_version_lists_those_that_are_there(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from onnxruntime.quantization import QuantType
 
 from onnxserve_export.drop_bound import drop_bound
-from onnxserve_export.foresee import (
+from onnxserve_export.flip_estimate import (
     expected_flips,
     expected_moves,
     likely_counts,

@@ -7,9 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from onnxserve.batch import job_of
+from onnxserve.batch.output import Folder
 from onnxserve.batch.part import Wanted
 from onnxserve.batch.plan import wanted_of
-from onnxserve.batch.sources import find_sources, kind_of
+from onnxserve.batch.sources import find_sources, kind_of, open_source
 from onnxserve.errors import BatchError
 
 NUMBERS = Wanted({"x": "x", "y": "y"}, numbers=True, keep=("id",), chunk=3)
@@ -33,6 +34,19 @@ def test_files_of_no_known_kind_are_named_and_a_name_with_brackets_is_a_file(tmp
     assert [source.size for source in find_sources([str(tmp_path / "rows[1].csv")]).files] == [4]
     with pytest.raises(BatchError, match=r"nothing to score: .*scan\.tif is of no known kind"):
         find_sources([f"{tmp_path}/*.tif"])
+
+
+def test_two_colons_in_a_path_are_part_of_a_name_and_no_chain_of_urls(tmp_path, monkeypatch):
+    (tmp_path / "a::b.csv").write_text("x,y\n1,2\n")
+    monkeypatch.chdir(tmp_path)
+    for name in ("a::b.csv", str(tmp_path / "a::b.csv"), f"file://{tmp_path}/a::b.csv", str(tmp_path)):
+        [source] = find_sources([name]).files
+        assert source.url.endswith("/a::b.csv")
+        with open_source(source.url) as stream:
+            assert stream.read() == b"x,y\n1,2\n"
+    folder = Folder("out::put")
+    folder.write("part.csv", b"x")
+    assert (tmp_path / "out::put" / "part.csv").read_bytes() == b"x"
 
 
 def test_kinds_are_known_by_suffixes():

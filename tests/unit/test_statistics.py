@@ -10,12 +10,11 @@ import pytest
 from onnxserve.errors import DefinitionError
 from onnxserve.scaffold import new_model
 from onnxserve.spec import Definition, QuantiseSpec, read_definition
+from onnxserve_export.acceptance import Acceptance
 from onnxserve_export.binomial import share_bound
-from onnxserve_export.closeness import calibration_error, compare
-from onnxserve_export.foresee import rows_needed, share_rows_needed
-from onnxserve_export.judge import Judge
-from onnxserve_export.levels import FIRST
-from onnxserve_export.paired import (
+from onnxserve_export.flip_estimate import rows_needed, share_rows_needed
+from onnxserve_export.output_similarity import calibration_error, compare
+from onnxserve_export.paired_statistics import (
     compare_embeddings,
     compare_errors,
     compare_labels,
@@ -25,7 +24,8 @@ from onnxserve_export.paired import (
     value_errors,
     vector_errors,
 )
-from onnxserve_export.share import Row
+from onnxserve_export.significance_levels import FIRST_LEVEL
+from onnxserve_export.subset import Row
 from tests.helpers.acceptance import most_wrong
 
 OUTPUTS = np.array([[2.0, 0], [0, 2], [2, 0], [0, 2]], np.float32)
@@ -48,7 +48,7 @@ def test_mcnemars_p_is_the_binomial_tail(wrong, right, p):
     assert mcnemar(wrong, right) == pytest.approx(p)
 
 
-# The table of docs/11-statistics.md: rows by budget, and share of labels that change.
+# The table of docs/concepts/statistics.md: rows by budget, and share of labels that change.
 NEEDED = {
     (0.02, 0.0): 161,
     (0.02, 0.02): 472,
@@ -66,14 +66,14 @@ def test_a_variant_without_loss_is_accepted_four_times_of_five_with_the_rows_tha
     assert rows_needed(budget, flips) == pytest.approx(rows, rel=0.02)
     draws = np.random.default_rng(11)
     wrong, right, _ = draws.multinomial(rows, [flips / 2, flips / 2, 1 - flips], 2000).T
-    most = most_wrong(rows, budget, FIRST, range(right.min(), right.max() + 1))
+    most = most_wrong(rows, budget, FIRST_LEVEL, range(right.min(), right.max() + 1))
     assert np.mean(wrong <= most[right - right.min()]) > 0.76
 
 
 def test_more_rows_than_are_looked_up_are_estimated():
     assert rows_needed(0.001, 0.02) == pytest.approx((1.751 + 0.842) ** 2 * 0.02 / 0.001**2, rel=0.01)
     assert rows_needed(0.0, 0.02) == 0
-    assert share_rows_needed(0.01, 0.0) == pytest.approx(math.log(FIRST) / math.log(0.99), abs=2)
+    assert share_rows_needed(0.01, 0.0) == pytest.approx(math.log(FIRST_LEVEL) / math.log(0.99), abs=2)
     assert share_rows_needed(0.01, 0.005) > share_rows_needed(0.01, 0.002) > 400
     assert share_rows_needed(0.01, 0.02) == 0
 
@@ -129,7 +129,7 @@ def test_rows_that_were_not_seen_to_move_have_a_bound_that_does_not_shrink_with_
     errors = np.full(300, 0.0)
     errors[0] = error
     found = compare_errors(errors, 0.03)
-    assert found.bound == pytest.approx(share_bound(int(error > 0.03), 300, FIRST))
+    assert found.bound == pytest.approx(share_bound(int(error > 0.03), 300, FIRST_LEVEL))
     assert found.bound > 0.01
 
 
@@ -139,7 +139,7 @@ def test_a_candidate_that_ruins_rare_rows_is_accepted_no_more_often_than_allowed
     accepted = sum(
         compare_errors(np.where(draws.random(400) < rare, 1e9, 1e-9), 0.03).bound <= rare for _ in range(500)
     )
-    assert accepted / 500 <= FIRST + 3 * math.sqrt(FIRST / 500)
+    assert accepted / 500 <= FIRST_LEVEL + 3 * math.sqrt(FIRST_LEVEL / 500)
 
 
 def test_outputs_that_never_change_have_their_size_as_scale():
@@ -151,11 +151,11 @@ def test_a_metric_of_the_users_own_decides_by_its_mean(tmp_path):
     made = definition(tmp_path, metric="model.py:within", max_accuracy_drop=0.2)
     source = made.folder / "model.py"
     source.write_text(source.read_text() + "\n\ndef within(outputs, labels):\n    return outputs[:, 0] * 0.25 + 0.5\n")
-    judge = Judge(made, [Row(0, "a")] * 4, OUTPUTS)
-    paired = judge.compare(OUTPUTS - 0.1)
+    acceptance = Acceptance(made, [Row(0, "a")] * 4, OUTPUTS)
+    paired = acceptance.compare(OUTPUTS - 0.1)
     assert paired.reference_accuracy == pytest.approx(0.75)
     assert paired.drop == pytest.approx(0.025)
-    assert judge.verdict(paired).startswith("drop of the metric")  # 4 rows can't vouch for 0.2 of a range of 1
+    assert acceptance.verdict(paired).startswith("drop of the metric")  # 4 rows can't vouch for 0.2 of a range of 1
 
 
 def test_a_metric_outside_its_range_is_told(tmp_path):
@@ -163,7 +163,7 @@ def test_a_metric_outside_its_range_is_told(tmp_path):
     source = made.folder / "model.py"
     source.write_text(source.read_text() + "\n\ndef wide(outputs, labels):\n    return outputs[:, 0] * 10\n")
     with pytest.raises(DefinitionError, match=r"gives 20 for row 0, outside 0 to 10") as caught:
-        Judge(made, [Row(0, "a")] * 4, OUTPUTS)
+        Acceptance(made, [Row(0, "a")] * 4, OUTPUTS)
     assert caught.value.where == "quantise.metric_range"
 
 
@@ -172,28 +172,30 @@ def test_a_metric_of_the_wrong_shape_is_told(tmp_path):
     source = made.folder / "model.py"
     source.write_text(source.read_text() + "\n\ndef whole(outputs, labels):\n    return 1.0\n")
     with pytest.raises(DefinitionError, match="for 4 rows"):
-        Judge(made, [Row(0, "a")] * 4, OUTPUTS)
+        Acceptance(made, [Row(0, "a")] * 4, OUTPUTS)
 
 
 def test_a_task_is_what_the_definition_says_or_what_its_labels_mean(tmp_path):
-    assert Judge(definition(tmp_path / "1"), [Row(0, "a"), Row(0, "b")] * 2, OUTPUTS).compare(OUTPUTS).accuracy == 1
-    assert Judge(definition(tmp_path / "2", labels=()), [Row(0, 1.0)] * 4, OUTPUTS).task == "regression"
-    assert Judge(definition(tmp_path / "3", task="embedding"), [Row(0, "a")] * 4, OUTPUTS).task == "embedding"
+    assert (
+        Acceptance(definition(tmp_path / "1"), [Row(0, "a"), Row(0, "b")] * 2, OUTPUTS).compare(OUTPUTS).accuracy == 1
+    )
+    assert Acceptance(definition(tmp_path / "2", labels=()), [Row(0, 1.0)] * 4, OUTPUTS).task == "regression"
+    assert Acceptance(definition(tmp_path / "3", task="embedding"), [Row(0, "a")] * 4, OUTPUTS).task == "embedding"
     with pytest.raises(DefinitionError, match="needs `labels`"):
-        Judge(definition(tmp_path / "4", labels=(), task="labels"), [Row(0, 1.0)] * 4, OUTPUTS)
+        Acceptance(definition(tmp_path / "4", labels=(), task="labels"), [Row(0, 1.0)] * 4, OUTPUTS)
 
 
 def test_too_few_rows_are_told_with_how_many_would_do(tmp_path):
-    judge = Judge(definition(tmp_path, max_accuracy_drop=0.01), [Row(0, "a")] * 4, OUTPUTS)
+    acceptance = Acceptance(definition(tmp_path, max_accuracy_drop=0.01), [Row(0, "a")] * 4, OUTPUTS)
     same = np.tile(OUTPUTS, (25, 1))
     paired = compare_labels(same, same, np.zeros(100, int))
-    assert f"about {rows_needed(0.01, 0.0)} rows would be needed" in judge.verdict(paired)
+    assert f"about {rows_needed(0.01, 0.0)} rows would be needed" in acceptance.verdict(paired)
     flipped = same.copy()
     flipped[[0, 1]] = flipped[[1, 0]]
     found = compare_labels(same, flipped, np.zeros(100, int))
-    assert f"about {rows_needed(0.01, 0.02)} rows would be needed" in judge.verdict(found)
-    assert "95 % bound" in judge.verdict(compare_labels(same, same, np.zeros(100, int), level=0.05))
-    assert "rows would be needed" not in judge.verdict(compare_labels(same, same[:, ::-1], same.argmax(-1)))
+    assert f"about {rows_needed(0.01, 0.02)} rows would be needed" in acceptance.verdict(found)
+    assert "95 % bound" in acceptance.verdict(compare_labels(same, same, np.zeros(100, int), level=0.05))
+    assert "rows would be needed" not in acceptance.verdict(compare_labels(same, same[:, ::-1], same.argmax(-1)))
 
 
 def test_scores_alike_leave_only_the_bound_of_the_unseen():
@@ -205,7 +207,7 @@ def test_scores_alike_leave_only_the_bound_of_the_unseen():
 
 
 def test_the_documents_table_of_rows_is_what_the_bound_needs():
-    page = (Path(__file__).parents[2] / "docs" / "11-statistics.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "concepts" / "statistics.md").read_text(encoding="utf-8")
     table = re.findall(r"^\| ([\d.]+) points? \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$", page, re.MULTILINE)
     assert len(table) == 4
     for points, *cells in table:
@@ -218,12 +220,14 @@ def test_the_documents_table_of_rows_is_what_the_bound_needs():
 def test_values_and_vectors_are_judged_by_how_many_move(task, tmp_path):
     draws = np.random.default_rng(2)
     torch = draws.normal(size=(400, 8)).astype(np.float32)
-    judge = Judge(definition(tmp_path, labels=(), task=task), [Row(0, None)] * 400, torch)
+    acceptance = Acceptance(definition(tmp_path, labels=(), task=task), [Row(0, None)] * 400, torch)
     near, far = torch + 1e-4, torch.copy()
     far[:6] *= -1
-    assert judge.verdict(judge.compare(near)) == ""
-    assert judge.risk(near) < 1e-6 < judge.risk(far)
-    assert judge.likely_bound(near, 400, 0.5) < 0.01 < judge.likely_bound(far, 400, 0.5)
-    assert judge.verdict(judge.compare(far)).startswith("rows that move beyond the tolerance 1.50%, 96 % bound")
+    assert acceptance.verdict(acceptance.compare(near)) == ""
+    assert acceptance.risk(near) < 1e-6 < acceptance.risk(far)
+    assert acceptance.likely_bound(near, 400, 0.5) < 0.01 < acceptance.likely_bound(far, 400, 0.5)
+    assert acceptance.verdict(acceptance.compare(far)).startswith(
+        "rows that move beyond the tolerance 1.50%, 96 % bound"
+    )
     far[2:6] *= -1
-    assert "about" in judge.verdict(judge.compare(far))
+    assert "about" in acceptance.verdict(acceptance.compare(far))

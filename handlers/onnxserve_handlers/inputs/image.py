@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import BodyTooLarge, InvalidRow, UndecodableBody
 from ..handler import Handler
-from ..protocols.body import from_base64, unwrap
+from ..protocols.body import from_base64, json_type, unwrap
 from ..runtime.batching import guard
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
@@ -63,7 +63,7 @@ class ImageClassifier(Handler):
             return instance
         if not isinstance(instance, str):
             raise InvalidRow(
-                f"expected base64 text, got {type(instance).__name__}", where=where, fix='send {"image": "<base64>"}'
+                f"expected base64 text, got {json_type(instance)}", where=where, fix='send {"image": "<base64>"}'
             )
         return from_base64(instance, where)
 

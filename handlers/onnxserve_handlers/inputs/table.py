@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..errors import InvalidRow
 from ..handler import Handler
-from ..protocols.body import JSON, Body, unwrap
+from ..protocols.body import JSON, Body, json_type, unwrap
 from ..request import Request
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -73,7 +73,7 @@ class TabularClassifier(Handler):
             instance = self._by_name(instance, where)
         if not isinstance(instance, list):
             raise InvalidRow(
-                f"expected a list or an object, got {type(instance).__name__}",
+                f"expected a list or an object, got {json_type(instance)}",
                 where=where,
                 fix=f"send {len(self.columns)} numbers",
             )
@@ -96,7 +96,7 @@ class TabularClassifier(Handler):
     def _number(self, value: Any, where: str) -> float:
         # bool is an int in Python, but not a number here.
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InvalidRow(f"expected a number, got {type(value).__name__}", where=where)
+            raise InvalidRow(f"expected a number, got {json_type(value)}", where=where)
         # The comparison is also false for NaN, and for integers that are too long for a float.
         if not abs(value) <= FLOAT32_MAX:
             raise InvalidRow("the number is not finite in float32", where=where)

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from ..errors import InvalidRow, UndecodableBody
 from ..handler import Handler
-from ..protocols.body import from_base64, unwrap
+from ..protocols.body import from_base64, json_type, unwrap
 from ..runtime.batching import guard
 
 Ids = list[int]
@@ -100,9 +100,7 @@ class TextClassifier(Handler):
             except UnicodeDecodeError as error:
                 raise UndecodableBody("the text is not UTF-8", where=where, fix="encode it as UTF-8") from error
         if not isinstance(instance, str):
-            raise InvalidRow(
-                f"expected a string, got {type(instance).__name__}", where=where, fix='send {"text": "..."}'
-            )
+            raise InvalidRow(f"expected a string, got {json_type(instance)}", where=where, fix='send {"text": "..."}')
         if not instance.strip():
             raise InvalidRow("the text is empty", where=where, fix="send at least one word")
         return instance

@@ -32,6 +32,15 @@ BINARY = (bytes, bytearray)
 BOM = b"\xef\xbb\xbf"  # RFC 8259, section 8.1: parsers may ignore it
 # Keys that may stand in a document with instances; TensorFlow Serving's clients name a signature, here is only one.
 DOCUMENT_KEYS = frozenset({"instances", "signature_name"})
+JSON_TYPES = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
 DEPTH = 3  # of names before a row: {"data": {"image": {"b64": "…"}}}
 HEADERS = ("content-type", "accept", "inference-header-content-length", "content-encoding")
 
@@ -148,6 +157,11 @@ def read_instances(document: Any, keys: Container[str], max_rows: int) -> list[A
     if len(rows) > max_rows:
         raise BodyTooLarge(f"{len(rows)} rows, at most {max_rows} are accepted in one request", where="instances")
     return [unwrap(row, keys) for row in rows]
+
+
+def json_type(value: Any) -> str:
+    """Return a value's type in the words of JSON, for errors: clients needn't know Python's types."""
+    return JSON_TYPES.get(type(value), type(value).__name__)
 
 
 def unwrap(instance: Any, keys: Container[str]) -> Any:

@@ -10,7 +10,8 @@ const ILL = [502, 503, 504, 507]; // no connection, no worker, no answer in time
 const AGAIN = [503, 504, 507]; // the same may be answered later
 const ENDED = 'worker_ended'; // of a request with which two workers ended: others would too
 const FINAL = [ENDED, 'answer_too_large']; // whoever asks again is told the same
-const QUEUES = [ENDED, 'overloaded']; // errors that are no handler's
+const REFUSALS = ['overloaded', 'quarantined']; // TorchServe's queue did not take the request: no worker has seen it
+const QUEUES = REFUSALS.concat(ENDED); // errors that are no handler's
 const WINDOW_MS = 1000, EJECT_AFTER = 20, EJECT_MS = 2000;
 const LEAST_TRIES = 3; // that are always allowed: a share of few requests would be none
 const UNDECODABLE = '"ErrorDataDecoderException"'; // in place of an answer: what TorchServe itself says of a form's damage
@@ -18,8 +19,9 @@ const UNDECODABLE = '"ErrorDataDecoderException"'; // in place of an answer: wha
 async function again(r) {
   const version = r.variables.version, header = responses.upstream(r);
   const status = Number(String(r.variables.upstream_status || '').split(/[,:] */).pop()) || r.status; // the last one
-  note(r, version, status);
-  const reply = await another(r, version, status, header('x-onnxserve-error'));
+  const kind = header('x-onnxserve-error');
+  note(r, version, status, kind);
+  const reply = await another(r, version, status, kind);
   if (reply === null) {
     tell(r, status, header, '');
   } else {
@@ -58,8 +60,9 @@ async function full(r) {
   try {
     let reply = await r.subrequest('/-/try/' + version, { method: 'POST' });
     if (reply.status >= 500) {
-      note(r, version, reply.status);
-      reply = await another(r, version, reply.status, reply.headersOut['x-onnxserve-error']) || reply;
+      const kind = reply.headersOut['x-onnxserve-error'];
+      note(r, version, reply.status, kind);
+      reply = await another(r, version, reply.status, kind) || reply;
     }
     tell(r, reply.status, (name) => reply.headersOut[name], Buffer.from(reply.responseBuffer || ''));
   } finally {
@@ -94,7 +97,7 @@ async function attempt(r, name, version, config) {
   try {
     const reply = await r.subrequest('/-/try/' + version, { method: 'POST' });
     if (reply.status >= 500) {
-      note(r, version, reply.status);
+      note(r, version, reply.status, reply.headersOut['x-onnxserve-error']);
     } else if (version !== r.variables.version) {
       r.variables.degraded_by = 'fallback';
     }
@@ -108,8 +111,11 @@ async function attempt(r, name, version, config) {
   }
 }
 
-// Whoever judges a canary sees each of its failures.
-function note(r, version, status) {
+// Whoever judges a canary sees each of its failures; a refusal says nothing about the version.
+function note(r, version, status, kind) {
+  if (REFUSALS.indexOf(kind) >= 0) {
+    return;
+  }
   const before = r.variables.failed_tries;
   r.variables.failed_tries = (before ? before + ',' : '') + version + ' ' + status;
 }

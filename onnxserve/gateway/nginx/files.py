@@ -47,6 +47,7 @@ ERRORS = (
     (528, 429, "rate_limited", "too many requests in too short a time"),
     (529, 429, "overloaded", "too many requests are under way for this version"),
     (530, 503, "overloaded", "more requests wait for this version than it can answer in time"),
+    (531, 503, "quarantined", "requests of this client ended many workers of this version: leave out the rows that do"),
 )
 
 

@@ -68,7 +68,8 @@ final class Backlog {
     void begin(Batch batch, long now) {
         if (!batch.jobs.isEmpty() && batch.idle == idle) {
             serviceTime.add(batch.jobs.size(), now - batch.lastTakenAt);
-            batch.jobs.forEach(job -> limit.answered(job.arrivedAt, now));
+            // A second try is late because the first one failed: that says nothing about how many may wait.
+            batch.jobs.stream().filter(job -> !job.failed).forEach(job -> limit.answered(job.arrivedAt, now));
         }
         limit.nextBatch(now);
         batch.begin();
@@ -129,7 +130,7 @@ final class Backlog {
                 continue;
             }
             if (!waited) {
-                contention.waited(job, batch.previous, now);
+                contention.waited(job, batch.previousClients, now);
             }
             return take(job, batch, Math.max(clients, serviceTime.limit()), now);
         }

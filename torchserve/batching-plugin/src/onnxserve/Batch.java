@@ -5,9 +5,9 @@ import java.util.List;
 
 /** What one worker's thread has collected since it last began, until it begins again. */
 final class Batch {
-    List<QueuedJob> jobs = new ArrayList<>();
-    /** What it had collected before. */
-    List<QueuedJob> previous = new ArrayList<>();
+    final List<QueuedJob> jobs = new ArrayList<>();
+    /** The client of each job that it had collected before; the jobs themselves would keep their bodies in memory. */
+    final List<String> previousClients = new ArrayList<>();
     long lastTakenAt;
     /** How often threads had waited for jobs by then: a change means that the time since isn't all a worker's. */
     long idle;
@@ -15,9 +15,8 @@ final class Batch {
     private int limit;
 
     void begin() {
-        List<QueuedJob> before = previous;
-        previous = jobs;
-        jobs = before;
+        previousClients.clear();
+        jobs.forEach(job -> previousClients.add(job.client));
         jobs.clear();
     }
 

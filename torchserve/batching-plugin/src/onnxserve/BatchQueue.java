@@ -58,12 +58,12 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
     @Override
     public boolean offer(Job job) {
         QueuedJob arrival = new QueuedJob(job, clock.getAsLong());
-        if (poison.contains(arrival, arrival.arrivedAt)) {
-            drops.drop(arrival, Drop.POISON);
+        Drop reason = poison.refusal(arrival, arrival.arrivedAt);
+        if (reason != null) {
+            drops.drop(arrival, reason);
             return true;
         }
         QueuedJob leaving;
-        Drop reason;
         lock.lock();
         try {
             if (!open) {

@@ -23,8 +23,8 @@ final class Contention {
         Arrays.fill(waitedAgain, now - RECENT_NS);
     }
 
-    /** A job was taken, which came while the batch of {@code previous} ran, or before that. */
-    void waited(QueuedJob job, List<QueuedJob> previous, long now) {
+    /** A job was taken, which came while the batch with jobs of {@code previous} clients ran, or before that. */
+    void waited(QueuedJob job, List<String> previous, long now) {
         // Batches of one are as short as can be, but were made so for quiet clients.
         int several = holds(job.priority, now) ? 1 : 2;
         if (job.sparse && recent.isQuiet(job.client) && jobsOfOthers(previous, job.client) >= several) {
@@ -52,8 +52,8 @@ final class Contention {
         return recent(waitedAgain[priority.ordinal()], now);
     }
 
-    private static long jobsOfOthers(List<QueuedJob> batch, String client) {
-        return batch.stream().filter(job -> !job.client.equals(client)).count();
+    private static long jobsOfOthers(List<String> clients, String client) {
+        return clients.stream().filter(name -> !name.equals(client)).count();
     }
 
     private static boolean recent(long at, long now) {

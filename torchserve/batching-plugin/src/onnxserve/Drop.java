@@ -27,6 +27,8 @@ enum Drop {
     LATE(503, Drop.OVERLOADED, "The request waited longer than requests should take. Retry later."),
     /** The same request ended two workers a while ago. */
     POISON(507, Attempt.WORKER_ENDED, "Two workers ended with the same request a while ago."),
+    /** Different requests of this client ended many workers a while ago. */
+    QUARANTINED(503, "quarantined", "Requests of this client ended many workers of this model. Retry later, without the rows that do."),
     /** None of the model's workers can load it. Without a type: another version may answer. */
     NO_WORKER(503, "", "No worker can load the model now. Retry later."),
     /** Its model was unregistered. */
@@ -40,6 +42,7 @@ enum Drop {
     // Nor are those of one moment sent in one: their clients would all come again at once, and then not at all.
     private static final int LEAST_HELD_MS = 200;
     private static final int SPREAD_MS = 200;
+    private static final int SERVICE_UNAVAILABLE = 503;
     private final int status;
     private final String type;
     private final String text;
@@ -79,7 +82,7 @@ enum Drop {
 
     private Map<String, String> headers() {
         Map<String, String> headers = new HashMap<>(Map.of(Attempt.ERROR, type, "Content-Type", "application/json"));
-        if (type.equals(OVERLOADED)) {
+        if (status == SERVICE_UNAVAILABLE) {
             headers.put("Retry-After", "1");
         }
         return headers;

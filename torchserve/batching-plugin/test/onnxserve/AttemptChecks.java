@@ -136,6 +136,39 @@ final class AttemptChecks {
         equal(2, queue.size());
     }
 
+    static void aClientWhoseDifferentRequestsEndManyWorkersIsRefusedForAWhile() throws InterruptedException {
+        AtomicLong clock = new AtomicLong(System.nanoTime());
+        BatchQueue queue = Checks.queue(100, clock);
+        for (int bytes = 1; bytes <= 12; bytes++) {
+            FakeJob killer = new FakeJob("client", bytes, Map.of());
+            queue.offer(killer);
+            only(queue, killer).sendError(500, DIED);
+            only(queue, killer).sendError(500, DIED);
+            equal(507, killer.status);
+        }
+        FakeJob next = new FakeJob("client", 1000, Map.of());
+        queue.offer(next);
+        equal(503, next.status);
+        check(queue.json().contains("\"quarantined\":1"), "%s", queue.json());
+        queue.offer(new FakeJob("another client", 1000, Map.of()));
+        equal(1, queue.size());
+        clock.addAndGet(TimeUnit.MINUTES.toNanos(6));
+        queue.offer(new FakeJob("client", 1000, Map.of()));
+        equal(2, queue.size());
+    }
+
+    static void clientsWithoutANameAreNotRefusedForEachOther() throws InterruptedException {
+        BatchQueue queue = Checks.queue(100);
+        for (int bytes = 1; bytes <= 20; bytes++) {
+            FakeJob killer = new FakeJob("", bytes, Map.of());
+            queue.offer(killer);
+            only(queue, killer).sendError(500, DIED);
+            only(queue, killer).sendError(500, DIED);
+        }
+        queue.offer(new FakeJob("", 1000, Map.of()));
+        equal(1, queue.size());
+    }
+
     static void aRequestWithWhichOneWorkerEndedIsTakenAgain() throws InterruptedException {
         BatchQueue queue = Checks.queue(10);
         FakeJob first = offered(queue, 1).get(0);

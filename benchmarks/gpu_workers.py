@@ -1,0 +1,151 @@
+"""Several workers on one GPU: rows a second of all of them, batch times and memory; `make gpu-test` writes the page."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+
+from onnxserve.archive import read_proof, unpack
+from onnxserve.tune.tune import cpu_name
+
+from .gpu import ROOT, gpu_name, prepared, table_row
+
+COUNTS = (1, 2, 4, 8, 12)
+ROWS, SECONDS = 64, 4.0
+INTRO = """# Several workers on a GPU
+
+Written by `python -m benchmarks.gpu_workers`, part of `make gpu-test`, on {gpu}, {cpu}, {cores} cores, onnxruntime
+{version}.
+So many processes, each a whole worker's `handle` from JSON to JSON as TorchServe's worker calls it (preprocessing
+included), take batches of {rows} requests without a pause for {seconds:g} s. TorchServe's frontend, which would share
+the cores, isn't there. Memory is what the driver says is used, beside what was before. With NVIDIA's MPS kernels of
+different processes overlap; without, they take turns.
+
+"""
+COLUMNS = ("model", "graph", "MPS", "workers", "rows/s", "of one", "batch, ms", "p99, ms", "MiB of the GPU", "busy, %")
+
+
+def worker(folder: Path, *, graph: bool) -> None:
+    """One: ready, then a line on stdin, then what it did, as JSON."""
+    handler, requests, context = prepared(folder, [one["input"] for one in read_proof(folder)][:ROWS], graph=graph)
+    for _ in range(3):
+        handler.handle(requests, context)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    took: list[float] = []
+    end = time.perf_counter() + SECONDS
+    while (begun := time.perf_counter()) < end:
+        handler.handle(requests, context)
+        took.append(time.perf_counter() - begun)
+    print(json.dumps(took), flush=True)
+
+
+def run_workers(folder: Path, count: int, *, graph: bool) -> dict[str, Any]:
+    """So many workers at once."""
+    before = asked("memory.used")
+    command = [sys.executable, "-m", "benchmarks.gpu_workers", "--worker", str(folder), *(["--graph"] if graph else [])]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with contextlib.ExitStack() as held:
+        ones = [held.enter_context(subprocess.Popen(command, **pipes)) for _ in range(count)]  # type: ignore[call-overload]
+        for one in ones:
+            if one.stdout.readline() != "ready\n":
+                raise SystemExit(f"a worker of {folder} did not start")
+        memory = asked("memory.used") - before
+        for one in ones:
+            one.stdin.write("go\n")
+            one.stdin.flush()
+        time.sleep(SECONDS / 2)
+        busy = asked("utilization.gpu")
+        took = [json.loads(one.stdout.readline()) for one in ones]
+    every = sorted(time_ for times in took for time_ in times)
+    rate = sum(len(times) / sum(times) for times in took) * ROWS
+    return {
+        "rate": rate,
+        "ms": statistics.median(every) * 1e3,
+        "p99": every[int(0.99 * len(every))] * 1e3,
+        "memory": memory,
+        "busy": busy,
+    }
+
+
+def asked(what: str) -> int:
+    """A number of the driver's, of the first GPU."""
+    words = ["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader,nounits"]
+    text = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[0].strip()
+    return int(text) if text.isdigit() else 0
+
+
+def lines(archive: Path, mps: str) -> Iterator[str]:
+    """One archive's rows of the table."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        unpack(archive, folder)
+        signature = json.loads((folder / "signature.json").read_text(encoding="utf-8"))
+        graph = all(axis == "batch" or isinstance(axis, int) for one in signature["inputs"] for axis in one["shape"])
+        first = 0.0
+        for count in COUNTS:
+            found = run_workers(folder, count, graph=graph)
+            first = first or found["rate"]
+            rates = [f"{found['rate']:,.0f}", f"{found['rate'] / first:.1f}"]
+            times = [f"{found['ms']:.1f}", f"{found['p99']:.1f}", f"{found['memory']:,}", str(found["busy"])]
+            yield table_row([archive.stem, signature["variant"], mps, str(count), *rates, *times])
+
+
+@contextlib.contextmanager
+def multi_process_service() -> Iterator[bool]:
+    """NVIDIA's MPS, https://docs.nvidia.com/deploy/mps/, where it may be started; whether it runs."""
+    control = shutil.which("nvidia-cuda-mps-control")
+    if control is None or subprocess.run([control, "-d"], check=False).returncode != 0:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        subprocess.run([control], input="quit\n", text=True, check=False)
+
+
+def main() -> None:
+    """Measure and write the page."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_workers", description=__doc__)
+    parser.add_argument("--store", type=Path, default=Path("model_store"))
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "workers-on-a-gpu.md")
+    parser.add_argument("--worker", type=Path)
+    parser.add_argument("--graph", action="store_true")
+    given = parser.parse_args()
+    ort.preload_dlls()
+    if given.worker:
+        worker(given.worker, graph=given.graph)
+        return
+    about = {"gpu": gpu_name(), "cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "version": ort.__version__}
+    text = INTRO.format(**about, rows=ROWS, seconds=SECONDS) + table_row(COLUMNS)
+    text += table_row(["---"] * 3 + ["--:"] * (len(COLUMNS) - 3))
+    for row in rows(sorted(given.store.glob("*.mar"))):
+        print(row, end="", flush=True)
+        text += row
+        given.page.write_text(text, encoding="utf-8")
+
+
+def rows(archives: list[Path]) -> Iterator[str]:
+    """Without MPS, then with it where it is installed."""
+    for archive in archives:
+        yield from lines(archive, "no")
+    with multi_process_service() as shared:
+        for archive in archives if shared else []:
+            yield from lines(archive, "yes")
+
+
+if __name__ == "__main__":
+    main()

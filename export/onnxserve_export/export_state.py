@@ -1,0 +1,78 @@
+"""The state that the steps of one export share. A field exists once its step has run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from onnxserve.spec import Definition
+
+from .arrays import Array
+from .batches import Batches
+from .records import Candidate, Certified, Finding, Measured, Parity, Range, Sensitivity, Split, Timing
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Rows as batches of tensors: by subset, and some again alone and in random batches, to check batch invariance.
+
+    `mixed` are random batches of the certify rows that `mixed_rows` names, in that order.
+    """
+
+    calibrate: Batches
+    select: Batches
+    certify: Batches
+    alone: Batches
+    mixed: Batches
+    mixed_rows: list[int]
+    shapes: dict[str, Batches]
+    golden: Batches
+
+
+def no_progress(_label: str, _done: int, _total: int) -> None:
+    """Show no progress."""
+
+
+@dataclass
+class ExportState:
+    """The state of one export; `say` takes lines to print, `progress` a label, the number done and the total."""
+
+    definition: Definition
+    store: Path
+    scratch: Path
+    say: Callable[[str], None] = print
+    progress: Callable[[str, int, int], None] = no_progress
+    sources: dict[str, Path] = field(init=False)
+    split: Split = field(init=False)
+    golden: list[dict[str, Any]] = field(init=False)
+    assets: dict[str, bytes] = field(init=False)
+    module: torch.nn.Module = field(init=False)
+    archive_folder: Path = field(init=False)
+    groups: Groups = field(init=False)
+    axes: dict[str, dict[int, str]] = field(init=False)
+    reference: Array = field(init=False)
+    select_reference: Array = field(init=False)
+    golden_outputs: Array = field(init=False)
+    scale: Array = field(init=False)  # of torch's outputs, which deviations are measured by
+    fp32: Path = field(init=False)
+    ranges: list[Range] = field(init=False)
+    findings: list[Finding] = field(init=False)
+    parity: list[Parity] = field(init=False)
+    candidates: list[Candidate] = field(init=False)
+    refused: dict[str, str] = field(init=False)
+    sensitivity: Sensitivity | None = field(init=False)
+    measured: list[Measured] = field(init=False)
+    outputs: dict[str, Array] = field(init=False)  # of each candidate on the certify rows
+    timings: list[Timing] = field(init=False)
+    sequence: list[Candidate] = field(init=False)  # in which they are certified, the safest first
+    certified: Certified = field(init=False)
+    chosen: Candidate = field(init=False)
+    evidence: dict[str, Any] = field(init=False)
+    key_types: dict[str, str] = field(default_factory=dict)  # of the feature store's entities
+    archive: Path = field(init=False)
+    sha256: str = field(init=False)

@@ -1,0 +1,53 @@
+"""Runs a graph in a process of its own: toolchains emit files that crash whoever loads them.
+
+`python graph_process.py MODEL BATCHES.npz START STOP OUT.npz [all]` writes the first output of each batch as
+`<number>`, or with `all` every output of the batch `START` by its name. Imports nothing of ours, so that it can be
+started by its path.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+
+def session(path: str, threads: int = 1) -> ort.InferenceSession:
+    """Open a graph on the CPU without spinning, as a worker does."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def read_batches(path: str, start: int, stop: int) -> Iterator[dict[str, Any]]:
+    """Yield the batches `start` to `stop` of an .npz file, one after the other."""
+    with np.load(path) as arrays:
+        names: dict[int, list[str]] = {}
+        for key in arrays.files:
+            number, _, name = key.partition("/")
+            if name:
+                names.setdefault(int(number), []).append(name)
+        for number in range(start, stop):
+            yield {name: arrays[f"{number}/{name}"] for name in names[number]}
+
+
+def main(model: str, source: str, start: str, stop: str, target: str, everything: str = "") -> None:
+    """Run the batches and write the outputs."""
+    loaded = session(model)
+    arrays: dict[str, Any] = {}
+    for number, batch in enumerate(read_batches(source, int(start), int(stop))):
+        outputs = loaded.run(None, batch)
+        if everything:
+            arrays = {output.name: array for output, array in zip(loaded.get_outputs(), outputs, strict=True)}
+        else:
+            arrays[str(number)] = outputs[0]
+    np.savez(target, allow_pickle=False, **arrays)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

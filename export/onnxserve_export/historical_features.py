@@ -1,0 +1,90 @@
+"""Historical features: rows of keys and times become rows of features as the store knew them at that time.
+
+So training can't know more than serving.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from onnxserve.errors import DefinitionError, FeatureError
+from onnxserve.spec import Definition, FeaturesSpec
+
+
+def join_features(
+    given: Iterable[tuple[Any, Any]], definition: Definition, scratch: Path
+) -> tuple[list[tuple[list[float], Any]], dict[str, str]]:
+    """Return rows with values in the order of `input.columns`, and the type of each key.
+
+    A row's own values win over the store's. A row that the store doesn't know gets defaults where serving would give
+    them, and is left out where serving would refuse it. DefinitionError if a row is no object.
+    """
+    spec, rows = definition.features, list(given)
+    if spec is None:
+        raise ValueError("the definition has no features")
+    if wrong := next((value for value, _ in rows if not isinstance(value, dict)), None):
+        raise DefinitionError(f"a row of keys is an object, not {type(wrong).__name__}", where=definition.rows)
+    known, types = historical_features([value for value, _ in rows], definition.folder / spec.repo, spec, scratch)
+    return list(_completed(rows, known, definition.input.columns, spec)), types
+
+
+def _completed(
+    rows: list[tuple[Any, Any]], known: list[dict[str, Any]], names: Sequence[str], spec: FeaturesSpec
+) -> Iterator[tuple[list[float], Any]]:
+    for (own, label), stored in zip(rows, known, strict=True):
+        values = [own.get(name, stored.get(name)) for name in names]
+        if None in values and spec.missing == "default":
+            values = [spec.defaults.get(n) if v is None else v for n, v in zip(names, values, strict=True)]
+        if None not in values:
+            yield [float(value) for value in values if value is not None], label
+
+
+def historical_features(
+    rows: list[dict[str, Any]], repo: Path, spec: FeaturesSpec, scratch: Path
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return the store's columns of each row, and the types of the keys; FeatureError if the join fails.
+
+    Feast runs in a process of its own: it takes seconds and much memory to import.
+    """
+    try:
+        import pyarrow as pa
+
+        from onnxserve.features import load, open_repo
+        from onnxserve.features.join import TYPES
+    except ModuleNotFoundError as error:
+        raise FeatureError(f"{error.name} is not installed", fix="pip install 'onnxserve[features]'") from error
+    scratch.mkdir(parents=True, exist_ok=True)
+    load(open_repo(repo, scratch), online=False)
+    what, source, target = (scratch / name for name in ("what.json", "rows.arrow", "joined.arrow"))
+    fields = {"service": spec.service, "entities": spec.entities, "columns": spec.columns, "timestamp": spec.timestamp}
+    what.write_bytes(msgspec.json.encode(fields))
+    table = pa.Table.from_pylist([{name: row.get(name) for name in (*spec.entities, spec.timestamp)} for row in rows])
+    with pa.OSFile(str(source), "wb") as stream, pa.ipc.new_file(stream, table.schema) as writer:
+        writer.write_table(table)
+    run([str(repo), str(scratch), str(what), str(source), str(target)])
+    with pa.OSFile(str(target)) as stream:
+        features = pa.ipc.open_file(stream).read_all()
+    return features.to_pylist(), msgspec.json.decode(features.schema.metadata[TYPES], type=dict[str, str])
+
+
+def run(arguments: list[str]) -> None:
+    """Run `onnxserve.features.join` as a program; FeatureError with its last lines if it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "onnxserve.features.join", *arguments],
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
+        raise FeatureError(
+            f"the join failed: {lines[-1] if lines else done.returncode}", fix="\n         ".join(lines[-12:])
+        )

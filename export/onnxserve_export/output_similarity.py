@@ -1,0 +1,59 @@
+"""How similar two models' outputs are beyond their labels: direction, largest error and calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from onnxserve_handlers.tasks.classification import probabilities
+
+from .arrays import Array
+
+BINS = 15
+Activation = Literal["softmax", "none"]
+
+
+@dataclass(frozen=True)
+class OutputSimilarity:
+    """Cosine of outputs (mean and worst row), largest error, and calibration errors; None without labels."""
+
+    cosine: float
+    worst_cosine: float
+    max_error: float
+    calibration_error: float | None
+    reference_calibration_error: float | None
+
+
+def compare(reference: Array, candidate: Array, truth: Array | None) -> OutputSimilarity:
+    """Compare outputs of shape (rows, ...); `truth` are the labels' indices, shape (rows,), None without labels."""
+    left, right = reference.reshape(len(reference), -1), candidate.reshape(len(candidate), -1)
+    norms = np.linalg.norm(left, axis=-1) * np.linalg.norm(right, axis=-1)
+    activation = activation_of(reference)
+    cosines = (left * right).sum(axis=-1) / np.maximum(norms, 1e-12)
+    return OutputSimilarity(
+        float(cosines.mean()),
+        float(cosines.min()),
+        float(np.abs(left - right).max()),
+        None if truth is None else calibration_error(candidate, truth, activation),
+        None if truth is None else calibration_error(reference, truth, activation),
+    )
+
+
+def activation_of(outputs: Array) -> Activation:
+    """Return what turns a classifier's outputs into scores: `none` where all lie in 0 to 1, as probabilities do."""
+    return "none" if outputs.size and outputs.min() >= 0 and outputs.max() <= 1 else "softmax"
+
+
+def calibration_error(outputs: Array, truth: Array, activation: Activation) -> float:
+    """Expected calibration error over 15 bins of the top probability.
+
+    C. Guo et al., "On calibration of modern neural networks", ICML 2017.
+    """
+    given = probabilities(outputs, activation)
+    top, hits = given.max(axis=-1), given.argmax(axis=-1) == truth
+    bins = np.clip((top * BINS).astype(int), 0, BINS - 1)
+    sizes = np.bincount(bins, minlength=BINS)
+    gaps = np.bincount(bins, weights=hits - top, minlength=BINS)
+    return float(np.abs(gaps).sum() / max(1, sizes.sum()))

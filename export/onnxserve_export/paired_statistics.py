@@ -1,0 +1,147 @@
+"""Paired statistics of a candidate and torch on the same rows: the drop, its bound, and the share of flips."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .arrays import Array
+from .binomial import share_bound
+from .drop_bound import drop_bound
+from .mean_bound import mean_bound
+from .significance_levels import FIRST_LEVEL
+
+NEIGHBOURS = 2000  # rows among which the nearest is looked for
+
+
+@dataclass(frozen=True)
+class PairedStatistics:
+    """Scores of both, the drop with its upper bound, and flips (changed answers), as shares of `rows`.
+
+    A score is 1 for a right label; for other tasks docs/concepts/statistics.md says what it is. `level` is the chance
+    that the bound lies below the truth. `p` is the probability of so many newly wrong labels were the candidate
+    as good as torch; 1 for other tasks.
+    """
+
+    rows: int
+    accuracy: float
+    reference_accuracy: float
+    drop: float
+    bound: float
+    flips: float
+    p: float = 1.0
+    level: float = FIRST_LEVEL
+
+
+def mcnemar(newly_wrong: int, newly_right: int) -> float:
+    """Exact one-sided p: at least `newly_wrong` of the changed rows, were both ways as likely.
+
+    Q. McNemar, "Note on the sampling error of the difference between correlated proportions
+    or percentages", Psychometrika 12 (1947); the exact form is a sign test on changed rows.
+    """
+    changed = newly_wrong + newly_right
+    tail = sum(math.comb(changed, count) for count in range(newly_wrong, changed + 1))
+    return float(tail / 2**changed)
+
+
+def over_budget(paired: PairedStatistics, budget: float, lost: str = "accuracy drop") -> str:
+    """Describe drop, bound and budget; empty when the bound keeps the budget. `lost` names what is counted."""
+    if paired.bound <= budget:
+        return ""
+    sure = f"{100 * (1 - paired.level):.5g} %"
+    return f"{lost} {paired.drop:.2%}, {sure} bound {paired.bound:.2%}, {budget:.2%} is allowed"
+
+
+def newly(reference: Array, candidate: Array, truth: Array) -> tuple[int, int]:
+    """Count newly wrong and newly right labels; outputs have shape (rows, labels), `truth` as in `compare_labels`."""
+    before, after = reference.argmax(axis=-1) == truth, candidate.argmax(axis=-1) == truth
+    return int((before & ~after).sum()), int((~before & after).sum())
+
+
+def compare_labels(reference: Array, candidate: Array, truth: Array, level: float = FIRST_LEVEL) -> PairedStatistics:
+    """Compare outputs of shape (rows, labels) by their labels; `truth` are the labels' indices, shape (rows,)."""
+    reference_labels, candidate_labels = reference.argmax(axis=-1), candidate.argmax(axis=-1)
+    wrong, right = newly(reference, candidate, truth)
+    rows = len(truth)
+    return PairedStatistics(
+        rows,
+        float((candidate_labels == truth).mean()),
+        float((reference_labels == truth).mean()),
+        (wrong - right) / rows,
+        drop_bound(wrong, right, rows, level),
+        float((reference_labels != candidate_labels).mean()),
+        mcnemar(wrong, right),
+        level,
+    )
+
+
+def spread_of(reference: Array) -> float:
+    """The scale of a regression's errors: root mean square over outputs of their standard deviations over rows."""
+    columns = reference.reshape(len(reference), -1)
+    # Outputs that never change have their size as scale.
+    return float(np.sqrt(columns.var(axis=0).mean())) or float(np.abs(columns).max(initial=0)) or 1.0
+
+
+def value_errors(reference: Array, candidate: Array, spread: float) -> Array:
+    """Root mean square error of each row's outputs against torch's, over `spread`, shape (rows,)."""
+    errors = (candidate.astype(np.float64) - reference).reshape(len(reference), -1) / spread
+    return np.asarray(np.sqrt((errors**2).mean(axis=-1)))
+
+
+def vector_errors(reference: Array, candidate: Array) -> Array:
+    """1 less each row's cosine with torch's vector, shape (rows,)."""
+    left, right = (_unit(vectors) for vectors in (reference, candidate))
+    return np.asarray(1 - (left * right).sum(axis=-1))
+
+
+def compare_errors(
+    errors: Array, tolerance: float, level: float = FIRST_LEVEL, flips: float | None = None
+) -> PairedStatistics:
+    """Compare answers that aren't right or wrong: the drop is the share of rows with an error above `tolerance`.
+
+    `errors` have shape (rows,). A share has an exact bound whatever the errors' distribution; a mean error has none,
+    since rows that weren't seen may err by any amount.
+    """
+    rows, moved = len(errors), int((errors > tolerance).sum())
+    share = moved / rows
+    bound = share_bound(moved, rows, level)
+    return PairedStatistics(rows, 1 - share, 1.0, share, bound, share if flips is None else flips, level=level)
+
+
+def compare_embeddings(
+    reference: Array, candidate: Array, tolerance: float, level: float = FIRST_LEVEL
+) -> PairedStatistics:
+    """Compare vectors: the drop is the share of rows that turned too far, a flip is another nearest neighbour."""
+    flips = float(np.mean(_nearest(_unit(reference)) != _nearest(_unit(candidate))))
+    return compare_errors(vector_errors(reference, candidate), tolerance, level, flips)
+
+
+def compare_scores(reference: Array, candidate: Array, width: float, level: float = FIRST_LEVEL) -> PairedStatistics:
+    """Compare by a user's own metric: a score per row, shape (rows,), higher is better; the drop is of their mean.
+
+    `width` is that of the range that scores may have. It bounds the effect of rows that weren't seen.
+    """
+    drops = reference - candidate
+    return PairedStatistics(
+        len(reference),
+        float(candidate.mean()),
+        float(reference.mean()),
+        float(drops.mean()),
+        width * mean_bound(drops / width, level),
+        float(np.mean(drops != 0)),
+        level=level,
+    )
+
+
+def _unit(outputs: Array) -> Array:
+    vectors = outputs.reshape(len(outputs), -1).astype(np.float64)
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12))
+
+
+def _nearest(vectors: Array) -> Array:
+    some = vectors[:NEIGHBOURS]
+    likeness = some @ some.T
+    np.fill_diagonal(likeness, -2)
+    return np.asarray(likeness.argmax(axis=-1))

@@ -1,0 +1,123 @@
+"""Step preprocess: lay out the archive's folder, and let the handler in it turn every row into tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxserve.archive.offline import tensors
+
+from .archive_folder import write_archive_folder
+from .arrays import Arrays
+from .batch_composition import ALONE, MIXED, batches, random_batches
+from .batches import Batches
+from .export_state import ExportState, Groups
+from .step import Step
+from .subset import Subset
+
+BATCHES = (1, 2, 3, 5, 7)
+
+
+def shape_groups(values: Sequence[Any], largest: int) -> dict[str, list[Any]]:
+    """Return a batch of every size, once of the longest and once of the shortest rows, by readable names."""
+    ordered = sorted(values, key=lambda value: len(str(value)))
+    sizes = sorted({*BATCHES, largest})
+    long = {f"batch {size}, long rows": ordered[-size:] for size in sizes}
+    return long | {f"batch {size}, short rows": ordered[:size] for size in sizes}
+
+
+class Layout:
+    """Groups of instances in the order in which they are written, in parts that are read back apart."""
+
+    def __init__(self) -> None:
+        self._parts: list[Iterable[list[Any]]] = []
+        self._sizes: list[int] = []
+
+    def add(self, groups: Iterable[list[Any]], count: int) -> None:
+        """Add a part of `count` groups."""
+        self._parts.append(groups)
+        self._sizes.append(count)
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        return chain.from_iterable(self._parts)
+
+    def cut(self, path: Path) -> list[Batches]:
+        """Return the parts as batches of the file."""
+        stops = list(accumulate(self._sizes))
+        return [Batches(path, stop - size, stop) for size, stop in zip(self._sizes, stops, strict=True)]
+
+
+def values(subset: Subset) -> Iterator[Any]:
+    """Yield the rows' values from disk."""
+    return (row.value for row in subset)
+
+
+def call(state: ExportState) -> None:
+    """Write the archive's folder, then let its handler turn all rows into tensors."""
+    state.archive_folder = state.scratch / "archive"
+    write_archive_folder(state, state.archive_folder)
+    size, split, layout = state.definition.serve.batch_size, state.split, Layout()
+    head = list(islice(values(split.certify), max(MIXED, 2 * size)))
+    composition = random_batches(min(len(head), MIXED), size)
+    shapes = shape_groups(head, size)
+    for subset in (split.calibrate, split.select, split.certify):
+        layout.add(batches(values(subset), size), math.ceil(len(subset) / size))
+    layout.add(batches(head[:ALONE], 1), min(ALONE, len(head)))
+    layout.add([[head[index] for index in batch] for batch in composition], len(composition))
+    layout.add([[row["input"] for row in state.golden]], 1)
+    for group in shapes.values():
+        layout.add([group], 1)
+    path = state.scratch / "tensors.npz"
+    state.axes = tensors(state.archive_folder, layout, path)
+    calibrate, select, certify, alone, mixed, golden, *rest = layout.cut(path)
+    state.groups = Groups(
+        calibrate,
+        select,
+        certify,
+        alone,
+        mixed,
+        list(chain.from_iterable(composition)),
+        dict(zip(shapes, rest, strict=True)),
+        golden,
+    )
+
+
+def alone(state: ExportState, name: str, instances: Iterable[Any], count: int) -> Batches:
+    """Return `count` instances in batches of one, which need no padding; they are made once."""
+    path = state.scratch / f"alone-{name}.npz"
+    if not path.exists():
+        tensors(state.archive_folder, batches(instances, 1), path)
+    return Batches(path, 0, count)
+
+
+def served(state: ExportState, groups: int) -> list[Arrays]:
+    """Return the first certify batches, each in the parts that the handler would run: rows of one length together."""
+    path = state.scratch / "served.npz"
+    size = state.definition.serve.batch_size
+    tensors(state.archive_folder, islice(batches(values(state.split.certify), size), groups), path, parts=True)
+    with np.load(path) as arrays:
+        count = len({key.partition("/")[0] for key in arrays.files if "/" in key})
+    return list(Batches(path, 0, count))
+
+
+def certify_alone(state: ExportState) -> Batches:
+    """Return the certify rows one by one, for variants that may serve only one row at a time."""
+    return alone(state, "certify", values(state.split.certify), len(state.split.certify))
+
+
+def select_alone(state: ExportState) -> Batches:
+    """Return the select rows one by one, for such variants."""
+    return alone(state, "select", values(state.split.select), len(state.split.select))
+
+
+def golden_alone(state: ExportState) -> Batches:
+    """Return the golden rows one by one, for such variants."""
+    return alone(state, "golden", (row["input"] for row in state.golden), len(state.golden))
+
+
+STEP = Step("preprocess", ("split", "golden", "assets"), ("archive_folder", "groups", "axes"), call)

@@ -1,0 +1,71 @@
+"""Links of the documents lead somewhere, and code names only pages that exist."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+PAGE = re.compile(r"(?<![\w/])docs/[\w/.-]+\.md")
+OLD = re.compile(r"(?:docs/|\[)\d\d-[a-z]")  # names of pages before they had folders
+
+
+def tracked() -> list[Path]:
+    """Text files that git knows."""
+    command = [str(shutil.which("git")), "ls-files", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    paths = [ROOT / name for name in listed.split("\0") if name and not name.endswith((".svg", ".xz", ".png", ".jar"))]
+    return [path for path in paths if path.is_file()]
+
+
+DOCUMENTS = [path for path in tracked() if path.suffix == ".md"]
+
+
+def anchor_of(heading: str) -> str:
+    """As mkdocs makes it of a heading's words."""
+    words = re.sub(r"[^\w\s-]", "", heading).strip().lower()
+    return re.sub(r"[-\s]+", "-", words)
+
+
+@cache
+def anchors(page: Path) -> set[str]:
+    """Where a link into the page may lead, as mkdocs names headings."""
+    headings = HEADING.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
+    return {anchor_of(heading) for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_a_heading_that_exist(document):
+    broken = []
+    for link in LINK.findall(FENCE.sub("", document.read_text(encoding="utf-8"))):
+        if re.match(r"[a-z]+:", link):
+            continue
+        target, _, anchor = link.partition("#")
+        page = (document.parent / target).resolve() if target else document
+        if not page.exists() or (anchor and anchor not in anchors(page)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_every_page_that_a_file_names_exists():
+    named = {
+        (page, str(path.relative_to(ROOT)))
+        for path in tracked()
+        for page in PAGE.findall(path.read_text(encoding="utf-8", errors="ignore"))
+        if path != Path(__file__)
+    }
+    assert sorted((page, where) for page, where in named if not (ROOT / page).is_file()) == []
+    assert len(named) > 20
+
+
+def test_no_file_names_a_page_by_its_old_number():
+    old = [path for path in tracked() if path != Path(__file__) and OLD.search(path.read_text("utf-8", "ignore"))]
+    assert old == []
