@@ -50,12 +50,12 @@ def fields_of(messages: Any, path: str = "") -> Iterator[tuple[str, int, int, in
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_messages_and_methods_are_theirs(name):
-    theirs, [ours] = published(MODULES[name]), described().file
+def test_messages_and_methods_are_the_published_ones(name):
+    public, [ours] = published(MODULES[name]), described().file
     assert len(list(fields_of(ours.message_type))) > 40
-    assert set(fields_of(ours.message_type)) <= set(fields_of(theirs.message_type))
-    methods = {(one.name, one.input_type, one.output_type) for one in theirs.service[0].method}
-    assert {(one.name, one.input_type, one.output_type) for one in ours.service[0].method} <= methods
+    assert set(fields_of(ours.message_type)) <= set(fields_of(public.message_type))
+    methods = {(method.name, method.input_type, method.output_type) for method in public.service[0].method}
+    assert {(method.name, method.input_type, method.output_type) for method in ours.service[0].method} <= methods
 
 
 def test_fields_of_a_request_are_read_by_their_numbers_and_types():
@@ -71,18 +71,18 @@ def messages_of(messages: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield from messages_of(message.nested_type, place)
 
 
-def differences(ours: Message, theirs: Any, kinds: dict[str, Any]) -> list[str]:
+def differences(ours: Message, public: Any, kinds: dict[str, Any]) -> list[str]:
     """Fields that aren't as they are published; parameters' values are read as far as they are text."""
-    found = []
-    published_fields = {one.number: one for one in theirs.field}
-    if theirs.name != "InferParameter" and set(ours.fields) != set(published_fields):
-        found.append(f"{theirs.name}: {sorted(ours.fields)} of {sorted(published_fields)}")
+    faults = []
+    published_fields = {field.number: field for field in public.field}
+    if public.name != "InferParameter" and set(ours.fields) != set(published_fields):
+        faults.append(f"{public.name}: {sorted(ours.fields)} of {sorted(published_fields)}")
     for number, field in ours.fields.items():
         other = published_fields[number]
         if (field.name, field.repeated) != (other.name, other.label == FIELD.LABEL_REPEATED):
-            found.append(f"{theirs.name}.{field.name}: {other}")
+            faults.append(f"{public.name}.{field.name}: {other}")
         if isinstance(field.kind, Message):
-            found += differences(field.kind, kinds[other.type_name], kinds)
+            faults += differences(field.kind, kinds[other.type_name], kinds)
         elif TYPES[field.kind] != other.type:
-            found.append(f"{theirs.name}.{field.name}: {other}")
-    return found
+            faults.append(f"{public.name}.{field.name}: {other}")
+    return faults

@@ -50,7 +50,7 @@ class World(NamedTuple):
 
 
 class Case(NamedTuple):
-    """What a machine is told, in terms of a world, and whose archives it then loads."""
+    """What a machine is configure, in terms of a world, and whose archives it then loads."""
 
     keys: str
     revoked: str | None  # None: no list is named
@@ -99,8 +99,8 @@ def world(archive, tmp_path_factory) -> World:
 
 
 @pytest.fixture
-def told(world, tmp_path, monkeypatch) -> Callable[[Case], None]:
-    """Make this machine one of the table."""
+def configure(world, tmp_path, monkeypatch) -> Callable[[Case], None]:
+    """Return a function that makes this machine one of the table's."""
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.setattr(check, "answers", lambda *_: [])  # golden rows are another matter
     monkeypatch.setattr(works, "Isolated", lambda *_: SimpleNamespace(close=lambda: None))
@@ -167,10 +167,10 @@ PLACES = (worker, handler, serve, verify, register, fetch, batch)
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
-def test_every_place_loads_the_same_archives(world, told, tmp_path, case, place):
+def test_every_place_loads_the_same_archives(world, configure, tmp_path, case, place):
     loaded = []
     for signer in SIGNERS:
-        told(case)
+        configure(case)
         folder = tmp_path / signer
         folder.mkdir()
         with contextlib.suppress(RuntimeError, OnnxserveError):  # the worker's errors are no others'
@@ -179,8 +179,8 @@ def test_every_place_loads_the_same_archives(world, told, tmp_path, case, place)
     assert tuple(loaded) == case.trusted
 
 
-def test_a_refusal_says_which_key_was_revoked_and_why(world, told):
-    told(CASES["the old key is revoked"])
+def test_a_refusal_says_which_key_was_revoked_and_why(world, configure):
+    configure(CASES["the old key is revoked"])
     with pytest.raises(ArchiveError, match=r"the key that signed it, .*old\.pub, is revoked: a laptop was lost"):
         check_archive(world.archives["old"])
 
@@ -214,8 +214,8 @@ def command(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
         app.main()
     except SystemExit as ended:
         code = ended.code or 0
-    said = capsys.readouterr()
-    return int(str(code)), said.out, said.err
+    output = capsys.readouterr()
+    return int(str(code)), output.out, output.err
 
 
 def test_the_command_writes_lines_that_are_read(world, tmp_path, monkeypatch, capsys):
@@ -254,23 +254,23 @@ def test_verify_takes_one_of_several_keys(world, monkeypatch, capsys):
     assert command(monkeypatch, capsys, "verify", str(world.archives["nobody"]), *keys)[0] == 1
 
 
-def test_doctor_reports_what_a_server_has_loaded_and_would_not_load_again(world, told, tmp_path):
+def test_doctor_reports_what_a_server_has_loaded_and_would_not_load_again(world, configure, tmp_path):
     settings = Settings(tmp_path / "config.properties", tmp_path / "kept", tmp_path / "state")
     settings.store.mkdir()
     shutil.copy(world.archives["old"], settings.store)
     stores = own_stores(settings)
-    told(CASES["both keys"])
+    configure(CASES["both keys"])
     assert fill(stores, *configured_keys()) == []
     make_run_folder(settings.run)
     with lock_run_folder(settings.run):
         record_stores(settings, stores)
         assert trust(settings).fix == ""
-        told(CASES["the old key is revoked"])
+        configure(CASES["the old key is revoked"])
         finding = trust(settings)
         assert finding.fix
         assert "the server has circle-1.0.0.mar: the key that signed it" in finding.found
         assert "a laptop was lost" in finding.found
-        told(CASES["a list that can't be read"])
+        configure(CASES["a list that can't be read"])
         assert "line 1" in trust(settings).found
-    told(CASES["nothing is asked for"])
+    configure(CASES["nothing is asked for"])
     assert trust(settings).fix == ""

@@ -8,14 +8,16 @@ from onnxserve_handlers.signature import Input, read_signature
 
 
 def test_both_records_have_the_same_fields_and_defaults():
-    ours, theirs = InputSpec(), Input()
+    spec, record = InputSpec(), Input()
     assert set(InputSpec.__struct_fields__) == {field.name for field in dataclasses.fields(Input)}
-    assert {name: getattr(ours, name) for name in InputSpec.__struct_fields__} == dataclasses.asdict(theirs)
+    assert {name: getattr(spec, name) for name in InputSpec.__struct_fields__} == dataclasses.asdict(record)
 
 
 def test_an_exported_signature_is_read_back(archive, tmp_path):
     unpack(archive, tmp_path)
     signature = read_signature(tmp_path)
     assert (signature.model, signature.version, signature.input.columns) == ("circle", "1.0.0", ("x", "y"))
-    assert [(one.name, one.dtype, one.shape) for one in signature.inputs] == [("features", "float32", ("batch", 2))]
+    assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in signature.inputs] == [
+        ("features", "float32", ("batch", 2))
+    ]
     assert signature.outputs[0].shape == ("batch", 2)

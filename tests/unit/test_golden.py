@@ -141,7 +141,9 @@ def test_a_regression_is_exported_with_golden_rows_in_its_unit_and_a_worse_graph
     assert work.parity[0].deviation < TOLERANCE
     wrong = [[value + 0.2 * float(unit) for value in row] for row in golden.outputs]
     with pytest.raises(GoldenMismatch):
-        check_golden(golden, lambda instances: np.array([wrong[golden.instances.index(one)] for one in instances]))
+        check_golden(
+            golden, lambda instances: np.array([wrong[golden.instances.index(instance)] for instance in instances])
+        )
 
 
 def test_torch_that_mixes_rows_is_found_however_small_its_outputs(tmp_path):

@@ -29,11 +29,11 @@ def partitions(items, size):
 def test_buckets_cost_as_little_as_the_best_of_all_groupings(seed):
     rng = random.Random(seed)
     lengths = [rng.choice([3, 5, 8, 40, 120]) for _ in range(9)]
-    found = buckets(lengths, 4, 24)
-    assert sorted(i for group in found for i in group) == list(range(9))
-    assert all(len(group) <= 4 for group in found)
+    groups = buckets(lengths, 4, 24)
+    assert sorted(i for group in groups for i in group) == list(range(9))
+    assert all(len(group) <= 4 for group in groups)
     order = sorted(range(9), key=lengths.__getitem__)
-    assert cost(found, lengths, 24) == min(cost(one, lengths, 24) for one in partitions(order, 4))
+    assert cost(groups, lengths, 24) == min(cost(partition, lengths, 24) for partition in partitions(order, 4))
 
 
 def test_one_long_row_does_not_pad_the_short_ones():

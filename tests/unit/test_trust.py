@@ -133,7 +133,7 @@ def tampered(archive: Path, target: Path) -> Path:
 
 @pytest.mark.parametrize("rewrite", REWRITES.values(), ids=REWRITES)
 def test_what_is_not_what_it_records_is_not_rewritten_with_new_digests(archive, tmp_path, rewrite):
-    make_key(tmp_path / "mine.pem")
+    make_key(tmp_path / "other.pem")
     with pytest.raises(ArchiveError, match=r"service\.py differs from its recorded digest"):
         rewrite(tampered(archive, tmp_path / archive.name), tmp_path / "out.mar", tmp_path)
     assert not (tmp_path / "out.mar").exists()
@@ -141,13 +141,13 @@ def test_what_is_not_what_it_records_is_not_rewritten_with_new_digests(archive, 
 
 @pytest.mark.parametrize("rewrite", REWRITES.values(), ids=REWRITES)
 def test_with_a_key_what_somebody_else_signed_is_not_rewritten(archive, keys, tmp_path, monkeypatch, rewrite):
-    theirs = make_key(tmp_path / "mine.pem")
+    other_key = make_key(tmp_path / "other.pem")
     signed_by_others = tmp_path / archive.name
-    sign_archive(archive, tmp_path / "mine.pem", signed_by_others)
+    sign_archive(archive, tmp_path / "other.pem", signed_by_others)
     monkeypatch.setenv(KEY, str(keys[1]))
     with pytest.raises(ArchiveError, match="does not hold"):
         rewrite(signed_by_others, tmp_path / "out.mar", tmp_path)
-    monkeypatch.setenv(KEY, f"{keys[1]}:{theirs}")
+    monkeypatch.setenv(KEY, f"{keys[1]}:{other_key}")
     rewrite(signed_by_others, tmp_path / "out.mar", tmp_path)
 
 
