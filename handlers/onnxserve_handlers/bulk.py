@@ -20,7 +20,7 @@ from .hooks import Outputs
 from .offline import OfflineContext, make_handler
 from .runtime.batching import chunks, guard, isolate
 from .tasks.classification import best_labels, drop_rows, not_finite, rows_not_finite
-from .trust.golden import check_golden, read_golden
+from .trust.model import check_golden, read_golden
 
 Array = npt.NDArray[Any]
 COLUMNAR_ROWS = 1024  # of a batch without padding: larger ones are hardly faster, smaller ones are slower

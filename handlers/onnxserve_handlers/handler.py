@@ -30,8 +30,7 @@ from .runtime.session import Provider, Session, choose_provider, intra_op_thread
 from .signature import ERRORS, read_signature
 from .telemetry.recorder import Recorder, make_recorder
 from .trust.digests import check_digests
-from .trust.encryption import read_model
-from .trust.golden import check_golden, read_golden
+from .trust.model import check_golden, read_golden, read_model
 from .trust.signing import check_signing
 
 log = logging.getLogger(__name__)

@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .handler import Handler
-from .trust.golden import read_golden
+from .trust.model import read_golden
 
 GPU = "ONNXSERVE_GPU"
 ROUNDS = 7  # of timing

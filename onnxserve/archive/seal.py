@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from onnxserve.errors import ArchiveError
-from onnxserve_handlers.trust.encryption import IDENTITY, MODEL, SUFFIX, ArchiveEncrypted, decrypt
+from onnxserve_handlers.trust.model import IDENTITY, MODEL, SUFFIX, ArchiveEncrypted, decrypt
 
 from .library import library, refuse_existing, write_private
 from .verification import trusted_contents

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from onnxserve_handlers.inputs.table import TabularClassifier
+from onnxserve_handlers.inputs.tensors import read_npy
 from onnxserve_handlers.inputs.text import TextClassifier
-from onnxserve_handlers.protocols.npy import read_npy
 from onnxserve_handlers.protocols.protobuf import delimited, varint
 from onnxserve_handlers.protocols.v2_grpc import frame
 from onnxserve_handlers.signature import Tensor

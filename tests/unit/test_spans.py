@@ -11,8 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.offline import OfflineContext
-from onnxserve_handlers.telemetry.recorder import Recorder
-from onnxserve_handlers.telemetry.spans import Spans, context_of, make_spans
+from onnxserve_handlers.telemetry.recorder import Recorder, Spans, context_of, make_spans
 from tests.helpers.fakes import signature, with_fake_session
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -25,7 +25,7 @@ from onnxserve.archive import (
 from onnxserve.errors import ArchiveError, OnnxserveError
 from onnxserve_export.rerun import rerun
 from onnxserve_handlers.trust.digests import MANIFEST, ArchiveCorrupt, check_digests
-from onnxserve_handlers.trust.encryption import IDENTITY, ArchiveEncrypted, read_model
+from onnxserve_handlers.trust.model import IDENTITY, ArchiveEncrypted, read_model
 from onnxserve_handlers.trust.signing import KEY, ArchiveUntrusted, check_signing
 
 

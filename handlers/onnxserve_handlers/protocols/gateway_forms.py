@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RequestError
+from ..inputs.tensors import NpyForm
 from ..request import Request
 from ..response import PLAIN, Form, Response, Result
 from ..signature import Signature
 from ..telemetry.prediction_log import read_settings
 from ..telemetry.redaction import RedactedRow, Redaction, rows_of
-from .npy import NpyForm
 
 DIGITS = "x-onnxserve-digits"  # decimals of every number
 TOP = "x-onnxserve-top"  # labels of a prediction that scores several

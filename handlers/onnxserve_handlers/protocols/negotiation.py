@@ -10,11 +10,10 @@ import numpy as np
 
 from ..errors import InvalidRow, RequestError, UndecodableBody
 from ..hooks import Hooks
-from ..inputs.tensors import check_tensors
+from ..inputs.tensors import NPY_MAGIC, NPY_TYPE, NpyForm, check_tensors, read_npy
 from ..request import Request, failed_request
 from ..response import PLAIN, Form
 from .body import JSON, UNDECLARED, Body, decode_json, media_type, read_instances, unsupported_media
-from .npy import MAGIC, MEDIA, NpyForm, read_npy
 from .v2_grpc import MEDIA_TYPES as GRPC_TYPES
 from .v2_grpc import V2GrpcForm, read_call
 from .v2_http import V2_ERRORS, InferRequest, V2HttpForm, read_infer_request
@@ -55,7 +54,7 @@ def from_document(handler: Hooks, document: Any) -> Request:
 def from_rows(handler: Hooks, body: Body, content: bytes | bytearray) -> Request:
     """Read a raw row, JSON or an array; without a declared type, the first bytes decide which it is."""
     undeclared = body.media_type in UNDECLARED
-    if body.media_type == MEDIA or (undeclared and content.startswith(MAGIC)):
+    if body.media_type == NPY_TYPE or (undeclared and content.startswith(NPY_MAGIC)):
         return from_npy(handler, content, body.accept)
     if body.media_type in handler.raw_types or (undeclared and handler.raw(content)):
         return Request([content])
@@ -71,7 +70,7 @@ def from_npy(handler: Hooks, content: bytes | bytearray, accept: str) -> Request
         names = ", ".join(tensor.name for tensor in inputs)
         raise InvalidRow(f"one array can't be {names}", fix="use the Open Inference Protocol for several inputs")
     request = Request(tensors=_check(handler, {inputs[0].name: read_npy(content)}))
-    if accept in (MEDIA, "application/octet-stream"):
+    if accept in (NPY_TYPE, "application/octet-stream"):
         request.form = NpyForm()
     return request
 

@@ -1,23 +1,106 @@
-"""Records what happens to batches: spans, histograms, the prediction log, drift. It changes no response."""
+"""Records what happens to batches: spans, histograms, the prediction log, drift. It changes no response.
+
+A span is made for each batch with a sampled request, and sent as OTLP where ONNXSERVE_TRACES names a collector. The
+context comes in W3C `traceparent` headers (https://www.w3.org/TR/trace-context/). A thread of its own sends the spans,
+and drops those that the collector doesn't take in time.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import RequestError, stack_of
 from ..hooks import Hooks
 from ..request import Request, error_of
 from ..response import Response
+from ..signature import Signature
 from .drift import Drift, make_drift
 from .metrics import OK, Clock, Metrics, make_metrics, queue_seconds
 from .prediction_log import PredictionLog, make_prediction_log
-from .spans import Spans, make_spans
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext, Tracer
 
 log = logging.getLogger(__name__)
+TRACES = "ONNXSERVE_TRACES"
+TRACEPARENT = "traceparent"
+SERVICE = "onnxserve-worker"
+PARTS = 4  # of a traceparent header
+LENGTHS = (2, 32, 16, 2)  # of its parts
+SAMPLED = 1
 Results = Sequence[Response | RequestError | None]
+
+
+class Spans:
+    """Makes the spans of one model's batches."""
+
+    def __init__(self, tracer: Tracer, signature: Signature, provider: str) -> None:
+        self._tracer = tracer
+        self._attributes: dict[str, Any] = {
+            "onnxserve.model": signature.model,
+            "onnxserve.version": signature.version,
+            "onnxserve.provider": provider,
+        }
+
+    def record(
+        self, headers: Sequence[Mapping[str, str]], start_ns: int, end_ns: int, stage_seconds: Mapping[str, float]
+    ) -> None:
+        """Make the span of one batch, a child of its first sampled request and linked to all sampled ones.
+
+        A batch without a sampled request gets none. Times are in nanoseconds since the epoch.
+        """
+        from opentelemetry import trace
+
+        contexts = [context for request in headers if (context := context_of(request)) is not None]
+        if not contexts:
+            return
+        parent = trace.set_span_in_context(trace.NonRecordingSpan(contexts[0]))
+        span = self._tracer.start_span(
+            "batch",
+            context=parent,
+            links=[trace.Link(context) for context in contexts],
+            start_time=start_ns,
+            attributes={
+                **self._attributes,
+                "onnxserve.requests": len(headers),
+                **{f"onnxserve.{stage}_ms": 1000 * seconds for stage, seconds in stage_seconds.items()},
+            },
+        )
+        span.end(end_ns)
+
+
+def context_of(headers: Mapping[str, str]) -> SpanContext | None:
+    """Return the context of a sampled request; None for any other request and for a malformed header."""
+    from opentelemetry.trace import SpanContext, TraceFlags
+
+    parts = headers.get(TRACEPARENT, "").split("-")
+    if len(parts) < PARTS or tuple(map(len, parts[:PARTS])) != LENGTHS:
+        return None
+    try:
+        trace_id, span_id, flags = (int(part, 16) for part in parts[1:PARTS])
+    except ValueError:
+        return None
+    context = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
+    return context if context.is_valid and flags & SAMPLED else None
+
+
+def make_spans(signature: Signature, provider: str) -> Spans | None:
+    """Return the spans that the environment enables, None if it names no collector."""
+    endpoint = os.environ.get(TRACES, "")
+    if not endpoint:
+        return None
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    tracers = TracerProvider(resource=Resource.create({"service.name": SERVICE}))
+    tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint.rstrip("/") + "/v1/traces", timeout=2)))
+    return Spans(tracers.get_tracer("onnxserve"), signature, provider)
 
 
 class Recorder:
