@@ -75,8 +75,8 @@ def column_names(bench: Bench) -> list[str]:
     """Of the archive's signature."""
     import msgspec
 
-    found: list[str] = msgspec.json.decode((bench.folder / "signature.json").read_bytes())["input"]["columns"]
-    return found
+    columns: list[str] = msgspec.json.decode((bench.folder / "signature.json").read_bytes())["input"]["columns"]
+    return columns
 
 
 def timed(command: list[str]) -> tuple[float, float]:
@@ -95,9 +95,9 @@ def timed(command: list[str]) -> tuple[float, float]:
 def watch(pid: int, most: list[float]) -> None:
     """Proportional set sizes, so that shared pages count once, some times a second."""
     try:
-        one = psutil.Process(pid)
-        while one.is_running():
-            family = [one, *one.children(recursive=True)]
+        process = psutil.Process(pid)
+        while process.is_running():
+            family = [process, *process.children(recursive=True)]
             most[0] = max(most[0], sum(memory(each) for each in family))
             time.sleep(0.25)
     except psutil.Error:
@@ -130,13 +130,13 @@ def commands(bench: Bench, rows: Path, few: Path, folder: Path) -> dict[str, tup
 def measure(bench: Bench, rows: int, rounds: int, folder: Path) -> dict[str, Took]:
     """All ways in turn; what they wrote must agree."""
     many, few = source(bench, rows, folder), source(bench, rows // POOLED_SHARE[bench.model], folder)
-    found: dict[str, Took] = {}
+    results: dict[str, Took] = {}
     for _ in range(rounds):
         for name, (command, path) in commands(bench, many, few, folder).items():
             shutil.rmtree(folder / "out", ignore_errors=True)
             (folder / "out").mkdir()
             seconds, megabytes = timed(command)
-            took = found.setdefault(name, Took(rows=pq.ParquetFile(path).metadata.num_rows))
+            took = results.setdefault(name, Took(rows=pq.ParquetFile(path).metadata.num_rows))
             took.seconds.append(seconds)
             took.megabytes.append(megabytes)
             print(f"{bench.model} {name}: {took.rows / seconds:,.0f} rows/s, {megabytes:,.0f} MiB", flush=True)
@@ -144,7 +144,7 @@ def measure(bench: Bench, rows: int, rounds: int, folder: Path) -> dict[str, Too
                 keep(folder)
             elif name == "bare loop":
                 agree(folder)
-    return found
+    return results
 
 
 def keep(folder: Path) -> None:
@@ -155,20 +155,20 @@ def keep(folder: Path) -> None:
 
 def agree(folder: Path) -> None:
     """Of a thousand labels at most one may differ: batches of another size, where a graph is quantised on the fly."""
-    ours = pq.read_table(folder / "labels.parquet")["prediction"].cast(pa.string()).to_numpy(zero_copy_only=False)
-    theirs = pq.read_table(folder / "out" / "bare")["prediction"].cast(pa.string()).to_numpy(zero_copy_only=False)
-    share = float((ours != theirs).mean())
+    own_labels = pq.read_table(folder / "labels.parquet")["prediction"].cast(pa.string()).to_numpy(zero_copy_only=False)
+    bare_labels = pq.read_table(folder / "out" / "bare")["prediction"].cast(pa.string()).to_numpy(zero_copy_only=False)
+    share = float((own_labels != bare_labels).mean())
     print(f"labels that differ: {share:.2e}", flush=True)
     if share > 1e-3:
         sys.exit("the bare loop says something else")
 
 
-def table(model: str, found: dict[str, Took]) -> list[str]:
+def table(model: str, results: dict[str, Took]) -> list[str]:
     """Rates, and ours over each."""
-    ours = found["onnxserve batch"].rate
-    lines = [f"## {model}, {found['onnxserve batch'].rows:,} rows", ""]
+    ours = results["onnxserve batch"].rate
+    lines = [f"## {model}, {results['onnxserve batch'].rows:,} rows", ""]
     lines += ["| way | rows/s | ours over it | MiB |", "|---|--:|--:|--:|"]
-    for name, took in found.items():
+    for name, took in results.items():
         lines.append(f"| {name} | {took.rate:,.0f} | {ours / took.rate:.2f} | {max(took.megabytes):,.0f} |")
     return [*lines, ""]
 

@@ -95,8 +95,8 @@ def contrasts(rng: np.random.Generator, stable: Traffic, canary: Traffic, runs: 
     shape = (runs, PAIRS)
 
     def both(draw: Callable[[Traffic], Floats], precision: float = 0.0) -> Floats:
-        found: Floats = contrast(draw(stable), draw(canary), precision)
-        return found
+        difference: Floats = contrast(draw(stable), draw(canary), precision)
+        return difference
 
     times = slower(*(rng.lognormal(np.log(version.seconds), 0.3, shape) for version in (stable, canary)))
     return {
@@ -135,14 +135,14 @@ def simulate(drift: Drift, harm: Harm, runs: int, blocks: int, seed: int) -> lis
     return [int(block) * PAIRS if block else None for block in taken]
 
 
-def row(name: str, found: list[int | None]) -> str:
+def row(name: str, answers_until: list[int | None]) -> str:
     """One line of the table of harms."""
-    seen = sorted(answers for answers in found if answers is not None)
-    if len(seen) < len(found) / 2:
-        return f"| {name} | {len(seen)} of {len(found)} | - | - |"
-    median = seen[len(found) // 2] if len(found) // 2 < len(seen) else seen[-1]
-    late = f"{seen[int(0.9 * len(found))]:,}" if int(0.9 * len(found)) < len(seen) else "-"
-    return f"| {name} | {len(seen)} of {len(found)} | {median:,} | {late} |"
+    seen = sorted(answers for answers in answers_until if answers is not None)
+    if len(seen) < len(answers_until) / 2:
+        return f"| {name} | {len(seen)} of {len(answers_until)} | - | - |"
+    median = seen[len(answers_until) // 2] if len(answers_until) // 2 < len(seen) else seen[-1]
+    late = f"{seen[int(0.9 * len(answers_until))]:,}" if int(0.9 * len(answers_until)) < len(seen) else "-"
+    return f"| {name} | {len(seen)} of {len(answers_until)} | {median:,} | {late} |"
 
 
 def main() -> None:
@@ -158,8 +158,8 @@ def main() -> None:
         HARMLESS.format(blocks=given.blocks, answers=answers).rstrip("\n"),
     ]
     for seed, (name, drift) in enumerate(DRIFTS.items()):
-        found = simulate(drift, lambda now: now, given.runs, given.blocks, seed)
-        lines.append(f"| {name} | {sum(one is not None for one in found)} of {given.runs:,} |")
+        blocks_until = simulate(drift, lambda now: now, given.runs, given.blocks, seed)
+        lines.append(f"| {name} | {sum(taken_back is not None for taken_back in blocks_until)} of {given.runs:,} |")
         print(lines[-1])
     lines.append(HARMFUL.format(answers=answers).rstrip("\n"))
     for seed, (name, harm) in enumerate(HARMS.items()):

@@ -26,8 +26,8 @@ class FaultProxy:
         self._loop.call_soon_threadsafe(self._reset)
 
     def _reset(self) -> None:
-        for one in self._open:
-            one.transport.abort()
+        for writer in self._open:
+            writer.transport.abort()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)

@@ -76,8 +76,8 @@ def ended(words: str, *, last: bool = False) -> Fault:
     """`kill -9` for the first, or the last, process with these words in its command line, then time to come back."""
 
     def end(system: SystemUnderTest) -> None:
-        found = system.children(words)
-        (found[-1] if last else found[0]).kill()
+        processes = system.children(words)
+        (processes[-1] if last else processes[0]).kill()
         time.sleep(3)
         system.wait_ready()
 
@@ -111,8 +111,8 @@ def slow_clients(system: SystemUnderTest) -> None:
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.create_connection((host, port))) for _ in range(50)]
         for byte in b"POST /predictions/circle HTTP/1.1\r\n"[:20]:
-            for one in sockets:
-                one.send(bytes([byte]))
+            for connection in sockets:
+                connection.send(bytes([byte]))
             time.sleep(0.25)
 
 

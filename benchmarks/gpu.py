@@ -51,11 +51,11 @@ def medians(ways: dict[str, Run]) -> dict[str, float]:
     for run in ways.values():
         for _ in range(5):
             run()
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    samples: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, run in ways.items():
-            found[name].append(once(run))
-    return {name: statistics.median(times) for name, times in found.items()}
+            samples[name].append(once(run))
+    return {name: statistics.median(times) for name, times in samples.items()}
 
 
 def once(run: Run) -> float:
@@ -82,13 +82,13 @@ def in_turn(runs: Sequence[Run]) -> float:
 
 def sessions(model: bytes, cores: int, largest: int) -> dict[str, Any]:
     """A way to run the graph by name; without `recorded` where shapes are free."""
-    found: dict[str, Any] = {"cpu": Session(model, Provider(CPU), cores)}
+    ways: dict[str, Any] = {"cpu": Session(model, Provider(CPU), cores)}
     usual = ort.InferenceSession(model, providers=[CUDA])
-    found["usual"] = lambda arrays: usual.run(None, arrays)
-    found["bound"] = Session(model, Provider(CUDA), 1, largest)
+    ways["usual"] = lambda arrays: usual.run(None, arrays)
+    ways["bound"] = Session(model, Provider(CUDA), 1, largest)
     with contextlib.suppress(ProviderRefused):
-        found["recorded"] = Session(model, Provider(CUDA, gpu=Gpu(graph=True)), 1, largest)
-    return {name: getattr(one, "run", one) for name, one in found.items()}
+        ways["recorded"] = Session(model, Provider(CUDA, gpu=Gpu(graph=True)), 1, largest)
+    return {name: getattr(way, "run", way) for name, way in ways.items()}
 
 
 def prepared(folder: Path, inputs: list[Any], *, graph: bool) -> tuple[Handler, list[dict[str, Any]], OfflineContext]:
@@ -97,7 +97,7 @@ def prepared(folder: Path, inputs: list[Any], *, graph: bool) -> tuple[Handler, 
     context.model_yaml_config = {"handler": {"provider": "cuda", "deduplicate": False, "gpu": {"graph": graph}}}
     context.system_properties["gpu_id"] = 0
     handler.initialize(context)
-    requests = [{"body": bytearray(msgspec.json.encode({"instances": [one]}))} for one in inputs]
+    requests = [{"body": bytearray(msgspec.json.encode({"instances": [value]}))} for value in inputs]
     context.headers = [{"Content-Type": "application/json"}] * len(requests)
     return handler, requests, context
 
@@ -113,7 +113,7 @@ def lines(archive: Path, cores: int) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         unpack(archive, folder)
-        handler, inputs = make_handler(folder), [one["input"] for one in read_proof(folder)]
+        handler, inputs = make_handler(folder), [row["input"] for row in read_proof(folder)]
         ways = sessions((folder / "model.onnx").read_bytes(), cores, max(SIZES))
         nodes = Session(folder / "model.onnx", Provider(CUDA), 1).placement()
         placed, few = f"{nodes.get(CPU, 0)} of {sum(nodes.values())}", {}
@@ -123,7 +123,7 @@ def lines(archive: Path, cores: int) -> Iterator[str]:
             took = medians({name: partial(run, few[size]) for name, run in ways.items()})
             rate = f"{handled(folder, rows, graph='recorded' in ways):,.0f}"
             yield table_row([archive.stem, handler.signature.variant, str(size), *figures(took), placed, rate])
-        took = {name: in_turn([partial(run, one) for one in few.values()]) for name, run in ways.items()}
+        took = {name: in_turn([partial(run, batch) for batch in few.values()]) for name, run in ways.items()}
         yield table_row([archive.stem, handler.signature.variant, "in turn", *figures(took), placed, ""])
 
 

@@ -40,7 +40,7 @@ COLUMNS = ("model", "graph", "MPS", "workers", "rows/s", "of one", "batch, ms", 
 
 def worker(folder: Path, *, graph: bool) -> None:
     """One: ready, then a line on stdin, then what it did, as JSON."""
-    handler, requests, context = prepared(folder, [one["input"] for one in read_proof(folder)][:ROWS], graph=graph)
+    handler, requests, context = prepared(folder, [row["input"] for row in read_proof(folder)][:ROWS], graph=graph)
     for _ in range(3):
         handler.handle(requests, context)
     print("ready", flush=True)
@@ -59,17 +59,17 @@ def run_workers(folder: Path, count: int, *, graph: bool) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.gpu_workers", "--worker", str(folder), *(["--graph"] if graph else [])]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with contextlib.ExitStack() as held:
-        ones = [held.enter_context(subprocess.Popen(command, **pipes)) for _ in range(count)]  # type: ignore[call-overload]
-        for one in ones:
-            if one.stdout.readline() != "ready\n":
+        processes = [held.enter_context(subprocess.Popen(command, **pipes)) for _ in range(count)]  # type: ignore[call-overload]
+        for process in processes:
+            if process.stdout.readline() != "ready\n":
                 raise SystemExit(f"a worker of {folder} did not start")
         memory = asked("memory.used") - before
-        for one in ones:
-            one.stdin.write("go\n")
-            one.stdin.flush()
+        for process in processes:
+            process.stdin.write("go\n")
+            process.stdin.flush()
         time.sleep(SECONDS / 2)
         busy = asked("utilization.gpu")
-        took = [json.loads(one.stdout.readline()) for one in ones]
+        took = [json.loads(process.stdout.readline()) for process in processes]
     every = sorted(time_ for times in took for time_ in times)
     rate = sum(len(times) / sum(times) for times in took) * ROWS
     return {
@@ -94,13 +94,15 @@ def lines(archive: Path, mps: str) -> Iterator[str]:
         folder = Path(scratch)
         unpack(archive, folder)
         signature = json.loads((folder / "signature.json").read_text(encoding="utf-8"))
-        graph = all(axis == "batch" or isinstance(axis, int) for one in signature["inputs"] for axis in one["shape"])
+        graph = all(
+            axis == "batch" or isinstance(axis, int) for tensor in signature["inputs"] for axis in tensor["shape"]
+        )
         first = 0.0
         for count in COUNTS:
-            found = run_workers(folder, count, graph=graph)
-            first = first or found["rate"]
-            rates = [f"{found['rate']:,.0f}", f"{found['rate'] / first:.1f}"]
-            times = [f"{found['ms']:.1f}", f"{found['p99']:.1f}", f"{found['memory']:,}", str(found["busy"])]
+            figures = run_workers(folder, count, graph=graph)
+            first = first or figures["rate"]
+            rates = [f"{figures['rate']:,.0f}", f"{figures['rate'] / first:.1f}"]
+            times = [f"{figures['ms']:.1f}", f"{figures['p99']:.1f}", f"{figures['memory']:,}", str(figures["busy"])]
             yield table_row([archive.stem, signature["variant"], mps, str(count), *rates, *times])
 
 

@@ -71,9 +71,9 @@ def make(model: str, folder: Path) -> None:
         values = [row.value for row in state.split.certify][:ROWS]
         bodies = [msgspec.json.encode({"instances": [value]}) for value in values]
         # Before anything is written beside the archive's members: its handler refuses strangers.
-        found = [one["body"]["predictions"][0]["label"] for one in answers(folder, bodies)]
+        labels = [answer["body"]["predictions"][0]["label"] for answer in answers(folder, bodies)]
         (folder / "module.pkl").write_bytes(cloudpickle.dumps(state.module, protocol=pickle.HIGHEST_PROTOCOL))
-    (folder / "rows.json").write_bytes(msgspec.json.encode({"values": values, "labels": found}))
+    (folder / "rows.json").write_bytes(msgspec.json.encode({"values": values, "labels": labels}))
 
 
 def _defines(module: Any, network: Any) -> bool:

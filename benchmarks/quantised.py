@@ -26,9 +26,9 @@ def milliseconds(document: dict[str, Any], variant: str, threads: int, batch: in
     """A row's time, None where it wasn't timed."""
     return next(
         (
-            one["ms"]
-            for one in document["timings"]
-            if (one["variant"], one["threads"], one["batch"]) == (variant, threads, batch)
+            timing["ms"]
+            for timing in document["timings"]
+            if (timing["variant"], timing["threads"], timing["batch"]) == (variant, threads, batch)
         ),
         None,
     )
@@ -36,14 +36,14 @@ def milliseconds(document: dict[str, Any], variant: str, threads: int, batch: in
 
 def ratio(document: dict[str, Any], variant: str, against: str, threads: int, batch: int) -> str:
     """How many times faster."""
-    ours, theirs = (milliseconds(document, one, threads, batch) for one in (variant, against))
-    return f"{theirs / ours:.2f}" if ours and theirs else "-"
+    own_ms, other_ms = (milliseconds(document, name, threads, batch) for name in (variant, against))
+    return f"{other_ms / own_ms:.2f}" if own_ms and other_ms else "-"
 
 
 def section(name: str, document: dict[str, Any]) -> list[str]:
     """One model's table."""
     batch, summary = document["served"]["batch"], document["summary"]
-    rows = ", ".join(f"{share} {count}" for share, count in document["data"]["rows"].items())
+    rows = ", ".join(f"{subset} {count}" for subset, count in document["data"]["rows"].items())
     lines = [
         f"## {name}",
         "",
@@ -53,17 +53,17 @@ def section(name: str, document: dict[str, Any]) -> list[str]:
     times = " | ".join(f"x {against}, b{size}" for against in ("torch", "fp32") for size in (1, batch))
     lines.append(f"| variant | MB | score | drop | at most | flips | {times} | verdict |")
     lines.append("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|")
-    for one in document["variants"]:
-        paired, variant = one["paired"], one["variant"]
+    for result in document["variants"]:
+        paired, variant = result["paired"], result["variant"]
         cells = ["-"] * 4
         if paired:
             cells = [f"{100 * paired[key]:.2f}" for key in ("accuracy", "drop", "bound", "flips")]
         cells += [ratio(document, variant, against, 1, size) for against in ("torch", "fp32") for size in (1, batch)]
         # A refusal begins with its kind where the certify rows weren't asked.
-        refused = "refused" if paired else one["refusal"].partition(":")[0]
-        verdict = "chosen" if variant == summary["variant"] else refused if one["refusal"] else "may serve"
-        alone = ", one row at a time" if one["moves"] else ""
-        lines.append(f"| {variant} | {one['megabytes']:.1f} | {' | '.join(cells)} | {verdict}{alone} |")
+        refused = "refused" if paired else result["refusal"].partition(":")[0]
+        verdict = "chosen" if variant == summary["variant"] else refused if result["refusal"] else "may serve"
+        alone = ", one row at a time" if result["moves"] else ""
+        lines.append(f"| {variant} | {result['megabytes']:.1f} | {' | '.join(cells)} | {verdict}{alone} |")
     lines += [f"| {variant} | {'- | ' * 9}{reason} |" for variant, reason in document["refused"].items()]
     lines += ["", f"Torch scores {100 * summary['reference_accuracy']:.2f}. One thread."]
     return [*lines, ""]
@@ -75,10 +75,10 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=ROOT / "model_store")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "quantisation.md")
     given = parser.parse_args()
-    found = {path: msgspec.json.decode(path.read_bytes()) for path in sorted(given.store.glob("*.evidence.json"))}
-    flags = sorted({flag for one in found.values() for flag in one["environment"]["cpu_flags"]})
+    documents = {path: msgspec.json.decode(path.read_bytes()) for path in sorted(given.store.glob("*.evidence.json"))}
+    flags = sorted({flag for document in documents.values() for flag in document["environment"]["cpu_flags"]})
     lines = [INTRO.format(machine=cpu_name(), flags=", ".join(flags) or "none")]
-    for path, document in found.items():
+    for path, document in documents.items():
         lines += section(path.name.removesuffix(".evidence.json"), document)
     given.page.write_text("\n".join(lines), encoding="utf-8")
     print(given.page)

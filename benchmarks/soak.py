@@ -61,7 +61,7 @@ middle 95 % of the slopes of pairs. A part fails whose slope is over {most:g} % 
 class Samples:
     """MiB of each part by time, in seconds."""
 
-    found: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    sizes: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
 
     def take(self, now: float) -> None:
         """All processes below this one."""
@@ -70,7 +70,7 @@ class Samples:
             with contextlib.suppress(psutil.Error):
                 parts[part_of(process)] += process.memory_full_info().pss / MIB
         for name, size in parts.items():
-            self.found[name].append((now, size))
+            self.sizes[name].append((now, size))
 
 
 def part_of(process: psutil.Process) -> str:
@@ -89,8 +89,8 @@ def model_of(process: psutil.Process) -> str:
 
 def slope(points: list[tuple[float, float]]) -> tuple[float, float, float]:
     """MiB an hour: median, and the middle 95 % of the slopes of pairs (Sen, J. Am. Stat. Assoc. 63, 1968)."""
-    found = sorted((b - a) / (t - s) * 3600 for (s, a), (t, b) in itertools.combinations(points[-400:], 2))
-    return statistics.median(found), found[int(0.025 * len(found))], found[int(0.975 * (len(found) - 1))]
+    slopes = sorted((b - a) / (t - s) * 3600 for (s, a), (t, b) in itertools.combinations(points[-400:], 2))
+    return statistics.median(slopes), slopes[int(0.025 * len(slopes))], slopes[int(0.975 * (len(slopes) - 1))]
 
 
 def client(url: str, bodies: dict[str, list[bytes]], seen: Counter[str], stop: threading.Event) -> None:
@@ -150,7 +150,7 @@ def soak(archives: list[Path], minutes: float) -> tuple[Samples, Counter[str]]:
 
 def judged(name: str, points: list[tuple[float, float]], minutes: float) -> tuple[str, bool]:
     """A part's row, and whether it is flat."""
-    settled = [one for one in points if one[0] >= minutes * 60 * SETTLED]
+    settled = [point for point in points if point[0] >= minutes * 60 * SETTLED]
     middle, low, high = slope(settled)
     first, last = settled[0][1], settled[-1][1]
     grows = low > 0 and middle > MOST_PERCENT / 100 * last
@@ -170,7 +170,7 @@ def main() -> None:
     answers = ", ".join(f"{count:,} {status}" for status, count in sorted(seen.items()))
     about = {"cpu": cpu_name(), "minutes": given.minutes, "clients": CLIENTS, "period": PERIOD_S}
     text = INTRO.format(**about, most=MOST_PERCENT, requests=seen.total(), answers=answers)
-    rows = [judged(name, points, given.minutes) for name, points in sorted(samples.found.items())]
+    rows = [judged(name, points, given.minutes) for name, points in sorted(samples.sizes.items())]
     given.page.write_text(text + "".join(row for row, _ in rows), encoding="utf-8")
     print(given.page.read_text(encoding="utf-8"))
     if seen["lost"] or not all(flat for _, flat in rows):

@@ -88,7 +88,8 @@ def batch_rows(bench: Bench) -> list[str]:
         unpack(bench.archive, Path(scratch))
         times = measure_times(Path(scratch), [1], BATCHES)
     return [
-        f"| {bench.model} | {one.batch} | {one.length} | {one.ms:.2f} | {one.ms / one.batch:.3f} |" for one in times
+        f"| {bench.model} | {timing.batch} | {timing.length} | {timing.ms:.2f} | {timing.ms / timing.batch:.3f} |"
+        for timing in times
     ]
 
 

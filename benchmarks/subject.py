@@ -29,8 +29,8 @@ def changed(text: str, changes: Changes) -> str:
     """A TOML file with other values, `{table: {key: value as TOML}}`; everything else stays as it was shipped."""
     for table, values in changes.items():
         head = f"[{table}]"
-        before, found, after = text.partition(f"{head}\n")
-        if not found:
+        before, separator, after = text.partition(f"{head}\n")
+        if not separator:
             before, after = f"{text.rstrip()}\n\n", ""
         body, bracket, rest = after.partition("\n[")
         for key in values:

@@ -53,17 +53,18 @@ class SystemUnderTest:
 
     def children(self, words: str) -> list[psutil.Process]:
         """Processes of the server whose command line has these words."""
-        found = []
+        processes = []
         for process in psutil.Process(self.process.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 if words in " ".join(process.cmdline()):
-                    found.append(process)
-        return found
+                    processes.append(process)
+        return processes
 
     def workers(self, version: str) -> list[int]:
         """Process ids of a version's workers."""
-        [found] = [one for one in self.release.management.versions("circle") if one.model_version == version]
-        return [worker.pid for worker in found.workers if worker.pid > 0]
+        loaded = self.release.management.versions("circle")
+        [model] = [model for model in loaded if model.model_version == version]
+        return [worker.pid for worker in model.workers if worker.pid > 0]
 
     def kill(self, version: str, count: int) -> None:
         """`kill -9` for some workers of a version."""
@@ -127,7 +128,7 @@ def archives(folder: Path) -> list[Path]:
     toml = second / "model.toml"
     text = toml.read_text(encoding="utf-8").replace('version = "1.0.0"', 'version = "2.0.0"')
     toml.write_text(text, encoding="utf-8")
-    made = [export_model(one, folder / "made", STEPS, lambda _: None).archive for one in (definition, second)]
+    made = [export_model(source, folder / "made", STEPS, lambda _: None).archive for source in (definition, second)]
     reconfigure(made[0], made[0], {"minWorkers": 2, "maxWorkers": 2})
     return made
 

@@ -40,7 +40,7 @@ def tuned(bench: Bench, port: int) -> Running:
         properties.pop(name, None)
     if "metrics_config" in properties:
         properties["metrics_config"] = str(ROOT / properties["metrics_config"])
-    arguments = [one for one in properties.get("vmargs", "").split() if not one.startswith(WORKER)]
+    arguments = [argument for argument in properties.get("vmargs", "").split() if not argument.startswith(WORKER)]
     properties["vmargs"] = " ".join(arguments).replace("configurationFile=file:", f"configurationFile=file:{ROOT}/")
     return _started(folder, folder / bench.archive.name, port, properties)
 

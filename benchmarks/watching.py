@@ -53,8 +53,8 @@ def handled(model: str, archive: Path, size: int, folder: Path) -> tuple[float, 
     context.headers = [head] * size
     recorder, without, having = handler.recorder, list[float](), list[float]()
     for round_ in range(ROUNDS + 1):
-        for one, times in ((None, without), (recorder, having)):
-            handler.recorder = one
+        for setting, times in ((None, without), (recorder, having)):
+            handler.recorder = setting
             begun = time.perf_counter()
             for _ in range(HANDLES[model]):
                 handler.handle(asked, context)

@@ -44,10 +44,10 @@ class Run:
 
 def binary() -> str:
     """Wrk's path."""
-    found = shutil.which("wrk")
-    if found is None:
+    path = shutil.which("wrk")
+    if path is None:
         sys.exit("wrk is not installed\n  fix:   apt-get install wrk")
-    return found
+    return path
 
 
 def drive(

@@ -81,10 +81,10 @@ def gate(environment: Any, **_: Any) -> None:
     """Exit with 1 when any model broke the objective."""
     total = environment.stats.total
     lines = [*environment.stats.entries.values()] or [total]
-    found = []
+    broken = []
     for line in lines:
         p99 = line.get_response_time_percentile(0.99) or 0.0
-        found += breaches(line.name or "all", line.num_requests, line.num_failures, p99, objective())
-    for breach in found:
+        broken += breaches(line.name or "all", line.num_requests, line.num_failures, p99, objective())
+    for breach in broken:
         log.error("objective broken: %s", breach)
-    environment.process_exit_code = 1 if found else 0
+    environment.process_exit_code = 1 if broken else 0

@@ -23,9 +23,9 @@ def breaches(name: str, requests: int, failures: int, p99_ms: float, limit: Obje
     """What one line of the statistics breaks, in words; a run without requests proves nothing."""
     if requests == 0:
         return [f"{name}: no request was sent"]
-    found = []
+    reasons = []
     if failures / requests > limit.max_failures:
-        found.append(f"{name}: {failures} of {requests} requests failed, {limit.max_failures:.2%} may")
+        reasons.append(f"{name}: {failures} of {requests} requests failed, {limit.max_failures:.2%} may")
     if p99_ms > limit.p99_ms:
-        found.append(f"{name}: p99 is {p99_ms:g} ms, {limit.p99_ms:g} ms are allowed")
-    return found
+        reasons.append(f"{name}: p99 is {p99_ms:g} ms, {limit.p99_ms:g} ms are allowed")
+    return reasons

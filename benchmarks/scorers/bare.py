@@ -32,10 +32,10 @@ def tensors(batch: pa.RecordBatch) -> dict[str, np.ndarray]:
     if TOKENIZER is None:
         return {"features": np.stack([batch[name].to_numpy() for name in COLUMNS], 1).astype(np.float32)}
     TOKENIZER.enable_padding()
-    found = TOKENIZER.encode_batch_fast(batch["text"].to_pylist())
+    encodings = TOKENIZER.encode_batch_fast(batch["text"].to_pylist())
     return {
-        "input_ids": np.array([one.ids for one in found], np.int64),
-        "attention_mask": np.array([one.attention_mask for one in found], np.int64),
+        "input_ids": np.array([encoding.ids for encoding in encodings], np.int64),
+        "attention_mask": np.array([encoding.attention_mask for encoding in encodings], np.int64),
     }
 
 

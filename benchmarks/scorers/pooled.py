@@ -26,8 +26,8 @@ def score(row: dict) -> dict:
     if TOKENIZER is None:
         inputs = {"features": np.array([[row[name] for name in COLUMNS]], np.float32)}
     else:
-        found = TOKENIZER.encode(row["text"])
-        inputs = {"input_ids": np.array([found.ids]), "attention_mask": np.array([found.attention_mask])}
+        encoding = TOKENIZER.encode(row["text"])
+        inputs = {"input_ids": np.array([encoding.ids]), "attention_mask": np.array([encoding.attention_mask])}
     logits = SESSION.run(None, inputs)[0][0]
     values = np.exp(logits - logits.max())
     return {**row, "prediction": LABELS[int(logits.argmax())], "score": float(values.max() / values.sum())}

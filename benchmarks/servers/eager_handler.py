@@ -22,4 +22,6 @@ class EagerHandler:
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[dict[str, Any]]:  # noqa: ARG002 - TorchServe's
         """One answer a row."""
         documents = [item.get("body") or item.get("data") for item in data]
-        return self.task.predict([one if isinstance(one, dict) else json.loads(one) for one in documents])
+        return self.task.predict(
+            [document if isinstance(document, dict) else json.loads(document) for document in documents]
+        )

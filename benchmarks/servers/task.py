@@ -39,21 +39,21 @@ class Task:
         return [{"label": LABELS[int(row.argmax())], "score": float(row.max())} for row in scores]
 
     def _segment(self, documents: list[dict[str, Any]]) -> dict[str, Any]:
-        return {"features": np.array([one["features"] for one in documents], dtype=np.float32)}
+        return {"features": np.array([document["features"] for document in documents], dtype=np.float32)}
 
     def _sentiment(self, documents: list[dict[str, Any]]) -> dict[str, Any]:
-        encodings = self.tokenizer.encode_batch([one["text"] for one in documents])
+        encodings = self.tokenizer.encode_batch([document["text"] for document in documents])
         return {
-            "input_ids": np.array([one.ids for one in encodings], dtype=np.int64),
-            "attention_mask": np.array([one.attention_mask for one in encodings], dtype=np.int64),
+            "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
+            "attention_mask": np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64),
         }
 
     def _digits(self, documents: list[dict[str, Any]]) -> dict[str, Any]:
         from PIL import Image
 
         rows = []
-        for one in documents:
-            image = Image.open(io.BytesIO(base64.b64decode(one["image"]))).convert("RGB")
+        for document in documents:
+            image = Image.open(io.BytesIO(base64.b64decode(document["image"]))).convert("RGB")
             pixels = np.asarray(image.resize((96, 96), Image.Resampling.BILINEAR), dtype=np.float32)
             rows.append(((pixels - 127.0) / 128.0).transpose(2, 0, 1))
         return {"image": np.stack(rows)}

@@ -76,7 +76,7 @@ def asked() -> tuple[pa.Table, list[str]]:
             "basket": basket,
         }
     )
-    return rows, ["leaves" if one else "stays" for one in left]
+    return rows, ["leaves" if leaves else "stays" for leaves in left]
 
 
 if __name__ == "__main__":

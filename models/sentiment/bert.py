@@ -75,7 +75,7 @@ class Encoder(nn.Module):
 
     def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
         """Take the published names; every parameter here must be found."""
-        mine = {
+        own_weights = {
             "words.weight": weights["embeddings.word_embeddings.weight"],
             "positions.weight": weights["embeddings.position_embeddings.weight"],
             "types.weight": weights["embeddings.token_type_embeddings.weight"],
@@ -83,7 +83,7 @@ class Encoder(nn.Module):
             "norm.bias": weights["embeddings.LayerNorm.bias"],
         }
         for number in range(len(self.layers)):
-            for theirs, ours in PREFIX.items():
+            for published, own in PREFIX.items():
                 for kind in ("weight", "bias"):
-                    mine[f"layers.{number}.{ours}.{kind}"] = weights[f"encoder.layer.{number}.{theirs}.{kind}"]
-        self.load_state_dict(mine)
+                    own_weights[f"layers.{number}.{own}.{kind}"] = weights[f"encoder.layer.{number}.{published}.{kind}"]
+        self.load_state_dict(own_weights)

@@ -24,7 +24,7 @@ def by_triton(client: triton.InferenceServerClient) -> None:
     for model in ("segment", "sentiment"):
         expect(f"{model} ready", client.is_model_ready(model) and client.is_model_ready(model, "1.0.0"))
         about = client.get_model_metadata(model)
-        expect(f"{model} metadata", about.name == model and all(one.datatype for one in about.inputs))
+        expect(f"{model} metadata", about.name == model and all(tensor.datatype for tensor in about.inputs))
     expect("unknown model is not ready", not client.is_model_ready("nobody"))
     rows, wanted = golden["segment"]["inputs"], golden["segment"]["labels"]
     outputs = [triton.InferRequestedOutput(name) for name in ("label", "score")]
@@ -35,7 +35,7 @@ def by_triton(client: triton.InferenceServerClient) -> None:
     every = client.infer("segment", [tensor(rows)], model_version="1.0.0")
     expect("all outputs by default", len(every.get_response().outputs) >= 3)
     texts = triton.InferInput("text", [len(golden["sentiment"]["inputs"])], "BYTES")
-    texts.set_data_from_numpy(np.array([one.encode() for one in golden["sentiment"]["inputs"]], np.object_))
+    texts.set_data_from_numpy(np.array([text.encode() for text in golden["sentiment"]["inputs"]], np.object_))
     expect("texts", labels(client.infer("sentiment", [texts])) == golden["sentiment"]["labels"])
 
 
@@ -55,8 +55,8 @@ def refused(client: triton.InferenceServerClient) -> None:
         "version": ("NOT_FOUND", lambda: client.infer("segment", good, model_version="9.9.9")),
     }
     for what, (status, call) in cases.items():
-        found = status_of(call)
-        expect(f"status for a wrong {what}: {found}", found == f"StatusCode.{status}")
+        status_name = status_of(call)
+        expect(f"status for a wrong {what}: {status_name}", status_name == f"StatusCode.{status}")
 
 
 with triton.InferenceServerClient(address) as client:

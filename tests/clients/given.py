@@ -25,7 +25,7 @@ def expect(what: str, holds: bool) -> None:
 
 def labels(answer: Any) -> list[str]:
     """As text, whether they came as JSON or as bytes."""
-    return [one.decode() if isinstance(one, bytes) else one for one in answer.as_numpy("label").tolist()]
+    return [label.decode() if isinstance(label, bytes) else label for label in answer.as_numpy("label").tolist()]
 
 
 def status_of(call: Callable[[], object]) -> str:

@@ -14,16 +14,16 @@ def unknown(given: Any, kind: str, where: str) -> list[str]:
     """Paths that the models don't have; Kubernetes's own kinds are held to the API's schemas elsewhere."""
     inner = re.fullmatch(r"list\[(.+)\]", kind)
     if inner:
-        return [line for at, one in enumerate(given) for line in unknown(one, inner[1], f"{where}[{at}]")]
+        return [line for at, item in enumerate(given) for line in unknown(item, inner[1], f"{where}[{at}]")]
     model = getattr(kserve, kind, None)
     if model is None or not isinstance(given, dict):
         return []
     kinds = {model.attribute_map[name]: of for name, of in model.openapi_types.items()}
-    found = []
+    fields = []
     for name, value in given.items():
         path = f"{where}.{name}"
-        found += unknown(value, kinds[name], path) if name in kinds else [path]
-    return found
+        fields += unknown(value, kinds[name], path) if name in kinds else [path]
+    return fields
 
 
 for document in json.load(sys.stdin):

@@ -30,7 +30,7 @@ def by_triton(client: triton.InferenceServerClient) -> None:
         expect(f"{model} 1.0.0 ready", client.is_model_ready(model, "1.0.0"))
         about = client.get_model_metadata(model)
         expect(f"{model} metadata", {"name", "versions", "platform", "inputs", "outputs"} <= set(about))
-        expect(f"{model} tensors", all({"name", "datatype", "shape"} <= set(one) for one in about["inputs"]))
+        expect(f"{model} tensors", all({"name", "datatype", "shape"} <= set(tensor) for tensor in about["inputs"]))
     expect("unknown model is not ready", not client.is_model_ready("nobody"))
     rows, wanted = golden["segment"]["inputs"], golden["segment"]["labels"]
     for given in (False, True):
@@ -46,7 +46,7 @@ def by_triton(client: triton.InferenceServerClient) -> None:
     expect("all outputs by default", len(every.get_response()["outputs"]) >= 3)
     texts = triton.InferInput("text", [len(golden["sentiment"]["inputs"])], "BYTES")
     for binary in (False, True):
-        values = np.array([one.encode() for one in golden["sentiment"]["inputs"]], np.object_)
+        values = np.array([text.encode() for text in golden["sentiment"]["inputs"]], np.object_)
         texts.set_data_from_numpy(values, binary_data=binary)
         expect(f"texts, binary {binary}", labels(client.infer("sentiment", [texts])) == golden["sentiment"]["labels"])
 
@@ -78,22 +78,25 @@ def refused(client: triton.InferenceServerClient) -> None:
 def same_messages() -> None:
     """Every message and method of ours is KServe's."""
     ours = descriptor_pb2.FileDescriptorSet.FromString(service).file[-1]
-    theirs = descriptor_pb2.FileDescriptorProto.FromString(grpc_predict_v2_pb2.DESCRIPTOR.serialized_pb)
-    for kind in (ours, theirs):
+    upstream = descriptor_pb2.FileDescriptorProto.FromString(grpc_predict_v2_pb2.DESCRIPTOR.serialized_pb)
+    for kind in (ours, upstream):
         for message in kind.message_type:
             for field in [*message.field, *(field for inner in message.nested_type for field in inner.field)]:
                 field.ClearField("json_name")
-    known = {one.name: one for one in theirs.message_type}
+    known = {declared.name: declared for declared in upstream.message_type}
     for message in ours.message_type:
-        mine, other = (sorted(fields_of(one)) for one in (message, known[message.name]))
-        expect(f"message {message.name}: {mine} and {other}", mine == other)
-    methods = {one.name: (one.input_type, one.output_type) for one in theirs.service[0].method}
-    expect("methods", all(methods[one.name] == (one.input_type, one.output_type) for one in ours.service[0].method))
+        own_fields, other = (sorted(fields_of(declared)) for declared in (message, known[message.name]))
+        expect(f"message {message.name}: {own_fields} and {other}", own_fields == other)
+    methods = {method.name: (method.input_type, method.output_type) for method in upstream.service[0].method}
+    expect(
+        "methods",
+        all(methods[method.name] == (method.input_type, method.output_type) for method in ours.service[0].method),
+    )
 
 
 def fields_of(message: descriptor_pb2.DescriptorProto) -> list[str]:
     """Fields of a message and of those within, as text."""
-    inner = [field for one in message.nested_type for field in fields_of(one)]
+    inner = [field for nested in message.nested_type for field in fields_of(nested)]
     return [*(f"{message.name}: {field}" for field in message.field), *inner]
 
 
@@ -104,12 +107,14 @@ async def called_by_kserve() -> None:
     expect("KServe call: model", await client.is_model_ready("segment"))
     rows, wanted = np.array(golden["segment"]["inputs"], np.float32), golden["segment"]["labels"]
     for raw in (False, True):
-        one = InferInput("features", list(rows.shape), "FP32")
-        one.set_data_from_numpy(rows, binary_data=raw)
-        answer = await client.infer(InferRequest(model_name="segment", infer_inputs=[one]))
-        found = {output.name: output for output in answer.outputs}
-        said = [label.decode() if isinstance(label, bytes) else label for label in found["label"].as_numpy().tolist()]
-        expect(f"KServe call: labels, raw {raw}", said == wanted)
+        tensor = InferInput("features", list(rows.shape), "FP32")
+        tensor.set_data_from_numpy(rows, binary_data=raw)
+        answer = await client.infer(InferRequest(model_name="segment", infer_inputs=[tensor]))
+        outputs = {output.name: output for output in answer.outputs}
+        labels = [
+            label.decode() if isinstance(label, bytes) else label for label in outputs["label"].as_numpy().tolist()
+        ]
+        expect(f"KServe call: labels, raw {raw}", labels == wanted)
     await client.close()
 
 
@@ -121,12 +126,14 @@ async def by_kserve() -> None:
     expect("KServe: model", await client.is_model_ready(base, "segment"))
     rows, wanted = np.array(golden["segment"]["inputs"], np.float32), golden["segment"]["labels"]
     for binary in (False, True):
-        one = InferInput("features", list(rows.shape), "FP32")
-        one.set_data_from_numpy(rows, binary_data=binary)
-        answer = await client.infer(base, InferRequest(model_name="segment", infer_inputs=[one]), "segment")
-        found = {output.name: output for output in answer.outputs}
-        said = [label.decode() if isinstance(label, bytes) else label for label in found["label"].as_numpy().tolist()]
-        expect(f"KServe: labels, binary {binary}", said == wanted)
+        tensor = InferInput("features", list(rows.shape), "FP32")
+        tensor.set_data_from_numpy(rows, binary_data=binary)
+        answer = await client.infer(base, InferRequest(model_name="segment", infer_inputs=[tensor]), "segment")
+        outputs = {output.name: output for output in answer.outputs}
+        labels = [
+            label.decode() if isinstance(label, bytes) else label for label in outputs["label"].as_numpy().tolist()
+        ]
+        expect(f"KServe: labels, binary {binary}", labels == wanted)
     await client.close()
 
 

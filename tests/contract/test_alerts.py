@@ -55,5 +55,5 @@ def test_every_expression_of_the_dashboard_is_one(tmp_path):
 
 
 def test_panels_do_not_overlap():
-    places = [(one["gridPos"]["x"], one["gridPos"]["y"]) for one in dashboard()["panels"]]
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in dashboard()["panels"]]
     assert len(set(places)) == len(places)

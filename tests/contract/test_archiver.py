@@ -33,8 +33,8 @@ def manifest_of(path: Path) -> dict[str, object]:
 
 
 def test_the_manifest_is_the_archivers_and_its_archive_serves_too(archive, tmp_path):
-    archived_by_tool = archived(archive, tmp_path)
-    assert manifest_of(archived_by_tool) == manifest_of(archive)
-    with running(tmp_path / "server", [archived_by_tool]) as server:
+    their_archive = archived(archive, tmp_path)
+    assert manifest_of(their_archive) == manifest_of(archive)
+    with running(tmp_path / "server", [their_archive]) as server:
         answer = server.post("circle", b"[0, 0]")
         assert answer.json()["predictions"][0]["label"] == "inside"

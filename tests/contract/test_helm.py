@@ -64,13 +64,13 @@ def rendered(*words: str) -> list[Document]:
 
 
 def of(documents: list[Document], kind: str) -> Document:
-    [found] = [document for document in documents if document["kind"] == kind]
-    return found
+    [matching] = [document for document in documents if document["kind"] == kind]
+    return matching
 
 
 def container(documents: list[Document]) -> Document:
-    [found] = of(documents, "Deployment")["spec"]["template"]["spec"]["containers"]
-    return dict(found)
+    [only] = of(documents, "Deployment")["spec"]["template"]["spec"]["containers"]
+    return dict(only)
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +106,7 @@ def test_every_value_file_is_linted_rendered_and_as_the_schemas_want_it(values, 
             jsonschema.validate(document["spec"], TO_ZERO)
         elif document["kind"] not in OWN:
             kubernetes_validate.validate(document, KUBERNETES, strict=True)
-    assert refused(schemas, [one for one in documents if one["kind"] in OWN]) == ""
+    assert refused(schemas, [document for document in documents if document["kind"] in OWN]) == ""
 
 
 def test_routes_and_analyses_of_the_gateway_are_as_their_schemas_want_them(schemas):
@@ -114,8 +114,8 @@ def test_routes_and_analyses_of_the_gateway_are_as_their_schemas_want_them(schem
     for mode in ("knative", "standard"):
         config = GatewayConfig(kubernetes=Kubernetes(kserve=mode))
         documents = [yaml.safe_load(text) for text in kubernetes_files(config, Labels({"a_b": model})).values()]
-        custom = [one for one in documents if one["kind"] != "InferenceService"]
-        assert {one["kind"] for one in custom} == {"HTTPRoute", "AnalysisTemplate"}
+        custom = [document for document in documents if document["kind"] != "InferenceService"]
+        assert {document["kind"] for document in custom} == {"HTTPRoute", "AnalysisTemplate"}
         assert refused(schemas, custom) == ""
     custom[0]["spec"]["rules"] = "all"
     assert "HTTPRoute" in refused(schemas, custom)
@@ -127,7 +127,7 @@ def test_the_schemas_refuse_what_is_wrong(schemas):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--set", "replcias=3"], "replcias"),
         (["--set", "models.source=pvc"], "claim"),
@@ -141,10 +141,10 @@ def test_the_schemas_refuse_what_is_wrong(schemas):
         (["--set-string", "default.segment=1.1.0", "--set", "traffic=[default]"], "not in both"),
     ],
 )
-def test_values_that_cannot_be_right_are_refused_by_name(words, said):
+def test_values_that_cannot_be_right_are_refused_by_name(words, message):
     done = helm("template", "demo", str(CHART), *words)
     assert done.returncode != 0
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 def test_pods_run_as_nobody_in_particular_and_write_only_where_they_must():
@@ -152,8 +152,8 @@ def test_pods_run_as_nobody_in_particular_and_write_only_where_they_must():
     pod = of(documents, "Deployment")["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["automountServiceAccountToken"] is False
-    for one in [*pod["containers"], *pod["initContainers"]]:
-        confined = one["securityContext"]
+    for part in [*pod["containers"], *pod["initContainers"]]:
+        confined = part["securityContext"]
         assert confined["readOnlyRootFilesystem"] is True
         assert confined["allowPrivilegeEscalation"] is False
         assert confined["capabilities"] == {"drop": ["ALL"]}
@@ -205,7 +205,7 @@ def test_the_default_versions_of_a_new_pod_reach_its_traffic_file(tmp_path):
 
 
 def test_commands_in_a_pod_find_its_server_without_options():
-    variables = {one["name"]: one["value"] for one in container(rendered())["env"]}
+    variables = {variable["name"]: variable["value"] for variable in container(rendered())["env"]}
     mounts = {mount["mountPath"] for mount in container(rendered())["volumeMounts"] if not mount.get("readOnly")}
     assert variables["ONNXSERVE_STATE"] in mounts  # TorchServe's sockets are made there
     assert variables["ONNXSERVE_GATEWAY_FILE"] == "/etc/onnxserve/gateway.toml"
@@ -213,13 +213,13 @@ def test_commands_in_a_pod_find_its_server_without_options():
 
 def test_pods_confine_workers_by_what_their_seccomp_profile_allows():
     documents = rendered("--set-string", "confine=no-network\\,memory=4096")
-    variables = {one["name"]: one["value"] for one in container(documents)["env"]}
+    variables = {variable["name"]: variable["value"] for variable in container(documents)["env"]}
     assert variables["ONNXSERVE_CONFINE"] == "no-network,memory=4096"
     # RuntimeDefault forbids unshare(2); prctl(2), by which a process filters its own calls, it allows.
     assert of(documents, "Deployment")["spec"]["template"]["spec"]["securityContext"]["seccompProfile"] == {
         "type": "RuntimeDefault"
     }
-    assert "ONNXSERVE_CONFINE" not in {one["name"] for one in container(rendered())["env"]}
+    assert "ONNXSERVE_CONFINE" not in {variable["name"] for variable in container(rendered())["env"]}
 
 
 def test_a_gpu_is_asked_for_once_and_only_where_it_is_wanted():

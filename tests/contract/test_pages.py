@@ -46,19 +46,19 @@ def rows(folder: Path) -> None:
         golden = json.loads(archive.read("golden.json"))["instances"]
     table = {name: pa.array([float(row[at]) for row in golden]) for at, name in enumerate(columns)}
     pq.write_table(
-        pa.table({**table, "id": pa.array([str(one) for one in range(len(golden))])}), folder / "rows.parquet"
+        pa.table({**table, "id": pa.array([str(number) for number in range(len(golden))])}), folder / "rows.parquet"
     )
 
 
 def transcript(block: Block) -> list[tuple[str, list[str]]]:
     """Commands and the lines that they show, without those that were run before."""
-    found: list[tuple[str, list[str]]] = []
+    commands: list[tuple[str, list[str]]] = []
     for line in block.text.splitlines():
         if line.startswith("$ "):
-            found.append((line[2:], []))
+            commands.append((line[2:], []))
         else:
-            found[-1][1].append(line)
-    return [(command, lines) for command, lines in found if not command.startswith(DONE)]
+            commands[-1][1].append(line)
+    return [(command, lines) for command, lines in commands if not command.startswith(DONE)]
 
 
 def script(block: Block) -> str:
@@ -93,8 +93,8 @@ def place(tmp_path_factory) -> Path:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-    told = (folder / "pages.log").read_text() + (folder / "serve.log").read_text() if code else ""
-    assert code == 0, told or "no network of its own: root, or a machine that allows user namespaces"
+    logs = (folder / "pages.log").read_text() + (folder / "serve.log").read_text() if code else ""
+    assert code == 0, logs or "no network of its own: root, or a machine that allows user namespaces"
     return folder
 
 
@@ -107,7 +107,7 @@ def test_a_block_runs_as_it_stands_on_its_page(place, number):
     block = HERE[number]
     [log] = (place / "blocks").glob(f"{number:02}.*.log")
     failed = (place / "failed").read_text().split() if (place / "failed").exists() else []
-    assert not any(f"/{number:02}." in one for one in failed), f"{block.text}\n{log.read_text()[-3000:]}"
+    assert not any(f"/{number:02}." in name for name in failed), f"{block.text}\n{log.read_text()[-3000:]}"
     if block.kind == "console":
         assert re.search(shown(block), log.read_text()), log.read_text()
 

@@ -8,9 +8,11 @@ from onnxserve_handlers.signature import Input, read_signature
 
 
 def test_both_records_have_the_same_fields_and_defaults():
-    spec, record = InputSpec(), Input()
+    definition_input, handler_input = InputSpec(), Input()
     assert set(InputSpec.__struct_fields__) == {field.name for field in dataclasses.fields(Input)}
-    assert {name: getattr(spec, name) for name in InputSpec.__struct_fields__} == dataclasses.asdict(record)
+    assert {name: getattr(definition_input, name) for name in InputSpec.__struct_fields__} == dataclasses.asdict(
+        handler_input
+    )
 
 
 def test_an_exported_signature_is_read_back(archive, tmp_path):

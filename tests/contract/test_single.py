@@ -35,9 +35,9 @@ def test_compose_takes_the_file_and_only_the_gateway_is_published(tmp_path):
 
 @pytest.fixture
 def analyze() -> str:
-    found = shutil.which("systemd-analyze")
-    assert found, "apt-get install systemd"
-    return found
+    program = shutil.which("systemd-analyze")
+    assert program, "apt-get install systemd"
+    return program
 
 
 def uncommented(text: str, name: str) -> str:

@@ -34,8 +34,8 @@ def commands() -> Iterator[tuple[Path, str]]:
     """Lines that call us, in blocks and in the text."""
     for block in blocks("sh", "console"):
         for line in block.text.replace("\\\n", " ").splitlines():
-            if found := re.search(r"(?:^|\$ |&& )(onnxserve [a-z].*)", line):
-                yield block.page, found[1]
+            if match := re.search(r"(?:^|\$ |&& )(onnxserve [a-z].*)", line):
+                yield block.page, match[1]
     for page in PAGES:
         for line in INLINE.findall(page.read_text()):
             yield page, line
@@ -44,8 +44,8 @@ def commands() -> Iterator[tuple[Path, str]]:
 @pytest.fixture(scope="module")
 def verbs() -> Any:
     """All commands, as the program has them."""
-    for one in pkgutil.iter_modules(cli.__path__):
-        importlib.import_module(f"{cli.__name__}.{one.name}")
+    for module in pkgutil.iter_modules(cli.__path__):
+        importlib.import_module(f"{cli.__name__}.{module.name}")
     return typer.main.get_command(boundary.app)
 
 
@@ -68,58 +68,58 @@ def test_every_command_that_the_pages_show_exists_with_its_options(verbs):
             words = shlex.split(text)[1:]
         except ValueError:
             continue  # an apostrophe of the text
-        found = verbs
-        while words and words[0] in getattr(found, "commands", {}):
-            found = found.commands[words.pop(0)]
+        command = verbs
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
         count += 1
-        known = {option for parameter in found.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         unknown = [word for word in words if word.startswith("--") and word.partition("=")[0] not in known | {"--help"}]
-        if unknown or (found is verbs and words and words[0] not in {"--version", "--help"}):
+        if unknown or (command is verbs and words and words[0] not in {"--version", "--help"}):
             wrong.append(f"{page.name}: {line} ({unknown or words[0]})")
     assert wrong == []
     assert count > 100
 
 
 def test_every_block_of_toml_yaml_and_json_is_one():
-    for one in blocks("toml"):
+    for block in blocks("toml"):
         try:
-            tomllib.loads(one.text)
+            tomllib.loads(block.text)
         except tomllib.TOMLDecodeError as error:
-            pytest.fail(f"{one.page.name}: {error}\n{one.text}")
-    for one in blocks("yaml", "json"):
+            pytest.fail(f"{block.page.name}: {error}\n{block.text}")
+    for block in blocks("yaml", "json"):
         try:
-            list(yaml.safe_load_all(one.text))
+            list(yaml.safe_load_all(block.text))
         except yaml.YAMLError as error:
-            pytest.fail(f"{one.page.name}: {error}\n{one.text}")
+            pytest.fail(f"{block.page.name}: {error}\n{block.text}")
 
 
 def test_every_block_says_what_it_is_and_each_that_is_not_run_with_the_pages_says_why_or_where():
     assert list(blocks("")) == []
-    for one in blocks("sh", "console", "python"):
-        for file in re.findall(r"tests/[\w/]+\.py", one.elsewhere + one.why):
+    for block in blocks("sh", "console", "python"):
+        for file in re.findall(r"tests/[\w/]+\.py", block.elsewhere + block.why):
             assert (ROOT / file).is_file(), file
-        assert not one.elsewhere or one.elsewhere.startswith("tests/"), one
+        assert not block.elsewhere or block.elsewhere.startswith("tests/"), block
 
 
 def documented(rows: str) -> dict[str, Any]:
     """Fields of a table of the page and their defaults; a row may have two fields of one default."""
-    found = {}
+    defaults = {}
     for row in rows.splitlines():
         names, _, default = row.split(" | ")[:3]
         for name in re.findall(r"`([\w.]+)`", names):
-            found[name] = tomllib.loads(f"x = {default.strip('`')}")["x"]
-    return found
+            defaults[name] = tomllib.loads(f"x = {default.strip('`')}")["x"]
+    return defaults
 
 
 def flat(table: Any) -> dict[str, Any]:
     """Fields and defaults of a record, those of records inside it with their path."""
-    found: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     for name, value in msgspec.structs.asdict(table).items():
         if isinstance(value, msgspec.Struct):
-            found |= {f"{name}.{inner}": default for inner, default in flat(value).items()}
+            defaults |= {f"{name}.{inner}": default for inner, default in flat(value).items()}
         else:
-            found[name] = list(value) if isinstance(value, tuple) else value
-    return found
+            defaults[name] = list(value) if isinstance(value, tuple) else value
+    return defaults
 
 
 def test_the_gateways_page_has_every_field_of_the_traffic_file_with_its_default():

@@ -33,15 +33,15 @@ def run(script: str, *words: str, given: str = "") -> str:
 @pytest.fixture(scope="module")
 def golden(tmp_path_factory) -> Path:
     """Golden rows of two models, and torch's label for each."""
-    found: dict[str, Any] = {}
+    golden_rows: dict[str, Any] = {}
     for name in ("segment", "sentiment"):
         with zipfile.ZipFile(ROOT / "model_store" / f"{name}-1.0.0.mar") as archive:
             rows = json.loads(archive.read("golden.json"))
             labels = json.loads(archive.read("signature.json"))["labels"]
         best = [labels[max(range(len(row)), key=row.__getitem__)] for row in rows["outputs"]]
-        found[name] = {"inputs": rows["instances"], "labels": best}
+        golden_rows[name] = {"inputs": rows["instances"], "labels": best}
     path: Path = tmp_path_factory.mktemp("golden") / "golden.json"
-    path.write_text(json.dumps(found))
+    path.write_text(json.dumps(golden_rows))
     return path
 
 
@@ -56,12 +56,12 @@ def test_tritons_and_kserves_clients_get_what_the_protocol_promises(fronted_demo
 
 def test_manifests_for_kserve_have_no_field_that_kserve_does_not_know():
     documents = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "deploy" / "kserve").glob("*.yaml"))]
-    assert {one["kind"] for one in documents} == {"ServingRuntime", "InferenceService"}
+    assert {manifest["kind"] for manifest in documents} == {"ServingRuntime", "InferenceService"}
     labels = Labels({"demo": Model({"1.0.0": "a" * 64}, "1.0.0")})
     files = kubernetes_files(GatewayConfig(), labels)
     documents.append(yaml.safe_load(files["inferenceservice-demo.yaml"]))
     assert run("schemas.py", given=json.dumps(documents)) == ""
-    [runtime] = [one["spec"] for one in documents if one["kind"] == "ServingRuntime"]
+    [runtime] = [manifest["spec"] for manifest in documents if manifest["kind"] == "ServingRuntime"]
     pod = {"metadata": {"name": "x"}, "spec": {name: runtime[name] for name in ("containers", "volumes")}}
     kubernetes_validate.validate({"apiVersion": "v1", "kind": "Pod", **pod}, "1.33", strict=True)
     documents[0]["spec"]["predictor"]["canaryPercent"] = 10

@@ -41,37 +41,39 @@ def browser() -> Iterator[webdriver.Chrome]:
     for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,1600", "--no-proxy-server"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    found = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield found
-    found.quit()
+    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield chrome
+    chrome.quit()
 
 
 @pytest.fixture
 def page(browser: webdriver.Chrome, console: str) -> webdriver.Chrome:
     browser.get(console)
-    WebDriverWait(browser, WAIT_S).until(lambda one: len(one.find_elements(By.CSS_SELECTOR, "#models tbody tr")) == 4)
+    WebDriverWait(browser, WAIT_S).until(
+        lambda driver: len(driver.find_elements(By.CSS_SELECTOR, "#models tbody tr")) == 4
+    )
     return browser
 
 
 def text(page: webdriver.Chrome, selector: str) -> str:
-    found: str = page.find_element(By.CSS_SELECTOR, selector).text
-    return found
+    content: str = page.find_element(By.CSS_SELECTOR, selector).text
+    return content
 
 
 def table(page: webdriver.Chrome) -> list[list[str]]:
     """Cells of the models' table, at one moment: it is drawn anew every few seconds."""
     script = "return [...document.querySelectorAll('#models tbody tr')].map(r => [...r.cells].map(c => c.innerText))"
-    found: list[list[str]] = page.execute_script(script)
-    return found
+    cells: list[list[str]] = page.execute_script(script)
+    return cells
 
 
 def asked(page: webdriver.Chrome) -> dict[str, object]:
     """What the playground shows after a click."""
     page.execute_script("document.getElementById('play-answer').textContent = 'waiting'")
     page.find_element(By.CSS_SELECTOR, "#play button").click()
-    WebDriverWait(page, WAIT_S).until(lambda one: text(one, "#play-answer") != "waiting")
-    found: dict[str, object] = json.loads(text(page, "#play-answer"))
-    return found
+    WebDriverWait(page, WAIT_S).until(lambda driver: text(driver, "#play-answer") != "waiting")
+    answer: dict[str, object] = json.loads(text(page, "#play-answer"))
+    return answer
 
 
 def test_every_version_is_there_with_its_traffic_workers_and_proof(page):
@@ -107,7 +109,7 @@ def test_the_playgrounds_form_is_the_models_signature(page):
     assert "predictions" in asked(page)
     assert "/predictions/segment" in text(page, "#play-curl")
     Select(page.find_element(By.ID, "play-model")).select_by_visible_text("churn")
-    names = [one.get_attribute("name") for one in page.find_elements(By.CSS_SELECTOR, "#play-row input")]
+    names = [field.get_attribute("name") for field in page.find_elements(By.CSS_SELECTOR, "#play-row input")]
     assert names == ["customer_id", "basket"]
 
 
@@ -115,7 +117,7 @@ def test_an_image_that_is_chosen_is_shown_and_asked_about(page, tmp_path):
     Image.new("RGB", (8, 8), "white").save(tmp_path / "digit.png")
     Select(page.find_element(By.ID, "play-model")).select_by_visible_text("digits")
     page.find_element(By.CSS_SELECTOR, "#play-row input[type=file]").send_keys(str(tmp_path / "digit.png"))
-    WebDriverWait(page, WAIT_S).until(lambda one: one.find_elements(By.CSS_SELECTOR, "#play-row img"))
+    WebDriverWait(page, WAIT_S).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#play-row img"))
     assert "predictions" in asked(page)
 
 
@@ -150,8 +152,8 @@ def test_the_page_is_accessible_in_light_and_dark(page, scheme, tmp_path):
     )
     axe = Axe(page)
     axe.inject()
-    found = axe.run()["violations"]
-    assert not found, axe.report(found)
+    violations = axe.run()["violations"]
+    assert not violations, axe.report(violations)
     page.save_screenshot(str(tmp_path / f"{scheme}.png"))
     with Image.open(tmp_path / f"{scheme}.png") as shot:
         corner = shot.convert("L").getpixel((2, 2))
@@ -163,7 +165,7 @@ def test_the_page_runs_without_an_error_and_loads_nothing_from_elsewhere(page, c
     page.get_log("browser")
     page.refresh()
     time.sleep(4)
-    assert [one for one in page.get_log("browser") if one["level"] == "SEVERE"] == []
+    assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
     policy = httpx.get(f"{console}/console/", trust_env=False).headers["content-security-policy"]
     assert policy == "default-src 'self'; img-src 'self' data:"
 

@@ -20,18 +20,20 @@ V2 = "/v2/models/circle/infer"
 
 @pytest.fixture(scope="module")
 def fronted(archive, tmp_path_factory) -> Iterator[Fronted]:
-    with running(tmp_path_factory.mktemp("fuzz"), [archive]) as server, fronted_by(server) as found:
-        yield found
+    with running(tmp_path_factory.mktemp("fuzz"), [archive]) as server, fronted_by(server) as gateway:
+        yield gateway
 
 
 @pytest.fixture(scope="module")
 def client(fronted: Fronted) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=fronted.url, trust_env=False, timeout=60) as found:
-        yield found
+    with httpx.Client(base_url=fronted.url, trust_env=False, timeout=60) as http:
+        yield http
 
 
 def pids(fronted: Fronted) -> list[int]:
-    return [worker.pid for one in fronted.server.release.management.versions("circle") for worker in one.workers]
+    return [
+        worker.pid for version in fronted.server.release.management.versions("circle") for worker in version.workers
+    ]
 
 
 def check(answer: httpx.Response) -> None:

@@ -50,4 +50,4 @@ def test_workers_change_under_locusts_load_without_a_failure(served, tmp_path):
     release.scale("segment", "1.0.0", 2)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
-    assert [one.workers for one in release.status("segment")] == [2]
+    assert [version.workers for version in release.status("segment")] == [2]

@@ -23,7 +23,7 @@ def test_every_golden_row_gets_its_label_alone_and_together(either, model):
     assert [answer.json()["predictions"][0]["label"] for answer in alone] == expected
     together = either.post(model, json.dumps({"instances": [row["input"] for row in rows]}).encode())
     assert together.headers["content-type"] == "application/json"
-    assert [one["label"] for one in together.json()["predictions"]] == expected
+    assert [prediction["label"] for prediction in together.json()["predictions"]] == expected
     assert (together.json()["model"], together.json()["version"]) == (model, "1.0.0")
 
 
@@ -116,7 +116,7 @@ def test_tensors_of_the_open_inference_protocol_go_in_and_out(either):
         answer = client.post("/predictions/segment", content=head + values.tobytes())
     size = int(answer.headers["Inference-Header-Content-Length"])
     outputs = json.loads(answer.content[:size])["outputs"]
-    assert [one["name"] for one in outputs][1:] == ["label", "score"]
+    assert [output["name"] for output in outputs][1:] == ["label", "score"]
     logits = np.frombuffer(answer.content, "<f4", 3 * 7, offset=size).reshape(3, 7)
     labels = describe(either, "segment")["signature"]["labels"]
     assert [labels[index] for index in logits.argmax(-1)] == [row["label"] for row in rows]

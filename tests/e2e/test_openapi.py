@@ -31,8 +31,8 @@ def url(fronted_demo: Fronted) -> str:
 def document(url: str) -> dict[str, Any]:
     answer = httpx.get(f"{url}/openapi.json", timeout=30, trust_env=False)
     assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    openapi: dict[str, Any] = answer.json()
+    return openapi
 
 
 def test_every_model_is_described_by_its_own_signature(document):

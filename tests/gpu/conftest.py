@@ -34,7 +34,7 @@ def folder(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def inputs(folder: Path) -> list[Any]:
     """Instances that the archive was proven with."""
-    return [one["input"] for one in read_proof(folder)]
+    return [row["input"] for row in read_proof(folder)]
 
 
 def load(folder: Path, provider: str = "cuda", gpu_id: int = 0, **gpu: Any) -> Handler:
@@ -48,4 +48,4 @@ def load(folder: Path, provider: str = "cuda", gpu_id: int = 0, **gpu: Any) -> H
 
 def bodies(inputs: list[Any]) -> list[dict[str, Any]]:
     """A request for each instance, as a worker gets them."""
-    return [{"body": bytearray(msgspec.json.encode({"instances": [one]}))} for one in inputs]
+    return [{"body": bytearray(msgspec.json.encode({"instances": [value]}))} for value in inputs]

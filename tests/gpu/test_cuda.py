@@ -35,16 +35,16 @@ def test_the_proof_holds_on_this_gpu(archive):
     command = [sys.executable, "-m", "onnxserve", "verify", str(archive), "--rerun", "--gpu", "0", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(done.stdout)["rerun"]
-    assert found["refusal"] == ""
-    assert found["paired"]["bound"] <= found["budget"]
+    report = json.loads(done.stdout)["rerun"]
+    assert report["refusal"] == ""
+    assert report["paired"]["bound"] <= report["budget"]
 
 
 def test_most_nodes_run_on_the_gpu_and_a_row_answers_alike_in_any_company(folder, inputs):
     handler = load(folder)
     nodes = handler.session.placement()
     assert nodes[CUDA] > nodes.get(CPU, 0)
-    alone = np.concatenate([handler.outputs([one]) for one in inputs[:32]])
+    alone = np.concatenate([handler.outputs([row]) for row in inputs[:32]])
     together = handler.outputs(inputs[:32])
     assert close(together, alone)
     if handler.session._fixed_batch is not None:  # the same kernels for every batch
@@ -66,7 +66,7 @@ def test_recorded_kernels_answer_as_plain_ones(folder, inputs):
             if "handler.gpu.graph" not in str(refused):
                 raise
             return
-    assert all(close(one, other) for one, other in zip(recorded, plain, strict=True))
+    assert all(close(outputs, other) for outputs, other in zip(recorded, plain, strict=True))
 
 
 def test_a_gpu_that_is_not_there_is_refused(folder):
@@ -90,8 +90,8 @@ def test_where_memory_ends_requests_are_split_or_refused_one_by_one(folder, inpu
         try:
             tight = load(folder, memory_mb=limit)
         except RuntimeError as error:  # the weights or the golden rows don't fit: refused, not slow
-            said = str(error).lower()
-            if "memory" not in said:
+            message = str(error).lower()
+            if "memory" not in message:
                 raise
             continue
         context = OfflineContext(folder)

@@ -10,9 +10,9 @@ def most_wrong(rows: int, budget: float, level: float, rights: range) -> np.ndar
 
     More that get right never allow fewer to get wrong, so the search goes on where it stopped.
     """
-    found, wrong = [], 0
+    bounds, wrong = [], 0
     for right in rights:
         while wrong + right <= rows and drop_within(budget, wrong, right, rows, level):
             wrong += 1
-        found.append(wrong - 1)
-    return np.array(found)
+        bounds.append(wrong - 1)
+    return np.array(bounds)

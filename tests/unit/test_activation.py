@@ -39,21 +39,23 @@ def test_outputs_between_0_and_1_are_scores(outputs, activation):
 @pytest.mark.parametrize(("outputs", "activation"), [(LOGITS, "softmax"), (PROBABILITIES, "none")])
 def test_export_states_what_the_outputs_are_and_says_it(outputs, activation, tmp_path: Path):
     (tmp_path / "signature.json").write_text('{"model": "demo"}')
-    messages: list[str] = []
-    _state_activation(SimpleNamespace(archive_folder=tmp_path, reference=outputs, say=messages.append))  # type: ignore[arg-type]
+    printed: list[str] = []
+    _state_activation(SimpleNamespace(archive_folder=tmp_path, reference=outputs, say=printed.append))  # type: ignore[arg-type]
     written = msgspec.json.decode((tmp_path / "signature.json").read_bytes())
-    assert (written, len(messages)) == ({"model": "demo", "activation": activation}, activation == "none")
+    assert (written, len(printed)) == ({"model": "demo", "activation": activation}, activation == "none")
 
 
 def test_profile_calibration_and_batches_take_probabilities_as_they_are():
     truth = LOGITS.argmax(axis=1)
-    errors = [compare(outputs, outputs, truth).calibration_error for outputs in (LOGITS, PROBABILITIES)]
-    assert errors[0] == pytest.approx(errors[1], abs=1e-6)
-    labels = ("a", "b", "c")
-    of_logits, of_scores = (
-        profile({}, outputs, labels, activation_of(outputs))["measures"] for outputs in (LOGITS, PROBABILITIES)
-    )
-    np.testing.assert_allclose(of_logits["score"]["edges"], of_scores["score"]["edges"], atol=2e-6)
+    results = [
+        (
+            compare(outputs, outputs, truth).calibration_error,
+            profile({}, outputs, ("a", "b", "c"), activation_of(outputs))["measures"],
+        )
+        for outputs in (LOGITS, PROBABILITIES)
+    ]
+    assert results[0][0] == pytest.approx(results[1][0], abs=1e-6)
+    np.testing.assert_allclose(results[0][1]["score"]["edges"], results[1][1]["score"]["edges"], atol=2e-6)
     assert scores_of(PROBABILITIES, "none") is PROBABILITIES
     assert scores_of(LOGITS, "softmax") == pytest.approx(PROBABILITIES, abs=1e-6)
 

@@ -86,7 +86,7 @@ def test_a_server_that_fails_never_stops_the_others(staged):
             subject.start(held, server)
         subject.play([], lambda: None)
     assert results.failures["segment"] == {"mosec": "can't be installed: no wheel", "triton": "ended with -9"}
-    assert {one.server for one in results.runs} == {"default", "keys", "cache", "direct"}
+    assert {run.server for run in results.runs} == {"default", "keys", "cache", "direct"}
     assert len(results.runs) == 4 * 3 * 2
 
 
@@ -97,9 +97,9 @@ def test_each_round_has_another_order_and_rounds_go_on_where_the_last_run_ended(
             subject.start(held, server)
         subject.play([], lambda: None)
         subject.play([], lambda: None)
-    orders = {tuple(one.server for one in results.runs if (one.round, one.clients) == (n, 64)) for n in range(6)}
+    orders = {tuple(run.server for run in results.runs if (run.round, run.clients) == (n, 64)) for n in range(6)}
     assert len(orders) == 6
-    assert {one.round for one in results.runs} == set(range(6))
+    assert {run.round for run in results.runs} == set(range(6))
 
 
 def ended(process: psutil.Process) -> bool:
@@ -130,10 +130,10 @@ def family(tmp_path: Path):
 def test_a_paused_server_stands_still_with_its_children(tmp_path):
     with family(tmp_path) as (running, child):
         running.pause()
-        stopped, standing = {psutil.STATUS_STOPPED}, {one.status() for one in running.tree()}
+        stopped, standing = {psutil.STATUS_STOPPED}, {process.status() for process in running.tree()}
         deadline = time.monotonic() + DEADLINE_S
         while standing != stopped and time.monotonic() < deadline:  # a signal takes effect a little later
-            standing = {one.status() for one in running.tree()}
+            standing = {process.status() for process in running.tree()}
         assert standing == stopped
         running.resume()
         while child.status() == psutil.STATUS_STOPPED and time.monotonic() < deadline:

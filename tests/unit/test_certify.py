@@ -50,7 +50,7 @@ def results(draws: np.random.Generator, drops: list[float], newly_right: float) 
     counts = [
         draws.multinomial(ROWS, [newly_right + drop, newly_right, 1 - 2 * newly_right - drop], TRIES) for drop in drops
     ]
-    return np.stack([one[:, 0] for one in counts], 1), np.stack([one[:, 1] for one in counts], 1)
+    return np.stack([drawn[:, 0] for drawn in counts], 1), np.stack([drawn[:, 1] for drawn in counts], 1)
 
 
 @pytest.mark.parametrize("newly_right", [0.0, 0.005, 0.05])
@@ -73,8 +73,8 @@ def test_of_one_to_six_variants_one_that_loses_the_whole_budget_serves_in_one_ex
     served_too_bad = 0
     for accepted in good:
         # The select rows mistake the order at times.
-        found = [measured(str(number), number + draws.normal()) for number in range(len(drops))]
-        sequence, _ = in_sequence(found, ms, BUDGET)
+        candidates = [measured(str(number), number + draws.normal()) for number in range(len(drops))]
+        sequence, _ = in_sequence(candidates, ms, BUDGET)
         numbers = [int(result.variant) for result in sequence]
         served_too_bad += any(drops[number] >= BUDGET for number in takewhile(accepted.__getitem__, numbers))
     assert served_too_bad / TRIES <= FAMILYWISE_ERROR + 3 * np.sqrt(FAMILYWISE_ERROR / TRIES)
@@ -93,9 +93,9 @@ def test_who_exports_new_graphs_on_the_same_rows_until_one_passes_seldom_gets_th
 
 
 def test_the_safest_comes_first_and_who_is_no_faster_or_foreseen_to_fail_is_not_tried():
-    found = [measured("bad", 0.3, 0.2), measured("fast", 0.02), measured("safe", 0.0), measured("slow", 0.01)]
+    candidates = [measured("bad", 0.3, 0.2), measured("fast", 0.02), measured("safe", 0.0), measured("slow", 0.01)]
     ms = {"bad": 0.1, "fast": 0.5, "safe": 1.0, "slow": 0.97}
-    sequence, left = in_sequence(found, ms, BUDGET)
+    sequence, left = in_sequence(candidates, ms, BUDGET)
     assert [result.variant for result in sequence] == ["safe", "fast"]
     assert left == {
         "slow": "not tried: a safer one is as fast",

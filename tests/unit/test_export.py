@@ -156,7 +156,7 @@ def test_a_text_model_that_differs_at_its_longest_length_is_refused(tmp_path):
 def test_a_graph_that_deviates_names_the_module_and_the_node(circle, tmp_path):
     def corrupt(state: ExportState) -> None:
         proto = onnx.load(state.fp32)
-        [bias] = [one for one in proto.graph.initializer if one.name == "layers.2.bias"]
+        [bias] = [tensor for tensor in proto.graph.initializer if tensor.name == "layers.2.bias"]
         bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + 1, bias.name))
         onnx.save(proto, state.fp32)
 

@@ -59,9 +59,9 @@ def test_each_flaw_says_why_or_what_is_left_and_names_tests_that_are_there(docum
 
 
 def test_the_page_names_no_flaw_that_the_list_does_not(document):
-    told = set(re.findall(r"CVE-\d{4}-\d+|GHSA(?:-\w{4}){3}", (ROOT / "docs" / "concepts" / "threats.md").read_text()))
-    assert told <= {one for flaw in document["flaw"] for one in flaw["ids"]}
-    assert told
+    named = set(re.findall(r"CVE-\d{4}-\d+|GHSA(?:-\w{4}){3}", (ROOT / "docs" / "concepts" / "threats.md").read_text()))
+    assert named <= {number for flaw in document["flaw"] for number in flaw["ids"]}
+    assert named
 
 
 def answering(document, *more):
@@ -71,12 +71,14 @@ def answering(document, *more):
         if request.url.path == "/v1/querybatch":
             queries = json.loads(request.content)["queries"]
             assert {"package": {"purl": "pkg:maven/io.netty/netty-all@4.1.53.Final"}} in queries
-            vulns = [{"id": one} for one in ("GHSA-ours", *more)]
+            vulns = [{"id": name} for name in ("GHSA-ours", *more)]
             return httpx.Response(
                 200, json={"results": [{"vulns": vulns} if "netty-all" in str(q) else {} for q in queries]}
             )
-        one = request.url.path.rsplit("/", 1)[1]
-        return httpx.Response(200, json={"aliases": ["CVE-2024-29025"] if one == "GHSA-ours" else [], "summary": "bad"})
+        name = request.url.path.rsplit("/", 1)[1]
+        return httpx.Response(
+            200, json={"aliases": ["CVE-2024-29025"] if name == "GHSA-ours" else [], "summary": "bad"}
+        )
 
     return httpx.Client(transport=httpx.MockTransport(answer), base_url=flaws.OSV)
 

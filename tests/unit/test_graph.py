@@ -59,15 +59,15 @@ def graph(nodes, inputs=("x",), outputs=("y",), initializers=()) -> onnx.ModelPr
     ],
 )
 def test_a_trap_is_found_by_name(proto, kind, fatal):
-    [found] = findings(proto)
-    assert (found.kind, found.fatal) == (kind, fatal)
+    [finding] = findings(proto)
+    assert (finding.kind, finding.fatal) == (kind, fatal)
 
 
 def test_a_weight_in_a_side_file_is_found():
     weight = numpy_helper.from_array(np.zeros(4, np.float32), "w")
     weight.data_location = TensorProto.EXTERNAL
-    [found] = findings(graph([helper.make_node("Add", ["x", "w"], ["y"], "n")], initializers=[weight]))
-    assert (found.kind, found.where) == ("side file", "w")
+    [finding] = findings(graph([helper.make_node("Add", ["x", "w"], ["y"], "n")], initializers=[weight]))
+    assert (finding.kind, finding.where) == ("side file", "w")
 
 
 def test_a_sound_graph_has_no_finding(traced):
@@ -77,16 +77,16 @@ def test_a_sound_graph_has_no_finding(traced):
 def test_the_first_module_that_diverges_is_named_with_its_node(traced, tmp_path):
     module, proto = traced
     changed = onnx.ModelProto.FromString(proto.SerializeToString())
-    [weight] = [one for one in changed.graph.initializer if one.name == "second.bias"]
+    [weight] = [tensor for tensor in changed.graph.initializer if tensor.name == "second.bias"]
     weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) + 0.5, weight.name))
     path = tmp_path / "changed.onnx"
     onnx.save(changed, path)
-    found = first_divergence(module, path, ROWS)
-    assert found is not None
-    assert (found.module, found.kind) == ("second", "Linear")
-    assert found.node.startswith("second/")
-    assert found.deviation > 0.1
-    assert "first at module second (Linear)" in str(found)
+    divergence = first_divergence(module, path, ROWS)
+    assert divergence is not None
+    assert (divergence.module, divergence.kind) == ("second", "Linear")
+    assert divergence.node.startswith("second/")
+    assert divergence.deviation > 0.1
+    assert "first at module second (Linear)" in str(divergence)
 
 
 def test_a_graph_that_agrees_has_no_diverging_module(traced, tmp_path):
@@ -123,5 +123,5 @@ def test_torch_export_itself_tells_of_a_branch_on_the_batch():
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x * (2.0 if x.shape[0] > 4 else 1.0)
 
-    _, found = export_graph(Branch(), ROWS, {})
-    assert found[0] == Range("x", 0, 0, 4)
+    _, axis_ranges = export_graph(Branch(), ROWS, {})
+    assert axis_ranges[0] == Range("x", 0, 0, 4)

@@ -27,11 +27,14 @@ def documents(model: Model) -> dict[str, Any]:
 def test_shares_are_weights_and_the_shadow_is_a_mirror():
     route = documents(MODEL)["httproute-demo.yaml"]
     [rule] = route["spec"]["rules"]
-    assert {one["name"]: one["weight"] for one in rule["backendRefs"]} == {"demo-1-0-0": 975_000, "demo-2-0-0": 25_000}
+    assert {backend["name"]: backend["weight"] for backend in rule["backendRefs"]} == {
+        "demo-1-0-0": 975_000,
+        "demo-2-0-0": 25_000,
+    }
     [mirror] = rule["filters"]
     assert mirror["requestMirror"]["backendRef"]["name"] == "demo-2-0-0"
     assert mirror["requestMirror"]["fraction"] == {"numerator": 5_000, "denominator": 1_000_000}
-    assert [one["path"]["value"] for one in rule["matches"]] == [
+    assert [match["path"]["value"] for match in rule["matches"]] == [
         "/predictions/demo",
         "/v2/models/demo/infer",
         "/v1/models/demo:predict",
@@ -42,7 +45,7 @@ def test_shares_are_weights_and_the_shadow_is_a_mirror():
 def test_a_share_of_a_route_is_never_rounded_to_nothing_or_to_all(percent):
     model = Model(VERSIONS, "1.0.0", canary=Canary("2.0.0", percent), shadow=Share("2.0.0", percent))
     [rule] = documents(model)["httproute-demo.yaml"]["spec"]["rules"]
-    weights = [one["weight"] for one in rule["backendRefs"]]
+    weights = [backend["weight"] for backend in rule["backendRefs"]]
     assert sum(weights) == 1_000_000
     assert min(weights) > 0
     fraction = rule["filters"][0]["requestMirror"]["fraction"]
@@ -66,7 +69,7 @@ def test_versions_of_other_peoples_archives_make_names_that_kubernetes_takes():
 def test_without_a_canary_all_goes_to_the_stable_version():
     files = documents(Model(VERSIONS, "1.0.0"))
     [rule] = files["httproute-demo.yaml"]["spec"]["rules"]
-    assert [one["name"] for one in rule["backendRefs"]] == ["demo-1-0-0"]
+    assert [backend["name"] for backend in rule["backendRefs"]] == ["demo-1-0-0"]
     assert "filters" not in rule
     predictor = files["inferenceservice-demo.yaml"]["spec"]["predictor"]
     assert "canaryTrafficPercent" not in predictor
@@ -106,11 +109,11 @@ def test_models_whose_names_differ_in_signs_share_no_file():
 def test_the_longest_names_are_names_of_what_kserve_makes_of_them_too(mode):
     config = GatewayConfig(kubernetes=Kubernetes(kserve=mode))
     files = kubernetes_files(config, Labels({"a" + "b" * 59: MODEL, "c" * 48: MODEL}))
-    found = [yaml.safe_load(content) for content in files.values()]
-    services = [one["metadata"]["name"] for one in found if one["kind"] == "InferenceService"]
+    manifests = [yaml.safe_load(content) for content in files.values()]
+    services = [manifest["metadata"]["name"] for manifest in manifests if manifest["kind"] == "InferenceService"]
     assert all(len(f"{name}-predictor-00001") <= 63 for name in services), services
     if mode == "standard":
-        routes = [one["spec"]["rules"][0] for one in found if one["kind"] == "HTTPRoute"]
+        routes = [manifest["spec"]["rules"][0] for manifest in manifests if manifest["kind"] == "HTTPRoute"]
         backends = {backend["name"] for rule in routes for backend in rule["backendRefs"]}
         assert backends == {f"{name}-predictor" for name in services}
 
@@ -121,11 +124,11 @@ def test_what_kserve_is_given_is_as_its_own_schema_wants_it(mode, storage):
     config = GatewayConfig(kubernetes=Kubernetes(kserve=mode, storage=storage))
     labels = Labels({"demo": MODEL, "a.b": Model(VERSIONS, "1.0.0")})
     documents = [yaml.safe_load(content) for content in kubernetes_files(config, labels).values()]
-    services = [one for one in documents if one["kind"] == "InferenceService"]
+    services = [manifest for manifest in documents if manifest["kind"] == "InferenceService"]
     assert len(services) == (3 if mode == "standard" else 2)
-    for one in services:
-        jsonschema.validate(one, SCHEMAS["InferenceService"])
-        uri = one["spec"]["predictor"]["model"]["storageUri"]
+    for manifest in services:
+        jsonschema.validate(manifest, SCHEMAS["InferenceService"])
+        uri = manifest["spec"]["predictor"]["model"]["storageUri"]
         assert uri.endswith(".mar") == (storage == "s3://models")
         assert "//" not in uri.partition("://")[2]
     services[0]["spec"]["predictor"]["canaryTrafficPercent"] = 2.5
@@ -135,12 +138,12 @@ def test_what_kserve_is_given_is_as_its_own_schema_wants_it(mode, storage):
 
 def test_what_is_shipped_for_kserve_is_as_its_own_schema_wants_it():
     documents = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "deploy" / "kserve").glob("*.yaml"))]
-    assert {one["kind"] for one in documents} == {"InferenceService", "ServingRuntime"}
-    for one in documents:
-        jsonschema.validate(one, SCHEMAS[one["kind"]])
-        one["spec"]["canaryPercent"] = 10
+    assert {manifest["kind"] for manifest in documents} == {"InferenceService", "ServingRuntime"}
+    for manifest in documents:
+        jsonschema.validate(manifest, SCHEMAS[manifest["kind"]])
+        manifest["spec"]["canaryPercent"] = 10
         with pytest.raises(jsonschema.ValidationError, match="canaryPercent"):
-            jsonschema.validate(one, SCHEMAS[one["kind"]])
+            jsonschema.validate(manifest, SCHEMAS[manifest["kind"]])
 
 
 def test_the_analysis_asks_for_the_canarys_own_counters():

@@ -49,13 +49,13 @@ def modules(package: str) -> dict[str, Path]:
 def imported(module: str, path: Path, known: dict[str, Path]) -> set[str]:
     """Modules of the same package that a module imports anywhere, for its types alone or within a function."""
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    names = set()
+    modules = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             parent = ".".join([*base, *([node.module] if node.module else [])])
-            names |= {name if (name := f"{parent}.{alias.name}") in known else parent for alias in node.names}
-    return (names & known.keys()) - {module}
+            modules |= {name if (name := f"{parent}.{alias.name}") in known else parent for alias in node.names}
+    return (modules & known.keys()) - {module}
 
 
 @pytest.mark.parametrize("package", ["onnxserve_handlers", "onnxserve_export", "fastworker"])
@@ -93,13 +93,13 @@ def test_nothing_stands_in_two_packages():
 
 
 def test_modules_are_imported_by_string_only_where_their_names_are_not_ours():
-    importers = {
+    imports = {
         path.relative_to(ROOT).as_posix()
         for folder in PACKAGES.values()
         for path in sources(folder)
         if "import_module(" in path.read_text()
     }
-    assert importers == BY_NAME
+    assert imports == BY_NAME
 
 
 def test_the_handlers_are_few_enough_to_know():

@@ -23,9 +23,13 @@ def pins(name: str) -> dict[str, str]:
     return {canonicalize_name(package): version for package, version, _ in PIN.findall(text)}
 
 
-def missing(found: dict[str, str], wanted: list[str]) -> list[str]:
-    asked = [Requirement(one) for one in wanted]
-    return [str(one) for one in asked if found.get(canonicalize_name(one.name), "0") not in one.specifier]
+def missing(pinned: dict[str, str], wanted: list[str]) -> list[str]:
+    asked = [Requirement(requirement) for requirement in wanted]
+    return [
+        str(requirement)
+        for requirement in asked
+        if pinned.get(canonicalize_name(requirement.name), "0") not in requirement.specifier
+    ]
 
 
 @pytest.mark.parametrize(("name", "least"), [("cpu", 50), ("cuda", 60), ("build", 10)])
@@ -38,8 +42,11 @@ def test_every_line_of_a_lock_is_a_pin_with_digests_or_a_comment(name, least):
 def test_the_locks_are_what_the_project_asks_for():
     document = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = document["project"]
-    wanted = [*project["dependencies"], *(one for extra in EXTRAS for one in project["optional-dependencies"][extra])]
-    gpu = [one.replace("onnxruntime>", "onnxruntime-gpu>") for one in wanted]
+    wanted = [
+        *project["dependencies"],
+        *(requirement for extra in EXTRAS for requirement in project["optional-dependencies"][extra]),
+    ]
+    gpu = [requirement.replace("onnxruntime>", "onnxruntime-gpu>") for requirement in wanted]
     assert missing(pins("cpu"), wanted) == [], "make lock"
     assert missing(pins("cuda"), gpu) == [], "make lock"
     assert missing(pins("build"), document["build-system"]["requires"]) == [], "make lock"
@@ -56,4 +63,4 @@ def test_the_image_installs_from_the_locks_and_nothing_else():
     text = re.sub(r"\\\n\s*", " ", (ROOT / "Dockerfile").read_text())
     installs = re.findall(r"pip (?:install|wheel) [^&\n]*", text)
     assert len(installs) == 4
-    assert [one for one in installs if "--require-hashes" not in one and "--no-index" not in one] == []
+    assert [command for command in installs if "--require-hashes" not in command and "--no-index" not in command] == []

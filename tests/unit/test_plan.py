@@ -33,7 +33,7 @@ def test_buckets_cost_as_little_as_the_best_of_all_groupings(seed):
     assert sorted(i for group in groups for i in group) == list(range(9))
     assert all(len(group) <= 4 for group in groups)
     order = sorted(range(9), key=lengths.__getitem__)
-    assert cost(groups, lengths, 24) == min(cost(partition, lengths, 24) for partition in partitions(order, 4))
+    assert cost(groups, lengths, 24) == min(cost(grouping, lengths, 24) for grouping in partitions(order, 4))
 
 
 def test_one_long_row_does_not_pad_the_short_ones():

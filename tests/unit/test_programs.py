@@ -28,15 +28,15 @@ def run(folder: Path, *arguments: str, there: tuple[str, ...] = (), conflicts: s
 
 
 def test_each_missing_program_is_named_with_its_package(tmp_path):
-    status, said, asked = run(tmp_path, there=("redis-server", "npm", "curl"))
+    status, output, asked = run(tmp_path, there=("redis-server", "npm", "curl"))
     assert status == 1
-    assert "chromedriver (Debian: apt-get install chromium-driver)" in said
-    assert "npm" not in said
+    assert "chromedriver (Debian: apt-get install chromium-driver)" in output
+    assert "npm" not in output
     assert asked == ""
 
 
 def test_one_package_that_conflicts_stops_no_other(tmp_path):
-    _, said, asked = run(tmp_path, "--install", there=("curl",), conflicts="npm")
+    _, output, asked = run(tmp_path, "--install", there=("curl",), conflicts="npm")
     lines = [line for line in asked.splitlines() if "install" in line]
     assert [line.split()[-1] for line in lines] == [
         "redis-server",
@@ -47,7 +47,7 @@ def test_one_package_that_conflicts_stops_no_other(tmp_path):
         "systemd",
         "iproute2",
     ]
-    assert "could not install npm" in said
+    assert "could not install npm" in output
 
 
 def test_a_machine_that_has_everything_installs_nothing(tmp_path):

@@ -77,7 +77,7 @@ def test_a_variant_that_moves_with_the_batch_serves_one_row_at_a_time(dynamic, t
     unpack(dynamic, tmp_path)
     rows = [json.loads(line)["input"] for line in members["proof.jsonl"].splitlines()[:24]]
     together, *alone = outputs(tmp_path, [rows, *([row] for row in rows)])
-    assert [row.tolist() for row in together] == [one[0].tolist() for one in alone]  # to the last bit
+    assert [row.tolist() for row in together] == [single[0].tolist() for single in alone]  # to the last bit
     assert "one row at a time" in run.invoke(app, ["explain", str(dynamic)]).output
 
 

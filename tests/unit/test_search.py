@@ -42,9 +42,9 @@ def run(path: Path, minutes: float = 1, stop_at: str = "", nodes: list[str] = NO
 
 
 def test_nodes_are_ranked_by_the_damage_that_each_does_alone(tmp_path):
-    found, asked = run(tmp_path / "s.json")
+    sensitivity, asked = run(tmp_path / "s.json")
     assert asked == NODES
-    assert found.ranking == ["d", "b", "c", "a"]
+    assert sensitivity.ranking == ["d", "b", "c", "a"]
 
 
 def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path):
@@ -54,24 +54,24 @@ def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path):
     kept = read(path)
     assert kept
     assert list(kept.damage) == ["a", "b"]
-    found, asked = run(path)
+    sensitivity, asked = run(path)
     assert asked == ["c", "d"]
-    assert found.ranking == ["d", "b", "c", "a"]
+    assert sensitivity.ranking == ["d", "b", "c", "a"]
     assert run(path)[1] == []
 
 
 def test_a_search_ends_in_time_and_nodes_it_did_not_reach_are_left_out(tmp_path):
-    found, asked = run(tmp_path / "s.json", minutes=-1)
+    sensitivity, asked = run(tmp_path / "s.json", minutes=-1)
     assert asked == []
-    assert found.ranking == []
+    assert sensitivity.ranking == []
 
 
 def test_nodes_that_are_gone_are_forgotten_and_new_ones_measured(tmp_path):
     path = tmp_path / "s.json"
     run(path, nodes=["a", "b"])
-    found, asked = run(path, nodes=["b", "c"])
+    sensitivity, asked = run(path, nodes=["b", "c"])
     assert asked == ["c"]
-    assert found.ranking == ["b", "c"]
+    assert sensitivity.ranking == ["b", "c"]
 
 
 def test_half_a_ranking_of_other_weights_is_begun_anew_and_a_whole_one_kept(tmp_path):
@@ -79,9 +79,9 @@ def test_half_a_ranking_of_other_weights_is_begun_anew_and_a_whole_one_kept(tmp_
     write(path, Sensitivity("other", {"a": 9.0}))
     assert run(path)[1] == NODES
     write(path, Sensitivity("other", dict.fromkeys(NODES, 1.0)))
-    found, asked = run(path)
+    sensitivity, asked = run(path)
     assert asked == []
-    assert found.graph == "other"
+    assert sensitivity.graph == "other"
 
 
 def test_a_damaged_record_counts_as_none(tmp_path):

@@ -25,6 +25,6 @@ def test_a_slope_is_found_through_noise_and_outliers():
 
 @pytest.mark.parametrize(("growth", "flat"), [(0.0, True), (10.0, True), (120.0, False), (-50.0, True)])
 def test_what_grows_by_more_than_a_tenth_an_hour_fails(growth, flat):
-    row, found = judged("part", points(growth, noise=0.2), 30)
-    assert found == flat
+    row, is_flat = judged("part", points(growth, noise=0.2), 30)
+    assert is_flat == flat
     assert ("flat" in row) == flat

@@ -109,7 +109,7 @@ def test_embeddings_are_compared_by_direction_and_by_nearest_neighbour():
 
 
 def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    units = (one / np.linalg.norm(one, axis=1, keepdims=True) for one in (left, right))
+    units = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (left, right))
     first, second = units
     return np.asarray(first @ second.T)
 
@@ -128,9 +128,9 @@ def test_regression_counts_rows_that_lie_further_from_torch_than_the_tolerance_o
 def test_rows_that_were_not_seen_to_move_have_a_bound_that_does_not_shrink_with_the_errors_that_were(error):
     errors = np.full(300, 0.0)
     errors[0] = error
-    found = compare_errors(errors, 0.03)
-    assert found.bound == pytest.approx(share_bound(int(error > 0.03), 300, FIRST_LEVEL))
-    assert found.bound > 0.01
+    paired = compare_errors(errors, 0.03)
+    assert paired.bound == pytest.approx(share_bound(int(error > 0.03), 300, FIRST_LEVEL))
+    assert paired.bound > 0.01
 
 
 @pytest.mark.parametrize("rare", [0.01, 0.003])
@@ -192,18 +192,18 @@ def test_too_few_rows_are_told_with_how_many_would_do(tmp_path):
     assert f"about {rows_needed(0.01, 0.0)} rows would be needed" in acceptance.verdict(paired)
     flipped = same.copy()
     flipped[[0, 1]] = flipped[[1, 0]]
-    found = compare_labels(same, flipped, np.zeros(100, int))
-    assert f"about {rows_needed(0.01, 0.02)} rows would be needed" in acceptance.verdict(found)
+    changed = compare_labels(same, flipped, np.zeros(100, int))
+    assert f"about {rows_needed(0.01, 0.02)} rows would be needed" in acceptance.verdict(changed)
     assert "95 % bound" in acceptance.verdict(compare_labels(same, same, np.zeros(100, int), level=0.05))
     assert "rows would be needed" not in acceptance.verdict(compare_labels(same, same[:, ::-1], same.argmax(-1)))
 
 
 def test_scores_alike_leave_only_the_bound_of_the_unseen():
     scores = np.tile([0.0, 1, 1, 1], 100)
-    found = compare_scores(scores, scores, 1.0)
-    assert (found.drop, found.flips) == (0, 0)
-    assert 0.01 > found.bound / 2 > 0.001
-    assert compare_scores(scores * 10, scores * 10, 10.0).bound == pytest.approx(10 * found.bound)
+    paired = compare_scores(scores, scores, 1.0)
+    assert (paired.drop, paired.flips) == (0, 0)
+    assert 0.01 > paired.bound / 2 > 0.001
+    assert compare_scores(scores * 10, scores * 10, 10.0).bound == pytest.approx(10 * paired.bound)
 
 
 def test_the_documents_table_of_rows_is_what_the_bound_needs():
