@@ -42,6 +42,6 @@ USER 10001
 ENV ONNXSERVE_GATEWAY_HOST=0.0.0.0 ONNXSERVE_STATE=/state
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --retries=3 \
-  CMD ["onnxserve", "ready"]
+  CMD ["onnxserve", "release", "ready"]
 ENTRYPOINT ["onnxserve"]
 CMD ["serve"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from onnxserve.tune.tune import cpu_name
+from onnxserve.tuning.tuner import cpu_name
 
 from .measure import CONCURRENCIES
 from .plan import Plan

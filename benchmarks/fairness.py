@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from onnxserve.tune.tune import cpu_name
+from onnxserve.tuning.tuner import cpu_name
 
 from .measure import Live, started
 from .prepare import ROOT, Bench, prepare

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from onnxserve.gateway import Canary, Share
-from onnxserve.tune.tune import cpu_name
+from onnxserve.tuning.tuner import cpu_name
 
 from .fault_proxy import fault_proxy
 from .prepare import ROOT

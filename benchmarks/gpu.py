@@ -18,7 +18,7 @@ import msgspec
 import onnxruntime as ort
 
 from onnxserve.archive import read_proof, unpack
-from onnxserve.tune.tune import cpu_name
+from onnxserve.tuning.tuner import cpu_name
 from onnxserve_handlers.handler import Handler
 from onnxserve_handlers.offline import OfflineContext, make_handler
 from onnxserve_handlers.runtime.gpu import Gpu

@@ -19,7 +19,7 @@ from typing import Any
 import onnxruntime as ort
 
 from onnxserve.archive import read_proof, unpack
-from onnxserve.tune.tune import cpu_name
+from onnxserve.tuning.tuner import cpu_name
 
 from .gpu import ROOT, gpu_name, prepared, table_row
 

@@ -16,7 +16,7 @@ import msgspec
 
 from onnxserve.archive import file_digest, unpack
 from onnxserve.archive.offline import answers
-from onnxserve.spec import read_definition
+from onnxserve.definition import read_definition
 from onnxserve_export.export_state import ExportState
 from onnxserve_export.step import run_steps
 from onnxserve_export.steps import STEPS

@@ -25,7 +25,7 @@ import psutil
 
 from onnxserve.archive import golden_bodies
 from onnxserve.config import Settings, free_ports
-from onnxserve.tune.tune import cpu_name
+from onnxserve.tuning.tuner import cpu_name
 
 from .prepare import ROOT
 from .system_under_test import served_as

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from onnxserve.archive import unpack
-from onnxserve.tune.times import measure_times
+from onnxserve.tuning.times import measure_times
 
 from .measure import started
 from .prepare import ROOT, Bench, prepare

@@ -22,7 +22,7 @@ from onnxserve.gateway.traffic import RUN
 from onnxserve.monitor import workers_page
 from onnxserve.monitor.access_log import AccessLog
 from onnxserve.monitor.counters import Counters
-from onnxserve.tune.tune import cpu_name
+from onnxserve.tuning.tuner import cpu_name
 
 from .measure import started
 from .prepare import BENCH, ROOT, Bench, prepare

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from onnxserve.definition import Definition
 from onnxserve.errors import DefinitionError
-from onnxserve.spec import Definition
 
 from .arrays import Array
 from .flip_estimate import (

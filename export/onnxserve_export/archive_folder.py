@@ -11,7 +11,7 @@ import msgspec
 
 import onnxserve_handlers
 from onnxserve.archive.write import pretty
-from onnxserve.spec import Definition
+from onnxserve.definition import Definition
 
 from .export_state import ExportState
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from onnxserve.spec import read_definition
+from onnxserve.definition import read_definition
 
 from .export_state import ExportState, no_progress
 from .step import Step, run_steps

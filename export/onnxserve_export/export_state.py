@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnxserve.spec import Definition
+from onnxserve.definition import Definition
 
 from .arrays import Array
 from .batches import Batches

@@ -14,8 +14,8 @@ from pathlib import Path
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from onnxserve.archive import file_digest
+from onnxserve.definition import Source
 from onnxserve.errors import SourceError
-from onnxserve.spec import Source
 
 from .export_state import ExportState
 from .step import Step

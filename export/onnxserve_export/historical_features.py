@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
+from onnxserve.definition import Definition, FeaturesSection
 from onnxserve.errors import DefinitionError, FeatureError
-from onnxserve.spec import Definition, FeaturesSpec
 
 
 def join_features(
@@ -36,7 +36,7 @@ def join_features(
 
 
 def _completed(
-    rows: list[tuple[Any, Any]], known: list[dict[str, Any]], names: Sequence[str], spec: FeaturesSpec
+    rows: list[tuple[Any, Any]], known: list[dict[str, Any]], names: Sequence[str], spec: FeaturesSection
 ) -> Iterator[tuple[list[float], Any]]:
     for (own, label), stored in zip(rows, known, strict=True):
         values = [own.get(name, stored.get(name)) for name in names]
@@ -47,7 +47,7 @@ def _completed(
 
 
 def historical_features(
-    rows: list[dict[str, Any]], repo: Path, spec: FeaturesSpec, scratch: Path
+    rows: list[dict[str, Any]], repo: Path, spec: FeaturesSection, scratch: Path
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Return the store's columns of each row, and the types of the keys; FeatureError if the join fails.
 

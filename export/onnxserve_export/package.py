@@ -13,7 +13,7 @@ import yaml
 from onnxserve.archive import file_digest, manifest, write_archive
 from onnxserve.archive.manifest import CONFIG
 from onnxserve.archive.write import pretty
-from onnxserve.spec import ServeSpec
+from onnxserve.definition import ServeSection
 
 from .acceptance import task_of
 from .answer_size import unreachable
@@ -41,7 +41,7 @@ def tensors_of(values: Any) -> list[dict[str, Any]]:
     return tensors
 
 
-def server_config(serve: ServeSpec, largest: int) -> bytes:
+def server_config(serve: ServeSection, largest: int) -> bytes:
     """Return `model-config.yaml` with every key: TorchServe's defaults override its own config where one is absent."""
     return yaml.safe_dump(
         {

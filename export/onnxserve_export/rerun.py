@@ -13,7 +13,7 @@ import numpy as np
 
 from onnxserve.archive import read_proof, unpack_trusted
 from onnxserve.archive.offline import Array, outputs
-from onnxserve.spec import QuantiseSpec
+from onnxserve.definition import QuantiseSection
 
 from .batch_composition import ALONE, MIXED, batches, random_batches
 from .deviation import TOLERANCE, batch_shift, deviation, recorded_scale
@@ -87,7 +87,7 @@ def compare(
     if task == "labels":
         index = {label: number for number, label in enumerate(labels)}
         return compare_labels(reference, candidate, np.array([index[str(row["label"])] for row in proof]), level)
-    tolerance = float(summary.get("tolerance", QuantiseSpec().tolerance))
+    tolerance = float(summary.get("tolerance", QuantiseSection().tolerance))
     if task == "embedding":
         return compare_embeddings(reference, candidate, tolerance, level)
     spread = float(summary.get("spread", 0)) or spread_of(reference)

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from onnxserve.definition import Definition
 from onnxserve.errors import CheckFailed, DefinitionError
-from onnxserve.spec import Definition
 
 from .export_state import ExportState
 from .historical_features import join_features

@@ -17,7 +17,7 @@ from .read import open_archive, unpack
 from .verification import trusted_contents
 from .write import write_archive
 
-CURVE_FIX = "onnxserve keygen signing.pem makes a pair of P-256 keys"
+CURVE_FIX = "onnxserve archive keygen signing.pem makes a pair of P-256 keys"
 
 
 def make_key(path: Path) -> Path:

@@ -53,7 +53,8 @@ def check_trusted_members(archive: zipfile.ZipFile, found: dict[str, str], *publ
     """ArchiveError for what is revoked, by digests that were `found`, and for what the owners of keys didn't sign."""
     path = Path(str(archive.filename))
     if public_keys and SIGNING_FILE not in found:
-        raise ArchiveError("the archive is not signed", where=str(path), fix="onnxserve sign ARCHIVE --key signing.pem")
+        fix = "onnxserve archive sign ARCHIVE --key signing.pem"
+        raise ArchiveError("the archive is not signed", where=str(path), fix=fix)
     signature = member(archive, SIGNING_FILE) if SIGNING_FILE in found else None
     try:
         check_trusted(signature, public_keys, found)

@@ -1,23 +1,23 @@
 """Batch scoring: the archive's own handler over files of any size."""
 
-from .ask import Ask, job_of
-from .engine import Engine, Engines
+from .engine import DaftEngine, Engine
 from .estimate import Estimate, estimate
 from .job import Job, Machine, Model, Plan, Remote, Shape
 from .output import Folder
 from .part import Kind
 from .plan import parts_of, plan_of
+from .request import JobRequest, job_of
 from .run import MANIFEST, QUARANTINE, Manifest, alone, finished, score
 
 __all__ = [
     "MANIFEST",
     "QUARANTINE",
-    "Ask",
+    "DaftEngine",
     "Engine",
-    "Engines",
     "Estimate",
     "Folder",
     "Job",
+    "JobRequest",
     "Kind",
     "Machine",
     "Manifest",

@@ -13,36 +13,36 @@ from onnxserve.errors import BatchError
 
 from .job import Job, Machine
 from .part import Part
-from .work import Done, Work
+from .worker import PartResult, Worker
 
 Engine = Literal["local", "ray"]
 QUIET = {"DAFT_ANALYTICS_ENABLED": "0", "DAFT_PROGRESS_BAR": "0", "DO_NOT_TRACK": "true"}
 
 
-class Worker:
+class WorkerProcess:
     """A process of the engine's that holds one archive; what goes in and out is JSON."""
 
     def __init__(self, job: bytes, out: str, machine: bytes, max_errors: int | None) -> None:
-        found = msgspec.json.decode(job, type=Job), out, msgspec.json.decode(machine, type=Machine)
-        self._work: Work | None = None
+        settings = msgspec.json.decode(job, type=Job), out, msgspec.json.decode(machine, type=Machine)
+        self._work: Worker | None = None
         self._failed = ""
         try:
-            self._work = Work(*found, max_errors)
+            self._work = Worker(*settings, max_errors)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer; Daft would show its own insides
             self._failed = f"a worker can't begin: {error}"
 
     def score(self, parts: Any) -> list[bytes]:
-        """Each part, one after another."""
-        asked = [msgspec.json.decode(one, type=Part) for one in parts.to_pylist()]
-        return [msgspec.json.encode(self._done(part)) for part in asked]
+        """Score the parts one after another; parts and results are JSON."""
+        decoded = [msgspec.json.decode(part, type=Part) for part in parts.to_pylist()]
+        return [msgspec.json.encode(self._done(part)) for part in decoded]
 
-    def _done(self, part: Part) -> Done:
+    def _done(self, part: Part) -> PartResult:
         if self._work is None:
-            return Done(part.number, 0, 0, (), 0.0, error=self._failed)
+            return PartResult(part.number, 0, 0, (), 0.0, error=self._failed)
         return self._work.tried(part)
 
 
-class Engines:
+class DaftEngine:
     """Where parts are done."""
 
     def __init__(self, engine: Engine, address: str = "") -> None:
@@ -72,13 +72,13 @@ class Engines:
 
     def run(
         self, job: Job, parts: Sequence[Part], out: str, machine: Machine, max_errors: int | None
-    ) -> Iterator[Done]:
+    ) -> Iterator[PartResult]:
         """Finished parts, in the order in which they finish or nearly so; a bounded number is under way."""
         daft = self._daft
-        score = daft.method.batch(return_dtype=daft.DataType.binary(), batch_size=1)(Worker.score)
-        kind = type("ScoringWorker", (Worker,), {"score": score, "__module__": Worker.__module__})
+        score = daft.method.batch(return_dtype=daft.DataType.binary(), batch_size=1)(WorkerProcess.score)
+        kind = type("ScoringWorker", (WorkerProcess,), {"score": score, "__module__": WorkerProcess.__module__})
         made = daft.cls(kind, use_process=True, max_concurrency=machine.workers, gpus=min(1, machine.gpus))
         worker = made(msgspec.json.encode(job), out, msgspec.json.encode(machine), max_errors)
         frame = daft.from_pydict({"part": [msgspec.json.encode(part) for part in parts]}).into_batches(1)
         for row in frame.select(worker.score(daft.col("part")).alias("done")).iter_rows():
-            yield msgspec.json.decode(row["done"], type=Done)
+            yield msgspec.json.decode(row["done"], type=PartResult)

@@ -8,7 +8,7 @@ import msgspec
 
 from onnxserve.errors import BatchError
 
-from .engine import Engines
+from .engine import DaftEngine
 from .job import Machine, Plan
 
 SAMPLE_COLUMNAR, SAMPLE = 50_000, 48  # rows
@@ -28,7 +28,7 @@ class Estimate(msgspec.Struct, frozen=True):
     cost: float  # in whatever the price was
 
 
-def estimate(plan: Plan, engines: Engines, machine: Machine, price: float) -> Estimate:
+def estimate(plan: Plan, engines: DaftEngine, machine: Machine, price: float) -> Estimate:
     """Score the beginning twice, the first time to warm up, into a folder that is thrown away."""
     if not plan.rows:
         raise BatchError("there are no rows")
@@ -37,11 +37,11 @@ def estimate(plan: Plan, engines: Engines, machine: Machine, price: float) -> Es
     some = msgspec.structs.replace(first, rows=min(first.rows, rows), number=0)
     warm = msgspec.structs.replace(some, number=1)
     with tempfile.TemporaryDirectory(prefix="onnxserve-estimate-") as folder:
-        one = msgspec.structs.replace(machine, workers=1)
-        found = list(engines.run(plan.job, [warm, some], folder, one, None))
-    if faults := [done.error for done in found if done.error]:
+        lone = msgspec.structs.replace(machine, workers=1)
+        results = list(engines.run(plan.job, [warm, some], folder, lone, None))
+    if faults := [done.error for done in results if done.error]:
         raise BatchError(faults[0])
-    done = min(found, key=lambda one: one.seconds)
+    done = min(results, key=lambda result: result.seconds)
     rate = machine.workers * done.rows / done.seconds
     seconds = plan.rows / rate
     hours = seconds * machine.workers * machine.threads / 3600

@@ -21,7 +21,7 @@ _held: list[IO[str]] = []  # for as long as this process lives
 def claim(gpus: int, environment: Mapping[str, str] = os.environ, folder: Path | None = None) -> int:
     """The place of a free GPU among those that this process may see; BatchError when all are taken."""
     given = environment.get(VISIBLE, "")
-    visible = [one.strip() for one in given.split(",") if one.strip()] if given else [str(at) for at in range(gpus)]
+    visible = [name.strip() for name in given.split(",") if name.strip()] if given else [str(at) for at in range(gpus)]
     if len(visible) == 1:
         return 0
     for place, name in enumerate(visible):

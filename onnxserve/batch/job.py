@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from .part import Part, Source, Wanted
+from .part import Part, Selection, Source
 
 PLAN = "plan.json"
 
@@ -38,7 +38,7 @@ class Remote(msgspec.Struct, frozen=True):
     ca: str = ""
 
 
-class Lookup(msgspec.Struct, frozen=True):
+class FeatureLookup(msgspec.Struct, frozen=True):
     """A feature store that knows a part of each row, as of the row's time."""
 
     repo: str
@@ -64,13 +64,13 @@ class Job(msgspec.Struct, frozen=True):
 
     model: Model
     sources: tuple[Source, ...]
-    wanted: Wanted
+    wanted: Selection
     shape: Shape
     limit: int = 0
     batch: int = 0
     part_rows: int = 0
     remote: Remote | None = None
-    lookup: Lookup | None = None
+    lookup: FeatureLookup | None = None
     skipped: tuple[str, ...] = ()  # files of no known kind; others there don't make it another job
     redact: bool = False  # what is written of bad rows has none of their values
 
@@ -87,12 +87,12 @@ class Plan(msgspec.Struct, frozen=True):
         return sum(part.rows for part in self.parts)
 
 
-def differences(one: Job, other: Job) -> list[str]:
+def differences(job: Job, other: Job) -> list[str]:
     """Fields that differ, in words."""
     return [
-        f"{name}: {_short(getattr(one, name))}, was {_short(getattr(other, name))}"
-        for name in one.__struct_fields__
-        if name != "skipped" and getattr(one, name) != getattr(other, name)
+        f"{name}: {_short(getattr(job, name))}, was {_short(getattr(other, name))}"
+        for name in job.__struct_fields__
+        if name != "skipped" and getattr(job, name) != getattr(other, name)
     ]
 
 

@@ -67,12 +67,12 @@ class Folder:
     def names(self, folder: str) -> list[str]:
         """Of files in a folder of it, sorted."""
         with suppress(FileNotFoundError):
-            return sorted(PurePosixPath(one).name for one in self.fs.ls(self.path(folder), detail=False))
+            return sorted(PurePosixPath(path).name for path in self.fs.ls(self.path(folder), detail=False))
         return []
 
     def clear(self) -> None:
         """All of it but the lock."""
-        for name in [*self.names(""), *(f"{STATE}/{one}" for one in self.names(STATE))]:
+        for name in [*self.names(""), *(f"{STATE}/{name}" for name in self.names(STATE))]:
             if name not in (STATE, f"{STATE}/{LOCK}"):
                 self.fs.rm(self.path(name), recursive=True)
 
@@ -149,12 +149,12 @@ class Writer:
 
     def close(self) -> list[Written]:
         """All files, finished."""
-        found = []
+        files = []
         for name, (stream, writer) in self._open.items():
             writer.close()
             stream.close()
-            found.append(Written(name, self._rows[name], stream.size, stream.digest.hexdigest()))
-        return found
+            files.append(Written(name, self._rows[name], stream.size, stream.digest.hexdigest()))
+        return files
 
     def abandon(self) -> None:
         """None of them."""
@@ -177,7 +177,9 @@ class Writer:
             return
         rest = table.drop_columns(self._partition)
         for values, places in grouped(table.select(self._partition)):
-            folders = [f"{encoded(name)}={EMPTY if one is None else encoded(str(one))}" for name, one in values.items()]
+            folders = [
+                f"{encoded(name)}={EMPTY if value is None else encoded(str(value))}" for name, value in values.items()
+            ]
             yield "/".join([*folders, self._name]), rest.take(places)
 
 

@@ -34,7 +34,7 @@ class Part(msgspec.Struct, frozen=True):
     paths: tuple[str, ...] = ()
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class Selection(msgspec.Struct, frozen=True):
     """What is read of a row."""
 
     columns: dict[str, str]  # the model's name of a column: the source's

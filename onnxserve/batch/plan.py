@@ -8,11 +8,11 @@ import msgspec
 
 from onnxserve.errors import BatchError
 
-from .job import PLAN, Job, Lookup, Plan, differences
+from .job import PLAN, FeatureLookup, Job, Plan, differences
 from .output import STATE, Folder
-from .part import Part, Source, Wanted
+from .output_rows import OURS
+from .part import Part, Selection, Source
 from .readers import columns, cut
-from .rows import OURS
 
 COLUMNAR_PART, TEXT_PART, PART = 262_144, 50_000, 1024  # rows: some seconds of work
 SINGLE = ("text", "image", "b64", "data", "content", "bytes")  # names that a column of one value a row may have
@@ -24,14 +24,14 @@ def plan_of(job: Job, out: Folder, *, restart: bool = False) -> Plan:
     if kept is not None and restart:
         out.clear()
     elif kept is not None:
-        found = msgspec.json.decode(kept, type=Plan)
-        if changed := differences(job, found.job):
+        plan = msgspec.json.decode(kept, type=Plan)
+        if changed := differences(job, plan.job):
             raise BatchError(
                 "another job was begun there: " + "; ".join(changed),
                 where=out.url,
                 fix="choose another output, or --restart to score everything again",
             )
-        return found
+        return plan
     elif set(out.names("")) - {STATE}:
         raise BatchError("there is something that no job wrote", where=out.url, fix="choose an empty folder")
     plan = Plan(job, tuple(parts_of(job)))
@@ -45,14 +45,23 @@ def parts_of(job: Job) -> Iterator[Part]:
     rows = job.part_rows or ((TEXT_PART if text else COLUMNAR_PART) if job.wanted.numbers else PART)
     left, number = job.limit or -1, 0
     for source in job.sources:
-        for one in cut(source, job.wanted, rows):
+        for piece in cut(source, job.wanted, rows):
             if left == 0:
                 return
-            count = one.rows if left < 0 else min(one.rows, left)
+            count = piece.rows if left < 0 else min(piece.rows, left)
             left -= count if left > 0 else 0
-            paths = source.paths[one.start : one.start + count]
+            paths = source.paths[piece.start : piece.start + count]
             yield Part(
-                number, source.url, source.kind, one.first, count, one.start, one.stop, one.line, one.skip, paths
+                number,
+                source.url,
+                source.kind,
+                piece.first,
+                count,
+                piece.start,
+                piece.stop,
+                piece.line,
+                piece.skip,
+                paths,
             )
             number += 1
     if not number:
@@ -60,31 +69,33 @@ def parts_of(job: Job) -> Iterator[Part]:
         yield Part(0, first.url, first.kind, 0, 0, 0, 0)
 
 
-def wanted_of(  # noqa: PLR0913 - what a person says about columns
+def select_columns(  # noqa: PLR0913 - what a person says about columns
     sources: Sequence[Source],
-    mine: Sequence[str],
+    model_columns: Sequence[str],
     named: dict[str, str],
     keep: Sequence[str],
     delimiter: str,
     chunk: int,
-    lookup: Lookup | None = None,
-) -> Wanted:
+    lookup: FeatureLookup | None = None,
+) -> Selection:
     """Which column is which, looked up in every source that says; BatchError names what is missing."""
     has = [(source, columns(source, delimiter)) for source in sources]
-    first = next((found for _, found in has if found is not None), None)
+    first = next((has_columns for _, has_columns in has if has_columns is not None), None)
     keys: dict[str, str] = {}
-    numbers = bool(mine)
+    numbers = bool(model_columns)
     if lookup:
         if sources[0].kind not in ("parquet", "arrow"):
             raise BatchError("keys and times need types", where=sources[0].url, fix="convert the rows to Parquet")
         keys = {name: named.get(name, name) for name in (*lookup.entities, lookup.timestamp)}
         own = {name: column for name, column in named.items() if name not in keys}
         # A feature that the file has too is the store's, unless --map says otherwise.
-        mine, named = [name for name in mine if name not in lookup.columns or name in own], own
+        model_columns, named = [name for name in model_columns if name not in lookup.columns or name in own], own
     if numbers:
-        if unknown := sorted(set(named) - set(mine)):
-            raise BatchError(f"the model has no columns {unknown}", where="--map", fix=f"it has {', '.join(mine)}")
-        chosen = {name: named.get(name, name) for name in mine}
+        if unknown := sorted(set(named) - set(model_columns)):
+            raise BatchError(
+                f"the model has no columns {unknown}", where="--map", fix=f"it has {', '.join(model_columns)}"
+            )
+        chosen = {name: named.get(name, name) for name in model_columns}
     else:
         chosen = {"value": next(iter(named.values()), "") or _single(first)}
     every = list(keep)
@@ -94,30 +105,32 @@ def wanted_of(  # noqa: PLR0913 - what a person says about columns
         every = [name for name in first if name not in chosen.values()]
     if clash := sorted(set(every) & set(OURS)):
         raise BatchError(f"columns {clash} have names of the output's own", where="--keep", fix="rename them before")
-    for source, found in has:
-        if found is not None:
-            _there(source, found, chosen, [*every, *keys.values()], numbers=numbers)
-    return Wanted(chosen, numbers, tuple(every), delimiter, chunk, keys)
+    for source, source_columns in has:
+        if source_columns is not None:
+            _there(source, source_columns, chosen, [*every, *keys.values()], numbers=numbers)
+    return Selection(chosen, numbers, tuple(every), delimiter, chunk, keys)
 
 
-def _single(found: dict[str, str] | None) -> str:
+def _single(source_columns: dict[str, str] | None) -> str:
     """The column that holds a text or an image."""
-    if found is None:
+    if source_columns is None:
         return SINGLE[0]
-    fitting = [name for name, kind in found.items() if kind in ("text", "bytes", "any")]
-    told = [name for name in SINGLE if name in fitting] or (fitting if len(fitting) == 1 else [])
-    if not told:
-        raise BatchError(f"which of {', '.join(found)} is the model's input?", fix="say --map text=COLUMN")
-    return told[0]
+    fitting = [name for name, kind in source_columns.items() if kind in ("text", "bytes", "any")]
+    candidates = [name for name in SINGLE if name in fitting] or (fitting if len(fitting) == 1 else [])
+    if not candidates:
+        raise BatchError(f"which of {', '.join(source_columns)} is the model's input?", fix="say --map text=COLUMN")
+    return candidates[0]
 
 
-def _there(source: Source, found: dict[str, str], chosen: dict[str, str], keep: list[str], *, numbers: bool) -> None:
+def _there(
+    source: Source, source_columns: dict[str, str], chosen: dict[str, str], keep: list[str], *, numbers: bool
+) -> None:
     """BatchError for a column that is missing, or of a type that no row could have."""
-    if missing := [name for name in [*chosen.values(), *keep] if name not in found]:
-        fix = f"it has {', '.join(list(found)[:30])}; --map MODEL'S=COLUMN says which is which"
+    if missing := [name for name in [*chosen.values(), *keep] if name not in source_columns]:
+        fix = f"it has {', '.join(list(source_columns)[:30])}; --map MODEL'S=COLUMN says which is which"
         raise BatchError(f"missing columns: {', '.join(missing[:10])}", where=source.url, fix=fix)
     fitting = ("number", "any") if numbers else ("text", "bytes", "any")
-    wrong = [f"{name} is {found[name]}" for name in chosen.values() if found[name] not in fitting]
+    wrong = [f"{name} is {source_columns[name]}" for name in chosen.values() if source_columns[name] not in fitting]
     if wrong:
         what = "numbers are expected" if numbers else "text or bytes are expected"
         raise BatchError(f"{what}, {'; '.join(wrong[:5])}", where=source.url, fix="convert the columns before")

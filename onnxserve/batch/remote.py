@@ -31,7 +31,7 @@ FIRST_S, MOST_S = 0.2, 20.0
 ROWS = 16  # of a request
 
 
-class Served:
+class RemoteScorer:
     """A model behind HTTP."""
 
     deviation = 0.0
@@ -59,11 +59,13 @@ class Served:
         """Requests of some rows each; where one is refused, its halves are asked."""
         values: Sequence[Any] = rows_of(chunk.columns) if chunk.columns is not None else chunk.values or []
         starts = range(0, len(values), self._rows)
-        found = self._pool.map(lambda start: self._ask(values[start : start + self._rows]), starts)
-        answers = [one for some in found for one in some]
-        kept = [place for place, one in zip(chunk.places, answers, strict=True) if not isinstance(one, Fault)]
-        faults = {int(p): one for p, one in zip(chunk.places, answers, strict=True) if isinstance(one, Fault)}
-        good = [one for one in answers if not isinstance(one, Fault)]
+        batches = self._pool.map(lambda start: self._ask(values[start : start + self._rows]), starts)
+        answers = [answer for batch in batches for answer in batch]
+        kept = [place for place, answer in zip(chunk.places, answers, strict=True) if not isinstance(answer, Fault)]
+        faults = {
+            int(place): answer for place, answer in zip(chunk.places, answers, strict=True) if isinstance(answer, Fault)
+        }
+        good = [answer for answer in answers if not isinstance(answer, Fault)]
         return Answers(np.array(kept, np.intp), None, None, good, None, faults)
 
     def close(self) -> None:
@@ -97,7 +99,7 @@ class Served:
                 if answer.status_code not in LATER + SPOILT:
                     return answer
                 last_try = number + 1 >= min(SPOILT_TRIES, self._remote.tries)
-                if answer.status_code in SPOILT and (last_try or said(answer)[0] == TOO_LARGE):
+                if answer.status_code in SPOILT and (last_try or error_of(answer)[0] == TOO_LARGE):
                     return answer
                 last, after = f"{answer.status_code}: {answer.text[:200]}", seconds(answer)
             pause = self._draws.uniform(0, min(MOST_S, FIRST_S * 2**number))
@@ -113,8 +115,10 @@ class Served:
     def _checked(self, answer: httpx.Response, count: int) -> list[Any]:
         document = answer.json()
         if document.get("model") != self._model.name or document.get("version") != self._model.version:
-            said = f"{document.get('model')} {document.get('version')}"
-            raise BatchError(f"{said} answered in place of {self._model.name} {self._model.version}", where=self._path)
+            answered = f"{document.get('model')} {document.get('version')}"
+            raise BatchError(
+                f"{answered} answered in place of {self._model.name} {self._model.version}", where=self._path
+            )
         if len(document["predictions"]) != count:
             raise BatchError(f"{len(document['predictions'])} answers to {count} rows", where=self._path)
         return [in_place(prediction) for prediction in document["predictions"]]
@@ -151,14 +155,14 @@ def seconds(answer: httpx.Response) -> float:
 
 def fault_of(answer: httpx.Response) -> Fault:
     """A row's own error; BatchError for one that every row would get."""
-    kind, reason = said(answer)
+    kind, reason = error_of(answer)
     if answer.status_code in (401, 403, 404, 405):
         fix = f"set {KEY}" if answer.status_code == 401 else "check URL, model and version"
         raise BatchError(f"{answer.status_code}: {reason}", where=str(answer.url), fix=fix)
     return Fault(kind, reason)
 
 
-def said(answer: httpx.Response) -> tuple[str, str]:
+def error_of(answer: httpx.Response) -> tuple[str, str]:
     """Kind and reason of an error."""
     try:
         error = answer.json()["error"]

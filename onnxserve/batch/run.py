@@ -16,18 +16,20 @@ from onnxserve.errors import BatchError
 from .job import Job, Machine, Plan
 from .output import LOCK, STATE, Folder
 from .part import Part
-from .work import Done, quarantine, record
+from .worker import PartResult, quarantine, record
 
 MANIFEST = "_manifest.json"
 QUARANTINE = "_quarantine.jsonl"
 PARTIAL = re.compile(r"\..+\.(parquet|jsonl?)\.\d+")  # as output.Stream names what isn't whole yet
-Progress = Callable[[Done], None]
+Progress = Callable[[PartResult], None]
 
 
-class Doer(Protocol):
+class PartRunner(Protocol):
     """An engine."""
 
-    def run(self, job: Job, parts: Sequence[Part], out: str, machine: Machine, errors: int | None, /) -> Iterator[Done]:
+    def run(
+        self, job: Job, parts: Sequence[Part], out: str, machine: Machine, errors: int | None, /
+    ) -> Iterator[PartResult]:
         """Finished parts, as they finish."""
 
 
@@ -48,29 +50,31 @@ class Manifest(msgspec.Struct, frozen=True):
     skipped: tuple[str, ...] = ()  # files of no known kind
 
 
-def finished(plan: Plan, out: Folder) -> dict[int, Done]:
+def finished(plan: Plan, out: Folder) -> dict[int, PartResult]:
     """Parts that have a record."""
     there = set(out.names(f"{STATE}/parts"))
-    found = {}
+    results = {}
     for part in plan.parts:
         name = record(part.number)
         if Path(name).name in there and (content := out.read(name)):
-            found[part.number] = msgspec.json.decode(content, type=Done)
-    return found
+            results[part.number] = msgspec.json.decode(content, type=PartResult)
+    return results
 
 
-def score(plan: Plan, out: Folder, engine: Doer, machine: Machine, errors: int | None, told: Progress) -> Manifest:
+def score(
+    plan: Plan, out: Folder, engine: PartRunner, machine: Machine, errors: int | None, progress: Progress
+) -> Manifest:
     """Do what is left; BatchError when a part can't be done or too many rows are bad."""
     done = finished(plan, out)
-    failed = sum(one.failed for one in done.values())
+    failed = sum(result.failed for result in done.values())
     _bearable(failed, errors, out)
     left = [part for part in plan.parts if part.number not in done]
-    for one in engine.run(plan.job, left, out.url, machine, errors) if left else ():
-        if one.error:
-            raise BatchError(one.error, fix="finished parts are kept: the same command goes on from there")
-        done[one.number] = one
-        failed += one.failed
-        told(one)
+    for result in engine.run(plan.job, left, out.url, machine, errors) if left else ():
+        if result.error:
+            raise BatchError(result.error, fix="finished parts are kept: the same command goes on from there")
+        done[result.number] = result
+        failed += result.failed
+        progress(result)
         _bearable(failed, errors, out)
     return _whole(plan, out, done)
 
@@ -84,12 +88,12 @@ def _bearable(failed: int, errors: int | None, out: Folder) -> None:
         )
 
 
-def _whole(plan: Plan, out: Folder, done: dict[int, Done]) -> Manifest:
+def _whole(plan: Plan, out: Folder, done: dict[int, PartResult]) -> Manifest:
     parts = [done[part.number] for part in plan.parts]
     with out.create(QUARANTINE) as stream:
-        for one in parts:
-            stream.write(out.read(quarantine(one.number)) or b"")
-    job, rows, failed = plan.job, sum(one.rows for one in parts), sum(one.failed for one in parts)
+        for result in parts:
+            stream.write(out.read(quarantine(result.number)) or b"")
+    job, rows, failed = plan.job, sum(result.rows for result in parts), sum(result.failed for result in parts)
     manifest = Manifest(
         model=job.model.name,
         version=job.model.version,
@@ -100,12 +104,12 @@ def _whole(plan: Plan, out: Folder, done: dict[int, Done]) -> Manifest:
         parts=len(parts),
         files={
             file.name: {"rows": file.rows, "bytes": file.bytes, "sha256": file.sha256}
-            for one in parts
-            for file in one.files
+            for result in parts
+            for file in result.files
         },
-        sources=tuple({"url": one.url, "bytes": one.size, "mark": one.mark} for one in job.sources),
-        golden_deviation=max((one.deviation for one in parts), default=0.0),
-        seconds=sum(one.seconds for one in parts),
+        sources=tuple({"url": source.url, "bytes": source.size, "mark": source.mark} for source in job.sources),
+        golden_deviation=max((result.deviation for result in parts), default=0.0),
+        seconds=sum(result.seconds for result in parts),
         skipped=job.skipped,
     )
     out.write(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from onnxserve.archive import package
 from onnxserve.errors import ArchiveError
 
+from .batch_size import choose_batch_size
 from .chunk import Chunk, Fault
-from .together import rows_together
 
 Array = npt.NDArray[Any]
 Form = Literal["labels", "values", "words"]
@@ -48,7 +48,7 @@ class Scorer(Protocol):
         """No more chunks."""
 
 
-class Local:
+class LocalScorer:
     """An unpacked archive."""
 
     def __init__(self, folder: Path, config: dict[str, Any], batch: int, gpu_id: int | None) -> None:
@@ -57,7 +57,7 @@ class Local:
         proven = int(msgspec.json.decode((folder / "signature.json").read_bytes())["max_batch"])
         self._bulk = bulk.Bulk(folder, config, proven, gpu_id)
         handler, columnar = self._bulk.handler, bool(self._bulk.columns)
-        self._bulk.batch = rows_together(folder, handler, proven, batch, columnar=columnar)
+        self._bulk.batch = choose_batch_size(folder, handler, proven, batch, columnar=columnar)
         handler.resize(self._bulk.batch)
         self.form: Form = form_of(folder, custom=self._bulk.words)
         self.deviation = float(self._bulk.deviation)
@@ -67,14 +67,14 @@ class Local:
     def score(self, chunk: Chunk) -> Answers:
         """As arrays where the rows came so, else as instances."""
         if chunk.columns is not None and self._bulk.columns:
-            found = self._bulk.score_columns(chunk.columns)
+            scored = self._bulk.score_columns(chunk.columns)
         elif chunk.columns is not None:
-            found = self._bulk.score_values(np.column_stack(list(chunk.columns.values())).tolist())
+            scored = self._bulk.score_values(np.column_stack(list(chunk.columns.values())).tolist())
         else:
-            found = self._bulk.score_values(chunk.values)
-        faults = {int(chunk.places[place]): fault_of(error.body()) for place, error in found.errors.items()}
-        outputs = found.outputs.get(self.first, self._nothing)
-        return Answers(chunk.places[found.kept], found.label, found.score, found.predictions, outputs, faults)
+            scored = self._bulk.score_values(chunk.values)
+        faults = {int(chunk.places[place]): fault_of(error.body()) for place, error in scored.errors.items()}
+        outputs = scored.outputs.get(self.first, self._nothing)
+        return Answers(chunk.places[scored.kept], scored.label, scored.score, scored.predictions, outputs, faults)
 
     def close(self) -> None:
         """The session ends with its process."""

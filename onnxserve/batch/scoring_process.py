@@ -1,6 +1,6 @@
 """`python -m onnxserve.batch.scoring_process DESCRIPTOR`: an archive's handler in a process that does nothing else.
 
-Both ends speak Python's pickles over a socket that nobody else can reach. The other end is in `isolated`.
+Both ends speak Python's pickles over a socket that nobody else can reach. The other end is in `process_scorer`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import msgspec
 from onnxserve.errors import OnnxserveError
 
 from .chunk import Chunk
-from .isolated import Failure, Rows, Settings, Started
-from .scorer import Answers, Local
+from .process_scorer import Failure, Rows, Settings, Started
+from .scorer import Answers, LocalScorer
 
 PLAIN = (dict, list, str, int, float, type(None))
 
@@ -25,7 +25,7 @@ def serve(connection: Connection[Any, Any]) -> None:
     """Load what the first message names, then answer chunks until the other end is gone."""
     settings: Settings = connection.recv()
     try:
-        scorer = Local(settings.folder, settings.config, settings.batch, settings.gpu_id)
+        scorer = LocalScorer(settings.folder, settings.config, settings.batch, settings.gpu_id)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
         connection.send(failure(error))
         return
@@ -48,7 +48,10 @@ def portable(answers: Answers, *, outputs: bool) -> Answers:
     predictions = answers.predictions
     if predictions is not None:
         encode = msgspec.json.encode
-        predictions = [one if isinstance(one, PLAIN) else msgspec.Raw(encode(one)) for one in predictions]
+        predictions = [
+            prediction if isinstance(prediction, PLAIN) else msgspec.Raw(encode(prediction))
+            for prediction in predictions
+        ]
     return answers._replace(predictions=predictions, outputs=answers.outputs if outputs else None)
 
 

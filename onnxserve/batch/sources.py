@@ -40,15 +40,15 @@ class Sources(NamedTuple):
 def find_sources(named: Sequence[str], kind: Kind | None = None) -> Sources:
     """Every file, in the order named and sorted within; BatchError for none, for an unknown kind, or for two."""
     listed = [_named(name, kind) for name in named]
-    found = [file for one in listed for file in one.files]
-    skipped = tuple(url for one in listed for url in one.skipped)
-    kinds = sorted({one.kind for one in found})
+    files = [file for each in listed for file in each.files]
+    skipped = tuple(url for each in listed for url in each.skipped)
+    kinds = sorted({file.kind for file in files})
     if len(kinds) > 1:
         raise BatchError(f"sources of several kinds: {', '.join(kinds)}", where=" ".join(named), fix="score each alone")
-    if not found:
+    if not files:
         only = f": {', '.join(skipped[:5])} is of no known kind" if skipped else ""
         raise BatchError(f"nothing to score{only}", where=" ".join(named), fix="name files, folders or globs")
-    return Sources(found if kinds != ["images"] else [_album(found)], skipped)
+    return Sources(files if kinds != ["images"] else [_album(files)], skipped)
 
 
 def open_source(url: str) -> IO[bytes]:
@@ -62,7 +62,7 @@ def open_source(url: str) -> IO[bytes]:
 
 def kind_of(path: str) -> Kind | None:
     """By the suffix, behind which a compression's may stand."""
-    suffixes = [one.lower() for one in PurePosixPath(path).suffixes]
+    suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
     if suffixes and suffixes[-1] in COMPRESSED:
         suffixes.pop()
         return kind if suffixes and (kind := SUFFIXES.get(suffixes[-1])) in ("csv", "jsonl") else None
@@ -82,10 +82,10 @@ def _named(name: str, kind: Kind | None) -> Sources:
         raise BatchError("no such file, folder or glob", where=name)
     files, skipped = list[Source](), list[str]()
     for info in infos:
-        url, found = fs.unstrip_protocol(info["name"]), kind or kind_of(info["name"])
-        if found:
+        url, file_kind = fs.unstrip_protocol(info["name"]), kind or kind_of(info["name"])
+        if file_kind:
             mark = str(info.get("mtime") or info.get("ETag") or info.get("LastModified") or "")
-            files.append(Source(url, found, int(info.get("size") or 0), mark))
+            files.append(Source(url, file_kind, int(info.get("size") or 0), mark))
         elif explicit:
             raise BatchError(
                 "unknown kind of file", where=info["name"], fix=f"known are {' '.join(SUFFIXES)}; or say --format"
@@ -98,8 +98,8 @@ def _named(name: str, kind: Kind | None) -> Sources:
 def _infos(fs: Any, path: str) -> tuple[list[dict[str, Any]], bool]:
     """Files behind one name, and whether a person named each of them."""
     if any(sign in path for sign in "*?[") and not fs.exists(path):  # a file may be called `rows[1].csv`
-        found = fs.glob(path, detail=True)
-        files = [info for info in found.values() if info["type"] == "file"]
+        matches = fs.glob(path, detail=True)
+        files = [info for info in matches.values() if info["type"] == "file"]
         return sorted(files, key=_name), False
     if not fs.exists(path):
         return [], True
@@ -121,9 +121,9 @@ def _hidden(name: str, depth: int) -> bool:
 
 def _album(images: Sequence[Source]) -> Source:
     """All images together: one each would be a source of one row."""
-    paths = tuple(one.url for one in images)
-    mark = hash_of([f"{one.url} {one.size} {one.mark}" for one in images])
-    return Source(f"{len(paths)} images", "images", sum(one.size for one in images), mark, paths)
+    paths = tuple(image.url for image in images)
+    mark = hash_of([f"{image.url} {image.size} {image.mark}" for image in images])
+    return Source(f"{len(paths)} images", "images", sum(image.size for image in images), mark, paths)
 
 
 def hash_of(lines: Sequence[str]) -> str:

@@ -16,60 +16,92 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from onnxserve.errors import BatchError
 
-from .app import AsJson, app, console, out, show
+from .console import AsJson, console, out, show
+from .groups import root
 from .server import State, settings_from
 
 if TYPE_CHECKING:
-    from onnxserve.batch import Engines, Estimate, Folder, Job, Machine, Manifest, Plan
-    from onnxserve.batch.work import Done
+    from onnxserve.batch import DaftEngine, Estimate, Folder, Job, Machine, Manifest, Plan
+    from onnxserve.batch.worker import PartResult
 
 
-NAMED = 5  # files, of those that were left out
+NAMED = 5  # of the files that were left out
 
 
-@app.command()
+@root.command()
 def batch(  # noqa: PLR0913 - each is a flag
-    archive: Annotated[str, typer.Argument(help="The archive (.mar); a path, or a URL for a cluster.")],
+    archive: Annotated[str, typer.Argument(help="The archive (.mar): a path, or a URL that a cluster can read.")],
     inputs: Annotated[
-        list[str], typer.Argument(help="Files, folders, globs, URLs: Parquet, CSV, JSONL, Arrow, images.")
+        list[str],
+        typer.Argument(help="Files, folders, globs or URLs of Parquet, CSV, JSONL, Arrow or images."),
     ],
-    output: Annotated[str, typer.Option("-o", "--output", help="A folder or URL; run again to go on.")],
-    columns: Annotated[list[str] | None, typer.Option("--map", help="MODEL'S=COLUMN, where names differ.")] = None,
-    keep: Annotated[str, typer.Option(help="Columns to take along, with commas; or all.")] = "",
-    partition_by: Annotated[str, typer.Option(help="Kept columns that make folders, with commas.")] = "",
-    limit: Annotated[int, typer.Option(min=0, help="Only the first rows; 0 is all.")] = 0,
-    max_errors: Annotated[int | None, typer.Option(min=0, help="Stop when more rows are bad.")] = None,
-    format_: Annotated[str, typer.Option("--format", help="parquet, arrow, csv, jsonl or images.")] = "",
-    delimiter: Annotated[str, typer.Option(help="Of CSV.")] = ",",
-    engine: Annotated[str, typer.Option(help="local, or ray for a cluster.")] = "local",
-    address: Annotated[str, typer.Option(help="Of the Ray cluster.")] = "",
-    endpoint: Annotated[str, typer.Option(help="Score through this server instead: a URL or unix:/path.")] = "",
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at the endpoint.")] = 8,
-    ca: Annotated[str, typer.Option(help="Certificate that signed the endpoint's.")] = "",
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 is one a usable CPU.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Of each worker.")] = 1,
-    rows: Annotated[int, typer.Option("--batch", min=0, help="Rows that run together; 0 is the archive's choice.")] = 0,
-    part_rows: Annotated[int, typer.Option(min=0, help="Rows of a part, the least that is done again.")] = 0,
-    provider: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
-    gpus: Annotated[int, typer.Option(min=0, help="GPUs; one worker each.")] = 0,
-    features: Annotated[str, typer.Option(help="A Feast repository: rows bring keys and times.")] = "",
+    output: Annotated[
+        str, typer.Option("-o", "--output", help="The folder or URL to write; the same command resumes a stopped job.")
+    ],
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="MODEL'S=COLUMN, where a source names a column differently; repeat it for more."),
+    ] = None,
+    keep: Annotated[str, typer.Option(help="Columns to copy to the output, separated by commas; or all.")] = "",
+    partition_by: Annotated[
+        str, typer.Option(help="Kept columns whose values make folders of the output, separated by commas.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=0, help="Score only the first rows; 0 for all rows.")] = 0,
+    max_errors: Annotated[
+        int | None, typer.Option(min=0, help="Most bad rows; with more of them the job stops. Default: no limit.")
+    ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", help="Format of the sources: parquet, arrow, csv, jsonl or images.")
+    ] = "",
+    delimiter: Annotated[str, typer.Option(help="The character between the fields of CSV.")] = ",",
+    engine: Annotated[str, typer.Option(help="The engine: local for this machine, ray for a cluster.")] = "local",
+    address: Annotated[str, typer.Option(help="Address of the Ray cluster; default: the one that Ray finds.")] = "",
+    endpoint: Annotated[str, typer.Option(help="Score through this running server instead: a URL or unix:/path.")] = "",
+    concurrency: Annotated[int, typer.Option(min=1, help="Most requests under way at the endpoint.")] = 8,
+    ca: Annotated[str, typer.Option(help="The CA certificate (PEM) of the endpoint; default: the public ones.")] = "",
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 for one per usable CPU.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads per worker, at least 1.")] = 1,
+    rows: Annotated[
+        int, typer.Option("--batch", min=0, help="Rows that run together; 0 for the largest number that is proven.")
+    ] = 0,
+    part_rows: Annotated[
+        int, typer.Option(min=0, help="Rows per part, the unit that is redone; 0 for a size by the kind of source.")
+    ] = 0,
+    provider: Annotated[
+        str, typer.Option(help="Execution provider of ONNX Runtime: auto, cpu, cuda or tensorrt.")
+    ] = "auto",
+    gpus: Annotated[int, typer.Option(min=0, help="Number of GPUs, each for one worker.")] = 0,
+    features: Annotated[
+        str, typer.Option(help="A Feast repository that completes rows, which bring keys and times.")
+    ] = "",
     state: State = None,
-    price: Annotated[float, typer.Option(min=0, help="Of an hour of one CPU, for --dry-run.")] = 0.0,
+    price: Annotated[
+        float, typer.Option(min=0, help="Price of one CPU for one hour, in any currency, for --dry-run.")
+    ] = 0.0,
     *,
-    scores: Annotated[bool, typer.Option("--scores", help="The score of every label.")] = False,
-    outputs: Annotated[bool, typer.Option("--outputs", help="The graph's first output as it is.")] = False,
-    redact: Annotated[bool, typer.Option("--redact", help="Write no values of bad rows, only where they are.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Score a sample and say what all would take.")] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="Throw away what an earlier job wrote there.")] = False,
+    scores: Annotated[bool, typer.Option("--scores", help="Add the score of every label.")] = False,
+    outputs: Annotated[bool, typer.Option("--outputs", help="Add the graph's first output as it is.")] = False,
+    redact: Annotated[
+        bool, typer.Option("--redact", help="Write the places of bad rows without their values.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Score a sample and estimate the whole job; write nothing.")
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Delete what an earlier job wrote to the output and start again.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score files; bad rows are set aside. Example: onnxserve batch x.mar rows.parquet -o scored."""
+    """Score files; bad rows are set aside.
+
+    Example: onnxserve batch model_store/segment-1.0.0.mar rows.parquet -o scored
+    """
     jobs = library()
     remote = jobs.Remote(endpoint.rstrip("/"), concurrency, ca=ca) if endpoint else None
-    ask = jobs.Ask(
+    request = jobs.JobRequest(
         archive,
         tuple(inputs),
-        one_of(jobs.Kind, format_, "--format") if format_ else None,
+        choice(jobs.Kind, format_, "--format") if format_ else None,
         pairs(columns or ()),
         words(keep),
         delimiter,
@@ -82,37 +114,39 @@ def batch(  # noqa: PLR0913 - each is a flag
         str(settings_from(state=state).state),
         redact,
     )
-    job = jobs.job_of(ask)
+    with console.status("reading the sources"):
+        job = jobs.job_of(request)
     count = 1 if endpoint else workers or gpus or max(1, len(os.sched_getaffinity(0)) // threads)
     machine = jobs.Machine(count, threads, provider, gpus)
-    engines = jobs.Engines(one_of(jobs.Engine, engine, "--engine"), address)
+    daft = jobs.DaftEngine(choice(jobs.Engine, engine, "--engine"), address)
     if dry_run:
-        found = jobs.estimate(jobs.Plan(job, tuple(jobs.parts_of(job))), engines, machine, price)
-        show(msgspec.to_builtins(found), lambda: tell(found), as_json=as_json)
+        with console.status("scoring a sample"):
+            estimate = jobs.estimate(jobs.Plan(job, tuple(jobs.parts_of(job))), daft, machine, price)
+        show(msgspec.to_builtins(estimate), lambda: show_estimate(estimate), as_json=as_json)
     else:
-        manifest = scored(job, jobs.Folder(output), engines, machine, max_errors, restart=restart)
-        show(msgspec.to_builtins(manifest), lambda: told(manifest, output), as_json=as_json)
+        manifest = scored(job, jobs.Folder(output), daft, machine, max_errors, restart=restart)
+        show(msgspec.to_builtins(manifest), lambda: show_manifest(manifest, output), as_json=as_json)
 
 
 def scored(
-    job: Job, folder: Folder, engines: Engines, machine: Machine, errors: int | None, *, restart: bool
+    job: Job, folder: Folder, engine: DaftEngine, machine: Machine, errors: int | None, *, restart: bool
 ) -> Manifest:
-    """The job begun, or gone on with."""
+    """Begin the job, or resume it."""
     jobs = library()
     with jobs.alone(folder):
-        return watched(jobs.plan_of(job, folder, restart=restart), folder, engines, machine, errors)
+        return watched(jobs.plan_of(job, folder, restart=restart), folder, engine, machine, errors)
 
 
-def told(manifest: Manifest, url: str) -> None:
-    """A finished job for a person."""
+def show_manifest(manifest: Manifest, url: str) -> None:
+    """Print the result of a finished job."""
     jobs = library()
     out.print(f"{manifest.scored:,} rows scored, {manifest.failed:,} bad, in {len(manifest.files)} files")
     out.print(f"{url}/{jobs.MANIFEST}", markup=False)
     if manifest.skipped:
         names = ", ".join(PurePosixPath(name).name for name in manifest.skipped[:NAMED])
-        out.print(f"{len(manifest.skipped):,} files are of no known kind and were left out: {names}", markup=False)
+        out.print(f"{len(manifest.skipped):,} files have an unknown format and were left out: {names}", markup=False)
     if manifest.failed:
-        out.print(f"{url}/{jobs.QUARANTINE} says which were bad, and why", markup=False)
+        out.print(f"{url}/{jobs.QUARANTINE} lists the bad rows with their errors", markup=False)
 
 
 def library() -> ModuleType:
@@ -126,10 +160,10 @@ def library() -> ModuleType:
     return jobs
 
 
-def watched(plan: Plan, folder: Folder, engines: Engines, machine: Machine, errors: int | None) -> Manifest:
-    """Score what is left, with a bar; Ctrl-C leaves what is finished."""
+def watched(plan: Plan, folder: Folder, engine: DaftEngine, machine: Machine, errors: int | None) -> Manifest:
+    """Score the parts that are left, with a progress bar; Ctrl-C keeps the finished parts."""
     jobs = library()
-    before = sum(one.rows for one in jobs.finished(plan, folder).values())
+    before = sum(part.rows for part in jobs.finished(plan, folder).values())
     bar = Progress(
         BarColumn(),
         TextColumn("{task.completed:,.0f} of {task.total:,.0f} rows"),
@@ -138,63 +172,65 @@ def watched(plan: Plan, folder: Folder, engines: Engines, machine: Machine, erro
         TextColumn("[red]{task.fields[bad]}"),
         console=console,
     )
-    seen = Seen(time.monotonic())
+    pace = Pace(time.monotonic())
     with bar:
         task = bar.add_task("", total=plan.rows, completed=before, rate="", bad="")
 
-        def more(done: Done) -> None:
-            bar.update(task, advance=done.rows, rate=seen.rate(done), bad=seen.bad)
+        def advance(part: PartResult) -> None:
+            bar.update(task, advance=part.rows, rate=pace.rate(part), bad=pace.bad)
 
         try:
-            manifest: Manifest = jobs.score(plan, folder, engines, machine, errors, more)
+            manifest: Manifest = jobs.score(plan, folder, engine, machine, errors, advance)
         except KeyboardInterrupt:
-            console.print("stopped; finished parts are kept, the same command goes on from there")
+            console.print("stopped; finished parts are kept, and the same command resumes the job")
             raise typer.Exit(130) from None
     return manifest
 
 
 @dataclass
-class Seen:
-    """Rows since the beginning, for the bar."""
+class Pace:
+    """Rows since the start, for the progress bar."""
 
     begun: float
     rows: int = 0
     failed: int = 0
 
-    def rate(self, done: Done) -> str:
-        """With one more part."""
-        self.rows, self.failed = self.rows + done.rows, self.failed + done.failed
+    def rate(self, part: PartResult) -> str:
+        """Count one more part; return the mean rate so far."""
+        self.rows, self.failed = self.rows + part.rows, self.failed + part.failed
         return f"{self.rows / (time.monotonic() - self.begun):,.0f} rows/s"
 
     @property
     def bad(self) -> str:
-        """Bad rows, where there are any."""
+        """The count of bad rows; empty for none."""
         return f"{self.failed:,} bad" if self.failed else ""
 
 
-def tell(found: Estimate) -> None:
-    """An estimate for a person."""
-    out.print(f"{found.rows:,} rows in {found.parts:,} parts; {found.failed:,} of {found.sampled:,} sampled are bad")
-    out.print(f"about {found.rows_per_second:,.0f} rows/s: {found.seconds:,.0f} s, {found.cpu_hours:.3f} CPU hours")
-    out.print(f"about {found.output_bytes / 2**20:,.1f} MiB of output")
-    if found.cost:
-        out.print(f"about {found.cost:.2f} at the price given")
+def show_estimate(estimate: Estimate) -> None:
+    """Print what a whole job would take."""
+    bad = f"{estimate.failed:,} of {estimate.sampled:,} sampled are bad"
+    out.print(f"{estimate.rows:,} rows in {estimate.parts:,} parts; {bad}")
+    time_ = f"{estimate.seconds:,.0f} s, {estimate.cpu_hours:.3f} CPU hours"
+    out.print(f"about {estimate.rows_per_second:,.0f} rows/s: {time_}")
+    out.print(f"about {estimate.output_bytes / 2**20:,.1f} MiB of output")
+    if estimate.cost:
+        out.print(f"about {estimate.cost:.2f} at the price given")
 
 
-def one_of(kind: Any, value: str, flag: str) -> Any:
-    """A word of a closed list."""
+def choice(kind: Any, value: str, flag: str) -> Any:
+    """Return the value; BatchError unless it is a word of the literal type `kind`."""
     if value not in get_args(kind):
-        raise BatchError(f"{value!r} is not known", where=flag, fix=f"use {', '.join(get_args(kind))}")
+        raise BatchError(f"{value!r} is not known", where=flag, fix=f"use one of {', '.join(get_args(kind))}")
     return value
 
 
-def pairs(given: Sequence[str]) -> dict[str, str]:
-    """`MODEL'S=COLUMN` each."""
-    if wrong := [one for one in given if not all(one.partition("="))]:
-        raise BatchError(f"not MODEL'S=COLUMN: {wrong[0]!r}", where="--map")
-    return {mine: theirs for mine, _, theirs in (one.partition("=") for one in given)}
+def pairs(texts: Sequence[str]) -> dict[str, str]:
+    """Columns of sources by the model's names, from `MODEL'S=COLUMN` texts."""
+    if wrong := [text for text in texts if not all(text.partition("="))]:
+        raise BatchError(f"{wrong[0]!r} is not MODEL'S=COLUMN", where="--map", fix="write it as --map x=amount")
+    return dict(text.split("=", 1) for text in texts)
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Between commas."""
+    """The words between commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())

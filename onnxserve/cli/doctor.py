@@ -6,26 +6,29 @@ from dataclasses import asdict
 
 import typer
 
-from onnxserve.doctor import examine
+from onnxserve.doctor import Finding, examine
 
-from .app import AsJson, app, out, show
+from .console import AsJson, console, show
+from .groups import root
 from .server import Config, State, Store, settings_from
+from .table import print_table
 
 
-@app.command()
+def finding_row(finding: Finding) -> tuple[str, str, str]:
+    """A mark, the check, and what it found with its fix."""
+    fix = f"\nfix: {finding.fix}" if finding.fix else ""
+    return "✗" if finding.fix else "✓", finding.check, finding.found + fix
+
+
+@root.command()
 def doctor(config: Config = None, store: Store = None, state: State = None, *, as_json: AsJson = False) -> None:
-    """Check Java, ports, providers, threads, addresses, archives and who is trusted; 1 if something needs a fix.
+    """Check Java, ports, providers, threads, addresses, archives and trust; exit with 1 if something needs a fix.
 
-    Example: onnxserve doctor --json.
+    Example: onnxserve doctor --json
     """
-    findings = examine(settings_from(config=config, store=store, state=state))
-
-    def human() -> None:
-        for one in findings:
-            out.print(f"{'✗' if one.fix else '✓'} {one.check}: {one.found}", markup=False)
-            if one.fix:
-                out.print(f"    fix: {one.fix}", markup=False)
-
-    show([asdict(one) for one in findings], human, as_json=as_json)
-    if any(one.fix for one in findings):
+    with console.status("checking"):
+        findings = examine(settings_from(config=config, store=store, state=state))
+    rows = [finding_row(finding) for finding in findings]
+    show([asdict(finding) for finding in findings], lambda: print_table(("", "check", "result"), rows), as_json=as_json)
+    if any(finding.fix for finding in findings):
         raise typer.Exit(1)

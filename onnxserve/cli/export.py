@@ -7,29 +7,40 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from onnxserve.archive import sign_archive
 from onnxserve.errors import OnnxserveError
 
-from .app import AsJson, app, console, out, show
+from .console import AsJson, console, show_lines
+from .groups import root
+from .progress import steps_bar
 
 NEEDED = {"torch", "onnx", "onnxscript", "jinja2", "safetensors"}
 
 
-@app.command()
+@root.command()
 def export(
-    folder: Annotated[Path, typer.Argument(help="A folder with a model.toml.")],
-    store: Annotated[Path, typer.Option(help="Where the archive goes.")] = Path("model_store"),
+    folder: Annotated[Path, typer.Argument(help="The model's folder, which has a model.toml.")],
+    store: Annotated[Path, typer.Option(help="The model store, a folder, that gets the archive.")] = Path(
+        "model_store"
+    ),
     search_minutes: Annotated[
-        float | None, typer.Option(help="Bound of the search behind the variant `mixed`; it goes on next time.")
+        float | None,
+        typer.Option(
+            help="Longest search for the variant `mixed`, minutes; the next export resumes it. Default: model.toml's.",
+        ),
     ] = None,
-    sign_key: Annotated[Path | None, typer.Option(help="Sign with this private EC key, PEM.")] = None,
+    sign_key: Annotated[
+        Path | None, typer.Option(help="Sign the archive with this private key: EC P-256, PEM.")
+    ] = None,
     *,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show the whole trace of a failed step.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print the whole traceback of a failed step.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Export a torch model to a proven archive. Example: onnxserve export models/segment."""
+    """Export a torch model to a proven archive.
+
+    Example: onnxserve export models/segment
+    """
     if verbose:
         logging.basicConfig(level=logging.WARNING)
         logging.getLogger("onnxserve_export.step").setLevel(logging.DEBUG)
@@ -40,8 +51,7 @@ def export(
         if error.name not in NEEDED:
             raise
         raise OnnxserveError(f"{error.name} is not installed", fix="pip install 'onnxserve[export]'") from error
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+    with steps_bar(transient=True) as bar:
         task = bar.add_task("export", total=None)
 
         def say(line: str) -> None:
@@ -56,4 +66,4 @@ def export(
     if sign_key is not None:
         work.sha256 = sign_archive(work.archive, sign_key)
     document = {"archive": str(work.archive), "sha256": work.sha256, **work.evidence["summary"]}
-    show(document, lambda: out.print(f"{work.archive}  sha256 {work.sha256}", markup=False), as_json=as_json)
+    show_lines(document, f"{work.archive}  sha256 {work.sha256}", as_json=as_json)

@@ -18,17 +18,19 @@ from onnxserve.archive import read_signature
 from onnxserve.config import Settings
 from onnxserve.errors import ArchiveError, FeatureError
 
-from .app import AsJson, app, console, out, show
+from .console import AsJson, console, out, show, show_lines
+from .groups import features as commands
 from .server import Config, State, settings_from
+from .table import print_table
 
 URL = "ONNXSERVE_FEATURES"  # where handlers look for the feature server
-commands = typer.Typer(help="Features of a model from a Feast store.", no_args_is_help=True)
-app.add_typer(commands, name="features")
+DIFFERENCES = ("entity", "feature", "online", "offline")
+SHOWN = 10  # differences
 
 RepoFolder = Annotated[Path, typer.Argument(help="A Feast repository: the folder with feature_store.yaml.")]
 Archive = Annotated[Path, typer.Argument(help="The archive (.mar) that names a FeatureService.")]
-Port = Annotated[int, typer.Option(help="Of the feature server, on loopback.")]
-Url = Annotated[str, typer.Option(help="The feature server.")]
+Port = Annotated[int, typer.Option(help="TCP port of the feature server, on loopback.")]
+Url = Annotated[str, typer.Option(help="URL of the feature server.")]
 
 
 def library() -> ModuleType:
@@ -51,23 +53,23 @@ def feature_service(repo: Path, settings: Settings, port: int) -> Any:
 
 
 def needs_features(store: Path, served: set[tuple[str, str]]) -> bool:
-    """Whether a version with traffic takes features; the others need not wait for the store."""
+    """Tell whether a version with traffic takes features; the others need not wait for the store."""
     named = {f"{name}-{version}.mar" for name, version in served}
     return any(file in named for file in specs(store))
 
 
 def specs(store: Path) -> dict[str, dict[str, Any]]:
-    """What archives of a model store take from a feature store, by file name."""
-    found: dict[str, dict[str, Any]] = {}
+    """Feature sections of the signatures of a store's archives, by file name."""
+    by_file: dict[str, dict[str, Any]] = {}
     for archive in sorted(store.glob("*.mar")):
         with contextlib.suppress(ArchiveError):  # it isn't ours, or damaged: TorchServe judges it
             if spec := read_signature(archive).get("features"):
-                found[archive.name] = spec
-    return found
+                by_file[archive.name] = spec
+    return by_file
 
 
 def unserved(store: Path) -> list[str]:
-    """A line for each model whose feature store is not ours to start."""
+    """A line for each model whose feature store `serve` doesn't start."""
     return [
         f"{name} takes features of {spec['service']} from a server on port 6566; "
         f"--features REPOSITORY starts one, or set {URL}\n"
@@ -76,8 +78,8 @@ def unserved(store: Path) -> list[str]:
     ]
 
 
-def asked_by(archive: Path) -> Any:
-    """The join that an archive's signature asks for."""
+def join_of(archive: Path) -> Any:
+    """The join that an archive's signature describes; FeatureError if it describes none."""
     spec = read_signature(archive).get("features")
     if not spec:
         raise FeatureError("this model takes no features from a store", where=str(archive))
@@ -85,18 +87,25 @@ def asked_by(archive: Path) -> Any:
 
 
 @commands.command()
-def load(repo: RepoFolder, state: State = None, config: Config = None) -> None:
-    """Register the definitions and bring the online store up to now. Example: onnxserve features load REPO."""
+def load(repo: RepoFolder, state: State = None, config: Config = None, *, as_json: AsJson = False) -> None:
+    """Register the definitions and bring the online store up to date.
+
+    Example: onnxserve features load models/churn/store
+    """
     features = library()
     opened = features.open_repo(repo, settings_from(state=state, config=config).state)
     with console.status("loading"):
         features.load(opened)
-    out.print(f"online store and registry are up to date; they lie in {opened.home}", markup=False)
+    line = f"online store and registry are up to date; they lie in {opened.home}"
+    show_lines({"home": str(opened.home)}, line, as_json=as_json)
 
 
 @commands.command()
 def serve(repo: RepoFolder, port: Port = 6566, state: State = None, config: Config = None) -> None:
-    """Only the feature server; Ctrl-C ends it. Example: onnxserve features serve models/churn/store."""
+    """Run the feature server alone; Ctrl-C stops it.
+
+    Example: onnxserve features serve models/churn/store
+    """
     features = library()
     opened = features.open_repo(repo, settings_from(state=state, config=config).state)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -106,7 +115,7 @@ def serve(repo: RepoFolder, port: Port = 6566, state: State = None, config: Conf
         out.print(f"ready on {server.url}; log in {server.log}; Ctrl-C stops", markup=False)
         while server.alive():
             time.sleep(0.5)
-        raise FeatureError("the feature server ended", where=str(server.log))
+        raise FeatureError("the feature server ended", where=str(server.log), fix="read the end of its log")
     except KeyboardInterrupt:
         console.print("stopping")
     finally:
@@ -114,63 +123,75 @@ def serve(repo: RepoFolder, port: Port = 6566, state: State = None, config: Conf
 
 
 @commands.command()
-def join(
+def join(  # noqa: PLR0913 - each is a flag
     archive: Archive,
     repo: RepoFolder,
-    rows: Annotated[Path, typer.Argument(help="Parquet with keys and times.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Parquet: the rows and their features.")],
+    rows: Annotated[Path, typer.Argument(help="A Parquet file with the entities' keys and the times.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The Parquet file to write: the rows with their features.")
+    ],
     state: State = None,
     config: Config = None,
+    *,
+    as_json: AsJson = False,
 ) -> None:
-    """Features as they were at each row's time. Example: onnxserve features join x.mar REPO rows.parquet -o j."""
+    """Add the features to rows as they were at each row's time.
+
+    Example: onnxserve features join model_store/churn-1.0.0.mar models/churn/store rows.parquet -o joined.parquet
+    """
     features, table = library(), read_rows(rows)
     opened = features.open_repo(repo, settings_from(state=state, config=config).state)
-    found = features.join(opened, asked_by(archive), table)
-    for name in found.column_names:
+    with console.status("joining"):
+        joined = features.join(opened, join_of(archive), table)
+    for name in joined.column_names:
         table = table.drop_columns([name]) if name in table.column_names else table
-        table = table.append_column(name, found[name])
+        table = table.append_column(name, joined[name])
     import pyarrow.parquet as pq
 
     pq.write_table(table, output)
-    out.print(f"{table.num_rows:,} rows in {output}", markup=False)
+    document = {"rows": table.num_rows, "output": str(output)}
+    show_lines(document, f"{table.num_rows:,} rows in {output}", as_json=as_json)
 
 
 @commands.command()
 def check(  # noqa: PLR0913 - each is a flag
     archive: Archive,
     repo: RepoFolder,
-    rows: Annotated[Path, typer.Argument(help="Parquet with keys of entities to compare.")],
-    limit: Annotated[int, typer.Option(min=1, help="Entities at most.")] = 500,
+    rows: Annotated[Path, typer.Argument(help="A Parquet file with the keys of the entities to compare.")],
+    limit: Annotated[int, typer.Option(min=1, help="Most entities to compare.")] = 500,
     url: Url = "http://127.0.0.1:6566",
-    tolerance: Annotated[float, typer.Option(min=0, help="Relative difference that is none.")] = 1e-6,
+    tolerance: Annotated[float, typer.Option(min=0, help="Largest relative difference that counts as equal.")] = 1e-6,
     state: State = None,
     config: Config = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Whether both stores say the same of entities. Example: onnxserve features check x.mar REPO keys.parquet."""
-    features, what, table = library(), asked_by(archive), read_rows(rows)
+    """Compare the online with the offline store; exit with 1 if they differ.
+
+    Example: onnxserve features check model_store/churn-1.0.0.mar models/churn/store keys.parquet
+    """
+    features, spec, table = library(), join_of(archive), read_rows(rows)
     opened = features.open_repo(repo, settings_from(state=state, config=config).state)
-    if missing := [name for name in what.entities if name not in table.column_names]:
+    if missing := [name for name in spec.entities if name not in table.column_names]:
         raise FeatureError(f"missing columns: {', '.join(missing)}", where=str(rows))
-    keys = list(dict.fromkeys(zip(*(table[name].to_pylist() for name in what.entities), strict=True)))[:limit]
-    found = features.skew(opened, url, what, keys, tolerance=tolerance)
+    keys = list(dict.fromkeys(zip(*(table[name].to_pylist() for name in spec.entities), strict=True)))[:limit]
+    with console.status("comparing"):
+        skew = features.skew(opened, url, spec, keys, tolerance=tolerance)
 
     def human() -> None:
-        out.print(
-            f"{found.compared:,} values of {found.entities:,} entities compared, {len(found.differences):,} differ"
-        )
-        for one in found.differences[:10]:
-            out.print(f"  {one.column} of {one.entity}: online {one.online}, offline {one.offline}", markup=False)
+        out.print(f"{skew.compared:,} values of {skew.entities:,} entities compared, {len(skew.differences):,} differ")
+        if skew.differences:
+            shown = skew.differences[:SHOWN]
+            print_table(DIFFERENCES, [(each.entity, each.column, each.online, each.offline) for each in shown])
 
-    show(msgspec.to_builtins(found), human, as_json=as_json)
-    if found.differences:
+    show(msgspec.to_builtins(skew), human, as_json=as_json)
+    if skew.differences:
         console.print("fix:   onnxserve features load brings the online store up to date")
         sys.exit(1)
 
 
 def read_rows(path: Path) -> Any:
-    """A Parquet file as a table."""
+    """A Parquet file as a table; FeatureError if it can't be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""`onnxserve gateway`: what becomes of gateway.toml, and the gateway without TorchServe."""
+"""`onnxserve gateway`: the files that gateway.toml becomes, and the gateway without TorchServe."""
 
 from __future__ import annotations
 
@@ -20,23 +20,21 @@ from onnxserve.gateway.gateway import METRICS_PAGE, Control
 from onnxserve.gateway.kubernetes import kubernetes_files
 from onnxserve.gateway.nginx.files import gateway_files
 from onnxserve.gateway.processes import RunningGateway
-from onnxserve.gateway.processes import check as judge
-from onnxserve.gateway.processes import start as begin
+from onnxserve.gateway.processes import check as check_files
+from onnxserve.gateway.processes import start as start_gateway
 from onnxserve.management import Management
 from onnxserve.monitor import start_exporter
 from onnxserve.monitor.observer import Observer
 from onnxserve.monitor.queues import queues_page
 from onnxserve.supervisor import Probe, Running, Service
 
-from .app import app, console, out
+from .console import AsJson, console, out, show_lines
+from .groups import gateway as commands
 from .server import Config, GatewayFile, GatewayPort, InferencePort, ManagementPort, State, settings_from
 from .tick import Tick
 
 TICK_S = 1.0
-SCRAPED_S = 2.0  # within which TorchServe says what waits, or the page does without
-commands = typer.Typer(help="The gateway in front of TorchServe: nginx.", no_args_is_help=True)
-app.add_typer(commands, name="gateway")
-app.add_typer(commands, name="edge", hidden=True)  # its name before
+SCRAPED_S = 2.0  # TorchServe's time to report its queues; then the page does without
 
 
 def config_of(settings: Settings) -> GatewayConfig:
@@ -55,17 +53,17 @@ def gateway_of(settings: Settings, run: Path | None = None) -> Gateway:
 def open_gateway(settings: Settings) -> RunningGateway:
     """Start the gateway before a TorchServe, with the labels as they are; from now on it confirms every change."""
     traffic, gateway = Traffic(settings.state), gateway_of(settings)
-    running = begin(gateway, traffic.labels)
+    running = start_gateway(gateway, traffic.labels)
     traffic.started(gateway)
     return running
 
 
 def gateway_service(settings: Settings, tick: Tick) -> Service:
-    """For a supervisor, with the labels as they are at each start."""
+    """The gateway for a supervisor; each start takes the labels of that time."""
     traffic, gateway = tick.traffic, gateway_of(settings)
 
     def start() -> RunningGateway:
-        return begin(gateway, traffic.labels, tick.gateway.hand_over() if tick.gateway is not None else None)
+        return start_gateway(gateway, traffic.labels, tick.gateway.hand_over() if tick.gateway is not None else None)
 
     def ready(running: Running) -> None:
         assert isinstance(running, RunningGateway)  # noqa: S101 - `start` made it
@@ -82,27 +80,41 @@ def gateway_service(settings: Settings, tick: Tick) -> Service:
 
 @commands.command()
 def render(
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Another folder than the state's.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The folder to write; default: the state folder's run.")
+    ] = None,
     gateway_file: GatewayFile = None,
     state: State = None,
     config: Config = None,
     *,
-    kubernetes: Annotated[bool, typer.Option("--kubernetes", help="Manifests for a cluster instead.")] = False,
+    kubernetes: Annotated[
+        bool, typer.Option("--kubernetes", help="Write manifests for a Kubernetes cluster instead.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Write nginx's files, or manifests. Example: onnxserve gateway render -o rendered."""
+    """Write nginx's files, or the manifests for a cluster.
+
+    Example: onnxserve gateway render -o rendered
+    """
     settings = settings_from(gateway_file=gateway_file, state=state, config=config)
     gateway, labels = gateway_of(settings, output), Traffic(settings.state).labels
     files = kubernetes_files(gateway.config, labels) if kubernetes else gateway_files(gateway, labels)
-    for path in write_files(gateway.run, files):
-        out.print(str(path), markup=False)
+    paths = [str(path) for path in write_files(gateway.run, files)]
+    show_lines(paths, *paths, as_json=as_json)
 
 
 @commands.command()
-def check(gateway_file: GatewayFile = None, state: State = None, config: Config = None) -> None:
-    """Let nginx judge what would be rendered. Example: onnxserve gateway check."""
+def check(
+    gateway_file: GatewayFile = None, state: State = None, config: Config = None, *, as_json: AsJson = False
+) -> None:
+    """Let nginx check the files that gateway.toml becomes.
+
+    Example: onnxserve gateway check
+    """
     settings = settings_from(gateway_file=gateway_file, state=state, config=config)
-    judge(gateway_of(settings, settings.state / "gateway-check"), Traffic(settings.state).labels)
-    out.print(f"{settings.gateway_file}: nginx accepts what becomes of it", markup=False)
+    check_files(gateway_of(settings, settings.state / "gateway-check"), Traffic(settings.state).labels)
+    line = f"{settings.gateway_file}: nginx accepts the files that it becomes"
+    show_lines({"gateway_file": str(settings.gateway_file), "accepted": True}, line, as_json=as_json)
 
 
 @commands.command()
@@ -114,7 +126,10 @@ def start(
     management_port: ManagementPort = None,
     gateway_port: GatewayPort = None,
 ) -> None:
-    """Start only the gateway, before a TorchServe that runs; Ctrl-C ends it. Example: onnxserve gateway start."""
+    """Start the gateway alone, in front of a TorchServe that runs; Ctrl-C stops it.
+
+    Example: onnxserve gateway start
+    """
     ports = {"inference_port": inference_port, "management_port": management_port, "gateway_port": gateway_port}
     settings = settings_from(gateway_file=gateway_file, state=state, config=config, **ports)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -137,7 +152,7 @@ def start(
 
 @contextlib.contextmanager
 def observed(gateway: Gateway, *pages: Callable[[], bytes]) -> Iterator[Observer]:
-    """Who watches the gateway, and shows Prometheus what it counted and `pages` beside; both end with the block.
+    """Watch the gateway, and export its counters and `pages` to Prometheus, until the block ends.
 
     GatewayError if spans are wanted and can't be made.
     """

@@ -1,4 +1,4 @@
-"""`onnxserve keys`: who may ask the gateway, and how much."""
+"""`onnxserve keys`: which clients may use the gateway, and how much."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich import box
-from rich.table import Table
 
 from onnxserve.config import Settings, resolve_settings
 from onnxserve.errors import GatewayError
@@ -20,11 +18,12 @@ from onnxserve.gateway.keys import ALL, ID, Key, add, expiry, now, period, read_
 from onnxserve.gateway.keys import rotate as rotate_key
 from onnxserve.monitor.key_use import KEY_USE, key_uses
 
-from .app import AsJson, app, console, out, show
+from .console import AsJson, console, show, show_lines
+from .groups import keys as commands
 from .server import GatewayFile, State
+from .table import print_table
 
-commands = typer.Typer(help="Keys of clients; changes take effect within a second.", no_args_is_help=True)
-app.add_typer(commands, name="keys")
+HEADINGS = ("client", "may", "key", "created", "expires", "last used")
 
 
 class Rank(enum.StrEnum):
@@ -35,8 +34,10 @@ class Rank(enum.StrEnum):
     URGENT = "urgent"
 
 
-Client = Annotated[str, typer.Argument(help="Who gets the key.")]
-Expires = Annotated[str, typer.Option(help="When it ends: 12h, 90d, 8w, a date or a time.")]
+Client = Annotated[str, typer.Argument(help="The client's name, as it is logged and limited.")]
+Expires = Annotated[
+    str, typer.Option(help="When the key expires: a period (12h, 90d, 8w), a date or a time; default: never.")
+]
 
 
 def file_of(gateway_file: Path | None) -> Path:
@@ -53,46 +54,67 @@ def file_in(settings: Settings) -> Path:
 def make(  # noqa: PLR0913 - each is a flag
     client: Client,
     model: Annotated[
-        list[str] | None, typer.Option(help="A model it may ask, again for more; all if left out.")
+        list[str] | None, typer.Option(help="A model that the client may use; repeat it for more. Default: all.")
     ] = None,
-    per_second: Annotated[float | None, typer.Option(min=0, help="Requests a second.")] = None,
-    per_day: Annotated[int | None, typer.Option(min=0, help="Requests a day, UTC.")] = None,
-    digits: Annotated[int | None, typer.Option(min=0, max=9, help="Decimals of scores.")] = None,
-    top: Annotated[int | None, typer.Option(min=0, help="Labels of an answer.")] = None,
+    per_second: Annotated[
+        float | None,
+        typer.Option(min=0, help="Most requests per second, 0 for no limit; default: gateway.toml's guard."),
+    ] = None,
+    per_day: Annotated[
+        int | None,
+        typer.Option(min=0, help="Most requests per day (UTC), 0 for no limit; default: gateway.toml's guard."),
+    ] = None,
+    digits: Annotated[
+        int | None, typer.Option(min=0, max=9, help="Decimals of each score, 0 for all; default: gateway.toml's guard.")
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(min=0, help="Most labels in an answer, 0 for all; default: gateway.toml's guard.")
+    ] = None,
     priority: Annotated[
-        Rank, typer.Option(help="Which waiting requests go first: urgent before normal; batch fills the gaps.")
+        Rank, typer.Option(help="Order among waiting requests: urgent before normal; batch fills the gaps.")
     ] = Rank.NORMAL,
     expires: Expires = "",
     gateway_file: GatewayFile = None,
+    *,
+    as_json: AsJson = False,
 ) -> None:
-    """Make a key and show it once. Example: onnxserve keys add shop --model sentiment --expires 90d."""
+    """Make a key and show it once.
+
+    Example: onnxserve keys add shop --model sentiment --expires 90d
+    """
     made = now()
     ends = expiry(expires, made) if expires else None
     key = Key(client, tuple(model or (ALL,)), per_second, per_day, digits, top, priority.value, made, ends)
-    out.print(add(file_of(gateway_file), key), markup=False)
-    console.print("this is shown once; only its digest is kept. Clients send it as x-api-key")
+    show_key(add(file_of(gateway_file), key), client, as_json=as_json)
+    console.print("The key is shown once; only its digest is kept. Clients send it as x-api-key.")
+
+
+def show_key(secret: str, client: str, *, as_json: bool) -> None:
+    """Print a new key."""
+    show_lines({"client": client, "key": secret}, secret, as_json=as_json)
 
 
 @commands.command("list")
 def list_keys(gateway_file: GatewayFile = None, state: State = None, *, as_json: AsJson = False) -> None:
-    """Clients, what they may do, and when each key was used; never the keys. Example: onnxserve keys list."""
+    """List clients, what they may do, and when each key was last used; never the keys themselves.
+
+    Example: onnxserve keys list
+    """
     settings = resolve_settings(os.environ, {"gateway_file": gateway_file, "state": state})
     keys, uses = read_keys(file_in(settings)), key_uses(settings.state / KEY_USE)
     used = {kept: dt.datetime.fromtimestamp(uses[kept[:ID]], dt.UTC) for kept in keys if kept[:ID] in uses}
     listed = {kept: {**msgspec.to_builtins(key), "last_used": used.get(kept)} for kept, key in keys.items()}
-    show(listed, lambda: out.print(key_table(keys, used)), as_json=as_json)
+    show(listed, lambda: print_table(HEADINGS, key_rows(keys, used)), as_json=as_json)
 
 
-def key_table(keys: dict[str, Key], used: dict[str, dt.datetime]) -> Table:
-    """A row a key, by client; times are UTC, to the minute."""
-    table = Table("client", "may", box=box.SIMPLE_HEAD)
-    for name in ("key", "created", "expires", "last used"):
-        table.add_column(name, no_wrap=True)
+def key_rows(keys: dict[str, Key], used: dict[str, dt.datetime]) -> list[tuple[str, ...]]:
+    """A row of HEADINGS for each key, by client; times are UTC, to the minute."""
+    rows: list[tuple[str, ...]] = []
     for kept, key in sorted(keys.items(), key=lambda pair: (pair[1].client, minute(pair[1].created))):
         ends = "expired" if key.expired(now()) else minute(key.expires)
         made = f"{key.created:%Y-%m-%d}" if key.created else ""
-        table.add_row(key.client, rights(key), kept[:ID], made, ends, minute(used.get(kept)))
-    return table
+        rows.append((key.client, rights(key), kept[:ID], made, ends, minute(used.get(kept))))
+    return rows
 
 
 def rights(key: Key) -> str:
@@ -112,22 +134,30 @@ def minute(time: dt.datetime | None) -> str:
 def rotate(
     client: Client,
     overlap: Annotated[
-        str, typer.Option(help="How long the old keys stay valid: 12h, 7d; they end at once without.")
+        str, typer.Option(help="How long the old keys stay valid, such as 12h or 7d; default: they end at once.")
     ] = "",
     expires: Expires = "",
     gateway_file: GatewayFile = None,
     *,
-    keep_old: Annotated[bool, typer.Option("--keep-old", help="Leave the old keys as they are.")] = False,
+    keep_old: Annotated[bool, typer.Option("--keep-old", help="Leave the old keys valid until they expire.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Make a new key with the same rights and lifetime. Example: onnxserve keys rotate shop --overlap 7d."""
+    """Make a new key with the rights and the lifetime of the old one.
+
+    Example: onnxserve keys rotate shop --overlap 7d
+    """
     if overlap and keep_old:
-        raise GatewayError("--overlap ends the old keys, --keep-old doesn't", fix="name one of them")
+        raise GatewayError("--overlap ends the old keys, --keep-old doesn't", fix="give only one of the two")
     stay = None if keep_old else period(overlap) if overlap else dt.timedelta()
     ends = expiry(expires, now()) if expires else None
-    out.print(rotate_key(file_of(gateway_file), client, stay, ends), markup=False)
+    show_key(rotate_key(file_of(gateway_file), client, stay, ends), client, as_json=as_json)
 
 
 @commands.command("revoke")
-def end(client: Client, gateway_file: GatewayFile = None) -> None:
-    """End every key of a client. Example: onnxserve keys revoke shop."""
-    out.print(f"{revoke(file_of(gateway_file), client)} keys of {client} are no longer valid", markup=False)
+def end(client: Client, gateway_file: GatewayFile = None, *, as_json: AsJson = False) -> None:
+    """Revoke every key of a client.
+
+    Example: onnxserve keys revoke shop
+    """
+    count = revoke(file_of(gateway_file), client)
+    show_lines({"revoked": count}, f"{count} keys of {client} are no longer valid", as_json=as_json)

@@ -1,39 +1,50 @@
-"""`onnxserve monitor`: what to see of a running server."""
+"""`onnxserve monitor`: dashboards, accuracy and drift of a running server."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from onnxserve.errors import MonitorError
 from onnxserve.gateway import read_config
-from onnxserve.monitor.dashboard import dashboard as made
+from onnxserve.monitor.dashboard import dashboard as make_dashboard
 
-from .app import AsJson, app, out, show
+from .console import AsJson, console, out, show, show_lines
+from .groups import monitor as commands
 from .server import Config, GatewayFile, State, Store, settings_from
+from .table import Number, print_table
 from .watching import log_folder
 
-commands = typer.Typer(help="Dashboards, and how right a model is.", no_args_is_help=True)
-app.add_typer(commands, name="monitor")
+if TYPE_CHECKING:
+    from onnxserve.monitor.accuracy import Accuracy
+    from onnxserve.monitor.evidently import Drifted
+
+ACCURACY = ("model", "version", *map(Number, ("rows", "right", "accuracy", "95 % from", "to")))
+DRIFT = ("measure", *map(Number, ("PSI", "JS", "KS p")), "verdict")
 
 
 @commands.command()
 def dashboard(
-    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")] = Path("onnxserve.json"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write, JSON.")] = Path("onnxserve.json"),
+    *,
+    as_json: AsJson = False,
 ) -> None:
-    """Write a Grafana dashboard to import. Example: onnxserve monitor dashboard -o onnxserve.json."""
-    output.write_bytes(msgspec.json.format(msgspec.json.encode(made()), indent=1))
-    out.print(str(output), markup=False)
+    """Write a dashboard that Grafana imports.
+
+    Example: onnxserve monitor dashboard -o onnxserve.json
+    """
+    output.write_bytes(msgspec.json.format(msgspec.json.encode(make_dashboard()), indent=1))
+    show_lines({"dashboard": str(output)}, str(output), as_json=as_json)
 
 
 @contextlib.contextmanager
 def extra(name: str) -> Iterator[None]:
-    """Imports that an extra brings; MonitorError names it where it is missing."""
+    """Guard imports that an extra brings; MonitorError names the extra where it is missing."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -42,42 +53,56 @@ def extra(name: str) -> Iterator[None]:
 
 @commands.command()
 def accuracy(
-    model: Annotated[str, typer.Argument(help="A model's name.")],
-    labels: Annotated[Path, typer.Argument(help="Parquet with request_id, label and, for several rows, row.")],
+    model: Annotated[str, typer.Argument(help="The model's name.")],
+    labels: Annotated[
+        Path,
+        typer.Argument(help="A Parquet file with columns request_id, label and, for requests of several rows, row."),
+    ],
     gateway_file: GatewayFile = None,
     state: State = None,
     config: Config = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Live accuracy, from labels that came later. Example: onnxserve monitor accuracy sentiment labels.parquet."""
+    """Calculate the accuracy in production from labels that came later.
+
+    Example: onnxserve monitor accuracy sentiment labels.parquet
+    """
     with extra("monitor"):
-        from onnxserve.monitor.accuracy import accuracy as judged
+        from onnxserve.monitor.accuracy import accuracy as measure_accuracy
     settings = settings_from(gateway_file=gateway_file, state=state, config=config)
-    found = judged(log_folder(read_config(settings.gateway_file).predictions, settings), model, labels)
-    if not found:
+    log = log_folder(read_config(settings.gateway_file).predictions, settings)
+    with console.status("reading the prediction log"):
+        versions = measure_accuracy(log, model, labels)
+    if not versions:
         raise MonitorError(
-            "no label belongs to a logged prediction", where=str(labels), fix="request ids must be equal"
+            "no label belongs to a prediction in the log",
+            where=str(labels),
+            fix="use the request ids of the prediction log",
         )
 
     def human() -> None:
-        for one in found:
-            out.print(
-                f"{one.model} {one.version}: {one.accuracy:.2%} of {one.rows:,} rows are right "
-                f"(95 % interval {one.low:.2%} to {one.high:.2%})"
-            )
-        if found[0].unmatched:
-            out.print(f"[dim]{found[0].unmatched:,} labels belong to no logged prediction[/dim]")
+        print_table(ACCURACY, [accuracy_row(version) for version in versions])
+        if versions[0].unmatched:
+            out.print(f"{versions[0].unmatched:,} labels belong to no logged prediction")
 
-    show([msgspec.to_builtins(one) for one in found], human, as_json=as_json)
+    show([msgspec.to_builtins(version) for version in versions], human, as_json=as_json)
+
+
+def accuracy_row(version: Accuracy) -> tuple[str, ...]:
+    """The cells of ACCURACY."""
+    shares = (f"{share:.2%}" for share in (version.accuracy, version.low, version.high))
+    return version.model, version.version, f"{version.rows:,}", f"{version.right:,}", *shares
 
 
 @commands.command()
 def drift(  # noqa: PLR0913 - one option each
-    model: Annotated[str, typer.Argument(help="A model's name.")],
-    version: Annotated[str, typer.Option(help="By default the one that answered last.")] = "",
-    output: Annotated[Path, typer.Option("-o", "--output", help="Evidently's page.")] = Path("drift.html"),
-    rows: Annotated[int, typer.Option(min=50, help="The newest that many.")] = 10_000,
+    model: Annotated[str, typer.Argument(help="The model's name.")],
+    version: Annotated[str, typer.Option(help="The version; default: the one that answered last.")] = "",
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write: Evidently's report, HTML.")] = Path(
+        "drift.html"
+    ),
+    rows: Annotated[int, typer.Option(min=50, help="Number of the newest rows to compare.")] = 10_000,
     store: Store = None,
     gateway_file: GatewayFile = None,
     state: State = None,
@@ -85,23 +110,31 @@ def drift(  # noqa: PLR0913 - one option each
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Logged rows and answers beside those of the proof. Example: onnxserve monitor drift segment -o drift.html."""
+    """Compare logged rows and answers with those of the proof.
+
+    Example: onnxserve monitor drift segment -o drift.html
+    """
     with extra("drift"):
         from onnxserve.monitor.drift import tables
         from onnxserve.monitor.evidently import report
     settings = settings_from(store=store, gateway_file=gateway_file, state=state, config=config)
     log = log_folder(read_config(settings.gateway_file).predictions, settings)
-    given = tables(settings.store, log, model, version, rows)
-    found = report(given, output)
+    with console.status("comparing"):
+        compared = tables(settings.store, log, model, version, rows)
+        measures = report(compared, output)
 
     def human() -> None:
-        out.print(f"{given.model} {given.version}: {len(given.live):,} rows beside {len(given.proven):,} of the proof")
-        for one in found:
-            p = "" if one.ks_p is None else f", KS p {one.ks_p:.2g}"
-            colour = "red" if one.drifts else "green"
-            out.print(f"  [{colour}]{one.measure}: PSI {one.psi:.3f}, JS {one.js:.3f}{p}[/{colour}]")
-        if given.note:
-            out.print(f"[dim]{given.note}[/dim]")
+        counts = f"{len(compared.live):,} rows beside {len(compared.proven):,} of the proof"
+        out.print(f"{compared.model} {compared.version}: {counts}", markup=False)
+        print_table(DRIFT, [drift_row(measure) for measure in measures])
+        if compared.note:
+            out.print(compared.note, markup=False)
         out.print(str(output), markup=False)
 
-    show([msgspec.to_builtins(one) for one in found], human, as_json=as_json)
+    show([msgspec.to_builtins(measure) for measure in measures], human, as_json=as_json)
+
+
+def drift_row(measure: Drifted) -> tuple[str, ...]:
+    """The cells of DRIFT."""
+    p_value = "" if measure.ks_p is None else f"{measure.ks_p:.2g}"
+    return measure.measure, f"{measure.psi:.3f}", f"{measure.js:.3f}", p_value, "drifts" if measure.drifts else "steady"

@@ -9,16 +9,26 @@ import typer
 
 from onnxserve.scaffold import new_model
 
-from .app import app, out
+from .console import AsJson, show_lines
+from .groups import root
 
 
-@app.command()
+@root.command()
 def new(
-    kind: Annotated[str, typer.Argument(help="text, image or tabular.")],
-    name: Annotated[str, typer.Argument(help="The model's name.")],
-    models: Annotated[Path, typer.Option(help="Where the folder goes.")] = Path("models"),
+    kind: Annotated[str, typer.Argument(help="The kind of input: text, image or tabular.")],
+    name: Annotated[str, typer.Argument(help="The name of the new model.")],
+    models: Annotated[Path, typer.Option(help="The folder that gets the new model's folder.")] = Path("models"),
+    *,
+    as_json: AsJson = False,
 ) -> None:
-    """Make a working model folder to start from. Example: onnxserve new text my-model."""
+    """Make a working model folder to start from.
+
+    Example: onnxserve new text my-model
+    """
     folder = new_model(kind, name, models)
-    out.print(f"{folder}: change rows() and load() in model.py, the labels in model.toml, and golden.jsonl")
-    out.print(f"then: onnxserve export {folder}")
+    show_lines(
+        {"folder": str(folder)},
+        f"{folder}: change rows() and load() in model.py, the labels in model.toml, and golden.jsonl",
+        f"then: onnxserve export {folder}",
+        as_json=as_json,
+    )

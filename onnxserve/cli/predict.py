@@ -15,12 +15,13 @@ from onnxserve.archive.read import member
 from onnxserve.client import Address, parse_address
 from onnxserve.errors import OnnxserveError, ServerError
 
-from .app import AsJson, app, out, show
+from .console import AsJson, out, show
 from .gateway import config_of
+from .groups import root
 from .server import Config, GatewayFile, State, settings_from
 
 ANSWER_S = 60.0
-NO_ANSWER = "start the server with `onnxserve serve`; --direct asks a TorchServe that has no gateway"
+NO_ANSWER = "start the server with `onnxserve serve`; --direct asks TorchServe without a gateway"
 
 
 def ask(  # noqa: PLR0913 - all but four are optional
@@ -33,7 +34,7 @@ def ask(  # noqa: PLR0913 - all but four are optional
     ca: str = "",
     timeout_s: float = ANSWER_S,
 ) -> dict[str, Any]:
-    """One prediction; ServerError carries the server's reason."""
+    """Ask for one prediction; ServerError carries the server's reason."""
     path = f"/predictions/{model}" + (f"/{version}" if version else "")
     try:
         trusted = ssl.create_default_context(cafile=ca or None)
@@ -62,11 +63,11 @@ def golden_body(archive: Path) -> bytes:
 
 
 def encode(text: str) -> tuple[bytes, str]:
-    """What a person typed: `@file`, JSON, or plain text."""
+    """Body and content type of what a person typed: `@file`, JSON, or plain text."""
     if text.startswith("@"):
         path = Path(text[1:])
         if not path.is_file():
-            raise OnnxserveError("there is no such file", where=str(path))
+            raise OnnxserveError("there is no such file", where=str(path), fix="write @ and the path of a file")
         types = {".json": "application/json", ".txt": "text/plain", ".png": "image/png", ".jpg": "image/jpeg"}
         return path.read_bytes(), types.get(path.suffix.lower(), "application/octet-stream")
     if text.lstrip().startswith(("{", "[")):
@@ -74,23 +75,28 @@ def encode(text: str) -> tuple[bytes, str]:
     return text.encode(), "text/plain"
 
 
-@app.command()
+@root.command()
 def predict(  # noqa: PLR0913 - each is a flag
-    model: Annotated[str, typer.Argument(help="A model's name.")],
-    row: Annotated[str, typer.Argument(help="Text, JSON, or @file.")],
-    version: Annotated[str, typer.Option(help="A version; the gateway's choice if left out.")] = "",
-    url: Annotated[str, typer.Option(help="The server; where gateway.toml lets the gateway listen, if left out.")] = "",
-    key: Annotated[str, typer.Option(envvar="ONNXSERVE_KEY", help="An API key, for a gateway that asks for one.")] = "",
-    ca: Annotated[str, typer.Option(help="Certificate (PEM) that signed the server's, if no public one did.")] = "",
+    model: Annotated[str, typer.Argument(help="The model's name.")],
+    row: Annotated[str, typer.Argument(help="The row: text, JSON, or @ and the path of a file.")],
+    version: Annotated[str, typer.Option(help="The version, such as 1.1.0; default: the gateway chooses.")] = "",
+    url: Annotated[str, typer.Option(help="URL of the server; default: the gateway of gateway.toml.")] = "",
+    key: Annotated[str, typer.Option(envvar="ONNXSERVE_KEY", help="The API key, for a gateway that demands one.")] = "",
+    ca: Annotated[str, typer.Option(help="The CA certificate (PEM) of the server; default: the public ones.")] = "",
     gateway_file: GatewayFile = None,
     config: Config = None,
     state: State = None,
-    inference_port: Annotated[int | None, typer.Option(help="Ask a plain TorchServe on this port.")] = None,
+    inference_port: Annotated[
+        int | None, typer.Option(help="TCP port of a plain TorchServe to ask; default: the gateway is asked.")
+    ] = None,
     *,
-    direct: Annotated[bool, typer.Option("--direct", help="Ask TorchServe itself, not the gateway.")] = False,
+    direct: Annotated[bool, typer.Option("--direct", help="Ask TorchServe itself instead of the gateway.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a running server. Example: onnxserve predict sentiment "good film"."""
+    """Send one row to a running server and print the prediction.
+
+    Example: onnxserve predict sentiment "good film"
+    """
     settings = settings_from(config=config, inference_port=inference_port, gateway_file=gateway_file, state=state)
     direct = direct or bool(inference_port)
     address = settings.inference if direct else parse_address(url or config_of(settings).url)

@@ -21,9 +21,10 @@ from onnxserve.supervisor import Events, Stopped, StopSignals, Supervisor, Torch
 from onnxserve.supervisor.events import FILE
 from onnxserve.supervisor.store import fill_store, stored_archives
 
-from .app import app, console, out
+from .console import console, out
 from .features import URL, feature_service, needs_features, unserved
 from .gateway import config_of, gateway_service
+from .groups import root
 from .predict import ask, golden_body
 from .server import (
     Config,
@@ -31,6 +32,7 @@ from .server import (
     GatewayPort,
     InferencePort,
     ManagementPort,
+    MetricsPort,
     State,
     Store,
     release_of,
@@ -41,11 +43,10 @@ from .watching import watching
 
 WARM_S = 3.0
 FIRST_S = 10.0  # what then isn't answered is in its queue; the server goes on
-Port = Annotated[int | None, typer.Option(help="Another port than the configuration's.")]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Options:
     """What `serve` was asked for beside the settings."""
 
     gateway: bool
@@ -56,9 +57,9 @@ class Wanted:
 
 
 def first_answers(settings: Settings, served: set[tuple[str, str]]) -> None:
-    """Send one golden row to each served version of ours and print what came back, if only why nothing did.
+    """Send one golden row to each served version of ours and print the answer, or why there is none.
 
-    Clients have been let in: a version that can't answer, or a worker that has just died, ends nothing.
+    Clients are being served by now, so a version that can't answer must not end the server.
     """
     for archive in stored_archives(settings.store):
         if archive.ours and archive.version in served and archive.version:
@@ -84,28 +85,37 @@ def next_steps(url: str, names: list[str]) -> str:
     return "\n  ".join(["try:", *lines])
 
 
-@app.command()
+@root.command()
 def serve(  # noqa: PLR0913 - each is a flag
     config: Config = None,
     store: Store = None,
     state: State = None,
     inference_port: InferencePort = None,
     management_port: ManagementPort = None,
-    metrics_port: Port = None,
+    metrics_port: MetricsPort = None,
     gateway_file: GatewayFile = None,
     gateway_port: GatewayPort = None,
-    timeout: Annotated[float, typer.Option(help="Seconds until every served version must be ready.")] = 180.0,
+    timeout: Annotated[float, typer.Option(help="Time for every served version to get ready, seconds.")] = 180.0,
     with_gateway: Annotated[  # noqa: FBT002 - a flag
-        bool, typer.Option("--gateway/--no-gateway", "--edge/--no-edge", help="nginx in front.")
+        bool,
+        typer.Option(
+            "--gateway/--no-gateway", "--edge/--no-edge", help="Start the gateway (nginx) in front of TorchServe."
+        ),
     ] = True,
-    features: Annotated[Path | None, typer.Option(help="A Feast repository, whose server is started too.")] = None,
-    features_port: Annotated[int, typer.Option(help="Of the feature server, on loopback.")] = 6566,
-    warm: Annotated[float, typer.Option("--warm-up", min=0, help="Seconds of load on the frontend before.")] = WARM_S,
+    features: Annotated[
+        Path | None, typer.Option(help="A Feast repository; its feature server is started too.")
+    ] = None,
+    features_port: Annotated[int, typer.Option(help="TCP port of the feature server, on loopback.")] = 6566,
+    warm: Annotated[
+        float, typer.Option("--warm-up", min=0, help="Load on the frontend before clients get in, seconds; 0 for none.")
+    ] = WARM_S,
 ) -> None:
-    """Start the server and keep it up; Ctrl-C stops it. Example: onnxserve serve.
+    """Start the server and keep it up; Ctrl-C stops it.
 
     TorchServe listens on sockets in the state folder that no other user can open; a port that is named makes it listen
     there instead, on loopback.
+
+    Example: onnxserve serve
     """
     settings = settings_from(
         config=config,
@@ -117,14 +127,14 @@ def serve(  # noqa: PLR0913 - each is a flag
         management_port=management_port,
         metrics_port=metrics_port,
     )
-    wanted = Wanted(with_gateway, features, features_port, timeout, warm)
+    options = Options(with_gateway, features, features_port, timeout, warm)
     with StopSignals() as signals, contextlib.suppress(Stopped):
-        run(settings, wanted, signals)
+        run(settings, options, signals)
     console.print("stopped")
 
 
-def run(settings: Settings, wanted: Wanted, signals: StopSignals) -> None:
-    """Until a signal comes: Stopped if it comes before the server is ready."""
+def run(settings: Settings, options: Options, signals: StopSignals) -> None:
+    """Run until a signal comes; Stopped if it comes before the server is ready."""
     settings.state.mkdir(parents=True, exist_ok=True)
     events = Events(settings.state / FILE, lambda line: console.print(line, markup=False, highlight=False))
     # The observer sees the last requests too, so it ends after the services.
@@ -135,17 +145,17 @@ def run(settings: Settings, wanted: Wanted, signals: StopSignals) -> None:
     ):
         settings = served_copies(settings, events)
         traffic, release = Traffic(settings.state), release_of(settings)
-        traffic.stopped()  # whoever ended without a word left it
+        traffic.stopped()  # a server that was killed left its record of a running gateway
         for line in release.take_up():
             out.print(line, markup=False)
         variables, observer = watching(settings, watched)
         tick = Tick(settings, release, events, observer)
         running.callback(traffic.stopped)
-        begin(settings, wanted, supervisor, release, tick, variables)
+        begin(settings, options, supervisor, release, tick, variables)
         served = release.served()
         first_answers(settings, served)
-        url = config_of(settings).url if wanted.gateway else str(settings.inference)
-        if wanted.gateway:
+        url = config_of(settings).url if options.gateway else str(settings.inference)
+        if options.gateway:
             out.print(f"console on http://127.0.0.1:{config_of(settings).listen.metrics_port}", markup=False)
         out.print(next_steps(url, sorted(name for name, _ in served)), markup=False)
         out.print(f"ready on {url}; logs in {settings.state}; Ctrl-C stops", markup=False)
@@ -165,7 +175,7 @@ def served_copies(settings: Settings, events: Events) -> Settings:
 
 def begin(
     settings: Settings,
-    wanted: Wanted,
+    options: Options,
     supervisor: Supervisor,
     release: Release,
     tick: Tick,
@@ -173,10 +183,10 @@ def begin(
 ) -> None:
     """Start all services side by side, then the gateway: whoever is taken in can be answered. It ends first."""
     listen, keepers = config_of(settings).listen, []
-    if wanted.gateway:
+    if options.gateway:
         wait_for_ports(listen.port, listen.metrics_port)
-    if wanted.features is not None:
-        features = feature_service(wanted.features, settings, wanted.features_port)
+    if options.features is not None:
+        features = feature_service(options.features, settings, options.features_port)
         variables = {**variables, URL: features.url}
         keeper = supervisor.begin(features.service())
         if needs_features(settings.store, release.served()):
@@ -184,11 +194,11 @@ def begin(
     else:
         out.print("".join(unserved(settings.store)), end="", markup=False)
     server = TorchServe(
-        settings, tick.events, release.served, release.restore, variables, wanted.timeout_s, wanted.warm_s
+        settings, tick.events, release.served, release.restore, variables, options.timeout_s, options.warm_s
     )
     keepers.append(supervisor.begin(server.service()))
     with console.status("starting"):
         for keeper in keepers:
-            supervisor.wait(keeper, wanted.timeout_s + 10)
-        if wanted.gateway:
-            supervisor.wait(supervisor.begin(gateway_service(settings, tick)), wanted.timeout_s)
+            supervisor.wait(keeper, options.timeout_s + 10)
+        if options.gateway:
+            supervisor.wait(supervisor.begin(gateway_service(settings, tick)), options.timeout_s)

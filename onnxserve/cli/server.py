@@ -1,4 +1,4 @@
-"""Options that say which server is meant, shared by the verbs that talk to one."""
+"""Options that name the server, shared by the commands that talk to one."""
 
 from __future__ import annotations
 
@@ -13,17 +13,26 @@ from onnxserve.gateway import Traffic, read_config
 from onnxserve.management import Management
 from onnxserve.release import History, Release
 
-Config = Annotated[Path | None, typer.Option(help="config.properties to start from.")]
-Store = Annotated[Path | None, typer.Option(help="The model store.")]
-State = Annotated[Path | None, typer.Option(help="Where logs and the release history are kept.")]
+Config = Annotated[
+    Path | None, typer.Option(help="TorchServe's config.properties; default: the one of the installation.")
+]
+Store = Annotated[Path | None, typer.Option(help="The model store, a folder; default: model_store.")]
+State = Annotated[Path | None, typer.Option(help="The folder of logs and release history; default: .onnxserve.")]
 GatewayFile = Annotated[
-    Path | None, typer.Option("--gateway-file", "--traffic", help="gateway.toml: what the gateway does.")
+    Path | None,
+    typer.Option("--gateway-file", "--traffic", help="The gateway's configuration file; default: gateway.toml."),
 ]
 GatewayPort = Annotated[
-    int | None, typer.Option("--gateway-port", "--edge-port", help="Another port than gateway.toml's.")
+    int | None,
+    typer.Option("--gateway-port", "--edge-port", help="TCP port of the gateway; default: gateway.toml's."),
 ]
-InferencePort = Annotated[int | None, typer.Option(help="Port of the inference API.")]
-ManagementPort = Annotated[int | None, typer.Option(help="Port of the management API.")]
+InferencePort = Annotated[
+    int | None, typer.Option(help="TCP port of TorchServe's inference API; default: a unix socket.")
+]
+ManagementPort = Annotated[
+    int | None, typer.Option(help="TCP port of TorchServe's management API; default: a unix socket.")
+]
+MetricsPort = Annotated[int | None, typer.Option(help="TCP port of TorchServe's metrics API; default: a unix socket.")]
 
 
 def settings_from(**flags: object) -> Settings:

@@ -1,4 +1,4 @@
-"""What a running server looks after once a second."""
+"""Upkeep of a running server, once a second."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TORCHSERVE_LOG = "torchserve.log"
 
 
 class Tick:
-    """Roles that the gateway must have in force, canaries, certificates that were replaced, logs that grew."""
+    """Keeps roles in force, steps canaries, reloads replaced certificates, rotates logs."""
 
     def __init__(self, settings: Settings, release: Release, events: Events, observer: Observer) -> None:
         self.events = events
@@ -31,10 +31,10 @@ class Tick:
         self._pilot = Pilot(release, settings.state, ladder if config.brownout.ladder else None)
         sizes = LogLimits(round(config.logs.megabytes * MEGABYTE), config.logs.files, config.logs.days)
         self._rotation = Rotation(self._writers, sizes)
-        self._said: list[str] = []
+        self._last: list[str] = []
 
     def __call__(self) -> None:
-        """Once; what fails is tried again the next time, and keeps no log from being rotated."""
+        """Do all of it once; a failure is retried at the next tick and doesn't keep logs from being rotated."""
         try:
             if self.gateway is not None:
                 self._tend(self.gateway)
@@ -51,11 +51,11 @@ class Tick:
             self.events.record("gateway", what, "its disk is nearly full" if gateway.disk_full else "")
         for line in self.traffic.reconcile():
             self.events.record("roles", line)
-        said = self._pilot.tick()
-        if said and said != self._said:  # what is tried again and again is told once
-            for line in said:
+        lines = self._pilot.tick()
+        if lines and lines != self._last:  # a step that is retried again and again is recorded once
+            for line in lines:
                 self.events.record("release", line)
-        self._said = said
+        self._last = lines
 
     def _writers(self) -> list[LogWriter]:
         state, run = self._settings.state, self._settings.run

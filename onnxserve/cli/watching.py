@@ -1,4 +1,4 @@
-"""What `serve` has watched: what workers are told of it, who reads the gateway's log, and who shows all figures."""
+"""Observability of `serve`: variables for workers, the observer of the gateway's log, the exporter of metrics."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def watching(settings: Settings, running: contextlib.ExitStack) -> tuple[dict[st
 
     Observer and exporter end with `running`. GatewayError if spans are wanted and can't be made.
     """
-    config, found, pages = read_config(settings.gateway_file), dict[str, str](), list[Callable[[], bytes]]()
+    config, variables, pages = read_config(settings.gateway_file), dict[str, str](), list[Callable[[], bytes]]()
     if config.traces.endpoint:
-        found[TRACES] = config.traces.endpoint
-    if config.predictions != Predictions():  # which also say what of a shadow's rows is kept
-        found[PREDICTIONS] = told(config.predictions, settings)
+        variables[TRACES] = config.traces.endpoint
+    if config.predictions != Predictions():  # they also decide which of a shadow's rows are kept
+        variables[PREDICTIONS] = prediction_settings(config.predictions, settings)
     if find_spec("prometheus_client"):
         folder = fresh(settings.state.resolve() / "metrics")
-        found[METRICS] = str(folder)
+        variables[METRICS] = str(folder)
         pages.append(partial(workers_page, folder))
     observer = running.enter_context(observed(gateway_of(settings), *pages))
-    return {name: value for name, value in found.items() if name not in os.environ}, observer
+    return {name: value for name, value in variables.items() if name not in os.environ}, observer
 
 
-def told(predictions: Predictions, settings: Settings) -> str:
+def prediction_settings(predictions: Predictions, settings: Settings) -> str:
     """The prediction log's settings as handlers read them."""
     fields = msgspec.structs.asdict(predictions) | {"folder": str(log_folder(predictions, settings))}
     return msgspec.json.encode(fields).decode()

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from onnxserve.batch import Ask, Folder, Manifest, Plan, Remote, Shape, alone, job_of, plan_of, score
-from onnxserve.batch import work as works
+from onnxserve.batch import Folder, JobRequest, Manifest, Plan, Remote, Shape, alone, job_of, plan_of, score
+from onnxserve.batch import worker as batch_worker
 from onnxserve.batch.scorer import check_bulk
-from onnxserve.batch.work import Work
+from onnxserve.batch.worker import Worker
 from onnxserve.errors import ArchiveError, BatchError
 from tests.helpers.batch_jobs import ONE, Here, read, run
 from tests.helpers.secrets import SECRET
@@ -69,7 +69,7 @@ def test_another_job_is_not_mixed_into_an_output(archive, next_archive, rows, tm
     (tmp_path / "mine" / "thesis.tex").touch()
     with pytest.raises(BatchError, match="no job wrote"):
         run(archive, rows, tmp_path / "mine")
-    job, folder = job_of(Ask(str(archive), (str(rows),))), Folder(str(tmp_path / "mine"))
+    job, folder = job_of(JobRequest(str(archive), (str(rows),))), Folder(str(tmp_path / "mine"))
     with alone(folder), pytest.raises(BatchError, match="no job wrote"):
         plan_of(job, folder, restart=True)
     assert (tmp_path / "mine" / "thesis.tex").exists()
@@ -77,7 +77,7 @@ def test_another_job_is_not_mixed_into_an_output(archive, next_archive, rows, tm
 
 def test_a_restart_begins_anew(archive, next_archive, rows, tmp_path):
     run(archive, rows, tmp_path / "out")
-    job, folder = job_of(Ask(str(next_archive), (str(rows),), limit=150)), Folder(str(tmp_path / "out"))
+    job, folder = job_of(JobRequest(str(next_archive), (str(rows),), limit=150)), Folder(str(tmp_path / "out"))
     with alone(folder):
         manifest = score(plan_of(job, folder, restart=True), folder, Here(), ONE, None, lambda _: None)
     assert (manifest.version, manifest.rows, len(read(tmp_path / "out"))) == ("2.0.0", 150, 150)
@@ -188,7 +188,7 @@ def test_object_stores_are_read_and_written_by_their_urls(archive, rows):
 
 
 def test_a_part_that_fails_leaves_nothing_and_is_told(archive, rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(works, "note", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(batch_worker, "note", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(BatchError, match="disk full"):
         run(archive, rows, tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*part*"))
@@ -205,7 +205,7 @@ def test_the_engines_write_the_same(archive, rows, tmp_path, engine):
 
 
 def test_an_archive_from_before_batch_scoring_is_told_apart(archive, rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(works, "check_bulk", without_bulk)
+    monkeypatch.setattr(batch_worker, "check_bulk", without_bulk)
     with pytest.raises(ArchiveError, match="know no batch scoring"):
         run(archive, rows, tmp_path / "out")
 
@@ -283,4 +283,4 @@ def test_an_archive_that_was_replaced_while_the_job_ran_scores_nothing(archive, 
     plan = msgspec.json.decode((tmp_path / "out" / "_job" / "plan.json").read_bytes(), type=Plan)
     shutil.copy(next_archive, model)
     with pytest.raises(BatchError, match="not the archive that the job was begun with"):
-        Work(plan.job, str(tmp_path / "out"), ONE)
+        Worker(plan.job, str(tmp_path / "out"), ONE)

@@ -115,7 +115,7 @@ def test_each_engine_survives_such_rows(deadly, tmp_path, engine):
 
 
 def test_a_handler_that_ends_its_process_at_every_row_ends_the_job_with_the_reason(deadly, tmp_path, monkeypatch):
-    monkeypatch.setattr("onnxserve.batch.isolated.MOST_ENDS", 4)
+    monkeypatch.setattr("onnxserve.batch.process_scorer.MOST_ENDS", 4)
     path = tmp_path / "rows.jsonl"
     path.write_text("[666, 0]\n" * 50)
     with pytest.raises(BatchError, match="ended its process 5 times, last: exit code 3"):

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from onnxserve.archive import open_archive
-from onnxserve.cli.monitor import commands
+from onnxserve.cli.app import app
 from onnxserve.errors import MonitorError
 from onnxserve_handlers.request import Request
 from onnxserve_handlers.response import Response
@@ -42,7 +42,7 @@ def log(folder: Path, proven: list[dict[str, Any]], change: float, **settings: A
 
 def drift(archive: Path, folder: Path, *words: str) -> str:
     places = ["--store", str(archive.parent), "--state", str(folder), "-o", str(folder / "drift.html")]
-    return CliRunner().invoke(commands, ["drift", "circle", *places, *words], catch_exceptions=False).output
+    return CliRunner().invoke(app, ["monitor", "drift", "circle", *places, *words], catch_exceptions=False).output
 
 
 def test_rows_like_the_proofs_drift_in_nothing_and_shifted_ones_in_their_column(archive, proven, tmp_path):

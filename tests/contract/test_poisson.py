@@ -11,8 +11,8 @@ from typing import ClassVar
 import pytest
 
 from onnxserve.client import Address, http_post, loopback
-from onnxserve.tune.live import Live
-from onnxserve.tune.poisson import Load
+from onnxserve.tuning.live import Live
+from onnxserve.tuning.poisson import Load
 
 
 class Known(BaseHTTPRequestHandler):

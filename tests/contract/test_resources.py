@@ -6,8 +6,7 @@ import yaml
 from typer.testing import CliRunner
 
 from onnxserve.cli.app import app
-from onnxserve.cli.resources import resources  # noqa: F401 - registers the verb
-from onnxserve.tune.resources import FRONTEND_MIB, Need, chart_values, need
+from onnxserve.tuning.resources import FRONTEND_MIB, Need, chart_values, need
 from tests.contract.test_helm import container, rendered
 
 
@@ -24,7 +23,7 @@ def test_a_worker_is_measured_and_the_chart_takes_the_values(archive, tmp_path):
     assert (worker.name, worker.workers) == ("circle", 1)
     assert 30 < worker.megabytes < 2000
     # The command's own output, comments and all.
-    done = CliRunner().invoke(app, ["resources", str(archive), "--cpus", "2"], catch_exceptions=False)
+    done = CliRunner().invoke(app, ["tune", "resources", str(archive), "--cpus", "2"], catch_exceptions=False)
     path = tmp_path / "pod.yaml"
     path.write_text(done.output)
     assert container(rendered("--values", str(path)))["resources"] == yaml.safe_load(done.output)["resources"]

@@ -26,8 +26,8 @@ from onnxserve.archive import (
 )
 from onnxserve.archive.pull import pull
 from onnxserve.archive.revoke import archive_digest, key_digest, revoke
-from onnxserve.batch import Ask, Machine, job_of
-from onnxserve.batch import work as works
+from onnxserve.batch import JobRequest, Machine, job_of
+from onnxserve.batch import worker as batch_worker
 from onnxserve.cli import app
 from onnxserve.config import Settings, own_stores, record_stores
 from onnxserve.doctor.trust import trust
@@ -103,7 +103,7 @@ def configure(world, tmp_path, monkeypatch) -> Callable[[Case], None]:
     """Return a function that makes this machine one of the table's."""
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.setattr(check, "answers", lambda *_: [])  # golden rows are another matter
-    monkeypatch.setattr(works, "Isolated", lambda *_: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(batch_worker, "ProcessScorer", lambda *_: SimpleNamespace(close=lambda: None))
 
     def tell(case: Case) -> None:
         named = {name: str(path) for name, path in world.keys.items()} | {"both": world.both, "empty": world.empty}
@@ -158,8 +158,8 @@ def fetch(archive: Path, folder: Path) -> None:
 
 def batch(archive: Path, folder: Path) -> None:
     (folder / "rows.jsonl").write_text("[1, 2]\n")
-    job = job_of(Ask(str(archive), (str(folder / "rows.jsonl"),)))
-    works.Work(job, str(folder / "out"), Machine(1)).close()
+    job = job_of(JobRequest(str(archive), (str(folder / "rows.jsonl"),)))
+    batch_worker.Worker(job, str(folder / "out"), Machine(1)).close()
 
 
 PLACES = (worker, handler, serve, verify, register, fetch, batch)
@@ -221,26 +221,28 @@ def command(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
 def test_the_command_writes_lines_that_are_read(world, tmp_path, monkeypatch, capsys):
     path = tmp_path / "lists" / "revoked.txt"
     monkeypatch.setenv(REVOKED, str(path))
-    code, out, _ = command(monkeypatch, capsys, "revoke", str(world.keys["old"]), "--reason", "a laptop\nwas lost")
+    code, out, _ = command(
+        monkeypatch, capsys, "archive", "revoke", str(world.keys["old"]), "--reason", "a laptop\nwas lost"
+    )
     assert (code, f"key {key_digest(world.keys['old'])} a laptop was lost" in out) == (0, True)
     path.write_bytes(path.read_bytes().rstrip(b"\n"))  # as an editor may leave it
-    code, out, _ = command(monkeypatch, capsys, "revoke", str(world.archives["new"]), "--json")
+    code, out, _ = command(monkeypatch, capsys, "archive", "revoke", str(world.archives["new"]), "--json")
     assert code == 0
     assert json.loads(out)["line"] == f"archive {archive_digest(world.archives['nobody'])}"
     assert len(path.read_text().splitlines()) == 2
     monkeypatch.setenv(KEY, str(world.keys["new"]))
-    code, _, err = command(monkeypatch, capsys, "verify", str(world.archives["new"]))
+    code, _, err = command(monkeypatch, capsys, "archive", "verify", str(world.archives["new"]))
     assert code == 1
     assert "the archive is revoked" in err
 
 
 def test_what_can_not_be_revoked_is_said(world, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv(REVOKED, raising=False)
-    code, _, err = command(monkeypatch, capsys, "revoke", str(world.keys["old"]))
+    code, _, err = command(monkeypatch, capsys, "archive", "revoke", str(world.keys["old"]))
     assert code == 1
     assert "--list" in err
     (tmp_path / "other.txt").write_text("no key")
-    words = ("revoke", str(tmp_path / "other.txt"), "--list", str(tmp_path / "revoked.txt"))
+    words = ("archive", "revoke", str(tmp_path / "other.txt"), "--list", str(tmp_path / "revoked.txt"))
     code, _, err = command(monkeypatch, capsys, *words)
     assert code == 1
     assert "public key" in err
@@ -250,8 +252,8 @@ def test_what_can_not_be_revoked_is_said(world, tmp_path, monkeypatch, capsys):
 def test_verify_takes_one_of_several_keys(world, monkeypatch, capsys):
     monkeypatch.setattr(check, "answers", lambda *_: [])
     keys = [word for path in world.keys.values() for word in ("--public-key", str(path))]
-    assert command(monkeypatch, capsys, "verify", str(world.archives["new"]), *keys)[0] == 0
-    assert command(monkeypatch, capsys, "verify", str(world.archives["nobody"]), *keys)[0] == 1
+    assert command(monkeypatch, capsys, "archive", "verify", str(world.archives["new"]), *keys)[0] == 0
+    assert command(monkeypatch, capsys, "archive", "verify", str(world.archives["nobody"]), *keys)[0] == 1
 
 
 def test_doctor_reports_what_a_server_has_loaded_and_would_not_load_again(world, configure, tmp_path):

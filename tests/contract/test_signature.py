@@ -3,14 +3,14 @@
 import dataclasses
 
 from onnxserve.archive import unpack
-from onnxserve.spec import InputSpec
+from onnxserve.definition import InputSection
 from onnxserve_handlers.signature import Input, read_signature
 
 
 def test_both_records_have_the_same_fields_and_defaults():
-    definition_input, handler_input = InputSpec(), Input()
-    assert set(InputSpec.__struct_fields__) == {field.name for field in dataclasses.fields(Input)}
-    assert {name: getattr(definition_input, name) for name in InputSpec.__struct_fields__} == dataclasses.asdict(
+    definition_input, handler_input = InputSection(), Input()
+    assert set(InputSection.__struct_fields__) == {field.name for field in dataclasses.fields(Input)}
+    assert {name: getattr(definition_input, name) for name in InputSection.__struct_fields__} == dataclasses.asdict(
         handler_input
     )
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-import pkgutil
 import re
 import shlex
 import subprocess
@@ -20,7 +18,6 @@ import pytest
 import typer.main
 import yaml
 
-from onnxserve import cli
 from onnxserve.cli import app as boundary
 from onnxserve.gateway import GatewayConfig
 from tests.helpers.pages import PAGES, ROOT, blocks
@@ -44,8 +41,6 @@ def commands() -> Iterator[tuple[Path, str]]:
 @pytest.fixture(scope="module")
 def verbs() -> Any:
     """All commands, as the program has them."""
-    for module in pkgutil.iter_modules(cli.__path__):
-        importlib.import_module(f"{cli.__name__}.{module.name}")
     return typer.main.get_command(boundary.app)
 
 

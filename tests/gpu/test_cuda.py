@@ -32,7 +32,7 @@ def close(left: Any, right: Any) -> bool:
 
 
 def test_the_proof_holds_on_this_gpu(archive):
-    command = [sys.executable, "-m", "onnxserve", "verify", str(archive), "--rerun", "--gpu", "0", "--json"]
+    command = [sys.executable, "-m", "onnxserve", "archive", "verify", str(archive), "--rerun", "--gpu", "0", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)["rerun"]

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from onnxserve.batch import Ask, Folder, Job, Machine, Manifest, alone, job_of, plan_of, score
+from onnxserve.batch import Folder, Job, JobRequest, Machine, Manifest, alone, job_of, plan_of, score
 from onnxserve.batch.part import Part
-from onnxserve.batch.work import Done, Work
+from onnxserve.batch.worker import PartResult, Worker
 
 ONE = Machine(1)
 
@@ -26,8 +26,8 @@ class Here:
 
     def run(
         self, job: Job, parts: Sequence[Part], out: str, machine: Machine, max_errors: int | None
-    ) -> Iterator[Done]:
-        with contextlib.closing(Work(job, out, machine, max_errors)) as work:
+    ) -> Iterator[PartResult]:
+        with contextlib.closing(Worker(job, out, machine, max_errors)) as work:
             for part in parts[: self.most]:
                 self.done.append(part.number)
                 yield work.tried(part)
@@ -43,7 +43,7 @@ def run(
     errors: int | None = None,
     **more: Any,
 ) -> Manifest:
-    job = job_of(Ask(str(archive), (str(source),), **{"part_rows": 100, "keep": ("id",), **more}))
+    job = job_of(JobRequest(str(archive), (str(source),), **{"part_rows": 100, "keep": ("id",), **more}))
     folder = Folder(str(out))
     with alone(folder):
         return score(plan_of(job, folder), folder, engine or Here(), ONE, errors, lambda _: None)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from onnxserve.batch.chunk import Fault
+from onnxserve.batch.output_rows import scores_of
 from onnxserve.batch.remote import in_place
-from onnxserve.batch.rows import scores_of
 from onnxserve_export.output_similarity import activation_of, compare
 from onnxserve_export.profile import profile
 from onnxserve_export.reference import _state_activation

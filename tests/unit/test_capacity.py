@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from onnxserve.tune.capacity import Line, line, most, plan, simulate
-from onnxserve.tune.times import Timing
+from onnxserve.tuning.capacity import Line, line, most, plan, simulate
+from onnxserve.tuning.times import Timing
 
 
 def test_one_worker_without_batches_is_the_queue_m_d_1():

@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from onnxserve.definition import read_definition
 from onnxserve.errors import CheckFailed, StepFailed
 from onnxserve.scaffold import new_model
-from onnxserve.spec import read_definition
 from onnxserve_export.certify import call
 from onnxserve_export.certify_log import CertifyLog
 from onnxserve_export.export_state import ExportState

@@ -9,9 +9,9 @@ import onnx
 import pytest
 import torch
 
+from onnxserve.definition import Source
 from onnxserve.errors import CheckFailed, DefinitionError, OnnxserveError, SourceError, StepFailed
 from onnxserve.scaffold import new_model
-from onnxserve.spec import Source
 from onnxserve_export.export import export_model
 from onnxserve_export.export_state import ExportState
 from onnxserve_export.fetch import fetch_source, platform_flags

@@ -10,10 +10,10 @@ import zipfile
 import pytest
 
 from onnxserve.cli.features import specs
+from onnxserve.definition import read_definition
 from onnxserve.errors import DefinitionError
 from onnxserve.features.program import THEN, lean_imports, parts
 from onnxserve.features.repo import open_repo, placed
-from onnxserve.spec import read_definition
 from onnxserve_handlers.features import client as stores
 from onnxserve_handlers.features.client import Breaker
 from tests.helpers.feast_repo import Now, write_repo

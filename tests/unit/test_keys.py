@@ -215,4 +215,4 @@ def test_a_period_that_is_none_is_refused(run):
 def test_an_expired_key_is_shown_as_such(run, tmp_path):
     write_json(tmp_path / "keys.json", {"b" * 64: Key("shop", expires=now() - dt.timedelta(days=1))})
     _, shown, _ = run("list")
-    assert "expired" in shown.splitlines()[3]
+    assert "expired" in shown.splitlines()[1]

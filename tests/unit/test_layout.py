@@ -28,8 +28,8 @@ BY_NAME = {
     "handlers/onnxserve_handlers/offline.py",
     "onnxserve/archive/library.py",
     "onnxserve/batch/scorer.py",
-    "onnxserve/exits/files/asgi_server.py",
-    "onnxserve/exits/files/triton_model.py",
+    "onnxserve/convert/files/asgi_server.py",
+    "onnxserve/convert/files/triton_model.py",
     "torchserve/worker/ts/fastworker/loader.py",
 }
 
@@ -58,7 +58,7 @@ def imported(module: str, path: Path, known: dict[str, Path]) -> set[str]:
     return (modules & known.keys()) - {module}
 
 
-@pytest.mark.parametrize("package", ["onnxserve_handlers", "onnxserve_export", "fastworker"])
+@pytest.mark.parametrize("package", ["onnxserve", "onnxserve_handlers", "onnxserve_export", "fastworker"])
 def test_no_module_imports_itself_by_way_of_others_not_even_for_its_types(package):
     known = modules(package)
     assert len(known) > 10

@@ -9,7 +9,6 @@ from typer.testing import CliRunner
 
 from onnxserve.archive import contents, max_batch, read_config, unpack, write_archive
 from onnxserve.archive.offline import outputs
-from onnxserve.cli import explain, sign, verify  # noqa: F401 - they register verbs
 from onnxserve.cli.app import app
 from onnxserve.errors import ArchiveError
 from onnxserve.scaffold import new_model
@@ -46,7 +45,7 @@ def test_a_graph_that_answers_otherwise_fails_the_repeated_proof(archive, tmp_pa
     forged = tmp_path / archive.name
     write_archive(forged, members, manifest)
     assert "accuracy drop" in rerun(forged).refusal
-    result = run.invoke(app, ["verify", str(forged), "--rerun"])
+    result = run.invoke(app, ["archive", "verify", str(forged), "--rerun"])
     assert result.exit_code == 1
     assert "rerun: measured accuracy drop" in str(result.exception)
 
@@ -60,9 +59,9 @@ def test_an_archive_without_proof_rows_says_so(archive, tmp_path):
 
 
 def test_verify_tells_the_repeated_proof_to_people_and_machines(archive):
-    text = run.invoke(app, ["verify", str(archive), "--rerun"]).output
+    text = run.invoke(app, ["archive", "verify", str(archive), "--rerun"]).output
     assert "drop at most" in text
-    document = json.loads(run.invoke(app, ["verify", str(archive), "--rerun", "--json"]).output)
+    document = json.loads(run.invoke(app, ["archive", "verify", str(archive), "--rerun", "--json"]).output)
     assert document["rerun"]["rows"] > 600
     assert document["signed"] is False
 
@@ -78,31 +77,33 @@ def test_a_variant_that_moves_with_the_batch_serves_one_row_at_a_time(dynamic, t
     rows = [json.loads(line)["input"] for line in members["proof.jsonl"].splitlines()[:24]]
     together, *alone = outputs(tmp_path, [rows, *([row] for row in rows)])
     assert [row.tolist() for row in together] == [single[0].tolist() for single in alone]  # to the last bit
-    assert "one row at a time" in run.invoke(app, ["explain", str(dynamic)]).output
+    assert "one row at a time" in run.invoke(app, ["archive", "explain", str(dynamic)]).output
 
 
 def test_explain_says_what_was_tried_and_why_this_won(archive):
-    text = run.invoke(app, ["explain", str(archive)]).output
+    text = run.invoke(app, ["archive", "explain", str(archive)]).output
     for word in ("chosen", "int8-static", "fp32", "95 % confidence", "not signed"):
         assert word in text
-    document = json.loads(run.invoke(app, ["explain", str(archive), "--json"]).output)
+    document = json.loads(run.invoke(app, ["archive", "explain", str(archive), "--json"]).output)
     assert document["milliseconds_per_row"]["torch"] > 0
     assert document["why"][0].startswith(document["evidence"]["summary"]["variant"])
 
 
 def test_explain_without_the_file_beside_says_that_times_are_missing(archive, tmp_path):
     (tmp_path / archive.name).write_bytes(archive.read_bytes())
-    assert "Times are not in the archive" in run.invoke(app, ["explain", str(tmp_path / archive.name)]).output
+    assert (
+        "Times are not in the archive" in run.invoke(app, ["archive", "explain", str(tmp_path / archive.name)]).output
+    )
 
 
 def test_keys_signatures_and_seals_are_made_from_the_command_line(archive, tmp_path):
     copy = tmp_path / archive.name
     copy.write_bytes(archive.read_bytes())
-    key = json.loads(run.invoke(app, ["keygen", str(tmp_path / "k.pem"), "--json"]).output)
-    age = json.loads(run.invoke(app, ["keygen", str(tmp_path / "age.txt"), "--encryption", "--json"]).output)
-    assert run.invoke(app, ["seal", str(copy), "--to", age["recipient"]]).exit_code == 0
-    assert run.invoke(app, ["sign", str(copy), "--key", key["private"]]).exit_code == 0
+    key = json.loads(run.invoke(app, ["archive", "keygen", str(tmp_path / "k.pem"), "--json"]).output)
+    age = json.loads(run.invoke(app, ["archive", "keygen", str(tmp_path / "age.txt"), "--encryption", "--json"]).output)
+    assert run.invoke(app, ["archive", "seal", str(copy), "--to", age["recipient"]]).exit_code == 0
+    assert run.invoke(app, ["archive", "sign", str(copy), "--key", key["private"]]).exit_code == 0
     environment = {"ONNXSERVE_IDENTITY": age["private"], "ONNXSERVE_PUBLIC_KEY": key["public"]}
-    result = run.invoke(app, ["verify", str(copy), "--rerun"], env=environment)
+    result = run.invoke(app, ["archive", "verify", str(copy), "--rerun"], env=environment)
     assert result.exit_code == 0, result.output
     assert "the signature" in result.output

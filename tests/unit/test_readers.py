@@ -16,18 +16,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxserve.batch.part import Part, Source, Wanted
-from onnxserve.batch.plan import wanted_of
+from onnxserve.batch.part import Part, Selection, Source
+from onnxserve.batch.plan import select_columns
 from onnxserve.batch.readers import cut, lines, read
 from onnxserve.batch.readers.table import records
 from onnxserve.batch.sources import find_sources
 from onnxserve.errors import BatchError
 
-NUMBERS = Wanted({"x": "x", "y": "y"}, numbers=True, keep=("id",), chunk=3)
-TEXT = Wanted({"value": "text"}, numbers=False, chunk=3)
+NUMBERS = Selection({"x": "x", "y": "y"}, numbers=True, keep=("id",), chunk=3)
+TEXT = Selection({"value": "text"}, numbers=False, chunk=3)
 
 
-def chunks(source: Source, wanted: Wanted, rows: int = 1_000_000):
+def chunks(source: Source, wanted: Selection, rows: int = 1_000_000):
     for number, one in enumerate(cut(source, wanted, rows)):
         paths = source.paths[one.start : one.start + one.rows]
         part = Part(
@@ -36,7 +36,7 @@ def chunks(source: Source, wanted: Wanted, rows: int = 1_000_000):
         yield from read(part, wanted)
 
 
-def table(path, wanted: Wanted = NUMBERS, rows: int = 1_000_000):
+def table(path, wanted: Selection = NUMBERS, rows: int = 1_000_000):
     """(row number, x, y, id) of the readable rows, and (position, type, reason) of the others."""
     [source] = find_sources([str(path)]).files
     good, bad = [], []
@@ -78,7 +78,7 @@ def test_a_header_in_another_coding_or_with_other_line_ends_says_what_is_read(tm
     path.write_bytes(content)
     sources = find_sources([str(path)]).files
     with pytest.raises(BatchError) as refused:
-        wanted_of(sources, ["x", "y"], {}, (), ",", 10)
+        select_columns(sources, ["x", "y"], {}, (), ",", 10)
     assert "UTF-8" in refused.value.fix
 
 
@@ -172,7 +172,7 @@ def test_images_are_rows_and_one_that_is_gone_is_a_bad_one(tmp_path):
     [source] = find_sources([str(tmp_path)]).files
     assert [path.rsplit("/", 1)[1] for path in source.paths] == ["a.jpg", "b.png"]
     (tmp_path / "a.jpg").unlink()
-    [chunk] = chunks(source, Wanted({"value": "image"}, numbers=False, keep=("path",), chunk=8))
+    [chunk] = chunks(source, Selection({"value": "image"}, numbers=False, keep=("path",), chunk=8))
     assert (list(chunk.values or ()), list(chunk.places), list(chunk.faults)) == ([b"b.png"], [1], [0])
 
 
@@ -226,7 +226,7 @@ def test_one_value_a_row_may_be_a_view_a_category_or_an_image_of_a_dataset(tmp_p
     path = tmp_path / "rows.arrow"
     written(pa.table({"text": column}), path)
     sources = find_sources([str(path)]).files
-    wanted = wanted_of(sources, [], {}, (), ",", 10)
+    wanted = select_columns(sources, [], {}, (), ",", 10)
     [chunk] = chunks(sources[0], wanted)
     assert chunk.values == values
 
@@ -243,7 +243,7 @@ def test_kept_columns_have_layouts_that_can_be_written_and_grouped(tmp_path, col
     path = tmp_path / "rows.arrow"
     written(pa.table({"id": column, "x": pa.array([1.0, 2.0]), "y": pa.array([1.0, 2.0])}), path)
     sources = find_sources([str(path)]).files
-    [chunk] = chunks(sources[0], wanted_of(sources, ["x", "y"], {}, ("id",), ",", 10))
+    [chunk] = chunks(sources[0], select_columns(sources, ["x", "y"], {}, ("id",), ",", 10))
     assert chunk.kept is not None
     pq.write_table(chunk.kept, tmp_path / "kept.parquet")
     assert chunk.kept.group_by("id").aggregate([]).num_rows == 2

@@ -1,4 +1,4 @@
-"""`onnxserve ready`, the health check: versions with traffic count, the others don't."""
+"""`onnxserve release ready`, the health check: versions with traffic count, the others don't."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from onnxserve.cli import app as boundary
-from onnxserve.cli import ready
+from onnxserve.cli.release import ready
 from onnxserve.gateway import Canary, Labels, Model, Traffic
 from onnxserve.gateway.files import write_json
 from onnxserve.management import Management
@@ -19,22 +19,22 @@ from tests.helpers.fakes import FakeTorchServe
 def outcome(
     folder: Path, server: FakeTorchServe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> tuple[int, str]:
-    """The exit code, and what is said."""
+    """The exit code and what is printed."""
     management = Management("http://fake", transport=server.transport())
     release = Release(management, History(folder), folder / "store", Traffic(folder))
     monkeypatch.setattr(ready, "release_of", lambda _: release)
-    monkeypatch.setattr("sys.argv", ["onnxserve", "ready", "--json"])
+    monkeypatch.setattr("sys.argv", ["onnxserve", "release", "ready", "--json"])
     with pytest.raises(SystemExit) as ended:
         boundary.main()
-    said = capsys.readouterr()
-    return int(ended.value.code or 0), said.out + said.err
+    printed = capsys.readouterr()
+    return int(ended.value.code or 0), printed.out + printed.err
 
 
 def test_a_version_without_traffic_does_not_hold_up_readiness(tmp_path, monkeypatch, capsys):
     write_json(tmp_path / "labels.json", Labels({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}))
     server = FakeTorchServe(["1.0", "2.0"], unready=["2.0"])
-    code, said = outcome(tmp_path, server, monkeypatch, capsys)
-    assert (code, json.loads(said)) == (0, {"demo 1.0": 1})
+    code, output = outcome(tmp_path, server, monkeypatch, capsys)
+    assert (code, json.loads(output)) == (0, {"demo 1.0": 1})
 
 
 @pytest.mark.parametrize(
@@ -47,16 +47,16 @@ def test_a_version_without_traffic_does_not_hold_up_readiness(tmp_path, monkeypa
 def test_a_version_with_traffic_must_have_a_proven_worker(model, tmp_path, monkeypatch, capsys):
     write_json(tmp_path / "labels.json", Labels({"demo": model}))
     server = FakeTorchServe(["1.0", "2.0"], unready=["2.0"])
-    code, said = outcome(tmp_path, server, monkeypatch, capsys)
-    assert (code, said.strip()) == (1, "not ready: demo 2.0")
+    code, output = outcome(tmp_path, server, monkeypatch, capsys)
+    assert (code, output.strip()) == (1, "not ready: demo 2.0")
 
 
 def test_a_version_with_traffic_that_is_not_registered_is_not_ready(tmp_path, monkeypatch, capsys):
     write_json(tmp_path / "labels.json", Labels({"other": Model({"1.0": "a"}, "1.0")}))
-    code, said = outcome(tmp_path, FakeTorchServe(["1.0"]), monkeypatch, capsys)
-    assert (code, said.strip()) == (1, "not ready: other 1.0")
+    code, output = outcome(tmp_path, FakeTorchServe(["1.0"]), monkeypatch, capsys)
+    assert (code, output.strip()) == (1, "not ready: other 1.0")
 
 
 def test_without_roles_every_registered_version_counts(tmp_path, monkeypatch, capsys):
-    code, said = outcome(tmp_path, FakeTorchServe(["1.0", "2.0"], unready=["2.0"]), monkeypatch, capsys)
-    assert (code, said.strip()) == (1, "not ready: demo 2.0")
+    code, output = outcome(tmp_path, FakeTorchServe(["1.0", "2.0"], unready=["2.0"]), monkeypatch, capsys)
+    assert (code, output.strip()) == (1, "not ready: demo 2.0")

@@ -8,13 +8,13 @@ import pytest
 
 from onnxserve.batch import job_of
 from onnxserve.batch.output import Folder
-from onnxserve.batch.part import Wanted
-from onnxserve.batch.plan import wanted_of
+from onnxserve.batch.part import Selection
+from onnxserve.batch.plan import select_columns
 from onnxserve.batch.sources import find_sources, kind_of, open_source
 from onnxserve.errors import BatchError
 
-NUMBERS = Wanted({"x": "x", "y": "y"}, numbers=True, keep=("id",), chunk=3)
-TEXT = Wanted({"value": "text"}, numbers=False, chunk=3)
+NUMBERS = Selection({"x": "x", "y": "y"}, numbers=True, keep=("id",), chunk=3)
+TEXT = Selection({"value": "text"}, numbers=False, chunk=3)
 
 
 def test_a_folder_a_glob_and_a_url_name_the_same_files(tmp_path):
@@ -63,27 +63,27 @@ def test_columns_are_looked_up_in_every_source(tmp_path):
     (tmp_path / "a.csv").write_text("x,why,id\n")
     (tmp_path / "b.csv").write_text("x,id\n")
     sources = find_sources([str(tmp_path)]).files
-    assert wanted_of(sources[:1], ("x", "y"), {"y": "why"}, ["all"], ",", 9).keep == ("id",)
+    assert select_columns(sources[:1], ("x", "y"), {"y": "why"}, ["all"], ",", 9).keep == ("id",)
     (tmp_path / "d.jsonl").write_text("{}")
     with pytest.raises(BatchError, match="no columns to keep all of"):
-        wanted_of(find_sources([str(tmp_path / "d.jsonl")]).files, ("x", "y"), {}, ["all"], ",", 9)
+        select_columns(find_sources([str(tmp_path / "d.jsonl")]).files, ("x", "y"), {}, ["all"], ",", 9)
     with pytest.raises(BatchError, match="missing columns: why"):
-        wanted_of(sources, ("x", "y"), {"y": "why"}, [], ",", 9)
+        select_columns(sources, ("x", "y"), {"y": "why"}, [], ",", 9)
     with pytest.raises(BatchError, match="the model has no columns"):
-        wanted_of(sources, ("x", "y"), {"z": "why"}, [], ",", 9)
+        select_columns(sources, ("x", "y"), {"z": "why"}, [], ",", 9)
     with pytest.raises(BatchError, match="which of"):
-        wanted_of(sources, (), {}, [], ",", 9)
+        select_columns(sources, (), {}, [], ",", 9)
     pq.write_table(pa.table({"x": ["1"], "y": [[1]]}), tmp_path / "c.parquet")
     with pytest.raises(BatchError, match="numbers are expected, x is text; y is list"):
-        wanted_of(find_sources([str(tmp_path / "c.parquet")]).files, ("x", "y"), {}, [], ",", 9)
+        select_columns(find_sources([str(tmp_path / "c.parquet")]).files, ("x", "y"), {}, [], ",", 9)
 
 
 def test_a_job_is_refused_before_anything_is_read(archive, tmp_path):
-    from onnxserve.batch import Ask, Shape
+    from onnxserve.batch import JobRequest, Shape
 
     (tmp_path / "a.csv").write_text("x,y,prediction\n")
-    ask = Ask(str(archive), (str(tmp_path / "a.csv"),), keep=("prediction",))
+    ask = JobRequest(str(archive), (str(tmp_path / "a.csv"),), keep=("prediction",))
     with pytest.raises(BatchError, match="names of the output's own"):
         job_of(ask)
     with pytest.raises(BatchError, match="not kept: z"):
-        job_of(Ask(str(archive), (str(tmp_path / "a.csv"),), keep=("x",), shape=Shape(partition=("z",))))
+        job_of(JobRequest(str(archive), (str(tmp_path / "a.csv"),), keep=("x",), shape=Shape(partition=("z",))))

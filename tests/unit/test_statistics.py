@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from onnxserve.definition import Definition, QuantiseSection, read_definition
 from onnxserve.errors import DefinitionError
 from onnxserve.scaffold import new_model
-from onnxserve.spec import Definition, QuantiseSpec, read_definition
 from onnxserve_export.acceptance import Acceptance
 from onnxserve_export.binomial import share_bound
 from onnxserve_export.flip_estimate import rows_needed, share_rows_needed
@@ -36,7 +36,7 @@ def definition(folder, *, labels=("a", "b"), **quantise) -> Definition:
     return Definition(
         **{field: getattr(made, field) for field in made.__struct_fields__ if field not in ("labels", "quantise")},
         labels=labels,
-        quantise=QuantiseSpec(**quantise),
+        quantise=QuantiseSection(**quantise),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from onnxserve.batch.chunk import Chunk
-from onnxserve.batch.part import Cut, Kind, Part, Source, Wanted
+from onnxserve.batch.part import Cut, Kind, Part, Selection, Source
 
 from . import arrow, images, jsonl, parquet, table
 
@@ -21,16 +21,16 @@ READERS: dict[Kind, ModuleType] = {
 
 def columns(source: Source, delimiter: str) -> dict[str, str] | None:
     """Names and types of the columns, None where every row may have its own."""
-    found: dict[str, str] | None = READERS[source.kind].columns(source, delimiter)
-    return found
+    names: dict[str, str] | None = READERS[source.kind].columns(source, delimiter)
+    return names
 
 
-def cut(source: Source, wanted: Wanted, rows: int) -> Iterator[Cut]:
+def cut(source: Source, wanted: Selection, rows: int) -> Iterator[Cut]:
     """Places to cut at, after about so many rows."""
     yield from READERS[source.kind].cut(source, wanted, rows)
 
 
-def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
+def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
     """The part's rows, all of them, in order; of a part without rows one chunk, which has the columns."""
     reader = READERS[part.kind]
     if part.rows:

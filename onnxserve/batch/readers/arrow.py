@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from onnxserve.batch.chunk import Chunk
-from onnxserve.batch.part import Cut, Part, Source, Wanted
+from onnxserve.batch.part import Cut, Part, Selection, Source
 from onnxserve.batch.sources import open_source
 from onnxserve.errors import BatchError
 
-from .typed import chunk, names, wanted_columns
+from .typed import chunk, names, selected_columns
 
 MAGIC = b"ARROW1"
 
@@ -23,7 +23,7 @@ def columns(source: Source, _delimiter: str) -> dict[str, str]:
         return names(reader.schema)
 
 
-def cut(source: Source, _wanted: Wanted, rows: int) -> Iterator[Cut]:
+def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
     """A record batch is the least that can be read alone."""
     with _opened(source.url) as reader:
         if isinstance(reader, pa.ipc.RecordBatchStreamReader):
@@ -37,14 +37,14 @@ def cut(source: Source, _wanted: Wanted, rows: int) -> Iterator[Cut]:
                 first, start, count = first + count, number + 1, 0
 
 
-def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
+def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
     """The part's record batches, in chunks."""
     with _opened(part.source) as reader:
         stream = isinstance(reader, pa.ipc.RecordBatchStreamReader)
         batches = reader if stream else (reader.get_batch(number) for number in range(part.start, part.stop))
         done = 0
         for batch in batches:
-            rows = batch.select(wanted_columns(wanted))
+            rows = batch.select(selected_columns(wanted))
             for start in range(0, rows.num_rows, wanted.chunk):
                 some = rows.slice(start, min(wanted.chunk, part.rows - done))
                 if not some.num_rows:
@@ -53,10 +53,10 @@ def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
                 done += some.num_rows
 
 
-def empty(part: Part, wanted: Wanted) -> Chunk:
+def empty(part: Part, wanted: Selection) -> Chunk:
     """No rows."""
     with _opened(part.source) as reader:
-        return chunk(reader.schema.empty_table().select(wanted_columns(wanted)), 0, part, wanted)
+        return chunk(reader.schema.empty_table().select(selected_columns(wanted)), 0, part, wanted)
 
 
 @contextmanager

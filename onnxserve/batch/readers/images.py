@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from onnxserve.batch.chunk import Chunk, Fault
-from onnxserve.batch.part import Cut, Part, Source, Wanted
+from onnxserve.batch.part import Cut, Part, Selection, Source
 from onnxserve.batch.sources import open_source
 from onnxserve.errors import BatchError
 
@@ -22,34 +22,34 @@ def columns(_source: Source, _delimiter: str) -> dict[str, str]:
     return {PATH: "text", "image": "bytes"}
 
 
-def cut(source: Source, _wanted: Wanted, rows: int) -> Iterator[Cut]:
+def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
     """Anywhere."""
     for start in range(0, len(source.paths), rows):
         stop = min(start + rows, len(source.paths))
         yield Cut(start, stop - start, start, stop)
 
 
-def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
+def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
     """A few images at a time."""
     with ThreadPoolExecutor(READERS) as pool:
         for start in range(0, part.rows, wanted.chunk):
             paths = part.paths[start : min(start + wanted.chunk, part.rows)]
-            found = list(pool.map(_content, paths))
-            good = [place for place, one in enumerate(found) if isinstance(one, bytes)]
+            contents = list(pool.map(_content, paths))
+            good = [place for place, content in enumerate(contents) if isinstance(content, bytes)]
             yield Chunk(
                 first=part.first + start,
                 size=len(paths),
                 places=np.array(good, np.intp),
                 columns=None,
-                values=[found[place] for place in good],
+                values=[contents[place] for place in good],
                 kept=pa.table({PATH: list(paths)}) if wanted.keep else None,
-                faults={place: one for place, one in enumerate(found) if isinstance(one, Fault)},
+                faults={place: content for place, content in enumerate(contents) if isinstance(content, Fault)},
                 position=paths.__getitem__,
                 raw=paths.__getitem__,
             )
 
 
-def empty(_part: Part, wanted: Wanted) -> Chunk:
+def empty(_part: Part, wanted: Selection) -> Chunk:
     """No images."""
     kept = pa.table({PATH: pa.array([], pa.string())}) if wanted.keep else None
     return Chunk(0, 0, np.array([], np.intp), None, [], kept, {}, str, str)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from onnxserve.batch.chunk import Chunk, Fault
-from onnxserve.batch.part import Cut, Part, Source, Wanted
+from onnxserve.batch.part import Cut, Part, Selection, Source
 from onnxserve.batch.sources import open_source
 
 from .lines import NOT_TEXT, TOO_LONG, Record, cuts, filled, groups, lines, shown
@@ -23,35 +23,35 @@ def columns(_source: Source, _delimiter: str) -> None:
     """Every line may have its own."""
 
 
-def cut(source: Source, _wanted: Wanted, rows: int) -> Iterator[Cut]:
+def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
     """Between lines."""
     with open_source(source.url) as stream:
         yield from cuts(filled(lines(stream, 0, 1)), rows)
 
 
-def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
+def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
     """The part's lines, in chunks."""
     done = 0
     with open_source(part.source) as stream:
         stream.seek(part.start)
-        found = filled(lines(stream, part.start, part.line, part.stop - part.start))
-        for some in groups(found, wanted.chunk, part.rows):
+        records = filled(lines(stream, part.start, part.line, part.stop - part.start))
+        for some in groups(records, wanted.chunk, part.rows):
             yield _chunk(some, part.first + done, part, wanted)
             done += len(some)
 
 
-def empty(part: Part, wanted: Wanted) -> Chunk:
+def empty(part: Part, wanted: Selection) -> Chunk:
     """No rows."""
     return _chunk([], 0, part, wanted)
 
 
-def _chunk(some: list[Record], first: int, part: Part, wanted: Wanted) -> Chunk:
+def _chunk(some: list[Record], first: int, part: Part, wanted: Selection) -> Chunk:
     documents: list[Any] = [None] * len(some)
     good, values, faults = [], [], dict[int, Fault]()
-    for place, one in enumerate(some):
+    for place, record in enumerate(some):
         try:
-            documents[place] = found = _document(one)
-            values.append(_instance(found, wanted))
+            documents[place] = document = _document(record)
+            values.append(_instance(document, wanted))
             good.append(place)
         except Unreadable as error:
             faults[place] = error.fault
@@ -76,35 +76,38 @@ class Unreadable(Exception):
         self.fault = fault
 
 
-def _document(one: Record) -> Any:
-    if one.text is None:
+def _document(record: Record) -> Any:
+    if record.text is None:
         raise Unreadable(TOO_LONG)
     try:
-        return _decode(one.text.removeprefix(BOM) if one.start == 0 else one.text)
+        return _decode(record.text.removeprefix(BOM) if record.start == 0 else record.text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise Unreadable(Fault("undecodable_body", f"not JSON: {error}")) from error
     except UnicodeDecodeError as error:
         raise Unreadable(NOT_TEXT) from error
 
 
-def _instance(document: Any, wanted: Wanted) -> Any:
+def _instance(document: Any, wanted: Selection) -> Any:
     """An object's columns, by their names here; anything else is the row."""
     if not isinstance(document, dict):
         return document
-    missing = [theirs for theirs in wanted.columns.values() if theirs not in document]
+    missing = [column for column in wanted.columns.values() if column not in document]
     if missing:
         raise Unreadable(Fault("invalid_row", f"missing columns {missing[:5]}"))
     if wanted.numbers:
-        return [document[theirs] for theirs in wanted.columns.values()]
-    [theirs] = wanted.columns.values()
-    return document[theirs]
+        return [document[column] for column in wanted.columns.values()]
+    [column] = wanted.columns.values()
+    return document[column]
 
 
-def _kept(documents: list[Any], wanted: Wanted) -> pa.Table:
+def _kept(documents: list[Any], wanted: Selection) -> pa.Table:
     """Text as it is, everything else as JSON, since the next line may hold another type."""
     return pa.table(
         {
-            name: pa.array([_text(one.get(name)) if isinstance(one, dict) else None for one in documents], pa.string())
+            name: pa.array(
+                [_text(document.get(name)) if isinstance(document, dict) else None for document in documents],
+                pa.string(),
+            )
             for name in wanted.keep
         }
     )

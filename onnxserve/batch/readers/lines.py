@@ -44,16 +44,16 @@ def lines(stream: IO[bytes], start: int, line: int, size: int = -1) -> Iterator[
 
 def filled(given: Iterable[Record]) -> Iterator[Record]:
     """Without empty lines, which are no rows."""
-    return (one for one in given if one.text is None or one.text.strip())
+    return (record for record in given if record.text is None or record.text.strip())
 
 
 def cuts(records: Iterable[Record], rows: int) -> Iterator[Cut]:
     """One every `rows` records."""
     first, begun, last, number = 0, None, None, 0
-    for one in records:
-        begun, last, number = begun or one, one, number + 1
+    for record in records:
+        begun, last, number = begun or record, record, number + 1
         if number - first == rows:
-            yield Cut(first, number - first, begun.start, one.stop, begun.line)
+            yield Cut(first, number - first, begun.start, record.stop, begun.line)
             first, begun = number, None
     if begun and last:
         yield Cut(first, number - first, begun.start, last.stop, begun.line)
@@ -61,33 +61,33 @@ def cuts(records: Iterable[Record], rows: int) -> Iterator[Cut]:
 
 def groups(records: Iterable[Record], size: int, most: int) -> Iterator[list[Record]]:
     """At most `size` together, `most` in all."""
-    found: list[Record] = []
-    for number, one in enumerate(records, 1):
-        found.append(one)
-        if len(found) == size or number == most:
-            yield found
-            found = []
+    group: list[Record] = []
+    for number, record in enumerate(records, 1):
+        group.append(record)
+        if len(group) == size or number == most:
+            yield group
+            group = []
         if number == most:
             return
-    if found:
-        yield found
+    if group:
+        yield group
 
 
 def decoded(records: Sequence[Record]) -> tuple[list[str], list[int], dict[int, Fault]]:
     """Texts, their places, and the faults of the others."""
     texts, places, faults = [], [], dict[int, Fault]()
-    for place, one in enumerate(records):
+    for place, record in enumerate(records):
         try:
-            if one.text is None:
+            if record.text is None:
                 faults[place] = TOO_LONG
                 continue
-            texts.append(one.text.decode())
+            texts.append(record.text.decode())
             places.append(place)
         except UnicodeDecodeError:
             faults[place] = NOT_TEXT
     return texts, places, faults
 
 
-def shown(one: Record) -> str:
+def shown(record: Record) -> str:
     """As it stood, for the quarantine."""
-    return (one.text or b"").decode(errors="backslashreplace")
+    return (record.text or b"").decode(errors="backslashreplace")

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from onnxserve.batch.chunk import Chunk
-from onnxserve.batch.part import Cut, Part, Source, Wanted
+from onnxserve.batch.part import Cut, Part, Selection, Source
 from onnxserve.batch.sources import open_source
 from onnxserve.errors import BatchError
 
-from .typed import chunk, names, wanted_columns
+from .typed import chunk, names, selected_columns
 
 MOST_SHARES = 16  # of a row group: each share decodes what stands before it
 
@@ -23,7 +23,7 @@ def columns(source: Source, _delimiter: str) -> dict[str, str]:
         return names(file.schema_arrow)
 
 
-def cut(source: Source, _wanted: Wanted, rows: int) -> Iterator[Cut]:
+def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
     """At row groups; one that is much larger than a part is shared by some, each of which skips what is the others'."""
     with _opened(source.url) as file:
         sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
@@ -48,11 +48,13 @@ def _shared(first: int, group: int, size: int, rows: int) -> Iterator[Cut]:
         yield Cut(first + skip, min(rows, size - skip), group, group + 1, skip=skip)
 
 
-def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
+def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
     """Batches of the part's row groups, from its first row to its last."""
     with _opened(part.source) as file:
         groups, skip, done = list(range(part.start, part.stop)), part.skip, 0
-        batches = file.iter_batches(wanted.chunk, row_groups=groups, columns=wanted_columns(wanted), use_threads=False)
+        batches = file.iter_batches(
+            wanted.chunk, row_groups=groups, columns=selected_columns(wanted), use_threads=False
+        )
         for batch in batches:
             if done == part.rows:
                 return
@@ -63,10 +65,10 @@ def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
             done += some.num_rows
 
 
-def empty(part: Part, wanted: Wanted) -> Chunk:
+def empty(part: Part, wanted: Selection) -> Chunk:
     """No rows."""
     with _opened(part.source) as file:
-        return chunk(file.schema_arrow.empty_table().select(wanted_columns(wanted)), 0, part, wanted)
+        return chunk(file.schema_arrow.empty_table().select(selected_columns(wanted)), 0, part, wanted)
 
 
 def _opened(url: str) -> pq.ParquetFile:

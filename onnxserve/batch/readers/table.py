@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from onnxserve.batch.chunk import Chunk, Fault
-from onnxserve.batch.part import Cut, Part, Source, Wanted
+from onnxserve.batch.part import Cut, Part, Selection, Source
 from onnxserve.batch.sources import open_source
 from onnxserve.errors import BatchError
 
@@ -31,7 +31,7 @@ def columns(source: Source, delimiter: str) -> dict[str, str]:
     return dict.fromkeys(_header(source.url, delimiter)[0], "any")
 
 
-def cut(source: Source, wanted: Wanted, rows: int) -> Iterator[Cut]:
+def cut(source: Source, wanted: Selection, rows: int) -> Iterator[Cut]:
     """Between records, which quotes may spread over lines."""
     _, start, line = _header(source.url, wanted.delimiter)
     with open_source(source.url) as stream:
@@ -39,19 +39,19 @@ def cut(source: Source, wanted: Wanted, rows: int) -> Iterator[Cut]:
         yield from cuts(records(lines(stream, start, line)), rows)
 
 
-def read(part: Part, wanted: Wanted) -> Iterator[Chunk]:
+def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
     """The part's records, in chunks."""
     names, _, _ = _header(part.source, wanted.delimiter)
     done = 0
     with open_source(part.source) as stream:
         stream.seek(part.start)
-        found = records(lines(stream, part.start, part.line, part.stop - part.start))
-        for some in groups(found, wanted.chunk, part.rows):
+        complete = records(lines(stream, part.start, part.line, part.stop - part.start))
+        for some in groups(complete, wanted.chunk, part.rows):
             yield _chunk(some, part.first + done, part, wanted, names)
             done += len(some)
 
 
-def empty(part: Part, wanted: Wanted) -> Chunk:
+def empty(part: Part, wanted: Selection) -> Chunk:
     """No rows."""
     return _chunk([], 0, part, wanted, _header(part.source, wanted.delimiter)[0])
 
@@ -59,16 +59,16 @@ def empty(part: Part, wanted: Wanted) -> Chunk:
 def records(given: Iterable[Record]) -> Iterator[Record]:
     """Lines put together while a quote is open; a quote that stays open spoils its own line and no other."""
     source, waiting, again = iter(given), list[Record](), list[Record]()
-    while one := again.pop(0) if again else next(source, None):
-        if not waiting and one.text is not None and not one.text.strip():
+    while line := again.pop(0) if again else next(source, None):
+        if not waiting and line.text is not None and not line.text.strip():
             continue  # empty lines are rows inside quotes only
-        waiting.append(one)
-        if one.text is None or len(waiting) > MOST_LINES:
+        waiting.append(line)
+        if line.text is None or len(waiting) > MOST_LINES:
             yield waiting[0]
             again, waiting = waiting[1:] + again, []
         elif not _open(waiting):
-            text = one.text if len(waiting) == 1 else b"\n".join(part.text or b"" for part in waiting)
-            yield Record(waiting[0].line, waiting[0].start, one.stop, text)
+            text = line.text if len(waiting) == 1 else b"\n".join(part.text or b"" for part in waiting)
+            yield Record(waiting[0].line, waiting[0].start, line.stop, text)
             waiting = []
     if waiting:  # the end came before the quote
         yield waiting[0]
@@ -101,7 +101,7 @@ def separator(url: str, delimiter: str) -> str:
     return "\t" if TAB in url.lower() and delimiter == "," else delimiter
 
 
-def _chunk(some: list[Record], first: int, part: Part, wanted: Wanted, names: list[str]) -> Chunk:
+def _chunk(some: list[Record], first: int, part: Part, wanted: Selection, names: list[str]) -> Chunk:
     texts, places, faults = decoded(some)
     fields: list[list[str] | None] = [None] * len(some)
     delimiter = separator(part.source, wanted.delimiter)
@@ -116,13 +116,13 @@ def _chunk(some: list[Record], first: int, part: Part, wanted: Wanted, names: li
             fields[place] = row
         else:
             faults[place] = Fault("invalid_row", f"{len(row)} fields, the header has {len(names)}")
-    good, found = _values(fields, faults, wanted, names)
+    good, values = _values(fields, faults, wanted, names)
     return Chunk(
         first=first,
         size=len(some),
         places=np.array(good, np.intp),
-        columns=found if isinstance(found, dict) else None,
-        values=None if isinstance(found, dict) else found,
+        columns=values if isinstance(values, dict) else None,
+        values=None if isinstance(values, dict) else values,
         kept=_kept(fields, wanted, names) if wanted.keep else None,
         faults=faults,
         position=lambda place: f"{part.source} line {some[place].line}",
@@ -130,7 +130,7 @@ def _chunk(some: list[Record], first: int, part: Part, wanted: Wanted, names: li
     )
 
 
-def _values(fields: list[list[str] | None], faults: dict[int, Fault], wanted: Wanted, names: list[str]) -> Any:
+def _values(fields: list[list[str] | None], faults: dict[int, Fault], wanted: Selection, names: list[str]) -> Any:
     """Places of the rows whose fields are what the model wants, and arrays or values of those."""
     pick = picker([names.index(name) for name in wanted.columns.values()])
     if not wanted.numbers:
@@ -169,18 +169,18 @@ def parsed(texts: Sequence[str]) -> list[float]:
     return values
 
 
-def not_a_number(picked: Sequence[str], wanted: Wanted) -> Fault:
+def not_a_number(picked: Sequence[str], wanted: Selection) -> Fault:
     """Which field, and what stood there."""
     for name, text in zip(wanted.columns, picked, strict=True):
         try:
             parsed((text,))
         except ValueError:
-            said = f"expected a number, got {text[:40]!r}" if text.strip() else "the number is missing"
-            return Fault("invalid_row", said, name)
+            reason = f"expected a number, got {text[:40]!r}" if text.strip() else "the number is missing"
+            return Fault("invalid_row", reason, name)
     raise ValueError("every field is a number")
 
 
-def _kept(fields: list[list[str] | None], wanted: Wanted, names: list[str]) -> pa.Table:
+def _kept(fields: list[list[str] | None], wanted: Selection, names: list[str]) -> pa.Table:
     """Text as it stands, empty for what could not be read."""
     at = {name: names.index(name) for name in wanted.keep}
     return pa.table(

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from onnxserve.batch.chunk import Chunk, whole
-from onnxserve.batch.part import Part, Wanted
+from onnxserve.batch.part import Part, Selection
 
 
 def names(schema: pa.Schema) -> dict[str, str]:
@@ -39,7 +39,7 @@ def is_image(given: pa.DataType) -> bool:
     return pa.types.is_struct(given) and {"bytes", "path"} == {field.name for field in given}
 
 
-def wanted_columns(wanted: Wanted) -> list[str]:
+def selected_columns(wanted: Selection) -> list[str]:
     """Each column once."""
     return list(dict.fromkeys([*wanted.columns.values(), *wanted.keep, *wanted.keys.values()]))
 
@@ -53,15 +53,15 @@ def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     return pc.cast(column, pa.large_binary()) if pa.types.is_binary_view(column.type) else column
 
 
-def chunk(given: pa.RecordBatch | pa.Table, first: int, part: Part, wanted: Wanted) -> Chunk:
+def chunk(given: pa.RecordBatch | pa.Table, first: int, part: Part, wanted: Selection) -> Chunk:
     """One batch; nothing in it is unreadable, since its types are right."""
     batch = pa.table([plain(column) for column in given.columns], names=given.schema.names)
     columns = values = None
     if wanted.numbers:
-        columns = {mine: numbers(batch.column(theirs)) for mine, theirs in wanted.columns.items()}
+        columns = {name: numbers(batch.column(column)) for name, column in wanted.columns.items()}
     else:
-        [theirs] = wanted.columns.values()
-        values = singles(batch.column(theirs))
+        [column] = wanted.columns.values()
+        values = singles(batch.column(column))
     return Chunk(
         first=first,
         size=batch.num_rows,
@@ -90,5 +90,5 @@ def numbers(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
         column = pc.cast(column, pa.uint8())
     if pa.types.is_decimal(column.type):
         column = pc.cast(column, pa.float64())
-    found: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
-    return found if found.dtype.kind in "fiu" else found.astype(np.float64)
+    values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return values if values.dtype.kind in "fiu" else values.astype(np.float64)

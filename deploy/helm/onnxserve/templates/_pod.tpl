@@ -26,6 +26,7 @@ initContainers:
     image: {{ include "onnxserve.image" . }}
     imagePullPolicy: {{ .Values.image.pullPolicy }}
     args:
+      - archive
       - pull
       - --store
       - /models

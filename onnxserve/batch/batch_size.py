@@ -1,0 +1,67 @@
+"""How many rows may run together: as many as the export proved, or more if the archive's own proof rows show it.
+
+An answer that moves with its neighbours is another answer: evidence for rows alone says nothing of batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxserve.archive import read_proof
+from onnxserve.archive.deviation import TOLERANCE, deviation, recorded_scale
+from onnxserve.errors import ArchiveError, BatchError
+
+COLUMNAR_ROWS = 1024  # without padding larger batches are hardly faster, smaller ones are slower
+FIX = "leave out --batch, or export with a larger serve.batch_size"
+
+
+class Handler(Protocol):
+    """The part of an archive's handler that is needed here."""
+
+    def resize(self, batch: int) -> None:
+        """Let at most so many rows run together."""
+
+    def outputs(self, values: Sequence[Any]) -> npt.NDArray[Any]:
+        """The first output, shape (rows, outputs)."""
+
+
+def choose_batch_size(folder: Path, handler: Handler, proven: int, asked: int, *, columnar: bool) -> int:
+    """`asked` rows, or without such a wish the best number; ArchiveError or BatchError where more are not proven."""
+    if asked:
+        if asked > proven:
+            check_size(folder, handler, proven, asked)
+        return asked
+    if columnar and proven > 1:
+        try:
+            check_size(folder, handler, proven, COLUMNAR_ROWS)
+        except (ArchiveError, BatchError):
+            return proven
+        return COLUMNAR_ROWS
+    return proven
+
+
+def check_size(folder: Path, handler: Handler, proven: int, size: int) -> None:
+    """BatchError unless the proof rows get the same answers in batches of `size`, also in another order."""
+    values = [row["input"] for row in read_proof(folder)]
+    values = list(islice(cycle(values), max(size, len(values))))
+    small = _run(handler, values, proven)
+    scale = recorded_scale(folder, small)
+    shift = max(deviation(_run(handler, values[::step], size), small[::step], scale) for step in (1, -1))
+    if not shift <= TOLERANCE:
+        raise BatchError(
+            f"{size} rows together are not proven: the archive's answers move by {shift:.2g} of their spread against "
+            f"{proven} together",
+            where="--batch",
+            fix=FIX,
+        )
+
+
+def _run(handler: Handler, values: Sequence[Any], size: int) -> npt.NDArray[Any]:
+    handler.resize(size)
+    return np.concatenate([handler.outputs(values[at : at + size]) for at in range(0, len(values), size)])

@@ -1,0 +1,113 @@
+"""Answers to rows of the output: what was kept of the input, what came of it, by which archive, or why nothing did."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from onnxserve_handlers.tasks.classification import probabilities
+
+from .chunk import Chunk, Fault
+from .job import Model, Shape
+from .scorer import Answers, Form
+
+Array = npt.NDArray[Any]
+OURS = ("source", "row", "prediction", "score", "scores", "outputs", "model", "version", "archive", "error")
+
+
+def answered(chunk: Chunk, answers: Answers, source: str, model: Model, shape: Shape, form: Form) -> pa.Table:
+    """One row for each of the chunk's, in its order."""
+    columns: dict[str, Any] = {}
+    if chunk.kept is not None:
+        columns.update(zip(chunk.kept.column_names, chunk.kept.columns, strict=True))
+    columns["source"] = constant(source, chunk.size)
+    columns["row"] = pa.array(np.arange(chunk.first, chunk.first + chunk.size))
+    columns |= predicted(answers, chunk.size, model, form)
+    if shape.scores:
+        scores = scores_of(answers.outputs, model.activation)
+        columns["scores"] = lists(scores, answers.kept, chunk.size)
+    if shape.outputs:
+        columns["outputs"] = lists(answers.outputs, answers.kept, chunk.size)
+    for name, value in (("model", model.name), ("version", model.version), ("archive", model.sha256)):
+        columns[name] = constant(value, chunk.size)
+    columns["error"] = errors(chunk.faults | answers.faults, chunk.size)
+    return pa.table(columns)
+
+
+def predicted(answers: Answers, count: int, model: Model, form: Form) -> dict[str, Any]:
+    """`prediction`, and `score` where there are labels."""
+    if form == "values":
+        values = [prediction["values"] for prediction in answers.predictions or ()]
+        return {"prediction": placed(pa.array(values, pa.list_(pa.float64())), answers.kept, count)}
+    if form == "labels" and answers.label is not None:
+        label = pa.DictionaryArray.from_arrays(pa.array(answers.label, pa.int32()), list(model.labels))
+        score = pa.array(answers.score, pa.float64())
+    else:
+        label, score = worded(answers.predictions or (), model, form)
+    return {"prediction": placed(label, answers.kept, count), "score": placed(score, answers.kept, count)}
+
+
+def worded(predictions: Any, model: Model, form: Form) -> tuple[pa.Array, pa.Array]:
+    """Of answers in words: their label and score, or all of them as JSON."""
+    labels = [
+        prediction["label"] if isinstance(prediction, dict) and "label" in prediction else _text(prediction)
+        for prediction in predictions
+    ]
+    scores = [prediction.get("score") if isinstance(prediction, dict) else None for prediction in predictions]
+    if form == "labels":
+        at = [model.labels.index(label) for label in labels]
+        label = pa.DictionaryArray.from_arrays(pa.array(at, pa.int32()), list(model.labels))
+        return label, pa.array(scores, pa.float64())
+    return pa.array(labels, pa.string()), pa.array(scores, pa.float64())
+
+
+def _text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def constant(value: str, count: int) -> pa.DictionaryArray:
+    """The same word in every row."""
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), [value])
+
+
+def placed(array: pa.Array, kept: Array, count: int) -> pa.Array:
+    """An array of the answered rows as one of all rows, null for the others."""
+    if len(kept) == count:
+        return array
+    at = np.zeros(count, np.int64)
+    at[kept] = np.arange(len(kept))
+    missing = np.ones(count, bool)
+    missing[kept] = False
+    return array.take(pa.array(at, mask=missing))
+
+
+def lists(values: Array | None, kept: Array, count: int) -> pa.Array:
+    """Numbers of a row, in the graph's type."""
+    if values is None:
+        return pa.nulls(count, pa.list_(pa.float32()))
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * math.prod(values.shape[1:])
+    return placed(pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel())), kept, count)
+
+
+def scores_of(outputs: Array | None, activation: str) -> Array | None:
+    """Probability of each label, float32."""
+    if outputs is None or activation == "none":
+        return outputs
+    return probabilities(outputs, activation).astype(np.float32)
+
+
+def errors(faults: dict[int, Fault], count: int) -> pa.Array:
+    """Type, place and reason, null for the answered rows."""
+    if not faults:
+        return pa.nulls(count, pa.string())
+    return pa.array([fault_text(faults[place]) if place in faults else None for place in range(count)], pa.string())
+
+
+def fault_text(fault: Fault) -> str:
+    """In one line."""
+    return f"{fault.type}: {fault.where + ': ' if fault.where else ''}{fault.reason}"

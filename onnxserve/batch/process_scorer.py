@@ -1,0 +1,182 @@
+"""A scorer in a process of its own: a row that ends the process is found by halving and set aside, like any bad row."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxserve.errors import BatchError
+
+from .chunk import Chunk, Fault
+from .scorer import Answers, Form
+
+MODULE = "onnxserve.batch.scoring_process"
+KIND = "worker_ended"
+TRIES = 2  # of a row alone: a process may end for a reason of its own
+MOST_ENDS = 200  # of one worker's processes; then the handler is ill, not a row
+STOP_S = 5.0
+
+
+class Settings(NamedTuple):
+    """What the process loads, and whether its answers have the graph's outputs."""
+
+    folder: Path
+    config: dict[str, Any]
+    batch: int
+    gpu_id: int | None
+    outputs: bool
+
+
+class Started(NamedTuple):
+    """What a loaded archive says of itself."""
+
+    form: Form
+    deviation: float
+
+
+class Failure(NamedTuple):
+    """An error of the process, which lives."""
+
+    what: str
+    where: str = ""
+    fix: str = ""
+
+
+class Rows(NamedTuple):
+    """Some of a chunk's readable rows, as columns or as values."""
+
+    places: npt.NDArray[np.intp]
+    columns: dict[str, npt.NDArray[Any]] | None
+    values: Sequence[Any] | None
+
+    def part(self, start: int, stop: int) -> Rows:
+        """Those from `start` to `stop`."""
+        columns = None if self.columns is None else {name: array[start:stop] for name, array in self.columns.items()}
+        return Rows(self.places[start:stop], columns, None if self.values is None else self.values[start:stop])
+
+
+class ProcessEnded(Exception):
+    """The process is gone; how, in words."""
+
+
+class ScoringProcess:
+    """The process, loaded."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._connection, other_end = Pipe()
+        command = [sys.executable, "-m", MODULE, str(other_end.fileno())]
+        with other_end:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[other_end.fileno()]
+            )
+        try:
+            self.started: Started = self.ask(settings)
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, message: Settings | Rows) -> Any:
+        """Its answer; ProcessEnded where there is none, BatchError for one that says what failed."""
+        try:
+            self._connection.send(message)
+            answer = self._connection.recv()
+        except (EOFError, ConnectionError) as error:
+            raise ProcessEnded(ended_by(self._process.wait())) from error
+        if isinstance(answer, Failure):
+            raise BatchError(answer.what, where=answer.where, fix=answer.fix)
+        return answer
+
+    def close(self) -> None:
+        """End it."""
+        self._connection.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_S)
+        self._process.kill()
+        self._process.wait()
+
+
+class ProcessScorer:
+    """An unpacked archive that can end its process without ending the job."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._ends = settings, 0
+        try:
+            self._process: ScoringProcess | None = ScoringProcess(settings)
+        except ProcessEnded as error:
+            raise BatchError(f"loading the archive ended its process: {error}", where=str(settings.folder)) from error
+        self.form, self.deviation = self._process.started
+
+    def score(self, chunk: Chunk) -> Answers:
+        """All rows together; where that ends the process, each half alone."""
+        return joined(self._scored(Rows(chunk.places, chunk.columns, chunk.values)))
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def _scored(self, rows: Rows, tried: int = 1) -> list[Answers]:
+        count = len(rows.places)
+        try:
+            return [self._ask(rows)]
+        except ProcessEnded as error:
+            self._count_end(error)
+            if count == 1 and tried == TRIES:
+                fault = Fault(KIND, f"the process that scored this row ended: {error}")
+                return [Answers(rows.places[:0], None, None, None, None, {int(rows.places[0]): fault})]
+        if count <= 1:
+            return self._scored(rows, tried + 1)
+        return self._scored(rows.part(0, count // 2)) + self._scored(rows.part(count // 2, count))
+
+    def _ask(self, rows: Rows) -> Answers:
+        if self._process is None:
+            self._process = ScoringProcess(self._settings)
+        answers: Answers = self._process.ask(rows)
+        return answers
+
+    def _count_end(self, error: ProcessEnded) -> None:
+        self.close()
+        self._ends += 1
+        if self._ends > MOST_ENDS:
+            what = f"the archive's handler ended its process {self._ends} times, last: {error}"
+            fix = "check the archive: onnxserve archive verify ARCHIVE"
+            raise BatchError(what, where=str(self._settings.folder), fix=fix)
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """Answers of consecutive rows as one; parts without an answered row have no arrays."""
+    if len(parts) == 1:
+        return parts[0]
+    answered = [part for part in parts if len(part.kept)]
+    arrays = [
+        np.concatenate([getattr(part, name) for part in answered])
+        if answered and getattr(answered[0], name) is not None
+        else None
+        for name in ("label", "score", "outputs")
+    ]
+    label, score, outputs = arrays
+    predictions = None
+    if answered and answered[0].predictions is not None:
+        predictions = [prediction for part in answered for prediction in part.predictions or ()]
+    faults = {place: fault for part in parts for place, fault in part.faults.items()}
+    return Answers(np.concatenate([part.kept for part in parts]), label, score, predictions, outputs, faults)
+
+
+def ended_by(code: int) -> str:
+    """How a process ended, by its return code."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"

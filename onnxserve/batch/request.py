@@ -1,0 +1,104 @@
+"""What a person asks for, checked against the archive and the sources, as a job."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from onnxserve.archive import read_signature, summarise
+from onnxserve.errors import BatchError
+
+from .job import FeatureLookup, Job, Model, Remote, Shape
+from .part import Kind
+from .plan import select_columns
+from .sources import find_sources
+from .worker import fetched
+
+CHUNK, CHUNK_SINGLE, CHUNK_IMAGES = 65_536, 1024, 32  # rows in memory at a time
+
+
+class JobRequest(msgspec.Struct, frozen=True):
+    """Names as a person types them."""
+
+    archive: str
+    inputs: tuple[str, ...]
+    kind: Kind | None = None
+    columns: dict[str, str] = {}
+    keep: tuple[str, ...] = ()
+    delimiter: str = ","
+    shape: Shape = Shape()
+    remote: Remote | None = None
+    limit: int = 0
+    batch: int = 0
+    part_rows: int = 0
+    features: str = ""  # a Feast repository
+    state: str = ".onnxserve"
+    redact: bool = False
+
+
+def job_of(request: JobRequest) -> Job:
+    """The job; BatchError for what can't be."""
+    with tempfile.TemporaryDirectory() as folder, fetched(request.archive, Path(folder)) as path:
+        archive = summarise(path)
+        signature = read_signature(path)
+    local = request.archive if "://" in request.archive else str(Path(request.archive).resolve())
+    columns = tuple(signature["input"].get("columns", ()))
+    model = Model(
+        local,
+        archive.sha256,
+        archive.name,
+        archive.version,
+        tuple(signature["labels"]),
+        columns,
+        signature.get("activation", "softmax"),
+    )
+    lookup = feature_lookup(request, signature)
+    sources, skipped = find_sources(request.inputs, request.kind)
+    chunk = CHUNK if columns else CHUNK_IMAGES if sources[0].kind == "images" else CHUNK_SINGLE
+    keep = request.keep or request.shape.partition
+    wanted = select_columns(sources, columns, request.columns, keep, request.delimiter, chunk, lookup)
+    _consistent(request, model, wanted.keep)
+    rest = (
+        request.shape,
+        request.limit,
+        request.batch,
+        request.part_rows,
+        request.remote,
+        lookup,
+        skipped,
+        request.redact,
+    )
+    return Job(model, tuple(sources), wanted, *rest)
+
+
+def feature_lookup(request: JobRequest, signature: dict[str, Any]) -> FeatureLookup | None:
+    """The store that the archive's rows are completed from; none when files bring every column."""
+    spec = signature.get("features")
+    if not request.features:
+        return None
+    if not spec:
+        raise BatchError("this model takes no features from a store", where="--features")
+    if request.remote:
+        raise BatchError("a server joins what is known now", where="--endpoint", fix="leave one of both out")
+    return FeatureLookup(
+        repo=str(Path(request.features).resolve()),
+        state=str(Path(request.state).resolve()),
+        service=spec["service"],
+        entities=tuple(spec["entities"]),
+        columns=tuple(spec["columns"]),
+        timestamp=spec["timestamp"],
+        defaults=spec["defaults"] if spec["missing"] == "default" else {},
+    )
+
+
+def _consistent(request: JobRequest, model: Model, kept: tuple[str, ...]) -> None:
+    shape = request.shape
+    if missing := sorted(set(shape.partition) - set(kept)):
+        raise BatchError(f"not kept: {', '.join(missing)}", where="--partition-by", fix="name them in --keep too")
+    if shape.scores and not model.labels:
+        raise BatchError("the model has no labels", where="--scores", fix="--outputs gives what it says")
+    if request.remote and (shape.scores or shape.outputs):
+        raise BatchError("a server gives only label and score", where="--endpoint", fix="without --scores, --outputs")

@@ -1,0 +1,178 @@
+"""What a worker does: one part after another, each read, scored, written, and then recorded, which is what counts."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import fsspec
+import msgspec
+import pyarrow as pa
+
+from onnxserve.archive import file_digest, unpack_trusted
+from onnxserve.errors import BatchError, OnnxserveError
+
+from .chunk import Chunk, Fault
+from .feature_join import FeatureJoin
+from .gpu import claim
+from .job import Job, Machine
+from .output import STATE, Folder, Stream, Writer, Written
+from .output_rows import answered
+from .part import Part
+from .process_scorer import ProcessScorer, Settings
+from .readers import read
+from .remote import KEY, RemoteScorer
+from .scorer import Answers, Scorer, check_bulk
+
+REDACTED = "redacted"
+FAULT_BYTES = 2000  # of a bad row, for the quarantine
+
+
+class PartResult(msgspec.Struct, frozen=True):
+    """A part that is finished; its record is the last thing that is written of it."""
+
+    number: int
+    rows: int
+    failed: int
+    files: tuple[Written, ...]
+    seconds: float
+    deviation: float = 0.0
+    error: str = ""  # in place of everything else: why the part could not be done
+
+
+class Worker:
+    """A worker's archive and scorer, for as many parts as it is given."""
+
+    def __init__(self, job: Job, out: str, machine: Machine, max_errors: int | None = None) -> None:
+        pa.set_cpu_count(1)  # as many workers as processors
+        self._job, self._max_errors = job, max_errors
+        self._folder = Folder(out)
+        self._scratch = tempfile.TemporaryDirectory(prefix="onnxserve-batch-")
+        self._joiner = FeatureJoin(job.lookup, job.model.columns) if job.lookup else None
+        try:
+            self._scorer = self._made(Path(self._scratch.name), machine)
+        except BaseException:
+            self._scratch.cleanup()
+            raise
+
+    def _made(self, scratch: Path, machine: Machine) -> Scorer:
+        folder = scratch / "archive"
+        with fetched(self._job.model.path, scratch) as archive:
+            unpack_trusted(archive, folder)
+            digest = file_digest(archive)
+        if digest != self._job.model.sha256:
+            raise BatchError(
+                "this is not the archive that the job was begun with",
+                where=self._job.model.path,
+                fix="put that one back, or begin anew with --restart",
+            )
+        if self._job.remote is not None:
+            key = os.environ.get(KEY, "")
+            return RemoteScorer(folder, self._job.model, self._job.remote, self._job.batch, key)
+        check_bulk(folder)
+        gpu = claim(machine.gpus) if machine.gpus else None
+        config = {"threads": machine.threads, "provider": machine.provider}
+        shape = self._job.shape
+        return ProcessScorer(Settings(folder, config, self._job.batch, gpu, outputs=shape.scores or shape.outputs))
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._scorer.close()
+        self._scratch.cleanup()
+
+    def do(self, part: Part) -> PartResult:
+        """One part, all of it or nothing."""
+        start, job = time.perf_counter(), self._job
+        metadata = {"onnxserve.model": f"{job.model.name} {job.model.version}", "onnxserve.part": str(part.number)}
+        writer = Writer(self._folder, part.number, job.shape.partition, metadata)
+        rows = failed = 0
+        try:
+            with self._folder.create(quarantine(part.number)) as bad:
+                for chunk in read(part, job.wanted):
+                    if self._joiner is not None:
+                        chunk = self._joiner.join(chunk)  # noqa: PLW2901 - the same rows, complete
+                    answers = self._scorer.score(chunk)
+                    if job.redact:
+                        chunk, answers = redacted(chunk, answers, job.model.columns)  # noqa: PLW2901
+                    source = part.source if part.kind != "images" else "images"
+                    writer.write(answered(chunk, answers, source, job.model, job.shape, self._scorer.form))
+                    rows, faults = rows + chunk.size, chunk.faults | answers.faults
+                    failed += len(faults)
+                    note(bad, chunk, faults)
+                    if self._max_errors is not None and failed > self._max_errors:
+                        raise BatchError(f"more than {self._max_errors} bad rows", where=part.source)
+            if rows != part.rows:
+                raise BatchError(f"{rows} rows, {part.rows} were there when the job began", where=part.source)
+            files = writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
+        seconds = time.perf_counter() - start
+        done = PartResult(part.number, rows, failed, tuple(files), seconds, self._scorer.deviation)
+        self._folder.write(record(part.number), msgspec.json.encode(done))
+        return done
+
+    def tried(self, part: Part) -> PartResult:
+        """The same, with what went wrong as an answer."""
+        try:
+            return self.do(part)
+        except (OnnxserveError, OSError, pa.ArrowException) as error:
+            return PartResult(part.number, 0, 0, (), 0.0, error=f"part {part.number} of {part.source}: {error}")
+
+
+def redacted(chunk: Chunk, answers: Answers, columns: Sequence[str]) -> tuple[Chunk, Answers]:
+    """The same without values of bad rows: neither a row as it was nor a reason, which may quote it."""
+
+    def bare(faults: dict[int, Fault]) -> dict[int, Fault]:
+        return {
+            place: Fault(fault.type, REDACTED, fault.where if fault.where in columns else "")
+            for place, fault in faults.items()
+        }
+
+    return chunk._replace(faults=bare(chunk.faults), raw=lambda _: REDACTED), answers._replace(
+        faults=bare(answers.faults)
+    )
+
+
+def note(bad: Stream, chunk: Chunk, faults: dict[int, Fault]) -> None:
+    """Bad rows, with their place in the source and as they were."""
+    for place, fault in sorted(faults.items()):
+        line = {
+            "source": chunk.position(place),
+            "row": chunk.first + place,
+            "type": fault.type,
+            "reason": fault.reason,
+            "where": fault.where,
+            "input": chunk.raw(place)[:FAULT_BYTES],
+        }
+        bad.write(msgspec.json.encode(line) + b"\n")
+
+
+def record(number: int) -> str:
+    """Where a finished part is recorded."""
+    return f"{STATE}/parts/{number:05}.json"
+
+
+def quarantine(number: int) -> str:
+    """Where a part's bad rows are."""
+    return f"{STATE}/quarantine/{number:05}.jsonl"
+
+
+class fetched:  # noqa: N801 - a context, as `open` is
+    """An archive as a local file."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self._url, self._copy = url, folder / "fetched.mar"
+
+    def __enter__(self) -> Path:
+        if "://" not in self._url:
+            return Path(self._url)
+        with fsspec.open(self._url, "rb") as stream:
+            self._copy.write_bytes(stream.read())
+        return self._copy
+
+    def __exit__(self, *_: object) -> None:
+        self._copy.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""`onnxserve archive`: commands about one `.mar` file."""

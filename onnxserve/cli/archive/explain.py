@@ -1,0 +1,104 @@
+"""`onnxserve archive explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from onnxserve.archive import Summary, is_signed, summarise
+from onnxserve.cli import groups
+from onnxserve.cli.console import AsJson, out, show
+from onnxserve.cli.table import Number, print_table
+
+HEADINGS = ("variant", *map(Number, ("MB", "score", "drop", "flips", "speed-up")), "verdict")
+
+
+def measured_here(summary: Summary) -> dict[str, Any] | None:
+    """The evidence with times that export left beside the archive, if it is this archive's."""
+    beside = summary.path.with_suffix(".evidence.json")
+    try:
+        document = msgspec.json.decode(beside.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError):
+        return None
+    same = document.get("summary", {}).get("model_sha256") == summary.evidence["summary"]["model_sha256"]
+    return document if same else None
+
+
+def times(document: dict[str, Any] | None) -> dict[str, float]:
+    """Milliseconds a row by variant, at the setting to be served."""
+    if document is None:
+        return {}
+    served = document["served"]
+    return {
+        timing["variant"]: timing["ms"]
+        for timing in document["timings"]
+        if (timing["threads"], timing["batch"]) == (served["threads"], served["batch"])
+    }
+
+
+def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
+    """A row of HEADINGS for each variant that was tried."""
+    evidence, torch = summary.evidence, ms.get("torch")
+    rows = []
+    for variant in evidence["variants"]:
+        name, paired = variant["variant"], variant["paired"]
+        measures = ["-"] * 3 if paired is None else [f"{paired[key]:.2%}" for key in ("accuracy", "bound", "flips")]
+        verdict = "chosen" if name == evidence["summary"]["variant"] else variant["refusal"] or "may serve"
+        rows.append(
+            [
+                name,
+                f"{variant['megabytes']:.1f}",
+                *measures,
+                f"{torch / ms[name]:.2f}x" if torch and ms.get(name) else "-",
+                verdict + (", one row at a time" if variant["moves"] else ""),
+            ]
+        )
+    return rows + [[name, *["-"] * 5, reason] for name, reason in evidence["refused"].items()]
+
+
+def why(summary: Summary, ms: dict[str, float]) -> list[str]:
+    """Explain the choice, a sentence each."""
+    proof, variant = summary.evidence["summary"], summary.evidence["summary"]["variant"]
+    lines = [f"{variant} serves: the fastest certified to keep its answers within {proof['budget']:.2%} of torch's."]
+    if "bound" in proof:
+        lines.append(
+            f"On {proof['rows']} rows that nothing was fitted to it loses at most {proof['bound']:.2%} "
+            f"with 95 % confidence, and {proof['flips']:.2%} of answers differ."
+        )
+    if proof["moves"]:
+        lines.append("Its answers move with the batch, so workers run one row at a time.")
+    refused = sum(test["refused"] for test in summary.evidence.get("certify", {}).get("earlier", []))
+    if refused:
+        lines.append(f"Earlier exports had {refused} graphs refused on the same rows, so its test was stricter.")
+    sensitivity = summary.evidence.get("sensitivity")
+    if sensitivity and sensitivity["damage"]:
+        worst = sorted(sensitivity["damage"].items(), key=lambda item: -item[1])[:3]
+        lines.append("Most damage in 8 bits: " + ", ".join(f"{name} ({value:.2g})" for name, value in worst) + ".")
+    if not ms:
+        lines.append("Times are not in the archive; the .evidence.json beside it, which has them, is not here.")
+    return lines
+
+
+@groups.archive.command()
+def explain(
+    archive: Annotated[Path, typer.Argument(help="The archive, a .mar file.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show which variants the export tried and why it chose this one.
+
+    Example: onnxserve archive explain model_store/digits-1.0.0.mar
+    """
+    summary = summarise(archive)
+    ms = times(measured_here(summary))
+
+    def human() -> None:
+        signed = "signed" if is_signed(archive) else "not signed"
+        out.print(f"{summary.name} {summary.version}, sha256 {summary.sha256}, {signed}", markup=False)
+        print_table(HEADINGS, variant_rows(summary, ms))
+        out.print("\n".join(why(summary, ms)), markup=False)
+
+    show({"why": why(summary, ms), "milliseconds_per_row": ms, "evidence": summary.evidence}, human, as_json=as_json)

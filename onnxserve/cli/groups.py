@@ -1,0 +1,78 @@
+"""The program's groups. Command modules put their commands into them; `app` imports all of those modules.
+
+Names that commands had before are taken for one minor version more, hidden, with a line on standard error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from .console import console
+
+RENAMED = {
+    "verify": ("archive", "verify"),
+    "explain": ("archive", "explain"),
+    "sign": ("archive", "sign"),
+    "seal": ("archive", "seal"),
+    "pull": ("archive", "pull"),
+    "convert": ("archive", "convert"),
+    "keygen": ("archive", "keygen"),
+    "revoke": ("archive", "revoke"),
+    "capacity": ("tune", "capacity"),
+    "resources": ("tune", "resources"),
+    "ready": ("release", "ready"),
+    "edge": ("gateway",),
+}
+
+
+def warn_renamed(old: str, new: str) -> None:
+    """Name the command that replaces an old one."""
+    console.print(f"`onnxserve {old}` is now `onnxserve {new}`; the next minor version drops the old name")
+
+
+class Program(TyperGroup):
+    """All commands, also under the names in RENAMED."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that `args` begin with, by its new or its old name."""
+        old = args[0] if args else ""
+        if old in RENAMED:
+            warn_renamed(old, " ".join(RENAMED[old]))
+            args = [*RENAMED[old], *args[1:]]
+        return super().resolve_command(ctx, args)
+
+
+class Tune(TyperGroup):
+    """`tune`, which was one command until it became the group's `load`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take arguments that name none of the group's commands as those of `load`."""
+        if args and args[0] not in self.commands and args[0] != "--help":
+            warn_renamed("tune", "tune load")
+            args = ["load", *args]
+        return super().parse_args(ctx, args)
+
+
+def _group(name: str, text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
+    made = typer.Typer(help=text, no_args_is_help=True, cls=cls)
+    root.add_typer(made, name=name)
+    return made
+
+
+root = typer.Typer(
+    name="onnxserve",
+    help="Serve proven ONNX archives of torch models with TorchServe.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    cls=Program,
+)
+archive = _group("archive", "Check, explain, sign, encrypt, fetch and convert archives.")
+gateway = _group("gateway", "Render, check or start the gateway (nginx) in front of TorchServe.")
+keys = _group("keys", "Manage the API keys of clients; changes take effect within a second.")
+release = _group("release", "Move traffic between the versions of a model.")
+features = _group("features", "Load, serve and check the feature store (Feast) of a model.")
+monitor = _group("monitor", "Make dashboards and measure how right a model is in production.")
+tune = _group("tune", "Measure load, capacity and resources on this machine.", Tune)

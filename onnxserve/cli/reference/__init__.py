@@ -1,0 +1,1 @@
+"""The configuration reference, generated from the records that hold the configuration."""

@@ -1,0 +1,1 @@
+"""`onnxserve release`: roles and versions of a running server."""

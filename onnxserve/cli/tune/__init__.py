@@ -1,0 +1,1 @@
+"""`onnxserve tune`: commands that measure on this machine."""

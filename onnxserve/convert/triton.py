@@ -1,0 +1,75 @@
+"""A Triton model repository: the archive's own handler behind Triton's Python backend.
+
+Layout: https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/user_guide/model_repository.html.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from onnxserve.archive import check_archive, read_config, read_signature, unpack
+from onnxserve_handlers.signature import datatype
+
+BACKEND = Path(__file__).parent / "files" / "triton_model.py"
+ROWS = {"text": "text", "image": "image"}  # handlers whose rows are one BYTES input of this name
+CONFIG = """# Written by `onnxserve archive convert`. Answers are those of the archive in `archive`.
+name: "{name}"
+backend: "python"
+max_batch_size: {batch}
+input [{inputs}
+]
+output [{outputs}
+]
+dynamic_batching {{
+  max_queue_delay_microseconds: {delay}
+}}
+instance_group [
+  {{
+    count: {workers}
+    kind: {kind}
+  }}
+]
+"""
+TENSOR = '\n  {{\n    name: "{name}"\n    data_type: TYPE_{kind}\n    dims: [ {dims} ]\n  }}'
+
+
+def to_triton(archive: Path, repository: Path) -> list[Path]:
+    """Write `NAME/config.pbtxt`, `NAME/VERSION/model.py` and the unpacked archive; ArchiveError if it doesn't hold."""
+    checked = check_archive(archive)
+    # Triton's versions are whole numbers: 1.2.3 is 1002003.
+    number = 0
+    for part in checked.version.split("."):
+        number = number * 1000 + int(part)
+    model = repository / checked.name
+    place = model / str(number)
+    unpack(archive, place / "archive")
+    (place / "model.py").write_bytes(BACKEND.read_bytes())
+    config = model / "config.pbtxt"
+    config.write_text(configuration(checked.name, read_signature(archive), read_config(archive)), encoding="utf-8")
+    return [config, place / "model.py", place / "archive"]
+
+
+def configuration(name: str, signature: dict[str, Any], served: dict[str, Any]) -> str:
+    """`config.pbtxt`: one BYTES input of rows where the handler makes tensors of them, else the graph's inputs."""
+    row = ROWS.get(str(signature["handler"]).partition(":")[0].rpartition(".")[2])
+    inputs = [(row, "STRING", "1")] if row else [tensor(described) for described in signature["inputs"]]
+    outputs = [tensor(described) for described in signature["outputs"]]
+    if signature["labels"]:
+        outputs += [("label", "STRING", "1"), ("score", "FP32", "1")]
+    gpu = str((served.get("handler") or {}).get("provider")) in ("cuda", "tensorrt")
+    return CONFIG.format(
+        name=name,
+        batch=signature["max_batch"],
+        inputs=",".join(TENSOR.format(name=tensor_name, kind=kind, dims=dims) for tensor_name, kind, dims in inputs),
+        outputs=",".join(TENSOR.format(name=tensor_name, kind=kind, dims=dims) for tensor_name, kind, dims in outputs),
+        delay=int(served.get("maxBatchDelay", 1)) * 1000,
+        workers=int(served.get("maxWorkers", 1)),
+        kind="KIND_GPU" if gpu else "KIND_CPU",
+    )
+
+
+def tensor(described: dict[str, Any]) -> tuple[str, str, str]:
+    """Name, type and dimensions beside the batch; free ones are -1."""
+    sizes = [str(size) if isinstance(size, int) else "-1" for size in described["shape"][1:]]
+    return str(described["name"]), datatype(described["dtype"]), ", ".join(sizes) or "1"

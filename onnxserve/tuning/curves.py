@@ -1,0 +1,76 @@
+"""The curves of a tuning, drawn into the report beside the archive."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from matplotlib import rcParams
+from matplotlib.figure import Figure
+
+from .point import Tuning
+from .state import Measured
+
+BEGIN, END = "<!-- tuning -->", "<!-- /tuning -->"
+rcParams["svg.hashsalt"] = "onnxserve"  # the same curves give the same bytes
+
+
+def svg(figure: Figure) -> str:
+    """A figure as an element for a page: without a date, so that it is reproducible."""
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight")
+    text = stream.getvalue()
+    return text[text.index("<svg") :]
+
+
+def throughput(measured: Measured, p99_ms: float) -> str:
+    """p99 over the rate answered, one line a setting, and the objective."""
+    figure = Figure(figsize=(7, 4))
+    axes = figure.subplots()
+    for point in sorted({search.point for search in measured.rounds}):
+        runs = [run for search in measured.rounds if search.point == point for run in search.runs]
+        shown = sorted((run.answered, min(run.p99_ms, 4 * p99_ms)) for run in runs)
+        axes.plot([rate for rate, _ in shown], [p99 for _, p99 in shown], marker=".", label=str(point))
+    axes.axhline(p99_ms, color="grey", linestyle="--", label="objective")
+    axes.set(xlabel="requests per second", ylabel="p99, ms", title="Latency against rate")
+    axes.legend()
+    return svg(figure)
+
+
+def batching(measured: Measured) -> str:
+    """Time of a batch over its size, by threads and length."""
+    figure = Figure(figsize=(7, 4))
+    axes = figure.subplots()
+    for threads, length in sorted({(timing.threads, timing.length) for timing in measured.times}):
+        line = [
+            (timing.batch, timing.ms)
+            for timing in measured.times
+            if (timing.threads, timing.length) == (threads, length)
+        ]
+        label = f"{threads} threads, {length} bytes"
+        axes.plot([batch for batch, _ in line], [ms for _, ms in line], marker=".", label=label)
+    axes.set(xlabel="requests in the batch", ylabel="ms", title="Time of a batch in the worker")
+    axes.legend()
+    return svg(figure)
+
+
+def section(tuning: Tuning, measured: Measured) -> str:
+    """The part of the report that a tuning writes."""
+    machine = ", ".join(f"{name} {value}" for name, value in tuning.machine.items())
+    text = (
+        f"<h2>Tuning</h2><p>{tuning.point}: {tuning.requests_per_second:.0f} requests per second "
+        f"(95 % interval {tuning.low:.0f} to {tuning.high:.0f}, {tuning.rounds} rounds) with p99 at most "
+        f"{tuning.p99_ms:g} ms, load generator on the same machine: {machine}.</p>"
+    )
+    charts = [throughput(measured, tuning.p99_ms), batching(measured)]
+    return "\n".join([BEGIN, text, *(f"<figure>{chart}</figure>" for chart in charts), END])
+
+
+def write_section(report: Path, text: str) -> None:
+    """Put the section at the end of the page, in place of an earlier one; a page of its own where there is none."""
+    page = report.read_text(encoding="utf-8") if report.is_file() else "<!doctype html><html><body></body></html>"
+    if BEGIN in page:
+        before, _, rest = page.partition(BEGIN)
+        page = before + rest.partition(END)[2].lstrip("\n")
+    head, _, tail = page.rpartition("</body>")
+    report.write_text(f"{head}{text}\n</body>{tail}", encoding="utf-8")

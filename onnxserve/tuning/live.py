@@ -1,0 +1,96 @@
+"""A real server with one archive and one setting, for as long as it is measured."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from onnxserve.archive import golden_bodies, reconfigure, summarise
+from onnxserve.client import Address, Connection, http_post
+from onnxserve.config import Settings, start_server
+from onnxserve.errors import ServerError
+from onnxserve.management import Management
+from onnxserve.warmup import warm_up
+
+from .point import Point, Sample
+from .poisson import Load
+
+READY_S = 180.0
+FRONTEND_S = 10.0  # of a model without cost: Java compiles itself meanwhile
+WARM_S = 4.0
+DRAIN_S = 60.0
+
+
+def served_as(point: Point) -> dict[str, object]:
+    """The keys of `model-config.yaml` that a setting decides."""
+    return {
+        "minWorkers": point.workers,
+        "maxWorkers": point.workers,
+        "batchSize": point.batch,
+        "maxBatchDelay": point.delay_ms,
+        "handler": {"threads": point.threads},
+    }
+
+
+class Live:
+    """A ready server."""
+
+    def __init__(self, address: Address, requests: list[bytes]) -> None:
+        self._address = address
+        self._requests = requests
+        self._runs = 0
+        self.ceiling = 0.0
+
+    def warm(self, rate: float) -> None:
+        """Overload the server until it is warm; what it answers then is the most that it can take."""
+        self.offer(rate, WARM_S)
+        self.ceiling = self.offer(rate, WARM_S / 2).answered
+
+    def offer(self, rate: float, seconds: float) -> Sample:
+        """One open-loop run, with arrival times of its own, after the queue of the one before is empty."""
+        self._runs += 1
+        self._drain()
+        return Load(self._address, self._requests, self._runs).run(rate, seconds)
+
+    def _drain(self) -> None:
+        """Wait for what an overload left in the queue: a request at its end is answered."""
+        with contextlib.closing(Connection(self._address, DRAIN_S)) as connection:
+            connection.send(self._requests[0], 0)
+            while connection.receive() is None:
+                pass
+
+
+@contextlib.contextmanager
+def live(archive: Path, point: Point, settings: Settings, overload: float) -> Iterator[Live]:
+    """Serve `archive` with `point` on sockets of its own, warmed up; the user's archive is not touched."""
+    with tempfile.TemporaryDirectory(prefix="onnxserve-tune-") as scratch:
+        store = Path(scratch) / "store"
+        # A long queue without a target: the objective decides what is too slow, no request is refused.
+        handler = {"threads": point.threads, "deduplicate": False}  # the few golden rows stand for rows that differ
+        changes = {**served_as(point), "handler": handler, "jobQueueSize": 10_000, "tuning": {"p99_ms": 0}}
+        reconfigure(archive, store / archive.name, changes)
+        own = replace(settings, plain=False, store=store, state=Path(scratch) / "state")
+        summary = summarise(archive)
+        server = start_server(own)
+        try:
+            api = Management(own.management)
+            api.wait("server up", lambda: server.alive() and _answers(api), READY_S)
+            api.wait_ready(summary.name, summary.version, READY_S)
+            warm_up(own, FRONTEND_S)
+            served = Live(
+                own.inference, [http_post(f"/predictions/{summary.name}", body) for body in golden_bodies(archive)]
+            )
+            served.warm(overload)
+            yield served
+        finally:
+            server.stop()
+
+
+def _answers(api: Management) -> bool:
+    try:
+        return bool(api.models())
+    except ServerError:
+        return False

@@ -1,0 +1,52 @@
+"""What is chosen, and what was measured of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Point(msgspec.Struct, frozen=True, order=True):
+    """One way to serve a model."""
+
+    workers: int
+    threads: int
+    batch: int
+    delay_ms: int
+
+    def __str__(self) -> str:
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"{self.workers} x {threads}, batch {self.batch}, delay {self.delay_ms} ms"
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One open-loop run: offered and answered requests per second, latencies in ms, requests that failed."""
+
+    offered: float
+    answered: float
+    p50_ms: float
+    p99_ms: float
+    failed: int
+    sent: int
+
+    def holds(self, p99_ms: float) -> bool:
+        """Whether this rate is inside the objective: all answered, in time, and as fast as they came."""
+        return self.failed == 0 and self.p99_ms <= p99_ms and self.answered >= 0.9 * self.offered
+
+
+class Tuning(msgspec.Struct, frozen=True):
+    """What `onnxserve tune load` writes into an archive: the choice and its rate with a 95 % confidence interval."""
+
+    point: Point
+    p99_ms: float
+    requests_per_second: float
+    low: float
+    high: float
+    rounds: int
+    machine: dict[str, Any]
+
+    @property
+    def spread(self) -> float:
+        """Half the interval as a share of the rate."""
+        return (self.high - self.low) / 2 / self.requests_per_second if self.requests_per_second else 1.0

@@ -1,0 +1,34 @@
+"""t(batch, length, threads) of an archive, measured by its own handler in a process of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from onnxserve.archive.offline import run_offline
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """Median time of one batch of `batch` requests, whose bodies are `length` bytes in the mean."""
+
+    threads: int
+    batch: int
+    length: int
+    ms: float
+
+
+def measure_times(folder: Path, threads: list[int], batches: list[int]) -> list[Timing]:
+    """All combinations, the settings taking turns so that a disturbance hits all alike."""
+    with tempfile.TemporaryDirectory() as scratch:
+        source, target = Path(scratch) / "plan.json", Path(scratch) / "times.json"
+        source.write_bytes(msgspec.json.encode({"threads": threads, "batches": batches}))
+        run_offline(folder.resolve(), "times", source, target)
+        return msgspec.json.decode(target.read_bytes(), type=list[Timing])
+
+
+def batch_ms(times: list[Timing], threads: int, batch: int) -> float:
+    """Time of a batch of mixed lengths: the mean over the lengths measured."""
+    milliseconds = [timing.ms for timing in times if (timing.threads, timing.batch) == (threads, batch)]
+    return sum(milliseconds) / len(milliseconds)

@@ -1,0 +1,143 @@
+"""From an archive and an objective to the settings that serve most requests inside it."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from onnxserve.archive import file_digest, max_batch, reconfigure, summarise, unpack_trusted
+from onnxserve.config import Settings
+from onnxserve.errors import TuneError
+
+from .curves import section, write_section
+from .grid import SHORTLIST, batches, predicted, shares, shortlist
+from .live import Live, live, served_as
+from .noise import QUIET, unsteadiness
+from .point import Point, Sample, Tuning
+from .search import highest_rate, interval
+from .state import Measured, Round, State
+from .times import measure_times
+
+FINALISTS = 2
+ROUNDS = 4
+Progress = Callable[[str, int, int], None]  # what, done, total
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to tune, for what, how thoroughly."""
+
+    archive: Path
+    p99_ms: float
+    settings: Settings
+    cpus: int
+    seconds: float = 3.0
+    rounds: int = ROUNDS
+
+
+def machine(cpus: int) -> dict[str, object]:
+    """Where a tuning is true."""
+    return {"cpu": cpu_name(), "cpus": cpus, "python": platform.python_version()}
+
+
+def cpu_name(path: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor as it calls itself."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def state_of(plan: Plan) -> State:
+    """Measurements of this archive, objective and machine."""
+    # The configuration is what we change: only the rest names the archive.
+    digest = file_digest(plan.archive)[:16]
+    key = f"{plan.archive.stem}-{digest}-{plan.p99_ms:g}ms-{plan.cpus}cpus-{plan.seconds:g}s"
+    return State(plan.settings.state / "tune", key)
+
+
+def tune(plan: Plan, progress: Progress) -> tuple[Tuning, Measured]:
+    """Measure, choose; nothing is written yet. TuneError when no setting can keep the objective."""
+    state = state_of(plan)
+    measured = state.read()
+    largest = max_batch(plan.archive)
+    progress("batches in the worker", 0, 1)
+    if not measured.times:
+        with tempfile.TemporaryDirectory() as scratch:
+            unpack_trusted(plan.archive, Path(scratch))
+            threads = sorted({1, *(threads for _, threads in shares(plan.cpus))})
+            measured.times = measure_times(Path(scratch), threads, batches(largest))
+        state.write(measured)
+    points = shortlist(measured.times, plan.cpus, largest, plan.p99_ms)[:SHORTLIST]
+    jobs = [(point, 1) for point in points]
+    run_rounds(plan, state, measured, jobs, progress)
+    best = sorted(points, key=lambda point: -max(measured.rates(point)))[:FINALISTS]
+    # Interleaved, so that a disturbance hits both.
+    jobs = [(point, done) for done in range(2, plan.rounds + 1) for point in best]
+    run_rounds(plan, state, measured, jobs, progress)
+    return choose(plan, measured, best), measured
+
+
+def run_rounds(plan: Plan, state: State, measured: Measured, jobs: list[tuple[Point, int]], progress: Progress) -> None:
+    """One search for each (setting, how many it should have by then) that isn't done yet."""
+    for done, (point, wanted) in enumerate(jobs):
+        progress(str(point), done, len(jobs))
+        if len(measured.rates(point)) >= wanted:
+            continue
+        with live(plan.archive, point, plan.settings, predicted(point, measured.times)) as server:
+            rate, runs = search(server, plan)
+        measured.rounds.append(Round(point, rate, runs))
+        state.write(measured)
+    progress("done", len(jobs), len(jobs))
+
+
+def search(server: Live, plan: Plan) -> tuple[float, list[Sample]]:
+    """The highest rate of one server inside the objective."""
+    return highest_rate(lambda rate: server.offer(rate, plan.seconds), server.ceiling, plan.p99_ms)
+
+
+def choose(plan: Plan, measured: Measured, finalists: list[Point]) -> Tuning:
+    """The finalist with the higher mean rate."""
+    means = {point: interval(measured.rates(point)) for point in finalists}
+    point = max(means, key=lambda candidate: means[candidate][0])
+    mean, low, high = means[point]
+    if mean <= 0:
+        raise TuneError(
+            f"no setting keeps p99 within {plan.p99_ms:g} ms on {plan.cpus} CPUs",
+            where=str(plan.archive),
+            fix="allow more with --p99-ms; the fastest batch of one takes "
+            f"{min(timing.ms for timing in measured.times if timing.batch == 1):.1f} ms in the worker alone",
+        )
+    return Tuning(point, plan.p99_ms, mean, low, high, len(measured.rates(point)), machine(plan.cpus))
+
+
+def check_quiet(tuning: Tuning) -> None:
+    """TuneError when the rounds disagree too much to be written down as a fact."""
+    if tuning.spread <= QUIET:
+        return
+    raise TuneError(
+        f"the machine is too noisy: {tuning.requests_per_second:.0f} requests per second ± {tuning.spread:.0%}, "
+        f"{QUIET:.0%} is allowed",
+        where=f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, a fixed piece of work varies by "
+        f"{unsteadiness():.0%}",
+        fix="stop other work and run again (rounds already measured count), add --rounds, or write it with --force",
+    )
+
+
+def write_tuning(archive: Path, tuning: Tuning, measured: Measured) -> str:
+    """Put the choice into the archive's configuration and the curves into its report; the new SHA-256."""
+    bound = max(16, math.ceil(2 * tuning.requests_per_second * tuning.p99_ms / 1000))
+    kept = {**served_as(tuning.point), "jobQueueSize": bound, "tuning": msgspec.to_builtins(tuning)}
+    digest = reconfigure(archive, archive, kept)
+    summary = summarise(archive)
+    write_section(archive.with_name(f"{summary.name}-{summary.version}.report.html"), section(tuning, measured))
+    return digest
