@@ -67,7 +67,7 @@ $(STAMP): pyproject.toml $(wildcard torchserve/batching-plugin/src/onnxserve/*.j
 	$(UV) -p $(VENV)/clients/bin/python 'kserve==0.21.0' 'tritonclient[http,grpc]==2.73.0'
 	rm -f $(BIN)/java
 	$(BIN)/python torchserve/batching-plugin/compile_plugin.py
-	ln -s "$$($(BIN)/python -c 'from onnxserve.config import find_java; print(find_java().home)')/bin/java" $(BIN)/java
+	ln -s "$$($(BIN)/python -c 'from onnxserve.torchserve import find_java; print(find_java().home)')/bin/java" $(BIN)/java
 	touch $@
 
 load: $(STAMP) ## load a running server with Locust

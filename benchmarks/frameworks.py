@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Mapping
 
 from onnxserve.archive.write import pretty
-from onnxserve.config import free_ports
+from onnxserve.torchserve import free_ports
 
 from .prepare import BENCH, SERVERS, Bench, scratch, variables
 from .process import Running, start

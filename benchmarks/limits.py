@@ -8,7 +8,7 @@ import sys
 
 import yaml
 
-from onnxserve.config import free_ports
+from onnxserve.torchserve import free_ports
 
 from .measure import Measured
 from .prepare import BENCH, SERVERS, Bench, bodies, scratch, variables

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from onnxserve.config import free_ports
+from onnxserve.torchserve import free_ports
 
 from .prepare import BENCH, Bench
 from .process import Running, post, wait_ready

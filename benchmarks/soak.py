@@ -24,7 +24,7 @@ import msgspec
 import psutil
 
 from onnxserve.archive import golden_bodies
-from onnxserve.config import Settings, free_ports
+from onnxserve.torchserve import Settings, free_ports
 from onnxserve.tuning.tuner import cpu_name
 
 from .prepare import ROOT

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from onnxserve.archive import reconfigure
-from onnxserve.config import free_ports
+from onnxserve.torchserve import free_ports
 
 from .prepare import ROOT, Bench, scratch
 from .process import Running, start

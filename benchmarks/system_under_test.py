@@ -20,11 +20,10 @@ import httpx
 import psutil
 
 from onnxserve.archive import reconfigure
-from onnxserve.config import Settings, free_ports
-from onnxserve.gateway import Traffic
-from onnxserve.management import Management
-from onnxserve.release import History, Release
+from onnxserve.gateway import RoleStore
+from onnxserve.release import History, ReleaseService
 from onnxserve.scaffold import new_model
+from onnxserve.torchserve import Management, Settings, free_ports
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
 
@@ -48,7 +47,7 @@ class SystemUnderTest:
 
     process: subprocess.Popen[bytes]
     settings: Settings
-    release: Release
+    release: ReleaseService
     url: str
 
     def children(self, words: str) -> list[psutil.Process]:
@@ -163,8 +162,8 @@ def served_as(settings: Settings, folder: Path, port: int) -> Iterator[SystemUnd
     ]
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-    traffic = Traffic(settings.state)
-    release = Release(Management(settings.management), History(settings.state), settings.store, traffic)
+    role_store = RoleStore(settings.state)
+    release = ReleaseService(Management(settings.management), History(settings.state), settings.store, role_store)
     made = SystemUnderTest(process, settings, release, f"http://127.0.0.1:{port}")
     try:
         made.wait_ready()

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from onnxserve.config import find_java, free_ports
-from onnxserve.config.properties import parse_properties, render_properties
+from onnxserve.torchserve import find_java, free_ports
+from onnxserve.torchserve.properties import parse_properties, render_properties
 
 from .prepare import ROOT, SERVERS, Bench, scratch
 from .process import Running, start

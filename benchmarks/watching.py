@@ -18,10 +18,10 @@ from unittest.mock import patch
 
 from onnxserve.archive import package, unpack
 from onnxserve.gateway.gateway import ACCESS_LOG
-from onnxserve.gateway.traffic import RUN
-from onnxserve.monitor import workers_page
-from onnxserve.monitor.access_log import AccessLog
-from onnxserve.monitor.counters import Counters
+from onnxserve.gateway.role_store import RUN
+from onnxserve.monitoring import workers_page
+from onnxserve.monitoring.access_log import AccessLog
+from onnxserve.monitoring.counters import Counters
 from onnxserve.tuning.tuner import cpu_name
 
 from .measure import started

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from onnxserve.config.properties import read_properties
-from onnxserve.config.settings import default_file
+from onnxserve.torchserve.properties import read_properties
+from onnxserve.torchserve.settings import default_file
 from onnxserve_handlers.response import DEFAULT_MAX_RESPONSE_BYTES
 
 from .arrays import Array

@@ -15,8 +15,8 @@ import msgspec
 import typer
 
 from onnxserve.archive import read_signature
-from onnxserve.config import Settings
 from onnxserve.errors import ArchiveError, FeatureError
+from onnxserve.torchserve import Settings
 
 from .console import AsJson, console, out, show, show_lines
 from .groups import features as commands

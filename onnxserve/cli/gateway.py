@@ -13,20 +13,19 @@ from typing import Annotated
 import msgspec
 import typer
 
-from onnxserve.config import Settings
-from onnxserve.gateway import Gateway, GatewayConfig, Traffic, read_config
+from onnxserve.gateway import Gateway, GatewayConfig, RoleStore, read_config
 from onnxserve.gateway.files import write_files
 from onnxserve.gateway.gateway import METRICS_PAGE, Control
 from onnxserve.gateway.kubernetes import kubernetes_files
 from onnxserve.gateway.nginx.files import gateway_files
-from onnxserve.gateway.processes import RunningGateway
-from onnxserve.gateway.processes import check as check_files
-from onnxserve.gateway.processes import start as start_gateway
-from onnxserve.management import Management
-from onnxserve.monitor import start_exporter
-from onnxserve.monitor.observer import Observer
-from onnxserve.monitor.queues import queues_page
+from onnxserve.gateway.nginx_process import RunningGateway
+from onnxserve.gateway.nginx_process import check as check_files
+from onnxserve.gateway.nginx_process import start as start_gateway
+from onnxserve.monitoring import start_exporter
+from onnxserve.monitoring.observer import Observer
+from onnxserve.monitoring.queues import queues_page
 from onnxserve.supervisor import Probe, Running, Service
+from onnxserve.torchserve import Management, Settings
 
 from .console import AsJson, console, out, show_lines
 from .groups import gateway as commands
@@ -51,23 +50,23 @@ def gateway_of(settings: Settings, run: Path | None = None) -> Gateway:
 
 
 def open_gateway(settings: Settings) -> RunningGateway:
-    """Start the gateway before a TorchServe, with the labels as they are; from now on it confirms every change."""
-    traffic, gateway = Traffic(settings.state), gateway_of(settings)
-    running = start_gateway(gateway, traffic.labels)
-    traffic.started(gateway)
+    """Start the gateway before a TorchServe, with the roles as they are; from now on it confirms every change."""
+    role_store, gateway = RoleStore(settings.state), gateway_of(settings)
+    running = start_gateway(gateway, role_store.roles)
+    role_store.started(gateway)
     return running
 
 
 def gateway_service(settings: Settings, tick: Tick) -> Service:
-    """The gateway for a supervisor; each start takes the labels of that time."""
-    traffic, gateway = tick.traffic, gateway_of(settings)
+    """The gateway for a supervisor; each start takes the roles of that time."""
+    role_store, gateway = tick.role_store, gateway_of(settings)
 
     def start() -> RunningGateway:
-        return start_gateway(gateway, traffic.labels, tick.gateway.hand_over() if tick.gateway is not None else None)
+        return start_gateway(gateway, role_store.roles, tick.gateway.hand_over() if tick.gateway is not None else None)
 
     def ready(running: Running) -> None:
         assert isinstance(running, RunningGateway)  # noqa: S101 - `start` made it
-        traffic.started(gateway)
+        role_store.started(gateway)
         tick.gateway = running
 
     def clear(running: Running) -> None:
@@ -97,8 +96,8 @@ def render(
     Example: onnxserve gateway render -o rendered
     """
     settings = settings_from(gateway_file=gateway_file, state=state, config=config)
-    gateway, labels = gateway_of(settings, output), Traffic(settings.state).labels
-    files = kubernetes_files(gateway.config, labels) if kubernetes else gateway_files(gateway, labels)
+    gateway, roles = gateway_of(settings, output), RoleStore(settings.state).roles
+    files = kubernetes_files(gateway.config, roles) if kubernetes else gateway_files(gateway, roles)
     paths = [str(path) for path in write_files(gateway.run, files)]
     show_lines(paths, *paths, as_json=as_json)
 
@@ -112,7 +111,7 @@ def check(
     Example: onnxserve gateway check
     """
     settings = settings_from(gateway_file=gateway_file, state=state, config=config)
-    check_files(gateway_of(settings, settings.state / "gateway-check"), Traffic(settings.state).labels)
+    check_files(gateway_of(settings, settings.state / "gateway-check"), RoleStore(settings.state).roles)
     line = f"{settings.gateway_file}: nginx accepts the files that it becomes"
     show_lines({"gateway_file": str(settings.gateway_file), "accepted": True}, line, as_json=as_json)
 
@@ -133,7 +132,7 @@ def start(
     ports = {"inference_port": inference_port, "management_port": management_port, "gateway_port": gateway_port}
     settings = settings_from(gateway_file=gateway_file, state=state, config=config, **ports)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    running, labels = open_gateway(settings), Traffic(settings.state)
+    running, roles = open_gateway(settings), RoleStore(settings.state)
     try:
         with observed(running.gateway):
             out.print(f"ready on {running.gateway.url}; logs in {running.gateway.run}; Ctrl-C stops", markup=False)
@@ -141,12 +140,12 @@ def start(
                 running.refresh()
                 running.recount()
                 running.spare_disk()
-                labels.reconcile()
+                roles.reconcile()
                 time.sleep(TICK_S)
     except KeyboardInterrupt:
         console.print("stopping")
     finally:
-        labels.stopped()
+        roles.stopped()
         running.stop()
 
 

@@ -11,12 +11,12 @@ from typing import Annotated
 import msgspec
 import typer
 
-from onnxserve.config import Settings, resolve_settings
 from onnxserve.errors import GatewayError
 from onnxserve.gateway import read_config
 from onnxserve.gateway.keys import ALL, ID, Key, add, expiry, now, period, read_keys, revoke
 from onnxserve.gateway.keys import rotate as rotate_key
-from onnxserve.monitor.key_use import KEY_USE, key_uses
+from onnxserve.monitoring.key_use import KEY_USE, key_uses
+from onnxserve.torchserve import Settings, resolve_settings
 
 from .console import AsJson, console, show, show_lines
 from .groups import keys as commands

@@ -12,7 +12,7 @@ import typer
 
 from onnxserve.errors import MonitorError
 from onnxserve.gateway import read_config
-from onnxserve.monitor.dashboard import dashboard as make_dashboard
+from onnxserve.monitoring.dashboard import dashboard as make_dashboard
 
 from .console import AsJson, console, out, show, show_lines
 from .groups import monitor as commands
@@ -21,8 +21,8 @@ from .table import Number, print_table
 from .watching import log_folder
 
 if TYPE_CHECKING:
-    from onnxserve.monitor.accuracy import Accuracy
-    from onnxserve.monitor.evidently import Drifted
+    from onnxserve.monitoring.accuracy import Accuracy
+    from onnxserve.monitoring.evidently import Drifted
 
 ACCURACY = ("model", "version", *map(Number, ("rows", "right", "accuracy", "95 % from", "to")))
 DRIFT = ("measure", *map(Number, ("PSI", "JS", "KS p")), "verdict")
@@ -69,7 +69,7 @@ def accuracy(
     Example: onnxserve monitor accuracy sentiment labels.parquet
     """
     with extra("monitor"):
-        from onnxserve.monitor.accuracy import accuracy as measure_accuracy
+        from onnxserve.monitoring.accuracy import accuracy as measure_accuracy
     settings = settings_from(gateway_file=gateway_file, state=state, config=config)
     log = log_folder(read_config(settings.gateway_file).predictions, settings)
     with console.status("reading the prediction log"):
@@ -115,8 +115,8 @@ def drift(  # noqa: PLR0913 - one option each
     Example: onnxserve monitor drift segment -o drift.html
     """
     with extra("drift"):
-        from onnxserve.monitor.drift import tables
-        from onnxserve.monitor.evidently import report
+        from onnxserve.monitoring.drift import tables
+        from onnxserve.monitoring.evidently import report
     settings = settings_from(store=store, gateway_file=gateway_file, state=state, config=config)
     log = log_folder(read_config(settings.gateway_file).predictions, settings)
     with console.status("comparing"):

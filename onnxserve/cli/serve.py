@@ -11,15 +11,15 @@ from typing import Annotated
 import typer
 
 from onnxserve.archive import configured_keys
-from onnxserve.config import Settings, own_stores, record_stores
 from onnxserve.errors import ServerError
-from onnxserve.gateway import Traffic
-from onnxserve.gateway.processes import wait_for_ports
-from onnxserve.release import Release
-from onnxserve.release.entering import clear_entering
+from onnxserve.gateway import RoleStore
+from onnxserve.gateway.nginx_process import wait_for_ports
+from onnxserve.release import ReleaseService
+from onnxserve.release.registration import clear_staged
 from onnxserve.supervisor import Events, Stopped, StopSignals, Supervisor, TorchServe
 from onnxserve.supervisor.events import FILE
 from onnxserve.supervisor.store import fill_store, stored_archives
+from onnxserve.torchserve import Settings, own_stores, record_stores
 
 from .console import console, out
 from .features import URL, feature_service, needs_features, unserved
@@ -144,13 +144,13 @@ def run(settings: Settings, options: Options, signals: StopSignals) -> None:
         contextlib.ExitStack() as running,
     ):
         settings = served_copies(settings, events)
-        traffic, release = Traffic(settings.state), release_of(settings)
-        traffic.stopped()  # a server that was killed left its record of a running gateway
+        role_store, release = RoleStore(settings.state), release_of(settings)
+        role_store.stopped()  # a server that was killed left its record of a running gateway
         for line in release.take_up():
             out.print(line, markup=False)
         variables, observer = watching(settings, watched)
         tick = Tick(settings, release, events, observer)
-        running.callback(traffic.stopped)
+        running.callback(role_store.stopped)
         begin(settings, options, supervisor, release, tick, variables)
         served = release.served()
         first_answers(settings, served)
@@ -166,7 +166,7 @@ def run(settings: Settings, options: Options, signals: StopSignals) -> None:
 def served_copies(settings: Settings, events: Events) -> Settings:
     """The same with the server's own store, of verified copies, in place of the user's."""
     stores = own_stores(settings)
-    for path in clear_entering(stores.kept):
+    for path in clear_staged(stores.kept):
         out.print(f"{path.name}: its registration was interrupted; removed")
     fill_store(stores, configured_keys(), events)
     record_stores(settings, stores)
@@ -177,7 +177,7 @@ def begin(
     settings: Settings,
     options: Options,
     supervisor: Supervisor,
-    release: Release,
+    release: ReleaseService,
     tick: Tick,
     variables: Mapping[str, str],
 ) -> None:

@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from onnxserve.config import Settings, resolve_settings, stores_of
-from onnxserve.gateway import Traffic, read_config
-from onnxserve.management import Management
-from onnxserve.release import History, Release
+from onnxserve.gateway import RoleStore, read_config
+from onnxserve.release import History, ReleaseService
+from onnxserve.torchserve import Management, Settings, resolve_settings, stores_of
 
 Config = Annotated[
     Path | None, typer.Option(help="TorchServe's config.properties; default: the one of the installation.")
@@ -40,8 +39,10 @@ def settings_from(**flags: object) -> Settings:
     return resolve_settings(os.environ, flags)
 
 
-def release_of(settings: Settings) -> Release:
+def release_of(settings: Settings) -> ReleaseService:
     """Release steps on the server that the settings name."""
     defaults = read_config(settings.gateway_file).default
-    traffic = Traffic(settings.state)
-    return Release(Management(settings.management), History(settings.state), stores_of(settings), traffic, defaults)
+    role_store = RoleStore(settings.state)
+    return ReleaseService(
+        Management(settings.management), History(settings.state), stores_of(settings), role_store, defaults
+    )

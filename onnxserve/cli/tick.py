@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from onnxserve.config import Settings
-from onnxserve.gateway import Traffic, read_config
+from onnxserve.gateway import RoleStore, read_config
 from onnxserve.gateway.gateway import ACCESS_LOG, ERROR_LOG
+from onnxserve.gateway.nginx_process import RunningGateway
 from onnxserve.gateway.observations import NAME as OBSERVATIONS
-from onnxserve.gateway.processes import RunningGateway
-from onnxserve.monitor.observer import Observer
-from onnxserve.release import Pilot, Release
+from onnxserve.monitoring.observer import Observer
+from onnxserve.release import Controller, ReleaseService
 from onnxserve.release.brownout import Ladder, Pressures
 from onnxserve.supervisor import Events, LogLimits, LogWriter, Rotation
 from onnxserve.supervisor.events import FILE
+from onnxserve.torchserve import Settings
 
 MEGABYTE = 2**20
 TORCHSERVE_LOG = "torchserve.log"
@@ -20,15 +20,15 @@ TORCHSERVE_LOG = "torchserve.log"
 class Tick:
     """Keeps roles in force, steps canaries, reloads replaced certificates, rotates logs."""
 
-    def __init__(self, settings: Settings, release: Release, events: Events, observer: Observer) -> None:
+    def __init__(self, settings: Settings, release: ReleaseService, events: Events, observer: Observer) -> None:
         self.events = events
         self.gateway: RunningGateway | None = None
         self._settings = settings
-        self.traffic: Traffic = release.traffic
+        self.role_store: RoleStore = release.role_store
         config = read_config(settings.gateway_file)
         pressures = Pressures(release.management.queues, observer.refused, config.limits.concurrency)
         ladder = Ladder(pressures, keeps_answers=config.cache.seconds > 0 and config.brownout.seconds > 0)
-        self._pilot = Pilot(release, settings.state, ladder if config.brownout.ladder else None)
+        self._pilot = Controller(release, settings.state, ladder if config.brownout.ladder else None)
         sizes = LogLimits(round(config.logs.megabytes * MEGABYTE), config.logs.files, config.logs.days)
         self._rotation = Rotation(self._writers, sizes)
         self._last: list[str] = []
@@ -49,7 +49,7 @@ class Tick:
         if gateway.spare_disk():
             what = "keeps no answers" if gateway.disk_full else "keeps answers again"
             self.events.record("gateway", what, "its disk is nearly full" if gateway.disk_full else "")
-        for line in self.traffic.reconcile():
+        for line in self.role_store.reconcile():
             self.events.record("roles", line)
         lines = self._pilot.tick()
         if lines and lines != self._last:  # a step that is retried again and again is recorded once

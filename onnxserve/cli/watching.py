@@ -11,12 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-from onnxserve.config import Settings
 from onnxserve.gateway import read_config
 from onnxserve.gateway.config import Predictions
-from onnxserve.monitor import workers_page
-from onnxserve.monitor.exporter import fresh
-from onnxserve.monitor.observer import Observer
+from onnxserve.monitoring import workers_page
+from onnxserve.monitoring.exporter import fresh
+from onnxserve.monitoring.observer import Observer
+from onnxserve.torchserve import Settings
 
 from .gateway import gateway_of, observed
 

@@ -28,18 +28,18 @@ async function look() {
 
 function draw(about, now, before) {
   document.body.dataset.url = about.url;
-  const rows = about.models.map((one) => figures(one, about.labels, now, before));
+  const rows = about.models.map((one) => figures(one, about.roles, now, before));
   document.querySelector('#models tbody').replaceChildren(...rows.map(tableRow));
   document.querySelector('#proof tbody').replaceChildren(...about.models.filter(proven).map(proofRow));
   document.getElementById('live').replaceChildren(...rows.filter((one) => one.share > 0).map(graph));
   if (!playground && about.models.length) {
-    const chosen = about.models.filter((one) => one.signature && one.version === about.labels[one.name]?.stable);
+    const chosen = about.models.filter((one) => one.signature && one.version === about.roles[one.name]?.stable);
     playground = new Playground(Object.fromEntries(chosen.map((one) => [one.name, one.signature])));
   }
 }
 
-function figures(one, labels, now, before) {
-  const model = labels[one.name] || {}, seconds = (now.time - before.time) / 1000 || 1;
+function figures(one, roles, now, before) {
+  const model = roles[one.name] || {}, seconds = (now.time - before.time) / 1000 || 1;
   const key = `${one.name} ${one.version}`, chosen = { model: one.name, version: one.version };
   const answers = increase(before.series, now.series, 'onnxserve_gateway_requests_total', chosen);
   const failed = increase(before.series, now.series, 'onnxserve_gateway_requests_total', chosen, (labels) => labels.code >= '500');

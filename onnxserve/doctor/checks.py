@@ -8,13 +8,14 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from onnxserve.archive import configured_keys, read_version, refusals
-from onnxserve.config import Settings, find_java
-from onnxserve.config.properties import read_properties
-from onnxserve.config.server import KILL_FIX, addresses, busy_addresses, has_kill
 from onnxserve.errors import OnnxserveError, ServerError
-from onnxserve.gateway import Labels, read_config, read_labels
+from onnxserve.gateway import Roles, read_config, read_roles
 from onnxserve.gateway.config import bracketed
+from onnxserve.gateway.roles import roles_path
 from onnxserve.processes import check_socket_path
+from onnxserve.torchserve import Settings, find_java
+from onnxserve.torchserve.properties import read_properties
+from onnxserve.torchserve.server import KILL_FIX, addresses, busy_addresses, has_kill
 
 from .finding import Finding
 from .trust import trust
@@ -123,9 +124,9 @@ def gateway(settings: Settings) -> Finding:
 
 def roles(settings: Settings) -> Finding:
     """Which version serves is recorded in the state folder; without the record nothing is promoted."""
-    path = settings.state / "labels.json"
+    path = roles_path(settings.state)
     try:
-        models = (read_labels(path) or Labels()).models
+        models = (read_roles(path) or Roles()).models
     except OnnxserveError as error:
         return Finding("roles", f"{error.what} ({path})", "serve sets the file aside; then: onnxserve release promote")
     if models:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from onnxserve.archive import configured_keys, refusals
 from onnxserve.archive.revoke import revoked_now
-from onnxserve.config import Settings, stores_of
 from onnxserve.errors import OnnxserveError
+from onnxserve.torchserve import Settings, stores_of
 
 from .finding import Finding
 

@@ -1,20 +1,20 @@
-"""The gateway: nginx, rendered from `gateway.toml` and the labels, the only thing that listens off loopback."""
+"""The gateway: nginx, rendered from `gateway.toml` and the roles, the only thing that listens off loopback."""
 
 from .config import GatewayConfig
+from .config_file import read_config
 from .gateway import Gateway
-from .read import read_config
-from .roles import Auto, Canary, Labels, Model, Share, read_labels
-from .traffic import Traffic
+from .role_store import RoleStore
+from .roles import Auto, Canary, Model, Roles, Share, read_roles
 
 __all__ = [
     "Auto",
     "Canary",
     "Gateway",
     "GatewayConfig",
-    "Labels",
     "Model",
+    "RoleStore",
+    "Roles",
     "Share",
-    "Traffic",
     "read_config",
-    "read_labels",
+    "read_roles",
 ]

@@ -1,4 +1,4 @@
-"""The same labels for a cluster: Gateway API routes, KServe's services, Argo Rollouts' analysis.
+"""The same roles for a cluster: Gateway API routes, KServe's services, Argo Rollouts' analysis.
 
 Sources: https://gateway-api.sigs.k8s.io/reference/spec/ (v1.3), https://kserve.github.io/website/ (v1beta1),
 https://argo-rollouts.readthedocs.io/en/stable/features/analysis/ (v1alpha1).
@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from .config import GatewayConfig
-from .roles import Labels, Model
+from .roles import Model, Roles
 
 Document = dict[str, Any]
 MILLION = 1_000_000  # the most that a weight and a denominator of Gateway API may be
@@ -22,10 +22,10 @@ PREDICTOR = "-predictor"  # behind the name of an InferenceService, in the names
 REVISION = f"{PREDICTOR}-00001"  # with Knative
 
 
-def kubernetes_files(config: GatewayConfig, labels: Labels) -> dict[str, bytes]:
+def kubernetes_files(config: GatewayConfig, roles: Roles) -> dict[str, bytes]:
     """Manifests by file name."""
     found = {}
-    for name, model in sorted(labels.models.items()):
+    for name, model in sorted(roles.models.items()):
         services = inference_services(config, name, model)
         documents = [http_route(config, name, model), *services, analysis_template(config, name, model)]
         for document in documents:

@@ -58,7 +58,7 @@ class Observation(msgspec.Struct, frozen=True):
 
     @property
     def labels(self) -> list[str]:
-        """Labels, by row."""
+        """Roles, by row."""
         return [prediction.label for prediction in self.predictions if prediction.label is not None]
 
     @property

@@ -10,6 +10,7 @@ import msgspec
 
 from .files import read_json
 
+FILE, FORMER_FILE = "roles.json", "labels.json"  # the second name until 0.2
 SCRIPTED = "*"  # a route that a script decides for each request
 DIGEST = 12
 
@@ -46,7 +47,7 @@ class Canary(Share, frozen=True):
 
 
 class Model(msgspec.Struct, frozen=True):
-    """Registered versions with the digests of their archives, the labels, and how many workers were wanted."""
+    """Registered versions with the digests of their archives, the roles, and how many workers were wanted."""
 
     versions: dict[str, str]
     stable: str
@@ -68,33 +69,39 @@ class Model(msgspec.Struct, frozen=True):
         return bool(self.canary or self.shadow or self.level)
 
 
-class Labels(msgspec.Struct, frozen=True):
+class Roles(msgspec.Struct, frozen=True):
     """All models by name; every change is another generation, which the gateway confirms."""
 
     models: dict[str, Model] = {}
     generation: int = 0
 
 
-def read_labels(path: Path) -> Labels | None:
-    """Labels as last written; None when there is no file. GatewayError when it is damaged."""
-    return read_json(path, Labels, fix="remove the file: the versions under [default] serve, else the oldest")
+def roles_path(state: Path) -> Path:
+    """The file in a state folder that records the roles; its former name while only that file is there."""
+    path, former = state / FILE, state / FORMER_FILE
+    return former if former.is_file() and not path.is_file() else path
 
 
-def roles_document(labels: Labels) -> dict[str, Any]:
+def read_roles(path: Path) -> Roles | None:
+    """The roles as they were last written; None when there is no file. GatewayError when the file is damaged."""
+    return read_json(path, Roles, fix="remove the file: the versions under [default] serve, else the oldest")
+
+
+def roles_document(roles: Roles) -> dict[str, Any]:
     """What nginx puts in force at once: a route for each path that a request may take, and the roles for its scripts.
 
     `digest` tells it from everything else that ever was. `generation` alone doesn't: a step that failed since the
     gateway answered too late had the number of the next one.
     """
     routes: dict[str, str] = {}
-    for name, model in labels.models.items():
+    for name, model in roles.models.items():
         routes[f"{name}/"] = SCRIPTED if model.scripted else model.stable
         for version, digest in model.versions.items():
             routes[f"{name}/{version}"] = version
             routes[f"{name}@{version}"] = digest[:DIGEST]
     models = {
         name: {**msgspec.to_builtins(model), "fallback": model.fallback, "scripted": model.scripted}
-        for name, model in labels.models.items()
+        for name, model in roles.models.items()
     }
-    document = {"generation": labels.generation, "routes": routes, "models": models}
+    document = {"generation": roles.generation, "routes": routes, "models": models}
     return {**document, "digest": hashlib.sha256(msgspec.json.encode(document)).hexdigest()}

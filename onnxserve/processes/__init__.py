@@ -1,16 +1,16 @@
 """Processes that run beside us: how they are started, found again after a crash, and ended."""
 
-from .group import end_all, end_group, listening, reap_orphans
-from .lingering import end_lingering
-from .output import lines_since, log_size
+from .log_lines import lines_since, log_size
+from .process_group import end_all, end_group, listening, reap_orphans
 from .run_folder import check_socket_path, lock_run_folder, make_run_folder, run_folder_is_locked
 from .spawn import spawn
+from .stale_processes import end_stale_processes
 
 __all__ = [
     "check_socket_path",
     "end_all",
     "end_group",
-    "end_lingering",
+    "end_stale_processes",
     "lines_since",
     "listening",
     "lock_run_folder",

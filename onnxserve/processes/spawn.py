@@ -16,8 +16,8 @@ from typing import IO
 
 from onnxserve.errors import ServerError
 
-from .group import LIVING
-from .lingering import write_record
+from .process_group import LIVING
+from .stale_processes import write_record
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 Child = subprocess.Popen[bytes]

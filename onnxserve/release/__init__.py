@@ -1,8 +1,8 @@
 """Moving traffic between versions of a model without losing a request."""
 
+from .controller import Controller
 from .history import History
-from .pilot import Pilot
-from .steps import Release
+from .service import ReleaseService
 from .versions import VersionStatus
 
-__all__ = ["History", "Pilot", "Release", "VersionStatus"]
+__all__ = ["Controller", "History", "ReleaseService", "VersionStatus"]

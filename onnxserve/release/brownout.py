@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from onnxserve.gateway import Labels, Model
-from onnxserve.management.model import Queue
+from onnxserve.gateway import Model, Roles
+from onnxserve.torchserve.model_version import Queue
 
 # What each level gives up; beyond the last, requests are refused.
 LEVELS = ("nothing", "shadow", "fresh answers", "the larger version")
@@ -39,9 +39,9 @@ class Pressures:
     refused: Callable[[str], int]
     concurrency: int
 
-    def __call__(self, labels: Labels) -> dict[str, Pressure]:
+    def __call__(self, roles: Roles) -> dict[str, Pressure]:
         """By model; ServerError when TorchServe doesn't answer."""
-        queues = {name: self.queues(name).values() for name in labels.models}
+        queues = {name: self.queues(name).values() for name in roles.models}
         shares = {name: max(map(self._share, waiting), default=0.0) for name, waiting in queues.items()}
         return {name: Pressure(share, self.refused(name)) for name, share in shares.items()}
 
@@ -86,14 +86,14 @@ def levels_of(model: Model, *, keeps_answers: bool) -> list[int]:
 class Ladder:
     """All models' ways; `pressures` says how busy they are (ServerError), `keeps_answers` whether there is a cache."""
 
-    pressures: Callable[[Labels], Mapping[str, Pressure]]
+    pressures: Callable[[Roles], Mapping[str, Pressure]]
     keeps_answers: bool = False
     rungs: dict[str, Rung] = field(default_factory=dict)
 
-    def moves(self, labels: Labels) -> Iterator[tuple[str, int, str]]:
+    def moves(self, roles: Roles) -> Iterator[tuple[str, int, str]]:
         """Models that go to another level after one more look, and why."""
-        for name, now in self.pressures(labels).items():
-            model = labels.models[name]
+        for name, now in self.pressures(roles).items():
+            model = roles.models[name]
             levels = levels_of(model, keeps_answers=self.keeps_answers)
             level = self.rungs.setdefault(name, Rung()).next(model.level, now, levels)
             if level != model.level:

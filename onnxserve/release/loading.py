@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onnxserve.config.log import failure_reason, refusals
 from onnxserve.errors import ServerError
-from onnxserve.management import Management
 from onnxserve.processes import lines_since, log_size
+from onnxserve.torchserve import Management
+from onnxserve.torchserve.load_failures import failure_reason, refusals
 
 LOG = "torchserve.log"
 

@@ -1,4 +1,4 @@
-"""A canary's course as a picture: the evidence against it on each measure, over its answers."""
+"""A canary's rollout as a picture: the evidence against it on each measure, over its answers."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ from pathlib import Path
 from matplotlib import rcParams
 from matplotlib.figure import Figure
 
-from .course import Course
 from .measures import MEASURES
+from .rollout import Rollout
 
-rcParams["svg.hashsalt"] = "onnxserve"  # the same course gives the same file
+rcParams["svg.hashsalt"] = "onnxserve"  # the same rollout gives the same file
 
 
-def draw(course: Course, path: Path) -> Path:
+def draw(rollout: Rollout, path: Path) -> Path:
     """Odds against the canary by measure, in powers of ten, and the odds that take it back; SVG."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     panel = figure.subplots()
-    seen = [point.seen for point in course.points]
+    seen = [point.seen for point in rollout.points]
     for name in MEASURES:
-        panel.step(seen, [point.evidence[name] / math.log(10) for point in course.points], where="post", label=name)
-    panel.axhline(course.trial.limit / math.log(10), color="black", linestyle="--", label="taken back")
+        panel.step(seen, [point.evidence[name] / math.log(10) for point in rollout.points], where="post", label=name)
+    panel.axhline(rollout.comparison.limit / math.log(10), color="black", linestyle="--", label="taken back")
     panel.set_ylim(bottom=-3)
     panel.set_ylabel("odds that it does harm, powers of ten")
     panel.legend(loc="upper left")
-    figure.supxlabel(f"answers of {course.canary}")
-    figure.suptitle(f"{course.model}: {course.ended or 'under way'}, false alarms at most {course.auto.false_alarm:g}")
+    figure.supxlabel(f"answers of {rollout.canary}")
+    figure.suptitle(
+        f"{rollout.model}: {rollout.ended or 'under way'}, false alarms at most {rollout.auto.false_alarm:g}"
+    )
     figure.savefig(path, metadata={"Date": None})
     return path

@@ -9,22 +9,22 @@ from pathlib import Path
 
 from onnxserve.archive import Stores, file_digest
 from onnxserve.errors import GatewayError, ReleaseError, ServerError
-from onnxserve.gateway import Labels, Traffic
-from onnxserve.management import Management, ModelVersion
-from onnxserve.management.model import version_key
+from onnxserve.gateway import Roles, RoleStore
+from onnxserve.torchserve import Management, ModelVersion
+from onnxserve.torchserve.model_version import version_key
 
-from . import moves
-from .entering import archive_of, stored_versions
+from . import transitions
 from .history import History
+from .registration import archive_of, stored_versions
 
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """One line of `onnxserve release status`; `label` is its part in the traffic, `pending_limit` how many may wait."""
+    """One line of `onnxserve release status`; `role` is its part in the traffic, `pending_limit` how many may wait."""
 
     model: str
     version: str
-    label: str
+    role: str
     default: bool
     ready: bool
     workers: int
@@ -34,45 +34,45 @@ class VersionStatus:
 
 
 class Versions:
-    """Versions of one server, by TorchServe, the store and the recorded labels."""
+    """Versions of one server, by TorchServe, the store and the recorded roles."""
 
     def __init__(
         self,
         management: Management,
         history: History,
         store: Path | Stores,
-        traffic: Traffic,
+        role_store: RoleStore,
         defaults: Mapping[str, str] = {},
     ) -> None:
         self.management = management
         self.history = history
         self.stores = store if isinstance(store, Stores) else Stores(store, store)
         self.store = self.stores.served
-        self.traffic = traffic
+        self.role_store = role_store
         self._defaults = defaults  # the version of a model that serves while nothing else was decided
 
     def status(self, model: str | None = None) -> list[VersionStatus]:
         """Every version of one or all models."""
-        labels, found = self.traffic.labels, []
+        roles, found = self.role_store.roles, []
         for name in [model] if model else self.management.models():
             default = self.management.default(name)
             for one in self.management.versions(name):
                 running = sum(worker.status == "READY" for worker in one.workers)
-                label, queue = moves.label_of(labels, name, one.model_version), one.job_queue_status
-                row = (name, one.model_version, label, one.model_version == default, one.ready, running)
+                role, queue = transitions.role_of(roles, name, one.model_version), one.job_queue_status
+                row = (name, one.model_version, role, one.model_version == default, one.ready, running)
                 found.append(VersionStatus(*row, queue.pending_requests, queue.limit, one.model_url))
         return found
 
     def take_up(self) -> list[str]:
-        """Before a start: labels for the archives of the store, nothing promoted; what was decided anew, in words."""
+        """Before a start: roles for the archives of the store, nothing promoted; what was decided anew, in words."""
         said = []
         try:
-            before = self.traffic.labels
+            before = self.role_store.roles
         except GatewayError as error:
-            kept = self.traffic.set_aside()
-            said, before = [f"{error.what}; it is kept as {kept.name}"], Labels()
+            kept = self.role_store.set_aside()
+            said, before = [f"{error.what}; it is kept as {kept.name}"], Roles()
         versions = stored_versions(self.store)
-        after = self.traffic.move(lambda now: self._restored(now, versions))
+        after = self.role_store.move(lambda now: self._restored(now, versions))
         for name, model in after.models.items():
             old = before.models.get(name)
             if (old is None or old.stable != model.stable) and len(model.versions) > 1:
@@ -84,20 +84,20 @@ class Versions:
 
     def served(self) -> set[tuple[str, str]]:
         """Models and versions that get requests which name none."""
-        shares = [(name, model.stable) for name, model in self.traffic.labels.models.items()]
-        canaries = ((name, model.canary) for name, model in self.traffic.labels.models.items())
+        shares = [(name, model.stable) for name, model in self.role_store.roles.models.items()]
+        canaries = ((name, model.canary) for name, model in self.role_store.roles.models.items())
         return {*shares, *((name, share.version) for name, share in canaries if share and share.percent > 0)}
 
     def restore(self) -> list[tuple[str, str]]:
-        """After a restart: labels lose what is gone, TorchServe's defaults and workers follow; defaults that changed.
+        """After a restart: roles lose what is gone, TorchServe's defaults and workers follow; defaults that changed.
 
         Archives of the store that TorchServe has not loaded yet are not gone.
         """
         versions = stored_versions(self.store)
         for name in self.management.models():
             versions[name] = self._digests(name)
-        labels = self.traffic.move(lambda now: self._restored(now, versions))
-        wanted = [(name, model.stable) for name, model in labels.models.items()]
+        roles = self.role_store.move(lambda now: self._restored(now, versions))
+        wanted = [(name, model.stable) for name, model in roles.models.items()]
         registered = self.management.models()
         changed = [
             (name, version)
@@ -106,28 +106,28 @@ class Versions:
         ]
         for name, version in changed:
             self.management.set_default(name, version)
-        self._scale_again(labels, registered)
+        self._scale_again(roles, registered)
         return changed
 
-    def _scale_again(self, labels: Labels, registered: Collection[str]) -> None:
+    def _scale_again(self, roles: Roles, registered: Collection[str]) -> None:
         """Archives say how many workers TorchServe starts; where others were asked for, ask again and don't wait."""
-        for name in labels.models.keys() & set(registered):
-            workers = labels.models[name].workers
+        for name in roles.models.keys() & set(registered):
+            workers = roles.models[name].workers
             for state in self.management.versions(name) if workers else ():
                 wanted = workers.get(state.model_version, state.min_workers)
                 if wanted != state.min_workers:
                     self.management.scale(name, state.model_version, wanted)
 
-    def _restored(self, now: Labels, versions: Mapping[str, dict[str, str]]) -> Labels:
-        labels = Labels()
+    def _restored(self, now: Roles, versions: Mapping[str, dict[str, str]]) -> Roles:
+        roles = Roles()
         for name, digests in versions.items():
-            model = moves.restored(now, name, digests, self._defaults.get(name, "")).models[name]
-            labels = moves.changed(labels, name, model)
-        return labels
+            model = transitions.restored(now, name, digests, self._defaults.get(name, "")).models[name]
+            roles = transitions.changed(roles, name, model)
+        return roles
 
-    def _met(self, name: str) -> Labels:
+    def _met(self, name: str) -> Roles:
         self._meet(name)
-        return self.traffic.labels
+        return self.role_store.roles
 
     def _meet(self, name: str) -> None:
         """Take up versions that came or went without us, by TorchServe's own API or a plain start.
@@ -137,12 +137,12 @@ class Versions:
         try:
             versions = self._digests(name)
         except ServerError:
-            if name in self.traffic.labels.models:
+            if name in self.role_store.roles.models:
                 return
             raise
-        model = self.traffic.labels.models.get(name)
+        model = self.role_store.roles.models.get(name)
         if model is None or set(model.versions) != set(versions):
-            self.traffic.move(lambda now: moves.restored(now, name, versions, self._defaults.get(name, "")))
+            self.role_store.move(lambda now: transitions.restored(now, name, versions, self._defaults.get(name, "")))
 
     def _versions(self, name: str) -> list[str]:
         """Registered versions; none of a model that TorchServe doesn't know."""

@@ -2,24 +2,22 @@
 
 from .backoff import Backoff
 from .events import Event, Events
-from .keeper import Keeper
-from .logs import LogLimits, LogWriter, Rotation
+from .log_rotation import LogLimits, LogWriter, Rotation
 from .readiness import Version, wait_ready
-from .revival import Revival
 from .service import Probe, Running, Service
 from .signals import StopSignals
 from .supervisor import Stopped, Supervisor
 from .torchserve import TorchServe
+from .watchdog import Watchdog
+from .worker_recovery import WorkerRecovery
 
 __all__ = [
     "Backoff",
     "Event",
     "Events",
-    "Keeper",
     "LogLimits",
     "LogWriter",
     "Probe",
-    "Revival",
     "Rotation",
     "Running",
     "Service",
@@ -28,5 +26,7 @@ __all__ = [
     "Supervisor",
     "TorchServe",
     "Version",
+    "Watchdog",
+    "WorkerRecovery",
     "wait_ready",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 import httpx
 
 from onnxserve.client import Address
-from onnxserve.management import Management
+from onnxserve.torchserve import Management
 
 from .readiness import Version
 from .service import Probe

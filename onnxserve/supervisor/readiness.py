@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 
-from onnxserve.config import Server
-from onnxserve.config.log import refusals
 from onnxserve.errors import ServerError
-from onnxserve.management import Management, ModelVersion
+from onnxserve.torchserve import Management, ModelVersion, Server
+from onnxserve.torchserve.load_failures import refusals
 
 POLL_S = 0.1
 TRIES = 3  # a worker that failed to load so often will fail again

@@ -9,8 +9,8 @@ from pathlib import Path
 from onnxserve.archive import Stores, fill, open_archive
 from onnxserve.archive.read import version_of
 from onnxserve.archive.store import STAGED
-from onnxserve.config.server import check_store
 from onnxserve.errors import OnnxserveError, ServerError
+from onnxserve.torchserve.server import check_store
 
 from .events import Events
 from .readiness import Version

@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import Self
 
 from onnxserve.errors import ServerError
-from onnxserve.processes import end_lingering, lock_run_folder, make_run_folder, reap_orphans
+from onnxserve.processes import end_stale_processes, lock_run_folder, make_run_folder, reap_orphans
 
 from .backoff import Backoff
 from .events import Events
-from .keeper import Keeper
 from .service import Service
 from .signals import StopSignals
+from .watchdog import Watchdog
 
 TICK_S = 1.0
 POLL_S = 0.05
@@ -35,7 +35,7 @@ class Supervisor:
     """
 
     def __init__(self, run: Path, events: Events, signals: StopSignals) -> None:
-        self.keepers: list[Keeper] = []
+        self.watchdogs: list[Watchdog] = []
         self._run = run
         self._events = events
         self._signals = signals
@@ -44,7 +44,7 @@ class Supervisor:
     def __enter__(self) -> Self:
         make_run_folder(self._run)
         self._stack.enter_context(lock_run_folder(self._run))
-        if lingering := end_lingering(self._run):
+        if lingering := end_stale_processes(self._run):
             detail = f"processes {', '.join(map(str, lingering))} of an earlier run"
             self._events.record("supervisor", "ended", detail)
         return self
@@ -53,30 +53,30 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._stack:
-            for keeper in reversed(self.keepers):
-                keeper.stop()
+            for watchdog in reversed(self.watchdogs):
+                watchdog.stop()
 
-    def begin(self, service: Service, backoff: Backoff | None = None) -> Keeper:
+    def begin(self, service: Service, backoff: Backoff | None = None) -> Watchdog:
         """Start a service and keep it up from then on; returns at once."""
-        keeper = Keeper(service, self._events, backoff)
-        self.keepers.append(keeper)
-        return keeper
+        watchdog = Watchdog(service, self._events, backoff)
+        self.watchdogs.append(watchdog)
+        return watchdog
 
-    def wait(self, keeper: Keeper, timeout_s: float) -> None:
+    def wait(self, watchdog: Watchdog, timeout_s: float) -> None:
         """Wait until a service is ready the first time; its error, ServerError after the deadline, or Stopped.
 
         A start that takes long says so again and again.
         """
         begun_s = time.monotonic()
         deadline, said_s = begun_s + timeout_s, begun_s
-        while not keeper.up():
+        while not watchdog.up():
             if self._signals.wait(POLL_S):
                 raise Stopped
             if time.monotonic() > said_s + PROGRESS_S:
                 said_s = time.monotonic()
-                self._events.record(keeper.service.name, "starting", f"for {said_s - begun_s:.0f} s")
+                self._events.record(watchdog.service.name, "starting", f"for {said_s - begun_s:.0f} s")
             if time.monotonic() > deadline:
-                raise ServerError(f"{keeper.service.name} isn't ready after {timeout_s:g} s")
+                raise ServerError(f"{watchdog.service.name} isn't ready after {timeout_s:g} s")
 
     def run(self, tick: Callable[[], None] = lambda: None) -> None:
         """Call `tick` each second until a signal comes; what it raises is recorded, and it is called again."""

@@ -7,19 +7,18 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from onnxserve.archive import configured_keys
-from onnxserve.config import Server, Settings, start_server
 from onnxserve.errors import OnnxserveError, ServerError
-from onnxserve.management import Management
-from onnxserve.warmup import sign_model, warm_up
+from onnxserve.torchserve import Management, Server, Settings, start_server
+from onnxserve.torchserve.warmup import sign_model, warm_up
 from onnxserve_handlers.trust.signing import KEY
 
+from .background_loader import BackgroundLoader
 from .events import Events
 from .probes import torchserve_probes
 from .readiness import Version, named, wait_ready
-from .revival import Revival
 from .service import Probe, Running, Service
 from .store import stored_archives
-from .unserved import Unserved
+from .worker_recovery import WorkerRecovery
 
 READY_S = 180.0
 NAME = "torchserve"
@@ -46,9 +45,9 @@ class TorchServe:
     def service(self) -> Service:
         """For a supervisor."""
         management = Management(self.settings.management, timeout_s=5.0)
-        revival = Revival(management, self.served, self.events)
+        recovery = WorkerRecovery(management, self.served, self.events)
         probes = torchserve_probes(self.settings.inference, management, self.described)
-        return Service(NAME, self.start, self.ready, (*probes, Probe("workers", revival.tick, every_s=5.0)))
+        return Service(NAME, self.start, self.ready, (*probes, Probe("workers", recovery.tick, every_s=5.0)))
 
     def start(self) -> Server:
         """Begin with the archives of the versions that have traffic."""
@@ -74,7 +73,7 @@ class TorchServe:
         self._served_before = True
         if served:
             patient = Management(self.settings.management, timeout_s=self.timeout_s)
-            Unserved(self.settings, self.events, patient, self._restore).begin(running, served)
+            BackgroundLoader(self.settings, self.events, patient, self._restore).begin(running, served)
 
     def _warm_up_key(self) -> dict[str, str]:
         """Where archives must be signed, so must be the model that is loaded to warm up."""

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from onnxserve.archive import golden_bodies, reconfigure, summarise
 from onnxserve.client import Address, Connection, http_post
-from onnxserve.config import Settings, start_server
 from onnxserve.errors import ServerError
-from onnxserve.management import Management
-from onnxserve.warmup import warm_up
+from onnxserve.torchserve import Management, Settings, start_server
+from onnxserve.torchserve.warmup import warm_up
 
 from .point import Point, Sample
 from .poisson import Load

@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 
 from onnxserve.archive import file_digest, max_batch, reconfigure, summarise, unpack_trusted
-from onnxserve.config import Settings
 from onnxserve.errors import TuneError
+from onnxserve.torchserve import Settings
 
 from .curves import section, write_section
 from .grid import SHORTLIST, batches, predicted, shares, shortlist

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from onnxserve.gateway import Labels, Model
+from onnxserve.gateway import Model, Roles
 from onnxserve.gateway.config import Auth
 from tests.helpers.gateway import STABLE, Client, Shared, client_of, config, gateway_of
 from tests.helpers.upstream import Upstream, listening
 
-LABELS = Labels({name: Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0") for name in ("demo", "other")})
+LABELS = Roles({name: Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0") for name in ("demo", "other")})
 Open = Callable[..., Client]
 
 
@@ -29,7 +29,7 @@ def upstream() -> Iterator[Upstream]:
 def module_gateway(tmp_path_factory) -> Iterator[Shared]:
     with listening(Upstream()) as server:
         gateway = gateway_of(config(), tmp_path_factory.mktemp("gateway"), server.port)
-        with client_of(gateway, Labels({"demo": STABLE})) as made:
+        with client_of(gateway, Roles({"demo": STABLE})) as made:
             yield Shared(made, server)
 
 
@@ -43,7 +43,7 @@ def shared(module_gateway: Shared) -> Shared:
 @pytest.fixture
 def client(request, upstream, tmp_path) -> Iterator[Client]:
     tables = getattr(request, "param", {})
-    with client_of(gateway_of(config(**tables), tmp_path, upstream.port), Labels({"demo": STABLE})) as made:
+    with client_of(gateway_of(config(**tables), tmp_path, upstream.port), Roles({"demo": STABLE})) as made:
         yield made
 
 

@@ -15,16 +15,16 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from onnxserve.config import free_ports
-from onnxserve.gateway import GatewayConfig, Labels, Model
+from onnxserve.gateway import GatewayConfig, Model, Roles
 from onnxserve.gateway.config import Auth, Guard, Jwt, Listen, Tls
 from onnxserve.gateway.keys import Key, add, rotate
-from onnxserve.gateway.processes import RunningGateway, start
+from onnxserve.gateway.nginx_process import RunningGateway, start
+from onnxserve.torchserve import free_ports
 from tests.helpers.certificates import Authority
 from tests.helpers.gateway import gateway_of
 from tests.helpers.upstream import Upstream, listening
 
-LABELS = Labels({"demo": Model({"1.0": "a" * 64}, "1.0"), "other": Model({"1.0": "b" * 64}, "1.0")})
+LABELS = Roles({"demo": Model({"1.0": "a" * 64}, "1.0"), "other": Model({"1.0": "b" * 64}, "1.0")})
 ISSUER = "https://issuer.test"
 Open = Callable[..., RunningGateway]
 

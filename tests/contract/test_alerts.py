@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from onnxserve.monitor.dashboard import dashboard, expressions
+from onnxserve.monitoring.dashboard import dashboard, expressions
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus"

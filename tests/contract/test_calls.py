@@ -14,7 +14,7 @@ import grpc
 import msgspec
 import pytest
 
-from onnxserve.gateway import Labels
+from onnxserve.gateway import Roles
 from onnxserve.gateway.config import Auth, Guard, Limits
 from onnxserve.gateway.keys import Key, add
 from onnxserve.gateway.roles import Canary
@@ -72,7 +72,7 @@ SCORE = ("score", "FP32", struct.pack("<f", 0.123456))
 def calling(upstream, folder, **tables: Any) -> Iterator[Client]:
     upstream.answer = lambda path, _: (200, tensors(LABEL, SCORE))
     upstream.headers = {"x-grpc-status": "0"}
-    with client_of(gateway_of(config(**tables), folder, upstream.port), Labels({"demo": STABLE})) as client:
+    with client_of(gateway_of(config(**tables), folder, upstream.port), Roles({"demo": STABLE})) as client:
         yield client
 
 
@@ -225,7 +225,7 @@ def test_without_the_setting_no_call_is_taken(upstream, tmp_path):
     off = config()
     off = msgspec.structs.replace(off, listen=msgspec.structs.replace(off.listen, grpc=False))
     with (
-        client_of(gateway_of(off, tmp_path, upstream.port), Labels({"demo": STABLE})) as client,
+        client_of(gateway_of(off, tmp_path, upstream.port), Roles({"demo": STABLE})) as client,
         refused(grpc.StatusCode.UNIMPLEMENTED),
     ):
         infer(client)

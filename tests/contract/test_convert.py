@@ -21,9 +21,9 @@ import numpy as np
 import pytest
 
 from onnxserve.archive import read_config, read_signature
-from onnxserve.config import free_ports
 from onnxserve.convert import to_asgi, to_triton
 from onnxserve.convert.triton import configuration
+from onnxserve.torchserve import free_ports
 
 ROOT = Path(__file__).parents[2]
 STORE = ROOT / "model_store"

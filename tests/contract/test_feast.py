@@ -19,11 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from onnxserve.config import free_ports
 from onnxserve.errors import FeatureError
 from onnxserve.features import FeatureServer, Join, Repo, load, open_repo, start_features
 from onnxserve.supervisor import Events, StopSignals, Supervisor
 from onnxserve.supervisor.feature_server import Features as FeatureService
+from onnxserve.torchserve import free_ports
 from onnxserve_handlers.features.client import FeatureStore
 from onnxserve_handlers.signature import Features
 from tests.helpers.feast_repo import DAY, MONDAY, feast, write_repo
@@ -173,12 +173,12 @@ def test_a_feature_server_that_died_is_started_again_on_the_store_as_it_is(tmp_p
     events = Events(tmp_path / "supervisor.log")
     service = FeatureService(repo, tmp_path / "run", port, {"a": {"service": "drivers_v1", "entities": ["driver_id"]}})
     with StopSignals() as signals, Supervisor(tmp_path / "run", events, signals) as supervisor:
-        keeper = supervisor.begin(service.service())
-        supervisor.wait(keeper, 120)
-        assert keeper.running
-        os.kill(keeper.running.process.pid, signal.SIGKILL)
+        watchdog = supervisor.begin(service.service())
+        supervisor.wait(watchdog, 120)
+        assert watchdog.running
+        os.kill(watchdog.running.process.pid, signal.SIGKILL)
         deadline = time.monotonic() + 120
-        while not (keeper.restarts == 1 and keeper.up()) and time.monotonic() < deadline:
+        while not (watchdog.restarts == 1 and watchdog.up()) and time.monotonic() < deadline:
             time.sleep(0.1)
         with contextlib.closing(FeatureStore(SPEC, service.url)) as store:
             assert store.look_up([(2,)]) == {(2,): {"x": 5.0, "trips": None}}

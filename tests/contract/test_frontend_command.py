@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from onnxserve.config import find_java
-from onnxserve.config.command import frontend_command
-from onnxserve.config.properties import render_properties
+from onnxserve.torchserve import find_java
+from onnxserve.torchserve.command import frontend_command
+from onnxserve.torchserve.properties import render_properties
 
 
 class Started(Exception):

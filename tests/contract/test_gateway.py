@@ -1,4 +1,4 @@
-"""A real nginx before a model server whose behaviour is known: paths, labels, headers, spans."""
+"""A real nginx before a model server whose behaviour is known: paths, roles, headers, spans."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from onnxserve.config import free_ports
 from onnxserve.errors import GatewayError
-from onnxserve.gateway import Canary, GatewayConfig, Labels, Share
+from onnxserve.gateway import Canary, GatewayConfig, Roles, Share
 from onnxserve.gateway.config import Cache, Limits, Listen, Traces
-from onnxserve.gateway.processes import check
+from onnxserve.gateway.nginx_process import check
+from onnxserve.torchserve import free_ports
 from tests.helpers.gateway import BODY, STABLE, client_of, config, gateway_of
 from tests.helpers.upstream import Upstream, listening, versioned
 from tests.helpers.watched import samples, watching
@@ -25,14 +25,14 @@ from tests.helpers.watched import samples, watching
 def test_nginx_accepts_what_is_rendered(tmp_path):
     full = msgspec.structs.replace(STABLE, previous="2.0", canary=Canary("2.0", 5, "x-user"), shadow=Share("2.0", 9))
     tables = config(cache=Cache(seconds=5), limits=Limits(requests_per_second=9))
-    check(gateway_of(tables, tmp_path, 8080), Labels({"demo": full}))
+    check(gateway_of(tables, tmp_path, 8080), Roles({"demo": full}))
 
 
 def test_what_nginx_refuses_is_said_in_its_words(tmp_path):
-    labels = Labels({"demo": msgspec.structs.replace(STABLE, shadow=Share("1.0", 5), versions={"1.0": "a"})})
+    roles = Roles({"demo": msgspec.structs.replace(STABLE, shadow=Share("1.0", 5), versions={"1.0": "a"})})
     bad = gateway_of(config(listen=Listen(host="no.address.invalid")), tmp_path, 8080)
     with pytest.raises(GatewayError, match=r"refused: .*no.address.invalid"):
-        check(bad, labels)
+        check(bad, roles)
 
 
 def test_each_protocol_reaches_the_stable_version_and_a_named_one_its_own(client, upstream):
@@ -167,7 +167,7 @@ def test_spans_reach_the_collector_and_their_context_the_server(upstream, tmp_pa
         traces = Traces(endpoint=f"http://127.0.0.1:{collector.port}", percent=100)
         gateway = gateway_of(config(traces=traces), tmp_path, upstream.port)
         trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-        with client_of(gateway, Labels({"demo": STABLE})) as client, watching(gateway):
+        with client_of(gateway, Roles({"demo": STABLE})) as client, watching(gateway):
             client.post(traceparent=f"00-{trace}-{parent}-01")
             client.post(traceparent=f"00-{trace}-{parent}-00")
             sent = upstream.seen[0].headers["traceparent"].split("-")
@@ -191,7 +191,7 @@ def test_a_prometheus_elsewhere_sees_counters_and_neither_console_nor_playground
     port, metrics, scrape = free_ports(3)
     listen = Listen(port=port, metrics_port=metrics, scrape_host="127.0.0.1", scrape_port=scrape)
     gateway = gateway_of(GatewayConfig(listen=listen), tmp_path, upstream.port)
-    with client_of(gateway, Labels({"demo": STABLE})) as client, watching(gateway) as watched:
+    with client_of(gateway, Roles({"demo": STABLE})) as client, watching(gateway) as watched:
         assert client.post().status_code == 200
         counted = ("onnxserve_gateway_requests_total", "demo", "1.0", "200")
         assert watched.samples(lambda found: counted in found)[counted] == 1

@@ -16,7 +16,7 @@ import grpc
 import pytest
 
 from onnxserve.gateway.config import Deadline, Listen
-from onnxserve.gateway.processes import workers
+from onnxserve.gateway.nginx_process import workers
 from tests.helpers.gateway import Client, opened
 from tests.helpers.http2 import GOAWAY, HEADERS, http2_connection, request_fields
 from tests.helpers.keepalive import KeepAlive, running, total

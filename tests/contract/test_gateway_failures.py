@@ -15,10 +15,10 @@ import msgspec
 import pytest
 
 from onnxserve.client import loopback
-from onnxserve.config import free_ports
-from onnxserve.gateway import Canary, Labels, Share
+from onnxserve.gateway import Canary, Roles, Share
 from onnxserve.gateway.config import Deadline, Guard, Limits, Retry, Traces
-from onnxserve.gateway.processes import start
+from onnxserve.gateway.nginx_process import start
+from onnxserve.torchserve import free_ports
 from tests.helpers.gateway import STABLE, client_of, config, gateway_of, opened
 from tests.helpers.upstream import versioned
 
@@ -87,7 +87,7 @@ def test_a_server_that_is_gone_is_503_with_a_time_to_come_again(client):
     client.running.stop()
     [nobody] = free_ports(1)
     gone = with_fields(client.gateway, inference=loopback(nobody), management=loopback(nobody))
-    running = start(gone, Labels({"demo": STABLE}))
+    running = start(gone, Roles({"demo": STABLE}))
     try:
         answer = client.post()
         assert (answer.status_code, answer.json()["error"]["type"]) == (503, "unavailable")
@@ -178,7 +178,7 @@ def test_a_collector_that_is_gone_costs_no_request(upstream, tmp_path):
     [nobody] = free_ports(1)
     traces = Traces(endpoint=f"http://127.0.0.1:{nobody}", percent=100)
     gateway = gateway_of(config(traces=traces), tmp_path, upstream.port)
-    with client_of(gateway, Labels({"demo": STABLE})) as client:
+    with client_of(gateway, Roles({"demo": STABLE})) as client:
         assert {client.post().status_code for _ in range(50)} == {200}
 
 
@@ -205,8 +205,8 @@ def test_a_log_that_can_not_be_written_costs_no_request(upstream, tmp_path):
     gateway.run.mkdir()
     for name in ("access.log", "observations.log", "nginx.log"):
         (gateway.run / name).symlink_to("/dev/full")
-    labels = Labels({"demo": msgspec.structs.replace(STABLE, shadow=Share("2.0", 100))})
-    with client_of(gateway, labels) as client:
+    roles = Roles({"demo": msgspec.structs.replace(STABLE, shadow=Share("2.0", 100))})
+    with client_of(gateway, roles) as client:
         assert {client.post().status_code for _ in range(50)} == {200}
 
 

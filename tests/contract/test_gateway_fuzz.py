@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from onnxserve.client import unix
-from onnxserve.gateway import Canary, Gateway, Labels, Model, Share
+from onnxserve.gateway import Canary, Gateway, Model, Roles, Share
 from onnxserve.gateway.config import Cache, Deadline, Limits
-from onnxserve.gateway.processes import nginx, workers
+from onnxserve.gateway.nginx_process import nginx, workers
 from onnxserve.processes import end_group, spawn
 from tests.helpers.fuzz import Fuzz
 from tests.helpers.gateway import Client, client_of, config
@@ -54,7 +54,7 @@ ABOUT = json.dumps(
         "customizedMetadata": {"v2": V2, "v2_message": METADATA},
     }
 )
-LABELS = Labels(
+LABELS = Roles(
     {
         "demo": Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0", "2.0", Canary("2.0", 20), Share("2.0", 20)),
         "plain": Model({"1.0": "c" * 64}, "1.0"),

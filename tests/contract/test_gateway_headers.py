@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from onnxserve.gateway import Canary, Labels, Share
+from onnxserve.gateway import Canary, Roles, Share
 from onnxserve.gateway.config import Auth, Cache, Deadline, Guard, Traces
 from onnxserve.gateway.keys import Key, add
 from tests.helpers.gateway import BODY, STABLE, Client, client_of, config, gateway_of, opened
@@ -168,7 +168,7 @@ def test_a_client_gets_no_answer_that_another_one_caused_if_the_file_says_so(ups
     keys = tmp_path / "keys.json"
     ann, bob = add(keys, Key("ann")), add(keys, Key("bob"))
     tables = config(cache=Cache(seconds=60, per_client=True), auth=Auth(keys=str(keys)))
-    with client_of(gateway_of(tables, tmp_path, upstream.port), Labels({"demo": STABLE})) as client:
+    with client_of(gateway_of(tables, tmp_path, upstream.port), Roles({"demo": STABLE})) as client:
         seen = [kept(client, {"x_api_key": secret}) for secret in (ann, ann, bob, bob, ann)]
         assert seen == ["miss", "hit", "miss", "hit", "hit"]
         assert [kept(client), kept(client)] == ["miss", "hit"]  # by the address

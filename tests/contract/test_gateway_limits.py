@@ -17,10 +17,10 @@ import grpc
 import httpx
 import pytest
 
-from onnxserve.gateway import Labels
+from onnxserve.gateway import Roles
 from onnxserve.gateway.config import Auth, Limits
 from onnxserve.gateway.keys import Key, add
-from onnxserve.gateway.processes import workers
+from onnxserve.gateway.nginx_process import workers
 from tests.helpers.gateway import BODY, STABLE, Client, client_of, config, gateway_of, opened
 from tests.helpers.messages import SERVICE, made
 from tests.helpers.raw import post_bytes, raw_connection
@@ -68,7 +68,7 @@ def test_one_client_can_not_take_all_that_a_version_allows(upstream, gate, tmp_p
     flood, paced = add(keys, Key("flood")), add(keys, Key("paced"))
     tables = config(limits=Limits(concurrency=8, client_percent=50), auth=Auth(keys=str(keys)))
     gateway = gateway_of(tables, tmp_path, upstream.port)
-    with client_of(gateway, Labels({"demo": STABLE})) as client, ThreadPoolExecutor(24) as pool:
+    with client_of(gateway, Roles({"demo": STABLE})) as client, ThreadPoolExecutor(24) as pool:
         flooding = [pool.submit(client.post, x_api_key=flood) for _ in range(12)]
         gate.wait(4)
         others = [pool.submit(client.post, x_api_key=paced), pool.submit(client.post)]  # the second one by its address
@@ -87,7 +87,7 @@ def flooded(upstream: Upstream, gate: Gate, tmp_path: Path) -> Iterator[tuple[Cl
     flood, paced = add(keys, Key("flood")), add(keys, Key("paced"))
     tables = config(limits=Limits(concurrency=64, client_percent=50), auth=Auth(keys=str(keys)))
     gateway = gateway_of(tables, tmp_path, upstream.port)
-    with client_of(gateway, Labels({"demo": STABLE})) as client, ThreadPoolExecutor(80) as pool:
+    with client_of(gateway, Roles({"demo": STABLE})) as client, ThreadPoolExecutor(80) as pool:
         held = [pool.submit(client.post) for _ in range(32)]
         held += [pool.submit(client.post, x_api_key=flood) for _ in range(32)]
         gate.wait(len(held))

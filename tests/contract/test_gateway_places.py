@@ -7,15 +7,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from onnxserve.config import free_ports
 from onnxserve.errors import GatewayError
-from onnxserve.gateway import GatewayConfig, Labels, read_config
+from onnxserve.gateway import GatewayConfig, Roles, read_config
 from onnxserve.gateway.config import Cache, Listen
 from onnxserve.gateway.nginx.files import configuration
+from onnxserve.torchserve import free_ports
 from tests.helpers.gateway import BODY, STABLE, client_of, config, gateway_of
 from tests.helpers.watched import watching
 
-LABELS = Labels({"demo": STABLE})
+LABELS = Roles({"demo": STABLE})
 
 
 def post(host: str, port: int) -> httpx.Response:

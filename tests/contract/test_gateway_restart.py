@@ -10,13 +10,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from onnxserve.gateway import Labels, Traffic
+from onnxserve.gateway import Roles, RoleStore
 from onnxserve.gateway.config import Cache, Guard
-from onnxserve.gateway.processes import RunningGateway, start, workers
+from onnxserve.gateway.nginx_process import RunningGateway, start, workers
 from tests.helpers.disk import filled, small_disk
 from tests.helpers.gateway import STABLE, Client, client_of, config, gateway_of, opened
 
-LABELS = Labels({"demo": STABLE})
+ROLES = Roles({"demo": STABLE})
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
@@ -27,11 +27,11 @@ def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
 
 
 @contextmanager
-def again(client: Client, labels: Labels) -> Iterator[RunningGateway]:
+def again(client: Client, roles: Roles) -> Iterator[RunningGateway]:
     """Killed and started."""
     os.killpg(client.running.process.pid, signal.SIGKILL)
     client.running.process.wait(10)
-    running = start(client.gateway, labels, client.running.hand_over())
+    running = start(client.gateway, roles, client.running.hand_over())
     try:
         yield running
     finally:
@@ -40,26 +40,26 @@ def again(client: Client, labels: Labels) -> Iterator[RunningGateway]:
 
 def test_a_full_disk_stops_no_start_after_a_lost_worker_and_a_step(tmp_path, upstream):
     with small_disk(tmp_path / "disk", "4m") as disk:
-        traffic = Traffic(disk)
-        labels = traffic.move(lambda _: LABELS)
-        with client_of(gateway_of(config(), disk, upstream.port), labels) as client:
-            traffic.started(client.gateway)
+        store = RoleStore(disk)
+        roles = store.move(lambda _: ROLES)
+        with client_of(gateway_of(config(), disk, upstream.port), roles) as client:
+            store.started(client.gateway)
             assert not client.running.recount()
             [first] = workers(client.running.process.pid)
             os.kill(first, signal.SIGKILL)
             wait_for(lambda: workers(client.running.process.pid) - {first})
             assert client.running.recount()
-            labels = traffic.move(lambda _: LABELS)
-            with filled(disk), again(client, labels):
-                traffic.started(client.gateway)
+            roles = store.move(lambda _: ROLES)
+            with filled(disk), again(client, roles):
+                store.started(client.gateway)
                 assert client.post().status_code == 200
-                assert traffic.reconcile() == []
+                assert store.reconcile() == []
 
 
 def test_a_full_disk_costs_kept_answers_and_never_a_request(tmp_path, upstream):
     with small_disk(tmp_path / "disk", "16m") as disk:
         gateway = gateway_of(config(cache=Cache(seconds=60)), disk, upstream.port)
-        with client_of(gateway, LABELS) as client:
+        with client_of(gateway, ROLES) as client:
             assert not client.running.spare_disk()
             assert [client.post(body=b"[1]").headers["x-onnxserve-cache"] for _ in range(2)] == ["miss", "hit"]
             with filled(disk):
@@ -68,7 +68,7 @@ def test_a_full_disk_costs_kept_answers_and_never_a_request(tmp_path, upstream):
                     assert client.post(body=b"[2, %d]" % number).status_code == 200
                 assert client.post(body=b"[1]").headers["x-onnxserve-cache"] == "hit"
                 assert client.http.get("/v2/models/demo").status_code == 200
-                with again(client, LABELS) as running:
+                with again(client, ROLES) as running:
                     assert running.disk_full
                     assert client.post(body=b"[3]").status_code == 200
             assert running.disk_full
@@ -78,7 +78,7 @@ def test_a_full_disk_costs_kept_answers_and_never_a_request(tmp_path, upstream):
 @pytest.mark.parametrize("content", [b"", b"garb{", b"[]", b'{"a":{"value":"many"}}'])
 def test_a_damaged_record_of_budgets_stops_no_start(client, content):
     (client.gateway.run / "budgets.json").write_bytes(content)
-    with again(client, LABELS):
+    with again(client, ROLES):
         assert client.post().status_code == 200
 
 
@@ -87,5 +87,5 @@ def test_a_restart_gives_nobody_a_new_day(client):
     assert client.post().status_code == 200
     budgets = client.gateway.run / "budgets.json"
     wait_for(lambda: budgets.is_file() and b"127.0.0.1" in budgets.read_bytes())
-    with again(client, LABELS):
+    with again(client, ROLES):
         assert [client.post().status_code for _ in range(3)] == [200, 200, 429]

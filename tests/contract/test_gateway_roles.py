@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from onnxserve.errors import GatewayError
-from onnxserve.gateway import Canary, Labels, Share, Traffic
+from onnxserve.gateway import Canary, Roles, RoleStore, Share
 from onnxserve.gateway.config import Brownout, Cache, Limits, Listen
 from onnxserve.gateway.gateway import Control
-from onnxserve.gateway.processes import start
+from onnxserve.gateway.nginx_process import start
 from tests.helpers.gateway import STABLE, Client, opened
 from tests.helpers.raw import post_bytes, raw_connection
 from tests.helpers.upstream import versioned
@@ -32,8 +32,8 @@ def wait_for(condition: Callable[[], object], seconds: float = 15) -> None:
         time.sleep(0.02)
 
 
-def stable(version: str) -> Callable[[Labels], Labels]:
-    return lambda labels: Labels({"demo": msgspec.structs.replace(STABLE, stable=version)}, labels.generation)
+def stable(version: str) -> Callable[[Roles], Roles]:
+    return lambda roles: Roles({"demo": msgspec.structs.replace(STABLE, stable=version)}, roles.generation)
 
 
 def worker(client: Client) -> psutil.Process:
@@ -46,9 +46,9 @@ def worker(client: Client) -> psutil.Process:
 
 
 @pytest.fixture
-def traffic(client: Client) -> Traffic:
-    """The labels of the client's gateway, as `serve` keeps them."""
-    made = Traffic(client.gateway.run.parent)
+def role_store(client: Client) -> RoleStore:
+    """The roles of the client's gateway, as `serve` keeps them."""
+    made = RoleStore(client.gateway.run.parent)
     made.started(client.gateway)
     made.move(stable("1.0"))
     return made
@@ -66,91 +66,91 @@ def stopped(*processes: psutil.Process) -> Iterator[None]:
             process.resume()
 
 
-def test_a_step_counts_when_nginx_reports_it(client, traffic):
-    before = traffic.labels.generation
-    after = traffic.move(stable("2.0"))
+def test_a_step_counts_when_nginx_reports_it(client, role_store):
+    before = role_store.roles.generation
+    after = role_store.move(stable("2.0"))
     assert after.generation == before + 1
     assert Control(client.gateway.control).in_force().generation == after.generation
     assert client.post().json()["version"] == "2.0"
-    assert not traffic.reconcile()
+    assert not role_store.reconcile()
 
 
-def test_a_step_fails_and_nothing_is_recorded_while_nginx_hangs_and_what_comes_late_is_taken_back(client, traffic):
-    before = traffic.labels
+def test_a_step_fails_and_nothing_is_recorded_while_nginx_hangs_and_what_comes_late_is_taken_back(client, role_store):
+    before = role_store.roles
     with stopped(worker(client)), pytest.raises(GatewayError, match="the gateway does not answer"):
-        traffic.move(stable("2.0"))
-    assert traffic.labels == before
+        role_store.move(stable("2.0"))
+    assert role_store.roles == before
     wait_for(lambda: Control(client.gateway.control).in_force().generation == before.generation + 1)  # it was only late
-    assert traffic.reconcile()
+    assert role_store.reconcile()
     assert client.post().json()["version"] == "1.0"
-    traffic.move(stable("2.0"))
+    role_store.move(stable("2.0"))
     assert client.post().json()["version"] == "2.0"
 
 
-def test_a_late_step_is_not_taken_for_the_next_one_of_the_same_number(client, traffic):
+def test_a_late_step_is_not_taken_for_the_next_one_of_the_same_number(client, role_store):
     with stopped(worker(client)), pytest.raises(GatewayError):
-        traffic.move(stable("2.0"))
+        role_store.move(stable("2.0"))
     wait_for(lambda: client.post().json()["version"] == "2.0")
-    late = traffic.labels.generation + 1
-    traffic._write(Labels({"demo": STABLE}, late))  # another step of that number, which nginx never got
+    late = role_store.roles.generation + 1
+    role_store._write(Roles({"demo": STABLE}, late))  # another step of that number, which nginx never got
     assert Control(client.gateway.control).in_force().generation == late
-    assert traffic.reconcile()
+    assert role_store.reconcile()
     assert client.post().json()["version"] == "1.0"
 
 
-def test_a_step_fails_and_nothing_is_recorded_when_nginx_is_gone(client, traffic):
-    before = traffic.labels
+def test_a_step_fails_and_nothing_is_recorded_when_nginx_is_gone(client, role_store):
+    before = role_store.roles
     client.running.stop()
     with pytest.raises(GatewayError, match="the gateway does not answer"):
-        traffic.move(stable("2.0"))
-    assert traffic.labels == before
+        role_store.move(stable("2.0"))
+    assert role_store.roles == before
 
 
-def test_a_step_that_can_not_be_recorded_is_taken_back(client, traffic, monkeypatch):
-    def full(_: Labels) -> None:
+def test_a_step_that_can_not_be_recorded_is_taken_back(client, role_store, monkeypatch):
+    def full(_: Roles) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(traffic, "_write", full)
+    monkeypatch.setattr(role_store, "_write", full)
     with pytest.raises(OSError, match="No space"):
-        traffic.move(stable("2.0"))
+        role_store.move(stable("2.0"))
     assert client.post().json()["version"] == "1.0"
 
 
-def test_the_worker_of_nginx_is_killed_and_the_next_one_has_the_roles(client, traffic):
-    traffic.move(stable("2.0"))
+def test_the_worker_of_nginx_is_killed_and_the_next_one_has_the_roles(client, role_store):
+    role_store.move(stable("2.0"))
     first = worker(client)
     first.kill()
     wait_for(lambda: psutil.pid_exists(first.pid) is False)
     assert client.post().json()["version"] == "2.0"
-    assert not traffic.reconcile()
+    assert not role_store.reconcile()
 
 
-def test_nginx_is_killed_whole_and_the_next_one_takes_up_the_roles(client, traffic):
-    traffic.move(stable("2.0"))
+def test_nginx_is_killed_whole_and_the_next_one_takes_up_the_roles(client, role_store):
+    role_store.move(stable("2.0"))
     os.killpg(client.running.process.pid, signal.SIGKILL)
     client.running.process.wait(10)
     with raw_connection(client.gateway.config.listen.port) as waiting:
         waiting.send(post_bytes())  # nobody is there to read it
-        running = start(client.gateway, traffic.labels, client.running.hand_over())
+        running = start(client.gateway, role_store.roles, client.running.hand_over())
         answer = waiting.answer()
     try:
         assert answer is not None
         assert answer.headers["x-onnxserve-version"] == "2.0"
-        assert not traffic.reconcile()
+        assert not role_store.reconcile()
     finally:
         running.stop()
 
 
-def test_a_worker_that_hangs_while_its_master_is_gone_keeps_the_next_nginx_from_its_ports_only_once(client, traffic):
+def test_a_worker_that_hangs_while_its_master_is_gone_keeps_the_next_nginx_from_its_ports_only_once(client, role_store):
     hung = worker(client)
     hung.suspend()
     client.running.process.kill()
     client.running.process.wait(10)
     client.running.clear()
     with pytest.raises(GatewayError, match="are taken"):
-        start(client.gateway, traffic.labels, client.running.hand_over())
+        start(client.gateway, role_store.roles, client.running.hand_over())
     client.running.clear()
-    running = start(client.gateway, traffic.labels)
+    running = start(client.gateway, role_store.roles)
     try:
         assert not hung.is_running() or hung.status() == psutil.STATUS_ZOMBIE
         assert client.post().status_code == 200
@@ -158,28 +158,28 @@ def test_a_worker_that_hangs_while_its_master_is_gone_keeps_the_next_nginx_from_
         running.stop()
 
 
-def test_an_nginx_that_came_back_with_other_roles_is_given_the_right_ones(client, traffic):
+def test_an_nginx_that_came_back_with_other_roles_is_given_the_right_ones(client, role_store):
     client.running.stop()
-    running = start(client.gateway, Labels({"demo": STABLE}, 1))
+    running = start(client.gateway, Roles({"demo": STABLE}, 1))
     try:
-        traffic._write(Labels({"demo": msgspec.structs.replace(STABLE, stable="2.0")}, 7))
-        assert traffic.reconcile()
+        role_store._write(Roles({"demo": msgspec.structs.replace(STABLE, stable="2.0")}, 7))
+        assert role_store.reconcile()
         assert client.post().json()["version"] == "2.0"
     finally:
         running.stop()
 
 
-def test_roles_outlive_a_reload(client, traffic):
-    traffic.move(stable("2.0"))
+def test_roles_outlive_a_reload(client, role_store):
+    role_store.move(stable("2.0"))
     first = worker(client)
     client.running.process.send_signal(signal.SIGHUP)
     wait_for(lambda: not first.is_running() or first.status() == psutil.STATUS_ZOMBIE)
     assert client.post().json()["version"] == "2.0"
-    assert not traffic.reconcile()
+    assert not role_store.reconcile()
 
 
 @opened(listen=Listen(threads=2))
-def test_no_process_of_nginx_ever_sees_a_part_of_the_roles(client, traffic):
+def test_no_process_of_nginx_ever_sees_a_part_of_the_roles(client, role_store):
     stop = threading.Event()
     seen: Counter[tuple[int, str]] = Counter()
 
@@ -195,7 +195,7 @@ def test_no_process_of_nginx_ever_sees_a_part_of_the_roles(client, traffic):
         many = {f"model{number}": STABLE for number in range(300)}  # so that a change takes a while
         for percent in range(1, 60):
             demo = msgspec.structs.replace(STABLE, canary=Canary("2.0", percent))
-            traffic.move(lambda _, demo=demo: Labels({**many, "demo": demo}))
+            role_store.move(lambda _, demo=demo: Roles({**many, "demo": demo}))
         stop.set()
         for one in loads:
             one.result()

@@ -10,7 +10,7 @@ import ssl
 import httpx
 import pytest
 
-from onnxserve.gateway import Labels
+from onnxserve.gateway import Roles
 from onnxserve.gateway.config import Auth, Listen, Tls
 from tests.helpers.certificates import Authority
 from tests.helpers.gateway import BODY, STABLE, client_of, config, gateway_of, opened
@@ -159,7 +159,7 @@ def test_tls_offers_http_2_unless_it_is_off(upstream, tmp_path, http2):
     authority = Authority(tmp_path / "pki")
     certificate, key = authority.sign("server")
     tables = config(tls=Tls(str(certificate), str(key)), listen=Listen(http2=http2))
-    with client_of(gateway_of(tables, tmp_path, upstream.port), Labels({"demo": STABLE})) as client:
+    with client_of(gateway_of(tables, tmp_path, upstream.port), Roles({"demo": STABLE})) as client:
         context = ssl.create_default_context(cafile=str(authority.file))
         context.set_alpn_protocols(["h2", "http/1.1"])
         port = client.gateway.config.listen.port

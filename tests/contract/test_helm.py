@@ -15,10 +15,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from onnxserve.gateway import Canary, GatewayConfig, Labels, Model, Share, read_config
+from onnxserve.gateway import Canary, GatewayConfig, Model, Roles, Share, read_config
 from onnxserve.gateway.config import Kubernetes
 from onnxserve.gateway.kubernetes import kubernetes_files
-from onnxserve.monitor.counters import Counters
+from onnxserve.monitoring.counters import Counters
 
 ROOT = Path(__file__).parents[2]
 HELM = ROOT / "deploy" / "helm"
@@ -113,7 +113,7 @@ def test_routes_and_analyses_of_the_gateway_are_as_their_schemas_want_them(schem
     model = Model({"1.0.0": "a", "2.0.0": "b"}, "1.0.0", canary=Canary("2.0.0", 2.5), shadow=Share("2.0.0", 0.5))
     for mode in ("knative", "standard"):
         config = GatewayConfig(kubernetes=Kubernetes(kserve=mode))
-        documents = [yaml.safe_load(text) for text in kubernetes_files(config, Labels({"a_b": model})).values()]
+        documents = [yaml.safe_load(text) for text in kubernetes_files(config, Roles({"a_b": model})).values()]
         custom = [document for document in documents if document["kind"] != "InferenceService"]
         assert {document["kind"] for document in custom} == {"HTTPRoute", "AnalysisTemplate"}
         assert refused(schemas, custom) == ""

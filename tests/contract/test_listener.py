@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from onnxserve.config import free_ports
 from onnxserve.errors import GatewayError
 from onnxserve.gateway.listener import Listener
+from onnxserve.torchserve import free_ports
 
 
 @pytest.fixture(params=["127.0.0.1", "::1", "[::1]", "::", "localhost"])

@@ -2,7 +2,7 @@
 
 import httpx
 
-from onnxserve.management import Management
+from onnxserve.torchserve import Management
 from tests.e2e.server import running
 from tests.helpers.fakes import FakeTorchServe
 

@@ -12,16 +12,16 @@ import httpx
 import pytest
 from cryptography import x509
 
-from onnxserve.config import free_ports
 from onnxserve.errors import GatewayError
-from onnxserve.gateway import Canary, Labels
+from onnxserve.gateway import Canary, Roles
 from onnxserve.gateway.config import Auth, Guard, Limits, Tls, Traces
 from onnxserve.gateway.gateway import METRICS_PAGE
+from onnxserve.gateway.nginx_process import start
 from onnxserve.gateway.observations import NAME, Observation, Tail
-from onnxserve.gateway.processes import start
-from onnxserve.monitor import start_exporter
-from onnxserve.monitor.observer import Observer
-from onnxserve.supervisor.logs import rotate
+from onnxserve.monitoring import start_exporter
+from onnxserve.monitoring.observer import Observer
+from onnxserve.supervisor.log_rotation import rotate
+from onnxserve.torchserve import free_ports
 from tests.helpers.certificates import Authority
 from tests.helpers.disk import filled, small_disk
 from tests.helpers.gateway import STABLE, Client, client_of, config, gateway_of, opened
@@ -115,7 +115,7 @@ def test_a_log_that_is_renamed_under_load_loses_no_count(client):
 def test_a_full_disk_costs_counts_and_neither_requests_nor_what_comes_later(upstream, tmp_path):
     with small_disk(tmp_path / "disk", "8m") as disk:
         gateway = gateway_of(config(), disk, upstream.port)
-        with client_of(gateway, Labels({"demo": STABLE})) as client, watching(gateway) as watched:
+        with client_of(gateway, Roles({"demo": STABLE})) as client, watching(gateway) as watched:
             with filled(disk):
                 for _ in range(3):
                     assert {client.post().status_code for _ in range(50)} == {200}
@@ -171,7 +171,7 @@ def test_a_collector_that_is_gone_costs_spans_only(upstream, tmp_path):
     [nobody] = free_ports(1)
     traces = Traces(endpoint=f"http://127.0.0.1:{nobody}", percent=100)
     gateway = gateway_of(config(traces=traces), tmp_path, upstream.port)
-    with client_of(gateway, Labels({"demo": STABLE})) as client, watching(gateway) as watched:
+    with client_of(gateway, Roles({"demo": STABLE})) as client, watching(gateway) as watched:
         assert {client.post(traceparent=TRACE).status_code for _ in range(20)} == {200}
         lost = ("onnxserve_gateway_spans_total", "lost")
         counts = watched.samples(lambda now: now[lost] == 20)
@@ -192,7 +192,7 @@ def test_the_page_says_when_certificates_expire_and_that_the_gateway_is_up(upstr
     certificate, key = authority.sign("server")
     tls = Tls(str(certificate), str(key), str(authority.file))
     gateway = gateway_of(config(tls=tls), tmp_path, upstream.port)
-    running = start(gateway, Labels({"demo": STABLE}))
+    running = start(gateway, Roles({"demo": STABLE}))
     try:
         with watching(gateway) as watched:
             counts = watched.samples(lambda now: now["onnxserve_gateway_up",] == 1)
@@ -220,7 +220,7 @@ def test_a_part_of_the_page_that_cannot_be_made_is_left_out(client):
 
 def test_a_refused_client_without_a_key_is_counted_under_no_model(upstream, tmp_path):
     gateway = gateway_of(config(auth=Auth(required=True, keys=str(tmp_path / "keys.json"))), tmp_path, upstream.port)
-    with client_of(gateway, Labels({"demo": STABLE})) as client, watching(gateway) as watched:
+    with client_of(gateway, Roles({"demo": STABLE})) as client, watching(gateway) as watched:
         assert client.post().status_code == 401
         counts = watched.samples(lambda now: total(now, REQUESTS) == 1)
         assert counts[REQUESTS, "", "", "401"] == 1

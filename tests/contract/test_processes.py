@@ -22,12 +22,12 @@ from onnxserve.errors import ServerError
 from onnxserve.processes import (
     check_socket_path,
     end_group,
-    end_lingering,
+    end_stale_processes,
     lock_run_folder,
     make_run_folder,
     spawn,
 )
-from onnxserve.processes.lingering import ProcessRecord, boot_id, end_recorded, start_time
+from onnxserve.processes.stale_processes import ProcessRecord, boot_id, end_recorded, start_time
 
 OF_THE_C_LIBRARY = 1 << 31 | 1 << 32  # signals 32 and 33: the C library lets no program set them
 HARMLESS = signal.SIGURG  # ignored by default: a child that outlives its parent
@@ -161,11 +161,11 @@ def test_a_full_disk_costs_the_log_and_nothing_else(tmp_path):
 
 def test_who_lingers_is_found_by_the_record_and_ended(run):
     with pair(run, death=HARMLESS, record=run / "pair.process") as (leader, member):
-        assert end_lingering(run) == sorted([leader.pid, member])
+        assert end_stale_processes(run) == sorted([leader.pid, member])
         assert gone(member)
         assert leader.wait(5) == -signal.SIGKILL
     assert not list(run.glob("*.process"))
-    assert end_lingering(run) == []
+    assert end_stale_processes(run) == []
 
 
 def test_a_member_is_found_though_its_leader_has_ended_if_it_works_below_the_state_folder(run, tmp_path):
@@ -175,7 +175,7 @@ def test_a_member_is_found_though_its_leader_has_ended_if_it_works_below_the_sta
         leader.wait(5)
         assert end_recorded(ProcessRecord(**record), tmp_path / "another") == []
         assert not gone(member)
-        assert end_lingering(run) == [member]
+        assert end_stale_processes(run) == [member]
         assert gone(member)
 
 
@@ -194,7 +194,7 @@ def test_a_process_that_only_has_the_same_id_is_never_hit(run, change):
 
 def test_a_record_that_a_full_disk_cut_is_passed_over(run):
     (run / "x.process").write_bytes(b'{"pid": 1')
-    assert end_lingering(run) == []
+    assert end_stale_processes(run) == []
 
 
 def test_a_second_supervisor_is_refused_and_a_killed_one_leaves_no_lock(run):

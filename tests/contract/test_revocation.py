@@ -29,11 +29,11 @@ from onnxserve.archive.revoke import archive_digest, key_digest, revoke
 from onnxserve.batch import JobRequest, Machine, job_of
 from onnxserve.batch import worker as batch_worker
 from onnxserve.cli import app
-from onnxserve.config import Settings, own_stores, record_stores
 from onnxserve.doctor.trust import trust
 from onnxserve.errors import ArchiveError, OnnxserveError
 from onnxserve.processes import lock_run_folder, make_run_folder
-from onnxserve.release.entering import entering
+from onnxserve.release.registration import entering
+from onnxserve.torchserve import Settings, own_stores, record_stores
 from onnxserve_handlers.trust.digests import MANIFEST
 from onnxserve_handlers.trust.signing import KEY, REVOKED, ArchiveUntrusted, check_signing
 

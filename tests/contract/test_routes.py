@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from onnxserve.gateway import Labels
+from onnxserve.gateway import Roles
 from onnxserve.gateway.nginx.files import scripts
 from onnxserve.gateway.roles import roles_document
 from tests.helpers.gateway import STABLE
@@ -59,10 +59,10 @@ def route_after(folder: Path, steps: str) -> str:
     for name, content in scripts().items():
         (folder / name).write_text(content.decode().replace("from 'errors.js'", "from './errors.js'"))
     (folder / "package.json").write_text('{"type": "module"}')
-    old = Labels({"demo": msgspec.structs.replace(STABLE, previous="2.0")}, 1)
-    new = Labels({"demo": msgspec.structs.replace(STABLE, stable="2.0", previous="1.0")}, 2)
+    old = Roles({"demo": msgspec.structs.replace(STABLE, previous="2.0")}, 1)
+    new = Roles({"demo": msgspec.structs.replace(STABLE, stable="2.0", previous="1.0")}, 2)
     documents = "".join(
-        f"const {name} = {json.dumps(roles_document(labels))};\n" for name, labels in (("before", old), ("after", new))
+        f"const {name} = {json.dumps(roles_document(roles))};\n" for name, roles in (("before", old), ("after", new))
     )
     (folder / "test.js").write_text(f"{HARNESS}{documents}{steps}\nconsole.log(JSON.stringify(routes['demo/']));\n")
     assert NODE

@@ -6,7 +6,7 @@ import time
 
 import psutil
 
-from onnxserve.gateway import Labels
+from onnxserve.gateway import Roles
 from onnxserve.gateway.config import Auth
 from onnxserve.gateway.keys import Key, add
 from tests.helpers.gateway import STABLE, client_of, config, gateway_of
@@ -17,7 +17,7 @@ def test_keys_and_tokens_are_in_no_log_and_no_command_line(upstream, tmp_path):
     secret, token = add(path, Key("shop")), "Bearer abc.def.ghi"
     tables = config(auth=Auth(required=True, keys=str(path)))
     gateway = gateway_of(tables, tmp_path, upstream.port)
-    with client_of(gateway, Labels({"demo": STABLE})) as client:
+    with client_of(gateway, Roles({"demo": STABLE})) as client:
         assert client.post(x_api_key=secret).status_code == 200
         assert client.post(x_api_key="osk_wrong", authorization=token).status_code == 401
         time.sleep(1.5)  # logs are flushed each second

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from onnxserve.errors import ServerError
-from onnxserve.supervisor import Backoff, Events, Keeper, Stopped, StopSignals, Supervisor
+from onnxserve.supervisor import Backoff, Events, Stopped, StopSignals, Supervisor, Watchdog
 from tests.helpers.disk import filled, small_disk
 from tests.helpers.supervised import QUICK, Small, Started
 
@@ -55,16 +55,16 @@ def quick() -> Backoff:
 def test_a_service_that_died_is_started_again_and_no_other_is(run):
     back, front = Small(run, "back"), Small(run, "front")
     with supervising(run) as supervisor:
-        keepers = [supervisor.begin(small.service(), quick()) for small in (back, front)]
-        for keeper in keepers:
-            supervisor.wait(keeper, 20)
-        running = keepers[0].running
+        watchdogs = [supervisor.begin(small.service(), quick()) for small in (back, front)]
+        for watchdog in watchdogs:
+            supervisor.wait(watchdog, 20)
+        running = watchdogs[0].running
         assert running
         os.kill(running.process.pid, signal.SIGKILL)
-        wait_for(lambda: keepers[0].restarts == 1 and keepers[0].up())
+        wait_for(lambda: watchdogs[0].restarts == 1 and watchdogs[0].up())
         assert back.ask()
         assert (back.readied, front.readied) == (2, 1)  # what every start needs is done again
-        assert keepers[1].restarts == 0
+        assert watchdogs[1].restarts == 0
     assert "ended (signal 9)" in events(run.parent, "back")
     assert not back.address.listening()
     assert not front.address.listening()
@@ -80,29 +80,29 @@ def test_a_start_that_takes_long_says_so_again_and_again(run, monkeypatch):
 
 def test_a_service_that_is_stopped_while_it_begins_is_ended_and_not_waited_for(run):
     small = Small(run, "back")
-    keepers: list[Keeper] = []
+    watchdogs: list[Watchdog] = []
 
     def start() -> Started:
-        wait_for(lambda: keepers)
-        assert keepers[0]._stopping.wait(20)
+        wait_for(lambda: watchdogs)
+        assert watchdogs[0]._stopping.wait(20)
         return small.start()
 
     with supervising(run) as supervisor:
-        keepers.append(supervisor.begin(replace(small.service(), start=start), quick()))
+        watchdogs.append(supervisor.begin(replace(small.service(), start=start), quick()))
     assert small.readied == 0
-    assert keepers[0].running
-    assert not keepers[0].running.alive()
+    assert watchdogs[0].running
+    assert not watchdogs[0].running.alive()
 
 
 def test_a_hung_service_is_killed_and_replaced(run):
     small = Small(run, "back")
     with supervising(run) as supervisor:
-        keeper = supervisor.begin(small.service(), quick())
-        supervisor.wait(keeper, 20)
-        assert keeper.running
-        process = keeper.running.process
+        watchdog = supervisor.begin(small.service(), quick())
+        supervisor.wait(watchdog, 20)
+        assert watchdog.running
+        process = watchdog.running.process
         os.kill(process.pid, signal.SIGSTOP)
-        wait_for(lambda: keeper.restarts == 1 and keeper.up(), 30)
+        wait_for(lambda: watchdog.restarts == 1 and watchdog.up(), 30)
         assert process.returncode == -signal.SIGKILL
         assert small.ask()
     assert any(event.startswith("doesn't answer (health, 3 times") for event in events(run.parent, "back"))
@@ -111,34 +111,34 @@ def test_a_hung_service_is_killed_and_replaced(run):
 def test_on_a_full_disk_a_service_is_replaced_all_the_same(tmp_path):
     with small_disk(tmp_path / "disk", "256k") as disk, supervising(disk / "state" / "run") as supervisor:
         small = Small(disk / "state" / "run", "back")
-        keeper = supervisor.begin(small.service(), quick())
-        supervisor.wait(keeper, 20)
+        watchdog = supervisor.begin(small.service(), quick())
+        supervisor.wait(watchdog, 20)
         with filled(disk):
-            assert keeper.running
-            os.kill(keeper.running.process.pid, signal.SIGKILL)
-            wait_for(lambda: keeper.restarts == 1 and keeper.up())
+            assert watchdog.running
+            os.kill(watchdog.running.process.pid, signal.SIGKILL)
+            wait_for(lambda: watchdog.restarts == 1 and watchdog.up())
             assert small.ask()
             lines = len(events(disk / "state", "back"))
-        os.kill(keeper.running.process.pid, signal.SIGKILL)
-        wait_for(lambda: keeper.restarts == 2 and keeper.up())
+        os.kill(watchdog.running.process.pid, signal.SIGKILL)
+        wait_for(lambda: watchdog.restarts == 2 and watchdog.up())
         assert len(events(disk / "state", "back")) > lines  # the log goes on when there is room again
 
 
 def test_it_is_tried_again_and_again_ever_more_rarely_and_comes_back_when_it_can(run):
     small = Small(run, "back")
     with supervising(run) as supervisor:
-        keeper = supervisor.begin(small.service(), quick())
-        supervisor.wait(keeper, 20)
+        watchdog = supervisor.begin(small.service(), quick())
+        supervisor.wait(watchdog, 20)
         (run / "back.broken").touch()
-        assert keeper.running
-        os.kill(keeper.running.process.pid, signal.SIGKILL)
+        assert watchdog.running
+        os.kill(watchdog.running.process.pid, signal.SIGKILL)
         wait_for(lambda: len(small.started) >= 7)
-        assert not keeper.up()
+        assert not watchdog.up()
         pauses = [after - before for before, after in zip(small.started[1:], small.started[2:], strict=False)]
         assert pauses[2] > 2 * QUICK.first_s
         assert all(pause > QUICK.most_s for pause in pauses[4:])
         (run / "back.broken").unlink()
-        wait_for(keeper.up)
+        wait_for(watchdog.up)
         assert small.ask()
 
 
@@ -146,11 +146,11 @@ def test_a_first_start_that_fails_is_an_error_and_leaves_no_process(run):
     small = Small(run, "back")
     with supervising(run) as supervisor:
         (run / "back.broken").touch()
-        keeper = supervisor.begin(small.service(), quick())
+        watchdog = supervisor.begin(small.service(), quick())
         with pytest.raises(ServerError, match="back ended"):
-            supervisor.wait(keeper, 20)
-        assert keeper.running
-        assert keeper.running.process.returncode == 3
+            supervisor.wait(watchdog, 20)
+        assert watchdog.running
+        assert watchdog.running.process.returncode == 3
         assert len(small.started) == 1
 
 
@@ -251,8 +251,8 @@ def test_what_lingers_of_an_earlier_run_is_ended_before_anything_starts(run, tmp
         wait_for(small.address.listening)
         with supervising(run) as supervisor:
             assert lingering.process.wait(10) == -signal.SIGKILL
-            keeper = supervisor.begin(small.service(), quick())
-            supervisor.wait(keeper, 20)
+            watchdog = supervisor.begin(small.service(), quick())
+            supervisor.wait(watchdog, 20)
     finally:
         lingering.stop()
     assert events(tmp_path, "supervisor") == ["ended"]

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from onnxserve.archive import check_content, unpack, write_archive
-from onnxserve.config.command import torchserve_home
 from onnxserve.errors import ArchiveError
+from onnxserve.torchserve.command import torchserve_home
 from tests.helpers.hostile import HOSTILE, rezipped
 
 SOURCE = Path(__file__).with_name("Unpack.java")

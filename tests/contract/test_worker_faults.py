@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from onnxserve.config import free_ports
+from onnxserve.torchserve import free_ports
 from tests.helpers.frontend import FAST, ROOT, Worker, batch_frame, integer, load_frame, plain, request, started, text
 
 HANDLER = """

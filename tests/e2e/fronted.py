@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import httpx
 import msgspec
 
-from onnxserve.config import free_ports
 from onnxserve.gateway import Gateway, GatewayConfig
 from onnxserve.gateway.config import Listen
-from onnxserve.gateway.processes import RunningGateway, start
+from onnxserve.gateway.nginx_process import RunningGateway, start
+from onnxserve.torchserve import free_ports
 from tests.e2e.server import Load, Running
 
 WAIT_S = 60
@@ -62,11 +62,11 @@ def fronted_by(server: Running, **tables: object) -> Iterator[Fronted]:
     config = msgspec.structs.replace(GatewayConfig(listen=listen), **tables)
     gateway = Gateway(config, server.settings.run, server.settings.inference, server.settings.management)
     server.release.restore()
-    traffic = server.release.traffic
-    running = start(gateway, traffic.labels)
-    traffic.started(gateway)
+    role_store = server.release.role_store
+    running = start(gateway, role_store.roles)
+    role_store.started(gateway)
     try:
         yield Fronted(server, running)
     finally:
-        traffic.stopped()
+        role_store.stopped()
         running.stop()

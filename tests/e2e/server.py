@@ -16,13 +16,12 @@ from typing import Self
 import httpx
 
 from onnxserve.client import Address, parse_address
-from onnxserve.config import Server, Settings, start_server, with_free_ports
 from onnxserve.errors import ServerError
-from onnxserve.gateway import Traffic
-from onnxserve.management import Management
-from onnxserve.release import History, Release
+from onnxserve.gateway import RoleStore
+from onnxserve.release import History, ReleaseService
 from onnxserve.supervisor import wait_ready
 from onnxserve.supervisor.readiness import named
+from onnxserve.torchserve import Management, Server, Settings, start_server, with_free_ports
 
 ROOT = Path(__file__).parents[2]
 READY_S = 150
@@ -33,7 +32,7 @@ class Running:
     """A ready server."""
 
     settings: Settings
-    release: Release
+    release: ReleaseService
 
     def post(self, path: str, body: bytes, kind: str = "application/json") -> httpx.Response:
         with self.settings.inference.client(60, {"Content-Type": kind}) as client:
@@ -81,7 +80,9 @@ def running(
     try:
         wait_until_ready(server, settings)
         state = settings.state
-        yield Running(settings, Release(Management(settings.management), History(state), store, Traffic(state)))
+        yield Running(
+            settings, ReleaseService(Management(settings.management), History(state), store, RoleStore(state))
+        )
     finally:
         server.stop()
 

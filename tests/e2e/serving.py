@@ -18,8 +18,8 @@ import httpx
 import psutil
 
 from onnxserve.cli.server import release_of
-from onnxserve.config import Settings, free_ports
-from onnxserve.release import Release
+from onnxserve.release import ReleaseService
+from onnxserve.torchserve import Settings, free_ports
 from tests.e2e.server import ROOT
 
 READY_S = 180
@@ -48,7 +48,7 @@ class Serving:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def release(self) -> Release:
+    def release(self) -> ReleaseService:
         """Release steps on it, as the command line makes them."""
         return release_of(self.settings)
 

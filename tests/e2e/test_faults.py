@@ -20,11 +20,11 @@ import psutil
 import pytest
 
 from onnxserve.archive import reconfigure
-from onnxserve.config import free_ports
 from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary
-from onnxserve.gateway.processes import workers as nginx_workers
+from onnxserve.gateway.nginx_process import workers as nginx_workers
 from onnxserve.processes import listening
+from onnxserve.torchserve import free_ports
 from tests.e2e.server import ROOT
 from tests.e2e.serving import Serving, serving, settings_in, wait_for
 from tests.helpers.disk import filled, small_disk
@@ -117,14 +117,14 @@ def test_nginx_worker_is_killed_and_at_most_what_it_had_is_lost(server):
 
 def test_nginx_hangs_and_is_replaced_at_most_what_it_had_is_lost_and_no_step_counts_meanwhile(server):
     master, starts, release = server.leader("gateway"), server.starts("gateway"), server.release
-    before = release.traffic.labels
+    before = release.role_store.roles
     with under_load(server, resets=CLIENTS):
         for process in (*master.children(), master):
             with contextlib.suppress(psutil.NoSuchProcess):  # one of before the last reload, which is ending
                 process.suspend()
         with pytest.raises(GatewayError, match="the gateway does not answer"):
             release.canary("circle", Canary("2.0.0", 10))
-        assert release.traffic.labels == before
+        assert release.role_store.roles == before
         wait_for(lambda: server.starts("gateway") == starts + 1)
 
 
@@ -220,7 +220,7 @@ def test_a_rollback_needs_nothing_of_another_model_whose_worker_is_dead(server):
         seen = Counter(crowd.attempts)
         crowd.wait(100)
     assert crowd.attempts["answered"] > seen["answered"]
-    assert release.traffic.labels.models["circle"].canary is None
+    assert release.role_store.roles.models["circle"].canary is None
 
 
 # The disk -----------------------------------------------------------------

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from onnxserve.archive import reconfigure
-from onnxserve.config import Settings, start_server
 from onnxserve.gateway import Canary, Share
+from onnxserve.torchserve import Settings, start_server
 from tests.e2e.fronted import Fronted, fronted_by, wait_answers
 from tests.e2e.server import ROOT, running, wait_until_ready
 from tests.helpers.upstream import Upstream, listening
@@ -76,7 +76,7 @@ def test_canary_promote_rollback_and_shadow_under_load_lose_nothing(fronted):
         wait_answers(load, "1.0.0", 200)
     assert {status for status, _ in load.seen} == {200}, load.seen
     assert {version for _, version in load.seen} == {"1.0.0", "2.0.0"}
-    assert release.traffic.labels.models["circle"].stable == "1.0.0"
+    assert release.role_store.roles.models["circle"].stable == "1.0.0"
 
 
 def workers(fronted: Fronted) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve.release import Release
+from onnxserve.release import ReleaseService
 from tests.e2e.server import ROOT, Running, running
 
 
@@ -44,7 +44,7 @@ def test_a_broken_objective_fails_the_run_and_is_named(served, tmp_path):
 
 
 def test_workers_change_under_locusts_load_without_a_failure(served, tmp_path):
-    release: Release = served.release
+    release: ReleaseService = served.release
     process = locust(served, tmp_path / "report.html", LOAD_SECONDS="15")
     time.sleep(3)
     release.scale("segment", "1.0.0", 2)

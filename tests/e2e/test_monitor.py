@@ -25,12 +25,11 @@ import pytest
 import yaml
 
 from onnxserve.archive import open_archive, writable
-from onnxserve.config import Settings, free_ports
-from onnxserve.gateway import GatewayConfig, Labels, Model, Traffic
-from onnxserve.management import Management
-from onnxserve.monitor.dashboard import expressions
-from onnxserve.release import History, Release
+from onnxserve.gateway import GatewayConfig, Model, Roles, RoleStore
+from onnxserve.monitoring.dashboard import expressions
+from onnxserve.release import History, ReleaseService
 from onnxserve.release.brownout import Pressure, Pressures
+from onnxserve.torchserve import Management, Settings, free_ports
 from tests.e2e.gate import CAPACITY, gate_of, write_archive
 from tests.e2e.server import ROOT, Running
 
@@ -272,8 +271,8 @@ def test_the_pressure_is_what_waits_in_torchserve(seen):
     settings = seen.settings
     management = Management(settings.management)
     look = Pressures(management.queues, lambda _: 0, GatewayConfig().limits.concurrency)
-    labels = Labels({name: Model({"1.0.0": "a" * 64}, "1.0.0") for name in ("circle", "gate")})
-    release = Release(management, History(settings.state), settings.store, Traffic(settings.state))
+    roles = Roles({name: Model({"1.0.0": "a" * 64}, "1.0.0") for name in ("circle", "gate")})
+    release = ReleaseService(management, History(settings.state), settings.store, RoleStore(settings.state))
     folder = settings.store.parent / "gate"
     served = settings.state / "store"  # the server's own
     with writable(served):
@@ -282,6 +281,6 @@ def test_the_pressure_is_what_waits_in_torchserve(seen):
     with gate_of(Running(settings, release), "gate", folder) as gate:
         with gate.held():
             waiting = gate.queue(20, "row")
-            assert look(labels) == {"circle": Pressure(0.0, 0), "gate": Pressure(20 / CAPACITY, 0)}
+            assert look(roles) == {"circle": Pressure(0.0, 0), "gate": Pressure(20 / CAPACITY, 0)}
         assert {request.result().status_code for request in waiting} == {200}
-    assert look(labels)["gate"].share == 0
+    assert look(roles)["gate"].share == 0

@@ -162,7 +162,7 @@ def brittle(tmp_path_factory) -> Iterator[Brittle]:
     archives = [write_brittle(folder, version, log) for version in (BEFORE, STABLE)]
     with running(folder / "server", archives) as server, fronted_by(server) as fronted:
         server.release.promote("brittle", STABLE)
-        assert server.release.traffic.labels.models["brittle"].fallback == BEFORE
+        assert server.release.role_store.roles.models["brittle"].fallback == BEFORE
         yield Brittle(fronted, log)
 
 

@@ -15,10 +15,9 @@ import psutil
 import pytest
 
 from onnxserve.client import Address
-from onnxserve.config import Settings, start_server
 from onnxserve.errors import ServerError
-from onnxserve.management import Management
-from onnxserve.processes import end_lingering
+from onnxserve.processes import end_stale_processes
+from onnxserve.torchserve import Management, Settings, start_server
 from tests.e2e.server import ROOT, stock_config
 
 READY_S = 120
@@ -26,7 +25,7 @@ READY_S = 120
 SUPERVISOR = """
 import sys, time
 from pathlib import Path
-from onnxserve.config import Settings, start_server
+from onnxserve.torchserve import Settings, start_server
 config, store, state = map(Path, sys.argv[1:])
 print(start_server(Settings(config, store, state)).process.pid, flush=True)
 time.sleep(600)
@@ -121,7 +120,7 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_start_takes_over(set
     assert not left
     assert len(gone) == len(processes)
     assert (settings.run / "inference.sock").exists()  # stale: nobody listens
-    assert end_lingering(settings.run) == []
+    assert end_stale_processes(settings.run) == []
     server = start_server(settings)
     try:
         wait_for(lambda: ready(Management(settings.management)))

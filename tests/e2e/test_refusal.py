@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from onnxserve.archive import Stores, fill, make_identity, make_key, seal_archive, sign_archive
-from onnxserve.config import Settings, start_server
 from onnxserve.errors import ServerError
+from onnxserve.torchserve import Settings, start_server
 from tests.e2e.server import ROOT, running, wait_until_ready
 
 

@@ -42,7 +42,7 @@ def test_workers_are_scaled_and_a_restart_keeps_the_labels(archive, next_archive
         server.release.restore()
         server.release.promote("circle", "1.0.0")
     (tmp_path / "second" / "state").mkdir(parents=True)
-    shutil.copy(server.settings.state / "labels.json", tmp_path / "second" / "state")
+    shutil.copy(server.settings.state / "roles.json", tmp_path / "second" / "state")
     with running(tmp_path / "second", [archive, next_archive]) as server:
         server.release.management.set_default("circle", "2.0.0")
         server.release.restore()

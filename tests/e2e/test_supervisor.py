@@ -15,11 +15,10 @@ from pathlib import Path
 import pytest
 
 from onnxserve.archive import reconfigure
-from onnxserve.config import Settings
 from onnxserve.errors import ServerError
-from onnxserve.management import Management
-from onnxserve.supervisor import Events, Keeper, Probe, StopSignals, Supervisor, TorchServe
+from onnxserve.supervisor import Events, Probe, StopSignals, Supervisor, TorchServe, Watchdog
 from onnxserve.supervisor.probes import ask_worker
+from onnxserve.torchserve import Management, Settings
 from tests.e2e.server import ROOT
 from tests.e2e.test_refusal import rewrite
 from tests.helpers.disk import filled, small_disk
@@ -42,7 +41,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @contextlib.contextmanager
-def supervised(settings: Settings, served: set[tuple[str, str]]) -> Iterator[tuple[Supervisor, Keeper, list[str]]]:
+def supervised(settings: Settings, served: set[tuple[str, str]]) -> Iterator[tuple[Supervisor, Watchdog, list[str]]]:
     """A TorchServe whose probes are impatient; the list grows at each `restore`."""
     restored: list[str] = []
     settings.state.mkdir()
@@ -70,13 +69,13 @@ def events(settings: Settings) -> list[dict[str, str]]:
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
 def test_torchserve_is_replaced_and_serves_again(archive, settings, fault):
     shutil.copy(archive, settings.store)
-    with supervised(settings, {CIRCLE}) as (supervisor, keeper, restored):
-        supervisor.wait(keeper, READY_S)
+    with supervised(settings, {CIRCLE}) as (supervisor, watchdog, restored):
+        supervisor.wait(watchdog, READY_S)
         assert answers(settings)
-        assert keeper.running
-        process = keeper.running.process
+        assert watchdog.running
+        process = watchdog.running.process
         os.kill(process.pid, fault)
-        wait_for(lambda: keeper.restarts == 1 and keeper.up())
+        wait_for(lambda: watchdog.restarts == 1 and watchdog.up())
         assert answers(settings)
         assert restored == ["restored", "restored"]
         assert process.returncode == -signal.SIGKILL
@@ -89,14 +88,14 @@ def test_a_full_disk_costs_logs_and_no_request_and_torchserve_comes_back_on_it(a
     shutil.copy(archive, tmp_path / "store")
     with small_disk(tmp_path / "disk", "24m") as disk:
         settings = Settings(ROOT / "config.properties", tmp_path / "store", disk / "state")
-        with supervised(settings, {CIRCLE}) as (supervisor, keeper, _):
-            supervisor.wait(keeper, READY_S)
+        with supervised(settings, {CIRCLE}) as (supervisor, watchdog, _):
+            supervisor.wait(watchdog, READY_S)
             with filled(disk):
                 assert all(answers(settings) for _ in range(20))
-                assert keeper.restarts == 0
-                assert keeper.running
-                os.kill(keeper.running.process.pid, signal.SIGKILL)
-                wait_for(lambda: keeper.restarts >= 1 and keeper.up())
+                assert watchdog.restarts == 0
+                assert watchdog.running
+                os.kill(watchdog.running.process.pid, signal.SIGKILL)
+                wait_for(lambda: watchdog.restarts >= 1 and watchdog.up())
                 assert answers(settings)
 
 
@@ -105,8 +104,8 @@ def test_an_archive_without_traffic_holds_up_no_start_and_is_reported(archive, n
     shutil.copy(next_archive, settings.store)
     (settings.store / "damaged-1.0.0.mar").write_bytes(b"PK\5\6 no archive")
     management = Management(settings.management)
-    with supervised(settings, {CIRCLE}) as (supervisor, keeper, restored):
-        supervisor.wait(keeper, READY_S)
+    with supervised(settings, {CIRCLE}) as (supervisor, watchdog, restored):
+        supervisor.wait(watchdog, READY_S)
         assert restored
         assert answers(settings)
         wait_for(lambda: [found.model_version for found in management.versions("circle")] == ["1.0.0", "2.0.0"])
@@ -118,12 +117,12 @@ def test_an_archive_without_traffic_holds_up_no_start_and_is_reported(archive, n
 
 def test_a_served_version_that_cannot_be_loaded_ends_the_first_start_with_the_reason(archive, settings):
     rewrite(archive, settings.store / archive.name, "golden.json", b'"tolerance"', b'"tolerance" ')
-    with supervised(settings, {CIRCLE}) as (supervisor, keeper, restored):
+    with supervised(settings, {CIRCLE}) as (supervisor, watchdog, restored):
         with pytest.raises(ServerError, match=r"circle 1.0.0 can't be loaded\n.*golden.json differs from its recorded"):
-            supervisor.wait(keeper, READY_S)
+            supervisor.wait(watchdog, READY_S)
         assert restored == []
-        assert keeper.running
-        assert not keeper.running.alive()
+        assert watchdog.running
+        assert not watchdog.running.alive()
 
 
 def test_after_a_crash_a_version_that_no_longer_loads_does_not_keep_the_others_from_serving(
@@ -131,12 +130,12 @@ def test_after_a_crash_a_version_that_no_longer_loads_does_not_keep_the_others_f
 ):
     shutil.copy(archive, settings.store)
     shutil.copy(next_archive, settings.store)
-    with supervised(settings, {CIRCLE, ("circle", "2.0.0")}) as (supervisor, keeper, restored):
-        supervisor.wait(keeper, READY_S)
+    with supervised(settings, {CIRCLE, ("circle", "2.0.0")}) as (supervisor, watchdog, restored):
+        supervisor.wait(watchdog, READY_S)
         rewrite(next_archive, settings.store / next_archive.name, "golden.json", b'"tolerance"', b'"tolerance" ')
-        assert keeper.running
-        os.kill(keeper.running.process.pid, signal.SIGKILL)
-        wait_for(lambda: keeper.restarts == 1 and keeper.up())
+        assert watchdog.running
+        os.kill(watchdog.running.process.pid, signal.SIGKILL)
+        wait_for(lambda: watchdog.restarts == 1 and watchdog.up())
         assert answers(settings)
         assert restored == ["restored", "restored"]
     [refused] = [event["detail"] for event in events(settings) if event["event"] == "refused"]
@@ -146,8 +145,8 @@ def test_after_a_crash_a_version_that_no_longer_loads_does_not_keep_the_others_f
 def test_a_probe_of_a_stopped_worker_fails_and_lets_torchserve_replace_it(archive, settings):
     reconfigure(archive, settings.store / archive.name, {"responseTimeout": 3, "minWorkers": 1, "maxWorkers": 1})
     management = Management(settings.management)
-    with supervised(settings, {CIRCLE}) as (supervisor, keeper, _):
-        supervisor.wait(keeper, READY_S)
+    with supervised(settings, {CIRCLE}) as (supervisor, watchdog, _):
+        supervisor.wait(watchdog, READY_S)
         assert ask_worker(settings.inference, CIRCLE)
         [worker] = management.versions("circle")[0].workers
         os.kill(worker.pid, signal.SIGSTOP)
@@ -155,4 +154,4 @@ def test_a_probe_of_a_stopped_worker_fails_and_lets_torchserve_replace_it(archiv
         wait_for(lambda: management.versions("circle")[0].workers[0].pid not in (worker.pid, 0))
         wait_for(lambda: management.versions("circle")[0].ready)
         assert ask_worker(settings.inference, CIRCLE)
-        assert keeper.restarts == 0
+        assert watchdog.restarts == 0

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from onnxserve.archive import make_key, sign_archive, unpack
-from onnxserve.config import Settings, start_server
 from onnxserve.errors import ServerError
+from onnxserve.torchserve import Settings, start_server
 from tests.e2e.server import ROOT, wait_until_ready
 from tests.e2e.serving import Serving, serving, settings_in, wait_for
 from tests.helpers.hostile import EVIL, HOSTILE

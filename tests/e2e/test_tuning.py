@@ -7,7 +7,7 @@ import math
 import pytest
 
 from onnxserve.archive import check_archive, read_config
-from onnxserve.config import Settings
+from onnxserve.torchserve import Settings
 from onnxserve.tuning import Plan, tune, write_tuning
 from tests.e2e.server import ROOT
 

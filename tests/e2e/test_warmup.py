@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from onnxserve.errors import ServerError
-from onnxserve.warmup import warm_up
-from onnxserve.warmup.warm import MODEL, NAME
+from onnxserve.torchserve.warmup import MODEL, NAME, warm_up
 from tests.e2e.server import running
 
 

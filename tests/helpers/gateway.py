@@ -17,11 +17,11 @@ import msgspec
 import pytest
 
 from onnxserve.client import loopback
-from onnxserve.config import free_ports
-from onnxserve.gateway import Gateway, GatewayConfig, Labels, Model
+from onnxserve.gateway import Gateway, GatewayConfig, Model, Roles
 from onnxserve.gateway.gateway import Control
-from onnxserve.gateway.processes import RunningGateway, start
+from onnxserve.gateway.nginx_process import RunningGateway, start
 from onnxserve.gateway.roles import roles_document
+from onnxserve.torchserve import free_ports
 from tests.helpers.messages import SERVICE, made
 from tests.helpers.upstream import Upstream
 
@@ -37,14 +37,14 @@ def gateway_of(config: GatewayConfig, state: Path, port: int) -> Gateway:
     return Gateway(config, state.resolve() / "run", loopback(port), loopback(port))
 
 
-def put(running: RunningGateway, labels: Labels) -> None:
-    """Other labels in force."""
-    fresh = msgspec.structs.replace(labels, generation=next(GENERATIONS))
+def put(running: RunningGateway, roles: Roles) -> None:
+    """Other roles in force."""
+    fresh = msgspec.structs.replace(roles, generation=next(GENERATIONS))
     Control(running.gateway.control).put(roles_document(fresh))
 
 
 class Client:
-    """Requests to one gateway, whose labels may move."""
+    """Requests to one gateway, whose roles may move."""
 
     def __init__(self, running: RunningGateway) -> None:
         self.running = running
@@ -70,7 +70,7 @@ class Client:
         return [json.loads(line) for line in path.read_text().splitlines()]
 
     def label(self, **parts: object) -> None:
-        put(self.running, Labels({"demo": msgspec.structs.replace(STABLE, **parts)}))
+        put(self.running, Roles({"demo": msgspec.structs.replace(STABLE, **parts)}))
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ class Shared:
 
 
 @contextlib.contextmanager
-def client_of(gateway: Gateway, labels: Labels) -> Iterator[Client]:
+def client_of(gateway: Gateway, roles: Roles) -> Iterator[Client]:
     """Start a gateway; end it and its client with the block."""
-    running = start(gateway, msgspec.structs.replace(labels, generation=1))
+    running = start(gateway, msgspec.structs.replace(roles, generation=1))
     client = Client(running)
     try:
         yield client

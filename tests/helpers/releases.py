@@ -1,11 +1,11 @@
 """Release steps on a fake TorchServe."""
 
-from onnxserve.gateway import Traffic
-from onnxserve.management import Management
-from onnxserve.release import History, Release
+from onnxserve.gateway import RoleStore
+from onnxserve.release import History, ReleaseService
+from onnxserve.torchserve import Management
 from tests.helpers.fakes import FakeTorchServe
 
 
-def release(tmp_path, server: FakeTorchServe, **defaults: str) -> Release:
+def release(tmp_path, server: FakeTorchServe, **defaults: str) -> ReleaseService:
     management = Management("http://fake", transport=server.transport())
-    return Release(management, History(tmp_path), tmp_path / "store", Traffic(tmp_path), defaults)
+    return ReleaseService(management, History(tmp_path), tmp_path / "store", RoleStore(tmp_path), defaults)

@@ -90,10 +90,10 @@ def main(run: Path) -> None:
     with StopSignals() as signals:
         events = Events(run.parent / "supervisor.log")
         with Supervisor(run, events, signals) as supervisor:
-            keepers = [supervisor.begin(Small(run, name).service(), QUICK) for name in ("back", "front")]
-            for keeper in keepers:
-                supervisor.wait(keeper, 20)
-            sys.stdout.write(f"ready {' '.join(str(k.running.process.pid) for k in keepers if k.running)}\n")
+            watchdogs = [supervisor.begin(Small(run, name).service(), QUICK) for name in ("back", "front")]
+            for watchdog in watchdogs:
+                supervisor.wait(watchdog, 20)
+            sys.stdout.write(f"ready {' '.join(str(k.running.process.pid) for k in watchdogs if k.running)}\n")
             sys.stdout.flush()
             supervisor.run()
 

@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from onnxserve.gateway import Gateway
 from onnxserve.gateway.gateway import METRICS_PAGE
-from onnxserve.monitor import start_exporter
-from onnxserve.monitor.observer import Observer
+from onnxserve.monitoring import start_exporter
+from onnxserve.monitoring.observer import Observer
 
 WAIT_S = 15
 Samples = dict[tuple[str, ...], float]

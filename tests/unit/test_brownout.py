@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from onnxserve.gateway import Canary, Labels, Model, Share
+from onnxserve.gateway import Canary, Model, Roles, Share
 from onnxserve.gateway.roles import roles_document
 from onnxserve.release.brownout import DOWN_AFTER, LEVELS, UP_AFTER, Ladder, Pressure, Rung, levels_of
-from onnxserve.release.moves import difference, levelled, smaller
+from onnxserve.release.transitions import difference, levelled, smaller
 
 VERSIONS = {"1.0": "a" * 64, "2.0": "b" * 64, "3.0": "c" * 64}
 
@@ -58,9 +58,9 @@ def test_a_rung_that_gives_nothing_of_a_model_up_is_none(model, keeps_answers, l
 
 
 def test_a_busy_model_that_has_nothing_to_give_up_stays_where_it_is_and_keeps_its_route():
-    labels = Labels({"demo": Model(VERSIONS, "1.0")})
+    roles = Roles({"demo": Model(VERSIONS, "1.0")})
     ladder = Ladder(lambda _: {"demo": Pressure(1.0, 0)})
-    assert [list(ladder.moves(labels)) for _ in range(4 * UP_AFTER)] == [[]] * 4 * UP_AFTER
+    assert [list(ladder.moves(roles)) for _ in range(4 * UP_AFTER)] == [[]] * 4 * UP_AFTER
 
 
 def test_rungs_that_a_model_has_not_are_passed_both_ways():
@@ -75,26 +75,24 @@ def test_a_rung_whose_shadow_is_gone_is_left_at_once():
 
 def test_a_model_on_a_rung_is_routed_by_a_script_which_gets_level_and_smaller_version():
     busy = Model(VERSIONS, "1.0", smaller="3.0", level=3)
-    assert roles_document(Labels({"demo": Model(VERSIONS, "1.0", smaller="3.0")}))["routes"]["demo/"] == "1.0"
-    document = roles_document(Labels({"demo": busy}))
+    assert roles_document(Roles({"demo": Model(VERSIONS, "1.0", smaller="3.0")}))["routes"]["demo/"] == "1.0"
+    document = roles_document(Roles({"demo": busy}))
     assert document["routes"]["demo/"] == "*"
     assert (document["models"]["demo"]["level"], document["models"]["demo"]["smaller"]) == (3, "3.0")
 
 
 def test_a_smaller_version_takes_no_part_before_it_is_needed():
-    labels = smaller(Labels({"demo": Model(VERSIONS, "1.0")}), "demo", "3.0")
-    assert roles_document(labels)["routes"]["demo/"] == "1.0"
-    assert smaller(levelled(labels, "demo", 3), "demo", "").models["demo"].level == 0
+    roles = smaller(Roles({"demo": Model(VERSIONS, "1.0")}), "demo", "3.0")
+    assert roles_document(roles)["routes"]["demo/"] == "1.0"
+    assert smaller(levelled(roles, "demo", 3), "demo", "").models["demo"].level == 0
 
 
 def test_a_level_leaves_canary_and_shadow_to_come_back_later():
     model = Model(VERSIONS, "1.0", canary=Canary("2.0", 5), shadow=Share("2.0", 100), level=3)
-    told = roles_document(Labels({"demo": model}))["models"]["demo"]
+    told = roles_document(Roles({"demo": model}))["models"]["demo"]
     assert (told["canary"]["percent"], told["shadow"]["percent"]) == (5, 100)
 
 
 def test_the_ladder_is_told_in_words():
-    labels = Labels({"demo": Model(VERSIONS, "1.0")})
-    assert difference(labels, levelled(labels, "demo", 2)) == [
-        "demo level: 0 without nothing -> 2 without fresh answers"
-    ]
+    roles = Roles({"demo": Model(VERSIONS, "1.0")})
+    assert difference(roles, levelled(roles, "demo", 2)) == ["demo level: 0 without nothing -> 2 without fresh answers"]

@@ -11,9 +11,11 @@ import pytest
 from benchmarks.canary import DRIFTS, HARMS, PAIRS, Traffic, simulate
 from benchmarks.prepare import ROOT
 from onnxserve.gateway import Auto, Canary
+from onnxserve.gateway.files import replace_file
 from onnxserve.gateway.observations import Observation
-from onnxserve.release.block import Window
-from onnxserve.release.course import Course, Decision, start
+from onnxserve.release.controller import read_rollouts, rollout_path
+from onnxserve.release.paired_blocks import PairedBlocks
+from onnxserve.release.rollout import Decision, Rollout, start
 from onnxserve.release.shadows import Pairs, Report
 
 AUTO = Auto((5.0, 50.0), requests=300, seconds=10, false_alarm=0.05)
@@ -25,16 +27,16 @@ def answer(version: str, status: int = 200, seconds: float = 0.01, label: str = 
     return Observation("p", "r", "demo", version, status, seconds, "miss", said)
 
 
-def fresh(auto: Auto = AUTO) -> Course:
+def fresh(auto: Auto = AUTO) -> Rollout:
     return start("demo", "1.0", Canary("2.0", auto.steps[0], auto=auto, id="x"), auto, 0.0)
 
 
-def looks(course: Course, *answers: Observation, count: int = 20, begin: float = 0.0) -> Decision:
+def looks(rollout: Rollout, *answers: Observation, count: int = 20, begin: float = 0.0) -> Decision:
     """Looks, one a second, at the same answers; what is decided after the last one or as soon as it isn't to wait."""
-    window = Window()
+    blocks = PairedBlocks()
     for second in range(1, count + 1):
-        course.look(window, answers, begin + second)
-        decision = course.decide(begin + second)
+        rollout.look(blocks, answers, begin + second)
+        decision = rollout.decide(begin + second)
         if decision.action != "wait":
             break
     return decision
@@ -73,18 +75,18 @@ def test_a_ramp_on_which_the_labels_drift_takes_back_no_version_that_does_not_di
     auto, taken = Auto((5.0, 25.0, 50.0), requests=10**6, seconds=0, false_alarm=0.01), 0
     usual, other = answer("1.0", label="a"), answer("1.0", label="b")
     for seed in range(10):
-        rng, course, window = random.Random(seed), fresh(auto), Window()
+        rng, rollout, blocks = random.Random(seed), fresh(auto), PairedBlocks()
         for second in range(1, 181):
             if second in {61, 121}:
-                course.advance(float(second))
-                window = Window()
-            versions = ["2.0" if rng.random() * 100 < course.percent else "1.0" for _ in range(40)]
+                rollout.advance(float(second))
+                blocks = PairedBlocks()
+            versions = ["2.0" if rng.random() * 100 < rollout.percent else "1.0" for _ in range(40)]
             labels = [usual if rng.random() < 0.7 - 0.2 * second / 180 else other for _ in versions]
             sent = [
                 msgspec.structs.replace(said, version=version) for said, version in zip(labels, versions, strict=True)
             ]
-            course.look(window, sent, float(second))
-        taken += course.decide(180.0).action == "rollback"
+            rollout.look(blocks, sent, float(second))
+        taken += rollout.decide(180.0).action == "rollback"
     assert taken == 0
 
 
@@ -113,11 +115,11 @@ def queues(seed: int, clients: int, slower: float = 1.0) -> Iterator[tuple[float
         answers = []
 
 
-def judged(course: Course, seconds: Iterator[tuple[float, list[Observation]]]) -> Decision:
-    window = Window()
+def judged(rollout: Rollout, seconds: Iterator[tuple[float, list[Observation]]]) -> Decision:
+    blocks = PairedBlocks()
     for now, answers in seconds:
-        course.look(window, answers, now)
-        decision = course.decide(now)
+        rollout.look(blocks, answers, now)
+        decision = rollout.decide(now)
         if decision.action == "rollback":
             break
     return decision
@@ -179,12 +181,12 @@ def test_a_version_that_is_slower_by_less_than_what_is_tolerated_is_not_taken_ba
 
 
 def test_harm_that_begins_in_a_later_step_is_seen_though_the_canary_was_faster_before():
-    course = fresh(Auto((5.0, 50.0), requests=100, seconds=0))
+    rollout = fresh(Auto((5.0, 50.0), requests=100, seconds=0))
     faster = [*[answer("1.0")] * 8, *[answer("2.0", seconds=0.005)] * 8]
-    assert looks(course, *faster, count=400).action == "step"
-    course.advance(400.0)
+    assert looks(rollout, *faster, count=400).action == "step"
+    rollout.advance(400.0)
     slow = [*[answer("1.0")] * 8, *[answer("2.0", seconds=0.05)] * 8]
-    assert [harm.measure for harm in looks(course, *slow, begin=400.0).harms] == ["slow"]
+    assert [harm.measure for harm in looks(rollout, *slow, begin=400.0).harms] == ["slow"]
 
 
 def test_a_canary_with_more_to_do_is_held_when_it_is_slower_and_not_taken_back():
@@ -201,12 +203,12 @@ def test_answers_without_a_stable_one_beside_them_hold_the_canary_and_say_so():
 
 
 def test_a_step_takes_its_answers_and_its_time_and_the_last_one_promotes():
-    course, both = fresh(), [*[answer("1.0")] * 40, *[answer("2.0")] * 40]
-    decision = looks(course, *both)
-    assert (decision.action, decision.percent, course.progress.compared) == ("step", 50.0, 400)
-    course.advance(10.0)
-    assert looks(course, *both, count=5, begin=10.0).action == "wait"
-    assert looks(course, *both, begin=15.0).action == "promote"
+    rollout, both = fresh(), [*[answer("1.0")] * 40, *[answer("2.0")] * 40]
+    decision = looks(rollout, *both)
+    assert (decision.action, decision.percent, rollout.progress.compared) == ("step", 50.0, 400)
+    rollout.advance(10.0)
+    assert looks(rollout, *both, count=5, begin=10.0).action == "wait"
+    assert looks(rollout, *both, begin=15.0).action == "promote"
 
 
 def test_a_course_begins_at_the_step_that_its_canary_has_reached():
@@ -222,24 +224,24 @@ def test_answers_of_others_of_the_cache_and_after_a_failed_try_are_no_evidence_o
         replace(slow, cache="HIT"),
         replace(slow, failed="2.0 500"),
     ]
-    course = fresh(ALWAYS)
-    assert looks(course, answer("1.0"), *others, count=50).action == "wait"
-    assert course.trial.measures["slow"].total.answers == 0
+    rollout = fresh(ALWAYS)
+    assert looks(rollout, answer("1.0"), *others, count=50).action == "wait"
+    assert rollout.comparison.measures["slow"].total.answers == 0
 
 
 def test_a_course_survives_in_a_file():
-    course = fresh()
-    looks(course, answer("1.0"), answer("2.0", label="b"), count=5)
-    assert course.points
-    assert msgspec.json.decode(msgspec.json.encode(course), type=Course) == course
+    rollout = fresh()
+    looks(rollout, answer("1.0"), answer("2.0", label="b"), count=5)
+    assert rollout.points
+    assert msgspec.json.decode(msgspec.json.encode(rollout), type=Rollout) == rollout
 
 
 def test_the_points_of_a_long_course_are_bounded(monkeypatch):
-    monkeypatch.setattr("onnxserve.release.course.MOST_POINTS", 10)
-    course = fresh(ALWAYS)
-    looks(course, answer("1.0"), answer("2.0"), count=100)
-    assert len(course.points) <= 10
-    assert course.points[-1].seen == 100
+    monkeypatch.setattr("onnxserve.release.rollout.MOST_POINTS", 10)
+    rollout = fresh(ALWAYS)
+    looks(rollout, answer("1.0"), answer("2.0"), count=100)
+    assert len(rollout.points) <= 10
+    assert rollout.points[-1].seen == 100
 
 
 def test_pairs_are_joined_whatever_comes_first_and_disagreements_keep_their_input():
@@ -261,3 +263,15 @@ def test_pairs_are_joined_whatever_comes_first_and_disagreements_keep_their_inpu
         ("id-z", ["a"], []),
     ]
     assert report.cases[0].rows == "[[1,2]]"
+
+
+def test_a_rollout_that_an_older_version_recorded_goes_on(tmp_path):
+    rollout = fresh()
+    looks(rollout, answer("1.0"), answer("2.0", label="b"), count=5)
+    assert read_rollouts(tmp_path) == []
+    former = rollout_path(tmp_path, rollout.model, rollout.canary).with_suffix(".course")
+    replace_file(former, msgspec.json.encode(rollout))
+    assert b'"trial":' in former.read_bytes()
+    assert read_rollouts(tmp_path) == [rollout]
+    assert not former.exists()
+    assert read_rollouts(tmp_path) == [rollout]

@@ -9,7 +9,7 @@ from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxserve.monitor.certificates import expiry, not_after
+from onnxserve.monitoring.certificates import expiry, not_after
 from tests.helpers.certificates import Authority
 
 

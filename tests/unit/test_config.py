@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve.config import java, resolve_settings
-from onnxserve.config.log import refusals
-from onnxserve.config.properties import parse_properties, render_properties
-from onnxserve.config.render import rendered
-from onnxserve.config.server import Server, start_server
 from onnxserve.doctor.checks import sockets
 from onnxserve.errors import ServerError
+from onnxserve.torchserve import java, resolve_settings
+from onnxserve.torchserve.load_failures import refusals
+from onnxserve.torchserve.properties import parse_properties, render_properties
+from onnxserve.torchserve.render import rendered
+from onnxserve.torchserve.server import Server, start_server
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config.properties"

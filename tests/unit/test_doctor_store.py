@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from onnxserve.archive import Stores, fill
-from onnxserve.config import Settings
 from onnxserve.doctor.checks import store
+from onnxserve.torchserve import Settings
 
 
 @pytest.fixture

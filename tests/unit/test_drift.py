@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from onnxserve.monitor.accuracy import wilson
+from onnxserve.monitoring.accuracy import wilson
 from onnxserve_export.profile import measure, profile
 from onnxserve_handlers.telemetry import drift as drifts
 from onnxserve_handlers.telemetry.drift import (

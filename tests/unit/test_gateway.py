@@ -1,18 +1,18 @@
-"""What becomes of gateway.toml and the labels."""
+"""What becomes of gateway.toml and the roles."""
 
 import msgspec
 import pytest
 
 from onnxserve.client import loopback, unix
-from onnxserve.config import Settings
 from onnxserve.doctor import checks
 from onnxserve.errors import GatewayError
-from onnxserve.gateway import Canary, Gateway, GatewayConfig, Labels, Model, Share, read_config, read_labels
+from onnxserve.gateway import Canary, Gateway, GatewayConfig, Model, Roles, Share, read_config, read_roles
 from onnxserve.gateway.config import Auth, Cache, Jwt, Limits, Listen, Traces
 from onnxserve.gateway.files import write_json
 from onnxserve.gateway.nginx.files import gateway_files, sampled
 from onnxserve.gateway.roles import roles_document
-from onnxserve.places import resource
+from onnxserve.paths import resource
+from onnxserve.torchserve import Settings
 
 MODEL = Model({"1.0": "a" * 64, "2.0": "b" * 64, "3.0": "c" * 64}, "2.0", "1.0")
 
@@ -51,22 +51,22 @@ def test_a_missing_traffic_file_is_said(tmp_path):
 
 
 def test_labels_survive_and_damage_is_said(tmp_path):
-    labels = Labels({"demo": Model({"1.0": "a"}, "1.0", canary=Canary("1.0", 5, "x-user"), shadow=Share("1.0", 2))})
-    write_json(tmp_path / "labels.json", labels)
-    assert read_labels(tmp_path / "labels.json") == labels
-    (tmp_path / "labels.json").write_text("{")
+    roles = Roles({"demo": Model({"1.0": "a"}, "1.0", canary=Canary("1.0", 5, "x-user"), shadow=Share("1.0", 2))})
+    write_json(tmp_path / "roles.json", roles)
+    assert read_roles(tmp_path / "roles.json") == roles
+    (tmp_path / "roles.json").write_text("{")
     with pytest.raises(GatewayError, match="damaged"):
-        read_labels(tmp_path / "labels.json")
+        read_roles(tmp_path / "roles.json")
 
 
 def routes(model: Model) -> dict[str, str]:
-    found: dict[str, str] = roles_document(Labels({"demo": model}, 7))["routes"]
+    found: dict[str, str] = roles_document(Roles({"demo": model}, 7))["routes"]
     return found
 
 
 def config_text(config: GatewayConfig, tmp_path) -> str:
     gateway = Gateway(config, tmp_path / "run", unix(tmp_path / "i.sock"), loopback(8081))
-    return gateway_files(gateway, Labels({"demo": MODEL}))["nginx.conf"].decode()
+    return gateway_files(gateway, Roles({"demo": MODEL}))["nginx.conf"].decode()
 
 
 def test_without_a_canary_all_goes_to_the_stable_version_by_a_directive():
@@ -89,7 +89,7 @@ def test_where_a_request_may_go_to_several_a_script_decides(parts):
 
 
 def test_the_roles_name_who_falls_back_to_whom_and_their_generation():
-    document = roles_document(Labels({"demo": msgspec.structs.replace(MODEL, canary=Canary("3.0", 0.05, "x-user"))}, 7))
+    document = roles_document(Roles({"demo": msgspec.structs.replace(MODEL, canary=Canary("3.0", 0.05, "x-user"))}, 7))
     assert document["generation"] == 7
     assert document["models"]["demo"]["fallback"] == "1.0"
     canary = document["models"]["demo"]["canary"]
@@ -98,18 +98,18 @@ def test_the_roles_name_who_falls_back_to_whom_and_their_generation():
 
 def test_other_roles_of_the_same_generation_have_another_digest():
     one, other = (
-        roles_document(Labels({"demo": Model({"1.0": "a", "2.0": "b"}, stable)}, 7)) for stable in ("1.0", "2.0")
+        roles_document(Roles({"demo": Model({"1.0": "a", "2.0": "b"}, stable)}, 7)) for stable in ("1.0", "2.0")
     )
     assert one["digest"] != other["digest"]
-    assert one["digest"] == roles_document(Labels({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}, 7))["digest"]
-    assert one["digest"] != roles_document(Labels({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}, 8))["digest"]
+    assert one["digest"] == roles_document(Roles({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}, 7))["digest"]
+    assert one["digest"] != roles_document(Roles({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}, 8))["digest"]
 
 
 def test_a_newer_release_that_lies_there_changes_nothing_of_a_server_that_runs(tmp_path, monkeypatch):
     gateway = Gateway(GatewayConfig(), tmp_path / "run", unix(tmp_path / "i.sock"), loopback(8081))
-    before = gateway_files(gateway, Labels())
+    before = gateway_files(gateway, Roles())
     monkeypatch.setattr("onnxserve.gateway.nginx.files.HERE", tmp_path)
-    assert gateway_files(gateway, Labels()) == before
+    assert gateway_files(gateway, Roles()) == before
 
 
 def test_management_is_behind_internal_paths_only(tmp_path):

@@ -11,9 +11,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.trace import StatusCode
 
-from onnxserve.monitor import span_export, spans
-from onnxserve.monitor.access_log import Entry
-from onnxserve.monitor.spans import Spans, attributes, client_kind, route_of, span_name
+from onnxserve.monitoring import span_export, spans
+from onnxserve.monitoring.access_log import Entry
+from onnxserve.monitoring.spans import Spans, attributes, client_kind, route_of, span_name
 from tests.helpers.watched import samples
 
 TRACE, OWN, CLIENT = "4bf92f3577b34da6a3ce929d0e0e4736", "b7ad6b7169203331", "00f067aa0ba902b7"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from onnxserve.monitor.access_log import Entry
-from onnxserve.monitor.key_use import PERIOD_S, KeyUse, key_uses
+from onnxserve.monitoring.access_log import Entry
+from onnxserve.monitoring.key_use import PERIOD_S, KeyUse, key_uses
 
 
 def used(key: str, at: float) -> Entry:
@@ -47,7 +47,7 @@ def test_a_damaged_file_is_begun_anew_and_a_full_disk_costs_nothing(tmp_path: Pa
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("onnxserve.monitor.key_use.write_json", full)
+        patched.setattr("onnxserve.monitoring.key_use.write_json", full)
         uses.save()
     assert path.read_text() == "{"
     uses.save()

@@ -25,7 +25,7 @@ from onnxserve.gateway.keys import (
     revoke,
     rotate,
 )
-from onnxserve.monitor.key_use import KEY_USE
+from onnxserve.monitoring.key_use import KEY_USE
 
 NEVER_S = 60  # no test takes so long
 

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from onnxserve.gateway import Canary, GatewayConfig, Labels, Model, Share
+from onnxserve.gateway import Canary, GatewayConfig, Model, Roles, Share
 from onnxserve.gateway.config import Kubernetes
 from onnxserve.gateway.kubernetes import dns, duration, kubernetes_files
 
@@ -20,7 +20,7 @@ MODEL = Model(VERSIONS, "1.0.0", canary=Canary("2.0.0", 2.5), shadow=Share("2.0.
 
 
 def documents(model: Model) -> dict[str, Any]:
-    files = kubernetes_files(GatewayConfig(), Labels({"demo": model}))
+    files = kubernetes_files(GatewayConfig(), Roles({"demo": model}))
     return {name: yaml.safe_load(content) for name, content in files.items()}
 
 
@@ -55,7 +55,7 @@ def test_a_share_of_a_route_is_never_rounded_to_nothing_or_to_all(percent):
 def test_a_name_that_ends_like_a_version_is_taken_for_no_other_models_version():
     config = GatewayConfig(kubernetes=Kubernetes(kserve="standard"))
     models = {"a": Model({"1.0.0": "a" * 64}, "1.0.0"), "a-1": Model({"0.0": "b" * 64}, "0.0")}
-    files = kubernetes_files(config, Labels(models))
+    files = kubernetes_files(config, Roles(models))
     assert len([name for name in files if name.startswith("inferenceservice-")]) == 2
 
 
@@ -86,7 +86,7 @@ def test_knative_splits_in_whole_percents_and_leaves_neither_version_without_any
 
 def test_kserves_standard_mode_has_a_service_for_each_version_and_the_route_splits():
     config = GatewayConfig(kubernetes=Kubernetes(kserve="standard", storage="s3://models"))
-    files = {name: yaml.safe_load(text) for name, text in kubernetes_files(config, Labels({"demo": MODEL})).items()}
+    files = {name: yaml.safe_load(text) for name, text in kubernetes_files(config, Roles({"demo": MODEL})).items()}
     for version in ("1.0.0", "2.0.0"):
         service = files[f"inferenceservice-demo-{version.replace('.', '-')}.yaml"]
         assert service["metadata"]["annotations"] == {"serving.kserve.io/deploymentMode": "Standard"}
@@ -99,7 +99,7 @@ def test_kserves_standard_mode_has_a_service_for_each_version_and_the_route_spli
 
 def test_models_whose_names_differ_in_signs_share_no_file():
     names = ["a.b", "a_b", "a-b", "A-b", "1a", "x" * 80, "x" * 79 + "y"]
-    files = kubernetes_files(GatewayConfig(), Labels(dict.fromkeys(names, MODEL)))
+    files = kubernetes_files(GatewayConfig(), Roles(dict.fromkeys(names, MODEL)))
     assert len(files) == 3 * len(names)
     for content in files.values():
         assert re.fullmatch("[a-z]([a-z0-9-]{0,61}[a-z0-9])?", yaml.safe_load(content)["metadata"]["name"])
@@ -108,7 +108,7 @@ def test_models_whose_names_differ_in_signs_share_no_file():
 @pytest.mark.parametrize("mode", ["knative", "standard"])
 def test_the_longest_names_are_names_of_what_kserve_makes_of_them_too(mode):
     config = GatewayConfig(kubernetes=Kubernetes(kserve=mode))
-    files = kubernetes_files(config, Labels({"a" + "b" * 59: MODEL, "c" * 48: MODEL}))
+    files = kubernetes_files(config, Roles({"a" + "b" * 59: MODEL, "c" * 48: MODEL}))
     manifests = [yaml.safe_load(content) for content in files.values()]
     services = [manifest["metadata"]["name"] for manifest in manifests if manifest["kind"] == "InferenceService"]
     assert all(len(f"{name}-predictor-00001") <= 63 for name in services), services
@@ -122,8 +122,8 @@ def test_the_longest_names_are_names_of_what_kserve_makes_of_them_too(mode):
 @pytest.mark.parametrize("storage", ["pvc://models", "pvc://models/store/", "s3://models"])
 def test_what_kserve_is_given_is_as_its_own_schema_wants_it(mode, storage):
     config = GatewayConfig(kubernetes=Kubernetes(kserve=mode, storage=storage))
-    labels = Labels({"demo": MODEL, "a.b": Model(VERSIONS, "1.0.0")})
-    documents = [yaml.safe_load(content) for content in kubernetes_files(config, labels).values()]
+    roles = Roles({"demo": MODEL, "a.b": Model(VERSIONS, "1.0.0")})
+    documents = [yaml.safe_load(content) for content in kubernetes_files(config, roles).values()]
     services = [manifest for manifest in documents if manifest["kind"] == "InferenceService"]
     assert len(services) == (3 if mode == "standard" else 2)
     for manifest in services:

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from onnxserve.errors import ServerError
-from onnxserve.management import Management
-from onnxserve.management import client as client_module
+from onnxserve.torchserve import Management
+from onnxserve.torchserve import management as client_module
 
 
 @pytest.fixture(autouse=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from onnxserve.gateway import Labels, Model
-from onnxserve.management import Management
-from onnxserve.management.model import Queue
+from onnxserve.gateway import Model, Roles
 from onnxserve.release.brownout import Pressure, Pressures
+from onnxserve.torchserve import Management
+from onnxserve.torchserve.model_version import Queue
 from tests.helpers.fakes import FakeTorchServe
 
-LABELS = Labels({"demo": Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0")})
+LABELS = Roles({"demo": Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0")})
 
 
 def test_the_fullest_version_counts_and_refusals_of_all():
@@ -28,7 +28,7 @@ def test_a_model_without_versions_is_not_full():
 
 
 def test_a_model_that_could_not_be_loaded_hides_no_other():
-    labels = Labels({**LABELS.models, "broken": Model({"1.0": "c" * 64}, "1.0")})
+    labels = Roles({**LABELS.models, "broken": Model({"1.0": "c" * 64}, "1.0")})
     fake = FakeTorchServe(["1.0", "2.0"])
     fake.pending = 50
     look = Pressures(Management("http://fake", transport=fake.transport()).queues, lambda _: 0, 200)

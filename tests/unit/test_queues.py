@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import httpx
 
-from onnxserve.management import Management
-from onnxserve.monitor.queues import queues_page
+from onnxserve.monitoring.queues import queues_page
+from onnxserve.torchserve import Management
 from tests.helpers.fakes import FakeTorchServe
 
 

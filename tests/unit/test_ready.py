@@ -9,10 +9,10 @@ import pytest
 
 from onnxserve.cli import app as boundary
 from onnxserve.cli.release import ready
-from onnxserve.gateway import Canary, Labels, Model, Traffic
+from onnxserve.gateway import Canary, Model, Roles, RoleStore
 from onnxserve.gateway.files import write_json
-from onnxserve.management import Management
-from onnxserve.release import History, Release
+from onnxserve.release import History, ReleaseService
+from onnxserve.torchserve import Management
 from tests.helpers.fakes import FakeTorchServe
 
 
@@ -21,7 +21,7 @@ def outcome(
 ) -> tuple[int, str]:
     """The exit code and what is printed."""
     management = Management("http://fake", transport=server.transport())
-    release = Release(management, History(folder), folder / "store", Traffic(folder))
+    release = ReleaseService(management, History(folder), folder / "store", RoleStore(folder))
     monkeypatch.setattr(ready, "release_of", lambda _: release)
     monkeypatch.setattr("sys.argv", ["onnxserve", "release", "ready", "--json"])
     with pytest.raises(SystemExit) as ended:
@@ -31,7 +31,7 @@ def outcome(
 
 
 def test_a_version_without_traffic_does_not_hold_up_readiness(tmp_path, monkeypatch, capsys):
-    write_json(tmp_path / "labels.json", Labels({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}))
+    write_json(tmp_path / "roles.json", Roles({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}))
     server = FakeTorchServe(["1.0", "2.0"], unready=["2.0"])
     code, output = outcome(tmp_path, server, monkeypatch, capsys)
     assert (code, json.loads(output)) == (0, {"demo 1.0": 1})
@@ -45,14 +45,14 @@ def test_a_version_without_traffic_does_not_hold_up_readiness(tmp_path, monkeypa
     ],
 )
 def test_a_version_with_traffic_must_have_a_proven_worker(model, tmp_path, monkeypatch, capsys):
-    write_json(tmp_path / "labels.json", Labels({"demo": model}))
+    write_json(tmp_path / "roles.json", Roles({"demo": model}))
     server = FakeTorchServe(["1.0", "2.0"], unready=["2.0"])
     code, output = outcome(tmp_path, server, monkeypatch, capsys)
     assert (code, output.strip()) == (1, "not ready: demo 2.0")
 
 
 def test_a_version_with_traffic_that_is_not_registered_is_not_ready(tmp_path, monkeypatch, capsys):
-    write_json(tmp_path / "labels.json", Labels({"other": Model({"1.0": "a"}, "1.0")}))
+    write_json(tmp_path / "roles.json", Roles({"other": Model({"1.0": "a"}, "1.0")}))
     code, output = outcome(tmp_path, FakeTorchServe(["1.0"]), monkeypatch, capsys)
     assert (code, output.strip()) == (1, "not ready: other 1.0")
 

@@ -15,7 +15,7 @@ from tests.helpers.releases import release
 def test_a_version_that_never_becomes_ready_is_not_registered(tmp_path, next_archive, monkeypatch):
     server = FakeTorchServe(["1.0.0"], unready={"2.0.0"}, model="circle")
     steps = release(tmp_path, server)
-    monkeypatch.setattr("onnxserve.release.steps.READY_S", 0.3)
+    monkeypatch.setattr("onnxserve.release.service.READY_S", 0.3)
     with pytest.raises(OnnxserveError, match="ready"):
         steps.register(next_archive)
     assert server.versions == ["1.0.0"]
@@ -27,7 +27,7 @@ def test_a_version_enters_the_store_once_a_worker_is_proven(tmp_path, next_archi
     steps = release(tmp_path, FakeTorchServe(["1.0.0"], model="circle"))
     assert steps.register(next_archive) == "2.0.0"
     assert [path.name for path in steps.store.iterdir()] == [next_archive.name]
-    assert steps.traffic.labels.models["circle"].stable == "1.0.0"
+    assert steps.role_store.roles.models["circle"].stable == "1.0.0"
 
 
 def test_a_version_that_can_not_be_loaded_is_refused_with_the_reason_as_soon_as_the_log_has_it(tmp_path, next_archive):
@@ -73,12 +73,12 @@ def test_a_version_with_another_signature_answers_for_the_stable_one_only_if_ask
         with pytest.raises(ReleaseError, match=r"columns: \['x', 'y'\] -> \['a', 'b'\]") as raised:
             step()
         assert "--other-signature" in raised.value.fix
-    assert steps.traffic.labels.models["circle"].stable == "1.0.0"
+    assert steps.role_store.roles.models["circle"].stable == "1.0.0"
     steps.smaller("circle", "2.0.0", other_signature=True)
-    assert steps.traffic.labels.models["circle"].smaller == "2.0.0"
+    assert steps.role_store.roles.models["circle"].smaller == "2.0.0"
     steps.canary("circle", Canary("2.0.0", 5), other_signature=True)
     steps.promote("circle", other_signature=True)
-    assert steps.traffic.labels.models["circle"].stable == "2.0.0"
+    assert steps.role_store.roles.models["circle"].stable == "2.0.0"
 
 
 def test_versions_with_the_same_signature_take_each_others_place(tmp_path, archive, next_archive):
@@ -88,7 +88,7 @@ def test_versions_with_the_same_signature_take_each_others_place(tmp_path, archi
         shutil.copy(path, steps.store)
     steps.canary("circle", Canary("2.0.0", 5))
     steps.promote("circle")
-    assert steps.traffic.labels.models["circle"].stable == "2.0.0"
+    assert steps.role_store.roles.models["circle"].stable == "2.0.0"
 
 
 def test_an_archive_of_the_store_is_never_replaced_by_another(tmp_path, archive, next_archive):

@@ -3,10 +3,10 @@
 import pytest
 
 from onnxserve.errors import OnnxserveError, ReleaseError, ServerError
-from onnxserve.gateway import Auto, Canary, Share, Traffic
-from onnxserve.management import Management
-from onnxserve.release import History, Release
+from onnxserve.gateway import Auto, Canary, RoleStore, Share
+from onnxserve.release import History, ReleaseService
 from onnxserve.release.history import Unrecorded
+from onnxserve.torchserve import Management
 from tests.helpers.fakes import FakeTorchServe
 from tests.helpers.releases import release
 
@@ -35,7 +35,7 @@ def test_a_plan_says_what_would_change_and_changes_nothing(tmp_path):
     assert server.default == "1.0"
     assert server.versions == ["1.0", "2.0"]
     assert steps.history.events("demo") == []
-    assert steps.traffic.labels.models["demo"].canary is None
+    assert steps.role_store.roles.models["demo"].canary is None
 
 
 def test_a_canary_is_shown_promoted_and_its_share_ends(tmp_path):
@@ -43,16 +43,16 @@ def test_a_canary_is_shown_promoted_and_its_share_ends(tmp_path):
     steps = release(tmp_path, server)
     steps.canary("demo", Canary("2.0", 5))
     steps.shadow("demo", Share("2.0", 10))
-    assert [one.label for one in steps.status("demo")] == ["stable", "canary 5 %, shadow 10 %"]
+    assert [one.role for one in steps.status("demo")] == ["stable", "canary 5 %, shadow 10 %"]
     steps.promote("demo")
-    assert [one.label for one in steps.status("demo")] == ["fallback", "stable"]
+    assert [one.role for one in steps.status("demo")] == ["fallback", "stable"]
 
 
 def test_rolling_back_a_canary_keeps_the_stable_version(tmp_path):
     steps = release(tmp_path, FakeTorchServe(["1.0", "2.0"]))
     steps.canary("demo", Canary("2.0", 5, "x-user"))
     assert steps.rollback("demo") == ["demo canary: 2.0 at 5 % by x-user -> none"]
-    assert steps.traffic.labels.models["demo"].stable == "1.0"
+    assert steps.role_store.roles.models["demo"].stable == "1.0"
 
 
 @pytest.mark.parametrize("step", ["promote", "canary", "shadow"])
@@ -62,7 +62,7 @@ def test_a_version_that_is_not_ready_gets_no_traffic(tmp_path, step):
     with pytest.raises(ReleaseError, match="not ready"):
         steps.promote("demo", "2.0") if step == "promote" else getattr(steps, step)("demo", Canary("2.0", 5))
     assert server.default == "1.0"
-    assert steps.traffic.labels.models["demo"].stable == "1.0"
+    assert steps.role_store.roles.models["demo"].stable == "1.0"
 
 
 def test_rollback_without_history_asks_for_a_version(tmp_path):
@@ -87,7 +87,7 @@ def test_a_version_with_a_label_is_never_retired_and_another_is(tmp_path):
 def test_a_version_with_pending_requests_is_not_removed(tmp_path, monkeypatch):
     server = FakeTorchServe(["1.0", "2.0"])
     server.pending = 1
-    monkeypatch.setattr("onnxserve.release.steps.DRAIN_S", 0.3)
+    monkeypatch.setattr("onnxserve.release.service.DRAIN_S", 0.3)
     with pytest.raises(OnnxserveError, match="drained"):
         release(tmp_path, server).retire("demo", "2.0", grace_s=0)
     assert server.versions == ["1.0", "2.0"]
@@ -97,12 +97,12 @@ def test_a_restart_restores_the_labels_and_promotes_nothing(tmp_path):
     server = FakeTorchServe(["1.9", "1.10"])
     steps = release(tmp_path, server)
     assert steps.restore() == []
-    assert steps.traffic.labels.models["demo"].stable == "1.9"
+    assert steps.role_store.roles.models["demo"].stable == "1.9"
     steps.promote("demo", "1.10")
     steps.canary("demo", Canary("1.9", 25))
     server.default = "1.9"
     assert steps.restore() == [("demo", "1.10")]
-    canary = steps.traffic.labels.models["demo"].canary
+    canary = steps.role_store.roles.models["demo"].canary
     assert canary is not None
     assert (canary.version, canary.percent) == ("1.9", 25)
 
@@ -111,7 +111,7 @@ def test_with_lost_state_the_configured_default_serves_else_the_oldest(tmp_path)
     server = FakeTorchServe(["1.0", "2.0", "3.0"])
     steps = release(tmp_path, server, demo="2.0")
     assert steps.restore() == [("demo", "2.0")]
-    (tmp_path / "labels.json").unlink()
+    (tmp_path / "roles.json").unlink()
     assert release(tmp_path, server, demo="9.0").restore() == [("demo", "1.0")]
 
 
@@ -123,7 +123,7 @@ def test_taking_a_canary_away_waits_for_nobody(tmp_path, ill):
     server.unready = ill
     assert steps.rollback("demo") == ["demo canary: 2.0 at 50 % -> none"]
     steps.level("demo", 1)
-    assert steps.traffic.labels.models["demo"].level == 1
+    assert steps.role_store.roles.models["demo"].level == 1
 
 
 def test_what_lowers_risk_asks_the_server_nothing(tmp_path):
@@ -144,9 +144,9 @@ def test_taking_a_canary_away_needs_no_answer_of_the_server(tmp_path):
     steps = release(tmp_path, FakeTorchServe(["1.0", "2.0"]))
     steps.promote("demo", "2.0")
     steps.canary("demo", Canary("1.0", 50))
-    gone = Release(Management("http://127.0.0.1:1"), History(tmp_path), tmp_path / "store", Traffic(tmp_path))
+    gone = ReleaseService(Management("http://127.0.0.1:1"), History(tmp_path), tmp_path / "store", RoleStore(tmp_path))
     gone.rollback("demo")
-    assert gone.traffic.labels.models["demo"].canary is None
+    assert gone.role_store.roles.models["demo"].canary is None
 
 
 def test_a_gateway_that_does_not_answer_fails_the_step_and_nothing_is_recorded(tmp_path):
@@ -154,12 +154,12 @@ def test_a_gateway_that_does_not_answer_fails_the_step_and_nothing_is_recorded(t
     steps.canary("demo", Canary("2.0", 5))
     (tmp_path / "run").mkdir(exist_ok=True)
     (tmp_path / "run" / "gateway.json").write_text("{}")
-    before = steps.traffic.labels
+    before = steps.role_store.roles
     with pytest.raises(OnnxserveError, match="the gateway does not answer"):
         steps.canary("demo", Canary("2.0", 90))
     with pytest.raises(OnnxserveError, match="the gateway does not answer"):
         steps.rollback("demo")
-    assert steps.traffic.labels == before
+    assert steps.role_store.roles == before
     assert [event.action for event in steps.history.events("demo")] == ["canary"]
 
 
@@ -171,7 +171,7 @@ def test_after_a_restart_a_version_that_is_gone_has_no_label(tmp_path):
     server.versions.remove("2.0")
     server.default = "1.0"
     steps.restore()
-    model = steps.traffic.labels.models["demo"]
+    model = steps.role_store.roles.models["demo"]
     assert (model.stable, model.canary and model.canary.version, list(model.versions)) == ("1.0", None, ["1.0"])
 
 
@@ -186,11 +186,11 @@ def test_workers_that_were_scaled_are_asked_for_again_after_a_restart(tmp_path):
     release(tmp_path, server).restore()
     assert not [call for call in server.calls[calls:] if call == "PUT /models/demo/2.0"]
     steps.retire("demo", "2.0", grace_s=0)
-    assert steps.traffic.labels.models["demo"].workers == {}
+    assert steps.role_store.roles.models["demo"].workers == {}
 
 
 def test_workers_that_do_not_become_ready_are_taken_back(tmp_path, monkeypatch):
-    monkeypatch.setattr("onnxserve.release.steps.READY_S", 0.2)
+    monkeypatch.setattr("onnxserve.release.service.READY_S", 0.2)
     server = FakeTorchServe(["1.0", "2.0"], unready={"2.0"})
     steps = release(tmp_path, server)
     with pytest.raises(ServerError, match=r"3 workers of demo 2\.0: not within"):
@@ -234,11 +234,11 @@ def test_a_header_that_never_reaches_the_gateways_scripts_parts_no_clients(tmp_p
     steps = release(tmp_path, FakeTorchServe(["1.0", "2.0"]))
     with pytest.raises(ReleaseError, match="is no header by which"):
         steps.canary("demo", Canary("2.0", 50, header))
-    assert steps.traffic.labels.models["demo"].canary is None
+    assert steps.role_store.roles.models["demo"].canary is None
 
 
 def test_a_server_that_is_not_there_is_said_plainly(tmp_path):
-    steps = Release(Management("http://127.0.0.1:1"), History(tmp_path), tmp_path, Traffic(tmp_path))
+    steps = ReleaseService(Management("http://127.0.0.1:1"), History(tmp_path), tmp_path, RoleStore(tmp_path))
     with pytest.raises(OnnxserveError, match="no answer from the management API"):
         steps.status()
 
@@ -248,7 +248,7 @@ def test_a_step_is_in_force_though_the_history_can_not_be_written_and_its_line_f
     steps = release(tmp_path, server)
     steps.history.path.symlink_to("/dev/full")
     assert steps.promote("demo", "2.0")[0] == "demo stable: 1.0 -> 2.0"
-    assert steps.traffic.labels.models["demo"].stable == "2.0"
+    assert steps.role_store.roles.models["demo"].stable == "2.0"
     with pytest.raises(Unrecorded, match="is in force, but the history has no line of it: No space left") as raised:
         steps.history.check_written()
     assert raised.value.exit_code == 3

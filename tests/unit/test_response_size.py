@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fastworker import responses as worker_responses
-from onnxserve.config.server import LARGEST_ANSWER
+from onnxserve.torchserve.server import LARGEST_ANSWER
 from onnxserve_export import answer_size
 from onnxserve_export.answer_size import largest_answer, unreachable
 from onnxserve_handlers.errors import ResponseTooLarge

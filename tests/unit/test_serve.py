@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.cli import serve
-from onnxserve.config import Settings
 from onnxserve.errors import ServerError
 from onnxserve.supervisor.store import StoredArchive
+from onnxserve.torchserve import Settings
 
 
 def test_a_version_that_gives_no_first_answer_is_reported_and_ends_nothing(monkeypatch, capsys):

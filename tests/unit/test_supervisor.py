@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from onnxserve.errors import ServerError
-from onnxserve.management import Management, ModelVersion, Worker
-from onnxserve.supervisor import Backoff, Events, LogLimits, LogWriter, Revival, Rotation
-from onnxserve.supervisor.logs import DAY_S, part, rotate
+from onnxserve.supervisor import Backoff, Events, LogLimits, LogWriter, Rotation, WorkerRecovery
+from onnxserve.supervisor.log_rotation import DAY_S, part, rotate
 from onnxserve.supervisor.readiness import waiting_versions
 from onnxserve.supervisor.store import stored_archives
+from onnxserve.torchserve import Management, ModelVersion, Worker
 from tests.helpers.fakes import FakeTorchServe
 
 
@@ -94,7 +94,7 @@ def test_what_is_old_is_rotated_and_what_is_too_old_is_removed(tmp_path, monkeyp
     limits = LogLimits(size=1000, files=4, days=5.0)
     rotation = Rotation(lambda: [LogWriter((log,), lambda: None)], limits)
     now = 1_000_000_000.0
-    monkeypatch.setattr("onnxserve.supervisor.logs.time.time", lambda: now)
+    monkeypatch.setattr("onnxserve.supervisor.log_rotation.time.time", lambda: now)
     rotation.tick()
     assert log.exists()
     now += DAY_S + 1
@@ -130,7 +130,7 @@ def test_on_a_full_disk_the_log_is_cut_at_the_cost_of_its_old_parts(tmp_path, mo
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("onnxserve.supervisor.logs.shutil.copy2", full)
+    monkeypatch.setattr("onnxserve.supervisor.log_rotation.shutil.copy2", full)
     rotate(log, 2, move=False)
     assert log.stat().st_size == 0
     assert list(tmp_path.iterdir()) == [log]
@@ -199,32 +199,32 @@ def test_workers_that_torchserve_gave_up_are_replaced_ever_more_rarely(tmp_path,
     server, now, living = DeadWorkers(), [0.0], [True]
     management = Management("http://fake", transport=server.transport())
     events = Events(tmp_path / "supervisor.log")
-    revival = Revival(management, lambda: served, events, lambda: now[0], lambda _: living[0])
+    recovery = WorkerRecovery(management, lambda: served, events, lambda: now[0], lambda _: living[0])
     for _ in range(3):  # TorchServe starts them again itself
-        revival.tick()
+        recovery.tick()
         now[0] += 100
     assert server.scaled == []
     living[0] = False
-    revival.tick()
+    recovery.tick()
     now[0] += 59
-    revival.tick()
+    recovery.tick()
     assert server.scaled == []
     now[0] += 2
-    revival.tick()
+    recovery.tick()
     assert server.scaled == ["0"]
-    revival.tick()
+    recovery.tick()
     assert server.scaled == ["0", "2"]
-    revival.tick()
+    recovery.tick()
     now[0] += 100
-    revival.tick()
+    recovery.tick()
     assert server.scaled == ["0", "2"]
     now[0] += 30
-    revival.tick()
+    recovery.tick()
     assert server.scaled == ["0", "2", "0"]
     assert "the workers of demo 1.0.0" in events.path.read_text()
 
 
 def test_without_an_answer_no_worker_is_replaced(tmp_path):
     management = Management("unix:/nowhere/management.sock")
-    Revival(management, lambda: {("demo", "1.0.0")}, Events(tmp_path / "log")).tick()
+    WorkerRecovery(management, lambda: {("demo", "1.0.0")}, Events(tmp_path / "log")).tick()
     assert not (tmp_path / "log").exists()

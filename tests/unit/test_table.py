@@ -17,7 +17,7 @@ from onnxserve.cli.table import Number, print_table, table_lines
 from onnxserve.cli.tune import capacity, resources
 from onnxserve.doctor import Finding
 from onnxserve.gateway.keys import Key
-from onnxserve.monitor.accuracy import Accuracy
+from onnxserve.monitoring.accuracy import Accuracy
 from onnxserve.release import VersionStatus
 
 MODEL, VERSION = "customer-support-ticket-triage", "10.20.30"  # 30 characters

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from onnxserve.monitor.exporter import bury, workers_page
+from onnxserve.monitoring.exporter import bury, workers_page
 from onnxserve_handlers.errors import InternalError, InvalidRow
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.request import Request, failed_request

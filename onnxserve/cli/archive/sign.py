@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -34,11 +35,11 @@ def keygen(
     """
     if encryption:
         recipient = make_identity(path)
-        lines = (f"private: {path} (workers: ONNXSERVE_IDENTITY={path})", f"recipient: {recipient}")
+        lines = (f"private: {path} (workers: ONNXSERVE_IDENTITY={quote(str(path))})", f"recipient: {recipient}")
         show_lines({"private": str(path), "recipient": recipient}, *lines, as_json=as_json)
     else:
         public = str(make_key(path))
-        lines = (f"private: {path}", f"public: {public} (servers: ONNXSERVE_PUBLIC_KEY={public})")
+        lines = (f"private: {path}", f"public: {public} (servers: ONNXSERVE_PUBLIC_KEY={quote(str(public))})")
         show_lines({"private": str(path), "public": public}, *lines, as_json=as_json)
 
 

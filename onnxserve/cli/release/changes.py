@@ -9,19 +9,19 @@ import typer
 
 from onnxserve.cli.console import show_lines
 from onnxserve.cli.server import release_of, settings_from
-from onnxserve.release import Release
+from onnxserve.release import ReleaseService
 
 Model = Annotated[str, typer.Argument(help="The model's name.")]
 Version = Annotated[str, typer.Argument(help="The version, such as 1.1.0.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Print what would change and change nothing.")]
 
 
-def server(config: Path | None, state: Path | None, management_port: int | None) -> Release:
+def server(config: Path | None, state: Path | None, management_port: int | None) -> ReleaseService:
     """Release steps on the server that the flags name."""
     return release_of(settings_from(config=config, state=state, management_port=management_port))
 
 
-def show_changes(release: Release, changes: list[str], *, plan: bool = False, as_json: bool = False) -> None:
+def show_changes(release: ReleaseService, changes: list[str], *, plan: bool = False, as_json: bool = False) -> None:
     """Print what changed, or would; Unrecorded if the history has no line of it."""
     heading = ["would change:" if changes else "nothing would change"] if plan else []
     lines = [*heading, *(changes or ([] if plan else ["nothing changed"]))]

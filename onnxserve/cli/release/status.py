@@ -26,7 +26,7 @@ def status_row(version: VersionStatus) -> tuple[object, ...]:
     """The cells of STATUS."""
     state = ("ready" if version.ready else "not ready") + (", default" if version.default else "")
     numbers = (version.workers, version.pending, version.pending_limit)
-    return version.model, version.version, version.label, state, *numbers
+    return version.model, version.version, version.role, state, *numbers
 
 
 def other_archives(versions: list[VersionStatus]) -> list[str]:
@@ -58,7 +58,8 @@ def status(
         for line in other_archives(versions):
             out.print(line, markup=False)
 
-    show([asdict(version) for version in versions], human, as_json=as_json)
+    # Until 0.2 `role` was called `label`; both names are there for one minor version.
+    show([{**asdict(version), "label": version.role} for version in versions], human, as_json=as_json)
 
 
 @commands.command()

@@ -4,7 +4,7 @@ import fs from 'fs';
 import errors from 'errors.js';
 import probing from 'probing.js';
 import roles from 'roles.js';
-import times from 'times.js';
+import timestamps from 'timestamps.js';
 
 const DAY_MS = 86400000;
 const STAMP = '#stamp'; // the file's digest, beside keys, whose names are digests
@@ -53,7 +53,7 @@ function parsed(text) {
 
 function isKey(key) {
   return typeof key.client === 'string' && (key.models === undefined || Array.isArray(key.models)) &&
-    (key.expires === undefined || key.expires === null || !isNaN(times.milliseconds(key.expires)));
+    (key.expires === undefined || key.expires === null || !isNaN(timestamps.milliseconds(key.expires)));
 }
 
 function policyOf(r, secret) {
@@ -77,7 +77,7 @@ function admit(r) {
     errors.refuse(r, 401);
     return false;
   }
-  if (policy !== null && policy.expires && times.milliseconds(policy.expires) <= Date.now()) {
+  if (policy !== null && policy.expires && timestamps.milliseconds(policy.expires) <= Date.now()) {
     errors.refuse(r, 401, 'key_expired', 'this key has expired: ask for a new one');
     return false;
   }

@@ -16,8 +16,8 @@ from onnxserve.client import Address
 from onnxserve.errors import GatewayError
 from onnxserve.gateway.config import GatewayConfig, Traces
 from onnxserve.gateway.gateway import METRICS_PAGE, SHADOW, Gateway
-from onnxserve.gateway.roles import Labels, roles_document
-from onnxserve.places import INSIDE
+from onnxserve.gateway.roles import Roles, roles_document
+from onnxserve.paths import INSIDE
 
 HERE = files(__package__)
 LEAST_KEPT_S = 600
@@ -51,9 +51,9 @@ ERRORS = (
 )
 
 
-def gateway_files(gateway: Gateway, labels: Labels) -> dict[str, bytes]:
+def gateway_files(gateway: Gateway, roles: Roles) -> dict[str, bytes]:
     """`nginx.conf`, the scripts it reads and the roles it begins with, by name, to lie in the run folder."""
-    made = {"nginx.conf": configuration(gateway), "roles.json": msgspec.json.encode(roles_document(labels))}
+    made = {"nginx.conf": configuration(gateway), "roles.json": msgspec.json.encode(roles_document(roles))}
     return made | scripts()
 
 

@@ -119,10 +119,10 @@ async function metadata(r) {
 // What the console shows: each version's workers, what it says of itself, and the roles that decide on its traffic.
 async function shown(r) {
   roles.load(r);
-  const all = await listed(r), found = { url: r.variables.public_url, labels: {}, models: [] };
+  const all = await listed(r), found = { url: r.variables.public_url, roles: {}, models: [] };
   for (let i = 0; i < all.length; i++) {
     const name = all[i].modelName, versions = await ask(r, '/-/state/' + name + '/all') || [];
-    found.labels[name] = roles.model(name);
+    found.roles[name] = roles.model(name);
     for (let j = 0; j < versions.length; j++) {
       found.models.push(await row(r, versions[j]));
     }

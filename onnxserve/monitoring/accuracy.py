@@ -1,0 +1,74 @@
+"""Labels that arrive late, joined with the prediction log by request id: live accuracy, with its interval."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from onnxserve.errors import MonitorError
+from onnxserve.monitoring.predictions import logged
+
+Z95 = 1.959964
+KEYS = ("request_id", "label")
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Of one version: `low` and `high` bound it with 95 % confidence."""
+
+    model: str
+    version: str
+    rows: int
+    right: int
+    accuracy: float
+    low: float
+    high: float
+    unmatched: int  # labels without a logged prediction of any version
+
+
+def accuracy(log: Path, model: str, labels: Path) -> list[Accuracy]:
+    """Each version that has labelled rows; MonitorError for files that can't be joined."""
+    told = read_labels(labels)
+    found, matched = [], set[tuple[str, int]]()
+    for version, rows in logged(log, model, ("request_id", "row", "label")):
+        predictions = rows.filter(pc.is_valid(rows["label"]))
+        joined = predictions.join(told, ["request_id", "row"], join_type="inner")
+        matched |= set(zip(joined["request_id"].to_pylist(), joined["row"].to_pylist(), strict=True))
+        if joined.num_rows:
+            right = pc.sum(pc.equal(joined["label"], joined["truth"])).as_py() or 0
+            found.append((version, joined.num_rows, right))
+    unmatched = told.num_rows - len(matched)
+    return [
+        Accuracy(model, version, rows, right, right / rows, *wilson(right, rows), unmatched)
+        for version, rows, right in found
+    ]
+
+
+def read_labels(path: Path) -> pa.Table:
+    """`request_id`, `label` and, where requests have several rows, `row` from 0; a label twice is one label."""
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise MonitorError(f"not a readable Parquet file: {error}", where=str(path)) from error
+    if missing := [name for name in KEYS if name not in table.column_names]:
+        raise MonitorError(f"missing columns: {', '.join(missing)}", where=str(path), fix="request_id, label, and row")
+    row = table["row"] if "row" in table.column_names else pa.array([0] * table.num_rows)
+    columns = {
+        "request_id": pc.cast(table["request_id"], pa.string()),
+        "row": pc.cast(row, pa.int32()),
+        "truth": pc.cast(table["label"], pa.string()),
+    }
+    return pa.table(columns).group_by(["request_id", "row", "truth"]).aggregate([])
+
+
+def wilson(right: int, rows: int) -> tuple[float, float]:
+    """95 % score interval of a share (E. B. Wilson, J. Am. Stat. Assoc. 22, 1927)."""
+    share, z2 = right / rows, Z95**2
+    middle = (share + z2 / (2 * rows)) / (1 + z2 / rows)
+    half = Z95 / (1 + z2 / rows) * math.sqrt(share * (1 - share) / rows + z2 / (4 * rows**2))
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,0 +1,28 @@
+"""How many requests wait for each version, and how many may, in Prometheus' text format."""
+
+from __future__ import annotations
+
+from onnxserve.errors import ServerError
+from onnxserve.torchserve import Management
+
+from .exposition import gauge
+
+VERSION = ("model", "version")
+
+
+def queues_page(management: Management) -> bytes:
+    """What TorchServe says now; nothing while it doesn't answer, which other metrics tell."""
+    try:
+        queues = {name: management.queues(name) for name in management.models()}
+    except ServerError:
+        return b""
+    waiting: dict[tuple[str, ...], float] = {}
+    limits: dict[tuple[str, ...], float] = {}
+    for name, versions in queues.items():
+        for version, queue in versions.items():
+            waiting[name, version], limits[name, version] = queue.pending_requests, queue.limit
+    lines = (
+        *gauge("onnxserve_queue_requests", "Requests that wait for a worker.", VERSION, waiting),
+        *gauge("onnxserve_queue_limit", "Requests that may wait; beyond, 503 overloaded.", VERSION, limits),
+    )
+    return "".join(f"{line}\n" for line in lines).encode()

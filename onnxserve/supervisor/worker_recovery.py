@@ -1,0 +1,75 @@
+"""Workers that TorchServe has given up: it tries for `maxRetryTimeoutInSec`, then never again, and requests wait."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Collection
+
+import psutil
+
+from onnxserve.errors import ServerError
+from onnxserve.torchserve import Management, ModelVersion
+
+from .events import Events
+from .readiness import Version, waiting_versions
+
+# TorchServe starts a worker again after pauses that grow to some 50 s.
+FIRST_S = 60.0
+MOST_S = 600.0
+SERVICE = "torchserve"
+
+
+class WorkerRecovery:
+    """Gives registered versions new workers when all of theirs have been dead for longer than TorchServe waits.
+
+    A version without traffic may be wanted tomorrow, and is no worse then than one with traffic. One that its archive
+    gives no worker gets one only if it has traffic.
+    """
+
+    def __init__(
+        self,
+        management: Management,
+        served: Callable[[], Collection[Version]],
+        events: Events,
+        clock: Callable[[], float] = time.monotonic,
+        runs: Callable[[int], bool] = psutil.pid_exists,
+    ) -> None:
+        self._management, self._served, self._events = management, served, events
+        self._clock, self._runs = clock, runs
+        self._dead_since: dict[Version, float] = {}
+        self._patience: dict[Version, float] = {}
+        self._wanted: dict[Version, int] = {}  # workers of versions that were just scaled to none
+
+    def tick(self) -> None:
+        """Look once; without an answer do nothing."""
+        with contextlib.suppress(ServerError):
+            served = self._served()
+            waiting = waiting_versions(self._management, ())
+            for version, state in waiting.items():
+                if state is not None and (state.min_workers or version in {*served, *self._wanted}):
+                    self._look(version, state)
+            self._forget(waiting)
+
+    def _look(self, version: Version, state: ModelVersion) -> None:
+        if version in self._wanted:
+            if not state.workers:
+                self._management.scale(*version, self._wanted.pop(version))
+        elif any(self._runs(worker.pid) for worker in state.workers if worker.pid > 0):
+            self._dead_since.pop(version, None)
+        elif self._clock() - self._dead_since.setdefault(version, self._clock()) > self._patience.get(version, FIRST_S):
+            self._revive(version, max(1, state.min_workers))
+
+    def _revive(self, version: Version, workers: int) -> None:
+        """Scale to none: TorchServe counts dead workers as there. New ones come at the next tick."""
+        self._events.record(SERVICE, "gave up", f"the workers of {version[0]} {version[1]}; new ones are started")
+        self._management.scale(*version, 0)
+        self._wanted[version] = workers
+        self._dead_since.pop(version)
+        self._patience[version] = min(MOST_S, 2 * self._patience.get(version, FIRST_S))
+
+    def _forget(self, waiting: Collection[Version]) -> None:
+        """Of versions that are ready nothing is known any more."""
+        for known in (self._dead_since, self._patience, self._wanted):
+            for version in known.keys() - set(waiting):
+                known.pop(version)

@@ -1,0 +1,117 @@
+"""What a server is started with; precedence: default < config.properties < environment < flag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from onnxserve.client import Address, loopback, unix
+from onnxserve.errors import ServerError
+from onnxserve.paths import resource
+
+from .properties import read_properties
+
+PREFIX = "ONNXSERVE_"
+PORTS = ("inference_port", "management_port", "metrics_port")
+# Names of variables until 0.2, each with the setting that it means; they work for one version more.
+FORMER = {"TRAFFIC": "gateway_file", "EDGE_HOST": "gateway_host", "EDGE_PORT": "gateway_port"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the server finds its models and listens.
+
+    TorchServe's three APIs are unix sockets in the run folder. If `plain`, they are ports of loopback instead, as for a
+    server that `torchserve --start` started.
+    """
+
+    config: Path
+    store: Path = Path("model_store")
+    state: Path = Path(".onnxserve")
+    plain: bool = False
+    inference_port: int = 8080
+    management_port: int = 8081
+    metrics_port: int = 8082
+    gateway_file: Path = field(default_factory=lambda: default_file("gateway.toml", "traffic.toml"))
+    gateway_host: str = ""  # empty and 0: as gateway.toml says
+    gateway_port: int = 0
+
+    @property
+    def run(self) -> Path:
+        """The run folder: sockets and records of one running server, mode 0700."""
+        return self.state.resolve() / "run"
+
+    @property
+    def inference(self) -> Address:
+        """TorchServe's inference API."""
+        return self._address("inference", self.inference_port)
+
+    @property
+    def management(self) -> Address:
+        """TorchServe's management API. Whoever reaches it can load code."""
+        return self._address("management", self.management_port)
+
+    @property
+    def metrics(self) -> Address:
+        """TorchServe's metrics API."""
+        return self._address("metrics", self.metrics_port)
+
+    def _address(self, api: str, port: int) -> Address:
+        return loopback(port) if self.plain else unix(self.run / f"{api}.sock")
+
+
+def default_file(name: str, *former: str) -> Path:
+    """`config.properties` or `gateway.toml` of the current folder, by this or a former name, else the one we ship."""
+    here = (Path(known) for known in (name, *former))
+    return next((path for path in here if path.is_file()), resource(name))
+
+
+def from_file(properties: Mapping[str, str]) -> dict[str, str]:
+    """Settings that `config.properties` holds; its ports are those of a plain server."""
+    values = {}
+    for api in ("inference", "management", "metrics"):
+        if port := urlsplit(properties.get(f"{api}_address", "")).port:
+            values[f"{api}_port"] = str(port)
+    if "model_store" in properties:
+        values["store"] = properties["model_store"]
+    return values
+
+
+def resolve_settings(environment: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
+    """Settings from all four levels; ServerError names the value that is no port.
+
+    A port that is named by the environment or a flag means a plain server: only those have ports.
+    """
+    config = Path(str(flags.get("config") or environment.get(PREFIX + "CONFIG") or default_file("config.properties")))
+    names = [setting.name for setting in fields(Settings) if setting.name != "config"]
+    named: dict[str, object] = {
+        name: environment[PREFIX + former] for former, name in FORMER.items() if PREFIX + former in environment
+    }
+    named |= {name: environment[PREFIX + name.upper()] for name in names if PREFIX + name.upper() in environment}
+    named |= {name: flags[name] for name in names if flags.get(name) is not None}
+    if any(port in named for port in PORTS):
+        named.setdefault("plain", True)
+    values = {**from_file(read_properties(config)), **named}
+    typed: dict[str, Any] = {name: _typed(name, value) for name, value in values.items()}
+    return Settings(config, **typed)
+
+
+def _typed(name: str, value: object) -> Path | int | str | bool:
+    if name == "plain":
+        return str(value).lower() in {"1", "true", "yes"}
+    if name.endswith("_host"):
+        return str(value)
+    return _port(name, value) if name.endswith("_port") else Path(str(value))
+
+
+def _port(name: str, value: object) -> int:
+    try:
+        port = int(str(value))
+    except ValueError as error:
+        raise ServerError(f"{name} is {value!r}, not a number", fix="give a port from 1 to 65535") from error
+    if not 0 < port < 65536:
+        raise ServerError(f"{name} is {port}", fix="give a port from 1 to 65535")
+    return port
