@@ -63,7 +63,7 @@ def test_a_signed_archive_passes_with_the_signers_key_and_no_other(signed, keys,
     assert is_signed(signed)
     check_signature(signed, keys[1])
     with pytest.raises(ArchiveError, match="does not hold"):
-        check_signature(signed, make_key(tmp_path / "stranger.pem"))
+        check_signature(signed, make_key(tmp_path / "other.pem"))
 
 
 def test_an_unsigned_archive_fails_where_a_key_is_asked_for(archive, keys):
@@ -133,7 +133,7 @@ def tampered(archive: Path, target: Path) -> Path:
 
 @pytest.mark.parametrize("rewrite", REWRITES.values(), ids=REWRITES)
 def test_what_is_not_what_it_records_is_not_rewritten_with_new_digests(archive, tmp_path, rewrite):
-    make_key(tmp_path / "stranger.pem")
+    make_key(tmp_path / "other.pem")
     with pytest.raises(ArchiveError, match=r"service\.py differs from its recorded digest"):
         rewrite(tampered(archive, tmp_path / archive.name), tmp_path / "out.mar", tmp_path)
     assert not (tmp_path / "out.mar").exists()
