@@ -118,7 +118,7 @@ def test_a_new_configuration_drops_the_signature(signed, tmp_path):
 REWRITES = {
     "reconfigure": lambda path, target, _: reconfigure(path, target, {"batchSize": 2}),
     "seal": lambda path, target, folder: seal_archive(path, make_identity(folder / os.urandom(4).hex()), target),
-    "sign": lambda path, target, folder: sign_archive(path, folder / "mine.pem", target),
+    "sign": lambda path, target, folder: sign_archive(path, folder / "other.pem", target),
 }
 
 
@@ -141,9 +141,9 @@ def test_what_is_not_what_it_records_is_not_rewritten_with_new_digests(archive, 
 
 @pytest.mark.parametrize("rewrite", REWRITES.values(), ids=REWRITES)
 def test_with_a_key_what_somebody_else_signed_is_not_rewritten(archive, keys, tmp_path, monkeypatch, rewrite):
-    other_key = make_key(tmp_path / "stranger.pem")
+    other_key = make_key(tmp_path / "other.pem")
     signed_by_others = tmp_path / archive.name
-    sign_archive(archive, tmp_path / "stranger.pem", signed_by_others)
+    sign_archive(archive, tmp_path / "other.pem", signed_by_others)
     monkeypatch.setenv(KEY, str(keys[1]))
     with pytest.raises(ArchiveError, match="does not hold"):
         rewrite(signed_by_others, tmp_path / "out.mar", tmp_path)
