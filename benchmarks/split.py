@@ -47,8 +47,8 @@ WHY = """
 
 nginx parses a request, looks its route up in shared memory, counts it against two limits and passes it on over a unix
 socket; the answer comes back the same way and a line goes to the log's buffer. A script joins only
-[where it must](../guides/gateway.md#how-a-request-goes-through): a client with limits of its own, a canary or shadow, a
-token, a call over gRPC, a failure; that is some 20 µs. For a model whose batch takes milliseconds none of this can be
+[where it must](../concepts/gateway.md#how-a-request-goes-through): a client with limits of its own, a canary or shadow,
+a token, a call over gRPC, a failure; that is some 20 µs. For a model whose batch takes milliseconds none of this can be
 seen; for one that takes a tenth of a millisecond it is a part of the whole.
 """
 

@@ -19,8 +19,8 @@ from onnxserve.archive import golden_bodies, reconfigure
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.runtime.gpu import Gpu
 from onnxserve_handlers.runtime.session import CPU, CUDA, TENSORRT, Provider, ProviderRefused, Session
-from tests.e2e.server import running
 from tests.gpu.conftest import ARCHIVES, bodies, load
+from tests.helpers.torchserve import running
 
 ROOT = Path(__file__).parents[2]
 SIZES = (1, 2, 3, 5, 16)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from onnxserve.gateway.nginx.files import ERRORS
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -69,3 +72,21 @@ def test_every_page_that_a_file_names_exists():
 def test_no_file_names_a_page_by_its_old_number():
     old = [path for path in tracked() if path != Path(__file__) and OLD.search(path.read_text("utf-8", "ignore"))]
     assert old == []
+
+
+def test_the_architecture_page_has_the_layers_that_are_checked():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [contract["layers"] for contract in contracts if contract["name"] == "Down only; siblings apart"]
+    page = (ROOT / "docs" / "concepts" / "architecture.md").read_text(encoding="utf-8")
+    table = page.split("| code | may also use | may not use |\n|---|---|---|\n")[1].split("\n\n")[0]
+    rows = [re.findall(r"`([\w.]+)`", line.split("|")[1]) for line in table.splitlines()]
+    assert rows == [layer.split(" | ") for layer in layers]
+
+
+def test_the_reference_of_the_gateway_has_every_error_that_nginx_gives():
+    page = (ROOT / "docs" / "reference" / "gateway.md").read_text(encoding="utf-8")
+    assert [kind for _, _, kind, _ in ERRORS if f"`{kind}`" not in page] == []
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 90
