@@ -15,7 +15,11 @@ help: ## this list
 serve: export ## set up, export the models, serve them
 	$(BIN)/onnxserve serve --features models/churn/store
 
-# Run both suites in parallel, since each is often idle; the output of each comes in one piece.
+# The suites run in parallel, each in PROCESSES processes, since they often wait for servers rather than compute; the
+# output of each comes in one piece. Tests of one file stay in one process and share its servers.
+PROCESSES ?= 2
+PYTEST := $(BIN)/pytest -n $(PROCESSES) --dist loadfile
+
 test: programs $(STAMP) export check ## everything: check, contract and end-to-end tests
 	$(MAKE) -j2 -Otarget --no-print-directory contract e2e
 
@@ -24,7 +28,7 @@ programs: ## say which programs the tests need and how to get them
 	@tests/programs.sh
 
 contract e2e: $(STAMP) export
-	$(BIN)/pytest tests/$@
+	$(PYTEST) tests/$@
 
 check: $(STAMP) lint types imports unit ## lint, spelling, types, import rules and unit tests
 
@@ -44,7 +48,7 @@ imports: $(STAMP)
 	PYTHONPATH=torchserve/worker/ts $(BIN)/lint-imports
 
 unit: $(STAMP)
-	$(BIN)/pytest tests/unit
+	$(PYTEST) tests/unit
 
 export: $(MODELS:%=$(STORE)/.%) ## export the models that have changed
 
