@@ -52,10 +52,10 @@ def handled(model: str, archive: Path, size: int, folder: Path) -> tuple[float, 
     asked = [{"body": json.dumps({"instances": [json.loads(line)["input"]]}).encode()} for line in lines]
     head = {"Content-Type": "application/json", "x-onnxserve-start": str(time.time()), "x-request-id": "0" * 36}
     context.headers = [head] * size
-    watch, without, having = handler.watch, list[float](), list[float]()
+    recorder, without, having = handler.recorder, list[float](), list[float]()
     for round_ in range(ROUNDS + 1):
-        for setting, times in ((None, without), (watch, having)):
-            handler.watch = setting
+        for setting, times in ((None, without), (recorder, having)):
+            handler.recorder = setting
             begun = time.perf_counter()
             for _ in range(HANDLES[model]):
                 handler.handle(asked, context)

@@ -47,7 +47,7 @@ def test_most_nodes_run_on_the_gpu_and_a_row_answers_alike_in_any_company(folder
     alone = np.concatenate([handler.outputs([row]) for row in inputs[:32]])
     together = handler.outputs(inputs[:32])
     assert close(together, alone)
-    if handler.session._padded is not None:  # the same kernels for every batch
+    if handler.session._fixed_batch is not None:  # the same kernels for every batch
         np.testing.assert_array_equal(together, alone)
 
 
