@@ -7,7 +7,7 @@ MODELS := segment sentiment digits churn
 STORE  := model_store
 UV     := $(BIN)/uv pip install -q
 
-.PHONY: help serve test programs contract e2e check lint types imports unit export load wheel bench gpu-test site soak chaos lock frontend flaws clean clean-all
+.PHONY: help serve test programs contract e2e check lint types reference imports unit export load wheel bench gpu-test site soak chaos lock frontend flaws clean clean-all
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1  \2/p' $(MAKEFILE_LIST) | awk '{name = $$1; $$1 = ""; printf "  make %-10s%s\n", name, $$0}'
@@ -15,7 +15,11 @@ help: ## this list
 serve: export ## set up, export the models, serve them
 	$(BIN)/onnxserve serve --features models/churn/store
 
-# Run both suites in parallel, since each is often idle; the output of each comes in one piece.
+# The suites run in parallel, each in PROCESSES processes, since they often wait for servers rather than compute; the
+# output of each comes in one piece. Tests of one file stay in one process and share its servers.
+PROCESSES ?= 2
+PYTEST := $(BIN)/pytest -n $(PROCESSES) --dist loadfile
+
 test: programs $(STAMP) export check ## everything: check, contract and end-to-end tests
 	$(MAKE) -j2 -Otarget --no-print-directory contract e2e
 
@@ -24,7 +28,7 @@ programs: ## say which programs the tests need and how to get them
 	@tests/programs.sh
 
 contract e2e: $(STAMP) export
-	$(BIN)/pytest tests/$@
+	$(PYTEST) tests/$@
 
 check: $(STAMP) lint types imports unit ## lint, spelling, types, import rules and unit tests
 
@@ -37,11 +41,14 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
+reference: $(STAMP)  ## write the tables of the configuration reference anew
+	$(BIN)/python -m onnxserve.cli.reference docs/reference/configuration.md
+
 imports: $(STAMP)
 	PYTHONPATH=torchserve/worker/ts $(BIN)/lint-imports
 
 unit: $(STAMP)
-	$(BIN)/pytest tests/unit
+	$(PYTEST) tests/unit
 
 export: $(MODELS:%=$(STORE)/.%) ## export the models that have changed
 

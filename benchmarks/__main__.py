@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--models segment,...] [--servers default,mosec,...] [--minutes 8]`: measure, write docs."""
+"""`python -m benchmarks [--models segment,...] [--servers default,mosec,...]`: measure, write page and README."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from onnxserve.tuning.tuner import cpu_name
 from .measure import CONCURRENCIES
 from .plan import Plan
 from .prepare import BENCH, ROOT, prepare
+from .readme import into_readme, unmeasured
 from .rivals import LIMITS, TITLES, servers
 from .rounds import Results, Rounds, install
-from .table import into_readme, write_page
+from .table import write_page
 
 MODELS = ("segment", "sentiment", "digits")
 RESULTS = BENCH / "results.json"
@@ -55,7 +56,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--settle", type=int, default=Plan.settle_s, help="the same for the other servers")
     parser.add_argument("--minutes", type=float, default=0, help="for one model: shorter runs, then fewer rounds")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "benchmarks.md")
-    parser.add_argument("--readme", type=Path, help="a README whose marked table is replaced too")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="whose marked table is replaced too")
     parser.add_argument("--more", action="store_true", help="add to the last results, if they are this machine's")
     parser.add_argument("--table", action="store_true", help="only write the page, from the last results")
     given = parser.parse_args(arguments)
@@ -112,8 +113,10 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(f"stopped; {RESULTS} has the rounds so far\n  fix:   --table writes them to the page")
     write_page(given.page, results)
-    if given.readme:
-        into_readme(given.readme, results, given.models[0])
+    if missing := unmeasured(results, list(MODELS)):
+        print(f"{given.readme} stays as it is: no figures of {', '.join(missing)}")
+    else:
+        into_readme(given.readme, results, list(MODELS))
     print(given.page)
 
 

@@ -36,8 +36,8 @@ versions.
 HARMFUL = """
 ## A version that does harm
 
-Answers of the canary until it is taken back. A step that is to find such a harm needs so many: a course with fewer
-(`--requests` times its steps) can end before.
+Answers of the canary until it is taken back. An automatic canary that compares fewer (`--requests` times its steps) can
+end before it finds such a harm.
 
 | harm | found within {answers:,} answers | median | 90 % |
 |---|--:|--:|--:|

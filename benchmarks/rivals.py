@@ -107,4 +107,5 @@ LIMITS = {
     "onnxruntime": "limit: onnxruntime in process, no server",
     "nginx": "limit: nginx, empty answer, no model",
 }
+RIVALS = [server.name for server in (*_rivals(), *_torchserve("segment"))]
 TITLES = {server.name: server.title for server in servers("segment")} | LIMITS

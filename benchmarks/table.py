@@ -13,7 +13,6 @@ from .targets import target_table
 
 DEFAULT, GLANCE, ALONE = "default", 64, 1
 SLANTED = 0.01  # more refusals than this, and latencies are theirs too
-BEGIN, END = "<!-- benchmarks: written by make bench -->", "<!-- benchmarks: end -->"
 INTRO = """# Benchmarks
 
 Written by `make bench` (`benchmarks/`). Every server gets the same rows and the same graph on the same machine,
@@ -51,18 +50,6 @@ def write_page(page: Path, results: Results) -> None:
     page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
-def into_readme(readme: Path, results: Results, model: str) -> None:
-    """Put the short table between the two marks of a README; ValueError if it has none."""
-    text = readme.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{readme} has no {BEGIN} … {END}")
-    summary = Summary(run for run in results.runs if run.model == model)
-    table = "\n".join(glance(summary, _reasons(results, model)))
-    readme.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
-
-
 def _reasons(results: Results, model: str) -> dict[str, str]:
     """Why servers failed, by name, a line each."""
     failures = results.failures.get(model, {})
@@ -82,7 +69,7 @@ def glance(summary: Summary, reasons: dict[str, str]) -> list[str]:
     ]
     for name in _rows(summary, reasons):
         rate, ratio = summary.of(name, GLANCE, "rate"), summary.ratio(DEFAULT, name, GLANCE, "rate")
-        cells = [_wide(rate), f"{ratio.median:.2f}" if ratio else "-", _plain(summary.of(name, ALONE, "p50_ms"))]
+        cells = [wide(rate), f"{ratio.median:.2f}" if ratio else "-", plain(summary.of(name, ALONE, "p50_ms"))]
         lines.append(f"| {_title(name)}{_why(reasons.get(name))} | {' | '.join(cells)} |")
     return lines
 
@@ -96,9 +83,9 @@ def rate_table(summary: Summary, clients: int, reasons: dict[str, str]) -> list[
     for name in _rows(summary, reasons):
         refused, sent = summary.refused(name, clients), summary.requests(name, clients)
         mark = "†" if sum(refused.values()) > SLANTED * max(1, sent) else ""
-        cells = [_wide(summary.of(name, clients, "rate"))]
-        cells += [f"{_plain(summary.of(name, clients, figure))}{mark}" for figure in ("p50_ms", "p99_ms")]
-        cells += [_plain(summary.of(name, clients, "cpu_s_per_1000")), _kinds(refused)]
+        cells = [wide(summary.of(name, clients, "rate"))]
+        cells += [f"{plain(summary.of(name, clients, figure))}{mark}" for figure in ("p50_ms", "p99_ms")]
+        cells += [plain(summary.of(name, clients, "cpu_s_per_1000")), _kinds(refused)]
         lines.append(f"| {_title(name)}{_why(reasons.get(name))} | {' | '.join(cells)} |")
     return lines
 
@@ -130,11 +117,13 @@ def _why(reason: str | None) -> str:
     return f" (failed: {reason.replace('|', '/')})" if reason else ""
 
 
-def _wide(value: Spread | None) -> str:
+def wide(value: Spread | None) -> str:
+    """A median with the least and the greatest, in whole numbers."""
     return f"{value.median:,.0f} [{value.low:,.0f}-{value.high:,.0f}]" if value else "-"
 
 
-def _plain(value: Spread | None) -> str:
+def plain(value: Spread | None) -> str:
+    """A median alone, with two decimals."""
     return f"{value.median:,.2f}" if value and value.median else "-"
 
 

@@ -31,13 +31,14 @@ from .rivals import servers
 CLIENTS, ROUNDS, SECONDS, WARM_S = 64, 40, 8, 15
 HANDLES = {"segment": 200, "sentiment": 8}  # of a round
 METRICS, PREDICTIONS = "ONNXSERVE_METRICS", "ONNXSERVE_PREDICTIONS"
-INTRO = """# What watching costs
+INTRO = """# What monitoring costs
 
 Written by `python -m benchmarks.watching` on {cpu}, {cores} cores. One handler answers the same batch with and without
-being watched, in turn, {rounds} rounds; the figure is the median difference. It is then set against a server: with 64
-clients it answers so many batches a second, and each costs that much more of the machine's CPU time.
+monitoring, in turn, {rounds} rounds; the figure is the median difference. The
+last column relates it to a server with 64 clients: it multiplies the cost of a batch by the batches that the server
+answers in a second.
 
-What the gateway counts costs requests nothing but a line of its log: `onnxserve serve` reads the log once a second. The
+Counting at the gateway costs a request one line of the log: `onnxserve serve` reads the log once a second. The
 lines of a run with 64 clients are counted again here, {rounds} times; the figure is the median.
 """
 
@@ -51,10 +52,10 @@ def handled(model: str, archive: Path, size: int, folder: Path) -> tuple[float, 
     asked = [{"body": json.dumps({"instances": [json.loads(line)["input"]]}).encode()} for line in lines]
     head = {"Content-Type": "application/json", "x-onnxserve-start": str(time.time()), "x-request-id": "0" * 36}
     context.headers = [head] * size
-    watch, without, having = handler.watch, list[float](), list[float]()
+    recorder, without, having = handler.recorder, list[float](), list[float]()
     for round_ in range(ROUNDS + 1):
-        for setting, times in ((None, without), (watch, having)):
-            handler.watch = setting
+        for setting, times in ((None, without), (recorder, having)):
+            handler.recorder = setting
             begun = time.perf_counter()
             for _ in range(HANDLES[model]):
                 handler.handle(asked, context)

@@ -10,25 +10,35 @@ import pytest
 from onnxserve.scaffold import new_model
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
+from tests.helpers.once import made_once
 
 
 @pytest.fixture(scope="session")
 def definition(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small table model, as `onnxserve new` makes it."""
-    return new_model("tabular", "circle", tmp_path_factory.mktemp("models"))
+    return made_once(tmp_path_factory, "models", lambda folder: new_model("tabular", "circle", folder)) / "circle"
 
 
 @pytest.fixture(scope="session")
 def archive(definition: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its archive, exported once for all tests; read only."""
-    return export_model(definition, tmp_path_factory.mktemp("store"), STEPS, lambda _: None).archive
+    store = made_once(tmp_path_factory, "store", lambda folder: exported(definition, folder))
+    return store / "circle-1.0.0.mar"
 
 
 @pytest.fixture(scope="session")
 def next_archive(definition: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Version 2.0.0 of the same model."""
-    folder = tmp_path_factory.mktemp("models2") / "circle"
-    shutil.copytree(definition, folder)
-    toml = folder / "model.toml"
-    toml.write_text(toml.read_text().replace('version = "1.0.0"', 'version = "2.0.0"'))
-    return export_model(folder, tmp_path_factory.mktemp("store2"), STEPS, lambda _: None).archive
+
+    def export_next(folder: Path) -> None:
+        model = folder / "circle"
+        shutil.copytree(definition, model, dirs_exist_ok=True)
+        toml = model / "model.toml"
+        toml.write_text(toml.read_text().replace('version = "1.0.0"', 'version = "2.0.0"'))
+        exported(model, folder)
+
+    return made_once(tmp_path_factory, "next-store", export_next) / "circle-2.0.0.mar"
+
+
+def exported(definition: Path, store: Path) -> None:
+    export_model(definition, store, STEPS, lambda _: None)

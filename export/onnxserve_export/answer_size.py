@@ -6,19 +6,19 @@ import msgspec
 
 from onnxserve.torchserve.properties import read_properties
 from onnxserve.torchserve.settings import default_file
+from onnxserve_handlers.response import DEFAULT_MAX_RESPONSE_BYTES
 
 from .arrays import Array
 from .export_state import ExportState
 
 SAMPLE = 256  # rows
-DEFAULT_LIMIT = 6_553_500  # bytes: TorchServe's max_response_size where the configuration names none
 ENVELOPE = 512  # bytes of an answer beside its rows, about
 
 
 def largest_answer() -> int:
     """Return the most bytes that a server with our configuration sends in one answer."""
     properties = read_properties(default_file("config.properties"))
-    return int(properties.get("max_response_size", DEFAULT_LIMIT))
+    return int(properties.get("max_response_size", DEFAULT_MAX_RESPONSE_BYTES))
 
 
 def row_bytes(outputs: Array) -> int:

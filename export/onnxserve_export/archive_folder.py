@@ -29,7 +29,7 @@ class Service(_kind.{cls}):
 MODULES = {
     "base": "handler",
     "image": "inputs.image",
-    "joined": "features.joined",
+    "joined": "features.handler",
     "tabular": "inputs.table",
     "text": "inputs.text",
 }

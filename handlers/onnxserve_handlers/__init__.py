@@ -1,6 +1,6 @@
-"""What runs inside a TorchServe worker; copied whole into every archive."""
+"""The code that runs inside a TorchServe worker; every archive carries a whole copy of this package."""
 
 import os
 
-# ONNX Runtime's own wheels send usage to their maker unless this says otherwise before they are imported.
+# ONNX Runtime's own wheels send usage data to their maker unless this variable is set before the import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

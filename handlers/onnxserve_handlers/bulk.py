@@ -1,4 +1,8 @@
-"""Many rows at once, for batch scoring: the stages of `handle` on arrays instead of requests, and the same answers."""
+"""Many rows at once, for batch scoring: the stages of `handle` on arrays instead of requests, with equal results.
+
+`onnxserve batch` imports this module from an archive by its name, so `Bulk`, `Scored` and their public attributes are
+part of the archive's format.
+"""
 
 from __future__ import annotations
 
@@ -10,95 +14,95 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .answers import not_finite, unanswered, without
 from .errors import RequestError
 from .handler import Handler
 from .hooks import Outputs
 from .offline import OfflineContext, make_handler
-from .runtime.batching import chunks, guarded, isolate
-from .tasks.classification import best_labels
-from .trust.golden import check_golden, read_golden
+from .runtime.batching import chunks, guard, isolate
+from .tasks.classification import best_labels, drop_rows, not_finite, rows_not_finite
+from .trust.model import check_golden, read_golden
 
 Array = npt.NDArray[Any]
-COLUMNAR_ROWS = 1024  # of a batch without padding: larger ones are hardly faster, smaller ones are
+COLUMNAR_ROWS = 1024  # of a batch without padding: larger ones are hardly faster, smaller ones are slower
 
 
 class Scored(NamedTuple):
-    """What became of some rows; every array has one entry for each row of `kept`."""
+    """The results of some rows; every array has one entry for each row of `kept`."""
 
-    kept: npt.NDArray[np.intp]  # places of the rows that were answered, ascending
-    outputs: Outputs  # the graph's
-    label: npt.NDArray[np.intp] | None  # place in the signature's labels
+    kept: npt.NDArray[np.intp]  # indices of the rows that have a prediction, ascending
+    outputs: Outputs  # of the graph
+    label: npt.NDArray[np.intp] | None  # index among the signature's labels
     score: npt.NDArray[np.float64] | None
-    predictions: list[Any] | None  # in place of label and score, where there are no labels or the handler words its own
-    errors: dict[int, RequestError]  # of the other rows, by place
+    predictions: list[Any] | None  # instead of label and score, without labels or with a handler's own predictions
+    errors: dict[int, RequestError]  # of the other rows, by index
 
 
 class Bulk:
-    """One archive, ready to score."""
+    """One archive, ready to score rows."""
 
     def __init__(self, folder: Path, config: Mapping[str, Any], batch: int = 0, gpu_id: int | None = None) -> None:
-        """`batch` is how many rows run together, 0 for the archive's choice; golden rows are proven with as many."""
+        """Load an unpacked archive, and check its golden rows in batches of `batch`, 0 for the archive's own size."""
         self.handler = make_handler(folder)
         context = OfflineContext(folder, {"handler": {**config, "deduplicate": False}})
         context.system_properties["gpu_id"] = gpu_id
         self.handler.initialize(context)
         kind = type(self.handler)
         self.columns = self.handler.signature.input.columns if self.handler.columnar() else ()
-        self.words = kind.predictions is not Handler.predictions
+        self.words = kind.predictions is not Handler.predictions  # the handler has predictions of its own
         self.batch = batch or (COLUMNAR_ROWS if self.columns else self.handler.signature.max_batch)
         self.handler.resize(self.batch)
-        self.deviation = check_golden(read_golden(folder), self._company)
+        self.deviation = check_golden(read_golden(folder), self._run_full_batches)
 
     def score_values(self, values: Sequence[Any]) -> Scored:
-        """Rows as instances, such as requests bring them."""
+        """Score rows that are instances, as in requests."""
         rows = self.handler.check_all(values, range(len(values)))
-        errors = {place: row for place, row in enumerate(rows) if isinstance(row, RequestError)}
-        kept = [place for place in range(len(rows)) if place not in errors]
-        found = guarded(partial(self.handler.infer, [rows[place] for place in kept])) if kept else {}
-        if isinstance(found, RequestError):  # somebody spoils it for all: one by one, by halves
-            alone = isolate([rows[place] for place in kept], self._alone)
-            errors |= {place: one for place, one in zip(kept, alone, strict=True) if isinstance(one, RequestError)}
-            kept = [place for place in kept if place not in errors]
-            found = _joined([one for one in alone if not isinstance(one, RequestError)])
-        return self._scored(np.array(kept, np.intp), found, errors)
+        errors = {index: row for index, row in enumerate(rows) if isinstance(row, RequestError)}
+        kept = [index for index in range(len(rows)) if index not in errors]
+        outputs = guard(partial(self.handler.infer, [rows[index] for index in kept])) if kept else {}
+        if isinstance(outputs, RequestError):  # a row makes the batch fail: halve it until that row is alone
+            each = isolate([rows[index] for index in kept], self._infer_rows)
+            errors |= {index: row for index, row in zip(kept, each, strict=True) if isinstance(row, RequestError)}
+            kept = [index for index in kept if index not in errors]
+            outputs = _concatenate([row for row in each if not isinstance(row, RequestError)])
+        return self._scored(np.array(kept, np.intp), outputs, errors)
 
     def score_columns(self, columns: Mapping[str, Array]) -> Scored:
-        """Rows as arrays of numbers, one a column of the signature; a missing number is NaN."""
-        tensors, good = self.handler.check_columns(columns)
-        errors = {int(place): self._reason(columns, int(place)) for place in np.flatnonzero(~good)}
+        """Score rows that are one array of numbers per column of the signature; a missing number is NaN."""
+        tensors, valid = self.handler.check_columns(columns)
+        errors = {int(index): self._error_of(columns, int(index)) for index in np.flatnonzero(~valid)}
         if errors:
-            tensors = {name: array[good] for name, array in tensors.items()}
-        kept = np.flatnonzero(good)
-        found = guarded(partial(self._run, tensors, len(kept))) if len(kept) else {}
-        if isinstance(found, RequestError):
-            return self.score_values([self._instance(columns, place) for place in range(len(good))])
-        return self._scored(kept, found, errors)
+            tensors = {name: array[valid] for name, array in tensors.items()}
+        kept = np.flatnonzero(valid)
+        outputs = guard(partial(self._run, tensors, len(kept))) if len(kept) else {}
+        if isinstance(outputs, RequestError):
+            return self.score_values([self._instance(columns, index) for index in range(len(valid))])
+        return self._scored(kept, outputs, errors)
 
     def _run(self, tensors: dict[str, Array], count: int) -> Outputs:
         parts = chunks(count, self.batch)
-        return _joined([self.handler.run({name: a[p.start : p.stop] for name, a in tensors.items()}) for p in parts])
+        batches = [{name: array[part.start : part.stop] for name, array in tensors.items()} for part in parts]
+        return _concatenate([self.handler.run(batch) for batch in batches])
 
-    def _alone(self, rows: Sequence[Any]) -> list[Outputs]:
-        found = self.handler.infer(rows)
-        return [{name: array[place : place + 1] for name, array in found.items()} for place in range(len(rows))]
+    def _infer_rows(self, rows: Sequence[Any]) -> list[Outputs]:
+        outputs = self.handler.infer(rows)
+        return [{name: array[index : index + 1] for name, array in outputs.items()} for index in range(len(rows))]
 
-    def _instance(self, columns: Mapping[str, Array], place: int) -> list[float | None]:
-        values = [float(columns[name][place]) for name in self.columns]
+    def _instance(self, columns: Mapping[str, Array], index: int) -> list[float | None]:
+        values = [float(columns[name][index]) for name in self.columns]
         return [None if value != value else value for value in values]  # noqa: PLR0124 - NaN
 
-    def _reason(self, columns: Mapping[str, Array], place: int) -> RequestError:
-        """In the words in which a request would be refused."""
-        found = guarded(partial(self.handler.check, self._instance(columns, place), f"instances[{place}]"))
-        if isinstance(found, RequestError):
-            return found
-        raise ValueError(f"row {place} is refused in an array and accepted alone")
+    def _error_of(self, columns: Mapping[str, Array], index: int) -> RequestError:
+        """Return the error that a request with this row would get."""
+        row = guard(partial(self.handler.check, self._instance(columns, index), f"instances[{index}]"))
+        if isinstance(row, RequestError):
+            return row
+        raise ValueError(f"row {index} is refused in an array and accepted alone")
 
     def _scored(self, kept: npt.NDArray[np.intp], outputs: Outputs, errors: dict[int, RequestError]) -> Scored:
         label = score = predictions = None
-        if places := unanswered(outputs):
-            errors |= {int(place): not_finite(int(place)) for place in kept[places]}
-            kept, outputs = np.delete(kept, places), without(outputs, places)
+        if bad_rows := rows_not_finite(outputs):
+            errors |= {int(index): not_finite(int(index)) for index in kept[bad_rows]}
+            kept, outputs = np.delete(kept, bad_rows), drop_rows(outputs, bad_rows)
         if len(kept):
             first = outputs[self.handler.session.outputs[0]]
             if self.words or not self.handler.signature.labels:
@@ -107,13 +111,13 @@ class Bulk:
                 label, score = best_labels(first, self.handler.signature.activation)
         return Scored(kept, outputs, label, score, predictions, errors)
 
-    def _company(self, values: list[Any]) -> Array:
-        """The first output for golden rows, in batches as large as the job's."""
-        many = [values[place % len(values)] for place in range(max(self.batch, len(values)))]
-        return self.handler.outputs(many)[: len(values)]
+    def _run_full_batches(self, values: list[Any]) -> Array:
+        """Return the first output for golden rows that are repeated to fill a batch."""
+        repeated = [values[index % len(values)] for index in range(max(self.batch, len(values)))]
+        return self.handler.outputs(repeated)[: len(values)]
 
 
-def _joined(parts: Sequence[Outputs]) -> Outputs:
+def _concatenate(parts: Sequence[Outputs]) -> Outputs:
     if not parts:
         return {}
-    return parts[0] if len(parts) == 1 else {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
+    return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

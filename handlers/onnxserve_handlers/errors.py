@@ -1,8 +1,7 @@
 """Request errors, one per stage of the data flow: bytes -> row -> tensors -> outputs -> response.
 
-Everything but `InternalError` is the caller's to fix, so its text is sent back.
-`InternalError` never carries details: they go to the log, because an exception's
-text can hold another caller's data.
+The client can fix every error but `InternalError`, so its text is sent back. `InternalError` never carries details:
+they go to the log, because an exception's text can quote another client's data.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Sequence
 
 
 class RequestError(Exception):
-    """A row that can't be answered; `status` is HTTP's, `kind` is stable for programs."""
+    """A request or a row that has no prediction; `status` is HTTP's, `kind` is a stable name for programs."""
 
     status = 400
     kind = "bad_request"
@@ -26,31 +25,31 @@ class RequestError(Exception):
         self.fix = fix
 
     def body(self) -> dict[str, str]:
-        """The `error` object of an answer."""
+        """Return the `error` object of a response."""
         fields = {"type": self.kind, "reason": self.reason, "where": self.where}
         return {**fields, "fix": self.fix} if self.fix else fields
 
 
 class UndecodableBody(RequestError):
-    """bytes -> row: the body isn't what its content type says."""
+    """bytes -> row: the body isn't what its content type promises."""
 
     kind = "undecodable_body"
 
 
 class MalformedFrame(UndecodableBody):
-    """bytes -> row: what should be one of gRPC's frames isn't."""
+    """bytes -> row: the body isn't a frame of gRPC."""
 
     kind = "malformed_frame"
 
 
 class UnimplementedCall(RequestError):
-    """bytes -> row: something of gRPC that isn't done here."""
+    """bytes -> row: the call uses a part of gRPC that isn't supported here."""
 
     kind = "unimplemented"
 
 
 class BodyTooLarge(RequestError):
-    """bytes -> row: more bytes or rows than the signature allows."""
+    """bytes -> row: the body has more bytes or rows than the signature allows."""
 
     status = 413
     kind = "too_large"
@@ -58,7 +57,7 @@ class BodyTooLarge(RequestError):
 
 
 class UnsupportedMedia(RequestError):
-    """bytes -> row: a content type that this model doesn't read."""
+    """bytes -> row: this model doesn't read the content type."""
 
     status = 415
     kind = "unsupported_media_type"
@@ -66,7 +65,7 @@ class UnsupportedMedia(RequestError):
 
 
 class InvalidRow(RequestError):
-    """row -> tensors: decodable, but outside the signature."""
+    """row -> tensors: the row was decoded, but it is outside the signature."""
 
     status = 422
     kind = "invalid_row"
@@ -74,7 +73,7 @@ class InvalidRow(RequestError):
 
 
 class DeadlineExceeded(RequestError):
-    """Before any stage: nobody waits for the answer any more."""
+    """Before any stage: nobody waits for the response any more."""
 
     status = 504
     kind = "deadline_exceeded"
@@ -82,7 +81,7 @@ class DeadlineExceeded(RequestError):
 
 
 class OutOfMemory(RequestError):
-    """tensors -> outputs: the row alone doesn't fit in memory."""
+    """tensors -> outputs: the row doesn't fit in memory, not even alone."""
 
     status = 507
     kind = "out_of_memory"
@@ -90,15 +89,15 @@ class OutOfMemory(RequestError):
 
 
 class NotFinite(RequestError):
-    """outputs -> response: the model gave an infinite number, or none, for this row."""
+    """outputs -> response: the model's output for this row is infinite or NaN."""
 
     status = 500
     kind = "not_finite"
     phrase = "Internal Server Error"
 
 
-class AnswerTooLarge(RequestError):
-    """outputs -> response: more bytes than the server sends in one answer."""
+class ResponseTooLarge(RequestError):
+    """outputs -> response: the response has more bytes than the server sends at once."""
 
     status = 507
     kind = "answer_too_large"
@@ -106,7 +105,7 @@ class AnswerTooLarge(RequestError):
 
 
 class InternalError(RequestError):
-    """Any stage: our fault; the caller learns only that."""
+    """Any stage: the fault is ours, and the client learns no more than that."""
 
     status = 500
     kind = "internal_error"
@@ -117,30 +116,30 @@ class InternalError(RequestError):
 
 
 def classify(error: BaseException) -> RequestError:
-    """The answer for whatever a stage raised; the original is chained, never shown."""
+    """Return the error that a client gets for whatever a stage raised."""
     if isinstance(error, RequestError):
         return error
-    # ONNX Runtime reports exhaustion as a plain RuntimeError, so only its text tells.
+    # ONNX Runtime reports exhaustion as a plain RuntimeError, so only its text identifies it.
     text = str(error).lower()
     if isinstance(error, MemoryError) or "failed to allocate memory" in text or "out of memory" in text:
         return OutOfMemory("not enough memory for this row", fix="send fewer or smaller rows")
     return InternalError()
 
 
-SHOWN = 10
+SHOWN = 10  # errors that a combined one lists
 
 
-def combined(faults: Sequence[RequestError]) -> RequestError | None:
-    """One error for all faults of a request, of their kind where they have one; None for none."""
-    if len(faults) < 2:
-        return faults[0] if faults else None
-    shown = "; ".join(f"{fault.where}: {fault.reason}" for fault in faults[:SHOWN])
-    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-    kinds = {type(fault) for fault in faults}
+def combine(errors: Sequence[RequestError]) -> RequestError | None:
+    """Return one error for all errors of a request, None for none; its kind is theirs if they share one."""
+    if len(errors) < 2:
+        return errors[0] if errors else None
+    shown = "; ".join(f"{error.where}: {error.reason}" for error in errors[:SHOWN])
+    more = f"; and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
+    kinds = {type(error) for error in errors}
     kind = kinds.pop() if len(kinds) == 1 else InvalidRow
-    error = kind.__new__(kind)  # the constructors of some kinds take no reason
-    RequestError.__init__(error, shown + more, where=faults[0].where, fix=faults[0].fix)
-    return error
+    whole = kind.__new__(kind)  # the constructors of some kinds take no reason
+    RequestError.__init__(whole, shown + more, where=errors[0].where, fix=errors[0].fix)
+    return whole
 
 
 LOG_MESSAGES = "ONNXSERVE_LOG_MESSAGES"
@@ -148,24 +147,24 @@ WITHHELD = f"(its message is withheld: {LOG_MESSAGES})"
 
 
 def shows_messages() -> bool:
-    """Whether messages may be logged here."""
+    """Return whether this process may log texts that can quote a client's values."""
     return os.environ.get(LOG_MESSAGES) == "1"
 
 
-def withheld(text: str) -> str:
-    """A text that may quote a client's values, or a mark in its place."""
+def withhold(text: str) -> str:
+    """Return a text that may quote a client's values, or a mark in its place where such texts may not be logged."""
     return text if shows_messages() else WITHHELD
 
 
 def stack_of(error: BaseException) -> str:
-    """The traceback of an exception and of what caused it: files, lines, functions, and types without messages."""
+    """Return the traceback of an exception and its causes: files, lines, functions, and types without messages."""
     if shows_messages():
         return "".join(traceback.format_exception(error)).rstrip("\n")
     parts: list[str] = []
-    seen: set[int] = set()
+    visited: set[int] = set()
     cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
+    while cause is not None and id(cause) not in visited:
+        visited.add(id(cause))
         frames = "".join(traceback.format_tb(cause.__traceback__))
         parts.append(f"{frames}{type(cause).__qualname__} {WITHHELD}")
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)

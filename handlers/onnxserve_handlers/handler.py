@@ -1,37 +1,37 @@
-"""The batch loop that every handler shares: read -> check -> tensors -> run -> answer."""
+"""The batch loop that every handler shares: read -> check -> tensors -> run -> respond."""
 
 from __future__ import annotations
 
 import logging
 import os
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from .answers import TORCHSERVES, answers, response_limit
-from .errors import InternalError, RequestError, classify, combined, stack_of
+from .errors import InternalError, RequestError, classify, combine, stack_of
 from .hooks import Hooks, Outputs
-from .metadata import describe
 from .protocols import negotiation
 from .protocols.body import Body, read_body
-from .protocols.limits import DIGITS, TOP, limited_form
-from .request import Asked, answered, check_deadline, error_of, failed
-from .response import PLAIN, Answer, refusal
+from .protocols.gateway_forms import ROWS, CopyForm, encode_rows, gateway_form
+from .protocols.v2_grpc import metadata_message
+from .protocols.v2_http import model_metadata
+from .request import Request, answered_request, build_responses, check_deadline, error_of, failed_request
+from .response import DEFAULT_MAX_RESPONSE_BYTES, PLAIN, Response, max_response_bytes, refusal
 from .runtime.batching import buckets, chunks, distinct, isolate
 from .runtime.gpu import read_gpu, tensorrt_shapes
 from .runtime.session import Provider, Session, choose_provider, intra_op_threads
-from .signature import read_signature
-from .telemetry.observation import OBSERVE, ROWS, Copied, copied_rows, observed_form
-from .telemetry.watch import Watch, watch
+from .signature import ERRORS, read_signature
+from .telemetry.recorder import Recorder, make_recorder
 from .trust.digests import check_digests
-from .trust.encryption import read_model
-from .trust.golden import check_golden, read_golden
-from .trust.signing import check_signature
+from .trust.model import check_golden, read_golden, read_model
+from .trust.signing import check_signing
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +39,12 @@ log = logging.getLogger(__name__)
 class Handler(Hooks):
     """TorchServe's handler API (`initialize`, `handle`) over rows that can't harm each other."""
 
-    watch: Watch | None = None
-    largest_answer = TORCHSERVES  # bytes
-    deduplicate = True  # off where few rows stand for many, as in measurements
+    recorder: Recorder | None = None
+    max_response_bytes = DEFAULT_MAX_RESPONSE_BYTES
+    deduplicate = True  # off in measurements, where few rows stand for many
 
-    def read(self, body: Body) -> Asked:
-        """Bytes -> instances, or tensors, and the form of the answer."""
+    def read(self, body: Body) -> Request:
+        """Return a body's instances or tensors, with the form of the response."""
         return negotiation.read(self, body)
 
     # TorchServe's API ------------------------------------------------------
@@ -52,158 +52,188 @@ class Handler(Hooks):
     def initialize(self, context: Any) -> None:
         """Load, warm up and prove; any failure here keeps the worker from becoming ready."""
         properties = context.system_properties
-        settings = getattr(context, "model_yaml_config", None) or {}
-        self.settings = mine = settings.get("handler") or {}
-        self.threads = intra_op_threads(int(settings.get("maxWorkers", 1)), int(mine.get("threads", 0)))
-        self.deduplicate = bool(mine.get("deduplicate", True))
-        self.largest_answer = response_limit(context)
+        config = getattr(context, "model_yaml_config", None) or {}
+        self.settings = settings = config.get("handler") or {}
+        self.threads = intra_op_threads(int(config.get("maxWorkers", 1)), int(settings.get("threads", 0)))
+        self.deduplicate = bool(settings.get("deduplicate", True))
+        self.max_response_bytes = max_response_bytes(context)
         os.environ.setdefault("RAYON_NUM_THREADS", str(self.threads))  # the tokenizer keeps to the budget too
         self.open(Path(properties["model_dir"]))
-        if not getattr(context, "verified", False):  # by our worker, before it imported this
+        if not getattr(context, "verified", False):  # our worker verifies the folder before it imports this module
             check_digests(self.folder)
-            check_signature(self.folder)
-        provider = self._provider(mine, properties.get("gpu_id"))
+            check_signing(self.folder)
+        provider = self._provider(settings, properties.get("gpu_id"))
         self.session = Session(read_model(self.folder), provider, self.threads, self.signature.max_batch)
-        self.watch = watch(self, provider.name)
+        self.recorder = make_recorder(self, provider.name)
         golden = read_golden(self.folder)
         self.session.warm(self.tensors([self.check(golden.instances[0], "golden")]))
         self.golden_deviation = check_golden(golden, self.outputs)
-        what = (self.signature.model, self.signature.version, provider.name, provider.reason, self.session.placement())
-        log.info("%s %s ready on %s (%s), nodes: %s", *what)
+        details = (self.signature.model, self.signature.version, provider.name, provider.reason)
+        log.info("%s %s ready on %s (%s), nodes: %s", *details, self.session.placement())
 
     def _provider(self, settings: Mapping[str, Any], gpu_id: int | None) -> Provider:
-        found = choose_provider(str(settings.get("provider", "auto")), gpu_id, ort.get_available_providers())
+        provider = choose_provider(str(settings.get("provider", "auto")), gpu_id, ort.get_available_providers())
         shapes = tensorrt_shapes(self.signature.inputs, self.signature.max_batch, self.free_axes())
-        return replace(found, gpu=read_gpu(settings), variant=self.signature.variant, shapes=shapes)
+        return replace(provider, gpu=read_gpu(settings), variant=self.signature.variant, shapes=shapes)
 
     def open(self, folder: Path) -> None:
-        """Read the signature and prepare the stages before the session; enough for `tensors`."""
+        """Read the signature and prepare the hooks, without a session; this is enough for `check` and `tensors`."""
         self.folder = folder
         self.signature = read_signature(folder)
         self.prepare()
 
     def handle(self, data: Sequence[dict[str, Any]], context: Any) -> list[bytes]:
-        """One answer for each request, in order, with its own status. Never raises."""
-        if self.watch is not None:
-            self.watch.begin()
-        asked = [self._read(item, context, index) for index, item in enumerate(data)]
-        self._check(asked)
-        good = [one for one in asked if not one.ended]
-        answered = iter(isolate(good, self._answers))
-        results = [None if one.ended else next(answered) for one in asked]
-        found = [self._respond(one, results[index], context, index) for index, one in enumerate(asked)]
-        if self.watch is not None:
-            self.watch.end(asked, results, context)
-        return found
+        """Return one body per request, in order, each with its own status. Never raises."""
+        if self.recorder is not None:
+            self.recorder.begin()
+        requests = [self._read(item, context, index) for index, item in enumerate(data)]
+        self._check(requests)
+        unfinished = [request for request in requests if not request.finished]
+        computed = iter(isolate(unfinished, self._compute))
+        results = [None if request.finished else next(computed) for request in requests]
+        bodies = [self._respond(request, results[index], context, index) for index, request in enumerate(requests)]
+        if self.recorder is not None:
+            self.recorder.end(requests, results, context)
+        return bodies
 
     # Stages ----------------------------------------------------------------
 
     def outputs(self, values: Sequence[Any]) -> npt.NDArray[Any]:
-        """The first output for some instances, as one array; used for golden rows and batch scoring."""
+        """Return the first output for some instances, shape (rows, ...); golden rows and batch scoring use it."""
         rows = [self.check(value, f"instances[{i}]") for i, value in enumerate(values)]
         return self.infer(rows)[self.session.outputs[0]]
 
     def infer(self, rows: Sequence[Any]) -> Outputs:
-        """Every output for checked rows."""
+        """Return every output for checked rows."""
         parts = self.parts(rows)
         if len(parts) == 1 and isinstance(parts[0], range):
             return self.run(self.tensors(rows))
-        found = [self.run(self.tensors([rows[index] for index in part])) for part in parts]
+        outputs = self._concatenate([self.run(self.tensors([rows[index] for index in part])) for part in parts])
         order = np.argsort(np.concatenate([np.asarray(part) for part in parts]))
-        return {name: np.concatenate([one[name] for one in found])[order] for name in self.session.outputs}
+        return {name: array[order] for name, array in outputs.items()}
 
     def resize(self, batch: int) -> None:
-        """Let so many rows run together, instead of what the signature says."""
+        """Let `batch` rows run together instead of the signature's `max_batch`."""
         self.signature = replace(self.signature, max_batch=batch)
 
     def parts(self, rows: Sequence[Any]) -> Sequence[Sequence[int]]:
-        """Which rows run together: at most `max_batch`, of like length."""
+        """Return which rows run together: at most `max_batch`, of similar length."""
         size, lengths = self.signature.max_batch, self.lengths(rows)
         return chunks(len(rows), size) if lengths is None else buckets(lengths, size)
 
     def run(self, tensors: dict[str, npt.NDArray[Any]]) -> Outputs:
-        """Every output for one batch; identical rows are computed once."""
+        """Return every output for one batch; identical rows are computed once."""
         unique, inverse = distinct(tensors) if self.deduplicate else (tensors, None)
-        if self.watch is not None:
-            self.watch.clock.lap("preprocess")
+        if self.recorder is not None:
+            self.recorder.clock.lap("preprocess")
         outputs = self.session.run(unique)
-        if self.watch is not None:
-            self.watch.clock.lap("inference")
+        if self.recorder is not None:
+            self.recorder.clock.lap("inference")
         return outputs if inverse is None else {name: array[inverse] for name, array in outputs.items()}
 
-    def _read(self, item: dict[str, Any], context: Any, index: int) -> Asked:
+    def _concatenate(self, parts: Sequence[Outputs]) -> Outputs:
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.session.outputs}
+
+    def _read(self, item: dict[str, Any], context: Any, index: int) -> Request:
         headers: Mapping[str, Any] = {}
         try:
             headers = context.get_all_request_header(index) or {}
             check_deadline(headers)
             if headers.get("describe") == "True":  # TorchServe's mark; any client can set it, so it may share a batch
-                return answered(Answer(describe(self)))
-            asked = self.read(read_body(item, headers, self.signature.input.max_bytes))
+                return answered_request(Response(self._describe()))
+            request = self.read(read_body(item, headers, self.signature.input.max_bytes))
         except Exception as error:  # noqa: BLE001 - it is logged
-            answer = classify(error)
-            if isinstance(answer, InternalError):
-                event = self._event(context, index)
-                log.error("a request could not be read\n%s", stack_of(error), extra=event)  # noqa: TRY400 - no message
-            return failed(answer, negotiation.form_for(headers))
-        if asked.form is PLAIN:
-            asked.form = negotiation.plain_form(headers)
-        if OBSERVE in headers or DIGITS in headers or TOP in headers:
-            asked.form = observed_form(limited_form(asked.form, headers), headers)
-        return asked
+            shown = classify(error)
+            if isinstance(shown, InternalError):
+                fields = self._log_fields(context, index)
+                log.error("a request could not be read\n%s", stack_of(error), extra=fields)  # noqa: TRY400 - no message
+            return failed_request(shown, negotiation.form_for(headers))
+        if request.form is PLAIN:
+            request.form = negotiation.plain_form(headers)
+        request.form = gateway_form(request.form, headers)
+        return request
 
-    def _check(self, asked: Sequence[Asked]) -> None:
-        """Instances of all requests to rows, together; a request with a bad one gets its error."""
-        unchecked = [one for one in asked if one.values is not None]
+    def _check(self, requests: Sequence[Request]) -> None:
+        """Check the instances of all requests together; a request with an invalid one gets its error."""
+        unchecked = [request for request in requests if request.instances is not None]
         if not unchecked:
             return
-        values = [value for one in unchecked for value in one.values or ()]
-        rows = iter(self.check_all(values, [place for one in unchecked for place in range(len(one.values or ()))]))
-        for one in unchecked:
-            one.rows = [next(rows) for _ in one.values or ()]
-            one.error = combined([row for row in one.rows if isinstance(row, RequestError)])
+        instances = [instance for request in unchecked for instance in request.instances or ()]
+        places = [place for request in unchecked for place in range(len(request.instances or ()))]
+        rows = iter(self.check_all(instances, places))
+        for request in unchecked:
+            request.rows = [next(rows) for _ in request.instances or ()]
+            request.error = combine([row for row in request.rows if isinstance(row, RequestError)])
 
-    def _answers(self, asked: Sequence[Asked]) -> list[Answer | RequestError]:
-        return answers(asked, self._outputs(asked), self._predictions, self.signature, self.largest_answer)
+    def _compute(self, requests: Sequence[Request]) -> list[Response | RequestError]:
+        outputs = self._outputs(requests)
+        return build_responses(requests, outputs, self._predictions, self.signature, self.max_response_bytes)
 
     def _predictions(self, outputs: Mapping[str, npt.NDArray[Any]]) -> list[Any]:
         first = outputs[self.session.outputs[0]]
         predictions = self.predictions(first) if len(first) else []
-        if self.watch is not None:
-            self.watch.predictions += predictions
+        if self.recorder is not None:
+            self.recorder.predictions += predictions
         return predictions
 
-    def _outputs(self, asked: Sequence[Asked]) -> Outputs:
-        """Outputs of all requests in order; requests that bring tensors run by themselves."""
-        if all(one.tensors is None for one in asked):
-            return self.infer([row for one in asked for row in one.rows or ()])
-        found = [self.infer(one.rows or ()) if one.tensors is None else self._raw(one.tensors) for one in asked]
-        return {name: np.concatenate([one[name] for one in found]) for name in self.session.outputs}
+    def _outputs(self, requests: Sequence[Request]) -> Outputs:
+        """Return the outputs of all requests in order; requests that bring tensors run by themselves."""
+        if all(request.tensors is None for request in requests):
+            return self.infer([row for request in requests for row in request.rows or ()])
+        return self._concatenate(
+            [
+                self.infer(request.rows or ()) if request.tensors is None else self._run_tensors(request.tensors)
+                for request in requests
+            ]
+        )
 
-    def _raw(self, tensors: dict[str, npt.NDArray[Any]]) -> Outputs:
-        rows = len(next(iter(tensors.values())))
-        parts = chunks(rows, self.signature.max_batch)
-        found = [self.run({name: array[part.start : part.stop] for name, array in tensors.items()}) for part in parts]
-        return {name: np.concatenate([one[name] for one in found]) for name in self.session.outputs}
+    def _run_tensors(self, tensors: dict[str, npt.NDArray[Any]]) -> Outputs:
+        parts = chunks(len(next(iter(tensors.values()))), self.signature.max_batch)
+        return self._concatenate(
+            [self.run({name: array[part.start : part.stop] for name, array in tensors.items()}) for part in parts]
+        )
 
-    def _event(self, context: Any, index: int) -> dict[str, str]:
-        """What a line about a request says beside its message, where logs have fields."""
-        found = (context.get_all_request_header(index) or {}).get("x-request-id", "")
-        return {"request_id": found, "model": self.signature.model, "version": self.signature.version}
+    def _log_fields(self, context: Any, index: int) -> dict[str, str]:
+        """Return the fields that stand beside the message of a log line about a request."""
+        request_id = (context.get_all_request_header(index) or {}).get("x-request-id", "")
+        return {"request_id": request_id, "model": self.signature.model, "version": self.signature.version}
 
-    def _respond(self, one: Asked, result: Answer | RequestError | None, context: Any, index: int) -> bytes:
-        error = error_of(one, result)
+    def _respond(self, request: Request, result: Response | RequestError | None, context: Any, index: int) -> bytes:
+        error = error_of(request, result)
         if error is not None:
             if isinstance(error, InternalError):
-                log.error("a request failed", extra=self._event(context, index))
-            answer = refusal(one.form, error, self.signature)
-            context.set_response_status(answer.status, error.phrase if answer.status == error.status else "OK", index)
+                log.error("a request failed", extra=self._log_fields(context, index))
+            response = refusal(request.form, error, self.signature)
+            phrase = error.phrase if response.status == error.status else "OK"
+            context.set_response_status(response.status, phrase, index)
         else:
-            found = one.answer or result
-            assert isinstance(found, Answer)  # noqa: S101 - one of the three is there
-            answer = found
-        context.set_response_content_type(index, answer.content_type)
-        for name, value in (*answer.headers, *self.notes(one.rows or ())):
+            computed = request.response or result
+            assert isinstance(computed, Response)  # noqa: S101 - a request has an error, a response or a result
+            response = computed
+        context.set_response_content_type(index, response.content_type)
+        for name, value in (*response.headers, *self.notes(request.rows or ())):
             context.set_response_header(index, name, value)
-        if type(one.form) is Copied:
-            context.set_response_header(index, ROWS, copied_rows(one, result, self.signature))
-        return answer.body
+        if type(request.form) is CopyForm:
+            context.set_response_header(index, ROWS, encode_rows(request, result, self.signature))
+        return response.body
+
+    def _describe(self) -> bytes:
+        """Return what `GET /models/{model}?customized=true` answers, a JSON object about the loaded archive.
+
+        It has the signature, the evidence's summary, provider and threads; `v2` and `openapi` are for the gateway.
+        """
+        v2 = model_metadata(self.signature)
+        evidence: dict[str, Any] = msgspec.json.decode((self.folder / "evidence.json").read_bytes())
+        session, provider = self.session, asdict(self.session.provider)
+        return msgspec.json.encode(
+            {
+                "signature": asdict(self.signature),
+                "evidence": evidence["summary"],
+                "provider": {**provider, "onnxruntime": ort.__version__, "nodes": session.placement()},
+                "threads": {"intra_op": session.threads},
+                "golden_deviation": self.golden_deviation,
+                "v2": v2,
+                "v2_message": b64encode(metadata_message(v2)).decode(),
+                "openapi": {**self.schemas(), "max_rows": self.signature.input.max_rows, "errors": ERRORS},
+            }
+        )

@@ -1,11 +1,16 @@
-"""Run an unpacked archive's handler without a server: the same bytes online and offline.
+"""Run an unpacked archive's handler without a server, so that the same bytes serve online and offline.
 
-`python -m <package>.offline FOLDER COMMAND SOURCE TARGET`:
-`tensors GROUPS.jsonl OUT.npz` writes the graph's inputs for each line (a JSON list of instances);
-`parts` the same, each line in the parts that run together; `outputs` what the graph gives for each line;
-`measures` what drift looks at, over all lines;
-`answers BODIES.jsonl OUT.jsonl` gives each line (one JSON body) to `handle` and writes status and answer;
-`times PLAN.json OUT.json` times batches of golden rows.
+`python -m <package>.offline FOLDER COMMAND SOURCE TARGET` knows these commands:
+
+- `tensors GROUPS.jsonl OUT.npz` writes the graph's inputs for each line, a JSON list of instances;
+- `parts GROUPS.jsonl OUT.npz` does the same for the parts of each line that run together;
+- `outputs GROUPS.jsonl OUT.npz` writes the first output for each line;
+- `measures GROUPS.jsonl OUT.npz` writes the numbers that drift compares, over all lines;
+- `answers BODIES.jsonl OUT.jsonl` gives each line, one JSON body, to `handle` and writes statuses and responses;
+- `times PLAN.json OUT.json` times batches of golden rows.
+
+`onnxserve`, `onnxserve_export` and converted archives call this module by its name, so its commands, `make_handler`,
+`loaded` and `OfflineContext` are part of the archive's format.
 """
 
 from __future__ import annotations
@@ -25,50 +30,50 @@ import numpy as np
 import numpy.typing as npt
 
 from .handler import Handler
-from .trust.golden import read_golden
+from .trust.model import read_golden
 
 GPU = "ONNXSERVE_GPU"
-ROUNDS = 7  # of measuring
+ROUNDS = 7  # of timing
 LENGTHS = 3  # groups of golden rows from short to long
 
 
 class OfflineContext:
-    """The part of TorchServe's context that handlers use; a contract test holds it to the real one."""
+    """The part of TorchServe's context that handlers use; a contract test compares it with the real one."""
 
     def __init__(self, folder: Path, config: dict[str, Any] | None = None) -> None:
         self.system_properties: dict[str, Any] = {"model_dir": str(folder), "gpu_id": None}
         self.model_yaml_config = config or {}
-        self.max_response_bytes = sys.maxsize  # nobody else has to take the answers
+        self.max_response_bytes = sys.maxsize  # no server limits the responses
         self.headers: list[dict[str, str]] = []
         self.statuses: dict[int, tuple[int, str]] = {}
         self.content_types: dict[int, str] = {}
         self.response_headers: dict[int, dict[str, str]] = {}
 
     def get_request_header(self, idx: int, key: str) -> str | None:
-        """One header of request `idx`, case-sensitive as in TorchServe."""
+        """Return one header of request `idx`, case-sensitive as in TorchServe."""
         return self.headers[idx].get(key) if idx < len(self.headers) else None
 
     def get_all_request_header(self, idx: int) -> dict[str, str]:
-        """All headers of request `idx`."""
+        """Return all headers of request `idx`."""
         return self.headers[idx] if idx < len(self.headers) else {}
 
     def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:
-        """Remember the status of answer `idx`."""
+        """Remember the status of response `idx`."""
         self.statuses[idx] = (code, phrase)
 
     def set_response_header(self, idx: int, key: str, value: str) -> None:
-        """Remember a header of answer `idx`."""
+        """Remember a header of response `idx`."""
         self.response_headers.setdefault(idx, {})[key] = value
 
     def set_response_content_type(self, idx: int, value: str) -> None:
-        """Remember the content type of answer `idx`."""
+        """Remember the content type of response `idx`."""
         self.content_types[idx] = value
 
 
 def loaded(folder: Path, threads: int = 0) -> tuple[Handler, OfflineContext]:
-    """An initialised handler and its context; 0 threads means as many as the budget gives.
+    """Return an initialised handler and its context; 0 threads means as many as the CPU budget allows.
 
-    On the CPU, or on the GPU whose number `ONNXSERVE_GPU` holds.
+    It runs on the CPU, or on the GPU whose number is in `ONNXSERVE_GPU`.
     """
     handler, gpu = make_handler(folder), os.environ.get(GPU, "")
     context = OfflineContext(folder, {"handler": {"threads": threads, "provider": "cuda" if gpu else "cpu"}})
@@ -78,9 +83,9 @@ def loaded(folder: Path, threads: int = 0) -> tuple[Handler, OfflineContext]:
 
 
 def make_handler(folder: Path) -> Handler:
-    """The handler class that `signature.json` names, from this very package, opened."""
-    named = msgspec.json.decode((folder / "signature.json").read_bytes())["handler"]
-    module, _, name = named.partition(":")
+    """Return an opened handler of the class that `signature.json` names in this package."""
+    reference = msgspec.json.decode((folder / "signature.json").read_bytes())["handler"]
+    module, _, name = reference.partition(":")
     cls = getattr(importlib.import_module(f".{module}", __package__), name)
     handler: Handler = cls()
     handler.open(folder)
@@ -88,15 +93,17 @@ def make_handler(folder: Path) -> Handler:
 
 
 def write_tensors(folder: Path, source: Path, target: Path) -> None:
-    """Tensors for each line of `source`, as arrays named `<line>/<input>`."""
+    """Write the tensors for each line of `source` as arrays named `<line>/<input>`."""
     _write_tensors(folder, source, target, lambda _, rows: [rows])
 
 
 def write_parts(folder: Path, source: Path, target: Path) -> None:
-    """Like `write_tensors`, but each line in the parts that run together when it is one batch."""
-    _write_tensors(
-        folder, source, target, lambda handler, rows: [[rows[at] for at in part] for part in handler.parts(rows)]
-    )
+    """Write the tensors for the parts of each line that run together, as arrays named `<part>/<input>`."""
+
+    def split(handler: Handler, rows: list[Any]) -> list[Any]:
+        return [[rows[index] for index in part] for part in handler.parts(rows)]
+
+    _write_tensors(folder, source, target, split)
 
 
 def _write_tensors(folder: Path, source: Path, target: Path, split: Callable[[Handler, list[Any]], list[Any]]) -> None:
@@ -113,7 +120,7 @@ def _write_tensors(folder: Path, source: Path, target: Path, split: Callable[[Ha
 
 
 def write_outputs(folder: Path, source: Path, target: Path) -> None:
-    """The first output for each line of `source`, as arrays named `<line>`; each line is one batch."""
+    """Write the first output for each line of `source` as arrays named `<line>`; each line is one batch."""
     handler, _ = loaded(folder)
     with zipfile.ZipFile(target, "w") as archive:
         for line, instances in enumerate(read_lines(source)):
@@ -121,59 +128,63 @@ def write_outputs(folder: Path, source: Path, target: Path) -> None:
 
 
 def write_measures(folder: Path, source: Path, target: Path) -> None:
-    """What drift looks at, over all lines of `source`, each a list of instances."""
-    handler, found = make_handler(folder), dict[str, list[npt.NDArray[Any]]]()
+    """Write the numbers that drift compares, over all lines of `source`, as arrays by measure."""
+    handler, measures = make_handler(folder), dict[str, list[npt.NDArray[Any]]]()
     for instances in read_lines(source):
         rows = [handler.check(value, f"row[{i}]") for i, value in enumerate(instances)]
         for name, values in handler.measures(rows).items():
-            found.setdefault(name, []).append(values)
+            measures.setdefault(name, []).append(values)
     with zipfile.ZipFile(target, "w") as archive:
-        for name, parts in found.items():
+        for name, parts in measures.items():
             write_array(archive, name, np.concatenate(parts))
 
 
 def read_lines(source: Path) -> Iterator[Any]:
-    """JSON documents, one a line, one at a time."""
+    """Yield the JSON document of each line."""
     with source.open("rb") as stream:
         for text in stream:
             yield msgspec.json.decode(text)
 
 
 def write_array(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> None:
-    """One member of an .npz file, so that no file is ever in memory whole."""
+    """Write one member of an .npz file; the whole file is never in memory."""
     with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
         np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def write_answers(folder: Path, source: Path, target: Path) -> None:
-    """Status and answer of the whole handler for each body, all in one batch."""
+    """Write the whole handler's status and response for each body; all bodies are one batch."""
     handler, context = loaded(folder)
     bodies = source.read_bytes().splitlines()
     context.headers = [{"Content-Type": "application/json"}] * len(bodies)
-    answers = handler.handle([{"body": body} for body in bodies], context)
+    responses = handler.handle([{"body": body} for body in bodies], context)
     lines = [
-        msgspec.json.encode({"status": context.statuses.get(i, (200, ""))[0], "body": msgspec.Raw(answer)})
-        for i, answer in enumerate(answers)
+        msgspec.json.encode({"status": context.statuses.get(i, (200, ""))[0], "body": msgspec.Raw(response)})
+        for i, response in enumerate(responses)
     ]
     target.write_bytes(b"\n".join(lines) + b"\n")
 
 
 def write_times(folder: Path, source: Path, target: Path) -> None:
-    """Median ms of `handle` for each of the plan's `threads` and `batches`, by the length of the bodies."""
+    """Write the times of `measure` for the plan's `threads` and `batches`."""
     plan = msgspec.json.decode(source.read_bytes())
     target.write_bytes(msgspec.json.encode(measure(folder, plan["threads"], plan["batches"])))
 
 
 def measure(folder: Path, threads: list[int], batches: list[int]) -> list[dict[str, Any]]:
-    """Median ms for each combination; all settings take turns, so that a disturbance hits them alike."""
+    """Return the median milliseconds of `handle` for each number of threads, batch size and length of the bodies.
+
+    All settings take turns, so that a disturbance affects them alike.
+    """
     from .offline import loaded
 
-    bodies = sorted((msgspec.json.encode({"instances": [one]}) for one in read_golden(folder).instances), key=len)
+    instances = read_golden(folder).instances
+    bodies = sorted((msgspec.json.encode({"instances": [instance]}) for instance in instances), key=len)
     third = max(1, len(bodies) // LENGTHS)
     groups = [bodies[:third], bodies[-third:]] if len(bodies) > 1 else [bodies]
     handlers = {count: loaded(folder, count) for count in threads}
     for handler, _ in handlers.values():
-        handler.deduplicate = False  # the few golden rows stand for rows that differ
+        handler.deduplicate = False  # the few golden rows are repeated in place of rows that differ
     samples: dict[tuple[int, int, int], list[float]] = {}
     for round_ in range(ROUNDS + 1):
         for count, (handler, context) in handlers.items():
@@ -183,9 +194,9 @@ def measure(folder: Path, threads: list[int], batches: list[int]) -> list[dict[s
                     context.headers = [{"Content-Type": "application/json"}] * size
                     start = time.perf_counter()
                     handler.handle(data, context)
-                    taken = (time.perf_counter() - start) * 1000
-                    if round_:  # the first is warm-up
-                        samples.setdefault((count, size, number), []).append(taken)
+                    milliseconds = (time.perf_counter() - start) * 1000
+                    if round_:  # the first round is warm-up
+                        samples.setdefault((count, size, number), []).append(milliseconds)
     return [
         {"threads": t, "batch": b, "length": sum(map(len, groups[g])) // len(groups[g]), "ms": statistics.median(times)}
         for (t, b, g), times in samples.items()
@@ -203,7 +214,7 @@ COMMANDS: dict[str, Callable[[Path, Path, Path], None]] = {
 
 
 def main(arguments: list[str]) -> None:
-    """Dispatch the command line in the module's docstring."""
+    """Run the command line of the module's docstring."""
     folder, command, source, target = arguments
     COMMANDS[command](Path(folder), Path(source), Path(target))
 

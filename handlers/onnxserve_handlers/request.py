@@ -1,76 +1,84 @@
-"""One request on its way through the stages."""
+"""One request on its way through the stages, and the responses to the requests of a batch."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
 
-from .errors import DeadlineExceeded, RequestError
-from .response import PLAIN, Answer, Form
+from .errors import DeadlineExceeded, NotFinite, RequestError, combine
+from .response import PLAIN, Form, Response, Result, limit_size
+from .signature import Signature
+from .tasks.classification import drop_rows, not_finite, rows_not_finite
+
+Outputs = Mapping[str, npt.NDArray[Any]]
+Predict = Callable[[Outputs], Sequence[Any]]
 
 
-class Asked:
-    """Values to be checked, or rows already checked, or the graph's inputs themselves; and the form of the answer."""
+class Request:
+    """Instances to be checked, or checked rows, or the graph's inputs themselves; and the form of the response.
 
-    __slots__ = ("answer", "error", "form", "rows", "tensors", "values")
+    `error` or `response` is set once the request needs nothing more from the model.
+    """
+
+    __slots__ = ("error", "form", "instances", "response", "rows", "tensors")
 
     def __init__(
         self,
-        values: Sequence[Any] | None = None,
+        instances: Sequence[Any] | None = None,
         rows: list[Any] | None = None,
         tensors: dict[str, npt.NDArray[Any]] | None = None,
         form: Form = PLAIN,
     ) -> None:
-        self.values = values
+        self.instances = instances
         self.rows = rows
         self.tensors = tensors
         self.form = form
         self.error: RequestError | None = None
-        self.answer: Answer | None = None
+        self.response: Response | None = None
 
     @property
-    def ended(self) -> bool:
-        """Whether nothing is left for the model to do."""
-        return self.error is not None or self.answer is not None
+    def finished(self) -> bool:
+        """Whether the model has nothing left to do for it."""
+        return self.error is not None or self.response is not None
 
     @property
     def count(self) -> int:
-        """Rows that the answer must have."""
+        """How many rows its response has."""
         if self.tensors is not None:
             return len(next(iter(self.tensors.values())))
         return len(self.rows or ())
 
 
-def error_of(one: Asked, result: Answer | RequestError | None) -> RequestError | None:
-    """What a request is refused with, by an earlier stage or by the model; None for one that was answered."""
-    return one.error or (result if isinstance(result, RequestError) else None)
+def error_of(request: Request, result: Response | RequestError | None) -> RequestError | None:
+    """Return the error of an earlier stage or of the model; None for a request that gets a result."""
+    return request.error or (result if isinstance(result, RequestError) else None)
 
 
-def failed(error: RequestError, form: Form = PLAIN) -> Asked:
-    """A request that ended in an earlier stage."""
-    one = Asked(form=form)
-    one.error = error
-    return one
+def failed_request(error: RequestError, form: Form = PLAIN) -> Request:
+    """Return a request that failed before its rows were known."""
+    request = Request(form=form)
+    request.error = error
+    return request
 
 
-def answered(answer: Answer) -> Asked:
-    """A request that asked for something else than the model."""
-    one = Asked()
-    one.answer = answer
-    return one
+def answered_request(response: Response) -> Request:
+    """Return a request whose response needs no model."""
+    request = Request()
+    request.response = response
+    return request
 
 
-START = "x-onnxserve-start"  # seconds since the epoch
+START = "x-onnxserve-start"  # when the gateway took the request, in seconds since the epoch
 DEADLINE = "x-onnxserve-deadline"  # seconds from the start
-LONGEST_WAIT_S = 86_400.0  # beyond it a clock was set, or the header is nonsense
+LONGEST_WAIT_S = 86_400.0  # a longer wait means that a clock was set, or that the header is nonsense
 
 
-def seconds(headers: Mapping[str, Any], name: str) -> float | None:
-    """A header's number; None without one, or where it isn't finite."""
+def header_number(headers: Mapping[str, Any], name: str) -> float | None:
+    """Return a header's number; None without the header, or where it isn't a finite number."""
     try:
         value = float(headers[name])
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -79,10 +87,10 @@ def seconds(headers: Mapping[str, Any], name: str) -> float | None:
 
 
 def check_deadline(headers: Mapping[str, Any]) -> None:
-    """Raise DeadlineExceeded for a request whose time is over; headers that make no sense are ignored."""
+    """Raise DeadlineExceeded for a request whose time is over; malformed headers are ignored."""
     if DEADLINE not in headers:
         return
-    start, allowed = seconds(headers, START), seconds(headers, DEADLINE)
+    start, allowed = header_number(headers, START), header_number(headers, DEADLINE)
     if start is None or allowed is None or allowed <= 0:
         return
     waited = time.time() - start
@@ -92,3 +100,38 @@ def check_deadline(headers: Mapping[str, Any]) -> None:
             where="queue",
             fix="retry later",
         )
+
+
+def build_responses(
+    requests: Sequence[Request], outputs: Outputs, predict: Predict, signature: Signature, limit: int
+) -> list[Response | RequestError]:
+    """Return a response or an error for each request; `outputs` are those of all their rows, in order.
+
+    `predict` gets the rows whose outputs are finite and must return a prediction for each. A response has at most
+    `limit` bytes.
+    """
+    counts = [request.count for request in requests]
+    bad_rows = rows_not_finite(outputs)
+    predictions = list(predict(drop_rows(outputs, bad_rows) if bad_rows else outputs))
+    if len(predictions) + len(bad_rows) != sum(counts):
+        raise ValueError(f"{len(predictions)} predictions for {sum(counts)} rows")
+    for index in bad_rows:
+        predictions.insert(index, None)
+    responses, start = list[Response | RequestError](), 0
+    for request, count in zip(requests, counts, strict=True):
+        rows = slice(start, start + count)
+        result = Result(signature, predictions[rows], outputs, rows)
+        errors = {index - start: not_finite(index - start) for index in bad_rows if start <= index < rows.stop}
+        response = _with_errors(request, result, errors) if errors else request.form.encode_result(result)
+        responses.append(limit_size(response, count, limit))
+        start += count
+    return responses
+
+
+def _with_errors(request: Request, result: Result, errors: Mapping[int, RequestError]) -> Response | RequestError:
+    """Return one error for the whole request if all its rows failed, or if its form can't hold a row's error."""
+    error = combine(list(errors.values()))
+    if error is not None and (not request.form.holds_row_errors or len(errors) == request.count):
+        return error
+    predictions = [errors.get(index, prediction) for index, prediction in enumerate(result.predictions)]
+    return request.form.encode_result(result._replace(predictions=predictions, row_error=NotFinite.kind))

@@ -1,93 +1,121 @@
-"""outputs -> response: how one request wants its answer; the plain form is one stable JSON schema for every model."""
+"""outputs -> response: the forms of a response, its record, and its largest size.
+
+The plain form is one stable JSON schema for every model; protocols have forms of their own.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import numpy.typing as npt
 
-from .errors import RequestError
+from .errors import RequestError, ResponseTooLarge
 from .signature import Signature
 
 JSON = "application/json"
 ERROR = "x-onnxserve-error"
 
 
-def error_in_place(value: Any) -> dict[str, dict[str, str]]:
-    """What stands where the prediction of a row would."""
+def encode_row_error(value: Any) -> dict[str, dict[str, str]]:
+    """Return the object that takes the place of a row's prediction; TypeError for anything but a RequestError."""
     if isinstance(value, RequestError):
         return {"error": value.body()}
     raise TypeError(f"{type(value).__name__} has no JSON")
 
 
-_encode = msgspec.json.Encoder(enc_hook=error_in_place).encode
+_encode = msgspec.json.Encoder(enc_hook=encode_row_error).encode
 
 
-class Answer(NamedTuple):
-    """A body, its content type, headers beside it, and the status where it isn't what an error says.
+class Response(NamedTuple):
+    """A body with its content type and headers; `status` is 0 where the error, or its absence, decides it.
 
-    `fault` is the kind of the error that some of its rows have in place of a prediction. `whole` is the plain form's
-    body where this one says less.
+    `row_error` is the kind of the error that some rows have in place of a prediction. `full_body` is the plain form's
+    body with everything in it, where `body` is limited.
     """
 
     body: bytes
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
     status: int = 0
-    fault: str = ""
-    whole: bytes = b""
+    row_error: str = ""
+    full_body: bytes = b""
 
 
 class Result(NamedTuple):
-    """What the model gave for one request: one prediction or error a row, and where its rows stand in the batch."""
+    """The model's result for one request: a prediction or an error per row, and the outputs of the whole batch.
+
+    `rows` is where the request's rows stand in the arrays of `batch`.
+    """
 
     signature: Signature
     predictions: list[Any]
     batch: Mapping[str, npt.NDArray[Any]]
     rows: slice
-    fault: str = ""  # kind of the errors
-    digits: int | None = None  # decimals of numbers in the answer; None leaves them
+    row_error: str = ""  # kind of the errors among the predictions
+    digits: int | None = None  # decimals of numbers in the response; None leaves them
 
     @property
     def outputs(self) -> dict[str, npt.NDArray[Any]]:
-        """Every output for this request's rows, shape (rows, ...)."""
+        """Every output for this request's rows by name, shape (rows, ...)."""
         return {name: array[self.rows] for name, array in self.batch.items()}
 
 
 class Form(Protocol):
-    """Turns results and errors into answers."""
+    """Encodes results and errors as responses."""
 
-    by_row: bool  # whether an answer has a place for the error of one of its rows
+    holds_row_errors: bool  # whether a response can hold the error of one of its rows
 
-    def good(self, result: Result) -> Answer:
-        """The answer to a request whose rows were computed; errors among them only `by_row`."""
+    def encode_result(self, result: Result) -> Response:
+        """Return the response to a request whose rows were computed; errors among them need `holds_row_errors`."""
 
-    def bad(self, error: RequestError, signature: Signature) -> Answer:
-        """The answer to any other."""
+    def encode_error(self, error: RequestError, signature: Signature) -> Response:
+        """Return the response to a request that failed as a whole."""
 
 
-class Plain:
-    """`{"predictions": [...], "model": ..., "version": ...}`; `error` in place of `predictions`, or of one of them."""
+class PlainForm:
+    """`{"predictions": [...], "model": ..., "version": ...}`; `error` takes the place of all predictions or of one."""
 
-    by_row = True
+    holds_row_errors = True
 
-    def good(self, result: Result) -> Answer:
-        """One prediction a row, or its error."""
+    def encode_result(self, result: Result) -> Response:
+        """Return one prediction per row, or the row's error."""
         signature = result.signature
         body = {"predictions": result.predictions, "model": signature.model, "version": signature.version}
-        return Answer(_encode(body), fault=result.fault)
+        return Response(_encode(body), row_error=result.row_error)
 
-    def bad(self, error: RequestError, signature: Signature) -> Answer:
-        """Type, reason, place and remedy."""
-        return Answer(_encode({"error": error.body(), "model": signature.model, "version": signature.version}))
-
-
-def refusal(form: Form, error: RequestError, signature: Signature) -> Answer:
-    """The answer to a request that failed; a header names the error, so that proxies needn't read the form."""
-    answer = form.bad(error, signature)
-    return answer._replace(headers=(*answer.headers, (ERROR, error.kind)), status=answer.status or error.status)
+    def encode_error(self, error: RequestError, signature: Signature) -> Response:
+        """Return the error's type, reason, place and fix."""
+        return Response(_encode({"error": error.body(), "model": signature.model, "version": signature.version}))
 
 
-PLAIN = Plain()
+def refusal(form: Form, error: RequestError, signature: Signature) -> Response:
+    """Return the response to a request that failed; a header names the error for proxies that don't read the form."""
+    response = form.encode_error(error, signature)
+    headers = (*response.headers, (ERROR, error.kind))
+    return response._replace(headers=headers, status=response.status or error.status)
+
+
+PLAIN = PlainForm()
+
+MAX_RESPONSE_BYTES = "ONNXSERVE_MAX_RESPONSE_BYTES"  # `onnxserve serve` sets it
+DEFAULT_MAX_RESPONSE_BYTES = 6_553_500  # TorchServe's default of `max_response_size`
+OVERHEAD = 1024  # bytes of a response beside its rows, at most
+
+
+def max_response_bytes(context: Any) -> int:
+    """Return the most bytes of a response, as the context, the environment or TorchServe's default has it."""
+    limit = getattr(context, "max_response_bytes", None) or os.environ.get(MAX_RESPONSE_BYTES)
+    return int(limit or DEFAULT_MAX_RESPONSE_BYTES)
+
+
+def limit_size(response: Response | RequestError, rows: int, limit: int) -> Response | RequestError:
+    """Return the response to a request of `rows` rows, or ResponseTooLarge if it is longer than `limit` bytes."""
+    if isinstance(response, RequestError) or len(response.body) <= limit:
+        return response
+    size = len(response.body)
+    fitting = rows * max(0, limit - OVERHEAD) // size
+    fix = f"send at most {fitting} such rows in a request" if fitting else "ask for fewer outputs"
+    return ResponseTooLarge(f"the answer to {rows} rows has {size} bytes, at most {limit} can be sent", fix=fix)

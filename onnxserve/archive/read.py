@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from onnxserve.errors import ArchiveError
-from onnxserve_handlers.trust.digests import MANIFEST, SIGNATURE, UNRECORDED, file_digest
+from onnxserve_handlers.trust.digests import MANIFEST, SIGNING_FILE, UNRECORDED, file_digest
 
 from .layout import layout_faults
 
@@ -99,7 +99,7 @@ def contents(path: Path) -> tuple[dict[str, bytes], dict[str, Any], bytes | None
     with open_archive(path) as archive:
         names = [info.filename for info in archive.infolist() if not info.is_dir()]
         members = {name: member(archive, name) for name in names if name not in UNRECORDED}
-        signature = member(archive, SIGNATURE) if SIGNATURE in names else None
+        signature = member(archive, SIGNING_FILE) if SIGNING_FILE in names else None
         try:
             manifest = msgspec.json.decode(member(archive, MANIFEST), type=dict[str, Any])
         except msgspec.DecodeError as error:

@@ -7,8 +7,13 @@ from pathlib import Path
 
 from onnxserve.errors import ArchiveError
 from onnxserve_handlers.trust.digests import content_digest
-from onnxserve_handlers.trust.revocation import VARIABLE, ArchiveUntrusted, Revoked, read_revoked
-from onnxserve_handlers.trust.signing import public_digest
+from onnxserve_handlers.trust.signing import (
+    REVOKED,
+    ArchiveUntrusted,
+    Revocations,
+    public_digest,
+    read_revocations,
+)
 
 from .content import member_digests
 from .library import library
@@ -17,13 +22,13 @@ from .read import open_archive
 SUFFIX = ".mar"
 
 
-def revoked_now() -> Revoked:
+def revoked_now() -> Revocations:
     """What is revoked on this machine; ArchiveError for a list that can't be read."""
     try:
-        return read_revoked()
+        return read_revocations()
     except ArchiveUntrusted as error:
         fix = "nothing loads until the list can be read: mend it, or make an empty file"
-        raise ArchiveError(str(error), where=os.environ.get(VARIABLE, ""), fix=fix) from error
+        raise ArchiveError(str(error), where=os.environ.get(REVOKED, ""), fix=fix) from error
 
 
 def revoke(path: Path, target: Path, reason: str = "") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from onnxserve.errors import ArchiveError
-from onnxserve_handlers.trust.encryption import IDENTITY, MODEL, SUFFIX, ArchiveSealed, decrypted
+from onnxserve_handlers.trust.model import IDENTITY, MODEL, SUFFIX, ArchiveEncrypted, decrypt
 
 from .library import library, refuse_existing, write_private
 from .verification import trusted_contents
@@ -26,8 +26,8 @@ def make_identity(path: Path) -> str:
 def unsealed(content: bytes) -> bytes:
     """Decrypt with the identity that workers use; ArchiveError without it."""
     try:
-        return decrypted(content, PROOF)
-    except ArchiveSealed as error:
+        return decrypt(content, PROOF)
+    except ArchiveEncrypted as error:
         raise ArchiveError(str(error), where=IDENTITY) from error
 
 

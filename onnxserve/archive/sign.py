@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.errors import ArchiveError
-from onnxserve_handlers.trust.digests import SIGNATURE
+from onnxserve_handlers.trust.digests import SIGNING_FILE
 
 from .library import library, refuse_existing, write_private
 from .read import open_archive, unpack
@@ -41,7 +41,7 @@ def make_key(path: Path) -> Path:
 def is_signed(path: Path) -> bool:
     """Whether there is a signature; not whether it holds."""
     with open_archive(path) as archive:
-        return SIGNATURE in archive.namelist()
+        return SIGNING_FILE in archive.namelist()
 
 
 def sign_archive(path: Path, private_key: Path, target: Path | None = None) -> str:
@@ -52,9 +52,9 @@ def sign_archive(path: Path, private_key: Path, target: Path | None = None) -> s
     signing = library("model_signing")
     members, manifest = trusted_contents(path, unsigned=True)
     with tempfile.TemporaryDirectory() as scratch:
-        folder, signature = Path(scratch) / path.stem, Path(scratch) / SIGNATURE
+        folder, signature = Path(scratch) / path.stem, Path(scratch) / SIGNING_FILE
         unpack(path, folder)
-        (folder / SIGNATURE).unlink(missing_ok=True)
+        (folder / SIGNING_FILE).unlink(missing_ok=True)
         config = signing.signing.Config().set_hashing_config(_hashing(signing, folder))
         try:
             config.use_elliptic_key_signer(private_key=private_key).sign(folder, signature)
@@ -64,4 +64,4 @@ def sign_archive(path: Path, private_key: Path, target: Path | None = None) -> s
 
 
 def _hashing(signing: Any, folder: Path) -> Any:
-    return signing.hashing.Config().set_ignored_paths(paths=[folder / SIGNATURE], ignore_git_paths=False)
+    return signing.hashing.Config().set_ignored_paths(paths=[folder / SIGNING_FILE], ignore_git_paths=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 from onnxserve.errors import ArchiveError
 from onnxserve_handlers.trust import signing
-from onnxserve_handlers.trust.digests import RECORD, SIGNATURE, ArchiveCorrupt, check_digests, check_record
+from onnxserve_handlers.trust.digests import RECORD, SIGNING_FILE, ArchiveCorrupt, check_digests, check_record
 from onnxserve_handlers.trust.signing import KEY, ArchiveUntrusted, check_trusted
 
 from .content import member_digests
@@ -52,10 +52,10 @@ def check_signature(path: Path, *public_keys: Path) -> None:
 def check_trusted_members(archive: zipfile.ZipFile, found: dict[str, str], *public_keys: Path) -> None:
     """ArchiveError for what is revoked, by digests that were `found`, and for what the owners of keys didn't sign."""
     path = Path(str(archive.filename))
-    if public_keys and SIGNATURE not in found:
+    if public_keys and SIGNING_FILE not in found:
         fix = "onnxserve archive sign ARCHIVE --key signing.pem"
         raise ArchiveError("the archive is not signed", where=str(path), fix=fix)
-    signature = member(archive, SIGNATURE) if SIGNATURE in found else None
+    signature = member(archive, SIGNING_FILE) if SIGNING_FILE in found else None
     try:
         check_trusted(signature, public_keys, found)
     except ArchiveUntrusted as error:
@@ -69,7 +69,7 @@ def unpack_trusted(path: Path, folder: Path) -> None:
     """Unpack an archive and judge what lies there as a worker does, before anything of it runs; ArchiveError else."""
     unpack(path, folder)
     try:
-        signing.check_signature(folder, caches=False)
+        signing.check_signing(folder, caches=False)
         if (folder / RECORD).is_file():
             check_digests(folder, caches=False)
     except (ArchiveUntrusted, ArchiveCorrupt) as error:
@@ -85,7 +85,7 @@ def trusted_contents(path: Path, *, unsigned: bool = False) -> tuple[dict[str, b
     keys = configured_keys()
     if unsigned:
         with open_archive(path) as archive:
-            keys = keys if SIGNATURE in archive.namelist() else ()
+            keys = keys if SIGNING_FILE in archive.namelist() else ()
     check_content(path, *keys)
     members, manifest, _ = contents(path)
     return members, manifest

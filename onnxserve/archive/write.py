@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from onnxserve_handlers.trust.digests import MANIFEST, RECORD, SIGNATURE, file_digest
+from onnxserve_handlers.trust.digests import MANIFEST, RECORD, SIGNING_FILE, file_digest
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold
 # Owner may write, all may read; fixed, so that the umask of the exporting machine doesn't show.
@@ -36,7 +36,7 @@ def write_archive(
     """
     whole = {**members, RECORD: pretty(digests(members)), MANIFEST: pretty(manifest)}
     if signature is not None:
-        whole[SIGNATURE] = signature
+        whole[SIGNING_FILE] = signature
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(f".{os.getpid()}.part")
     try:

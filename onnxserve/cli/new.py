@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -29,6 +30,6 @@ def new(
     show_lines(
         {"folder": str(folder)},
         f"{folder}: change rows() and load() in model.py, the labels in model.toml, and golden.jsonl",
-        f"then: onnxserve export {folder}",
+        f"then: onnxserve export {quote(str(folder))}",
         as_json=as_json,
     )

@@ -46,7 +46,7 @@ class InputSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_rows: Positive = 64
     """Most rows of a request [rows]."""
     max_tokens: Positive = 128
-    """Tokens after which a text is cut [tokens]."""
+    """Most tokens of a text, special tokens included [tokens]; a longer text is refused."""
     columns: tuple[str, ...] = ()
     """Names of the columns of a table, in the module's order."""
     height: int = 0

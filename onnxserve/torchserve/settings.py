@@ -29,15 +29,25 @@ class Settings:
     """
 
     config: Path
+    """TorchServe's config.properties: the one in the current folder, else the installation's."""
     store: Path = Path("model_store")
+    """Folder of the archives that are served."""
     state: Path = Path(".onnxserve")
+    """Folder of roles, history, logs and sockets."""
     plain: bool = False
+    """TorchServe listens on ports of loopback, not on unix sockets; naming a port sets it."""
     inference_port: int = 8080
+    """TCP port of a plain TorchServe's inference API; config.properties may name another."""
     management_port: int = 8081
+    """TCP port of a plain TorchServe's management API; config.properties may name another."""
     metrics_port: int = 8082
+    """TCP port of a plain TorchServe's metrics API; config.properties may name another."""
     gateway_file: Path = field(default_factory=lambda: default_file("gateway.toml", "traffic.toml"))
-    gateway_host: str = ""  # empty and 0: as gateway.toml says
+    """The gateway's configuration: gateway.toml in the current folder, else the installation's."""
+    gateway_host: str = ""
+    """Address that clients connect to; empty for `listen.host` of gateway.toml."""
     gateway_port: int = 0
+    """TCP port that clients connect to; 0 for `listen.port` of gateway.toml."""
 
     @property
     def run(self) -> Path:

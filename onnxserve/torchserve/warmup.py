@@ -12,7 +12,7 @@ import msgspec
 from onnxserve.archive import make_key, sign_archive, unpack, write_archive
 from onnxserve.client import http_post
 from onnxserve.errors import ServerError
-from onnxserve_handlers.trust.digests import MANIFEST, SIGNATURE
+from onnxserve_handlers.trust.digests import MANIFEST, SIGNING_FILE
 
 from .closed_loop import closed_loop
 from .management import Management
@@ -61,7 +61,7 @@ def warm_up(settings: Settings, seconds: float) -> Warmed:
     """
     # A copy, since TorchServe links to the folder and later removes what it linked to.
     folder = settings.state.resolve() / FOLDER
-    if not (folder / SIGNATURE).is_file():
+    if not (folder / SIGNING_FILE).is_file():
         shutil.copytree(MODEL, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     management = Management(settings.management)
     management.register(str(folder))

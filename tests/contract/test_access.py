@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import ssl
@@ -15,14 +16,12 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from onnxserve.gateway import GatewayConfig, Model, Roles
-from onnxserve.gateway.config import Auth, Guard, Jwt, Listen, Tls
+from onnxserve.gateway import Model, Roles
+from onnxserve.gateway.config import Auth, Guard, Jwt, Tls
 from onnxserve.gateway.keys import Key, add, rotate
-from onnxserve.gateway.nginx_process import RunningGateway, start
-from onnxserve.torchserve import free_ports
+from onnxserve.gateway.nginx_process import RunningGateway
 from tests.helpers.certificates import Authority
-from tests.helpers.gateway import gateway_of
-from tests.helpers.upstream import Upstream, listening
+from tests.helpers.gateway import config, gateway_of, started
 
 LABELS = Roles({"demo": Model({"1.0": "a" * 64}, "1.0"), "other": Model({"1.0": "b" * 64}, "1.0")})
 ISSUER = "https://issuer.test"
@@ -30,25 +29,14 @@ Open = Callable[..., RunningGateway]
 
 
 @pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    with listening(Upstream()) as one:
-        yield one
-
-
-@pytest.fixture
 def open_gateway(upstream, tmp_path) -> Iterator[Open]:
     """Start a gateway with some tables of gateway.toml."""
-    gateways: list[RunningGateway] = []
+    with contextlib.ExitStack() as stack:
 
-    def begin(**tables: Any) -> RunningGateway:
-        port, metrics = free_ports(2)
-        made = GatewayConfig(listen=Listen(port=port, metrics_port=metrics), **tables)
-        gateways.append(start(gateway_of(made, tmp_path, upstream.port), LABELS))
-        return gateways[-1]
+        def begin(**tables: Any) -> RunningGateway:
+            return stack.enter_context(started(gateway_of(config(**tables), tmp_path, upstream.port), LABELS))
 
-    yield begin
-    for running in gateways:
-        running.stop()
+        yield begin
 
 
 def post(

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from onnxserve.archive import unpack
-from tests.e2e.server import running
+from tests.helpers.torchserve import running
 
 
 def archived(archive: Path, folder: Path) -> Path:

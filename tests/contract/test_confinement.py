@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fastworker.seccomp import leave_network
+from fastworker.seccomp import filter_network
 from tests.helpers.frontend import FAST, batch_frame, load_frame, plain, started
 
 HANDLER = """
@@ -54,7 +54,7 @@ def test_a_worker_without_a_network_still_answers_and_reaches_nobody(folder):
             assert b"connected" in free.ask(frame)
         with started(FAST, folder, ONNXSERVE_CONFINE="no-network") as confined:
             confined.ask(load_frame(folder, "rude.py"))
-            assert confined.said("confined: no-network")
+            assert confined.has_printed("confined: no-network")
             assert b"refused" in confined.ask(frame)
 
 
@@ -85,7 +85,7 @@ def test_no_network_needs_no_namespace_and_works_where_containers_forbid_them(fo
         port = str(somebody.getsockname()[1]).encode()
         with started(script, folder, before=(str(FAST.parent), str(FAST)), ONNXSERVE_CONFINE="no-network") as worker:
             worker.ask(load_frame(folder, "rude.py"))
-            assert worker.said("confined: no-network")
+            assert worker.has_printed("confined: no-network")
             assert b"refused" in worker.ask(batch_frame(plain("a", b"connect"), plain("b", port)))
             assert psutil.Process(worker.process.pid).username() == psutil.Process().username()
 
@@ -138,7 +138,7 @@ def test_no_way_around_the_filter_gives_a_network(way):
 def test_a_machine_without_a_known_filter_starts_no_worker_that_was_to_have_none(monkeypatch):
     monkeypatch.setattr("platform.machine", lambda: "vax")
     with pytest.raises(OSError, match="vax"):
-        leave_network()
+        filter_network()
 
 
 def test_limits_hold_and_too_much_memory_is_one_batchs_error(folder):

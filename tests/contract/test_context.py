@@ -35,7 +35,7 @@ def test_a_handler_leaves_the_same_statuses_on_both():
     fake = OfflineContext(Path())
     fake.headers = headers
     real = Context("demo", ".", None, 3, None, "0.12.0", True, None, {})
-    real.request_processor = [RequestProcessor(one) for one in headers]
+    real.request_processor = [RequestProcessor(header) for header in headers]
     assert handler.handle(bodies, fake) == handler.handle(bodies, real)
     for index in range(3):
         assert fake.statuses.get(index, (200, None)) == real.get_response_status(index)

@@ -1,4 +1,4 @@
-"""Evidently's report from a log that the worker's journal wrote, beside the rows of a real archive's proof."""
+"""Evidently's report from a log that the worker's prediction_log wrote, beside the rows of a real archive's proof."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from onnxserve.archive import open_archive
 from onnxserve.cli.app import app
 from onnxserve.errors import MonitorError
-from onnxserve_handlers.request import Asked
-from onnxserve_handlers.response import Answer
+from onnxserve_handlers.request import Request
+from onnxserve_handlers.response import Response
 from onnxserve_handlers.signature import Input, Signature
-from onnxserve_handlers.telemetry.prediction_log import Journal, Settings
+from onnxserve_handlers.telemetry.prediction_log import PredictionLog, Settings
 
 SIGNATURE = Signature("circle", "1.0.0", "x:Y", "fp32", ("outside", "inside"), Input(columns=("x", "y")), (), (), 8)
 
@@ -30,14 +30,14 @@ def proven(archive) -> list[dict[str, Any]]:
 
 def log(folder: Path, proven: list[dict[str, Any]], change: float, **settings: Any) -> None:
     """As a worker writes it: rows like the proof's, their first column changed by so much."""
-    journal = Journal(Settings(str(folder / "predictions"), 100.0, **settings), SIGNATURE)
-    for at in np.random.default_rng(9).integers(0, len(proven), 1500):
-        (x, y), (outside, inside) = proven[at]["input"], proven[at]["output"]
+    prediction_log = PredictionLog(Settings(str(folder / "predictions"), 100.0, **settings), SIGNATURE)
+    for index in np.random.default_rng(9).integers(0, len(proven), 1500):
+        (x, y), (outside, inside) = proven[index]["input"], proven[index]["output"]
         score = round(1 / (1 + float(np.exp(-abs(inside - outside)))), 6)
         body = {"predictions": [{"label": "inside" if inside > outside else "outside", "score": score}]}
-        asked, answer = Asked(values=[[x + change, y]]), Answer(msgspec.json.encode(body))
-        journal.see([asked], [answer], [{"x-request-id": str(at)}])
-    journal.close()
+        request, response = Request(instances=[[x + change, y]]), Response(msgspec.json.encode(body))
+        prediction_log.add([request], [response], [{"x-request-id": str(index)}])
+    prediction_log.close()
 
 
 def drift(archive: Path, folder: Path, *words: str) -> str:
@@ -48,11 +48,11 @@ def drift(archive: Path, folder: Path, *words: str) -> str:
 def test_rows_like_the_proofs_drift_in_nothing_and_shifted_ones_in_their_column(archive, proven, tmp_path):
     for name, change in (("same", 0.0), ("other", 0.8)):
         log(tmp_path / name, proven, change)
-        found = {one["measure"]: one for one in json.loads(drift(archive, tmp_path / name, "--json"))}
-        assert set(found) == {"x", "y", "label", "score"}
-        assert [measure for measure, one in found.items() if one["drifts"]] == (["x"] if change else [])
-        assert (found["x"]["ks_p"] < 1e-6) == bool(change)
-        assert found["label"]["ks_p"] is None
+        measures = {measure["measure"]: measure for measure in json.loads(drift(archive, tmp_path / name, "--json"))}
+        assert set(measures) == {"x", "y", "label", "score"}
+        assert [name for name, measure in measures.items() if measure["drifts"]] == (["x"] if change else [])
+        assert (measures["x"]["ks_p"] < 1e-6) == bool(change)
+        assert measures["label"]["ks_p"] is None
         assert (tmp_path / name / "drift.html").stat().st_size > 100_000
 
 

@@ -24,7 +24,7 @@ from onnxserve.features import FeatureServer, Join, Repo, load, open_repo, start
 from onnxserve.supervisor import Events, StopSignals, Supervisor
 from onnxserve.supervisor.feature_server import Features as FeatureService
 from onnxserve.torchserve import free_ports
-from onnxserve_handlers.features.client import Store
+from onnxserve_handlers.features.client import FeatureStore
 from onnxserve_handlers.signature import Features
 from tests.helpers.feast_repo import DAY, MONDAY, feast, write_repo
 from tests.helpers.upstream import Upstream, listening
@@ -86,8 +86,8 @@ def joined(folder: Path, state: Path, times: list[tuple[int, datetime]]) -> list
 def test_the_real_server_answers_as_the_fake_and_handlers_read_it(served):
     _, server = served
     keys = [(1,), (2,), (4,)]
-    with contextlib.closing(Store(SPEC, server.url)) as store:
-        real = store.find(keys)
+    with contextlib.closing(FeatureStore(SPEC, server.url)) as store:
+        real = store.look_up(keys)
     assert real == {(1,): {"x": 9.0, "trips": 3.0}, (2,): {"x": 5.0, "trips": None}, (4,): {"x": None, "trips": None}}
     body = {"feature_service": "drivers_v1", "entities": {"driver_id": [1, 4]}}
     theirs = httpx.post(f"{server.url}/get-online-features", json=body, trust_env=False).json()
@@ -180,8 +180,8 @@ def test_a_feature_server_that_died_is_started_again_on_the_store_as_it_is(tmp_p
         deadline = time.monotonic() + 120
         while not (watchdog.restarts == 1 and watchdog.up()) and time.monotonic() < deadline:
             time.sleep(0.1)
-        with contextlib.closing(Store(SPEC, service.url)) as store:
-            assert store.find([(2,)]) == {(2,): {"x": 5.0, "trips": None}}
+        with contextlib.closing(FeatureStore(SPEC, service.url)) as store:
+            assert store.look_up([(2,)]) == {(2,): {"x": 5.0, "trips": None}}
     log = (repo.home / "server.log").read_text()
     assert log.count("Materializing") == 1
 

@@ -12,8 +12,8 @@ import pytest
 
 from onnxserve_handlers.errors import LOG_MESSAGES, InvalidRow, RequestError
 from onnxserve_handlers.features import client as stores
-from onnxserve_handlers.features.client import Store, Unavailable
-from onnxserve_handlers.features.joined import DEGRADED, Defaulted, FeaturesUnavailable, JoinedClassifier
+from onnxserve_handlers.features.client import FeatureStore, Unavailable
+from onnxserve_handlers.features.handler import DEGRADED, DegradedRow, FeaturesUnavailable, JoinedClassifier
 from onnxserve_handlers.signature import Features, Input, Signature
 from tests.helpers.certificates import Authority
 from tests.helpers.feast_repo import Now, feast
@@ -26,18 +26,18 @@ SPEC = Features(
 
 @pytest.fixture
 def upstream():
-    with listening(Upstream(feast)) as found:
-        yield found
+    with listening(Upstream(feast)) as server:
+        yield server
         for store in made:
             store.close()
         made.clear()
 
 
-made: list[Store] = []
+made: list[FeatureStore] = []
 
 
-def store_of(upstream: Upstream, spec: Features = SPEC, now: Callable[[], float] | None = None) -> Store:
-    made.append(Store(spec, f"http://127.0.0.1:{upstream.port}", now or Now()))
+def store_of(upstream: Upstream, spec: Features = SPEC, now: Callable[[], float] | None = None) -> FeatureStore:
+    made.append(FeatureStore(spec, f"http://127.0.0.1:{upstream.port}", now or Now()))
     return made[-1]
 
 
@@ -69,7 +69,7 @@ def test_a_batch_is_one_lookup_and_every_key_is_asked_once(upstream):
         [{"driver_id": 1, "z": 1}, [1, 2, 3], {"driver_id": 1, "z": 2, "x": 9}, {"x": 1, "trips": 2, "z": 3}], range(4)
     )
     assert rows == [[0.5, 3.0, 1.0], [1.0, 2.0, 3.0], [9.0, 3.0, 2.0], [1.0, 2.0, 3.0]]
-    assert [json.loads(one.body) for one in upstream.seen] == [
+    assert [json.loads(request.body) for request in upstream.seen] == [
         {"feature_service": "drivers_v1", "entities": {"driver_id": [1]}}
     ]
 
@@ -77,11 +77,11 @@ def test_a_batch_is_one_lookup_and_every_key_is_asked_once(upstream):
 def test_what_was_looked_up_is_kept_for_a_while(upstream):
     now = Now()
     store = store_of(upstream, now=now)
-    assert store.find([(1,), (2,)]) == {(1,): {"x": 0.5, "trips": 3.0}, (2,): {"x": 5.0, "trips": None}}
-    assert store.find([(1,), (4,)])[4,] == {"x": None, "trips": None}
-    assert [json.loads(one.body)["entities"]["driver_id"] for one in upstream.seen] == [[1, 2], [4]]
+    assert store.look_up([(1,), (2,)]) == {(1,): {"x": 0.5, "trips": 3.0}, (2,): {"x": 5.0, "trips": None}}
+    assert store.look_up([(1,), (4,)])[4,] == {"x": None, "trips": None}
+    assert [json.loads(request.body)["entities"]["driver_id"] for request in upstream.seen] == [[1, 2], [4]]
     now.time += 11
-    store.find([(1,)])
+    store.look_up([(1,)])
     assert len(upstream.seen) == 3
 
 
@@ -170,16 +170,16 @@ def test_https_is_spoken_to_https(upstream, tmp_path, monkeypatch):
     authority = Authority(tmp_path / "authority")
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     with listening(Upstream(feast), authority.sign("store")) as secure:
-        made.append(Store(Features(**{**vars(SPEC), "timeout_ms": 5000}), f"https://127.0.0.1:{secure.port}"))
-        assert made[-1].find([(1,)]) == {(1,): {"x": 0.5, "trips": 3.0}}
+        made.append(FeatureStore(Features(**{**vars(SPEC), "timeout_ms": 5000}), f"https://127.0.0.1:{secure.port}"))
+        assert made[-1].look_up([(1,)]) == {(1,): {"x": 0.5, "trips": 3.0}}
     with pytest.raises(ValueError, match="no URL of http or https"):
-        Store(SPEC, "redis://localhost")
+        FeatureStore(SPEC, "redis://localhost")
 
 
 def test_a_store_that_is_away_costs_defaults_or_a_503_and_says_so(upstream):
     upstream.answer = lambda *_: (500, b"{}")
     [row, own] = handler_of(upstream, unavailable="default").check_all([{"driver_id": 1, "z": 1}, [1, 2, 3]], [0, 1])
-    assert (row, type(row)) == ([7.0, 8.0, 1.0], Defaulted)
+    assert (row, type(row)) == ([7.0, 8.0, 1.0], DegradedRow)
     assert handler_of(upstream).notes([row]) == (DEGRADED,)
     assert handler_of(upstream).notes([own]) == ()
     [refused] = handler_of(upstream).check_all([{"driver_id": 1, "z": 1}], [0])
@@ -190,10 +190,10 @@ def test_a_store_that_is_away_costs_defaults_or_a_503_and_says_so(upstream):
 def test_what_is_known_from_before_is_better_than_nothing(upstream):
     now = Now()
     store = store_of(upstream, now=now)
-    store.find([(1,)])
+    store.look_up([(1,)])
     now.time += 11
     upstream.answer = lambda *_: (500, b"{}")
-    assert store.find([(1,), (2,)]) == {(1,): {"x": 0.5, "trips": 3.0}, (2,): None}
+    assert store.look_up([(1,), (2,)]) == {(1,): {"x": 0.5, "trips": 3.0}, (2,): None}
 
 
 @pytest.mark.parametrize(
@@ -202,13 +202,13 @@ def test_what_is_known_from_before_is_better_than_nothing(upstream):
 )
 def test_an_answer_that_is_none_is_no_answer(upstream, answer):
     upstream.answer = lambda *_: answer
-    assert store_of(upstream).find([(1,)]) == {(1,): None}
+    assert store_of(upstream).look_up([(1,)]) == {(1,): None}
 
 
 def test_a_slow_store_is_waited_for_no_longer_than_allowed(upstream):
     upstream.delay_s = 5
     store, begun = store_of(upstream, Features(**{**vars(SPEC), "timeout_ms": 50}), time.monotonic), time.monotonic()
-    assert store.find([(1,)]) == {(1,): None}
+    assert store.look_up([(1,)]) == {(1,): None}
     assert time.monotonic() - begun < upstream.delay_s
 
 
@@ -217,24 +217,24 @@ def test_after_some_failures_nobody_is_asked_for_a_while(upstream):
     upstream.answer = lambda *_: (500, b"{}")
     store = store_of(upstream, now=now)
     for _ in range(10):
-        store.find([(1,)])
+        store.look_up([(1,)])
     assert len(upstream.seen) == stores.PATIENCE
     now.time += 1.1
-    store.find([(1,)])
+    store.look_up([(1,)])
     assert len(upstream.seen) == stores.PATIENCE + 1
     now.time += 1.1
-    store.find([(1,)])
+    store.look_up([(1,)])
     assert len(upstream.seen) == stores.PATIENCE + 1, "the pause doubles"
     now.time += 1.1
     upstream.answer = feast
-    assert store.find([(1,)])[1,] == {"x": 0.5, "trips": 3.0}
-    assert store.find([(2,)])[2,] is not None
+    assert store.look_up([(1,)])[1,] == {"x": 0.5, "trips": 3.0}
+    assert store.look_up([(2,)])[2,] is not None
 
 
 def test_nobody_listening_is_no_answer(upstream):
-    store = Store(SPEC, "http://127.0.0.1:9")
+    store = FeatureStore(SPEC, "http://127.0.0.1:9")
     with pytest.raises(Unavailable):
-        store._ask([(1,)])
+        store._request([(1,)])
 
 
 def test_a_row_alone_is_looked_up_too(upstream):
@@ -247,9 +247,9 @@ def test_a_row_alone_is_looked_up_too(upstream):
 def test_the_words_of_a_store_that_fails_are_in_no_log(upstream, caplog, monkeypatch):
     caplog.set_level(logging.WARNING, stores.log.name)  # libraries of other tests set the root's level
     upstream.answer = lambda *_: (500, b'{"detail": "no value for bob@example.org"}')
-    assert store_of(upstream).find([("bob@example.org",)]) == {("bob@example.org",): None}
+    assert store_of(upstream).look_up([("bob@example.org",)]) == {("bob@example.org",): None}
     assert "it says 500" in caplog.text
     assert "bob" not in caplog.text
     monkeypatch.setenv(LOG_MESSAGES, "1")
-    store_of(upstream).find([("bob@example.org",)])
+    store_of(upstream).look_up([("bob@example.org",)])
     assert "bob" in caplog.text

@@ -3,8 +3,8 @@
 import httpx
 
 from onnxserve.torchserve import Management
-from tests.e2e.server import running
 from tests.helpers.fakes import FakeTorchServe
+from tests.helpers.torchserve import running
 
 
 def test_the_fake_answers_like_torchserve(archive, tmp_path):

@@ -16,7 +16,6 @@ from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary, Roles
 from onnxserve.gateway.config import Auth, Guard, Limits, Tls, Traces
 from onnxserve.gateway.gateway import METRICS_PAGE
-from onnxserve.gateway.nginx_process import start
 from onnxserve.gateway.observations import NAME, Observation, Tail
 from onnxserve.monitoring import start_exporter
 from onnxserve.monitoring.observer import Observer
@@ -192,12 +191,8 @@ def test_the_page_says_when_certificates_expire_and_that_the_gateway_is_up(upstr
     certificate, key = authority.sign("server")
     tls = Tls(str(certificate), str(key), str(authority.file))
     gateway = gateway_of(config(tls=tls), tmp_path, upstream.port)
-    running = start(gateway, Roles({"demo": STABLE}))
-    try:
-        with watching(gateway) as watched:
-            counts = watched.samples(lambda now: now["onnxserve_gateway_up",] == 1)
-    finally:
-        running.stop()
+    with client_of(gateway, Roles({"demo": STABLE})), watching(gateway) as watched:
+        counts = watched.samples(lambda now: now["onnxserve_gateway_up",] == 1)
     name = "onnxserve_gateway_certificate_expiry_timestamp_seconds"
     for of, path in (("server", certificate), ("client_ca", authority.file)):
         known = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc

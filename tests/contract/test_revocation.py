@@ -35,8 +35,7 @@ from onnxserve.processes import lock_run_folder, make_run_folder
 from onnxserve.release.registration import staged_archive
 from onnxserve.torchserve import Settings, own_stores, record_stores
 from onnxserve_handlers.trust.digests import MANIFEST
-from onnxserve_handlers.trust.revocation import VARIABLE, ArchiveUntrusted
-from onnxserve_handlers.trust.signing import KEY, check_signature
+from onnxserve_handlers.trust.signing import KEY, REVOKED, ArchiveUntrusted, check_signing
 
 SIGNERS = ("old", "new", "nobody")
 
@@ -51,7 +50,7 @@ class World(NamedTuple):
 
 
 class Case(NamedTuple):
-    """What a machine is told, in terms of a world, and whose archives it then loads."""
+    """What a machine is configure, in terms of a world, and whose archives it then loads."""
 
     keys: str
     revoked: str | None  # None: no list is named
@@ -100,8 +99,8 @@ def world(archive, tmp_path_factory) -> World:
 
 
 @pytest.fixture
-def told(world, tmp_path, monkeypatch) -> Callable[[Case], None]:
-    """Make this machine one of the table."""
+def configure(world, tmp_path, monkeypatch) -> Callable[[Case], None]:
+    """Return a function that makes this machine one of the table's."""
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.setattr(check, "answers", lambda *_: [])  # golden rows are another matter
     monkeypatch.setattr(batch_worker, "ProcessScorer", lambda *_: SimpleNamespace(close=lambda: None))
@@ -109,12 +108,12 @@ def told(world, tmp_path, monkeypatch) -> Callable[[Case], None]:
     def tell(case: Case) -> None:
         named = {name: str(path) for name, path in world.keys.items()} | {"both": world.both, "empty": world.empty}
         monkeypatch.setenv(KEY, case.keys.format(**named))
-        monkeypatch.delenv(VARIABLE, raising=False)
+        monkeypatch.delenv(REVOKED, raising=False)
         if case.revoked == ":":
-            monkeypatch.setenv(VARIABLE, ":")
+            monkeypatch.setenv(REVOKED, ":")
         elif case.revoked is not None:
             path = tmp_path / "revoked.txt"
-            monkeypatch.setenv(VARIABLE, str(path))
+            monkeypatch.setenv(REVOKED, str(path))
             digests = {"old_digest": key_digest(world.keys["old"]), "zeros": "0" * 64, "zeros_cut": "0" * 63}
             digests["archive_digest"] = archive_digest(world.archives["nobody"])
             if case.revoked != "missing":
@@ -132,7 +131,7 @@ def worker(archive: Path, folder: Path) -> None:
 def handler(archive: Path, folder: Path) -> None:
     """Under TorchServe's own worker."""
     unpack(archive, folder / "unpacked")
-    check_signature(folder / "unpacked")
+    check_signing(folder / "unpacked")
 
 
 def serve(archive: Path, folder: Path) -> None:
@@ -168,10 +167,10 @@ PLACES = (worker, handler, serve, verify, register, fetch, batch)
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
-def test_every_place_loads_the_same_archives(world, told, tmp_path, case, place):
+def test_every_place_loads_the_same_archives(world, configure, tmp_path, case, place):
     loaded = []
     for signer in SIGNERS:
-        told(case)
+        configure(case)
         folder = tmp_path / signer
         folder.mkdir()
         with contextlib.suppress(RuntimeError, OnnxserveError):  # the worker's errors are no others'
@@ -180,8 +179,8 @@ def test_every_place_loads_the_same_archives(world, told, tmp_path, case, place)
     assert tuple(loaded) == case.trusted
 
 
-def test_a_refusal_says_which_key_was_revoked_and_why(world, told):
-    told(CASES["the old key is revoked"])
+def test_a_refusal_says_which_key_was_revoked_and_why(world, configure):
+    configure(CASES["the old key is revoked"])
     with pytest.raises(ArchiveError, match=r"the key that signed it, .*old\.pub, is revoked: a laptop was lost"):
         check_archive(world.archives["old"])
 
@@ -191,19 +190,19 @@ def test_a_key_that_comes_into_the_folder_and_one_that_is_revoked_count_from_the
 ):
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.setenv(KEY, str(world.both))
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "revoked.txt"))
+    monkeypatch.setenv(REVOKED, str(tmp_path / "revoked.txt"))
     (tmp_path / "revoked.txt").touch()
     third = make_key(tmp_path / "third.pem")
     sign_archive(archive, tmp_path / "third.pem", tmp_path / archive.name)
     unpack(tmp_path / archive.name, tmp_path / "unpacked")
     with pytest.raises(ArchiveUntrusted, match="not one of"):
-        check_signature(tmp_path / "unpacked")
+        check_signing(tmp_path / "unpacked")
     copy = Path(shutil.copy(third, world.both))
     try:
-        assert check_signature(tmp_path / "unpacked") == copy
+        assert check_signing(tmp_path / "unpacked") == copy
         revoke(third, tmp_path / "revoked.txt", "not any more")
         with pytest.raises(ArchiveUntrusted, match="is revoked: not any more"):
-            check_signature(tmp_path / "unpacked")
+            check_signing(tmp_path / "unpacked")
     finally:
         copy.unlink()
 
@@ -215,13 +214,13 @@ def command(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
         app.main()
     except SystemExit as ended:
         code = ended.code or 0
-    said = capsys.readouterr()
-    return int(str(code)), said.out, said.err
+    output = capsys.readouterr()
+    return int(str(code)), output.out, output.err
 
 
 def test_the_command_writes_lines_that_are_read(world, tmp_path, monkeypatch, capsys):
     path = tmp_path / "lists" / "revoked.txt"
-    monkeypatch.setenv(VARIABLE, str(path))
+    monkeypatch.setenv(REVOKED, str(path))
     code, out, _ = command(
         monkeypatch, capsys, "archive", "revoke", str(world.keys["old"]), "--reason", "a laptop\nwas lost"
     )
@@ -238,7 +237,7 @@ def test_the_command_writes_lines_that_are_read(world, tmp_path, monkeypatch, ca
 
 
 def test_what_can_not_be_revoked_is_said(world, tmp_path, monkeypatch, capsys):
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(REVOKED, raising=False)
     code, _, err = command(monkeypatch, capsys, "archive", "revoke", str(world.keys["old"]))
     assert code == 1
     assert "--list" in err
@@ -257,23 +256,23 @@ def test_verify_takes_one_of_several_keys(world, monkeypatch, capsys):
     assert command(monkeypatch, capsys, "archive", "verify", str(world.archives["nobody"]), *keys)[0] == 1
 
 
-def test_doctor_reports_what_a_server_has_loaded_and_would_not_load_again(world, told, tmp_path):
+def test_doctor_reports_what_a_server_has_loaded_and_would_not_load_again(world, configure, tmp_path):
     settings = Settings(tmp_path / "config.properties", tmp_path / "kept", tmp_path / "state")
     settings.store.mkdir()
     shutil.copy(world.archives["old"], settings.store)
     stores = own_stores(settings)
-    told(CASES["both keys"])
+    configure(CASES["both keys"])
     assert fill(stores, *configured_keys()) == []
     make_run_folder(settings.run)
     with lock_run_folder(settings.run):
         record_stores(settings, stores)
         assert trust(settings).fix == ""
-        told(CASES["the old key is revoked"])
+        configure(CASES["the old key is revoked"])
         finding = trust(settings)
         assert finding.fix
         assert "the server has circle-1.0.0.mar: the key that signed it" in finding.result
         assert "a laptop was lost" in finding.result
-        told(CASES["a list that can't be read"])
+        configure(CASES["a list that can't be read"])
         assert "line 1" in trust(settings).result
-    told(CASES["nothing is asked for"])
+    configure(CASES["nothing is asked for"])
     assert trust(settings).fix == ""

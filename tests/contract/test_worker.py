@@ -140,46 +140,46 @@ def test_every_kind_of_answer_has_the_same_bytes(both, order, size):
         )
         for i in range(size)
     ]
-    theirs, ours = (worker.ask(batch_frame(*requests)) for worker in both)
-    assert ours == theirs
+    original, ours = (worker.ask(batch_frame(*requests)) for worker in both)
+    assert ours == original
 
 
 def test_a_wrong_number_of_answers_has_the_same_bytes(both):
-    theirs, ours = (worker.ask(batch_frame(plain("a", b"short"), plain("b", b""))) for worker in both)
-    assert ours == theirs
+    original, ours = (worker.ask(batch_frame(plain("a", b"short"), plain("b", b""))) for worker in both)
+    assert ours == original
     assert b"number of batch response mismatched" in ours
 
 
 def test_streams_have_the_same_bytes(both):
     frame = batch_frame(plain("a", b"stream"))
-    theirs, ours = ((worker.ask(frame), worker.answer()) for worker in both)
-    assert ours == theirs
+    original, ours = ((worker.ask(frame), worker.answer()) for worker in both)
+    assert ours == original
     assert b"part" in ours[0]
     assert b"last" in ours[1]
 
 
 def test_a_request_without_headers_or_parameters_has_the_same_bytes(both):
     frame = batch_frame(request("a", {}, []), request("b", {"only": "header"}, []))
-    theirs, ours = (worker.ask(frame) for worker in both)
-    assert ours == theirs
+    original, ours = (worker.ask(frame) for worker in both)
+    assert ours == original
 
 
 def test_metrics_are_added_up_and_printed_in_the_frontends_format(both):
     for worker in both:
         worker.ask(batch_frame(plain("a", b"measures")))
-    theirs, ours = both
-    assert theirs.said("[METRICS]Seen.Count:3|#ModelName:demo,Level:Model|#type:COUNTER|#hostname:")
+    original, ours = both
+    assert original.has_printed("[METRICS]Seen.Count:3|#ModelName:demo,Level:Model|#type:COUNTER|#hostname:")
     # Two batches of the test before this one and two values each may fall into the same second.
     seen = re.compile(r"\[METRICS\]Seen\.Count:(5|10|15)\|#ModelName:demo,Level:Model\|#type:COUNTER\|#hostname:")
-    assert ours.said("Seen.Count")
+    assert ours.has_printed("Seen.Count")
     assert any(seen.match(line) for line in ours.output)
     for line in (
         "[METRICS]Big.Kilobytes:1|#ModelName:demo,Level:Model|#type:GAUGE|",
         "[METRICS]Full.Percent:50|#ModelName:demo,Level:Model|#type:GAUGE|",
         "[METRICS]Wrong.unit:",
     ):
-        assert theirs.said(line)
-        assert ours.said(line)
+        assert original.has_printed(line)
+        assert ours.has_printed(line)
 
 
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
@@ -196,8 +196,8 @@ requests = st.builds(
 def test_generated_batches_have_the_same_bytes(both, batch):
     first = plain("first", b"headers")
     for head in ([], [first]):
-        theirs, ours = (worker.ask(batch_frame(*head, *batch)) for worker in both)
-        assert ours == theirs
+        original, ours = (worker.ask(batch_frame(*head, *batch)) for worker in both)
+        assert ours == original
 
 
 def test_decoding_in_the_worker_gives_the_same_bytes(folder):
@@ -210,8 +210,8 @@ def test_decoding_in_the_worker_gives_the_same_bytes(folder):
         bodies = [("body", "application/json", b'{"a": [1.5, "\\u00e9"]}'), ("bad", "application/json", b"{"),
                   ("t", "text/plain", "é".encode()), ("u", "text/plain", b"\xff")]  # fmt: skip
         frame = batch_frame(*(request("a", {}, [("first", "", b""), body]) for body in bodies))
-        theirs, ours = (worker.ask(frame) for worker in pair)
-    assert ours == theirs
+        original, ours = (worker.ask(frame) for worker in pair)
+    assert ours == original
 
 
 @pytest.mark.parametrize("raised", ["RuntimeError('no')", "MemoryError", "RuntimeError('CUDA is gone')"])

@@ -51,9 +51,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def worker(folder: Path) -> Iterator[Worker]:
-    with started(FAST, folder) as one:
-        one.ask(load_frame(folder, "rude.py"))
-        yield one
+    with started(FAST, folder) as process:
+        process.ask(load_frame(folder, "rude.py"))
+        yield process
 
 
 @pytest.mark.parametrize("order", [b"exit", b"recursion", b"status"])
@@ -66,8 +66,8 @@ def test_an_event_is_a_line_of_json_with_model_and_requests_and_without_secrets(
     worker.ask(batch_frame(plain("a", b"x")))
     asked = request("b", {"x-request-id": "seen-by-caller"}, [("body", "text", b"secret")])
     worker.ask(batch_frame(asked, plain("c", b"x")))
-    assert worker.said("Invoking custom service failed")
-    [line] = [json.loads(one) for one in worker.output if "Invoking" in one]
+    assert worker.has_printed("Invoking custom service failed")
+    [line] = [json.loads(text) for text in worker.output if "Invoking" in text]
     assert line["requests"] == ["seen-by-caller", "c"]
     assert (line["level"], line["model"], line["logger"]) == ("WARNING", "demo", "fastworker.service")
     assert "ValueError" in line["exception"]
@@ -103,7 +103,7 @@ def test_a_large_body_is_read_whole(worker):
 
 
 @pytest.mark.parametrize(
-    ("frame", "said"),
+    ("frame", "reason"),
     [
         (b"X", "unknown command b'X'"),
         (b"I" + integer(-7), "a field of -7 bytes"),
@@ -114,10 +114,10 @@ def test_a_large_body_is_read_whole(worker):
         (b"L" + integer(-1), "a list ended where text was expected"),
     ],
 )
-def test_garbage_ends_the_worker_with_a_reason(worker, frame, said):
+def test_garbage_ends_the_worker_with_a_reason(worker, frame, reason):
     worker.connection.sendall(frame)
     assert worker.wait() == 1
-    assert worker.said(said)
+    assert worker.has_printed(reason)
 
 
 def test_random_bytes_never_hang_or_crash_it(folder):
@@ -127,14 +127,14 @@ def test_random_bytes_never_hang_or_crash_it(folder):
             worker.connection.sendall(b"I" + rng.randbytes(4000))
             worker.connection.shutdown(1)
             assert worker.wait() in (0, 1)
-            assert not worker.said("Traceback", 0.1)
+            assert not worker.has_printed("Traceback", 0.1)
 
 
 def test_a_batch_before_a_model_ends_it(folder):
     with started(FAST, folder) as worker:
         worker.connection.sendall(batch_frame(plain("a", b"x")))
         assert worker.wait() == 1
-        assert worker.said("a batch came before a model was loaded")
+        assert worker.has_printed("a batch came before a model was loaded")
 
 
 @pytest.mark.parametrize("frame", [b"", b"I", batch_frame(plain("a", b"xyz"))[:-9]])
@@ -149,7 +149,7 @@ def test_a_broken_import_is_named(tmp_path):
     (tmp_path / "needs.py").write_text("import nothing_of_that_name\n")
     with started(FAST, tmp_path) as worker:
         worker.ask(load_frame(tmp_path, "needs.py"))
-        assert worker.said("No module named 'nothing_of_that_name'")
+        assert worker.has_printed("No module named 'nothing_of_that_name'")
         assert worker.wait() == 1
 
 
@@ -157,14 +157,14 @@ def test_two_classes_in_a_handler_are_refused_by_name(tmp_path):
     (tmp_path / "two.py").write_text("class A: pass\nclass B: pass\n")
     with started(FAST, tmp_path) as worker:
         worker.ask(load_frame(tmp_path, "two.py"))
-        assert worker.said("expected one class or a function in handler 'two'")
+        assert worker.has_printed("expected one class or a function in handler 'two'")
 
 
 def test_torchserves_own_handler_runs_where_torch_is_installed(tmp_path):
     with started(FAST, tmp_path) as worker:
         worker.ask(load_frame(tmp_path, "image_classifier"))
-        assert not worker.said("No module named 'ts", 0.5)
-        assert worker.said("ts/torch_handler")
+        assert not worker.has_printed("No module named 'ts", 0.5)
+        assert worker.has_printed("ts/torch_handler")
 
 
 def test_it_listens_on_tcp_too(folder):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.fronted import Fronted, fronted_by
-from tests.e2e.server import ROOT, Running, running, stock_config
+from tests.helpers.gateway import Fronted, fronted_by
+from tests.helpers.torchserve import ROOT, Running, running, stock_config
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,9 @@ import pytest
 from onnxserve.gateway import Canary
 from onnxserve.gateway.config import Guard
 from onnxserve.gateway.observations import NAME
-from tests.e2e.fronted import WAIT_S, Fronted, fronted_by
-from tests.e2e.server import running
+from tests.helpers.gateway import WAIT_S, Fronted, fronted_by
 from tests.helpers.messages import SERVICE, kind, made
+from tests.helpers.torchserve import running
 
 ROW = [0.0, 0.123456]
 TENSOR = {"name": "features", "datatype": "FP32", "shape": [1, 2]}

@@ -22,7 +22,7 @@ import pytest
 from onnxserve.archive import open_archive
 from onnxserve.features import first_lookup, load, open_repo, start_features
 from onnxserve.torchserve import free_ports
-from tests.e2e.server import ROOT, Running, running
+from tests.helpers.torchserve import ROOT, Running, running
 
 CHURN = ROOT / "models" / "churn" / "store"
 

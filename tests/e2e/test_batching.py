@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from onnxserve.archive import reconfigure
-from tests.e2e.plugin import needs_plugin
-from tests.e2e.server import ROOT, Running, running
+from tests.helpers.plugin import needs_plugin
+from tests.helpers.torchserve import ROOT, Running, running
 
 DELAY_S = 2
 pytestmark = needs_plugin

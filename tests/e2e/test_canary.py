@@ -13,8 +13,8 @@ from onnxserve.gateway import Auto, Canary
 from onnxserve.release import Controller
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
-from tests.e2e.fronted import Fronted, fronted_by
-from tests.e2e.server import running
+from tests.helpers.gateway import Fronted, fronted_by
+from tests.helpers.torchserve import running
 
 WAIT_S = 90
 LEAST_TRIES = 3  # failures.js allows so many whatever the budget

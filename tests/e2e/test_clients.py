@@ -14,9 +14,9 @@ import yaml
 
 from onnxserve.gateway import GatewayConfig, Model, Roles
 from onnxserve.gateway.kubernetes import kubernetes_files
-from tests.e2e.fronted import Fronted
-from tests.e2e.server import ROOT
+from tests.helpers.gateway import Fronted
 from tests.helpers.messages import described
+from tests.helpers.torchserve import ROOT
 
 CLIENTS = ROOT / ".venv" / "clients" / "bin" / "python"  # an environment of their own: they pin what we don't
 SCRIPTS = ROOT / "tests" / "clients"

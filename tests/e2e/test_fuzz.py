@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.fronted import Fronted, fronted_by
-from tests.e2e.server import running
+from tests.helpers.gateway import Fronted, fronted_by
+from tests.helpers.torchserve import running
 from tests.unit.test_fuzz_tensors import ALLOWED, npy_files, requests
 
 SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]

@@ -15,8 +15,8 @@ import pytest
 from onnxserve.archive import reconfigure
 from onnxserve.gateway import Canary, Share
 from onnxserve.torchserve import Settings, start_server
-from tests.e2e.fronted import Fronted, fronted_by, wait_answers
-from tests.e2e.server import ROOT, running, wait_until_ready
+from tests.helpers.gateway import Fronted, fronted_by, wait_answers
+from tests.helpers.torchserve import ROOT, running, wait_until_ready
 from tests.helpers.upstream import Upstream, listening
 
 BODY = json.dumps([0.0, 0.1]).encode()

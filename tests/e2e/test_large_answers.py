@@ -14,9 +14,9 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.e2e.fronted import Fronted, fronted_by
-from tests.e2e.server import ROOT, running, stock_config
+from tests.helpers.gateway import Fronted, fronted_by
 from tests.helpers.messages import SERVICE, kind, made
+from tests.helpers.torchserve import ROOT, running, stock_config
 from tests.helpers.wide import ROWS, VALUES, export_wide
 
 SMALL = b"[0.5, -1.0]"

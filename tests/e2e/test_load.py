@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from onnxserve.release import ReleaseService
-from tests.e2e.server import ROOT, Running, running
+from tests.helpers.torchserve import ROOT, Running, running
 
 
 @pytest.fixture(scope="module")

@@ -30,8 +30,8 @@ from onnxserve.monitoring.dashboard import expressions
 from onnxserve.release import History, ReleaseService
 from onnxserve.release.brownout import Pressure, Pressures
 from onnxserve.torchserve import Management, Settings, free_ports
-from tests.e2e.gate import CAPACITY, gate_of, write_archive
-from tests.e2e.server import ROOT, Running
+from tests.helpers.blocking_model import CAPACITY, gate_of, write_archive
+from tests.helpers.torchserve import ROOT, Running
 
 RULES = ROOT / "deploy" / "prometheus"
 NAME = re.compile(r"\bonnxserve_\w+")

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from onnxserve.archive.revoke import revoke
-from tests.e2e.plugin import needs_plugin
-from tests.e2e.serving import Serving, serving, settings_in, wait_for
+from tests.helpers.plugin import needs_plugin
 from tests.helpers.retrying import fresh_row
+from tests.helpers.serving import Serving, serving, settings_in, wait_for
 
 pytestmark = needs_plugin
 ANSWER_S = 60

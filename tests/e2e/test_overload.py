@@ -13,11 +13,11 @@ import httpx
 import pytest
 
 from onnxserve.gateway.config import Limits
-from tests.e2e.fronted import Fronted, fronted_by
-from tests.e2e.gate import gate_of, write_archive
-from tests.e2e.plugin import needs_plugin
-from tests.e2e.server import Running, running
+from tests.helpers.blocking_model import gate_of, write_archive
+from tests.helpers.gateway import Fronted, fronted_by
+from tests.helpers.plugin import needs_plugin
 from tests.helpers.raw import Answer, Raw, post_bytes
+from tests.helpers.torchserve import Running, running
 
 pytestmark = needs_plugin
 CLIENTS = 300

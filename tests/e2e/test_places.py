@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import httpx
 
-from tests.e2e.server import ROOT
-from tests.e2e.serving import serving, settings_in
+from tests.helpers.serving import serving, settings_in
+from tests.helpers.torchserve import ROOT
 
 
 def test_folders_with_spaces_and_foreign_variables_change_nothing(archive, tmp_path, monkeypatch):

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from onnxserve.archive import write_archive
-from tests.e2e.fronted import Fronted, fronted_by
-from tests.e2e.plugin import needs_plugin
-from tests.e2e.server import running
+from tests.helpers.gateway import Fronted, fronted_by
+from tests.helpers.plugin import needs_plugin
 from tests.helpers.raw import Answer, Raw, post_bytes
+from tests.helpers.torchserve import running
 
 pytestmark = needs_plugin
 PATH = "/predictions/brittle"

@@ -18,7 +18,7 @@ from onnxserve.client import Address
 from onnxserve.errors import ServerError
 from onnxserve.processes import end_stale_processes
 from onnxserve.torchserve import Management, Settings, start_server
-from tests.e2e.server import ROOT, stock_config
+from tests.helpers.torchserve import ROOT, stock_config
 
 READY_S = 120
 # A supervisor that is killed: starts TorchServe, says where its processes are, and waits.

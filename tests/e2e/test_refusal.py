@@ -9,7 +9,7 @@ import pytest
 from onnxserve.archive import Stores, fill, make_identity, make_key, seal_archive, sign_archive
 from onnxserve.errors import ServerError
 from onnxserve.torchserve import Settings, start_server
-from tests.e2e.server import ROOT, running, wait_until_ready
+from tests.helpers.torchserve import ROOT, running, wait_until_ready
 
 
 def rewrite(archive: Path, target: Path, member: str, old: bytes, new: bytes) -> None:

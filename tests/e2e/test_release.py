@@ -8,8 +8,8 @@ import pytest
 from onnxserve.archive import reconfigure
 from onnxserve.errors import ReleaseError, ServerError
 from onnxserve.gateway import Auto, Canary
-from tests.e2e.server import Load, running
-from tests.e2e.serving import Serving, serving, settings_in, wait_for
+from tests.helpers.serving import Serving, serving, settings_in, wait_for
+from tests.helpers.torchserve import Load, running
 
 BODY = json.dumps([0.0, 0.1]).encode()
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.server import ROOT
-from tests.e2e.serving import Serving, serving, settings_in, wait_for
+from tests.helpers.serving import Serving, serving, settings_in, wait_for
+from tests.helpers.torchserve import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.e2e.fronted import Fronted, fronted_by
-from tests.e2e.server import ROOT, Running, running, stock_config
+from tests.helpers.gateway import Fronted, fronted_by
+from tests.helpers.torchserve import ROOT, Running, running, stock_config
 
 ROW = [0.3, 0.4]
 PLAIN = json.dumps(ROW).encode()

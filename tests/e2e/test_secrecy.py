@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from onnxserve.gateway import Share
-from tests.e2e.serving import READY_S, Serving, serving, settings_in, wait_for
 from tests.helpers.messages import SERVICE
 from tests.helpers.secrets import JSON, KEPT, NUMBER, OWN_ID, SECRET, Body, bodies, forms, messages
+from tests.helpers.serving import READY_S, Serving, serving, settings_in, wait_for
 
 TABLES = """
 [predictions]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.e2e.server import ROOT
-from tests.e2e.serving import Serving, settings_in, wait_for
+from tests.helpers.serving import Serving, settings_in, wait_for
+from tests.helpers.torchserve import ROOT
 
 SHELL = 'trap "" INT; "$@" & echo $! >"$0"; wait $!'  # some shells ignore it for a background job by themselves
 

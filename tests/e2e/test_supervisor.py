@@ -19,9 +19,9 @@ from onnxserve.errors import ServerError
 from onnxserve.supervisor import Events, Probe, StopSignals, Supervisor, TorchServe, Watchdog
 from onnxserve.supervisor.probes import ask_worker
 from onnxserve.torchserve import Management, Settings
-from tests.e2e.server import ROOT
 from tests.e2e.test_refusal import rewrite
 from tests.helpers.disk import filled, small_disk
+from tests.helpers.torchserve import ROOT
 
 READY_S = 150
 CIRCLE = ("circle", "1.0.0")

@@ -14,9 +14,9 @@ import pytest
 from onnxserve.archive import make_key, sign_archive, unpack
 from onnxserve.errors import ServerError
 from onnxserve.torchserve import Settings, start_server
-from tests.e2e.server import ROOT, wait_until_ready
-from tests.e2e.serving import Serving, serving, settings_in, wait_for
 from tests.helpers.hostile import EVIL, HOSTILE
+from tests.helpers.serving import Serving, serving, settings_in, wait_for
+from tests.helpers.torchserve import ROOT, wait_until_ready
 
 BODY = {"instances": [[0.0, 0.1]]}
 

@@ -9,7 +9,7 @@ import pytest
 from onnxserve.archive import check_archive, read_config
 from onnxserve.torchserve import Settings
 from onnxserve.tuning import Plan, tune, write_tuning
-from tests.e2e.server import ROOT
+from tests.helpers.torchserve import ROOT
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from onnxserve.errors import ServerError
 from onnxserve.torchserve.warmup import MODEL, NAME, warm_up
-from tests.e2e.server import running
+from tests.helpers.torchserve import running
 
 
 def test_a_warm_up_answers_many_requests_and_leaves_no_model_and_no_file(archive, tmp_path):

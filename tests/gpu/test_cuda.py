@@ -19,8 +19,8 @@ from onnxserve.archive import golden_bodies, reconfigure
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.runtime.gpu import Gpu
 from onnxserve_handlers.runtime.session import CPU, CUDA, TENSORRT, Provider, ProviderRefused, Session
-from tests.e2e.server import running
 from tests.gpu.conftest import ARCHIVES, bodies, load
+from tests.helpers.torchserve import running
 
 ROOT = Path(__file__).parents[2]
 SIZES = (1, 2, 3, 5, 16)
@@ -47,7 +47,7 @@ def test_most_nodes_run_on_the_gpu_and_a_row_answers_alike_in_any_company(folder
     alone = np.concatenate([handler.outputs([row]) for row in inputs[:32]])
     together = handler.outputs(inputs[:32])
     assert close(together, alone)
-    if handler.session._padded is not None:  # the same kernels for every batch
+    if handler.session._fixed_batch is not None:  # the same kernels for every batch
         np.testing.assert_array_equal(together, alone)
 
 

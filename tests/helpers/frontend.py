@@ -86,11 +86,11 @@ class Worker:
         """The exit status."""
         return self.process.wait(timeout)
 
-    def said(self, words: str, timeout: float = 10) -> bool:
-        """Whether a line with these words is printed in time."""
+    def has_printed(self, text: str, timeout: float = 10) -> bool:
+        """Return whether a line with this text is printed in time."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
-            if any(words in line for line in self.output):
+            if any(text in line for line in self.output):
                 return True
             time.sleep(0.02)
         return False
@@ -133,7 +133,7 @@ def started(
     reader = threading.Thread(target=_read, args=(process, worker.output), daemon=True)
     reader.start()
     try:
-        assert worker.said("Torch worker started.", 60), worker.output
+        assert worker.has_printed("Torch worker started.", 60), worker.output
         connection.settimeout(60)
         connection.connect(("127.0.0.1", tcp) if tcp else name)
         yield worker

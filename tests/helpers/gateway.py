@@ -1,4 +1,4 @@
-"""A gateway on free ports before an upstream whose behaviour the test decides, and a client of it."""
+"""A gateway on free ports, and a client of it: before an upstream whose behaviour the test decides, or TorchServe."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ from onnxserve.gateway.nginx_process import RunningGateway, start
 from onnxserve.gateway.roles import roles_document
 from onnxserve.torchserve import free_ports
 from tests.helpers.messages import SERVICE, made
+from tests.helpers.torchserve import Load, Running
 from tests.helpers.upstream import Upstream
 
 DIGESTS = {"1.0": "a" * 64, "2.0": "b" * 64}
 STABLE = Model(DIGESTS, "1.0")
 BODY = b"[1, 2]"
+JSON = {"content-type": "application/json"}
 SOON_S = 5.0
+WAIT_S = 60.0
 GENERATIONS = itertools.count(2)
 
 
@@ -51,9 +54,20 @@ class Client:
         self.gateway = running.gateway
         self.http = httpx.Client(base_url=self.gateway.url, trust_env=False, timeout=20)
 
+    @property
+    def url(self) -> str:
+        return self.gateway.url
+
+    @property
+    def console(self) -> str:
+        return f"http://127.0.0.1:{self.gateway.config.listen.metrics_port}"
+
+    def get(self, path: str) -> httpx.Response:
+        return self.http.get(path)
+
     def post(self, path: str = "/predictions/demo", body: bytes = BODY, **headers: str) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.http.post(path, content=body, headers={"content-type": "application/json", **named})
+        return self.http.post(path, content=body, headers={**JSON, **named})
 
     def logged(self, count: int) -> list[dict[str, Any]]:
         """So many lines of the access log, which comes a little later."""
@@ -73,6 +87,19 @@ class Client:
         put(self.running, Roles({"demo": msgspec.structs.replace(STABLE, **parts)}))
 
 
+class Fronted(Client):
+    """A client of a gateway before TorchServe, each of whose requests has a connection of its own."""
+
+    def __init__(self, running: RunningGateway, server: Running) -> None:
+        super().__init__(running)
+        self.server = server
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=WAIT_S, limits=limits)
+
+    def load(self, model: str, body: bytes, threads: int = 4) -> Load:
+        return Load(self.server, model, body, threads=threads, base=self.url)
+
+
 @dataclass(frozen=True)
 class Shared:
     """A gateway for all tests of a module, and the server behind it."""
@@ -84,12 +111,35 @@ class Shared:
 @contextlib.contextmanager
 def client_of(gateway: Gateway, roles: Roles) -> Iterator[Client]:
     """Start a gateway; end it and its client with the block."""
-    running = start(gateway, msgspec.structs.replace(roles, generation=1))
-    client = Client(running)
+    with started(gateway, msgspec.structs.replace(roles, generation=1)) as running:
+        client = Client(running)
+        with client.http:
+            yield client
+
+
+@contextlib.contextmanager
+def fronted_by(server: Running, **tables: object) -> Iterator[Fronted]:
+    """Start a gateway with these tables of its file before a server; it confirms every release step from now on."""
+    gateway = Gateway(config(**tables), server.settings.run, server.settings.inference, server.settings.management)
+    server.release.restore()
+    role_store = server.release.role_store
+    with started(gateway, role_store.roles) as running:
+        role_store.started(gateway)
+        client = Fronted(running, server)
+        try:
+            with client.http:
+                yield client
+        finally:
+            role_store.stopped()
+
+
+@contextlib.contextmanager
+def started(gateway: Gateway, roles: Roles) -> Iterator[RunningGateway]:
+    """Start nginx with these roles in force; end it with the block."""
+    running = start(gateway, roles)
     try:
-        yield client
+        yield running
     finally:
-        client.http.close()
         running.stop()
 
 
@@ -103,6 +153,14 @@ def config(**tables: object) -> GatewayConfig:
 def opened(**tables: object) -> pytest.MarkDecorator:
     """The test's own gateway.toml."""
     return pytest.mark.parametrize("client", [tables], indirect=True)
+
+
+def wait_answers(load: Load, version: str, more: int = 50) -> None:
+    """Wait until a version has answered so many more requests of a load."""
+    wanted, deadline = load.seen[200, version] + more, time.monotonic() + WAIT_S
+    while load.seen[200, version] < wanted:
+        assert time.monotonic() < deadline, load.seen
+        time.sleep(0.02)
 
 
 def soon(condition: Callable[[], bool]) -> None:

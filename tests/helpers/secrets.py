@@ -86,8 +86,8 @@ def documents() -> Iterator[Body]:
 
 
 def tensor(name: str, datatype: str, shape: list[int], data: Any = None, **parameters: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": name, "shape": shape, "datatype": datatype}
-    return found | ({"parameters": parameters} if parameters else {"data": data})
+    fields: dict[str, Any] = {"name": name, "shape": shape, "datatype": datatype}
+    return fields | ({"parameters": parameters} if parameters else {"data": data})
 
 
 def v2() -> Iterator[Body]:

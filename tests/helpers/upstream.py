@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from onnxserve_handlers.telemetry.observation import said
+from onnxserve_handlers.protocols.gateway_forms import encode_predictions
 from tests.helpers.messages import made
 
 Answer = tuple[int, bytes]
@@ -46,7 +46,7 @@ def versioned(path: str) -> Answer:
 def noted(content: bytes) -> str:
     """What a handler says beside such an answer."""
     try:
-        return said(json.loads(content)["predictions"])
+        return encode_predictions(json.loads(content)["predictions"])
     except (ValueError, KeyError, TypeError):
         return "[]"
 

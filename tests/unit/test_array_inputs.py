@@ -20,7 +20,7 @@ def test_an_npy_file_goes_in_and_on_demand_comes_out(table):
         (stream.getvalue(), {"Content-Type": "application/octet-stream"}),
         (stream.getvalue(), {"Content-Type": "application/x-npy", "Accept": "application/x-npy"}),
     )
-    assert [one["label"] for one in json.loads(plain[2])["predictions"]] == ["yes", "yes"]
+    assert [row["label"] for row in json.loads(plain[2])["predictions"]] == ["yes", "yes"]
     np.testing.assert_array_equal(np.load(io.BytesIO(npy[2])), [[0, 1], [0, 3]])
 
 

@@ -9,12 +9,13 @@ import pytest
 import benchmarks.__main__ as bench
 from benchmarks.measure import Measured, Started, check_labels
 from benchmarks.plan import Plan
-from benchmarks.prepare import Bench, v2_bodies
+from benchmarks.prepare import ROOT, Bench, v2_bodies
+from benchmarks.readme import BEGIN, END, into_readme, readme_table, unmeasured
 from benchmarks.rivals import LIMITS, TITLES, servers
 from benchmarks.rounds import Results
 from benchmarks.subject import SHIPPED, changed
 from benchmarks.summary import Summary
-from benchmarks.table import BEGIN, END, into_readme, write_page
+from benchmarks.table import write_page
 from benchmarks.targets import TARGETS, Target, target_table
 from benchmarks.wrk import Run, refusals
 
@@ -140,19 +141,36 @@ def test_memory_is_that_of_the_largest_run_by_program(tmp_path):
     assert "| **onnxserve: default path** | 208 | java 200, nginx 8 | 4.2 |" in text
 
 
-def test_the_short_table_goes_between_the_marks_of_a_readme(tmp_path):
+def test_the_readme_has_one_row_a_model_with_the_default_path_first_and_the_fastest_rival_by_name():
+    runs = [run("default", 1000, p50=3), run("default", 50, 1, p50=0.7), run("fastapi", 300)]
+    runs += [run("fastapi", 9, 1, p50=0.4)]
+    runs += [run("mosec", 2000, round_=0), run("mosec", 2200, round_=1), run("cache", 9000), run("nginx", 99000)]
+    lines = readme_table(Results({}, runs), ["segment", "digits"])
+    assert len(lines) == 4
+    assert lines[2] == "| `segment` | 1,000 [1,000-1,000] | mosec 2,100 [2,000-2,200] | 300 [300-300] | 0.70; 0.40 |"
+    assert lines[3] == "| `digits` | - | - | - | -; - |"
+    assert unmeasured(Results({}, runs), ["segment", "digits"]) == ["digits"]
+
+
+def test_the_table_goes_between_the_marks_of_a_readme(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(f"# X\n{BEGIN}\nold\n{END}\nrest\n", encoding="utf-8")
     results = Results({}, [run("default", 1000), run("mosec", 500)])
-    into_readme(readme, results, "segment")
+    into_readme(readme, results, ["segment"])
     text = readme.read_text(encoding="utf-8")
     assert "old" not in text
-    assert "| mosec | 500 [500-500] | 2.00 | - |" in text
+    assert "| mosec 500 [500-500] |" in text
     assert text.startswith("# X\n")
     assert text.endswith(f"{END}\nrest\n")
     readme.write_text("# X\n", encoding="utf-8")
     with pytest.raises(ValueError, match="has no"):
-        into_readme(readme, results, "segment")
+        into_readme(readme, results, ["segment"])
+
+
+def test_the_readme_of_the_project_has_marks_and_three_rows():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text.partition(BEGIN)[2].partition(END)[0].strip().splitlines()
+    assert [line.split("|")[1].strip() for line in table[2:]] == [f"`{model}`" for model in bench.MODELS]
 
 
 def test_values_of_the_shipped_gateway_file_are_replaced_and_the_others_stay():

@@ -16,9 +16,9 @@ from onnxserve_handlers.offline import OfflineContext
 
 @pytest.fixture(scope="module")
 def folder(archive, tmp_path_factory):
-    found = tmp_path_factory.mktemp("unpacked")
-    unpack(archive, found)
-    return found
+    unpacked = tmp_path_factory.mktemp("unpacked")
+    unpack(archive, unpacked)
+    return unpacked
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,8 @@ def bulk(folder) -> Bulk:
 def served(bulk: Bulk, rows: list[list[float]]) -> list[dict[str, object]]:
     body = json.dumps({"instances": rows}).encode()
     [answer] = bulk.handler.handle([{"body": body}], OfflineContext(bulk.handler.folder))
-    found: list[dict[str, object]] = json.loads(answer)["predictions"]
-    return found
+    predictions: list[dict[str, object]] = json.loads(answer)["predictions"]
+    return predictions
 
 
 def test_columns_rows_and_requests_have_the_same_answers(bulk):
@@ -43,20 +43,20 @@ def test_columns_rows_and_requests_have_the_same_answers(bulk):
     assert values.label is not None
     assert np.array_equal(columns.outputs["output_0"], values.outputs["output_0"])
     online = served(bulk, rows.tolist())
-    assert [labels[one] for one in columns.label] == [labels[one] for one in values.label]
-    assert [(labels[at], score) for at, score in zip(columns.label, columns.score.tolist(), strict=True)] == [
-        (one["label"], one["score"]) for one in online
+    assert [labels[index] for index in columns.label] == [labels[index] for index in values.label]
+    assert [(labels[index], score) for index, score in zip(columns.label, columns.score.tolist(), strict=True)] == [
+        (row["label"], row["score"]) for row in online
     ]
 
 
 def test_bad_rows_get_their_reason_and_leave_the_others_alone(bulk):
     rows = np.array([[0.0, 0.1], [np.nan, 1], [1e39, 0], [3, 3]])
     clean = bulk.score_columns({"x": rows[[0, 3], 0], "y": rows[[0, 3], 1]})
-    found = bulk.score_columns({"x": rows[:, 0], "y": rows[:, 1]})
-    assert found.kept.tolist() == [0, 3]
-    assert np.array_equal(found.outputs["output_0"], clean.outputs["output_0"])
-    assert found.errors[1].reason == "expected a number, got null"
-    assert found.errors[2].reason == "the number is not finite in float32"
+    scored = bulk.score_columns({"x": rows[:, 0], "y": rows[:, 1]})
+    assert scored.kept.tolist() == [0, 3]
+    assert np.array_equal(scored.outputs["output_0"], clean.outputs["output_0"])
+    assert scored.errors[1].reason == "expected a number, got null"
+    assert scored.errors[2].reason == "the number is not finite in float32"
     values = bulk.score_values([[0.0, 0.1], [None, 1], "no", [3, 3]])
     assert values.kept.tolist() == [0, 3]
     assert sorted(values.errors) == [1, 2]
@@ -71,20 +71,20 @@ def test_a_row_that_breaks_the_model_is_found_by_halves(bulk, monkeypatch):
         return run(self, tensors)
 
     monkeypatch.setattr(type(bulk.handler), "run", breaks)
-    rows = [[float(at), 0.5] for at in range(30)]
-    for found in (
+    rows = [[float(index), 0.5] for index in range(30)]
+    for scored in (
         bulk.score_values(rows),
         bulk.score_columns({"x": np.arange(30.0), "y": np.full(30, 0.5)}),
     ):
-        assert found.kept.tolist() == [at for at in range(30) if at != 13]
-        assert isinstance(found.errors[13], InternalError)
-        assert found.label is not None
-        assert len(found.label) == 29
+        assert scored.kept.tolist() == [index for index in range(30) if index != 13]
+        assert isinstance(scored.errors[13], InternalError)
+        assert scored.label is not None
+        assert len(scored.label) == 29
 
 
 def test_nothing_good_is_no_prediction(bulk):
-    found = bulk.score_columns({"x": np.array([np.nan]), "y": np.array([1.0])})
-    assert (found.kept.tolist(), found.label, list(found.errors)) == ([], None, [0])
+    scored = bulk.score_columns({"x": np.array([np.nan]), "y": np.array([1.0])})
+    assert (scored.kept.tolist(), scored.label, list(scored.errors)) == ([], None, [0])
 
 
 def test_golden_rows_are_proven_in_batches_as_large_as_the_jobs(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 
 import msgspec
@@ -52,22 +53,26 @@ def test_a_version_that_does_not_differ_is_hardly_ever_taken_back_whatever_drift
     assert sum(answers is not None for answers in found) <= 4 + 6  # 1 % of 400, and three times its error
 
 
-@pytest.mark.parametrize(
-    ("harm", "answers"),
-    [
-        ("all fail", 130),
-        ("5 % more fail", 700),
-        ("2 % more fail", 2_100),
-        ("20 % slower", 2_500),
-        ("50 % slower", 350),
-        ("5 % have the other label instead of the usual one", 6_500),
-    ],
-)
-def test_nine_tenths_of_harmful_versions_are_found_within_the_answers_that_the_guide_states(harm, answers):
-    guide = (ROOT / "docs" / "guides" / "gateway.md").read_text(encoding="utf-8")
-    assert f"| {answers:,}" in guide
-    found = simulate(lambda _: Traffic(), HARMS[harm], runs=100, blocks=answers // PAIRS, seed=6)
-    assert sum(taken is not None for taken in found) >= 90 - 9  # three times the simulation's error
+HARMFUL = ["all fail", "5 % more fail", "2 % more fail", "20 % slower", "50 % slower"]
+OTHER_LABEL = "5 % have the other label instead of the usual one"
+
+
+def found_within(harm: str, answers: int) -> int:
+    """Of 100 versions that do this harm, those that are taken back within so many answers."""
+    times = simulate(lambda _: Traffic(), HARMS[harm], runs=100, blocks=answers // PAIRS, seed=6)
+    return sum(taken is not None for taken in times)
+
+
+@pytest.mark.parametrize("harm", [*HARMFUL, OTHER_LABEL])
+def test_nine_tenths_of_harmful_versions_are_found_within_the_answers_that_the_results_state(harm):
+    results = (ROOT / "docs" / "results" / "canaries.md").read_text(encoding="utf-8")
+    [answers] = re.findall(rf"^\| {harm} \|.*\| ([\d,]+) \|$", results, re.MULTILINE)
+    assert found_within(harm, int(answers.replace(",", ""))) >= 90 - 9  # three times the simulation's error
+
+
+@pytest.mark.parametrize("harm", ["all fail", "5 % more fail"])
+def test_a_canary_of_the_default_length_finds_the_harm_that_the_guide_says_it_finds(harm):
+    assert found_within(harm, 4 * 200) >= 90 - 9
 
 
 def test_a_ramp_on_which_the_labels_drift_takes_back_no_version_that_does_not_differ():

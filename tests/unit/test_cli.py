@@ -1,6 +1,7 @@
 """Commands that need no server: help with examples, errors without a traceback, JSON for machines."""
 
 import json
+import shlex
 
 import pytest
 from typer.testing import CliRunner
@@ -93,3 +94,10 @@ def test_the_reason_of_a_refused_load_is_shown_once():
 def test_version_and_no_arguments_do_not_fail_badly():
     result = CliRunner().invoke(boundary.app, ["--version"])
     assert result.exit_code == 0
+
+
+def test_a_command_that_is_shown_to_be_copied_quotes_a_path_with_a_space(monkeypatch, capsys, tmp_path):
+    models = tmp_path / "my models"
+    code, shown, _ = run("new", "tabular", "mine", "--models", str(models), monkeypatch=monkeypatch, capsys=capsys)
+    [command] = [line.removeprefix("then: ") for line in shown.splitlines() if line.startswith("then: ")]
+    assert (code, shlex.split(command)) == (0, ["onnxserve", "export", str(models / "mine")])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnxserve_handlers.errors import DeadlineExceeded
 from onnxserve_handlers.protocols.v2_grpc import MEDIA as GRPC
 from onnxserve_handlers.request import DEADLINE, LONGEST_WAIT_S, START, check_deadline
-from onnxserve_handlers.telemetry.metrics import waited
+from onnxserve_handlers.telemetry.metrics import queue_seconds
 from tests.helpers.inference import JSON, send
 from tests.helpers.messages import unframed
 from tests.unit.test_rpc import GOOD
@@ -72,5 +72,5 @@ def test_one_header_alone_says_nothing():
 def test_any_text_gets_an_answer(table, start, allowed):
     sent = {"content-type": JSON, START: start, DEADLINE: allowed}
     assert [status for status, _, _ in send(table, (ROW, sent), (ROW, {}))][1] == 200
-    value = waited(sent, time.time())
+    value = queue_seconds(sent, time.time())
     assert value is None or value >= 0

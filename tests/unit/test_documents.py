@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import subprocess
+import tomllib
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from onnxserve.gateway.nginx.files import ERRORS
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -16,6 +20,20 @@ FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 PAGE = re.compile(r"(?<![\w/])docs/[\w/.-]+\.md")
 OLD = re.compile(r"(?:docs/|\[)\d\d-[a-z]")  # names of pages before they had folders
+
+WRITTEN = {  # modules of benchmarks, and the page of docs/results that each writes
+    "batch": "batch",
+    "canary": "canaries",
+    "fairness": "fairness",
+    "faults": "faults",
+    "gpu": "gpu",
+    "gpu_workers": "workers-on-a-gpu",
+    "quantised": "quantisation",
+    "soak": "soak",
+    "split": "where-time-goes",
+    "table": "benchmarks",
+    "watching": "watching",
+}
 
 
 def tracked() -> list[Path]:
@@ -69,3 +87,29 @@ def test_every_page_that_a_file_names_exists():
 def test_no_file_names_a_page_by_its_old_number():
     old = [path for path in tracked() if path != Path(__file__) and OLD.search(path.read_text("utf-8", "ignore"))]
     assert old == []
+
+
+def test_the_architecture_page_has_the_layers_that_are_checked():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [contract["layers"] for contract in contracts if contract["name"] == "Down only; siblings apart"]
+    page = (ROOT / "docs" / "concepts" / "architecture.md").read_text(encoding="utf-8")
+    table = page.split("| code | may also use | may not use |\n|---|---|---|\n")[1].split("\n\n")[0]
+    rows = [re.findall(r"`([\w.]+)`", line.split("|")[1]) for line in table.splitlines()]
+    assert rows == [layer.split(" | ") for layer in layers]
+
+
+def test_the_reference_of_the_gateway_has_every_error_that_nginx_gives():
+    page = (ROOT / "docs" / "reference" / "gateway.md").read_text(encoding="utf-8")
+    assert [kind for _, _, kind, _ in ERRORS if f"`{kind}`" not in page] == []
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 90
+
+
+@pytest.mark.parametrize("module", sorted(WRITTEN))
+def test_the_introduction_of_a_page_of_results_is_the_one_that_the_benchmark_writes(module):
+    introduction = " ".join(importlib.import_module(f"benchmarks.{module}").INTRO.split())
+    pattern = ".*?".join(re.escape(part) for part in re.split(r"\{[^}]*\}", introduction))
+    page = (ROOT / "docs" / "results" / f"{WRITTEN[module]}.md").read_text(encoding="utf-8")
+    assert re.match(pattern, " ".join(page.split()))

@@ -12,17 +12,17 @@ from onnxserve.monitoring.accuracy import wilson
 from onnxserve_export.profile import measure, profile
 from onnxserve_handlers.telemetry import drift as drifts
 from onnxserve_handlers.telemetry.drift import (
-    Changes,
     Drift,
     Measure,
     Profile,
-    answered,
+    ScoreChanges,
+    adaptive_window,
+    bin_counts,
     chi_squared_tail,
-    counted,
     distances,
+    embedding_measures,
     p_value,
-    placed,
-    window,
+    prediction_measures,
 )
 
 
@@ -45,10 +45,10 @@ def test_the_tail_of_chi_squared_is_as_in_the_tables(x, freedom, tail):
 def test_distances_are_nothing_for_the_same_and_large_for_others():
     same, other = np.array([10, 20, 30]), np.array([30, 20, 10])
     assert distances(same, 2 * same) == pytest.approx({"psi": 0, "js": 0, "ks": 0}, abs=1e-12)
-    found = distances(same, other)
-    assert found["ks"] == pytest.approx(1 / 3)
-    assert found["psi"] == pytest.approx((1 / 2 - 1 / 6) * math.log(3) * 2)
-    assert 0 < found["js"] < 1
+    distance = distances(same, other)
+    assert distance["ks"] == pytest.approx(1 / 3)
+    assert distance["psi"] == pytest.approx((1 / 2 - 1 / 6) * math.log(3) * 2)
+    assert 0 < distance["js"] < 1
     assert distances(np.array([1, 0]), np.array([0, 1]))["js"] == pytest.approx(1, abs=1e-4)
 
 
@@ -57,7 +57,7 @@ def test_bins_hold_about_as_many_rows_each_and_few_values_get_one_each():
     assert even["counts"] == [100] * 10
     few = measure(np.array([0.0, 0, 1, 1, 1, 5]))
     assert (few["edges"], few["counts"]) == ([0.5, 3.0], [2, 3, 1])
-    assert counted(np.array([-9.0, 0.5, 99]), np.array([0.5, 3.0])).tolist() == [1, 1, 1]
+    assert bin_counts(np.array([-9.0, 0.5, 99]), np.array([0.5, 3.0])).tolist() == [1, 1, 1]
 
 
 class Rows:
@@ -67,35 +67,38 @@ class Rows:
         return {"x": np.array(rows)}
 
 
-def watched(draw, windows: int, shift: float = 0.0) -> int:
-    """How many of the windows raise an alarm."""
+def alarms(draw, windows: int, shift: float = 0.0) -> int:
+    """Return how many of the windows raise an alarm."""
     reference = np.random.default_rng(0).normal(size=5000)
-    made = profile({"x": reference}, np.array([[1.0, 0.0]] * 4000 + [[0.0, 1.0]] * 1000), ["a", "b"])
-    found: list[float] = []
-    watch = Drift(msgspec.convert(made, Profile), lambda *_: None, found.append, now=iter(range(10**9)).__next__)
+    measured = profile({"x": reference}, np.array([[1.0, 0.0]] * 4000 + [[0.0, 1.0]] * 1000), ["a", "b"])
+    p_values: list[float] = []
+    now = iter(range(10**9)).__next__
+    drift = Drift(msgspec.convert(measured, Profile), lambda *_: None, p_values.append, now=now)
     for _ in range(windows):
         rows = draw.normal(shift, 1, drifts.WINDOW_ROWS)
         labels = draw.random(drifts.WINDOW_ROWS) < 0.8
-        predictions = [{"label": "a" if one else "b"} for one in labels]
-        watch.see(list(rows), predictions, Rows())
-    assert len(found) == windows
-    return sum(p < drifts.FALSE_ALARM for p in found)
+        predictions = [{"label": "a" if is_a else "b"} for is_a in labels]
+        drift.add(list(rows), predictions, Rows())
+    assert len(p_values) == windows
+    return sum(p < drifts.FALSE_ALARM for p in p_values)
 
 
 def test_windows_of_the_profiles_population_raise_alarms_no_more_often_than_stated():
     # 20,000 windows of three measures, each with a profile of its own. Stated: 0.1 %, 20 at most; 36 or more would
     # come of that once in a thousand.
-    draw, alarms, measures, windows = np.random.default_rng(1), 0, 3, 20_000
-    share = [np.full(10, 0.1), np.array([0.6, 0.3, 0.08, 0.02]), draw.dirichlet(np.ones(10))]
+    draw, raised, measures, windows = np.random.default_rng(1), 0, 3, 20_000
+    shares = [np.full(10, 0.1), np.array([0.6, 0.3, 0.08, 0.02]), draw.dirichlet(np.ones(10))]
     for _ in range(windows):
-        least = min(p_value(draw.multinomial(1000, one), draw.multinomial(drifts.WINDOW_ROWS, one)) for one in share)
-        alarms += least * measures < drifts.FALSE_ALARM
-    assert alarms < 36
-    assert watched(draw, 100) <= 2
+        least = min(
+            p_value(draw.multinomial(1000, share), draw.multinomial(drifts.WINDOW_ROWS, share)) for share in shares
+        )
+        raised += least * measures < drifts.FALSE_ALARM
+    assert raised < 36
+    assert alarms(draw, 100) <= 2
 
 
 def test_shifted_rows_raise_an_alarm_in_every_window():
-    assert watched(np.random.default_rng(2), 20, shift=0.2) == 20
+    assert alarms(np.random.default_rng(2), 20, shift=0.2) == 20
 
 
 def test_rare_bins_alone_raise_no_alarm():
@@ -105,12 +108,12 @@ def test_rare_bins_alone_raise_no_alarm():
 
 def test_batches_are_passed_over_when_many_come():
     now = [1.0]
-    one = Drift(Profile(10, {"x": Measure((0.0,), (5, 5))}), lambda *_: None, lambda _: None, now=lambda: now[0])
-    assert one.due()
-    one.see([1.0], [], Rows())
-    assert not one.due()
+    drift = Drift(Profile(10, {"x": Measure((0.0,), (5, 5))}), lambda *_: None, lambda _: None, now=lambda: now[0])
+    assert drift.due()
+    drift.add([1.0], [], Rows())
+    assert not drift.due()
     now[0] += drifts.GAP_S
-    assert one.due()
+    assert drift.due()
 
 
 @pytest.mark.parametrize(
@@ -123,13 +126,13 @@ def test_the_interval_of_a_share_is_wilsons(right, rows, low, high):
 
 
 def changes(scores) -> list[float]:
-    """The means that were told with a change."""
-    found, made = [], window()
-    assert made is not None, "pip install river"
-    seen = Changes(made, lambda mean, changed: found.append(mean) if changed else None)
+    """Return the means that were reported with a change."""
+    means, window = [], adaptive_window()
+    assert window is not None, "pip install river"
+    scores_seen = ScoreChanges(window, lambda mean, changed: means.append(mean) if changed else None)
     for part in np.array_split(scores, len(scores) // 50):
-        seen.see(part.tolist())
-    return found
+        scores_seen.add(part.tolist())
+    return means
 
 
 def test_scores_that_stay_alike_change_never_and_a_shift_is_seen_soon():
@@ -146,42 +149,42 @@ def test_our_adwin_is_rivers():
 
     draw = np.random.default_rng(4)
     scores = np.concatenate([draw.normal(0.9, 0.1, 3000), draw.normal(0.7, 0.1, 1000)]).tolist()
-    theirs, at = ADWIN(), []
-    for place, one in enumerate(scores):
-        theirs.update(one)
-        if theirs.drift_detected:
-            at.append(place)
+    adwin, changed_at = ADWIN(), []
+    for index, score in enumerate(scores):
+        adwin.update(score)
+        if adwin.drift_detected:
+            changed_at.append(index)
     ours: list[int] = []
-    made = window()
-    assert made is not None
-    seen = Changes(made, lambda _, changed: ours.append(changed))
-    for one in scores:
-        seen.see([one])
-    assert ours.index(1) == at[0]  # up to the first change, where river's begins anew and the paper's does not
+    window = adaptive_window()
+    assert window is not None
+    changes_seen = ScoreChanges(window, lambda _, changed: ours.append(changed))
+    for score in scores:
+        changes_seen.add([score])
+    assert ours.index(1) == changed_at[0]  # up to the first change, where river's begins anew and the paper's does not
 
 
 def test_an_embedding_is_profiled_by_the_measures_that_live_ones_get():
     vectors = np.random.default_rng(5).normal(1, 1, (500, 32)).astype(np.float32)
-    made = msgspec.convert(profile({}, vectors, ()), Profile)
-    assert made.embedding is not None
-    live = placed(vectors, made.embedding)
-    assert set(live) == set(made.measures) == {f"embedding.{name}" for name in ("norm", "cosine", "1", "2", "3", "4")}
-    for name, one in made.measures.items():
-        assert counted(live[name], np.array(one.edges)).tolist() == list(one.counts), name
+    proven = msgspec.convert(profile({}, vectors, ()), Profile)
+    assert proven.embedding is not None
+    live = embedding_measures(vectors, proven.embedding)
+    assert set(live) == set(proven.measures) == {f"embedding.{name}" for name in ("norm", "cosine", "1", "2", "3", "4")}
+    for name, measured in proven.measures.items():
+        assert bin_counts(live[name], np.array(measured.edges)).tolist() == list(measured.counts), name
 
 
 def test_a_shifted_embedding_raises_an_alarm_and_an_unshifted_one_does_not():
-    draw, found = np.random.default_rng(6), list[float]()
-    made = msgspec.convert(profile({}, draw.normal(size=(3000, 16)), ()), Profile)
-    watch = Drift(made, lambda *_: None, found.append, now=iter(range(10**9)).__next__)
+    draw, p_values = np.random.default_rng(6), list[float]()
+    proven = msgspec.convert(profile({}, draw.normal(size=(3000, 16)), ()), Profile)
+    drift = Drift(proven, lambda *_: None, p_values.append, now=iter(range(10**9)).__next__)
     for shift in (0.0, 0.3):
         rows = draw.normal(shift, 1, (drifts.WINDOW_ROWS, 16))
-        watch.see([0.0] * len(rows), [{"values": row} for row in rows.tolist()], Rows())
-    assert found[0] > drifts.FALSE_ALARM > found[1]
+        drift.add([0.0] * len(rows), [{"values": row} for row in rows.tolist()], Rows())
+    assert p_values[0] > drifts.FALSE_ALARM > p_values[1]
 
 
 def test_few_values_are_looked_at_one_by_one():
     made = profile({}, np.arange(20.0).reshape(10, 2), ())
     assert set(made["measures"]) == {"value.0", "value.1"}
-    live = answered([{"values": [0.0, 1.0]}, {"values": [2.0, 3.0]}], None)
-    assert {name: one.tolist() for name, one in live.items()} == {"value.0": [0, 2], "value.1": [1, 3]}
+    live = prediction_measures([{"values": [0.0, 1.0]}, {"values": [2.0, 3.0]}], None)
+    assert {name: values.tolist() for name, values in live.items()} == {"value.0": [0, 2], "value.1": [1, 3]}

@@ -47,7 +47,7 @@ FORMS: dict[str, tuple[Any, dict[str, str]]] = {
 def test_an_error_of_any_form_names_its_kind_and_a_success_has_no_such_header(table, form):
     body, headers = FORMS[form]
     good, wide, broken, poisoned = send(
-        table, *((one, headers) for one in (body(1, 2), body(1, 2, 3), b"\xff", body(POISON, 2)))
+        table, *((content, headers) for content in (body(1, 2), body(1, 2, 3), b"\xff", body(POISON, 2)))
     )
     assert ERROR not in good[1]
     assert wide[1][ERROR] == "invalid_row"

@@ -24,7 +24,7 @@ def test_the_breaker_opens_and_closes():
     breaker = Breaker(now)
     for _ in range(stores.PATIENCE):
         assert breaker.closed()
-        breaker.bad()
+        breaker.record_failure()
     assert not breaker.closed()
     now.time += stores.FIRST_PAUSE_S
     assert breaker.closed()
@@ -33,9 +33,9 @@ def test_the_breaker_opens_and_closes():
 def test_files_go_to_the_state_folder_and_redis_comes_from_the_environment(tmp_path):
     repo = open_repo(write_repo(tmp_path / "repo"), tmp_path / "state", {"ONNXSERVE_REDIS": "localhost:1"})
     assert "connection_string: localhost:1" in repo.config.read_text()
-    found = place_files({"project": "p", "registry": "s3://b/r.db"}, tmp_path, "")
-    assert found["registry"] == "s3://b/r.db"
-    assert found["online_store"] == {"type": "sqlite", "path": str(tmp_path / "online.db")}
+    document = place_files({"project": "p", "registry": "s3://b/r.db"}, tmp_path, "")
+    assert document["registry"] == "s3://b/r.db"
+    assert document["online_store"] == {"type": "sqlite", "path": str(tmp_path / "online.db")}
     kept = {"type": "postgres", "host": "db"}
     assert place_files({"project": "p", "online_store": kept}, tmp_path, "")["online_store"] == kept
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from onnxserve.archive import unpack
-from onnxserve_handlers.answers import unanswered
 from onnxserve_handlers.bulk import Bulk
-from onnxserve_handlers.errors import InvalidRow, NotFinite, combined
+from onnxserve_handlers.errors import InvalidRow, NotFinite, combine
 from onnxserve_handlers.inputs.table import TabularClassifier
+from onnxserve_handlers.tasks.classification import rows_not_finite
 from tests.helpers.fakes import FakeSession, ask_json
 from tests.helpers.inference import JSON, features, send
 
@@ -21,10 +21,10 @@ class VoidSession(FakeSession):
     """The outputs of rows that begin with VOID are no numbers."""
 
     def run(self, arrays):
-        found = super().run(arrays)
-        logits = found["output_0"]
+        outputs = super().run(arrays)
+        logits = outputs["output_0"]
         logits[logits[:, 1] == VOID] = [np.nan, np.inf]
-        return found
+        return outputs
 
 
 @pytest.fixture
@@ -69,13 +69,13 @@ def test_every_output_counts_and_whole_numbers_are_finite():
         "b": np.array([1, 2, 3]),
         "c": np.array([1, 2, np.nan], np.float16),
     }
-    assert unanswered(outputs) == [0, 2]
-    assert unanswered({"a": np.ones((2, 2), np.float32)}) == []
+    assert rows_not_finite(outputs) == [0, 2]
+    assert rows_not_finite({"a": np.ones((2, 2), np.float32)}) == []
 
 
 def test_faults_of_one_kind_stay_of_that_kind():
-    assert type(combined([NotFinite("a"), NotFinite("b")])) is NotFinite
-    assert type(combined([NotFinite("a"), InvalidRow("b")])) is InvalidRow
+    assert type(combine([NotFinite("a"), NotFinite("b")])) is NotFinite
+    assert type(combine([NotFinite("a"), InvalidRow("b")])) is InvalidRow
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +97,6 @@ def test_batches_set_such_rows_aside(bulk, monkeypatch):
     assert isinstance(bulk.handler, TabularClassifier)
     monkeypatch.setattr(type(bulk.handler), "run", void)
     rows = [[1.0, 0.5], [VOID, 0.5], [2.0, 0.5]]
-    for found in (bulk.score_values(rows), bulk.score_columns({"x": np.array([1, VOID, 2]), "y": np.full(3, 0.5)})):
-        assert (found.kept.tolist(), len(found.label), len(found.outputs["output_0"])) == ([0, 2], 2, 2)
-        assert isinstance(found.errors[1], NotFinite)
+    for scored in (bulk.score_values(rows), bulk.score_columns({"x": np.array([1, VOID, 2]), "y": np.full(3, 0.5)})):
+        assert (scored.kept.tolist(), len(scored.label), len(scored.outputs["output_0"])) == ([0, 2], 2, 2)
+        assert isinstance(scored.errors[1], NotFinite)

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from onnxserve_handlers.inputs.table import TabularClassifier
+from onnxserve_handlers.inputs.tensors import read_npy
 from onnxserve_handlers.inputs.text import TextClassifier
-from onnxserve_handlers.protocols.npy import read_npy
 from onnxserve_handlers.protocols.protobuf import delimited, varint
-from onnxserve_handlers.protocols.v2_grpc import framed
+from onnxserve_handlers.protocols.v2_grpc import frame
 from onnxserve_handlers.signature import Tensor
 from tests.helpers.fakes import word_tokenizer
 from tests.helpers.inference import HEADER, JSON, send, signed
@@ -196,7 +196,7 @@ def calls(draw):
         message += delimited(5, b"".join(fields))
     for blob in blobs:
         message += delimited(7, blob)
-    return framed(message)
+    return frame(message)
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=SLOW)

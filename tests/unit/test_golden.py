@@ -11,7 +11,7 @@ from onnxserve.errors import CheckFailed
 from onnxserve.scaffold import new_model
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
-from onnxserve_handlers.trust.golden import Golden, GoldenMismatch, check_golden, read_golden
+from onnxserve_handlers.trust.model import Golden, GoldenMismatch, check_golden, read_golden
 
 
 @pytest.mark.parametrize("answer", [1.5, float("nan"), float("inf")])

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from onnxserve_handlers.inputs.table import TabularClassifier
-from onnxserve_handlers.protocols.limits import DIGITS, LIMITED, TOP, limited, limited_form
-from onnxserve_handlers.response import Answer, Plain, Result
+from onnxserve_handlers.protocols.gateway_forms import DIGITS, LIMITED, TOP, limit_value, limited_form
+from onnxserve_handlers.response import PLAIN, Response, Result
 from tests.helpers.fakes import signature, with_fake_session
 from tests.helpers.inference import send
 from tests.helpers.messages import unframed
@@ -25,18 +25,18 @@ class Precise(TabularClassifier):
     """Scores of all labels beside the best one."""
 
     def predictions(self, outputs: Any) -> list[Any]:
-        return [{**one, "scores": {"yes": SCORE, "no": 1 - SCORE}} for one in super().predictions(outputs)]
+        return [{**row, "scores": {"yes": SCORE, "no": 1 - SCORE}} for row in super().predictions(outputs)]
 
 
 @pytest.fixture
 def precise() -> Precise:
-    made = Precise()
-    with_fake_session(made, columns=("a", "b"), max_rows=3, max_bytes=600)
-    made.prepare()
-    return made
+    handler = Precise()
+    with_fake_session(handler, columns=("a", "b"), max_rows=3, max_bytes=600)
+    handler.prepare()
+    return handler
 
 
-def asked(form: str, **limits: str) -> tuple[bytes, dict[str, str]]:
+def request_in(form: str, **limits: str) -> tuple[bytes, dict[str, str]]:
     body, headers = FORMS[form]
     return body(LOGIT, 2), {**headers, **{f"x-onnxserve-{name}": value for name, value in limits.items()}}
 
@@ -52,66 +52,68 @@ def numbers(document: Any) -> list[float]:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_an_answer_without_limits_confirms_none(table, form):
-    [(_, headers, _)] = send(table, asked(form))
+    [(_, headers, _)] = send(table, request_in(form))
     assert LIMITED not in headers
 
 
 @pytest.mark.parametrize("form", ["json", "v2"])
 def test_numbers_in_json_have_as_many_decimals_as_the_client_may_know(table, form):
-    exact, short = (json.loads(send(table, request)[0][2]) for request in (asked(form), asked(form, digits="2")))
+    exact, short = (
+        json.loads(send(table, request)[0][2]) for request in (request_in(form), request_in(form, digits="2"))
+    )
     assert numbers(short) == [round(number, 2) for number in numbers(exact)]
     assert numbers(short) != numbers(exact)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_limits_are_confirmed_as_they_were_asked_for(table, form):
-    requests = [asked(form, digits="2"), asked(form, top="1"), asked(form, digits="3", top="2")]
+    requests = [request_in(form, digits="2"), request_in(form, top="1"), request_in(form, digits="3", top="2")]
     assert [headers[LIMITED] for _, headers, _ in send(table, *requests)] == ["2/", "/1", "3/2"]
 
 
 @pytest.mark.parametrize(("name", "value"), [(DIGITS, "x"), (TOP, "-1"), (DIGITS, ""), (TOP, "²"), (DIGITS, "9" * 99)])
 def test_limits_that_make_no_sense_confirm_nothing(table, name, value):
-    body, headers = asked("json")
+    body, headers = request_in("json")
     [(status, answer, _)] = send(table, (body, {**headers, name: value}))
     assert (status, LIMITED in answer) == (200, False)
 
 
 def test_arrays_are_rounded_in_their_own_type(table):
-    [(_, _, body)] = send(table, asked("npy", digits="2"))
-    found = np.load(io.BytesIO(body))
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, np.array([[0, 1.23]], np.float32))
+    [(_, _, body)] = send(table, request_in("npy", digits="2"))
+    array = np.load(io.BytesIO(body))
+    assert array.dtype == np.float32
+    np.testing.assert_array_equal(array, np.array([[0, 1.23]], np.float32))
 
 
 def test_tensors_of_a_call_are_rounded(table):
-    [(_, _, body)] = send(table, asked("grpc", digits="1"))
+    [(_, _, body)] = send(table, request_in("grpc", digits="1"))
     message = unframed(body)
-    raw = dict(zip([one.name for one in message.outputs], message.raw_output_contents, strict=True))
+    raw = dict(zip([output.name for output in message.outputs], message.raw_output_contents, strict=True))
     np.testing.assert_array_equal(np.frombuffer(raw["output_0"], "<f4"), np.array([0, 1.2], np.float32))
     np.testing.assert_array_equal(np.frombuffer(raw["score"], "<f4"), np.array([0.8], np.float32))
 
 
 @pytest.mark.parametrize("wanted", [[], [{"name": "output_0"}], [{"name": "label"}, {"name": "output_0"}]])
 def test_with_labels_cut_no_output_of_the_graph_is_answered_though_it_was_asked_for(table, wanted):
-    body, headers = asked("v2", top="1")
+    body, headers = request_in("v2", top="1")
     document = json.dumps(json.loads(body) | {"outputs": wanted}).encode()
     [(status, _, answer)] = send(table, (document, headers))
-    names = {one["name"] for one in json.loads(answer)["outputs"]}
+    names = {output["name"] for output in json.loads(answer)["outputs"]}
     assert (status, names) == (200, {"label"} if len(wanted) == 2 else {"label", "score"})
 
 
 def test_with_labels_cut_an_array_is_not_answered_but_its_prediction(table):
-    [(status, _, body)] = send(table, asked("npy", top="1"))
+    [(status, _, body)] = send(table, request_in("npy", top="1"))
     assert (status, json.loads(body)["predictions"][0]["label"]) == (200, "yes")
 
 
 def test_only_the_best_labels_are_answered(precise):
-    [(_, _, body)] = send(precise, asked("json", digits="1", top="1"))
+    [(_, _, body)] = send(precise, request_in("json", digits="1", top="1"))
     assert json.loads(body)["predictions"] == [{"label": "yes", "score": 0.8, "scores": {"yes": 0.7}}]
 
 
 def test_neighbours_of_a_limited_request_get_all(table):
-    short, exact = send(table, asked("json", digits="1"), asked("json"))
+    short, exact = send(table, request_in("json", digits="1"), request_in("json"))
     assert json.loads(short[2])["predictions"][0]["score"] == 0.8
     assert json.loads(exact[2])["predictions"][0]["score"] == pytest.approx(0.774616)
     assert LIMITED not in exact[1]
@@ -119,7 +121,7 @@ def test_neighbours_of_a_limited_request_get_all(table):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_errors_are_what_they_are_without_limits(table, form):
-    _, headers = asked(form, digits="1")
+    _, headers = request_in(form, digits="1")
     body = FORMS[form][0](1, 2, 3)
     short, exact = send(table, (body, headers), (body, FORMS[form][1]))
     assert short == exact
@@ -137,12 +139,12 @@ def test_errors_are_what_they_are_without_limits(table, form):
     ],
 )
 def test_whatever_a_handler_predicts_is_cut_at_every_depth(value, short):
-    assert limited(value, 1, 2) == short
+    assert limit_value(value, 1, 2) == short
 
 
 def test_the_prediction_log_keeps_the_whole_answer():
     result = Result(signature(), [{"label": "a", "score": 0.123456}], {}, slice(None))
-    answer = limited_form(Plain(), {DIGITS: "1"}).good(result)
-    assert isinstance(answer, Answer)
-    assert json.loads(answer.body)["predictions"] == [{"label": "a", "score": 0.1}]
-    assert json.loads(answer.whole)["predictions"] == [{"label": "a", "score": 0.123456}]
+    response = limited_form(PLAIN, {DIGITS: "1"}).encode_result(result)
+    assert isinstance(response, Response)
+    assert json.loads(response.body)["predictions"] == [{"label": "a", "score": 0.1}]
+    assert json.loads(response.full_body)["predictions"] == [{"label": "a", "score": 0.123456}]

@@ -10,16 +10,16 @@ import pytest
 
 from onnxserve.gateway.observations import Observation
 from onnxserve_handlers.errors import InternalError
-from onnxserve_handlers.telemetry.observation import MOST_BYTES, OBSERVE, PAIR, ROWS, SAID, said
+from onnxserve_handlers.protocols.gateway_forms import MOST_BYTES, OBSERVE, PAIR, PREDICTIONS, ROWS, encode_predictions
 from onnxserve_handlers.telemetry.prediction_log import VARIABLE
 from tests.helpers.fakes import POISON
 from tests.helpers.inference import send
 from tests.unit.test_error_header import FORMS
-from tests.unit.test_limits import asked
+from tests.unit.test_limits import request_in
 
 
 def observed(form: str, **limits: str) -> tuple[bytes, dict[str, str]]:
-    return asked(form, observe="1", **limits)
+    return request_in(form, observe="1", **limits)
 
 
 def read(text: str) -> Observation:
@@ -30,24 +30,24 @@ def read(text: str) -> Observation:
 def test_an_answer_of_any_form_says_beside_it_what_it_says(table, form):
     body, headers = observed(form)
     [(status, answer, _)] = send(table, (body, headers))
-    assert (status, json.loads(answer[SAID])) == (200, [{"label": "yes", "score": pytest.approx(0.774616)}])
-    [(_, without, _)] = send(table, asked(form))
-    assert SAID not in without
+    assert (status, json.loads(answer[PREDICTIONS])) == (200, [{"label": "yes", "score": pytest.approx(0.774616)}])
+    [(_, without, _)] = send(table, request_in(form))
+    assert PREDICTIONS not in without
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_limited_client_gets_less_and_the_observer_all(table, form):
     [(_, limited, _)] = send(table, observed(form, digits="1", top="1"))
-    assert json.loads(limited[SAID]) == [{"label": "yes", "score": pytest.approx(0.774616)}]
+    assert json.loads(limited[PREDICTIONS]) == [{"label": "yes", "score": pytest.approx(0.774616)}]
 
 
 def test_a_refusal_says_nothing(table):
     answers = send(table, (b"[1]", {OBSERVE: "1"}), (json.dumps([POISON, 1]).encode(), {OBSERVE: "1"}))
-    assert [(status, SAID in headers) for status, headers, _ in answers] == [(422, False), (500, False)]
+    assert [(status, PREDICTIONS in headers) for status, headers, _ in answers] == [(422, False), (500, False)]
 
 
 def test_many_rows_are_cut_where_the_header_would_be_too_long_and_their_number_is_said():
-    text = said([{"label": f"label {row}", "score": 0.5} for row in range(1000)])
+    text = encode_predictions([{"label": f"label {row}", "score": 0.5} for row in range(1000)])
     assert len(text) <= MOST_BYTES
     seen = read(text)
     assert len(seen.labels) > 50
@@ -57,7 +57,7 @@ def test_many_rows_are_cut_where_the_header_would_be_too_long_and_their_number_i
 
 @pytest.mark.parametrize("label", ["é\n\0", "日本" * 100, '"quoted"', "x" * 10_000])
 def test_a_header_is_ascii_of_one_line_whatever_a_label_holds(label):
-    text = said([{"label": label, "score": 0.5}, {"label": "b", "score": 0.5}])
+    text = encode_predictions([{"label": label, "score": 0.5}, {"label": "b", "score": 0.5}])
     assert text.isascii()
     assert text.isprintable()
     assert len(text) <= MOST_BYTES
@@ -77,8 +77,8 @@ def test_a_header_is_ascii_of_one_line_whatever_a_label_holds(label):
     ],
 )
 def test_of_a_prediction_label_and_score_are_noted_as_far_as_it_has_them(prediction: Any, note: dict[str, Any]):
-    assert json.loads(said([prediction])) == [note]
-    assert len(read(said([prediction])).predictions) == 1
+    assert json.loads(encode_predictions([prediction])) == [note]
+    assert len(read(encode_predictions([prediction])).predictions) == 1
 
 
 def copied(table: Any, body: bytes) -> tuple[int, str]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnxserve_handlers.errors import BodyTooLarge, UndecodableBody
 from onnxserve_handlers.protocols import protobuf
 from onnxserve_handlers.protocols.protobuf import FIELDS, Field, Message, delimited, read_message, varint
-from onnxserve_handlers.protocols.v2_messages import REQUEST
+from onnxserve_handlers.protocols.v2_grpc import REQUEST
 from tests.helpers.messages import kind
 
 THEIRS = kind("ModelInferRequest")
@@ -34,34 +34,37 @@ def ours(data: bytes) -> dict[str, Any]:
     return comparable(REQUEST, read_message(REQUEST, memoryview(data)))
 
 
-def comparable(message: Message, found: dict[str, Any]) -> dict[str, Any]:
+def comparable(message: Message, values: dict[str, Any]) -> dict[str, Any]:
     """Every field in plain Python, those that are absent with protobuf's default; parameters are left out."""
-    return {one.name: value_of(one, found.get(one.name)) for one in message.fields.values() if one.name != "parameters"}
+    fields = [field for field in message.fields.values() if field.name != "parameters"]
+    return {field.name: value_of(field, values.get(field.name)) for field in fields}
 
 
 def value_of(field: Field, value: Any) -> Any:
     if isinstance(field.kind, Message):
         return (
-            [comparable(field.kind, one) for one in value or ()]
+            [comparable(field.kind, part) for part in value or ()]
             if field.repeated
             else comparable(field.kind, value or {})
         )
     if field.repeated and field.kind is not protobuf.BYTES:
         return repr([number for part in value or () for number in part.tolist()])
     if field.repeated:
-        return [bytes(one) for one in value or ()]
+        return [bytes(part) for part in value or ()]
     return value or ""
 
 
-def theirs(message: Message, found: Any) -> dict[str, Any]:
+def library_values(message: Message, read: Any) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for field in message.fields.values():
-        value = getattr(found, field.name)
+        value = getattr(read, field.name)
         if field.name == "parameters":
             continue
         if isinstance(field.kind, Message):
             values[field.name] = (
-                [theirs(field.kind, one) for one in value] if field.repeated else theirs(field.kind, value)
+                [library_values(field.kind, part) for part in value]
+                if field.repeated
+                else library_values(field.kind, value)
             )
         elif field.repeated and field.kind is not protobuf.BYTES:
             values[field.name] = repr(list(value))
@@ -73,7 +76,7 @@ def theirs(message: Message, found: Any) -> dict[str, Any]:
 def same(data: bytes) -> bool:
     """Whether both took it; fails where they differ."""
     try:
-        wanted = theirs(REQUEST, THEIRS.FromString(data))
+        wanted = library_values(REQUEST, THEIRS.FromString(data))
     except DecodeError:
         with pytest.raises(UndecodableBody) as caught:
             ours(data)
@@ -134,7 +137,7 @@ LEAVES = st.one_of(
     st.tuples(st.just(protobuf.DELIMITED), st.binary(max_size=8)),
     st.tuples(st.just(protobuf.END_GROUP), st.just(b"")),
 )
-FIELD = st.tuples(st.integers(1, 9), LEAVES).map(lambda one: (one[0], one[1][0], one[1][1]))
+FIELD = st.tuples(st.integers(1, 9), LEAVES).map(lambda field: (field[0], *field[1]))
 
 
 def packed(fields: list[tuple[int, int, bytes]]) -> bytes:
@@ -150,7 +153,7 @@ MESSAGES = st.recursive(
         FIELD
         | st.tuples(st.integers(1, 9), st.just(protobuf.DELIMITED), inner)
         | st.tuples(st.integers(1, 9), inner).map(
-            lambda one: (one[0], protobuf.GROUP, one[1] + key(one[0], protobuf.END_GROUP))
+            lambda group: (group[0], protobuf.GROUP, group[1] + key(group[0], protobuf.END_GROUP))
         ),
         max_size=5,
     ).map(packed),

@@ -28,7 +28,7 @@ def test_flat_and_nested_data_are_the_same(table):
 
 def test_only_the_outputs_asked_for_are_given(table):
     _, answer = infer(table, {"inputs": [features([[1, 2]])], "outputs": [{"name": "label"}]})
-    assert [one["name"] for one in answer["outputs"]] == ["label"]
+    assert [output["name"] for output in answer["outputs"]] == ["label"]
 
 
 def test_binary_tensors_go_in_and_out(table):
@@ -39,7 +39,7 @@ def test_binary_tensors_go_in_and_out(table):
     assert status == 200
     size = int(headers[HEADER])
     outputs = json.loads(body[:size])["outputs"]
-    assert [one["parameters"]["binary_data_size"] for one in outputs] == [16, 2 * (4 + 3), 8]
+    assert [output["parameters"]["binary_data_size"] for output in outputs] == [16, 2 * (4 + 3), 8]
     np.testing.assert_array_equal(np.frombuffer(body[size : size + 16], "<f4"), [0, 1, 0, 5])
     assert body[size + 16 :].startswith(struct.pack("<I", 3) + b"yes")
     assert len(body) == size + 16 + 14 + 8
@@ -161,9 +161,9 @@ def test_token_tensors_stay_inside_the_vocabulary_and_the_length(text, inputs, w
 
 
 def test_numbers_that_tensors_hold_are_cast_and_others_refused(text):
-    as_int32 = [one | {"datatype": "INT32"} for one in ids([[2, 3]])]
+    as_int32 = [tensor | {"datatype": "INT32"} for tensor in ids([[2, 3]])]
     assert infer(text, {"inputs": as_int32}) == infer(text, {"inputs": ids([[2, 3]])})
-    as_floats = [one | {"datatype": "FP32"} for one in ids([[2, 3]])]
+    as_floats = [tensor | {"datatype": "FP32"} for tensor in ids([[2, 3]])]
     status, answer = infer(text, {"inputs": as_floats})
     assert (status, "float32, int64 is expected" in answer["error"]) == (422, True)
     too_large = ids([[2**63, 2]])

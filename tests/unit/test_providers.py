@@ -14,11 +14,11 @@ from onnx import TensorProto, helper
 from onnxserve_handlers.errors import InternalError
 from onnxserve_handlers.runtime.batching import isolate
 from onnxserve_handlers.runtime.gpu import (
+    FixedBatch,
     Gpu,
-    Padded,
     cuda_options,
-    fixed,
-    lost,
+    has_fixed_shapes,
+    is_gpu_failure,
     read_gpu,
     tensorrt_options,
     tensorrt_shapes,
@@ -74,8 +74,8 @@ def test_tensorrt_builds_one_engine_for_all_shapes():
     assert tensorrt_shapes(inputs, 16, {}) == {}, "a handler of one's own may not know how long rows get"
 
 
-def padded(shape: list[Any], largest: int = 8) -> Padded:
-    return Padded(ort.InferenceSession(graph(shape), providers=[CPU]), "cpu", 0, largest, graph=True)
+def fixed_batch(shape: list[Any], largest: int = 8) -> FixedBatch:
+    return FixedBatch(ort.InferenceSession(graph(shape), providers=[CPU]), "cpu", 0, largest, graph=True)
 
 
 def graph(shape: list[Any]) -> bytes:
@@ -88,7 +88,7 @@ def graph(shape: list[Any]) -> bytes:
 
 
 def test_padded_runs_answer_each_row_as_plain_ones_and_keep_nothing_of_earlier_rows():
-    runs, draws = padded(["batch", 3]), np.random.default_rng(0)
+    runs, draws = fixed_batch(["batch", 3]), np.random.default_rng(0)
     for rows in (5, 1, 8, 3, 12, 7):  # twelve, as bulk scoring may ask for
         x = draws.normal(size=(rows, 3)).astype(np.float32)
         np.testing.assert_array_equal(runs.run({"x": x})["y"], x * x)
@@ -96,7 +96,7 @@ def test_padded_runs_answer_each_row_as_plain_ones_and_keep_nothing_of_earlier_r
 
 
 def test_every_run_is_of_one_size(monkeypatch):
-    runs = padded(["batch", 2], largest=6)
+    runs = fixed_batch(["batch", 2], largest=6)
     assert runs.run({"x": np.ones((1, 2), np.float32)})["y"].shape == (1, 2)
     monkeypatch.setattr(runs, "_slot", None)  # never asked for again
     for rows in (6, 2):
@@ -104,7 +104,7 @@ def test_every_run_is_of_one_size(monkeypatch):
 
 
 def test_an_answer_outlives_the_next_run():
-    runs = padded(["batch", 2])
+    runs = fixed_batch(["batch", 2])
     first = runs.run({"x": np.full((2, 2), 3, np.float32)})["y"]
     runs.run({"x": np.full((2, 2), 5, np.float32)})
     assert first.tolist() == [[9, 9], [9, 9]]
@@ -113,7 +113,7 @@ def test_an_answer_outlives_the_next_run():
 @pytest.mark.parametrize(("shape", "known"), [(["batch", 3], True), (["batch", "length"], False)])
 def test_only_shapes_that_are_fixed_beside_the_batch_are_padded(shape, known):
     session = ort.InferenceSession(graph(shape), providers=[CPU])
-    assert fixed(session.get_inputs()) == known
+    assert has_fixed_shapes(session.get_inputs()) == known
 
 
 @pytest.fixture
@@ -137,19 +137,19 @@ def on_cuda(monkeypatch):
 def test_a_recording_of_free_shapes_is_refused(on_cuda):
     with pytest.raises(ProviderRefused, match="fixed beside the batch"):
         Session(graph(["batch", "length"]), Provider(CUDA, gpu=Gpu(graph=True)), 1)
-    assert Session(graph(["batch", "length"]), Provider(CUDA), 1)._padded is None
-    fixed_shapes = Session(graph(["batch", 2]), Provider(CUDA), 1, 6)._padded
+    assert Session(graph(["batch", "length"]), Provider(CUDA), 1)._fixed_batch is None
+    fixed_shapes = Session(graph(["batch", 2]), Provider(CUDA), 1, 6)._fixed_batch
     assert fixed_shapes is not None
     assert fixed_shapes.size == 6
 
 
 def test_a_gpu_runs_before_requests_come_and_a_cpu_need_not(on_cuda, monkeypatch):
     for provider, runs in ((Provider(CUDA), 3), (Provider(CPU), 0)):
-        session, seen = Session.__new__(Session), list[int]()
+        session, sizes = Session.__new__(Session), list[int]()
         session.provider = provider
-        monkeypatch.setattr(session, "run", lambda arrays, seen=seen: seen.append(len(arrays["x"])), raising=False)
+        monkeypatch.setattr(session, "run", lambda arrays, sizes=sizes: sizes.append(len(arrays["x"])), raising=False)
         session.warm({"x": np.ones((1, 2), np.float32)})
-        assert len(seen) == runs
+        assert len(sizes) == runs
 
 
 def test_a_recording_that_leaves_nodes_to_the_cpu_is_refused(monkeypatch):
@@ -166,14 +166,14 @@ LOST = "Error in execution: CUDA failure 700: an illegal memory access was encou
 
 def test_a_worker_whose_gpu_is_lost_answers_its_batch_and_ends(monkeypatch):
     ended: list[int] = []
-    monkeypatch.setattr("onnxserve_handlers.runtime.gpu.ANSWER_S", 0.0)
+    monkeypatch.setattr("onnxserve_handlers.runtime.gpu.RESPOND_S", 0.0)
     monkeypatch.setattr("os._exit", ended.append)
 
     def runs(_: Any) -> Any:
         raise RuntimeError(LOST)
 
-    found = isolate(["a", "b"], runs)
-    assert [type(one) for one in found] == [InternalError, InternalError]
+    results = isolate(["a", "b"], runs)
+    assert [type(result) for result in results] == [InternalError, InternalError]
     deadline = time.monotonic() + 5
     while not ended and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -190,7 +190,7 @@ def test_a_worker_whose_gpu_is_lost_answers_its_batch_and_ends(monkeypatch):
     ],
 )
 def test_errors_that_cuda_calls_sticky_are_known(text, gone):
-    assert lost(RuntimeError(text)) == gone
+    assert is_gpu_failure(RuntimeError(text)) == gone
 
 
 def test_a_session_says_where_its_nodes_run():

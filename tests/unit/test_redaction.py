@@ -17,9 +17,9 @@ from onnxserve_handlers.errors import LOG_MESSAGES, InvalidRow, stack_of
 from onnxserve_handlers.handler import Handler
 from onnxserve_handlers.offline import OfflineContext, loaded
 from onnxserve_handlers.signature import Features, Input, Signature
-from onnxserve_handlers.telemetry.prediction_log import Journal, Settings
+from onnxserve_handlers.telemetry.prediction_log import PredictionLog, Settings
+from onnxserve_handlers.telemetry.recorder import Recorder
 from onnxserve_handlers.telemetry.redaction import REDACTED, Redaction
-from onnxserve_handlers.telemetry.watch import Watch
 from tests.helpers.secrets import KEPT, NUMBER, OWN_ID, SECRET, Body, bodies
 
 TABLE = Signature("demo", "1.0", "tabular:TabularClassifier", "fp32", ("a",), Input(columns=("x", "email")), (), (), 8)
@@ -44,15 +44,15 @@ TEXTS = replace(TABLE, input=Input())
     ],
 )
 def test_of_a_table_row_the_signatures_columns_are_kept_and_all_else_is_counted(row, kept, count):
-    found = Redaction(TABLE, ("EMAIL",)).row(row)
-    assert found.row is not None
-    assert (json.loads(found.row), found.redacted) == (kept, count)
+    redacted = Redaction(TABLE, ("EMAIL",)).row(row)
+    assert redacted.row is not None
+    assert (json.loads(redacted.row), redacted.redacted) == (kept, count)
 
 
 def test_keys_of_a_feature_store_are_fields_too():
     signature = replace(TABLE, features=Features(entities=("customer", "email")))
-    found = Redaction(signature, ("email",)).row({"customer": 7, "x": 1.0, "email": SECRET})
-    assert json.loads(found.row or "") == {"customer": 7, "x": 1.0, "email": REDACTED}
+    redacted = Redaction(signature, ("email",)).row({"customer": 7, "x": 1.0, "email": SECRET})
+    assert json.loads(redacted.row or "") == {"customer": 7, "x": 1.0, "email": REDACTED}
 
 
 def test_a_text_is_kept_where_rows_are_texts_and_nothing_else_is():
@@ -95,14 +95,14 @@ def test_a_stack_has_no_message_of_any_cause_and_says_where_it_was(monkeypatch):
 # The whole handler -----------------------------------------------------------------
 
 
-class Watched:
+class Recorded:
     """A handler of the archive whose prediction log keeps everything that it may."""
 
     def __init__(self, handler: Handler, folder: Path) -> None:
         self.handler, self.folder = handler, folder
         settings = Settings(str(folder / "log"), 100.0, redact=("y",))
-        self.journal = Journal(settings, handler.signature)
-        handler.watch = Watch(handler, journal=self.journal)
+        self.prediction_log = PredictionLog(settings, handler.signature)
+        handler.recorder = Recorder(handler, prediction_log=self.prediction_log)
 
     def ask(self, body: Body) -> int:
         """The status."""
@@ -112,7 +112,7 @@ class Watched:
         return context.statuses.get(0, (200, ""))[0]
 
     def written(self) -> list[dict[str, Any]]:
-        self.journal.flush()
+        self.prediction_log.flush()
         paths = sorted((self.folder / "log").rglob("*.parquet"))
         return [row for path in paths for row in pq.read_table(path).to_pylist()]
 
@@ -125,46 +125,46 @@ def handler(archive, tmp_path_factory) -> Handler:
 
 
 @pytest.fixture
-def watched(handler, tmp_path) -> Iterator[Watched]:
-    made = Watched(handler, tmp_path)
-    yield made
-    made.journal.close()
-    handler.watch = None
+def recorded(handler, tmp_path) -> Iterator[Recorded]:
+    recorded = Recorded(handler, tmp_path)
+    yield recorded
+    recorded.prediction_log.close()
+    handler.recorder = None
 
 
 @pytest.mark.parametrize("body", bodies(), ids=lambda body: body.name)
-def test_a_secret_in_any_place_of_a_body_is_in_no_log(watched, body, caplog, capfd):
+def test_a_secret_in_any_place_of_a_body_is_in_no_log(recorded, body, caplog, capfd):
     caplog.set_level(logging.DEBUG)
-    status = watched.ask(body)
+    status = recorded.ask(body)
     assert status in body.statuses
-    rows = watched.written()
+    rows = recorded.written()
     assert rows
-    said = caplog.text + "".join(capfd.readouterr()) + json.dumps(rows, default=str)
+    output = caplog.text + "".join(capfd.readouterr()) + json.dumps(rows, default=str)
     for secret in (SECRET, OWN_ID, str(NUMBER)):
-        assert secret not in said
+        assert secret not in output
     if body.keeps:
         assert str(KEPT) in rows[0]["input"]
 
 
-def test_what_a_handler_raises_on_a_row_is_logged_without_the_row(watched, caplog, monkeypatch):
+def test_what_a_handler_raises_on_a_row_is_logged_without_the_row(recorded, caplog, monkeypatch):
     def broken(instance: Any, where: str) -> Any:
         raise ValueError(f"{instance!r} at {where}")
 
     body = Body("", json.dumps({"x": KEPT, "y": SECRET}).encode(), {})
-    monkeypatch.setattr(watched.handler, "read", lambda read: broken(read.content, "body"))
-    assert watched.ask(body) == 500
+    monkeypatch.setattr(recorded.handler, "read", lambda read: broken(read.content, "body"))
+    assert recorded.ask(body) == 500
     monkeypatch.undo()
-    monkeypatch.setattr(watched.handler, "check", broken)
-    assert watched.ask(body) == 500
+    monkeypatch.setattr(recorded.handler, "check", broken)
+    assert recorded.ask(body) == 500
     assert "ValueError" in caplog.text
     assert "in broken" in caplog.text
-    assert SECRET not in caplog.text + json.dumps(watched.written(), default=str)
+    assert SECRET not in caplog.text + json.dumps(recorded.written(), default=str)
 
 
-def test_the_good_rows_of_a_request_stay_beside_the_mark_of_a_refused_one(watched):
+def test_the_good_rows_of_a_request_stay_beside_the_mark_of_a_refused_one(recorded):
     body = {"instances": [{"x": KEPT, "y": 1}, {"x": 1, "Y": SECRET}, [SECRET] * 7]}
-    assert watched.ask(Body("", json.dumps(body).encode(), {})) == 422
-    first, second, third = watched.written()
+    assert recorded.ask(Body("", json.dumps(body).encode(), {})) == 422
+    first, second, third = recorded.written()
     assert json.loads(first["input"]) == {"x": KEPT, "y": REDACTED}
     assert [json.loads(row["input"]) for row in (second, third)] == [REDACTED, REDACTED]
     assert [row["redacted"] for row in (first, second, third)] == [1, 2, 7]

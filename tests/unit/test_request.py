@@ -12,7 +12,7 @@ from onnxserve_handlers.errors import UndecodableBody
 from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.inputs.text import TextClassifier
 from onnxserve_handlers.offline import OfflineContext
-from onnxserve_handlers.protocols.body import from_base64, media_type, unwrapped
+from onnxserve_handlers.protocols.body import from_base64, media_type, unwrap
 from tests.helpers.fakes import ask, ask_json, with_fake_session, word_tokenizer
 from tests.helpers.inference import features, send
 from tests.unit.test_image import handler as image
@@ -25,10 +25,10 @@ BOM = b"\xef\xbb\xbf"
 @pytest.fixture
 def text(tmp_path):
     word_tokenizer().save(str(tmp_path / "tokenizer.json"))
-    made = with_fake_session(TextClassifier(), max_tokens=8)
-    made.folder = tmp_path
-    made.prepare()
-    return made
+    handler = with_fake_session(TextClassifier(), max_tokens=8)
+    handler.folder = tmp_path
+    handler.prepare()
+    return handler
 
 
 def same(handler, plain, *others):
@@ -42,19 +42,19 @@ def test_a_table_row_may_have_a_name_before_it_alone_and_among_instances(table):
     row = [1, 2]
     by_name = {"a": 1, "b": 2}
     named = [row, by_name, {"data": row}, {"features": row}, {"row": by_name}, {"data": {"features": row}}]
-    same(table, *named, *({"instances": [one]} for one in named))
+    same(table, *named, *({"instances": [row]} for row in named))
 
 
 def test_a_text_may_have_a_name_before_it_and_be_base64_as_tensorflow_has_it(text):
     encoded = {"b64": base64.b64encode(b"good film").decode()}
     named = ["good film", {"text": "good film"}, {"data": "good film"}, {"text": encoded}, encoded, {"data": encoded}]
-    same(text, *named, *({"instances": [one]} for one in named))
+    same(text, *named, *({"instances": [row]} for row in named))
 
 
 def test_an_image_may_have_a_name_before_it_and_be_base64_as_tensorflow_has_it(image):
     encoded = base64.b64encode(picture()).decode()
     named = [encoded, {"image": encoded}, {"data": encoded}, {"b64": encoded}, {"image": {"b64": encoded}}]
-    same(image, *named, *({"instances": [one]} for one in named))
+    same(image, *named, *({"instances": [row]} for row in named))
 
 
 def test_a_signature_name_beside_instances_names_the_only_one(table):
@@ -62,10 +62,10 @@ def test_a_signature_name_beside_instances_names_the_only_one(table):
 
 
 def test_a_column_with_the_name_of_a_row_is_a_column():
-    made = TabularClassifier()
-    with_fake_session(made, columns=("data",))
-    made.prepare()
-    same(made, [3], {"data": 3}, {"features": [3]}, {"instances": [{"data": 3}]}, {"row": {"data": 3}})
+    handler = TabularClassifier()
+    with_fake_session(handler, columns=("data",))
+    handler.prepare()
+    same(handler, [3], {"data": 3}, {"features": [3]}, {"instances": [{"data": 3}]}, {"row": {"data": 3}})
 
 
 @pytest.mark.parametrize("row", [{"data": [1]}, {"data": {}}, {"other": [1, 2]}, {}])
@@ -76,7 +76,7 @@ def test_a_name_before_what_is_no_row_changes_nothing(table, row):
 
 @given(st.recursive(st.none() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_what_has_no_known_name_is_left_as_it_is(value):
-    assert unwrapped(value, ()) is value
+    assert unwrap(value, ()) is value
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,21 @@ import msgspec
 import numpy as np
 import pytest
 
-from fastworker import answers as worker_answers
+from fastworker import responses as worker_responses
 from onnxserve.torchserve.server import LARGEST_ANSWER
 from onnxserve_export import answer_size
 from onnxserve_export.answer_size import largest_answer, unreachable
-from onnxserve_handlers.answers import TORCHSERVES, VARIABLE, response_limit, within
-from onnxserve_handlers.errors import AnswerTooLarge
+from onnxserve_handlers.errors import ResponseTooLarge
 from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.protocols.v2_grpc import RESOURCE_EXHAUSTED
-from onnxserve_handlers.response import Answer
+from onnxserve_handlers.response import (
+    DEFAULT_MAX_RESPONSE_BYTES,
+    MAX_RESPONSE_BYTES,
+    Response,
+    limit_size,
+    max_response_bytes,
+)
 from tests.helpers.fakes import with_fake_session
 
 ROWS = 200
@@ -30,11 +35,11 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture
 def table():
-    made = TabularClassifier()
-    with_fake_session(made, columns=("a", "b"), max_rows=ROWS)
-    made.prepare()
-    made.largest_answer = 2000
-    return made
+    handler = TabularClassifier()
+    with_fake_session(handler, columns=("a", "b"), max_rows=ROWS)
+    handler.prepare()
+    handler.max_response_bytes = 2000
+    return handler
 
 
 def test_an_answer_above_the_limit_is_507_alone_and_says_how_many_rows_fit(table):
@@ -58,26 +63,26 @@ def test_an_answer_above_the_limit_is_507_alone_and_says_how_many_rows_fit(table
 
 def test_an_answer_as_long_as_the_limit_is_sent():
     body = b"x" * 100
-    assert within(Answer(body), 1, 100) == Answer(body)
-    error = within(Answer(body), 1, 99)
-    assert isinstance(error, AnswerTooLarge)
+    assert limit_size(Response(body), 1, 100) == Response(body)
+    error = limit_size(Response(body), 1, 99)
+    assert isinstance(error, ResponseTooLarge)
     assert error.fix == "ask for fewer outputs"
 
 
 def test_the_limit_is_the_contexts_then_the_environments_then_torchserves(monkeypatch):
-    assert (VARIABLE, worker_answers.LARGEST) == (LARGEST_ANSWER, TORCHSERVES)
-    assert response_limit(SimpleNamespace()) == TORCHSERVES
-    monkeypatch.setenv(VARIABLE, "")
-    assert response_limit(SimpleNamespace()) == TORCHSERVES
-    monkeypatch.setenv(VARIABLE, "500")
-    assert response_limit(SimpleNamespace()) == 500
-    assert response_limit(OfflineContext(Path())) > 2**40
+    assert (MAX_RESPONSE_BYTES, worker_responses.MAX_RESPONSE_BYTES) == (LARGEST_ANSWER, DEFAULT_MAX_RESPONSE_BYTES)
+    assert max_response_bytes(SimpleNamespace()) == DEFAULT_MAX_RESPONSE_BYTES
+    monkeypatch.setenv(MAX_RESPONSE_BYTES, "")
+    assert max_response_bytes(SimpleNamespace()) == DEFAULT_MAX_RESPONSE_BYTES
+    monkeypatch.setenv(MAX_RESPONSE_BYTES, "500")
+    assert max_response_bytes(SimpleNamespace()) == 500
+    assert max_response_bytes(OfflineContext(Path())) > 2**40
 
 
 def test_grpcs_clients_are_told_that_a_resource_is_exhausted():
     from onnxserve_handlers.protocols.v2_grpc import status_of
 
-    assert status_of(AnswerTooLarge("x")) == RESOURCE_EXHAUSTED
+    assert status_of(ResponseTooLarge("x")) == RESOURCE_EXHAUSTED
 
 
 def work(rows: int, width: int) -> Any:
@@ -86,11 +91,11 @@ def work(rows: int, width: int) -> Any:
 
 
 def test_an_export_says_by_figures_how_many_rows_can_be_answered():
-    said = unreachable(work(800, 2000))
-    fitting = int(said.rpartition("input.max_rows = ")[2].split(",")[0])
-    one = len(msgspec.json.encode([0.12345679104328156] * 2000))
-    assert abs(fitting * one - largest_answer()) < 2 * one
-    assert f"{largest_answer():,}" in said
+    message = unreachable(work(800, 2000))
+    fitting = int(message.rpartition("input.max_rows = ")[2].split(",")[0])
+    row_bytes = len(msgspec.json.encode([0.12345679104328156] * 2000))
+    assert abs(fitting * row_bytes - largest_answer()) < 2 * row_bytes
+    assert f"{largest_answer():,}" in message
     assert unreachable(work(fitting, 2000)) == ""
     assert unreachable(work(64, 3)) == ""
 
@@ -100,4 +105,4 @@ def test_the_limit_is_that_of_the_configuration(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert answer_size.largest_answer() == 1000
     (tmp_path / "config.properties").write_text("job_queue_size=1\n")
-    assert answer_size.largest_answer() == TORCHSERVES
+    assert answer_size.largest_answer() == DEFAULT_MAX_RESPONSE_BYTES

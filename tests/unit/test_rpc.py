@@ -16,10 +16,10 @@ from hypothesis.extra import numpy as arrays
 
 from onnxserve_handlers import errors
 from onnxserve_handlers.errors import InternalError, RequestError
-from onnxserve_handlers.features import joined
+from onnxserve_handlers.features.handler import FeaturesUnavailable
 from onnxserve_handlers.protocols.v2_grpc import MEDIA as GRPC
 from onnxserve_handlers.protocols.v2_grpc import STATUS, read_call, status_of, trailers
-from onnxserve_handlers.signature import NAMES
+from onnxserve_handlers.signature import DATATYPES
 from onnxserve_handlers.telemetry.metrics import OUTCOMES
 from tests.helpers.fakes import POISON
 from tests.helpers.inference import send
@@ -57,9 +57,9 @@ def features(*row: float) -> dict[str, Any]:
 GOOD = call(inputs=[features(1, 2)])
 
 
-@given(st.data(), st.sampled_from(sorted(NAMES)))
+@given(st.data(), st.sampled_from(sorted(DATATYPES)))
 def test_raw_elements_of_every_type_are_read_as_they_were(data, name):
-    array = data.draw(arrays.arrays(NAMES[name], arrays.array_shapes(max_dims=3, max_side=4)))
+    array = data.draw(arrays.arrays(DATATYPES[name], arrays.array_shapes(max_dims=3, max_side=4)))
     _, values = read_call(call(inputs=[tensor("x", name, array.shape)], raw_input_contents=[raw(array)]))
     np.testing.assert_array_equal(values["x"], array)
     assert values["x"].dtype == array.dtype
@@ -67,7 +67,7 @@ def test_raw_elements_of_every_type_are_read_as_they_were(data, name):
 
 @given(st.data(), st.sampled_from(sorted(TYPED)))
 def test_typed_elements_are_read_as_they_were(data, name):
-    array = data.draw(arrays.arrays(NAMES[name], arrays.array_shapes(max_dims=2, max_side=4)))
+    array = data.draw(arrays.arrays(DATATYPES[name], arrays.array_shapes(max_dims=2, max_side=4)))
     message = made("ModelInferRequest", inputs=[tensor("x", name, array.shape)])
     getattr(message.inputs[0].contents, f"{TYPED[name]}_contents").extend(array.reshape(-1).tolist())
     _, values = read_call(framed(message))
@@ -79,9 +79,9 @@ def test_typed_elements_are_read_as_they_were(data, name):
 def test_texts_are_bytes_either_way(typed):
     texts = [b"", "ü".encode(), b"\xff\x00"]
     sent = tensor("text", "BYTES", [3])
-    packed = b"".join(len(one).to_bytes(4, "little") + one for one in texts)
+    packed = b"".join(len(text).to_bytes(4, "little") + text for text in texts)
     if typed:
-        sent["contents"] = {"bytes_contents": [base64.b64encode(one).decode() for one in texts]}
+        sent["contents"] = {"bytes_contents": [base64.b64encode(text).decode() for text in texts]}
         _, values = read_call(call(inputs=[sent]))
     else:
         _, values = read_call(call(inputs=[sent], raw_input_contents=[base64.b64encode(packed).decode()]))
@@ -91,20 +91,20 @@ def test_texts_are_bytes_either_way(typed):
 @pytest.mark.parametrize("media", [GRPC, f"{GRPC}+proto", "Application/gRPC; charset=x"])
 def test_an_answer_is_the_protocols_message(table, media):
     rows = np.array([[1, 2], [3, 4]], np.float32)
-    asked = call(id="7", inputs=[tensor("features", "FP32", [2, 2])], raw_input_contents=[raw(rows)])
-    [(status, headers, body)] = send(table, (asked, {"Content-Type": media}))
+    body = call(id="7", inputs=[tensor("features", "FP32", [2, 2])], raw_input_contents=[raw(rows)])
+    [(status, headers, content)] = send(table, (body, {"Content-Type": media}))
     assert (status, headers) == (200, {"x-grpc-status": "0"})
-    answer = unframed(body)
+    answer = unframed(content)
     assert (answer.model_name, answer.model_version, answer.id) == ("demo", "1.0", "7")
-    assert [one.name for one in answer.outputs] == ["output_0", "label", "score"]
-    assert [one.datatype for one in answer.outputs] == ["FP32", "BYTES", "FP32"]
-    assert [list(one.shape) for one in answer.outputs] == [[2, 2], [2], [2]]
+    assert [output.name for output in answer.outputs] == ["output_0", "label", "score"]
+    assert [output.datatype for output in answer.outputs] == ["FP32", "BYTES", "FP32"]
+    assert [list(output.shape) for output in answer.outputs] == [[2, 2], [2], [2]]
     assert answer.raw_output_contents[0] == np.array([[0, 1], [0, 3]], np.float32).tobytes()
     assert answer.raw_output_contents[1] == (struct.pack("<I", 3) + b"yes") * 2
     scores = np.frombuffer(answer.raw_output_contents[2], np.float32)
     plain = json.dumps({"instances": rows.tolist()}).encode()
-    [(_, _, said)] = send(table, (plain, {"content-type": "application/json"}))
-    np.testing.assert_allclose(scores, [one["score"] for one in json.loads(said)["predictions"]], rtol=1e-5)
+    [(_, _, plain_content)] = send(table, (plain, {"content-type": "application/json"}))
+    np.testing.assert_allclose(scores, [row["score"] for row in json.loads(plain_content)["predictions"]], rtol=1e-5)
 
 
 def test_an_answer_has_the_bytes_that_protobufs_library_writes(table):
@@ -113,11 +113,11 @@ def test_an_answer_has_the_bytes_that_protobufs_library_writes(table):
 
 
 def test_only_the_outputs_asked_for_are_answered(table):
-    asked = call(
+    body = call(
         inputs=[features(1, 1)], outputs=[{"name": "score", "parameters": {"binary_data": {"bool_param": True}}}]
     )
-    [(_, _, body)] = send(table, (asked, MEDIA))
-    assert [one.name for one in unframed(body).outputs] == ["score"]
+    [(_, _, content)] = send(table, (body, MEDIA))
+    assert [output.name for output in unframed(content).outputs] == ["score"]
 
 
 MANY = raw(np.ones((99, 2), np.float32))
@@ -192,12 +192,12 @@ def test_a_broken_frame_gets_grpcs_own_status(table, name):
 
 
 def every_error(base: type[RequestError] = RequestError) -> set[type[RequestError]]:
-    return {base}.union(*(every_error(one) for one in base.__subclasses__()))
+    return {base}.union(*(every_error(kind) for kind in base.__subclasses__()))
 
 
 def test_every_kind_of_error_has_its_status_and_its_count():
-    assert joined.FeaturesUnavailable in every_error()
-    kinds = {one.kind for one in every_error() if one.__module__.startswith(errors.__package__)}
+    assert FeaturesUnavailable in every_error()
+    kinds = {error.kind for error in every_error() if error.__module__.startswith(errors.__package__)}
     assert set(STATUS) == kinds
     assert kinds - {"bad_request"} <= OUTCOMES
 
@@ -226,7 +226,9 @@ TENSORS = st.fixed_dictionaries(
             {},
             optional={
                 "fp32_contents": st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False)),
-                "bytes_contents": st.lists(st.binary(max_size=9).map(lambda one: base64.b64encode(one).decode())),
+                "bytes_contents": st.lists(
+                    st.binary(max_size=9).map(lambda content: base64.b64encode(content).decode())
+                ),
             },
         ),
     },
@@ -235,7 +237,7 @@ CALLS = st.fixed_dictionaries(
     {},
     optional={
         "inputs": st.lists(TENSORS),
-        "raw_input_contents": st.lists(st.binary(max_size=9).map(lambda one: base64.b64encode(one).decode())),
+        "raw_input_contents": st.lists(st.binary(max_size=9).map(lambda content: base64.b64encode(content).decode())),
         "id": st.text(),
     },
 ).map(lambda fields: call(**fields))

@@ -8,10 +8,17 @@ from typing import Any
 import pytest
 
 from onnxserve_handlers.handler import Handler
-from onnxserve_handlers.metadata import metadata
 from onnxserve_handlers.protocols.v2_grpc import metadata_message
-from onnxserve_handlers.schemas import NUMBER, prediction_schema, row_schema
-from onnxserve_handlers.signature import Features, Input, Signature, Tensor
+from onnxserve_handlers.protocols.v2_http import model_metadata
+from onnxserve_handlers.signature import (
+    NUMBER,
+    Features,
+    Input,
+    Signature,
+    Tensor,
+    prediction_schema,
+    row_schema,
+)
 from tests.helpers.messages import kind
 
 TABLE = Signature(
@@ -56,9 +63,9 @@ def test_a_users_handler_may_say_itself_what_its_rows_are():
         def schemas(self) -> dict[str, Any]:
             return super().schemas() | {"row": {"type": "integer"}}
 
-    made = Own()
-    made.signature = TABLE
-    assert made.schemas() == {"row": {"type": "integer"}, "prediction": prediction_schema(TABLE)}
+    handler = Own()
+    handler.signature = TABLE
+    assert handler.schemas() == {"row": {"type": "integer"}, "prediction": prediction_schema(TABLE)}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +73,7 @@ def test_a_users_handler_may_say_itself_what_its_rows_are():
 )
 def test_tensors_have_the_protocols_names_of_types_and_free_axes_no_size(dtype, datatype):
     tensors = (Tensor("x", dtype, ("batch", 3, "sequence")),)
-    described = metadata(replace(TABLE, inputs=tensors))
+    described = model_metadata(replace(TABLE, inputs=tensors))
     assert described == {
         "platform": "onnxruntime_onnx",
         "inputs": [{"name": "x", "datatype": datatype, "shape": [-1, 3, -1]}],
@@ -76,11 +83,12 @@ def test_tensors_have_the_protocols_names_of_types_and_free_axes_no_size(dtype, 
 
 def test_metadata_of_calls_is_that_of_http():
     inputs = (Tensor("x", "float32", ("batch", 300)), Tensor("y", "int64", ()))
-    described = metadata(replace(TABLE, inputs=inputs, outputs=(Tensor("z", "bool", (1, 2, 3)),)))
+    described = model_metadata(replace(TABLE, inputs=inputs, outputs=(Tensor("z", "bool", (1, 2, 3)),)))
     message = kind("ModelMetadataResponse").FromString(metadata_message(described))
     assert message.platform == described["platform"]
     for name in ("inputs", "outputs"):
         tensors = [
-            {"name": one.name, "datatype": one.datatype, "shape": list(one.shape)} for one in getattr(message, name)
+            {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
+            for tensor in getattr(message, name)
         ]
         assert tensors == described[name]

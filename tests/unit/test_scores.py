@@ -14,7 +14,7 @@ ROWS = FEW // len(LABELS)
 def test_a_row_scores_alike_alone_and_in_a_batch_too_large_for_the_short_way():
     logits = np.random.default_rng(7).normal(0, 6, (50 * ROWS, len(LABELS))).astype(np.float32)
     together = classify_rows(logits, LABELS)
-    assert together == [one for row in logits for one in classify_rows(row[None], LABELS)]
+    assert together == [prediction for row in logits for prediction in classify_rows(row[None], LABELS)]
 
 
 @pytest.mark.parametrize("count", [1, ROWS + 1])

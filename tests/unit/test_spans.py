@@ -11,8 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.offline import OfflineContext
-from onnxserve_handlers.telemetry.spans import Spans, context_of, spans
-from onnxserve_handlers.telemetry.watch import Watch
+from onnxserve_handlers.telemetry.recorder import Recorder, Spans, context_of, make_spans
 from tests.helpers.fakes import signature, with_fake_session
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -25,18 +24,18 @@ def exported() -> InMemorySpanExporter:
 
 @pytest.fixture
 def handler(exported) -> TabularClassifier:
-    made = TabularClassifier()
-    with_fake_session(made, columns=("a", "b"), max_rows=3, max_bytes=600)
-    made.prepare()
+    handler = TabularClassifier()
+    with_fake_session(handler, columns=("a", "b"), max_rows=3, max_bytes=600)
+    handler.prepare()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exported))
-    made.watch = Watch(made, Spans(provider.get_tracer("test"), signature(), "CPUExecutionProvider"))
-    return made
+    handler.recorder = Recorder(handler, Spans(provider.get_tracer("test"), signature(), "CPUExecutionProvider"))
+    return handler
 
 
 def ask(handler: TabularClassifier, *parents: str) -> list[bytes]:
     context = OfflineContext(Path())
-    context.headers = [{"Content-Type": "application/json", "traceparent": one} for one in parents]
+    context.headers = [{"Content-Type": "application/json", "traceparent": parent} for parent in parents]
     return handler.handle([{"body": bytearray(b"[1, 2]")} for _ in parents], context)
 
 
@@ -76,4 +75,4 @@ def test_what_is_no_context_is_none(header):
 
 def test_without_a_collector_nothing_is_made(monkeypatch):
     monkeypatch.delenv("ONNXSERVE_TRACES", raising=False)
-    assert spans(signature(), "CPUExecutionProvider") is None
+    assert make_spans(signature(), "CPUExecutionProvider") is None

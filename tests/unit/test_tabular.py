@@ -80,7 +80,7 @@ def test_a_bad_row_leaves_its_neighbours_answered(handler):
 
 
 def test_a_client_that_asks_for_the_description_leaves_its_neighbours_answered(handler, monkeypatch):
-    monkeypatch.setattr("onnxserve_handlers.handler.describe", lambda _: b'{"signature": {}}')
+    monkeypatch.setattr(TabularClassifier, "_describe", lambda _: b'{"signature": {}}')
     context = OfflineContext(Path())
     context.headers = [{"describe": "True"}, {"Content-Type": "application/json"}, {"describe": "True"}]
     answers = handler.handle([{"body": bytearray(b"[1, 2]")}] * 3, context)

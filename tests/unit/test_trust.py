@@ -25,9 +25,8 @@ from onnxserve.archive import (
 from onnxserve.errors import ArchiveError, OnnxserveError
 from onnxserve_export.rerun import rerun
 from onnxserve_handlers.trust.digests import MANIFEST, ArchiveCorrupt, check_digests
-from onnxserve_handlers.trust.encryption import IDENTITY, ArchiveSealed, read_model
-from onnxserve_handlers.trust.signing import KEY, ArchiveUntrusted
-from onnxserve_handlers.trust.signing import check_signature as check_in_worker
+from onnxserve_handlers.trust.model import IDENTITY, ArchiveEncrypted, read_model
+from onnxserve_handlers.trust.signing import KEY, ArchiveUntrusted, check_signing
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +118,7 @@ def test_a_new_configuration_drops_the_signature(signed, tmp_path):
 REWRITES = {
     "reconfigure": lambda path, target, _: reconfigure(path, target, {"batchSize": 2}),
     "seal": lambda path, target, folder: seal_archive(path, make_identity(folder / os.urandom(4).hex()), target),
-    "sign": lambda path, target, folder: sign_archive(path, folder / "mine.pem", target),
+    "sign": lambda path, target, folder: sign_archive(path, folder / "other.pem", target),
 }
 
 
@@ -134,7 +133,7 @@ def tampered(archive: Path, target: Path) -> Path:
 
 @pytest.mark.parametrize("rewrite", REWRITES.values(), ids=REWRITES)
 def test_what_is_not_what_it_records_is_not_rewritten_with_new_digests(archive, tmp_path, rewrite):
-    make_key(tmp_path / "mine.pem")
+    make_key(tmp_path / "other.pem")
     with pytest.raises(ArchiveError, match=r"service\.py differs from its recorded digest"):
         rewrite(tampered(archive, tmp_path / archive.name), tmp_path / "out.mar", tmp_path)
     assert not (tmp_path / "out.mar").exists()
@@ -142,13 +141,13 @@ def test_what_is_not_what_it_records_is_not_rewritten_with_new_digests(archive, 
 
 @pytest.mark.parametrize("rewrite", REWRITES.values(), ids=REWRITES)
 def test_with_a_key_what_somebody_else_signed_is_not_rewritten(archive, keys, tmp_path, monkeypatch, rewrite):
-    theirs = make_key(tmp_path / "mine.pem")
+    other_key = make_key(tmp_path / "other.pem")
     signed_by_others = tmp_path / archive.name
-    sign_archive(archive, tmp_path / "mine.pem", signed_by_others)
+    sign_archive(archive, tmp_path / "other.pem", signed_by_others)
     monkeypatch.setenv(KEY, str(keys[1]))
     with pytest.raises(ArchiveError, match="does not hold"):
         rewrite(signed_by_others, tmp_path / "out.mar", tmp_path)
-    monkeypatch.setenv(KEY, f"{keys[1]}:{theirs}")
+    monkeypatch.setenv(KEY, f"{keys[1]}:{other_key}")
     rewrite(signed_by_others, tmp_path / "out.mar", tmp_path)
 
 
@@ -161,17 +160,17 @@ def test_with_a_key_only_sign_takes_what_nobody_signed(archive, keys, tmp_path, 
 
 
 def test_a_worker_with_a_key_loads_only_what_its_owner_signed(signed, archive, keys, tmp_path, monkeypatch):
-    assert check_in_worker(unpacked(archive, tmp_path / "plain")) is None
+    assert check_signing(unpacked(archive, tmp_path / "plain")) is None
     monkeypatch.setenv(KEY, str(keys[1]))
     with pytest.raises(ArchiveUntrusted, match="not signed"):
-        check_in_worker(tmp_path / "plain")
+        check_signing(tmp_path / "plain")
     folder = unpacked(signed, tmp_path / "signed")
     (folder / "handlers_x" / "__pycache__").mkdir(parents=True)
     (folder / "handlers_x" / "__pycache__" / "x.pyc").write_bytes(b"cache")  # as Python leaves them
-    assert check_in_worker(folder) == keys[1]
+    assert check_signing(folder) == keys[1]
     (folder / "model.onnx").write_bytes((folder / "model.onnx").read_bytes() + b"x")
     with pytest.raises(ArchiveUntrusted, match="does not hold"):
-        check_in_worker(folder)
+        check_signing(folder)
 
 
 def test_a_worker_refuses_strangers_and_missing_members(archive, tmp_path):
@@ -202,11 +201,11 @@ def test_a_sealed_archive_opens_with_its_identity_only(archive, tmp_path, monkey
     assert "model.onnx" not in members
     assert plain["model.onnx"][:64] not in members["model.onnx.age"]
     folder = unpacked(sealed, tmp_path / "open")
-    with pytest.raises(ArchiveSealed, match=IDENTITY):
+    with pytest.raises(ArchiveEncrypted, match=IDENTITY):
         read_model(folder)
     make_identity(tmp_path / "other.txt")
     monkeypatch.setenv(IDENTITY, str(tmp_path / "other.txt"))
-    with pytest.raises(ArchiveSealed, match="can't be decrypted"):
+    with pytest.raises(ArchiveEncrypted, match="can't be decrypted"):
         read_model(folder)
     with pytest.raises(ArchiveError, match="can't be decrypted"):
         check_archive(sealed)

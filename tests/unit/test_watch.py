@@ -1,4 +1,4 @@
-"""What looks at batches: histograms, the prediction log, drift; and that no answer is ever lost to them."""
+"""What records batches: histograms, the prediction log, drift; no request ever loses its response to them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 from onnxserve.monitoring.exporter import bury, workers_page
 from onnxserve_handlers.errors import InternalError, InvalidRow
 from onnxserve_handlers.offline import OfflineContext
-from onnxserve_handlers.request import Asked, failed
-from onnxserve_handlers.response import Answer
+from onnxserve_handlers.request import Request, failed_request
+from onnxserve_handlers.response import Response
 from onnxserve_handlers.signature import Input, Signature
-from onnxserve_handlers.telemetry.metrics import Clock, waited
-from onnxserve_handlers.telemetry.prediction_log import Journal, Settings
-from onnxserve_handlers.telemetry.watch import Watch, outcome
+from onnxserve_handlers.telemetry.metrics import Clock, queue_seconds
+from onnxserve_handlers.telemetry.prediction_log import PredictionLog, Settings
+from onnxserve_handlers.telemetry.recorder import Recorder, outcome
 
 SIGNATURE = Signature(
     "demo", "1.0", "tabular:TabularClassifier", "fp32", ("a", "b"), Input(columns=("x", "y")), (), (), 8
@@ -29,11 +29,11 @@ SIGNATURE = Signature(
 BODY = json.dumps({"predictions": [{"label": "a", "score": 0.9}, {"label": "b", "score": 0.8}]}).encode()
 
 
-def journal_of(folder: Path, **changes: Any) -> Journal:
-    return Journal(Settings(**{"folder": str(folder), "percent": 100.0, **changes}), SIGNATURE)
+def open_log(folder: Path, **changes: Any) -> PredictionLog:
+    return PredictionLog(Settings(**{"folder": str(folder), "percent": 100.0, **changes}), SIGNATURE)
 
 
-def logged(folder: Path) -> list[dict[str, Any]]:
+def read_log(folder: Path) -> list[dict[str, Any]]:
     return [
         row
         for path in sorted((folder / "demo" / "1.0").glob("[0-9]*.parquet"))
@@ -41,101 +41,102 @@ def logged(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def seen(journal: Journal, *asked: Asked, body: bytes = BODY) -> None:
-    journal.see(asked, [None if one.error else Answer(body) for one in asked], [{"x-request-id": "r1"}] * len(asked))
+def add(prediction_log: PredictionLog, *requests: Request, body: bytes = BODY) -> None:
+    results = [None if request.error else Response(body) for request in requests]
+    prediction_log.add(requests, results, [{"x-request-id": "r1"}] * len(requests))
 
 
 def test_rows_and_answers_are_kept_by_request_with_what_was_refused(tmp_path):
-    journal = journal_of(tmp_path)
-    seen(journal, Asked(rows=[[1.0, 2.0], [3.0, 4.0]]), failed(InvalidRow("no")))
-    journal.close()
-    first, second, third = logged(tmp_path)
+    prediction_log = open_log(tmp_path)
+    add(prediction_log, Request(rows=[[1.0, 2.0], [3.0, 4.0]]), failed_request(InvalidRow("no")))
+    prediction_log.close()
+    first, second, third = read_log(tmp_path)
     assert (first["request_id"], first["row"], first["label"], first["score"]) == ("r1", 0, "a", 0.9)
     assert json.loads(second["input"]) == {"x": 3.0, "y": 4.0}
     assert (third["error"], third["input"], third["label"]) == ("invalid_row", None, None)
 
 
 def test_the_error_of_one_row_beside_answers_is_kept_with_that_row(tmp_path):
-    journal = journal_of(tmp_path)
+    prediction_log = open_log(tmp_path)
     predictions = [{"label": "a", "score": 0.9}, {"error": {"type": "not_finite", "reason": "x"}}]
-    seen(journal, Asked(rows=[[1.0, 2.0], [3.0, 4.0]]), body=json.dumps({"predictions": predictions}).encode())
-    journal.close()
-    first, second = logged(tmp_path)
+    add(prediction_log, Request(rows=[[1.0, 2.0], [3.0, 4.0]]), body=json.dumps({"predictions": predictions}).encode())
+    prediction_log.close()
+    first, second = read_log(tmp_path)
     assert (first["error"], second["error"], second["label"]) == (None, "not_finite", None)
 
 
 def test_columns_that_must_not_be_kept_are_not(tmp_path):
-    journal = journal_of(tmp_path, redact=(" Y", "text"))
-    seen(journal, Asked(rows=[[1.0, 2.0]]), Asked(values=["secret"]), Asked(values=[b"image"]))
-    journal.close()
-    first, _, text, _, image, _ = logged(tmp_path)
+    prediction_log = open_log(tmp_path, redact=(" Y", "text"))
+    add(prediction_log, Request(rows=[[1.0, 2.0]]), Request(instances=["secret"]), Request(instances=[b"image"]))
+    prediction_log.close()
+    first, _, text, _, image, _ = read_log(tmp_path)
     assert json.loads(first["input"]) == {"x": 1.0, "y": "redacted"}
     assert [json.loads(row["input"]) for row in (text, image)] == ["redacted", "redacted"]
     assert [row["redacted"] for row in (first, text, image)] == [1, 1, 1]
 
 
 def test_the_queue_is_bounded_and_what_does_not_fit_is_counted(tmp_path):
-    journal = journal_of(tmp_path, queue_megabytes=0.01)
+    prediction_log = open_log(tmp_path, queue_megabytes=0.01)
     for _ in range(1000):
-        seen(journal, Asked(rows=[[1.0, 2.0]]))
-    assert journal._bytes <= 0.01 * 2**20
-    assert journal.dropped > 800
-    journal.close()
-    assert len(logged(tmp_path)) + 2 * journal.dropped == 2000
+        add(prediction_log, Request(rows=[[1.0, 2.0]]))
+    assert prediction_log._queue_bytes <= 0.01 * 2**20
+    assert prediction_log.dropped > 800
+    prediction_log.close()
+    assert len(read_log(tmp_path)) + 2 * prediction_log.dropped == 2000
 
 
 def test_long_texts_rows_and_answers_are_cut(tmp_path):
-    journal = Journal(Settings(str(tmp_path), 100.0), replace(SIGNATURE, input=Input()))
-    seen(journal, Asked(values=["x" * 10_000] * 100), body=b"x" * 100_000)
-    journal.close()
-    rows = logged(tmp_path)
+    prediction_log = PredictionLog(Settings(str(tmp_path), 100.0), replace(SIGNATURE, input=Input()))
+    add(prediction_log, Request(instances=["x" * 10_000] * 100), body=b"x" * 100_000)
+    prediction_log.close()
+    rows = read_log(tmp_path)
     assert len(rows) == 32
     assert {len(row["input"]) for row in rows} == {2_002}
 
 
 def test_old_segments_go_when_the_disk_is_used_up(tmp_path):
-    journal = journal_of(tmp_path, megabytes=0.02)
+    prediction_log = open_log(tmp_path, megabytes=0.02)
     for _ in range(20):
-        seen(journal, *[Asked(rows=[[1.0, 2.0]])] * 50)
-        journal.flush()
-    journal.close()
+        add(prediction_log, *[Request(rows=[[1.0, 2.0]])] * 50)
+        prediction_log.flush()
+    prediction_log.close()
     sizes = [path.stat().st_size for path in (tmp_path / "demo" / "1.0").glob("*.parquet")]
     assert 0 < sum(sizes) <= 0.02 * 2**20
-    old = journal_of(tmp_path / "b", hours=1)
-    seen(old, Asked(rows=[[1.0, 2.0]]))
+    old = open_log(tmp_path / "b", hours=1)
+    add(old, Request(rows=[[1.0, 2.0]]))
     old.flush()
     [path] = (tmp_path / "b" / "demo" / "1.0").glob("*.parquet")
     os.utime(path, (0, 0))
-    seen(old, Asked(rows=[[5.0, 2.0]]))
+    add(old, Request(rows=[[5.0, 2.0]]))
     old.close()
-    assert [json.loads(row["input"])["x"] for row in logged(tmp_path / "b") if row["input"]] == [5.0]
+    assert [json.loads(row["input"])["x"] for row in read_log(tmp_path / "b") if row["input"]] == [5.0]
 
 
 def test_a_full_disk_costs_the_segment_and_nothing_else(tmp_path, monkeypatch):
-    journal = journal_of(tmp_path)
+    prediction_log = open_log(tmp_path)
     monkeypatch.setattr(pq, "write_table", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
-    seen(journal, Asked(rows=[[1.0, 2.0]]))
-    journal.close()
-    assert (journal.dropped, logged(tmp_path)) == (1, [])
+    add(prediction_log, Request(rows=[[1.0, 2.0]]))
+    prediction_log.close()
+    assert (prediction_log.dropped, read_log(tmp_path)) == (1, [])
 
 
 def test_a_share_of_the_requests_is_kept(tmp_path):
-    journal = journal_of(tmp_path, percent=10.0)
-    seen(journal, *[Asked(rows=[[1.0, 2.0]])] * 2000)
-    journal.close()
-    assert 120 <= len(logged(tmp_path)) / 2 <= 290  # two rows a request
+    prediction_log = open_log(tmp_path, percent=10.0)
+    add(prediction_log, *[Request(rows=[[1.0, 2.0]])] * 2000)
+    prediction_log.close()
+    assert 120 <= len(read_log(tmp_path)) / 2 <= 290  # two rows a request
 
 
 # Histograms ------------------------------------------------------------------------
 
 WORKER = """
 import json, sys
-from onnxserve_handlers.telemetry.metrics import metrics
+from onnxserve_handlers.telemetry.metrics import make_metrics
 from onnxserve_handlers.signature import Input, Signature
-one = metrics(Signature("demo", "1.0", "", "int8", (), Input(), (), (), 8), "CPU", 2)
-one.batch({"queue": 0.002, "preprocess": 0.0002, "inference": 0.02, "postprocess": 0.0001}, 3, 4, [10, 5, 5])
-one.outcomes(2, ["invalid_row", "a kind of somebody's own"])
-one.flush()
+metrics = make_metrics(Signature("demo", "1.0", "", "int8", (), Input(), (), (), 8), "CPU", 2)
+metrics.add_batch({"queue": 0.002, "preprocess": 0.0002, "inference": 0.02, "postprocess": 0.0001}, 3, 4, [10, 5, 5])
+metrics.add_outcomes(2, ["invalid_row", "a kind of somebody's own"])
+metrics.flush()
 """
 
 
@@ -144,15 +145,15 @@ def test_histograms_of_all_workers_are_one_page_with_few_labels(tmp_path):
     for _ in range(2):
         subprocess.run([sys.executable, "-c", WORKER], env=environment, check=True)
     text = workers_page(tmp_path).decode()
-    mine = 'model="demo"'
+    model = 'model="demo"'
     for line in (
-        f'onnxserve_stage_seconds_count{{{mine},stage="inference",version="1.0"}} 2.0',
-        f'onnxserve_stage_seconds_bucket{{le="0.025",{mine},stage="inference",version="1.0"}} 2.0',
-        f'onnxserve_stage_seconds_bucket{{le="0.01",{mine},stage="inference",version="1.0"}} 0.0',
-        f'onnxserve_batch_rows_sum{{{mine},version="1.0"}} 8.0',
-        f'onnxserve_row_length_sum{{{mine},version="1.0"}} 20.0',
-        f'onnxserve_requests_total{{{mine},outcome="ok",version="1.0"}} 4.0',
-        f'onnxserve_requests_total{{{mine},outcome="other",version="1.0"}} 2.0',
+        f'onnxserve_stage_seconds_count{{{model},stage="inference",version="1.0"}} 2.0',
+        f'onnxserve_stage_seconds_bucket{{le="0.025",{model},stage="inference",version="1.0"}} 2.0',
+        f'onnxserve_stage_seconds_bucket{{le="0.01",{model},stage="inference",version="1.0"}} 0.0',
+        f'onnxserve_batch_rows_sum{{{model},version="1.0"}} 8.0',
+        f'onnxserve_row_length_sum{{{model},version="1.0"}} 20.0',
+        f'onnxserve_requests_total{{{model},outcome="ok",version="1.0"}} 4.0',
+        f'onnxserve_requests_total{{{model},outcome="other",version="1.0"}} 2.0',
     ):
         assert line in text, text
     assert "onnxserve_worker_info" not in text, "the workers are gone"
@@ -168,11 +169,11 @@ def test_only_gauges_of_the_dead_are_buried(tmp_path):
     ]
 
 
-def test_the_wait_is_counted_from_the_edge():
-    assert waited({"x-onnxserve-start": "100.5"}, 101.0) == 0.5
-    assert waited({"x-onnxserve-start": "102"}, 101.0) == 0.0
-    assert waited({}, 101.0) is None
-    assert waited({"x-onnxserve-start": "soon"}, 101.0) is None
+def test_the_wait_is_counted_from_the_gateway():
+    assert queue_seconds({"x-onnxserve-start": "100.5"}, 101.0) == 0.5
+    assert queue_seconds({"x-onnxserve-start": "102"}, 101.0) == 0.0
+    assert queue_seconds({}, 101.0) is None
+    assert queue_seconds({"x-onnxserve-start": "soon"}, 101.0) is None
 
 
 def test_laps_add_up():
@@ -180,21 +181,21 @@ def test_laps_add_up():
     for stage in ("preprocess", "inference", "preprocess"):
         time.sleep(0.002)
         clock.lap(stage)
-    assert clock.took["preprocess"] >= 0.004
-    assert clock.took["inference"] >= 0.002
+    assert clock.stage_seconds["preprocess"] >= 0.004
+    assert clock.stage_seconds["inference"] >= 0.002
 
 
 # All of it in a handler ----------------------------------------------------------------
 
 
 def test_outcomes_are_kinds():
-    assert outcome(Asked(), Answer(b"")) == "ok"
-    assert outcome(Asked(), Answer(b"", fault="not_finite")) == "not_finite"
-    assert outcome(failed(InvalidRow("x")), None) == "invalid_row"
-    assert outcome(Asked(), InternalError()) == "internal_error"
+    assert outcome(Request(), Response(b"")) == "ok"
+    assert outcome(Request(), Response(b"", row_error="not_finite")) == "not_finite"
+    assert outcome(failed_request(InvalidRow("x")), None) == "invalid_row"
+    assert outcome(Request(), InternalError()) == "internal_error"
 
 
-def test_whatever_watches_may_break_and_requests_are_answered(archive, tmp_path):
+def test_whatever_records_may_break_and_requests_are_answered(archive, tmp_path):
     from onnxserve.archive import unpack
     from onnxserve_handlers.offline import loaded
 
@@ -202,12 +203,12 @@ def test_whatever_watches_may_break_and_requests_are_answered(archive, tmp_path)
     handler, _ = loaded(tmp_path)
 
     class Broken:
-        def batch(self, *_):
+        def add_batch(self, *_):
             raise RuntimeError("out of order")
 
-    handler.watch = Watch(handler, metrics=Broken())  # type: ignore[arg-type]
+    handler.recorder = Recorder(handler, metrics=Broken())  # type: ignore[arg-type]
     bodies: list[dict[str, Any]] = [{"body": b"[0, 0.1]"}, {"body": b"nonsense"}]
-    answers = handler.handle(bodies, OfflineContext(tmp_path))
-    assert [next(iter(json.loads(one))) for one in answers] == ["predictions", "error"]
-    assert set(handler.watch.clock.took) == {"preprocess", "inference", "postprocess"}
-    assert len(handler.watch.predictions) == 1
+    responses = handler.handle(bodies, OfflineContext(tmp_path))
+    assert [next(iter(json.loads(response))) for response in responses] == ["predictions", "error"]
+    assert set(handler.recorder.clock.stage_seconds) == {"preprocess", "inference", "postprocess"}
+    assert len(handler.recorder.predictions) == 1

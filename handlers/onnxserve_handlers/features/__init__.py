@@ -1,1 +1,1 @@
-"""Rows completed from a feature store."""
+"""Table rows that a feature store completes."""

@@ -1,4 +1,4 @@
-"""Features of entities from a Feast server: one lookup a batch, kept for a while, waited for no longer than allowed.
+"""A client of a Feast server: one look-up per batch within a time limit, and a cache of the features.
 
 The server is Feast's own: https://docs.feast.dev/reference/feature-servers/python-feature-server.
 """
@@ -15,33 +15,31 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ..errors import withheld
+from ..errors import withhold
 from ..signature import Features
 
 log = logging.getLogger(__name__)
 Key = tuple[Any, ...]
 DEFAULT_URL = "http://127.0.0.1:6566"
-MOST = 100_000  # entities kept
-PATIENCE = 3  # failures in a row before nobody is asked for a while
+MOST = 100_000  # entities in the cache
+PATIENCE = 3  # failures in a row before the breaker opens
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 PRESENT = "PRESENT"
-
-
 CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 
 
 class Unavailable(Exception):
-    """No answer in time, or none that can be read."""
+    """The server gave no readable response in time."""
 
 
 class Values(dict[str, float | None]):
-    """Features of an entity by name; `stale` are older than they should be, since nothing newer came."""
+    """The features of one entity by name; `stale` ones are past their time, and no newer ones came."""
 
     stale = False
 
 
 class Results(msgspec.Struct):
-    """One feature of all entities, in the order asked."""
+    """One feature of all entities, in the order of the request."""
 
     values: list[Any]
     statuses: list[str]
@@ -54,155 +52,155 @@ class Metadata(msgspec.Struct):
 
 
 class Reply(msgspec.Struct):
-    """What Feast answers."""
+    """The body of Feast's response."""
 
     metadata: Metadata
     results: list[Results]
 
 
 class Breaker:
-    """Lets nobody ask while asking is no use; one may try after a pause that doubles."""
+    """A circuit breaker: it opens after several failures in a row, for a pause that doubles each time."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now, self._failures, self._pause, self._until = now, 0, FIRST_PAUSE_S, 0.0
 
     def closed(self) -> bool:
-        """Whether to ask."""
+        """Return whether a request may be tried."""
         return self._now() >= self._until
 
-    def good(self) -> None:
-        """An answer came."""
+    def record_success(self) -> None:
+        """Note that the server answered."""
         self._failures, self._pause = 0, FIRST_PAUSE_S
 
-    def bad(self) -> None:
-        """None came."""
+    def record_failure(self) -> None:
+        """Note that the server didn't answer."""
         self._failures += 1
         if self._failures >= PATIENCE:
             self._until = self._now() + self._pause
             self._pause = min(LONGEST_PAUSE_S, 2 * self._pause)
 
 
-class Store:
-    """What a handler asks."""
+class FeatureStore:
+    """The features of one archive's entities."""
 
     def __init__(self, spec: Features, url: str = DEFAULT_URL, now: Callable[[], float] = time.monotonic) -> None:
         self._spec, self._now = spec, now
         self._host = urlsplit(url)
         if self._host.scheme not in CONNECTIONS or not self._host.hostname:
             raise ValueError(f"the feature store's address is no URL of http or https: {url!r}")
-        self._kept: OrderedDict[Key, tuple[float, Values]] = OrderedDict()
+        self._cache: OrderedDict[Key, tuple[float, Values]] = OrderedDict()
         self._breaker = Breaker(now)
         self._connection: http.client.HTTPConnection | None = None
 
-    def find(self, keys: Iterable[Key]) -> dict[Key, Values | None]:
-        """Features by key, None for an entity of which nothing can be known now; a feature it lacks is None."""
+    def look_up(self, keys: Iterable[Key]) -> dict[Key, Values | None]:
+        """Return features by key; None for an entity without any, and for a feature that the store lacks."""
         wanted = list(dict.fromkeys(keys))
-        found: dict[Key, Values | None] = {key: self._fresh(key) for key in wanted}
-        asked = [key for key in wanted if found[key] is None]
-        if not asked:
-            return found
+        features: dict[Key, Values | None] = {key: self._fresh(key) for key in wanted}
+        missing = [key for key in wanted if features[key] is None]
+        if not missing:
+            return features
         try:
-            answers = self._ask(asked)
+            received = self._request(missing)
         except Unavailable as error:
             log.warning("the feature store does not answer: %s", error)
-            return found | {key: self._stale(key) for key in asked}
-        for key, values in answers.items():
+            return features | {key: self._stale(key) for key in missing}
+        for key, values in received.items():
             self._keep(key, values)
-        return found | answers | {key: self._stale(key) for key in asked if key not in answers}
+        return features | received | {key: self._stale(key) for key in missing if key not in received}
 
     def _fresh(self, key: Key) -> Values | None:
-        kept = self._kept.get(key)
-        return kept[1] if kept and kept[0] > self._now() else None
+        entry = self._cache.get(key)
+        return entry[1] if entry and entry[0] > self._now() else None
 
     def _stale(self, key: Key) -> Values | None:
-        """Old is better than unknown."""
-        kept = self._kept.get(key)
-        if kept is None:
+        """Return an entity's old values, which are better than none."""
+        entry = self._cache.get(key)
+        if entry is None:
             return None
-        old = Values(kept[1])
-        old.stale = True
-        return old
+        values = Values(entry[1])
+        values.stale = True
+        return values
 
     def _keep(self, key: Key, values: Values) -> None:
         if self._spec.ttl_s:
-            self._kept[key] = (self._now() + self._spec.ttl_s, values)
-            self._kept.move_to_end(key)
-            if len(self._kept) > MOST:
-                self._kept.popitem(last=False)
+            self._cache[key] = (self._now() + self._spec.ttl_s, values)
+            self._cache.move_to_end(key)
+            if len(self._cache) > MOST:
+                self._cache.popitem(last=False)
 
-    def _ask(self, keys: Sequence[Key]) -> dict[Key, Values]:
+    def _request(self, keys: Sequence[Key]) -> dict[Key, Values]:
         if not self._breaker.closed():
-            raise Unavailable("it has failed again and again; asked later")
-        entities = {name: [key[at] for key in keys] for at, name in enumerate(self._spec.entities)}
+            raise Unavailable("it failed several times in a row; the next attempt comes after a pause")
+        entities = {name: [key[index] for key in keys] for index, name in enumerate(self._spec.entities)}
         body = msgspec.json.encode({"feature_service": self._spec.service, "entities": entities})
         try:
-            found = self._read(msgspec.json.decode(self._post(body), type=Reply), keys)
+            features = self._read(msgspec.json.decode(self._post(body), type=Reply), keys)
         except (OSError, http.client.HTTPException, msgspec.DecodeError, ValueError) as error:
-            self._breaker.bad()
-            self._forget()
+            self._breaker.record_failure()
+            self._disconnect()
             raise Unavailable(str(error) or type(error).__name__) from error
-        self._breaker.good()
-        return found
+        self._breaker.record_success()
+        return features
 
     def _read(self, reply: Reply, keys: Sequence[Key]) -> dict[Key, Values]:
-        """Of the keys that the reply has every column of: a short reply is no answer for the rest."""
+        """Return the features of the keys that the reply has every column of; a short reply leaves out the rest."""
         columns = dict(zip(reply.metadata.feature_names, reply.results, strict=True))
         if missing := [name for name in self._spec.columns if name not in columns]:
             raise ValueError(f"service {self._spec.service} has no {missing[:5]}")
         named = [(name, columns[name].values, columns[name].statuses) for name in self._spec.columns]
-        whole = min((min(len(values), len(statuses)) for _, values, statuses in named), default=len(keys))
+        complete = min((min(len(values), len(statuses)) for _, values, statuses in named), default=len(keys))
         return {
-            key: Values((name, values[at] if statuses[at] == PRESENT else None) for name, values, statuses in named)
-            for at, key in enumerate(keys[:whole])
+            key: Values((name, values[row] if statuses[row] == PRESENT else None) for name, values, statuses in named)
+            for row, key in enumerate(keys[:complete])
         }
 
     def _post(self, body: bytes) -> bytes:
-        """One request within the time allowed, however slowly bytes may come."""
+        """Send one request and read its response within the time limit, however slowly its bytes come."""
         deadline = self._now() + self._spec.timeout_ms / 1000
-        kept = self._connection is not None
+        reused = self._connection is not None
         try:
-            return self._once(body, deadline)
+            return self._post_once(body, deadline)
         except (http.client.RemoteDisconnected, ConnectionError):
-            if not kept:
+            if not reused:
                 raise
-            self._forget()  # the server had closed an idle connection, which is no failure
-            return self._once(body, deadline)
+            self._disconnect()  # the server had closed the idle connection, which is no failure
+            return self._post_once(body, deadline)
 
-    def _once(self, body: bytes, deadline: float) -> bytes:
-        one = self._connected(deadline)
-        one.request("POST", "/get-online-features", body, {"Content-Type": "application/json"})
-        self._limit(one, deadline)
-        answer = one.getresponse()
+    def _post_once(self, body: bytes, deadline: float) -> bytes:
+        connection = self._connect(deadline)
+        connection.request("POST", "/get-online-features", body, {"Content-Type": "application/json"})
+        self._set_timeout(connection, deadline)
+        response = connection.getresponse()
         parts = []
-        while part := answer.read1(65536):
+        while part := response.read1(65536):
             parts.append(part)
-            self._limit(one, deadline)
-        answer.read()  # nothing is left, which only this call takes note of
-        if answer.status != http.client.OK:
-            words = b"".join(parts)[:200].decode(errors="replace")  # which may quote keys of entities
-            raise ValueError(f"it says {answer.status}: {withheld(words)}")
+            self._set_timeout(connection, deadline)
+        response.read()  # nothing is left, but only this call frees the connection for the next request
+        if response.status != http.client.OK:
+            text = b"".join(parts)[:200].decode(errors="replace")  # it may quote keys of entities
+            raise ValueError(f"it says {response.status}: {withhold(text)}")
         return b"".join(parts)
 
-    def _connected(self, deadline: float) -> http.client.HTTPConnection:
+    def _connect(self, deadline: float) -> http.client.HTTPConnection:
         if self._connection is None:
             left = max(0.001, deadline - self._now())
             self._connection = CONNECTIONS[self._host.scheme](self._host.hostname or "", self._host.port, timeout=left)
         else:
-            self._limit(self._connection, deadline)
+            self._set_timeout(self._connection, deadline)
         return self._connection
 
-    def _limit(self, one: http.client.HTTPConnection, deadline: float) -> None:
+    def _set_timeout(self, connection: http.client.HTTPConnection, deadline: float) -> None:
         left = deadline - self._now()
         if left <= 0:
             raise TimeoutError(f"no answer within {self._spec.timeout_ms:g} ms")
-        if one.sock is not None:
-            one.sock.settimeout(left)
+        if connection.sock is not None:
+            connection.sock.settimeout(left)
 
     def close(self) -> None:
-        """Leave the server."""
-        self._forget()
+        """Close the connection to the server."""
+        self._disconnect()
 
-    def _forget(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None

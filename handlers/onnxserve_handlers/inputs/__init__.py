@@ -1,1 +1,1 @@
-"""instance -> row -> tensors: one kind of input a module."""
+"""instance -> row -> tensors: each module holds one kind of input."""

@@ -1,4 +1,4 @@
-"""Image in, label out: encoded image bytes, raw or base64 in JSON."""
+"""Image in, label out: each row is an encoded image, as raw bytes or as base64 in JSON."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import BodyTooLarge, InvalidRow, UndecodableBody
 from ..handler import Handler
-from ..protocols.body import from_base64, json_type, unwrapped
-from ..runtime.batching import guarded
+from ..protocols.body import from_base64, json_type, unwrap
+from ..runtime.batching import guard
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8")
 
 
 class ImageClassifier(Handler):
-    """Rows are images; each becomes float32 (channels, height, width), (pixel - mean) / scale."""
+    """Rows are images; each becomes a float32 array (channels, height, width) of (pixel - mean) / scale."""
 
     raw_types = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif")
     row_keys: tuple[str, ...] = ("image", "b64", "data")
     decoders: ThreadPoolExecutor | None = None
 
     def raw(self, content: bytes | bytearray) -> bool:
-        """Known by its first bytes, so that `curl -T picture.png` works."""
+        """Recognise an image by its first bytes, so that `curl -T picture.png` works."""
         return content.startswith(MAGIC)
 
     def prepare(self) -> None:
-        """Threads to decode in, as many as the model may use."""
+        """Start as many threads for decoding as the model may use."""
         if self.threads > 1:
             self.decoders = ThreadPoolExecutor(self.threads, "decode")
 
     def check(self, instance: Any, where: str) -> npt.NDArray[np.uint8]:
-        """Decode, bound, turn and resize one image; uint8, shape (height, width, channels)."""
+        """Decode, check, turn and resize one image; returns uint8, shape (height, width, channels)."""
         content = self._content(instance, where)
         with warnings.catch_warnings():
-            # Pixels are bounded here, before any is decoded; what else Pillow warns of is EXIF that is damaged.
+            # `_check_size` bounds the pixels before any is decoded; Pillow's other warnings are about damaged EXIF.
             warnings.simplefilter("ignore")
             return self._pixels(self._decode(content, where))
 
     def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
-        """All images of a batch decoded side by side: Pillow's decoders let other threads run."""
+        """Decode all images of a batch in parallel: Pillow's decoders release the interpreter's lock."""
         if self.decoders is None or len(instances) < 2:
             return super().check_all(instances, places)
-        return list(self.decoders.map(self._checked, instances, places))
+        return list(self.decoders.map(self._check_guarded, instances, places))
 
-    def _checked(self, instance: Any, place: int) -> Any:
-        return guarded(partial(self.check, instance, f"instances[{place}]"))
+    def _check_guarded(self, instance: Any, place: int) -> Any:
+        return guard(partial(self.check, instance, f"instances[{place}]"))
 
     def _content(self, instance: Any, where: str) -> bytes | bytearray:
-        instance = unwrapped(instance, self.row_keys)
+        instance = unwrap(instance, self.row_keys)
         if isinstance(instance, bytes | bytearray):
             return instance
         if not isinstance(instance, str):
@@ -70,7 +70,7 @@ class ImageClassifier(Handler):
     def _decode(self, content: bytes | bytearray, where: str) -> Image.Image:
         try:
             image = Image.open(io.BytesIO(content), formats=FORMATS)
-            self._bound(image, where)
+            self._check_size(image, where)
             image.load()
         except (BodyTooLarge, InvalidRow):
             raise
@@ -85,7 +85,7 @@ class ImageClassifier(Handler):
             raise UndecodableBody("the PNG file is cut short", where=where, fix="send the whole file")
         return image
 
-    def _bound(self, image: Image.Image, where: str) -> None:
+    def _check_size(self, image: Image.Image, where: str) -> None:
         pixels, limit = image.width * image.height, self.signature.input.max_pixels
         if pixels > limit:
             raise BodyTooLarge(f"{pixels} pixels, at most {limit} are accepted", where=where, fix="scale it down")
@@ -94,20 +94,19 @@ class ImageClassifier(Handler):
 
     def _pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         spec = self.signature.input
-        resized = shown(image, spec.channels, spec.background).resize(
-            (spec.width, spec.height), Image.Resampling.BILINEAR
-        )
+        upright = normalise(image, spec.channels, spec.background)
+        resized = upright.resize((spec.width, spec.height), Image.Resampling.BILINEAR)
         return np.asarray(resized, dtype=np.uint8).reshape(spec.height, spec.width, spec.channels)
 
     def measures(self, rows: Sequence[npt.NDArray[np.uint8]]) -> Mapping[str, npt.NDArray[np.float64]]:
-        """How bright an image is, and how much that varies within it."""
+        """Return each image's mean brightness and its standard deviation, both from 0 to 255."""
         return {
             "brightness": np.array([float(row.mean()) for row in rows]),
             "contrast": np.array([float(row.std()) for row in rows]),
         }
 
     def tensors(self, rows: Sequence[npt.NDArray[np.uint8]]) -> dict[str, npt.NDArray[np.float32]]:
-        """`image`, float32, shape (batch, channels, height, width): (pixel - mean) / scale."""
+        """Return `image`, float32, shape (rows, channels, height, width): (pixel - mean) / scale."""
         spec = self.signature.input
         pixels = self.buffers.take("image", (len(rows), spec.channels, spec.height, spec.width), np.float32)
         for index, row in enumerate(rows):
@@ -127,32 +126,32 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-CHUNK = struct.Struct(">I4s")  # of a PNG: bytes of its data, and its kind; a checksum of 4 bytes follows the data
-SIGNATURE = 8  # bytes before the first chunk
+CHUNK = struct.Struct(">I4s")  # of a PNG: how many bytes of data, and its kind; a checksum of 4 bytes follows the data
+PNG_HEADER_BYTES = 8  # before the first chunk
 
 
-def shown(image: Image.Image, channels: int, background: int) -> Image.Image:
-    """A decoded image in mode `RGB` for 3 channels, else `L`; behind what is transparent is the grey `background`."""
-    upright = turned(image)
+def normalise(image: Image.Image, channels: int, background: int) -> Image.Image:
+    """Return an upright image in mode `RGB` for 3 channels, else `L`, with a grey background behind transparency."""
+    upright = turn_upright(image)
     if upright.mode.startswith("I"):
-        upright = scaled(upright)
+        upright = reduce_depth(upright)
     if upright.has_transparency_data:
-        upright = composited(upright, background)
-    if upright.mode == "CMYK":  # has no way to grey of its own
+        upright = fill_background(upright, background)
+    if upright.mode == "CMYK":  # Pillow converts it to grey only by way of RGB
         upright = upright.convert("RGB")
     return upright.convert("RGB" if channels == 3 else "L")
 
 
-def turned(image: Image.Image) -> Image.Image:
-    """As EXIF says that the camera was held; damaged EXIF says nothing."""
+def turn_upright(image: Image.Image) -> Image.Image:
+    """Turn the image as its EXIF orientation says; damaged EXIF is ignored."""
     turn = None
     with contextlib.suppress(Exception):  # Pillow reports damage in many ways, and the pixels are whole
         turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
     return image if turn is None else image.transpose(turn)
 
 
-def scaled(image: Image.Image) -> Image.Image:
-    """16 bits of grey to 8, of which Pillow itself makes white of all above 255; one level may be transparent."""
+def reduce_depth(image: Image.Image) -> Image.Image:
+    """Reduce grey from 16 bits to 8; Pillow would make all levels above 255 white. One level may be transparent."""
     levels = np.asarray(image).astype(np.uint32).clip(0, 65535)
     grey = Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))
     level = image.info.get("transparency")
@@ -161,18 +160,18 @@ def scaled(image: Image.Image) -> Image.Image:
     return grey
 
 
-def composited(image: Image.Image, background: int) -> Image.Image:
-    """On a plain background."""
+def fill_background(image: Image.Image, background: int) -> Image.Image:
+    """Put a plain grey background behind the image."""
     behind = Image.new("RGBA", image.size, (background, background, background, 255))
     return Image.alpha_composite(behind, image.convert("RGBA")).convert("RGB")
 
 
 def is_cut_short(png: bytes | bytearray) -> bool:
-    """Whether a PNG file ends before its last chunk does; its pixels may be whole all the same."""
-    at = SIGNATURE
-    while at + CHUNK.size <= len(png):
-        size, kind = CHUNK.unpack_from(png, at)
-        at += CHUNK.size + int(size) + 4
+    """Return whether a PNG file ends before its last chunk does; its pixels may be complete all the same."""
+    position = PNG_HEADER_BYTES
+    while position + CHUNK.size <= len(png):
+        size, kind = CHUNK.unpack_from(png, position)
+        position += CHUNK.size + int(size) + 4
         if kind == b"IEND":
-            return at > len(png)
+            return position > len(png)
     return True

@@ -1,4 +1,4 @@
-"""Table rows in, label or values out: lists in column order, or objects by column name."""
+"""Table rows in, label or values out: each row is a list in column order, or an object by column name."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy.typing as npt
 
 from ..errors import InvalidRow
 from ..handler import Handler
-from ..protocols.body import JSON, Body, json_type, unwrapped
-from ..request import Asked
+from ..protocols.body import JSON, Body, json_type, unwrap
+from ..request import Request
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
-class Named(msgspec.Struct, forbid_unknown_fields=True):
-    """A JSON object with `instances`, the first field, or one row under one of its names; `rows_decoder` adds them."""
+class Document(msgspec.Struct, forbid_unknown_fields=True):
+    """A JSON object with `instances`, its first field, or with one row under a name; `rows_decoder` adds the fields."""
 
     def rows(self) -> list[list[float]] | None:
-        """The rows of the only field that is there, None when that isn't one."""
+        """Return the rows of the object's only field, None where there are several or no fields."""
         values = msgspec.structs.astuple(self)
         if values.count(None) != len(values) - 1:
             return None
@@ -30,11 +30,11 @@ class Named(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def rows_decoder(columns: int, max_rows: int, keys: Sequence[str]) -> msgspec.json.Decoder[Any]:
-    """Decodes a row, or an object of rows, that has the right shape; refuses any other."""
+    """Return a decoder for a row or an object of rows with the right number of columns; it refuses anything else."""
     row = Annotated[list[float], msgspec.Meta(min_length=columns, max_length=columns)]
     rows = Annotated[list[row], msgspec.Meta(min_length=1, max_length=max_rows)]
     fields = [("instances", rows | None, None), *((key, row | None, None) for key in keys)]
-    document = msgspec.defstruct("Document", fields, bases=(Named,))
+    document = msgspec.defstruct("Document", fields, bases=(Document,))
     return msgspec.json.Decoder(row | document)
 
 
@@ -44,29 +44,31 @@ class TabularClassifier(Handler):
     row_keys: tuple[str, ...] = ("features", "row", "data")
 
     def prepare(self) -> None:
-        """Remember the columns, in the order of the graph's input, and the decoder for rows that are as they should."""
+        """Remember the columns in the order of the graph's input, and make the decoder for well-formed rows."""
         self.columns = self.signature.input.columns
         self.known = frozenset(self.columns)
-        self.row_keys = tuple(key for key in type(self).row_keys if key not in self.known)  # a column is its own value
+        # A column's name stands before the column's value, never before a row.
+        self.row_keys = tuple(key for key in type(self).row_keys if key not in self.known)
         self.packed = struct.Struct(f"={len(self.columns)}f")  # = raises OverflowError, @ gives infinity
-        # Straight to numbers of the right count; whatever else comes takes the slower way that says what is wrong.
-        plain = type(self).check is TabularClassifier.check
-        self.decoder = rows_decoder(len(self.columns), self.signature.input.max_rows, self.row_keys) if plain else None
+        # Well-formed rows are decoded straight to numbers; others take the slower way, whose errors say what is wrong.
+        default = type(self).check is TabularClassifier.check
+        max_rows = self.signature.input.max_rows
+        self.decoder = rows_decoder(len(self.columns), max_rows, self.row_keys) if default else None
 
-    def read(self, body: Body) -> Asked:
-        """Numbers in column order are decoded and checked in one go."""
+    def read(self, body: Body) -> Request:
+        """Decode and check numbers in column order at once; other bodies are read as in every handler."""
         if self.decoder is not None and body.media_type == JSON and body.content is not None:
             try:
-                found: Any = self.decoder.decode(body.content)
+                document: Any = self.decoder.decode(body.content)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return super().read(body)
-            rows = [found] if isinstance(found, list) else found.rows()
-            return Asked(rows=rows) if rows else super().read(body)
+            rows = [document] if isinstance(document, list) else document.rows()
+            return Request(rows=rows) if rows else super().read(body)
         return super().read(body)
 
     def check(self, instance: Any, where: str) -> list[float]:
-        """One finite number a column; no column missing, none unknown."""
-        instance = unwrapped(instance, self.row_keys)
+        """Return one finite number per column; raises InvalidRow for a missing or unknown column."""
+        instance = unwrap(instance, self.row_keys)
         if isinstance(instance, dict):
             instance = self._by_name(instance, where)
         if not isinstance(instance, list):
@@ -92,46 +94,46 @@ class TabularClassifier(Handler):
         return [instance[name] for name in self.columns]
 
     def _number(self, value: Any, where: str) -> float:
-        # bool is an int in Python, and a wrong dtype here.
+        # bool is an int in Python, but not a number here.
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InvalidRow(f"expected a number, got {json_type(value)}", where=where)
-        # Also false for NaN, and for integers too long for a float.
+        # The comparison is also false for NaN, and for integers that are too long for a float.
         if not abs(value) <= FLOAT32_MAX:
             raise InvalidRow("the number is not finite in float32", where=where)
         return float(value)
 
     def columnar(self) -> bool:
-        """Unless a subclass looks at rows itself."""
+        """Return whether `check_columns` takes the rows: not if a subclass has a `check` or `tensors` of its own."""
         cls = type(self)
         return cls.check is TabularClassifier.check and cls.tensors is TabularClassifier.tensors
 
     def check_columns(
         self, columns: Mapping[str, npt.NDArray[Any]]
     ) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.bool_]]:
-        """`features`, float32, shape (batch, columns); rows must be finite in it."""
+        """Return `features`, float32, shape (rows, columns), and which rows are finite in it, shape (rows,)."""
         features = np.empty((len(columns[self.columns[0]]), len(self.columns)), np.float32)
         with np.errstate(over="ignore"):
-            for place, name in enumerate(self.columns):
-                features[:, place] = columns[name]
-        good: npt.NDArray[np.bool_] = np.asarray(np.isfinite(features).all(axis=1))
-        return {"features": features}, good
+            for index, name in enumerate(self.columns):
+                features[:, index] = columns[name]
+        finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(features).all(axis=1))
+        return {"features": features}, finite
 
     def measures(self, rows: Sequence[list[float]]) -> Mapping[str, npt.NDArray[np.float64]]:
-        """Every column."""
+        """Return every column, shape (rows,)."""
         table = np.array(rows, np.float64)
-        return {name: table[:, place] for place, name in enumerate(self.columns)}
+        return {name: table[:, index] for index, name in enumerate(self.columns)}
 
     def tensors(self, rows: Sequence[list[float]]) -> dict[str, npt.NDArray[np.float32]]:
-        """`features`, float32, shape (batch, columns)."""
+        """Return `features`, float32, shape (rows, columns)."""
         features = self.buffers.take("features", (len(rows), len(self.columns)), np.float32)
-        memory, at = features.data.cast("B"), 0
+        memory, offset = features.data.cast("B"), 0
         try:
             for row in rows:
-                self.packed.pack_into(memory, at, *row)
-                at += self.packed.size
-        except OverflowError as error:  # JSON has no infinity, but numbers beyond float32
-            place = at // self.packed.size
-            column = next(c for c, value in zip(self.columns, rows[place], strict=True) if abs(value) > FLOAT32_MAX)
-            where = f"instances[{place}].{column}"
+                self.packed.pack_into(memory, offset, *row)
+                offset += self.packed.size
+        except OverflowError as error:  # JSON has no infinity, but it has numbers beyond float32
+            index = offset // self.packed.size
+            column = next(c for c, value in zip(self.columns, rows[index], strict=True) if abs(value) > FLOAT32_MAX)
+            where = f"instances[{index}].{column}"
             raise InvalidRow("the number is not finite in float32", where=where) from error
         return {"features": features}

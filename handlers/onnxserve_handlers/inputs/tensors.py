@@ -1,15 +1,22 @@
-"""The graph's inputs as a client sent them, held to the signature."""
+"""The graph's inputs as a client sends them: arrays checked against the signature, and numpy's own file format.
+
+The format is for inputs that are too big for JSON; a response may have it too.
+Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
+"""
 
 from __future__ import annotations
 
+import io
 import math
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BodyTooLarge, InvalidRow
+from ..errors import BodyTooLarge, InvalidRow, RequestError, UndecodableBody
+from ..response import PLAIN, Response, Result
 from ..signature import Signature, Tensor
 
 Array = npt.NDArray[Any]
@@ -17,25 +24,25 @@ Arrays = Mapping[str, Array]
 AXES = 32  # numpy has a limit too
 
 
-def shaped(shape: Sequence[int], count: int, name: str) -> tuple[int, ...]:
-    """The shape of an input; InvalidRow where `count` elements, of which there must be some, don't make it."""
+def check_shape(shape: Sequence[int], count: int, name: str) -> tuple[int, ...]:
+    """Return an input's shape; raises InvalidRow if it is empty or doesn't hold exactly `count` elements."""
     if len(shape) > AXES or any(size < 1 for size in shape) or math.prod(shape) != count:
         raise InvalidRow(f"{count} elements don't make shape {list(shape)[:AXES]}", where=f"inputs.{name}")
     return tuple(shape)
 
 
 def check_tensors(arrays: Arrays, signature: Signature, free: Mapping[str, int]) -> dict[str, Array]:
-    """The inputs in the graph's dtypes, C order; names, shapes and finite numbers are checked.
+    """Return the inputs in the graph's dtypes and C order, after checks of their names, shapes and finite numbers.
 
-    `free` bounds the free axes beside the batch by name.
+    `free` has the largest sizes of the free axes beside the batch, by name. Raises InvalidRow or BodyTooLarge.
     """
-    wanted = {tensor.name: tensor for tensor in signature.inputs}
-    if set(arrays) != set(wanted):
+    expected = {tensor.name: tensor for tensor in signature.inputs}
+    if set(arrays) != set(expected):
         raise InvalidRow(
-            f"inputs {sorted(arrays)}, expected {sorted(wanted)}", where="inputs", fix="see the model's signature"
+            f"inputs {sorted(arrays)}, expected {sorted(expected)}", where="inputs", fix="see the model's signature"
         )
     sizes: dict[str, int] = {}
-    checked = {name: _checked(array, wanted[name], sizes) for name, array in arrays.items()}
+    checked = {name: _check(array, expected[name], sizes) for name, array in arrays.items()}
     rows = len(next(iter(checked.values())))
     if rows > signature.input.max_rows:
         raise BodyTooLarge(f"{rows} rows, at most {signature.input.max_rows} are accepted", where="inputs")
@@ -45,7 +52,7 @@ def check_tensors(arrays: Arrays, signature: Signature, free: Mapping[str, int])
     return checked
 
 
-def _checked(array: Array, tensor: Tensor, sizes: dict[str, int]) -> Array:
+def _check(array: Array, tensor: Tensor, sizes: dict[str, int]) -> Array:
     where, shape = f"inputs.{tensor.name}", tuple(tensor.shape)
     if array.ndim != len(shape):
         raise InvalidRow(f"shape {array.shape}, expected {shape}", where=where)
@@ -56,14 +63,14 @@ def _checked(array: Array, tensor: Tensor, sizes: dict[str, int]) -> Array:
             raise InvalidRow(f"shape {array.shape}, expected {shape}", where=where)
     cast = _cast(array, np.dtype(tensor.dtype), where)
     if cast.dtype.kind == "f" and not np.isfinite(cast).all():
-        raise InvalidRow("numbers that are not finite", where=where)
+        raise InvalidRow("the input has numbers that are not finite", where=where)
     return cast
 
 
 def _cast(array: Array, dtype: np.dtype[Any], where: str) -> Array:
-    """As JSON's numbers are read: to any float, and from whole numbers to those that hold them; nothing is cut off.
+    """Cast as JSON's numbers are read: numbers to any float, integers to an integer dtype that holds them all.
 
-    What a float can't hold is infinite.
+    A number that is too large for a float becomes infinite.
     """
     kinds = {"f": "fiu", "i": "iu", "u": "iu"}.get(dtype.kind, dtype.kind)
     if array.dtype.kind not in kinds:
@@ -74,3 +81,82 @@ def _cast(array: Array, dtype: np.dtype[Any], where: str) -> Array:
             raise InvalidRow(f"elements don't fit in {dtype.name}", where=where)
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype)
+
+
+NPY_MAGIC = b"\x93NUMPY"
+NPY_TYPE = "application/x-npy"
+PREFIX = len(NPY_MAGIC) + 2  # the magic bytes and the version, a byte for each part
+LENGTHS = {1: 2, 2: 4, 3: 4}  # bytes of the header's length, by major version
+# The Python literals that describe an array of numbers; a client's text is never evaluated.
+FIELD = re.compile(r"""\s*['"](\w+)['"]\s*:\s*('[^']*'|"[^"]*"|True|False|\([\d\s,L]*\))\s*(?:,|$)""")
+NUMBERS = re.compile(r"[<>=|]?(?:b1|[iu][1248]|f[248])")
+SIZE = re.compile(r"\d{1,19}")
+
+
+class Header(NamedTuple):
+    """What an array is, and at which byte its elements begin."""
+
+    dtype: np.dtype[Any]
+    columns_first: bool
+    shape: tuple[int, ...]
+    start: int
+
+
+def read_npy(content: bytes | bytearray) -> npt.NDArray[Any]:
+    """Return the array without a copy of its elements; raises UndecodableBody for anything but an array of numbers."""
+    header = read_npy_header(content)
+    rest, needed = len(content) - header.start, math.prod(header.shape) * header.dtype.itemsize
+    if rest != needed:
+        raise UndecodableBody(f"an .npy file of shape {header.shape} has {rest} bytes of elements, not {needed}")
+    array = np.frombuffer(content, header.dtype, offset=header.start)
+    return array.reshape(header.shape, order="F" if header.columns_first else "C")
+
+
+def read_npy_header(content: bytes | bytearray) -> Header:
+    """Read the header of any version of the format; raises UndecodableBody."""
+    width = LENGTHS.get(content[len(NPY_MAGIC)], 0) if len(content) > PREFIX and content.startswith(NPY_MAGIC) else 0
+    start = PREFIX + width + int.from_bytes(content[PREFIX : PREFIX + width], "little")
+    if not width or start > len(content):
+        raise _malformed("its first bytes aren't the format's")
+    fields = _header_fields(content[PREFIX + width : start].decode("latin-1").strip())
+    descr, order, shape = (fields.get(name, "") for name in ("descr", "fortran_order", "shape"))
+    if len(fields) != 3 or not NUMBERS.fullmatch(descr[1:-1]) or order not in ("True", "False") or shape[:1] != "(":
+        raise _malformed("its elements aren't numbers")
+    sizes = [size.strip().rstrip("L") for size in shape[1:-1].split(",") if size.strip()]
+    if not 1 <= len(sizes) <= AXES or not all(SIZE.fullmatch(size) and int(size) for size in sizes):
+        raise _malformed(f"its shape is {shape[:99]}")
+    return Header(np.dtype(descr[1:-1]), order == "True", tuple(map(int, sizes)), start)
+
+
+def _header_fields(text: str) -> dict[str, str]:
+    """Return the fields of a literal dictionary as text."""
+    fields, position, stop = dict[str, str](), 1, len(text) - 1
+    if not text.startswith("{") or not text.endswith("}"):
+        raise _malformed("its header isn't a dictionary")
+    while text[position:stop].strip():
+        field = FIELD.match(text, position, stop)
+        if field is None:
+            raise _malformed("its header doesn't describe an array of numbers")
+        fields[field[1]] = field[2]
+        position = field.end()
+    return fields
+
+
+def _malformed(reason: str) -> UndecodableBody:
+    return UndecodableBody(f"not an .npy file of plain numbers: {reason}", fix="send what numpy.save writes")
+
+
+class NpyForm:
+    """The first output as an .npy file; errors have the plain form."""
+
+    holds_row_errors = False
+
+    def encode_result(self, result: Result) -> Response:
+        """Return the array, shape (rows, ...)."""
+        stream = io.BytesIO()
+        np.save(stream, next(iter(result.outputs.values())), allow_pickle=False)
+        return Response(stream.getvalue(), NPY_TYPE)
+
+    def encode_error(self, error: RequestError, signature: Signature) -> Response:
+        """Return the plain form's error."""
+        return PLAIN.encode_error(error, signature)

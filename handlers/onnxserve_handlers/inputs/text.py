@@ -1,4 +1,4 @@
-"""Text in, label out: one string a row, tokenised as a batch."""
+"""Text in, label out: each row is a string, and a batch is tokenised at once."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tokenizers import Tokenizer
 
 from ..errors import InvalidRow, UndecodableBody
 from ..handler import Handler
-from ..protocols.body import from_base64, json_type, unwrapped
-from ..runtime.batching import guarded
+from ..protocols.body import from_base64, json_type, unwrap
+from ..runtime.batching import guard
 
 Ids = list[int]
 UNKNOWN = "[UNK]"
 
 
 class TextClassifier(Handler):
-    """Rows are strings; the archive's `tokenizer.json` (tokenizers library) splits them."""
+    """Rows are strings; the archive's `tokenizer.json` (of the tokenizers library) makes token ids of them."""
 
     dynamic_axes: ClassVar[dict[str, dict[int, str]]] = {
         "input_ids": {1: "sequence"},
@@ -30,55 +30,57 @@ class TextClassifier(Handler):
     row_keys: tuple[str, ...] = ("text", "data")
 
     def prepare(self) -> None:
-        """Load the tokenizer without its padding and truncation: too long is an error, not a silent cut."""
+        """Load the tokenizer without padding and truncation: a text that is too long is an error, not cut silently."""
         self.tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         self.pad_id = int(self.signature.input.extra.get("pad_id", 0))
 
     def check(self, instance: Any, where: str) -> Ids:
-        """A non-empty string of at most `max_tokens` tokens, special tokens included; its token ids."""
-        return self._bounded(self.tokenizer.encode(self._text(instance, where)).ids, where)
+        """Return the token ids of a text: at least one, at most `max_tokens`, special tokens included."""
+        return self._check_length(self.tokenizer.encode(self._text(instance, where)).ids, where)
 
     def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
-        """All texts of a batch tokenised in one call."""
+        """Tokenise all texts of a batch in one call."""
         if type(self).check is not TextClassifier.check:
             return super().check_all(instances, places)
         wheres = [f"instances[{place}]" for place in places]
-        found: list[Any] = [guarded(partial(self._text, *one)) for one in zip(instances, wheres, strict=True)]
-        good = [index for index, text in enumerate(found) if isinstance(text, str)]
-        # Without offsets, which nobody reads.
-        encodings = self.tokenizer.encode_batch_fast([found[index] for index in good])
-        for index, encoding in zip(good, encodings, strict=True):
-            found[index] = guarded(partial(self._bounded, encoding.ids, wheres[index]))
-        return found
+        rows: list[Any] = [
+            guard(partial(self._text, instance, where)) for instance, where in zip(instances, wheres, strict=True)
+        ]
+        texts = [index for index, text in enumerate(rows) if isinstance(text, str)]
+        # The fast call leaves out offsets, which nobody reads.
+        encodings = self.tokenizer.encode_batch_fast([rows[index] for index in texts])
+        for index, encoding in zip(texts, encodings, strict=True):
+            rows[index] = guard(partial(self._check_length, encoding.ids, wheres[index]))
+        return rows
 
     def lengths(self, rows: Sequence[Ids]) -> list[int]:
-        """Rows are padded to the longest of their batch."""
+        """Return each row's tokens: rows are padded to the longest of their batch."""
         return [len(row) for row in rows]
 
     def measures(self, rows: Sequence[Ids]) -> Mapping[str, npt.NDArray[np.float64]]:
-        """How long a text is, and how much of it the vocabulary doesn't know."""
+        """Return each text's number of tokens, and the share of them that the vocabulary doesn't know."""
         unknown = self.tokenizer.token_to_id(UNKNOWN)
         if unknown is None:
-            unknown = -1  # a vocabulary that knows everything
+            unknown = -1  # this vocabulary has no token for unknown words, so no token counts as one
         return {
             "tokens": np.array([len(row) for row in rows], np.float64),
             "unknown": np.array([row.count(unknown) / len(row) for row in rows]),
         }
 
     def free_axes(self) -> dict[str, int]:
-        """Token tensors are bounded as texts are."""
+        """Bound token tensors as texts are bounded."""
         return {"sequence": self.signature.input.max_tokens}
 
     def check_values(self, tensors: dict[str, npt.NDArray[Any]]) -> None:
-        """Ids in the vocabulary, and a mask of zeros and ones."""
+        """Raise InvalidRow for ids outside the vocabulary, and for a mask of other values than 0 and 1."""
         for name, bound in (("input_ids", self.tokenizer.get_vocab_size()), ("attention_mask", 2)):
             values = tensors.get(name)
             if values is not None and not ((values >= 0) & (values < bound)).all():
                 raise InvalidRow(f"values outside 0 to {bound - 1}", where=f"inputs.{name}")
 
-    def _bounded(self, ids: Ids, where: str) -> Ids:
+    def _check_length(self, ids: Ids, where: str) -> Ids:
         limit = self.signature.input.max_tokens
         if not ids:
             raise InvalidRow("the text has no token", where=where, fix="send at least one word")
@@ -89,7 +91,7 @@ class TextClassifier(Handler):
         return ids
 
     def _text(self, instance: Any, where: str) -> str:
-        instance = unwrapped(instance, self.row_keys)
+        instance = unwrap(instance, self.row_keys)
         if isinstance(instance, dict) and isinstance(encoded := instance.get("b64"), str) and len(instance) == 1:
             instance = from_base64(encoded, where)
         if isinstance(instance, bytes | bytearray):
@@ -104,7 +106,7 @@ class TextClassifier(Handler):
         return instance
 
     def tensors(self, rows: Sequence[Ids]) -> dict[str, npt.NDArray[np.int64]]:
-        """`input_ids` and `attention_mask`, int64, shape (batch, longest row)."""
+        """Return `input_ids` and `attention_mask`, int64, shape (rows, longest row)."""
         shape = (len(rows), max(len(row) for row in rows))
         ids = self.buffers.take("input_ids", shape, np.int64)
         mask = self.buffers.take("attention_mask", shape, np.int64)

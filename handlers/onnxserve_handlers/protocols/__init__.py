@@ -1,1 +1,1 @@
-"""bytes -> request, answer -> bytes: one protocol a module."""
+"""bytes -> request, response -> bytes: each module holds one protocol or format."""

@@ -1,4 +1,4 @@
-"""bytes -> row: from what TorchServe hands over to a list of undecided instances."""
+"""bytes -> instances: the payload of a request, its content coding, its JSON, and base64 within it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..errors import BodyTooLarge, UndecodableBody, UnsupportedMedia
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
-# What some clients call a type that has another name; `application/…+json` is JSON too (RFC 6839, section 3.1).
+# Other names that clients give a type; `application/…+json` is JSON too (RFC 6839, section 3.1).
 ALIASES = {
     "image/jpg": "image/jpeg",
     "image/pjpeg": "image/jpeg",
@@ -26,15 +26,12 @@ ALIASES = {
     "text/json": JSON,
     "application/x-json": JSON,
 }
-# What clients send when they didn't choose: curl -T, Python's urllib.
+# The types of clients that didn't choose one: curl -T, Python's urllib.
 UNDECLARED = {"", "application/octet-stream"}
-
-
 BINARY = (bytes, bytearray)
 BOM = b"\xef\xbb\xbf"  # RFC 8259, section 8.1: parsers may ignore it
-BESIDE = frozenset(
-    {"instances", "signature_name"}
-)  # TensorFlow Serving's clients name a signature; a model here has one
+# Keys that may stand in a document with instances; TensorFlow Serving's clients name a signature, here is only one.
+DOCUMENT_KEYS = frozenset({"instances", "signature_name"})
 JSON_TYPES = {
     bool: "true or false",
     int: "a number",
@@ -45,13 +42,13 @@ JSON_TYPES = {
     type(None): "null",
 }
 DEPTH = 3  # of names before a row: {"data": {"image": {"b64": "…"}}}
-READ = ("content-type", "accept", "inference-header-content-length", "content-encoding")
+HEADERS = ("content-type", "accept", "inference-header-content-length", "content-encoding")
 
 
 class Body(NamedTuple):
-    """One request's payload: its bytes, or the object a JSON-decoding frontend left us.
+    """One request's payload: `content`, or `decoded`, an object that a frontend has made of JSON.
 
-    `json_length` is the number of bytes of JSON before binary tensors, None without any.
+    `json_length` is how many bytes of JSON stand before binary tensors, None where there are no such tensors.
     """
 
     content: bytes | bytearray | None
@@ -64,14 +61,14 @@ class Body(NamedTuple):
 def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: int) -> Body:
     """Take the payload out of one element of TorchServe's `data`.
 
-    `body` is a plain POST, `data` a multipart field or a gRPC input. Header names
-    arrive in whatever case the client used.
+    `body` is a plain POST, `data` a multipart field or a gRPC input. Header names have the case that the client used.
+    Raises UnsupportedMedia, BodyTooLarge for more than `max_bytes`, or UndecodableBody.
     """
     kind_name, accept_name, length_name, encoding_name = _spellings(tuple(headers))
     media_type = _media(headers.get(kind_name, ""))
     if media_type == FORM:
-        # The frontend has taken the body apart at `=` and `&`; what curl -d sends without -H ends here.
-        raise wrong_media(FORM, (JSON,))
+        # The frontend has split the body at `=` and `&`; curl -d without -H sends this type.
+        raise unsupported_media(FORM, (JSON,))
     payload = item["body"] if "body" in item else item.get("data")
     if payload is not None and not isinstance(payload, BINARY):
         check_text(payload)
@@ -90,9 +87,9 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
 
 
 def check_text(document: Any) -> None:
-    """UndecodableBody where a text of a frontend's document has half of a surrogate pair, which no UTF-8 can hold.
+    """Raise UndecodableBody if a text of a frontend's document has half of a surrogate pair, which UTF-8 can't encode.
 
-    Python's own decoder lets it through (RFC 8259, section 8.2); what follows would fail with it, or with the answer.
+    Python's own decoder lets it through (RFC 8259, section 8.2), and a later stage or the response would fail on it.
     """
     try:
         msgspec.json.encode(document)
@@ -101,67 +98,74 @@ def check_text(document: Any) -> None:
 
 
 def media_type(headers: Mapping[str, Any]) -> str:
-    """A request's content type, without parameters."""
+    """Return a request's content type without parameters, in lower case."""
     return _media(headers.get(_spellings(tuple(headers))[0], ""))
 
 
 @lru_cache(maxsize=256)
 def _spellings(names: tuple[str, ...]) -> tuple[str, ...]:
-    """How a client spells the headers that are read here, "" without one; few clients differ, so this is kept."""
-    found = {name.lower(): name for name in names if len(name) < 40}
-    return tuple(found.get(name, "") for name in READ)
+    """Return how a client spells each of `HEADERS`, "" for one that it didn't send; few clients differ."""
+    spelling = {name.lower(): name for name in names if len(name) < 40}
+    return tuple(spelling.get(name, "") for name in HEADERS)
 
 
 @lru_cache(maxsize=64)
 def _media(value: Any) -> str:
-    """`Text/Plain; charset=x` is `text/plain`, `image/jpg` is `image/jpeg`."""
+    """Return `text/plain` for `Text/Plain; charset=x`, `image/jpeg` for `image/jpg`."""
     name = value.partition(";")[0].strip().lower() if isinstance(value, str) else ""
     if name.startswith("application/") and name.endswith("+json") and not name.startswith("application/grpc"):
         return JSON
     return ALIASES.get(name, name)
 
 
-def without_bom(content: Any) -> Any:
-    """Bytes of text without the mark that some editors and shells put before them."""
+def strip_bom(content: Any) -> Any:
+    """Return bytes of text without the byte order mark that some editors and shells put before it."""
     return content[len(BOM) :] if content[: len(BOM)] == BOM else content
 
 
 def _json_length(value: Any, size: int) -> int:
     if not isinstance(value, str) or not value.isdecimal() or int(value) > size:
-        raise UndecodableBody(f"{value!r} of {size} bytes", where="Inference-Header-Content-Length")
+        raise UndecodableBody(
+            f"{value!r} is no number of bytes up to the body's {size}",
+            where="Inference-Header-Content-Length",
+            fix="send the length of the JSON part",
+        )
     return int(value)
 
 
 def decode_json(content: bytes | bytearray) -> Any:
-    """Strict JSON: no NaN, no trailing bytes, bounded depth."""
+    """Decode strict JSON, without NaN, trailing bytes or unbounded depth; raises UndecodableBody."""
     try:
-        return msgspec.json.decode(without_bom(content))
+        return msgspec.json.decode(strip_bom(content))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UndecodableBody(f"not valid JSON: {error}", fix="check the JSON and its Content-Type") from error
 
 
-def instances(document: Any, keys: Container[str], max_rows: int) -> list[Any]:
-    """The rows of a JSON document: `{"instances": [...]}` or one row; any of them may be `{key: row}`."""
+def read_instances(document: Any, keys: Container[str], max_rows: int) -> list[Any]:
+    """Return the rows of a JSON document, `{"instances": [...]}` or one row; a row may be `{key: row}`.
+
+    Raises UndecodableBody, or BodyTooLarge for more than `max_rows`.
+    """
     if isinstance(document, dict) and "instances" in document:
         rows = document["instances"]
         if not isinstance(rows, list) or not rows:
             raise UndecodableBody('"instances" must be a non-empty list', where="instances")
-        if unknown := sorted(set(document) - BESIDE):
+        if unknown := sorted(set(document) - DOCUMENT_KEYS):
             raise UndecodableBody(f'unknown keys beside "instances": {unknown}', where="body")
     else:
         rows = [document]
     if len(rows) > max_rows:
         raise BodyTooLarge(f"{len(rows)} rows, at most {max_rows} are accepted in one request", where="instances")
-    return [unwrapped(row, keys) for row in rows]
+    return [unwrap(row, keys) for row in rows]
 
 
 def json_type(value: Any) -> str:
-    """What a value is in the words of JSON, for errors: clients need not know Python's types."""
+    """Return a value's type in the words of JSON, for errors: clients needn't know Python's types."""
     return JSON_TYPES.get(type(value), type(value).__name__)
 
 
-def unwrapped(instance: Any, keys: Container[str]) -> Any:
-    """A row without the names that may stand before it: `{"data": row}`, `{"image": {"b64": row}}`."""
+def unwrap(instance: Any, keys: Container[str]) -> Any:
+    """Return a row without the names that may stand before it: `{"data": row}`, `{"image": {"b64": row}}`."""
     for _ in range(DEPTH):
         if not isinstance(instance, dict) or len(instance) != 1:
             break
@@ -172,8 +176,8 @@ def unwrapped(instance: Any, keys: Container[str]) -> Any:
     return instance
 
 
-def wrong_media(media_type: str, accepted: Iterable[str]) -> UnsupportedMedia:
-    """The error for a content type that isn't read here."""
+def unsupported_media(media_type: str, accepted: Iterable[str]) -> UnsupportedMedia:
+    """Return the error for a content type that this model doesn't read."""
     return UnsupportedMedia(
         f"content type {media_type!r} is not read by this model",
         where="Content-Type",
@@ -184,51 +188,51 @@ def wrong_media(media_type: str, accepted: Iterable[str]) -> UnsupportedMedia:
 IDENTITY = frozenset({"", "identity"})
 GZIP = frozenset({"gzip", "x-gzip"})
 DEFLATE = "deflate"
-# zlib's names for a header and the largest window.
+# zlib's `wbits`: which header is expected, and the largest window.
 GZIP_BITS, ZLIB_BITS, RAW_BITS = 31, 15, -15
-METHOD = 8  # of zlib's header: deflate
-MEMBERS = 16  # each costs a copy of what follows it
+METHOD = 8  # deflate, in zlib's header (RFC 1950, section 2.2)
+MEMBERS = 16  # of a gzip file; each costs a copy of the bytes after it
 WHERE = "Content-Encoding"
 
 
 def decode(content: bytes | bytearray, encoding: str, max_bytes: int) -> bytes | bytearray:
-    """The body as it was before `encoding`; at most `max_bytes` are made of it.
+    """Undo a content coding (RFC 9110, section 8.4.1): gzip, deflate, or identity.
 
-    Raises UnsupportedMedia, UndecodableBody or BodyTooLarge.
+    Raises UnsupportedMedia, UndecodableBody, or BodyTooLarge where the result has more than `max_bytes`.
     """
     coding = encoding.strip().lower()
     if coding in IDENTITY:
         return content
     if coding in GZIP:
-        return _inflated(content, coding, GZIP_BITS, max_bytes)
+        return _inflate(content, coding, GZIP_BITS, max_bytes)
     if coding == DEFLATE:
-        return _inflated(content, coding, ZLIB_BITS if has_zlib_header(content) else RAW_BITS, max_bytes)
+        return _inflate(content, coding, ZLIB_BITS if has_zlib_header(content) else RAW_BITS, max_bytes)
     raise UnsupportedMedia(
         f"content coding {encoding!r} is not supported", where=WHERE, fix="send gzip or deflate, or the body as it is"
     )
 
 
 def has_zlib_header(content: bytes | bytearray) -> bool:
-    """Whether these are zlib's two bytes, without which some clients send `deflate` ("Note" in RFC 9110, 8.4.1.2)."""
+    """Return whether zlib's header is there; some clients send `deflate` without it (RFC 9110, section 8.4.1.2)."""
     return len(content) > 1 and content[0] & 15 == METHOD and (content[0] << 8 | content[1]) % 31 == 0
 
 
-def _inflated(content: bytes | bytearray, coding: str, bits: int, max_bytes: int) -> bytes:
+def _inflate(content: bytes | bytearray, coding: str, bits: int, max_bytes: int) -> bytes:
     parts: list[bytes] = []
     left = max_bytes
     rest: bytes | bytearray = content
     for _ in range(MEMBERS if bits == GZIP_BITS else 1):
         member = zlib.decompressobj(bits)
         try:
-            # One byte more than is accepted tells a body that ends there from one that goes on.
+            # One byte above the limit shows whether the body ends at the limit or goes on.
             parts.append(member.decompress(rest, left + 1))
         except zlib.error as error:
-            raise UndecodableBody(f"not {coding}: {error}", where=WHERE) from error
+            raise UndecodableBody(f"the body is not {coding}: {error}", where=WHERE) from error
         left -= len(parts[-1])
         if left < 0:
             raise BodyTooLarge(f"more than {max_bytes} bytes when inflated", fix="send fewer or smaller rows")
         if not member.eof:
-            raise UndecodableBody(f"{coding} that is cut off", where=WHERE)
+            raise UndecodableBody(f"the {coding} data is cut off", where=WHERE, fix="send the whole body")
         rest = member.unused_data
         if not rest:
             return b"".join(parts) if len(parts) > 1 else parts[0]
@@ -236,18 +240,21 @@ def _inflated(content: bytes | bytearray, coding: str, bits: int, max_bytes: int
 
 
 DATA_URL = re.compile(r"\s*data:[^,;]*(?:;[^,;]*)*;base64,", re.IGNORECASE)
-SPELLINGS = str.maketrans({"-": "+", "_": "/", **dict.fromkeys(" \t\r\n\f\v")})  # None removes
+SPELLINGS = str.maketrans({"-": "+", "_": "/", **dict.fromkeys(" \t\r\n\f\v")})  # a character with None is removed
 
 
 def from_base64(text: str, where: str) -> bytes:
-    """The bytes; UndecodableBody for anything else than base64, whose padding, lines and alphabet don't matter."""
+    """Return the bytes of base64 in either alphabet, with or without padding, line breaks or a data URL's prefix.
+
+    Raises UndecodableBody for anything else.
+    """
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:
-        return _lenient(text, where)
+        return _decode_leniently(text, where)
 
 
-def _lenient(text: str, where: str) -> bytes:
+def _decode_leniently(text: str, where: str) -> bytes:
     url = DATA_URL.match(text)
     plain = text[url.end() if url else 0 :].translate(SPELLINGS).rstrip("=")
     try:

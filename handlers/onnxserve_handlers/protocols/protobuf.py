@@ -1,4 +1,4 @@
-"""Protocol Buffers' wire format, read and written without a library, so that an archive needs none.
+"""Protocol Buffers' wire format, read and written without a library, so that an archive doesn't depend on one.
 
 Source: https://protobuf.dev/programming-guides/encoding/.
 """
@@ -15,19 +15,19 @@ import numpy.typing as npt
 from ..errors import BodyTooLarge, UndecodableBody
 
 VARINT, FIXED64, DELIMITED, GROUP, END_GROUP, FIXED32 = range(6)  # wire types
-LARGEST_NUMBER = 2**29 - 1  # of a field
+LARGEST_FIELD_NUMBER = 2**29 - 1
 TAG_BYTES, VARINT_BYTES = 5, 10
-LARGEST = 2**64 - 1
+UINT64_MASK = 2**64 - 1
 FEW_BYTES = 32
-DEPTH = 100  # of groups, which nobody sends any more
-FIELDS = 2**14  # of one message, nested ones included: each costs some Python, a tensor's elements don't
+DEPTH = 100  # of nested groups, which are deprecated
+FIELDS = 2**14  # of one message, with those of nested ones: each costs time in Python, a tensor's elements don't
 Payload = bytes | memoryview
 
 
 class Kind(NamedTuple):
-    """How a field's bytes become a value, and the wire types that it may have; others are skipped like unknown fields.
+    """The wire types that a field may have, and the function that makes a value of its bytes or raises ValueError.
 
-    `read` raises ValueError.
+    A field with another wire type is skipped like an unknown one.
     """
 
     wires: tuple[int, ...]
@@ -44,29 +44,30 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class Message:
-    """A message's fields by their numbers; fields that aren't named here are skipped."""
+    """A message's fields by number; fields with other numbers are skipped."""
 
     fields: Mapping[int, Field]
 
 
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    if at < len(data) and data[at] < 0x80:  # by far most of them
-        return data[at], at + 1
+def _read_varint(data: memoryview, position: int) -> tuple[int, int]:
+    """Return a number and the position after it."""
+    if position < len(data) and data[position] < 0x80:  # most numbers have one byte
+        return data[position], position + 1
     value = 0
-    for place, octet in enumerate(data[at : at + VARINT_BYTES]):
-        value |= (octet & 0x7F) << 7 * place
+    for index, octet in enumerate(data[position : position + VARINT_BYTES]):
+        value |= (octet & 0x7F) << 7 * index
         if octet < 0x80:
-            return value, at + place + 1
+            return value, position + index + 1
     raise ValueError("a number is cut off")
 
 
-def _varints(data: memoryview) -> npt.NDArray[np.uint64]:
-    """Every number of packed ones, modulo 2**64; of a few in a loop, which then costs less than arrays."""
+def _read_varints(data: memoryview) -> npt.NDArray[np.uint64]:
+    """Return packed numbers, modulo 2**64, shape (numbers,); for few bytes a loop is faster than arrays."""
     if len(data) <= FEW_BYTES:
-        few, at = [], 0
-        while at < len(data):
-            value, at = _varint(data, at)
-            few.append(value & LARGEST)
+        few, position = [], 0
+        while position < len(data):
+            value, position = _read_varint(data, position)
+            few.append(value & UINT64_MASK)
         return np.array(few, np.uint64)
     octets = np.frombuffer(data, np.uint8)
     last = octets < 0x80
@@ -78,10 +79,10 @@ def _varints(data: memoryview) -> npt.NDArray[np.uint64]:
     if lengths.max() > VARINT_BYTES:
         raise ValueError("a number is cut off")
     values = np.zeros(len(stops), np.uint64)
-    for place in range(lengths.max()):
-        longer = np.flatnonzero(lengths > place)
-        part = (octets[starts[longer] + place] & 0x7F).astype(np.uint64)
-        values[longer] |= part << np.uint64(7 * place)
+    for index in range(lengths.max()):
+        longer = np.flatnonzero(lengths > index)
+        part = (octets[starts[longer] + index] & 0x7F).astype(np.uint64)
+        values[longer] |= part << np.uint64(7 * index)
     return values
 
 
@@ -89,12 +90,13 @@ def _fixed(dtype: str, wire: int) -> Kind:
     return Kind((DELIMITED, wire), lambda data: np.frombuffer(data, dtype))
 
 
-# Numbers come as arrays, packed or one a field; as little-endian as the wire, without a copy where it has them so.
-BOOL = Kind((DELIMITED, VARINT), lambda data: _varints(data) != 0)
-INT32 = Kind((DELIMITED, VARINT), lambda data: _varints(data).astype(np.uint32).view(np.int32))
-INT64 = Kind((DELIMITED, VARINT), lambda data: _varints(data).view(np.int64))
-UINT32 = Kind((DELIMITED, VARINT), lambda data: _varints(data).astype(np.uint32))
-UINT64 = Kind((DELIMITED, VARINT), _varints)
+# Numbers are read as arrays, whether they are packed or one per field; fixed-size ones keep the wire's little-endian
+# bytes without a copy.
+BOOL = Kind((DELIMITED, VARINT), lambda data: _read_varints(data) != 0)
+INT32 = Kind((DELIMITED, VARINT), lambda data: _read_varints(data).astype(np.uint32).view(np.int32))
+INT64 = Kind((DELIMITED, VARINT), lambda data: _read_varints(data).view(np.int64))
+UINT32 = Kind((DELIMITED, VARINT), lambda data: _read_varints(data).astype(np.uint32))
+UINT64 = Kind((DELIMITED, VARINT), _read_varints)
 FLOAT = _fixed("<f4", FIXED32)
 DOUBLE = _fixed("<f8", FIXED64)
 TEXT = Kind((DELIMITED,), lambda data: str(data, "utf-8"))
@@ -102,18 +104,18 @@ BYTES = Kind((DELIMITED,), lambda data: data)
 
 
 def read_message(message: Message, data: memoryview) -> dict[str, Any]:
-    """The values of a message by name, without fields that aren't there; UndecodableBody or BodyTooLarge.
+    """Return the values of a message by field name, without absent fields; raises UndecodableBody or BodyTooLarge.
 
-    A repeated field is a list of its parts, where a part of numbers is an array: `numbers` joins them. Bytes are views
-    of `data`. A field that isn't repeated keeps its last value, and a message that comes again is merged.
+    A repeated field is a list of its parts; a part of numbers is an array, and `join_numbers` joins them. Bytes are
+    views of `data`. A field that isn't repeated keeps its last value, and a nested message that comes again is merged.
     """
-    found: dict[str, Any] = {}
-    _Reader().read(message, data, found, "")
-    return found
+    values: dict[str, Any] = {}
+    _Reader().read(message, data, values, "")
+    return values
 
 
-def numbers(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """The elements of a repeated field of numbers, shape (elements,)."""
+def join_numbers(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return the elements of a repeated field of numbers, shape (elements,)."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
@@ -154,56 +156,56 @@ class _Reader:
         self.read(message, payload, siblings[-1], f"{where}{field.name}[{len(siblings) - 1}].")
 
     def _fields(self, data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
-        """Number, wire type and bytes of each field; those within groups are skipped."""
-        at, end = 0, len(data)
+        """Yield number, wire type and bytes of each field; fields within groups are skipped."""
+        position, end = 0, len(data)
         groups: list[int] = []
-        while at < end:
+        while position < end:
             self._left -= 1
             if self._left < 0:
                 raise BodyTooLarge(f"more than {FIELDS} fields", fix="send numbers packed or raw")
-            tag, start = _varint(data, at)
+            tag, start = _read_varint(data, position)
             number, wire = tag >> 3, tag & 7
-            if not 0 < number <= LARGEST_NUMBER or start - at > TAG_BYTES:
+            if not 0 < number <= LARGEST_FIELD_NUMBER or start - position > TAG_BYTES:
                 raise ValueError(f"there is no field {number}")
             if wire == DELIMITED:
-                size, start = _varint(data, start)
-                at = start + size
+                size, start = _read_varint(data, start)
+                position = start + size
             else:
-                at = self._end(data, start, wire, number, groups)
-            if at > end:
+                position = self._end_of(data, start, wire, number, groups)
+            if position > end:
                 raise ValueError(f"field {number} is cut off")
             if not groups:
-                yield number, wire, data[start:at]
+                yield number, wire, data[start:position]
         if groups:
             raise ValueError(f"group {groups[-1]} is cut off")
 
     @staticmethod
-    def _end(data: memoryview, at: int, wire: int, number: int, groups: list[int]) -> int:
-        """Where a field ends that doesn't say its length."""
+    def _end_of(data: memoryview, position: int, wire: int, number: int, groups: list[int]) -> int:
+        """Return where a field ends that has no length before it."""
         if wire == VARINT:
-            return _varint(data, at)[1]
+            return _read_varint(data, position)[1]
         if wire == FIXED32:
-            return at + 4
+            return position + 4
         if wire == FIXED64:
-            return at + 8
+            return position + 8
         if wire == GROUP and len(groups) < DEPTH:
             groups.append(number)
-            return at
+            return position
         if wire == END_GROUP and groups and groups.pop() == number:
-            return at
+            return position
         raise ValueError(f"field {number} has wire type {wire}")
 
 
 def varint(value: int) -> bytes:
-    """A number of at most 64 bits, not negative."""
-    found = bytearray()
+    """Encode a number of at most 64 bits that isn't negative."""
+    octets = bytearray()
     while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
+        octets.append(value & 0x7F | 0x80)
         value >>= 7
-    found.append(value)
-    return bytes(found)
+    octets.append(value)
+    return bytes(octets)
 
 
 def delimited(number: int, *parts: Payload) -> list[Payload]:
-    """A field of bytes, text or a message, in parts that belong behind one another."""
+    """Encode a field of bytes, text or a message, given as parts in order."""
     return [varint(number << 3 | DELIMITED) + varint(sum(map(len, parts))), *parts]

@@ -1,4 +1,8 @@
-"""Open Inference Protocol V2 over gRPC: `ModelInferRequest` in, `ModelInferResponse` out."""
+"""Open Inference Protocol V2 over gRPC: `ModelInferRequest` in, `ModelInferResponse` out, in frames of gRPC.
+
+Sources: https://github.com/kserve/open-inference-protocol, specification/protocol/open_inference_grpc.proto, and
+https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +12,94 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import MalformedFrame, RequestError, UndecodableBody, UnimplementedCall
-from ..inputs.tensors import shaped
-from ..response import Answer, Result
-from ..signature import BYTES, Signature
-from .protobuf import LARGEST, Payload, delimited, numbers, read_message, varint
-from .v2_http import InferRequest, InputTensor, WantedOutput, check_names, from_binary, from_json, line, packed, wanted
-from .v2_messages import CONTENTS_OF, REQUEST
+from ..inputs.tensors import check_shape
+from ..response import Response, Result
+from ..signature import BYTES as TEXTS
+from ..signature import Signature
+from .protobuf import (
+    BOOL,
+    BYTES,
+    DOUBLE,
+    FLOAT,
+    INT32,
+    INT64,
+    TEXT,
+    UINT32,
+    UINT64,
+    UINT64_MASK,
+    Field,
+    Message,
+    Payload,
+    delimited,
+    join_numbers,
+    read_message,
+    varint,
+)
+from .v2_http import (
+    InferRequest,
+    InputTensor,
+    RequestedOutput,
+    check_names,
+    error_line,
+    from_binary,
+    from_json,
+    pack_elements,
+    select_outputs,
+)
+
+# The protocol's messages, as far as a model reads them. Parameters aren't used here; reading them refuses broken ones.
+PARAMETER = Message({1: Field("key", TEXT), 2: Field("value", Message({3: Field("string_param", TEXT)}))})
+PARAMETERS = Field("parameters", PARAMETER, repeated=True)
+CONTENTS = Message(
+    {
+        1: Field("bool_contents", BOOL, repeated=True),
+        2: Field("int_contents", INT32, repeated=True),
+        3: Field("int64_contents", INT64, repeated=True),
+        4: Field("uint_contents", UINT32, repeated=True),
+        5: Field("uint64_contents", UINT64, repeated=True),
+        6: Field("fp32_contents", FLOAT, repeated=True),
+        7: Field("fp64_contents", DOUBLE, repeated=True),
+        8: Field("bytes_contents", BYTES, repeated=True),
+    }
+)
+INPUT = Message(
+    {
+        1: Field("name", TEXT),
+        2: Field("datatype", TEXT),
+        3: Field("shape", INT64, repeated=True),
+        4: PARAMETERS,
+        5: Field("contents", CONTENTS),
+    }
+)
+REQUEST = Message(
+    {
+        1: Field("model_name", TEXT),
+        2: Field("model_version", TEXT),
+        3: Field("id", TEXT),
+        4: PARAMETERS,
+        5: Field("inputs", INPUT, repeated=True),
+        6: Field("outputs", Message({1: Field("name", TEXT), 2: PARAMETERS}), repeated=True),
+        7: Field("raw_input_contents", BYTES, repeated=True),
+    }
+)
+CONTENTS_OF = {
+    "BOOL": "bool_contents",
+    **dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents"),
+    "INT64": "int64_contents",
+    **dict.fromkeys(("UINT8", "UINT16", "UINT32"), "uint_contents"),
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+}
 
 
 def read_call(body: bytes | bytearray) -> tuple[InferRequest, dict[str, Any]]:
-    """The request, and its inputs by name: arrays, or lists of bytes for BYTES. `body` is a frame of gRPC's.
+    """Return the request and its inputs by name: arrays, or lists of bytes for BYTES. `body` is a frame of gRPC.
 
-    Raises UndecodableBody, BodyTooLarge, UnimplementedCall or MalformedFrame, and InvalidRow for a tensor that its
-    elements don't make. Elements that are raw are not copied.
+    Raises UndecodableBody, BodyTooLarge, UnimplementedCall or MalformedFrame, and InvalidRow for a tensor whose shape
+    doesn't fit its elements. Raw elements are not copied.
     """
-    call = read_message(REQUEST, message_of(body))
+    call = read_message(REQUEST, read_frame(body))
     tensors, raw = call.get("inputs", []), call.get("raw_input_contents", [])
     if raw and len(raw) != len(tensors):
         raise UndecodableBody(f"{len(raw)} raw_input_contents of {len(tensors)} inputs", where="inputs")
@@ -34,74 +111,78 @@ def read_call(body: bytes | bytearray) -> tuple[InferRequest, dict[str, Any]]:
         if raw and contents is not None:
             raise UndecodableBody("elements both raw and not", where=f"inputs.{declared.name}", fix="send them once")
         values[declared.name] = from_binary(declared, raw[index]) if raw else _elements(declared, contents or {})
-    outputs = [WantedOutput(output.get("name", "")) for output in call.get("outputs", [])]
+    outputs = [RequestedOutput(output.get("name", "")) for output in call.get("outputs", [])]
     return InferRequest(inputs, call.get("id", ""), outputs=outputs), values
 
 
 def _input(tensor: dict[str, Any]) -> InputTensor:
-    shape = numbers(tensor["shape"]).tolist() if "shape" in tensor else []
+    shape = join_numbers(tensor["shape"]).tolist() if "shape" in tensor else []
     return InputTensor(tensor.get("name", ""), shape, tensor.get("datatype", ""))
 
 
 def _elements(tensor: InputTensor, contents: dict[str, Any]) -> Any:
-    """Elements by their type."""
-    if tensor.datatype == BYTES:
+    """Return elements that are sent in the field of their type."""
+    if tensor.datatype == TEXTS:
         texts = [bytes(element) for element in contents.get("bytes_contents", [])]
-        shaped(tensor.shape, len(texts), tensor.name)
+        check_shape(tensor.shape, len(texts), tensor.name)
         return texts
     if tensor.datatype not in CONTENTS_OF:
         raise UndecodableBody(f"{tensor.datatype} has no contents", where=f"inputs.{tensor.name}", fix="send it raw")
     parts = contents.get(CONTENTS_OF[tensor.datatype])
-    tensor.data = numbers(parts) if parts else []
+    tensor.data = join_numbers(parts) if parts else []
     return from_json(tensor)
 
 
-class RpcForm:
-    """Answers whose elements are raw: Triton's client reads numbers no other way."""
+class V2GrpcForm:
+    """Responses with raw elements, the only numbers that Triton's client reads."""
 
-    by_row = False
+    holds_row_errors = False
 
     def __init__(self, request: InferRequest) -> None:
         self._request = request
 
-    def good(self, result: Result) -> Answer:
-        """`ModelInferResponse`."""
+    def encode_result(self, result: Result) -> Response:
+        """Return a `ModelInferResponse` in its frame."""
         signature = result.signature
         message = [*_text(1, signature.model), *_text(2, signature.version), *_text(3, self._request.id)]
         elements: list[Payload] = []
-        for output, (kind, shape, flat) in wanted(self._request.outputs, result):
+        for output, (kind, shape, flat) in select_outputs(self._request.outputs, result):
             sizes = delimited(3, b"".join(map(varint, shape))) if shape else []
             message += delimited(5, *_text(1, output.name), *_text(2, kind), *sizes)
-            elements += delimited(6, packed(flat))
-        return Answer(framed([*message, *elements]), MEDIA, trailers(OK))
+            elements += delimited(6, pack_elements(flat))
+        return Response(frame([*message, *elements]), MEDIA, trailers(OK))
 
-    def bad(self, error: RequestError, signature: Signature) -> Answer:  # noqa: ARG002 - as forms are called
-        """A status and its text, no message. A server's fault keeps its HTTP status, so that a proxy may try again."""
-        headers = (*trailers(status_of(error), line(error)), ("grpc-accept-encoding", "identity"))
-        return Answer(b"", MEDIA, headers, 0 if error.status >= 500 else 200)
+    def encode_error(self, error: RequestError, signature: Signature) -> Response:  # noqa: ARG002 - as forms are called
+        """Return a status with its text, and no message.
+
+        A server's error keeps its HTTP status, so that a proxy may retry.
+        """
+        headers = (*trailers(status_of(error), error_line(error)), ("grpc-accept-encoding", "identity"))
+        return Response(b"", MEDIA, headers, 0 if error.status >= 500 else 200)
 
 
 def metadata_message(metadata: Mapping[str, Any]) -> bytes:
-    """`ModelMetadataResponse` of what V2's metadata says over HTTP, without the model's name and version."""
+    """Encode V2's metadata as `ModelMetadataResponse`, without the model's name and versions."""
     fields = _text(3, metadata["platform"])
     for number, name in ((4, "inputs"), (5, "outputs")):
         for tensor in metadata[name]:
-            shape = b"".join(varint(size & LARGEST) for size in tensor["shape"])
+            shape = b"".join(varint(size & UINT64_MASK) for size in tensor["shape"])
             fields += delimited(number, *_text(1, tensor["name"]), *_text(2, tensor["datatype"]), *delimited(3, shape))
     return b"".join(fields)
 
 
 def _text(number: int, value: str) -> list[Payload]:
-    """A field of text; the empty one is left out, as protobuf has it."""
+    """Encode a field of text; protobuf leaves out the empty one."""
     return delimited(number, value.encode()) if value else []
 
 
 MEDIA = "application/grpc"
-READ = frozenset({MEDIA, f"{MEDIA}+proto"})
+MEDIA_TYPES = frozenset({MEDIA, f"{MEDIA}+proto"})
 PREFIX = struct.Struct(">BI")  # whether the message is compressed, and its length
-MESSAGE_BYTES = 700  # of an error's text: proxies bound headers, and a byte may take three
+MESSAGE_BYTES = 700  # of an error's text: proxies bound headers, and a byte may be encoded as three
 PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
+# https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
 OK = 0
 INVALID_ARGUMENT = 3
 DEADLINE_EXCEEDED = 4
@@ -128,8 +209,11 @@ STATUS = {
 Headers = tuple[tuple[str, str], ...]
 
 
-def message_of(body: bytes | bytearray) -> memoryview:
-    """The one message of a call, not copied; UnimplementedCall or MalformedFrame as gRPC's own servers answer."""
+def read_frame(body: bytes | bytearray) -> memoryview:
+    """Return the one message of a call without a copy.
+
+    Raises UnimplementedCall or MalformedFrame where gRPC's own servers answer these statuses.
+    """
     if len(body) < PREFIX.size:
         raise MalformedFrame(f"{len(body)} bytes are shorter than a frame's prefix")
     compressed, size = PREFIX.unpack_from(body)
@@ -142,20 +226,20 @@ def message_of(body: bytes | bytearray) -> memoryview:
     return memoryview(body)[PREFIX.size :]
 
 
-def framed(message: Sequence[Payload]) -> bytes:
-    """A message in its frame."""
+def frame(message: Sequence[Payload]) -> bytes:
+    """Return a message in its frame."""
     return b"".join([PREFIX.pack(0, sum(map(len, message))), *message])
 
 
 def status_of(error: RequestError) -> int:
-    """The status of an error; of one of a handler's own kinds, by whose fault it is."""
+    """Return an error's status; for a kind of a user's handler, its HTTP status decides whose fault it is."""
     return STATUS.get(error.kind, INVALID_ARGUMENT if error.status < 500 else INTERNAL)
 
 
 def trailers(status: int, text: str = "") -> Headers:
-    """Status and message, named so that a proxy in front can make gRPC's trailers of them.
+    """Return status and message as headers that a proxy in front turns into gRPC's trailers.
 
-    Text is cut where it is long, and percent-encoded as the protocol wants it.
+    A long text is cut. It is percent-encoded, as the protocol demands.
     """
     if status == OK:
         return (("x-grpc-status", "0"),)

@@ -1,4 +1,4 @@
-"""Open Inference Protocol V2 over HTTP, JSON and the binary tensor extension.
+"""Open Inference Protocol V2 over HTTP: JSON, the binary tensor extension, and the model's metadata.
 
 Sources: https://github.com/kserve/open-inference-protocol (inference_rest.md) and
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md.
@@ -15,14 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InvalidRow, RequestError, UndecodableBody
-from ..inputs.tensors import shaped
-from ..response import Answer, Plain, Result
-from ..signature import BYTES, NAMES, Signature, datatype
-from .body import without_bom
+from ..inputs.tensors import check_shape
+from ..response import PlainForm, Response, Result
+from ..signature import BYTES, DATATYPES, Signature, Tensor, datatype
+from .body import strip_bom
 
 HEADER = "Inference-Header-Content-Length"
 BINARY = "application/octet-stream"
-Tensor = tuple[str, list[int], Any]  # datatype, shape, flat elements
+PLATFORM = "onnxruntime_onnx"
+FREE = -1  # the size of a free axis, as the protocol writes it
+OutputTensor = tuple[str, list[int], Any]  # datatype, shape, flat elements
 _encode = msgspec.json.Encoder().encode
 
 
@@ -36,7 +38,7 @@ class InputTensor(msgspec.Struct):
     parameters: dict[str, Any] = {}
 
 
-class WantedOutput(msgspec.Struct):
+class RequestedOutput(msgspec.Struct):
     """One entry of `outputs`."""
 
     name: str
@@ -49,14 +51,17 @@ class InferRequest(msgspec.Struct):
     inputs: list[InputTensor]
     id: str = ""
     parameters: dict[str, Any] = {}
-    outputs: list[WantedOutput] = []
+    outputs: list[RequestedOutput] = []
 
 
-def read_request(content: bytes | Any, tail: memoryview) -> tuple[InferRequest, dict[str, Any]]:
-    """The request, and its inputs by name: arrays, or lists of str or bytes for BYTES. `tail` is binary data."""
+def read_infer_request(content: bytes | Any, tail: memoryview) -> tuple[InferRequest, dict[str, Any]]:
+    """Return the request and its inputs by name: arrays, or lists of str or bytes for BYTES.
+
+    `tail` is the binary data after the JSON. Raises UndecodableBody or InvalidRow.
+    """
     try:
         if isinstance(content, bytes | bytearray | memoryview):
-            request = msgspec.json.decode(without_bom(content), type=InferRequest)
+            request = msgspec.json.decode(strip_bom(content), type=InferRequest)
         else:
             request = msgspec.convert(content, InferRequest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -78,161 +83,176 @@ def read_request(content: bytes | Any, tail: memoryview) -> tuple[InferRequest, 
 
 
 def check_names(inputs: Sequence[InputTensor]) -> None:
-    """Raise UndecodableBody without inputs, or for one that comes twice."""
+    """Raise UndecodableBody if there are no inputs, or two with one name."""
     names = [tensor.name for tensor in inputs]
     if not names or len(set(names)) != len(names):
         raise UndecodableBody(f"inputs named {names}", where="inputs", fix="send each input once")
 
 
 def _dtype(tensor: InputTensor) -> np.dtype[Any]:
-    if tensor.datatype not in NAMES:
+    if tensor.datatype not in DATATYPES:
         raise InvalidRow(
-            f"datatype {tensor.datatype!r}", where=f"inputs.{tensor.name}", fix=f"{BYTES} or {', '.join(NAMES)}"
+            f"there is no datatype {tensor.datatype!r}",
+            where=f"inputs.{tensor.name}",
+            fix=f"{BYTES} or {', '.join(DATATYPES)}",
         )
-    return np.dtype(NAMES[tensor.datatype]).newbyteorder("<")
+    return np.dtype(DATATYPES[tensor.datatype]).newbyteorder("<")
 
 
 def from_json(tensor: InputTensor) -> npt.NDArray[Any] | list[str]:
-    """An input whose elements are `data`."""
+    """Return an input whose elements are in `data`; raises InvalidRow."""
     where = f"inputs.{tensor.name}"
     if tensor.datatype == BYTES:
-        if not isinstance(tensor.data, list) or not all(isinstance(one, str) for one in tensor.data):
+        if not isinstance(tensor.data, list) or not all(isinstance(element, str) for element in tensor.data):
             raise InvalidRow("data must be a flat list of strings", where=where)
-        shaped(tensor.shape, len(tensor.data), tensor.name)
+        check_shape(tensor.shape, len(tensor.data), tensor.name)
         return tensor.data
     dtype = _dtype(tensor)
     try:
-        found = np.asarray(tensor.data)
+        array = np.asarray(tensor.data)
     except ValueError as error:  # ragged
         raise InvalidRow("data is not rectangular", where=where) from error
-    if dtype.kind == "u" and found.dtype.kind == "f":
-        found = _whole(tensor.data, found)
+    if dtype.kind == "u" and array.dtype.kind == "f":
+        array = _as_unsigned(tensor.data, array)
     allowed = {"b": "b", "i": "iu", "u": "iu", "f": "fiu"}[dtype.kind]
-    if found.dtype.kind not in allowed:
+    if array.dtype.kind not in allowed:
         raise InvalidRow(f"data are not {tensor.datatype}", where=where)
-    if found.dtype.kind in "iu" and dtype.kind in "iu" and found.size:
+    if array.dtype.kind in "iu" and dtype.kind in "iu" and array.size:
         limits = np.iinfo(dtype)
-        if found.min() < limits.min or found.max() > limits.max:
+        if array.min() < limits.min or array.max() > limits.max:
             raise InvalidRow(f"data don't fit in {tensor.datatype}", where=where)
-    with np.errstate(over="ignore"):  # too large is found as infinite
-        return found.astype(dtype, copy=False).reshape(shaped(tensor.shape, found.size, tensor.name))
+    with np.errstate(over="ignore"):  # a number that is too large becomes infinite, which a later check refuses
+        return array.astype(dtype, copy=False).reshape(check_shape(tensor.shape, array.size, tensor.name))
 
 
-def _whole(data: Any, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Integers that numpy took for floats, as it does with 2**63 beside 0; anything else as it was."""
-    each = np.asarray(data, object)
-    return each.astype(np.uint64) if all(type(one) is int and 0 <= one < 2**64 for one in each.flat) else found
+def _as_unsigned(data: Any, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return integers that numpy took for floats, as it does with 2**63 beside 0; any other array stays as it is."""
+    elements = np.asarray(data, object)
+    are_unsigned = all(type(element) is int and 0 <= element < 2**64 for element in elements.flat)
+    return elements.astype(np.uint64) if are_unsigned else array
 
 
 def from_binary(tensor: InputTensor, data: memoryview) -> npt.NDArray[Any] | list[bytes]:
-    """An input whose elements are bytes, as the binary extension packs them."""
+    """Return an input whose elements are bytes in the binary extension's layout; raises InvalidRow."""
+    where = f"inputs.{tensor.name}"
     if tensor.datatype != BYTES:
         dtype = _dtype(tensor)
         if len(data) % dtype.itemsize:
-            raise InvalidRow(f"{len(data)} bytes of {tensor.datatype}", where=f"inputs.{tensor.name}")
-        return np.frombuffer(data, dtype).reshape(shaped(tensor.shape, len(data) // dtype.itemsize, tensor.name))
-    found, at = [], 0
-    while at < len(data):
+            raise InvalidRow(f"{len(data)} bytes of {tensor.datatype}", where=where)
+        return np.frombuffer(data, dtype).reshape(check_shape(tensor.shape, len(data) // dtype.itemsize, tensor.name))
+    elements, position = [], 0
+    while position < len(data):
         # Each element follows its length, 32 bits, little-endian.
-        size = struct.unpack_from("<I", data, at)[0] if at + 4 <= len(data) else len(data)
-        if at + 4 + size > len(data):
-            raise InvalidRow("an element is longer than the data", where=f"inputs.{tensor.name}")
-        found.append(bytes(data[at + 4 : at + 4 + size]))
-        at += 4 + size
-    shaped(tensor.shape, len(found), tensor.name)
-    return found
+        size = struct.unpack_from("<I", data, position)[0] if position + 4 <= len(data) else len(data)
+        if position + 4 + size > len(data):
+            raise InvalidRow("an element is longer than the data", where=where)
+        elements.append(bytes(data[position + 4 : position + 4 + size]))
+        position += 4 + size
+    check_shape(tensor.shape, len(elements), tensor.name)
+    return elements
 
 
-class OipForm:
-    """Answers with named tensors: the graph's outputs, and `label` and `score` where the model has labels."""
+class V2HttpForm:
+    """Responses with named tensors: the graph's outputs, and `label` and `score` where the model has labels."""
 
-    by_row = False
+    holds_row_errors = False
 
     def __init__(self, request: InferRequest | None = None) -> None:
         self._request = request or InferRequest([])
 
-    def good(self, result: Result) -> Answer:
-        """The outputs asked for, or all of them."""
+    def encode_result(self, result: Result) -> Response:
+        """Return the requested outputs, or all of them."""
         by_default = bool(self._request.parameters.get("binary_data_output"))
-        shown, blobs = [], []
-        for one, (kind, shape, flat) in wanted(self._request.outputs, result):
-            entry: dict[str, Any] = {"name": one.name, "datatype": kind, "shape": shape}
-            if one.parameters.get("binary_data", by_default):
-                blobs.append(packed(flat))
+        entries, blobs = [], []
+        for output, (kind, shape, flat) in select_outputs(self._request.outputs, result):
+            entry: dict[str, Any] = {"name": output.name, "datatype": kind, "shape": shape}
+            if output.parameters.get("binary_data", by_default):
+                blobs.append(pack_elements(flat))
                 entry["parameters"] = {"binary_data_size": len(blobs[-1])}
             else:
-                entry["data"] = listed(flat, result.digits)
-            shown.append(entry)
-        head = _encode(head_of(result.signature, self._request.id) | {"outputs": shown})
+                entry["data"] = json_elements(flat, result.digits)
+            entries.append(entry)
+        head = _encode(response_head(result.signature, self._request.id) | {"outputs": entries})
         if not blobs:
-            return Answer(head)
-        return Answer(b"".join([head, *blobs]), BINARY, ((HEADER, str(len(head))),))
+            return Response(head)
+        return Response(b"".join([head, *blobs]), BINARY, ((HEADER, str(len(head))),))
 
-    def bad(self, error: RequestError, signature: Signature) -> Answer:
-        """The protocol's error is one line of text."""
-        return Answer(_encode(head_of(signature, self._request.id) | {"error": line(error)}))
-
-
-class V2Errors(Plain):
-    """For rows on V2's path that aren't in the protocol's form: only their errors are."""
-
-    def bad(self, error: RequestError, signature: Signature) -> Answer:
-        """One line of text."""
-        return OipForm().bad(error, signature)
+    def encode_error(self, error: RequestError, signature: Signature) -> Response:
+        """Return the protocol's error, which is one line of text."""
+        return Response(_encode(response_head(signature, self._request.id) | {"error": error_line(error)}))
 
 
-V2_ERRORS = V2Errors()
+class V2ErrorForm(PlainForm):
+    """The form of rows on V2's path that aren't V2's requests: only errors are V2's."""
+
+    def encode_error(self, error: RequestError, signature: Signature) -> Response:
+        """Return the protocol's error."""
+        return V2HttpForm().encode_error(error, signature)
 
 
-def line(error: RequestError) -> str:
-    """An error as the protocol has it."""
-    shown = error.body()
-    fix = f" ({shown['fix']})" if "fix" in shown else ""
-    return f"{shown['type']}: {shown['where']}: {shown['reason']}{fix}"
+V2_ERRORS = V2ErrorForm()
 
 
-def head_of(signature: Signature, asked: str) -> dict[str, Any]:
-    """Who answers which request."""
+def error_line(error: RequestError) -> str:
+    """Return an error as one line: type, place, reason and fix."""
+    fields = error.body()
+    fix = f" ({fields['fix']})" if "fix" in fields else ""
+    return f"{fields['type']}: {fields['where']}: {fields['reason']}{fix}"
+
+
+def response_head(signature: Signature, request_id: str) -> dict[str, Any]:
+    """Return the fields that name the model, and the request if it has an id."""
     head = {"model_name": signature.model, "model_version": signature.version}
-    return {**head, "id": asked} if asked else head
+    return {**head, "id": request_id} if request_id else head
 
 
-def wanted(outputs: Sequence[WantedOutput], result: Result) -> list[tuple[WantedOutput, Tensor]]:
-    """The outputs asked for, or all of them; InvalidRow for one that isn't there."""
-    everything = tensors_of(result)
-    if not result.batch:  # a client that gets no outputs of the graph may ask for them
-        outputs = [one for one in outputs if one.name in everything]
-    asked = outputs or [WantedOutput(name) for name in everything]
-    if unknown := [one.name for one in asked if one.name not in everything]:
-        raise InvalidRow(f"no outputs {unknown}", where="outputs", fix=f"ask for {', '.join(everything)}")
-    return [(one, everything[one.name]) for one in asked]
+def select_outputs(outputs: Sequence[RequestedOutput], result: Result) -> list[tuple[RequestedOutput, OutputTensor]]:
+    """Return the requested outputs with their tensors, all of them without a request; InvalidRow for an unknown one."""
+    tensors = output_tensors(result)
+    if not result.batch:  # a limited client gets no outputs of the graph, but it may ask for them
+        outputs = [output for output in outputs if output.name in tensors]
+    selected = outputs or [RequestedOutput(name) for name in tensors]
+    if unknown := [output.name for output in selected if output.name not in tensors]:
+        raise InvalidRow(f"no outputs {unknown}", where="outputs", fix=f"ask for {', '.join(tensors)}")
+    return [(output, tensors[output.name]) for output in selected]
 
 
-def tensors_of(result: Result) -> dict[str, Tensor]:
-    """Datatype, shape and flat elements of every output."""
-    found: dict[str, Tensor] = {
+def output_tensors(result: Result) -> dict[str, OutputTensor]:
+    """Return datatype, shape and flat elements of every output by name."""
+    tensors: dict[str, OutputTensor] = {
         name: (datatype(array.dtype.name), list(array.shape), array.reshape(-1))
         for name, array in result.outputs.items()
     }
-    if result.signature.labels and all(isinstance(one, dict) and "label" in one for one in result.predictions):
-        count = [len(result.predictions)]
-        found["label"] = (BYTES, count, [one["label"] for one in result.predictions])
-        scores = np.array([one.get("score", 0) for one in result.predictions], np.float32)
-        found["score"] = ("FP32", count, scores)
-    return found
+    rows = result.predictions
+    if result.signature.labels and all(isinstance(row, dict) and "label" in row for row in rows):
+        tensors["label"] = (BYTES, [len(rows)], [row["label"] for row in rows])
+        scores = np.array([row.get("score", 0) for row in rows], np.float32)
+        tensors["score"] = ("FP32", [len(rows)], scores)
+    return tensors
 
 
-def listed(flat: Any, digits: int | None) -> list[Any]:
-    """Elements as JSON has them; those of arrays with `digits` decimals, which float32 doesn't have."""
+def json_elements(flat: Any, digits: int | None) -> list[Any]:
+    """Return elements for JSON, floats with `digits` decimals: rounding in float32 would not be exact."""
     if isinstance(flat, list):
         return flat
     elements: list[Any] = flat.tolist()
     return elements if digits is None or flat.dtype.kind != "f" else [round(element, digits) for element in elements]
 
 
-def packed(flat: Any) -> bytes | memoryview:
-    """Elements as the binary extension wants them; those of arrays are not copied."""
+def pack_elements(flat: Any) -> bytes | memoryview:
+    """Return elements in the binary extension's layout; those of arrays are not copied."""
     if isinstance(flat, list):
-        return b"".join(struct.pack("<I", len(one.encode())) + one.encode() for one in flat)
+        return b"".join(struct.pack("<I", len(text.encode())) + text.encode() for text in flat)
     array: npt.NDArray[Any] = flat
     return array.astype(array.dtype.newbyteorder("<"), copy=False).view(np.uint8).data
+
+
+def model_metadata(signature: Signature) -> dict[str, Any]:
+    """Return the model's part of V2's metadata, without its name and versions."""
+    inputs, outputs = (list(map(_tensor_metadata, tensors)) for tensors in (signature.inputs, signature.outputs))
+    return {"platform": PLATFORM, "inputs": inputs, "outputs": outputs}
+
+
+def _tensor_metadata(tensor: Tensor) -> dict[str, Any]:
+    shape = [size if isinstance(size, int) else FREE for size in tensor.shape]
+    return {"name": tensor.name, "datatype": datatype(tensor.dtype), "shape": shape}

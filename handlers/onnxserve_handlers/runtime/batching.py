@@ -1,4 +1,7 @@
-"""Which rows run together: at most so many, and rows of like length, so that one long row doesn't pad all."""
+"""Which rows run together, and how one row's error stays its own.
+
+A batch has a largest size and rows of similar length, so that one long row doesn't pad all others.
+"""
 
 from __future__ import annotations
 
@@ -11,24 +14,24 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InternalError, RequestError, classify, stack_of
-from .gpu import leave, lost
+from .gpu import exit_soon, is_gpu_failure
 
-# What one more run costs, in padded positions: the intercept over the slope of a line through the times of
+# The cost of one more run, in padded positions: the intercept over the slope of a line through the times of
 # 1 to 4 rows of 8 to 64 tokens, sentiment's int8 graph on one thread (3.1 ms + 0.27 ms a position).
-# Splitting pays when it saves more padding than this.
+# Splitting a batch pays when it saves more padding than this.
 RUN_COST = 12
 
 
 def chunks(count: int, size: int) -> list[range]:
-    """Consecutive groups of at most `size`."""
+    """Return consecutive ranges of at most `size` that cover 0 to `count`."""
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def buckets(lengths: Sequence[int], size: int, run_cost: int = RUN_COST) -> list[list[int]]:
-    """Groups of row indices with the least padding plus run cost, each of at most `size` rows.
+    """Return groups of row indices with the least padding plus run cost, each of at most `size` rows.
 
-    Dynamic programming over the rows sorted by length: an optimal grouping never
-    interleaves lengths. O(rows * size).
+    It is dynamic programming over the rows sorted by length, since an optimal grouping never interleaves lengths.
+    It takes O(rows * size).
     """
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     longest = [lengths[index] for index in order]
@@ -40,18 +43,18 @@ def buckets(lengths: Sequence[int], size: int, run_cost: int = RUN_COST) -> list
         least = min(costs)
         best.append(least + run_cost)
         cut.append(max(0, stop - size) + costs.index(least))
-    found, stop = [], len(order)
+    groups, stop = [], len(order)
     while stop:
-        found.append(order[cut[stop] : stop])
+        groups.append(order[cut[stop] : stop])
         stop = cut[stop]
-    return found[::-1]
+    return groups[::-1]
 
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def distinct(arrays: Arrays) -> tuple[Arrays, npt.NDArray[np.intp] | None]:
-    """Rows that differ in at least one bit, and where each row's twin stands; None when all differ."""
+    """Return the rows that differ in at least one bit, and for each row the index of its twin, None if all differ."""
     parts = list(arrays.values())
     if len(parts[0]) < 2:
         return arrays, None
@@ -66,13 +69,13 @@ def distinct(arrays: Arrays) -> tuple[Arrays, npt.NDArray[np.intp] | None]:
 
 
 class Buffers:
-    """One growing block of memory per name; what `take` gave is overwritten by the next `take` of that name."""
+    """One growing block of memory per name; the next `take` of a name overwrites the array of the previous one."""
 
     def __init__(self) -> None:
         self._blocks: dict[str, npt.NDArray[Any]] = {}
 
     def take(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """A contiguous array of this shape with whatever was left in it."""
+        """Return a contiguous array of this shape, with old values in it."""
         size = math.prod(shape)
         block = self._blocks.get(name)
         if block is None or block.size < size or block.dtype != dtype:
@@ -85,30 +88,28 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def guarded(work: Callable[[], R]) -> R | RequestError:
-    """The result of `work`, or the error that the caller may see."""
+def guard(work: Callable[[], R]) -> R | RequestError:
+    """Return the result of `work`, or the error that the client may see for whatever it raised."""
     try:
         return work()
     except Exception as error:  # noqa: BLE001 - it is logged
-        answer = classify(error)
-        if isinstance(answer, InternalError):
+        shown = classify(error)
+        if isinstance(shown, InternalError):
             log.error("a row failed\n%s", stack_of(error))  # noqa: TRY400 - without the message
-            if lost(error):
-                leave(error)
-        return answer
+            if is_gpu_failure(error):
+                exit_soon(error)
+        return shown
 
 
 def isolate(groups: Sequence[T], run: Callable[[Sequence[T]], Sequence[R]]) -> list[R | RequestError]:
-    """Run all groups together; a failing batch is halved until only the culprit fails.
+    """Run all groups together, and halve a batch that fails until only the culprits fail.
 
-    k culprits among n groups cost about k * log2(n) further runs, and none when
-    nothing fails.
+    k culprits among n groups cost about k * log2(n) further runs; without a culprit there is only one run.
     """
     if not groups:
         return []
     if len(groups) == 1:
-        result = guarded(lambda: run(groups)[0])
-        return [result]
+        return [guard(lambda: run(groups)[0])]
     try:
         results = list(run(groups))
         if len(results) != len(groups):

@@ -1,5 +1,6 @@
-"""How ONNX Runtime uses one GPU: the provider's options, from `handler.gpu` of the archive's configuration.
+"""How ONNX Runtime uses one GPU: provider options, batches of a fixed size, and failures that end the process.
 
+The settings are `handler.gpu` of the archive's configuration. Sources of the options:
 https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html and …/TensorRT-ExecutionProvider.html.
 """
 
@@ -25,38 +26,41 @@ Options = dict[str, str]
 
 
 class Gpu(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a worker may take of its GPU, and how."""
+    """The settings of a worker's GPU."""
 
-    memory_mb: int = 0  # of the arena, beside weights' and libraries' own; 0 for no limit
+    memory_mb: int = 0  # MiB of the arena, beside the memory of weights and libraries; 0 for no limit
     graph: bool = False  # record the kernels of a batch once, and replay them
-    tf32: bool = False  # matrix products with 10 bits of mantissa: faster, and not what torch computes by default
+    tf32: bool = False  # matrix products with 10 bits of mantissa: faster, but not torch's default
 
 
 def read_gpu(settings: Mapping[str, Any]) -> Gpu:
-    """`handler.gpu`; msgspec.ValidationError names a wrong field."""
+    """Read `handler.gpu`; raises msgspec.ValidationError that names a wrong field."""
     return msgspec.convert(settings.get("gpu") or {}, Gpu)
 
 
 def cuda_options(device_id: int, gpu: Gpu) -> Options:
-    """Of one session: its arena grows by what is asked for, so that neighbours on the GPU keep theirs."""
-    found = {
+    """Return one session's options for CUDA; its arena grows by the memory it needs, which spares other processes."""
+    options = {
         "device_id": str(device_id),
         "arena_extend_strategy": "kSameAsRequested",
-        "cudnn_conv_algo_search": "HEURISTIC",  # the exhaustive search runs again for every new shape
+        "cudnn_conv_algo_search": "HEURISTIC",  # the exhaustive search would run for every new shape
         "do_copy_in_default_stream": "1",  # one stream: copies can't overtake kernels
         "use_tf32": str(int(gpu.tf32)),
     }
     if gpu.memory_mb:
-        found["gpu_mem_limit"] = str(gpu.memory_mb << 20)
-    return found | ({"enable_cuda_graph": "1"} if gpu.graph else {})
+        options["gpu_mem_limit"] = str(gpu.memory_mb << 20)
+    return options | ({"enable_cuda_graph": "1"} if gpu.graph else {})
 
 
 def tensorrt_options(device_id: int, gpu: Gpu, variant: str, cache: Path, shapes: Options) -> Options:
-    """Of one session; engines are kept in `cache`. Precision is the variant's, which the proof speaks of."""
-    found = {
+    """Return one session's options for TensorRT, which keeps engines in `cache`.
+
+    The precision is the variant's, since the proof is about the variant.
+    """
+    options = {
         "device_id": str(device_id),
         "trt_fp16_enable": str(variant == "fp16"),
-        # Only for graphs that bring ranges, as QDQ nodes; dynamic int8 brings none.
+        # Only for graphs with ranges in QDQ nodes; dynamic int8 has none.
         "trt_int8_enable": str(variant.startswith(("int8", "mixed")) and variant != "int8-dynamic"),
         "trt_engine_cache_enable": "True",
         "trt_engine_cache_path": str(cache),
@@ -65,14 +69,15 @@ def tensorrt_options(device_id: int, gpu: Gpu, variant: str, cache: Path, shapes
         "trt_cuda_graph_enable": str(gpu.graph),
     }
     if gpu.memory_mb:
-        found["trt_max_workspace_size"] = str(gpu.memory_mb << 20)
-    return found | shapes
+        options["trt_max_workspace_size"] = str(gpu.memory_mb << 20)
+    return options | shapes
 
 
 def tensorrt_shapes(inputs: Sequence[Tensor], max_batch: int, axes: Mapping[str, int]) -> Options:
-    """One engine for all shapes, from one row to `max_batch` of the longest; without it each new shape builds another.
+    """Return the range of shapes for one engine, from one row to `max_batch` rows of the largest size.
 
-    `axes` are the largest sizes of the free axes beside the batch.
+    `axes` are the largest sizes of the free axes beside the batch, by name. The result is empty if one is missing: then
+    TensorRT builds an engine for each new shape.
     """
     if any(isinstance(size, str) and size not in axes for tensor in inputs for size in tensor.shape[1:]):
         return {}
@@ -90,19 +95,19 @@ def tensorrt_shapes(inputs: Sequence[Tensor], max_batch: int, axes: Mapping[str,
 
 log = logging.getLogger(__name__)
 STICKY = re.compile(r"CUDA (?:failure|error) (?:7(?:00|02|1[014-9]|20)|2(?:14|20)|999)\b")
-ANSWER_S = 0.5  # for the batch at hand to be answered
-STATUS = 1
+RESPOND_S = 0.5  # time for the responses of the current batch
+EXIT_STATUS = 1
 
 
-def lost(error: BaseException) -> bool:
-    """Whether the process can't use its GPU any more after this."""
+def is_gpu_failure(error: BaseException) -> bool:
+    """Return whether the process can't use its GPU any more after this error."""
     return bool(STICKY.search(str(error)))
 
 
-def leave(error: BaseException) -> None:
+def exit_soon(error: BaseException) -> None:
     """End the process once the batch is answered; TorchServe then starts another worker."""
-    log.critical("the GPU is lost to this process, which ends: %s", error)
-    timer = threading.Timer(ANSWER_S, os._exit, (STATUS,))
+    log.critical("this process can't use its GPU any more and ends: %s", error)
+    timer = threading.Timer(RESPOND_S, os._exit, (EXIT_STATUS,))
     timer.daemon = True
     timer.start()
 
@@ -114,7 +119,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Slot:
-    """Memory of a batch size, bound once."""
+    """The memory of one batch size, bound to the session once."""
 
     binding: Any
     options: Any
@@ -123,13 +128,13 @@ class Slot:
     host: dict[str, npt.NDArray[Any]]
 
 
-def fixed(tensors: Sequence[Any]) -> bool:
-    """Whether only the batch is free."""
+def has_fixed_shapes(tensors: Sequence[Any]) -> bool:
+    """Return whether the batch is the only free axis of all tensors."""
     return all(tensor.type in TYPES and all(isinstance(size, int) for size in tensor.shape[1:]) for tensor in tensors)
 
 
-class Padded:
-    """A session's runs, all at the largest size so far; rows beyond those asked for repeat the first."""
+class FixedBatch:
+    """Runs of a session that all have the largest batch size so far; rows beyond a batch's own repeat its first."""
 
     def __init__(self, session: Any, device: str, device_id: int, largest: int, *, graph: bool) -> None:
         self._session, self._device, self._graph = session, (device, device_id), graph
@@ -137,16 +142,16 @@ class Padded:
         self._bound: Slot | None = None
 
     def run(self, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
-        """Outputs by name, for arrays whose dimension 0 is the batch."""
+        """Return outputs by name, for arrays whose dimension 0 is the batch."""
         rows = len(next(iter(arrays.values())))
         if rows > self.size or self._bound is None:
             self.size = max(rows, self.size)
             self._bound = self._slot(self.size)
         slot = self._bound
         for name, value in slot.inputs.items():
-            host, given = slot.host[name], arrays[name]
-            host[:rows] = given
-            host[rows:] = given[:1]
+            host, array = slot.host[name], arrays[name]
+            host[:rows] = array
+            host[rows:] = array[:1]
             value.update_inplace(host)
         self._session.run_with_iobinding(slot.binding, slot.options)
         return {name: value.numpy()[:rows].copy() for name, value in slot.outputs.items()}
@@ -155,9 +160,9 @@ class Padded:
         binding, options = self._session.io_binding(), ort.RunOptions()
         if self._graph:
             options.add_run_config_entry("gpu_graph_id", str(size))
-        host = {one.name: np.zeros((size, *one.shape[1:]), TYPES[one.type]) for one in self._session.get_inputs()}
+        host = {node.name: np.zeros((size, *node.shape[1:]), TYPES[node.type]) for node in self._session.get_inputs()}
         inputs = {name: ort.OrtValue.ortvalue_from_numpy(array, *self._device) for name, array in host.items()}
-        outputs = {one.name: self._empty((size, *one.shape[1:]), one.type) for one in self._session.get_outputs()}
+        outputs = {node.name: self._empty((size, *node.shape[1:]), node.type) for node in self._session.get_outputs()}
         for name, value in inputs.items():
             binding.bind_ortvalue_input(name, value)
         for name, value in outputs.items():

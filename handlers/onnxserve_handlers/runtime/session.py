@@ -1,4 +1,4 @@
-"""tensors -> outputs: one ONNX Runtime session on the provider that was asked for, or none."""
+"""tensors -> outputs: one ONNX Runtime session on the requested provider and no other, with its share of threads."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from .gpu import Gpu, Options, Padded, cuda_options, fixed, tensorrt_options
+from .gpu import FixedBatch, Gpu, Options, cuda_options, has_fixed_shapes, tensorrt_options
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
-ERROR = 3  # ONNX Runtime's level
-WARM_RUNS = 3  # a recording is made by the second and replayed by the third
+LOG_ERRORS, LOG_FATAL = 3, 4  # ONNX Runtime's levels
+WARM_RUNS = 3  # the second run makes a recording, the third replays it
 NAMES = {"cuda": CUDA, "tensorrt": TENSORRT}
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 class ProviderRefused(RuntimeError):
-    """The execution provider that was asked for is not active; the worker must not load."""
+    """The requested execution provider isn't active, so the worker must not load."""
 
 
 @dataclass(frozen=True)
 class Provider:
-    """The execution provider to ask for, why, and how it may use its GPU."""
+    """The execution provider to use, the reason for it, and how it uses its GPU."""
 
     name: str
     device_id: int = 0
@@ -41,19 +41,23 @@ class Provider:
     shapes: Options = field(default_factory=dict)  # for TensorRT's engine
 
 
-def choose_provider(asked: str, gpu_id: int | None, available: list[str]) -> Provider:
-    """`cpu`, `cuda`, `tensorrt`, or `auto`: CUDA where TorchServe gave the worker a GPU and this build can use it."""
-    if asked == "cpu":
+def choose_provider(name: str, gpu_id: int | None, available: list[str]) -> Provider:
+    """Return the provider for a setting: `cpu`, `cuda`, `tensorrt` or `auto`.
+
+    `auto` means CUDA if TorchServe gave the worker a GPU and this build of ONNX Runtime can use it, else the CPU.
+    Raises ProviderRefused.
+    """
+    if name == "cpu":
         return Provider(CPU, reason="asked for")
-    if asked in NAMES:
-        if NAMES[asked] not in available:
+    if name in NAMES:
+        if NAMES[name] not in available:
             raise ProviderRefused(
-                f"provider {asked!r} was asked for, but this onnxruntime has {available}; "
+                f"provider {name!r} was asked for, but this onnxruntime has {available}; "
                 "install onnxruntime-gpu or set handler.provider to 'cpu'"
             )
-        return Provider(NAMES[asked], gpu_id or 0, "asked for")
-    if asked != "auto":
-        raise ProviderRefused(f"handler.provider is {asked!r}; use 'auto', 'cpu', 'cuda' or 'tensorrt'")
+        return Provider(NAMES[name], gpu_id or 0, "asked for")
+    if name != "auto":
+        raise ProviderRefused(f"handler.provider is {name!r}; use 'auto', 'cpu', 'cuda' or 'tensorrt'")
     if gpu_id is None:
         return Provider(CPU, reason="auto: TorchServe gave this worker no GPU")
     if CUDA not in available:
@@ -62,10 +66,10 @@ def choose_provider(asked: str, gpu_id: int | None, available: list[str]) -> Pro
 
 
 def provider_specs(provider: Provider, cache: Path) -> list[Any]:
-    """What ONNX Runtime is given; engines that TensorRT builds are kept in `cache`.
+    """Return ONNX Runtime's argument `providers`; TensorRT keeps its engines in `cache`.
 
-    Never CPU behind a GPU: ONNX Runtime would fall back to it without a word. CUDA stands behind TensorRT,
-    which leaves to it the nodes that it can't take.
+    The CPU is never listed behind a GPU, since ONNX Runtime would fall back to it silently. CUDA is listed behind
+    TensorRT, which leaves unsupported nodes to it.
     """
     if provider.name == CPU:
         return [CPU]
@@ -77,31 +81,31 @@ def provider_specs(provider: Provider, cache: Path) -> list[Any]:
 
 
 def session_options(threads: int) -> ort.SessionOptions:
-    """No spinning (it steals the quota of neighbours) and a bounded thread pool."""
+    """Return options with a bounded thread pool that doesn't spin: spinning takes CPU quota from other workers."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    options.log_severity_level = 4  # a failed run's message quotes values; what it raises says the rest
+    options.log_severity_level = LOG_FATAL  # the log of a failed run quotes values, and its exception says enough
     return options
 
 
 class Session:
-    """A loaded graph. `run` takes and gives arrays by name; dimension 0 is the batch."""
+    """A loaded graph; `run` takes and returns arrays by name, and dimension 0 is the batch."""
 
     def __init__(self, model: Path | bytes, provider: Provider, threads: int, largest: int = 1) -> None:
         spec = provider_specs(provider, Path(tempfile.gettempdir()) / "onnxserve-engines")
         if provider.name != CPU:
-            ort.set_default_logger_severity(ERROR)
-            ort.preload_dlls()  # CUDA's libraries may be in site-packages, where the loader doesn't look
+            ort.set_default_logger_severity(LOG_ERRORS)
+            ort.preload_dlls()  # CUDA's libraries may be in site-packages, where the system's loader doesn't look
         source = model if isinstance(model, bytes) else str(model)
         try:
             self._session = ort.InferenceSession(source, session_options(threads), providers=spec)
         except Exception as error:
             if provider.gpu.graph and "graph capture" in str(error):
-                what = "handler.gpu.graph: nodes are left to the CPU, so nothing can be recorded; set it to false"
-                raise ProviderRefused(what) from error
+                reason = "handler.gpu.graph: nodes are left to the CPU, so nothing can be recorded; set it to false"
+                raise ProviderRefused(reason) from error
             raise
         active = self._session.get_providers()
         if not active or active[0] != provider.name:
@@ -109,39 +113,39 @@ class Session:
         self.provider = provider
         self.threads = threads
         self.outputs = [output.name for output in self._session.get_outputs()]
-        self._padded = self._pad(largest) if provider.name != CPU else None
+        self._fixed_batch = self._fix_batch(largest) if provider.name != CPU else None
 
-    def _pad(self, largest: int) -> Padded | None:
-        if fixed([*self._session.get_inputs(), *self._session.get_outputs()]):
-            return Padded(self._session, "cuda", self.provider.device_id, largest, graph=self.provider.gpu.graph)
+    def _fix_batch(self, largest: int) -> FixedBatch | None:
+        if has_fixed_shapes([*self._session.get_inputs(), *self._session.get_outputs()]):
+            return FixedBatch(self._session, "cuda", self.provider.device_id, largest, graph=self.provider.gpu.graph)
         if self.provider.gpu.graph:
             raise ProviderRefused("handler.gpu.graph needs shapes that are fixed beside the batch; set it to false")
         return None
 
     def warm(self, arrays: Arrays) -> None:
-        """Run before requests come, so that none waits for kernels to be chosen, built and recorded."""
+        """Run before the first request, so that no request waits while kernels are chosen, built and recorded."""
         if self.provider.name != CPU:
             for _ in range(WARM_RUNS):
                 self.run(arrays)
 
     def placement(self) -> dict[str, int]:
-        """Nodes by the provider that runs them: a GPU leaves to the CPU those that it has no kernel for."""
-        found = Counter[str]()
+        """Return how many nodes each provider runs: a GPU leaves nodes without a kernel to the CPU."""
+        nodes = Counter[str]()
         for part in self._session.get_provider_graph_assignment_info():
-            found[part.ep_name] += len(part.get_nodes())
-        return dict(found)
+            nodes[part.ep_name] += len(part.get_nodes())
+        return dict(nodes)
 
     def run(self, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
-        """Outputs by name. On CUDA, inputs are copied once and outputs bound to host memory."""
-        if self._padded is not None:
-            return self._padded.run(arrays)
+        """Return outputs by name; on a GPU, inputs are copied to it once, and outputs are bound to host memory."""
+        if self._fixed_batch is not None:
+            return self._fixed_batch.run(arrays)
         if self.provider.name != CPU:
             return self.run_bound(arrays, "cuda", self.provider.device_id)
         results = self._session.run(self.outputs, dict(arrays))
         return dict(zip(self.outputs, results, strict=True))
 
     def run_bound(self, arrays: Arrays, device: str, device_id: int) -> dict[str, npt.NDArray[Any]]:
-        """Run through an IO binding whose inputs live on `device`."""
+        """Run through an IO binding whose inputs are on `device`, and return outputs by name."""
         binding = self._session.io_binding()
         for name, array in arrays.items():
             value = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), device, device_id)
@@ -156,7 +160,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def cgroup_cpus(root: Path = CGROUP) -> float | None:
-    """CPUs that the container may use (cgroup v2 `cpu.max`, then v1), None when unlimited."""
+    """Return how many CPUs the container may use (cgroup v2 `cpu.max`, then v1), None without a limit."""
     try:
         quota, period = (root / "cpu.max").read_text().split()
     except (OSError, ValueError):
@@ -171,12 +175,12 @@ def cgroup_cpus(root: Path = CGROUP) -> float | None:
 
 
 def usable_cpus(root: Path = CGROUP) -> int:
-    """Whole CPUs for this process: the smaller of its affinity and its quota, at least 1."""
+    """Return how many whole CPUs this process may use, by its affinity and its quota, at least 1."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cgroup_cpus(root)
     return max(1, affinity if quota is None else min(affinity, int(quota)))
 
 
-def intra_op_threads(workers: int, asked: int = 0, root: Path = CGROUP) -> int:
-    """Threads for one of `workers` workers; `asked` > 0 overrides."""
-    return asked if asked > 0 else max(1, usable_cpus(root) // max(1, workers))
+def intra_op_threads(workers: int, configured: int = 0, root: Path = CGROUP) -> int:
+    """Return how many threads one of `workers` workers uses: `configured` if it is above 0, else its share."""
+    return configured if configured > 0 else max(1, usable_cpus(root) // max(1, workers))

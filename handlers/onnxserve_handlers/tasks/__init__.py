@@ -1,1 +1,1 @@
-"""outputs -> predictions: one task a module."""
+"""outputs -> predictions: each module holds one task."""

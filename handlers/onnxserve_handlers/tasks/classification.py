@@ -1,37 +1,43 @@
-"""outputs -> predictions: the part of an answer that describes one row."""
+"""outputs -> predictions: the part of a response that describes one row, and the rows that can have none.
+
+A classifier's prediction is its best label with a score; that of a model without labels is its plain values.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-DIGITS = 6  # of a score, after the point
-SIGNIFICANT = 7  # of a value: a float32 holds no more
-FEW = 32  # elements
-POWERS = np.array([float(f"1e{exponent}") for exponent in range(300)])  # as exact as they can be; `**` needn't be
+from ..errors import NotFinite
+
+Outputs = Mapping[str, npt.NDArray[Any]]
+DIGITS = 6  # decimals of a score
+SIGNIFICANT = 7  # significant digits of a value: a float32 holds no more
+FEW = 32  # elements: a loop over so few is faster than numpy's calls
+POWERS = np.array([float(f"1e{exponent}") for exponent in range(300)])  # correctly rounded, which `**` needn't be
 
 
 def classify_rows(
     outputs: npt.NDArray[Any], labels: tuple[str, ...], activation: str = "softmax"
 ) -> list[dict[str, Any]]:
-    """Best label and its score for each row of `outputs`, shape (batch, labels).
+    """Return the best label and its score for each row of `outputs`, shape (rows, labels).
 
-    They are logits, or with the activation `none` scores already.
+    Outputs are logits, or scores already if the activation is `none`.
     """
     if activation == "softmax" and outputs.size <= FEW:
-        pairs: Iterable[tuple[int, float]] = map(_best, outputs.tolist())
+        pairs: Iterable[tuple[int, float]] = map(_best_label, outputs.tolist())
     else:
         places, scores = best_labels(outputs, activation)
         pairs = zip(places.tolist(), scores.tolist(), strict=True)
     return [{"label": labels[index], "score": score} for index, score in pairs]
 
 
-def _best(row: list[float]) -> tuple[int, float]:
-    """`best_labels` of one row of logits: numpy's calls alone would take ten times as long."""
+def _best_label(row: list[float]) -> tuple[int, float]:
+    """`best_labels` of one row of logits; numpy's calls alone would take ten times as long."""
     top = max(row)
     return row.index(top), round(1 / sum([math.exp(value - top) for value in row]), DIGITS)
 
@@ -39,12 +45,12 @@ def _best(row: list[float]) -> tuple[int, float]:
 def best_labels(
     outputs: npt.NDArray[Any], activation: str = "softmax"
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """Index and score of each row's maximum.
+    """Return the index of each row's maximum and its score, for `outputs` of shape (rows, labels).
 
-    Softmax is shifted by the maximum, so that exp can't overflow.
+    Softmax subtracts the maximum first, so that exp can't overflow.
     """
     places = outputs.argmax(axis=-1)
-    values = outputs.T.astype(np.float64, order="C")  # one contiguous array a label: reductions then run over rows
+    values = outputs.T.astype(np.float64, order="C")  # a contiguous array per label, so that reductions run over rows
     if activation == "none":
         return places, np.round(values.max(axis=0), DIGITS)
     values -= values.max(axis=0)
@@ -52,7 +58,7 @@ def best_labels(
 
 
 def probabilities(outputs: npt.NDArray[Any], activation: str = "softmax") -> npt.NDArray[np.float64]:
-    """Probability of each label over the last axis of `outputs`; softmax unless the activation is `none`."""
+    """Return the probability of each label over the last axis: softmax, or the outputs with the activation `none`."""
     values = outputs.astype(np.float64)
     if activation == "none":
         return values
@@ -61,14 +67,45 @@ def probabilities(outputs: npt.NDArray[Any], activation: str = "softmax") -> npt
 
 
 def plain_rows(values: npt.NDArray[Any]) -> list[dict[str, Any]]:
-    """The raw outputs of a model without labels, one list a row."""
-    flat = significant(values.reshape(len(values), -1).astype(np.float64))
+    """Return the outputs of a model without labels, one flat list per row."""
+    flat = round_significant(values.reshape(len(values), -1).astype(np.float64))
     return [{"values": row} for row in flat.tolist()]
 
 
-def significant(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """`values` with `SIGNIFICANT` digits each, however small; digits before the point all stay."""
+def round_significant(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Round each value to `SIGNIFICANT` digits, however small it is; digits before the point all stay."""
     with np.errstate(divide="ignore"):
-        magnitudes = np.nan_to_num(np.floor(np.log10(np.abs(values))))  # 0 and values that are not finite come back
+        magnitudes = np.nan_to_num(np.floor(np.log10(np.abs(values))))  # 0 and values that aren't finite stay as is
     scales = POWERS[np.clip(SIGNIFICANT - 1 - magnitudes, 0, len(POWERS) - 1).astype(np.intp)]
     return np.asarray(np.round(values * scales) / scales)
+
+
+def rows_not_finite(outputs: Outputs) -> list[int]:
+    """Return the indices of rows where any output has an infinity or NaN; dimension 0 is the batch."""
+    rows: set[int] = set()
+    for array in outputs.values():
+        if array.dtype.kind == "f" and not is_finite(array):
+            finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+            rows.update(np.flatnonzero(~finite).tolist())
+    return sorted(rows)
+
+
+def is_finite(array: npt.NDArray[Any]) -> bool:
+    """Return whether every element is finite; for few elements, numpy's calls alone would take ten times as long."""
+    if array.size <= FEW:
+        return all(map(math.isfinite, array.ravel().tolist()))
+    return bool(np.isfinite(array).all())
+
+
+def drop_rows(outputs: Outputs, rows: list[int]) -> dict[str, npt.NDArray[Any]]:
+    """Return the outputs without these rows."""
+    return {name: np.delete(array, rows, axis=0) for name, array in outputs.items()}
+
+
+def not_finite(index: int) -> NotFinite:
+    """Return the error of a request's row whose outputs aren't finite."""
+    return NotFinite(
+        "the model's output is not a finite number",
+        where=f"instances[{index}]",
+        fix="check the row for values far outside what the model was trained on",
+    )

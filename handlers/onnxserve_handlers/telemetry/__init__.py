@@ -1,1 +1,1 @@
-"""What is observed of requests; it never changes an answer."""
+"""What is recorded about requests; nothing here changes a response."""

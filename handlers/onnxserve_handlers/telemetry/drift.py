@@ -1,190 +1,205 @@
-"""Whether what comes still looks like what the model was proven on: windows of live rows against the archive's profile.
+"""Drift: whether live rows still look like those that the model was proven on, a window against the archive's profile.
 
-An alarm has a stated rate: over all measures of a window together, FALSE_ALARM of the windows whose rows are
-independent draws of the profile's population raise one (Bonferroni).
+The rate of false alarms is stated: if the rows are independent draws of the profile's population, FALSE_ALARM of the
+windows raise an alarm, over all measures together (Bonferroni). Prometheus gets the results.
 """
 
 from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ..signature import Signature
+from .metrics import NAMES, VARIABLE
+
 PROFILE = "profile.json"
 FALSE_ALARM = 0.001  # of the windows
 WINDOW_ROWS, WINDOW_S, LEAST_ROWS = 2_000, 600.0, 200
 SCORE, MOST_VALUES = "score", 8
-GAP_S = 0.05  # between batches that are looked at: the cost is bounded, whatever the load
+GAP_S = 0.05  # between batches that are measured: it bounds the cost under any load
+Array = npt.NDArray[Any]
+Counts = npt.NDArray[np.int64]
 
 
 class Measures(Protocol):
-    """A handler."""
+    """A handler's hook `measures`."""
 
-    def measures(self, rows: Sequence[Any]) -> Mapping[str, npt.NDArray[Any]]:
-        """Numbers of some rows, one array a measure."""
+    def measures(self, rows: Sequence[Any]) -> Mapping[str, Array]:
+        """Return numbers of some rows, one array per measure."""
 
 
 class Measure(msgspec.Struct, frozen=True):
-    """How one measure was spread: bins between `edges`, the outer ones open."""
+    """How one measure was distributed: counts in the bins between `edges`, of which the outer ones are open."""
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
 
 
+class EmbeddingSpace(msgspec.Struct, frozen=True):
+    """The mean of the embeddings that the archive was proven with, and the axes along which they vary most."""
+
+    centre: tuple[float, ...]
+    axes: tuple[tuple[float, ...], ...]
+
+
 class Profile(msgspec.Struct, frozen=True):
-    """`profile.json`."""
+    """The content of `profile.json`."""
 
     rows: int
     measures: dict[str, Measure]
     labels: dict[str, int] = {}
-    embedding: Space | None = None
+    embedding: EmbeddingSpace | None = None
 
 
 class Drift:
-    """One worker's windows."""
+    """The windows of one worker.
+
+    `report_distances` gets a measure's name with its distances, `report_p_value` the p-value of a whole window.
+    """
 
     def __init__(
         self,
         profile: Profile,
-        told: Callable[[str, Mapping[str, float]], None],
-        alarm: Callable[[float], None],
+        report_distances: Callable[[str, Mapping[str, float]], None],
+        report_p_value: Callable[[float], None],
         now: Callable[[], float] = time.monotonic,
-        changes: Changes | None = None,
+        changes: ScoreChanges | None = None,
     ) -> None:
-        self._profile, self._told, self._alarm, self._now, self._changes = profile, told, alarm, now, changes
-        self._edges = {name: np.array(one.edges) for name, one in profile.measures.items()}
-        self._labels = {label: place for place, label in enumerate(profile.labels)}
+        self._profile, self._now, self._changes = profile, now, changes
+        self._report_distances, self._report_p_value = report_distances, report_p_value
+        self._edges = {name: np.array(measure.edges) for name, measure in profile.measures.items()}
+        self._labels = {label: index for index, label in enumerate(profile.labels)}
         self._next = 0.0
         self._begin()
 
     def _begin(self) -> None:
+        measures = self._profile.measures
         self._rows, self._since = 0, self._now()
-        self._counts = {name: np.zeros(len(one.counts), np.int64) for name, one in self._profile.measures.items()}
-        self._said = np.zeros(len(self._labels) + 1, np.int64)
+        self._counts = {name: np.zeros(len(measure.counts), np.int64) for name, measure in measures.items()}
+        self._label_counts = np.zeros(len(self._labels) + 1, np.int64)  # the last one counts unknown labels
 
     def due(self) -> bool:
-        """Whether to look at a batch: most are passed over when many come."""
+        """Return whether to measure the current batch; under load most batches are skipped."""
         return self._now() >= self._next
 
-    def see(self, rows: Sequence[Any], predictions: Sequence[Any], handler: Measures) -> None:
-        """A batch."""
+    def add(self, rows: Sequence[Any], predictions: Sequence[Any], handler: Measures) -> None:
+        """Measure a batch, and close the window if it is full."""
         now = self._now()
         self._next = now + GAP_S
-        found = dict(handler.measures(rows)) | answered(predictions, self._profile.embedding)
-        for name, values in found.items():
+        measured = dict(handler.measures(rows)) | prediction_measures(predictions, self._profile.embedding)
+        for name, values in measured.items():
             if name in self._counts:
-                self._counts[name] += counted(values, self._edges[name])
-        if self._changes is not None and SCORE in found:
-            self._changes.see(found[SCORE].tolist())
-        for one in predictions:
-            if isinstance(one, dict) and "label" in one:
-                self._said[self._labels.get(one["label"], -1)] += 1
+                self._counts[name] += bin_counts(values, self._edges[name])
+        if self._changes is not None and SCORE in measured:
+            self._changes.add(measured[SCORE].tolist())
+        for prediction in predictions:
+            if isinstance(prediction, dict) and "label" in prediction:
+                self._label_counts[self._labels.get(prediction["label"], -1)] += 1
         self._rows += len(rows)
         if self._rows >= WINDOW_ROWS or (now - self._since >= WINDOW_S and self._rows >= LEAST_ROWS):
-            self.judge()
+            self.close_window()
 
-    def judge(self) -> float:
-        """Close the window: its figures are told, and the alarm's p-value, over all measures together."""
-        least, tests = 1.0, 0
-        for name, counts in self._counts.items():
+    def close_window(self) -> float:
+        """Report the window's distances, and report and return its p-value, adjusted for the number of measures."""
+        profile = self._profile
+        pairs = [(name, profile.measures[name].counts, counts) for name, counts in self._counts.items()]
+        if self._labels:
+            pairs.append(("label", (*profile.labels.values(), 0), self._label_counts))
+        p_values = []
+        for name, expected, counts in pairs:
             if counts.sum():
-                reference = np.array(self._profile.measures[name].counts)
-                self._told(name, distances(reference, counts))
-                least, tests = min(least, p_value(reference, counts)), tests + 1
-        if self._labels and self._said.sum():
-            reference = np.array([*self._profile.labels.values(), 0])
-            self._told("label", distances(reference, self._said))
-            least, tests = min(least, p_value(reference, self._said)), tests + 1
-        adjusted = min(1.0, least * max(tests, 1))
-        self._alarm(adjusted)
+                reference = np.array(expected)
+                self._report_distances(name, distances(reference, counts))
+                p_values.append(p_value(reference, counts))
+        adjusted = min(1.0, min(p_values, default=1.0) * max(len(p_values), 1))
+        self._report_p_value(adjusted)
         self._begin()
         return adjusted
 
 
-def answered(predictions: Sequence[Any], space: Space | None) -> dict[str, npt.NDArray[Any]]:
-    """What is looked at of answers: scores; of a model without labels each value, or the embedding."""
-    plain = [one for one in predictions if isinstance(one, dict)]
-    if scores := [one["score"] for one in plain if "score" in one]:
+def prediction_measures(predictions: Sequence[Any], space: EmbeddingSpace | None) -> dict[str, Array]:
+    """Return the measures of predictions: scores, or of a model without labels its values or its embeddings."""
+    objects = [prediction for prediction in predictions if isinstance(prediction, dict)]
+    if scores := [prediction["score"] for prediction in objects if "score" in prediction]:
         return {SCORE: np.array(scores)}
-    values = np.array([one["values"] for one in plain if "values" in one])
+    values = np.array([prediction["values"] for prediction in objects if "values" in prediction])
     if not len(values):
         return {}
     if space is not None:
-        return placed(values, space)
-    return {f"value.{place}": column for place, column in enumerate(values.T[:MOST_VALUES])}
+        return embedding_measures(values, space)
+    return {f"value.{index}": column for index, column in enumerate(values.T[:MOST_VALUES])}
 
 
 log = logging.getLogger(__name__)
-# river's defaults: its bound on false alarms; values between two looks; and how many buckets of a size are kept.
+# river's defaults: its bound on false alarms; values between two tests; how many buckets of a size it keeps; the least
+# values of a part that it compares; and the values before its first test.
 DELTA, CLOCK, BUCKETS, LEAST, GRACE = 0.002, 32, 5, 5, 10
 
 
-class Changes:
-    """A window of scores that grows while they stay alike, and lets go of the older part when they don't."""
+class ScoreChanges:
+    """A window of scores (ADWIN) that grows while they stay alike, and drops its older part when they change."""
 
-    def __init__(self, window: Callable[..., Any], told: Callable[[float, int], None]) -> None:
-        self._scores, self._told = window(DELTA, CLOCK, BUCKETS, LEAST, GRACE), told
+    def __init__(self, window: Callable[..., Any], report: Callable[[float, int], None]) -> None:
+        self._scores, self._report = window(DELTA, CLOCK, BUCKETS, LEAST, GRACE), report
 
-    def see(self, scores: Sequence[float]) -> None:
-        """Some more; told are the mean of the window and how many changes they brought."""
-        found = sum(map(self._scores.update, scores))
-        self._told(self._scores.get_total() / max(self._scores.get_width(), 1), found)
+    def add(self, scores: Sequence[float]) -> None:
+        """Add scores, and report the window's mean and how many changes they brought."""
+        changes = sum(map(self._scores.update, scores))
+        self._report(self._scores.get_total() / max(self._scores.get_width(), 1), changes)
 
 
-def window() -> Callable[..., Any] | None:
-    """river's; None where it is not installed."""
+def adaptive_window() -> Callable[..., Any] | None:
+    """Return river's class of ADWIN windows, None if river isn't installed."""
     try:
         from river._river_rust.drift import AdaptiveWindowing
     except ImportError:
-        log.info("river is not installed: no change of scores is looked for")
+        log.info("river is not installed: changes of scores are not detected")
         return None
-    found: Callable[..., Any] = AdaptiveWindowing
-    return found
+    window: Callable[..., Any] = AdaptiveWindowing
+    return window
 
 
 PREFIX = "embedding."
 SMALLEST_NORM = 1e-12
 
 
-class Space(msgspec.Struct, frozen=True):
-    """Of the rows that the archive was proven with: their mean, and the axes along which they vary most."""
-
-    centre: tuple[float, ...]
-    axes: tuple[tuple[float, ...], ...]
-
-
-def placed(vectors: npt.NDArray[Any], space: Space) -> dict[str, npt.NDArray[Any]]:
-    """Measures of `vectors`, shape (rows, width); the exporter's are made in the same way."""
+def embedding_measures(vectors: Array, space: EmbeddingSpace) -> dict[str, Array]:
+    """Return the measures of `vectors`, shape (rows, width), in the same way as the exporter's profile."""
     centre, axes = np.array(space.centre), np.array(space.axes)
     norms = np.linalg.norm(vectors, axis=1)
-    found = {
+    measures = {
         PREFIX + "norm": norms,
         PREFIX + "cosine": vectors @ centre / np.maximum(norms * np.linalg.norm(centre), SMALLEST_NORM),
     }
     for number, along in enumerate(((vectors - centre) @ axes.T).T, 1):
-        found[f"{PREFIX}{number}"] = along
-    return found
+        measures[f"{PREFIX}{number}"] = along
+    return measures
 
 
-Counts = npt.NDArray[np.int64]
-LEAST_EXPECTED = 5.0  # rows of a bin, for the test
+LEAST_EXPECTED = 5.0  # rows that the test expects in a bin, at least
 TINY = 1e-6
 
 
-def counted(values: npt.NDArray[Any], edges: npt.NDArray[Any]) -> Counts:
-    """Values in each bin."""
-    found: Counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
-    return found
+def bin_counts(values: Array, edges: Array) -> Counts:
+    """Return how many values lie in each bin, shape (edges + 1,)."""
+    counts: Counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
+    return counts
 
 
 def distances(reference: Counts, window: Counts) -> dict[str, float]:
-    """PSI, JS and KS of two sets of counts."""
+    """Return three distances of two sets of counts.
+
+    They are the population stability index, the Jensen-Shannon divergence in bits, and Kolmogorov-Smirnov's.
+    """
     p, q = reference / reference.sum(), window / window.sum()
     safe_p, safe_q = np.maximum(p, TINY), np.maximum(q, TINY)
     middle = (safe_p + safe_q) / 2
@@ -196,10 +211,13 @@ def distances(reference: Counts, window: Counts) -> dict[str, float]:
 
 
 def p_value(reference: Counts, window: Counts) -> float:
-    """Chance of counts that differ so much, if both are draws of one population; rare bins are put together."""
+    """Return the chance of so large a difference between two draws of one population; rare bins are merged.
+
+    It is the chi-squared test of two binned samples.
+    """
     both = reference + window
     rare = both * (window.sum() / both.sum()) < LEAST_EXPECTED
-    r, w = (np.append(one[~rare], one[rare].sum()) for one in (reference, window))
+    r, w = (np.append(counts[~rare], counts[rare].sum()) for counts in (reference, window))
     r, w = r[r + w > 0], w[r + w > 0]
     if len(r) < 2:
         return 1.0
@@ -209,15 +227,68 @@ def p_value(reference: Counts, window: Counts) -> float:
 
 
 def chi_squared_tail(x: float, freedom: int) -> float:
-    """P(X > x) for whole degrees of freedom (Abramowitz and Stegun 26.4.4 and 26.4.5)."""
+    """Return P(X > x) for whole degrees of freedom (Abramowitz and Stegun 26.4.4 and 26.4.5)."""
     if x <= 0:
         return 1.0
     half = x / 2
     if freedom % 2:
-        found, term, start = math.erfc(math.sqrt(half)), math.sqrt(2 * x / math.pi) * math.exp(-half), 3
+        tail, term, start = math.erfc(math.sqrt(half)), math.sqrt(2 * x / math.pi) * math.exp(-half), 3
     else:
-        found, term, start = math.exp(-half), half * math.exp(-half), 4
+        tail, term, start = math.exp(-half), half * math.exp(-half), 4
     for k in range(start, freedom + 1, 2):
-        found += term
+        tail += term
         term *= x / k
-    return min(1.0, found)
+    return min(1.0, tail)
+
+
+class DriftMetrics:
+    """Gauges and counters of one version's drift."""
+
+    def __init__(self, client: Any, version: tuple[str, str]) -> None:
+        self._client, self._version = client, version
+        names = (*NAMES, "measure", "stat")
+        self._distance = self._metric("Gauge", "drift", "Distance of the last window.", names, "livemax")
+        self._p_value = self._child("Gauge", "drift_p_value", "Of the last window, all measures.", "livemin")
+        self._windows = self._child("Counter", "drift_windows", "Windows judged.")
+        self._alarms = self._child("Counter", "drift_alarms", "Windows that raised an alarm.")
+        self._mean = self._child("Gauge", "score_mean", "Of the scores since they last changed.", "livemostrecent")
+        self._changes = self._child("Counter", "score_changes", "Changes of the scores (ADWIN).")
+
+    def _metric(self, kind: str, name: str, text: str, names: tuple[str, ...], mode: str = "") -> Any:
+        options = {"multiprocess_mode": mode} if mode else {}
+        return getattr(self._client, kind)(f"onnxserve_{name}", text, names, registry=None, **options)
+
+    def _child(self, kind: str, name: str, text: str, mode: str = "") -> Any:
+        return self._metric(kind, name, text, NAMES, mode).labels(*self._version)
+
+    def set_distances(self, measure: str, stats: Mapping[str, float]) -> None:
+        """Set one measure's distances in a window."""
+        for stat, value in stats.items():
+            self._distance.labels(*self._version, measure, stat).set(value)
+
+    def set_p_value(self, p: float) -> None:
+        """Set a window's p-value, and count the window and its alarm."""
+        self._p_value.set(p)
+        self._windows.inc()
+        if p < FALSE_ALARM:
+            self._alarms.inc()
+
+    def set_scores(self, mean: float, changes: int) -> None:
+        """Set the mean of the scores' window, and count their changes."""
+        self._mean.set(mean)
+        self._changes.inc(changes)
+
+
+def make_drift(folder: Path, signature: Signature) -> Drift | None:
+    """Return the drift of an unpacked archive; None without metrics or without a profile."""
+    path = folder / PROFILE
+    if not os.environ.get(VARIABLE) or not path.is_file():
+        return None
+    try:
+        import prometheus_client
+    except ModuleNotFoundError:
+        return None
+    metrics = DriftMetrics(prometheus_client, (signature.model, signature.version))
+    profile, window = msgspec.json.decode(path.read_bytes(), type=Profile), adaptive_window()
+    changes = ScoreChanges(window, metrics.set_scores) if window and signature.labels else None
+    return Drift(profile, metrics.set_distances, metrics.set_p_value, changes=changes)

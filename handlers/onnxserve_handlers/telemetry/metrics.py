@@ -1,7 +1,7 @@
-"""Histograms of a worker, shared between processes as Prometheus's client does, where ONNXSERVE_METRICS is a folder.
+"""Histograms of a worker, shared between processes by Prometheus's client, where ONNXSERVE_METRICS names a folder.
 
-https://prometheus.github.io/client_python/multiprocess/. Labels are model, version, stage and outcome: never anything
-that a client chooses.
+https://prometheus.github.io/client_python/multiprocess/. Their labels are model, version, stage and outcome, never
+anything that a client chooses.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..request import START, seconds
+from ..request import START, header_number
 from ..signature import Signature
 
 log = logging.getLogger(__name__)
@@ -48,25 +48,25 @@ OUTCOMES = frozenset(
 
 
 class Metrics:
-    """What one model's batches took."""
+    """Times, sizes and outcomes of one model's batches."""
 
     def __init__(self, client: Any, signature: Signature, provider: str, threads: int) -> None:
         self._client, self._flusher = client, Flusher()
-        self._mine = (signature.model, signature.version)
-        stage = client.Histogram(
+        self._version = (signature.model, signature.version)
+        stage_seconds = client.Histogram(
             "onnxserve_stage_seconds",
             "Time of a batch in each stage.",
             (*NAMES, "stage"),
             buckets=SECONDS,
             registry=None,
         )
-        self._stages = {one: self._tally(stage.labels(*self._mine, one), SECONDS) for one in STAGES}
+        self._stages = {stage: self._buffered(stage_seconds.labels(*self._version, stage), SECONDS) for stage in STAGES}
         self._requests = self._histogram("onnxserve_batch_requests", "Requests of a batch.", SIZES)
         self._rows = self._histogram("onnxserve_batch_rows", "Rows of a batch.", SIZES)
         self._padding = self._histogram("onnxserve_padding_share", "Padding's share of a batch.", SHARES)
         self._length = self._histogram("onnxserve_row_length", "Length of the longest row of a batch.", LENGTHS)
-        self.padded = True  # until rows come that don't pad each other
-        self._kinds: dict[str, Count] = {}
+        self.has_padding = True  # until the first rows show that this model's rows don't pad each other
+        self._counters: dict[str, BufferedCounter] = {}
         self._outcomes = client.Counter(
             "onnxserve_requests", "Requests by outcome.", (*NAMES, "outcome"), registry=None
         )
@@ -77,21 +77,23 @@ class Metrics:
             multiprocess_mode="livemax",
             registry=None,
         )
-        info.labels(*self._mine, provider, str(threads), signature.variant).set(1)
+        info.labels(*self._version, provider, str(threads), signature.variant).set(1)
 
-    def _tally(self, child: Any, bounds: Sequence[float]) -> Tally:
-        made = Tally(child, bounds)
-        self._flusher.parts.append(made)
-        return made
+    def _buffered(self, child: Any, bounds: Sequence[float]) -> BufferedHistogram:
+        histogram = BufferedHistogram(child, bounds)
+        self._flusher.parts.append(histogram)
+        return histogram
 
-    def _histogram(self, name: str, what: str, buckets: Sequence[float]) -> Tally:
-        made = self._client.Histogram(name, what, NAMES, buckets=buckets, registry=None)
-        return self._tally(made.labels(*self._mine), buckets)
+    def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> BufferedHistogram:
+        metric = self._client.Histogram(name, text, NAMES, buckets=buckets, registry=None)
+        return self._buffered(metric.labels(*self._version), buckets)
 
-    def batch(self, took: Mapping[str, float], requests: int, rows: int, lengths: Sequence[int] | None) -> None:
-        """One batch: seconds by stage, requests, rows, and the lengths that rows were padded from."""
+    def add_batch(
+        self, stage_seconds: Mapping[str, float], requests: int, rows: int, lengths: Sequence[int] | None
+    ) -> None:
+        """Record one batch: seconds by stage, how many requests and rows, and the rows' lengths before padding."""
         with self._flusher.lock:
-            for stage, seconds in took.items():
+            for stage, seconds in stage_seconds.items():
                 self._stages[stage].observe(seconds)
             self._requests.observe(requests)
             self._rows.observe(rows)
@@ -100,37 +102,37 @@ class Metrics:
                 self._length.observe(longest)
                 self._padding.observe(1 - sum(lengths) / (longest * len(lengths)))
 
-    def outcomes(self, good: int, bad: Iterable[str]) -> None:
-        """Requests that were answered, and the kinds of the others; those of a handler's own are counted together."""
+    def add_outcomes(self, answered: int, error_kinds: Iterable[str]) -> None:
+        """Count answered requests, and failed ones by kind; kinds of a user's handler are counted together."""
         with self._flusher.lock:
-            if good:
-                self._outcome(OK).inc(good)
-            for kind in bad:
-                self._outcome(kind if kind in OUTCOMES else OTHER).inc()
+            if answered:
+                self._counter(OK).inc(answered)
+            for kind in error_kinds:
+                self._counter(kind if kind in OUTCOMES else OTHER).inc()
 
     def flush(self) -> None:
-        """Show what was counted at once, rather than within half a second."""
+        """Publish the counts at once instead of within half a second."""
         self._flusher.flush()
 
-    def _outcome(self, kind: str) -> Count:
-        if kind not in self._kinds:
-            self._kinds[kind] = made = Count(self._outcomes.labels(*self._mine, kind))
-            self._flusher.parts.append(made)
-        return self._kinds[kind]
+    def _counter(self, kind: str) -> BufferedCounter:
+        if kind not in self._counters:
+            self._counters[kind] = counter = BufferedCounter(self._outcomes.labels(*self._version, kind))
+            self._flusher.parts.append(counter)
+        return self._counters[kind]
 
 
-def waited(headers: Mapping[str, Any], now: float) -> float | None:
-    """Seconds since the gateway took the request; None for one that didn't come through it."""
-    start = seconds(headers, START)
+def queue_seconds(headers: Mapping[str, Any], now: float) -> float | None:
+    """Return the seconds since the gateway took the request; None for one that didn't come through it."""
+    start = header_number(headers, START)
     return None if start is None else max(0.0, now - start)
 
 
-def metrics(signature: Signature, provider: str, threads: int) -> Metrics | None:
-    """What the environment asks for; None where no folder is named."""
+def make_metrics(signature: Signature, provider: str, threads: int) -> Metrics | None:
+    """Return the metrics that the environment enables, None if it names no folder."""
     folder = os.environ.get(VARIABLE, "")
     if not folder:
         return None
-    os.environ[SHARED] = folder  # read when the client is imported
+    os.environ[SHARED] = folder  # the client reads it when it is imported
     try:
         import prometheus_client
     except ModuleNotFoundError:
@@ -140,26 +142,26 @@ def metrics(signature: Signature, provider: str, threads: int) -> Metrics | None
 
 
 class Clock:
-    """Seconds by stage of one batch."""
+    """Seconds of one batch by stage."""
 
-    __slots__ = ("_last", "took")
+    __slots__ = ("_last", "stage_seconds")
 
     def __init__(self) -> None:
         self._last = time.perf_counter()
-        self.took: dict[str, float] = {}
+        self.stage_seconds: dict[str, float] = {}
 
     def lap(self, stage: str) -> None:
-        """What passed since the last lap belongs to `stage`."""
+        """Add the time since the last lap to `stage`."""
         now = time.perf_counter()
-        self.took[stage] = self.took.get(stage, 0.0) + now - self._last
+        self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + now - self._last
         self._last = now
 
 
 PERIOD_S = 0.5
 
 
-class Tally:
-    """Of one histogram's child: what came since the last flush."""
+class BufferedHistogram:
+    """The values that came since the last flush for one child of a histogram; the client itself is slower."""
 
     __slots__ = ("_bounds", "_child", "_counts", "_total")
 
@@ -168,12 +170,12 @@ class Tally:
         self._counts, self._total = [0] * (len(self._bounds) + 1), 0.0
 
     def observe(self, value: float) -> None:
-        """One value."""
+        """Add one value."""
         self._counts[bisect_left(self._bounds, value)] += 1
         self._total += value
 
     def flush(self) -> None:
-        """Into the client's buckets, which have no public way to take more than one value at a time."""
+        """Move the values into the client's buckets, which have no public way to take several values at once."""
         if not any(self._counts):
             return
         for bucket, count in zip(self._child._buckets, self._counts, strict=True):  # noqa: SLF001 - see above
@@ -183,8 +185,8 @@ class Tally:
         self._counts, self._total = [0] * len(self._counts), 0.0
 
 
-class Count:
-    """The same for a counter's child."""
+class BufferedCounter:
+    """The count since the last flush for one child of a counter."""
 
     __slots__ = ("_child", "_count")
 
@@ -192,22 +194,22 @@ class Count:
         self._child, self._count = child, 0
 
     def inc(self, count: int = 1) -> None:
-        """So many more."""
+        """Add `count`."""
         self._count += count
 
     def flush(self) -> None:
-        """Into the client's."""
+        """Move the count into the client's counter."""
         if self._count:
             self._child.inc(self._count)
             self._count = 0
 
 
 class Flusher:
-    """Flushes from a thread of its own; whoever counts holds `lock` meanwhile."""
+    """Flushes buffered metrics from a thread of its own; whoever changes them holds `lock`."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.parts: list[Tally | Count] = []
+        self.parts: list[BufferedHistogram | BufferedCounter] = []
         threading.Thread(target=self._work, name="metrics", daemon=True).start()
 
     def _work(self) -> None:
@@ -216,7 +218,7 @@ class Flusher:
             self.flush()
 
     def flush(self) -> None:
-        """Everything that was counted."""
+        """Flush all parts."""
         with self.lock:
             for part in self.parts:
                 part.flush()

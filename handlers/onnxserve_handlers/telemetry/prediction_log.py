@@ -1,6 +1,7 @@
-"""The prediction log: sampled rows and answers as Parquet, off the path of requests, bounded in memory and on disk.
+"""The prediction log: sampled rows and their predictions as Parquet, bounded in memory and on disk.
 
-`ONNXSERVE_PREDICTIONS` holds its settings as JSON. What doesn't fit in the queue is dropped and counted.
+`ONNXSERVE_PREDICTIONS` holds its settings as JSON. A thread of its own writes, so requests never wait. A request that
+doesn't fit in the queue is dropped and counted.
 """
 
 from __future__ import annotations
@@ -19,29 +20,29 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import RequestError
-from ..request import Asked, error_of
-from ..response import Answer
+from ..request import Request, error_of
+from ..response import Response
 from ..signature import Signature
-from .redaction import MOST_ROWS, TEXTS, Kept, Redaction, rows_of, safe_id
+from .redaction import MOST_ROWS, TEXTS, RedactedRow, Redaction, rows_of, safe_request_id
 
 log = logging.getLogger(__name__)
 VARIABLE = "ONNXSERVE_PREDICTIONS"
-ID = "x-request-id"
-BODY = 65_536  # bytes of an answer
-NUMBER = 24  # bytes that one number of a row takes, at least
+REQUEST_ID = "x-request-id"
+MOST_BODY = 65_536  # bytes of a response
+NUMBER_BYTES = 24  # that one number of a row takes in memory, at least
 FLUSH_S, FLUSH_ROWS = 10.0, 5_000
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What is kept, where, and how much of it."""
+    """The rows that are logged, where, and how many of them."""
 
     folder: str
-    percent: float = 1.0
-    megabytes: float = 256.0  # of one version's segments; the oldest go first
+    percent: float = 1.0  # of the requests
+    megabytes: float = 256.0  # of one version's segments; the oldest are removed first
     hours: float = 168.0
     queue_megabytes: float = 16.0
     inputs: bool = True
-    redact: tuple[str, ...] = ()  # columns, in whatever case; `text` for texts
+    redact: tuple[str, ...] = ()  # columns, in any case; `text` for texts
 
 
 class Item(NamedTuple):
@@ -55,80 +56,80 @@ class Item(NamedTuple):
     size: int
 
 
-class Journal:
-    """Takes requests from the handler's thread and writes them from one of its own."""
+class PredictionLog:
+    """Takes requests from the handler's thread and writes them from a thread of its own."""
 
     def __init__(self, settings: Settings, signature: Signature) -> None:
         self._settings, self._redaction = settings, Redaction(signature, settings.redact)
         self._folder = Path(settings.folder) / signature.model / signature.version
         self._folder.mkdir(parents=True, exist_ok=True)
         self._queue: deque[Item] = deque()
-        self._bytes = 0
+        self._queue_bytes = 0
         self._lock = threading.Lock()
-        self._draws = random.Random()  # noqa: S311 - a sample, not a secret
+        self._random = random.Random()  # noqa: S311 - a sample, not a secret
         self._segments = 0
         self.dropped = 0
         self._due = threading.Event()
-        self._ended = False
+        self._closed = False
         self._thread = threading.Thread(target=self._work, name="prediction-log", daemon=True)
         self._thread.start()
         atexit.register(self.close)
 
-    def see(
+    def add(
         self,
-        asked: Sequence[Asked],
-        results: Sequence[Answer | RequestError | None],
+        requests: Sequence[Request],
+        results: Sequence[Response | RequestError | None],
         headers: Sequence[Mapping[str, str]],
     ) -> None:
-        """A share of the requests; never waits."""
+        """Queue a sample of a batch's requests without waiting."""
         now, share = time.time(), self._settings.percent / 100
-        for one, result, head in zip(asked, results, headers, strict=True):
-            if self._draws.random() < share:
-                self._add(self._item(now, one, result, head))
+        for request, result, head in zip(requests, results, headers, strict=True):
+            if self._random.random() < share:
+                self._enqueue(self._item(now, request, result, head.get(REQUEST_ID)))
 
-    def _item(self, now: float, one: Asked, result: Answer | RequestError | None, head: Mapping[str, str]) -> Item:
-        error = error_of(one, result)
-        answer = one.answer or (result if isinstance(result, Answer) else None)
-        said = (answer.whole or answer.body) if answer else b""
-        body = said if len(said) <= BODY else None
-        values = rows_of(one, result) if self._settings.inputs else None
+    def _item(self, now: float, request: Request, result: Response | RequestError | None, request_id: Any) -> Item:
+        error = error_of(request, result)
+        response = request.response or (result if isinstance(result, Response) else None)
+        full_body = (response.full_body or response.body) if response else b""
+        body = full_body if len(full_body) <= MOST_BODY else None
+        values = rows_of(request, result) if self._settings.inputs else None
         size = len(body or b"") + sum(map(size_of, values or ()))
-        return Item(now, safe_id(head.get(ID)), values, body, error.kind if error else "", size)
+        return Item(now, safe_request_id(request_id), values, body, error.kind if error else "", size)
 
-    def _add(self, item: Item) -> None:
+    def _enqueue(self, item: Item) -> None:
         with self._lock:
-            if self._bytes + item.size > self._settings.queue_megabytes * 2**20:
+            if self._queue_bytes + item.size > self._settings.queue_megabytes * 2**20:
                 self.dropped += 1
                 return
             self._queue.append(item)
-            self._bytes += item.size
+            self._queue_bytes += item.size
             full = len(self._queue) >= FLUSH_ROWS
         if full:
             self._due.set()
 
     def _work(self) -> None:
-        while not self._ended:
+        while not self._closed:
             self._due.wait(FLUSH_S)
             self._due.clear()
             self.flush()
 
     def flush(self) -> None:
-        """Everything in the queue to a segment; a disk that is full costs the segment and nothing else."""
+        """Write the queue as one segment; if the disk is full, only this segment is dropped."""
         with self._lock:
-            items, self._queue, self._bytes = self._queue, deque(), 0
+            items, self._queue, self._queue_bytes = self._queue, deque(), 0
         if not items:
             return
         try:
             self._write(items)
-            self._retain()
+            self._remove_old()
         except OSError as error:
             self.dropped += len(items)
             log.warning("predictions could not be written: %s", error)
 
     def close(self) -> None:
-        """Write what is left."""
-        if not self._ended:
-            self._ended = True
+        """Write the rest of the queue and stop the thread."""
+        if not self._closed:
+            self._closed = True
             self._due.set()
             self.flush()
 
@@ -145,30 +146,30 @@ class Journal:
         partial.replace(path)
 
     def _rows(self, item: Item) -> list[dict[str, Any]]:
-        """One line a row of the request; one without a row for a request that had none."""
-        predictions = predicted(item.body)
+        """Return one record per row of the request; a request without rows has one record without a row."""
+        predictions = read_predictions(item.body)
         count = max(len(item.values or ()), min(len(predictions), MOST_ROWS), 1)
-        found = []
-        for place in range(count):
-            said = predictions[place] if place < len(predictions) else {}
-            value = item.values[place] if item.values and place < len(item.values) else None
-            kept = value if isinstance(value, Kept) else self._redaction.row(value)
-            found.append(
+        records = []
+        for index in range(count):
+            prediction = predictions[index] if index < len(predictions) else {}
+            value = item.values[index] if item.values and index < len(item.values) else None
+            kept = value if isinstance(value, RedactedRow) else self._redaction.row(value)
+            records.append(
                 {
                     "time": round(item.time * 1e6),
                     "request_id": item.request_id,
-                    "row": place,
+                    "row": index,
                     "input": kept.row,
                     "redacted": kept.redacted,
-                    "label": self._redaction.label(said.get("label")),
-                    "score": number(said.get("score")),
-                    "error": item.error or error_of_row(said),
+                    "label": self._redaction.label(prediction.get("label")),
+                    "score": score_of(prediction.get("score")),
+                    "error": item.error or row_error(prediction),
                 }
             )
-        return found
+        return records
 
-    def _retain(self) -> None:
-        """Remove the oldest segments beyond the bounds."""
+    def _remove_old(self) -> None:
+        """Remove the oldest segments beyond the limits of size and age."""
         segments = sorted(self._folder.glob("[0-9]*.parquet"), reverse=True)
         oldest, size = time.time() - self._settings.hours * 3600, 0.0
         for path in segments:
@@ -177,42 +178,42 @@ class Journal:
                 size += stat.st_size
                 if size > self._settings.megabytes * 2**20 or stat.st_mtime < oldest:
                     path.unlink()
-            except FileNotFoundError:  # another worker of the version was quicker
+            except FileNotFoundError:  # another worker of the version removed it
                 continue
 
 
 def size_of(value: Any) -> int:
-    """About how many bytes a kept row takes."""
+    """Return about how many bytes a row takes in memory."""
     if isinstance(value, TEXTS):
-        return len(value) + NUMBER
+        return len(value) + NUMBER_BYTES
     if isinstance(value, list | dict | tuple):
         parts = value.values() if isinstance(value, dict) else value
-        return NUMBER * (len(value) + 1) + sum(len(part) for part in parts if isinstance(part, TEXTS))
-    return int(getattr(value, "nbytes", NUMBER))
+        return NUMBER_BYTES * (len(value) + 1) + sum(len(part) for part in parts if isinstance(part, TEXTS))
+    return int(getattr(value, "nbytes", NUMBER_BYTES))
 
 
-def number(value: Any) -> float | None:
-    """A score; None for anything else."""
+def score_of(value: Any) -> float | None:
+    """Return a score, None for anything but a number."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def predicted(body: bytes | None) -> list[dict[str, Any]]:
-    """The rows of an answer in the plain form; nothing of any other."""
+def read_predictions(body: bytes | None) -> list[dict[str, Any]]:
+    """Return the predictions of a response in the plain form; none of a response in another form."""
     try:
-        found = msgspec.json.decode(body or b"").get("predictions", [])
+        predictions = msgspec.json.decode(body or b"").get("predictions", [])
     except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
         return []
-    return [one if isinstance(one, dict) else {} for one in found]
+    return [prediction if isinstance(prediction, dict) else {} for prediction in predictions]
 
 
-def error_of_row(said: Mapping[str, Any]) -> str | None:
-    """The kind of the error that stands where the prediction of a row would."""
-    error = said.get("error")
+def row_error(prediction: Mapping[str, Any]) -> str | None:
+    """Return the kind of the error that takes the place of a row's prediction, None for a prediction."""
+    error = prediction.get("error")
     return str(error["type"]) if isinstance(error, dict) and "type" in error else None
 
 
 def schema(pa: Any) -> Any:
-    """Of every segment."""
+    """Return the schema of every segment; `pa` is pyarrow."""
     fields = [("time", pa.timestamp("us", "UTC")), ("request_id", pa.string()), ("row", pa.int32())]
     fields += [
         ("input", pa.string()),
@@ -225,21 +226,21 @@ def schema(pa: Any) -> Any:
 
 
 def read_settings() -> Settings:
-    """What the environment says; without it nothing is logged, and nothing is redacted."""
+    """Read the environment's settings; without any, nothing is logged and nothing is redacted."""
     text = os.environ.get(VARIABLE, "")
     return msgspec.json.decode(text, type=Settings) if text else Settings(folder="", percent=0.0)
 
 
-def journal(signature: Signature) -> Journal | None:
-    """What the environment asks for; None where it asks for no share of the requests, or pyarrow is missing."""
+def make_prediction_log(signature: Signature) -> PredictionLog | None:
+    """Return the log that the environment enables; None for a share of 0 percent, and without pyarrow."""
     settings = read_settings()
     if not settings.percent:
         return None
     try:
-        import pyarrow as pa  # here rather than in the writing thread, and before the process ends
+        import pyarrow as pa  # here rather than in the writing thread, which may run while the process ends
         import pyarrow.parquet
     except ModuleNotFoundError:
         log.warning("%s is set, but pyarrow is not installed: no prediction log", VARIABLE)
         return None
-    pa.array([0])  # the first one imports more, which Python refuses to do while it ends
-    return Journal(settings, signature)
+    pa.array([0])  # the first array imports more modules, which Python refuses while it ends
+    return PredictionLog(settings, signature)

@@ -1,7 +1,7 @@
-"""What may be kept of a client's row: the fields of the archive's signature that nobody redacted, and nothing else.
+"""Which parts of a client's row may be kept: the fields of the archive's signature that nobody redacted, nothing else.
 
-By allow-list, since a client decides what else there is: other names, nested values, lists of another length, rows that
-were refused. What isn't kept is replaced by a mark and counted.
+It is an allow-list, since clients decide what else there is: other names, nested values, lists of another length, rows
+that were refused. A mark replaces each value that isn't kept, and the marks are counted.
 """
 
 from __future__ import annotations
@@ -13,110 +13,115 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import RequestError
-from ..request import Asked
-from ..response import Answer
+from ..request import Request
+from ..response import Response
 from ..signature import Signature
 
 REDACTED = "redacted"
 TEXT = "text"  # the field of a row that is a text
 MOST_TEXT, MOST_ROWS = 2_000, 32  # characters of a text, rows of a request
 TEXTS = (str, bytes, bytearray)
-SERVERS_FAULT = 500  # errors below are about what the client sent
-SINGLE = (bool, int, float, str, type(None))  # values of a field; anything else could hold more than one
-ID = re.compile(r"[A-Za-z0-9_.:=+/@-]{1,128}")  # of a request, as the gateway lets it through
+SERVER_ERROR = 500  # errors with a lower status are the client's
+SINGLE = (bool, int, float, str, type(None))  # types of a field that is kept; any other could hold several values
+REQUEST_ID = re.compile(r"[A-Za-z0-9_.:=+/@-]{1,128}")  # as the gateway accepts it
 
 
-class Kept(NamedTuple):
-    """A row as JSON, None where its kind is never kept, and how many values the mark stands for."""
+class RedactedRow(NamedTuple):
+    """A row as JSON, None where its kind is never kept, and how many values were replaced by the mark."""
 
     row: str | None
     redacted: int = 0
 
 
 class Redaction:
-    """The rule for rows of one archive; `hidden` are names of fields, in whatever case."""
+    """The rule for the rows of one archive; `hidden` are names of fields, in any case."""
 
     def __init__(self, signature: Signature, hidden: Iterable[str] = ()) -> None:
-        folded = {folded_name(name) for name in hidden}
+        folded = {fold_name(name) for name in hidden}
         entities = signature.features.entities if signature.features else ()
         self._columns = signature.input.columns
-        self._fields = frozenset(name for name in (*self._columns, *entities) if folded_name(name) not in folded)
+        self._fields = frozenset(name for name in (*self._columns, *entities) if fold_name(name) not in folded)
         self._known = frozenset((*self._columns, *entities))
         self._is_image = bool(signature.input.height)
         self._keeps_text = TEXT not in folded
         self._labels: Collection[str] = frozenset(signature.labels)
 
-    def row(self, value: Any) -> Kept:
-        """A row that the handler accepted."""
+    def row(self, value: Any) -> RedactedRow:
+        """Redact a row that the handler accepted."""
         if value is None or self._is_image or hasattr(value, "dtype"):
-            return Kept(None)
+            return RedactedRow(None)
         if self._columns:
             return self._table_row(value)
-        text = decoded(value)
+        text = decode_text(value)
         if text is None or not self._keeps_text:
-            return marked(value)
-        return Kept(encoded(text[:MOST_TEXT]))
+            return redact_whole(value)
+        return RedactedRow(encode_json(text[:MOST_TEXT]))
 
-    def _table_row(self, value: Any) -> Kept:
+    def _table_row(self, value: Any) -> RedactedRow:
         if isinstance(value, list | tuple) and len(value) == len(self._columns):
             value = dict(zip(self._columns, value, strict=True))
         if not isinstance(value, dict):
-            return marked(value)
+            return redact_whole(value)
         fields, redacted = dict[str, Any](), 0
         for name, field in value.items():
             if name in self._fields and isinstance(field, SINGLE):
                 fields[name] = field[:MOST_TEXT] if isinstance(field, str) else field
             else:
                 redacted += 1
-                if name in self._known:  # another name is a client's own words
+                if name in self._known:  # any other name is a client's own text
                     fields[name] = REDACTED
-        return Kept(encoded(fields), redacted)
+        return RedactedRow(encode_json(fields), redacted)
 
     def label(self, value: Any) -> str | None:
-        """A label of the signature's; the mark in place of any other."""
+        """Return a label of the signature's, or the mark in place of any other value."""
         if value is None:
             return None
         return value if isinstance(value, str) and value in self._labels else REDACTED
 
 
-def rows_of(one: Asked, result: Answer | RequestError | None) -> list[Any] | None:
-    """The rows of a request, the first ones of many; a row that was refused is its mark already."""
-    given = one.values if one.values is not None else one.rows
-    if given is None:
+def rows_of(request: Request, result: Response | RequestError | None) -> list[Any] | None:
+    """Return the first rows of a request; a row that was refused is redacted already. None without rows."""
+    rows = request.instances if request.instances is not None else request.rows
+    if rows is None:
         return None
-    refused = one.error is None and isinstance(result, RequestError) and result.status < SERVERS_FAULT
+    all_refused = request.error is None and isinstance(result, RequestError) and result.status < SERVER_ERROR
 
-    def is_refused(place: int) -> bool:
-        return one.error is not None and (one.rows is None or isinstance(one.rows[place], RequestError))
+    def is_refused(index: int) -> bool:
+        return request.error is not None and (request.rows is None or isinstance(request.rows[index], RequestError))
 
     return [
-        marked(value) if refused or is_refused(place) else value[: 4 * MOST_TEXT] if isinstance(value, TEXTS) else value
-        for place, value in enumerate(given[:MOST_ROWS])
+        redact_whole(row) if all_refused or is_refused(index) else cut_text(row)
+        for index, row in enumerate(rows[:MOST_ROWS])
     ]
 
 
-def marked(value: Any) -> Kept:
-    """A row that is not kept; the number of its values, as far as they can be counted."""
-    return Kept(encoded(REDACTED), max(1, len(value)) if isinstance(value, list | tuple | dict) else 1)
+def cut_text(row: Any) -> Any:
+    """Return the beginning of a text or its bytes, with enough for `MOST_TEXT` characters; other rows stay whole."""
+    return row[: 4 * MOST_TEXT] if isinstance(row, TEXTS) else row
 
 
-def decoded(value: Any) -> str | None:
-    """A text, or its bytes; None for anything else."""
+def redact_whole(value: Any) -> RedactedRow:
+    """Return the mark in place of a whole row, and how many values the row has, as far as they can be counted."""
+    return RedactedRow(encode_json(REDACTED), max(1, len(value)) if isinstance(value, list | tuple | dict) else 1)
+
+
+def decode_text(value: Any) -> str | None:
+    """Return a text, or the text of its UTF-8 bytes; None for anything else."""
     if isinstance(value, bytes | bytearray):
         return bytes(value[: 4 * MOST_TEXT]).decode("utf-8-sig", "replace")
     return value if isinstance(value, str) else None
 
 
-def encoded(value: Any) -> str:
-    """JSON."""
+def encode_json(value: Any) -> str:
+    """Encode a value as JSON."""
     return msgspec.json.encode(value).decode()
 
 
-def folded_name(name: str) -> str:
-    """A name as it is compared with what people write."""
+def fold_name(name: str) -> str:
+    """Return a field's name for comparison with names that people write."""
     return name.strip().casefold()
 
 
-def safe_id(value: Any) -> str:
-    """A request's id; empty where a client that no gateway stands before sent something else."""
-    return value if isinstance(value, str) and ID.fullmatch(value) else ""
+def safe_request_id(value: Any) -> str:
+    """Return a request's id; empty if a client that reached the worker without the gateway sent something else."""
+    return value if isinstance(value, str) and REQUEST_ID.fullmatch(value) else ""

@@ -1,1 +1,1 @@
-"""Whether the archive is what was exported, proven and signed."""
+"""Checks that an archive is what was exported, proven and signed."""

@@ -1,7 +1,7 @@
-"""An archive is loaded whole or not at all: every member against its recorded SHA-256.
+"""An archive is loaded whole or not at all: every member is compared with its recorded SHA-256.
 
-The worker and `onnxserve.archive` import it too, so it needs nothing but the standard library: the same code judges a
-folder for the worker, a zip for the server, and itself where TorchServe's own worker runs.
+The worker and `onnxserve.archive` import this module too, so it needs nothing but the standard library. The same code
+checks an unpacked folder for our worker, a zip file for `onnxserve`, and its own archive under TorchServe's worker.
 """
 
 from __future__ import annotations
@@ -13,34 +13,38 @@ from pathlib import Path
 
 RECORD = "digests.json"
 MANIFEST = "MAR-INF/MANIFEST.json"
-SIGNATURE = "model.sig"
-# The record itself, what torch-model-archiver writes its own way, and the signature over all.
-UNRECORDED = frozenset({RECORD, MANIFEST, SIGNATURE})
+SIGNING_FILE = "model.sig"
+# The record doesn't list itself, the manifest (torch-model-archiver writes its own), or the signing of all members.
+UNRECORDED = frozenset({RECORD, MANIFEST, SIGNING_FILE})
 CACHES = "__pycache__"
 
 
 class ArchiveCorrupt(RuntimeError):
-    """A member is missing, isn't the one that was proven, or wasn't there then."""
+    """A member is missing, differs from the proven one, or was added later."""
 
 
 def file_digest(path: Path) -> str:
-    """Hex SHA-256 of one file."""
+    """Return the hex SHA-256 of one file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def folder_digests(folder: Path, *, caches: bool = True) -> dict[str, str]:
-    """Hex SHA-256 by name of everything in an unpacked archive; ArchiveCorrupt for links and other irregular files.
+    """Return the hex SHA-256 of every file of an unpacked archive, by name relative to `folder`.
 
-    With `caches`, those that Python writes beside code that runs already are left out.
+    Raises ArchiveCorrupt for links and other irregular files. With `caches`, folders `__pycache__` are left out: Python
+    writes them beside code that it has already run.
     """
     return {path.relative_to(folder).as_posix(): file_digest(path) for path in _files(folder, caches=caches)}
 
 
 def content_digest(digests: Mapping[str, str]) -> str:
-    """Hex SHA-256 of an archive's members by name, without the signature: what it is revoked by, packed or unpacked."""
-    listed = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests) if name != SIGNATURE)
-    return hashlib.sha256(listed.encode()).hexdigest()
+    """Return the hex SHA-256 of an archive's content, packed or unpacked; revocations name archives by it.
+
+    It is taken over the members' digests by name. The signing file is left out.
+    """
+    lines = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests) if name != SIGNING_FILE)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _files(folder: Path, *, caches: bool) -> Iterator[Path]:
@@ -54,7 +58,10 @@ def _files(folder: Path, *, caches: bool) -> Iterator[Path]:
 
 
 def check_record(record: bytes, digests: Mapping[str, str]) -> int:
-    """Compare members' digests with `digests.json`; the number recorded, or ArchiveCorrupt with every fault."""
+    """Compare members' digests with the content of `digests.json`, and return how many members it records.
+
+    Raises ArchiveCorrupt, whose message lists every difference.
+    """
     try:
         recorded = json.loads(record)
     except (ValueError, RecursionError) as error:
@@ -75,5 +82,5 @@ def check_record(record: bytes, digests: Mapping[str, str]) -> int:
 
 
 def check_digests(folder: Path, *, caches: bool = True) -> int:
-    """Check an unpacked archive; `caches` as for `folder_digests`."""
+    """Check an unpacked archive with `check_record`; `caches` as for `folder_digests`."""
     return check_record((folder / RECORD).read_bytes(), folder_digests(folder, caches=caches))

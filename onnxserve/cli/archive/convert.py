@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -43,4 +44,4 @@ def convert(
     """
     with console.status("checking the archive"):
         paths = [str(path) for path in CONVERTERS[to](archive, output)]
-    show_lines(paths, *paths, f"then: {START[to].format(output=output)}", as_json=as_json)
+    show_lines(paths, *paths, f"then: {START[to].format(output=quote(str(output)))}", as_json=as_json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ from onnxserve.archive.revoke import revoke as revoke_file
 from onnxserve.cli import groups
 from onnxserve.cli.console import AsJson, show_lines
 from onnxserve.errors import ArchiveError
-from onnxserve_handlers.trust.revocation import VARIABLE
+from onnxserve_handlers.trust.signing import REVOKED
 
 Archive = Annotated[Path, typer.Argument(help="The archive, a .mar file; it is changed in place without --output.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the new archive here instead.")]
@@ -34,11 +35,11 @@ def keygen(
     """
     if encryption:
         recipient = make_identity(path)
-        lines = (f"private: {path} (workers: ONNXSERVE_IDENTITY={path})", f"recipient: {recipient}")
+        lines = (f"private: {path} (workers: ONNXSERVE_IDENTITY={quote(str(path))})", f"recipient: {recipient}")
         show_lines({"private": str(path), "recipient": recipient}, *lines, as_json=as_json)
     else:
         public = str(make_key(path))
-        lines = (f"private: {path}", f"public: {public} (servers: ONNXSERVE_PUBLIC_KEY={public})")
+        lines = (f"private: {path}", f"public: {public} (servers: ONNXSERVE_PUBLIC_KEY={quote(str(public))})")
         show_lines({"private": str(path), "public": public}, *lines, as_json=as_json)
 
 
@@ -77,7 +78,7 @@ def revoke(
     path: Annotated[Path, typer.Argument(help="A public key (.pub) or an archive (.mar).")],
     reason: Annotated[str, typer.Option(help="The reason, which every refusal repeats.")] = "",
     target: Annotated[
-        Path | None, typer.Option("--list", help=f"The revocation list, a file; default: {VARIABLE}.")
+        Path | None, typer.Option("--list", help=f"The revocation list, a file; default: {REVOKED}.")
     ] = None,
     *,
     as_json: AsJson = False,
@@ -86,11 +87,11 @@ def revoke(
 
     Example: onnxserve archive revoke old.pub --reason "laptop lost"
     """
-    lists = (Path(name) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name)
+    lists = (Path(name) for name in os.environ.get(REVOKED, "").split(os.pathsep) if name)
     revocations = target or next(lists, None)
     if revocations is None:
-        fix = f"set {VARIABLE} to a file, for the server too, or name one with --list"
-        raise ArchiveError("no list of revocations is named", where=VARIABLE, fix=fix)
+        fix = f"set {REVOKED} to a file, for the server too, or name one with --list"
+        raise ArchiveError("no list of revocations is named", where=REVOKED, fix=fix)
     line = revoke_file(path, revocations, reason)
     show_lines({"list": str(revocations), "line": line}, f"{revocations}: {line}", as_json=as_json)
 

@@ -48,7 +48,8 @@ def _annotated(hint: Any) -> tuple[Any, ArgumentInfo | OptionInfo]:
 def _flags(name: str, info: ArgumentInfo | OptionInfo) -> str:
     if isinstance(info, ArgumentInfo):
         return name.upper()
-    return ", ".join(info.param_decls or [f"--{name.replace('_', '-')}"])
+    named = [flag for flag in (info.default, *(info.param_decls or ())) if isinstance(flag, str)]
+    return ", ".join(named or [f"--{name.replace('_', '-')}"])
 
 
 def _type(kind: Any, info: ArgumentInfo | OptionInfo) -> str:

@@ -1,1 +1,1 @@
-"""The fast TorchServe worker: standard library only, until it loads a handler."""
+"""The fast TorchServe worker: it needs the standard library only, until it loads a handler."""

@@ -1,4 +1,4 @@
-"""What handlers know as TorchServe's context; the same names and answers as `ts/context.py`."""
+"""The context that TorchServe passes to handlers, with the names and results of `ts/context.py` in TorchServe 0.12."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONTENT_TYPE = "content-type"
 
 
 class RequestProcessor:
-    """One request's headers, and the status and headers of its answer."""
+    """One request's headers, and the status and headers of its response."""
 
     __slots__ = ("_request", "_request_header", "reason_phrase", "response_header", "status_code")
 
@@ -25,44 +25,44 @@ class RequestProcessor:
         self.response_header: dict[str, str] = {}
 
     def get_request_properties(self) -> dict[str, Any]:
-        """Headers by name; each parameter adds `{name: {"content-type": …}}`."""
+        """Return headers by name; each parameter adds `{name: {"content-type": …}}`."""
         if self._request_header is None:
             fields: dict[str, Any] = {name: {CONTENT_TYPE: kind} for name, kind, _ in self._request.parameters}
             self._request_header = fields | self._request.headers
         return self._request_header
 
     def get_request_property(self, key: str) -> Any:
-        """One header, case-sensitive."""
+        """Return one header, case-sensitive."""
         return self.get_request_properties().get(key)
 
     def report_status(self, code: int, reason_phrase: str | None = None) -> None:
-        """Set the answer's status."""
+        """Set the response's status."""
         self.status_code = code
         self.reason_phrase = reason_phrase
 
     def get_response_status_code(self) -> int:
-        """The answer's status."""
+        """Return the response's status."""
         return self.status_code
 
     def get_response_status_phrase(self) -> str | None:
-        """The answer's reason phrase."""
+        """Return the response's reason phrase."""
         return self.reason_phrase
 
     def add_response_property(self, key: str, value: str) -> None:
-        """Set a header of the answer."""
+        """Set a header of the response."""
         self.response_header[key] = value
 
     def get_response_headers(self) -> dict[str, str]:
-        """All headers of the answer."""
+        """Return all headers of the response."""
         return self.response_header
 
     def get_response_header(self, key: str) -> str | None:
-        """One header of the answer."""
+        """Return one header of the response."""
         return self.response_header.get(key)
 
 
 class Context:
-    """The model's settings, fixed when it is loaded, and the requests of the batch at hand."""
+    """The model's settings, fixed when it is loaded, and the requests of the current batch."""
 
     def __init__(  # noqa: PLR0913 - the parameters of the context that handlers know
         self,
@@ -92,59 +92,59 @@ class Context:
         self.model_yaml_config = model_yaml_config
         self.stopping_criteria: dict[int, Callable[[Any], bool | None]] | None = None
         self.cl_socket: socket.socket | None = None
-        self.verified = False  # ours alone: whether the archive was verified before its code was imported
+        self.verified = False  # TorchServe has none: whether the archive was verified before its code was imported
         self.header_key_sequence_id = os.getenv("TS_REQUEST_SEQUENCE_ID", "ts_request_sequence_id")
         self.header_key_sequence_start = os.getenv("TS_REQUEST_SEQUENCE_START", "ts_request_sequence_start")
         self.header_key_sequence_end = os.getenv("TS_REQUEST_SEQUENCE_END", "ts_request_sequence_end")
 
     @property
     def _request_processor(self) -> list[RequestProcessor]:
-        """The name that some handlers of TorchServe's own reach for."""
+        """The private name that some handlers of TorchServe use."""
         return self.request_processor
 
     def get_request_id(self, idx: int = 0) -> str | None:
-        """The frontend's id of request `idx`."""
+        """Return the frontend's id of request `idx`."""
         return None if self.request_ids is None else self.request_ids.get(idx)
 
     def get_request_header(self, idx: int, key: str) -> Any:
-        """One header of request `idx`, case-sensitive."""
+        """Return one header of request `idx`, case-sensitive."""
         return self.request_processor[idx].get_request_property(key)
 
     def get_all_request_header(self, idx: int) -> dict[str, Any]:
-        """All headers of request `idx`."""
+        """Return all headers of request `idx`."""
         return self.request_processor[idx].get_request_properties()
 
     def set_response_content_type(self, idx: int, value: str) -> None:
-        """Set the content type of answer `idx`."""
+        """Set the content type of response `idx`."""
         self.request_processor[idx].response_header[CONTENT_TYPE] = value
 
     def get_response_content_type(self, idx: int) -> str | None:
-        """The content type of answer `idx`."""
+        """Return the content type of response `idx`."""
         return self.get_response_headers(idx).get(CONTENT_TYPE)
 
     def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:
-        """Set the status of answer `idx`; before the first batch there is none to set."""
+        """Set the status of response `idx`; before the first batch this does nothing."""
         if self.request_processor:
             self.request_processor[idx].report_status(code, reason_phrase=phrase)
 
     def set_all_response_status(self, code: int = 200, phrase: str = "") -> None:
-        """Set the status of every answer."""
+        """Set the status of every response."""
         for processor in self.request_processor:
             processor.report_status(code, reason_phrase=phrase)
 
     def get_response_status(self, idx: int) -> tuple[int, str | None]:
-        """Status and phrase of answer `idx`."""
+        """Return status and phrase of response `idx`."""
         processor = self.request_processor[idx]
         return processor.get_response_status_code(), processor.get_response_status_phrase()
 
     def set_response_header(self, idx: int, key: str, value: str) -> None:
-        """Set a header of answer `idx`."""
+        """Set a header of response `idx`."""
         self.request_processor[idx].add_response_property(key, value)
 
     def get_response_headers(self, idx: int) -> dict[str, str]:
-        """All headers of answer `idx`."""
+        """Return all headers of response `idx`."""
         return self.request_processor[idx].get_response_headers()
 
     def get_sequence_id(self, idx: int) -> Any:
-        """The sequence that request `idx` belongs to, for stateful models."""
+        """Return the sequence that request `idx` belongs to, for stateful models."""
         return self.get_request_header(idx, self.header_key_sequence_id)

@@ -1,5 +1,6 @@
-"""The protocol's fields: integers of 32 bits, signed, big-endian; text and bytes after their length; lists end with -1.
+"""The fields of the protocol between frontend and worker.
 
+Integers are signed, have 32 bits and are big-endian. Text and bytes follow their length. A list ends with -1.
 Source: TorchServe 0.12, `ts/protocol/otf_message_handler.py`.
 """
 
@@ -14,22 +15,22 @@ _unpack = struct.Struct("!i").unpack_from
 
 
 class BadFrame(Exception):
-    """Bytes that aren't the protocol; the connection can't be trusted any more."""
+    """The bytes aren't the protocol's, so nothing more can be read from the connection."""
 
 
 class Short(Exception):
-    """The buffer ends before the field does; `needed` bytes would do."""
+    """The buffer ends before the field does; it must have `needed` bytes."""
 
     def __init__(self, needed: int) -> None:
         self.needed = needed
 
 
-def span(buffer: bytes | bytearray, at: int) -> tuple[int, int]:
-    """Where a length-prefixed field begins and ends; `stop` -1 marks the end of a list."""
-    start = at + 4
+def span(buffer: bytes | bytearray, position: int) -> tuple[int, int]:
+    """Return where a field's content begins and ends, with an end of -1 where a list ends; raises Short or BadFrame."""
+    start = position + 4
     if start > len(buffer):
         raise Short(start)
-    stop = start + _unpack(buffer, at)[0]
+    stop = start + _unpack(buffer, position)[0]
     if start <= stop <= len(buffer):
         return start, stop
     if stop - start == END:
@@ -39,9 +40,9 @@ def span(buffer: bytes | bytearray, at: int) -> tuple[int, int]:
     raise Short(stop)
 
 
-def text(buffer: bytes | bytearray, at: int) -> tuple[str, int]:
-    """Text and where it ends."""
-    start, stop = span(buffer, at)
+def text(buffer: bytes | bytearray, position: int) -> tuple[str, int]:
+    """Return a text and the position after it; raises Short or BadFrame."""
+    start, stop = span(buffer, position)
     if stop == END:
         raise BadFrame("a list ended where text was expected")
     try:
@@ -51,26 +52,29 @@ def text(buffer: bytes | bytearray, at: int) -> tuple[str, int]:
 
 
 def pairs(packed: bytes) -> dict[str, str]:
-    """Texts by the texts before them, of a whole list without its end mark. In one loop: it runs for each request."""
-    found: dict[str, str] = {}
-    at, end = 0, len(packed)
+    """Return the texts of a list without its end mark as names and values; raises BadFrame.
+
+    It is one loop without calls, since it runs for each request.
+    """
+    values: dict[str, str] = {}
+    position, end = 0, len(packed)
     try:
-        while at < end:
-            middle = at + 4 + _unpack(packed, at)[0]
+        while position < end:
+            middle = position + 4 + _unpack(packed, position)[0]
             stop = middle + 4 + _unpack(packed, middle)[0]
-            if not at + 4 <= middle <= stop - 4 <= end - 4:
+            if not position + 4 <= middle <= stop - 4 <= end - 4:
                 raise BadFrame("a field longer than its list")
-            found[packed[at + 4 : middle].decode()] = packed[middle + 4 : stop].decode()
-            at = stop
+            values[packed[position + 4 : middle].decode()] = packed[middle + 4 : stop].decode()
+            position = stop
     except struct.error as error:
         raise BadFrame("a header without a value") from error
     except UnicodeDecodeError as error:
         raise BadFrame("text that is not UTF-8") from error
-    return found
+    return values
 
 
-def integer(buffer: bytearray, at: int) -> tuple[int, int]:
-    """An integer and where it ends."""
-    if at + 4 > len(buffer):
-        raise Short(at + 4)
-    return _unpack(buffer, at)[0], at + 4
+def integer(buffer: bytearray, position: int) -> tuple[int, int]:
+    """Return an integer and the position after it; raises Short."""
+    if position + 4 > len(buffer):
+        raise Short(position + 4)
+    return _unpack(buffer, position)[0], position + 4

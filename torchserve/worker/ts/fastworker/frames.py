@@ -1,4 +1,4 @@
-"""Messages of the frontend, parsed in place from one buffer."""
+"""Reads the frontend's messages, which are parsed in place in one buffer."""
 
 from __future__ import annotations
 
@@ -11,51 +11,52 @@ CHUNK = 1 << 18
 
 
 class FrontendGone(Exception):
-    """The connection ended; there is nobody left to serve."""
+    """The frontend closed the connection, so the worker has nothing left to do."""
 
 
-def _load(buffer: bytearray, at: int) -> tuple[Load, int]:
-    name, at = text(buffer, at)
-    path, at = text(buffer, at)
-    batch_size, at = integer(buffer, at)
-    handler, at = text(buffer, at)
-    gpu, at = integer(buffer, at)
-    envelope, at = text(buffer, at)
-    if at >= len(buffer):
-        raise Short(at + 1)
-    return Load(name, path, batch_size, handler, gpu if gpu >= 0 else None, envelope, bool(buffer[at])), at + 1
+def _parse_load(buffer: bytearray, position: int) -> tuple[Load, int]:
+    name, position = text(buffer, position)
+    path, position = text(buffer, position)
+    batch_size, position = integer(buffer, position)
+    handler, position = text(buffer, position)
+    gpu, position = integer(buffer, position)
+    envelope, position = text(buffer, position)
+    if position >= len(buffer):
+        raise Short(position + 1)
+    load = Load(name, path, batch_size, handler, gpu if gpu >= 0 else None, envelope, bool(buffer[position]))
+    return load, position + 1
 
 
-def _request(buffer: bytearray, at: int) -> tuple[Request | None, int]:
-    """One request and where it ends; None at the end of the batch."""
-    start, stop = span(buffer, at)
+def _parse_request(buffer: bytearray, position: int) -> tuple[Request | None, int]:
+    """Return one request, None at the end of the batch, and the position after it."""
+    start, stop = span(buffer, position)
     if stop == END:
         return None, start
-    id_, at = text(buffer, at)
-    headers, at = _headers(buffer, at)
+    id_, position = text(buffer, position)
+    headers, position = _parse_headers(buffer, position)
     parameters: list[tuple[str, str, bytearray]] = []
     while True:
-        start, stop = span(buffer, at)
+        start, stop = span(buffer, position)
         if stop == END:
             return Request(id_, headers, parameters), start
-        name, at = text(buffer, at)
-        kind, at = text(buffer, at)
-        start, at = span(buffer, at)
-        if at == END:
+        name, position = text(buffer, position)
+        kind, position = text(buffer, position)
+        start, position = span(buffer, position)
+        if position == END:
             raise BadFrame("a parameter without a value")
-        parameters.append((name, kind, buffer[start:at]))
+        parameters.append((name, kind, buffer[start:position]))
 
 
-def _headers(buffer: bytearray, at: int) -> tuple[dict[str, str], int]:
-    """Headers by name as the client spelt them, the last value of a repeated one, and where their list ends.
+def _parse_headers(buffer: bytearray, position: int) -> tuple[dict[str, str], int]:
+    """Return headers by name as the client spelt them, with the last value of a repeated one, and the position after.
 
-    The end mark is no UTF-8 and no length, so the first one found ends the list. Behind a gateway no two
-    requests have the same headers, so remembering them would cost more than this.
+    The end mark is neither UTF-8 nor a length, so its first occurrence ends the list. Behind a gateway no two requests
+    have the same headers, so a cache of them would cost more than this.
     """
-    end = buffer.find(END_BYTES, at)
+    end = buffer.find(END_BYTES, position)
     if end < 0:
         raise Short(len(buffer) + 1)
-    return pairs(bytes(buffer[at:end])), end + len(END_BYTES)
+    return pairs(bytes(buffer[position:end])), end + len(END_BYTES)
 
 
 class Frames:
@@ -67,37 +68,37 @@ class Frames:
         self._chunk = memoryview(bytearray(CHUNK))
 
     def read(self) -> Load | list[Request]:
-        """The next message: a model to load, or a batch. Raises FrontendGone or BadFrame."""
+        """Return the next message, a model to load or a batch; raises FrontendGone or BadFrame."""
         self._fill(1)
         command = self._buffer[:1]
         message: Load | list[Request]
         if command == b"I":
-            message, at = self._batch()
+            message, position = self._read_batch()
         elif command == b"L":
-            message, at = self._loaded()
+            message, position = self._read_load()
         else:
             raise BadFrame(f"unknown command {bytes(command)!r}")
-        del self._buffer[:at]
+        del self._buffer[:position]
         return message
 
-    def _loaded(self) -> tuple[Load, int]:
+    def _read_load(self) -> tuple[Load, int]:
         while True:
             try:
-                return _load(self._buffer, 1)
+                return _parse_load(self._buffer, 1)
             except Short as short:
                 self._fill(short.needed)
 
-    def _batch(self) -> tuple[list[Request], int]:
+    def _read_batch(self) -> tuple[list[Request], int]:
         requests: list[Request] = []
-        at = 1
+        position = 1
         while True:
             try:
-                request, at = _request(self._buffer, at)
-            except Short as short:  # goes on after the last whole request
+                request, position = _parse_request(self._buffer, position)
+            except Short as short:  # the next attempt continues after the last whole request
                 self._fill(short.needed)
                 continue
             if request is None:
-                return requests, at
+                return requests, position
             requests.append(request)
 
     def _fill(self, needed: int) -> None:

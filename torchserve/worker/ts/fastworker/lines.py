@@ -1,4 +1,4 @@
-"""What the worker prints: events as one JSON object a line, and, as they are, the lines that the frontend reads."""
+"""The worker's output: log records as one JSON object per line, and the plain lines that the frontend reads."""
 
 from __future__ import annotations
 
@@ -14,53 +14,55 @@ from onnxserve_handlers.errors import stack_of
 
 from .messages import Request
 
-# Keys and passwords that an exception's text may quote: of HTTP headers, and of addresses.
+# Keys in HTTP headers and passwords in addresses, which an exception's text may quote.
 SECRETS = re.compile(r"(?i)((?:bearer|basic)\s+|x-api-key['\":=\s]+|://[^/\s:@]+:)[^\s'\",@]+|\bosk_[\w-]+")
-ID = "x-request-id"
+REQUEST_ID = "x-request-id"
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
-OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 class Lines(logging.Formatter):
-    """Time, level, logger and message; model and version; ids of the batch's requests; a caller's `extra`."""
+    """Formats a record with time, level, logger, message, model, version, ids of the batch's requests, and `extra`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.about: dict[str, str] = {}
-        self.batch: Sequence[Request] = ()  # under way
+        self.model_fields: dict[str, str] = {}
+        self.batch: Sequence[Request] = ()  # the current one
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """Return one line of JSON."""
         milliseconds = int(record.msecs)
-        found = {
+        fields = {
             "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{milliseconds:03}Z",
             "level": record.levelname,
             "logger": record.name,
-            "message": redacted(record.getMessage()),
-            **self.about,
-            **self._requests(),
-            **{name: value for name, value in vars(record).items() if name not in OWN},
+            "message": redact_secrets(record.getMessage()),
+            **self.model_fields,
+            **self._request_fields(),
+            **{name: value for name, value in vars(record).items() if name not in STANDARD_FIELDS},
         }
         if record.exc_info:
-            found["exception"] = redacted(self._exception(record.exc_info))
-        return json.dumps(found, default=str)
+            fields["exception"] = redact_secrets(self._exception(record.exc_info))
+        return json.dumps(fields, default=str)
 
     def _exception(self, info: ExcInfo) -> str:
-        """Without messages while there are requests: they may quote those."""
+        """Return the traceback; during a batch it has no messages, since they may quote the requests."""
         return stack_of(info[1]) if self.batch and info[1] is not None else self.formatException(info)
 
-    def _requests(self) -> dict[str, list[str]]:
-        """By the id that their callers see, where the gateway gave them one."""
-        return {"requests": [request.headers.get(ID, request.id) for request in self.batch]} if self.batch else {}
+    def _request_fields(self) -> dict[str, list[str]]:
+        """Return the batch's request ids: those that clients see where the gateway set one, else the frontend's."""
+        if not self.batch:
+            return {}
+        return {"requests": [request.headers.get(REQUEST_ID, request.id) for request in self.batch]}
 
 
-def redacted(text: str) -> str:
-    """Without what looks like a key or a password."""
-    return SECRETS.sub(lambda found: f"{found[1] or ''}[redacted]", text)
+def redact_secrets(text: str) -> str:
+    """Return the text without keys and passwords, as far as they can be recognised."""
+    return SECRETS.sub(lambda match: f"{match[1] or ''}[redacted]", text)
 
 
-def say(text: str) -> None:
-    """A line that the frontend waits for or counts."""
+def print_line(text: str) -> None:
+    """Print a line that the frontend waits for or counts."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""Finding and starting a handler, by the rules of `ts/model_loader.py`."""
+"""Finds and starts a handler by the rules of TorchServe's `ts/model_loader.py`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ VERSION = Path(__file__).parents[1] / "version.txt"
 
 
 def load_handler(load: Load, metrics: Metrics) -> tuple[Entry, Context]:
-    """The initialised handler's entry point and its context; raises whatever the handler raises."""
+    """Return the initialised handler's entry point and its context; raises whatever the handler raises."""
     folder = Path(load.path)
-    lines.about = {"model": load.name, "version": named_version(folder)}
+    lines.model_fields = {"model": load.name, "version": manifest_version(folder)}
     verified = verify_folder(folder, load.handler)
     open_folder(folder, verified=verified)
     manifest = read_manifest(folder)
@@ -47,8 +47,8 @@ def load_handler(load: Load, metrics: Metrics) -> tuple[Entry, Context]:
     return entry, context
 
 
-def named_version(folder: Path) -> str:
-    """The version that a manifest names, for lines about an archive that may be refused; empty if it can't be read."""
+def manifest_version(folder: Path) -> str:
+    """Return the version in a manifest, empty if it can't be read; log lines about a refused archive have it too."""
     try:
         return str(read_manifest(folder)["model"]["modelVersion"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -56,13 +56,13 @@ def named_version(folder: Path) -> str:
 
 
 def read_manifest(folder: Path) -> Any:
-    """`MAR-INF/MANIFEST.json`, None without one."""
+    """Parse `MAR-INF/MANIFEST.json`; None without one."""
     path = folder / "MAR-INF" / "MANIFEST.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def read_config(folder: Path, manifest: Any) -> dict[str, Any]:
-    """The YAML file that the manifest names."""
+    """Parse the YAML file that the manifest names; empty without one."""
     name = ((manifest or {}).get("model") or {}).get("configFile")
     if not name:
         return {}
@@ -72,7 +72,7 @@ def read_config(folder: Path, manifest: Any) -> dict[str, Any]:
 
 
 def entry_point(handler: str) -> tuple[Entry, Callable[[Context], Any]]:
-    """What to call for a batch and for initialisation: a function `module:function`, or a module's only class."""
+    """Return the callables for a batch and for initialisation: of `module:function`, or of a module's only class."""
     name, _, function = handler.partition(":")
     module = find_module(name)
     entry = getattr(module, function or "handle", None)
@@ -85,20 +85,20 @@ def entry_point(handler: str) -> tuple[Entry, Callable[[Context], Any]]:
 
 
 def find_module(name: str) -> ModuleType:
-    """The archive's module, else TorchServe's own of that name."""
-    own = name.removesuffix(".py").rsplit("/", 1)[-1]
+    """Import the archive's module, else TorchServe's own handler of that name."""
+    module = name.removesuffix(".py").rsplit("/", 1)[-1]
     try:
-        return importlib.import_module(own)
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        # Only when the module itself is missing: what a handler fails to import is the user's to see.
-        if error.name != own:
+        # If the handler's own imports fail, the user must see that error.
+        if error.name != module:
             raise
     return importlib.import_module(f"ts.torch_handler.{name}")
 
 
 def only_class(module: ModuleType) -> Any:
-    """The one class that a handler's module defines."""
-    found = [one for _, one in inspect.getmembers(module, inspect.isclass) if one.__module__ == module.__name__]
-    if len(found) != 1:
-        raise ValueError(f"expected one class or a function in handler {module.__name__!r}, found {found}")
-    return found[0]
+    """Return the only class that a handler's module defines; raises ValueError for another number of classes."""
+    classes = [cls for _, cls in inspect.getmembers(module, inspect.isclass) if cls.__module__ == module.__name__]
+    if len(classes) != 1:
+        raise ValueError(f"expected one class or a function in handler {module.__name__!r}, found {classes}")
+    return classes[0]

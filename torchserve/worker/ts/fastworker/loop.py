@@ -1,4 +1,4 @@
-"""From a listening socket to the end of its one connection."""
+"""Serves the one connection of a listening socket until it ends."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import os
 import socket
 from pathlib import Path
 
-from .answers import loaded
 from .frames import Frames, FrontendGone
 from .loader import load_handler
 from .messages import Load
 from .metrics import Metrics
+from .responses import encode_loaded
 from .service import Service
 
 ACCEPT_S = 30.0
-RANK = int(os.getenv("LOCAL_RANK", "0"))  # set by torchrun for models split over devices; only rank 0 answers
+RANK = int(os.getenv("LOCAL_RANK", "0"))  # torchrun sets it for models split over devices; only rank 0 responds
 log = logging.getLogger(__name__)
 
 
 class LoadFailed(RuntimeError):
-    """The handler didn't start; the frontend has been told."""
+    """The handler didn't start; the frontend already has the error."""
 
 
 def listen(kind: str, name: str | None, host: str | None, port: int | None) -> socket.socket:
-    """A socket that the frontend can connect to: `unix` by path (`….9000`), `tcp` by host and port."""
+    """Return a socket for the frontend to connect to: `unix` by path (`….9000`), `tcp` by host and port."""
     if kind == "tcp":
         if port is None:
             raise ValueError("--sock-type tcp needs --port")
@@ -57,26 +57,26 @@ def serve(listener: socket.socket, metrics: Metrics) -> None:
             elif service is None:
                 raise LoadFailed("a batch came before a model was loaded")
             else:
-                answer = service.predict(message)
+                response = service.predict(message)
                 if RANK == 0:
-                    connection.sendall(answer)
+                    connection.sendall(response)
     log.info("Frontend disconnected.")
 
 
 def load(message: Load, metrics: Metrics, connection: socket.socket) -> Service:
-    """Start the handler and tell the frontend how it went."""
+    """Start the handler and send the frontend the result; raises LoadFailed if it doesn't start."""
     metrics.model_name = message.name
     try:
         metrics.declare()
         service = Service(*load_handler(message, metrics))
     except (Exception, SystemExit) as error:
         log.exception("Failed to load model %s, exception %s", message.name, error)  # noqa: TRY401 - users look for this line
-        spent = isinstance(error, MemoryError) or "CUDA" in str(error)
-        code, text = (507, "System out of memory") if spent else (500, "Unknown exception")
-        connection.sendall(loaded(code, text))
+        out_of_memory = isinstance(error, MemoryError) or "CUDA" in str(error)
+        code, text = (507, "System out of memory") if out_of_memory else (500, "Unknown exception")
+        connection.sendall(encode_loaded(code, text))
         raise LoadFailed(f"{code} - {text}") from error
     service.context.cl_socket = connection  # for handlers that stream
     gc.collect()
-    gc.freeze()  # the model stays, so that nobody need look through it again
-    connection.sendall(loaded(200, f"loaded model {message.name}"))
+    gc.freeze()  # the model stays loaded, so the collector needn't scan it again
+    connection.sendall(encode_loaded(200, f"loaded model {message.name}"))
     return service

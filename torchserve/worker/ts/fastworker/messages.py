@@ -1,4 +1,4 @@
-"""What the frontend says: load a model, or answer a batch of requests."""
+"""The frontend's messages: load a model, or compute a batch of requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Load:
-    """Message `L`: the model to load, `gpu` None on CPU."""
+    """Message `L`: the model to load; `gpu` is None on the CPU."""
 
     name: str
     path: str

@@ -1,4 +1,7 @@
-"""`context.metrics`, by the rules of `ts/metrics/metric_cache_yaml_impl.py`, but added up and printed once a second."""
+"""`context.metrics` by the rules of TorchServe's `ts/metrics/metric_cache_yaml_impl.py`.
+
+Values are added up and printed once a second, not one by one.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .lines import say
+from .lines import print_line
 from .pending import COUNTER, GAUGE, Key, Pending
 
 PERIOD_S = 1.0
-GAUGE_OF = ("ModelName", "Level")
+MODEL_DIMENSIONS = ("ModelName", "Level")
 UNITS = {
     "ms": "Milliseconds",
     "s": "Seconds",
@@ -30,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class MetricRefused(ValueError):
-    """A metric that isn't declared, or a value that it can't take."""
+    """The metric isn't declared, or it can't take the value."""
 
 
 class Metric:
@@ -44,7 +47,7 @@ class Metric:
         self.metric_type = kind
 
     def add_or_update(self, value: float, dimension_values: Sequence[Any] = (), request_id: str = "") -> None:  # noqa: ARG002 - sums belong to no request
-        """Take one value; a wrong one is logged, since a metric must not fail a request."""
+        """Add one value; a wrong value is logged, since a metric must not fail a request."""
         if len(dimension_values) != len(self.dimension_names):
             log.error("metric %s has dimensions %s, got %s", self.metric_name, self.dimension_names, dimension_values)
         elif self.metric_type == COUNTER and value < 0:
@@ -53,9 +56,9 @@ class Metric:
             self._pending.add(self.key(dimension_values), value)
 
     def key(self, dimension_values: Sequence[Any]) -> Key:
-        """What values of these dimensions are added up under."""
+        """Return the key under which values of these dimensions are added up."""
         pairs = zip(self.dimension_names, dimension_values, strict=True)
-        dimensions = ",".join(f"{name}:{one}" for name, one in pairs)
+        dimensions = ",".join(f"{name}:{value}" for name, value in pairs)
         return self.metric_name, self.unit, dimensions, self.metric_type
 
 
@@ -70,11 +73,11 @@ class Metrics:
         self._pending = Pending()
 
     def set_request_ids(self, request_ids: dict[int, str]) -> None:
-        """Remember the batch at hand."""
+        """Remember the requests of the current batch."""
         self.request_ids = request_ids
 
     def declare(self) -> None:
-        """Read the `model_metrics` of the file that the frontend named."""
+        """Declare the `model_metrics` of the file that the frontend named."""
         if not self._config:
             return
         import yaml
@@ -94,7 +97,7 @@ class Metrics:
         return metric
 
     def get_metric(self, metric_name: str, metric_type: Any = COUNTER) -> Metric:
-        """A declared metric."""
+        """Return a declared metric; raises MetricRefused for another one."""
         try:
             return self.cache[kind_of(metric_type)][metric_name]
         except KeyError as error:
@@ -113,7 +116,7 @@ class Metrics:
         self._add(name, value, unit, idx, dimensions, metric_type)
 
     def add_counter(self, name: str, value: float, idx: Any = None, dimensions: Sequence[Any] = ()) -> None:
-        """Count."""
+        """Add to a counter."""
         self._add(name, value, "count", idx, dimensions, COUNTER)
 
     def add_time(
@@ -125,8 +128,8 @@ class Metrics:
         dimensions: Sequence[Any] = (),
         metric_type: Any = GAUGE,
     ) -> None:
-        """A time in `ms` or `s`."""
-        self._add(name, value, _one_of(unit, ("ms", "s")), idx, dimensions, metric_type)
+        """Set a time in `ms` or `s`."""
+        self._add(name, value, _check_unit(unit, ("ms", "s")), idx, dimensions, metric_type)
 
     def add_size(
         self,
@@ -137,13 +140,13 @@ class Metrics:
         dimensions: Sequence[Any] = (),
         metric_type: Any = GAUGE,
     ) -> None:
-        """A size in `MB`, `kB`, `GB` or `B`."""
-        self._add(name, value, _one_of(unit, ("MB", "kB", "GB", "B")), idx, dimensions, metric_type)
+        """Set a size in `MB`, `kB`, `GB` or `B`."""
+        self._add(name, value, _check_unit(unit, ("MB", "kB", "GB", "B")), idx, dimensions, metric_type)
 
     def add_percent(
         self, name: str, value: float, idx: Any = None, dimensions: Sequence[Any] = (), metric_type: Any = GAUGE
     ) -> None:
-        """A share in percent."""
+        """Set a share in percent."""
         self._add(name, value, "percent", idx, dimensions, metric_type)
 
     def add_error(self, name: str, value: float, dimensions: Sequence[Any] = ()) -> None:
@@ -153,7 +156,7 @@ class Metrics:
     def _add(
         self, name: str, value: float, unit: str, _: Any, dimensions: Sequence[Any], kind: Any, level: str = "Model"
     ) -> None:
-        pairs = {one.name: one.value for one in dimensions}
+        pairs = {dimension.name: dimension.value for dimension in dimensions}
         if level == "Model":
             pairs.setdefault("ModelName", self.model_name)
         pairs.setdefault("Level", level)
@@ -162,18 +165,20 @@ class Metrics:
         metric.add_or_update(value, list(pairs.values()))
 
     def gauge(self, name: str, unit: str) -> Callable[[float], None]:
-        """Sets one gauge of the model, without the look-ups of `add_metric`."""
-        declared = self.cache.get(GAUGE, {}).get(name) or self.add_metric_to_cache(name, unit, GAUGE_OF, GAUGE)
-        known = {"ModelName": self.model_name, "Level": "Model"}
-        return partial(self._pending.add, declared.key([known.get(one, "") for one in declared.dimension_names]))
+        """Return a function that sets one gauge of the model without the look-ups of `add_metric`."""
+        declared = self.cache.get(GAUGE, {}).get(name)
+        metric = declared or self.add_metric_to_cache(name, unit, MODEL_DIMENSIONS, GAUGE)
+        values = {"ModelName": self.model_name, "Level": "Model"}
+        key = metric.key([values.get(dimension, "") for dimension in metric.dimension_names])
+        return partial(self._pending.add, key)
 
     def print_pending(self) -> None:
-        """Print what came since the last time."""
+        """Print the values that came since the last time."""
         if lines := self._pending.lines():
-            say("\n".join(lines))
+            print_line("\n".join(lines))
 
     def print_every_second(self) -> None:
-        """Print from a thread, so that an idle worker's last values appear too."""
+        """Print from a thread of its own, so that an idle worker's last values appear too."""
 
         def run() -> None:
             while True:
@@ -184,11 +189,11 @@ class Metrics:
 
 
 def kind_of(metric_type: Any) -> str:
-    """COUNTER, GAUGE or HISTOGRAM, from text or from a member of `ts.metrics.metric_type_enum.MetricTypes`."""
+    """Return COUNTER, GAUGE or HISTOGRAM for a text or a member of `ts.metrics.metric_type_enum.MetricTypes`."""
     return str(getattr(metric_type, "name", metric_type)).upper()
 
 
-def _one_of(unit: str, allowed: tuple[str, ...]) -> str:
+def _check_unit(unit: str, allowed: tuple[str, ...]) -> str:
     if unit not in allowed:
         raise MetricRefused(f"unit {unit!r} is none of {', '.join(allowed)}")
     return unit

@@ -1,4 +1,4 @@
-"""Metric values that wait to be printed, added up meanwhile."""
+"""Metric values that wait to be printed, and are added up meanwhile."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Key = tuple[str, str, str, str]  # name, unit, dimensions, type
 
 
 class Pending:
-    """Values not printed yet: counters summed, the last value of gauges, the observations of histograms."""
+    """Values that aren't printed yet: sums of counters, last values of gauges, observations of histograms."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: dict[Key, list[float]] = {}
 
     def add(self, key: Key, value: float) -> None:
-        """Take one value."""
+        """Add one value."""
         with self._lock:
             values = self._values.setdefault(key, [])
             if key[3] == HISTOGRAM:
@@ -29,12 +29,12 @@ class Pending:
                 values[:] = [values[0] + value if values and key[3] == COUNTER else value]
 
     def lines(self) -> list[str]:
-        """One line a value, in the format that the frontend reads; what was taken is then gone."""
+        """Remove all values, and return one line for each in the format that the frontend reads."""
         with self._lock:
             values, self._values = self._values, {}
         end = f"#hostname:{socket.gethostname()},{int(time.time())}"
         return [
             f"[METRICS]{name}.{unit}:{value}|#{dimensions}|#type:{kind}|{end}"
-            for (name, unit, dimensions, kind), taken in values.items()
-            for value in taken
+            for (name, unit, dimensions, kind), added in values.items()
+            for value in added
         ]

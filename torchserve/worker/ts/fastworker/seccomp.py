@@ -1,9 +1,8 @@
-"""A filter of system calls by which a process has no network: sockets of other families than AF_UNIX can't be made.
+"""A filter of system calls that takes the network from a process: it can only make sockets of the family AF_UNIX.
 
-It needs no privilege, no namespace and no program: any process that gave up new privileges may install one, under
-systemd's, Docker's and Kubernetes' own filters too. What would reach around it is refused as well: io_uring, which
-makes sockets without socket(2); taking descriptors or memory of other processes; other ABIs, whose calls have other
-numbers.
+The filter needs no privilege, no namespace and no program: any process that gave up new privileges may install one,
+also under the filters of systemd, Docker and Kubernetes. It also refuses the ways around it: io_uring, which makes
+sockets without socket(2); taking descriptors or memory of other processes; other ABIs, whose calls have other numbers.
 
 Sources: https://www.kernel.org/doc/html/latest/userspace-api/seccomp_filter.html, linux/filter.h, linux/audit.h.
 """
@@ -23,11 +22,11 @@ ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # BPF_LD+W+ABS, BPF_JMP+JEQ+K, BPF_JMP+JGE+K, BPF_RET+K
 NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data, little-endian
 X32 = 0x40000000  # bit of the call numbers of x86-64's second ABI
-IO_URING_SETUP, PIDFD_GETFD = 425, 438  # alike everywhere
+IO_URING_SETUP, PIDFD_GETFD = 425, 438  # the same on all architectures
 
 
 class Machine(NamedTuple):
-    """An architecture's mark in linux/audit.h, and its numbers of some calls."""
+    """An architecture's mark in linux/audit.h, and the numbers of some system calls on it."""
 
     mark: int
     socket: int
@@ -55,9 +54,9 @@ class Program(ctypes.Structure):
 
 
 def only_unix_sockets(machine: Machine) -> list[tuple[int, int, int, int]]:
-    """The filter, as operation, instructions to skip if true and if false, and operand."""
+    """Return the filter's instructions: operation, instructions to skip if true and if false, and operand."""
     refuse, allow = (RETURN, 0, 0, ERRNO | errno.EPERM), (RETURN, 0, 0, ALLOW)
-    around = (machine.ptrace, machine.process_vm_readv, machine.process_vm_writev, IO_URING_SETUP, PIDFD_GETFD)
+    forbidden = (machine.ptrace, machine.process_vm_readv, machine.process_vm_writev, IO_URING_SETUP, PIDFD_GETFD)
     return [
         (LOAD, 0, 0, ARCHITECTURE),
         (EQUAL, 1, 0, machine.mark),
@@ -65,7 +64,7 @@ def only_unix_sockets(machine: Machine) -> list[tuple[int, int, int, int]]:
         (LOAD, 0, 0, NUMBER),
         (AT_LEAST, 0, 1, X32),
         refuse,
-        *(line for number in around for line in ((EQUAL, 0, 1, number), refuse)),
+        *(line for number in forbidden for line in ((EQUAL, 0, 1, number), refuse)),
         (EQUAL, 1, 0, machine.socket),
         allow,
         (LOAD, 0, 0, FIRST_ARGUMENT),
@@ -75,10 +74,10 @@ def only_unix_sockets(machine: Machine) -> list[tuple[int, int, int, int]]:
     ]
 
 
-def leave_network() -> None:
-    """Install the filter for this thread and whatever it starts; OSError if the kernel has none, or for this machine.
+def filter_network() -> None:
+    """Install the filter for this thread and all threads and processes that it starts.
 
-    New privileges must have been given up before.
+    New privileges must have been given up before. Raises OSError if the kernel or this architecture has no filter.
     """
     machine = MACHINES.get(platform.machine())
     if machine is None:

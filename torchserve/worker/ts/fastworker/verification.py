@@ -1,4 +1,4 @@
-"""What must hold of an unpacked archive before anything in it is imported, whoever started TorchServe."""
+"""Verifies an unpacked archive before anything in it is imported, however TorchServe was started."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ import sys
 from pathlib import Path
 
 from onnxserve_handlers.trust.digests import MANIFEST, RECORD, check_digests
-from onnxserve_handlers.trust.revocation import ArchiveUntrusted
-from onnxserve_handlers.trust.signing import KEY, check_signature, configured_keys
+from onnxserve_handlers.trust.signing import KEY, ArchiveUntrusted, check_signing, configured_keys
 
 PATH = "PYTHONPATH"
 
 
 def verify_folder(folder: Path, handler: str) -> bool:
-    """Whether the folder holds exactly what was signed or, without a public key, what its digests record.
+    """Return whether the folder was verified: against its signing or, without a public key, against its digests.
 
-    False for an archive of others without digests where no key is configured; ArchiveUntrusted or ArchiveCorrupt else,
-    and for what is revoked.
+    An archive that other tools made has no digests; without a key it is accepted unverified. Raises ArchiveUntrusted
+    or ArchiveCorrupt, also for a revoked archive.
     """
     if configured_keys():
         check_path()
-        # Handlers of older archives look for one key alone.
-        os.environ[KEY] = str(check_signature(folder, caches=False))
+        # Handlers of older archives expect the path of one key here.
+        os.environ[KEY] = str(check_signing(folder, caches=False))
         check_handler(folder, handler)
         return True
-    check_signature(folder, caches=False)  # nobody's, but perhaps revoked
+    check_signing(folder, caches=False)  # no key is configured, but the archive may be revoked
     if (folder / RECORD).is_file():
         check_digests(folder, caches=False)
         return True
@@ -34,7 +33,7 @@ def verify_folder(folder: Path, handler: str) -> bool:
 
 
 def check_path() -> None:
-    """ArchiveUntrusted if Python was started with the archive on its path, from where it imports before we run."""
+    """Raise ArchiveUntrusted if PYTHONPATH is set: Python may then have imported from the archive before we run."""
     if os.environ.get(PATH):
         raise ArchiveUntrusted(
             f"{KEY} is set, but so is {PATH}, by which an archive runs code before it is verified: "
@@ -43,21 +42,21 @@ def check_path() -> None:
 
 
 def check_handler(folder: Path, handler: str) -> None:
-    """ArchiveUntrusted for another handler than the one that was signed: a registration may name any."""
+    """Raise ArchiveUntrusted for another handler than the signed one: a registration may name any."""
     signed = json.loads((folder / MANIFEST).read_bytes())["model"]["handler"]
     if handler != signed:
         raise ArchiveUntrusted(f"the archive was signed with handler {signed!r}, and registered with {handler!r}")
 
 
 def open_folder(folder: Path, *, verified: bool) -> None:
-    """Let code be imported from the archive, as TorchServe does by PYTHONPATH; a verified one takes no caches.
+    """Make the archive's code importable, as TorchServe does with PYTHONPATH; in a verified one no caches are written.
 
-    A cache is run in place of its source, so a folder that has any isn't what was recorded.
+    Python runs a cache in place of its source, so a folder with caches isn't the recorded one.
     """
     if verified:
         sys.dont_write_bytecode = True
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # for processes that a handler starts
-    # A folder that was registered as such is a link: TorchServe installs its dependencies beside it.
+    # A model that was registered as a folder is a link; TorchServe installs its dependencies beside the link.
     paths = [str(folder.resolve()), *([str(folder.parent)] if folder.is_symlink() else [])]
     sys.path[:0] = [path for path in paths if path not in sys.path]
     before = os.environ.get(PATH)

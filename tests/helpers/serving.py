@@ -20,7 +20,7 @@ import psutil
 from onnxserve.cli.server import release_of
 from onnxserve.release import ReleaseService
 from onnxserve.torchserve import Settings, free_ports
-from tests.e2e.server import ROOT
+from tests.helpers.torchserve import ROOT
 
 READY_S = 180
 STOP_S = 90

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.e2e.server import ROOT
+from tests.helpers.torchserve import ROOT
 
 BUILT = (ROOT / "torchserve" / "batching-plugin" / "plugins" / "onnxserve-batching.jar").is_file()
 needs_plugin = pytest.mark.skipif(

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.server import Running
+from tests.helpers.torchserve import Running
 
 HOLD = "hold"
 WAIT_S = 60.0

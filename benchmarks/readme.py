@@ -1,0 +1,57 @@
+"""The README's table of figures: a row a model, the default path first, then the fastest other server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .rivals import RIVALS, TITLES
+from .rounds import Results
+from .summary import Summary
+from .table import ALONE, DEFAULT, GLANCE, plain, wide
+
+BEGIN, END = "<!-- benchmarks: written by make bench -->", "<!-- benchmarks: end -->"
+PLAIN_RIVAL = "fastapi"
+
+
+def into_readme(readme: Path, results: Results, models: list[str]) -> None:
+    """Put the table between the two marks of a README; ValueError if it has none."""
+    text = readme.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{readme} has no {BEGIN} … {END}")
+    table = "\n".join(readme_table(results, models))
+    readme.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+
+
+def unmeasured(results: Results, models: list[str]) -> list[str]:
+    """Models whose row would be empty, since the default path has no run."""
+    measured = {run.model for run in results.runs if (run.server, run.clients) == (DEFAULT, GLANCE)}
+    return [model for model in models if model not in measured]
+
+
+def readme_table(results: Results, models: list[str]) -> list[str]:
+    """Lines of Markdown: requests/s with 64 clients, median [least-greatest] of the rounds; latency of one client."""
+    rival = TITLES[PLAIN_RIVAL]
+    servers = f"default path | fastest other server | {rival}"
+    lines = [
+        f"| requests/s, {GLANCE} clients | {servers} | one client, p50 ms: default path; {rival.split(',')[0]} |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for model in models:
+        summary = Summary(run for run in results.runs if run.model == model)
+        rates = [_rate(summary, DEFAULT), _fastest(summary), _rate(summary, PLAIN_RIVAL)]
+        latencies = "; ".join(plain(summary.of(name, ALONE, "p50_ms")) for name in (DEFAULT, PLAIN_RIVAL))
+        lines.append(f"| `{model}` | {' | '.join(rates)} | {latencies} |")
+    return lines
+
+
+def _rate(summary: Summary, name: str) -> str:
+    return wide(summary.of(name, GLANCE, "rate"))
+
+
+def _fastest(summary: Summary) -> str:
+    """The other server with the highest median, whether or not it passes ours."""
+    rates = {name: rate.median for name in RIVALS if (rate := summary.of(name, GLANCE, "rate"))}
+    name = max(rates, key=rates.__getitem__, default="")
+    return f"{TITLES[name]} {_rate(summary, name)}" if name else "-"

@@ -1,0 +1,85 @@
+"""The page: its head is written by hand, everything below the mark is generated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from onnxserve.cli.app import app
+from onnxserve.definition import Definition
+from onnxserve.gateway import GatewayConfig
+
+from .entry import Entry
+from .fields import entries
+from .options import commands, options
+from .settings import former_variables, setting_entries
+from .variables import VARIABLES
+
+MARK = "<!-- Everything below is generated: make reference -->"
+FIELDS = ("field", "type", "unit", "default", "meaning")
+SETTINGS = ("setting", "type", "default", "environment variable", "option", "meaning")
+OPTIONS = ("option", "type", "default", "meaning")
+VARIABLE_FIELDS = ("variable", "read by", "type", "unit", "default", "meaning")
+
+
+def page(text: str) -> str:
+    """The page with its generated part made anew; ValueError for a page without the mark."""
+    head, mark, _ = text.partition(MARK)
+    if not mark:
+        raise ValueError(f"the page has no line {MARK}")
+    return "\n".join([head + MARK, *_sections()]) + "\n"
+
+
+def all_entries() -> dict[str, list[Entry]]:
+    """Entries by the heading of their section."""
+    functions = dict(commands(app))
+    return {
+        "gateway.toml": list(entries(GatewayConfig)),
+        "model.toml": list(entries(Definition, skip=frozenset({"folder"}))),
+        "Settings of a server": list(setting_entries()),
+        "onnxserve serve": list(options(functions["serve",], "onnxserve serve")),
+        "onnxserve batch": list(options(functions["batch",], "onnxserve batch")),
+        "Environment variables": [*VARIABLES, *former_variables()],
+    }
+
+
+def _sections() -> Iterator[str]:
+    """The lines of each section."""
+    for heading, rows in all_entries().items():
+        yield f"\n## {heading}\n"
+        if heading.endswith(".toml"):
+            yield from _tables(rows)
+        elif heading.startswith("onnxserve"):
+            yield from _table(OPTIONS, map(_option, rows))
+        elif heading.startswith("Settings"):
+            yield from _table(SETTINGS, map(_setting, rows))
+        else:
+            yield from _table(VARIABLE_FIELDS, ((_code(row.name), row.where, *row[2:6]) for row in rows))
+
+
+def _tables(entries_: list[Entry]) -> Iterator[str]:
+    """One table of the page for each table of a TOML file."""
+    for number, table in enumerate(dict.fromkeys(entry.where for entry in entries_)):
+        if table:
+            yield f"{chr(10) if number else ''}### `[{table}]`\n"
+        rows = [entry for entry in entries_ if entry.where == table]
+        yield from _table(FIELDS, ((_code(row.name), *row[2:6]) for row in rows))
+
+
+def _option(row: Entry) -> tuple[str, ...]:
+    computed = "default:" in row.meaning.lower()
+    return _code(row.name), row.type, "see meaning" if computed else row.default, row.meaning
+
+
+def _setting(row: Entry) -> tuple[str, ...]:
+    return _code(row.name), row.type, row.default, _code(row.variable), _code(row.where), row.meaning
+
+
+def _code(text: str) -> str:
+    return ", ".join(f"`{part}`" for part in text.split(", ")) if text else ""
+
+
+def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(headings)} |"
+    yield "|" + "---|" * len(headings)
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |"

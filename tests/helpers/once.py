@@ -1,0 +1,27 @@
+"""What is made once for all processes of a test run; tests that run in parallel share it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from onnxserve.gateway.files import locked
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """The folder that `make` fills, in the run's own folder; the first process makes it, the others wait for it.
+
+    A process that fails leaves no mark, so the next one tries again in the same folder.
+    """
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    done = folder / ".made"
+    with locked(folder):
+        if not done.exists():
+            folder.mkdir(exist_ok=True)
+            make(folder)
+            done.touch()
+    return folder
