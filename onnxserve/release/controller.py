@@ -13,7 +13,7 @@ import msgspec
 from onnxserve.errors import OnnxserveError
 from onnxserve.gateway import Canary, Model
 from onnxserve.gateway.files import replace_file
-from onnxserve.gateway.observations import NAME, Observation, Tail
+from onnxserve.gateway.observations import NAME, Observation, ObservationLog
 from onnxserve.gateway.role_store import RUN
 
 from .brownout import Ladder
@@ -41,7 +41,7 @@ class Controller:
         self._release = release
         self._state = state
         self._clock = clock
-        self._tail = Tail(state / RUN / NAME)
+        self._observations = ObservationLog(state / RUN / NAME)
         self._ladder = ladder
         self._pairs = Pairs()
         self._rollouts = {rollout.model: rollout for rollout in read_rollouts(state)}
@@ -57,7 +57,7 @@ class Controller:
         """Read the new answers and act on them; return what was done, one sentence an action."""
         self._lock.take()
         self._release.history.flush()  # a full disk may have kept events from being written
-        seen, models = self._tail.read(), self._release.role_store.roles.models
+        seen, models = self._observations.read(), self._release.role_store.roles.models
         lines = self._drop_ended(models)
         for name, model in models.items():
             answers = [answer for answer in seen if answer.model == name]

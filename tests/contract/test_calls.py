@@ -127,7 +127,7 @@ def test_what_a_handler_says_of_a_callers_fault_arrives_with_status_and_text(cli
 def test_a_version_that_reads_no_calls_is_said_in_grpcs_words(client, upstream):
     upstream.answer = lambda *_: (415, b'{"error": {"type": "unsupported_media_type"}}')
     upstream.headers = {}
-    with refused(grpc.StatusCode.UNIMPLEMENTED, "this version reads no calls"):
+    with refused(grpc.StatusCode.UNIMPLEMENTED, "this version does not support gRPC"):
         infer(client)
     upstream.answer = lambda *_: (400, b"")
     with refused(grpc.StatusCode.INVALID_ARGUMENT):

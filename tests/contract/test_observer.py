@@ -16,7 +16,7 @@ from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary, Roles
 from onnxserve.gateway.config import Auth, Guard, Limits, Tls, Traces
 from onnxserve.gateway.gateway import METRICS_PAGE
-from onnxserve.gateway.observations import NAME, Observation, Tail
+from onnxserve.gateway.observations import NAME, Observation, ObservationLog
 from onnxserve.monitoring import start_exporter
 from onnxserve.monitoring.observer import Observer
 from onnxserve.supervisor.log_rotation import rotate
@@ -142,7 +142,7 @@ def test_answers_of_the_version_to_fall_back_to_and_ejections_are_counted(client
 
 def test_the_failures_of_a_canary_are_seen_though_clients_see_none(client, upstream):
     upstream.answer = lambda path, _: (503, b"{}") if path.endswith("2.0") else versioned(path)
-    tail = Tail(client.gateway.run / NAME)
+    tail = ObservationLog(client.gateway.run / NAME)
     client.label(canary=Canary("2.0", 50))
     answers = [client.post() for _ in range(40)]
     assert {(answer.status_code, answer.json()["version"]) for answer in answers} == {(200, "1.0")}

@@ -257,11 +257,11 @@ def test_pairs_are_joined_whatever_comes_first_and_disagreements_keep_their_inpu
         pairs.see(report, one)
 
     see("x", "1.0")
-    see("y", "2.0", said='[{"label": "b", "score": 0.9}]', rows="[[1,2]]")
-    see("x", "2.0", said='[{"label": "a", "score": 0.5}]')
+    see("y", "2.0", summary='[{"label": "b", "score": 0.9}]', rows="[[1,2]]")
+    see("x", "2.0", summary='[{"label": "a", "score": 0.5}]')
     see("y", "1.0")
     see("z", "1.0")
-    see("z", "2.0", status=500, said="")
+    see("z", "2.0", status=500, summary="")
     assert (report.pairs, report.disagreements, report.shifted, report.failed) == (3, 2, 1, 1)
     assert [(case.request_id, case.stable, case.shadow) for case in report.cases] == [
         ("id-y", ["a"], ["b"]),

@@ -9,7 +9,7 @@ from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary, Gateway, GatewayConfig, Model, Roles, Share, read_config, read_roles
 from onnxserve.gateway.config import Auth, Cache, Jwt, Limits, Listen, Traces
 from onnxserve.gateway.files import write_json
-from onnxserve.gateway.nginx.files import gateway_files, sampled
+from onnxserve.gateway.nginx.files import gateway_files, sampling_branches
 from onnxserve.gateway.roles import roles_document
 from onnxserve.paths import resource
 from onnxserve.torchserve import Settings
@@ -150,8 +150,8 @@ def test_what_is_off_is_not_in_the_file(tmp_path):
     ("percent", "branches"), [(0, "* 00;"), (0.001, "0.01% 01; * 00;"), (5, "5.00% 01; * 00;"), (100, "* 01;")]
 )
 def test_a_share_of_traces_is_one_that_nginx_takes(percent, branches):
-    assert sampled(Traces("http://127.0.0.1:4318", percent)) == branches
-    assert sampled(Traces("", percent)) == "* 00;"
+    assert sampling_branches(Traces("http://127.0.0.1:4318", percent)) == branches
+    assert sampling_branches(Traces("", percent)) == "* 00;"
 
 
 def test_doctor_says_when_the_gateway_is_open_to_everybody_or_its_file_is_wrong(tmp_path):

@@ -89,7 +89,7 @@ def test_revoking_ends_all_keys_of_a_client_and_no_others(run, tmp_path):
 def test_a_client_without_keys_is_said(run, verb):
     code, _, err = run(verb, "nobody")
     assert code == 1
-    assert "no key of nobody" in err
+    assert "nobody has no key" in err
 
 
 def test_two_keys_differ_and_a_damaged_file_is_not_overwritten(tmp_path):
