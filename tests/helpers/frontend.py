@@ -109,7 +109,7 @@ class Worker:
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
-    """Return the environment of a worker: the model's folder on the path, no JSON decoding unless `variables` say so."""
+    """Return the environment of a worker: the folder on the path, no JSON decoding unless `variables` say so."""
     return os.environ | {"PYTHONPATH": str(folder), "TS_DECODE_INPUT_REQUEST": "false"} | variables
 
 
