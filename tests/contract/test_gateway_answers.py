@@ -53,8 +53,8 @@ def test_the_model_is_told_what_a_client_may_know_and_its_answer_goes_on(client,
     upstream.answer = handler(upstream)
     answer = client.post(path, x_onnxserve_digits="9", x_onnxserve_top="9")
     assert (answer.status_code, answer.json()["version"]) == (200, "1.0")
-    told = upstream.seen[0].headers
-    assert (told["x-onnxserve-digits"], told["x-onnxserve-top"]) == ("2", "1")
+    headers = upstream.seen[0].headers
+    assert (headers["x-onnxserve-digits"], headers["x-onnxserve-top"]) == ("2", "1")
     assert LIMITED not in answer.headers
 
 
@@ -87,11 +87,11 @@ def test_a_call_whose_answer_is_withheld_has_a_status_that_says_so(client, upstr
 def test_the_limits_hold_for_second_tries_and_for_the_version_to_fall_back_to(client, upstream):
     upstream.answer = handler(upstream, fail=1)
     assert client.post().status_code == 200
-    assert [one.headers["x-onnxserve-digits"] for one in upstream.seen] == ["2", "2"]
+    assert [request.headers["x-onnxserve-digits"] for request in upstream.seen] == ["2", "2"]
     failing = iter([503, 200])
     upstream.answer, upstream.headers = (lambda *_: (next(failing), b"secret")), {}
     assert kind_of(client.post()) == (403, "withheld")
-    client.label(canary=Canary("2.0", 100))
+    client.set_roles(canary=Canary("2.0", 100))
     upstream.answer = lambda path, _: (503 if path.endswith("2.0") else 200, b"secret")
     assert kind_of(client.post()) == (403, "withheld")
 
@@ -124,33 +124,33 @@ def test_a_limited_answer_is_kept_and_confirmed_with_it(client, upstream):
 @pytest.mark.parametrize("path", PATHS)
 def test_while_versions_are_compared_each_answer_is_noted_as_its_handler_says(client, upstream, path, parts):
     upstream.answer = handler(upstream)
-    client.label(**parts)
+    client.set_roles(**parts)
     answer = client.post(path)
     assert (answer.status_code, SAID in answer.headers) == (200, False)
     count = 2 if "shadow" in parts else 1
     assert [line["said"] for line in client.observed(count)] == [SAYS] * count
-    assert {one.headers[OBSERVE] for one in upstream.seen} == {"1"}
+    assert {request.headers[OBSERVE] for request in upstream.seen} == {"1"}
 
 
 def test_nothing_is_noted_where_no_version_is_compared(client, upstream):
     upstream.answer = handler(upstream)
     client.post()
-    client.label(stable="2.0", previous="1.0")
+    client.set_roles(stable="2.0", previous="1.0")
     client.post()
     client.logged(2)
-    assert [OBSERVE in one.headers for one in upstream.seen] == [False, False]
+    assert [OBSERVE in request.headers for request in upstream.seen] == [False, False]
     assert client.observed(0) == []
 
 
 def test_an_answer_that_says_nothing_of_itself_is_noted_without_a_word(client, upstream):
     upstream.headers = {SAID: ""}
-    client.label(shadow=Share("2.0", 100))
+    client.set_roles(shadow=Share("2.0", 100))
     client.post()
     assert [(line["status"], line["said"]) for line in client.observed(2)] == [(200, "")] * 2
 
 
 def test_of_a_second_try_that_answer_is_noted(client, upstream):
-    client.label(canary=Canary("2.0", 100))
+    client.set_roles(canary=Canary("2.0", 100))
     upstream.answer = handler(upstream, fail=1)
     assert client.post().status_code == 200
     assert [(line["said"], line["failed"]) for line in client.observed(1)] == [(SAYS, "2.0 503")]
@@ -160,7 +160,7 @@ def test_of_a_second_try_that_answer_is_noted(client, upstream):
 def test_an_answer_kept_before_nobody_compared_is_not_given_but_one_kept_since_with_its_note(client, upstream):
     upstream.answer = handler(upstream)
     client.post()
-    client.label(shadow=Share("2.0", 0))
+    client.set_roles(shadow=Share("2.0", 0))
     assert [client.post().headers["x-onnxserve-cache"] for _ in range(2)] == ["miss", "hit"]
     assert [(line["cache"], line["said"]) for line in client.observed(2)] == [("miss", SAYS), ("hit", SAYS)]
 
@@ -168,6 +168,6 @@ def test_an_answer_kept_before_nobody_compared_is_not_given_but_one_kept_since_w
 @opened(guard=LESS)
 def test_a_limited_answer_is_noted_too(client: Client, upstream: Upstream) -> None:
     upstream.answer = handler(upstream)
-    client.label(canary=Canary("2.0", 100))
+    client.set_roles(canary=Canary("2.0", 100))
     assert client.post().status_code == 200
     assert [line["said"] for line in client.observed(1)] == [SAYS]

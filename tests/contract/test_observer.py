@@ -129,7 +129,7 @@ def test_a_full_disk_costs_counts_and_neither_requests_nor_what_comes_later(upst
 
 def test_answers_of_the_version_to_fall_back_to_and_ejections_are_counted(client, upstream):
     upstream.answer = lambda path, _: (503, b"{}") if path.endswith("1.0") else versioned(path)
-    client.label(previous="2.0")
+    client.set_roles(previous="2.0")
     with watching(client.gateway) as watched:
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: client.post(), range(100)))
@@ -143,7 +143,7 @@ def test_answers_of_the_version_to_fall_back_to_and_ejections_are_counted(client
 def test_the_failures_of_a_canary_are_seen_though_clients_see_none(client, upstream):
     upstream.answer = lambda path, _: (503, b"{}") if path.endswith("2.0") else versioned(path)
     tail = ObservationLog(client.gateway.run / NAME)
-    client.label(canary=Canary("2.0", 50))
+    client.set_roles(canary=Canary("2.0", 50))
     answers = [client.post() for _ in range(40)]
     assert {(answer.status_code, answer.json()["version"]) for answer in answers} == {(200, "1.0")}
     seen: list[Observation] = []

