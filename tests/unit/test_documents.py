@@ -113,3 +113,9 @@ def test_the_introduction_of_a_page_of_results_is_the_one_that_the_benchmark_wri
     pattern = ".*?".join(re.escape(part) for part in re.split(r"\{[^}]*\}", introduction))
     page = (ROOT / "docs" / "results" / f"{WRITTEN[module]}.md").read_text(encoding="utf-8")
     assert re.match(pattern, " ".join(page.split()))
+
+
+def test_a_newcomer_reaches_a_model_of_their_own_in_one_click_and_300_lines():
+    readme, page = (ROOT / "README.md").read_text("utf-8"), "docs/getting-started/your-model.md"
+    assert f"]({page})" in readme
+    assert len(readme.splitlines()) + len((ROOT / page).read_text("utf-8").splitlines()) <= 300
