@@ -163,12 +163,9 @@ def check(gateway: Gateway, roles: Roles) -> None:
     command = [nginx(), "-t", "-q", "-e", "stderr", "-p", str(gateway.run), "-c", "nginx.conf"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        messages = (done.stderr + done.stdout).strip().splitlines()[-4:]
-        raise GatewayError(
-            "nginx refuses the configuration: " + " ".join(messages),
-            where="nginx.conf",
-            fix="compare with docs/guides/gateway.md",
-        )
+        messages = " ".join((done.stderr + done.stdout).strip().splitlines()[-4:])
+        fix = "compare gateway.toml with docs/reference/configuration.md"
+        raise GatewayError(f"nginx refuses the configuration: {messages}", where="nginx.conf", fix=fix)
 
 
 def start(gateway: Gateway, roles: Roles, listener: Listener | None = None) -> RunningGateway:
