@@ -204,7 +204,7 @@ def test_a_period_that_is_none_is_refused(run):
     run("add", "shop")
     code, _, err = run("rotate", "shop", "--overlap", "2027-01-01")
     assert code == 1
-    assert "no period" in err
+    assert "is not a period" in err
     with pytest.raises(GatewayError):
         period("1")
     code, _, err = run("rotate", "shop", "--overlap", "1d", "--keep-old")
