@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from onnxserve.archive import configured_keys, read_version, refusals
 from onnxserve.errors import OnnxserveError, ServerError
 from onnxserve.gateway import Roles, read_config, read_roles
-from onnxserve.gateway.config import bracketed
+from onnxserve.gateway.config import bracket_host
 from onnxserve.gateway.roles import roles_path
 from onnxserve.processes import check_socket_path
 from onnxserve.torchserve import Settings, find_java
@@ -120,8 +120,8 @@ def gateway(settings: Settings) -> Finding:
     except OnnxserveError as error:
         return Finding("gateway", f"{error.what} ({error.where})", error.fix)
     host = settings.gateway_host or config.listen.host
-    where = f"{nginx}, on {bracketed(host)}:{settings.gateway_port or config.listen.port}"
-    if not bracketed(host).startswith(LOOPBACK) and not (config.auth.required or config.tls.client_ca):
+    where = f"{nginx}, on {bracket_host(host)}:{settings.gateway_port or config.listen.port}"
+    if not bracket_host(host).startswith(LOOPBACK) and not (config.auth.required or config.tls.client_ca):
         return Finding("gateway", f"{where}, open to everybody", "set [auth] required = true in gateway.toml")
     return Finding("gateway", where)
 

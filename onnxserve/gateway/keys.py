@@ -13,7 +13,7 @@ import msgspec
 
 from onnxserve.errors import GatewayError
 
-from .files import locked, read_json, write_json
+from .files import lock_file, read_json, write_json
 
 PREFIX = "osk_"  # so that scanners recognise a leaked key
 BYTES = 32  # random, so that a plain digest can't be guessed back
@@ -44,7 +44,7 @@ class Key(msgspec.Struct, frozen=True):
     created: Time | None = None
     expires: Time | None = None
 
-    def expired(self, moment: dt.datetime) -> bool:
+    def has_expired(self, moment: dt.datetime) -> bool:
         """Whether the key has expired at this moment."""
         return self.expires is not None and self.expires <= moment
 
@@ -70,7 +70,7 @@ def add(path: Path, key: Key) -> str:
         )
     secret = PREFIX + secrets.token_urlsafe(BYTES)
     dated = msgspec.structs.replace(key, created=key.created or now())
-    with locked(path):
+    with lock_file(path):
         write_json(path, {**read_keys(path), digest(secret): dated})
     return secret
 
@@ -82,14 +82,14 @@ def rotate(path: Path, client: str, overlap: dt.timedelta | None, expires: dt.da
     lifetime of the newest one. GatewayError when the client has no key.
     """
     secret, moment = PREFIX + secrets.token_urlsafe(BYTES), now()
-    with locked(path):
+    with lock_file(path):
         keys = read_keys(path)
         newest = max(keys_of(path, keys, client), key=lambda key: key.created.timestamp() if key.created else 0.0)
         if expires is None and newest.expires and newest.created:
             expires = later(moment, newest.expires - newest.created)
         left = {kept: key if key.client != client else expire_after(key, moment, overlap) for kept, key in keys.items()}
         fresh = msgspec.structs.replace(newest, created=moment, expires=expires)
-        valid = {kept: key for kept, key in left.items() if not (key.client == client and key.expired(moment))}
+        valid = {kept: key for kept, key in left.items() if not (key.client == client and key.has_expired(moment))}
         write_json(path, {**valid, digest(secret): fresh})
     return secret
 
@@ -113,7 +113,7 @@ def keys_of(path: Path, keys: Keys, client: str) -> list[Key]:
 
 def revoke(path: Path, client: str) -> int:
     """Remove every key of a client and return how many there were. GatewayError when it has none."""
-    with locked(path):
+    with lock_file(path):
         keys = read_keys(path)
         removed = keys_of(path, keys, client)
         write_json(path, {kept: key for kept, key in keys.items() if key.client != client})

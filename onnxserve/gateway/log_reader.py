@@ -36,7 +36,7 @@ class LogReader:
         if self._stream is None:
             self._stream = open_file(self._path)
         while self._stream is not None:
-            yield from self._appended(self._stream)
+            yield from self._read_appended(self._stream)
             newer = self._successor(self._stream)
             if newer is None:
                 return
@@ -56,7 +56,7 @@ class LogReader:
     def __del__(self) -> None:
         self.close()
 
-    def _appended(self, stream: io.FileIO) -> Iterator[bytes]:
+    def _read_appended(self, stream: io.FileIO) -> Iterator[bytes]:
         at, size = stream.tell(), os.fstat(stream.fileno()).st_size
         if size < at:  # it was truncated
             at, self._rest = stream.seek(0), b""

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from onnxserve.errors import MonitorError
-from onnxserve.monitoring.predictions import logged
+from onnxserve.monitoring.predictions import read_logged
 
 Z95 = 1.959964
 KEYS = ("request_id", "label")
@@ -35,7 +35,7 @@ def accuracy(log: Path, model: str, labels: Path) -> list[Accuracy]:
     """Return the accuracy of each version that has labelled rows; MonitorError for files that can't be joined."""
     truths = read_labels(labels)
     counts, matched = [], set[tuple[str, int]]()
-    for version, rows in logged(log, model, ("request_id", "row", "label")):
+    for version, rows in read_logged(log, model, ("request_id", "row", "label")):
         predictions = rows.filter(pc.is_valid(rows["label"]))
         joined = predictions.join(truths, ["request_id", "row"], join_type="inner")
         matched |= set(zip(joined["request_id"].to_pylist(), joined["row"].to_pylist(), strict=True))

@@ -76,7 +76,7 @@ class Counters:
             if entry.alert:
                 self._alerts.add((entry.client,))
 
-    def refused(self, model: str) -> int:
+    def refusals(self, model: str) -> int:
         """Return the number of a model's requests refused because too many waited or were under way."""
         return int(self._refusals.value((model, OVERLOADED)))
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from onnxserve.archive import read_proof, summarise, unpack_trusted
 from onnxserve.archive.offline import answers, run_offline
 from onnxserve.errors import ArchiveError, MonitorError
-from onnxserve.monitoring.predictions import logged
+from onnxserve.monitoring.predictions import read_logged
 
 MOST_ROWS, LEAST_ROWS, GROUP = 10_000, 50, 64
 COLUMNS = ("time", "input", "label", "score")
@@ -39,7 +39,7 @@ class Tables:
 
 def tables(store: Path, log: Path, model: str, version: str = "", most: int = MOST_ROWS) -> Tables:
     """Return the tables of one version, by default the one logged last; MonitorError for too few predictions."""
-    logs = {name: table for name, table in logged(log, model, COLUMNS) if not version or name == version}
+    logs = {name: table for name, table in read_logged(log, model, COLUMNS) if not version or name == version}
     if not logs:
         raise MonitorError(f"no prediction of {model} {version} was logged", where=str(log / model))
     version, rows = max(logs.items(), key=lambda item: pc.max(item[1]["time"]).as_py() or NEVER)

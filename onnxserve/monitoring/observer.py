@@ -69,9 +69,9 @@ class Observer:
                     log.warning("the gateway's requests can't be counted: %s", error)
                 self._failure = str(error)
 
-    def refused(self, model: str) -> int:
+    def refusals(self, model: str) -> int:
         """Return how many of a model's requests were refused because too many waited or were under way."""
-        return self._counters.refused(model)
+        return self._counters.refusals(model)
 
     def page(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

@@ -11,7 +11,7 @@ import pyarrow.dataset as ds
 from onnxserve.errors import MonitorError
 
 
-def logged(log: Path, model: str, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+def read_logged(log: Path, model: str, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
     """Yield each version with its answered rows; MonitorError if there is no log."""
     folders = sorted(path for path in (log / model).glob("*") if path.is_dir())
     if not folders:

@@ -35,7 +35,7 @@ class Pressures:
     """Measures how busy each model is.
 
     `queues` returns TorchServe's queue of each version of a model (`Management.queues`). `refused` counts the requests
-    of a model that were refused because too many waited or were under way (`Observer.refused`). `concurrency` is how
+    of a model that were refused because too many waited or were under way (`Observer.refusals`). `concurrency` is how
     many requests of a version may be under way.
     """
 

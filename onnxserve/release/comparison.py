@@ -100,10 +100,10 @@ class Comparison(msgspec.Struct):
     def logs(self) -> dict[str, float]:
         """Return the log of the wealth of each measure."""
         logs = {name: account.evidence.log for name, account in self.measures.items()}
-        parts = [math.exp(min(600, account.evidence.log)) * share(rank) for rank, account in self._ranked()]
+        parts = [math.exp(min(600, account.evidence.log)) * share(rank) for rank, account in self._by_rank()]
         return {**logs, "label": math.log(sum(parts) + 1 / (len(parts) + 1))}
 
-    def _ranked(self) -> list[tuple[int, Account]]:
+    def _by_rank(self) -> list[tuple[int, Account]]:
         return list(enumerate(self.labels.values(), start=1))
 
     @property

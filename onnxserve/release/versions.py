@@ -75,7 +75,7 @@ class Versions:
             kept = self.role_store.set_aside()
             lines, before = [f"{error.what}; it is kept as {kept.name}"], Roles()
         versions = stored_versions(self.store)
-        after = self.role_store.move(lambda now: self._restored(now, versions))
+        after = self.role_store.move(lambda now: self._restore_roles(now, versions))
         for name, model in after.models.items():
             old = before.models.get(name)
             if (old is None or old.stable != model.stable) and len(model.versions) > 1:
@@ -99,7 +99,7 @@ class Versions:
         versions = stored_versions(self.store)
         for name in self.management.models():
             versions[name] = self._digests(name)
-        roles = self.role_store.move(lambda now: self._restored(now, versions))
+        roles = self.role_store.move(lambda now: self._restore_roles(now, versions))
         wanted = [(name, model.stable) for name, model in roles.models.items()]
         registered = self.management.models()
         changed = [
@@ -121,7 +121,7 @@ class Versions:
                 if wanted != state.min_workers:
                     self.management.scale(name, state.model_version, wanted)
 
-    def _restored(self, now: Roles, versions: Mapping[str, dict[str, str]]) -> Roles:
+    def _restore_roles(self, now: Roles, versions: Mapping[str, dict[str, str]]) -> Roles:
         roles = Roles()
         for name, digests in versions.items():
             model = transitions.restore(now, name, digests, self._defaults.get(name, "")).models[name]

@@ -68,7 +68,7 @@ class Rotation:
             size = path.stat().st_size
         except OSError:
             return False
-        begun = self._begun.setdefault(path, _modified(part(path, 1)) or now)
+        begun = self._begun.setdefault(path, _modification_time(part(path, 1)) or now)
         return size > self._limits.size or (size > 0 and now - begun > self._limits.part_s)
 
 
@@ -98,11 +98,13 @@ def remove_old(path: Path, limits: LogLimits, now: float) -> None:
     """Remove parts that are too old, and those beyond a lowered limit."""
     for old in path.parent.glob(f"{path.name}.*"):
         number = old.name.removeprefix(f"{path.name}.")
-        if number.isdigit() and (int(number) > limits.files or now - (_modified(old) or now) > limits.days * DAY_S):
+        if number.isdigit() and (
+            int(number) > limits.files or now - (_modification_time(old) or now) > limits.days * DAY_S
+        ):
             old.unlink(missing_ok=True)
 
 
-def _modified(path: Path) -> float | None:
+def _modification_time(path: Path) -> float | None:
     """Return when a file was last written; None if it doesn't exist."""
     try:
         return path.stat().st_mtime

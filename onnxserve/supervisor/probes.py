@@ -21,14 +21,14 @@ DESCRIBE = {"describe": "True", "Content-Type": "application/json", "x-onnxserve
 
 
 def torchserve_probes(
-    inference: Address, management: Management, described: Callable[[], Collection[Version]]
+    inference: Address, management: Management, probed: Callable[[], Collection[Version]]
 ) -> tuple[Probe, ...]:
     """Return the probes of frontend and workers; a worker may take as long as its batches take.
 
-    `described` returns the versions whose archives our exporter made. Another handler might fail at the probe, and
+    `probed` returns the versions whose archives our exporter made. Another handler might fail at the probe, and
     with it the requests in the same batch.
     """
-    turns = _turns(described)
+    turns = _turns(probed)
     return (
         Probe("management API", management.models, every_s=2.0, failures=3),
         Probe("inference", lambda: ask_worker(inference, next(turns)), every_s=10.0, failures=3),
@@ -47,8 +47,8 @@ def ask_worker(inference: Address, version: Version | None, timeout_s: float = W
     return True
 
 
-def _turns(described: Callable[[], Collection[Version]]) -> Iterator[Version | None]:
+def _turns(probed: Callable[[], Collection[Version]]) -> Iterator[Version | None]:
     """Yield one version after the other, in turn; None while there is none."""
     for number in itertools.count():
-        versions = sorted(described())
+        versions = sorted(probed())
         yield versions[number % len(versions)] if versions else None

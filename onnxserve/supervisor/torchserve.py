@@ -46,7 +46,7 @@ class TorchServe:
         """Return the service for a supervisor."""
         management = Management(self.settings.management, timeout_s=5.0)
         recovery = WorkerRecovery(management, self.served, self.events)
-        probes = torchserve_probes(self.settings.inference, management, self.described)
+        probes = torchserve_probes(self.settings.inference, management, self.probed_versions)
         return Service(NAME, self.start, self.ready, (*probes, Probe("workers", recovery.tick, every_s=5.0)))
 
     def start(self) -> Server:
@@ -109,7 +109,7 @@ class TorchServe:
             raise error
         self.events.record(NAME, "failed", error.what)
 
-    def described(self) -> Collection[Version]:
+    def probed_versions(self) -> Collection[Version]:
         """Return the versions with traffic whose archives our exporter made, so that they answer a probe."""
         served = self.served()
         ours = {archive.version for archive in stored_archives(self.settings.store) if archive.ours}

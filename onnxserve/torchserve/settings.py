@@ -105,11 +105,11 @@ def resolve_settings(environment: Mapping[str, str], flags: Mapping[str, object]
     if any(port in named for port in PORTS):
         named.setdefault("plain", True)
     values = {**from_file(read_properties(config)), **named}
-    typed: dict[str, Any] = {name: _typed(name, value) for name, value in values.items()}
+    typed: dict[str, Any] = {name: _parse(name, value) for name, value in values.items()}
     return Settings(config, **typed)
 
 
-def _typed(name: str, value: object) -> Path | int | str | bool:
+def _parse(name: str, value: object) -> Path | int | str | bool:
     if name == "plain":
         return str(value).lower() in {"1", "true", "yes"}
     if name.endswith("_host"):

@@ -49,7 +49,7 @@ def worker(client: Client) -> psutil.Process:
 def role_store(client: Client) -> RoleStore:
     """The roles of the client's gateway, as `serve` keeps them."""
     made = RoleStore(client.gateway.run.parent)
-    made.started(client.gateway)
+    made.record_start(client.gateway)
     made.move(stable("1.0"))
     return made
 

@@ -96,7 +96,7 @@ def test_refusals_since_too_many_are_under_way_are_known_by_model(client, upstre
         refused = statuses.count(429)
         assert refused > 0
         watched.samples(lambda now: total(now, REQUESTS) == 8)
-        assert (watched.observer.refused("demo"), watched.observer.refused("other")) == (refused, 0)
+        assert (watched.observer.refusals("demo"), watched.observer.refusals("other")) == (refused, 0)
 
 
 def test_a_log_that_is_renamed_under_load_loses_no_count(client):

@@ -124,13 +124,13 @@ def fronted_by(server: Running, **tables: object) -> Iterator[Fronted]:
     server.release.restore()
     role_store = server.release.role_store
     with started(gateway, role_store.roles) as running:
-        role_store.started(gateway)
+        role_store.record_start(gateway)
         client = Fronted(running, server)
         try:
             with client.http:
                 yield client
         finally:
-            role_store.stopped()
+            role_store.record_stop()
 
 
 @contextlib.contextmanager
