@@ -90,15 +90,15 @@ def test_the_real_server_answers_as_the_fake_and_handlers_read_it(served):
         real = store.look_up(keys)
     assert real == {(1,): {"x": 9.0, "trips": 3.0}, (2,): {"x": 5.0, "trips": None}, (4,): {"x": None, "trips": None}}
     body = {"feature_service": "drivers_v1", "entities": {"driver_id": [1, 4]}}
-    real_answer = httpx.post(f"{server.url}/get-online-features", json=body, trust_env=False).json()
-    fake_answer = msgspec.json.decode(feast("", msgspec.json.encode(body))[1])
-    assert real_answer["metadata"]["feature_names"][0] == fake_answer["metadata"]["feature_names"][0] == "driver_id"
-    assert {len(result["values"]) for result in real_answer["results"]} == {2}
-    assert [result["statuses"][0] for result in real_answer["results"]] == [
-        result["statuses"][0] for result in fake_answer["results"]
+    real_reply = httpx.post(f"{server.url}/get-online-features", json=body, trust_env=False).json()
+    fake_reply = msgspec.json.decode(feast("", msgspec.json.encode(body))[1])
+    assert real_reply["metadata"]["feature_names"][0] == fake_reply["metadata"]["feature_names"][0] == "driver_id"
+    assert {len(feature["values"]) for feature in real_reply["results"]} == {2}
+    assert [feature["statuses"][0] for feature in real_reply["results"]] == [
+        feature["statuses"][0] for feature in fake_reply["results"]
     ]
     # Of an entity that isn't there SQLite says NOT_FOUND, Redis says that nothing is PRESENT.
-    assert real_answer["results"][1]["values"][1] is fake_answer["results"][1]["values"][1] is None
+    assert real_reply["results"][1]["values"][1] is fake_reply["results"][1]["values"][1] is None
 
 
 def test_a_join_knows_what_was_known_then_and_nothing_later(tmp_path):
@@ -127,9 +127,9 @@ def test_skew_is_found_and_a_load_mends_it(tmp_path, archive):
     try:
         assert compared(folder, state, server.url) == (0, "")
         write(folder, stamp + timedelta(hours=1), 6.0)
-        code, difference = compared(folder, state, server.url)
+        code, output = compared(folder, state, server.url)
         assert code == 1
-        assert difference == "x of (1,): online 5.0, offline 6.0"
+        assert output == "x of (1,): online 5.0, offline 6.0"
         load(repo)
         deadline = time.monotonic() + 30
         while compared(folder, state, server.url)[0] and time.monotonic() < deadline:
