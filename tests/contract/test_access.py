@@ -1,4 +1,4 @@
-"""Who comes in through real Envoy and nginx, and what they are told."""
+"""Which clients nginx lets in, and what it tells the others."""
 
 from __future__ import annotations
 
@@ -124,8 +124,8 @@ def test_a_key_says_what_of_an_answer_its_client_may_know(open_gateway, upstream
     for secret in secrets * 2:
         post(running, x_api_key=secret)
     names = ("x-onnxserve-digits", "x-onnxserve-top")
-    headers = [tuple(request.headers.get(name) for name in names) for request in upstream.seen]
-    assert headers == [("1", "1"), (None, "3"), (None, None)] * 2
+    limits = [tuple(request.headers.get(name) for name in names) for request in upstream.seen]
+    assert limits == [("1", "1"), (None, "3"), (None, None)] * 2
 
 
 def test_runs_of_nearly_the_same_body_raise_an_alert_and_ordinary_ones_do_not(open_gateway, tmp_path):

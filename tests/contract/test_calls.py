@@ -123,7 +123,7 @@ def test_what_a_handler_says_of_a_callers_fault_arrives_with_status_and_text(cli
         infer(client)
     assert len(upstream.seen) == 1
     # Go's client takes no other status for gRPC's.
-    assert [entry["status"] for entry in client.logged(1)] == [200]
+    assert [line["status"] for line in client.logged(1)] == [200]
 
 
 def test_a_version_that_reads_no_calls_is_said_in_grpcs_words(client, upstream):
@@ -193,7 +193,7 @@ def test_a_message_that_is_too_large_is_refused(upstream, tmp_path):
 
 def test_who_may_ask_what_holds_for_calls(upstream, tmp_path):
     path = tmp_path / "keys.json"
-    own, other = add(path, Key("mine", ("demo",))), add(path, Key("other", ("another",)))
+    allowed, other = add(path, Key("mine", ("demo",))), add(path, Key("other", ("another",)))
     with calling(upstream, tmp_path, auth=Auth(required=True, keys=str(path))) as client:
         assert call(client, "ServerLive").live
         with refused(grpc.StatusCode.UNAUTHENTICATED, "unauthenticated"):
@@ -201,7 +201,7 @@ def test_who_may_ask_what_holds_for_calls(upstream, tmp_path):
         with refused(grpc.StatusCode.PERMISSION_DENIED, "forbidden"):
             infer(client, {"x-api-key": other})
         assert upstream.seen == []
-        assert infer(client, {"x-api-key": own}).model_name == "demo"
+        assert infer(client, {"x-api-key": allowed}).model_name == "demo"
 
 
 def test_what_a_client_may_know_holds_for_calls(upstream, tmp_path):
@@ -219,8 +219,8 @@ def test_what_a_call_was_told_is_judged_like_any_other_answer(client, upstream):
     path, deadline = client.gateway.run / "observations.log", time.monotonic() + 15
     while not path.read_text() and time.monotonic() < deadline:
         time.sleep(0.1)
-    [prediction] = json.loads(json.loads(path.read_text())["said"])
-    assert (prediction["label"], prediction["score"]) == ("x", pytest.approx(0.123456))
+    [observed] = json.loads(json.loads(path.read_text())["said"])
+    assert (observed["label"], observed["score"]) == ("x", pytest.approx(0.123456))
 
 
 def test_without_the_setting_no_call_is_taken(upstream, tmp_path):

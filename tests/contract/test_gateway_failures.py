@@ -251,6 +251,6 @@ def test_a_method_that_a_path_does_not_take_is_405_and_names_those_that_it_does(
     fields = (field.partition(": ") for field in head.decode().split("\r\n")[1:])
     assert {name.lower(): value for name, _, value in fields}["allow"] == allowed
     error = json.loads(body)["error"]
-    message = error if isinstance(error, str) else f"{error['type']}: {error['where']}: {error['reason']}"
-    assert message == f"method_not_allowed: gateway: use {allowed}"
+    description = error if isinstance(error, str) else f"{error['type']}: {error['where']}: {error['reason']}"
+    assert description == f"method_not_allowed: gateway: use {allowed}"
     assert upstream.seen == []

@@ -74,9 +74,9 @@ def test_one_client_can_not_take_all_that_a_version_allows(upstream, gate, tmp_p
         others = [pool.submit(client.post, x_api_key=paced), pool.submit(client.post)]  # the second one by its address
         gate.wait(6)
         gate.open()
-        assert Counter(future.result().status_code for future in flooding) == {200: 4, 429: 8}
-        assert [future.result().status_code for future in others] == [200, 200]
-        refused = next(future.result() for future in flooding if future.result().status_code == 429)
+        assert Counter(answer.result().status_code for answer in flooding) == {200: 4, 429: 8}
+        assert [answer.result().status_code for answer in others] == [200, 200]
+        refused = next(answer.result() for answer in flooding if answer.result().status_code == 429)
         assert refused.json()["error"]["type"] == "overloaded"
 
 
@@ -93,7 +93,7 @@ def flooded(upstream: Upstream, gate: Gate, tmp_path: Path) -> Iterator[tuple[Cl
         gate.wait(len(held))
         yield client, pool, paced
         gate.open()
-        assert [future.result().status_code for future in held] == [200] * len(held)
+        assert [answer.result().status_code for answer in held] == [200] * len(held)
 
 
 def test_clients_that_flood_a_version_together_keep_no_other_client_out(upstream, tmp_path):

@@ -121,8 +121,8 @@ def test_a_canarys_own_error_is_answered_by_stable_which_alone_would_have_been_a
         return (500, OURS) if path.endswith("2.0") else versioned(path)
 
     upstream.answer = answer
-    reply = client.post()
-    assert (reply.json()["version"], reply.headers["x-onnxserve-degraded"]) == ("1.0", "fallback")
+    response = client.post()
+    assert (response.json()["version"], response.headers["x-onnxserve-degraded"]) == ("1.0", "fallback")
     assert upstream.paths() == ["/predictions/demo/2.0", "/predictions/demo/1.0"]
     [seen] = client.observed(1)
     assert (seen["version"], seen["failed"]) == ("1.0", "2.0 500")

@@ -219,7 +219,7 @@ def test_a_shadow_that_takes_seconds_delays_no_request_behind_it_on_the_same_con
     try:
         with raw_connection(client.gateway.config.listen.port, timeout_s=wait_s / 2) as raw:
             answers = [raw.ask(post_bytes(body=b"[%d]" % number)) for number in range(5)]
-        assert [answer and answer.status for answer in answers] == [200] * 5
+        assert [response and response.status for response in answers] == [200] * 5
         wait_for(lambda: Counter(upstream.paths())["/predictions/demo/2.0"] == 5)
     finally:
         gate.set()

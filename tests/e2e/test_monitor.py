@@ -156,15 +156,15 @@ def test_a_real_prometheus_scrapes_the_page_and_takes_the_rules(seen, tmp_path):
 def test_what_was_asked_and_answered_is_kept_without_what_must_not_be(seen):
     answer = seen.ask([[0.25, 0.5]])
     folder, deadline = seen.state / "predictions" / "circle" / "1.0.0", time.monotonic() + 40
-    logged: list[dict[str, object]] = []
-    while not logged:
+    kept: list[dict[str, object]] = []
+    while not kept:
         assert time.monotonic() < deadline
         time.sleep(0.5)
         rows = ds.dataset(folder, format="parquet").to_table().to_pylist() if folder.exists() else []
-        logged = [row for row in rows if row["input"] and "0.25" in row["input"]]
-    assert json.loads(str(logged[0]["input"])) == {"x": 0.25, "y": "redacted"}
-    assert logged[0]["label"] == "inside"
-    assert logged[0]["request_id"] == answer.headers["x-request-id"]
+        kept = [row for row in rows if row["input"] and "0.25" in row["input"]]
+    assert json.loads(str(kept[0]["input"])) == {"x": 0.25, "y": "redacted"}
+    assert kept[0]["label"] == "inside"
+    assert kept[0]["request_id"] == answer.headers["x-request-id"]
 
 
 def test_labels_that_come_late_give_the_accuracy_of_each_version(seen, tmp_path):
@@ -262,7 +262,9 @@ def test_rules_and_dashboard_speak_of_metrics_that_are_there(seen):
     there = set(NAME.findall(seen.page(lambda now: "onnxserve_gateway_request_seconds_bucket" in now)))
     used = set(NAME.findall(" ".join(expressions()) + (RULES / "rules.yaml").read_text()))
     missing = {
-        name for name in used if name not in there and not any(name.removesuffix(part) in there for part in PARTS)
+        metric
+        for metric in used
+        if metric not in there and not any(metric.removesuffix(part) in there for part in PARTS)
     }
     # Not of this model or this configuration: texts have lengths, TLS has certificates.
     assert missing <= {

@@ -37,8 +37,8 @@ def server(
 ) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("requests")
     config = stock_config(folder / "config") if request.param == "stock" else ROOT / "config.properties"
-    with running(folder, [archive], config) as server:
-        yield server
+    with running(folder, [archive], config) as torchserve:
+        yield torchserve
 
 
 def ask(server: Running, body: bytes, kind: str = "application/json", method: str = "POST", **headers: str):
