@@ -122,7 +122,7 @@ def test_labels_move_under_load_without_a_failure(client):
         list_of = [pool.submit(load, number) for number in range(4)]
         while time.monotonic() < stop - 0.5:
             for parts in ({"canary": Canary("2.0", 50)}, {"stable": "2.0", "previous": "1.0"}, {}):
-                client.label(**parts)
+                client.set_roles(**parts)
         for future in list_of:
             future.result()
     assert {status for status, _ in seen} == {200}
