@@ -105,7 +105,7 @@ def test_bad_rows_are_set_aside_with_their_place_and_keep_their_row(archive, tmp
     assert table["id"].to_pylist() == ["1", "2", "3", None, "5"]
     assert table["error"][1].as_py() == "invalid_row: x: expected a number, got 'no'"
     lines = [json.loads(line) for line in (tmp_path / "out" / "_quarantine.jsonl").read_text().splitlines()]
-    assert [(one["source"].rsplit(" ", 1)[1], one["row"], one["input"]) for one in lines] == [
+    assert [(line["source"].rsplit(" ", 1)[1], line["row"], line["input"]) for line in lines] == [
         ("3", 1, "2,no,1"),
         ("4", 2, "3,inf,1"),
         ("5", 3, "4"),
@@ -196,12 +196,12 @@ def test_a_part_that_fails_leaves_nothing_and_is_told(archive, rows, tmp_path, m
 
 @pytest.mark.parametrize("engine", ["local", "ray"])
 def test_the_engines_write_the_same(archive, rows, tmp_path, engine):
-    mine = run(archive, rows, tmp_path / "here")
+    manifest = run(archive, rows, tmp_path / "here")
     words = [str(archive), str(rows), "-o", str(tmp_path / engine), "--engine", engine, "--keep", "id", "--json"]
     words += ["--part-rows", "100", "--workers", "2"]
     done = subprocess.run([sys.executable, "-m", "onnxserve", "batch", *words], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
-    assert msgspec.json.decode(done.stdout, type=Manifest).files == mine.files
+    assert msgspec.json.decode(done.stdout, type=Manifest).files == manifest.files
 
 
 def test_an_archive_from_before_batch_scoring_is_told_apart(archive, rows, tmp_path, monkeypatch):
