@@ -191,7 +191,7 @@ def test_a_canary_whose_answers_can_not_be_compared_is_held_and_that_is_said(ser
     server.load(lambda: any("held at 99 %" in line for line in lines))
     assert server.model.stable == "1.0"
     assert (
-        "demo: 2.0 is held at 99 %: 1.0 and 2.0 have too few computed answers at the same time to be compared" in lines
+        "demo: 2.0 is held at 99 %: 1.0 and 2.0 gave too few computed answers at the same time to be compared" in lines
     )
 
 
