@@ -78,7 +78,7 @@ def check_set_aside(out: Path, rows: int) -> None:
         row: f"worker_ended: the process that scored this row ended: {how}" for row, how in wanted.items()
     }
     predictions = table["prediction"].to_pylist()
-    assert [row for row, one in enumerate(predictions) if one is None] == list(wanted)
+    assert [row for row, prediction in enumerate(predictions) if prediction is None] == list(wanted)
     lines = [json.loads(line) for line in (out / "_quarantine.jsonl").read_text().splitlines()]
     assert [(line["type"], line["row"]) for line in lines] == [("worker_ended", row) for row in wanted]
 
@@ -92,8 +92,8 @@ def test_a_row_that_ends_its_process_is_found_by_halving_and_the_others_are_scor
     run(archive, path, tmp_path / "safe", shape=Shape(scores=True, outputs=True))
     columns = ["prediction", "score", "scores", "outputs"]
     tables = (read(tmp_path / name).select(columns).to_pylist() for name in ("out", "safe"))
-    mine, safe = ([row for at, row in enumerate(table) if at not in ENDS] for table in tables)
-    assert mine == safe
+    confined, safe = ([row for at, row in enumerate(table) if at not in ENDS] for table in tables)
+    assert confined == safe
 
 
 def test_rows_of_json_that_end_their_process_are_set_aside_too(deadly, tmp_path):

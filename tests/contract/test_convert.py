@@ -70,14 +70,14 @@ def test_under_asgi_golden_rows_that_come_together_get_torchs_labels(name, tmp_p
     async def ask() -> list[httpx.Response]:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://one") as client:
             path = f"/predictions/{name}"
-            good = [client.post(path, json={"instances": [one]}) for one in instances]
+            good = [client.post(path, json={"instances": [instance]}) for instance in instances]
             bad = client.post(path, json={"instances": [{"no": "row"}]})
             far = client.post("/predictions/nobody", json=[])
             ready = client.get("/v2/health/ready")
             return list(await asyncio.gather(*good, bad, far, ready))
 
     *good, bad, far, ready = asyncio.run(ask())
-    assert [one.json()["predictions"][0]["label"] for one in good] == labels
+    assert [answer.json()["predictions"][0]["label"] for answer in good] == labels
     assert (bad.status_code // 100, far.status_code, ready.status_code) == (4, 404, 200)
     assert bad.json()["error"]["type"] in {"invalid_row", "undecodable_body"}
 
@@ -103,7 +103,7 @@ def test_the_one_file_runs_under_a_real_server_with_nothing_of_ours_to_import(tm
                 answer = httpx.post(f"http://127.0.0.1:{port}/v2/models/segment/infer", json=body, trust_env=False)
                 break
             time.sleep(0.2)
-        outputs = {one["name"]: one["data"] for one in answer.json()["outputs"]}
+        outputs = {output["name"]: output["data"] for output in answer.json()["outputs"]}
         assert outputs["label"] == labels[:1]
         large = httpx.post(f"http://127.0.0.1:{port}/predictions/segment", content=b"1" * 2**20, trust_env=False)
         assert (large.status_code, large.json()["error"]["type"]) == (413, "too_large")
@@ -139,7 +139,7 @@ class Request:
 
 
 def response(output_tensors: Any = None, error: Any = None) -> SimpleNamespace:
-    return SimpleNamespace(outputs={one.name(): one.as_numpy() for one in output_tensors or ()}, error=error)
+    return SimpleNamespace(outputs={tensor.name(): tensor.as_numpy() for tensor in output_tensors or ()}, error=error)
 
 
 @pytest.fixture
@@ -164,9 +164,11 @@ def test_behind_tritons_python_backend_golden_rows_get_torchs_labels(name, tmp_p
     model.initialize({"model_instance_kind": "CPU"})
     instances, labels = golden(name)
     bad = Request(Tensor("nothing", np.ones((1, 2), np.float32)))
-    *good, refused = model.execute([*(Request(tensor_of(name, one)) for one in instances), bad])
-    assert [one.outputs["label"][0, 0].decode() for one in good] == labels
-    assert all(set(one.outputs) == {"label", "score"} and one.outputs["score"].shape == (1, 1) for one in good)
+    *good, refused = model.execute([*(Request(tensor_of(name, instance)) for instance in instances), bad])
+    assert [response.outputs["label"][0, 0].decode() for response in good] == labels
+    assert all(
+        set(response.outputs) == {"label", "score"} and response.outputs["score"].shape == (1, 1) for response in good
+    )
     assert "nothing" in refused.error
 
 

@@ -27,9 +27,9 @@ def bucket(archive) -> str:
 
 def test_a_path_and_a_url_are_stored_under_their_name(archive, bucket, tmp_path):
     for at, source in enumerate((str(archive), bucket)):
-        found = pull(source, digest(archive), tmp_path / str(at))
-        assert found == tmp_path / str(at) / archive.name
-        assert digest(found) == digest(archive)
+        pulled = pull(source, digest(archive), tmp_path / str(at))
+        assert pulled == tmp_path / str(at) / archive.name
+        assert digest(pulled) == digest(archive)
 
 
 def test_what_is_there_with_the_digest_is_not_fetched_again(archive, tmp_path):
@@ -50,7 +50,7 @@ def test_other_bytes_than_those_named_are_refused_and_nothing_is_stored(archive,
 
 
 @pytest.mark.parametrize(
-    ("source", "named", "said"),
+    ("source", "named", "message"),
     [
         ("memory://bucket/model.zip", "0" * 64, "must end in .mar"),
         ("memory://bucket/a.mar", "", "not a SHA-256"),
@@ -60,6 +60,6 @@ def test_other_bytes_than_those_named_are_refused_and_nothing_is_stored(archive,
         ("no/such/file.mar", "0" * 64, "can't be read"),
     ],
 )
-def test_what_cannot_be_fetched_is_said(tmp_path, source, named, said):
-    with pytest.raises(ArchiveError, match=said):
+def test_what_cannot_be_fetched_is_said(tmp_path, source, named, message):
+    with pytest.raises(ArchiveError, match=message):
         pull(source, named, tmp_path)

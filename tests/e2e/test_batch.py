@@ -44,8 +44,8 @@ def read(out: Path) -> pa.Table:
 
 @pytest.fixture(scope="module")
 def segment(demo_archives: list[Path]) -> Path:
-    [found] = [one for one in demo_archives if one.name.startswith("segment")]
-    return found
+    [archive] = [path for path in demo_archives if path.name.startswith("segment")]
+    return archive
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +99,10 @@ def test_a_row_in_a_file_has_the_bits_of_a_row_at_the_server(segment, rows, demo
         with demo.settings.inference.client(60, headers) as client:
             answer = client.post("/predictions/segment", content=head + some.tobytes())
         size = int(answer.headers["inference-header-content-length"])
-        outputs = {one["name"]: one for one in json.loads(answer.content[:size])["outputs"]}
+        outputs = {output["name"]: output for output in json.loads(answer.content[:size])["outputs"]}
         at = size
-        for name, one in outputs.items():
-            length = one["parameters"]["binary_data_size"]
+        for name, output in outputs.items():
+            length = output["parameters"]["binary_data_size"]
             if name not in ("label", "score"):
                 online = np.frombuffer(answer.content[at : at + length], "<f4").reshape(64, -1)
                 assert np.array_equal(online, offline[start : start + 64])
@@ -110,7 +110,7 @@ def test_a_row_in_a_file_has_the_bits_of_a_row_at_the_server(segment, rows, demo
 
 
 def test_other_company_moves_a_text_no_further_than_its_evidence_says(demo_archives, demo: Running, tmp_path):
-    [sentiment] = [one for one in demo_archives if one.name.startswith("sentiment")]
+    [sentiment] = [path for path in demo_archives if path.name.startswith("sentiment")]
     evidence = json.loads(sentiment.with_suffix("").with_name("sentiment-1.0.0.evidence.json").read_bytes())["summary"]
     texts = [f"{word} film, {'really ' * (at % 7)}{word} indeed" for at in range(12) for word in ("good", "bad", "odd")]
     path = tmp_path / "rows.jsonl"
@@ -128,7 +128,7 @@ def test_other_company_moves_a_text_no_further_than_its_evidence_says(demo_archi
 def test_images_in_a_folder_are_rows(demo_archives, tmp_path):
     from PIL import Image
 
-    [digits] = [one for one in demo_archives if one.name.startswith("digits")]
+    [digits] = [path for path in demo_archives if path.name.startswith("digits")]
     folder = tmp_path / "images"
     folder.mkdir()
     for name in ("a", "b"):
@@ -151,10 +151,10 @@ def test_a_server_scores_in_place_of_the_handler(segment, rows, demo: Running, t
 
 
 def test_what_a_person_sees(segment, rows, tmp_path):
-    told = run(segment, rows, "-o", tmp_path / "none", "--dry-run", "--price", 1).stdout
-    assert "60,000 rows in" in told
-    assert "CPU hours" in told
-    assert "at the price given" in told
+    printed = run(segment, rows, "-o", tmp_path / "none", "--dry-run", "--price", 1).stdout
+    assert "60,000 rows in" in printed
+    assert "CPU hours" in printed
+    assert "at the price given" in printed
     assert not (tmp_path / "none").exists()
     csv = tmp_path / "rows.csv"
     csv.write_text("a,b\n1,2\n")
@@ -165,14 +165,14 @@ def test_what_a_person_sees(segment, rows, tmp_path):
     refused = run(segment, rows, "-o", tmp_path / "gpu", "--provider", "cuda", code=1).stderr
     assert "provider 'cuda' was asked for" in refused
     assert "use local, ray" in run(segment, rows, "-o", tmp_path / "none", "--engine", "spark", code=1).stderr
-    told = run(segment, rows, "-o", tmp_path / "out", "--limit", 10, "--json").stdout
-    assert json.loads(told)["scored"] == 10
+    printed = run(segment, rows, "-o", tmp_path / "out", "--limit", 10, "--json").stdout
+    assert json.loads(printed)["scored"] == 10
 
 
 @pytest.fixture(scope="module")
 def churn(demo_archives, tmp_path_factory):
     """The fourth model with its feature store, whose newest values are as of now."""
-    [archive] = [one for one in demo_archives if one.name.startswith("churn")]
+    [archive] = [path for path in demo_archives if path.name.startswith("churn")]
     folder = tmp_path_factory.mktemp("churn")
     repo = open_repo(CHURN, folder / "state")
     load(repo)
@@ -195,7 +195,7 @@ def test_keys_are_enough_online_and_a_file_joined_as_of_now_says_the_same(churn,
     archive, state, server, _ = churn
     newest = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=30 * 8)
     customers, basket = list(range(20)), [10.0 + at for at in range(20)]
-    instances = [{"customer_id": one, "basket": value} for one, value in zip(customers, basket, strict=True)]
+    instances = [{"customer_id": customer, "basket": value} for customer, value in zip(customers, basket, strict=True)]
     online = ask(server, {"instances": instances})
     when = pa.array([newest + timedelta(days=1)] * 20, pa.timestamp("us", "UTC"))
     pq.write_table(
@@ -205,8 +205,8 @@ def test_keys_are_enough_online_and_a_file_joined_as_of_now_says_the_same(churn,
     offline = read(tmp_path / "out")
     assert online.status_code == 200, online.text
     assert "x-onnxserve-degraded" not in online.headers
-    assert [one["label"] for one in online.json()["predictions"]] == offline["prediction"].to_pylist()
-    assert [one["score"] for one in online.json()["predictions"]] == offline["score"].to_pylist()
+    assert [prediction["label"] for prediction in online.json()["predictions"]] == offline["prediction"].to_pylist()
+    assert [prediction["score"] for prediction in online.json()["predictions"]] == offline["score"].to_pylist()
 
 
 def test_the_verbs_of_the_store_join_and_compare(churn, tmp_path):
@@ -218,14 +218,14 @@ def test_the_verbs_of_the_store_join_and_compare(churn, tmp_path):
     words = [str(archive), str(CHURN), str(tmp_path / "rows.parquet"), "--state", str(state)]
     joined = tmp_path / "joined.parquet"
     subprocess.run([*verb, "join", *words, "-o", str(joined)], cwd=ROOT, check=True, capture_output=True)
-    found = pq.read_table(joined)
-    assert found.column_names[:2] == ["customer_id", "event_timestamp"]
-    known, unknown = found["tenure"].to_pylist()
+    features = pq.read_table(joined)
+    assert features.column_names[:2] == ["customer_id", "event_timestamp"]
+    known, unknown = features["tenure"].to_pylist()
     assert known > 0
     assert unknown is None, "nothing was known of them then"
     check = [*verb, "check", *words, "--url", features.url, "--json"]
-    told = subprocess.run(check, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    assert json.loads(told) == {"entities": 1, "compared": 5, "differences": []}
+    printed = subprocess.run(check, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert json.loads(printed) == {"entities": 1, "compared": 5, "differences": []}
 
 
 def test_an_unknown_customer_is_422_and_the_others_are_answered(churn):
