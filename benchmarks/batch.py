@@ -32,7 +32,7 @@ INTRO = """# Batch scoring
 Written by `python -m benchmarks.batch` on {cpu}, {cores} cores: rows a second from start to exit,
 {rounds} rounds in turn, medians; memory is the sum of all processes at its highest. The bare loop is one process
 that reads Parquet, runs onnxruntime on all cores, in batches of 4,096 (`segment`) or as large as the archive was
-proven with (`sentiment`), and takes the best label; it checks nothing and can't go on after an accident. The pool is a
+proven with (`sentiment`), and takes the best label; it checks nothing and can't resume after an accident. The pool is a
 tutorial's scorer: dicts, `ThreadPoolExecutor`, one row a call; of `segment` it got a hundredth of the rows.
 `onnxserve batch` starts Daft and its workers, proves golden rows, checks every row, digests what it writes.
 """

@@ -31,12 +31,12 @@ Times = list[float]
 INTRO = """# One client beside another
 
 Written by `python -m benchmarks.fairness` on {cpu}, {cpus} cores for everything: one client sends {rate} requests a
-second through the gateway, as `onnxserve serve` starts it, with no limits configured; another holds {flood} connections
-and sends on each as soon as it has its answer. Latency in ms as the paced client sees it, medians of {rounds} rounds of
-{seconds} s each way in turn, the range of the rounds in brackets.
+second through the gateway, as `onnxserve serve` starts it, with no limits configured. Another holds {flood}
+connections and sends on each as soon as it has its answer. Latency in ms as the paced client sees it, medians of
+{rounds} rounds of {seconds} s each way in turn, the range of the rounds in brackets.
 
-"Busy machine" is the control: no other requests at all, but {cpus} programs that compute. What a client waits there, it
-waits for a core: neither a queue nor a gateway can give that back, and a flood from the same machine takes it too.
+"Busy machine" is the control: no other requests at all, but {cpus} programs that compute. A client waits there for a
+core. No queue and no gateway can shorten that wait, and a flood from the same machine takes cores too.
 
 | model | beside | p50 | p95 | p99 | p99 / alone | flood's requests/s |
 |---|---|--:|--:|--:|--:|--:|

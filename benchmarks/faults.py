@@ -30,9 +30,9 @@ INTRO = """# When things break
 Written by `python -m benchmarks.faults` (`make chaos`) on {cpu}: {clients} clients ask `onnxserve serve` without a
 pause while a fault is made for real. A small table model, version 1.0.0 with two workers, 2.0.0 with one; the
 prediction log keeps everything; the state folder has a file system of 96 MiB. Every row is new and no answer is kept,
-so none comes from before. Degraded answers are right and say so: another version gave them. Refused ones have a type
-and `Retry-After`. "No connection" counts tries while nobody listened; nothing was sent then. Lost would be anything
-else: a connection that broke under a request, an answer without a type.
+so no answer comes from an earlier request. Degraded answers are right, and a header marks them: another version gave
+them. Refused requests have a type and `Retry-After`. "No connection" counts tries while nobody listened; nothing was
+sent then. Lost is everything else: a connection that broke under a request, an answer without a type.
 """
 
 

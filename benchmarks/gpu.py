@@ -33,13 +33,13 @@ INTRO = """# On a GPU
 
 Written by `python -m benchmarks.gpu`, part of `make gpu-test`, on {gpu},
 {cpu}, {cores} cores, onnxruntime {version}.
-The same batch of proof rows goes through the same graph by each way in turn, {rounds} rounds; figures are medians, in
+Each way runs the same batch of proof rows through the same graph, in turn, {rounds} rounds; figures are medians, in
 milliseconds a batch. "As it comes" is `InferenceSession(model, providers=["CUDAExecutionProvider"]).run(…)`, whose
-matrix products round to 10 bits (TF32). "Bound" is a worker's session, "recorded" the same with `[serve.gpu] graph =
+matrix products round to 10 bits (TF32). "Bound" is a worker's session. "Recorded" is the same with `[serve.gpu] graph =
 true`, where shapes are fixed. The ratios are of the CPU's and of "as it comes" to the faster of these two; the last
 column is a whole worker's `handle`, from JSON to JSON. "In turn" are batches of 1 row and of 64: where a graph has
-convolutions, kernels are chosen and built anew for each change of shape, unless all batches are padded to one. An fp16
-graph isn't what a CPU would be given (int8 is several times faster there), so "CPU / GPU" flatters the GPU for those.
+convolutions, kernels are chosen and built anew for each change of shape, unless all batches are padded to one. A CPU
+would run int8 rather than fp16, several times faster, so "CPU / GPU" flatters the GPU for fp16 graphs.
 
 """
 TIMES = ("CPU, {cores} threads", "as it comes", "bound", "recorded")

@@ -28,11 +28,10 @@ ROWS, SECONDS = 64, 4.0
 INTRO = """# Several workers on a GPU
 
 Written by `python -m benchmarks.gpu_workers`, part of `make gpu-test`, on {gpu}, {cpu}, {cores} cores, onnxruntime
-{version}.
-So many processes, each a whole worker's `handle` from JSON to JSON as TorchServe's worker calls it (preprocessing
-included), take batches of {rows} requests without a pause for {seconds:g} s. TorchServe's frontend, which would share
-the cores, isn't there. Memory is what the driver says is used, beside what was before. With NVIDIA's MPS kernels of
-different processes overlap; without, they take turns.
+{version}. Each process runs a whole worker's `handle`, from JSON to JSON, preprocessing included, as TorchServe's
+worker calls it. All processes take batches of {rows} requests without a pause for {seconds:g} s. TorchServe's
+frontend, which would share the cores, doesn't run. Memory is what the driver reports, less what was in use before.
+With NVIDIA's MPS the kernels of different processes overlap; without MPS they take turns.
 
 """
 COLUMNS = ("model", "graph", "MPS", "workers", "rows/s", "of one", "batch, ms", "p99, ms", "MiB of the GPU", "busy, %")

@@ -45,10 +45,11 @@ megabytes = 8.0
 INTRO = """# A long time under load
 
 Written by `python -m benchmarks.soak` (`make soak`) on {cpu}: {minutes:g} minutes of {clients} clients
-who ask `segment` and `sentiment` through the gateway without a pause: golden rows, alone and all at once, one request
+that ask `segment` and `sentiment` through the gateway without a pause: golden rows, alone and all at once, one request
 in ten wrong (a bad row, no JSON, an unknown path). Counters, drift, the prediction log and the cache are on. Memory is
 PSS, every {period:g} s, of all processes of a part; the slope is Theil and Sen's, over the last two thirds, with the
-middle 95 % of the slopes of pairs. A part fails whose slope is over {most:g} % of its memory an hour and surely upward.
+middle 95 % of the slopes of pairs. A part fails if its slope is over {most:g} % of its memory an hour and the
+whole interval is above 0.
 
 {requests:,} requests: {answers}.
 

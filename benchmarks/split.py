@@ -31,13 +31,14 @@ the cache.
 WHY = """
 ## What the missed targets would need
 
-- **mosec, 64 and 256 clients.** A request through the default path takes all of the two cores' time that the first
-  table's row adds up: nginx, TorchServe's frontend, the worker and wrk. Without nginx we are as fast as mosec; mosec,
-  whose front end is in the same program as its batching, has no second server to pass. Being faster than it through a
-  gateway would need a frontend that costs nothing: nginx's share alone, two system calls to each side and a line of
-  log, is a quarter of the whole, and TorchServe 0.12 doesn't let us replace its HTTP server.
-- **One client.** The way is client, nginx, frontend, its batching thread, worker and back: each is a sleeping process
-  that must be woken, and the time that the cores are idle in the table is that waking. FastAPI is one process.
+- **mosec, 64 and 256 clients.** The first table adds up what a request through the default path takes of the two cores:
+  nginx, TorchServe's frontend, the worker and wrk. Without nginx we come near mosec ([the
+  benchmarks](benchmarks.md)). mosec's front end is in the same program as its batching, so its requests pass no second
+  server. To be faster than mosec through a gateway, the frontend would have to cost nothing: nginx's share alone, two
+  system calls to each side and a line of log, is a quarter of the whole, and TorchServe 0.12 doesn't let us replace its
+  HTTP server.
+- **One client.** A request passes from the client to nginx, the frontend, its batching thread, the worker and back.
+  Each is asleep and must be woken; the table shows that waking as idle time of the cores. FastAPI is one process.
   Without nginx there is one process less to wake each way.
 - `sentiment`: its answers move with the batch, so rows run alone and a request is a batch: the frontend's hand-over,
   which 64 `segment` requests share, is paid for each.

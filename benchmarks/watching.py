@@ -31,13 +31,14 @@ from .rivals import servers
 CLIENTS, ROUNDS, SECONDS, WARM_S = 64, 40, 8, 15
 HANDLES = {"segment": 200, "sentiment": 8}  # of a round
 METRICS, PREDICTIONS = "ONNXSERVE_METRICS", "ONNXSERVE_PREDICTIONS"
-INTRO = """# What watching costs
+INTRO = """# What monitoring costs
 
 Written by `python -m benchmarks.watching` on {cpu}, {cores} cores. One handler answers the same batch with and without
-being watched, in turn, {rounds} rounds; the figure is the median difference. It is then set against a server: with 64
-clients it answers so many batches a second, and each costs that much more of the machine's CPU time.
+monitoring, in turn, {rounds} rounds; the figure is the median difference. The
+last column relates it to a server with 64 clients: it multiplies the cost of a batch by the batches that the server
+answers in a second.
 
-What the gateway counts costs requests nothing but a line of its log: `onnxserve serve` reads the log once a second. The
+Counting at the gateway costs a request one line of the log: `onnxserve serve` reads the log once a second. The
 lines of a run with 64 clients are counted again here, {rounds} times; the figure is the median.
 """
 

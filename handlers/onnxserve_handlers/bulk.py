@@ -64,7 +64,7 @@ class Bulk:
             errors |= {index: row for index, row in zip(kept, each, strict=True) if isinstance(row, RequestError)}
             kept = [index for index in kept if index not in errors]
             outputs = _concatenate([row for row in each if not isinstance(row, RequestError)])
-        return self._scored(np.array(kept, np.intp), outputs, errors)
+        return self._make_scored(np.array(kept, np.intp), outputs, errors)
 
     def score_columns(self, columns: Mapping[str, Array]) -> Scored:
         """Score rows that are one array of numbers per column of the signature; a missing number is NaN."""
@@ -76,7 +76,7 @@ class Bulk:
         outputs = guard(partial(self._run, tensors, len(kept))) if len(kept) else {}
         if isinstance(outputs, RequestError):
             return self.score_values([self._instance(columns, index) for index in range(len(valid))])
-        return self._scored(kept, outputs, errors)
+        return self._make_scored(kept, outputs, errors)
 
     def _run(self, tensors: dict[str, Array], count: int) -> Outputs:
         parts = chunks(count, self.batch)
@@ -98,7 +98,7 @@ class Bulk:
             return row
         raise ValueError(f"row {index} is refused in an array and accepted alone")
 
-    def _scored(self, kept: npt.NDArray[np.intp], outputs: Outputs, errors: dict[int, RequestError]) -> Scored:
+    def _make_scored(self, kept: npt.NDArray[np.intp], outputs: Outputs, errors: dict[int, RequestError]) -> Scored:
         label = score = predictions = None
         if bad_rows := rows_not_finite(outputs):
             errors |= {int(index): not_finite(int(index)) for index in kept[bad_rows]}

@@ -1,4 +1,4 @@
-"""What a worker may not do: ONNXSERVE_CONFINE."""
+"""The rights that a worker gives up with ONNXSERVE_CONFINE."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our stand-in for TorchServe's context against the real one."""
+"""Our offline context behaves like TorchServe's real one."""
 
 import inspect
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Evidently's report from a log that the worker's prediction_log wrote, beside the rows of a real archive's proof."""
+"""Evidently's report compares a prediction log with the proof rows of a real archive."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def proven(archive) -> list[dict[str, Any]]:
 
 
 def log(folder: Path, proven: list[dict[str, Any]], change: float, **settings: Any) -> None:
-    """As a worker writes it: rows like the proof's, their first column changed by so much."""
+    """Write a log as a worker does, of rows like the proof's with `change` added to their first column."""
     prediction_log = PredictionLog(Settings(str(folder / "predictions"), 100.0, **settings), SIGNATURE)
     for index in np.random.default_rng(9).integers(0, len(proven), 1500):
         (x, y), (outside, inside) = proven[index]["input"], proven[index]["output"]

@@ -79,8 +79,8 @@ def joined(folder: Path, state: Path, times: list[tuple[int, datetime]]) -> list
     command = [sys.executable, "-m", "onnxserve.features.join", *map(str, (folder, state, what, source, target))]
     subprocess.run(command, check=True, capture_output=True)
     with pa.OSFile(str(target)) as stream:
-        found: list[dict[str, float | None]] = pa.ipc.open_file(stream).read_all().to_pylist()
-    return found
+        joined_rows: list[dict[str, float | None]] = pa.ipc.open_file(stream).read_all().to_pylist()
+    return joined_rows
 
 
 def test_the_real_server_answers_as_the_fake_and_handlers_read_it(served):
@@ -90,13 +90,15 @@ def test_the_real_server_answers_as_the_fake_and_handlers_read_it(served):
         real = store.look_up(keys)
     assert real == {(1,): {"x": 9.0, "trips": 3.0}, (2,): {"x": 5.0, "trips": None}, (4,): {"x": None, "trips": None}}
     body = {"feature_service": "drivers_v1", "entities": {"driver_id": [1, 4]}}
-    theirs = httpx.post(f"{server.url}/get-online-features", json=body, trust_env=False).json()
-    mine = msgspec.json.decode(feast("", msgspec.json.encode(body))[1])
-    assert theirs["metadata"]["feature_names"][0] == mine["metadata"]["feature_names"][0] == "driver_id"
-    assert {len(one["values"]) for one in theirs["results"]} == {2}
-    assert [one["statuses"][0] for one in theirs["results"]] == [one["statuses"][0] for one in mine["results"]]
+    real_reply = httpx.post(f"{server.url}/get-online-features", json=body, trust_env=False).json()
+    fake_reply = msgspec.json.decode(feast("", msgspec.json.encode(body))[1])
+    assert real_reply["metadata"]["feature_names"][0] == fake_reply["metadata"]["feature_names"][0] == "driver_id"
+    assert {len(feature["values"]) for feature in real_reply["results"]} == {2}
+    assert [feature["statuses"][0] for feature in real_reply["results"]] == [
+        feature["statuses"][0] for feature in fake_reply["results"]
+    ]
     # Of an entity that isn't there SQLite says NOT_FOUND, Redis says that nothing is PRESENT.
-    assert theirs["results"][1]["values"][1] is mine["results"][1]["values"][1] is None
+    assert real_reply["results"][1]["values"][1] is fake_reply["results"][1]["values"][1] is None
 
 
 def test_a_join_knows_what_was_known_then_and_nothing_later(tmp_path):
@@ -110,9 +112,9 @@ def test_a_join_knows_what_was_known_then_and_nothing_later(tmp_path):
         (4, NOW),
         (2, MONDAY + 11 * DAY),
     ]
-    found = joined(folder, tmp_path / "state", times)
-    assert [one["x"] for one in found] == [9.0, 0.0, None, 5.0, None, None]
-    assert [one["trips"] for one in found] == [3.0, 1.0, None, None, None, None]
+    rows = joined(folder, tmp_path / "state", times)
+    assert [row["x"] for row in rows] == [9.0, 0.0, None, 5.0, None, None]
+    assert [row["trips"] for row in rows] == [3.0, 1.0, None, None, None, None]
 
 
 def test_skew_is_found_and_a_load_mends_it(tmp_path, archive):
@@ -125,9 +127,9 @@ def test_skew_is_found_and_a_load_mends_it(tmp_path, archive):
     try:
         assert compared(folder, state, server.url) == (0, "")
         write(folder, stamp + timedelta(hours=1), 6.0)
-        code, said = compared(folder, state, server.url)
+        code, output = compared(folder, state, server.url)
         assert code == 1
-        assert said == "x of (1,): online 5.0, offline 6.0"
+        assert output == "x of (1,): online 5.0, offline 6.0"
         load(repo)
         deadline = time.monotonic() + 30
         while compared(folder, state, server.url)[0] and time.monotonic() < deadline:

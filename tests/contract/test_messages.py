@@ -1,4 +1,4 @@
-"""The messages that we read, and those that our tests are made of, against those that KServe and Triton publish."""
+"""The messages that we read, and those of our tests, agree with the ones that KServe and Triton publish."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TYPES = {
 
 
 def published(module: str) -> Any:
-    """Their file, read in a process of its own: both have messages of the same names."""
+    """Return the published file, read in a process of its own, since both have messages of the same names."""
     code = f"import base64, {module} as m; print(base64.b64encode(m.DESCRIPTOR.serialized_pb).decode())"
     done = subprocess.run([str(CLIENTS), "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -41,7 +41,7 @@ def published(module: str) -> Any:
 
 
 def fields_of(messages: Any, path: str = "") -> Iterator[tuple[str, int, int, int, str]]:
-    """Path, number, type, label and message of every field."""
+    """Yield path, number, type, label and message of every field."""
     for message in messages:
         place = f"{path}.{message.name}"
         for field in message.field:
@@ -72,7 +72,7 @@ def messages_of(messages: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def differences(ours: Message, public: Any, kinds: dict[str, Any]) -> list[str]:
-    """Fields that aren't as they are published; parameters' values are read as far as they are text."""
+    """Return the fields that differ from the published ones; of parameters' values only texts are read."""
     faults = []
     published_fields = {field.number: field for field in public.field}
     if public.name != "InferParameter" and set(ours.fields) != set(published_fields):

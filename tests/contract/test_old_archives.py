@@ -1,4 +1,4 @@
-"""An archive made by 0.2.0, whose handlers lay flat, still holds, scores files, and loads in both workers."""
+"""An archive of 0.2.0, with its handlers in one folder, still verifies, scores files, and loads in both workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One table of whom a machine trusts: every place that loads archives must judge each of its rows alike."""
+"""A table of keys and revocations: every place that loads archives decides each of its rows in the same way."""
 
 from __future__ import annotations
 

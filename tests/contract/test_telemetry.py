@@ -1,4 +1,4 @@
-"""ONNX Runtime's telemetry is off in whatever we start: it keeps an id of the machine below HOME where it is on."""
+"""ONNX Runtime's telemetry is off in every process that we start; where it is on, it keeps an id in HOME."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Silent:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home, in an environment that doesn't speak of telemetry."""
+    """Return an empty home, in an environment without variables about telemetry."""
     monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
     folder = tmp_path / "home"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""The worker verifies an unpacked archive before anything in it runs: here each way by which it could run."""
+"""The worker verifies an unpacked archive before any code in it runs; each way to run code is tried."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Good:
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """An unpacked signed archive; the key lies beside it."""
+    """Return an unpacked signed archive, with the key beside it."""
     archive, private = tmp_path / "x.mar", tmp_path / "signing.pem"
     make_key(private)
     manifest: dict[str, object] = {"model": {"modelName": "demo", "modelVersion": "1.0", "handler": "service.py"}}
@@ -39,7 +39,7 @@ def folder(tmp_path) -> Path:
 
 
 def load(folder: Path, handler: str = "service.py", *, key: bool = True, path: str = "") -> tuple[int, str]:
-    """The status of a worker's answer to a load, and what it printed; it must not have run anything evil."""
+    """Return the status of a worker's response to a load, and its output; no hostile code may have run."""
     home = folder.parent / "home"
     home.mkdir(exist_ok=True)
     public = str(folder.parent / "signing.pub") if key else ""

@@ -1,4 +1,4 @@
-"""Our worker against TorchServe's own: the same frames in, the same bytes out."""
+"""Our worker and TorchServe's own turn the same frames into the same bytes."""
 
 from __future__ import annotations
 

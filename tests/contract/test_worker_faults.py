@@ -1,4 +1,4 @@
-"""Our worker when things go wrong: it says what, ends when it must, and otherwise goes on."""
+"""Our worker after faults: it logs them, ends when it must, and otherwise continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fakes shared by the tests; tests/contract holds each to the real thing."""
+"""Fakes that tests share; a test in tests/contract compares each with the real object."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POISON = 666.0
 
 
 class FakeSession:
-    """In place of ONNX Runtime: logits are (0, first value of the row); a poisoned row breaks its batch."""
+    """Replaces ONNX Runtime: logits are (0, first value of the row), and a poisoned row breaks its batch."""
 
     provider = Provider(CPU)
     threads = 1
@@ -31,7 +31,7 @@ class FakeSession:
         self.batches: list[int] = []
 
     def warm(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def placement(self) -> dict[str, int]:
         return {CPU: 1}
@@ -46,26 +46,26 @@ class FakeSession:
 
 
 def signature(**limits: Any) -> Signature:
-    """A signature with two labels and the given input limits."""
+    """Return a signature with two labels and the given input limits."""
     return Signature("demo", "1.0", "x:Y", "fp32", ("no", "yes"), Input(**limits), (), (), 4)
 
 
 def word_tokenizer() -> Tokenizer:
-    """Two words, padding 0, unknown 1."""
+    """Return a tokenizer of two words, with id 0 for padding and 1 for unknown words."""
     made = Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1, "good": 2, "film": 3}, unk_token="[UNK]"))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     return made
 
 
 def with_fake_session(handler: Handler, **limits: Any) -> Handler:
-    """A handler of two labels, without an archive."""
+    """Prepare a handler of two labels without an archive."""
     handler.signature = signature(**limits)
     handler.session = FakeSession()  # type: ignore[assignment]  # a fake
     return handler
 
 
 def ask(handler: Handler, *requests: tuple[bytes, str]) -> list[tuple[int, dict[str, Any]]]:
-    """Status and answer for (body, content type) pairs, all in one batch."""
+    """Return status and response for (body, content type) pairs, all in one batch."""
     context = OfflineContext(Path())
     context.headers = [{"Content-Type": kind} for _, kind in requests]
     answers = handler.handle([{"body": bytearray(body)} for body, _ in requests], context)
@@ -73,12 +73,12 @@ def ask(handler: Handler, *requests: tuple[bytes, str]) -> list[tuple[int, dict[
 
 
 def ask_json(handler: Handler, *documents: Any) -> list[tuple[int, dict[str, Any]]]:
-    """Like `ask`, from JSON documents."""
+    """Do the same as `ask` for JSON documents."""
     return ask(handler, *((json.dumps(document).encode(), "application/json") for document in documents))
 
 
 class FakeTorchServe:
-    """The management API's part that release steps use, as an httpx transport."""
+    """An httpx transport with the part of the management API that releases use."""
 
     def __init__(self, versions: list[str], *, unready: Iterable[str] = (), model: str = "demo") -> None:
         self.versions = versions

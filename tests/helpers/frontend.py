@@ -1,4 +1,4 @@
-"""The frontend's side of the worker protocol: starts a worker, sends frames, reads answers as bytes."""
+"""The frontend's side of the worker protocol: it starts a worker, sends frames, and reads responses as bytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Parameter = tuple[str, str, bytes]
 
 
 def stock() -> Path:
-    """TorchServe's own worker."""
+    """Return the script of TorchServe's own worker."""
     spec = find_spec("ts")
     assert spec
     assert spec.origin
@@ -67,12 +67,12 @@ class Worker:
     output: list[str] = field(default_factory=list)
 
     def ask(self, frame: bytes) -> bytes:
-        """Send one message; the whole answer as it came."""
+        """Send one message, and return the bytes of its response."""
         self.connection.sendall(frame)
         return self.answer()
 
     def answer(self) -> bytes:
-        """Code, message, then items until the end mark."""
+        """Return the bytes of one response: code, message, and items up to the end mark."""
         got = self._take(4) + self._field()
         while (size := self._take(4)) != END:
             got += size + self._take(struct.unpack("!i", size)[0])
@@ -83,7 +83,7 @@ class Worker:
         return got + END
 
     def wait(self, timeout: float = 20) -> int:
-        """The exit status."""
+        """Return the exit status."""
         return self.process.wait(timeout)
 
     def has_printed(self, text: str, timeout: float = 10) -> bool:
@@ -109,7 +109,7 @@ class Worker:
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
-    """What the frontend starts a worker in: the model's folder on the path, no JSON decoding unless asked."""
+    """Return the environment of a worker: the folder on the path, no JSON decoding unless `variables` say so."""
     return os.environ | {"PYTHONPATH": str(folder), "TS_DECODE_INPUT_REQUEST": "false"} | variables
 
 
@@ -117,7 +117,7 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
 def started(
     script: Path, folder: Path, *extra: str, tcp: int | None = None, before: tuple[str, ...] = (), **variables: str
 ) -> Iterator[Worker]:
-    """A worker with `folder` as its working folder, connected; killed at the end if it still runs.
+    """Start a worker in `folder` and connect to it; it is killed at the end if it still runs.
 
     `before` are arguments of a script that starts the worker itself.
     """

@@ -1,4 +1,4 @@
-"""Handlers with a fake session, asked as a worker asks them."""
+"""Calls handlers with a fake session as a worker does."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def signed(handler: Any, inputs: Any, **limits: Any) -> Any:
 
 
 def send(handler, *requests):
-    """Status, headers and body for (body, headers) pairs in one batch."""
+    """Return status, headers and body for (body, headers) pairs in one batch."""
     context = OfflineContext(Path())
     context.headers = [headers for _, headers in requests]
     answers = handler.handle([{"body": bytearray(body)} for body, _ in requests], context)

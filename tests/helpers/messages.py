@@ -12,7 +12,7 @@ SCHEMA = Path(__file__).parents[1] / "schemas" / "inference.txtpb"
 
 
 def described() -> Any:
-    """The service and its messages, a FileDescriptorSet."""
+    """Return the service and its messages as a FileDescriptorSet."""
     file = text_format.Parse(SCHEMA.read_text(encoding="utf-8"), descriptor_pb2.FileDescriptorProto())
     return descriptor_pb2.FileDescriptorSet(file=[file])
 
@@ -24,23 +24,23 @@ SERVICE: str = pool.FindServiceByName("inference.GRPCInferenceService").full_nam
 
 
 def kind(name: str) -> Any:
-    """The class of a message."""
+    """Return the class of a message."""
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"inference.{name}"))
 
 
 def made(name: str, /, **fields: Any) -> Any:
-    """A message with these fields, bytes in base64."""
+    """Return a message with these fields, of which bytes are in base64."""
     return json_format.ParseDict(fields, kind(name)())
 
 
 def framed(message: Any) -> bytes:
-    """A message, or its bytes, as one frame of gRPC's."""
+    """Return a message or its bytes as one frame of gRPC."""
     content: bytes = message if isinstance(message, bytes) else message.SerializeToString()
     return struct.pack(">BI", 0, len(content)) + content
 
 
 def unframed(body: bytes, name: str = "ModelInferResponse") -> Any:
-    """The message of a frame."""
+    """Return the message in a frame."""
     compressed, size = struct.unpack_from(">BI", body)
     assert (compressed, size) == (0, len(body) - 5)
     return kind(name).FromString(body[5:])

@@ -1,4 +1,4 @@
-"""Bodies of every form that is read, with a secret in one place of each: what is logged of them must not have it."""
+"""Bodies in every form, each with a secret in one place that no log may show."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from tests.helpers.messages import made
 
 SECRET = "s3cr3t-of-a-client"
-OWN_ID = "1d-of-a-client"  # V2's, which the answer repeats; a cache of answers may have it, no log
+OWN_ID = "1d-of-a-client"  # the id of V2, which the response repeats; a cache of responses may have it, but no log
 NUMBER = 271828182.5  # the same as a number; float32 holds it exactly
 KEPT = 0.8125  # a value that may be kept
 JSON = {"content-type": "application/json"}
@@ -22,7 +22,7 @@ OK, REFUSED = (200,), (400, 413, 415, 422)
 
 
 class Body(NamedTuple):
-    """What one client sends; `keeps` where a column that is not redacted has `KEPT`."""
+    """The body of one client; `keeps` means that a column that isn't redacted has `KEPT`."""
 
     name: str
     content: bytes
@@ -33,12 +33,12 @@ class Body(NamedTuple):
 
 
 def bodies() -> list[Body]:
-    """For a table with the columns x and y, of which y is redacted."""
+    """Return bodies for a table with the columns x and y, of which y is redacted."""
     return [*rows(), *documents(), *v2(), *arrays(), *others()]
 
 
 def rows() -> Iterator[Body]:
-    """A row in each form that JSON has, alone and among others, with the secret wherever a row has room for one."""
+    """Yield a row in each JSON form, alone and among others, with the secret wherever a row has room for it."""
     good = {
         "list": [KEPT, NUMBER],
         "object": {"x": KEPT, "y": NUMBER},
@@ -70,7 +70,7 @@ def rows() -> Iterator[Body]:
 
 
 def documents() -> Iterator[Body]:
-    """Documents that are wrong as a whole."""
+    """Yield documents that are wrong as a whole."""
     wrong: dict[str, Any] = {
         "beside": {"instances": [[KEPT, 1]], "user": SECRET},
         "signature-name": {"instances": [[SECRET]], "signature_name": SECRET},
@@ -91,7 +91,7 @@ def tensor(name: str, datatype: str, shape: list[int], data: Any = None, **param
 
 
 def v2() -> Iterator[Body]:
-    """The Open Inference Protocol in JSON and binary."""
+    """Yield requests of the Open Inference Protocol in JSON and binary."""
     path = "/v2/models/{model}/infer"
     good = {
         "tensor": [tensor("features", "FP32", [1, 2], [KEPT, NUMBER])],
@@ -123,7 +123,7 @@ def v2() -> Iterator[Body]:
 
 
 def arrays() -> Iterator[Body]:
-    """`.npy`, and texts in it."""
+    """Yield `.npy` files, also with texts."""
     headers = {"content-type": "application/x-npy"}
     for name, array, statuses in (
         ("npy", np.array([[KEPT, NUMBER]], np.float32), OK),
@@ -137,14 +137,14 @@ def arrays() -> Iterator[Body]:
 
 
 def others() -> Iterator[Body]:
-    """Media types that aren't read, and a message of gRPC."""
+    """Yield media types that aren't read, and a message of gRPC."""
     for kind in ("text/csv", "text/plain", "application/xml", f"application/{SECRET}", "application/octet-stream"):
         yield Body(f"media-{kind}", f"x,y\n{KEPT},{SECRET}\n".encode(), {"content-type": kind}, REFUSED)
     yield Body("empty", b"", {**JSON, "x-secret": SECRET}, REFUSED)
 
 
 def forms() -> Iterator[Body]:
-    """What TorchServe takes apart itself."""
+    """Yield forms that TorchServe itself parses."""
     kind = "application/x-www-form-urlencoded"
     yield Body("form", f"x={KEPT}&y={SECRET}".encode(), {"content-type": kind}, REFUSED)
     yield Body("form-damaged", f"a=%zz{SECRET}".encode(), {"content-type": kind}, REFUSED)
@@ -155,7 +155,7 @@ def forms() -> Iterator[Body]:
 
 
 def messages() -> Iterator[tuple[str, bytes]]:
-    """Messages of gRPC's ModelInfer; the model is `circle`."""
+    """Yield messages of gRPC's ModelInfer for the model `circle`."""
     shape = {"name": "features", "datatype": "FP32", "shape": [1, 2]}
     text = base64.b64encode(SECRET.encode()).decode()
     for name, inputs in {
@@ -168,5 +168,5 @@ def messages() -> Iterator[tuple[str, bytes]]:
 
 
 def encoded(value: Any) -> bytes:
-    """JSON."""
+    """Encode a value as JSON."""
     return json.dumps(value).encode()

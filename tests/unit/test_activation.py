@@ -1,4 +1,4 @@
-"""Outputs that are probabilities are scores as they are: in the signature, the profile and batches."""
+"""Outputs that are probabilities already are used as scores: in the signature, the profile and batches."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Rows in arrays and rows in requests go through the same stages, to the last bit."""
+"""Rows in arrays and rows in requests go through the same stages and get the same results, to the last bit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compressed bodies: read like any other, bounded when inflated."""
+"""Compressed bodies are read like others, and their inflated size is bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests whose time is over get an error instead of a computation, and no other request notices."""
+"""A request whose deadline has passed gets an error without being computed; other requests aren't affected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from onnxserve_handlers.request import DEADLINE, LONGEST_WAIT_S, START, check_de
 from onnxserve_handlers.telemetry.metrics import queue_seconds
 from tests.helpers.inference import JSON, send
 from tests.helpers.messages import unframed
-from tests.unit.test_rpc import GOOD
+from tests.unit.test_v2_grpc import GOOD
 
 ROW = b"[1, 2]"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -19,6 +20,20 @@ FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 PAGE = re.compile(r"(?<![\w/])docs/[\w/.-]+\.md")
 OLD = re.compile(r"(?:docs/|\[)\d\d-[a-z]")  # names of pages before they had folders
+
+WRITTEN = {  # modules of benchmarks, and the page of docs/results that each writes
+    "batch": "batch",
+    "canary": "canaries",
+    "fairness": "fairness",
+    "faults": "faults",
+    "gpu": "gpu",
+    "gpu_workers": "workers-on-a-gpu",
+    "quantised": "quantisation",
+    "soak": "soak",
+    "split": "where-time-goes",
+    "table": "benchmarks",
+    "watching": "watching",
+}
 
 
 def tracked() -> list[Path]:
@@ -90,3 +105,11 @@ def test_the_reference_of_the_gateway_has_every_error_that_nginx_gives():
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 90
+
+
+@pytest.mark.parametrize("module", sorted(WRITTEN))
+def test_the_introduction_of_a_page_of_results_is_the_one_that_the_benchmark_writes(module):
+    introduction = " ".join(importlib.import_module(f"benchmarks.{module}").INTRO.split())
+    pattern = ".*?".join(re.escape(part) for part in re.split(r"\{[^}]*\}", introduction))
+    page = (ROOT / "docs" / "results" / f"{WRITTEN[module]}.md").read_text(encoding="utf-8")
+    assert re.match(pattern, " ".join(page.split()))

@@ -1,4 +1,4 @@
-"""Live rows against the archive's profile: distances, and an alarm at a stated rate; and how sure an accuracy is."""
+"""Drift from the archive's profile: distances, alarms at the stated rate, and the interval of an accuracy."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def alarms(draw, windows: int, shift: float = 0.0) -> int:
 
 
 def test_windows_of_the_profiles_population_raise_alarms_no_more_often_than_stated():
-    # 20,000 windows of three measures, each with a profile of its own. Stated: 0.1 %, 20 at most; 36 or more would
-    # come of that once in a thousand.
+    # 20,000 windows of three measures, each with a profile of its own. The stated rate of 0.1 % expects at most 20
+    # alarms; 36 or more would happen once in a thousand runs.
     draw, raised, measures, windows = np.random.default_rng(1), 0, 3, 20_000
     shares = [np.full(10, 0.1), np.array([0.6, 0.3, 0.08, 0.02]), draw.dirichlet(np.ones(10))]
     for _ in range(windows):

@@ -1,4 +1,4 @@
-"""Each error's answer names its kind in a header, whatever its form."""
+"""The response to each error names its kind in a header, in every form."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from onnxserve_handlers.protocols.v2_grpc import MEDIA as GRPC
 from onnxserve_handlers.response import ERROR
 from tests.helpers.fakes import POISON
 from tests.helpers.inference import JSON, features, send
-from tests.unit.test_rpc import call
-from tests.unit.test_rpc import features as called
+from tests.unit.test_v2_grpc import call
+from tests.unit.test_v2_grpc import features as called
 
 
 def npy(*row: float) -> bytes:

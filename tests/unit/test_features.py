@@ -1,4 +1,4 @@
-"""What a definition says of its feature store, where the store keeps its files, and when nobody asks it."""
+"""A definition's feature store, the folder of the store's files, and the circuit breaker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outputs that are not finite are their row's error, in every form and beside good rows."""
+"""A row whose outputs aren't finite gets an error of its own, in every form and beside good rows."""
 
 import io
 import json
@@ -18,7 +18,7 @@ VOID = 13.0
 
 
 class VoidSession(FakeSession):
-    """The outputs of rows that begin with VOID are no numbers."""
+    """Gives NaN and infinity for rows that begin with VOID."""
 
     def run(self, arrays):
         outputs = super().run(arrays)

@@ -1,4 +1,4 @@
-"""Whatever the bytes, every request gets one typed answer and the good neighbour its own."""
+"""Any bytes get one typed response, and the valid request beside them gets its own."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Arrays formed by the grammar of their protocols, right and almost right: each is answered or refused."""
+"""Arrays by the grammar of their protocols, valid and almost valid: each is answered or refused."""
 
 import json
 import math
@@ -46,7 +46,7 @@ def text(tmp_path_factory):
 
 
 def mostly(right, wrong):
-    """So that most requests have one mistake or none: more would be refused for the first of them."""
+    """Prefer requests with at most one mistake: a request with several is refused for the first of them."""
     return st.integers(0, 9).flatmap(lambda draw: st.just(right) if draw else wrong)
 
 
@@ -62,7 +62,7 @@ literals = st.sampled_from(["None", "1", "'C'", "()", ""])
 
 @st.composite
 def headers(draw, shape, dtype, columns_first):
-    """A dictionary with the format's three keys, or about so."""
+    """Generate a dictionary with the format's three keys, or almost."""
     written = "(" + "".join(f"{size}, " for size in draw(mostly(shape, shapes))) + ")"
     fields = {
         "descr": draw(mostly(repr(dtype), descrs)),
@@ -77,7 +77,7 @@ def headers(draw, shape, dtype, columns_first):
 
 @st.composite
 def npy_files(draw):
-    """A file with such a header, whose lengths may not be those that they say."""
+    """Generate a file with such a header, whose stated lengths may be wrong."""
     shape, dtype = (draw(st.integers(1, 6)), 2), draw(st.sampled_from("<>")) + draw(st.sampled_from(KINDS[1:]))
     header = draw(headers(shape, dtype, draw(st.booleans()))).encode() + b" " * draw(st.integers(0, 3)) + b"\n"
     major = draw(mostly(1, st.sampled_from([2, 3, 4, 0, 255])))
@@ -128,7 +128,7 @@ datatypes = st.sampled_from([*NAMES, "BYTES", "FP31", ""])
 
 @st.composite
 def tensors(draw, name, width, binary):
-    """An input, and its elements if they are binary."""
+    """Generate an input, and its elements if they are binary."""
     rows = draw(mostly(2, st.integers(0, 7)))
     kind = draw(
         mostly("BYTES" if name == "text" else "FP32" if width == 1 or name == "features" else "INT64", datatypes)
@@ -147,7 +147,7 @@ def tensors(draw, name, width, binary):
 
 @st.composite
 def requests(draw):
-    """Body and headers."""
+    """Generate a body and its headers."""
     binary = draw(st.booleans())
     made = [draw(tensors(name, width, binary)) for name, width in draw(st.sampled_from(SETS))]
     document = {"inputs": [tensor for tensor, _ in draw(mostly(made, st.just(made + made) | st.just([])))]}
@@ -177,7 +177,7 @@ def test_an_inference_request_of_any_tensors_is_answered_or_refused(table, text,
 
 @st.composite
 def calls(draw):
-    """The same as a message of gRPC, raw or typed; well-formed as protobuf."""
+    """Generate the same as a message of gRPC, raw or typed, that is well-formed protobuf."""
     message, raw = [*delimited(1, b"demo")], draw(st.booleans())
     blobs = []
     for name, width in draw(st.sampled_from(SETS)):

@@ -1,4 +1,4 @@
-"""Golden rows and deviations: measured by the spread of the outputs, whatever their unit."""
+"""Golden rows, and deviations in spreads of the outputs, which don't depend on a unit."""
 
 from __future__ import annotations
 

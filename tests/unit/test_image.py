@@ -70,13 +70,13 @@ def saved(image: Image.Image, kind: str = "PNG", **options) -> bytes:
 
 
 def pixels(handler, content: bytes) -> np.ndarray:
-    """Of the row, channels last."""
+    """Return the pixels of the row, channels last."""
     return np.asarray(handler.check(content, "x"), int)
 
 
 @pytest.fixture
 def exact():
-    """One that doesn't resize."""
+    """Return a handler that doesn't resize."""
     return with_fake_session(ImageClassifier(), height=4, width=6)
 
 

@@ -1,4 +1,4 @@
-"""What a reader may rely on in the whole tree: short files, no import circles, nothing twice, no imports by string."""
+"""Rules for the whole tree: short files, no import circles, no duplicated code, no imports by string."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def modules(package: str) -> dict[str, Path]:
 
 
 def imported(module: str, path: Path, known: dict[str, Path]) -> set[str]:
-    """Modules of the same package that a module imports anywhere, for its types alone or within a function."""
+    """Return the modules of the same package that a module imports, also for types alone or within a function."""
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     modules = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -76,7 +76,7 @@ def test_no_file_is_longer_than_a_reader_keeps_in_mind():
 
 
 def code_lines(path: Path) -> list[str]:
-    """Lines that say something: without imports, comments, brackets."""
+    """Return the lines of code, without imports, comments and brackets."""
     lines = [line.strip() for line in path.read_text().splitlines()]
     return [line for line in lines if len(line) > 2 and not line.startswith(("#", "import ", "from ", '"""'))]
 

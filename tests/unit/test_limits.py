@@ -1,4 +1,4 @@
-"""Less of an answer, for a client that may not know all: by the handler, in every form, and confirmed."""
+"""Limited responses for clients that may not see everything: in every form, confirmed by the handler."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOGIT = 1.23456
 
 
 class Precise(TabularClassifier):
-    """Scores of all labels beside the best one."""
+    """Predicts scores of all labels beside the best one."""
 
     def predictions(self, outputs: Any) -> list[Any]:
         return [{**row, "scores": {"yes": SCORE, "no": 1 - SCORE}} for row in super().predictions(outputs)]
@@ -42,7 +42,7 @@ def request_in(form: str, **limits: str) -> tuple[bytes, dict[str, str]]:
 
 
 def numbers(document: Any) -> list[float]:
-    """Every number with a fraction, wherever it stands."""
+    """Return every number with a fraction, at any depth."""
     if isinstance(document, dict):
         document = list(document.values())
     if isinstance(document, list):

@@ -1,4 +1,4 @@
-"""What an answer says, in a header beside it, where the gateway compares versions."""
+"""While the gateway compares versions, a header holds the predictions of a response."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_of_a_prediction_label_and_score_are_noted_as_far_as_it_has_them(predict
 
 
 def copied(table: Any, body: bytes) -> tuple[int, str]:
-    """Status and rows of a request's copy to a shadow."""
+    """Return status and rows of a request's copy to a shadow."""
     [(status, headers, _)] = send(table, (body, {OBSERVE: "1", PAIR: "p"}))
     return status, headers[ROWS]
 

@@ -1,4 +1,4 @@
-"""Our reader of protobuf's wire format against protobuf's own library: the same values, and the same refusals."""
+"""Our reader of protobuf's wire format and protobuf's own library return the same values and refuse the same bytes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ours(data: bytes) -> dict[str, Any]:
 
 
 def comparable(message: Message, values: dict[str, Any]) -> dict[str, Any]:
-    """Every field in plain Python, those that are absent with protobuf's default; parameters are left out."""
+    """Return every field but parameters in plain Python, absent ones with protobuf's default."""
     fields = [field for field in message.fields.values() if field.name != "parameters"]
     return {field.name: value_of(field, values.get(field.name)) for field in fields}
 
@@ -74,7 +74,7 @@ def library_values(message: Message, read: Any) -> dict[str, Any]:
 
 
 def same(data: bytes) -> bool:
-    """Whether both took it; fails where they differ."""
+    """Return whether both readers accept the message; fails where they differ."""
     try:
         wanted = library_values(REQUEST, THEIRS.FromString(data))
     except DecodeError:

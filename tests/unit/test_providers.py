@@ -1,4 +1,4 @@
-"""What a GPU's provider is told; and runs at padded batch sizes, as a GPU replays them."""
+"""Options for a GPU's provider, and runs at a fixed batch size, as a GPU replays them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_settings_come_from_the_archives_configuration_and_a_wrong_one_is_named(
         ("fp16", True, False),
         ("int8-static", False, True),
         ("mixed", False, True),
-        ("int8-dynamic", False, False),  # brings no ranges, which TensorRT would ask for
+        ("int8-dynamic", False, False),  # has no ranges, which TensorRT would need
     ],
 )
 def test_tensorrt_computes_as_exactly_as_the_variant_that_was_proven(tmp_path, variant, fp16, int8):
@@ -89,7 +89,7 @@ def graph(shape: list[Any]) -> bytes:
 
 def test_padded_runs_answer_each_row_as_plain_ones_and_keep_nothing_of_earlier_rows():
     runs, draws = fixed_batch(["batch", 3]), np.random.default_rng(0)
-    for rows in (5, 1, 8, 3, 12, 7):  # twelve, as bulk scoring may ask for
+    for rows in (5, 1, 8, 3, 12, 7):  # batch scoring may run twelve
         x = draws.normal(size=(rows, 3)).astype(np.float32)
         np.testing.assert_array_equal(runs.run({"x": x})["y"], x * x)
     assert runs.size == 12
@@ -98,7 +98,7 @@ def test_padded_runs_answer_each_row_as_plain_ones_and_keep_nothing_of_earlier_r
 def test_every_run_is_of_one_size(monkeypatch):
     runs = fixed_batch(["batch", 2], largest=6)
     assert runs.run({"x": np.ones((1, 2), np.float32)})["y"].shape == (1, 2)
-    monkeypatch.setattr(runs, "_slot", None)  # never asked for again
+    monkeypatch.setattr(runs, "_slot", None)  # it is never called again
     for rows in (6, 2):
         assert runs.run({"x": np.ones((rows, 2), np.float32)})["y"].shape == (rows, 2)
 
@@ -118,7 +118,7 @@ def test_only_shapes_that_are_fixed_beside_the_batch_are_padded(shape, known):
 
 @pytest.fixture
 def on_cuda(monkeypatch):
-    """Sessions that say they run on CUDA, and run on the CPU."""
+    """Make sessions that report CUDA and run on the CPU."""
     real = ort.InferenceSession
 
     class OnCuda:

@@ -1,4 +1,4 @@
-"""Redaction by allow-list: a secret in any place of any form of a request is nowhere in what is written."""
+"""Redaction by allow-list: no log shows a secret, wherever a request holds it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_stack_has_no_message_of_any_cause_and_says_where_it_was(monkeypatch):
 
 
 class Recorded:
-    """A handler of the archive whose prediction log keeps everything that it may."""
+    """A handler whose prediction log keeps everything that redaction allows."""
 
     def __init__(self, handler: Handler, folder: Path) -> None:
         self.handler, self.folder = handler, folder
@@ -105,7 +105,7 @@ class Recorded:
         handler.recorder = Recorder(handler, prediction_log=self.prediction_log)
 
     def ask(self, body: Body) -> int:
-        """The status."""
+        """Send a body, and return the status."""
         context = OfflineContext(self.folder)
         context.headers = [dict(body.headers)]
         self.handler.handle([{"body": body.content}], context)

@@ -1,4 +1,4 @@
-"""Requests as clients of other servers send them: names before rows, other names of types, base64 in all spellings."""
+"""Requests in the forms of other servers' clients: names before rows, other names of types, base64 in all variants."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ def text(tmp_path):
 
 
 def same(handler, plain, *others):
-    """Whether all documents have the answer of the first, which is good."""
+    """Check that all documents get the response of the first, which is valid."""
     answers = ask_json(handler, plain, *others)
     assert answers[0][0] == 200
     assert all(answer == answers[0] for answer in answers), answers

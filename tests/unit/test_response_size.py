@@ -1,4 +1,4 @@
-"""Answers above the server's limit: refused alone, in the form that was asked for, before they are written."""
+"""A response above the server's limit becomes an error of its request alone, in the form that the client requested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a model says what it takes and gives: JSON schemas for OpenAPI, tensors for V2's metadata."""
+"""The description of a model's rows and predictions: JSON schemas for OpenAPI, tensors for V2's metadata."""
 
 from __future__ import annotations
 

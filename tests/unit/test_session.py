@@ -1,4 +1,4 @@
-"""Execution providers, threads, golden rows: what must refuse rather than go on."""
+"""Execution providers, threads, golden rows: what must keep a worker from loading."""
 
 from typing import Any
 

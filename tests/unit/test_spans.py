@@ -1,4 +1,4 @@
-"""Spans of batches: of sampled requests only, linked to each, and never in the way."""
+"""Spans of batches: only with sampled requests, linked to each of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Table rows: what is accepted, what is refused and why."""
+"""Table rows: which are accepted, and the errors of those that are refused."""
 
 import json
 from pathlib import Path

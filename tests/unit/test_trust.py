@@ -1,4 +1,4 @@
-"""Signatures and encryption: who may load what."""
+"""Signing and encryption: which keys may load which archives."""
 
 import base64
 import json
@@ -123,7 +123,7 @@ REWRITES = {
 
 
 def tampered(archive: Path, target: Path) -> Path:
-    """The same archive with other code under the digests of the old."""
+    """Return the archive with other code and the old digests."""
     with zipfile.ZipFile(archive) as source, zipfile.ZipFile(target, "w") as made:
         for info in source.infolist():
             content = source.read(info)

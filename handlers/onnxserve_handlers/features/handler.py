@@ -113,12 +113,14 @@ class JoinedClassifier(TabularClassifier):
             if key is None:
                 instance = own
             else:
-                stored, degraded = self._stored(key, features[key], own, where)
+                stored, degraded = self._store_values(key, features[key], own, where)
                 row = super().check({**stored, **own}, where)
                 return DegradedRow(row) if degraded else row
         return super().check(instance, where)
 
-    def _stored(self, key: Key, values: Values | None, own: dict[str, Any], where: str) -> tuple[dict[str, Any], bool]:
+    def _store_values(
+        self, key: Key, values: Values | None, own: dict[str, Any], where: str
+    ) -> tuple[dict[str, Any], bool]:
         """Return the store's part of a row, and whether it has defaults or old values because the store is down."""
         needed = [name for name in self.spec.columns if name not in own]
         if values is None:

@@ -86,7 +86,7 @@ def _read_varints(data: memoryview) -> npt.NDArray[np.uint64]:
     return values
 
 
-def _fixed(dtype: str, wire: int) -> Kind:
+def _fixed_size(dtype: str, wire: int) -> Kind:
     return Kind((DELIMITED, wire), lambda data: np.frombuffer(data, dtype))
 
 
@@ -97,8 +97,8 @@ INT32 = Kind((DELIMITED, VARINT), lambda data: _read_varints(data).astype(np.uin
 INT64 = Kind((DELIMITED, VARINT), lambda data: _read_varints(data).view(np.int64))
 UINT32 = Kind((DELIMITED, VARINT), lambda data: _read_varints(data).astype(np.uint32))
 UINT64 = Kind((DELIMITED, VARINT), _read_varints)
-FLOAT = _fixed("<f4", FIXED32)
-DOUBLE = _fixed("<f8", FIXED64)
+FLOAT = _fixed_size("<f4", FIXED32)
+DOUBLE = _fixed_size("<f8", FIXED64)
 TEXT = Kind((DELIMITED,), lambda data: str(data, "utf-8"))
 BYTES = Kind((DELIMITED,), lambda data: data)
 
@@ -131,13 +131,13 @@ class _Reader:
                     continue
                 if isinstance(field.kind, Kind):
                     if wire in field.kind.wires:
-                        self._value(field, field.kind, payload, into, where)
+                        self._read_value(field, field.kind, payload, into, where)
                 elif wire == DELIMITED:
-                    self._nested(field, field.kind, payload, into, where)
+                    self._read_nested(field, field.kind, payload, into, where)
         except ValueError as error:
             raise UndecodableBody(f"not a protobuf message: {error}", where=where.rstrip(".") or "body") from error
 
-    def _value(self, field: Field, kind: Kind, payload: memoryview, into: dict[str, Any], where: str) -> None:
+    def _read_value(self, field: Field, kind: Kind, payload: memoryview, into: dict[str, Any], where: str) -> None:
         try:
             value = kind.read(payload)
         except ValueError as error:
@@ -147,7 +147,9 @@ class _Reader:
         else:
             into[field.name] = value
 
-    def _nested(self, field: Field, message: Message, payload: memoryview, into: dict[str, Any], where: str) -> None:
+    def _read_nested(
+        self, field: Field, message: Message, payload: memoryview, into: dict[str, Any], where: str
+    ) -> None:
         if not field.repeated:
             self.read(message, payload, into.setdefault(field.name, {}), f"{where}{field.name}.")
             return

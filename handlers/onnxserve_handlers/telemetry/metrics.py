@@ -60,7 +60,7 @@ class Metrics:
             buckets=SECONDS,
             registry=None,
         )
-        self._stages = {stage: self._buffered(stage_seconds.labels(*self._version, stage), SECONDS) for stage in STAGES}
+        self._stages = {stage: self._buffer(stage_seconds.labels(*self._version, stage), SECONDS) for stage in STAGES}
         self._requests = self._histogram("onnxserve_batch_requests", "Requests of a batch.", SIZES)
         self._rows = self._histogram("onnxserve_batch_rows", "Rows of a batch.", SIZES)
         self._padding = self._histogram("onnxserve_padding_share", "Padding's share of a batch.", SHARES)
@@ -79,14 +79,14 @@ class Metrics:
         )
         info.labels(*self._version, provider, str(threads), signature.variant).set(1)
 
-    def _buffered(self, child: Any, bounds: Sequence[float]) -> BufferedHistogram:
+    def _buffer(self, child: Any, bounds: Sequence[float]) -> BufferedHistogram:
         histogram = BufferedHistogram(child, bounds)
         self._flusher.parts.append(histogram)
         return histogram
 
     def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> BufferedHistogram:
         metric = self._client.Histogram(name, text, NAMES, buckets=buckets, registry=None)
-        return self._buffered(metric.labels(*self._version), buckets)
+        return self._buffer(metric.labels(*self._version), buckets)
 
     def add_batch(
         self, stage_seconds: Mapping[str, float], requests: int, rows: int, lengths: Sequence[int] | None

@@ -1,4 +1,4 @@
-"""Answers of anybody's handler that the frontend wouldn't take: the worker refuses each by itself."""
+"""The worker replaces each response that the frontend wouldn't take, whoever wrote the handler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows completed from a feature store, and what happens when it knows nothing, or nothing comes from it."""
+"""A feature store completes rows; it may lack an entity, or may not answer at all."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def cost(groups, lengths, run_cost):
 
 
 def partitions(items, size):
-    """All ways to cut a sequence into consecutive groups."""
+    """Yield all ways to cut a sequence into consecutive groups."""
     for cuts in itertools.product((0, 1), repeat=len(items) - 1):
         groups = [[items[0]]]
         for cut, item in zip(cuts, items[1:], strict=True):

@@ -1,4 +1,4 @@
-"""outputs -> predictions: the same answer by whatever way it was computed."""
+"""outputs -> predictions: every way to compute them gives the same result."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""V2 over gRPC in the handlers, as bytes: messages are made and read by protobuf's own library."""
+"""V2 over gRPC in the handlers, with messages that protobuf's own library writes and reads."""
 
 from __future__ import annotations
 
