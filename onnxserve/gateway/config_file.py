@@ -12,7 +12,7 @@ from onnxserve.errors import GatewayError
 
 from .config import GatewayConfig, Tls
 
-FIX = "docs/guides/gateway.md explains every field"
+FIX = "docs/reference/configuration.md explains every field"
 
 
 def read_config(path: Path) -> GatewayConfig:

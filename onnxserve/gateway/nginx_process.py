@@ -161,7 +161,8 @@ def check(gateway: Gateway, roles: Roles) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         words = (done.stderr + done.stdout).strip().splitlines()[-4:]
-        raise GatewayError("refused: " + " ".join(words), where="nginx.conf", fix="compare with docs/guides/gateway.md")
+        fix = "compare gateway.toml with docs/reference/configuration.md"
+        raise GatewayError("refused: " + " ".join(words), where="nginx.conf", fix=fix)
 
 
 def start(gateway: Gateway, roles: Roles, listener: Listener | None = None) -> RunningGateway:

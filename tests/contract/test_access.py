@@ -1,4 +1,4 @@
-"""Who comes in through real Envoy and nginx, and what they are told."""
+"""Which clients nginx lets in, and what it tells the others."""
 
 from __future__ import annotations
 
@@ -96,11 +96,11 @@ def test_rates_and_daily_budgets_hold_for_each_client(open_gateway, tmp_path):
     often, day, free = (add(path, key) for key in (Key("often", per_second=2), Key("day", per_day=3), Key("free")))
     running = open_gateway(auth=Auth(required=True, keys=str(path)))
     seen = [post(running, x_api_key=often) for _ in range(6)]
-    assert {one.status_code for one in seen} == {200, 429}
-    refused = next(one for one in seen if one.status_code == 429)
+    assert {answer.status_code for answer in seen} == {200, 429}
+    refused = next(answer for answer in seen if answer.status_code == 429)
     assert (refused.json()["error"]["type"], refused.headers["retry-after"]) == ("rate_limited", "1")
     spent = [post(running, x_api_key=day) for _ in range(5)]
-    assert [one.status_code for one in spent] == [200, 200, 200, 429, 429]
+    assert [answer.status_code for answer in spent] == [200, 200, 200, 429, 429]
     assert spent[-1].json()["error"]["type"] == "budget_spent"
     assert 0 < int(spent[-1].headers["retry-after"]) <= 86400
     assert {post(running, x_api_key=free).status_code for _ in range(10)} == {200}
@@ -124,8 +124,8 @@ def test_a_key_says_what_of_an_answer_its_client_may_know(open_gateway, upstream
     for secret in secrets * 2:
         post(running, x_api_key=secret)
     names = ("x-onnxserve-digits", "x-onnxserve-top")
-    told = [tuple(one.headers.get(name) for name in names) for one in upstream.seen]
-    assert told == [("1", "1"), (None, "3"), (None, None)] * 2
+    limits = [tuple(request.headers.get(name) for name in names) for request in upstream.seen]
+    assert limits == [("1", "1"), (None, "3"), (None, None)] * 2
 
 
 def test_runs_of_nearly_the_same_body_raise_an_alert_and_ordinary_ones_do_not(open_gateway, tmp_path):

@@ -27,7 +27,9 @@ WHOLE = made("ModelInferRequest", model_name="demo", inputs=[ASKED]).SerializeTo
 
 def call(client: Client, method: str, keys: dict[str, str] | None = None, **fields: Any) -> Any:
     """`called` is another method's name, `sent` are other bytes; `options` and `compression` are gRPC's."""
-    called, sent, options, compression = (fields.pop(one, None) for one in ("called", "sent", "options", "compression"))
+    called, sent, options, compression = (
+        fields.pop(name, None) for name in ("called", "sent", "options", "compression")
+    )
     asked = made(f"{method}Request", **fields)
     target = client.gateway.url.removeprefix("http://")
     with grpc.insecure_channel(target, options=options) as channel:
@@ -102,7 +104,7 @@ def test_a_call_goes_to_the_version_that_a_request_would_go_to(client, upstream)
     client.label(stable="2.0")
     infer(client)
     assert upstream.paths() == [f"/predictions/demo/{version}" for version in ("1.0", "2.0", "2.0")]
-    assert {one.headers["content-type"] for one in upstream.seen} == {"application/grpc"}
+    assert {request.headers["content-type"] for request in upstream.seen} == {"application/grpc"}
     assert upstream.seen[0].body == framed(made("ModelInferRequest", model_name="demo", inputs=[ASKED]))
 
 
@@ -121,7 +123,7 @@ def test_what_a_handler_says_of_a_callers_fault_arrives_with_status_and_text(cli
         infer(client)
     assert len(upstream.seen) == 1
     # Go's client takes no other status for gRPC's.
-    assert [one["status"] for one in client.logged(1)] == [200]
+    assert [line["status"] for line in client.logged(1)] == [200]
 
 
 def test_a_version_that_reads_no_calls_is_said_in_grpcs_words(client, upstream):
@@ -191,7 +193,7 @@ def test_a_message_that_is_too_large_is_refused(upstream, tmp_path):
 
 def test_who_may_ask_what_holds_for_calls(upstream, tmp_path):
     path = tmp_path / "keys.json"
-    mine, other = add(path, Key("mine", ("demo",))), add(path, Key("other", ("another",)))
+    allowed, other = add(path, Key("mine", ("demo",))), add(path, Key("other", ("another",)))
     with calling(upstream, tmp_path, auth=Auth(required=True, keys=str(path))) as client:
         assert call(client, "ServerLive").live
         with refused(grpc.StatusCode.UNAUTHENTICATED, "unauthenticated"):
@@ -199,15 +201,15 @@ def test_who_may_ask_what_holds_for_calls(upstream, tmp_path):
         with refused(grpc.StatusCode.PERMISSION_DENIED, "forbidden"):
             infer(client, {"x-api-key": other})
         assert upstream.seen == []
-        assert infer(client, {"x-api-key": mine}).model_name == "demo"
+        assert infer(client, {"x-api-key": allowed}).model_name == "demo"
 
 
 def test_what_a_client_may_know_holds_for_calls(upstream, tmp_path):
     with calling(upstream, tmp_path, guard=Guard(digits=2, top=1)) as client:
         upstream.headers |= {"x-onnxserve-limited": "2/1"}
         assert infer(client).raw_output_contents[0] == LABEL[2]
-        told = upstream.seen[0].headers
-        assert (told["x-onnxserve-digits"], told["x-onnxserve-top"]) == ("2", "1")
+        headers = upstream.seen[0].headers
+        assert (headers["x-onnxserve-digits"], headers["x-onnxserve-top"]) == ("2", "1")
 
 
 def test_what_a_call_was_told_is_judged_like_any_other_answer(client, upstream):
@@ -217,8 +219,8 @@ def test_what_a_call_was_told_is_judged_like_any_other_answer(client, upstream):
     path, deadline = client.gateway.run / "observations.log", time.monotonic() + 15
     while not path.read_text() and time.monotonic() < deadline:
         time.sleep(0.1)
-    [said] = json.loads(json.loads(path.read_text())["said"])
-    assert (said["label"], said["score"]) == ("x", pytest.approx(0.123456))
+    [observed] = json.loads(json.loads(path.read_text())["said"])
+    assert (observed["label"], observed["score"]) == ("x", pytest.approx(0.123456))
 
 
 def test_without_the_setting_no_call_is_taken(upstream, tmp_path):

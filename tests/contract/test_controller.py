@@ -185,13 +185,13 @@ def test_an_automatic_canary_is_refused_where_nobody_judges(server):
 
 def test_a_canary_whose_answers_can_not_be_compared_is_held_and_that_is_said(server):
     server.release.canary("demo", Canary("2.0", 99, auto=Auto((99.0,), requests=100, seconds=0)))
-    said: list[str] = []
+    lines: list[str] = []
     tick = server.controller.tick
-    server.controller.tick = lambda: said.extend(tick())
-    server.load(lambda: any("held at 99 %" in line for line in said))
+    server.controller.tick = lambda: lines.extend(tick())
+    server.load(lambda: any("held at 99 %" in line for line in lines))
     assert server.model.stable == "1.0"
     assert (
-        "demo: 2.0 is held at 99 %: 1.0 and 2.0 have too few computed answers at the same time to be compared" in said
+        "demo: 2.0 is held at 99 %: 1.0 and 2.0 have too few computed answers at the same time to be compared" in lines
     )
 
 

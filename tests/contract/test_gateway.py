@@ -123,8 +123,8 @@ def test_labels_move_under_load_without_a_failure(client):
         while time.monotonic() < stop - 0.5:
             for parts in ({"canary": Canary("2.0", 50)}, {"stable": "2.0", "previous": "1.0"}, {}):
                 client.label(**parts)
-        for one in list_of:
-            one.result()
+        for future in list_of:
+            future.result()
     assert {status for status, _ in seen} == {200}
     assert {version for _, version in seen} == {"1.0", "2.0"}
 
@@ -133,14 +133,14 @@ def test_a_shadow_gets_copies_and_its_failures_and_delays_reach_nobody(client, u
     upstream.answer = lambda path, _: (500, b"{}") if path.endswith("2.0") else versioned(path)
     client.label(shadow=Share("2.0", 100))
     answers = [client.post(body=f"[{number}]".encode()) for number in range(10)]
-    assert {one.json()["version"] for one in answers} == {"1.0"}
+    assert {answer.json()["version"] for answer in answers} == {"1.0"}
     deadline = time.monotonic() + 5
     while Counter(upstream.paths())["/predictions/demo/2.0"] < 10 and time.monotonic() < deadline:
         time.sleep(0.05)
-    copies = [one for one in upstream.seen if one.path.endswith("2.0")]
-    assert sorted(one.body for one in copies) == sorted(f"[{number}]".encode() for number in range(10))
-    ids = {one.headers["x-request-id"] for one in upstream.seen if one.path.endswith("1.0")}
-    assert {one.headers["x-request-id"] for one in copies} == ids
+    copies = [request for request in upstream.seen if request.path.endswith("2.0")]
+    assert sorted(request.body for request in copies) == sorted(f"[{number}]".encode() for number in range(10))
+    ids = {request.headers["x-request-id"] for request in upstream.seen if request.path.endswith("1.0")}
+    assert {request.headers["x-request-id"] for request in copies} == ids
 
 
 def test_headers_that_only_the_gateway_may_set_are_taken_away(client, upstream):
@@ -158,7 +158,7 @@ def test_the_callers_request_id_is_answered_logged_and_passed_on(client, upstrea
     assert upstream.seen[0].headers["x-request-id"] == "mine"
     assert upstream.seen[1].headers["x-request-id"] == given
     lines = client.logged(2)
-    assert [one["request_id"] for one in lines] == ["mine", given]
+    assert [line["request_id"] for line in lines] == ["mine", given]
     assert (lines[0]["status"], lines[0]["version"], lines[0]["path"]) == (200, "1.0", "/predictions/demo")
 
 
@@ -174,8 +174,8 @@ def test_spans_reach_the_collector_and_their_context_the_server(upstream, tmp_pa
             assert sent[1] == trace
             assert sent[2] != parent  # the gateway's own span is between
             client.logged(2)
-        [span] = [span for one in collector.seen for span in spans(one.body)]
-        assert {one.path for one in collector.seen} == {"/v1/traces"}
+        [span] = [span for request in collector.seen for span in spans(request.body)]
+        assert {request.path for request in collector.seen} == {"/v1/traces"}
         assert span.name == "POST /predictions/{model}"
         assert (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex()) == (trace, sent[2], parent)
         assert 0 <= span.end_time_unix_nano - span.start_time_unix_nano < 10e9
@@ -194,7 +194,7 @@ def test_a_prometheus_elsewhere_sees_counters_and_neither_console_nor_playground
     with client_of(gateway, Roles({"demo": STABLE})) as client, watching(gateway) as watched:
         assert client.post().status_code == 200
         counted = ("onnxserve_gateway_requests_total", "demo", "1.0", "200")
-        assert watched.samples(lambda found: counted in found)[counted] == 1
+        assert watched.samples(lambda samples: counted in samples)[counted] == 1
         host = {"Host": "onnxserve-7c9d.pods.example:9902"}
         answer = httpx.get(f"http://127.0.0.1:{scrape}/metrics", headers=host, trust_env=False)
         assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"

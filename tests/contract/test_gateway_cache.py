@@ -28,18 +28,18 @@ def test_the_same_body_is_answered_from_the_cache_by_version_and_never_an_error(
         upstream.answer = lambda _, __: (422, b'{"error": {"type": "invalid_row"}}')
         assert [client.post(body=b"bad").headers["x-onnxserve-cache"] for _ in range(2)] == ["miss", "miss"]
         name = "onnxserve_cache_answers_total"
-        found = watched.samples(lambda now: now.get((name, "demo", "miss")) == 5)
-        states = {values[2]: count for values, count in found.items() if values[:2] == (name, "demo")}
+        samples = watched.samples(lambda now: now.get((name, "demo", "miss")) == 5)
+        states = {values[2]: count for values, count in samples.items() if values[:2] == (name, "demo")}
         assert states == {"miss": 5, "hit": 2, "bypass": 1}
-        assert found["onnxserve_gateway_requests_total", "demo", "1.0", "422"] == 2
+        assert samples["onnxserve_gateway_requests_total", "demo", "1.0", "422"] == 2
 
 
 @opened(cache=Cache(seconds=30))
 def test_an_answer_that_makes_do_without_a_feature_store_is_marked_and_not_kept(client, upstream):
     upstream.headers["x-onnxserve-degraded"] = "features"
     answers = [client.post(body=b"[5]") for _ in range(2)]
-    assert [one.headers["x-onnxserve-degraded"] for one in answers] == ["features", "features"]
-    assert [one.headers["x-onnxserve-cache"] for one in answers] == ["miss", "miss"]
+    assert [answer.headers["x-onnxserve-degraded"] for answer in answers] == ["features", "features"]
+    assert [answer.headers["x-onnxserve-cache"] for answer in answers] == ["miss", "miss"]
 
 
 @opened(cache=Cache(seconds=30))
@@ -47,7 +47,7 @@ def test_the_same_body_at_the_same_time_is_computed_once(client, upstream):
     upstream.delay_s = 0.5
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: client.post(body=b"[7]"), range(8)))
-    assert {one.status_code for one in answers} == {200}
+    assert {answer.status_code for answer in answers} == {200}
     assert len(upstream.seen) == 1
 
 

@@ -44,8 +44,8 @@ def test_a_prediction_may_be_put(client: Client, upstream: Upstream, path: str):
 
 @pytest.mark.parametrize("kind", [FORM, "multipart/form-data; boundary=x"])
 def test_a_form_that_torchserve_can_not_take_apart_is_the_clients_fault(client: Client, upstream: Upstream, kind: str):
-    said = {"code": 500, "type": "ErrorDataDecoderException", "message": "Invalid hex byte"}
-    upstream.answer = lambda *_: (500, json.dumps(said).encode())
+    document = {"code": 500, "type": "ErrorDataDecoderException", "message": "Invalid hex byte"}
+    upstream.answer = lambda *_: (500, json.dumps(document).encode())
     answer = client.post(body=b"a=%zz", content_type=kind)
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "undecodable_body")
     assert "Invalid hex" not in answer.text

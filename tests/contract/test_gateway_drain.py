@@ -61,7 +61,7 @@ def test_no_request_on_a_kept_connection_is_lost(client):
     assert set(outcomes) <= {"answered", "said so", "closed while idle", "refused"}, outcomes
     assert outcomes["refused"] == len(clients)
     assert outcomes["said so"] + outcomes["closed while idle"] == len(clients)
-    assert {status for one in clients for status in one.statuses} == {200}
+    assert {status for sender in clients for status in sender.statuses} == {200}
 
 
 def answered(clients: list[KeepAlive], count: int) -> bool:
@@ -81,12 +81,12 @@ def test_a_reload_loses_no_request(client):
             wait_for(lambda: workers(master.pid) - known)
             wanted = 150 * (turn + 1)
             wait_for(partial(answered, clients, wanted))
-        for one in clients:
-            one.stop.set()
+        for sender in clients:
+            sender.stop.set()
     outcomes = total(clients)
     assert set(outcomes) <= {"answered", "said so", "closed while idle"}, outcomes
     assert outcomes["said so"] >= 5
-    assert {status for one in clients for status in one.statuses} == {200}
+    assert {status for sender in clients for status in sender.statuses} == {200}
 
 
 @pytest.mark.parametrize("client", [{}, {"listen": Listen(host="::")}], ids=["127.0.0.1", "::"], indirect=True)

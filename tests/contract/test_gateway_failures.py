@@ -38,9 +38,9 @@ def test_tries_are_bounded_so_that_they_can_not_storm(client, upstream):
     upstream.delay_s = 0.05
     with ThreadPoolExecutor(32) as pool:
         answers = list(pool.map(lambda _: client.post(), range(200)))
-    assert {one.status_code for one in answers} == {503}
-    assert {one.json()["error"]["type"] for one in answers} == {"unavailable"}
-    assert all(one.headers["retry-after"] for one in answers)
+    assert {answer.status_code for answer in answers} == {503}
+    assert {answer.json()["error"]["type"] for answer in answers} == {"unavailable"}
+    assert all(answer.headers["retry-after"] for answer in answers)
     assert len(upstream.seen) < 200 * 1.6  # one try for each would be 400
 
 
@@ -102,16 +102,16 @@ def test_more_than_may_be_under_way_answer_429_at_once(client, upstream):
     upstream.delay_s = 0.5
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: client.post(), range(8)))
-    codes = Counter(one.status_code for one in answers)
+    codes = Counter(answer.status_code for answer in answers)
     assert set(codes) == {200, 429}
-    refused = next(one for one in answers if one.status_code == 429)
+    refused = next(answer for answer in answers if answer.status_code == 429)
     assert (refused.json()["error"]["type"], refused.headers["retry-after"]) == ("overloaded", "1")
 
 
 @opened(limits=Limits(requests_per_second=5))
 def test_the_rate_of_all_clients_is_limited(client):
     answers = [client.post() for _ in range(12)]
-    refused = [one for one in answers if one.status_code == 429]
+    refused = [answer for answer in answers if answer.status_code == 429]
     assert 5 <= len(refused) < 12
     assert refused[0].json()["error"]["type"] == "rate_limited"
 
@@ -144,9 +144,9 @@ SMUGGLED = [
 
 @pytest.mark.parametrize("request_", SMUGGLED)
 def test_requests_whose_end_is_in_doubt_are_refused(client, upstream, request_):
-    with socket.create_connection(("127.0.0.1", client.gateway.config.listen.port), timeout=5) as one:
-        one.sendall(request_)
-        assert one.recv(4096).split(b" ")[1] in {b"400", b"501"}
+    with socket.create_connection(("127.0.0.1", client.gateway.config.listen.port), timeout=5) as connection:
+        connection.sendall(request_)
+        assert connection.recv(4096).split(b" ")[1] in {b"400", b"501"}
     assert upstream.seen == []
 
 
@@ -163,13 +163,13 @@ def test_a_header_with_an_underscore_is_dropped_and_decides_nothing(client, upst
 def test_a_client_that_sends_slowly_is_dropped_and_others_do_not_notice(client, upstream):
     port = client.gateway.config.listen.port
     slow = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(20)]
-    for one in slow:
-        one.sendall(b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n[")
+    for connection in slow:
+        connection.sendall(b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n[")
     assert client.post().status_code == 200
     began = time.monotonic()
-    for one in slow:
-        assert one.recv(4096) == b""
-        one.close()
+    for connection in slow:
+        assert connection.recv(4096) == b""
+        connection.close()
     assert time.monotonic() - began < 5
     assert len(upstream.seen) == 1
 
@@ -194,10 +194,12 @@ def test_a_body_of_fifty_megabytes_is_refused_while_others_are_answered(client, 
             for _ in range(2)
         ]
         assert {client.post().status_code for _ in range(20)} == {200}
-        for one in big:
-            error = one.exception()
-            assert isinstance(error, httpx.WriteError | httpx.ReadError) if error else one.result().status_code == 413
-    assert max(len(one.body) for one in upstream.seen) < 100
+        for upload in big:
+            error = upload.exception()
+            assert (
+                isinstance(error, httpx.WriteError | httpx.ReadError) if error else upload.result().status_code == 413
+            )
+    assert max(len(request.body) for request in upstream.seen) < 100
 
 
 def test_a_log_that_can_not_be_written_costs_no_request(upstream, tmp_path):
@@ -249,6 +251,6 @@ def test_a_method_that_a_path_does_not_take_is_405_and_names_those_that_it_does(
     fields = (field.partition(": ") for field in head.decode().split("\r\n")[1:])
     assert {name.lower(): value for name, _, value in fields}["allow"] == allowed
     error = json.loads(body)["error"]
-    told = error if isinstance(error, str) else f"{error['type']}: {error['where']}: {error['reason']}"
-    assert told == f"method_not_allowed: gateway: use {allowed}"
+    description = error if isinstance(error, str) else f"{error['type']}: {error['where']}: {error['reason']}"
+    assert description == f"method_not_allowed: gateway: use {allowed}"
     assert upstream.seen == []

@@ -205,7 +205,7 @@ def test_the_same_body_in_chunks_or_with_a_length_is_answered_alike(client, upst
     assert chunked is not None
     assert chunked.status == 200
     with ThreadPoolExecutor(4) as pool:
-        assert {one.status_code for one in pool.map(lambda _: client.post(), range(8))} == {200}
+        assert {answer.status_code for answer in pool.map(lambda _: client.post(), range(8))} == {200}
     assert {request.body for request in upstream.seen} == {b"[1, 2]"}
 
 

@@ -74,9 +74,9 @@ def test_one_client_can_not_take_all_that_a_version_allows(upstream, gate, tmp_p
         others = [pool.submit(client.post, x_api_key=paced), pool.submit(client.post)]  # the second one by its address
         gate.wait(6)
         gate.open()
-        assert Counter(one.result().status_code for one in flooding) == {200: 4, 429: 8}
-        assert [one.result().status_code for one in others] == [200, 200]
-        refused = next(one.result() for one in flooding if one.result().status_code == 429)
+        assert Counter(answer.result().status_code for answer in flooding) == {200: 4, 429: 8}
+        assert [answer.result().status_code for answer in others] == [200, 200]
+        refused = next(answer.result() for answer in flooding if answer.result().status_code == 429)
         assert refused.json()["error"]["type"] == "overloaded"
 
 
@@ -93,7 +93,7 @@ def flooded(upstream: Upstream, gate: Gate, tmp_path: Path) -> Iterator[tuple[Cl
         gate.wait(len(held))
         yield client, pool, paced
         gate.open()
-        assert [one.result().status_code for one in held] == [200] * len(held)
+        assert [answer.result().status_code for answer in held] == [200] * len(held)
 
 
 def test_clients_that_flood_a_version_together_keep_no_other_client_out(upstream, tmp_path):
@@ -103,8 +103,8 @@ def test_clients_that_flood_a_version_together_keep_no_other_client_out(upstream
         gate.wait(66)
         refused = [client.post(x_api_key=paced), client.post()]  # who has more than a few is refused
         gate.open()
-        assert [one.result().status_code for one in others] == [200, 200]
-    assert [one.status_code for one in refused] == [429, 429]
+        assert [future.result().status_code for future in others] == [200, 200]
+    assert [answer.status_code for answer in refused] == [429, 429]
     assert "retry-after" not in others[0].result().headers
     assert {seen.headers["x-onnxserve-client"] for seen in upstream.seen[-2:]} == {"paced", "127.0.0.1"}
 
@@ -130,7 +130,7 @@ def test_a_client_beyond_its_share_whose_request_fails_gets_a_second_try(client,
         assert client.post().status_code == 200
         assert len(upstream.seen) == 34
         gate.open()
-        assert [one.result().status_code for one in held] == [200] * 32
+        assert [future.result().status_code for future in held] == [200] * 32
 
 
 @opened(limits=Limits(concurrency=1))
@@ -160,13 +160,13 @@ def test_as_many_large_bodies_are_passed_on_as_the_server_has_memory_for_and_sma
     with ThreadPoolExecutor(16) as pool:
         asked = [pool.submit(client.post, body=sent(large)) for _ in range(5)]
         gate.wait(2)
-        while sum(one.done() for one in asked) < 3:
+        while sum(future.done() for future in asked) < 3:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         small = pool.submit(client.post)
         gate.wait(3)
         gate.open()
-        assert Counter(one.result().status_code for one in asked) == {200: 2, 429: 3}
+        assert Counter(future.result().status_code for future in asked) == {200: 2, 429: 3}
         assert small.result().status_code == 200
     assert client.post(body=sent(large)).status_code == 200
 
@@ -179,7 +179,7 @@ def test_each_version_has_a_limit_of_its_own(client, gate):
         other = pool.submit(client.post, "/predictions/demo/2.0")
         gate.wait(5)
         gate.open()
-        assert Counter(one.result().status_code for one in first) == {200: 4, 429: 2}
+        assert Counter(future.result().status_code for future in first) == {200: 4, 429: 2}
         assert other.result().status_code == 200
         assert client.post("/predictions/demo/1.0").status_code == 200
 
@@ -192,7 +192,7 @@ def test_a_call_beyond_the_limit_is_told_so_in_grpcs_words(client, gate):
         with pytest.raises(grpc.RpcError) as caught:
             call(client)
         gate.open()
-        assert [one.result().status_code for one in held] == [200, 200]
+        assert [future.result().status_code for future in held] == [200, 200]
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert caught.value.details().startswith("overloaded: gateway: ")
 
@@ -205,7 +205,7 @@ def test_what_was_under_way_in_a_worker_of_nginx_that_was_killed_is_not_counted_
         gate.wait(3)
         [worker] = workers(client.running.process.pid)
         os.kill(worker, signal.SIGKILL)
-        assert all(isinstance(one.exception(), httpx.HTTPError) for one in lost)
+        assert all(isinstance(future.exception(), httpx.HTTPError) for future in lost)
     gate.open()
     deadline = time.monotonic() + HELD_S
     while workers(client.running.process.pid) in (set(), {worker}):

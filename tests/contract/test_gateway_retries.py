@@ -104,10 +104,10 @@ def test_an_error_that_has_a_name_is_an_answer_asked_once_that_ejects_nobody(cli
 def test_an_error_whose_words_do_not_come_along_has_its_name_and_is_not_asked_for_again(client, upstream):
     client.label(stable="1.0", previous="2.0")
     kinds = (("not_finite", 500, 500), ("internal_error", 503, 500), ("worker_ended", 507, 507))
-    for kind, status, told in (*kinds, ("answer_too_large", 507, 507)):
+    for kind, status, expected in (*kinds, ("answer_too_large", 507, 507)):
         upstream.answer, upstream.headers = (lambda *_, status=status: (status, OURS)), {"x-onnxserve-error": kind}
         answer = client.post()
-        assert (answer.status_code, answer.json()["error"]["type"]) == (told, kind)
+        assert (answer.status_code, answer.json()["error"]["type"]) == (expected, kind)
         assert "retry-after" not in answer.headers
     assert "worker" not in answer.text  # of the last one none ended
     assert len(upstream.seen) == 4
@@ -121,8 +121,8 @@ def test_a_canarys_own_error_is_answered_by_stable_which_alone_would_have_been_a
         return (500, OURS) if path.endswith("2.0") else versioned(path)
 
     upstream.answer = answer
-    told = client.post()
-    assert (told.json()["version"], told.headers["x-onnxserve-degraded"]) == ("1.0", "fallback")
+    response = client.post()
+    assert (response.json()["version"], response.headers["x-onnxserve-degraded"]) == ("1.0", "fallback")
     assert upstream.paths() == ["/predictions/demo/2.0", "/predictions/demo/1.0"]
     [seen] = client.observed(1)
     assert (seen["version"], seen["failed"]) == ("1.0", "2.0 500")
@@ -217,16 +217,16 @@ def test_a_version_that_is_ill_is_left_alone_and_comes_back_by_itself(client, up
     upstream.answer = failing("1.0", status)
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: client.post(), range(3 * EJECT_AFTER)))
-    assert {one.status_code for one in answers} == {200}
-    assert {one.headers["x-onnxserve-degraded"] for one in answers} == {"fallback"}
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.headers["x-onnxserve-degraded"] for answer in answers} == {"fallback"}
     wait_for(lambda: "ejected" in (client.gateway.run / "nginx.log").read_text())
     left = counted(upstream, lambda: [client.post() for _ in range(5)])
     assert left == {"2.0": 5}, "an ejected version was asked"
     upstream.answer = failing("none")
     wait_for(lambda: client.post().json()["version"] == "1.0")
     back = [client.post() for _ in range(5)]
-    assert {one.json()["version"] for one in back} == {"1.0"}
-    assert not any("x-onnxserve-degraded" in one.headers for one in back)
+    assert {answer.json()["version"] for answer in back} == {"1.0"}
+    assert not any("x-onnxserve-degraded" in answer.headers for answer in back)
 
 
 def test_an_ill_version_without_another_is_still_asked(client, upstream):
@@ -242,8 +242,8 @@ def test_an_ill_canary_costs_no_answer_and_stable_is_not_ejected_with_it(client,
     upstream.answer = failing("2.0")
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: client.post(), range(6 * EJECT_AFTER)))
-    assert {one.status_code for one in answers} == {200}
-    assert {one.json()["version"] for one in answers} == {"1.0"}
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.json()["version"] for answer in answers} == {"1.0"}
     log = (client.gateway.run / "nginx.log").read_text()
     assert '"version":"1.0"' not in log.replace("\\", "")
 
@@ -265,7 +265,7 @@ def test_a_budget_that_is_spent_lets_failures_through_and_is_there_again_afterwa
     upstream.answer, upstream.delay_s = failing("1.0"), 0.3
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: client.post(), range(20)))
-    assert {one.status_code for one in answers} == {503}
+    assert {answer.status_code for answer in answers} == {503}
     assert 20 < len(upstream.seen) <= 20 + 3 + 3  # three tries at a time are always allowed
     upstream.delay_s = 0
     assert counted(upstream, client.post) == {"1.0": 2}

@@ -197,8 +197,8 @@ def test_no_process_of_nginx_ever_sees_a_part_of_the_roles(client, role_store):
             demo = msgspec.structs.replace(STABLE, canary=Canary("2.0", percent))
             role_store.move(lambda _, demo=demo: Roles({**many, "demo": demo}))
         stop.set()
-        for one in loads:
-            one.result()
+        for future in loads:
+            future.result()
     assert {status for status, _ in seen} == {200}, seen
     assert {version for _, version in seen} == {"1.0", "2.0"}
 
@@ -219,7 +219,7 @@ def test_a_shadow_that_takes_seconds_delays_no_request_behind_it_on_the_same_con
     try:
         with raw_connection(client.gateway.config.listen.port, timeout_s=wait_s / 2) as raw:
             answers = [raw.ask(post_bytes(body=b"[%d]" % number)) for number in range(5)]
-        assert [found and found.status for found in answers] == [200] * 5
+        assert [response and response.status for response in answers] == [200] * 5
         wait_for(lambda: Counter(upstream.paths())["/predictions/demo/2.0"] == 5)
     finally:
         gate.set()

@@ -49,11 +49,11 @@ def test_an_answer_may_be_larger_than_a_request_may_also_at_the_second_try(clien
 def test_readiness_and_descriptions_may_be_larger_than_a_request_may(client, upstream, monkeypatch):
     def long(server, path):
         status, content = described(server, path)
-        found = json.loads(content)
-        if isinstance(found, list):
-            found[0]["workers"] *= 200
-            found[0]["comment"] = "x" * 100_000
-        return status, json.dumps(found).encode()
+        document = json.loads(content)
+        if isinstance(document, list):
+            document[0]["workers"] *= 200
+            document[0]["comment"] = "x" * 100_000
+        return status, json.dumps(document).encode()
 
     monkeypatch.setattr("tests.helpers.upstream.described", long)
     for path in ("/v2/models/demo/ready", "/v2/health/ready", "/v2/models/demo", "/openapi.json"):

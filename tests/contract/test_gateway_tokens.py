@@ -83,8 +83,8 @@ def test_calls_take_the_same_tokens_and_keys(open_gateway, upstream, keys, token
     for _ in range(2):
         assert call(client, authorization=f"Bearer {token}") is grpc.StatusCode.OK
         assert call(client, x_api_key=secret) is grpc.StatusCode.OK
-    told = {(seen.headers["x-onnxserve-client"], seen.headers.get("x-onnxserve-priority")) for seen in upstream.seen}
-    assert told == {("jwt:ann", None), ("shop", "urgent")}
+    clients = {(seen.headers["x-onnxserve-client"], seen.headers.get("x-onnxserve-priority")) for seen in upstream.seen}
+    assert clients == {("jwt:ann", None), ("shop", "urgent")}
     refused = [
         {},
         {"authorization": "Bearer nonsense"},

@@ -14,11 +14,11 @@ def test_the_fake_answers_like_torchserve(archive, tmp_path):
         server.settings.management.client(30) as real,
     ):
         for path in ("/models", "/models/{}", "/models/{}/all"):
-            ours, theirs = fake.get(path.format("demo")), real.get(path.format("circle"))
-            assert ours.status_code == theirs.status_code == 200
-            assert _keys(ours.json()) <= _keys(theirs.json())
-        ours, theirs = fake.get("/models/nobody"), real.get("/models/nobody")
-        assert (ours.status_code, set(ours.json())) == (theirs.status_code, set(theirs.json()))
+            fake_answer, real_answer = fake.get(path.format("demo")), real.get(path.format("circle"))
+            assert fake_answer.status_code == real_answer.status_code == 200
+            assert _keys(fake_answer.json()) <= _keys(real_answer.json())
+        fake_answer, real_answer = fake.get("/models/nobody"), real.get("/models/nobody")
+        assert (fake_answer.status_code, set(fake_answer.json())) == (real_answer.status_code, set(real_answer.json()))
         assert real.put("/models/circle/1.0.0/set-default").status_code == 200
         [version] = Management(server.settings.management).versions("circle")
         assert version.ready

@@ -51,7 +51,9 @@ def test_a_limited_client_gets_two_decimals_in_every_form(fronted):
     assert "x-onnxserve-limited" not in plain.headers
     request = {"inputs": [{**TENSOR, "data": ROW}]}
     document = fronted.post(V2, json.dumps(request).encode()).json()
-    assert all(len(str(number).partition(".")[2]) <= 2 for one in document["outputs"] for number in one["data"][:9])
+    assert all(
+        len(str(number).partition(".")[2]) <= 2 for output in document["outputs"] for number in output["data"][:9]
+    )
     binary = fronted.post(V2, json.dumps({**request, "parameters": {"binary_data_output": True}}).encode())
     head = int(binary.headers["inference-header-content-length"])
     assert all(map(short, np.frombuffer(binary.content[head : head + 8], "<f4").tolist()))
@@ -85,4 +87,6 @@ def test_a_model_describes_its_rows_and_tensors_over_both_protocols(fronted):
     metadata = fronted.get("/v2/models/circle").json()
     assert metadata["inputs"] == [{"name": "features", "datatype": "FP32", "shape": [-1, 2]}]
     about = call(fronted, "ModelMetadata", name="circle")
-    assert [(one.name, one.datatype, list(one.shape)) for one in about.inputs] == [("features", "FP32", [-1, 2])]
+    assert [(tensor.name, tensor.datatype, list(tensor.shape)) for tensor in about.inputs] == [
+        ("features", "FP32", [-1, 2])
+    ]

@@ -96,16 +96,16 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
     try:
         wait_for(f"http://127.0.0.1:{ports[1]}/models/circle")
         ask = [sys.executable, "-m", "onnxserve", "predict", "circle", "[0, 0]", "--inference-port", str(ports[0])]
-        told = subprocess.run([*ask, "--json"], cwd=ROOT, capture_output=True, text=True, check=True)
-        assert json.loads(told.stdout)["predictions"][0]["label"] == "inside"
+        predicted = subprocess.run([*ask, "--json"], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert json.loads(predicted.stdout)["predictions"][0]["label"] == "inside"
         through = f"http://127.0.0.1:{port}/v2/models/circle/ready"
         deadline = time.monotonic() + 60
         while not answers(through) and time.monotonic() < deadline:
             time.sleep(0.2)
         assert httpx.get(through, timeout=5, trust_env=False).json()["ready"]
         asked_through = [*ask[:-2], "--gateway-file", str(traffic), "--json"]
-        told = subprocess.run(asked_through, cwd=ROOT, capture_output=True, text=True, check=True)
-        assert json.loads(told.stdout)["predictions"][0]["label"] == "inside"
+        predicted = subprocess.run(asked_through, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert json.loads(predicted.stdout)["predictions"][0]["label"] == "inside"
         wrong = subprocess.run([*ask[:-3], "[0]", *ask[-2:]], cwd=ROOT, capture_output=True, text=True, check=False)
         assert wrong.returncode == 1
         assert "1 values, 2 are expected" in wrong.stderr
@@ -127,7 +127,7 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
 
 
 def test_serve_starts_the_feature_store_that_a_model_needs(demo_archives, tmp_path):
-    [churn] = [one for one in demo_archives if one.name.startswith("churn")]
+    [churn] = [path for path in demo_archives if path.name.startswith("churn")]
     port, counters, features = free_ports(3)
     store, traffic = tmp_path / "store", tmp_path / "gateway.toml"
     store.mkdir()
@@ -176,11 +176,11 @@ def test_the_wheel_makes_exports_and_serves_a_model_outside_the_checkout(tmp_pat
     subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", str(wheel)], check=True, capture_output=True)
     # The dependencies of this environment, without its editable install: nested .pth files are not read.
     where = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    mine, theirs = (
+    own_packages, new_packages = (
         Path(subprocess.run([p, "-c", where], check=True, capture_output=True, text=True).stdout.strip())
         for p in (sys.executable, python)
     )
-    (theirs / "dependencies.pth").write_text(f"{mine}\n")
+    (new_packages / "dependencies.pth").write_text(f"{own_packages}\n")
     work = tmp_path / "work"
     work.mkdir()
 
@@ -195,7 +195,7 @@ def test_the_wheel_makes_exports_and_serves_a_model_outside_the_checkout(tmp_pat
         capture_output=True,
         text=True,
     ).stdout
-    assert str(theirs) in where
+    assert str(new_packages) in where
     run("new", "text", "praise")
     run("export", "models/praise")
     ports = free_ports(3)
@@ -207,8 +207,8 @@ def test_the_wheel_makes_exports_and_serves_a_model_outside_the_checkout(tmp_pat
     )
     try:
         wait_for(f"http://127.0.0.1:{ports[1]}/models/praise")
-        told = run("predict", "praise", "the shop was awful and rude", "--inference-port", str(ports[0]))
-        assert "complaint" in told
+        output = run("predict", "praise", "the shop was awful and rude", "--inference-port", str(ports[0]))
+        assert "complaint" in output
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(90)

@@ -50,7 +50,7 @@ def test_every_protocol_is_answered_and_management_is_out_of_reach(fronted):
     instances = httpx.post(
         f"{fronted.url}/v1/models/circle:predict", json={"instances": [[0, 0], [9, 9]]}, trust_env=False
     )
-    assert [one["label"] for one in instances.json()["predictions"]] == ["inside", "outside"]
+    assert [prediction["label"] for prediction in instances.json()["predictions"]] == ["inside", "outside"]
     assert fronted.get("/v2/models/circle/ready").json() == {"name": "circle", "version": "1.0.0", "ready": True}
     assert fronted.get("/v2/health/ready").json() == {"ready": True}
     for path in ("/models", "/models/circle", "/workflows", "/ping"):
@@ -82,15 +82,15 @@ def test_canary_promote_rollback_and_shadow_under_load_lose_nothing(fronted):
 def workers(fronted: Fronted) -> int:
     """Those of 1.0.0 that are ready."""
     management = fronted.server.release.management
-    [found] = [found for found in management.versions("circle") if found.model_version == "1.0.0"]
-    return sum(worker.status == "READY" for worker in found.workers)
+    [known] = [known for known in management.versions("circle") if known.model_version == "1.0.0"]
+    return sum(worker.status == "READY" for worker in known.workers)
 
 
 def test_a_worker_killed_under_load_is_noticed_by_nobody(fronted):
     release = fronted.server.release
     with fronted.load("circle", BODY) as load:
-        [one] = [one for one in release.management.versions("circle") if one.model_version == "1.0.0"]
-        os.kill(one.workers[0].pid, signal.SIGKILL)
+        [version] = [version for version in release.management.versions("circle") if version.model_version == "1.0.0"]
+        os.kill(version.workers[0].pid, signal.SIGKILL)
         release.management.wait("the loss is known", lambda: workers(fronted) == 1, 60)
         wait_answers(load, "1.0.0", 200)
         release.management.wait("another worker", lambda: workers(fronted) == 2, 60)

@@ -32,8 +32,8 @@ def wide(tmp_path_factory) -> tuple[Path, list[str]]:
 def fronted(request, wide, tmp_path_factory) -> Iterator[Fronted]:
     folder = tmp_path_factory.mktemp("large")
     config = stock_config(folder / "config") if request.param == "stock" else ROOT / "config.properties"
-    with running(folder / "server", [wide[0]], config) as server, fronted_by(server) as found:
-        yield found
+    with running(folder / "server", [wide[0]], config) as server, fronted_by(server) as gateway:
+        yield gateway
 
 
 def plain(rows: int) -> bytes:

@@ -99,7 +99,7 @@ def counted(text: str, name: str, **labels: str) -> float:
     """The sum of a metric's series that have these labels."""
     wanted = [f'{key}="{value}"' for key, value in labels.items()]
     lines = [line for line in text.splitlines() if line.startswith(name + "{")]
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(one in line for one in wanted))
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(part in line for part in wanted))
 
 
 def test_requests_are_counted_by_outcome_and_timed_by_stage(seen):
@@ -141,7 +141,7 @@ def test_a_real_prometheus_scrapes_the_page_and_takes_the_rules(seen, tmp_path):
             time.sleep(0.5)
             with contextlib.suppress(httpx.HTTPError):
                 answer = httpx.get(f"{api}/query", params={"query": "up"}, trust_env=False).json()
-                up = {one["metric"]["job"]: one["value"][1] for one in answer["data"]["result"]}
+                up = {series["metric"]["job"]: series["value"][1] for series in answer["data"]["result"]}
         assert set(up) == {"onnxserve"}
         query = 'sum(onnxserve_requests_total{model="circle"})'
         answer = httpx.get(f"{api}/query", params={"query": query}, trust_env=False).json()
@@ -156,15 +156,15 @@ def test_a_real_prometheus_scrapes_the_page_and_takes_the_rules(seen, tmp_path):
 def test_what_was_asked_and_answered_is_kept_without_what_must_not_be(seen):
     answer = seen.ask([[0.25, 0.5]])
     folder, deadline = seen.state / "predictions" / "circle" / "1.0.0", time.monotonic() + 40
-    mine: list[dict[str, object]] = []
-    while not mine:
+    kept: list[dict[str, object]] = []
+    while not kept:
         assert time.monotonic() < deadline
         time.sleep(0.5)
         rows = ds.dataset(folder, format="parquet").to_table().to_pylist() if folder.exists() else []
-        mine = [row for row in rows if row["input"] and "0.25" in row["input"]]
-    assert json.loads(str(mine[0]["input"])) == {"x": 0.25, "y": "redacted"}
-    assert mine[0]["label"] == "inside"
-    assert mine[0]["request_id"] == answer.headers["x-request-id"]
+        kept = [row for row in rows if row["input"] and "0.25" in row["input"]]
+    assert json.loads(str(kept[0]["input"])) == {"x": 0.25, "y": "redacted"}
+    assert kept[0]["label"] == "inside"
+    assert kept[0]["request_id"] == answer.headers["x-request-id"]
 
 
 def test_labels_that_come_late_give_the_accuracy_of_each_version(seen, tmp_path):
@@ -180,16 +180,16 @@ def test_labels_that_come_late_give_the_accuracy_of_each_version(seen, tmp_path)
     deadline = time.monotonic() + 40
     words = ["monitor", "accuracy", "circle", str(labels), "--state", str(seen.state), "--json"]
     words += ["--gateway-file", str(seen.state.parent / "gateway.toml")]
-    found: list[dict[str, object]] = []
-    while not found or found[0]["rows"] != 41:
-        assert time.monotonic() < deadline, found
+    accuracies: list[dict[str, object]] = []
+    while not accuracies or accuracies[0]["rows"] != 41:
+        assert time.monotonic() < deadline, accuracies
         time.sleep(1)
         command = [sys.executable, "-m", "onnxserve", *words]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        found = json.loads(done.stdout) if done.returncode == 0 else []
-    [one] = found
-    assert (one["version"], one["rows"], one["right"], one["unmatched"]) == ("1.0.0", 41, 40, 1)
-    assert one["low"] < one["accuracy"] < one["high"]  # type: ignore[operator]
+        accuracies = json.loads(done.stdout) if done.returncode == 0 else []
+    [accuracy] = accuracies
+    assert (accuracy["version"], accuracy["rows"], accuracy["right"], accuracy["unmatched"]) == ("1.0.0", 41, 40, 1)
+    assert accuracy["low"] < accuracy["accuracy"] < accuracy["high"]  # type: ignore[operator]
 
 
 def test_rows_like_the_proofs_raise_no_alarm_and_others_do(seen):
@@ -215,8 +215,8 @@ def test_rows_like_the_proofs_raise_no_alarm_and_others_do(seen):
 def test_every_line_of_the_servers_log_is_an_event_in_json(seen):
     lines = (seen.state / "torchserve.log").read_text().splitlines()
     events = [json.loads(line) for line in lines if not line.startswith(LAUNCHER)]
-    assert {"time", "level", "logger", "message"} <= set.intersection(*(set(one) for one in events))
-    [ready] = [one for one in events if "ready on" in one["message"]]
+    assert {"time", "level", "logger", "message"} <= set.intersection(*(set(event) for event in events))
+    [ready] = [event for event in events if "ready on" in event["message"]]
     assert (ready["model"], ready["version"], ready["level"]) == ("circle", "1.0.0", "INFO")
 
 
@@ -226,7 +226,11 @@ def test_no_process_of_a_server_listens_off_loopback(seen):
     for process in (serve, *serve.children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess):
             names.add(process.name())
-            places |= {one.laddr.ip for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN}
+            places |= {
+                connection.laddr.ip
+                for connection in process.net_connections("inet")
+                if connection.status == psutil.CONN_LISTEN
+            }
     assert {"java", "nginx"} <= names
     assert places
     assert all(ipaddress.ip_address(place.removeprefix("::ffff:")).is_loopback for place in places), places
@@ -257,7 +261,11 @@ def test_rules_and_dashboard_speak_of_metrics_that_are_there(seen):
     seen.ask([[0.0, 0.1]])
     there = set(NAME.findall(seen.page(lambda now: "onnxserve_gateway_request_seconds_bucket" in now)))
     used = set(NAME.findall(" ".join(expressions()) + (RULES / "rules.yaml").read_text()))
-    missing = {one for one in used if one not in there and not any(one.removesuffix(part) in there for part in PARTS)}
+    missing = {
+        metric
+        for metric in used
+        if metric not in there and not any(metric.removesuffix(part) in there for part in PARTS)
+    }
     # Not of this model or this configuration: texts have lengths, TLS has certificates.
     assert missing <= {
         "onnxserve_row_length_bucket",

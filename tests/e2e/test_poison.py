@@ -215,7 +215,9 @@ def test_a_row_that_ended_two_workers_ends_no_more_when_it_is_sent_again(brittle
         with contextlib.closing(Raw.connected(port, 60)) as raw:
             answers.append(raw.ask(post_bytes(PATH, b"segfault again and again")))
     outcomes = [
-        (one.status, json.loads(one.body)["error"]["type"], "retry-after" in one.headers) for one in answers if one
+        (answer.status, json.loads(answer.body)["error"]["type"], "retry-after" in answer.headers)
+        for answer in answers
+        if answer
     ]
     assert outcomes == [(507, "worker_ended", False)] * 4
     assert brittle.given("segfault again and again") == {(STABLE, "segfault again and again"): 2}

@@ -51,7 +51,7 @@ def wait_for(condition: Callable[[], object], seconds: float = READY_S) -> None:
 
 def ready(management: Management) -> bool:
     try:
-        return all(found.ready for found in management.versions("circle"))
+        return all(version.ready for version in management.versions("circle"))
     except ServerError:
         return False
 

@@ -37,8 +37,8 @@ def server(
 ) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("requests")
     config = stock_config(folder / "config") if request.param == "stock" else ROOT / "config.properties"
-    with running(folder, [archive], config) as found:
-        yield found
+    with running(folder, [archive], config) as torchserve:
+        yield torchserve
 
 
 def ask(server: Running, body: bytes, kind: str = "application/json", method: str = "POST", **headers: str):
@@ -93,8 +93,8 @@ def test_what_is_not_read_is_refused_by_name(server, body, kind, headers, status
 
 @pytest.fixture(scope="module")
 def fronted(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronted]:
-    with running(tmp_path_factory.mktemp("fronted"), [archive]) as server, fronted_by(server) as found:
-        yield found
+    with running(tmp_path_factory.mktemp("fronted"), [archive]) as server, fronted_by(server) as gateway:
+        yield gateway
 
 
 def test_through_the_gateway_a_damaged_form_is_400_and_a_put_row_is_answered(fronted):

@@ -108,7 +108,7 @@ def test_an_archive_without_traffic_holds_up_no_start_and_is_reported(archive, n
         supervisor.wait(watchdog, READY_S)
         assert restored
         assert answers(settings)
-        wait_for(lambda: [found.model_version for found in management.versions("circle")] == ["1.0.0", "2.0.0"])
+        wait_for(lambda: [version.model_version for version in management.versions("circle")] == ["1.0.0", "2.0.0"])
         wait_for(lambda: any(event["event"] == "refused" for event in events(settings)))
         wait_for(lambda: restored == ["restored", "restored"])
     [refused] = [event["detail"] for event in events(settings) if event["event"] == "refused"]

@@ -118,6 +118,6 @@ def test_plain_torchserve_with_a_key_loads_nothing_that_its_owner_did_not_sign(
                 assert all(worker["status"] != "READY" for worker in version["workers"]), version
     finally:
         server.stop()
-    said = server.reason() + (settings.state / "torchserve.log").read_text(errors="replace")
-    assert "does not hold for service.py" in said
-    assert "the archive is not signed" in said
+    output = server.reason() + (settings.state / "torchserve.log").read_text(errors="replace")
+    assert "does not hold for service.py" in output
+    assert "the archive is not signed" in output

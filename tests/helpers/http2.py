@@ -90,16 +90,16 @@ class Http2:
     def outcome(self, stream: int) -> int | str:
         """A response's status, `reset` if the stream was refused, `closed` if the connection was."""
         while stream not in self._outcomes:
-            found = next(self.frames(), None)
-            if found is None:
+            frame = next(self.frames(), None)
+            if frame is None:
                 return "closed"
-            if found.kind == HEADERS:
-                self._outcomes.setdefault(found.stream, found.status)
-            elif found.kind == RST_STREAM:
-                self._outcomes.setdefault(found.stream, "reset")
-            elif found.kind == GOAWAY:
-                last = int.from_bytes(found.payload[:4], "big")
-                if last < stream or found.payload[4:8] != b"\0\0\0\0":
+            if frame.kind == HEADERS:
+                self._outcomes.setdefault(frame.stream, frame.status)
+            elif frame.kind == RST_STREAM:
+                self._outcomes.setdefault(frame.stream, "reset")
+            elif frame.kind == GOAWAY:
+                last = int.from_bytes(frame.payload[:4], "big")
+                if last < stream or frame.payload[4:8] != b"\0\0\0\0":
                     return "closed"
         return self._outcomes[stream]
 

@@ -31,6 +31,6 @@ class Block:
 def blocks(*kinds: str) -> Iterator[Block]:
     """Those of these languages, in reading order."""
     for page in PAGES:
-        for how, said, kind, text in BLOCK.findall(page.read_text()):
+        for how, detail, kind, text in BLOCK.findall(page.read_text()):
             if kind in kinds:
-                yield Block(page, kind, text, said if how == "run" else "", said if how == "not run" else "")
+                yield Block(page, kind, text, detail if how == "run" else "", detail if how == "not run" else "")

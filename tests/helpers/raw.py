@@ -62,13 +62,13 @@ class Raw:
     def _body(self, headers: dict[str, str]) -> bytes:
         if headers.get("transfer-encoding") != "chunked":
             return self._file.read(int(headers.get("content-length", 0)))
-        found = b""
+        body = b""
         while size := int(self._file.readline(), 16):
-            found += self._file.read(size)
+            body += self._file.read(size)
             self._file.readline()
         while self._file.readline().strip():
             pass  # trailers
-        return found
+        return body
 
 
 @contextlib.contextmanager

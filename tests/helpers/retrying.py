@@ -74,7 +74,7 @@ class Retrying:
             return False
         if answer.headers.get("connection") == "close":
             self._hang_up()
-        outcome = told(answer)
+        outcome = outcome_of(answer)
         self.attempts[outcome] += 1
         return answer.status not in AGAIN
 
@@ -84,7 +84,7 @@ class Retrying:
             self._raw = None
 
 
-def told(answer: Answer) -> str:
+def outcome_of(answer: Answer) -> str:
     """What an answer was."""
     if answer.status == 200:
         degraded = answer.headers.get("x-onnxserve-degraded")

@@ -84,9 +84,9 @@ class Serving:
 
     def workers(self, model: str, version: str = "1.0.0") -> list[psutil.Process]:
         """A version's processes that live."""
-        found = [one for one in self.release.management.versions(model) if one.model_version == version]
+        loaded = [known for known in self.release.management.versions(model) if known.model_version == version]
         processes = []
-        for worker in (worker for one in found for worker in one.workers if worker.pid > 0):
+        for worker in (worker for known in loaded for worker in known.workers if worker.pid > 0):
             with contextlib.suppress(psutil.NoSuchProcess):  # TorchServe may not have noticed yet
                 processes.append(psutil.Process(worker.pid))
         return processes

@@ -71,7 +71,7 @@ class Upstream:
             setattr(self, name, getattr(fresh, name))
 
     def paths(self) -> list[str]:
-        return [one.path for one in self.seen]
+        return [request.path for request in self.seen]
 
 
 def described(upstream: Upstream, path: str) -> Answer:
@@ -79,7 +79,7 @@ def described(upstream: Upstream, path: str) -> Answer:
     if path.startswith("/models?"):
         return 200, json.dumps({"models": [{"modelName": "demo", "modelUrl": "demo.mar"}]}).encode()
     status = "READY" if upstream.ready else "UNLOADED"
-    one: dict[str, Any] = {"minWorkers": 1, "workers": [{"id": "9000", "status": status}]}
+    version: dict[str, Any] = {"minWorkers": 1, "workers": [{"id": "9000", "status": status}]}
     if "customized" in path:
         openapi = {
             "row": {"type": "array"},
@@ -88,8 +88,8 @@ def described(upstream: Upstream, path: str) -> Answer:
             "errors": {"422": "A row."},
         }
         about = {"signature": {"version": "1.0"}, "v2": V2, "v2_message": METADATA, "openapi": openapi}
-        one["customizedMetadata"] = about
-    return 200, json.dumps([one]).encode()
+        version["customizedMetadata"] = about
+    return 200, json.dumps([version]).encode()
 
 
 @contextlib.contextmanager
@@ -113,12 +113,12 @@ def listening(upstream: Upstream, tls: tuple[Path, Path] | None = None) -> Itera
             self._send(status, content, headers)
 
         def _chunks(self) -> bytes:
-            found = b""
+            body = b""
             while size := int(self.rfile.readline(), 16):
-                found += self.rfile.read(size)
+                body += self.rfile.read(size)
                 self.rfile.readline()
             self.rfile.readline()
-            return found
+            return body
 
         def do_GET(self) -> None:
             upstream.described.append(self.path)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from onnxserve.gateway.nginx.files import ERRORS
+from tests.helpers.pages import blocks
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -113,3 +114,22 @@ def test_the_introduction_of_a_page_of_results_is_the_one_that_the_benchmark_wri
     pattern = ".*?".join(re.escape(part) for part in re.split(r"\{[^}]*\}", introduction))
     page = (ROOT / "docs" / "results" / f"{WRITTEN[module]}.md").read_text(encoding="utf-8")
     assert re.match(pattern, " ".join(page.split()))
+
+
+def test_a_newcomer_reaches_a_model_of_their_own_in_one_click_and_300_lines():
+    readme, page = (ROOT / "README.md").read_text("utf-8"), "docs/getting-started/your-model.md"
+    assert f"]({page})" in readme
+    assert len(readme.splitlines()) + len((ROOT / page).read_text("utf-8").splitlines()) <= 300
+
+
+def commands(text: str) -> set[str]:
+    """Those of a block, without comments and spaces beside them."""
+    lines = [line.partition(" #")[0] for line in text.splitlines()]
+    return {command.strip() for line in lines for command in line.split("&&")} - {""}
+
+
+def test_the_release_that_the_readme_shows_is_run_with_the_guide():
+    [shown] = [block for block in blocks("sh") if block.page.name == "README.md" and "release.md" in block.elsewhere]
+    guide = next(block for block in blocks("sh") if block.page.name == "release.md")
+    assert guide.here
+    assert commands(shown.text) <= commands(guide.text)

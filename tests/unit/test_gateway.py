@@ -161,7 +161,7 @@ def test_doctor_says_when_the_gateway_is_open_to_everybody_or_its_file_is_wrong(
         ("", "on 127.0.0.1:8000", ""),
         ("[listen]\nhost = '0.0.0.0'", "open to everybody", "required"),
         ("[listen]\nhost = '0.0.0.0'\n[auth]\nrequired = true", "on 0.0.0.0:8000", ""),
-        ("[listen]\nport = 0", "$.listen.port", "docs/guides/gateway.md"),
+        ("[listen]\nport = 0", "$.listen.port", "docs/reference/configuration.md"),
     ):
         traffic.write_text(text)
         finding = checks.gateway(settings)
