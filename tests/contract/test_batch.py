@@ -63,7 +63,7 @@ def test_a_job_that_was_cut_off_goes_on_and_does_nothing_twice(archive, rows, tm
 
 def test_another_job_is_not_mixed_into_an_output(archive, next_archive, rows, tmp_path):
     run(archive, rows, tmp_path / "out")
-    with pytest.raises(BatchError, match="another job was begun there: model"):
+    with pytest.raises(BatchError, match="the output belongs to another job: model"):
         run(next_archive, rows, tmp_path / "out")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
@@ -282,5 +282,5 @@ def test_an_archive_that_was_replaced_while_the_job_ran_scores_nothing(archive, 
         run(model, rows, tmp_path / "out", Here(1), part_rows=10)
     plan = msgspec.json.decode((tmp_path / "out" / "_job" / "plan.json").read_bytes(), type=Plan)
     shutil.copy(next_archive, model)
-    with pytest.raises(BatchError, match="not the archive that the job was begun with"):
+    with pytest.raises(BatchError, match="not the one that the job began with"):
         Worker(plan.job, str(tmp_path / "out"), ONE)
