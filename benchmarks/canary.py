@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from onnxserve.release.measures import MEASURES, SCORE_SPREAD, slower
+from onnxserve.release.measures import MEASURES, SCORE_SPREAD, slow_answers
 from onnxserve.release.sequential import BOTH, STAKES, Floats, contrast, grow, log_mean
 
 from .prepare import ROOT
@@ -98,7 +98,7 @@ def contrasts(rng: np.random.Generator, stable: Traffic, canary: Traffic, runs: 
         difference: Floats = contrast(draw(stable), draw(canary), precision)
         return difference
 
-    times = slower(*(rng.lognormal(np.log(version.seconds), 0.3, shape) for version in (stable, canary)))
+    times = slow_answers(*(rng.lognormal(np.log(version.seconds), 0.3, shape) for version in (stable, canary)))
     return {
         "errors": both(lambda version: (rng.random(shape) < version.errors).astype(float)),
         "slow": contrast(*times),

@@ -1,4 +1,4 @@
-"""What a loss of power leaves."""
+"""Making files outlive a power failure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def sync_folder(folder: Path) -> None:
-    """Let a new name in a folder outlive a loss of power: a file's own fsync says nothing of its name (fsync(2))."""
+    """Sync a folder, so that new names in it outlive a power failure; a file's own fsync doesn't do that (fsync(2))."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

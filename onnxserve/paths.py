@@ -1,4 +1,4 @@
-"""Where our own files lie: beside the package in a checkout, inside it in a wheel."""
+"""Paths of our own files: beside the package in a checkout, inside the package in a wheel."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ CHECKOUT = INSIDE.parent
 
 
 def resource(name: str) -> Path:
-    """`config.properties`, `worker`, …: a file or folder that the wheel relocates under `onnxserve/`."""
+    """Return the path of a file or folder, such as `config.properties`, which a wheel has inside `onnxserve/`."""
     inside = INSIDE / name
     return inside if inside.exists() else CHECKOUT / name

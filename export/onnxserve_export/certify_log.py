@@ -10,7 +10,7 @@ import msgspec
 
 from onnxserve.archive.write import pretty
 from onnxserve.errors import StepFailed
-from onnxserve.gateway.files import locked, replace_file
+from onnxserve.gateway.files import lock_file, replace_file
 
 from .significance_levels import level_after
 from .subset import Subset
@@ -60,7 +60,7 @@ class CertifyLog:
 
         A test takes one turn, from asking for its level to recording its outcome.
         """
-        with locked(self._path):
+        with lock_file(self._path):
             self._load()
             yield
 

@@ -17,7 +17,7 @@ from .table import print_table
 def finding_row(finding: Finding) -> tuple[str, str, str]:
     """A mark, the check, and what it found with its fix."""
     fix = f"\nfix: {finding.fix}" if finding.fix else ""
-    return "✗" if finding.fix else "✓", finding.check, finding.found + fix
+    return "✗" if finding.fix else "✓", finding.check, finding.result + fix
 
 
 @root.command()
@@ -29,6 +29,8 @@ def doctor(config: Config = None, store: Store = None, state: State = None, *, a
     with console.status("checking"):
         findings = examine(settings_from(config=config, store=store, state=state))
     rows = [finding_row(finding) for finding in findings]
-    show([asdict(finding) for finding in findings], lambda: print_table(("", "check", "result"), rows), as_json=as_json)
+    # Until 0.2 `result` was called `found`; both names are there for one minor version.
+    documents = [{**asdict(finding), "found": finding.result} for finding in findings]
+    show(documents, lambda: print_table(("", "check", "result"), rows), as_json=as_json)
     if any(finding.fix for finding in findings):
         raise typer.Exit(1)

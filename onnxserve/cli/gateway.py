@@ -53,7 +53,7 @@ def open_gateway(settings: Settings) -> RunningGateway:
     """Start the gateway before a TorchServe, with the roles as they are; from now on it confirms every change."""
     role_store, gateway = RoleStore(settings.state), gateway_of(settings)
     running = start_gateway(gateway, role_store.roles)
-    role_store.started(gateway)
+    role_store.record_start(gateway)
     return running
 
 
@@ -66,7 +66,7 @@ def gateway_service(settings: Settings, tick: Tick) -> Service:
 
     def ready(running: Running) -> None:
         assert isinstance(running, RunningGateway)  # noqa: S101 - `start` made it
-        role_store.started(gateway)
+        role_store.record_start(gateway)
         tick.gateway = running
 
     def clear(running: Running) -> None:
@@ -145,7 +145,7 @@ def start(
     except KeyboardInterrupt:
         console.print("stopping")
     finally:
-        roles.stopped()
+        roles.record_stop()
         running.stop()
 
 

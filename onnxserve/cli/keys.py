@@ -111,7 +111,7 @@ def key_rows(keys: dict[str, Key], used: dict[str, dt.datetime]) -> list[tuple[s
     """A row of HEADINGS for each key, by client; times are UTC, to the minute."""
     rows: list[tuple[str, ...]] = []
     for kept, key in sorted(keys.items(), key=lambda pair: (pair[1].client, minute(pair[1].created))):
-        ends = "expired" if key.expired(now()) else minute(key.expires)
+        ends = "expired" if key.has_expired(now()) else minute(key.expires)
         made = f"{key.created:%Y-%m-%d}" if key.created else ""
         rows.append((key.client, rights(key), kept[:ID], made, ends, minute(used.get(kept))))
     return rows

@@ -145,12 +145,12 @@ def run(settings: Settings, options: Options, signals: StopSignals) -> None:
     ):
         settings = served_copies(settings, events)
         role_store, release = RoleStore(settings.state), release_of(settings)
-        role_store.stopped()  # a server that was killed left its record of a running gateway
+        role_store.record_stop()  # a server that was killed left its record of a running gateway
         for line in release.take_up():
             out.print(line, markup=False)
         variables, observer = watching(settings, watched)
         tick = Tick(settings, release, events, observer)
-        running.callback(role_store.stopped)
+        running.callback(role_store.record_stop)
         begin(settings, options, supervisor, release, tick, variables)
         served = release.served()
         first_answers(settings, served)

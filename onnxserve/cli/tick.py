@@ -26,7 +26,7 @@ class Tick:
         self._settings = settings
         self.role_store: RoleStore = release.role_store
         config = read_config(settings.gateway_file)
-        pressures = Pressures(release.management.queues, observer.refused, config.limits.concurrency)
+        pressures = Pressures(release.management.queues, observer.refusals, config.limits.concurrency)
         ladder = Ladder(pressures, keeps_answers=config.cache.seconds > 0 and config.brownout.seconds > 0)
         self._pilot = Controller(release, settings.state, ladder if config.brownout.ladder else None)
         sizes = LogLimits(round(config.logs.megabytes * MEGABYTE), config.logs.files, config.logs.days)

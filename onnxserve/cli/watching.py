@@ -14,7 +14,7 @@ import msgspec
 from onnxserve.gateway import read_config
 from onnxserve.gateway.config import Predictions
 from onnxserve.monitoring import workers_page
-from onnxserve.monitoring.exporter import fresh
+from onnxserve.monitoring.exporter import empty_folder
 from onnxserve.monitoring.observer import Observer
 from onnxserve.torchserve import Settings
 
@@ -34,7 +34,7 @@ def watching(settings: Settings, running: contextlib.ExitStack) -> tuple[dict[st
     if config.predictions != Predictions():  # they also decide which of a shadow's rows are kept
         variables[PREDICTIONS] = prediction_settings(config.predictions, settings)
     if find_spec("prometheus_client"):
-        folder = fresh(settings.state.resolve() / "metrics")
+        folder = empty_folder(settings.state.resolve() / "metrics")
         variables[METRICS] = str(folder)
         pages.append(partial(workers_page, folder))
     observer = running.enter_context(observed(gateway_of(settings), *pages))

@@ -1,4 +1,4 @@
-"""Addresses of HTTP APIs, and a client that costs little, for the machine that the server runs on too."""
+"""Addresses of HTTP APIs, and a cheap HTTP client for load from the server's own machine."""
 
 from .address import Address, loopback, parse_address, unix
 from .connection import Connection, http_post

@@ -1,4 +1,4 @@
-"""Where an HTTP API listens: a URL, or a unix socket of this machine."""
+"""The address of an HTTP API: a URL, or a unix socket of this machine."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ PROBE_S = 1.0
 
 @dataclass(frozen=True)
 class Address:
-    """An API's address. With `path` requests go through that socket, and `url` only gives their Host header."""
+    """The address of an API. With `path`, requests go through that socket, and `url` only sets the Host header."""
 
     url: str
     path: Path | None = None
 
     def __str__(self) -> str:
-        """The address as TorchServe's configuration and people write it."""
+        """Return the address as TorchServe's configuration has it."""
         return f"{UNIX}{self.path}" if self.path else self.url
 
     def transport(self, **options: Any) -> httpx.HTTPTransport:
-        """A transport for httpx, which ignores the environment's proxies; `options` are httpx.HTTPTransport's."""
-        # httpx reads every authority's certificate otherwise, which takes tens of milliseconds.
+        """Return an httpx transport without the environment's proxies; `options` are those of httpx.HTTPTransport."""
+        # Otherwise httpx reads all certificate authorities, which takes tens of milliseconds.
         options.setdefault("verify", self.url.startswith("https:"))
         if self.path is None:
             return httpx.HTTPTransport(trust_env=False, **options)
         return _SocketTransport(self, **options)
 
     def client(self, timeout_s: float = 10.0, headers: dict[str, str] | None = None) -> httpx.Client:
-        """An HTTP client whose paths are relative to this address."""
+        """Return an HTTP client whose paths are relative to this address."""
         return httpx.Client(
             base_url=self.url, transport=self.transport(), timeout=timeout_s, headers=headers, trust_env=False
         )
 
     def connect(self, timeout_s: float | None = None) -> socket.socket:
-        """A connected stream socket; OSError if nobody listens."""
+        """Return a connected stream socket; OSError if nobody listens."""
         if self.path is None:
             parts = urlsplit(self.url)
-            made = socket.create_connection((parts.hostname or "", parts.port or 80), timeout_s)
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return made
-        made = socket.socket(socket.AF_UNIX)
+            connection = socket.create_connection((parts.hostname or "", parts.port or 80), timeout_s)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return connection
+        connection = socket.socket(socket.AF_UNIX)
         try:
-            made.settimeout(timeout_s)
-            made.connect(str(self.path))
+            connection.settimeout(timeout_s)
+            connection.connect(str(self.path))
         except BaseException:
-            made.close()
+            connection.close()
             raise
-        return made
+        return connection
 
     def listening(self) -> bool:
-        """Whether somebody takes connections there."""
+        """Whether a process accepts connections there."""
         try:
             self.connect(PROBE_S).close()
         except OSError:
@@ -65,7 +65,7 @@ class Address:
 
 
 class _SocketTransport(httpx.HTTPTransport):
-    """Requests through a unix socket. httpcore 1.0 leaks a socket that can't connect, so we try the first time."""
+    """Requests through a unix socket; it first tries to connect, since httpcore 1.0 leaks a socket that can't."""
 
     def __init__(self, address: Address, **options: Any) -> None:
         super().__init__(uds=str(address.path), trust_env=False, **options)
@@ -84,15 +84,15 @@ class _SocketTransport(httpx.HTTPTransport):
 
 
 def loopback(port: int) -> Address:
-    """A port of this machine."""
+    """Return the address of a TCP port on loopback."""
     return Address(f"http://127.0.0.1:{port}")
 
 
 def unix(path: Path) -> Address:
-    """A socket of this machine."""
+    """Return the address of a unix socket."""
     return Address("http://localhost", path)
 
 
 def parse_address(text: str) -> Address:
-    """`http://host:port` or `unix:/path/to.sock`."""
+    """Parse `http://host:port` or `unix:/path/to.sock`."""
     return unix(Path(text.removeprefix(UNIX))) if text.startswith(UNIX) else Address(text.rstrip("/"))

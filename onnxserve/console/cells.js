@@ -1,9 +1,9 @@
 // Elements and the cells of tables.
 
 export function element(name, text = '') {
-  const made = document.createElement(name);
-  made.textContent = text;
-  return made;
+  const node = document.createElement(name);
+  node.textContent = text;
+  return node;
 }
 
 export function cell(text, kind = '') {

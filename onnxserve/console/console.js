@@ -1,4 +1,4 @@
-// The page: what is served, by which versions, how fast, how far from the proof; read again every few seconds.
+// The console page: served versions, their speed, proof and drift; it refreshes every few seconds.
 
 import { proofRow, proven } from './proof.js';
 import { cell, element, number, percent } from './cells.js';
@@ -6,7 +6,7 @@ import { increase, parse, quantile, sum } from './figures.js';
 import { Playground } from './playground.js';
 
 const PERIOD_MS = 3000, KEPT = 60;
-const history = new Map(); // model version: requests a second of the last minutes
+const history = new Map(); // model version: requests per second in the last minutes
 let last = null, playground = null;
 
 async function get(path, kind) {
@@ -21,34 +21,34 @@ async function look() {
   ]);
   const now = { time: performance.now(), series: parse(counters || '') };
   draw(about, now, last || now);
-  releasesOf(releases);
+  drawReleases(releases);
   last = now;
   document.getElementById('state').textContent = `${about.models.length} versions, seen ${new Date().toLocaleTimeString()}${counters === null ? '; no counters' : ''}`;
 }
 
 function draw(about, now, before) {
   document.body.dataset.url = about.url;
-  const rows = about.models.map((one) => figures(one, about.roles, now, before));
+  const rows = about.models.map((version) => figures(version, about.roles, now, before));
   document.querySelector('#models tbody').replaceChildren(...rows.map(tableRow));
   document.querySelector('#proof tbody').replaceChildren(...about.models.filter(proven).map(proofRow));
-  document.getElementById('live').replaceChildren(...rows.filter((one) => one.share > 0).map(graph));
+  document.getElementById('live').replaceChildren(...rows.filter((row) => row.share > 0).map(graph));
   if (!playground && about.models.length) {
-    const chosen = about.models.filter((one) => one.signature && one.version === about.roles[one.name]?.stable);
-    playground = new Playground(Object.fromEntries(chosen.map((one) => [one.name, one.signature])));
+    const chosen = about.models.filter((state) => state.signature && state.version === about.roles[state.name]?.stable);
+    playground = new Playground(Object.fromEntries(chosen.map((state) => [state.name, state.signature])));
   }
 }
 
-function figures(one, roles, now, before) {
-  const model = roles[one.name] || {}, seconds = (now.time - before.time) / 1000 || 1;
-  const key = `${one.name} ${one.version}`, chosen = { model: one.name, version: one.version };
+function figures(state, roles, now, before) {
+  const model = roles[state.name] || {}, seconds = (now.time - before.time) / 1000 || 1;
+  const key = `${state.name} ${state.version}`, chosen = { model: state.name, version: state.version };
   const answers = increase(before.series, now.series, 'onnxserve_gateway_requests_total', chosen);
   const failed = increase(before.series, now.series, 'onnxserve_gateway_requests_total', chosen, (labels) => labels.code >= '500');
-  const drift = now.series.filter((s) => s.name === 'onnxserve_drift' && s.labels.stat === 'psi' && s.labels.model === one.name && s.labels.version === one.version);
+  const drift = now.series.filter((s) => s.name === 'onnxserve_drift' && s.labels.stat === 'psi' && s.labels.model === state.name && s.labels.version === state.version);
   const rates = history.get(key) || [], times = 'onnxserve_gateway_request_seconds';
   rates.push(answers / seconds);
   history.set(key, rates.slice(-KEPT));
   return {
-    ...one, ...tags(model, one.version), key, rate: answers / seconds, failed: answers ? failed / answers : 0,
+    ...state, ...tags(model, state.version), key, rate: answers / seconds, failed: answers ? failed / answers : 0,
     p50: milliseconds(quantile(before.series, now.series, times, chosen, 0.5)),
     p99: milliseconds(quantile(before.series, now.series, times, chosen, 0.99)),
     worst: drift.sort((a, b) => b.value - a.value)[0], alarms: sum(now.series, 'onnxserve_drift_alarms_total', chosen),
@@ -64,27 +64,27 @@ function tags(model, version) {
   const canary = model.canary && model.canary.version === version, stable = model.stable === version;
   const shadow = model.shadow && model.shadow.version === version;
   const share = canary ? model.canary.percent : stable ? 100 - (model.canary ? model.canary.percent : 0) : 0;
-  return { share, label: [stable && 'stable', canary && 'canary', shadow && 'shadow'].filter(Boolean).join(', ') || 'loaded' };
+  return { share, role: [stable && 'stable', canary && 'canary', shadow && 'shadow'].filter(Boolean).join(', ') || 'loaded' };
 }
 
-function tableRow(one) {
-  const row = document.createElement('tr'), ready = one.ready === one.workers && one.ready > 0;
-  const name = Object.assign(element('th', one.name), { scope: 'row' });
-  row.append(name, element('td', one.version), traffic(one), cell(`${one.ready} of ${one.workers} ready`, ready ? 'good' : 'bad'));
-  row.append(cell(one.signature ? `${one.signature.variant}, ${one.provider}` : '–'), proof(one.evidence));
-  row.append(number(one.rate, 1), number(one.p50, 1), number(one.p99, 1), cell(percent(one.failed), one.failed > 0.01 ? 'n bad' : 'n'));
-  row.append(drift(one));
-  return row;
+function tableRow(row) {
+  const line = document.createElement('tr'), ready = row.ready === row.workers && row.ready > 0;
+  const name = Object.assign(element('th', row.name), { scope: 'row' });
+  line.append(name, element('td', row.version), traffic(row), cell(`${row.ready} of ${row.workers} ready`, ready ? 'good' : 'bad'));
+  line.append(cell(row.signature ? `${row.signature.variant}, ${row.provider}` : '–'), proof(row.evidence));
+  line.append(number(row.rate, 1), number(row.p50, 1), number(row.p99, 1), cell(percent(row.failed), row.failed > 0.01 ? 'n bad' : 'n'));
+  line.append(drift(row));
+  return line;
 }
 
-function traffic(one) {
-  const made = element('td'), tag = element('span', one.label), bar = element('div'), fill = element('span');
+function traffic(row) {
+  const trafficCell = element('td'), tag = element('span', row.role), bar = element('div'), fill = element('span');
   tag.className = 'tag';
   bar.className = 'bar';
-  fill.style.width = `${one.share}%`;
+  fill.style.width = `${row.share}%`;
   bar.append(fill);
-  made.append(tag, ` ${one.share} %`, bar);
-  return made;
+  trafficCell.append(tag, ` ${row.share} %`, bar);
+  return trafficCell;
 }
 
 function proof(evidence) {
@@ -93,27 +93,27 @@ function proof(evidence) {
   return cell(`loses at most ${percent(evidence.bound)} of ${percent(evidence.reference_accuracy)}`);
 }
 
-function drift(one) {
-  if (!one.windows) return cell('not judged yet', 'soft');
-  const what = one.worst ? `PSI ${one.worst.value.toFixed(3)} (${one.worst.labels.measure})` : '';
-  return cell(`${what}; ${one.alarms} of ${one.windows} windows raise an alarm`, one.alarms ? 'bad' : 'good');
+function drift(row) {
+  if (!row.windows) return cell('not judged yet', 'soft');
+  const what = row.worst ? `PSI ${row.worst.value.toFixed(3)} (${row.worst.labels.measure})` : '';
+  return cell(`${what}; ${row.alarms} of ${row.windows} windows raise an alarm`, row.alarms ? 'bad' : 'good');
 }
 
-function graph(one) {
-  const series = history.get(one.key) || [], top = Math.max(1, ...series);
+function graph(row) {
+  const series = history.get(row.key) || [], top = Math.max(1, ...series);
   const points = series.map((value, at) => `${at ? 'L' : 'M'}${(at * 100) / Math.max(1, KEPT - 1)} ${30 - (28 * value) / top}`).join(' ');
-  const figure = element('figure'), caption = element('figcaption', one.key);
-  const now = element('span', ` ${one.rate.toFixed(1)} requests/s, p99 ${one.p99 === null ? '–' : one.p99.toFixed(1)} ms`);
+  const figure = element('figure'), caption = element('figcaption', row.key);
+  const now = element('span', ` ${row.rate.toFixed(1)} requests/s, p99 ${row.p99 === null ? '–' : row.p99.toFixed(1)} ms`);
   now.className = 'soft';
   caption.append(now);
   figure.innerHTML = '<svg viewBox="0 0 100 30" preserveAspectRatio="none" role="img"><path/></svg>';
-  figure.querySelector('svg').setAttribute('aria-label', `requests a second of ${one.key}, at most ${top.toFixed(1)}`);
+  figure.querySelector('svg').setAttribute('aria-label', `requests a second of ${row.key}, at most ${top.toFixed(1)}`);
   figure.querySelector('path').setAttribute('d', points);
   figure.prepend(caption);
   return figure;
 }
 
-function releasesOf(text) {
+function drawReleases(text) {
   const events = text.split('\n').filter(Boolean).map((line) => JSON.parse(line)).slice(-20).reverse();
   const list = document.getElementById('history');
   list.start = Math.max(1, events.length);
@@ -122,14 +122,14 @@ function releasesOf(text) {
     item.append(what, event.changes.length ? ` — ${event.changes.join('; ')}` : '');
     return item;
   }));
-  if (!events.length) list.replaceChildren(element('li', 'nothing was released yet'));
+  if (!events.length) list.replaceChildren(element('li', 'no release yet'));
 }
 
 async function forever() {
   try {
     await look();
   } catch (error) {
-    document.getElementById('state').textContent = `can't look: ${error.message}`;
+    document.getElementById('state').textContent = `can't refresh: ${error.message}`;
   }
   setTimeout(forever, PERIOD_MS);
 }

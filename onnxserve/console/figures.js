@@ -1,34 +1,34 @@
-// Prometheus's text format to numbers, and numbers of two moments to rates and quantiles.
+// Parses Prometheus's text format, and computes increases and quantiles between two moments.
 
 const LINE = /^(\w+)(?:\{(.*)\})? (\S+)/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
 
 export function parse(text) {
-  const found = [];
+  const samples = [];
   for (const line of text.split('\n')) {
     const match = line.startsWith('#') ? null : LINE.exec(line);
     if (match) {
       const labels = {};
       for (const [, name, value] of (match[2] || '').matchAll(LABEL)) labels[name] = value;
-      found.push({ name: match[1], labels, value: Number(match[3]) });
+      samples.push({ name: match[1], labels, value: Number(match[3]) });
     }
   }
-  return found;
+  return samples;
 }
 
-// Cumulative buckets of a histogram, by bound.
+// The cumulative buckets of a histogram, by bound.
 function buckets(series, name, chosen) {
-  const found = new Map();
-  for (const one of series) {
-    if (one.name === `${name}_bucket` && Object.entries(chosen).every(([key, value]) => one.labels[key] === value)) {
-      const bound = one.labels.le === '+Inf' ? Infinity : Number(one.labels.le);
-      found.set(bound, (found.get(bound) || 0) + one.value);
+  const counts = new Map();
+  for (const sample of series) {
+    if (sample.name === `${name}_bucket` && Object.entries(chosen).every(([key, value]) => sample.labels[key] === value)) {
+      const bound = sample.labels.le === '+Inf' ? Infinity : Number(sample.labels.le);
+      counts.set(bound, (counts.get(bound) || 0) + sample.value);
     }
   }
-  return found;
+  return counts;
 }
 
-// Where the share-th of what came between two moments lies, as Prometheus interpolates.
+// The quantile of the values between two moments, interpolated as Prometheus does.
 export function quantile(before, after, name, chosen, share) {
   const old = buckets(before, name, chosen);
   const counts = [...buckets(after, name, chosen)].map(([bound, count]) => [bound, count - (old.get(bound) || 0)]);
@@ -49,8 +49,8 @@ export function quantile(before, after, name, chosen, share) {
 
 export function sum(series, name, chosen = {}, also = () => true) {
   return series
-    .filter((one) => one.name === name && Object.entries(chosen).every(([key, value]) => one.labels[key] === value) && also(one.labels))
-    .reduce((total, one) => total + one.value, 0);
+    .filter((sample) => sample.name === name && Object.entries(chosen).every(([key, value]) => sample.labels[key] === value) && also(sample.labels))
+    .reduce((total, sample) => total + sample.value, 0);
 }
 
 export function increase(before, after, name, chosen, also) {

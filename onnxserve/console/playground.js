@@ -1,4 +1,4 @@
-// A form made of a model's signature, its answer, and the same as a curl line.
+// The playground: a form built from a model's signature, the answer, and the same request as a curl command.
 
 import { element } from './cells.js';
 

@@ -1,4 +1,4 @@
-"""Is this machine ready to serve? One check a function, each with a fix."""
+"""Checks whether this machine is ready to serve; each check is a function and names a fix."""
 
 from .checks import CHECKS, examine
 from .finding import Finding

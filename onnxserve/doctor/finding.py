@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The result of one check."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found; `fix` is empty when all is well."""
+    """The result of one check; `fix` is empty when nothing needs a fix."""
 
     check: str
-    found: str
+    result: str
     fix: str = ""

@@ -1,4 +1,4 @@
-"""Whom this machine trusts, and whether a running server has archives that would not be loaded again."""
+"""The check of trusted keys, and of a running server's archives that wouldn't be loaded again."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from onnxserve.torchserve import Settings, stores_of
 from .finding import Finding
 
 NAME = "trust"
-FIX = "move traffic to other versions and retire these: a worker of theirs that ends would not come back"
+FIX = "move traffic to other versions and retire these, since a worker of theirs that ends would not come back"
 
 
 def trust(settings: Settings) -> Finding:
-    """Keys and revocations of now, and what they say of the archives that the server has."""
+    """Report the current keys and revocations, and the running server's archives that they refuse."""
     try:
         keys, revoked, stores = configured_keys(), revoked_now(), stores_of(settings)
         refused = refusals(stores.served, *keys) if stores.served != stores.kept else []

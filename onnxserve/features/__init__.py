@@ -1,4 +1,4 @@
-"""The feature store: Feast's repositories, online behind Feast's own server, offline joined as of each row's time."""
+"""The feature store: Feast repositories, served online by Feast's server and joined offline as of each row's time."""
 
 from .join import Join, join
 from .load import load

@@ -1,4 +1,4 @@
-"""Features as they were at each row's time: what a model may have known then, and nothing later.
+"""Offline join: features as they were at each row's time, so that a model sees nothing later.
 
 Feast's point-in-time join, https://docs.feast.dev/getting-started/concepts/point-in-time-joins.
 """
@@ -20,14 +20,14 @@ from onnxserve.errors import FeatureError
 from .repo import QUIET, Repo
 
 ORDER = "__onnxserve_row"
-TYPES = b"key_types"  # of the table's metadata: the type of each key, as JSON
-KEY_TYPES = {"INT32": "int32", "INT64": "int64", "STRING": "string"}  # of Feast's that a request can bring
-TIME = "event_timestamp"  # the name that Feast wants
+TYPES = b"key_types"  # in the table's metadata: the type of each key, as JSON
+KEY_TYPES = {"INT32": "int32", "INT64": "int64", "STRING": "string"}  # by Feast's types, those that a request can carry
+TIME = "event_timestamp"  # the name that Feast requires
 
 
 @dataclass(frozen=True)
 class Join:
-    """What is asked of the store: a service, its keys, and the features that a model takes."""
+    """A query of the store: a feature service, its entity keys, the features to return, and the time column."""
 
     service: str
     entities: tuple[str, ...]
@@ -35,45 +35,46 @@ class Join:
     timestamp: str = TIME
 
 
-def join(repo: Repo, what: Join, rows: pa.Table) -> pa.Table:
-    """`what.columns` for each of the rows, in their order, null where nothing was known. Rows bring keys and a time.
+def join(repo: Repo, query: Join, rows: pa.Table) -> pa.Table:
+    """Return `query.columns` as float64 for each row, in order; null where the store knew no value.
 
-    The table's metadata has `key_types`.
+    `rows` have the columns `query.entities` and `query.timestamp`. The result's metadata has `key_types`. FeatureError
+    for missing columns and for failures of Feast.
     """
-    if missing := [name for name in (*what.entities, what.timestamp) if name not in rows.column_names]:
-        raise FeatureError(f"missing columns: {', '.join(missing)}", fix="rows bring keys of entities and a time")
-    store = opened(str(repo.config))
-    entities = rows.select([*what.entities, what.timestamp]).to_pandas()
-    entities = entities.rename(columns={what.timestamp: TIME})
+    if missing := [name for name in (*query.entities, query.timestamp) if name not in rows.column_names]:
+        raise FeatureError(f"missing columns: {', '.join(missing)}", fix="give each row the entity keys and a time")
+    store = open_store(str(repo.config))
+    entities = rows.select([*query.entities, query.timestamp]).to_pandas()
+    entities = entities.rename(columns={query.timestamp: TIME})
     entities[ORDER] = range(len(entities))
     try:
-        service = store.get_feature_service(what.service)
-        found = store.get_historical_features(entity_df=entities, features=service).to_df()
+        service = store.get_feature_service(query.service)
+        joined = store.get_historical_features(entity_df=entities, features=service).to_df()
     except Exception as error:
-        # Feast has no base class of its own, and its stores raise whatever their libraries do.
-        raise FeatureError(f"the join failed: {error}", where=f"service {what.service}") from error
-    if absent := [name for name in what.columns if name not in found]:
-        raise FeatureError(f"service {what.service} has no {', '.join(absent)}")
-    found = found.set_index(ORDER)
-    if not found.index.is_unique:
-        raise FeatureError("a row came back more than once", where=f"service {what.service}")
-    found = found.reindex(range(rows.num_rows))  # Feast leaves out rows of entities that it knew only later
-    table = pa.table({name: pa.array(found[name], pa.float64(), from_pandas=True) for name in what.columns})
-    return table.replace_schema_metadata({TYPES: json.dumps(key_types(store, what.entities))})
+        # Feast has no base class for errors, and its stores raise those of their libraries.
+        raise FeatureError(f"the join failed: {error}", where=f"service {query.service}") from error
+    if absent := [name for name in query.columns if name not in joined]:
+        raise FeatureError(f"service {query.service} has no {', '.join(absent)}")
+    joined = joined.set_index(ORDER)
+    if not joined.index.is_unique:
+        raise FeatureError("Feast returned a row more than once", where=f"service {query.service}")
+    joined = joined.reindex(range(rows.num_rows))  # Feast omits rows whose entities came only later
+    table = pa.table({name: pa.array(joined[name], pa.float64(), from_pandas=True) for name in query.columns})
+    return table.replace_schema_metadata({TYPES: json.dumps(key_types(store, query.entities))})
 
 
 def key_types(store: Any, keys: tuple[str, ...]) -> dict[str, str]:
-    """What the repository's entities say of each key; a key of another type can't be sent in JSON."""
+    """Return the type of each entity key; FeatureError for a type that JSON requests can't carry."""
     types = {entity.join_key: str(entity.value_type.name) for entity in store.list_entities()}
     if strange := {key: types.get(key) for key in keys if types.get(key) not in KEY_TYPES}:
         fix = f"give its entity a value_type of {', '.join(KEY_TYPES)}"
-        raise FeatureError(f"keys of a type that requests can't bring: {strange}", fix=fix)
+        raise FeatureError(f"requests can't carry keys of these types: {strange}", fix=fix)
     return {key: KEY_TYPES[types[key]] for key in keys}
 
 
 @cache
-def opened(config: str) -> Any:
-    """Feast's own object; importing Feast takes seconds, so it is kept."""
+def open_store(config: str) -> Any:
+    """Open Feast's store and keep it, since importing Feast takes seconds."""
     os.environ.update(QUIET)
     try:
         from feast import FeatureStore
@@ -83,18 +84,18 @@ def opened(config: str) -> Any:
 
 
 def main(arguments: list[str]) -> None:
-    """`python -m onnxserve.features.join FOLDER STATE WHAT.json ROWS.arrow OUT.arrow`: in a process of its own."""
+    """Run `python -m onnxserve.features.join FOLDER STATE QUERY.json ROWS.arrow OUT.arrow` in a process of its own."""
     import msgspec
 
     from .repo import open_repo
 
-    folder, state, what, source, target = arguments
-    asked = msgspec.convert(msgspec.json.decode(Path(what).read_bytes()), Join)
+    folder, state, query_file, source, target = arguments
+    query = msgspec.convert(msgspec.json.decode(Path(query_file).read_bytes()), Join)
     with pa.OSFile(source) as stream:
         rows = pa.ipc.open_file(stream).read_all()
-    found = join(open_repo(Path(folder), Path(state)), asked, rows)
-    with pa.OSFile(target, "wb") as stream, pa.ipc.new_file(stream, found.schema) as writer:
-        writer.write_table(found)
+    table = join(open_repo(Path(folder), Path(state)), query, rows)
+    with pa.OSFile(target, "wb") as stream, pa.ipc.new_file(stream, table.schema) as writer:
+        writer.write_table(table)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Definitions to the registry, and the newest values of every entity to the online store."""
+"""Loading the feature store: definitions into the registry, the newest values of each entity into the online store."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LOG_LINES = 12
 
 
 def load_commands(until: datetime | None = None, *, online: bool = True) -> list[list[str]]:
-    """`feast apply`, then `feast materialize` of everything before `until`; may be done again at any time."""
+    """Return `feast apply`, then `feast materialize` of everything before `until`; both may be repeated."""
     end = (until or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return [["apply"], *([["materialize", BEGINNING, end]] if online else [])]
 
 
 def load(repo: Repo, until: datetime | None = None, *, online: bool = True) -> None:
-    """Bring registry and online store up to `until`; FeatureError with the end of Feast's words if it fails."""
+    """Bring registry and online store up to `until`; FeatureError with the end of Feast's output if that fails."""
     command = repo.command(*load_commands(until, online=online))
     done = subprocess.run(
         command, env=repo.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
@@ -32,7 +32,7 @@ def load(repo: Repo, until: datetime | None = None, *, online: bool = True) -> N
 
 
 def failure(what: str, output: Sequence[str], where: str, otherwise: str = "") -> FeatureError:
-    """An error with Feast's last line, and the lines before it as a fix."""
+    """Return an error with Feast's last line of output, and the lines before it as the fix."""
     lines = [line for line in output if line.strip()]
     if any("No module named 'feast'" in line for line in lines):
         return FeatureError("feast is not installed", fix="pip install 'onnxserve[features]'")

@@ -1,4 +1,4 @@
-"""Feast's commands, several in one process: importing Feast takes seconds, each time.
+"""Runs several Feast commands in one process, since each import of Feast takes seconds.
 
 Run by path: `python program.py FOLDER CONFIG COMMAND ARGUMENT... [then COMMAND ARGUMENT...]...`
 """
@@ -12,12 +12,12 @@ from types import ModuleType
 from typing import Any
 
 THEN = "then"
-# What Feast and its libraries import if it is there, for tensors and plots: a third of its import's seconds.
+# Feast and its libraries import these if installed, for tensors and plots; that takes a third of the import time.
 LEFT_OUT = ("torch", "matplotlib")
 
 
 def parts(words: Sequence[str]) -> Iterator[list[str]]:
-    """The commands, cut at each `then`."""
+    """Split the words into commands at each `then`."""
     command: list[str] = []
     for word in words:
         if word == THEN:
@@ -30,9 +30,9 @@ def parts(words: Sequence[str]) -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def lean_imports() -> Iterator[None]:
-    """Import Feast meanwhile without what its commands don't use; definitions may import all of it later.
+    """Let the block import Feast without libraries that its commands don't use; definitions may import them later.
 
-    typeguard would rewrite Feast's classes to check types at each call, which takes another third.
+    typeguard would rewrite Feast's classes to check types at each call, which takes another third of the time.
     """
     typeguard: Any = ModuleType("typeguard")
     typeguard.typechecked = unchecked
@@ -46,7 +46,7 @@ def lean_imports() -> Iterator[None]:
 
 
 def unchecked(target: Any = None, **_: Any) -> Any:
-    """A decorator that leaves what it decorates as it is."""
+    """Decorate nothing: return the target unchanged."""
     return target if target is not None else _same
 
 
@@ -55,7 +55,7 @@ def _same(target: Any) -> Any:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the commands in order; a failing one ends the process with its status."""
+    """Run the commands in order; a failing command ends the process with its status."""
     with lean_imports():
         from feast.cli.cli import cli
 

@@ -1,4 +1,4 @@
-"""A Feast repository as this machine uses it: what it keeps lies in our state folder, or in a Redis that is named."""
+"""A Feast repository on this machine: its data lies in our state folder, or in a Redis that a variable names."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ QUIET = {"FEAST_USAGE": "False", "IS_TEST": "False"}
 
 @dataclass(frozen=True)
 class Repo:
-    """`folder` has the definitions; `home` the configuration in force, the registry and SQLite's file."""
+    """A repository: `folder` has the definitions; `home` the effective configuration, registry and SQLite file."""
 
     folder: Path
     home: Path
 
     @property
     def config(self) -> Path:
-        """What Feast reads."""
+        """The configuration file that Feast reads."""
         return self.home / YAML
 
     def command(self, *commands: Sequence[str]) -> list[str]:
-        """A process that runs these commands of Feast's own command line on this repository, one after the other."""
+        """Return the command of a process that runs these Feast commands on this repository, in order."""
         words = [word for command in commands for word in (THEN, *command)][1:]
         return [sys.executable, str(PROGRAM), str(self.folder), str(self.config), *words]
 
     def environment(self) -> dict[str, str]:
-        """Without telemetry."""
+        """Return the environment with Feast's telemetry switched off."""
         return {**os.environ, **QUIET}
 
 
 def open_repo(folder: Path, state: Path, environment: dict[str, str] | None = None) -> Repo:
-    """Read the repository's configuration and write the one in force."""
+    """Read the repository's configuration and write the effective one; FeatureError if it can't be read."""
     path = folder / YAML
     try:
         text = os.path.expandvars(path.read_text(encoding="utf-8"))
@@ -58,30 +58,30 @@ def open_repo(folder: Path, state: Path, environment: dict[str, str] | None = No
     home = (state / "features" / str(document["project"])).resolve()
     home.mkdir(parents=True, exist_ok=True)
     repo = Repo(folder.resolve(), home)
-    kept = placed(document, home, (environment or dict(os.environ)).get(REDIS, ""))
-    content = yaml.safe_dump(kept, sort_keys=False)
+    effective = place_files(document, home, (environment or dict(os.environ)).get(REDIS, ""))
+    content = yaml.safe_dump(effective, sort_keys=False)
     if not repo.config.is_file() or repo.config.read_text(encoding="utf-8") != content:
         repo.config.write_text(content, encoding="utf-8")
     return repo
 
 
-def placed(document: dict[str, Any], home: Path, redis: str) -> dict[str, Any]:
-    """Files that have no place of their own get one in `home`; Redis, where it is named, is the online store."""
-    found: dict[str, Any] = {"provider": "local", "entity_key_serialization_version": 3, **document}
-    registry = found.get("registry", "registry.db")
+def place_files(document: dict[str, Any], home: Path, redis: str) -> dict[str, Any]:
+    """Return the configuration with relative paths moved to `home`, and with Redis as the online store if named."""
+    config: dict[str, Any] = {"provider": "local", "entity_key_serialization_version": 3, **document}
+    registry = config.get("registry", "registry.db")
     if isinstance(registry, str):
-        found["registry"] = within(home, registry)
+        config["registry"] = within(home, registry)
     elif isinstance(registry, dict) and registry.get("registry_type", "file") == "file":
-        found["registry"] = {**registry, "path": within(home, str(registry.get("path", "registry.db")))}
-    online = found.get("online_store") or {"type": "sqlite"}
+        config["registry"] = {**registry, "path": within(home, str(registry.get("path", "registry.db")))}
+    online = config.get("online_store") or {"type": "sqlite"}
     if redis:
         online = {"type": "redis", "connection_string": redis}
     elif isinstance(online, dict) and online.get("type", "sqlite") == "sqlite":
         online = {**online, "type": "sqlite", "path": within(home, str(online.get("path", "online.db")))}
-    found["online_store"] = online
-    return found
+    config["online_store"] = online
+    return config
 
 
 def within(home: Path, path: str) -> str:
-    """A URL or an absolute path as it is, any other in `home`."""
+    """Return a URL or an absolute path unchanged, any other path below `home`."""
     return path if "://" in path or Path(path).is_absolute() else str(home / path)

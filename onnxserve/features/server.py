@@ -1,4 +1,4 @@
-"""Feast's own server of online features, on loopback, started and ended with the model server."""
+"""Feast's server of online features on loopback, started and stopped with the model server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from onnxserve.processes import end_group, lines_since, listening, log_size, spa
 from .load import failure, load_commands
 from .repo import Repo
 
-PORT = 6566  # Feast's
+PORT = 6566  # Feast's default
 LOOKUPS = 4
 READY_S = 90.0  # importing Feast takes seconds, on a busy machine many
 STOP_S = 10.0
@@ -29,7 +29,7 @@ POLL_S = 0.2
 
 @dataclass(frozen=True)
 class FeatureServer:
-    """A started server; `log` is where it writes, from byte `begin` on."""
+    """A started server; it writes to `log` from byte `begin` on."""
 
     process: subprocess.Popen[bytes]
     url: str
@@ -37,11 +37,11 @@ class FeatureServer:
     begin: int = 0
 
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Whether the process runs."""
         return self.process.poll() is None
 
     def wait(self, timeout_s: float = READY_S) -> None:
-        """Wait until it answers; FeatureError with the end of its log if it doesn't."""
+        """Wait until the server answers; FeatureError with the end of its log if it doesn't."""
         deadline = time.monotonic() + timeout_s
         while not answers(self.url):
             if not self.alive() or time.monotonic() > deadline:
@@ -50,12 +50,12 @@ class FeatureServer:
             time.sleep(POLL_S)
 
     def stop(self) -> None:
-        """End the process group, first kindly."""
+        """Stop the process group gracefully; kill it after STOP_S seconds."""
         end_group(self.process, signal.SIGTERM, STOP_S)
 
 
 def begin_features(repo: Repo, port: int = PORT, *, loaded: bool = True, record: Path | None = None) -> FeatureServer:
-    """Start it and return at once; unless the store is `loaded`, that is done first, in the same process."""
+    """Start the server and return at once; unless the store is `loaded`, the same process loads it first."""
     if listening(port):
         raise FeatureError(f"port {port} is taken", fix="stop the other server, or choose another port")
     serve = ["serve", "--host", "127.0.0.1", "--port", str(port), "--no-access-log"]
@@ -73,7 +73,7 @@ def begin_features(repo: Repo, port: int = PORT, *, loaded: bool = True, record:
 
 
 def start_features(repo: Repo, port: int = PORT) -> FeatureServer:
-    """Start it on a loaded store and wait until it answers."""
+    """Start the server on a loaded store and wait until it answers."""
     server = begin_features(repo, port)
     try:
         server.wait()
@@ -84,7 +84,7 @@ def start_features(repo: Repo, port: int = PORT) -> FeatureServer:
 
 
 def first_lookup(url: str, service: str, entities: Sequence[str]) -> None:
-    """Lookups of nobody: the first makes the server read its registry, the second takes as long; later ones take ms."""
+    """Look up an unknown entity a few times: the first two lookups are slow, since the server reads its registry."""
     body = {"feature_service": service, "entities": {name: [0] for name in entities}}
     with parse_address(url).client(READY_S) as client:
         for _ in range(LOOKUPS):
@@ -93,7 +93,7 @@ def first_lookup(url: str, service: str, entities: Sequence[str]) -> None:
 
 
 def answers(url: str) -> bool:
-    """Whether a feature server says that it is well."""
+    """Whether a feature server answers its health check."""
     with parse_address(url).client(ANSWER_S) as client:
         try:
             return client.get("/health").is_success

@@ -1,4 +1,4 @@
-"""Whether the online store says what the offline store says: the same features for training and for serving."""
+"""Skew between the online and the offline store: training and serving must get the same features."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Difference:
-    """One feature of one entity that the two stores tell differently; None is unknown."""
+    """One feature of one entity that differs between the stores; None for an unknown value."""
 
     entity: tuple[Any, ...]
     column: str
@@ -32,7 +32,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Skew:
-    """All that were compared, and those that differ."""
+    """How many entities and values were compared, and the differences."""
 
     entities: int
     compared: int
@@ -42,30 +42,33 @@ class Skew:
 def skew(
     repo: Repo,
     url: str,
-    what: Join,
+    query: Join,
     keys: Sequence[tuple[Any, ...]],
     now: datetime | None = None,
     tolerance: float = 1e-6,
 ) -> Skew:
-    """Compare both stores as of `now` for these keys; `tolerance` is relative, for float32 on one side."""
+    """Compare both stores as of `now` for these keys; `tolerance` is relative, since one store may have float32.
+
+    FeatureError without keys, or when a store doesn't answer.
+    """
     if not keys:
-        raise FeatureError("no entity to compare", fix="name a file with their keys")
-    rows = {name: [key[at] for key in keys] for at, name in enumerate(what.entities)}
+        raise FeatureError("there is no entity to compare", fix="name a file with entity keys")
+    rows = {name: [key[at] for key in keys] for at, name in enumerate(query.entities)}
     times = pa.array([now or datetime.now(UTC)] * len(keys), pa.timestamp("us", "UTC"))
-    offline = join(repo, what, pa.table({**rows, what.timestamp: times}))
-    online = online_values(url, what, rows)
-    found = [
+    offline = join(repo, query, pa.table({**rows, query.timestamp: times}))
+    online = online_values(url, query, rows)
+    differences = [
         Difference(key, name, online[name][at], offline[name][at].as_py())
         for at, key in enumerate(keys)
-        for name in what.columns
-        if not same(online[name][at], offline[name][at].as_py(), tolerance)
+        for name in query.columns
+        if not is_close(online[name][at], offline[name][at].as_py(), tolerance)
     ]
-    return Skew(len(keys), len(keys) * len(what.columns), tuple(found))
+    return Skew(len(keys), len(keys) * len(query.columns), tuple(differences))
 
 
-def online_values(url: str, what: Join, rows: dict[str, list[Any]]) -> dict[str, list[float | None]]:
-    """As a handler sees them."""
-    body = {"feature_service": what.service, "entities": rows}
+def online_values(url: str, query: Join, rows: dict[str, list[Any]]) -> dict[str, list[float | None]]:
+    """Read values from the feature server, as a handler does."""
+    body = {"feature_service": query.service, "entities": rows}
     try:
         answer = httpx.post(f"{url}/get-online-features", json=body, timeout=60, trust_env=False)
         answer.raise_for_status()
@@ -76,14 +79,14 @@ def online_values(url: str, what: Join, rows: dict[str, list[Any]]) -> dict[str,
                 value if status == PRESENT else None
                 for value, status in zip(columns[name]["values"], columns[name]["statuses"], strict=True)
             ]
-            for name in what.columns
+            for name in query.columns
         }
     except (httpx.HTTPError, ValueError, KeyError) as error:
-        raise FeatureError(f"the feature server doesn't answer as it should: {error}", where=url) from error
+        raise FeatureError(f"the feature server gave an unusable answer: {error}", where=url) from error
 
 
-def same(one: float | None, other: float | None, tolerance: float) -> bool:
-    """Both unknown, or close."""
-    if one is None or other is None:
-        return one is other
-    return math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance)
+def is_close(online: float | None, offline: float | None, tolerance: float) -> bool:
+    """Whether both values are unknown, or equal within the tolerance."""
+    if online is None or offline is None:
+        return online is offline
+    return math.isclose(online, offline, rel_tol=tolerance, abs_tol=tolerance)

@@ -1,4 +1,4 @@
-"""The gateway: nginx, rendered from `gateway.toml` and the roles, the only thing that listens off loopback."""
+"""The gateway: nginx, rendered from `gateway.toml` and the roles; only it listens off loopback."""
 
 from .config import GatewayConfig
 from .config_file import read_config

@@ -20,7 +20,7 @@ Network = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$")]
 LARGE = 1_000_000  # bytes: by the digits of its length nginx tells a large body
 
 
-def bracketed(host: str) -> str:
+def bracket_host(host: str) -> str:
     """An address as URLs and nginx write it (RFC 3986, section 3.2.2)."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
@@ -56,17 +56,17 @@ class Listen(Strict, frozen=True):
     @property
     def near(self) -> str:
         """The host in URLs of clients on this machine."""
-        return bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host))  # noqa: S104 - compared
+        return bracket_host({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host))  # noqa: S104 - compared
 
     @property
     def address(self) -> str:
         """Where nginx listens: `::` takes clients of IPv4 too."""
-        return f"{bracketed(self.host)}:{self.port}{' ipv6only=off' if self.host == '::' else ''}"
+        return f"{bracket_host(self.host)}:{self.port}{' ipv6only=off' if self.host == '::' else ''}"
 
     @property
     def scrape_address(self) -> str:
         """Where nginx shows the counters to a Prometheus elsewhere."""
-        return f"{bracketed(self.scrape_host)}:{self.scrape_port}"
+        return f"{bracket_host(self.scrape_host)}:{self.scrape_port}"
 
 
 class Limits(Strict, frozen=True):

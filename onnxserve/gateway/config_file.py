@@ -1,4 +1,4 @@
-"""Reads `gateway.toml`: every fault with its field, reason and fix."""
+"""Reads `gateway.toml`; each error names the field, the reason and the fix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIX = "docs/reference/configuration.md explains every field"
 
 
 def read_config(path: Path) -> GatewayConfig:
-    """The file's content with absolute paths; GatewayError says field, reason and fix."""
+    """Return the file's content with absolute paths; GatewayError names field, reason and fix."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -49,16 +49,16 @@ def _faults(config: GatewayConfig) -> Iterator[str]:
 
 
 def _with_paths(config: GatewayConfig, folder: Path) -> GatewayConfig:
-    """Absolute paths; GatewayError for a file of TLS or JWT that isn't there."""
+    """Make paths absolute; GatewayError for a missing file of TLS or JWT."""
 
-    def place(name: str, *, there: bool = True) -> str:
+    def absolute(name: str, *, must_exist: bool = True) -> str:
         path = folder / name if name else None
-        if there and path and not path.is_file():
+        if must_exist and path and not path.is_file():
             raise GatewayError("there is no such file", where=str(path), fix="gateway.toml names it")
         return str(path) if path else ""
 
     tls, auth = config.tls, config.auth
     replace = msgspec.structs.replace
-    tls = Tls(place(tls.certificate), place(tls.key), place(tls.client_ca))
-    jwt = replace(auth.jwt, jwks=place(auth.jwt.jwks))
-    return replace(config, tls=tls, auth=replace(auth, keys=place(auth.keys, there=False), jwt=jwt))
+    tls = Tls(absolute(tls.certificate), absolute(tls.key), absolute(tls.client_ca))
+    jwt = replace(auth.jwt, jwks=absolute(auth.jwt.jwks))
+    return replace(config, tls=tls, auth=replace(auth, keys=absolute(auth.keys, must_exist=False), jwt=jwt))

@@ -1,7 +1,8 @@
-"""nginx's own log, without what clients sent.
+"""nginx's error log without the data of clients.
 
-nginx writes the request line, Host and Referer behind each of its messages, and has no format for this log. So it
-writes to a pipe, and a thread here writes the file. Nobody waits: what the pipe has no room for is lost.
+nginx appends the request line, Host and Referer to each message, and this log has no configurable format. So nginx
+writes to a pipe, and a thread here removes them and writes the file. nginx never waits: lines that the full pipe
+doesn't take are lost.
 """
 
 from __future__ import annotations
@@ -14,25 +15,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 CHUNK = 2**16
-# As `ngx_http_log_error` appends it: who asked, of which server, and the request line. A path without its query is in
-# the access log too; it ends where one begins, or what could pass for the end of the quotation.
+# What `ngx_http_log_error` appends: client, server and request line. The path is kept, as in the access log; it ends at
+# the query, or at a character that could pass for the closing quote.
 CONTEXT = re.compile(rb', client: ([^,]*)(?:, server: [^,]*)?(?:, request: "(\S+ /[^\s?#"]*))?.*')
 
 
 def without_request(line: bytes) -> bytes:
-    """A line of nginx's; of the request that it is about, the client's address, the method and the path are left."""
-    found = CONTEXT.search(line)
-    if found is None:
+    """Return a line of nginx with only the client's address, the method and the path of its request."""
+    context = CONTEXT.search(line)
+    if context is None:
         return line
-    request = b', request: "' + found[2] + b'"' if found[2] else b""
-    return line[: found.start()] + b", client: " + found[1] + request
+    request = b', request: "' + context[2] + b'"' if context[2] else b""
+    return line[: context.start()] + b", client: " + context[1] + request
 
 
 @contextlib.contextmanager
 def error_log(path: Path) -> Iterator[int]:
-    """A descriptor for a process to write to, which is closed here at the end of the block.
+    """Give a descriptor for a process to write to; it is closed here at the end of the block.
 
-    Whoever inherited it may go on. What they write is appended to `path`, which may be renamed meanwhile.
+    A process that inherited it may go on writing. The lines are appended to `path`, which may be renamed meanwhile.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -44,7 +45,7 @@ def error_log(path: Path) -> Iterator[int]:
 
 
 def _copy(reading: int, path: Path) -> None:
-    """Until nobody writes any more."""
+    """Copy lines until every writer has closed the pipe."""
     rest = b""
     while chunk := os.read(reading, CHUNK):
         *lines, rest = (rest + chunk).split(b"\n")
@@ -54,6 +55,6 @@ def _copy(reading: int, path: Path) -> None:
 
 
 def _append(path: Path, lines: list[bytes]) -> None:
-    """A full disk costs lines."""
+    """Append lines to the file; on a full disk they are lost."""
     with contextlib.suppress(OSError), path.open("ab") as log:
         log.write(b"".join(without_request(line) + b"\n" for line in lines))

@@ -1,4 +1,4 @@
-"""Files that others read while they are written."""
+"""Writing files that other processes may read at the same time."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ BLOCK = 512  # bytes of st_blocks, stat(2)
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write beside and rename, so that a reader sees the old file or the new one, never a part.
+    """Write a temporary file and rename it, so that a reader sees the old content or the new one, never a part.
 
-    On a full disk a file that has room for the content is overwritten where it lies: a loss of power meanwhile may
-    damage it, but a rollback or a start need not wait for somebody to make room.
+    On a full disk the file is overwritten in place if its blocks have room for the content. A power failure meanwhile
+    may damage it, but a rollback or a start needn't wait for free space.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -40,7 +40,7 @@ def replace_file(path: Path, content: bytes) -> None:
 def _overwrite(path: Path, content: bytes) -> None:
     with path.open("r+b", buffering=0) as stream:
         stream.write(content)
-        stream.truncate()  # last: blocks that are given back may be another's at once
+        stream.truncate()  # last, since another file may take the freed blocks at once
         os.fsync(stream.fileno())
 
 
@@ -59,8 +59,8 @@ def _write_beside(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Be the only one that changes a file: the lock is a file beside it."""
+def lock_file(path: Path) -> Iterator[None]:
+    """Lock a file against changes by other processes within the block, by a lock file beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -68,7 +68,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def read_json(path: Path, kind: type[Kind], *, fix: str) -> Kind | None:
-    """A file's content; None where there is no file. GatewayError when it is damaged."""
+    """Return a file's content; None if there is no file. GatewayError, with `fix`, when the file is damaged."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
@@ -78,12 +78,12 @@ def read_json(path: Path, kind: type[Kind], *, fix: str) -> Kind | None:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Replace a file at once by what people can read too."""
+    """Replace a file by indented JSON."""
     replace_file(path, msgspec.json.format(msgspec.json.encode(content), indent=2))
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
-    """Each file by name; their paths. What is there already is left alone, so that a full disk stops no start again."""
+    """Write files by name and return their paths; an unchanged file isn't written, so that a restart needs no space."""
     for name, content in files.items():
         path = folder / name
         if not path.is_file() or path.read_bytes() != content:

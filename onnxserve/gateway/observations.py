@@ -1,4 +1,4 @@
-"""What nginx notes of each answer while a canary or a shadow runs."""
+"""Observations: what nginx logs about each answer while a canary or a shadow runs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ NAME = "observations.log"
 FAILED = 500
 
 
-class Said(msgspec.Struct, frozen=True):
-    """The part of a prediction that is compared; models without labels have none."""
+class Prediction(msgspec.Struct, frozen=True):
+    """The parts of a prediction that are compared; None for a model without labels."""
 
     label: str | None = None
     score: float | None = None
 
 
-class Observation(msgspec.Struct, frozen=True):
-    """One answer of one version. `pair` is common to a request and its copy.
+class Observation(msgspec.Struct, frozen=True, rename={"summary": "said"}):
+    """One answer of one version.
 
-    `failed` has the tries before it that failed, as `version status,version status`.
+    A request and its copy have the same `pair`. `summary` has the predictions as JSON, called `said` in the log; after
+    the first rows of a large answer it gives only their number. `rows` has the rows of a copied request as JSON, as far
+    as they may be kept. `failed` has the failed tries before this answer, as `version status,version status`.
     """
 
     pair: str
@@ -33,56 +35,56 @@ class Observation(msgspec.Struct, frozen=True):
     status: int
     seconds: float
     cache: str = ""
-    said: str = ""  # what `predictions` are, in JSON
-    rows: str = ""  # of a request's copy: its rows in JSON, as far as they may be kept
+    summary: str = ""
+    rows: str = ""
     failed: str = ""
 
     @property
-    def predictions(self) -> list[Said]:
-        """Label and score of each row; none where the answer had none. Of very many rows the first ones."""
-        return [row for row in self._rows if isinstance(row, Said)]
+    def predictions(self) -> list[Prediction]:
+        """Label and score of each of the first rows; empty if the answer has none."""
+        return [row for row in self._rows if isinstance(row, Prediction)]
 
     @property
-    def _rows(self) -> list[Said | int]:
+    def _rows(self) -> list[Prediction | int]:
         try:
-            return msgspec.json.decode(self.said or "[]", type=list[Said | int])
+            return msgspec.json.decode(self.summary or "[]", type=list[Prediction | int])
         except msgspec.DecodeError:
             return []
 
     def agrees(self, other: Observation) -> bool:
-        """Whether another answer to the same request has the same labels, as far as both say them."""
-        # A number says how many rows there are after the first ones.
+        """Whether another answer to the same request has the same labels, as far as both have them."""
+        # A number stands for the rows after the first ones.
         cut = any(isinstance(row, int) for row in (*self._rows, *other._rows))
         count = min(len(self.labels), len(other.labels)) if cut else None
         return self.labels[:count] == other.labels[:count]
 
     @property
     def labels(self) -> list[str]:
-        """Roles, by row."""
+        """The labels by row."""
         return [prediction.label for prediction in self.predictions if prediction.label is not None]
 
     @property
     def scores(self) -> list[float]:
-        """Scores, by row."""
+        """The scores by row."""
         return [prediction.score for prediction in self.predictions if prediction.score is not None]
 
     @property
     def computed(self) -> bool:
-        """Whether a worker had a part in it."""
+        """Whether a worker computed the answer, rather than the cache."""
         return self.cache.lower() not in {"hit", "stale"}
 
     def tries(self) -> Iterator[Observation]:
-        """An observation of each version that failed before another try answered.
+        """Yield an observation of each version that failed before another try answered.
 
-        Whatever hides a failure from the client, another try or the version to fall back to, hides it from nobody who
-        judges the version. One a version, and none where the answer itself is the version's failure.
+        A second try or a fallback hides a failure from the client, but the comparison of versions must see it. Each
+        version gives one observation, and none if the answer itself is its failure.
         """
         seen = {self.version} if self.status >= FAILED else set[str]()
         for attempt in self.failed.split(","):
             version, _, status = attempt.rpartition(" ")
             if version and status.isdigit() and version not in seen:
                 seen.add(version)
-                # A pair of its own: a shadow is compared with the answer.
+                # Another pair, since a shadow is compared with the answer only.
                 pair = f"{self.pair} {version}"
                 yield Observation(pair, self.request_id, self.model, version, int(status), self.seconds)
 
@@ -90,14 +92,14 @@ class Observation(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(Observation).decode
 
 
-class Tail:
-    """Observations that come after the tail was made; the file may be renamed or cut meanwhile."""
+class ObservationLog:
+    """Reads the observations that come after this was made; the file may be renamed or truncated meanwhile."""
 
     def __init__(self, path: Path) -> None:
         self._reader = LogReader(path)
 
     def read(self) -> list[Observation]:
-        """What came since the last call; lines that can't be read are left out."""
+        """Return the observations since the last call; unreadable lines are skipped."""
         return [
             observation
             for lines in self._reader.read()

@@ -9,7 +9,7 @@ import msgspec
 
 from onnxserve.errors import GatewayError
 
-from .files import locked, replace_file, write_files, write_json
+from .files import lock_file, replace_file, write_files, write_json
 from .gateway import CONTROL, Control, Gateway
 from .roles import FILE, Roles, read_roles, roles_document, roles_path
 
@@ -33,14 +33,14 @@ class RoleStore:
     @property
     def roles(self) -> Roles:
         """The roles as last set. GatewayError when the file is damaged and was never read before."""
-        self._known = self._recorded() or self._known
+        self._known = self._read() or self._known
         return self._known or Roles()
 
-    def started(self, gateway: Gateway) -> None:
+    def record_start(self, gateway: Gateway) -> None:
         """Record that a gateway runs: from now on a change counts only when the gateway confirms it."""
         write_files(self._run, {RUNNING: msgspec.json.encode(gateway.config)})
 
-    def stopped(self) -> None:
+    def record_stop(self) -> None:
         """Record that the gateway was stopped on purpose."""
         (self._run / RUNNING).unlink(missing_ok=True)
 
@@ -60,7 +60,7 @@ class RoleStore:
             new = msgspec.structs.replace(step(old), generation=old.generation + 1)
             if before:
                 before(new)
-            with locked(self._path):
+            with lock_file(self._path):
                 if self.roles == old:
                     self._put(old, new)
                     return new
@@ -88,9 +88,9 @@ class RoleStore:
 
         Returns what had to be done, one sentence an action.
         """
-        with locked(self._path):
+        with lock_file(self._path):
             roles, done = self.roles, []
-            if self._recorded() is None:
+            if self._read() is None:
                 self._write(roles)
                 done.append(f"written again, since {self._path.name} was lost or damaged")
             control, document = self.control, roles_document(roles)
@@ -99,7 +99,7 @@ class RoleStore:
                 done.append("given to the gateway again")
             return done
 
-    def _recorded(self) -> Roles | None:
+    def _read(self) -> Roles | None:
         """The roles in the file; None if the file was lost, or was damaged after it had been read."""
         try:
             return read_roles(roles_path(self._state))

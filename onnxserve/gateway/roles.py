@@ -1,4 +1,4 @@
-"""Which version of a model plays which part: kept in one file so that a restart changes nothing, and told to nginx."""
+"""Roles: which version of a model is stable, canary, shadow or fallback, and their form for nginx."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from .files import read_json
 
 FILE, FORMER_FILE = "roles.json", "labels.json"  # the second name until 0.2
-SCRIPTED = "*"  # a route that a script decides for each request
+SCRIPTED = "*"  # a route that a script chooses for each request
 DIGEST = 12
 
 
@@ -25,8 +25,8 @@ class Share(msgspec.Struct, frozen=True):
 class Auto(msgspec.Struct, frozen=True):
     """Steps of an automatic canary, in percent.
 
-    Each takes so many answers of the canary, compared with as many of the stable version at the same time, and so many
-    seconds at least. `false_alarm` is the chance that a harmless version is ever taken back.
+    Each step lasts at least `seconds` and until `requests` answers of the canary were compared with as many of the
+    stable version at the same time. `false_alarm` bounds the chance that a harmless version is ever rolled back.
     """
 
     steps: tuple[float, ...] = (1.0, 5.0, 25.0, 50.0)
@@ -36,9 +36,10 @@ class Auto(msgspec.Struct, frozen=True):
 
 
 class Canary(Share, frozen=True):
-    """A version that gets a share of the answers; `key` names the header whose value always goes the same way.
+    """A version that answers a share of the requests.
 
-    `id` tells one canary from the next of the same version: what was seen of it belongs to it alone.
+    `key` names a header; requests with the same value of it always get the same version. `id` tells one canary from a
+    later one of the same version, whose data must not mix.
     """
 
     key: str = ""
@@ -47,7 +48,10 @@ class Canary(Share, frozen=True):
 
 
 class Model(msgspec.Struct, frozen=True):
-    """Registered versions with the digests of their archives, the roles, and how many workers were wanted."""
+    """The registered versions of a model with the digests of their archives, and the roles.
+
+    `workers` has the requested numbers of workers; the archives say it for the other versions.
+    """
 
     versions: dict[str, str]
     stable: str
@@ -56,21 +60,21 @@ class Model(msgspec.Struct, frozen=True):
     shadow: Share | None = None
     smaller: str = ""  # a cheaper version, for when the stable one is too busy
     level: int = 0  # of the brown-out ladder
-    workers: dict[str, int] = {}  # of versions that were scaled; of the others, their archives say it
+    workers: dict[str, int] = {}
 
     @property
     def fallback(self) -> str:
-        """The version that answers when the stable one can't; empty where there is none."""
+        """The version that answers when the stable one can't; empty if there is none."""
         return self.previous if self.previous in self.versions and self.previous != self.stable else ""
 
     @property
     def scripted(self) -> bool:
-        """Whether a request that names no version may go to more than one, or gets less than all."""
+        """Whether a script must choose the version of a request that names none, or limits the answer."""
         return bool(self.canary or self.shadow or self.level)
 
 
 class Roles(msgspec.Struct, frozen=True):
-    """All models by name; every change is another generation, which the gateway confirms."""
+    """All models by name; each change increases the generation."""
 
     models: dict[str, Model] = {}
     generation: int = 0
@@ -88,10 +92,10 @@ def read_roles(path: Path) -> Roles | None:
 
 
 def roles_document(roles: Roles) -> dict[str, Any]:
-    """What nginx puts in force at once: a route for each path that a request may take, and the roles for its scripts.
+    """Return the document that nginx puts in force: a route for each model and version, and the roles for scripts.
 
-    `digest` tells it from everything else that ever was. `generation` alone doesn't: a step that failed since the
-    gateway answered too late had the number of the next one.
+    `digest` identifies the document. `generation` doesn't: a step that failed because the gateway answered too late
+    has the same number as the next step.
     """
     routes: dict[str, str] = {}
     for name, model in roles.models.items():

@@ -1,4 +1,4 @@
-"""What gateway and workers count, as one page for Prometheus."""
+"""Monitoring: metrics of gateway and workers for Prometheus, spans, drift and live accuracy."""
 
 from .exporter import Exporter, start_exporter, workers_page
 

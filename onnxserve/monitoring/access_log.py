@@ -1,4 +1,4 @@
-"""The access log: a line a request, as `nginx/templates/http.conf.j2` writes it."""
+"""The access log: one line per request, in the format of `nginx/templates/http.conf.j2`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from onnxserve.gateway.log_reader import MOST_BEHIND, LogReader
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
-# https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto names the HTTP status of each code.
+# By gRPC code: https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto.
 CALL_STATUS = {
     "0": "200",
     "1": "499",
@@ -33,9 +33,9 @@ CALL_STATUS = {
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """The fields that counters and spans are made of; those that a request has none of are empty.
+    """The fields for counters and spans; a field that doesn't apply to a request is empty.
 
-    `at` is when the request was answered, in seconds since 1970, and `seconds` how long that took. `version` is empty
+    `at` is when the request was answered, in seconds since 1970; `seconds` is how long that took. `version` is empty
     unless the model has it. `traceparent` is the gateway's own context, `parent` what the client sent
     (https://www.w3.org/TR/trace-context/).
     """
@@ -55,7 +55,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     error: str = ""
     grpc: str = ""
     client: str = ""
-    key: str = ""  # the first digits of the digest of the key that opened it
+    key: str = ""  # the first digits of the API key's digest
     address: str = ""
     alert: str = ""
     traceparent: str = ""
@@ -66,7 +66,7 @@ _decoder = msgspec.json.Decoder(Entry)
 
 
 class AccessLog:
-    """Requests that were answered since the log was opened; `damaged` counts lines that can't be read."""
+    """Reads the requests answered since the log was opened; `damaged` counts unreadable lines."""
 
     def __init__(self, path: Path, most_behind: int = MOST_BEHIND) -> None:
         self._reader = LogReader(path, most_behind)
@@ -74,11 +74,11 @@ class AccessLog:
 
     @property
     def skipped(self) -> int:
-        """Lines that nobody read since too many had come."""
+        """The number of lines that were skipped because too many had come."""
         return self._reader.skipped
 
     def read(self) -> Iterator[list[Entry]]:
-        """Those that came since the last call, some thousand at once."""
+        """Yield the requests since the last call, some thousands at once."""
         for lines in self._reader.read():
             try:
                 yield _decoder.decode_lines(lines)
@@ -86,19 +86,19 @@ class AccessLog:
                 yield list(self._singly(lines))
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._reader.close()
 
     def _singly(self, lines: bytes) -> Iterator[Entry]:
-        """All but the damaged: a write that a full disk cut short, or a version of HTTP that has no status."""
+        """Yield all lines but damaged ones: a full disk cuts lines short, and HTTP/0.9 has no status."""
         for line in lines.split(b"\n"):
             try:
-                # nginx writes bytes of a client's as they came, whatever their encoding is.
+                # nginx writes a client's bytes unchanged, whatever their encoding is.
                 yield _decoder.decode(line.decode(errors="replace"))
             except UNREADABLE:
                 self.damaged += 1
 
 
 def http_status(status: int, grpc: str) -> str:
-    """The status of an answer in three digits; of a gRPC call, which is always 200, the one that `grpc` stands for."""
+    """Return the status in three digits; for a gRPC call, whose HTTP status is always 200, that of its code."""
     return CALL_STATUS.get(grpc, "500") if grpc else f"{status:03}"

@@ -1,4 +1,4 @@
-"""When certificates expire: the one field that is read of them (RFC 5280, section 4.1)."""
+"""Reads when certificates expire (RFC 5280, section 4.1)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FORMATS = {UTC_TIME: "%y%m%d%H%M%S%z", 0x18: "%Y%m%d%H%M%S%z"}  # UTCTime until 
 
 
 def expiry(path: Path) -> float:
-    """When the first of a PEM file's certificates expires, in seconds since 1970; ValueError if that can't be read."""
+    """Return when the first certificate of a PEM file expires, in seconds since 1970; ValueError if unreadable."""
     blocks = BLOCK.findall(path.read_text(encoding="ascii", errors="replace"))
     if not blocks:
         raise ValueError(f"{path} has no certificate")
@@ -22,11 +22,11 @@ def expiry(path: Path) -> float:
 
 
 def not_after(der: bytes) -> float:
-    """Of one certificate; ValueError if it is none."""
+    """Return when one certificate expires; ValueError if the bytes aren't a certificate."""
     try:
         [(_, certificate)] = elements(der)
         _, to_be_signed = next(elements(certificate))
-        # Version (which version 1 leaves out), serial number, algorithm, issuer: the next sequence is the validity.
+        # The fields: version (absent in version 1), serial number, then three sequences: algorithm, issuer, validity.
         sequences = (content for tag, content in elements(to_be_signed) if tag == SEQUENCE)
         _algorithm, _issuer, validity = next(sequences), next(sequences), next(sequences)
         [_, (tag, time)] = elements(validity)
@@ -36,11 +36,11 @@ def not_after(der: bytes) -> float:
 
 
 def elements(der: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tags and contents of DER, one after the other (X.690, section 8.1)."""
+    """Yield tags and contents of the elements of DER (X.690, section 8.1)."""
     at = 0
     while at < len(der):
         tag, length, at = der[at], der[at + 1], at + 2
-        if length & 0x80:  # the long form: so many octets have the length
+        if length & 0x80:  # the long form: the length is in this many octets
             octets = length & 0x7F
             length, at = int.from_bytes(der[at : at + octets], "big"), at + octets
         yield tag, der[at : at + length]

@@ -1,4 +1,4 @@
-"""What the gateway's log says, counted: docs/guides/monitoring.md lists the metrics."""
+"""Counters of the gateway, from its access log: docs/guides/monitoring.md lists the metrics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VERSION = ("model", "version")
 
 
 class Kind(NamedTuple):
-    """Requests that agree in all of these are counted at once; they are few, since times are whole milliseconds."""
+    """Requests with equal fields are counted together; there are few kinds, since times are whole milliseconds."""
 
     model: str
     version: str
@@ -35,7 +35,7 @@ kind_of = attrgetter(*Kind._fields)
 
 
 class Counters:
-    """The counters of one gateway. Labels name models, versions and clients that exist, or `other` beyond a bound."""
+    """The counters of one gateway; beyond a bound, metric labels are `other` instead of a name."""
 
     def __init__(self) -> None:
         name = "onnxserve_gateway_{}".format
@@ -53,11 +53,11 @@ class Counters:
         )
         self._refusals = Counter(
             name("refusals_total"),
-            "Requests that were answered with an error of the gateway's, by its type.",
+            "Requests that were answered with an error of the gateway, by its type.",
             ("model", "type"),
         )
         self._degraded = Counter(
-            name("degraded_total"), "Answers that are less than was asked for, by how.", ("model", "how")
+            name("degraded_total"), "Degraded answers, by how they were degraded.", ("model", "how")
         )
         self._cache = Counter("onnxserve_cache_answers_total", "Predictions by cache state.", ("model", "cache"))
         self._alerts = Counter(
@@ -67,7 +67,7 @@ class Counters:
         self._sent = Counter(name("sent_bytes_total"), "Bytes of answers, with headers.")
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Count them."""
+        """Count the requests."""
         for kind, count in collections.Counter(map(kind_of, entries)).items():
             self._add(Kind(*kind), count)
         self._received.add(count=sum(entry.bytes_in for entry in entries))
@@ -76,18 +76,18 @@ class Counters:
             if entry.alert:
                 self._alerts.add((entry.client,))
 
-    def refused(self, model: str) -> int:
-        """Requests of a model that were refused since too many waited or were under way."""
+    def refusals(self, model: str) -> int:
+        """Return the number of a model's requests refused because too many waited or were under way."""
         return int(self._refusals.value((model, OVERLOADED)))
 
     def lines(self) -> Iterator[str]:
-        """For a page of Prometheus'."""
+        """Yield the lines for Prometheus."""
         counted = (self._requests, self._seconds, self._refusals, self._degraded, self._cache, self._alerts)
         for metric in (*counted, self._received, self._sent):
             yield from metric.lines()
 
     def _add(self, kind: Kind, count: int) -> None:
-        # Only a version that is there makes a model's name one that no client made up.
+        # The log has a version only if the model exists; clients may send any model name.
         model = kind.model if kind.version else ""
         if kind.error:
             self._refusals.add((model, kind.error), count)

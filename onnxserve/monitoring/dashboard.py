@@ -1,4 +1,4 @@
-"""A Grafana dashboard of what gateway and workers count: made here, so that every expression can be checked.
+"""A Grafana dashboard of the metrics of gateway and workers, built here so that tests can check each expression.
 
 https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/
 """
@@ -14,7 +14,7 @@ ALARMS = f"sum by (model, version) (increase(onnxserve_drift_alarms_total{{{CHOS
 
 
 class Panel(NamedTuple):
-    """A graph: what it shows, in which unit, and its lines by legend."""
+    """A graph: its title, its unit, and its expressions by legend."""
 
     title: str
     unit: str
@@ -22,17 +22,17 @@ class Panel(NamedTuple):
 
 
 def quantile(share: float, name: str, by: str) -> str:
-    """Of a histogram, over five minutes."""
+    """Return the quantile of a histogram over five minutes."""
     return f"histogram_quantile({share}, sum by (le, {by}) (rate({name}_bucket{{{CHOSEN}}}[5m])))"
 
 
 def rate(name: str, by: str, chosen: str = CHOSEN) -> str:
-    """Of a counter, a second, over five minutes."""
+    """Return the rate of a counter per second over five minutes."""
     return f"sum by ({by}) (rate({name}{{{chosen}}}[5m]))"
 
 
 def mean(name: str, by: str) -> str:
-    """Of a histogram, over five minutes."""
+    """Return the mean of a histogram over five minutes."""
     return f"sum by ({by}) (rate({name}_sum{{{CHOSEN}}}[5m])) / sum by ({by}) (rate({name}_count{{{CHOSEN}}}[5m]))"
 
 
@@ -51,18 +51,18 @@ PANELS = (
             f"p99 {VERSION}": quantile(0.99, "onnxserve_gateway_request_seconds", "model, version"),
         },
     ),
-    # Little's law: what is under way on average is the time that requests take in a second.
+    # Little's law: the average number under way equals the time that requests take per second.
     Panel(
         "Requests under way",
         "short",
         {VERSION: rate("onnxserve_gateway_request_seconds_sum", "model, version")},
     ),
     Panel(
-        "Requests that wait, and how many may",
+        "Waiting requests and their limit",
         "short",
         {
             f"waiting {VERSION}": f"onnxserve_queue_requests{{{CHOSEN}}}",
-            f"may wait {VERSION}": f"onnxserve_queue_limit{{{CHOSEN}}}",
+            f"limit {VERSION}": f"onnxserve_queue_limit{{{CHOSEN}}}",
         },
     ),
     Panel(
@@ -86,12 +86,12 @@ PANELS = (
         {"{{model}} {{type}}": rate("onnxserve_gateway_refusals_total", "model, type", "")},
     ),
     Panel(
-        "Less than asked for",
+        "Degraded answers",
         "reqps",
         {"{{model}} {{how}}": rate("onnxserve_gateway_degraded_total", "model, how")},
     ),
     Panel(
-        "Versions left alone",
+        "Ejected versions",
         "short",
         {VERSION: f"sum by (model, version) (increase(onnxserve_gateway_ejections_total{{{CHOSEN}}}[5m]))"},
     ),
@@ -135,7 +135,7 @@ PANELS = (
 
 
 def dashboard() -> dict[str, Any]:
-    """The whole, for Grafana's import."""
+    """Return the dashboard document for Grafana's import."""
     model = {
         "name": "model",
         "type": "query",
@@ -153,26 +153,26 @@ def dashboard() -> dict[str, Any]:
         "refresh": "30s",
         "time": {"from": "now-3h", "to": "now"},
         "templating": {"list": [model]},
-        "panels": [panel(place, one) for place, one in enumerate(PANELS)],
+        "panels": [panel_document(index, panel) for index, panel in enumerate(PANELS)],
     }
 
 
-def panel(place: int, one: Panel) -> dict[str, Any]:
-    """One graph, three a row."""
+def panel_document(index: int, panel: Panel) -> dict[str, Any]:
+    """Return the document of one graph; three graphs lie in a row."""
     across = COLUMNS // WIDTH
     return {
-        "id": place + 1,
+        "id": index + 1,
         "type": "timeseries",
-        "title": one.title,
-        "gridPos": {"x": place % across * WIDTH, "y": place // across * HEIGHT, "w": WIDTH, "h": HEIGHT},
-        "fieldConfig": {"defaults": {"unit": one.unit, "min": 0}},
+        "title": panel.title,
+        "gridPos": {"x": index % across * WIDTH, "y": index // across * HEIGHT, "w": WIDTH, "h": HEIGHT},
+        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}},
         "targets": [
             {"refId": chr(ord("A") + at), "expr": expression, "legendFormat": legend}
-            for at, (legend, expression) in enumerate(one.lines.items())
+            for at, (legend, expression) in enumerate(panel.lines.items())
         ],
     }
 
 
 def expressions() -> list[str]:
-    """Every query, with the variable as Grafana would fill it in."""
-    return [text.replace("$model", ".*") for one in PANELS for text in one.lines.values()]
+    """Return every query, with the variable filled in as Grafana does."""
+    return [text.replace("$model", ".*") for panel in PANELS for text in panel.lines.values()]

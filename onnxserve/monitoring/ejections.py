@@ -1,4 +1,4 @@
-"""Versions that the gateway left alone for a while, counted from nginx's error log."""
+"""Ejections of versions by the gateway, counted from nginx's error log."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class Ejections:
     def __init__(self, path: Path) -> None:
         self._reader = LogReader(path)
         self._count = Counter(
-            "onnxserve_gateway_ejections_total", "Times that a version was left alone.", ("model", "version")
+            "onnxserve_gateway_ejections_total", "Times that a version was ejected.", ("model", "version")
         )
 
     def read(self) -> None:
-        """Count what came since the last call."""
+        """Count the ejections since the last call."""
         for lines in self._reader.read():
             for model, version in EVENT.findall(lines):
                 self._count.add((model.decode(errors="replace"), version.decode(errors="replace")))
 
     def lines(self) -> Iterator[str]:
-        """For a page of Prometheus'."""
+        """Yield the lines for Prometheus."""
         yield from self._count.lines()
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._reader.close()

@@ -1,7 +1,7 @@
-"""Evidently's report of two tables: https://docs.evidentlyai.com/metrics/customize_data_drift.
+"""Evidently's drift report of two tables: https://docs.evidentlyai.com/metrics/customize_data_drift.
 
-A job of its own, by hand or by cron: it takes some seconds and some 300 MB. Only PSI, Jensen-Shannon and
-Kolmogorov-Smirnov: all of Evidently's methods together take gigabytes.
+Run it as a separate job, by hand or by cron: it takes some seconds and 300 MB. It uses only PSI, Jensen-Shannon and
+Kolmogorov-Smirnov, since all of Evidently's methods together take gigabytes.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import numpy as np
 
 from onnxserve.monitoring.drift import Tables
 
-os.environ.setdefault("DO_NOT_TRACK", "1")  # Evidently reports its own use otherwise
-with warnings.catch_warnings():  # it looks for things where numpy used to have them
+os.environ.setdefault("DO_NOT_TRACK", "1")  # else Evidently reports its use
+with warnings.catch_warnings():  # it uses deprecated names of numpy
     warnings.simplefilter("ignore")
     from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import ValueDrift
 
 LARGE_PSI = 0.2
-CHANCE = 0.001  # of the whole report
+CHANCE = 0.001  # of a false alarm in the whole report
 LABEL = "label"
 
 
 @dataclass(frozen=True)
 class Drifted:
-    """One measure: PSI, Jensen-Shannon distance, and the p-value of Kolmogorov and Smirnov, None for labels."""
+    """The drift of one measure: PSI, Jensen-Shannon distance, and the Kolmogorov-Smirnov p-value, None for labels."""
 
     measure: str
     psi: float
@@ -38,9 +38,9 @@ class Drifted:
     drifts: bool
 
 
-def report(given: Tables, output: Path) -> list[Drifted]:
-    """Write the page; every measure, the farthest first."""
-    names = list(given.proven.columns)
+def report(tables: Tables, output: Path) -> list[Drifted]:
+    """Write the HTML report; return the drift of every measure, the largest PSI first."""
+    names = list(tables.proven.columns)
     numbers = [name for name in names if name != LABEL]
     about = DataDefinition(numerical_columns=numbers, categorical_columns=[name for name in names if name == LABEL])
     wanted: list[Any] = [
@@ -50,23 +50,24 @@ def report(given: Tables, output: Path) -> list[Drifted]:
     ]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        made = Report(wanted).run(Dataset.from_pandas(given.live, about), Dataset.from_pandas(given.proven, about))
-        made.save_html(str(output))
-    return sorted(drifted(made.dict()["metrics"]), key=lambda one: -one.psi)
+        result = Report(wanted).run(Dataset.from_pandas(tables.live, about), Dataset.from_pandas(tables.proven, about))
+        result.save_html(str(output))
+    return sorted(read_drift(result.dict()["metrics"]), key=lambda measure: -measure.psi)
 
 
 def methods(name: str, columns: int) -> dict[str, float]:
-    """Evidently's names of the methods for a column, with the thresholds that its page marks."""
-    found = {"psi": LARGE_PSI, "jensenshannon": LARGE_PSI}
-    return found if name == LABEL else found | {"ks": CHANCE / columns}
+    """Return Evidently's methods for a column, with the thresholds that the report marks."""
+    thresholds = {"psi": LARGE_PSI, "jensenshannon": LARGE_PSI}
+    return thresholds if name == LABEL else thresholds | {"ks": CHANCE / columns}
 
 
-def drifted(metrics: list[dict[str, Any]]) -> list[Drifted]:
-    """The report's figures by measure."""
-    found: dict[str, dict[str, float]] = {}
-    for one in metrics:
-        found.setdefault(one["config"]["column"], {})[one["config"]["method"]] = float(one["value"])
+def read_drift(metrics: list[dict[str, Any]]) -> list[Drifted]:
+    """Return the report's figures by measure."""
+    figures: dict[str, dict[str, float]] = {}
+    for metric in metrics:
+        config = metric["config"]
+        figures.setdefault(config["column"], {})[config["method"]] = float(metric["value"])
     return [
         Drifted(name, stats["psi"], stats["jensenshannon"], stats.get("ks"), stats["psi"] >= LARGE_PSI)
-        for name, stats in found.items()
+        for name, stats in figures.items()
     ]

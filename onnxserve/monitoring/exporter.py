@@ -1,6 +1,6 @@
-"""One page for Prometheus on a unix socket, which nginx shows: what gateway and workers count.
+"""The exporter: one page of metrics for Prometheus on a unix socket, which nginx serves.
 
-Workers' files and their merging are prometheus-client's: https://prometheus.github.io/client_python/multiprocess/.
+prometheus-client writes the files of workers and merges them: https://prometheus.github.io/client_python/multiprocess/.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ log = logging.getLogger(__name__)
 
 
 class Server(ThreadingMixIn, UnixStreamServer):
-    """One thread a scrape; a slow one holds up no other."""
+    """A server with one thread per scrape, so that a slow scrape delays no other."""
 
     daemon_threads = True
     pages: tuple[Page, ...]
 
     def get_request(self) -> tuple[Any, Any]:
-        """A Unix socket's clients have no address, which the handler's log wants."""
+        """Give the client an address, which unix sockets lack and the request handler needs."""
         connection, _ = super().get_request()
         return connection, ("prometheus", 0)
 
     def content(self) -> bytes:
-        """All pages as one; a part that can't be made is left out, since the others matter the more then."""
+        """Return all pages as one; a page that fails is left out and logged."""
         parts = []
         for page in self.pages:
             try:
                 parts.append(page())
             except Exception:
-                log.exception("a part of the metrics can't be made")
+                log.exception("a page of metrics can't be built")
         return b"".join(parts)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Any path is the page."""
+    """Answers every path with the page."""
 
     server: Server
 
     def do_GET(self) -> None:
-        """Everything that was counted so far."""
+        """Send the metrics."""
         content = self.server.content()
         self.send_response(200)
         self.send_header("content-type", "text/plain; version=0.0.4; charset=utf-8")
@@ -59,11 +59,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Scrapes are no news."""
+        """Log no scrapes."""
 
 
 class Exporter:
-    """A running page."""
+    """A running exporter."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -71,35 +71,35 @@ class Exporter:
         self._thread.start()
 
     def stop(self) -> None:
-        """No more scrapes."""
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5)
 
 
 def workers_page(folder: Path) -> bytes:
-    """Values of all workers that count in `folder`, in Prometheus' text format. MonitorError without the client."""
+    """Return the metrics of all workers that count in `folder`; MonitorError without prometheus-client."""
     try:
         from prometheus_client import CollectorRegistry, generate_latest
         from prometheus_client.multiprocess import MultiProcessCollector
     except ModuleNotFoundError as error:
         raise MonitorError("prometheus-client is not installed", fix="pip install 'onnxserve[monitor]'") from error
-    bury(folder)
+    remove_stale_gauges(folder)
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
     return generate_latest(registry)
 
 
-def bury(folder: Path) -> None:
-    """Remove gauges of processes that are gone; counters and histograms of theirs still count."""
+def remove_stale_gauges(folder: Path) -> None:
+    """Remove gauges of processes that have ended; their counters and histograms still count."""
     for path in folder.glob("gauge_live*_*.db"):
         pid = path.stem.rpartition("_")[2]
-        if pid.isdigit() and not alive(int(pid)):
+        if pid.isdigit() and not process_exists(int(pid)):
             path.unlink(missing_ok=True)
 
 
-def alive(pid: int) -> bool:
-    """Whether there is such a process."""
+def process_exists(pid: int) -> bool:
+    """Whether a process has this id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -109,15 +109,15 @@ def alive(pid: int) -> bool:
     return True
 
 
-def fresh(folder: Path) -> Path:
-    """An empty folder for a server's workers to count in."""
+def empty_folder(folder: Path) -> Path:
+    """Return the folder, emptied for the counters of a new server's workers."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
 def start_exporter(socket: Path, *pages: Page) -> Exporter:
-    """Serve the pages, one after the other, on `socket`; each is made anew for a scrape."""
+    """Serve the pages, joined, on `socket`; each scrape builds them anew."""
     with contextlib.suppress(FileNotFoundError):
         socket.unlink()
     server = Server(str(socket), Handler)

@@ -11,31 +11,31 @@ MOST_SERIES = 1000
 
 
 class Counter:
-    """Counts by labels. What comes when there are `most` already is counted as `other`."""
+    """A counter with labels; beyond `most` combinations of values the rest is counted as `other`."""
 
     def __init__(self, name: str, text: str, labels: Labels = (), most: int = MOST_SERIES) -> None:
         self._name, self._text, self._labels, self._most = name, text, labels, most
         self._counts: dict[Labels, float] = {}
 
     def add(self, values: Labels = (), count: float = 1) -> None:
-        """So many more; `values` are the labels'."""
+        """Add to the counter of these label values."""
         if values not in self._counts and len(self._counts) >= self._most:
             values = (OTHER,) * len(values)
         self._counts[values] = self._counts.get(values, 0) + count
 
     def value(self, values: Labels = ()) -> float:
-        """The count so far."""
+        """Return the count so far."""
         return self._counts.get(values, 0)
 
     def lines(self) -> Iterator[str]:
-        """For a page; a counter without labels is there from the beginning."""
+        """Yield the lines; a counter without labels starts at 0."""
         yield from head(self._name, self._text, "counter")
         for values, count in (self._counts or ({} if self._labels else {(): 0.0})).items():
             yield sample(self._name, self._labels, values, count)
 
 
 class Histogram:
-    """Values by labels, counted up to each bound."""
+    """A histogram with labels; each bucket counts the values up to its bound."""
 
     def __init__(self, name: str, text: str, labels: Labels, bounds: Sequence[float], most: int = MOST_SERIES) -> None:
         self._name, self._text, self._labels, self._most = name, text, labels, most
@@ -44,7 +44,7 @@ class Histogram:
         self._sums: dict[Labels, float] = {}
 
     def observe(self, values: Labels, value: float, times: int = 1) -> None:
-        """The value so many times; `values` are the labels'."""
+        """Add `times` observations of a value for these label values."""
         if values not in self._counts and len(self._counts) >= self._most:
             values = (OTHER,) * len(values)
         counts = self._counts.setdefault(values, [0] * (len(self._bounds) + 1))
@@ -52,7 +52,7 @@ class Histogram:
         self._sums[values] = self._sums.get(values, 0.0) + value * times
 
     def lines(self) -> Iterator[str]:
-        """For a page: each bucket has all values up to its bound."""
+        """Yield the lines; each bucket has all values up to its bound."""
         yield from head(self._name, self._text, "histogram")
         names, bounds = (*self._labels, "le"), [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
         for values, counts in self._counts.items():
@@ -65,23 +65,23 @@ class Histogram:
 
 
 def gauge(name: str, text: str, labels: Labels, values: Mapping[Labels, float]) -> Iterator[str]:
-    """Lines of a gauge, by the values of its labels."""
+    """Yield the lines of a gauge, by label values."""
     yield from head(name, text, "gauge")
-    for of, value in values.items():
-        yield sample(name, labels, of, value)
+    for label_values, value in values.items():
+        yield sample(name, labels, label_values, value)
 
 
 def head(name: str, text: str, kind: str) -> list[str]:
-    """The two lines before a metric's samples."""
+    """Return the two lines before a metric's samples."""
     return [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
 
 
 def sample(name: str, labels: Labels, values: Labels, value: float) -> str:
-    """One line."""
+    """Return the line of one sample."""
     pairs = ",".join(f'{label}="{escape(text)}"' for label, text in zip(labels, values, strict=True))
     return f"{name}{{{pairs}}} {value!r}" if pairs else f"{name} {value!r}"
 
 
 def escape(text: str) -> str:
-    """A label's value as it stands between quotes."""
+    """Escape a label value for quotes."""
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -1,4 +1,4 @@
-"""When each API key was last used: taken from the access log, so that no request waits for it."""
+"""When each API key was last used, read from the access log so that no request is delayed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Uses = dict[str, float]  # seconds since 1970, by the id of the key
 
 
 class KeyUse:
-    """Keeps the times in a file of the state folder, which is at most `PERIOD_S` behind."""
+    """Keeps the times in a file of the state folder, at most `PERIOD_S` late."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path, self._clock = path, clock
@@ -28,19 +28,19 @@ class KeyUse:
         self._saved = clock()
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Take requests into account; those that no key opened have none."""
+        """Note the time of requests with a key."""
         for entry in entries:
             if entry.key and entry.at > self._uses.get(entry.key, 0.0):
                 self._uses[entry.key] = entry.at
                 self._changed = True
 
     def tick(self) -> None:
-        """Save what is new, now and then."""
+        """Save new times every `PERIOD_S`."""
         if self._changed and self._clock() - self._saved >= PERIOD_S:
             self.save()
 
     def save(self) -> None:
-        """Replace the file if there is news; on a full disk it stays as it was, and is tried again."""
+        """Replace the file if a time changed; a failure, as on a full disk, is retried later."""
         if self._changed:
             self._saved = self._clock()
             with contextlib.suppress(OSError):
@@ -49,7 +49,7 @@ class KeyUse:
 
 
 def key_uses(path: Path) -> Uses:
-    """What a file says; nothing where there is none or it is damaged: it is no authority, and grows again."""
+    """Read the file; empty if it is missing or damaged, since it fills again."""
     with contextlib.suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode(path.read_bytes(), type=Uses)
     return {}

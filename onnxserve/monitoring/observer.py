@@ -1,4 +1,4 @@
-"""Watches a gateway off the way of its requests: once a second its log is counted, and made spans of."""
+"""The observer: once a second it reads a gateway's log and makes metrics and spans of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Observer:
-    """Watches one gateway, which may end and begin again meanwhile. GatewayError where wanted spans can't be made."""
+    """Observes one gateway, which may restart meanwhile. GatewayError if configured spans can't be sent."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -39,11 +39,11 @@ class Observer:
         self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
 
     def start(self) -> None:
-        """Look each second from now on; requests from before the observer was made don't count."""
+        """Read the log each second from now on; requests before the observer was created don't count."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look a last time, and send what spans are left."""
+        """Read the log a last time and send the remaining spans."""
         self._ended.set()
         self._thread.join()
         self.look()
@@ -54,7 +54,7 @@ class Observer:
             self._spans.stop()
 
     def look(self) -> None:
-        """Take into account what came since the last look. A log that can't be read costs counts, nothing else."""
+        """Read what came since the last look; a log that can't be read only leaves requests uncounted."""
         with self._lock:
             try:
                 for entries in self._log.read():
@@ -65,16 +65,16 @@ class Observer:
                 self._ejections.read()
                 self._key_use.tick()
             except OSError as error:
-                if str(error) != self._failure:  # told once
+                if str(error) != self._failure:  # reported once
                     log.warning("the gateway's requests can't be counted: %s", error)
                 self._failure = str(error)
 
-    def refused(self, model: str) -> int:
-        """Requests of a model that were refused so far since too many waited or were under way."""
-        return self._counters.refused(model)
+    def refusals(self, model: str) -> int:
+        """Return how many of a model's requests were refused because too many waited or were under way."""
+        return self._counters.refusals(model)
 
     def page(self) -> bytes:
-        """Everything that was counted, in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         up = Control(self._gateway.control).alive()
         with self._lock:
             return "".join(f"{line}\n" for line in self._lines(up=up)).encode()
@@ -101,12 +101,12 @@ class Observer:
 
 
 def certificate_expiries(tls: Tls) -> dict[tuple[str, ...], float]:
-    """By whose certificate it is; one that can't be read just now is left out."""
-    known: dict[tuple[str, ...], float] = {}
+    """Return when the certificates expire, by name; an unreadable one is left out."""
+    expiries: dict[tuple[str, ...], float] = {}
     for name, file in (("server", tls.certificate), ("client_ca", tls.client_ca)):
         try:
             if file:
-                known[name,] = expiry(Path(file))
+                expiries[name,] = expiry(Path(file))
         except (OSError, ValueError) as error:
             log.warning("%s: %s", file, error)
-    return known
+    return expiries

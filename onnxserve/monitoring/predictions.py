@@ -1,4 +1,4 @@
-"""The prediction log, read back."""
+"""Reading the prediction log."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pyarrow.dataset as ds
 from onnxserve.errors import MonitorError
 
 
-def logged(log: Path, model: str, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
-    """Each version and its answered rows; MonitorError where there is no log."""
+def read_logged(log: Path, model: str, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+    """Yield each version with its answered rows; MonitorError if there is no log."""
     folders = sorted(path for path in (log / model).glob("*") if path.is_dir())
     if not folders:
-        fix = "[predictions] percent in gateway.toml turns the log on"
+        fix = "set [predictions] percent in gateway.toml to turn the log on"
         raise MonitorError("there is no prediction log", where=str(log / model), fix=fix)
     for folder in folders:
         files = [str(path) for path in sorted(folder.glob("[0-9]*.parquet"))]

@@ -1,4 +1,4 @@
-"""How many requests wait for each version, and how many may, in Prometheus' text format."""
+"""Metrics of TorchServe's queues, in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ VERSION = ("model", "version")
 
 
 def queues_page(management: Management) -> bytes:
-    """What TorchServe says now; nothing while it doesn't answer, which other metrics tell."""
+    """Return the length and the limit of each queue; empty while TorchServe doesn't answer."""
     try:
         queues = {name: management.queues(name) for name in management.models()}
     except ServerError:
@@ -23,6 +23,8 @@ def queues_page(management: Management) -> bytes:
             waiting[name, version], limits[name, version] = queue.pending_requests, queue.limit
     lines = (
         *gauge("onnxserve_queue_requests", "Requests that wait for a worker.", VERSION, waiting),
-        *gauge("onnxserve_queue_limit", "Requests that may wait; beyond, 503 overloaded.", VERSION, limits),
+        *gauge(
+            "onnxserve_queue_limit", "Requests that may wait; more are refused with 503 overloaded.", VERSION, limits
+        ),
     )
     return "".join(f"{line}\n" for line in lines).encode()

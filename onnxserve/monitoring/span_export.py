@@ -1,4 +1,4 @@
-"""How spans whose ids are given leave, by OpenTelemetry's SDK; only imported where it is installed."""
+"""Exports spans with given ids by OpenTelemetry's SDK; imported only where the SDK is installed."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 
 class GivenIds(IdGenerator):
-    """The ids that nginx has made and passed on."""
+    """Gives spans the ids that nginx created and passed on."""
 
     trace = 0
     span = 0
 
     def generate_trace_id(self) -> int:
-        """Of the next span, if it begins a trace."""
+        """Return the trace id of the next span, if it starts a trace."""
         return self.trace
 
     def generate_span_id(self) -> int:
-        """Of the next span."""
+        """Return the id of the next span."""
         return self.span
 
 
 class Sender(SpanExporter):
-    """OTLP over HTTP; `sent` and `failed` count spans. Once `ending`, a collector that failed is asked no more."""
+    """Sends spans as OTLP over HTTP; `sent` and `failed` count them.
+
+    Once `ending` is set, nothing is sent to a collector that failed.
+    """
 
     def __init__(self, endpoint: str, timeout_s: float) -> None:
         self.sent = self.failed = 0
@@ -35,7 +38,7 @@ class Sender(SpanExporter):
         self._exporter = OTLPSpanExporter(endpoint, timeout=timeout_s)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send them; whatever goes wrong costs these only."""
+        """Send spans; a failure loses only these."""
         given_up = self.ending and self._failing
         result = SpanExportResult.FAILURE if given_up else self._exporter.export(spans)
         self._failing = result is not SpanExportResult.SUCCESS

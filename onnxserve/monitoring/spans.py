@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SERVICE = "onnxserve-gateway"
 SEND_S, PERIOD_MS, BATCH = 2.0, 1000, 512
-MOST_WAITING = 2048  # spans that are not sent yet
+MOST_WAITING = 2048  # spans that may wait to be sent
 CONTEXT = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 SAMPLED = frozenset("13579bdf")  # the last digit of the flags
 CALL = "/inference.GRPCInferenceService/"
@@ -40,7 +40,7 @@ ROUTES = {
 
 
 class Spans:
-    """Sends to one collector from a thread of its own. What that doesn't take in time is lost, and counted."""
+    """Sends spans to one collector from its own thread; spans that it doesn't take in time are lost and counted."""
 
     def __init__(self, endpoint: str) -> None:
         try:
@@ -53,7 +53,7 @@ class Spans:
         except ModuleNotFoundError as error:
             what = f"traces need a package that is not installed: {error.name}"
             raise GatewayError(what, where="traces.endpoint", fix="pip install 'onnxserve[trace]'") from error
-        # What can't be sent is counted below, rather than told on the console for each batch.
+        # Failures are counted, so the SDK needn't log each of them to the console.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._ids, self._sender = GivenIds(), Sender(endpoint.rstrip("/") + "/v1/traces", SEND_S)
         self._provider = TracerProvider(
@@ -65,20 +65,20 @@ class Spans:
         self._made = self._lost = 0
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Make spans of the requests that are sampled."""
+        """Make spans of sampled requests."""
         for entry in entries:
             if entry.traceparent[-1:] in SAMPLED:
                 self._add(entry)
 
     def lines(self) -> Iterator[str]:
-        """For a page of Prometheus'."""
-        counted = Counter("onnxserve_gateway_spans_total", "Spans by what became of them.", ("outcome",))
+        """Yield the lines for Prometheus."""
+        counted = Counter("onnxserve_gateway_spans_total", "Spans by outcome: sent or lost.", ("outcome",))
         counted.add(("sent",), self._sender.sent)
         counted.add(("lost",), self._sender.failed + self._lost)
         yield from counted.lines()
 
     def stop(self) -> None:
-        """Send what is left, within some seconds."""
+        """Send the remaining spans, within some seconds."""
         self._sender.ending = True
         self._provider.shutdown()
 
@@ -105,7 +105,7 @@ class Spans:
 
 
 def parent_of(header: str, trace: str) -> Context:
-    """The client's span as a parent; none if its `traceparent` can't be read, since the trace then begins here."""
+    """Return the client's span as the parent; none if its `traceparent` is invalid, so that the trace starts here."""
     from opentelemetry.context import Context
     from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
@@ -119,7 +119,7 @@ def parent_of(header: str, trace: str) -> Context:
 
 
 def route_of(path: str) -> str:
-    """A path without what clients choose; empty for one that the gateway doesn't have."""
+    """Return a path with placeholders for names; empty for a path that the gateway doesn't have."""
     for pattern, route in ROUTES.items():
         if match := pattern.fullmatch(path):
             return match.expand(route)
@@ -127,13 +127,13 @@ def route_of(path: str) -> str:
 
 
 def span_name(entry: Entry) -> str:
-    """The span's name: one of few, since collectors group by it."""
+    """Return the span's name, one of few, since collectors group by it."""
     route = route_of(entry.path)
     return route.lstrip("/") if route.startswith(CALL) else f"{entry.method} {route}".rstrip()
 
 
 def attributes(entry: Entry) -> dict[str, str | int]:
-    """What is known of a request, as attributes; never who the client is."""
+    """Return the attributes of a request, without the client's identity."""
     known: dict[str, str | int] = {
         "http.request.method": entry.method,
         "http.response.status_code": entry.status,
@@ -153,7 +153,7 @@ def attributes(entry: Entry) -> dict[str, str | int]:
 
 
 def client_kind(entry: Entry) -> str:
-    """How the client was told from others."""
+    """Return how the client was identified: by key, token or address."""
     if entry.client == entry.address:
         return "address"
     return "token" if entry.client.startswith("jwt:") else "key"

@@ -1,4 +1,4 @@
-"""Processes that run beside us: how they are started, found again after a crash, and ended."""
+"""Child processes: starting them, finding those of a crashed run, and ending them."""
 
 from .log_lines import lines_since, log_size
 from .process_group import end_all, end_group, listening, reap_orphans

@@ -1,4 +1,4 @@
-"""What a process has written to its log since it was started."""
+"""The lines that a process wrote to its log since it was started."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def log_size(log: Path) -> int:
-    """Bytes that are there before a process begins to append; 0 if there is no file."""
+    """Return the size of a log in bytes, before a process starts appending; 0 if there is no file."""
     try:
         return log.stat().st_size
     except OSError:
@@ -14,7 +14,7 @@ def log_size(log: Path) -> int:
 
 
 def lines_since(log: Path, begin: int) -> list[str]:
-    """Lines from byte `begin` on; all if the log was cut meanwhile, none if there is no file."""
+    """Return the lines from byte `begin` on; all lines if the log was truncated meanwhile, none without a file."""
     try:
         with log.open("rb") as file:
             file.seek(begin if begin <= log_size(log) else 0)

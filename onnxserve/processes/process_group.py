@@ -1,4 +1,4 @@
-"""Ending a process group, exactly that one."""
+"""Ending exactly one process group."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _ended: weakref.WeakSet[subprocess.Popen[bytes]] = weakref.WeakSet()
 
 
 def end_group(process: subprocess.Popen[bytes], kind: signal.Signals, patience_s: float) -> None:
-    """Send `kind` to the group's leader; after `patience_s`, or when it has ended, kill who is left of the group.
+    """Send `kind` to the group's leader; after `patience_s`, or when the leader has ended, kill the rest of the group.
 
-    Again it does nothing: the group's id may be another's by then.
+    A second call does nothing, since another group may have the id by then.
     """
     if process in _ended:
         return
@@ -33,17 +33,17 @@ def end_group(process: subprocess.Popen[bytes], kind: signal.Signals, patience_s
 
 
 def end_all() -> None:
-    """Kill every group that was started and not ended; for whoever can't wait."""
+    """Kill every group that was started and hasn't ended, without waiting."""
     for process in tuple(LIVING):
         _kill(process)
 
 
 def reap_orphans() -> None:
-    """As process 1 of a container: take note of ended processes that were handed to us, or they stay as zombies."""
+    """Reap zombies that the kernel handed to this process, as it does to process 1 of a container."""
     known = {process.pid for process in tuple(LIVING)}
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error, OSError):
-            # Of our own session are those that somebody here waits for.
+            # Children in our own session are waited for elsewhere.
             orphan = child.pid not in known and os.getsid(child.pid) != os.getsid(0)
             if orphan and child.status() == psutil.STATUS_ZOMBIE:
                 os.waitpid(child.pid, os.WNOHANG)
@@ -55,7 +55,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def listening(port: int) -> bool:
-    """Whether somebody listens on a port of this machine."""
+    """Whether a process listens on a TCP port of this machine."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0

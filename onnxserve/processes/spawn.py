@@ -1,4 +1,4 @@
-"""Starting a process in a session of its own that ends when we end, however we end."""
+"""Starting a process in a session of its own; the kernel ends it when this process ends."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def spawn(  # noqa: PLR0913 - all but one are optional
     record: Path | None = None,
     descriptors: Sequence[int] = (),
 ) -> Child:
-    """Start `command` in `folder`; it leads a process group, and its output is appended to `log`.
+    """Start `command` in `folder` as the leader of a process group, and append its output to `log`.
 
-    So are its errors, unless `errors` is another descriptor. The kernel sends it `death` when this process ends, even
-    by SIGKILL. `record` is a file in the run folder by which the next start finds the group again, should it linger all
-    the same. `descriptors` are open files that it inherits.
+    Its errors go to the descriptor `errors`, by default to `log`. The kernel sends it the signal `death` when this
+    process ends, even by SIGKILL. By the file `record` in the run folder the next start finds a group that is still
+    there. The child inherits the open files `descriptors`. ServerError if the program doesn't exist.
     """
     if shutil.which(command[0]) is None:
         raise ServerError("there is no such program", where=command[0])
     launch = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(death)), *command]
 
     def start() -> Child:
-        with _opened(log) as output:
+        with _open_log(log) as output:
             child = subprocess.Popen(
                 launch,
                 cwd=folder,
@@ -64,8 +64,8 @@ def spawn(  # noqa: PLR0913 - all but one are optional
     return _starter.call(start)
 
 
-def _opened(log: Path) -> IO[bytes]:
-    """The log for appending, so that it can be cut while it is written; a full disk costs the log."""
+def _open_log(log: Path) -> IO[bytes]:
+    """Open the log for appending, so that it can be truncated meanwhile; if that fails, discard the output."""
     try:
         return log.open("ab")
     except OSError:
@@ -73,7 +73,7 @@ def _opened(log: Path) -> IO[bytes]:
 
 
 class _Starter:
-    """The thread that starts all children: Linux ties a parent-death signal to the thread that forked."""
+    """The one thread that starts all children, since Linux ties a parent-death signal to the thread that forked."""
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[tuple[Callable[[], Child], Future[Child]]] = queue.SimpleQueue()
@@ -81,7 +81,7 @@ class _Starter:
         self._thread: threading.Thread | None = None
 
     def call(self, job: Callable[[], Child]) -> Child:
-        """Run `job` in that thread."""
+        """Run `job` in that thread and return its result."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="starter", daemon=True)
@@ -95,7 +95,7 @@ class _Starter:
             job, future = self._jobs.get()
             try:
                 future.set_result(job())
-            except BaseException as error:  # noqa: BLE001 - it belongs to the caller
+            except BaseException as error:  # noqa: BLE001 - the caller gets it
                 future.set_exception(error)
 
 

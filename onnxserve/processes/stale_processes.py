@@ -1,4 +1,4 @@
-"""Processes of an earlier run, found by what it recorded of them; a process id that was used again is never hit."""
+"""Stale processes of an earlier run, found by its records; a process that reuses a recorded id is never killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WAIT_S = 10.0
 
 
 class ProcessRecord(msgspec.Struct, frozen=True):
-    """A group's leader: its id, when it started in clock ticks since boot, and which boot that was."""
+    """The leader of a process group: its id, its start time in clock ticks since boot, and the id of that boot."""
 
     pid: int
     started: int
@@ -24,7 +24,7 @@ class ProcessRecord(msgspec.Struct, frozen=True):
 
 
 def write_record(path: Path, pid: int) -> None:
-    """Record a process that has just been started; without /proc, or with a full disk, there is no record."""
+    """Record a process that was just started; without /proc or on a full disk no record is written."""
     started = start_time(pid)
     if started is not None:
         with contextlib.suppress(OSError):
@@ -32,20 +32,20 @@ def write_record(path: Path, pid: int) -> None:
 
 
 def end_stale_processes(run: Path) -> list[int]:
-    """Kill what is left of the groups recorded in a run folder; the ids of those that were there."""
+    """Kill what is left of the groups recorded in a run folder; return the ids of the killed processes."""
     killed: list[int] = []
     for path in sorted(run.glob(f"*{SUFFIX}")):
         try:
             record = msgspec.json.decode(path.read_bytes(), type=ProcessRecord)
         except (OSError, msgspec.DecodeError):
-            continue  # cut off by a full disk
+            continue  # a full disk may have cut it short
         killed += end_recorded(record, run.parent)
         path.unlink(missing_ok=True)
     return killed
 
 
 def end_recorded(record: ProcessRecord, state: Path) -> list[int]:
-    """Kill the members of one group and wait until they are gone."""
+    """Kill the members of one group and wait until they have ended; return their ids."""
     members = group_members(record, state)
     for pid, started in members.items():
         kill_exactly(pid, started)
@@ -56,10 +56,10 @@ def end_recorded(record: ProcessRecord, state: Path) -> list[int]:
 
 
 def group_members(record: ProcessRecord, state: Path) -> dict[int, int]:
-    """Ids and start times of the leader's session.
+    """Return ids and start times of the processes in the leader's session.
 
-    The kernel gives no process an id that a session still has. So if the leader's id belongs to a younger process, the
-    session has ended; if the leader has ended, whoever is left must also work below `state`.
+    The kernel never reuses an id while a session has it. So if a younger process has the leader's id, the session has
+    ended. If the leader has ended, a member must also have its working folder below `state`.
     """
     if record.boot != boot_id():
         return {}
@@ -77,12 +77,12 @@ def group_members(record: ProcessRecord, state: Path) -> dict[int, int]:
 
 
 def process_ids() -> list[int]:
-    """All processes that can be seen."""
+    """Return the ids of all visible processes."""
     return [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()] if PROC.is_dir() else []
 
 
 def kill_exactly(pid: int, started: int) -> None:
-    """SIGKILL through a descriptor of the process, so that the id can't pass to another in between (pidfd_open(2))."""
+    """Send SIGKILL through a process descriptor, so that no other process can get the id in between (pidfd_open(2))."""
     try:
         descriptor = os.pidfd_open(pid)
     except OSError:
@@ -96,25 +96,25 @@ def kill_exactly(pid: int, started: int) -> None:
 
 
 def runs(pid: int, started: int) -> bool:
-    """Whether a process is still there; one that only waits for its parent to take note (a zombie) is not."""
+    """Whether a process still runs; a zombie doesn't."""
     fields = _stat(pid)
     return bool(fields) and int(fields[19]) == started and fields[0] != "Z"
 
 
 def start_time(pid: int) -> int | None:
-    """Clock ticks since boot at which a process started; None if there is none."""
+    """Return when a process started, in clock ticks since boot; None if it doesn't exist."""
     fields = _stat(pid)
     return int(fields[19]) if fields else None
 
 
 def session_of(pid: int) -> int | None:
-    """A process's session."""
+    """Return the session id of a process; None if the process doesn't exist."""
     fields = _stat(pid)
     return int(fields[3]) if fields else None
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the third on (proc_pid_stat(5)); the second may contain anything."""
+    """Return the fields of /proc/PID/stat from the third on (proc_pid_stat(5)); the second may hold any text."""
     try:
         return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -130,7 +130,7 @@ def works_below(pid: int, folder: Path) -> bool:
 
 
 def boot_id() -> str:
-    """The id of this boot of the machine; empty where there is none."""
+    """Return the id of the machine's current boot; empty if the kernel gives none."""
     try:
         return (PROC / "sys" / "kernel" / "random" / "boot_id").read_text().strip()
     except OSError:

@@ -1,6 +1,6 @@
-"""The ladder of what is given up when a model is too busy, one rung at a time, and given back one at a time.
+"""The brown-out ladder: what a busy model gives up, one level at a time, and gets back in the reverse order.
 
-How busy it is, its queues in TorchServe and the gateway's refusals say.
+A model's queues in TorchServe and the gateway's refusals say how busy it is.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ from dataclasses import dataclass, field
 from onnxserve.gateway import Model, Roles
 from onnxserve.torchserve.model_version import Queue
 
-# What each level gives up; beyond the last, requests are refused.
+# What each level gives up; beyond the last level requests are refused.
 LEVELS = ("nothing", "shadow", "fresh answers", "the larger version")
 NOTHING, SHADOW, FRESH_ANSWERS, LARGER = range(len(LEVELS))
-BUSY, CALM = 0.8, 0.4  # of the requests that may be under way
-UP_AFTER, DOWN_AFTER = 3, 15  # looks, one a second
+BUSY, CALM = 0.8, 0.4  # shares of the requests that may be under way
+UP_AFTER, DOWN_AFTER = 3, 15  # looks in a row, one a second
 
 
 @dataclass(frozen=True)
 class Pressure:
-    """Of the fullest version: waiting requests as a share of those that may wait; refusals so far of all versions."""
+    """How busy a model is.
+
+    `share` is that of the fullest version: waiting requests divided by those that may wait. `refused` counts the
+    refusals of all versions so far.
+    """
 
     share: float
     refused: int
@@ -28,11 +32,11 @@ class Pressure:
 
 @dataclass(frozen=True)
 class Pressures:
-    """Looks at all models.
+    """Measures how busy each model is.
 
-    `queues` gives what waits in TorchServe for each version of a model (`Management.queues`), `refused` the requests of
-    a model that were refused since too many waited or were under way (`Observer.refused`), and `concurrency` is how
-    many may be under way.
+    `queues` returns TorchServe's queue of each version of a model (`Management.queues`). `refused` counts the requests
+    of a model that were refused because too many waited or were under way (`Observer.refusals`). `concurrency` is how
+    many requests of a version may be under way.
     """
 
     queues: Callable[[str], Mapping[str, Queue]]
@@ -40,7 +44,7 @@ class Pressures:
     concurrency: int
 
     def __call__(self, roles: Roles) -> dict[str, Pressure]:
-        """By model; ServerError when TorchServe doesn't answer."""
+        """Return the pressure by model; ServerError when TorchServe doesn't answer."""
         queues = {name: self.queues(name).values() for name in roles.models}
         shares = {name: max(map(self._share, waiting), default=0.0) for name, waiting in queues.items()}
         return {name: Pressure(share, self.refused(name)) for name, share in shares.items()}
@@ -51,14 +55,14 @@ class Pressures:
 
 @dataclass
 class Rung:
-    """One model's way on the ladder."""
+    """The recent looks at one model: `busy` and `calm` ones in a row, and the refusals at the last look."""
 
     busy: int = 0
     calm: int = 0
     refused: int = -1
 
     def next(self, level: int, now: Pressure, levels: Sequence[int]) -> int:
-        """The level after one more look; `levels` are those that the model has (`levels_of`), in their order."""
+        """Return the level after one more look; `levels` are the levels of this model, in order (`levels_of`)."""
         refusing = now.refused > self.refused >= 0
         self.refused = now.refused
         self.busy = self.busy + 1 if now.share >= BUSY or refusing else 0
@@ -74,9 +78,10 @@ class Rung:
 
 
 def levels_of(model: Model, *, keeps_answers: bool) -> list[int]:
-    """The levels that give something of this model up: one that doesn't would only cost time, when there is least.
+    """Return the levels at which this model gives something up; any other level would only lose time.
 
-    `keeps_answers` says whether the gateway has a cache; without one it would keep what nobody asks again.
+    `keeps_answers` says whether the gateway has a cache. Without one, level 2 would keep answers that nobody asks for
+    again.
     """
     has = {NOTHING: True, SHADOW: model.shadow is not None, FRESH_ANSWERS: keeps_answers, LARGER: bool(model.smaller)}
     return [level for level, given_up in has.items() if given_up]
@@ -84,14 +89,17 @@ def levels_of(model: Model, *, keeps_answers: bool) -> list[int]:
 
 @dataclass
 class Ladder:
-    """All models' ways; `pressures` says how busy they are (ServerError), `keeps_answers` whether there is a cache."""
+    """The ladder of all models.
+
+    `pressures` measures how busy they are (ServerError); `keeps_answers` says whether the gateway has a cache.
+    """
 
     pressures: Callable[[Roles], Mapping[str, Pressure]]
     keeps_answers: bool = False
     rungs: dict[str, Rung] = field(default_factory=dict)
 
-    def moves(self, roles: Roles) -> Iterator[tuple[str, int, str]]:
-        """Models that go to another level after one more look, and why."""
+    def changes(self, roles: Roles) -> Iterator[tuple[str, int, str]]:
+        """Look once more; yield each model that goes to another level, that level, and the reason."""
         for name, now in self.pressures(roles).items():
             model = roles.models[name]
             levels = levels_of(model, keeps_answers=self.keeps_answers)

@@ -1,4 +1,4 @@
-"""Whether a canary does harm: measures of its answers, compared with the stable version's at the same time."""
+"""The comparison of a canary with the stable version, measure by measure, which tells whether the canary does harm."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from .measures import LOADED, MEASURES
 from .paired_blocks import BlockResult
 from .sequential import Evidence
 
-EITHER = frozenset({"label", "score"})  # any difference is harm; of the others, more is
+EITHER = frozenset({"label", "score"})  # any difference is harm; in the other measures only an excess is
 MOST_LABELS = 50
 
 
 class Total(msgspec.Struct):
-    """What was compared so far: so many answers of each version, and the sums of their values."""
+    """The answers of each version that were compared so far, and the sums of their values."""
 
     answers: int = 0
     stable: float = 0.0
     canary: float = 0.0
 
-    def add(self, comparison: BlockResult) -> None:
-        """One block more."""
-        self.answers += comparison.answers
-        self.stable += comparison.stable
-        self.canary += comparison.canary
+    def add(self, result: BlockResult) -> None:
+        """Add the result of one block."""
+        self.answers += result.answers
+        self.stable += result.stable
+        self.canary += result.canary
 
 
 class Account(msgspec.Struct):
-    """Evidence and totals of one measure, or of one label."""
+    """The evidence and the totals of one measure or of one label."""
 
     evidence: Evidence
     total: Total
 
-    def add(self, comparison: BlockResult) -> None:
-        """One block more."""
-        self.evidence.add(comparison.difference)
-        self.total.add(comparison)
+    def add(self, result: BlockResult) -> None:
+        """Add the result of one block."""
+        self.evidence.add(result.difference)
+        self.total.add(result)
 
 
 class Harm(msgspec.Struct, frozen=True):
-    """One measure on which the versions differ for certain; `odds` is how much a bet on it would have won."""
+    """A measure in which the versions differ with enough evidence; `odds` is the factor that a bet on it won."""
 
     measure: str
     stable: float
@@ -52,16 +52,19 @@ class Harm(msgspec.Struct, frozen=True):
     label: str = ""
 
     def __str__(self) -> str:
-        of = f" have the label {self.label}" if self.label else ""
-        shares = "{:.3f}" if self.measure == "score" else "{:.1%}"
-        canary, stable = shares.format(self.canary), shares.format(self.stable)
-        return f"{self.measure}: canary {canary}{of}, stable {stable}, of {self.answers} answers each at the same time"
+        label = f" have the label {self.label}" if self.label else ""
+        number = "{:.3f}" if self.measure == "score" else "{:.1%}"
+        canary, stable = number.format(self.canary), number.format(self.stable)
+        return (
+            f"{self.measure}: canary {canary}{label}, stable {stable}, of {self.answers} answers each at the same time"
+        )
 
 
 class Comparison(msgspec.Struct):
-    """A canary against the stable version; `alpha` is the chance of ever seeing harm where there is none.
+    """A canary compared with the stable version.
 
-    `busier` has what load makes worse too, from when the canary had more of it: that is no harm.
+    `alpha` bounds the chance of ever seeing harm where there is none. `busier` has the measures that load makes worse,
+    from times when the canary had more load than the stable version; a difference there is no harm.
     """
 
     alpha: float
@@ -71,49 +74,49 @@ class Comparison(msgspec.Struct):
     labels: dict[str, Account] = {}
 
     def begin(self) -> None:
-        """A step begins."""
+        """Begin another step."""
         for account in (*self.measures.values(), *self.busier.values(), *self.labels.values()):
             account.evidence.begin()
 
-    def take(self, comparisons: Iterable[BlockResult], *, busier: bool) -> None:
-        """Take blocks into account; `busier`: of a time when the canary got more requests than the stable version."""
-        for comparison in comparisons:
-            if comparison.measure == "label":
-                self._label(comparison)
-            elif busier and comparison.measure in LOADED:
-                self.busier[comparison.measure].add(comparison)
+    def take(self, results: Iterable[BlockResult], *, busier: bool) -> None:
+        """Add results of blocks; `busier` if the canary got more requests than the stable version at that time."""
+        for result in results:
+            if result.measure == "label":
+                self._take_label(result)
+            elif busier and result.measure in LOADED:
+                self.busier[result.measure].add(result)
             else:
-                self.measures[comparison.measure].add(comparison)
+                self.measures[result.measure].add(result)
 
-    def _label(self, comparison: BlockResult) -> None:
-        """A label counts from the block after the first that has it: a bet is made before it is decided."""
-        account = self.labels.get(comparison.label)
+    def _take_label(self, result: BlockResult) -> None:
+        """Add a label's result; it counts from its second block on, since a bet precedes its outcome."""
+        account = self.labels.get(result.label)
         if account:
-            account.add(comparison)
+            account.add(result)
         elif len(self.labels) < MOST_LABELS:
             begun = len(self.measures["score"].evidence.logs)
-            self.labels[comparison.label] = made(self.starts, begun, both=True)
+            self.labels[result.label] = new_account(self.starts, begun, both=True)
 
     def logs(self) -> dict[str, float]:
-        """Log of the wealth of each measure."""
-        found = {name: account.evidence.log for name, account in self.measures.items()}
-        parts = [math.exp(min(600, account.evidence.log)) * share(rank) for rank, account in self._ranked()]
-        return {**found, "label": math.log(sum(parts) + 1 / (len(parts) + 1))}
+        """Return the log of the wealth of each measure."""
+        logs = {name: account.evidence.log for name, account in self.measures.items()}
+        parts = [math.exp(min(600, account.evidence.log)) * share(rank) for rank, account in self._by_rank()]
+        return {**logs, "label": math.log(sum(parts) + 1 / (len(parts) + 1))}
 
-    def _ranked(self) -> list[tuple[int, Account]]:
+    def _by_rank(self) -> list[tuple[int, Account]]:
         return list(enumerate(self.labels.values(), start=1))
 
     @property
     def limit(self) -> float:
-        """Log of the wealth that is harm."""
+        """The log of the wealth from which a difference counts as harm."""
         return math.log(len(MEASURES) / self.alpha)
 
     def harms(self) -> list[Harm]:
-        """Measures with enough evidence."""
+        """Return the measures with enough evidence of harm."""
         return [self._harm(name, log) for name, log in self.logs().items() if log >= self.limit]
 
     def is_busier(self) -> bool:
-        """Whether the canary is slower or less available, but had more to do."""
+        """Whether the canary is slower or less available while it has more load."""
         return any(account.evidence.log >= self.limit for account in self.busier.values())
 
     def _harm(self, name: str, log: float) -> Harm:
@@ -127,12 +130,12 @@ class Comparison(msgspec.Struct):
 
 
 def share(rank: int) -> float:
-    """Of the wealth that is bet on a label, by the order in which labels came: together less than 1."""
+    """The share of the wealth that is bet on the label that came as number `rank`; all shares sum to less than 1."""
     return 1 / (rank * (rank + 1))
 
 
-def made(starts: int, begun: int, *, both: bool) -> Account:
-    """An account without entries, with so many beginnings behind it."""
+def new_account(starts: int, begun: int, *, both: bool) -> Account:
+    """Return an empty account in which `begun` steps have begun."""
     account = Account(Evidence(starts, both), Total())
     for _ in range(begun):
         account.evidence.begin()
@@ -141,5 +144,5 @@ def made(starts: int, begun: int, *, both: bool) -> Account:
 
 def new_comparison(alpha: float, starts: int) -> Comparison:
     """A comparison without data, for a rollout of `starts` steps; the measures share `alpha` evenly."""
-    measures = {name: made(starts, 0, both=name in EITHER) for name in MEASURES if name != "label"}
-    return Comparison(alpha, starts, measures, {name: made(starts, 0, both=False) for name in sorted(LOADED)})
+    measures = {name: new_account(starts, 0, both=name in EITHER) for name in MEASURES if name != "label"}
+    return Comparison(alpha, starts, measures, {name: new_account(starts, 0, both=False) for name in sorted(LOADED)})

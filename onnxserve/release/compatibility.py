@@ -1,4 +1,4 @@
-"""Whether clients of one version are understood by another: what the archives accept and give."""
+"""Whether two versions have the same signature, so that clients of one can be answered by the other."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from onnxserve.archive import read_signature
 from onnxserve.errors import OnnxserveError, ReleaseError
 
-FREE = "any"  # an axis that a row or a batch decides
+FREE = "any"  # an axis whose size the row or the batch decides
 
 
 def contract(signature: Mapping[str, Any]) -> dict[str, object]:
-    """What clients depend on, by its name: sent columns, keys of the feature store, labels, and the graph's tensors."""
+    """Return what clients depend on: the columns they send, feature store keys, labels, and the graph's tensors."""
     features = signature.get("features") or {}
     stored = set(features.get("columns", ()))
     columns = signature.get("input", {}).get("columns", ())
@@ -21,19 +21,19 @@ def contract(signature: Mapping[str, Any]) -> dict[str, object]:
         "columns": [column for column in columns if column not in stored],
         "keys of the feature store": list(features.get("entities", ())),
         "labels": list(signature.get("labels", ())),
-        "input tensors": [tensor(one) for one in signature.get("inputs", ())],
-        "output tensors": [tensor(one) for one in signature.get("outputs", ())],
+        "input tensors": [describe_tensor(tensor) for tensor in signature.get("inputs", ())],
+        "output tensors": [describe_tensor(tensor) for tensor in signature.get("outputs", ())],
     }
 
 
-def tensor(described: Mapping[str, Any]) -> str:
-    """Name, type and shape; a free axis has any name."""
-    shape = (str(size) if isinstance(size, int) else FREE for size in described["shape"])
-    return f"{described['name']} {described['dtype']} [{', '.join(shape)}]"
+def describe_tensor(tensor: Mapping[str, Any]) -> str:
+    """Return a tensor's name, type and shape as text; every free axis is `any`."""
+    shape = (str(size) if isinstance(size, int) else FREE for size in tensor["shape"])
+    return f"{tensor['name']} {tensor['dtype']} [{', '.join(shape)}]"
 
 
 def differences(stable: Path, other: Path) -> list[str]:
-    """What differs, one line each; nothing where an archive isn't ours, since then nothing is known of it."""
+    """Return what differs, one line each; none if an archive has no signature of ours to compare."""
     try:
         before, after = (contract(read_signature(path)) for path in (stable, other))
     except (OnnxserveError, OSError, KeyError, TypeError, AttributeError):
@@ -42,11 +42,12 @@ def differences(stable: Path, other: Path) -> list[str]:
 
 
 def check_same_signature(model: str, stable: Path, other: Path) -> None:
-    """ReleaseError that says what differs."""
+    """Raise ReleaseError with the differences if the signatures differ."""
     changed = differences(stable, other)
     if changed:
         raise ReleaseError(
-            f"{model}: another signature than the stable version's" + "".join(f"\n    {line}" for line in changed),
+            f"{model}: the signature differs from that of the stable version"
+            + "".join(f"\n    {line}" for line in changed),
             where=str(other),
-            fix="give it another model name, or --other-signature if all clients send what both understand",
+            fix="give it another model name, or --other-signature if all clients send requests that both accept",
         )

@@ -1,4 +1,4 @@
-"""Looks at what versions answer, once a second, and moves the labels of automatic canaries."""
+"""The controller: once a second it reads what versions answered and moves the roles of automatic canaries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from onnxserve.errors import OnnxserveError
 from onnxserve.gateway import Canary, Model
 from onnxserve.gateway.files import replace_file
-from onnxserve.gateway.observations import NAME, Observation, Tail
+from onnxserve.gateway.observations import NAME, Observation, ObservationLog
 from onnxserve.gateway.role_store import RUN
 
 from .brownout import Ladder
@@ -29,7 +29,7 @@ Kind = TypeVar("Kind")
 
 
 class Controller:
-    """One server's canaries and shadows; `ladder` says what a busy model gives up; without one none does."""
+    """Controls the canaries and shadows of one server; without a `ladder` a busy model gives nothing up."""
 
     def __init__(
         self,
@@ -41,65 +41,65 @@ class Controller:
         self._release = release
         self._state = state
         self._clock = clock
-        self._tail = Tail(state / RUN / NAME)
+        self._observations = ObservationLog(state / RUN / NAME)
         self._ladder = ladder
         self._pairs = Pairs()
         self._rollouts = {rollout.model: rollout for rollout in read_rollouts(state)}
-        self._windows: dict[str, PairedBlocks] = {}  # of models: answers that aren't compared yet
+        self._blocks: dict[str, PairedBlocks] = {}  # by model: answers that aren't compared yet
         self._lock = ControllerLock(state)
         self._lock.take()
 
     def close(self) -> None:
-        """Let another process judge."""
+        """Let another process control the canaries."""
         self._lock.close()
 
     def tick(self) -> list[str]:
-        """Read what came, decide; what was done, in words."""
+        """Read the new answers and act on them; return what was done, one sentence an action."""
         self._lock.take()
-        self._release.history.flush()  # what a full disk kept from being written
-        seen, models = self._tail.read(), self._release.role_store.roles.models
-        said = self._close(models)
+        self._release.history.flush()  # a full disk may have kept events from being written
+        seen, models = self._observations.read(), self._release.role_store.roles.models
+        lines = self._drop_ended(models)
         for name, model in models.items():
-            mine = [one for one in seen if one.model == name]
+            answers = [answer for answer in seen if answer.model == name]
             if model.shadow:
-                said += self._compare(name, model, mine)
+                lines += self._compare(name, model, answers)
             if model.canary and model.canary.auto:
-                said += self._judge(name, model, model.canary, mine)
+                lines += self._advance(name, model, model.canary, answers)
         try:
-            return said + self._brown_out()
+            return lines + self._move_levels()
         except OnnxserveError as error:
-            return [*said, f"brown-out ladder: {error.what}; tried again"]
+            return [*lines, f"brown-out ladder: {error.what}; retrying"]
 
-    def _brown_out(self) -> list[str]:
-        """Give up what a busy model can do without, or give it back."""
-        said: list[str] = []
-        for name, level, why in self._ladder.moves(self._release.role_store.roles) if self._ladder else ():
-            said += self._release.level(name, level, why=[why])
-        return said
+    def _move_levels(self) -> list[str]:
+        """Move models up or down the brown-out ladder."""
+        lines: list[str] = []
+        for name, level, why in self._ladder.changes(self._release.role_store.roles) if self._ladder else ():
+            lines += self._release.level(name, level, why=[why])
+        return lines
 
-    def _compare(self, name: str, model: Model, seen: list[Observation]) -> list[str]:
+    def _compare(self, name: str, model: Model, answers: list[Observation]) -> list[str]:
         assert model.shadow  # noqa: S101 - the caller asked
         path = report_path(self._state, name, model.shadow.version)
-        report = read(path, Report)
+        report = read_record(path, Report)
         if report is None or report.stable != model.stable:
             report = Report(name, model.stable, model.shadow.version)
-        if sum(self._pairs.see(report, one) for one in seen) or not path.is_file():
-            return written(path, report)
+        if sum(self._pairs.see(report, answer) for answer in answers) or not path.is_file():
+            return write_record(path, report)
         return []
 
-    def _judge(self, name: str, model: Model, canary: Canary, seen: list[Observation]) -> list[str]:
+    def _advance(self, name: str, model: Model, canary: Canary, answers: list[Observation]) -> list[str]:
         assert canary.auto  # noqa: S101 - the caller asked
         path, now = rollout_path(self._state, name, canary.version), self._clock()
         if name not in self._rollouts:
             self._rollouts[name] = start(name, model.stable, canary, canary.auto, now)
-        rollout, window = self._rollouts[name], self._windows.setdefault(name, PairedBlocks())
-        changed = rollout.look(window, seen, now)
-        said = self._act(rollout, rollout.decide(now), now)
-        if changed or said or not path.is_file():
-            said += written(path, rollout)
+        rollout, blocks = self._rollouts[name], self._blocks.setdefault(name, PairedBlocks())
+        changed = rollout.look(blocks, answers, now)
+        lines = self._act(rollout, rollout.decide(now), now)
+        if changed or lines or not path.is_file():
+            lines += write_record(path, rollout)
         if rollout.ended:
-            said += self._forget(rollout, rollout.ended)
-        return said
+            lines += self._forget(rollout, rollout.ended)
+        return lines
 
     def _act(self, rollout: Rollout, decision: Decision, now: float) -> list[str]:
         name, why = rollout.model, self._figures(rollout, decision)
@@ -112,14 +112,14 @@ class Controller:
                 share = Canary(rollout.canary, decision.percent, auto=rollout.auto, id=rollout.id)
                 changes = self._release.canary(name, share, why=why)
                 rollout.advance(now)
-                self._windows.pop(name, None)
+                self._blocks.pop(name, None)
                 return changes + why
             elif decision.action == "hold":
                 return [f"{name}: {rollout.canary} is held at {rollout.percent:g} %: {decision.reason}"]
             else:
                 return []
         except OnnxserveError as error:
-            return [f"{name}: {error.what}; tried again"]  # the server may be restarting
+            return [f"{name}: {error.what}; retrying"]  # the server may be restarting
         rollout.ended = decision.action
         return changes + why
 
@@ -128,42 +128,42 @@ class Controller:
         seen = f"after {canary} answers of {rollout.canary}, {stable} of {rollout.stable}"
         return [*map(str, decision.harms), seen]
 
-    def _close(self, roles: Mapping[str, Model]) -> list[str]:
-        """Put aside the rollouts of canaries that somebody ended."""
-        said: list[str] = []
+    def _drop_ended(self, roles: Mapping[str, Model]) -> list[str]:
+        """Archive the rollouts of canaries that were ended by hand."""
+        lines: list[str] = []
         for rollout in [*self._rollouts.values()]:
             model = roles.get(rollout.model)
             if not model or not model.canary or (model.canary.id, model.stable) != (rollout.id, rollout.stable):
-                said += self._forget(rollout, "ended by hand")
-        return said
+                lines += self._forget(rollout, "ended by hand")
+        return lines
 
     def _forget(self, rollout: Rollout, ended: str) -> list[str]:
-        """Put the record of a rollout aside; what was kept, in words."""
+        """Archive the record of a rollout; return a line about each file that was kept."""
         del self._rollouts[rollout.model]
-        self._windows.pop(rollout.model, None)
+        self._blocks.pop(rollout.model, None)
         path = rollout_path(self._state, rollout.model, rollout.canary)
         try:
-            return [f"record: {kept}" for kept in put_aside(path, rollout, ended, self._clock())]
+            return [f"record: {kept}" for kept in archive_rollout(path, rollout, ended, self._clock())]
         except OSError as error:
             return [f"{rollout.model}: no record of {rollout.canary} is kept: {error.strerror}"]
 
 
 def rollout_path(state: Path, model: str, version: str) -> Path:
-    """Where a canary's rollout is kept while it is under way."""
+    """The file of a canary's rollout while it is under way."""
     return state / FOLDER / f"{model}-{version}{SUFFIX}"
 
 
-def written(path: Path, record: Rollout | Report) -> list[str]:
-    """Replace a record; why it can't be, in words: what a full disk doesn't take keeps nobody from judging."""
+def write_record(path: Path, record: Rollout | Report) -> list[str]:
+    """Replace a record; if it can't be written, as on a full disk, return a line with the reason and go on."""
     try:
         replace_file(path, msgspec.json.encode(record))
     except OSError as error:
-        return [f"{path.name} can't be written: {error.strerror}; tried again"]
+        return [f"{path.name} can't be written: {error.strerror}; retrying"]
     return []
 
 
-def put_aside(path: Path, rollout: Rollout, ended: str, now: float) -> list[Path]:
-    """Keep the record of a rollout that ended, with its plot where matplotlib is installed."""
+def archive_rollout(path: Path, rollout: Rollout, ended: str, now: float) -> list[Path]:
+    """Keep the record of a rollout that ended, with a plot if matplotlib is installed; return their paths."""
     rollout.ended = ended
     stamp = dt.datetime.fromtimestamp(now, dt.UTC).strftime("%Y%m%dT%H%M%S")
     kept = path.with_name(f"{path.name.removesuffix(SUFFIX)}-{stamp}-{ended.replace(' ', '-')}.json")
@@ -183,11 +183,11 @@ def read_rollouts(state: Path) -> list[Rollout]:
     for former in sorted((state / FOLDER).glob(f"*{FORMER_SUFFIX}")):
         former.rename(former.with_suffix(SUFFIX))
     paths = sorted((state / FOLDER).glob(f"*{SUFFIX}"))
-    return [rollout for path in paths if (rollout := read(path, Rollout))]
+    return [rollout for path in paths if (rollout := read_record(path, Rollout))]
 
 
-def read(path: Path, kind: type[Kind]) -> Kind | None:
-    """What a file says; None when there is none, or it is from another release of ours."""
+def read_record(path: Path, kind: type[Kind]) -> Kind | None:
+    """Read a record; None if there is no file, or one of an incompatible version."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (FileNotFoundError, msgspec.DecodeError):

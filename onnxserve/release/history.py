@@ -1,4 +1,4 @@
-"""What was released when and by whom: one JSON line an event, appended, never rewritten."""
+"""The release history: who changed what and when, one JSON line per event, only ever appended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from onnxserve.errors import ReleaseError
 
 
 class Event(msgspec.Struct, frozen=True):
-    """A change of one model's labels, or of what is registered; `changes` says it in words."""
+    """A change of one model's roles or of its registered versions; `changes` describes it."""
 
     time: str
     model: str
@@ -30,15 +30,15 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Unrecorded(ReleaseError):
-    """A step that is in force, and that the history doesn't have."""
+    """A step is in force, but the history couldn't be written."""
 
     exit_code = 3
 
 
 class History:
-    """The audit log of a state folder. What can't be written, as on a full disk, undoes no step that is in force.
+    """The release history of a state folder. A step stays in force even if its event can't be written.
 
-    `unwritten` are the events that are kept for the next chance, and `failure` says why.
+    `unwritten` are the events to be written at the next chance; `failure` is the reason why they couldn't be.
     """
 
     def __init__(self, state: Path) -> None:
@@ -47,13 +47,13 @@ class History:
         self.failure = ""
 
     def record(self, model: str, action: str, version: str, changes: Sequence[str] = ()) -> None:
-        """Append one event, with the time in UTC, after those that are kept."""
+        """Append one event with the time in UTC, after those that couldn't be written before."""
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         self.unwritten.append(Event(now, model, action, version, user(), tuple(changes)))
         self.flush()
 
     def flush(self) -> None:
-        """Write what is kept, if that is possible now."""
+        """Try to write the unwritten events."""
         try:
             while self.unwritten:
                 append(self.path, msgspec.json.encode(self.unwritten[0]) + b"\n")
@@ -62,22 +62,22 @@ class History:
             self.failure = error.strerror or str(error)
 
     def check_written(self) -> None:
-        """Unrecorded if an event is kept that would be lost with this process."""
+        """Raise Unrecorded if an event is unwritten and would be lost with this process."""
         if self.unwritten:
             lines = " ".join(msgspec.json.encode(event).decode() for event in self.unwritten)
-            what = f"the step is in force, but the history has no line of it: {self.failure}"
-            raise Unrecorded(what, where=str(self.path), fix=f"make room, then append: {lines}")
+            what = f"the step is in force, but the history can't be written: {self.failure}"
+            raise Unrecorded(what, where=str(self.path), fix=f"free disk space, then append to the file: {lines}")
 
     def events(self, model: str) -> list[Event]:
-        """All events of a model, oldest first; damaged lines are left out."""
+        """Return all events of a model, oldest first; damaged lines are skipped."""
         if not self.path.is_file():
             return []
-        found = (_decoded(line) for line in self.path.read_bytes().splitlines())
-        return [event for event in found if event and event.model == model]
+        events = (_decode(line) for line in self.path.read_bytes().splitlines())
+        return [event for event in events if event and event.model == model]
 
 
 def append(path: Path, line: bytes) -> None:
-    """The whole line at the end of a file, or OSError and nothing of it."""
+    """Append the whole line to a file, or raise OSError and leave the file unchanged."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+", buffering=0) as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
@@ -93,13 +93,13 @@ def append(path: Path, line: bytes) -> None:
 
 
 def _ends_a_line(stream: io.FileIO, size: int) -> bool:
-    """Whether nothing was left unfinished, as by a loss of power: what is appended would be lost with it."""
+    """Whether the file ends with a whole line; a power failure may leave half of one, which spoils the next."""
     if not size or not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         return True
     return os.pread(stream.fileno(), 1, size - 1) == b"\n"
 
 
-def _decoded(line: bytes) -> Event | None:
+def _decode(line: bytes) -> Event | None:
     try:
         return msgspec.json.decode(line, type=Event)
     except msgspec.DecodeError:
@@ -107,7 +107,7 @@ def _decoded(line: bytes) -> Event | None:
 
 
 def user() -> str:
-    """Who runs this; empty where the system doesn't know, as in some containers."""
+    """Return the name of the current user; empty where the system has none, as in some containers."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

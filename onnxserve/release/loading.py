@@ -1,4 +1,4 @@
-"""Waiting for a version that TorchServe loads, no longer than its log gives hope."""
+"""Waiting until TorchServe has loaded a version, or its log says that the version can't be loaded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOG = "torchserve.log"
 
 @dataclass(frozen=True)
 class ServerLog:
-    """What TorchServe writes to `path` after this was made."""
+    """The lines that TorchServe appends to `path` after this object was made."""
 
     path: Path
     begin: int = field(init=False)
@@ -24,12 +24,12 @@ class ServerLog:
         object.__setattr__(self, "begin", log_size(self.path))
 
     def lines(self) -> list[str]:
-        """Lines so far."""
+        """Return the lines so far."""
         return lines_since(self.path, self.begin)
 
 
 def is_loaded(management: Management, log: ServerLog, name: str, version: str) -> bool:
-    """Whether a worker is proven; ServerError with the reason once the log says that one couldn't load the model."""
+    """Whether a worker of the version is ready; ServerError with the reason once the log says that loading failed."""
     if any(state.model_version == version and state.ready for state in management.versions(name)):
         return True
     own = [line for line in log.lines() if refusals([line]).get((name, version))]

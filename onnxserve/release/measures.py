@@ -1,4 +1,4 @@
-"""What is measured of an answer when two versions are compared."""
+"""The measures by which the answers of two versions are compared."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ from onnxserve.gateway.observations import FAILED, Observation
 
 from .sequential import Floats, contrast
 
-# Refusals of the gateway, which asked no version.
-LIMITED = 429
+LIMITED = 429  # the gateway refused the request without asking a version
 LEFT = 499  # the client didn't wait for the answer
 NO_CAPACITY = frozenset({503, 504})
 MEASURES = ("errors", "unavailable", "refused", "slow", "label", "score")
-LOADED = frozenset({"unavailable", "slow"})  # that a version's load makes worse too
+LOADED = frozenset({"unavailable", "slow"})  # load on a version makes these worse too
 SLOW_SHARE = 0.9
-TOLERATED, TOLERATED_S = 0.1, 0.001  # a version may be so much slower; nginx measures milliseconds
-SCORE_SPREAD = 0.05  # that scores have at least
+TOLERATED, TOLERATED_S = 0.1, 0.001  # a version may be slower by this share and time; nginx measures milliseconds
+SCORE_SPREAD = 0.05  # the least standard deviation that is assumed for scores
 
 
-def measured(answer: Observation) -> Iterator[tuple[str, float | str]]:
-    """Measures of an answer with their values: 0 or 1, seconds, a label, a score.
+def measure_answer(answer: Observation) -> Iterator[tuple[str, float | str]]:
+    """Yield the measures of an answer with their values: 0 or 1, seconds, a label, a score.
 
-    What came out of a cache says nothing of failures or speed. A try that failed is an observation of its own, so the
+    An answer from a cache says nothing about failures or speed. A failed try is an observation of its own, so the
     answer after it isn't counted again.
     """
     status, success = answer.status, answer.status == 200
@@ -44,11 +43,11 @@ def measured(answer: Observation) -> Iterator[tuple[str, float | str]]:
                 yield "score", row.score
 
 
-def slower(stable: Floats, canary: Floats) -> tuple[Floats, Floats]:
-    """Which answers are slower than nine tenths of those of both versions at the time, along the last axis.
+def slow_answers(stable: Floats, canary: Floats) -> tuple[Floats, Floats]:
+    """Mark the answers of each version that are slower than nine tenths of all answers, along the last axis.
 
-    Samples of one size, in seconds; the canary is forgiven what is tolerated. Those at the limit count half: times in
-    whole milliseconds often are.
+    Both samples have equal size and are in seconds; the tolerance is subtracted from the canary's times first. Returns
+    1 for a slow answer, 0 for a fast one and 0.5 at the limit, which times in whole milliseconds often meet.
     """
     forgiven = np.minimum(canary / (1 + TOLERATED), canary - TOLERATED_S)
     both = np.concatenate([stable, forgiven], axis=-1)
@@ -57,5 +56,5 @@ def slower(stable: Floats, canary: Floats) -> tuple[Floats, Floats]:
 
 
 def difference(measure: str, stable: Floats, canary: Floats) -> float:
-    """How much more the canary has of a measure than the stable version, in standard errors."""
+    """The canary's excess over the stable version in a measure, in standard errors."""
     return float(contrast(stable, canary, SCORE_SPREAD if measure == "score" else 0.0))

@@ -1,4 +1,4 @@
-"""Answers of two versions at the same time, until there are enough of them to compare."""
+"""Blocks of answers that two versions gave at the same time, collected until they can be compared."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 
 from onnxserve.gateway.observations import Observation
 
-from .measures import LOADED, MEASURES, difference, measured, slower
+from .measures import LOADED, MEASURES, difference, measure_answer, slow_answers
 
-MOST = 4096  # values kept of a version; of more, every second one is kept
+MOST = 4096  # values kept for a version; beyond that every second value is dropped
 
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class BlockResult:
-    """One measure of one block: as many answers of one version as of the other.
+    """One measure of one block, which has equally many answers of both versions.
 
-    `difference` is the canary's minus the stable version's in standard errors; `stable` and `canary` are sums. A label
-    is compared as the share of the answers that have it.
+    `difference` is the canary's value minus the stable version's, in standard errors. `stable` and `canary` are sums
+    over `answers` answers each. A label is compared by the share of the answers that have it.
     """
 
     measure: str
@@ -34,13 +34,13 @@ class BlockResult:
 
 @dataclass
 class Block:
-    """Values of one measure, in the order of the answers: of the stable version, of the canary."""
+    """Values of one measure in the order of the answers: those of the stable version and those of the canary."""
 
     values: tuple[list[float | str], list[float | str]] = field(default_factory=lambda: ([], []))
     count: int = 0
 
     def add(self, value: float | str, *, canary: bool) -> None:
-        """One answer more."""
+        """Add the value of one answer."""
         self.count += 1
         side = self.values[canary]
         side.append(value)
@@ -48,54 +48,54 @@ class Block:
             del side[::2]
 
     def is_ready(self, least: float) -> bool:
-        """Whether both versions have answered, and there are `least` answers."""
+        """Whether both versions have answered, with at least `least` answers together."""
         return all(self.values) and self.count >= least
 
     def samples(self) -> tuple[list[float | str], list[float | str]]:
-        """As many values of each, spread evenly over the block."""
+        """Return equally many values of each version, spread evenly over the block."""
         size = min(map(len, self.values))
         return spread(self.values[0], size), spread(self.values[1], size)
 
 
 class PairedBlocks:
-    """One block a measure."""
+    """The current block of each measure."""
 
     def __init__(self) -> None:
         self._blocks = {measure: Block() for measure in MEASURES}
 
     def see(self, answer: Observation, *, canary: bool) -> None:
-        """Take one answer into account."""
-        for measure, value in measured(answer):
+        """Add one answer to the blocks."""
+        for measure, value in measure_answer(answer):
             self._blocks[measure].add(value, canary=canary)
 
     def compare(self, least: float) -> list[BlockResult]:
-        """Close the blocks that are ready; those that load makes worse need `least` answers."""
-        comparisons = []
+        """Compare and close the blocks that are ready; measures that load makes worse need `least` answers."""
+        results = []
         for measure, block in self._blocks.items():
             if block.is_ready(least if measure in LOADED else 0):
-                comparisons += compare(measure, *block.samples())
+                results += compare(measure, *block.samples())
                 self._blocks[measure] = Block()
-        return comparisons
+        return results
 
 
 def spread(values: list[Value], size: int) -> list[Value]:
-    """So many of the values, at even distances."""
+    """Return `size` of the values, at even distances."""
     return [values[(2 * index + 1) * len(values) // (2 * size)] for index in range(size)]
 
 
 def compare(measure: str, stable: list[float | str], canary: list[float | str]) -> list[BlockResult]:
-    """Compare samples of one size."""
+    """Compare two samples of equal size; a label gives one result for each of its values."""
     if measure == "label":
         labels = sorted({*map(str, stable), *map(str, canary)})
-        return [_compared(measure, [v == name for v in stable], [v == name for v in canary], name) for name in labels]
-    return [_compared(measure, stable, canary)]
+        return [_result(measure, [v == name for v in stable], [v == name for v in canary], name) for name in labels]
+    return [_result(measure, stable, canary)]
 
 
-def _compared(
+def _result(
     measure: str, stable: list[float | str] | list[bool], canary: list[float | str] | list[bool], label: str = ""
 ) -> BlockResult:
     before, after = np.array(stable, dtype=float), np.array(canary, dtype=float)
     if measure == "slow":
-        before, after = slower(before, after)
+        before, after = slow_answers(before, after)
     contrast = difference(measure, before, after)
     return BlockResult(measure, contrast, len(before), float(before.sum()), float(after.sum()), label)

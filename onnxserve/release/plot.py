@@ -1,4 +1,4 @@
-"""A canary's rollout as a picture: the evidence against it on each measure, over its answers."""
+"""A plot of a rollout: the evidence against the canary in each measure, over the canary's answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ rcParams["svg.hashsalt"] = "onnxserve"  # the same rollout gives the same file
 
 
 def draw(rollout: Rollout, path: Path) -> Path:
-    """Odds against the canary by measure, in powers of ten, and the odds that take it back; SVG."""
+    """Write an SVG with the odds against the canary by measure and the odds that cause a rollback; powers of ten."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     panel = figure.subplots()
     seen = [point.seen for point in rollout.points]

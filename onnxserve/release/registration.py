@@ -1,4 +1,4 @@
-"""How an archive gets to a running server and stays there, and how it leaves."""
+"""Adding an archive to the store of a running server, and removing it again."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ from onnxserve.archive.store import STAGED, check_name
 from onnxserve.errors import ArchiveError, OnnxserveError, ReleaseError
 from onnxserve.torchserve.model_version import version_key
 
-NEVER_CHANGES = "a version never changes: raise it"
-READ_ONLY_FIX = "change the store where it comes from, and start the server again"
+NEVER_CHANGES = "a version never changes: export the archive with a higher version"
+READ_ONLY_FIX = "change the store at its source, then start the server again"
 
 
 @dataclass(frozen=True)
 class StagedArchive:
-    """An archive on its way: what was checked of it, and the name by which TorchServe finds these very bytes."""
+    """A verified copy of an archive; `file` is the name by which TorchServe finds exactly these bytes."""
 
     checked: Checked
     file: str
 
 
 @contextlib.contextmanager
-def entering(archive: Path, stores: Stores) -> Iterator[StagedArchive]:
-    """A verified copy in the server's store, which is in both stores under the archive's name if the block succeeds.
+def staged_archive(archive: Path, stores: Stores) -> Iterator[StagedArchive]:
+    """Put a verified copy into the server's store; it gets the archive's name in both stores if the block succeeds.
 
-    ArchiveError or ReleaseError before that if the archive doesn't hold, a store has another of its name or version, or
-    can't be written.
+    ArchiveError or ReleaseError before that if verification fails, if a store has other bytes under this name or
+    version, or if a store can't be written.
     """
     check_file(archive)
-    with ExitStack() as staged:
-        copy = stage(archive, stores, stores.served, staged)
+    with ExitStack() as cleanup:
+        copy = stage(archive, stores, stores.served, cleanup)
         checked = check_copy(copy, archive)
         check_known(checked, archive.name, stores)
         moves = [(copy, stores.served / archive.name)]
         kept = stores.kept / archive.name
         if stores.kept != stores.served and not kept.is_file():
-            moves.append((stage(copy, stores, stores.kept, staged, archive.stem), kept))
+            moves.append((stage(copy, stores, stores.kept, cleanup, archive.stem), kept))
         yield StagedArchive(checked, copy.name)
         for source, target in moves:
             with changing(stores, target.parent):
@@ -57,7 +57,7 @@ def entering(archive: Path, stores: Stores) -> Iterator[StagedArchive]:
 
 
 def check_file(archive: Path) -> None:
-    """ArchiveError if there is none, or the next start would not serve one of this name."""
+    """Raise ArchiveError if the file is missing, or has a name that the next start wouldn't serve."""
     if not archive.is_file():
         raise ArchiveError("there is no such archive", where=str(archive), fix="onnxserve export models/NAME makes one")
     try:
@@ -66,8 +66,8 @@ def check_file(archive: Path) -> None:
         raise ArchiveError(error.what, where=str(archive), fix="name the file MODEL-VERSION.mar") from error
 
 
-def stage(archive: Path, stores: Stores, store: Path, staged: ExitStack, stem: str = "") -> Path:
-    """A copy under a name of its own, which is removed with the stack; ReleaseError if the store can't be written."""
+def stage(archive: Path, stores: Stores, store: Path, cleanup: ExitStack, stem: str = "") -> Path:
+    """Copy the archive under a unique name; `cleanup` removes it. ReleaseError if the store can't be written."""
     name = (stem or archive.stem) + STAGED
     try:
         with changing(stores, store):
@@ -76,24 +76,24 @@ def stage(archive: Path, stores: Stores, store: Path, staged: ExitStack, stem: s
         raise ReleaseError(
             f"the store can't be written: {error.strerror}", where=str(store), fix=READ_ONLY_FIX
         ) from error
-    staged.callback(discard, stores, copy)
+    cleanup.callback(discard, stores, copy)
     return copy
 
 
 def changing(stores: Stores, store: Path) -> AbstractContextManager[None]:
-    """The server's own store is writable only while it is changed."""
+    """Make the server's own store writable within the block; the user's store is left as it is."""
     return writable(store) if store == stores.served != stores.kept else contextlib.nullcontext()
 
 
 def discard(stores: Stores, path: Path) -> None:
-    """Remove a file that has not moved on."""
+    """Remove a staged file unless it was renamed."""
     if path.is_file():
         with changing(stores, path.parent):
             path.unlink(missing_ok=True)
 
 
 def check_copy(copy: Path, archive: Path) -> Checked:
-    """`check_archive` of the copy, in terms of the archive that its owner knows."""
+    """Run `check_archive` on the copy; its errors name the user's archive."""
     try:
         return check_archive(copy)
     except ArchiveError as error:
@@ -101,7 +101,7 @@ def check_copy(copy: Path, archive: Path) -> Checked:
 
 
 def check_known(checked: Checked, file: str, stores: Stores) -> None:
-    """ReleaseError if other bytes have this name or this version already."""
+    """Raise ReleaseError if other bytes already have this name or this version."""
     for store in (stores.kept, stores.served):
         if (path := store / file).is_file() and file_digest(path) != checked.sha256:
             raise ReleaseError(f"the store has another {file}", where=str(path), fix=NEVER_CHANGES)
@@ -112,7 +112,7 @@ def check_known(checked: Checked, file: str, stores: Stores) -> None:
 
 
 def check_removable(stores: Stores, file: str) -> None:
-    """ReleaseError if an archive can't be taken out of the store, from where the next start would load it again."""
+    """Raise ReleaseError if the store is read-only, since the next start would load the archive again."""
     if (stores.kept / file).is_file() and not os.access(stores.kept, os.W_OK):
         raise ReleaseError(
             "the store can't be written, so the next start would load the version again",
@@ -121,8 +121,8 @@ def check_removable(stores: Stores, file: str) -> None:
         )
 
 
-def leave(stores: Stores, file: str) -> None:
-    """Keep an archive as `….mar.retired`, which no start loads; the server's copy is removed."""
+def withdraw(stores: Stores, file: str) -> None:
+    """Rename an archive to `….mar.retired`, which no start loads, and remove the server's copy."""
     if stores.kept != stores.served:
         discard(stores, stores.served / file)
     with contextlib.suppress(FileNotFoundError):
@@ -130,32 +130,32 @@ def leave(stores: Stores, file: str) -> None:
 
 
 def archive_of(store: Path, url: str) -> Path:
-    """The archive behind what TorchServe calls its URL."""
+    """Return the path of the archive that TorchServe knows by this URL."""
     return store / (url.removesuffix(STAGED) + ".mar" if url.endswith(STAGED) else url)
 
 
 def stored_versions(store: Path) -> dict[str, dict[str, str]]:
-    """Models of a store, their versions oldest first, with the digests of their archives, whoever made them.
+    """Return the models of a store, each with its versions, oldest first, and the digests of their archives.
 
-    What can't be read is left out.
+    Archives of other exporters are among them; files that can't be read are skipped.
     """
-    found: dict[str, dict[str, str]] = {}
+    models: dict[str, dict[str, str]] = {}
     for path in sorted(store.glob("*.mar")):
         if path.name.endswith(STAGED):
             continue
         with contextlib.suppress(OnnxserveError):
             name, version = read_version(path)
-            found.setdefault(name, {})[version] = file_digest(path)
+            models.setdefault(name, {})[version] = file_digest(path)
     return {
-        name: dict(sorted(versions.items(), key=lambda pair: version_key(pair[0]))) for name, versions in found.items()
+        name: dict(sorted(versions.items(), key=lambda pair: version_key(pair[0]))) for name, versions in models.items()
     }
 
 
 def clear_staged(store: Path) -> list[Path]:
-    """Remove archives whose registration was interrupted, before a server would load them; their paths."""
-    left = []
+    """Remove archives whose registration was interrupted, before a server loads them; return their paths."""
+    removed = []
     for path in sorted(store.glob(f"*{STAGED}")):
-        with contextlib.suppress(OSError):  # of a store that is read-only now; it is refused as unfinished
+        with contextlib.suppress(OSError):  # the store may be read-only now; the server refuses the file as unfinished
             path.unlink(missing_ok=True)
-            left.append(path)
-    return left
+            removed.append(path)
+    return removed

@@ -1,4 +1,4 @@
-"""An automatic canary: steps up while no harm is seen, back when it is, and what was seen on the way."""
+"""The rollout of an automatic canary: its share grows step by step until harm is seen or the last step is done."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .comparison import Comparison, Harm, new_comparison
 from .paired_blocks import PairedBlocks
 
 MOST_POINTS = 1000
-# Below this share a canary has less to do than the stable version: what load makes worse speaks for it.
+# Below this percentage a canary has less load than the stable version, which favours it where load matters.
 LIGHTER, HALF = 40.0, 50.0
-# As many requests as this times the square of those under way pass before a queue forgets how long it was.
+# A queue's length is forgotten after this many requests times the square of those under way.
 FORGETS = 20.0
-LEAST_LOADED = 3  # comparisons of speed in a step
-LATE = 2  # times the answers that a step takes
+LEAST_LOADED = 3  # comparisons of speed that a step needs
+LATE = 2  # a step is late after this multiple of the answers that it needs
 
 
 class Point(msgspec.Struct, frozen=True):
-    """For the record, log of the wealth that was won by bets on each measure at one time."""
+    """The evidence at one time, kept for the record: the log of the wealth that bets on each measure have won."""
 
     time: float
     percent: float
@@ -31,7 +31,10 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """`wait`, `hold` for a reason, `step` to a percentage, `promote` or `rollback` for some harms."""
+    """What to do with a canary.
+
+    `action` is `wait`, `hold` (for `reason`), `step` (to `percent`), `promote` or `rollback` (because of `harms`).
+    """
 
     action: str
     percent: float = 0.0
@@ -40,9 +43,10 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct):
-    """What was seen in one step.
+    """The data of the current step.
 
-    Answers of the canary, those that were compared, how often the speed was, and the seconds that stable answers took.
+    `seen` counts answers of the canary, `compared` those that were compared, `loaded` comparisons of the speed;
+    `stable_s` sums the seconds that answers of the stable version took. `since` is when the step began.
     """
 
     since: float
@@ -52,12 +56,15 @@ class Progress(msgspec.Struct):
     stable_s: float = 0.0
 
     def under_way(self, now: float) -> float:
-        """Requests to the stable version under way on average, by Little's law."""
+        """The average number of requests to the stable version under way, by Little's law."""
         return self.stable_s / max(1e-3, now - self.since)
 
 
 class Rollout(msgspec.Struct, rename={"comparison": "trial"}):
-    """One canary's way so far; kept in a file, so that a restart goes on with it. `id` is the canary's."""
+    """The state of one canary's rollout, kept in a file so that a restart continues it.
+
+    `id` is the canary's. The file calls the comparison `trial`, the name until 0.2.
+    """
 
     id: str
     model: str
@@ -69,51 +76,51 @@ class Rollout(msgspec.Struct, rename={"comparison": "trial"}):
     step: int = 0
     seen: tuple[int, int] = (0, 0)  # answers of the stable version, of the canary
     points: list[Point] = []
-    ended: str = ""  # by what
+    ended: str = ""  # the action that ended it
 
     @property
     def percent(self) -> float:
-        """The share of this step."""
+        """The canary's percentage in this step."""
         return self.auto.steps[self.step]
 
-    def look(self, window: PairedBlocks, answers: Iterable[Observation], now: float) -> bool:
-        """Take answers into account that came since the last look; whether there were enough to compare."""
+    def look(self, blocks: PairedBlocks, answers: Iterable[Observation], now: float) -> bool:
+        """Add the answers since the last look; return whether there were enough to compare."""
         for answer in answers:
             if answer.model == self.model and answer.version in {self.stable, self.canary}:
-                self._see(window, answer)
+                self._add(blocks, answer)
         even = self.percent >= LIGHTER
         least = FORGETS * self.progress.under_way(now) ** 2 if even else 0.0
-        comparisons = window.compare(least)
-        self.comparison.take(comparisons, busier=self.percent > HALF)
-        for comparison in comparisons:
-            self.progress.compared += comparison.answers if comparison.measure == "errors" else 0
-            self.progress.loaded += comparison.measure == "slow"
-        if comparisons:
+        results = blocks.compare(least)
+        self.comparison.take(results, busier=self.percent > HALF)
+        for result in results:
+            self.progress.compared += result.answers if result.measure == "errors" else 0
+            self.progress.loaded += result.measure == "slow"
+        if results:
             self._mark(now)
-        return bool(comparisons)
+        return bool(results)
 
-    def _see(self, window: PairedBlocks, answer: Observation) -> None:
+    def _add(self, blocks: PairedBlocks, answer: Observation) -> None:
         canary = answer.version == self.canary
-        window.see(answer, canary=canary)
+        blocks.see(answer, canary=canary)
         stable_seen, canary_seen = self.seen
         self.seen = (stable_seen + (not canary), canary_seen + canary)
         self.progress.seen += canary
         self.progress.stable_s += 0.0 if canary or not answer.computed else answer.seconds
 
     def _mark(self, now: float) -> None:
-        """Note the evidence; of a long rollout, every second point is kept."""
+        """Record the evidence; in a long rollout every second point is dropped."""
         if len(self.points) >= MOST_POINTS:
             del self.points[::2]
         self.points.append(Point(now, self.percent, self.seen[1], self.comparison.logs()))
 
     def decide(self, now: float) -> Decision:
-        """What to do now."""
+        """Decide what to do now."""
         harms = self.comparison.harms()
         if harms:
             return Decision("rollback", harms=tuple(harms))
         if self.comparison.is_busier():
             return Decision(
-                "hold", reason=f"{self.canary} is slower or less available, but has more to do than {self.stable}"
+                "hold", reason=f"{self.canary} is slower or less available, but has more load than {self.stable}"
             )
         progress = self.progress
         enough = progress.compared >= self.auto.requests and progress.loaded >= LEAST_LOADED
@@ -124,15 +131,15 @@ class Rollout(msgspec.Struct, rename={"comparison": "trial"}):
         return Decision("step", percent=self.auto.steps[self.step + 1])
 
     def _wait(self, now: float) -> Decision:
-        """For more answers; where those that came can't be compared, say why."""
+        """Wait for more answers, or hold with a reason if those that came can't be compared."""
         progress = self.progress
         if progress.seen < LATE * self.auto.requests or now - progress.since < self.auto.seconds:
             return Decision("wait")
         if progress.compared < self.auto.requests:
-            why = f"{self.stable} and {self.canary} have too few computed answers at the same time to be compared"
+            reason = f"{self.stable} and {self.canary} gave too few computed answers at the same time to be compared"
         else:
-            why = "requests wait for each other, so more of them are needed to compare the speed"
-        return Decision("hold", reason=why)
+            reason = "requests wait for each other, so the speed can be compared only with more of them"
+        return Decision("hold", reason=reason)
 
     def advance(self, now: float) -> None:
         """Begin the next step."""
@@ -142,7 +149,7 @@ class Rollout(msgspec.Struct, rename={"comparison": "trial"}):
 
 
 def start(model: str, stable: str, canary: Canary, auto: Auto, now: float) -> Rollout:
-    """The beginning of a rollout, at the step that the canary has reached."""
+    """Begin a rollout at the step that the canary has reached."""
     comparison = new_comparison(auto.false_alarm, len(auto.steps))
     comparison.begin()
     step = max(0, sum(percent <= canary.percent for percent in auto.steps) - 1)

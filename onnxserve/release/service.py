@@ -1,4 +1,4 @@
-"""The release steps on one server. Each refuses what would lose requests, and is recorded."""
+"""The release steps on one server. Each step refuses what would lose requests, and is recorded in the history."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from onnxserve.gateway import Canary, Roles, Share
 
 from . import transitions
 from .compatibility import check_same_signature
-from .controller_lock import check_judged
+from .controller_lock import check_controller_runs
 from .loading import LOG, ServerLog, is_loaded
-from .registration import archive_of, check_removable, entering, leave, stored_versions
+from .registration import archive_of, check_removable, staged_archive, stored_versions, withdraw
 from .store_lock import store_lock
 from .versions import Versions
 
 READY_S = 180.0
 DRAIN_S = 60.0
 LOCK_S = READY_S + 20.0  # another archive may be loaded meanwhile
-# After the queue is empty one batch may still run; it was taken before the roles moved.
+# After the queue is empty one batch may still run, taken before the roles moved.
 GRACE_S = 2.0
 # On a GPU several workers share a processor; more than these only take memory.
 WORKERS_PER_PROCESSOR = 8
@@ -36,18 +36,18 @@ class ReleaseService(Versions):
     """Release steps on one server."""
 
     def register(self, archive: Path) -> str:
-        """Check an archive, load it beside the others, and put it into the store once a worker is proven; its version.
+        """Check an archive, load it beside the others, and store it once a worker is ready; return its version.
 
-        Whatever fails leaves server and store as they were. One archive at a time: another one waits.
+        A failure leaves server and store as they were. Other archives wait until this one is registered.
         """
-        with store_lock(self.history.path.parent, LOCK_S), entering(archive, self.stores) as entered:
-            checked, name, version = entered.checked, entered.checked.name, entered.checked.version
+        with store_lock(self.history.path.parent, LOCK_S), staged_archive(archive, self.stores) as staged:
+            checked, name, version = staged.checked, staged.checked.name, staged.checked.version
             if version not in self._versions(name):
-                self._load(entered.file, name, version)
+                self._load(staged.file, name, version)
             elif version not in stored_versions(self.store).get(name, {}):
-                what = f"the server has {name} {version} from elsewhere, which was never checked"
+                what = f"the server has {name} {version} from another source, which was never verified"
                 raise ReleaseError(what, fix=f"onnxserve release retire {name} {version}")
-        self._move("register", name, version, lambda now: transitions.registered(now, name, version, checked.sha256))
+        self._move("register", name, version, lambda now: transitions.register(now, name, version, checked.sha256))
         return version
 
     def _load(self, file: str, name: str, version: str) -> None:
@@ -57,8 +57,8 @@ class ReleaseService(Versions):
             loaded = partial(is_loaded, self.management, log, name, version)
             self.management.wait(f"{name} {version} ready", loaded, READY_S)
         except BaseException:
-            with contextlib.suppress(ServerError, ReleaseError):  # it may never have got there
-                if self._find(name, version).model_url == file:  # or is somebody else's
+            with contextlib.suppress(ServerError, ReleaseError):  # TorchServe may not have registered it
+                if self._find(name, version).model_url == file:  # not one that another process registered
                     self.management.unregister(name, version)
             raise
 
@@ -71,42 +71,44 @@ class ReleaseService(Versions):
         plan: bool = False,
         why: Sequence[str] = (),
     ) -> list[str]:
-        """Let a version answer a share of the requests; what changes, in words. `plan` only says it.
+        """Let a version answer a share of the requests; return what changes, one line a role. `plan` changes nothing.
 
-        A share without an id is another canary and gets one; with an id it is the next step of that canary, refused
-        once that has ended. ReleaseError if the version has another signature than the stable one, unless that is asked
-        for, and if nobody would judge an automatic canary.
+        A share without an id starts a new canary. A share with an id is the next step of that canary, which is refused
+        once the canary has ended. ReleaseError if the signature differs from the stable version's, unless
+        `other_signature` is set, and if no controller runs for an automatic canary.
         """
         if share.id:
-            step = transitions.of_canary(partial(transitions.canary, name=model, share=share), model, share.id)
+            step = transitions.only_for_canary(
+                partial(transitions.set_canary, name=model, share=share), model, share.id
+            )
             return self._move("canary", model, share.version, step, plan=plan, why=why)
         if share.auto and not plan:
-            check_judged(self.role_store, self.history.path.parent)
+            check_controller_runs(self.role_store, self.history.path.parent)
         if not other_signature:
             self._check_signature(model, share.version)
         share = msgspec.structs.replace(share, id=uuid.uuid4().hex)
-        step = partial(transitions.canary, name=model, share=share)
+        step = partial(transitions.set_canary, name=model, share=share)
         return self._move("canary", model, share.version, step, plan=plan, why=why)
 
     def shadow(self, model: str, share: Share | None, *, plan: bool = False) -> list[str]:
-        """Send a version copies of a share of the requests; None ends it."""
+        """Send a version copies of a share of the requests; None stops that."""
         version = share.version if share else ""
-        return self._move("shadow", model, version, lambda now: transitions.shadow(now, model, share), plan=plan)
+        return self._move("shadow", model, version, lambda now: transitions.set_shadow(now, model, share), plan=plan)
 
     def smaller(self, model: str, version: str, *, other_signature: bool = False, plan: bool = False) -> list[str]:
-        """Name a cheaper version for when the stable one is too busy; empty names none.
+        """Name a cheaper version that answers when the stable one is too busy; an empty name removes it.
 
-        ReleaseError if it has another signature than the stable version, whose clients it will answer, unless that is
-        asked for.
+        ReleaseError if its signature differs from the stable version's, whose clients it will answer, unless
+        `other_signature` is set.
         """
         if version and not other_signature:
             self._check_signature(model, version)
-        step = partial(transitions.smaller, name=model, version=version)
+        step = partial(transitions.set_smaller, name=model, version=version)
         return self._move("smaller", model, version, step, plan=plan)
 
     def level(self, model: str, level: int, *, why: Sequence[str] = ()) -> list[str]:
-        """Move a model on the brown-out ladder."""
-        return self._move("brown-out", model, "", partial(transitions.levelled, name=model, level=level), why=why)
+        """Move a model to a level of the brown-out ladder."""
+        return self._move("brown-out", model, "", partial(transitions.set_level, name=model, level=level), why=why)
 
     def promote(
         self,
@@ -118,28 +120,28 @@ class ReleaseService(Versions):
         plan: bool = False,
         why: Sequence[str] = (),
     ) -> list[str]:
-        """Make a version stable, the canary by default; refused unless a worker of it is proven.
+        """Make a version stable, by default the canary; refused unless one of its workers is ready.
 
-        ReleaseError if it has another signature than the stable version, unless that is asked for. With `canary_id`
-        only that canary is promoted, whose signature was looked at when it began.
+        ReleaseError if its signature differs from the stable version's, unless `other_signature` is set. With
+        `canary_id` only that canary is promoted; its signature was checked when it started.
         """
-        step = partial(transitions.promoted, name=model, version=version)
+        step = partial(transitions.promote, name=model, version=version)
         if canary_id:
             return self._move(
-                "promote", model, version, transitions.of_canary(step, model, canary_id), plan=plan, why=why
+                "promote", model, version, transitions.only_for_canary(step, model, canary_id), plan=plan, why=why
             )
         if not other_signature:
             self._check_signature(model, version)
         return self._move("promote", model, version, step, plan=plan, why=why)
 
     def rollback(self, model: str, *, canary_id: str = "", plan: bool = False, why: Sequence[str] = ()) -> list[str]:
-        """Take the canary away, or go back to the stable version before; `why` is recorded with it.
+        """Remove the canary, or without one make the previous stable version stable again; `why` is recorded.
 
-        With `canary_id` only that canary is taken away. It waits for nothing: TorchServe need not even answer while the
-        canary is taken away.
+        With `canary_id` only that canary is removed. Removing a canary waits for nothing; TorchServe needn't even
+        answer.
         """
-        step = partial(transitions.rolled_back, name=model)
-        guarded = transitions.of_canary(step, model, canary_id) if canary_id else step
+        step = partial(transitions.roll_back, name=model)
+        guarded = transitions.only_for_canary(step, model, canary_id) if canary_id else step
         return self._move("rollback", model, "", guarded, plan=plan, why=why)
 
     def scale(self, model: str, version: str, workers: int) -> None:
@@ -162,29 +164,29 @@ class ReleaseService(Versions):
             with contextlib.suppress(ServerError):
                 self.management.scale(model, version, before)
             raise
-        self._meet(model)
-        self.role_store.move(partial(transitions.scaled, name=model, version=version, workers=workers))
+        self._adopt_versions(model)
+        self.role_store.move(partial(transitions.scale, name=model, version=version, workers=workers))
         self.history.record(model, "scale", version, [f"{workers} workers"])
 
     def retire(self, model: str, version: str, grace_s: float = GRACE_S, *, plan: bool = False) -> list[str]:
-        """Take a version without a label out of the routes, wait until nothing is pending, then remove it.
+        """Take a version without a role out of the routes, wait until no request is pending, then remove it.
 
-        Its archive stays in the store as `….mar.retired`, or the next start would load it again. A store that can't be
-        written is an error before anything else.
+        Its archive is renamed to `….mar.retired`, so that the next start doesn't load it. ReleaseError before any
+        change if the store can't be written.
         """
         archive = archive_of(self.store, self._find(model, version).model_url)
         check_removable(self.stores, archive.name)
-        self._meet(model)
+        self._adopt_versions(model)
         if plan:
-            transitions.retired(self.role_store.roles, model, version)
+            transitions.retire(self.role_store.roles, model, version)
             return [f"{model} {version}: removed"]
-        self.role_store.move(lambda now: transitions.retired(now, model, version))
+        self.role_store.move(lambda now: transitions.retire(now, model, version))
         self.management.wait(f"{model} {version} drained", lambda: self._idle(model, version), DRAIN_S)
         time.sleep(grace_s)
         self.management.wait(f"{model} {version} drained", lambda: self._idle(model, version), DRAIN_S)
         with store_lock(self.history.path.parent, LOCK_S):
             self.management.unregister(model, version)
-            leave(self.stores, archive.name)
+            withdraw(self.stores, archive.name)
         self.history.record(model, "retire", version)
         return [f"{model} {version}: removed"]
 
@@ -199,42 +201,42 @@ class ReleaseService(Versions):
         why: Sequence[str] = (),
     ) -> list[str]:
         if not self._lowers(step, model):
-            self._meet(model)
+            self._adopt_versions(model)
         before = self.role_store.roles
         if plan:
-            return transitions.difference(before, step(before))
+            return transitions.describe_changes(before, step(before))
         after = self.role_store.move(step, before=lambda roles: self._prepare(before, roles, model))
-        changes = transitions.difference(before, after)
+        changes = transitions.describe_changes(before, after)
         self.history.record(model, action, version, [*changes, *why])
         self._follow(before, after, model)
         return changes
 
     def _lowers(self, step: Callable[[Roles], Roles], name: str) -> bool:
-        """Whether a step gives no version more than it has; it then asks TorchServe nothing, which may hang."""
+        """Whether a step gives no version more traffic; such a step doesn't ask TorchServe, which may hang."""
         roles = self.role_store.roles
         try:
-            return name in roles.models and not transitions.beginning(roles, step(roles), name)
+            return name in roles.models and not transitions.gaining_traffic(roles, step(roles), name)
         except ReleaseError:
-            return False  # what is recorded may be behind
+            return False  # the recorded versions may be out of date
 
     def _check_signature(self, name: str, version: str) -> None:
-        """ReleaseError if clients of the stable version would be misunderstood by this one, the canary by default."""
-        model = transitions.model_of(self._met(name), name)
+        """Raise ReleaseError if the version, by default the canary, has another signature than the stable one."""
+        model = transitions.model_of(self._current_roles(name), name)
         version = version or (model.canary.version if model.canary else "")
         if version in model.versions and version != model.stable:
-            paths = (archive_of(self.store, self._find(name, one).model_url) for one in (model.stable, version))
+            paths = (archive_of(self.store, self._find(name, number).model_url) for number in (model.stable, version))
             check_same_signature(name, *paths)
 
     def _prepare(self, before: Roles, after: Roles, name: str) -> None:
-        """Whoever is to get more must have a worker that is proven."""
-        for version in transitions.beginning(before, after, name):
+        """Raise ReleaseError unless every version that gets more traffic has a ready worker."""
+        for version in transitions.gaining_traffic(before, after, name):
             if not self._find(name, version).ready:
                 raise ReleaseError(
                     f"{name} {version} is not ready", fix=f"wait for its workers: onnxserve release status {name}"
                 )
 
     def _follow(self, before: Roles, after: Roles, name: str) -> None:
-        """TorchServe's own default is the stable version too; if it doesn't answer now, the next start sees to it."""
+        """Make the stable version TorchServe's default too; if it doesn't answer now, the next start does so."""
         model, old = after.models[name], before.models.get(name)
         if old and old.stable != model.stable:
             with contextlib.suppress(ServerError):

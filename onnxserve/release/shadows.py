@@ -1,4 +1,4 @@
-"""Answers of the stable version beside those of its shadow, joined by what a request and its copy have in common."""
+"""Reports of shadows: answers of the stable version compared with the shadow's answers to copies of the requests."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import msgspec
 
 from onnxserve.gateway.observations import Observation
 
-WAITING = 10_000  # halves of pairs that are kept
+WAITING = 10_000  # answers kept until the other version's answer comes
 MOST_CASES = 1_000  # disagreements kept with their inputs
-SCORE = 0.01  # scores further apart than this count as shifted
+SCORE = 0.01  # scores that differ by more count as shifted
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One request on which the two disagree; `rows` in JSON, as far as they may be kept."""
+    """One request to which the two versions gave different answers; `rows` is JSON, without what may not be kept."""
 
     request_id: str
     stable: list[str]
@@ -25,7 +25,7 @@ class Case(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct):
-    """What the pairs of one shadow show."""
+    """What the compared pairs of one shadow show."""
 
     model: str
     stable: str
@@ -38,28 +38,29 @@ class Report(msgspec.Struct):
 
 
 class Pairs:
-    """Joins observations; one report for each (model, stable, shadow)."""
+    """Pairs the observations of a request and its copy, and adds them to reports."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[str, Observation] = OrderedDict()
 
-    def see(self, report: Report, one: Observation) -> bool:
-        """Take one answer into account; whether it completed a pair."""
-        if one.model != report.model or one.version not in {report.stable, report.shadow}:
+    def see(self, report: Report, observation: Observation) -> bool:
+        """Add one answer; return whether it completed a pair."""
+        if observation.model != report.model or observation.version not in {report.stable, report.shadow}:
             return False
-        other = self._waiting.pop(one.pair, None)
-        if other is None or other.version == one.version:
-            self._waiting[one.pair] = one
+        other = self._waiting.pop(observation.pair, None)
+        if other is None or other.version == observation.version:
+            self._waiting[observation.pair] = observation
             while len(self._waiting) > WAITING:
                 self._waiting.popitem(last=False)
             return False
-        stable, shadow = (one, other) if one.version == report.stable else (other, one)
+        is_stable = observation.version == report.stable
+        stable, shadow = (observation, other) if is_stable else (other, observation)
         compare(report, stable, shadow)
         return True
 
 
 def compare(report: Report, stable: Observation, shadow: Observation) -> None:
-    """Add one pair to a report."""
+    """Add one pair of answers to a report."""
     report.pairs += 1
     if stable.status == 200 and shadow.status != 200:
         report.failed += 1
@@ -74,12 +75,12 @@ def compare(report: Report, stable: Observation, shadow: Observation) -> None:
 
 
 def report_path(state: Path, model: str, shadow: str) -> Path:
-    """Where a shadow's report is kept."""
+    """The path of a shadow's report in a state folder."""
     return state / "shadows" / f"{model}-{shadow}.json"
 
 
 def read_reports(state: Path, model: str) -> list[Report]:
-    """What the shadows of a model have shown, by version."""
+    """Read the reports of a model's shadows, by version."""
     paths = sorted((state / "shadows").glob(f"{model}-*.json"))
-    found = [msgspec.json.decode(path.read_bytes(), type=Report) for path in paths]
-    return [one for one in found if one.model == model]
+    reports = [msgspec.json.decode(path.read_bytes(), type=Report) for path in paths]
+    return [report for report in reports if report.model == model]

@@ -1,4 +1,4 @@
-"""What a release step makes of the roles; nothing here touches a server."""
+"""Release steps as pure functions: each takes the roles and returns the roles after the step."""
 
 from __future__ import annotations
 
@@ -20,122 +20,128 @@ replace = msgspec.structs.replace
 
 
 def model_of(roles: Roles, name: str) -> Model:
-    """The roles of one model; ReleaseError names those that are there."""
+    """Return the roles of one model; ReleaseError names the models that exist."""
     if name not in roles.models:
         known = ", ".join(sorted(roles.models)) or "none"
         raise ReleaseError(f"there is no model {name}", fix=f"registered: {known}")
     return roles.models[name]
 
 
-def changed(roles: Roles, name: str, model: Model) -> Roles:
-    """The same roles with another model under a name."""
+def with_model(roles: Roles, name: str, model: Model) -> Roles:
+    """Return the roles with the entry of one model replaced."""
     return Roles({**roles.models, name: model})
 
 
-def registered(roles: Roles, name: str, version: str, digest: str) -> Roles:
-    """A version beside the others; the first one of a model is stable."""
+def register(roles: Roles, name: str, version: str, digest: str) -> Roles:
+    """Add a version; the first version of a model becomes stable."""
     model = roles.models.get(name) or Model({}, version)
-    return changed(roles, name, replace(model, versions={**model.versions, version: digest}))
+    return with_model(roles, name, replace(model, versions={**model.versions, version: digest}))
 
 
-def canary(roles: Roles, name: str, share: Canary) -> Roles:
-    """Let a version answer a share of the requests."""
-    model = other(roles, name, share.version, "a canary")
-    return changed(roles, name, replace(model, canary=bounded(share)))
+def set_canary(roles: Roles, name: str, share: Canary) -> Roles:
+    """Make a version the canary, which answers a share of the requests."""
+    model = check_other_version(roles, name, share.version, "a canary")
+    return with_model(roles, name, replace(model, canary=check_share(share)))
 
 
-def of_canary(step: Callable[[Roles], Roles], name: str, canary_id: str) -> Callable[[Roles], Roles]:
-    """The same step, refused once the canary with this id has ended: whoever decided it looked a moment before."""
+def only_for_canary(step: Callable[[Roles], Roles], name: str, canary_id: str) -> Callable[[Roles], Roles]:
+    """Return the step, refused with ReleaseError once the canary with this id has ended.
+
+    The decision for the step was made a moment before, so the canary may have been ended by hand meanwhile.
+    """
 
     def guarded(roles: Roles) -> Roles:
         now = model_of(roles, name).canary
         if now is None or now.id != canary_id:
-            raise ReleaseError(f"the canary of {name} has been ended meanwhile")
+            raise ReleaseError(f"the canary of {name} has ended meanwhile")
         return step(roles)
 
     return guarded
 
 
-def shadow(roles: Roles, name: str, share: Share | None) -> Roles:
-    """Send a version copies of a share of the requests, or none any more."""
+def set_shadow(roles: Roles, name: str, share: Share | None) -> Roles:
+    """Make a version the shadow, which gets copies of a share of the requests; None removes the shadow."""
     if share is None:
-        return changed(roles, name, replace(model_of(roles, name), shadow=None))
-    model = other(roles, name, share.version, "its own shadow")
-    return changed(roles, name, replace(model, shadow=bounded(share)))
+        return with_model(roles, name, replace(model_of(roles, name), shadow=None))
+    model = check_other_version(roles, name, share.version, "its own shadow")
+    return with_model(roles, name, replace(model, shadow=check_share(share)))
 
 
-def smaller(roles: Roles, name: str, version: str) -> Roles:
-    """Name a cheaper version for when the stable one is too busy, or none."""
+def set_smaller(roles: Roles, name: str, version: str) -> Roles:
+    """Name the smaller version, which answers when the stable one is too busy; an empty name removes it."""
     if not version:
-        return changed(roles, name, replace(model_of(roles, name), smaller="", level=0))
-    model = other(roles, name, version, "the smaller one")
-    return changed(roles, name, replace(model, smaller=version))
+        return with_model(roles, name, replace(model_of(roles, name), smaller="", level=0))
+    model = check_other_version(roles, name, version, "the smaller one")
+    return with_model(roles, name, replace(model, smaller=version))
 
 
-def scaled(roles: Roles, name: str, version: str, workers: int) -> Roles:
-    """Remember how many workers a version has."""
+def scale(roles: Roles, name: str, version: str, workers: int) -> Roles:
+    """Record how many workers a version should have."""
     model = model_of(roles, name)
-    known(model, name, version)
-    return changed(roles, name, replace(model, workers={**model.workers, version: workers}))
+    check_registered(model, name, version)
+    return with_model(roles, name, replace(model, workers={**model.workers, version: workers}))
 
 
-def levelled(roles: Roles, name: str, level: int) -> Roles:
-    """Move a model on the brown-out ladder."""
-    return changed(roles, name, replace(model_of(roles, name), level=level))
+def set_level(roles: Roles, name: str, level: int) -> Roles:
+    """Move a model to a level of the brown-out ladder."""
+    return with_model(roles, name, replace(model_of(roles, name), level=level))
 
 
-def promoted(roles: Roles, name: str, version: str) -> Roles:
-    """Make a version stable, the canary where none is named; the one before is what answers in its place."""
+def promote(roles: Roles, name: str, version: str) -> Roles:
+    """Make a version stable, by default the canary; the former stable version becomes the fallback."""
     model = model_of(roles, name)
     version = version or (model.canary.version if model.canary else "")
     if not version:
         raise ReleaseError(f"{name} has no canary", fix=f"name a version: onnxserve release promote {name} VERSION")
-    known(model, name, version)
+    check_registered(model, name, version)
     if version == model.stable:
-        return changed(roles, name, replace(model, canary=None))
-    kept = None if model.shadow and model.shadow.version == version else model.shadow
-    spare = "" if model.smaller == version else model.smaller
-    parts = {"stable": version, "previous": model.stable, "canary": None, "shadow": kept, "smaller": spare}
-    return changed(roles, name, replace(model, **parts))
+        return with_model(roles, name, replace(model, canary=None))
+    shadow = None if model.shadow and model.shadow.version == version else model.shadow
+    smaller = "" if model.smaller == version else model.smaller
+    changes = {"stable": version, "previous": model.stable, "canary": None, "shadow": shadow, "smaller": smaller}
+    return with_model(roles, name, replace(model, **changes))
 
 
-def rolled_back(roles: Roles, name: str) -> Roles:
-    """Take the canary away; without one, go back to the stable version before, and never fall back to this one."""
+def roll_back(roles: Roles, name: str) -> Roles:
+    """Remove the canary; without one, make the fallback stable again.
+
+    The version that was stable then has no role, not even that of the fallback.
+    """
     model = model_of(roles, name)
     if model.canary:
-        return changed(roles, name, replace(model, canary=None))
+        return with_model(roles, name, replace(model, canary=None))
     if not model.fallback:
         raise ReleaseError(
             f"{name} has neither a canary nor an earlier stable version",
             fix=f"name one: onnxserve release promote {name} VERSION",
         )
-    kept = None if model.shadow and model.shadow.version == model.fallback else model.shadow
-    return changed(roles, name, replace(model, stable=model.fallback, previous="", shadow=kept))
+    shadow = None if model.shadow and model.shadow.version == model.fallback else model.shadow
+    return with_model(roles, name, replace(model, stable=model.fallback, previous="", shadow=shadow))
 
 
-def retired(roles: Roles, name: str, version: str) -> Roles:
-    """Forget a version that has no part any more."""
+def retire(roles: Roles, name: str, version: str) -> Roles:
+    """Remove a version; ReleaseError if it still has a role."""
     model = model_of(roles, name)
-    known(model, name, version)
-    for part, one, command in (
+    check_registered(model, name, version)
+    for role, holder, command in (
         ("stable", model.stable, f"promote {name} ANOTHER_VERSION"),
         ("the canary", model.canary and model.canary.version, f"rollback {name}"),
         ("the smaller version", model.smaller, f"smaller {name} off"),
         ("the shadow", model.shadow and model.shadow.version, f"shadow {name} off"),
     ):
-        if version == one:
-            raise ReleaseError(f"{name} {version} is {part}", fix=f"first: onnxserve release {command}")
-    versions = {one: digest for one, digest in model.versions.items() if one != version}
-    workers = {one: count for one, count in model.workers.items() if one != version}
+        if version == holder:
+            raise ReleaseError(f"{name} {version} is {role}", fix=f"first: onnxserve release {command}")
+    versions = {number: digest for number, digest in model.versions.items() if number != version}
+    workers = {number: count for number, count in model.workers.items() if number != version}
     previous = "" if model.previous == version else model.previous
-    return changed(roles, name, replace(model, versions=versions, previous=previous, workers=workers))
+    return with_model(roles, name, replace(model, versions=versions, previous=previous, workers=workers))
 
 
-def restored(roles: Roles, name: str, versions: dict[str, str], default: str = "") -> Roles:
-    """The roles for the versions that are there, oldest first: what is gone loses its part.
+def restore(roles: Roles, name: str, versions: dict[str, str], default: str = "") -> Roles:
+    """Return the roles for the versions that exist, given oldest first; a missing version loses its role.
 
-    Nothing is promoted: where the stable version is gone or was never chosen, the one before it serves, else `default`,
-    else the oldest.
+    No version is promoted: if the stable version is missing or was never chosen, the previous one becomes stable, else
+    `default`, else the oldest version.
     """
     model = roles.models.get(name) or Model({}, default)
     choices = (model.stable, model.previous, default, *versions)
@@ -152,79 +158,83 @@ def restored(roles: Roles, name: str, versions: dict[str, str], default: str = "
         level=0,
         workers={version: count for version, count in model.workers.items() if version in versions},
     )
-    return changed(roles, name, kept)
+    return with_model(roles, name, kept)
 
 
-def beginning(before: Roles, after: Roles, name: str) -> set[str]:
-    """Versions that would get more requests or copies than now; not those that get what others lose."""
+def gaining_traffic(before: Roles, after: Roles, name: str) -> set[str]:
+    """Return the versions whose role or percentage grows, so that they get more requests or copies than before.
+
+    A version that only gets what another one loses is not among them.
+    """
     model, old = after.models[name], before.models.get(name) or Model({}, "")
-    found = {model.stable} - {old.stable}
+    versions = {model.stable} - {old.stable}
     for share, was in ((model.canary, old.canary), (model.shadow, old.shadow)):
         if share and not (was and was.version == share.version and was.percent >= share.percent):
-            found.add(share.version)
-    return found
+            versions.add(share.version)
+    return versions
 
 
-def difference(before: Roles, after: Roles) -> list[str]:
-    """What changes, one line a model and part, for people."""
+def describe_changes(before: Roles, after: Roles) -> list[str]:
+    """Describe what changes, one line for each model and role."""
     lines = []
     for name, model in sorted(after.models.items()):
         old = before.models.get(name) or Model({}, "")
-        for part in ("stable", "canary", "shadow", "fallback", "smaller", "level"):
-            was, will = (described(getattr(one, part)) for one in (old, model))
+        for role in ("stable", "canary", "shadow", "fallback", "smaller", "level"):
+            was, will = (describe_role(getattr(state, role)) for state in (old, model))
             if was != will:
-                lines.append(f"{name} {part}: {was} -> {will}")
+                lines.append(f"{name} {role}: {was} -> {will}")
     return lines
 
 
 def role_of(roles: Roles, name: str, version: str) -> str:
-    """A version's part in the traffic; empty for none."""
+    """Return a version's role with its percentage; empty if it has none."""
     model = roles.models.get(name)
     if not model:
         return ""
     if version == model.stable:
         return "stable"
-    parts = [
-        f"{part} {one.percent:g} %"
-        for part, one in (("canary", model.canary), ("shadow", model.shadow))
-        if one and one.version == version
+    roles_of_version = [
+        f"{role} {share.percent:g} %"
+        for role, share in (("canary", model.canary), ("shadow", model.shadow))
+        if share and share.version == version
     ]
-    return ", ".join(parts) or ("fallback" if version == model.fallback else "")
+    return ", ".join(roles_of_version) or ("fallback" if version == model.fallback else "")
 
 
-def described(part: Share | str | int | None) -> str:
-    """A version with its share, a level, or none."""
-    if isinstance(part, int):
-        return f"{part} without {LEVELS[part]}"
-    if not isinstance(part, Share):
-        return part or "none"
-    key = f" by {part.key}" if isinstance(part, Canary) and part.key else ""
-    auto = ", automatic" if isinstance(part, Canary) and part.auto else ""
-    return f"{part.version} at {part.percent:g} %{key}{auto}"
+def describe_role(role: Share | str | int | None) -> str:
+    """Describe a version with its share, a level of the brown-out ladder, or none."""
+    if isinstance(role, int):
+        return f"{role} without {LEVELS[role]}"
+    if not isinstance(role, Share):
+        return role or "none"
+    key = f" by {role.key}" if isinstance(role, Canary) and role.key else ""
+    auto = ", automatic" if isinstance(role, Canary) and role.auto else ""
+    return f"{role.version} at {role.percent:g} %{key}{auto}"
 
 
-def known(model: Model, name: str, version: str) -> None:
-    """ReleaseError unless a version is registered."""
+def check_registered(model: Model, name: str, version: str) -> None:
+    """Raise ReleaseError unless a version is registered."""
     if version not in model.versions:
         raise ReleaseError(f"{name} has no version {version}", fix="registered: " + ", ".join(model.versions))
 
 
-def other(roles: Roles, name: str, version: str, part: str) -> Model:
-    """The model, after checking that the version is registered and not the stable one."""
+def check_other_version(roles: Roles, name: str, version: str, role: str) -> Model:
+    """Return the model; ReleaseError unless the version is registered and isn't the stable one."""
     model = model_of(roles, name)
-    known(model, name, version)
+    check_registered(model, name, version)
     if version == model.stable:
-        raise ReleaseError(f"{name} {version} is stable and can't be {part}", fix="choose another version")
+        raise ReleaseError(f"{name} {version} is stable and can't be {role}", fix="choose another version")
     return model
 
 
-def bounded(share: Kind) -> Kind:
-    """A share that is one; of a canary, with steps that end."""
+def check_share(share: Kind) -> Kind:
+    """Return the share; ReleaseError if its percentage, its step time or its header is out of range."""
     if not 0 < share.percent <= 100:
-        raise ReleaseError(f"{share.percent:g} percent", fix="give more than 0 and at most 100")
+        raise ReleaseError(f"percent must be above 0 and at most 100, got {share.percent:g}", fix="--percent 5")
     if isinstance(share, Canary) and share.auto and not 0 <= share.auto.seconds < math.inf:
-        raise ReleaseError(f"a step takes at least {share.auto.seconds:g} seconds", fix="--seconds 60")
+        what = f"a step's seconds must be finite and at least 0, got {share.auto.seconds:g}"
+        raise ReleaseError(what, fix="--seconds 60")
     if isinstance(share, Canary) and share.key and not HEADER.fullmatch(share.key):
-        what = f"{share.key!r} is no header by which the gateway can tell clients apart"
-        raise ReleaseError(what, fix="letters, digits and hyphens, as in x-user: headers with _ are dropped")
+        what = f"{share.key!r} is not a header name by which the gateway can tell clients apart"
+        raise ReleaseError(what, fix="use letters, digits and hyphens, as in x-user; the gateway drops headers with _")
     return share

@@ -1,4 +1,4 @@
-"""Which versions a server has, what part each has in the traffic, and what of it a restart brings back."""
+"""The versions of a server: their status, their roles, and how a restart restores them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from .registration import archive_of, stored_versions
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """One line of `onnxserve release status`; `role` is its part in the traffic, `pending_limit` how many may wait."""
+    """One line of `onnxserve release status`.
+
+    `role` is empty for none; `pending` requests wait for a worker, of at most `pending_limit`.
+    """
 
     model: str
     version: str
@@ -34,7 +37,7 @@ class VersionStatus:
 
 
 class Versions:
-    """Versions of one server, by TorchServe, the store and the recorded roles."""
+    """The versions of one server, as TorchServe, the store and the recorded roles have them."""
 
     def __init__(
         self,
@@ -49,54 +52,54 @@ class Versions:
         self.stores = store if isinstance(store, Stores) else Stores(store, store)
         self.store = self.stores.served
         self.role_store = role_store
-        self._defaults = defaults  # the version of a model that serves while nothing else was decided
+        self._defaults = defaults  # by model: the version that serves before any release step
 
     def status(self, model: str | None = None) -> list[VersionStatus]:
-        """Every version of one or all models."""
-        roles, found = self.role_store.roles, []
+        """Return the status of every version of one or all models."""
+        roles, versions = self.role_store.roles, []
         for name in [model] if model else self.management.models():
             default = self.management.default(name)
-            for one in self.management.versions(name):
-                running = sum(worker.status == "READY" for worker in one.workers)
-                role, queue = transitions.role_of(roles, name, one.model_version), one.job_queue_status
-                row = (name, one.model_version, role, one.model_version == default, one.ready, running)
-                found.append(VersionStatus(*row, queue.pending_requests, queue.limit, one.model_url))
-        return found
+            for state in self.management.versions(name):
+                version, queue = state.model_version, state.job_queue_status
+                role = transitions.role_of(roles, name, version)
+                row = (name, version, role, version == default, state.ready, state.ready_workers)
+                versions.append(VersionStatus(*row, queue.pending_requests, queue.limit, state.model_url))
+        return versions
 
     def take_up(self) -> list[str]:
-        """Before a start: roles for the archives of the store, nothing promoted; what was decided anew, in words."""
-        said = []
+        """Before a start, give roles to the archives of the store and promote none; return a line about each change."""
+        lines = []
         try:
             before = self.role_store.roles
         except GatewayError as error:
             kept = self.role_store.set_aside()
-            said, before = [f"{error.what}; it is kept as {kept.name}"], Roles()
+            lines, before = [f"{error.what}; it is kept as {kept.name}"], Roles()
         versions = stored_versions(self.store)
-        after = self.role_store.move(lambda now: self._restored(now, versions))
+        after = self.role_store.move(lambda now: self._restore_roles(now, versions))
         for name, model in after.models.items():
             old = before.models.get(name)
             if (old is None or old.stable != model.stable) and len(model.versions) > 1:
                 why = "as configured" if self._defaults.get(name) == model.stable else "the oldest"
-                said.append(
+                lines.append(
                     f"{name}: {model.stable} serves, {why if old is None else 'since ' + old.stable + ' is gone'}"
                 )
-        return said
+        return lines
 
     def served(self) -> set[tuple[str, str]]:
-        """Models and versions that get requests which name none."""
+        """Return the models and versions that get requests which name no version."""
         shares = [(name, model.stable) for name, model in self.role_store.roles.models.items()]
         canaries = ((name, model.canary) for name, model in self.role_store.roles.models.items())
         return {*shares, *((name, share.version) for name, share in canaries if share and share.percent > 0)}
 
     def restore(self) -> list[tuple[str, str]]:
-        """After a restart: roles lose what is gone, TorchServe's defaults and workers follow; defaults that changed.
+        """After a restart, drop missing versions from the roles, and set TorchServe's defaults and worker numbers.
 
-        Archives of the store that TorchServe has not loaded yet are not gone.
+        Returns the defaults that changed. Archives in the store that TorchServe hasn't loaded yet aren't missing.
         """
         versions = stored_versions(self.store)
         for name in self.management.models():
             versions[name] = self._digests(name)
-        roles = self.role_store.move(lambda now: self._restored(now, versions))
+        roles = self.role_store.move(lambda now: self._restore_roles(now, versions))
         wanted = [(name, model.stable) for name, model in roles.models.items()]
         registered = self.management.models()
         changed = [
@@ -110,7 +113,7 @@ class Versions:
         return changed
 
     def _scale_again(self, roles: Roles, registered: Collection[str]) -> None:
-        """Archives say how many workers TorchServe starts; where others were asked for, ask again and don't wait."""
+        """Ask again for recorded numbers of workers that differ from those in the archives; don't wait for them."""
         for name in roles.models.keys() & set(registered):
             workers = roles.models[name].workers
             for state in self.management.versions(name) if workers else ():
@@ -118,21 +121,21 @@ class Versions:
                 if wanted != state.min_workers:
                     self.management.scale(name, state.model_version, wanted)
 
-    def _restored(self, now: Roles, versions: Mapping[str, dict[str, str]]) -> Roles:
+    def _restore_roles(self, now: Roles, versions: Mapping[str, dict[str, str]]) -> Roles:
         roles = Roles()
         for name, digests in versions.items():
-            model = transitions.restored(now, name, digests, self._defaults.get(name, "")).models[name]
-            roles = transitions.changed(roles, name, model)
+            model = transitions.restore(now, name, digests, self._defaults.get(name, "")).models[name]
+            roles = transitions.with_model(roles, name, model)
         return roles
 
-    def _met(self, name: str) -> Roles:
-        self._meet(name)
+    def _current_roles(self, name: str) -> Roles:
+        self._adopt_versions(name)
         return self.role_store.roles
 
-    def _meet(self, name: str) -> None:
-        """Take up versions that came or went without us, by TorchServe's own API or a plain start.
+    def _adopt_versions(self, name: str) -> None:
+        """Record versions that came or went by TorchServe's own API or a plain start.
 
-        A server that doesn't answer holds up nothing: what then needs it says so.
+        A server that doesn't answer is no error here; a step that needs it reports that.
         """
         try:
             versions = self._digests(name)
@@ -142,38 +145,37 @@ class Versions:
             raise
         model = self.role_store.roles.models.get(name)
         if model is None or set(model.versions) != set(versions):
-            self.role_store.move(lambda now: transitions.restored(now, name, versions, self._defaults.get(name, "")))
+            self.role_store.move(lambda now: transitions.restore(now, name, versions, self._defaults.get(name, "")))
 
     def _versions(self, name: str) -> list[str]:
-        """Registered versions; none of a model that TorchServe doesn't know."""
+        """Return the registered versions; none for a model that TorchServe doesn't know."""
         if name not in self.management.models():
             return []
         return [version.model_version for version in self.management.versions(name)]
 
     def _digests(self, name: str) -> dict[str, str]:
-        """Versions, oldest first, with the digests of their archives; of their names where a file isn't ours.
+        """Return the versions, oldest first, with the digests of their archives, or of their URLs without a file.
 
-        Those of the store that a server which has just begun has not loaded yet are among them.
+        Versions in the store that a server which just started hasn't loaded yet are among them.
         """
-        found = stored_versions(self.store).get(name, {})
-        for one in self.management.versions(name):
-            path = archive_of(self.store, one.model_url)
-            named = hashlib.sha256(one.model_url.encode()).hexdigest()
-            if one.model_version not in found:
-                found[one.model_version] = file_digest(path) if path.is_file() else named
-        return dict(sorted(found.items(), key=lambda pair: version_key(pair[0])))
+        digests = stored_versions(self.store).get(name, {})
+        for state in self.management.versions(name):
+            path, url = archive_of(self.store, state.model_url), state.model_url
+            if state.model_version not in digests:
+                digest = file_digest(path) if path.is_file() else hashlib.sha256(url.encode()).hexdigest()
+                digests[state.model_version] = digest
+        return dict(sorted(digests.items(), key=lambda pair: version_key(pair[0])))
 
     def _find(self, model: str, version: str) -> ModelVersion:
         versions = self.management.versions(model)
-        for one in versions:
-            if one.model_version == version:
-                return one
-        known = ", ".join(one.model_version for one in versions)
+        for state in versions:
+            if state.model_version == version:
+                return state
+        known = ", ".join(state.model_version for state in versions)
         raise ReleaseError(f"{model} has no version {version}", fix=f"registered: {known}")
 
     def _running(self, model: str, version: str) -> int:
-        one = self._find(model, version)
-        return sum(worker.status == "READY" for worker in one.workers) if one.ready else 0
+        return self._find(model, version).ready_workers
 
     def _idle(self, model: str, version: str) -> bool:
         return self._find(model, version).job_queue_status.pending_requests == 0

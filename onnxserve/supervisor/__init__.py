@@ -1,4 +1,4 @@
-"""Keeping TorchServe and the processes beside it up: started side by side, watched, replaced, ended in order."""
+"""The supervisor: starts TorchServe and the processes beside it, probes and replaces them, and stops them in order."""
 
 from .backoff import Backoff
 from .events import Event, Events

@@ -1,4 +1,4 @@
-"""Archives without traffic: loaded beside those that have some, and tried again when that failed."""
+"""Loads archives without traffic in the background, after those with traffic, and retries after failures."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ POLL_S = 0.5
 
 @dataclass
 class BackgroundLoader:
-    """Registers what the store has beside the versions with traffic; `restore` follows when something was.
+    """Registers the archives of the store that have no traffic, and calls `restore` when one was registered.
 
-    What can't be registered is reported with the reason, and tried again after pauses that double, as long as this
-    TorchServe runs. Workers that can't load what was registered are `WorkerRecovery`'s.
+    An archive that can't be registered is reported with the reason and retried after pauses that double, as long as
+    this TorchServe runs. `WorkerRecovery` takes care of workers that can't load a registered archive.
     """
 
     settings: Settings
@@ -36,29 +36,29 @@ class BackgroundLoader:
     backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_S, MOST_S))
 
     def begin(self, running: Running, served: Collection[Version]) -> None:
-        """In a thread of its own, which ends when all are registered or `running` has ended."""
+        """Call `load` in a thread."""
         threading.Thread(target=self.load, args=(running, frozenset(served)), name="unserved", daemon=True).start()
 
     def load(self, running: Running, served: Collection[Version]) -> None:
-        """The same, and return then."""
+        """Register the archives; return when all are registered or `running` has ended."""
         reported: dict[str, str] = {}
         while running.alive():
             archives = [archive for archive in stored_archives(self.settings.store) if archive.version not in served]
             failed = self._register_missing(archives)
-            # Files that are no archives: no other try would make them any.
-            again = failed.keys() - {archive.path.name for archive in archives if archive.version is None}
-            pause_s = self.backoff.delay(0) if again else 0.0
+            # A file that isn't an archive won't become one, so it isn't retried.
+            retried = failed.keys() - {archive.path.name for archive in archives if archive.version is None}
+            pause_s = self.backoff.delay(0) if retried else 0.0
             for file, reason in failed.items():
                 if reported.get(file) != reason:
-                    more = f"; tried again in {pause_s:g} s" if file in again else ""
+                    more = f"; retried in {pause_s:g} s" if file in retried else ""
                     self.events.record(NAME, "refused", f"{file}, which has no traffic: {reason}{more}")
             reported = failed
-            if not again:
+            if not retried:
                 return
             self._wait(running, pause_s)
 
     def _register_missing(self, archives: Sequence[StoredArchive]) -> dict[str, str]:
-        """Reasons by file of what could not be registered."""
+        """Register missing archives; return the reasons of failures by file."""
         failed: dict[str, str] = {}
         registered = False
         for archive in archives:
@@ -71,9 +71,9 @@ class BackgroundLoader:
         return failed
 
     def _register(self, archive: StoredArchive) -> bool:
-        """Whether it had to be."""
+        """Register an archive unless TorchServe has it; return whether it was registered."""
         if archive.version is None:
-            raise ServerError("it is no archive")
+            raise ServerError("it isn't an archive")
         name, version = archive.version
         if name in self.management.models() and any(
             known.model_version == version for known in self.management.versions(name)

@@ -1,4 +1,4 @@
-"""How long to wait before a service is started again."""
+"""The delay before a service is restarted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Backoff:
-    """Doubles from `first_s` up to `most_s`; begins anew after a service has run for `calm_s`."""
+    """A delay that doubles from `first_s` up to `most_s`; it starts over after a service has run for `calm_s`."""
 
     first_s: float = 0.5
     most_s: float = 30.0
@@ -15,7 +15,7 @@ class Backoff:
     _failures: int = 0
 
     def delay(self, ran_s: float) -> float:
-        """Seconds to wait after a service that ran for `ran_s` has ended."""
+        """Return the seconds to wait after a service ended that had run for `ran_s`."""
         if ran_s >= self.calm_s:
             self._failures = 0
         seconds = min(self.most_s, self.first_s * 2.0**self._failures)

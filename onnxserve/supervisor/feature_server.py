@@ -1,4 +1,4 @@
-"""Feast's server of online features as a service."""
+"""Feast's server of online features as a supervised service."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ NAME = "features"
 
 @dataclass
 class Features:
-    """A feature store that is loaded at the first start, and only served after a crash.
+    """A feature store, loaded at the first start and only served after a crash.
 
-    `specs` are what archives take from it: a FeatureService and its entities.
+    `specs` say by model what its archive reads: a FeatureService and the entities.
     """
 
     repo: Repo
@@ -30,20 +30,20 @@ class Features:
 
     @property
     def url(self) -> str:
-        """Where handlers find it."""
+        """The URL at which handlers find it."""
         return f"http://127.0.0.1:{self.port}"
 
     def service(self) -> Service:
-        """For a supervisor."""
+        """Return the service for a supervisor."""
         probe = Probe("health", lambda: answers(self.url), every_s=5.0, failures=6)
         return Service(NAME, self.start, self.ready, (probe,))
 
     def start(self) -> FeatureServer:
-        """Begin; the first time with loading the store."""
+        """Start the server; the first time, load the store before."""
         return begin_features(self.repo, self.port, loaded=self._loaded, record=self.run / f"{NAME}.process")
 
     def ready(self, running: Running) -> None:
-        """Wait until it answers, and let it read its registry."""
+        """Wait until the server answers, and make it read its registry."""
         assert isinstance(running, FeatureServer)  # noqa: S101 - `start` made it
         running.wait(READY_S)
         self._loaded = True

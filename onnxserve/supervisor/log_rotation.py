@@ -1,4 +1,4 @@
-"""Logs that rotate by size and age, so that they never fill a disk."""
+"""Log rotation by size and age, so that logs never fill the disk."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ DAY_S = 86_400.0
 class LogLimits:
     """Bounds of one log.
 
-    It has at most `files` old parts beside the one that is written, each of about `size` bytes; none is older than
-    `days`.
+    At most `files` old parts are kept beside the current one, each of about `size` bytes and none older than `days`.
     """
 
     size: int = 64 * 1024 * 1024
@@ -27,15 +26,15 @@ class LogLimits:
 
     @property
     def part_s(self) -> float:
-        """Seconds after which a part is closed though it is small, so that all parts together span `days`."""
+        """Seconds after which even a small part is rotated, so that all parts together span `days`."""
         return self.days * DAY_S / (self.files + 1)
 
 
 @dataclass(frozen=True)
 class LogWriter:
-    """A process's log files.
+    """The log files of a process.
 
-    After `reopen` it writes to new ones. Without it, the files are copied and cut, which works for files that are
+    `reopen` makes the process write to new files. Without it the files are copied and truncated, which needs files
     opened for appending and loses what is written in between.
     """
 
@@ -44,7 +43,7 @@ class LogWriter:
 
 
 class Rotation:
-    """Rotates the logs of some writers when `tick` finds one too large or too old."""
+    """Rotates a log when `tick` sees that it is too large or too old."""
 
     def __init__(self, writers: Callable[[], Sequence[LogWriter]], limits: LogLimits | None = None) -> None:
         self._writers = writers
@@ -52,7 +51,7 @@ class Rotation:
         self._begun: dict[Path, float] = {}
 
     def tick(self) -> None:
-        """Look at every log once."""
+        """Check every log once."""
         now = time.time()
         for writer in self._writers():
             due = [path for path in writer.paths if self._due(path, now)]
@@ -69,17 +68,17 @@ class Rotation:
             size = path.stat().st_size
         except OSError:
             return False
-        begun = self._begun.setdefault(path, _modified(part(path, 1)) or now)
+        begun = self._begun.setdefault(path, _modification_time(part(path, 1)) or now)
         return size > self._limits.size or (size > 0 and now - begun > self._limits.part_s)
 
 
 def part(path: Path, number: int) -> Path:
-    """The name of an old part; 1 is the youngest."""
+    """Return the path of an old part; number 1 is the youngest."""
     return path.with_name(f"{path.name}.{number}")
 
 
 def rotate(path: Path, files: int, *, move: bool) -> None:
-    """Make the log the youngest of its old parts. A full disk costs old parts."""
+    """Make the log the youngest old part. On a full disk the old parts are removed instead."""
     part(path, files).unlink(missing_ok=True)
     for number in range(files - 1, 0, -1):
         with contextlib.suppress(FileNotFoundError):
@@ -96,15 +95,17 @@ def rotate(path: Path, files: int, *, move: bool) -> None:
 
 
 def remove_old(path: Path, limits: LogLimits, now: float) -> None:
-    """Remove parts that are too old, or too many since the limits were lowered."""
+    """Remove parts that are too old, and those beyond a lowered limit."""
     for old in path.parent.glob(f"{path.name}.*"):
         number = old.name.removeprefix(f"{path.name}.")
-        if number.isdigit() and (int(number) > limits.files or now - (_modified(old) or now) > limits.days * DAY_S):
+        if number.isdigit() and (
+            int(number) > limits.files or now - (_modification_time(old) or now) > limits.days * DAY_S
+        ):
             old.unlink(missing_ok=True)
 
 
-def _modified(path: Path) -> float | None:
-    """When a file was last written; None if there is none."""
+def _modification_time(path: Path) -> float | None:
+    """Return when a file was last written; None if it doesn't exist."""
     try:
         return path.stat().st_mtime
     except OSError:

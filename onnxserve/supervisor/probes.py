@@ -1,4 +1,4 @@
-"""What a TorchServe that isn't hung answers."""
+"""Probes that tell whether TorchServe hangs."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from .service import Probe
 
 FRONTEND_S = 5.0
 WORKER_S = 60.0
-# Our handlers answer this with what is loaded, without computing anything. TorchServe's own `?customized=true` is no
-# alternative: the thread that waits for the answer of a hung worker would then wait forever (`WorkerThread.run`).
+# Our handlers answer this with a description of the model and compute nothing. TorchServe's own `?customized=true` is
+# no alternative: its thread would wait forever for the answer of a hung worker (`WorkerThread.run`).
 DESCRIBE = {"describe": "True", "Content-Type": "application/json", "x-onnxserve-priority": "urgent"}
 
 
 def torchserve_probes(
-    inference: Address, management: Management, described: Callable[[], Collection[Version]]
+    inference: Address, management: Management, probed: Callable[[], Collection[Version]]
 ) -> tuple[Probe, ...]:
-    """The frontend must answer within seconds; a request to a worker may take as long as batches take.
+    """Return the probes of frontend and workers; a worker may take as long as its batches take.
 
-    `described` are the versions whose archives are ours: another handler might fail at the question, and with it the
-    requests that share the batch.
+    `probed` returns the versions whose archives our exporter made. Another handler might fail at the probe, and
+    with it the requests in the same batch.
     """
-    turns = _turns(described)
+    turns = _turns(probed)
     return (
         Probe("management API", management.models, every_s=2.0, failures=3),
         Probe("inference", lambda: ask_worker(inference, next(turns)), every_s=10.0, failures=3),
@@ -36,7 +36,7 @@ def torchserve_probes(
 
 
 def ask_worker(inference: Address, version: Version | None, timeout_s: float = WORKER_S) -> bool:
-    """Whether a request is answered at all: a busy version refuses it, and that is an answer."""
+    """Whether a request is answered at all; the refusal of a busy version is an answer."""
     if version is None:
         return True
     with inference.client(timeout_s, DESCRIBE) as client:
@@ -47,8 +47,8 @@ def ask_worker(inference: Address, version: Version | None, timeout_s: float = W
     return True
 
 
-def _turns(described: Callable[[], Collection[Version]]) -> Iterator[Version | None]:
-    """One version after the other, None where there is none."""
+def _turns(probed: Callable[[], Collection[Version]]) -> Iterator[Version | None]:
+    """Yield one version after the other, in turn; None while there is none."""
     for number in itertools.count():
-        versions = sorted(described())
+        versions = sorted(probed())
         yield versions[number % len(versions)] if versions else None

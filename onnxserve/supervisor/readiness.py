@@ -1,4 +1,4 @@
-"""Waiting until every version that has traffic can answer."""
+"""Waiting until every version with traffic has a ready worker."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from onnxserve.torchserve import Management, ModelVersion, Server
 from onnxserve.torchserve.load_failures import refusals
 
 POLL_S = 0.1
-TRIES = 3  # a worker that failed to load so often will fail again
+TRIES = 3  # after as many failed loads a worker won't succeed
 Version = tuple[str, str]  # a model and one of its versions
 
 
 def wait_ready(server: Server, management: Management, served: Collection[Version], timeout_s: float) -> list[Version]:
-    """Wait until a worker of each served version is ready, of all that are registered if `served` is empty.
+    """Wait until each served version has a ready worker; if `served` is empty, each registered version.
 
-    The versions that can't be loaded, or aren't after `timeout_s`. ServerError with what TorchServe's log says if it
-    ended or never listened.
+    Returns the versions that can't be loaded or aren't ready after `timeout_s`. ServerError with the end of its log if
+    TorchServe ended or never listened.
     """
     deadline = time.monotonic() + timeout_s
     while True:
         if not server.alive():
             raise ServerError("TorchServe ended while starting" + server.reason(), where=str(server.log))
         over = time.monotonic() > deadline
-        waiting = look(management, served)
+        waiting = waiting_versions_if_up(management, served)
         if waiting is not None:
             failed = sorted(waiting if over else failed_versions(server, waiting))
             if len(failed) == len(waiting):
@@ -37,8 +37,10 @@ def wait_ready(server: Server, management: Management, served: Collection[Versio
         time.sleep(POLL_S)
 
 
-def look(management: Management, served: Collection[Version]) -> dict[Version, ModelVersion | None] | None:
-    """`waiting_versions`, or None while TorchServe doesn't listen."""
+def waiting_versions_if_up(
+    management: Management, served: Collection[Version]
+) -> dict[Version, ModelVersion | None] | None:
+    """Return `waiting_versions`, or None while TorchServe doesn't listen."""
     try:
         return waiting_versions(management, served)
     except ServerError:
@@ -46,7 +48,10 @@ def look(management: Management, served: Collection[Version]) -> dict[Version, M
 
 
 def waiting_versions(management: Management, served: Collection[Version]) -> dict[Version, ModelVersion | None]:
-    """Served versions without a ready worker; None for one that isn't registered. ServerError without an answer."""
+    """Return the served versions without a ready worker, with None for an unregistered one.
+
+    ServerError when TorchServe doesn't answer.
+    """
     names = management.models()
     if not served and not names:
         return {("any model", "of the store"): None}
@@ -58,11 +63,14 @@ def waiting_versions(management: Management, served: Collection[Version]) -> dic
 
 
 def failed_versions(server: Server, waiting: dict[Version, ModelVersion | None]) -> list[Version]:
-    """Those that will never be ready: TorchServe registers all archives before it listens, or their workers refuse."""
+    """Return the versions that will never be ready: unregistered ones, and those whose workers failed too often.
+
+    TorchServe registers all archives before it listens, so an unregistered version won't come.
+    """
     refused = refusals(server.output()) if waiting else {}
     return [version for version, state in waiting.items() if state is None or refused.get(version, 0) >= TRIES]
 
 
-def named(versions: Collection[Version]) -> str:
-    """Models and versions, for people."""
+def join_versions(versions: Collection[Version]) -> str:
+    """Join models and versions to a text."""
     return ", ".join(f"{name} {version}" for name, version in sorted(versions))

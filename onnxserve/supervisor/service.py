@@ -1,4 +1,4 @@
-"""What a supervisor knows of a service."""
+"""The description of a service that a supervisor runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnxserve.processes import end_group
 
 
 class Running(Protocol):
-    """A started service. `RunningGateway`, `Server` and `FeatureServer` are ones."""
+    """A started service, such as `RunningGateway`, `Server` or `FeatureServer`."""
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -24,16 +24,16 @@ class Running(Protocol):
         ...
 
     def stop(self) -> None:
-        """End it, first kindly; it may take as long as its requests under way."""
+        """Stop the service gracefully; that may take as long as its requests under way."""
         ...
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A question that a service which isn't hung answers: `call` raises, or returns False, if it doesn't.
+    """A check that fails when a service hangs: `call` then raises or returns False.
 
-    Asked again `every_s` after an answer; `failures` in a row, and the service is replaced. `call` must end in time by
-    itself.
+    It is repeated `every_s` seconds after it returned. After `failures` failures in a row the service is replaced.
+    `call` must have a timeout of its own.
     """
 
     name: str
@@ -43,16 +43,16 @@ class Probe:
 
 
 def kill(running: Running) -> None:
-    """Its whole process group, at once."""
+    """Kill the whole process group at once."""
     end_group(running.process, signal.SIGKILL, 0)
 
 
 @dataclass(frozen=True)
 class Service:
-    """How a service is started and judged.
+    """How a service is started, probed and cleared.
 
-    `start` begins it; `ready` waits until it can be used and does what every start needs. Both raise OnnxserveError.
-    `clear` ends what is left of one that has died or hangs.
+    `start` starts it; `ready` waits until it can be used and does what each start needs. Both raise OnnxserveError.
+    `clear` kills what is left of a service that died or hangs.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT, and a terminal that was closed: the first signal asks to stop, the second hastens."""
+"""Stop signals (SIGTERM, SIGINT, SIGHUP): the first one asks to stop, the second one kills all processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class StopSignals:
-    """While the block lasts, signals are noted here; in the main thread only."""
+    """Counts stop signals within the block; usable in the main thread only."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -25,7 +25,7 @@ class StopSignals:
     def __enter__(self) -> Self:
         for kind in KINDS:
             if kind is not signal.SIGHUP or signal.getsignal(kind) is not signal.SIG_IGN:  # nohup asks to ignore it
-                self._before[kind] = signal.signal(kind, self._note)
+                self._before[kind] = signal.signal(kind, self._count)
         return self
 
     def __exit__(
@@ -42,13 +42,13 @@ class StopSignals:
         return self.count > 0
 
     def wait(self, seconds: float) -> bool:
-        """Wait for a signal, at most so long; whether one has come."""
+        """Wait at most `seconds` for a signal; return whether one has come."""
         select.select([self._reader], [], [], seconds)
         return self.stopping
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
+    def _count(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1
         if self.count == 1:
-            os.write(self._writer, b"x")  # stays there: later waits return at once
+            os.write(self._writer, b"x")  # it stays in the pipe, so later waits return at once
         else:
-            end_all()  # whoever is being waited for
+            end_all()  # the processes that `stop` waits for

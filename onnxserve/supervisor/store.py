@@ -1,4 +1,4 @@
-"""The archives that are served: what is refused is said by name, and which versions the others are."""
+"""The store of archives to serve: filling it, with events about refused archives, and listing its versions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = "store"
 
 @dataclass(frozen=True)
 class StoredArchive:
-    """A file of the store; `version` is None if it can't be read, and `ours` if our exporter made it."""
+    """A file of the store; `version` is None if it can't be read, and `ours` tells whether our exporter made it."""
 
     path: Path
     version: Version | None
@@ -29,7 +29,7 @@ class StoredArchive:
 
 
 def fill_store(stores: Stores, public_keys: Sequence[Path], events: Events) -> None:
-    """Copy what may be served and record what is refused; ServerError if nothing is left."""
+    """Copy the archives that may be served and record those that are refused; ServerError if none is left."""
     refusals = fill(stores, *public_keys)
     for refusal in refusals:
         events.record(NAME, "refused", f"{refusal.file}: {refusal.reason}")
@@ -41,12 +41,12 @@ def fill_store(stores: Stores, public_keys: Sequence[Path], events: Events) -> N
 
 
 def stored_archives(store: Path) -> list[StoredArchive]:
-    """All archives, by name, but for those that are being registered."""
+    """Return all archives by file name, without those that are being registered."""
     return [read_archive(path) for path in sorted(store.glob("*.mar")) if not path.name.endswith(STAGED)]
 
 
 def read_archive(path: Path) -> StoredArchive:
-    """What an archive's manifest says; its digest isn't computed, which would take long."""
+    """Read an archive's manifest, without the slow check of its digest."""
     try:
         with open_archive(path) as archive:
             return StoredArchive(path, version_of(archive), EVIDENCE in archive.namelist())

@@ -1,4 +1,4 @@
-"""Several services of one state folder, kept up side by side and ended in order."""
+"""The supervisor of one state folder: runs several services side by side and stops them in order."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ PROGRESS_S = 10.0
 
 
 class Stopped(Exception):
-    """A signal came while something was waited for."""
+    """A stop signal came while the supervisor waited for a service."""
 
 
 class Supervisor:
-    """The only one of a run folder.
+    """The only supervisor of a run folder.
 
-    On entering, whatever lingers of an earlier run is ended; on leaving, services are ended, the youngest first.
+    On entry it kills stale processes of an earlier run; on exit it stops the services, the youngest first.
     """
 
     def __init__(self, run: Path, events: Events, signals: StopSignals) -> None:
@@ -44,8 +44,8 @@ class Supervisor:
     def __enter__(self) -> Self:
         make_run_folder(self._run)
         self._stack.enter_context(lock_run_folder(self._run))
-        if lingering := end_stale_processes(self._run):
-            detail = f"processes {', '.join(map(str, lingering))} of an earlier run"
+        if stale := end_stale_processes(self._run):
+            detail = f"processes {', '.join(map(str, stale))} of an earlier run"
             self._events.record("supervisor", "ended", detail)
         return self
 
@@ -57,40 +57,41 @@ class Supervisor:
                 watchdog.stop()
 
     def begin(self, service: Service, backoff: Backoff | None = None) -> Watchdog:
-        """Start a service and keep it up from then on; returns at once."""
+        """Start a service under a watchdog; return at once."""
         watchdog = Watchdog(service, self._events, backoff)
         self.watchdogs.append(watchdog)
         return watchdog
 
     def wait(self, watchdog: Watchdog, timeout_s: float) -> None:
-        """Wait until a service is ready the first time; its error, ServerError after the deadline, or Stopped.
+        """Wait until a service is ready for the first time.
 
-        A start that takes long says so again and again.
+        Raises the error of a failed start, ServerError after the deadline, or Stopped after a signal. A slow start is
+        reported every PROGRESS_S seconds.
         """
         begun_s = time.monotonic()
-        deadline, said_s = begun_s + timeout_s, begun_s
+        deadline, reported_s = begun_s + timeout_s, begun_s
         while not watchdog.up():
             if self._signals.wait(POLL_S):
                 raise Stopped
-            if time.monotonic() > said_s + PROGRESS_S:
-                said_s = time.monotonic()
-                self._events.record(watchdog.service.name, "starting", f"for {said_s - begun_s:.0f} s")
+            if time.monotonic() > reported_s + PROGRESS_S:
+                reported_s = time.monotonic()
+                self._events.record(watchdog.service.name, "starting", f"for {reported_s - begun_s:.0f} s")
             if time.monotonic() > deadline:
                 raise ServerError(f"{watchdog.service.name} isn't ready after {timeout_s:g} s")
 
     def run(self, tick: Callable[[], None] = lambda: None) -> None:
-        """Call `tick` each second until a signal comes; what it raises is recorded, and it is called again."""
+        """Call `tick` each second until a signal comes; an exception is recorded, and the calls go on."""
         failure = ""
         while not self._signals.wait(TICK_S):
             before, failure = failure, _failure(tick)
-            if failure and failure != before:  # recorded once, however often it comes again
+            if failure and failure != before:  # a repeated failure is recorded once
                 self._events.record("supervisor", "failed", failure)
             if os.getpid() == 1:
                 reap_orphans()
 
 
 def _failure(tick: Callable[[], None]) -> str:
-    """What a tick raised, in words."""
+    """Run a tick; return its exception as text, empty if it raised none."""
     try:
         tick()
     except Exception as error:  # noqa: BLE001 - the services go on

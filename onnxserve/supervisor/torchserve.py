@@ -1,4 +1,4 @@
-"""TorchServe as a service: versions with traffic first, the others when those are ready."""
+"""TorchServe as a supervised service: it loads versions with traffic first, the others after those are ready."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onnxserve_handlers.trust.signing import KEY
 from .background_loader import BackgroundLoader
 from .events import Events
 from .probes import torchserve_probes
-from .readiness import Version, named, wait_ready
+from .readiness import Version, join_versions, wait_ready
 from .service import Probe, Running, Service
 from .store import stored_archives
 from .worker_recovery import WorkerRecovery
@@ -26,11 +26,11 @@ NAME = "torchserve"
 
 @dataclass
 class TorchServe:
-    """What is started again and again, and always the same way.
+    """Starts TorchServe, each time in the same way.
 
-    `served` says which versions have traffic now; empty, when nobody knows, all of the store are loaded and waited for.
-    `restore` is called after each start, when those are ready, and when the others are registered: TorchServe forgets
-    defaults and numbers of workers.
+    `served` returns the versions with traffic; if that is empty, because none is known, all archives of the store are
+    loaded and waited for. `restore` is called after each start, when those versions are ready, and again when the
+    others are registered, since TorchServe forgets defaults and numbers of workers.
     """
 
     settings: Settings
@@ -39,34 +39,36 @@ class TorchServe:
     restore: Callable[[], object]
     variables: Mapping[str, str]
     timeout_s: float = READY_S
-    warm_s: float = 0.0  # seconds of load on the frontend at the first start; later, clients wait already
+    warm_s: float = 0.0  # seconds of load on the frontend at the first start; at later starts clients already wait
     _served_before: bool = False
 
     def service(self) -> Service:
-        """For a supervisor."""
+        """Return the service for a supervisor."""
         management = Management(self.settings.management, timeout_s=5.0)
         recovery = WorkerRecovery(management, self.served, self.events)
-        probes = torchserve_probes(self.settings.inference, management, self.described)
+        probes = torchserve_probes(self.settings.inference, management, self.probed_versions)
         return Service(NAME, self.start, self.ready, (*probes, Probe("workers", recovery.tick, every_s=5.0)))
 
     def start(self) -> Server:
-        """Begin with the archives of the versions that have traffic."""
+        """Start TorchServe with the archives of the versions that have traffic."""
         files = {archive.version: archive.path.name for archive in stored_archives(self.settings.store)}
         served = sorted(self.served())
         if missing := [version for version in served if version not in files]:
-            self._failed(ServerError(f"the store has no archive of {named(missing)}", where=str(self.settings.store)))
+            self._handle_failure(
+                ServerError(f"the store has no archive of {join_versions(missing)}", where=str(self.settings.store))
+            )
         archives = [files[version] for version in served if version in files]
         return start_server(self.settings, {**self.variables, **self._warm_up_key()}, archives)
 
     def ready(self, running: Running) -> None:
-        """Wait for those, restore, then let TorchServe load the others beside."""
+        """Wait for the versions with traffic, restore, then load the others in the background."""
         assert isinstance(running, Server)  # noqa: S101 - `start` made it
         served, management = set(self.served()), Management(self.settings.management)
         failed = wait_ready(running, management, served, self.timeout_s)
         if failed and not self._served_before and set(failed) >= served:
-            raise ServerError(f"{named(failed)} can't be loaded" + running.reason(), where=str(running.log))
+            raise ServerError(f"{join_versions(failed)} can't be loaded" + running.reason(), where=str(running.log))
         if failed:
-            self.events.record(NAME, "refused", named(failed) + running.reason())
+            self.events.record(NAME, "refused", join_versions(failed) + running.reason())
         if self.warm_s and not self._served_before:
             self._warm_up()
         self._restore()
@@ -76,39 +78,39 @@ class TorchServe:
             BackgroundLoader(self.settings, self.events, patient, self._restore).begin(running, served)
 
     def _warm_up_key(self) -> dict[str, str]:
-        """Where archives must be signed, so must be the model that is loaded to warm up."""
+        """Return the variable with a key for the warm-up model, if archives must be signed; else nothing."""
         keys = configured_keys()
         if not keys or not self.warm_s or self._served_before:
             return {}
         try:
-            # As it is: a folder stands for the keys that lie there when a worker starts.
+            # The variable is passed on unchanged: a folder in it means the keys that it holds when a worker starts.
             return {KEY: os.pathsep.join([os.environ[KEY], str(sign_model(self.settings))])}
         except (OnnxserveError, OSError) as error:
             self.events.record(NAME, "failed", f"warm-up: {error}")
             return {}
 
     def _restore(self) -> None:
-        """Defaults and numbers of workers, of the versions that are registered by now."""
+        """Restore defaults and numbers of workers of the versions that are registered now."""
         try:
             self.restore()
         except OnnxserveError as error:
-            self._failed(error)
+            self._handle_failure(error)
 
     def _warm_up(self) -> None:
-        """A server that isn't warm serves too; one that has gone is noticed by whoever asks it next."""
+        """Warm up the frontend; a failure is only recorded, since a cold server can serve too."""
         try:
             warm_up(self.settings, self.warm_s)
         except ServerError as error:
             self.events.record(NAME, "failed", f"warm-up: {error.what}")
 
-    def _failed(self, error: OnnxserveError) -> None:
-        """What ends the first start must not keep other versions from serving later."""
+    def _handle_failure(self, error: OnnxserveError) -> None:
+        """Raise the error at the first start; later only record it, so that other versions go on serving."""
         if not self._served_before:
             raise error
         self.events.record(NAME, "failed", error.what)
 
-    def described(self) -> Collection[Version]:
-        """Versions with traffic that answer a probe, by who made their archives."""
+    def probed_versions(self) -> Collection[Version]:
+        """Return the versions with traffic whose archives our exporter made, so that they answer a probe."""
         served = self.served()
         ours = {archive.version for archive in stored_archives(self.settings.store) if archive.ours}
         return {version for version in served if version in ours}

@@ -1,4 +1,4 @@
-"""Keeping one service up: started, probed, replaced when it has died or hangs, stopped."""
+"""A watchdog starts one service, probes it, replaces it when it died or hangs, and stops it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POLL_S = 0.2
 
 
 class Watchdog:
-    """One service in a thread of its own, so that a slow one holds up no other."""
+    """Watches one service in a thread of its own, so that a slow service delays no other."""
 
     def __init__(self, service: Service, events: Events, backoff: Backoff | None = None) -> None:
         self.service = service
@@ -29,25 +29,25 @@ class Watchdog:
         self._thread.start()
 
     def up(self) -> bool:
-        """Whether the service has been started and is ready; the error of a first start that failed."""
+        """Whether the service is started and ready; raises the error of a failed first start."""
         if self._error is not None:
             raise self._error
         return self._up.is_set()
 
     def stop(self) -> None:
-        """End the service and don't start it again."""
+        """Stop the service for good."""
         self._stopping.set()
         if (running := self.running) is not None:
             running.stop()
         self._thread.join()
         if self.running is not None and self.running is not running:
-            self.running.stop()  # it was being started
+            self.running.stop()  # it was started meanwhile
         self._events.record(self.service.name, "stopped")
 
     def _run(self) -> None:
         try:
             self._begin()
-        except Exception as error:  # noqa: BLE001 - whoever waits gets it
+        except Exception as error:  # noqa: BLE001 - `up` raises it
             self._end_at_once()
             self._error = error
             return
@@ -57,21 +57,23 @@ class Watchdog:
                 self._replace(reason)
 
     def _begin(self) -> None:
-        """Start, and wait until it is ready."""
+        """Start the service and wait until it is ready."""
         self._begun_s = time.monotonic()
         self.running = self.service.start()
         self._events.record(self.service.name, "started", f"process {self.running.process.pid}")
         if self._stopping.is_set():
-            return  # whoever stops it waits for this thread, and ends what was started
+            return  # `stop` waits for this thread, then stops what was started
         self.service.ready(self.running)
         self._events.record(self.service.name, "ready", f"after {time.monotonic() - self._begun_s:.1f} s")
         self._up.set()
 
     def _watch(self) -> str:
-        """Why the service must be replaced; empty when it is to be stopped."""
+        """Return the reason why the service must be replaced; empty when it is to be stopped."""
         hung: list[str] = []
         ended = threading.Event()
-        probing = [threading.Thread(target=self._ask, args=(p, hung, ended), daemon=True) for p in self.service.probes]
+        probing = [
+            threading.Thread(target=self._probe, args=(p, hung, ended), daemon=True) for p in self.service.probes
+        ]
         for thread in probing:
             thread.start()
         try:
@@ -84,8 +86,8 @@ class Watchdog:
             ended.set()
         return ""
 
-    def _ask(self, probe: Probe, hung: list[str], ended: threading.Event) -> None:
-        """Ask one probe again and again until `ended`; add to `hung` when it failed too often in a row."""
+    def _probe(self, probe: Probe, hung: list[str], ended: threading.Event) -> None:
+        """Repeat one probe until `ended`; add a reason to `hung` when it failed too often in a row."""
         failed = 0
         while not ended.wait(probe.every_s):
             failure = _failure(probe)
@@ -95,7 +97,7 @@ class Watchdog:
                 return
 
     def _replace(self, reason: str) -> None:
-        """Kill what is left, then start until it is ready."""
+        """Kill what is left of the service, then start it until it is ready."""
         self._up.clear()
         while not self._stopping.is_set():
             self._end_at_once()
@@ -106,7 +108,7 @@ class Watchdog:
             self.restarts += 1
             try:
                 self._begin()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the others serve on
+            except Exception as error:  # noqa: BLE001 - the other services go on
                 reason = f"did not start: {error}"
             else:
                 return
@@ -117,15 +119,15 @@ class Watchdog:
 
 
 def _failure(probe: Probe) -> str:
-    """Why a probe failed; empty if it didn't."""
+    """Run a probe; return the reason of its failure, empty if it succeeded."""
     try:
         return "no" if probe.call() is False else ""
-    except Exception as error:  # noqa: BLE001 - a probe that breaks has no answer either
+    except Exception as error:  # noqa: BLE001 - a probe that raises has failed too
         return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _exit(running: Running | None) -> str:
-    """How a process ended."""
+    """Describe how a process ended."""
     status = running.process.returncode if running else None
     if status is None:
         return "unknown"

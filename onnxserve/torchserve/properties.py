@@ -1,4 +1,4 @@
-"""Java properties, as TorchServe's start script reads them: `key=value` lines, `#` comments."""
+"""Java properties as TorchServe's start script reads them: `key=value` lines and `#` comments."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from onnxserve.errors import ServerError
 
 
 def parse_properties(text: str) -> dict[str, str]:
-    """Keys and values in order; a later line wins."""
+    """Return keys and values in order; a later line replaces an earlier one."""
     pairs = (line.split("=", 1) for line in map(str.strip, text.splitlines()) if "=" in line and line[0] != "#")
     return {key.strip(): value.strip() for key, value in pairs}
 
 
 def read_properties(path: Path) -> dict[str, str]:
-    """Parse a file; ServerError when it can't be read."""
+    """Read and parse a file; ServerError when it can't be read."""
     try:
         return parse_properties(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -22,5 +22,5 @@ def read_properties(path: Path) -> dict[str, str]:
 
 
 def render_properties(properties: dict[str, str]) -> str:
-    """The inverse of `parse_properties`."""
+    """Return the text that `parse_properties` parses to these properties."""
     return "".join(f"{key}={value}\n" for key, value in properties.items())

@@ -1,4 +1,4 @@
-"""The configuration that TorchServe is started with: the user's, with our addresses and paths that always hold."""
+"""Renders the configuration that TorchServe starts with: the user's, with our addresses and absolute paths."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from .properties import read_properties
 from .settings import Settings
 
 FILE = "file:"
-HIDDEN = "blacklist_env_vars"  # a pattern; workers don't see variables whose names match it
+HIDDEN = "blacklist_env_vars"  # a pattern; workers don't get variables whose names match it
 HOME, LOG = "-Dmodel_server_home=", f"-Dlog4j.configurationFile={FILE}"
 PATHS = ("metrics_config", "plugins_path")
 GRPC_GATE = "no-grpc.pem"
 
 
-def rendered(settings: Settings) -> dict[str, str]:
-    """Keys and values of the configuration; paths don't depend on the working folder.
+def render_configuration(settings: Settings) -> dict[str, str]:
+    """Return keys and values of the configuration, with paths that don't depend on the working folder.
 
-    TorchServe 0.12 can't be told to leave out its gRPC servers, whose management API any local user could call. It
-    starts them last, after its other APIs listen, and reads their certificate first. Ours is a pipe that nobody writes
-    to (`GRPC_GATE` in the run folder), so that thread waits there for good, and no gRPC port is ever opened
-    (`ModelServer.startGRPCServers`; the thread has nothing else to do but schedule system metrics, which are off).
+    TorchServe 0.12 can't switch off its gRPC servers, whose management API any local user could call. It starts them
+    last, when its other APIs listen, and reads their certificate first. We name a pipe that nobody writes to as the
+    certificate (`GRPC_GATE` in the run folder). So the thread waits forever, and no gRPC port is opened
+    (`ModelServer.startGRPCServers`; the thread would only schedule system metrics besides, which are off).
     """
     properties = read_properties(settings.config)
     folder = settings.config.resolve().parent
@@ -36,17 +36,17 @@ def rendered(settings: Settings) -> dict[str, str]:
         "model_store": str(settings.store.resolve()),
     }
     properties |= {key: str(folder / properties[key]) for key in PATHS if key in properties}
-    # Quoted, since a folder may have spaces in its name; TorchServe itself doesn't read them.
+    # Quoted, since a folder's name may have spaces; only our command reads this value.
     properties["vmargs"] = shlex.join(_absolute(argument, folder) for argument in properties.get("vmargs", "").split())
     if HOME in properties["vmargs"]:
-        # TorchServe puts the archive on Python's path, from where it would run code before our worker verifies it.
+        # TorchServe puts the archive on Python's path, which would run its code before our worker verifies it.
         hidden = [name for name in properties.get(HIDDEN, "").split("|") if name]
         properties[HIDDEN] = "|".join(dict.fromkeys([*hidden, "PYTHONPATH"]))
     return properties
 
 
 def _absolute(argument: str, folder: Path) -> str:
-    """A Java argument with its path made independent of the working folder."""
+    """Return a Java argument with an absolute path."""
     if argument.startswith(HOME):
         return f"{HOME}{folder / argument.removeprefix(HOME)}"
     if argument.startswith(LOG):

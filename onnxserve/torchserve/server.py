@@ -1,4 +1,4 @@
-"""Starting TorchServe in a process group of its own, and ending exactly that group."""
+"""Starts TorchServe in its own process group, and ends exactly that group."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ from .command import frontend_command
 from .java import find_java
 from .load_failures import failure_reason
 from .properties import render_properties
-from .render import GRPC_GATE, rendered
+from .render import GRPC_GATE, render_configuration
 from .settings import Settings
 
 NONE: Mapping[str, str] = {}
 KILL_FIX = "apt-get install procps (or what has `kill` elsewhere)"
 STOP_S = 30.0
 NAME = "torchserve"
-LARGEST_ANSWER = "ONNXSERVE_MAX_RESPONSE_BYTES"  # workers refuse what TorchServe wouldn't take from them
-# Ours would be shadowed by the first; TorchServe's own variables would win over the configuration that we render.
+LARGEST_ANSWER = "ONNXSERVE_MAX_RESPONSE_BYTES"  # workers refuse answers that TorchServe wouldn't accept from them
+# PYTHONPATH would shadow an archive's modules; TorchServe's own variables would override the rendered configuration.
 UNWANTED = ("PYTHONPATH", "TS_")
 
 
 def addresses(settings: Settings) -> tuple[Address, ...]:
-    """Where TorchServe's APIs listen."""
+    """Return the addresses of TorchServe's APIs."""
     return settings.inference, settings.management, settings.metrics
 
 
 def busy_addresses(settings: Settings) -> list[str]:
-    """Those of our addresses at which somebody listens already."""
+    """Return those of the addresses at which a process listens already."""
     return [str(address) for address in addresses(settings) if address.listening()]
 
 
 def has_kill() -> bool:
-    """Whether TorchServe can end workers: it starts `kill -9`, which slim images lack.
+    """Whether the program `kill` exists, which TorchServe runs to end workers; slim images lack it.
 
-    Without it a model is never unregistered and workers are never scaled down (`WorkLoadManager.java`).
+    Without it no model is unregistered and no worker is scaled down (`WorkLoadManager.java`).
     """
     return shutil.which("kill") is not None
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, held together so that they differ."""
+    """Return `count` different TCP ports on which nobody listens."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for bound in sockets:
@@ -60,51 +60,51 @@ def free_ports(count: int) -> list[int]:
 
 
 def with_free_ports(settings: Settings) -> Settings:
-    """The same on ports of loopback where nobody listens, for clients that can't use unix sockets."""
+    """Return the settings with free ports of loopback, for clients that can't use unix sockets."""
     inference, management, metrics = free_ports(3)
     return replace(settings, plain=True, inference_port=inference, management_port=management, metrics_port=metrics)
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running TorchServe; `log` is where it writes, from byte `begin` on."""
+    """A running TorchServe; it writes to `log` from byte `begin` on."""
 
     process: subprocess.Popen[bytes]
     log: Path
     begin: int = 0
 
     def alive(self) -> bool:
-        """Whether the frontend still runs."""
+        """Whether the frontend runs."""
         return self.process.poll() is None
 
     def stop(self, patience_s: float = STOP_S) -> None:
-        """End frontend and workers, first kindly; without patience at once."""
+        """Stop frontend and workers gracefully; kill them after `patience_s` seconds."""
         end_group(self.process, signal.SIGTERM, patience_s)
 
     def output(self) -> list[str]:
-        """The lines that it has written."""
+        """Return the lines that it has written."""
         return lines_since(self.log, self.begin)
 
     def reason(self) -> str:
-        """Why models were refused or it ended, as its log has it."""
+        """Return from the log why models failed to load or why it ended."""
         return failure_reason(self.output())
 
 
 def start_server(settings: Settings, variables: Mapping[str, str] = NONE, archives: Sequence[str] = ()) -> Server:
-    """Render the configuration under the state folder and start; returns before models are ready.
+    """Render the configuration into the state folder and start TorchServe; return before models are ready.
 
-    `variables` are set for the frontend and its workers. `archives` are the file names of those to load, in that order;
-    without them all of the store are.
+    `variables` are set for the frontend and its workers. `archives` are the file names of the archives to load, in that
+    order; if it is empty, all archives of the store are loaded. ServerError for what would keep it from starting.
     """
     check(settings)
     state = settings.state.resolve()
     temp, config, log = state / "tmp", state / "config.properties", state / "torchserve.log"
     make_folders(settings, temp)
-    properties = rendered(settings)
+    properties = render_configuration(settings)
     if archives:
         properties["load_models"] = ",".join(archives)
     replace_text(config, render_properties(properties))
-    # A TEMP of its own: TorchServe keeps unpacked models and workers' sockets there, one server each.
+    # Its own TEMP: TorchServe keeps unpacked models and workers' sockets there, so servers can't share it.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(UNWANTED)}
     java = find_java()
     environment[LARGEST_ANSWER] = properties.get("max_response_size", "")
@@ -115,7 +115,7 @@ def start_server(settings: Settings, variables: Mapping[str, str] = NONE, archiv
 
 
 def check(settings: Settings) -> None:
-    """ServerError with a fix for what would keep TorchServe from starting."""
+    """Raise ServerError, with a fix, for anything that would keep TorchServe from starting."""
     check_store(settings.store)
     if not has_kill():
         raise ServerError("there is no program `kill`", where="PATH", fix=KILL_FIX)
@@ -123,20 +123,21 @@ def check(settings: Settings) -> None:
         if address.path:
             check_socket_path(address.path)
     if busy := busy_addresses(settings):
-        fix = "stop the other server, or choose others: --inference-port …" if settings.plain else "stop it, or --state"
+        by = "other ports: --inference-port …" if settings.plain else "another state folder: --state DIR"
+        fix = f"stop the other server, or choose {by}"
         raise ServerError(f"a server listens already: {', '.join(busy)}", fix=fix)
 
 
 def check_store(store: Path) -> None:
-    """ServerError if there is nothing to serve."""
+    """Raise ServerError if the store has no archive."""
     if not any(store.glob("*.mar")):
         raise ServerError("the model store has no archive", where=str(store), fix="onnxserve export models/NAME")
 
 
 def make_folders(settings: Settings, temp: Path) -> None:
-    """Folders that only this user can read, and the pipe that keeps gRPC closed.
+    """Create the folders, which only this user can read, and the pipe that keeps gRPC closed.
 
-    A TorchServe that was killed leaves its unpacked models in `temp`.
+    `temp` is emptied, since a killed TorchServe leaves its unpacked models there.
     """
     make_run_folder(settings.run)
     shutil.rmtree(temp, ignore_errors=True)
@@ -148,6 +149,6 @@ def make_folders(settings: Settings, temp: Path) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file unless it has this text already: on a full disk a start must go on with the one that is there."""
+    """Write a file unless it has this text already, so that a start succeeds on a full disk."""
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a server is started with; precedence: default < config.properties < environment < flag."""
+"""The settings of a server; precedence: default < config.properties < environment < flag."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .properties import read_properties
 
 PREFIX = "ONNXSERVE_"
 PORTS = ("inference_port", "management_port", "metrics_port")
-# Names of variables until 0.2, each with the setting that it means; they work for one version more.
+# Names of variables until 0.2 and the settings that they mean; they work for one more minor version.
 FORMER = {"TRAFFIC": "gateway_file", "EDGE_HOST": "gateway_host", "EDGE_PORT": "gateway_port"}
 
 
@@ -61,7 +61,7 @@ class Settings:
 
     @property
     def management(self) -> Address:
-        """TorchServe's management API. Whoever reaches it can load code."""
+        """TorchServe's management API; anybody who reaches it can load code."""
         return self._address("management", self.management_port)
 
     @property
@@ -105,11 +105,11 @@ def resolve_settings(environment: Mapping[str, str], flags: Mapping[str, object]
     if any(port in named for port in PORTS):
         named.setdefault("plain", True)
     values = {**from_file(read_properties(config)), **named}
-    typed: dict[str, Any] = {name: _typed(name, value) for name, value in values.items()}
+    typed: dict[str, Any] = {name: _parse(name, value) for name, value in values.items()}
     return Settings(config, **typed)
 
 
-def _typed(name: str, value: object) -> Path | int | str | bool:
+def _parse(name: str, value: object) -> Path | int | str | bool:
     if name == "plain":
         return str(value).lower() in {"1", "true", "yes"}
     if name.endswith("_host"):

@@ -1,4 +1,4 @@
-"""A model of no cost, registered for some seconds of load, then removed: real models' metrics stay clean."""
+"""Warm-up of TorchServe's frontend: load on a trivial model, so that the metrics of real models stay clean."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ READY_S = 30.0
 
 @dataclass(frozen=True)
 class Warmed:
-    """Requests a second in the first and in the last second."""
+    """Requests per second in the first and in the last second of a warm-up."""
 
     first: int
     last: int
 
 
 def sign_model(settings: Settings) -> Path:
-    """Sign the warm-up model with a key that is thrown away at once; its public half, which workers have to trust.
+    """Sign the warm-up model with a key that is deleted at once; return the public key, which workers must trust.
 
-    Where only signed archives load, this one must be signed too, and nobody can sign another by this key.
+    Where only signed archives load, this one must be signed too. Nobody can sign another archive with that key.
     """
     private, archive = settings.run / "warm-up.pem", settings.run / "warm-up.mar"
     public = private.with_suffix(".pub")
@@ -55,11 +55,11 @@ def sign_model(settings: Settings) -> Path:
 
 
 def warm_up(settings: Settings, seconds: float) -> Warmed:
-    """Load a ready server's frontend, so that Java has compiled what requests pass through.
+    """Put load on a ready server's frontend, so that Java compiles the code that requests run.
 
-    ServerError when the server hangs up meanwhile, or keeps the warm-up model.
+    ServerError when the server hangs up meanwhile or doesn't remove the warm-up model.
     """
-    # A copy: TorchServe links to the folder and removes what it linked.
+    # A copy, since TorchServe links to the folder and later removes what it linked to.
     folder = settings.state.resolve() / FOLDER
     if not (folder / SIGNING_FILE).is_file():
         shutil.copytree(MODEL, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))

@@ -101,7 +101,7 @@ def test_calls_about_server_and_models_say_what_http_says(client, upstream):
 def test_a_call_goes_to_the_version_that_a_request_would_go_to(client, upstream):
     assert infer(client).raw_output_contents[0] == LABEL[2]
     infer(client, model_version="2.0")
-    client.label(stable="2.0")
+    client.set_roles(stable="2.0")
     infer(client)
     assert upstream.paths() == [f"/predictions/demo/{version}" for version in ("1.0", "2.0", "2.0")]
     assert {request.headers["content-type"] for request in upstream.seen} == {"application/grpc"}
@@ -129,7 +129,7 @@ def test_what_a_handler_says_of_a_callers_fault_arrives_with_status_and_text(cli
 def test_a_version_that_reads_no_calls_is_said_in_grpcs_words(client, upstream):
     upstream.answer = lambda *_: (415, b'{"error": {"type": "unsupported_media_type"}}')
     upstream.headers = {}
-    with refused(grpc.StatusCode.UNIMPLEMENTED, "this version reads no calls"):
+    with refused(grpc.StatusCode.UNIMPLEMENTED, "this version does not support gRPC"):
         infer(client)
     upstream.answer = lambda *_: (400, b"")
     with refused(grpc.StatusCode.INVALID_ARGUMENT):
@@ -213,7 +213,7 @@ def test_what_a_client_may_know_holds_for_calls(upstream, tmp_path):
 
 
 def test_what_a_call_was_told_is_judged_like_any_other_answer(client, upstream):
-    client.label(canary=Canary("2.0", 50.0))
+    client.set_roles(canary=Canary("2.0", 50.0))
     upstream.headers |= {"x-onnxserve-said": '[{"label":"x","score":0.123456}]'}
     infer(client)
     path, deadline = client.gateway.run / "observations.log", time.monotonic() + 15

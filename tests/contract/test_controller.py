@@ -76,7 +76,7 @@ def server(tmp_path) -> Iterator[Server]:
         gateway = gateway_of(config(limits=Limits(concurrency=4)), tmp_path, upstream.port)
         with client_of(gateway, LABELS):
             traffic = RoleStore(tmp_path)
-            traffic.started(gateway)
+            traffic.record_start(gateway)
             traffic.move(lambda _: LABELS)
             management = Management("http://fake", transport=FakeTorchServe(["1.0", "2.0"]).transport())
             release, busy = ReleaseService(management, History(tmp_path), tmp_path / "store", traffic), [0.1]
@@ -168,17 +168,17 @@ def test_what_was_decided_of_a_canary_that_has_ended_is_not_done(server):
     assert (server.model.stable, server.model.canary.percent) == ("1.0", 5)
 
 
-def test_an_automatic_canary_is_refused_where_nobody_judges(server):
+def test_an_automatic_canary_is_refused_where_no_controller_runs(server):
     share = Canary("2.0", 30, auto=AUTO)
     server.controller.close()
-    with pytest.raises(ReleaseError, match="nothing would judge"):
+    with pytest.raises(ReleaseError, match="nothing would control"):
         server.release.canary("demo", share)
     assert server.release.canary("demo", share, plan=True)
     server.controller = Controller(server.release, server.state)
-    server.release.role_store.stopped()
-    with pytest.raises(ReleaseError, match="nothing would judge"):
+    server.release.role_store.record_stop()
+    with pytest.raises(ReleaseError, match="nothing would control"):
         server.release.canary("demo", share)
-    server.release.role_store.started(server.gateway)
+    server.release.role_store.record_start(server.gateway)
     server.release.canary("demo", share)
     assert server.model.canary is not None
 
@@ -227,15 +227,15 @@ def test_a_busy_model_gives_up_one_thing_after_another_and_gets_them_back(server
 def test_requests_that_the_gateway_refuses_make_a_model_give_something_up(server):
     server.upstream.delay_s = 0.3
     with watching(server.gateway) as watched, ThreadPoolExecutor(16) as pool:
-        pressures = Pressures(server.release.management.queues, watched.observer.refused, 4)
+        pressures = Pressures(server.release.management.queues, watched.observer.refusals, 4)
         controller, refused = Controller(server.release, server.state, Ladder(pressures, keeps_answers=True)), 0
         for look in range(2 * UP_AFTER):
             bodies = [f"[{look}, {number}]".encode() for number in range(16)]
             refused += [answer.status_code for answer in pool.map(server.post, bodies)].count(429)
-            watched.samples(lambda _: watched.observer.refused("demo") == refused)  # noqa: B023 - called at once
+            watched.samples(lambda _: watched.observer.refusals("demo") == refused)  # noqa: B023 - called at once
             controller.tick()
         assert refused > 0
-        assert watched.observer.refused("demo") == refused
+        assert watched.observer.refusals("demo") == refused
         assert server.model.level >= 1
 
 

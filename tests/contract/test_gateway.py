@@ -31,7 +31,7 @@ def test_nginx_accepts_what_is_rendered(tmp_path):
 def test_what_nginx_refuses_is_said_in_its_words(tmp_path):
     roles = Roles({"demo": msgspec.structs.replace(STABLE, shadow=Share("1.0", 5), versions={"1.0": "a"})})
     bad = gateway_of(config(listen=Listen(host="no.address.invalid")), tmp_path, 8080)
-    with pytest.raises(GatewayError, match=r"refused: .*no.address.invalid"):
+    with pytest.raises(GatewayError, match=r"nginx refuses the configuration: .*no.address.invalid"):
         check(bad, roles)
 
 
@@ -93,16 +93,16 @@ def test_readiness_tells_the_truth_and_metadata_the_signature(client, upstream):
 
 def test_a_canary_gets_its_share_within_two_seconds_and_ends_as_fast(client):
     began = time.monotonic()
-    client.label(canary=Canary("2.0", 30))
+    client.set_roles(canary=Canary("2.0", 30))
     assert time.monotonic() - began < 2
     seen = Counter(client.post().json()["version"] for _ in range(300))
     assert 50 < seen["2.0"] < 130  # 90 are expected, the standard deviation is 8
-    client.label()
+    client.set_roles()
     assert {client.post().json()["version"] for _ in range(20)} == {"1.0"}
 
 
 def test_an_ab_split_keeps_each_client_on_its_side(client):
-    client.label(canary=Canary("2.0", 50, "x-user"))
+    client.set_roles(canary=Canary("2.0", 50, "x-user"))
     sides = {user: {client.post(x_user=user).json()["version"] for _ in range(4)} for user in map(str, range(40))}
     assert all(len(side) == 1 for side in sides.values())
     assert {side.pop() for side in sides.values()} == {"1.0", "2.0"}
@@ -131,7 +131,7 @@ def test_labels_move_under_load_without_a_failure(client):
 
 def test_a_shadow_gets_copies_and_its_failures_and_delays_reach_nobody(client, upstream):
     upstream.answer = lambda path, _: (500, b"{}") if path.endswith("2.0") else versioned(path)
-    client.label(shadow=Share("2.0", 100))
+    client.set_roles(shadow=Share("2.0", 100))
     answers = [client.post(body=f"[{number}]".encode()) for number in range(10)]
     assert {answer.json()["version"] for answer in answers} == {"1.0"}
     deadline = time.monotonic() + 5

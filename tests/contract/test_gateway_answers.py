@@ -91,7 +91,7 @@ def test_the_limits_hold_for_second_tries_and_for_the_version_to_fall_back_to(cl
     failing = iter([503, 200])
     upstream.answer, upstream.headers = (lambda *_: (next(failing), b"secret")), {}
     assert kind_of(client.post()) == (403, "withheld")
-    client.label(canary=Canary("2.0", 100))
+    client.set_roles(canary=Canary("2.0", 100))
     upstream.answer = lambda path, _: (503 if path.endswith("2.0") else 200, b"secret")
     assert kind_of(client.post()) == (403, "withheld")
 
@@ -124,7 +124,7 @@ def test_a_limited_answer_is_kept_and_confirmed_with_it(client, upstream):
 @pytest.mark.parametrize("path", PATHS)
 def test_while_versions_are_compared_each_answer_is_noted_as_its_handler_says(client, upstream, path, parts):
     upstream.answer = handler(upstream)
-    client.label(**parts)
+    client.set_roles(**parts)
     answer = client.post(path)
     assert (answer.status_code, SAID in answer.headers) == (200, False)
     count = 2 if "shadow" in parts else 1
@@ -135,7 +135,7 @@ def test_while_versions_are_compared_each_answer_is_noted_as_its_handler_says(cl
 def test_nothing_is_noted_where_no_version_is_compared(client, upstream):
     upstream.answer = handler(upstream)
     client.post()
-    client.label(stable="2.0", previous="1.0")
+    client.set_roles(stable="2.0", previous="1.0")
     client.post()
     client.logged(2)
     assert [OBSERVE in request.headers for request in upstream.seen] == [False, False]
@@ -144,13 +144,13 @@ def test_nothing_is_noted_where_no_version_is_compared(client, upstream):
 
 def test_an_answer_that_says_nothing_of_itself_is_noted_without_a_word(client, upstream):
     upstream.headers = {SAID: ""}
-    client.label(shadow=Share("2.0", 100))
+    client.set_roles(shadow=Share("2.0", 100))
     client.post()
     assert [(line["status"], line["said"]) for line in client.observed(2)] == [(200, "")] * 2
 
 
 def test_of_a_second_try_that_answer_is_noted(client, upstream):
-    client.label(canary=Canary("2.0", 100))
+    client.set_roles(canary=Canary("2.0", 100))
     upstream.answer = handler(upstream, fail=1)
     assert client.post().status_code == 200
     assert [(line["said"], line["failed"]) for line in client.observed(1)] == [(SAYS, "2.0 503")]
@@ -160,7 +160,7 @@ def test_of_a_second_try_that_answer_is_noted(client, upstream):
 def test_an_answer_kept_before_nobody_compared_is_not_given_but_one_kept_since_with_its_note(client, upstream):
     upstream.answer = handler(upstream)
     client.post()
-    client.label(shadow=Share("2.0", 0))
+    client.set_roles(shadow=Share("2.0", 0))
     assert [client.post().headers["x-onnxserve-cache"] for _ in range(2)] == ["miss", "hit"]
     assert [(line["cache"], line["said"]) for line in client.observed(2)] == [("miss", SAYS), ("hit", SAYS)]
 
@@ -168,6 +168,6 @@ def test_an_answer_kept_before_nobody_compared_is_not_given_but_one_kept_since_w
 @opened(guard=LESS)
 def test_a_limited_answer_is_noted_too(client: Client, upstream: Upstream) -> None:
     upstream.answer = handler(upstream)
-    client.label(canary=Canary("2.0", 100))
+    client.set_roles(canary=Canary("2.0", 100))
     assert client.post().status_code == 200
     assert [line["said"] for line in client.observed(1)] == [SAYS]

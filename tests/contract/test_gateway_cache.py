@@ -54,7 +54,7 @@ def test_the_same_body_at_the_same_time_is_computed_once(client, upstream):
 @opened(cache=Cache(seconds=30))
 def test_another_archive_of_the_same_version_is_not_answered_from_the_cache(client):
     client.post()
-    client.label(versions={**DIGESTS, "1.0": "d" * 64})
+    client.set_roles(versions={**DIGESTS, "1.0": "d" * 64})
     assert client.post().headers["x-onnxserve-cache"] == "miss"
 
 

@@ -25,7 +25,7 @@ from tests.helpers.upstream import versioned
 
 def test_a_failing_canary_is_answered_by_stable_and_marked(client, upstream):
     upstream.answer = lambda path, _: (503, b'{"code": 503}') if path.endswith("2.0") else versioned(path)
-    client.label(canary=Canary("2.0", 100))
+    client.set_roles(canary=Canary("2.0", 100))
     answer = client.post()
     assert (answer.status_code, answer.json()["version"]) == (200, "1.0")
     assert answer.headers["x-onnxserve-degraded"] == "fallback"
@@ -58,7 +58,7 @@ def test_the_servers_own_errors_get_the_handlers_form(client, upstream):
 @opened(guard=Guard(digits=2, probing=True))
 def test_bodies_without_a_byte_do_no_harm_to_the_scripts(client, upstream, status):
     upstream.answer, upstream.headers = (lambda *_: (status, b"")), {"x-onnxserve-limited": "2/"}
-    client.label(canary=Canary("2.0", 50), shadow=Share("2.0", 100))
+    client.set_roles(canary=Canary("2.0", 50), shadow=Share("2.0", 100))
     for path in ("/predictions/demo", "/v2/models/demo/infer"):
         for body in (b"", b"[1]"):
             assert client.post(path, body).status_code in {status, 503 if status == 500 else status}

@@ -55,7 +55,7 @@ def test_a_calls_own_deadline_counts_if_it_is_shorter(client, upstream):
 
 
 def test_a_second_try_and_a_fallback_keep_the_time_when_the_request_came(client, upstream):
-    client.label(stable="1.0", previous="2.0")
+    client.set_roles(stable="1.0", previous="2.0")
     upstream.answer = lambda *_: (503, b"{}")
     client.post(x_request_id="one")
     assert len(upstream.seen) == 3
@@ -128,7 +128,7 @@ def test_what_only_the_gateway_may_say_comes_from_no_client_on_any_way(client, u
         "x_onnxserve_deadline": "900", "x_onnxserve_protocol": "v9", "x_onnxserve_pair": "p",
         "x_onnxserve_anything": "x", "describe": "True", "X_Onnxserve_Client": "root", "x_api_key": "",
     }  # fmt: skip
-    client.label(canary=Canary("2.0", 50), shadow=Share("2.0", 100))
+    client.set_roles(canary=Canary("2.0", 50), shadow=Share("2.0", 100))
     for path in ("/predictions/demo", "/v2/models/demo/infer", "/predictions/demo/1.0"):
         client.post(path, **claims)
     call(client, {name.lower(): value for name, value in claims.items()})
@@ -211,7 +211,7 @@ def test_the_same_body_in_chunks_or_with_a_length_is_answered_alike(client, upst
 
 @opened(guard=Guard(per_day=1000))
 def test_headers_of_bytes_that_are_no_text_harm_nothing(client):
-    client.label(canary=Canary("2.0", 50, "x-user"))
+    client.set_roles(canary=Canary("2.0", 50, "x-user"))
     headers = {b"x-user": b"\xff\xfe", b"content-type": b"\xff"}
     answers = [client.http.post("/predictions/demo", content=b"[1]", headers=headers) for _ in range(8)]
     assert {answer.status_code for answer in answers} == {200}

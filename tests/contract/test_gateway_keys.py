@@ -204,7 +204,7 @@ def test_a_time_is_read_as_the_command_reads_it_whatever_its_notation(open_gatew
     keys.write_text(json.dumps({written[0]: {**written[1], "expires": year + time}}))
     [key] = read_keys(keys).values()
     answer = open_gateway().post(x_api_key=secret)
-    assert answer.status_code == (401 if key.expired(dt.datetime.now(dt.UTC)) else 200)
+    assert answer.status_code == (401 if key.has_expired(dt.datetime.now(dt.UTC)) else 200)
     assert answer.status_code == 200 or answer.json()["error"]["type"] == "key_expired"
 
 

@@ -48,7 +48,7 @@ def test_a_call_is_told_in_grpcs_words(client, full):
 
 
 def test_no_other_version_gets_what_a_full_one_refuses_and_the_full_one_is_not_left_alone(client, full):
-    client.label(canary=Canary("2.0", 100))
+    client.set_roles(canary=Canary("2.0", 100))
     assert {client.post().status_code for _ in range(MANY)} == {503}
     assert set(full.paths()) == {"/predictions/demo/2.0"}
     full.answer, full.headers = (lambda path, _: versioned(path)), {}
@@ -57,7 +57,7 @@ def test_no_other_version_gets_what_a_full_one_refuses_and_the_full_one_is_not_l
 
 
 def test_who_judges_a_canary_sees_what_it_refuses(client, full):
-    client.label(canary=Canary("2.0", 100))
+    client.set_roles(canary=Canary("2.0", 100))
     client.post()
     [seen] = client.observed(1)
     assert (seen["version"], seen["status"], seen["failed"]) == ("2.0", 503, "")
@@ -77,7 +77,7 @@ def test_a_second_try_that_finds_the_queue_full_is_the_last_one(client, upstream
         return 503, BODY
 
     upstream.answer = broken_then_full
-    client.label(canary=Canary("2.0", 100))
+    client.set_roles(canary=Canary("2.0", 100))
     answer = client.post()
     assert (answer.status_code, answer.json()["error"]["type"]) == (503, "overloaded")
     assert answer.headers["retry-after"] == "1"
@@ -89,7 +89,7 @@ def test_a_client_whose_requests_ended_many_workers_learns_that_and_the_version_
     answer = client.post()
     assert (answer.status_code, answer.json()["error"]["type"]) == (503, "quarantined")
     assert (answer.headers["retry-after"], len(upstream.seen)) == ("1", 1)
-    client.label(canary=Canary("2.0", 100))
+    client.set_roles(canary=Canary("2.0", 100))
     assert {client.post().status_code for _ in range(MANY)} == {503}
     assert "ejected" not in (client.gateway.run / "nginx.log").read_text()
 

@@ -49,7 +49,7 @@ def test_folders_may_have_spaces_in_their_names(upstream, tmp_path):
         assert client.post().headers["x-onnxserve-cache"] == "miss"
         assert client.post().headers["x-onnxserve-cache"] == "hit"
         assert len(client.logged(2)) == 2
-        client.label(shadow=None)
+        client.set_roles(shadow=None)
         assert watched.samples(lambda seen: len(seen) > 0)
         console = f"http://127.0.0.1:{gateway.config.listen.metrics_port}/console/"
         assert httpx.get(console, trust_env=False).status_code == 200

@@ -43,7 +43,7 @@ def test_a_full_disk_stops_no_start_after_a_lost_worker_and_a_step(tmp_path, ups
         store = RoleStore(disk)
         roles = store.move(lambda _: ROLES)
         with client_of(gateway_of(config(), disk, upstream.port), roles) as client:
-            store.started(client.gateway)
+            store.record_start(client.gateway)
             assert not client.running.recount()
             [first] = workers(client.running.process.pid)
             os.kill(first, signal.SIGKILL)
@@ -51,7 +51,7 @@ def test_a_full_disk_stops_no_start_after_a_lost_worker_and_a_step(tmp_path, ups
             assert client.running.recount()
             roles = store.move(lambda _: ROLES)
             with filled(disk), again(client, roles):
-                store.started(client.gateway)
+                store.record_start(client.gateway)
                 assert client.post().status_code == 200
                 assert store.reconcile() == []
 

@@ -59,7 +59,7 @@ def test_a_version_is_asked_again_as_often_as_the_file_says_and_an_answer_ends_i
 def test_without_tries_nothing_is_asked_again_but_the_version_to_fall_back_to_answers(client, upstream):
     upstream.answer = failing("1.0")
     assert counted(upstream, client.post) == {"1.0": 1}
-    client.label(stable="1.0", previous="2.0")
+    client.set_roles(stable="1.0", previous="2.0")
     answer = client.post()
     assert (answer.json()["version"], answer.headers["x-onnxserve-degraded"]) == ("2.0", "fallback")
     assert answer.headers["x-onnxserve-version"] == "2.0"
@@ -67,7 +67,7 @@ def test_without_tries_nothing_is_asked_again_but_the_version_to_fall_back_to_an
 
 
 def test_a_version_that_was_named_is_never_answered_by_another(client, upstream):
-    client.label(stable="1.0", previous="2.0")
+    client.set_roles(stable="1.0", previous="2.0")
     upstream.answer = failing("1.0")
     answer = client.post("/predictions/demo/1.0")
     assert (answer.status_code, answer.json()["error"]["type"]) == (503, "unavailable")
@@ -76,14 +76,14 @@ def test_a_version_that_was_named_is_never_answered_by_another(client, upstream)
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 415, 422, 429])
 def test_a_callers_fault_is_never_tried_again(client, upstream, status):
-    client.label(stable="1.0", previous="2.0")
+    client.set_roles(stable="1.0", previous="2.0")
     upstream.answer = lambda *_: (status, OURS)
     assert client.post().status_code == status
     assert len(upstream.seen) == 1
 
 
 def test_a_request_whose_time_is_over_is_not_tried_again(client, upstream):
-    client.label(stable="1.0", previous="2.0")
+    client.set_roles(stable="1.0", previous="2.0")
     upstream.answer = failing("1.0", 504)
     assert client.post().status_code == 504
     assert upstream.paths() == ["/predictions/demo/1.0"]
@@ -91,7 +91,7 @@ def test_a_request_whose_time_is_over_is_not_tried_again(client, upstream):
 
 @pytest.mark.parametrize("status", [500, 503, 507])
 def test_an_error_that_has_a_name_is_an_answer_asked_once_that_ejects_nobody(client, upstream, status):
-    client.label(stable="1.0", previous="2.0")
+    client.set_roles(stable="1.0", previous="2.0")
     upstream.answer, upstream.headers = (lambda *_: (status, OURS)), {**MARK, "x-onnxserve-body": WORDS}
     for _ in range(2 * EJECT_AFTER):
         answer = client.post()
@@ -102,7 +102,7 @@ def test_an_error_that_has_a_name_is_an_answer_asked_once_that_ejects_nobody(cli
 
 
 def test_an_error_whose_words_do_not_come_along_has_its_name_and_is_not_asked_for_again(client, upstream):
-    client.label(stable="1.0", previous="2.0")
+    client.set_roles(stable="1.0", previous="2.0")
     kinds = (("not_finite", 500, 500), ("internal_error", 503, 500), ("worker_ended", 507, 507))
     for kind, status, expected in (*kinds, ("answer_too_large", 507, 507)):
         upstream.answer, upstream.headers = (lambda *_, status=status: (status, OURS)), {"x-onnxserve-error": kind}
@@ -114,7 +114,7 @@ def test_an_error_whose_words_do_not_come_along_has_its_name_and_is_not_asked_fo
 
 
 def test_a_canarys_own_error_is_answered_by_stable_which_alone_would_have_been_asked_without_it(client, upstream):
-    client.label(canary=Canary("2.0", 100))
+    client.set_roles(canary=Canary("2.0", 100))
 
     def answer(path: str, _: bytes) -> tuple[int, bytes]:
         upstream.headers = {**MARK, "x-onnxserve-body": WORDS} if path.endswith("2.0") else {}
@@ -129,7 +129,7 @@ def test_a_canarys_own_error_is_answered_by_stable_which_alone_would_have_been_a
 
 
 def test_a_request_that_ends_a_canarys_workers_ends_none_of_the_stable_version(client, upstream):
-    client.label(canary=Canary("2.0", 100))
+    client.set_roles(canary=Canary("2.0", 100))
     upstream.answer, upstream.headers = (lambda *_: (507, b"{}")), {"x-onnxserve-error": "worker_ended"}
     answer = client.post()
     assert (answer.status_code, answer.json()["error"]["type"]) == (507, "worker_ended")
@@ -143,7 +143,7 @@ def test_a_second_try_that_ends_in_an_error_with_a_name_is_the_last_one(client, 
         upstream.headers = {**MARK, "x-onnxserve-body": WORDS}
         return 500, OURS
 
-    client.label(stable="1.0", previous="2.0")
+    client.set_roles(stable="1.0", previous="2.0")
     upstream.answer = ill_then_named
     answer = client.post()
     assert (answer.status_code, answer.content) == (500, OURS)
@@ -178,7 +178,7 @@ def test_a_call_that_a_handler_refuses_has_its_status_and_message_though_there_i
 
 @opened(deadline=Deadline(answer_s=20))
 def test_deadlines_that_a_client_chose_eject_nobody(client, upstream):
-    client.label(stable="1.0", previous="2.0")
+    client.set_roles(stable="1.0", previous="2.0")
     upstream.answer = lambda *_: (504, b"")
     message = made("ModelInferRequest", model_name="demo").SerializeToString()
     with grpc.insecure_channel(client.gateway.url.removeprefix("http://")) as channel:
@@ -194,7 +194,7 @@ def test_deadlines_that_a_client_chose_eject_nobody(client, upstream):
 
 
 def test_who_judges_a_version_sees_that_a_worker_ended_before_another_one_answered(client, upstream):
-    client.label(canary=Canary("2.0", 100))
+    client.set_roles(canary=Canary("2.0", 100))
     upstream.headers = {"x-onnxserve-ended": "507"}
     answer = client.post()
     assert (answer.status_code, "x-onnxserve-ended" in answer.headers) == (200, False)
@@ -204,7 +204,7 @@ def test_who_judges_a_version_sees_that_a_worker_ended_before_another_one_answer
 
 @pytest.mark.parametrize("status", [500, 501, 505])
 def test_no_500_of_a_model_ejects_it(client, upstream, status):
-    client.label(stable="1.0", previous="2.0")
+    client.set_roles(stable="1.0", previous="2.0")
     upstream.answer = failing("1.0", status)
     for _ in range(2 * EJECT_AFTER):
         client.post()
@@ -213,7 +213,7 @@ def test_no_500_of_a_model_ejects_it(client, upstream, status):
 
 @pytest.mark.parametrize("status", [503, 507])
 def test_a_version_that_is_ill_is_left_alone_and_comes_back_by_itself(client, upstream, status):
-    client.label(stable="1.0", previous="2.0")
+    client.set_roles(stable="1.0", previous="2.0")
     upstream.answer = failing("1.0", status)
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: client.post(), range(3 * EJECT_AFTER)))
@@ -238,7 +238,7 @@ def test_an_ill_version_without_another_is_still_asked(client, upstream):
 
 
 def test_an_ill_canary_costs_no_answer_and_stable_is_not_ejected_with_it(client, upstream):
-    client.label(canary=Canary("2.0", 50))
+    client.set_roles(canary=Canary("2.0", 50))
     upstream.answer = failing("2.0")
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: client.post(), range(6 * EJECT_AFTER)))

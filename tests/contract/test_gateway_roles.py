@@ -49,7 +49,7 @@ def worker(client: Client) -> psutil.Process:
 def role_store(client: Client) -> RoleStore:
     """The roles of the client's gateway, as `serve` keeps them."""
     made = RoleStore(client.gateway.run.parent)
-    made.started(client.gateway)
+    made.record_start(client.gateway)
     made.move(stable("1.0"))
     return made
 
@@ -215,7 +215,7 @@ def test_a_shadow_that_takes_seconds_delays_no_request_behind_it_on_the_same_con
         return versioned(path)
 
     upstream.answer = answer
-    client.label(shadow=Share("2.0", 100))
+    client.set_roles(shadow=Share("2.0", 100))
     try:
         with raw_connection(client.gateway.config.listen.port, timeout_s=wait_s / 2) as raw:
             answers = [raw.ask(post_bytes(body=b"[%d]" % number)) for number in range(5)]
@@ -235,7 +235,7 @@ def test_copies_beyond_the_limit_are_dropped_and_are_nobodys_failure(client, ups
         return versioned(path)
 
     upstream.answer = answer
-    client.label(shadow=Share("2.0", 100))
+    client.set_roles(shadow=Share("2.0", 100))
     try:
         assert [client.post(body=b"[%d]" % number).status_code for number in range(4)] == [200] * 4
         wait_for(lambda: Counter(upstream.paths())["/predictions/demo/2.0"] == 1)
@@ -251,18 +251,18 @@ def test_copies_beyond_the_limit_are_dropped_and_are_nobodys_failure(client, ups
 @opened(brownout=Brownout(seconds=60), cache=Cache(seconds=0))
 def test_each_rung_of_the_ladder_gives_up_what_it_says(client, upstream):
     parts = {"shadow": Share("2.0", 100), "smaller": "2.0"}
-    client.label(**parts, level=0)
+    client.set_roles(**parts, level=0)
     client.post(body=b"[0]")
     wait_for(lambda: len(upstream.seen) == 2)  # a copy went too
-    client.label(**parts, level=1)
+    client.set_roles(**parts, level=1)
     client.post(body=b"[1]")
-    client.label(**parts, level=2)
+    client.set_roles(**parts, level=2)
     first, second = client.post(body=b"[2]"), client.post(body=b"[2]")
     assert (first.headers["x-onnxserve-cache"], second.headers["x-onnxserve-cache"]) == ("miss", "hit")
-    client.label(**parts, level=3)
+    client.set_roles(**parts, level=3)
     smaller = client.post(body=b"[3]")
     assert (smaller.json()["version"], smaller.headers["x-onnxserve-degraded"]) == ("2.0", "smaller")
-    client.label(**parts, level=0)
+    client.set_roles(**parts, level=0)
     whole = client.post(body=b"[2]")
     assert whole.json()["version"] == "1.0"
     assert "x-onnxserve-degraded" not in whole.headers

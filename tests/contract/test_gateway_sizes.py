@@ -23,7 +23,7 @@ def bytes_of(size: int) -> bytes:
 @opened(limits=Limits(body_bytes=MOST), cache=Cache(seconds=60))
 @pytest.mark.parametrize("parts", [{}, {"canary": Canary("2.0", 100)}, {"shadow": Share("2.0", 100)}])
 def test_a_body_up_to_the_limit_comes_through_and_one_byte_more_does_not(client, upstream, parts):
-    client.label(**parts)
+    client.set_roles(**parts)
     upstream.answer = lambda _, body: (200, body)
     for size in (0, 1, 4095, 9999, 10000, 16384, 16385, 70000, MOST):
         sent = bytes_of(size)
@@ -37,7 +37,7 @@ def test_a_body_up_to_the_limit_comes_through_and_one_byte_more_does_not(client,
 @opened(limits=Limits(body_bytes=1000))
 @pytest.mark.parametrize("parts", [{}, {"canary": Canary("2.0", 100)}, {"previous": "2.0"}])
 def test_an_answer_may_be_larger_than_a_request_may_also_at_the_second_try(client, upstream, parts):
-    client.label(**parts)
+    client.set_roles(**parts)
     large = json.dumps({"predictions": ["x" * 3 * 2**20], "version": "1.0"}).encode()
     failing = iter([503, 200])
     upstream.answer = lambda *_: (next(failing), large)
@@ -62,7 +62,7 @@ def test_readiness_and_descriptions_may_be_larger_than_a_request_may(client, ups
 
 @opened(limits=Limits(body_bytes=1000))
 def test_a_copys_answer_may_be_larger_than_a_request_may(client, upstream):
-    client.label(shadow=Share("2.0", 100))
+    client.set_roles(shadow=Share("2.0", 100))
     large = json.dumps({"predictions": [{"label": "x" * 100_000, "score": 0.5}], "version": "2.0"}).encode()
     upstream.answer = lambda *_: (200, large)
     assert client.post().status_code == 200

@@ -16,7 +16,7 @@ from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary, Roles
 from onnxserve.gateway.config import Auth, Guard, Limits, Tls, Traces
 from onnxserve.gateway.gateway import METRICS_PAGE
-from onnxserve.gateway.observations import NAME, Observation, Tail
+from onnxserve.gateway.observations import NAME, Observation, ObservationLog
 from onnxserve.monitoring import start_exporter
 from onnxserve.monitoring.observer import Observer
 from onnxserve.supervisor.log_rotation import rotate
@@ -96,7 +96,7 @@ def test_refusals_since_too_many_are_under_way_are_known_by_model(client, upstre
         refused = statuses.count(429)
         assert refused > 0
         watched.samples(lambda now: total(now, REQUESTS) == 8)
-        assert (watched.observer.refused("demo"), watched.observer.refused("other")) == (refused, 0)
+        assert (watched.observer.refusals("demo"), watched.observer.refusals("other")) == (refused, 0)
 
 
 def test_a_log_that_is_renamed_under_load_loses_no_count(client):
@@ -129,7 +129,7 @@ def test_a_full_disk_costs_counts_and_neither_requests_nor_what_comes_later(upst
 
 def test_answers_of_the_version_to_fall_back_to_and_ejections_are_counted(client, upstream):
     upstream.answer = lambda path, _: (503, b"{}") if path.endswith("1.0") else versioned(path)
-    client.label(previous="2.0")
+    client.set_roles(previous="2.0")
     with watching(client.gateway) as watched:
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: client.post(), range(100)))
@@ -142,8 +142,8 @@ def test_answers_of_the_version_to_fall_back_to_and_ejections_are_counted(client
 
 def test_the_failures_of_a_canary_are_seen_though_clients_see_none(client, upstream):
     upstream.answer = lambda path, _: (503, b"{}") if path.endswith("2.0") else versioned(path)
-    tail = Tail(client.gateway.run / NAME)
-    client.label(canary=Canary("2.0", 50))
+    tail = ObservationLog(client.gateway.run / NAME)
+    client.set_roles(canary=Canary("2.0", 50))
     answers = [client.post() for _ in range(40)]
     assert {(answer.status_code, answer.json()["version"]) for answer in answers} == {(200, "1.0")}
     seen: list[Observation] = []

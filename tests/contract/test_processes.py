@@ -244,6 +244,6 @@ def test_another_user_reaches_neither_the_run_folder_nor_a_socket_in_it():
 
 def test_a_path_that_is_too_long_for_a_socket_is_an_error_with_a_fix(tmp_path):
     check_socket_path(Path("/" + "x" * 106))
-    with pytest.raises(ServerError, match="108 bytes, at most 107") as caught:
+    with pytest.raises(ServerError, match="at most 107 bytes, this one has 108") as caught:
         check_socket_path(Path("/" + "x" * 107))
     assert "--state" in caught.value.fix

@@ -32,7 +32,7 @@ from onnxserve.cli import app
 from onnxserve.doctor.trust import trust
 from onnxserve.errors import ArchiveError, OnnxserveError
 from onnxserve.processes import lock_run_folder, make_run_folder
-from onnxserve.release.registration import entering
+from onnxserve.release.registration import staged_archive
 from onnxserve.torchserve import Settings, own_stores, record_stores
 from onnxserve_handlers.trust.digests import MANIFEST
 from onnxserve_handlers.trust.signing import KEY, REVOKED, ArchiveUntrusted, check_signing
@@ -148,7 +148,7 @@ def verify(archive: Path, folder: Path) -> None:
 def register(archive: Path, folder: Path) -> None:
     for name in ("kept", "served"):
         (folder / name).mkdir()
-    with entering(archive, Stores(folder / "kept", folder / "served")):
+    with staged_archive(archive, Stores(folder / "kept", folder / "served")):
         pass
 
 
@@ -270,9 +270,9 @@ def test_doctor_reports_what_a_server_has_loaded_and_would_not_load_again(world,
         configure(CASES["the old key is revoked"])
         finding = trust(settings)
         assert finding.fix
-        assert "the server has circle-1.0.0.mar: the key that signed it" in finding.found
-        assert "a laptop was lost" in finding.found
+        assert "the server has circle-1.0.0.mar: the key that signed it" in finding.result
+        assert "a laptop was lost" in finding.result
         configure(CASES["a list that can't be read"])
-        assert "line 1" in trust(settings).found
+        assert "line 1" in trust(settings).result
     configure(CASES["nothing is asked for"])
     assert trust(settings).fix == ""

@@ -29,7 +29,9 @@ def test_stable_moves_under_load_rolls_back_and_the_old_version_retires(archive,
             release.retire("circle", "1.0.0")
         assert {status for status, _ in load.seen} == {200}
         assert {version for _, version in load.seen} == {"1.0.0", "2.0.0"}
-        assert [(one.version, one.default, one.ready) for one in release.status("circle")] == [("2.0.0", True, True)]
+        assert [(version.version, version.default, version.ready) for version in release.status("circle")] == [
+            ("2.0.0", True, True)
+        ]
         assert server.post("circle/1.0.0", BODY).status_code == 404
         kept = sorted(path.name for path in server.settings.store.iterdir())
         assert kept == ["circle-1.0.0.mar.retired", "circle-2.0.0.mar"]
@@ -38,7 +40,10 @@ def test_stable_moves_under_load_rolls_back_and_the_old_version_retires(archive,
 def test_workers_are_scaled_and_a_restart_keeps_the_labels(archive, next_archive, tmp_path):
     with running(tmp_path / "first", [archive, next_archive]) as server:
         server.release.scale("circle", "2.0.0", 2)
-        assert {one.version: one.workers for one in server.release.status("circle")} == {"1.0.0": 1, "2.0.0": 2}
+        assert {version.version: version.workers for version in server.release.status("circle")} == {
+            "1.0.0": 1,
+            "2.0.0": 2,
+        }
         server.release.restore()
         server.release.promote("circle", "1.0.0")
     (tmp_path / "second" / "state").mkdir(parents=True)
@@ -56,7 +61,7 @@ def test_a_version_that_no_worker_loads_is_refused_with_the_reason_and_leaves_no
         with pytest.raises(ServerError, match=r"circle 2.0.0 can't be loaded\n.*Failed to load model") as raised:
             server.release.register(refused)
         assert "cuda" in str(raised.value).lower()
-        assert [one.version for one in server.release.status("circle")] == ["1.0.0"]
+        assert [version.version for version in server.release.status("circle")] == ["1.0.0"]
         assert [path.name for path in server.settings.store.iterdir()] == [archive.name]
         assert server.release.register(next_archive) == "2.0.0"
 
@@ -65,7 +70,7 @@ def test_scaled_versions_have_as_many_workers_after_a_restart_of_serve(archive, 
     settings = settings_in(tmp_path, [archive, next_archive])
 
     def workers(made: Serving) -> dict[str, int]:
-        return {one.version: one.workers for one in made.release.status("circle")}
+        return {version.version: version.workers for version in made.release.status("circle")}
 
     with serving(settings, tmp_path, "--warm-up", "0") as made:
         wait_for(lambda: workers(made) == {"1.0.0": 1, "2.0.0": 1})
@@ -78,11 +83,11 @@ def test_scaled_versions_have_as_many_workers_after_a_restart_of_serve(archive, 
 def test_an_automatic_canary_begins_under_serve_alone(archive, next_archive, tmp_path):
     settings, share = settings_in(tmp_path, [archive, next_archive]), Canary("2.0.0", 5, auto=Auto((5.0,)))
     with serving(settings, tmp_path, "--warm-up", "0") as made:
-        wait_for(lambda: [one.ready for one in made.release.status("circle")] == [True, True])
+        wait_for(lambda: [version.ready for version in made.release.status("circle")] == [True, True])
         assert made.release.canary("circle", share) == ["circle canary: none -> 2.0.0 at 5 %, automatic"]
         made.release.rollback("circle")
     with running(tmp_path / "plain", [archive, next_archive]) as server:
-        with pytest.raises(ReleaseError, match="nothing would judge"):
+        with pytest.raises(ReleaseError, match="nothing would control"):
             server.release.canary("circle", share)
         assert server.release.canary("circle", Canary("2.0.0", 5)) == ["circle canary: none -> 2.0.0 at 5 %"]
 

@@ -38,11 +38,14 @@ def test_two_registrations_of_one_archive_at_once_both_succeed_and_the_store_is_
     assert [code for _, code in ended] == [0, 0], ended
     assert all("ready as version 2.0.0" in output for (output, _), _ in ended)
     assert names(made.settings.store) == names(made.settings.state / "store") == [archive.name, next_archive.name]
-    assert [(one.version, one.ready) for one in made.release.status("circle")] == [("1.0.0", True), ("2.0.0", True)]
+    assert [(version.version, version.ready) for version in made.release.status("circle")] == [
+        ("1.0.0", True),
+        ("2.0.0", True),
+    ]
 
 
 def test_a_step_that_the_history_can_not_take_is_in_force_and_the_command_says_both(made):
-    wait_for(lambda: [one.version for one in made.release.status("circle")] == ["1.0.0", "2.0.0"])
+    wait_for(lambda: [version.version for version in made.release.status("circle")] == ["1.0.0", "2.0.0"])
     history = made.settings.state / "releases.jsonl"
     lines = history.read_bytes()
     history.unlink()
@@ -54,7 +57,7 @@ def test_a_step_that_the_history_can_not_take_is_in_force_and_the_command_says_b
         history.unlink()
         history.write_bytes(lines)
     assert (process.returncode, output) == (3, "circle canary: none -> 2.0.0 at 10 %\n")
-    assert "the step is in force, but the history has no line of it: No space left on device" in errors
+    assert "the step is in force, but the history can't be written: No space left on device" in errors
     assert json.loads(errors.partition("append: ")[2])["action"] == "canary"
     canary = made.release.role_store.roles.models["circle"].canary
     assert canary

@@ -57,7 +57,7 @@ def call(server: Serving, message: bytes) -> grpc.StatusCode:
         return grpc.StatusCode.OK
 
 
-def logged(server: Serving) -> list[dict[str, object]]:
+def read_logged(server: Serving) -> list[dict[str, object]]:
     """What the prediction log has."""
     paths = sorted((server.settings.state / "predictions").rglob("[0-9]*.parquet"))
     return [row for path in paths for row in pq.read_table(path).to_pylist()]
@@ -85,12 +85,12 @@ def test_a_secret_in_any_place_of_any_request_is_in_no_file(server):
 
     run, last = server.settings.state / "run", Body("", b"[0, 0.1]", {**JSON, "x-request-id": "the-last"})
     assert ask(server, last) == 200
-    wait_for(lambda: "the-last" in {row["request_id"] for row in logged(server)}, 60)
+    wait_for(lambda: "the-last" in {row["request_id"] for row in read_logged(server)}, 60)
     wait_for(lambda: all(b"the-last" in (run / name).read_bytes() for name in ("access.log", "observations.log")), 30)
-    assert any(str(KEPT) in str(row["input"]) for row in logged(server))
+    assert any(str(KEPT) in str(row["input"]) for row in read_logged(server))
     assert str(KEPT).encode() in (run / "observations.log").read_bytes()
     files = dict(written(server))
-    files[Path("predictions")] = json.dumps(logged(server), default=str).encode()
+    files[Path("predictions")] = json.dumps(read_logged(server), default=str).encode()
     kinds = {path.parts[0] for path in files}
     assert {"run", "torchserve.log", "supervisor.log", "predictions"} <= kinds
     assert any(path.parts[:2] == ("run", "cache") for path in files)

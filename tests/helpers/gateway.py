@@ -83,7 +83,7 @@ class Client:
             time.sleep(0.2)
         return [json.loads(line) for line in path.read_text().splitlines()]
 
-    def label(self, **parts: object) -> None:
+    def set_roles(self, **parts: object) -> None:
         put(self.running, Roles({"demo": msgspec.structs.replace(STABLE, **parts)}))
 
 
@@ -124,13 +124,13 @@ def fronted_by(server: Running, **tables: object) -> Iterator[Fronted]:
     server.release.restore()
     role_store = server.release.role_store
     with started(gateway, role_store.roles) as running:
-        role_store.started(gateway)
+        role_store.record_start(gateway)
         client = Fronted(running, server)
         try:
             with client.http:
                 yield client
         finally:
-            role_store.stopped()
+            role_store.record_stop()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve.gateway.files import locked
+from onnxserve.gateway.files import lock_file
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
@@ -19,7 +19,7 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     base = factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     done = folder / ".made"
-    with locked(folder):
+    with lock_file(folder):
         if not done.exists():
             folder.mkdir(exist_ok=True)
             make(folder)

@@ -20,7 +20,7 @@ from onnxserve.errors import ServerError
 from onnxserve.gateway import RoleStore
 from onnxserve.release import History, ReleaseService
 from onnxserve.supervisor import wait_ready
-from onnxserve.supervisor.readiness import named
+from onnxserve.supervisor.readiness import join_versions
 from onnxserve.torchserve import Management, Server, Settings, start_server, with_free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ class Running:
 def wait_until_ready(server: Server, settings: Settings, timeout_s: float = READY_S) -> None:
     """Wait for a worker of every version of the store; ServerError for those that can't be loaded."""
     if failed := wait_ready(server, Management(settings.management), (), timeout_s):
-        raise ServerError(f"{named(failed)} can't be loaded" + server.reason(), where=str(server.log))
+        raise ServerError(f"{join_versions(failed)} can't be loaded" + server.reason(), where=str(server.log))
 
 
 def stock_config(folder: Path) -> Path:

@@ -1,1 +1,1 @@
-"""nginx's configuration and its scripts (https://nginx.org/en/docs/, https://nginx.org/en/docs/njs/)."""
+"""The templates of nginx's configuration and its scripts (https://nginx.org/en/docs/, https://nginx.org/en/docs/njs/)."""

@@ -1,43 +1,43 @@
-// When a version could not answer: another try within a budget, then the version to fall back to, then an error with a
-// type. A version that is ill is left alone for a while. An error that has a name already is an answer and goes on: a
-// handler's, or that of TorchServe's queue, which tries again itself what a worker took with it when it ended. Only a
-// canary's goes to the stable version, which would have answered without the canary.
+// Handling of failures: when a version could not answer, another try within a budget, then the fallback version, then a
+// typed error. A version that keeps failing is ejected for a while. An error that already has a type is an answer and is
+// passed on. It comes from a handler, or from TorchServe's queue, which itself retries the requests of a worker that
+// ended. Only a canary's error is retried on the stable version, which would have answered without the canary.
 import errors from 'errors.js';
 import responses from 'responses.js';
 import roles from 'roles.js';
 
-const ILL = [502, 503, 504, 507]; // no connection, no worker, no answer in time, a worker that ended; never a model's 500
-const AGAIN = [503, 504, 507]; // the same may be answered later
-const ENDED = 'worker_ended'; // of a request with which two workers ended: others would too
-const FINAL = [ENDED, 'answer_too_large']; // whoever asks again is told the same
+const FAILURES = [502, 503, 504, 507]; // no connection, no worker, no answer in time, a worker that ended; not 500
+const AGAIN = [503, 504, 507]; // the same request may succeed later
+const ENDED = 'worker_ended'; // two workers ended with this request, so others would too
+const FINAL = [ENDED, 'answer_too_large']; // a retry gets the same error
 const REFUSALS = ['overloaded', 'quarantined']; // TorchServe's queue did not take the request: no worker has seen it
-const QUEUES = REFUSALS.concat(ENDED); // errors that are no handler's
+const QUEUES = REFUSALS.concat(ENDED); // errors of the queue, not of a handler
 const WINDOW_MS = 1000, EJECT_AFTER = 20, EJECT_MS = 2000;
-const LEAST_TRIES = 3; // that are always allowed: a share of few requests would be none
-const UNDECODABLE = '"ErrorDataDecoderException"'; // in place of an answer: what TorchServe itself says of a form's damage
+const LEAST_TRIES = 3; // these are always allowed, since a share of few requests would round to none
+const UNDECODABLE = '"ErrorDataDecoderException"'; // TorchServe's answer to a damaged form
 
-async function again(r) {
+async function retry(r) {
   const version = r.variables.version, header = responses.upstream(r);
-  const status = Number(String(r.variables.upstream_status || '').split(/[,:] */).pop()) || r.status; // the last one
+  const status = Number(String(r.variables.upstream_status || '').split(/[,:] */).pop()) || r.status; // of the last try
   const kind = header('x-onnxserve-error');
   note(r, version, status, kind);
-  const reply = await another(r, version, status, kind);
+  const reply = await askOthers(r, version, status, kind);
   if (reply === null) {
-    tell(r, status, header, '');
+    send(r, status, header, '');
   } else {
-    tell(r, reply.status, (name) => reply.headersOut[name], Buffer.from(reply.responseBuffer || ''));
+    send(r, reply.status, (name) => reply.headersOut[name], Buffer.from(reply.responseBuffer || ''));
   }
 }
 
-// The last answer of those that are asked instead; null where nobody is.
-async function another(r, version, status, kind) {
+// Tries the version again and the fallback; returns the last answer, null if none was asked.
+async function askOthers(r, version, status, kind) {
   const name = r.variables.model, config = JSON.parse(r.variables.gateway_config), model = roles.model(name);
   const other = model && !r.variables.named ? roles.fallback(model, version) : '';
   let plan = [], reply = null;
   if (status === 504) { // there is no time left
-    ill(r, name, version, kind ? 0 : status, config);
+    countFailure(r, name, version, kind ? 0 : status, config);
   } else if (kind) {
-    // Not asked by its name: a canary's, even if that ended meanwhile.
+    // An error of a canary that the client didn't name, even if the canary has ended meanwhile.
     plan = other && version !== model.stable && QUEUES.indexOf(kind) < 0 ? [other] : [];
   } else {
     plan = Array(roles.isEjected(name, version) ? 0 : config.tries).fill(version).concat(other ? [other] : []);
@@ -48,12 +48,12 @@ async function another(r, version, status, kind) {
   return reply;
 }
 
-// A version that has as many requests under way as it may, or a client its share. What floods it includes refusals that
-// its queue holds back, so each client has a few places beyond, fewer of them the more clients need theirs: who has more
-// under way than those is refused. A large body has none, since its limit is the server's memory.
-async function full(r) {
-  const place = r.variables.medium_body ? '' : takePlace(r), version = r.variables.version;
-  if (!place) {
+// Answers when a version, or a client at it, has as many requests under way as it may. These include refusals that the
+// queue delays, so each client has a few reserve slots beyond the limit, fewer the more clients use theirs. A request
+// without a free slot is refused. A large body gets none, since the server's memory limits it.
+async function answerFull(r) {
+  const slot = r.variables.medium_body ? '' : takeSlot(r), version = r.variables.version;
+  if (!slot) {
     await errors.busy(r);
     return;
   }
@@ -62,21 +62,21 @@ async function full(r) {
     if (reply.status >= 500) {
       const kind = reply.headersOut['x-onnxserve-error'];
       note(r, version, reply.status, kind);
-      reply = await another(r, version, reply.status, kind) || reply;
+      reply = await askOthers(r, version, reply.status, kind) || reply;
     }
-    tell(r, reply.status, (name) => reply.headersOut[name], Buffer.from(reply.responseBuffer || ''));
+    send(r, reply.status, (name) => reply.headersOut[name], Buffer.from(reply.responseBuffer || ''));
   } finally {
-    ngx.shared.places.delete(place);
+    ngx.shared.reserve.delete(slot);
   }
 }
 
-// The name of a place; empty where the client has none left. A place that a client gave up runs out.
-function takePlace(r) {
-  const config = JSON.parse(r.variables.gateway_config), places = ngx.shared.places;
-  const most = config.client_places && Math.ceil(config.client_places * (1 - places.size() / config.places));
+// Takes a reserve slot and returns its name, empty if the client has none left. The slot of a vanished client expires.
+function takeSlot(r) {
+  const config = JSON.parse(r.variables.gateway_config), slots = ngx.shared.reserve;
+  const most = config.client_reserve_slots && Math.ceil(config.client_reserve_slots * (1 - slots.size() / config.reserve_slots));
   for (let i = 0; i < most; i++) {
     const name = i + ' ' + r.variables.model + '/' + r.variables.version + ' ' + r.variables.client;
-    if (places.add(name, 1)) {
+    if (slots.add(name, 1)) {
       return name;
     }
   }
@@ -87,7 +87,7 @@ function failed(reply) {
   return reply.status >= 500 && !reply.headersOut['x-onnxserve-error'];
 }
 
-// One try more; null where the budget is spent. What a client gave up never gets to its end here: it runs out.
+// One more try; null if the budget is spent. The entry of a vanished client expires, since its code never ends.
 async function attempt(r, name, version, config) {
   const tries = ngx.shared.tries, key = r.variables.request_id + ' ' + version;
   if (tries.size() >= Math.max(LEAST_TRIES, config.most_tries)) {
@@ -102,7 +102,7 @@ async function attempt(r, name, version, config) {
       r.variables.degraded_by = 'fallback';
     }
     if (failed(reply)) {
-      ill(r, name, version, reply.status, config);
+      countFailure(r, name, version, reply.status, config);
     }
     r.variables.version = version;
     return reply;
@@ -111,7 +111,7 @@ async function attempt(r, name, version, config) {
   }
 }
 
-// Whoever judges a canary sees each of its failures; a refusal says nothing about the version.
+// Records a failed try, so that the comparison of versions counts it; a refusal says nothing about the version.
 function note(r, version, status, kind) {
   if (REFUSALS.indexOf(kind) >= 0) {
     return;
@@ -120,10 +120,10 @@ function note(r, version, status, kind) {
   r.variables.failed_tries = (before ? before + ',' : '') + version + ' ' + status;
 }
 
-// A version whose second tries fail too, again and again, is left alone for a while: a worker that ended and comes
-// again answers the second try, so its end isn't counted. Nor is a deadline that a client chose.
-function ill(r, name, version, status, config) {
-  if (ILL.indexOf(status) < 0 || (status === 504 && Number(r.variables.deadline) < config.answer_s)) {
+// Counts a failed second try, and ejects a version after many of them. A worker that ended and restarts answers the
+// second try, so its end isn't counted; neither is a deadline that a client chose.
+function countFailure(r, name, version, status, config) {
+  if (FAILURES.indexOf(status) < 0 || (status === 504 && Number(r.variables.deadline) < config.answer_s)) {
     return;
   }
   const count = ngx.shared.failing.incr(name + '/' + version, 1, 0, WINDOW_MS);
@@ -133,24 +133,25 @@ function ill(r, name, version, status, config) {
   }
 }
 
-// A failure's own words come in a header, since nginx keeps no body of what it hands over; else the words are ours.
-function tell(r, status, header, answer) {
-  const kind = header('x-onnxserve-error') || '', words = kind ? header('x-onnxserve-body') : '';
-  const body = words ? Buffer.from(words, 'base64') : answer;
+// Sends the answer. A failure's own body comes in a header, since nginx drops the body of an answer that it hands to a
+// script; without that header the error is the gateway's.
+function send(r, status, header, answer) {
+  const kind = header('x-onnxserve-error') || '', encoded = kind ? header('x-onnxserve-body') : '';
+  const body = encoded ? Buffer.from(encoded, 'base64') : answer;
   if (status === 500 && !kind && String(body).indexOf(UNDECODABLE) >= 0) {
-    errors.refuse(r, 400, 'undecodable_body', 'the form can not be taken apart', { where: 'body' });
+    errors.refuse(r, 400, 'undecodable_body', 'the form can not be decoded', { where: 'body' });
     return;
   }
-  const said = kind && errors.isCall(r) && header('x-grpc-status'); // a call's words are in its trailers
-  if (status >= 500 && !words && !said) {
+  const inTrailers = kind && errors.isCall(r) && header('x-grpc-status'); // a call's error text is in its trailers
+  if (status >= 500 && !encoded && !inTrailers) {
     const own = errors.nearest(r, status, kind), later = AGAIN.indexOf(own[0]) >= 0 && FINAL.indexOf(kind) < 0;
     const reason = kind && kind !== own[1] ? 'the model can not answer this request' : own[2];
     errors.refuse(r, own[0], kind || own[1], reason, { where: 'server', retry: later ? 1 : 0 });
     return;
   }
-  const made = responses.replacement(r, status, header);
-  if (made !== null) {
-    r.return(made.status, made.body);
+  const other = responses.replacement(r, status, header);
+  if (other !== null) {
+    r.return(other.status, other.body);
     return;
   }
   r.variables.error_kind = kind;
@@ -167,4 +168,4 @@ function tell(r, status, header, answer) {
   r.return(errors.isCall(r) ? 200 : status, body);
 }
 
-export default { again, full };
+export default { retry, answerFull };

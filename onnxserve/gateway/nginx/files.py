@@ -1,4 +1,4 @@
-"""nginx's files, from the templates and scripts beside."""
+"""Renders nginx's files from the templates and scripts in this folder."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from onnxserve.paths import INSIDE
 
 HERE = files(__package__)
 LEAST_KEPT_S = 600
-UNREADABLE = '"$\\\n'  # ends a quoted word, begins a variable, or takes the meaning of what follows
+UNREADABLE = '"$\\\n'  # characters that end a quoted word, start a variable, or escape the next one
 # https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md#server-metadata
 SERVER = {"name": "onnxserve", "version": __version__, "extensions": ["binary_tensor_data"]}
-SPARE, SPARE_OF_CLIENT = 2, 64  # of `limits.concurrency`: what a full version takes beyond, of all and of one client
-DRAIN_S = 2.0  # how long a kept connection may still ask while its process ends
-# Errors that are no handler's: number, status, kind and reason. nginx tells errors apart by a number only, which is the
-# status but for those that share one.
+SPARE, SPARE_OF_CLIENT = 2, 64  # divisors of `limits.concurrency`: requests beyond it, of all clients and of one
+DRAIN_S = 2.0  # how long a kept connection may send requests while its process ends
+# Errors of the gateway itself: number, status, kind and reason. nginx tells errors apart by number only; the number is
+# the status, except for errors that share a status.
 ERRORS = (
     (400, 400, "malformed_request", "this is not a well-formed request"),
     (401, 401, "unauthenticated", "send a valid key (x-api-key) or token (Authorization: Bearer), or a certificate"),
-    (403, 403, "forbidden", "this client may not ask this"),
+    (403, 403, "forbidden", "this client may not send this request"),
     (404, 404, "not_found", "there is no such model, version or path"),
     (405, 405, "method_not_allowed", "use $allow"),
-    (411, 411, "length_required", "say how long the body is"),
-    (413, 413, "too_large", "the body is larger than is allowed"),
-    (414, 414, "uri_too_long", "the path is longer than is allowed"),
-    (431, 431, "headers_too_large", "the headers are larger than is allowed"),
+    (411, 411, "length_required", "send the body with a Content-Length"),
+    (413, 413, "too_large", "the body is larger than allowed"),
+    (414, 414, "uri_too_long", "the path is longer than allowed"),
+    (431, 431, "headers_too_large", "the headers are larger than allowed"),
     (500, 500, "internal_error", "the model server failed"),
-    (501, 501, "not_implemented", "this transfer encoding or version of HTTP is not read"),
+    (501, 501, "not_implemented", "this transfer encoding or HTTP version is not supported"),
     (502, 503, "unavailable", "the model server does not answer"),
     (503, 503, "unavailable", "no version can answer now"),
     (504, 504, "deadline_exceeded", "no answer within the deadline"),
@@ -52,33 +52,33 @@ ERRORS = (
 
 
 def gateway_files(gateway: Gateway, roles: Roles) -> dict[str, bytes]:
-    """`nginx.conf`, the scripts it reads and the roles it begins with, by name, to lie in the run folder."""
-    made = {"nginx.conf": configuration(gateway), "roles.json": msgspec.json.encode(roles_document(roles))}
-    return made | scripts()
+    """Return the files of the run folder by name: `nginx.conf`, the scripts, and the roles to start with."""
+    rendered = {"nginx.conf": configuration(gateway), "roles.json": msgspec.json.encode(roles_document(roles))}
+    return rendered | scripts()
 
 
 @cache
 def scripts() -> dict[str, bytes]:
-    """Read once, as the templates are: those of a newer release may lie there when nginx is started again."""
+    """Read the scripts once and keep them, since an upgrade may replace them before nginx is restarted."""
     return {path.name: path.read_bytes() for path in HERE.iterdir() if path.name.endswith(".js")}
 
 
 @cache
 def templates() -> jinja2.Environment:
-    """Compiled at the first use, and then kept."""
+    """Compile the templates once and keep them, for the same reason."""
     loader = jinja2.DictLoader({path.name: path.read_text() for path in (HERE / "templates").iterdir()})
-    made = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - no HTML
-    made.filters["json"] = lambda value: msgspec.json.encode(value).decode()
-    return made
+    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - no HTML
+    environment.filters["json"] = lambda value: msgspec.json.encode(value).decode()
+    return environment
 
 
 def configuration(gateway: Gateway, epoch: int = 0) -> bytes:
-    """`nginx.conf`; with another `epoch` nginx counts the requests under way anew when it reads the file again."""
+    """Return `nginx.conf`; with another `epoch` nginx restarts its counts of requests under way at a reload."""
     return templates().get_template("nginx.conf.j2").render(variables(gateway), epoch=epoch).encode()
 
 
 def variables(gateway: Gateway) -> dict[str, object]:
-    """What the templates name: every table of the configuration, and what is made of them."""
+    """Return the variables of the templates: every table of the configuration, and values derived from them."""
     config = gateway.config
     check_paths(gateway)
     return {
@@ -98,13 +98,13 @@ def variables(gateway: Gateway) -> dict[str, object]:
         "script_errors": {number: error for number, *error in ERRORS},
         "keep_s": max(LEAST_KEPT_S, round(10 * config.cache.seconds)),
         "drain_s": DRAIN_S,
-        "sampled": sampled(config.traces),
+        "sampled": sampling_branches(config.traces),
         "ms": lambda seconds: f"{round(seconds * 1000)}ms",
     }
 
 
 def check_paths(gateway: Gateway) -> None:
-    """GatewayError for a path that nginx would read as something else, quoted as it is."""
+    """Raise GatewayError for a path that nginx would misread even in quotes."""
     tls, auth = gateway.config.tls, gateway.config.auth
     for path in (str(gateway.run), str(INSIDE), tls.certificate, tls.key, tls.client_ca, auth.keys, auth.jwt.jwks):
         if wrong := {character for character in path if character in UNREADABLE}:
@@ -112,7 +112,7 @@ def check_paths(gateway: Gateway) -> None:
 
 
 def script_config(config: GatewayConfig) -> dict[str, object]:
-    """What the scripts need to know."""
+    """Return the settings that the scripts need."""
     return {
         **msgspec.structs.asdict(config.guard),
         "required": config.auth.required,
@@ -120,14 +120,14 @@ def script_config(config: GatewayConfig) -> dict[str, object]:
         "tries": config.retry.tries,
         "answer_s": config.deadline.answer_s,
         "most_tries": round(config.limits.concurrency * config.retry.budget_percent / 100),
-        "places": config.limits.concurrency // SPARE,
-        "client_places": config.limits.concurrency // SPARE_OF_CLIENT,
+        "reserve_slots": config.limits.concurrency // SPARE,
+        "client_reserve_slots": config.limits.concurrency // SPARE_OF_CLIENT,
         "server": SERVER,
     }
 
 
-def sampled(traces: Traces) -> str:
-    """The branches of a split that says 01, as `traceparent` has it, for a share of the requests."""
+def sampling_branches(traces: Traces) -> str:
+    """Return the branches of a split that gives a share of the requests the flag 01 of `traceparent`."""
     percent = traces.percent if traces.endpoint else 0
     if 0 < percent < 100:
         return f"{max(percent, 0.01):.2f}% 01; * 00;"
@@ -135,5 +135,5 @@ def sampled(traces: Traces) -> str:
 
 
 def nginx_address(address: Address) -> str:
-    """`unix:/path` or `host:port`."""
+    """Return an address as nginx writes it: `unix:/path` or `host:port`."""
     return str(address) if address.path else urlsplit(address.url).netloc

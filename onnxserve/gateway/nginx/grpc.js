@@ -1,4 +1,4 @@
-// The Open Inference Protocol over gRPC: what is about the server is answered here, a prediction goes on as it came.
+// The Open Inference Protocol over gRPC: calls about the server are answered here; a prediction is passed on unchanged.
 // https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/open_inference_grpc.proto and
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 import access from 'access.js';
@@ -26,11 +26,11 @@ async function call(r) {
   }
   if (body.length && body[0] !== 0) {
     r.headersOut['grpc-accept-encoding'] = 'identity';
-    errors.refuse(r, 501, 'unimplemented', 'compressed messages are not read');
+    errors.refuse(r, 501, 'unimplemented', 'compressed messages are not supported');
     return;
   }
   try {
-    named(r, protobuf.unframed(body), method.startsWith('Model'));
+    readModel(r, protobuf.unframe(body), method.startsWith('Model'));
   } catch (e) {
     errors.refuse(r, 400, 'malformed_request', e.message);
     return;
@@ -42,12 +42,12 @@ async function call(r) {
   await METHODS[method](r);
 }
 
-// All of these messages have the model's name first and its version second.
-function named(r, message, about) {
+// Reads model and version: field 1 and 2 in each message about a model.
+function readModel(r, message, hasModel) {
   let name = '', version = '';
   protobuf.fields(message, (field, value) => {
-    name = about && field === 1 ? value.toString() : name;
-    version = about && field === 2 ? value.toString() : version;
+    name = hasModel && field === 1 ? value.toString() : name;
+    version = hasModel && field === 2 ? value.toString() : version;
   });
   r.variables.model = name;
   r.variables.named = version;
@@ -55,25 +55,25 @@ function named(r, message, about) {
 
 function reply(r, message) {
   errors.trailers(r, 0, '');
-  r.return(200, protobuf.framed(message));
+  r.return(200, protobuf.frame(message));
 }
 
 function serverMetadata(r) {
   const server = JSON.parse(r.variables.gateway_config).server;
-  const extensions = server.extensions.map((one) => protobuf.text(3, one));
+  const extensions = server.extensions.map((extension) => protobuf.text(3, extension));
   reply(r, Buffer.concat([protobuf.text(1, server.name), protobuf.text(2, server.version)].concat(extensions)));
 }
 
 async function modelMetadata(r) {
-  const about = await models.describe(r);
-  if (about !== null) {
-    const itself = [protobuf.text(1, r.variables.model), protobuf.text(2, r.variables.version)];
-    reply(r, Buffer.concat(itself.concat(Buffer.from(about.v2_message, 'base64'))));
+  const description = await models.describe(r);
+  if (description !== null) {
+    const fields = [protobuf.text(1, r.variables.model), protobuf.text(2, r.variables.version)];
+    reply(r, Buffer.concat(fields.concat(Buffer.from(description.v2_message, 'base64'))));
   }
 }
 
 function infer(r) {
-  if (!roles.chosen(r)) {
+  if (!roles.chooseOrRefuse(r)) {
     return;
   }
   const timeout = /^([0-9]{1,8})([HMSmun])$/.exec(r.variables.http_grpc_timeout || '');
@@ -84,7 +84,7 @@ function infer(r) {
   r.internalRedirect('@call');
 }
 
-// What nginx itself refuses.
+// Answers a call that nginx itself refused.
 function refused(r) {
   errors.refuse(r, r.variables.refused);
 }

@@ -1,5 +1,4 @@
-// What models say of themselves, to clients and the console, and whether they are ready: questions to TorchServe's
-// management API.
+// Readiness and descriptions of models, for clients and the console, from TorchServe's management API.
 import errors from 'errors.js';
 import roles from 'roles.js';
 
@@ -11,20 +10,20 @@ async function ask(r, path, options) {
   return reply.status === 200 ? JSON.parse(reply.responseText) : null;
 }
 
-// Models that are registered; none when the server doesn't say.
+// The registered models; none when the server doesn't answer.
 async function listed(r) {
   const page = await ask(r, '/-/state', { args: 'limit=1000' });
   return page === null ? [] : page.models;
 }
 
-// What a version says of itself, `of` being model or model/version; nothing when it doesn't.
-async function about(r, of, archive) {
-  const found = await ask(r, '/-/about/' + (archive || '') + '/' + of);
-  return (found && found[0].customizedMetadata) || {};
+// A version's description of itself, empty without one; `target` is model or model/version.
+async function about(r, target, archive) {
+  const states = await ask(r, '/-/about/' + (archive || '') + '/' + target);
+  return (states && states[0].customizedMetadata) || {};
 }
 
-// TorchServe is asked one question at a time, whoever asks: those who come meanwhile get the same answer, yes or no, so
-// that many of them slow no prediction. One whose client went away is asked again after a while.
+// Asks TorchServe each question once at a time: requests that come meanwhile get the same answer, yes or no, so that many
+// of them slow no prediction. If the asking client went away, the question is repeated after a while.
 async function together(r, question, answer) {
   const flights = ngx.shared.flights, key = 'answer ' + question, before = flights.get(key);
   while (!flights.add('asked ' + question, '1', ASKED_MS)) {
@@ -35,115 +34,115 @@ async function together(r, question, answer) {
     }
   }
   try {
-    const is = await answer();
-    flights.set(key, r.variables.request_id + (is ? YES : NO));
-    return is;
+    const yes = await answer();
+    flights.set(key, r.variables.request_id + (yes ? YES : NO));
+    return yes;
   } finally {
     flights.delete('asked ' + question);
   }
 }
 
-// One worker that has reproduced its golden rows is enough to answer.
+// A version is ready when one worker has reproduced the golden rows.
 function isReady(r, name, version) {
   return together(r, name + '/' + version, async () => {
-    const found = await ask(r, '/-/state/' + name + '/' + version);
-    return found !== null && found[0].workers.some((worker) => worker.status === 'READY');
+    const states = await ask(r, '/-/state/' + name + '/' + version);
+    return states !== null && states[0].workers.some((worker) => worker.status === 'READY');
   });
 }
 
-// Every version that gets requests which name none.
+// Whether every version is ready that gets requests which name no version.
 function isAllReady(r) {
   roles.load(r);
   return together(r, 'all', () => areReady(r));
 }
 
 async function areReady(r) {
-  const asked = roles.names().map((name) => roles.serving(name).map((version) => isReady(r, name, version)));
-  const ready = await Promise.all([].concat.apply([], asked));
+  const answers = roles.names().map((name) => roles.serving(name).map((version) => isReady(r, name, version)));
+  const ready = await Promise.all([].concat.apply([], answers));
   return ready.length > 0 && ready.every(Boolean);
 }
 
-function tell(r, document) {
+function send(r, document) {
   r.headersOut['Content-Type'] = 'application/json';
   r.return(document.ready === false ? 503 : 200, JSON.stringify(document));
 }
 
 async function ready(r) {
-  if (roles.chosen(r)) {
+  if (roles.chooseOrRefuse(r)) {
     const name = r.variables.model, version = r.variables.version;
-    tell(r, { name: name, version: version, ready: await isReady(r, name, version) });
+    send(r, { name: name, version: version, ready: await isReady(r, name, version) });
   }
 }
 
 // KServe's document (https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol) and TensorFlow
 // Serving's (https://www.tensorflow.org/tfx/serving/api_rest#model_status_api) in one.
 async function v1_model(r) {
-  if (roles.chosen(r)) {
-    const name = r.variables.model, version = r.variables.version, is = await isReady(r, name, version);
-    const status = { error_code: is ? 'OK' : 'UNAVAILABLE', error_message: is ? '' : 'no worker is ready' };
-    const state = is ? 'AVAILABLE' : 'LOADING';
-    tell(r, { name: name, ready: is, model_version_status: [{ version: version, state: state, status: status }] });
+  if (roles.chooseOrRefuse(r)) {
+    const name = r.variables.model, version = r.variables.version, ready = await isReady(r, name, version);
+    const status = { error_code: ready ? 'OK' : 'UNAVAILABLE', error_message: ready ? '' : 'no worker is ready' };
+    const state = ready ? 'AVAILABLE' : 'LOADING';
+    send(r, { name: name, ready: ready, model_version_status: [{ version: version, state: state, status: status }] });
   }
 }
 
 function v1_models(r) {
   roles.load(r);
-  tell(r, { models: roles.names() });
+  send(r, { models: roles.names() });
 }
 
 async function all_ready(r) {
-  tell(r, { ready: await isAllReady(r) });
+  send(r, { ready: await isAllReady(r) });
 }
 
 // https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md#model-metadata
-// What the chosen version says of itself, V2's metadata included; null where the request is refused.
+// The chosen version's description of itself, with V2's metadata; null if the request is refused.
 async function describe(r) {
-  if (!roles.chosen(r)) {
+  if (!roles.chooseOrRefuse(r)) {
     return null;
   }
-  const found = await about(r, r.variables.model + '/' + r.variables.version, r.variables.archive);
-  if (!found.v2 || !found.v2_message) { // an older archive, or another's
+  const description = await about(r, r.variables.model + '/' + r.variables.version, r.variables.archive);
+  if (!description.v2 || !description.v2_message) { // an older archive, or another exporter's
     errors.refuse(r, 503, 'unavailable', 'the model does not describe its tensors', { where: 'server' });
     return null;
   }
-  return found;
+  return description;
 }
 
 async function metadata(r) {
-  const found = await describe(r);
-  if (found !== null) {
-    tell(r, Object.assign({ name: r.variables.model, versions: [r.variables.version] }, found.v2));
+  const description = await describe(r);
+  if (description !== null) {
+    send(r, Object.assign({ name: r.variables.model, versions: [r.variables.version] }, description.v2));
   }
 }
 
-// What the console shows: each version's workers, what it says of itself, and the roles that decide on its traffic.
-async function shown(r) {
+// The console's data: each version's workers, its description of itself, and the roles.
+async function overview(r) {
   roles.load(r);
-  const all = await listed(r), found = { url: r.variables.public_url, roles: {}, models: [] };
+  const all = await listed(r), page = { url: r.variables.public_url, roles: {}, models: [] };
   for (let i = 0; i < all.length; i++) {
     const name = all[i].modelName, versions = await ask(r, '/-/state/' + name + '/all') || [];
-    found.roles[name] = roles.model(name);
+    page.roles[name] = roles.model(name);
     for (let j = 0; j < versions.length; j++) {
-      found.models.push(await row(r, versions[j]));
+      page.models.push(await row(r, versions[j]));
     }
   }
-  tell(r, found);
+  send(r, page);
 }
 
 async function row(r, state) {
-  const said = await about(r, state.modelName + '/' + state.modelVersion);
+  const description = await about(r, state.modelName + '/' + state.modelVersion);
   return {
     name: state.modelName,
     version: state.modelVersion,
     ready: state.workers.filter((worker) => worker.status === 'READY').length,
     workers: Math.max(state.workers.length, state.minWorkers),
-    signature: said.signature,
-    evidence: said.evidence,
-    golden: said.golden_deviation,
-    provider: said.provider ? said.provider.name.replace('ExecutionProvider', '') : '',
+    signature: description.signature,
+    evidence: description.evidence,
+    golden: description.golden_deviation,
+    provider: description.provider ? description.provider.name.replace('ExecutionProvider', '') : '',
   };
 }
 
 export default {
-  tell, listed, about, isReady, isAllReady, describe, ready, all_ready, metadata, shown, v1_model, v1_models,
+  send, listed, about, isReady, isAllReady, describe, ready, all_ready, metadata, overview, v1_model, v1_models,
 };

@@ -1,11 +1,11 @@
-// OpenAPI 3.1 of the models that are there: the gateway's paths, and what models describe themselves with.
+// The OpenAPI 3.1 document of the served models: the gateway's paths, and the schemas that models give.
 import errors from 'errors.js';
 import models from 'models.js';
 
 const TEXT = { type: 'string' };
 const REASONS = { type: 'object', properties: { type: TEXT, reason: TEXT, where: TEXT, fix: TEXT }, required: ['type', 'reason'] };
 const ERROR = { type: 'object', properties: { error: REASONS, model: TEXT, version: TEXT }, required: ['error'] };
-const DENIED = [401, 403], FAILED = [503, 504, 529]; // as the gateway numbers its errors
+const DENIED = [401, 403], FAILED = [503, 504, 529]; // the gateway's numbers of errors
 
 function object(properties) {
   return { type: 'object', properties: properties, required: Object.keys(properties), additionalProperties: false };
@@ -15,12 +15,12 @@ function json(description, schema) {
   return { description: description, content: { 'application/json': { schema: schema } } };
 }
 
-// Answers by status: errors of the gateway's, and others by their description.
-function refused(r, own, others) {
-  const found = {}, schema = { $ref: '#/components/schemas/Error' };
-  own.map((number) => errors.known(r, number)).forEach((error) => { found[error[0]] = json(error[2], schema); });
-  Object.keys(others).forEach((status) => { found[status] = json(others[status], schema); });
-  return found;
+// Error answers by status: errors of the gateway, and others with their descriptions.
+function refusals(r, own, others) {
+  const answers = {}, schema = { $ref: '#/components/schemas/Error' };
+  own.map((number) => errors.known(r, number)).forEach((error) => { answers[error[0]] = json(error[2], schema); });
+  Object.keys(others).forEach((status) => { answers[status] = json(others[status], schema); });
+  return answers;
 }
 
 function paths(r, name, version, schemas) {
@@ -33,7 +33,7 @@ function paths(r, name, version, schemas) {
   });
   const post = (id, schema) => ({
     post: operation(id, name + ' ' + version + ': ' + id,
-      Object.assign(refused(r, DENIED.concat(FAILED), schemas.errors || {}), { 200: json('One prediction a row.', answer) }),
+      Object.assign(refusals(r, DENIED.concat(FAILED), schemas.errors || {}), { 200: json('One prediction a row.', answer) }),
       { required: true, content: { 'application/json': { schema: schema } } }),
   });
   const get = (id, summary, schema, responses) => ({
@@ -43,14 +43,14 @@ function paths(r, name, version, schemas) {
   return {
     ['/predictions/' + name]: post('predict', { anyOf: [many, row] }),
     ['/v1/models/' + name + ':predict']: post('v1', many),
-    [v2]: get('metadata', 'Tensors of the Open Inference Protocol.', { type: 'object' }, refused(r, DENIED.concat(503), {})),
-    [v2 + '/ready']: get('ready', 'Whether the model can answer.', ready, Object.assign(refused(r, DENIED, {}), unready)),
+    [v2]: get('metadata', 'Tensors of the Open Inference Protocol.', { type: 'object' }, refusals(r, DENIED.concat(503), {})),
+    [v2 + '/ready']: get('ready', 'Whether the model can answer.', ready, Object.assign(refusals(r, DENIED, {}), unready)),
   };
 }
 
 async function openapi(r) {
   const listed = await models.listed(r);
-  const found = {
+  const document = {
     openapi: '3.1.0',
     info: { title: 'onnxserve', version: '1', description: 'Models that are served here.' },
     paths: {},
@@ -58,12 +58,12 @@ async function openapi(r) {
   };
   for (let i = 0; i < listed.length; i++) {
     const name = listed[i].modelName, about = await models.about(r, name), schemas = about.openapi;
-    if (schemas && schemas.row && schemas.prediction) { // an older archive, or another's, describes neither
-      found.components.schemas[name + '.row'] = schemas.row;
-      Object.assign(found.paths, paths(r, name, about.signature.version, schemas));
+    if (schemas && schemas.row && schemas.prediction) { // an older archive, or another exporter's, has neither
+      document.components.schemas[name + '.row'] = schemas.row;
+      Object.assign(document.paths, paths(r, name, about.signature.version, schemas));
     }
   }
-  models.tell(r, found);
+  models.send(r, document);
 }
 
 export default { openapi };

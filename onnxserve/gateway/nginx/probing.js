@@ -1,5 +1,5 @@
-// A probing client sends nearly the same body again and again: SimHash (M. Charikar, STOC 2002) of the last bodies,
-// near when few of 64 bits differ, and an alert when most of a window is near.
+// Detects probing, that is, a client that sends nearly the same body many times. Bodies are compared by SimHash (M. Charikar,
+// STOC 2002): two are near when few of 64 bits differ; an alert is raised when most of a window are near.
 const NEAR_BITS = 10;
 const KEPT = 64;
 const ALERT_SHARE = 0.5;
@@ -8,8 +8,8 @@ function simhash(body) {
   const bits = new Int32Array(64);
   const words = body.toLowerCase().match(/[a-z_]+|-?[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?/g) || [];
   words.forEach((whole, at) => {
-    const word = whole.slice(0, 5); // what is small of a number doesn't make it another
-    let a = 2166136261 ^ at, b = 40503 ^ at; // a number counts at its place
+    const word = whole.slice(0, 5); // later digits of a number don't make it another one
+    let a = 2166136261 ^ at, b = 40503 ^ at; // the position of a word counts
     for (let i = 0; i < word.length; i++) {
       a = Math.imul(a ^ word.charCodeAt(i), 16777619);
       b = Math.imul(b + word.charCodeAt(i), 2654435761);
@@ -31,7 +31,7 @@ function ones(value) {
   return (value >>> 0).toString(2).split('1').length - 1;
 }
 
-// Whether most of a client's last bodies were near an earlier one. Equal bodies are what caches and retries send.
+// Whether most of a client's last bodies were near an earlier one. Equal bodies don't count: caches and retries send them.
 function suspicious(client, body) {
   const sketch = simhash(body);
   const kept = JSON.parse(ngx.shared.sketches.get(client) || '[]');

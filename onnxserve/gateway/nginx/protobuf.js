@@ -1,4 +1,4 @@
-// Protobuf's wire format, as much of it as the gateway needs (https://protobuf.dev/programming-guides/encoding/).
+// The part of protobuf's wire format that the gateway needs (https://protobuf.dev/programming-guides/encoding/).
 const VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5;
 
 function varint(bytes, at) {
@@ -10,10 +10,10 @@ function varint(bytes, at) {
       return { value: value, end: i + 1 };
     }
   }
-  throw new Error('a number has no end');
+  throw new Error('a varint has no end');
 }
 
-// Calls `see(field, bytes)` for each field of bytes, and skips numbers; throws for what is no message.
+// Calls `see(field, bytes)` for each field of bytes and skips numbers; throws if the bytes aren't a message.
 function fields(bytes, see) {
   let at = 0;
   while (at < bytes.length) {
@@ -31,7 +31,7 @@ function fields(bytes, see) {
     } else if (kind === FIXED64 || kind === FIXED32) {
       end = start + (kind === FIXED64 ? 8 : 4);
     } else {
-      throw new Error('a field of kind ' + kind);
+      throw new Error('a field has the unknown wire type ' + kind);
     }
     if (end > bytes.length) {
       throw new Error('a field is longer than the message');
@@ -43,8 +43,9 @@ function fields(bytes, see) {
   }
 }
 
-function flag(is) {
-  return Buffer.from([8, is ? 1 : 0]); // field 1
+// A message whose field 1 is a boolean.
+function flag(value) {
+  return Buffer.from([8, value ? 1 : 0]);
 }
 
 function text(field, value) {
@@ -55,18 +56,18 @@ function text(field, value) {
   return Buffer.concat([Buffer.from(head), content]);
 }
 
-// One message of gRPC: whether it is compressed, its length, itself.
-function framed(message) {
+// gRPC's frame of a message: a compression flag, the length, the message.
+function frame(message) {
   const head = Buffer.alloc(5);
   head.writeUInt32BE(message.length, 1);
   return Buffer.concat([head, message]);
 }
 
-function unframed(bytes) {
+function unframe(bytes) {
   if (bytes.length < 5 || bytes.readUInt32BE(1) !== bytes.length - 5) {
-    throw new Error('not one whole message');
+    throw new Error('the body is not exactly one message');
   }
   return bytes.subarray(5);
 }
 
-export default { fields, flag, text, framed, unframed };
+export default { fields, flag, text, frame, unframe };

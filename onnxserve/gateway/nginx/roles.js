@@ -1,4 +1,4 @@
-// Which version answers: the roles as the release tool gave them, in shared memory; and the choice where there are several.
+// Roles in shared memory, as the release tool set them, and the choice of the version that answers a request.
 import crypto from 'crypto';
 import fs from 'fs';
 import errors from 'errors.js';
@@ -6,7 +6,7 @@ import errors from 'errors.js';
 const OLD_ANSWERS = 2, SMALLER = 3; // levels of the brown-out ladder
 const SCRIPTED = '*';
 
-// The socket that only the server's own user can open: GET says what is in force, POST puts other roles in force.
+// The control socket, which only the server's user can open: GET reports the roles in force, POST puts others in force.
 function control(r) {
   if (r.method === 'POST') {
     apply(r, JSON.parse(r.requestText));
@@ -15,11 +15,11 @@ function control(r) {
 }
 
 function report(r) {
-  const kept = ngx.shared.roles, generation = Number(kept.get('generation') || 0);
-  r.return(200, JSON.stringify({ generation: generation, digest: kept.get('digest') || '' }));
+  const roles = ngx.shared.roles, generation = Number(roles.get('generation') || 0);
+  r.return(200, JSON.stringify({ generation: generation, digest: roles.get('digest') || '' }));
 }
 
-// Whether the disk has room for answers: nginx loses one that it can't write. `1` says that it has none.
+// Sets whether the disk is full (`1`): nginx then caches nothing, since it loses an answer that it can't write.
 function disk(r) {
   write(r, r.variables.disk, r.requestText);
   report(r);
@@ -30,7 +30,7 @@ function write(r, key, route) {
   r.variables.written_route = route;
 }
 
-// What answers a request that names no version: the stable one, or a script's choice.
+// The route of requests that name no version: the stable version, or a script's choice.
 function routeOf(name) {
   const roles = model(name);
   if (roles === null) {
@@ -40,8 +40,8 @@ function routeOf(name) {
   return roles.scripted || ejected ? SCRIPTED : roles.stable;
 }
 
-// Each process of nginx may write a route when an ejection begins or ends, and another one put other roles in force
-// meanwhile: whoever writes looks again afterwards, so that the last one writes what is in force.
+// A process of nginx may write a route when an ejection begins or ends while another puts other roles in force. So each
+// checks the route after writing, and the last writer writes what is in force.
 function settle(r, name) {
   let route;
   do {
@@ -50,7 +50,7 @@ function settle(r, name) {
   } while (routeOf(name) !== route);
 }
 
-// Another process of nginx may answer meanwhile: what a route leads to is there before the route, and gone after it.
+// Another process of nginx may answer meanwhile, so a version is stored before its route and removed after it.
 function apply(r, document) {
   const before = JSON.parse(ngx.shared.roles.get('routes') || '[]');
   Object.keys(document.models).forEach((name) => {
@@ -65,7 +65,7 @@ function apply(r, document) {
   ngx.shared.roles.set('digest', document.digest);
 }
 
-// A gateway that has just begun takes up what was in force before.
+// After a start, load the roles that were in force before.
 function load(r) {
   if (!ngx.shared.roles.get('digest')) {
     try {
@@ -85,13 +85,13 @@ function names() {
   return ngx.shared.roles.keys(10000).filter((key) => key.startsWith('model ')).map((key) => key.slice(6));
 }
 
-// Versions that get requests which name none.
+// The versions that get requests which name no version.
 function serving(name) {
   const roles = model(name);
   return roles.canary && roles.canary.percent > 0 ? [roles.stable, roles.canary.version] : [roles.stable];
 }
 
-// The version to fall back to when `version` can't answer; empty where there is none.
+// The version to fall back to when `version` can't answer; empty if there is none.
 function fallback(roles, version) {
   return version === roles.stable ? roles.fallback : roles.stable;
 }
@@ -100,7 +100,7 @@ function isEjected(name, version) {
   return ngx.shared.ejected.get(name + '/' + version) !== undefined;
 }
 
-// A version that is ill is not tried twice for a while, nor at all if another can answer.
+// Ejects a failing version for a while: it gets no second try, and no request if another version can answer.
 function eject(r, name, version, milliseconds) {
   ngx.shared.ejected.set(name + '/' + version, '1', milliseconds);
   settle(r, name);
@@ -113,7 +113,7 @@ function inCanary(r, canary) {
   return parseInt(digest.slice(0, 6), 16) / 0x1000000 * 100 < canary.percent;
 }
 
-// Sets the version for a request and what else its roles want; false where there is no such model or version.
+// Sets the version of a request and the variables for its roles; false if the model or version doesn't exist.
 function choose(r) {
   const name = r.variables.model, named = r.variables.named || '', roles = model(name);
   if (roles === null || (named && Object.keys(roles.versions).indexOf(named) < 0)) {
@@ -123,14 +123,14 @@ function choose(r) {
   return true;
 }
 
-// The same, and a request for what isn't there is refused.
-function chosen(r) {
+// The same, and refuses a request for a model or version that doesn't exist.
+function chooseOrRefuse(r) {
   load(r);
-  const is = choose(r);
-  if (!is) {
+  const chosen = choose(r);
+  if (!chosen) {
     errors.refuse(r, 404);
   }
-  return is;
+  return chosen;
 }
 
 function plan(r, name, roles) {
@@ -146,7 +146,7 @@ function plan(r, name, roles) {
     r.variables.degraded_by = 'fallback';
     version = other;
   } else if (!roles.scripted) {
-    settle(r, name); // an ejection has ended
+    settle(r, name); // the ejection has ended
   }
   r.variables.old_answers = roles.level >= OLD_ANSWERS ? '1' : '';
   if (roles.canary || roles.shadow) {
@@ -158,4 +158,4 @@ function plan(r, name, roles) {
   return version;
 }
 
-export default { control, disk, load, model, names, serving, fallback, isEjected, eject, choose, chosen };
+export default { control, disk, load, model, names, serving, fallback, isEjected, eject, choose, chooseOrRefuse };

@@ -1,12 +1,12 @@
-"""A model that costs nothing: what is left is the frontend's own work."""
+"""A trivial model, so that load on it exercises the frontend alone."""
 
 
 class WarmUp:
     """Answers every request with two bytes."""
 
     def initialize(self, context: object) -> None:
-        """Nothing to load."""
+        """Load nothing."""
 
     def handle(self, data: list[object], _context: object) -> list[bytes]:
-        """One answer a request."""
+        """Return one answer per request."""
         return [b"{}"] * len(data)

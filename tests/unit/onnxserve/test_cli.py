@@ -67,7 +67,7 @@ def test_verify_and_doctor_speak_json(archive, monkeypatch, capsys):
         "trust",
         "threads",
     }
-    assert findings["model store"]["found"] == "circle 1.0.0"
+    assert findings["model store"]["result"] == "circle 1.0.0"
     assert findings["loopback"]["fix"] == ""
 
 

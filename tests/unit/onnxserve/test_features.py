@@ -13,7 +13,7 @@ from onnxserve.cli.features import specs
 from onnxserve.definition import read_definition
 from onnxserve.errors import DefinitionError
 from onnxserve.features.program import THEN, lean_imports, parts
-from onnxserve.features.repo import open_repo, placed
+from onnxserve.features.repo import open_repo, place_files
 from onnxserve_handlers.features import client as stores
 from onnxserve_handlers.features.client import Breaker
 from tests.helpers.feast_repo import Now, write_repo
@@ -33,11 +33,11 @@ def test_the_breaker_opens_and_closes():
 def test_files_go_to_the_state_folder_and_redis_comes_from_the_environment(tmp_path):
     repo = open_repo(write_repo(tmp_path / "repo"), tmp_path / "state", {"ONNXSERVE_REDIS": "localhost:1"})
     assert "connection_string: localhost:1" in repo.config.read_text()
-    document = placed({"project": "p", "registry": "s3://b/r.db"}, tmp_path, "")
+    document = place_files({"project": "p", "registry": "s3://b/r.db"}, tmp_path, "")
     assert document["registry"] == "s3://b/r.db"
     assert document["online_store"] == {"type": "sqlite", "path": str(tmp_path / "online.db")}
     kept = {"type": "postgres", "host": "db"}
-    assert placed({"project": "p", "online_store": kept}, tmp_path, "")["online_store"] == kept
+    assert place_files({"project": "p", "online_store": kept}, tmp_path, "")["online_store"] == kept
 
 
 @pytest.mark.parametrize(

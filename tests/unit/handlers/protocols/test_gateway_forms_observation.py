@@ -23,7 +23,7 @@ def observed(form: str, **limits: str) -> tuple[bytes, dict[str, str]]:
 
 
 def read(text: str) -> Observation:
-    return Observation("p", "r", "demo", "1.0", 200, 0.1, said=text)
+    return Observation("p", "r", "demo", "1.0", 200, 0.1, summary=text)
 
 
 @pytest.mark.parametrize("form", FORMS)

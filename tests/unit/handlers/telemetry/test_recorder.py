@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from onnxserve.monitoring.exporter import bury, workers_page
+from onnxserve.monitoring.exporter import remove_stale_gauges, workers_page
 from onnxserve_handlers.errors import InternalError, InvalidRow
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.request import Request, failed_request
@@ -162,7 +162,7 @@ def test_histograms_of_all_workers_are_one_page_with_few_labels(tmp_path):
 def test_only_gauges_of_the_dead_are_buried(tmp_path):
     for name in (f"gauge_livemax_{os.getpid()}.db", "gauge_livemax_999999999.db", "counter_999999999.db"):
         (tmp_path / name).touch()
-    bury(tmp_path)
+    remove_stale_gauges(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "counter_999999999.db",
         f"gauge_livemax_{os.getpid()}.db",

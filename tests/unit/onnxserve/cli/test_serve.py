@@ -23,6 +23,6 @@ def test_a_version_that_gives_no_first_answer_is_reported_and_ends_nothing(monke
     monkeypatch.setattr(serve, "golden_body", lambda _: b"{}")
     monkeypatch.setattr(serve, "ask", ask)
     serve.first_answers(Settings(Path("config.properties")), {("bad", "1.0"), ("good", "1.0")})
-    said = capsys.readouterr()
-    assert said.out == "good 1.0: {'label': 'inside'}\n"
-    assert said.err == "bad 1.0: no answer: 507: Worker died.\n"
+    captured = capsys.readouterr()
+    assert captured.out == "good 1.0: {'label': 'inside'}\n"
+    assert captured.err == "bad 1.0: no answer: 507: Worker died.\n"

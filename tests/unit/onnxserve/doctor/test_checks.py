@@ -25,14 +25,14 @@ def test_what_serve_would_refuse_is_listed_by_name_with_the_reason_beside_what_i
     finding = store(settings)
     refused = fill(Stores(settings.store, settings.state / "store"))
     assert {refusal.file for refusal in refused} == {"cut.mar", "folder", "packed.tar.gz"}
-    assert finding.found.startswith("circle 1.0.0; refused: ")
-    assert all(f"{refusal.file}: {refusal.reason}" in finding.found for refusal in refused)
+    assert finding.result.startswith("circle 1.0.0; refused: ")
+    assert all(f"{refusal.file}: {refusal.reason}" in finding.result for refusal in refused)
     assert finding.fix
 
 
 def test_a_store_whose_archives_are_all_served_needs_no_fix(settings, archive):
     (settings.store / archive.name).write_bytes(archive.read_bytes())
-    assert (store(settings).found, store(settings).fix) == ("circle 1.0.0", "")
+    assert (store(settings).result, store(settings).fix) == ("circle 1.0.0", "")
 
 
 def test_a_store_that_is_empty_or_is_not_there_is_told_with_what_to_do(settings):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve.gateway.observations import Observation, Tail
+from onnxserve.gateway.observations import Observation, ObservationLog
 
 ANSWER = {
     "pair": "p",
@@ -39,7 +39,7 @@ def versions(observations: list[Observation]) -> list[tuple[str, int]]:
 
 
 def test_an_answer_is_one_observation_and_a_damaged_line_none(path):
-    tail = Tail(path)
+    tail = ObservationLog(path)
     write(path)
     with path.open("a") as stream:
         stream.write('{"pair":"p"\n')
@@ -51,7 +51,7 @@ def test_an_answer_is_one_observation_and_a_damaged_line_none(path):
 
 
 def test_a_failure_that_another_version_hid_is_an_observation_of_its_own(path):
-    tail = Tail(path)
+    tail = ObservationLog(path)
     write(path, failed="2.0 503,2.0 502")
     hidden, answer = tail.read()
     assert (hidden.version, hidden.status, hidden.labels, hidden.rows) == ("2.0", 503, [], "")
@@ -70,13 +70,13 @@ def test_a_failure_that_another_version_hid_is_an_observation_of_its_own(path):
     ],
 )
 def test_each_version_that_failed_is_seen_once(path, fields, seen):
-    tail = Tail(path)
+    tail = ObservationLog(path)
     write(path, **fields)
     assert versions(tail.read()) == seen
 
 
 def test_a_log_that_is_renamed_goes_on_in_the_new_file(path):
-    tail = Tail(path)
+    tail = ObservationLog(path)
     write(path)
     path.rename(path.with_name("observations.log.1"))
     write(path, version="2.0")
@@ -85,8 +85,8 @@ def test_a_log_that_is_renamed_goes_on_in_the_new_file(path):
 
 def test_answers_of_very_many_rows_agree_as_far_as_both_say_their_labels():
     def answer(*rows: object) -> Observation:
-        said = json.dumps([{"label": row} if isinstance(row, str) else row for row in rows])
-        return Observation("p", "r", "demo", "1.0", 200, 0.1, said=said)
+        summary = json.dumps([{"label": row} if isinstance(row, str) else row for row in rows])
+        return Observation("p", "r", "demo", "1.0", 200, 0.1, summary=summary)
 
     assert answer("a", "b").agrees(answer("a", "b"))
     assert not answer("a", "b").agrees(answer("a"))

@@ -63,7 +63,7 @@ def test_refusals_count_by_type_and_take_no_time():
     counts = samples("\n".join(counters.lines()) + "\n")
     assert counts["onnxserve_gateway_refusals_total", "demo", "overloaded"] == 2
     assert ("onnxserve_gateway_request_seconds_count", "demo", "1.0") not in counts
-    assert (counters.refused("demo"), counters.refused("other")) == (2, 0)
+    assert (counters.refusals("demo"), counters.refusals("other")) == (2, 0)
 
 
 def test_cached_degraded_and_suspicious_answers_are_counted():
@@ -101,7 +101,7 @@ def test_series_of_a_histogram_are_bounded():
     }
 
 
-def logged(path: Path, *lines: bytes) -> tuple[list[Entry], int]:
+def read_logged(path: Path, *lines: bytes) -> tuple[list[Entry], int]:
     log = AccessLog(path)
     path.write_bytes(b"\n".join(lines) + b"\n")
     entries = [entry for some in log.read() for entry in some]
@@ -112,10 +112,10 @@ def logged(path: Path, *lines: bytes) -> tuple[list[Entry], int]:
 def test_damaged_lines_are_counted_and_cost_no_other(tmp_path):
     good = msgspec.json.encode(PREDICTION)
     cut, old = good[:90] + good, good.replace(b'"status":200', b'"status":009')
-    assert logged(tmp_path / "access.log", good, cut, old, good, b"") == ([PREDICTION, PREDICTION], 3)
+    assert read_logged(tmp_path / "access.log", good, cut, old, good, b"") == ([PREDICTION, PREDICTION], 3)
 
 
 def test_bytes_that_are_no_text_do_not_hide_a_request(tmp_path):
     odd = msgspec.json.encode(entry(path="/predictions/?")).replace(b"?", b"\xff")
-    entries, damaged = logged(tmp_path / "access.log", odd)
+    entries, damaged = read_logged(tmp_path / "access.log", odd)
     assert ([entry.path for entry in entries], damaged) == (["/predictions/\ufffd"], 0)

@@ -9,7 +9,7 @@ import pytest
 from onnxserve.gateway import Canary, Model, Roles, Share
 from onnxserve.gateway.roles import roles_document
 from onnxserve.release.brownout import DOWN_AFTER, LEVELS, UP_AFTER, Ladder, Pressure, Rung, levels_of
-from onnxserve.release.transitions import difference, levelled, smaller
+from onnxserve.release.transitions import describe_changes, set_level, set_smaller
 
 VERSIONS = {"1.0": "a" * 64, "2.0": "b" * 64, "3.0": "c" * 64}
 
@@ -26,10 +26,10 @@ def levels(rung: Rung, level: int, *looks: Pressure, having: Sequence[int] = ALL
 
 
 def test_a_busy_model_climbs_one_rung_at_a_time_and_no_further_than_the_last():
-    found = levels(Rung(), 0, *[Pressure(0.9, 0)] * (UP_AFTER * 6))
-    assert found[UP_AFTER - 2 : UP_AFTER] == [0, 1]
-    assert found[2 * UP_AFTER - 1] == 2
-    assert found[-1] == 3
+    reached = levels(Rung(), 0, *[Pressure(0.9, 0)] * (UP_AFTER * 6))
+    assert reached[UP_AFTER - 2 : UP_AFTER] == [0, 1]
+    assert reached[2 * UP_AFTER - 1] == 2
+    assert reached[-1] == 3
 
 
 def test_refusals_count_as_busy_however_few_are_under_way():
@@ -60,7 +60,7 @@ def test_a_rung_that_gives_nothing_of_a_model_up_is_none(model, keeps_answers, l
 def test_a_busy_model_that_has_nothing_to_give_up_stays_where_it_is_and_keeps_its_route():
     roles = Roles({"demo": Model(VERSIONS, "1.0")})
     ladder = Ladder(lambda _: {"demo": Pressure(1.0, 0)})
-    assert [list(ladder.moves(roles)) for _ in range(4 * UP_AFTER)] == [[]] * 4 * UP_AFTER
+    assert [list(ladder.changes(roles)) for _ in range(4 * UP_AFTER)] == [[]] * 4 * UP_AFTER
 
 
 def test_rungs_that_a_model_has_not_are_passed_both_ways():
@@ -82,17 +82,19 @@ def test_a_model_on_a_rung_is_routed_by_a_script_which_gets_level_and_smaller_ve
 
 
 def test_a_smaller_version_takes_no_part_before_it_is_needed():
-    roles = smaller(Roles({"demo": Model(VERSIONS, "1.0")}), "demo", "3.0")
+    roles = set_smaller(Roles({"demo": Model(VERSIONS, "1.0")}), "demo", "3.0")
     assert roles_document(roles)["routes"]["demo/"] == "1.0"
-    assert smaller(levelled(roles, "demo", 3), "demo", "").models["demo"].level == 0
+    assert set_smaller(set_level(roles, "demo", 3), "demo", "").models["demo"].level == 0
 
 
 def test_a_level_leaves_canary_and_shadow_to_come_back_later():
     model = Model(VERSIONS, "1.0", canary=Canary("2.0", 5), shadow=Share("2.0", 100), level=3)
-    told = roles_document(Roles({"demo": model}))["models"]["demo"]
-    assert (told["canary"]["percent"], told["shadow"]["percent"]) == (5, 100)
+    roles = roles_document(Roles({"demo": model}))["models"]["demo"]
+    assert (roles["canary"]["percent"], roles["shadow"]["percent"]) == (5, 100)
 
 
 def test_the_ladder_is_told_in_words():
     roles = Roles({"demo": Model(VERSIONS, "1.0")})
-    assert difference(roles, levelled(roles, "demo", 2)) == ["demo level: 0 without nothing -> 2 without fresh answers"]
+    assert describe_changes(roles, set_level(roles, "demo", 2)) == [
+        "demo level: 0 without nothing -> 2 without fresh answers"
+    ]

@@ -81,7 +81,7 @@ def test_other_bytes_for_a_version_that_the_server_has_are_refused_whatever_the_
 
 def test_a_version_that_torchserve_has_from_elsewhere_was_never_checked_and_is_refused(tmp_path, stores, next_archive):
     server = FakeTorchServe(["1.0.0", "2.0.0"], model="circle")
-    with pytest.raises(ReleaseError, match="from elsewhere"):
+    with pytest.raises(ReleaseError, match="from another source"):
         release(tmp_path, stores, server).register(next_archive)
 
 
@@ -176,7 +176,7 @@ def test_two_registrations_of_one_archive_at_once_both_end_well_and_it_is_loaded
         both = [pool.submit(release(tmp_path, stores, server).register, next_archive) for _ in range(2)]
         assert server.loading.wait(30)
         server.unready.clear()
-        assert [one.result(60) for one in both] == ["2.0.0", "2.0.0"]
+        assert [future.result(60) for future in both] == ["2.0.0", "2.0.0"]
     assert server.calls.count("POST /models") == 1
     assert "DELETE /models/circle/2.0.0" not in server.calls
     assert server.versions == ["1.0.0", "2.0.0"]

@@ -24,8 +24,8 @@ ALWAYS = Auto((50.0,), requests=10**6, seconds=0)
 
 
 def answer(version: str, status: int = 200, seconds: float = 0.01, label: str = "a", score: float = 0.9) -> Observation:
-    said = msgspec.json.encode([{"label": label, "score": score}]).decode()
-    return Observation("p", "r", "demo", version, status, seconds, "miss", said)
+    predictions = msgspec.json.encode([{"label": label, "score": score}]).decode()
+    return Observation("p", "r", "demo", version, status, seconds, "miss", predictions)
 
 
 def fresh(auto: Auto = AUTO) -> Rollout:
@@ -49,8 +49,8 @@ def statuses(version: str, good: int, bad: int, status: int) -> list[Observation
 
 @pytest.mark.parametrize("drift", list(DRIFTS))
 def test_a_version_that_does_not_differ_is_hardly_ever_taken_back_whatever_drifts(drift):
-    found = simulate(DRIFTS[drift], lambda now: now, runs=400, blocks=300, seed=5)
-    assert sum(answers is not None for answers in found) <= 4 + 6  # 1 % of 400, and three times its error
+    answers_until_harm = simulate(DRIFTS[drift], lambda now: now, runs=400, blocks=300, seed=5)
+    assert sum(answers is not None for answers in answers_until_harm) <= 4 + 6  # 1 % of 400, and three times its error
 
 
 HARMFUL = ["all fail", "5 % more fail", "2 % more fail", "20 % slower", "50 % slower"]
@@ -88,7 +88,8 @@ def test_a_ramp_on_which_the_labels_drift_takes_back_no_version_that_does_not_di
             versions = ["2.0" if rng.random() * 100 < rollout.percent else "1.0" for _ in range(40)]
             labels = [usual if rng.random() < 0.7 - 0.2 * second / 180 else other for _ in versions]
             sent = [
-                msgspec.structs.replace(said, version=version) for said, version in zip(labels, versions, strict=True)
+                msgspec.structs.replace(observation, version=version)
+                for observation, version in zip(labels, versions, strict=True)
             ]
             rollout.look(blocks, sent, float(second))
         taken += rollout.decide(180.0).action == "rollback"
@@ -198,7 +199,7 @@ def test_a_canary_with_more_to_do_is_held_when_it_is_slower_and_not_taken_back()
     slower = [*[answer("1.0")] * 2, *[answer("2.0", seconds=0.05)] * 18]
     decision = looks(fresh(Auto((90.0,), requests=10, seconds=30)), *slower, count=60)
     assert (decision.action, decision.harms) == ("hold", ())
-    assert "has more to do" in decision.reason
+    assert "has more load" in decision.reason
 
 
 def test_answers_without_a_stable_one_beside_them_hold_the_canary_and_say_so():
@@ -253,15 +254,15 @@ def test_pairs_are_joined_whatever_comes_first_and_disagreements_keep_their_inpu
     report, pairs = Report("demo", "1.0", "2.0"), Pairs()
 
     def see(pair: str, version: str, **fields: object) -> None:
-        one = msgspec.structs.replace(answer(version), pair=pair, request_id=f"id-{pair}", **fields)
-        pairs.see(report, one)
+        observation = msgspec.structs.replace(answer(version), pair=pair, request_id=f"id-{pair}", **fields)
+        pairs.see(report, observation)
 
     see("x", "1.0")
-    see("y", "2.0", said='[{"label": "b", "score": 0.9}]', rows="[[1,2]]")
-    see("x", "2.0", said='[{"label": "a", "score": 0.5}]')
+    see("y", "2.0", summary='[{"label": "b", "score": 0.9}]', rows="[[1,2]]")
+    see("x", "2.0", summary='[{"label": "a", "score": 0.5}]')
     see("y", "1.0")
     see("z", "1.0")
-    see("z", "2.0", status=500, said="")
+    see("z", "2.0", status=500, summary="")
     assert (report.pairs, report.disagreements, report.shifted, report.failed) == (3, 2, 1, 1)
     assert [(case.request_id, case.stable, case.shadow) for case in report.cases] == [
         ("id-y", ["a"], ["b"]),

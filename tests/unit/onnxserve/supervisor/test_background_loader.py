@@ -1,4 +1,4 @@
-"""Archives without traffic: loaded beside the others, tried again when that failed, and reported."""
+"""Archives without traffic: loaded beside the others, retried after a failure, and reported."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ def test_what_could_not_be_registered_is_tried_again_and_each_reason_is_reported
     assert sorted(server.versions) == ["1.0.0", "2.0.0", "3.0.0"]
     lines = reported(settings)
     assert [line.partition(",")[0] for line in lines] == ["demo-2.0.0.mar", "demo-3.0.0.mar"]
-    assert all("no memory; tried again in 0 s" in line for line in lines)
+    assert all("no memory; retried in 0 s" in line for line in lines)
 
 
 def test_what_is_no_archive_is_reported_and_not_tried_again(settings):
     (settings.store / "damaged.mar").write_bytes(b"PK")
     server, running = FakeTorchServe(["1.0.0", "2.0.0", "3.0.0"]), Process()
     made(settings, server, []).load(running, {("demo", "1.0.0")})
-    assert reported(settings) == ["damaged.mar, which has no traffic: it is no archive"]
+    assert reported(settings) == ["damaged.mar, which has no traffic: it isn't an archive"]
 
 
 def test_it_ends_with_the_server_that_it_registers_at(settings):
