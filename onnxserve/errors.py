@@ -1,10 +1,10 @@
-"""What goes wrong outside a request: said with what, where, and how to fix it."""
+"""Errors outside a request; each says what went wrong, where, and how to fix it."""
 
 from __future__ import annotations
 
 
 class OnnxserveError(Exception):
-    """Shown to the user as it is, without a traceback; the process exits with `exit_code`."""
+    """An error that the user sees without a traceback; the process exits with `exit_code`."""
 
     exit_code = 1
 
@@ -22,15 +22,15 @@ class OnnxserveError(Exception):
 
 
 class DefinitionError(OnnxserveError):
-    """A model definition that can't be read or isn't consistent."""
+    """A model definition can't be read or isn't consistent."""
 
 
 class SourceError(OnnxserveError):
-    """Weights or data that can't be had, or aren't the pinned ones."""
+    """Weights or data can't be fetched, or aren't the pinned ones."""
 
 
 class CheckFailed(OnnxserveError):
-    """A proof that failed: which step, what was measured, what was allowed, what to try."""
+    """A proof failed; the error has the step, what was measured, what was allowed, and what to try."""
 
     def __init__(self, step: str, measured: str, allowed: str, *, fix: str, where: str = "") -> None:
         super().__init__(f"{step}: measured {measured}, allowed {allowed}", where=where, fix=fix)
@@ -40,36 +40,36 @@ class CheckFailed(OnnxserveError):
 
 
 class StepFailed(OnnxserveError):
-    """A step of the export that broke; names the steps that had run before it."""
+    """A step of the export broke; the error names the steps that ran before it."""
 
 
 class ArchiveError(OnnxserveError):
-    """An archive that is damaged, unsafe or not one of ours."""
+    """An archive is damaged, unsafe, or not made by onnxserve."""
 
 
 class ServerError(OnnxserveError):
-    """TorchServe can't be started, reached, or refuses."""
+    """TorchServe can't be started or reached, or it refuses a request."""
 
 
 class GatewayError(OnnxserveError):
-    """The edge can't be rendered, started or changed."""
+    """The gateway can't be rendered, started or changed."""
 
 
 class ReleaseError(OnnxserveError):
-    """A release step that would be unsafe or makes no sense."""
+    """A release step would be unsafe, or is impossible."""
 
 
 class TuneError(OnnxserveError):
-    """No setting that keeps the objective, or a machine too noisy to tell."""
+    """No setting keeps the objective, or the machine is too noisy to measure."""
 
 
 class BatchError(OnnxserveError):
-    """A batch job that can't begin or go on."""
+    """A batch job can't begin or can't continue."""
 
 
 class FeatureError(OnnxserveError):
-    """A feature store that can't be read, loaded or reached."""
+    """A feature store can't be read, loaded or reached."""
 
 
 class MonitorError(OnnxserveError):
-    """What is to be watched can't be."""
+    """A dashboard, a log or a report can't be made or read."""

@@ -1,4 +1,4 @@
-"""Checking an archive: all digests, no stranger among the members, golden rows through its own handler."""
+"""The check of an archive: all digests, no unrecorded member, golden rows through its own handler."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOREIGN_FIX = "fetch or export the archive again; one of torch-model-archiver ca
 
 @dataclass(frozen=True)
 class Checked:
-    """What was checked of one archive."""
+    """The result of a check."""
 
     name: str
     version: str
@@ -41,7 +41,7 @@ def check_members(path: Path, *public_keys: Path) -> int:
     members, manifest, signature = contents(path)
     if not count:
         raise ArchiveError(f"{RECORD} is missing", where=str(path), fix=FOREIGN_FIX)
-    # What no digest covers (dates, order, attributes) must be as we write it.
+    # No digest covers dates, order and attributes, so they must be as we write them.
     with tempfile.TemporaryDirectory() as scratch:
         again = write_archive(Path(scratch) / "again.mar", members, manifest, signature)
     if again != file_digest(path):
@@ -52,7 +52,7 @@ def check_members(path: Path, *public_keys: Path) -> int:
 
 
 def check_archive(path: Path, public_keys: Sequence[Path] | None = None) -> Checked:
-    """Digests, signature by a key, then golden rows through the archive's own handler in a process.
+    """Check digests, the signature, then golden rows through the archive's own handler in a process; ArchiveError else.
 
     Without `public_keys` they are those that this machine trusts; an empty sequence asks for no signature.
     """

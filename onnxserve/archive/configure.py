@@ -1,4 +1,4 @@
-"""Changing how an archive is served, without touching what was proven of it."""
+"""Changes of an archive's serving configuration, which leave its proof untouched."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from .write import write_archive
 
 
 def read_signature(path: Path) -> dict[str, Any]:
-    """`signature.json`."""
+    """Return `signature.json`; ArchiveError if it is missing or damaged."""
     return _document(path, "signature.json")
 
 
 def max_batch(path: Path) -> int:
-    """The largest batch that the archive's proof covers."""
+    """Return the largest batch that the archive's proof covers."""
     return int(read_signature(path)["max_batch"])
 
 
 def golden_bodies(path: Path) -> list[bytes]:
-    """One JSON request a golden row."""
-    return [msgspec.json.encode({"instances": [one]}) for one in _document(path, "golden.json")["instances"]]
+    """Return a JSON request for each golden row."""
+    return [msgspec.json.encode({"instances": [instance]}) for instance in _document(path, "golden.json")["instances"]]
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """`model-config.yaml`."""
+    """Return `model-config.yaml`; ArchiveError if it is missing or no mapping."""
     with open_archive(path) as archive:
         document = yaml.safe_load(member(archive, CONFIG))
     if not isinstance(document, dict):
@@ -42,12 +42,12 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def threads_of(config: dict[str, Any]) -> int:
-    """Of each worker, by an archive's configuration; 0 where it isn't tuned."""
+    """Return the threads per worker of an archive's configuration; 0 if it isn't tuned."""
     return int((config.get("handler") or {}).get("threads") or 0)
 
 
 def reconfigure(path: Path, target: Path, changes: Mapping[str, Any]) -> str:
-    """Write `path` to `target` with changed keys of `model-config.yaml`; the new SHA-256.
+    """Write `path` to `target` with changed keys of `model-config.yaml`; return the new SHA-256.
 
     Nested mappings are merged. Every other member keeps its bytes; a signature is dropped, since it no longer holds.
     ArchiveError for an archive that isn't trusted (`trusted_contents`).

@@ -1,4 +1,4 @@
-"""Members' bytes, read once from beginning to end, never more than the archive says of them."""
+"""Members' bytes, read once from beginning to end, and never more of them than the archive records."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Damaged(ValueError):
 
 
 def member_digests(archive: zipfile.ZipFile) -> dict[str, str]:
-    """Hex SHA-256 of every member by name; ArchiveError for one that is damaged."""
-    found = {}
+    """Return the hex SHA-256 of every member by name; ArchiveError for a damaged member."""
+    digests = {}
     for info in archive.infolist():
         if info.is_dir():
             continue
@@ -30,12 +30,12 @@ def member_digests(archive: zipfile.ZipFile) -> dict[str, str]:
                 digest.update(chunk)
         except (Damaged, zlib.error, OSError) as error:
             raise ArchiveError(f"{info.filename} is damaged: {error}", where=str(archive.filename)) from error
-        found[info.filename] = digest.hexdigest()
-    return found
+        digests[info.filename] = digest.hexdigest()
+    return digests
 
 
 def chunks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    """A member's bytes; Damaged unless exactly its packed bytes give exactly these, as TorchServe demands too."""
+    """Yield a member's bytes; Damaged unless exactly its packed bytes unpack to them, as TorchServe demands too."""
     size = crc = 0
     for chunk in _unpacked(archive, info):
         size, crc = size + len(chunk), zlib.crc32(chunk, crc)
@@ -43,7 +43,7 @@ def chunks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
             break
         yield chunk
     if (size, crc) != (info.file_size, info.CRC):
-        raise Damaged("its size or its CRC is another")
+        raise Damaged("its size or its CRC differs from its header's")
 
 
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""How far outputs lie apart, measured by their own spread, and how far is too far."""
+"""The deviation of outputs, in units of their spread, and its tolerance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GOLDEN = "golden.json"
 
 
 def scale_of(outputs: Array, *, each: bool = False) -> Array:
-    """What deviations are measured by: the standard deviation of `outputs`, shape (rows, ...), never 0.
+    """Return the unit of deviations: the standard deviation of `outputs`, shape (rows, ...), never 0.
 
     One for all outputs, shape (1,); or with `each` one for each output of a row, whose units may differ. Outputs that
     hardly change have a part of their magnitude as scale.
@@ -30,12 +30,12 @@ def scale_of(outputs: Array, *, each: bool = False) -> Array:
 
 
 def magnitude_of(outputs: Array) -> Array:
-    """The largest magnitude, shape (1,), never 0: what the deviations of a layer are measured by."""
+    """Return the largest magnitude, shape (1,), never 0: the unit of a layer's deviations."""
     return np.array([max(float(np.abs(outputs).max(initial=0.0)), TINY)])
 
 
 def deviation(left: Array, right: Array, scale: Array) -> float:
-    """Largest absolute difference in units of `scale` (`scale_of`); infinite for other shapes and what isn't finite."""
+    """Return the largest absolute difference in units of `scale`; infinite if shapes differ or a value isn't finite."""
     if left.shape != right.shape:
         return float("inf")
     if not left.size:
@@ -47,7 +47,7 @@ def deviation(left: Array, right: Array, scale: Array) -> float:
 
 
 def recorded_scale(folder: Path, outputs: Array) -> Array:
-    """The scale that an unpacked archive's golden rows are measured by; that of `outputs` if it is older than those."""
+    """Return the recorded scale of an unpacked archive's golden rows; else that of `outputs`."""
     path = folder / GOLDEN
     recorded = msgspec.json.decode(path.read_bytes()).get("scale") if path.is_file() else None
     return np.asarray(recorded, np.float64) if recorded else scale_of(outputs)

@@ -1,4 +1,4 @@
-"""An archive's way into a model store."""
+"""Copying an archive into a model store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def enter_store(archive: Path, store: Path, name: str = "") -> Path:
-    """Copy beside, then rename to its own name or `name`: a server that lists the store never sees half an archive."""
+    """Copy beside the target, then rename: a server that lists the store never sees half an archive."""
     store.mkdir(parents=True, exist_ok=True)
     target = store / (name or archive.name)
     partial = target.with_suffix(".part")

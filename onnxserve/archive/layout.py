@@ -1,4 +1,4 @@
-"""Whether a zip holds the same for whoever reads its directory and for whoever reads it from its beginning.
+"""The layout of a zip that is the same for readers of its directory and for readers from its beginning.
 
 TorchServe unpacks with Java's ZipInputStream, which takes local headers in sequence and never sees the directory;
 Python goes by the directory alone. An archive is canonical, and every check of it holds for both, if its members lie
@@ -28,7 +28,7 @@ TIMES_AND_OWNERS = {0x000A, 0x5455, 0x5855, 0x7875}
 
 @dataclass(frozen=True)
 class Local:
-    """What a local header says of its member, and where the member's data begins."""
+    """The fields of a local header, and the offset of the member's data."""
 
     name: bytes
     flags: int
@@ -41,7 +41,7 @@ class Local:
 
 
 def layout_faults(archive: zipfile.ZipFile) -> Iterator[str]:
-    """What makes an archive other than canonical, in words; nothing if it is."""
+    """Yield each fault of the layout as a sentence; none for a canonical archive."""
     stream, position = archive.fp, 0
     assert stream is not None  # noqa: S101 - it is open
     for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
@@ -61,7 +61,7 @@ def layout_faults(archive: zipfile.ZipFile) -> Iterator[str]:
 
 
 def read_local(stream: IO[bytes], position: int) -> Local | None:
-    """The local header at `position`, None where there is none."""
+    """Return the local header at `position`; None if there is none."""
     stream.seek(position)
     head = stream.read(LOCAL.size)
     if len(head) < LOCAL.size:
@@ -74,7 +74,7 @@ def read_local(stream: IO[bytes], position: int) -> Local | None:
 
 
 def member_faults(local: Local, info: zipfile.ZipInfo) -> Iterator[str]:
-    """What of a member isn't as both readers take it, or not the same for both."""
+    """Yield each fault of a member that makes the two kinds of readers disagree."""
     if local.flags & ENCRYPTED:
         yield "is encrypted by the zip"
     if local.flags & DESCRIPTOR:
@@ -101,12 +101,12 @@ def member_faults(local: Local, info: zipfile.ZipInfo) -> Iterator[str]:
 
 
 def name_bytes(info: zipfile.ZipInfo) -> bytes:
-    """The name as it must be written: only UTF-8 that says so means the same to all."""
+    """Return the name as it must be written: only flagged UTF-8 and ASCII mean the same to all readers."""
     return info.orig_filename.encode("utf-8" if info.flag_bits & UTF8 else "ascii", errors="backslashreplace")
 
 
 def extra_fields(extra: bytes) -> dict[int, bytes] | None:
-    """Content by identifier; None if it can't be parted into fields, or has one twice."""
+    """Return the extra fields by identifier; None if they are malformed, or one is there twice."""
     fields: dict[int, bytes] = {}
     while extra:
         if len(extra) < 4:
@@ -119,7 +119,7 @@ def extra_fields(extra: bytes) -> dict[int, bytes] | None:
 
 
 def sizes_of(local: Local, fields: dict[int, bytes]) -> tuple[int, int]:
-    """Packed and unpacked size; (-1, -1) where the header and its 64-bit field don't fit, and readers may choose."""
+    """Return packed and unpacked size; (-1, -1) if the header and its 64-bit field don't agree."""
     wide = fields.get(ZIP64)
     if wide is None and UNKNOWN not in {local.packed, local.size}:
         return local.packed, local.size
@@ -130,7 +130,7 @@ def sizes_of(local: Local, fields: dict[int, bytes]) -> tuple[int, int]:
 
 
 def ends_with_directory(stream: IO[bytes], archive: zipfile.ZipFile) -> bool:
-    """Whether the directory's end is the file's, and both say where the directory lies."""
+    """Tell whether the directory ends the file, and its end record has the right place and count."""
     total = stream.seek(0, 2)
     stream.seek(max(0, total - END.size))
     tail = stream.read(END.size)
@@ -146,7 +146,7 @@ def ends_with_directory(stream: IO[bytes], archive: zipfile.ZipFile) -> bool:
 
 
 def read_end64(stream: IO[bytes], end: int) -> tuple[int, int, int] | None:
-    """Count, size and begin of the directory by the 64-bit record before `end`, if there is one."""
+    """Return count, size and offset of the directory by the 64-bit record before `end`; None without one."""
     stream.seek(max(0, end - LOCATOR_BYTES - END64.size))
     record = stream.read(END64.size + LOCATOR_BYTES)
     if len(record) < END64.size + LOCATOR_BYTES or record[END64.size : END64.size + 4] != b"PK\x06\x07":

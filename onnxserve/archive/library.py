@@ -1,4 +1,4 @@
-"""What signing and sealing share: libraries that only they need, and files for their owner alone."""
+"""Shared by signing and encryption: optional libraries, and files that only their owner can read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnxserve.errors import OnnxserveError
 
 
 def library(name: str) -> Any:
-    """The module, or what to install."""
+    """Import a module; OnnxserveError names what to install."""
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
@@ -19,14 +19,14 @@ def library(name: str) -> Any:
 
 
 def refuse_existing(*paths: Path) -> None:
-    """A key that is overwritten is lost."""
+    """Raise OnnxserveError if a file exists: an overwritten key is lost."""
     for path in paths:
         if path.exists():
             raise OnnxserveError("there is a file already", where=str(path), fix="choose another name")
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """A new file that its owner alone can read."""
+    """Write a new file that only its owner can read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
         stream.write(content)

@@ -8,7 +8,7 @@ NEEDS = ("msgspec", "numpy", "onnxruntime", "pillow", "tokenizers")
 
 
 def version_of(name: str) -> str | None:
-    """Of a package of this environment; None where it isn't installed."""
+    """Return the version of an installed package; None if it isn't installed."""
     try:
         return version(name)
     except PackageNotFoundError:

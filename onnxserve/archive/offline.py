@@ -1,4 +1,4 @@
-"""Running an unpacked archive's own handler in a subprocess, never importing it here."""
+"""An unpacked archive's own handler, run in a subprocess and never imported here."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Array = npt.NDArray[Any]
 
 
 def package(folder: Path) -> str:
-    """The name of the handlers' folder in an unpacked archive."""
-    found = sorted(path.parent.name for path in folder.glob("handlers_*/offline.py"))
-    if len(found) != 1:
-        raise ArchiveError(f"expected one folder handlers_*, found {found}", where=str(folder))
-    return found[0]
+    """Return the name of the handlers' folder in an unpacked archive; ArchiveError unless there is exactly one."""
+    packages = sorted(path.parent.name for path in folder.glob("handlers_*/offline.py"))
+    if len(packages) != 1:
+        raise ArchiveError(f"expected one folder handlers_*, found {packages}", where=str(folder))
+    return packages[0]
 
 
 def run_offline(folder: Path, command: str, source: Path, target: Path) -> None:
     """Run one command of the archive's `offline` module; ArchiveError with the end of its log."""
-    # Only the archive on the path: what isn't inside must come from site-packages.
+    # Only the archive is on the path: everything else must come from site-packages.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(
         [sys.executable, "-m", f"{package(folder)}.offline", str(folder), command, str(source), str(target)],

@@ -1,4 +1,4 @@
-"""The rows that an archive was proven with, as it carries them."""
+"""The proof rows that an archive carries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .seal import PROOF, unsealed
 
 
 def read_proof(folder: Path) -> list[dict[str, Any]]:
-    """Rows, labels and torch's outputs of an unpacked archive; ArchiveError when it carries none."""
+    """Return rows, labels and torch's outputs of an unpacked archive; ArchiveError if it has none."""
     path, sealed = folder / PROOF, folder / f"{PROOF}.age"
     content = path.read_bytes() if path.is_file() else b""
     if sealed.is_file():

@@ -1,4 +1,4 @@
-"""An archive from elsewhere into the model store, only if its bytes are those that were named."""
+"""Fetching an archive into the model store, if its bytes have the given digest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEX = 64
 def pull(source: str, sha256: str, store: Path) -> Path:
     """Copy from a path or a URL that fsspec knows (s3://, gs://, https://, …); ArchiveError unless all checks pass.
 
-    One that is there already with this digest is not fetched again.
+    An archive that is in the store with this digest is not fetched again.
     """
     name = Path(urlsplit(source).path).name
     if not name.endswith(".mar"):
@@ -32,15 +32,15 @@ def pull(source: str, sha256: str, store: Path) -> Path:
         return there
     with tempfile.TemporaryDirectory() as scratch:
         fetched = Path(scratch) / name
-        found = fetch(source, fetched)
-        if found != sha256:
-            raise ArchiveError(f"its SHA-256 is {found}, {sha256} was named", where=source, fix="nothing was stored")
+        actual = fetch(source, fetched)
+        if actual != sha256:
+            raise ArchiveError(f"its SHA-256 is {actual}, {sha256} was named", where=source, fix="nothing was stored")
         check_archive(fetched)
         return enter_store(fetched, store)
 
 
 def fetch(source: str, target: Path) -> str:
-    """The digest of what was copied."""
+    """Copy the source; return the hex SHA-256 of its bytes. ArchiveError if it can't be read."""
     digest = hashlib.sha256()
     try:
         with opened(source) as stream, target.open("wb") as copy:
@@ -53,7 +53,7 @@ def fetch(source: str, target: Path) -> str:
 
 
 def opened(source: str) -> IO[bytes]:
-    """Bytes of a path or a URL."""
+    """Open a path or a URL."""
     if "://" not in source:
         return Path(source).open("rb")
     try:

@@ -1,4 +1,4 @@
-"""Opening an archive that may be hostile: canonical, bounded, inside its folder, no links."""
+"""Safe reading of an archive that may be hostile: canonical, bounded, inside its folder, without links."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAME_FIX = "letters, digits and _ . + - after a letter or digit, 128 at most"
 
 @dataclass(frozen=True)
 class Summary:
-    """What an archive says of itself, and the digest of its bytes."""
+    """Name, version and evidence of an archive, and the digest of its bytes."""
 
     path: Path
     name: str
@@ -37,7 +37,7 @@ class Summary:
 
 
 def open_archive(path: Path) -> zipfile.ZipFile:
-    """The zip, after checking its layout and every member's name, kind and size; ArchiveError otherwise."""
+    """Open the zip after checking its layout and every member's name, kind and size; ArchiveError otherwise."""
     if not path.is_file():
         raise ArchiveError("there is no such archive", where=str(path), fix="onnxserve export models/NAME makes one")
     try:
@@ -84,7 +84,7 @@ def _faults_of(info: zipfile.ZipInfo, name: PurePosixPath) -> Iterator[str]:
 
 
 def member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """One member's bytes; ArchiveError when it is missing or damaged."""
+    """Return a member's bytes; ArchiveError if it is missing or damaged."""
     try:
         return archive.read(name)
     except KeyError as error:
@@ -95,7 +95,7 @@ def member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def contents(path: Path) -> tuple[dict[str, bytes], dict[str, Any], bytes | None]:
-    """Members that the digests cover, the manifest, and the signature if there is one."""
+    """Return the members that the digests cover, the manifest, and the signature if there is one."""
     with open_archive(path) as archive:
         names = [info.filename for info in archive.infolist() if not info.is_dir()]
         members = {name: member(archive, name) for name in names if name not in UNRECORDED}
@@ -119,7 +119,7 @@ def unpack(path: Path, folder: Path) -> None:
 
 
 def read_version(path: Path) -> tuple[str, str]:
-    """Model and version by the manifest of anybody's archive; ArchiveError where it names none that can be served.
+    """Return model and version by any archive's manifest; ArchiveError if they can't be served.
 
     The names are torch-model-archiver's: they become parts of paths and of configurations.
     """
@@ -128,7 +128,7 @@ def read_version(path: Path) -> tuple[str, str]:
 
 
 def version_of(archive: zipfile.ZipFile) -> tuple[str, str]:
-    """The same of an open archive."""
+    """Return model and version of an open archive, as `read_version`."""
     where = str(archive.filename)
     try:
         model = msgspec.json.decode(member(archive, MANIFEST))["model"]
@@ -142,7 +142,7 @@ def version_of(archive: zipfile.ZipFile) -> tuple[str, str]:
 
 
 def summarise(path: Path) -> Summary:
-    """Name, version, digest and evidence of an archive."""
+    """Return name, version, digest and evidence of an archive."""
     with open_archive(path) as archive:
         try:
             model = msgspec.json.decode(member(archive, MANIFEST))["model"]

@@ -1,4 +1,4 @@
-"""Taking back what was trusted: a line in the list that `ONNXSERVE_REVOKED` names."""
+"""Revocation of a key or an archive: a line in the list that `ONNXSERVE_REVOKED` names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUFFIX = ".mar"
 
 
 def revoked_now() -> Revocations:
-    """What is revoked on this machine; ArchiveError for a list that can't be read."""
+    """Return the revocations of this machine; ArchiveError for a list that can't be read."""
     try:
         return read_revocations()
     except ArchiveUntrusted as error:
@@ -32,7 +32,7 @@ def revoked_now() -> Revocations:
 
 
 def revoke(path: Path, target: Path, reason: str = "") -> str:
-    """Append an archive or a public key to a list; the line. ArchiveError for what is neither."""
+    """Append an archive or a public key to a list; return the line. ArchiveError for any other file."""
     kind, digest = ("archive", archive_digest(path)) if path.name.endswith(SUFFIX) else ("key", key_digest(path))
     line = " ".join([kind, digest, *reason.split()])
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -45,13 +45,13 @@ def revoke(path: Path, target: Path, reason: str = "") -> str:
 
 
 def archive_digest(path: Path) -> str:
-    """Of an archive's content, whoever signed it."""
+    """Return the digest of an archive's content, which no signature changes."""
     with open_archive(path) as archive:
         return content_digest(member_digests(archive))
 
 
 def key_digest(path: Path) -> str:
-    """Of a public key in PEM, as `Signer` has it."""
+    """Return the digest of a public key in PEM, as `Signer` has it."""
     library("cryptography")
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization

@@ -16,7 +16,7 @@ SEALED = (MODEL, PROOF)
 
 
 def make_identity(path: Path) -> str:
-    """Write a new identity (readable by its owner only); its recipient, which encrypts and may be public."""
+    """Write a new identity, readable by its owner only; return its recipient, the public key."""
     refuse_existing(path)
     identity = library("pyrage").x25519.Identity.generate()
     write_private(path, f"{identity}\n".encode())
@@ -32,7 +32,7 @@ def unsealed(content: bytes) -> bytes:
 
 
 def seal_archive(path: Path, recipient: str, target: Path | None = None) -> str:
-    """Write the archive with its graph and proof encrypted to `target`, or in place; the new SHA-256.
+    """Write the archive with its graph and proof encrypted to `target`, or in place; return the new SHA-256.
 
     A signature is dropped: sign after sealing. ArchiveError for an archive that isn't trusted (`trusted_contents`).
     """

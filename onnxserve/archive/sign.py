@@ -21,7 +21,7 @@ CURVE_FIX = "onnxserve archive keygen signing.pem makes a pair of P-256 keys"
 
 
 def make_key(path: Path) -> Path:
-    """A new private key (readable by its owner only) at `path`; its public key beside it, whose path is given."""
+    """Write a new private key, readable by its owner only, and its public key beside it; return the latter's path."""
     library("cryptography")
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -39,13 +39,13 @@ def make_key(path: Path) -> Path:
 
 
 def is_signed(path: Path) -> bool:
-    """Whether there is a signature; not whether it holds."""
+    """Tell whether there is a signature; it is not checked."""
     with open_archive(path) as archive:
         return SIGNING_FILE in archive.namelist()
 
 
 def sign_archive(path: Path, private_key: Path, target: Path | None = None) -> str:
-    """Write the archive with its signature to `target`, or in place; the new SHA-256.
+    """Write the archive with its signature to `target`, or in place; return the new SHA-256.
 
     ArchiveError for an archive that isn't what it records, or whose signature doesn't hold for the configured keys.
     """

@@ -1,4 +1,4 @@
-"""A store of archives, and the server's own copy of it: what is verified there is what TorchServe loads.
+"""A store of archives, and the server's own verified copy of it, which TorchServe loads.
 
 TorchServe's management API writes what is POSTed to it into TorchServe's store. So that this is never the user's, and
 so that nobody can change a file between its check and its use, `onnxserve serve` gives TorchServe a folder of its own.
@@ -31,7 +31,7 @@ CHUNK = 2**20
 
 @dataclass(frozen=True)
 class Stores:
-    """Where archives are kept, and where TorchServe loads them from: one folder for a TorchServe started by itself."""
+    """The folder that keeps archives, and the one that TorchServe loads; the same for a plain TorchServe."""
 
     kept: Path
     served: Path
@@ -39,14 +39,14 @@ class Stores:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What isn't served, by the name of its file, and why."""
+    """A file that isn't served, and why."""
 
     file: str
     reason: str
 
 
 def loadable(store: Path) -> list[Path]:
-    """Whatever TorchServe would take for a model, by name; ArchiveError if the store can't be read."""
+    """Return everything that TorchServe would take for a model, by name; ArchiveError if the store can't be read."""
     try:
         entries = sorted(path for path in store.iterdir() if not path.name.startswith("."))
     except OSError as error:
@@ -56,7 +56,7 @@ def loadable(store: Path) -> list[Path]:
 
 
 def fill(stores: Stores, *public_keys: Path) -> list[Refusal]:
-    """Make `served` the verified copies of the archives in `kept`; what was refused."""
+    """Make `served` the verified copies of the archives in `kept`; return the refused files."""
     with writable(stores.served):
         accepted, refusals = sort_out(loadable(stores.kept), lambda path: admit(path, stores.served, *public_keys))
         clear(stores.served, accepted)
@@ -64,12 +64,12 @@ def fill(stores: Stores, *public_keys: Path) -> list[Refusal]:
 
 
 def refusals(store: Path, *public_keys: Path) -> list[Refusal]:
-    """What `fill` would refuse now; nothing is copied."""
+    """Return the files that `fill` would refuse now; copy nothing."""
     return sort_out(loadable(store), lambda path: judge(path, *public_keys))[1]
 
 
 def sort_out(paths: Iterable[Path], judged: Callable[[Path], tuple[str, str]]) -> tuple[set[str], list[Refusal]]:
-    """Names of the files that may be served, one a version, and why the others may not."""
+    """Return the files that may be served, one for each version, and why the others may not."""
     refused: list[Refusal] = []
     files: dict[tuple[str, str], str] = {}
     for path in paths:
@@ -86,7 +86,7 @@ def sort_out(paths: Iterable[Path], judged: Callable[[Path], tuple[str, str]]) -
 
 
 def judge(source: Path, *public_keys: Path) -> tuple[str, str]:
-    """An archive's model and version; ArchiveError if it may not be served."""
+    """Return an archive's model and version; ArchiveError if it may not be served."""
     check_name(source)
     with opened(source):
         pass
@@ -95,7 +95,7 @@ def judge(source: Path, *public_keys: Path) -> tuple[str, str]:
 
 
 def admit(source: Path, served: Path, *public_keys: Path) -> tuple[str, str]:
-    """The same of a copy in `served`, which stays there if it holds."""
+    """Copy an archive to `served` and return its model and version; ArchiveError if the copy fails a check."""
     check_name(source)
     copy = served / f".{source.name}.part"
     copy_file(source, copy, served / source.name)
@@ -109,7 +109,7 @@ def admit(source: Path, served: Path, *public_keys: Path) -> tuple[str, str]:
 
 
 def check_name(source: Path) -> None:
-    """ArchiveError for what can't be an archive of the store by its name."""
+    """Raise ArchiveError for a name that no archive of the store can have."""
     if not source.name.endswith(SUFFIX):
         raise ArchiveError("it is no archive (.mar); TorchServe would load it unverified")
     if source.name.startswith("."):
@@ -122,7 +122,7 @@ def check_name(source: Path) -> None:
 
 @contextlib.contextmanager
 def opened(source: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a regular file; ArchiveError if it can't be read or is none."""
+    """Open a regular file; ArchiveError if it can't be read or isn't regular."""
     # A pipe would block, and a folder isn't read: what was opened is judged, whatever the name means later.
     try:
         descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -135,7 +135,7 @@ def opened(source: Path) -> Iterator[IO[bytes]]:
 
 
 def copy_file(source: Path, copy: Path, before: Path) -> None:
-    """The bytes of a regular file; those of an earlier copy if the file has kept its size and its time since."""
+    """Copy a regular file, or rename an earlier copy whose size and time are still the file's; ArchiveError else."""
     with opened(source) as stream:
         status = os.fstat(stream.fileno())
         if unchanged(before, status):
@@ -148,7 +148,7 @@ def copy_file(source: Path, copy: Path, before: Path) -> None:
 
 
 def unchanged(before: Path, status: os.stat_result) -> bool:
-    """Whether an earlier copy has the size and the time of a file. It is verified again all the same."""
+    """Tell whether an earlier copy has the size and the time of a file; it is verified again all the same."""
     with contextlib.suppress(OSError):
         copied = before.lstat()
         same = copied.st_size, copied.st_mtime_ns
@@ -157,13 +157,13 @@ def unchanged(before: Path, status: os.stat_result) -> bool:
 
 
 def copy_stream(stream: IO[bytes], target: IO[bytes]) -> None:
-    """All of it."""
+    """Copy everything."""
     while chunk := stream.read(CHUNK):
         target.write(chunk)
 
 
 def clear(served: Path, files: set[str]) -> None:
-    """Remove what isn't one of these: what was retired, refused, or stored by somebody else."""
+    """Delete every other file: one that was retired, refused, or stored by somebody else."""
     for path in served.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -173,7 +173,7 @@ def clear(served: Path, files: set[str]) -> None:
 
 @contextlib.contextmanager
 def writable(folder: Path) -> Iterator[None]:
-    """The server's folder is for reading only, but within this block: TorchServe stores nothing there by itself."""
+    """Make the server's folder writable within the block only, so that TorchServe stores nothing there itself."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -1,4 +1,4 @@
-"""Whether an archive's members are what was recorded and signed; what isn't may neither be served nor rewritten."""
+"""The check of an archive's members against their record and signature, before it is served or rewritten."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .read import contents, member, open_archive, unpack
 
 
 def configured_keys() -> tuple[Path, ...]:
-    """The public keys of `ONNXSERVE_PUBLIC_KEY`, none where it is empty; ArchiveError if none is where it says."""
+    """Return the public keys of `ONNXSERVE_PUBLIC_KEY`; none if it is empty, ArchiveError if it names no key."""
     try:
         return signing.configured_keys()
     except ArchiveUntrusted as error:
@@ -26,38 +26,38 @@ def configured_keys() -> tuple[Path, ...]:
 
 
 def check_content(path: Path, *public_keys: Path) -> int:
-    """Read every member of anybody's archive; the number that `digests.json` records, 0 where there is none.
+    """Read every member of any archive; return the number that `digests.json` records, 0 without that file.
 
     ArchiveError where a member is damaged or isn't what is recorded, the signature, if keys are given, doesn't hold, or
     the archive is revoked.
     """
     with open_archive(path) as archive:
-        found = member_digests(archive)
-        check_trusted_members(archive, found, *public_keys)
-        record = member(archive, RECORD) if RECORD in found else None
+        digests = member_digests(archive)
+        check_trusted_members(archive, digests, *public_keys)
+        record = member(archive, RECORD) if RECORD in digests else None
     if record is None:
         return 0
     try:
-        return check_record(record, found)
+        return check_record(record, digests)
     except ArchiveCorrupt as error:
         raise ArchiveError(str(error), where=str(path), fix="fetch or export the archive again") from error
 
 
 def check_signature(path: Path, *public_keys: Path) -> None:
-    """ArchiveError unless the archive is signed by an owner of these keys, whole and with nothing added."""
+    """Raise ArchiveError unless one of these keys signed the whole archive."""
     with open_archive(path) as archive:
         check_trusted_members(archive, member_digests(archive), *public_keys)
 
 
-def check_trusted_members(archive: zipfile.ZipFile, found: dict[str, str], *public_keys: Path) -> None:
-    """ArchiveError for what is revoked, by digests that were `found`, and for what the owners of keys didn't sign."""
+def check_trusted_members(archive: zipfile.ZipFile, digests: dict[str, str], *public_keys: Path) -> None:
+    """Raise ArchiveError for a revoked archive or key, and for members that no owner of the keys signed."""
     path = Path(str(archive.filename))
-    if public_keys and SIGNING_FILE not in found:
+    if public_keys and SIGNING_FILE not in digests:
         fix = "onnxserve archive sign ARCHIVE --key signing.pem"
         raise ArchiveError("the archive is not signed", where=str(path), fix=fix)
-    signature = member(archive, SIGNING_FILE) if SIGNING_FILE in found else None
+    signature = member(archive, SIGNING_FILE) if SIGNING_FILE in digests else None
     try:
-        check_trusted(signature, public_keys, found)
+        check_trusted(signature, public_keys, digests)
     except ArchiveUntrusted as error:
         fix = "do not load the archive"
         if public_keys:
@@ -66,7 +66,7 @@ def check_trusted_members(archive: zipfile.ZipFile, found: dict[str, str], *publ
 
 
 def unpack_trusted(path: Path, folder: Path) -> None:
-    """Unpack an archive and judge what lies there as a worker does, before anything of it runs; ArchiveError else."""
+    """Unpack an archive and check it as a worker does, before any of it runs; ArchiveError if a check fails."""
     unpack(path, folder)
     try:
         signing.check_signing(folder, caches=False)
@@ -77,7 +77,7 @@ def unpack_trusted(path: Path, folder: Path) -> None:
 
 
 def trusted_contents(path: Path, *, unsigned: bool = False) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """Members and manifest of an archive that is to be rewritten, which gives it new digests and maybe a new signature.
+    """Return members and manifest of an archive that is to be rewritten, with new digests and maybe a new signature.
 
     ArchiveError unless it holds what it records and, where public keys are configured, what their owners signed;
     with `unsigned` it may lack a signature, but not have another's.

@@ -1,4 +1,4 @@
-"""We write the zip ourselves: the same members give the same bytes, so the same SHA-256."""
+"""The reproducible zip: the same members give the same bytes and the same SHA-256."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ MODE = 0o100644 << 16
 
 
 def pretty(document: object) -> bytes:
-    """Indented JSON with sorted keys: readable in an archive, stable in its digest."""
+    """Encode indented JSON with sorted keys, which is readable and has a stable digest."""
     return msgspec.json.format(msgspec.json.encode(document, order="deterministic"), indent=2) + b"\n"
 
 
 def digests(members: dict[str, bytes]) -> dict[str, str]:
-    """Hex SHA-256 by member name."""
+    """Return the hex SHA-256 of each member by name."""
     return {name: hashlib.sha256(content).hexdigest() for name, content in sorted(members.items())}
 
 
 def write_archive(
     target: Path, members: dict[str, bytes], manifest: dict[str, object], signature: bytes | None = None
 ) -> str:
-    """Write `members`, their digests, the manifest and a signature to `target` in one move; the archive's SHA-256.
+    """Write `members`, their digests, the manifest and a signature to `target`; return the archive's SHA-256.
 
     Members are stored, not compressed: weights hardly shrink, and so the bytes are the same whatever zlib
     there is, and an archive can be checked to the last byte by writing it again.

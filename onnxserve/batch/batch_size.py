@@ -1,6 +1,6 @@
-"""How many rows may run together: as many as the export proved, or more if the archive's own proof rows show it.
+"""The number of rows that run together: as many as the export proved, or more if the archive's proof rows allow it.
 
-An answer that moves with its neighbours is another answer: evidence for rows alone says nothing of batches.
+An answer that changes with its neighbours is another answer, so evidence for single rows says nothing about batches.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Handler(Protocol):
 
 
 def choose_batch_size(folder: Path, handler: Handler, proven: int, asked: int, *, columnar: bool) -> int:
-    """`asked` rows, or without such a wish the best number; ArchiveError or BatchError where more are not proven."""
+    """Return `asked` rows, or the best number if `asked` is 0; ArchiveError or BatchError if so many are not proven."""
     if asked:
         if asked > proven:
             check_size(folder, handler, proven, asked)
@@ -47,7 +47,7 @@ def choose_batch_size(folder: Path, handler: Handler, proven: int, asked: int, *
 
 
 def check_size(folder: Path, handler: Handler, proven: int, size: int) -> None:
-    """BatchError unless the proof rows get the same answers in batches of `size`, also in another order."""
+    """Raise BatchError unless the proof rows get the same answers in batches of `size`, also in reverse order."""
     values = [row["input"] for row in read_proof(folder)]
     values = list(islice(cycle(values), max(size, len(values))))
     small = _run(handler, values, proven)

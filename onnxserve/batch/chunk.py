@@ -1,4 +1,4 @@
-"""Some rows of a part on their way through: what was read, and what could not be."""
+"""A chunk: some rows of a part that are read and scored together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Why a row has no prediction; kinds are those of the handlers' errors."""
+    """The reason why a row has no prediction; types are those of the handlers' errors."""
 
     type: str
     reason: str
@@ -20,7 +20,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Chunk(NamedTuple):
-    """`places` are the rows that could be read; `columns` or `values` hold those, in that order."""
+    """Rows of a part. `places` are those that could be read; `columns` or `values` hold them in this order."""
 
     first: int  # number of its first row in the source
     size: int
@@ -35,5 +35,5 @@ class Chunk(NamedTuple):
 
 
 def whole(count: int) -> npt.NDArray[np.intp]:
-    """Every place: nothing was unreadable."""
+    """Return the places of `count` rows that could all be read."""
     return np.arange(count, dtype=np.intp)

@@ -1,4 +1,4 @@
-"""Parts to workers: Daft's native runner in this machine, or the same on a Ray cluster."""
+"""The engine that gives parts to workers: Daft's native runner on this machine, or Daft on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUIET = {"DAFT_ANALYTICS_ENABLED": "0", "DAFT_PROGRESS_BAR": "0", "DO_NOT_TRACK"
 
 
 class WorkerProcess:
-    """A process of the engine's that holds one archive; what goes in and out is JSON."""
+    """A process of the engine that holds one archive; arguments and results are JSON."""
 
     def __init__(self, job: bytes, out: str, machine: bytes, max_errors: int | None) -> None:
         settings = msgspec.json.decode(job, type=Job), out, msgspec.json.decode(machine, type=Machine)
@@ -28,7 +28,7 @@ class WorkerProcess:
         self._failed = ""
         try:
             self._work = Worker(*settings, max_errors)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer; Daft would show its own insides
+        except Exception as error:  # noqa: BLE001 - the other end reports any error; Daft would show its own insides
             self._failed = f"a worker can't begin: {error}"
 
     def score(self, parts: Any) -> list[bytes]:
@@ -43,7 +43,7 @@ class WorkerProcess:
 
 
 class DaftEngine:
-    """Where parts are done."""
+    """Daft, which runs workers in processes."""
 
     def __init__(self, engine: Engine, address: str = "") -> None:
         os.environ.update(QUIET)
@@ -73,7 +73,7 @@ class DaftEngine:
     def run(
         self, job: Job, parts: Sequence[Part], out: str, machine: Machine, max_errors: int | None
     ) -> Iterator[PartResult]:
-        """Finished parts, in the order in which they finish or nearly so; a bounded number is under way."""
+        """Yield finished parts, nearly in the order in which they finish; a bounded number is under way."""
         daft = self._daft
         score = daft.method.batch(return_dtype=daft.DataType.binary(), batch_size=1)(WorkerProcess.score)
         kind = type("ScoringWorker", (WorkerProcess,), {"score": score, "__module__": WorkerProcess.__module__})

@@ -1,4 +1,4 @@
-"""What a job would take, from a sample that is really scored."""
+"""An estimate of a job, from a sample that is scored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SAMPLE_COLUMNAR, SAMPLE = 50_000, 48  # rows
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """Rates are of a sample on this machine; the whole is assumed to go on like it."""
+    """Time and size of a whole job, if all rows are like the sample's."""
 
     rows: int
     parts: int
@@ -25,13 +25,13 @@ class Estimate(msgspec.Struct, frozen=True):
     seconds: float
     cpu_hours: float
     output_bytes: int
-    cost: float  # in whatever the price was
+    cost: float  # in the currency of the price
 
 
 def estimate(plan: Plan, engines: DaftEngine, machine: Machine, price: float) -> Estimate:
-    """Score the beginning twice, the first time to warm up, into a folder that is thrown away."""
+    """Score the first rows twice, the first time to warm up, into a temporary folder; BatchError without rows."""
     if not plan.rows:
-        raise BatchError("there are no rows")
+        raise BatchError("the sources have no rows", fix="name files that have rows")
     rows = SAMPLE_COLUMNAR if plan.job.wanted.numbers else SAMPLE
     first = plan.parts[0]
     some = msgspec.structs.replace(first, rows=min(first.rows, rows), number=0)

@@ -1,4 +1,4 @@
-"""Chunks of keys and times to chunks of columns: what the feature store knew then, and what the row says itself."""
+"""The join of chunks with a feature store, as of each row's time; a row's own columns stay."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FeatureJoin:
         self._what = Join(lookup.service, lookup.entities, lookup.columns, lookup.timestamp)
 
     def join(self, chunk: Chunk) -> Chunk:
-        """With every column of the model; NaN where nothing is known and no default stands in."""
+        """Return the chunk with every column of the model; NaN where the store has no value and there is no default."""
         if chunk.keys is None or chunk.columns is None:
             raise ValueError("a chunk without keys")
         own = chunk.columns

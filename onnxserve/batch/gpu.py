@@ -1,4 +1,4 @@
-"""A GPU for each worker of this machine; Ray gives each of its own, Daft's native runner doesn't.
+"""One GPU for each worker of this machine: Ray assigns them itself, Daft's native runner doesn't.
 
 Never run on a GPU.
 """
@@ -19,7 +19,7 @@ _held: list[IO[str]] = []  # for as long as this process lives
 
 
 def claim(gpus: int, environment: Mapping[str, str] = os.environ, folder: Path | None = None) -> int:
-    """The place of a free GPU among those that this process may see; BatchError when all are taken."""
+    """Reserve a free GPU; return its place among the visible ones. BatchError if all are taken."""
     given = environment.get(VISIBLE, "")
     visible = [name.strip() for name in given.split(",") if name.strip()] if given else [str(at) for at in range(gpus)]
     if len(visible) == 1:

@@ -1,4 +1,4 @@
-"""One job: what is scored by what, to where; everything that decides a row of the output."""
+"""A job: everything that decides a row of its output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """What the output has beside prediction and score, and how it lies."""
+    """Columns of the output beside prediction and score, and its partitions."""
 
     scores: bool = False  # of every label
     outputs: bool = False  # the graph's first output as it is
@@ -39,7 +39,7 @@ class Remote(msgspec.Struct, frozen=True):
 
 
 class FeatureLookup(msgspec.Struct, frozen=True):
-    """A feature store that knows a part of each row, as of the row's time."""
+    """A feature store that completes each row, as of the row's time."""
 
     repo: str
     state: str
@@ -47,11 +47,11 @@ class FeatureLookup(msgspec.Struct, frozen=True):
     entities: tuple[str, ...]
     columns: tuple[str, ...]
     timestamp: str
-    defaults: dict[str, float]  # empty: a row of which something is unknown is a bad one
+    defaults: dict[str, float]  # empty: a row with an unknown feature is a bad row
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """How this machine is used; no row depends on it."""
+    """How a job uses this machine; no row of the output depends on it."""
 
     workers: int
     threads: int = 1
@@ -60,7 +60,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Kept beside the output, so that a job that was cut off goes on with the same parts."""
+    """One job, kept beside the output, so that a job that was stopped resumes with the same parts."""
 
     model: Model
     sources: tuple[Source, ...]
@@ -71,8 +71,8 @@ class Job(msgspec.Struct, frozen=True):
     part_rows: int = 0
     remote: Remote | None = None
     lookup: FeatureLookup | None = None
-    skipped: tuple[str, ...] = ()  # files of no known kind; others there don't make it another job
-    redact: bool = False  # what is written of bad rows has none of their values
+    skipped: tuple[str, ...] = ()  # files of an unknown format; a change of these doesn't make it another job
+    redact: bool = False  # bad rows are recorded without their values
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -83,12 +83,12 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def rows(self) -> int:
-        """Of all parts."""
+        """The rows of all parts."""
         return sum(part.rows for part in self.parts)
 
 
 def differences(job: Job, other: Job) -> list[str]:
-    """Fields that differ, in words."""
+    """Return a line for each field that differs."""
     return [
         f"{name}: {_short(getattr(job, name))}, was {_short(getattr(other, name))}"
         for name in job.__struct_fields__

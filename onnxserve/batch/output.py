@@ -1,4 +1,4 @@
-"""What a job writes: Parquet that is whole or isn't there, one file a part, or one a part and partition."""
+"""The output of a job: Parquet files that appear whole, one for each part, or for each part and partition."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Folder:
         self.local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
 
     def path(self, name: str) -> str:
-        """Of a file in it."""
+        """The path of a file in it."""
         return f"{self.root}/{name}"
 
     def read(self, name: str) -> bytes | None:
@@ -56,29 +56,29 @@ class Folder:
         return None
 
     def write(self, name: str, content: bytes) -> None:
-        """Whole or not at all."""
+        """Write a file, whole or not at all."""
         with self.create(name) as stream:
             stream.write(content)
 
     def create(self, name: str) -> Stream:
-        """A file that appears when it is closed."""
+        """Open a file that appears when it is closed."""
         return Stream(self, name)
 
     def names(self, folder: str) -> list[str]:
-        """Of files in a folder of it, sorted."""
+        """Sorted names of the files in a folder of it."""
         with suppress(FileNotFoundError):
             return sorted(PurePosixPath(path).name for path in self.fs.ls(self.path(folder), detail=False))
         return []
 
     def clear(self) -> None:
-        """All of it but the lock."""
+        """Delete everything in it but the lock."""
         for name in [*self.names(""), *(f"{STATE}/{name}" for name in self.names(STATE))]:
             if name not in (STATE, f"{STATE}/{LOCK}"):
                 self.fs.rm(self.path(name), recursive=True)
 
 
 class Stream:
-    """Bytes on their way to a file, counted and digested; object stores show what is whole, disks are made to."""
+    """A file that is written, counted and digested. Object stores show only whole files; on disks a rename does it."""
 
     def __init__(self, folder: Folder, name: str) -> None:
         self.folder, self.name = folder, name
@@ -93,7 +93,7 @@ class Stream:
         self.closed = False
 
     def write(self, content: Any) -> int:
-        """As a file does."""
+        """Write bytes; return their number, as a file does."""
         view = memoryview(content)
         self.digest.update(view)
         self.size += view.nbytes
@@ -101,10 +101,10 @@ class Stream:
         return view.nbytes
 
     def flush(self) -> None:
-        """Nothing: it counts when it is closed."""
+        """Do nothing: only a closed file counts."""
 
     def close(self) -> None:
-        """Make it a file."""
+        """Write the last bytes and give the file its name."""
         if not self.closed:
             self.closed = True
             if self.folder.local:
@@ -113,10 +113,10 @@ class Stream:
             self._file.close()
             if self._written != self.path:
                 os.replace(self._written, self.path)  # noqa: PTH105 - paths are fsspec's strings
-                sync_folder(Path(self.path).parent)  # a record must not be there before what it records
+                sync_folder(Path(self.path).parent)  # a record must not survive a crash that its files don't
 
     def abandon(self) -> None:
-        """Leave nothing behind."""
+        """Delete the unfinished file."""
         self.closed = True
         with suppress(Exception):
             self._file.close()
@@ -140,7 +140,7 @@ class Writer:
         self._rows: dict[str, int] = {}
 
     def write(self, table: pa.Table) -> None:
-        """Rows, to the partitions that they belong to."""
+        """Write rows to their partitions."""
         for name, some in self._parted(table):
             if name not in self._open:
                 self._open[name] = self._begun(name, some.schema)
@@ -148,7 +148,7 @@ class Writer:
             self._rows[name] = self._rows.get(name, 0) + some.num_rows
 
     def close(self) -> list[Written]:
-        """All files, finished."""
+        """Finish all files and return them."""
         files = []
         for name, (stream, writer) in self._open.items():
             writer.close()
@@ -157,7 +157,7 @@ class Writer:
         return files
 
     def abandon(self) -> None:
-        """None of them."""
+        """Delete all unfinished files."""
         for stream, writer in self._open.values():
             with suppress(Exception):
                 writer.close()
@@ -184,7 +184,7 @@ class Writer:
 
 
 def grouped(keys: pa.Table) -> Iterator[tuple[dict[str, Any], pa.Array]]:
-    """Each combination of values, and the rows that have it; BatchError for a type whose values can't be compared."""
+    """Yield each combination of values and the rows that have it; BatchError for a type that can't be grouped."""
     rows = keys.append_column(ROW, pa.array(np.arange(keys.num_rows)))
     try:
         groups = rows.group_by(keys.column_names, use_threads=False).aggregate([(ROW, "list")])
@@ -196,5 +196,5 @@ def grouped(keys: pa.Table) -> Iterator[tuple[dict[str, Any], pa.Array]]:
 
 
 def encoded(text: str) -> str:
-    """A part of a folder's name; a slash in a value would name a folder elsewhere."""
+    """Quote a part of a folder's name, so that a slash in a value can't name another folder."""
     return quote(text, safe="")

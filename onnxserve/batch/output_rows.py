@@ -1,4 +1,4 @@
-"""Answers to rows of the output: what was kept of the input, what came of it, by which archive, or why nothing did."""
+"""Rows of the output: kept columns of the input, the prediction, the archive, or the error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OURS = ("source", "row", "prediction", "score", "scores", "outputs", "model", "v
 
 
 def answered(chunk: Chunk, answers: Answers, source: str, model: Model, shape: Shape, form: Form) -> pa.Table:
-    """One row for each of the chunk's, in its order."""
+    """Return a table with one row for each row of the chunk, in its order."""
     columns: dict[str, Any] = {}
     if chunk.kept is not None:
         columns.update(zip(chunk.kept.column_names, chunk.kept.columns, strict=True))
@@ -40,7 +40,7 @@ def answered(chunk: Chunk, answers: Answers, source: str, model: Model, shape: S
 
 
 def predicted(answers: Answers, count: int, model: Model, form: Form) -> dict[str, Any]:
-    """`prediction`, and `score` where there are labels."""
+    """Return the column `prediction`, and `score` where there are labels."""
     if form == "values":
         values = [prediction["values"] for prediction in answers.predictions or ()]
         return {"prediction": placed(pa.array(values, pa.list_(pa.float64())), answers.kept, count)}
@@ -53,7 +53,7 @@ def predicted(answers: Answers, count: int, model: Model, form: Form) -> dict[st
 
 
 def worded(predictions: Any, model: Model, form: Form) -> tuple[pa.Array, pa.Array]:
-    """Of answers in words: their label and score, or all of them as JSON."""
+    """Return label and score of answers in a handler's own form; an answer without a label is JSON."""
     labels = [
         prediction["label"] if isinstance(prediction, dict) and "label" in prediction else _text(prediction)
         for prediction in predictions
@@ -71,12 +71,12 @@ def _text(value: Any) -> str:
 
 
 def constant(value: str, count: int) -> pa.DictionaryArray:
-    """The same word in every row."""
+    """Return a column with the same text in every row."""
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), [value])
 
 
 def placed(array: pa.Array, kept: Array, count: int) -> pa.Array:
-    """An array of the answered rows as one of all rows, null for the others."""
+    """Spread an array of the answered rows over all rows, with null for the others."""
     if len(kept) == count:
         return array
     at = np.zeros(count, np.int64)
@@ -87,7 +87,7 @@ def placed(array: pa.Array, kept: Array, count: int) -> pa.Array:
 
 
 def lists(values: Array | None, kept: Array, count: int) -> pa.Array:
-    """Numbers of a row, in the graph's type."""
+    """Return a column of lists, the numbers of each row in the graph's type."""
     if values is None:
         return pa.nulls(count, pa.list_(pa.float32()))
     offsets = np.arange(len(values) + 1, dtype=np.int32) * math.prod(values.shape[1:])
@@ -95,19 +95,19 @@ def lists(values: Array | None, kept: Array, count: int) -> pa.Array:
 
 
 def scores_of(outputs: Array | None, activation: str) -> Array | None:
-    """Probability of each label, float32."""
+    """Return the probability of each label, float32, shape (rows, labels)."""
     if outputs is None or activation == "none":
         return outputs
     return probabilities(outputs, activation).astype(np.float32)
 
 
 def errors(faults: dict[int, Fault], count: int) -> pa.Array:
-    """Type, place and reason, null for the answered rows."""
+    """Return the column of errors, null for the answered rows."""
     if not faults:
         return pa.nulls(count, pa.string())
     return pa.array([fault_text(faults[place]) if place in faults else None for place in range(count)], pa.string())
 
 
 def fault_text(fault: Fault) -> str:
-    """In one line."""
+    """Return type, place and reason in one line."""
     return f"{fault.type}: {fault.where + ': ' if fault.where else ''}{fault.reason}"

@@ -1,4 +1,4 @@
-"""What a job is made of: parts of its sources, small enough to be done again."""
+"""Sources of a job and their parts, which are small enough to be redone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Kind = Literal["parquet", "arrow", "csv", "jsonl", "images"]
 
 
 class Source(msgspec.Struct, frozen=True):
-    """One file, or one folder of images; `mark` changes when its content does."""
+    """One file, or one folder of images; `mark` changes with its content."""
 
     url: str
     kind: Kind
@@ -35,7 +35,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """What is read of a row."""
+    """The columns that are read of each row, and how."""
 
     columns: dict[str, str]  # the model's name of a column: the source's
     numbers: bool  # one number a column, or else one value a row
@@ -46,7 +46,7 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """Where a reader would cut its source."""
+    """A piece of a source, between two places where a reader can cut it."""
 
     first: int
     rows: int

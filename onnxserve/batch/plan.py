@@ -1,4 +1,4 @@
-"""From what a person asks to a job and its parts; a job that was begun before keeps its parts."""
+"""The plan of a job: its columns and its parts; a resumed job keeps its parts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SINGLE = ("text", "image", "b64", "data", "content", "bytes")  # names that a co
 
 
 def plan_of(job: Job, out: Folder, *, restart: bool = False) -> Plan:
-    """The plan that `out` holds if it is of this very job, else a new one, written there."""
+    """Return the plan in `out` if it is of this job, else write a new one there; BatchError for another job's."""
     kept = out.read(f"{STATE}/{PLAN}")
     if kept is not None and restart:
         out.clear()
@@ -27,20 +27,20 @@ def plan_of(job: Job, out: Folder, *, restart: bool = False) -> Plan:
         plan = msgspec.json.decode(kept, type=Plan)
         if changed := differences(job, plan.job):
             raise BatchError(
-                "another job was begun there: " + "; ".join(changed),
+                "the output belongs to another job: " + "; ".join(changed),
                 where=out.url,
                 fix="choose another output, or --restart to score everything again",
             )
         return plan
     elif set(out.names("")) - {STATE}:
-        raise BatchError("there is something that no job wrote", where=out.url, fix="choose an empty folder")
+        raise BatchError("the output has files that no job wrote", where=out.url, fix="choose an empty folder")
     plan = Plan(job, tuple(parts_of(job)))
     out.write(f"{STATE}/{PLAN}", msgspec.json.encode(plan))
     return plan
 
 
 def parts_of(job: Job) -> Iterator[Part]:
-    """Every source cut, until the limit; where there are no rows, one part of none, whose file has the columns."""
+    """Cut every source, until the limit; without rows yield one empty part, whose file has the columns."""
     text = job.sources[0].kind in ("csv", "jsonl")
     rows = job.part_rows or ((TEXT_PART if text else COLUMNAR_PART) if job.wanted.numbers else PART)
     left, number = job.limit or -1, 0
@@ -78,7 +78,7 @@ def select_columns(  # noqa: PLR0913 - what a person says about columns
     chunk: int,
     lookup: FeatureLookup | None = None,
 ) -> Selection:
-    """Which column is which, looked up in every source that says; BatchError names what is missing."""
+    """Match the model's columns with those of every source; BatchError names the missing ones."""
     has = [(source, columns(source, delimiter)) for source in sources]
     first = next((has_columns for _, has_columns in has if has_columns is not None), None)
     keys: dict[str, str] = {}
@@ -88,7 +88,7 @@ def select_columns(  # noqa: PLR0913 - what a person says about columns
             raise BatchError("keys and times need types", where=sources[0].url, fix="convert the rows to Parquet")
         keys = {name: named.get(name, name) for name in (*lookup.entities, lookup.timestamp)}
         own = {name: column for name, column in named.items() if name not in keys}
-        # A feature that the file has too is the store's, unless --map says otherwise.
+        # If the file has the feature too, the store's value is used, unless --map names the column.
         model_columns, named = [name for name in model_columns if name not in lookup.columns or name in own], own
     if numbers:
         if unknown := sorted(set(named) - set(model_columns)):
@@ -101,10 +101,14 @@ def select_columns(  # noqa: PLR0913 - what a person says about columns
     every = list(keep)
     if every == ["all"]:
         if first is None:
-            raise BatchError("lines of JSON have no columns to keep all of", where="--keep", fix="name them")
+            raise BatchError(
+                "JSONL has no fixed columns, so `all` can't be kept", where="--keep", fix="name the columns"
+            )
         every = [name for name in first if name not in chosen.values()]
     if clash := sorted(set(every) & set(OURS)):
-        raise BatchError(f"columns {clash} have names of the output's own", where="--keep", fix="rename them before")
+        raise BatchError(
+            f"columns {clash} have names that the output uses itself", where="--keep", fix="rename them in the source"
+        )
     for source, source_columns in has:
         if source_columns is not None:
             _there(source, source_columns, chosen, [*every, *keys.values()], numbers=numbers)
@@ -112,20 +116,22 @@ def select_columns(  # noqa: PLR0913 - what a person says about columns
 
 
 def _single(source_columns: dict[str, str] | None) -> str:
-    """The column that holds a text or an image."""
+    """Return the column that holds the text or the image; BatchError if several may."""
     if source_columns is None:
         return SINGLE[0]
     fitting = [name for name, kind in source_columns.items() if kind in ("text", "bytes", "any")]
     candidates = [name for name in SINGLE if name in fitting] or (fitting if len(fitting) == 1 else [])
     if not candidates:
-        raise BatchError(f"which of {', '.join(source_columns)} is the model's input?", fix="say --map text=COLUMN")
+        raise BatchError(
+            f"several columns may be the model's input: {', '.join(source_columns)}", fix="name it: --map text=COLUMN"
+        )
     return candidates[0]
 
 
 def _there(
     source: Source, source_columns: dict[str, str], chosen: dict[str, str], keep: list[str], *, numbers: bool
 ) -> None:
-    """BatchError for a column that is missing, or of a type that no row could have."""
+    """Raise BatchError for a missing column, or one of a type that the model can't take."""
     if missing := [name for name in [*chosen.values(), *keep] if name not in source_columns]:
         fix = f"it has {', '.join(list(source_columns)[:30])}; --map MODEL'S=COLUMN says which is which"
         raise BatchError(f"missing columns: {', '.join(missing[:10])}", where=source.url, fix=fix)
@@ -133,4 +139,4 @@ def _there(
     wrong = [f"{name} is {source_columns[name]}" for name in chosen.values() if source_columns[name] not in fitting]
     if wrong:
         what = "numbers are expected" if numbers else "text or bytes are expected"
-        raise BatchError(f"{what}, {'; '.join(wrong[:5])}", where=source.url, fix="convert the columns before")
+        raise BatchError(f"{what}, {'; '.join(wrong[:5])}", where=source.url, fix="convert the columns in the source")

@@ -1,4 +1,4 @@
-"""A scorer in a process of its own: a row that ends the process is found by halving and set aside, like any bad row."""
+"""A scorer in a process of its own: halving finds a row that ends the process, which then counts as a bad row."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .scorer import Answers, Form
 MODULE = "onnxserve.batch.scoring_process"
 KIND = "worker_ended"
 TRIES = 2  # of a row alone: a process may end for a reason of its own
-MOST_ENDS = 200  # of one worker's processes; then the handler is ill, not a row
+MOST_ENDS = 200  # of one worker's processes; after that the handler is at fault, not a row
 STOP_S = 5.0
 
 
 class Settings(NamedTuple):
-    """What the process loads, and whether its answers have the graph's outputs."""
+    """The archive that the process loads, and whether its answers contain the graph's outputs."""
 
     folder: Path
     config: dict[str, Any]
@@ -37,14 +37,14 @@ class Settings(NamedTuple):
 
 
 class Started(NamedTuple):
-    """What a loaded archive says of itself."""
+    """Form of the answers and deviation of the golden rows, after loading."""
 
     form: Form
     deviation: float
 
 
 class Failure(NamedTuple):
-    """An error of the process, which lives."""
+    """An error that the process reports and survives."""
 
     what: str
     where: str = ""
@@ -59,17 +59,17 @@ class Rows(NamedTuple):
     values: Sequence[Any] | None
 
     def part(self, start: int, stop: int) -> Rows:
-        """Those from `start` to `stop`."""
+        """Return the rows from `start` to `stop`."""
         columns = None if self.columns is None else {name: array[start:stop] for name, array in self.columns.items()}
         return Rows(self.places[start:stop], columns, None if self.values is None else self.values[start:stop])
 
 
 class ProcessEnded(Exception):
-    """The process is gone; how, in words."""
+    """The process has ended; the text says how."""
 
 
 class ScoringProcess:
-    """The process, loaded."""
+    """A process that has loaded an archive."""
 
     def __init__(self, settings: Settings) -> None:
         self._connection, other_end = Pipe()
@@ -85,7 +85,7 @@ class ScoringProcess:
             raise
 
     def ask(self, message: Settings | Rows) -> Any:
-        """Its answer; ProcessEnded where there is none, BatchError for one that says what failed."""
+        """Send a message and return the answer; ProcessEnded if the process ends, BatchError if it reports an error."""
         try:
             self._connection.send(message)
             answer = self._connection.recv()
@@ -105,7 +105,7 @@ class ScoringProcess:
 
 
 class ProcessScorer:
-    """An unpacked archive that can end its process without ending the job."""
+    """Scores with an unpacked archive whose handler may crash without stopping the job."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._ends = settings, 0
@@ -116,7 +116,7 @@ class ProcessScorer:
         self.form, self.deviation = self._process.started
 
     def score(self, chunk: Chunk) -> Answers:
-        """All rows together; where that ends the process, each half alone."""
+        """Score all rows together; if that ends the process, score each half alone."""
         return joined(self._scored(Rows(chunk.places, chunk.columns, chunk.values)))
 
     def close(self) -> None:
@@ -154,7 +154,7 @@ class ProcessScorer:
 
 
 def joined(parts: Sequence[Answers]) -> Answers:
-    """Answers of consecutive rows as one; parts without an answered row have no arrays."""
+    """Join the answers of consecutive rows; parts without an answered row have no arrays."""
     if len(parts) == 1:
         return parts[0]
     answered = [part for part in parts if len(part.kept)]
@@ -173,7 +173,7 @@ def joined(parts: Sequence[Answers]) -> Answers:
 
 
 def ended_by(code: int) -> str:
-    """How a process ended, by its return code."""
+    """Describe how a process ended, by its return code."""
     if code >= 0:
         return f"exit code {code}"
     try:

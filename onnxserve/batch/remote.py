@@ -1,4 +1,4 @@
-"""Chunks to answers by a running server: requests in bounded number, tries again with growing pauses."""
+"""A scorer that asks a running server, with a bounded number of requests and retries after growing pauses."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from .job import Model, Remote
 from .scorer import Answers, Form, form_of
 
 KEY = "ONNXSERVE_KEY"
-LATER = (429, 502, 503, 504)  # nobody could answer: the rows aren't to blame
-SPOILT = (500, 507)  # somebody failed at these rows: after some tries, which one is found out
+LATER = (429, 502, 503, 504)  # the server was busy or away: the rows aren't at fault
+SPOILT = (500, 507)  # the server failed at these rows: after some tries, halving finds the row
 SPOILT_TRIES = 3
-TOO_LARGE = "answer_too_large"  # of so many rows, whoever answers
+TOO_LARGE = "answer_too_large"  # no retry helps: the rows are too many
 FIRST_S, MOST_S = 0.2, 20.0
 ROWS = 16  # of a request
 
 
 class RemoteScorer:
-    """A model behind HTTP."""
+    """A model behind HTTP or a unix socket."""
 
     deviation = 0.0
 
@@ -56,7 +56,7 @@ class RemoteScorer:
         )
 
     def score(self, chunk: Chunk) -> Answers:
-        """Requests of some rows each; where one is refused, its halves are asked."""
+        """Send requests of some rows each; if one is refused, send its halves."""
         values: Sequence[Any] = rows_of(chunk.columns) if chunk.columns is not None else chunk.values or []
         starts = range(0, len(values), self._rows)
         batches = self._pool.map(lambda start: self._ask(values[start : start + self._rows]), starts)
@@ -69,22 +69,22 @@ class RemoteScorer:
         return Answers(np.array(kept, np.intp), None, None, good, None, faults)
 
     def close(self) -> None:
-        """Leave the server."""
+        """Close all connections."""
         self._pool.shutdown()
         self._http.close()
 
     def _ask(self, values: Sequence[Any]) -> list[Any]:
-        """A prediction or a fault a row."""
+        """Return a prediction or a fault for each row."""
         answer = self._tried(msgspec.json.encode({"instances": values}, enc_hook=plain))
         if answer.is_success:
             return self._checked(answer, len(values))
-        if len(values) > 1:  # the one bad row takes its request with it
+        if len(values) > 1:  # one bad row spoils its whole request
             half = len(values) // 2
             return self._ask(values[:half]) + self._ask(values[half:])
         return [fault_of(answer)]
 
     def _tried(self, body: bytes) -> httpx.Response:
-        """An answer that another try would not better.
+        """Return an answer that a retry would not change; BatchError after all tries.
 
         Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
         """
@@ -125,7 +125,7 @@ class RemoteScorer:
 
 
 def in_place(prediction: Any) -> Any:
-    """A prediction, or the fault of a row that alone has none."""
+    """Return the prediction, or the fault of a row that failed alone."""
     error = prediction.get("error") if isinstance(prediction, dict) and "label" not in prediction else None
     return (
         Fault(str(error["type"]), str(error["reason"])) if isinstance(error, dict) and "type" in error else prediction
@@ -133,20 +133,20 @@ def in_place(prediction: Any) -> Any:
 
 
 def rows_of(columns: dict[str, Any]) -> list[list[float | None]]:
-    """Arrays of numbers to rows; a missing one is null."""
+    """Turn columns of numbers into rows; a missing number is null."""
     table = np.column_stack(list(columns.values())).astype(np.float64)
     return [[None if value != value else value for value in row] for row in table.tolist()]  # noqa: PLR0124 - NaN
 
 
 def plain(value: Any) -> Any:
-    """Bytes as base64, as JSON needs them."""
+    """Encode bytes as base64 for JSON."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     raise TypeError(f"{type(value).__name__} can't be sent")
 
 
 def seconds(answer: httpx.Response) -> float:
-    """Of `Retry-After`, bounded."""
+    """Return the seconds of `Retry-After`, at most MOST_S."""
     try:
         return min(MOST_S, float(answer.headers.get("retry-after", 0)))
     except ValueError:
@@ -154,7 +154,7 @@ def seconds(answer: httpx.Response) -> float:
 
 
 def fault_of(answer: httpx.Response) -> Fault:
-    """A row's own error; BatchError for one that every row would get."""
+    """Return the fault of a row; BatchError for an error that every row would get."""
     kind, reason = error_of(answer)
     if answer.status_code in (401, 403, 404, 405):
         fix = f"set {KEY}" if answer.status_code == 401 else "check URL, model and version"
@@ -163,7 +163,7 @@ def fault_of(answer: httpx.Response) -> Fault:
 
 
 def error_of(answer: httpx.Response) -> tuple[str, str]:
-    """Kind and reason of an error."""
+    """Return type and reason of an error."""
     try:
         error = answer.json()["error"]
         return str(error["type"]), str(error["reason"])

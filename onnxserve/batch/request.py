@@ -1,4 +1,4 @@
-"""What a person asks for, checked against the archive and the sources, as a job."""
+"""The request for a job, as a person types it, and the job that it becomes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHUNK, CHUNK_SINGLE, CHUNK_IMAGES = 65_536, 1024, 32  # rows in memory at a time
 
 
 class JobRequest(msgspec.Struct, frozen=True):
-    """Names as a person types them."""
+    """The options of `onnxserve batch` that decide a row of the output."""
 
     archive: str
     inputs: tuple[str, ...]
@@ -40,7 +40,7 @@ class JobRequest(msgspec.Struct, frozen=True):
 
 
 def job_of(request: JobRequest) -> Job:
-    """The job; BatchError for what can't be."""
+    """Make the job of a request; BatchError if archive, sources and options don't fit together."""
     with tempfile.TemporaryDirectory() as folder, fetched(request.archive, Path(folder)) as path:
         archive = summarise(path)
         signature = read_signature(path)
@@ -75,14 +75,18 @@ def job_of(request: JobRequest) -> Job:
 
 
 def feature_lookup(request: JobRequest, signature: dict[str, Any]) -> FeatureLookup | None:
-    """The store that the archive's rows are completed from; none when files bring every column."""
+    """Return the store that completes the archive's rows; None if the files have every column."""
     spec = signature.get("features")
     if not request.features:
         return None
     if not spec:
         raise BatchError("this model takes no features from a store", where="--features")
     if request.remote:
-        raise BatchError("a server joins what is known now", where="--endpoint", fix="leave one of both out")
+        raise BatchError(
+            "a server joins features of now, not as of each row's time",
+            where="--endpoint",
+            fix="use either --features or --endpoint",
+        )
     return FeatureLookup(
         repo=str(Path(request.features).resolve()),
         state=str(Path(request.state).resolve()),
@@ -97,8 +101,12 @@ def feature_lookup(request: JobRequest, signature: dict[str, Any]) -> FeatureLoo
 def _consistent(request: JobRequest, model: Model, kept: tuple[str, ...]) -> None:
     shape = request.shape
     if missing := sorted(set(shape.partition) - set(kept)):
-        raise BatchError(f"not kept: {', '.join(missing)}", where="--partition-by", fix="name them in --keep too")
+        raise BatchError(
+            f"columns that aren't kept: {', '.join(missing)}", where="--partition-by", fix="name them in --keep too"
+        )
     if shape.scores and not model.labels:
-        raise BatchError("the model has no labels", where="--scores", fix="--outputs gives what it says")
+        raise BatchError("the model has no labels", where="--scores", fix="use --outputs")
     if request.remote and (shape.scores or shape.outputs):
-        raise BatchError("a server gives only label and score", where="--endpoint", fix="without --scores, --outputs")
+        raise BatchError(
+            "a server answers with label and score only", where="--endpoint", fix="leave --scores and --outputs out"
+        )

@@ -1,4 +1,4 @@
-"""A job from beginning to end: what is left of it is scored, and a manifest says that it is whole."""
+"""The run of a job: score the parts that are left, then write a manifest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .worker import PartResult, quarantine, record
 
 MANIFEST = "_manifest.json"
 QUARANTINE = "_quarantine.jsonl"
-PARTIAL = re.compile(r"\..+\.(parquet|jsonl?)\.\d+")  # as output.Stream names what isn't whole yet
+PARTIAL = re.compile(r"\..+\.(parquet|jsonl?)\.\d+")  # the names that output.Stream gives to unfinished files
 Progress = Callable[[PartResult], None]
 
 
@@ -34,7 +34,7 @@ class PartRunner(Protocol):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a finished job wrote."""
+    """The files and counts of a finished job."""
 
     model: str
     version: str
@@ -47,11 +47,11 @@ class Manifest(msgspec.Struct, frozen=True):
     sources: tuple[dict[str, object], ...]
     golden_deviation: float
     seconds: float  # of all workers together
-    skipped: tuple[str, ...] = ()  # files of no known kind
+    skipped: tuple[str, ...] = ()  # files of an unknown format
 
 
 def finished(plan: Plan, out: Folder) -> dict[int, PartResult]:
-    """Parts that have a record."""
+    """Return the results of the parts that are recorded as finished."""
     there = set(out.names(f"{STATE}/parts"))
     results = {}
     for part in plan.parts:
@@ -64,14 +64,14 @@ def finished(plan: Plan, out: Folder) -> dict[int, PartResult]:
 def score(
     plan: Plan, out: Folder, engine: PartRunner, machine: Machine, errors: int | None, progress: Progress
 ) -> Manifest:
-    """Do what is left; BatchError when a part can't be done or too many rows are bad."""
+    """Score the parts that are left; BatchError if a part fails or too many rows are bad."""
     done = finished(plan, out)
     failed = sum(result.failed for result in done.values())
     _bearable(failed, errors, out)
     left = [part for part in plan.parts if part.number not in done]
     for result in engine.run(plan.job, left, out.url, machine, errors) if left else ():
         if result.error:
-            raise BatchError(result.error, fix="finished parts are kept: the same command goes on from there")
+            raise BatchError(result.error, fix="finished parts are kept: the same command resumes the job")
         done[result.number] = result
         failed += result.failed
         progress(result)
@@ -84,7 +84,7 @@ def _bearable(failed: int, errors: int | None, out: Folder) -> None:
         raise BatchError(
             f"{failed} bad rows, at most {errors} are allowed",
             where=f"{out.url}/{STATE}/quarantine",
-            fix="look at them there; the same command with a larger --max-errors goes on from here",
+            fix="read them there; the same command with a larger --max-errors resumes the job",
         )
 
 
@@ -118,7 +118,7 @@ def _whole(plan: Plan, out: Folder, done: dict[int, PartResult]) -> Manifest:
 
 @contextlib.contextmanager
 def alone(out: Folder) -> Iterator[None]:
-    """One job at a time in a folder of this machine; object stores have no such lock."""
+    """Hold the lock of an output folder on this machine; object stores have no such lock. BatchError if it is taken."""
     if not out.local:
         yield
         return
@@ -134,7 +134,7 @@ def alone(out: Folder) -> Iterator[None]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove files that a killed worker was writing."""
+    """Delete the unfinished files of a killed worker."""
     for path in folder.rglob(".*"):
         if PARTIAL.fullmatch(path.name):
             path.unlink(missing_ok=True)

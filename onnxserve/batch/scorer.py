@@ -1,4 +1,4 @@
-"""Chunks to answers, by the archive's own handler in this process, which does nothing else."""
+"""A scorer that runs the archive's own handler in this process, which does nothing else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PLACE = re.compile(r"^instances\[\d+\]\.?")
 
 
 class Answers(NamedTuple):
-    """What became of a chunk's rows; every array has one entry for each place of `kept`."""
+    """The answers to a chunk's rows; every array has one entry for each place of `kept`."""
 
     kept: npt.NDArray[np.intp]
     label: Array | None  # place among the labels
@@ -36,20 +36,20 @@ class Answers(NamedTuple):
 
 
 class Scorer(Protocol):
-    """Something that answers."""
+    """The interface of scorers."""
 
     form: Form
     deviation: float
 
     def score(self, chunk: Chunk) -> Answers:
-        """One answer or one fault for each row that was read."""
+        """Return an answer or a fault for each row that was read."""
 
     def close(self) -> None:
-        """No more chunks."""
+        """Release what the scorer holds."""
 
 
 class LocalScorer:
-    """An unpacked archive."""
+    """Scores with an unpacked archive in this process."""
 
     def __init__(self, folder: Path, config: dict[str, Any], batch: int, gpu_id: int | None) -> None:
         sys.path.insert(0, str(folder))  # the handlers' folder is named by its digest: it shadows nothing
@@ -65,7 +65,7 @@ class LocalScorer:
         self._nothing = np.empty((0, 1), handler.signature.outputs[0].dtype)  # where no row was answered
 
     def score(self, chunk: Chunk) -> Answers:
-        """As arrays where the rows came so, else as instances."""
+        """Score rows as arrays if they came as columns, else as instances."""
         if chunk.columns is not None and self._bulk.columns:
             scored = self._bulk.score_columns(chunk.columns)
         elif chunk.columns is not None:
@@ -77,11 +77,11 @@ class LocalScorer:
         return Answers(chunk.places[scored.kept], scored.label, scored.score, scored.predictions, outputs, faults)
 
     def close(self) -> None:
-        """The session ends with its process."""
+        """Do nothing: the session ends with its process."""
 
 
 def form_of(folder: Path, *, custom: bool) -> Form:
-    """How predictions look: a label and its score, plain values, or a handler's own words."""
+    """Return the form of predictions: label and score, plain values, or a handler's own form."""
     signature = msgspec.json.decode((folder / "signature.json").read_bytes())
     if custom:
         return "words"
@@ -89,11 +89,11 @@ def form_of(folder: Path, *, custom: bool) -> Form:
 
 
 def fault_of(error: dict[str, str]) -> Fault:
-    """A handler's error, without the place in a request that never was."""
+    """Make a fault of a handler's error, without the place in a request, which didn't exist."""
     return Fault(error["type"], error["reason"], PLACE.sub("", error.get("where", "")))
 
 
 def check_bulk(folder: Path) -> None:
-    """ArchiveError for an archive that is older than batch scoring."""
+    """Raise ArchiveError for an archive that is older than batch scoring."""
     if not (folder / package(folder) / "bulk.py").is_file():
         raise ArchiveError("this archive's handlers know no batch scoring", where=str(folder), fix="export it again")

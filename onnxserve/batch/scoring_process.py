@@ -22,11 +22,11 @@ PLAIN = (dict, list, str, int, float, type(None))
 
 
 def serve(connection: Connection[Any, Any]) -> None:
-    """Load what the first message names, then answer chunks until the other end is gone."""
+    """Load the archive of the first message, then score chunks until the connection closes."""
     settings: Settings = connection.recv()
     try:
         scorer = LocalScorer(settings.folder, settings.config, settings.batch, settings.gpu_id)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+    except Exception as error:  # noqa: BLE001 - the other end reports any error
         connection.send(failure(error))
         return
     connection.send(Started(scorer.form, scorer.deviation))
@@ -39,12 +39,12 @@ def serve(connection: Connection[Any, Any]) -> None:
 
 
 def chunk_of(rows: Rows) -> Chunk:
-    """As readers make chunks, without what only a person needs."""
+    """Make a chunk of the rows, without the texts that only a person needs."""
     return Chunk(0, len(rows.places), rows.places, rows.columns, rows.values, None, {}, str, str)
 
 
 def portable(answers: Answers, *, outputs: bool) -> Answers:
-    """Answers that the other end can read, which knows no class of the archive's."""
+    """Make answers that the other end can unpickle, since it has none of the archive's classes."""
     predictions = answers.predictions
     if predictions is not None:
         encode = msgspec.json.encode
@@ -56,7 +56,7 @@ def portable(answers: Answers, *, outputs: bool) -> Answers:
 
 
 def failure(error: Exception) -> Failure:
-    """What went wrong, in parts."""
+    """Make a message of an error."""
     if isinstance(error, OnnxserveError):
         return Failure(error.what, error.where, error.fix)
     return Failure(str(error) or type(error).__name__)

@@ -31,14 +31,14 @@ INSTALL = "pip install the file system's package, such as s3fs, gcsfs or adlfs"
 
 
 class Sources(NamedTuple):
-    """Files to read, and those of a folder or glob that are of no known kind."""
+    """Files to read, and files of a folder or glob that have an unknown format."""
 
     files: list[Source]
     skipped: tuple[str, ...]
 
 
 def find_sources(named: Sequence[str], kind: Kind | None = None) -> Sources:
-    """Every file, in the order named and sorted within; BatchError for none, for an unknown kind, or for two."""
+    """Find every file, in the order named and sorted within; BatchError for none, an unknown format, or two formats."""
     listed = [_named(name, kind) for name in named]
     files = [file for each in listed for file in each.files]
     skipped = tuple(url for each in listed for url in each.skipped)
@@ -52,7 +52,7 @@ def find_sources(named: Sequence[str], kind: Kind | None = None) -> Sources:
 
 
 def open_source(url: str) -> IO[bytes]:
-    """A readable file; compressed text is unpacked on the way."""
+    """Open a file for reading; compressed text is decompressed."""
     try:
         fs, path = locate(url)
         return cast("IO[bytes]", OpenFile(fs, path, "rb", get_compression(path, "infer")).open())
@@ -61,7 +61,7 @@ def open_source(url: str) -> IO[bytes]:
 
 
 def kind_of(path: str) -> Kind | None:
-    """By the suffix, behind which a compression's may stand."""
+    """Return the format by the suffix, which a compression's suffix may follow; None if it is unknown."""
     suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
     if suffixes and suffixes[-1] in COMPRESSED:
         suffixes.pop()
@@ -70,7 +70,7 @@ def kind_of(path: str) -> Kind | None:
 
 
 def _named(name: str, kind: Kind | None) -> Sources:
-    """What is behind a name."""
+    """Find the files of one path, glob, folder or URL."""
     try:
         fs, path = locate(name)
         infos, explicit = _infos(fs, path)
@@ -96,7 +96,7 @@ def _named(name: str, kind: Kind | None) -> Sources:
 
 
 def _infos(fs: Any, path: str) -> tuple[list[dict[str, Any]], bool]:
-    """Files behind one name, and whether a person named each of them."""
+    """Return the files of one name, and whether the name is of a single file."""
     if any(sign in path for sign in "*?[") and not fs.exists(path):  # a file may be called `rows[1].csv`
         matches = fs.glob(path, detail=True)
         files = [info for info in matches.values() if info["type"] == "file"]
@@ -115,17 +115,17 @@ def _name(info: dict[str, Any]) -> str:
 
 
 def _hidden(name: str, depth: int) -> bool:
-    """As Spark and Arrow see it: what begins with `_` or `.` is no data."""
+    """Tell whether Spark and Arrow would skip a file: a name that begins with `_` or `.` is no data."""
     return any(part.startswith(("_", ".")) for part in PurePosixPath(name).parts[depth:])
 
 
 def _album(images: Sequence[Source]) -> Source:
-    """All images together: one each would be a source of one row."""
+    """Make one source of all images, since each alone would be a source of one row."""
     paths = tuple(image.url for image in images)
     mark = hash_of([f"{image.url} {image.size} {image.mark}" for image in images])
     return Source(f"{len(paths)} images", "images", sum(image.size for image in images), mark, paths)
 
 
 def hash_of(lines: Sequence[str]) -> str:
-    """A digest that is the same in every process."""
+    """Return a digest that is the same in every process."""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

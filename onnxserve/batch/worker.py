@@ -1,4 +1,4 @@
-"""What a worker does: one part after another, each read, scored, written, and then recorded, which is what counts."""
+"""A worker: it reads, scores and writes one part after another; a part counts once it is recorded."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FAULT_BYTES = 2000  # of a bad row, for the quarantine
 
 
 class PartResult(msgspec.Struct, frozen=True):
-    """A part that is finished; its record is the last thing that is written of it."""
+    """The result of a part; its record is written after its files."""
 
     number: int
     rows: int
@@ -40,11 +40,11 @@ class PartResult(msgspec.Struct, frozen=True):
     files: tuple[Written, ...]
     seconds: float
     deviation: float = 0.0
-    error: str = ""  # in place of everything else: why the part could not be done
+    error: str = ""  # why the part failed; the other fields are then empty
 
 
 class Worker:
-    """A worker's archive and scorer, for as many parts as it is given."""
+    """An archive, a scorer and the folder that parts are written to."""
 
     def __init__(self, job: Job, out: str, machine: Machine, max_errors: int | None = None) -> None:
         pa.set_cpu_count(1)  # as many workers as processors
@@ -65,9 +65,9 @@ class Worker:
             digest = file_digest(archive)
         if digest != self._job.model.sha256:
             raise BatchError(
-                "this is not the archive that the job was begun with",
+                "the archive is not the one that the job began with",
                 where=self._job.model.path,
-                fix="put that one back, or begin anew with --restart",
+                fix="restore that archive, or start again with --restart",
             )
         if self._job.remote is not None:
             key = os.environ.get(KEY, "")
@@ -84,7 +84,7 @@ class Worker:
         self._scratch.cleanup()
 
     def do(self, part: Part) -> PartResult:
-        """One part, all of it or nothing."""
+        """Score one part, all of it or nothing."""
         start, job = time.perf_counter(), self._job
         metadata = {"onnxserve.model": f"{job.model.name} {job.model.version}", "onnxserve.part": str(part.number)}
         writer = Writer(self._folder, part.number, job.shape.partition, metadata)
@@ -105,7 +105,9 @@ class Worker:
                     if self._max_errors is not None and failed > self._max_errors:
                         raise BatchError(f"more than {self._max_errors} bad rows", where=part.source)
             if rows != part.rows:
-                raise BatchError(f"{rows} rows, {part.rows} were there when the job began", where=part.source)
+                raise BatchError(
+                    f"the source has {rows} rows, it had {part.rows} when the job began", where=part.source
+                )
             files = writer.close()
         except BaseException:
             writer.abandon()
@@ -116,7 +118,7 @@ class Worker:
         return done
 
     def tried(self, part: Part) -> PartResult:
-        """The same, with what went wrong as an answer."""
+        """Score one part; an error is in the result."""
         try:
             return self.do(part)
         except (OnnxserveError, OSError, pa.ArrowException) as error:
@@ -124,7 +126,7 @@ class Worker:
 
 
 def redacted(chunk: Chunk, answers: Answers, columns: Sequence[str]) -> tuple[Chunk, Answers]:
-    """The same without values of bad rows: neither a row as it was nor a reason, which may quote it."""
+    """Remove the values of bad rows: the row itself, and the reason, which may quote it."""
 
     def bare(faults: dict[int, Fault]) -> dict[int, Fault]:
         return {
@@ -138,7 +140,7 @@ def redacted(chunk: Chunk, answers: Answers, columns: Sequence[str]) -> tuple[Ch
 
 
 def note(bad: Stream, chunk: Chunk, faults: dict[int, Fault]) -> None:
-    """Bad rows, with their place in the source and as they were."""
+    """Write bad rows with their place in the source."""
     for place, fault in sorted(faults.items()):
         line = {
             "source": chunk.position(place),
@@ -152,12 +154,12 @@ def note(bad: Stream, chunk: Chunk, faults: dict[int, Fault]) -> None:
 
 
 def record(number: int) -> str:
-    """Where a finished part is recorded."""
+    """Return the path of a part's record."""
     return f"{STATE}/parts/{number:05}.json"
 
 
 def quarantine(number: int) -> str:
-    """Where a part's bad rows are."""
+    """Return the path of a part's bad rows."""
     return f"{STATE}/quarantine/{number:05}.jsonl"
 
 

@@ -1,1 +1,1 @@
-"""The command line: one module a verb, errors shown without a traceback."""
+"""The command line: one module for each command, errors without a traceback."""

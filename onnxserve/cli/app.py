@@ -44,7 +44,7 @@ def options(
 
 
 def main() -> None:
-    """Run the program; an OnnxserveError, or what the machine refuses, is its message and exit code, nothing more."""
+    """Run the program; an OnnxserveError or an OSError becomes a message and an exit code, without a traceback."""
     try:
         program()
     except OnnxserveError as error:

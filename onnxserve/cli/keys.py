@@ -41,12 +41,12 @@ Expires = Annotated[
 
 
 def file_of(gateway_file: Path | None) -> Path:
-    """The file that gateway.toml names."""
+    """Return the file of keys that gateway.toml names."""
     return file_in(resolve_settings(os.environ, {"gateway_file": gateway_file}))
 
 
 def file_in(settings: Settings) -> Path:
-    """The same by settings."""
+    """Return the file of keys by settings."""
     return Path(read_config(settings.gateway_file).auth.keys)
 
 
@@ -118,7 +118,7 @@ def key_rows(keys: dict[str, Key], used: dict[str, dt.datetime]) -> list[tuple[s
 
 
 def rights(key: Key) -> str:
-    """What a key may do, as far as it says so itself."""
+    """List the models and limits of a key; limits of gateway.toml are left out."""
     limits = {"{:g}/s": key.per_second, "{}/day": key.per_day, "{} digits": key.digits, "top {}": key.top}
     shown = [form.format(limit) for form, limit in limits.items() if limit is not None]
     models = "all" if ALL in key.models else ", ".join(key.models)
@@ -126,7 +126,7 @@ def rights(key: Key) -> str:
 
 
 def minute(time: dt.datetime | None) -> str:
-    """A time for a person; empty where there is none."""
+    """Format a time in UTC to the minute; empty for no time."""
     return f"{time.astimezone(dt.UTC):%Y-%m-%d %H:%M}" if time else ""
 
 

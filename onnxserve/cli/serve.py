@@ -1,4 +1,4 @@
-"""`onnxserve serve`: TorchServe, the gateway and the feature server started side by side and kept up until we end."""
+"""`onnxserve serve`: it starts TorchServe, the gateway and the feature server and keeps them up."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def first_answers(settings: Settings, served: set[tuple[str, str]]) -> None:
 
 
 def next_steps(url: str, names: list[str]) -> str:
-    """Commands to try, for the models that are there."""
+    """Return commands to try with the models that are served."""
     lines = []
     if "sentiment" in names:
         lines.append(
@@ -164,7 +164,7 @@ def run(settings: Settings, options: Options, signals: StopSignals) -> None:
 
 
 def served_copies(settings: Settings, events: Events) -> Settings:
-    """The same with the server's own store, of verified copies, in place of the user's."""
+    """Fill the server's own store with verified copies; return the settings with it as the store."""
     stores = own_stores(settings)
     for path in clear_staged(stores.kept):
         out.print(f"{path.name}: its registration was interrupted; removed")
@@ -181,7 +181,7 @@ def begin(
     tick: Tick,
     variables: Mapping[str, str],
 ) -> None:
-    """Start all services side by side, then the gateway: whoever is taken in can be answered. It ends first."""
+    """Start all services side by side, then the gateway, so that accepted requests can be answered; it ends first."""
     listen, keepers = config_of(settings).listen, []
     if options.gateway:
         wait_for_ports(listen.port, listen.metrics_port)

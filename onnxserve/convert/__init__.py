@@ -1,4 +1,4 @@
-"""An archive for other servers: the way out, should TorchServe end."""
+"""Conversion of archives for other servers than TorchServe."""
 
 from .asgi import to_asgi
 from .triton import to_triton

@@ -1,4 +1,4 @@
-"""One Python file that serves an archive under any ASGI server, and needs nothing of ours but the archive."""
+"""Conversion to one Python file that serves an archive under any ASGI server, without onnxserve."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SERVER = Path(__file__).parent / "files" / "asgi_server.py"
 
 
 def to_asgi(archive: Path, folder: Path) -> list[Path]:
-    """Write `server.py`, the archive and `requirements.txt`; ArchiveError for an archive that doesn't hold."""
+    """Write `server.py`, the archive and `requirements.txt`; ArchiveError for an archive that fails its check."""
     check_archive(archive)
     folder.mkdir(parents=True, exist_ok=True)
     server, needs = folder / "server.py", folder / "requirements.txt"

@@ -35,7 +35,7 @@ TENSOR = '\n  {{\n    name: "{name}"\n    data_type: TYPE_{kind}\n    dims: [ {d
 
 
 def to_triton(archive: Path, repository: Path) -> list[Path]:
-    """Write `NAME/config.pbtxt`, `NAME/VERSION/model.py` and the unpacked archive; ArchiveError if it doesn't hold."""
+    """Write `NAME/config.pbtxt`, `NAME/VERSION/model.py` and the archive unpacked; ArchiveError if its check fails."""
     checked = check_archive(archive)
     # Triton's versions are whole numbers: 1.2.3 is 1002003.
     number = 0
@@ -51,7 +51,7 @@ def to_triton(archive: Path, repository: Path) -> list[Path]:
 
 
 def configuration(name: str, signature: dict[str, Any], served: dict[str, Any]) -> str:
-    """`config.pbtxt`: one BYTES input of rows where the handler makes tensors of them, else the graph's inputs."""
+    """Return `config.pbtxt`: one BYTES input if the handler makes tensors of rows, else the graph's inputs."""
     row = ROWS.get(str(signature["handler"]).partition(":")[0].rpartition(".")[2])
     inputs = [(row, "STRING", "1")] if row else [tensor(described) for described in signature["inputs"]]
     outputs = [tensor(described) for described in signature["outputs"]]
@@ -70,6 +70,6 @@ def configuration(name: str, signature: dict[str, Any], served: dict[str, Any]) 
 
 
 def tensor(described: dict[str, Any]) -> tuple[str, str, str]:
-    """Name, type and dimensions beside the batch; free ones are -1."""
+    """Return name, type and dimensions without the batch's; free dimensions are -1."""
     sizes = [str(size) if isinstance(size, int) else "-1" for size in described["shape"][1:]]
     return str(described["name"]), datatype(described["dtype"]), ", ".join(sizes) or "1"

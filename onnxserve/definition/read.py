@@ -1,4 +1,4 @@
-"""Reading `model.toml`: types by msgspec, then every inconsistency at once."""
+"""The reader of `model.toml`: msgspec checks types, then all inconsistencies are reported at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .sections import Definition
 
 
 def read_definition(folder: Path) -> Definition:
-    """The definition in `folder/model.toml`; DefinitionError says field, reason and fix."""
+    """Return the definition in `folder/model.toml`; DefinitionError names field, reason and fix."""
     path = folder / "model.toml"
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))

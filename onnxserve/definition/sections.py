@@ -97,7 +97,7 @@ class QuantiseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GpuSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a worker on a GPU may take of it, and how."""
+    """How a worker uses a GPU."""
 
     memory_mb: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Largest memory arena of a worker on the GPU [MB]; 0 for no limit."""
@@ -108,7 +108,7 @@ class GpuSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ServeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What TorchServe is told about this model."""
+    """How TorchServe serves this model."""
 
     p99_ms: Positive | None = None
     """Objective of the 99th percentile of latency [ms].
@@ -136,7 +136,7 @@ class ServeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FeaturesSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which columns come from a feature store, and what happens where it knows nothing."""
+    """Columns from a feature store, and what happens if the store has no value."""
 
     repo: str
     """Folder of the Feast repository, beside model.toml."""

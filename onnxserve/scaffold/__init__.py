@@ -1,4 +1,4 @@
-"""`onnxserve new`: a model folder that works, to be changed piece by piece."""
+"""The model folders that `onnxserve new` makes."""
 
 from .new import KINDS, new_model
 

@@ -1,4 +1,4 @@
-"""Copying a template under a new name."""
+"""A new model folder, copied from a template."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MARK = "__name__"
 
 
 def new_model(kind: str, name: str, models: Path) -> Path:
-    """`models/<name>` from the template of a kind; never overwrites."""
+    """Make `models/<name>` from the template of a kind; DefinitionError for a bad kind or name or if it exists."""
     if kind not in KINDS:
         raise DefinitionError(f"no kind {kind!r}", fix="choose " + ", ".join(KINDS))
     if not NAME.fullmatch(name):
         raise DefinitionError(f"{name!r} is no model name", fix="letters, digits, '_', '-' and '.', as in an URL")
     folder = models / name
     if folder.exists():
-        raise DefinitionError("this model exists", where=str(folder), fix="choose another name")
+        raise DefinitionError("a model with this name exists", where=str(folder), fix="choose another name")
     folder.mkdir(parents=True)
     for source in sorted((TEMPLATES / kind).iterdir()):
         if source.is_file():

@@ -1,4 +1,4 @@
-"""Choosing workers, threads, batch size and delay by measurement."""
+"""The choice of workers, threads, batch size and delay by measurement."""
 
 from .point import Point, Sample, Tuning
 from .tuner import Plan, check_quiet, state_of, tune, write_tuning

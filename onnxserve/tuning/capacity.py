@@ -1,4 +1,4 @@
-"""How many servers a load needs: what one answers inside the objective, by simulating its queue with measured times.
+"""The number of servers for a load: a simulation of one server's queue with measured times.
 
 Requests come at random (Poisson). A free worker takes what waits, up to its batch, as the plugin makes TorchServe do;
 a batch of b rows takes t(b), between measured sizes on a line. The frontend, the gateway and the network are not in it:
@@ -27,25 +27,25 @@ HEADROOM = 0.7  # of a server's most: for a server that is away, and for rows lo
 
 @dataclass(frozen=True)
 class Line:
-    """Seconds of a batch by its size, between the measured ones on a line."""
+    """Seconds of a batch by its size, interpolated between measured sizes."""
 
     sizes: tuple[int, ...]
     seconds: tuple[float, ...]
 
     def __call__(self, rows: int) -> float:
-        """Of so many rows."""
+        """Return the seconds of a batch of `rows`."""
         return float(np.interp(rows, self.sizes, self.seconds))
 
 
 def line(times: Sequence[Timing], threads: int) -> Line:
-    """Of what was measured with so many threads."""
+    """Make the line of the times that were measured with `threads`."""
     sizes = sorted({timing.batch for timing in times if timing.threads == threads})
     return Line(tuple(sizes), tuple(batch_ms(list(times), threads, size) / 1e3 for size in sizes))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`most` is a server's rate, `busy` its workers' share of the time then, `servers` how many the load needs."""
+    """Highest rate of a server, requests/s, its p99 and its workers' busy share then, and the servers needed."""
 
     most: float
     p99_ms: float
@@ -54,7 +54,7 @@ class Plan:
 
 
 def simulate(rate: float, service: Callable[[int], float], workers: int, batch: int) -> tuple[float, float]:
-    """(p99 in seconds, share of the time that workers are busy) at so many requests a second."""
+    """Simulate `rate` requests/s; return (p99 in seconds, busy share of the workers' time)."""
     draws = random.Random(SEED)  # noqa: S311 - the same arrivals for every rate, only faster
     arrivals = list(itertools.accumulate(draws.expovariate(rate) for _ in range(REQUESTS)))
     free = [0.0] * workers
@@ -74,7 +74,7 @@ def simulate(rate: float, service: Callable[[int], float], workers: int, batch: 
 
 
 def most(service: Callable[[int], float], workers: int, batch: int, p99_s: float) -> tuple[float, float, float]:
-    """(rate, p99 in seconds, busy share) of the highest rate whose p99 holds; rate 0 where none does."""
+    """Return (rate, p99 in seconds, busy share) of the highest rate that keeps p99; rate 0 if none does."""
     low, high = 0.0, workers * batch / service(batch)
     best = (0.0, service(1), 0.0)
     for _ in range(STEPS):
@@ -88,7 +88,7 @@ def most(service: Callable[[int], float], workers: int, batch: int, p99_s: float
 
 
 def plan(rate: float, service: Callable[[int], float], workers: int, batch: int, p99_s: float) -> Plan:
-    """Servers for so many requests a second."""
+    """Calculate the servers for `rate` requests/s."""
     highest, p99, busy = most(service, workers, batch, p99_s)
     servers = math.ceil(rate / (HEADROOM * highest)) if highest else 0
     return Plan(highest, p99 * 1e3, busy, servers)

@@ -1,4 +1,4 @@
-"""Which settings are worth a live run."""
+"""The settings that are worth a live run."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ DELAYS_MS = (1, 4)  # 1 is TorchServe's least: with our plugin it means no waiti
 
 
 def batches(largest: int) -> list[int]:
-    """1, 2, 4, … up to the largest batch that was proven."""
+    """Return 1, 2, 4, … up to the largest batch that was proven."""
     sizes = [1 << power for power in range(largest.bit_length()) if 1 << power < largest]
     return [*sizes, largest]
 
 
 def shares(cpus: int) -> list[tuple[int, int]]:
-    """Workers and threads that use the CPUs and no more."""
+    """Return each (workers, threads) that uses all CPUs and no more."""
     return [(workers, cpus // workers) for workers in range(1, cpus + 1) if cpus % workers == 0]
 
 
 def predicted(point: Point, times: list[Timing]) -> float:
-    """Requests per second of the model alone; frontend and clients want CPU too."""
+    """Predict the requests per second of the model alone; frontend and clients need CPU too."""
     return 1000 * point.workers * point.batch / batch_ms(times, point.threads, point.batch)
 
 
 def shortlist(times: list[Timing], cpus: int, largest: int, p99_ms: float) -> list[Point]:
-    """The fastest predicted settings inside the objective, of each share of the CPUs at least one.
+    """Return the fastest predicted settings inside the objective, at least one for each share of the CPUs.
 
     A request waits at most for the batch before it and its own, and for the delay. One thread on one
     worker leaves CPUs to the frontend, which cheap models need more.

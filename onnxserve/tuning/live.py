@@ -24,7 +24,7 @@ DRAIN_S = 60.0
 
 
 def served_as(point: Point) -> dict[str, object]:
-    """The keys of `model-config.yaml` that a setting decides."""
+    """Return the keys of `model-config.yaml` that a setting decides."""
     return {
         "minWorkers": point.workers,
         "maxWorkers": point.workers,
@@ -44,18 +44,18 @@ class Live:
         self.ceiling = 0.0
 
     def warm(self, rate: float) -> None:
-        """Overload the server until it is warm; what it answers then is the most that it can take."""
+        """Overload the server until it is warm; the rate that it then answers is its ceiling."""
         self.offer(rate, WARM_S)
         self.ceiling = self.offer(rate, WARM_S / 2).answered
 
     def offer(self, rate: float, seconds: float) -> Sample:
-        """One open-loop run, with arrival times of its own, after the queue of the one before is empty."""
+        """Run one open-loop load with its own arrival times, after the queue of the run before is empty."""
         self._runs += 1
         self._drain()
         return Load(self._address, self._requests, self._runs).run(rate, seconds)
 
     def _drain(self) -> None:
-        """Wait for what an overload left in the queue: a request at its end is answered."""
+        """Wait until the queue is empty: a request at its end is answered."""
         with contextlib.closing(Connection(self._address, DRAIN_S)) as connection:
             connection.send(self._requests[0], 0)
             while connection.receive() is None:

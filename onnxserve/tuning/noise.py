@@ -1,4 +1,4 @@
-"""Whether this machine is quiet enough for a measurement to mean anything."""
+"""The noise of this machine, which may be too high for measurements."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WORK = 20_000
 
 
 def unsteadiness() -> float:
-    """Spread of a fixed piece of work: interquartile range over the median."""
+    """Return the spread of the time of a fixed piece of work: interquartile range over the median."""
     times = []
     for _ in range(PROBES):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What is chosen, and what was measured of it."""
+"""A setting, the samples of its runs, and the tuning that is chosen."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Sample(msgspec.Struct, frozen=True):
     sent: int
 
     def holds(self, p99_ms: float) -> bool:
-        """Whether this rate is inside the objective: all answered, in time, and as fast as they came."""
+        """Tell whether the run keeps the objective: all requests answered, in time, and as fast as they came."""
         return self.failed == 0 and self.p99_ms <= p99_ms and self.answered >= 0.9 * self.offered
 
 
@@ -48,5 +48,5 @@ class Tuning(msgspec.Struct, frozen=True):
 
     @property
     def spread(self) -> float:
-        """Half the interval as a share of the rate."""
+        """Return half the interval as a share of the rate."""
         return (self.high - self.low) / 2 / self.requests_per_second if self.requests_per_second else 1.0

@@ -1,4 +1,4 @@
-"""What a pod needs to serve some archives: measured with each archive's own handler, as values of the chart."""
+"""The resources of a pod for some archives, measured with each archive's own handler, as values of the chart."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MARGIN = 1.25  # of the workers' memory
 
 
 class Need(NamedTuple):
-    """Of one archive: workers, threads of each, and the most memory that one took for its largest batch."""
+    """Workers of an archive, threads per worker, and peak memory per worker, MiB, for the largest batch."""
 
     name: str
     version: str
@@ -32,7 +32,7 @@ class Need(NamedTuple):
 
 
 def need(archive: Path) -> Need:
-    """Run the largest batch of golden rows in a process of its own; what its configuration says of workers."""
+    """Measure an archive: run its largest batch of golden rows in a process of its own."""
     config, summary = read_config(archive), summarise(archive)
     with ProcessPoolExecutor(1, get_context("spawn")) as alone:  # so that no other archive's peak is counted
         peak = alone.submit(peak_megabytes, archive).result()
@@ -40,7 +40,7 @@ def need(archive: Path) -> Need:
 
 
 def peak_megabytes(archive: Path) -> int:
-    """Of the process that answers one batch as large as the proof allows."""
+    """Return the peak memory, MiB, of a process that answers one batch as large as the proof allows."""
     bodies = golden_bodies(archive)
     batch = [bodies[at % len(bodies)] for at in range(max_batch(archive))]
     with tempfile.TemporaryDirectory() as scratch:
@@ -50,7 +50,7 @@ def peak_megabytes(archive: Path) -> int:
 
 
 def chart_values(needs: Sequence[Need], cpus: int | None = None) -> dict[str, Any]:
-    """`resources` of the chart. Archives that aren't tuned share `cpus`, by default this machine's."""
+    """Return the chart's `resources`; archives that aren't tuned share `cpus`, by default this machine's."""
     usable = cpus or len(os.sched_getaffinity(0))
     cores = sum(need.workers * need.threads for need in needs) + (
         usable if any(not need.threads for need in needs) else 0

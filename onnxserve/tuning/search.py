@@ -1,4 +1,4 @@
-"""The highest rate inside the objective, and how sure it is."""
+"""The search for the highest rate inside the objective, and its confidence interval."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36}
 
 
 def highest_rate(offer: Callable[[float], Sample], ceiling: float, p99_ms: float) -> tuple[float, list[Sample]]:
-    """The highest rate answered inside the objective below `ceiling`, and all runs; 0 when none is.
+    """Return the highest rate inside the objective below `ceiling`, requests/s, and all runs; 0 if none is.
 
     Bisection on a logarithmic scale, since what breaks grows with the rate.
     """
@@ -42,7 +42,7 @@ def highest_rate(offer: Callable[[float], Sample], ceiling: float, p99_ms: float
 
 
 def interval(rates: list[float]) -> tuple[float, float, float]:
-    """Mean of the rounds and its 95 % confidence interval, by Student's t."""
+    """Return the mean of the rounds and its 95 % confidence interval, by Student's t."""
     mean = statistics.fmean(rates)
     if len(rates) < 2:
         return mean, 0.0, math.inf

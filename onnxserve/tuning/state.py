@@ -1,4 +1,4 @@
-"""Measurements kept as they are made, so that a run that was cut off goes on where it stopped."""
+"""Measurements on disk, so that a run that was stopped resumes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Measured(msgspec.Struct):
     rounds: list[Round] = []
 
     def rates(self, point: Point) -> list[float]:
-        """The highest rates found with one setting."""
+        """Return the highest rate of each search with one setting."""
         return [search.rate for search in self.rounds if search.point == point]
 
 
@@ -36,7 +36,7 @@ class State:
         self._path = folder / f"{key}.json"
 
     def read(self) -> Measured:
-        """What is there; a file that can't be read counts as none."""
+        """Return the measurements; none if the file can't be read."""
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=Measured)
         except (OSError, msgspec.DecodeError):
@@ -50,5 +50,5 @@ class State:
         partial.replace(self._path)
 
     def forget(self) -> None:
-        """Start anew next time."""
+        """Delete the measurements."""
         self._path.unlink(missing_ok=True)

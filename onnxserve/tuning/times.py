@@ -1,4 +1,4 @@
-"""t(batch, length, threads) of an archive, measured by its own handler in a process of its own."""
+"""Times of an archive's batches by size, length and threads, measured by its own handler in a process of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Timing(msgspec.Struct, frozen=True):
 
 
 def measure_times(folder: Path, threads: list[int], batches: list[int]) -> list[Timing]:
-    """All combinations, the settings taking turns so that a disturbance hits all alike."""
+    """Measure all combinations in turns, so that a disturbance hits all alike."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "plan.json", Path(scratch) / "times.json"
         source.write_bytes(msgspec.json.encode({"threads": threads, "batches": batches}))
@@ -29,6 +29,6 @@ def measure_times(folder: Path, threads: list[int], batches: list[int]) -> list[
 
 
 def batch_ms(times: list[Timing], threads: int, batch: int) -> float:
-    """Time of a batch of mixed lengths: the mean over the lengths measured."""
+    """Return the time of a batch of mixed lengths, ms: the mean over the measured lengths."""
     milliseconds = [timing.ms for timing in times if (timing.threads, timing.batch) == (threads, batch)]
     return sum(milliseconds) / len(milliseconds)

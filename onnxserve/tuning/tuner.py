@@ -1,4 +1,4 @@
-"""From an archive and an objective to the settings that serve most requests inside it."""
+"""The tuner: it finds the settings of an archive that serve most requests inside an objective."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Progress = Callable[[str, int, int], None]  # what, done, total
 
 @dataclass(frozen=True)
 class Plan:
-    """What to tune, for what, how thoroughly."""
+    """The archive, the objective and the effort of a tuning."""
 
     archive: Path
     p99_ms: float
@@ -43,12 +43,12 @@ class Plan:
 
 
 def machine(cpus: int) -> dict[str, object]:
-    """Where a tuning is true."""
+    """Describe the machine that a tuning is valid for."""
     return {"cpu": cpu_name(), "cpus": cpus, "python": platform.python_version()}
 
 
 def cpu_name(path: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor as it calls itself."""
+    """Return the name of the processor."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -58,7 +58,7 @@ def cpu_name(path: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def state_of(plan: Plan) -> State:
-    """Measurements of this archive, objective and machine."""
+    """Return the measurements of this archive, objective and machine."""
     # The configuration is what we change: only the rest names the archive.
     digest = file_digest(plan.archive)[:16]
     key = f"{plan.archive.stem}-{digest}-{plan.p99_ms:g}ms-{plan.cpus}cpus-{plan.seconds:g}s"
@@ -66,7 +66,7 @@ def state_of(plan: Plan) -> State:
 
 
 def tune(plan: Plan, progress: Progress) -> tuple[Tuning, Measured]:
-    """Measure, choose; nothing is written yet. TuneError when no setting can keep the objective."""
+    """Measure and choose; the archive isn't changed. TuneError if no setting can keep the objective."""
     state = state_of(plan)
     measured = state.read()
     largest = max_batch(plan.archive)
@@ -88,7 +88,7 @@ def tune(plan: Plan, progress: Progress) -> tuple[Tuning, Measured]:
 
 
 def run_rounds(plan: Plan, state: State, measured: Measured, jobs: list[tuple[Point, int]], progress: Progress) -> None:
-    """One search for each (setting, how many it should have by then) that isn't done yet."""
+    """Run one search for each job (setting, number of searches by then) that isn't done yet."""
     for done, (point, wanted) in enumerate(jobs):
         progress(str(point), done, len(jobs))
         if len(measured.rates(point)) >= wanted:
@@ -101,12 +101,12 @@ def run_rounds(plan: Plan, state: State, measured: Measured, jobs: list[tuple[Po
 
 
 def search(server: Live, plan: Plan) -> tuple[float, list[Sample]]:
-    """The highest rate of one server inside the objective."""
+    """Find the highest rate of one server inside the objective."""
     return highest_rate(lambda rate: server.offer(rate, plan.seconds), server.ceiling, plan.p99_ms)
 
 
 def choose(plan: Plan, measured: Measured, finalists: list[Point]) -> Tuning:
-    """The finalist with the higher mean rate."""
+    """Choose the finalist with the higher mean rate; TuneError if none keeps the objective."""
     means = {point: interval(measured.rates(point)) for point in finalists}
     point = max(means, key=lambda candidate: means[candidate][0])
     mean, low, high = means[point]
@@ -121,7 +121,7 @@ def choose(plan: Plan, measured: Measured, finalists: list[Point]) -> Tuning:
 
 
 def check_quiet(tuning: Tuning) -> None:
-    """TuneError when the rounds disagree too much to be written down as a fact."""
+    """Raise TuneError if the rounds differ too much."""
     if tuning.spread <= QUIET:
         return
     raise TuneError(
@@ -134,7 +134,7 @@ def check_quiet(tuning: Tuning) -> None:
 
 
 def write_tuning(archive: Path, tuning: Tuning, measured: Measured) -> str:
-    """Put the choice into the archive's configuration and the curves into its report; the new SHA-256."""
+    """Write the choice into the archive's configuration and the curves into its report; return the new SHA-256."""
     bound = max(16, math.ceil(2 * tuning.requests_per_second * tuning.p99_ms / 1000))
     kept = {**served_as(tuning.point), "jobQueueSize": bound, "tuning": msgspec.to_builtins(tuning)}
     digest = reconfigure(archive, archive, kept)

@@ -63,7 +63,7 @@ def test_a_job_that_was_cut_off_goes_on_and_does_nothing_twice(archive, rows, tm
 
 def test_another_job_is_not_mixed_into_an_output(archive, next_archive, rows, tmp_path):
     run(archive, rows, tmp_path / "out")
-    with pytest.raises(BatchError, match="another job was begun there: model"):
+    with pytest.raises(BatchError, match="the output belongs to another job: model"):
         run(next_archive, rows, tmp_path / "out")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
@@ -196,12 +196,12 @@ def test_a_part_that_fails_leaves_nothing_and_is_told(archive, rows, tmp_path, m
 
 @pytest.mark.parametrize("engine", ["local", "ray"])
 def test_the_engines_write_the_same(archive, rows, tmp_path, engine):
-    manifest = run(archive, rows, tmp_path / "here")
+    local = run(archive, rows, tmp_path / "here")
     words = [str(archive), str(rows), "-o", str(tmp_path / engine), "--engine", engine, "--keep", "id", "--json"]
     words += ["--part-rows", "100", "--workers", "2"]
     done = subprocess.run([sys.executable, "-m", "onnxserve", "batch", *words], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
-    assert msgspec.json.decode(done.stdout, type=Manifest).files == manifest.files
+    assert msgspec.json.decode(done.stdout, type=Manifest).files == local.files
 
 
 def test_an_archive_from_before_batch_scoring_is_told_apart(archive, rows, tmp_path, monkeypatch):
@@ -282,5 +282,5 @@ def test_an_archive_that_was_replaced_while_the_job_ran_scores_nothing(archive, 
         run(model, rows, tmp_path / "out", Here(1), part_rows=10)
     plan = msgspec.json.decode((tmp_path / "out" / "_job" / "plan.json").read_bytes(), type=Plan)
     shutil.copy(next_archive, model)
-    with pytest.raises(BatchError, match="not the archive that the job was begun with"):
+    with pytest.raises(BatchError, match="not the one that the job began with"):
         Worker(plan.job, str(tmp_path / "out"), ONE)

@@ -1,4 +1,4 @@
-"""One module a kind of source: `columns` it has, `cut` it into parts, `read` a part in chunks, or an `empty` one."""
+"""Readers, one module for each format: `columns`, `cut` into parts, `read` a part in chunks, or an `empty` chunk."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ READERS: dict[Kind, ModuleType] = {
 
 
 def columns(source: Source, delimiter: str) -> dict[str, str] | None:
-    """Names and types of the columns, None where every row may have its own."""
+    """Return names and types of the columns; None if every row may have its own."""
     names: dict[str, str] | None = READERS[source.kind].columns(source, delimiter)
     return names
 
 
 def cut(source: Source, wanted: Selection, rows: int) -> Iterator[Cut]:
-    """Places to cut at, after about so many rows."""
+    """Yield pieces of about `rows` rows."""
     yield from READERS[source.kind].cut(source, wanted, rows)
 
 
 def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
-    """The part's rows, all of them, in order; of a part without rows one chunk, which has the columns."""
+    """Yield the part's rows in order; for a part without rows yield one empty chunk, which has the columns."""
     reader = READERS[part.kind]
     if part.rows:
         yield from reader.read(part, wanted)

@@ -18,13 +18,13 @@ MAGIC = b"ARROW1"
 
 
 def columns(source: Source, _delimiter: str) -> dict[str, str]:
-    """From the schema."""
+    """Return the columns of the schema."""
     with _opened(source.url) as reader:
         return names(reader.schema)
 
 
 def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
-    """A record batch is the least that can be read alone."""
+    """Cut between record batches, which can only be read whole."""
     with _opened(source.url) as reader:
         if isinstance(reader, pa.ipc.RecordBatchStreamReader):
             yield Cut(0, sum(batch.num_rows for batch in reader), 0, 0)
@@ -38,7 +38,7 @@ def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
 
 
 def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
-    """The part's record batches, in chunks."""
+    """Yield the part's record batches in chunks."""
     with _opened(part.source) as reader:
         stream = isinstance(reader, pa.ipc.RecordBatchStreamReader)
         batches = reader if stream else (reader.get_batch(number) for number in range(part.start, part.stop))
@@ -54,7 +54,7 @@ def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
 
 
 def empty(part: Part, wanted: Selection) -> Chunk:
-    """No rows."""
+    """Return a chunk without rows."""
     with _opened(part.source) as reader:
         return chunk(reader.schema.empty_table().select(selected_columns(wanted)), 0, part, wanted)
 

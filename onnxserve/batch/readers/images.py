@@ -18,19 +18,19 @@ PATH = "path"
 
 
 def columns(_source: Source, _delimiter: str) -> dict[str, str]:
-    """The path, which may be kept, and the content."""
+    """Return the path, which may be kept, and the content."""
     return {PATH: "text", "image": "bytes"}
 
 
 def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
-    """Anywhere."""
+    """Cut anywhere."""
     for start in range(0, len(source.paths), rows):
         stop = min(start + rows, len(source.paths))
         yield Cut(start, stop - start, start, stop)
 
 
 def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
-    """A few images at a time."""
+    """Yield chunks of a few images."""
     with ThreadPoolExecutor(READERS) as pool:
         for start in range(0, part.rows, wanted.chunk):
             paths = part.paths[start : min(start + wanted.chunk, part.rows)]
@@ -50,7 +50,7 @@ def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
 
 
 def empty(_part: Part, wanted: Selection) -> Chunk:
-    """No images."""
+    """Return a chunk without images."""
     kept = pa.table({PATH: pa.array([], pa.string())}) if wanted.keep else None
     return Chunk(0, 0, np.array([], np.intp), None, [], kept, {}, str, str)
 

@@ -1,4 +1,4 @@
-"""JSON lines: an object a row, of which columns are taken; or the row itself, as a request would bring it."""
+"""JSONL: each line is an object whose columns are taken, or a row as a request has it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _decode = msgspec.json.Decoder().decode
 
 
 def columns(_source: Source, _delimiter: str) -> None:
-    """Every line may have its own."""
+    """Return None: every line may have its own columns."""
 
 
 def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
-    """Between lines."""
+    """Cut between lines."""
     with open_source(source.url) as stream:
         yield from cuts(filled(lines(stream, 0, 1)), rows)
 
 
 def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
-    """The part's lines, in chunks."""
+    """Yield the part's lines in chunks."""
     done = 0
     with open_source(part.source) as stream:
         stream.seek(part.start)
@@ -41,7 +41,7 @@ def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
 
 
 def empty(part: Part, wanted: Selection) -> Chunk:
-    """No rows."""
+    """Return a chunk without rows."""
     return _chunk([], 0, part, wanted)
 
 
@@ -88,7 +88,7 @@ def _document(record: Record) -> Any:
 
 
 def _instance(document: Any, wanted: Selection) -> Any:
-    """An object's columns, by their names here; anything else is the row."""
+    """Return the selected columns of an object; any other value is the row itself."""
     if not isinstance(document, dict):
         return document
     missing = [column for column in wanted.columns.values() if column not in document]
@@ -101,7 +101,7 @@ def _instance(document: Any, wanted: Selection) -> Any:
 
 
 def _kept(documents: list[Any], wanted: Selection) -> pa.Table:
-    """Text as it is, everything else as JSON, since the next line may hold another type."""
+    """Return the kept columns: text as it is, other values as JSON, since types may differ between lines."""
     return pa.table(
         {
             name: pa.array(

@@ -1,4 +1,4 @@
-"""Text in pieces: lines, records of lines, and the faults that a line can have by itself."""
+"""Lines of text, records of lines, and the faults of a single line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Records = Callable[[Iterable[Record]], Iterator[Record]]
 
 
 def lines(stream: IO[bytes], start: int, line: int, size: int = -1) -> Iterator[Record]:
-    """Lines from where the stream stands, which is offset `start`; `size` bytes of them, or all."""
+    """Yield lines from the stream's position, which is offset `start`: `size` bytes of them, or all."""
     rest, skipped, left = b"", 0, size
     while left and (block := stream.read(BLOCK if left < 0 else min(BLOCK, left))):
         left -= len(block) if left > 0 else 0
@@ -43,12 +43,12 @@ def lines(stream: IO[bytes], start: int, line: int, size: int = -1) -> Iterator[
 
 
 def filled(given: Iterable[Record]) -> Iterator[Record]:
-    """Without empty lines, which are no rows."""
+    """Skip empty lines, which are no rows."""
     return (record for record in given if record.text is None or record.text.strip())
 
 
 def cuts(records: Iterable[Record], rows: int) -> Iterator[Cut]:
-    """One every `rows` records."""
+    """Yield a piece for every `rows` records."""
     first, begun, last, number = 0, None, None, 0
     for record in records:
         begun, last, number = begun or record, record, number + 1
@@ -60,7 +60,7 @@ def cuts(records: Iterable[Record], rows: int) -> Iterator[Cut]:
 
 
 def groups(records: Iterable[Record], size: int, most: int) -> Iterator[list[Record]]:
-    """At most `size` together, `most` in all."""
+    """Yield groups of at most `size` records, `most` records in all."""
     group: list[Record] = []
     for number, record in enumerate(records, 1):
         group.append(record)
@@ -74,7 +74,7 @@ def groups(records: Iterable[Record], size: int, most: int) -> Iterator[list[Rec
 
 
 def decoded(records: Sequence[Record]) -> tuple[list[str], list[int], dict[int, Fault]]:
-    """Texts, their places, and the faults of the others."""
+    """Return texts, their places, and the faults of the other records."""
     texts, places, faults = [], [], dict[int, Fault]()
     for place, record in enumerate(records):
         try:
@@ -89,5 +89,5 @@ def decoded(records: Sequence[Record]) -> tuple[list[str], list[int], dict[int, 
 
 
 def shown(record: Record) -> str:
-    """As it stood, for the quarantine."""
+    """Return a record's text for the quarantine."""
     return (record.text or b"").decode(errors="backslashreplace")

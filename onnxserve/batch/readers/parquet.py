@@ -18,13 +18,13 @@ MOST_SHARES = 16  # of a row group: each share decodes what stands before it
 
 
 def columns(source: Source, _delimiter: str) -> dict[str, str]:
-    """From the footer."""
+    """Return the columns of the footer."""
     with _opened(source.url) as file:
         return names(file.schema_arrow)
 
 
 def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
-    """At row groups; one that is much larger than a part is shared by some, each of which skips what is the others'."""
+    """Cut between row groups; a row group much larger than a part is shared by several, which skip the others' rows."""
     with _opened(source.url) as file:
         sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     first = start = count = 0
@@ -49,7 +49,7 @@ def _shared(first: int, group: int, size: int, rows: int) -> Iterator[Cut]:
 
 
 def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
-    """Batches of the part's row groups, from its first row to its last."""
+    """Yield batches of the part's row groups, from its first row to its last."""
     with _opened(part.source) as file:
         groups, skip, done = list(range(part.start, part.stop)), part.skip, 0
         batches = file.iter_batches(
@@ -66,7 +66,7 @@ def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
 
 
 def empty(part: Part, wanted: Selection) -> Chunk:
-    """No rows."""
+    """Return a chunk without rows."""
     with _opened(part.source) as file:
         return chunk(file.schema_arrow.empty_table().select(selected_columns(wanted)), 0, part, wanted)
 

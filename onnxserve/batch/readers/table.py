@@ -1,4 +1,4 @@
-"""CSV with a header (RFC 4180): cut between records; numbers are parsed here, so that a bad one is a bad row."""
+"""CSV with a header (RFC 4180), cut between records. Numbers are parsed here, so that a bad number is a bad row."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ NARROW = 2  # so many columns or more make itemgetter give a tuple
 
 
 def columns(source: Source, delimiter: str) -> dict[str, str]:
-    """The header's names; what is in them, no one knows yet."""
+    """Return the header's names; their types are unknown."""
     return dict.fromkeys(_header(source.url, delimiter)[0], "any")
 
 
 def cut(source: Source, wanted: Selection, rows: int) -> Iterator[Cut]:
-    """Between records, which quotes may spread over lines."""
+    """Cut between records, which quotes may spread over lines."""
     _, start, line = _header(source.url, wanted.delimiter)
     with open_source(source.url) as stream:
         stream.seek(start)
@@ -40,7 +40,7 @@ def cut(source: Source, wanted: Selection, rows: int) -> Iterator[Cut]:
 
 
 def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
-    """The part's records, in chunks."""
+    """Yield the part's records in chunks."""
     names, _, _ = _header(part.source, wanted.delimiter)
     done = 0
     with open_source(part.source) as stream:
@@ -52,12 +52,12 @@ def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
 
 
 def empty(part: Part, wanted: Selection) -> Chunk:
-    """No rows."""
+    """Return a chunk without rows."""
     return _chunk([], 0, part, wanted, _header(part.source, wanted.delimiter)[0])
 
 
 def records(given: Iterable[Record]) -> Iterator[Record]:
-    """Lines put together while a quote is open; a quote that stays open spoils its own line and no other."""
+    """Join lines while a quote is open; a quote that is never closed spoils its own line only."""
     source, waiting, again = iter(given), list[Record](), list[Record]()
     while line := again.pop(0) if again else next(source, None):
         if not waiting and line.text is not None and not line.text.strip():
@@ -80,7 +80,7 @@ def _open(waiting: Sequence[Record]) -> bool:
 
 
 def _header(url: str, delimiter: str) -> tuple[list[str], int, int]:
-    """Names, offset and line of the first row."""
+    """Return the names, and offset and line of the first row; BatchError for a bad header."""
     with open_source(url) as stream:
         head = next(iter(records(filled(lines(stream, 0, 1)))), None)
     try:
@@ -97,7 +97,7 @@ def _header(url: str, delimiter: str) -> tuple[list[str], int, int]:
 
 
 def separator(url: str, delimiter: str) -> str:
-    """A tab where the name says so."""
+    """Return the separator: a tab for `.tsv` unless another one is given."""
     return "\t" if TAB in url.lower() and delimiter == "," else delimiter
 
 
@@ -131,7 +131,7 @@ def _chunk(some: list[Record], first: int, part: Part, wanted: Selection, names:
 
 
 def _values(fields: list[list[str] | None], faults: dict[int, Fault], wanted: Selection, names: list[str]) -> Any:
-    """Places of the rows whose fields are what the model wants, and arrays or values of those."""
+    """Return the places of rows whose fields fit the model, and their arrays or values."""
     pick = picker([names.index(name) for name in wanted.columns.values()])
     if not wanted.numbers:
         rows = [(place, pick(row)[0]) for place, row in enumerate(fields) if row is not None]
@@ -151,7 +151,7 @@ def _values(fields: list[list[str] | None], faults: dict[int, Fault], wanted: Se
 
 
 def picker(places: list[int]) -> Callable[[list[str]], tuple[str, ...]]:
-    """Fields at some places, always as a tuple."""
+    """Return a function that picks fields at some places, always as a tuple."""
     get = itemgetter(*places)
     if len(places) >= NARROW:
         return get
@@ -159,7 +159,7 @@ def picker(places: list[int]) -> Callable[[list[str]], tuple[str, ...]]:
 
 
 def parsed(texts: Sequence[str]) -> list[float]:
-    """Numbers as other programs write them; ValueError for what only Python takes, and for what becomes 0 but isn't."""
+    """Parse numbers; ValueError for forms that only Python accepts, and for tiny numbers that would become 0."""
     values = list(map(float, texts))
     joined = "".join(texts)
     if "_" in joined or not joined.isascii():
@@ -170,7 +170,7 @@ def parsed(texts: Sequence[str]) -> list[float]:
 
 
 def not_a_number(picked: Sequence[str], wanted: Selection) -> Fault:
-    """Which field, and what stood there."""
+    """Make the fault that names the field and its text."""
     for name, text in zip(wanted.columns, picked, strict=True):
         try:
             parsed((text,))
@@ -181,7 +181,7 @@ def not_a_number(picked: Sequence[str], wanted: Selection) -> Fault:
 
 
 def _kept(fields: list[list[str] | None], wanted: Selection, names: list[str]) -> pa.Table:
-    """Text as it stands, empty for what could not be read."""
+    """Return the kept columns as text, null for records that could not be read."""
     at = {name: names.index(name) for name in wanted.keep}
     return pa.table(
         {name: pa.array([row[place] if row else None for row in fields], pa.string()) for name, place in at.items()}

@@ -1,4 +1,4 @@
-"""Record batches of typed columns, as Parquet and Arrow have them, to chunks."""
+"""Chunks from the record batches of Parquet and Arrow."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from onnxserve.batch.part import Part, Selection
 
 
 def names(schema: pa.Schema) -> dict[str, str]:
-    """Column: type; `number`, `text`, `bytes`, or Arrow's own word."""
+    """Return the type of each column: `number`, `text`, `bytes`, or Arrow's own name."""
     return {field.name: kind(field.type) for field in schema}
 
 
 def kind(given: pa.DataType) -> str:
-    """What a handler could make of it."""
+    """Return the kind of a type that a handler can use, else Arrow's own name."""
     if pa.types.is_dictionary(given) or pa.types.is_run_end_encoded(given):
         return kind(given.value_type)
     if pa.types.is_integer(given) or pa.types.is_floating(given) or pa.types.is_decimal(given):
@@ -35,17 +35,17 @@ def kind(given: pa.DataType) -> str:
 
 
 def is_image(given: pa.DataType) -> bool:
-    """`struct<bytes, path>`, as Hugging Face's datasets keep images and sounds."""
+    """Tell whether a type is `struct<bytes, path>`, in which Hugging Face's datasets keep images and sounds."""
     return pa.types.is_struct(given) and {"bytes", "path"} == {field.name for field in given}
 
 
 def selected_columns(wanted: Selection) -> list[str]:
-    """Each column once."""
+    """Return the columns to read, each once."""
     return list(dict.fromkeys([*wanted.columns.values(), *wanted.keep, *wanted.keys.values()]))
 
 
 def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """The same values in a layout that Parquet and Arrow's grouping know: no views, no runs."""
+    """Convert to a layout that Parquet and Arrow's grouping support: no views, no runs."""
     if pa.types.is_run_end_encoded(column.type):
         return plain(pc.run_end_decode(column))
     if pa.types.is_string_view(column.type):
@@ -54,7 +54,7 @@ def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 
 
 def chunk(given: pa.RecordBatch | pa.Table, first: int, part: Part, wanted: Selection) -> Chunk:
-    """One batch; nothing in it is unreadable, since its types are right."""
+    """Make a chunk of a batch; every row is readable, since the types are checked."""
     batch = pa.table([plain(column) for column in given.columns], names=given.schema.names)
     columns = values = None
     if wanted.numbers:
@@ -77,13 +77,13 @@ def chunk(given: pa.RecordBatch | pa.Table, first: int, part: Part, wanted: Sele
 
 
 def singles(column: pa.Array | pa.ChunkedArray) -> list[Any]:
-    """One value a row; of an image its bytes."""
+    """Return one value for each row; for an image its bytes."""
     values: list[Any] = (pc.struct_field(column, "bytes") if is_image(column.type) else column).to_pylist()
     return values
 
 
 def numbers(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
-    """Numbers, nulls as NaN."""
+    """Return a column as numbers, with NaN for null."""
     if pa.types.is_dictionary(column.type):
         column = pc.cast(column, column.type.value_type)
     if pa.types.is_boolean(column.type):

@@ -1,1 +1,1 @@
-"""What is copied beside an archive; each file stands alone there."""
+"""Files that are copied beside an archive; each runs alone there."""

@@ -22,7 +22,7 @@ NAMES |= {"int8": "INT8", "uint8": "UINT8", "uint16": "UINT16", "uint32": "UINT3
 
 
 class TritonPythonModel:
-    """What Triton calls."""
+    """The class that Triton's Python backend calls."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the archive and prove it by its golden rows; Triton doesn't serve a model that raises here."""
@@ -60,7 +60,7 @@ class TritonPythonModel:
 
 
 def infer_request(tensors: list[Any]) -> tuple[bytes, bytes]:
-    """The protocol's JSON and its binary part."""
+    """Return the V2 request's JSON and its binary part."""
     inputs, blobs = [], []
     for tensor in tensors:
         array = tensor.as_numpy()
@@ -92,7 +92,7 @@ def output_arrays(head: dict[str, Any], tail: memoryview) -> dict[str, Any]:
 
 
 def texts(part: bytes) -> list[bytes]:
-    """Elements that follow their length."""
+    """Return the elements of a BYTES tensor, each of which follows its length."""
     elements, at = [], 0
     while at < len(part):
         (size,) = struct.unpack_from("<I", part, at)

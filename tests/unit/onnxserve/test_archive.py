@@ -106,12 +106,12 @@ def test_an_archive_says_what_it_is_made_of_in_cyclonedx(archive):
         text, graph = opened.read("sbom.cdx.json").decode(), opened.read("model.onnx")
     faults = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
     assert faults is None
-    found = json.loads(text)
-    model = found["metadata"]["component"]
+    bom = json.loads(text)
+    model = bom["metadata"]["component"]
     assert (model["name"], model["version"]) == ("circle", "1.0.0")
     assert model["hashes"][0]["content"] == hashlib.sha256(graph).hexdigest()
-    names = {one["name"] for one in found["components"]}
+    names = {component["name"] for component in bom["components"]}
     assert {"numpy", "onnxruntime", "msgspec"} <= names
-    assert set(found["dependencies"][0]["dependsOn"]) == {one["bom-ref"] for one in found["components"]}
-    found["components"][0]["type"] = "unheard of"
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(found)) is not None
+    assert set(bom["dependencies"][0]["dependsOn"]) == {component["bom-ref"] for component in bom["components"]}
+    bom["components"][0]["type"] = "unheard of"
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bom)) is not None

@@ -28,10 +28,19 @@ TEXT = Selection({"value": "text"}, numbers=False, chunk=3)
 
 
 def chunks(source: Source, wanted: Selection, rows: int = 1_000_000):
-    for number, one in enumerate(cut(source, wanted, rows)):
-        paths = source.paths[one.start : one.start + one.rows]
+    for number, piece in enumerate(cut(source, wanted, rows)):
+        paths = source.paths[piece.start : piece.start + piece.rows]
         part = Part(
-            number, source.url, source.kind, one.first, one.rows, one.start, one.stop, one.line, one.skip, paths
+            number,
+            source.url,
+            source.kind,
+            piece.first,
+            piece.rows,
+            piece.start,
+            piece.stop,
+            piece.line,
+            piece.skip,
+            paths,
         )
         yield from read(part, wanted)
 
@@ -68,8 +77,8 @@ def test_a_record_that_is_broken_takes_no_other_with_it(tmp_path, broken):
     path = tmp_path / "rows.csv"
     path.write_bytes(f"id,x,y\na,1,2\n{broken}\nc,3,4\nd,5,6\n".encode("latin-1"))
     good, bad = table(path)
-    assert [(one[1], one[3]) for one in good] == [(1, "a"), (3, "c"), (5, "d")]
-    assert [one[0] for one in bad] == [f"{path.as_uri()} line 3"]
+    assert [(row[1], row[3]) for row in good] == [(1, "a"), (3, "c"), (5, "d")]
+    assert [fault[0] for fault in bad] == [f"{path.as_uri()} line 3"]
 
 
 @pytest.mark.parametrize("content", ["x,y\n1,2\n".encode("utf-16"), b"x,y\r1,2\r"])
@@ -105,17 +114,17 @@ def test_any_table_cut_anywhere_has_every_row_once(tmp_path_factory, rows, size)
 
 def test_an_open_quote_spoils_one_line_however_long_the_file_is():
     text = b'a\n"open\n' + b"".join(b"%d\n" % number for number in range(1000))
-    found = list(records(lines.lines(io.BytesIO(text), 0, 1)))
-    assert len(found) == 1002
-    assert [one.text for one in found[:3]] == [b"a", b'"open', b"0"]
+    complete = list(records(lines.lines(io.BytesIO(text), 0, 1)))
+    assert len(complete) == 1002
+    assert [record.text for record in complete[:3]] == [b"a", b'"open', b"0"]
 
 
 def test_a_line_without_end_does_not_fill_the_memory(monkeypatch):
     monkeypatch.setattr(lines, "MOST", 10)
     monkeypatch.setattr(lines, "BLOCK", 4)
-    found = list(lines.lines(io.BytesIO(b"ok\n" + b"x" * 100 + b"\nend"), 0, 1))
-    assert [(one.line, one.text) for one in found] == [(1, b"ok"), (2, None), (3, b"end")]
-    assert found[-1].stop == 107
+    read_lines = list(lines.lines(io.BytesIO(b"ok\n" + b"x" * 100 + b"\nend"), 0, 1))
+    assert [(line.line, line.text) for line in read_lines] == [(1, b"ok"), (2, None), (3, b"end")]
+    assert read_lines[-1].stop == 107
 
 
 def test_lines_of_json_are_objects_or_rows_and_bad_ones_are_set_aside(tmp_path):
@@ -124,16 +133,19 @@ def test_lines_of_json_are_objects_or_rows_and_bad_ones_are_set_aside(tmp_path):
     path.write_bytes(gzip.compress("\n".join(given_).encode()))
     good, bad = table(path)
     assert good == [(0, 1, 2, "7"), (2, 3, 4, None), (4, "no", 1, None)]  # what a value may be, the handler says
-    assert [(one[0].rsplit(" ", 1)[1], one[1]) for one in bad] == [("2", "undecodable_body"), ("4", "invalid_row")]
+    assert [(fault[0].rsplit(" ", 1)[1], fault[1]) for fault in bad] == [
+        ("2", "undecodable_body"),
+        ("4", "invalid_row"),
+    ]
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=20), st.integers(1, 4))
 def test_any_lines_of_json_cut_anywhere_are_every_row_once(tmp_path_factory, texts, size):
     path = tmp_path_factory.mktemp("any") / "rows.jsonl"
-    path.write_text("".join(json.dumps({"text": one}) + "\n" for one in texts))
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     [source] = find_sources([str(path)]).files
-    found = [value for chunk in chunks(source, TEXT, size) for value in chunk.values or ()]
-    assert found == texts
+    values = [value for chunk in chunks(source, TEXT, size) for value in chunk.values or ()]
+    assert values == texts
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "arrow", "feather"])
@@ -146,16 +158,16 @@ def test_typed_files_are_cut_and_keep_their_types(tmp_path, suffix):
         with pa.OSFile(str(path), "wb") as stream, pa.ipc.new_file(stream, rows.schema) as writer:
             writer.write_table(rows, max_chunksize=4)
     [source] = find_sources([str(path)]).files
-    assert [(one.first, one.rows) for one in cut(source, NUMBERS, 5)] == [(0, 8), (8, 2)]
-    shares = [(one.first, one.rows, one.skip) for one in cut(source, NUMBERS, 2)]
+    assert [(piece.first, piece.rows) for piece in cut(source, NUMBERS, 5)] == [(0, 8), (8, 2)]
+    shares = [(piece.first, piece.rows, piece.skip) for piece in cut(source, NUMBERS, 2)]
     if suffix == "parquet":
         assert shares == [(0, 2, 0), (2, 2, 2), (4, 2, 0), (6, 2, 2), (8, 2, 0)]
-        assert [one[0] for one in table(path, rows=2)[0]] == list(range(10))
+        assert [row[0] for row in table(path, rows=2)[0]] == list(range(10))
     good, bad = table(path, rows=5)
     assert not bad
-    assert [one[0] for one in good] == [one[3] for one in good] == list(range(10))
+    assert [row[0] for row in good] == [row[3] for row in good] == list(range(10))
     assert np.isnan(good[0][1])  # a null is for the handler to refuse
-    assert [one[1:3] for one in good[1:]] == [(at, at + 1) for at in range(9)]
+    assert [row[1:3] for row in good[1:]] == [(at, at + 1) for at in range(9)]
 
 
 def test_a_stream_of_arrow_is_read_whole(tmp_path):

@@ -46,17 +46,17 @@ OPTIONS: dict[Any, dict[str, str | None]] = {
 
 def paths(record: Any, table: str = "") -> set[tuple[str, str]]:
     """Table and name of each field of a record and of those inside it, found by walking its defaults and types."""
-    found = set()
+    fields = set()
     for field in msgspec.structs.fields(record):
         inner = [
             kind for kind in (field.type, *getattr(field.type, "__args__", ())) if hasattr(kind, "__struct_fields__")
         ]
         path = f"{table}.{field.name}".lstrip(".")
         if inner:
-            found |= paths(inner[0], f"[{path}]" if "tuple" in str(field.type) else path)
+            fields |= paths(inner[0], f"[{path}]" if "tuple" in str(field.type) else path)
         else:
-            found.add((table, field.name))
-    return found
+            fields.add((table, field.name))
+    return fields
 
 
 def test_the_committed_page_is_what_the_generator_makes():

@@ -30,15 +30,15 @@ def test_batches_carry_what_single_rows_cannot():
 
 def test_twice_the_workers_carry_about_twice_as_much():
     service = Line((1, 8), (0.005, 0.016))
-    one, two = most(service, 1, 8, 0.1)[0], most(service, 2, 8, 0.1)[0]
-    assert two == pytest.approx(2 * one, rel=0.15)
+    single, double = most(service, 1, 8, 0.1)[0], most(service, 2, 8, 0.1)[0]
+    assert double == pytest.approx(2 * single, rel=0.15)
 
 
 def test_servers_are_counted_with_headroom_and_none_where_a_row_alone_is_too_slow():
     service = Line((1,), (0.01,))
-    found = plan(500, service, 1, 1, 0.1)
-    assert found.servers == math.ceil(500 / (0.7 * found.most))
-    assert found.p99_ms <= 100
+    planned = plan(500, service, 1, 1, 0.1)
+    assert planned.servers == math.ceil(500 / (0.7 * planned.most))
+    assert planned.p99_ms <= 100
     assert plan(500, Line((1,), (0.2,)), 1, 1, 0.1).servers == 0
 
 
