@@ -27,13 +27,14 @@ def known() -> dict[str, Any]:
 
 
 def purls(document: dict[str, Any]) -> dict[str, str]:
-    """The package URL of each library, https://github.com/package-url/purl-spec."""
-    found = {name: f"pkg:maven/{name.replace(':', '/')}@{version}" for name, version in document["libraries"].items()}
-    return {**found, TORCHSERVE: f"pkg:pypi/{TORCHSERVE}@{VERSION}"}
+    """Return the package URL of each library, https://github.com/package-url/purl-spec."""
+    libraries = document["libraries"].items()
+    java = {name: f"pkg:maven/{name.replace(':', '/')}@{version}" for name, version in libraries}
+    return {**java, TORCHSERVE: f"pkg:pypi/{TORCHSERVE}@{VERSION}"}
 
 
 def vex(document: dict[str, Any]) -> dict[str, Any]:
-    """The file as scanners read it."""
+    """Return the file in CycloneDX, the format of scanners."""
     components = [
         {"type": "library", "bom-ref": purl, "name": name.split(":")[-1], "version": purl.split("@")[1], "purl": purl}
         for name, purl in purls(document).items()
@@ -48,48 +49,49 @@ def vex(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def vulnerabilities(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """One for each flaw and library."""
-    places = purls(document)
+    """Yield an entry for each flaw and library."""
+    urls = purls(document)
     for flaw in document["flaw"]:
         analysis = {name: flaw[name] for name in ("state", "justification", "response", "detail") if name in flaw}
-        for one in flaw["ids"]:
-            made = {"id": one, "analysis": analysis, "affects": [{"ref": places[flaw["library"]]}]}
+        for flaw_id in flaw["ids"]:
+            entry = {"id": flaw_id, "analysis": analysis, "affects": [{"ref": urls[flaw["library"]]}]}
             tested = {"properties": [{"name": "onnxserve:test", "value": flaw["test"]}]} if "test" in flaw else {}
-            yield {**made, **tested}
+            yield {**entry, **tested}
 
 
 def ask(document: dict[str, Any], client: httpx.Client) -> list[str]:
-    """Flaws that OSV knows and the file doesn't, one line each."""
-    places = purls(document)
-    queries = [{"package": {"purl": purl}} for purl in places.values()]
-    answer = client.post("/v1/querybatch", json={"queries": queries})
-    answer.raise_for_status()
-    mine = {
-        name: {one for flaw in document["flaw"] if flaw["library"] == name for one in flaw["ids"]} for name in places
+    """Return the flaws that OSV knows and the file lacks, one line each."""
+    urls = purls(document)
+    queries = [{"package": {"purl": purl}} for purl in urls.values()]
+    response = client.post("/v1/querybatch", json={"queries": queries})
+    response.raise_for_status()
+    listed = {
+        name: {flaw_id for flaw in document["flaw"] if flaw["library"] == name for flaw_id in flaw["ids"]}
+        for name in urls
     }
-    found = []
-    for name, result in zip(places, answer.json()["results"], strict=True):
+    lines = []
+    for name, result in zip(urls, response.json()["results"], strict=True):
         for entry in result.get("vulns", []):
             about = client.get(f"/v1/vulns/{entry['id']}").raise_for_status().json()
-            if not mine[name] & {entry["id"], *about.get("aliases", [])}:
-                found.append(f"{name}: {entry['id']} {' '.join(about.get('aliases', []))} {about.get('summary', '')}")
-    return found
+            if not listed[name] & {entry["id"], *about.get("aliases", [])}:
+                lines.append(f"{name}: {entry['id']} {' '.join(about.get('aliases', []))} {about.get('summary', '')}")
+    return lines
 
 
 def main() -> None:
-    """Write the VEX, or ask."""
+    """Write the VEX, or ask OSV for new flaws."""
     match sys.argv[1:]:
         case ["vex", name]:
             Path(name).write_text(json.dumps(vex(known()), indent=2) + "\n", encoding="utf-8")
         case ["ask"]:
             with httpx.Client(base_url=OSV, timeout=60) as client:
                 try:
-                    found = ask(known(), client)
+                    lines = ask(known(), client)
                 except httpx.HTTPError as error:
                     sys.exit(
                         f"OSV does not answer: {error}\n  where: {OSV}\n  fix:   try again where it can be reached"
                     )
-            print("\n".join(found) or "OSV knows nothing that flaws.toml doesn't")
+            print("\n".join(lines) or "OSV knows nothing that flaws.toml doesn't")
             sys.exit(1 if found else 0)
         case _:
             sys.exit(__doc__)

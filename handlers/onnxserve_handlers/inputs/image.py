@@ -88,7 +88,9 @@ class ImageClassifier(Handler):
     def _check_size(self, image: Image.Image, where: str) -> None:
         pixels, limit = image.width * image.height, self.signature.input.max_pixels
         if pixels > limit:
-            raise BodyTooLarge(f"{pixels} pixels, at most {limit} are accepted", where=where, fix="scale it down")
+            raise BodyTooLarge(
+                f"the image has {pixels} pixels, at most {limit} are accepted", where=where, fix="scale it down"
+            )
         if pixels == 0:
             raise InvalidRow("the image has no pixels", where=where)
 

@@ -39,13 +39,17 @@ def check_tensors(arrays: Arrays, signature: Signature, free: Mapping[str, int])
     expected = {tensor.name: tensor for tensor in signature.inputs}
     if set(arrays) != set(expected):
         raise InvalidRow(
-            f"inputs {sorted(arrays)}, expected {sorted(expected)}", where="inputs", fix="see the model's signature"
+            f"the request has the inputs {sorted(arrays)}, expected {sorted(expected)}",
+            where="inputs",
+            fix="see the model's signature",
         )
     sizes: dict[str, int] = {}
     checked = {name: _check(array, expected[name], sizes) for name, array in arrays.items()}
     rows = len(next(iter(checked.values())))
     if rows > signature.input.max_rows:
-        raise BodyTooLarge(f"{rows} rows, at most {signature.input.max_rows} are accepted", where="inputs")
+        raise BodyTooLarge(
+            f"the request has {rows} rows, at most {signature.input.max_rows} are accepted", where="inputs"
+        )
     for axis, limit in free.items():
         if sizes.get(axis, 1) > limit:
             raise InvalidRow(f"axis {axis!r} is {sizes[axis]} long, at most {limit} is accepted", where="inputs")
@@ -55,12 +59,12 @@ def check_tensors(arrays: Arrays, signature: Signature, free: Mapping[str, int])
 def _check(array: Array, tensor: Tensor, sizes: dict[str, int]) -> Array:
     where, shape = f"inputs.{tensor.name}", tuple(tensor.shape)
     if array.ndim != len(shape):
-        raise InvalidRow(f"shape {array.shape}, expected {shape}", where=where)
+        raise InvalidRow(f"the input has shape {array.shape}, expected {shape}", where=where)
     for size, expected in zip(array.shape, shape, strict=True):
         # A free axis has one size in all inputs of a request.
         known = sizes.setdefault(expected, size) if isinstance(expected, str) else expected
         if size != known or size < 1:
-            raise InvalidRow(f"shape {array.shape}, expected {shape}", where=where)
+            raise InvalidRow(f"the input has shape {array.shape}, expected {shape}", where=where)
     cast = _cast(array, np.dtype(tensor.dtype), where)
     if cast.dtype.kind == "f" and not np.isfinite(cast).all():
         raise InvalidRow("the input has numbers that are not finite", where=where)
@@ -74,11 +78,11 @@ def _cast(array: Array, dtype: np.dtype[Any], where: str) -> Array:
     """
     kinds = {"f": "fiu", "i": "iu", "u": "iu"}.get(dtype.kind, dtype.kind)
     if array.dtype.kind not in kinds:
-        raise InvalidRow(f"elements are {array.dtype.name}, {dtype.name} is expected", where=where)
+        raise InvalidRow(f"the elements are {array.dtype.name}, {dtype.name} is expected", where=where)
     if dtype.kind in "iu" and array.dtype != dtype and array.size:
         limits = np.iinfo(dtype)
         if array.min() < limits.min or array.max() > limits.max:
-            raise InvalidRow(f"elements don't fit in {dtype.name}", where=where)
+            raise InvalidRow(f"the elements don't fit in {dtype.name}", where=where)
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype)
 

@@ -78,7 +78,7 @@ class TextClassifier(Handler):
         for name, bound in (("input_ids", self.tokenizer.get_vocab_size()), ("attention_mask", 2)):
             values = tensors.get(name)
             if values is not None and not ((values >= 0) & (values < bound)).all():
-                raise InvalidRow(f"values outside 0 to {bound - 1}", where=f"inputs.{name}")
+                raise InvalidRow(f"the input has values outside 0 to {bound - 1}", where=f"inputs.{name}")
 
     def _check_length(self, ids: Ids, where: str) -> Ids:
         limit = self.signature.input.max_tokens
@@ -86,7 +86,9 @@ class TextClassifier(Handler):
             raise InvalidRow("the text has no token", where=where, fix="send at least one word")
         if len(ids) > limit:
             raise InvalidRow(
-                f"{len(ids)} tokens, at most {limit} are accepted", where=where, fix="shorten or split the text"
+                f"the text has {len(ids)} tokens, at most {limit} are accepted",
+                where=where,
+                fix="shorten or split the text",
             )
         return ids
 

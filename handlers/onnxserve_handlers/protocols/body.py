@@ -77,7 +77,9 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
         payload = payload.encode()
     payload = payload or b""
     if len(payload) > max_bytes:
-        raise BodyTooLarge(f"{len(payload)} bytes, at most {max_bytes} are accepted", fix="send fewer or smaller rows")
+        raise BodyTooLarge(
+            f"the body has {len(payload)} bytes, at most {max_bytes} are accepted", fix="send fewer or smaller rows"
+        )
     if encoding_name:
         payload = decode(payload, str(headers[encoding_name]), max_bytes)
     if not payload:
@@ -151,11 +153,11 @@ def read_instances(document: Any, keys: Container[str], max_rows: int) -> list[A
         if not isinstance(rows, list) or not rows:
             raise UndecodableBody('"instances" must be a non-empty list', where="instances")
         if unknown := sorted(set(document) - DOCUMENT_KEYS):
-            raise UndecodableBody(f'unknown keys beside "instances": {unknown}', where="body")
+            raise UndecodableBody(f'there are unknown keys beside "instances": {unknown}', where="body")
     else:
         rows = [document]
     if len(rows) > max_rows:
-        raise BodyTooLarge(f"{len(rows)} rows, at most {max_rows} are accepted in one request", where="instances")
+        raise BodyTooLarge(f"the request has {len(rows)} rows, at most {max_rows} are accepted", where="instances")
     return [unwrap(row, keys) for row in rows]
 
 
@@ -230,13 +232,17 @@ def _inflate(content: bytes | bytearray, coding: str, bits: int, max_bytes: int)
             raise UndecodableBody(f"the body is not {coding}: {error}", where=WHERE) from error
         left -= len(parts[-1])
         if left < 0:
-            raise BodyTooLarge(f"more than {max_bytes} bytes when inflated", fix="send fewer or smaller rows")
+            raise BodyTooLarge(
+                f"the body has more than {max_bytes} bytes when inflated", fix="send fewer or smaller rows"
+            )
         if not member.eof:
             raise UndecodableBody(f"the {coding} data is cut off", where=WHERE, fix="send the whole body")
         rest = member.unused_data
         if not rest:
             return b"".join(parts) if len(parts) > 1 else parts[0]
-    raise UndecodableBody(f"more than {len(parts)} members of {coding}", where=WHERE, fix="compress the body at once")
+    raise UndecodableBody(
+        f"the body has more than {len(parts)} members of {coding}", where=WHERE, fix="compress the body at once"
+    )
 
 
 DATA_URL = re.compile(r"\s*data:[^,;]*(?:;[^,;]*)*;base64,", re.IGNORECASE)

@@ -68,7 +68,10 @@ def from_npy(handler: Hooks, content: bytes | bytearray, accept: str) -> Request
     inputs = handler.signature.inputs
     if len(inputs) != 1:
         names = ", ".join(tensor.name for tensor in inputs)
-        raise InvalidRow(f"one array can't be {names}", fix="use the Open Inference Protocol for several inputs")
+        raise InvalidRow(
+            f"the model has the inputs {names}, which one array can't hold",
+            fix="use the Open Inference Protocol for several inputs",
+        )
     request = Request(tensors=_check(handler, {inputs[0].name: read_npy(content)}))
     if accept in (NPY_TYPE, "application/octet-stream"):
         request.form = NpyForm()
@@ -86,7 +89,7 @@ def _from_infer_request(handler: Hooks, reader: Reader, form: Callable[[InferReq
         infer_request, values = reader()
         names = [output.name for output in handler.signature.outputs] + ["label", "score"]
         if unknown := sorted({output.name for output in infer_request.outputs} - set(names)):
-            raise InvalidRow(f"no outputs {unknown}", where="outputs", fix=f"ask for {', '.join(names)}")
+            raise InvalidRow(f"the model has no outputs {unknown}", where="outputs", fix=f"ask for {', '.join(names)}")
         request = _from_inputs(handler, values)
     except RequestError as error:
         return failed_request(error, form(infer_request))
@@ -98,7 +101,9 @@ def _from_inputs(handler: Hooks, values: dict[str, Any]) -> Request:
     if len(values) == 1 and isinstance(rows := next(iter(values.values())), list):
         name = next(iter(values))
         if name not in handler.row_keys:
-            raise InvalidRow(f"no input {name!r} of BYTES", where="inputs", fix=f"name it {handler.row_keys[0]!r}")
+            raise InvalidRow(
+                f"the model has no input {name!r} of BYTES", where="inputs", fix=f"name it {handler.row_keys[0]!r}"
+            )
         return Request(read_instances({"instances": rows}, (), handler.signature.input.max_rows))
     if table := _table_rows(handler, values):
         return Request(table)
@@ -119,7 +124,7 @@ def _table_rows(handler: Hooks, values: dict[str, Any]) -> list[dict[str, Any]]:
     columns = {name: _column(name, value) for name, value in values.items()}
     counts = {name: len(column) for name, column in columns.items()}
     if len(set(counts.values())) > 1:
-        raise InvalidRow(f"columns of different lengths: {counts}", where="inputs")
+        raise InvalidRow(f"the columns have different lengths: {counts}", where="inputs")
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return read_instances({"instances": rows}, (), signature.input.max_rows)
 
@@ -132,7 +137,7 @@ def _column(name: str, value: Any) -> list[Any]:
         except UnicodeDecodeError as error:
             raise UndecodableBody("the text is not UTF-8", where=f"inputs.{name}") from error
     if value.shape not in ((len(value),), (len(value), 1)) if value.ndim else True:
-        raise InvalidRow(f"shape {value.shape}, expected ('batch',)", where=f"inputs.{name}")
+        raise InvalidRow(f"the input has shape {value.shape}, expected ('batch',)", where=f"inputs.{name}")
     return list(value.ravel().tolist())
 
 

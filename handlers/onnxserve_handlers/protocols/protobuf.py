@@ -164,7 +164,7 @@ class _Reader:
         while position < end:
             self._left -= 1
             if self._left < 0:
-                raise BodyTooLarge(f"more than {FIELDS} fields", fix="send numbers packed or raw")
+                raise BodyTooLarge(f"the message has more than {FIELDS} fields", fix="send numbers packed or raw")
             tag, start = _read_varint(data, position)
             number, wire = tag >> 3, tag & 7
             if not 0 < number <= LARGEST_FIELD_NUMBER or start - position > TAG_BYTES:

@@ -102,14 +102,16 @@ def read_call(body: bytes | bytearray) -> tuple[InferRequest, dict[str, Any]]:
     call = read_message(REQUEST, read_frame(body))
     tensors, raw = call.get("inputs", []), call.get("raw_input_contents", [])
     if raw and len(raw) != len(tensors):
-        raise UndecodableBody(f"{len(raw)} raw_input_contents of {len(tensors)} inputs", where="inputs")
+        raise UndecodableBody(f"there are {len(raw)} raw_input_contents for {len(tensors)} inputs", where="inputs")
     inputs = [_input(tensor) for tensor in tensors]
     check_names(inputs)
     values: dict[str, Any] = {}
     for index, (declared, tensor) in enumerate(zip(inputs, tensors, strict=True)):
         contents = tensor.get("contents")
         if raw and contents is not None:
-            raise UndecodableBody("elements both raw and not", where=f"inputs.{declared.name}", fix="send them once")
+            raise UndecodableBody(
+                "the elements are both raw and typed", where=f"inputs.{declared.name}", fix="send them once"
+            )
         values[declared.name] = from_binary(declared, raw[index]) if raw else _elements(declared, contents or {})
     outputs = [RequestedOutput(output.get("name", "")) for output in call.get("outputs", [])]
     return InferRequest(inputs, call.get("id", ""), outputs=outputs), values
@@ -127,7 +129,9 @@ def _elements(tensor: InputTensor, contents: dict[str, Any]) -> Any:
         check_shape(tensor.shape, len(texts), tensor.name)
         return texts
     if tensor.datatype not in CONTENTS_OF:
-        raise UndecodableBody(f"{tensor.datatype} has no contents", where=f"inputs.{tensor.name}", fix="send it raw")
+        raise UndecodableBody(
+            f"{tensor.datatype} can't be sent in contents", where=f"inputs.{tensor.name}", fix="send it raw"
+        )
     parts = contents.get(CONTENTS_OF[tensor.datatype])
     tensor.data = join_numbers(parts) if parts else []
     return from_json(tensor)
@@ -220,9 +224,9 @@ def read_frame(body: bytes | bytearray) -> memoryview:
     if compressed == 1:
         raise UnimplementedCall("the message is compressed", fix="send it without compression")
     if compressed or PREFIX.size + size > len(body):
-        raise MalformedFrame(f"a frame of flag {compressed} and {size} bytes in a body of {len(body)}")
+        raise MalformedFrame(f"the frame has flag {compressed} and {size} bytes, the body {len(body)}")
     if PREFIX.size + size < len(body):
-        raise UnimplementedCall("more than one message", fix="send one message in a call")
+        raise UnimplementedCall("the call has more than one message", fix="send one message in a call")
     return memoryview(body)[PREFIX.size :]
 
 

@@ -74,7 +74,9 @@ def read_infer_request(content: bytes | Any, tail: memoryview) -> tuple[InferReq
             values[tensor.name] = from_json(tensor)
             continue
         if type(size) is not int or not 0 <= size <= len(tail):
-            raise UndecodableBody(f"binary_data_size {size!r} of {len(tail)} bytes", where=f"inputs.{tensor.name}")
+            raise UndecodableBody(
+                f"binary_data_size is {size!r}, but {len(tail)} bytes are left", where=f"inputs.{tensor.name}"
+            )
         values[tensor.name] = from_binary(tensor, tail[:size])
         tail = tail[size:]
     if len(tail):
@@ -86,7 +88,7 @@ def check_names(inputs: Sequence[InputTensor]) -> None:
     """Raise UndecodableBody if there are no inputs, or two with one name."""
     names = [tensor.name for tensor in inputs]
     if not names or len(set(names)) != len(names):
-        raise UndecodableBody(f"inputs named {names}", where="inputs", fix="send each input once")
+        raise UndecodableBody(f"the inputs have the names {names}", where="inputs", fix="send each input once")
 
 
 def _dtype(tensor: InputTensor) -> np.dtype[Any]:
@@ -116,11 +118,11 @@ def from_json(tensor: InputTensor) -> npt.NDArray[Any] | list[str]:
         array = _as_unsigned(tensor.data, array)
     allowed = {"b": "b", "i": "iu", "u": "iu", "f": "fiu"}[dtype.kind]
     if array.dtype.kind not in allowed:
-        raise InvalidRow(f"data are not {tensor.datatype}", where=where)
+        raise InvalidRow(f"the data are not {tensor.datatype}", where=where)
     if array.dtype.kind in "iu" and dtype.kind in "iu" and array.size:
         limits = np.iinfo(dtype)
         if array.min() < limits.min or array.max() > limits.max:
-            raise InvalidRow(f"data don't fit in {tensor.datatype}", where=where)
+            raise InvalidRow(f"the data don't fit in {tensor.datatype}", where=where)
     with np.errstate(over="ignore"):  # a number that is too large becomes infinite, which a later check refuses
         return array.astype(dtype, copy=False).reshape(check_shape(tensor.shape, array.size, tensor.name))
 
@@ -138,7 +140,7 @@ def from_binary(tensor: InputTensor, data: memoryview) -> npt.NDArray[Any] | lis
     if tensor.datatype != BYTES:
         dtype = _dtype(tensor)
         if len(data) % dtype.itemsize:
-            raise InvalidRow(f"{len(data)} bytes of {tensor.datatype}", where=where)
+            raise InvalidRow(f"{len(data)} bytes don't hold whole elements of {tensor.datatype}", where=where)
         return np.frombuffer(data, dtype).reshape(check_shape(tensor.shape, len(data) // dtype.itemsize, tensor.name))
     elements, position = [], 0
     while position < len(data):
@@ -213,7 +215,7 @@ def select_outputs(outputs: Sequence[RequestedOutput], result: Result) -> list[t
         outputs = [output for output in outputs if output.name in tensors]
     selected = outputs or [RequestedOutput(name) for name in tensors]
     if unknown := [output.name for output in selected if output.name not in tensors]:
-        raise InvalidRow(f"no outputs {unknown}", where="outputs", fix=f"ask for {', '.join(tensors)}")
+        raise InvalidRow(f"the model has no outputs {unknown}", where="outputs", fix=f"ask for {', '.join(tensors)}")
     return [(output, tensors[output.name]) for output in selected]
 
 

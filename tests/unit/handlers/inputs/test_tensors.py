@@ -68,7 +68,7 @@ def test_a_table_may_come_as_one_tensor_a_column(table):
     [
         ([column("a", [1])], 422, "missing columns ['b']"),
         ([column("a", [1]), column("b", [1]), column("c", [1])], 422, "unknown columns ['c']"),
-        ([column("a", [1]), column("b", [1, 2])], 422, "columns of different lengths"),
+        ([column("a", [1]), column("b", [1, 2])], 422, "columns have different lengths"),
         ([column("a", [1, 2], [1, 2]), column("b", [1])], 422, "shape (1, 2)"),
         ([column("a", [1], []), column("b", [1])], 422, "shape (), expected"),
         ([column("a", ["x"], datatype="BYTES"), column("b", [1])], 422, "expected a number, got a string"),

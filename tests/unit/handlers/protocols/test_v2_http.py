@@ -65,7 +65,7 @@ def test_one_output_may_be_binary_and_another_json(table):
         ({"shape": [2**70, 2]}, 422, "2 elements don't make shape"),
         ({"shape": [1] * 40 + [2]}, 422, "2 elements don't make shape"),
         ({"shape": [True, 2]}, 400, "not an inference request"),
-        ({"parameters": {"binary_data_size": True}}, 400, "binary_data_size True"),
+        ({"parameters": {"binary_data_size": True}}, 400, "binary_data_size is True"),
         ({"datatype": "FP31"}, 422, "datatype 'FP31'"),
         ({"name": "rows"}, 422, "inputs ['rows'], expected ['features']"),
         ({"shape": [1, 3]}, 422, "2 elements don't make shape [1, 3]"),
@@ -76,7 +76,7 @@ def test_one_output_may_be_binary_and_another_json(table):
         ({"data": [True, False]}, 422, "data are not FP32"),
         ({"data": [1e39, 1]}, 422, "not finite"),
         ({"data": None}, 422, "data are not FP32"),
-        ({"parameters": {"binary_data_size": 8}}, 400, "binary_data_size 8 of 0 bytes"),
+        ({"parameters": {"binary_data_size": 8}}, 400, "binary_data_size is 8, but 0 bytes are left"),
         ({"shape": "x"}, 400, "not an inference request"),
         ({"shape": [7, 2], "data": [0] * 14}, 413, "7 rows, at most 6"),
     ],
@@ -145,8 +145,8 @@ def ids(rows, mask=None):
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [
-        (ids([[2, 99]]), "input_ids: values outside 0 to 3"),
-        (ids([[2, 3]], [[1, 2]]), "attention_mask: values outside 0 to 1"),
+        (ids([[2, 99]]), "input_ids: the input has values outside 0 to 3"),
+        (ids([[2, 3]], [[1, 2]]), "attention_mask: the input has values outside 0 to 1"),
         (ids([[2, 3, 2, 3, 2]]), "axis 'sequence' is 5 long, at most 4"),
         (ids([[2, 3]], [[1]]), "shape (1, 1)"),
         ([{"name": "words", "shape": [1], "datatype": "BYTES", "data": ["x"]}], "name it 'text'"),
