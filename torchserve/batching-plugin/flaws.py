@@ -92,7 +92,7 @@ def main() -> None:
                         f"OSV does not answer: {error}\n  where: {OSV}\n  fix:   try again where it can be reached"
                     )
             print("\n".join(lines) or "OSV knows nothing that flaws.toml doesn't")
-            sys.exit(1 if found else 0)
+            sys.exit(1 if lines else 0)
         case _:
             sys.exit(__doc__)
 

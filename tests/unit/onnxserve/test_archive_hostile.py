@@ -29,9 +29,9 @@ def opened(path: Path, folder: Path) -> bool:
         return False
     finally:
         assert set(folder.parent.iterdir()) == before
-        for found in folder.rglob("*"):
-            assert found.is_file() or found.is_dir()
-            assert not found.is_symlink()
+        for member in folder.rglob("*"):
+            assert member.is_file() or member.is_dir()
+            assert not member.is_symlink()
     return True
 
 

@@ -31,14 +31,14 @@ def good(tmp_path_factory) -> Path:
 
 def in_sequence(content: bytes) -> dict[str, bytes]:
     """What a reader of local headers finds, as Java's ZipInputStream; a later member replaces an earlier one."""
-    found, place = {}, 0
+    members, place = {}, 0
     while content[place : place + 4] == b"PK\3\4":
         _, _, _, method, _, _, _, packed, _, name_bytes, extra_bytes = LOCAL.unpack_from(content, place)
         begin = place + LOCAL.size + name_bytes + extra_bytes
         name = content[place + LOCAL.size : place + LOCAL.size + name_bytes].decode()
         data, place = content[begin : begin + packed], begin + packed
-        found[name] = data if method == 0 else zlib.decompress(data, -zlib.MAX_WBITS)
-    return found
+        members[name] = data if method == 0 else zlib.decompress(data, -zlib.MAX_WBITS)
+    return members
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
