@@ -196,12 +196,12 @@ def test_a_part_that_fails_leaves_nothing_and_is_told(archive, rows, tmp_path, m
 
 @pytest.mark.parametrize("engine", ["local", "ray"])
 def test_the_engines_write_the_same(archive, rows, tmp_path, engine):
-    local = run(archive, rows, tmp_path / "here")
+    manifest = run(archive, rows, tmp_path / "here")
     words = [str(archive), str(rows), "-o", str(tmp_path / engine), "--engine", engine, "--keep", "id", "--json"]
     words += ["--part-rows", "100", "--workers", "2"]
     done = subprocess.run([sys.executable, "-m", "onnxserve", "batch", *words], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
-    assert msgspec.json.decode(done.stdout, type=Manifest).files == local.files
+    assert msgspec.json.decode(done.stdout, type=Manifest).files == manifest.files
 
 
 def test_an_archive_from_before_batch_scoring_is_told_apart(archive, rows, tmp_path, monkeypatch):

@@ -92,8 +92,8 @@ def test_a_row_that_ends_its_process_is_found_by_halving_and_the_others_are_scor
     run(archive, path, tmp_path / "safe", shape=Shape(scores=True, outputs=True))
     columns = ["prediction", "score", "scores", "outputs"]
     tables = (read(tmp_path / name).select(columns).to_pylist() for name in ("out", "safe"))
-    confined, safe = ([row for at, row in enumerate(table) if at not in ENDS] for table in tables)
-    assert confined == safe
+    rows, safe = ([row for at, row in enumerate(table) if at not in ENDS] for table in tables)
+    assert rows == safe
 
 
 def test_rows_of_json_that_end_their_process_are_set_aside_too(deadly, tmp_path):

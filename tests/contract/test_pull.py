@@ -27,9 +27,9 @@ def bucket(archive) -> str:
 
 def test_a_path_and_a_url_are_stored_under_their_name(archive, bucket, tmp_path):
     for at, source in enumerate((str(archive), bucket)):
-        pulled = pull(source, digest(archive), tmp_path / str(at))
-        assert pulled == tmp_path / str(at) / archive.name
-        assert digest(pulled) == digest(archive)
+        stored = pull(source, digest(archive), tmp_path / str(at))
+        assert stored == tmp_path / str(at) / archive.name
+        assert digest(stored) == digest(archive)
 
 
 def test_what_is_there_with_the_digest_is_not_fetched_again(archive, tmp_path):

@@ -44,8 +44,8 @@ def read(out: Path) -> pa.Table:
 
 @pytest.fixture(scope="module")
 def segment(demo_archives: list[Path]) -> Path:
-    [archive] = [path for path in demo_archives if path.name.startswith("segment")]
-    return archive
+    [matching] = [path for path in demo_archives if path.name.startswith("segment")]
+    return matching
 
 
 @pytest.fixture(scope="module")
@@ -151,10 +151,10 @@ def test_a_server_scores_in_place_of_the_handler(segment, rows, demo: Running, t
 
 
 def test_what_a_person_sees(segment, rows, tmp_path):
-    printed = run(segment, rows, "-o", tmp_path / "none", "--dry-run", "--price", 1).stdout
-    assert "60,000 rows in" in printed
-    assert "CPU hours" in printed
-    assert "at the price given" in printed
+    estimate = run(segment, rows, "-o", tmp_path / "none", "--dry-run", "--price", 1).stdout
+    assert "60,000 rows in" in estimate
+    assert "CPU hours" in estimate
+    assert "at the price given" in estimate
     assert not (tmp_path / "none").exists()
     csv = tmp_path / "rows.csv"
     csv.write_text("a,b\n1,2\n")
@@ -165,8 +165,8 @@ def test_what_a_person_sees(segment, rows, tmp_path):
     refused = run(segment, rows, "-o", tmp_path / "gpu", "--provider", "cuda", code=1).stderr
     assert "provider 'cuda' was asked for" in refused
     assert "use local, ray" in run(segment, rows, "-o", tmp_path / "none", "--engine", "spark", code=1).stderr
-    printed = run(segment, rows, "-o", tmp_path / "out", "--limit", 10, "--json").stdout
-    assert json.loads(printed)["scored"] == 10
+    summary = run(segment, rows, "-o", tmp_path / "out", "--limit", 10, "--json").stdout
+    assert json.loads(summary)["scored"] == 10
 
 
 @pytest.fixture(scope="module")
@@ -218,14 +218,14 @@ def test_the_verbs_of_the_store_join_and_compare(churn, tmp_path):
     words = [str(archive), str(CHURN), str(tmp_path / "rows.parquet"), "--state", str(state)]
     joined = tmp_path / "joined.parquet"
     subprocess.run([*verb, "join", *words, "-o", str(joined)], cwd=ROOT, check=True, capture_output=True)
-    features = pq.read_table(joined)
-    assert features.column_names[:2] == ["customer_id", "event_timestamp"]
-    known, unknown = features["tenure"].to_pylist()
+    table = pq.read_table(joined)
+    assert table.column_names[:2] == ["customer_id", "event_timestamp"]
+    known, unknown = table["tenure"].to_pylist()
     assert known > 0
     assert unknown is None, "nothing was known of them then"
     check = [*verb, "check", *words, "--url", features.url, "--json"]
-    printed = subprocess.run(check, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    assert json.loads(printed) == {"entities": 1, "compared": 5, "differences": []}
+    report = subprocess.run(check, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert json.loads(report) == {"entities": 1, "compared": 5, "differences": []}
 
 
 def test_an_unknown_customer_is_422_and_the_others_are_answered(churn):

@@ -32,11 +32,11 @@ def test_a_choice_is_measured_written_and_resumed(plan):
     assert tuning.low <= tuning.requests_per_second <= tuning.high < math.inf
     assert tuning.rounds == 2
     assert len(seen) > 4
-    runs = sum(len(search.runs) for search in measured.rounds)
+    runs = sum(len(point.runs) for point in measured.rounds)
 
     again, repeated = tune(plan, lambda what, done, total: None)
     assert again == tuning
-    assert sum(len(search.runs) for search in repeated.rounds) == runs
+    assert sum(len(point.runs) for point in repeated.rounds) == runs
 
     digest = write_tuning(plan.archive, tuning, measured)
     assert check_archive(plan.archive).sha256 == digest
