@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.helpers.gateway import Fronted, fronted_by
 from tests.helpers.torchserve import running
-from tests.unit.test_fuzz_tensors import ALLOWED, npy_files, requests
+from tests.unit.handlers.test_protocols_fuzz import ALLOWED, npy_files, requests
 
 SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 PLAIN = "/predictions/circle"

@@ -1,12 +1,13 @@
 """Load shapes and the gate."""
 
 import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "loadtests"
+from tests import ROOT
+
+FOLDER = ROOT / "loadtests"
 
 
 def load(name: str) -> ModuleType:

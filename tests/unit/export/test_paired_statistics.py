@@ -1,0 +1,233 @@
+"""How candidates are compared: bounds that cover, and measures with known values."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from onnxserve.definition import Definition, QuantiseSection, read_definition
+from onnxserve.errors import DefinitionError
+from onnxserve.scaffold import new_model
+from onnxserve_export.acceptance import Acceptance
+from onnxserve_export.binomial import share_bound
+from onnxserve_export.flip_estimate import rows_needed, share_rows_needed
+from onnxserve_export.output_similarity import calibration_error, compare
+from onnxserve_export.paired_statistics import (
+    compare_embeddings,
+    compare_errors,
+    compare_labels,
+    compare_scores,
+    mcnemar,
+    spread_of,
+    value_errors,
+    vector_errors,
+)
+from onnxserve_export.significance_levels import FIRST_LEVEL
+from onnxserve_export.subset import Row
+from tests import ROOT
+from tests.helpers.acceptance import most_wrong
+
+OUTPUTS = np.array([[2.0, 0], [0, 2], [2, 0], [0, 2]], np.float32)
+
+
+def definition(folder, *, labels=("a", "b"), **quantise) -> Definition:
+    made = read_definition(new_model("tabular", "circle", folder))
+    return Definition(
+        **{field: getattr(made, field) for field in made.__struct_fields__ if field not in ("labels", "quantise")},
+        labels=labels,
+        quantise=QuantiseSection(**quantise),
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "p"),
+    [(0, 0, 1.0), (1, 0, 0.5), (0, 1, 1.0), (5, 0, 1 / 32), (8, 2, 56 / 1024), (2, 8, 1013 / 1024)],
+)
+def test_mcnemars_p_is_the_binomial_tail(wrong, right, p):
+    assert mcnemar(wrong, right) == pytest.approx(p)
+
+
+# The table of docs/concepts/statistics.md: rows by budget, and share of labels that change.
+NEEDED = {
+    (0.02, 0.0): 161,
+    (0.02, 0.02): 472,
+    (0.01, 0.0): 323,
+    (0.01, 0.005): 565,
+    (0.01, 0.02): 1480,
+    (0.005, 0.0): 650,
+    (0.005, 0.02): 5590,
+}
+
+
+@pytest.mark.parametrize(("case", "rows"), NEEDED.items())
+def test_a_variant_without_loss_is_accepted_four_times_of_five_with_the_rows_that_the_documents_name(case, rows):
+    budget, flips = case
+    assert rows_needed(budget, flips) == pytest.approx(rows, rel=0.02)
+    draws = np.random.default_rng(11)
+    wrong, right, _ = draws.multinomial(rows, [flips / 2, flips / 2, 1 - flips], 2000).T
+    most = most_wrong(rows, budget, FIRST_LEVEL, range(right.min(), right.max() + 1))
+    assert np.mean(wrong <= most[right - right.min()]) > 0.76
+
+
+def test_more_rows_than_are_looked_up_are_estimated():
+    assert rows_needed(0.001, 0.02) == pytest.approx((1.751 + 0.842) ** 2 * 0.02 / 0.001**2, rel=0.01)
+    assert rows_needed(0.0, 0.02) == 0
+    assert share_rows_needed(0.01, 0.0) == pytest.approx(math.log(FIRST_LEVEL) / math.log(0.99), abs=2)
+    assert share_rows_needed(0.01, 0.005) > share_rows_needed(0.01, 0.002) > 400
+    assert share_rows_needed(0.01, 0.02) == 0
+
+
+def test_a_perfectly_calibrated_model_has_no_calibration_error_and_a_boastful_one_has():
+    # Three of four right at a stated probability of 3/4.
+    logits = np.tile([[math.log(3), 0.0]], (400, 1))
+    assert calibration_error(logits, np.array([0, 0, 0, 1] * 100), "softmax") == pytest.approx(0, abs=1e-9)
+    assert calibration_error(logits * 10, np.array([0, 0, 0, 1] * 100), "softmax") == pytest.approx(0.25, abs=1e-3)
+
+
+def test_closeness_tells_direction_size_and_calibration_apart():
+    same = compare(OUTPUTS, 3 * OUTPUTS, None)
+    assert [same.cosine, same.worst_cosine] == pytest.approx([1, 1])
+    assert same.max_error == pytest.approx(4)
+    assert same.calibration_error is None
+    turned = compare(OUTPUTS, OUTPUTS[:, ::-1], np.array([0, 1, 0, 1]))
+    assert turned.worst_cosine == pytest.approx(0)
+    assert turned.calibration_error
+    assert turned.reference_calibration_error is not None
+    assert turned.calibration_error > turned.reference_calibration_error
+
+
+def test_embeddings_are_compared_by_direction_and_by_nearest_neighbour():
+    vectors = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
+    same = compare_embeddings(vectors, vectors * 5, 0.03)
+    assert same.drop == same.flips == 0
+    noise = np.random.default_rng(1).normal(size=vectors.shape)
+    noisy = compare_embeddings(vectors, vectors + 0.25 * noise, 0.03)
+    assert 0.2 < noisy.drop < noisy.bound < 1
+    assert noisy.flips > 0.1
+    assert vector_errors(vectors, vectors[:, ::-1]) == pytest.approx(1 - np.diag(cosines(vectors, vectors[:, ::-1])))
+
+
+def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    units = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (left, right))
+    first, second = units
+    return np.asarray(first @ second.T)
+
+
+def test_regression_counts_rows_that_lie_further_from_torch_than_the_tolerance_of_the_spread():
+    reference = np.random.default_rng(0).normal(size=(500, 1)) * 1e-7
+    spread = spread_of(reference)
+    assert spread == pytest.approx(reference.std())
+    errors = value_errors(reference, reference + 0.02 * spread, spread)
+    assert errors == pytest.approx(0.02)
+    assert compare_errors(errors, 0.03).drop == 0
+    assert compare_errors(errors, 0.01).drop == 1
+
+
+@pytest.mark.parametrize("error", [1e-6, 0.02, 1e6])
+def test_rows_that_were_not_seen_to_move_have_a_bound_that_does_not_shrink_with_the_errors_that_were(error):
+    errors = np.full(300, 0.0)
+    errors[0] = error
+    paired = compare_errors(errors, 0.03)
+    assert paired.bound == pytest.approx(share_bound(int(error > 0.03), 300, FIRST_LEVEL))
+    assert paired.bound > 0.01
+
+
+@pytest.mark.parametrize("rare", [0.01, 0.003])
+def test_a_candidate_that_ruins_rare_rows_is_accepted_no_more_often_than_allowed(rare):
+    draws = np.random.default_rng(4)
+    accepted = sum(
+        compare_errors(np.where(draws.random(400) < rare, 1e9, 1e-9), 0.03).bound <= rare for _ in range(500)
+    )
+    assert accepted / 500 <= FIRST_LEVEL + 3 * math.sqrt(FIRST_LEVEL / 500)
+
+
+def test_outputs_that_never_change_have_their_size_as_scale():
+    assert spread_of(np.full((5, 2), 3.0)) == 3
+    assert spread_of(np.zeros((5, 2))) == 1
+
+
+def test_a_metric_of_the_users_own_decides_by_its_mean(tmp_path):
+    made = definition(tmp_path, metric="model.py:within", max_accuracy_drop=0.2)
+    source = made.folder / "model.py"
+    source.write_text(source.read_text() + "\n\ndef within(outputs, labels):\n    return outputs[:, 0] * 0.25 + 0.5\n")
+    acceptance = Acceptance(made, [Row(0, "a")] * 4, OUTPUTS)
+    paired = acceptance.compare(OUTPUTS - 0.1)
+    assert paired.reference_accuracy == pytest.approx(0.75)
+    assert paired.drop == pytest.approx(0.025)
+    assert acceptance.verdict(paired).startswith("drop of the metric")  # 4 rows can't vouch for 0.2 of a range of 1
+
+
+def test_a_metric_outside_its_range_is_told(tmp_path):
+    made = definition(tmp_path, metric="model.py:wide", metric_range=(0.0, 10.0))
+    source = made.folder / "model.py"
+    source.write_text(source.read_text() + "\n\ndef wide(outputs, labels):\n    return outputs[:, 0] * 10\n")
+    with pytest.raises(DefinitionError, match=r"gives 20 for row 0, outside 0 to 10") as caught:
+        Acceptance(made, [Row(0, "a")] * 4, OUTPUTS)
+    assert caught.value.where == "quantise.metric_range"
+
+
+def test_a_metric_of_the_wrong_shape_is_told(tmp_path):
+    made = definition(tmp_path, metric="model.py:whole")
+    source = made.folder / "model.py"
+    source.write_text(source.read_text() + "\n\ndef whole(outputs, labels):\n    return 1.0\n")
+    with pytest.raises(DefinitionError, match="for 4 rows"):
+        Acceptance(made, [Row(0, "a")] * 4, OUTPUTS)
+
+
+def test_a_task_is_what_the_definition_says_or_what_its_labels_mean(tmp_path):
+    assert (
+        Acceptance(definition(tmp_path / "1"), [Row(0, "a"), Row(0, "b")] * 2, OUTPUTS).compare(OUTPUTS).accuracy == 1
+    )
+    assert Acceptance(definition(tmp_path / "2", labels=()), [Row(0, 1.0)] * 4, OUTPUTS).task == "regression"
+    assert Acceptance(definition(tmp_path / "3", task="embedding"), [Row(0, "a")] * 4, OUTPUTS).task == "embedding"
+    with pytest.raises(DefinitionError, match="needs `labels`"):
+        Acceptance(definition(tmp_path / "4", labels=(), task="labels"), [Row(0, 1.0)] * 4, OUTPUTS)
+
+
+def test_too_few_rows_are_told_with_how_many_would_do(tmp_path):
+    acceptance = Acceptance(definition(tmp_path, max_accuracy_drop=0.01), [Row(0, "a")] * 4, OUTPUTS)
+    same = np.tile(OUTPUTS, (25, 1))
+    paired = compare_labels(same, same, np.zeros(100, int))
+    assert f"about {rows_needed(0.01, 0.0)} rows would be needed" in acceptance.verdict(paired)
+    flipped = same.copy()
+    flipped[[0, 1]] = flipped[[1, 0]]
+    changed = compare_labels(same, flipped, np.zeros(100, int))
+    assert f"about {rows_needed(0.01, 0.02)} rows would be needed" in acceptance.verdict(changed)
+    assert "95 % bound" in acceptance.verdict(compare_labels(same, same, np.zeros(100, int), level=0.05))
+    assert "rows would be needed" not in acceptance.verdict(compare_labels(same, same[:, ::-1], same.argmax(-1)))
+
+
+def test_scores_alike_leave_only_the_bound_of_the_unseen():
+    scores = np.tile([0.0, 1, 1, 1], 100)
+    paired = compare_scores(scores, scores, 1.0)
+    assert (paired.drop, paired.flips) == (0, 0)
+    assert 0.01 > paired.bound / 2 > 0.001
+    assert compare_scores(scores * 10, scores * 10, 10.0).bound == pytest.approx(10 * paired.bound)
+
+
+def test_the_documents_table_of_rows_is_what_the_bound_needs():
+    page = (ROOT / "docs" / "concepts" / "statistics.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| ([\d.]+) points? \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$", page, re.MULTILINE)
+    assert len(table) == 4
+    for points, *cells in table:
+        named = [int(cell.replace(",", "")) for cell in cells]
+        needed = [rows_needed(float(points) / 100, flips) for flips in (0.0, 0.005, 0.02, 0.05)]
+        assert needed == pytest.approx(named, rel=0.02)
+
+
+@pytest.mark.parametrize("task", ["regression", "embedding"])
+def test_values_and_vectors_are_judged_by_how_many_move(task, tmp_path):
+    draws = np.random.default_rng(2)
+    torch = draws.normal(size=(400, 8)).astype(np.float32)
+    acceptance = Acceptance(definition(tmp_path, labels=(), task=task), [Row(0, None)] * 400, torch)
+    near, far = torch + 1e-4, torch.copy()
+    far[:6] *= -1
+    assert acceptance.verdict(acceptance.compare(near)) == ""
+    assert acceptance.risk(near) < 1e-6 < acceptance.risk(far)
+    assert acceptance.likely_bound(near, 400, 0.5) < 0.01 < acceptance.likely_bound(far, 400, 0.5)
+    assert acceptance.verdict(acceptance.compare(far)).startswith(
+        "rows that move beyond the tolerance 1.50%, 96 % bound"
+    )
+    far[2:6] *= -1
+    assert "about" in acceptance.verdict(acceptance.compare(far))

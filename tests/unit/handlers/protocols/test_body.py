@@ -1,0 +1,163 @@
+"""Requests in the forms of other servers' clients: names before rows, other names of types, base64 in all variants."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onnxserve_handlers.errors import UndecodableBody
+from onnxserve_handlers.inputs.table import TabularClassifier
+from onnxserve_handlers.inputs.text import TextClassifier
+from onnxserve_handlers.offline import OfflineContext
+from onnxserve_handlers.protocols.body import from_base64, media_type, unwrap
+from tests.helpers.fakes import ask, ask_json, with_fake_session, word_tokenizer
+from tests.helpers.inference import features, send
+from tests.unit.handlers.inputs.test_image import handler as image
+from tests.unit.handlers.inputs.test_image import picture
+
+__all__ = ["image"]
+BOM = b"\xef\xbb\xbf"
+
+
+@pytest.fixture
+def text(tmp_path):
+    word_tokenizer().save(str(tmp_path / "tokenizer.json"))
+    handler = with_fake_session(TextClassifier(), max_tokens=8)
+    handler.folder = tmp_path
+    handler.prepare()
+    return handler
+
+
+def same(handler, plain, *others):
+    """Check that all documents get the response of the first, which is valid."""
+    answers = ask_json(handler, plain, *others)
+    assert answers[0][0] == 200
+    assert all(answer == answers[0] for answer in answers), answers
+
+
+def test_a_table_row_may_have_a_name_before_it_alone_and_among_instances(table):
+    row = [1, 2]
+    by_name = {"a": 1, "b": 2}
+    named = [row, by_name, {"data": row}, {"features": row}, {"row": by_name}, {"data": {"features": row}}]
+    same(table, *named, *({"instances": [row]} for row in named))
+
+
+def test_a_text_may_have_a_name_before_it_and_be_base64_as_tensorflow_has_it(text):
+    encoded = {"b64": base64.b64encode(b"good film").decode()}
+    named = ["good film", {"text": "good film"}, {"data": "good film"}, {"text": encoded}, encoded, {"data": encoded}]
+    same(text, *named, *({"instances": [row]} for row in named))
+
+
+def test_an_image_may_have_a_name_before_it_and_be_base64_as_tensorflow_has_it(image):
+    encoded = base64.b64encode(picture()).decode()
+    named = [encoded, {"image": encoded}, {"data": encoded}, {"b64": encoded}, {"image": {"b64": encoded}}]
+    same(image, *named, *({"instances": [row]} for row in named))
+
+
+def test_a_signature_name_beside_instances_names_the_only_one(table):
+    same(table, {"instances": [[1, 2]]}, {"signature_name": "serving_default", "instances": [[1, 2]]})
+
+
+def test_a_column_with_the_name_of_a_row_is_a_column():
+    handler = TabularClassifier()
+    with_fake_session(handler, columns=("data",))
+    handler.prepare()
+    same(handler, [3], {"data": 3}, {"features": [3]}, {"instances": [{"data": 3}]}, {"row": {"data": 3}})
+
+
+@pytest.mark.parametrize("row", [{"data": [1]}, {"data": {}}, {"other": [1, 2]}, {}])
+def test_a_name_before_what_is_no_row_changes_nothing(table, row):
+    [(status, answer)] = ask_json(table, {"instances": [[1, 2], row]})
+    assert (status, answer["error"]["where"]) == (422, "instances[1]")
+
+
+@given(st.recursive(st.none() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_what_has_no_known_name_is_left_as_it_is(value):
+    assert unwrap(value, ()) is value
+
+
+@pytest.mark.parametrize(
+    ("given_type", "read"),
+    [
+        ("image/jpg", "image/jpeg"),
+        ("IMAGE/PJPEG; q=1", "image/jpeg"),
+        ("image/x-png", "image/png"),
+        ("application/vnd.api+json", "application/json"),
+        ("application/ld+json; charset=utf-8", "application/json"),
+        ("text/json", "application/json"),
+        ("application/grpc+json", "application/grpc+json"),
+        ("text/plain", "text/plain"),
+        ("image/tiff", "image/tiff"),
+    ],
+)
+def test_a_type_is_read_under_its_other_names(given_type, read):
+    assert media_type({"Content-Type": given_type}) == read
+
+
+def test_a_jpeg_under_another_name_is_an_image_and_json_under_another_name_is_json(image, table):
+    jpeg = picture(kind="JPEG")
+    answers = ask(image, *((jpeg, kind) for kind in ("image/jpeg", "image/jpg", "image/pjpeg")))
+    assert [status for status, _ in answers] == [200] * 3
+    assert ask(table, (b"[1, 2]", "application/vnd.api+json"))[0][0] == 200
+
+
+def test_json_and_text_after_a_byte_order_mark_are_read(table, text):
+    tensors = json.dumps({"inputs": [features([[1, 2]])]}).encode()
+    for body in (b"[1, 2]", b'{"instances": [[1, 2]]}', tensors):
+        assert ask(table, (BOM + body, "application/json")) == ask(table, (body, "application/json"))
+    length = {"Inference-Header-Content-Length": str(len(BOM + tensors))}
+    assert send(table, (BOM + tensors, length))[0][0] == 200
+    assert ask(text, (BOM + b"good", "text/plain")) == ask(text, (b"good", "text/plain"))
+    assert ask(table, (BOM, "application/json"))[0][0] == 400
+
+
+@given(st.binary(max_size=60), st.booleans(), st.sampled_from(["\n", "\r\n", " ", "\t"]), st.integers(1, 76))
+def test_base64_is_read_in_either_alphabet_with_or_without_padding_in_lines_or_in_a_url(content, url_safe, gap, width):
+    encoded = (base64.urlsafe_b64encode if url_safe else base64.b64encode)(content).decode()
+    lines = gap.join(encoded[at : at + width] for at in range(0, len(encoded), width))
+    for text in (encoded, encoded.rstrip("="), lines, lines + gap, gap + lines.rstrip("=")):
+        assert from_base64(text, "x") == content
+        assert from_base64(f"data:image/png;charset=x;base64,{text}", "x") == content
+        assert from_base64(f"data:;base64,{text}", "x") == content
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "ab=c", "a===b", "ä", "data:text/plain,hello", "not base64!", "data:;base64,!", "\x00"]
+)
+def test_what_is_not_base64_is_refused(text):
+    with pytest.raises(UndecodableBody):
+        from_base64(text, "x")
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_base64_or_refused(text):
+    try:
+        assert isinstance(from_base64(text, "x"), bytes)
+    except UndecodableBody as error:
+        assert error.where == "x"  # noqa: PT017 - either
+
+
+HALF = "\ud83d"  # of a surrogate pair
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        HALF,
+        {"text": HALF},
+        {HALF: "fine"},
+        {"instances": [{"text": "fine"}, HALF]},
+        {"id": HALF, "inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["fine"]}]},
+        {"inputs": [{"name": HALF, "shape": [1], "datatype": "BYTES", "data": ["fine"]}]},
+    ],
+)
+def test_half_of_a_surrogate_pair_that_a_frontend_let_through_is_refused_and_harms_no_other_request(text, document):
+    context = OfflineContext(Path())
+    context.headers = [{}, {}]
+    answers = text.handle([{"body": document}, {"body": {"text": "fine"}}], context)
+    assert json.loads(answers[0])["error"]["type"] == UndecodableBody.kind
+    assert context.statuses[0][0] == 400
+    assert "predictions" in json.loads(answers[1])

@@ -1,0 +1,54 @@
+"""The files that a forge, an editor's hook and a reporter of flaws look for."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import onnxserve
+from tests import ROOT
+
+BIN = Path(sys.executable).parent
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_workflow_of_the_forge_is_valid_and_runs_what_ci_runs():
+    workflow = ROOT / ".github" / "workflows" / "test.yml"
+    checked = run(str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.github-workflows", str(workflow))
+    assert checked.returncode == 0, checked.stdout
+    for command in ("tests/programs.sh --install", "make test"):
+        assert command in workflow.read_text()
+        assert command in (ROOT / ".ci" / "run").read_text()
+
+
+def test_hooks_before_a_commit_are_valid():
+    checked = run(str(BIN / "pre-commit"), "validate-config", ".pre-commit-config.yaml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_every_target_that_make_lists_exists():
+    listed = run("make", "--no-print-directory", "help").stdout.split("make ")[1:]
+    names = [line.split()[0] for line in listed]
+    assert {"serve", "test", "check", "export", "clean", "clean-all"} <= set(names)
+    rules = run("make", "-qp").stdout
+    assert [name for name in names if f"\n{name}:" not in rules] == []
+
+
+def test_clean_keeps_archives_and_state():
+    commands = run("make", "-n", "clean").stdout
+    assert "dist" in commands
+    assert "model_store" not in commands
+    assert ".onnxserve" not in commands
+
+
+def test_the_changelog_has_the_version_with_its_date():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\n## {onnxserve.__version__} - 20" in changelog
+
+
+def test_spelling_is_part_of_the_check():
+    assert "codespell" in (ROOT / "Makefile").read_text()
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["codespell"]["skip"]
