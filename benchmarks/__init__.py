@@ -1,1 +1,1 @@
-"""Side by side with named rivals, in one run, on one machine."""
+"""Compare onnxserve with other servers in one run on one machine."""

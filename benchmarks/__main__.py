@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--models segment,...] [--servers default,mosec,...]`: measure, write page and README."""
+"""`python -m benchmarks [--models segment,...] [--servers default,mosec,...]`: measure; write page and README table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RESULTS = BENCH / "results.json"
 
 
 def machine() -> dict[str, Any]:
-    """Where this was measured."""
+    """Describe the machine that the results come from."""
     return {
         "cpu": cpu_name(),
         "cpus": len(os.sched_getaffinity(0)),
@@ -40,12 +40,12 @@ def machine() -> dict[str, Any]:
 
 
 def names(text: str) -> list[str]:
-    """A list with commas."""
+    """Split a comma-separated list."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line; it ends with a message for a name that nobody has."""
+    """Parse the command line; exit with a message if a name is unknown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare onnxserve with other servers.")
     parser.add_argument("--models", type=names, default=list(MODELS), help=f"of {','.join(MODELS)}")
     parser.add_argument("--servers", type=names, default=list(TITLES), help=f"of {','.join(TITLES)}")
@@ -69,7 +69,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def begin(*, more: bool) -> Results:
-    """No results yet, or those of before."""
+    """Start with empty results, or with the last ones if `more` is set."""
     fresh = Results(machine())
     if not more or not RESULTS.is_file():
         return fresh
@@ -80,13 +80,13 @@ def begin(*, more: bool) -> Results:
 
 
 def save(results: Results) -> None:
-    """Keep what there is: a run that is cut short loses a round at most."""
+    """Save the results so far; an interrupted run loses at most one round."""
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_bytes(msgspec.json.encode(results))
 
 
 def run(given: argparse.Namespace) -> Results:
-    """Measure every model that was asked for."""
+    """Measure every selected model."""
     benches = [prepare(model) for model in given.models]
     results = begin(more=given.more)
     clients = tuple(int(count) for count in given.clients)
@@ -104,10 +104,10 @@ def run(given: argparse.Namespace) -> Results:
 
 
 def main() -> None:
-    """Measure, or take the last results, and write the page."""
+    """Measure, or read the last results, and write the page."""
     given = parse()
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    signal.signal(signal.SIGTERM, _interrupt)  # so that servers that are paused are ended too
+    signal.signal(signal.SIGTERM, _interrupt)  # an interrupt lets the exit stack stop paused servers too
     try:
         results = begin(more=True) if given.table else run(given)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.batch`: batch scoring against a bare loop and a tutorial's scorer, in interleaved rounds."""
+"""`python -m benchmarks.batch`: compare batch scoring with a bare loop and a tutorial's scorer, in rounds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .prepare import ROOT, Bench, prepare
 
 SCORERS = Path(__file__).parent / "scorers"
 MEGA = 2**20
-POOLED_SHARE = {"segment": 100, "sentiment": 1}  # the tutorial's scorer gets this fraction of the rows
+POOLED_SHARE = {"segment": 100, "sentiment": 1}  # the tutorial's scorer gets 1/N of the rows
 INTRO = """# Batch scoring
 
 Written by `python -m benchmarks.batch` on {cpu}, {cores} cores: rows a second from start to exit,
@@ -40,7 +40,7 @@ tutorial's scorer: dicts, `ThreadPoolExecutor`, one row a call; of `segment` it 
 
 @dataclass
 class Took:
-    """Runs of one way."""
+    """Measured runs of one scorer."""
 
     seconds: list[float] = field(default_factory=list)
     megabytes: list[float] = field(default_factory=list)
@@ -48,12 +48,12 @@ class Took:
 
     @property
     def rate(self) -> float:
-        """Rows a second, in the median run."""
+        """Rows per second of the median run."""
         return self.rows / statistics.median(self.seconds)
 
 
 def source(bench: Bench, rows: int, folder: Path) -> Path:
-    """Rows of the model's own data, repeated; numbers are moved a little, so that none is another's twin."""
+    """Write a Parquet file of resampled rows of the model's data; noise on numbers makes every row distinct."""
     path = folder / f"{bench.model}-{rows}.parquet"
     draws, writer, block = np.random.default_rng(11), None, 131_072
     for start in range(0, rows, block):
@@ -72,7 +72,7 @@ def source(bench: Bench, rows: int, folder: Path) -> Path:
 
 
 def column_names(bench: Bench) -> list[str]:
-    """Of the archive's signature."""
+    """Return the column names of the archive's signature."""
     import msgspec
 
     columns: list[str] = msgspec.json.decode((bench.folder / "signature.json").read_bytes())["input"]["columns"]
@@ -80,7 +80,7 @@ def column_names(bench: Bench) -> list[str]:
 
 
 def timed(command: list[str]) -> tuple[float, float]:
-    """Seconds, and the most memory that the process and its children held together, in MiB."""
+    """Return a command's duration in seconds and the peak memory of its process tree in MiB."""
     begun, most = time.perf_counter(), [0.0]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     watcher = threading.Thread(target=watch, args=(process.pid, most), daemon=True)
@@ -93,7 +93,7 @@ def timed(command: list[str]) -> tuple[float, float]:
 
 
 def watch(pid: int, most: list[float]) -> None:
-    """Proportional set sizes, so that shared pages count once, some times a second."""
+    """Sample the tree's memory four times a second; PSS counts shared pages once."""
     try:
         process = psutil.Process(pid)
         while process.is_running():
@@ -105,7 +105,7 @@ def watch(pid: int, most: list[float]) -> None:
 
 
 def memory(process: psutil.Process) -> float:
-    """Bytes of one process."""
+    """Return the PSS of a process in bytes."""
     try:
         return float(process.memory_full_info().pss)
     except psutil.Error:
@@ -113,7 +113,7 @@ def memory(process: psutil.Process) -> float:
 
 
 def commands(bench: Bench, rows: Path, few: Path, folder: Path) -> dict[str, tuple[list[str], Path]]:
-    """How each way is run, and on which file."""
+    """Return each scorer's command and its input file."""
     cores = str(len(os.sched_getaffinity(0)))
     out = folder / "out"
     bare = [sys.executable, str(SCORERS / "bare.py"), str(bench.folder), str(rows)]
@@ -128,7 +128,7 @@ def commands(bench: Bench, rows: Path, few: Path, folder: Path) -> dict[str, tup
 
 
 def measure(bench: Bench, rows: int, rounds: int, folder: Path) -> dict[str, Took]:
-    """All ways in turn; what they wrote must agree."""
+    """Run all scorers in turn; exit if their labels disagree."""
     many, few = source(bench, rows, folder), source(bench, rows // POOLED_SHARE[bench.model], folder)
     results: dict[str, Took] = {}
     for _ in range(rounds):
@@ -148,13 +148,13 @@ def measure(bench: Bench, rows: int, rounds: int, folder: Path) -> dict[str, Too
 
 
 def keep(folder: Path) -> None:
-    """Our labels, for the next to be compared with."""
+    """Save the labels of `onnxserve batch`; `agree` compares the bare loop's with them."""
     table = ds.dataset(folder / "out" / "ours", format="parquet").to_table(columns=["row", "prediction"])
     pq.write_table(table.sort_by("row").select(["prediction"]), folder / "labels.parquet")
 
 
 def agree(folder: Path) -> None:
-    """Of a thousand labels at most one may differ: batches of another size, where a graph is quantised on the fly."""
+    """Allow at most one different label in a thousand; dynamically quantised graphs depend on the batch size."""
     own_labels = pq.read_table(folder / "labels.parquet")["prediction"].cast(pa.string()).to_numpy(zero_copy_only=False)
     bare_labels = pq.read_table(folder / "out" / "bare")["prediction"].cast(pa.string()).to_numpy(zero_copy_only=False)
     share = float((own_labels != bare_labels).mean())
@@ -164,7 +164,7 @@ def agree(folder: Path) -> None:
 
 
 def table(model: str, results: dict[str, Took]) -> list[str]:
-    """Rates, and ours over each."""
+    """Build a model's table: each scorer's rate, and the ratio of ours to it."""
     ours = results["onnxserve batch"].rate
     lines = [f"## {model}, {results['onnxserve batch'].rows:,} rows", ""]
     lines += ["| way | rows/s | ours over it | MiB |", "|---|--:|--:|--:|"]

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.canary`: how often a harmless canary is accused, and how soon a harmful one, by simulation."""
+"""`python -m benchmarks.canary`: simulate how often harmless canaries are rejected and how soon harmful ones are."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ end before it finds such a harm.
 
 @dataclass(frozen=True)
 class Traffic:
-    """What answers are like: shares of failures and of the usual label, mean score, and seconds."""
+    """Distribution of answers: failure rate, share of the usual label, mean score, and mean latency in seconds."""
 
     errors: float = 0.005
     usual: float = 0.7
@@ -55,7 +55,7 @@ class Traffic:
 
 
 Harm = Callable[[Traffic], Traffic]
-Drift = Callable[[float], Traffic]  # at a time from 0 to 1
+Drift = Callable[[float], Traffic]  # maps a time between 0 and 1 to the traffic at that time
 DRIFTS: dict[str, Drift] = {
     "nothing drifts": lambda _: Traffic(),
     "the usual label falls from 70 % to 50 %, scores from 0.8 to 0.6": lambda t: Traffic(
@@ -91,7 +91,7 @@ HARMS: dict[str, Harm] = {
 
 
 def contrasts(rng: np.random.Generator, stable: Traffic, canary: Traffic, runs: int) -> dict[str, Floats]:
-    """A block of each of `runs` canaries: the difference on each measure, in standard errors; shape (runs,)."""
+    """Draw a block for each of `runs` canaries; return each measure's difference in standard errors, shape (runs,)."""
     shape = (runs, PAIRS)
 
     def both(draw: Callable[[Traffic], Floats], precision: float = 0.0) -> Floats:
@@ -108,7 +108,11 @@ def contrasts(rng: np.random.Generator, stable: Traffic, canary: Traffic, runs: 
 
 
 def log_wealth(logs: dict[str, Floats]) -> Floats:
-    """Of each run, the most that bets on a measure have won; of two labels the first gets 1/2, the second 1/6."""
+    """Return each run's largest log wealth over the measures.
+
+    Of two labels, bets on the first have weight 1/2 and bets on the second 1/6; the other third of the wealth isn't
+    bet.
+    """
     parts = [log_mean(part) for name, part in logs.items() if name != "label"]
     label = np.logaddexp(log_mean(logs["label"]) + np.log(2 / 3), np.log(1 / 3))
     most: Floats = np.max([*parts, label], axis=0)
@@ -116,7 +120,7 @@ def log_wealth(logs: dict[str, Floats]) -> Floats:
 
 
 def simulate(drift: Drift, harm: Harm, runs: int, blocks: int, seed: int) -> list[int | None]:
-    """Answers of each canary until it is taken back, None where it isn't; all within one step of the course."""
+    """Return each canary's number of answers before its rollback, None if it was kept; all within one rollout step."""
     rng, limit = np.random.default_rng(seed), np.log(len(MEASURES) / ALPHA)
     logs = {
         name: np.zeros((runs, len(BOTH if name in {"label", "score"} else STAKES)))
@@ -127,7 +131,7 @@ def simulate(drift: Drift, harm: Harm, runs: int, blocks: int, seed: int) -> lis
         now = drift(block / blocks)
         for name, difference in contrasts(rng, now, harm(now), runs).items():
             logs[name] = grow(logs[name], difference, BOTH if name in {"label", "score"} else STAKES)
-        # A course bets an equal part of its wealth from each step on.
+        # A comparison starts to bet an equal part of its wealth at each step.
         wealth = np.logaddexp(log_wealth(logs), np.log(STEPS - 1)) - np.log(STEPS)
         taken[(taken == 0) & (wealth >= limit)] = block
         if taken.all():
@@ -136,7 +140,7 @@ def simulate(drift: Drift, harm: Harm, runs: int, blocks: int, seed: int) -> lis
 
 
 def row(name: str, answers_until: list[int | None]) -> str:
-    """One line of the table of harms."""
+    """Format a row of the table of harms."""
     seen = sorted(answers for answers in answers_until if answers is not None)
     if len(seen) < len(answers_until) / 2:
         return f"| {name} | {len(seen)} of {len(answers_until)} | - | - |"

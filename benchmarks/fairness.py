@@ -22,10 +22,10 @@ from .measure import Live, started
 from .prepare import ROOT, Bench, prepare
 from .rivals import servers
 
-PACED = "127.0.0.2"  # another address is another client
-RATE = 10  # requests a second
+PACED = "127.0.0.2"  # another address makes it another client
+RATE = 10  # requests per second
 FLOOD = 200  # connections
-GRACE_S = 2  # of the flood before and after the paced client's requests
+GRACE_S = 2  # the flood starts before and ends after the paced client
 SPIN = "while True: pass"
 Times = list[float]
 INTRO = """# One client beside another
@@ -44,7 +44,7 @@ core. No queue and no gateway can shorten that wait, and a flood from the same m
 
 
 def paced(live: Live, seconds: float) -> Times:
-    """Latencies in ms, in order; a request that isn't answered with 200 is a RuntimeError."""
+    """Return sorted latencies in ms; raise RuntimeError if a response's status isn't 200."""
     address = urlsplit(live.url)
     client = http.client.HTTPConnection(str(address.hostname), address.port, source_address=(PACED, 0), timeout=60)
     times, begun = [], time.monotonic()
@@ -62,7 +62,7 @@ def paced(live: Live, seconds: float) -> Times:
 
 
 def beside_flood(live: Live, seconds: float) -> tuple[Times, float]:
-    """The paced client's latencies while another floods, and the flood's answers per second."""
+    """Return the paced client's latencies beside a flood, and the flood's responses per second."""
     rates: list[float] = []
     flood = threading.Thread(target=lambda: rates.append(live.load(FLOOD, int(seconds) + 2 * GRACE_S).rate))
     flood.start()
@@ -74,7 +74,7 @@ def beside_flood(live: Live, seconds: float) -> tuple[Times, float]:
 
 @contextlib.contextmanager
 def busy() -> Iterator[None]:
-    """As many computing programs as there are cores."""
+    """Run one compute-bound process per core."""
     programs = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in os.sched_getaffinity(0)]
     try:
         yield
@@ -85,12 +85,12 @@ def busy() -> Iterator[None]:
 
 
 def quantile(times: Times, share: float) -> float:
-    """By the nearest rank."""
+    """Return a quantile of sorted values by the nearest-rank method."""
     return times[min(len(times) - 1, int(share * len(times)))]
 
 
 def measure(bench: Bench, rounds: int, seconds: float, warm_s: int) -> list[str]:
-    """The model's rows of the table."""
+    """Measure a model and return its rows of the table."""
     ways: dict[str, list[Times]] = {"nobody": [], f"{FLOOD} connections": [], "a busy machine": []}
     nobody, flood, machine = ways.values()
     rates = []
@@ -108,7 +108,7 @@ def measure(bench: Bench, rounds: int, seconds: float, warm_s: int) -> list[str]
 
 
 def row(model: str, way: str, runs: list[Times], alone: list[Times], rate: str) -> str:
-    """One line: medians over rounds, and the ratio of each round's p99 to the same round's alone."""
+    """Format a row: medians over the rounds, and the median ratio of p99 to the same round's p99 without load."""
     cells = [model, way]
     for share in (0.5, 0.95, 0.99):
         values = sorted(quantile(times, share) for times in runs)

@@ -1,4 +1,4 @@
-"""The way between nginx and TorchServe, a unix socket, which can be slow or break."""
+"""A proxy on the unix socket between nginx and TorchServe that delays or resets connections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PIECE = 65_536
 
 
 class FaultProxy:
-    """Takes a socket's place and passes bytes on to it; `delay_s` each way, and `cut` breaks what is open."""
+    """Takes over a socket's path and forwards bytes to the original; `delay_s` delays each direction."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,7 +38,7 @@ class FaultProxy:
                 writer.write(piece)
                 await writer.drain()
         except OSError:
-            pass  # the other side breaks off; so do we
+            pass  # the peer reset the connection; `finally` closes the other side
         finally:
             self._open.discard(writer)
             writer.close()
@@ -58,7 +58,7 @@ class FaultProxy:
 
 @contextlib.contextmanager
 def fault_proxy(path: Path) -> Iterator[FaultProxy]:
-    """One in place of a socket, as long as the block lasts."""
+    """Put a proxy in front of a socket for the duration of the block."""
     made = FaultProxy(path)
     loop = made._loop  # noqa: SLF001 - its own
     loop.run_until_complete(made._listen())  # noqa: SLF001 - its own
@@ -75,7 +75,7 @@ def fault_proxy(path: Path) -> Iterator[FaultProxy]:
 
 
 async def ended() -> None:
-    """Every connection of this loop given up."""
+    """Cancel all connections of the running loop."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.faults`: requests sent, answered, degraded, refused and lost while things break for real."""
+"""`python -m benchmarks.faults`: count answered, degraded, refused and lost requests while real faults happen."""
 
 from __future__ import annotations
 
@@ -37,35 +37,35 @@ sent then. Lost is everything else: a connection that broke under a request, an 
 
 
 def released(system: SystemUnderTest) -> None:
-    """A canary, promoted, and taken back."""
+    """Start a canary, promote it, and roll it back."""
     system.release.canary("circle", Canary("2.0.0", 50))
     system.release.promote("circle")
     system.release.rollback("circle")
 
 
 def kill_again(system: SystemUnderTest) -> None:
-    """The only worker of 2.0.0 is killed again and again."""
+    """Kill the only worker of 2.0.0 three times."""
     for _ in range(3):
         system.kill("2.0.0", 1)
         time.sleep(1)
 
 
 def broken_canary(system: SystemUnderTest) -> None:
-    """While it is a canary."""
+    """Kill the workers of a canary."""
     system.release.canary("circle", Canary("2.0.0", 50))
     kill_again(system)
     system.release.rollback("circle")
 
 
 def broken_shadow(system: SystemUnderTest) -> None:
-    """While it is a shadow."""
+    """Kill the workers of a shadow."""
     system.release.shadow("circle", Share("2.0.0", 100))
     kill_again(system)
     system.release.shadow("circle", None)
 
 
 def paused(system: SystemUnderTest) -> None:
-    """A worker hangs for five seconds."""
+    """Suspend a worker for five seconds."""
     pid = system.workers("1.0.0")[0]
     os.kill(pid, signal.SIGSTOP)
     time.sleep(5)
@@ -73,7 +73,7 @@ def paused(system: SystemUnderTest) -> None:
 
 
 def ended(words: str, *, last: bool = False) -> Fault:
-    """`kill -9` for the first, or the last, process with these words in its command line, then time to come back."""
+    """Build a fault that kills the first, or the last, process whose command line contains `words`."""
 
     def end(system: SystemUnderTest) -> None:
         processes = system.children(words)
@@ -85,7 +85,7 @@ def ended(words: str, *, last: bool = False) -> Fault:
 
 
 def frontend_paused(system: SystemUnderTest) -> None:
-    """TorchServe's frontend hangs until it is replaced."""
+    """Suspend TorchServe's frontend until the supervisor replaces it."""
     [frontend] = system.children("org.pytorch.serve.ModelServer")
     frontend.suspend()
     deadline = time.monotonic() + READY_S
@@ -95,18 +95,18 @@ def frontend_paused(system: SystemUnderTest) -> None:
 
 
 def disk_full(system: SystemUnderTest) -> None:
-    """No byte more fits beside the logs for some seconds."""
+    """Fill the file system of the state folder for some seconds."""
     ballast = system.settings.state / "ballast"
     with contextlib.suppress(OSError), ballast.open("wb") as stream:
         while True:
             stream.write(b"x" * 4096)
             stream.flush()
-    time.sleep(12)  # the prediction log is written every ten
+    time.sleep(12)  # long enough for a write of the prediction log, which happens every ten seconds
     ballast.unlink(missing_ok=True)
 
 
 def slow_clients(system: SystemUnderTest) -> None:
-    """Fifty connections that send a byte of their request now and then."""
+    """Open fifty connections that send one byte of their request every 250 ms."""
     host, port = urlsplit(system.url).hostname, urlsplit(system.url).port
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.create_connection((host, port))) for _ in range(50)]
@@ -117,7 +117,7 @@ def slow_clients(system: SystemUnderTest) -> None:
 
 
 def slow_way(system: SystemUnderTest) -> None:
-    """200 ms each way between nginx and TorchServe, for five seconds."""
+    """Delay each direction between nginx and TorchServe by 200 ms, for five seconds."""
     with fault_proxy(system.settings.run / "inference.sock") as proxy:
         reload_gateway(system)
         proxy.delay_s = 0.2
@@ -127,7 +127,7 @@ def slow_way(system: SystemUnderTest) -> None:
 
 
 def broken_way(system: SystemUnderTest) -> None:
-    """Everything that is open between nginx and TorchServe is reset, ten times."""
+    """Reset all connections between nginx and TorchServe ten times."""
     with fault_proxy(system.settings.run / "inference.sock") as proxy:
         reload_gateway(system)
         for _ in range(10):
@@ -137,7 +137,7 @@ def broken_way(system: SystemUnderTest) -> None:
 
 
 def reload_gateway(system: SystemUnderTest) -> None:
-    """Another worker of nginx, whose connections go to whoever has the socket's name now."""
+    """Reload nginx; its new worker connects to the socket that now has the path."""
     system.children("nginx: master")[0].send_signal(signal.SIGHUP)
     time.sleep(1)
 
@@ -163,7 +163,7 @@ FAULTS: list[tuple[str, Fault]] = [
 
 
 def row(system: SystemUnderTest, name: str, fault: Fault) -> str:
-    """One fault under load."""
+    """Inject a fault under load and format its row."""
     clients = Clients(system.url)
     threads = [threading.Thread(target=clients.run, args=(number,)) for number in range(CLIENTS)]
     for thread in threads:
@@ -182,7 +182,7 @@ def row(system: SystemUnderTest, name: str, fault: Fault) -> str:
 
 
 def rows(wanted: str) -> Iterator[str]:
-    """Each fault whose name has the words that are wanted."""
+    """Yield a row for each fault whose name contains `wanted`."""
     with (
         tempfile.TemporaryDirectory() as folder,
         small_disk(Path(folder)) as small,
@@ -196,7 +196,7 @@ def rows(wanted: str) -> Iterator[str]:
 
 
 def main() -> None:
-    """Break things and write the page."""
+    """Inject the faults and write the page."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description="Faults, counted.")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "faults.md")

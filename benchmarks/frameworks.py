@@ -1,4 +1,4 @@
-"""Python frameworks that serve models, each as its documentation recommends for two cores."""
+"""Python serving frameworks, each configured for two cores as its documentation recommends."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from .process import Running, start
 from .venvs import python_of
 
 Starter = Callable[[Bench, int], Running]
-PAUSED_S = "86400"  # uvicorn replaces a worker that doesn't answer its ping, and ours are paused between runs
+PAUSED_S = "86400"  # uvicorn replaces a worker that misses its health check; paused servers would miss it between runs
 
 
 def uvicorn(name: str, application: str, port: int, environment: Mapping[str, str]) -> Running:
-    """Two uvicorn workers; `name` is the environment and the log."""
+    """Start two uvicorn workers; `name` selects the environment and the log."""
     command = [str(python_of(name)), "-m", "uvicorn", application, "--workers", "2", "--port", str(port)]
     command += ["--log-level", "warning", "--no-access-log", "--timeout-worker-healthcheck", PAUSED_S]
     return start(command, SERVERS, environment, BENCH / "run" / f"{name}.log")
 
 
 def fastapi(bench: Bench, port: int) -> Running:
-    """A bare endpoint over onnxruntime."""
+    """Serve a bare endpoint over onnxruntime."""
     return uvicorn("fastapi", "fastapi_app:app", port, variables(bench))
 
 
 def fastapi_torch(bench: Bench, port: int) -> Running:
-    """The same endpoint over eager torch."""
+    """Serve the same endpoint over eager torch."""
     return uvicorn("fastapi-torch", "fastapi_app:app", port, variables(bench, "torch"))
 
 
 def fastapi_full(bench: Bench, port: int) -> Running:
-    """The endpoint with keys, limits, log, counters and compression; two workers count in one folder."""
+    """Serve the endpoint with keys, limits, log, counters and compression; both workers count in the same folder."""
     folder, secret = scratch("fastapi-full"), secrets.token_urlsafe(32)
     environment = variables(bench) | {
         "BENCH_KEY_DIGEST": hashlib.sha256(secret.encode()).hexdigest(),
@@ -49,7 +49,7 @@ def fastapi_full(bench: Bench, port: int) -> Running:
 
 
 def script(name: str, file: str, *arguments: str) -> Starter:
-    """A server that is a script; `{port}` in its arguments is replaced."""
+    """Start a server script; `{port}` in its arguments is replaced."""
 
     def begin(bench: Bench, port: int) -> Running:
         filled = [argument.format(port=port) for argument in arguments]
@@ -60,19 +60,19 @@ def script(name: str, file: str, *arguments: str) -> Starter:
 
 litserve = script("litserve", "litserve_app.py", "{port}")
 ray = script("ray", "ray_app.py", "{port}")
-# A request may wait as long as with us: mosec's 3 s are too few for 256 clients of a slow graph.
+# Requests get our timeout: mosec's default of 3 s is too short for 256 clients of a slow graph.
 mosec = script("mosec", "mosec_app.py", "--address=127.0.0.1", "--port={port}", "--timeout=30000", "--log-level=error")
 
 
 def bentoml(bench: Bench, port: int) -> Running:
-    """`bentoml serve`."""
+    """Start `bentoml serve`."""
     command = [str(python_of("bentoml")), "-m", "bentoml", "serve", "bento_app:Bench", "--port", str(port)]
     quiet = {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(scratch("bentoml"))}
     return start(command, SERVERS, variables(bench) | quiet, BENCH / "run" / "bentoml.log")
 
 
 def mlserver(bench: Bench, port: int) -> Running:
-    """`mlserver start` with two parallel workers."""
+    """Run `mlserver start` with two parallel workers."""
     folder = scratch("mlserver")
     for name in ("task.py", "mlserver_app.py"):
         shutil.copy(SERVERS / name, folder)

@@ -27,7 +27,7 @@ from onnxserve_handlers.runtime.session import CPU, CUDA, Provider, ProviderRefu
 ROOT = Path(__file__).parents[1]
 ROUNDS, ROUND_S = 9, 0.15
 SIZES = (1, 64)
-ENOUGH_S = 15.0  # for runs of changing sizes
+ENOUGH_S = 15.0  # time limit for the runs with changing sizes
 Run = Callable[[], Any]
 INTRO = """# On a GPU
 
@@ -47,7 +47,7 @@ COLUMNS = ("model", "graph", "rows", *TIMES, "CPU / GPU", "as it comes / GPU", "
 
 
 def medians(ways: dict[str, Run]) -> dict[str, float]:
-    """Milliseconds a run of each, rounds interleaved."""
+    """Return each callable's median time in milliseconds, from interleaved rounds."""
     for run in ways.values():
         for _ in range(5):
             run()
@@ -59,7 +59,7 @@ def medians(ways: dict[str, Run]) -> dict[str, float]:
 
 
 def once(run: Run) -> float:
-    """Mean of the runs that fit in a round."""
+    """Return the mean time of the runs of one round, in milliseconds."""
     count, start = 0, time.perf_counter()
     while (spent := time.perf_counter() - start) < ROUND_S:
         run()
@@ -68,7 +68,7 @@ def once(run: Run) -> float:
 
 
 def in_turn(runs: Sequence[Run]) -> float:
-    """Milliseconds a run, of batches of changing sizes that were met before."""
+    """Return the mean time of a run in milliseconds while batch sizes alternate; every size is warmed up."""
     for run in runs:
         run()
     start, took = time.perf_counter(), list[float]()
@@ -81,7 +81,7 @@ def in_turn(runs: Sequence[Run]) -> float:
 
 
 def sessions(model: bytes, cores: int, largest: int) -> dict[str, Any]:
-    """A way to run the graph by name; without `recorded` where shapes are free."""
+    """Build the ways to run the graph, by name; `recorded` is missing where shapes are free."""
     ways: dict[str, Any] = {"cpu": Session(model, Provider(CPU), cores)}
     usual = ort.InferenceSession(model, providers=[CUDA])
     ways["usual"] = lambda arrays: usual.run(None, arrays)
@@ -92,7 +92,7 @@ def sessions(model: bytes, cores: int, largest: int) -> dict[str, Any]:
 
 
 def prepared(folder: Path, inputs: list[Any], *, graph: bool) -> tuple[Handler, list[dict[str, Any]], OfflineContext]:
-    """A worker on the first GPU, and a request for each input."""
+    """Load a worker on the first GPU; build a request for each input."""
     handler, context = make_handler(folder), OfflineContext(folder)
     context.model_yaml_config = {"handler": {"provider": "cuda", "deduplicate": False, "gpu": {"graph": graph}}}
     context.system_properties["gpu_id"] = 0
@@ -103,13 +103,13 @@ def prepared(folder: Path, inputs: list[Any], *, graph: bool) -> tuple[Handler, 
 
 
 def handled(folder: Path, inputs: list[Any], *, graph: bool) -> float:
-    """Rows a second of a whole worker, each in a request of its own."""
+    """Return the rows per second of a whole worker, with one row per request."""
     handler, requests, context = prepared(folder, inputs, graph=graph)
     return len(inputs) / medians({"handle": lambda: handler.handle(requests, context)})["handle"] * 1e3
 
 
 def lines(archive: Path, cores: int) -> Iterator[str]:
-    """One archive's rows of the table."""
+    """Yield an archive's rows of the table."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         unpack(archive, folder)
@@ -128,25 +128,25 @@ def lines(archive: Path, cores: int) -> Iterator[str]:
 
 
 def tensors(handler: Handler, inputs: list[Any]) -> dict[str, Any]:
-    """The graph's inputs, not to be overwritten by the next batch."""
+    """Return the graph's inputs as copies, since the handler reuses its buffers for the next batch."""
     rows = [handler.check(value, "row") for value in inputs]
     return {name: array.copy() for name, array in handler.tensors(rows).items()}
 
 
 def figures(took: dict[str, float]) -> list[str]:
-    """Milliseconds by each way, and ratios."""
+    """Format the milliseconds of each way, and their ratios."""
     best = min(took["bound"], took.get("recorded", took["bound"]))
     times = [f"{took[name]:.3f}" if name in took else "-" for name in ("cpu", "usual", "bound", "recorded")]
     return [*times, f"{took['cpu'] / best:.1f}", f"{took['usual'] / best:.2f}"]
 
 
 def table_row(cells: Sequence[str]) -> str:
-    """In Markdown."""
+    """Format a Markdown table row."""
     return f"| {' | '.join(cells)} |\n"
 
 
 def gpu_name() -> str:
-    """As the driver calls it."""
+    """Return the GPU's name and driver version, as the driver reports them."""
     words = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     return (
         subprocess.run(words, capture_output=True, text=True, check=True)
@@ -171,7 +171,7 @@ def main() -> None:
         for row in lines(archive, cores):
             print(row, end="", flush=True)
             text += row
-            given.page.write_text(text, encoding="utf-8")  # what there is, should a rival take too long
+            given.page.write_text(text, encoding="utf-8")  # a partial page, in case a later archive takes too long
 
 
 if __name__ == "__main__":

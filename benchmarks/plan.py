@@ -1,4 +1,4 @@
-"""How much is measured, and what fits into the time that there is."""
+"""How many rounds to measure and for how long, within a time budget."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from dataclasses import dataclass
 
 from .measure import CONCURRENCIES, length
 
-OVERHEAD_S = 0.3  # of a run: waking up, a first answer, reading the memory
-WARM_SHARE, SETTLE_SHARE = 0.015, 0.005  # of the time that there is, for one server
+OVERHEAD_S = 0.3  # per run: resume, first answer, memory reading
+WARM_SHARE, SETTLE_SHARE = 0.015, 0.005  # shares of the budget, per server
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Rounds, seconds of one run and of the load before; `budget_s` bounds a model, 0 doesn't."""
+    """Rounds, seconds of a run and of the warm-up; `budget_s` limits a model's time, 0 means no limit."""
 
     rounds: int = 5
     seconds: int = 4
     clients: tuple[int, ...] = CONCURRENCIES
-    warm_s: int = 20  # for servers that compile themselves
+    warm_s: int = 20  # for servers that compile while they run
     settle_s: int = 5  # for the others
     budget_s: float = 0.0
 
     def warm_up(self, *, compiles: bool) -> int:
-        """Seconds of load before a server is measured."""
+        """Return the seconds of load before a server is measured."""
         most, share = (self.warm_s, WARM_SHARE) if compiles else (self.settle_s, SETTLE_SHARE)
         return min(most, max(1, int(share * self.budget_s))) if self.budget_s else most
 
 
 def fit(plan: Plan, left_s: float, paces: Sequence[float]) -> tuple[int, int]:
-    """Rounds and seconds of a run that take no more than `left_s`: shorter runs first, then fewer rounds.
+    """Return rounds and seconds per run that fit into `left_s`: shorten the runs first, then drop rounds.
 
-    `paces` are the servers' answers per second.
+    `paces` holds each server's answers per second.
     """
 
     def of_round(seconds: int) -> float:

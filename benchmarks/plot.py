@@ -1,4 +1,4 @@
-"""Requests per second over the number of clients, as a picture."""
+"""Plot requests per second over the number of clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OURS, FIRST = "onnxserve: ", "default"
 
 
 def plot(model: str, summary: Summary, target: Path) -> None:
-    """One line a server, both axes logarithmic; the default path is the thick one."""
+    """Draw a line per server on logarithmic axes; the default path's line is thick."""
     figure = Figure(figsize=(9, 6))
     axes = figure.subplots()
     for name in summary.servers():

@@ -1,4 +1,4 @@
-"""What all rivals are given: the same archive's graph, the torch module, and the same rows."""
+"""Inputs that all servers share: the archive's graph, the torch module, and the rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FIELD = {"segment": "features", "sentiment": "text", "digits": "image"}
 
 @dataclass(frozen=True)
 class Bench:
-    """One model: its archive, the folder that rivals read, rows and their labels."""
+    """A model's archive, the unpacked folder that rivals read, rows and their labels."""
 
     model: str
     archive: Path
@@ -41,7 +41,7 @@ class Bench:
 
 
 def prepare(model: str) -> Bench:
-    """Unpack the archive, pickle the module, collect rows; kept until the archive changes."""
+    """Unpack the archive, pickle the module and collect rows; the result is cached until the archive changes."""
     archive = ROOT / "model_store" / f"{model}-1.0.0.mar"
     if not archive.is_file():
         sys.exit(f"{archive} is missing\n  fix:   make export")
@@ -54,13 +54,13 @@ def prepare(model: str) -> Bench:
 
 
 def make(model: str, folder: Path) -> None:
-    """`module.pkl` and `rows.json`, from the steps that an export begins with."""
+    """Write `module.pkl` and `rows.json` with the first steps of an export."""
     first = [step for step in STEPS if step.name in ("fetch", "rows", "load")]
     with tempfile.TemporaryDirectory() as scratch:
         state = ExportState(read_definition(ROOT / "models" / model), Path(scratch), Path(scratch))
         run_steps(state, first)
         for name, module in list(sys.modules.items()):
-            # Classes of the model's own files travel inside the pickle: rivals have none of our code.
+            # Pickle classes of the model's own files by value: rivals don't have our code.
             place = getattr(module, "__file__", None) or ""
             if (
                 "site-packages" not in place
@@ -70,7 +70,7 @@ def make(model: str, folder: Path) -> None:
                 cloudpickle.register_pickle_by_value(module)
         values = [row.value for row in state.split.certify][:ROWS]
         bodies = [msgspec.json.encode({"instances": [value]}) for value in values]
-        # Before anything is written beside the archive's members: its handler refuses strangers.
+        # Compute the labels before any file is written: the handler rejects a folder with unknown files.
         labels = [answer["body"]["predictions"][0]["label"] for answer in answers(folder, bodies)]
         (folder / "module.pkl").write_bytes(cloudpickle.dumps(state.module, protocol=pickle.HIGHEST_PROTOCOL))
     (folder / "rows.json").write_bytes(msgspec.json.encode({"values": values, "labels": labels}))
@@ -81,7 +81,7 @@ def _defines(module: Any, network: Any) -> bool:
 
 
 def scratch(name: str) -> Path:
-    """An empty folder for one server."""
+    """Return an empty folder for one server."""
     folder = BENCH / "run" / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -89,7 +89,7 @@ def scratch(name: str) -> Path:
 
 
 def variables(bench: Bench, backend: str = "onnx") -> dict[str, str]:
-    """Environment of `servers/task.py`; one thread a process, since two processes share two cores."""
+    """Return the environment of `servers/task.py`; one thread per process, since two processes share two cores."""
     return {
         "BENCH_FOLDER": str(bench.folder),
         "BENCH_TASK": bench.model,
@@ -100,12 +100,12 @@ def variables(bench: Bench, backend: str = "onnx") -> dict[str, str]:
 
 
 def bodies(bench: Bench) -> list[bytes]:
-    """A JSON document a row, for servers whose API is ours to choose."""
+    """Return a JSON document per row, for servers whose request format we define."""
     return [msgspec.json.encode({FIELD[bench.model]: value}) for value in bench.values]
 
 
 def v2_bodies(bench: Bench) -> list[bytes]:
-    """The same rows in the Open Inference Protocol: FP32 `[1, columns]`, or BYTES `[1, 1]`."""
+    """Return the same rows in the Open Inference Protocol: FP32 `[1, columns]`, or BYTES `[1, 1]`."""
     name = FIELD[bench.model]
     documents = []
     for value in bench.values:

@@ -1,4 +1,4 @@
-"""A server's processes: started in a group of their own, measured, paused, ended."""
+"""Start a server in its own process group; measure, pause and stop all its processes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import psutil
 
 READY_S = 90
 STOP_S = 15
-WORDS = 8  # lines of its log that tell why it failed
-PAUSES = 2  # passes: a process may have made another one while its parent was being stopped
+WORDS = 8  # log lines to quote after a failure
+PAUSES = 2  # passes: a process may fork while its parent is being stopped
 
 
 @dataclass
 class Running:
-    """A started server: `log` is where it writes, `headers` go with every request to it."""
+    """A running server; `log` is its output file, and each request to it carries `headers`."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -32,7 +32,7 @@ class Running:
     spent: dict[psutil.Process, float] = field(default_factory=dict)
 
     def tree(self) -> list[psutil.Process]:
-        """All its processes, parents first; some servers leave the group or the session of their parent."""
+        """Return all its processes, parents first, including those that left its process group or session."""
         with contextlib.suppress(psutil.NoSuchProcess):
             parent = psutil.Process(self.process.pid)
             processes = [parent, *parent.children(recursive=True)]
@@ -41,11 +41,11 @@ class Running:
         return []
 
     def alive(self) -> bool:
-        """Whether its first process still runs."""
+        """Return whether its main process still runs."""
         return self.process.poll() is None
 
     def cpu_seconds(self) -> float:
-        """User and system time of all processes so far; of those that ended, until they were last looked at."""
+        """Return the user and system time of all processes so far; ended ones count as of the last call."""
         for process in self.tree():
             with contextlib.suppress(psutil.Error):
                 times = process.cpu_times()
@@ -53,9 +53,9 @@ class Running:
         return sum(self.spent.values())
 
     def memory_mb(self) -> dict[str, float]:
-        """Megabytes by program; shared pages are divided among those that share them (PSS).
+        """Return the memory in MB by program (PSS: shared pages are divided among their users).
 
-        A name ends at its first colon: Ray's processes are all called `ray::…`.
+        The program's name is cut at the first colon, which groups Ray's processes (`ray::…`).
         """
         total: dict[str, float] = defaultdict(float)
         for process in self.tree():
@@ -64,23 +64,23 @@ class Running:
         return dict(total)
 
     def pause(self) -> None:
-        """Take all its processes off the CPUs, parents first: a supervisor must not see its children stand still."""
+        """Suspend all processes, parents first, so that no supervisor notices its suspended children."""
         for _ in range(PAUSES):
             for process in self.tree():
                 with contextlib.suppress(psutil.Error):
                     process.suspend()
 
     def resume(self) -> None:
-        """Let all processes run again, children first."""
+        """Resume all processes, children first."""
         for process in reversed(self.tree()):
             with contextlib.suppress(psutil.Error):
                 process.resume()
 
     def stop(self) -> None:
-        """End every process, also those whose parent has gone: SIGTERM, then SIGKILL."""
+        """Stop every process with SIGTERM, then SIGKILL, including orphans."""
         self.tree()
         processes = list(self.known)
-        for process in processes:  # a paused one wouldn't see SIGTERM
+        for process in processes:  # a suspended process can't handle SIGTERM
             with contextlib.suppress(psutil.Error):
                 process.resume()
         with contextlib.suppress(ProcessLookupError):
@@ -94,7 +94,7 @@ class Running:
             self.process.wait(5)
 
     def failure(self) -> str:
-        """How it ended and its log's last line with words in it, then the lines before."""
+        """Describe the failure: exit status, the last meaningful line of the log, and the lines before it."""
         state = "it runs" if self.alive() else f"ended with {self.process.returncode}"
         lines = self.log.read_text(errors="replace").splitlines()[-WORDS:]
         last = next((line for line in reversed(lines) if any(map(str.isalnum, line))), "no log")
@@ -102,7 +102,7 @@ class Running:
 
 
 def start(command: list[str], folder: Path, variables: Mapping[str, str], log: Path) -> Running:
-    """Start a server in `folder` with its output in `log`."""
+    """Start a server in `folder` that writes its output to `log`."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | dict(variables)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as stream:
@@ -113,7 +113,7 @@ def start(command: list[str], folder: Path, variables: Mapping[str, str], log: P
 
 
 def post(running: Running, url: str, body: bytes, timeout_s: float) -> int:
-    """The status of one request, 0 if there was no answer."""
+    """Return the status of one request, 0 if there was no answer."""
     headers = {"Content-Type": "application/json", **running.headers}
     try:
         return httpx.post(url, content=body, headers=headers, timeout=timeout_s, trust_env=False).status_code
@@ -122,7 +122,7 @@ def post(running: Running, url: str, body: bytes, timeout_s: float) -> int:
 
 
 def wait_ready(running: Running, url: str, body: bytes) -> None:
-    """Post until there is an answer; RuntimeError with the end of the log if none comes in time."""
+    """Send requests until one is answered; raise RuntimeError with the end of the log after the deadline."""
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline and running.alive():
         if post(running, url, body, 30) == 200:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.quantised`: what each variant costs and gains, from the evidence that exports left behind."""
+"""`python -m benchmarks.quantised`: the cost and gain of each variant, from the evidence of exports."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ int8: {flags}.
 
 
 def milliseconds(document: dict[str, Any], variant: str, threads: int, batch: int) -> float | None:
-    """A row's time, None where it wasn't timed."""
+    """Return a row's time, None if it wasn't timed."""
     return next(
         (
             timing["ms"]
@@ -35,13 +35,13 @@ def milliseconds(document: dict[str, Any], variant: str, threads: int, batch: in
 
 
 def ratio(document: dict[str, Any], variant: str, against: str, threads: int, batch: int) -> str:
-    """How many times faster."""
+    """Return the speed-up over another variant."""
     own_ms, other_ms = (milliseconds(document, name, threads, batch) for name in (variant, against))
     return f"{other_ms / own_ms:.2f}" if own_ms and other_ms else "-"
 
 
 def section(name: str, document: dict[str, Any]) -> list[str]:
-    """One model's table."""
+    """Build a model's table."""
     batch, summary = document["served"]["batch"], document["summary"]
     rows = ", ".join(f"{subset} {count}" for subset, count in document["data"]["rows"].items())
     lines = [
@@ -59,7 +59,7 @@ def section(name: str, document: dict[str, Any]) -> list[str]:
         if paired:
             cells = [f"{100 * paired[key]:.2f}" for key in ("accuracy", "drop", "bound", "flips")]
         cells += [ratio(document, variant, against, 1, size) for against in ("torch", "fp32") for size in (1, batch)]
-        # A refusal begins with its kind where the certify rows weren't asked.
+        # A refusal starts with its kind if the certify rows weren't evaluated.
         refused = "refused" if paired else result["refusal"].partition(":")[0]
         verdict = "chosen" if variant == summary["variant"] else refused if result["refusal"] else "may serve"
         alone = ", one row at a time" if result["moves"] else ""

@@ -1,4 +1,4 @@
-"""The README's table of figures: a row a model, the default path first, then the fastest other server."""
+"""The README's table of figures: one row per model; the default path first, then the fastest other server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLAIN_RIVAL = "fastapi"
 
 
 def into_readme(readme: Path, results: Results, models: list[str]) -> None:
-    """Put the table between the two marks of a README; ValueError if it has none."""
+    """Replace the table between the two markers of the README; raise ValueError if a marker is missing."""
     text = readme.read_text(encoding="utf-8")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -25,13 +25,13 @@ def into_readme(readme: Path, results: Results, models: list[str]) -> None:
 
 
 def unmeasured(results: Results, models: list[str]) -> list[str]:
-    """Models whose row would be empty, since the default path has no run."""
+    """Return the models without a measurement of the default path."""
     measured = {run.model for run in results.runs if (run.server, run.clients) == (DEFAULT, GLANCE)}
     return [model for model in models if model not in measured]
 
 
 def readme_table(results: Results, models: list[str]) -> list[str]:
-    """Lines of Markdown: requests/s with 64 clients, median [least-greatest] of the rounds; latency of one client."""
+    """Build the table in Markdown: requests/s with 64 clients as median [min-max] of rounds; latency of one client."""
     rival = TITLES[PLAIN_RIVAL]
     servers = f"default path | fastest other server | {rival}"
     lines = [
@@ -51,7 +51,7 @@ def _rate(summary: Summary, name: str) -> str:
 
 
 def _fastest(summary: Summary) -> str:
-    """The other server with the highest median, whether or not it passes ours."""
+    """Return the other server with the highest median, even if it is slower than ours."""
     rates = {name: rate.median for name in RIVALS if (rate := summary.of(name, GLANCE, "rate"))}
     name = max(rates, key=rates.__getitem__, default="")
     return f"{TITLES[name]} {_rate(summary, name)}" if name else "-"

@@ -1,4 +1,4 @@
-"""Who is measured, in the order of the tables: the default path first, then onnxserve's other ways, then rivals."""
+"""The measured servers in table order: the default path, onnxserve's other configurations, then rivals."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ BATCHES = "batches of up to 16 for `digits`, else rows alone"
 
 @dataclass(frozen=True)
 class Server:
-    """One server: `start(bench, port)` gives its processes, `path` is where to post, `pattern` finds the label.
+    """A server: `start(bench, port)` starts it, `path` is its endpoint, `pattern` finds the label in a response.
 
-    `setup` says how it is configured. `environment` names its virtual environment, empty for this one. A server that
-    `compiles` while it runs, as Java does, is warmed up for longer.
+    `setup` describes its configuration. `environment` names its virtual environment; empty means this one. A server
+    that `compiles` at run time, like Java, gets a longer warm-up.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Server:
 
 
 def servers(model: str) -> list[Server]:
-    """Every server for a model."""
+    """Return all servers for a model."""
     return [*_onnxserve(model), *_rivals(), *_torchserve(model)]
 
 

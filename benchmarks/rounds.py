@@ -1,4 +1,4 @@
-"""All servers of a model at once, each paused but in its turn, so that a drift of the machine hits all alike."""
+"""Start all servers of a model and measure them in turn. The others are paused, so machine drift affects all alike."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ BUSY = 10.0  # percent of the CPUs
 
 
 class Results(msgspec.Struct):
-    """All runs of one benchmark, why a server has none, versions of rivals, and the machine."""
+    """All runs of a benchmark, reasons for missing figures, versions of rivals, and the machine."""
 
     machine: dict[str, Any]
     runs: list[Measured] = []
     starts: list[Started] = []
     failures: dict[str, dict[str, str]] = {}  # by model, then server
     versions: dict[str, str] = {}
-    others: list[float] = []  # percent of the CPUs that other processes took before a round, all servers paused
+    others: list[float] = []  # percent of the CPUs that other processes used before a round, with all servers paused
 
     def failed(self, model: str, name: str, error: Exception) -> None:
-        """Keep and print why a server has no figures."""
+        """Record and print why a server has no figures."""
         self.failures.setdefault(model, {})[name] = str(error)
         print(f"{model} {name} failed: {error}", flush=True)
 
     def look(self) -> None:
-        """Note what else the machine does; figures from a busy one are worth little."""
+        """Record the CPU use of other processes; results from a busy machine are unreliable."""
         busy = psutil.cpu_percent(interval=LOOK_S)
         self.others.append(busy)
         if busy > BUSY:
@@ -49,14 +49,14 @@ class Results(msgspec.Struct):
 
 
 def install(chosen: Sequence[Server], results: Results) -> None:
-    """Make the rivals' environments before any time counts; a failure shows again when the server is started."""
+    """Create the rivals' environments before timing starts; starting the server repeats a failure."""
     for name in sorted({server.environment for server in chosen} - {""}):
         with contextlib.suppress(*FAILURES):
             results.versions[name] = version_of(name)
 
 
 class Rounds:
-    """The servers of one model that are still in, and the time that is left."""
+    """The servers of a model that take part, and the remaining time."""
 
     def __init__(self, bench: Bench, plan: Plan, results: Results) -> None:
         self._bench, self._plan, self._results = bench, plan, results
@@ -64,7 +64,7 @@ class Rounds:
         self._deadline = time.monotonic() + plan.budget_s if plan.budget_s else float("inf")
 
     def start(self, held: contextlib.ExitStack, server: Server) -> None:
-        """Start, check and pause a server, which ends with `held`; one that fails is left out."""
+        """Start, check and pause a server; `held` stops it at the end. A server that fails is left out."""
         try:
             item = held.enter_context(started(server, self._bench, self._plan.warm_up(compiles=server.compiles)))
         except FAILURES as error:
@@ -73,12 +73,12 @@ class Rounds:
         item.running.pause()
         self._live.append(item)
         self._results.starts.append(item.start)
-        self._results.failures.get(self._bench.model, {}).pop(server.name, None)  # of a run before
+        self._results.failures.get(self._bench.model, {}).pop(server.name, None)  # from an earlier run
         words = f"ready after {item.start.ready_s:.1f} s, {item.pace:,.0f}/s"
         print(f"{self._bench.model} {server.title}: {words}", flush=True)
 
     def play(self, limits: Sequence[str], save: Callable[[], None]) -> None:
-        """As many rounds as there is time for, at least one."""
+        """Run as many rounds as fit into the time, at least one."""
         paces = [item.pace for item in self._live] + [float("inf")] * len(limits)
         rounds, seconds = fit(self._plan, self._deadline - time.monotonic(), paces)
         print(f"{self._bench.model}: {rounds} rounds, runs of {seconds} s", flush=True)
@@ -96,18 +96,18 @@ class Rounds:
             save()
 
     def _all(self, limits: Sequence[str], clients: int, seconds: int, number: int) -> None:
-        """Every limit and server once, in an order of this round's own."""
+        """Measure every limit and server once, in a random order per round."""
         for name in limits:
             try:
                 self._results.runs.append(limit(name, self._bench, clients, seconds, number))
             except FAILURES as error:
                 self._results.failed(self._bench.model, name, error)
-        random.Random(f"{number} {clients}").shuffle(self._live)  # noqa: S311 - an order, not a secret
+        random.Random(f"{number} {clients}").shuffle(self._live)  # an order, not a secret
         for item in list(self._live):
             self._turn(item, clients, seconds, number)
 
     def _turn(self, item: Live, clients: int, seconds: int, number: int) -> None:
-        """Measure a server once; one that fails is ended and takes no further part."""
+        """Measure a server once; if it fails, stop it and leave it out of later rounds."""
         model, title = self._bench.model, item.server.title
         try:
             run = measure(item, clients, length(seconds, item.pace, clients), number)

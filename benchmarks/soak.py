@@ -31,8 +31,8 @@ from .prepare import ROOT
 from .system_under_test import served_as
 
 CLIENTS, PERIOD_S, MIB = 6, 5.0, 2**20
-SETTLED = 1 / 3  # of the time is left out: caches and arenas fill meanwhile
-MOST_PERCENT = 10.0  # an hour, of what a part has
+SETTLED = 1 / 3  # share of the time that is left out: caches and arenas grow then
+MOST_PERCENT = 10.0  # maximum growth per hour, of a part's memory
 TRAFFIC = """[listen]
 port = {port}
 metrics_port = {metrics}
@@ -60,12 +60,12 @@ whole interval is above 0.
 
 @dataclass
 class Samples:
-    """MiB of each part by time, in seconds."""
+    """Memory of each part in MiB, by time in seconds."""
 
     sizes: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
 
     def take(self, now: float) -> None:
-        """All processes below this one."""
+        """Sample all child processes of this process."""
         parts: dict[str, float] = defaultdict(float)
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
@@ -75,7 +75,7 @@ class Samples:
 
 
 def part_of(process: psutil.Process) -> str:
-    """What a process belongs to."""
+    """Return the part of the server that a process belongs to."""
     words, name = " ".join(process.cmdline()), process.name()
     if "model_service_worker" in words:
         return f"workers of {model_of(process)}"
@@ -83,20 +83,20 @@ def part_of(process: psutil.Process) -> str:
 
 
 def model_of(process: psutil.Process) -> str:
-    """The model whose archive a worker runs in."""
+    """Return the model whose archive a worker serves."""
     signature = Path(process.cwd()) / "signature.json"
     return str(msgspec.json.decode(signature.read_bytes())["model"]) if signature.is_file() else "?"
 
 
 def slope(points: list[tuple[float, float]]) -> tuple[float, float, float]:
-    """MiB an hour: median, and the middle 95 % of the slopes of pairs (Sen, J. Am. Stat. Assoc. 63, 1968)."""
+    """Return the median slope in MiB/h and its middle 95 % over all pairs (Sen, J. Am. Stat. Assoc. 63, 1968)."""
     slopes = sorted((b - a) / (t - s) * 3600 for (s, a), (t, b) in itertools.combinations(points[-400:], 2))
     return statistics.median(slopes), slopes[int(0.025 * len(slopes))], slopes[int(0.975 * (len(slopes) - 1))]
 
 
 def client(url: str, bodies: dict[str, list[bytes]], seen: Counter[str], stop: threading.Event) -> None:
-    """Asks, rightly and wrongly."""
-    draws = random.Random(threading.get_ident())  # noqa: S311 - a mixture
+    """Send valid and invalid requests until `stop` is set."""
+    draws = random.Random(threading.get_ident())  # a mixture
     headers = {"Content-Type": "application/json"}
     with httpx.Client(base_url=url, trust_env=False, timeout=60, headers=headers) as http:
         while not stop.is_set():
@@ -111,7 +111,7 @@ def client(url: str, bodies: dict[str, list[bytes]], seen: Counter[str], stop: t
 
 
 def mixed(archive: Path) -> list[bytes]:
-    """Golden rows alone, and all together."""
+    """Return requests of one golden row each, and one request with all of them."""
     alone = golden_bodies(archive)
     rows = [msgspec.json.decode(body)["instances"][0] for body in alone]
     return [*alone, msgspec.json.encode({"instances": rows})]
@@ -119,7 +119,7 @@ def mixed(archive: Path) -> list[bytes]:
 
 @contextlib.contextmanager
 def served(folder: Path, archives: list[Path]) -> Iterator[str]:
-    """`onnxserve serve`; the gateway's address."""
+    """Run `onnxserve serve`; yield the gateway's URL."""
     store, (port, metrics) = folder / "store", free_ports(2)
     store.mkdir()
     for archive in archives:
@@ -132,7 +132,7 @@ def served(folder: Path, archives: list[Path]) -> Iterator[str]:
 
 
 def soak(archives: list[Path], minutes: float) -> tuple[Samples, Counter[str]]:
-    """Load, and samples meanwhile."""
+    """Apply load and sample the memory meanwhile."""
     samples, seen, stop = Samples(), Counter[str](), threading.Event()
     bodies = {archive.stem.rpartition("-")[0]: mixed(archive) for archive in archives}
     with tempfile.TemporaryDirectory() as folder, served(Path(folder), archives) as url:
@@ -150,7 +150,7 @@ def soak(archives: list[Path], minutes: float) -> tuple[Samples, Counter[str]]:
 
 
 def judged(name: str, points: list[tuple[float, float]], minutes: float) -> tuple[str, bool]:
-    """A part's row, and whether it is flat."""
+    """Return a part's row, and whether its memory is flat."""
     settled = [point for point in points if point[0] >= minutes * 60 * SETTLED]
     middle, low, high = slope(settled)
     first, last = settled[0][1], settled[-1][1]
@@ -160,7 +160,7 @@ def judged(name: str, points: list[tuple[float, float]], minutes: float) -> tupl
 
 
 def main() -> None:
-    """Soak and write the page; exit 1 where something grows or a request was lost."""
+    """Run the soak test and write the page; exit with 1 if memory grows or a request was lost."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.split [--models segment]`: where a request's CPU time goes, and what a worker's batch takes."""
+"""`python -m benchmarks.split [--models segment]`: CPU time per request by process, and the worker's time per batch."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ seen; for one that takes a tenth of a millisecond it is a part of the whole.
 
 
 def cpu(running: Running) -> dict[str, float]:
-    """CPU seconds so far, by what a process is: the first one is `onnxserve serve`."""
+    """Return CPU seconds so far by kind of process; the first process is `onnxserve serve`."""
     seconds = dict.fromkeys(KINDS, 0.0)
     for place, process in enumerate(running.tree()):
         try:
@@ -68,7 +68,7 @@ def cpu(running: Running) -> dict[str, float]:
 
 
 def shares(bench: Bench, way: str, concurrency: int, seconds: int, warm_s: int) -> str:
-    """One row of the table: microseconds a request."""
+    """Format a row of the table, in microseconds per request."""
     subject = next(server for server in servers(bench.model) if server.name == way)
     with started(subject, bench, warm_s) as live:
         before, idle = cpu(live.running), psutil.cpu_times()
@@ -84,7 +84,7 @@ def shares(bench: Bench, way: str, concurrency: int, seconds: int, warm_s: int) 
 
 
 def batch_rows(bench: Bench) -> list[str]:
-    """Time of batches in the worker."""
+    """Measure batch times of a worker and format their rows."""
     with tempfile.TemporaryDirectory() as scratch:
         unpack(bench.archive, Path(scratch))
         times = measure_times(Path(scratch), [1], BATCHES)

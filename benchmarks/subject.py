@@ -1,4 +1,4 @@
-"""Onnxserve as its users start it: `onnxserve serve`, with the shipped configuration and one archive in the store."""
+"""Start onnxserve as users do: `onnxserve serve` with the shipped configuration and a store with one archive."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ SHIPPED = ROOT / "gateway.toml"
 FILE_OPTION = "--gateway-file"
 WITHOUT_GATEWAY = "--no-gateway"
 ONNXSERVE = [sys.executable, "-m", "onnxserve"]
-# No server refuses a request because others wait: the clients are as many as they are, and all do wait.
+# Without a latency target no server rejects requests because others wait: all clients of a benchmark wait.
 NO_TARGET = {"tuning": {"p99_ms": 0}}
-KEPT_S = 3600  # no answer of a benchmark grows old
+KEPT_S = 3600  # no cached answer expires during a benchmark
 Changes = dict[str, dict[str, str]]
 Headers = dict[str, str]
 
 
 def changed(text: str, changes: Changes) -> str:
-    """A TOML file with other values, `{table: {key: value as TOML}}`; everything else stays as it was shipped."""
+    """Return a TOML file with changes `{table: {key: value as TOML}}`; everything else stays as shipped."""
     for table, values in changes.items():
         head = f"[{table}]"
         before, separator, after = text.partition(f"{head}\n")
@@ -41,18 +41,18 @@ def changed(text: str, changes: Changes) -> str:
 
 
 def no_headers(_gateway: Path) -> Headers:
-    """Requests need none."""
+    """Return no headers."""
     return {}
 
 
 def key(gateway: Path) -> Headers:
-    """A new key for the benchmark's client, in the file that the gateway's file names."""
+    """Create an API key for the benchmark's client in the configured key file; return its header."""
     command = [*ONNXSERVE, "keys", "add", "bench", FILE_OPTION, str(gateway)]
     return {"x-api-key": subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()}
 
 
 def serve(bench: Bench, port: int, name: str, changes: Changes, headers: Callable[[Path], Headers]) -> Running:
-    """`onnxserve serve` on a store of one archive, its gateway on `port`; `changes` are to the gateway's file."""
+    """Start `onnxserve serve` for one archive with the gateway on `port`; `changes` apply to gateway.toml."""
     [metrics] = free_ports(1)
     listening = {"port": str(port), "metrics_port": str(metrics)}
     file = scratch(name) / SHIPPED.name
@@ -72,20 +72,20 @@ def _started(bench: Bench, folder: Path, *flags: str) -> Running:
 
 
 def default(bench: Bench, port: int) -> Running:
-    """The default path. No port of TorchServe is named: it listens on unix sockets then."""
+    """Start the default path. No TorchServe port is given, so it listens on unix sockets."""
     return serve(bench, port, "default", {}, no_headers)
 
 
 def with_keys(bench: Bench, port: int) -> Running:
-    """Every request must bring a key; there is one."""
+    """Require a key with every request; the benchmark uses one key."""
     return serve(bench, port, "keys", {"auth": {"required": "true", "keys": '"keys.json"'}}, key)
 
 
 def cache_hit(bench: Bench, port: int) -> Running:
-    """Answers are kept; the benchmark's rows come again and again."""
+    """Enable the cache; the benchmark repeats its rows, so most requests hit it."""
     return serve(bench, port, "cache", {"cache": {"seconds": f"{KEPT_S}.0"}}, no_headers)
 
 
 def without_gateway(bench: Bench, port: int) -> Running:
-    """Clients ask TorchServe."""
+    """Send requests directly to TorchServe."""
     return _started(bench, scratch("direct"), WITHOUT_GATEWAY, "--inference-port", str(port))

@@ -1,4 +1,4 @@
-"""Medians of rounds, and ratios between servers of the same round."""
+"""Medians over rounds, and ratios between servers within a round."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Figure = Literal["rate", "p50_ms", "p99_ms", "cpu_s_per_1000"]
 
 @dataclass(frozen=True)
 class Spread:
-    """A median with the least and the greatest."""
+    """A median, a minimum and a maximum."""
 
     median: float
     low: float
@@ -24,7 +24,7 @@ class Spread:
 
 
 def spread(values: Iterable[float]) -> Spread | None:
-    """None where there are no values."""
+    """Return the spread of the values, None if there are none."""
     kept = sorted(values)
     return Spread(statistics.median(kept), kept[0], kept[-1]) if kept else None
 
@@ -36,41 +36,41 @@ class Summary:
         self._runs = list(runs)
 
     def of(self, server: str, clients: int, figure: Figure) -> Spread | None:
-        """A figure over the rounds."""
+        """Return the spread of a figure over the rounds."""
         return spread(self._by_round(server, clients, figure).values())
 
     def ratio(self, over: str, under: str, clients: int, figure: Figure) -> Spread | None:
-        """One server's figure by another's, round by round: a drift of the machine hits both of a round."""
+        """Return the spread of per-round ratios of two servers: machine drift affects both servers of a round."""
         above, below = self._by_round(over, clients, figure), self._by_round(under, clients, figure)
         return spread(value / below[round_] for round_, value in above.items() if below.get(round_))
 
     def refused(self, server: str, clients: int) -> dict[str, int]:
-        """What was no answer, by kind, in all rounds."""
+        """Return the failed requests of all rounds, by kind."""
         total = Counter[str]()
         for run in self._of(server, clients):
             total.update(run.refused)
         return dict(total)
 
     def requests(self, server: str, clients: int) -> int:
-        """Requests of all rounds."""
+        """Return the number of requests in all rounds."""
         return sum(run.requests for run in self._of(server, clients))
 
     def memory_mb(self, server: str) -> dict[str, float]:
-        """Megabytes by program, of the run that took the most."""
+        """Return the memory in MB by program, from the run with the highest total."""
         runs = (run.memory_mb for run in self._runs if run.server == server)
         return max(runs, key=lambda programs: sum(programs.values()), default={})
 
     def servers(self) -> list[str]:
-        """Who was measured, in the tables' order."""
+        """Return the measured servers in table order."""
         present = {run.server for run in self._runs}
         return [name for name in TITLES if name in present]
 
     def clients(self) -> list[int]:
-        """Numbers of clients that were measured."""
+        """Return the measured numbers of clients."""
         return sorted({run.clients for run in self._runs})
 
     def rounds(self) -> int:
-        """Rounds that were measured."""
+        """Return the number of measured rounds."""
         return len({run.round for run in self._runs})
 
     def _of(self, server: str, clients: int) -> list[Measured]:

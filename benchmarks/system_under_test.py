@@ -1,4 +1,4 @@
-"""What faults are made on: `onnxserve serve` with two versions of a model, and clients that count what they get."""
+"""The system that faults are tested on: `onnxserve serve` with two versions of a model, and clients that count."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ megabytes = 4.0
 
 @dataclass
 class SystemUnderTest:
-    """A running `onnxserve serve`, and its release steps."""
+    """A running `onnxserve serve`, its settings and release service."""
 
     process: subprocess.Popen[bytes]
     settings: Settings
@@ -51,7 +51,7 @@ class SystemUnderTest:
     url: str
 
     def children(self, words: str) -> list[psutil.Process]:
-        """Processes of the server whose command line has these words."""
+        """Return the server's child processes whose command line contains `words`."""
         processes = []
         for process in psutil.Process(self.process.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
@@ -60,19 +60,19 @@ class SystemUnderTest:
         return processes
 
     def workers(self, version: str) -> list[int]:
-        """Process ids of a version's workers."""
+        """Return the process ids of a version's workers."""
         loaded = self.release.management.versions("circle")
         [model] = [model for model in loaded if model.model_version == version]
         return [worker.pid for worker in model.workers if worker.pid > 0]
 
     def kill(self, version: str, count: int) -> None:
-        """`kill -9` for some workers of a version."""
+        """Kill up to `count` workers of a version with SIGKILL."""
         for pid in self.workers(version)[:count]:
-            with contextlib.suppress(ProcessLookupError):  # the last one may not have been replaced yet
+            with contextlib.suppress(ProcessLookupError):  # the list may name a worker that has ended already
                 os.kill(pid, signal.SIGKILL)
 
     def wait_ready(self) -> None:
-        """Wait until the server says that every version with traffic can answer."""
+        """Wait until the server reports that every version with traffic is ready."""
         deadline = time.monotonic() + READY_S
         while time.monotonic() < deadline:
             with contextlib.suppress(httpx.HTTPError):
@@ -86,14 +86,14 @@ class SystemUnderTest:
 
 @dataclass
 class Clients:
-    """Closed-loop clients whose every row is new, so that nobody is answered from before."""
+    """Closed-loop clients that never repeat a row, so no answer comes from the cache."""
 
     url: str
     seen: Counter[str] = field(default_factory=Counter)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self, number: int) -> None:
-        """One client; where nobody takes connections it tries again, as for a server that is being replaced."""
+        """Run one client; it retries refused connections, since the server may be restarting."""
         with httpx.Client(base_url=self.url, trust_env=False, timeout=60) as http:
             turn = 0
             while not self.stop.is_set():
@@ -108,7 +108,7 @@ class Clients:
 
 
 def kind(answer: httpx.Response) -> str:
-    """What an answer was."""
+    """Classify a response."""
     if answer.status_code == 200:
         how = answer.headers.get("x-onnxserve-degraded")
         return f"degraded: {how}" if how else "answered"
@@ -120,7 +120,7 @@ def kind(answer: httpx.Response) -> str:
 
 
 def archives(folder: Path) -> list[Path]:
-    """Two versions of a small model, the first with two workers."""
+    """Export two versions of a small model, the first with two workers."""
     definition = new_model("tabular", "circle", folder / "one")
     second = folder / "two" / "circle"
     shutil.copytree(definition, second)
@@ -134,7 +134,7 @@ def archives(folder: Path) -> list[Path]:
 
 @contextmanager
 def system_under_test(folder: Path) -> Iterator[SystemUnderTest]:
-    """All of it, started as its users start it."""
+    """Start the server with both versions, as users start it."""
     store, (port, metrics) = folder / "store", free_ports(2)
     store.mkdir()
     for archive in archives(folder):
@@ -150,7 +150,7 @@ def system_under_test(folder: Path) -> Iterator[SystemUnderTest]:
 
 @contextmanager
 def served_as(settings: Settings, folder: Path, port: int) -> Iterator[SystemUnderTest]:
-    """`onnxserve serve` with these settings, ready; ended with the block."""
+    """Run `onnxserve serve` with these settings until the block ends; yield it once it is ready."""
     command = [sys.executable, "-m", "onnxserve", "serve", "--config", str(settings.config)]
     command += [
         "--gateway-file",
@@ -178,7 +178,7 @@ def served_as(settings: Settings, folder: Path, port: int) -> Iterator[SystemUnd
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[bool]:
-    """A file system of 96 MiB for the state folder, where this process may mount one; whether it may."""
+    """Mount a 96 MiB file system for the state folder; yield False if this process may not mount."""
     place = folder / "state"
     place.mkdir(parents=True)
     words = [MOUNT, "-t", "tmpfs", "-o", "size=96m", "none", str(place)]

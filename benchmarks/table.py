@@ -1,4 +1,4 @@
-"""The page that a benchmark writes: targets, tables, plots, and why a server has no figures."""
+"""Write a benchmark's page: targets, tables, plots, and reasons for missing figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .summary import Spread, Summary, spread
 from .targets import target_table
 
 DEFAULT, GLANCE, ALONE = "default", 64, 1
-SLANTED = 0.01  # more refusals than this, and latencies are theirs too
+SLANTED = 0.01  # above this share, refusals distort the latencies
 INTRO = """# Benchmarks
 
 Written by `make bench` (`benchmarks/`). Every server gets the same rows and the same graph on the same machine,
@@ -28,7 +28,7 @@ CPU and memory are of all the server's processes (memory as PSS), without the lo
 
 
 def write_page(page: Path, results: Results) -> None:
-    """The page and its plots beside it."""
+    """Write the page, and its plots to the same folder."""
     machine = ", ".join(f"{name} {value}" for name, value in results.machine.items())
     lines = [INTRO.format(machine=machine)]
     if others := spread(results.others):
@@ -51,7 +51,7 @@ def write_page(page: Path, results: Results) -> None:
 
 
 def _reasons(results: Results, model: str) -> dict[str, str]:
-    """Why servers failed, by name, a line each."""
+    """Return the first line of each failed server's reason, by server name."""
     failures = results.failures.get(model, {})
     return {name: (reason.splitlines() or ["?"])[0] for name, reason in failures.items()}
 
@@ -62,7 +62,7 @@ def _rows(summary: Summary, reasons: dict[str, str]) -> list[str]:
 
 
 def glance(summary: Summary, reasons: dict[str, str]) -> list[str]:
-    """One row a server: speed with 64 clients, against the default path, and the latency of one client."""
+    """Build a row per server: requests/s with 64 clients, its ratio to the default path, the latency of one client."""
     lines = [
         f"| server | requests/s, {GLANCE} clients | default path / it | p50 of one client, ms |",
         "|---|--:|--:|--:|",
@@ -75,7 +75,7 @@ def glance(summary: Summary, reasons: dict[str, str]) -> list[str]:
 
 
 def rate_table(summary: Summary, clients: int, reasons: dict[str, str]) -> list[str]:
-    """One row a server; one that failed says why, beside the rounds that it finished."""
+    """Build a row per server; a failed server's row has the reason and its finished rounds."""
     lines = [
         f"| {clients} client{'s' if clients > 1 else ''} | requests/s | p50 ms | p99 ms | CPU s per 1,000 | refused |",
         "|---|--:|--:|--:|--:|---|",
@@ -91,7 +91,7 @@ def rate_table(summary: Summary, clients: int, reasons: dict[str, str]) -> list[
 
 
 def memory_table(summary: Summary, results: Results, model: str) -> list[str]:
-    """One row a server: megabytes in all and by program, seconds until its first answer."""
+    """Build a row per server: memory in MB, total and by program, and seconds until the first answer."""
     ready = {start.server: start.ready_s for start in results.starts if start.model == model}
     lines = ["| memory and start | MB | by program | first answer after s |", "|---|--:|---|--:|"]
     for name in summary.servers():
@@ -103,7 +103,7 @@ def memory_table(summary: Summary, results: Results, model: str) -> list[str]:
 
 
 def setup_table() -> list[str]:
-    """One row a server: how it is configured."""
+    """Build a row per server: its configuration."""
     lines = ["## How each is set up", "", "Each process of a rival runs its graph with one thread.", ""]
     lines += ["| server | set-up |", "|---|---|"]
     return lines + [f"| {server.title} | {server.setup} |" for server in servers("segment")]
@@ -118,12 +118,12 @@ def _why(reason: str | None) -> str:
 
 
 def wide(value: Spread | None) -> str:
-    """A median with the least and the greatest, in whole numbers."""
+    """Format a median with minimum and maximum, as whole numbers."""
     return f"{value.median:,.0f} [{value.low:,.0f}-{value.high:,.0f}]" if value else "-"
 
 
 def plain(value: Spread | None) -> str:
-    """A median alone, with two decimals."""
+    """Format a median with two decimals."""
     return f"{value.median:,.2f}" if value and value.median else "-"
 
 

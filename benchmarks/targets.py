@@ -1,4 +1,4 @@
-"""What onnxserve wants to reach against others, as ratios of one run."""
+"""Performance targets of onnxserve, as ratios to other servers of the same run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WORDS: dict[Figure, str] = {"rate": "requests/s", "p50_ms": "p50"}
 
 @dataclass(frozen=True)
 class Target:
-    """One server's figure by another's, and the bound that it should keep."""
+    """A figure's ratio between two servers, and its bound."""
 
     over: str
     under: str
@@ -22,15 +22,15 @@ class Target:
 
     @property
     def at_least(self) -> bool:
-        """Speed should be high, latency low."""
+        """Return whether the bound is a minimum: speed should be high, latency low."""
         return self.figure == "rate"
 
     def reached(self, ratio: float) -> bool:
-        """Whether a ratio keeps the bound."""
+        """Return whether a ratio satisfies the bound."""
         return ratio >= self.bound if self.at_least else ratio <= self.bound
 
 
-FEATURES = [  # a small model: the way costs more than the graph
+FEATURES = [  # a small model: HTTP costs more than the graph
     Target("default", "direct", 64, 0.55),
     Target("default", "mosec", 64, 1.2),
     Target("default", "mosec", 256, 1.0),
@@ -46,7 +46,7 @@ TARGETS = {"segment": FEATURES, "sentiment": GRAPHS, "digits": GRAPHS}
 
 
 def target_table(model: str, summary: Summary) -> list[str]:
-    """One row a target; one that was not measured says so."""
+    """Build a row per target, including targets without a measurement."""
     lines = [
         "| target | bound | median [least-greatest] of rounds | costs | reached |",
         "|---|--:|--:|--:|---|",
@@ -55,7 +55,7 @@ def target_table(model: str, summary: Summary) -> list[str]:
 
 
 def row(target: Target, summary: Summary) -> str:
-    """The ratio of a target and its verdict; the cost is what the first server lacks to the second."""
+    """Format a target's ratio, cost and verdict; the cost is how far the first server is behind the second."""
     names = f"{TITLES[target.over]} / {TITLES[target.under].removeprefix('onnxserve: ')}"
     clients = "1 client" if target.clients == 1 else f"{target.clients} clients"
     head = f"{names}, {WORDS[target.figure]}, {clients} | {'≥' if target.at_least else '≤'} {target.bound:.2f}"

@@ -1,4 +1,4 @@
-"""TorchServe without anything of ours: as it comes, and with our configuration but its own worker."""
+"""TorchServe without our code: with its defaults, and with our configuration but its own worker."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from onnxserve.torchserve.properties import parse_properties, render_properties
 from .prepare import ROOT, SERVERS, Bench, scratch
 from .process import Running, start
 
-OURS = ("plugins_path", "blacklist_env_vars")  # properties of ours that TorchServe's own worker goes without
+OURS = ("plugins_path", "blacklist_env_vars")  # our properties that TorchServe's own worker doesn't support
 WORKER = "-Dmodel_server_home="
 
 
 def eager(bench: Bench, port: int) -> Running:
-    """TorchServe as it comes: default configuration, its worker, a handler as its documentation writes them."""
+    """Start TorchServe with its default configuration and worker, and a handler in the style of its documentation."""
     folder = scratch("torchserve")
     members = [SERVERS / "task.py", bench.folder / "module.pkl", bench.folder / "signature.json"]
     if bench.model == "sentiment":
@@ -32,7 +32,7 @@ def eager(bench: Bench, port: int) -> Running:
 
 
 def tuned(bench: Bench, port: int) -> Running:
-    """Our archive under our configuration, with TorchServe's own worker and without the plugin."""
+    """Serve our archive with our configuration, TorchServe's own worker and no plugin."""
     folder = scratch("torchserve-tuned")
     shutil.copy(bench.archive, folder)
     properties = parse_properties((ROOT / "config.properties").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""A virtual environment for each rival, since their pins exclude each other."""
+"""A virtual environment for each rival, since their pinned dependencies conflict."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ REQUIRED = {
     "litserve": ["litserve"],
     "bentoml": ["bentoml"],
     "ray": ["ray[serve]"],
-    "mlserver": ["mlserver", "uvloop<0.22"],  # MLServer asks for a loop that newer ones no longer make
+    "mlserver": ["mlserver", "uvloop<0.22"],  # MLServer needs an API that newer versions removed
     "mosec": ["mosec==0.9.8"],
-    "triton": ["nvidia-pytriton==0.7.0"],  # carries tritonserver itself
+    "triton": ["nvidia-pytriton==0.7.0"],  # contains tritonserver
 }
 
 
 def python_of(name: str) -> Path:
-    """The environment's interpreter, installed on first use; RuntimeError with pip's last line if that fails."""
+    """Return the environment's interpreter, installed on first use; raise RuntimeError with pip's last line."""
     folder = CACHE / "venvs" / name
     python, stamp = folder / "bin" / "python", folder / ".installed"
     requirements = [*REQUIRED[name], *SHARED]
@@ -35,7 +35,7 @@ def python_of(name: str) -> Path:
 
 
 def version_of(name: str) -> str:
-    """The installed version of the environment's first requirement, such as `mosec 0.9.8`."""
+    """Return the installed version of the environment's first requirement, such as `mosec 0.9.8`."""
     package = REQUIRED[name][0].partition("=")[0].partition("[")[0]
     code = f"from importlib.metadata import version; print(version({package!r}))"
     return f"{package} {_run([str(python_of(name)), '-c', code]).strip()}"

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.watching`: what histograms, drift and the prediction log cost, timed in one process in turn."""
+"""`python -m benchmarks.watching`: measure what histograms, drift and the prediction log cost, in alternating runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .prepare import BENCH, ROOT, Bench, prepare
 from .rivals import servers
 
 CLIENTS, ROUNDS, SECONDS, WARM_S = 64, 40, 8, 15
-HANDLES = {"segment": 200, "sentiment": 8}  # of a round
+HANDLES = {"segment": 200, "sentiment": 8}  # batches per round
 METRICS, PREDICTIONS = "ONNXSERVE_METRICS", "ONNXSERVE_PREDICTIONS"
 INTRO = """# What monitoring costs
 
@@ -44,7 +44,7 @@ lines of a run with 64 clients are counted again here, {rounds} times; the figur
 
 
 def handled(model: str, archive: Path, size: int, folder: Path) -> tuple[float, float]:
-    """Microseconds of a batch of `size` requests without and with watching, in this process."""
+    """Return the microseconds per batch of `size` requests without and with monitoring, in this process."""
     unpack(archive, folder)
     sys.path.insert(0, str(folder))
     handler, context = importlib.import_module(f"{package(folder)}.offline").loaded(folder, 1)
@@ -66,7 +66,7 @@ def handled(model: str, archive: Path, size: int, folder: Path) -> tuple[float, 
 
 
 def alone(model: str, archive: Path, size: int, *, logged: bool) -> tuple[float, float]:
-    """The same in a process of its own: the environment says what is watched."""
+    """Measure the same in a new process, which reads the monitoring settings from its environment."""
     with tempfile.TemporaryDirectory() as folder:
         variables = {METRICS: folder}
         if logged:
@@ -80,7 +80,7 @@ def alone(model: str, archive: Path, size: int, *, logged: bool) -> tuple[float,
 
 
 def batches_a_second(bench: Bench, folder: Path) -> tuple[float, float]:
-    """(requests a second, batches a second) of a watched server without gateway, with all clients."""
+    """Return (requests/s, batches/s) of a monitored server without a gateway, with all clients."""
     direct = next(server for server in servers(bench.model) if server.name == "direct")
     with patch.dict(os.environ, {METRICS: str(folder)}), started(direct, bench, WARM_S) as live:
         before, begun = batches(folder), time.perf_counter()
@@ -89,13 +89,13 @@ def batches_a_second(bench: Bench, folder: Path) -> tuple[float, float]:
 
 
 def batches(counted: Path) -> float:
-    """So far."""
+    """Return the number of batches so far."""
     lines = workers_page(counted).decode().splitlines()
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("onnxserve_batch_rows_count{"))
 
 
 def section(bench: Bench, cores: int) -> list[str]:
-    """One model's table."""
+    """Build a model's table."""
     with tempfile.TemporaryDirectory() as folder:
         rate, batch_rate = batches_a_second(bench, Path(folder))
     size = max(1, round(rate / batch_rate))
@@ -113,7 +113,7 @@ def section(bench: Bench, cores: int) -> list[str]:
 
 
 def log_section(bench: Bench, cores: int) -> list[str]:
-    """What counting the gateway's requests costs."""
+    """Measure the cost of counting the gateway's requests."""
     default = next(server for server in servers(bench.model) if server.name == "default")
     with started(default, bench, WARM_S) as live:
         rate = live.load(CLIENTS, SECONDS).rate
@@ -130,7 +130,7 @@ def log_section(bench: Bench, cores: int) -> list[str]:
 
 
 def counting_us(lines: bytes) -> float:
-    """Microseconds of CPU time that reading and counting a line of an access log takes."""
+    """Return the microseconds of CPU time for reading and counting one line of an access log."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ACCESS_LOG
         path.touch()

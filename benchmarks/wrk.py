@@ -1,4 +1,4 @@
-"""Closed-loop load by wrk (https://github.com/wg/wrk), which costs the server's CPUs little."""
+"""Closed-loop load by wrk (https://github.com/wg/wrk), which takes little CPU time from the server."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 SCRIPT = Path(__file__).with_name("load.lua")
 BROKEN, UNSEEN = "broken", "not published"
 NONE: Mapping[str, str] = {}
-PUBLISHED = 64  # answers between two counts that the script publishes
+PUBLISHED = 64  # answers between two updates that the script publishes
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run: all answers per second, latencies in ms, how often each label came back, and what was no answer.
+    """One run: all answers per second, latencies in ms, the count of each label, and failures by kind.
 
-    `refused` counts answers without a label by HTTP status, and connections that broke or timed out as `broken`.
+    `refused` counts answers without a label by HTTP status; `broken` counts connections that broke or timed out.
     """
 
     rate: float
@@ -33,17 +33,17 @@ class Run:
 
     @property
     def failed(self) -> int:
-        """Requests without a right answer."""
+        """Return the number of requests without a right answer."""
         return sum(self.refused.values())
 
     @property
     def answered(self) -> int:
-        """Requests with status 200 and a label; broken connections aren't among wrk's requests."""
+        """Return the requests with status 200 and a label; wrk's request count excludes broken connections."""
         return self.requests - self.failed + self.refused.get(BROKEN, 0)
 
 
 def binary() -> str:
-    """Wrk's path."""
+    """Return the path of wrk."""
     path = shutil.which("wrk")
     if path is None:
         sys.exit("wrk is not installed\n  fix:   apt-get install wrk")
@@ -53,7 +53,7 @@ def binary() -> str:
 def drive(
     url: str, bodies: Path, pattern: str, connections: int, seconds: int, headers: Mapping[str, str] = NONE
 ) -> Run:
-    """Keep `connections` requests on their way for `seconds`."""
+    """Keep `connections` requests in flight for `seconds`."""
     command = [binary(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(SCRIPT)]
     command += [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")] + [url]
     done = subprocess.run(
@@ -68,7 +68,7 @@ def drive(
 
 
 def refusals(seen: Mapping[str, int], broken: int, errors: int) -> dict[str, int]:
-    """What was no answer, by kind; `errors` is wrk's own count of statuses above 399, `seen` lags a little behind."""
+    """Return failed requests by kind; `errors` is wrk's count of statuses above 399, `seen` lags a little behind."""
     refused = {label[1:]: count for label, count in seen.items() if label.startswith("?")}
     late = errors - sum(count for status, count in refused.items() if int(status) > 399)
     refused |= {name: count for name, count in ((UNSEEN, late), (BROKEN, broken)) if count > 0}

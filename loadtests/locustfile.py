@@ -1,4 +1,4 @@
-"""Locust users, one a model, with real rows; the exit code says whether the objective held.
+"""Locust users, one per model, that send real rows; the exit code tells whether the objective was met.
 
 `make load`, or `locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:8000`.
 LOAD_SHAPE, LOAD_USERS, LOAD_SECONDS, SLO_FAILURES and SLO_P99_MS change the run.
@@ -25,19 +25,19 @@ HEADERS = {"Content-Type": "application/json"}
 
 
 class ModelUser(FastHttpUser):
-    """Asks one model, checks that the answer is one."""
+    """Sends rows to one model and checks the responses."""
 
     abstract = True
     wait_time = constant(0)
     model = ""
 
     def on_start(self) -> None:
-        """Read the rows once a user."""
+        """Read the rows once per user."""
         self.bodies = bodies(self.model)
 
     @task
     def predict(self) -> None:
-        """One row of the model, drawn anew."""
+        """Send a randomly drawn row."""
         body = random.choice(self.bodies)  # noqa: S311 - load, not secrets
         path = f"/predictions/{self.model}"
         with self.client.post(path, data=body, headers=HEADERS, catch_response=True, name=self.model) as answer:
@@ -48,37 +48,37 @@ class ModelUser(FastHttpUser):
 
 
 class SegmentUser(ModelUser):
-    """Table rows."""
+    """Sends table rows."""
 
     model = "segment"
     weight = 3
 
 
 class SentimentUser(ModelUser):
-    """Short texts."""
+    """Sends short texts."""
 
     model = "sentiment"
 
 
 class DigitsUser(ModelUser):
-    """Small pictures."""
+    """Sends small images."""
 
     model = "digits"
 
 
 class Shape(LoadTestShape):
-    """The chosen plan over time."""
+    """The selected load plan over time."""
 
     plan = chosen()
 
     def tick(self) -> tuple[int, float] | None:
-        """Users and rate now; None ends the run."""
+        """Return the current number of users and spawn rate, None at the end of the plan."""
         return at(self.plan, self.get_run_time())
 
 
 @events.quitting.add_listener
 def gate(environment: Any, **_: Any) -> None:
-    """Exit with 1 when any model broke the objective."""
+    """Exit with 1 if a model missed the objective."""
     total = environment.stats.total
     lines = [*environment.stats.entries.values()] or [total]
     broken = []

@@ -1,4 +1,4 @@
-"""Real rows to send: the golden rows that lie in the repository."""
+"""Request bodies from the golden rows in the repository."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ MODELS = Path(__file__).resolve().parents[1] / "models"
 
 
 def bodies(model: str) -> list[bytes]:
-    """Request bodies for one model, one row each."""
+    """Return one model's request bodies, one row each."""
     lines = (MODELS / model / "golden.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.dumps({"instances": [json.loads(line)["input"]]}).encode() for line in lines]

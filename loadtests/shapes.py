@@ -1,4 +1,4 @@
-"""How many users when: steady, ramp, spike, soak; chosen by LOAD_SHAPE."""
+"""Number of users over time: steady, ramp, spike or soak; LOAD_SHAPE selects one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Stage(NamedTuple):
-    """Until `until` seconds after the start there are `users`, changed at `rate` a second."""
+    """A stage that ends `until` seconds after the start; the number of users moves to `users` at `rate` per second."""
 
     until: int
     users: int
@@ -15,7 +15,7 @@ class Stage(NamedTuple):
 
 
 def stages(shape: str, users: int, seconds: int) -> list[Stage]:
-    """The stages of one shape, scaled to a number of users and a length in seconds."""
+    """Return the stages of a shape, scaled to a number of users and a length in seconds."""
     if shape == "steady":
         return [Stage(seconds, users, users)]
     if shape == "ramp":
@@ -30,13 +30,13 @@ def stages(shape: str, users: int, seconds: int) -> list[Stage]:
 
 
 def chosen() -> list[Stage]:
-    """The stages that LOAD_SHAPE, LOAD_USERS and LOAD_SECONDS ask for."""
+    """Return the stages that LOAD_SHAPE, LOAD_USERS and LOAD_SECONDS select."""
     shape = os.environ.get("LOAD_SHAPE", "steady")
     return stages(shape, int(os.environ.get("LOAD_USERS", "16")), int(os.environ.get("LOAD_SECONDS", "30")))
 
 
 def at(plan: list[Stage], seconds: float) -> tuple[int, float] | None:
-    """Users and rate at a time, None when the plan is over."""
+    """Return users and rate at a time, None after the end of the plan."""
     for step in plan:
         if seconds < step.until:
             return step.users, step.rate

@@ -1,4 +1,4 @@
-"""The gate: which figures of a run break the objective."""
+"""The service level objective of a load test, and how a run can miss it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Objective:
-    """Share of requests that may fail, and milliseconds that 99 of 100 must keep."""
+    """Maximum share of failed requests, and maximum p99 in milliseconds."""
 
     max_failures: float = 0.0
     p99_ms: float = 500.0
 
 
 def objective() -> Objective:
-    """SLO_FAILURES and SLO_P99_MS, else the defaults."""
+    """Read the objective from SLO_FAILURES and SLO_P99_MS, or use the defaults."""
     return Objective(float(os.environ.get("SLO_FAILURES", "0")), float(os.environ.get("SLO_P99_MS", "500")))
 
 
 def breaches(name: str, requests: int, failures: int, p99_ms: float, limit: Objective) -> list[str]:
-    """What one line of the statistics breaks, in words; a run without requests proves nothing."""
+    """Return how one line of the statistics misses the objective, in words; a line without requests misses it too."""
     if requests == 0:
         return [f"{name}: no request was sent"]
     reasons = []

@@ -1,6 +1,6 @@
-"""The least that scores a Parquet file: one process, onnxruntime on all cores, nothing checked.
+"""A minimal scorer for Parquet files: one process, onnxruntime on all cores, no checks.
 
-`bare.py FOLDER IN OUT THREADS`; with OUT `-` nothing is written. FOLDER is an unpacked archive.
+`bare.py FOLDER IN OUT THREADS`; if OUT is `-`, nothing is written. FOLDER is an unpacked archive.
 """
 
 import json
@@ -21,14 +21,14 @@ TOKENIZER = None if COLUMNS else Tokenizer.from_file(str(FOLDER / "tokenizer.jso
 
 
 def session() -> ort.InferenceSession:
-    """With as many threads as there are cores."""
+    """Create a session with one thread per core."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = THREADS
     return ort.InferenceSession(FOLDER / "model.onnx", options, providers=["CPUExecutionProvider"])
 
 
 def tensors(batch: pa.RecordBatch) -> dict[str, np.ndarray]:
-    """Numbers stacked, or texts tokenised and padded together."""
+    """Stack numbers, or tokenise and pad texts."""
     if TOKENIZER is None:
         return {"features": np.stack([batch[name].to_numpy() for name in COLUMNS], 1).astype(np.float32)}
     TOKENIZER.enable_padding()
@@ -40,7 +40,7 @@ def tensors(batch: pa.RecordBatch) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    """Read, run, take the best, write."""
+    """Read rows, run the model, write the best label."""
     run, writer = session(), None
     for batch in pq.ParquetFile(IN).iter_batches(BATCH):
         [logits] = run.run(None, tensors(batch))

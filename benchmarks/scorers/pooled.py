@@ -1,4 +1,4 @@
-"""A batch scorer as tutorials write it: rows as dicts, a thread pool, one row a call.
+"""A batch scorer in the style of tutorials: rows as dicts, a thread pool, one row per call.
 
 `pooled.py FOLDER IN OUT THREADS`; FOLDER is an unpacked archive.
 """
@@ -22,7 +22,7 @@ SESSION = ort.InferenceSession(FOLDER / "model.onnx", providers=["CPUExecutionPr
 
 
 def score(row: dict) -> dict:
-    """One row."""
+    """Score one row."""
     if TOKENIZER is None:
         inputs = {"features": np.array([[row[name] for name in COLUMNS]], np.float32)}
     else:

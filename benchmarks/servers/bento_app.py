@@ -1,4 +1,4 @@
-"""BentoML: a service with two workers; rows that are worth it are batched."""
+"""BentoML: a service with two workers; batching is on where it pays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from task import TASK, Task
 
 @bentoml.service(workers=2, traffic={"timeout": 60})
 class Bench:
-    """One row in, its answer out."""
+    """Answers one row per request."""
 
     def __init__(self) -> None:
         self.task = Task()
@@ -19,19 +19,19 @@ class Bench:
 
         @bentoml.api
         def predict(self, features: list[float]) -> dict[str, Any]:
-            """A table row."""
+            """Classify a table row."""
             return self.task.predict([{"features": features}])[0]
 
     elif TASK == "sentiment":
 
         @bentoml.api
         def predict(self, text: str) -> dict[str, Any]:
-            """A text."""
+            """Classify a text."""
             return self.task.predict([{"text": text}])[0]
 
     else:
 
         @bentoml.api
         def predict(self, image: str) -> dict[str, Any]:
-            """An image in base64."""
+            """Classify a base64 image."""
             return self.task.predict([{"image": image}])[0]

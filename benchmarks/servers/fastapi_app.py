@@ -1,4 +1,4 @@
-"""FastAPI as its tutorials serve a model: a pydantic row, an async endpoint, one row a call."""
+"""FastAPI in the style of its tutorials: a pydantic row, an async endpoint, one row per call."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Row: Any = {"segment": Segment, "sentiment": Sentiment, "digits": Digits}[TASK]
 
 
 async def predict(row: Any) -> dict[str, Any]:
-    """Label and score."""
+    """Return label and score."""
     return task.predict([row.model_dump()])[0]
 
 

@@ -1,6 +1,7 @@
-"""FastAPI with what a gateway does: keys by digest, bounds on rows, limits by client, log, counters, compression.
+"""FastAPI with a gateway's features: keys by digest, row limits, rate limits per client, log, counters, compression.
 
-Middleware is plain ASGI, the fast kind by Starlette's documentation. A bucket holds for one worker process.
+The middleware is plain ASGI, which Starlette's documentation recommends for speed. Each worker process has its own
+token buckets.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ log.addHandler(logging.FileHandler(os.environ["BENCH_ACCESS_LOG"]))
 
 
 class Row(BaseModel):
-    """A misspelt field is an error."""
+    """Rejects unknown fields."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -57,13 +58,13 @@ class Digits(Row):
 
 
 class Bucket:
-    """Tokens of one client, filled at `PER_SECOND`."""
+    """A client's token bucket, refilled at `PER_SECOND`."""
 
     def __init__(self) -> None:
         self.tokens, self.filled = BURST, time.monotonic()
 
     def take(self) -> bool:
-        """Whether there was a token."""
+        """Take a token; return False if there is none."""
         now = time.monotonic()
         self.tokens = min(BURST, self.tokens + (now - self.filled) * PER_SECOND)
         self.filled = now
@@ -74,13 +75,13 @@ class Bucket:
 
 
 class Guard:
-    """Who asks, how often, and what became of it."""
+    """Middleware for authentication, rate limits, log and counters."""
 
     def __init__(self, app: Any) -> None:
         self.app, self.buckets = app, dict[str, Bucket]()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Refuse or pass on; count and log either way."""
+        """Reject or forward a request; count and log it."""
         if scope["type"] != "http" or scope["path"] == "/metrics":
             await self.app(scope, receive, send)
             return
@@ -105,12 +106,12 @@ class Guard:
             log.info(json.dumps(line | {"path": scope["path"], "status": status, "ms": round(1000 * seconds, 3)}))
 
     def client(self, headers: list[tuple[bytes, bytes]]) -> str | None:
-        """Whose key it is."""
+        """Return the client that owns the request's key."""
         key = next((value for name, value in headers if name == b"x-api-key"), b"")
         return KEYS.get(hashlib.sha256(key).hexdigest())
 
     def judged(self, client: str | None) -> Any:
-        """The application, or a refusal."""
+        """Return the application, or a refusal."""
         if client is None:
             return JSONResponse({"error": "a key is needed: x-api-key"}, 401)
         if not self.buckets.setdefault(client, Bucket()).take():
@@ -125,13 +126,13 @@ task = Task()
 
 
 async def predict(row: Any) -> dict[str, Any]:
-    """Label and score."""
+    """Return label and score."""
     return task.predict([row.model_dump()])[0]
 
 
 @app.get("/metrics")
 def metrics() -> Response:
-    """Counters of both workers."""
+    """Return the counters of both workers."""
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

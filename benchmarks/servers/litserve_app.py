@@ -1,4 +1,4 @@
-"""LitServe: two workers; rows that are worth it are batched."""
+"""LitServe: two workers; batching is on where it pays."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import Any
 import litserve
 from task import TASK, Task
 
-BATCH = 16 if TASK == "digits" else 1  # padding costs `sentiment` more than a batch saves
+BATCH = 16 if TASK == "digits" else 1  # padding costs `sentiment` more than batching saves
 
 
 class Api(litserve.LitAPI):
-    """One row in, its answer out."""
+    """Answers one row per request."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe's
         """Load the model."""
         self.task = Task()
 
     def decode_request(self, request):  # noqa: ANN001, ANN201 - LitServe reads annotations as parameters
-        """The JSON document is the row."""
+        """Return the JSON document: it is the row."""
         return request
 
     def batch(self, inputs: list[Any]) -> list[Any]:
-        """Rows as they are."""
+        """Return the rows unchanged."""
         return inputs
 
     def predict(self, x: Any) -> Any:
-        """One row, or a batch."""
+        """Predict one row, or a batch."""
         return self.task.predict(x) if BATCH > 1 else self.task.predict([x])[0]
 
     def unbatch(self, output: list[Any]) -> list[Any]:
-        """Answers as they are."""
+        """Return the answers unchanged."""
         return output
 
     def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
-        """The answer is the JSON document."""
+        """Return the answer: it is the JSON document."""
         return output
 
 

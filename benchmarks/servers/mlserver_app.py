@@ -1,4 +1,4 @@
-"""MLServer: a custom runtime, Open Inference Protocol in and out."""
+"""MLServer: a custom runtime for the Open Inference Protocol."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from task import TASK, Task
 
 
 class Bench(MLModel):
-    """One row in, its label out."""
+    """Returns a row's label."""
 
     async def load(self) -> bool:
         """Load the model."""
@@ -19,7 +19,7 @@ class Bench(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """One tensor of one row."""
+        """Predict a tensor of one row."""
         tensor = payload.inputs[0]
         value: Any = list(tensor.data) if TASK == "segment" else StringCodec.decode_input(tensor)[0]
         name = {"segment": "features", "sentiment": "text", "digits": "image"}[TASK]

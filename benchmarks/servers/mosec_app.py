@@ -1,7 +1,7 @@
-"""Mosec: one batching stage, two worker processes, JSON in and out.
+"""Mosec: one batching stage, two worker processes, JSON requests and responses.
 
-Its guide ("Configuration", "Performance tuning") says: batch, wait less than a batch takes, choose the encoding, set
-the threads of each worker. One stage suffices here: there is no GPU to keep busy while another stage decodes.
+Mosec's guide ("Configuration", "Performance tuning") recommends batching, a wait shorter than the time of a batch, a
+fast encoding, and a set number of threads per worker. One stage suffices here: no GPU needs a separate decoding stage.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from task import TASK, Task
 
 # `segment`: the fastest of 8, 16, 24, 32, 64 and 128 with 64 clients. Padding costs `sentiment` more than it saves.
 BATCH = {"segment": 16, "sentiment": 1, "digits": 16}[TASK]
-WAIT_MS = 1  # the least that mosec takes
+WAIT_MS = 1  # mosec's minimum
 
 
 class Bench(Worker):
-    """A batch of rows in, their answers out."""
+    """Answers a batch of rows."""
 
     def __init__(self) -> None:
         super().__init__()
         self.task = Task()
 
     def forward(self, data: Any) -> Any:
-        """A batch, or one row."""
+        """Predict a batch, or one row."""
         return self.task.predict(data) if BATCH > 1 else self.task.predict([data])[0]
 
     def serialize(self, data: Any) -> bytes:
-        """Compact JSON: mosec's own indents, which takes Python's slow encoder."""
+        """Write compact JSON: mosec's own serializer indents, which selects Python's slow encoder."""
         return json.dumps(data).encode()
 
 

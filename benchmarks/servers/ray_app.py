@@ -1,4 +1,4 @@
-"""Ray Serve: two replicas; rows that are worth it are batched."""
+"""Ray Serve: two replicas; batching is on where it pays."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from task import TASK, Task
 
 @serve.deployment(num_replicas=2, max_ongoing_requests=256, ray_actor_options={"num_cpus": 0.5})
 class Bench:
-    """One row in, its answer out."""
+    """Answers one row per request."""
 
     def __init__(self) -> None:
         self.task = Task()
 
     @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.002)
     async def several(self, documents: list[Any]) -> list[Any]:
-        """A batch."""
+        """Predict a batch."""
         return self.task.predict(documents)
 
     async def __call__(self, request: Request) -> Any:
-        """One row."""
+        """Predict one row."""
         document = await request.json()
-        # Padding costs `sentiment` more than a batch saves, and waiting costs `segment` more than its graph.
+        # Padding costs `sentiment` more than batching saves; waiting costs `segment` more than its graph does.
         return await self.several(document) if TASK == "digits" else self.task.predict([document])[0]
 
 

@@ -1,4 +1,4 @@
-"""The three tasks as a tutorial would write them: one request in, one label out. Used by every rival."""
+"""The three tasks in the style of a tutorial, used by every rival: one request in, one label out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LABELS = json.loads((FOLDER / "signature.json").read_text())["labels"]
 
 
 class Task:
-    """Preprocessing, model, label."""
+    """Preprocesses requests, runs the model and picks the label."""
 
     def __init__(self) -> None:
         self.inputs = getattr(self, f"_{TASK}")
@@ -32,7 +32,7 @@ class Task:
         self.run = self._torch() if BACKEND == "torch" else self._onnx()
 
     def predict(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Answers to a batch of requests."""
+        """Answer a batch of requests."""
         logits = self.run(self.inputs(documents))
         exps = np.exp(logits - logits.max(-1, keepdims=True))
         scores = exps / exps.sum(-1, keepdims=True)
@@ -70,7 +70,7 @@ class Task:
         import torch
 
         with (FOLDER / "module.pkl").open("rb") as stream:
-            module = pickle.load(stream)  # noqa: S301 - written by this benchmark
+            module = pickle.load(stream)  # written by this benchmark
 
         def run(arrays: dict[str, Any]) -> Any:
             with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Triton's Python backend: the requests of a dynamic batch make one run of the graph.
+"""Triton's Python backend: one run of the graph for all requests of a dynamic batch.
 
 https://github.com/triton-inference-server/python_backend
 """
@@ -15,14 +15,14 @@ NAME = {"segment": "features", "sentiment": "text", "digits": "image"}[TASK]
 
 
 class TritonPythonModel:
-    """One tensor of rows in; label and score out."""
+    """Takes a tensor of rows; returns label and score."""
 
     def initialize(self, args: dict[str, str]) -> None:  # noqa: ARG002 - Triton's
         """Load the model."""
         self.task = Task()
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """One response for each request, in order."""
+        """Return a response for each request, in order."""
         tensors = [pb_utils.get_input_tensor_by_name(request, NAME).as_numpy() for request in requests]
         predictions = self.task.predict([{NAME: value(row)} for tensor in tensors for row in tensor])
         responses, start = [], 0
@@ -37,5 +37,5 @@ class TritonPythonModel:
 
 
 def value(row: Any) -> Any:
-    """A table row as it is; a text from its element."""
+    """Return a table row unchanged, or the text inside its element."""
     return row if TASK == "segment" else row[0].decode()

@@ -1,4 +1,4 @@
-"""Compiles `src` to `plugins/onnxserve-batching.jar`; says so and ends well where there is no JDK.
+"""Compile `src` to `plugins/onnxserve-batching.jar`; without a JDK, print a message and exit with 0.
 
 `python compile_plugin.py [FOLDER]`
 """
@@ -20,7 +20,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def frontend_jar() -> Path:
-    """TorchServe's own jar, to compile against."""
+    """Return the path of TorchServe's own jar, which the plugin is compiled against."""
     spec = find_spec("ts")
     if spec is None or spec.origin is None:
         sys.exit("torchserve is not installed\n  fix:   pip install torchserve==0.12.0")
@@ -28,25 +28,25 @@ def frontend_jar() -> Path:
 
 
 def compile_classes(javac: str, folder: Path, *sources_under: Path) -> None:
-    """All sources under these folders into `folder`, for Java 11 as TorchServe itself."""
+    """Compile all sources below `sources_under` into `folder`, for Java 11 like TorchServe itself."""
     sources = [str(path) for under in sources_under for path in sorted(under.rglob("*.java"))]
     options = ["--release", "11", "-Xlint:all,-processing,-classfile", "-Werror", "-cp", str(frontend_jar())]
     subprocess.run([javac, *options, "-d", str(folder), *sources], check=True)
 
 
 def pack(classes: Path, target: Path) -> None:
-    """The same classes give the same bytes."""
+    """Write a reproducible jar: the same classes give the same bytes."""
     members = {str(path.relative_to(classes)): path.read_bytes() for path in sorted(classes.rglob("*.class"))}
     members[SERVICE] = b"onnxserve.Batching\n"
     partial = target.with_suffix(".part")
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as jar:
         for name, content in sorted(members.items()):
             jar.writestr(zipfile.ZipInfo(name, EPOCH), content)
-    partial.replace(target)  # a server that runs has the old one open
+    partial.replace(target)  # a running server has the old file open
 
 
 def main() -> None:
-    """Build into FOLDER, by default the `plugins` beside this file."""
+    """Build into FOLDER, by default the `plugins` folder next to this file."""
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "plugins"
     javac = shutil.which("javac")
     if javac is None:

@@ -16,18 +16,18 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Gives every registered model a {@link BatchQueue}, while its worker is still starting.
+ * Gives every registered model a {@link BatchQueue} while its worker is still starting.
  *
- * <p>TorchServe tells nobody when a model comes or goes, so a thread looks. Jobs that wait when their
- * model is unregistered are answered; TorchServe itself would forget them.
+ * <p>TorchServe sends no event when a model is registered or unregistered, so a thread polls. Jobs that wait
+ * when their model is unregistered are answered; TorchServe itself would forget them.
  */
 final class Adoption {
     private static final Logger LOGGER = LoggerFactory.getLogger(Adoption.class);
-    // Far below the second that a worker needs to start, so that the queue is in place before it polls.
+    // Much shorter than the second that a worker needs to start, so the queue is in place before the worker polls.
     private static final long PERIOD_MS = 20;
 
     private final Map<Model, BatchQueue> queues = new ConcurrentHashMap<>();
-    /** What was replaced: jobs may still be offered to it for a moment. */
+    /** The replaced queues; jobs may still be offered to them for a moment. */
     private final Map<Model, LinkedBlockingDeque<Job>> replaced = new ConcurrentHashMap<>();
 
     private final Field jobsDb;
@@ -44,7 +44,7 @@ final class Adoption {
         return field;
     }
 
-    /** The queues of all models, kept up to date by a thread. */
+    /** Starts the thread; returns the queues of all models, which it keeps up to date. */
     static Map<Model, BatchQueue> start() {
         try {
             Connection.prepare();
@@ -71,7 +71,10 @@ final class Adoption {
         }
     }
 
-    /** Whether a look failed, as when TorchServe changes a list meanwhile; the next one goes on, and nothing is said twice. */
+    /**
+     * Returns whether a poll failed, for example because TorchServe changed a list meanwhile. The next poll
+     * tries again, and only the first of consecutive failures is logged.
+     */
     static boolean fails(Look look, boolean before) {
         try {
             look.run();
@@ -84,7 +87,7 @@ final class Adoption {
         }
     }
 
-    /** One look at all models. */
+    /** Updates the queues of all models once. */
     interface Look {
         void run() throws IllegalAccessException;
     }
@@ -110,7 +113,7 @@ final class Adoption {
         queues.forEach(Adoption::look);
     }
 
-    /** Replaces the queue while nobody collects from it; else the next round tries again. */
+    /** Replaces the queue if no thread collects from it; otherwise the next poll tries again. */
     @SuppressWarnings("unchecked")
     private void adopt(Model model) throws IllegalAccessException {
         ReentrantLock collecting = (ReentrantLock) lock.get(model);
@@ -144,7 +147,10 @@ final class Adoption {
         queue.outage(workers.stream().allMatch(Worker::failsToStart));
     }
 
-    /** With useJobTicket a worker that waits allows one job; one that isn't computed leaves it waiting. */
+    /**
+     * With useJobTicket, each waiting worker allows one job. A dropped job must return its ticket, since the
+     * worker still waits.
+     */
     private static Runnable ticketOf(Model model) {
         return model.isUseJobTicket() ? model::incNumJobTickets : () -> {};
     }

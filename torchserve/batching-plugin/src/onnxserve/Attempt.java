@@ -9,24 +9,24 @@ import org.pytorch.serve.job.Job;
 import org.pytorch.serve.util.JsonUtils;
 
 /**
- * A job in a worker's hands. TorchServe answers a batch whose worker ended, or that failed as a whole, with
- * one error for all. Here a job that shared such a batch, or whose worker ended, gets a second try, alone: so a
- * row that ends workers, or makes a handler fail, costs the rows beside it no answer and itself at most two
- * workers.
+ * A worker's attempt at a job. If a worker ends, or a batch fails as a whole, TorchServe answers all jobs of
+ * the batch with one error. Here each job whose worker ended, or that shared a failed batch, gets a second
+ * try alone. A row that ends workers or makes a handler fail therefore costs the other rows no answer, and
+ * costs at most two workers.
  *
- * <p>What then fails is the job's own: a header names the error, so that the gateway, which tries again
- * what the server couldn't do, takes it for an answer. The body goes along in a header, for a proxy that
- * replaces bodies of errors reads no others.
+ * <p>If the second try fails, the error is the job's own. A header names the error, so that the gateway,
+ * which retries failures of the server, treats it as an answer. Another header carries the body, since a
+ * proxy that replaces error bodies reads only headers.
  */
 final class Attempt extends Job {
     static final String ERROR = "x-onnxserve-error";
     static final String BODY = "x-onnxserve-body";
-    /** A worker had ended with the job before another one answered: who judges a version counts that. */
+    /** The header of a job with which a worker ended before another one answered; canary comparisons count it. */
     static final String ENDED = "x-onnxserve-ended";
-    /** What {@link #ERROR} names a job with which two workers ended. */
+    /** The value of {@link #ERROR} for a job with which two workers ended. */
     static final String WORKER_ENDED = "worker_ended";
     private static final int MOST_BYTES = 8192;
-    // WorkerThread.run; the status beside it depends on whether the process had been waited for.
+    // From WorkerThread.run; its status depends on whether the exited process was reaped.
     private static final String WORKER_DIED = "Worker died.";
     private static final int INTERNAL_ERROR = 500;
     private static final int INSUFFICIENT_STORAGE = 507;

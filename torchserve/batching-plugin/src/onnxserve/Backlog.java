@@ -5,19 +5,20 @@ import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 
 /**
- * The jobs that wait for one model version: which is taken in, which comes next, which leave without being
- * computed. Not thread-safe.
+ * The jobs that wait for one model version: decides which jobs are accepted, which is next, and which are
+ * dropped. Not thread-safe.
  *
- * <p>The order is {@link Scheduler}'s. No more jobs may wait than {@link QueueLimit} says. While quiet clients
- * wait for others' batches ({@link Contention}), a batch is no larger than {@link ServiceTime} says, but has a
- * job of each client whose turn it is. A job that has a second try goes before all others, alone.
+ * <p>{@link Scheduler} defines the order, and {@link QueueLimit} the number of jobs that may wait. While
+ * quiet clients wait for the batches of others ({@link Contention}), {@link ServiceTime} limits the batch
+ * size, but each client whose turn it is still gets one job into the batch. A job's second try runs before
+ * all other jobs, alone in its batch.
  */
 final class Backlog {
     private final Scheduler scheduler = new Scheduler();
     private final ServiceTime serviceTime = new ServiceTime();
     private final Contention contention;
     private final QueueLimit limit;
-    /** Jobs that failed once, the first of them at the head. */
+    /** Jobs that failed once, in the order of their failures. */
     private final ArrayDeque<QueuedJob> again = new ArrayDeque<>();
     private int collected;
     private int expected = 1;
@@ -28,7 +29,10 @@ final class Backlog {
         this.contention = new Contention(now);
     }
 
-    /** Takes a job in; the one that leaves for it, which is itself if none gives way to it; null if there is room. */
+    /**
+     * Accepts a job. Returns the job that leaves for it (the arrival itself if none gives way), or null if
+     * there is room.
+     */
     QueuedJob add(QueuedJob arrival) {
         QueuedJob leaving = null;
         contention.asked(arrival);
@@ -42,7 +46,7 @@ final class Backlog {
         return leaving;
     }
 
-    /** Puts a job back that was taken, unless somebody else did already. It finds room: it had some before. */
+    /** Returns a taken job to the queue unless that has happened already. It had room before, so no limit applies. */
     void putBack(QueuedJob job) {
         if (job.taken && job.failed) {
             again.addFirst(job);
@@ -52,7 +56,7 @@ final class Backlog {
         job.taken = false;
     }
 
-    /** Gives a job that was taken a second try; false if it had one. */
+    /** Gives a taken job a second try; returns false if it had one already. */
     boolean tryAgain(QueuedJob job, boolean workerEnded) {
         if (job.failed) {
             return false;
@@ -64,11 +68,11 @@ final class Backlog {
         return true;
     }
 
-    /** A worker is done with its batch, if it had one, and comes for the next. */
+    /** Records that a worker has finished its batch, if it had one, and requests the next. */
     void begin(Batch batch, long now) {
         if (!batch.jobs.isEmpty() && batch.idle == idle) {
             serviceTime.add(batch.jobs.size(), now - batch.lastTakenAt);
-            // A second try is late because the first one failed: that says nothing about how many may wait.
+            // A second try is late because the first one failed, so it doesn't measure the limit.
             batch.jobs.stream().filter(job -> !job.failed).forEach(job -> limit.answered(job.arrivedAt, now));
         }
         limit.nextBatch(now);
@@ -77,22 +81,22 @@ final class Backlog {
         collected = 0;
     }
 
-    /** The batch has fewer jobs than the one before it. */
+    /** Returns whether the batch has fewer jobs than the previous one. */
     boolean isMoreExpected() {
         return collected < expected;
     }
 
-    /** A worker waits for jobs. */
+    /** Records that a worker waits for jobs. */
     void idles() {
         idle++;
     }
 
-    /** It has waited so long, in ns. */
+    /** Records how long the worker waited, in ns. */
     void waited(long nanos) {
         limit.waited(nanos);
     }
 
-    /** So many workers have loaded the model. */
+    /** Sets the number of workers that have loaded the model. */
     void workers(int ready, long now) {
         limit.workers(ready, now);
     }
@@ -101,7 +105,7 @@ final class Backlog {
         return !again.isEmpty();
     }
 
-    /** The next job that has a second try; null when nobody waits for it any more. */
+    /** Takes the next job for a second try; returns null if its client no longer waits. */
     QueuedJob secondTry(Batch batch, long now, BiConsumer<QueuedJob, Drop> dropped) {
         QueuedJob job = again.removeFirst();
         Drop reason = job.obsolete(now);
@@ -113,8 +117,8 @@ final class Backlog {
     }
 
     /**
-     * The next job that somebody waits for; null when the batch has enough or the queue is empty. {@code waited}
-     * if the worker had to wait for it.
+     * Takes the next job whose client still waits; returns null if the batch is full or the queue is empty.
+     * {@code waited} tells whether the worker had to wait for the job.
      */
     QueuedJob next(Batch batch, boolean waited, long now, BiConsumer<QueuedJob, Drop> dropped) {
         while (true) {
@@ -143,7 +147,10 @@ final class Backlog {
         return job;
     }
 
-    /** Why a job isn't computed, or null. One that is late goes only if others wait, and not for others' flood. */
+    /**
+     * Returns the reason to drop a job, or null. A late job is dropped only if other jobs wait and its client
+     * isn't quiet.
+     */
     private Drop obsolete(QueuedJob job, long now) {
         Drop reason = job.obsolete(now);
         if (reason == null && scheduler.size() > 0 && limit.late(job, now) && !contention.isQuiet(job.client)) {
@@ -153,7 +160,7 @@ final class Backlog {
         return reason;
     }
 
-    /** Takes all jobs, in their order. */
+    /** Removes all jobs in their order. */
     void drain(Consumer<QueuedJob> sink) {
         again.forEach(sink);
         again.clear();
@@ -164,17 +171,17 @@ final class Backlog {
         return again.size() + scheduler.size();
     }
 
-    /** Jobs that have their first try before them. */
+    /** Returns the number of jobs that wait for their first try. */
     int firstTries() {
         return scheduler.size();
     }
 
-    /** Jobs that may still come. */
+    /** Returns how many more jobs may wait. */
     int room() {
         return Math.max(0, limit.jobs() - scheduler.size());
     }
 
-    /** Members of a JSON object. */
+    /** Returns the members of a JSON object. */
     String json() {
         return String.format(
                 "\"expected\":%d,\"queued\":%d,\"clients\":%d,\"limit\":%d,%s",

@@ -3,13 +3,13 @@ package onnxserve;
 import java.util.ArrayList;
 import java.util.List;
 
-/** What one worker's thread has collected since it last began, until it begins again. */
+/** The jobs that one worker's thread has collected for its current batch. */
 final class Batch {
     final List<QueuedJob> jobs = new ArrayList<>();
-    /** The client of each job that it had collected before; the jobs themselves would keep their bodies in memory. */
+    /** The client of each job in the previous batch; keeping the jobs would keep their bodies in memory. */
     final List<String> previousClients = new ArrayList<>();
     long lastTakenAt;
-    /** How often threads had waited for jobs by then: a change means that the time since isn't all a worker's. */
+    /** The count of waits by all threads at that time; if it changes, the elapsed time includes idle time. */
     long idle;
 
     private int limit;
@@ -20,7 +20,7 @@ final class Batch {
         jobs.clear();
     }
 
-    /** {@code limit}, of the first job, is how many it may have while quiet clients wait for others' batches. */
+    /** The first job's {@code limit} is the maximum batch size while quiet clients wait for the batches of others. */
     void add(QueuedJob job, int limit, long now, long idle) {
         if (jobs.isEmpty()) {
             this.limit = limit;
@@ -31,7 +31,7 @@ final class Batch {
         this.idle = idle;
     }
 
-    /** Its only job is one that failed beside others, or took a worker with it. */
+    /** Returns whether the batch is a second try, which runs alone. */
     boolean isAlone() {
         return !jobs.isEmpty() && jobs.get(0).failed;
     }

@@ -13,17 +13,18 @@ import org.pytorch.serve.job.Job;
 import org.pytorch.serve.util.messages.WorkerCommands;
 
 /**
- * A model version's queue: the type is TorchServe's, what TorchServe calls is overridden, and the list
- * beneath stays empty. Here are threads and TorchServe's ways; what waits is in the {@link Backlog}.
+ * A model version's queue. It extends TorchServe's queue type and overrides the methods that TorchServe
+ * calls; the list of the superclass stays empty. This class handles threads and TorchServe's conventions;
+ * {@link Backlog} holds the waiting jobs.
  *
- * <p>TorchServe collects a batch with one poll that waits for ever, then polls that wait up to
- * maxBatchDelay for each further job, also when there is one client only. Here a batch takes what has
- * queued up while the batch before it ran, and waits only until it is as large as that one: a lone request
- * goes at once. With a maxBatchDelay of 1 ms, the least that TorchServe takes, it never waits.
+ * <p>TorchServe collects a batch with one poll without a timeout, followed by polls that each wait up to
+ * maxBatchDelay for a further job, even if there is only one client. Here a batch takes the jobs that queued
+ * up during the previous batch, and waits only until it is as large as the previous batch. A lone request
+ * therefore runs at once. With a maxBatchDelay of 1 ms, TorchServe's minimum, a batch never waits.
  *
- * <p>Jobs that nobody waits for any more, or that would be answered too late, are dropped when their turn
- * comes, before a worker sees them. A job that a worker took with it when it ended gets a second try
- * ({@link Attempt}) from a worker that the kernel says is alive. A worker that hasn't loaded its model gets no job.
+ * <p>A job whose client no longer waits, or whose answer would be too late, is dropped when its turn comes,
+ * before a worker sees it. A job whose worker ended gets a second try ({@link Attempt}) from a worker that is
+ * alive according to the kernel. A worker that hasn't loaded its model gets no job.
  */
 final class BatchQueue extends LinkedBlockingDeque<Job> {
     private static final long serialVersionUID = 1L;
@@ -40,8 +41,8 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
     private boolean outage;
 
     /**
-     * {@code target} in ns, 0 for none; {@code maxBatchDelay} in ms; {@code onDrop} runs for each job that
-     * leaves without being computed; {@code clock} is {@link System#nanoTime}.
+     * {@code target} is in ns, 0 for none; {@code maxBatchDelay} is in ms. {@code onDrop} runs for each job
+     * that leaves without being computed. {@code clock} is {@link System#nanoTime}.
      */
     BatchQueue(int capacity, long target, IntSupplier maxBatchDelay, Runnable onDrop, LongSupplier clock) {
         this.maxBatchDelay = maxBatchDelay;
@@ -52,8 +53,9 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
     }
 
     /**
-     * False, which TorchServe answers like a model without workers, when the queue is closed. A job that
-     * finds the queue full of others with no more than its client is answered here: the answer says why.
+     * Returns false if the queue is closed; TorchServe then answers as for a model without workers. If the
+     * queue is full and no other client has more jobs in it, the job is refused here with an answer that
+     * gives the reason.
      */
     @Override
     public boolean offer(Job job) {
@@ -81,14 +83,15 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         return true;
     }
 
-    /** So many workers have loaded the model. */
+    /** Sets the number of workers that have loaded the model. */
     void workers(int ready) {
         locked(() -> backlog.workers(ready, clock.getAsLong()));
     }
 
     /**
-     * Whether all workers, none of which has the model, fail to load it. What waits is answered then, and what comes
-     * at once; a worker that only ended and starts again costs nobody an answer.
+     * Sets whether all workers fail to load the model and none has it. During such an outage, waiting and
+     * arriving jobs are answered at once. A worker that ended and restarts causes no outage and costs no
+     * client its answer.
      */
     void outage(boolean is) {
         List<QueuedJob> waiting = new ArrayList<>(0);
@@ -119,7 +122,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         }
     }
 
-    /** Puts a job back that was taken. It always finds room: it had some before. */
+    /** Returns a taken job to the queue. It had room before, so no limit applies. */
     @Override
     public void addFirst(Job job) {
         if (job instanceof Attempt) {
@@ -138,12 +141,12 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         });
     }
 
-    /** Whether a job whose try failed needs no answer yet: each gets one try more. */
+    /** Returns whether a failed job gets a second try, so that it needs no answer yet; each job gets one. */
     boolean tryAgain(QueuedJob job, boolean workerEnded) {
         lock.lock();
         try {
             if (!job.taken) {
-                return true; // TorchServe, which scales down meanwhile, has put it back in another thread
+                return true; // another thread of TorchServe, which scales down, has put it back
             }
             boolean again = open && backlog.tryAgain(job, workerEnded);
             notEmpty.signal();
@@ -153,7 +156,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         }
     }
 
-    /** A second worker has ended with a job. */
+    /** Records that a second worker ended with the job. */
     void endedAgain(QueuedJob job) {
         poison.add(job, clock.getAsLong());
     }
@@ -173,7 +176,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         try {
             return poll(batch, waits ? unit.toNanos(timeout) : 0);
         } catch (InterruptedException death) {
-            // The worker died or is to end: TorchServe forgets the batch that its thread was collecting.
+            // The worker died or is about to stop; TorchServe forgets the batch that its thread was collecting.
             putBack(batch.jobs);
             batch.jobs.clear();
             throw death;
@@ -214,7 +217,10 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         return left;
     }
 
-    /** A second try isn't given to a worker that has ended, whose thread TorchServe is about to interrupt. */
+    /**
+     * Takes a job; refuses a second try to a worker that has ended and whose thread TorchServe is about to
+     * interrupt.
+     */
     private QueuedJob take(Batch batch, boolean waited, List<Runnable> dropped) throws InterruptedException {
         long now = clock.getAsLong();
         if (!batch.jobs.isEmpty() || !backlog.hasSecondTries()) {
@@ -227,7 +233,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         return backlog.secondTry(batch, now, (job, reason) -> dropped.add(() -> drops.drop(job, reason)));
     }
 
-    /** The next job of any batch. */
+    /** Takes the next job without a batch. */
     @Override
     public Job poll() {
         List<Runnable> dropped = new ArrayList<>(0);
@@ -243,7 +249,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         return next == null ? null : next.job;
     }
 
-    /** Takes no jobs any more; those that wait are answered that their model is gone. */
+    /** Closes the queue; waiting jobs are answered that their model was unregistered. */
     void close() {
         List<QueuedJob> rest = new ArrayList<>();
         locked(() -> {
@@ -253,7 +259,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         rest.forEach(job -> drops.drop(job, Drop.UNREGISTERED));
     }
 
-    /** Takes jobs again: its model couldn't be unregistered. */
+    /** Opens the queue again if its model couldn't be unregistered. */
     void reopen() {
         locked(() -> open = true);
     }
@@ -273,7 +279,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         return counted(backlog::room);
     }
 
-    /** Members of a JSON object. */
+    /** Returns the members of a JSON object. */
     String json() {
         lock.lock();
         try {

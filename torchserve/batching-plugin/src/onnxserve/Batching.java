@@ -13,8 +13,8 @@ import org.pytorch.serve.servingsdk.http.Response;
 import org.pytorch.serve.wlm.Model;
 
 /**
- * {@code GET /batching} of the management API lists each model's {@link BatchQueue}. Loaded by
- * TorchServe's own plugin mechanism from {@code plugins_path}, and starts the plugin by that.
+ * {@code GET /batching} of the management API lists each model's {@link BatchQueue}. TorchServe's plugin
+ * mechanism loads this class from {@code plugins_path}, and loading it starts the plugin.
  */
 @Endpoint(
         urlPattern = "batching",

@@ -1,10 +1,10 @@
 package onnxserve;
 
 /**
- * Strict order of a few queues, where one that was passed over {@code patience[i]} times in a row goes
- * first: each waits for a bounded number of turns, whatever comes before it.
+ * Strict order of a few queues with a bound: a queue that was passed over {@code patience[i]} times in a row
+ * goes first. Each queue therefore waits for a bounded number of turns.
  *
- * <p>Queues are given as the bits of a mask, the least significant first in order.
+ * <p>A mask's bits represent the queues; the least significant bit is first in order.
  */
 final class BoundedBypass {
     private final int[] patience;
@@ -15,7 +15,10 @@ final class BoundedBypass {
         this.passed = new int[patience.length];
     }
 
-    /** The queue whose turn it is; {@code waiting} has a bit for each that isn't empty, at least one. */
+    /**
+     * Returns the queue whose turn it is; {@code waiting} has a bit for each queue that isn't empty, and at
+     * least one bit.
+     */
     int next(int waiting) {
         int first = Integer.numberOfTrailingZeros(waiting);
         for (int queue = patience.length - 1; queue > first; queue--) {
@@ -26,7 +29,7 @@ final class BoundedBypass {
         return first;
     }
 
-    /** One was taken from {@code queue}, while those of {@code waiting} had some. */
+    /** Records that a job was taken from {@code queue} while the queues of {@code waiting} had jobs. */
     void taken(int queue, int waiting) {
         passed[queue] = 0;
         for (int later = queue + 1; later < passed.length; later++) {

@@ -13,23 +13,23 @@ import org.pytorch.serve.job.GRPCJob;
 import org.pytorch.serve.job.Job;
 import org.pytorch.serve.job.RestJob;
 
-/** Whether anybody still waits for a job's answer. */
+/** Tells whether a client still waits for a job's answer, and answers it. */
 final class Connection {
     private static final MethodHandle CONTEXT = PrivateField.getter(RestJob.class, "ctx");
 
     private Connection() {}
 
-    /** Fails with a LinkageError where jobs aren't TorchServe 0.12.0's. */
+    /** Throws a LinkageError if the job classes aren't those of TorchServe 0.12.0. */
     static void prepare() {
-        // Initialises the classes.
+        // The call initialises this class and Worker.
         Worker.prepare();
     }
 
     /**
-     * The client has hung up.
+     * Returns whether the client has closed its connection.
      *
-     * <p>A job of a workflow has no connection, and {@link GRPCJob#isOpen} says the contrary of its name
-     * and fails for two of its kinds: neither is ever closed here.
+     * <p>A workflow's job has no connection. {@link GRPCJob#isOpen} returns the opposite of its name and
+     * throws for two kinds of job. Both therefore count as open here.
      */
     static boolean closed(Job job) {
         if (job instanceof GRPCJob || (job instanceof RestJob && !hasContext((RestJob) job))) {
@@ -38,12 +38,12 @@ final class Connection {
         return !job.isOpen();
     }
 
-    /** The job came over HTTP, so its answer may have headers. */
+    /** Returns whether the job came over HTTP; only such an answer can have headers. */
     static boolean isHttp(Job job) {
         return job instanceof RestJob && hasContext((RestJob) job);
     }
 
-    /** Answers a job and keeps the connection, which TorchServe itself closes after each error. */
+    /** Answers a job and keeps the connection open; TorchServe itself closes it after each error. */
     static void answer(RestJob job, int status, Map<String, String> headers, byte[] body) {
         FullHttpResponse response =
                 new DefaultFullHttpResponse(

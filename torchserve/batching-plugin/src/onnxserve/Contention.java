@@ -5,12 +5,12 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Whether quiet clients wait for other clients' batches: twice within five seconds, and the second time less
- * than five seconds ago, the only job of a client that sends less than others waited for a batch with
- * several jobs of others.
+ * Detects that quiet clients wait for other clients' batches. A wait counts if a client that sends fewer jobs
+ * than others had a single job, and that job waited for a batch with several jobs of others. There is
+ * contention if two waits happened within five seconds, the second of them less than five seconds ago.
  *
- * <p>Once isn't enough, so that a probe every ten seconds doesn't cost throughput. A priority isn't held
- * back for less urgent ones.
+ * <p>One wait isn't enough, so that a probe every ten seconds doesn't cost throughput. Less urgent jobs don't
+ * limit the batches of more urgent priorities.
  */
 final class Contention {
     private static final long RECENT_NS = TimeUnit.SECONDS.toNanos(5);
@@ -23,9 +23,12 @@ final class Contention {
         Arrays.fill(waitedAgain, now - RECENT_NS);
     }
 
-    /** A job was taken, which came while the batch with jobs of {@code previous} clients ran, or before that. */
+    /**
+     * Records that a job was taken which arrived during, or before, the batch with jobs of {@code previous}
+     * clients.
+     */
     void waited(QueuedJob job, List<String> previous, long now) {
-        // Batches of one are as short as can be, but were made so for quiet clients.
+        // While batches are kept short for quiet clients, a wait for a batch of one job counts too.
         int several = holds(job.priority, now) ? 1 : 2;
         if (job.sparse && recent.isQuiet(job.client) && jobsOfOthers(previous, job.client) >= several) {
             for (int priority = job.priority.ordinal(); priority < waited.length; priority++) {
@@ -37,17 +40,17 @@ final class Contention {
         }
     }
 
-    /** A job came, whatever becomes of it. */
+    /** Records a job's arrival, even if the job is refused. */
     void asked(QueuedJob job) {
         recent.add(job.client);
     }
 
-    /** The client asked less than half as often lately as clients did on average. */
+    /** Returns whether the client recently sent less than half as many jobs as the average client. */
     boolean isQuiet(String client) {
         return recent.isQuiet(client);
     }
 
-    /** Batches with jobs of this priority must be short. */
+    /** Returns whether batches with jobs of this priority must be short. */
     boolean holds(Priority priority, long now) {
         return recent(waitedAgain[priority.ordinal()], now);
     }

@@ -4,14 +4,14 @@ import java.util.concurrent.TimeUnit;
 import org.pytorch.serve.job.Job;
 
 /**
- * When a request is worth nothing any more, as a {@link System#nanoTime}.
+ * The time after which a request's answer is worthless, as a {@link System#nanoTime}.
  *
- * <p>{@code x-onnxserve-deadline} is in seconds from {@code x-onnxserve-start}, which is in seconds since
- * the epoch. The wall clock is read once, when the job comes, for how much is left; from then on the
- * monotonic clock counts, so a clock that jumps later changes nothing. One that jumped before can't
- * give a job more than its deadline from its own beginning, and a start in the future or more than a
- * day ago counts as now. A model's clientTimeoutInMills is a deadline too. What isn't a positive number
- * is no deadline.
+ * <p>{@code x-onnxserve-deadline} is in seconds after {@code x-onnxserve-start}, which is in seconds since
+ * the epoch. The wall clock is read once, when the job arrives, to compute the remaining time. The monotonic
+ * clock counts from then on, so later jumps of the wall clock have no effect. After an earlier jump, a job
+ * still gets at most its deadline from its own beginning, and a start in the future or more than a day ago
+ * counts as now. A model's clientTimeoutInMills is a deadline too. A value that isn't a positive number sets
+ * no deadline.
  */
 final class Deadline {
     static final String LIMIT = "x-onnxserve-deadline";
@@ -24,7 +24,7 @@ final class Deadline {
         this.at = at;
     }
 
-    /** {@code elapsed} is what {@link #elapsed} said at {@code now}. */
+    /** {@code elapsed} is the result of {@link #elapsed} at {@code now}. */
     static Deadline of(Job job, long elapsed, long now) {
         long at = NEVER;
         double limit = seconds(job.getPayload().getHeaders().get(LIMIT));
@@ -39,7 +39,7 @@ final class Deadline {
         return new Deadline(at);
     }
 
-    /** How long ago a request began, in ns; 0 where it doesn't say so, or says what can't be. */
+    /** Returns the time since a request began, in ns; 0 if its header is missing or impossible. */
     static long elapsed(Job job) {
         double elapsed = System.currentTimeMillis() / 1e3 - seconds(job.getPayload().getHeaders().get(START));
         return elapsed > 0 && elapsed < LONGEST_S ? nanos(elapsed) : 0;

@@ -13,33 +13,34 @@ import org.pytorch.serve.job.RestJob;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Why a job leaves the queue without being computed, and what its client is told. */
+/** The reason why a job leaves the queue without being computed, and the answer to its client. */
 enum Drop {
-    /** Its deadline passed. */
+    /** The job's deadline passed. */
     EXPIRED(504, "", "The request's deadline passed while it waited for a worker."),
-    /** Its client hung up: nobody reads an answer. */
+    /** The client closed its connection, so no answer is sent. */
     GONE(0, "", ""),
-    /** As many waited as can be answered in time. */
+    /** The limit of jobs that can be answered in time was reached. */
     REFUSED(503, Drop.OVERLOADED, "More requests wait than can be answered in time. Retry later."),
-    /** The queue was full, and it was the last of the client that had the most in it. */
+    /** The queue was full, and the job was the last one of the client with the most jobs in it. */
     DISPLACED(503, Drop.OVERLOADED, "The queue is full, and this client has the most requests in it. Retry later, with fewer at a time."),
-    /** It waited so long that its answer would come too late for the model's target. */
+    /** The job waited so long that its answer would miss the model's latency target. */
     LATE(503, Drop.OVERLOADED, "The request waited longer than requests should take. Retry later."),
-    /** The same request ended two workers a while ago. */
+    /** The same request recently ended two workers. */
     POISON(507, Attempt.WORKER_ENDED, "Two workers ended with the same request a while ago."),
-    /** Different requests of this client ended many workers a while ago. */
+    /** Different requests of this client recently ended many workers. */
     QUARANTINED(503, "quarantined", "Requests of this client ended many workers of this model. Retry later, without the rows that do."),
-    /** None of the model's workers can load it. Without a type: another version may answer. */
+    /** None of the model's workers can load it. The error has no type, since another version may answer. */
     NO_WORKER(503, "", "No worker can load the model now. Retry later."),
-    /** Its model was unregistered. */
+    /** The job's model was unregistered. */
     UNREGISTERED(503, "", "The model was unregistered while the request waited for a worker.");
 
     private static final Logger LOGGER = LoggerFactory.getLogger(Drop.class);
-    /** The model is well but has too much to do: whoever passes requests on shouldn't try again at once. */
+    /** The error type that tells a proxy not to retry at once: the model works but has too much to do. */
     private static final String OVERLOADED = "overloaded";
-    // Who asks again at once, as hundreds of connections in a loop do, costs the gateway and the frontend as much as an
-    // answer does, and others wait for their event loops then: a refusal isn't faster than an answer.
-    // Nor are those of one moment sent in one: their clients would all come again at once, and then not at all.
+    // A client that retries at once, like hundreds of connections in a loop, costs the gateway and the frontend as
+    // much as an answer does and blocks their event loops. A refusal is therefore delayed. The delay is random:
+    // clients that are refused at the same moment would otherwise all retry at once, and then not at all for a
+    // while.
     private static final int LEAST_HELD_MS = 200;
     private static final int SPREAD_MS = 200;
     private static final int SERVICE_UNAVAILABLE = 503;
@@ -75,7 +76,7 @@ enum Drop {
                 job.sendError(status, text);
             }
         } catch (RuntimeException error) {
-            // A connection that breaks just now must not take the batch with it.
+            // A connection that breaks at this moment must not lose the batch.
             LOGGER.warn("no answer could be sent: {}", text, error);
         }
     }
@@ -88,12 +89,15 @@ enum Drop {
         return headers;
     }
 
-    /** The gateway writes the errors that it knows itself, and keeps a connection only after an empty body. */
+    /**
+     * Returns whether a gateway forwarded the job. The gateway writes bodies of errors that it knows itself,
+     * and keeps a connection open only after an empty body.
+     */
     private static boolean fromGateway(Job job) {
         return job.getPayload().getHeaders().containsKey(Deadline.START);
     }
 
-    /** In the form of the handlers' errors. */
+    /** Formats the error like the handlers' errors. */
     private byte[] body() {
         String error = String.format("{\"error\":{\"type\":\"%s\",\"reason\":\"%s\",\"where\":\"queue\"}}", type, text);
         return error.getBytes(StandardCharsets.UTF_8);

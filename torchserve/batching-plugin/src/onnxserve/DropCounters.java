@@ -2,18 +2,18 @@ package onnxserve;
 
 import java.util.concurrent.atomic.AtomicLongArray;
 
-/** Jobs that left a queue without being computed, by reason. Thread-safe. */
+/** Counts the jobs that left a queue without being computed, by reason. Thread-safe. */
 final class DropCounters {
     private static final Drop[] REASONS = Drop.values();
     private final AtomicLongArray counts = new AtomicLongArray(REASONS.length);
     private final Runnable onDrop;
 
-    /** {@code onDrop} runs for each. */
+    /** {@code onDrop} runs for each such job. */
     DropCounters(Runnable onDrop) {
         this.onDrop = onDrop;
     }
 
-    /** Counts a job and answers it; outside the queue's lock, since an answer is written to a connection. */
+    /** Counts a job and answers it. Call it without the queue's lock, since it writes to a connection. */
     void drop(QueuedJob job, Drop reason) {
         counts.incrementAndGet(reason.ordinal());
         onDrop.run();
@@ -24,7 +24,7 @@ final class DropCounters {
         return counts.get(reason.ordinal());
     }
 
-    /** Members of a JSON object. */
+    /** Returns the members of a JSON object. */
     String json() {
         StringBuilder members = new StringBuilder();
         for (Drop reason : REASONS) {

@@ -7,26 +7,27 @@ import java.util.function.Predicate;
 import org.pytorch.serve.job.Job;
 
 /**
- * Jobs of one priority, shared fairly between clients.
+ * The jobs of one priority, shared fairly between clients.
  *
- * <p>Deficit round robin (Shreedhar and Varghese, "Efficient Fair Queuing Using Deficit Round-Robin",
- * SIGCOMM 1995) with the two lists of RFC 8290, section 4: a client that had nothing queued enters the
- * list of new flows, which is served first, takes one quantum there and then queues behind the others.
- * So a client that keeps within its share never waits behind one that floods, and any two clients
- * that have jobs waiting get the same bytes, but for a quantum and their largest job. Every operation is
- * O(1), but {@link #longest}, which runs when the queue is full. A client is forgotten when its turn
- * comes and it has nothing, or when nothing waits; one that overspent is kept until it has paid.
+ * <p>The algorithm is deficit round robin (Shreedhar and Varghese, "Efficient Fair Queuing Using Deficit
+ * Round-Robin", SIGCOMM 1995) with the two lists of RFC 8290, section 4. A client that had no job queued
+ * enters the list of new flows, which is served first. It takes one quantum there and then queues behind the
+ * old flows. A client within its share therefore never waits behind a flooding client. Any two clients with
+ * waiting jobs get the same bytes, up to a quantum and their largest job. Every operation is O(1) except
+ * {@link #longest}, which runs when the queue is full. A client is forgotten when its turn comes and it has
+ * no job, or when the queue is empty. A client that overspent is kept until it has paid.
  *
- * <p>New flows may pass old ones {@link #PATIENCE} times in a row (RFC 8290 has no such bound, where
- * clients without number could starve the old flows). The quantum follows the least cost of recent jobs: with
- * a larger one, a client of small jobs would take thousands of them in one turn beside a client of large ones.
+ * <p>New flows may pass old ones {@link #PATIENCE} times in a row. RFC 8290 has no such bound, so that an
+ * unlimited number of clients could starve the old flows. The quantum follows the lowest cost of recent jobs.
+ * With a larger quantum, a client of small jobs would take thousands of them in one turn while a client of
+ * large jobs waits.
  */
 final class FairQueue {
     private static final int PATIENCE = 8;
     private static final int NEW = 0;
     private static final int OLD = 1;
     private static final int SMOOTHING = 64;
-    // A job of more than so many quanta is charged as that many: it bounds how often its flow is passed.
+    // A larger job is charged as this many quanta, which bounds how often its flow is passed over.
     private static final int MOST_QUANTA = 256;
 
     private final Map<String, Flow> flows = new HashMap<>();
@@ -41,12 +42,15 @@ final class FairQueue {
         return size;
     }
 
-    /** Clients that are remembered, with jobs or without. */
+    /** Returns the number of remembered clients, with or without jobs. */
     int flows() {
         return flows.size();
     }
 
-    /** Clients with a job in the list that is served next: new ones if there are any, else all that wait. */
+    /**
+     * Returns the clients with a job in the list that is served next: the new flows if there are any,
+     * otherwise all waiting clients.
+     */
     int clientsInTurn() {
         return fresh.isEmpty() ? backlogged : fresh.size();
     }
@@ -66,13 +70,13 @@ final class FairQueue {
         size++;
     }
 
-    /** The next job, or null when none waits. */
+    /** Takes the next job, or returns null if none waits. */
     QueuedJob take() {
         while (size > 0) {
             int waiting = (fresh.isEmpty() ? 0 : 1 << NEW) | (old.isEmpty() ? 0 : 1 << OLD);
             int list = order.next(waiting);
             Flow flow = list == NEW ? fresh.removeFirst() : old.removeFirst();
-            flow.deficit = Math.min(flow.deficit, (long) quantum); // of when jobs were larger
+            flow.deficit = Math.min(flow.deficit, (long) quantum); // limits a deficit from a time of larger jobs
             if (flow.deficit <= 0) {
                 flow.deficit += (long) quantum;
                 old.addLast(flow);
@@ -103,7 +107,7 @@ final class FairQueue {
         return job;
     }
 
-    /** Nobody waits, so nobody was treated unfairly. */
+    /** Forgets all clients: an empty queue owes none of them a turn. */
     private void forgetAll() {
         flows.clear();
         fresh.clear();
@@ -117,18 +121,18 @@ final class FairQueue {
         }
     }
 
-    /** Jobs of a client. */
+    /** Returns a client's number of jobs. */
     int sizeOf(String client) {
         Flow flow = flows.get(client);
         return flow == null ? 0 : flow.size();
     }
 
-    /** The client with the most jobs, or null when no job waits. */
+    /** Returns the client with the most jobs, or null if no job waits. */
     Flow longest() {
         return longest(client -> true);
     }
 
-    /** The client with the most jobs of those that are meant, or null when none of them has a job. */
+    /** Returns the matching client with the most jobs, or null if no matching client has a job. */
     Flow longest(Predicate<String> meant) {
         Flow longest = null;
         for (Flow flow : flows.values()) {
@@ -139,7 +143,7 @@ final class FairQueue {
         return longest;
     }
 
-    /** Takes away a flow's last job, the one that has waited least. */
+    /** Removes a flow's newest job. */
     QueuedJob removeLast(Flow flow) {
         QueuedJob job = flow.removeLast();
         removed(flow);

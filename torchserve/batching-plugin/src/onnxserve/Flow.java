@@ -3,10 +3,10 @@ package onnxserve;
 import java.util.ArrayDeque;
 import org.pytorch.serve.job.Job;
 
-/** One client's jobs of one priority, in their order, and what it may still take in this round. */
+/** One client's jobs of one priority in arrival order, and the client's deficit (RFC 8290) in this round. */
 final class Flow {
     final String client;
-    /** In bytes; at most 0 ends the flow's turn. */
+    /** The deficit in bytes; the flow's turn ends when it is 0 or less. */
     long deficit;
 
     private final ArrayDeque<QueuedJob> jobs = new ArrayDeque<>(4);
@@ -28,7 +28,7 @@ final class Flow {
         jobs.addLast(job);
     }
 
-    /** The oldest job, charged with its cost or {@code most}, whichever is less. */
+    /** Removes the oldest job and charges the flow its cost, at most {@code most}. */
     QueuedJob removeFirst(long most) {
         QueuedJob job = jobs.removeFirst();
         deficit -= Math.min(job.cost, most);

@@ -10,15 +10,15 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The 99th percentile that an archive aims at: {@code tuning: {p99_ms: 50}} of its model-config.yaml, which
- * TorchServe's own ModelConfig leaves out.
+ * The target for an archive's 99th percentile of latency: {@code tuning: {p99_ms: 50}} in its
+ * model-config.yaml. TorchServe's own ModelConfig ignores this field.
  */
 final class LatencyTarget {
     private static final Logger LOGGER = LoggerFactory.getLogger(LatencyTarget.class);
 
     private LatencyTarget() {}
 
-    /** In ns; 0 for an archive that has none. */
+    /** Returns a model's target in ns, or 0 if its archive has none. */
     static long of(Model model) {
         String file = model.getModelArchive().getManifest().getModel().getConfigFile();
         if (file == null) {
@@ -32,7 +32,7 @@ final class LatencyTarget {
         }
     }
 
-    /** Of a whole configuration; null is an empty one. */
+    /** Returns the target of a parsed configuration in ns; null is an empty configuration. */
     static long of(Map<String, Object> config) {
         Object tuning = config == null ? null : config.get("tuning");
         Object milliseconds = tuning instanceof Map ? ((Map<?, ?>) tuning).get("p99_ms") : null;

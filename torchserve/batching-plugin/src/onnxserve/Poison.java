@@ -9,15 +9,15 @@ import java.util.concurrent.TimeUnit;
 import org.pytorch.serve.util.messages.InputParameter;
 
 /**
- * Requests that ended two workers each, for a while: whoever sends the same again is answered at once, and ends
- * no more workers, for which others would have to wait. A client with many of them is refused until some are forgotten,
- * since its rows may differ each time. Thread-safe.
+ * Remembers, for a while, requests that each ended two workers. The same request is then answered at once, so
+ * it ends no more workers and doesn't make other clients wait. A client with many such requests is refused
+ * until some of them are forgotten, since its rows may differ each time. Thread-safe.
  */
 final class Poison {
-    // What ended the workers may have been something else, so it isn't for ever.
+    // Something else may have ended the workers, so a request is remembered for a limited time.
     private static final long KEPT_NS = TimeUnit.MINUTES.toNanos(5);
     private static final int MOST = 64;
-    // More than halving a thousand rows down to the one that ends workers takes.
+    // A binary search for one bad row among a thousand needs fewer.
     private static final int MOST_OF_CLIENT = 12;
     private final ArrayDeque<Known> requests = new ArrayDeque<>();
 
@@ -28,7 +28,7 @@ final class Poison {
         requests.addLast(new Known(job.client, job.cost, digest(job), now + KEPT_NS));
     }
 
-    /** Why a job isn't taken in, or null. */
+    /** Returns the reason to refuse a job, or null. */
     synchronized Drop refusal(QueuedJob job, long now) {
         while (!requests.isEmpty() && now - requests.peekFirst().until >= 0) {
             requests.removeFirst();
@@ -36,12 +36,12 @@ final class Poison {
         if (contains(job)) {
             return Drop.POISON;
         }
-        // Without a gateway nobody has a name, and one client isn't refused for another.
+        // Without a gateway all clients have the empty name, and no client is refused because of another.
         boolean many = !job.client.isEmpty() && ofClient(job.client) >= MOST_OF_CLIENT;
         return many ? Drop.QUARANTINED : null;
     }
 
-    /** A body is digested only if one of its size is known, which is nearly never. */
+    /** Hashes a body only if a known request has the same size, which is rare. */
     private boolean contains(QueuedJob job) {
         byte[] digest = null;
         for (Known known : requests) {

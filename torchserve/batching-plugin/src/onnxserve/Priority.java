@@ -1,11 +1,12 @@
 package onnxserve;
 
 /**
- * How urgent a request is, by its header {@code x-onnxserve-priority}; the first of these that waits is served first.
+ * A request's priority, from the header {@code x-onnxserve-priority}. Of the waiting priorities, the first in
+ * this order is served first.
  *
- * <p>A priority that is passed over {@code patience} times in a row is served next, so each keeps a
- * guaranteed share of 1 / (patience + 1), of turns and of the queue's room: normal requests a ninth
- * beside a flood of urgent ones, batch requests a thirty-third beside a flood of others.
+ * <p>A priority that was passed over {@code patience} times in a row is served next. Each priority is
+ * therefore guaranteed 1 / (patience + 1) of the turns and of the queue's room: normal requests get a ninth
+ * during a flood of urgent ones, and batch requests get a thirty-third during a flood of others.
  */
 enum Priority {
     URGENT(1),
@@ -20,7 +21,7 @@ enum Priority {
         this.patience = patience;
     }
 
-    /** Without the header, or with one that nobody knows, a request is normal. */
+    /** Parses the header; a request without the header, or with an unknown value, is normal. */
     static Priority of(String header) {
         if ("urgent".equals(header)) {
             return URGENT;
@@ -36,7 +37,7 @@ enum Priority {
         return patiences;
     }
 
-    /** Jobs of this priority that others may not displace from a queue of this capacity. */
+    /** Returns how many jobs of this priority are safe from displacement in a queue of this capacity. */
     int guaranteed(int capacity) {
         return (capacity + patience) / (patience + 1);
     }

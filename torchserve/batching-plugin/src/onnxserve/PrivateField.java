@@ -4,11 +4,11 @@ import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandles;
 import java.lang.reflect.Field;
 
-/** Fields of TorchServe's classes that nothing public gives. */
+/** Access to fields of TorchServe's classes that have no public getter. */
 final class PrivateField {
     private PrivateField() {}
 
-    /** Reads it, at the cost of a field; fails the initialisation of the class that calls where there is none. */
+    /** Returns a getter as fast as a field access; if the field is missing, the calling class fails to initialise. */
     static MethodHandle getter(Class<?> owner, String name) {
         try {
             Field field = owner.getDeclaredField(name);

@@ -3,37 +3,39 @@ package onnxserve;
 import java.util.concurrent.TimeUnit;
 
 /**
- * How many jobs may wait for a model so that those which are computed are answered in time, however many
- * come: adaptive concurrency by Little's law.
+ * Limits the jobs that may wait for a model, so that accepted jobs are answered in time under any load. The
+ * method is adaptive concurrency by Little's law.
  *
- * <p>While its workers are busy, a version that computes {@code rate} jobs a second answers a job after
- * {@code jobs / rate}, where {@code jobs} wait or run (J. D. C. Little, "A Proof for the Queuing Formula
- * L = λW", Operations Research 9, 1961). So {@code 1.5 * target * rate} jobs may be there, less those that
- * run. The rate is what was measured in windows of half the target, a second of busy time in all; a window in which workers
- * waited for jobs tells no rate, but says that the limit is too low if jobs were refused in it.
+ * <p>While its workers are busy, a version that computes {@code rate} jobs per second answers a job after
+ * {@code jobs / rate} seconds, where {@code jobs} counts waiting and running jobs (J. D. C. Little, "A Proof
+ * for the Queuing Formula L = λW", Operations Research 9, 1961). The limit is therefore {@code 1.5 * target *
+ * rate} minus the running jobs. The rate is measured in windows of half the target and averaged over one
+ * second of busy time. A window in which workers waited for jobs yields no rate. If jobs were refused in such
+ * a window, the limit is too low and grows.
  *
- * <p>The limit is no promise for each job: clients take turns, so some wait longer than the average, jobs run
- * together, and a model may become slower after they came. So the limit becomes smaller where more than one
- * job in a hundred is answered after 1.75 times the target. And for a second after a job was refused, one whose
- * turn comes so late isn't computed either, if others wait (as CoDel, RFC 8289, never drops the last one): where
- * refused jobs come again all at once, workers run dry in between, and the limit grows beyond what is in time.
+ * <p>The limit guarantees no latency for a single job. Clients take turns, so some jobs wait longer than the
+ * average; jobs run in batches; and a model may slow down after a job arrives. The limit therefore shrinks if
+ * more than one job in a hundred is answered later than 1.75 times the target. In addition, for one second
+ * after a refusal, a job whose turn comes too late is dropped if other jobs wait. (CoDel, RFC 8289, likewise
+ * never drops the last job.) Without this rule, refused jobs that return all at once would let workers run
+ * dry in between, and the limit would grow too large.
  *
- * <p>While no worker is ready, nothing is overloaded: jobs wait up to the queue's capacity for a worker to
- * come back, and none of them is late then. Times are in ns. Not thread-safe.
+ * <p>While no worker is ready, there is no overload: jobs wait for a worker up to the queue's capacity, and
+ * none of them counts as late. Times are in ns. Not thread-safe.
  */
 final class QueueLimit {
-    // Of the target, for waiting and computing; what is left up to 2 is for the way there and back.
+    // Fraction of the target for waiting and computing; transport takes the remainder, up to 2 times the target.
     private static final double AIM = 1.5;
     private static final double LEAST_AIM = 0.5;
     private static final double LATEST = 1.75;
-    // Where one job in a hundred is later than that, the two cancel out.
+    // The two factors cancel out if one job in a hundred is later than that.
     private static final double DOWN = 0.98;
     private static final double UP = 1.0002;
-    // A worker may have begun just before a job came, and its batch may take a little longer than others.
+    // A worker may start a batch just before a job arrives, and that batch may take a little longer than usual.
     private static final double ONE_BATCH = 1.25;
     private static final double SMOOTHING = 4;
-    // Busy time of which the rate is a mean at first, and that a lower rate needs: a machine that did something else
-    // for a moment, or a frontend that has just started, refuses nobody.
+    // The first rate is a mean over this busy time, and a lower rate needs this busy time to take effect. A short
+    // disturbance of the machine or a frontend that has just started therefore causes no refusals.
     private static final double MEMORY_NS = 1e9;
     private static final double MOSTLY = 0.2;
     private static final double GROWTH = 1.25;
@@ -52,7 +54,7 @@ final class QueueLimit {
     private boolean wasOverloaded;
     private long overloadedAt;
 
-    /** {@code capacity} is the most whatever was measured; a {@code target} of 0 keeps it at that. */
+    /** {@code capacity} is the upper bound of the limit; if {@code target} is 0, the limit stays at the capacity. */
     QueueLimit(int capacity, long target, long now) {
         this.capacity = capacity;
         this.target = target;
@@ -60,7 +62,7 @@ final class QueueLimit {
         window.begin(now);
     }
 
-    /** Jobs that may wait. */
+    /** Returns the number of jobs that may wait. */
     int jobs() {
         return measured() && workers > 0 ? (int) limit : capacity;
     }
@@ -69,7 +71,10 @@ final class QueueLimit {
         return target > 0 && learnt >= MEMORY_NS;
     }
 
-    /** A job whose turn it is would be answered too late. Those of the priority batch have time. */
+    /**
+     * Returns whether a job whose turn has come would be answered too late. Jobs of the batch priority are
+     * never late.
+     */
     boolean late(QueuedJob job, long now) {
         boolean overloaded = wasOverloaded && now - overloadedAt < OVERLOAD_NS;
         if (!measured() || !overloaded || job.priority == Priority.BATCH || isFromOutage(job.arrivedAt)) {
@@ -78,7 +83,7 @@ final class QueueLimit {
         return now - job.passedOnAt > Math.max(LATEST * target - batchTime, ONE_BATCH * batchTime);
     }
 
-    /** It came when no worker was ready. */
+    /** Returns whether the job arrived while no worker was ready. */
     private boolean isFromOutage(long arrived) {
         return workers == 0 || arrived - readySince < 0;
     }
@@ -88,7 +93,7 @@ final class QueueLimit {
         overloaded(now);
     }
 
-    /** A job isn't computed, or not even taken in, since there are too many. */
+    /** Records that a job was dropped or refused because too many jobs wait. */
     void overloaded(long now) {
         wasOverloaded = true;
         overloadedAt = now;
@@ -98,20 +103,20 @@ final class QueueLimit {
         window.taken++;
     }
 
-    /** A worker is done with a job that came at {@code arrived}. */
+    /** Records that a worker has finished a job that arrived at {@code arrived}. */
     void answered(long arrived, long now) {
-        // What came before there was a limit says nothing about it.
+        // Jobs that arrived before the limit existed don't measure it.
         if (measured() && arrived - learntAt >= 0 && !isFromOutage(arrived)) {
             aim = now - arrived > LATEST * target ? Math.max(LEAST_AIM, aim * DOWN) : Math.min(AIM, aim * UP);
         }
     }
 
-    /** A worker had nothing to do for so long. */
+    /** Records that a worker was idle for {@code nanos}. */
     void waited(long nanos) {
         window.waited += nanos;
     }
 
-    /** So many workers have loaded the model. */
+    /** Sets the number of workers that have loaded the model. */
     void workers(int ready, long now) {
         if (ready != workers) {
             if (workers == 0) {
@@ -122,7 +127,7 @@ final class QueueLimit {
         }
     }
 
-    /** A worker comes for its next batch. */
+    /** Records that a worker requests its next batch. */
     void nextBatch(long now) {
         window.batches++;
         long elapsed = now - window.since;
@@ -148,18 +153,18 @@ final class QueueLimit {
         learnt = Math.min(MEMORY_NS, learnt + busy);
         double share = room > limit ? 1 / SMOOTHING : Math.min(1 / SMOOTHING, busy / MEMORY_NS);
         limit += (room - limit) * Math.max(share, busy / learnt);
-        // One for each worker, so that none runs dry, and one for another client's.
+        // One job per worker, so that none runs dry, and one job of another client.
         limit = Math.min(capacity, Math.max(workers + 1, limit));
     }
 
-    /** Members of a JSON object. */
+    /** Returns the members of a JSON object. */
     String json() {
         return String.format(
                 "\"capacity\":%d,\"p99_ms\":%s,\"batch_ms\":%s",
                 jobs(), target > 0 ? Double.toString(target / 1e6) : "null", measured() ? Double.toString(batchTime / 1e6) : "null");
     }
 
-    /** What happened since a worker came for a batch. */
+    /** Counts of the current measurement window. */
     private static final class Window {
         long since;
         int batches;

@@ -4,34 +4,35 @@ import java.util.Map;
 import org.pytorch.serve.job.Job;
 import org.pytorch.serve.util.messages.InputParameter;
 
-/** A job that waits, with what its headers say. */
+/** A waiting job with the values of its headers. */
 final class QueuedJob {
     static final String CLIENT = "x-onnxserve-client";
-    // About what HTTP and the way to the worker cost, in bytes of JSON: an empty body isn't free.
+    // The approximate cost of HTTP and of the transfer to the worker, in bytes of JSON; even an empty body costs
+    // this.
     private static final long OVERHEAD_BYTES = 256;
 
     final Job job;
     final Priority priority;
-    /** Requests without a client's name share one, the empty name. */
+    /** The client's name; requests without one share the empty name. */
     final String client;
-    /** What the job is worth in a client's share, in bytes: several rows in one request count as such. */
+    /** The job's cost in bytes, which counts towards its client's share; a request of several rows costs more. */
     final long cost;
 
-    /** When it came into the queue, as a {@link System#nanoTime}. */
+    /** The time at which it entered the queue, as a {@link System#nanoTime}. */
     final long arrivedAt;
-    /** When the gateway passed it on; without a gateway the same. */
+    /** The time at which the gateway forwarded it; without a gateway, the time at which it entered the queue. */
     final long passedOnAt;
 
-    /** Its client had nothing else queued when it was taken, and had been quiet before. */
+    /** Whether its client had no other job queued when it was taken, and was new to the queue (a sparse flow). */
     boolean sparse;
 
-    /** A worker has it. */
+    /** Whether a worker has it. */
     boolean taken;
 
-    /** A try of it failed. */
+    /** Whether its first try failed. */
     boolean failed;
 
-    /** A worker ended while it had the job. */
+    /** Whether a worker ended while it had the job. */
     boolean workerEnded;
 
     private final Deadline deadline;
@@ -52,7 +53,7 @@ final class QueuedJob {
         cost = bytes;
     }
 
-    /** Why computing it makes no sense any more, or null. */
+    /** Returns the reason why computing it is pointless, or null. */
     Drop obsolete(long now) {
         if (Connection.closed(job)) {
             return Drop.GONE;

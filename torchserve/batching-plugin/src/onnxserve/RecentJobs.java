@@ -4,10 +4,10 @@ import java.util.ArrayDeque;
 import java.util.HashMap;
 import java.util.Map;
 
-/** Whose the last jobs were that came. */
+/** The clients of the most recent jobs. */
 final class RecentJobs {
     private static final int KEPT = 4096;
-    // Of a client on average: fewer say nothing of how often it asks.
+    // Average number of jobs per client; fewer jobs can't show how often a client sends.
     private static final int LEAST = 16;
     private final ArrayDeque<String> clients = new ArrayDeque<>(KEPT + 1);
     private final Map<String, Integer> counts = new HashMap<>();
@@ -20,7 +20,7 @@ final class RecentJobs {
         }
     }
 
-    /** The client had less than half as many of them as the clients had on average. */
+    /** Returns whether the client sent less than half as many of these jobs as the average client. */
     boolean isQuiet(String client) {
         return clients.size() >= LEAST * counts.size() && 2 * counts.getOrDefault(client, 0) * counts.size() < clients.size();
     }

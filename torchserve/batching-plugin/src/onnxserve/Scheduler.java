@@ -6,10 +6,10 @@ import java.util.function.Predicate;
 import org.pytorch.serve.job.Job;
 
 /**
- * The jobs that wait for one model version: strictly by priority with a bounded bypass, fairly between
- * clients within each. Not thread-safe.
+ * The jobs that wait for one model version. Priorities are served in strict order with a bounded bypass;
+ * clients of one priority share it fairly. Not thread-safe.
  *
- * <p>Jobs that were put back had their turn and go first, the oldest of them at the head.
+ * <p>Returned jobs had their turn already and go first, the oldest before the others.
  */
 final class Scheduler {
     private static final Priority[] PRIORITIES = Priority.values();
@@ -32,7 +32,7 @@ final class Scheduler {
         return size;
     }
 
-    /** Clients that are remembered. */
+    /** Returns the number of remembered clients. */
     int clients() {
         int clients = 0;
         for (FairQueue queue : queues) {
@@ -45,7 +45,7 @@ final class Scheduler {
         queues[job.priority.ordinal()].add(job);
     }
 
-    /** Puts a job back that was taken; does nothing if somebody else did already. */
+    /** Puts a taken job back; does nothing if the queue contains it already. */
     void putBack(QueuedJob job) {
         if (!contains(job.job)) {
             returned.add(job);
@@ -64,7 +64,7 @@ final class Scheduler {
         return false;
     }
 
-    /** The priority that {@link #take} serves next; null when nothing waits. */
+    /** Returns the priority that {@link #take} serves next, or null if no job waits. */
     Priority next() {
         if (!returned.isEmpty()) {
             return returned.peek().priority;
@@ -73,7 +73,7 @@ final class Scheduler {
         return waiting == 0 ? null : PRIORITIES[order.next(waiting)];
     }
 
-    /** The next job; null when nothing waits. */
+    /** Takes the next job, or returns null if none waits. */
     QueuedJob take() {
         if (!returned.isEmpty()) {
             return returned.remove();
@@ -95,20 +95,22 @@ final class Scheduler {
         return waiting;
     }
 
-    /** Clients of that priority that are served in this turn, each with a job. */
+    /** Returns how many clients of a priority are served in this turn, each with a job. */
     int clientsInTurn(Priority priority) {
         return queues[priority.ordinal()].clientsInTurn();
     }
 
     /**
-     * Makes room for a job where no more than {@code room} may wait: the job that leaves, which is the new
-     * one if none gives way to it.
+     * Makes room for a job if {@code room} jobs wait already. Returns the job that leaves: the arrival if no
+     * other job gives way to it, otherwise the last job of the client with the most jobs in the first of
+     * these groups.
      *
-     * <p>Else it is the last of the client with the most jobs: of the least urgent priority below the new
-     * job's that has more than its guaranteed room, or has any where the new job's has less than its own, as
-     * where the room is too small for all guarantees; else of the new job's own priority, if that client has at
-     * least two more than the new job's; or of one that isn't quiet, if the new job's is and has none; else,
-     * where the new job's priority has less than its guaranteed room, of the more urgent ones.
+     * <p>First, the least urgent priority below the arrival's that exceeds its guaranteed room. If the
+     * arrival's priority has less than its own guarantee, any less urgent priority with a job qualifies,
+     * since a small room can't satisfy all guarantees. Second, the arrival's own priority, if that client has
+     * at least two jobs more than the arrival's client. Third, the clients of the own priority that aren't
+     * quiet, if the arrival's client is quiet and has no job. Fourth, the more urgent priorities that exceed
+     * their guarantee, if the arrival's priority has less than its own.
      */
     QueuedJob displace(QueuedJob arrival, int room, Predicate<String> quiet) {
         int own = arrival.priority.ordinal();
@@ -135,7 +137,7 @@ final class Scheduler {
         return arrival;
     }
 
-    /** The least urgent priority that gives way to a job of {@code own}; {@code own} itself if none does. */
+    /** Returns the least urgent priority that gives way to a job of {@code own}, or {@code own} if none does. */
     private int lessUrgent(int own, int room) {
         int least = own;
         int any = own;
@@ -155,7 +157,7 @@ final class Scheduler {
         return queues[priority].removeLast(queues[priority].longest());
     }
 
-    /** Takes all jobs, in their order. */
+    /** Removes all jobs in their order. */
     void drain(Consumer<QueuedJob> sink) {
         for (QueuedJob job = take(); job != null; job = take()) {
             sink.accept(job);

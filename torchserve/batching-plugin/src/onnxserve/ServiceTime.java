@@ -1,19 +1,20 @@
 package onnxserve;
 
 /**
- * What a batch of n jobs takes, {@code first + (n - 1) * further}, learnt from the batches that ran, and
- * how many may run together without making a quiet client wait much longer than alone.
+ * Estimates the duration of a batch of n jobs, {@code first + (n - 1) * further}, from finished batches.
+ * Limits the batch size so that a quiet client doesn't wait much longer than without other clients.
  *
- * <p>A job that comes during a batch waits for that and then runs in its own. Where both last no longer
- * than one job alone, plus a quarter, that is at most 2.5 times its own time; where each job adds as much
- * as the first, it is 2 times: such a model gains nothing from batches, and its limit is one.
+ * <p>A job that arrives during a batch waits for that batch and then runs in its own. If each of the two
+ * takes at most a quarter longer than a single job, the job takes at most 2.5 times its own time. If each job
+ * adds as much as the first, the limit is one job, since such a model gains nothing from batches; a job then
+ * takes at most twice its own time.
  */
 final class ServiceTime {
     private static final double GROWTH = 0.25;
-    // What HTTP and the scheduling of processes blur anyway: models faster than that keep larger batches.
+    // HTTP and process scheduling vary by about this much, so models that are faster keep larger batches.
     private static final double BLUR_NS = 500_000;
-    // What wasn't measured in so many batches is measured again: one job alone, which makes nobody wait, and
-    // more than one, which happens too rarely to move a 99th percentile.
+    // A value is measured again after this many batches without a measurement. A batch of one job delays no
+    // client. Larger batches are forced too rarely to change a 99th percentile.
     private static final int FIRST_STALE = 64;
     private static final int FURTHER_STALE = 400;
     private static final double DOWN = 2;
@@ -38,7 +39,7 @@ final class ServiceTime {
         }
     }
 
-    /** Follows the lower of noisy values: what else runs on the machine only adds to a time. */
+    /** Follows the lower of noisy values, since other load on the machine only adds to a time. */
     private static double follow(double before, double value) {
         if (Double.isNaN(before)) {
             return value;
@@ -46,7 +47,7 @@ final class ServiceTime {
         return before + (value - before) / (value < before ? DOWN : UP);
     }
 
-    /** Jobs that a batch may have while a quiet client may come: at most twice as many as were ever measured. */
+    /** Returns the maximum batch size while a quiet client may arrive: at most twice the largest measured batch. */
     int limit() {
         if (Double.isNaN(first) || sinceFirst >= FIRST_STALE) {
             return 1;

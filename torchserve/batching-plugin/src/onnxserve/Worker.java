@@ -16,28 +16,33 @@ import org.pytorch.serve.wlm.WorkerThread;
 /**
  * The worker whose thread collects a batch.
  *
- * <p>A worker that ends takes what its thread gives it with it. TorchServe interrupts the thread when it
- * notices the closed connection, which on a busy machine is later. The kernel knows at once.
+ * <p>A job that is given to the thread of a dead worker is lost. TorchServe interrupts that thread when it
+ * notices the closed connection, which happens late on a busy machine. The kernel knows the process's state
+ * at once.
  */
 final class Worker {
     private static final MethodHandle THREAD = PrivateField.getter(WorkerThread.class, "currentThread");
     private static final MethodHandle RETRIES = PrivateField.getter(WorkerThread.class, "backoffIdx");
-    // TorchServe counts from when the model was loaded last: the first retry may follow a worker that was well, the
-    // second one follows a start that failed.
+    // TorchServe counts from the last time that the model was loaded. The first retry may follow a healthy worker;
+    // the second retry follows a failed start.
     private static final int FAILED_START = 2;
     private static final ThreadLocal<WorkerThread> LAST = new ThreadLocal<>();
     private static final Path PROC = Path.of("/proc");
-    // proc_pid_status(5): zombies and the dead; SIGKILL, the lowest bit of the third digit, is on its way.
+    // proc_pid_status(5): states Z and X, or a pending SIGKILL, the lowest bit of the third hexadecimal digit from
+    // the right.
     private static final Pattern ENDED = Pattern.compile("^(?:State:\\t[ZX]|S(?:ig|hd)Pnd:\\t\\p{XDigit}*[13579bdf]..$)", Pattern.MULTILINE);
 
     private Worker() {}
 
-    /** Fails with a LinkageError where threads aren't TorchServe 0.12.0's. */
+    /** Throws a LinkageError if the thread class isn't that of TorchServe 0.12.0. */
     static void prepare() {
-        // Initialises the class.
+        // The call initialises this class.
     }
 
-    /** This thread's worker has loaded its model and is connected, as far as TorchServe knows. True outside of TorchServe. */
+    /**
+     * Returns whether this thread's worker has loaded its model and is connected, according to TorchServe;
+     * true outside of TorchServe.
+     */
     static boolean isReady() {
         if (ModelManager.getInstance() == null) {
             return true;
@@ -46,17 +51,17 @@ final class Worker {
         return worker != null && isReady(worker);
     }
 
-    /** The same, and the kernel says that its process runs. */
+    /** Returns whether this thread's worker is ready and its process runs, according to the kernel. */
     static boolean isAlive() {
         return isReady() && (LAST.get() == null || runs(LAST.get().getPid()));
     }
 
-    /** It has loaded its model and is connected, as far as TorchServe knows. */
+    /** Returns whether a worker has loaded its model and is connected, according to TorchServe. */
     static boolean isReady(WorkerThread worker) {
         return worker.getState() == WorkerState.WORKER_MODEL_LOADED;
     }
 
-    /** It has been started again since it had its model, or since it was made, and failed. */
+    /** Returns whether a restart of the worker has failed since it last had its model, or since its creation. */
     static boolean failsToStart(WorkerThread worker) {
         try {
             return !isReady(worker) && (int) RETRIES.invoke(worker) >= FAILED_START;
@@ -65,7 +70,7 @@ final class Worker {
         }
     }
 
-    /** A process runs and isn't being killed; where there is no /proc, TorchServe's word must do. */
+    /** Returns whether a process runs and isn't being killed; without /proc, TorchServe's state decides. */
     static boolean runs(long pid) {
         try {
             Matcher ended = ENDED.matcher(Files.readString(PROC.resolve(Long.toString(pid)).resolve("status")));
@@ -75,7 +80,10 @@ final class Worker {
         }
     }
 
-    /** Null when the connection has ended, since TorchServe then forgets the thread. */
+    /**
+     * Returns the worker of this thread, or null after the connection closed, since TorchServe then forgets
+     * the thread.
+     */
     private static WorkerThread ofThisThread() {
         WorkerThread last = LAST.get();
         if (last != null && isOfThisThread(last)) {
@@ -90,7 +98,7 @@ final class Worker {
         return null;
     }
 
-    /** TorchServe's list isn't safe against another thread that scales a model. */
+    /** Retries the copy: TorchServe's list isn't safe while another thread scales a model. */
     private static Collection<WorkerThread> all() {
         while (true) {
             try {

@@ -4,7 +4,7 @@ import static onnxserve.Checks.equal;
 
 import java.util.concurrent.atomic.AtomicInteger;
 
-/** Looking for models that come or go. */
+/** Polling for registered and unregistered models. */
 final class AdoptionChecks {
     private AdoptionChecks() {}
 

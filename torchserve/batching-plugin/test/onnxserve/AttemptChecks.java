@@ -12,14 +12,14 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.pytorch.serve.job.Job;
 
-/** What becomes of jobs whose worker ended, or whose batch failed as a whole. */
+/** Jobs whose worker ended, or whose batch failed as a whole. */
 final class AttemptChecks {
     private static final String DIED = "Worker died.";
     private static final String FAILED = "Prediction failed";
 
     private AttemptChecks() {}
 
-    /** A batch as TorchServe has it. */
+    /** Collects a batch as TorchServe does. */
     private static List<Job> batch(BatchQueue queue) throws InterruptedException {
         List<Job> jobs = new ArrayList<>();
         Job job = queue.poll(Long.MAX_VALUE, TimeUnit.MILLISECONDS);

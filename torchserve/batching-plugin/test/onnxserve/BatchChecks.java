@@ -10,7 +10,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.IntToLongFunction;
 
-/** Which jobs run together. */
+/** Composition of batches. */
 final class BatchChecks {
     private static final long HOUR_MS = TimeUnit.HOURS.toMillis(1);
     private static final IntToLongFunction LINEAR = jobs -> TimeUnit.MILLISECONDS.toNanos(5L * jobs);
@@ -38,7 +38,7 @@ final class BatchChecks {
         late.join();
     }
 
-    /** One worker with a flood of 200 and, every {@code periodMs}, one request of a paced client. */
+    /** One worker, a flood of 200 jobs, and one request of a paced client every {@code periodMs}. */
     private static final class Simulation {
         final AtomicLong clock = new AtomicLong(System.nanoTime());
         final BatchQueue queue = Checks.queue(1000, clock);
@@ -89,7 +89,7 @@ final class BatchChecks {
             nextPacedAt = clock.get();
         }
 
-        /** The 99th percentile of what the paced client's requests took, in ns. */
+        /** Returns the 99th percentile of the paced client's latencies, in ns. */
         long p99() {
             Collections.sort(paced);
             return paced.get(paced.size() * 99 / 100);
@@ -168,7 +168,10 @@ final class BatchChecks {
         equal(100_000 / 5 * 64, simulation.computed);
     }
 
-    /** Every third batch has one job, for the queue ran empty; all jobs that come before the others run together. */
+    /**
+     * The queue runs empty, so every third batch has one job; all jobs that arrive earlier run together in
+     * the others.
+     */
     private static void checkThatBatchesStayLarge(int clients, boolean probed) throws InterruptedException {
         AtomicLong clock = new AtomicLong(System.nanoTime());
         BatchQueue queue = Checks.queue(1000, clock);
@@ -216,7 +219,7 @@ final class BatchChecks {
         }
         List<FakeJob> batch = Checks.collect(simulation.queue, 64);
         long quiet = batch.stream().map(job -> job.client).filter(name -> name.startsWith("quiet")).count();
-        // A ninth of the turns is the flood's.
+        // The flood gets a ninth of the turns.
         check(quiet >= 18 && batch.size() <= 21, "%d of %d jobs", quiet, batch.size());
     }
 
@@ -231,7 +234,7 @@ final class BatchChecks {
             List<FakeJob> batch = Checks.collect(queue, 64);
             clock.addAndGet(LINEAR.applyAsLong(batch.size()));
             queue.offer(FakeJob.of("user", "urgent"));
-            // Before, it learns that users wait, and what a second job adds.
+            // The first batches teach the queue that users wait and how much a second job adds.
             if (i > 4) {
                 equal(1, batch.size());
                 nightly += batch.get(0).client.equals("nightly") ? 1 : 0;

@@ -8,7 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 
-/** What happens when the queue is full. */
+/** Behaviour of a full queue. */
 final class CapacityChecks {
     private CapacityChecks() {}
 

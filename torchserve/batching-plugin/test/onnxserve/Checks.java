@@ -8,8 +8,8 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.pytorch.serve.job.Job;
 
 /**
- * Runs rules, {@code java onnxserve.Checks FairnessChecks.nameOfTheRule …}, and prints a line for each that
- * holds and why for each that doesn't.
+ * Runs checks, {@code java onnxserve.Checks FairnessChecks.nameOfTheRule …}. Prints a line for each check:
+ * that it holds, or why it doesn't.
  */
 final class Checks {
     private Checks() {}
@@ -26,7 +26,7 @@ final class Checks {
                 error.getCause().printStackTrace();
             }
         }
-        // Threads that play workers still wait.
+        // Threads that simulate workers still wait.
         System.exit(0);
     }
 
@@ -40,7 +40,7 @@ final class Checks {
         check(expected.equals(value), "expected %s, got %s", expected, value);
     }
 
-    /** A queue that doesn't wait for company, with a clock that stands still. */
+    /** Returns a queue whose batches never wait, with a clock that stands still. */
     static BatchQueue queue(int capacity) {
         return queue(capacity, new AtomicLong(System.nanoTime()));
     }
@@ -49,14 +49,14 @@ final class Checks {
         return new BatchQueue(capacity, 0, () -> 1, () -> {}, clock::get);
     }
 
-    /** Whether a job finds no room, which its client is told at once. */
+    /** Returns whether a job is refused; its client is answered at once. */
     static boolean refused(BatchQueue queue, FakeJob job) {
         check(queue.offer(job), "the queue is closed");
         check(job.status == 0 || job.status == 503, "status %d", job.status);
         return job.status == 503;
     }
 
-    /** As TorchServe collects a batch: {@code Model.pollBatch}. */
+    /** Collects a batch as TorchServe's {@code Model.pollBatch} does. */
     static List<FakeJob> collect(BatchQueue queue, int most, long delayMs) throws InterruptedException {
         List<FakeJob> jobs = new ArrayList<>();
         Job job = queue.poll(Long.MAX_VALUE, TimeUnit.MILLISECONDS);
@@ -67,7 +67,7 @@ final class Checks {
         return jobs;
     }
 
-    /** The job behind a worker's try. */
+    /** Returns the job behind a worker's attempt. */
     static Job original(Job job) {
         return job instanceof Attempt ? ((Attempt) job).queued.job : job;
     }

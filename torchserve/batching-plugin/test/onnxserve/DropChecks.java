@@ -12,7 +12,7 @@ import java.util.concurrent.atomic.AtomicLong;
 
 /** Jobs that leave without being computed. */
 final class DropChecks {
-    // Far more than a busy machine takes between two lines.
+    // Much longer than a busy machine needs between two statements.
     private static final long MARGIN_S = 60;
 
     private DropChecks() {}
@@ -26,7 +26,7 @@ final class DropChecks {
         return new FakeJob("client", 10, headers);
     }
 
-    /** Whether two such jobs expire in so many seconds: neither long before nor long after. */
+    /** Checks that both jobs expire after {@code seconds}, neither much earlier nor much later. */
     private static void expires(FakeJob early, FakeJob job, double seconds) {
         AtomicLong clock = new AtomicLong(System.nanoTime());
         BatchQueue queue = Checks.queue(10, clock);

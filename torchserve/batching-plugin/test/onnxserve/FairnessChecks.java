@@ -23,7 +23,7 @@ final class FairnessChecks {
             FakeJob paced = FakeJob.of("paced");
             queue.offer(paced);
             check(queue.poll() == paced, "request %d of the paced client was overtaken", i);
-            // The next one finds the paced client forgotten.
+            // The queue has forgotten the paced client when its next request arrives.
             queue.poll();
             queue.poll();
         }
@@ -49,7 +49,7 @@ final class FairnessChecks {
         }
     }
 
-    /** The bound of deficit round robin: a quantum and the largest job, for each of two clients. */
+    /** Checks the bound of deficit round robin: a quantum and the largest job, for each of two clients. */
     static void clientsThatWaitGetTheSameBytes() {
         for (int seed = 0; seed < SEEDS; seed++) {
             Random random = new Random(seed);
@@ -68,7 +68,7 @@ final class FairnessChecks {
                 }
             }
             Map<String, Long> bytes = new HashMap<>();
-            // All have jobs left until the one with the least bytes has none.
+            // All clients have jobs until the client with the fewest bytes has none.
             while (smallest(queue, clients) > 0) {
                 QueuedJob job = queue.take();
                 bytes.merge(job.client, job.cost, Long::sum);
@@ -135,7 +135,7 @@ final class FairnessChecks {
         }
         check(most <= 130, "%d clients are remembered", most);
         while (queue.take() != null) {
-            // until nothing waits
+            // drains the queue
         }
         equal(0, queue.flows());
     }

@@ -8,7 +8,7 @@ import org.pytorch.serve.util.messages.InputParameter;
 import org.pytorch.serve.util.messages.RequestInput;
 import org.pytorch.serve.util.messages.WorkerCommands;
 
-/** A job without a connection that remembers how it was answered. */
+/** A job without a connection; it records its answer. */
 final class FakeJob extends Job {
     private static final AtomicInteger IDS = new AtomicInteger();
     final String client;

@@ -10,7 +10,7 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.function.IntToLongFunction;
 
-/** What is computed is answered in time, however much comes. */
+/** Accepted jobs are answered in time under any load. */
 final class LimitChecks {
     private static final int CAPACITY = 1000;
     private static final long TARGET = 50 * MS;
@@ -20,7 +20,7 @@ final class LimitChecks {
 
     private LimitChecks() {}
 
-    /** p99 and throughput, against what so many workers can do, after two seconds. */
+    /** Compares p99 and throughput with the workers' capacity, after a warm-up of two seconds. */
     private static void checkOverload(LoadedServer server, double perSecond, double times, int clients) {
         server.run(times * perSecond, clients, 2000);
         server.reset();
@@ -118,7 +118,10 @@ final class LimitChecks {
         }
     }
 
-    /** So many requests of one client, each after so many ms of ten times what a worker can do. */
+    /**
+     * Sends {@code requests} jobs of one client, {@code ms} apart, while {@code floods} clients send ten
+     * times a worker's capacity.
+     */
     private static void checkPaced(LoadedServer server, int requests, int floods, long ms) {
         List<FakeJob> paced = new ArrayList<>();
         for (int i = 0; i < requests; i++) {
@@ -133,7 +136,7 @@ final class LimitChecks {
         int low = limit.jobs();
         long now = 0;
         for (int i = 0; i < 40; i++) {
-            // A burst that is mostly refused, and then nothing to do.
+            // A burst that is mostly refused, followed by idle time.
             now += TARGET;
             limit.refused(now);
             limit.waited(TARGET / 2);
@@ -143,7 +146,7 @@ final class LimitChecks {
         check(limit.jobs() > 10 * low, "%d, then %d", low, limit.jobs());
     }
 
-    /** A limit that has seen batches of one, each taking so long. */
+    /** Returns a limit that has measured {@code batches} batches of one job, each of {@code batchTime}. */
     private static QueueLimit learned(int workers, long batchTime, int batches) {
         long now = -batches * batchTime;
         QueueLimit limit = new QueueLimit(CAPACITY, TARGET, now);

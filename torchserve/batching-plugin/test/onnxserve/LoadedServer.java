@@ -18,17 +18,17 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.IntToLongFunction;
 
 /**
- * A queue, its workers and requests at random times (a Poisson process), in simulated time. Workers collect
- * in threads of their own, one after the other, as TorchServe's do under the model's lock.
+ * Simulates a queue and its workers in simulated time, with random arrivals (a Poisson process). Each worker
+ * collects in its own thread, one worker after the other, like TorchServe's under the model's lock.
  */
 final class LoadedServer {
     static final long MS = TimeUnit.MILLISECONDS.toNanos(1);
 
     final AtomicLong clock = new AtomicLong(System.nanoTime());
     final BatchQueue queue;
-    /** What a batch of so many jobs takes, in ns. */
+    /** The duration of a batch by its number of jobs, in ns. */
     IntToLongFunction duration;
-    /** What the jobs took that were computed, from arrival to answer, in ns. */
+    /** Latencies of computed jobs, from arrival to answer, in ns. */
     final List<Long> times = new ArrayList<>();
     int offered;
 
@@ -55,20 +55,20 @@ final class LoadedServer {
         }
     }
 
-    /** {@code perSecond} requests of {@code clients} clients for so long. */
+    /** Sends {@code perSecond} requests per second of {@code clients} clients for {@code ms}. */
     void run(double perSecond, int clients, long ms) {
         long end = clock.get() + ms * MS;
         schedule(gap(perSecond), () -> arrive(perSecond, clients, end));
         runUntil(end);
     }
 
-    /** Forgets what was counted. */
+    /** Resets the counts. */
     void reset() {
         times.clear();
         offered = 0;
     }
 
-    /** Of what was computed, in ns. */
+    /** Returns the 99th percentile of the latencies of computed jobs, in ns. */
     long p99() {
         Collections.sort(times);
         return times.get(times.size() * 99 / 100);
@@ -83,7 +83,7 @@ final class LoadedServer {
         underWay.put(job, clock.get());
         queue.offer(job);
         if (collecting != null) {
-            // The queue was empty, so its worker takes this one.
+            // The queue was empty, so its waiting worker takes this job.
             compute();
         }
         collect();
@@ -116,7 +116,7 @@ final class LoadedServer {
         clock.set(end);
     }
 
-    /** Lets workers that are free collect until one of them waits for jobs. */
+    /** Lets free workers collect until one of them waits for jobs. */
     private void collect() {
         while (collecting == null && !wanting.isEmpty()) {
             collecting = wanting.remove();

@@ -44,7 +44,7 @@ final class PriorityChecks {
         equal(3300 / 9, taken.get(Priority.NORMAL));
     }
 
-    /** What each priority gets of 3,300 turns while all of these wait. */
+    /** Returns the number of turns that each priority gets out of 3,300 while all of them have waiting jobs. */
     private static Map<Priority, Integer> flood(Priority... priorities) {
         BatchQueue queue = Checks.queue(100_000);
         Map<Priority, Integer> taken = new EnumMap<>(Priority.class);
@@ -59,7 +59,7 @@ final class PriorityChecks {
         return taken;
     }
 
-    /** A head of a queue waits for its patience and one turn for each other priority that starves too. */
+    /** The head of a queue waits for its patience, and one turn for each other starving priority. */
     static void noPriorityWaitsForMoreTurnsThanItsBound() {
         for (int seed = 0; seed < 50; seed++) {
             Random random = new Random(seed);

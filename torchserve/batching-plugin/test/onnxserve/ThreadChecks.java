@@ -15,7 +15,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReentrantLock;
 import org.pytorch.serve.job.Job;
 
-/** Many threads, as TorchServe's: some offer, workers collect under the model's lock and may die. */
+/** Many threads, as in TorchServe: some offer jobs; workers collect under the model's lock and may die. */
 final class ThreadChecks {
     private static final int CLIENTS = 4;
     private static final int JOBS = 20_000;
@@ -29,7 +29,7 @@ final class ThreadChecks {
         equal(3, Checks.collect(queue, 3).size());
         jobs = List.of(FakeJob.of("a"), FakeJob.of("a"));
         jobs.forEach(queue::offer);
-        // It has two of the three that it expects.
+        // The worker has two of the three jobs that it expects.
         Thread worker = new Thread(() -> {
             try {
                 Checks.collect(queue, 3, TimeUnit.HOURS.toMillis(1));
@@ -43,7 +43,7 @@ final class ThreadChecks {
         }
         worker.interrupt();
         worker.join();
-        // TorchServe puts such a job back too when a worker is scaled down.
+        // TorchServe also puts back such a job when it scales a worker down.
         queue.addFirst(jobs.get(1));
         equal(2, queue.size());
         check(queue.poll() == jobs.get(0), "the first isn't first");
@@ -68,7 +68,7 @@ final class ThreadChecks {
         workers.forEach(Thread::start);
         Random random = new Random(1);
         while (clients.stream().anyMatch(Thread::isAlive)) {
-            // A worker dies: its thread is interrupted and begins anew.
+            // A worker dies: its thread is interrupted and starts again.
             workers.get(random.nextInt(workers.size())).interrupt();
             Thread.sleep(1);
         }
