@@ -1,4 +1,4 @@
-# Two commands for a person: make serve, make test. `make help` lists all. Set-up needs Python 3.11+ and pip's registry.
+# The main commands are `make serve` and `make test`; `make help` lists all. Set-up needs Python 3.11+ and access to PyPI.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -15,15 +15,15 @@ help: ## this list
 serve: export ## set up, export the models, serve them
 	$(BIN)/onnxserve serve --features models/churn/store
 
-# The suites run in parallel, each in PROCESSES processes, since they often wait for servers rather than compute; the
-# output of each comes in one piece. Tests of one file stay in one process and share its servers.
+# The suites run in parallel, each in PROCESSES processes, since they mostly wait for servers. Each suite's output is
+# printed as one block. The tests of a file run in one process and share its servers.
 PROCESSES ?= 2
 PYTEST := $(BIN)/pytest -n $(PROCESSES) --dist loadfile
 
 test: programs $(STAMP) export check ## everything: check, contract and end-to-end tests
 	$(MAKE) -j2 -Otarget --no-print-directory contract e2e
 
-# Before any work: what is missing and how to get it.
+# This check runs before any other work.
 programs: ## say which programs the tests need and how to get them
 	@tests/programs.sh
 
@@ -57,14 +57,14 @@ $(STORE)/.%: models/%/model.toml models/%/model.py models/%/golden.jsonl $(shell
 	$(BIN)/onnxserve export models/$*
 	@touch $@
 
-# These have more files than every model has.
+# These models depend on additional files.
 $(STORE)/.churn: models/churn/data.py $(wildcard models/churn/store/*.*)
 $(STORE)/.sentiment: models/sentiment/bert.py models/sentiment/sensitivity.json
 $(STORE)/.digits: models/digits/sensitivity.json
 
-# The Java that was found (the machine's, if 11 or newer, else the wheel's) is linked beside python, so
-# that plain `torchserve --start` starts with it. torch comes by pip, which a mirror may give its own build; uv
-# installs the rest in a tenth of the time.
+# The link beside python makes plain `torchserve --start` use the same Java as onnxserve: the machine's if it is 11 or
+# newer, otherwise the wheel's. pip installs torch, since a mirror may offer pip its own build; uv installs the rest in a
+# tenth of the time.
 $(STAMP): pyproject.toml $(wildcard torchserve/batching-plugin/src/onnxserve/*.java)
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
@@ -87,7 +87,7 @@ bench: $(STAMP) export ## compare with other servers (needs wrk)
 	$(BIN)/python -m benchmarks $(BENCH)
 	$(BIN)/python -m benchmarks.batch
 
-# Needs an NVIDIA GPU. The GPU build of onnxruntime takes the place of the CPU build: both at once shadow each other.
+# Needs an NVIDIA GPU. The GPU build of onnxruntime replaces the CPU build, since both provide the same module.
 GPU_STORE ?= $(STORE)
 gpu-test: $(STAMP) export ## tests and benchmarks on an NVIDIA GPU
 	$(BIN)/pip uninstall -q -y onnxruntime
@@ -96,19 +96,17 @@ gpu-test: $(STAMP) export ## tests and benchmarks on an NVIDIA GPU
 	$(BIN)/python -m benchmarks.gpu --store $(GPU_STORE)
 	$(BIN)/python -m benchmarks.gpu_workers --store $(GPU_STORE)
 
-# The documentation as a site, in site/.
 site: $(STAMP) ## the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 
-# Half an hour of mixed load; SOAK='--minutes 600' for a night.
+# SOAK passes options, such as SOAK='--minutes 600' for a night.
 soak: $(STAMP) export ## half an hour of mixed load
 	$(BIN)/python -m benchmarks.soak $(SOAK)
 
-# Faults under load, counted.
 chaos: $(STAMP) ## faults under load, counted
 	$(BIN)/python -m benchmarks.faults
 
-# What the image installs: each variant of it, and what builds the package and its bill of materials.
+# The packages that each image variant installs, and those that build the package and its bill of materials.
 LOCK := $(BIN)/uv pip compile -q --generate-hashes --no-header --no-emit-index-url --no-annotate \
   --python-version 3.11 --python-platform x86_64-manylinux_2_31
 SERVED := pyproject.toml --extra gateway --extra sign --extra trace --extra monitor --extra pull
@@ -117,18 +115,18 @@ lock: $(STAMP) ## the pinned packages of the image
 	$(LOCK) $(SERVED) deploy/locks/cuda.in -c deploy/locks/cpu.txt --no-emit-package onnxruntime -o deploy/locks/cuda.txt
 	$(LOCK) deploy/locks/build.in -o deploy/locks/build.txt
 
-# Without a JDK it says so, and everything else works.
+# Without a JDK, this prints a message and changes nothing; everything else still works.
 frontend: $(STAMP) ## build the batching plugin (needs a JDK)
 	$(BIN)/python torchserve/batching-plugin/compile_plugin.py
 
-# Known flaws of the frontend's libraries that torchserve/batching-plugin/flaws.toml doesn't speak of yet. Asks api.osv.dev.
+# Queries api.osv.dev for flaws that torchserve/batching-plugin/flaws.toml doesn't list yet.
 flaws: $(STAMP) ## known flaws of the frontend's libraries that flaws.toml doesn't list
 	$(BIN)/python torchserve/batching-plugin/flaws.py ask
 
 wheel: $(STAMP) frontend ## build the package, in dist/
 	$(BIN)/python -m build --wheel
 
-# Archives and the state of a server take long to make again: only clean-all removes them, and asks before.
+# Archives and a server's state take long to rebuild, so only clean-all removes them, after a confirmation.
 clean: ## remove what is quickly made again
 	rm -rf $(VENV) dist site logs .bench
 

@@ -102,7 +102,7 @@ class Rounds:
                 self._results.runs.append(limit(name, self._bench, clients, seconds, number))
             except FAILURES as error:
                 self._results.failed(self._bench.model, name, error)
-        random.Random(f"{number} {clients}").shuffle(self._live)  # an order, not a secret
+        random.Random(f"{number} {clients}").shuffle(self._live)  # noqa: S311 - an order, not a secret
         for item in list(self._live):
             self._turn(item, clients, seconds, number)
 

@@ -39,8 +39,7 @@ enum Drop {
     private static final String OVERLOADED = "overloaded";
     // A client that retries at once, like hundreds of connections in a loop, costs the gateway and the frontend as
     // much as an answer does and blocks their event loops. A refusal is therefore delayed. The delay is random:
-    // clients that are refused at the same moment would otherwise all retry at once, and then not at all for a
-    // while.
+    // clients that are refused at the same moment would otherwise retry in bursts.
     private static final int LEAST_HELD_MS = 200;
     private static final int SPREAD_MS = 200;
     private static final int SERVICE_UNAVAILABLE = 503;

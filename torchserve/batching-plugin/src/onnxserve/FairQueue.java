@@ -17,8 +17,8 @@ import org.pytorch.serve.job.Job;
  * {@link #longest}, which runs when the queue is full. A client is forgotten when its turn comes and it has
  * no job, or when the queue is empty. A client that overspent is kept until it has paid.
  *
- * <p>New flows may pass old ones {@link #PATIENCE} times in a row. RFC 8290 has no such bound, so that an
- * unlimited number of clients could starve the old flows. The quantum follows the lowest cost of recent jobs.
+ * <p>New flows may pass old ones {@link #PATIENCE} times in a row. RFC 8290 has no such bound: there an
+ * unlimited number of new clients can starve the old flows. The quantum follows the lowest cost of recent jobs.
  * With a larger quantum, a client of small jobs would take thousands of them in one turn while a client of
  * large jobs waits.
  */

@@ -3,15 +3,15 @@ package onnxserve;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Limits the jobs that may wait for a model, so that accepted jobs are answered in time under any load. The
+ * Limits the jobs that may wait for a model, so that computed jobs are answered in time under any load. The
  * method is adaptive concurrency by Little's law.
  *
  * <p>While its workers are busy, a version that computes {@code rate} jobs per second answers a job after
  * {@code jobs / rate} seconds, where {@code jobs} counts waiting and running jobs (J. D. C. Little, "A Proof
- * for the Queuing Formula L = λW", Operations Research 9, 1961). The limit is therefore {@code 1.5 * target *
- * rate} minus the running jobs. The rate is measured in windows of half the target and averaged over one
- * second of busy time. A window in which workers waited for jobs yields no rate. If jobs were refused in such
- * a window, the limit is too low and grows.
+ * for the Queuing Formula L = λW", Operations Research 9, 1961). The limit is therefore
+ * {@code 1.5 * target * rate} minus the running jobs. The rate is measured in windows of half the target and
+ * averaged over one second of busy time. A window in which workers waited for jobs yields no rate. If jobs
+ * were refused in such a window, the limit is too low and grows.
  *
  * <p>The limit guarantees no latency for a single job. Clients take turns, so some jobs wait longer than the
  * average; jobs run in batches; and a model may slow down after a job arrives. The limit therefore shrinks if
@@ -24,7 +24,7 @@ import java.util.concurrent.TimeUnit;
  * none of them counts as late. Times are in ns. Not thread-safe.
  */
 final class QueueLimit {
-    // Fraction of the target for waiting and computing; transport takes the remainder, up to 2 times the target.
+    // Multiple of the target for waiting and computing; transport takes the rest, up to twice the target.
     private static final double AIM = 1.5;
     private static final double LEAST_AIM = 0.5;
     private static final double LATEST = 1.75;

@@ -10,7 +10,7 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.function.IntToLongFunction;
 
-/** Accepted jobs are answered in time under any load. */
+/** Computed jobs are answered in time under any load. */
 final class LimitChecks {
     private static final int CAPACITY = 1000;
     private static final long TARGET = 50 * MS;
