@@ -15,10 +15,9 @@ help: ## this list
 serve: export ## set up, export the models, serve them
 	$(BIN)/onnxserve serve --features models/churn/store
 
-# The suites run in parallel, each in PROCESSES processes, since they mostly wait for servers. Each suite's output is
-# printed as one block. The tests of a file run in one process and share its servers.
+# Contract and end-to-end tests run beside each other, since they often wait for servers rather than compute; the output
+# of each comes in one piece. More processes would only compete for two cores; unit tests start no servers.
 PROCESSES ?= 2
-PYTEST := $(BIN)/pytest -n $(PROCESSES) --dist loadfile
 
 test: programs $(STAMP) export check ## everything: check, contract and end-to-end tests
 	$(MAKE) -j2 -Otarget --no-print-directory contract e2e
@@ -28,7 +27,7 @@ programs: ## say which programs the tests need and how to get them
 	@tests/programs.sh
 
 contract e2e: $(STAMP) export
-	$(PYTEST) tests/$@
+	$(BIN)/pytest tests/$@
 
 check: $(STAMP) lint types imports unit ## lint, spelling, types, import rules and unit tests
 
@@ -48,7 +47,7 @@ imports: $(STAMP)
 	PYTHONPATH=torchserve/worker/ts $(BIN)/lint-imports
 
 unit: $(STAMP)
-	$(PYTEST) tests/unit
+	$(BIN)/pytest -n $(PROCESSES) --dist loadfile tests/unit
 
 export: $(MODELS:%=$(STORE)/.%) ## export the models that have changed
 

@@ -164,7 +164,7 @@ def test_what_a_person_sees(segment, rows, tmp_path):
     assert "no such file" in run(segment, "nowhere.csv", "-o", tmp_path / "none", code=1).stderr
     refused = run(segment, rows, "-o", tmp_path / "gpu", "--provider", "cuda", code=1).stderr
     assert "provider 'cuda' was asked for" in refused
-    assert "use local, ray" in run(segment, rows, "-o", tmp_path / "none", "--engine", "spark", code=1).stderr
+    assert "use one of local, ray" in run(segment, rows, "-o", tmp_path / "none", "--engine", "spark", code=1).stderr
     summary = run(segment, rows, "-o", tmp_path / "out", "--limit", 10, "--json").stdout
     assert json.loads(summary)["scored"] == 10
 

@@ -58,7 +58,7 @@ def test_a_step_that_the_history_can_not_take_is_in_force_and_the_command_says_b
         history.write_bytes(lines)
     assert (process.returncode, output) == (3, "circle canary: none -> 2.0.0 at 10 %\n")
     assert "the step is in force, but the history can't be written: No space left on device" in errors
-    assert json.loads(errors.partition("append: ")[2])["action"] == "canary"
+    assert json.loads(errors.partition("append to the file: ")[2])["action"] == "canary"
     canary = made.release.role_store.roles.models["circle"].canary
     assert canary
     assert canary.percent == 10
