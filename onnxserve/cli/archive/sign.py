@@ -39,7 +39,7 @@ def keygen(
         show_lines({"private": str(path), "recipient": recipient}, *lines, as_json=as_json)
     else:
         public = str(make_key(path))
-        lines = (f"private: {path}", f"public: {public} (servers: ONNXSERVE_PUBLIC_KEY={quote(str(public))})")
+        lines = (f"private: {path}", f"public: {public} (servers: ONNXSERVE_PUBLIC_KEY={quote(public)})")
         show_lines({"private": str(path), "public": public}, *lines, as_json=as_json)
 
 

@@ -16,9 +16,11 @@ Version = Annotated[str, typer.Argument(help="The version, such as 1.1.0.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Print what would change and change nothing.")]
 
 
-def server(config: Path | None, state: Path | None, management_port: int | None) -> ReleaseService:
+def server(
+    config: Path | None, state: Path | None, management_port: int | None, store: Path | None = None
+) -> ReleaseService:
     """Release steps on the server that the flags name."""
-    return release_of(settings_from(config=config, state=state, management_port=management_port))
+    return release_of(settings_from(config=config, store=store, state=state, management_port=management_port))
 
 
 def show_changes(release: ReleaseService, changes: list[str], *, plan: bool = False, as_json: bool = False) -> None:

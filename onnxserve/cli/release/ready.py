@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from onnxserve.cli.console import AsJson, show_lines
 from onnxserve.cli.groups import release as commands
-from onnxserve.cli.server import Config, ManagementPort, State, release_of, settings_from
+from onnxserve.cli.server import Config, ManagementPort, State
 from onnxserve.errors import ServerError
+
+from .changes import server
 
 
 @commands.command()
@@ -22,7 +24,7 @@ def ready(
 
     Example: onnxserve release ready
     """
-    release = release_of(settings_from(config=config, state=state, management_port=management_port))
+    release = server(config, state, management_port)
     versions = release.status()
     proven = {(version.model, version.version): version.workers for version in versions if version.ready}
     # Without roles, as of a plain TorchServe, every version may be asked.

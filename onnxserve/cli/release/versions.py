@@ -9,7 +9,7 @@ import typer
 
 from onnxserve.cli.console import AsJson, console
 from onnxserve.cli.groups import release as commands
-from onnxserve.cli.server import Config, ManagementPort, State, Store, release_of, settings_from
+from onnxserve.cli.server import Config, ManagementPort, State, Store
 
 from .changes import Model, Plan, Version, server, show_changes
 
@@ -28,7 +28,7 @@ def register(
 
     Example: onnxserve release register segment-1.1.0.mar
     """
-    release = release_of(settings_from(config=config, store=store, state=state, management_port=management_port))
+    release = server(config, state, management_port, store)
     with console.status("checking and loading the archive"):
         version = release.register(archive)
     line = f"{archive.name} is ready as version {version}; it answers when named, or as a canary"
@@ -72,6 +72,6 @@ def retire(  # noqa: PLR0913 - each is a flag
 
     Example: onnxserve release retire segment 1.0.0
     """
-    release = release_of(settings_from(config=config, store=store, state=state, management_port=management_port))
+    release = server(config, state, management_port, store)
     changes = release.retire(model, version, plan=plan)
     show_changes(release, changes, plan=plan, as_json=as_json)

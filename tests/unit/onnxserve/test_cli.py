@@ -10,15 +10,7 @@ from onnxserve.cli import app as boundary
 from onnxserve.cli.predict import encode, golden_body
 from onnxserve.errors import OnnxserveError
 from onnxserve.torchserve.load_failures import failure_reason
-
-
-def run(*arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    """The program as a process would run it, in this one."""
-    monkeypatch.setattr("sys.argv", ["onnxserve", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        boundary.main()
-    printed = capsys.readouterr()
-    return int(ended.value.code or 0), printed.out, printed.err
+from tests.helpers.program import run
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from onnxserve.cli import app as program
 from onnxserve.cli.groups import RENAMED
 from onnxserve.cli.reference.options import commands, options
+from tests.helpers.program import run
 
 DESIGNED = {
     *("new", "export", "serve", "predict", "batch", "doctor"),
@@ -28,15 +29,6 @@ OPTIONS = {
 }
 NUMBERS = {name: option for name, option in OPTIONS.items() if option.type.startswith(("integer", "number"))}
 GROUPS = {str(group.name): group.typer_instance for group in program.app.registered_groups if group.typer_instance}
-
-
-def run(*arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    """The program as a process would run it, in this one."""
-    monkeypatch.setattr("sys.argv", ["onnxserve", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        program.main()
-    printed = capsys.readouterr()
-    return int(ended.value.code or 0), printed.out, printed.err
 
 
 def test_the_first_words_are_few():

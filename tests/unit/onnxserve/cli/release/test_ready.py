@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve.cli import app as boundary
-from onnxserve.cli.release import ready
+from onnxserve.cli.release import changes
 from onnxserve.gateway import Canary, Model, Roles, RoleStore
 from onnxserve.gateway.files import write_json
 from onnxserve.release import History, ReleaseService
 from onnxserve.torchserve import Management
 from tests.helpers.fakes import FakeTorchServe
+from tests.helpers.program import run
 
 
 def outcome(
@@ -22,12 +22,9 @@ def outcome(
     """The exit code and what is printed."""
     management = Management("http://fake", transport=server.transport())
     release = ReleaseService(management, History(folder), folder / "store", RoleStore(folder))
-    monkeypatch.setattr(ready, "release_of", lambda _: release)
-    monkeypatch.setattr("sys.argv", ["onnxserve", "release", "ready", "--json"])
-    with pytest.raises(SystemExit) as ended:
-        boundary.main()
-    printed = capsys.readouterr()
-    return int(ended.value.code or 0), printed.out + printed.err
+    monkeypatch.setattr(changes, "release_of", lambda _: release)
+    code, output, errors = run("release", "ready", "--json", monkeypatch=monkeypatch, capsys=capsys)
+    return code, output + errors
 
 
 def test_a_version_without_traffic_does_not_hold_up_readiness(tmp_path, monkeypatch, capsys):
