@@ -7,9 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from onnxserve.errors import DefinitionError
+from onnxserve.errors import DefinitionError, SourceError
+from onnxserve.locations.location import is_function, is_prediction_log, parse_location
 
-from .sections import Definition
+from .sections import Definition, Source
 
 
 def read_definition(folder: Path) -> Definition:
@@ -25,6 +26,8 @@ def read_definition(folder: Path) -> Definition:
         raise DefinitionError(f"not valid TOML: {error}", where=str(path)) from error
     if "folder" in document:
         raise DefinitionError("unknown field `folder`", where=str(path), fix="remove it")
+    if isinstance(rows := document.get("rows"), str):
+        document["rows"] = {"location": rows}
     try:
         definition = msgspec.convert(document | {"folder": str(folder.resolve())}, Definition, dec_hook=_path)
     except msgspec.ValidationError as error:
@@ -40,12 +43,13 @@ def _path(kind: type, value: object) -> object:
 
 def _faults(definition: Definition) -> list[str]:
     faults = []
-    named = {field: getattr(definition, field) for field in ("handler", "loader", "rows", "assets")}
+    named = {field: getattr(definition, field) for field in ("handler", "loader", "assets")}
     for field, value in (named | {"quantise.metric": definition.quantise.metric}).items():
         if value and value.count(":") != 1:
             faults.append(f"{field} = {value!r} must be `file.py:name` or `module:name`")
         elif value.partition(":")[0].endswith(".py") and not (definition.folder / value.partition(":")[0]).is_file():
             faults.append(f"{field} = {value!r}: there is no such file in {definition.folder}")
+    faults += _rows_faults(definition)
     if len(set(definition.labels)) != len(definition.labels):
         faults.append("labels must differ from each other")
     if len(set(definition.quantise.variants)) != len(definition.quantise.variants):
@@ -55,7 +59,38 @@ def _faults(definition: Definition) -> list[str]:
     names = [source.name for source in definition.sources]
     if len(set(names)) != len(names):
         faults.append("sources need different names")
+    faults += [fault for source in definition.sources for fault in _source_faults(source)]
     return [*faults, *_feature_faults(definition)]
+
+
+def _rows_faults(definition: Definition) -> list[str]:
+    location = definition.rows.location
+    if is_function(location):
+        file = location.partition(":")[0]
+        is_missing = file.endswith(".py") and not (definition.folder / file).is_file()
+        return [f"rows = {location!r}: there is no such file in {definition.folder}"] if is_missing else []
+    if not location:
+        return ['rows say where the rows come from, as in rows = "model.py:rows"']
+    return [] if is_prediction_log(location) else _location_faults("rows", location)
+
+
+def _source_faults(source: Source) -> list[str]:
+    name = f"source {source.name}"
+    of_package = {field: getattr(source, field) for field in ("package", "version", "file")}
+    given = [field for field, value in of_package.items() if value]
+    if source.location:
+        faults = [f"{name} has a location, and {' and '.join(given)} of a package: remove one"] if given else []
+        return [*faults, *_location_faults(name, source.location, source.sha256)]
+    missing = [field for field, value in (of_package | {"sha256": source.sha256}).items() if not value]
+    return [f"{name} lacks {', '.join(missing)}, or a location"] if missing else []
+
+
+def _location_faults(field: str, text: str, sha256: str = "") -> list[str]:
+    try:
+        location = parse_location(text, sha256)
+    except SourceError as error:
+        return [f"{field}: {error.what}" + (f" ({error.fix})" if error.fix else "")]
+    return [] if location.url else [f"{field} names no path"]
 
 
 def _feature_faults(definition: Definition) -> list[str]:
