@@ -121,9 +121,7 @@ def test_more_bytes_than_the_limit_are_refused_before_they_are_written(server, a
 
 def test_two_exports_at_once_fetch_a_file_once(server, access, tmp_path):
     paths: list[Path] = []
-    threads = [
-        threading.Thread(target=lambda: paths.append(fetch(pinned(server), tmp_path, access))) for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: paths.append(fetch(pinned(server), tmp_path, access))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -66,7 +66,9 @@ class FileServer:
         if first >= len(content):
             return Reply(416, {"content-range": f"bytes */{len(content)}"})
         last = min(int(wanted[2] or len(content) - 1), len(content) - 1)
-        return Reply(206, headers | {"content-range": f"bytes {first}-{last}/{len(content)}"}, content[first : last + 1])
+        return Reply(
+            206, headers | {"content-range": f"bytes {first}-{last}/{len(content)}"}, content[first : last + 1]
+        )
 
 
 @contextmanager
@@ -92,7 +94,7 @@ def running(server: FileServer) -> Iterator[FileServer]:
                 self.close_connection = True
             self.wfile.write(sent)
 
-        do_GET = do_HEAD = answer
+        do_GET = do_HEAD = answer  # noqa: N815 - the names that http.server calls
 
         def log_message(self, *_: object) -> None:
             pass

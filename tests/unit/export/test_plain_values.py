@@ -48,7 +48,9 @@ def test_other_objects_are_refused_by_row(value, message):
     assert refusal.value.where == "model.py:rows, row 1"
 
 
-@pytest.mark.parametrize(("given", "message"), [([[1, 2, 3]], "a row is list"), (3, "it gave int"), (["ab"], "a row is str")])
+@pytest.mark.parametrize(
+    ("given", "message"), [([[1, 2, 3]], "a row is list"), (3, "it gave int"), (["ab"], "a row is str")]
+)
 def test_a_function_must_give_pairs(given, message):
     with pytest.raises(DefinitionError, match=message) as refusal:
         list(pairs(given, "model.py:rows", is_plain=True))

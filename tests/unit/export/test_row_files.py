@@ -67,7 +67,9 @@ def test_columns_are_chosen_by_name(table, text, tmp_path):
 
 
 def test_the_lines_of_golden_jsonl_are_rows(table, tmp_path):
-    (tmp_path / "rows.jsonl").write_text('{"input": [1, 2], "label": "inside"}\n{"input": {"x": 1, "y": 2}, "label": null}\n')
+    (tmp_path / "rows.jsonl").write_text(
+        '{"input": [1, 2], "label": "inside"}\n{"input": {"x": 1, "y": 2}, "label": null}\n'
+    )
     assert rows_of(tmp_path / "rows.jsonl", table) == [([1, 2], "inside"), ({"x": 1, "y": 2}, None)]
 
 
