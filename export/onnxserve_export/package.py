@@ -13,7 +13,7 @@ import yaml
 from onnxserve.archive import file_digest, manifest, write_archive
 from onnxserve.archive.manifest import CONFIG
 from onnxserve.archive.write import pretty
-from onnxserve.definition import Definition, ServeSection, Source
+from onnxserve.definition import ServeSection, Source
 from onnxserve.locations.location import parse_location
 
 from .acceptance import task_of
@@ -23,7 +23,7 @@ from .batch_composition import SEED as BATCH_SEED
 from .bom import bom
 from .environment import versions
 from .export_state import ExportState
-from .fetch import rows_location
+from .fetch import location_of
 from .load import SEED as LOAD_SEED
 from .records import Measured
 from .rows import SEED as SPLIT_SEED
@@ -98,17 +98,18 @@ def evidence(state: ExportState) -> dict[str, Any]:
             "rows": {name: len(subset) for name, subset in state.split.subsets.items()},
             "sha256": {name: subset.digest for name, subset in state.split.subsets.items()},
             "duplicates_dropped": state.split.duplicates,
-            **rows_origin(state.definition),
+            **origin_of(state.definition.rows.location),
         },
         "seeds": {"split": SPLIT_SEED, "load": LOAD_SEED, "batches": BATCH_SEED},
+        "source": origin_of(state.definition.loader),
         "sources": [origin(source) for source in state.definition.sources],
         "environment": versions(),
     }
 
 
-def rows_origin(definition: Definition) -> dict[str, str]:
-    """Return where the rows were and the digest that pins them; nothing if a function gave them."""
-    location = rows_location(definition)
+def origin_of(reference: str) -> dict[str, str]:
+    """Return where a model or its rows were, and the digest that pins them; nothing if a function gave them."""
+    location = location_of(reference)
     if location is None:
         return {}
     return {"location": location.public} | ({"location_sha256": location.sha256} if location.sha256 else {})

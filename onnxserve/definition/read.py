@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from onnxserve.errors import DefinitionError, SourceError
-from onnxserve.locations.location import is_function, is_prediction_log, parse_location
+from onnxserve.locations.filesystem import is_wild
+from onnxserve.locations.location import is_function, is_prediction_log, is_remote, parse_location
 
 from .sections import Definition, Source
 
@@ -43,13 +44,14 @@ def _path(kind: type, value: object) -> object:
 
 def _faults(definition: Definition) -> list[str]:
     faults = []
-    named = {field: getattr(definition, field) for field in ("handler", "loader", "assets")}
+    named = {field: getattr(definition, field) for field in ("handler", "assets")}
     for field, value in (named | {"quantise.metric": definition.quantise.metric}).items():
         if value and value.count(":") != 1:
             faults.append(f"{field} = {value!r} must be `file.py:name` or `module:name`")
         elif value.partition(":")[0].endswith(".py") and not (definition.folder / value.partition(":")[0]).is_file():
             faults.append(f"{field} = {value!r}: there is no such file in {definition.folder}")
-    faults += _rows_faults(definition)
+    faults += _reference_faults("loader", definition.loader, definition.folder)
+    faults += _reference_faults("rows", definition.rows.location, definition.folder)
     if len(set(definition.labels)) != len(definition.labels):
         faults.append("labels must differ from each other")
     if len(set(definition.quantise.variants)) != len(definition.quantise.variants):
@@ -63,15 +65,18 @@ def _faults(definition: Definition) -> list[str]:
     return [*faults, *_feature_faults(definition)]
 
 
-def _rows_faults(definition: Definition) -> list[str]:
-    location = definition.rows.location
-    if is_function(location):
-        file = location.partition(":")[0]
-        is_missing = file.endswith(".py") and not (definition.folder / file).is_file()
-        return [f"rows = {location!r}: there is no such file in {definition.folder}"] if is_missing else []
-    if not location:
-        return ['rows say where the rows come from, as in rows = "model.py:rows"']
-    return [] if is_prediction_log(location) else _location_faults("rows", location)
+def _reference_faults(field: str, text: str, folder: Path) -> list[str]:
+    """Return what is wrong with a function or a location."""
+    if is_function(text):
+        file = text.partition(":")[0]
+        is_missing = file.endswith(".py") and not (folder / file).is_file()
+        return [f"{field} = {text!r}: there is no such file in {folder}"] if is_missing else []
+    if is_prediction_log(text):
+        return []
+    if not is_remote(text) and not is_wild(text) and not (folder / text).exists():
+        forms = "`file.py:name` or `module:name`, or a path or URL"
+        return [f"{field} = {text!r} must be {forms}; there is no such file in {folder}"]
+    return _location_faults(field, text)
 
 
 def _source_faults(source: Source) -> list[str]:

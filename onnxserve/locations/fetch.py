@@ -71,7 +71,7 @@ def fetch(location: Location, folder: Path, access: Access) -> Path:
     NotPinned for a remote location without a pin, once its bytes are in the cache; NotCached where the network is
     refused; SourceError if it can't be read, or its digest is not the pinned one.
     """
-    if not location.is_remote:
+    if not location.scheme:
         return _local(location, folder)
     if kept := _cached(location, access.cache):
         return kept

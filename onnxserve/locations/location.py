@@ -28,11 +28,6 @@ class Location(NamedTuple):
         return "" if not mark or scheme == "file" else scheme.lower()
 
     @property
-    def is_remote(self) -> bool:
-        """Whether it must be fetched before it can be read."""
-        return bool(self.scheme)
-
-    @property
     def public(self) -> str:
         """The URL without its query, which may hold a signature that grants access."""
         return self.url.partition("?")[0] if self.scheme in ("http", "https") else self.url
@@ -40,6 +35,11 @@ class Location(NamedTuple):
     def pinned(self, sha256: str) -> str:
         """Return the text of this location with a pin, as a definition has it."""
         return f"{self.url}{MARK}{sha256}"
+
+
+def is_remote(text: str) -> bool:
+    """Tell whether a text is a URL of another machine, and no path of this one."""
+    return bool(Location(text).scheme)
 
 
 def parse_location(text: str, sha256: str = "") -> Location:

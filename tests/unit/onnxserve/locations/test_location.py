@@ -40,7 +40,7 @@ def test_an_unsafe_location_is_refused_and_its_password_is_not_shown(text, messa
 
 def test_http_is_taken_with_a_pin_and_from_this_machine():
     assert parse_location(f"http://h/x@sha256:{DIGEST}").sha256 == DIGEST
-    assert parse_location("http://127.0.0.1:8000/x").is_remote
+    assert parse_location("http://127.0.0.1:8000/x").scheme == "http"
 
 
 def test_what_a_location_shows_has_no_query_since_it_may_grant_access():
@@ -52,7 +52,9 @@ def test_a_function_is_told_from_a_path(text):
     assert is_function(text)
 
 
-@pytest.mark.parametrize("text", ["rows.csv", "s3://b/rows", "predictions:demo", "data/part-*.csv", "C:/rows", "a b:c"])
+@pytest.mark.parametrize(
+    "text", ["rows.csv", "s3://b/rows", "predictions:demo", "data/part-*.csv", "C:\\m.onnx", "a b:c", "a/b.pt2"]
+)
 def test_a_path_is_told_from_a_function(text):
     assert not is_function(text)
     assert is_prediction_log(text) == (text == "predictions:demo")
