@@ -71,10 +71,15 @@ function tableRow(row) {
   const line = document.createElement('tr'), ready = row.ready === row.workers && row.ready > 0;
   const name = Object.assign(element('th', row.name), { scope: 'row' });
   line.append(name, element('td', row.version), traffic(row), cell(`${row.ready} of ${row.workers} ready`, ready ? 'good' : 'bad'));
-  line.append(cell(row.signature ? `${row.signature.variant}, ${row.provider}` : '–'), proof(row.evidence));
+  line.append(cell(graphOf(row)), proof(row.evidence));
   line.append(number(row.rate, 1), number(row.p50, 1), number(row.p99, 1), cell(percent(row.failed), row.failed > 0.01 ? 'n bad' : 'n'));
   line.append(drift(row));
   return line;
+}
+
+function graphOf(row) {
+  if (row.signature) return `${row.signature.variant}, ${row.provider}`;
+  return row.evidence ? 'unknown input' : '–';
 }
 
 function traffic(row) {
@@ -89,6 +94,7 @@ function traffic(row) {
 
 function proof(evidence) {
   if (!evidence) return cell('–');
+  if (evidence.unproven) return cell('unproven', 'bad');
   if (evidence.bound === undefined) return cell(`parity ${evidence.worst_parity.toExponential(1)}`);
   return cell(`loses at most ${percent(evidence.bound)} of ${percent(evidence.reference_accuracy)}`);
 }

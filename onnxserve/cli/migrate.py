@@ -1,0 +1,61 @@
+"""`onnxserve migrate`, which is `onnxserve archive migrate` too."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from shlex import quote
+from typing import Annotated
+
+import typer
+
+from onnxserve.errors import ArchiveError
+from onnxserve.migrate import Finding, StockArchive, read_stock, report, wrap
+
+from . import groups
+from .console import AsJson, console, out, show
+
+FAILS = "it would not load here; nothing was written"
+
+
+def lines_of(stock: StockArchive, findings: list[Finding]) -> list[str]:
+    """Return the report for a person."""
+    width = max(len(finding.verdict) for finding in findings)
+    rows = [f"{finding.verdict:<{width}}  {finding.subject}: {finding.text}" for finding in findings]
+    return [f"{stock.name} {stock.version}, from {stock.path}", *rows]
+
+
+def migrate(
+    archive: Annotated[Path, typer.Argument(help="The TorchServe archive: a .mar, a .tar.gz or a folder.")],
+    store: Annotated[Path, typer.Option("--out", help="The model store, a folder, that gets the new archive.")] = Path(
+        "model_store"
+    ),
+    *,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what would run; write nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take over an archive of TorchServe: say what runs unchanged, and write it to the store as unproven.
+
+    Example: onnxserve migrate old/resnet.mar
+    """
+    with console.status("reading the archive"):
+        stock = read_stock(archive)
+        findings = report(stock)
+    failing = any(finding.verdict == "fails" for finding in findings)
+    written = None if plan or failing else wrap(stock, store)
+    document = {"model": stock.name, "version": stock.version, "findings": [asdict(finding) for finding in findings]}
+
+    def human() -> None:
+        out.print("\n".join(lines_of(stock, findings)), markup=False)
+        if written is not None:
+            out.print(f"{written[0]}  sha256 {written[1]}", markup=False)
+            out.print(f"then: onnxserve serve, or onnxserve release register {quote(str(written[0]))}", markup=False)
+
+    archive_fields = {} if written is None else {"archive": str(written[0]), "sha256": written[1]}
+    show(document | archive_fields, human, as_json=as_json)
+    if failing and not plan:
+        raise ArchiveError(FAILS, where=str(archive), fix="mend what the lines with `fails` name")
+
+
+groups.root.command()(migrate)
+groups.archive.command()(migrate)
