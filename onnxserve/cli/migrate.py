@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from shlex import quote
 from typing import Annotated
@@ -18,6 +19,16 @@ from .console import AsJson, console, out, show
 FAILS = "it would not load here; nothing was written"
 
 
+class Envelope(StrEnum):
+    """TorchServe's request envelopes (`ts/torch_handler/request_envelope/`)."""
+
+    body = "body"
+    json = "json"
+    kserve = "kserve"
+    kservev2 = "kservev2"
+
+
+
 def lines_of(stock: StockArchive, findings: list[Finding]) -> list[str]:
     """Return the report for a person."""
     width = max(len(finding.verdict) for finding in findings)
@@ -30,6 +41,9 @@ def migrate(
     store: Annotated[Path, typer.Option("--out", help="The model store, a folder, that gets the new archive.")] = Path(
         "model_store"
     ),
+    envelope: Annotated[
+        Envelope | None, typer.Option(help="The old server's `service_envelope`, if its config.properties has one.")
+    ] = None,
     *,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would run; write nothing.")] = False,
     as_json: AsJson = False,
@@ -39,7 +53,7 @@ def migrate(
     Example: onnxserve migrate old/resnet.mar
     """
     with console.status("reading the archive"):
-        stock = read_stock(archive)
+        stock = read_stock(archive, envelope.value if envelope else "")
         findings = report(stock)
     failing = any(finding.verdict == "fails" for finding in findings)
     written = None if plan or failing else wrap(stock, store)

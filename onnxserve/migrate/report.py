@@ -25,6 +25,8 @@ FOREIGN_KEYS = {
     "torchrun": "a model that is split over devices needs TorchServe's own worker",
     "useVenv": "the server installs nothing, so that what runs is what was tested",
 }
+BARE = "base_handler"  # it makes a tensor of what comes, so that a request as it came fails
+ENVELOPE = "the old server's `service_envelope`: --envelope body, or json"
 BINARY = (".so", ".pyd", ".pyc", ".whl")
 
 
@@ -59,6 +61,8 @@ def code_of(stock: StockArchive) -> Code:
 
 def _handler(stock: StockArchive, code: Code) -> Iterator[Finding]:
     name = stock.model.handler
+    if name == BARE and not stock.model.envelope:
+        yield Finding("needs", name, f"it takes rows that an envelope has unpacked, {ENVELOPE}")
     if stock.handler_file:
         yield Finding("runs", name, "the archive's own handler, by TorchServe's rules: initialize, handle, context, metrics")
     elif source_of(stock.members, f"{HANDLERS}.{name}") is not None:
@@ -138,4 +142,6 @@ def _gateway(stock: StockArchive) -> Iterator[Finding]:
     yield Finding("differs", "input", "unknown: no check of rows, no V2 metadata, no form in the console, no batch scoring")
     yield Finding("differs", "errors", "what the handler raises answers 500 for all requests of that batch")
     yield Finding("differs", "requests", "query parameters and the path /explanations don't reach the handler")
+    yield Finding("differs", "limited keys", "a key with `digits` or `top` gets 403: the handler can't shorten its answers")
+    yield Finding("differs", "canaries", "an automatic canary compares failures and latency, not labels")
     yield Finding("differs", "proof", "none: the version is marked unproven")

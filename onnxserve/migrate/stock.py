@@ -78,16 +78,19 @@ class StockArchive:
         return file if file in self.members else ""
 
 
-def read_stock(path: Path) -> StockArchive:
+def read_stock(path: Path, envelope: str = "") -> StockArchive:
     """Read an archive, a tarball or a folder; ArchiveError if it is no TorchServe archive, or one that can't be served.
 
-    Nothing of it is imported, unpickled or run.
+    Nothing of it is imported, unpickled or run. `envelope` is put into the manifest: on the old server it was a setting
+    of all models (`service_envelope`), so the archive doesn't say it.
     """
     contents = read_members(path)
     members = dict(contents.members)
     document = _decoded(path, members.pop(MANIFEST))
     if "workflow" in document:
         raise _workflow(path, document["workflow"], members)
+    if envelope and isinstance(document.get("model"), dict):
+        document["model"]["envelope"] = envelope
     try:
         manifest = msgspec.convert(document, Manifest)
     except msgspec.ValidationError as error:
