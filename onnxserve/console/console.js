@@ -94,7 +94,6 @@ function traffic(row) {
 
 function proof(evidence) {
   if (!evidence) return cell('–');
-  if (evidence.unproven) return cell('unproven', 'bad');
   if (evidence.bound === undefined) return cell(`parity ${evidence.worst_parity.toExponential(1)}`);
   return cell(`loses at most ${percent(evidence.bound)} of ${percent(evidence.reference_accuracy)}`);
 }

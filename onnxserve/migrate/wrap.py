@@ -10,11 +10,13 @@ from onnxserve_handlers.trust.digests import EVIDENCE, MIGRATION, file_digest
 
 from .stock import StockArchive
 
+REASON = "it was migrated from TorchServe, and nothing says what its answers should be"
+
 
 def migration_members(stock: StockArchive) -> dict[str, bytes]:
     """Return the members that are added: the archive is unproven, and was migrated from these bytes."""
     record = {"source": stock.path.name, "sha256": stock.sha256, "handler": stock.model.handler}
-    summary = {"unproven": True, "migrated": True}
+    summary = {"proof": "unproven", "unproven": REASON, "migrated": True}
     return {MIGRATION: pretty(record), EVIDENCE: pretty({"summary": summary})}
 
 

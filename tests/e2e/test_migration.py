@@ -70,7 +70,7 @@ def test_documents_and_console_show_an_unknown_input_and_no_proof(server):
     console = int(server.settings.gateway_file.read_text().partition("metrics_port = ")[2].split()[0])
     page = httpx.get(f"http://127.0.0.1:{console}/data/models.json", trust_env=False, timeout=30).json()
     [shown] = [model for model in page["models"] if model["name"] == "doubler"]
-    assert shown["evidence"]["unproven"] is True
+    assert shown["evidence"]["proof"] == "unproven"
     assert "signature" not in shown
 
 

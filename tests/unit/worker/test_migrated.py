@@ -22,7 +22,7 @@ class PredictionException(Exception):
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "evidence.json").write_text(json.dumps({"summary": {"unproven": True, "migrated": True}}))
+    (tmp_path / "evidence.json").write_text(json.dumps({"summary": {"proof": "unproven", "migrated": True}}))
     (tmp_path / "migration.json").write_text("{}")
     return tmp_path
 
@@ -46,14 +46,14 @@ def test_requests_for_a_description_are_answered_for_the_handler_and_the_others_
     asked = {"describe": "True"}
     bodies, context = call(folder, echo, {}, asked, {}, asked)
     assert bodies == [0, bodies[1], 2, bodies[1]]
-    assert json.loads(bodies[1]) == {"evidence": {"unproven": True, "migrated": True}}
+    assert json.loads(bodies[1]) == {"evidence": {"proof": "unproven", "migrated": True}}
     assert [context.get_response_headers(index).get("x-id") for index in range(4)] == ["0", None, "2", None]
     assert context.get_request_id(2) == "2"
 
 
 def test_a_batch_of_descriptions_alone_does_not_reach_the_handler(folder):
     bodies, _ = call(folder, lambda data, context: 1 / 0, {"describe": "True"})
-    assert json.loads(bodies[0])["evidence"]["unproven"] is True
+    assert json.loads(bodies[0])["evidence"]["proof"] == "unproven"
 
 
 def raising(error: BaseException) -> Any:

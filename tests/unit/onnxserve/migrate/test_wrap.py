@@ -22,7 +22,7 @@ def test_the_members_are_the_same_and_the_archive_says_that_it_is_unproven(tmp_p
     assert {name: members[name] for name in stock} == stock
     assert members.keys() - stock.keys() == {"evidence.json", "migration.json"}
     summary = summarise(path)
-    assert (path.name, summary.sha256, summary.evidence["summary"]["unproven"]) == ("doubler-1.0.mar", sha256, True)
+    assert (path.name, summary.sha256, summary.evidence["summary"]["proof"]) == ("doubler-1.0.mar", sha256, "unproven")
     record = json.loads(members["migration.json"])
     assert (record["source"], record["handler"]) == ("a.mar", "doubler.py")
 
