@@ -13,7 +13,15 @@ from typing import Any
 import msgspec
 
 from onnxserve.errors import ArchiveError
-from onnxserve_handlers.trust.digests import CACHES, EVIDENCE, MANIFEST, MIGRATION, SIGNING_FILE, UNRECORDED, file_digest
+from onnxserve_handlers.trust.digests import (
+    CACHES,
+    EVIDENCE,
+    MANIFEST,
+    MIGRATION,
+    SIGNING_FILE,
+    UNRECORDED,
+    file_digest,
+)
 
 from .layout import layout_faults
 

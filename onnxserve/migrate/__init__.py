@@ -1,4 +1,4 @@
-"""Migration of TorchServe's archives: what runs unchanged, the same archive for our server, and a model folder of it."""
+"""Migration of TorchServe's archives: what runs unchanged, the same archive for our server, and a model folder."""
 
 from .report import Finding, report
 from .stock import StockArchive, read_stock

@@ -123,9 +123,13 @@ def _imported(node: ast.AST, package: str, members: Mapping[str, bytes]) -> list
         module = ".".join([*base, *([node.module] if node.module else [])])
         below = [f"{module}.{alias.name}".lstrip(".") for alias in node.names]
         names = [module, *(name for name in below if source_of(members, name) is not None)]
-    return [
-        ".".join(parts[: count + 1]) for name in names if name for parts in [name.split(".")] for count in range(len(parts))
-    ]
+    return [parent for name in names if name for parent in _with_parents(name)]
+
+
+def _with_parents(module: str) -> list[str]:
+    """Return `a`, `a.b` and `a.b.c` for `a.b.c`: Python imports the packages around a module first."""
+    parts = module.split(".")
+    return [".".join(parts[: count + 1]) for count in range(len(parts))]
 
 
 def _metric(node: ast.AST) -> str | None:

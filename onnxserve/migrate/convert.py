@@ -18,7 +18,7 @@ SUFFIXES = {Weights.torchscript: ".pt", Weights.onnx: ".onnx"}
 # Why the other handlers' archives can't be converted; what a handler does is code, and not in the graph.
 OBSTACLES = {
     "object_detector": "object_detector: an archive of ours needs its boxes as tensors of one size for each image",
-    "image_segmenter": "image_segmenter: its module gives a dictionary, of which the handler keeps a class for each pixel",
+    "image_segmenter": "image_segmenter: its module gives a dictionary, and the handler a class for each pixel",
     "text_classifier": "text_classifier: its module takes the words of a text in one tensor beside offsets, not rows",
 }
 GUIDE = "docs/guides/migrate.md says how to write the rest by hand"
@@ -102,7 +102,7 @@ def source_name(stock: StockArchive) -> str:
 def definition(stock: StockArchive, kind: Kind, version: str) -> str:
     """Return `model.toml`."""
     lines = [
-        f"# Made of {stock.path.name} by `onnxserve migrate --convert`; docs/reference/configuration.md has every field.",
+        f"# Made of {stock.path.name} by `onnxserve migrate`; docs/reference/configuration.md has every field.",
         "# Without rows an export is unproven. With `rows` and labels it is proven, and int8 may compete for speed.",
         f"name = {json.dumps(stock.name)}",
         f"version = {json.dumps(version)}",

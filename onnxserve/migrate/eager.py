@@ -31,7 +31,7 @@ WEIGHTS = '\n    module.load_state_dict(torch.load(FILES / "{file}", map_locatio
 
 
 def model_class(stock: StockArchive) -> str:
-    """Return the name of the only class of the model file; ArchiveError unless there is exactly one, as for TorchServe."""
+    """Return the name of the model file's only class; ArchiveError for another number, which TorchServe refuses too."""
     name = stock.model.model_file or ""
     try:
         tree = ast.parse(stock.members[name])

@@ -66,8 +66,8 @@ def tensor_kind(stock: StockArchive, row: Path | None) -> Kind:
 def labels(stock: StockArchive) -> list[str]:
     """Return the labels in the order of the model's outputs; ArchiveError without them, or with a gap among them.
 
-    The file maps indices to names, or to a list whose last entry is the name; older ones have a list of names. Names that
-    occur twice, as in ImageNet, get their index.
+    The file maps indices to names, or to a list whose last entry is the name; older ones have a list of names. A name
+    that occurs twice, as some of ImageNet do, gets its index.
     """
     try:
         document = msgspec.json.decode(stock.members[NAMES], type=dict[str, Any])

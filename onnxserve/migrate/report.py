@@ -17,7 +17,13 @@ from .weights import Weights, weights_kind
 Verdict = Literal["runs", "needs", "differs", "fails"]
 METRICS = "torchserve/metrics.yaml"
 # Names on the package registry of modules that are imported by another name.
-PACKAGES = {"PIL": "pillow", "cv2": "opencv-python-headless", "sklearn": "scikit-learn", "yaml": "PyYAML", "ts": "torchserve"}
+PACKAGES = {
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+    "ts": "torchserve",
+}
 # Keys of a configuration that only TorchServe's own worker or its start program carries out.
 FOREIGN_KEYS = {
     "asyncCommunication": "our worker has no asynchronous protocol",
@@ -64,7 +70,9 @@ def _handler(stock: StockArchive, code: Code) -> Iterator[Finding]:
     if name == BARE and not stock.model.envelope:
         yield Finding("needs", name, f"it takes rows that an envelope has unpacked, {ENVELOPE}")
     if stock.handler_file:
-        yield Finding("runs", name, "the archive's own handler, by TorchServe's rules: initialize, handle, context, metrics")
+        yield Finding(
+            "runs", name, "the archive's own handler: initialize, handle, context and metrics as on TorchServe"
+        )
     elif source_of(stock.members, f"{HANDLERS}.{name}") is not None:
         yield Finding("runs", name, "TorchServe's own handler, from the installed package torchserve")
     else:
@@ -130,7 +138,9 @@ def _extras(stock: StockArchive) -> Iterator[Finding]:
         yield Finding("runs", "extra files", f"in the model's folder as before: {', '.join(extras)}")
     compiled = [name for name in extras if name.endswith(BINARY)]
     if compiled:
-        text = f"compiled for one Python and one kind of machine; check that they are this server's: {', '.join(compiled)}"
+        text = (
+            f"compiled for one Python and one kind of machine; check that they are this server's: {', '.join(compiled)}"
+        )
         yield Finding("needs", "compiled files", text)
     if stock.dropped:
         yield Finding("differs", "dropped", f"they lie outside the model's folder: {', '.join(stock.dropped)}")
@@ -139,9 +149,11 @@ def _extras(stock: StockArchive) -> Iterator[Finding]:
 def _gateway(stock: StockArchive) -> Iterator[Finding]:
     yield Finding("runs", "/predictions/" + stock.name, "bodies and answers pass unchanged; JSON and text are decoded")
     yield Finding("runs", "gateway", "keys, limits, deadlines, roles, canaries, cache and counters, as for every model")
-    yield Finding("differs", "input", "unknown: no check of rows, no V2 metadata, no form in the console, no batch scoring")
+    yield Finding(
+        "differs", "input", "unknown: no check of rows, no metadata, no form in the console, no batch scoring"
+    )
     yield Finding("differs", "errors", "what the handler raises answers 500 for all requests of that batch")
     yield Finding("differs", "requests", "query parameters and the path /explanations don't reach the handler")
-    yield Finding("differs", "limited keys", "a key with `digits` or `top` gets 403: the handler can't shorten its answers")
+    yield Finding("differs", "limited keys", "a key with `digits` or `top` gets 403: its answers can't be shortened")
     yield Finding("differs", "canaries", "an automatic canary compares failures and latency, not labels")
     yield Finding("differs", "proof", "none: the version is marked unproven")

@@ -31,8 +31,10 @@ def weights_kind(name: str, content: bytes) -> Weights:
         return Weights.onnx
     if content.startswith(ELF):
         return Weights.library
-    if content.startswith(PICKLE):
-        return Weights.state_dict
+    return Weights.state_dict if content.startswith(PICKLE) else _zip_kind(content)
+
+
+def _zip_kind(content: bytes) -> Weights:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             paths = [member.partition("/")[2] for member in archive.namelist()]

@@ -1,4 +1,4 @@
-"""Wrapping a TorchServe archive: the same members in a canonical archive of ours, with a record of where they came from."""
+"""Wrapping a TorchServe archive: the same members in a canonical archive, with a record of where they came from."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def wrap(stock: StockArchive, store: Path) -> tuple[Path, str]:
             raise ArchiveError(
                 f"the store has another {target.name}",
                 where=str(target),
-                fix="a version never changes: archive the model with a higher version, or name another store with --out",
+                fix="a version never changes: archive the model with a higher version, or name another store: --out",
             )
         fresh.replace(target)
     finally:

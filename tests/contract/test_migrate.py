@@ -62,9 +62,10 @@ def test_torchscript_in_torchserves_own_handler_answers_on_both_workers(tmp_path
     folder, home = tmp_path / "model", tmp_path / "home"
     unpack(path, folder)
     home.mkdir()
-    variables = {"PYTHONPATH": str(folder) if script == stock() else "", "TS_DECODE_INPUT_REQUEST": "true"}
-    with started(script, home, **variables) as worker:
-        assert struct.unpack("!i", worker.ask(load_frame(folder, "base_handler", envelope="body"))[:4]) == (200,), worker.output
+    path_of_stock = str(folder) if script == stock() else ""
+    with started(script, home, PYTHONPATH=path_of_stock, TS_DECODE_INPUT_REQUEST="true") as worker:
+        loaded = worker.ask(load_frame(folder, "base_handler", envelope="body"))
+        assert struct.unpack("!i", loaded[:4]) == (200,), worker.output
         answer = worker.ask(batch_frame(plain("r1", json.dumps([1, 2]).encode(), "application/json")))
         assert b"Prediction success" in answer, worker.output
         assert json.dumps([2, 4], indent=2).encode() in answer

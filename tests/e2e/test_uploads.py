@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def light(tmp_path_factory) -> Iterator[Fronted]:
         yield fronted
 
 
-def curl(files: Path, *words: str) -> tuple[int, dict]:
+def curl(files: Path, *words: str) -> tuple[int, Any]:
     """Status and document of one command, run where the pictures lie."""
     command = [CURL, "-sS", "--noproxy", "*", "-w", "\n%{http_code}", *words]
     done = subprocess.run(command, cwd=files, capture_output=True, text=True, check=True, timeout=60)

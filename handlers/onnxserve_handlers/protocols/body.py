@@ -101,13 +101,14 @@ def _form_field(item: Mapping[str, Any]) -> str:
     if len(names) != 1:
         listed = ", ".join(names) or "no field"
         raise UndecodableBody(
-            f"the form must hold one field with rows, got {listed}", fix="send them as the field `data`: curl -F data=@FILE"
+            f"the form must hold one field with rows, got {listed}",
+            fix="send them as the field `data`: curl -F data=@FILE",
         )
     return names[0]
 
 
 def _text(headers: Any, name: str) -> str:
-    """Return a header, "" without it; TorchServe puts the types of a form's fields among the headers, by their names."""
+    """Return a header, "" without it; TorchServe puts a form's fields' types among the headers, by their names."""
     value = headers.get(name, "") if isinstance(headers, Mapping) else ""
     return value if isinstance(value, str) else ""
 

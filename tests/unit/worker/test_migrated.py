@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fastworker.context import Context, RequestProcessor
 from fastworker.messages import Request
 from fastworker.migrated import MigratedEntry, is_migrated

@@ -105,10 +105,11 @@ def test_a_jpeg_under_another_name_is_an_image_and_json_under_another_name_is_js
     assert ask(table, (b"[1, 2]", "application/vnd.api+json"))[0][0] == 200
 
 
-def ask_form(handler: Any, *fields: tuple[str, bytes, str]) -> tuple[int, dict]:
+def ask_form(handler: Any, *fields: tuple[str, bytes, str]) -> tuple[int, Any]:
     """Ask with a multipart form as TorchServe's frontend decodes it: a field's type lies among the headers."""
     context = OfflineContext(Path())
-    context.headers = [{"content-type": "multipart/form-data; boundary=x"} | {n: {"content-type": t} for n, _, t in fields}]
+    types: dict[str, Any] = {name: {"content-type": kind} for name, _, kind in fields}
+    context.headers = [{"content-type": "multipart/form-data; boundary=x"} | types]
     [answer] = handler.handle([{name: bytearray(content) for name, content, _ in fields}], context)
     return context.statuses.get(0, (200, ""))[0], json.loads(answer)
 

@@ -74,7 +74,7 @@ def test_links_are_refused(tmp_path):
     with zipfile.ZipFile(zipped, "a") as archive:
         archive.writestr(info, "/etc/passwd")
     for path in (tarball, folder, zipped):
-        with pytest.raises(ArchiveError, match="unsafe archive: 'link' is|unsafe archive: link is"):
+        with pytest.raises(ArchiveError, match=r"unsafe archive: '?link'? is"):
             read_members(path)
 
 

@@ -43,7 +43,9 @@ def test_packages_requirements_and_compiled_files_are_needed(findings):
 
 
 def test_keys_that_only_torchserves_worker_carries_out_differ_and_settings_run(findings):
-    config = b"minWorkers: 2\nbatchSize: 8\nparallelType: pp\ntorchrun: {nproc-per-node: 4}\nasyncCommunication: false\n"
+    config = (
+        b"minWorkers: 2\nbatchSize: 8\nparallelType: pp\ntorchrun: {nproc-per-node: 4}\nasyncCommunication: false\n"
+    )
     verdicts = findings({**doubler_members(), "c.yaml": config}, configFile="c.yaml")
     assert {line.partition(":")[0] for line in verdicts["differs"]} >= {"parallelType", "torchrun"}
     assert not any(line.startswith("asyncCommunication") for line in verdicts["differs"])

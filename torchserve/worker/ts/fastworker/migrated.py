@@ -86,10 +86,10 @@ def status_and_reason(error: BaseException) -> tuple[int, str]:
 
 def fail(context: Context, count: int, status: int, reason: str) -> list[bytes]:
     """Return the same error for all requests of a batch, in the form of our handlers' errors."""
-    kind = "bad_request" if status in CLIENT_ERRORS else KIND
+    kind, phrase = ("bad_request", "Bad Request") if status in CLIENT_ERRORS else (KIND, "Internal Server Error")
     body = json.dumps({"error": {"type": kind, "reason": reason, "where": "handler"}}).encode()
     for index in range(count):
-        context.set_response_status(status, "Bad Request" if status in CLIENT_ERRORS else "Internal Server Error", index)
+        context.set_response_status(status, phrase, index)
         context.set_response_content_type(index, JSON)
         context.set_response_header(index, ERROR, kind)
     return [body] * count

@@ -1,4 +1,4 @@
-"""`onnxserve migrate`, which is `onnxserve archive migrate` too."""
+"""`onnxserve archive migrate`, which is `onnxserve migrate` too."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Annotated
 
 import typer
 
+from onnxserve.cli import groups
+from onnxserve.cli.console import AsJson, console, out, show
 from onnxserve.errors import ArchiveError
 from onnxserve.migrate import Finding, StockArchive, read_stock, report, wrap
-
-from . import groups
-from .console import AsJson, console, out, show
 
 FAILS = "it would not load here; nothing was written"
 
@@ -28,7 +27,6 @@ class Envelope(StrEnum):
     kservev2 = "kservev2"
 
 
-
 def lines_of(stock: StockArchive, findings: list[Finding]) -> list[str]:
     """Return the report for a person."""
     width = max(len(finding.verdict) for finding in findings)
@@ -36,6 +34,7 @@ def lines_of(stock: StockArchive, findings: list[Finding]) -> list[str]:
     return [f"{stock.name} {stock.version}, from {stock.path}", *rows]
 
 
+@groups.archive.command()
 def migrate(
     archive: Annotated[Path, typer.Argument(help="The TorchServe archive: a .mar, a .tar.gz or a folder.")],
     store: Annotated[Path, typer.Option("--out", help="The model store, a folder, that gets the new archive.")] = Path(
@@ -50,7 +49,7 @@ def migrate(
 ) -> None:
     """Take over an archive of TorchServe: say what runs unchanged, and write it to the store as unproven.
 
-    Example: onnxserve migrate old/resnet.mar
+    Example: onnxserve archive migrate old/resnet.mar
     """
     with console.status("reading the archive"):
         stock = read_stock(archive, envelope.value if envelope else "")
@@ -69,7 +68,3 @@ def migrate(
     show(document | archive_fields, human, as_json=as_json)
     if failing and not plan:
         raise ArchiveError(FAILS, where=str(archive), fix="mend what the lines with `fails` name")
-
-
-groups.root.command()(migrate)
-groups.archive.command()(migrate)

@@ -30,7 +30,10 @@ def test_a_plan_writes_nothing_and_machines_get_every_finding(monkeypatch, capsy
 
 
 def test_an_archive_that_would_not_load_is_reported_and_not_written(monkeypatch, capsys, tmp_path):
-    path, store = write_zip(tmp_path / "old.mar", with_manifest(doubler_members(), handler="gone.py")), tmp_path / "store"
+    path, store = (
+        write_zip(tmp_path / "old.mar", with_manifest(doubler_members(), handler="gone.py")),
+        tmp_path / "store",
+    )
     code, out, err = run("migrate", str(path), "--out", str(store), monkeypatch=monkeypatch, capsys=capsys)
     assert code == 1
     assert "\nfails    gone.py: " in out
