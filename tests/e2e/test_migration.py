@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from onnxserve.errors import ReleaseError
 from onnxserve.gateway import Canary
 from onnxserve.migrate import read_stock, wrap
 from tests.helpers.serving import READY_S, Serving, serving, settings_in
@@ -68,20 +67,16 @@ def test_documents_and_console_show_an_unknown_input_and_no_proof(server):
     assert (metadata.status_code, "input of this model is unknown" in metadata.text) == (501, True)
     assert httpx.get(f"{server.url}/v2/models/doubler/ready", trust_env=False).json()["ready"] is True
     console = int(server.settings.gateway_file.read_text().partition("metrics_port = ")[2].split()[0])
-    page = httpx.get(f"http://127.0.0.1:{console}/data/models.json", trust_env=False, timeout=30).json()
+    page = httpx.get(f"http://127.0.0.1:{console}/console/data/models.json", trust_env=False, timeout=30).json()
     [shown] = [model for model in page["models"] if model["name"] == "doubler"]
     assert shown["evidence"]["proof"] == "unproven"
     assert "signature" not in shown
 
 
-def test_its_next_version_is_registered_and_becomes_a_canary_and_unproven_takes_the_place_of_none_unasked(
-    server, tmp_path
-):
+def test_its_next_version_is_registered_and_becomes_a_canary_that_is_taken_back(server, tmp_path):
     assert server.release.register(migrated(tmp_path, "1.1", 3.0)) == "1.1"
     server.release.management.wait_ready("doubler", "1.1", READY_S)
     assert post(server, {"numbers": [1]}, "/predictions/doubler/1.1").json() == {"numbers": [3]}
     server.release.canary("doubler", Canary("1.1", 50))
-    with pytest.raises(ReleaseError, match="unproven"):
-        server.release.promote("doubler")
     server.release.rollback("doubler")
     assert post(server, {"numbers": [1]}).json() == {"numbers": [2]}
