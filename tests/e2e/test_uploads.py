@@ -85,13 +85,12 @@ WRAPPED = base64.encodebytes(picture("PNG")).decode()
     [
         {"data": PLAIN},
         {"data": {"b64": PLAIN}},
-        {"body": PLAIN},
         {"data": f"data:image/png;base64,{PLAIN}"},
         {"data": URL_SAFE.rstrip("=")},
         {"data": WRAPPED},
         PLAIN,
     ],
-    ids=["data", "b64", "body", "url", "url-safe", "wrapped", "bare"],
+    ids=["data", "b64", "url", "url-safe", "wrapped", "bare"],
 )
 @pytest.mark.parametrize("path", ["predictions/light", "v1/models/light:predict"])
 def test_pictures_in_json_are_read_in_every_base64(light, files, instance, path):
