@@ -18,6 +18,7 @@ from onnxserve.errors import ArchiveError
 
 from .stock import StockArchive
 
+TEMPLATE = Path(__file__).with_name("templates") / "handler.py.tmpl"
 NAMES = "index_to_name.json"
 SIZE = 224  # pixels, of the square that image_classifier crops
 MAX_BYTES = 8 * 2**20
@@ -46,7 +47,8 @@ def image_kind(stock: StockArchive, row: Path | None) -> Kind:
         f"max_bytes = {MAX_BYTES}",
     ]
     output = ['task = "classification"', 'activation = "softmax"', f"labels = {json.dumps(labels(stock))}"]
-    return Kind(lines, output, golden_line(base64.b64encode(content).decode()))
+    golden = golden_line(base64.b64encode(content).decode())
+    return Kind(lines, output, golden, ['handler = "handler.py:ImageNet"'], {"handler.py": TEMPLATE.read_bytes()})
 
 
 def tensor_kind(stock: StockArchive, row: Path | None) -> Kind:

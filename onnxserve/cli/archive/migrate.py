@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from onnxserve.cli import groups
-from onnxserve.cli.console import AsJson, console, out, show
+from onnxserve.cli.console import AsJson, console, out, show, show_lines
 from onnxserve.errors import ArchiveError
-from onnxserve.migrate import Finding, StockArchive, read_stock, report, wrap
+from onnxserve.migrate import Finding, StockArchive, convert, read_stock, report, wrap
 
 FAILS = "it would not load here; nothing was written"
 
@@ -34,14 +34,33 @@ def lines_of(stock: StockArchive, findings: list[Finding]) -> list[str]:
     return [f"{stock.name} {stock.version}, from {stock.path}", *rows]
 
 
+def show_converted(stock: StockArchive, models: Path, row: Path | None, *, as_json: bool) -> None:
+    """Write the model folder and print what comes next."""
+    converted = convert(stock, models, row)
+    folder = quote(str(converted.folder))
+    show_lines(
+        {"folder": str(converted.folder), "version": converted.version},
+        f"{converted.folder}: {stock.name} {converted.version}; give labelled rows in model.toml, and it is proven",
+        f"then: onnxserve export {folder} --unproven",
+        as_json=as_json,
+    )
+
+
 @groups.archive.command()
-def migrate(
+def migrate(  # noqa: PLR0913 - each is a flag
     archive: Annotated[Path, typer.Argument(help="The TorchServe archive: a .mar, a .tar.gz or a folder.")],
     store: Annotated[Path, typer.Option("--out", help="The model store, a folder, that gets the new archive.")] = Path(
         "model_store"
     ),
     envelope: Annotated[
         Envelope | None, typer.Option(help="The old server's `service_envelope`, if its config.properties has one.")
+    ] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option("--convert", help="Write a model folder for `onnxserve export` into this folder, not an archive."),
+    ] = None,
+    row: Annotated[
+        Path | None, typer.Option(help="With --convert: an example that clients send, a picture or a JSON file.")
     ] = None,
     *,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would run; write nothing.")] = False,
@@ -55,6 +74,9 @@ def migrate(
         stock = read_stock(archive, envelope.value if envelope else "")
         findings = report(stock)
     failing = any(finding.verdict == "fails" for finding in findings)
+    if models is not None:
+        show_converted(stock, models, row, as_json=as_json)
+        return
     written = None if plan or failing else wrap(stock, store)
     document = {"model": stock.name, "version": stock.version, "findings": [asdict(finding) for finding in findings]}
 
