@@ -54,7 +54,8 @@ class ExportState:
     module: torch.nn.Module = field(init=False)
     archive_folder: Path = field(init=False)
     groups: Groups = field(init=False)
-    axes: dict[str, dict[int, str]] = field(init=False)
+    axes: dict[str, dict[int, str]] = field(init=False)  # free axes of the inputs
+    limits: dict[str, int] = field(init=False)  # the largest size of each free axis
     reference: Array = field(init=False)
     select_reference: Array = field(init=False)
     golden_outputs: Array = field(init=False)

@@ -14,14 +14,14 @@ SEED = 20240229
 
 
 def call(state: ExportState) -> None:
-    """Call the definition's `loader` and `assets`, seeded, so that a head trained there is the same each time."""
+    """Call the definition's `source` and `assets`, seeded, so that a head trained there is the same each time."""
     definition = state.definition
     torch.manual_seed(SEED)
     # In memory, since training is the definition's own affair; the other subsets stay on disk.
     offered = {"sources": state.sources, "fit": [(row.value, row.label) for row in state.split.fit]}
-    module = call_function(definition.loader, definition.folder, **offered)
+    module = call_function(definition.source, definition.folder, **offered)
     if not isinstance(module, torch.nn.Module):
-        raise DefinitionError(f"{definition.loader} gave {type(module).__name__}, not a torch.nn.Module")
+        raise DefinitionError(f"{definition.source} gave {type(module).__name__}, not a torch.nn.Module")
     state.module = module.eval().requires_grad_(requires_grad=False).to("cpu")
     state.assets = {}
     if definition.assets:

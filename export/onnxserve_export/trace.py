@@ -8,6 +8,7 @@ import io
 import logging
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,9 @@ def ranges(program: Any, arrays: Arrays) -> list[Range]:
     return axis_ranges
 
 
-def check_ranges(axis_ranges: list[Range], axes: dict[str, dict[int, str]], batch: int, length: int) -> list[Range]:
+def check_ranges(
+    axis_ranges: list[Range], axes: dict[str, dict[int, str]], batch: int, limits: Mapping[str, int]
+) -> list[Range]:
     """Return the free axes' ranges; CheckFailed if one doesn't reach from 1 to what the signature allows."""
     free = [
         axis_range
@@ -62,7 +65,7 @@ def check_ranges(axis_ranges: list[Range], axes: dict[str, dict[int, str]], batc
         if axis_range.axis == 0 or axis_range.axis in axes.get(axis_range.input, {})
     ]
     for axis_range in free:
-        largest = batch if axis_range.axis == 0 else length
+        largest = batch if axis_range.axis == 0 else limits[axes[axis_range.input][axis_range.axis]]
         # torch.export may state 2 for what it only assumes not to be 0 or 1; `verify` runs batches of 1.
         if axis_range.lower > 2 or (axis_range.upper is not None and axis_range.upper < largest):
             raise CheckFailed(
@@ -165,7 +168,7 @@ def call(state: ExportState) -> None:
     """Trace the module, name nodes and axes, strip paths, and write the graph."""
     proto, axis_ranges = export_graph(state.module, example(state.groups.shapes), state.axes)
     spec = state.definition
-    state.ranges = check_ranges(axis_ranges, state.axes, spec.serve.batch_size, spec.input.max_tokens)
+    state.ranges = check_ranges(axis_ranges, state.axes, spec.serve.batch_size, state.limits)
     name_nodes(proto)
     strip(proto)
     # Inner shapes carry the exporter's own axis names; ONNX Runtime infers them anew.
@@ -176,4 +179,4 @@ def call(state: ExportState) -> None:
     state.say(f"      {len(proto.graph.node)} nodes, {state.fp32.stat().st_size / 1e6:.1f} MB")
 
 
-STEP = Step("trace", ("module", "groups", "axes"), ("fp32", "ranges"), call)
+STEP = Step("trace", ("module", "groups", "axes", "limits"), ("fp32", "ranges"), call)

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RequestError, stack_of
-from ..hooks import Hooks
 from ..request import Request, error_of
 from ..response import Response
 from ..signature import Signature
@@ -24,6 +23,8 @@ from .prediction_log import PredictionLog, make_prediction_log
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext, Tracer
+
+    from ..inference import Inference
 
 log = logging.getLogger(__name__)
 TRACES = "ONNXSERVE_TRACES"
@@ -108,7 +109,7 @@ class Recorder:
 
     def __init__(
         self,
-        handler: Hooks,
+        handler: Inference,
         spans: Spans | None = None,
         metrics: Metrics | None = None,
         prediction_log: PredictionLog | None = None,
@@ -174,11 +175,11 @@ def outcome(request: Request, result: Response | RequestError | None) -> str:
     return error.kind if error else OK
 
 
-def make_recorder(handler: Hooks, provider: str) -> Recorder | None:
+def make_recorder(handler: Inference, provider: str) -> Recorder | None:
     """Return a recorder for what the environment enables, None if it enables nothing."""
     signature = handler.signature
     spans, metrics = make_spans(signature, provider), make_metrics(signature, provider, handler.threads)
-    prediction_log, drift = make_prediction_log(signature), make_drift(handler.folder, signature)
+    prediction_log, drift = make_prediction_log(handler), make_drift(handler.folder, signature)
     if not (spans or metrics or prediction_log or drift):
         return None
     return Recorder(handler, spans, metrics, prediction_log, drift)
