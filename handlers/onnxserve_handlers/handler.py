@@ -132,8 +132,10 @@ class Handler(Inference):
     def _compute(self, requests: Sequence[Request]) -> list[Response | RequestError]:
         """Return a response or an error for each request; those that bring tensors run by themselves."""
         with_rows = [request for request in requests if request.tensors is None]
-        rows = [row for request in with_rows for row in request.rows or ()]
-        responses = self._build(with_rows, self.infer(rows), rows) if with_rows else []
+        responses = list[Response | RequestError]()
+        if with_rows:
+            rows = [row for request in with_rows for row in request.rows or ()]
+            responses = self._build(with_rows, self.infer(rows), rows)
         if len(with_rows) == len(requests):
             return responses
         rest = iter(responses)

@@ -34,10 +34,9 @@ class Inference(InputHooks, TaskHooks):
         sizes = self.sizes(rows) if self.output_axes else {}
         parts = chunks(len(rows), 1) if self._has_unknown_size(sizes) else self.parts(rows)
         if len(parts) == 1 and isinstance(parts[0], range):
-            outputs = [self.run(self.tensors(rows))]
-        else:
-            outputs = [self.run(self.tensors([rows[index] for index in part])) for part in parts]
-        return self._join(outputs, parts, sizes)
+            outputs = self.run(self.tensors(rows))
+            return self._join([outputs], parts, sizes) if self.output_axes else Outputs(outputs)
+        return self._join([self.run(self.tensors([rows[index] for index in part])) for part in parts], parts, sizes)
 
     def infer_tensors(self, tensors: dict[str, Array]) -> Outputs:
         """Return every output for rows that a client sent as the graph's inputs."""
