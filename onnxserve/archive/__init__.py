@@ -13,7 +13,7 @@ from .seal import make_identity, seal_archive, unsealed
 from .sign import is_signed, make_key, sign_archive
 from .signature import folder_signature, read_signature
 from .store import Refusal, Stores, fill, refusals, writable
-from .verification import check_content, check_signature, configured_keys, unpack_trusted
+from .verification import check_content, check_signing, configured_keys, unpack_trusted
 from .write import write_archive
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     "Summary",
     "check_archive",
     "check_content",
-    "check_signature",
+    "check_signing",
     "configured_keys",
     "contents",
     "enter_store",
