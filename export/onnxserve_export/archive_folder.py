@@ -26,13 +26,22 @@ class Service({bases}):
     """{meaning}, as packaged beside this file."""
 '''
 # Names of the package's modules in earlier versions, which a handler of a user's own may import.
-FORMER = {
+FORMER_MODULES = {
     "base": "from .handler import *\nfrom .handler import Handler\n",
     "image": "from .inputs.image import *\nfrom .composition import ImageClassifier\n",
     "joined": "from .features.handler import *\nfrom .composition import JoinedClassifier\n",
     "tabular": "from .inputs.table import *\nfrom .composition import TabularClassifier\n",
     "text": "from .inputs.text import *\nfrom .composition import TextClassifier\n",
 }
+# The modules where a user's own handler finds the classes of earlier versions, and what makes them be found there.
+HOMES = ("inputs/image.py", "inputs/table.py", "inputs/text.py", "features/handler.py")
+FORMER_CLASSES = b"""
+
+def __getattr__(name):
+    from ..composition import former_class
+
+    return former_class(name)
+"""
 
 
 def handler_members(definition: Definition) -> tuple[dict[str, bytes], str, str]:
@@ -48,7 +57,8 @@ def handler_members(definition: Definition) -> tuple[dict[str, bytes], str, str]
         # A custom handler becomes a module of the package, so `from .inputs.text import …` works in it.
         files[f"custom_{module}"] = (definition.folder / module).read_bytes()
         own = f"custom_{module.removesuffix('.py')}:{cls}"
-        files |= {f"{former}.py": content.encode() for former, content in FORMER.items()}
+        files |= {f"{former}.py": content.encode() for former, content in FORMER_MODULES.items()}
+        files |= {name: files[name] + FORMER_CLASSES for name in HOMES}
     hasher = hashlib.sha256()
     for name, content in sorted(files.items()):
         hasher.update(name.encode() + b"\0" + content + b"\0")

@@ -14,8 +14,7 @@ import numpy.typing as npt
 from onnxserve.archive.offline import run_offline
 from onnxserve.archive.write import pretty
 from onnxserve_handlers.outputs import Outputs
-from onnxserve_handlers.registry import task_alone
-from onnxserve_handlers.signature import read_signature
+from onnxserve_handlers.registry import read_signature, task_alone
 from onnxserve_handlers.tasks import TaskHooks
 
 from .arrays import Array

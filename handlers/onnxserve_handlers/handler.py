@@ -22,12 +22,13 @@ from .protocols.body import Body, read_body
 from .protocols.gateway_forms import ROWS, CopyForm, encode_rows, gateway_form
 from .protocols.v2_grpc import metadata_message
 from .protocols.v2_http import model_metadata
+from .registry import read_signature
 from .request import Request, answered_request, build_responses, check_deadline, error_of, failed_request
 from .response import DEFAULT_MAX_RESPONSE_BYTES, PLAIN, Response, max_response_bytes, refusal
 from .runtime.batching import isolate
 from .runtime.gpu import read_gpu, tensorrt_shapes
 from .runtime.session import Provider, Session, choose_provider, intra_op_threads
-from .signature import ERRORS, object_schema, read_signature
+from .signature import ERRORS, object_schema
 from .telemetry.recorder import make_recorder
 from .trust.digests import check_digests
 from .trust.model import check_golden, read_golden, read_model

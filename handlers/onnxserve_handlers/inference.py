@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from .inputs import InputHooks
 from .outputs import Array, FreeAxis, Outputs, concatenate, with_sizes
 from .runtime.batching import buckets, chunks, distinct
 from .runtime.session import Session
-from .tasks import TaskHooks
+from .tasks import Hooks
 from .telemetry.recorder import Recorder
 
 
-class Inference(InputHooks, TaskHooks):
+class Inference(Hooks):
     """The model between checked rows and outputs."""
 
     session: Session

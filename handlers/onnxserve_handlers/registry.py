@@ -5,6 +5,12 @@ Only the module of the requested kind is imported, since some need heavy librari
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import get_type_hints
+
+import msgspec
+
 from .inputs import InputHooks
 from .signature import Signature
 from .tasks import TaskHooks
@@ -71,3 +77,33 @@ def task_alone(name: str, signature: Signature) -> TaskHooks:
     hooks = task(name)()
     hooks.signature = signature
     return hooks
+
+
+def read_signature(folder: Path) -> Signature:
+    """Parse `signature.json` of an unpacked archive; raises msgspec.ValidationError that names the wrong field."""
+    content = (folder / "signature.json").read_bytes()
+    names = msgspec.json.decode(content, type=_Names)
+    records = {
+        "InputOptions": input_kind(names.input.kind).input_options,
+        "OutputOptions": task(names.output.task).output_options,
+    }
+    types = get_type_hints(Signature, localns=records)
+    entries = [
+        (entry.name, types[entry.name], *([] if entry.default is MISSING else [entry.default]))
+        for entry in fields(Signature)
+    ]
+    document = msgspec.json.decode(content, type=msgspec.defstruct("Document", entries))
+    return Signature(**{name: getattr(document, name) for name, *_ in entries})
+
+
+class _Kind(msgspec.Struct):
+    kind: str = ""
+
+
+class _Task(msgspec.Struct):
+    task: str = ""
+
+
+class _Names(msgspec.Struct):
+    input: _Kind
+    output: _Task

@@ -1,17 +1,14 @@
-"""The signature: what one archive takes and gives, read from its `signature.json`, and the same as JSON schemas."""
+"""The signature: what one archive takes and gives, as its `signature.json` has it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
-if TYPE_CHECKING:
-    from .inputs import InputOptions
-    from .tasks import OutputOptions
+Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True)
@@ -21,6 +18,41 @@ class Tensor:
     name: str
     dtype: str
     shape: tuple[int | str, ...]
+
+
+class InputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a row may be: `[input]` of a definition, and `input` of its archive's signature."""
+
+    kind: str = ""
+    """Kind of input; empty for a handler of your own that makes tensors itself."""
+    max_bytes: Positive = 65536
+    """Largest body of a request [bytes]."""
+    max_rows: Positive = 64
+    """Most rows of a request [rows]."""
+    extra: dict[str, Any] = {}
+    """Settings of a handler of your own."""
+
+    # The name of a row that is one value, such as a text: of its field in JSON, and of its input in V2.
+    row_name: ClassVar[str] = ""
+
+    @property
+    def logged(self) -> bool:
+        """Whether the prediction log may keep rows: texts, and tables by column."""
+        return True
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of a table's columns; empty for other kinds."""
+        return ()
+
+
+class OutputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What predictions are: `[output]` of a definition, and `output` of its archive's signature."""
+
+    task: str = ""
+    """Task that makes predictions of the graph's outputs."""
+    labels: tuple[str, ...] = ()
+    """Labels in the order of the graph's outputs; empty for a task without labels."""
 
 
 @dataclass(frozen=True)
@@ -58,38 +90,6 @@ class Signature:
     def labels(self) -> tuple[str, ...]:
         """The labels of `output`."""
         return self.output.labels
-
-
-def read_signature(folder: Path) -> Signature:
-    """Parse `signature.json` of an unpacked archive; raises msgspec.ValidationError that names the wrong field."""
-    from .registry import input_kind, task
-
-    content = (folder / "signature.json").read_bytes()
-    names = msgspec.json.decode(content, type=_Names)
-    records = {
-        "InputOptions": input_kind(names.input.kind).input_options,
-        "OutputOptions": task(names.output.task).output_options,
-    }
-    types = get_type_hints(Signature, localns=records)
-    entries = [
-        (entry.name, types[entry.name], *([] if entry.default is MISSING else [entry.default]))
-        for entry in fields(Signature)
-    ]
-    document = msgspec.json.decode(content, type=msgspec.defstruct("Document", entries))
-    return Signature(**{name: getattr(document, name) for name, *_ in entries})
-
-
-class _Kind(msgspec.Struct):
-    kind: str = ""
-
-
-class _Task(msgspec.Struct):
-    task: str = ""
-
-
-class _Names(msgspec.Struct):
-    input: _Kind
-    output: _Task
 
 
 # The element types of the Open Inference Protocol V2 and numpy's names for them.

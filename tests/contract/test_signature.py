@@ -2,7 +2,7 @@
 
 from onnxserve.archive import unpack
 from onnxserve.definition import read_definition
-from onnxserve_handlers.signature import read_signature
+from onnxserve_handlers.registry import read_signature
 
 
 def test_an_exported_signature_is_read_back(archive, definition, tmp_path):

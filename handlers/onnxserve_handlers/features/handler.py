@@ -141,12 +141,3 @@ class JoinedTable(TableInput):
         own = [name for name in self.columns if name not in spec.columns]
         fields = dict.fromkeys(self.columns, NUMBER) | dict.fromkeys(spec.entities, KEY)
         return {"oneOf": [*schema["oneOf"], object_schema(fields, [*own, *spec.entities])]}
-
-
-def __getattr__(name: str) -> Any:
-    """Return `JoinedClassifier`, which handlers of users' own import from here."""
-    if name != "JoinedClassifier":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ..composition import former_class
-
-    return former_class(name)

@@ -6,48 +6,18 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from ..runtime.batching import Buffers, guard
-from ..signature import Schema, Signature
+from ..signature import InputOptions, Positive, Schema, Signature
 
-if TYPE_CHECKING:
-    from ..protocols.body import Body
-    from ..request import Request
+__all__ = ["InputHooks", "InputOptions", "OwnOptions", "Positive"]
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-
-
-class InputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a row may be: `[input]` of a definition, and `input` of its archive's signature."""
-
-    kind: str = ""
-    """Kind of input; empty for a handler of your own that makes tensors itself."""
-    max_bytes: Positive = 65536
-    """Largest body of a request [bytes]."""
-    max_rows: Positive = 64
-    """Most rows of a request [rows]."""
-    extra: dict[str, Any] = {}
-    """Settings of a handler of your own."""
-
-    # The name of a row that is one value, such as a text: of its field in JSON, and of its input in V2.
-    row_name: ClassVar[str] = ""
-
-    @property
-    def logged(self) -> bool:
-        """Whether the prediction log may keep rows: texts, and tables by column."""
-        return True
-
-    @property
-    def column_names(self) -> tuple[str, ...]:
-        """The names of a table's columns; empty for other kinds."""
-        return ()
 
 
 class OwnOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -107,9 +77,9 @@ class InputHooks:
 
     # Hooks that a kind may fill in as well -----------------------------------
 
-    def read(self, body: Body) -> Request:
-        """Return a body's instances or tensors, with the form of the response."""
-        raise NotImplementedError  # `Handler` reads every protocol
+    def read(self, body: Any) -> Any:
+        """Return the request of a body; `Handler` reads every protocol."""
+        raise NotImplementedError
 
     def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
         """Return a row or a RequestError for each instance of a batch; `places` are their indices in their requests."""

@@ -218,12 +218,3 @@ def is_cut_short(png: bytes | bytearray) -> bool:
         if kind == b"IEND":
             return position > len(png)
     return True
-
-
-def __getattr__(name: str) -> Any:
-    """Return `ImageClassifier`, which handlers of users' own import from here."""
-    if name != "ImageClassifier":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ..composition import former_class
-
-    return former_class(name)

@@ -78,10 +78,14 @@ class TableInput(InputHooks):
             try:
                 document: Any = self.decoder.decode(body.content)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                return super().read(body)
+                return self._read_any(body)
             rows = [document] if isinstance(document, list) else document.rows()
-            return Request(rows=rows) if rows else super().read(body)
-        return super().read(body)
+            return Request(rows=rows) if rows else self._read_any(body)
+        return self._read_any(body)
+
+    def _read_any(self, body: Body) -> Request:
+        request: Request = super().read(body)
+        return request
 
     def check(self, instance: Any, where: str) -> list[float]:
         """Return one finite number per column; raises InvalidRow for a missing or unknown column."""
@@ -160,12 +164,3 @@ class TableInput(InputHooks):
         count = len(self.columns)
         by_order: Schema = {"type": "array", "items": NUMBER, "minItems": count, "maxItems": count}
         return {"oneOf": [by_order, object_schema(dict.fromkeys(self.columns, NUMBER), self.columns)]}
-
-
-def __getattr__(name: str) -> Any:
-    """Return `TabularClassifier`, which handlers of users' own import from here."""
-    if name != "TabularClassifier":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ..composition import former_class
-
-    return former_class(name)

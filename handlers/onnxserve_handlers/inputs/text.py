@@ -145,12 +145,3 @@ class TextInput(InputHooks):
     def row_schema(self) -> Schema:
         """Return the schema of `{"text": ...}`."""
         return object_schema({"text": TEXT}, ["text"])
-
-
-def __getattr__(name: str) -> Any:
-    """Return `TextClassifier`, which handlers of users' own import from here."""
-    if name != "TextClassifier":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ..composition import former_class
-
-    return former_class(name)

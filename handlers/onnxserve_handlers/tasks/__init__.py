@@ -6,23 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ..inputs import InputHooks
 from ..outputs import Array, Outputs
-from ..signature import Schema, Signature
+from ..signature import OutputOptions, Schema, Signature
 
-__all__ = ["Array", "OutputOptions", "Outputs", "TaskHooks"]
-
-
-class OutputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What predictions are: `[output]` of a definition, and `output` of its archive's signature."""
-
-    task: str = ""
-    """Task that makes predictions of the graph's outputs."""
-    labels: tuple[str, ...] = ()
-    """Labels in the order of the graph's outputs; empty for a task without labels."""
+__all__ = ["Array", "Hooks", "OutputOptions", "Outputs", "TaskHooks"]
 
 
 class TaskHooks:
@@ -75,6 +66,10 @@ class TaskHooks:
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return how like the source's outputs each row's outputs are, from 0 to 1."""
         raise NotImplementedError
+
+
+class Hooks(InputHooks, TaskHooks):
+    """The hooks of an input kind and of a task."""
 
 
 def field_of(prediction: Any, name: str) -> Any:

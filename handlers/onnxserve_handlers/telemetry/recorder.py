@@ -17,14 +17,13 @@ from ..errors import RequestError, stack_of
 from ..request import Request, error_of
 from ..response import Response
 from ..signature import Signature
+from ..tasks import Hooks
 from .drift import Drift, make_drift
 from .metrics import OK, Clock, Metrics, make_metrics, queue_seconds
 from .prediction_log import PredictionLog, make_prediction_log
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext, Tracer
-
-    from ..inference import Inference
 
 log = logging.getLogger(__name__)
 TRACES = "ONNXSERVE_TRACES"
@@ -109,7 +108,7 @@ class Recorder:
 
     def __init__(
         self,
-        handler: Inference,
+        handler: Hooks,
         spans: Spans | None = None,
         metrics: Metrics | None = None,
         prediction_log: PredictionLog | None = None,
@@ -175,7 +174,7 @@ def outcome(request: Request, result: Response | RequestError | None) -> str:
     return error.kind if error else OK
 
 
-def make_recorder(handler: Inference, provider: str) -> Recorder | None:
+def make_recorder(handler: Hooks, provider: str) -> Recorder | None:
     """Return a recorder for what the environment enables, None if it enables nothing."""
     signature = handler.signature
     spans, metrics = make_spans(signature, provider), make_metrics(signature, provider, handler.threads)

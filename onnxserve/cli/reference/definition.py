@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
+import msgspec
+
 from onnxserve.definition import Definition
 from onnxserve_handlers.registry import KINDS, TASKS, input_kind, task
 
 from .entry import Entry
 from .fields import entries
 
-CHOICES = {
+CHOICES: dict[str, tuple[str, dict[str, type[msgspec.Struct]]]] = {
     "input": ("kind", {name: input_kind(name).input_options for name in KINDS}),
     "output": ("task", {name: task(name).output_options for name in TASKS}),
 }

@@ -29,18 +29,16 @@ class Tagger(TextInput, Raw, Handler):
 class Tags(FakeSession):
     """A graph that tags each token, gives a number a row, and finds as many boxes as the longest row has tokens."""
 
-    outputs = ("tags", "sum", "boxes")
-
     def __init__(self, names: tuple[str, ...]) -> None:
         super().__init__()
-        self.outputs = names
+        self.names = names
 
     def run(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         ids = arrays["input_ids"].astype(np.float32)
         self.batches.append(len(ids))
         boxes = np.full((len(ids), ids.shape[1], 4), ids.shape[1], np.float32)
         every = {"tags": np.stack([ids, -ids - 1], axis=2), "sum": ids.sum(axis=1), "boxes": boxes}
-        return {name: every[name] for name in self.outputs}
+        return {name: every[name] for name in self.names}
 
 
 def tagger(folder, *names: str) -> Tagger:
@@ -96,7 +94,12 @@ def test_tensors_of_v2_have_the_sizes_of_their_request(tmp_path):
 
 def test_rows_reach_the_task_beside_a_request_of_tensors(tmp_path, monkeypatch):
     handler, seen = tagger(tmp_path, "sum"), list[Any]()
-    monkeypatch.setattr(Tagger, "predictions", lambda _, outputs, rows: seen.append(rows) or [0] * len(outputs["sum"]))
+
+    def predictions(_: Any, outputs: Any, rows: Any) -> list[int]:
+        seen.append(rows)
+        return [0] * len(outputs["sum"])
+
+    monkeypatch.setattr(Tagger, "predictions", predictions)
     ids = {"name": "input_ids", "datatype": "INT64", "shape": [1, 1], "data": [[3]]}
     mask = {**ids, "name": "attention_mask", "data": [[1]]}
     v2 = json.dumps({"inputs": [ids, mask]}).encode()

@@ -37,7 +37,7 @@ SAME = 6  # lines
 BY_NAME = {
     "benchmarks/watching.py",
     "export/onnxserve_export/user_code.py",
-    "handlers/onnxserve_handlers/offline.py",
+    "handlers/onnxserve_handlers/composition.py",
     "onnxserve/archive/library.py",
     "onnxserve/batch/scorer.py",
     "onnxserve/convert/files/asgi_server.py",

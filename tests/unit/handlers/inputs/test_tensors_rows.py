@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from onnxserve_handlers.errors import InvalidRow
@@ -28,8 +27,8 @@ def opened(*tensors: TensorOptions) -> Arrays:
 
 def test_a_row_is_an_array_per_input_in_the_inputs_type():
     row = opened(FRAMES, KIND).check({"frames": [[1, 2], [3, 4]], "kind": 7}, "row")
-    assert (row["frames"].dtype, row["frames"].tolist()) == (np.float32, [[1, 2], [3, 4]])
-    assert (row["kind"].dtype, row["kind"].shape, int(row["kind"])) == (np.int64, (), 7)
+    assert (row["frames"].dtype.name, row["frames"].tolist()) == ("float32", [[1, 2], [3, 4]])
+    assert (row["kind"].dtype.name, row["kind"].shape, int(row["kind"])) == ("int64", (), 7)
 
 
 def test_where_there_is_one_input_the_row_may_be_its_array():
