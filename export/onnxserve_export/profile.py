@@ -80,7 +80,8 @@ def call(state: ExportState) -> None:
     with np.load(target) as arrays:
         signature = read_signature(state.archive_folder)
         task = task_alone(signature.output.task, signature)
-        document = profile(arrays, Outputs(first=state.outputs[state.chosen.variant][:rows]), task)
+        outputs = {name: array[:rows] for name, array in state.outputs[state.chosen.variant].items()}
+        document = profile(arrays, Outputs(outputs), task)
     (state.archive_folder / "profile.json").write_bytes(pretty(document))
     state.say(f"      {rows} rows, {len(document['measures'])} measures")
 

@@ -114,6 +114,8 @@ def _write_tensors(folder: Path, source: Path, target: Path, split: Callable[[Ha
             for part in split(handler, rows):
                 for name, array in handler.tensors(part).items():
                     write_array(archive, f"{number}/{name}", array)
+                for axis, sizes in handler.sizes(part).items():
+                    write_array(archive, f"sizes/{number}/{axis}", np.asarray(sizes, np.int64))
                 number += 1
 
 
