@@ -15,7 +15,7 @@ from onnxserve.locations.packages import PackageFile, fetch_package
 from .export_state import ExportState
 from .step import Step
 
-MODEL, ROWS = "loader", "rows"
+MODEL, ROWS = "source", "rows"
 
 
 def fetch_source(source: Source, folder: Path, access: Access) -> Path:
@@ -39,7 +39,7 @@ def call(state: ExportState) -> None:
     for source in definition.sources:
         with _collected(faults, f"sources.{source.name}"):
             state.sources[source.name] = fetch_source(source, folder, access)
-    if location := location_of(definition.loader):
+    if location := location_of(definition.source):
         with _collected(faults, MODEL):
             state.source_file = fetch(location, folder, access)
     if location := location_of(definition.rows.location):

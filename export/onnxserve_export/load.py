@@ -17,7 +17,7 @@ def call(state: ExportState) -> None:
     seed_all(SEED)
     # In memory, since training is the definition's own affair; the other subsets stay on disk.
     offered = {"sources": state.sources, "fit": [(row.value, row.label) for row in state.split.fit]}
-    source = str(state.source_file or definition.loader)
+    source = str(state.source_file or definition.source)
     state.model = open_source(source, definition.folder, offered)
     state.assets = {}
     if definition.assets:

@@ -101,7 +101,7 @@ def evidence(state: ExportState) -> dict[str, Any]:
             **origin_of(state.definition.rows.location),
         },
         "seeds": {"split": SPLIT_SEED, "load": LOAD_SEED, "batches": BATCH_SEED},
-        "source": origin_of(state.definition.loader),
+        "source": origin_of(state.definition.source),
         "sources": [origin(source) for source in state.definition.sources],
         "environment": versions(),
     }

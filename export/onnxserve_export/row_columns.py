@@ -44,7 +44,7 @@ def choose_columns(available: Sequence[str], definition: Definition, where: str)
 
 def table_columns(definition: Definition) -> tuple[str, ...]:
     """Return the columns of a table's rows, with the keys of a feature store in place of the columns it has."""
-    spec, columns = definition.features, tuple(definition.input.columns)
+    spec, columns = definition.features, definition.input.column_names
     if spec is None:
         return columns
     return (*spec.entities, spec.timestamp, *(name for name in columns if name not in spec.columns))

@@ -56,8 +56,8 @@ class Objects(Remote):
             return {name: info for name, info in matches.items() if info["type"] == "file"}
         if self._system.isdir(path):
             self.is_folder, self._root = True, PurePosixPath(path)
-            found = self._system.find(path, detail=True)
-            return {name: info for name, info in found.items() if not name.endswith("/")}  # marks of empty folders
+            below = self._system.find(path, detail=True)
+            return {name: info for name, info in below.items() if not name.endswith("/")}  # marks of empty folders
         self._root = PurePosixPath(path).parent
         return {path: self._system.info(path)} if self._system.exists(path) else {}
 

@@ -36,7 +36,7 @@ def server(monkeypatch, tmp_path) -> Iterator[FileServer]:
 
 @pytest.fixture
 def circle(tmp_path) -> Path:
-    return new_model("tabular", "circle", tmp_path / "models")
+    return new_model("table", "circle", tmp_path / "models")
 
 
 def pinned(server: FileServer, path: str) -> str:

@@ -19,7 +19,7 @@ from onnxserve_handlers.telemetry.prediction_log import schema
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory) -> Definition:
-    return read_definition(new_model("tabular", "circle", tmp_path_factory.mktemp("table")))
+    return read_definition(new_model("table", "circle", tmp_path_factory.mktemp("table")))
 
 
 def logged(log: Path, *rows: dict[str, Any], version: str = "1.0.0") -> None:
