@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import pickle
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,20 @@ from .trees import TreeSource, missing
 
 def open_trees(path: Path, *, trust: bool = False) -> TreeSource:
     """Return the fitted model of a file; DefinitionError if it can't be read, or is a pickle that isn't trusted."""
+    try:
+        return TreeSource(_read(path, trust=trust))
+    except ModuleNotFoundError as error:
+        raise missing(error) from error
+
+
+def _read(path: Path, *, trust: bool) -> Any:
     match path.suffix.lower():
         case ".skops":
-            return TreeSource(_skops(path))
+            return _skops(path)
         case ".ubj" | ".json":
-            return TreeSource(_xgboost(path))
+            return _xgboost(path)
         case ".txt":
-            return TreeSource(_lightgbm(path))
+            return _lightgbm(path)
         case suffix:
             if not trust:
                 raise DefinitionError(
@@ -29,24 +35,18 @@ def open_trees(path: Path, *, trust: bool = False) -> TreeSource:
                     fix="--trust, if you made it yourself; or write it with skops.io.dump, or save_model of XGBoost "
                     "(.ubj) or LightGBM (.txt), which need no trust",
                 )
-            return TreeSource(_pickle(path, suffix))
-
-
-def library(name: str) -> Any:
-    """Import a library that only some models need; DefinitionError if it isn't installed."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise missing(error) from error
+            return _pickle(path, suffix)
 
 
 def _pickle(path: Path, suffix: str) -> Any:
     try:
         if suffix == ".joblib":
-            return library("joblib").load(path)
+            import joblib
+
+            return joblib.load(path)
         with path.open("rb") as stream:
             return pickle.load(stream)  # noqa: S301 - the user trusts it, by name
-    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, ValueError, KeyError) as error:
+    except (pickle.UnpicklingError, EOFError, AttributeError, ValueError, KeyError) as error:
         raise DefinitionError(
             f"{path.name} can't be read: {error}",
             where=str(path),
@@ -55,28 +55,33 @@ def _pickle(path: Path, suffix: str) -> Any:
 
 
 def _skops(path: Path) -> Any:
-    skops = library("skops.io")
-    unknown = skops.get_untrusted_types(file=path)
+    import skops.io
+
+    unknown = skops.io.get_untrusted_types(file=path)
     if unknown:
         raise DefinitionError(
             f"{path.name} holds types that skops doesn't know to be harmless: {unknown}",
             where=str(path),
             fix="load it in a function with skops.io.load(…, trusted=[…]), and set source = model.py:load",
         )
-    return skops.load(path)
+    return skops.io.load(path)
 
 
 def _xgboost(path: Path) -> Any:
-    booster = library("xgboost").Booster()
+    import xgboost
+
+    booster = xgboost.Booster()
     try:
         booster.load_model(path)
-    except Exception as error:
+    except xgboost.core.XGBoostError as error:
         raise DefinitionError(f"{path.name} can't be read as an XGBoost model: {error}", where=str(path)) from error
     return booster
 
 
 def _lightgbm(path: Path) -> Any:
+    import lightgbm
+
     try:
-        return library("lightgbm").Booster(model_file=str(path))
-    except Exception as error:
+        return lightgbm.Booster(model_file=str(path))
+    except lightgbm.basic.LightGBMError as error:
         raise DefinitionError(f"{path.name} can't be read as a LightGBM model: {error}", where=str(path)) from error
