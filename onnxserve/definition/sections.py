@@ -173,13 +173,18 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     It is `text:TextClassifier`, `image:ImageClassifier`, `tabular:TabularClassifier`, or `handler.py:YourClass`.
     """
     loader: str
-    """Function that makes the torch module, as `model.py:load` or `package.module:factory`."""
+    """Where the model comes from: a function, as `model.py:load` or `package.module:factory`, or a file of the folder.
+
+    Files are `.onnx`, `.pt2`, TorchScript (`.pt`), or a fitted model (`.skops`, `.joblib`, `.ubj`, `.txt`).
+    """
     rows: str
     """Function that gives the labelled rows."""
     assets: str = ""
     """Function that gives files for the archive; empty for none."""
     labels: tuple[str, ...] = ()
     """Labels in the order of the module's outputs; empty for raw values, which are compared by their error."""
+    outputs: tuple[str, ...] = ()
+    """Outputs of the source that are served, the main one first; empty for all."""
     sources: tuple[Source, ...] = ()
     """Files of the package registry."""
     input: InputSection = InputSection()
