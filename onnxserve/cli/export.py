@@ -44,8 +44,8 @@ def export(
     if folder.is_file():
         raise OnnxserveError(
             f"{folder} is a file; a model's folder is wanted",
-            fix="onnxserve new tabular NAME makes a folder: put the file there, and name it in model.toml as the "
-            f'source: loader = "{folder.name}"',
+            fix="onnxserve new table|text|image NAME makes a folder: put the file into it, and write "
+            f'source = "{folder.name}" in its model.toml',
         )
     if verbose:
         logging.basicConfig(level=logging.WARNING)
