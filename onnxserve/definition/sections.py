@@ -163,13 +163,18 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)*$")]
     """Version: whole numbers with dots between them."""
     source: str
-    """Function that makes the model, as `model.py:load` or `package.module:factory`; or path or URL of its file."""
+    """Where the model comes from: a function, as `model.py:load` or `package.module:factory`, or path or URL of a file.
+
+    Files are `.onnx`, `.pt2`, TorchScript (`.pt`), or a fitted model (`.skops`, `.joblib`, `.ubj`, `.txt`).
+    """
     rows: RowsSection
     """Where the rows come from: a location, or a section."""
     handler: str = ""
     """Class of your own that replaces hooks of the input kind or the task, as `handler.py:YourClass`."""
     assets: str = ""
     """Function that gives files for the archive; empty for none."""
+    source_outputs: tuple[str, ...] = ()
+    """Outputs of the source that are served, by name, the main one first; empty for all."""
     sources: tuple[Source, ...] = ()
     """Files that `model.py` reads."""
     input: InputOptions = InputOptions()
