@@ -67,3 +67,4 @@ def test_what_needs_a_signature_says_that_the_archive_only_serves(tmp_path):
     for convert in (to_asgi, to_triton):
         with pytest.raises(ArchiveError, match=r"signature.json is missing"):
             convert(path, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
