@@ -133,10 +133,10 @@ class ImageInput(InputHooks):
 
     def _pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         spec = self.options
-        resized = self.resize(normalise(image, spec.channels, spec.background))
+        resized = self.to_size(normalise(image, spec.channels, spec.background))
         return np.asarray(resized, dtype=np.uint8).reshape(spec.height, spec.width, spec.channels)
 
-    def resize(self, image: Image.Image) -> Image.Image:
+    def to_size(self, image: Image.Image) -> Image.Image:
         """Return an upright image stretched to the options' size; a handler of your own may cut it to that size."""
         return image.resize((self.options.width, self.options.height), Image.Resampling.BILINEAR)
 
