@@ -21,7 +21,7 @@ FOREIGN_FIX = "fetch or export the archive again; one of torch-model-archiver ca
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckResult:
     """The result of a check."""
 
     name: str
@@ -51,7 +51,7 @@ def check_members(path: Path, *public_keys: Path) -> int:
     return count
 
 
-def check_archive(path: Path, public_keys: Sequence[Path] | None = None) -> Checked:
+def check_archive(path: Path, public_keys: Sequence[Path] | None = None) -> CheckResult:
     """Check digests, the signature, then golden rows through the archive's own handler in a process; ArchiveError else.
 
     Without `public_keys` they are those that this machine trusts; an empty sequence asks for no signature.
@@ -65,4 +65,4 @@ def check_archive(path: Path, public_keys: Sequence[Path] | None = None) -> Chec
         bad = [answer for answer in answers(Path(folder), bodies) if answer["status"] != 200]
     if bad:
         raise ArchiveError(f"{len(bad)} golden rows are refused: {bad[0]['body']}", where=str(path))
-    return Checked(summary.name, summary.version, summary.sha256, count, len(bodies), bool(keys))
+    return CheckResult(summary.name, summary.version, summary.sha256, count, len(bodies), bool(keys))
