@@ -62,7 +62,7 @@ class History:
             self.failure = error.strerror or str(error)
 
     def check_written(self) -> None:
-        """Raise Unrecorded if an event is unwritten and would be lost with this process."""
+        """Raise HistoryNotWritten if an event is unwritten and would be lost with this process."""
         if self.unwritten:
             lines = " ".join(msgspec.json.encode(event).decode() for event in self.unwritten)
             what = f"the step is in force, but the history can't be written: {self.failure}"
