@@ -89,7 +89,8 @@ def main() -> None:
                     lines = ask(known(), client)
                 except httpx.HTTPError as error:
                     sys.exit(
-                        f"OSV does not answer: {error}\n  where: {OSV}\n  fix:   run this where OSV can be reached"
+                        f"OSV does not answer: {error}\n  where: {OSV}\n"
+                        "  fix:   try again from a machine that can reach it"
                     )
             print("\n".join(lines) or "OSV knows no flaw that flaws.toml lacks")
             sys.exit(1 if lines else 0)
