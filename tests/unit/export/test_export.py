@@ -4,6 +4,7 @@ import hashlib
 import tracemalloc
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -100,6 +101,45 @@ def test_a_module_and_a_handler_of_the_users_own_are_exported(circle, tmp_path, 
     unpack(state.archive, tmp_path / "open")
     [answer] = answers(tmp_path / "open", [b'{"instances": [[0, 0]]}'])
     assert answer["body"]["predictions"][0]["label"] == "INSIDE"
+
+
+def circle_graph() -> onnx.ModelProto:
+    """In an old opset, with nodes without names: logits, and a radius a row, which has rank 1."""
+    weight = onnx.numpy_helper.from_array(np.array([[8, -8], [8, -8]], np.float32), "w")
+    bias = onnx.numpy_helper.from_array(np.array([-8, 8], np.float32), "b")
+    nodes = [
+        onnx.helper.make_node("Mul", ["point", "point"], ["squares"]),
+        onnx.helper.make_node("Gemm", ["squares", "w", "b"], ["logits"]),
+        onnx.helper.make_node("ReduceL2", ["point"], ["radius"], axes=[1], keepdims=0),
+    ]
+    [point, logits, radius] = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in (("point", [1, 2]), ("logits", [1, 2]), ("radius", [1]))
+    ]
+    graph = onnx.helper.make_graph(nodes, "circle", [point], [logits, radius], [weight, bias])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 9)], ir_version=4)
+
+
+def test_a_ready_graph_with_two_outputs_is_exported_proven_and_answers(circle, tmp_path):
+    from onnxserve.archive import unpack
+    from onnxserve.archive.offline import answers
+
+    onnx.save(circle_graph(), circle / "circle.onnx")
+    state = export_changed(circle, '"model.py:load"', '"circle.onnx"', tmp_path / "store")
+    summary = state.evidence["summary"]
+    assert (summary["source"], state.model.summary) == ("onnxruntime", "circle.onnx, opset 9, 3 nodes")
+    assert summary["worst_parity"] < 1e-6
+    unpack(state.archive, tmp_path / "open")
+    signature = msgspec.json.decode((tmp_path / "open" / "signature.json").read_bytes())
+    assert [(tensor["name"], tensor["shape"]) for tensor in signature["outputs"]] == [
+        ("logits", ["batch", 2]),
+        ("radius", ["batch"]),
+    ]
+    tensors = b'{"inputs": [{"name": "features", "datatype": "FP32", "shape": [2, 2], "data": [0, 0.5, 3, 4]}]}'
+    named, raw = answers(tmp_path / "open", [b'{"instances": [[0, 0.5], [3, 4]]}', tensors])
+    assert [prediction["label"] for prediction in named["body"]["predictions"]] == ["inside", "outside"]
+    radius = next(output for output in raw["body"]["outputs"] if output["name"] == "radius")
+    assert (radius["shape"], radius["data"]) == ([2], pytest.approx([0.5, 5.0]))
 
 
 def test_a_step_without_its_requirement_is_refused(tmp_path):
