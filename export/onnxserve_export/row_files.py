@@ -14,7 +14,7 @@ from onnxserve.batch.part import Part, Selection, Source
 from onnxserve.batch.readers import columns as columns_of
 from onnxserve.batch.readers import cut, read
 from onnxserve.batch.readers.jsonl import BOM
-from onnxserve.batch.readers.table import parsed
+from onnxserve.batch.readers.table import parse_numbers
 from onnxserve.batch.sources import open_source
 from onnxserve.definition import Definition
 from onnxserve.errors import BatchError, DefinitionError
@@ -118,7 +118,7 @@ def number(value: Any, column: str) -> float | int:
     """Return a finite number; RowFault for a missing one and for anything else."""
     if isinstance(value, str):
         try:
-            [value] = parsed((value,)) if value.strip() else [None]
+            [value] = parse_numbers((value,)) if value.strip() else [None]
         except ValueError as error:
             raise RowFault(f"expected a number, got {value[:40]!r}", column) from error
     if isinstance(value, bool | Decimal):
