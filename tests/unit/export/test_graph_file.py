@@ -5,9 +5,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from onnxserve.archive import unpack
+from onnxserve.archive import make_identity, seal_archive, unpack
 from onnxserve.archive.offline import answers
 from onnxserve.archive.read import contents
+from onnxserve.errors import ArchiveError
 from onnxserve.scaffold import new_model
 from onnxserve_export import graph_file
 from onnxserve_export.export import export_model
@@ -50,11 +51,13 @@ def test_an_export_with_weights_in_a_file_of_their_own_is_proven_and_serves(tmp_
     state = export_model(folder, tmp_path / "store", STEPS, lambda _: None)
     names = [name for name in contents(state.archive)[0] if name.startswith("weights-")]
     assert len(names) == 1
+    with pytest.raises(ArchiveError, match="weights in a file of their own can't be sealed"):
+        seal_archive(state.archive, make_identity(tmp_path / "age.txt"))
     unpack(state.archive, tmp_path / "open")
     [answer] = answers(tmp_path / "open", [b'{"instances": [[0, 0.1]]}'])
     assert answer["body"]["predictions"][0]["label"] == "inside"
     content = bytearray((tmp_path / "open" / names[0]).read_bytes())
     content[0] ^= 1
     (tmp_path / "open" / names[0]).write_bytes(content)
-    with pytest.raises(Exception, match="the handler failed"):
+    with pytest.raises(ArchiveError, match="the handler failed"):
         answers(tmp_path / "open", [b'{"instances": [[0, 0.1]]}'])
