@@ -12,6 +12,7 @@ import msgspec
 from onnxserve.errors import BatchError
 
 from .job import Job, Machine
+from .lean_arrow import leave_pandas_out
 from .part import Part
 from .worker import PartResult, Worker
 
@@ -26,6 +27,8 @@ class WorkerProcess:
         settings = msgspec.json.decode(job, type=Job), out, msgspec.json.decode(machine, type=Machine)
         self._work: Worker | None = None
         self._failed = ""
+        if settings[0].lookup is None:
+            leave_pandas_out()
         try:
             self._work = Worker(*settings, max_errors)
         except Exception as error:  # noqa: BLE001 - the other end reports any error; Daft would show its own insides
@@ -54,8 +57,10 @@ class DaftEngine:
         self._daft = daft
         if engine == "ray":
             self._ray(address)
-        elif daft.runners.get_or_infer_runner_type() != "native":
-            daft.set_runner_native()
+        else:
+            # Otherwise Daft imports Ray, if it is installed, to see whether it runs on a cluster: that takes seconds.
+            os.environ["DAFT_RUNNER"] = "native"
+            daft.get_or_create_runner()
 
     def _ray(self, address: str) -> None:
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -122,8 +124,11 @@ def here(deadly: Path, rows: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_the_engines_write_the_same_and_survive_such_rows(deadly, rows, here, tmp_path, engine):
     words = [str(deadly), str(rows), "-o", str(tmp_path / "out"), "--engine", engine, "--keep", "id", "--json"]
     words += ["--part-rows", "100", "--workers", "2"]
-    done = subprocess.run([sys.executable, "-m", "onnxserve", "batch", *words], capture_output=True, check=False)
+    command, environment = [sys.executable, "-m", "onnxserve", "batch"], {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
+    done = subprocess.run([*command, *words], env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
+    if engine == "local":  # what takes seconds to import and isn't used
+        assert not set(re.findall(rb"\| +(\w+)$", done.stderr, re.MULTILINE)) & {b"pandas", b"ray"}
     manifest = msgspec.json.decode(done.stdout, type=Manifest)
     assert (manifest.failed, manifest.files) == (2, here.files)
     check_set_aside(tmp_path / "out", 1000, last=8)

@@ -51,13 +51,28 @@ def redis(tmp_path_factory) -> Iterator[str]:
         process.wait(10)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "redis"])
-def served(request, tmp_path_factory) -> Iterator[tuple[Repo, FeatureServer]]:
-    """A loaded repository and its server."""
-    folder = tmp_path_factory.mktemp(request.param)
-    where = {"ONNXSERVE_REDIS": request.getfixturevalue("redis")} if request.param == "redis" else {"x": ""}
+def loaded(folder: Path, where: dict[str, str]) -> Repo:
     repo = open_repo(write_repo(folder / "repo"), folder / "state", where)
     load(repo, NOW)
+    return repo
+
+
+@pytest.fixture(scope="module")
+def in_sqlite(tmp_path_factory) -> Repo:
+    """A loaded repository."""
+    return loaded(tmp_path_factory.mktemp("sqlite"), {"x": ""})
+
+
+@pytest.fixture(scope="module")
+def in_redis(redis, tmp_path_factory) -> Repo:
+    """Another one."""
+    return loaded(tmp_path_factory.mktemp("loaded"), {"ONNXSERVE_REDIS": redis})
+
+
+@pytest.fixture(scope="module", params=["in_sqlite", "in_redis"])
+def served(request) -> Iterator[tuple[Repo, FeatureServer]]:
+    """A loaded repository and its server."""
+    repo: Repo = request.getfixturevalue(request.param)
     server = start_features(repo, free_ports(1)[0])
     try:
         yield repo, server
@@ -65,7 +80,7 @@ def served(request, tmp_path_factory) -> Iterator[tuple[Repo, FeatureServer]]:
         server.stop()
 
 
-def joined(folder: Path, state: Path, times: list[tuple[int, datetime]]) -> list[dict[str, float | None]]:
+def joined(repo: Repo, scratch: Path, times: list[tuple[int, datetime]]) -> list[dict[str, float | None]]:
     """By a process of its own: Feast brings warnings that our tests would take for errors."""
     rows = pa.table(
         {
@@ -73,11 +88,11 @@ def joined(folder: Path, state: Path, times: list[tuple[int, datetime]]) -> list
             "event_timestamp": pa.array([at for _, at in times], pa.timestamp("us", "UTC")),
         }
     )
-    what, source, target = (state / name for name in ("what.json", "rows.arrow", "joined.arrow"))
+    what, source, target = (scratch / name for name in ("what.json", "rows.arrow", "joined.arrow"))
     what.write_bytes(msgspec.json.encode(msgspec.to_builtins(JOIN)))
     with pa.OSFile(str(source), "wb") as stream, pa.ipc.new_file(stream, rows.schema) as writer:
         writer.write_table(rows)
-    command = [sys.executable, "-m", "onnxserve.features.join", *map(str, (folder, state, what, source, target))]
+    command = [sys.executable, "-m", "onnxserve.features.join", *map(str, (repo.folder, repo.home.parents[1], what, source, target))]
     subprocess.run(command, check=True, capture_output=True)
     with pa.OSFile(str(target)) as stream:
         joined_rows: list[dict[str, float | None]] = pa.ipc.open_file(stream).read_all().to_pylist()
@@ -102,9 +117,7 @@ def test_the_real_server_answers_as_the_fake_and_handlers_read_it(served):
     assert real_reply["results"][1]["values"][1] is fake_reply["results"][1]["values"][1] is None
 
 
-def test_a_join_knows_what_was_known_then_and_nothing_later(tmp_path):
-    folder = write_repo(tmp_path / "repo")
-    load(open_repo(folder, tmp_path / "state"), online=False)
+def test_a_join_knows_what_was_known_then_and_nothing_later(in_sqlite, tmp_path):
     times = [
         (1, MONDAY + 3 * DAY),
         (1, MONDAY + DAY),
@@ -113,7 +126,7 @@ def test_a_join_knows_what_was_known_then_and_nothing_later(tmp_path):
         (4, NOW),
         (2, MONDAY + 11 * DAY),
     ]
-    rows = joined(folder, tmp_path / "state", times)
+    rows = joined(in_sqlite, tmp_path, times)
     assert [row["x"] for row in rows] == [9.0, 0.0, None, 5.0, None, None]
     assert [row["trips"] for row in rows] == [3.0, 1.0, None, None, None, None]
 
