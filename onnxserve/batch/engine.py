@@ -71,7 +71,7 @@ class DaftEngine:
             ray.init(
                 address=address or None, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True
             )
-        except (ConnectionError, RuntimeError) as error:
+        except Exception as error:  # Ray raises a plain Exception when its own processes don't start in time
             raise BatchError(f"no Ray cluster: {error}", where=address, fix="ray start --head") from error
         self._daft.set_runner_ray(noop_if_initialized=True)
 
