@@ -8,6 +8,7 @@ from onnxserve.archive import file_digest
 from onnxserve.errors import CheckFailed
 
 from .acceptance import Acceptance
+from .arrays import main
 from .certify_log import CertifyLog, CertifyTest
 from .export_state import ExportState
 from .output_similarity import compare
@@ -18,7 +19,8 @@ from .step import Step
 
 def call(state: ExportState) -> None:
     """Test the candidates in sequence; the last accepted one is the fastest, and it serves."""
-    acceptance = Acceptance(state.definition, state.split.certify, state.reference, spread_of(state.select_reference))
+    spread = spread_of(main(state.select_reference))
+    acceptance = Acceptance(state.definition, state.split.certify, main(state.reference), spread)
     log = CertifyLog(state.store, state.definition.name, state.split.certify)
     results = {result.variant: result for result in state.measured}
     tests: list[CertifyTest] = []
@@ -48,7 +50,7 @@ def certify(
     candidate: Candidate, result: Measured, state: ExportState, acceptance: Acceptance, log: CertifyLog
 ) -> tuple[Measured, CertifyTest]:
     """Test one candidate; the test is recorded before its outcome is shown."""
-    graph, outputs = file_digest(candidate.path), state.outputs[candidate.variant]
+    graph, outputs = file_digest(candidate.path), main(state.outputs[candidate.variant])
     with log.turn():
         paired = acceptance.compare(outputs, log.level(graph))
         refusal = acceptance.verdict(paired)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from onnxserve.definition import Definition
 
-from .arrays import Array
+from .arrays import Arrays, Axes
 from .batches import Batches
 from .records import Candidate, Certified, Finding, Measured, Parity, Range, Sensitivity, Split, Timing
 
 if TYPE_CHECKING:
-    import torch
+    from .sources import SourceModel
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,17 @@ class ExportState:
     split: Split = field(init=False)
     golden: list[dict[str, Any]] = field(init=False)
     assets: dict[str, bytes] = field(init=False)
-    module: torch.nn.Module = field(init=False)
+    model: SourceModel = field(init=False)
     archive_folder: Path = field(init=False)
     groups: Groups = field(init=False)
-    axes: dict[str, dict[int, str]] = field(init=False)
-    reference: Array = field(init=False)
-    select_reference: Array = field(init=False)
-    golden_outputs: Array = field(init=False)
-    scale: Array = field(init=False)  # of torch's outputs, which deviations are measured by
+    axes: Axes = field(init=False)
+    # Of the source's outputs, by name, the main one first; rows are cut to their own lengths.
+    reference: Arrays = field(init=False)
+    select_reference: Arrays = field(init=False)
+    golden_outputs: Arrays = field(init=False)
+    scales: Arrays = field(init=False)  # the units of deviations
+    output_axes: Axes = field(init=False)  # free axes of the outputs
+    row_axes: Axes = field(init=False)  # those of them that are as long as the rows
     fp32: Path = field(init=False)
     ranges: list[Range] = field(init=False)
     findings: list[Finding] = field(init=False)
@@ -67,7 +70,7 @@ class ExportState:
     refused: dict[str, str] = field(init=False)
     sensitivity: Sensitivity | None = field(init=False)
     measured: list[Measured] = field(init=False)
-    outputs: dict[str, Array] = field(init=False)  # of each candidate on the certify rows
+    outputs: dict[str, Arrays] = field(init=False)  # of each candidate on the certify rows
     timings: list[Timing] = field(init=False)
     sequence: list[Candidate] = field(init=False)  # in which they are certified, the safest first
     certified: Certified = field(init=False)

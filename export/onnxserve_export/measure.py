@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from .acceptance import Acceptance
-from .arrays import Array
-from .batches import Batches, concatenated
-from .deviation import TOLERANCE, batch_shift, deviation
+from .arrays import Arrays, main
+from .batches import Batches
+from .deviation import TOLERANCE
 from .export_state import ExportState
+from .outputs import all_finite, join, largest_deviation, largest_shift
 from .preprocess import certify_alone, golden_alone, select_alone
 from .records import Candidate, Measured
-from .run import GraphCrashed, run_graph
+from .run import GraphCrashed, run_cut
 from .step import Step
 
 LIKELY = 0.5  # chance to be certified below which a candidate isn't worth a test
@@ -32,29 +31,29 @@ def measure_candidate(state: ExportState, candidate: Candidate, acceptance: Acce
     """
     try:
         select, certify, alone, mixed, golden = together(state, candidate)
-        shift = batch_shift(certify, alone, mixed, state.groups.mixed_rows, state.scale)
+        shift = largest_shift(certify, alone, mixed, state.groups.mixed_rows, state.scales)
         largest = state.definition.serve.batch_size
         if not shift <= TOLERANCE:
             largest = 1
             parts = (select_alone(state), certify_alone(state), golden_alone(state))
-            select, certify, golden = (concatenated(run_graph(candidate.path, part)) for part in parts)
+            select, certify, golden = (join(run_cut(candidate.path, part, state.row_axes)) for part in parts)
     except GraphCrashed as error:
         return broken(candidate, f"crashed: {error}")
-    if not all(np.isfinite(outputs).all() for outputs in (select, certify)):
+    if not all(all_finite(outputs) for outputs in (select, certify)):
         return broken(candidate, "gives outputs that are not finite")
     state.outputs[candidate.variant] = certify
     return Measured(
         candidate.variant,
         candidate.path.stat().st_size / 1e6,
-        acceptance.compare(select),
-        acceptance.risk(select),
-        acceptance.likely_bound(select, len(state.split.certify), LIKELY),
+        acceptance.compare(main(select)),
+        acceptance.risk(main(select)),
+        acceptance.likely_bound(main(select), len(state.split.certify), LIKELY),
         None,
         None,
-        deviation(select, acceptance.reference, state.scale),
+        largest_deviation(select, state.select_reference, state.scales),
         shift,
         not shift <= TOLERANCE,
-        deviation(golden, state.golden_outputs, state.scale),
+        largest_deviation(golden, state.golden_outputs, state.scales),
         largest,
         candidate.note,
         candidate.excluded,
@@ -62,17 +61,18 @@ def measure_candidate(state: ExportState, candidate: Candidate, acceptance: Acce
     )
 
 
-def together(state: ExportState, candidate: Candidate) -> list[Array]:
+def together(state: ExportState, candidate: Candidate) -> list[Arrays]:
     """Return the outputs of the batches from select to golden, which follow each other in the file, by one process."""
     groups = state.groups
     parts = [groups.select, groups.certify, groups.alone, groups.mixed, groups.golden]
-    rest = iter(run_graph(candidate.path, Batches(groups.select.path, groups.select.start, groups.golden.stop)))
-    return [concatenated(next(rest) for _ in range(len(part))) for part in parts]
+    whole = Batches(groups.select.path, groups.select.start, groups.golden.stop)
+    rest = iter(run_cut(candidate.path, whole, state.row_axes))
+    return [join(next(rest) for _ in range(len(part))) for part in parts]
 
 
 def call(state: ExportState) -> None:
     """Measure all candidates."""
-    acceptance = Acceptance(state.definition, state.split.select, state.select_reference)
+    acceptance = Acceptance(state.definition, state.split.select, main(state.select_reference))
     state.measured, state.outputs = [], {}
     for number, candidate in enumerate(state.candidates):
         state.progress("measure", number, len(state.candidates))
@@ -89,4 +89,4 @@ def summary(result: Measured) -> str:
     return f"{result.select.drop:.2%} lost and {result.select.flips:.2%} changed on the select rows{alone}"
 
 
-STEP = Step("measure", ("candidates", "select_reference", "scale", "groups"), ("measured", "outputs"), call)
+STEP = Step("measure", ("candidates", "select_reference", "scales", "groups"), ("measured", "outputs"), call)

@@ -17,6 +17,7 @@ from onnxserve.definition import ServeSection
 
 from .acceptance import task_of
 from .answer_size import unreachable
+from .arrays import main
 from .batch_composition import SEED as BATCH_SEED
 from .bom import bom
 from .environment import versions
@@ -26,7 +27,7 @@ from .records import Measured
 from .rows import SEED as SPLIT_SEED
 from .step import Step
 
-MIN_TOLERANCE = 0.01  # spreads of torch's outputs; other kernels round differently
+MIN_TOLERANCE = 0.01  # spreads of the source's outputs; other kernels round differently
 MARGIN = 4
 
 
@@ -69,6 +70,7 @@ def evidence(state: ExportState) -> dict[str, Any]:
     chosen = next(result for result in state.measured if result.variant == state.chosen.variant)
     summary: dict[str, Any] = {
         "variant": chosen.variant,
+        "source": state.model.name,
         "task": state.definition.quantise.metric or task_of(state.definition),
         "budget": state.definition.quantise.max_accuracy_drop,
         "tolerance": state.definition.quantise.tolerance,
@@ -102,18 +104,18 @@ def evidence(state: ExportState) -> dict[str, Any]:
 
 
 def golden(state: ExportState, chosen: Measured) -> dict[str, Any]:
-    """Return `golden.json`: torch's outputs, which every worker must reproduce before it is ready."""
+    """Return `golden.json`: the source's main outputs, which every worker must reproduce before it is ready."""
     return {
         "instances": [row["input"] for row in state.golden],
-        "outputs": [[float(value) for value in output.reshape(-1)] for output in state.golden_outputs],
+        "outputs": [[float(value) for value in output.reshape(-1)] for output in main(state.golden_outputs)],
         "tolerance": max(MIN_TOLERANCE, MARGIN * chosen.golden_deviation),
-        "scale": state.scale.tolist(),
+        "scale": main(state.scales).tolist(),
     }
 
 
 def proof(state: ExportState) -> bytes:
-    """Return `proof.jsonl`: certify rows as clients would send them, their labels, and torch's outputs for them."""
-    rows = islice(zip(state.split.certify, state.reference, strict=True), state.definition.quantise.proof_rows)
+    """Return `proof.jsonl`: certify rows as clients would send them, their labels, and the source's main outputs."""
+    rows = islice(zip(state.split.certify, main(state.reference), strict=True), state.definition.quantise.proof_rows)
     lines = [{"input": row.value, "label": row.label, "output": output.reshape(-1).tolist()} for row, output in rows]
     return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
 

@@ -40,7 +40,7 @@ def call(state: ExportState) -> None:
     ms = served_times(state.timings, served_threads(state), state.definition.serve.batch_size)
     drawn = {
         "ms": ms,
-        "pareto": pareto(document["variants"], ms, document["summary"]["budget"]),
+        "pareto": pareto(document["variants"], ms, document["summary"]["budget"], state.model.name),
         "bars": bars(document["sensitivity"], searched_floats(state)),
     }
     template = templates.get_template("report.html.jinja")

@@ -141,7 +141,7 @@ def test_with_several_keys_any_of_them_will_do_and_the_handler_sees_the_one_that
         assert struct.unpack("!i", worker.ask(load_frame(folder, "service.py"))[:4]) == (200,)
     with started(FAST, home, PYTHONPATH="", ONNXSERVE_PUBLIC_KEY=str(other)) as worker:
         assert struct.unpack("!i", worker.ask(load_frame(folder, "service.py"))[:4]) == (500,)
-        assert worker.has_printed("it is not one of")
+        assert worker.has_printed("it is not by any of")
 
 
 def test_an_archive_of_others_is_loaded_where_no_key_is_configured(folder):

@@ -41,7 +41,8 @@ def times(document: dict[str, Any] | None) -> dict[str, float]:
 
 def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
     """A row of HEADINGS for each variant that was tried."""
-    evidence, torch = summary.evidence, ms.get("torch")
+    evidence = summary.evidence
+    source = ms.get(evidence["summary"].get("source", "torch"))
     rows = []
     for variant in evidence["variants"]:
         name, paired = variant["variant"], variant["paired"]
@@ -52,7 +53,7 @@ def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
                 name,
                 f"{variant['megabytes']:.1f}",
                 *measures,
-                f"{torch / ms[name]:.2f}x" if torch and ms.get(name) else "-",
+                f"{source / ms[name]:.2f}x" if source and ms.get(name) else "-",
                 verdict + (", one row at a time" if variant["moves"] else ""),
             ]
         )
@@ -62,7 +63,8 @@ def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
 def why(summary: Summary, ms: dict[str, float]) -> list[str]:
     """Explain the choice, a sentence each."""
     proof, variant = summary.evidence["summary"], summary.evidence["summary"]["variant"]
-    lines = [f"{variant} serves: the fastest certified to keep its answers within {proof['budget']:.2%} of torch's."]
+    source = proof.get("source", "torch")
+    lines = [f"{variant} serves: the fastest certified to keep its answers within {proof['budget']:.2%} of {source}'s."]
     if "bound" in proof:
         lines.append(
             f"On {proof['rows']} rows that nothing was fitted to it loses at most {proof['bound']:.2%} "

@@ -11,7 +11,6 @@ import pytest
 
 from onnxserve.archive import (
     check_archive,
-    check_signing,
     contents,
     is_signed,
     make_identity,
@@ -21,6 +20,9 @@ from onnxserve.archive import (
     sign_archive,
     unpack,
     write_archive,
+)
+from onnxserve.archive import (
+    check_signing as check_archive_signing,
 )
 from onnxserve.errors import ArchiveError, OnnxserveError
 from onnxserve_export.rerun import rerun
@@ -61,9 +63,9 @@ def test_keys_are_readable_by_their_owner_only_and_never_overwritten(keys, tmp_p
 
 def test_a_signed_archive_passes_with_the_signers_key_and_no_other(signed, keys, tmp_path):
     assert is_signed(signed)
-    check_signing(signed, keys[1])
+    check_archive_signing(signed, keys[1])
     with pytest.raises(ArchiveError, match="signing is invalid"):
-        check_signing(signed, make_key(tmp_path / "other.pem"))
+        check_archive_signing(signed, make_key(tmp_path / "other.pem"))
 
 
 def test_an_unsigned_archive_fails_where_a_key_is_asked_for(archive, keys):
@@ -90,7 +92,7 @@ def test_a_member_changed_together_with_its_digest_breaks_the_signature(signed, 
     forged = tmp_path / signed.name
     write_archive(forged, members, manifest, signature)
     with pytest.raises(ArchiveError, match="signing is invalid"):
-        check_signing(forged, keys[1])
+        check_archive_signing(forged, keys[1])
 
 
 def test_a_flipped_byte_of_the_signature_is_caught(signed, keys, tmp_path):
@@ -107,7 +109,7 @@ def test_a_flipped_byte_of_the_signature_is_caught(signed, keys, tmp_path):
             holder[part] = base64.b64encode(flipped).decode()
             write_archive(tmp_path / signed.name, members, manifest, json.dumps(bundle).encode())
             with pytest.raises(ArchiveError, match="signing is invalid"):
-                check_signing(tmp_path / signed.name, keys[1])
+                check_archive_signing(tmp_path / signed.name, keys[1])
 
 
 def test_a_new_configuration_drops_the_signature(signed, tmp_path):

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from benchmarks import ROOT
 from benchmarks.canary import DRIFTS, HARMS, PAIRS, Traffic, simulate
-from benchmarks.prepare import ROOT
 from onnxserve.disk import replace_file
 from onnxserve.gateway import Auto, Canary
 from onnxserve.release.controller import read_rollouts, rollout_path
