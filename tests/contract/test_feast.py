@@ -92,7 +92,12 @@ def joined(repo: Repo, scratch: Path, times: list[tuple[int, datetime]]) -> list
     what.write_bytes(msgspec.json.encode(msgspec.to_builtins(JOIN)))
     with pa.OSFile(str(source), "wb") as stream, pa.ipc.new_file(stream, rows.schema) as writer:
         writer.write_table(rows)
-    command = [sys.executable, "-m", "onnxserve.features.join", *map(str, (repo.folder, repo.home.parents[1], what, source, target))]
+    command = [
+        sys.executable,
+        "-m",
+        "onnxserve.features.join",
+        *map(str, (repo.folder, repo.home.parents[1], what, source, target)),
+    ]
     subprocess.run(command, check=True, capture_output=True)
     with pa.OSFile(str(target)) as stream:
         joined_rows: list[dict[str, float | None]] = pa.ipc.open_file(stream).read_all().to_pylist()
