@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxserve.archive.offline import tensors
+from onnxserve.archive.offline import axis_limits, tensors
 
 from .archive_folder import write_archive_folder
 from .arrays import Arrays
@@ -74,6 +74,7 @@ def call(state: ExportState) -> None:
         layout.add([group], 1)
     path = state.scratch / "tensors.npz"
     state.axes = tensors(state.archive_folder, layout, path)
+    state.limits = axis_limits(path, state.axes)
     calibrate, select, certify, alone, mixed, golden, *rest = layout.cut(path)
     state.groups = Groups(
         calibrate,
@@ -120,4 +121,4 @@ def golden_alone(state: ExportState) -> Batches:
     return alone(state, "golden", (row["input"] for row in state.golden), len(state.golden))
 
 
-STEP = Step("preprocess", ("split", "golden", "assets"), ("archive_folder", "groups", "axes"), call)
+STEP = Step("preprocess", ("split", "golden", "assets"), ("archive_folder", "groups", "axes", "limits"), call)

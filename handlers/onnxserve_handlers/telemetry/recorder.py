@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RequestError, stack_of
-from ..hooks import Hooks
 from ..request import Request, error_of
 from ..response import Response
 from ..signature import Signature
+from ..tasks import Hooks
 from .drift import Drift, make_drift
 from .metrics import OK, Clock, Metrics, make_metrics, queue_seconds
 from .prediction_log import PredictionLog, make_prediction_log
@@ -178,7 +178,7 @@ def make_recorder(handler: Hooks, provider: str) -> Recorder | None:
     """Return a recorder for what the environment enables, None if it enables nothing."""
     signature = handler.signature
     spans, metrics = make_spans(signature, provider), make_metrics(signature, provider, handler.threads)
-    prediction_log, drift = make_prediction_log(signature), make_drift(handler.folder, signature)
+    prediction_log, drift = make_prediction_log(handler), make_drift(handler.folder, signature)
     if not (spans or metrics or prediction_log or drift):
         return None
     return Recorder(handler, spans, metrics, prediction_log, drift)
