@@ -142,6 +142,32 @@ def test_a_ready_graph_with_two_outputs_is_exported_proven_and_answers(circle, t
     assert (radius["shape"], radius["data"]) == ([2], pytest.approx([0.5, 5.0]))
 
 
+TAGS = """        tags = self.head(self.vectors(input_ids))
+        return {"tags": tags, "length": attention_mask.sum(1), "pairs": tags @ tags.transpose(1, 2)}
+"""
+
+
+def test_a_module_with_a_tag_a_token_passes_every_step_whatever_the_rows_lengths(tmp_path):
+    folder = new_model("text", "tags", tmp_path)
+    text = (folder / "model.py").read_text()
+    start, stop = text.index("        mask = attention_mask[:, :, None]"), text.index("\n\ndef load")
+    text = (
+        text[:start] + TAGS + "\n\ndef load(fit):\n    return Words()\n" + text[stop:].replace("def load", "def train")
+    )
+    (folder / "model.py").write_text(text.replace('f"the {source', '"really " * source.randrange(6) + f"the {source'))
+    toml = (folder / "model.toml").read_text().replace('"classification"\nlabels = ["complaint", "praise"]', '"raw"')
+    (folder / "model.toml").write_text(toml)
+    (folder / "golden.jsonl").write_text('{"input": "the shop"}\n{"input": "the shop was late and slow"}\n')
+    state = export_model(folder, tmp_path / "store", STEPS, lambda _: None)
+    assert {name: array.shape for name, array in state.golden_outputs.items()} == {
+        "tags": (2, 6, 2),
+        "length": (2,),
+        "pairs": (2, 6, 6),
+    }
+    assert not state.golden_outputs["pairs"][0, 2:].any()  # beyond the two tokens of the first row
+    assert state.row_axes == {"tags": {1: "sequence"}, "pairs": {1: "sequence", 2: "sequence"}}
+
+
 def test_a_step_without_its_requirement_is_refused(tmp_path):
     state = ExportState(None, tmp_path, tmp_path, lambda _: None)  # type: ignore[arg-type]  # no definition is reached
     with pytest.raises(StepFailed, match="requires"):
