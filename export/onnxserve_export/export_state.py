@@ -11,6 +11,7 @@ from onnxserve.definition import Definition
 
 from .arrays import Array
 from .batches import Batches
+from .options import ExportOptions
 from .records import Candidate, Certified, Finding, Measured, Parity, Range, Sensitivity, Split, Timing
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class ExportState:
     scratch: Path
     say: Callable[[str], None] = print
     progress: Callable[[str, int, int], None] = no_progress
+    options: ExportOptions = field(default_factory=ExportOptions)
     sources: dict[str, Path] = field(init=False)
     split: Split = field(init=False)
     golden: list[dict[str, Any]] = field(init=False)
