@@ -63,5 +63,6 @@ def rows_of(arrays: Arrays) -> int:
 
 
 def concatenated(outputs: Iterable[Array]) -> Array:
-    """Join the outputs of batches into one array of rows."""
-    return np.concatenate(list(outputs))
+    """Join the outputs of batches into one array of rows, shape (0, 0) if there is no batch."""
+    parts = list(outputs)
+    return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)

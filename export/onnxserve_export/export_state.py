@@ -12,7 +12,19 @@ from onnxserve.definition import Definition
 from .arrays import Array
 from .batches import Batches
 from .options import ExportOptions
-from .records import Candidate, Certified, Finding, Measured, Parity, Range, Sensitivity, Split, Timing
+from .records import (
+    Candidate,
+    Certified,
+    Finding,
+    Measured,
+    Parity,
+    Plan,
+    Range,
+    RowParity,
+    Sensitivity,
+    Split,
+    Timing,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -22,12 +34,17 @@ if TYPE_CHECKING:
 class Groups:
     """Rows as batches of tensors: by subset, and some again alone and in random batches, to check batch invariance.
 
-    `mixed` are random batches of the certify rows that `mixed_rows` names, in that order.
+    `probe` are certify rows, or where there are few, other rows too. `alone` are its first rows, and `mixed` random
+    batches of those of its rows that `mixed_rows` names, in that order. `fit` are the first fit rows; `generated` are
+    random rows within the signature.
     """
 
     calibrate: Batches
+    fit: Batches
+    generated: Batches
     select: Batches
     certify: Batches
+    probe: Batches
     alone: Batches
     mixed: Batches
     mixed_rows: list[int]
@@ -51,6 +68,7 @@ class ExportState:
     options: ExportOptions = field(default_factory=ExportOptions)
     sources: dict[str, Path] = field(init=False)
     split: Split = field(init=False)
+    plan: Plan = field(init=False)
     golden: list[dict[str, Any]] = field(init=False)
     assets: dict[str, bytes] = field(init=False)
     module: torch.nn.Module = field(init=False)
@@ -58,6 +76,8 @@ class ExportState:
     groups: Groups = field(init=False)
     axes: dict[str, dict[int, str]] = field(init=False)
     reference: Array = field(init=False)
+    probe: list[Any] = field(init=False)  # values of the rows that the source and batches are checked with
+    probe_reference: Array = field(init=False)
     select_reference: Array = field(init=False)
     golden_outputs: Array = field(init=False)
     scale: Array = field(init=False)  # of torch's outputs, which deviations are measured by
@@ -65,11 +85,13 @@ class ExportState:
     ranges: list[Range] = field(init=False)
     findings: list[Finding] = field(init=False)
     parity: list[Parity] = field(init=False)
+    row_parity: RowParity | None = field(init=False)  # None if fp32 isn't among the variants
     candidates: list[Candidate] = field(init=False)
     refused: dict[str, str] = field(init=False)
     sensitivity: Sensitivity | None = field(init=False)
     measured: list[Measured] = field(init=False)
     outputs: dict[str, Array] = field(init=False)  # of each candidate on the certify rows
+    probe_outputs: dict[str, Array] = field(init=False)  # of each candidate on the probe rows
     timings: list[Timing] = field(init=False)
     sequence: list[Candidate] = field(init=False)  # in which they are certified, the safest first
     certified: Certified = field(init=False)

@@ -15,6 +15,7 @@ from .batches import concatenated
 from .deviation import TOLERANCE, batch_shift, deviation, scale_of
 from .export_state import ExportState
 from .output_similarity import activation_of
+from .preprocess import FEW
 from .step import Step
 
 RANDOM = 1e-6  # spreads, below which torch's answer to the same rows is the same
@@ -39,12 +40,13 @@ def run_torch(module: torch.nn.Module, arrays: Arrays) -> Array:
 
 
 def call(state: ExportState) -> None:
-    """Run torch on the select, certify and golden rows; CheckFailed if its answers aren't repeatable or mix rows."""
+    """Run torch on select, certify, probe and golden rows; CheckFailed if answers aren't repeatable or rows mix."""
     module, groups, labels = state.module, state.groups, state.definition.labels
     state.reference = concatenated(run_torch(module, batch) for batch in groups.certify)
     state.select_reference = concatenated(run_torch(module, batch) for batch in groups.select)
-    state.scale = scale_of(state.reference, each=task_of(state.definition) == "regression")
-    first = groups.certify.first_batch()
+    state.probe_reference = concatenated(run_torch(module, batch) for batch in groups.probe)
+    state.scale = scale_of(typical_outputs(state), each=task_of(state.definition) == "regression")
+    first = groups.probe.first_batch()
     again = deviation(run_torch(module, first), run_torch(module, first), state.scale)
     if again > RANDOM:
         raise CheckFailed(
@@ -55,7 +57,7 @@ def call(state: ExportState) -> None:
         )
     alone = concatenated(run_torch(module, batch) for batch in groups.alone)
     mixed = concatenated(run_torch(module, batch) for batch in groups.mixed)
-    shift = batch_shift(state.reference, alone, mixed, groups.mixed_rows, state.scale)
+    shift = batch_shift(state.probe_reference, alone, mixed, groups.mixed_rows, state.scale)
     if not shift <= TOLERANCE:
         raise CheckFailed(
             "reference",
@@ -63,17 +65,22 @@ def call(state: ExportState) -> None:
             f"{TOLERANCE:g}",
             fix="the module mixes rows (a mean over the batch, padding that leaks): mend it",
         )
-    if labels and state.reference.shape[1:] != (len(labels),):
-        raise DefinitionError(f"the module gives {state.reference.shape[1:]} outputs a row for {len(labels)} labels")
+    if labels and (given := state.probe_reference.shape[1:]) != (len(labels),):
+        raise DefinitionError(f"the module gives {given} outputs a row for {len(labels)} labels")
     if labels:
         _state_activation(state)
     state.golden_outputs = run_torch(module, groups.golden.first_batch())
     _check_golden(state)
 
 
+def typical_outputs(state: ExportState) -> Array:
+    """Return the source's outputs for the certify rows, or for the probe rows where the former are few."""
+    return state.reference if len(state.reference) >= FEW else state.probe_reference
+
+
 def _state_activation(state: ExportState) -> None:
     """Record in the signature whether outputs are scores already, so that handlers don't apply a softmax again."""
-    path, activation = state.archive_folder / "signature.json", activation_of(state.reference)
+    path, activation = state.archive_folder / "signature.json", activation_of(typical_outputs(state))
     path.write_bytes(pretty(msgspec.json.decode(path.read_bytes()) | {"activation": activation}))
     if activation == "none":
         state.say("      the outputs are probabilities: they are the scores, without another softmax")
@@ -92,4 +99,9 @@ def _check_golden(state: ExportState) -> None:
             )
 
 
-STEP = Step("reference", ("module", "groups"), ("reference", "select_reference", "scale", "golden_outputs"), call)
+STEP = Step(
+    "reference",
+    ("module", "groups"),
+    ("reference", "probe_reference", "select_reference", "scale", "golden_outputs"),
+    call,
+)

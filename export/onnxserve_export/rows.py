@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from onnxserve.definition import Definition
-from onnxserve.errors import CheckFailed, DefinitionError
+from onnxserve.errors import DefinitionError
 
 from .export_state import ExportState
 from .historical_features import join_features
+from .plan import DRAFT_ROWS, check_plan, planned
 from .records import Split
 from .step import Step
 from .subset import FRACTIONS, KEY, Row, spool
@@ -21,7 +23,6 @@ from .user_code import call_function
 
 # fit trains, calibrate gives the ranges of int8, select is what the search looks at, certify is for the proof alone.
 SEED = "onnxserve-split-2"
-MIN_CERTIFY = 20
 
 
 class Assignment:
@@ -34,6 +35,7 @@ class Assignment:
         self._rows = rows
         self._seen: set[bytes] = set()
         self.duplicates = 0
+        self.unlabelled = 0
 
     def __iter__(self) -> Iterator[tuple[str, Row]]:
         for row in self._rows:
@@ -42,6 +44,7 @@ class Assignment:
                 self.duplicates += 1
                 continue
             self._seen.add(digest[:KEY])
+            self.unlabelled += row.label is None
             yield subset_at(int.from_bytes(digest[-8:]) / 2**64), row
 
 
@@ -58,7 +61,7 @@ def split_rows(rows: Iterable[Row], folder: Path) -> Split:
     """Split rows in one pass, into files in `folder`."""
     assigned = Assignment(rows)
     subsets = spool(assigned, FRACTIONS, folder)
-    return Split(**subsets, duplicates=assigned.duplicates)
+    return Split(**subsets, duplicates=assigned.duplicates, unlabelled=assigned.unlabelled)
 
 
 def read_golden(definition: Definition) -> list[dict[str, Any]]:
@@ -79,31 +82,31 @@ def read_golden(definition: Definition) -> list[dict[str, Any]]:
 
 
 def labelled(given: Iterable[tuple[Any, Any]], definition: Definition) -> Iterator[Row]:
-    """Yield rows one by one; DefinitionError at the first with an unknown label."""
+    """Yield rows one by one; DefinitionError at the first with an unknown label. None is no label."""
     known = set(definition.labels)
     for number, (value, label) in enumerate(given):
-        if known and str(label) not in known:
+        if known and label is not None and str(label) not in known:
             raise DefinitionError(f"row {number} has label {str(label)!r}, not among `labels`", where=definition.rows)
         yield Row(value, label)
 
 
-def call(state: ExportState) -> None:
-    """Read the definition's rows and split them; CheckFailed if they are too few to certify with."""
+def given_rows(state: ExportState) -> Iterable[tuple[Any, Any]]:
+    """Return the definition's rows; a draft takes the first ones only."""
     definition = state.definition
+    if not definition.rows:
+        return []
     given = call_function(definition.rows, definition.folder, sources=state.sources)
     if definition.features:
         given, state.key_types = join_features(given, definition, state.scratch / "features")
-    state.split = split = split_rows(labelled(given, definition), state.scratch / "rows")
-    state.golden = read_golden(definition)
-    if len(split.certify) < MIN_CERTIFY or not (len(split.calibrate) and len(split.select)):
-        raise CheckFailed(
-            "rows",
-            f"{len(split.certify)} rows to certify with",
-            f"at least {MIN_CERTIFY}",
-            fix="give more labelled rows",
-            where=definition.rows,
-        )
-    state.say("      " + ", ".join(f"{name} {len(subset)}" for name, subset in split.subsets.items()) + " rows")
+    return islice(given, DRAFT_ROWS) if state.options.draft else given
 
 
-STEP = Step("rows", ("sources",), ("split", "golden"), call)
+def call(state: ExportState) -> None:
+    """Read and split the rows, and say what they allow; CheckFailed if they allow no archive."""
+    state.split = split_rows(labelled(given_rows(state), state.definition), state.scratch / "rows")
+    state.golden = read_golden(state.definition)
+    state.plan = planned(state)
+    check_plan(state)
+
+
+STEP = Step("rows", ("sources",), ("split", "golden", "plan"), call)

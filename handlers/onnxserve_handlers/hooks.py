@@ -82,6 +82,13 @@ class Hooks:
         """Return whether a body without a declared type is a raw row rather than JSON."""
         return False
 
+    def sample(self, draws: np.random.Generator) -> Any:  # noqa: ARG002 - a hook
+        """Return a random instance as a client would send it in JSON, within the signature; None if none can be made.
+
+        The export compares the graph with its source on such rows too.
+        """
+        return None
+
     def measures(self, rows: Sequence[Any]) -> Mapping[str, npt.NDArray[Any]]:  # noqa: ARG002 - a hook
         """Return numbers of checked rows, one array per measure; drift compares them with the archive's profile."""
         return {}

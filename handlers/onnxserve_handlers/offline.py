@@ -6,6 +6,7 @@
 - `parts GROUPS.jsonl OUT.npz` does the same for the parts of each line that run together;
 - `outputs GROUPS.jsonl OUT.npz` writes the first output for each line;
 - `measures GROUPS.jsonl OUT.npz` writes the numbers that drift compares, over all lines;
+- `samples COUNT.json OUT.jsonl` writes at most so many random instances within the signature;
 - `answers BODIES.jsonl OUT.jsonl` gives each line, one JSON body, to `handle` and writes statuses and responses;
 - `times PLAN.json OUT.json` times batches of golden rows.
 
@@ -15,6 +16,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import statistics
@@ -29,11 +31,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from .errors import RequestError
 from .handler import Handler
 from .trust.model import read_golden
 
 GPU = "ONNXSERVE_GPU"
 ROUNDS = 7  # of timing
+SEED = 20240229  # of random instances
 LENGTHS = 3  # groups of golden rows from short to long
 
 
@@ -139,6 +143,19 @@ def write_measures(folder: Path, source: Path, target: Path) -> None:
             write_array(archive, name, np.concatenate(parts))
 
 
+def write_samples(folder: Path, source: Path, target: Path) -> None:
+    """Write at most as many random instances as `source` says, one JSON line each, without those that `check` refuses."""
+    handler, draws = make_handler(folder), np.random.default_rng(SEED)
+    with target.open("wb") as stream:
+        for _ in range(msgspec.json.decode(source.read_bytes())):
+            instance = handler.sample(draws)
+            if instance is None:
+                return
+            with contextlib.suppress(RequestError):  # a random text may have too many tokens
+                handler.check(instance, "sample")
+                stream.write(msgspec.json.encode(instance) + b"\n")
+
+
 def read_lines(source: Path) -> Iterator[Any]:
     """Yield the JSON document of each line."""
     with source.open("rb") as stream:
@@ -209,6 +226,7 @@ COMMANDS: dict[str, Callable[[Path, Path, Path], None]] = {
     "outputs": write_outputs,
     "measures": write_measures,
     "answers": write_answers,
+    "samples": write_samples,
     "times": write_times,
 }
 

@@ -64,6 +64,15 @@ def tensors(
         return msgspec.json.decode(arrays["axes"].tobytes(), type=dict[str, dict[int, str]])
 
 
+def samples(folder: Path, count: int) -> list[Any]:
+    """At most `count` random instances within the signature; none if the kind of input can't make any."""
+    with tempfile.TemporaryDirectory() as scratch:
+        source, target = Path(scratch) / "count.json", Path(scratch) / "samples.jsonl"
+        source.write_bytes(msgspec.json.encode(count))
+        run_offline(folder.resolve(), "samples", source, target)
+        return [msgspec.json.decode(line) for line in target.read_bytes().splitlines()]
+
+
 def outputs(folder: Path, groups: Iterable[list[Any]]) -> list[Array]:
     """The first output for each group of instances, shape (rows, ...), each group run as one batch."""
     with tempfile.TemporaryDirectory() as scratch:

@@ -74,6 +74,11 @@ class QuantiseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Variants that compete; the fastest that keeps the budget is served."""
     max_accuracy_drop: Share = 0.01
     """Budget: largest loss of score against torch [share], 0.01 is one point of accuracy."""
+    max_disagreement: Share | None = None
+    """Budget without labels: largest share of answers that differ from torch's [share].
+
+    It takes the place of `max_accuracy_drop`, which else limits the same for rows without labels.
+    """
     exclude: tuple[str, ...] = ()
     """Nodes that int8 variants with ranges keep in float: globs over names of nodes or of their weights."""
     task: Literal["auto", "labels", "regression", "embedding"] = "auto"
@@ -174,8 +179,8 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
     loader: str
     """Function that makes the torch module, as `model.py:load` or `package.module:factory`."""
-    rows: str
-    """Function that gives the labelled rows."""
+    rows: str = ""
+    """Function that gives the rows, each with its label or None; empty for none, which `--unproven` needs."""
     assets: str = ""
     """Function that gives files for the archive; empty for none."""
     labels: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from onnxserve.archive import Summary, is_signed, summarise
+from onnxserve.archive.evidence import describe_proof, proof_of
 from onnxserve.cli import groups
 from onnxserve.cli.console import AsJson, out, show
 from onnxserve.cli.table import Number, print_table
@@ -46,7 +47,8 @@ def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
     for variant in evidence["variants"]:
         name, paired = variant["variant"], variant["paired"]
         measures = ["-"] * 3 if paired is None else [f"{paired[key]:.2%}" for key in ("accuracy", "bound", "flips")]
-        verdict = "chosen" if name == evidence["summary"]["variant"] else variant["refusal"] or "may serve"
+        chosen = name == evidence["summary"]["variant"]
+        verdict = f"chosen, {proof_of(evidence['summary'])}" if chosen else variant["refusal"] or "may serve"
         rows.append(
             [
                 name,
@@ -61,13 +63,8 @@ def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
 
 def why(summary: Summary, ms: dict[str, float]) -> list[str]:
     """Explain the choice, a sentence each."""
-    proof, variant = summary.evidence["summary"], summary.evidence["summary"]["variant"]
-    lines = [f"{variant} serves: the fastest certified to keep its answers within {proof['budget']:.2%} of torch's."]
-    if "bound" in proof:
-        lines.append(
-            f"On {proof['rows']} rows that nothing was fitted to it loses at most {proof['bound']:.2%} "
-            f"with 95 % confidence, and {proof['flips']:.2%} of answers differ."
-        )
+    proof = summary.evidence["summary"]
+    lines = describe_proof(proof)
     if proof["moves"]:
         lines.append("Its answers move with the batch, so workers run one row at a time.")
     refused = sum(test["refused"] for test in summary.evidence.get("certify", {}).get("earlier", []))
