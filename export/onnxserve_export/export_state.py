@@ -11,6 +11,7 @@ from onnxserve.definition import Definition
 
 from .arrays import Array
 from .batches import Batches
+from .faults import FaultList
 from .options import ExportOptions
 from .records import (
     Candidate,
@@ -66,6 +67,7 @@ class ExportState:
     say: Callable[[str], None] = print
     progress: Callable[[str, int, int], None] = no_progress
     options: ExportOptions = field(default_factory=ExportOptions)
+    faults: FaultList = field(default_factory=FaultList)  # found so far; the step `check` tells them
     sources: dict[str, Path] = field(init=False)
     split: Split = field(init=False)
     plan: Plan = field(init=False)

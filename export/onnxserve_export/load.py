@@ -31,4 +31,4 @@ def call(state: ExportState) -> None:
     state.say(f"      {type(module).__name__}, {parameters:,} parameters")
 
 
-STEP = Step("load", ("sources", "split"), ("module", "assets"), call)
+STEP = Step("load", ("sources", "split"), ("module", "assets"), call, collects=True)

@@ -1,4 +1,4 @@
-"""Step preprocess: lay out the archive's folder, and let the handler in it turn every row into tensors."""
+"""Step preprocess: let the handler in the archive's folder turn every row into tensors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 
 from onnxserve.archive.offline import samples, tensors
 
-from .archive_folder import write_archive_folder
 from .arrays import Arrays
 from .batch_composition import ALONE, MIXED, batches, random_batches
 from .batches import Batches
@@ -72,9 +71,7 @@ def probe_rows(state: ExportState, generated: Sequence[Any]) -> list[Any]:
 
 
 def call(state: ExportState) -> None:
-    """Write the archive's folder, then let its handler turn all rows into tensors."""
-    state.archive_folder = state.scratch / "archive"
-    write_archive_folder(state, state.archive_folder)
+    """Let the handler in the archive's folder turn all rows into tensors."""
     generated = samples(state.archive_folder, GENERATED)
     state.probe = probe = probe_rows(state, generated)
     size, split, layout = state.definition.serve.batch_size, state.split, Layout()
@@ -148,4 +145,4 @@ def golden_alone(state: ExportState) -> Batches:
     return alone(state, "golden", (row["input"] for row in state.golden), len(state.golden))
 
 
-STEP = Step("preprocess", ("split", "golden", "assets"), ("archive_folder", "groups", "axes", "probe"), call)
+STEP = Step("preprocess", ("split", "golden", "archive_folder"), ("groups", "axes", "probe"), call)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     certify,
+    check,
     choose,
     fetch,
     lint,
@@ -27,6 +28,7 @@ STEPS = (
     fetch.STEP,
     rows.STEP,
     load.STEP,
+    check.STEP,
     preprocess.STEP,
     reference.STEP,
     trace.STEP,

@@ -6,6 +6,7 @@
 - `parts GROUPS.jsonl OUT.npz` does the same for the parts of each line that run together;
 - `outputs GROUPS.jsonl OUT.npz` writes the first output for each line;
 - `measures GROUPS.jsonl OUT.npz` writes the numbers that drift compares, over all lines;
+- `faults GROUPS.jsonl OUT.json` writes why the handler refuses instances, one record a reason;
 - `samples COUNT.json OUT.jsonl` writes at most so many random instances within the signature;
 - `answers BODIES.jsonl OUT.jsonl` gives each line, one JSON body, to `handle` and writes statuses and responses;
 - `times PLAN.json OUT.json` times batches of golden rows.
@@ -31,7 +32,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from .errors import RequestError
+from .errors import InternalError, RequestError
 from .handler import Handler
 from .trust.model import read_golden
 
@@ -156,6 +157,30 @@ def write_samples(folder: Path, source: Path, target: Path) -> None:
                 stream.write(msgspec.json.encode(instance) + b"\n")
 
 
+def write_faults(folder: Path, source: Path, target: Path) -> None:
+    """Write each reason why `check` refuses instances: how many it refuses for it, and the first one's number."""
+    handler, records, number = make_handler(folder), dict[tuple[str, str], dict[str, Any]](), 0
+    for instances in read_lines(source):
+        for place, row in enumerate(handler.check_all(instances, range(len(instances)))):
+            if isinstance(row, RequestError):
+                reason = reason_of(handler, instances[place], row)
+                record = {"reason": reason, "fix": row.fix, "place": row.where, "first": number + place, "count": 0}
+                records.setdefault((reason, row.fix), record)["count"] += 1
+        number += len(instances)
+    target.write_bytes(msgspec.json.encode(list(records.values())))
+
+
+def reason_of(handler: Handler, instance: Any, error: RequestError) -> str:
+    """Return an error's reason; clients see nothing of an exception that isn't theirs, but its author does."""
+    if not isinstance(error, InternalError):
+        return error.reason
+    try:
+        handler.check(instance, "row")
+    except Exception as raised:  # noqa: BLE001 - whatever a user's handler raises
+        return f"{type(raised).__name__}: {raised}"
+    return error.reason
+
+
 def read_lines(source: Path) -> Iterator[Any]:
     """Yield the JSON document of each line."""
     with source.open("rb") as stream:
@@ -226,6 +251,7 @@ COMMANDS: dict[str, Callable[[Path, Path, Path], None]] = {
     "outputs": write_outputs,
     "measures": write_measures,
     "answers": write_answers,
+    "faults": write_faults,
     "samples": write_samples,
     "times": write_times,
 }
