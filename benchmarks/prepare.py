@@ -59,6 +59,7 @@ def make(model: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         state = ExportState(read_definition(ROOT / "models" / model), Path(scratch), Path(scratch))
         run_steps(state, first)
+        state.faults.check()
         for name, module in list(sys.modules.items()):
             # Pickle classes of the model's own files by value: rivals don't have our code.
             place = getattr(module, "__file__", None) or ""

@@ -1,6 +1,6 @@
 """Step certify: one candidate after the other on the certify rows, the safest first, until one is refused.
 
-A graph that is equal to its source needs no test, so it spends no level and ends no sequence.
+A graph that is equal to its source needs no certificate: where the rows give it none, it serves by parity.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ def call(state: ExportState) -> None:
     for number, candidate in enumerate(state.sequence):
         state.progress("certify", number, len(state.sequence))
         result = on_certify_rows(state, results[candidate.variant], acceptance)
-        if candidate.variant in equal:
-            result = by_parity(state, result)
-        elif acceptance is None or (needed := rows_for(state, log, candidate)) > state.plan.certify:
-            result = replace(result, refusal=too_few(state, candidate, needed if acceptance else state.plan.needed))
-        else:
+        needed = rows_for(state, log, candidate)
+        if acceptance is not None and needed <= state.plan.certify:
             result, test = certify(candidate, result, state, acceptance, log)
             tests.append(test)
+        else:
+            result = replace(result, refusal=too_few(state, candidate, needed))
+        if result.refusal and candidate.variant in equal:
+            result = by_parity(state, result)
         results[candidate.variant] = result
         state.say(f"      {candidate.variant}: {result.refusal or summary(state, result)}")
         if result.refusal:
@@ -82,7 +83,7 @@ def by_parity(state: ExportState, result: Measured) -> Measured:
     If only golden and generated rows were compared, no row of the definition stands behind it: it is unproven.
     """
     proven = state.row_parity is not None and state.row_parity.rows > 0
-    return replace(result, proof=PARITY if proven else UNPROVEN)
+    return replace(result, refusal="", proof=PARITY if proven else UNPROVEN)
 
 
 def rows_for(state: ExportState, log: CertifyLog, candidate: Candidate) -> float:
@@ -94,8 +95,10 @@ def rows_for(state: ExportState, log: CertifyLog, candidate: Candidate) -> float
 def too_few(state: ExportState, candidate: Candidate, needed: float) -> str:
     """Return why a candidate isn't tested."""
     reason = f"{state.plan.certify} certify rows can't certify it"
-    reason += f", {needed:.0f} or more can" if 0 < needed < float("inf") else "; no number of rows can, at a budget of 0"
-    if candidate.variant == FP32 and state.row_parity is not None:
+    reason += (
+        f", {needed:.0f} or more can" if 0 < needed < float("inf") else "; no number of rows can, at a budget of 0"
+    )
+    if candidate.variant == FP32 and state.row_parity is not None and state.row_parity.fault:
         return f"{state.row_parity.fault}; {reason}"
     return reason
 

@@ -12,7 +12,7 @@ from onnxserve.definition import Definition
 from .arrays import Array
 from .batches import Batches
 from .faults import FaultList
-from .options import ExportOptions
+from .options import DEFAULTS, ExportOptions
 from .records import (
     Candidate,
     Certified,
@@ -66,7 +66,7 @@ class ExportState:
     scratch: Path
     say: Callable[[str], None] = print
     progress: Callable[[str, int, int], None] = no_progress
-    options: ExportOptions = field(default_factory=ExportOptions)
+    options: ExportOptions = DEFAULTS
     faults: FaultList = field(default_factory=FaultList)  # found so far; the step `check` tells them
     sources: dict[str, Path] = field(init=False)
     split: Split = field(init=False)

@@ -51,7 +51,7 @@ def row_scale(expected: Array, scale: Array) -> Array:
     Such rows may lie far from any real one, where float32 itself is coarser than the real rows' spread.
     """
     rows = np.abs(expected.reshape(len(expected), -1).astype(np.float64))
-    return np.maximum(scale, rows.max(axis=1, initial=0.0, keepdims=True))
+    return np.asarray(np.maximum(scale, rows.max(axis=1, initial=0.0, keepdims=True)))
 
 
 def finite_rows(outputs: Array) -> Array:

@@ -145,7 +145,7 @@ def write_measures(folder: Path, source: Path, target: Path) -> None:
 
 
 def write_samples(folder: Path, source: Path, target: Path) -> None:
-    """Write at most as many random instances as `source` says, one JSON line each, without those that `check` refuses."""
+    """Write at most as many random instances as `source` says, one JSON line each; `check` accepts them."""
     handler, draws = make_handler(folder), np.random.default_rng(SEED)
     with target.open("wb") as stream:
         for _ in range(msgspec.json.decode(source.read_bytes())):

@@ -78,10 +78,8 @@ def export(  # noqa: PLR0913 - each is a flag
         def progress(what: str, done: int, total: int) -> None:
             bar.update(task, description=what, completed=done, total=total)
 
-        options = ExportOptions(unproven, draft, replace, served_by(settings_from(state=state)))
-        work = export_model(
-            folder, store, STEPS, say, progress=progress, search_minutes=search_minutes, options=options
-        )
+        options = ExportOptions(unproven, draft, replace, served_by(settings_from(state=state)), search_minutes)
+        work = export_model(folder, store, STEPS, say, progress=progress, options=options)
     if sign_key is not None:
         work.sha256 = sign_archive(work.archive, sign_key)
     document = {"archive": str(work.archive), "sha256": work.sha256, **work.evidence["summary"]}

@@ -116,7 +116,7 @@ class ReleaseService(Versions):
         """Move a model to a level of the brown-out ladder."""
         return self._move("brown-out", model, "", partial(transitions.set_level, name=model, level=level), why=why)
 
-    def promote(
+    def promote(  # noqa: PLR0913 - each is a flag of the command
         self,
         model: str,
         version: str = "",

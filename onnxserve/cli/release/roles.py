@@ -59,9 +59,7 @@ def canary(  # noqa: PLR0913 - each is a flag
     release = server(config, state, management_port)
     rollout = Auto(percentages(steps), requests, seconds, chance(false_alarm)) if auto else None
     share = Canary(version, rollout.steps[0] if rollout else percent, auto=rollout)
-    changes = release.canary(
-        model, share, other_signature=other_signature, accept_unproven=accept_unproven, plan=plan
-    )
+    changes = release.canary(model, share, other_signature=other_signature, accept_unproven=accept_unproven, plan=plan)
     show_changes(release, changes, plan=plan, as_json=as_json)
 
 
@@ -88,9 +86,7 @@ def ab(  # noqa: PLR0913 - each is a flag
     """
     release = server(config, state, management_port)
     share = Canary(version, percent, by.lower())
-    changes = release.canary(
-        model, share, other_signature=other_signature, accept_unproven=accept_unproven, plan=plan
-    )
+    changes = release.canary(model, share, other_signature=other_signature, accept_unproven=accept_unproven, plan=plan)
     show_changes(release, changes, plan=plan, as_json=as_json)
 
 
