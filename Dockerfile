@@ -8,7 +8,7 @@ ARG VARIANT
 WORKDIR /src
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
-# Pinned, with digests (make lock); the index can't put anything else in place.
+# Packages are pinned with digests (`make lock`), so the index can't substitute others.
 COPY deploy/locks deploy/locks
 RUN pip install --no-cache-dir --no-deps --require-hashes -r "deploy/locks/$VARIANT.txt"
 RUN python -m venv /tools && \
@@ -17,16 +17,16 @@ COPY pyproject.toml README.md config.properties gateway.toml ./
 COPY onnxserve onnxserve
 COPY handlers handlers
 COPY export export
-# With the jar, if `make frontend` built it; without, a lone request waits its maxBatchDelay.
+# Includes the batching plugin if `make frontend` built it. Without it, a lone request waits for its maxBatchDelay.
 COPY torchserve torchserve
 RUN PATH=/tools/bin:$PATH pip wheel --no-cache-dir --no-deps --no-build-isolation --no-index -w /dist . && \
     pip install --no-cache-dir --no-deps --no-index /dist/*.whl
-# For scanners: what is in it, and which flaws of the frontend can't be used and why.
+# For scanners: the bill of materials, and which flaws of the frontend aren't exploitable and why.
 RUN /tools/bin/cyclonedx-py environment /opt/venv --output-reproducible -o /opt/venv/sbom.cdx.json && \
     python torchserve/batching-plugin/flaws.py vex /opt/venv/frontend.vex.cdx.json
 
 FROM python:${PYTHON}-slim
-# TorchServe ends workers with `kill`, which a slim image lacks; the archive of Debian decides on its version.
+# TorchServe ends workers with `kill`, which a slim image lacks. Debian determines its version.
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends procps && rm -rf /var/lib/apt/lists/* && \
     useradd --create-home --uid 10001 serve && install --directory --owner serve --mode 0700 /state
@@ -37,8 +37,8 @@ COPY --chown=serve config.properties gateway.toml ./
 COPY --chown=serve torchserve torchserve
 COPY --chown=serve model_store model_store
 USER 10001
-# The gateway's port is the only one to publish: TorchServe listens on sockets in /state/run. A volume belongs there if
-# roles, budgets and logs should outlive the container.
+# Publish only the gateway's port: TorchServe listens on sockets in /state/run. Mount a volume at /state if roles, budgets
+# and logs must outlive the container.
 ENV ONNXSERVE_GATEWAY_HOST=0.0.0.0 ONNXSERVE_STATE=/state
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --retries=3 \

@@ -9,27 +9,27 @@ UV     := $(BIN)/uv pip install -q
 
 .PHONY: help serve test programs contract e2e check lint types reference imports unit export load wheel bench gpu-test site soak chaos lock frontend flaws clean clean-all
 
-help: ## this list
+help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1  \2/p' $(MAKEFILE_LIST) | awk '{name = $$1; $$1 = ""; printf "  make %-10s%s\n", name, $$0}'
 
-serve: export ## set up, export the models, serve them
+serve: export ## install everything, export the models and serve them
 	$(BIN)/onnxserve serve --features models/churn/store
 
-# Contract and end-to-end tests run beside each other, since they often wait for servers rather than compute; the output
-# of each comes in one piece. More processes would only compete for two cores; unit tests start no servers.
+# Contract and end-to-end tests run in parallel, since they often wait for servers; -Otarget prints the output of each in
+# one piece. More than two processes would only compete for two cores. Unit tests start no servers.
 PROCESSES ?= 2
 
-test: programs $(STAMP) export check ## everything: check, contract and end-to-end tests
+test: programs $(STAMP) export check ## run all checks and tests
 	$(MAKE) -j2 -Otarget --no-print-directory contract e2e
 
 # This check runs before any other work.
-programs: ## say which programs the tests need and how to get them
+programs: ## list missing programs that the tests need, and how to get them
 	@tests/programs.sh
 
 contract e2e: $(STAMP) export
 	$(BIN)/pytest tests/$@
 
-check: $(STAMP) lint types imports unit ## lint, spelling, types, import rules and unit tests
+check: $(STAMP) lint types imports unit ## run linters, the spelling check, mypy, import rules and unit tests
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -40,7 +40,7 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-reference: $(STAMP)  ## write the tables of the configuration reference anew
+reference: $(STAMP) ## regenerate the tables of the configuration reference
 	$(BIN)/python -m onnxserve.cli.reference docs/reference/configuration.md
 
 imports: $(STAMP)
@@ -49,7 +49,7 @@ imports: $(STAMP)
 unit: $(STAMP)
 	$(BIN)/pytest -n $(PROCESSES) --dist loadfile tests/unit
 
-export: $(MODELS:%=$(STORE)/.%) ## export the models that have changed
+export: $(MODELS:%=$(STORE)/.%) ## export the models that changed
 
 # A model is exported again when its files, the handlers or the exporter change. The demos keep their version numbers, so
 # --replace puts the new archive in the old one's place; give a model of your own a new version instead.
@@ -77,40 +77,40 @@ $(STAMP): pyproject.toml $(wildcard torchserve/batching-plugin/src/onnxserve/*.j
 	ln -s "$$($(BIN)/python -c 'from onnxserve.torchserve import find_java; print(find_java().home)')/bin/java" $(BIN)/java
 	touch $@
 
-load: $(STAMP) ## load a running server with Locust
+load: $(STAMP) ## put a running server under load with Locust
 	@mkdir -p loadtests/reports
 	$(BIN)/locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:8000 \
 	  --html loadtests/reports/report.html --csv loadtests/reports/stats $(LOCUST)
 
 # Needs wrk (apt-get install wrk); BENCH passes options, such as BENCH='--models segment --rounds 5'.
-bench: $(STAMP) export ## compare with other servers (needs wrk)
+bench: $(STAMP) export ## compare onnxserve with other servers (needs wrk)
 	$(BIN)/python -m benchmarks $(BENCH)
 	$(BIN)/python -m benchmarks.batch
 
 # Needs an NVIDIA GPU. The GPU build of onnxruntime replaces the CPU build, since both provide the same module.
 GPU_STORE ?= $(STORE)
-gpu-test: $(STAMP) export ## tests and benchmarks on an NVIDIA GPU
+gpu-test: $(STAMP) export ## run tests and benchmarks on an NVIDIA GPU
 	$(BIN)/pip uninstall -q -y onnxruntime
 	$(BIN)/pip install -q 'onnxruntime-gpu[cuda,cudnn]>=1.24'
 	GPU_STORE=$(GPU_STORE) $(BIN)/pytest tests/gpu
 	$(BIN)/python -m benchmarks.gpu --store $(GPU_STORE)
 	$(BIN)/python -m benchmarks.gpu_workers --store $(GPU_STORE)
 
-site: $(STAMP) ## the documentation as a site, in site/
+site: $(STAMP) ## build the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 
 # SOAK passes options, such as SOAK='--minutes 600' for a night.
-soak: $(STAMP) export ## half an hour of mixed load
+soak: $(STAMP) export ## measure memory during half an hour of mixed load
 	$(BIN)/python -m benchmarks.soak $(SOAK)
 
-chaos: $(STAMP) ## faults under load, counted
+chaos: $(STAMP) ## cause faults under load and count the answers
 	$(BIN)/python -m benchmarks.faults
 
 # The packages that each image variant installs, and those that build the package and its bill of materials.
 LOCK := $(BIN)/uv pip compile -q --generate-hashes --no-header --no-emit-index-url --no-annotate \
   --python-version 3.11 --python-platform x86_64-manylinux_2_31
 SERVED := pyproject.toml --extra gateway --extra sign --extra trace --extra monitor --extra pull
-lock: $(STAMP) ## the pinned packages of the image
+lock: $(STAMP) ## pin the packages of the image
 	$(LOCK) $(SERVED) -o deploy/locks/cpu.txt
 	$(LOCK) $(SERVED) deploy/locks/cuda.in -c deploy/locks/cpu.txt --no-emit-package onnxruntime -o deploy/locks/cuda.txt
 	$(LOCK) deploy/locks/build.in -o deploy/locks/build.txt
@@ -119,18 +119,18 @@ lock: $(STAMP) ## the pinned packages of the image
 frontend: $(STAMP) ## build the batching plugin (needs a JDK)
 	$(BIN)/python torchserve/batching-plugin/compile_plugin.py
 
-# Queries api.osv.dev for flaws that torchserve/batching-plugin/flaws.toml doesn't list yet.
-flaws: $(STAMP) ## known flaws of the frontend's libraries that flaws.toml doesn't list
+# Queries api.osv.dev.
+flaws: $(STAMP) ## list known flaws of the frontend's libraries that flaws.toml lacks
 	$(BIN)/python torchserve/batching-plugin/flaws.py ask
 
-wheel: $(STAMP) frontend ## build the package, in dist/
+wheel: $(STAMP) frontend ## build the Python package, in dist/
 	$(BIN)/python -m build --wheel
 
 # Archives and a server's state take long to rebuild, so only clean-all removes them, after a confirmation.
-clean: ## remove what is quickly made again
+clean: ## remove the environment and build results
 	rm -rf $(VENV) dist site logs .bench
 
-clean-all: ## remove also archives and the state of the server
+clean-all: ## also remove archives and the state of the server
 	@printf 'remove $(STORE)/*.mar and .onnxserve, with keys, roles and logs? [y/N] '; read answer; [ "$$answer" = y ]
 	$(MAKE) clean
 	git clean -fdxq $(STORE) .onnxserve

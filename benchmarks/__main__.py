@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--models segment,...] [--servers default,mosec,...]`: measure; write page and README table."""
+"""`python -m benchmarks`: compare onnxserve with other servers; write the page and the table of the README."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ import msgspec
 
 from onnxserve.tuning.tuner import cpu_name
 
+from . import ROOT
+from .arguments import MODELS, add_models, make_parser, names
 from .measure import CONCURRENCIES
 from .plan import Plan
-from .prepare import BENCH, ROOT, prepare
+from .prepare import BENCH, prepare
 from .readme import into_readme, unmeasured
 from .rivals import LIMITS, TITLES, servers
 from .rounds import Results, Rounds, install
 from .table import write_page
 
-MODELS = ("segment", "sentiment", "digits")
 RESULTS = BENCH / "results.json"
 
 
@@ -39,30 +40,33 @@ def machine() -> dict[str, Any]:
     }
 
 
-def names(text: str) -> list[str]:
-    """Split a comma-separated list."""
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line; exit with a message if a name is unknown."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare onnxserve with other servers.")
-    parser.add_argument("--models", type=names, default=list(MODELS), help=f"of {','.join(MODELS)}")
-    parser.add_argument("--servers", type=names, default=list(TITLES), help=f"of {','.join(TITLES)}")
-    parser.add_argument("--clients", type=names, default=[str(count) for count in CONCURRENCIES])
-    parser.add_argument("--rounds", type=int, default=Plan.rounds)
-    parser.add_argument("--seconds", type=int, default=Plan.seconds, help="seconds of one run, at most")
-    parser.add_argument("--warm", type=int, default=Plan.warm_s, help="seconds of load before, for servers in Java")
-    parser.add_argument("--settle", type=int, default=Plan.settle_s, help="the same for the other servers")
-    parser.add_argument("--minutes", type=float, default=0, help="for one model: shorter runs, then fewer rounds")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "benchmarks.md")
-    parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="whose marked table is replaced too")
-    parser.add_argument("--more", action="store_true", help="add to the last results, if they are this machine's")
-    parser.add_argument("--table", action="store_true", help="only write the page, from the last results")
+    parser = make_parser("__main__", "Compare onnxserve with other servers.", "benchmarks.md")
+    readme = "replace the marked table of this file (default: README.md)"
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md", metavar="FILE", help=readme)
+    add_models(parser)
+    all_servers, counts = list(TITLES), [str(count) for count in CONCURRENCIES]
+    which = f"measure these servers, of {','.join(all_servers)} (default: all)"
+    parser.add_argument("--servers", type=names, default=all_servers, metavar="NAMES", help=which)
+    concurrent = f"measure with these numbers of concurrent clients (default: {','.join(counts)})"
+    parser.add_argument("--clients", type=names, default=counts, metavar="NUMBERS", help=concurrent)
+    parser.add_argument(
+        "--rounds", type=int, default=Plan.rounds, help="measure each so many times (default: %(default)s)"
+    )
+    parser.add_argument("--seconds", type=int, default=Plan.seconds, help="length of each run (default: %(default)s)")
+    warm = "seconds of load before the first run of servers that compile at run time (default: %(default)s)"
+    parser.add_argument("--warm", type=int, default=Plan.warm_s, help=warm)
+    settle = "seconds of load before the first run of the other servers (default: %(default)s)"
+    parser.add_argument("--settle", type=int, default=Plan.settle_s, help=settle)
+    minutes = "limit the time per model, first by shorter runs, then by fewer rounds; 0 sets no limit (default: 0)"
+    parser.add_argument("--minutes", type=float, default=0, help=minutes)
+    parser.add_argument("--more", action="store_true", help="add to the last results, if they are of this machine")
+    parser.add_argument("--table", action="store_true", help="measure nothing; write the page from the last results")
     given = parser.parse_args(arguments)
-    for chosen, known in ((given.models, list(MODELS)), (given.servers, list(TITLES))):
+    for chosen, known in ((given.models, MODELS), (given.servers, all_servers)):
         if unknown := [name for name in chosen if name not in known]:
-            parser.error(f"nothing is called {', '.join(unknown)}; choose from {', '.join(known)}")
+            parser.error(f"unknown name {', '.join(unknown)}; choose from {', '.join(known)}")
     if not all(count.isdigit() and int(count) > 0 for count in given.clients):
         parser.error("--clients takes numbers above 0, such as 1,64,256")
     return given
@@ -75,7 +79,7 @@ def begin(*, more: bool) -> Results:
         return fresh
     kept = msgspec.json.decode(RESULTS.read_bytes(), type=Results)
     if kept.machine != fresh.machine:
-        sys.exit(f"{RESULTS} is of another machine\n  fix:   leave out --more")
+        sys.exit(f"{RESULTS} has results of another machine\n  fix:   leave out --more")
     return kept
 
 
@@ -113,10 +117,10 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(f"stopped; {RESULTS} has the rounds so far\n  fix:   --table writes them to the page")
     write_page(given.page, results)
-    if missing := unmeasured(results, list(MODELS)):
+    if missing := unmeasured(results, MODELS):
         print(f"{given.readme} stays as it is: no figures of {', '.join(missing)}")
     else:
-        into_readme(given.readme, results, list(MODELS))
+        into_readme(given.readme, results, MODELS)
     print(given.page)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import statistics
@@ -22,7 +21,9 @@ import pyarrow.parquet as pq
 
 from onnxserve.tuning.tuner import cpu_name
 
-from .prepare import ROOT, Bench, prepare
+from . import ROOT
+from .arguments import make_parser
+from .prepare import Bench, prepare
 
 SCORERS = Path(__file__).parent / "scorers"
 MEGA = 2**20
@@ -175,11 +176,13 @@ def table(model: str, results: dict[str, Took]) -> list[str]:
 
 def main() -> None:
     """Measure and write the page."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.batch", description="Batch scoring.")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rows", type=int, default=10_000_000, help="of segment")
-    parser.add_argument("--texts", type=int, default=4_000, help="of sentiment")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "batch.md")
+    purpose = "Compare `onnxserve batch` with a bare loop over the rows and with a scorer as tutorials write it."
+    parser = make_parser("batch", purpose, "batch.md")
+    parser.add_argument("--rounds", type=int, default=3, help="run each scorer so many times (default: %(default)s)")
+    parser.add_argument(
+        "--rows", type=int, default=10_000_000, help="rows for the model segment (default: %(default)s)"
+    )
+    parser.add_argument("--texts", type=int, default=4_000, help="rows for the model sentiment (default: %(default)s)")
     given = parser.parse_args()
     lines = [INTRO.format(cpu=cpu_name(), cores=len(os.sched_getaffinity(0)), rounds=given.rounds)]
     for model, rows in (("segment", given.rows), ("sentiment", given.texts)):

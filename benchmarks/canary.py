@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from onnxserve.release.measures import MEASURES, SCORE_SPREAD, slow_answers
 from onnxserve.release.sequential import BOTH, STAKES, Floats, contrast, grow, log_mean
 
-from .prepare import ROOT
+from .arguments import make_parser
 
 ALPHA = 0.01
 STEPS = 4
@@ -151,10 +149,11 @@ def row(name: str, answers_until: list[int | None]) -> str:
 
 def main() -> None:
     """Simulate and write the page."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.canary", description="Simulated canaries.")
-    parser.add_argument("--runs", type=int, default=500)
-    parser.add_argument("--blocks", type=int, default=4_000)
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "canaries.md")
+    purpose = "Simulate automatic canaries: how often a harmless version is taken back, and how soon a harmful one."
+    parser = make_parser("canary", purpose, "canaries.md")
+    runs = "canaries for each kind of drift; each harm gets a fifth of them (default: %(default)s)"
+    parser.add_argument("--runs", type=int, default=500, help=runs)
+    parser.add_argument("--blocks", type=int, default=4_000, help="blocks per canary, at most (default: %(default)s)")
     given = parser.parse_args()
     answers = given.blocks * PAIRS
     lines = [

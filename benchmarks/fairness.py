@@ -1,8 +1,7 @@
-"""`python -m benchmarks.fairness [--models segment]`: a paced client alone, and beside one that floods the server."""
+"""`python -m benchmarks.fairness`: measure a paced client alone, and beside a client that floods the server."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import http.client
 import logging
@@ -13,13 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from onnxserve.tuning.tuner import cpu_name
 
+from .arguments import add_models, make_parser
 from .measure import Live, started
-from .prepare import ROOT, Bench, prepare
+from .prepare import Bench, prepare
 from .rivals import servers
 
 PACED = "127.0.0.2"  # another address makes it another client
@@ -121,16 +120,20 @@ def row(model: str, way: str, runs: list[Times], alone: list[Times], rate: str) 
 def main() -> None:
     """Measure and write the page."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.fairness", description=__doc__)
-    parser.add_argument("--models", default="segment,sentiment,digits")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=20.0, help="of one way in one round")
-    parser.add_argument("--warm", type=int, default=15)
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "fairness.md")
+    purpose = "Measure the latency of a paced client: alone, beside a client that floods the server, on a busy machine."
+    parser = make_parser("fairness", purpose, "fairness.md")
+    add_models(parser)
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="repeat each measurement so many times (default: %(default)s)"
+    )
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of each measurement (default: %(default)g)")
+    parser.add_argument(
+        "--warm", type=int, default=15, help="seconds of load before the measurements (default: %(default)s)"
+    )
     given = parser.parse_args()
     about = {"cpu": cpu_name(), "cpus": len(os.sched_getaffinity(0)), "rate": RATE, "flood": FLOOD}
     text = INTRO.format(**about, rounds=given.rounds, seconds=f"{given.seconds:g}")
-    for model in given.models.split(","):
+    for model in given.models:
         lines = measure(prepare(model), given.rounds, given.seconds, given.warm)
         text += "\n".join(lines) + "\n"
     given.page.write_text(text, encoding="utf-8")

@@ -1,8 +1,7 @@
-"""`python -m benchmarks.faults`: count answered, degraded, refused and lost requests while real faults happen."""
+"""`python -m benchmarks.faults`: cause real faults under load; count answered, degraded, refused and lost requests."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import logging
 import os
@@ -18,8 +17,8 @@ from urllib.parse import urlsplit
 from onnxserve.gateway import Canary, Share
 from onnxserve.tuning.tuner import cpu_name
 
+from .arguments import make_parser
 from .fault_proxy import fault_proxy
-from .prepare import ROOT
 from .system_under_test import READY_S, Clients, SystemUnderTest, small_disk, system_under_test
 
 Fault = Callable[[SystemUnderTest], None]
@@ -198,9 +197,10 @@ def rows(wanted: str) -> Iterator[str]:
 def main() -> None:
     """Inject the faults and write the page."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description="Faults, counted.")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "faults.md")
-    parser.add_argument("--only", default="", help="Faults whose name has these words; no page is written then.")
+    purpose = "Cause real faults under load; count answered, degraded, refused and lost requests."
+    parser = make_parser("faults", purpose, "faults.md")
+    only = "cause only faults whose name contains WORDS, and write no page (default: all)"
+    parser.add_argument("--only", default="", metavar="WORDS", help=only)
     given = parser.parse_args()
     lines = ["| fault | sent | answered | degraded or refused | lost |", "|---|--:|--:|---|--:|"]
     for line in rows(given.only):

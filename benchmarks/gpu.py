@@ -1,8 +1,7 @@
-"""One worker's batches on a GPU beside the CPU and beside onnxruntime as it comes; `make gpu-test` writes the page."""
+"""`python -m benchmarks.gpu`: measure a worker's batches on a GPU, on the CPU, and with onnxruntime's defaults."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import statistics
@@ -24,7 +23,8 @@ from onnxserve_handlers.offline import OfflineContext, make_handler
 from onnxserve_handlers.runtime.gpu import Gpu
 from onnxserve_handlers.runtime.session import CPU, CUDA, Provider, ProviderRefused, Session
 
-ROOT = Path(__file__).parents[1]
+from .arguments import add_store, make_parser
+
 ROUNDS, ROUND_S = 9, 0.15
 SIZES = (1, 64)
 ENOUGH_S = 15.0  # time limit for the runs with changing sizes
@@ -158,9 +158,9 @@ def gpu_name() -> str:
 
 def main() -> None:
     """Measure and write the page."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
-    parser.add_argument("--store", type=Path, default=Path("model_store"))
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "gpu.md")
+    purpose = "Measure the batches of every archive on the first GPU, on the CPU, and with onnxruntime's defaults."
+    parser = make_parser("gpu", purpose, "gpu.md")
+    add_store(parser)
     given = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     ort.preload_dlls()

@@ -1,8 +1,7 @@
-"""Several workers on one GPU: rows a second of all of them, batch times and memory; `make gpu-test` writes the page."""
+"""`python -m benchmarks.gpu_workers`: measure several workers on one GPU: rows per second, batch times, memory."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -21,7 +20,8 @@ import onnxruntime as ort
 from onnxserve.archive import read_proof, unpack
 from onnxserve.tuning.tuner import cpu_name
 
-from .gpu import ROOT, gpu_name, prepared, table_row
+from .arguments import add_store, make_parser
+from .gpu import gpu_name, prepared, table_row
 
 COUNTS = (1, 2, 4, 8, 12)
 ROWS, SECONDS = 64, 4.0
@@ -120,11 +120,11 @@ def multi_process_service() -> Iterator[bool]:
 
 def main() -> None:
     """Measure and write the page."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_workers", description=__doc__)
-    parser.add_argument("--store", type=Path, default=Path("model_store"))
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "workers-on-a-gpu.md")
-    parser.add_argument("--worker", type=Path)
-    parser.add_argument("--graph", action="store_true")
+    purpose = "Measure several workers on the first GPU: rows per second of all of them, batch times, and memory."
+    parser = make_parser("gpu_workers", purpose, "workers-on-a-gpu.md")
+    add_store(parser)
+    parser.add_argument("--worker", type=Path, metavar="FOLDER", help="run one worker of this archive; internal")
+    parser.add_argument("--graph", action="store_true", help="with --worker: record CUDA graphs")
     given = parser.parse_args()
     ort.preload_dlls()
     if given.worker:

@@ -21,7 +21,8 @@ from onnxserve_export.export_state import ExportState
 from onnxserve_export.step import run_steps
 from onnxserve_export.steps import STEPS
 
-ROOT = Path(__file__).parents[1]
+from . import ROOT
+
 BENCH = ROOT / ".bench"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "onnxserve" / "benchmarks"
 SERVERS = Path(__file__).with_name("servers")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from onnxserve.tuning.tuner import cpu_name
 
-from .prepare import ROOT
+from .arguments import add_store, make_parser
 
 INTRO = """# What each variant costs and gains
 
@@ -71,9 +69,9 @@ def section(name: str, document: dict[str, Any]) -> list[str]:
 
 def main() -> None:
     """Write the page."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.quantised", description="What each variant gains.")
-    parser.add_argument("--store", type=Path, default=ROOT / "model_store")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "quantisation.md")
+    purpose = "Tabulate what each variant of each archive costs and gains, from the evidence of the exports."
+    parser = make_parser("quantised", purpose, "quantisation.md")
+    add_store(parser)
     given = parser.parse_args()
     documents = {path: msgspec.json.decode(path.read_bytes()) for path in sorted(given.store.glob("*.evidence.json"))}
     flags = sorted({flag for document in documents.values() for flag in document["environment"]["cpu_flags"]})

@@ -1,8 +1,7 @@
-"""`make soak`: memory of workers, frontend and gateway under mixed load for long; fails where one grows steadily."""
+"""`python -m benchmarks.soak`: measure the memory of workers, frontend and gateway under a long mixed load."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import itertools
 import logging
@@ -27,7 +26,8 @@ from onnxserve.archive import golden_bodies
 from onnxserve.torchserve import Settings, free_ports
 from onnxserve.tuning.tuner import cpu_name
 
-from .prepare import ROOT
+from . import ROOT
+from .arguments import make_parser
 from .system_under_test import served_as
 
 CLIENTS, PERIOD_S, MIB = 6, 5.0, 2**20
@@ -162,9 +162,9 @@ def judged(name: str, points: list[tuple[float, float]], minutes: float) -> tupl
 def main() -> None:
     """Run the soak test and write the page; exit with 1 if memory grows or a request was lost."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "soak.md")
+    purpose = "Measure the memory of all parts under a long mixed load; fail if it grows steadily or a request is lost."
+    parser = make_parser("soak", purpose, "soak.md")
+    parser.add_argument("--minutes", type=float, default=30.0, help="length of the load (default: %(default)g)")
     given: Any = parser.parse_args()
     archives = [ROOT / "model_store" / f"{name}-1.0.0.mar" for name in ("segment", "sentiment")]
     samples, seen = soak(archives, given.minutes)

@@ -1,8 +1,7 @@
-"""`python -m benchmarks.split [--models segment]`: CPU time per request by process, and the worker's time per batch."""
+"""`python -m benchmarks.split`: measure the CPU time per request by process, and the worker's time per batch."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import tempfile
 from pathlib import Path
@@ -12,8 +11,9 @@ import psutil
 from onnxserve.archive import unpack
 from onnxserve.tuning.times import measure_times
 
+from .arguments import add_models, make_parser
 from .measure import started
-from .prepare import ROOT, Bench, prepare
+from .prepare import Bench, prepare
 from .process import Running
 from .rivals import TITLES, servers
 
@@ -97,13 +97,15 @@ def batch_rows(bench: Bench) -> list[str]:
 def main() -> None:
     """Measure and write the page."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.split", description="Where the time goes.")
-    parser.add_argument("--models", default="segment,sentiment,digits")
-    parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--warm", type=int, default=15)
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "where-time-goes.md")
+    purpose = "Measure the CPU time per request by process, and the worker's time per batch."
+    parser = make_parser("split", purpose, "where-time-goes.md")
+    add_models(parser)
+    parser.add_argument("--seconds", type=int, default=5, help="length of each measurement (default: %(default)s)")
+    parser.add_argument(
+        "--warm", type=int, default=15, help="seconds of load before each measurement (default: %(default)s)"
+    )
     given = parser.parse_args()
-    benches = [prepare(model) for model in given.models.split(",")]
+    benches = [prepare(model) for model in given.models]
     heads = " | ".join(f"{kind} µs" for kind in KINDS)
     lines = [INTRO, f"| model | way | clients | requests/s | {heads} | wrk and system µs | idle µs |"]
     lines.append("|---|---|" + "--:|" * (len(KINDS) + 4))

@@ -11,7 +11,8 @@ from pathlib import Path
 from onnxserve.archive import reconfigure
 from onnxserve.torchserve import free_ports
 
-from .prepare import ROOT, Bench, scratch
+from . import ROOT
+from .prepare import Bench, scratch
 from .process import Running, start
 
 SHIPPED = ROOT / "gateway.toml"

@@ -27,7 +27,7 @@ from onnxserve.torchserve import Management, Settings, free_ports
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
 
-from .prepare import ROOT
+from . import ROOT
 
 READY_S = 120.0
 STOP_S = 60.0

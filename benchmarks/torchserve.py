@@ -11,7 +11,8 @@ from pathlib import Path
 from onnxserve.torchserve import find_java, free_ports
 from onnxserve.torchserve.properties import parse_properties, render_properties
 
-from .prepare import ROOT, SERVERS, Bench, scratch
+from . import ROOT
+from .prepare import SERVERS, Bench, scratch
 from .process import Running, start
 
 OURS = ("plugins_path", "blacklist_env_vars")  # our properties that TorchServe's own worker doesn't support

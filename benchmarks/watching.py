@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 import logging
@@ -24,8 +23,10 @@ from onnxserve.monitoring.access_log import AccessLog
 from onnxserve.monitoring.counters import Counters
 from onnxserve.tuning.tuner import cpu_name
 
+from . import ROOT
+from .arguments import add_models, make_parser
 from .measure import started
-from .prepare import BENCH, ROOT, Bench, prepare
+from .prepare import BENCH, Bench, prepare
 from .rivals import servers
 
 CLIENTS, ROUNDS, SECONDS, WARM_S = 64, 40, 8, 15
@@ -148,10 +149,11 @@ def counting_us(lines: bytes) -> float:
 def main() -> None:
     """Measure and write the page."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.watching", description="What watching costs.")
-    parser.add_argument("--handle", nargs=3, metavar=("MODEL", "ARCHIVE", "SIZE"), help="one measurement, as JSON")
-    parser.add_argument("--models", nargs="+", default=["segment", "sentiment"])
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "watching.md")
+    purpose = "Measure what histograms, drift, the prediction log and the gateway's counters cost."
+    parser = make_parser("watching", purpose, "watching.md")
+    add_models(parser, ["segment", "sentiment"])
+    one_batch = "measure batches of SIZE requests in this process and print JSON; internal"
+    parser.add_argument("--handle", nargs=3, metavar=("MODEL", "ARCHIVE", "SIZE"), help=one_batch)
     given: Any = parser.parse_args()
     if given.handle:
         model, archive, size = given.handle

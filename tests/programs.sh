@@ -1,6 +1,6 @@
 #!/bin/sh
-# Programs that tests need beside Python. Says which are missing, exits with 1 then; with --install it installs
-# each missing one by itself (Debian, as root): one package that conflicts then stops no other.
+# Lists the missing programs that tests need besides Python, and exits with 1 if there are any. --install installs each
+# missing program separately (Debian, as root), so that one conflicting package doesn't stop the others.
 missing=
 for pair in redis-server:redis-server prometheus:prometheus chromium:chromium chromedriver:chromium-driver \
   npm:npm systemd-analyze:systemd ip:iproute2 curl:curl; do
@@ -17,5 +17,5 @@ fi
 [ -z "$missing" ] && exit 0
 echo "programs that tests need are missing:" >&2
 for pair in $missing; do echo "  ${pair%%:*} (Debian: apt-get install ${pair##*:})" >&2; done
-echo "all of them: tests/programs.sh --install" >&2
+echo "to install all: tests/programs.sh --install" >&2
 exit 1

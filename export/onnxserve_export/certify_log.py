@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 
 from onnxserve.archive.write import pretty
+from onnxserve.disk import replace_file
 from onnxserve.errors import StepFailed
-from onnxserve.gateway.files import lock_file, replace_file
+from onnxserve.file_lock import lock_file
 
 from .significance_levels import level_after
 from .subset import Subset

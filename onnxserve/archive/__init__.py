@@ -12,7 +12,7 @@ from .read import Summary, contents, open_archive, read_version, summarise, unpa
 from .seal import make_identity, seal_archive, unsealed
 from .sign import is_signed, make_key, sign_archive
 from .store import Refusal, Stores, fill, refusals, writable
-from .verification import check_content, check_signature, configured_keys, unpack_trusted
+from .verification import check_content, check_signing, configured_keys, unpack_trusted
 from .write import write_archive
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
     "Summary",
     "check_archive",
     "check_content",
-    "check_signature",
+    "check_signing",
     "configured_keys",
     "contents",
     "enter_store",

@@ -43,7 +43,7 @@ def check_content(path: Path, *public_keys: Path) -> int:
         raise ArchiveError(str(error), where=str(path), fix="fetch or export the archive again") from error
 
 
-def check_signature(path: Path, *public_keys: Path) -> None:
+def check_signing(path: Path, *public_keys: Path) -> None:
     """Raise ArchiveError unless one of these keys signed the whole archive."""
     with open_archive(path) as archive:
         check_trusted_members(archive, member_digests(archive), *public_keys)

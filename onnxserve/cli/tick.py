@@ -5,10 +5,10 @@ from __future__ import annotations
 from onnxserve.gateway import RoleStore, read_config
 from onnxserve.gateway.gateway import ACCESS_LOG, ERROR_LOG
 from onnxserve.gateway.nginx_process import RunningGateway
-from onnxserve.gateway.observations import NAME as OBSERVATIONS
 from onnxserve.monitoring.observer import Observer
 from onnxserve.release import Controller, ReleaseService
 from onnxserve.release.brownout import Ladder, Pressures
+from onnxserve.release.observations import NAME as OBSERVATIONS
 from onnxserve.supervisor import Events, LogLimits, LogWriter, Rotation
 from onnxserve.supervisor.events import FILE
 from onnxserve.torchserve import Settings

@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from onnxserve.errors import GatewayError
+from onnxserve.file_lock import lock_file
 
-from .files import lock_file, read_json, write_json
+from .files import read_json, write_json
 
 PREFIX = "osk_"  # so that scanners recognise a leaked key
 BYTES = 32  # random, so that a plain digest can't be guessed back

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from onnxserve.errors import GatewayError
-from onnxserve.processes import check_socket_path, end_group, listening, make_run_folder, spawn
+from onnxserve.processes import INHERITED, Listener, end_group, listening, make_run_folder, spawn
 
 from .error_log import error_log
 from .files import read_json, write_files
-from .gateway import CONTROL, ERROR_LOG, METRICS_PAGE, SHADOW, Control, Gateway
-from .listener import VARIABLE, Listener
+from .gateway import CONTROL, ERROR_LOG, SHADOW, Control, Gateway
 from .nginx.files import configuration, gateway_files
 from .roles import Roles, roles_document
 
@@ -25,10 +24,7 @@ READY_S = 20.0
 FREE_S = 5.0
 POLL_S = 0.02
 STOP_S = 10.0  # added to the time that requests under way may take
-SPARE_BYTES, SPARE_SHARE = (
-    2**30,
-    0.1,
-)  # free disk space to keep, the lesser of both: what a fast disk writes in a second
+SPARE_BYTES, SPARE_SHARE = 2**30, 0.1  # of disk to keep free, the lesser of both: a second of a fast disk's writes
 FIX = "pip install 'onnxserve[gateway]'"
 WORKER = b"nginx: worker process"  # the process title; a worker that shuts down has more text behind it
 
@@ -189,7 +185,6 @@ def start(gateway: Gateway, roles: Roles, listener: Listener | None = None) -> R
 def start_on(gateway: Gateway, roles: Roles, listener: Listener) -> RunningGateway:
     """Start nginx on an open port for clients."""
     make_run_folder(gateway.run)
-    check_socket_path(gateway.run / METRICS_PAGE)
     shutil.rmtree(gateway.run / "cache", ignore_errors=True)  # its keys depend on the limits
     for name in (CONTROL, SHADOW):
         (gateway.run / name).unlink(missing_ok=True)
@@ -234,7 +229,7 @@ def spawn_nginx(gateway: Gateway, listener: Listener) -> subprocess.Popen[bytes]
             folder=gateway.run,
             log=log,
             errors=errors,
-            environment={**os.environ, VARIABLE: f"{listener.fileno()};"},
+            environment={**os.environ, INHERITED: f"{listener.fileno()};"},
             death=signal.SIGTERM,  # to the master, which ends its workers
             record=gateway.run / "nginx.process",
             descriptors=[listener.fileno()],
@@ -246,7 +241,6 @@ def wait_for_ports(*ports: int) -> None:
     deadline = time.monotonic() + FREE_S
     while taken := [port for port in ports if listening(port)]:
         if time.monotonic() > deadline:
-            raise GatewayError(
-                f"ports {taken} are taken", fix="stop the other server, or change [listen] in gateway.toml"
-            )
+            fix = "stop the other server, or change [listen] in gateway.toml"
+            raise GatewayError(f"ports {taken} are taken", fix=fix)
         time.sleep(POLL_S)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import msgspec
 
+from onnxserve.disk import replace_file
 from onnxserve.errors import GatewayError
+from onnxserve.file_lock import lock_file
 
-from .files import lock_file, replace_file, write_files, write_json
+from .files import write_files, write_json
 from .gateway import CONTROL, Control, Gateway
 from .roles import FILE, Roles, read_roles, roles_document, roles_path
 

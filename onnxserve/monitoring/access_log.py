@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from onnxserve.gateway.log_reader import MOST_BEHIND, LogReader
+from onnxserve.log_reader import MOST_BEHIND, LogReader
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 # By gRPC code: https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from onnxserve.gateway.log_reader import LogReader
+from onnxserve.log_reader import LogReader
 
 from .exposition import Counter
 

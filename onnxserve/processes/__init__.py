@@ -1,5 +1,6 @@
 """Child processes: starting them, finding those of a crashed run, and ending them."""
 
+from .listener import INHERITED, Listener
 from .log_lines import lines_since, log_size
 from .process_group import end_all, end_group, listening, reap_orphans
 from .run_folder import check_socket_path, lock_run_folder, make_run_folder, run_folder_is_locked
@@ -7,6 +8,8 @@ from .spawn import spawn
 from .stale_processes import end_stale_processes
 
 __all__ = [
+    "INHERITED",
+    "Listener",
     "check_socket_path",
     "end_all",
     "end_group",

@@ -12,11 +12,13 @@ from onnxserve.errors import ServerError
 from onnxserve.file_lock import try_lock
 
 SOCKET_BYTES = 107  # sun_path of unix(7), without the final zero byte
+LONGEST_NAME = "metrics-page.sock"  # of the sockets that are made in a run folder
 LOCK = "lock"
 
 
 def make_run_folder(run: Path) -> None:
-    """Create `run` with mode 0700; ServerError if it isn't a folder of this user."""
+    """Create `run` with mode 0700; ServerError if it isn't a folder of this user, or too deep for sockets in it."""
+    check_socket_path(run / LONGEST_NAME)
     try:
         run.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = run.lstat()

@@ -10,14 +10,14 @@ from typing import TypeVar
 
 import msgspec
 
+from onnxserve.disk import replace_file
 from onnxserve.errors import OnnxserveError
 from onnxserve.gateway import Canary, Model
-from onnxserve.gateway.files import replace_file
-from onnxserve.gateway.observations import NAME, Observation, ObservationLog
 from onnxserve.gateway.role_store import RUN
 
 from .brownout import Ladder
 from .controller_lock import ControllerLock
+from .observations import NAME, Observation, ObservationLog
 from .paired_blocks import PairedBlocks
 from .rollout import Decision, Rollout, start
 from .service import ReleaseService

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from onnxserve.gateway.observations import FAILED, Observation
-
+from .observations import FAILED, Observation
 from .sequential import Floats, contrast
 
 LIMITED = 429  # the gateway refused the request without asking a version

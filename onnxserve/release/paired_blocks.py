@@ -7,9 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from onnxserve.gateway.observations import Observation
-
 from .measures import LOADED, MEASURES, difference, measure_answer, slow_answers
+from .observations import Observation
 
 MOST = 4096  # values kept for a version; beyond that every second value is dropped
 

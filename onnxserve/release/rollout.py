@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import msgspec
 
 from onnxserve.gateway import Auto, Canary
-from onnxserve.gateway.observations import Observation
 
 from .comparison import Comparison, Harm, new_comparison
+from .observations import Observation
 from .paired_blocks import PairedBlocks
 
 MOST_POINTS = 1000

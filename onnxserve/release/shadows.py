@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from onnxserve.gateway.observations import Observation
+from .observations import Observation
 
 WAITING = 10_000  # answers kept until the other version's answer comes
 MOST_CASES = 1_000  # disagreements kept with their inputs

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from onnxserve.errors import GatewayError
-from onnxserve.gateway.listener import Listener
+from onnxserve.errors import ServerError
+from onnxserve.processes.listener import Listener
 from onnxserve.torchserve import free_ports
 
 
@@ -45,13 +45,13 @@ def test_whoever_inherits_it_does_not_wait_in_it(listener):
 
 
 def test_a_port_that_somebody_has_is_said(listener, address):
-    with pytest.raises(GatewayError, match="can't listen: Address already in use") as raised:
+    with pytest.raises(ServerError, match="can't listen: Address already in use") as raised:
         Listener(*address)
     assert raised.value.where == "{}:{}".format(*address)
 
 
 def test_a_host_that_is_none_is_said():
-    with pytest.raises(GatewayError, match="can't listen: "):
+    with pytest.raises(ServerError, match="can't listen: "):
         Listener("no.address.invalid", 8000)
 
 

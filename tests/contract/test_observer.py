@@ -16,9 +16,9 @@ from onnxserve.errors import GatewayError
 from onnxserve.gateway import Canary, Roles
 from onnxserve.gateway.config import Auth, Guard, Limits, Tls, Traces
 from onnxserve.gateway.gateway import METRICS_PAGE
-from onnxserve.gateway.observations import NAME, Observation, ObservationLog
 from onnxserve.monitoring import start_exporter
 from onnxserve.monitoring.observer import Observer
+from onnxserve.release.observations import NAME, Observation, ObservationLog
 from onnxserve.supervisor.log_rotation import rotate
 from onnxserve.torchserve import free_ports
 from tests.helpers.certificates import Authority

@@ -242,8 +242,16 @@ def test_another_user_reaches_neither_the_run_folder_nor_a_socket_in_it():
             assert done.stdout.split() == ["refused", "refused"]
 
 
-def test_a_path_that_is_too_long_for_a_socket_is_an_error_with_a_fix(tmp_path):
+def test_a_path_that_is_too_long_for_a_socket_is_an_error_with_a_fix():
     check_socket_path(Path("/" + "x" * 106))
     with pytest.raises(ServerError, match="at most 107 bytes, this one has 108") as caught:
         check_socket_path(Path("/" + "x" * 107))
     assert "--state" in caught.value.fix
+
+
+def test_a_run_folder_too_deep_for_sockets_is_refused_before_anything_is_made_in_it(tmp_path):
+    deep = tmp_path / ("x" * 100) / "run"
+    with pytest.raises(ServerError, match="the path of a socket must have at most 107 bytes") as caught:
+        make_run_folder(deep)
+    assert "--state" in caught.value.fix
+    assert not deep.parent.exists()

@@ -14,7 +14,7 @@ import pytest
 
 from onnxserve.gateway import Canary
 from onnxserve.gateway.config import Guard
-from onnxserve.gateway.observations import NAME
+from onnxserve.release.observations import NAME
 from tests.helpers.gateway import WAIT_S, Fronted, fronted_by
 from tests.helpers.messages import SERVICE, kind, made
 from tests.helpers.torchserve import running

@@ -138,8 +138,9 @@ def test_after_a_crash_a_version_that_no_longer_loads_does_not_keep_the_others_f
         wait_for(lambda: watchdog.restarts == 1 and watchdog.up())
         assert answers(settings)
         assert restored == ["restored", "restored"]
-    [refused] = [event["detail"] for event in events(settings) if event["event"] == "refused"]
-    assert refused.startswith("circle 2.0.0")
+    # On a busy machine the impatient probe may replace TorchServe once more, and then the event comes again.
+    refused = [event["detail"] for event in events(settings) if event["event"] == "refused"]
+    assert {detail[: len("circle 2.0.0")] for detail in refused} == {"circle 2.0.0"}
 
 
 def test_a_probe_of_a_stopped_worker_fails_and_lets_torchserve_replace_it(archive, settings):

@@ -95,7 +95,7 @@ def test_the_good_archive_of_a_hostile_store_is_served_and_nothing_else_runs(arc
             unpacked.write_bytes(EVIL)
         for worker in server.workers("circle"):
             worker.kill()
-        wait_for(lambda: "does not hold for service.py" in log.read_text(errors="replace"))
+        wait_for(lambda: "is invalid for service.py" in log.read_text(errors="replace"))
         assert "EVIL" not in answer(server).text
 
 
@@ -119,5 +119,5 @@ def test_plain_torchserve_with_a_key_loads_nothing_that_its_owner_did_not_sign(
     finally:
         server.stop()
     output = server.reason() + (settings.state / "torchserve.log").read_text(errors="replace")
-    assert "does not hold for service.py" in output
+    assert "is invalid for service.py" in output
     assert "the archive is not signed" in output

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve.gateway.files import lock_file
+from onnxserve.file_lock import lock_file
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:

@@ -1,7 +1,7 @@
-"""What is known to be wrong with TorchServe's frontend, and what is done about it: `flaws.toml`.
+"""The known flaws of TorchServe's frontend, and what is done about each: `flaws.toml`.
 
-`python flaws.py vex FILE` writes it as CycloneDX 1.6 VEX, for scanners; `python flaws.py ask` asks the OSV database
-(https://google.github.io/osv.dev/api/) and ends with 1 when that knows a flaw which isn't there.
+`python flaws.py vex FILE` writes them as CycloneDX 1.6 VEX, for scanners. `python flaws.py ask` queries the OSV database
+(https://google.github.io/osv.dev/api/), and exits with 1 if OSV knows a flaw that the file lacks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VERSION = "0.12.0"
 
 
 def known() -> dict[str, Any]:
-    """The file's content."""
+    """Return the content of `flaws.toml`."""
     return tomllib.loads((HERE / "flaws.toml").read_text(encoding="utf-8"))
 
 
@@ -79,7 +79,7 @@ def ask(document: dict[str, Any], client: httpx.Client) -> list[str]:
 
 
 def main() -> None:
-    """Write the VEX, or ask OSV for new flaws."""
+    """Write the VEX, or query OSV for new flaws."""
     match sys.argv[1:]:
         case ["vex", name]:
             Path(name).write_text(json.dumps(vex(known()), indent=2) + "\n", encoding="utf-8")
@@ -89,9 +89,9 @@ def main() -> None:
                     lines = ask(known(), client)
                 except httpx.HTTPError as error:
                     sys.exit(
-                        f"OSV does not answer: {error}\n  where: {OSV}\n  fix:   try again where it can be reached"
+                        f"OSV does not answer: {error}\n  where: {OSV}\n  fix:   try again from a machine that can reach it"
                     )
-            print("\n".join(lines) or "OSV knows nothing that flaws.toml doesn't")
+            print("\n".join(lines) or "OSV knows no flaw that flaws.toml lacks")
             sys.exit(1 if lines else 0)
         case _:
             sys.exit(__doc__)

@@ -106,11 +106,11 @@ def check_signed(bundle: bytes | None, keys: Sequence[Path], digests: Mapping[st
     try:
         key, signed = read_bundle(bundle, keys)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ArchiveUntrusted(f"the signature does not hold: it is damaged ({error!r})") from error
+        raise ArchiveUntrusted(f"the signing is invalid: it is damaged ({error!r})") from error
     present = {name: digest for name, digest in digests.items() if name != SIGNING_FILE}
     differing = sorted(name for name in signed.keys() | present.keys() if signed.get(name) != present.get(name))
     if differing:
-        raise ArchiveUntrusted(f"the signature does not hold for {', '.join(differing[:5])}")
+        raise ArchiveUntrusted(f"the signing is invalid for {', '.join(differing[:5])}")
     return key
 
 
@@ -167,7 +167,7 @@ def signer_of(keys: Sequence[Path], signing: bytes, content: bytes) -> Signer:
         with contextlib.suppress(InvalidSignature):
             public.verify(signing, content, ec.ECDSA(algorithms[public.curve.name]))
             return Signer(key, public_digest(public))
-    raise ArchiveUntrusted(f"the signature does not hold: it is not one of {', '.join(map(str, keys))}")
+    raise ArchiveUntrusted(f"the signing is invalid: it is not by any of {', '.join(map(str, keys))}")
 
 
 def public_digest(public: Any) -> str:

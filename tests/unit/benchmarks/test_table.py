@@ -7,9 +7,11 @@ import msgspec
 import pytest
 
 import benchmarks.__main__ as bench
+from benchmarks import ROOT
+from benchmarks.arguments import MODELS
 from benchmarks.measure import Measured, Started, check_labels
 from benchmarks.plan import Plan
-from benchmarks.prepare import ROOT, Bench, v2_bodies
+from benchmarks.prepare import Bench, v2_bodies
 from benchmarks.readme import BEGIN, END, into_readme, readme_table, unmeasured
 from benchmarks.rivals import LIMITS, TITLES, servers
 from benchmarks.rounds import Results
@@ -170,7 +172,7 @@ def test_the_table_goes_between_the_marks_of_a_readme(tmp_path):
 def test_the_readme_of_the_project_has_marks_and_three_rows():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     table = text.partition(BEGIN)[2].partition(END)[0].strip().splitlines()
-    assert [line.split("|")[1].strip() for line in table[2:]] == [f"`{model}`" for model in bench.MODELS]
+    assert [line.split("|")[1].strip() for line in table[2:]] == [f"`{model}`" for model in MODELS]
 
 
 def test_values_of_the_shipped_gateway_file_are_replaced_and_the_others_stay():
@@ -196,7 +198,7 @@ def test_rows_of_the_open_inference_protocol_have_a_batch_dimension():
 def test_names_that_nobody_has_are_refused(capsys):
     with pytest.raises(SystemExit):
         bench.parse(["--servers", "default,mosek"])
-    assert "nothing is called mosek; choose from default," in capsys.readouterr().err
+    assert "unknown name mosek; choose from default," in capsys.readouterr().err
     with pytest.raises(SystemExit):
         bench.parse(["--clients", "1,many"])
     assert "--clients takes numbers" in capsys.readouterr().err

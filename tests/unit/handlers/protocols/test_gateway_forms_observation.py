@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from onnxserve.gateway.observations import Observation
+from onnxserve.release.observations import Observation
 from onnxserve_handlers.errors import InternalError
 from onnxserve_handlers.protocols.gateway_forms import MOST_BYTES, OBSERVE, PAIR, PREDICTIONS, ROWS, encode_predictions
 from onnxserve_handlers.telemetry.prediction_log import VARIABLE

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from onnxserve.disk import replace_file
 from onnxserve.errors import GatewayError
 from onnxserve.gateway import Model, Roles, RoleStore
-from onnxserve.gateway.files import replace_file
 from tests.helpers.disk import filled, small_disk
 
 FIRST, SECOND = (Roles({"demo": Model({"1.0": "a", "2.0": "b"}, version)}) for version in ("1.0", "2.0"))

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from benchmarks import ROOT
 from benchmarks.canary import DRIFTS, HARMS, PAIRS, Traffic, simulate
-from benchmarks.prepare import ROOT
+from onnxserve.disk import replace_file
 from onnxserve.gateway import Auto, Canary
-from onnxserve.gateway.files import replace_file
-from onnxserve.gateway.observations import Observation
 from onnxserve.release.controller import read_rollouts, rollout_path
+from onnxserve.release.observations import Observation
 from onnxserve.release.paired_blocks import PairedBlocks
 from onnxserve.release.rollout import Decision, Rollout, start
 from onnxserve.release.shadows import Pairs, Report

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve.gateway.log_reader import LogReader
+from onnxserve.log_reader import LogReader
 
 
 @pytest.fixture

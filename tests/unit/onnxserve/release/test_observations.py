@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve.gateway.observations import Observation, ObservationLog
+from onnxserve.release.observations import Observation, ObservationLog
 
 ANSWER = {
     "pair": "p",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from .log_reader import LogReader
+from onnxserve.log_reader import LogReader
 
 NAME = "observations.log"
 FAILED = 500

@@ -13,10 +13,10 @@ import socket
 import struct
 import time
 
-from onnxserve.errors import GatewayError
+from onnxserve.errors import ServerError
 
 BACKLOG = 4096
-VARIABLE = "NGINX"  # ngx_add_inherited_sockets: descriptors, each followed by a semicolon
+INHERITED = "NGINX"  # ngx_add_inherited_sockets: descriptors, each followed by a semicolon
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 # Classic BPF (https://docs.kernel.org/networking/filter.html): drop packets with SYN but without ACK. Packets of
 # connections that have begun pass.
@@ -35,21 +35,19 @@ HANDSHAKE_S, MOST_S, POLL_S = 0.1, 1.0, 0.01
 class Listener:
     """A listening port of one address; if a name has several addresses, nginx opens the others.
 
-    GatewayError if the port is taken.
+    ServerError if the port is taken.
     """
 
     def __init__(self, host: str, port: int) -> None:
         try:
             family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-            self._socket = socket.create_server(
-                address, family=family, backlog=BACKLOG, dualstack_ipv6=address[0] == "::"
-            )
+            both = address[0] == "::"
+            self._socket = socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)
         except OSError as error:
             fix = "stop the other server, or change [listen] in gateway.toml"
-            raise GatewayError(f"can't listen: {error.strerror}", where=f"{host}:{port}", fix=fix) from error
-        self._socket.setblocking(
-            False
-        )  # as nginx expects; else accept(2) would wait for a connection that another process took
+            raise ServerError(f"can't listen: {error.strerror}", where=f"{host}:{port}", fix=fix) from error
+        # As nginx expects; else accept(2) would wait for a connection that another process took.
+        self._socket.setblocking(False)
 
     def fileno(self) -> int:
         """Return the descriptor for nginx."""
