@@ -50,7 +50,9 @@ def main() -> None:
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "plugins"
     javac = shutil.which("javac")
     if javac is None:
-        print("no JDK (javac): the batching plugin is not built; a lone request waits for maxBatchDelay, and clients share unfairly")
+        print(
+            "no JDK (javac): the batching plugin is not built; a lone request waits for maxBatchDelay, and clients share unfairly"
+        )
         return
     with tempfile.TemporaryDirectory() as classes:
         compile_classes(javac, Path(classes), HERE / "src")

@@ -119,9 +119,7 @@ class Export:
         self.right = np.eye(2, dtype=np.float32)[[row.value[0] % 2 for row in self.split.certify]]
 
     def run(self, lost: dict[str, int], weights: str = "", parity: RowParity | None = None) -> ExportState:
-        state = ExportState(
-            self.definition, self.folder / "store", self.folder, lambda _: None, options=self.options
-        )
+        state = ExportState(self.definition, self.folder / "store", self.folder, lambda _: None, options=self.options)
         state.split, state.reference, state.select_reference = self.split, self.right, self.right[:50]
         state.plan, state.row_parity = make_plan(self.definition, self.split, self.options), parity
         state.probe_reference = self.right

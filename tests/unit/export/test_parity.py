@@ -1,6 +1,7 @@
 """fp32 needs no certificate where it answers every row as its source does: strictly, and said as no more than that."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,9 @@ def test_one_row_beyond_the_tolerance_is_a_fault():
     off = LOGITS.copy()
     off[1, 0] += 0.002
     assert fault_of([compare("select", LOGITS, LOGITS, ONE, labels=True)]) == ""
-    fault = fault_of([compare("select", LOGITS, LOGITS, ONE, labels=True), compare("fit", LOGITS, off, ONE, labels=True)])
+    fault = fault_of(
+        [compare("select", LOGITS, LOGITS, ONE, labels=True), compare("fit", LOGITS, off, ONE, labels=True)]
+    )
     assert fault == "not equal to its source: fit row 1 deviates by 0.002 spreads"
 
 
@@ -55,7 +58,9 @@ def test_a_generated_row_is_measured_by_its_own_size_if_that_is_larger():
 def made(folder: Path, rows: int, variants: str = '["int8-static", "fp32"]') -> Path:
     model = new_model("tabular", "circle", folder)
     code, toml = model / "model.py", model / "model.toml"
-    code.write_text(code.read_text().replace("range(2000)", f"range({rows})"))
+    text = code.read_text().replace("def rows()", "def points()")
+    text = re.sub(r"def load\(.*\) -> nn.Module:", "def load():\n    fit = points()", text)
+    code.write_text(text + f"\n\ndef rows():\n    return points()[:{rows}]\n")
     toml.write_text(toml.read_text().replace('["int8-static", "fp32"]', variants))
     return model
 

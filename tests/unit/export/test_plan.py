@@ -69,9 +69,9 @@ def test_a_budget_of_nothing_is_no_matter_of_rows(circle, tmp_path):
     definition = changed(circle, "max_accuracy_drop = 0.01", "max_accuracy_drop = 0.0")
     state = state_of(definition, tmp_path, 2000, ExportOptions())
     assert state.plan.left == {"int8-static": "no number of rows certifies a budget of 0"}
-    assert "no number of rows certifies that nothing is ever lost" in describe_plan(
-        state.plan, definition, state.split
-    )[1]
+    assert (
+        "no number of rows certifies that nothing is ever lost" in describe_plan(state.plan, definition, state.split)[1]
+    )
 
 
 @pytest.mark.parametrize("unproven", [False, True])
