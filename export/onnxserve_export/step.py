@@ -53,7 +53,7 @@ def _run(state: ExportState, step: Step, done: list[str]) -> None:
     """Run one step; every failure becomes an OnnxserveError that names it."""
     try:
         step.call(state)
-    except CheckFailed:
+    except (CheckFailed, StepFailed):  # they name their step, or tell the faults of several
         raise
     except OnnxserveError as error:
         raise _named(error, step, done) from error

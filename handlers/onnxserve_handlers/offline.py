@@ -39,6 +39,7 @@ from .trust.model import read_golden
 GPU = "ONNXSERVE_GPU"
 ROUNDS = 7  # of timing
 SEED = 20240229  # of random instances
+EARLY = 256  # instances of which each refused one is named
 LENGTHS = 3  # groups of golden rows from short to long
 
 
@@ -158,14 +159,16 @@ def write_samples(folder: Path, source: Path, target: Path) -> None:
 
 
 def write_faults(folder: Path, source: Path, target: Path) -> None:
-    """Write each reason why `check` refuses instances: how many it refuses for it, and the first one's number."""
+    """Write each reason why `check` refuses instances: how many, the first one's number, and those among the first."""
     handler, records, number = make_handler(folder), dict[tuple[str, str], dict[str, Any]](), 0
     for instances in read_lines(source):
         for place, row in enumerate(handler.check_all(instances, range(len(instances)))):
             if isinstance(row, RequestError):
                 reason = reason_of(handler, instances[place], row)
-                record = {"reason": reason, "fix": row.fix, "place": row.where, "first": number + place, "count": 0}
-                records.setdefault((reason, row.fix), record)["count"] += 1
+                first = {"reason": reason, "fix": row.fix, "place": row.where, "first": number + place}
+                record = records.setdefault((reason, row.fix), {**first, "count": 0, "early": []})
+                record["count"] += 1
+                record["early"] += [number + place] if number + place < EARLY else []
         number += len(instances)
     target.write_bytes(msgspec.json.encode(list(records.values())))
 

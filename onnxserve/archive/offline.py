@@ -64,13 +64,17 @@ def tensors(
 
 
 class RowFault(msgspec.Struct, frozen=True):
-    """A reason why a handler refuses instances: of how many, the number of the first, and the place in it."""
+    """A reason why a handler refuses instances: of how many, the number of the first, and the place in it.
+
+    `early` are the numbers of those among the first 256.
+    """
 
     reason: str
     fix: str
     place: str
     first: int
     count: int
+    early: list[int] = []
 
 
 def faults_of(folder: Path, groups: Iterable[list[Any]]) -> list[RowFault]:
