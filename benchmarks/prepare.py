@@ -18,6 +18,7 @@ from onnxserve.archive import file_digest, unpack
 from onnxserve.archive.offline import answers
 from onnxserve.definition import read_definition
 from onnxserve_export.export_state import ExportState
+from onnxserve_export.sources.torch_module import TorchModule
 from onnxserve_export.step import run_steps
 from onnxserve_export.steps import STEPS
 
@@ -61,20 +62,19 @@ def make(model: str, folder: Path) -> None:
         state = ExportState(read_definition(ROOT / "models" / model), Path(scratch), Path(scratch))
         run_steps(state, first)
         state.faults.check()
+        if not isinstance(state.model, TorchModule):
+            sys.exit(f"{model} is no torch module, so rivals have nothing to run")
+        network = state.model.module
         for name, module in list(sys.modules.items()):
             # Pickle classes of the model's own files by value: rivals don't have our code.
             place = getattr(module, "__file__", None) or ""
-            if (
-                "site-packages" not in place
-                and name not in ("__main__", "__mp_main__")
-                and _defines(module, state.module)
-            ):
+            if "site-packages" not in place and name not in ("__main__", "__mp_main__") and _defines(module, network):
                 cloudpickle.register_pickle_by_value(module)
         values = [row.value for row in state.split.certify][:ROWS]
         bodies = [msgspec.json.encode({"instances": [value]}) for value in values]
         # Compute the labels before any file is written: the handler rejects a folder with unknown files.
         labels = [answer["body"]["predictions"][0]["label"] for answer in answers(folder, bodies)]
-        (folder / "module.pkl").write_bytes(cloudpickle.dumps(state.module, protocol=pickle.HIGHEST_PROTOCOL))
+        (folder / "module.pkl").write_bytes(cloudpickle.dumps(network, protocol=pickle.HIGHEST_PROTOCOL))
     (folder / "rows.json").write_bytes(msgspec.json.encode({"values": values, "labels": labels}))
 
 

@@ -8,7 +8,7 @@ from onnxserve.torchserve.properties import read_properties
 from onnxserve.torchserve.settings import default_file
 from onnxserve_handlers.response import DEFAULT_MAX_RESPONSE_BYTES
 
-from .arrays import Array
+from .arrays import Arrays
 from .export_state import ExportState
 
 SAMPLE = 256  # rows
@@ -21,9 +21,10 @@ def largest_answer() -> int:
     return int(properties.get("max_response_size", DEFAULT_MAX_RESPONSE_BYTES))
 
 
-def row_bytes(outputs: Array) -> int:
+def row_bytes(outputs: Arrays) -> int:
     """Return the bytes of the longest of the first SAMPLE rows, written as V2's tensors in JSON, the longest form."""
-    return max(len(msgspec.json.encode(row.reshape(-1).tolist())) for row in outputs[:SAMPLE])
+    rows = zip(*(array[:SAMPLE] for array in outputs.values()), strict=True)
+    return max(sum(len(msgspec.json.encode(part.reshape(-1).tolist())) for part in row) for row in rows)
 
 
 def unreachable(state: ExportState) -> str:

@@ -1,4 +1,4 @@
-"""Batches of tensors on disk, read one at a time."""
+"""Batches of tensors on disk, read one at a time, and the sizes of their rows before padding."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from .arrays import Array, Arrays
+from .arrays import Arrays
 from .graph_process import read_batches
 
 SUFFIX = ".npy"
+SIZES = "sizes"
 
 
 class Batches:
-    """Batches `start` to `stop` of an .npz file whose members are named `<number>/<input>`."""
+    """Batches `start` to `stop` of an .npz file whose members are named `<number>/<tensor>`.
+
+    `sizes/<number>/<axis>` has the rows' own sizes of a free axis along which a batch's rows are padded.
+    """
 
     def __init__(self, path: Path, start: int, stop: int) -> None:
         self.path = path
@@ -36,6 +40,17 @@ class Batches:
     def first_batch(self) -> Arrays:
         """Return the first batch."""
         return next(iter(self))
+
+    def sizes(self) -> list[dict[str, list[int]]]:
+        """Return the own sizes of each batch's rows, by the names of the free axes along which rows are padded."""
+        with np.load(self.path) as arrays:
+            sizes: dict[str, dict[str, list[int]]] = {}
+            for key in arrays.files:
+                kind, _, rest = key.partition("/")
+                number, _, axis = rest.partition("/")
+                if kind == SIZES:
+                    sizes.setdefault(number, {})[axis] = arrays[key].tolist()
+        return [sizes.get(str(number), {}) for number in range(self.start, self.stop)]
 
 
 def write_batches(batches: Iterable[Arrays], path: Path) -> Batches:
@@ -60,9 +75,3 @@ def on_disk(batches: Batches | Iterable[Arrays], folder: Path) -> Batches:
 def rows_of(arrays: Arrays) -> int:
     """Return the number of rows in one batch."""
     return len(next(iter(arrays.values())))
-
-
-def concatenated(outputs: Iterable[Array]) -> Array:
-    """Join the outputs of batches into one array of rows, shape (0, 0) if there is no batch."""
-    parts = list(outputs)
-    return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)

@@ -12,6 +12,7 @@ from onnxserve.archive.evidence import CERTIFIED, PARITY, UNPROVEN, describe_los
 from onnxserve.errors import CheckFailed
 
 from .acceptance import Acceptance, budget_of, claim_of, least_rows, task_of
+from .arrays import main
 from .certify_log import CertifyLog, CertifyTest
 from .choose import equal_to_source
 from .export_state import ExportState
@@ -65,14 +66,14 @@ def call(state: ExportState) -> None:
 def certify_acceptance(state: ExportState) -> Acceptance:
     """Return the comparison with the source on the certify rows."""
     spread, labelled = spread_of(spread_rows(state)), state.split.labelled
-    return Acceptance(state.definition, state.split.certify, state.reference, spread, labelled=labelled)
+    return Acceptance(state.definition, state.split.certify, main(state.reference), spread, labelled=labelled)
 
 
 def on_certify_rows(state: ExportState, result: Measured, acceptance: Acceptance | None) -> Measured:
     """Compare a candidate with its source on the certify rows, if there are any, without a test."""
     if acceptance is None:
         return result
-    outputs = state.outputs[result.variant]
+    outputs = main(state.outputs[result.variant])
     close = compare(acceptance.reference, outputs, acceptance.truth)
     return replace(result, paired=acceptance.compare(outputs), closeness=close)
 
@@ -109,7 +110,7 @@ def certify(
     """Test one candidate; the test is recorded before its outcome is shown."""
     graph = file_digest(candidate.path)
     with log.turn():
-        paired = acceptance.compare(state.outputs[candidate.variant], log.level(graph))
+        paired = acceptance.compare(main(state.outputs[candidate.variant]), log.level(graph))
         refusal = acceptance.verdict(paired)
         test = log.add(candidate.variant, graph, paired.bound, acceptance.budget, refused=bool(refusal))
     return replace(result, paired=paired, refusal=refusal, proof="" if refusal else CERTIFIED), test

@@ -20,7 +20,7 @@ from .arrays import Arrays
 from .batch_composition import batches
 from .batches import Batches
 from .export_state import ExportState
-from .module_check import module_faults
+from .source_check import source_faults
 from .step import Step
 from .subset import Row
 
@@ -33,9 +33,9 @@ def call(state: ExportState) -> None:
     """Add the faults of rows, handler and module to those of earlier steps, and raise them all."""
     if hasattr(state, "split") and hasattr(state, "golden"):
         rows = state.faults.attempt(lambda: accepted_rows(state))
-        if rows and hasattr(state, "module"):
+        if rows and hasattr(state, "model"):
             arrays = state.faults.attempt(lambda: small_batches(state, rows))
-            for fault in module_faults(state, arrays) if arrays else ():
+            for fault in source_faults(state, arrays) if arrays else ():
                 state.faults.add(fault)
     state.faults.check()
 

@@ -15,7 +15,7 @@ from .preprocess import probe_alone, served
 from .records import Candidate, Timing
 from .sequence import in_sequence
 from .step import Step
-from .timing import TORCH, Timed, cpus, graph_runner, take_turns, torch_runner
+from .timing import Timed, cpus, graph_runner, take_turns
 
 SINGLES = 8  # rows timed one at a time
 GROUPS = 2  # batches timed at the size to be served
@@ -28,7 +28,7 @@ def served_threads(state: ExportState) -> int:
 
 
 def timings(state: ExportState, candidates: list[Candidate]) -> list[Timing]:
-    """Time every candidate and torch, at batch 1 and at the served size, on one thread and on more."""
+    """Time every candidate and the source, at batch 1 and at the served size, on one thread and on more."""
     size, groups = state.definition.serve.batch_size, state.groups
     largest = {result.variant: result.max_batch for result in state.measured}
     singles, full = list(groups.alone.first(SINGLES)), served(state, GROUPS)
@@ -38,7 +38,7 @@ def timings(state: ExportState, candidates: list[Candidate]) -> list[Timing]:
     for number, threads in enumerate(counts):
         state.progress("time", number, len(counts))
         runs = {candidate.variant: graph_runner(candidate.path, threads) for candidate in candidates}
-        runs[TORCH] = torch_runner(state.module, threads)
+        runs[state.model.name] = state.model.runner(threads)
         for batch in sorted({1, size}):
             parts = singles if batch == 1 else full
             timed = [
@@ -83,4 +83,4 @@ def served_times(records: list[Timing], threads: int, batch: int) -> dict[str, f
     return {timing.variant: timing.ms for timing in records if (timing.threads, timing.batch) == (threads, batch)}
 
 
-STEP = Step("choose", ("candidates", "measured", "groups", "module", "row_parity"), ("timings", "sequence"), call)
+STEP = Step("choose", ("candidates", "measured", "groups", "model", "row_parity"), ("timings", "sequence"), call)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,7 @@ import torch
 
 from .arrays import Array, Arrays
 from .deviation import TOLERANCE, deviation, magnitude_of
-from .reference import run_torch
-from .run import GraphCrashed, run_whole
+from .run import GraphCrashed, run_graph
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Divergence:
         return f"first at module {self.module} ({self.kind}), node {self.node}: deviates by {self.deviation:.3g}"
 
 
-def module_outputs(module: torch.nn.Module, arrays: Arrays) -> dict[str, Array]:
+def module_outputs(module: torch.nn.Module, arguments: Mapping[str, torch.Tensor]) -> dict[str, Array]:
     """The output of every inner module that gives one tensor and ran once, in the order they finish."""
     outputs: dict[str, Array] = {}
     repeated: set[str] = set()
@@ -46,7 +46,8 @@ def module_outputs(module: torch.nn.Module, arrays: Arrays) -> dict[str, Array]:
 
     handles = [submodule.register_forward_hook(remember(name)) for name, submodule in module.named_modules() if name]
     try:
-        run_torch(module, arrays)
+        with torch.inference_mode():
+            module(**arguments)
     finally:
         for handle in handles:
             handle.remove()
@@ -62,9 +63,14 @@ def last_nodes(proto: onnx.ModelProto, names: list[str]) -> dict[str, onnx.NodeP
     return nodes
 
 
-def first_divergence(module: torch.nn.Module, graph: Path, arrays: Arrays) -> Divergence | None:
-    """The first module that diverges on this batch; None when every inner one that can be compared agrees."""
-    expected = module_outputs(module, arrays)
+def first_divergence(
+    module: torch.nn.Module, arguments: Mapping[str, torch.Tensor], graph: Path, arrays: Arrays
+) -> Divergence | None:
+    """The first module that diverges on this batch; None when every inner one that can be compared agrees.
+
+    `arguments` are the same tensors as `arrays`, by the names of the module's parameters.
+    """
+    expected = module_outputs(module, arguments)
     proto = onnx.load(graph)
     nodes = last_nodes(proto, list(expected))
     known = {output.name for output in proto.graph.output}
@@ -74,7 +80,7 @@ def first_divergence(module: torch.nn.Module, graph: Path, arrays: Arrays) -> Di
         path = Path(scratch) / "opened.onnx"
         onnx.save(proto, path)
         try:
-            actual = run_whole(path, arrays)
+            [actual] = run_graph(path, [arrays])
         except GraphCrashed:
             return None
     for name, module_output in expected.items():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from onnxserve.definition import Definition
 
-from .arrays import Array
+from .arrays import Arrays, Axes
 from .batches import Batches
 from .faults import FaultList
 from .options import DEFAULTS, ExportOptions
@@ -28,7 +28,7 @@ from .records import (
 )
 
 if TYPE_CHECKING:
-    import torch
+    from .sources import SourceModel
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,19 @@ class ExportState:
     plan: Plan = field(init=False)
     golden: list[dict[str, Any]] = field(init=False)
     assets: dict[str, bytes] = field(init=False)
-    module: torch.nn.Module = field(init=False)
+    model: SourceModel = field(init=False)
     archive_folder: Path = field(init=False)
     groups: Groups = field(init=False)
-    axes: dict[str, dict[int, str]] = field(init=False)
-    reference: Array = field(init=False)
+    axes: Axes = field(init=False)
     probe: list[Any] = field(init=False)  # values of the rows that the source and batches are checked with
-    probe_reference: Array = field(init=False)
-    select_reference: Array = field(init=False)
-    golden_outputs: Array = field(init=False)
-    scale: Array = field(init=False)  # of torch's outputs, which deviations are measured by
+    # Of the source's outputs, by name, the main one first; rows are cut to their own lengths.
+    reference: Arrays = field(init=False)
+    probe_reference: Arrays = field(init=False)
+    select_reference: Arrays = field(init=False)
+    golden_outputs: Arrays = field(init=False)
+    scales: Arrays = field(init=False)  # the units of deviations
+    output_axes: Axes = field(init=False)  # free axes of the outputs
+    row_axes: Axes = field(init=False)  # those of them that are as long as the rows
     fp32: Path = field(init=False)
     ranges: list[Range] = field(init=False)
     findings: list[Finding] = field(init=False)
@@ -92,8 +95,7 @@ class ExportState:
     refused: dict[str, str] = field(init=False)
     sensitivity: Sensitivity | None = field(init=False)
     measured: list[Measured] = field(init=False)
-    outputs: dict[str, Array] = field(init=False)  # of each candidate on the certify rows
-    probe_outputs: dict[str, Array] = field(init=False)  # of each candidate on the probe rows
+    outputs: dict[str, Arrays] = field(init=False)  # of each candidate on the certify rows
     timings: list[Timing] = field(init=False)
     sequence: list[Candidate] = field(init=False)  # in which they are certified, the safest first
     certified: Certified = field(init=False)

@@ -1,13 +1,13 @@
 """Runs a graph in a process of its own: toolchains emit files that crash whoever loads them.
 
-`python graph_process.py MODEL BATCHES.npz START STOP OUT.npz [all]` writes the first output of each batch as
-`<number>`, or with `all` every output of the batch `START` by its name. Imports nothing of ours, so that it can be
-started by its path.
+`python graph_process.py MODEL BATCHES.npz START STOP OUT.npz` writes every output of each batch as `<number>/<output>`,
+numbered from 0. Imports nothing of ours, so that it can be started by its path.
 """
 
 from __future__ import annotations
 
 import sys
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,23 +30,21 @@ def read_batches(path: str, start: int, stop: int) -> Iterator[dict[str, Any]]:
         names: dict[int, list[str]] = {}
         for key in arrays.files:
             number, _, name = key.partition("/")
-            if name:
+            if number.isdigit():
                 names.setdefault(int(number), []).append(name)
         for number in range(start, stop):
             yield {name: arrays[f"{number}/{name}"] for name in names[number]}
 
 
-def main(model: str, source: str, start: str, stop: str, target: str, everything: str = "") -> None:
-    """Run the batches and write the outputs."""
+def main(model: str, source: str, start: str, stop: str, target: str) -> None:
+    """Run the batches and write the outputs, one array after the other."""
     loaded = session(model)
-    arrays: dict[str, Any] = {}
-    for number, batch in enumerate(read_batches(source, int(start), int(stop))):
-        outputs = loaded.run(None, batch)
-        if everything:
-            arrays = {output.name: array for output, array in zip(loaded.get_outputs(), outputs, strict=True)}
-        else:
-            arrays[str(number)] = outputs[0]
-    np.savez(target, allow_pickle=False, **arrays)
+    names = [output.name for output in loaded.get_outputs()]
+    with zipfile.ZipFile(target, "w") as archive:
+        for number, batch in enumerate(read_batches(source, int(start), int(stop))):
+            for name, array in zip(names, loaded.run(names, batch), strict=True):
+                with archive.open(f"{number}/{name}.npy", "w", force_zip64=True) as stream:
+                    np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
 
 
 if __name__ == "__main__":

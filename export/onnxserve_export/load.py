@@ -1,12 +1,10 @@
-"""Step load: the torch module in evaluation mode, and the files that its handler needs."""
+"""Step load: open the model's source, and collect the files that its handler needs."""
 
 from __future__ import annotations
 
-import torch
-
-from onnxserve.errors import DefinitionError
-
 from .export_state import ExportState
+from .seeding import seed_all
+from .sources import open_source
 from .step import Step
 from .user_code import call_function
 
@@ -14,21 +12,17 @@ SEED = 20240229
 
 
 def call(state: ExportState) -> None:
-    """Call the definition's `loader` and `assets`, seeded, so that a head trained there is the same each time."""
+    """Open the source and call the definition's `assets`, seeded, so that a head trained there is always the same."""
     definition = state.definition
-    torch.manual_seed(SEED)
+    seed_all(SEED)
     # In memory, since training is the definition's own affair; the other subsets stay on disk.
     offered = {"sources": state.sources, "fit": [(row.value, row.label) for row in state.split.fit]}
-    module = call_function(definition.loader, definition.folder, **offered)
-    if not isinstance(module, torch.nn.Module):
-        raise DefinitionError(f"{definition.loader} gave {type(module).__name__}, not a torch.nn.Module")
-    state.module = module.eval().requires_grad_(requires_grad=False).to("cpu")
+    state.model = open_source(definition.loader, definition.folder, offered)
     state.assets = {}
     if definition.assets:
         assets = call_function(definition.assets, definition.folder, **offered)
         state.assets = {str(name): bytes(content) for name, content in dict(assets).items()}
-    parameters = sum(parameter.numel() for parameter in state.module.parameters())
-    state.say(f"      {type(module).__name__}, {parameters:,} parameters")
+    state.say(f"      {state.model.summary}")
 
 
-STEP = Step("load", ("sources", "split"), ("module", "assets"), call, collects=True)
+STEP = Step("load", ("sources", "split"), ("model", "assets"), call, collects=True)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from .acceptance import Acceptance
-from .arrays import Array
-from .batches import Batches, concatenated
-from .deviation import TOLERANCE, batch_shift, deviation
+from .arrays import Array, Arrays, main
+from .batches import Batches
+from .deviation import TOLERANCE
 from .export_state import ExportState
+from .outputs import all_finite, join, largest_deviation, largest_shift
 from .paired_statistics import spread_of
-from .preprocess import FEW, certify_alone, golden_alone, probe_alone, select_alone
+from .preprocess import FEW, certify_alone, golden_alone, select_alone
 from .records import Candidate, Measured
-from .run import GraphCrashed, run_graph
+from .run import GraphCrashed, run_cut
 from .step import Step
 
 LIKELY = 0.5  # chance to be certified below which a candidate isn't worth a test
@@ -35,30 +34,30 @@ def measure_candidate(state: ExportState, candidate: Candidate, acceptance: Acce
     """
     try:
         select, certify, probe, alone, mixed, golden = together(state, candidate)
-        shift = batch_shift(probe, alone, mixed, state.groups.mixed_rows, state.scale)
+        shift = largest_shift(probe, alone, mixed, state.groups.mixed_rows, state.scales)
         largest = state.definition.serve.batch_size
         if not shift <= TOLERANCE:
             largest = 1
-            parts = (select_alone(state), certify_alone(state), probe_alone(state), golden_alone(state))
-            select, certify, probe, golden = (run_rows(candidate, part) for part in parts)
+            parts = (select_alone(state), certify_alone(state), golden_alone(state))
+            select, certify, golden = (run_rows(state, candidate, part) for part in parts)
     except GraphCrashed as error:
         return broken(candidate, f"crashed: {error}")
-    if not all(np.isfinite(outputs).all() for outputs in (select, certify, probe)):
+    if not all(all_finite(outputs) for outputs in (select, certify, probe)):
         return broken(candidate, "gives outputs that are not finite")
-    state.outputs[candidate.variant], state.probe_outputs[candidate.variant] = certify, probe
+    state.outputs[candidate.variant] = certify
     rows = len(state.split.certify)
     return Measured(
         candidate.variant,
         candidate.path.stat().st_size / 1e6,
-        acceptance.compare(select) if acceptance else None,
-        acceptance.risk(select) if acceptance else 0.0,
-        acceptance.likely_bound(select, rows, LIKELY) if acceptance and rows else 1.0,
+        acceptance.compare(main(select)) if acceptance else None,
+        acceptance.risk(main(select)) if acceptance else 0.0,
+        acceptance.likely_bound(main(select), rows, LIKELY) if acceptance and rows else 1.0,
         None,
         None,
-        deviation(select, state.select_reference, state.scale),
+        largest_deviation(select, state.select_reference, state.scales),
         shift,
         not shift <= TOLERANCE,
-        deviation(golden, state.golden_outputs, state.scale),
+        largest_deviation(golden, state.golden_outputs, state.scales),
         largest,
         candidate.note,
         candidate.excluded,
@@ -66,23 +65,24 @@ def measure_candidate(state: ExportState, candidate: Candidate, acceptance: Acce
     )
 
 
-def run_rows(candidate: Candidate, batches: Batches) -> Array:
+def run_rows(state: ExportState, candidate: Candidate, batches: Batches) -> Arrays:
     """Return the outputs for batches, of which there may be none."""
-    return concatenated(run_graph(candidate.path, batches) if len(batches) else ())
+    return join(run_cut(candidate.path, batches, state.row_axes) if len(batches) else ())
 
 
-def together(state: ExportState, candidate: Candidate) -> list[Array]:
+def together(state: ExportState, candidate: Candidate) -> list[Arrays]:
     """Return the outputs of the batches from select to golden, which follow each other in the file, by one process."""
     groups = state.groups
     parts = [groups.select, groups.certify, groups.probe, groups.alone, groups.mixed, groups.golden]
-    rest = iter(run_graph(candidate.path, Batches(groups.select.path, groups.select.start, groups.golden.stop)))
-    return [concatenated(next(rest) for _ in range(len(part))) for part in parts]
+    whole = Batches(groups.select.path, groups.select.start, groups.golden.stop)
+    rest = iter(run_cut(candidate.path, whole, state.row_axes))
+    return [join(next(rest) for _ in range(len(part))) for part in parts]
 
 
 def call(state: ExportState) -> None:
     """Measure all candidates."""
     acceptance = select_acceptance(state) if len(state.split.select) else None
-    state.measured, state.outputs, state.probe_outputs = [], {}, {}
+    state.measured, state.outputs = [], {}
     for number, candidate in enumerate(state.candidates):
         state.progress("measure", number, len(state.candidates))
         result = measure_candidate(state, candidate, acceptance)
@@ -93,12 +93,14 @@ def call(state: ExportState) -> None:
 def select_acceptance(state: ExportState) -> Acceptance:
     """Return the comparison with the source on the select rows."""
     spread, labelled = spread_of(spread_rows(state)), state.split.labelled
-    return Acceptance(state.definition, state.split.select, state.select_reference, spread, labelled=labelled)
+    reference = main(state.select_reference)
+    return Acceptance(state.definition, state.split.select, reference, spread, labelled=labelled)
 
 
 def spread_rows(state: ExportState) -> Array:
     """Return the outputs whose spread is the scale of errors: the select rows', or the probe's where those are few."""
-    return state.select_reference if len(state.select_reference) >= FEW else state.probe_reference
+    few = len(state.split.select) < FEW
+    return main(state.probe_reference if few else state.select_reference)
 
 
 def summary(result: Measured) -> str:
@@ -109,4 +111,4 @@ def summary(result: Measured) -> str:
     return f"{result.select.drop:.2%} lost and {result.select.flips:.2%} changed on the select rows{alone}"
 
 
-STEP = Step("measure", ("candidates", "select_reference", "scale", "groups"), ("measured", "outputs"), call)
+STEP = Step("measure", ("candidates", "select_reference", "scales", "groups"), ("measured", "outputs"), call)

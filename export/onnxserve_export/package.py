@@ -18,6 +18,7 @@ from onnxserve.definition import ServeSection
 
 from .acceptance import budget_of, claim_of, task_of
 from .answer_size import unreachable
+from .arrays import main
 from .batch_composition import SEED as BATCH_SEED
 from .bom import bom
 from .environment import versions
@@ -28,7 +29,7 @@ from .records import Measured
 from .rows import SEED as SPLIT_SEED
 from .step import Step
 
-MIN_TOLERANCE = 0.01  # spreads of torch's outputs; other kernels round differently
+MIN_TOLERANCE = 0.01  # spreads of the source's outputs; other kernels round differently
 MARGIN = 4
 
 
@@ -74,6 +75,7 @@ def evidence(state: ExportState) -> dict[str, Any]:
         "variant": chosen.variant,
         "proof": chosen.proof,
         "draft": state.options.draft,
+        "source": state.model.name,
         "task": definition.quantise.metric or task_of(definition),
         "claim": claim_of(definition, labelled=split.labelled),
         "budget": budget_of(definition),
@@ -125,18 +127,18 @@ def why_unproven(state: ExportState, chosen: Measured) -> str:
 
 
 def golden(state: ExportState, chosen: Measured) -> dict[str, Any]:
-    """Return `golden.json`: torch's outputs, which every worker must reproduce before it is ready."""
+    """Return `golden.json`: the source's main outputs, which every worker must reproduce before it is ready."""
     return {
         "instances": [row["input"] for row in state.golden],
-        "outputs": [[float(value) for value in output.reshape(-1)] for output in state.golden_outputs],
+        "outputs": [[float(value) for value in output.reshape(-1)] for output in main(state.golden_outputs)],
         "tolerance": max(MIN_TOLERANCE, MARGIN * chosen.golden_deviation),
-        "scale": state.scale.tolist(),
+        "scale": main(state.scales).tolist(),
     }
 
 
 def proof(state: ExportState) -> bytes:
-    """Return `proof.jsonl`: certify rows as clients would send them, their labels, and torch's outputs for them."""
-    rows = islice(zip(state.split.certify, state.reference, strict=True), state.definition.quantise.proof_rows)
+    """Return `proof.jsonl`: certify rows as clients would send them, their labels, and the source's main outputs."""
+    rows = islice(zip(state.split.certify, main(state.reference), strict=True), state.definition.quantise.proof_rows)
     lines = [{"input": row.value, "label": row.label, "output": output.reshape(-1).tolist()} for row, output in rows]
     return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
 

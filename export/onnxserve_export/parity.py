@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from .acceptance import task_of
-from .arrays import Array
-from .batches import Batches, concatenated
+from .arrays import Array, Arrays, main
+from .batches import Batches
 from .deviation import TOLERANCE
 from .export_state import ExportState
+from .outputs import cut, join
 from .plan import FP32
 from .records import RowParity
-from .reference import run_torch
-from .run import run_graph
+from .run import run_cut
 from .step import Step
 
 
@@ -33,30 +33,44 @@ class Compared:
     changed: Array
 
 
-def compare(name: str, expected: Array, actual: Array, scale: Array, *, labels: bool) -> Compared:
-    """Compare outputs of shape (rows, ...) in units of `scale`; with `labels` an answer is the largest output."""
-    if expected.shape != actual.shape:
-        return Compared(name, np.full(len(expected), np.inf), np.ones(len(expected), bool))
-    left, right = (outputs.reshape(len(outputs), -1).astype(np.float64) for outputs in (expected, actual))
-    with np.errstate(invalid="ignore"):
-        differences = np.abs(left - right) / scale
-    deviations = np.nan_to_num(differences, nan=np.inf, posinf=np.inf).max(axis=1, initial=0.0)
-    changed = left.argmax(axis=1) != right.argmax(axis=1) if labels and len(left) else deviations > TOLERANCE
+def compare(name: str, expected: Arrays, actual: Arrays, scales: Arrays, *, labels: bool) -> Compared:
+    """Compare all outputs, each in its own unit; with `labels` an answer is the largest value of the main one."""
+    deviations = np.zeros(len(main(expected)))
+    for output, array in expected.items():
+        deviations = np.maximum(deviations, row_deviations(array, actual.get(output), scales[output]))
+    changed = deviations > TOLERANCE
+    if labels and np.isfinite(deviations).all() and len(deviations):
+        left, right = (main(outputs).reshape(len(deviations), -1) for outputs in (expected, actual))
+        changed = left.argmax(axis=1) != right.argmax(axis=1)
     return Compared(name, deviations, changed)
 
 
-def row_scale(expected: Array, scale: Array) -> Array:
-    """Return the unit for generated rows: the spread, or the row's largest output where that is larger.
+def row_deviations(expected: Array, actual: Array | None, scale: Array) -> Array:
+    """Return the largest deviation of each row, infinite where a value isn't finite or shapes differ; shape (rows,)."""
+    if actual is None or expected.shape != actual.shape:
+        return np.full(len(expected), np.inf)
+    left, right = (outputs.reshape(len(outputs), -1).astype(np.float64) for outputs in (expected, actual))
+    with np.errstate(invalid="ignore"):
+        differences = np.abs(left - right) / scale
+    return np.asarray(np.nan_to_num(differences, nan=np.inf, posinf=np.inf).max(axis=1, initial=0.0))
+
+
+def row_scales(expected: Arrays, scales: Arrays) -> Arrays:
+    """Return the units for generated rows: the spread, or the row's largest value where that is larger.
 
     Such rows may lie far from any real one, where float32 itself is coarser than the real rows' spread.
     """
-    rows = np.abs(expected.reshape(len(expected), -1).astype(np.float64))
-    return np.asarray(np.maximum(scale, rows.max(axis=1, initial=0.0, keepdims=True)))
+    units = {}
+    for name, array in expected.items():
+        rows = np.abs(array.reshape(len(array), -1).astype(np.float64))
+        units[name] = np.maximum(scales[name], rows.max(axis=1, initial=0.0, keepdims=True))
+    return units
 
 
-def finite_rows(outputs: Array) -> Array:
-    """Return which rows are finite, shape (rows,)."""
-    return np.asarray(np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1))
+def finite_rows(outputs: Arrays) -> Array:
+    """Return which rows are finite in every output, shape (rows,)."""
+    finite = [np.isfinite(array.reshape(len(array), -1)).all(axis=1) for array in outputs.values()]
+    return np.asarray(np.all(finite, axis=0))
 
 
 def comparisons(state: ExportState) -> Iterator[Compared]:
@@ -65,15 +79,22 @@ def comparisons(state: ExportState) -> Iterator[Compared]:
     known = {"select": state.select_reference, "certify": state.reference, "golden": state.golden_outputs}
     for name in ("fit", "calibrate", "select", "certify", "golden", "generated"):
         batches: Batches = getattr(groups, name)
-        expected = known.get(name)
-        if expected is None:
-            expected = concatenated(run_torch(state.module, batch) for batch in batches)
-        actual, scale = concatenated(run_graph(state.fp32, batches)) if len(batches) else expected, state.scale
+        if not len(batches):
+            continue
+        expected = known.get(name) or source_outputs(state, batches)
+        actual, scales = join(run_cut(state.fp32, batches, state.row_axes)), state.scales
         if name == "generated":
             finite = finite_rows(expected)
-            expected, actual = expected[finite], actual[finite]
-            scale = row_scale(expected, scale)
-        yield compare(name, expected, actual, scale, labels=labels)
+            expected = {output: array[finite] for output, array in expected.items()}
+            actual = {output: array[finite] for output, array in actual.items()}
+            scales = row_scales(expected, scales)
+        yield compare(name, expected, actual, scales, labels=labels)
+
+
+def source_outputs(state: ExportState, batches: Batches) -> Arrays:
+    """Return the source's outputs for batches, cut to each row's own sizes."""
+    sizes = batches.sizes()
+    return join(cut(state.model.run(batch), own, state.row_axes) for batch, own in zip(batches, sizes, strict=True))
 
 
 def fault_of(groups: list[Compared]) -> str:
@@ -96,7 +117,7 @@ def call(state: ExportState) -> None:
         return
     groups = list(comparisons(state))
     counts = {group.name: len(group.changed) for group in groups}
-    generated, golden = counts.pop("generated"), counts.pop("golden")
+    generated, golden = counts.pop("generated", 0), counts.pop("golden", 0)
     deviation = max(float(group.deviations.max(initial=0.0)) for group in groups)
     changed = sum(int(group.changed.sum()) for group in groups)
     state.row_parity = RowParity(sum(counts.values()), golden, generated, deviation, changed, fault_of(groups))
@@ -112,5 +133,5 @@ def describe(parity: RowParity) -> str:
 
 
 STEP = Step(
-    "parity", ("module", "groups", "fp32", "reference", "select_reference", "golden_outputs"), ("row_parity",), call
+    "parity", ("model", "groups", "fp32", "reference", "select_reference", "golden_outputs"), ("row_parity",), call
 )

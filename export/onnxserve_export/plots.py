@@ -7,8 +7,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .timing import TORCH
-
 WIDTH, HEIGHT, EDGE = 640, 320, 48
 BARS = 60  # nodes shown at most, the most damaging
 
@@ -37,15 +35,19 @@ class Pareto:
     worst: float
 
 
-def pareto(variants: list[Mapping[str, Any]], ms: Mapping[str, float], budget: float) -> Pareto | None:
+def pareto(
+    variants: list[Mapping[str, Any]], ms: Mapping[str, float], budget: float, source: str = "torch"
+) -> Pareto | None:
     """Place variants by speed and bound; None where nothing was timed.
+
+    Speed is compared with the `source`, as `ms` calls it.
 
     Bounds have a root scale, since those of refused variants may be a hundred times larger.
     """
     shown = [result for result in variants if result["select"] and result["variant"] in ms]
-    if not shown or TORCH not in ms:
+    if not shown or source not in ms:
         return None
-    speedups = {result["variant"]: ms[TORCH] / ms[result["variant"]] for result in shown}
+    speedups = {result["variant"]: ms[source] / ms[result["variant"]] for result in shown}
     fastest = max(1.0, *speedups.values())
     bounds = {result["variant"]: (result["paired"] or result["select"])["bound"] for result in shown}
     worst = max(budget, *bounds.values()) or 1.0

@@ -121,7 +121,7 @@ def served(state: ExportState, groups: int) -> list[Arrays]:
     size = state.definition.serve.batch_size
     tensors(state.archive_folder, islice(batches(state.probe, size), groups), path, parts=True)
     with np.load(path) as arrays:
-        count = len({key.partition("/")[0] for key in arrays.files if "/" in key})
+        count = len({number for key in arrays.files if (number := key.partition("/")[0]).isdigit()})
     return list(Batches(path, 0, count))
 
 

@@ -14,7 +14,7 @@ from onnxserve.archive.offline import run_offline
 from onnxserve.archive.write import pretty
 from onnxserve_handlers.tasks.classification import best_labels
 
-from .arrays import Array
+from .arrays import Array, main
 from .batch_composition import batches
 from .export_state import ExportState
 from .output_similarity import Activation, activation_of
@@ -86,9 +86,9 @@ def call(state: ExportState) -> None:
     with np.load(target) as arrays:
         document = profile(
             dict(arrays),
-            state.outputs[state.chosen.variant][:rows],
+            main(state.outputs[state.chosen.variant])[:rows],
             state.definition.labels,
-            activation_of(state.reference),
+            activation_of(main(state.reference)),
         )
     (state.archive_folder / "profile.json").write_bytes(pretty(document))
     state.say(f"      {rows} rows, {len(document['measures'])} measures")

@@ -1,86 +1,107 @@
-"""Step reference: torch's outputs, to which all later steps compare; before, torch is compared with itself."""
+"""Step reference: the source's outputs, with which all later steps compare; the source is compared with itself."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any
+
 import msgspec
 import numpy as np
-import torch
 
 from onnxserve.archive.write import pretty
 from onnxserve.errors import CheckFailed, DefinitionError
 
 from .acceptance import task_of
-from .arrays import Array, Arrays
-from .batches import concatenated
-from .deviation import TOLERANCE, batch_shift, deviation, scale_of
+from .arrays import Array, Arrays, main
+from .deviation import TOLERANCE
 from .export_state import ExportState
 from .output_similarity import activation_of
+from .outputs import Shapes, cut, free_output_axes, join, largest_deviation, largest_shift, scales_of, shapes_of
 from .preprocess import FEW
+from .seeding import seed_all
+from .sources import SourceModel
 from .step import Step
 
-RANDOM = 1e-6  # spreads, below which torch's answer to the same rows is the same
+RANDOM = 1e-6  # spreads, below which the answer to the same rows is the same
 
 
-def run_torch(module: torch.nn.Module, arrays: Arrays) -> Array:
-    """Return the module's output for one batch, passed by the names of its tensors, shape (rows, ...), float32.
+def check_repeatable(model: SourceModel, batch: Arrays, scales: Arrays) -> None:
+    """Raise CheckFailed if the source answers the same rows differently; say whether chance or its state does it."""
+    before = model.state()
+    first, second = model.run(batch), model.run(batch)
+    moved = largest_deviation(second, first, scales)
+    if moved <= RANDOM:
+        return
+    changed = changed_state(before, model.state())
+    seeded = []
+    for _ in range(2):
+        seed_all(0)
+        seeded.append(model.run(batch))
+    if largest_deviation(seeded[1], seeded[0], scales) <= RANDOM and not changed:
+        fix = "the module draws random numbers: remove that, or apply dropout by nn.Dropout, which eval() stops"
+    elif changed:
+        fix = f"each call changes the module's state, {', '.join(changed)}: make the answer depend on the inputs alone"
+    else:
+        fix = "something that the module keeps between calls changes: make the answer depend on the inputs alone"
+    raise CheckFailed(
+        "reference",
+        f"{model.name}'s answers to the same rows differ by {moved:.3g} of their spread from one call to the next",
+        "0",
+        fix=fix,
+    )
 
-    DefinitionError if the output isn't one tensor with a row for each row of the batch.
-    """
-    with torch.inference_mode():
-        output = module(**{name: torch.from_numpy(array) for name, array in arrays.items()})
-    if not isinstance(output, torch.Tensor):
-        raise DefinitionError(
-            f"the module gives {type(output).__name__}; one tensor is expected",
-            fix="wrap it in a module that returns the logits (or values) alone",
-        )
-    rows = len(next(iter(arrays.values())))
-    if output.ndim < 2 or len(output) != rows:
-        raise DefinitionError(f"the module gives shape {tuple(output.shape)} for {rows} rows; (rows, ...) is expected")
-    return output.numpy().astype(np.float32)
+
+def changed_state(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return the names of what differs between two copies of a model's state."""
+    return [name for name in after if name not in before or not _same(before[name], after[name])]
+
+
+def _same(left: Any, right: Any) -> bool:
+    return type(left) is type(right) and bool(np.array_equal(left, right))
 
 
 def call(state: ExportState) -> None:
-    """Run torch on select, certify, probe and golden rows; CheckFailed if answers aren't repeatable or rows mix."""
-    module, groups, labels = state.module, state.groups, state.definition.labels
-    state.reference = concatenated(run_torch(module, batch) for batch in groups.certify)
-    state.select_reference = concatenated(run_torch(module, batch) for batch in groups.select)
-    state.probe_reference = concatenated(run_torch(module, batch) for batch in groups.probe)
-    state.scale = scale_of(typical_outputs(state), each=task_of(state.definition) == "regression")
-    first = groups.probe.first_batch()
-    again = deviation(run_torch(module, first), run_torch(module, first), state.scale)
-    if again > RANDOM:
-        raise CheckFailed(
-            "reference",
-            f"torch's answers to the same rows differ by {again:.3g} of their spread from one call to the next",
-            "0",
-            fix="the module draws random numbers: remove that, or apply dropout by nn.Dropout, which eval() stops",
-        )
-    alone = concatenated(run_torch(module, batch) for batch in groups.alone)
-    mixed = concatenated(run_torch(module, batch) for batch in groups.mixed)
-    shift = batch_shift(state.probe_reference, alone, mixed, groups.mixed_rows, state.scale)
+    """Run the source on all rows but the fit rows; CheckFailed if it mixes rows or gets a golden row wrong."""
+    model, groups, labels = state.model, state.groups, state.definition.labels
+    parts = [groups.certify, groups.probe, groups.alone, groups.mixed, groups.select, groups.golden]
+    shapes: list[Shapes] = []
+    outputs: list[Arrays] = []
+    for batch in chain.from_iterable(parts):
+        shapes.append(shapes_of(batch))
+        outputs.append(model.run(batch))
+    state.output_axes, state.row_axes = free_output_axes(shapes, list(map(shapes_of, outputs)), state.axes)
+    rest = iter(outputs)
+    certify, probe, alone, mixed, select, golden = (
+        join(cut(next(rest), sizes, state.row_axes) for sizes in part.sizes()) for part in parts
+    )
+    state.reference, state.probe_reference = certify, probe
+    state.select_reference, state.golden_outputs = select, golden
+    state.scales = scales_of(typical_outputs(state), each=task_of(state.definition) == "regression")
+    shift = largest_shift(probe, alone, mixed, groups.mixed_rows, state.scales)
     if not shift <= TOLERANCE:
         raise CheckFailed(
             "reference",
-            f"torch's answer to a row moves by {shift:.3g} of the outputs' spread with the other rows of its batch",
+            f"{model.name}'s answer to a row moves by {shift:.3g} of the outputs' spread with the other rows of its "
+            "batch",
             f"{TOLERANCE:g}",
             fix="the module mixes rows (a mean over the batch, padding that leaks): mend it",
         )
-    if labels and (given := state.probe_reference.shape[1:]) != (len(labels),):
+    if labels and (given := main(probe).shape[1:]) != (len(labels),):
         raise DefinitionError(f"the module gives {given} outputs a row for {len(labels)} labels")
     if labels:
-        _state_activation(state)
-    state.golden_outputs = run_torch(module, groups.golden.first_batch())
+        _state_activation(state, main(typical_outputs(state)))
     _check_golden(state)
 
 
-def typical_outputs(state: ExportState) -> Array:
+def typical_outputs(state: ExportState) -> Arrays:
     """Return the source's outputs for the certify rows, or for the probe rows where the former are few."""
-    return state.reference if len(state.reference) >= FEW else state.probe_reference
+    return state.reference if len(state.split.certify) >= FEW else state.probe_reference
 
 
-def _state_activation(state: ExportState) -> None:
+def _state_activation(state: ExportState, outputs: Array) -> None:
     """Record in the signature whether outputs are scores already, so that handlers don't apply a softmax again."""
-    path, activation = state.archive_folder / "signature.json", activation_of(typical_outputs(state))
+    path, activation = state.archive_folder / "signature.json", activation_of(outputs)
     path.write_bytes(pretty(msgspec.json.decode(path.read_bytes()) | {"activation": activation}))
     if activation == "none":
         state.say("      the outputs are probabilities: they are the scores, without another softmax")
@@ -88,11 +109,11 @@ def _state_activation(state: ExportState) -> None:
 
 def _check_golden(state: ExportState) -> None:
     labels = state.definition.labels
-    for row, output in zip(state.golden, state.golden_outputs, strict=True):
+    for row, output in zip(state.golden, main(state.golden_outputs), strict=True):
         if labels and row["label"] is not None and labels[int(output.argmax())] != row["label"]:
             raise CheckFailed(
                 "reference",
-                f"torch answers {labels[int(output.argmax())]!r} to a golden row",
+                f"{state.model.name} answers {labels[int(output.argmax())]!r} to a golden row",
                 repr(row["label"]),
                 fix="correct the label in golden.jsonl, or the model",
                 where=str(row["input"])[:120],
@@ -101,7 +122,7 @@ def _check_golden(state: ExportState) -> None:
 
 STEP = Step(
     "reference",
-    ("module", "groups"),
-    ("reference", "probe_reference", "select_reference", "scale", "golden_outputs"),
+    ("model", "groups"),
+    ("reference", "probe_reference", "select_reference", "scales", "golden_outputs", "output_axes", "row_axes"),
     call,
 )

@@ -42,7 +42,7 @@ def call(state: ExportState) -> None:
     drawn = {
         "ms": ms,
         "claims": describe_proof(document["summary"]),
-        "pareto": pareto(document["variants"], ms, document["summary"]["budget"]),
+        "pareto": pareto(document["variants"], ms, document["summary"]["budget"], state.model.name),
         "bars": bars(document["sensitivity"], searched_floats(state)),
     }
     template = templates.get_template("report.html.jinja")

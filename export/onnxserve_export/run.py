@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .arrays import Array, Arrays
+from .arrays import Arrays, Axes
 from .batches import Batches, on_disk
+from .outputs import cut
 
 GRAPH_PROCESS = Path(__file__).with_name("graph_process.py")
 TIMEOUT_S = 1800
@@ -21,12 +22,13 @@ class GraphCrashed(RuntimeError):
     """The graph could not be loaded or run; the process that tried has ended."""
 
 
-def _run_isolated(model: Path, batches: Batches, *extra: str) -> dict[str, Array]:
+def run_graph(model: Path, batches: Batches | Iterable[Arrays]) -> list[Arrays]:
+    """Return every output by name for each batch; GraphCrashed if the graph can't be loaded or run."""
     with tempfile.TemporaryDirectory() as scratch:
-        target = Path(scratch) / "out.npz"
-        where = [str(model), str(batches.path), str(batches.start), str(batches.stop), str(target)]
+        source, target = on_disk(batches, Path(scratch)), Path(scratch) / "out.npz"
+        where = [str(model), str(source.path), str(source.start), str(source.stop), str(target)]
         done = subprocess.run(
-            [sys.executable, str(GRAPH_PROCESS), *where, *extra],
+            [sys.executable, str(GRAPH_PROCESS), *where],
             capture_output=True,
             text=True,
             check=False,
@@ -35,19 +37,16 @@ def _run_isolated(model: Path, batches: Batches, *extra: str) -> dict[str, Array
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines()
             raise GraphCrashed(lines[-1] if lines else f"exit {done.returncode}")
-        with np.load(target) as outputs:
-            return {name: outputs[name] for name in outputs.files}
+        return [in_full(outputs) for outputs in Batches(target, 0, len(source))]
 
 
-def run_graph(model: Path, batches: Batches | Iterable[Arrays]) -> list[Array]:
-    """Return the first output for each batch; GraphCrashed if the graph can't be loaded or run."""
-    with tempfile.TemporaryDirectory() as scratch:
-        source = on_disk(batches, Path(scratch))
-        arrays = _run_isolated(model, source)
-        return [arrays[str(number)].astype(np.float32) for number in range(len(source))]
+def in_full(outputs: Arrays) -> Arrays:
+    """Return outputs with half floats as float32; other dtypes stay."""
+    return {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in outputs.items()}
 
 
-def run_whole(model: Path, batch: Arrays) -> dict[str, Array]:
-    """Return every output for one batch, by name; GraphCrashed if the graph can't be loaded or run."""
-    with tempfile.TemporaryDirectory() as scratch:
-        return _run_isolated(model, on_disk([batch], Path(scratch)), "all")
+def run_cut(model: Path, batches: Batches, axes: Axes) -> list[Arrays]:
+    """Return the same, each row's outputs cut to its own sizes along `axes`."""
+    return [
+        cut(outputs, sizes, axes) for outputs, sizes in zip(run_graph(model, batches), batches.sizes(), strict=True)
+    ]

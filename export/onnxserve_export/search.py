@@ -10,15 +10,15 @@ import onnx
 
 from onnxserve.archive import file_digest
 
-from .arrays import Array
-from .batches import concatenated
+from .arrays import Array, main
 from .environment import cpu_flags
 from .export_state import ExportState
 from .int8 import quantisable, quantise_nodes, types_for
 from .measure import select_acceptance
+from .outputs import join
 from .quantise import SEARCHED, prepared, settle
 from .records import Candidate, Sensitivity
-from .run import GraphCrashed, run_graph
+from .run import GraphCrashed, run_cut
 from .sensitivity import FILE, explore
 from .step import Step
 
@@ -48,7 +48,8 @@ class Search:
         """Return the outputs for the select rows with these nodes in 8 bits; None if the graph can't be made or run."""
         target = self.state.scratch / "trial.onnx"
         try:
-            return concatenated(run_graph(self.graph(nodes, target), self.state.groups.select))
+            graph, state = self.graph(nodes, target), self.state
+            return main(join(run_cut(graph, state.groups.select, state.row_axes)))
         except (GraphCrashed, ValueError, RuntimeError):
             return None
         finally:

@@ -1,4 +1,4 @@
-"""Times of graphs and of torch itself, which take turns in one process, so that a disturbance hits all alike."""
+"""Times of graphs and of their source, which take turns in one process, so that a disturbance hits all alike."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from .arrays import Arrays
 from .batches import rows_of
 from .graph_process import session
 from .records import Timing
 
 ROUNDS = 7
-TORCH = "torch"  # the variant's name in tables
 Run = Callable[[Arrays], Any]
 
 
@@ -42,31 +39,16 @@ def graph_runner(path: Path, threads: int) -> Run:
     return lambda batch: loaded.run(None, batch)
 
 
-def torch_runner(module: torch.nn.Module, threads: int) -> Run:
-    """Return a function that runs the module eagerly."""
-
-    def run(batch: Arrays) -> Any:
-        torch.set_num_threads(threads)
-        with torch.inference_mode():
-            return module(**{name: torch.from_numpy(array) for name, array in batch.items()})
-
-    return run
-
-
 def take_turns(timed: Iterable[Timed], threads: int, batch: int) -> list[Timing]:
     """Return each variant's median milliseconds per row over rounds; the first round is warm-up."""
     todo = list(timed)
     samples: dict[str, list[float]] = {candidate.variant: [] for candidate in todo}
-    before = torch.get_num_threads()
-    try:
-        for round_ in range(ROUNDS + 1):
-            for candidate in todo:
-                start = time.perf_counter()
-                for arrays in candidate.batches:
-                    candidate.run(arrays)
-                taken = (time.perf_counter() - start) * 1000 / sum(map(rows_of, candidate.batches))
-                if round_:
-                    samples[candidate.variant].append(taken)
-    finally:
-        torch.set_num_threads(before)
+    for round_ in range(ROUNDS + 1):
+        for candidate in todo:
+            start = time.perf_counter()
+            for arrays in candidate.batches:
+                candidate.run(arrays)
+            taken = (time.perf_counter() - start) * 1000 / sum(map(rows_of, candidate.batches))
+            if round_:
+                samples[candidate.variant].append(taken)
     return [Timing(variant, threads, batch, statistics.median(times)) for variant, times in samples.items()]

@@ -1,30 +1,19 @@
-"""Step trace: export the torch module as an ONNX graph with free batch and length, and nodes named after modules."""
+"""Step trace: make the source's fp32 graph, with free axes, the handler's names, and a name for each node."""
 
 from __future__ import annotations
 
-import ast
-import contextlib
-import io
-import logging
-import warnings
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import onnx
-import torch
 
 from onnxserve.errors import CheckFailed
 
-from .arrays import Arrays
+from .arrays import Arrays, Axes
 from .batches import Batches
 from .export_state import ExportState
 from .records import Range
 from .step import Step
-
-OUTPUT = "output_0"  # an output named like an operator makes an invalid graph
-OPSET = 20
-CHATTERERS = ("torch.fx", "torch.onnx", "torch.onnx._internal.exporter._registration", "onnx_ir", "onnxscript")
 
 
 def example(shapes: dict[str, Batches]) -> Arrays:
@@ -32,30 +21,28 @@ def example(shapes: dict[str, Batches]) -> Arrays:
     return next(batches.first_batch() for name, batches in shapes.items() if name.startswith("batch 3, long"))
 
 
-def dynamic_shapes(arrays: Arrays, axes: dict[str, dict[int, str]]) -> dict[str, dict[int, object]]:
-    """Return the free axes by input: always the batch, others as the handler declares."""
-    free = torch.export.Dim.DYNAMIC
-    return {name: {0: free, **dict.fromkeys(axes.get(name, {}), free)} for name in arrays}
+def check_declared(shapes: dict[str, Batches], axes: Axes) -> None:
+    """Raise CheckFailed if the tensors' sizes vary along an axis that the handler doesn't declare free."""
+    batches = [group.first_batch() for group in shapes.values()]
+    for name, array in batches[0].items():
+        for axis in range(1, array.ndim):
+            sizes = {batch[name].shape[axis] for batch in batches}
+            if len(sizes) > 1 and axis not in axes.get(name, {}):
+                raise CheckFailed(
+                    "trace",
+                    f"the handler's tensor {name} is {min(sizes)} to {max(sizes)} long on axis {axis}, which it "
+                    "declares fixed",
+                    "one size",
+                    fix=f'declare the axis in the handler: dynamic_axes = {{"{name}": {{{axis}: "length"}}}}, '
+                    "or pad every row to one size",
+                )
 
 
-def ranges(program: Any, arrays: Arrays) -> list[Range]:
-    """Read the axes' ranges from the program's `range_constraints`; a size that was baked in is a range of one."""
-    axis_ranges = []
-    for node in program.graph.nodes:
-        if node.op != "placeholder" or node.name not in arrays:
-            continue
-        for axis, size in enumerate(node.meta["val"].shape):
-            if isinstance(size, int):
-                axis_ranges.append(Range(node.name, axis, size, size))
-                continue
-            bounds = program.range_constraints.get(size.node.expr)
-            upper = int(bounds.upper) if bounds is not None and bounds.upper.is_Integer else None
-            axis_ranges.append(Range(node.name, axis, int(bounds.lower) if bounds is not None else 0, upper))
-    return axis_ranges
+def check_ranges(axis_ranges: list[Range], axes: Axes, batch: int, length: int, fix: str) -> list[Range]:
+    """Return the free axes' ranges; CheckFailed if one doesn't reach from 1 to what the signature allows.
 
-
-def check_ranges(axis_ranges: list[Range], axes: dict[str, dict[int, str]], batch: int, length: int) -> list[Range]:
-    """Return the free axes' ranges; CheckFailed if one doesn't reach from 1 to what the signature allows."""
+    `fix` says how the source's maker frees an axis.
+    """
     free = [
         axis_range
         for axis_range in axis_ranges
@@ -70,67 +57,23 @@ def check_ranges(axis_ranges: list[Range], axes: dict[str, dict[int, str]], batc
                 f"axis {axis_range.axis} of {axis_range.input} holds from {axis_range.lower} to {axis_range.upper} "
                 "only",
                 f"1 to {largest}",
-                fix="the module branches on x.shape, or bakes a size in: write it without",
+                fix=fix,
             )
     return free
 
 
-def export_graph(
-    module: torch.nn.Module, arrays: Arrays, axes: dict[str, dict[int, str]]
-) -> tuple[onnx.ModelProto, list[Range]]:
-    """Trace with the dynamo exporter, without its output; CheckFailed if it can't export the module."""
-    kwargs = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    for name in CHATTERERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    quiet = io.StringIO()
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
-            warnings.simplefilter("ignore")
-            program: Any = torch.onnx.export(
-                module,
-                (),
-                kwargs=kwargs,
-                dynamo=True,
-                opset_version=OPSET,
-                verbose=False,
-                input_names=list(arrays),
-                output_names=[OUTPUT],
-                dynamic_shapes=dynamic_shapes(arrays, axes),
-            )
-    except torch.onnx.OnnxExporterError as error:
-        raise not_exportable(error) from error
-    return program.model_proto, ranges(program.exported_program, arrays)
-
-
-def not_exportable(error: BaseException) -> CheckFailed:
-    """Return an error with the first cause in torch's chain of errors, and its place in the module."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    place = next((line for line in reversed(lines) if "code:" in line or line.startswith("File ")), "")
-    return CheckFailed(
-        "trace",
-        f"torch can't export the module: {lines[0] if lines else type(error).__name__}",
-        "a graph",
-        fix="no branches on values, no data-dependent shapes, only operators that the exporter knows: "
-        "https://docs.pytorch.org/docs/stable/export.html",
-        where=place,
-    )
-
-
-def name_nodes(proto: onnx.ModelProto) -> None:
-    """Name each node `<torch module>/<operator>_<n>`, so that reports and excludes use the model's names."""
-    seen: Counter[str] = Counter()
+def name_unnamed(proto: onnx.ModelProto) -> None:
+    """Name nodes without a name, or with that of an earlier node, `<operator>_<n>`."""
+    known = {node.name for node in proto.graph.node}
+    seen: set[str] = set()
+    counts: Counter[str] = Counter()
     for node in proto.graph.node:
-        properties = {entry.key: entry.value for entry in node.metadata_props}
-        try:
-            scopes = [str(scope) for scope in ast.literal_eval(properties.get("pkg.torch.onnx.name_scopes", "[]"))]
-        except (ValueError, SyntaxError):
-            scopes = []
-        path = next((scope for scope in reversed(scopes[:-1]) if scope), "graph")
-        stem = f"{path}/{node.op_type}"
-        node.name = f"{stem}_{seen[stem]}"
-        seen[stem] += 1
+        name = node.name
+        while not name or name in seen or (name != node.name and name in known):
+            name = f"graph/{node.op_type}_{counts[node.op_type]}"
+            counts[node.op_type] += 1
+        node.name = name
+        seen.add(name)
 
 
 def strip(proto: onnx.ModelProto) -> None:
@@ -146,13 +89,33 @@ def strip(proto: onnx.ModelProto) -> None:
             node.doc_string = ""
 
 
-def name_axes(proto: onnx.ModelProto, axes: dict[str, dict[int, str]]) -> None:
-    """Call the free axes by the handler's names."""
-    for value in (*proto.graph.input, *proto.graph.output):
+def name_axes(proto: onnx.ModelProto, inputs: Arrays, outputs: Arrays, axes: Axes, output_axes: Axes) -> None:
+    """Call the free axes by the handler's names, and give fixed ones the sizes of the example.
+
+    An axis of an output that the exporter knows to be that of an input has its name, even if it never varied.
+    """
+    known: dict[str, str] = {}
+    for value in proto.graph.input:
         dims = value.type.tensor_type.shape.dim
-        for index, dim in enumerate(dims):
-            if dim.HasField("dim_param") or not dim.HasField("dim_value"):
-                dim.dim_param = "batch" if index == 0 else axes.get(value.name, {}).get(index, f"{value.name}_{index}")
+        for index, (dim, size) in enumerate(zip(dims, inputs[value.name].shape, strict=True)):
+            name = "batch" if index == 0 else axes.get(value.name, {}).get(index)
+            if name and dim.dim_param:
+                known[dim.dim_param] = name
+            _set(dim, name, size)
+    for value in proto.graph.output:
+        shape, array = value.type.tensor_type.shape, outputs[value.name]
+        symbols = [dim.dim_param for dim in shape.dim] or [""] * array.ndim
+        del shape.dim[:]
+        for index, (symbol, size) in enumerate(zip(symbols, array.shape, strict=True)):
+            measured = output_axes.get(value.name, {}).get(index)
+            _set(shape.dim.add(), "batch" if index == 0 else known.get(symbol) or measured, size)
+
+
+def _set(dim: onnx.TensorShapeProto.Dimension, name: str | None, size: int) -> None:
+    if name:
+        dim.dim_param = name
+    else:
+        dim.dim_value = size
 
 
 def save(proto: onnx.ModelProto, path: Path) -> None:
@@ -162,18 +125,21 @@ def save(proto: onnx.ModelProto, path: Path) -> None:
 
 
 def call(state: ExportState) -> None:
-    """Trace the module, name nodes and axes, strip paths, and write the graph."""
-    proto, axis_ranges = export_graph(state.module, example(state.groups.shapes), state.axes)
-    spec = state.definition
-    state.ranges = check_ranges(axis_ranges, state.axes, spec.serve.batch_size, spec.input.max_tokens)
-    name_nodes(proto)
+    """Make the graph, name nodes and axes, strip paths, and write it."""
+    check_declared(state.groups.shapes, state.axes)
+    batch, spec = example(state.groups.shapes), state.definition
+    proto, axis_ranges = state.model.graph(batch, state.axes)
+    state.ranges = check_ranges(
+        axis_ranges, state.axes, spec.serve.batch_size, spec.input.max_tokens, state.model.free_axis_fix
+    )
+    name_unnamed(proto)
     strip(proto)
     # Inner shapes carry the exporter's own axis names; ONNX Runtime infers them anew.
     del proto.graph.value_info[:]
-    name_axes(proto, state.axes)
+    name_axes(proto, batch, state.model.run(batch), state.axes, state.output_axes)
     state.fp32 = state.scratch / "fp32.onnx"
     save(proto, state.fp32)
     state.say(f"      {len(proto.graph.node)} nodes, {state.fp32.stat().st_size / 1e6:.1f} MB")
 
 
-STEP = Step("trace", ("module", "groups", "axes"), ("fp32", "ranges"), call)
+STEP = Step("trace", ("model", "groups", "axes", "output_axes"), ("fp32", "ranges"), call)

@@ -1,24 +1,24 @@
-"""Step verify: compare the traced graph with torch at every batch size and length; a declared free axis is no proof."""
+"""Step verify: compare the fp32 graph with its source at every batch size and length; declared axes prove nothing."""
 
 from __future__ import annotations
 
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 
 from onnxserve.errors import CheckFailed
 
-from .arrays import Array, Arrays
-from .deviation import TOLERANCE, deviation
-from .divergence import first_divergence
+from .arrays import Arrays, Axes
+from .deviation import TOLERANCE
 from .export_state import ExportState
+from .outputs import deviations
 from .records import Parity
-from .reference import run_torch
 from .run import GraphCrashed, run_graph
 from .step import Step
 
 
-def stretch(arrays: Arrays, axes: dict[str, dict[int, str]], length: int) -> Arrays:
+def stretch(arrays: Arrays, axes: Axes, length: int) -> Arrays:
     """Return the same rows, repeated along their free axes to exactly `length`."""
     made = dict(arrays)
     for name, free in axes.items():
@@ -39,7 +39,7 @@ def all_shapes(state: ExportState) -> dict[str, Arrays]:
     return shapes
 
 
-def graph_outputs(graph: Path, shapes: dict[str, Arrays]) -> list[Array]:
+def graph_outputs(graph: Path, shapes: dict[str, Arrays]) -> list[Arrays]:
     """Run all shapes in one process; if that crashes, run them one by one to find the shape at fault."""
     try:
         return run_graph(graph, shapes.values())
@@ -47,7 +47,7 @@ def graph_outputs(graph: Path, shapes: dict[str, Arrays]) -> list[Array]:
         return [_alone(graph, name, batch) for name, batch in shapes.items()]
 
 
-def _alone(graph: Path, name: str, batch: Arrays) -> Array:
+def _alone(graph: Path, name: str, batch: Arrays) -> Arrays:
     try:
         return run_graph(graph, [batch])[0]
     except GraphCrashed as error:
@@ -55,7 +55,7 @@ def _alone(graph: Path, name: str, batch: Arrays) -> Array:
             "verify",
             f"the graph fails on {name} {_shape(batch)}: {error}",
             "an answer",
-            fix="the exporter baked a shape in: write the module without branches on x.shape, "
+            fix="a shape is baked in: write the module without branches on x.shape, "
             "and avoid nn.TransformerEncoder's fast path",
         ) from error
 
@@ -65,23 +65,23 @@ def _shape(batch: Arrays) -> tuple[int, ...]:
 
 
 def call(state: ExportState) -> None:
-    """Compare each shape group; the first beyond the tolerance fails the export."""
-    shapes, state.parity = all_shapes(state), []
+    """Compare each shape group; the first output beyond the tolerance fails the export."""
+    shapes, state.parity, model = all_shapes(state), [], state.model
     for (name, batch), actual in zip(shapes.items(), graph_outputs(state.fp32, shapes), strict=True):
-        worst = deviation(actual, run_torch(state.module, batch), state.scale)
+        by_output = deviations(actual, model.run(batch), state.scales)
+        output, worst = max(by_output.items(), key=itemgetter(1))
         if not worst <= TOLERANCE:
+            which = f" in output {output}" if len(by_output) > 1 else ""
             raise CheckFailed(
                 "verify",
-                f"fp32 deviates by {worst:.3g} of the outputs' spread from torch on {name} {_shape(batch)}",
+                f"fp32 deviates by {worst:.3g} of the outputs' spread from {model.name}{which} on {name} "
+                f"{_shape(batch)}",
                 f"{TOLERANCE:g}",
                 fix="the graph computes something else at this shape: look for branches on x.shape and random ops",
-                where=str(
-                    first_divergence(state.module, state.fp32, batch)
-                    or "every inner module that can be compared agrees"
-                ),
+                where=model.first_divergence(state.fp32, batch),
             )
         state.parity.append(Parity(name, _shape(batch), worst))
     state.say(f"      {len(state.parity)} shapes, worst {max(p.deviation for p in state.parity):.2g}")
 
 
-STEP = Step("verify", ("module", "groups", "axes", "fp32", "scale"), ("parity",), call)
+STEP = Step("verify", ("model", "groups", "axes", "fp32", "scales"), ("parity",), call)

@@ -122,7 +122,16 @@ def _write_tensors(folder: Path, source: Path, target: Path, split: Callable[[Ha
             for part in split(handler, rows):
                 for name, array in handler.tensors(part).items():
                     write_array(archive, f"{number}/{name}", array)
+                for axis, sizes in own_sizes(handler, part).items():
+                    write_array(archive, f"sizes/{number}/{axis}", np.asarray(sizes, np.int64))
                 number += 1
+
+
+def own_sizes(handler: Handler, rows: list[Any]) -> dict[str, list[int]]:
+    """Return the rows' own sizes by the names of the free axes along which they are padded."""
+    lengths = handler.lengths(rows)
+    names = {name for axes in handler.dynamic_axes.values() for name in axes.values()}
+    return {} if lengths is None else dict.fromkeys(names, lengths)
 
 
 def write_outputs(folder: Path, source: Path, target: Path) -> None:

@@ -42,7 +42,8 @@ def times(document: dict[str, Any] | None) -> dict[str, float]:
 
 def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
     """A row of HEADINGS for each variant that was tried."""
-    evidence, torch = summary.evidence, ms.get("torch")
+    evidence = summary.evidence
+    source = ms.get(evidence["summary"].get("source", "torch"))
     rows = []
     for variant in evidence["variants"]:
         name, paired = variant["variant"], variant["paired"]
@@ -54,7 +55,7 @@ def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
                 name,
                 f"{variant['megabytes']:.1f}",
                 *measures,
-                f"{torch / ms[name]:.2f}x" if torch and ms.get(name) else "-",
+                f"{source / ms[name]:.2f}x" if source and ms.get(name) else "-",
                 verdict + (", one row at a time" if variant["moves"] else ""),
             ]
         )

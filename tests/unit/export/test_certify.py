@@ -120,16 +120,17 @@ class Export:
 
     def run(self, lost: dict[str, int], weights: str = "", parity: RowParity | None = None) -> ExportState:
         state = ExportState(self.definition, self.folder / "store", self.folder, lambda _: None, options=self.options)
-        state.split, state.reference, state.select_reference = self.split, self.right, self.right[:50]
+        state.split = self.split
+        state.reference, state.select_reference = {"logits": self.right}, {"logits": self.right[:50]}
         state.plan, state.row_parity = make_plan(self.definition, self.split, self.options), parity
-        state.probe_reference = self.right
+        state.probe_reference = state.reference
         state.sequence, state.measured, state.outputs = [], [], {}
         for variant, count in lost.items():
             path = self.folder / f"{variant}.onnx"
             path.write_text(variant + weights)
             state.sequence.append(Candidate(variant, path))
             state.measured.append(measured(variant, 0.0))
-            state.outputs[variant] = np.concatenate([self.right[:count, ::-1], self.right[count:]])
+            state.outputs[variant] = {"logits": np.concatenate([self.right[:count, ::-1], self.right[count:]])}
         call(state)
         return state
 

@@ -65,7 +65,7 @@ def test_a_failed_check_says_step_measure_and_remedy_and_leaves_no_archive(circl
     ("old", "new", "error", "message"),
     [
         ("model = Circle()", "model = Circle(3)", StepFailed, "step load failed: TypeError"),
-        ("return model\n", "return 3\n", StepFailed, r"step load .*gave int"),
+        ("return model\n", "return 3\n", StepFailed, r"step load .*gave int, which is no model"),
         ('"model.py:load"', '"model.py:nothing"', StepFailed, "no function 'nothing'"),
         ('"model.py:load"', '"no_such_module:load"', StepFailed, "no module 'no_such_module'"),
         ('columns = ["x", "y"]', 'columns = ["x"]', StepFailed, "2 values, 1 are expected"),
@@ -105,9 +105,9 @@ def test_a_module_and_a_handler_of_the_users_own_are_exported(circle, tmp_path, 
 def test_a_step_without_its_requirement_is_refused(tmp_path):
     state = ExportState(None, tmp_path, tmp_path, lambda _: None)  # type: ignore[arg-type]  # no definition is reached
     with pytest.raises(StepFailed, match="requires"):
-        run_steps(state, [Step("x", ("module",), (), lambda _: None)])
+        run_steps(state, [Step("x", ("model",), (), lambda _: None)])
     with pytest.raises(StepFailed, match="did not make"):
-        run_steps(state, [Step("x", (), ("module",), lambda _: None)])
+        run_steps(state, [Step("x", (), ("model",), lambda _: None)])
 
 
 def test_subsets_are_disjoint_whatever_the_order_and_duplicates_go(tmp_path):

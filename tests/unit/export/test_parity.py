@@ -15,44 +15,47 @@ from onnxserve.scaffold import new_model
 from onnxserve_export.export import export_model
 from onnxserve_export.export_state import ExportState
 from onnxserve_export.options import DEFAULTS, ExportOptions
-from onnxserve_export.parity import compare, fault_of, row_scale
+from onnxserve_export.parity import Compared, compare, fault_of, row_scales
 from onnxserve_export.rerun import rerun
 from onnxserve_export.step import Step
 from onnxserve_export.steps import STEPS
 
-ONE = np.ones(1)
+UNIT = {"logits": np.ones(1)}
 LOGITS = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.4999]], np.float32)
+
+
+def compared(name: str, expected: np.ndarray, actual: np.ndarray, *, labels: bool) -> Compared:
+    return compare(name, {"logits": expected}, {"logits": actual}, UNIT, labels=labels)
 
 
 def test_one_row_beyond_the_tolerance_is_a_fault():
     off = LOGITS.copy()
     off[1, 0] += 0.002
-    assert fault_of([compare("select", LOGITS, LOGITS, ONE, labels=True)]) == ""
-    fault = fault_of(
-        [compare("select", LOGITS, LOGITS, ONE, labels=True), compare("fit", LOGITS, off, ONE, labels=True)]
-    )
+    assert fault_of([compared("select", LOGITS, LOGITS, labels=True)]) == ""
+    fault = fault_of([compared("select", LOGITS, LOGITS, labels=True), compared("fit", LOGITS, off, labels=True)])
     assert fault == "not equal to its source: fit row 1 deviates by 0.002 spreads"
 
 
 def test_one_changed_answer_within_the_tolerance_is_a_fault():
     near = LOGITS.copy()
     near[2] = near[2, ::-1]
-    assert fault_of([compare("certify", LOGITS, near, ONE, labels=True)]) == (
+    assert fault_of([compared("certify", LOGITS, near, labels=True)]) == (
         "not equal to its source: 1 of 3 rows get another answer"
     )
-    assert fault_of([compare("certify", LOGITS, near, ONE, labels=False)]) == ""
+    assert fault_of([compared("certify", LOGITS, near, labels=False)]) == ""
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_an_output_that_is_not_finite_is_a_fault(bad):
     broken = LOGITS.copy()
     broken[0, 1] = bad
-    assert "select row 0 deviates by inf" in fault_of([compare("select", LOGITS, broken, ONE, labels=False)])
-    assert "deviates by inf" in fault_of([compare("select", LOGITS, LOGITS[:, :1], ONE, labels=False)])
+    assert "select row 0 deviates by inf" in fault_of([compared("select", LOGITS, broken, labels=False)])
+    assert "deviates by inf" in fault_of([compared("select", LOGITS, LOGITS[:, :1], labels=False)])
 
 
 def test_a_generated_row_is_measured_by_its_own_size_if_that_is_larger():
-    assert row_scale(np.array([[1e6, -3e6], [0.1, 0.2]]), ONE).tolist() == [[3e6], [1.0]]
+    units = row_scales({"logits": np.array([[1e6, -3e6], [0.1, 0.2]])}, UNIT)
+    assert units["logits"].tolist() == [[3e6], [1.0]]
 
 
 def made(folder: Path, rows: int, variants: str = '["int8-static", "fp32"]') -> Path:

@@ -20,8 +20,9 @@ def other(archive, tmp_path) -> Path:
     members, manifest, _ = contents(archive)
     members["notes.txt"] = b"trained anew"
     (tmp_path / "made").mkdir()
-    write_archive(tmp_path / "made" / archive.name, members, manifest)
-    return tmp_path / "made" / archive.name
+    made: Path = tmp_path / "made" / archive.name
+    write_archive(made, members, manifest)
+    return made
 
 
 def state_of(definition: Path, made: Path, store: Path, options: ExportOptions = DEFAULTS) -> ExportState:

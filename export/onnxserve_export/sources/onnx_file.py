@@ -1,0 +1,139 @@
+"""A ready ONNX graph of any opset: its own answers under ONNX Runtime are the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from onnxserve.errors import DefinitionError
+from onnxserve_export.arrays import Arrays, Axes
+from onnxserve_export.graph_process import session
+from onnxserve_export.records import Range
+from onnxserve_export.run import in_full
+
+from .graph_edit import drop_zip_maps, feed, free_batch, keep_outputs, rename, without_initialisers
+from .source import InputSpec, SourceModel, check_rows, match_inputs, output_names
+
+PER_CHANNEL = 13  # the first opset that quantises per channel
+UPGRADED = 17
+
+
+def open_onnx(path: Path, outputs: Sequence[str] = ()) -> OnnxSource:
+    """Return the graph of a file, with weights in files beside it; DefinitionError if it can't be read."""
+    try:
+        proto = onnx.load(path)
+    except Exception as error:
+        raise DefinitionError(
+            f"{path.name} can't be read as ONNX: {error}",
+            where=str(path),
+            fix="give the whole file, with the files of weights that it names beside it",
+        ) from error
+    return OnnxSource(proto, path.name, outputs)
+
+
+class OnnxSource(SourceModel):
+    """A graph as its maker wrote it, apart from outputs that no tensor holds; `outputs` choose among the others."""
+
+    name = "onnxruntime"
+    free_axis_fix = (
+        "the graph was exported with a fixed size there: export it again with a free axis (dynamic_axes or "
+        "dynamic_shapes of torch.onnx.export)"
+    )
+
+    def __init__(self, proto: onnx.ModelProto, label: str, outputs: Sequence[str] = ()) -> None:
+        self.proto = proto
+        drop_zip_maps(proto.graph)
+        keep_outputs(proto.graph, outputs)
+        free_batch(proto.graph)
+        self._names = [output.name for output in proto.graph.output]
+        self.inputs = tuple(_spec(value) for value in without_initialisers(proto.graph))
+        opset = next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), 0)
+        self.summary = f"{label}, opset {opset}, {len(proto.graph.node)} nodes"
+        self._session = self._open(1)
+
+    def _open(self, threads: int) -> ort.InferenceSession:
+        try:
+            return session(self.proto.SerializeToString(), threads)
+        except Exception as error:
+            raise DefinitionError(
+                f"ONNX Runtime {ort.__version__} can't load the graph: {_first_line(error)}",
+                fix="check the file with onnx.checker; operators of other domains aren't served",
+            ) from error
+
+    def run(self, arrays: Arrays) -> Arrays:
+        """Return every output for one batch by name."""
+        try:
+            results = self._session.run(self._names, self._feeds(arrays))
+        except Exception as error:
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+            raise DefinitionError(
+                f"ONNX Runtime can't run the graph on {shapes}: {_first_line(error)}",
+                fix="the graph wants other sizes or a fixed batch: export it again with a free batch",
+            ) from error
+        outputs = dict(zip(output_names(self._names, arrays), results, strict=True))
+        return check_rows(in_full(outputs), len(next(iter(arrays.values()))), self.name)
+
+    def _feeds(self, arrays: Arrays) -> Arrays:
+        dtypes = {spec.name: spec.dtype for spec in self.inputs}
+        return {own: arrays[name].astype(dtypes[own], copy=False) for name, own in match_inputs(self, arrays).items()}
+
+    def runner(self, threads: int) -> Callable[[Arrays], Any]:
+        """Return a function that runs the graph in a session of its own."""
+        timed = self._open(threads)
+        return lambda arrays: timed.run(self._names, self._feeds(arrays))
+
+    def graph(self, example: Arrays, axes: Axes) -> tuple[onnx.ModelProto, list[Range]]:  # noqa: ARG002 - a hook
+        """Return the graph with the handler's inputs, in a newer opset where quantisers need one."""
+        matched = match_inputs(self, example)
+        proto = upgrade(self.proto)
+        ranges = _ranges(proto, {own: name for name, own in matched.items()})
+        for own, name in zip(self._names, output_names(self._names, example), strict=True):
+            rename(proto.graph, own, name)
+        feed(proto.graph, {own: (name, example[name].dtype) for name, own in matched.items()})
+        return proto, ranges
+
+
+def _spec(value: onnx.ValueInfoProto) -> InputSpec:
+    kind = value.type.tensor_type
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)).name
+    if not kind.HasField("shape"):
+        return InputSpec(value.name, dtype=dtype)
+    shape = tuple(dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?" for dim in kind.shape.dim)
+    return InputSpec(value.name, dtype=dtype, shape=shape)
+
+
+def upgrade(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy in opset 17 where the graph's opset is too old to quantise per channel; else as it is.
+
+    Where onnx can't convert it, the copy keeps its opset, and variants that need a newer one are refused.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    opsets = {entry.domain: entry.version for entry in copy.opset_import}
+    if opsets.get("", opsets.get("ai.onnx", UPGRADED)) >= PER_CHANNEL:
+        return copy
+    try:
+        return onnx.version_converter.convert_version(copy, UPGRADED)
+    except Exception:  # noqa: BLE001 - the converter fails in many ways, and the old graph runs
+        return copy
+
+
+def _ranges(proto: onnx.ModelProto, names: dict[str, str]) -> list[Range]:
+    """Return the sizes that the graph states for the axes of its inputs; those without a size are free."""
+    return [
+        Range(names[value.name], axis, dim.dim_value, dim.dim_value)
+        if dim.HasField("dim_value")
+        else Range(names[value.name], axis, 0, None)
+        for value in without_initialisers(proto.graph)
+        if value.name in names
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim)
+    ]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,81 @@
+"""Open a source by the suffix of its file, or by the type of what a function gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from onnxserve.errors import DefinitionError
+from onnxserve_export.user_code import call_function
+
+from .source import SourceModel
+
+FORMS = "model.py:load or module:factory, or a file: .onnx, .pt2, .pt (TorchScript)"
+
+
+def open_source(reference: str, folder: Path, offered: Mapping[str, Any], outputs: Sequence[str] = ()) -> SourceModel:
+    """Return the model that `reference` names: a file, relative to `folder`, or a function `module:name`.
+
+    `offered` are the arguments that the function may take; `outputs` choose the outputs to serve, the main one first.
+    DefinitionError for anything else.
+    """
+    if not is_function(reference):
+        path = folder / reference
+        if not path.exists():
+            raise DefinitionError(f"there is no file {path}", where=str(folder / "model.toml"), fix=f"give {FORMS}")
+        return open_file(path, outputs)
+    return open_object(call_function(reference, folder, **offered), reference, outputs)
+
+
+def is_function(reference: str) -> bool:
+    """Return whether a reference names a function, `file.py:name` or `module:name`, rather than a file."""
+    where, _, name = reference.rpartition(":")
+    return bool(where) and name.isidentifier()
+
+
+def open_file(path: Path, outputs: Sequence[str] = ()) -> SourceModel:
+    """Return the model in a file, by its suffix; DefinitionError if the suffix is unknown or the file damaged."""
+    match path.suffix.lower():
+        case ".onnx":
+            from .onnx_file import open_onnx
+
+            return open_onnx(path, outputs)
+        case ".pt2":
+            from .exported_program import open_exported
+
+            return open_exported(path, outputs)
+        case ".pt" | ".pth" | ".ts" | ".torchscript":
+            from .torchscript import open_torchscript
+
+            return open_torchscript(path, outputs)
+        case _:
+            raise DefinitionError(f"{path.name} is no model that can be read", where=str(path), fix=f"give {FORMS}")
+
+
+def open_object(given: Any, reference: str, outputs: Sequence[str] = ()) -> SourceModel:
+    """Return the model that a function gave; DefinitionError if it is of no known kind.
+
+    Kinds are told by the libraries of the classes, so that only the library in use is imported.
+    """
+    names = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(given).__mro__}
+    if "onnx.onnx_ml_pb2.ModelProto" in names:
+        from .onnx_file import OnnxSource
+
+        return OnnxSource(given, reference, outputs)
+    if "torch.export.exported_program.ExportedProgram" in names:
+        from .exported_program import ExportedSource
+
+        return ExportedSource(given, outputs)
+    if "torch.jit._script.ScriptModule" in names:
+        from .torchscript import ScriptSource
+
+        return ScriptSource(given, outputs)
+    if "torch.nn.modules.module.Module" in names:
+        from .torch_module import TorchModule
+
+        return TorchModule(given, outputs)
+    raise DefinitionError(
+        f"{reference} gave {type(given).__name__}, which is no model",
+        fix="return a torch.nn.Module, an ExportedProgram, a ScriptModule or an onnx.ModelProto",
+    )

@@ -1,0 +1,150 @@
+"""torch's exporter: a module or an exported program as an ONNX graph whose nodes are named after inner modules."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import io
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import onnx
+import torch
+
+from onnxserve.errors import CheckFailed
+from onnxserve_export.arrays import Arrays, Axes
+from onnxserve_export.records import Range
+
+from .module_outputs import ALONE, named_tensors
+from .source import output_names
+
+OPSET = 20
+CHATTERERS = ("torch.fx", "torch.onnx", "torch.onnx._internal.exporter._registration", "onnx_ir", "onnxscript")
+
+
+def export_graph(
+    module: torch.nn.Module, matched: Mapping[str, str], arrays: Arrays, axes: Axes, outputs: Sequence[str]
+) -> tuple[onnx.ModelProto, list[Range]]:
+    """Trace with the dynamo exporter, without its output; CheckFailed if it can't export the module.
+
+    `matched` has the name of `forward`'s parameter for each tensor of `arrays`, in `forward`'s order.
+    """
+    with flat_outputs(module, outputs):
+        program = convert(
+            module,
+            matched,
+            output_names(outputs, arrays),
+            kwargs={own: torch.from_numpy(arrays[name]) for name, own in matched.items()},
+            dynamic_shapes=dynamic_shapes(matched, axes),
+        )
+    proto = program.model_proto
+    name_nodes(proto)
+    return proto, ranges(program.exported_program, {own: name for name, own in matched.items()})
+
+
+def convert(model: Any, matched: Mapping[str, str], outputs: Sequence[str], **options: Any) -> Any:
+    """Return torch's ONNX program, without what the exporter prints; CheckFailed with the first cause."""
+    for name in CHATTERERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    quiet = io.StringIO()
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+            warnings.simplefilter("ignore")
+            return torch.onnx.export(
+                model,
+                (),
+                dynamo=True,
+                opset_version=OPSET,
+                verbose=False,
+                input_names=list(matched),
+                output_names=list(outputs),
+                **options,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise not_exportable(error) from error
+
+
+@contextlib.contextmanager
+def flat_outputs(module: torch.nn.Module, names: Sequence[str]) -> Iterator[None]:
+    """Let `forward` return the tensors `names` as a tuple meanwhile, since torch.export knows few other types.
+
+    A wrapping module would change the paths of inner modules, after which nodes are named.
+    """
+    if list(names) == [ALONE]:
+        yield
+        return
+    forward, own = module.forward, vars(module).get("forward")
+
+    @functools.wraps(forward)
+    def flat(*arguments: Any, **named: Any) -> tuple[torch.Tensor, ...]:
+        return tuple(named_tensors(forward(*arguments, **named), names).values())
+
+    module.forward = flat
+    try:
+        yield
+    finally:
+        if own is None:
+            del module.forward
+        else:
+            module.forward = own
+
+
+def dynamic_shapes(matched: Mapping[str, str], axes: Axes) -> dict[str, dict[int, object]]:
+    """Return the free axes by parameter: always the batch, others as the handler declares."""
+    free = torch.export.Dim.DYNAMIC
+    return {own: {0: free, **dict.fromkeys(axes.get(name, {}), free)} for name, own in matched.items()}
+
+
+def ranges(program: Any, names: Mapping[str, str]) -> list[Range]:
+    """Read the axes' ranges from the program's `range_constraints`; a size that was baked in is a range of one.
+
+    `names` has the handler's tensor for each placeholder.
+    """
+    axis_ranges = []
+    for node in program.graph.nodes:
+        if node.op != "placeholder" or node.name not in names:
+            continue
+        for axis, size in enumerate(node.meta["val"].shape):
+            name = names[node.name]
+            if isinstance(size, int):
+                axis_ranges.append(Range(name, axis, size, size))
+                continue
+            bounds = program.range_constraints.get(size.node.expr)
+            upper = int(bounds.upper) if bounds is not None and bounds.upper.is_Integer else None
+            axis_ranges.append(Range(name, axis, int(bounds.lower) if bounds is not None else 0, upper))
+    return axis_ranges
+
+
+def not_exportable(error: BaseException) -> CheckFailed:
+    """Return an error with the first cause in torch's chain of errors, and its place in the module."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    place = next((line for line in reversed(lines) if "code:" in line or line.startswith("File ")), "")
+    return CheckFailed(
+        "trace",
+        f"torch can't export the module: {lines[0] if lines else type(error).__name__}",
+        "a graph",
+        fix="no branches on values, no data-dependent shapes, only operators that the exporter knows: "
+        "https://docs.pytorch.org/docs/stable/export.html",
+        where=place,
+    )
+
+
+def name_nodes(proto: onnx.ModelProto) -> None:
+    """Name each node `<torch module>/<operator>_<n>`, so that reports and excludes use the model's names."""
+    seen: Counter[str] = Counter()
+    for node in proto.graph.node:
+        properties = {entry.key: entry.value for entry in node.metadata_props}
+        try:
+            scopes = [str(scope) for scope in ast.literal_eval(properties.get("pkg.torch.onnx.name_scopes", "[]"))]
+        except (ValueError, SyntaxError):
+            scopes = []
+        path = next((scope for scope in reversed(scopes[:-1]) if scope), "graph")
+        stem = f"{path}/{node.op_type}"
+        node.name = f"{stem}_{seen[stem]}"
+        seen[stem] += 1

@@ -1,0 +1,93 @@
+"""A TorchScript file: torch.jit's answers are the reference, torch's TorchScript exporter makes its graph."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+
+from onnxserve.errors import CheckFailed, DefinitionError
+from onnxserve_export.arrays import Arrays, Axes
+from onnxserve_export.records import Range
+
+from .graph_edit import keep_outputs
+from .source import InputSpec, match_inputs, output_names
+from .torch_graph import OPSET
+from .torch_source import TorchSource
+
+
+def open_torchscript(path: Path, outputs: Sequence[str] = ()) -> ScriptSource:
+    """Return the module of a file; DefinitionError if it isn't TorchScript."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            module = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        raise DefinitionError(
+            f"{path.name} is not TorchScript",
+            where=str(path),
+            fix="a state dict or a pickled module needs its code: write a function that builds the module and loads "
+            'the weights with torch.load(…, weights_only=True), and set source = "model.py:load"',
+        ) from error
+    return ScriptSource(module, outputs)
+
+
+class ScriptSource(TorchSource):
+    """A scripted or traced module. A traced one may have sizes baked in, which the step verify finds."""
+
+    free_axis_fix = "tracing baked a size in: script the module, or give the module itself with source = model.py:load"
+
+    def __init__(self, module: torch.jit.ScriptModule, outputs: Sequence[str] = ()) -> None:
+        super().__init__(outputs)
+        self.module = module.eval().to("cpu")
+        forward: Any = self.module.forward
+        parameters = forward.schema.arguments[1:]  # the first is self
+        self.inputs = tuple(InputSpec(parameter.name, not parameter.has_default_value()) for parameter in parameters)
+        weights = sum(parameter.numel() for parameter in module.parameters())
+        self.summary = f"TorchScript {module.original_name}, {weights:,} parameters"
+
+    def call(self, tensors: dict[str, torch.Tensor]) -> Any:
+        """Return what `forward` returns."""
+        return self.module(*tensors.values())
+
+    def graph(self, example: Arrays, axes: Axes) -> tuple[onnx.ModelProto, list[Range]]:
+        """Convert the module; torch's newer exporter takes no TorchScript, so the older one does it."""
+        matched = match_inputs(self, example)
+        given, outputs = list(matched), output_names(self.output_names(example), example)
+        free = {name: {0: "batch"} | axes.get(name, {}) for name in given} | {name: {0: "batch"} for name in outputs}
+        buffer: Any = io.BytesIO()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                torch.onnx.export(
+                    self.module,
+                    tuple(torch.from_numpy(example[name]) for name in given),
+                    buffer,
+                    dynamo=False,
+                    opset_version=OPSET,
+                    input_names=given,
+                    output_names=outputs,
+                    dynamic_axes=free,
+                )
+        except (RuntimeError, torch.onnx.OnnxExporterError) as error:
+            raise CheckFailed(
+                "trace",
+                f"torch can't export the TorchScript module: {(str(error).strip().splitlines() or ['no message'])[0]}",
+                "a graph",
+                fix="give the module itself with source = model.py:load, whose exporter knows more operators",
+            ) from error
+        proto = onnx.load_from_string(buffer.getvalue())
+        if self.outputs:
+            keep_outputs(proto.graph, output_names(self.outputs, example))
+        for node in proto.graph.node:  # `/layers/layers.0/Gemm`: the path of the module, and the operator
+            node.name = node.name.lstrip("/")
+        return proto, [
+            Range(name, axis, 0, None) if axis in free[name] else Range(name, axis, size, size)
+            for name, array in ((name, example[name]) for name in given)
+            for axis, size in enumerate(array.shape)
+        ]

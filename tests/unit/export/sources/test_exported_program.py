@@ -1,0 +1,66 @@
+"""Exported programs: their graphs answer as torch does, and a fixed batch is said with its remedy."""
+
+import numpy as np
+import pytest
+import torch
+
+from onnxserve.errors import CheckFailed, DefinitionError
+from onnxserve_export.sources import open_source
+from onnxserve_export.trace import check_ranges
+
+from .test_torch_module import check_graph
+
+
+class Net(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        both = self.layer(x + y)
+        return both, both.sum(1)
+
+
+def rows(count: int) -> dict[str, np.ndarray]:
+    draws = np.random.default_rng(count)
+    return {name: draws.normal(size=(count, 3)).astype(np.float32) for name in ("y", "x")}
+
+
+def example(count: int) -> tuple[torch.Tensor, ...]:
+    return tuple(torch.from_numpy(rows(count)[name]) for name in ("x", "y"))
+
+
+@pytest.fixture
+def net() -> Net:
+    torch.manual_seed(0)
+    return Net().eval()
+
+
+def test_an_exported_program_is_served_as_torch_answers(net, tmp_path):
+    free = {0: torch.export.Dim.DYNAMIC}
+    x, y = example(3)
+    program = torch.export.export(net, (x,), {"y": y}, dynamic_shapes={"x": free, "y": free})
+    torch.export.save(program, tmp_path / "net.pt2")
+    model = open_source("net.pt2", tmp_path, {})
+    expected = net(*example(5))
+    np.testing.assert_allclose(model.run(rows(5))["output_0"], expected[0].detach(), rtol=1e-6)
+    check_graph(model, rows(3), {}, [rows(2), rows(7)], tmp_path)
+    assert list(open_source("net.pt2", tmp_path, {}, ["output_1"]).run(rows(5))) == ["output_1"]
+
+
+def test_a_program_with_a_fixed_batch_says_how_to_free_it(net, tmp_path):
+    torch.export.save(torch.export.export(net, example(3)), tmp_path / "net.pt2")
+    model = open_source("net.pt2", tmp_path, {})
+    with pytest.raises(DefinitionError, match=r"the exported program refuses x \(4, 3\)") as caught:
+        model.run(rows(4))
+    assert "dynamic_shapes" in caught.value.fix
+    _, ranges = model.graph(rows(3), {})
+    with pytest.raises(CheckFailed, match="axis 0 of x holds from 3 to 3 only") as refused:
+        check_ranges(ranges, {}, 8, 1, model.free_axis_fix)
+    assert "dynamic_shapes" in refused.value.fix
+
+
+def test_a_damaged_program_is_refused(tmp_path):
+    (tmp_path / "net.pt2").write_bytes(b"nothing")
+    with pytest.raises(DefinitionError, match=r"net\.pt2 can't be read as an exported program"):
+        open_source("net.pt2", tmp_path, {})

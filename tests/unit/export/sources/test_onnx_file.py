@@ -1,0 +1,137 @@
+"""Ready ONNX graphs: old opsets, fixed batches, outputs that no tensor holds, inputs of other names and types."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from onnxserve.errors import DefinitionError
+from onnxserve_export.sources import open_source
+from onnxserve_export.sources.onnx_file import OnnxSource
+
+from .test_torch_module import check_graph
+
+WEIGHT = np.arange(6, dtype=np.float32).reshape(3, 2)
+
+
+def rows(count: int, dtype: str = "float32") -> dict[str, np.ndarray]:
+    return {"features": np.random.default_rng(count).normal(size=(count, 3)).astype(dtype)}
+
+
+def value(name: str, kind: int, shape: list[Any]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def linear(batch: int | str = "n", opset: int = 17, kind: int = TensorProto.FLOAT, name: str = "x") -> onnx.ModelProto:
+    """Two outputs: y = x w, and the largest of each row."""
+    nodes = [
+        helper.make_node("MatMul", [name, "w"], ["y"]),
+        helper.make_node("ReduceMax", ["y"], ["top"], axes=[1], keepdims=0),
+    ]
+    weight = numpy_helper.from_array(WEIGHT.astype(helper.tensor_dtype_to_np_dtype(kind)), "w")
+    outputs = [value("y", kind, [batch, 2]), value("top", kind, [batch])]
+    graph = helper.make_graph(nodes, "g", [value(name, kind, [batch, 3])], outputs, [weight])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def test_a_file_of_an_old_opset_is_served_as_it_answers_under_onnxruntime(tmp_path):
+    onnx.save(linear(opset=9), tmp_path / "model.onnx")
+    model = open_source("model.onnx", tmp_path, {})
+    assert (model.name, model.summary) == ("onnxruntime", "model.onnx, opset 9, 2 nodes")
+    batch = rows(4)
+    np.testing.assert_allclose(model.run(batch)["y"], batch["features"] @ WEIGHT, rtol=1e-5)
+    proto = check_graph(model, rows(3), {}, [rows(1), rows(5)], tmp_path)
+    assert proto.opset_import[0].version == 17
+    assert [entry.name for entry in proto.graph.input] == ["features"]
+
+
+def test_outputs_are_chosen_and_ordered_by_name(tmp_path):
+    model = OnnxSource(linear(), "g", ["top"])
+    check_graph(model, rows(3), {}, [rows(2)], tmp_path)
+    assert list(model.run(rows(2))) == ["top"]
+    with pytest.raises(DefinitionError, match=r"no tensor of numbers \['z'\]"):
+        OnnxSource(linear(), "g", ["z"])
+
+
+def test_a_fixed_batch_is_freed_where_the_nodes_allow_it(tmp_path):
+    check_graph(OnnxSource(linear(batch=1), "g"), rows(3), {}, [rows(1), rows(6)], tmp_path)
+
+
+def test_a_batch_that_a_node_bakes_in_is_refused_with_the_remedy():
+    proto = linear(batch=1)
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([1, 3]), "shape"))
+    proto.graph.node.insert(0, helper.make_node("Reshape", ["x", "shape"], ["flat"]))
+    proto.graph.node[1].input[0] = "flat"
+    with pytest.raises(DefinitionError, match=r"can't run the graph on features \(2, 3\)") as caught:
+        OnnxSource(proto, "g").run(rows(2))
+    assert "free batch" in caught.value.fix
+
+
+def test_an_input_of_another_type_is_cast_in_the_graph(tmp_path):
+    model = OnnxSource(linear(kind=TensorProto.DOUBLE), "g")
+    proto = check_graph(model, rows(3), {}, [rows(2)], tmp_path)
+    assert proto.graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT
+
+
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.DOUBLE])
+def test_a_tensor_may_be_called_as_a_value_inside_the_graph_or_an_output_is(kind, tmp_path):
+    for inner, outputs in (("y", ["y_output", "top"]), ("w", ["y", "top"])):
+        batch = {inner: rows(3)["features"]}
+        model = OnnxSource(linear(kind=kind), "g")
+        assert list(model.run(batch)) == outputs
+        check_graph(model, batch, {}, [batch], tmp_path)
+
+
+def test_texts_sequences_and_maps_leave_and_scores_in_a_map_become_a_tensor(tmp_path):
+    proto = linear()
+    proto.graph.node.extend(
+        [
+            helper.make_node(
+                "LabelEncoder", ["top"], ["label"], domain="ai.onnx.ml", keys_floats=[1.0], values_strings=["a"]
+            ),
+            helper.make_node("ZipMap", ["y"], ["scores"], domain="ai.onnx.ml", classlabels_strings=["a", "b"]),
+        ]
+    )
+    proto.opset_import.append(helper.make_opsetid("ai.onnx.ml", 2))
+    mapping = helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    del proto.graph.output[:]
+    proto.graph.output.extend(
+        [
+            value("label", TensorProto.STRING, ["n"]),
+            helper.make_value_info("scores", helper.make_sequence_type_proto(mapping)),
+        ]
+    )
+    model = OnnxSource(proto, "g")
+    assert list(model.run(rows(2))) == ["y"]
+    proto = check_graph(model, rows(3), {}, [rows(2)], tmp_path)
+    assert {node.op_type for node in proto.graph.node} == {"MatMul"}
+
+
+def test_weights_that_are_listed_as_inputs_need_not_be_given(tmp_path):
+    proto = linear()
+    proto.ir_version = 3
+    proto.graph.input.append(value("w", TensorProto.FLOAT, [3, 2]))
+    model = OnnxSource(proto, "g")
+    assert [spec.name for spec in model.inputs] == ["x"]
+    check_graph(model, rows(3), {}, [rows(2)], tmp_path)
+
+
+def test_weights_in_files_beside_the_graph_are_read(tmp_path):
+    onnx.save(linear(), tmp_path / "model.onnx", save_as_external_data=True, location="model.data", size_threshold=0)
+    model = open_source("model.onnx", tmp_path, {})
+    np.testing.assert_allclose(model.run(rows(2))["y"], rows(2)["features"] @ WEIGHT, rtol=1e-5)
+    (tmp_path / "model.data").unlink()
+    with pytest.raises(DefinitionError, match=r"model\.onnx can't be read as ONNX"):
+        open_source("model.onnx", tmp_path, {})
+
+
+def test_a_damaged_file_and_an_unknown_operator_are_refused(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"no graph")
+    with pytest.raises(DefinitionError, match=r"model\.onnx can't be read as ONNX"):
+        open_source("model.onnx", tmp_path, {})
+    proto = linear()
+    proto.graph.node[0].op_type = "Strange"
+    with pytest.raises(DefinitionError, match=r"ONNX Runtime .* can't load the graph"):
+        OnnxSource(proto, "g")

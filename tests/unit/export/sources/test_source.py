@@ -1,0 +1,75 @@
+"""Which input of a model each of the handler's tensors is."""
+
+import numpy as np
+import pytest
+
+from onnxserve.errors import DefinitionError
+from onnxserve_export.sources.source import InputSpec, SourceModel, check_rows, match_inputs, output_names
+
+
+class Fake(SourceModel):
+    name = "fake"
+    summary = ""
+    free_axis_fix = ""
+
+    def __init__(self, *inputs: InputSpec) -> None:
+        self.inputs = inputs
+
+    def run(self, arrays):
+        raise NotImplementedError
+
+    def runner(self, threads):
+        raise NotImplementedError
+
+    def graph(self, example, axes):
+        raise NotImplementedError
+
+
+ROWS = np.zeros((2, 3), np.float32)
+
+
+def test_the_only_tensor_is_the_only_input_whatever_their_names():
+    assert match_inputs(Fake(InputSpec("x")), {"features": ROWS}) == {"features": "x"}
+    optional = InputSpec("mask", required=False)
+    assert match_inputs(Fake(InputSpec("x"), optional), {"features": ROWS}) == {"features": "x"}
+
+
+def test_several_inputs_are_matched_by_name_in_the_models_order():
+    model = Fake(InputSpec("ids"), InputSpec("mask"), InputSpec("types", required=False))
+    assert list(match_inputs(model, {"mask": ROWS, "ids": ROWS})) == ["ids", "mask"]
+
+
+def test_a_model_that_takes_anything_gets_the_handlers_names():
+    assert match_inputs(Fake(), {"a": ROWS, "b": ROWS}) == {"a": "a", "b": "b"}
+
+
+def test_all_differences_of_names_are_said_at_once():
+    with pytest.raises(DefinitionError, match=r"wants \['mask'\].* and the handler gives \['types'\]"):
+        match_inputs(Fake(InputSpec("ids"), InputSpec("mask")), {"ids": ROWS, "types": ROWS})
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (InputSpec("x", shape=("batch", 4)), r"x has shape \(2, 3\), \(batch, 4\) is expected"),
+        (InputSpec("x", shape=("batch", 3, 1)), r"x has shape \(2, 3\), \(batch, 3, 1\) is expected"),
+        (InputSpec("x", dtype="int64"), "x is float32, int64 is expected"),
+    ],
+)
+def test_a_tensor_of_another_shape_or_type_is_refused(spec, message):
+    with pytest.raises(DefinitionError, match=message):
+        match_inputs(Fake(spec), {"x": ROWS})
+
+
+def test_a_type_that_holds_the_same_kind_of_number_fits():
+    assert match_inputs(Fake(InputSpec("x", dtype="float64", shape=("n", "width"))), {"x": ROWS}) == {"x": "x"}
+
+
+def test_an_output_named_like_a_tensor_gets_another_name():
+    assert output_names(["x", "y"], {"x": ROWS}) == ["x_output", "y"]
+
+
+@pytest.mark.parametrize("array", [np.float32(3), np.zeros((3, 2))])
+def test_an_output_without_a_row_for_each_row_is_named(array):
+    with pytest.raises(DefinitionError, match=r"output loss of the fake model has shape"):
+        check_rows({"logits": np.zeros(2), "loss": np.asarray(array)}, 2, "fake")

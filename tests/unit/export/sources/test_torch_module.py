@@ -1,0 +1,106 @@
+"""Torch modules of every form: their graphs answer as they do, and what can't be exported is said with its cause."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from onnxserve.errors import CheckFailed, DefinitionError
+from onnxserve_export.arrays import Arrays, Axes
+from onnxserve_export.run import run_graph
+from onnxserve_export.sources import open_source
+from onnxserve_export.sources.source import SourceModel
+from onnxserve_export.sources.torch_module import TorchModule
+from onnxserve_export.trace import name_unnamed
+
+SEQUENCE: Axes = {"input_ids": {1: "sequence"}, "attention_mask": {1: "sequence"}}
+
+
+def tokens(rows: int, length: int) -> Arrays:
+    draws = np.random.default_rng(length)
+    mask = np.ones((rows, length), np.int64)
+    mask[-1, length // 2 :] = 0
+    return {"attention_mask": mask, "input_ids": draws.integers(0, 20, (rows, length))}
+
+
+def check_graph(model: SourceModel, example: Arrays, axes: Axes, others: list[Arrays], folder) -> onnx.ModelProto:
+    """The graph of a source answers other batches as the source does, output by output."""
+    proto, _ = model.graph(example, axes)
+    name_unnamed(proto)
+    path = folder / "graph.onnx"
+    onnx.save(proto, path)
+    for batch, outputs in zip(others, run_graph(path, others), strict=True):
+        expected = model.run(batch)
+        assert list(outputs) == list(expected)
+        for name, array in expected.items():
+            assert outputs[name].dtype == array.dtype
+            np.testing.assert_allclose(outputs[name], array, rtol=1e-5, atol=1e-6)
+    return proto
+
+
+class Tagger(torch.nn.Module):
+    """Tags a token, and one number a row: a mapping with a rank 3 and a rank 1 output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = torch.nn.Embedding(20, 4)
+        self.head = torch.nn.Linear(4, 3)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, unused: None = None) -> dict[str, Any]:
+        hidden = self.embed(input_ids) * attention_mask.unsqueeze(-1)
+        return {"logits": self.head(hidden), "states": (hidden,), "count": attention_mask.sum(1), "none": unused}
+
+
+def test_a_module_with_a_mapping_of_outputs_keeps_their_names_ranks_and_free_axes(tmp_path):
+    torch.manual_seed(0)
+    model = TorchModule(Tagger(), ["logits", "count"])
+    proto = check_graph(model, tokens(3, 5), SEQUENCE, [tokens(1, 9), tokens(4, 2)], tmp_path)
+    assert [value.name for value in proto.graph.input] == ["input_ids", "attention_mask"]
+    assert [len(value.type.tensor_type.shape.dim) for value in proto.graph.output] == [3, 1]
+    assert any(node.name.startswith("head/") for node in proto.graph.node)
+    assert model.module(torch.zeros(1, 1).long(), torch.ones(1, 1).long()).keys() >= {"states"}  # it is as it was
+
+
+@pytest.mark.parametrize("kind", [torch.nn.LSTM, torch.nn.GRU])
+def test_a_recurrent_module_has_a_free_time_axis(kind, tmp_path):
+    class Recurrent(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cells = kind(3, 4, batch_first=True)
+            self.head = torch.nn.Linear(4, 2)
+
+        def forward(self, series: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.head(self.cells(series)[0])
+            return logits
+
+    def series(rows: int, length: int) -> Arrays:
+        return {"series": np.random.default_rng(rows).normal(size=(rows, length, 3)).astype(np.float32)}
+
+    torch.manual_seed(0)
+    others = [series(1, 2), series(2, 11)]
+    check_graph(TorchModule(Recurrent()), series(3, 5), {"series": {1: "time"}}, others, tmp_path)
+
+
+def test_a_function_of_a_module_on_the_path_gives_the_model(tmp_path, monkeypatch):
+    (tmp_path / "zoo_of_one.py").write_text("import torch\n\ndef make(): return torch.nn.Linear(3, 2)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    model = open_source("zoo_of_one:make", tmp_path, {})
+    assert model.summary == "Linear, 8 parameters"
+    assert model.run({"features": np.ones((4, 3), np.float32)})["output_0"].shape == (4, 2)
+
+
+def test_a_bfloat16_module_is_told_what_to_do():
+    with pytest.raises(DefinitionError, match="2 of the module's tensors are bfloat16") as caught:
+        TorchModule(torch.nn.Linear(3, 2).bfloat16())
+    assert "return module.float()" in caught.value.fix
+
+
+def test_a_module_that_cannot_be_exported_says_the_first_cause():
+    class Branch(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * 2 if x.sum() > 0 else x
+
+    with pytest.raises(CheckFailed, match="torch can't export the module"):
+        TorchModule(Branch()).graph({"x": np.ones((3, 2), np.float32)}, {})
