@@ -10,14 +10,14 @@ from pathlib import Path
 import msgspec
 
 from onnxserve.errors import ArchiveError
-from onnxserve_handlers.trust.digests import RECORD, file_digest
+from onnxserve_handlers.trust.digests import MIGRATION, RECORD, file_digest
 
 from .offline import answers
 from .read import contents, summarise, unpack
 from .verification import check_content, configured_keys
 from .write import write_archive
 
-FOREIGN_FIX = "fetch or export the archive again; one of torch-model-archiver can be served, but not verified"
+FOREIGN_FIX = "fetch or export the archive again; take over one of torch-model-archiver with: onnxserve migrate ARCHIVE"
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,22 @@ def check_members(path: Path, *public_keys: Path) -> int:
 def check_archive(path: Path, public_keys: Sequence[Path] | None = None) -> Checked:
     """Check digests, the signature, then golden rows through the archive's own handler in a process; ArchiveError else.
 
+    A migrated archive has no golden rows, and nothing of it runs.
     Without `public_keys` they are those that this machine trusts; an empty sequence asks for no signature.
     """
     keys = configured_keys() if public_keys is None else public_keys
     summary, count = summarise(path), check_members(path, *keys)
     with tempfile.TemporaryDirectory() as folder:
         unpack(path, Path(folder))
-        golden = msgspec.json.decode((Path(folder) / "golden.json").read_bytes())
-        bodies = [msgspec.json.encode({"instances": [instance]}) for instance in golden["instances"]]
-        bad = [answer for answer in answers(Path(folder), bodies) if answer["status"] != 200]
+        rows = 0 if (Path(folder) / MIGRATION).is_file() else check_golden(path, Path(folder))
+    return Checked(summary.name, summary.version, summary.sha256, count, rows, bool(keys))
+
+
+def check_golden(path: Path, folder: Path) -> int:
+    """Answer the golden rows by the unpacked archive's own handler; return their number, ArchiveError if one fails."""
+    golden = msgspec.json.decode((folder / "golden.json").read_bytes())
+    bodies = [msgspec.json.encode({"instances": [instance]}) for instance in golden["instances"]]
+    bad = [answer for answer in answers(folder, bodies) if answer["status"] != 200]
     if bad:
         raise ArchiveError(f"{len(bad)} golden rows are refused: {bad[0]['body']}", where=str(path))
-    return Checked(summary.name, summary.version, summary.sha256, count, len(bodies), bool(keys))
+    return len(bodies)

@@ -56,7 +56,7 @@ def describe_loss(paired: Mapping[str, Any], task: str, claim: str, tolerance: f
 
 def describe_proof(summary: Mapping[str, Any]) -> list[str]:
     """Explain by what the variant of an archive may serve, a sentence each."""
-    proof, variant = proof_of(summary), summary["variant"]
+    proof, variant = proof_of(summary), summary.get("variant", "the model")
     lines = ["It is a draft: only fp32 was made."] if summary.get("draft") else []
     if proof == PARITY:
         lines.append(f"{variant} serves by parity: {_compared(summary['row_parity'])}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,7 +13,15 @@ from typing import Any
 import msgspec
 
 from onnxserve.errors import ArchiveError
-from onnxserve_handlers.trust.digests import MANIFEST, SIGNING_FILE, UNRECORDED, file_digest
+from onnxserve_handlers.trust.digests import (
+    CACHES,
+    EVIDENCE,
+    MANIFEST,
+    MIGRATION,
+    SIGNING_FILE,
+    UNRECORDED,
+    file_digest,
+)
 
 from .layout import layout_faults
 
@@ -22,6 +30,7 @@ MAX_RATIO = 200
 MAX_MEMBERS = 10_000
 MAX_NAME = 255  # bytes
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")
+MIGRATED_FIX = "the archive was migrated from TorchServe and only serves; make one of ours: onnxserve migrate --convert"
 NAME_FIX = "letters, digits and _ . + - after a letter or digit, 128 at most"
 
 
@@ -44,14 +53,14 @@ def open_archive(path: Path) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # zipfile has many, for bytes that are not as it expects
         raise ArchiveError(f"not an archive: {error}", where=str(path)) from error
-    if faults := [*_faults(archive), *layout_faults(archive)]:
+    if faults := [*unsafe_members(archive.infolist()), *layout_faults(archive)]:
         archive.close()
         raise ArchiveError("unsafe archive: " + "; ".join(faults[:5]), where=str(path), fix="do not load it")
     return archive
 
 
-def _faults(archive: zipfile.ZipFile) -> list[str]:
-    infos = archive.infolist()
+def unsafe_members(infos: Sequence[zipfile.ZipInfo]) -> list[str]:
+    """Return each fault of the members' names, kinds and sizes as a sentence; none where all of them are safe."""
     faults = [] if len(infos) <= MAX_MEMBERS else [f"{len(infos)} members, at most {MAX_MEMBERS}"]
     total = sum(info.file_size for info in infos)
     if total > MAX_BYTES:
@@ -61,24 +70,29 @@ def _faults(archive: zipfile.ZipFile) -> list[str]:
     folders = {parent for info in infos for parent in PurePosixPath(info.filename).parents}
     for info in infos:
         name = PurePosixPath(info.filename)
-        faults += [f"{info.filename!r} {fault}" for fault in _faults_of(info, name)]
+        faults += [f"{info.filename!r} {fault}" for fault in (*name_faults(info.filename), *_kind_faults(info))]
         if name in folders and not info.filename.endswith("/"):
             faults.append(f"{info.filename!r} is a file and a folder")
     return faults
 
 
-def _faults_of(info: zipfile.ZipInfo, name: PurePosixPath) -> Iterator[str]:
+def name_faults(text: str) -> Iterator[str]:
+    """Yield each fault of a member's name."""
+    name = PurePosixPath(text)
     if not name.parts or any(len(part.encode(errors="replace")) > MAX_NAME for part in name.parts):
         yield "is no name of a file"
-    if name.is_absolute() or ".." in name.parts or "\\" in info.filename:
+    if name.is_absolute() or ".." in name.parts or "\\" in text:
         yield "leaves the folder"
+    if CACHES in name.parts:
+        yield "is compiled code, which would run in place of the source"
+
+
+def _kind_faults(info: zipfile.ZipInfo) -> Iterator[str]:
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind == stat.S_IFLNK:
         yield "is a link"
     elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         yield "is neither file nor folder"
-    if "__pycache__" in name.parts:
-        yield "is compiled code, which would run in place of the source"
     if info.file_size > MAX_RATIO * max(info.compress_size, 1024):
         yield f"expands more than {MAX_RATIO} times"
 
@@ -88,7 +102,8 @@ def member(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
         return archive.read(name)
     except KeyError as error:
-        raise ArchiveError(f"{name} is missing", where=str(archive.filename)) from error
+        fix = MIGRATED_FIX if MIGRATION in archive.namelist() else ""
+        raise ArchiveError(f"{name} is missing", where=str(archive.filename), fix=fix) from error
     except Exception as error:
         # zlib, struct and zipfile each have their own error for damaged bytes.
         raise ArchiveError(f"{name} is damaged: {error}", where=str(archive.filename)) from error
@@ -144,10 +159,9 @@ def version_of(archive: zipfile.ZipFile) -> tuple[str, str]:
 def summarise(path: Path) -> Summary:
     """Return name, version, digest and evidence of an archive."""
     with open_archive(path) as archive:
+        name, version = version_of(archive)
         try:
-            model = msgspec.json.decode(member(archive, MANIFEST))["model"]
-            evidence = msgspec.json.decode(member(archive, "evidence.json"))
-            name, version = str(model["modelName"]), str(model["modelVersion"])
-        except (msgspec.DecodeError, KeyError, TypeError) as error:
+            evidence = msgspec.json.decode(member(archive, EVIDENCE), type=dict[str, Any])
+        except msgspec.DecodeError as error:
             raise ArchiveError(f"not an archive of onnxserve: {error}", where=str(path)) from error
     return Summary(path, name, version, file_digest(path), evidence)

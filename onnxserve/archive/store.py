@@ -25,6 +25,7 @@ SUFFIX = ".mar"
 STAGED = ".registering.mar"  # of an archive that is being registered: TorchServe unpacks nothing that isn't called .mar
 # What else TorchServe's `load_models=all` takes for a model; it takes folders too.
 LOADABLE = (".mar", ".model", ".tar.gz")
+MIGRATE = "onnxserve migrate takes over an archive of TorchServe"
 PARTING = ",="  # TorchServe parts its list of models here
 CHUNK = 2**20
 
@@ -111,7 +112,7 @@ def admit(source: Path, served: Path, *public_keys: Path) -> tuple[str, str]:
 def check_name(source: Path) -> None:
     """Raise ArchiveError for a name that no archive of the store can have."""
     if not source.name.endswith(SUFFIX):
-        raise ArchiveError("it is no archive (.mar); TorchServe would load it unverified")
+        raise ArchiveError(f"it is no archive (.mar); TorchServe would load it unverified; {MIGRATE}")
     if source.name.startswith("."):
         raise ArchiveError("a hidden file is never served")
     if source.name.endswith(STAGED):
@@ -130,7 +131,7 @@ def opened(source: Path) -> Iterator[IO[bytes]]:
         raise ArchiveError(f"it can't be read: {error.strerror}") from error
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ArchiveError("it is no file; TorchServe would load a folder unverified")
+            raise ArchiveError(f"it is no file; TorchServe would load a folder unverified; {MIGRATE}")
         yield stream
 
 

@@ -26,6 +26,7 @@ RENAMED = {
     "ready": ("release", "ready"),
     "edge": ("gateway",),
 }
+SHORT = {"migrate": ("archive", "migrate")}  # a command of a group that is called without the group's name too
 
 
 def warn_renamed(old: str, new: str) -> None:
@@ -34,14 +35,14 @@ def warn_renamed(old: str, new: str) -> None:
 
 
 class Program(TyperGroup):
-    """All commands, also under the names in RENAMED."""
+    """All commands, also under the names in RENAMED and SHORT."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that `args` begin with, by its new or its old name."""
         old = args[0] if args else ""
         if old in RENAMED:
             warn_renamed(old, " ".join(RENAMED[old]))
-            args = [*RENAMED[old], *args[1:]]
+        args = [*(RENAMED.get(old) or SHORT.get(old) or args[:1]), *args[1:]]
         return super().resolve_command(ctx, args)
 
 
@@ -69,7 +70,7 @@ root = typer.Typer(
     pretty_exceptions_enable=False,
     cls=Program,
 )
-archive = _group("archive", "Check, explain, sign, encrypt, fetch and convert archives.")
+archive = _group("archive", "Check, explain, sign, encrypt, fetch, migrate and convert archives.")
 gateway = _group("gateway", "Render, check or start the gateway (nginx) in front of TorchServe.")
 keys = _group("keys", "Manage the API keys of clients; changes take effect within a second.")
 release = _group("release", "Move traffic between the versions of a model.")

@@ -71,10 +71,15 @@ function tableRow(row) {
   const line = document.createElement('tr'), ready = row.ready === row.workers && row.ready > 0;
   const name = Object.assign(element('th', row.name), { scope: 'row' });
   line.append(name, element('td', row.version), traffic(row), cell(`${row.ready} of ${row.workers} ready`, ready ? 'good' : 'bad'));
-  line.append(cell(row.signature ? `${row.signature.variant}, ${row.provider}` : '–'), proof(row.evidence));
+  line.append(cell(graphOf(row)), proof(row.evidence));
   line.append(number(row.rate, 1), number(row.p50, 1), number(row.p99, 1), cell(percent(row.failed), row.failed > 0.01 ? 'n bad' : 'n'));
   line.append(drift(row));
   return line;
+}
+
+function graphOf(row) {
+  if (row.signature) return `${row.signature.variant}, ${row.provider}`;
+  return row.evidence ? 'unknown input' : '–';
 }
 
 function traffic(row) {

@@ -15,13 +15,13 @@ from onnxserve.torchserve.server import check_store
 from .events import Events
 from .readiness import Version
 
-EVIDENCE = "evidence.json"
+SIGNATURE = "signature.json"  # of an archive whose handler is ours: it describes itself and has golden rows
 NAME = "store"
 
 
 @dataclass(frozen=True)
 class StoredArchive:
-    """A file of the store; `version` is None if it can't be read, and `ours` tells whether our exporter made it."""
+    """A file of the store; `version` is None if it can't be read, and `ours` tells whether its handler is ours."""
 
     path: Path
     version: Version | None
@@ -49,6 +49,6 @@ def read_archive(path: Path) -> StoredArchive:
     """Read an archive's manifest, without the slow check of its digest."""
     try:
         with open_archive(path) as archive:
-            return StoredArchive(path, version_of(archive), EVIDENCE in archive.namelist())
+            return StoredArchive(path, version_of(archive), SIGNATURE in archive.namelist())
     except OnnxserveError:
         return StoredArchive(path, None, ours=False)

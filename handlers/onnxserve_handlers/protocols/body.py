@@ -16,6 +16,8 @@ from ..errors import BodyTooLarge, UndecodableBody, UnsupportedMedia
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+FIELDS = ("body", "data")  # what TorchServe calls a plain body, and what its clients call a form's field
 # Other names that clients give a type; `application/…+json` is JSON too (RFC 6839, section 3.1).
 ALIASES = {
     "image/jpg": "image/jpeg",
@@ -61,15 +63,20 @@ class Body(NamedTuple):
 def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: int) -> Body:
     """Take the payload out of one element of TorchServe's `data`.
 
-    `body` is a plain POST, `data` a multipart field or a gRPC input. Header names have the case that the client used.
-    Raises UnsupportedMedia, BodyTooLarge for more than `max_bytes`, or UndecodableBody.
+    `body` is a plain POST, `data` a gRPC input or a field of a multipart form, which may have another name if it is the
+    only one. Header names have the case that the client used. Raises UnsupportedMedia, BodyTooLarge for more than
+    `max_bytes`, or UndecodableBody.
     """
     kind_name, accept_name, length_name, encoding_name = _spellings(tuple(headers))
-    media_type = _media(headers.get(kind_name, ""))
+    media_type = _media(_text(headers, kind_name))
     if media_type == FORM:
         # The frontend has split the body at `=` and `&`; curl -d without -H sends this type.
         raise unsupported_media(FORM, (JSON,))
-    payload = item["body"] if "body" in item else item.get("data")
+    if media_type == MULTIPART:
+        field = _form_field(item)
+        payload, media_type = item[field], _media(_text(headers.get(field), "content-type"))
+    else:
+        payload = item["body"] if "body" in item else item.get("data")
     if payload is not None and not isinstance(payload, BINARY):
         check_text(payload)
         if not isinstance(payload, str):
@@ -81,11 +88,29 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
             f"the body has {len(payload)} bytes, at most {max_bytes} are accepted", fix="send fewer or smaller rows"
         )
     if encoding_name:
-        payload = decode(payload, str(headers[encoding_name]), max_bytes)
+        payload = decode(payload, _text(headers, encoding_name), max_bytes)
     if not payload:
         raise UndecodableBody("the body is empty", fix='send one row, or {"instances": [...]} as JSON')
     length = _json_length(headers[length_name], len(payload)) if length_name else None
-    return Body(payload, None, media_type, _media(headers[accept_name]) if accept_name else "", length)
+    return Body(payload, None, media_type, _media(_text(headers, accept_name)), length)
+
+
+def _form_field(item: Mapping[str, Any]) -> str:
+    """Return the name of the form's field that holds the rows; raises UndecodableBody if it can't be known."""
+    names = [name for name in FIELDS if name in item] or sorted(item)
+    if len(names) != 1:
+        listed = ", ".join(names) or "no field"
+        raise UndecodableBody(
+            f"the form must hold one field with rows, got {listed}",
+            fix="send them as the field `data`: curl -F data=@FILE",
+        )
+    return names[0]
+
+
+def _text(headers: Any, name: str) -> str:
+    """Return a header, "" without it; TorchServe puts a form's fields' types among the headers, by their names."""
+    value = headers.get(name, "") if isinstance(headers, Mapping) else ""
+    return value if isinstance(value, str) else ""
 
 
 def check_text(document: Any) -> None:
@@ -101,7 +126,7 @@ def check_text(document: Any) -> None:
 
 def media_type(headers: Mapping[str, Any]) -> str:
     """Return a request's content type without parameters, in lower case."""
-    return _media(headers.get(_spellings(tuple(headers))[0], ""))
+    return _media(_text(headers, _spellings(tuple(headers))[0]))
 
 
 @lru_cache(maxsize=256)
@@ -112,9 +137,9 @@ def _spellings(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=64)
-def _media(value: Any) -> str:
+def _media(value: str) -> str:
     """Return `text/plain` for `Text/Plain; charset=x`, `image/jpeg` for `image/jpg`."""
-    name = value.partition(";")[0].strip().lower() if isinstance(value, str) else ""
+    name = value.partition(";")[0].strip().lower()
     if name.startswith("application/") and name.endswith("+json") and not name.startswith("application/grpc"):
         return JSON
     return ALIASES.get(name, name)

@@ -14,6 +14,8 @@ from pathlib import Path
 RECORD = "digests.json"
 MANIFEST = "MAR-INF/MANIFEST.json"
 SIGNING_FILE = "model.sig"
+EVIDENCE = "evidence.json"
+MIGRATION = "migration.json"  # of an archive whose handler was written for TorchServe, not for ours
 # The record doesn't list itself, the manifest (torch-model-archiver writes its own), or the signing of all members.
 UNRECORDED = frozenset({RECORD, MANIFEST, SIGNING_FILE})
 CACHES = "__pycache__"

@@ -24,7 +24,7 @@ def measured_here(summary: Summary) -> dict[str, Any] | None:
         document = msgspec.json.decode(beside.read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError):
         return None
-    same = document.get("summary", {}).get("model_sha256") == summary.evidence["summary"]["model_sha256"]
+    same = document.get("summary", {}).get("model_sha256") == summary.evidence["summary"].get("model_sha256")
     return document if same else None
 
 
@@ -45,7 +45,7 @@ def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
     evidence = summary.evidence
     source = ms.get(evidence["summary"].get("source", "torch"))
     rows = []
-    for variant in evidence["variants"]:
+    for variant in evidence.get("variants", ()):  # none in one that was migrated
         name, paired = variant["variant"], variant["paired"]
         measures = ["-"] * 3 if paired is None else [f"{paired[key]:.2%}" for key in ("accuracy", "bound", "flips")]
         chosen = name == evidence["summary"]["variant"]
@@ -59,14 +59,14 @@ def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
                 verdict + (", one row at a time" if variant["moves"] else ""),
             ]
         )
-    return rows + [[name, *["-"] * 5, reason] for name, reason in evidence["refused"].items()]
+    return rows + [[name, *["-"] * 5, reason] for name, reason in evidence.get("refused", {}).items()]
 
 
 def why(summary: Summary, ms: dict[str, float]) -> list[str]:
     """Explain the choice, a sentence each."""
     proof = summary.evidence["summary"]
     lines = describe_proof(proof)
-    if proof["moves"]:
+    if proof.get("moves"):
         lines.append("Its answers move with the batch, so workers run one row at a time.")
     refused = sum(test["refused"] for test in summary.evidence.get("certify", {}).get("earlier", []))
     if refused:

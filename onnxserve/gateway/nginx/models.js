@@ -101,7 +101,11 @@ async function describe(r) {
     return null;
   }
   const description = await about(r, r.variables.model + '/' + r.variables.version, r.variables.archive);
-  if (!description.v2 || !description.v2_message) { // an older archive, or another exporter's
+  if (description.evidence && !description.v2) { // a migrated archive, or an older one
+    errors.refuse(r, 501, 'unimplemented', 'the input of this model is unknown', { where: 'server' });
+    return null;
+  }
+  if (!description.v2 || !description.v2_message) { // no worker answers, or another exporter's archive
     errors.refuse(r, 503, 'unavailable', 'the model does not describe its tensors', { where: 'server' });
     return null;
   }

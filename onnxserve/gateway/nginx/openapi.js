@@ -48,6 +48,16 @@ function paths(r, name, version, schemas) {
   };
 }
 
+// A model whose input is unknown, since its handler was written for TorchServe: any body, any answer.
+function unknownPaths(r, name) {
+  const any = { '*/*': { schema: {} } };
+  return { ['/predictions/' + name]: { post: {
+    operationId: 'predict.' + name, tags: [name], summary: name + ': unknown input',
+    requestBody: { required: true, content: any },
+    responses: Object.assign(refusals(r, DENIED.concat(FAILED), {}), { 200: { description: 'What its handler answers.', content: any } }),
+  } } };
+}
+
 async function openapi(r) {
   const listed = await models.listed(r);
   const document = {
@@ -61,6 +71,8 @@ async function openapi(r) {
     if (schemas && schemas.row && schemas.prediction) { // an older archive, or another exporter's, has neither
       document.components.schemas[name + '.row'] = schemas.row;
       Object.assign(document.paths, paths(r, name, about.signature.version, schemas));
+    } else if (about.evidence && about.evidence.migrated) {
+      Object.assign(document.paths, unknownPaths(r, name));
     }
   }
   models.send(r, document);

@@ -3,6 +3,7 @@
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -102,6 +103,34 @@ def test_a_jpeg_under_another_name_is_an_image_and_json_under_another_name_is_js
     answers = ask(image, *((jpeg, kind) for kind in ("image/jpeg", "image/jpg", "image/pjpeg")))
     assert [status for status, _ in answers] == [200] * 3
     assert ask(table, (b"[1, 2]", "application/vnd.api+json"))[0][0] == 200
+
+
+def ask_form(handler: Any, *fields: tuple[str, bytes, str]) -> tuple[int, Any]:
+    """Ask with a multipart form as TorchServe's frontend decodes it: a field's type lies among the headers."""
+    context = OfflineContext(Path())
+    types: dict[str, Any] = {name: {"content-type": kind} for name, _, kind in fields}
+    context.headers = [{"content-type": "multipart/form-data; boundary=x"} | types]
+    [answer] = handler.handle([{name: bytearray(content) for name, content, _ in fields}], context)
+    return context.statuses.get(0, (200, ""))[0], json.loads(answer)
+
+
+def test_a_forms_field_is_a_body_of_its_own_type(image, table):
+    jpeg, row = picture(kind="JPEG"), b"[1, 2]"
+    for kind in ("image/jpeg", "image/jpg", "application/octet-stream", ""):
+        assert ask_form(image, ("data", jpeg, kind))[0] == 200
+    for name in ("data", "body", "file"):
+        assert ask_form(table, (name, row, "application/json")) == ask(table, (row, "application/json"))[0]
+    for name in ("key", "accept", "content-encoding"):
+        assert ask_form(table, ("data", row, ""), (name, b"value", "text/plain"))[0] == 200
+    status, answer = ask_form(table, ("data", row, "image/tiff"))
+    assert (status, answer["error"]["type"]) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("fields", [(), (("left", b"[1, 2]", ""), ("right", b"[1, 2]", ""))])
+def test_a_form_without_the_field_of_rows_is_refused_by_its_fields(table, fields):
+    status, answer = ask_form(table, *fields)
+    assert (status, answer["error"]["type"]) == (400, "undecodable_body")
+    assert "curl -F data=@FILE" in answer["error"]["fix"]
 
 
 def test_json_and_text_after_a_byte_order_mark_are_read(table, text):

@@ -92,7 +92,10 @@ class Context:
         self.model_yaml_config = model_yaml_config
         self.stopping_criteria: dict[int, Callable[[Any], bool | None]] | None = None
         self.cl_socket: socket.socket | None = None
-        self.verified = False  # TorchServe has none: whether the archive was verified before its code was imported
+        # TorchServe has neither: whether the archive was verified before its code was imported, and whether its
+        # handler gets decoded JSON and text whatever the server's `decode_input_request` is.
+        self.verified = False
+        self.decodes = False
         self.header_key_sequence_id = os.getenv("TS_REQUEST_SEQUENCE_ID", "ts_request_sequence_id")
         self.header_key_sequence_start = os.getenv("TS_REQUEST_SEQUENCE_START", "ts_request_sequence_start")
         self.header_key_sequence_end = os.getenv("TS_REQUEST_SEQUENCE_END", "ts_request_sequence_end")
@@ -148,3 +151,7 @@ class Context:
     def get_sequence_id(self, idx: int) -> Any:
         """Return the sequence that request `idx` belongs to, for stateful models."""
         return self.get_request_header(idx, self.header_key_sequence_id)
+
+
+# A handler's entry point: the parameters of each request, and the context, to a list with a body for each request.
+Entry = Callable[[list[dict[str, Any]], Context], Any]

@@ -10,13 +10,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .context import Context
+from .context import Context, Entry
 from .lines import lines
 from .messages import Load
 from .metrics import Metrics
+from .migrated import MigratedEntry, is_migrated
 from .verification import open_folder, verify_folder
 
-Entry = Callable[[list[dict[str, Any]], Context], Any]
 VERSION = Path(__file__).parents[1] / "version.txt"
 
 
@@ -43,6 +43,8 @@ def load_handler(load: Load, metrics: Metrics) -> tuple[Entry, Context]:
     if load.envelope:
         envelope = only_class(importlib.import_module(f"ts.torch_handler.request_envelope.{load.envelope}"))
         entry = envelope(entry).handle
+    if is_migrated(folder):
+        context.decodes, entry = True, MigratedEntry(entry, folder)
     initialize(context)
     return entry, context
 

@@ -8,9 +8,8 @@ import os
 import time
 from typing import Any
 
-from .context import Context, RequestProcessor
+from .context import Context, Entry, RequestProcessor
 from .lines import lines
-from .loader import Entry
 from .messages import Request
 from .responses import Unserialisable, encode_error, encode_responses
 
@@ -19,9 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def decode(kind: str, value: bytearray) -> Any:
-    """Return a parameter's value; JSON and text are decoded unless `decode_input_request` is off."""
-    if not DECODE:
-        return value
+    """Return a parameter's value: JSON and text decoded, anything else as it is."""
     try:
         if kind == "application/json":
             return json.loads(value)
@@ -29,6 +26,11 @@ def decode(kind: str, value: bytearray) -> Any:
             return value.decode()
     except (ValueError, RecursionError):
         log.warning("Failed decoding of input data. Forwarding encoded payload", exc_info=True)
+    return value
+
+
+def keep(kind: str, value: bytearray) -> bytearray:  # noqa: ARG001 - the parameters of `decode`
+    """Return a parameter's value as it came, where `decode_input_request` is off."""
     return value
 
 
@@ -50,8 +52,9 @@ class Service:
 
     def _predict(self, requests: list[Request]) -> bytes:
         ids = [request.id for request in requests]
-        data = [{name: decode(kind, value) for name, kind, value in request.parameters} for request in requests]
         context = self.context
+        read = decode if context.decodes or DECODE else keep
+        data = [{name: read(kind, value) for name, kind, value in request.parameters} for request in requests]
         context.request_ids = dict(enumerate(ids))
         context.request_processor = [RequestProcessor(request) for request in requests]
         context.metrics.set_request_ids(context.request_ids)

@@ -1,0 +1,110 @@
+"""TorchServe's own handlers in the words of a definition: what a row is, and what its prediction is.
+
+Source: TorchServe 0.12, `ts/torch_handler/image_classifier.py` and `base_handler.py`.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from onnxserve.errors import ArchiveError
+
+from .stock import StockArchive
+
+TEMPLATE = Path(__file__).with_name("templates") / "handler.py.tmpl"
+NAMES = "index_to_name.json"
+SIZE = 224  # pixels, of the square that image_classifier crops
+MAX_BYTES = 8 * 2**20
+PATTERN = 256  # levels of grey in the picture that stands for an example
+FIX = "name one that clients send with --row"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Lines of `model.toml` and of `golden.jsonl`, and files that the definition names."""
+
+    input: list[str]
+    output: list[str]
+    golden: bytes
+    fields: list[str] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
+def image_kind(stock: StockArchive, row: Path | None) -> Kind:
+    """Return an image classifier: ImageNet's preprocessing, softmax, and the labels of `index_to_name.json`."""
+    content = row.read_bytes() if row else picture()
+    lines = [
+        'kind = "image"',
+        f"height = {SIZE}",
+        f"width = {SIZE}",
+        f"max_bytes = {MAX_BYTES}",
+    ]
+    output = ['task = "classification"', 'activation = "softmax"', f"labels = {json.dumps(labels(stock))}"]
+    golden = golden_line(base64.b64encode(content).decode())
+    return Kind(lines, output, golden, ['handler = "handler.py:ImageNet"'], {"handler.py": TEMPLATE.read_bytes()})
+
+
+def tensor_kind(stock: StockArchive, row: Path | None) -> Kind:
+    """Return a model of one tensor; its shape and type are those that `torch.as_tensor` gives the example row."""
+    if row is None:
+        raise ArchiveError("base_handler: a tensor's shape isn't in the archive; " + FIX, where=str(stock.path))
+    try:
+        value = msgspec.json.decode(row.read_bytes())
+    except msgspec.DecodeError as error:
+        raise ArchiveError(f"{row.name}: not JSON: {error}", where=str(row)) from error
+    shape, floating = shape_of(value), is_floating(value)
+    lines = ['kind = "tensors"', "", "[[input.tensors]]", 'name = "input"']
+    lines += [f'dtype = "{"float32" if floating else "int64"}"', f"shape = {json.dumps(shape)}"]
+    return Kind(lines, ['task = "raw"'], golden_line(value))
+
+
+def labels(stock: StockArchive) -> list[str]:
+    """Return the labels in the order of the model's outputs; ArchiveError without them, or with a gap among them.
+
+    The file maps indices to names, or to a list whose last entry is the name; older ones have a list of names. A name
+    that occurs twice, as some of ImageNet do, gets its index.
+    """
+    try:
+        document = msgspec.json.decode(stock.members[NAMES], type=dict[str, Any])
+        names = document.get("object_type_names")
+        document = document if names is None else {str(index): name for index, name in enumerate(names)}
+        by_index = {int(index): name[-1] if isinstance(name, list) else name for index, name in document.items()}
+    except KeyError as error:
+        raise ArchiveError(f"{NAMES} is missing, which names the labels", where=str(stock.path)) from error
+    except (msgspec.DecodeError, ValueError, IndexError, TypeError) as error:
+        raise ArchiveError(f"{NAMES}: {error}", where=str(stock.path)) from error
+    if sorted(by_index) != list(range(len(by_index))) or not by_index:
+        raise ArchiveError(f"{NAMES}: the indices must be 0 to {len(by_index) - 1}", where=str(stock.path))
+    ordered = [str(by_index[index]) for index in range(len(by_index))]
+    return [f"{name} ({index})" if ordered.count(name) > 1 else name for index, name in enumerate(ordered)]
+
+
+def shape_of(value: Any) -> list[int]:
+    """Return the shape of nested lists, by their first elements."""
+    return [len(value), *shape_of(value[0])] if isinstance(value, list) and value else []
+
+
+def is_floating(value: Any) -> bool:
+    """Return whether nested lists have a number with a fraction, so that torch makes floats of them."""
+    return any(map(is_floating, value)) if isinstance(value, list) else isinstance(value, float)
+
+
+def golden_line(value: Any) -> bytes:
+    """Return the line of `golden.jsonl` for one row without a label."""
+    return msgspec.json.encode({"input": value}) + b"\n"
+
+
+def picture() -> bytes:
+    """Return a PNG with every level of grey, for a model of which no example is known."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.frombytes("L", (PATTERN, PATTERN), bytes(range(PATTERN)) * PATTERN).convert("RGB").save(stream, "PNG")
+    return stream.getvalue()

@@ -1,0 +1,82 @@
+"""A TorchServe archive beside ours, migrated and served by `onnxserve serve`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from onnxserve.gateway import Canary
+from onnxserve.migrate import read_stock, wrap
+from tests.helpers.serving import READY_S, Serving, serving, settings_in
+from tests.helpers.stock import doubler_members, with_manifest, write_tar, write_zip
+
+BURST = 40  # more failures in a second than eject a version
+
+
+def migrated(folder: Path, version: str, factor: float) -> Path:
+    members = with_manifest(doubler_members(factor), modelVersion=version)
+    return wrap(read_stock(write_zip(folder / "old.mar", members)), folder / "migrated")[0]
+
+
+@pytest.fixture(scope="module")
+def server(archive, tmp_path_factory) -> Iterator[Serving]:
+    folder: Path = tmp_path_factory.mktemp("migration")
+    settings = settings_in(folder / "server", [archive, migrated(folder, "1.0", 2.0)])
+    write_tar(settings.store / "left-over.tar.gz", doubler_members())
+    with serving(settings, folder, "--warm-up", "0") as made:
+        yield made
+
+
+def post(server: Serving, document: Any, path: str = "/predictions/doubler") -> httpx.Response:
+    return httpx.post(f"{server.url}{path}", json=document, trust_env=False, timeout=60)
+
+
+def test_its_handler_gets_decoded_json_and_answers_beside_ours(server):
+    assert post(server, {"numbers": [1, 2.5]}).json() == {"numbers": [2, 5.0]}
+    assert post(server, [0, 0], "/predictions/circle").json()["predictions"][0]["label"] == "inside"
+    chosen = post(server, {"numbers": [1], "status": 201})
+    assert (chosen.status_code, chosen.json()) == (201, {"numbers": [2]})
+
+
+def test_a_form_reaches_its_handler_as_a_field(server):
+    form = {"data": ("row.json", b'{"numbers": [4]}', "application/json")}
+    answer = httpx.post(f"{server.url}/predictions/doubler", files=form, trust_env=False, timeout=60)
+    assert (answer.status_code, answer.json()) == (200, {"numbers": [8]})
+
+
+def test_its_faults_are_answers_with_a_type_and_do_not_eject_it(server):
+    for _ in range(BURST):
+        failed = post(server, {"wrong": 1})
+        assert (failed.status_code, failed.json()["error"]["type"]) == (500, "internal_error")
+    assert post(server, {"numbers": [1]}).json() == {"numbers": [2]}
+
+
+def test_what_a_start_refuses_is_named_with_the_command_that_takes_it_over(server):
+    [refused] = [event["detail"] for event in server.events() if "left-over.tar.gz" in event.get("detail", "")]
+    assert "onnxserve migrate" in refused
+
+
+def test_documents_and_console_show_an_unknown_input_and_no_proof(server):
+    operation = httpx.get(f"{server.url}/openapi.json", trust_env=False).json()["paths"]["/predictions/doubler"]["post"]
+    assert operation["summary"] == "doubler: unknown input"
+    metadata = httpx.get(f"{server.url}/v2/models/doubler", trust_env=False)
+    assert (metadata.status_code, "input of this model is unknown" in metadata.text) == (501, True)
+    assert httpx.get(f"{server.url}/v2/models/doubler/ready", trust_env=False).json()["ready"] is True
+    console = int(server.settings.gateway_file.read_text().partition("metrics_port = ")[2].split()[0])
+    page = httpx.get(f"http://127.0.0.1:{console}/console/data/models.json", trust_env=False, timeout=30).json()
+    [shown] = [model for model in page["models"] if model["name"] == "doubler"]
+    assert shown["evidence"]["proof"] == "unproven"
+    assert "signature" not in shown
+
+
+def test_its_next_version_is_registered_and_becomes_a_canary_that_is_taken_back(server, tmp_path):
+    assert server.release.register(migrated(tmp_path, "1.1", 3.0)) == "1.1"
+    server.release.management.wait_ready("doubler", "1.1", READY_S)
+    assert post(server, {"numbers": [1]}, "/predictions/doubler/1.1").json() == {"numbers": [3]}
+    server.release.canary("doubler", Canary("1.1", 50))
+    server.release.rollback("doubler")
+    assert post(server, {"numbers": [1]}).json() == {"numbers": [2]}
