@@ -5,18 +5,18 @@ A graph that is equal to its source needs no certificate: where the rows give it
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from onnxserve.archive import file_digest
-from onnxserve.archive.evidence import CERTIFIED, PARITY, UNPROVEN, describe_loss
+from onnxserve.archive.evidence import CERTIFIED, PARITY, UNPROVEN
 from onnxserve.errors import CheckFailed
 
-from .acceptance import Acceptance, budget_of, claim_of, least_rows, task_of
+from .acceptance import Acceptance, budget_of, least_rows
 from .arrays import main
 from .certify_log import CertifyLog, CertifyTest
 from .choose import equal_to_source
 from .export_state import ExportState
-from .measure import spread_rows
+from .measure import loss_of, spread_rows
 from .output_similarity import compare
 from .paired_statistics import spread_of
 from .plan import FP32, advice
@@ -143,10 +143,7 @@ def summary(state: ExportState, result: Measured) -> str:
     alone = " (only one row at a time: answers move with the batch)" if result.moves else ""
     if result.paired is None:
         return f"equal to its source on every row that was compared{alone}"
-    definition = state.definition
-    task = "metric" if definition.quantise.metric else task_of(definition)
-    claim = claim_of(definition, labelled=state.split.labelled)
-    return describe_loss(asdict(result.paired), task, claim, definition.quantise.tolerance) + alone
+    return loss_of(state, result.paired) + alone
 
 
 STEP = Step("certify", ("sequence", "measured", "outputs", "reference"), ("chosen", "certified", "measured"), call)

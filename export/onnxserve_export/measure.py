@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from .acceptance import Acceptance
+from dataclasses import asdict
+
+from onnxserve.archive.evidence import describe_loss
+
+from .acceptance import Acceptance, claim_of, task_of
 from .arrays import Array, Arrays, main
 from .batches import Batches
 from .deviation import TOLERANCE
 from .export_state import ExportState
 from .outputs import all_finite, join, largest_deviation, largest_shift
-from .paired_statistics import spread_of
+from .paired_statistics import PairedStatistics, spread_of
 from .preprocess import FEW, certify_alone, golden_alone, select_alone
 from .records import Candidate, Measured
 from .run import GraphCrashed, run_cut
@@ -87,7 +91,7 @@ def call(state: ExportState) -> None:
         state.progress("measure", number, len(state.candidates))
         result = measure_candidate(state, candidate, acceptance)
         state.measured.append(result)
-        state.say(f"      {candidate.variant}: {result.refusal or summary(result)}")
+        state.say(f"      {candidate.variant}: {result.refusal or summary(state, result)}")
 
 
 def select_acceptance(state: ExportState) -> Acceptance:
@@ -103,12 +107,20 @@ def spread_rows(state: ExportState) -> Array:
     return main(state.probe_reference if few else state.select_reference)
 
 
-def summary(result: Measured) -> str:
+def summary(state: ExportState, result: Measured) -> str:
     """Describe a result in one line for the terminal."""
     if result.select is None:
-        return result.refusal or "there are no select rows to measure it on"
+        return "there are no select rows to measure it on"
     alone = "; one row at a time, since answers move with the batch" if result.moves else ""
-    return f"{result.select.drop:.2%} lost and {result.select.flips:.2%} changed on the select rows{alone}"
+    return f"{loss_of(state, result.select)}, by the select rows{alone}"
+
+
+def loss_of(state: ExportState, paired: PairedStatistics) -> str:
+    """Describe what a candidate loses, in the words of the task."""
+    quantise = state.definition.quantise
+    task = "metric" if quantise.metric else task_of(state.definition)
+    claim = claim_of(state.definition, labelled=state.split.labelled)
+    return describe_loss(asdict(paired), task, claim, quantise.tolerance)
 
 
 STEP = Step("measure", ("candidates", "select_reference", "scales", "groups"), ("measured", "outputs"), call)
