@@ -47,7 +47,7 @@ def test_a_variant_that_changes_the_whole_budget_of_labels_is_seldom_accepted(tm
         differ = draws.random(ROWS) < budget
         passes += accepted(acceptance, np.where(differ[:, None], reference[:, ::-1], reference))
     assert passes / TRIES <= FIRST_LEVEL + EDGE < FAMILYWISE_ERROR + EDGE
-    assert accepted(acceptance, reference) == (budget > 0.01)  # 500 rows show 0.65 % at best
+    assert accepted(acceptance, reference)
 
 
 @pytest.mark.parametrize("task", ["regression", "embedding"])
