@@ -121,7 +121,7 @@ def kind(answer: httpx.Response) -> str:
 
 def archives(folder: Path) -> list[Path]:
     """Export two versions of a small model, the first with two workers."""
-    definition = new_model("tabular", "circle", folder / "one")
+    definition = new_model("table", "circle", folder / "one")
     second = folder / "two" / "circle"
     shutil.copytree(definition, second)
     toml = second / "model.toml"

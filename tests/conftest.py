@@ -16,7 +16,7 @@ from tests.helpers.once import made_once
 @pytest.fixture(scope="session")
 def definition(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small table model, as `onnxserve new` makes it."""
-    return made_once(tmp_path_factory, "models", lambda folder: new_model("tabular", "circle", folder)) / "circle"
+    return made_once(tmp_path_factory, "models", lambda folder: new_model("table", "circle", folder)) / "circle"
 
 
 @pytest.fixture(scope="session")

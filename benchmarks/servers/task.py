@@ -15,7 +15,7 @@ import numpy as np
 FOLDER = Path(os.environ["BENCH_FOLDER"])
 TASK = os.environ["BENCH_TASK"]
 BACKEND = os.environ.get("BENCH_BACKEND", "onnx")
-LABELS = json.loads((FOLDER / "signature.json").read_text())["labels"]
+LABELS = json.loads((FOLDER / "signature.json").read_text())["output"]["labels"]
 
 
 class Task:

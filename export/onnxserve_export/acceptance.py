@@ -145,7 +145,7 @@ class Acceptance:
 
 
 def task_of(definition: Definition) -> str:
-    """Return the definition's task; `auto` means `labels` where there are any, else `regression`.
+    """Return what a right answer is; `auto` means `labels` for classification, `embedding`, else `regression`.
 
     DefinitionError if the task is `labels` and the definition has none.
     """
@@ -154,7 +154,7 @@ def task_of(definition: Definition) -> str:
         if task == "labels" and not definition.labels:
             raise DefinitionError("task = 'labels' needs `labels`", where="quantise.task")
         return task
-    return "labels" if definition.labels else "regression"
+    return {"classification": "labels", "embedding": "embedding"}.get(definition.output.task, "regression")
 
 
 def claim_of(definition: Definition, *, labelled: bool) -> Claim:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxserve.archive.offline import samples, tensors
+from onnxserve.archive.offline import axis_limits, samples, tensors
 
 from .arrays import Arrays
 from .batch_composition import ALONE, MIXED, batches, random_batches
@@ -91,6 +91,7 @@ def call(state: ExportState) -> None:
         layout.add([group], 1)
     path = state.scratch / "tensors.npz"
     state.axes = tensors(state.archive_folder, layout, path)
+    state.limits = axis_limits(path, state.axes)
     calibrate, first_fit, random, select, certify, checked, alone, mixed, golden, *rest = layout.cut(path)
     state.groups = Groups(
         calibrate,
@@ -145,4 +146,4 @@ def golden_alone(state: ExportState) -> Batches:
     return alone(state, "golden", (row["input"] for row in state.golden), len(state.golden))
 
 
-STEP = Step("preprocess", ("split", "golden", "archive_folder"), ("groups", "axes", "probe"), call)
+STEP = Step("preprocess", ("split", "golden", "archive_folder"), ("groups", "axes", "limits", "probe"), call)

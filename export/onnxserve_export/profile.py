@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -12,18 +13,19 @@ import numpy.typing as npt
 
 from onnxserve.archive.offline import run_offline
 from onnxserve.archive.write import pretty
-from onnxserve_handlers.tasks.classification import best_labels
+from onnxserve_handlers.outputs import Outputs
+from onnxserve_handlers.registry import read_signature, task_alone
+from onnxserve_handlers.tasks import TaskHooks
 
-from .arrays import Array, main
+from .arrays import Array
 from .batch_composition import batches
 from .export_state import ExportState
-from .output_similarity import Activation, activation_of
 from .preprocess import FEW, values
 from .step import Step
 
 BINS = 10
 MOST_ROWS = 20_000
-MOST_VALUES = 8  # of an answer that are looked at one by one; more are an embedding
+EMBEDDING = "embedding"  # the measure of a task whose answers are vectors
 AXES = 4
 TINY = 1e-12
 
@@ -42,21 +44,19 @@ def measure(values: npt.NDArray[Any], bins: int = BINS) -> dict[str, Any]:
     return {"edges": edges.tolist(), "counts": counts.tolist()}
 
 
-def profile(
-    measures: dict[str, Array], outputs: Array, labels: Sequence[str], activation: Activation = "softmax"
-) -> dict[str, Any]:
+def profile(measures: Mapping[str, Array], outputs: Outputs, task: TaskHooks) -> dict[str, Any]:
     """Return `profile.json`: histograms of the rows' measures and of the model's answers."""
-    document: dict[str, Any] = {"rows": len(outputs), "labels": {}}
-    answers: dict[str, Array] = {}
-    if labels:
-        places, answers["score"] = best_labels(outputs, activation)
-        label_counts = np.bincount(places, minlength=len(labels))
-        document["labels"] = dict(zip(labels, label_counts.tolist(), strict=True))
-    elif (values := outputs.reshape(len(outputs), -1)).shape[1] > MOST_VALUES:
-        document["embedding"], answers = embedding(values.astype(np.float64))
-    else:
-        answers = {f"value.{place}": column for place, column in enumerate(values.T)}
-    return document | {"measures": {name: measure(values) for name, values in (measures | answers).items()}}
+    predictions = task.predictions(outputs, None)
+    counts = Counter(map(task.label, predictions))
+    document: dict[str, Any] = {
+        "rows": len(predictions),
+        "labels": {label: counts[label] for label in task.signature.labels},
+    }
+    answers = dict(task.prediction_measures(predictions))
+    if EMBEDDING in answers:
+        document["embedding"], answers = embedding(answers.pop(EMBEDDING).astype(np.float64))
+    every = {**measures, **answers}
+    return document | {"measures": {name: measure(values) for name, values in every.items()}}
 
 
 def embedding(vectors: npt.NDArray[np.float64]) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -84,12 +84,10 @@ def call(state: ExportState) -> None:
             stream.write(msgspec.json.encode(group) + b"\n")
     run_offline(state.archive_folder, "measures", source, target)
     with np.load(target) as arrays:
-        document = profile(
-            dict(arrays),
-            main(state.outputs[state.chosen.variant])[:rows],
-            state.definition.labels,
-            activation_of(main(state.reference)),
-        )
+        signature = read_signature(state.archive_folder)
+        task = task_alone(signature.output.task, signature)
+        outputs = {name: array[:rows] for name, array in state.outputs[state.chosen.variant].items()}
+        document = profile(arrays, Outputs(outputs), task)
     (state.archive_folder / "profile.json").write_bytes(pretty(document))
     state.say(f"      {rows} rows, {len(document['measures'])} measures")
 

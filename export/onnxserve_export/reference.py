@@ -89,7 +89,7 @@ def call(state: ExportState) -> None:
         )
     if labels and (given := main(probe).shape[1:]) != (len(labels),):
         raise DefinitionError(f"the module gives {given} outputs a row for {len(labels)} labels")
-    if labels:
+    if task_of(state.definition) == "labels":
         _state_activation(state, main(typical_outputs(state)))
     _check_golden(state)
 
@@ -100,9 +100,13 @@ def typical_outputs(state: ExportState) -> Arrays:
 
 
 def _state_activation(state: ExportState, outputs: Array) -> None:
-    """Record in the signature whether outputs are scores already, so that handlers don't apply a softmax again."""
-    path, activation = state.archive_folder / "signature.json", activation_of(outputs)
-    path.write_bytes(pretty(msgspec.json.decode(path.read_bytes()) | {"activation": activation}))
+    """Record in the signature what makes scores of the outputs, where the definition leaves it to their values."""
+    path = state.archive_folder / "signature.json"
+    document = msgspec.json.decode(path.read_bytes())
+    if document["output"]["activation"] != "auto":
+        return
+    document["output"]["activation"] = activation = activation_of(outputs)
+    path.write_bytes(pretty(document))
     if activation == "none":
         state.say("      the outputs are probabilities: they are the scores, without another softmax")
 

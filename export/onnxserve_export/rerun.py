@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from onnxserve.archive import read_proof, unpack_trusted
+from onnxserve.archive import folder_signature, read_proof, unpack_trusted
 from onnxserve.archive.evidence import PARITY, UNPROVEN, proof_of
 from onnxserve.archive.offline import Array, outputs
 from onnxserve.definition import QuantiseSection
@@ -55,14 +55,14 @@ def rerun(archive: Path) -> Rerun:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         unpack_trusted(archive, folder)
-        signature = msgspec.json.decode((folder / "signature.json").read_bytes())
+        signature = folder_signature(folder)
         summary = msgspec.json.decode((folder / "evidence.json").read_bytes())["summary"]
         proof = read_proof(folder)
         together, alone, mixed, composition = answers(folder, [row["input"] for row in proof], signature["max_batch"])
         reference = np.array([row["output"] for row in proof], np.float32)
         scale = recorded_scale(folder, reference)
     together = together.reshape(len(together), -1)
-    paired = compare(reference, together, proof, signature["labels"], summary)
+    paired = compare(reference, together, proof, signature["output"]["labels"], summary)
     shift = batch_shift(together, alone.reshape(len(alone), -1), mixed.reshape(len(mixed), -1), composition, scale)
     kind, moved, budget = proof_of(summary), deviation(together, reference, scale), float(summary["budget"])
     changed = paired.flips if summary["task"] == "labels" else paired.drop

@@ -18,7 +18,7 @@ from .sources import match_inputs
 def source_faults(state: ExportState, batches: list[Arrays]) -> Iterator[OnnxserveError]:
     """Yield everything that is wrong with the source's inputs and outputs on small batches."""
     yield from undeclared_axes(state, batches)
-    where = state.definition.loader
+    where = state.definition.source
     try:
         match_inputs(state.model, batches[0])
         few, many = (state.model.run(batch) for batch in batches)
@@ -47,7 +47,7 @@ def undeclared_axes(state: ExportState, batches: list[Arrays]) -> Iterator[Onnxs
             if sizes[0] != sizes[1] and axis not in state.axes.get(name, {}):
                 what = f"axis {axis} of {name} is {sizes[0]} long in one batch and {sizes[1]} in another"
                 fix = f'declare it in the handler: dynamic_axes = {{"{name}": {{{axis}: "length"}}}}'
-                yield DefinitionError(what, where=state.definition.handler, fix=fix)
+                yield DefinitionError(what, where=state.definition.handler or "[input]", fix=fix)
 
 
 def failure(error: Exception, batches: list[Arrays], where: str) -> OnnxserveError:

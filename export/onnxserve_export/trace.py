@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
@@ -38,7 +39,7 @@ def check_declared(shapes: dict[str, Batches], axes: Axes) -> None:
                 )
 
 
-def check_ranges(axis_ranges: list[Range], axes: Axes, batch: int, length: int, fix: str) -> list[Range]:
+def check_ranges(axis_ranges: list[Range], axes: Axes, batch: int, limits: Mapping[str, int], fix: str) -> list[Range]:
     """Return the free axes' ranges; CheckFailed if one doesn't reach from 1 to what the signature allows.
 
     `fix` says how the source's maker frees an axis.
@@ -49,7 +50,7 @@ def check_ranges(axis_ranges: list[Range], axes: Axes, batch: int, length: int, 
         if axis_range.axis == 0 or axis_range.axis in axes.get(axis_range.input, {})
     ]
     for axis_range in free:
-        largest = batch if axis_range.axis == 0 else length
+        largest = batch if axis_range.axis == 0 else limits[axes[axis_range.input][axis_range.axis]]
         # torch.export may state 2 for what it only assumes not to be 0 or 1; `verify` runs batches of 1.
         if axis_range.lower > 2 or (axis_range.upper is not None and axis_range.upper < largest):
             raise CheckFailed(
@@ -129,9 +130,7 @@ def call(state: ExportState) -> None:
     check_declared(state.groups.shapes, state.axes)
     batch, spec = example(state.groups.shapes), state.definition
     proto, axis_ranges = state.model.graph(batch, state.axes)
-    state.ranges = check_ranges(
-        axis_ranges, state.axes, spec.serve.batch_size, spec.input.max_tokens, state.model.free_axis_fix
-    )
+    state.ranges = check_ranges(axis_ranges, state.axes, spec.serve.batch_size, state.limits, state.model.free_axis_fix)
     name_unnamed(proto)
     strip(proto)
     # Inner shapes carry the exporter's own axis names; ONNX Runtime infers them anew.
@@ -142,4 +141,4 @@ def call(state: ExportState) -> None:
     state.say(f"      {len(proto.graph.node)} nodes, {state.fp32.stat().st_size / 1e6:.1f} MB")
 
 
-STEP = Step("trace", ("model", "groups", "axes", "output_axes"), ("fp32", "ranges"), call)
+STEP = Step("trace", ("model", "groups", "axes", "limits", "output_axes"), ("fp32", "ranges"), call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import itemgetter
 from pathlib import Path
 
@@ -18,11 +19,12 @@ from .run import GraphCrashed, run_graph
 from .step import Step
 
 
-def stretch(arrays: Arrays, axes: Axes, length: int) -> Arrays:
-    """Return the same rows, repeated along their free axes to exactly `length`."""
+def stretch(arrays: Arrays, axes: Axes, limits: Mapping[str, int]) -> Arrays:
+    """Return the same rows, repeated along their free axes to exactly the largest sizes."""
     made = dict(arrays)
     for name, free in axes.items():
-        for axis in free:
+        for axis, axis_name in free.items():
+            length = limits[axis_name]
             times = -(-length // made[name].shape[axis])
             repeated = np.concatenate([made[name]] * times, axis=axis)
             made[name] = np.take(repeated, np.arange(length), axis=axis)
@@ -33,9 +35,8 @@ def all_shapes(state: ExportState) -> dict[str, Arrays]:
     """Return batches of every size with real rows; where lengths are free, also of the longest that is allowed."""
     shapes = {name: batches.first_batch() for name, batches in state.groups.shapes.items()}
     if state.axes:
-        longest = state.definition.input.max_tokens
         long = {name: group for name, group in shapes.items() if name.endswith("long rows")}
-        shapes |= {f"{name}, stretched": stretch(group, state.axes, longest) for name, group in long.items()}
+        shapes |= {f"{name}, stretched": stretch(group, state.axes, state.limits) for name, group in long.items()}
     return shapes
 
 
@@ -84,4 +85,4 @@ def call(state: ExportState) -> None:
     state.say(f"      {len(state.parity)} shapes, worst {max(p.deviation for p in state.parity):.2g}")
 
 
-STEP = Step("verify", ("model", "groups", "axes", "fp32", "scales"), ("parity",), call)
+STEP = Step("verify", ("model", "groups", "axes", "limits", "fp32", "scales"), ("parity",), call)

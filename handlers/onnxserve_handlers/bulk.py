@@ -9,20 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from .composition import FormerTask
 from .errors import RequestError
 from .handler import Handler
-from .hooks import Outputs
 from .offline import OfflineContext, make_handler
-from .runtime.batching import chunks, guard, isolate
-from .tasks.classification import best_labels, drop_rows, not_finite, rows_not_finite
+from .outputs import Array, Outputs, drop_rows, join, not_finite, rows_not_finite
+from .registry import task
+from .runtime.batching import guard, isolate
+from .tasks import first_output
+from .tasks.classification import Classification, best_labels
+from .tasks.regression import Regression
 from .trust.model import check_golden, read_golden
 
-Array = npt.NDArray[Any]
+Form = Literal["labels", "values", "words"]
 COLUMNAR_ROWS = 1024  # of a batch without padding: larger ones are hardly faster, smaller ones are slower
 
 
@@ -46,9 +50,8 @@ class Bulk:
         context = OfflineContext(folder, {"handler": {**config, "deduplicate": False}})
         context.system_properties["gpu_id"] = gpu_id
         self.handler.initialize(context)
-        kind = type(self.handler)
-        self.columns = self.handler.signature.input.columns if self.handler.columnar() else ()
-        self.words = kind.predictions is not Handler.predictions  # the handler has predictions of its own
+        self.columns = self.handler.signature.input.column_names if self.handler.columnar() else ()
+        self.form = form_of(self.handler)
         self.batch = batch or (COLUMNAR_ROWS if self.columns else self.handler.signature.max_batch)
         self.handler.resize(self.batch)
         self.deviation = check_golden(read_golden(folder), self._run_full_batches)
@@ -58,13 +61,13 @@ class Bulk:
         rows = self.handler.check_all(values, range(len(values)))
         errors = {index: row for index, row in enumerate(rows) if isinstance(row, RequestError)}
         kept = [index for index in range(len(rows)) if index not in errors]
-        outputs = guard(partial(self.handler.infer, [rows[index] for index in kept])) if kept else {}
+        outputs = guard(partial(self.handler.infer, [rows[index] for index in kept])) if kept else Outputs()
         if isinstance(outputs, RequestError):  # a row makes the batch fail: halve it until that row is alone
             each = isolate([rows[index] for index in kept], self._infer_rows)
             errors |= {index: row for index, row in zip(kept, each, strict=True) if isinstance(row, RequestError)}
             kept = [index for index in kept if index not in errors]
-            outputs = _concatenate([row for row in each if not isinstance(row, RequestError)])
-        return self._make_scored(np.array(kept, np.intp), outputs, errors)
+            outputs = join([row for row in each if not isinstance(row, RequestError)])
+        return self._make_scored(np.array(kept, np.intp), outputs, errors, [rows[index] for index in kept])
 
     def score_columns(self, columns: Mapping[str, Array]) -> Scored:
         """Score rows that are one array of numbers per column of the signature; a missing number is NaN."""
@@ -73,19 +76,14 @@ class Bulk:
         if errors:
             tensors = {name: array[valid] for name, array in tensors.items()}
         kept = np.flatnonzero(valid)
-        outputs = guard(partial(self._run, tensors, len(kept))) if len(kept) else {}
+        outputs = guard(partial(self.handler.infer_tensors, tensors)) if len(kept) else Outputs()
         if isinstance(outputs, RequestError):
             return self.score_values([self._instance(columns, index) for index in range(len(valid))])
-        return self._make_scored(kept, outputs, errors)
-
-    def _run(self, tensors: dict[str, Array], count: int) -> Outputs:
-        parts = chunks(count, self.batch)
-        batches = [{name: array[part.start : part.stop] for name, array in tensors.items()} for part in parts]
-        return _concatenate([self.handler.run(batch) for batch in batches])
+        return self._make_scored(kept, outputs, errors, None)
 
     def _infer_rows(self, rows: Sequence[Any]) -> list[Outputs]:
         outputs = self.handler.infer(rows)
-        return [{name: array[index : index + 1] for name, array in outputs.items()} for index in range(len(rows))]
+        return [outputs.take(slice(index, index + 1)) for index in range(len(rows))]
 
     def _instance(self, columns: Mapping[str, Array], index: int) -> list[float | None]:
         values = [float(columns[name][index]) for name in self.columns]
@@ -98,17 +96,24 @@ class Bulk:
             return row
         raise ValueError(f"row {index} is refused in an array and accepted alone")
 
-    def _make_scored(self, kept: npt.NDArray[np.intp], outputs: Outputs, errors: dict[int, RequestError]) -> Scored:
+    def _make_scored(
+        self,
+        kept: npt.NDArray[np.intp],
+        outputs: Outputs,
+        errors: dict[int, RequestError],
+        rows: Sequence[Any] | None,
+    ) -> Scored:
         label = score = predictions = None
         if bad_rows := rows_not_finite(outputs):
             errors |= {int(index): not_finite(int(index)) for index in kept[bad_rows]}
             kept, outputs = np.delete(kept, bad_rows), drop_rows(outputs, bad_rows)
+            rows = None if rows is None else [row for index, row in enumerate(rows) if index not in bad_rows]
         if len(kept):
-            first = outputs[self.handler.session.outputs[0]]
-            if self.words or not self.handler.signature.labels:
-                predictions = self.handler.predictions(first)
+            if self.form == "labels":
+                output = self.handler.signature.output
+                label, score = best_labels(first_output(outputs), getattr(output, "activation", "auto"))
             else:
-                label, score = best_labels(first, self.handler.signature.activation)
+                predictions = self.handler.predictions(outputs, rows)
         return Scored(kept, outputs, label, score, predictions, errors)
 
     def _run_full_batches(self, values: list[Any]) -> Array:
@@ -117,7 +122,11 @@ class Bulk:
         return self.handler.outputs(repeated)[: len(values)]
 
 
-def _concatenate(parts: Sequence[Outputs]) -> Outputs:
-    if not parts:
-        return {}
-    return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def form_of(handler: Handler) -> Form:
+    """Return what predictions are: a label with its score, a list of values, or anything else."""
+    predictions: Any = type(handler).predictions
+    if predictions is FormerTask.predictions:
+        predictions = task(FormerTask.task_name(handler.signature)).predictions
+    if predictions is Classification.predictions:
+        return "labels"
+    return "values" if predictions is Regression.predictions else "words"

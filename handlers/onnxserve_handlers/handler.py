@@ -7,28 +7,29 @@ import os
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 
 from .errors import InternalError, RequestError, classify, combine, stack_of
-from .hooks import Hooks, Outputs
+from .inference import Inference
+from .outputs import Outputs, free_axes
 from .protocols import negotiation
 from .protocols.body import Body, read_body
 from .protocols.gateway_forms import ROWS, CopyForm, encode_rows, gateway_form
 from .protocols.v2_grpc import metadata_message
 from .protocols.v2_http import model_metadata
+from .registry import read_signature
 from .request import Request, answered_request, build_responses, check_deadline, error_of, failed_request
 from .response import DEFAULT_MAX_RESPONSE_BYTES, PLAIN, Response, max_response_bytes, refusal
-from .runtime.batching import buckets, chunks, distinct, isolate
+from .runtime.batching import isolate
 from .runtime.gpu import read_gpu, tensorrt_shapes
 from .runtime.session import Provider, Session, choose_provider, intra_op_threads
-from .signature import ERRORS, read_signature
-from .telemetry.recorder import Recorder, make_recorder
+from .signature import ERRORS, object_schema
+from .telemetry.recorder import make_recorder
 from .trust.digests import check_digests
 from .trust.model import check_golden, read_golden, read_model
 from .trust.signing import check_signing
@@ -36,12 +37,11 @@ from .trust.signing import check_signing
 log = logging.getLogger(__name__)
 
 
-class Handler(Hooks):
+class Handler(Inference):
     """TorchServe's handler API (`initialize`, `handle`) over rows that can't harm each other."""
 
-    recorder: Recorder | None = None
+    golden_deviation: float  # of this machine's outputs for the golden rows, in spreads
     max_response_bytes = DEFAULT_MAX_RESPONSE_BYTES
-    deduplicate = True  # off in measurements, where few rows stand for many
 
     def read(self, body: Body) -> Request:
         """Return a body's instances or tensors, with the form of the response."""
@@ -80,6 +80,7 @@ class Handler(Hooks):
         """Read the signature and prepare the hooks, without a session; this is enough for `check` and `tensors`."""
         self.folder = folder
         self.signature = read_signature(folder)
+        self.output_axes = free_axes(self.signature.outputs)
         self.prepare()
 
     def handle(self, data: Sequence[dict[str, Any]], context: Any) -> list[bytes]:
@@ -97,42 +98,6 @@ class Handler(Hooks):
         return bodies
 
     # Stages ----------------------------------------------------------------
-
-    def outputs(self, values: Sequence[Any]) -> npt.NDArray[Any]:
-        """Return the first output for some instances, shape (rows, ...); golden rows and batch scoring use it."""
-        rows = [self.check(value, f"instances[{i}]") for i, value in enumerate(values)]
-        return self.infer(rows)[self.session.outputs[0]]
-
-    def infer(self, rows: Sequence[Any]) -> Outputs:
-        """Return every output for checked rows."""
-        parts = self.parts(rows)
-        if len(parts) == 1 and isinstance(parts[0], range):
-            return self.run(self.tensors(rows))
-        outputs = self._concatenate([self.run(self.tensors([rows[index] for index in part])) for part in parts])
-        order = np.argsort(np.concatenate([np.asarray(part) for part in parts]))
-        return {name: array[order] for name, array in outputs.items()}
-
-    def resize(self, batch: int) -> None:
-        """Let `batch` rows run together instead of the signature's `max_batch`."""
-        self.signature = replace(self.signature, max_batch=batch)
-
-    def parts(self, rows: Sequence[Any]) -> Sequence[Sequence[int]]:
-        """Return which rows run together: at most `max_batch`, of similar length."""
-        size, lengths = self.signature.max_batch, self.lengths(rows)
-        return chunks(len(rows), size) if lengths is None else buckets(lengths, size)
-
-    def run(self, tensors: dict[str, npt.NDArray[Any]]) -> Outputs:
-        """Return every output for one batch; identical rows are computed once."""
-        unique, inverse = distinct(tensors) if self.deduplicate else (tensors, None)
-        if self.recorder is not None:
-            self.recorder.clock.lap("preprocess")
-        outputs = self.session.run(unique)
-        if self.recorder is not None:
-            self.recorder.clock.lap("inference")
-        return outputs if inverse is None else {name: array[inverse] for name, array in outputs.items()}
-
-    def _concatenate(self, parts: Sequence[Outputs]) -> Outputs:
-        return {name: np.concatenate([part[name] for part in parts]) for name in self.session.outputs}
 
     def _read(self, item: dict[str, Any], context: Any, index: int) -> Request:
         headers: Mapping[str, Any] = {}
@@ -166,32 +131,34 @@ class Handler(Hooks):
             request.error = combine([row for row in request.rows if isinstance(row, RequestError)])
 
     def _compute(self, requests: Sequence[Request]) -> list[Response | RequestError]:
-        outputs = self._outputs(requests)
-        return build_responses(requests, outputs, self._predictions, self.signature, self.max_response_bytes)
+        """Return a response or an error for each request; those that bring tensors run by themselves."""
+        with_rows = [request for request in requests if request.tensors is None]
+        responses = list[Response | RequestError]()
+        if with_rows:
+            rows = [row for request in with_rows for row in request.rows or ()]
+            responses = self._build(with_rows, self.infer(rows), rows)
+        if len(with_rows) == len(requests):
+            return responses
+        rest = iter(responses)
+        return [
+            next(rest)
+            if request.tensors is None
+            else self._build([request], self.infer_tensors(request.tensors), None)[0]
+            for request in requests
+        ]
 
-    def _predictions(self, outputs: Mapping[str, npt.NDArray[Any]]) -> list[Any]:
-        first = outputs[self.session.outputs[0]]
-        predictions = self.predictions(first) if len(first) else []
+    def _build(
+        self, requests: Sequence[Request], outputs: Outputs, rows: Sequence[Any] | None
+    ) -> list[Response | RequestError]:
+        return build_responses(requests, outputs, partial(self._predictions, rows), self, self.max_response_bytes)
+
+    def _predictions(self, rows: Sequence[Any] | None, outputs: Outputs, bad_rows: Sequence[int]) -> list[Any]:
+        if rows is not None and bad_rows:
+            rows = [row for index, row in enumerate(rows) if index not in bad_rows]
+        predictions = self.predictions(outputs, rows) if len(next(iter(outputs.values()))) else []
         if self.recorder is not None:
             self.recorder.predictions += predictions
         return predictions
-
-    def _outputs(self, requests: Sequence[Request]) -> Outputs:
-        """Return the outputs of all requests in order; requests that bring tensors run by themselves."""
-        if all(request.tensors is None for request in requests):
-            return self.infer([row for request in requests for row in request.rows or ()])
-        return self._concatenate(
-            [
-                self.infer(request.rows or ()) if request.tensors is None else self._run_tensors(request.tensors)
-                for request in requests
-            ]
-        )
-
-    def _run_tensors(self, tensors: dict[str, npt.NDArray[Any]]) -> Outputs:
-        parts = chunks(len(next(iter(tensors.values()))), self.signature.max_batch)
-        return self._concatenate(
-            [self.run({name: array[part.start : part.stop] for name, array in tensors.items()}) for part in parts]
-        )
 
     def _log_fields(self, context: Any, index: int) -> dict[str, str]:
         """Return the fields that stand beside the message of a log line about a request."""
@@ -217,6 +184,11 @@ class Handler(Hooks):
             context.set_response_header(index, ROWS, encode_rows(request, result, self.signature))
         return response.body
 
+    def schemas(self) -> dict[str, Any]:
+        """Return the JSON schemas of a `row` and of its `prediction`, or of the error in its place, for OpenAPI."""
+        error = object_schema({"error": {"type": "object"}}, ["error"])
+        return {"row": self.row_schema(), "prediction": {"anyOf": [self.prediction_schema(), error]}}
+
     def _describe(self) -> bytes:
         """Return what `GET /models/{model}?customized=true` answers, a JSON object about the loaded archive.
 
@@ -227,7 +199,7 @@ class Handler(Hooks):
         session, provider = self.session, asdict(self.session.provider)
         return msgspec.json.encode(
             {
-                "signature": asdict(self.signature),
+                "signature": self.signature,
                 "evidence": evidence["summary"],
                 "provider": {**provider, "onnxruntime": ort.__version__, "nodes": session.placement()},
                 "threads": {"intra_op": session.threads},

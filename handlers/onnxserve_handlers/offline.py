@@ -18,7 +18,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import statistics
 import sys
@@ -32,6 +31,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from .composition import service_class
 from .errors import InternalError, RequestError
 from .handler import Handler
 from .trust.model import read_golden
@@ -89,11 +89,8 @@ def loaded(folder: Path, threads: int = 0) -> tuple[Handler, OfflineContext]:
 
 
 def make_handler(folder: Path) -> Handler:
-    """Return an opened handler of the class that `signature.json` names in this package."""
-    reference = msgspec.json.decode((folder / "signature.json").read_bytes())["handler"]
-    module, _, name = reference.partition(":")
-    cls = getattr(importlib.import_module(f".{module}", __package__), name)
-    handler: Handler = cls()
+    """Return an opened handler of the class that `service.py` has, by `signature.json`."""
+    handler = service_class(msgspec.json.decode((folder / "signature.json").read_bytes()))()
     handler.open(folder)
     return handler
 
@@ -117,21 +114,15 @@ def _write_tensors(folder: Path, source: Path, target: Path, split: Callable[[Ha
     axes = msgspec.json.encode({k: {str(i): n for i, n in v.items()} for k, v in handler.dynamic_axes.items()})
     with zipfile.ZipFile(target, "w") as archive:
         write_array(archive, "axes", np.frombuffer(axes, dtype=np.uint8))
+        write_array(archive, "limits", np.frombuffer(msgspec.json.encode(handler.free_axes()), dtype=np.uint8))
         for instances in read_lines(source):
             rows = [handler.check(value, f"row[{i}]") for i, value in enumerate(instances)]
             for part in split(handler, rows):
                 for name, array in handler.tensors(part).items():
                     write_array(archive, f"{number}/{name}", array)
-                for axis, sizes in own_sizes(handler, part).items():
+                for axis, sizes in handler.sizes(part).items():
                     write_array(archive, f"sizes/{number}/{axis}", np.asarray(sizes, np.int64))
                 number += 1
-
-
-def own_sizes(handler: Handler, rows: list[Any]) -> dict[str, list[int]]:
-    """Return the rows' own sizes by the names of the free axes along which they are padded."""
-    lengths = handler.lengths(rows)
-    names = {name for axes in handler.dynamic_axes.values() for name in axes.values()}
-    return {} if lengths is None else dict.fromkeys(names, lengths)
 
 
 def write_outputs(folder: Path, source: Path, target: Path) -> None:

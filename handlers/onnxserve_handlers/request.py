@@ -7,15 +7,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy.typing as npt
-
 from .errors import DeadlineExceeded, NotFinite, RequestError, combine
+from .outputs import Array, Outputs, drop_rows, not_finite, rows_not_finite
 from .response import PLAIN, Form, Response, Result, limit_size
-from .signature import Signature
-from .tasks.classification import drop_rows, not_finite, rows_not_finite
+from .tasks import TaskHooks
 
-Outputs = Mapping[str, npt.NDArray[Any]]
-Predict = Callable[[Outputs], Sequence[Any]]
+Predict = Callable[[Outputs, Sequence[int]], Sequence[Any]]
 
 
 class Request:
@@ -30,7 +27,7 @@ class Request:
         self,
         instances: Sequence[Any] | None = None,
         rows: list[Any] | None = None,
-        tensors: dict[str, npt.NDArray[Any]] | None = None,
+        tensors: dict[str, Array] | None = None,
         form: Form = PLAIN,
     ) -> None:
         self.instances = instances
@@ -103,16 +100,16 @@ def check_deadline(headers: Mapping[str, Any]) -> None:
 
 
 def build_responses(
-    requests: Sequence[Request], outputs: Outputs, predict: Predict, signature: Signature, limit: int
+    requests: Sequence[Request], outputs: Outputs, predict: Predict, task: TaskHooks, limit: int
 ) -> list[Response | RequestError]:
     """Return a response or an error for each request; `outputs` are those of all their rows, in order.
 
-    `predict` gets the rows whose outputs are finite and must return a prediction for each. A response has at most
-    `limit` bytes.
+    `predict` gets the outputs of the rows where all are finite, and the indices of the other rows; it must return a
+    prediction for each finite row. A response has at most `limit` bytes.
     """
     counts = [request.count for request in requests]
     bad_rows = rows_not_finite(outputs)
-    predictions = list(predict(drop_rows(outputs, bad_rows) if bad_rows else outputs))
+    predictions = list(predict(drop_rows(outputs, bad_rows) if bad_rows else outputs, bad_rows))
     if len(predictions) + len(bad_rows) != sum(counts):
         raise ValueError(f"{len(predictions)} predictions for {sum(counts)} rows")
     for index in bad_rows:
@@ -120,7 +117,7 @@ def build_responses(
     responses, start = list[Response | RequestError](), 0
     for request, count in zip(requests, counts, strict=True):
         rows = slice(start, start + count)
-        result = Result(signature, predictions[rows], outputs, rows)
+        result = Result(task, predictions[rows], outputs, rows)
         errors = {index - start: not_finite(index - start) for index in bad_rows if start <= index < rows.stop}
         response = _with_errors(request, result, errors) if errors else request.form.encode_result(result)
         responses.append(limit_size(response, count, limit))

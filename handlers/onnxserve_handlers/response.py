@@ -6,14 +6,14 @@ The plain form is one stable JSON schema for every model; protocols have forms o
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
-import numpy.typing as npt
 
 from .errors import RequestError, ResponseTooLarge
+from .outputs import Outputs
 from .signature import Signature
+from .tasks import TaskHooks
 
 JSON = "application/json"
 ERROR = "x-onnxserve-error"
@@ -47,20 +47,25 @@ class Response(NamedTuple):
 class Result(NamedTuple):
     """The model's result for one request: a prediction or an error per row, and the outputs of the whole batch.
 
-    `rows` is where the request's rows stand in the arrays of `batch`.
+    `task` made the predictions. `rows` is where the request's rows stand in the arrays of `batch`.
     """
 
-    signature: Signature
+    task: TaskHooks
     predictions: list[Any]
-    batch: Mapping[str, npt.NDArray[Any]]
+    batch: Outputs
     rows: slice
     row_error: str = ""  # kind of the errors among the predictions
     digits: int | None = None  # decimals of numbers in the response; None leaves them
 
     @property
-    def outputs(self) -> dict[str, npt.NDArray[Any]]:
+    def signature(self) -> Signature:
+        """The model's signature."""
+        return self.task.signature
+
+    @property
+    def outputs(self) -> Outputs:
         """Every output for this request's rows by name, shape (rows, ...)."""
-        return {name: array[self.rows] for name, array in self.batch.items()}
+        return self.batch.take(self.rows)
 
 
 class Form(Protocol):

@@ -1,13 +1,14 @@
-"""The signature: what one archive takes and gives, read from its `signature.json`, and the same as JSON schemas."""
+"""The signature: what one archive takes and gives, as its `signature.json` has it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True)
@@ -19,22 +20,39 @@ class Tensor:
     shape: tuple[int | str, ...]
 
 
-@dataclass(frozen=True)
-class Input:
-    """What a row may be; fields that a kind of input doesn't use stay at their defaults."""
+class InputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a row may be: `[input]` of a definition, and `input` of its archive's signature."""
 
-    max_bytes: int = 65536
-    max_rows: int = 64
-    max_tokens: int = 128
-    columns: tuple[str, ...] = ()
-    height: int = 0
-    width: int = 0
-    channels: int = 3
-    mean: float = 127.0
-    scale: float = 128.0
-    max_pixels: int = 16_000_000
-    background: int = 255  # grey level behind transparent pixels
-    extra: dict[str, Any] = field(default_factory=dict)
+    kind: str = ""
+    """Kind of input; empty for a handler of your own that makes tensors itself."""
+    max_bytes: Positive = 65536
+    """Largest body of a request [bytes]."""
+    max_rows: Positive = 64
+    """Most rows of a request [rows]."""
+    extra: dict[str, Any] = {}
+    """Settings of a handler of your own."""
+
+    # The name of a row that is one value, such as a text: of its field in JSON, and of its input in V2.
+    row_name: ClassVar[str] = ""
+
+    @property
+    def logged(self) -> bool:
+        """Whether the prediction log may keep rows: texts, and tables by column."""
+        return True
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of a table's columns; empty for other kinds."""
+        return ()
+
+
+class OutputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What predictions are: `[output]` of a definition, and `output` of its archive's signature."""
+
+    task: str = ""
+    """Task that makes predictions of the graph's outputs."""
+    labels: tuple[str, ...] = ()
+    """Labels in the order of the graph's outputs; empty for a task without labels."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +77,19 @@ class Signature:
 
     model: str
     version: str
-    handler: str
+    handler: str  # `module:class` of a handler of a user's own in the package; empty without one
     variant: str
-    labels: tuple[str, ...]
-    input: Input
+    input: InputOptions
+    output: OutputOptions
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     max_batch: int
-    activation: Literal["softmax", "none"] = "softmax"  # makes scores of the outputs; none where they are scores
     features: Features | None = None
 
-
-def read_signature(folder: Path) -> Signature:
-    """Parse `signature.json` of an unpacked archive; raises msgspec.ValidationError that names the wrong field."""
-    return msgspec.json.decode((folder / "signature.json").read_bytes(), type=Signature)
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of `output`."""
+        return self.output.labels
 
 
 # The element types of the Open Inference Protocol V2 and numpy's names for them.
@@ -99,53 +116,13 @@ def datatype(dtype: str) -> str:
     return _BY_DTYPE.get(dtype, dtype)
 
 
-# JSON schemas of rows and predictions, for OpenAPI: https://spec.openapis.org/oas/v3.1.0#schema-object.
-
-Schema = dict[str, Any]
-NUMBER: Schema = {"type": "number", "minimum": -1e30, "maximum": 1e30}  # float32 holds no more than 3.4e38
-KEY: Schema = {"oneOf": [{"type": "integer"}, {"type": "string"}]}
-TEXT: Schema = {"type": "string", "minLength": 1, "pattern": "\\S"}
-IMAGE: Schema = {"type": "string", "contentEncoding": "base64"}
+Schema = dict[str, Any]  # of JSON, for OpenAPI: https://spec.openapis.org/oas/v3.1.0#schema-object
 ERRORS = {  # that a client can cause, by HTTP status
     400: "The body is not what its content type says.",
     413: "More bytes or rows than the model accepts.",
     415: "A content type that the model does not read.",
     422: "A row outside the signature; `where` says which.",
 }
-
-
-def row_schema(signature: Signature) -> Schema:
-    """Return the schema of one row; a user's own handler may accept anything, so its schema allows everything."""
-    if signature.input.columns:
-        return _table_schema(signature)
-    module = signature.handler.partition(":")[0].rpartition(".")[2]
-    fields: Schema = {"text": {"text": TEXT}, "image": {"image": IMAGE}}.get(module, {})
-    return object_schema(fields, [*fields]) if fields else {}
-
-
-def _table_schema(signature: Signature) -> Schema:
-    """Numbers in column order or by name; keys of entities may stand for the columns that a feature store has."""
-    columns, features = signature.input.columns, signature.features
-    count, by_name = len(columns), dict.fromkeys(columns, NUMBER)
-    by_order: Schema = {"type": "array", "items": NUMBER, "minItems": count, "maxItems": count}
-    alternatives = [by_order, object_schema(by_name, columns)]
-    if features:
-        own = [name for name in columns if name not in features.columns]
-        keys = dict.fromkeys(features.entities, KEY)
-        alternatives.append(object_schema(by_name | keys, [*own, *features.entities]))
-    return {"oneOf": alternatives}
-
-
-def prediction_schema(signature: Signature) -> Schema:
-    """Return the schema of one row's prediction, or of the error that takes its place while other rows have one."""
-    return {"anyOf": [_prediction_schema(signature), object_schema({"error": {"type": "object"}}, ["error"])]}
-
-
-def _prediction_schema(signature: Signature) -> Schema:
-    if not signature.labels:
-        return object_schema({"values": {"type": "array", "items": {"type": "number"}}}, ["values"])
-    score = {"type": "number", "minimum": 0, "maximum": 1}
-    return object_schema({"label": {"type": "string", "enum": [*signature.labels]}, "score": score}, ["label", "score"])
 
 
 def object_schema(properties: Schema, required: Sequence[str]) -> Schema:

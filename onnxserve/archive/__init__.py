@@ -3,7 +3,7 @@
 from onnxserve_handlers.trust.digests import file_digest
 
 from .check import Checked, check_archive
-from .configure import golden_bodies, max_batch, read_config, read_signature, reconfigure, threads_of
+from .configure import golden_bodies, max_batch, read_config, reconfigure, threads_of
 from .file import enter_store, same_content
 from .manifest import manifest
 from .offline import package
@@ -11,6 +11,7 @@ from .proof import read_proof
 from .read import Summary, contents, open_archive, read_version, summarise, unpack
 from .seal import make_identity, seal_archive, unsealed
 from .sign import is_signed, make_key, sign_archive
+from .signature import folder_signature, read_signature
 from .store import Refusal, Stores, fill, refusals, writable
 from .verification import check_content, check_signing, configured_keys, unpack_trusted
 from .write import write_archive
@@ -28,6 +29,7 @@ __all__ = [
     "enter_store",
     "file_digest",
     "fill",
+    "folder_signature",
     "golden_bodies",
     "is_signed",
     "make_identity",

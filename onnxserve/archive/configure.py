@@ -13,13 +13,9 @@ from onnxserve.errors import ArchiveError
 
 from .manifest import CONFIG
 from .read import member, open_archive
+from .signature import read_signature
 from .verification import trusted_contents
 from .write import write_archive
-
-
-def read_signature(path: Path) -> dict[str, Any]:
-    """Return `signature.json`; ArchiveError if it is missing or damaged."""
-    return _document(path, "signature.json")
 
 
 def max_batch(path: Path) -> int:

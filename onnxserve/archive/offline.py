@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from onnxserve.errors import ArchiveError
 
 Array = npt.NDArray[Any]
+DEFAULT_LIMIT = 128  # of a free axis whose largest size a handler of a user's own doesn't give
 
 
 def package(folder: Path) -> str:
@@ -106,6 +107,14 @@ def samples(folder: Path, count: int) -> list[Any]:
         source.write_bytes(msgspec.json.encode(count))
         run_offline(folder.resolve(), "samples", source, target)
         return [msgspec.json.decode(line) for line in target.read_bytes().splitlines()]
+
+
+def axis_limits(path: Path, axes: Mapping[str, Mapping[int, str]]) -> dict[str, int]:
+    """Return the largest size of each free axis by name, from a file that `tensors` wrote."""
+    with np.load(path) as arrays:
+        limits = msgspec.json.decode(arrays["limits"].tobytes(), type=dict[str, int])
+    names = {name for free in axes.values() for name in free.values()}
+    return {name: limits.get(name, DEFAULT_LIMIT) for name in names}
 
 
 def outputs(folder: Path, groups: Iterable[list[Any]]) -> list[Array]:

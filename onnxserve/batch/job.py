@@ -18,7 +18,7 @@ class Model(msgspec.Struct, frozen=True):
     version: str
     labels: tuple[str, ...]
     columns: tuple[str, ...] = ()
-    activation: str = "softmax"  # what makes scores of outputs; none where they are scores
+    activation: str = "softmax"  # what makes scores of outputs; none where they are scores already
 
 
 class Shape(msgspec.Struct, frozen=True):

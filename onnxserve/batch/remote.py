@@ -15,12 +15,13 @@ import httpx
 import msgspec
 import numpy as np
 
+from onnxserve.archive import folder_signature
 from onnxserve.client import parse_address
 from onnxserve.errors import BatchError
 
 from .chunk import Chunk, Fault
 from .job import Model, Remote
-from .scorer import Answers, Form, form_of
+from .scorer import Answers, Form, form_of_task
 
 KEY = "ONNXSERVE_KEY"
 LATER = (429, 502, 503, 504)  # the server was busy or away: the rows aren't at fault
@@ -37,10 +38,10 @@ class RemoteScorer:
     deviation = 0.0
 
     def __init__(self, folder: Path, model: Model, remote: Remote, rows: int, key: str = "") -> None:
-        signature = msgspec.json.decode((folder / "signature.json").read_bytes())
+        signature = folder_signature(folder)
         self._rows = min(rows or ROWS, int(signature["input"].get("max_rows", ROWS)))
         self._model, self._remote = model, remote
-        self.form: Form = form_of(folder, custom=False)
+        self.form: Form = form_of_task(folder)
         self._pool = ThreadPoolExecutor(remote.concurrency)
         self._draws = random.Random()  # noqa: S311 - pauses, not secrets
         self._address = parse_address(remote.url)

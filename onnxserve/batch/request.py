@@ -51,9 +51,9 @@ def job_of(request: JobRequest) -> Job:
         archive.sha256,
         archive.name,
         archive.version,
-        tuple(signature["labels"]),
+        tuple(signature["output"]["labels"]),
         columns,
-        signature.get("activation", "softmax"),
+        signature["output"].get("activation", "auto"),
     )
     lookup = feature_lookup(request, signature)
     sources, skipped = find_sources(request.inputs, request.kind)

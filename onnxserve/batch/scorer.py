@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from onnxserve.archive import package
+from onnxserve.archive import folder_signature, package
 from onnxserve.errors import ArchiveError
 
 from .batch_size import choose_batch_size
@@ -54,12 +53,12 @@ class LocalScorer:
     def __init__(self, folder: Path, config: dict[str, Any], batch: int, gpu_id: int | None) -> None:
         sys.path.insert(0, str(folder))  # the handlers' folder is named by its digest: it shadows nothing
         bulk = importlib.import_module(f"{package(folder)}.bulk")
-        proven = int(msgspec.json.decode((folder / "signature.json").read_bytes())["max_batch"])
+        proven = int(folder_signature(folder)["max_batch"])
         self._bulk = bulk.Bulk(folder, config, proven, gpu_id)
         handler, columnar = self._bulk.handler, bool(self._bulk.columns)
         self._bulk.batch = choose_batch_size(folder, handler, proven, batch, columnar=columnar)
         handler.resize(self._bulk.batch)
-        self.form: Form = form_of(folder, custom=self._bulk.words)
+        self.form: Form = form_of(self._bulk, folder)
         self.deviation = float(self._bulk.deviation)
         self.first = self._bulk.handler.session.outputs[0]
         self._nothing = np.empty((0, 1), handler.signature.outputs[0].dtype)  # where no row was answered
@@ -80,12 +79,18 @@ class LocalScorer:
         """Do nothing: the session ends with its process."""
 
 
-def form_of(folder: Path, *, custom: bool) -> Form:
-    """Return the form of predictions: label and score, plain values, or a handler's own form."""
-    signature = msgspec.json.decode((folder / "signature.json").read_bytes())
-    if custom:
-        return "words"
-    return "labels" if signature["labels"] else "values"
+def form_of(bulk: Any, folder: Path) -> Form:
+    """Return the form of predictions: label and score, plain values, or another task's or handler's own form."""
+    form: Form | None = getattr(bulk, "form", None)
+    if form is not None:
+        return form
+    return "words" if bulk.words else form_of_task(folder)  # an archive of an earlier version
+
+
+def form_of_task(folder: Path) -> Form:
+    """Return the form of the task's own predictions."""
+    forms: dict[str, Form] = {"classification": "labels", "regression": "values"}
+    return forms.get(folder_signature(folder)["output"]["task"], "words")
 
 
 def fault_of(error: dict[str, str]) -> Fault:

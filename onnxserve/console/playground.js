@@ -16,23 +16,35 @@ export class Playground {
     this.draw();
   }
 
+  // The form's fields by input kind; a kind without fields of its own is written as JSON.
+  get fields() {
+    return { table: () => this.table(), image: () => [this.drop()], text: () => [this.text()], json: () => [this.json()], none: () => [] };
+  }
+
   get signature() { return this.models[this.select.value]; }
 
   get kind() {
     if (!this.signature) return 'none';
-    if (this.signature.input.columns.length) return 'table';
-    return this.signature.input.height ? 'image' : 'text';
+    const { kind, columns, height } = this.signature.input;
+    if (kind) return kind in this.fields ? kind : 'json';
+    return columns?.length ? 'table' : height ? 'image' : 'text'; // archives of earlier versions name no kind
   }
 
   draw() {
     this.image = '';
-    this.row.replaceChildren(...({ table: () => this.table(), image: () => [this.drop()], text: () => [this.text()], none: () => [] })[this.kind]());
+    this.row.replaceChildren(...this.fields[this.kind]());
     this.shell();
   }
 
   text() {
     const label = element('label', 'text ');
     label.append(Object.assign(document.createElement('textarea'), { name: 'text', value: 'what a good film', required: true }));
+    return label;
+  }
+
+  json() {
+    const label = element('label', 'row as JSON ');
+    label.append(Object.assign(document.createElement('textarea'), { name: 'row', value: '[0]', required: true }));
     return label;
   }
 
@@ -79,7 +91,9 @@ export class Playground {
   body() {
     if (this.kind === 'image') return { image: this.image };
     const fields = [...this.row.querySelectorAll('[name]')];
+    if (this.kind === 'none') return {};
     if (this.kind === 'text') return { text: fields[0].value };
+    if (this.kind === 'json') return { instances: [parsed(fields[0].value)] };
     const keys = this.signature.features ? this.signature.features.entities : [];
     const value = (field) => (keys.includes(field.name) && !/^\d+$/.test(field.value) ? field.value : Number(field.value));
     return Object.fromEntries(fields.map((field) => [field.name, value(field)]));
@@ -106,6 +120,11 @@ export class Playground {
       answer.textContent = String(error);
     }
   }
+}
+
+// A row while it is typed may not be JSON yet: the server then says what is wrong.
+function parsed(text) {
+  try { return JSON.parse(text); } catch { return text; }
 }
 
 function pretty(text) {

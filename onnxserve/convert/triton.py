@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.archive import check_archive, read_config, read_signature, unpack
+from onnxserve_handlers.registry import input_kind
 from onnxserve_handlers.signature import datatype
 
 BACKEND = Path(__file__).parent / "files" / "triton_model.py"
-ROWS = {"text": "text", "image": "image"}  # handlers whose rows are one BYTES input of this name
 CONFIG = """# Written by `onnxserve archive convert`. Answers are those of the archive in `archive`.
 name: "{name}"
 backend: "python"
@@ -52,10 +52,10 @@ def to_triton(archive: Path, repository: Path) -> list[Path]:
 
 def configuration(name: str, signature: dict[str, Any], served: dict[str, Any]) -> str:
     """Return `config.pbtxt`: one BYTES input if the handler makes tensors of rows, else the graph's inputs."""
-    row = ROWS.get(str(signature["handler"]).partition(":")[0].rpartition(".")[2])
+    row = input_kind(signature["input"]["kind"]).input_options.row_name
     inputs = [(row, "STRING", "1")] if row else [tensor(described) for described in signature["inputs"]]
     outputs = [tensor(described) for described in signature["outputs"]]
-    if signature["labels"]:
+    if signature["output"]["task"] == "classification":
         outputs += [("label", "STRING", "1"), ("score", "FP32", "1")]
     gpu = str((served.get("handler") or {}).get("provider")) in ("cuda", "tensorrt")
     return CONFIG.format(

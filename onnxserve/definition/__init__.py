@@ -1,12 +1,11 @@
 """The model definition: one frozen record for a `models/<name>/model.toml`."""
 
 from .read import read_definition
-from .sections import Definition, FeaturesSection, InputSection, QuantiseSection, ServeSection, Source
+from .sections import Definition, FeaturesSection, QuantiseSection, ServeSection, Source
 
 __all__ = [
     "Definition",
     "FeaturesSection",
-    "InputSection",
     "QuantiseSection",
     "ServeSection",
     "Source",

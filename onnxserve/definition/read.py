@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
 from onnxserve.errors import DefinitionError
+from onnxserve_handlers.registry import KINDS, TASKS, input_kind
+from onnxserve_handlers.registry import task as task_class
 
+from .former import with_present_fields
 from .sections import Definition
+
+R = TypeVar("R", bound=msgspec.Struct)
 
 
 def read_definition(folder: Path) -> Definition:
@@ -19,19 +26,48 @@ def read_definition(folder: Path) -> Definition:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DefinitionError(
-            "there is no model definition here", where=str(path), fix="onnxserve new text|image|tabular NAME makes one"
+            "there is no model definition here", where=str(path), fix="onnxserve new text|image|table NAME makes one"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DefinitionError(f"not valid TOML: {error}", where=str(path)) from error
     if "folder" in document:
         raise DefinitionError("unknown field `folder`", where=str(path), fix="remove it")
     try:
-        definition = msgspec.convert(document | {"folder": str(folder.resolve())}, Definition, dec_hook=_path)
+        definition = _convert(with_present_fields(document, folder), folder)
     except msgspec.ValidationError as error:
         raise DefinitionError(str(error), where=str(path), fix="compare with models/segment/model.toml") from error
     if faults := list(_faults(definition)):
         raise DefinitionError("; ".join(faults), where=str(path))
     return definition
+
+
+def _convert(document: dict[str, Any], folder: Path) -> Definition:
+    """Return the record; the kind and the task decide which fields `input` and `output` have."""
+    rows, predictions = document.pop("input"), document.pop("output")
+    kind, task = choice(rows, "kind", KINDS), choice(predictions, "task", TASKS)
+    definition = msgspec.convert(document | {"folder": str(folder.resolve())}, Definition, dec_hook=_path)
+    return msgspec.structs.replace(
+        definition,
+        input=section(rows, "input", input_kind(kind).input_options),
+        output=section(predictions, "output", task_class(task).output_options),
+    )
+
+
+def choice(table: object, field: str, names: Sequence[str]) -> str:
+    """Return the name of a kind or a task; msgspec.ValidationError for an unknown one."""
+    name = table.get(field, "") if isinstance(table, dict) else ""
+    if name and name not in names:
+        raise msgspec.ValidationError(f"{field} = {name!r} is unknown: choose {', '.join(names)}")
+    return str(name)
+
+
+def section(table: object, name: str, record: type[R]) -> R:
+    """Return the record of a section; msgspec.ValidationError with the section's name in the place."""
+    try:
+        return msgspec.convert(table, record)
+    except msgspec.ValidationError as error:
+        text, place, rest = str(error).partition("`$")
+        raise msgspec.ValidationError(f"{text}`$.{name}{rest}" if place else f"{text} - at `$.{name}`") from error
 
 
 def _path(kind: type, value: object) -> object:
@@ -40,12 +76,14 @@ def _path(kind: type, value: object) -> object:
 
 def _faults(definition: Definition) -> list[str]:
     faults = []
-    named = {field: getattr(definition, field) for field in ("handler", "loader", "rows", "assets")}
+    named = {field: getattr(definition, field) for field in ("handler", "source", "rows", "assets")}
     for field, value in (named | {"quantise.metric": definition.quantise.metric}).items():
         if value and value.count(":") != 1:
             faults.append(f"{field} = {value!r} must be `file.py:name` or `module:name`")
         elif value.partition(":")[0].endswith(".py") and not (definition.folder / value.partition(":")[0]).is_file():
             faults.append(f"{field} = {value!r}: there is no such file in {definition.folder}")
+    if not (definition.handler or (definition.input.kind and definition.output.task)):
+        faults.append("input.kind says what rows are and output.task what predictions are")
     if len(set(definition.labels)) != len(definition.labels):
         faults.append("labels must differ from each other")
     if len(set(definition.quantise.variants)) != len(definition.quantise.variants):
@@ -59,10 +97,10 @@ def _faults(definition: Definition) -> list[str]:
 
 
 def _feature_faults(definition: Definition) -> list[str]:
-    spec, columns = definition.features, definition.input.columns
+    spec, columns = definition.features, definition.input.column_names
     if spec is None:
         return []
-    faults = []
+    faults = [] if columns else ["features need input.kind = 'table'"]
     if not (definition.folder / spec.repo / "feature_store.yaml").is_file():
         faults.append(f"features.repo = {spec.repo!r}: there is no feature_store.yaml in that folder")
     if unknown := sorted(set(spec.columns) - set(columns)):

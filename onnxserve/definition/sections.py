@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+from onnxserve_handlers.inputs import InputOptions, Positive
+from onnxserve_handlers.tasks import OutputOptions
 
 Variant = Literal[
     "fp32",
@@ -19,7 +22,6 @@ Variant = Literal[
     "w8",
     "w4",
 ]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -38,35 +40,6 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """SHA-256 of the file, 64 hexadecimal digits."""
 
 
-class InputSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a row may be; a handler reads the fields of its kind."""
-
-    max_bytes: Positive = 65536
-    """Largest body of a request [bytes]."""
-    max_rows: Positive = 64
-    """Most rows of a request [rows]."""
-    max_tokens: Positive = 128
-    """Most tokens of a text, special tokens included [tokens]; a longer text is refused."""
-    columns: tuple[str, ...] = ()
-    """Names of the columns of a table, in the module's order."""
-    height: int = 0
-    """Height to which an image is scaled [pixels]."""
-    width: int = 0
-    """Width to which an image is scaled [pixels]."""
-    channels: Literal[1, 3] = 3
-    """Channels of an image: 1 for grey, 3 for RGB [channels]."""
-    mean: float = 127.0
-    """Value that is subtracted from each channel of an image."""
-    scale: float = 128.0
-    """Value by which each channel of an image is then divided."""
-    max_pixels: Positive = 16_000_000
-    """Largest image that is decoded [pixels]."""
-    background: Annotated[int, msgspec.Meta(ge=0, le=255)] = 255
-    """Grey level behind the transparent parts of an image, from 0 to 255."""
-    extra: dict[str, Any] = {}
-    """Settings of a handler of your own."""
-
-
 class QuantiseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which variants compete, and the budget that each must keep."""
 
@@ -82,7 +55,7 @@ class QuantiseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exclude: tuple[str, ...] = ()
     """Nodes that int8 variants with ranges keep in float: globs over names of nodes or of their weights."""
     task: Literal["auto", "labels", "regression", "embedding"] = "auto"
-    """What a right answer is. `auto` means `labels` where there are labels, else `regression`."""
+    """What a right answer is; `auto` means what `output.task` says."""
     metric: str = ""
     """Metric of your own that scores answers, as `file.py:name` or `module:name`; empty for the task's."""
     metric_range: tuple[float, float] = (0.0, 1.0)
@@ -166,29 +139,26 @@ class FeaturesSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One model: where its torch module and rows come from, and how it is to be served."""
+    """One model: where it and its rows come from, what rows and predictions are, and how it is to be served."""
 
     name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     """Name of the model, as in `/predictions/NAME/VERSION`."""
     version: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)*$")]
     """Version: whole numbers with dots between them."""
-    handler: str
-    """Handler of rows and outputs.
-
-    It is `text:TextClassifier`, `image:ImageClassifier`, `tabular:TabularClassifier`, or `handler.py:YourClass`.
-    """
-    loader: str
+    source: str
     """Function that makes the torch module, as `model.py:load` or `package.module:factory`."""
     rows: str = ""
     """Function that gives the rows, each with its label or None; empty for none, which `--unproven` needs."""
+    handler: str = ""
+    """Class of your own that replaces hooks of the input kind or the task, as `handler.py:YourClass`."""
     assets: str = ""
     """Function that gives files for the archive; empty for none."""
-    labels: tuple[str, ...] = ()
-    """Labels in the order of the module's outputs; empty for raw values, which are compared by their error."""
     sources: tuple[Source, ...] = ()
     """Files of the package registry."""
-    input: InputSection = InputSection()
-    """What a row may be."""
+    input: InputOptions = InputOptions()
+    """What a row may be; the fields depend on the kind."""
+    output: OutputOptions = OutputOptions()
+    """What a prediction is; the fields depend on the task."""
     quantise: QuantiseSection = QuantiseSection()
     """Which variants compete, and the budget."""
     serve: ServeSection = ServeSection()
@@ -196,3 +166,8 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     features: FeaturesSection | None = None
     """Columns from a feature store."""
     folder: Path = Path()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of `output`."""
+        return self.output.labels

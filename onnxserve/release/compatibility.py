@@ -20,7 +20,7 @@ def contract(signature: Mapping[str, Any]) -> dict[str, object]:
     return {
         "columns": [column for column in columns if column not in stored],
         "keys of the feature store": list(features.get("entities", ())),
-        "labels": list(signature.get("labels", ())),
+        "labels": list(signature.get("output", {}).get("labels", ())),
         "input tensors": [describe_tensor(tensor) for tensor in signature.get("inputs", ())],
         "output tensors": [describe_tensor(tensor) for tensor in signature.get("outputs", ())],
     }

@@ -8,13 +8,15 @@ from pathlib import Path
 from onnxserve.errors import DefinitionError
 
 TEMPLATES = Path(__file__).with_name("templates")
-KINDS = ("text", "image", "tabular")
+KINDS = ("text", "image", "table")
+FORMER = {"tabular": "table"}  # until 0.2
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 MARK = "__name__"
 
 
 def new_model(kind: str, name: str, models: Path) -> Path:
     """Make `models/<name>` from the template of a kind; DefinitionError for a bad kind or name or if it exists."""
+    kind = FORMER.get(kind, kind)
     if kind not in KINDS:
         raise DefinitionError(f"no kind {kind!r}", fix="choose " + ", ".join(KINDS))
     if not NAME.fullmatch(name):

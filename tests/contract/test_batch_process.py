@@ -34,7 +34,7 @@ def _deadly(x):
         sys.exit("enough")
 
 
-_check, _check_columns = TabularClassifier.check, TabularClassifier.check_columns
+_check, _check_columns = TableInput.check, TableInput.check_columns
 
 
 def _checked(self, instance, where):
@@ -49,7 +49,7 @@ def _columns_checked(self, columns):
     return _check_columns(self, columns)
 
 
-TabularClassifier.check, TabularClassifier.check_columns = _checked, _columns_checked
+TableInput.check, TableInput.check_columns = _checked, _columns_checked
 """
 ENDS = {7: (666.0, "exit code 3"), 8: (667.0, "SIGSEGV"), 200: (668.0, "exit code 1")}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from ts.context import Context, RequestProcessor
 
-from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.response import ERROR
 from tests.helpers.fakes import with_fake_session
+from tests.helpers.kinds import TableClassifier
 
 METHODS = (
     "get_request_header",
@@ -27,7 +27,7 @@ def test_the_stand_in_takes_what_the_real_context_takes(method):
 
 
 def test_a_handler_leaves_the_same_statuses_on_both():
-    handler = TabularClassifier()
+    handler = TableClassifier()
     with_fake_session(handler, columns=("a", "b"))
     handler.prepare()
     bodies = [{"body": bytearray(b"[1, 2]")}, {"body": bytearray(b"[1]")}, {}]

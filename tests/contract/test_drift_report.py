@@ -16,10 +16,12 @@ from onnxserve.cli.app import app
 from onnxserve.errors import MonitorError
 from onnxserve_handlers.request import Request
 from onnxserve_handlers.response import Response
-from onnxserve_handlers.signature import Input, Signature
+from onnxserve_handlers.tasks.classification import Classification
 from onnxserve_handlers.telemetry.prediction_log import PredictionLog, Settings
+from tests.helpers.kinds import table_signature
 
-SIGNATURE = Signature("circle", "1.0.0", "x:Y", "fp32", ("outside", "inside"), Input(columns=("x", "y")), (), (), 8)
+TASK = Classification()
+TASK.signature = table_signature("x", "y", labels=("outside", "inside"), model="circle", version="1.0.0")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def proven(archive) -> list[dict[str, Any]]:
 
 def log(folder: Path, proven: list[dict[str, Any]], change: float, **settings: Any) -> None:
     """Write a log as a worker does, of rows like the proof's with `change` added to their first column."""
-    prediction_log = PredictionLog(Settings(str(folder / "predictions"), 100.0, **settings), SIGNATURE)
+    prediction_log = PredictionLog(Settings(str(folder / "predictions"), 100.0, **settings), TASK)
     for index in np.random.default_rng(9).integers(0, len(proven), 1500):
         (x, y), (outside, inside) = proven[index]["input"], proven[index]["output"]
         score = round(1 / (1 + float(np.exp(-abs(inside - outside)))), 6)

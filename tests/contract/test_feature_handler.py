@@ -13,10 +13,11 @@ import pytest
 from onnxserve_handlers.errors import LOG_MESSAGES, InvalidRow, RequestError
 from onnxserve_handlers.features import client as stores
 from onnxserve_handlers.features.client import FeatureStore, Unavailable
-from onnxserve_handlers.features.handler import DEGRADED, DegradedRow, FeaturesUnavailable, JoinedClassifier
-from onnxserve_handlers.signature import Features, Input, Signature
+from onnxserve_handlers.features.handler import DEGRADED, DegradedRow, FeaturesUnavailable
+from onnxserve_handlers.signature import Features
 from tests.helpers.certificates import Authority
 from tests.helpers.feast_repo import Now, feast
+from tests.helpers.kinds import JoinedClassifier, table_signature
 from tests.helpers.upstream import Upstream, listening
 
 SPEC = Features(
@@ -44,18 +45,7 @@ def store_of(upstream: Upstream, spec: Features = SPEC, now: Callable[[], float]
 def handler_of(upstream: Upstream, **changes: Any) -> JoinedClassifier:
     spec = Features(**{**{name: getattr(SPEC, name) for name in Features.__dataclass_fields__}, **changes})
     handler = JoinedClassifier()
-    handler.signature = Signature(
-        "demo",
-        "1",
-        "joined:JoinedClassifier",
-        "fp32",
-        ("a",),
-        Input(columns=("x", "trips", "z")),
-        (),
-        (),
-        8,
-        features=spec,
-    )
+    handler.signature = table_signature("x", "trips", "z", labels=("a",), features=spec)
     handler.settings = {"features": f"http://127.0.0.1:{upstream.port}"}
     handler.prepare()
     assert handler.store

@@ -46,7 +46,7 @@ def harmful(definition: Path, version: str, code: str, folder: Path) -> Path:
     shutil.copytree(definition, folder / version)
     (folder / version / "handler.py").write_text(HANDLER.format(code=code))
     toml = folder / version / "model.toml"
-    text = toml.read_text().replace("tabular:TabularClassifier", "handler.py:Harmful")
+    text = toml.read_text().replace("rows = ", 'handler = "handler.py:Harmful"\nrows = ')
     toml.write_text(text.replace('version = "1.0.0"', f'version = "{version}"'))
     return export_model(folder / version, folder / "store", STEPS, lambda _: None).archive
 

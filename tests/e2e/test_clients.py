@@ -37,7 +37,7 @@ def golden(tmp_path_factory) -> Path:
     for name in ("segment", "sentiment"):
         with zipfile.ZipFile(ROOT / "model_store" / f"{name}-1.0.0.mar") as archive:
             rows = json.loads(archive.read("golden.json"))
-            labels = json.loads(archive.read("signature.json"))["labels"]
+            labels = json.loads(archive.read("signature.json"))["output"]["labels"]
         best = [labels[max(range(len(row)), key=row.__getitem__)] for row in rows["outputs"]]
         golden_rows[name] = {"inputs": rows["instances"], "labels": best}
     path: Path = tmp_path_factory.mktemp("golden") / "golden.json"

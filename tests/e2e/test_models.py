@@ -118,7 +118,7 @@ def test_tensors_of_the_open_inference_protocol_go_in_and_out(either):
     outputs = json.loads(answer.content[:size])["outputs"]
     assert [output["name"] for output in outputs][1:] == ["label", "score"]
     logits = np.frombuffer(answer.content, "<f4", 3 * 7, offset=size).reshape(3, 7)
-    labels = describe(either, "segment")["signature"]["labels"]
+    labels = describe(either, "segment")["signature"]["output"]["labels"]
     assert [labels[index] for index in logits.argmax(-1)] == [row["label"] for row in rows]
 
 

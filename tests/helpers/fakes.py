@@ -13,9 +13,11 @@ import numpy.typing as npt
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from onnxserve_handlers.handler import Handler
+from onnxserve_handlers.inputs import InputOptions
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.runtime.session import CPU, Provider
-from onnxserve_handlers.signature import Input, Signature
+from onnxserve_handlers.signature import Signature
+from onnxserve_handlers.tasks.classification import ClassificationOptions
 
 POISON = 666.0
 
@@ -45,9 +47,10 @@ class FakeSession:
         return {"output_0": np.stack([np.zeros(len(rows)), rows[:, 0]], axis=1).astype(np.float32)}
 
 
-def signature(**limits: Any) -> Signature:
-    """Return a signature with two labels and the given input limits."""
-    return Signature("demo", "1.0", "x:Y", "fp32", ("no", "yes"), Input(**limits), (), (), 4)
+def signature(options: InputOptions | None = None) -> Signature:
+    """Return a signature with two labels and the given options of its rows."""
+    labels = ClassificationOptions(labels=("no", "yes"))
+    return Signature("demo", "1.0", "", "fp32", options or InputOptions(), labels, (), (), 4)
 
 
 def word_tokenizer() -> Tokenizer:
@@ -59,7 +62,7 @@ def word_tokenizer() -> Tokenizer:
 
 def with_fake_session(handler: Handler, **limits: Any) -> Handler:
     """Prepare a handler of two labels without an archive."""
-    handler.signature = signature(**limits)
+    handler.signature = signature(handler.input_options(**limits))
     handler.session = FakeSession()  # type: ignore[assignment]  # a fake
     return handler
 

@@ -1,14 +1,14 @@
 """Calls handlers with a fake session as a worker does."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from onnxserve_handlers.inputs.table import TabularClassifier
-from onnxserve_handlers.inputs.text import TextClassifier
 from onnxserve_handlers.offline import OfflineContext
-from onnxserve_handlers.signature import Input, Signature, Tensor
+from onnxserve_handlers.signature import Tensor
 from tests.helpers.fakes import with_fake_session, word_tokenizer
+from tests.helpers.kinds import TableClassifier, TextClassifier
 
 JSON = "application/json"
 HEADER = "Inference-Header-Content-Length"
@@ -17,7 +17,7 @@ HEADER = "Inference-Header-Content-Length"
 def signed(handler: Any, inputs: Any, **limits: Any) -> Any:
     with_fake_session(handler, **limits)
     outputs = (Tensor("output_0", "float32", ("batch", 2)),)
-    handler.signature = Signature("demo", "1.0", "x:Y", "fp32", ("no", "yes"), Input(**limits), inputs, outputs, 4)
+    handler.signature = replace(handler.signature, inputs=inputs, outputs=outputs)
     return handler
 
 
@@ -42,7 +42,7 @@ def features(rows, **more):
 
 
 def table_handler() -> Any:
-    made = signed(TabularClassifier(), (Tensor("features", "float32", ("batch", 2)),), columns=("a", "b"), max_rows=6)
+    made = signed(TableClassifier(), (Tensor("features", "float32", ("batch", 2)),), columns=("a", "b"), max_rows=6)
     made.prepare()
     return made
 

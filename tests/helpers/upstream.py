@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from onnxserve_handlers.protocols.gateway_forms import encode_predictions
+from onnxserve_handlers.tasks import TaskHooks
 from tests.helpers.messages import made
 
 Answer = tuple[int, bytes]
@@ -46,7 +47,7 @@ def versioned(path: str) -> Answer:
 def noted(content: bytes) -> str:
     """What a handler says beside such an answer."""
     try:
-        return encode_predictions(json.loads(content)["predictions"])
+        return encode_predictions(json.loads(content)["predictions"], TaskHooks())
     except (ValueError, KeyError, TypeError):
         return "[]"
 

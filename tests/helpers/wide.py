@@ -10,13 +10,16 @@ from onnxserve_export.steps import STEPS
 VALUES, ROWS = 2000, 1200  # of a row, and of a request at most
 TOML = f"""name = "wide"
 version = "1.0.0"
-handler = "tabular:TabularClassifier"
-loader = "model.py:load"
+source = "model.py:load"
 rows = "model.py:rows"
 
 [input]
+kind = "table"
 columns = ["x", "y"]
 max_rows = {ROWS}
+
+[output]
+task = "regression"
 
 [quantise]
 variants = ["fp32"]

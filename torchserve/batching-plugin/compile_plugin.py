@@ -51,7 +51,8 @@ def main() -> None:
     javac = shutil.which("javac")
     if javac is None:
         print(
-            "no JDK (javac): the batching plugin is not built; a lone request waits for maxBatchDelay, and clients share unfairly"
+            "no JDK (javac): the batching plugin is not built; a lone request waits for maxBatchDelay, "
+            "and clients share unfairly"
         )
         return
     with tempfile.TemporaryDirectory() as classes:

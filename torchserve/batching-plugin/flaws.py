@@ -1,7 +1,7 @@
 """The known flaws of TorchServe's frontend, and what is done about each: `flaws.toml`.
 
-`python flaws.py vex FILE` writes them as CycloneDX 1.6 VEX, for scanners. `python flaws.py ask` queries the OSV database
-(https://google.github.io/osv.dev/api/), and exits with 1 if OSV knows a flaw that the file lacks.
+`python flaws.py vex FILE` writes them as CycloneDX 1.6 VEX, for scanners. `python flaws.py ask` queries the OSV
+database (https://google.github.io/osv.dev/api/), and exits with 1 if OSV knows a flaw that the file lacks.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def main() -> None:
                     lines = ask(known(), client)
                 except httpx.HTTPError as error:
                     sys.exit(
-                        f"OSV does not answer: {error}\n  where: {OSV}\n  fix:   try again from a machine that can reach it"
+                        f"OSV does not answer: {error}\n  where: {OSV}\n"
+                        "  fix:   try again from a machine that can reach it"
                     )
             print("\n".join(lines) or "OSV knows no flaw that flaws.toml lacks")
             sys.exit(1 if lines else 0)

@@ -8,15 +8,16 @@ from functools import partial
 from typing import Any
 
 from ..errors import InvalidRow, RequestError
-from ..inputs.table import TabularClassifier
+from ..inputs.table import NUMBER, TableInput
 from ..protocols.body import unwrap
 from ..runtime.batching import guard
-from ..signature import Features
+from ..signature import Features, Schema, object_schema
 from .client import DEFAULT_URL, FeatureStore, Key, Values
 
 URL = "ONNXSERVE_FEATURES"
 INTEGER_BITS = {"int32": 32, "int64": 64}  # by the signature's names of key types
 DEGRADED = ("x-onnxserve-degraded", "features")
+KEY: Schema = {"oneOf": [{"type": "integer"}, {"type": "string"}]}
 
 
 class FeaturesUnavailable(RequestError):
@@ -31,7 +32,7 @@ class DegradedRow(list[float]):
     """A row with defaults or old values in place of the store's current ones."""
 
 
-class JoinedClassifier(TabularClassifier):
+class JoinedTable(TableInput):
     """Rows like `{"customer_id": 17, "amount": 9.5}`; a value in the row takes precedence over the store's."""
 
     store: FeatureStore | None = None
@@ -133,3 +134,10 @@ class JoinedClassifier(TabularClassifier):
             raise InvalidRow(f"nothing is known of {missing[:5]} for {entity}", where=where, fix="send the columns")
         stored = {name: self.spec.defaults[name] if values[name] is None else values[name] for name in needed}
         return stored, values.stale
+
+    def row_schema(self) -> Schema:
+        """Return a table's schema, or keys of entities in place of the columns that the feature store has."""
+        schema, spec = super().row_schema(), self.spec
+        own = [name for name in self.columns if name not in spec.columns]
+        fields = dict.fromkeys(self.columns, NUMBER) | dict.fromkeys(spec.entities, KEY)
+        return {"oneOf": [*schema["oneOf"], object_schema(fields, [*own, *spec.entities])]}

@@ -1,1 +1,149 @@
-"""instance -> row -> tensors: each module holds one kind of input."""
+"""row -> tensors: the hooks of an input kind, and the options that every kind has; each module holds one kind."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..runtime.batching import Buffers, guard
+from ..signature import InputOptions, Positive, Schema, Signature
+
+__all__ = ["InputHooks", "InputOptions", "OwnOptions", "Positive"]
+
+Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
+
+
+class OwnOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a handler of a user's own may read that makes tensors itself."""
+
+    columns: tuple[str, ...] = ()
+    max_tokens: Positive = 128
+    height: int = 0
+    width: int = 0
+    channels: int = 3
+    mean: float = 127.0
+    scale: float = 128.0
+    max_pixels: Positive = 16_000_000
+    background: int = 255
+
+    @property
+    def logged(self) -> bool:
+        """Whether rows aren't images."""
+        return not self.height
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of a table's columns."""
+        return self.columns
+
+
+class InputHooks:
+    """The hooks of an input kind, and what they may use; `Handler` calls them."""
+
+    # The record of the kind's options.
+    input_options: ClassVar[type[InputOptions]] = OwnOptions
+    # Free axes beside the batch, by input name: {"input_ids": {1: "sequence"}}.
+    dynamic_axes: Mapping[str, Mapping[int, str]] = MappingProxyType({})
+    # Content types that are read as one raw row, beside JSON.
+    raw_types: ClassVar[tuple[str, ...]] = ()
+    # Names that may stand before a row in JSON: {"text": "..."}.
+    row_keys: tuple[str, ...] = ("data",)
+
+    signature: Signature
+    folder: Path
+    settings: Mapping[str, Any] = MappingProxyType({})  # `handler` of the archive's configuration
+    threads = 1
+
+    def __init__(self) -> None:
+        self.buffers = Buffers()
+
+    def prepare(self) -> None:
+        """Load what `check` and `tensors` need from `self.folder` and `self.signature`."""
+
+    def check(self, instance: Any, where: str) -> Any:
+        """Return one instance as a row; raise InvalidRow or UndecodableBody for an instance outside the signature."""
+        raise NotImplementedError
+
+    def tensors(self, rows: Sequence[Any]) -> Arrays:
+        """Return the graph's inputs for some rows; dimension 0 is the batch. The arrays may be `self.buffers`'."""
+        raise NotImplementedError
+
+    # Hooks that a kind may fill in as well -----------------------------------
+
+    def read(self, body: Any) -> Any:
+        """Return the request of a body; `Handler` reads every protocol."""
+        raise NotImplementedError
+
+    def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
+        """Return a row or a RequestError for each instance of a batch; `places` are their indices in their requests."""
+        return [
+            guard(partial(self.check, instance, f"instances[{place}]"))
+            for instance, place in zip(instances, places, strict=True)
+        ]
+
+    def columnar(self) -> bool:
+        """Return whether `check_columns` takes rows as one array per column."""
+        return False
+
+    def check_columns(self, columns: Mapping[str, Array]) -> tuple[Arrays, npt.NDArray[np.bool_]]:
+        """Return the graph's inputs for one array per column, and which rows `check` would accept, shape (rows,)."""
+        raise NotImplementedError
+
+    def lengths(self, rows: Sequence[Any]) -> list[int] | None:  # noqa: ARG002 - a hook
+        """Return each row's length before padding, None where rows don't pad each other."""
+        return None
+
+    def batch_keys(self, rows: Sequence[Any]) -> list[Hashable] | None:  # noqa: ARG002 - a hook
+        """Return a key per row, so that only rows of one key run together; None where all may."""
+        return None
+
+    def sizes(self, rows: Sequence[Any]) -> Mapping[str, Sequence[int]]:
+        """Return each row's own size of the free axes beside the batch, by the axis's name."""
+        lengths = self.lengths(rows)
+        names = {name for axes in self.dynamic_axes.values() for name in axes.values()}
+        return {} if lengths is None else dict.fromkeys(names, lengths)
+
+    def tensor_sizes(self, tensors: Mapping[str, Array]) -> Mapping[str, Sequence[int]]:
+        """Return the same for rows that a client sent as tensors."""
+        return {
+            name: [array.shape[axis]] * len(array)
+            for key, array in tensors.items()
+            for axis, name in self.dynamic_axes.get(key, {}).items()
+        }
+
+    def sample(self, draws: np.random.Generator) -> Any:  # noqa: ARG002 - a hook
+        """Return a random instance as a client would send it in JSON, within the signature; None if none can be made.
+
+        The export compares the graph with its source on such rows too.
+        """
+        return None
+
+    def raw(self, content: bytes | bytearray) -> bool:  # noqa: ARG002 - a hook
+        """Return whether a body without a declared type is a raw row rather than JSON."""
+        return False
+
+    def measures(self, rows: Sequence[Any]) -> Mapping[str, Array]:  # noqa: ARG002 - a hook
+        """Return numbers of checked rows, one array per measure; drift compares them with the archive's profile."""
+        return {}
+
+    def free_axes(self) -> dict[str, int]:
+        """Return the largest sizes of the free axes beside the batch, by name."""
+        return {}
+
+    def check_values(self, tensors: Arrays) -> None:
+        """Raise InvalidRow for a client's tensors if the graph can't take their elements."""
+
+    def notes(self, rows: Sequence[Any]) -> tuple[tuple[str, str], ...]:  # noqa: ARG002 - a hook
+        """Return headers for the response about these rows."""
+        return ()
+
+    def row_schema(self) -> Schema:
+        """Return the JSON schema of one row, for OpenAPI; an empty one allows everything."""
+        return {}

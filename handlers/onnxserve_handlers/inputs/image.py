@@ -1,4 +1,4 @@
-"""Image in, label out: each row is an encoded image, as raw bytes or as base64 in JSON."""
+"""Images: each row is an encoded image, as raw bytes or as base64 in JSON."""
 
 from __future__ import annotations
 
@@ -10,27 +10,64 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal, cast
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import BodyTooLarge, InvalidRow, UndecodableBody
-from ..handler import Handler
 from ..protocols.body import from_base64, json_type, unwrap
 from ..runtime.batching import guard
+from ..signature import Schema, object_schema
+from . import InputHooks, InputOptions, Positive
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8")
+BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
 
 
-class ImageClassifier(Handler):
+class ImageOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which images are accepted, and how they become arrays."""
+
+    kind: Literal["image"] = "image"
+    """Rows are encoded images; the graph's input `image` is float32, shape (rows, channels, height, width)."""
+    height: Positive
+    """Height to which an image is scaled [pixels]."""
+    width: Positive
+    """Width to which an image is scaled [pixels]."""
+    channels: Literal[1, 3] = 3
+    """Channels of an image: 1 for grey, 3 for RGB [channels]."""
+    mean: float = 127.0
+    """Value that is subtracted from each channel of an image."""
+    scale: float = 128.0
+    """Value by which each channel of an image is then divided."""
+    max_pixels: Positive = 16_000_000
+    """Largest image that is decoded [pixels]."""
+    background: Annotated[int, msgspec.Meta(ge=0, le=255)] = 255
+    """Grey level behind the transparent parts of an image, from 0 to 255."""
+
+    row_name: ClassVar[str] = "image"
+
+    @property
+    def logged(self) -> bool:
+        """Whether the prediction log may keep rows: never."""
+        return False
+
+
+class ImageInput(InputHooks):
     """Rows are images; each becomes a float32 array (channels, height, width) of (pixel - mean) / scale."""
 
+    input_options = ImageOptions
     raw_types = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif")
     row_keys: tuple[str, ...] = ("image", "b64", "data")
     decoders: ThreadPoolExecutor | None = None
+
+    @property
+    def options(self) -> ImageOptions:
+        """The kind's part of the signature."""
+        return cast("ImageOptions", self.signature.input)
 
     def raw(self, content: bytes | bytearray) -> bool:
         """Recognise an image by its first bytes, so that `curl -T picture.png` works."""
@@ -87,7 +124,7 @@ class ImageClassifier(Handler):
         return image
 
     def _check_size(self, image: Image.Image, where: str) -> None:
-        pixels, limit = image.width * image.height, self.signature.input.max_pixels
+        pixels, limit = image.width * image.height, self.options.max_pixels
         if pixels > limit:
             raise BodyTooLarge(
                 f"the image has {pixels} pixels, at most {limit} are accepted", where=where, fix="scale it down"
@@ -96,14 +133,14 @@ class ImageClassifier(Handler):
             raise InvalidRow("the image has no pixels", where=where)
 
     def _pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        spec = self.signature.input
+        spec = self.options
         upright = normalise(image, spec.channels, spec.background)
         resized = upright.resize((spec.width, spec.height), Image.Resampling.BILINEAR)
         return np.asarray(resized, dtype=np.uint8).reshape(spec.height, spec.width, spec.channels)
 
     def sample(self, draws: np.random.Generator) -> str:
         """Return an image of random pixels of the model's own size, a PNG in base64."""
-        spec = self.signature.input
+        spec = self.options
         pixels = draws.integers(0, 256, (spec.height, spec.width, spec.channels), np.uint8)
         stream = io.BytesIO()
         Image.fromarray(pixels if spec.channels == 3 else pixels[:, :, 0]).save(stream, "PNG")
@@ -118,13 +155,17 @@ class ImageClassifier(Handler):
 
     def tensors(self, rows: Sequence[npt.NDArray[np.uint8]]) -> dict[str, npt.NDArray[np.float32]]:
         """Return `image`, float32, shape (rows, channels, height, width): (pixel - mean) / scale."""
-        spec = self.signature.input
+        spec = self.options
         pixels = self.buffers.take("image", (len(rows), spec.channels, spec.height, spec.width), np.float32)
         for index, row in enumerate(rows):
             pixels[index] = row.transpose(2, 0, 1)
         pixels -= np.float32(spec.mean)
         pixels /= np.float32(spec.scale)
         return {"image": pixels}
+
+    def row_schema(self) -> Schema:
+        """Return the schema of `{"image": ...}`."""
+        return object_schema({"image": BASE64}, ["image"])
 
 
 ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4 A

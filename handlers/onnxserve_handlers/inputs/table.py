@@ -1,20 +1,22 @@
-"""Table rows in, label or values out: each row is a list in column order, or an object by column name."""
+"""Table rows: each row is a list of numbers in column order, or an object by column name."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InvalidRow
-from ..handler import Handler
 from ..protocols.body import JSON, Body, json_type, unwrap
 from ..request import Request
+from ..signature import Schema, object_schema
+from . import InputHooks, InputOptions
 
+NUMBER: Schema = {"type": "number", "minimum": -1e30, "maximum": 1e30}  # float32 holds no more than 3.4e38
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -38,20 +40,35 @@ def rows_decoder(columns: int, max_rows: int, keys: Sequence[str]) -> msgspec.js
     return msgspec.json.Decoder(row | document)
 
 
-class TabularClassifier(Handler):
+class TableOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which columns a row has."""
+
+    kind: Literal["table"] = "table"
+    """Rows are numbers by column; the graph's input `features` is float32, shape (rows, columns)."""
+    columns: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    """Names of the columns of a table, in the module's order."""
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return self.columns
+
+
+class TableInput(InputHooks):
     """Rows are numbers, one for each of the signature's columns."""
 
+    input_options = TableOptions
     row_keys: tuple[str, ...] = ("features", "row", "data")
 
     def prepare(self) -> None:
         """Remember the columns in the order of the graph's input, and make the decoder for well-formed rows."""
-        self.columns = self.signature.input.columns
+        self.columns = cast("TableOptions", self.signature.input).columns
         self.known = frozenset(self.columns)
         # A column's name stands before the column's value, never before a row.
         self.row_keys = tuple(key for key in type(self).row_keys if key not in self.known)
         self.packed = struct.Struct(f"={len(self.columns)}f")  # = raises OverflowError, @ gives infinity
         # Well-formed rows are decoded straight to numbers; others take the slower way, whose errors say what is wrong.
-        default = type(self).check is TabularClassifier.check
+        default = type(self).check is TableInput.check
         max_rows = self.signature.input.max_rows
         self.decoder = rows_decoder(len(self.columns), max_rows, self.row_keys) if default else None
 
@@ -61,10 +78,14 @@ class TabularClassifier(Handler):
             try:
                 document: Any = self.decoder.decode(body.content)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                return super().read(body)
+                return self._read_any(body)
             rows = [document] if isinstance(document, list) else document.rows()
-            return Request(rows=rows) if rows else super().read(body)
-        return super().read(body)
+            return Request(rows=rows) if rows else self._read_any(body)
+        return self._read_any(body)
+
+    def _read_any(self, body: Body) -> Request:
+        request: Request = super().read(body)
+        return request
 
     def check(self, instance: Any, where: str) -> list[float]:
         """Return one finite number per column; raises InvalidRow for a missing or unknown column."""
@@ -105,7 +126,7 @@ class TabularClassifier(Handler):
     def columnar(self) -> bool:
         """Return whether `check_columns` takes the rows: not if a subclass has a `check` or `tensors` of its own."""
         cls = type(self)
-        return cls.check is TabularClassifier.check and cls.tensors is TabularClassifier.tensors
+        return cls.check is TableInput.check and cls.tensors is TableInput.tensors
 
     def check_columns(
         self, columns: Mapping[str, npt.NDArray[Any]]
@@ -142,3 +163,9 @@ class TabularClassifier(Handler):
             where = f"instances[{index}].{column}"
             raise InvalidRow("the number is not finite in float32", where=where) from error
         return {"features": features}
+
+    def row_schema(self) -> Schema:
+        """Return numbers in column order or by name."""
+        count = len(self.columns)
+        by_order: Schema = {"type": "array", "items": NUMBER, "minItems": count, "maxItems": count}
+        return {"oneOf": [by_order, object_schema(dict.fromkeys(self.columns, NUMBER), self.columns)]}

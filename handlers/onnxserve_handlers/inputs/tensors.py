@@ -1,26 +1,136 @@
-"""The graph's inputs as a client sends them: arrays checked against the signature, and numpy's own file format.
+"""Tensors: each row is one array per input of the graph; also the check of whole inputs that a client sends as arrays.
 
-The format is for inputs that are too big for JSON; a response may have it too.
-Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
+Rows with a free axis of different sizes never run together, since nothing says what padding would mean to the graph.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Annotated, Any, Literal, cast
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BodyTooLarge, InvalidRow, RequestError, UndecodableBody
-from ..response import PLAIN, Response, Result
-from ..signature import Signature, Tensor
+from ..errors import BodyTooLarge, InvalidRow
+from ..protocols.body import json_type, unwrap
+from ..signature import Schema, Signature, Tensor, object_schema
+from . import InputHooks, InputOptions, Positive
 
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
+Row = dict[str, Array]
+Dtype = Literal[
+    "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"
+]
+
+
+class TensorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One input of the graph, without the batch's dimension."""
+
+    name: str
+    """Name of the input."""
+    dtype: Dtype = "float32"
+    """Type of its elements, by numpy's name."""
+    shape: tuple[Positive | str, ...] = ()
+    """Sizes of its axes beside the batch; a name stands for a free axis."""
+
+
+class TensorsOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which inputs the graph has."""
+
+    kind: Literal["tensors"] = "tensors"
+    """Rows are arrays by the graph's input names, or one array where it has one input."""
+    tensors: Annotated[tuple[TensorOptions, ...], msgspec.Meta(min_length=1)]
+    """Inputs of the graph."""
+    limits: dict[str, Positive] = {}  # noqa: RUF012 - msgspec copies it
+    """Largest size of each free axis, by its name."""
+
+    @property
+    def logged(self) -> bool:
+        """Whether the prediction log may keep rows: never."""
+        return False
+
+
+class TensorsInput(InputHooks):
+    """Rows are arrays by input name, each without the batch's dimension."""
+
+    input_options = TensorsOptions
+    row_keys: tuple[str, ...] = ("data",)
+
+    @property
+    def options(self) -> TensorsOptions:
+        """The kind's part of the signature."""
+        return cast("TensorsOptions", self.signature.input)
+
+    def prepare(self) -> None:
+        """Remember the inputs and their free axes; an input's name stands before the input, never before a row."""
+        self.expected = {
+            spec.name: Tensor(spec.name, spec.dtype, ("batch", *spec.shape)) for spec in self.options.tensors
+        }
+        self.row_keys = tuple(key for key in type(self).row_keys if key not in self.expected)
+        self.dynamic_axes = {
+            tensor.name: {axis: size for axis, size in enumerate(tensor.shape) if axis and isinstance(size, str)}
+            for tensor in self.expected.values()
+        }
+
+    def check(self, instance: Any, where: str) -> Row:
+        """Return one array per input; raises InvalidRow for a missing or unknown input, a wrong shape or number."""
+        instance = unwrap(instance, self.row_keys)
+        if not isinstance(instance, dict) and len(self.expected) == 1:
+            instance = dict.fromkeys(self.expected, instance)
+        if not isinstance(instance, dict) or instance.keys() != self.expected.keys():
+            has = f"the inputs {sorted(instance)[:9]}" if isinstance(instance, dict) else json_type(instance)
+            raise InvalidRow(f"expected the inputs {sorted(self.expected)}, got {has}", where=where)
+        sizes: dict[str, int] = {"batch": 1}
+        row = {
+            name: check_array(as_array(instance[name], f"{where}.{name}")[None], tensor, sizes, f"{where}.{name}")[0]
+            for name, tensor in self.expected.items()
+        }
+        check_limits(sizes, self.free_axes(), where)
+        return row
+
+    def batch_keys(self, rows: Sequence[Row]) -> list[Hashable] | None:
+        """Return the shapes of a row's inputs, if an axis is free."""
+        if not any(self.dynamic_axes.values()):
+            return None
+        return [tuple(array.shape for array in row.values()) for row in rows]
+
+    def sizes(self, rows: Sequence[Row]) -> Mapping[str, Sequence[int]]:
+        """Return each row's own sizes of the free axes."""
+        return {
+            name: [row[key].shape[axis - 1] for row in rows]
+            for key, axes in self.dynamic_axes.items()
+            for axis, name in axes.items()
+        }
+
+    def free_axes(self) -> dict[str, int]:
+        """Return the largest sizes of the free axes."""
+        return self.options.limits
+
+    def tensors(self, rows: Sequence[Row]) -> dict[str, Array]:
+        """Return each input, shape (rows, ...)."""
+        return {name: np.stack([row[name] for row in rows]) for name in self.expected}
+
+    def row_schema(self) -> Schema:
+        """Return an object of arrays, or any array where the graph has one input."""
+        nested: Schema = {"type": ["array", "number", "boolean"]}
+        by_name = object_schema(dict.fromkeys(self.expected, nested), [*self.expected])
+        return {"anyOf": [by_name, nested]} if len(self.expected) == 1 else by_name
+
+
+def as_array(value: Any, where: str) -> Array:
+    """Return nested lists of numbers as an array; raises InvalidRow."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # ragged
+        raise InvalidRow("the array is not rectangular", where=where) from error
+    if array.dtype.kind not in "biuf" or array.ndim >= AXES:
+        raise InvalidRow(f"expected numbers in nested lists, got {json_type(value)}", where=where)
+    return array
+
+
 AXES = 32  # numpy has a limit too
 
 
@@ -44,20 +154,26 @@ def check_tensors(arrays: Arrays, signature: Signature, free: Mapping[str, int])
             fix="see the model's signature",
         )
     sizes: dict[str, int] = {}
-    checked = {name: _check(array, expected[name], sizes) for name, array in arrays.items()}
+    checked = {name: check_array(array, expected[name], sizes, f"inputs.{name}") for name, array in arrays.items()}
     rows = len(next(iter(checked.values())))
     if rows > signature.input.max_rows:
         raise BodyTooLarge(
             f"the request has {rows} rows, at most {signature.input.max_rows} are accepted", where="inputs"
         )
-    for axis, limit in free.items():
-        if sizes.get(axis, 1) > limit:
-            raise InvalidRow(f"axis {axis!r} is {sizes[axis]} long, at most {limit} is accepted", where="inputs")
+    check_limits(sizes, free, "inputs")
     return checked
 
 
-def _check(array: Array, tensor: Tensor, sizes: dict[str, int]) -> Array:
-    where, shape = f"inputs.{tensor.name}", tuple(tensor.shape)
+def check_limits(sizes: Mapping[str, int], free: Mapping[str, int], where: str) -> None:
+    """Raise InvalidRow for a free axis that is longer than its limit."""
+    for axis, limit in free.items():
+        if sizes.get(axis, 1) > limit:
+            raise InvalidRow(f"axis {axis!r} is {sizes[axis]} long, at most {limit} is accepted", where=where)
+
+
+def check_array(array: Array, tensor: Tensor, sizes: dict[str, int], where: str) -> Array:
+    """Return an input in the tensor's dtype; `sizes` are those of the free axes so far. Raises InvalidRow."""
+    shape = tuple(tensor.shape)
     if array.ndim != len(shape):
         raise InvalidRow(f"the input has shape {array.shape}, expected {shape}", where=where)
     for size, expected in zip(array.shape, shape, strict=True):
@@ -65,10 +181,10 @@ def _check(array: Array, tensor: Tensor, sizes: dict[str, int]) -> Array:
         known = sizes.setdefault(expected, size) if isinstance(expected, str) else expected
         if size != known or size < 1:
             raise InvalidRow(f"the input has shape {array.shape}, expected {shape}", where=where)
-    cast = _cast(array, np.dtype(tensor.dtype), where)
-    if cast.dtype.kind == "f" and not np.isfinite(cast).all():
+    converted = _cast(array, np.dtype(tensor.dtype), where)
+    if converted.dtype.kind == "f" and not np.isfinite(converted).all():
         raise InvalidRow("the input has numbers that are not finite", where=where)
-    return cast
+    return converted
 
 
 def _cast(array: Array, dtype: np.dtype[Any], where: str) -> Array:
@@ -85,82 +201,3 @@ def _cast(array: Array, dtype: np.dtype[Any], where: str) -> Array:
             raise InvalidRow(f"the elements don't fit in {dtype.name}", where=where)
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype)
-
-
-NPY_MAGIC = b"\x93NUMPY"
-NPY_TYPE = "application/x-npy"
-PREFIX = len(NPY_MAGIC) + 2  # the magic bytes and the version, a byte for each part
-LENGTHS = {1: 2, 2: 4, 3: 4}  # bytes of the header's length, by major version
-# The Python literals that describe an array of numbers; a client's text is never evaluated.
-FIELD = re.compile(r"""\s*['"](\w+)['"]\s*:\s*('[^']*'|"[^"]*"|True|False|\([\d\s,L]*\))\s*(?:,|$)""")
-NUMBERS = re.compile(r"[<>=|]?(?:b1|[iu][1248]|f[248])")
-SIZE = re.compile(r"\d{1,19}")
-
-
-class Header(NamedTuple):
-    """What an array is, and at which byte its elements begin."""
-
-    dtype: np.dtype[Any]
-    columns_first: bool
-    shape: tuple[int, ...]
-    start: int
-
-
-def read_npy(content: bytes | bytearray) -> npt.NDArray[Any]:
-    """Return the array without a copy of its elements; raises UndecodableBody for anything but an array of numbers."""
-    header = read_npy_header(content)
-    rest, needed = len(content) - header.start, math.prod(header.shape) * header.dtype.itemsize
-    if rest != needed:
-        raise UndecodableBody(f"an .npy file of shape {header.shape} has {rest} bytes of elements, not {needed}")
-    array = np.frombuffer(content, header.dtype, offset=header.start)
-    return array.reshape(header.shape, order="F" if header.columns_first else "C")
-
-
-def read_npy_header(content: bytes | bytearray) -> Header:
-    """Read the header of any version of the format; raises UndecodableBody."""
-    width = LENGTHS.get(content[len(NPY_MAGIC)], 0) if len(content) > PREFIX and content.startswith(NPY_MAGIC) else 0
-    start = PREFIX + width + int.from_bytes(content[PREFIX : PREFIX + width], "little")
-    if not width or start > len(content):
-        raise _malformed("its first bytes aren't the format's")
-    fields = _header_fields(content[PREFIX + width : start].decode("latin-1").strip())
-    descr, order, shape = (fields.get(name, "") for name in ("descr", "fortran_order", "shape"))
-    if len(fields) != 3 or not NUMBERS.fullmatch(descr[1:-1]) or order not in ("True", "False") or shape[:1] != "(":
-        raise _malformed("its elements aren't numbers")
-    sizes = [size.strip().rstrip("L") for size in shape[1:-1].split(",") if size.strip()]
-    if not 1 <= len(sizes) <= AXES or not all(SIZE.fullmatch(size) and int(size) for size in sizes):
-        raise _malformed(f"its shape is {shape[:99]}")
-    return Header(np.dtype(descr[1:-1]), order == "True", tuple(map(int, sizes)), start)
-
-
-def _header_fields(text: str) -> dict[str, str]:
-    """Return the fields of a literal dictionary as text."""
-    fields, position, stop = dict[str, str](), 1, len(text) - 1
-    if not text.startswith("{") or not text.endswith("}"):
-        raise _malformed("its header isn't a dictionary")
-    while text[position:stop].strip():
-        field = FIELD.match(text, position, stop)
-        if field is None:
-            raise _malformed("its header doesn't describe an array of numbers")
-        fields[field[1]] = field[2]
-        position = field.end()
-    return fields
-
-
-def _malformed(reason: str) -> UndecodableBody:
-    return UndecodableBody(f"not an .npy file of plain numbers: {reason}", fix="send what numpy.save writes")
-
-
-class NpyForm:
-    """The first output as an .npy file; errors have the plain form."""
-
-    holds_row_errors = False
-
-    def encode_result(self, result: Result) -> Response:
-        """Return the array, shape (rows, ...)."""
-        stream = io.BytesIO()
-        np.save(stream, next(iter(result.outputs.values())), allow_pickle=False)
-        return Response(stream.getvalue(), NPY_TYPE)
-
-    def encode_error(self, error: RequestError, signature: Signature) -> Response:
-        """Return the plain form's error."""
-        return PLAIN.encode_error(error, signature)

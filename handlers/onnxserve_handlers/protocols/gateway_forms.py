@@ -17,12 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RequestError
-from ..inputs.tensors import NpyForm
+from ..outputs import Outputs
 from ..request import Request
 from ..response import PLAIN, Form, Response, Result
 from ..signature import Signature
+from ..tasks import TaskHooks
 from ..telemetry.prediction_log import read_settings
 from ..telemetry.redaction import RedactedRow, Redaction, rows_of
+from .npy import NpyForm
 
 DIGITS = "x-onnxserve-digits"  # decimals of every number
 TOP = "x-onnxserve-top"  # labels of a prediction that scores several
@@ -75,7 +77,9 @@ class LimitedForm:
 
     def _limit(self, result: Result) -> Result:
         """With a limit of labels there are no outputs of the graph: logits would tell what `scores` may not."""
-        outputs = {} if self._top else {name: self._round(array) for name, array in result.outputs.items()}
+        outputs = Outputs()
+        if not self._top:
+            outputs.update({name: self._round(array) for name, array in result.outputs.items()})
         predictions = [
             prediction if isinstance(prediction, RequestError) else self._limit_prediction(prediction)
             for prediction in result.predictions
@@ -129,7 +133,9 @@ class ObservedForm:
     def encode_result(self, result: Result) -> Response:
         """Return the other form's response with the header added."""
         response = self._form.encode_result(result)
-        return response._replace(headers=(*response.headers, (PREDICTIONS, encode_predictions(result.predictions))))
+        return response._replace(
+            headers=(*response.headers, (PREDICTIONS, encode_predictions(result.predictions, result.task)))
+        )
 
     def encode_error(self, error: RequestError, signature: Signature) -> Response:
         """Return the other form's response."""
@@ -140,9 +146,9 @@ class CopyForm(ObservedForm):
     """The form for a request's copy to a shadow; `Handler` puts the rows in a header too."""
 
 
-def encode_predictions(predictions: Sequence[Any]) -> str:
+def encode_predictions(predictions: Sequence[Any], task: TaskHooks) -> str:
     """Return each row's label and score as a JSON list, `[{"label":"a","score":0.5}]`; `encode_list` cuts it."""
-    return encode_list(map(label_and_score, predictions), len(predictions))
+    return encode_list((label_and_score(task, prediction) for prediction in predictions), len(predictions))
 
 
 def encode_rows(request: Request, result: Response | RequestError | None, signature: Signature) -> str:
@@ -169,13 +175,7 @@ def encode_list(values: Iterable[Any], count: int) -> str:
     return f"[{','.join(parts)}]"
 
 
-def label_and_score(prediction: Any) -> dict[str, Any]:
+def label_and_score(task: TaskHooks, prediction: Any) -> dict[str, Any]:
     """Return a prediction's label and score as far as it has them."""
-    label, score = (
-        prediction.get(name) if isinstance(prediction, Mapping) else getattr(prediction, name, None)
-        for name in ("label", "score")
-    )
-    fields: dict[str, Any] = {"label": label} if isinstance(label, str) else {}
-    if isinstance(score, int | float) and math.isfinite(score):
-        fields["score"] = float(score)
-    return fields
+    fields: dict[str, Any] = {"label": task.label(prediction), "score": task.score(prediction)}
+    return {name: value for name, value in fields.items() if value is not None}

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidRow, RequestError, UndecodableBody
-from ..hooks import Hooks
-from ..inputs.tensors import NPY_MAGIC, NPY_TYPE, NpyForm, check_tensors, read_npy
+from ..inputs import InputHooks
+from ..inputs.tensors import check_tensors
 from ..request import Request, failed_request
 from ..response import PLAIN, Form
 from .body import JSON, UNDECLARED, Body, decode_json, media_type, read_instances, unsupported_media
+from .npy import NPY_MAGIC, NPY_TYPE, NpyForm, read_npy
 from .v2_grpc import MEDIA_TYPES as GRPC_TYPES
 from .v2_grpc import V2GrpcForm, read_call
 from .v2_http import V2_ERRORS, InferRequest, V2HttpForm, read_infer_request
@@ -22,7 +23,7 @@ PROTOCOL = "x-onnxserve-protocol"
 Reader = Callable[[], tuple[InferRequest, dict[str, Any]]]
 
 
-def read(handler: Hooks, body: Body) -> Request:
+def read(handler: InputHooks, body: Body) -> Request:
     """Read a body in any of the protocols; raises the RequestError that the client gets."""
     if body.content is None:
         return from_document(handler, body.decoded)
@@ -44,14 +45,14 @@ def plain_form(headers: Mapping[str, Any]) -> Form:
     return V2_ERRORS if headers.get(PROTOCOL) == "v2" else PLAIN
 
 
-def from_document(handler: Hooks, document: Any) -> Request:
+def from_document(handler: InputHooks, document: Any) -> Request:
     """Read a JSON document: V2's if it has `inputs`, else instances."""
     if isinstance(document, dict) and "inputs" in document:
         return from_v2(handler, document, memoryview(b""))
     return Request(read_instances(document, handler.row_keys, handler.signature.input.max_rows))
 
 
-def from_rows(handler: Hooks, body: Body, content: bytes | bytearray) -> Request:
+def from_rows(handler: InputHooks, body: Body, content: bytes | bytearray) -> Request:
     """Read a raw row, JSON or an array; without a declared type, the first bytes decide which it is."""
     undeclared = body.media_type in UNDECLARED
     if body.media_type == NPY_TYPE or (undeclared and content.startswith(NPY_MAGIC)):
@@ -63,7 +64,7 @@ def from_rows(handler: Hooks, body: Body, content: bytes | bytearray) -> Request
     raise unsupported_media(body.media_type, (JSON, *handler.raw_types))
 
 
-def from_npy(handler: Hooks, content: bytes | bytearray, accept: str) -> Request:
+def from_npy(handler: InputHooks, content: bytes | bytearray, accept: str) -> Request:
     """Read the graph's only input as one array."""
     inputs = handler.signature.inputs
     if len(inputs) != 1:
@@ -78,12 +79,12 @@ def from_npy(handler: Hooks, content: bytes | bytearray, accept: str) -> Request
     return request
 
 
-def from_v2(handler: Hooks, head: Any, tail: memoryview) -> Request:
+def from_v2(handler: InputHooks, head: Any, tail: memoryview) -> Request:
     """Read V2's request over HTTP: the graph's inputs, or one BYTES input of instances with a name of `row_keys`."""
     return _from_infer_request(handler, partial(read_infer_request, head, tail), V2HttpForm)
 
 
-def _from_infer_request(handler: Hooks, reader: Reader, form: Callable[[InferRequest], Form]) -> Request:
+def _from_infer_request(handler: InputHooks, reader: Reader, form: Callable[[InferRequest], Form]) -> Request:
     infer_request = InferRequest([])
     try:
         infer_request, values = reader()
@@ -97,7 +98,7 @@ def _from_infer_request(handler: Hooks, reader: Reader, form: Callable[[InferReq
     return request
 
 
-def _from_inputs(handler: Hooks, values: dict[str, Any]) -> Request:
+def _from_inputs(handler: InputHooks, values: dict[str, Any]) -> Request:
     if len(values) == 1 and isinstance(rows := next(iter(values.values())), list):
         name = next(iter(values))
         if name not in handler.row_keys:
@@ -112,13 +113,13 @@ def _from_inputs(handler: Hooks, values: dict[str, Any]) -> Request:
     return Request(tensors=_check(handler, values))
 
 
-def _table_rows(handler: Hooks, values: dict[str, Any]) -> list[dict[str, Any]]:
+def _table_rows(handler: InputHooks, values: dict[str, Any]) -> list[dict[str, Any]]:
     """Return rows by column if each input is a column or a key of the feature store; none if they are the graph's.
 
     Clients that take the names from data frames send tables this way.
     """
     signature = handler.signature
-    known = {*signature.input.columns, *(signature.features.entities if signature.features else ())}
+    known = {*signature.input.column_names, *(signature.features.entities if signature.features else ())}
     if not known & values.keys() or values.keys() == {tensor.name for tensor in signature.inputs}:
         return []
     columns = {name: _column(name, value) for name, value in values.items()}
@@ -141,7 +142,7 @@ def _column(name: str, value: Any) -> list[Any]:
     return list(value.ravel().tolist())
 
 
-def _check(handler: Hooks, values: dict[str, Any]) -> dict[str, Any]:
+def _check(handler: InputHooks, values: dict[str, Any]) -> dict[str, Any]:
     tensors = check_tensors(values, handler.signature, handler.free_axes())
     handler.check_values(tensors)
     return tensors

@@ -18,7 +18,6 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from ..signature import Tensor
 
@@ -157,6 +156,8 @@ class FixedBatch:
         return {name: value.numpy()[:rows].copy() for name, value in slot.outputs.items()}
 
     def _slot(self, size: int) -> Slot:
+        import onnxruntime as ort
+
         binding, options = self._session.io_binding(), ort.RunOptions()
         if self._graph:
             options.add_run_config_entry("gpu_graph_id", str(size))
@@ -170,4 +171,6 @@ class FixedBatch:
         return Slot(binding, options, inputs, outputs, host)
 
     def _empty(self, shape: tuple[int, ...], kind: str) -> Any:
+        import onnxruntime as ort
+
         return ort.OrtValue.ortvalue_from_shape_and_type(shape, TYPES[kind], *self._device)

@@ -1,1 +1,88 @@
-"""outputs -> predictions: each module holds one task."""
+"""outputs -> predictions: the hooks of a task, and the options that every task has; each module holds one task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..inputs import InputHooks
+from ..outputs import Array, Outputs
+from ..signature import OutputOptions, Schema, Signature
+
+__all__ = ["Array", "Hooks", "OutputOptions", "Outputs", "TaskHooks"]
+
+
+class TaskHooks:
+    """The hooks of a task, and what they may use; `Handler` calls them.
+
+    `outputs` are all outputs of the graph by name, in its order, for some rows: arrays of shape (rows, ...) whose
+    numbers are finite. Where a free axis beside the batch has another size for each row, `outputs.sizes` has the sizes
+    by the axis's name, and elements beyond a row's own size are zero.
+    """
+
+    # The record of the task's options.
+    output_options: ClassVar[type[OutputOptions]] = OutputOptions
+
+    signature: Signature
+
+    def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:
+        """Return one JSON value per row; `rows` are the checked rows, None where the client sent tensors."""
+        raise NotImplementedError
+
+    def prediction_schema(self) -> Schema:
+        """Return the JSON schema of one prediction, for OpenAPI; an empty one allows everything."""
+        return {}
+
+    # Monitoring: of a prediction -----------------------------------------------
+
+    def label(self, prediction: Any) -> str | None:
+        """Return the label of a prediction for drift, canary, shadow and log; None if it has none."""
+        label = field_of(prediction, "label")
+        return label if isinstance(label, str) else None
+
+    def score(self, prediction: Any) -> float | None:
+        """Return the number of a prediction that drift, canary, shadow and log compare; None if it has none."""
+        score = field_of(prediction, "score")
+        return float(score) if _is_number(score) and math.isfinite(score) else None
+
+    def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
+        """Return what drift compares with the archive's profile: numbers by measure, shape (predictions,).
+
+        A measure of shape (predictions, width) is a space of embeddings, of which drift compares the main axes.
+        """
+        scores = [score for score in map(self.score, predictions) if score is not None]
+        return {"score": np.array(scores)} if scores else {}
+
+    # Proof: of outputs ----------------------------------------------------------
+
+    def quality(self, outputs: Outputs, labels: Sequence[Any]) -> npt.NDArray[np.float64] | None:  # noqa: ARG002 - a hook
+        """Return how right each row's outputs are beside its label, from 0 to 1; None where no label says that."""
+        return None
+
+    def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
+        """Return how like the source's outputs each row's outputs are, from 0 to 1."""
+        raise NotImplementedError
+
+
+class Hooks(InputHooks, TaskHooks):
+    """The hooks of an input kind and of a task."""
+
+
+def field_of(prediction: Any, name: str) -> Any:
+    """Return a field of a prediction that is an object, None if it lacks it."""
+    if isinstance(prediction, Mapping):
+        return prediction.get(name)
+    return getattr(prediction, name, None)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def first_output(outputs: Mapping[str, Array]) -> Array:
+    """Return the graph's first output."""
+    return next(iter(outputs.values()))

@@ -1,24 +1,67 @@
-"""outputs -> predictions: the part of a response that describes one row, and the rows that can have none.
-
-A classifier's prediction is its best label with a score; that of a model without labels is its plain values.
-"""
+"""Classification: a prediction is the best label with its score."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal, cast
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import NotFinite
+from ..outputs import FEW, Outputs
+from ..signature import Schema, object_schema
+from . import OutputOptions, TaskHooks, first_output
 
-Outputs = Mapping[str, npt.NDArray[Any]]
 DIGITS = 6  # decimals of a score
-SIGNIFICANT = 7  # significant digits of a value: a float32 holds no more
-FEW = 32  # elements: a loop over so few is faster than numpy's calls
-POWERS = np.array([float(f"1e{exponent}") for exponent in range(300)])  # correctly rounded, which `**` needn't be
+
+
+class ClassificationOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What turns outputs into labels and scores."""
+
+    task: Literal["classification"] = "classification"
+    """The first output has a number for each label, shape (rows, labels); a prediction is the best label."""
+    labels: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    """Labels in the order of the graph's outputs."""
+    activation: Literal["auto", "softmax", "none"] = "auto"
+    """What makes scores of the outputs: `softmax` for logits, `none` where they are scores already.
+
+    The export decides `auto` by the source's outputs.
+    """
+
+
+class Classification(TaskHooks):
+    """The best label of each row with its score."""
+
+    output_options = ClassificationOptions
+
+    @property
+    def output(self) -> ClassificationOptions:
+        """The task's part of the signature."""
+        return cast("ClassificationOptions", self.signature.output)
+
+    def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:  # noqa: ARG002 - a hook
+        """Return `{"label": ..., "score": ...}` per row."""
+        output = self.output
+        return classify_rows(first_output(outputs), output.labels, output.activation)
+
+    def prediction_schema(self) -> Schema:
+        """Return an object of a label and its score."""
+        score = {"type": "number", "minimum": 0, "maximum": 1}
+        label = {"type": "string", "enum": [*self.output.labels]}
+        return object_schema({"label": label, "score": score}, ["label", "score"])
+
+    def quality(self, outputs: Outputs, labels: Sequence[Any]) -> npt.NDArray[np.float64]:
+        """Return 1 where the best label is the row's."""
+        index = {label: number for number, label in enumerate(self.output.labels)}
+        truth = np.array([index[str(label)] for label in labels], np.intp)
+        return np.asarray(first_output(outputs).argmax(axis=-1) == truth, np.float64)
+
+    def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
+        """Return 1 where the best label is the source's."""
+        places = (first_output(arrays).argmax(axis=-1) for arrays in (outputs, reference))
+        return np.asarray(np.equal(*places), np.float64)
 
 
 def classify_rows(
@@ -28,7 +71,7 @@ def classify_rows(
 
     Outputs are logits, or scores already if the activation is `none`.
     """
-    if activation == "softmax" and outputs.size <= FEW:
+    if activation != "none" and outputs.size <= FEW:
         pairs: Iterable[tuple[int, float]] = map(_best_label, outputs.tolist())
     else:
         places, scores = best_labels(outputs, activation)
@@ -64,48 +107,3 @@ def probabilities(outputs: npt.NDArray[Any], activation: str = "softmax") -> npt
         return values
     values = np.exp(values - values.max(axis=-1, keepdims=True))  # shifted, so that exp can't overflow
     return np.asarray(values / values.sum(axis=-1, keepdims=True))
-
-
-def plain_rows(values: npt.NDArray[Any]) -> list[dict[str, Any]]:
-    """Return the outputs of a model without labels, one flat list per row."""
-    flat = round_significant(values.reshape(len(values), -1).astype(np.float64))
-    return [{"values": row} for row in flat.tolist()]
-
-
-def round_significant(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Round each value to `SIGNIFICANT` digits, however small it is; digits before the point all stay."""
-    with np.errstate(divide="ignore"):
-        magnitudes = np.nan_to_num(np.floor(np.log10(np.abs(values))))  # 0 and values that aren't finite stay as is
-    scales = POWERS[np.clip(SIGNIFICANT - 1 - magnitudes, 0, len(POWERS) - 1).astype(np.intp)]
-    return np.asarray(np.round(values * scales) / scales)
-
-
-def rows_not_finite(outputs: Outputs) -> list[int]:
-    """Return the indices of rows where any output has an infinity or NaN; dimension 0 is the batch."""
-    rows: set[int] = set()
-    for array in outputs.values():
-        if array.dtype.kind == "f" and not is_finite(array):
-            finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
-            rows.update(np.flatnonzero(~finite).tolist())
-    return sorted(rows)
-
-
-def is_finite(array: npt.NDArray[Any]) -> bool:
-    """Return whether every element is finite; for few elements, numpy's calls alone would take ten times as long."""
-    if array.size <= FEW:
-        return all(map(math.isfinite, array.ravel().tolist()))
-    return bool(np.isfinite(array).all())
-
-
-def drop_rows(outputs: Outputs, rows: list[int]) -> dict[str, npt.NDArray[Any]]:
-    """Return the outputs without these rows."""
-    return {name: np.delete(array, rows, axis=0) for name, array in outputs.items()}
-
-
-def not_finite(index: int) -> NotFinite:
-    """Return the error of a request's row whose outputs aren't finite."""
-    return NotFinite(
-        "the model's output is not a finite number",
-        where=f"instances[{index}]",
-        fix="check the row for values far outside what the model was trained on",
-    )

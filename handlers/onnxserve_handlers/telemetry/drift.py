@@ -24,17 +24,23 @@ from .metrics import NAMES, VARIABLE
 PROFILE = "profile.json"
 FALSE_ALARM = 0.001  # of the windows
 WINDOW_ROWS, WINDOW_S, LEAST_ROWS = 2_000, 600.0, 200
-SCORE, MOST_VALUES = "score", 8
+SCORE, EMBEDDING = "score", "embedding"
 GAP_S = 0.05  # between batches that are measured: it bounds the cost under any load
 Array = npt.NDArray[Any]
 Counts = npt.NDArray[np.int64]
 
 
 class Measures(Protocol):
-    """A handler's hook `measures`."""
+    """The hooks of a handler that drift needs."""
 
     def measures(self, rows: Sequence[Any]) -> Mapping[str, Array]:
         """Return numbers of some rows, one array per measure."""
+
+    def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
+        """Return numbers of some predictions, one array per measure."""
+
+    def label(self, prediction: Any) -> str | None:
+        """Return the label of a prediction, None if it has none."""
 
 
 class Measure(msgspec.Struct, frozen=True):
@@ -95,15 +101,17 @@ class Drift:
         """Measure a batch, and close the window if it is full."""
         now = self._now()
         self._next = now + GAP_S
-        measured = dict(handler.measures(rows)) | prediction_measures(predictions, self._profile.embedding)
+        measured = {**handler.measures(rows), **handler.prediction_measures(predictions)}
+        if self._profile.embedding is not None and EMBEDDING in measured:
+            measured |= embedding_measures(measured.pop(EMBEDDING), self._profile.embedding)
         for name, values in measured.items():
             if name in self._counts:
                 self._counts[name] += bin_counts(values, self._edges[name])
         if self._changes is not None and SCORE in measured:
             self._changes.add(measured[SCORE].tolist())
-        for prediction in predictions:
-            if isinstance(prediction, dict) and "label" in prediction:
-                self._label_counts[self._labels.get(prediction["label"], -1)] += 1
+        for label in map(handler.label, predictions):
+            if label is not None:
+                self._label_counts[self._labels.get(label, -1)] += 1
         self._rows += len(rows)
         if self._rows >= WINDOW_ROWS or (now - self._since >= WINDOW_S and self._rows >= LEAST_ROWS):
             self.close_window()
@@ -124,19 +132,6 @@ class Drift:
         self._report_p_value(adjusted)
         self._begin()
         return adjusted
-
-
-def prediction_measures(predictions: Sequence[Any], space: EmbeddingSpace | None) -> dict[str, Array]:
-    """Return the measures of predictions: scores, or of a model without labels its values or its embeddings."""
-    objects = [prediction for prediction in predictions if isinstance(prediction, dict)]
-    if scores := [prediction["score"] for prediction in objects if "score" in prediction]:
-        return {SCORE: np.array(scores)}
-    values = np.array([prediction["values"] for prediction in objects if "values" in prediction])
-    if not len(values):
-        return {}
-    if space is not None:
-        return embedding_measures(values, space)
-    return {f"value.{index}": column for index, column in enumerate(values.T[:MOST_VALUES])}
 
 
 log = logging.getLogger(__name__)

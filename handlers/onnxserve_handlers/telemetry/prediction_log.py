@@ -22,7 +22,7 @@ import msgspec
 from ..errors import RequestError
 from ..request import Request, error_of
 from ..response import Response
-from ..signature import Signature
+from ..tasks import TaskHooks
 from .redaction import MOST_ROWS, TEXTS, RedactedRow, Redaction, rows_of, safe_request_id
 
 log = logging.getLogger(__name__)
@@ -59,8 +59,9 @@ class Item(NamedTuple):
 class PredictionLog:
     """Takes requests from the handler's thread and writes them from a thread of its own."""
 
-    def __init__(self, settings: Settings, signature: Signature) -> None:
-        self._settings, self._redaction = settings, Redaction(signature, settings.redact)
+    def __init__(self, settings: Settings, task: TaskHooks) -> None:
+        signature = task.signature
+        self._settings, self._task, self._redaction = settings, task, Redaction(signature, settings.redact)
         self._folder = Path(settings.folder) / signature.model / signature.version
         self._folder.mkdir(parents=True, exist_ok=True)
         self._queue: deque[Item] = deque()
@@ -161,8 +162,8 @@ class PredictionLog:
                     "row": index,
                     "input": kept.row,
                     "redacted": kept.redacted,
-                    "label": self._redaction.label(prediction.get("label")),
-                    "score": score_of(prediction.get("score")),
+                    "label": self._redaction.label(self._task.label(prediction)),
+                    "score": self._task.score(prediction),
                     "error": item.error or row_error(prediction),
                 }
             )
@@ -190,11 +191,6 @@ def size_of(value: Any) -> int:
         parts = value.values() if isinstance(value, dict) else value
         return NUMBER_BYTES * (len(value) + 1) + sum(len(part) for part in parts if isinstance(part, TEXTS))
     return int(getattr(value, "nbytes", NUMBER_BYTES))
-
-
-def score_of(value: Any) -> float | None:
-    """Return a score, None for anything but a number."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def read_predictions(body: bytes | None) -> list[dict[str, Any]]:
@@ -231,7 +227,7 @@ def read_settings() -> Settings:
     return msgspec.json.decode(text, type=Settings) if text else Settings(folder="", percent=0.0)
 
 
-def make_prediction_log(signature: Signature) -> PredictionLog | None:
+def make_prediction_log(task: TaskHooks) -> PredictionLog | None:
     """Return the log that the environment enables; None for a share of 0 percent, and without pyarrow."""
     settings = read_settings()
     if not settings.percent:
@@ -243,4 +239,4 @@ def make_prediction_log(signature: Signature) -> PredictionLog | None:
         log.warning("%s is set, but pyarrow is not installed: no prediction log", VARIABLE)
         return None
     pa.array([0])  # the first array imports more modules, which Python refuses while it ends
-    return PredictionLog(settings, signature)
+    return PredictionLog(settings, task)

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..errors import RequestError, stack_of
-from ..hooks import Hooks
 from ..request import Request, error_of
 from ..response import Response
 from ..signature import Signature
+from ..tasks import Hooks
 from .drift import Drift, make_drift
 from .metrics import OK, Clock, Metrics, make_metrics, queue_seconds
 from .prediction_log import PredictionLog, make_prediction_log
@@ -191,7 +191,7 @@ def make_recorder(handler: Hooks, provider: str) -> Recorder | None:
     signature = handler.signature
     spans = make_spans(signature, provider)
     metrics = make_metrics(signature, provider, handler.threads, proof_of(handler.folder))
-    prediction_log, drift = make_prediction_log(signature), make_drift(handler.folder, signature)
+    prediction_log, drift = make_prediction_log(handler), make_drift(handler.folder, signature)
     if not (spans or metrics or prediction_log or drift):
         return None
     return Recorder(handler, spans, metrics, prediction_log, drift)

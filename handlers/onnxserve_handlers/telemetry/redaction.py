@@ -39,16 +39,16 @@ class Redaction:
     def __init__(self, signature: Signature, hidden: Iterable[str] = ()) -> None:
         folded = {fold_name(name) for name in hidden}
         entities = signature.features.entities if signature.features else ()
-        self._columns = signature.input.columns
+        self._columns = signature.input.column_names
         self._fields = frozenset(name for name in (*self._columns, *entities) if fold_name(name) not in folded)
         self._known = frozenset((*self._columns, *entities))
-        self._is_image = bool(signature.input.height)
+        self._logged = signature.input.logged
         self._keeps_text = TEXT not in folded
         self._labels: Collection[str] = frozenset(signature.labels)
 
     def row(self, value: Any) -> RedactedRow:
         """Redact a row that the handler accepted."""
-        if value is None or self._is_image or hasattr(value, "dtype"):
+        if value is None or not self._logged or hasattr(value, "dtype"):
             return RedactedRow(None)
         if self._columns:
             return self._table_row(value)

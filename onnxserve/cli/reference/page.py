@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from onnxserve.cli.app import app
-from onnxserve.definition import Definition
 from onnxserve.gateway import GatewayConfig
 
+from .definition import definition_entries
 from .entry import Entry
 from .fields import entries
 from .options import commands, options
@@ -34,7 +34,7 @@ def all_entries() -> dict[str, list[Entry]]:
     functions = dict(commands(app))
     return {
         "gateway.toml": list(entries(GatewayConfig)),
-        "model.toml": list(entries(Definition, skip=frozenset({"folder"}))),
+        "model.toml": list(definition_entries()),
         "Settings of a server": list(setting_entries()),
         "onnxserve serve": list(options(functions["serve",], "onnxserve serve")),
         "onnxserve batch": list(options(functions["batch",], "onnxserve batch")),
@@ -60,7 +60,8 @@ def _tables(entries_: list[Entry]) -> Iterator[str]:
     """One table of the page for each table of a TOML file."""
     for number, table in enumerate(dict.fromkeys(entry.where for entry in entries_)):
         if table:
-            yield f"{chr(10) if number else ''}### `[{table}]`\n"
+            name, _, choice = table.partition(", ")
+            yield f"{chr(10) if number else ''}### `[{name}]`{f', `{choice}`' if choice else ''}\n"
         rows = [entry for entry in entries_ if entry.where == table]
         yield from _table(FIELDS, ((_code(row.name), *row[2:6]) for row in rows))
 

@@ -23,7 +23,7 @@ EDGE = 3 * np.sqrt(FIRST_LEVEL / TRIES)  # three standard deviations of the shar
 
 
 def definition(folder: Path, **fields: str) -> Definition:
-    model = new_model("tabular", "circle", folder / "models")
+    model = new_model("table", "circle", folder / "models")
     toml = model / "model.toml"
     text = toml.read_text()
     for name, value in fields.items():
@@ -86,7 +86,7 @@ def test_the_claim_follows_labels_and_budget(tmp_path):
 
 
 def test_rows_without_labels_are_certified_to_agree_with_their_source(tmp_path):
-    model = new_model("tabular", "circle", tmp_path / "models")
+    model = new_model("table", "circle", tmp_path / "models")
     toml, code = model / "model.toml", model / "model.py"
     toml.write_text(toml.read_text().replace('["int8-static", "fp32"]', '["int8-static"]').replace("0.01", "0.05"))
     text = code.read_text().replace("def rows()", "def points()")

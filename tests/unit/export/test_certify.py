@@ -113,7 +113,7 @@ class Export:
 
     def __init__(self, folder: Path, rows: int = 2000, options: ExportOptions = DEFAULTS) -> None:
         self.folder, self.options = folder, options
-        self.definition = read_definition(new_model("tabular", "circle", folder / "models"))
+        self.definition = read_definition(new_model("table", "circle", folder / "models"))
         pairs = [Row([number], ("outside", "inside")[number % 2]) for number in range(rows)]
         self.split = split_rows(pairs, folder / "rows")
         self.right = np.eye(2, dtype=np.float32)[[row.value[0] % 2 for row in self.split.certify]]

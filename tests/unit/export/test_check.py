@@ -22,7 +22,7 @@ FORWARD = "logits: torch.Tensor = self.layers(features)"
 
 @pytest.fixture
 def circle(tmp_path) -> Path:
-    model = new_model("tabular", "circle", tmp_path / "models")
+    model = new_model("table", "circle", tmp_path / "models")
     code = model / "model.py"
     text = code.read_text().replace("range(2000)", "range(60)")
     code.write_text(
@@ -98,7 +98,7 @@ def test_an_axis_that_varies_without_being_declared_is_told_with_the_declaration
     (model / "handler.py").write_text(
         "from .inputs.text import TextClassifier\n\n\nclass Mine(TextClassifier):\n    dynamic_axes = {}\n"
     )
-    change(model, "model.toml", "text:TextClassifier", "handler.py:Mine")
+    change(model, "model.toml", "rows = ", 'handler = "handler.py:Mine"\nrows = ')
     code = model / "model.py"
     code.write_text(code.read_text().replace("def rows()", "def short()") + LONGER)
     text = failure(model, tmp_path / "store")
@@ -112,7 +112,7 @@ def test_a_handler_of_the_users_own_that_raises_is_told_with_its_exception(circl
         "from .inputs.table import TabularClassifier\n\n\nclass Mine(TabularClassifier):\n"
         "    def check(self, instance, where):\n        return {}['missing']\n"
     )
-    change(circle, "model.toml", "tabular:TabularClassifier", "handler.py:Mine")
+    change(circle, "model.toml", "rows = ", 'handler = "handler.py:Mine"\nrows = ')
     assert "refuses 60 rows: KeyError: 'missing'" in failure(circle, tmp_path / "store")
 
 

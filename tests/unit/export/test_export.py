@@ -36,7 +36,7 @@ def export_changed(folder: Path, old: str, new: str, store: Path) -> ExportState
 
 @pytest.fixture
 def circle(tmp_path) -> Path:
-    return new_model("tabular", "circle", tmp_path / "models")
+    return new_model("table", "circle", tmp_path / "models")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_module_and_a_handler_of_the_users_own_are_exported(circle, tmp_path, 
         "        return [{**one, 'label': one['label'].upper()} for one in super().predictions(outputs)]\n"
     )
     toml = circle / "model.toml"
-    text = toml.read_text().replace("tabular:TabularClassifier", "handler.py:Shouting")
+    text = toml.read_text().replace("rows = ", 'handler = "handler.py:Shouting"\nrows = ')
     toml.write_text(text.replace("model.py:load", "mynet:load").replace("model.py:rows", "mynet:rows"))
     state = export_model(circle, tmp_path / "store", STEPS, lambda _: None)
     from onnxserve.archive import unpack
@@ -138,10 +138,10 @@ def test_rows_are_read_once_from_a_stream_and_kept_on_disk(tmp_path):
 
 def test_rows_are_stretched_to_an_exact_length_on_free_axes_only():
     arrays = {"ids": np.array([[1, 2, 3], [4, 5, 0]]), "other": np.array([[7], [8]])}
-    made = stretch(arrays, {"ids": {1: "sequence"}}, 5)
+    made = stretch(arrays, {"ids": {1: "sequence"}}, {"sequence": 5})
     np.testing.assert_array_equal(made["ids"], [[1, 2, 3, 1, 2], [4, 5, 0, 4, 5]])
     np.testing.assert_array_equal(made["other"], arrays["other"])
-    assert stretch(arrays, {"ids": {1: "sequence"}}, 2)["ids"].shape == (2, 2)
+    assert stretch(arrays, {"ids": {1: "sequence"}}, {"sequence": 2})["ids"].shape == (2, 2)
 
 
 def test_a_text_model_that_differs_at_its_longest_length_is_refused(tmp_path):
@@ -197,8 +197,8 @@ def test_pip_is_told_the_platform_of_the_pinned_file():
 
 def test_a_new_model_never_overwrites_and_wants_a_name(circle, tmp_path):
     for kind, name, message in [
-        ("tabular", "circle", "exists"),
-        ("tabular", "a/b", "no model name"),
+        ("table", "circle", "exists"),
+        ("table", "a/b", "no model name"),
         ("video", "x", "no kind"),
     ]:
         with pytest.raises(DefinitionError, match=message):

@@ -25,6 +25,8 @@ from onnxserve_export.paired_statistics import (
 )
 from onnxserve_export.significance_levels import FIRST_LEVEL
 from onnxserve_export.subset import Row
+from onnxserve_handlers.tasks.classification import ClassificationOptions
+from onnxserve_handlers.tasks.regression import RegressionOptions
 from tests import ROOT
 from tests.helpers.acceptance import most_wrong
 
@@ -32,10 +34,10 @@ OUTPUTS = np.array([[2.0, 0], [0, 2], [2, 0], [0, 2]], np.float32)
 
 
 def definition(folder, *, labels=("a", "b"), **quantise) -> Definition:
-    made = read_definition(new_model("tabular", "circle", folder))
+    made = read_definition(new_model("table", "circle", folder))
     return Definition(
-        **{field: getattr(made, field) for field in made.__struct_fields__ if field not in ("labels", "quantise")},
-        labels=labels,
+        **{field: getattr(made, field) for field in made.__struct_fields__ if field not in ("output", "quantise")},
+        output=ClassificationOptions(labels=labels) if labels else RegressionOptions(),
         quantise=QuantiseSection(**quantise),
     )
 

@@ -59,7 +59,7 @@ def test_a_generated_row_is_measured_by_its_own_size_if_that_is_larger():
 
 
 def made(folder: Path, rows: int, variants: str = '["int8-static", "fp32"]') -> Path:
-    model = new_model("tabular", "circle", folder)
+    model = new_model("table", "circle", folder)
     code, toml = model / "model.py", model / "model.toml"
     text = code.read_text().replace("def rows()", "def points()")
     text = re.sub(r"def load\(.*\) -> nn.Module:", "def load():\n    fit = points()", text)

@@ -19,7 +19,7 @@ from onnxserve_export.subset import Row
 
 @pytest.fixture
 def circle(tmp_path) -> Path:
-    return new_model("tabular", "circle", tmp_path / "models")
+    return new_model("table", "circle", tmp_path / "models")
 
 
 def changed(folder: Path, old: str, new: str) -> Definition:

@@ -10,8 +10,8 @@ import pytest
 from onnxserve.archive import unpack
 from onnxserve_handlers.bulk import Bulk
 from onnxserve_handlers.errors import InternalError
-from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.offline import OfflineContext
+from tests.helpers.kinds import TableClassifier
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +92,9 @@ def test_golden_rows_are_proven_in_batches_as_large_as_the_jobs(folder):
 
 
 def test_a_handler_with_checks_of_its_own_is_asked_row_by_row(folder, monkeypatch):
-    class Strict(TabularClassifier):
+    class Strict(TableClassifier):
         def check(self, instance, where):
             return super().check(instance, where)
 
     assert not Strict().columnar()
-    assert TabularClassifier().columnar()
+    assert TableClassifier().columnar()

@@ -9,8 +9,8 @@ import pytest
 from onnxserve.archive import unpack
 from onnxserve_handlers.bulk import Bulk
 from onnxserve_handlers.errors import InvalidRow, NotFinite, combine
-from onnxserve_handlers.inputs.table import TabularClassifier
-from onnxserve_handlers.tasks.classification import rows_not_finite
+from onnxserve_handlers.inputs.table import TableInput
+from onnxserve_handlers.outputs import rows_not_finite
 from tests.helpers.fakes import FakeSession, ask_json
 from tests.helpers.inference import JSON, features, send
 
@@ -94,7 +94,7 @@ def test_batches_set_such_rows_aside(bulk, monkeypatch):
         outputs["output_0"][tensors["features"][:, 0] == VOID] = np.nan
         return outputs
 
-    assert isinstance(bulk.handler, TabularClassifier)
+    assert isinstance(bulk.handler, TableInput)
     monkeypatch.setattr(type(bulk.handler), "run", void)
     rows = [[1.0, 0.5], [VOID, 0.5], [2.0, 0.5]]
     for scored in (bulk.score_values(rows), bulk.score_columns({"x": np.array([1, VOID, 2]), "y": np.full(3, 0.5)})):

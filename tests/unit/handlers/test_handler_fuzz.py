@@ -6,10 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from onnxserve_handlers.inputs.image import ImageClassifier
-from onnxserve_handlers.inputs.table import TabularClassifier
-from onnxserve_handlers.inputs.text import TextClassifier
+from onnxserve_handlers.inputs.text import TextOptions
 from tests.helpers.fakes import ask, signature, with_fake_session, word_tokenizer
+from tests.helpers.kinds import ImageClassifier, TableClassifier, TextClassifier
 
 KINDS = ["application/json", "", "text/plain", "image/png", "application/octet-stream", "x/y; charset=z"]
 ALLOWED = {200, 400, 413, 415, 422}
@@ -37,7 +36,7 @@ images = st.binary(max_size=200).map(lambda tail: b"\x89PNG\r\n\x1a\n" + tail)
 
 @pytest.fixture(scope="module")
 def table():
-    made = TabularClassifier()
+    made = TableClassifier()
     with_fake_session(made, columns=("a", "b"), max_rows=8)
     made.prepare()
     return made
@@ -46,7 +45,7 @@ def table():
 @pytest.fixture(scope="module")
 def text(tmp_path_factory):
     made = TextClassifier()
-    made.folder, made.signature = tmp_path_factory.mktemp("text"), signature(max_tokens=8)
+    made.folder, made.signature = tmp_path_factory.mktemp("text"), signature(TextOptions(max_tokens=8))
     word_tokenizer().save(str(made.folder / "tokenizer.json"))
     made.prepare()
     return with_fake_session(made, max_tokens=8)

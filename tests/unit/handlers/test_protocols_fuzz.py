@@ -9,14 +9,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from onnxserve_handlers.inputs.table import TabularClassifier
-from onnxserve_handlers.inputs.tensors import read_npy
-from onnxserve_handlers.inputs.text import TextClassifier
+from onnxserve_handlers.protocols.npy import read_npy
 from onnxserve_handlers.protocols.protobuf import delimited, varint
 from onnxserve_handlers.protocols.v2_grpc import frame
 from onnxserve_handlers.signature import Tensor
 from tests.helpers.fakes import word_tokenizer
 from tests.helpers.inference import HEADER, JSON, send, signed
+from tests.helpers.kinds import TableClassifier, TextClassifier
 
 ALLOWED = {200, 400, 413, 422}
 SLOW = [HealthCheck.too_slow]
@@ -29,7 +28,7 @@ KINDS = tuple(DTYPES.values())
 @pytest.fixture(scope="module")
 def table():
     inputs = (Tensor("features", "float32", ("batch", 2)),)
-    made = signed(TabularClassifier(), inputs, columns=("a", "b"), max_rows=6)
+    made = signed(TableClassifier(), inputs, columns=("a", "b"), max_rows=6)
     made.prepare()
     return made
 

@@ -16,7 +16,6 @@ from onnxserve.torchserve.server import LARGEST_ANSWER
 from onnxserve_export import answer_size
 from onnxserve_export.answer_size import largest_answer, unreachable
 from onnxserve_handlers.errors import ResponseTooLarge
-from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.protocols.v2_grpc import RESOURCE_EXHAUSTED
 from onnxserve_handlers.response import (
@@ -27,6 +26,7 @@ from onnxserve_handlers.response import (
     max_response_bytes,
 )
 from tests.helpers.fakes import with_fake_session
+from tests.helpers.kinds import TableClassifier
 
 ROWS = 200
 MANY = json.dumps({"instances": [[1, 2]] * ROWS}).encode()
@@ -35,7 +35,7 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture
 def table():
-    handler = TabularClassifier()
+    handler = TableClassifier()
     with_fake_session(handler, columns=("a", "b"), max_rows=ROWS)
     handler.prepare()
     handler.max_response_bytes = 2000

@@ -8,26 +8,31 @@ from typing import Any
 import pytest
 
 from onnxserve_handlers.handler import Handler
+from onnxserve_handlers.inputs.table import NUMBER
 from onnxserve_handlers.protocols.v2_grpc import metadata_message
 from onnxserve_handlers.protocols.v2_http import model_metadata
-from onnxserve_handlers.signature import (
-    NUMBER,
-    Features,
-    Input,
-    Signature,
-    Tensor,
-    prediction_schema,
-    row_schema,
+from onnxserve_handlers.registry import task_alone
+from onnxserve_handlers.signature import Features, Signature, Tensor
+from tests.helpers.kinds import (
+    ImageClassifier,
+    JoinedClassifier,
+    TableClassifier,
+    TextClassifier,
+    table_signature,
 )
 from tests.helpers.messages import kind
 
-TABLE = Signature(
-    "demo", "1.0", "tabular:TabularClassifier", "fp32", ("no", "yes"), Input(columns=("a", "b")), (), (), 4
-)
+TABLE = table_signature("a", "b")
+
+
+def opened(handler: Handler, signature: Signature) -> Handler:
+    handler.signature = signature
+    handler.prepare()
+    return handler
 
 
 def test_a_table_row_is_a_list_in_column_order_or_an_object_by_name():
-    lists, named = row_schema(TABLE)["oneOf"]
+    lists, named = opened(TableClassifier(), TABLE).row_schema()["oneOf"]
     assert (lists["items"], lists["minItems"], lists["maxItems"]) == (NUMBER, 2, 2)
     assert (named["required"], set(named["properties"]), named["additionalProperties"]) == (
         ["a", "b"],
@@ -38,22 +43,20 @@ def test_a_table_row_is_a_list_in_column_order_or_an_object_by_name():
 
 def test_a_row_may_bring_the_keys_of_a_feature_store_instead_of_what_it_knows():
     joined = replace(TABLE, features=Features(entities=("customer",), columns=("b",)))
-    _, named, keyed = row_schema(joined)["oneOf"]
+    _, named, keyed = opened(JoinedClassifier(), joined).row_schema()["oneOf"]
     assert "customer" not in named["properties"]
     assert (keyed["required"], set(keyed["properties"])) == (["a", "customer"], {"a", "b", "customer"})
 
 
-@pytest.mark.parametrize(
-    ("handler", "field"), [("text:TextClassifier", "text"), ("image:ImageClassifier", "image"), ("mine:Own", None)]
-)
+@pytest.mark.parametrize(("handler", "field"), [(TextClassifier, "text"), (ImageClassifier, "image"), (Handler, None)])
 def test_a_row_of_another_kind_is_an_object_of_its_field_and_of_a_users_own_anything(handler, field):
-    schema = row_schema(replace(TABLE, handler=handler, input=Input()))
+    schema = handler().row_schema()
     assert (schema.get("required"), schema.get("type")) == (([field], "object") if field else (None, None))
 
 
 def test_a_prediction_is_a_label_of_the_models_or_its_values():
-    labelled, error = prediction_schema(TABLE)["anyOf"]
-    plain, _ = prediction_schema(replace(TABLE, labels=()))["anyOf"]
+    labelled, error = opened(TableClassifier(), TABLE).schemas()["prediction"]["anyOf"]
+    plain = task_alone("regression", TABLE).prediction_schema()
     assert (labelled["properties"]["label"]["enum"], set(error["properties"])) == (["no", "yes"], {"error"})
     assert set(plain["properties"]) == {"values"}
 
@@ -63,9 +66,8 @@ def test_a_users_handler_may_say_itself_what_its_rows_are():
         def schemas(self) -> dict[str, Any]:
             return super().schemas() | {"row": {"type": "integer"}}
 
-    handler = Own()
-    handler.signature = TABLE
-    assert handler.schemas() == {"row": {"type": "integer"}, "prediction": prediction_schema(TABLE)}
+    schemas = opened(Own(), TABLE).schemas()
+    assert (schemas["row"], len(schemas["prediction"]["anyOf"])) == ({"type": "integer"}, 2)
 
 
 @pytest.mark.parametrize(

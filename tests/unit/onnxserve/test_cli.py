@@ -90,6 +90,6 @@ def test_version_and_no_arguments_do_not_fail_badly():
 
 def test_a_command_that_is_shown_to_be_copied_quotes_a_path_with_a_space(monkeypatch, capsys, tmp_path):
     models = tmp_path / "my models"
-    code, shown, _ = run("new", "tabular", "mine", "--models", str(models), monkeypatch=monkeypatch, capsys=capsys)
+    code, shown, _ = run("new", "table", "mine", "--models", str(models), monkeypatch=monkeypatch, capsys=capsys)
     [command] = [line.removeprefix("then: ") for line in shown.splitlines() if line.startswith("then: ")]
     assert (code, shlex.split(command)) == (0, ["onnxserve", "export", str(models / "mine")])

@@ -12,7 +12,17 @@ MODELS = ROOT / "models"
 GOOD = """
 name = "demo"
 version = "1.0"
-handler = "tabular:TabularClassifier"
+source = "package:factory"
+rows = "package:rows"
+"""
+ROWS = """
+[input]
+kind = "text"
+"""
+FORMER = """
+name = "demo"
+version = "1.0"
+handler = "{handler}"
 loader = "package:factory"
 rows = "package:rows"
 """
@@ -38,7 +48,14 @@ def test_the_definitions_we_ship_are_read(name):
         (GOOD + 'colour = "red"', "unknown field `colour`"),
         (GOOD + "[serve]\nworkers = 0", r"at `\$.serve.workers`"),
         (GOOD + '[quantise]\nvariants = ["int9"]', r"at `\$.quantise.variants"),
-        (GOOD + 'labels = ["a", "a"]', "labels must differ"),
+        (GOOD + ROWS + '[output]\nlabels = ["a", "a"]', "labels must differ"),
+        (GOOD, "input.kind says what rows are"),
+        (GOOD + '[input]\nkind = "smell"', "kind = 'smell' is unknown: choose text, image"),
+        (GOOD + ROWS + '[output]\ntask = "guess"', "task = 'guess' is unknown: choose classification"),
+        (GOOD + ROWS + "height = 3", r"unknown field `height` - at `\$.input`"),
+        (GOOD + ROWS + "max_tokens = 0", r"at `\$.input.max_tokens`"),
+        (GOOD + '[input]\nkind = "table"', r"missing required field `columns` - at `\$.input`"),
+        (GOOD + ROWS + '[output]\ntask = "classification"', r"missing required field `labels` - at `\$.output`"),
         (GOOD.replace("package:factory", "model.py:load"), "there is no such file"),
         (GOOD.replace("package:factory", "load"), "must be `file.py:name` or `module:name`"),
         (GOOD.replace('"demo"', '"a/b"'), r"at `\$.name`"),
@@ -50,6 +67,25 @@ def test_a_wrong_definition_is_refused_with_the_reason(tmp_path, change, message
     with pytest.raises(DefinitionError, match=message) as caught:
         read_definition(definition(tmp_path, change))
     assert "model.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("handler", "fields", "kind", "task"),
+    [
+        ("text:TextClassifier", 'labels = ["a", "b"]\n[input]\nmax_tokens = 9', "text", "classification"),
+        ("image:ImageClassifier", 'labels = ["a"]\n[input]\nheight = 8\nwidth = 9', "image", "classification"),
+        ("tabular:TabularClassifier", '[input]\ncolumns = ["x"]', "table", "regression"),
+        ("joined:JoinedClassifier", '[input]\ncolumns = ["x"]', "table", "regression"),
+        ("handler.py:Own", '[input]\ncolumns = ["x"]', "table", "regression"),
+        ("handler.py:Other", '[input]\ncolumns = ["x"]', "", "regression"),
+    ],
+)
+def test_a_definition_of_an_earlier_version_is_read_as_a_kind_and_a_task(tmp_path, handler, fields, kind, task):
+    base = "TabularClassifier" if handler.endswith("Own") else "Handler"
+    (tmp_path / "handler.py").write_text(f"class Own({base}):\n    pass\n")
+    read = read_definition(definition(tmp_path, FORMER.format(handler=handler) + fields))
+    assert (read.source, read.input.kind, read.output.task) == ("package:factory", kind, task)
+    assert read.handler == (handler if handler.startswith("handler.py") else "")
 
 
 def test_a_missing_definition_says_how_to_make_one(tmp_path):

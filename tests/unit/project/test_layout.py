@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from onnxserve_handlers.registry import KINDS, TASKS
 from tests import ROOT
 
 PACKAGES = {
@@ -36,7 +37,7 @@ SAME = 6  # lines
 BY_NAME = {
     "benchmarks/watching.py",
     "export/onnxserve_export/user_code.py",
-    "handlers/onnxserve_handlers/offline.py",
+    "handlers/onnxserve_handlers/composition.py",
     "onnxserve/archive/library.py",
     "onnxserve/batch/scorer.py",
     "onnxserve/convert/files/asgi_server.py",
@@ -114,8 +115,12 @@ def test_modules_are_imported_by_string_only_where_their_names_are_not_ours():
 
 
 def test_the_handlers_are_few_enough_to_know():
-    files = [path for path in PACKAGES["onnxserve_handlers"].rglob("*.py") if path.name != "__init__.py"]
-    assert len(files) <= 32  # docs/decisions/0019-handlers-in-folders.md
+    package = PACKAGES["onnxserve_handlers"]
+    files = [path for path in package.rglob("*.py") if path.name != "__init__.py"]
+    kinds = {path.stem for path in files if path.parent == package / "inputs"}
+    tasks = {path.stem for path in files if path.parent == package / "tasks"}
+    assert (kinds, tasks) == (set(KINDS), set(TASKS))
+    assert len(files) - len(kinds) - len(tasks) <= 31  # docs/decisions/0020-kinds-and-tasks.md
 
 
 def test_each_unit_test_is_named_after_the_module_or_package_that_it_tests():

@@ -56,7 +56,7 @@ def test_a_program_with_a_fixed_batch_says_how_to_free_it(net, tmp_path):
     assert "dynamic_shapes" in caught.value.fix
     _, ranges = model.graph(rows(3), {})
     with pytest.raises(CheckFailed, match="axis 0 of x holds from 3 to 3 only") as refused:
-        check_ranges(ranges, {}, 8, 1, model.free_axis_fix)
+        check_ranges(ranges, {}, 8, {}, model.free_axis_fix)
     assert "dynamic_shapes" in refused.value.fix
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from onnxserve_handlers.inputs.image import ImageClassifier
 from tests.helpers.fakes import ask, ask_json, with_fake_session
+from tests.helpers.kinds import ImageClassifier
 
 
 def picture(size=(4, 4), colour=(255, 0, 0), kind="PNG") -> bytes:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.offline import OfflineContext
 from tests.helpers.fakes import POISON, ask, ask_json, with_fake_session
+from tests.helpers.kinds import TableClassifier
 
 
 @pytest.fixture
-def handler() -> TabularClassifier:
-    made = TabularClassifier()
+def handler() -> TableClassifier:
+    made = TableClassifier()
     with_fake_session(made, columns=("a", "b"), max_rows=3, max_bytes=600)
     made.prepare()
     return made
@@ -80,7 +80,7 @@ def test_a_bad_row_leaves_its_neighbours_answered(handler):
 
 
 def test_a_client_that_asks_for_the_description_leaves_its_neighbours_answered(handler, monkeypatch):
-    monkeypatch.setattr(TabularClassifier, "_describe", lambda _: b'{"signature": {}}')
+    monkeypatch.setattr(TableClassifier, "_describe", lambda _: b'{"signature": {}}')
     context = OfflineContext(Path())
     context.headers = [{"describe": "True"}, {"Content-Type": "application/json"}, {"describe": "True"}]
     answers = handler.handle([{"body": bytearray(b"[1, 2]")}] * 3, context)

@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from onnxserve_handlers.inputs.image import ImageClassifier
 from onnxserve_handlers.signature import Tensor
 from tests.helpers.fakes import FakeSession
 from tests.helpers.inference import features, infer, send, signed
+from tests.helpers.kinds import ImageClassifier
 
 
 def test_an_npy_file_goes_in_and_on_demand_comes_out(table):

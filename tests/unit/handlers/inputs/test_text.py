@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from onnxserve_handlers.inputs.text import TextClassifier
+from onnxserve_handlers.inputs.text import TextOptions
 from tests.helpers.fakes import ask, ask_json, signature, with_fake_session, word_tokenizer
+from tests.helpers.kinds import TextClassifier
 
 
 @pytest.fixture
 def handler(tmp_path) -> TextClassifier:
     word_tokenizer().save(str(tmp_path / "tokenizer.json"))
     made = TextClassifier()
-    made.folder, made.signature = tmp_path, signature(max_tokens=4)
+    made.folder, made.signature = tmp_path, signature(TextOptions(max_tokens=4))
     made.prepare()
     with_fake_session(made, max_tokens=4)
     return made

@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxserve_handlers.errors import UndecodableBody
-from onnxserve_handlers.inputs.table import TabularClassifier
-from onnxserve_handlers.inputs.text import TextClassifier
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.protocols.body import from_base64, media_type, unwrap
 from tests.helpers.fakes import ask, ask_json, with_fake_session, word_tokenizer
 from tests.helpers.inference import features, send
+from tests.helpers.kinds import TableClassifier, TextClassifier
 from tests.unit.handlers.inputs.test_image import handler as image
 from tests.unit.handlers.inputs.test_image import picture
 
@@ -63,7 +62,7 @@ def test_a_signature_name_beside_instances_names_the_only_one(table):
 
 
 def test_a_column_with_the_name_of_a_row_is_a_column():
-    handler = TabularClassifier()
+    handler = TableClassifier()
     with_fake_session(handler, columns=("data",))
     handler.prepare()
     same(handler, [3], {"data": 3}, {"features": [3]}, {"instances": [{"data": 3}]}, {"row": {"data": 3}})

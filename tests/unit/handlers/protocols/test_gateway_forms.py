@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnxserve_handlers.inputs.table import TabularClassifier
+from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.protocols.gateway_forms import DIGITS, LIMITED, TOP, limit_value, limited_form
 from onnxserve_handlers.response import PLAIN, Response, Result
-from tests.helpers.fakes import signature, with_fake_session
+from tests.helpers.fakes import with_fake_session
 from tests.helpers.inference import send
+from tests.helpers.kinds import TableClassifier
 from tests.helpers.messages import unframed
 from tests.unit.handlers.test_response_error_header import FORMS
 
@@ -21,11 +22,11 @@ SCORE = 0.731059
 LOGIT = 1.23456
 
 
-class Precise(TabularClassifier):
+class Precise(TableClassifier):
     """Predicts scores of all labels beside the best one."""
 
-    def predictions(self, outputs: Any) -> list[Any]:
-        return [{**row, "scores": {"yes": SCORE, "no": 1 - SCORE}} for row in super().predictions(outputs)]
+    def predictions(self, outputs: Outputs, rows: Any) -> list[Any]:
+        return [{**row, "scores": {"yes": SCORE, "no": 1 - SCORE}} for row in super().predictions(outputs, rows)]
 
 
 @pytest.fixture
@@ -143,7 +144,8 @@ def test_whatever_a_handler_predicts_is_cut_at_every_depth(value, short):
 
 
 def test_the_prediction_log_keeps_the_whole_answer():
-    result = Result(signature(), [{"label": "a", "score": 0.123456}], {}, slice(None))
+    task = with_fake_session(TableClassifier(), columns=("a",))
+    result = Result(task, [{"label": "a", "score": 0.123456}], Outputs(), slice(None))
     response = limited_form(PLAIN, {DIGITS: "1"}).encode_result(result)
     assert isinstance(response, Response)
     assert json.loads(response.body)["predictions"] == [{"label": "a", "score": 0.1}]

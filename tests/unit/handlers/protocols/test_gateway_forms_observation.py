@@ -11,6 +11,7 @@ import pytest
 from onnxserve.release.observations import Observation
 from onnxserve_handlers.errors import InternalError
 from onnxserve_handlers.protocols.gateway_forms import MOST_BYTES, OBSERVE, PAIR, PREDICTIONS, ROWS, encode_predictions
+from onnxserve_handlers.tasks import TaskHooks
 from onnxserve_handlers.telemetry.prediction_log import VARIABLE
 from tests.helpers.fakes import POISON
 from tests.helpers.inference import send
@@ -47,7 +48,7 @@ def test_a_refusal_says_nothing(table):
 
 
 def test_many_rows_are_cut_where_the_header_would_be_too_long_and_their_number_is_said():
-    text = encode_predictions([{"label": f"label {row}", "score": 0.5} for row in range(1000)])
+    text = encode_predictions([{"label": f"label {row}", "score": 0.5} for row in range(1000)], TaskHooks())
     assert len(text) <= MOST_BYTES
     seen = read(text)
     assert len(seen.labels) > 50
@@ -57,7 +58,7 @@ def test_many_rows_are_cut_where_the_header_would_be_too_long_and_their_number_i
 
 @pytest.mark.parametrize("label", ["é\n\0", "日本" * 100, '"quoted"', "x" * 10_000])
 def test_a_header_is_ascii_of_one_line_whatever_a_label_holds(label):
-    text = encode_predictions([{"label": label, "score": 0.5}, {"label": "b", "score": 0.5}])
+    text = encode_predictions([{"label": label, "score": 0.5}, {"label": "b", "score": 0.5}], TaskHooks())
     assert text.isascii()
     assert text.isprintable()
     assert len(text) <= MOST_BYTES
@@ -77,8 +78,8 @@ def test_a_header_is_ascii_of_one_line_whatever_a_label_holds(label):
     ],
 )
 def test_of_a_prediction_label_and_score_are_noted_as_far_as_it_has_them(prediction: Any, note: dict[str, Any]):
-    assert json.loads(encode_predictions([prediction])) == [note]
-    assert len(read(encode_predictions([prediction])).predictions) == 1
+    assert json.loads(encode_predictions([prediction], TaskHooks())) == [note]
+    assert len(read(encode_predictions([prediction], TaskHooks())).predictions) == 1
 
 
 def copied(table: Any, body: bytes) -> tuple[int, str]:

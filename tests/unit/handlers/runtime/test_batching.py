@@ -6,9 +6,9 @@ import random
 import numpy as np
 import pytest
 
-from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.runtime.batching import Buffers, buckets, chunks, distinct
 from tests.helpers.fakes import ask_json, with_fake_session
+from tests.helpers.kinds import TableClassifier
 
 
 def cost(groups, lengths, run_cost):
@@ -62,7 +62,7 @@ def test_rows_that_differ_in_a_sign_of_zero_are_two():
 
 
 def test_identical_requests_are_run_once_and_answered_alike():
-    handler = TabularClassifier()
+    handler = TableClassifier()
     with_fake_session(handler, columns=("a", "b"))
     handler.prepare()
     answers = ask_json(handler, [1, 2], [3, 4], [1, 2], [1, 2])

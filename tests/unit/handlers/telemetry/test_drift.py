@@ -10,6 +10,11 @@ import pytest
 
 from onnxserve.monitoring.accuracy import wilson
 from onnxserve_export.profile import measure, profile
+from onnxserve_handlers.outputs import Outputs
+from onnxserve_handlers.registry import task_alone
+from onnxserve_handlers.tasks import TaskHooks
+from onnxserve_handlers.tasks.classification import Classification
+from onnxserve_handlers.tasks.regression import RegressionOptions
 from onnxserve_handlers.telemetry import drift as drifts
 from onnxserve_handlers.telemetry.drift import (
     Drift,
@@ -22,8 +27,8 @@ from onnxserve_handlers.telemetry.drift import (
     distances,
     embedding_measures,
     p_value,
-    prediction_measures,
 )
+from tests.helpers.kinds import table_signature
 
 
 @pytest.mark.parametrize(
@@ -60,8 +65,16 @@ def test_bins_hold_about_as_many_rows_each_and_few_values_get_one_each():
     assert bin_counts(np.array([-9.0, 0.5, 99]), np.array([0.5, 3.0])).tolist() == [1, 1, 1]
 
 
+CLASSIFIER = task_alone("classification", table_signature(labels=("a", "b")))
+CLASSIFIER = task_alone("classification", table_signature("x", labels=("a", "b")))
+REGRESSION = task_alone("regression", table_signature(output=RegressionOptions()))
+
+
 class Rows:
     """A handler whose rows are their own measures."""
+
+    def __init__(self, task: TaskHooks) -> None:
+        self.label, self.prediction_measures = task.label, task.prediction_measures
 
     def measures(self, rows):
         return {"x": np.array(rows)}
@@ -70,7 +83,8 @@ class Rows:
 def alarms(draw, windows: int, shift: float = 0.0) -> int:
     """Return how many of the windows raise an alarm."""
     reference = np.random.default_rng(0).normal(size=5000)
-    measured = profile({"x": reference}, np.array([[1.0, 0.0]] * 4000 + [[0.0, 1.0]] * 1000), ["a", "b"])
+    outputs = np.array([[1.0, 0.0]] * 4000 + [[0.0, 1.0]] * 1000)
+    measured = profile({"x": reference}, Outputs(first=outputs), CLASSIFIER)
     p_values: list[float] = []
     now = iter(range(10**9)).__next__
     drift = Drift(msgspec.convert(measured, Profile), lambda *_: None, p_values.append, now=now)
@@ -78,7 +92,7 @@ def alarms(draw, windows: int, shift: float = 0.0) -> int:
         rows = draw.normal(shift, 1, drifts.WINDOW_ROWS)
         labels = draw.random(drifts.WINDOW_ROWS) < 0.8
         predictions = [{"label": "a" if is_a else "b"} for is_a in labels]
-        drift.add(list(rows), predictions, Rows())
+        drift.add(list(rows), predictions, Rows(Classification()))
     assert len(p_values) == windows
     return sum(p < drifts.FALSE_ALARM for p in p_values)
 
@@ -110,7 +124,7 @@ def test_batches_are_passed_over_when_many_come():
     now = [1.0]
     drift = Drift(Profile(10, {"x": Measure((0.0,), (5, 5))}), lambda *_: None, lambda _: None, now=lambda: now[0])
     assert drift.due()
-    drift.add([1.0], [], Rows())
+    drift.add([1.0], [], Rows(Classification()))
     assert not drift.due()
     now[0] += drifts.GAP_S
     assert drift.due()
@@ -165,9 +179,10 @@ def test_our_adwin_is_rivers():
 
 def test_an_embedding_is_profiled_by_the_measures_that_live_ones_get():
     vectors = np.random.default_rng(5).normal(1, 1, (500, 32)).astype(np.float32)
-    proven = msgspec.convert(profile({}, vectors, ()), Profile)
+    proven = msgspec.convert(profile({}, Outputs(first=vectors), REGRESSION), Profile)
     assert proven.embedding is not None
-    live = embedding_measures(vectors, proven.embedding)
+    predicted = REGRESSION.predictions(Outputs(first=vectors), None)
+    live = embedding_measures(REGRESSION.prediction_measures(predicted)["embedding"], proven.embedding)
     assert set(live) == set(proven.measures) == {f"embedding.{name}" for name in ("norm", "cosine", "1", "2", "3", "4")}
     for name, measured in proven.measures.items():
         assert bin_counts(live[name], np.array(measured.edges)).tolist() == list(measured.counts), name
@@ -175,16 +190,16 @@ def test_an_embedding_is_profiled_by_the_measures_that_live_ones_get():
 
 def test_a_shifted_embedding_raises_an_alarm_and_an_unshifted_one_does_not():
     draw, p_values = np.random.default_rng(6), list[float]()
-    proven = msgspec.convert(profile({}, draw.normal(size=(3000, 16)), ()), Profile)
+    proven = msgspec.convert(profile({}, Outputs(first=draw.normal(size=(3000, 16))), REGRESSION), Profile)
     drift = Drift(proven, lambda *_: None, p_values.append, now=iter(range(10**9)).__next__)
     for shift in (0.0, 0.3):
         rows = draw.normal(shift, 1, (drifts.WINDOW_ROWS, 16))
-        drift.add([0.0] * len(rows), [{"values": row} for row in rows.tolist()], Rows())
+        drift.add([0.0] * len(rows), [{"values": row} for row in rows.tolist()], Rows(REGRESSION))
     assert p_values[0] > drifts.FALSE_ALARM > p_values[1]
 
 
 def test_few_values_are_looked_at_one_by_one():
-    made = profile({}, np.arange(20.0).reshape(10, 2), ())
+    made = profile({}, Outputs(first=np.arange(20.0).reshape(10, 2)), REGRESSION)
     assert set(made["measures"]) == {"value.0", "value.1"}
-    live = prediction_measures([{"values": [0.0, 1.0]}, {"values": [2.0, 3.0]}], None)
+    live = REGRESSION.prediction_measures([{"values": [0.0, 1.0]}, {"values": [2.0, 3.0]}])
     assert {name: values.tolist() for name, values in live.items()} == {"value.0": [0, 2], "value.1": [1, 3]}

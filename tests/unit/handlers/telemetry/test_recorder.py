@@ -15,22 +15,29 @@ import pyarrow.parquet as pq
 
 from onnxserve.monitoring.exporter import remove_stale_gauges, workers_page
 from onnxserve_handlers.errors import InternalError, InvalidRow
+from onnxserve_handlers.inputs.text import TextOptions
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.request import Request, failed_request
 from onnxserve_handlers.response import Response
-from onnxserve_handlers.signature import Input, Signature
+from onnxserve_handlers.signature import Signature
+from onnxserve_handlers.tasks.classification import Classification
 from onnxserve_handlers.telemetry.metrics import Clock, queue_seconds
 from onnxserve_handlers.telemetry.prediction_log import PredictionLog, Settings
 from onnxserve_handlers.telemetry.recorder import Recorder, outcome
+from tests.helpers.kinds import table_signature
 
-SIGNATURE = Signature(
-    "demo", "1.0", "tabular:TabularClassifier", "fp32", ("a", "b"), Input(columns=("x", "y")), (), (), 8
-)
+SIGNATURE = table_signature("x", "y", labels=("a", "b"))
 BODY = json.dumps({"predictions": [{"label": "a", "score": 0.9}, {"label": "b", "score": 0.8}]}).encode()
 
 
+def task_of(signature: Signature) -> Classification:
+    task = Classification()
+    task.signature = signature
+    return task
+
+
 def open_log(folder: Path, **changes: Any) -> PredictionLog:
-    return PredictionLog(Settings(**{"folder": str(folder), "percent": 100.0, **changes}), SIGNATURE)
+    return PredictionLog(Settings(**{"folder": str(folder), "percent": 100.0, **changes}), task_of(SIGNATURE))
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
@@ -86,7 +93,7 @@ def test_the_queue_is_bounded_and_what_does_not_fit_is_counted(tmp_path):
 
 
 def test_long_texts_rows_and_answers_are_cut(tmp_path):
-    prediction_log = PredictionLog(Settings(str(tmp_path), 100.0), replace(SIGNATURE, input=Input()))
+    prediction_log = PredictionLog(Settings(str(tmp_path), 100.0), task_of(replace(SIGNATURE, input=TextOptions())))
     add(prediction_log, Request(instances=["x" * 10_000] * 100), body=b"x" * 100_000)
     prediction_log.close()
     rows = read_log(tmp_path)
@@ -132,8 +139,8 @@ def test_a_share_of_the_requests_is_kept(tmp_path):
 WORKER = """
 import json, sys
 from onnxserve_handlers.telemetry.metrics import make_metrics
-from onnxserve_handlers.signature import Input, Signature
-metrics = make_metrics(Signature("demo", "1.0", "", "int8", (), Input(), (), (), 8), "CPU", 2)
+from onnxserve_handlers.signature import Signature
+metrics = make_metrics(Signature("demo", "1.0", "", "int8", None, None, (), (), 8), "CPU", 2)
 metrics.add_batch({"queue": 0.002, "preprocess": 0.0002, "inference": 0.02, "postprocess": 0.0001}, 3, 4, [10, 5, 5])
 metrics.add_outcomes(2, ["invalid_row", "a kind of somebody's own"])
 metrics.flush()

@@ -9,10 +9,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from onnxserve_handlers.inputs.table import TabularClassifier
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.telemetry.recorder import Recorder, Spans, context_of, make_spans
 from tests.helpers.fakes import signature, with_fake_session
+from tests.helpers.kinds import TableClassifier
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -23,8 +23,8 @@ def exported() -> InMemorySpanExporter:
 
 
 @pytest.fixture
-def handler(exported) -> TabularClassifier:
-    handler = TabularClassifier()
+def handler(exported) -> TableClassifier:
+    handler = TableClassifier()
     with_fake_session(handler, columns=("a", "b"), max_rows=3, max_bytes=600)
     handler.prepare()
     provider = TracerProvider()
@@ -33,7 +33,7 @@ def handler(exported) -> TabularClassifier:
     return handler
 
 
-def ask(handler: TabularClassifier, *parents: str) -> list[bytes]:
+def ask(handler: TableClassifier, *parents: str) -> list[bytes]:
     context = OfflineContext(Path())
     context.headers = [{"Content-Type": "application/json", "traceparent": parent} for parent in parents]
     return handler.handle([{"body": bytearray(b"[1, 2]")} for _ in parents], context)

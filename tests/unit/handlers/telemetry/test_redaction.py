@@ -15,15 +15,18 @@ import pytest
 from onnxserve.archive import unpack
 from onnxserve_handlers.errors import LOG_MESSAGES, InvalidRow, stack_of
 from onnxserve_handlers.handler import Handler
+from onnxserve_handlers.inputs.image import ImageOptions
+from onnxserve_handlers.inputs.text import TextOptions
 from onnxserve_handlers.offline import OfflineContext, loaded
-from onnxserve_handlers.signature import Features, Input, Signature
+from onnxserve_handlers.signature import Features
 from onnxserve_handlers.telemetry.prediction_log import PredictionLog, Settings
 from onnxserve_handlers.telemetry.recorder import Recorder
 from onnxserve_handlers.telemetry.redaction import REDACTED, Redaction
+from tests.helpers.kinds import table_signature
 from tests.helpers.secrets import KEPT, NUMBER, OWN_ID, SECRET, Body, bodies
 
-TABLE = Signature("demo", "1.0", "tabular:TabularClassifier", "fp32", ("a",), Input(columns=("x", "email")), (), (), 8)
-TEXTS = replace(TABLE, input=Input())
+TABLE = table_signature("x", "email", labels=("a",))
+TEXTS = replace(TABLE, input=TextOptions())
 
 
 @pytest.mark.parametrize(
@@ -64,7 +67,7 @@ def test_a_text_is_kept_where_rows_are_texts_and_nothing_else_is():
 
 
 def test_images_are_never_kept():
-    images = Redaction(replace(TABLE, input=Input(height=8, width=8)))
+    images = Redaction(replace(TABLE, input=ImageOptions(height=8, width=8)))
     for row in (SECRET, SECRET.encode(), {"image": SECRET}, [SECRET]):
         assert images.row(row) == (None, 0)
 
@@ -101,7 +104,7 @@ class Recorded:
     def __init__(self, handler: Handler, folder: Path) -> None:
         self.handler, self.folder = handler, folder
         settings = Settings(str(folder / "log"), 100.0, redact=("y",))
-        self.prediction_log = PredictionLog(settings, handler.signature)
+        self.prediction_log = PredictionLog(settings, handler)
         handler.recorder = Recorder(handler, prediction_log=self.prediction_log)
 
     def ask(self, body: Body) -> int:

@@ -122,7 +122,7 @@ max_accuracy_drop = 0.1
 
 
 def exported(folder, unit: str, change: tuple[str, str] = ("", "")):
-    model = new_model("tabular", "line", folder / "models")
+    model = new_model("table", "line", folder / "models")
     (model / "model.toml").write_text(TOML)
     text = REGRESSION.replace("UNIT", unit)
     assert change[0] in text

@@ -17,6 +17,8 @@ from onnxserve.cli.reference.page import all_entries, page
 from onnxserve.definition import Definition
 from onnxserve.gateway import GatewayConfig
 from onnxserve.torchserve import Settings
+from onnxserve_handlers.inputs.tensors import TensorOptions
+from onnxserve_handlers.registry import KINDS, TASKS, input_kind, task
 from tests import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "configuration.md"
@@ -44,6 +46,10 @@ OPTIONS: dict[Any, dict[str, str | None]] = {
 }
 
 
+# Records inside a kind's own.
+OF_KINDS = {("[input.tensors]", name) for name in TensorOptions.__struct_fields__}
+
+
 def paths(record: Any, table: str = "") -> set[tuple[str, str]]:
     """Table and name of each field of a record and of those inside it, found by walking its defaults and types."""
     fields = set()
@@ -65,9 +71,25 @@ def test_the_committed_page_is_what_the_generator_makes():
 
 @pytest.mark.parametrize(("section", "record"), [("gateway.toml", GatewayConfig), ("model.toml", Definition)])
 def test_every_field_of_a_toml_file_has_an_entry(section, record):
-    entries = {(entry.where, entry.name) for entry in ENTRIES[section]}
+    entries = {(entry.where, entry.name) for entry in ENTRIES[section] if ", " not in entry.where} - OF_KINDS
     assert entries == paths(record) - {("", "folder")}
     assert len(entries) > 40
+
+
+@pytest.mark.parametrize(
+    ("choice", "records"),
+    [
+        ('input, kind = "{}"', {name: input_kind(name).input_options for name in KINDS}),
+        ('output, task = "{}"', {name: task(name).output_options for name in TASKS}),
+    ],
+)
+def test_every_field_of_a_kind_and_of_a_task_has_an_entry(choice, records):
+    for name, record in records.items():
+        table = choice.format(name)
+        shared = {entry.name for entry in ENTRIES["model.toml"] if entry.where == table.partition(",")[0]}
+        own = {(entry.where, entry.name) for entry in ENTRIES["model.toml"] if table in entry.where}
+        assert own >= {(table, name) for name in record.__struct_fields__ if name not in shared | {"tensors"}}, table
+        assert (table, table.split()[1]) in own
 
 
 def test_every_setting_of_a_server_has_an_entry_with_its_variable():

@@ -1,0 +1,55 @@
+"""Raw: a prediction is every output of the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..outputs import Array, Outputs
+from ..signature import Schema, object_schema
+from . import OutputOptions, TaskHooks
+from .regression import closeness, round_significant
+
+
+class RawOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """There is nothing to choose."""
+
+    task: Literal["raw"] = "raw"
+    """A prediction has all outputs of the graph, by name and as nested lists."""
+
+
+class Raw(TaskHooks):
+    """All outputs of each row, each of the row's own size."""
+
+    output_options = RawOptions
+
+    def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:  # noqa: ARG002 - a hook
+        """Return `{"outputs": {name: nested lists}}` per row."""
+        rounded = Outputs({name: _round(array) for name, array in outputs.items()})
+        rounded.axes, rounded.sizes = outputs.axes, outputs.sizes
+        count = len(next(iter(outputs.values())))
+        return [
+            {"outputs": {name: array.tolist() for name, array in rounded.row(index).items()}} for index in range(count)
+        ]
+
+    def prediction_schema(self) -> Schema:
+        """Return an object of the outputs by name; one of rank 1 is a number or a boolean."""
+        value: Schema = {"type": ["array", "number", "boolean"]}
+        names = [tensor.name for tensor in self.signature.outputs]
+        return object_schema({"outputs": object_schema(dict.fromkeys(names, value), names)}, ["outputs"])
+
+    def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
+        """Return the least closeness of a row's outputs: 1 less the error in spreads of the source's, at least 0."""
+        each = [closeness(_flat(outputs[name]), _flat(array)) for name, array in reference.items()]
+        return np.asarray(np.min(each, axis=0))
+
+
+def _round(array: Array) -> Array:
+    return round_significant(array.astype(np.float64)) if array.dtype.kind == "f" else array
+
+
+def _flat(array: Array) -> npt.NDArray[np.float64]:
+    return array.reshape(len(array), -1).astype(np.float64)

@@ -1,0 +1,93 @@
+"""Regression: a prediction is the row's values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..outputs import Array, Outputs
+from ..signature import Schema, object_schema
+from . import OutputOptions, TaskHooks, field_of, first_output
+
+SIGNIFICANT = 7  # significant digits of a value: a float32 holds no more
+MOST_VALUES = 8  # of a row that drift compares one by one; more are an embedding
+POWERS = np.array([float(f"1e{exponent}") for exponent in range(300)])  # correctly rounded, which `**` needn't be
+
+
+class RegressionOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the values are."""
+
+    task: Literal["regression"] = "regression"
+    """The first output has the row's values, shape (rows, ...); a prediction is all of them in one list."""
+
+
+class Regression(TaskHooks):
+    """The values of each row with as many digits as a float32 holds."""
+
+    output_options = RegressionOptions
+
+    def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:  # noqa: ARG002 - a hook
+        """Return `{"values": [...]}` per row."""
+        return plain_rows(first_output(outputs))
+
+    def prediction_schema(self) -> Schema:
+        """Return an object of a list of numbers."""
+        return object_schema({"values": {"type": "array", "items": {"type": "number"}}}, ["values"])
+
+    def score(self, prediction: Any) -> float | None:
+        """Return the value of a prediction that has one."""
+        values = field_of(prediction, "values")
+        return float(values[0]) if isinstance(values, list) and len(values) == 1 else super().score(prediction)
+
+    def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
+        """Return each value as a measure; many values are a space of embeddings."""
+        return value_measures([field_of(prediction, "values") for prediction in predictions])
+
+    def quality(self, outputs: Outputs, labels: Sequence[Any]) -> npt.NDArray[np.float64]:
+        """Return 1 less the error beside the labels, in spreads of the labels, at least 0."""
+        values = flat(outputs)
+        return closeness(values, np.asarray(labels, np.float64).reshape(values.shape))
+
+    def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
+        """Return 1 less the error beside the source's values, in their spreads, at least 0."""
+        return closeness(flat(outputs), flat(reference))
+
+
+def plain_rows(values: Array) -> list[dict[str, Any]]:
+    """Return one flat list of values per row."""
+    rounded = round_significant(values.reshape(len(values), -1).astype(np.float64))
+    return [{"values": row} for row in rounded.tolist()]
+
+
+def flat(outputs: Outputs) -> npt.NDArray[np.float64]:
+    """Return the first output, shape (rows, values)."""
+    first = first_output(outputs)
+    return first.reshape(len(first), -1).astype(np.float64)
+
+
+def closeness(values: npt.NDArray[np.float64], truth: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return 1 less each row's root mean square error in spreads of `truth`, at least 0; both (rows, values)."""
+    spread = np.maximum(truth.std(axis=0), np.finfo(np.float64).tiny)
+    errors = np.sqrt(np.mean(((values - truth) / spread) ** 2, axis=1))
+    return np.asarray(np.clip(1 - np.nan_to_num(errors, nan=1.0), 0, 1))
+
+
+def value_measures(rows: Sequence[Any]) -> Mapping[str, Array]:
+    """Return lists of values as measures: one for each value, or one of shape (rows, width) for many values."""
+    values = np.array([row for row in rows if isinstance(row, list)], np.float64)
+    if not values.size:
+        return {}
+    if values.shape[1] > MOST_VALUES:
+        return {"embedding": values}
+    return {f"value.{index}": column for index, column in enumerate(values.T)}
+
+
+def round_significant(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Round each value to `SIGNIFICANT` digits, however small it is; digits before the point all stay."""
+    with np.errstate(divide="ignore"):
+        magnitudes = np.nan_to_num(np.floor(np.log10(np.abs(values))))  # 0 and values that aren't finite stay as is
+    scales = POWERS[np.clip(SIGNIFICANT - 1 - magnitudes, 0, len(POWERS) - 1).astype(np.intp)]
+    return np.asarray(np.round(values * scales) / scales)
