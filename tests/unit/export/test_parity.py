@@ -84,9 +84,9 @@ def test_thirty_rows_are_enough_for_fp32_and_the_archive_says_by_what_it_serves(
     assert state.certified.tests == []  # no level is spent
     assert not (tmp_path / "store" / "circle.certify.json").exists()
     assert any("wants 323 certify rows" in line for line in lines)
-    told = " ".join(describe_proof(summary))
-    assert "fp32 serves by parity" in told
-    assert "Nothing is claimed of rows that were not compared." in told
+    text = " ".join(describe_proof(summary))
+    assert "fp32 serves by parity" in text
+    assert "Nothing is claimed of rows that were not compared." in text
     assert read_proof_kind(state.archive) == "parity"
     assert rerun(state.archive).refusal == ""
 

@@ -37,9 +37,9 @@ def test_a_file_that_cannot_be_read_has_no_proof_to_name(tmp_path):
 
 def test_an_unproven_variant_is_called_so_and_parity_claims_no_more_than_it_compared():
     parity = {"rows": 30, "golden": 2, "generated": 64, "deviation": 1e-7, "changed": 0, "fault": ""}
-    told = " ".join(describe_proof({"variant": "fp32", "proof": "parity", "row_parity": parity}))
-    assert "answers 30 rows, 2 golden rows and 64 generated ones as its source does" in told
-    assert "Nothing is claimed of rows that were not compared." in told
+    text = " ".join(describe_proof({"variant": "fp32", "proof": "parity", "row_parity": parity}))
+    assert "answers 30 rows, 2 golden rows and 64 generated ones as its source does" in text
+    assert "Nothing is claimed of rows that were not compared." in text
     assert describe_proof({"variant": "w8", "proof": "unproven", "unproven": "about 867 rows would do"}) == [
         "w8 is unproven: about 867 rows would do."
     ]

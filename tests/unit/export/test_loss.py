@@ -107,7 +107,7 @@ def test_rows_without_labels_are_certified_to_agree_with_their_source(tmp_path):
 
 def test_what_is_lost_is_told_in_the_words_of_the_task():
     paired = {"drop": 0.01, "bound": 0.02, "flips": 1.0, "accuracy": 0.9, "reference_accuracy": 0.91}
-    told = {
+    texts = {
         (task, claim): describe_loss(paired, task, claim, 0.03)
         for task, claim in (
             ("labels", "accuracy"),
@@ -117,11 +117,11 @@ def test_what_is_lost_is_told_in_the_words_of_the_task():
             ("model.py:within", "accuracy"),
         )
     }
-    assert told["labels", "accuracy"].endswith("drop at most 2.00%, 100.00% of answers differ")
-    assert told["labels", "agreement"] == "1.00% of answers differ from the source's, at most 2.00%"
+    assert texts["labels", "accuracy"].endswith("drop at most 2.00%, 100.00% of answers differ")
+    assert texts["labels", "agreement"] == "1.00% of answers differ from the source's, at most 2.00%"
     assert (
-        told["regression", "agreement"]
+        texts["regression", "agreement"]
         == "1.00% of rows lie more than 0.03 spreads from the source's values, at most 2.00%"
     )
-    assert "100.00% have another nearest neighbour" in told["embedding", "agreement"]
-    assert told["model.py:within", "accuracy"] == "mean score 0.9 (source 0.91), at most 0.02 lower"
+    assert "100.00% have another nearest neighbour" in texts["embedding", "agreement"]
+    assert texts["model.py:within", "accuracy"] == "mean score 0.9 (source 0.91), at most 0.02 lower"
