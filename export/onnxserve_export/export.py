@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from onnxserve.definition import read_definition
+from onnxserve.definition import Definition, read_definition
 
 from .export_state import ExportState, no_progress
+from .options import DEFAULTS, ExportOptions
+from .replacement import earlier_archives
 from .step import Step, run_steps
 
 
@@ -21,15 +23,22 @@ def export_model(
     say: Callable[[str], None],
     *,
     progress: Callable[[str, int, int], None] = no_progress,
-    search_minutes: float | None = None,
+    options: ExportOptions = DEFAULTS,
 ) -> ExportState:
     """Run `steps` on the definition in `folder`; nothing enters the store unless all checks pass."""
     definition = read_definition(folder)
-    if search_minutes is not None:
-        quantise = msgspec.structs.replace(definition.quantise, search_minutes=search_minutes)
+    if options.search_minutes is not None:
+        quantise = msgspec.structs.replace(definition.quantise, search_minutes=options.search_minutes)
         definition = msgspec.structs.replace(definition, quantise=quantise)
     say(f"{definition.name} {definition.version}")
+    if not options.replace and (earlier := first_earlier(definition, (store, *options.served))):
+        say(f"      {earlier} exists: an export of other content ends without an archive unless --replace is given")
     with tempfile.TemporaryDirectory(prefix="onnxserve-") as scratch:
-        state = ExportState(definition, store, Path(scratch), say, progress)
+        state = ExportState(definition, store, Path(scratch), say, progress, options)
         run_steps(state, steps)
     return state
+
+
+def first_earlier(definition: Definition, folders: Iterable[Path]) -> Path | None:
+    """Return an archive that has or had the definition's name and version; None if there is none."""
+    return next(earlier_archives(f"{definition.name}-{definition.version}.mar", folders), None)

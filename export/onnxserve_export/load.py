@@ -25,4 +25,4 @@ def call(state: ExportState) -> None:
     state.say(f"      {state.model.summary}")
 
 
-STEP = Step("load", ("sources", "split"), ("model", "assets"), call)
+STEP = Step("load", ("sources", "split"), ("model", "assets"), call, collects=True)

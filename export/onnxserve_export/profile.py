@@ -20,7 +20,7 @@ from onnxserve_handlers.tasks import TaskHooks
 from .arrays import Array
 from .batch_composition import batches
 from .export_state import ExportState
-from .preprocess import values
+from .preprocess import FEW, values
 from .step import Step
 
 BINS = 10
@@ -70,8 +70,14 @@ def embedding(vectors: npt.NDArray[np.float64]) -> tuple[dict[str, Any], dict[st
 
 
 def call(state: ExportState) -> None:
-    """Measure the certify rows by the handler in the archive's folder, and the chosen graph's outputs for them."""
+    """Measure the certify rows by the handler in the archive's folder, and the chosen graph's outputs for them.
+
+    Where they are few there is no profile: drift is judged against distributions.
+    """
     rows = min(MOST_ROWS, len(state.split.certify))
+    if rows < FEW:
+        state.say(f"      none: {rows} certify rows are no distribution to compare live rows with, {FEW} would be")
+        return
     source, target = state.scratch / "profile.jsonl", state.scratch / "profile.npz"
     with source.open("wb") as stream:
         for group in batches(islice(values(state.split.certify), rows), state.definition.serve.batch_size):

@@ -1,0 +1,25 @@
+"""What one export may do beyond its definition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """The choices of whoever runs the export.
+
+    `unproven` allows an archive that no certificate and no parity stands behind; `draft` makes the fp32 graph alone, as
+    quickly as possible; `replace` lets other content take the place of a version that exists. `served` are folders
+    where servers keep the archives that they loaded. `search_minutes` replaces the definition's.
+    """
+
+    unproven: bool = False
+    draft: bool = False
+    replace: bool = False
+    served: tuple[Path, ...] = ()
+    search_minutes: float | None = None
+
+
+DEFAULTS = ExportOptions()
