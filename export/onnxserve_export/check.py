@@ -75,7 +75,7 @@ def row_faults(state: ExportState, refused: Iterable[RowFault]) -> Iterator[Onnx
         value = next(islice(rows_of(state), fault.first, None)).value
         count = "1 row" if fault.count == 1 else f"{fault.count} rows"
         what = f"the handler refuses {count}: {fault.reason}{fault.place}; the first is {shown(value)}"
-        yield DefinitionError(what, where=state.definition.rows, fix=fault.fix)
+        yield DefinitionError(what, where=state.definition.rows.location, fix=fault.fix)
 
 
 def golden_faults(state: ExportState, refused: Iterable[RowFault]) -> Iterator[OnnxserveError]:

@@ -69,6 +69,8 @@ class ExportState:
     options: ExportOptions = DEFAULTS
     faults: FaultList = field(default_factory=FaultList)  # found so far; the step `check` tells them
     sources: dict[str, Path] = field(init=False)
+    source_file: Path | None = field(init=False)  # file or folder of the model; None if a function makes it
+    row_files: Path | None = field(init=False)  # file, folder or glob of the rows; None if they come from elsewhere
     split: Split = field(init=False)
     plan: Plan = field(init=False)
     golden: list[dict[str, Any]] = field(init=False)

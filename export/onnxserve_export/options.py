@@ -12,7 +12,8 @@ class ExportOptions:
 
     `unproven` allows an archive that no certificate and no parity stands behind; `draft` makes the fp32 graph alone, as
     quickly as possible; `replace` lets other content take the place of a version that exists. `served` are folders
-    where servers keep the archives that they loaded. `search_minutes` replaces the definition's.
+    where servers keep the archives that they loaded. `search_minutes` replaces the definition's. `offline` refuses the
+    network, and names what is not on this machine.
     """
 
     unproven: bool = False
@@ -20,6 +21,7 @@ class ExportOptions:
     replace: bool = False
     served: tuple[Path, ...] = ()
     search_minutes: float | None = None
+    offline: bool = False
 
 
 DEFAULTS = ExportOptions()

@@ -14,7 +14,8 @@ from onnxserve.archive import file_digest, manifest, write_archive
 from onnxserve.archive.evidence import UNPROVEN
 from onnxserve.archive.manifest import CONFIG
 from onnxserve.archive.write import pretty
-from onnxserve.definition import ServeSection
+from onnxserve.definition import ServeSection, Source
+from onnxserve.locations.location import parse_location
 
 from .acceptance import budget_of, claim_of, task_of
 from .answer_size import unreachable
@@ -23,6 +24,7 @@ from .batch_composition import SEED as BATCH_SEED
 from .bom import bom
 from .environment import versions
 from .export_state import ExportState
+from .fetch import location_of
 from .load import SEED as LOAD_SEED
 from .plan import FP32
 from .records import Measured
@@ -106,9 +108,11 @@ def evidence(state: ExportState) -> dict[str, Any]:
             "unlabelled": split.unlabelled,
             "sha256": {name: subset.digest for name, subset in split.subsets.items()},
             "duplicates_dropped": split.duplicates,
+            **origin_of(definition.rows.location),
         },
         "seeds": {"split": SPLIT_SEED, "load": LOAD_SEED, "batches": BATCH_SEED},
-        "sources": [msgspec.to_builtins(source) for source in definition.sources],
+        "source": origin_of(definition.source),
+        "sources": [origin(source) for source in definition.sources],
         "environment": versions(),
     }
 
@@ -124,6 +128,23 @@ def why_unproven(state: ExportState, chosen: Measured) -> str:
         return "no row of the definition was compared, and one would do for fp32"
     rows = f"about {state.plan.wanted} rows would do" if state.plan.needed else "no number of rows would do"
     return f"{chosen.refusal or 'it has no certificate'}; {rows} if it changes no answer"
+
+
+def origin_of(reference: str) -> dict[str, str]:
+    """Return where a model or its rows were, and the digest that pins them; nothing if a function gave them."""
+    location = location_of(reference)
+    if location is None:
+        return {}
+    return {"location": location.public} | ({"location_sha256": location.sha256} if location.sha256 else {})
+
+
+def origin(source: Source) -> dict[str, str]:
+    """Return where a source was, without the query of its URL, which may grant access."""
+    fields = {name: value for name, value in msgspec.structs.asdict(source).items() if value}
+    if source.location:
+        location = parse_location(source.location, source.sha256)
+        fields |= {"location": location.public} | ({"sha256": location.sha256} if location.sha256 else {})
+    return fields
 
 
 def golden(state: ExportState, chosen: Measured) -> dict[str, Any]:

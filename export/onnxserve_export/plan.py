@@ -80,10 +80,10 @@ def check_plan(state: ExportState) -> None:
         unmeasured = state.options.unproven and plan.needed
         what = "a variant besides fp32 needs rows to be measured on" if unmeasured else "no variant can be certified"
         reason = f"{what}: {split.total} rows, {plan.certify} of them to certify with"
-        raise CheckFailed("rows", reason, wanted_rows(plan), fix=advice(state), where=state.definition.rows)
+        raise CheckFailed("rows", reason, wanted_rows(plan), fix=advice(state), where=state.definition.rows.location)
     if not split.total and not (state.options.unproven or state.options.draft):
         reason = "0 rows: without one nothing shows that the graph answers as its source does"
-        raise CheckFailed("rows", reason, "at least 1", fix=advice(state), where=state.definition.rows)
+        raise CheckFailed("rows", reason, "at least 1", fix=advice(state), where=state.definition.rows.location)
 
 
 def wanted_rows(plan: Plan) -> str:

@@ -19,9 +19,9 @@ from .faults import FaultList
 from .historical_features import join_features
 from .plan import DRAFT_ROWS, check_plan, planned
 from .records import Split
+from .row_sources import read_rows
 from .step import Step
 from .subset import FRACTIONS, KEY, Row, spool
-from .user_code import call_function
 
 # fit trains, calibrate gives the ranges of int8, select is what the search looks at, certify is for the proof alone.
 SEED = "onnxserve-split-2"
@@ -87,25 +87,15 @@ def read_golden(definition: Definition, faults: FaultList) -> list[dict[str, Any
 
 
 class Given:
-    """The definition's rows, one by one; `unknown` counts labels that aren't among `labels`. None is no label.
+    """The definition's rows, one by one; `unknown` counts labels that aren't among `labels`. None is no label."""
 
-    DefinitionError if a row isn't a pair of a value and a label.
-    """
-
-    def __init__(self, pairs: Iterable[Any], definition: Definition) -> None:
+    def __init__(self, pairs: Iterable[tuple[Any, Any]], definition: Definition) -> None:
         self._pairs, self._definition = pairs, definition
         self.unknown: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Row]:
         known = set(self._definition.labels)
-        for number, pair in enumerate(self._pairs):
-            try:
-                value, label = pair
-            except (TypeError, ValueError) as error:
-                what = f"row {number} is {type(pair).__name__}, not a pair of a value and its label"
-                raise DefinitionError(
-                    what, where=self._definition.rows, fix="yield (value, label), or (value, None) without a label"
-                ) from error
+        for value, label in self._pairs:
             if known and label is not None and str(label) not in known:
                 self.unknown[str(label)] += 1
                 continue
@@ -116,15 +106,13 @@ class Given:
         for label, count in self.unknown.most_common():
             rows = "1 row has" if count == 1 else f"{count} rows have"
             what, fix = f"{rows} the label {label!r}, not among `labels`", "add it to `labels`, or correct the rows"
-            yield DefinitionError(what, where=self._definition.rows, fix=fix)
+            yield DefinitionError(what, where=self._definition.rows.location, fix=fix)
 
 
 def given_rows(state: ExportState) -> Iterable[tuple[Any, Any]]:
     """Return the definition's rows; a draft takes the first ones only."""
     definition = state.definition
-    if not definition.rows:
-        return []
-    given = call_function(definition.rows, definition.folder, sources=state.sources)
+    given: Iterable[tuple[Any, Any]] = read_rows(state)
     if definition.features:
         given, state.key_types = join_features(given, definition, state.scratch / "features")
     return islice(given, DRAFT_ROWS) if state.options.draft else given
@@ -143,4 +131,4 @@ def call(state: ExportState) -> None:
     check_plan(state)
 
 
-STEP = Step("rows", ("sources",), ("split", "plan"), call, collects=True)
+STEP = Step("rows", ("sources", "row_files"), ("split", "plan"), call, collects=True)

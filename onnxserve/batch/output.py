@@ -17,8 +17,7 @@ import pyarrow.parquet as pq
 
 from onnxserve.disk import sync_folder
 from onnxserve.errors import BatchError
-
-from .location import locate
+from onnxserve.locations.filesystem import locate
 
 MOST_OPEN = 500  # partitions of one part
 STATE = "_job"

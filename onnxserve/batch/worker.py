@@ -21,7 +21,7 @@ from .gpu import claim
 from .job import Job, Machine
 from .output import STATE, Folder, Stream, Writer, WrittenFile
 from .output_rows import answer_table
-from .part import Part
+from .part import ALBUMS, Part
 from .process_scorer import ProcessScorer, Settings
 from .readers import read
 from .remote import KEY, RemoteScorer
@@ -97,7 +97,7 @@ class Worker:
                     answers = self._scorer.score(chunk)
                     if job.redact:
                         chunk, answers = redact(chunk, answers, job.model.columns)  # noqa: PLW2901
-                    source = part.source if part.kind != "images" else "images"
+                    source = part.kind if part.kind in ALBUMS else part.source
                     writer.write(answer_table(chunk, answers, source, job.model, job.shape, self._scorer.form))
                     rows, faults = rows + chunk.size, chunk.faults | answers.faults
                     failed += len(faults)

@@ -51,7 +51,7 @@ def batch(  # noqa: PLR0913 - each is a flag
         int | None, typer.Option(min=0, help="Most bad rows; with more of them the job stops. Default: no limit.")
     ] = None,
     format_: Annotated[
-        str, typer.Option("--format", help="Format of the sources: parquet, arrow, csv, jsonl or images.")
+        str, typer.Option("--format", help="Format of the sources: parquet, arrow, csv, jsonl, images or sounds.")
     ] = "",
     delimiter: Annotated[str, typer.Option(help="The character between the fields of CSV.")] = ",",
     engine: Annotated[str, typer.Option(help="The engine: local for this machine, ray for a cluster.")] = "local",

@@ -17,7 +17,7 @@ from .groups import root
 from .progress import steps_bar
 from .server import State, settings_from
 
-NEEDED = {"torch", "onnx", "onnxscript", "jinja2", "safetensors"}
+NEEDED = {"torch", "onnx", "onnxscript", "jinja2", "safetensors", "fsspec", "pyarrow"}
 
 
 @root.command()
@@ -48,6 +48,9 @@ def export(  # noqa: PLR0913 - each is a flag
     ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Let other content take the place of a version that exists.")
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Refuse the network, and name what is not on this machine yet.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print the whole traceback of a failed step.")] = False,
     as_json: AsJson = False,
@@ -82,9 +85,10 @@ def export(  # noqa: PLR0913 - each is a flag
             console.print(line, markup=False)
 
         def progress(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total)
+            bar.update(task, description=what, completed=done, total=total or None)
 
-        options = ExportOptions(unproven, draft, replace, served_by(settings_from(state=state)), search_minutes)
+        served = served_by(settings_from(state=state))
+        options = ExportOptions(unproven, draft, replace, served, search_minutes, offline)
         work = export_model(folder, store, STEPS, say, progress=progress, options=options)
     if sign_key is not None:
         work.sha256 = sign_archive(work.archive, sign_key)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.errors import DefinitionError
+from onnxserve.locations.location import is_function
 from onnxserve_export.user_code import call_function
 
 from .source import SourceModel
@@ -31,12 +32,6 @@ def open_source(
             raise DefinitionError(f"there is no file {path}", where=str(folder / "model.toml"), fix=f"give {FORMS}")
         return open_file(path, outputs, trust=trust)
     return open_object(call_function(reference, folder, **offered), reference, outputs)
-
-
-def is_function(reference: str) -> bool:
-    """Return whether a reference names a function, `file.py:name` or `module:name`, rather than a file."""
-    where, _, name = reference.rpartition(":")
-    return bool(where) and name.isidentifier()
 
 
 def open_file(path: Path, outputs: Sequence[str] = (), *, trust: bool = False) -> SourceModel:

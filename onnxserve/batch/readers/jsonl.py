@@ -88,7 +88,7 @@ def _document(record: Record) -> Any:
 
 
 def _instance(document: Any, wanted: Selection) -> Any:
-    """Return the selected columns of an object; any other value is the row itself."""
+    """Return the selected columns of an object, one by itself; any other value is the row itself."""
     if not isinstance(document, dict):
         return document
     missing = [column for column in wanted.columns.values() if column not in document]
@@ -96,6 +96,8 @@ def _instance(document: Any, wanted: Selection) -> Any:
         raise Unreadable(Fault("invalid_row", f"missing columns {missing[:5]}"))
     if wanted.numbers:
         return [document[column] for column in wanted.columns.values()]
+    if len(wanted.columns) > 1:
+        return {name: document[column] for name, column in wanted.columns.items()}
     [column] = wanted.columns.values()
     return document[column]
 

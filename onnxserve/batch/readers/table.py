@@ -134,8 +134,10 @@ def _values(fields: list[list[str] | None], faults: dict[int, Fault], wanted: Se
     """Return the places of rows whose fields fit the model, and their arrays or values."""
     pick = picker([names.index(name) for name in wanted.columns.values()])
     if not wanted.numbers:
-        rows = [(place, pick(row)[0]) for place, row in enumerate(fields) if row is not None]
-        return [place for place, _ in rows], [value for _, value in rows]
+        rows = [(place, pick(row)) for place, row in enumerate(fields) if row is not None]
+        is_single = len(wanted.columns) == 1
+        texts = [row[0] if is_single else dict(zip(wanted.columns, row, strict=True)) for _, row in rows]
+        return [place for place, _ in rows], texts
     good, numbers = [], []
     for place, row in enumerate(fields):
         if row is None:

@@ -10,12 +10,10 @@ import onnx
 import pytest
 import torch
 
-from onnxserve.definition import Source
-from onnxserve.errors import CheckFailed, DefinitionError, OnnxserveError, SourceError, StepFailed
+from onnxserve.errors import CheckFailed, DefinitionError, OnnxserveError, StepFailed
 from onnxserve.scaffold import new_model
 from onnxserve_export.export import export_model
 from onnxserve_export.export_state import ExportState
-from onnxserve_export.fetch import fetch_source, platform_flags
 from onnxserve_export.paired_statistics import compare_labels
 from onnxserve_export.rows import split_rows
 from onnxserve_export.step import Step, run_steps
@@ -236,29 +234,6 @@ def test_labels_are_compared_with_torch():
     candidate = np.array([[1.0, 0], [0, 1], [0, 1], [0, 1]])
     paired = compare_labels(reference, candidate, np.array([0, 0, 1, 0]))
     assert (paired.accuracy, paired.reference_accuracy, paired.drop, paired.flips) == (0.5, 0.75, 0.25, 0.25)
-
-
-def source(**changes: str) -> Source:
-    fields = {"name": "s", "package": "p", "version": "1", "file": "p-1-py3-none-any.whl", "sha256": "0" * 64}
-    return Source(**(fields | changes))
-
-
-def test_a_source_with_another_digest_is_removed_and_refused(tmp_path):
-    (tmp_path / "files").mkdir()
-    path = tmp_path / "files" / "p-1-py3-none-any.whl"
-    path.write_bytes(b"tampered")
-    with pytest.raises(SourceError, match="is pinned"):
-        fetch_source(source(), tmp_path)
-    assert not path.exists()
-
-
-def test_pip_is_told_the_platform_of_the_pinned_file():
-    flags = platform_flags("river-0.26.1-cp311-cp311-manylinux_2_28_x86_64.whl")
-    assert flags[flags.index("--abi") + 1] == "cp311"
-    assert flags[flags.index("--python-version") + 1] == "311"
-    assert platform_flags("vaderSentiment-3.3.2.tar.gz") == ["--no-binary", ":all:"]
-    with pytest.raises(SourceError):
-        platform_flags("strange.whl")
 
 
 def test_a_new_model_never_overwrites_and_wants_a_name(circle, tmp_path):
