@@ -88,7 +88,7 @@ def call(state: ExportState) -> None:
         )
     if labels and main(certify).shape[1:] != (len(labels),):
         raise DefinitionError(f"the module gives {main(certify).shape[1:]} outputs a row for {len(labels)} labels")
-    if task_of(state.definition) == "labels":
+    if "activation" in state.definition.output.__struct_fields__:
         _state_activation(state)
     _check_golden(state)
 
@@ -99,14 +99,17 @@ def _state_activation(state: ExportState) -> None:
     document = msgspec.json.decode(path.read_bytes())
     if document["output"]["activation"] != "auto":
         return
-    document["output"]["activation"] = activation = activation_of(main(state.reference))
+    activation = activation_of(main(state.reference))
+    if activation != "none" and state.definition.output.task == "multilabel":
+        activation = "sigmoid"
+    document["output"]["activation"] = activation
     path.write_bytes(pretty(document))
     if activation == "none":
-        state.say("      the outputs are probabilities: they are the scores, without another softmax")
+        state.say("      the outputs are probabilities: they are the scores, without another softmax or sigmoid")
 
 
 def _check_golden(state: ExportState) -> None:
-    labels = state.definition.labels
+    labels = state.definition.labels if state.definition.output.task == "classification" else ()
     for row, output in zip(state.golden, main(state.golden_outputs), strict=True):
         if labels and row["label"] is not None and labels[int(output.argmax())] != row["label"]:
             raise CheckFailed(

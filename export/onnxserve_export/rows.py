@@ -11,6 +11,7 @@ import msgspec
 
 from onnxserve.definition import Definition
 from onnxserve.errors import CheckFailed, DefinitionError
+from onnxserve_handlers.registry import task_for
 
 from .export_state import ExportState
 from .historical_features import join_features
@@ -80,10 +81,10 @@ def read_golden(definition: Definition) -> list[dict[str, Any]]:
 
 def labelled(given: Iterable[tuple[Any, Any]], definition: Definition) -> Iterator[Row]:
     """Yield rows one by one; DefinitionError at the first with an unknown label."""
-    known = set(definition.labels)
+    task = task_for(definition.output)
     for number, (value, label) in enumerate(given):
-        if known and str(label) not in known:
-            raise DefinitionError(f"row {number} has label {str(label)!r}, not among `labels`", where=definition.rows)
+        if unknown := task.unknown_labels(label):
+            raise DefinitionError(f"row {number} has label {unknown[0]!r}, not among `labels`", where=definition.rows)
         yield Row(value, label)
 
 
