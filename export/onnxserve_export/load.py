@@ -17,7 +17,7 @@ def call(state: ExportState) -> None:
     seed_all(SEED)
     # In memory, since training is the definition's own affair; the other subsets stay on disk.
     offered = {"sources": state.sources, "fit": [(row.value, row.label) for row in state.split.fit]}
-    state.model = open_source(definition.source, definition.folder, offered)
+    state.model = open_source(definition.source, definition.folder, offered, definition.source_outputs)
     state.assets = {}
     if definition.assets:
         assets = call_function(definition.assets, definition.folder, **offered)

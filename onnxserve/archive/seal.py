@@ -23,7 +23,7 @@ def make_identity(path: Path) -> str:
     return str(identity.to_public())
 
 
-def unsealed(content: bytes) -> bytes:
+def decrypt_member(content: bytes) -> bytes:
     """Decrypt with the identity that workers use; ArchiveError without it."""
     try:
         return decrypt(content, PROOF)

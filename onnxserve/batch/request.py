@@ -15,7 +15,7 @@ from .job import FeatureLookup, Job, Model, Remote, Shape
 from .part import Kind
 from .plan import select_columns
 from .sources import find_sources
-from .worker import fetched
+from .worker import local_archive
 
 CHUNK, CHUNK_SINGLE, CHUNK_IMAGES = 65_536, 1024, 32  # rows in memory at a time
 
@@ -41,7 +41,7 @@ class JobRequest(msgspec.Struct, frozen=True):
 
 def job_of(request: JobRequest) -> Job:
     """Make the job of a request; BatchError if archive, sources and options don't fit together."""
-    with tempfile.TemporaryDirectory() as folder, fetched(request.archive, Path(folder)) as path:
+    with tempfile.TemporaryDirectory() as folder, local_archive(request.archive, Path(folder)) as path:
         archive = summarise(path)
         signature = read_signature(path)
     local = request.archive if "://" in request.archive else str(Path(request.archive).resolve())

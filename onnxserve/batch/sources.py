@@ -39,7 +39,7 @@ class Sources(NamedTuple):
 
 def find_sources(named: Sequence[str], kind: Kind | None = None) -> Sources:
     """Find every file, in the order named and sorted within; BatchError for none, an unknown format, or two formats."""
-    listed = [_named(name, kind) for name in named]
+    listed = [_find_sources(name, kind) for name in named]
     files = [file for each in listed for file in each.files]
     skipped = tuple(url for each in listed for url in each.skipped)
     kinds = sorted({file.kind for file in files})
@@ -69,7 +69,7 @@ def kind_of(path: str) -> Kind | None:
     return SUFFIXES.get(suffixes[-1]) if suffixes else None
 
 
-def _named(name: str, kind: Kind | None) -> Sources:
+def _find_sources(name: str, kind: Kind | None) -> Sources:
     """Find the files of one path, glob, folder or URL."""
     try:
         fs, path = locate(name)

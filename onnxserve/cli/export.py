@@ -37,10 +37,16 @@ def export(
     verbose: Annotated[bool, typer.Option("--verbose", help="Print the whole traceback of a failed step.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Export a torch model to a proven archive.
+    """Export a model to a proven archive.
 
     Example: onnxserve export models/segment
     """
+    if folder.is_file():
+        raise OnnxserveError(
+            f"{folder} is a file; a model's folder is wanted",
+            fix="onnxserve new table|text|image NAME makes a folder: put the file into it, and write "
+            f'source = "{folder.name}" in its model.toml',
+        )
     if verbose:
         logging.basicConfig(level=logging.WARNING)
         logging.getLogger("onnxserve_export.step").setLevel(logging.DEBUG)

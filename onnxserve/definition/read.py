@@ -78,12 +78,13 @@ def _path(kind: type, value: object) -> object:
 
 def _faults(definition: Definition) -> list[str]:
     faults = []
-    named = {field: getattr(definition, field) for field in ("handler", "source", "rows", "assets")}
+    named = {field: getattr(definition, field) for field in ("handler", "rows", "assets")}
     for field, value in (named | {"quantise.metric": definition.quantise.metric}).items():
         if value and value.count(":") != 1:
             faults.append(f"{field} = {value!r} must be `file.py:name` or `module:name`")
         elif value.partition(":")[0].endswith(".py") and not (definition.folder / value.partition(":")[0]).is_file():
             faults.append(f"{field} = {value!r}: there is no such file in {definition.folder}")
+    faults += _source_faults(definition)
     if not (definition.handler or (definition.input.kind and definition.output.task)):
         faults.append("input.kind says what rows are and output.task what predictions are")
     if len(set(definition.labels)) != len(definition.labels):
@@ -96,6 +97,18 @@ def _faults(definition: Definition) -> list[str]:
     if len(set(names)) != len(names):
         faults.append("sources need different names")
     return [*faults, *_feature_faults(definition)]
+
+
+def _source_faults(definition: Definition) -> list[str]:
+    """A source is a function, or a file of the folder."""
+    source, folder = definition.source, definition.folder
+    file, mark, name = source.rpartition(":")
+    if not (mark and name.isidentifier()):
+        exists = (folder / source).is_file()
+        return [] if exists else [f"source = {source!r} is no file in {folder}, and no `file.py:name` or `module:name`"]
+    if file.endswith(".py") and not (folder / file).is_file():
+        return [f"source = {source!r}: there is no such file in {folder}"]
+    return []
 
 
 def _feature_faults(definition: Definition) -> list[str]:

@@ -141,13 +141,18 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)*$")]
     """Version: whole numbers with dots between them."""
     source: str
-    """Function that makes the torch module, as `model.py:load` or `package.module:factory`."""
+    """Where the model comes from: a function, as `model.py:load` or `package.module:factory`, or a file of the folder.
+
+    Files are `.onnx`, `.pt2`, TorchScript (`.pt`), or a fitted model (`.skops`, `.joblib`, `.ubj`, `.txt`).
+    """
     rows: str
     """Function that gives the labelled rows."""
     handler: str = ""
     """Class of your own that replaces hooks of the input kind or the task, as `handler.py:YourClass`."""
     assets: str = ""
     """Function that gives files for the archive; empty for none."""
+    source_outputs: tuple[str, ...] = ()
+    """Outputs of the source that are served, by name, the main one first; empty for all."""
     sources: tuple[Source, ...] = ()
     """Files of the package registry."""
     input: InputOptions = InputOptions()
