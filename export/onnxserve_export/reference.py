@@ -100,7 +100,7 @@ def _state_activation(state: ExportState) -> None:
     if document["output"]["activation"] != "auto":
         return
     activation = activation_of(main(state.reference))
-    if activation != "none" and state.definition.output.task == "multilabel":
+    if activation != "none" and document["output"].get("task") == "multilabel":
         activation = "sigmoid"
     document["output"]["activation"] = activation
     path.write_bytes(pretty(document))
