@@ -89,7 +89,7 @@ def call(state: ExportState) -> None:
         )
     if labels and (given := main(probe).shape[1:]) != (len(labels),):
         raise DefinitionError(f"the module gives {given} outputs a row for {len(labels)} labels")
-    if task_of(state.definition) == "labels":
+    if "activation" in state.definition.output.__struct_fields__:
         _state_activation(state, main(typical_outputs(state)))
     _check_golden(state)
 
@@ -105,14 +105,17 @@ def _state_activation(state: ExportState, outputs: Array) -> None:
     document = msgspec.json.decode(path.read_bytes())
     if document["output"]["activation"] != "auto":
         return
-    document["output"]["activation"] = activation = activation_of(outputs)
+    activation = activation_of(outputs)
+    if activation != "none" and document["output"].get("task") == "multilabel":
+        activation = "sigmoid"
+    document["output"]["activation"] = activation
     path.write_bytes(pretty(document))
     if activation == "none":
-        state.say("      the outputs are probabilities: they are the scores, without another softmax")
+        state.say("      the outputs are probabilities: they are the scores, without another softmax or sigmoid")
 
 
 def _check_golden(state: ExportState) -> None:
-    labels = state.definition.labels
+    labels = state.definition.labels if state.definition.output.task == "classification" else ()
     for row, output in zip(state.golden, main(state.golden_outputs), strict=True):
         if labels and row["label"] is not None and labels[int(output.argmax())] != row["label"]:
             raise CheckFailed(

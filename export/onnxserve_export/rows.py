@@ -13,6 +13,7 @@ import msgspec
 
 from onnxserve.definition import Definition
 from onnxserve.errors import DefinitionError
+from onnxserve_handlers.registry import task_for
 
 from .export_state import ExportState
 from .faults import FaultList
@@ -94,12 +95,12 @@ class Given:
         self.unknown: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Row]:
-        known = set(self._definition.labels)
+        task = task_for(self._definition.output)
         for value, label in self._pairs:
-            if known and label is not None and str(label) not in known:
-                self.unknown[str(label)] += 1
-                continue
-            yield Row(value, label)
+            unknown = [] if label is None else task.unknown_labels(label)
+            self.unknown.update(map(str, unknown))
+            if not unknown:
+                yield Row(value, label)
 
     def faults(self) -> Iterator[DefinitionError]:
         """Yield a fault for each unknown label."""

@@ -27,7 +27,7 @@ LOGITS = np.random.default_rng(7).normal(0, 3, (50, 3))
 PROBABILITIES = probabilities(LOGITS, "softmax").astype(np.float32)
 
 
-def classifier(activation: Literal["softmax", "none"]) -> TaskHooks:
+def classifier(activation: Literal["softmax", "sigmoid", "none"]) -> TaskHooks:
     output = ClassificationOptions(labels=("a", "b", "c"), activation=activation)
     return task_alone("classification", table_signature(output=output))
 
