@@ -30,12 +30,16 @@ MEGA = 2**20
 POOLED_SHARE = {"segment": 100, "sentiment": 1}  # the tutorial's scorer gets 1/N of the rows
 INTRO = """# Batch scoring
 
-Written by `python -m benchmarks.batch` on {cpu}, {cores} cores: rows a second from start to exit,
-{rounds} rounds in turn, medians; memory is the sum of all processes at its highest. The bare loop is one process
-that reads Parquet, runs onnxruntime on all cores, in batches of 4,096 (`segment`) or as large as the archive was
-proven with (`sentiment`), and takes the best label; it checks nothing and can't resume after an accident. The pool is a
-tutorial's scorer: dicts, `ThreadPoolExecutor`, one row a call; of `segment` it got a hundredth of the rows.
-`onnxserve batch` starts Daft and its workers, proves golden rows, checks every row, digests what it writes.
+Written by `python -m benchmarks.batch` on {cpu}, {cores} cores. A figure is the median of {rounds} rounds, in which the
+scorers take turns: rows per second, from start to exit. Memory is the highest sum over all processes.
+
+- `onnxserve batch` starts Daft and its workers, checks golden rows, checks every row, and computes digests of what it
+  writes.
+- The bare loop is one process that reads Parquet, runs onnxruntime on all cores and takes the best label. Its batches
+  have 4,096 rows (`segment`) or as many as the archive was proven with (`sentiment`). It checks nothing, and can't
+  resume after a failure.
+- The pool is a scorer as tutorials write it: dicts, `ThreadPoolExecutor`, one row per call. Of `segment` it got a
+  hundredth of the rows.
 """
 
 

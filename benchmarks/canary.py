@@ -17,10 +17,11 @@ STEPS = 4
 PAIRS = 10  # answers of each version in a block
 INTRO = """# Canaries, simulated
 
-Written by `python -m benchmarks.canary`, which runs the judge's own arithmetic: automatic canaries of {steps} steps at
-a chance of a false alarm of {alpha:g}. Each second {pairs} answers of the canary are compared with as many of the
-stable version. The stable version fails 0.5 % of its requests; its answers take 10 ms, log-normal with sigma 0.3;
-70 % have the usual one of two labels; scores have mean 0.8 and spread 0.15.
+Written by `python -m benchmarks.canary`, which uses the same arithmetic as the server. It simulates automatic canaries
+of {steps} steps with a false-alarm probability of {alpha:g}. Each second, {pairs} answers of the canary are compared
+with as many of the stable version. The stable version fails 0.5 % of its requests. Its answers take 10 ms, log-normal
+with sigma 0.3. Of two labels, 70 % of its answers have the usual one. Its scores have mean 0.8 and standard deviation
+0.15.
 """
 HARMLESS = """
 ## A version that doesn't differ

@@ -29,13 +29,14 @@ SPIN = "while True: pass"
 Times = list[float]
 INTRO = """# One client beside another
 
-Written by `python -m benchmarks.fairness` on {cpu}, {cpus} cores for everything: one client sends {rate} requests a
-second through the gateway, as `onnxserve serve` starts it, with no limits configured. Another holds {flood}
-connections and sends on each as soon as it has its answer. Latency in ms as the paced client sees it, medians of
-{rounds} rounds of {seconds} s each way in turn, the range of the rounds in brackets.
+Written by `python -m benchmarks.fairness` on {cpu}, with {cpus} cores for everything. One client sends {rate} requests
+a second through the gateway, as `onnxserve serve` starts it, with no limits configured. A second client holds {flood}
+connections, and sends on each as soon as it has its answer. The table has the latency in ms of the first client. Each
+figure is the median of {rounds} rounds of {seconds} s, in which the situations take turns; the range of the rounds is
+in brackets.
 
-"Busy machine" is the control: no other requests at all, but {cpus} programs that compute. A client waits there for a
-core. No queue and no gateway can shorten that wait, and a flood from the same machine takes cores too.
+"A busy machine" is the control: there are no other requests, but {cpus} programs that compute. The client then waits
+for a core. No queue and no gateway can shorten that wait, and a flood from the same machine takes cores too.
 
 | model | beside | p50 | p95 | p99 | p99 / alone | flood's requests/s |
 |---|---|--:|--:|--:|--:|--:|

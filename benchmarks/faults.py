@@ -26,12 +26,15 @@ CLIENTS = 8
 DISK = "the disk of the state folder is full: logs, prediction log"
 INTRO = """# When things break
 
-Written by `python -m benchmarks.faults` (`make chaos`) on {cpu}: {clients} clients ask `onnxserve serve` without a
-pause while a fault is made for real. A small table model, version 1.0.0 with two workers, 2.0.0 with one; the
-prediction log keeps everything; the state folder has a file system of 96 MiB. Every row is new and no answer is kept,
-so no answer comes from an earlier request. Degraded answers are right, and a header marks them: another version gave
-them. Refused requests have a type and `Retry-After`. "No connection" counts tries while nobody listened; nothing was
-sent then. Lost is everything else: a connection that broke under a request, an answer without a type.
+Written by `python -m benchmarks.faults` (`make chaos`) on {cpu}. {clients} clients send requests to `onnxserve serve`
+without a pause while a real fault is caused. The model is a small table model: version 1.0.0 has two workers, 2.0.0 has
+one. The prediction log keeps everything, and the state folder has a file system of 96 MiB. Every row is new and the
+cache is off, so every answer is computed.
+
+- Degraded answers are right: another version gave them, and a header marks them.
+- Refused requests have a type and `Retry-After`.
+- "No connection" counts tries while nobody listened; nothing was sent then.
+- Lost is everything else: a connection that broke under a request, or an answer without a type.
 """
 
 

@@ -31,15 +31,19 @@ ENOUGH_S = 15.0  # time limit for the runs with changing sizes
 Run = Callable[[], Any]
 INTRO = """# On a GPU
 
-Written by `python -m benchmarks.gpu`, part of `make gpu-test`, on {gpu},
-{cpu}, {cores} cores, onnxruntime {version}.
-Each way runs the same batch of proof rows through the same graph, in turn, {rounds} rounds; figures are medians, in
-milliseconds a batch. "As it comes" is `InferenceSession(model, providers=["CUDAExecutionProvider"]).run(…)`, whose
-matrix products round to 10 bits (TF32). "Bound" is a worker's session. "Recorded" is the same with `[serve.gpu] graph =
-true`, where shapes are fixed. The ratios are of the CPU's and of "as it comes" to the faster of these two; the last
-column is a whole worker's `handle`, from JSON to JSON. "In turn" are batches of 1 row and of 64: where a graph has
-convolutions, kernels are chosen and built anew for each change of shape, unless all batches are padded to one. A CPU
-would run int8 rather than fp16, several times faster, so "CPU / GPU" flatters the GPU for fp16 graphs.
+Written by `python -m benchmarks.gpu`, part of `make gpu-test`, on {gpu}, {cpu}, {cores} cores, onnxruntime {version}.
+Each way runs the same batch of proof rows through the same graph. The ways take turns for {rounds} rounds; figures are
+medians, in milliseconds per batch.
+
+- "As it comes" is `InferenceSession(model, providers=["CUDAExecutionProvider"]).run(…)`. Its matrix products round to
+  10 bits (TF32).
+- "Bound" is a worker's session. "Recorded" is the same with `[serve.gpu] graph = true`, where shapes are fixed.
+- The ratios compare the CPU, and "as it comes", with the faster of bound and recorded.
+- The last column is a whole worker's `handle`, from JSON to JSON.
+- The rows "in turn" alternate batches of 1 row and of 64. If a graph has convolutions, kernels are chosen and built
+  anew at each change of shape, unless all batches are padded to one size.
+
+A CPU would run int8 instead of fp16, several times faster, so "CPU / GPU" flatters the GPU for fp16 graphs.
 
 """
 TIMES = ("CPU, {cores} threads", "as it comes", "bound", "recorded")

@@ -12,11 +12,11 @@ from .arguments import add_store, make_parser
 
 INTRO = """# What each variant costs and gains
 
-Written by `python -m benchmarks.quantised` from the evidence beside the archives, {machine}. Times are medians of 7
-rounds in which all variants and torch took turns in one process; batches are run in the parts that the handler would
-run. A drop is in points of accuracy on the certify rows, beside what it is at most ([how
-surely](../concepts/statistics.md)); variants that were not tried there have none. Flags of this CPU that matter to
-int8: {flags}.
+Written by `python -m benchmarks.quantised` from the evidence beside the archives, on {machine}. Times are medians of 7
+rounds, in which all variants and torch took turns in one process. Batches are run in the parts that the handler would
+run. A drop is in points of accuracy on the certify rows; the next column is its upper bound ([how
+surely](../concepts/statistics.md)). Variants that were not tried on these rows have neither. The CPU has these flags
+that matter to int8: {flags}.
 """
 
 

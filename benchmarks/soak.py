@@ -44,12 +44,14 @@ megabytes = 8.0
 """
 INTRO = """# A long time under load
 
-Written by `python -m benchmarks.soak` (`make soak`) on {cpu}: {minutes:g} minutes of {clients} clients
-that ask `segment` and `sentiment` through the gateway without a pause: golden rows, alone and all at once, one request
-in ten wrong (a bad row, no JSON, an unknown path). Counters, drift, the prediction log and the cache are on. Memory is
-PSS, every {period:g} s, of all processes of a part; the slope is Theil and Sen's, over the last two thirds, with the
-middle 95 % of the slopes of pairs. A part fails if its slope is over {most:g} % of its memory an hour and the
-whole interval is above 0.
+Written by `python -m benchmarks.soak` (`make soak`) on {cpu}. For {minutes:g} minutes, {clients} clients send requests
+for `segment` and `sentiment` through the gateway without a pause. They send golden rows, one by one and all at once.
+One request in ten is wrong: a bad row, a body that isn't JSON, or an unknown path. Counters, drift, the prediction log
+and the cache are on.
+
+Memory is the PSS of all processes of a part, measured every {period:g} s. The slope is Theil and Sen's, over the last
+two thirds of the time; beside it stands the range of the middle 95 % of the slopes of pairs. A part fails if its slope
+is over {most:g} % of its memory an hour and that whole range is above 0.
 
 {requests:,} requests: {answers}.
 

@@ -22,10 +22,10 @@ WAYS = ["default", "direct"]
 KINDS = ["nginx", "frontend", "workers", "supervisor"]
 INTRO = """# Where the time goes
 
-Written by `python -m benchmarks.split`: CPU time per request, by process, under wrk's load on the same two cores,
-through the gateway (the default path) and without it, and the time of a batch in the worker (`handle`, from bytes to
-bytes, one thread). What the gateway costs of the whole is in [the benchmarks](benchmarks.md), with keys and with
-the cache.
+Written by `python -m benchmarks.split`. The first table has the CPU time per request, by process, under wrk's load on
+the same two cores, through the gateway (the default path) and without it. The second table has the time of a batch in
+the worker: `handle`, from bytes to bytes, on one thread. [The benchmarks](benchmarks.md) show what the gateway costs of
+the whole, with keys and with the cache.
 """
 
 WHY = """

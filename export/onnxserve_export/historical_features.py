@@ -30,7 +30,7 @@ def join_features(
     if spec is None:
         raise ValueError("the definition has no features")
     if wrong := next((value for value, _ in rows if not isinstance(value, dict)), None):
-        raise DefinitionError(f"a row of keys is an object, not {type(wrong).__name__}", where=definition.rows)
+        raise DefinitionError(f"a row of keys is an object, not {type(wrong).__name__}", where=definition.rows.location)
     known, types = historical_features([value for value, _ in rows], definition.folder / spec.repo, spec, scratch)
     return list(_completed(rows, known, definition.input.column_names, spec)), types
 

@@ -17,7 +17,8 @@ def call(state: ExportState) -> None:
     seed_all(SEED)
     # In memory, since training is the definition's own affair; the other subsets stay on disk.
     offered = {"sources": state.sources, "fit": [(row.value, row.label) for row in state.split.fit]}
-    state.model = open_source(definition.source, definition.folder, offered)
+    source = str(state.source_file or definition.source)
+    state.model = open_source(source, definition.folder, offered, definition.source_outputs)
     state.assets = {}
     if definition.assets:
         assets = call_function(definition.assets, definition.folder, **offered)
@@ -25,4 +26,4 @@ def call(state: ExportState) -> None:
     state.say(f"      {state.model.summary}")
 
 
-STEP = Step("load", ("sources", "split"), ("model", "assets"), call)
+STEP = Step("load", ("sources", "source_file", "split"), ("model", "assets"), call)

@@ -7,6 +7,7 @@ from .arrays import Arrays, main
 from .batches import Batches
 from .deviation import TOLERANCE
 from .export_state import ExportState
+from .graph_file import graph_bytes
 from .outputs import all_finite, join, largest_deviation, largest_shift
 from .preprocess import certify_alone, golden_alone, select_alone
 from .records import Candidate, Measured
@@ -18,7 +19,7 @@ LIKELY = 0.5  # chance to be certified below which a candidate isn't worth a tes
 
 def broken(candidate: Candidate, why: str) -> Measured:
     """Record a candidate that has no results, and why."""
-    size = candidate.path.stat().st_size / 1e6
+    size = graph_bytes(candidate.path) / 1e6
     nothing = (None, 0.0, 0.0, None, None, 0.0, 0.0, False, 0.0, 0)
     return Measured(candidate.variant, size, *nothing, candidate.note, candidate.excluded, why)
 
@@ -44,7 +45,7 @@ def measure_candidate(state: ExportState, candidate: Candidate, acceptance: Acce
     state.outputs[candidate.variant] = certify
     return Measured(
         candidate.variant,
-        candidate.path.stat().st_size / 1e6,
+        graph_bytes(candidate.path) / 1e6,
         acceptance.compare(main(select)),
         acceptance.risk(main(select)),
         acceptance.likely_bound(main(select), len(state.split.certify), LIKELY),

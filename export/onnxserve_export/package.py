@@ -13,7 +13,8 @@ import yaml
 from onnxserve.archive import file_digest, manifest, write_archive
 from onnxserve.archive.manifest import CONFIG
 from onnxserve.archive.write import pretty
-from onnxserve.definition import ServeSection
+from onnxserve.definition import ServeSection, Source
+from onnxserve.locations.location import parse_location
 
 from .acceptance import task_of
 from .answer_size import unreachable
@@ -22,6 +23,8 @@ from .batch_composition import SEED as BATCH_SEED
 from .bom import bom
 from .environment import versions
 from .export_state import ExportState
+from .fetch import location_of
+from .graph_file import weight_files
 from .load import SEED as LOAD_SEED
 from .records import Measured
 from .rows import SEED as SPLIT_SEED
@@ -96,11 +99,30 @@ def evidence(state: ExportState) -> dict[str, Any]:
             "rows": {name: len(subset) for name, subset in state.split.subsets.items()},
             "sha256": {name: subset.digest for name, subset in state.split.subsets.items()},
             "duplicates_dropped": state.split.duplicates,
+            **origin_of(state.definition.rows.location),
         },
         "seeds": {"split": SPLIT_SEED, "load": LOAD_SEED, "batches": BATCH_SEED},
-        "sources": [msgspec.to_builtins(source) for source in state.definition.sources],
+        "source": origin_of(state.definition.source),
+        "sources": [origin(source) for source in state.definition.sources],
         "environment": versions(),
     }
+
+
+def origin_of(reference: str) -> dict[str, str]:
+    """Return where a model or its rows were, and the digest that pins them; nothing if a function gave them."""
+    location = location_of(reference)
+    if location is None:
+        return {}
+    return {"location": location.public} | ({"location_sha256": location.sha256} if location.sha256 else {})
+
+
+def origin(source: Source) -> dict[str, str]:
+    """Return where a source was, without the query of its URL, which may grant access."""
+    fields = {name: value for name, value in msgspec.structs.asdict(source).items() if value}
+    if source.location:
+        location = parse_location(source.location, source.sha256)
+        fields |= {"location": location.public} | ({"sha256": location.sha256} if location.sha256 else {})
+    return fields
 
 
 def golden(state: ExportState, chosen: Measured) -> dict[str, Any]:
@@ -139,6 +161,7 @@ def call(state: ExportState) -> None:
         for path in sorted(state.archive_folder.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts
     }
+    members |= {file.name: file.read_bytes() for file in weight_files(state.chosen.path)}
     members |= {
         "model.onnx": state.chosen.path.read_bytes(),
         "signature.json": pretty(signature),

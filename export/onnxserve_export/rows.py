@@ -15,9 +15,9 @@ from onnxserve.errors import CheckFailed, DefinitionError
 from .export_state import ExportState
 from .historical_features import join_features
 from .records import Split
+from .row_sources import read_rows
 from .step import Step
 from .subset import FRACTIONS, KEY, Row, spool
-from .user_code import call_function
 
 # fit trains, calibrate gives the ranges of int8, select is what the search looks at, certify is for the proof alone.
 SEED = "onnxserve-split-2"
@@ -83,14 +83,15 @@ def labelled(given: Iterable[tuple[Any, Any]], definition: Definition) -> Iterat
     known = set(definition.labels)
     for number, (value, label) in enumerate(given):
         if known and str(label) not in known:
-            raise DefinitionError(f"row {number} has label {str(label)!r}, not among `labels`", where=definition.rows)
+            where = definition.rows.location
+            raise DefinitionError(f"row {number} has label {str(label)!r}, not among `labels`", where=where)
         yield Row(value, label)
 
 
 def call(state: ExportState) -> None:
     """Read the definition's rows and split them; CheckFailed if they are too few to certify with."""
     definition = state.definition
-    given = call_function(definition.rows, definition.folder, sources=state.sources)
+    given: Iterable[tuple[Any, Any]] = read_rows(state)
     if definition.features:
         given, state.key_types = join_features(given, definition, state.scratch / "features")
     state.split = split = split_rows(labelled(given, definition), state.scratch / "rows")
@@ -101,9 +102,9 @@ def call(state: ExportState) -> None:
             f"{len(split.certify)} rows to certify with",
             f"at least {MIN_CERTIFY}",
             fix="give more labelled rows",
-            where=definition.rows,
+            where=definition.rows.location,
         )
     state.say("      " + ", ".join(f"{name} {len(subset)}" for name, subset in split.subsets.items()) + " rows")
 
 
-STEP = Step("rows", ("sources",), ("split", "golden"), call)
+STEP = Step("rows", ("sources", "row_files"), ("split", "golden"), call)

@@ -2,14 +2,14 @@
 
 from onnxserve_handlers.trust.digests import file_digest
 
-from .check import Checked, check_archive
+from .check import CheckResult, check_archive
 from .configure import golden_bodies, max_batch, read_config, reconfigure, threads_of
 from .file import enter_store
 from .manifest import manifest
 from .offline import package
 from .proof import read_proof
 from .read import Summary, contents, open_archive, read_version, summarise, unpack
-from .seal import make_identity, seal_archive, unsealed
+from .seal import make_identity, seal_archive
 from .sign import is_signed, make_key, sign_archive
 from .signature import folder_signature, read_signature
 from .store import Refusal, Stores, fill, refusals, writable
@@ -17,7 +17,7 @@ from .verification import check_content, check_signing, configured_keys, unpack_
 from .write import write_archive
 
 __all__ = [
-    "Checked",
+    "CheckResult",
     "Refusal",
     "Stores",
     "Summary",
@@ -50,7 +50,6 @@ __all__ = [
     "threads_of",
     "unpack",
     "unpack_trusted",
-    "unsealed",
     "writable",
     "write_archive",
 ]

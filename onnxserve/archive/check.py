@@ -21,7 +21,7 @@ FOREIGN_FIX = "fetch or export the archive again; take over one of torch-model-a
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckResult:
     """The result of a check."""
 
     name: str
@@ -51,7 +51,7 @@ def check_members(path: Path, *public_keys: Path) -> int:
     return count
 
 
-def check_archive(path: Path, public_keys: Sequence[Path] | None = None) -> Checked:
+def check_archive(path: Path, public_keys: Sequence[Path] | None = None) -> CheckResult:
     """Check digests, the signature, then golden rows through the archive's own handler in a process; ArchiveError else.
 
     A migrated archive has no golden rows, and nothing of it runs.
@@ -62,7 +62,7 @@ def check_archive(path: Path, public_keys: Sequence[Path] | None = None) -> Chec
     with tempfile.TemporaryDirectory() as folder:
         unpack(path, Path(folder))
         rows = 0 if (Path(folder) / MIGRATION).is_file() else check_golden(path, Path(folder))
-    return Checked(summary.name, summary.version, summary.sha256, count, rows, bool(keys))
+    return CheckResult(summary.name, summary.version, summary.sha256, count, rows, bool(keys))
 
 
 def check_golden(path: Path, folder: Path) -> int:

@@ -14,7 +14,7 @@ from .layout import read_local
 CHUNK = 2**20
 
 
-class Damaged(ValueError):
+class DamagedMember(ValueError):
     """A member whose bytes aren't what its header says."""
 
 
@@ -28,7 +28,7 @@ def member_digests(archive: zipfile.ZipFile) -> dict[str, str]:
         try:
             for chunk in chunks(archive, info):
                 digest.update(chunk)
-        except (Damaged, zlib.error, OSError) as error:
+        except (DamagedMember, zlib.error, OSError) as error:
             raise ArchiveError(f"{info.filename} is damaged: {error}", where=str(archive.filename)) from error
         digests[info.filename] = digest.hexdigest()
     return digests
@@ -37,17 +37,17 @@ def member_digests(archive: zipfile.ZipFile) -> dict[str, str]:
 def chunks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
     """Yield a member's bytes; Damaged unless exactly its packed bytes unpack to them, as TorchServe demands too."""
     size = crc = 0
-    for chunk in _unpacked(archive, info):
+    for chunk in _decompress(archive, info):
         size, crc = size + len(chunk), zlib.crc32(chunk, crc)
         if size > info.file_size:
             break
         yield chunk
     if (size, crc) != (info.file_size, info.CRC):
-        raise Damaged("its size or its CRC differs from its header's")
+        raise DamagedMember("its size or its CRC differs from its header's")
 
 
-def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    packed = _packed(archive, info)
+def _decompress(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    packed = _read_compressed(archive, info)
     if info.compress_type == zipfile.ZIP_STORED:
         yield from packed
         return
@@ -58,24 +58,24 @@ def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes
             yield inflate.decompress(rest, CHUNK)
             rest = inflate.unconsumed_tail
         if inflate.unused_data or (inflate.eof and rest):
-            raise Damaged("bytes follow its end")
+            raise DamagedMember("bytes follow its end")
     while chunk := inflate.decompress(inflate.unconsumed_tail, CHUNK):
         yield chunk
     if not inflate.eof:
-        raise Damaged("it ends too early")
+        raise DamagedMember("it ends too early")
 
 
-def _packed(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+def _read_compressed(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
     stream = archive.fp
     assert stream is not None  # noqa: S101 - it is open
     local = read_local(stream, info.header_offset)
     if local is None:
-        raise Damaged("it has no header")
+        raise DamagedMember("it has no header")
     position, end = local.begin, local.begin + info.compress_size
     while position < end:
         stream.seek(position)
         piece = stream.read(min(CHUNK, end - position))
         if not piece:
-            raise Damaged("the file ends before it")
+            raise DamagedMember("the file ends before it")
         position += len(piece)
         yield piece

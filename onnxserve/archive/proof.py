@@ -9,7 +9,7 @@ import msgspec
 
 from onnxserve.errors import ArchiveError
 
-from .seal import PROOF, unsealed
+from .seal import PROOF, decrypt_member
 
 
 def read_proof(folder: Path) -> list[dict[str, Any]]:
@@ -17,7 +17,7 @@ def read_proof(folder: Path) -> list[dict[str, Any]]:
     path, sealed = folder / PROOF, folder / f"{PROOF}.age"
     content = path.read_bytes() if path.is_file() else b""
     if sealed.is_file():
-        content = unsealed(sealed.read_bytes())
+        content = decrypt_member(sealed.read_bytes())
     lines = content.splitlines()
     if not lines:
         raise ArchiveError(

@@ -43,7 +43,7 @@ def fetch(source: str, target: Path) -> str:
     """Copy the source; return the hex SHA-256 of its bytes. ArchiveError if it can't be read."""
     digest = hashlib.sha256()
     try:
-        with opened(source) as stream, target.open("wb") as copy:
+        with open_source(source) as stream, target.open("wb") as copy:
             while chunk := stream.read(CHUNK):
                 digest.update(chunk)
                 copy.write(chunk)
@@ -52,7 +52,7 @@ def fetch(source: str, target: Path) -> str:
     return digest.hexdigest()
 
 
-def opened(source: str) -> IO[bytes]:
+def open_source(source: str) -> IO[bytes]:
     """Open a path or a URL."""
     if "://" not in source:
         return Path(source).open("rb")

@@ -55,7 +55,7 @@ def sign_archive(path: Path, private_key: Path, target: Path | None = None) -> s
         folder, signature = Path(scratch) / path.stem, Path(scratch) / SIGNING_FILE
         unpack(path, folder)
         (folder / SIGNING_FILE).unlink(missing_ok=True)
-        config = signing.signing.Config().set_hashing_config(_hashing(signing, folder))
+        config = signing.signing.Config().set_hashing_config(_hashing_config(signing, folder))
         try:
             config.use_elliptic_key_signer(private_key=private_key).sign(folder, signature)
         except (ValueError, TypeError, OSError) as error:
@@ -63,5 +63,5 @@ def sign_archive(path: Path, private_key: Path, target: Path | None = None) -> s
         return write_archive(target or path, members, manifest, signature.read_bytes())
 
 
-def _hashing(signing: Any, folder: Path) -> Any:
+def _hashing_config(signing: Any, folder: Path) -> Any:
     return signing.hashing.Config().set_ignored_paths(paths=[folder / SIGNING_FILE], ignore_git_paths=False)

@@ -89,7 +89,7 @@ def sort_out(paths: Iterable[Path], judged: Callable[[Path], tuple[str, str]]) -
 def judge(source: Path, *public_keys: Path) -> tuple[str, str]:
     """Return an archive's model and version; ArchiveError if it may not be served."""
     check_name(source)
-    with opened(source):
+    with open_regular(source):
         pass
     check_content(source, *public_keys)
     return read_version(source)
@@ -122,7 +122,7 @@ def check_name(source: Path) -> None:
 
 
 @contextlib.contextmanager
-def opened(source: Path) -> Iterator[IO[bytes]]:
+def open_regular(source: Path) -> Iterator[IO[bytes]]:
     """Open a regular file; ArchiveError if it can't be read or isn't regular."""
     # A pipe would block, and a folder isn't read: what was opened is judged, whatever the name means later.
     try:
@@ -137,9 +137,9 @@ def opened(source: Path) -> Iterator[IO[bytes]]:
 
 def copy_file(source: Path, copy: Path, before: Path) -> None:
     """Copy a regular file, or rename an earlier copy whose size and time are still the file's; ArchiveError else."""
-    with opened(source) as stream:
+    with open_regular(source) as stream:
         status = os.fstat(stream.fileno())
-        if unchanged(before, status):
+        if is_unchanged(before, status):
             before.rename(copy)
             return
         copy.unlink(missing_ok=True)
@@ -148,7 +148,7 @@ def copy_file(source: Path, copy: Path, before: Path) -> None:
     os.utime(copy, ns=(status.st_mtime_ns, status.st_mtime_ns))
 
 
-def unchanged(before: Path, status: os.stat_result) -> bool:
+def is_unchanged(before: Path, status: os.stat_result) -> bool:
     """Tell whether an earlier copy has the size and the time of a file; it is verified again all the same."""
     with contextlib.suppress(OSError):
         copied = before.lstat()

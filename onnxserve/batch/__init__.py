@@ -7,7 +7,7 @@ from .output import Folder
 from .part import Kind
 from .plan import parts_of, plan_of
 from .request import JobRequest, job_of
-from .run import MANIFEST, QUARANTINE, Manifest, alone, finished, score
+from .run import MANIFEST, QUARANTINE, Manifest, alone, finished_parts, score
 
 __all__ = [
     "MANIFEST",
@@ -27,7 +27,7 @@ __all__ = [
     "Shape",
     "alone",
     "estimate",
-    "finished",
+    "finished_parts",
     "job_of",
     "parts_of",
     "plan_of",

@@ -37,12 +37,12 @@ class WorkerProcess:
     def score(self, parts: Any) -> list[bytes]:
         """Score the parts one after another; parts and results are JSON."""
         decoded = [msgspec.json.decode(part, type=Part) for part in parts.to_pylist()]
-        return [msgspec.json.encode(self._done(part)) for part in decoded]
+        return [msgspec.json.encode(self._score_part(part)) for part in decoded]
 
-    def _done(self, part: Part) -> PartResult:
+    def _score_part(self, part: Part) -> PartResult:
         if self._work is None:
             return PartResult(part.number, 0, 0, (), 0.0, error=self._failed)
-        return self._work.tried(part)
+        return self._work.try_part(part)
 
 
 class DaftEngine:

@@ -17,8 +17,7 @@ import pyarrow.parquet as pq
 
 from onnxserve.disk import sync_folder
 from onnxserve.errors import BatchError
-
-from .location import locate
+from onnxserve.locations.filesystem import locate
 
 MOST_OPEN = 500  # partitions of one part
 STATE = "_job"
@@ -28,7 +27,7 @@ EMPTY = "__HIVE_DEFAULT_PARTITION__"
 ROW = "__onnxserve_row"  # of the table that is parted
 
 
-class Written(msgspec.Struct, frozen=True):
+class WrittenFile(msgspec.Struct, frozen=True):
     """One finished file."""
 
     name: str
@@ -141,19 +140,19 @@ class Writer:
 
     def write(self, table: pa.Table) -> None:
         """Write rows to their partitions."""
-        for name, some in self._parted(table):
+        for name, some in self._partitions(table):
             if name not in self._open:
-                self._open[name] = self._begun(name, some.schema)
+                self._open[name] = self._open_file(name, some.schema)
             self._open[name][1].write_table(some, row_group_size=GROUP)
             self._rows[name] = self._rows.get(name, 0) + some.num_rows
 
-    def close(self) -> list[Written]:
+    def close(self) -> list[WrittenFile]:
         """Finish all files and return them."""
         files = []
         for name, (stream, writer) in self._open.items():
             writer.close()
             stream.close()
-            files.append(Written(name, self._rows[name], stream.size, stream.digest.hexdigest()))
+            files.append(WrittenFile(name, self._rows[name], stream.size, stream.digest.hexdigest()))
         return files
 
     def abandon(self) -> None:
@@ -163,7 +162,7 @@ class Writer:
                 writer.close()
             stream.abandon()
 
-    def _begun(self, name: str, schema: pa.Schema) -> tuple[Stream, pq.ParquetWriter]:
+    def _open_file(self, name: str, schema: pa.Schema) -> tuple[Stream, pq.ParquetWriter]:
         if len(self._open) == MOST_OPEN:
             raise BatchError(f"more than {MOST_OPEN} partitions in a part", fix="partition by a column of fewer values")
         stream = self._folder.create(name)
@@ -171,19 +170,21 @@ class Writer:
         options: dict[str, Any] = {"use_dictionary": coded, "column_encoding": {"row": "DELTA_BINARY_PACKED"}}
         return stream, pq.ParquetWriter(stream, schema.with_metadata(self._metadata), **options)
 
-    def _parted(self, table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    def _partitions(self, table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         if not self._partition or not table.num_rows:  # no rows belong to no partition
             yield self._name, table
             return
         rest = table.drop_columns(self._partition)
-        for values, places in grouped(table.select(self._partition)):
+        for values, places in group_rows(table.select(self._partition)):
             folders = [
-                f"{encoded(name)}={EMPTY if value is None else encoded(str(value))}" for name, value in values.items()
+                f"{quote_value(name)}={EMPTY if value is None else quote_value(str(value))}"
+                for name, value in values.items()
+                for name, value in values.items()
             ]
             yield "/".join([*folders, self._name]), rest.take(places)
 
 
-def grouped(keys: pa.Table) -> Iterator[tuple[dict[str, Any], pa.Array]]:
+def group_rows(keys: pa.Table) -> Iterator[tuple[dict[str, Any], pa.Array]]:
     """Yield each combination of values and the rows that have it; BatchError for a type that can't be grouped."""
     rows = keys.append_column(ROW, pa.array(np.arange(keys.num_rows)))
     try:
@@ -195,6 +196,6 @@ def grouped(keys: pa.Table) -> Iterator[tuple[dict[str, Any], pa.Array]]:
         yield values, places.values
 
 
-def encoded(text: str) -> str:
+def quote_value(text: str) -> str:
     """Quote a part of a folder's name, so that a slash in a value can't name another folder."""
     return quote(text, safe="")

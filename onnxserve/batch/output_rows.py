@@ -20,14 +20,14 @@ Array = npt.NDArray[Any]
 OURS = ("source", "row", "prediction", "score", "scores", "outputs", "model", "version", "archive", "error")
 
 
-def answered(chunk: Chunk, answers: Answers, source: str, model: Model, shape: Shape, form: Form) -> pa.Table:
+def answer_table(chunk: Chunk, answers: Answers, source: str, model: Model, shape: Shape, form: Form) -> pa.Table:
     """Return a table with one row for each row of the chunk, in its order."""
     columns: dict[str, Any] = {}
     if chunk.kept is not None:
         columns.update(zip(chunk.kept.column_names, chunk.kept.columns, strict=True))
     columns["source"] = constant(source, chunk.size)
     columns["row"] = pa.array(np.arange(chunk.first, chunk.first + chunk.size))
-    columns |= predicted(answers, chunk.size, model, form)
+    columns |= prediction_columns(answers, chunk.size, model, form)
     if shape.scores:
         scores = scores_of(answers.outputs, model.activation)
         columns["scores"] = lists(scores, answers.kept, chunk.size)
@@ -39,20 +39,20 @@ def answered(chunk: Chunk, answers: Answers, source: str, model: Model, shape: S
     return pa.table(columns)
 
 
-def predicted(answers: Answers, count: int, model: Model, form: Form) -> dict[str, Any]:
+def prediction_columns(answers: Answers, count: int, model: Model, form: Form) -> dict[str, Any]:
     """Return the column `prediction`, and `score` where there are labels."""
     if form == "values":
         values = [prediction["values"] for prediction in answers.predictions or ()]
-        return {"prediction": placed(pa.array(values, pa.list_(pa.float64())), answers.kept, count)}
+        return {"prediction": spread(pa.array(values, pa.list_(pa.float64())), answers.kept, count)}
     if form == "labels" and answers.label is not None:
         label = pa.DictionaryArray.from_arrays(pa.array(answers.label, pa.int32()), list(model.labels))
         score = pa.array(answers.score, pa.float64())
     else:
-        label, score = worded(answers.predictions or (), model, form)
-    return {"prediction": placed(label, answers.kept, count), "score": placed(score, answers.kept, count)}
+        label, score = split_predictions(answers.predictions or (), model, form)
+    return {"prediction": spread(label, answers.kept, count), "score": spread(score, answers.kept, count)}
 
 
-def worded(predictions: Any, model: Model, form: Form) -> tuple[pa.Array, pa.Array]:
+def split_predictions(predictions: Any, model: Model, form: Form) -> tuple[pa.Array, pa.Array]:
     """Return label and score of answers in a handler's own form; an answer without a label is JSON."""
     labels = [
         prediction["label"] if isinstance(prediction, dict) and "label" in prediction else _text(prediction)
@@ -75,7 +75,7 @@ def constant(value: str, count: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), [value])
 
 
-def placed(array: pa.Array, kept: Array, count: int) -> pa.Array:
+def spread(array: pa.Array, kept: Array, count: int) -> pa.Array:
     """Spread an array of the answered rows over all rows, with null for the others."""
     if len(kept) == count:
         return array
@@ -91,7 +91,7 @@ def lists(values: Array | None, kept: Array, count: int) -> pa.Array:
     if values is None:
         return pa.nulls(count, pa.list_(pa.float32()))
     offsets = np.arange(len(values) + 1, dtype=np.int32) * math.prod(values.shape[1:])
-    return placed(pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel())), kept, count)
+    return spread(pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel())), kept, count)
 
 
 def scores_of(outputs: Array | None, activation: str) -> Array | None:

@@ -6,21 +6,22 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["parquet", "arrow", "csv", "jsonl", "images"]
+Kind = Literal["parquet", "arrow", "csv", "jsonl", "images", "sounds"]
+ALBUMS = ("images", "sounds")  # kinds of which each file is a row
 
 
 class Source(msgspec.Struct, frozen=True):
-    """One file, or one folder of images; `mark` changes with its content."""
+    """One file, or a folder of images or sounds; `mark` changes with its content."""
 
     url: str
     kind: Kind
     size: int
     mark: str
-    paths: tuple[str, ...] = ()  # of images
+    paths: tuple[str, ...] = ()  # of images or sounds
 
 
 class Part(msgspec.Struct, frozen=True):
-    """Consecutive rows of one source. `start` and `stop` count bytes, row groups, record batches or images."""
+    """Consecutive rows of one source. `start` and `stop` count bytes, row groups, record batches or files."""
 
     number: int
     source: str
@@ -38,7 +39,7 @@ class Selection(msgspec.Struct, frozen=True):
     """The columns that are read of each row, and how."""
 
     columns: dict[str, str]  # the model's name of a column: the source's
-    numbers: bool  # one number a column, or else one value a row
+    numbers: bool  # one number a column; or else one value a row, which is an object if there are several columns
     keep: tuple[str, ...] = ()  # columns that go to the output as they are
     delimiter: str = ","
     chunk: int = 65_536  # rows in memory at a time

@@ -15,7 +15,16 @@ from .part import Part, Selection, Source
 from .readers import columns, cut
 
 COLUMNAR_PART, TEXT_PART, PART = 262_144, 50_000, 1024  # rows: some seconds of work
-SINGLE = ("text", "image", "b64", "data", "content", "bytes")  # names that a column of one value a row may have
+SINGLE = (
+    "text",
+    "image",
+    "sound",
+    "audio",
+    "b64",
+    "data",
+    "content",
+    "bytes",
+)  # names that a column of one value a row may have
 
 
 def plan_of(job: Job, out: Folder, *, restart: bool = False) -> Plan:

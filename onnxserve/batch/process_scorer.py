@@ -36,7 +36,7 @@ class Settings(NamedTuple):
     outputs: bool
 
 
-class Started(NamedTuple):
+class LoadedArchive(NamedTuple):
     """Form of the answers and deviation of the golden rows, after loading."""
 
     form: Form
@@ -79,7 +79,7 @@ class ScoringProcess:
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[other_end.fileno()]
             )
         try:
-            self.started: Started = self.ask(settings)
+            self.started: LoadedArchive = self.ask(settings)
         except BaseException:
             self.close()
             raise
@@ -117,7 +117,7 @@ class ProcessScorer:
 
     def score(self, chunk: Chunk) -> Answers:
         """Score all rows together; if that ends the process, score each half alone."""
-        return joined(self._scored(Rows(chunk.places, chunk.columns, chunk.values)))
+        return join_answers(self._score_rows(Rows(chunk.places, chunk.columns, chunk.values)))
 
     def close(self) -> None:
         """End the process."""
@@ -125,7 +125,7 @@ class ProcessScorer:
             self._process.close()
             self._process = None
 
-    def _scored(self, rows: Rows, tried: int = 1) -> list[Answers]:
+    def _score_rows(self, rows: Rows, tried: int = 1) -> list[Answers]:
         count = len(rows.places)
         try:
             return [self._ask(rows)]
@@ -135,8 +135,8 @@ class ProcessScorer:
                 fault = Fault(KIND, f"the process that scored this row ended: {error}")
                 return [Answers(rows.places[:0], None, None, None, None, {int(rows.places[0]): fault})]
         if count <= 1:
-            return self._scored(rows, tried + 1)
-        return self._scored(rows.part(0, count // 2)) + self._scored(rows.part(count // 2, count))
+            return self._score_rows(rows, tried + 1)
+        return self._score_rows(rows.part(0, count // 2)) + self._score_rows(rows.part(count // 2, count))
 
     def _ask(self, rows: Rows) -> Answers:
         if self._process is None:
@@ -153,7 +153,7 @@ class ProcessScorer:
             raise BatchError(what, where=str(self._settings.folder), fix=fix)
 
 
-def joined(parts: Sequence[Answers]) -> Answers:
+def join_answers(parts: Sequence[Answers]) -> Answers:
     """Join the answers of consecutive rows; parts without an answered row have no arrays."""
     if len(parts) == 1:
         return parts[0]

@@ -76,15 +76,15 @@ class RemoteScorer:
 
     def _ask(self, values: Sequence[Any]) -> list[Any]:
         """Return a prediction or a fault for each row."""
-        answer = self._tried(msgspec.json.encode({"instances": values}, enc_hook=plain))
+        answer = self._send(msgspec.json.encode({"instances": values}, enc_hook=plain))
         if answer.is_success:
-            return self._checked(answer, len(values))
+            return self._check_answer(answer, len(values))
         if len(values) > 1:  # one bad row spoils its whole request
             half = len(values) // 2
             return self._ask(values[:half]) + self._ask(values[half:])
         return [fault_of(answer)]
 
-    def _tried(self, body: bytes) -> httpx.Response:
+    def _send(self, body: bytes) -> httpx.Response:
         """Return an answer that a retry would not change; BatchError after all tries.
 
         Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
@@ -113,7 +113,7 @@ class RemoteScorer:
     def _path(self) -> str:
         return f"{self._address}/predictions/{self._model.name}/{self._model.version}"
 
-    def _checked(self, answer: httpx.Response, count: int) -> list[Any]:
+    def _check_answer(self, answer: httpx.Response, count: int) -> list[Any]:
         document = answer.json()
         if document.get("model") != self._model.name or document.get("version") != self._model.version:
             answered = f"{document.get('model')} {document.get('version')}"

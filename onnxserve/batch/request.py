@@ -12,12 +12,12 @@ from onnxserve.archive import read_signature, summarise
 from onnxserve.errors import BatchError
 
 from .job import FeatureLookup, Job, Model, Remote, Shape
-from .part import Kind
+from .part import ALBUMS, Kind
 from .plan import select_columns
 from .sources import find_sources
-from .worker import fetched
+from .worker import local_archive
 
-CHUNK, CHUNK_SINGLE, CHUNK_IMAGES = 65_536, 1024, 32  # rows in memory at a time
+CHUNK, CHUNK_SINGLE, CHUNK_FILES = 65_536, 1024, 32  # rows in memory at a time
 
 
 class JobRequest(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class JobRequest(msgspec.Struct, frozen=True):
 
 def job_of(request: JobRequest) -> Job:
     """Make the job of a request; BatchError if archive, sources and options don't fit together."""
-    with tempfile.TemporaryDirectory() as folder, fetched(request.archive, Path(folder)) as path:
+    with tempfile.TemporaryDirectory() as folder, local_archive(request.archive, Path(folder)) as path:
         archive = summarise(path)
         signature = read_signature(path)
     local = request.archive if "://" in request.archive else str(Path(request.archive).resolve())
@@ -57,7 +57,7 @@ def job_of(request: JobRequest) -> Job:
     )
     lookup = feature_lookup(request, signature)
     sources, skipped = find_sources(request.inputs, request.kind)
-    chunk = CHUNK if columns else CHUNK_IMAGES if sources[0].kind == "images" else CHUNK_SINGLE
+    chunk = CHUNK if columns else CHUNK_FILES if sources[0].kind in ALBUMS else CHUNK_SINGLE
     keep = request.keep or request.shape.partition
     wanted = select_columns(sources, columns, request.columns, keep, request.delimiter, chunk, lookup)
     _consistent(request, model, wanted.keep)

@@ -50,7 +50,7 @@ class Manifest(msgspec.Struct, frozen=True):
     skipped: tuple[str, ...] = ()  # files of an unknown format
 
 
-def finished(plan: Plan, out: Folder) -> dict[int, PartResult]:
+def finished_parts(plan: Plan, out: Folder) -> dict[int, PartResult]:
     """Return the results of the parts that are recorded as finished."""
     there = set(out.names(f"{STATE}/parts"))
     results = {}
@@ -65,7 +65,7 @@ def score(
     plan: Plan, out: Folder, engine: PartRunner, machine: Machine, errors: int | None, progress: Progress
 ) -> Manifest:
     """Score the parts that are left; BatchError if a part fails or too many rows are bad."""
-    done = finished(plan, out)
+    done = finished_parts(plan, out)
     failed = sum(result.failed for result in done.values())
     _bearable(failed, errors, out)
     left = [part for part in plan.parts if part.number not in done]

@@ -15,7 +15,7 @@ import msgspec
 from onnxserve.errors import OnnxserveError
 
 from .chunk import Chunk
-from .process_scorer import Failure, Rows, Settings, Started
+from .process_scorer import Failure, LoadedArchive, Rows, Settings
 from .scorer import Answers, LocalScorer
 
 PLAIN = (dict, list, str, int, float, type(None))
@@ -29,7 +29,7 @@ def serve(connection: Connection[Any, Any]) -> None:
     except Exception as error:  # noqa: BLE001 - the other end reports any error
         connection.send(failure(error))
         return
-    connection.send(Started(scorer.form, scorer.deviation))
+    connection.send(LoadedArchive(scorer.form, scorer.deviation))
     while True:
         rows: Rows = connection.recv()
         try:

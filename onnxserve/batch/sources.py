@@ -10,9 +10,9 @@ from typing import IO, Any, NamedTuple, cast
 from fsspec.core import OpenFile, get_compression
 
 from onnxserve.errors import BatchError
+from onnxserve.locations.filesystem import installation, locate, version_mark
 
-from .location import locate
-from .part import Kind, Source
+from .part import ALBUMS, Kind, Source
 
 SUFFIXES: dict[str, Kind] = {
     ".parquet": "parquet",
@@ -25,9 +25,9 @@ SUFFIXES: dict[str, Kind] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"), "images"),
+    **dict.fromkeys((".wav", ".flac", ".ogg", ".mp3"), "sounds"),
 }
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-INSTALL = "pip install the file system's package, such as s3fs, gcsfs or adlfs"
 
 
 class Sources(NamedTuple):
@@ -39,7 +39,7 @@ class Sources(NamedTuple):
 
 def find_sources(named: Sequence[str], kind: Kind | None = None) -> Sources:
     """Find every file, in the order named and sorted within; BatchError for none, an unknown format, or two formats."""
-    listed = [_named(name, kind) for name in named]
+    listed = [_find_sources(name, kind) for name in named]
     files = [file for each in listed for file in each.files]
     skipped = tuple(url for each in listed for url in each.skipped)
     kinds = sorted({file.kind for file in files})
@@ -48,7 +48,7 @@ def find_sources(named: Sequence[str], kind: Kind | None = None) -> Sources:
     if not files:
         only = f": {', '.join(skipped[:5])} is of no known kind" if skipped else ""
         raise BatchError(f"nothing to score{only}", where=" ".join(named), fix="name files, folders or globs")
-    return Sources(files if kinds != ["images"] else [_album(files)], skipped)
+    return Sources([_album(files)] if kinds[0] in ALBUMS else files, skipped)
 
 
 def open_source(url: str) -> IO[bytes]:
@@ -69,13 +69,13 @@ def kind_of(path: str) -> Kind | None:
     return SUFFIXES.get(suffixes[-1]) if suffixes else None
 
 
-def _named(name: str, kind: Kind | None) -> Sources:
+def _find_sources(name: str, kind: Kind | None) -> Sources:
     """Find the files of one path, glob, folder or URL."""
     try:
         fs, path = locate(name)
         infos, explicit = _infos(fs, path)
     except (ImportError, ValueError) as error:
-        raise BatchError(f"can't open this URL: {error}", where=name, fix=INSTALL) from error
+        raise BatchError(f"can't open this URL: {error}", where=name, fix=installation(name)) from error
     except OSError as error:
         raise BatchError(f"can't be read: {error}", where=name, fix="check the path") from error
     if not infos:
@@ -84,8 +84,7 @@ def _named(name: str, kind: Kind | None) -> Sources:
     for info in infos:
         url, file_kind = fs.unstrip_protocol(info["name"]), kind or kind_of(info["name"])
         if file_kind:
-            mark = str(info.get("mtime") or info.get("ETag") or info.get("LastModified") or "")
-            files.append(Source(url, file_kind, int(info.get("size") or 0), mark))
+            files.append(Source(url, file_kind, int(info.get("size") or 0), version_mark(info)))
         elif explicit:
             raise BatchError(
                 "unknown kind of file", where=info["name"], fix=f"known are {' '.join(SUFFIXES)}; or say --format"
@@ -119,11 +118,11 @@ def _hidden(name: str, depth: int) -> bool:
     return any(part.startswith(("_", ".")) for part in PurePosixPath(name).parts[depth:])
 
 
-def _album(images: Sequence[Source]) -> Source:
-    """Make one source of all images, since each alone would be a source of one row."""
-    paths = tuple(image.url for image in images)
-    mark = hash_of([f"{image.url} {image.size} {image.mark}" for image in images])
-    return Source(f"{len(paths)} images", "images", sum(image.size for image in images), mark, paths)
+def _album(files: Sequence[Source]) -> Source:
+    """Make one source of all images or sounds, since each alone would be a source of one row."""
+    paths, kind = tuple(file.url for file in files), files[0].kind
+    mark = hash_of([f"{file.url} {file.size} {file.mark}" for file in files])
+    return Source(f"{len(paths)} {kind}", kind, sum(file.size for file in files), mark, paths)
 
 
 def hash_of(lines: Sequence[str]) -> str:

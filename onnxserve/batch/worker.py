@@ -19,9 +19,9 @@ from .chunk import Chunk, Fault
 from .feature_join import FeatureJoin
 from .gpu import claim
 from .job import Job, Machine
-from .output import STATE, Folder, Stream, Writer, Written
-from .output_rows import answered
-from .part import Part
+from .output import STATE, Folder, Stream, Writer, WrittenFile
+from .output_rows import answer_table
+from .part import ALBUMS, Part
 from .process_scorer import ProcessScorer, Settings
 from .readers import read
 from .remote import KEY, RemoteScorer
@@ -37,7 +37,7 @@ class PartResult(msgspec.Struct, frozen=True):
     number: int
     rows: int
     failed: int
-    files: tuple[Written, ...]
+    files: tuple[WrittenFile, ...]
     seconds: float
     deviation: float = 0.0
     error: str = ""  # why the part failed; the other fields are then empty
@@ -53,14 +53,14 @@ class Worker:
         self._scratch = tempfile.TemporaryDirectory(prefix="onnxserve-batch-")
         self._joiner = FeatureJoin(job.lookup, job.model.columns) if job.lookup else None
         try:
-            self._scorer = self._made(Path(self._scratch.name), machine)
+            self._scorer = self._make_scorer(Path(self._scratch.name), machine)
         except BaseException:
             self._scratch.cleanup()
             raise
 
-    def _made(self, scratch: Path, machine: Machine) -> Scorer:
+    def _make_scorer(self, scratch: Path, machine: Machine) -> Scorer:
         folder = scratch / "archive"
-        with fetched(self._job.model.path, scratch) as archive:
+        with local_archive(self._job.model.path, scratch) as archive:
             unpack_trusted(archive, folder)
             digest = file_digest(archive)
         if digest != self._job.model.sha256:
@@ -96,9 +96,9 @@ class Worker:
                         chunk = self._joiner.join(chunk)  # noqa: PLW2901 - the same rows, complete
                     answers = self._scorer.score(chunk)
                     if job.redact:
-                        chunk, answers = redacted(chunk, answers, job.model.columns)  # noqa: PLW2901
-                    source = part.source if part.kind != "images" else "images"
-                    writer.write(answered(chunk, answers, source, job.model, job.shape, self._scorer.form))
+                        chunk, answers = redact(chunk, answers, job.model.columns)  # noqa: PLW2901
+                    source = part.kind if part.kind in ALBUMS else part.source
+                    writer.write(answer_table(chunk, answers, source, job.model, job.shape, self._scorer.form))
                     rows, faults = rows + chunk.size, chunk.faults | answers.faults
                     failed += len(faults)
                     note(bad, chunk, faults)
@@ -117,7 +117,7 @@ class Worker:
         self._folder.write(record(part.number), msgspec.json.encode(done))
         return done
 
-    def tried(self, part: Part) -> PartResult:
+    def try_part(self, part: Part) -> PartResult:
         """Score one part; an error is in the result."""
         try:
             return self.do(part)
@@ -125,7 +125,7 @@ class Worker:
             return PartResult(part.number, 0, 0, (), 0.0, error=f"part {part.number} of {part.source}: {error}")
 
 
-def redacted(chunk: Chunk, answers: Answers, columns: Sequence[str]) -> tuple[Chunk, Answers]:
+def redact(chunk: Chunk, answers: Answers, columns: Sequence[str]) -> tuple[Chunk, Answers]:
     """Remove the values of bad rows: the row itself, and the reason, which may quote it."""
 
     def bare(faults: dict[int, Fault]) -> dict[int, Fault]:
@@ -163,7 +163,7 @@ def quarantine(number: int) -> str:
     return f"{STATE}/quarantine/{number:05}.jsonl"
 
 
-class fetched:  # noqa: N801 - a context, as `open` is
+class local_archive:  # noqa: N801 - a context, as `open` is
     """An archive as a local file."""
 
     def __init__(self, url: str, folder: Path) -> None:

@@ -51,7 +51,7 @@ def batch(  # noqa: PLR0913 - each is a flag
         int | None, typer.Option(min=0, help="Most bad rows; with more of them the job stops. Default: no limit.")
     ] = None,
     format_: Annotated[
-        str, typer.Option("--format", help="Format of the sources: parquet, arrow, csv, jsonl or images.")
+        str, typer.Option("--format", help="Format of the sources: parquet, arrow, csv, jsonl, images or sounds.")
     ] = "",
     delimiter: Annotated[str, typer.Option(help="The character between the fields of CSV.")] = ",",
     engine: Annotated[str, typer.Option(help="The engine: local for this machine, ray for a cluster.")] = "local",
@@ -124,17 +124,17 @@ def batch(  # noqa: PLR0913 - each is a flag
             estimate = jobs.estimate(jobs.Plan(job, tuple(jobs.parts_of(job))), daft, machine, price)
         show(msgspec.to_builtins(estimate), lambda: show_estimate(estimate), as_json=as_json)
     else:
-        manifest = scored(job, jobs.Folder(output), daft, machine, max_errors, restart=restart)
+        manifest = score(job, jobs.Folder(output), daft, machine, max_errors, restart=restart)
         show(msgspec.to_builtins(manifest), lambda: show_manifest(manifest, output), as_json=as_json)
 
 
-def scored(
+def score(
     job: Job, folder: Folder, engine: DaftEngine, machine: Machine, errors: int | None, *, restart: bool
 ) -> Manifest:
     """Begin the job, or resume it."""
     jobs = library()
     with jobs.alone(folder):
-        return watched(jobs.plan_of(job, folder, restart=restart), folder, engine, machine, errors)
+        return score_with_progress(jobs.plan_of(job, folder, restart=restart), folder, engine, machine, errors)
 
 
 def show_manifest(manifest: Manifest, url: str) -> None:
@@ -160,7 +160,9 @@ def library() -> ModuleType:
     return jobs
 
 
-def watched(plan: Plan, folder: Folder, engine: DaftEngine, machine: Machine, errors: int | None) -> Manifest:
+def score_with_progress(
+    plan: Plan, folder: Folder, engine: DaftEngine, machine: Machine, errors: int | None
+) -> Manifest:
     """Score the parts that are left, with a progress bar; Ctrl-C keeps the finished parts."""
     jobs = library()
     before = sum(part.rows for part in jobs.finished(plan, folder).values())

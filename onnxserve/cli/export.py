@@ -15,11 +15,11 @@ from .console import AsJson, console, show_lines
 from .groups import root
 from .progress import steps_bar
 
-NEEDED = {"torch", "onnx", "onnxscript", "jinja2", "safetensors"}
+NEEDED = {"torch", "onnx", "onnxscript", "jinja2", "safetensors", "fsspec", "pyarrow"}
 
 
 @root.command()
-def export(
+def export(  # noqa: PLR0913 - each is a flag
     folder: Annotated[Path, typer.Argument(help="The model's folder, which has a model.toml.")],
     store: Annotated[Path, typer.Option(help="The model store, a folder, that gets the archive.")] = Path(
         "model_store"
@@ -34,18 +34,28 @@ def export(
         Path | None, typer.Option(help="Sign the archive with this private key: EC P-256, PEM.")
     ] = None,
     *,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Refuse the network, and name what is not on this machine yet.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print the whole traceback of a failed step.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Export a torch model to a proven archive.
+    """Export a model to a proven archive.
 
     Example: onnxserve export models/segment
     """
+    if folder.is_file():
+        raise OnnxserveError(
+            f"{folder} is a file; a model's folder is wanted",
+            fix="onnxserve new table|text|image NAME makes a folder: put the file into it, and write "
+            f'source = "{folder.name}" in its model.toml',
+        )
     if verbose:
         logging.basicConfig(level=logging.WARNING)
         logging.getLogger("onnxserve_export.step").setLevel(logging.DEBUG)
     try:
         from onnxserve_export.export import export_model
+        from onnxserve_export.options import ExportOptions
         from onnxserve_export.steps import STEPS
     except ModuleNotFoundError as error:
         if error.name not in NEEDED:
@@ -60,9 +70,10 @@ def export(
             console.print(line, markup=False)
 
         def progress(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total)
+            bar.update(task, description=what, completed=done, total=total or None)
 
-        work = export_model(folder, store, STEPS, say, progress=progress, search_minutes=search_minutes)
+        options = ExportOptions(search_minutes, offline)
+        work = export_model(folder, store, STEPS, say, progress=progress, options=options)
     if sign_key is not None:
         work.sha256 = sign_archive(work.archive, sign_key)
     document = {"archive": str(work.archive), "sha256": work.sha256, **work.evidence["summary"]}

@@ -68,7 +68,7 @@ def specs(store: Path) -> dict[str, dict[str, Any]]:
     return by_file
 
 
-def unserved(store: Path) -> list[str]:
+def unserved_stores(store: Path) -> list[str]:
     """A line for each model whose feature store `serve` doesn't start."""
     return [
         f"{name} takes features of {spec['service']} from a server on port 6566; "

@@ -134,7 +134,7 @@ def start(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     running, roles = open_gateway(settings), RoleStore(settings.state)
     try:
-        with observed(running.gateway):
+        with observe_gateway(running.gateway):
             out.print(f"ready on {running.gateway.url}; logs in {running.gateway.run}; Ctrl-C stops", markup=False)
             while running.alive():
                 running.refresh()
@@ -150,7 +150,7 @@ def start(
 
 
 @contextlib.contextmanager
-def observed(gateway: Gateway, *pages: Callable[[], bytes]) -> Iterator[Observer]:
+def observe_gateway(gateway: Gateway, *pages: Callable[[], bytes]) -> Iterator[Observer]:
     """Watch the gateway, and export its counters and `pages` to Prometheus, until the block ends.
 
     GatewayError if spans are wanted and can't be made.

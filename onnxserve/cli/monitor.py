@@ -22,7 +22,7 @@ from .watching import log_folder
 
 if TYPE_CHECKING:
     from onnxserve.monitoring.accuracy import Accuracy
-    from onnxserve.monitoring.evidently import Drifted
+    from onnxserve.monitoring.evidently import MeasureDrift
 
 ACCURACY = ("model", "version", *map(Number, ("rows", "right", "accuracy", "95 % from", "to")))
 DRIFT = ("measure", *map(Number, ("PSI", "JS", "KS p")), "verdict")
@@ -134,7 +134,7 @@ def drift(  # noqa: PLR0913 - one option each
     show([msgspec.to_builtins(measure) for measure in measures], human, as_json=as_json)
 
 
-def drift_row(measure: Drifted) -> tuple[str, ...]:
+def drift_row(measure: MeasureDrift) -> tuple[str, ...]:
     """The cells of DRIFT."""
     p_value = "" if measure.ks_p is None else f"{measure.ks_p:.2g}"
     return measure.measure, f"{measure.psi:.3f}", f"{measure.js:.3f}", p_value, "drifts" if measure.drifts else "steady"

@@ -22,7 +22,7 @@ from onnxserve.supervisor.store import fill_store, stored_archives
 from onnxserve.torchserve import Settings, own_stores, record_stores
 
 from .console import console, out
-from .features import URL, feature_service, needs_features, unserved
+from .features import URL, feature_service, needs_features, unserved_stores
 from .gateway import config_of, gateway_service
 from .groups import root
 from .predict import ask, golden_body
@@ -39,7 +39,7 @@ from .server import (
     settings_from,
 )
 from .tick import Tick
-from .watching import watching
+from .watching import start_monitoring
 
 WARM_S = 3.0
 FIRST_S = 10.0  # what then isn't answered is in its queue; the server goes on
@@ -148,7 +148,7 @@ def run(settings: Settings, options: Options, signals: StopSignals) -> None:
         role_store.record_stop()  # a server that was killed left its record of a running gateway
         for line in release.take_up():
             out.print(line, markup=False)
-        variables, observer = watching(settings, watched)
+        variables, observer = start_monitoring(settings, watched)
         tick = Tick(settings, release, events, observer)
         running.callback(role_store.record_stop)
         begin(settings, options, supervisor, release, tick, variables)
@@ -192,7 +192,7 @@ def begin(
         if needs_features(settings.store, release.served()):
             keepers.append(keeper)
     else:
-        out.print("".join(unserved(settings.store)), end="", markup=False)
+        out.print("".join(unserved_stores(settings.store)), end="", markup=False)
     server = TorchServe(
         settings, tick.events, release.served, release.restore, variables, options.timeout_s, options.warm_s
     )

@@ -40,7 +40,7 @@ def table_lines(headings: Sequence[str], rows: Sequence[Sequence[object]], width
 
 def _widths(headings: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[int] | None:
     """Width of each column, or None where whole words don't fit."""
-    columns = [[heading, *column] for heading, column in zip(headings, _transposed(headings, cells), strict=True)]
+    columns = [[heading, *column] for heading, column in zip(headings, _transpose(headings, cells), strict=True)]
     widths = [max(len(line) for cell in column for line in cell.splitlines() or [""]) for column in columns]
     least = [
         whole if isinstance(heading, Number) else max(len(word) for cell in column for word in cell.split() or [""])
@@ -55,13 +55,13 @@ def _widths(headings: Sequence[str], cells: Sequence[Sequence[str]], width: int)
     return widths
 
 
-def _transposed(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+def _transpose(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
     return list(zip(*cells, strict=True)) if cells else [()] * len(headings)
 
 
 def _row(headings: Sequence[str], row: Sequence[str], widths: Sequence[int]) -> list[str]:
     """The lines of one row."""
-    wrapped = [_wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]
+    wrapped = [_wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
     lines = []
     for at in range(max(len(cell) for cell in wrapped)):
         texts = [cell[at] if at < len(cell) else "" for cell in wrapped]
@@ -80,13 +80,13 @@ def _blocks(headings: Sequence[str], cells: Sequence[Sequence[str]], width: int)
     for row in cells:
         lines += [""] if lines else []
         for heading, cell in zip(headings, row, strict=True):
-            first, *rest = _wrapped(cell, width - margin)
+            first, *rest = _wrap(cell, width - margin)
             lines.append(f"{heading + ':':<{margin}}{first}".rstrip())
             lines += [" " * margin + text for text in rest]
     return lines
 
 
-def _wrapped(cell: str, width: int) -> list[str]:
+def _wrap(cell: str, width: int) -> list[str]:
     """A cell's lines, broken between words alone."""
     width = max(1, min(width, len(cell) + 1))
     return [

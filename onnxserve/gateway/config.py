@@ -268,6 +268,6 @@ class GatewayConfig(Strict, frozen=True):
         return f"{'https' if self.tls.certificate else 'http'}://{self.listen.near}:{self.listen.port}"
 
     @property
-    def guarded(self) -> bool:
+    def limits_anonymous(self) -> bool:
         """Whether a request without key or token may be refused or answered with less."""
         return self.auth.required or self.guard != Guard()

@@ -68,7 +68,7 @@ class Model(msgspec.Struct, frozen=True):
         return self.previous if self.previous in self.versions and self.previous != self.stable else ""
 
     @property
-    def scripted(self) -> bool:
+    def needs_script(self) -> bool:
         """Whether a script must choose the version of a request that names none, or limits the answer."""
         return bool(self.canary or self.shadow or self.level)
 
@@ -99,12 +99,12 @@ def roles_document(roles: Roles) -> dict[str, Any]:
     """
     routes: dict[str, str] = {}
     for name, model in roles.models.items():
-        routes[f"{name}/"] = SCRIPTED if model.scripted else model.stable
+        routes[f"{name}/"] = SCRIPTED if model.needs_script else model.stable
         for version, digest in model.versions.items():
             routes[f"{name}/{version}"] = version
             routes[f"{name}@{version}"] = digest[:DIGEST]
     models = {
-        name: {**msgspec.to_builtins(model), "fallback": model.fallback, "scripted": model.scripted}
+        name: {**msgspec.to_builtins(model), "fallback": model.fallback, "scripted": model.needs_script}
         for name, model in roles.models.items()
     }
     document = {"generation": roles.generation, "routes": routes, "models": models}

@@ -28,7 +28,7 @@ LABEL = "label"
 
 
 @dataclass(frozen=True)
-class Drifted:
+class MeasureDrift:
     """The drift of one measure: PSI, Jensen-Shannon distance, and the Kolmogorov-Smirnov p-value, None for labels."""
 
     measure: str
@@ -38,7 +38,7 @@ class Drifted:
     drifts: bool
 
 
-def report(tables: Tables, output: Path) -> list[Drifted]:
+def report(tables: Tables, output: Path) -> list[MeasureDrift]:
     """Write the HTML report; return the drift of every measure, the largest PSI first."""
     names = list(tables.proven.columns)
     numbers = [name for name in names if name != LABEL]
@@ -61,13 +61,13 @@ def methods(name: str, columns: int) -> dict[str, float]:
     return thresholds if name == LABEL else thresholds | {"ks": CHANCE / columns}
 
 
-def read_drift(metrics: list[dict[str, Any]]) -> list[Drifted]:
+def read_drift(metrics: list[dict[str, Any]]) -> list[MeasureDrift]:
     """Return the report's figures by measure."""
     figures: dict[str, dict[str, float]] = {}
     for metric in metrics:
         config = metric["config"]
         figures.setdefault(config["column"], {})[config["method"]] = float(metric["value"])
     return [
-        Drifted(name, stats["psi"], stats["jensenshannon"], stats.get("ks"), stats["psi"] >= LARGE_PSI)
+        MeasureDrift(name, stats["psi"], stats["jensenshannon"], stats.get("ks"), stats["psi"] >= LARGE_PSI)
         for name, stats in figures.items()
     ]

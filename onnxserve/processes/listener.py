@@ -59,7 +59,7 @@ class Listener:
             self._drop_new()
             time.sleep(HANDSHAKE_S)
             deadline = time.monotonic() + MOST_S
-            while self._waiting() and time.monotonic() < deadline:
+            while self._waiting_connections() and time.monotonic() < deadline:
                 time.sleep(POLL_S)
 
     def close(self) -> None:
@@ -71,6 +71,6 @@ class Listener:
         fprog = struct.pack("HP", len(PROGRAM), ctypes.addressof(program))
         self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, fprog)
 
-    def _waiting(self) -> int:
+    def _waiting_connections(self) -> int:
         waiting: int = WAITING.unpack(self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, WAITING.size))[0]
         return waiting

@@ -29,7 +29,7 @@ class Event(msgspec.Struct, frozen=True):
     changes: tuple[str, ...] = ()
 
 
-class Unrecorded(ReleaseError):
+class HistoryNotWritten(ReleaseError):
     """A step is in force, but the history couldn't be written."""
 
     exit_code = 3
@@ -62,11 +62,13 @@ class History:
             self.failure = error.strerror or str(error)
 
     def check_written(self) -> None:
-        """Raise Unrecorded if an event is unwritten and would be lost with this process."""
+        """Raise HistoryNotWritten if an event is unwritten and would be lost with this process."""
         if self.unwritten:
             lines = " ".join(msgspec.json.encode(event).decode() for event in self.unwritten)
             what = f"the step is in force, but the history can't be written: {self.failure}"
-            raise Unrecorded(what, where=str(self.path), fix=f"free disk space, then append to the file: {lines}")
+            raise HistoryNotWritten(
+                what, where=str(self.path), fix=f"free disk space, then append to the file: {lines}"
+            )
 
     def events(self, model: str) -> list[Event]:
         """Return all events of a model, oldest first; damaged lines are skipped."""

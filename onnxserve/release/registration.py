@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnxserve.archive import (
-    Checked,
+    CheckResult,
     Stores,
     check_archive,
     enter_store,
@@ -30,7 +30,7 @@ READ_ONLY_FIX = "change the store at its source, then start the server again"
 class StagedArchive:
     """A verified copy of an archive; `file` is the name by which TorchServe finds exactly these bytes."""
 
-    checked: Checked
+    checked: CheckResult
     file: str
 
 
@@ -52,7 +52,7 @@ def staged_archive(archive: Path, stores: Stores) -> Iterator[StagedArchive]:
             moves.append((stage(copy, stores, stores.kept, cleanup, archive.stem), kept))
         yield StagedArchive(checked, copy.name)
         for source, target in moves:
-            with changing(stores, target.parent):
+            with writable_store(stores, target.parent):
                 source.replace(target)
 
 
@@ -70,7 +70,7 @@ def stage(archive: Path, stores: Stores, store: Path, cleanup: ExitStack, stem: 
     """Copy the archive under a unique name; `cleanup` removes it. ReleaseError if the store can't be written."""
     name = (stem or archive.stem) + STAGED
     try:
-        with changing(stores, store):
+        with writable_store(stores, store):
             copy = enter_store(archive, store, name)
     except OSError as error:
         raise ReleaseError(
@@ -80,7 +80,7 @@ def stage(archive: Path, stores: Stores, store: Path, cleanup: ExitStack, stem: 
     return copy
 
 
-def changing(stores: Stores, store: Path) -> AbstractContextManager[None]:
+def writable_store(stores: Stores, store: Path) -> AbstractContextManager[None]:
     """Make the server's own store writable within the block; the user's store is left as it is."""
     return writable(store) if store == stores.served != stores.kept else contextlib.nullcontext()
 
@@ -88,11 +88,11 @@ def changing(stores: Stores, store: Path) -> AbstractContextManager[None]:
 def discard(stores: Stores, path: Path) -> None:
     """Remove a staged file unless it was renamed."""
     if path.is_file():
-        with changing(stores, path.parent):
+        with writable_store(stores, path.parent):
             path.unlink(missing_ok=True)
 
 
-def check_copy(copy: Path, archive: Path) -> Checked:
+def check_copy(copy: Path, archive: Path) -> CheckResult:
     """Run `check_archive` on the copy; its errors name the user's archive."""
     try:
         return check_archive(copy)
@@ -100,7 +100,7 @@ def check_copy(copy: Path, archive: Path) -> Checked:
         raise ArchiveError(error.what, where=str(archive), fix=error.fix) from error
 
 
-def check_known(checked: Checked, file: str, stores: Stores) -> None:
+def check_known(checked: CheckResult, file: str, stores: Stores) -> None:
     """Raise ReleaseError if other bytes already have this name or this version."""
     for store in (stores.kept, stores.served):
         if (path := store / file).is_file() and file_digest(path) != checked.sha256:

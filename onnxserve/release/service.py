@@ -141,8 +141,8 @@ class ReleaseService(Versions):
         answer.
         """
         step = partial(transitions.roll_back, name=model)
-        guarded = transitions.only_for_canary(step, model, canary_id) if canary_id else step
-        return self._move("rollback", model, "", guarded, plan=plan, why=why)
+        only_current = transitions.only_for_canary(step, model, canary_id) if canary_id else step
+        return self._move("rollback", model, "", only_current, plan=plan, why=why)
 
     def scale(self, model: str, version: str, workers: int) -> None:
         """Change the number of workers and wait for them; a restart keeps it.
@@ -158,7 +158,9 @@ class ReleaseService(Versions):
         self.management.scale(model, version, workers)
         try:
             self.management.wait(
-                f"{workers} workers of {model} {version}", lambda: self._running(model, version) == workers, READY_S
+                f"{workers} workers of {model} {version}",
+                lambda: self._ready_workers(model, version) == workers,
+                READY_S,
             )
         except BaseException:
             with contextlib.suppress(ServerError):

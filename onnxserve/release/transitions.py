@@ -50,13 +50,13 @@ def only_for_canary(step: Callable[[Roles], Roles], name: str, canary_id: str) -
     The decision for the step was made a moment before, so the canary may have been ended by hand meanwhile.
     """
 
-    def guarded(roles: Roles) -> Roles:
+    def if_current(roles: Roles) -> Roles:
         now = model_of(roles, name).canary
         if now is None or now.id != canary_id:
             raise ReleaseError(f"the canary of {name} has ended meanwhile")
         return step(roles)
 
-    return guarded
+    return if_current
 
 
 def set_shadow(roles: Roles, name: str, share: Share | None) -> Roles:

@@ -174,7 +174,7 @@ class Versions:
         known = ", ".join(state.model_version for state in versions)
         raise ReleaseError(f"{model} has no version {version}", fix=f"registered: {known}")
 
-    def _running(self, model: str, version: str) -> int:
+    def _ready_workers(self, model: str, version: str) -> int:
         return self._find(model, version).ready_workers
 
     def _idle(self, model: str, version: str) -> bool:

@@ -37,14 +37,14 @@ class StopSignals:
         os.close(self._writer)
 
     @property
-    def stopping(self) -> bool:
+    def is_stopping(self) -> bool:
         """Whether a signal has come."""
         return self.count > 0
 
     def wait(self, seconds: float) -> bool:
         """Wait at most `seconds` for a signal; return whether one has come."""
         select.select([self._reader], [], [], seconds)
-        return self.stopping
+        return self.is_stopping
 
     def _count(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1

@@ -26,7 +26,7 @@ READY_S = 30.0
 
 
 @dataclass(frozen=True)
-class Warmed:
+class WarmUpRates:
     """Requests per second in the first and in the last second of a warm-up."""
 
     first: int
@@ -54,7 +54,7 @@ def sign_model(settings: Settings) -> Path:
     return public
 
 
-def warm_up(settings: Settings, seconds: float) -> Warmed:
+def warm_up(settings: Settings, seconds: float) -> WarmUpRates:
     """Put load on a ready server's frontend, so that Java compiles the code that requests run.
 
     ServerError when the server hangs up meanwhile or doesn't remove the warm-up model.
@@ -77,4 +77,4 @@ def warm_up(settings: Settings, seconds: float) -> Warmed:
         raise ServerError(f"the server hung up during the warm-up: {error}", where=str(settings.inference)) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return Warmed(counts[0], counts[-1])
+    return WarmUpRates(counts[0], counts[-1])

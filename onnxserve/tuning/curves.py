@@ -9,7 +9,7 @@ from matplotlib import rcParams
 from matplotlib.figure import Figure
 
 from .point import Tuning
-from .state import Measured
+from .state import Measurements
 
 BEGIN, END = "<!-- tuning -->", "<!-- /tuning -->"
 rcParams["svg.hashsalt"] = "onnxserve"  # the same curves give the same bytes
@@ -23,7 +23,7 @@ def svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def throughput(measured: Measured, p99_ms: float) -> str:
+def throughput(measured: Measurements, p99_ms: float) -> str:
     """p99 over the rate answered, one line a setting, and the objective."""
     figure = Figure(figsize=(7, 4))
     axes = figure.subplots()
@@ -37,7 +37,7 @@ def throughput(measured: Measured, p99_ms: float) -> str:
     return svg(figure)
 
 
-def batching(measured: Measured) -> str:
+def plot_batch_times(measured: Measurements) -> str:
     """Time of a batch over its size, by threads and length."""
     figure = Figure(figsize=(7, 4))
     axes = figure.subplots()
@@ -54,7 +54,7 @@ def batching(measured: Measured) -> str:
     return svg(figure)
 
 
-def section(tuning: Tuning, measured: Measured) -> str:
+def section(tuning: Tuning, measured: Measurements) -> str:
     """The part of the report that a tuning writes."""
     machine = ", ".join(f"{name} {value}" for name, value in tuning.machine.items())
     text = (
@@ -62,7 +62,7 @@ def section(tuning: Tuning, measured: Measured) -> str:
         f"(95 % interval {tuning.low:.0f} to {tuning.high:.0f}, {tuning.rounds} rounds) with p99 at most "
         f"{tuning.p99_ms:g} ms, load generator on the same machine: {machine}.</p>"
     )
-    charts = [throughput(measured, tuning.p99_ms), batching(measured)]
+    charts = [throughput(measured, tuning.p99_ms), plot_batch_times(measured)]
     return "\n".join([BEGIN, text, *(f"<figure>{chart}</figure>" for chart in charts), END])
 
 

@@ -20,7 +20,7 @@ def shares(cpus: int) -> list[tuple[int, int]]:
     return [(workers, cpus // workers) for workers in range(1, cpus + 1) if cpus % workers == 0]
 
 
-def predicted(point: Point, times: list[Timing]) -> float:
+def predict_rate(point: Point, times: list[Timing]) -> float:
     """Predict the requests per second of the model alone; frontend and clients need CPU too."""
     return 1000 * point.workers * point.batch / batch_ms(times, point.threads, point.batch)
 
@@ -39,6 +39,6 @@ def shortlist(times: list[Timing], cpus: int, largest: int, p99_ms: float) -> li
             for delay in DELAYS_MS
             if 2 * batch_ms(times, threads, batch) + delay <= p99_ms and (batch > 1 or delay == DELAYS_MS[0])
         ]
-        candidates += sorted(points, key=lambda point: (-predicted(point, times), point.delay_ms))[:2]
-    unique = sorted(set(candidates), key=lambda point: (-predicted(point, times), point.delay_ms))
+        candidates += sorted(points, key=lambda point: (-predict_rate(point, times), point.delay_ms))[:2]
+    unique = sorted(set(candidates), key=lambda point: (-predict_rate(point, times), point.delay_ms))
     return unique or [Point(cpus, 1, 1, DELAYS_MS[0])]

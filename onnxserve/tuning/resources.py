@@ -31,7 +31,7 @@ class Need(NamedTuple):
     megabytes: int
 
 
-def need(archive: Path) -> Need:
+def measure_need(archive: Path) -> Need:
     """Measure an archive: run its largest batch of golden rows in a process of its own."""
     config, summary = read_config(archive), summarise(archive)
     with ProcessPoolExecutor(1, get_context("spawn")) as alone:  # so that no other archive's peak is counted

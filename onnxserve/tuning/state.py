@@ -18,7 +18,7 @@ class Round(msgspec.Struct, frozen=True):
     runs: list[Sample]
 
 
-class Measured(msgspec.Struct):
+class Measurements(msgspec.Struct):
     """Everything measured for one archive, objective and machine."""
 
     times: list[Timing] = []
@@ -35,14 +35,14 @@ class State:
     def __init__(self, folder: Path, key: str) -> None:
         self._path = folder / f"{key}.json"
 
-    def read(self) -> Measured:
+    def read(self) -> Measurements:
         """Return the measurements; none if the file can't be read."""
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Measured)
+            return msgspec.json.decode(self._path.read_bytes(), type=Measurements)
         except (OSError, msgspec.DecodeError):
-            return Measured()
+            return Measurements()
 
-    def write(self, measured: Measured) -> None:
+    def write(self, measured: Measurements) -> None:
         """Replace the file in one move."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_suffix(".part")

@@ -17,12 +17,12 @@ from onnxserve.errors import TuneError
 from onnxserve.torchserve import Settings
 
 from .curves import section, write_section
-from .grid import SHORTLIST, batches, predicted, shares, shortlist
+from .grid import SHORTLIST, batches, predict_rate, shares, shortlist
 from .live import Live, live, served_as
 from .noise import QUIET, unsteadiness
 from .point import Point, Sample, Tuning
 from .search import highest_rate, interval
-from .state import Measured, Round, State
+from .state import Measurements, Round, State
 from .times import measure_times
 
 FINALISTS = 2
@@ -65,7 +65,7 @@ def state_of(plan: Plan) -> State:
     return State(plan.settings.state / "tune", key)
 
 
-def tune(plan: Plan, progress: Progress) -> tuple[Tuning, Measured]:
+def tune(plan: Plan, progress: Progress) -> tuple[Tuning, Measurements]:
     """Measure and choose; the archive isn't changed. TuneError if no setting can keep the objective."""
     state = state_of(plan)
     measured = state.read()
@@ -87,13 +87,15 @@ def tune(plan: Plan, progress: Progress) -> tuple[Tuning, Measured]:
     return choose(plan, measured, best), measured
 
 
-def run_rounds(plan: Plan, state: State, measured: Measured, jobs: list[tuple[Point, int]], progress: Progress) -> None:
+def run_rounds(
+    plan: Plan, state: State, measured: Measurements, jobs: list[tuple[Point, int]], progress: Progress
+) -> None:
     """Run one search for each job (setting, number of searches by then) that isn't done yet."""
     for done, (point, wanted) in enumerate(jobs):
         progress(str(point), done, len(jobs))
         if len(measured.rates(point)) >= wanted:
             continue
-        with live(plan.archive, point, plan.settings, predicted(point, measured.times)) as server:
+        with live(plan.archive, point, plan.settings, predict_rate(point, measured.times)) as server:
             rate, runs = search(server, plan)
         measured.rounds.append(Round(point, rate, runs))
         state.write(measured)
@@ -105,7 +107,7 @@ def search(server: Live, plan: Plan) -> tuple[float, list[Sample]]:
     return highest_rate(lambda rate: server.offer(rate, plan.seconds), server.ceiling, plan.p99_ms)
 
 
-def choose(plan: Plan, measured: Measured, finalists: list[Point]) -> Tuning:
+def choose(plan: Plan, measured: Measurements, finalists: list[Point]) -> Tuning:
     """Choose the finalist with the higher mean rate; TuneError if none keeps the objective."""
     means = {point: interval(measured.rates(point)) for point in finalists}
     point = max(means, key=lambda candidate: means[candidate][0])
@@ -133,7 +135,7 @@ def check_quiet(tuning: Tuning) -> None:
     )
 
 
-def write_tuning(archive: Path, tuning: Tuning, measured: Measured) -> str:
+def write_tuning(archive: Path, tuning: Tuning, measured: Measurements) -> str:
     """Write the choice into the archive's configuration and the curves into its report; return the new SHA-256."""
     bound = max(16, math.ceil(2 * tuning.requests_per_second * tuning.p99_ms / 1000))
     kept = {**served_as(tuning.point), "jobQueueSize": bound, "tuning": msgspec.to_builtins(tuning)}

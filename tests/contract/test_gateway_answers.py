@@ -12,7 +12,7 @@ import pytest
 
 from onnxserve.gateway import Canary, Share
 from onnxserve.gateway.config import Cache, Guard
-from tests.contract.test_calls import infer, refused
+from tests.contract.test_gateway_grpc import infer, refused
 from tests.helpers.gateway import Client, opened
 from tests.helpers.upstream import Upstream, versioned
 

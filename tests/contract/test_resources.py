@@ -6,7 +6,7 @@ import yaml
 from typer.testing import CliRunner
 
 from onnxserve.cli.app import app
-from onnxserve.tuning.resources import FRONTEND_MIB, Need, chart_values, need
+from onnxserve.tuning.resources import FRONTEND_MIB, Need, chart_values, measure_need
 from tests.contract.test_helm import container, rendered
 
 
@@ -19,7 +19,7 @@ def test_tuned_archives_add_up_and_others_share_the_machine():
 
 
 def test_a_worker_is_measured_and_the_chart_takes_the_values(archive, tmp_path):
-    worker = need(archive)
+    worker = measure_need(archive)
     assert (worker.name, worker.workers) == ("circle", 1)
     assert 30 < worker.megabytes < 2000
     # The command's own output, comments and all.

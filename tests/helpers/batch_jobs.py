@@ -30,7 +30,7 @@ class Here:
         with contextlib.closing(Worker(job, out, machine, max_errors)) as work:
             for part in parts[: self.most]:
                 self.done.append(part.number)
-                yield work.tried(part)
+                yield work.try_part(part)
         if len(parts) > self.most:
             raise KeyboardInterrupt
 

@@ -7,34 +7,34 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.errors import DefinitionError
+from onnxserve.locations.location import is_function
 from onnxserve_export.user_code import call_function
 
 from .source import SourceModel
 
-FORMS = "model.py:load or module:factory, or a file: .onnx, .pt2, .pt (TorchScript)"
+FORMS = (
+    "model.py:load or module:factory, or a file: .onnx, .pt2, .pt (TorchScript), .joblib, .pkl or .skops "
+    "(scikit-learn), .ubj or .json (XGBoost), .txt (LightGBM)"
+)
 
 
-def open_source(reference: str, folder: Path, offered: Mapping[str, Any], outputs: Sequence[str] = ()) -> SourceModel:
+def open_source(
+    reference: str, folder: Path, offered: Mapping[str, Any], outputs: Sequence[str] = (), *, trust: bool = False
+) -> SourceModel:
     """Return the model that `reference` names: a file, relative to `folder`, or a function `module:name`.
 
     `offered` are the arguments that the function may take; `outputs` choose the outputs to serve, the main one first.
-    DefinitionError for anything else.
+    `trust` allows pickles, which run code as they are read. DefinitionError for anything else.
     """
     if not is_function(reference):
         path = folder / reference
         if not path.exists():
             raise DefinitionError(f"there is no file {path}", where=str(folder / "model.toml"), fix=f"give {FORMS}")
-        return open_file(path, outputs)
+        return open_file(path, outputs, trust=trust)
     return open_object(call_function(reference, folder, **offered), reference, outputs)
 
 
-def is_function(reference: str) -> bool:
-    """Return whether a reference names a function, `file.py:name` or `module:name`, rather than a file."""
-    where, _, name = reference.rpartition(":")
-    return bool(where) and name.isidentifier()
-
-
-def open_file(path: Path, outputs: Sequence[str] = ()) -> SourceModel:
+def open_file(path: Path, outputs: Sequence[str] = (), *, trust: bool = False) -> SourceModel:
     """Return the model in a file, by its suffix; DefinitionError if the suffix is unknown or the file damaged."""
     match path.suffix.lower():
         case ".onnx":
@@ -49,6 +49,10 @@ def open_file(path: Path, outputs: Sequence[str] = ()) -> SourceModel:
             from .torchscript import open_torchscript
 
             return open_torchscript(path, outputs)
+        case ".joblib" | ".pkl" | ".pickle" | ".skops" | ".ubj" | ".json" | ".txt":
+            from .tree_files import open_trees
+
+            return open_trees(path, trust=trust)
         case _:
             raise DefinitionError(f"{path.name} is no model that can be read", where=str(path), fix=f"give {FORMS}")
 
@@ -59,6 +63,7 @@ def open_object(given: Any, reference: str, outputs: Sequence[str] = ()) -> Sour
     Kinds are told by the libraries of the classes, so that only the library in use is imported.
     """
     names = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(given).__mro__}
+    libraries = {name.partition(".")[0] for name in names}
     if "onnx.onnx_ml_pb2.ModelProto" in names:
         from .onnx_file import OnnxSource
 
@@ -75,7 +80,12 @@ def open_object(given: Any, reference: str, outputs: Sequence[str] = ()) -> Sour
         from .torch_module import TorchModule
 
         return TorchModule(given, outputs)
+    if libraries & {"sklearn", "xgboost", "lightgbm"}:
+        from .trees import TreeSource
+
+        return TreeSource(given)
     raise DefinitionError(
         f"{reference} gave {type(given).__name__}, which is no model",
-        fix="return a torch.nn.Module, an ExportedProgram, a ScriptModule or an onnx.ModelProto",
+        fix="return a torch.nn.Module, an ExportedProgram, a ScriptModule, an onnx.ModelProto, or a fitted model of "
+        "scikit-learn, XGBoost or LightGBM",
     )

@@ -133,9 +133,12 @@ class ImageInput(InputHooks):
 
     def _pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         spec = self.options
-        upright = normalise(image, spec.channels, spec.background)
-        resized = upright.resize((spec.width, spec.height), Image.Resampling.BILINEAR)
+        resized = self.to_size(normalise(image, spec.channels, spec.background))
         return np.asarray(resized, dtype=np.uint8).reshape(spec.height, spec.width, spec.channels)
+
+    def to_size(self, image: Image.Image) -> Image.Image:
+        """Return an upright image stretched to the options' size; a handler of your own may cut it to that size."""
+        return image.resize((self.options.width, self.options.height), Image.Resampling.BILINEAR)
 
     def measures(self, rows: Sequence[npt.NDArray[np.uint8]]) -> Mapping[str, npt.NDArray[np.float64]]:
         """Return each image's mean brightness and its standard deviation, both from 0 to 255."""

@@ -8,14 +8,15 @@ from types import ModuleType
 from onnxserve.batch.chunk import Chunk
 from onnxserve.batch.part import Cut, Kind, Part, Selection, Source
 
-from . import arrow, images, jsonl, parquet, table
+from . import albums, arrow, jsonl, parquet, table
 
 READERS: dict[Kind, ModuleType] = {
     "parquet": parquet,
     "arrow": arrow,
     "csv": table,
     "jsonl": jsonl,
-    "images": images,
+    "images": albums,
+    "sounds": albums,
 }
 
 

@@ -19,13 +19,13 @@ MAGIC = b"ARROW1"
 
 def columns(source: Source, _delimiter: str) -> dict[str, str]:
     """Return the columns of the schema."""
-    with _opened(source.url) as reader:
+    with _open(source.url) as reader:
         return names(reader.schema)
 
 
 def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
     """Cut between record batches, which can only be read whole."""
-    with _opened(source.url) as reader:
+    with _open(source.url) as reader:
         if isinstance(reader, pa.ipc.RecordBatchStreamReader):
             yield Cut(0, sum(batch.num_rows for batch in reader), 0, 0)
             return
@@ -39,7 +39,7 @@ def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
 
 def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
     """Yield the part's record batches in chunks."""
-    with _opened(part.source) as reader:
+    with _open(part.source) as reader:
         stream = isinstance(reader, pa.ipc.RecordBatchStreamReader)
         batches = reader if stream else (reader.get_batch(number) for number in range(part.start, part.stop))
         done = 0
@@ -55,12 +55,12 @@ def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
 
 def empty(part: Part, wanted: Selection) -> Chunk:
     """Return a chunk without rows."""
-    with _opened(part.source) as reader:
+    with _open(part.source) as reader:
         return chunk(reader.schema.empty_table().select(selected_columns(wanted)), 0, part, wanted)
 
 
 @contextmanager
-def _opened(url: str) -> Iterator[pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader]:
+def _open(url: str) -> Iterator[pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader]:
     local = url.removeprefix("file://") if url.startswith("file://") else ""
     with pa.memory_map(local) if local else pa.PythonFile(open_source(url)) as file:
         try:

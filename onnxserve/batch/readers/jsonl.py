@@ -13,7 +13,7 @@ from onnxserve.batch.chunk import Chunk, Fault
 from onnxserve.batch.part import Cut, Part, Selection, Source
 from onnxserve.batch.sources import open_source
 
-from .lines import NOT_TEXT, TOO_LONG, Record, cuts, filled, groups, lines, shown
+from .lines import NOT_TEXT, TOO_LONG, Record, cuts, groups, lines, skip_empty, text_of
 
 BOM = b"\xef\xbb\xbf"
 _decode = msgspec.json.Decoder().decode
@@ -26,7 +26,7 @@ def columns(_source: Source, _delimiter: str) -> None:
 def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
     """Cut between lines."""
     with open_source(source.url) as stream:
-        yield from cuts(filled(lines(stream, 0, 1)), rows)
+        yield from cuts(skip_empty(lines(stream, 0, 1)), rows)
 
 
 def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
@@ -34,7 +34,7 @@ def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
     done = 0
     with open_source(part.source) as stream:
         stream.seek(part.start)
-        records = filled(lines(stream, part.start, part.line, part.stop - part.start))
+        records = skip_empty(lines(stream, part.start, part.line, part.stop - part.start))
         for some in groups(records, wanted.chunk, part.rows):
             yield _chunk(some, part.first + done, part, wanted)
             done += len(some)
@@ -61,10 +61,10 @@ def _chunk(some: list[Record], first: int, part: Part, wanted: Selection) -> Chu
         places=np.array(good, np.intp),
         columns=None,
         values=values,
-        kept=_kept(documents, wanted) if wanted.keep else None,
+        kept=_kept_columns(documents, wanted) if wanted.keep else None,
         faults=faults,
         position=lambda place: f"{part.source} line {some[place].line}",
-        raw=lambda place: shown(some[place]),
+        raw=lambda place: text_of(some[place]),
     )
 
 
@@ -88,7 +88,7 @@ def _document(record: Record) -> Any:
 
 
 def _instance(document: Any, wanted: Selection) -> Any:
-    """Return the selected columns of an object; any other value is the row itself."""
+    """Return the selected columns of an object, one by itself; any other value is the row itself."""
     if not isinstance(document, dict):
         return document
     missing = [column for column in wanted.columns.values() if column not in document]
@@ -96,11 +96,13 @@ def _instance(document: Any, wanted: Selection) -> Any:
         raise Unreadable(Fault("invalid_row", f"missing columns {missing[:5]}"))
     if wanted.numbers:
         return [document[column] for column in wanted.columns.values()]
+    if len(wanted.columns) > 1:
+        return {name: document[column] for name, column in wanted.columns.items()}
     [column] = wanted.columns.values()
     return document[column]
 
 
-def _kept(documents: list[Any], wanted: Selection) -> pa.Table:
+def _kept_columns(documents: list[Any], wanted: Selection) -> pa.Table:
     """Return the kept columns: text as it is, other values as JSON, since types may differ between lines."""
     return pa.table(
         {

@@ -42,7 +42,7 @@ def lines(stream: IO[bytes], start: int, line: int, size: int = -1) -> Iterator[
         yield Record(line, start, start + skipped + len(rest), None if skipped else rest.removesuffix(b"\r"))
 
 
-def filled(given: Iterable[Record]) -> Iterator[Record]:
+def skip_empty(given: Iterable[Record]) -> Iterator[Record]:
     """Skip empty lines, which are no rows."""
     return (record for record in given if record.text is None or record.text.strip())
 
@@ -73,7 +73,7 @@ def groups(records: Iterable[Record], size: int, most: int) -> Iterator[list[Rec
         yield group
 
 
-def decoded(records: Sequence[Record]) -> tuple[list[str], list[int], dict[int, Fault]]:
+def decode_records(records: Sequence[Record]) -> tuple[list[str], list[int], dict[int, Fault]]:
     """Return texts, their places, and the faults of the other records."""
     texts, places, faults = [], [], dict[int, Fault]()
     for place, record in enumerate(records):
@@ -88,6 +88,6 @@ def decoded(records: Sequence[Record]) -> tuple[list[str], list[int], dict[int, 
     return texts, places, faults
 
 
-def shown(record: Record) -> str:
+def text_of(record: Record) -> str:
     """Return a record's text for the quarantine."""
     return (record.text or b"").decode(errors="backslashreplace")

@@ -19,20 +19,20 @@ MOST_SHARES = 16  # of a row group: each share decodes what stands before it
 
 def columns(source: Source, _delimiter: str) -> dict[str, str]:
     """Return the columns of the footer."""
-    with _opened(source.url) as file:
+    with _open(source.url) as file:
         return names(file.schema_arrow)
 
 
 def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
     """Cut between row groups; a row group much larger than a part is shared by several, which skip the others' rows."""
-    with _opened(source.url) as file:
+    with _open(source.url) as file:
         sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     first = start = count = 0
     for group, size in enumerate(sizes):
         if size >= 2 * rows:
             if count:
                 yield Cut(first, count, start, group)
-            yield from _shared(first + count, group, size, max(rows, -(-size // MOST_SHARES)))
+            yield from _split_group(first + count, group, size, max(rows, -(-size // MOST_SHARES)))
             first, start, count = first + count + size, group + 1, 0
             continue
         count += size
@@ -43,14 +43,14 @@ def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
         yield Cut(first, count, start, len(sizes))
 
 
-def _shared(first: int, group: int, size: int, rows: int) -> Iterator[Cut]:
+def _split_group(first: int, group: int, size: int, rows: int) -> Iterator[Cut]:
     for skip in range(0, size, rows):
         yield Cut(first + skip, min(rows, size - skip), group, group + 1, skip=skip)
 
 
 def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
     """Yield batches of the part's row groups, from its first row to its last."""
-    with _opened(part.source) as file:
+    with _open(part.source) as file:
         groups, skip, done = list(range(part.start, part.stop)), part.skip, 0
         batches = file.iter_batches(
             wanted.chunk, row_groups=groups, columns=selected_columns(wanted), use_threads=False
@@ -67,11 +67,11 @@ def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
 
 def empty(part: Part, wanted: Selection) -> Chunk:
     """Return a chunk without rows."""
-    with _opened(part.source) as file:
+    with _open(part.source) as file:
         return chunk(file.schema_arrow.empty_table().select(selected_columns(wanted)), 0, part, wanted)
 
 
-def _opened(url: str) -> pq.ParquetFile:
+def _open(url: str) -> pq.ParquetFile:
     try:
         if url.startswith("file://"):
             return pq.ParquetFile(url.removeprefix("file://"))

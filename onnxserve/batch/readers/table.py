@@ -17,7 +17,7 @@ from onnxserve.batch.part import Cut, Part, Selection, Source
 from onnxserve.batch.sources import open_source
 from onnxserve.errors import BatchError
 
-from .lines import Record, cuts, decoded, filled, groups, lines, shown
+from .lines import Record, cuts, decode_records, groups, lines, skip_empty, text_of
 
 TAB = ".tsv"
 BOM = "\ufeff"
@@ -82,7 +82,7 @@ def _open(waiting: Sequence[Record]) -> bool:
 def _header(url: str, delimiter: str) -> tuple[list[str], int, int]:
     """Return the names, and offset and line of the first row; BatchError for a bad header."""
     with open_source(url) as stream:
-        head = next(iter(records(filled(lines(stream, 0, 1)))), None)
+        head = next(iter(records(skip_empty(lines(stream, 0, 1)))), None)
     try:
         text = (head.text or b"").decode().removeprefix(BOM) if head else ""
         names = next(csv.reader(io.StringIO(text), delimiter=separator(url, delimiter), strict=True), [])
@@ -102,7 +102,7 @@ def separator(url: str, delimiter: str) -> str:
 
 
 def _chunk(some: list[Record], first: int, part: Part, wanted: Selection, names: list[str]) -> Chunk:
-    texts, places, faults = decoded(some)
+    texts, places, faults = decode_records(some)
     fields: list[list[str] | None] = [None] * len(some)
     delimiter = separator(part.source, wanted.delimiter)
     for place, text in zip(places, texts, strict=True):
@@ -123,10 +123,10 @@ def _chunk(some: list[Record], first: int, part: Part, wanted: Selection, names:
         places=np.array(good, np.intp),
         columns=values if isinstance(values, dict) else None,
         values=None if isinstance(values, dict) else values,
-        kept=_kept(fields, wanted, names) if wanted.keep else None,
+        kept=_kept_columns(fields, wanted, names) if wanted.keep else None,
         faults=faults,
         position=lambda place: f"{part.source} line {some[place].line}",
-        raw=lambda place: shown(some[place]),
+        raw=lambda place: text_of(some[place]),
     )
 
 
@@ -134,15 +134,17 @@ def _values(fields: list[list[str] | None], faults: dict[int, Fault], wanted: Se
     """Return the places of rows whose fields fit the model, and their arrays or values."""
     pick = picker([names.index(name) for name in wanted.columns.values()])
     if not wanted.numbers:
-        rows = [(place, pick(row)[0]) for place, row in enumerate(fields) if row is not None]
-        return [place for place, _ in rows], [value for _, value in rows]
+        rows = [(place, pick(row)) for place, row in enumerate(fields) if row is not None]
+        is_single = len(wanted.columns) == 1
+        texts = [row[0] if is_single else dict(zip(wanted.columns, row, strict=True)) for _, row in rows]
+        return [place for place, _ in rows], texts
     good, numbers = [], []
     for place, row in enumerate(fields):
         if row is None:
             continue
         picked = pick(row)
         try:
-            numbers.append(parsed(picked))
+            numbers.append(parse_numbers(picked))
             good.append(place)
         except ValueError:
             faults[place] = not_a_number(picked, wanted)
@@ -158,7 +160,7 @@ def picker(places: list[int]) -> Callable[[list[str]], tuple[str, ...]]:
     return lambda row: (get(row),)
 
 
-def parsed(texts: Sequence[str]) -> list[float]:
+def parse_numbers(texts: Sequence[str]) -> list[float]:
     """Parse numbers; ValueError for forms that only Python accepts, and for tiny numbers that would become 0."""
     values = list(map(float, texts))
     joined = "".join(texts)
@@ -173,14 +175,14 @@ def not_a_number(picked: Sequence[str], wanted: Selection) -> Fault:
     """Make the fault that names the field and its text."""
     for name, text in zip(wanted.columns, picked, strict=True):
         try:
-            parsed((text,))
+            parse_numbers((text,))
         except ValueError:
             reason = f"expected a number, got {text[:40]!r}" if text.strip() else "the number is missing"
             return Fault("invalid_row", reason, name)
     raise ValueError("every field is a number")
 
 
-def _kept(fields: list[list[str] | None], wanted: Selection, names: list[str]) -> pa.Table:
+def _kept_columns(fields: list[list[str] | None], wanted: Selection, names: list[str]) -> pa.Table:
     """Return the kept columns as text, null for records that could not be read."""
     at = {name: names.index(name) for name in wanted.keep}
     return pa.table(

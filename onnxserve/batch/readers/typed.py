@@ -60,8 +60,7 @@ def chunk(given: pa.RecordBatch | pa.Table, first: int, part: Part, wanted: Sele
     if wanted.numbers:
         columns = {name: numbers(batch.column(column)) for name, column in wanted.columns.items()}
     else:
-        [column] = wanted.columns.values()
-        values = singles(batch.column(column))
+        values = objects({name: singles(batch.column(column)) for name, column in wanted.columns.items()})
     return Chunk(
         first=first,
         size=batch.num_rows,
@@ -74,6 +73,14 @@ def chunk(given: pa.RecordBatch | pa.Table, first: int, part: Part, wanted: Sele
         keys=batch.select(list(wanted.keys.values())).rename_columns(list(wanted.keys)) if wanted.keys else None,
         raw=lambda place: msgspec.json.encode(batch.slice(place, 1).to_pylist()[0], enc_hook=str).decode(),
     )
+
+
+def objects(columns: dict[str, list[Any]]) -> list[Any]:
+    """Return one object for each row, or the value itself where there is one column only."""
+    if len(columns) == 1:
+        [values] = columns.values()
+        return values
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def singles(column: pa.Array | pa.ChunkedArray) -> list[Any]:

@@ -32,12 +32,12 @@ def options(function: Callable[..., Any], command: str) -> Iterator[Entry]:
     """An entry for each argument and option of a command."""
     hints = get_type_hints(function, include_extras=True)
     for name, parameter in inspect.signature(function).parameters.items():
-        kind, info = _annotated(hints[name])
+        kind, info = _split_annotation(hints[name])
         default = "required" if parameter.default is parameter.empty else literal(parameter.default)
         yield Entry(command, _flags(name, info), _type(kind, info), "", default, info.help or "", _variable(info))
 
 
-def _annotated(hint: Any) -> tuple[Any, ArgumentInfo | OptionInfo]:
+def _split_annotation(hint: Any) -> tuple[Any, ArgumentInfo | OptionInfo]:
     """The type of a parameter without None, and what is said of it; a type that names None outside counts too."""
     kind, info = get_args(hint) if get_origin(hint) is Annotated else (hint, typer.Option())
     if isinstance(kind, UnionType) or NoneType in get_args(kind):

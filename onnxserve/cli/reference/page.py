@@ -51,7 +51,7 @@ def _sections() -> Iterator[str]:
         elif heading.startswith("onnxserve"):
             yield from _table(OPTIONS, map(_option, rows))
         elif heading.startswith("Settings"):
-            yield from _table(SETTINGS, map(_setting, rows))
+            yield from _table(SETTINGS, map(_setting_cells, rows))
         else:
             yield from _table(VARIABLE_FIELDS, ((_code(row.name), row.where, *row[2:6]) for row in rows))
 
@@ -71,7 +71,7 @@ def _option(row: Entry) -> tuple[str, ...]:
     return _code(row.name), row.type, "see meaning" if computed else row.default, row.meaning
 
 
-def _setting(row: Entry) -> tuple[str, ...]:
+def _setting_cells(row: Entry) -> tuple[str, ...]:
     return _code(row.name), row.type, row.default, _code(row.variable), _code(row.where), row.meaning
 
 

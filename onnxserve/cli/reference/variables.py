@@ -67,6 +67,10 @@ VARIABLES = [
         "Folder of downloads.",
     ),
     Entry(
+        *("`onnxserve export`, `onnxserve archive pull`", "ONNXSERVE_MAX_DOWNLOAD_GB", "number", "GB", "`50`"),
+        "Most bytes of one location.",
+    ),
+    Entry(
         *(WORKERS, "TS_DECODE_INPUT_REQUEST", "`true` or `false`", "", "`true`"),
         "Whether the worker decodes bodies before the handler; TorchServe sets it to `decode_input_request`.",
     ),

@@ -24,7 +24,7 @@ def server(
 
 
 def show_changes(release: ReleaseService, changes: list[str], *, plan: bool = False, as_json: bool = False) -> None:
-    """Print what changed, or would; Unrecorded if the history has no line of it."""
+    """Print what changed, or would; HistoryNotWritten if the history has no line of it."""
     heading = ["would change:" if changes else "nothing would change"] if plan else []
     lines = [*heading, *(changes or ([] if plan else ["nothing changed"]))]
     show_lines({"planned": plan, "changes": changes}, *lines, as_json=as_json)

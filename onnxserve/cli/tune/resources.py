@@ -30,10 +30,10 @@ def resources(
 
     Example: onnxserve tune resources model_store/*.mar > pod.yaml
     """
-    from onnxserve.tuning.resources import chart_values, need
+    from onnxserve.tuning.resources import chart_values, measure_need
 
     with console.status("measuring archives"):
-        needs = [need(archive) for archive in archives]
+        needs = [measure_need(archive) for archive in archives]
     values = chart_values(needs, cpus)
 
     def human() -> None:

@@ -4,17 +4,16 @@ import hashlib
 import tracemalloc
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
 import torch
 
-from onnxserve.definition import Source
-from onnxserve.errors import CheckFailed, DefinitionError, OnnxserveError, SourceError, StepFailed
+from onnxserve.errors import CheckFailed, DefinitionError, OnnxserveError, StepFailed
 from onnxserve.scaffold import new_model
 from onnxserve_export.export import export_model
 from onnxserve_export.export_state import ExportState
-from onnxserve_export.fetch import fetch_source, platform_flags
 from onnxserve_export.paired_statistics import compare_labels
 from onnxserve_export.rows import split_rows
 from onnxserve_export.step import Step, run_steps
@@ -102,6 +101,71 @@ def test_a_module_and_a_handler_of_the_users_own_are_exported(circle, tmp_path, 
     assert answer["body"]["predictions"][0]["label"] == "INSIDE"
 
 
+def circle_graph() -> onnx.ModelProto:
+    """In an old opset, with nodes without names: logits, and a radius a row, which has rank 1."""
+    weight = onnx.numpy_helper.from_array(np.array([[8, -8], [8, -8]], np.float32), "w")
+    bias = onnx.numpy_helper.from_array(np.array([-8, 8], np.float32), "b")
+    nodes = [
+        onnx.helper.make_node("Mul", ["point", "point"], ["squares"]),
+        onnx.helper.make_node("Gemm", ["squares", "w", "b"], ["logits"]),
+        onnx.helper.make_node("ReduceL2", ["point"], ["radius"], axes=[1], keepdims=0),
+    ]
+    [point, logits, radius] = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in (("point", [1, 2]), ("logits", [1, 2]), ("radius", [1]))
+    ]
+    graph = onnx.helper.make_graph(nodes, "circle", [point], [logits, radius], [weight, bias])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 9)], ir_version=4)
+
+
+def test_a_ready_graph_with_two_outputs_is_exported_proven_and_answers(circle, tmp_path):
+    from onnxserve.archive import unpack
+    from onnxserve.archive.offline import answers
+
+    onnx.save(circle_graph(), circle / "circle.onnx")
+    state = export_changed(circle, '"model.py:load"', '"circle.onnx"', tmp_path / "store")
+    summary = state.evidence["summary"]
+    assert (summary["source"], state.model.summary) == ("onnxruntime", "circle.onnx, opset 9, 3 nodes")
+    assert summary["worst_parity"] < 1e-6
+    unpack(state.archive, tmp_path / "open")
+    signature = msgspec.json.decode((tmp_path / "open" / "signature.json").read_bytes())
+    assert [(tensor["name"], tensor["shape"]) for tensor in signature["outputs"]] == [
+        ("logits", ["batch", 2]),
+        ("radius", ["batch"]),
+    ]
+    tensors = b'{"inputs": [{"name": "features", "datatype": "FP32", "shape": [2, 2], "data": [0, 0.5, 3, 4]}]}'
+    named, raw = answers(tmp_path / "open", [b'{"instances": [[0, 0.5], [3, 4]]}', tensors])
+    assert [prediction["label"] for prediction in named["body"]["predictions"]] == ["inside", "outside"]
+    radius = next(output for output in raw["body"]["outputs"] if output["name"] == "radius")
+    assert (radius["shape"], radius["data"]) == ([2], pytest.approx([0.5, 5.0]))
+
+
+TAGS = """        tags = self.head(self.vectors(input_ids))
+        return {"tags": tags, "length": attention_mask.sum(1), "pairs": tags @ tags.transpose(1, 2)}
+"""
+
+
+def test_a_module_with_a_tag_a_token_passes_every_step_whatever_the_rows_lengths(tmp_path):
+    folder = new_model("text", "tags", tmp_path)
+    text = (folder / "model.py").read_text()
+    start, stop = text.index("        mask = attention_mask[:, :, None]"), text.index("\n\ndef load")
+    text = (
+        text[:start] + TAGS + "\n\ndef load(fit):\n    return Words()\n" + text[stop:].replace("def load", "def train")
+    )
+    (folder / "model.py").write_text(text.replace('f"the {source', '"really " * source.randrange(6) + f"the {source'))
+    toml = (folder / "model.toml").read_text().replace('"classification"\nlabels = ["complaint", "praise"]', '"raw"')
+    (folder / "model.toml").write_text(toml)
+    (folder / "golden.jsonl").write_text('{"input": "the shop"}\n{"input": "the shop was late and slow"}\n')
+    state = export_model(folder, tmp_path / "store", STEPS, lambda _: None)
+    assert {name: array.shape for name, array in state.golden_outputs.items()} == {
+        "tags": (2, 6, 2),
+        "length": (2,),
+        "pairs": (2, 6, 6),
+    }
+    assert not state.golden_outputs["pairs"][0, 2:].any()  # beyond the two tokens of the first row
+    assert state.row_axes == {"tags": {1: "sequence"}, "pairs": {1: "sequence", 2: "sequence"}}
+
+
 def test_a_step_without_its_requirement_is_refused(tmp_path):
     state = ExportState(None, tmp_path, tmp_path, lambda _: None)  # type: ignore[arg-type]  # no definition is reached
     with pytest.raises(StepFailed, match="requires"):
@@ -172,29 +236,6 @@ def test_labels_are_compared_with_torch():
     candidate = np.array([[1.0, 0], [0, 1], [0, 1], [0, 1]])
     paired = compare_labels(reference, candidate, np.array([0, 0, 1, 0]))
     assert (paired.accuracy, paired.reference_accuracy, paired.drop, paired.flips) == (0.5, 0.75, 0.25, 0.25)
-
-
-def source(**changes: str) -> Source:
-    fields = {"name": "s", "package": "p", "version": "1", "file": "p-1-py3-none-any.whl", "sha256": "0" * 64}
-    return Source(**(fields | changes))
-
-
-def test_a_source_with_another_digest_is_removed_and_refused(tmp_path):
-    (tmp_path / "files").mkdir()
-    path = tmp_path / "files" / "p-1-py3-none-any.whl"
-    path.write_bytes(b"tampered")
-    with pytest.raises(SourceError, match="is pinned"):
-        fetch_source(source(), tmp_path)
-    assert not path.exists()
-
-
-def test_pip_is_told_the_platform_of_the_pinned_file():
-    flags = platform_flags("river-0.26.1-cp311-cp311-manylinux_2_28_x86_64.whl")
-    assert flags[flags.index("--abi") + 1] == "cp311"
-    assert flags[flags.index("--python-version") + 1] == "311"
-    assert platform_flags("vaderSentiment-3.3.2.tar.gz") == ["--no-binary", ":all:"]
-    with pytest.raises(SourceError):
-        platform_flags("strange.whl")
 
 
 def test_a_new_model_never_overwrites_and_wants_a_name(circle, tmp_path):

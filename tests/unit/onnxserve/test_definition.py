@@ -57,7 +57,11 @@ def test_the_definitions_we_ship_are_read(name):
         (GOOD + '[input]\nkind = "table"', r"missing required field `columns` - at `\$.input`"),
         (GOOD + ROWS + '[output]\ntask = "classification"', r"missing required field `labels` - at `\$.output`"),
         (GOOD.replace("package:factory", "model.py:load"), "there is no such file"),
-        (GOOD.replace("package:factory", "load"), "must be `file.py:name` or `module:name`"),
+        (
+            GOOD.replace("package:factory", "load"),
+            "source = 'load' is no file in .*, and no `file.py:name` or `module:name`",
+        ),
+        (GOOD.replace("package:rows", "rows"), "rows = 'rows' is no file in .*, and no `file.py:name`"),
         (GOOD.replace('"demo"', '"a/b"'), r"at `\$.name`"),
         ("name = ", "not valid TOML"),
         (GOOD + 'folder = "/"', "unknown field `folder`"),

@@ -11,7 +11,7 @@ from onnxserve.tuning import Point, Sample, Tuning, check_quiet, write_tuning
 from onnxserve.tuning.curves import BEGIN, write_section
 from onnxserve.tuning.grid import batches, shares, shortlist
 from onnxserve.tuning.search import highest_rate, interval
-from onnxserve.tuning.state import Measured, Round, State
+from onnxserve.tuning.state import Measurements, Round, State
 from onnxserve.tuning.times import Timing
 
 POINT = Point(2, 1, 8, 1)
@@ -102,12 +102,12 @@ def test_rounds_that_disagree_are_called_noise_with_the_figures():
 
 def test_measurements_survive_and_damage_counts_as_none(tmp_path):
     state = State(tmp_path, "key")
-    measured = Measured(times(), [Round(POINT, 100, [sample(100, 10)]), Round(POINT, 110, [])])
+    measured = Measurements(times(), [Round(POINT, 100, [sample(100, 10)]), Round(POINT, 110, [])])
     state.write(measured)
     assert state.read() == measured
     assert state.read().rates(POINT) == [100, 110]
     (tmp_path / "key.json").write_text("{")
-    assert state.read() == Measured()
+    assert state.read() == Measurements()
     state.forget()
     state.forget()
 
@@ -130,7 +130,7 @@ def test_a_tuning_is_written_with_its_interval_and_drawn_once(archive, tmp_path)
     target.write_bytes(archive.read_bytes())
     report = tmp_path / "circle-1.0.0.report.html"
     report.write_text("<html><body>before</body></html>")
-    measured = Measured(times(), [Round(POINT, 100, [sample(100, 10), sample(200, math.inf)])])
+    measured = Measurements(times(), [Round(POINT, 100, [sample(100, 10), sample(200, math.inf)])])
     for _ in range(2):
         write_tuning(target, tuning(95, 105), measured)
     config = read_config(target)

@@ -150,3 +150,17 @@ def test_torch_that_mixes_rows_is_found_however_small_its_outputs(tmp_path):
     with pytest.raises(CheckFailed, match=r"moves by .* of the outputs' spread"):
         exported(tmp_path, "1e-7", ("self.layer(features)", "(self.layer(features) - 0.1 * features.mean())"))
     assert not (tmp_path / "store").exists() or not list((tmp_path / "store").glob("*.mar"))
+
+
+def test_rows_whose_outputs_have_sizes_of_their_own_are_compared_with_zeros_at_their_ends():
+    rows = {"short": [1.0], "long": [2.0, 3.0]}
+
+    def run(instances, error=0.0):
+        widest = max(len(rows[name]) for name in instances)
+        padded = np.array([rows[name] + [0.0] * (widest - len(rows[name])) for name in instances])
+        return padded + error * (len(instances) == 1)
+
+    golden = Golden(["short", "long"], [[1.0, 0.0], [2.0, 3.0]], tolerance=0.1)
+    assert check_golden(golden, run) == 0
+    with pytest.raises(GoldenMismatch):
+        check_golden(golden, lambda instances: run(instances, error=0.5))

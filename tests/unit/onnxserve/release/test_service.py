@@ -5,7 +5,7 @@ import pytest
 from onnxserve.errors import OnnxserveError, ReleaseError, ServerError
 from onnxserve.gateway import Auto, Canary, RoleStore, Share
 from onnxserve.release import History, ReleaseService
-from onnxserve.release.history import Unrecorded
+from onnxserve.release.history import HistoryNotWritten
 from onnxserve.torchserve import Management
 from tests.helpers.fakes import FakeTorchServe
 from tests.helpers.releases import release
@@ -249,7 +249,9 @@ def test_a_step_is_in_force_though_the_history_can_not_be_written_and_its_line_f
     steps.history.path.symlink_to("/dev/full")
     assert steps.promote("demo", "2.0")[0] == "demo stable: 1.0 -> 2.0"
     assert steps.role_store.roles.models["demo"].stable == "2.0"
-    with pytest.raises(Unrecorded, match="is in force, but the history can't be written: No space left") as raised:
+    with pytest.raises(
+        HistoryNotWritten, match="is in force, but the history can't be written: No space left"
+    ) as raised:
         steps.history.check_written()
     assert raised.value.exit_code == 3
     assert '"action":"promote"' in raised.value.fix

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve_export.fetch import cache_folder
+from onnxserve.locations.cache import cache_folder
 
 
 @pytest.mark.parametrize(

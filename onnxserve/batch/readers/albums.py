@@ -1,4 +1,4 @@
-"""Image files, each a row; one that can't be opened is a bad row."""
+"""Files of images or sounds, each a row; one that can't be opened is a bad row."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from onnxserve.batch.part import Cut, Part, Selection, Source
 from onnxserve.batch.sources import open_source
 from onnxserve.errors import BatchError
 
-READERS = 8  # files under way at once: object stores answer slowly, and many
+WORKERS = 8  # files under way at once: object stores answer slowly, and many
 PATH = "path"
 
 
-def columns(_source: Source, _delimiter: str) -> dict[str, str]:
+def columns(source: Source, _delimiter: str) -> dict[str, str]:
     """Return the path, which may be kept, and the content."""
-    return {PATH: "text", "image": "bytes"}
+    return {PATH: "text", source.kind.removesuffix("s"): "bytes"}
 
 
 def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
@@ -30,8 +30,8 @@ def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
 
 
 def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
-    """Yield chunks of a few images."""
-    with ThreadPoolExecutor(READERS) as pool:
+    """Yield chunks of a few files."""
+    with ThreadPoolExecutor(WORKERS) as pool:
         for start in range(0, part.rows, wanted.chunk):
             paths = part.paths[start : min(start + wanted.chunk, part.rows)]
             contents = list(pool.map(_content, paths))
@@ -50,7 +50,7 @@ def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
 
 
 def empty(_part: Part, wanted: Selection) -> Chunk:
-    """Return a chunk without images."""
+    """Return a chunk without files."""
     kept = pa.table({PATH: pa.array([], pa.string())}) if wanted.keep else None
     return Chunk(0, 0, np.array([], np.intp), None, [], kept, {}, str, str)
 

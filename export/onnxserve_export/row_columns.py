@@ -1,0 +1,79 @@
+"""Which columns of a file make a row's input, and which its label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from onnxserve.definition import Definition
+from onnxserve.errors import DefinitionError
+
+# Names that a column of one value a row may have, as `golden.jsonl` and `onnxserve batch` know them.
+SINGLE = ("input", "text", "image", "sound", "audio", "b64", "data", "content", "bytes")
+SHOWN = 30
+
+
+class Columns(NamedTuple):
+    """The file's columns by use. `names` are the model's names of the inputs, in the same order."""
+
+    inputs: tuple[str, ...]
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    is_table: bool
+
+
+def choose_columns(available: Sequence[str], definition: Definition, where: str) -> Columns:
+    """Return the columns that the definition names, or else those that fit; DefinitionError if none or several do."""
+    labels = _labels(available, definition, where)
+    named, table = definition.rows.input, table_columns(definition)
+    if not named and SINGLE[0] in available:  # a row as a client sends it, as in golden.jsonl
+        return Columns((SINGLE[0],), (SINGLE[0],), labels, is_table=False)
+    if table:
+        if named and len(named) != len(table):
+            raise DefinitionError(
+                f"rows.input names {len(named)} columns, input.columns {len(table)}",
+                where=where,
+                fix="name a column of the file for each of " + ", ".join(table[:SHOWN]),
+            )
+        _check_there(named or table, available, where)
+        return Columns(named or table, table, labels, is_table=True)
+    inputs = named or _inputs([name for name in available if name not in labels], where)
+    _check_there(inputs, available, where)
+    return Columns(inputs, inputs, labels, is_table=False)
+
+
+def table_columns(definition: Definition) -> tuple[str, ...]:
+    """Return the columns of a table's rows, with the keys of a feature store in place of the columns it has."""
+    spec, columns = definition.features, definition.input.column_names
+    if spec is None:
+        return columns
+    return (*spec.entities, spec.timestamp, *(name for name in columns if name not in spec.columns))
+
+
+def _labels(available: Sequence[str], definition: Definition, where: str) -> tuple[str, ...]:
+    named = definition.rows.label
+    labels = (named,) if isinstance(named, str) else named
+    if labels == ("label",) and "label" not in available:
+        return ()  # nobody asked for it by name: the rows have no labels
+    _check_there(labels, available, where)
+    return labels
+
+
+def _inputs(rest: Sequence[str], where: str) -> tuple[str, ...]:
+    single = [name for name in SINGLE if name in rest][:1]
+    if single or len(rest) == 1:
+        return tuple(single or rest)
+    raise DefinitionError(
+        f"several columns may be the input: {', '.join(rest[:SHOWN])}" if rest else "there is no column but the label",
+        where=where,
+        fix='name it in model.toml: [rows] input = ["COLUMN"]',
+    )
+
+
+def _check_there(names: Sequence[str], available: Sequence[str], where: str) -> None:
+    if missing := [name for name in names if name not in available]:
+        raise DefinitionError(
+            f"missing columns: {', '.join(missing[:SHOWN])}",
+            where=where,
+            fix=f"it has {', '.join(available[:SHOWN])}; [rows] input and label say which is which",
+        )

@@ -1,0 +1,132 @@
+"""Rows of Parquet, Arrow, CSV and JSON-lines files, read in chunks by the readers of `onnxserve batch`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from onnxserve.batch.chunk import Chunk
+from onnxserve.batch.part import Part, Selection, Source
+from onnxserve.batch.readers import columns as columns_of
+from onnxserve.batch.readers import cut, read
+from onnxserve.batch.readers.jsonl import BOM
+from onnxserve.batch.readers.table import parse_numbers
+from onnxserve.batch.sources import open_source
+from onnxserve.definition import Definition
+from onnxserve.errors import BatchError, DefinitionError
+
+from .plain_values import plain_value
+from .row_columns import Columns, choose_columns
+
+CHUNK = 4096  # rows in memory at a time
+ALL = 2**62
+SHOWN = 5
+
+
+class RowFault(Exception):
+    """A row that can't be taken, and the column at fault."""
+
+    def __init__(self, reason: str, column: str) -> None:
+        super().__init__(reason)
+        self.reason, self.column = reason, column
+
+
+def read_files(files: Sequence[Source], definition: Definition) -> Iterator[tuple[Any, Any]]:
+    """Yield input and label of every row; DefinitionError with file, line and column for rows that can't be read."""
+    for file in files:
+        try:
+            available = columns_of(file, ",")
+            names = first_names(file) if available is None else list(available)
+            columns = choose_columns(names, definition, file.url)
+            if definition.features and file.kind in ("csv", "jsonl"):
+                fix = "convert the rows to Parquet"
+                raise DefinitionError("the keys and times of a feature store need types", where=file.url, fix=fix)
+            yield from _read(file, columns, definition)
+        except BatchError as error:
+            raise DefinitionError(error.what, where=error.where or file.url, fix=error.fix) from error
+
+
+def first_names(file: Source) -> list[str]:
+    """Return the names of the first object of a JSON-lines file; DefinitionError if its first row is no object."""
+    with open_source(file.url) as stream:
+        line = next((line for line in stream if line.strip()), b"{}")
+    try:
+        document = msgspec.json.decode(line.removeprefix(BOM))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DefinitionError(f"the first row is no JSON: {error}", where=file.url) from error
+    if isinstance(document, dict):
+        return list(document)
+    fix = 'write objects such as {"input": ..., "label": ...}, as golden.jsonl has them'
+    raise DefinitionError("the first row is no object", where=file.url, fix=fix)
+
+
+def _read(file: Source, columns: Columns, definition: Definition) -> Iterator[tuple[Any, Any]]:
+    used = dict.fromkeys((*columns.inputs, *columns.labels))
+    wanted = Selection({name: name for name in used}, numbers=False, chunk=CHUNK)
+    for piece in cut(file, wanted, ALL):
+        part = Part(0, file.url, file.kind, piece.first, piece.rows, piece.start, piece.stop, piece.line, piece.skip)
+        for chunk in read(part, wanted):
+            yield from _rows(chunk, columns, definition)
+
+
+def _rows(chunk: Chunk, columns: Columns, definition: Definition) -> Iterator[tuple[Any, Any]]:
+    faults = {place: f"{chunk.position(place)}: {fault.reason}" for place, fault in chunk.faults.items()}
+    rows = []
+    for place, value in zip(chunk.places.tolist(), chunk.values or (), strict=True):
+        is_object = len({*columns.inputs, *columns.labels}) > 1
+        fields = value if is_object else {columns.inputs[0]: value}
+        try:
+            if not isinstance(fields, dict):
+                raise RowFault("not an object, as the first row is", columns.inputs[0])
+            rows.append((_input(fields, columns, definition), _label(fields, columns, definition)))
+        except RowFault as fault:
+            faults[place] = f"{chunk.position(place)}, column {fault.column}: {fault.reason}"
+    if faults:
+        lines = [text for _, text in sorted(faults.items())]
+        more = [f"and {len(lines) - SHOWN} more of these {chunk.size} rows"] if len(lines) > SHOWN else []
+        raise DefinitionError("rows can't be read", where="\n         ".join([*lines[:SHOWN], *more]))
+    yield from rows
+
+
+def _input(fields: dict[str, Any], columns: Columns, definition: Definition) -> Any:
+    if definition.features:  # the store's join takes times as they are
+        return {name: fields[column] for name, column in zip(columns.names, columns.inputs, strict=True)}
+    if columns.is_table:
+        return [number(fields[name], name) for name in columns.inputs]
+    values = [plain_value(fields[name], name) for name in columns.inputs]
+    return values[0] if len(values) == 1 else dict(zip(columns.names, values, strict=True))
+
+
+def _label(fields: dict[str, Any], columns: Columns, definition: Definition) -> Any:
+    """Return a row's label, None for a row without one."""
+    labels = [plain_value(fields[name], name) for name in columns.labels]
+    if not labels or None in labels or "" in labels:
+        return None
+    if not definition.labels:
+        labels = [number(label, name) for label, name in zip(labels, columns.labels, strict=True)]
+    [label] = labels if len(labels) == 1 else [labels]
+    if definition.labels and not isinstance(label, list | dict) and str(label) not in definition.labels:
+        raise RowFault(f"label {str(label)!r} is not among `labels`", columns.labels[0])
+    return label
+
+
+def number(value: Any, column: str) -> float | int:
+    """Return a finite number; RowFault for a missing one and for anything else."""
+    if isinstance(value, str):
+        try:
+            [value] = parse_numbers((value,)) if value.strip() else [None]
+        except ValueError as error:
+            raise RowFault(f"expected a number, got {value[:40]!r}", column) from error
+    if isinstance(value, bool | Decimal):
+        value = int(value) if isinstance(value, bool) else float(value)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        raise RowFault("the number is missing", column)
+    if not isinstance(value, int | float):
+        raise RowFault(f"expected a number, got {type(value).__name__}", column)
+    if math.isinf(value):
+        raise RowFault("the number is not finite", column)
+    return value

@@ -1,0 +1,87 @@
+"""Files of fitted models: pickles only where they are trusted, since reading one runs whatever code it names."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+from onnxserve.errors import DefinitionError
+
+from .trees import TreeSource, missing
+
+
+def open_trees(path: Path, *, trust: bool = False) -> TreeSource:
+    """Return the fitted model of a file; DefinitionError if it can't be read, or is a pickle that isn't trusted."""
+    try:
+        return TreeSource(_read(path, trust=trust))
+    except ModuleNotFoundError as error:
+        raise missing(error) from error
+
+
+def _read(path: Path, *, trust: bool) -> Any:
+    match path.suffix.lower():
+        case ".skops":
+            return _skops(path)
+        case ".ubj" | ".json":
+            return _xgboost(path)
+        case ".txt":
+            return _lightgbm(path)
+        case suffix:
+            if not trust:
+                raise DefinitionError(
+                    f"{path.name} is a pickle: reading it runs whatever code it names",
+                    where=str(path),
+                    fix="--trust, if you made it yourself; or write it with skops.io.dump, or save_model of XGBoost "
+                    "(.ubj) or LightGBM (.txt), which need no trust",
+                )
+            return _pickle(path, suffix)
+
+
+def _pickle(path: Path, suffix: str) -> Any:
+    try:
+        if suffix == ".joblib":
+            import joblib
+
+            return joblib.load(path)
+        with path.open("rb") as stream:
+            return pickle.load(stream)  # noqa: S301 - the user trusts it, by name
+    except (pickle.UnpicklingError, EOFError, AttributeError, ValueError, KeyError) as error:
+        raise DefinitionError(
+            f"{path.name} can't be read: {error}",
+            where=str(path),
+            fix="install the versions of the libraries that wrote it, and the module of its own classes",
+        ) from error
+
+
+def _skops(path: Path) -> Any:
+    import skops.io
+
+    unknown = skops.io.get_untrusted_types(file=path)
+    if unknown:
+        raise DefinitionError(
+            f"{path.name} holds types that skops doesn't know to be harmless: {unknown}",
+            where=str(path),
+            fix="load it in a function with skops.io.load(…, trusted=[…]), and set source = model.py:load",
+        )
+    return skops.io.load(path)
+
+
+def _xgboost(path: Path) -> Any:
+    import xgboost
+
+    booster = xgboost.Booster()
+    try:
+        booster.load_model(path)
+    except xgboost.core.XGBoostError as error:
+        raise DefinitionError(f"{path.name} can't be read as an XGBoost model: {error}", where=str(path)) from error
+    return booster
+
+
+def _lightgbm(path: Path) -> Any:
+    import lightgbm
+
+    try:
+        return lightgbm.Booster(model_file=str(path))
+    except lightgbm.basic.LightGBMError as error:
+        raise DefinitionError(f"{path.name} can't be read as a LightGBM model: {error}", where=str(path)) from error

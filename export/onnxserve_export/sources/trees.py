@@ -1,0 +1,124 @@
+"""A fitted model of scikit-learn, XGBoost or LightGBM: its own answers are the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+
+from onnxserve.errors import CheckFailed, DefinitionError
+from onnxserve_export.arrays import Array, Arrays, Axes
+from onnxserve_export.records import Range
+
+from .graph_edit import feed, keep_outputs, rename
+from .source import InputSpec, SourceModel, check_rows
+from .tree_graphs import convert
+
+SCORES, VALUES = "scores", "values"
+
+
+class TreeSource(SourceModel):
+    """Takes one tensor, shape (rows, columns), and gives `scores` (rows, classes) or `values` (rows, targets)."""
+
+    inputs: tuple[InputSpec, ...] = ()
+    free_axis_fix = "the model has a fixed number of columns: give it the rows that it was fitted to"
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.name = library_of(model)
+        self.summary = f"{self.name} {type(model).__name__}"
+        self._predict = predictor(model, self.name)
+
+    def run(self, arrays: Arrays) -> Arrays:
+        """Return `scores` or `values` for one batch."""
+        table = matrix(arrays)
+        output = np.asarray(self._predict(table))
+        name = SCORES if is_classifier(self.model, self.name) else VALUES
+        if name == SCORES and output.ndim == 1:  # the probability of the second of two classes
+            output = np.stack([1 - output, output], axis=1)
+        outputs = {name: output.reshape(len(output), -1)} if output.ndim < 3 else {name: output}
+        return check_rows(outputs, len(table), self.name)
+
+    def runner(self, threads: int) -> Callable[[Arrays], Any]:  # noqa: ARG002 - these libraries choose for themselves
+        """Return a function that predicts as the library does."""
+        return lambda arrays: self._predict(matrix(arrays))
+
+    def graph(self, example: Arrays, axes: Axes) -> tuple[onnx.ModelProto, list[Range]]:  # noqa: ARG002 - a hook
+        """Convert the model; a tensor of another type than float32 is cast in the graph."""
+        [(tensor, array)] = example.items()
+        [name] = self.run(example)
+        try:
+            proto = convert(self.model, self.name, array.shape[1])
+        except ModuleNotFoundError as error:
+            raise missing(error) from error
+        except Exception as error:
+            raise CheckFailed(
+                "trace",
+                f"{type(self.model).__name__} can't be converted: {(str(error).splitlines() or ['no message'])[0]}",
+                "a graph",
+                fix="see the models that skl2onnx and onnxmltools know: https://onnx.ai/sklearn-onnx/supported.html",
+            ) from error
+        last = proto.graph.output[-1].name  # scores stand behind the label
+        keep_outputs(proto.graph, [last])
+        rename(proto.graph, last, name)
+        feed(proto.graph, {proto.graph.input[0].name: (tensor, array.dtype)})
+        return proto, [Range(tensor, 0, 0, None), Range(tensor, 1, array.shape[1], array.shape[1])]
+
+
+def missing(error: ModuleNotFoundError) -> DefinitionError:
+    """Return the error that names the extra that brings a library."""
+    extra = "xgboost" if error.name == "xgboost" else "trees"
+    return DefinitionError(f"{error.name} is not installed", fix=f"pip install 'onnxserve[{extra}]'")
+
+
+def matrix(arrays: Arrays) -> Array:
+    """Return the handler's only tensor; DefinitionError unless there is one, of shape (rows, columns)."""
+    if len(arrays) != 1 or next(iter(arrays.values())).ndim != 2:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise DefinitionError(
+            f"the model takes one tensor (rows, columns), the handler gives {shapes}",
+            fix='set [input] kind = "table" with the columns that the model was fitted to',
+        )
+    return next(iter(arrays.values()))
+
+
+def library_of(model: Any) -> str:
+    """Return the library that a fitted model belongs to; XGBoost's and LightGBM's classes are scikit-learn's too."""
+    libraries = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
+    return next(name for name in ("xgboost", "lightgbm", "scikit-learn") if name.replace("scikit-", "sk") in libraries)
+
+
+def is_classifier(model: Any, library: str) -> bool:
+    """Return whether a fitted model gives scores of classes."""
+    if hasattr(model, "predict_proba"):
+        return True
+    if library == "xgboost" and type(model).__name__ == "Booster":
+        return objective(model).startswith(("binary:", "multi:"))
+    if library == "lightgbm" and type(model).__name__ == "Booster":
+        return objective(model).startswith(("binary", "multiclass"))
+    return False
+
+
+def objective(booster: Any) -> str:
+    """Return the objective of a Booster of XGBoost or LightGBM."""
+    if hasattr(booster, "save_config"):
+        import msgspec
+
+        return str(msgspec.json.decode(booster.save_config())["learner"]["objective"]["name"])
+    text = booster.model_to_string(num_iteration=1)
+    return next((line.partition("=")[2] for line in text.splitlines() if line.startswith("objective=")), "")
+
+
+def predictor(model: Any, library: str) -> Callable[[Array], Any]:
+    """Return the function that gives a fitted model's scores or values for a table."""
+    if hasattr(model, "predict_proba"):
+        return model.predict_proba  # type: ignore[no-any-return]
+    if library == "xgboost" and type(model).__name__ == "Booster":
+        import xgboost
+
+        return lambda table: model.predict(xgboost.DMatrix(table))
+    if hasattr(model, "predict"):
+        return model.predict  # type: ignore[no-any-return]
+    raise DefinitionError(f"{type(model).__name__} has no predict: is it a transformer?", fix="give the whole pipeline")

@@ -1,0 +1,79 @@
+"""A location: the path or URL of a model, of rows or of other files, and the SHA-256 that pins it."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from onnxserve.errors import SourceError
+
+MARK = "@sha256:"
+DIGEST = re.compile(r"[0-9a-f]{64}")
+FUNCTION = re.compile(r"(?:[\w./-]+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*")
+PREDICTIONS = "predictions:"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class Location(NamedTuple):
+    """Where something is; `sha256` is its pin, empty without one."""
+
+    url: str
+    sha256: str = ""
+
+    @property
+    def scheme(self) -> str:
+        """The URL's scheme, empty for a path of this machine."""
+        scheme, mark, _ = self.url.partition("://")
+        return "" if not mark or scheme == "file" else scheme.lower()
+
+    @property
+    def public(self) -> str:
+        """The URL without its query, which may hold a signature that grants access."""
+        return self.url.partition("?")[0] if self.scheme in ("http", "https") else self.url
+
+    def pinned(self, sha256: str) -> str:
+        """Return the text of this location with a pin, as a definition has it."""
+        return f"{self.url}{MARK}{sha256}"
+
+
+def is_remote(text: str) -> bool:
+    """Tell whether a text is a URL of another machine, and no path of this one."""
+    return bool(Location(text).scheme)
+
+
+def parse_location(text: str, sha256: str = "") -> Location:
+    """Read `LOCATION`, with its pin beside it, or `LOCATION@sha256:DIGEST`.
+
+    SourceError for a digest that is none, for two digests, and for a password in a URL.
+    """
+    url, mark, digest = text.rpartition(MARK)
+    location = Location(url, digest) if mark else Location(text, sha256)
+    if mark and sha256 and sha256 != digest:
+        raise SourceError("two different pins", where=location.public, fix="remove one")
+    if mark and not DIGEST.fullmatch(digest):
+        raise SourceError(f"not a SHA-256: {digest!r}", where=location.public, fix="write 64 hex digits, in lower case")
+    address = urlsplit(location.url) if location.scheme in ("http", "https") else None
+    if address and (address.username or address.password):
+        raise SourceError(
+            "a URL must not hold a password, since archives record where their sources are",
+            where=f"{location.scheme}://{address.hostname}",
+            fix="write the name and the password into ~/.netrc",
+        )
+    if address and location.scheme == "http" and not location.sha256 and address.hostname not in LOOPBACK:
+        raise SourceError(
+            "whoever is on the way can change what http:// brings",
+            where=location.public,
+            fix="use https://, or pin the location with @sha256:DIGEST",
+        )
+    return location
+
+
+def is_function(text: str) -> bool:
+    """Tell whether a text names a function, as `file.py:name` or `module:name`."""
+    return not text.startswith(PREDICTIONS) and FUNCTION.fullmatch(text) is not None
+
+
+def is_prediction_log(text: str) -> bool:
+    """Tell whether a text names the prediction log of a model, as `predictions:NAME/VERSION`."""
+    return text.startswith(PREDICTIONS)

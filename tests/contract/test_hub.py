@@ -1,0 +1,149 @@
+"""Repositories of a hub, by huggingface_hub's own client against a stand-in that answers as the Hub's API does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from onnxserve.errors import SourceError
+from onnxserve.locations import fetch as fetching
+from onnxserve.locations import transfer
+from onnxserve.locations.cache import Cache, digest_of
+from onnxserve.locations.fetch import Access, NotPinned, fetch
+from onnxserve.locations.location import Location, parse_location
+from tests.helpers.file_server import Asked, FileServer, Reply, running
+
+REPO, COMMIT = "owner/tiny", "0123456789abcdef0123456789abcdef01234567"
+WEIGHTS = bytes(range(256)) * 4000
+FILES = {
+    ".gitattributes": b"*.safetensors filter=lfs",
+    "config.json": b"{}",
+    "model.safetensors": WEIGHTS,
+    "pytorch_model.bin": b"the same weights",
+    "onnx/model.onnx": b"the same graph",
+    "1_Pooling/config.json": b'{"pooling": "mean"}',
+}
+TAKEN = {"config.json", "model.safetensors", "1_Pooling/config.json"}
+
+
+class Hub:
+    """The three answers of the API that a download needs: the commit, the tree, and the files."""
+
+    def __init__(self, server: FileServer, repo: str = REPO, kind: str = "models") -> None:
+        self.server, self.token = server, ""
+        prefix = f"/{repo}" if kind == "models" else f"/{kind}/{repo}"
+        server.files = {f"{prefix}/resolve/{COMMIT}/{name}": content for name, content in FILES.items()}
+        self._info = {f"/api/{kind}/{repo}/revision/{name}" for name in ("main", "v1", COMMIT)}
+        self._tree = f"/api/{kind}/{repo}/tree/{COMMIT}"
+        server.routes = self.reply
+
+    def reply(self, asked: Asked) -> Reply | None:
+        if self.token and asked.headers.get("authorization") != f"Bearer {self.token}":
+            return Reply(401, {"x-error-code": "GatedRepo"})
+        path = asked.path.partition("?")[0]
+        if path in self._info:
+            return as_json({"id": REPO, "_id": "0", "sha": COMMIT, "siblings": [], "tags": []})
+        if path == self._tree:
+            return as_json([entry(name, content) for name, content in FILES.items()])
+        return None if path in self.server.files else Reply(404, {"x-error-code": "RepoNotFound"})
+
+
+def as_json(document: object) -> Reply:
+    return Reply(200, {"content-type": "application/json"}, json.dumps(document).encode())
+
+
+def entry(name: str, content: bytes) -> dict[str, object]:
+    """A file of the tree, as https://huggingface.co/docs/hub/api has it; large files are in LFS."""
+    digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    lfs = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
+    fields = {"type": "file", "path": name, "size": len(content), "oid": digest}
+    return fields | ({"lfs": lfs} if name.endswith(".safetensors") else {})
+
+
+@pytest.fixture
+def hub(monkeypatch) -> Iterator[Hub]:
+    with running(FileServer()) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setattr(transfer, "FIRST_S", 0.0)
+        monkeypatch.setattr(fetching, "FIRST_S", 0.0)
+        yield Hub(server)
+
+
+@pytest.fixture
+def access(tmp_path) -> Access:
+    return Access(Cache(tmp_path / "cache"), say=lambda _: None)
+
+
+def pin_of(text: str, access: Access) -> Location:
+    with pytest.raises(NotPinned) as refusal:
+        fetch(Location(text), Path(), access)
+    return parse_location(refusal.value.pinned)
+
+
+def test_a_repository_is_a_folder_without_weights_of_other_frameworks(hub, access):
+    location = pin_of(f"hf://{REPO}", access)
+    assert location.url == f"hf://{REPO}@{COMMIT}"
+    folder = fetch(location, Path(), access._replace(offline=True))
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == TAKEN
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+    assert digest_of(folder) == location.sha256
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("onnx", {"model.onnx"}),
+        ("*.json", {"config.json"}),
+        ("**/*.json", {"config.json", "1_Pooling/config.json"}),
+    ],
+)
+def test_a_folder_and_a_glob_of_a_repository_are_folders(hub, access, path, names):
+    folder = fetch(pin_of(f"hf://{REPO}@v1/{path}", access), Path(), access)
+    assert {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()} == names
+
+
+def test_one_file_is_pinned_by_the_digest_that_the_hub_shows(hub, access):
+    digest = hashlib.sha256(WEIGHTS).hexdigest()
+    path = fetch(Location(f"hf://{REPO}@main/model.safetensors", digest), Path(), access)
+    assert (path.name, path.read_bytes()) == ("model.safetensors", WEIGHTS)
+
+
+def test_a_download_is_continued(hub, access):
+    hub.server.breaks = [10**6, 10**6, 500_000]  # the commit and the tree come whole
+    digest = hashlib.sha256(WEIGHTS).hexdigest()
+    fetch(Location(f"hf://{REPO}@main/model.safetensors", digest), Path(), access)
+    assert hub.server.ranges_of(f"/{REPO}/resolve/{COMMIT}/model.safetensors") == ["", "bytes=500000-"]
+
+
+def test_a_data_set_is_a_repository_too(hub, access):
+    Hub(hub.server, kind="datasets")
+    path = fetch(Location(f"hf://datasets/{REPO}/config.json", hashlib.sha256(b"{}").hexdigest()), Path(), access)
+    assert path.read_bytes() == b"{}"
+
+
+def test_a_private_repository_wants_the_token_of_the_environment(hub, access, monkeypatch):
+    hub.token = "hf_secret"
+    location = Location(f"hf://{REPO}/config.json", hashlib.sha256(b"{}").hexdigest())
+    monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "")
+    with pytest.raises(SourceError, match="the hub answers 401") as refusal:
+        fetch(location, Path(), access)
+    assert "HF_TOKEN" in refusal.value.fix
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    assert fetch(location, Path(), access).read_bytes() == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("hf://", "not the address of a repository"),
+        ("hf://owner/none", "the hub answers 404"),
+        (f"hf://{REPO}@main/nothing.bin", "has no nothing.bin"),
+    ],
+)
+def test_what_is_not_there_is_said(hub, access, url, message):
+    with pytest.raises(SourceError, match=message):
+        fetch(Location(url), Path(), access)

@@ -1,0 +1,112 @@
+"""A web server of files that honours Range and If-Range, and that breaks off where a test says."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
+
+RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+
+
+class Asked(NamedTuple):
+    """One request as it arrived."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+
+
+class Reply(NamedTuple):
+    """An answer that a test makes itself."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes = b""
+
+
+@dataclass
+class FileServer:
+    """Files by path; `routes` is asked first. `breaks` are the bytes after which the next answers with a body end."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    routes: Callable[[Asked], Reply | None] = lambda _: None
+    breaks: list[int] = field(default_factory=list)
+    ranges: bool = True
+    marks: bool = True
+    asked: list[Asked] = field(default_factory=list)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ranges_of(self, path: str) -> list[str]:
+        return [each.headers.get("range", "") for each in self.asked if each.path == path]
+
+    def reply(self, asked: Asked) -> Reply:
+        """What the server answers, with the part of a file that a range names."""
+        made = self.routes(asked)
+        if made is not None:
+            return made
+        content = self.files.get(asked.path.partition("?")[0])
+        if content is None:
+            return Reply(404, {}, b"no such file")
+        mark = f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
+        headers = {"etag": mark} if self.marks else {}
+        wanted = RANGE.fullmatch(asked.headers.get("range", "")) if self.ranges else None
+        if wanted is None or asked.headers.get("if-range", mark) != mark:
+            return Reply(200, headers, content)
+        first = int(wanted[1])
+        if first >= len(content):
+            return Reply(416, {"content-range": f"bytes */{len(content)}"})
+        last = min(int(wanted[2] or len(content) - 1), len(content) - 1)
+        return Reply(
+            206, headers | {"content-range": f"bytes {first}-{last}/{len(content)}"}, content[first : last + 1]
+        )
+
+
+@contextmanager
+def running(server: FileServer) -> Iterator[FileServer]:
+    """The server on a free port of loopback."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            asked = Asked(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
+            server.asked.append(asked)
+            reply = server.reply(asked)
+            self.send_response(reply.status)
+            for name, value in {"content-length": str(len(reply.body)), **reply.headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command == "HEAD":
+                return
+            sent = reply.body
+            if len(sent) > 0 and server.breaks and reply.status in (200, 206):
+                sent = sent[: server.breaks.pop(0)]
+                self.close_connection = True
+            self.wfile.write(sent)
+
+        do_GET = do_HEAD = answer  # noqa: N815 - the names that http.server calls
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http.daemon_threads = True
+    server.port = http.server_address[1]
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server
+    finally:
+        http.shutdown()
+        thread.join()
+        http.server_close()

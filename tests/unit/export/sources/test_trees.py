@@ -1,0 +1,90 @@
+"""Fitted models: their graphs answer as they do, also for rows that lie next to a threshold."""
+
+import importlib
+import warnings
+
+import numpy as np
+import pytest
+
+from onnxserve.errors import DefinitionError
+from onnxserve_export.run import run_graph
+from onnxserve_export.sources import open_source
+from onnxserve_export.sources.opening import open_object
+from onnxserve_export.sources.trees import TreeSource
+
+pytest.importorskip("skl2onnx")
+sklearn_ensemble = pytest.importorskip("sklearn.ensemble")
+sklearn_linear = pytest.importorskip("sklearn.linear_model")
+
+DRAWS = np.random.default_rng(0)
+# Two decimals make thresholds that lie between numbers of three, which rows then hit.
+TABLE = DRAWS.normal(size=(300, 4)).round(2)
+CLASSES = np.digitize(TABLE[:, 0] + TABLE[:, 1] ** 2, [0.2, 1.0])
+VALUES = TABLE[:, 0] * 2 + TABLE[:, 1]
+ROWS = {"features": np.concatenate([TABLE, DRAWS.normal(size=(2000, 4)).round(3)]).astype(np.float32)}
+
+MODELS = {
+    "forest": ("sklearn.ensemble", "RandomForestClassifier", {"n_estimators": 5}),
+    "boosting": ("sklearn.ensemble", "GradientBoostingRegressor", {"n_estimators": 5}),
+    "histograms": ("sklearn.ensemble", "HistGradientBoostingClassifier", {"max_iter": 5}),
+    "logistic": ("sklearn.linear_model", "LogisticRegression", {}),
+    "lightgbm classes": ("lightgbm", "LGBMClassifier", {"n_estimators": 5, "verbose": -1}),
+    "lightgbm values": ("lightgbm", "LGBMRegressor", {"n_estimators": 5, "verbose": -1}),
+    "xgboost classes": ("xgboost", "XGBClassifier", {"n_estimators": 5}),
+    "xgboost values": ("xgboost", "XGBRegressor", {"n_estimators": 5}),
+}
+
+
+def fitted(module: str, name: str, options: dict[str, int]) -> object:
+    cls = getattr(pytest.importorskip(module), name)
+    return cls(**options).fit(TABLE, VALUES if "Regressor" in name else CLASSES)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_a_graph_answers_as_its_model_does_for_every_row_at_a_threshold_too(kind, tmp_path):
+    model = open_object(fitted(*MODELS[kind]), kind)
+    [(name, expected)] = model.run(ROWS).items()
+    assert (name, expected.shape) == (
+        ("values", (2300, 1)) if "values" in kind or kind == "boosting" else ("scores", (2300, 3))
+    )
+    proto, ranges = model.graph({"features": ROWS["features"][:3]}, {})
+    (tmp_path / "graph.onnx").write_bytes(proto.SerializeToString())
+    [outputs] = run_graph(tmp_path / "graph.onnx", [ROWS])
+    assert list(outputs) == [name]
+    np.testing.assert_allclose(outputs[name], expected, atol=1e-5)
+    assert [(axis.lower, axis.upper) for axis in ranges] == [(0, None), (4, 4)]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_boosters_in_their_own_files_give_both_scores_of_two_classes(tmp_path):
+    lightgbm = pytest.importorskip("lightgbm")
+    two = (CLASSES > 0).astype(int)
+    lightgbm.LGBMClassifier(n_estimators=5, verbose=-1).fit(TABLE, two).booster_.save_model(tmp_path / "trees.txt")
+    model = open_source("trees.txt", tmp_path, {})
+    assert (model.name, model.summary) == ("lightgbm", "lightgbm Booster")
+    scores = model.run(ROWS)["scores"]
+    np.testing.assert_allclose(scores.sum(axis=1), 1)
+    (tmp_path / "graph.onnx").write_bytes(model.graph(ROWS, {})[0].SerializeToString())
+    [outputs] = run_graph(tmp_path / "graph.onnx", [ROWS])
+    np.testing.assert_allclose(outputs["scores"], scores, atol=1e-5)
+
+
+def test_a_handler_that_gives_no_table_is_told():
+    model = TreeSource(fitted(*MODELS["logistic"]))
+    with pytest.raises(DefinitionError, match=r"one tensor \(rows, columns\), the handler gives image \(1, 3, 2, 2\)"):
+        model.run({"image": np.zeros((1, 3, 2, 2), np.float32)})
+
+
+def test_a_transformer_alone_is_no_model():
+    scaler = importlib.import_module("sklearn.preprocessing").StandardScaler().fit(TABLE)
+    with pytest.raises(DefinitionError, match="StandardScaler has no predict"):
+        TreeSource(scaler)
+
+
+def test_trees_that_split_by_categories_are_refused_by_name():
+    warnings.simplefilter("ignore")
+    cls = sklearn_ensemble.HistGradientBoostingRegressor
+    model = TreeSource(cls(max_iter=2, categorical_features=[3]).fit(np.abs(TABLE).round(), VALUES))
+    with pytest.raises(Exception, match="split by categories"):
+        model.graph({"features": ROWS["features"][:3]}, {})

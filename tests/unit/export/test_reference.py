@@ -1,0 +1,73 @@
+"""A source that answers the same rows differently: chance and state are told apart, and the state is named."""
+
+import random
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from onnxserve.errors import CheckFailed
+from onnxserve_export.reference import check_repeatable
+from onnxserve_export.sources.torch_module import TorchModule
+
+ROWS = {"x": np.ones((3, 2), np.float32)}
+SCALES = {"output_0": np.ones(1)}
+
+
+class Counting(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = torch.nn.Buffer(torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls.add_(1)
+        return x + self.calls
+
+
+class Steps(torch.nn.Module):
+    steps = 0
+
+
+class Remembering(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Steps()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.inner.steps += 1
+        return x * self.inner.steps
+
+
+class Drawing(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.rand_like(x) + random.random()
+
+
+class Hiding(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(1)
+        return x + len(self.seen)
+
+
+@pytest.mark.parametrize(
+    ("module", "fix"),
+    [
+        (Counting(), "each call changes the module's state, calls:"),
+        (Remembering(), r"each call changes the module's state, inner\.steps:"),
+        (Hiding(), "something that the module keeps between calls changes"),
+        (Drawing(), "the module draws random numbers"),
+    ],
+)
+def test_the_cause_of_other_answers_is_named(module, fix):
+    with pytest.raises(CheckFailed, match=r"torch's answers to the same rows differ by .* from one call") as caught:
+        check_repeatable(TorchModule(module), ROWS, SCALES)
+    assert re.match(fix, caught.value.fix)
+
+
+def test_a_source_that_repeats_its_answers_passes():
+    check_repeatable(TorchModule(torch.nn.Linear(2, 1)), ROWS, SCALES)

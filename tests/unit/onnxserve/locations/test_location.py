@@ -1,0 +1,60 @@
+"""Locations as definitions write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from onnxserve.errors import SourceError
+from onnxserve.locations.location import Location, is_function, is_prediction_log, parse_location
+
+DIGEST = "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("text", "location"),
+    [
+        ("rows.csv", Location("rows.csv")),
+        (f"https://h/rows.csv@sha256:{DIGEST}", Location("https://h/rows.csv", DIGEST)),
+        (f"hf://owner/name@main@sha256:{DIGEST}", Location("hf://owner/name@main", DIGEST)),
+        (f"oci://r/m@sha256:{DIGEST}", Location("oci://r/m", DIGEST)),
+    ],
+)
+def test_a_pin_follows_its_location(text, location):
+    assert parse_location(text) == location
+    assert location.pinned(DIGEST).endswith(f"@sha256:{DIGEST}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("s3://b/x@sha256:abc", "not a SHA-256: 'abc'"),
+        ("https://me:secret@h/x", "must not hold a password"),
+        ("http://h/x", "whoever is on the way"),
+    ],
+)
+def test_an_unsafe_location_is_refused_and_its_password_is_not_shown(text, message):
+    with pytest.raises(SourceError, match=message) as refusal:
+        parse_location(text)
+    assert "secret" not in str(refusal.value)
+
+
+def test_http_is_taken_with_a_pin_and_from_this_machine():
+    assert parse_location(f"http://h/x@sha256:{DIGEST}").sha256 == DIGEST
+    assert parse_location("http://127.0.0.1:8000/x").scheme == "http"
+
+
+def test_what_a_location_shows_has_no_query_since_it_may_grant_access():
+    assert parse_location("https://h/x?signature=secret").public == "https://h/x"
+
+
+@pytest.mark.parametrize("text", ["model.py:rows", "package.module:rows", "data/model.py:rows"])
+def test_a_function_is_told_from_a_path(text):
+    assert is_function(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["rows.csv", "s3://b/rows", "predictions:demo", "data/part-*.csv", "C:\\m.onnx", "a b:c", "a/b.pt2"]
+)
+def test_a_path_is_told_from_a_function(text):
+    assert not is_function(text)
+    assert is_prediction_log(text) == (text == "predictions:demo")
