@@ -45,11 +45,6 @@ def findings(proto: onnx.ModelProto) -> list[Finding]:
         if node.op_type in DATA_DEPENDENT:
             why = f"{node.op_type}: shapes or work depend on values, so rows may cost or influence each other"
             traps.append(Finding("data-dependent shape", node.name, why, fatal=False))
-    traps += [
-        Finding("side file", tensor.name, "the weight lies in another file, which an archive would miss")
-        for tensor in graph.initializer
-        if tensor.data_location == onnx.TensorProto.EXTERNAL
-    ]
     names = {value.name for value in graph.input}
     used = {name for node in graph.node for name in node.input}
     traps += [Finding("unused input", name, "the graph doesn't read it", fatal=False) for name in sorted(names - used)]

@@ -11,6 +11,7 @@ from .arrays import Array, Arrays, main
 from .batches import Batches
 from .deviation import TOLERANCE
 from .export_state import ExportState
+from .graph_file import graph_bytes
 from .outputs import all_finite, join, largest_deviation, largest_shift
 from .paired_statistics import PairedStatistics, spread_of
 from .preprocess import FEW, certify_alone, golden_alone, select_alone
@@ -23,7 +24,7 @@ LIKELY = 0.5  # chance to be certified below which a candidate isn't worth a tes
 
 def broken(candidate: Candidate, why: str) -> Measured:
     """Record a candidate that has no results, and why."""
-    size = candidate.path.stat().st_size / 1e6
+    size = graph_bytes(candidate.path) / 1e6
     nothing = (None, 0.0, 0.0, None, None, 0.0, 0.0, False, 0.0, 0)
     return Measured(candidate.variant, size, *nothing, candidate.note, candidate.excluded, why)
 
@@ -52,7 +53,7 @@ def measure_candidate(state: ExportState, candidate: Candidate, acceptance: Acce
     rows = len(state.split.certify)
     return Measured(
         candidate.variant,
-        candidate.path.stat().st_size / 1e6,
+        graph_bytes(candidate.path) / 1e6,
         acceptance.compare(main(select)) if acceptance else None,
         acceptance.risk(main(select)) if acceptance else 0.0,
         acceptance.likely_bound(main(select), rows, LIKELY) if acceptance and rows else 1.0,

@@ -23,6 +23,7 @@ from .batch_composition import SEED as BATCH_SEED
 from .bom import bom
 from .environment import versions
 from .export_state import ExportState
+from .graph_file import weight_files
 from .load import SEED as LOAD_SEED
 from .plan import FP32
 from .records import Measured
@@ -162,6 +163,7 @@ def call(state: ExportState) -> None:
         for path in sorted(state.archive_folder.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts
     }
+    members |= {file.name: file.read_bytes() for file in weight_files(state.chosen.path)}
     members |= {
         "model.onnx": state.chosen.path.read_bytes(),
         "signature.json": pretty(signature),

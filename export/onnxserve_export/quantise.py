@@ -17,6 +17,7 @@ from onnxserve.errors import CheckFailed
 
 from .environment import cpu_flags
 from .export_state import ExportState
+from .graph_file import save_graph, weight_files
 from .int8 import NotApplicable, quantisable, quantise_default, quantise_nodes, types_for
 from .plan import FP32, advice
 from .records import Candidate
@@ -97,14 +98,23 @@ def make_candidate(state: ExportState, variant: str, source: Path) -> Candidate:
 def settle(target: Path, proto: onnx.ModelProto) -> None:
     """Write a graph without what would change its digest from run to run."""
     strip(proto)
-    target.write_bytes(proto.SerializeToString(deterministic=True))
+    save_graph(proto, target)
 
 
 def prepared(state: ExportState) -> Path:
     """Return the fp32 graph with the inferred shapes that quantisers need."""
     source = state.scratch / "prepared.onnx"
     if not source.exists():
-        quant_pre_process(str(state.fp32), str(source), skip_symbolic_shape=True, skip_optimization=True)
+        large = bool(weight_files(state.fp32))
+        quant_pre_process(
+            str(state.fp32),
+            str(source),
+            skip_symbolic_shape=True,
+            skip_optimization=True,
+            save_as_external_data=large,
+            all_tensors_to_one_file=large,
+            external_data_location="prepared.data" if large else None,
+        )
     return source
 
 

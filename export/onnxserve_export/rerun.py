@@ -55,9 +55,9 @@ def rerun(archive: Path) -> Rerun:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         unpack_trusted(archive, folder)
+        proof = read_proof(folder)
         signature = folder_signature(folder)
         summary = msgspec.json.decode((folder / "evidence.json").read_bytes())["summary"]
-        proof = read_proof(folder)
         together, alone, mixed, composition = answers(folder, [row["input"] for row in proof], signature["max_batch"])
         reference = np.array([row["output"] for row in proof], np.float32)
         scale = recorded_scale(folder, reference)

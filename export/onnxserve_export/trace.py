@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 
 import onnx
 
@@ -13,6 +12,7 @@ from onnxserve.errors import CheckFailed
 from .arrays import Arrays, Axes
 from .batches import Batches
 from .export_state import ExportState
+from .graph_file import graph_bytes, save_graph
 from .records import Range
 from .step import Step
 
@@ -119,12 +119,6 @@ def _set(dim: onnx.TensorShapeProto.Dimension, name: str | None, size: int) -> N
         dim.dim_value = size
 
 
-def save(proto: onnx.ModelProto, path: Path) -> None:
-    """Check the graph and write it as one file."""
-    onnx.checker.check_model(proto)
-    path.write_bytes(proto.SerializeToString(deterministic=True))
-
-
 def call(state: ExportState) -> None:
     """Make the graph, name nodes and axes, strip paths, and write it."""
     check_declared(state.groups.shapes, state.axes)
@@ -137,8 +131,9 @@ def call(state: ExportState) -> None:
     del proto.graph.value_info[:]
     name_axes(proto, batch, state.model.run(batch), state.axes, state.output_axes)
     state.fp32 = state.scratch / "fp32.onnx"
-    save(proto, state.fp32)
-    state.say(f"      {len(proto.graph.node)} nodes, {state.fp32.stat().st_size / 1e6:.1f} MB")
+    save_graph(proto, state.fp32)
+    onnx.checker.check_model(str(state.fp32))
+    state.say(f"      {len(proto.graph.node)} nodes, {graph_bytes(state.fp32) / 1e6:.1f} MB")
 
 
 STEP = Step("trace", ("model", "groups", "axes", "limits", "output_axes"), ("fp32", "ranges"), call)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from onnxserve.errors import ArchiveError
-from onnxserve_handlers.trust.model import IDENTITY, MODEL, SUFFIX, ArchiveEncrypted, decrypt
+from onnxserve_handlers.trust.model import IDENTITY, MODEL, SUFFIX, WEIGHTS, ArchiveEncrypted, decrypt
 
 from .library import library, refuse_existing, write_private
 from .verification import trusted_contents
@@ -42,6 +42,12 @@ def seal_archive(path: Path, recipient: str, target: Path | None = None) -> str:
     except Exception as error:  # pyrage's error has no public base
         raise ArchiveError(f"not a recipient: {error}", where=recipient[:80], fix="it begins with age1") from error
     members, manifest = trusted_contents(path)
+    if large := [name for name in members if name.startswith(WEIGHTS)]:
+        raise ArchiveError(
+            "a graph with weights in a file of their own can't be sealed: workers map them into memory as they are",
+            where=f"{path}, {large[0]}",
+            fix="serve it from an encrypted disk, or choose a smaller variant",
+        )
     plain = [name for name in SEALED if name in members]
     if not plain:
         raise ArchiveError("nothing to seal: the archive is sealed already", where=str(path))

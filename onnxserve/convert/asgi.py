@@ -5,15 +5,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from onnxserve.archive import check_archive
+from onnxserve.archive import check_archive, read_signature
 from onnxserve.archive.needs import NEEDS, version_of
 
 SERVER = Path(__file__).parent / "files" / "asgi_server.py"
 
 
 def to_asgi(archive: Path, folder: Path) -> list[Path]:
-    """Write `server.py`, the archive and `requirements.txt`; ArchiveError for an archive that fails its check."""
+    """Write `server.py`, the archive and `requirements.txt`; ArchiveError if it fails its check or isn't ours."""
     check_archive(archive)
+    read_signature(archive)  # the server needs one
     folder.mkdir(parents=True, exist_ok=True)
     server, needs = folder / "server.py", folder / "requirements.txt"
     server.write_bytes(SERVER.read_bytes())

@@ -43,10 +43,11 @@ def to_triton(archive: Path, repository: Path) -> list[Path]:
         number = number * 1000 + int(part)
     model = repository / checked.name
     place = model / str(number)
+    text = configuration(checked.name, read_signature(archive), read_config(archive))
     unpack(archive, place / "archive")
     (place / "model.py").write_bytes(BACKEND.read_bytes())
     config = model / "config.pbtxt"
-    config.write_text(configuration(checked.name, read_signature(archive), read_config(archive)), encoding="utf-8")
+    config.write_text(text, encoding="utf-8")
     return [config, place / "model.py", place / "archive"]
 
 

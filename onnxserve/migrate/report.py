@@ -93,7 +93,8 @@ def _weights(stock: StockArchive) -> Iterator[Finding]:
     elif kind is Weights.state_dict and not stock.model.model_file and not stock.handler_file:
         yield Finding("fails", name, "a state dict without the module that it belongs to (--model-file)")
     else:
-        yield Finding("runs", name, f"{kind}, as the handler loads it")
+        known = "" if kind is Weights.unknown else f"{kind}, "
+        yield Finding("runs", name, f"{known}as the handler loads it")
 
 
 def _packages(stock: StockArchive, code: Code) -> Iterator[Finding]:

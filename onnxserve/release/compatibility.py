@@ -33,12 +33,24 @@ def describe_tensor(tensor: Mapping[str, Any]) -> str:
 
 
 def differences(stable: Path, other: Path) -> list[str]:
-    """Return what differs, one line each; none if an archive has no signature of ours to compare."""
-    try:
-        before, after = (contract(read_signature(path)) for path in (stable, other))
-    except (OnnxserveError, OSError, KeyError, TypeError, AttributeError):
-        return []
+    """Return what differs, one line each; none if neither archive has a signature to compare."""
+    before, after = contract_of(stable), contract_of(other)
+    if before is None or after is None:
+        return [] if before is after else [f"signature: {known(before)} -> {known(after)}"]
     return [f"{name}: {before[name]} -> {after[name]}" for name in before if before[name] != after[name]]
+
+
+def contract_of(archive: Path) -> dict[str, object] | None:
+    """Return the contract of an archive; None if it has no signature, such as a migrated one."""
+    try:
+        return contract(read_signature(archive))
+    except (OnnxserveError, OSError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def known(signature: dict[str, object] | None) -> str:
+    """Return how a difference calls an archive's signature."""
+    return "known" if signature else "unknown"
 
 
 def check_same_signature(model: str, stable: Path, other: Path) -> None:

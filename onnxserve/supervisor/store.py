@@ -8,9 +8,10 @@ from pathlib import Path
 
 from onnxserve.archive import Stores, fill, open_archive
 from onnxserve.archive.read import version_of
-from onnxserve.archive.store import STAGED
+from onnxserve.archive.store import MIGRATE, STAGED
 from onnxserve.errors import OnnxserveError, ServerError
 from onnxserve.torchserve.server import check_store
+from onnxserve_handlers.trust.digests import MIGRATION
 
 from .events import Events
 from .readiness import Version
@@ -21,11 +22,15 @@ NAME = "store"
 
 @dataclass(frozen=True)
 class StoredArchive:
-    """A file of the store; `version` is None if it can't be read, and `ours` tells whether its handler is ours."""
+    """A file of the store; `version` is None if it can't be read.
+
+    `ours` tells whether its handler is ours, `migrated` whether it was taken over from TorchServe.
+    """
 
     path: Path
     version: Version | None
     ours: bool
+    migrated: bool = False
 
 
 def fill_store(stores: Stores, public_keys: Sequence[Path], events: Events) -> None:
@@ -33,6 +38,10 @@ def fill_store(stores: Stores, public_keys: Sequence[Path], events: Events) -> N
     refusals = fill(stores, *public_keys)
     for refusal in refusals:
         events.record(NAME, "refused", f"{refusal.file}: {refusal.reason}")
+    for archive in stored_archives(stores.served):
+        if not (archive.ours or archive.migrated):
+            what = "served as TorchServe would, with bodies as `decode_input_request` has them"
+            events.record(NAME, "unproven", f"{archive.path.name}: {what}; {MIGRATE}")
     if not any(stores.served.glob("*.mar")):
         if not refusals:
             check_store(stores.kept)
@@ -49,6 +58,7 @@ def read_archive(path: Path) -> StoredArchive:
     """Read an archive's manifest, without the slow check of its digest."""
     try:
         with open_archive(path) as archive:
-            return StoredArchive(path, version_of(archive), SIGNATURE in archive.namelist())
+            names = archive.namelist()
+            return StoredArchive(path, version_of(archive), SIGNATURE in names, MIGRATION in names)
     except OnnxserveError:
         return StoredArchive(path, None, ours=False)

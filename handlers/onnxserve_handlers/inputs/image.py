@@ -134,9 +134,12 @@ class ImageInput(InputHooks):
 
     def _pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         spec = self.options
-        upright = normalise(image, spec.channels, spec.background)
-        resized = upright.resize((spec.width, spec.height), Image.Resampling.BILINEAR)
+        resized = self.to_size(normalise(image, spec.channels, spec.background))
         return np.asarray(resized, dtype=np.uint8).reshape(spec.height, spec.width, spec.channels)
+
+    def to_size(self, image: Image.Image) -> Image.Image:
+        """Return an upright image stretched to the options' size; a handler of your own may cut it to that size."""
+        return image.resize((self.options.width, self.options.height), Image.Resampling.BILINEAR)
 
     def sample(self, draws: np.random.Generator) -> str:
         """Return an image of random pixels of the model's own size, a PNG in base64."""

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 IDENTITY = "ONNXSERVE_IDENTITY"  # path of a file with an age identity
 MODEL = "model.onnx"
+WEIGHTS = "weights-"  # the name of a file with a large graph's weights begins so
 SUFFIX = ".age"
 
 

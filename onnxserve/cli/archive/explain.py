@@ -11,7 +11,7 @@ import typer
 from onnxserve.archive import Summary, is_signed, summarise
 from onnxserve.archive.evidence import describe_proof, proof_of
 from onnxserve.cli import groups
-from onnxserve.cli.console import AsJson, out, show
+from onnxserve.cli.console import AsJson, out, show, show_lines
 from onnxserve.cli.table import Number, print_table
 
 HEADINGS = ("variant", *map(Number, ("MB", "score", "drop", "flips", "speed-up")), "verdict")
@@ -80,6 +80,13 @@ def why(summary: Summary, ms: dict[str, float]) -> list[str]:
     return lines
 
 
+def explain_migrated(summary: Summary, *, as_json: bool) -> None:
+    """Say of an archive of TorchServe that there was nothing to choose, and nothing was proven."""
+    why_unproven = f"It is unproven: {summary.evidence['summary']['unproven']}."
+    heading = f"{summary.name} {summary.version}, sha256 {summary.sha256}"
+    show_lines({"why": [why_unproven], "evidence": summary.evidence}, heading, why_unproven, as_json=as_json)
+
+
 @groups.archive.command()
 def explain(
     archive: Annotated[Path, typer.Argument(help="The archive, a .mar file.")],
@@ -91,6 +98,9 @@ def explain(
     Example: onnxserve archive explain model_store/digits-1.0.0.mar
     """
     summary = summarise(archive)
+    if summary.evidence["summary"].get("migrated"):
+        explain_migrated(summary, as_json=as_json)
+        return
     ms = times(measured_here(summary))
 
     def human() -> None:

@@ -68,13 +68,6 @@ def test_a_trap_is_found_by_name(proto, kind, fatal):
     assert (finding.kind, finding.fatal) == (kind, fatal)
 
 
-def test_a_weight_in_a_side_file_is_found():
-    weight = numpy_helper.from_array(np.zeros(4, np.float32), "w")
-    weight.data_location = TensorProto.EXTERNAL
-    [finding] = findings(graph([helper.make_node("Add", ["x", "w"], ["y"], "n")], initializers=[weight]))
-    assert (finding.kind, finding.where) == ("side file", "w")
-
-
 def test_a_sound_graph_has_no_finding(traced):
     assert findings(traced[1]) == []
 

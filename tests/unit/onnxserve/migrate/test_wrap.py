@@ -7,6 +7,7 @@ import json
 import pytest
 
 from onnxserve.archive import Stores, check_archive, contents, fill, read_signature, summarise
+from onnxserve.convert import to_asgi, to_triton
 from onnxserve.errors import ArchiveError
 from onnxserve.migrate import read_stock, wrap
 from onnxserve.supervisor.store import read_archive
@@ -63,3 +64,7 @@ def test_what_needs_a_signature_says_that_the_archive_only_serves(tmp_path):
     with pytest.raises(ArchiveError, match=r"signature.json is missing") as raised:
         read_signature(path)
     assert "migrate --convert" in raised.value.fix
+    for convert in (to_asgi, to_triton):
+        with pytest.raises(ArchiveError, match=r"signature.json is missing"):
+            convert(path, tmp_path / "out")
+        assert not (tmp_path / "out").exists()

@@ -8,8 +8,11 @@ import pytest
 from onnxserve.archive import contents, write_archive
 from onnxserve.errors import OnnxserveError, ReleaseError
 from onnxserve.gateway import Canary
+from onnxserve.migrate import read_stock, wrap
+from onnxserve.release.compatibility import differences
 from tests.helpers.fakes import FakeTorchServe
 from tests.helpers.releases import release
+from tests.helpers.stock import doubler_members, with_manifest, write_zip
 
 
 def test_a_version_that_never_becomes_ready_is_not_registered(tmp_path, next_archive, monkeypatch):
@@ -99,3 +102,11 @@ def test_an_archive_of_the_store_is_never_replaced_by_another(tmp_path, archive,
     with pytest.raises(ReleaseError, match="the store has another"):
         steps.register(next_archive)
     assert kept.read_bytes() == archive.read_bytes()
+
+
+def test_a_version_whose_signature_is_unknown_takes_the_place_of_a_known_one_only_if_asked(tmp_path, archive):
+    members = with_manifest(doubler_members(), modelName="circle", modelVersion="2.0.0")
+    migrated = wrap(read_stock(write_zip(tmp_path / "old.mar", members)), tmp_path / "store")[0]
+    assert differences(archive, migrated) == ["signature: known -> unknown"]
+    assert differences(migrated, archive) == ["signature: unknown -> known"]
+    assert differences(migrated, migrated) == []

@@ -19,6 +19,18 @@ def test_it_reports_writes_the_archive_and_says_what_comes_next(monkeypatch, cap
     assert [kept.name for kept in store.iterdir()] == ["doubler-1.0.mar"]
 
 
+def test_the_archive_is_verified_and_explained_as_unproven(monkeypatch, capsys, tmp_path):
+    path, store = write_zip(tmp_path / "old.mar", doubler_members()), tmp_path / "store"
+    run("migrate", str(path), "--out", str(store), monkeypatch=monkeypatch, capsys=capsys)
+    written = str(store / "doubler-1.0.mar")
+    code, out, _ = run("archive", "explain", written, monkeypatch=monkeypatch, capsys=capsys)
+    assert (code, "It is unproven: it was migrated from TorchServe" in out) == (0, True)
+    code, out, _ = run("archive", "verify", written, "--json", monkeypatch=monkeypatch, capsys=capsys)
+    assert (code, json.loads(out)["golden_rows"]) == (0, 0)
+    code, _, err = run("archive", "verify", written, "--rerun", monkeypatch=monkeypatch, capsys=capsys)
+    assert (code, "carries no proof rows" in err) == (1, True)
+
+
 def test_a_plan_writes_nothing_and_machines_get_every_finding(monkeypatch, capsys, tmp_path):
     path, store = write_zip(tmp_path / "old.mar", doubler_members()), tmp_path / "store"
     words = ("migrate", str(path), "--out", str(store), "--plan", "--json")
