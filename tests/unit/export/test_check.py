@@ -118,7 +118,7 @@ def test_a_handler_of_the_users_own_that_raises_is_told_with_its_exception(circl
 
 def test_rows_that_are_no_pairs_are_told(circle, tmp_path):
     (circle / "model.py").write_text((circle / "model.py").read_text() + "\n\ndef rows():\n    return [1.0, 2.0]\n")
-    assert "row 0 is float, not a pair of a value and its label" in failure(circle, tmp_path / "store")
+    assert "a row is float, no pair of input and label" in failure(circle, tmp_path / "store")
 
 
 def test_a_loader_that_fails_does_not_hide_what_is_wrong_with_the_rows(circle, tmp_path):
