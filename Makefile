@@ -51,9 +51,10 @@ unit: $(STAMP)
 
 export: $(MODELS:%=$(STORE)/.%) ## export the models that changed
 
-# A model is exported again when its files, the handlers or the exporter change.
+# A model is exported again when its files, the handlers or the exporter change. The demos keep their version numbers, so
+# --replace puts the new archive in the old one's place; give a model of your own a new version instead.
 $(STORE)/.%: models/%/model.toml models/%/model.py models/%/golden.jsonl $(shell find handlers export -name "*.py") | $(STAMP)
-	$(BIN)/onnxserve export models/$*
+	$(BIN)/onnxserve export --replace models/$*
 	@touch $@
 
 # These models depend on additional files.

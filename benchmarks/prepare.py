@@ -61,6 +61,7 @@ def make(model: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         state = ExportState(read_definition(ROOT / "models" / model), Path(scratch), Path(scratch))
         run_steps(state, first)
+        state.faults.check()
         if not isinstance(state.model, TorchModule):
             sys.exit(f"{model} is no torch module, so rivals have nothing to run")
         network = state.model.module

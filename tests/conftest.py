@@ -6,11 +6,18 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from onnxserve.scaffold import new_model
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
 from tests.helpers.once import made_once
+
+
+@pytest.fixture(scope="session", autouse=True)
+def torch_threads() -> None:
+    """One: threads that wait for each other beside other tests take ten times as long for models as small as these."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from pathlib import Path
 from onnxserve.errors import OnnxserveError
 
 from .export import export_model
+from .options import ExportOptions
 from .steps import STEPS
 
 
@@ -17,10 +18,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m onnxserve_export", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="models/NAME")
     parser.add_argument("--store", type=Path, default=Path("model_store"))
+    parser.add_argument("--draft", action="store_true", help="make the fp32 graph alone, as quickly as possible")
+    parser.add_argument("--unproven", action="store_true", help="make an archive even if too few rows prove it")
+    parser.add_argument("--replace", action="store_true", help="let other content replace a version that exists")
     arguments = parser.parse_args()
+    options = ExportOptions(arguments.unproven, arguments.draft, arguments.replace)
     try:
         for folder in arguments.folders:
-            export_model(folder, arguments.store, STEPS, print)
+            export_model(folder, arguments.store, STEPS, print, options=options)
     except OnnxserveError as error:
         print(error, file=sys.stderr)
         return error.exit_code

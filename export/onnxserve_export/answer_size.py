@@ -29,7 +29,7 @@ def row_bytes(outputs: Arrays) -> int:
 
 def unreachable(state: ExportState) -> str:
     """Return a warning if `input.max_rows` allows requests whose answers are too large to send; else an empty text."""
-    each, allowed, limit = row_bytes(state.reference), state.definition.input.max_rows, largest_answer()
+    each, allowed, limit = row_bytes(state.probe_reference), state.definition.input.max_rows, largest_answer()
     size, fitting = each * allowed + ENVELOPE, max(1, (limit - ENVELOPE) // each)
     if size <= limit:
         return ""

@@ -1,87 +1,149 @@
-"""Step certify: one candidate after the other on the certify rows, the safest first, until one is refused."""
+"""Step certify: one candidate after the other on the certify rows, the safest first, until one is refused.
+
+A graph that is equal to its source needs no certificate: where the rows give it none, it serves by parity.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from onnxserve.archive import file_digest
+from onnxserve.archive.evidence import CERTIFIED, PARITY, UNPROVEN
 from onnxserve.errors import CheckFailed
 
-from .acceptance import Acceptance
+from .acceptance import Acceptance, budget_of, least_rows
 from .arrays import main
 from .certify_log import CertifyLog, CertifyTest
+from .choose import equal_to_source
 from .export_state import ExportState
+from .measure import loss_of, spread_rows
 from .output_similarity import compare
-from .paired_statistics import PairedStatistics, spread_of
+from .paired_statistics import spread_of
+from .plan import FP32, advice
 from .records import Candidate, Certified, Measured
 from .step import Step
 
 
 def call(state: ExportState) -> None:
-    """Test the candidates in sequence; the last accepted one is the fastest, and it serves."""
-    spread = spread_of(main(state.select_reference))
-    acceptance = Acceptance(state.definition, state.split.certify, main(state.reference), spread)
+    """Accept the candidates in sequence; the last accepted one is the fastest, and it serves."""
     log = CertifyLog(state.store, state.definition.name, state.split.certify)
+    acceptance = certify_acceptance(state) if len(state.split.certify) else None
     results = {result.variant: result for result in state.measured}
     tests: list[CertifyTest] = []
     accepted: list[Candidate] = []
+    equal = equal_to_source(state)
     for number, candidate in enumerate(state.sequence):
         state.progress("certify", number, len(state.sequence))
-        result, test = certify(candidate, results[candidate.variant], state, acceptance, log)
-        tests.append(test)
+        result = on_certify_rows(state, results[candidate.variant], acceptance)
+        needed = rows_for(state, log, candidate)
+        if acceptance is not None and needed <= state.plan.certify:
+            result, test = certify(candidate, result, state, acceptance, log)
+            tests.append(test)
+        else:
+            result = replace(result, refusal=too_few(state, candidate, needed))
+        if result.refusal and candidate.variant in equal:
+            result = by_parity(state, result)
         results[candidate.variant] = result
-        state.say(f"      {candidate.variant}: {result.refusal or summary(result)}")
+        state.say(f"      {candidate.variant}: {result.refusal or summary(state, result)}")
         if result.refusal:
             why = f"not tried: {candidate.variant}, which is safer, was refused"
             untried = [untried.variant for untried in state.sequence[number + 1 :]]
             results |= {variant: replace(results[variant], refusal=why) for variant in untried}
             break
         accepted.append(candidate)
-    before = [test for test in log.earlier(tests[-1].graph) if test not in tests]
-    state.certified = Certified(tests, before, acceptance.spread)
+    if not accepted and (unproven := without_proof(state, results)):
+        results[unproven.variant] = replace(results[unproven.variant], proof=UNPROVEN)
+        accepted.append(unproven)
+    before = [test for test in log.earlier(tests[-1].graph if tests else "") if test not in tests]
+    state.certified = Certified(tests, before, spread_of(spread_rows(state)))
     state.measured = [results[result.variant] for result in state.measured]
     if not accepted:
         raise none_passes(state, log)
     state.chosen = accepted[-1]
-    state.say(f"      chosen: {state.chosen.variant}")
+    state.say(f"      chosen: {state.chosen.variant}, {results[state.chosen.variant].proof}")
+
+
+def certify_acceptance(state: ExportState) -> Acceptance:
+    """Return the comparison with the source on the certify rows."""
+    spread, labelled = spread_of(spread_rows(state)), state.split.labelled
+    return Acceptance(state.definition, state.split.certify, main(state.reference), spread, labelled=labelled)
+
+
+def on_certify_rows(state: ExportState, result: Measured, acceptance: Acceptance | None) -> Measured:
+    """Compare a candidate with its source on the certify rows, if there are any, without a test."""
+    if acceptance is None:
+        return result
+    outputs = main(state.outputs[result.variant])
+    close = compare(acceptance.reference, outputs, acceptance.truth)
+    return replace(result, paired=acceptance.compare(outputs), closeness=close)
+
+
+def by_parity(state: ExportState, result: Measured) -> Measured:
+    """Accept a graph that is equal to its source.
+
+    If only golden and generated rows were compared, no row of the definition stands behind it: it is unproven.
+    """
+    proven = state.row_parity is not None and state.row_parity.rows > 0
+    return replace(result, refusal="", proof=PARITY if proven else UNPROVEN)
+
+
+def rows_for(state: ExportState, log: CertifyLog, candidate: Candidate) -> float:
+    """Return the certify rows that a candidate's test wants at its level; a test that can't be passed isn't made."""
+    level = log.level(file_digest(candidate.path))
+    return least_rows(state.definition, level, labelled=state.split.labelled) or float("inf")
+
+
+def too_few(state: ExportState, candidate: Candidate, needed: float) -> str:
+    """Return why a candidate isn't tested."""
+    reason = f"{state.plan.certify} certify rows can't certify it"
+    reason += (
+        f", {needed:.0f} or more can" if 0 < needed < float("inf") else "; no number of rows can, at a budget of 0"
+    )
+    if candidate.variant == FP32 and state.row_parity is not None and state.row_parity.fault:
+        return f"{state.row_parity.fault}; {reason}"
+    return reason
 
 
 def certify(
     candidate: Candidate, result: Measured, state: ExportState, acceptance: Acceptance, log: CertifyLog
 ) -> tuple[Measured, CertifyTest]:
     """Test one candidate; the test is recorded before its outcome is shown."""
-    graph, outputs = file_digest(candidate.path), main(state.outputs[candidate.variant])
+    graph = file_digest(candidate.path)
     with log.turn():
-        paired = acceptance.compare(outputs, log.level(graph))
+        paired = acceptance.compare(main(state.outputs[candidate.variant]), log.level(graph))
         refusal = acceptance.verdict(paired)
         test = log.add(candidate.variant, graph, paired.bound, acceptance.budget, refused=bool(refusal))
-    close = compare(acceptance.reference, outputs, acceptance.truth)
-    return replace(result, paired=paired, closeness=close, refusal=refusal), test
+    return replace(result, paired=paired, refusal=refusal, proof="" if refusal else CERTIFIED), test
+
+
+def without_proof(state: ExportState, results: dict[str, Measured]) -> Candidate | None:
+    """Return the safest candidate if it may serve unproven; None if nobody asked for that.
+
+    A loss beyond the budget on the rows that there are is no lack of proof, so it may not.
+    """
+    if not (state.options.unproven or state.options.draft):
+        return None
+    safest, budget = state.sequence[0], budget_of(state.definition)
+    losses = [results[safest.variant].paired, results[safest.variant].select]
+    return safest if all(loss is None or loss.drop <= budget for loss in losses) else None
 
 
 def none_passes(state: ExportState, log: CertifyLog) -> CheckFailed:
     """Return the error that lists the refusals and says that each makes the next test on these rows stricter."""
     reasons = "; ".join(f"{result.variant}: {result.refusal}" for result in state.measured)
     refused = sum(test.refused for test in log.tests)
+    spent = f"; {refused} graphs were refused on these rows so far, and each makes the next test stricter"
     return CheckFailed(
-        "certify",
-        f"no variant passes ({reasons})",
-        "at least one",
-        fix="give more rows, add fp32 to quantise.variants, or raise quantise.max_accuracy_drop; "
-        f"{refused} graphs were refused on these rows so far, and each makes the next test stricter",
+        "certify", f"no variant passes ({reasons})", "at least one", fix=advice(state) + (spent if refused else "")
     )
 
 
-def summary(result: Measured) -> str:
+def summary(state: ExportState, result: Measured) -> str:
     """Describe a result in one line for the terminal."""
-    paired: PairedStatistics | None = result.paired
-    if paired is None:
-        return result.refusal
     alone = " (only one row at a time: answers move with the batch)" if result.moves else ""
-    return (
-        f"accuracy {paired.accuracy:.2%} (torch {paired.reference_accuracy:.2%}), "
-        f"drop at most {paired.bound:.2%}, {paired.flips:.2%} of answers differ{alone}"
-    )
+    if result.paired is None:
+        return f"equal to its source on every row that was compared{alone}"
+    return loss_of(state, result.paired) + alone
 
 
 STEP = Step("certify", ("sequence", "measured", "outputs", "reference"), ("chosen", "certified", "measured"), call)

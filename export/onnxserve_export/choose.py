@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from onnxserve.errors import CheckFailed
 
+from .acceptance import budget_of
 from .arrays import Arrays
 from .batches import rows_of
 from .export_state import ExportState
-from .preprocess import certify_alone, served
+from .plan import FP32, advice
+from .preprocess import probe_alone, served
 from .records import Candidate, Timing
 from .sequence import in_sequence
 from .step import Step
@@ -49,7 +51,7 @@ def timings(state: ExportState, candidates: list[Candidate]) -> list[Timing]:
 
 def alone(state: ExportState, rows: int) -> list[Arrays]:
     """Return the rows of the full batches, one at a time."""
-    return list(certify_alone(state).first(rows))
+    return list(probe_alone(state).first(rows))
 
 
 def call(state: ExportState) -> None:
@@ -58,16 +60,22 @@ def call(state: ExportState) -> None:
     candidates = [candidate for candidate in state.candidates if candidate.variant in ran]
     if not candidates:
         reasons = "; ".join(f"{result.variant}: {result.refusal}" for result in state.measured)
-        raise CheckFailed("choose", f"no variant runs ({reasons})", "at least one", fix="add fp32 to quantise.variants")
-    state.timings = timings(state, candidates)
+        raise CheckFailed("choose", f"no variant runs ({reasons})", "at least one", fix=advice(state))
+    state.timings = [] if state.options.draft else timings(state, candidates)
     ms = served_times(state.timings, served_threads(state), state.definition.serve.batch_size)
-    kept, left = in_sequence(list(ran.values()), ms, state.definition.quantise.max_accuracy_drop)
+    kept, left = in_sequence(list(ran.values()), ms, budget_of(state.definition), equal_to_source(state))
     state.measured = [replace(result, refusal=left.get(result.variant, result.refusal)) for result in state.measured]
     by_variant = {candidate.variant: candidate for candidate in candidates}
     state.sequence = [by_variant[result.variant] for result in kept]
-    state.say("      " + ", ".join(f"{variant} {took:.3f} ms/row" for variant, took in ms.items()))
+    if ms:
+        state.say("      " + ", ".join(f"{variant} {took:.3f} ms/row" for variant, took in ms.items()))
     for variant, why in left.items():
         state.say(f"      {variant}: {why}")
+
+
+def equal_to_source(state: ExportState) -> tuple[str, ...]:
+    """Return the variants that need no certificate, since they are equal to the source on every row compared."""
+    return (FP32,) if state.row_parity is not None and not state.row_parity.fault else ()
 
 
 def served_times(records: list[Timing], threads: int, batch: int) -> dict[str, float]:
@@ -75,4 +83,4 @@ def served_times(records: list[Timing], threads: int, batch: int) -> dict[str, f
     return {timing.variant: timing.ms for timing in records if (timing.threads, timing.batch) == (threads, batch)}
 
 
-STEP = Step("choose", ("candidates", "measured", "groups", "model"), ("timings", "sequence"), call)
+STEP = Step("choose", ("candidates", "measured", "groups", "model", "row_parity"), ("timings", "sequence"), call)

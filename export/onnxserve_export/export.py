@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from onnxserve.definition import read_definition
+from onnxserve.definition import Definition, read_definition
 
 from .export_state import ExportState, no_progress
 from .options import DEFAULTS, ExportOptions
+from .replacement import earlier_archives
 from .step import Step, run_steps
 
 
@@ -30,7 +31,14 @@ def export_model(
         quantise = msgspec.structs.replace(definition.quantise, search_minutes=options.search_minutes)
         definition = msgspec.structs.replace(definition, quantise=quantise)
     say(f"{definition.name} {definition.version}")
+    if not options.replace and (earlier := first_earlier(definition, (store, *options.served))):
+        say(f"      {earlier} exists: an export of other content ends without an archive unless --replace is given")
     with tempfile.TemporaryDirectory(prefix="onnxserve-") as scratch:
         state = ExportState(definition, store, Path(scratch), say, progress, options)
         run_steps(state, steps)
     return state
+
+
+def first_earlier(definition: Definition, folders: Iterable[Path]) -> Path | None:
+    """Return an archive that has or had the definition's name and version; None if there is none."""
+    return next(earlier_archives(f"{definition.name}-{definition.version}.mar", folders), None)

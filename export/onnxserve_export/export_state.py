@@ -11,8 +11,21 @@ from onnxserve.definition import Definition
 
 from .arrays import Arrays, Axes
 from .batches import Batches
-from .options import ExportOptions
-from .records import Candidate, Certified, Finding, Measured, Parity, Range, Sensitivity, Split, Timing
+from .faults import FaultList
+from .options import DEFAULTS, ExportOptions
+from .records import (
+    Candidate,
+    Certified,
+    Finding,
+    Measured,
+    Parity,
+    Plan,
+    Range,
+    RowParity,
+    Sensitivity,
+    Split,
+    Timing,
+)
 
 if TYPE_CHECKING:
     from .sources import SourceModel
@@ -22,12 +35,17 @@ if TYPE_CHECKING:
 class Groups:
     """Rows as batches of tensors: by subset, and some again alone and in random batches, to check batch invariance.
 
-    `mixed` are random batches of the certify rows that `mixed_rows` names, in that order.
+    `probe` are certify rows, or where there are few, other rows too. `alone` are its first rows, and `mixed` random
+    batches of those of its rows that `mixed_rows` names, in that order. `fit` are the first fit rows; `generated` are
+    random rows within the signature.
     """
 
     calibrate: Batches
+    fit: Batches
+    generated: Batches
     select: Batches
     certify: Batches
+    probe: Batches
     alone: Batches
     mixed: Batches
     mixed_rows: list[int]
@@ -48,11 +66,13 @@ class ExportState:
     scratch: Path
     say: Callable[[str], None] = print
     progress: Callable[[str, int, int], None] = no_progress
-    options: ExportOptions = field(default_factory=ExportOptions)
+    options: ExportOptions = DEFAULTS
+    faults: FaultList = field(default_factory=FaultList)  # found so far; the step `check` tells them
     sources: dict[str, Path] = field(init=False)
     source_file: Path | None = field(init=False)  # file or folder of the model; None if a function makes it
     row_files: Path | None = field(init=False)  # file, folder or glob of the rows; None if they come from elsewhere
     split: Split = field(init=False)
+    plan: Plan = field(init=False)
     golden: list[dict[str, Any]] = field(init=False)
     assets: dict[str, bytes] = field(init=False)
     model: SourceModel = field(init=False)
@@ -60,8 +80,10 @@ class ExportState:
     groups: Groups = field(init=False)
     axes: Axes = field(init=False)  # free axes of the inputs
     limits: dict[str, int] = field(init=False)  # the largest size of each free axis
+    probe: list[Any] = field(init=False)  # values of the rows that the source and batches are checked with
     # Of the source's outputs, by name, the main one first; rows are cut to their own lengths.
     reference: Arrays = field(init=False)
+    probe_reference: Arrays = field(init=False)
     select_reference: Arrays = field(init=False)
     golden_outputs: Arrays = field(init=False)
     scales: Arrays = field(init=False)  # the units of deviations
@@ -71,6 +93,7 @@ class ExportState:
     ranges: list[Range] = field(init=False)
     findings: list[Finding] = field(init=False)
     parity: list[Parity] = field(init=False)
+    row_parity: RowParity | None = field(init=False)  # None if fp32 isn't among the variants
     candidates: list[Candidate] = field(init=False)
     refused: dict[str, str] = field(init=False)
     sensitivity: Sensitivity | None = field(init=False)

@@ -26,8 +26,10 @@ def fetch_source(source: Source, folder: Path, access: Access) -> Path:
 
 
 def location_of(reference: str) -> Location | None:
-    """Return where a model or its rows are; None if a function or the prediction log gives them."""
-    return None if is_function(reference) or is_prediction_log(reference) else parse_location(reference)
+    """Return where a model or its rows are; None if a function or the prediction log gives them, or nothing does."""
+    if not reference or is_function(reference) or is_prediction_log(reference):
+        return None
+    return parse_location(reference)
 
 
 def call(state: ExportState) -> None:

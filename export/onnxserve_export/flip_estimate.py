@@ -85,7 +85,7 @@ def rows_needed(budget: float, flips: float, level: float = FIRST_LEVEL, chance:
         counts = {(0, 0), likely_counts(flips, rows, chance)}
         return all(drop_within(budget, wrong, right, rows, level) for wrong, right in counts)
 
-    return _fewest(certify, budget, flips, _quantile(1 - level) + _quantile(chance))
+    return _fewest(certify, budget, flips, level, chance)
 
 
 def share_rows_needed(budget: float, share: float, level: float = FIRST_LEVEL, chance: float = 0.8) -> int:
@@ -94,15 +94,24 @@ def share_rows_needed(budget: float, share: float, level: float = FIRST_LEVEL, c
     def certify(rows: int) -> bool:
         return likely_share(share, rows, level, chance) <= budget
 
-    return _fewest(certify, budget - share, share, _quantile(1 - level) + _quantile(chance))
+    return _fewest(certify, budget - share, share, level, chance)
 
 
-def _fewest(certify: Callable[[int], bool], margin: float, variance: float, deviations: float) -> int:
-    """Return the fewest rows that `certify`, by bisection; beyond `FEW`, those whose standard error fits the margin."""
+def mean_rows_needed(budget: float, level: float = FIRST_LEVEL) -> int:
+    """Return the same for a mean of scores that drop in no row, as a part of their range."""
+    return _fewest(lambda rows: mean_bound(np.zeros(rows), level) <= budget, budget, 0.0, level, 0.5)
+
+
+def _fewest(certify: Callable[[int], bool], margin: float, variance: float, level: float, chance: float) -> int:
+    """Return the fewest rows that `certify`, by bisection.
+
+    Beyond `FEW`, those whose standard error fits the margin, or if nothing changes those that show so.
+    """
     if margin <= 0:
         return 0
     if not certify(FEW):
-        return math.ceil(deviations**2 * variance / margin**2)
+        deviations = _quantile(1 - level) + _quantile(chance)
+        return math.ceil(max(deviations**2 * variance / margin**2, math.log(level) / math.log1p(-min(margin, 0.5))))
     low, high = 0, FEW
     while high - low > max(1, high // 200):
         middle = (low + high) // 2

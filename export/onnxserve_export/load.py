@@ -26,4 +26,4 @@ def call(state: ExportState) -> None:
     state.say(f"      {state.model.summary}")
 
 
-STEP = Step("load", ("sources", "source_file", "split"), ("model", "assets"), call)
+STEP = Step("load", ("sources", "source_file", "split"), ("model", "assets"), call, collects=True)

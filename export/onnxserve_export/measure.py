@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from .acceptance import Acceptance
-from .arrays import Arrays, main
+from dataclasses import asdict
+
+from onnxserve.archive.evidence import describe_loss
+
+from .acceptance import Acceptance, claim_of, task_of
+from .arrays import Array, Arrays, main
 from .batches import Batches
 from .deviation import TOLERANCE
 from .export_state import ExportState
 from .graph_file import graph_bytes
 from .outputs import all_finite, join, largest_deviation, largest_shift
-from .preprocess import certify_alone, golden_alone, select_alone
+from .paired_statistics import PairedStatistics, spread_of
+from .preprocess import FEW, certify_alone, golden_alone, select_alone
 from .records import Candidate, Measured
 from .run import GraphCrashed, run_cut
 from .step import Step
@@ -24,31 +29,34 @@ def broken(candidate: Candidate, why: str) -> Measured:
     return Measured(candidate.variant, size, *nothing, candidate.note, candidate.excluded, why)
 
 
-def measure_candidate(state: ExportState, candidate: Candidate, acceptance: Acceptance) -> Measured:
+def measure_candidate(state: ExportState, candidate: Candidate, acceptance: Acceptance | None) -> Measured:
     """Run a candidate on select, certify and golden rows: in batches, alone and in random batches.
+
+    `acceptance` is None where there are no select rows.
 
     A candidate whose answers move with the batch is measured again with every row alone, since it may serve rows alone.
     Its outputs for the certify rows are kept for the step `certify`; nothing here looks at them.
     """
     try:
-        select, certify, alone, mixed, golden = together(state, candidate)
-        shift = largest_shift(certify, alone, mixed, state.groups.mixed_rows, state.scales)
+        select, certify, probe, alone, mixed, golden = together(state, candidate)
+        shift = largest_shift(probe, alone, mixed, state.groups.mixed_rows, state.scales)
         largest = state.definition.serve.batch_size
         if not shift <= TOLERANCE:
             largest = 1
             parts = (select_alone(state), certify_alone(state), golden_alone(state))
-            select, certify, golden = (join(run_cut(candidate.path, part, state.row_axes)) for part in parts)
+            select, certify, golden = (run_rows(state, candidate, part) for part in parts)
     except GraphCrashed as error:
         return broken(candidate, f"crashed: {error}")
-    if not all(all_finite(outputs) for outputs in (select, certify)):
+    if not all(all_finite(outputs) for outputs in (select, certify, probe)):
         return broken(candidate, "gives outputs that are not finite")
     state.outputs[candidate.variant] = certify
+    rows = len(state.split.certify)
     return Measured(
         candidate.variant,
         graph_bytes(candidate.path) / 1e6,
-        acceptance.compare(main(select)),
-        acceptance.risk(main(select)),
-        acceptance.likely_bound(main(select), len(state.split.certify), LIKELY),
+        acceptance.compare(main(select)) if acceptance else None,
+        acceptance.risk(main(select)) if acceptance else 0.0,
+        acceptance.likely_bound(main(select), rows, LIKELY) if acceptance and rows else 1.0,
         None,
         None,
         largest_deviation(select, state.select_reference, state.scales),
@@ -62,10 +70,15 @@ def measure_candidate(state: ExportState, candidate: Candidate, acceptance: Acce
     )
 
 
+def run_rows(state: ExportState, candidate: Candidate, batches: Batches) -> Arrays:
+    """Return the outputs for batches, of which there may be none."""
+    return join(run_cut(candidate.path, batches, state.row_axes) if len(batches) else ())
+
+
 def together(state: ExportState, candidate: Candidate) -> list[Arrays]:
     """Return the outputs of the batches from select to golden, which follow each other in the file, by one process."""
     groups = state.groups
-    parts = [groups.select, groups.certify, groups.alone, groups.mixed, groups.golden]
+    parts = [groups.select, groups.certify, groups.probe, groups.alone, groups.mixed, groups.golden]
     whole = Batches(groups.select.path, groups.select.start, groups.golden.stop)
     rest = iter(run_cut(candidate.path, whole, state.row_axes))
     return [join(next(rest) for _ in range(len(part))) for part in parts]
@@ -73,21 +86,42 @@ def together(state: ExportState, candidate: Candidate) -> list[Arrays]:
 
 def call(state: ExportState) -> None:
     """Measure all candidates."""
-    acceptance = Acceptance(state.definition, state.split.select, main(state.select_reference))
+    acceptance = select_acceptance(state) if len(state.split.select) else None
     state.measured, state.outputs = [], {}
     for number, candidate in enumerate(state.candidates):
         state.progress("measure", number, len(state.candidates))
         result = measure_candidate(state, candidate, acceptance)
         state.measured.append(result)
-        state.say(f"      {candidate.variant}: {result.refusal or summary(result)}")
+        state.say(f"      {candidate.variant}: {result.refusal or summary(state, result)}")
 
 
-def summary(result: Measured) -> str:
+def select_acceptance(state: ExportState) -> Acceptance:
+    """Return the comparison with the source on the select rows."""
+    spread, labelled = spread_of(spread_rows(state)), state.split.labelled
+    reference = main(state.select_reference)
+    return Acceptance(state.definition, state.split.select, reference, spread, labelled=labelled)
+
+
+def spread_rows(state: ExportState) -> Array:
+    """Return the outputs whose spread is the scale of errors: the select rows', or the probe's where those are few."""
+    few = len(state.split.select) < FEW
+    return main(state.probe_reference if few else state.select_reference)
+
+
+def summary(state: ExportState, result: Measured) -> str:
     """Describe a result in one line for the terminal."""
     if result.select is None:
-        return result.refusal
+        return "there are no select rows to measure it on"
     alone = "; one row at a time, since answers move with the batch" if result.moves else ""
-    return f"{result.select.drop:.2%} lost and {result.select.flips:.2%} changed on the select rows{alone}"
+    return f"{loss_of(state, result.select)}, by the select rows{alone}"
+
+
+def loss_of(state: ExportState, paired: PairedStatistics) -> str:
+    """Describe what a candidate loses, in the words of the task."""
+    quantise = state.definition.quantise
+    task = "metric" if quantise.metric else task_of(state.definition)
+    claim = claim_of(state.definition, labelled=state.split.labelled)
+    return describe_loss(asdict(paired), task, claim, quantise.tolerance)
 
 
 STEP = Step("measure", ("candidates", "select_reference", "scales", "groups"), ("measured", "outputs"), call)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
 class ExportOptions:
     """The choices of whoever runs the export.
 
-    `search_minutes` replaces the definition's. `offline` refuses the network, and names what is not on this machine.
+    `unproven` allows an archive that no certificate and no parity stands behind; `draft` makes the fp32 graph alone, as
+    quickly as possible; `replace` lets other content take the place of a version that exists. `served` are folders
+    where servers keep the archives that they loaded. `search_minutes` replaces the definition's. `offline` refuses the
+    network, and names what is not on this machine.
     """
 
+    unproven: bool = False
+    draft: bool = False
+    replace: bool = False
+    served: tuple[Path, ...] = ()
     search_minutes: float | None = None
     offline: bool = False
 

@@ -12,7 +12,7 @@ from onnxserve_handlers.tasks.classification import probabilities
 from .arrays import Array
 
 BINS = 15
-Activation = Literal["softmax", "none"]
+Activation = Literal["softmax", "sigmoid", "none"]
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def deviations(left: Arrays, right: Arrays, scales: Arrays) -> dict[str, float]:
 
 def largest_deviation(left: Arrays, right: Arrays, scales: Arrays) -> float:
     """Return the largest deviation of all outputs, each in its own unit."""
-    return max(deviations(left, right, scales).values())
+    return max(deviations(left, right, scales).values(), default=0.0)
 
 
 def largest_shift(together: Arrays, alone: Arrays, mixed: Arrays, mixed_rows: Sequence[int], scales: Arrays) -> float:

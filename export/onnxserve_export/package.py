@@ -11,12 +11,13 @@ import onnx
 import yaml
 
 from onnxserve.archive import file_digest, manifest, write_archive
+from onnxserve.archive.evidence import UNPROVEN
 from onnxserve.archive.manifest import CONFIG
 from onnxserve.archive.write import pretty
 from onnxserve.definition import ServeSection, Source
 from onnxserve.locations.location import parse_location
 
-from .acceptance import task_of
+from .acceptance import budget_of, claim_of, task_of
 from .answer_size import unreachable
 from .arrays import main
 from .batch_composition import SEED as BATCH_SEED
@@ -26,6 +27,7 @@ from .export_state import ExportState
 from .fetch import location_of
 from .graph_file import weight_files
 from .load import SEED as LOAD_SEED
+from .plan import FP32
 from .records import Measured
 from .rows import SEED as SPLIT_SEED
 from .step import Step
@@ -70,20 +72,27 @@ def server_config(serve: ServeSection, largest: int) -> bytes:
 
 def evidence(state: ExportState) -> dict[str, Any]:
     """Return what was proven, without times, which would give the same model another digest each day."""
-    chosen = next(result for result in state.measured if result.variant == state.chosen.variant)
+    chosen = chosen_result(state)
+    definition, split = state.definition, state.split
     summary: dict[str, Any] = {
         "variant": chosen.variant,
+        "proof": chosen.proof,
+        "draft": state.options.draft,
         "source": state.model.name,
-        "task": state.definition.quantise.metric or task_of(state.definition),
-        "budget": state.definition.quantise.max_accuracy_drop,
-        "tolerance": state.definition.quantise.tolerance,
+        "task": definition.quantise.metric or task_of(definition),
+        "claim": claim_of(definition, labelled=split.labelled),
+        "budget": budget_of(definition),
+        "tolerance": definition.quantise.tolerance,
         "spread": state.certified.spread,
         "worst_parity": max(parity.deviation for parity in state.parity),
+        "row_parity": None if state.row_parity is None else asdict(state.row_parity),
         "batch_shift": chosen.batch_shift,
         "moves": chosen.moves,
         "max_batch": chosen.max_batch,
         "model_sha256": file_digest(state.chosen.path),
     }
+    if chosen.proof == UNPROVEN:
+        summary |= {"unproven": why_unproven(state, chosen), "rows_wanted": state.plan.wanted}
     if chosen.paired:
         summary |= asdict(chosen.paired)
     return {
@@ -96,16 +105,30 @@ def evidence(state: ExportState) -> dict[str, Any]:
         "ranges": [asdict(axis_range) for axis_range in state.ranges],
         "parity": [asdict(parity) for parity in state.parity],
         "data": {
-            "rows": {name: len(subset) for name, subset in state.split.subsets.items()},
-            "sha256": {name: subset.digest for name, subset in state.split.subsets.items()},
-            "duplicates_dropped": state.split.duplicates,
-            **origin_of(state.definition.rows.location),
+            "rows": {name: len(subset) for name, subset in split.subsets.items()},
+            "unlabelled": split.unlabelled,
+            "sha256": {name: subset.digest for name, subset in split.subsets.items()},
+            "duplicates_dropped": split.duplicates,
+            **origin_of(definition.rows.location),
         },
         "seeds": {"split": SPLIT_SEED, "load": LOAD_SEED, "batches": BATCH_SEED},
-        "source": origin_of(state.definition.source),
-        "sources": [origin(source) for source in state.definition.sources],
+        "source": origin_of(definition.source),
+        "sources": [origin(source) for source in definition.sources],
         "environment": versions(),
     }
+
+
+def chosen_result(state: ExportState) -> Measured:
+    """Return what was measured of the variant that serves."""
+    return next(result for result in state.measured if result.variant == state.chosen.variant)
+
+
+def why_unproven(state: ExportState, chosen: Measured) -> str:
+    """Return what its proof lacks, and how many rows would do."""
+    if chosen.variant == FP32 and state.row_parity is not None and not state.row_parity.fault:
+        return "no row of the definition was compared, and one would do for fp32"
+    rows = f"about {state.plan.wanted} rows would do" if state.plan.needed else "no number of rows would do"
+    return f"{chosen.refusal or 'it has no certificate'}; {rows} if it changes no answer"
 
 
 def origin_of(reference: str) -> dict[str, str]:
@@ -144,7 +167,7 @@ def proof(state: ExportState) -> bytes:
 
 def call(state: ExportState) -> None:
     """Collect the members and write the archive."""
-    chosen = next(result for result in state.measured if result.variant == state.chosen.variant)
+    chosen = chosen_result(state)
     graph = onnx.load(state.chosen.path, load_external_data=False).graph
     signature = msgspec.json.decode((state.archive_folder / "signature.json").read_bytes())
     signature |= {

@@ -114,8 +114,13 @@ def compare_embeddings(
     reference: Array, candidate: Array, tolerance: float, level: float = FIRST_LEVEL
 ) -> PairedStatistics:
     """Compare vectors: the drop is the share of rows that turned too far, a flip is another nearest neighbour."""
-    flips = float(np.mean(_nearest(_unit(reference)) != _nearest(_unit(candidate))))
+    flips = float(np.mean(nearest_differ(reference, candidate)))
     return compare_errors(vector_errors(reference, candidate), tolerance, level, flips)
+
+
+def nearest_differ(reference: Array, candidate: Array) -> Array:
+    """Whether each of the first NEIGHBOURS rows has another nearest neighbour among them, shape (rows,)."""
+    return np.asarray(_nearest(_unit(reference)) != _nearest(_unit(candidate)))
 
 
 def compare_scores(reference: Array, candidate: Array, width: float, level: float = FIRST_LEVEL) -> PairedStatistics:

@@ -1,4 +1,4 @@
-"""Step preprocess: lay out the archive's folder, and let the handler in it turn every row into tensors."""
+"""Step preprocess: let the handler in the archive's folder turn every row into tensors."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from onnxserve.archive.offline import axis_limits, tensors
+from onnxserve.archive.offline import axis_limits, samples, tensors
 
-from .archive_folder import write_archive_folder
 from .arrays import Arrays
 from .batch_composition import ALONE, MIXED, batches, random_batches
 from .batches import Batches
@@ -21,6 +20,8 @@ from .step import Step
 from .subset import Subset
 
 BATCHES = (1, 2, 3, 5, 7)
+FEW = 20  # rows below which generated ones help to check the source
+GENERATED = 64  # rows within the signature, on which fp32 must answer as its source does
 
 
 def shape_groups(values: Sequence[Any], largest: int) -> dict[str, list[Any]]:
@@ -57,29 +58,48 @@ def values(subset: Subset) -> Iterator[Any]:
     return (row.value for row in subset)
 
 
+def probe_rows(state: ExportState, generated: Sequence[Any]) -> list[Any]:
+    """Return the rows that the source and batches are checked with: certify rows first, others where these are few.
+
+    Generated rows are among them only where there are hardly any others.
+    """
+    most, split = max(MIXED, 2 * state.definition.serve.batch_size), state.split
+    golden = [row["input"] for row in state.golden]
+    subsets = (split.certify, split.select, split.calibrate, split.fit)
+    probe = list(islice(chain(chain.from_iterable(map(values, subsets)), golden), most))
+    return probe if len(probe) >= FEW else [*probe, *generated]
+
+
 def call(state: ExportState) -> None:
-    """Write the archive's folder, then let its handler turn all rows into tensors."""
-    state.archive_folder = state.scratch / "archive"
-    write_archive_folder(state, state.archive_folder)
+    """Let the handler in the archive's folder turn all rows into tensors."""
+    generated = samples(state.archive_folder, GENERATED)
+    state.probe = probe = probe_rows(state, generated)
     size, split, layout = state.definition.serve.batch_size, state.split, Layout()
-    head = list(islice(values(split.certify), max(MIXED, 2 * size)))
-    composition = random_batches(min(len(head), MIXED), size)
-    shapes = shape_groups(head, size)
-    for subset in (split.calibrate, split.select, split.certify):
+    composition = random_batches(min(len(probe), MIXED), size)
+    shapes = shape_groups(probe, size)
+    fit = list(islice(values(split.fit), MIXED))
+    layout.add(batches(values(split.calibrate), size), math.ceil(len(split.calibrate) / size))
+    layout.add(batches(fit, size), math.ceil(len(fit) / size))
+    layout.add(batches(generated, size), math.ceil(len(generated) / size))
+    for subset in (split.select, split.certify):
         layout.add(batches(values(subset), size), math.ceil(len(subset) / size))
-    layout.add(batches(head[:ALONE], 1), min(ALONE, len(head)))
-    layout.add([[head[index] for index in batch] for batch in composition], len(composition))
+    layout.add(batches(probe, size), math.ceil(len(probe) / size))
+    layout.add(batches(probe[:ALONE], 1), min(ALONE, len(probe)))
+    layout.add([[probe[index] for index in batch] for batch in composition], len(composition))
     layout.add([[row["input"] for row in state.golden]], 1)
     for group in shapes.values():
         layout.add([group], 1)
     path = state.scratch / "tensors.npz"
     state.axes = tensors(state.archive_folder, layout, path)
     state.limits = axis_limits(path, state.axes)
-    calibrate, select, certify, alone, mixed, golden, *rest = layout.cut(path)
+    calibrate, first_fit, random, select, certify, checked, alone, mixed, golden, *rest = layout.cut(path)
     state.groups = Groups(
         calibrate,
+        first_fit,
+        random,
         select,
         certify,
+        checked,
         alone,
         mixed,
         list(chain.from_iterable(composition)),
@@ -97,10 +117,10 @@ def alone(state: ExportState, name: str, instances: Iterable[Any], count: int) -
 
 
 def served(state: ExportState, groups: int) -> list[Arrays]:
-    """Return the first certify batches, each in the parts that the handler would run: rows of one length together."""
+    """Return the first probe batches, each in the parts that the handler would run: rows of one length together."""
     path = state.scratch / "served.npz"
     size = state.definition.serve.batch_size
-    tensors(state.archive_folder, islice(batches(values(state.split.certify), size), groups), path, parts=True)
+    tensors(state.archive_folder, islice(batches(state.probe, size), groups), path, parts=True)
     with np.load(path) as arrays:
         count = len({number for key in arrays.files if (number := key.partition("/")[0]).isdigit()})
     return list(Batches(path, 0, count))
@@ -109,6 +129,11 @@ def served(state: ExportState, groups: int) -> list[Arrays]:
 def certify_alone(state: ExportState) -> Batches:
     """Return the certify rows one by one, for variants that may serve only one row at a time."""
     return alone(state, "certify", values(state.split.certify), len(state.split.certify))
+
+
+def probe_alone(state: ExportState) -> Batches:
+    """Return the probe rows one by one, for such variants."""
+    return alone(state, "probe", state.probe, len(state.probe))
 
 
 def select_alone(state: ExportState) -> Batches:
@@ -121,4 +146,4 @@ def golden_alone(state: ExportState) -> Batches:
     return alone(state, "golden", (row["input"] for row in state.golden), len(state.golden))
 
 
-STEP = Step("preprocess", ("split", "golden", "assets"), ("archive_folder", "groups", "axes", "limits"), call)
+STEP = Step("preprocess", ("split", "golden", "archive_folder"), ("groups", "axes", "limits", "probe"), call)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -13,14 +13,14 @@ import numpy.typing as npt
 
 from onnxserve.archive.offline import run_offline
 from onnxserve.archive.write import pretty
-from onnxserve_handlers.outputs import Outputs
+from onnxserve_handlers.outputs import FreeAxis, Outputs, with_sizes
 from onnxserve_handlers.registry import read_signature, task_alone
 from onnxserve_handlers.tasks import TaskHooks
 
 from .arrays import Array
 from .batch_composition import batches
 from .export_state import ExportState
-from .preprocess import values
+from .preprocess import FEW, values
 from .step import Step
 
 BINS = 10
@@ -69,9 +69,27 @@ def embedding(vectors: npt.NDArray[np.float64]) -> tuple[dict[str, Any], dict[st
     return {"centre": centre.tolist(), "axes": axes.tolist()}, {f"embedding.{name}": v for name, v in measures.items()}
 
 
+def outputs_of(state: ExportState, rows: int) -> Outputs:
+    """Return the chosen graph's outputs for the first certify rows, with the rows' own sizes."""
+    arrays = {name: array[:rows] for name, array in state.outputs[state.chosen.variant].items()}
+    axes = [FreeAxis(name, axis, size) for name, free in state.row_axes.items() for axis, size in free.items()]
+    if not axes:
+        return Outputs(arrays)
+    own_sizes = state.groups.certify.sizes()
+    names = {axis.name for axis in axes}
+    sizes = {name: list(chain.from_iterable(batch[name] for batch in own_sizes))[:rows] for name in names}
+    return with_sizes(arrays, axes, sizes)
+
+
 def call(state: ExportState) -> None:
-    """Measure the certify rows by the handler in the archive's folder, and the chosen graph's outputs for them."""
+    """Measure the certify rows by the handler in the archive's folder, and the chosen graph's outputs for them.
+
+    Where they are few there is no profile: drift is judged against distributions.
+    """
     rows = min(MOST_ROWS, len(state.split.certify))
+    if rows < FEW:
+        state.say(f"      none: {rows} certify rows are no distribution to compare live rows with, {FEW} would be")
+        return
     source, target = state.scratch / "profile.jsonl", state.scratch / "profile.npz"
     with source.open("wb") as stream:
         for group in batches(islice(values(state.split.certify), rows), state.definition.serve.batch_size):
@@ -80,8 +98,7 @@ def call(state: ExportState) -> None:
     with np.load(target) as arrays:
         signature = read_signature(state.archive_folder)
         task = task_alone(signature.output.task, signature)
-        outputs = {name: array[:rows] for name, array in state.outputs[state.chosen.variant].items()}
-        document = profile(arrays, Outputs(outputs), task)
+        document = profile(arrays, outputs_of(state, rows), task)
     (state.archive_folder / "profile.json").write_bytes(pretty(document))
     state.say(f"      {rows} rows, {len(document['measures'])} measures")
 

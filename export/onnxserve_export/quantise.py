@@ -19,6 +19,7 @@ from .environment import cpu_flags
 from .export_state import ExportState
 from .graph_file import save_graph, weight_files
 from .int8 import NotApplicable, quantisable, quantise_default, quantise_nodes, types_for
+from .plan import FP32, advice
 from .records import Candidate
 from .step import Step
 from .trace import strip
@@ -82,7 +83,7 @@ MAKERS: dict[str, Maker] = {
 
 def make_candidate(state: ExportState, variant: str, source: Path) -> Candidate:
     """Make one variant's graph; NotApplicable when the quantiser changed nothing."""
-    if variant == "fp32":
+    if variant == FP32:
         return Candidate(variant, state.fp32)
     target = state.scratch / f"{variant}.onnx"
     excluded, note = MAKERS[variant](state, source, target)
@@ -120,9 +121,9 @@ def prepared(state: ExportState) -> Path:
 def call(state: ExportState) -> None:
     """Make every variant but the searched one; one that can't be made is refused with its reason."""
     logging.getLogger().setLevel(logging.ERROR)  # the quantisers log advice on the root logger
-    source = prepared(state)
-    state.candidates, state.refused = [], {}
-    variants = [variant for variant in state.definition.quantise.variants if variant != SEARCHED]
+    state.candidates, state.refused = [], dict(state.plan.left)
+    variants = [variant for variant in state.plan.variants if variant != SEARCHED]
+    source = state.fp32 if variants == [FP32] else prepared(state)
     for number, variant in enumerate(variants):
         state.progress("quantise", number, len(variants))
         try:
@@ -131,7 +132,7 @@ def call(state: ExportState) -> None:
             state.refused[variant] = f"could not be made: {error}"
             state.say(f"      {variant}: {state.refused[variant]}")
     if not state.candidates and variants:
-        raise CheckFailed("quantise", "no variant could be made", "at least one", fix="add fp32 to quantise.variants")
+        raise CheckFailed("quantise", "no variant could be made", "at least one", fix=advice(state))
 
 
 STEP = Step("quantise", ("fp32", "groups"), ("candidates", "refused"), call)

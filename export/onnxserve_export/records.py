@@ -43,6 +43,23 @@ class Parity:
 
 
 @dataclass(frozen=True)
+class RowParity:
+    """How the fp32 graph answers single rows beside its source.
+
+    `rows` are of the definition, `golden` of golden.jsonl, `generated` random ones within the signature. The deviation
+    is the largest, in spreads of the source's outputs; `changed` answers differ. `fault` is empty if the graph is equal
+    to its source within float tolerance on all of them.
+    """
+
+    rows: int
+    golden: int
+    generated: int
+    deviation: float
+    changed: int
+    fault: str
+
+
+@dataclass(frozen=True)
 class Timing:
     """Median milliseconds per row of one variant at one number of threads and one batch size."""
 
@@ -54,18 +71,45 @@ class Timing:
 
 @dataclass(frozen=True)
 class Split:
-    """Disjoint subsets of the rows; `duplicates` were dropped."""
+    """Disjoint subsets of the rows; `duplicates` were dropped, `unlabelled` have no label."""
 
     fit: Subset
     calibrate: Subset
     select: Subset
     certify: Subset
     duplicates: int
+    unlabelled: int = 0
 
     @property
     def subsets(self) -> dict[str, Subset]:
         """The subsets by name."""
         return {name: getattr(self, name) for name in FRACTIONS}
+
+    @property
+    def total(self) -> int:
+        """The number of rows."""
+        return sum(map(len, self.subsets.values()))
+
+    @property
+    def labelled(self) -> bool:
+        """Whether every row has a label."""
+        return not self.unlabelled
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the rows allow.
+
+    The budget wants `needed` certify rows of a variant that loses nothing, 0 if no number is enough, and about `wanted`
+    rows in all; there are `certify`, which may be `enough`. `variants` are made, others are `left` out with a reason.
+    """
+
+    certify: int
+    needed: int
+    wanted: int
+    variants: tuple[str, ...]
+    left: dict[str, str]
+    enough: bool
 
 
 class Sensitivity(msgspec.Struct):
@@ -90,7 +134,8 @@ class Measured:
 
     `select`, `risk`, `likely_bound` and `deviation` are of the select rows; `paired` and `closeness` of the
     certify rows, once it was certified or refused there. `moves` says that answers move with the batch, so that
-    rows must be served alone. Deviations and shifts are in spreads of torch's outputs.
+    rows must be served alone. Deviations and shifts are in spreads of torch's outputs. `proof` is what it may serve by:
+    certified, parity or unproven.
     """
 
     variant: str
@@ -108,6 +153,7 @@ class Measured:
     note: str
     excluded: tuple[str, ...]
     refusal: str
+    proof: str = ""
 
 
 @dataclass(frozen=True)

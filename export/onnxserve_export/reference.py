@@ -13,11 +13,12 @@ from onnxserve.archive.write import pretty
 from onnxserve.errors import CheckFailed, DefinitionError
 
 from .acceptance import task_of
-from .arrays import Arrays, main
+from .arrays import Array, Arrays, main
 from .deviation import TOLERANCE
 from .export_state import ExportState
 from .output_similarity import activation_of
 from .outputs import Shapes, cut, free_output_axes, join, largest_deviation, largest_shift, scales_of, shapes_of
+from .preprocess import FEW
 from .seeding import seed_all
 from .sources import SourceModel
 from .step import Step
@@ -61,9 +62,9 @@ def _same(left: Any, right: Any) -> bool:
 
 
 def call(state: ExportState) -> None:
-    """Run the source on the select, certify and golden rows; CheckFailed if it isn't repeatable or mixes rows."""
+    """Run the source on all rows but the fit rows; CheckFailed if it mixes rows or gets a golden row wrong."""
     model, groups, labels = state.model, state.groups, state.definition.labels
-    parts = [groups.certify, groups.alone, groups.mixed, groups.select, groups.golden]
+    parts = [groups.certify, groups.probe, groups.alone, groups.mixed, groups.select, groups.golden]
     shapes: list[Shapes] = []
     outputs: list[Arrays] = []
     for batch in chain.from_iterable(parts):
@@ -71,13 +72,13 @@ def call(state: ExportState) -> None:
         outputs.append(model.run(batch))
     state.output_axes, state.row_axes = free_output_axes(shapes, list(map(shapes_of, outputs)), state.axes)
     rest = iter(outputs)
-    certify, alone, mixed, select, golden = (
+    certify, probe, alone, mixed, select, golden = (
         join(cut(next(rest), sizes, state.row_axes) for sizes in part.sizes()) for part in parts
     )
-    state.reference, state.select_reference, state.golden_outputs = certify, select, golden
-    state.scales = scales_of(certify, each=task_of(state.definition) == "regression")
-    check_repeatable(model, groups.certify.first_batch(), state.scales)
-    shift = largest_shift(certify, alone, mixed, groups.mixed_rows, state.scales)
+    state.reference, state.probe_reference = certify, probe
+    state.select_reference, state.golden_outputs = select, golden
+    state.scales = scales_of(typical_outputs(state), each=task_of(state.definition) == "regression")
+    shift = largest_shift(probe, alone, mixed, groups.mixed_rows, state.scales)
     if not shift <= TOLERANCE:
         raise CheckFailed(
             "reference",
@@ -86,27 +87,35 @@ def call(state: ExportState) -> None:
             f"{TOLERANCE:g}",
             fix="the module mixes rows (a mean over the batch, padding that leaks): mend it",
         )
-    if labels and main(certify).shape[1:] != (len(labels),):
-        raise DefinitionError(f"the module gives {main(certify).shape[1:]} outputs a row for {len(labels)} labels")
-    if task_of(state.definition) == "labels":
-        _state_activation(state)
+    if labels and (given := main(probe).shape[1:]) != (len(labels),):
+        raise DefinitionError(f"the module gives {given} outputs a row for {len(labels)} labels")
+    if "activation" in state.definition.output.__struct_fields__:
+        _state_activation(state, main(typical_outputs(state)))
     _check_golden(state)
 
 
-def _state_activation(state: ExportState) -> None:
+def typical_outputs(state: ExportState) -> Arrays:
+    """Return the source's outputs for the certify rows, or for the probe rows where the former are few."""
+    return state.reference if len(state.split.certify) >= FEW else state.probe_reference
+
+
+def _state_activation(state: ExportState, outputs: Array) -> None:
     """Record in the signature what makes scores of the outputs, where the definition leaves it to their values."""
     path = state.archive_folder / "signature.json"
     document = msgspec.json.decode(path.read_bytes())
     if document["output"]["activation"] != "auto":
         return
-    document["output"]["activation"] = activation = activation_of(main(state.reference))
+    activation = activation_of(outputs)
+    if activation != "none" and document["output"].get("task") == "multilabel":
+        activation = "sigmoid"
+    document["output"]["activation"] = activation
     path.write_bytes(pretty(document))
     if activation == "none":
-        state.say("      the outputs are probabilities: they are the scores, without another softmax")
+        state.say("      the outputs are probabilities: they are the scores, without another softmax or sigmoid")
 
 
 def _check_golden(state: ExportState) -> None:
-    labels = state.definition.labels
+    labels = state.definition.labels if state.definition.output.task == "classification" else ()
     for row, output in zip(state.golden, main(state.golden_outputs), strict=True):
         if labels and row["label"] is not None and labels[int(output.argmax())] != row["label"]:
             raise CheckFailed(
@@ -121,6 +130,6 @@ def _check_golden(state: ExportState) -> None:
 STEP = Step(
     "reference",
     ("model", "groups"),
-    ("reference", "select_reference", "scales", "golden_outputs", "output_axes", "row_axes"),
+    ("reference", "probe_reference", "select_reference", "scales", "golden_outputs", "output_axes", "row_axes"),
     call,
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
+from onnxserve.archive.evidence import describe_proof
 from onnxserve.archive.write import pretty
 
 from .choose import served_threads, served_times
@@ -40,6 +41,7 @@ def call(state: ExportState) -> None:
     ms = served_times(state.timings, served_threads(state), state.definition.serve.batch_size)
     drawn = {
         "ms": ms,
+        "claims": describe_proof(document["summary"]),
         "pareto": pareto(document["variants"], ms, document["summary"]["budget"], state.model.name),
         "bars": bars(document["sensitivity"], searched_floats(state)),
     }

@@ -12,9 +12,11 @@ import msgspec
 import numpy as np
 
 from onnxserve.archive import folder_signature, read_proof, unpack_trusted
+from onnxserve.archive.evidence import PARITY, UNPROVEN, proof_of
 from onnxserve.archive.offline import Array, outputs
 from onnxserve.definition import QuantiseSection
 
+from .acceptance import AGREEMENT
 from .batch_composition import ALONE, MIXED, batches, random_batches
 from .deviation import TOLERANCE, batch_shift, deviation, recorded_scale
 from .environment import versions
@@ -32,8 +34,12 @@ from .significance_levels import FIRST_LEVEL
 
 @dataclass(frozen=True)
 class Rerun:
-    """How the archive's own handler answers here the rows that torch answered at export."""
+    """How the archive's own handler answers here the rows that its source answered at export.
 
+    `proof` is the archive's; `recorded_bound` is of the export.
+    """
+
+    proof: str
     rows: int
     paired: PairedStatistics
     deviation: float
@@ -58,9 +64,10 @@ def rerun(archive: Path) -> Rerun:
     together = together.reshape(len(together), -1)
     paired = compare(reference, together, proof, signature["output"]["labels"], summary)
     shift = batch_shift(together, alone.reshape(len(alone), -1), mixed.reshape(len(mixed), -1), composition, scale)
-    measured = (len(proof), paired, deviation(together, reference, scale), shift)
-    budget = float(summary["budget"])
-    return Rerun(*measured, float(summary["bound"]), budget, versions(), refusal(paired, shift, budget))
+    kind, moved, budget = proof_of(summary), deviation(together, reference, scale), float(summary["budget"])
+    changed = paired.flips if summary["task"] == "labels" else paired.drop
+    why = moves_alone(shift) or refusal(kind, paired, changed, moved, budget)
+    return Rerun(kind, len(proof), paired, moved, shift, float(summary["bound"]), budget, versions(), why)
 
 
 def answers(folder: Path, values: list[Any], largest: int) -> tuple[Array, Array, Array, list[int]]:
@@ -84,6 +91,9 @@ def compare(
     A user's own metric isn't in the archive; outputs are then compared as a regression's are.
     """
     level, task = float(summary.get("level", FIRST_LEVEL)), summary["task"]
+    if task == "labels" and summary.get("claim") == AGREEMENT:
+        other = reference.argmax(axis=-1) != candidate.argmax(axis=-1)
+        return compare_errors(other.astype(np.float64), 0.5, level)
     if task == "labels":
         index = {label: number for number, label in enumerate(labels)}
         return compare_labels(reference, candidate, np.array([index[str(row["label"])] for row in proof]), level)
@@ -94,9 +104,22 @@ def compare(
     return compare_errors(value_errors(reference, candidate, spread), tolerance, level)
 
 
-def refusal(paired: PairedStatistics, shift: float, budget: float) -> str:
-    """Return why the archive shouldn't serve here, an empty text when it may."""
-    if not shift <= TOLERANCE:
-        what = "of the outputs' spread with its neighbours in the batch"
-        return f"a row's answer moves by {shift:.2g} {what}, {TOLERANCE:g} is allowed"
+def moves_alone(shift: float) -> str:
+    """Return a refusal if answers move with the batch, else an empty text."""
+    if shift <= TOLERANCE:
+        return ""
+    what = "of the outputs' spread with its neighbours in the batch"
+    return f"a row's answer moves by {shift:.2g} {what}, {TOLERANCE:g} is allowed"
+
+
+def refusal(proof: str, paired: PairedStatistics, changed: float, moved: float, budget: float) -> str:
+    """Return why the archive shouldn't serve here by its own proof, an empty text when it may.
+
+    Parity allows no changed answer. Without a proof only what is lost on these rows counts.
+    """
+    if proof == PARITY:
+        equal = moved <= TOLERANCE and not changed
+        return "" if equal else f"{changed:.2%} of answers differ, and outputs deviate by up to {moved:.2g} spreads"
+    if proof == UNPROVEN:
+        return "" if paired.drop <= budget else f"{paired.drop:.2%} is lost, {budget:.2%} is allowed"
     return over_budget(paired, budget)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from onnxserve.definition import Definition
-from onnxserve.errors import CheckFailed, DefinitionError
+from onnxserve.errors import DefinitionError
+from onnxserve_handlers.registry import task_for
 
 from .export_state import ExportState
+from .faults import FaultList
 from .historical_features import join_features
+from .plan import DRAFT_ROWS, check_plan, planned
 from .records import Split
 from .row_sources import read_rows
 from .step import Step
@@ -21,7 +26,6 @@ from .subset import FRACTIONS, KEY, Row, spool
 
 # fit trains, calibrate gives the ranges of int8, select is what the search looks at, certify is for the proof alone.
 SEED = "onnxserve-split-2"
-MIN_CERTIFY = 20
 
 
 class Assignment:
@@ -34,6 +38,7 @@ class Assignment:
         self._rows = rows
         self._seen: set[bytes] = set()
         self.duplicates = 0
+        self.unlabelled = 0
 
     def __iter__(self) -> Iterator[tuple[str, Row]]:
         for row in self._rows:
@@ -42,6 +47,7 @@ class Assignment:
                 self.duplicates += 1
                 continue
             self._seen.add(digest[:KEY])
+            self.unlabelled += row.label is None
             yield subset_at(int.from_bytes(digest[-8:]) / 2**64), row
 
 
@@ -58,11 +64,14 @@ def split_rows(rows: Iterable[Row], folder: Path) -> Split:
     """Split rows in one pass, into files in `folder`."""
     assigned = Assignment(rows)
     subsets = spool(assigned, FRACTIONS, folder)
-    return Split(**subsets, duplicates=assigned.duplicates)
+    return Split(**subsets, duplicates=assigned.duplicates, unlabelled=assigned.unlabelled)
 
 
-def read_golden(definition: Definition) -> list[dict[str, Any]]:
-    """Return the lines of `golden.jsonl`, `{"input": ..., "label": ...}`, label optional; else DefinitionError."""
+def read_golden(definition: Definition, faults: FaultList) -> list[dict[str, Any]]:
+    """Return the lines of `golden.jsonl`, `{"input": ..., "label": ...}`, label optional; faults are of single lines.
+
+    DefinitionError if there is no such file or line.
+    """
     path = definition.folder / "golden.jsonl"
     if not path.is_file():
         raise DefinitionError("golden.jsonl is missing", where=str(path), fix='add lines {"input": ..., "label": ...}')
@@ -72,39 +81,55 @@ def read_golden(definition: Definition) -> list[dict[str, Any]]:
             document = msgspec.json.decode(line)
             golden.append({"input": document["input"], "label": document.get("label")})
         except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
-            raise DefinitionError(f"not a golden row: {error}", where=f"{path}:{number}") from error
+            faults.add(DefinitionError(f"not a golden row: {error}", where=f"{path}:{number}"))
     if not golden:
         raise DefinitionError("golden.jsonl is empty", where=str(path))
     return golden
 
 
-def labelled(given: Iterable[tuple[Any, Any]], definition: Definition) -> Iterator[Row]:
-    """Yield rows one by one; DefinitionError at the first with an unknown label."""
-    known = set(definition.labels)
-    for number, (value, label) in enumerate(given):
-        if known and str(label) not in known:
-            where = definition.rows.location
-            raise DefinitionError(f"row {number} has label {str(label)!r}, not among `labels`", where=where)
-        yield Row(value, label)
+class Given:
+    """The definition's rows, one by one; `unknown` counts labels that aren't among `labels`. None is no label."""
+
+    def __init__(self, pairs: Iterable[tuple[Any, Any]], definition: Definition) -> None:
+        self._pairs, self._definition = pairs, definition
+        self.unknown: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[Row]:
+        task = task_for(self._definition.output)
+        for value, label in self._pairs:
+            unknown = [] if label is None else task.unknown_labels(label)
+            self.unknown.update(map(str, unknown))
+            if not unknown:
+                yield Row(value, label)
+
+    def faults(self) -> Iterator[DefinitionError]:
+        """Yield a fault for each unknown label."""
+        for label, count in self.unknown.most_common():
+            rows = "1 row has" if count == 1 else f"{count} rows have"
+            what, fix = f"{rows} the label {label!r}, not among `labels`", "add it to `labels`, or correct the rows"
+            yield DefinitionError(what, where=self._definition.rows.location, fix=fix)
 
 
-def call(state: ExportState) -> None:
-    """Read the definition's rows and split them; CheckFailed if they are too few to certify with."""
+def given_rows(state: ExportState) -> Iterable[tuple[Any, Any]]:
+    """Return the definition's rows; a draft takes the first ones only."""
     definition = state.definition
     given: Iterable[tuple[Any, Any]] = read_rows(state)
     if definition.features:
         given, state.key_types = join_features(given, definition, state.scratch / "features")
-    state.split = split = split_rows(labelled(given, definition), state.scratch / "rows")
-    state.golden = read_golden(definition)
-    if len(split.certify) < MIN_CERTIFY or not (len(split.calibrate) and len(split.select)):
-        raise CheckFailed(
-            "rows",
-            f"{len(split.certify)} rows to certify with",
-            f"at least {MIN_CERTIFY}",
-            fix="give more labelled rows",
-            where=definition.rows.location,
-        )
-    state.say("      " + ", ".join(f"{name} {len(subset)}" for name, subset in split.subsets.items()) + " rows")
+    return islice(given, DRAFT_ROWS) if state.options.draft else given
 
 
-STEP = Step("rows", ("sources", "row_files"), ("split", "golden"), call)
+def call(state: ExportState) -> None:
+    """Read and split the rows, and say what they allow; faults are collected, as is that they allow no archive."""
+    golden = state.faults.attempt(lambda: read_golden(state.definition, state.faults))
+    if golden is not None:
+        state.golden = golden
+    given = Given(given_rows(state), state.definition)
+    state.split = split_rows(given, state.scratch / "rows")
+    for fault in given.faults():
+        state.faults.add(fault)
+    state.plan = planned(state)
+    check_plan(state)
+
+
+STEP = Step("rows", ("sources", "row_files"), ("split", "plan"), call, collects=True)

@@ -10,11 +10,11 @@ import onnx
 
 from onnxserve.archive import file_digest
 
-from .acceptance import Acceptance
 from .arrays import Array, main
 from .environment import cpu_flags
 from .export_state import ExportState
 from .int8 import quantisable, quantise_nodes, types_for
+from .measure import select_acceptance
 from .outputs import join
 from .quantise import SEARCHED, prepared, settle
 from .records import Candidate, Sensitivity
@@ -35,7 +35,7 @@ class Search:
         self.source = prepared(state)
         self.types = types_for(cpu_flags(), state.definition.serve.provider)
         self.nodes, _ = quantisable(onnx.load(self.source), state.definition.quantise.exclude)
-        self.acceptance = Acceptance(state.definition, state.split.select, main(state.select_reference))
+        self.acceptance = select_acceptance(state)
         self.certify_rows = len(state.split.certify)
 
     def graph(self, nodes: list[str], target: Path) -> Path:
@@ -83,7 +83,7 @@ def longest_prefix(ranking: list[str], holds: Callable[[list[str]], bool]) -> li
 def call(state: ExportState) -> None:
     """Rank the nodes, put the least damaging into 8 bits first, and make the candidate."""
     state.sensitivity = None
-    if SEARCHED not in state.definition.quantise.variants:
+    if SEARCHED not in state.plan.variants:
         return
     search = Search(state)
     if not search.nodes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from .records import Measured
 
@@ -11,14 +11,15 @@ NOISE = 0.05
 
 
 def in_sequence(
-    measured: Sequence[Measured], ms: Mapping[str, float], budget: float
+    measured: Sequence[Measured], ms: Mapping[str, float], budget: float, equal: Collection[str] = ()
 ) -> tuple[list[Measured], dict[str, str]]:
     """Return the candidates worth certifying, and why the others aren't; nothing here may use the certify rows' labels.
 
     One that isn't faster than a safer one would never serve. One that the select rows expect to be refused would only
-    spend the level that others need. The safest is certified in any case.
+    spend the level that others need. The safest is certified in any case. Variants that are `equal` to the source need
+    no certificate, so they come first.
     """
-    order = sorted(measured, key=lambda result: (result.risk, result.deviation))
+    order = sorted(measured, key=lambda result: (result.variant not in equal, result.risk, result.deviation))
     kept: list[Measured] = []
     left: dict[str, str] = {}
     for result in order:

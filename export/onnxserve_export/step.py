@@ -16,12 +16,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Step:
-    """One step; `requires` and `ensures` are fields of Work."""
+    """One step; `requires` and `ensures` are fields of ExportState.
+
+    The failure of a step that `collects` is told by the step `check`, with all others; steps that can't do without it
+    are left out until then.
+    """
 
     name: str
     requires: tuple[str, ...]
     ensures: tuple[str, ...]
     call: Callable[[ExportState], None]
+    collects: bool = False
 
 
 def run_steps(state: ExportState, steps: Sequence[Step]) -> None:
@@ -29,26 +34,39 @@ def run_steps(state: ExportState, steps: Sequence[Step]) -> None:
     done: list[str] = []
     for number, step in enumerate(steps, 1):
         missing = [name for name in step.requires if not hasattr(state, name)]
+        if missing and step.collects and state.faults:
+            continue
         if missing:
             raise StepFailed(f"step {step.name} requires {missing}, which no earlier step made")
         state.say(f"[{number}/{len(steps)}] {step.name}")
         try:
-            step.call(state)
-        except CheckFailed:
-            raise
+            _run(state, step, done)
         except OnnxserveError as error:
-            raise _named(error, step, done) from error
-        except Exception as error:
-            log.debug("step %s failed", step.name, exc_info=True)
-            raise StepFailed(
-                f"step {step.name} failed: {type(error).__name__}: {_first_line(error)}",
-                where=_place(error),
-                fix=f"steps that had run: {', '.join(done) or 'none'}; --verbose shows the whole trace",
-            ) from error
-        unmade = [name for name in step.ensures if not hasattr(state, name)]
-        if unmade:
-            raise StepFailed(f"step {step.name} did not make {unmade}")
-        done.append(step.name)
+            if not step.collects:
+                raise
+            state.faults.add(error)
+        else:
+            done.append(step.name)
+
+
+def _run(state: ExportState, step: Step, done: list[str]) -> None:
+    """Run one step; every failure becomes an OnnxserveError that names it."""
+    try:
+        step.call(state)
+    except (CheckFailed, StepFailed):  # they name their step, or tell the faults of several
+        raise
+    except OnnxserveError as error:
+        raise _named(error, step, done) from error
+    except Exception as error:
+        log.debug("step %s failed", step.name, exc_info=True)
+        raise StepFailed(
+            f"step {step.name} failed: {type(error).__name__}: {_first_line(error)}",
+            where=_place(error),
+            fix=f"steps that had run: {', '.join(done) or 'none'}; --verbose shows the whole trace",
+        ) from error
+    unmade = [name for name in step.ensures if not hasattr(state, name)]
+    if unmade:
+        raise StepFailed(f"step {step.name} did not make {unmade}")
 
 
 def _named(error: OnnxserveError, step: Step, done: list[str]) -> OnnxserveError:

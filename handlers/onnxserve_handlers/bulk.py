@@ -127,6 +127,6 @@ def form_of(handler: Handler) -> Form:
     predictions: Any = type(handler).predictions
     if predictions is FormerTask.predictions:
         predictions = task(FormerTask.task_name(handler.signature)).predictions
-    if predictions is Classification.predictions:
+    if predictions is Classification.predictions and getattr(handler.signature.output, "top_k", 1) == 1:
         return "labels"
     return "values" if predictions is Regression.predictions else "words"

@@ -6,6 +6,8 @@
 - `parts GROUPS.jsonl OUT.npz` does the same for the parts of each line that run together;
 - `outputs GROUPS.jsonl OUT.npz` writes the first output for each line;
 - `measures GROUPS.jsonl OUT.npz` writes the numbers that drift compares, over all lines;
+- `faults GROUPS.jsonl OUT.json` writes why the handler refuses instances, one record a reason;
+- `samples COUNT.json OUT.jsonl` writes at most so many random instances within the signature;
 - `answers BODIES.jsonl OUT.jsonl` gives each line, one JSON body, to `handle` and writes statuses and responses;
 - `times PLAN.json OUT.json` times batches of golden rows.
 
@@ -15,6 +17,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
 import sys
@@ -29,11 +32,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .composition import service_class
+from .errors import InternalError, RequestError
 from .handler import Handler
 from .trust.model import read_golden
 
 GPU = "ONNXSERVE_GPU"
 ROUNDS = 7  # of timing
+SEED = 20240229  # of random instances
+EARLY = 256  # instances of which each refused one is named
 LENGTHS = 3  # groups of golden rows from short to long
 
 
@@ -139,6 +145,45 @@ def write_measures(folder: Path, source: Path, target: Path) -> None:
             write_array(archive, name, np.concatenate(parts))
 
 
+def write_samples(folder: Path, source: Path, target: Path) -> None:
+    """Write at most as many random instances as `source` says, one JSON line each; `check` accepts them."""
+    handler, draws = make_handler(folder), np.random.default_rng(SEED)
+    with target.open("wb") as stream:
+        for _ in range(msgspec.json.decode(source.read_bytes())):
+            instance = handler.sample(draws)
+            if instance is None:
+                return
+            with contextlib.suppress(RequestError):  # a random text may have too many tokens
+                handler.check(instance, "sample")
+                stream.write(msgspec.json.encode(instance) + b"\n")
+
+
+def write_faults(folder: Path, source: Path, target: Path) -> None:
+    """Write each reason why `check` refuses instances: how many, the first one's number, and those among the first."""
+    handler, records, number = make_handler(folder), dict[tuple[str, str], dict[str, Any]](), 0
+    for instances in read_lines(source):
+        for place, row in enumerate(handler.check_all(instances, range(len(instances)))):
+            if isinstance(row, RequestError):
+                reason = reason_of(handler, instances[place], row)
+                first = {"reason": reason, "fix": row.fix, "place": row.where, "first": number + place}
+                record = records.setdefault((reason, row.fix), {**first, "count": 0, "early": []})
+                record["count"] += 1
+                record["early"] += [number + place] if number + place < EARLY else []
+        number += len(instances)
+    target.write_bytes(msgspec.json.encode(list(records.values())))
+
+
+def reason_of(handler: Handler, instance: Any, error: RequestError) -> str:
+    """Return an error's reason; clients see nothing of an exception that isn't theirs, but its author does."""
+    if not isinstance(error, InternalError):
+        return error.reason
+    try:
+        handler.check(instance, "row")
+    except Exception as raised:  # noqa: BLE001 - whatever a user's handler raises
+        return f"{type(raised).__name__}: {raised}"
+    return error.reason
+
+
 def read_lines(source: Path) -> Iterator[Any]:
     """Yield the JSON document of each line."""
     with source.open("rb") as stream:
@@ -209,6 +254,8 @@ COMMANDS: dict[str, Callable[[Path, Path, Path], None]] = {
     "outputs": write_outputs,
     "measures": write_measures,
     "answers": write_answers,
+    "faults": write_faults,
+    "samples": write_samples,
     "times": write_times,
 }
 

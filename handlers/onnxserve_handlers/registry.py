@@ -12,11 +12,11 @@ from typing import get_type_hints
 import msgspec
 
 from .inputs import InputHooks
-from .signature import Signature
+from .signature import InputOptions, OutputOptions, Signature
 from .tasks import TaskHooks
 
 KINDS = ("text", "image", "table", "tensors")
-TASKS = ("classification", "regression", "raw")
+TASKS = ("classification", "multilabel", "regression", "embedding", "raw")
 
 
 def input_kind(name: str, *, features: bool = False) -> type[InputHooks]:
@@ -60,6 +60,14 @@ def task(name: str) -> type[TaskHooks]:
             from .tasks.classification import Classification
 
             return Classification
+        case "multilabel":
+            from .tasks.multilabel import Multilabel
+
+            return Multilabel
+        case "embedding":
+            from .tasks.embedding import Embedding
+
+            return Embedding
         case "regression":
             from .tasks.regression import Regression
 
@@ -70,6 +78,11 @@ def task(name: str) -> type[TaskHooks]:
             return Raw
         case _:
             raise KeyError(name)
+
+
+def task_for(output: OutputOptions) -> TaskHooks:
+    """Return the hooks of the options' task, without rows and without a graph."""
+    return task_alone(output.task, Signature("", "", "", "", InputOptions(), output, (), (), 1))
 
 
 def task_alone(name: str, signature: Signature) -> TaskHooks:

@@ -54,6 +54,9 @@ class OutputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     labels: tuple[str, ...] = ()
     """Labels in the order of the graph's outputs; empty for a task without labels."""
 
+    # Fields of a prediction that are tensors of V2 too, beside the graph's outputs.
+    tensors: ClassVar[tuple[str, ...]] = ()
+
 
 @dataclass(frozen=True)
 class Features:

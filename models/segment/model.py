@@ -41,6 +41,7 @@ def rows(sources: dict[str, Path]) -> list[tuple[list[float], str]]:
 
 def load(fit: list[tuple[list[float], str]]) -> nn.Module:
     """Train on the fit rows; the exporter seeds torch, so the result is the same each time."""
+    torch.set_num_threads(1)  # of batches as small as these, more threads wait for each other, long on a busy machine
     features = torch.tensor([values for values, _ in fit])
     targets = torch.tensor([LABELS.index(label) for _, label in fit])
     model = Segment(features.mean(0), features.std(0).clamp_min(1e-6))

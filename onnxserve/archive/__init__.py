@@ -4,7 +4,7 @@ from onnxserve_handlers.trust.digests import file_digest
 
 from .check import CheckResult, check_archive
 from .configure import golden_bodies, max_batch, read_config, reconfigure, threads_of
-from .file import enter_store
+from .file import enter_store, same_content
 from .manifest import manifest
 from .offline import package
 from .proof import read_proof
@@ -44,6 +44,7 @@ __all__ = [
     "read_version",
     "reconfigure",
     "refusals",
+    "same_content",
     "seal_archive",
     "sign_archive",
     "summarise",

@@ -58,11 +58,55 @@ def tensors(
     """
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "groups.jsonl"
-        with source.open("wb") as stream:
-            stream.writelines(msgspec.json.encode(group) + b"\n" for group in groups)
+        write_groups(groups, source)
         run_offline(folder.resolve(), "parts" if parts else "tensors", source, target.resolve())
     with np.load(target) as arrays:
         return msgspec.json.decode(arrays["axes"].tobytes(), type=dict[str, dict[int, str]])
+
+
+class RowFault(msgspec.Struct, frozen=True):
+    """A reason why a handler refuses instances: of how many, the number of the first, and the place in it.
+
+    `early` are the numbers of those among the first 256.
+    """
+
+    reason: str
+    fix: str
+    place: str
+    first: int
+    count: int
+    early: list[int] = []
+
+
+def faults_of(folder: Path, groups: Iterable[list[Any]]) -> list[RowFault]:
+    """Why the handler refuses instances, one record a reason; `place` is empty where it is the whole instance."""
+    with tempfile.TemporaryDirectory() as scratch:
+        source, target = Path(scratch) / "groups.jsonl", Path(scratch) / "faults.json"
+        write_groups(groups, source)
+        run_offline(folder.resolve(), "faults", source, target)
+        faults = msgspec.json.decode(target.read_bytes(), type=list[RowFault])
+    return [msgspec.structs.replace(fault, place=inside(fault.place)) for fault in faults]
+
+
+def inside(where: str) -> str:
+    """Return the part of a place that lies inside an instance, such as ` at .age` of `instances[3].age`."""
+    _, bracket, rest = where.partition("]")
+    return f" at {rest}" if bracket and rest else ""
+
+
+def write_groups(groups: Iterable[list[Any]], path: Path) -> None:
+    """Write groups of instances, one JSON line each."""
+    with path.open("wb") as stream:
+        stream.writelines(msgspec.json.encode(group) + b"\n" for group in groups)
+
+
+def samples(folder: Path, count: int) -> list[Any]:
+    """At most `count` random instances within the signature; none if the kind of input can't make any."""
+    with tempfile.TemporaryDirectory() as scratch:
+        source, target = Path(scratch) / "count.json", Path(scratch) / "samples.jsonl"
+        source.write_bytes(msgspec.json.encode(count))
+        run_offline(folder.resolve(), "samples", source, target)
+        return [msgspec.json.decode(line) for line in target.read_bytes().splitlines()]
 
 
 def axis_limits(path: Path, axes: Mapping[str, Mapping[int, str]]) -> dict[str, int]:
@@ -77,8 +121,7 @@ def outputs(folder: Path, groups: Iterable[list[Any]]) -> list[Array]:
     """The first output for each group of instances, shape (rows, ...), each group run as one batch."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "groups.jsonl", Path(scratch) / "out.npz"
-        with source.open("wb") as stream:
-            stream.writelines(msgspec.json.encode(group) + b"\n" for group in groups)
+        write_groups(groups, source)
         run_offline(folder.resolve(), "outputs", source, target)
         with np.load(target) as arrays:
             return [arrays[str(index)] for index in range(len(arrays.files))]

@@ -12,6 +12,7 @@ import msgspec
 from onnxserve.errors import BatchError
 
 from .job import Job, Machine
+from .lean_arrow import leave_pandas_out
 from .part import Part
 from .worker import PartResult, Worker
 
@@ -26,6 +27,8 @@ class WorkerProcess:
         settings = msgspec.json.decode(job, type=Job), out, msgspec.json.decode(machine, type=Machine)
         self._work: Worker | None = None
         self._failed = ""
+        if settings[0].lookup is None:
+            leave_pandas_out()
         try:
             self._work = Worker(*settings, max_errors)
         except Exception as error:  # noqa: BLE001 - the other end reports any error; Daft would show its own insides
@@ -54,8 +57,10 @@ class DaftEngine:
         self._daft = daft
         if engine == "ray":
             self._ray(address)
-        elif daft.runners.get_or_infer_runner_type() != "native":
-            daft.set_runner_native()
+        else:
+            # Otherwise Daft imports Ray, if it is installed, to see whether it runs on a cluster: that takes seconds.
+            os.environ["DAFT_RUNNER"] = "native"
+            daft.get_or_create_runner()
 
     def _ray(self, address: str) -> None:
         try:
@@ -66,7 +71,7 @@ class DaftEngine:
             ray.init(
                 address=address or None, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True
             )
-        except (ConnectionError, RuntimeError) as error:
+        except Exception as error:  # Ray raises a plain Exception when its own processes don't start in time
             raise BatchError(f"no Ray cluster: {error}", where=address, fix="ray start --head") from error
         self._daft.set_runner_ray(noop_if_initialized=True)
 
@@ -77,7 +82,8 @@ class DaftEngine:
         daft = self._daft
         score = daft.method.batch(return_dtype=daft.DataType.binary(), batch_size=1)(WorkerProcess.score)
         kind = type("ScoringWorker", (WorkerProcess,), {"score": score, "__module__": WorkerProcess.__module__})
-        made = daft.cls(kind, use_process=True, max_concurrency=machine.workers, gpus=min(1, machine.gpus))
+        workers = min(machine.workers, len(parts))
+        made = daft.cls(kind, use_process=True, max_concurrency=workers, gpus=min(1, machine.gpus))
         worker = made(msgspec.json.encode(job), out, msgspec.json.encode(machine), max_errors)
         frame = daft.from_pydict({"part": [msgspec.json.encode(part) for part in parts]}).into_batches(1)
         for row in frame.select(worker.score(daft.col("part")).alias("done")).iter_rows():

@@ -165,7 +165,7 @@ def score_with_progress(
 ) -> Manifest:
     """Score the parts that are left, with a progress bar; Ctrl-C keeps the finished parts."""
     jobs = library()
-    before = sum(part.rows for part in jobs.finished(plan, folder).values())
+    before = sum(part.rows for part in jobs.finished_parts(plan, folder).values())
     bar = Progress(
         BarColumn(),
         TextColumn("{task.completed:,.0f} of {task.total:,.0f} rows"),

@@ -10,10 +10,12 @@ import typer
 
 from onnxserve.archive import sign_archive
 from onnxserve.errors import OnnxserveError
+from onnxserve.torchserve import Settings, stores_of
 
 from .console import AsJson, console, show_lines
 from .groups import root
 from .progress import steps_bar
+from .server import State, settings_from
 
 NEEDED = {"torch", "onnx", "onnxscript", "jinja2", "safetensors", "fsspec", "pyarrow"}
 
@@ -33,7 +35,20 @@ def export(  # noqa: PLR0913 - each is a flag
     sign_key: Annotated[
         Path | None, typer.Option(help="Sign the archive with this private key: EC P-256, PEM.")
     ] = None,
+    state: State = None,
     *,
+    draft: Annotated[
+        bool, typer.Option("--draft", help="Make the fp32 graph alone, as quickly as possible, for a first try.")
+    ] = False,
+    unproven: Annotated[
+        bool,
+        typer.Option(
+            "--unproven", help="Make an archive even if too few rows prove it; it carries the word `unproven`."
+        ),
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Let other content take the place of a version that exists.")
+    ] = False,
     offline: Annotated[
         bool, typer.Option("--offline", help="Refuse the network, and name what is not on this machine yet.")
     ] = False,
@@ -72,9 +87,16 @@ def export(  # noqa: PLR0913 - each is a flag
         def progress(what: str, done: int, total: int) -> None:
             bar.update(task, description=what, completed=done, total=total or None)
 
-        options = ExportOptions(search_minutes, offline)
+        served = served_by(settings_from(state=state))
+        options = ExportOptions(unproven, draft, replace, served, search_minutes, offline)
         work = export_model(folder, store, STEPS, say, progress=progress, options=options)
     if sign_key is not None:
         work.sha256 = sign_archive(work.archive, sign_key)
     document = {"archive": str(work.archive), "sha256": work.sha256, **work.evidence["summary"]}
     show_lines(document, f"{work.archive}  sha256 {work.sha256}", as_json=as_json)
+
+
+def served_by(settings: Settings) -> tuple[Path, ...]:
+    """Return the folder of the archives that a running server loaded; none if no server runs."""
+    stores = stores_of(settings)
+    return () if stores.served == stores.kept else (stores.served,)

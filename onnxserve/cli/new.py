@@ -16,20 +16,24 @@ from .groups import root
 
 @root.command()
 def new(
-    kind: Annotated[str, typer.Argument(help="The kind of input: text, image or table.")],
+    kind: Annotated[str, typer.Argument(help="The kind of input: text, image, table or tensors.")],
     name: Annotated[str, typer.Argument(help="The name of the new model.")],
     models: Annotated[Path, typer.Option(help="The folder that gets the new model's folder.")] = Path("models"),
+    task: Annotated[
+        str,
+        typer.Option(help="The task, such as classification, regression, embedding or raw; default: the kind's first."),
+    ] = "",
     *,
     as_json: AsJson = False,
 ) -> None:
     """Make a working model folder to start from.
 
-    Example: onnxserve new text my-model
+    Example: onnxserve new text my-model --task embedding
     """
-    folder = new_model(kind, name, models)
+    folder = new_model(kind, name, models, task)
     show_lines(
         {"folder": str(folder)},
-        f"{folder}: change rows() and load() in model.py, the labels in model.toml, and golden.jsonl",
+        f"{folder}: change rows() and load() in model.py, model.toml, and golden.jsonl",
         f"then: onnxserve export {quote(str(folder))}",
         as_json=as_json,
     )

@@ -94,8 +94,13 @@ function traffic(row) {
 
 function proof(evidence) {
   if (!evidence) return cell('–');
-  if (evidence.bound === undefined) return cell(`parity ${evidence.worst_parity.toExponential(1)}`);
+  if (evidence.proof === 'unproven') return cell('unproven', 'bad');
+  if (evidence.proof === 'parity' || evidence.bound === undefined) return cell(`parity ${deviation(evidence).toExponential(1)}`);
   return cell(`loses at most ${percent(evidence.bound)} of ${percent(evidence.reference_accuracy)}`);
+}
+
+function deviation(evidence) {
+  return evidence.row_parity ? evidence.row_parity.deviation : evidence.worst_parity;
 }
 
 function drift(row) {

@@ -9,7 +9,7 @@ export function proven(version) {
 export function proofRow(version) {
   const row = document.createElement('tr'), evidence = version.evidence, certified = evidence.bound !== undefined;
   row.append(Object.assign(element('th', version.name), { scope: 'row' }), element('td', version.version));
-  row.append(number(certified ? evidence.rows : null, 0));
+  row.append(cell(kind(evidence), evidence.proof === 'unproven' ? 'bad' : ''), number(certified ? evidence.rows : null, 0));
   for (const name of ['reference_accuracy', 'accuracy', 'bound', 'budget', 'flips']) {
     row.append(cell(certified ? percent(evidence[name]) : '–', 'n'));
   }
@@ -19,6 +19,10 @@ export function proofRow(version) {
   row.append(element('td', ''));
   row.lastChild.append(digest);
   return row;
+}
+
+function kind(evidence) {
+  return [evidence.draft && 'draft', evidence.proof || 'certified'].filter(Boolean).join(', ');
 }
 
 function small(value) {

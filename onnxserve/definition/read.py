@@ -28,7 +28,9 @@ def read_definition(folder: Path) -> Definition:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DefinitionError(
-            "there is no model definition here", where=str(path), fix="onnxserve new text|image|table NAME makes one"
+            "there is no model definition here",
+            where=str(path),
+            fix="onnxserve new text|image|table|tensors NAME makes one",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DefinitionError(f"not valid TOML: {error}", where=str(path)) from error

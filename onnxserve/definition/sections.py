@@ -69,6 +69,11 @@ class QuantiseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Variants that compete; the fastest that keeps the budget is served."""
     max_accuracy_drop: Share = 0.01
     """Budget: largest loss of score against torch [share], 0.01 is one point of accuracy."""
+    max_disagreement: Share | None = None
+    """Budget without labels: largest share of answers that differ from torch's [share].
+
+    It takes the place of `max_accuracy_drop`, which else limits the same for rows without labels.
+    """
     exclude: tuple[str, ...] = ()
     """Nodes that int8 variants with ranges keep in float: globs over names of nodes or of their weights."""
     task: Literal["auto", "labels", "regression", "embedding"] = "auto"
@@ -167,8 +172,11 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Files are `.onnx`, `.pt2`, TorchScript (`.pt`), or a fitted model (`.skops`, `.joblib`, `.ubj`, `.txt`).
     """
-    rows: RowsSection
-    """Where the rows come from: a location, or a section."""
+    rows: RowsSection = RowsSection()
+    """Where the rows come from, each with its label or none: a location, or a section.
+
+    Without rows the export needs `--unproven`.
+    """
     handler: str = ""
     """Class of your own that replaces hooks of the input kind or the task, as `handler.py:YourClass`."""
     assets: str = ""

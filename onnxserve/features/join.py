@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from onnxserve.errors import FeatureError
 
+from .program import lean_imports
 from .repo import QUIET, Repo
 
 ORDER = "__onnxserve_row"
@@ -77,7 +78,8 @@ def open_store(config: str) -> Any:
     """Open Feast's store and keep it, since importing Feast takes seconds."""
     os.environ.update(QUIET)
     try:
-        from feast import FeatureStore
+        with lean_imports():
+            from feast import FeatureStore
     except ModuleNotFoundError as error:
         raise FeatureError("feast is not installed", fix="pip install 'onnxserve[features]'") from error
     return FeatureStore(repo_path=str(Path(config).parent))

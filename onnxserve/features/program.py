@@ -37,11 +37,12 @@ def lean_imports() -> Iterator[None]:
     typeguard: Any = ModuleType("typeguard")
     typeguard.typechecked = leave_unchecked
     stand_ins: dict[str, Any] = {**dict.fromkeys(LEFT_OUT), "typeguard": typeguard}
-    sys.modules.update(stand_ins)
+    absent = stand_ins.keys() - sys.modules.keys()
+    sys.modules.update({name: stand_ins[name] for name in absent})
     try:
         yield
     finally:
-        for name in stand_ins:
+        for name in absent:
             sys.modules.pop(name, None)
 
 

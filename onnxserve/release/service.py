@@ -19,6 +19,7 @@ from . import transitions
 from .compatibility import check_same_signature
 from .controller_lock import check_controller_runs
 from .loading import LOG, ServerLog, is_loaded
+from .proven import check_proven
 from .registration import archive_of, check_removable, staged_archive, stored_versions, withdraw
 from .store_lock import store_lock
 from .versions import Versions
@@ -30,6 +31,7 @@ LOCK_S = READY_S + 20.0  # another archive may be loaded meanwhile
 GRACE_S = 2.0
 # On a GPU several workers share a processor; more than these only take memory.
 WORKERS_PER_PROCESSOR = 8
+WHOLE = 100.0  # percent
 
 
 class ReleaseService(Versions):
@@ -68,6 +70,7 @@ class ReleaseService(Versions):
         share: Canary,
         *,
         other_signature: bool = False,
+        accept_unproven: bool = False,
         plan: bool = False,
         why: Sequence[str] = (),
     ) -> list[str]:
@@ -75,7 +78,8 @@ class ReleaseService(Versions):
 
         A share without an id starts a new canary. A share with an id is the next step of that canary, which is refused
         once the canary has ended. ReleaseError if the signature differs from the stable version's, unless
-        `other_signature` is set, and if no controller runs for an automatic canary.
+        `other_signature` is set, and if no controller runs for an automatic canary. An unproven version may answer a
+        part of the requests, but not all of them, now or in the end, unless `accept_unproven` is set.
         """
         if share.id:
             step = transitions.only_for_canary(
@@ -86,6 +90,8 @@ class ReleaseService(Versions):
             check_controller_runs(self.role_store, self.history.path.parent)
         if not other_signature:
             self._check_signature(model, share.version)
+        if not accept_unproven and (share.auto or share.percent >= WHOLE):
+            self._check_proven(model, share.version)
         share = msgspec.structs.replace(share, id=uuid.uuid4().hex)
         step = partial(transitions.set_canary, name=model, share=share)
         return self._move("canary", model, share.version, step, plan=plan, why=why)
@@ -110,20 +116,22 @@ class ReleaseService(Versions):
         """Move a model to a level of the brown-out ladder."""
         return self._move("brown-out", model, "", partial(transitions.set_level, name=model, level=level), why=why)
 
-    def promote(
+    def promote(  # noqa: PLR0913 - each is a flag of the command
         self,
         model: str,
         version: str = "",
         *,
         other_signature: bool = False,
+        accept_unproven: bool = False,
         canary_id: str = "",
         plan: bool = False,
         why: Sequence[str] = (),
     ) -> list[str]:
         """Make a version stable, by default the canary; refused unless one of its workers is ready.
 
-        ReleaseError if its signature differs from the stable version's, unless `other_signature` is set. With
-        `canary_id` only that canary is promoted; its signature was checked when it started.
+        ReleaseError if its signature differs from the stable version's, unless `other_signature` is set, and if it is
+        unproven, unless `accept_unproven` is set. With `canary_id` only that canary is promoted; it was checked when it
+        started.
         """
         step = partial(transitions.promote, name=model, version=version)
         if canary_id:
@@ -132,6 +140,8 @@ class ReleaseService(Versions):
             )
         if not other_signature:
             self._check_signature(model, version)
+        if not accept_unproven:
+            self._check_proven(model, version)
         return self._move("promote", model, version, step, plan=plan, why=why)
 
     def rollback(self, model: str, *, canary_id: str = "", plan: bool = False, why: Sequence[str] = ()) -> list[str]:
@@ -228,6 +238,13 @@ class ReleaseService(Versions):
         if version in model.versions and version != model.stable:
             paths = (archive_of(self.store, self._find(name, number).model_url) for number in (model.stable, version))
             check_same_signature(name, *paths)
+
+    def _check_proven(self, name: str, version: str) -> None:
+        """Raise ReleaseError if the version, by default the canary, is unproven and isn't stable already."""
+        model = transitions.model_of(self._current_roles(name), name)
+        version = version or (model.canary.version if model.canary else "")
+        if version in model.versions and version != model.stable:
+            check_proven(name, version, archive_of(self.store, self._find(name, version).model_url))
 
     def _prepare(self, before: Roles, after: Roles, name: str) -> None:
         """Raise ReleaseError unless every version that gets more traffic has a ready worker."""

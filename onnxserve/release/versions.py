@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnxserve.archive import Stores, file_digest
+from onnxserve.archive.evidence import read_proof_kind
 from onnxserve.errors import GatewayError, ReleaseError, ServerError
 from onnxserve.gateway import Roles, RoleStore
 from onnxserve.torchserve import Management, ModelVersion
@@ -22,7 +23,8 @@ from .registration import archive_of, stored_versions
 class VersionStatus:
     """One line of `onnxserve release status`.
 
-    `role` is empty for none; `pending` requests wait for a worker, of at most `pending_limit`.
+    `role` is empty for none; `pending` requests wait for a worker, of at most `pending_limit`. `proof` is what stands
+    behind its answers: certified, parity or unproven; empty if its archive can't be read.
     """
 
     model: str
@@ -34,6 +36,7 @@ class VersionStatus:
     pending: int
     pending_limit: int
     archive: str
+    proof: str = ""
 
 
 class Versions:
@@ -63,7 +66,8 @@ class Versions:
                 version, queue = state.model_version, state.job_queue_status
                 role = transitions.role_of(roles, name, version)
                 row = (name, version, role, version == default, state.ready, state.ready_workers)
-                versions.append(VersionStatus(*row, queue.pending_requests, queue.limit, state.model_url))
+                proof = read_proof_kind(archive_of(self.store, state.model_url))
+                versions.append(VersionStatus(*row, queue.pending_requests, queue.limit, state.model_url, proof))
         return versions
 
     def take_up(self) -> list[str]:

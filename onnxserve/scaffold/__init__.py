@@ -1,5 +1,5 @@
 """The model folders that `onnxserve new` makes."""
 
-from .new import KINDS, new_model
+from .new import new_model
 
-__all__ = ["KINDS", "new_model"]
+__all__ = ["new_model"]

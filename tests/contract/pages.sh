@@ -4,6 +4,7 @@ cd "$1" || exit 2
 ip link set lo up
 unset MAKEFLAGS MAKELEVEL  # of a make that runs the tests
 export PATH=$PWD/.venv/bin:$PATH
+export OMP_NUM_THREADS=1  # of torch: other tests use the processors too, and threads that wait for each other spin
 onnxserve serve --features models/churn/store > serve.log 2>&1 &
 server=$!
 until curl -sf 127.0.0.1:8000/v2/health/ready > /dev/null; do

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import fsspec
@@ -16,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from onnxserve.batch import Folder, JobRequest, Manifest, Plan, Remote, Shape, alone, job_of, plan_of, score
+from onnxserve.batch import Folder, JobRequest, Plan, Remote, Shape, alone, job_of, plan_of, score
 from onnxserve.batch import worker as batch_worker
 from onnxserve.batch.scorer import check_bulk
 from onnxserve.batch.worker import Worker
@@ -192,16 +190,6 @@ def test_a_part_that_fails_leaves_nothing_and_is_told(archive, rows, tmp_path, m
     with pytest.raises(BatchError, match="disk full"):
         run(archive, rows, tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*part*"))
-
-
-@pytest.mark.parametrize("engine", ["local", "ray"])
-def test_the_engines_write_the_same(archive, rows, tmp_path, engine):
-    manifest = run(archive, rows, tmp_path / "here")
-    words = [str(archive), str(rows), "-o", str(tmp_path / engine), "--engine", engine, "--keep", "id", "--json"]
-    words += ["--part-rows", "100", "--workers", "2"]
-    done = subprocess.run([sys.executable, "-m", "onnxserve", "batch", *words], capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    assert msgspec.json.decode(done.stdout, type=Manifest).files == manifest.files
 
 
 def test_an_archive_from_before_batch_scoring_is_told_apart(archive, rows, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -64,16 +65,17 @@ def deadly(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def xs(rows: int) -> list[float]:
-    return [ENDS[row][0] if row in ENDS else row / 1000 for row in range(rows)]
+def xs(rows: int, last: int = 200) -> list[float]:
+    """The first column; rows up to `last` may end their process."""
+    return [ENDS[row][0] if row in ENDS and row <= last else row / 1000 for row in range(rows)]
 
 
-def check_set_aside(out: Path, rows: int) -> None:
+def check_set_aside(out: Path, rows: int, last: int = 200) -> None:
     """Every other row has its prediction."""
     table = read(out)
     assert table["row"].to_pylist() == list(range(rows))
     errors = {row: error for row, error in enumerate(table["error"].to_pylist()) if error is not None}
-    wanted = {row: how for row, (_, how) in ENDS.items() if row < rows}
+    wanted = {row: how for row, (_, how) in ENDS.items() if row < rows and row <= last}
     assert errors == {
         row: f"worker_ended: the process that scored this row ended: {how}" for row, how in wanted.items()
     }
@@ -103,15 +105,43 @@ def test_rows_of_json_that_end_their_process_are_set_aside_too(deadly, tmp_path)
     check_set_aside(tmp_path / "out", 20)
 
 
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A thousand rows, two of which end their process."""
+    path: Path = tmp_path_factory.mktemp("rows") / "rows.parquet"
+    pq.write_table(pa.table({"id": range(1000), "x": xs(1000, last=8), "y": [0.1] * 1000}), path, row_group_size=100)
+    return path
+
+
+@pytest.fixture(scope="module")
+def here(deadly: Path, rows: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """What this process made of them."""
+    return run(deadly, rows, tmp_path_factory.mktemp("here") / "out")
+
+
+def refusing(folder: Path) -> Path:
+    """Modules that leave a mark when they are imported, and can't be."""
+    folder.mkdir()
+    for name in ("pandas", "ray"):
+        mark = folder / f"{name}.imported"
+        (folder / f"{name}.py").write_text(f"open({str(mark)!r}, 'w').close()\nraise ImportError('not to be used')\n")
+    return folder
+
+
 @pytest.mark.parametrize("engine", ["local", "ray"])
-def test_each_engine_survives_such_rows(deadly, tmp_path, engine):
-    path = tmp_path / "rows.parquet"
-    pq.write_table(pa.table({"x": xs(40), "y": [0.1] * 40}), path)
-    words = [str(deadly), str(path), "-o", str(tmp_path / "out"), "--engine", engine, "--workers", "1", "--json"]
-    done = subprocess.run([sys.executable, "-m", "onnxserve", "batch", *words], capture_output=True, check=False)
+def test_the_engines_write_the_same_and_survive_such_rows(deadly, rows, here, tmp_path, engine):
+    words = [str(deadly), str(rows), "-o", str(tmp_path / "out"), "--engine", engine, "--keep", "id", "--json"]
+    words += ["--part-rows", "100", "--workers", "2"]
+    command = [sys.executable, "-m", "onnxserve", "batch", *words]
+    environment = dict(os.environ)
+    if engine == "local":
+        environment["PYTHONPATH"] = f"{refusing(tmp_path / 'unused')}:{os.environ.get('PYTHONPATH', '')}"
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
-    assert msgspec.json.decode(done.stdout, type=Manifest).failed == 2
-    check_set_aside(tmp_path / "out", 40)
+    assert not list(tmp_path.glob("unused/*.imported")), "it takes seconds to import and isn't used"
+    manifest = msgspec.json.decode(done.stdout, type=Manifest)
+    assert (manifest.failed, manifest.files) == (2, here.files)
+    check_set_aside(tmp_path / "out", 1000, last=8)
 
 
 def test_a_handler_that_ends_its_process_at_every_row_ends_the_job_with_the_reason(deadly, tmp_path, monkeypatch):

@@ -35,10 +35,25 @@ def fronted_demo(demo: Running) -> Iterator[Fronted]:
 
 
 @pytest.fixture(scope="session")
+def circle(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server with the small model alone."""
+    with running(tmp_path_factory.mktemp("circle"), [archive]) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def fronted_circle(circle: Running) -> Iterator[Fronted]:
+    """The gateway before it."""
+    with fronted_by(circle) as fronted:
+        yield fronted
+
+
+@pytest.fixture(scope="session")
 def stock(demo_archives: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The same on TorchServe's own worker."""
+    """The demo models that need no features, on TorchServe's own worker."""
     folder = tmp_path_factory.mktemp("stock")
-    with running(folder, demo_archives, stock_config(folder / "config")) as server:
+    archives = [archive for archive in demo_archives if not archive.name.startswith("churn-")]
+    with running(folder, archives, stock_config(folder / "config")) as server:
         yield server
 
 

@@ -22,6 +22,7 @@ import pytest
 from onnxserve.archive import open_archive
 from onnxserve.features import first_lookup, load, open_repo, start_features
 from onnxserve.torchserve import free_ports
+from tests.helpers import program
 from tests.helpers.torchserve import ROOT, Running, running
 
 CHURN = ROOT / "models" / "churn" / "store"
@@ -150,7 +151,13 @@ def test_a_server_scores_in_place_of_the_handler(segment, rows, demo: Running, t
     assert np.allclose(here["score"].to_numpy(), there["score"].to_numpy(), atol=1e-5)
 
 
-def test_what_a_person_sees(segment, rows, tmp_path):
+def test_what_a_person_sees(segment, rows, tmp_path, monkeypatch, capsys):
+    def refused(source: object, *words: object) -> str:
+        arguments = map(str, ("batch", segment, source, "-o", tmp_path / "none", *words))
+        code, _, errors = program.run(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+        assert code == 1
+        return errors
+
     estimate = run(segment, rows, "-o", tmp_path / "none", "--dry-run", "--price", 1).stdout
     assert "60,000 rows in" in estimate
     assert "CPU hours" in estimate
@@ -158,13 +165,13 @@ def test_what_a_person_sees(segment, rows, tmp_path):
     assert not (tmp_path / "none").exists()
     csv = tmp_path / "rows.csv"
     csv.write_text("a,b\n1,2\n")
-    refused = run(segment, csv, "-o", tmp_path / "none", code=1).stderr
-    assert "missing columns: region-centroid-col" in refused
-    assert "--map" in refused
-    assert "no such file" in run(segment, "nowhere.csv", "-o", tmp_path / "none", code=1).stderr
-    refused = run(segment, rows, "-o", tmp_path / "gpu", "--provider", "cuda", code=1).stderr
-    assert "provider 'cuda' was asked for" in refused
-    assert "use one of local, ray" in run(segment, rows, "-o", tmp_path / "none", "--engine", "spark", code=1).stderr
+    errors = refused(csv)
+    assert "missing columns: region-centroid-col" in errors
+    assert "--map" in errors
+    assert "no such file" in refused("nowhere.csv")
+    assert "use one of local, ray" in refused(rows, "--engine", "spark")
+    errors = run(segment, rows, "-o", tmp_path / "gpu", "--provider", "cuda", code=1).stderr
+    assert "provider 'cuda' was asked for" in errors
     summary = run(segment, rows, "-o", tmp_path / "out", "--limit", 10, "--json").stdout
     assert json.loads(summary)["scored"] == 10
 

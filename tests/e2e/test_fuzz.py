@@ -9,8 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.helpers.gateway import Fronted, fronted_by
-from tests.helpers.torchserve import running
+from tests.helpers.gateway import Fronted
 from tests.unit.handlers.test_protocols_fuzz import ALLOWED, npy_files, requests
 
 SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -19,14 +18,8 @@ V2 = "/v2/models/circle/infer"
 
 
 @pytest.fixture(scope="module")
-def fronted(archive, tmp_path_factory) -> Iterator[Fronted]:
-    with running(tmp_path_factory.mktemp("fuzz"), [archive]) as server, fronted_by(server) as gateway:
-        yield gateway
-
-
-@pytest.fixture(scope="module")
-def client(fronted: Fronted) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=fronted.url, trust_env=False, timeout=60) as http:
+def client(fronted_circle: Fronted) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=fronted_circle.url, trust_env=False, timeout=60) as http:
         yield http
 
 
@@ -46,17 +39,17 @@ def check(answer: httpx.Response) -> None:
 
 @settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
 @given(body=npy_files(), accept=st.sampled_from(["application/x-npy", "*/*"]), media=st.sampled_from(["npy", "none"]))
-def test_an_npy_file_of_any_header_is_answered_or_refused(fronted, client, body, accept, media):
+def test_an_npy_file_of_any_header_is_answered_or_refused(fronted_circle, client, body, accept, media):
     headers = {"accept": accept} | ({"content-type": "application/x-npy"} if media == "npy" else {})
-    before = pids(fronted)
+    before = pids(fronted_circle)
     check(client.post(PLAIN, content=body, headers=headers))
-    assert pids(fronted) == before
+    assert pids(fronted_circle) == before
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=SLOW)
 @given(request=requests(), path=st.sampled_from([PLAIN, V2]))
-def test_an_inference_request_of_any_tensors_is_answered_or_refused(fronted, client, request, path):
+def test_an_inference_request_of_any_tensors_is_answered_or_refused(fronted_circle, client, request, path):
     body, headers = request
-    before = pids(fronted)
+    before = pids(fronted_circle)
     check(client.post(path, content=body, headers=headers))
-    assert pids(fronted) == before
+    assert pids(fronted_circle) == before

@@ -92,10 +92,9 @@ def test_an_automatic_canary_begins_under_serve_alone(archive, next_archive, tmp
         assert server.release.canary("circle", Canary("2.0.0", 5)) == ["circle canary: none -> 2.0.0 at 5 %"]
 
 
-def test_management_errors_carry_the_servers_reason(archive, tmp_path):
-    with running(tmp_path, [archive]) as server:
-        with pytest.raises(ServerError, match="404"):
-            server.release.management.register("no-such.mar")
-        with pytest.raises(ServerError, match="404"):
-            server.release.status("nobody")
-        assert server.get(server.settings.inference, "/ping").status_code == 200
+def test_management_errors_carry_the_servers_reason(circle):
+    with pytest.raises(ServerError, match="404"):
+        circle.release.management.register("no-such.mar")
+    with pytest.raises(ServerError, match="404"):
+        circle.release.status("nobody")
+    assert circle.get(circle.settings.inference, "/ping").status_code == 200

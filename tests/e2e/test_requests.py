@@ -13,8 +13,8 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.helpers.gateway import Fronted, fronted_by
-from tests.helpers.torchserve import ROOT, Running, running, stock_config
+from tests.helpers.gateway import Fronted
+from tests.helpers.torchserve import Running, running, stock_config
 
 ROW = [0.3, 0.4]
 PLAIN = json.dumps(ROW).encode()
@@ -31,14 +31,17 @@ def npy(array: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-@pytest.fixture(scope="module", params=["ours", "stock"])
-def server(
-    request: pytest.FixtureRequest, archive: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Running]:
+@pytest.fixture(scope="module")
+def stock_circle(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("requests")
-    config = stock_config(folder / "config") if request.param == "stock" else ROOT / "config.properties"
-    with running(folder, [archive], config) as torchserve:
+    with running(folder, [archive], stock_config(folder / "config")) as torchserve:
         yield torchserve
+
+
+@pytest.fixture(scope="module", params=["circle", "stock_circle"])
+def server(request: pytest.FixtureRequest) -> Running:
+    torchserve: Running = request.getfixturevalue(request.param)
+    return torchserve
 
 
 def ask(server: Running, body: bytes, kind: str = "application/json", method: str = "POST", **headers: str):
@@ -91,14 +94,8 @@ def test_what_is_not_read_is_refused_by_name(server, body, kind, headers, status
     assert (got, word in str(answer["error"])) == (status, True), answer
 
 
-@pytest.fixture(scope="module")
-def fronted(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronted]:
-    with running(tmp_path_factory.mktemp("fronted"), [archive]) as server, fronted_by(server) as gateway:
-        yield gateway
-
-
-def test_through_the_gateway_a_damaged_form_is_400_and_a_put_row_is_answered(fronted):
-    with httpx.Client(base_url=fronted.url, trust_env=False, timeout=60) as client:
+def test_through_the_gateway_a_damaged_form_is_400_and_a_put_row_is_answered(fronted_circle: Fronted):
+    with httpx.Client(base_url=fronted_circle.url, trust_env=False, timeout=60) as client:
         for kind, body in (
             ("application/x-www-form-urlencoded", b"a=%zz"),
             ("multipart/form-data; boundary=x", b"--x\r\n\r\n"),

@@ -18,7 +18,9 @@ def plan(archive, tmp_path, monkeypatch) -> Plan:
 
     steps = importlib.import_module("onnxserve.tuning.tuner")
     monkeypatch.setattr(steps, "SHORTLIST", 2)
-    monkeypatch.setattr(importlib.import_module("onnxserve.tuning.live"), "WARM_S", 0.5)
+    live = importlib.import_module("onnxserve.tuning.live")
+    monkeypatch.setattr(live, "WARM_S", 0.5)
+    monkeypatch.setattr(live, "FRONTEND_S", 1.0)
     monkeypatch.setattr(importlib.import_module("onnxserve.tuning.search"), "HALVINGS", 1)
     copy = tmp_path / archive.name
     copy.write_bytes(archive.read_bytes())

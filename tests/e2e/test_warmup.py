@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from onnxserve.errors import ServerError
+from onnxserve.processes import make_run_folder
+from onnxserve.torchserve import Settings
 from onnxserve.torchserve.warmup import MODEL, NAME, warm_up
-from tests.helpers.torchserve import running
+from tests.helpers.torchserve import ROOT, running
 
 
 def test_a_warm_up_answers_many_requests_and_leaves_no_model_and_no_file(archive, tmp_path):
@@ -26,8 +30,11 @@ def test_a_warm_up_answers_many_requests_and_leaves_no_model_and_no_file(archive
     assert any(f'model_name="{NAME}"' in line for line in asked)
 
 
-def test_a_server_that_is_not_there_is_said(tmp_path, archive):
-    with running(tmp_path, [archive]) as server:
-        settings = server.settings
+def test_a_server_that_is_not_there_is_said(tmp_path):
+    settings = Settings(ROOT / "config.properties", tmp_path / "store", tmp_path / "state")
+    assert settings.management.path
+    make_run_folder(settings.run)
+    with socket.socket(socket.AF_UNIX) as killed:  # what a killed server leaves
+        killed.bind(str(settings.management.path))
     with pytest.raises(ServerError, match="no answer from the management API"):
         warm_up(settings, 1)

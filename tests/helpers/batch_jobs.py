@@ -18,7 +18,7 @@ ONE = Machine(1)
 
 
 class Here:
-    """An engine without processes; `test_the_engines_write_the_same` holds it to Daft."""
+    """An engine without processes; `test_the_engines_write_the_same_and_survive_such_rows` holds it to Daft."""
 
     def __init__(self, most: int = 1000) -> None:
         self.most = most

@@ -118,6 +118,13 @@ class InputHooks:
             for axis, name in self.dynamic_axes.get(key, {}).items()
         }
 
+    def sample(self, draws: np.random.Generator) -> Any:  # noqa: ARG002 - a hook
+        """Return a random instance as a client would send it in JSON, within the signature; None if none can be made.
+
+        The export compares the graph with its source on such rows too.
+        """
+        return None
+
     def raw(self, content: bytes | bytearray) -> bool:  # noqa: ARG002 - a hook
         """Return whether a body without a declared type is a raw row rather than JSON."""
         return False

@@ -6,6 +6,7 @@ import contextlib
 import io
 import struct
 import warnings
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -139,6 +140,14 @@ class ImageInput(InputHooks):
     def to_size(self, image: Image.Image) -> Image.Image:
         """Return an upright image stretched to the options' size; a handler of your own may cut it to that size."""
         return image.resize((self.options.width, self.options.height), Image.Resampling.BILINEAR)
+
+    def sample(self, draws: np.random.Generator) -> str:
+        """Return an image of random pixels of the model's own size, a PNG in base64."""
+        spec = self.options
+        pixels = draws.integers(0, 256, (spec.height, spec.width, spec.channels), np.uint8)
+        stream = io.BytesIO()
+        Image.fromarray(pixels if spec.channels == 3 else pixels[:, :, 0]).save(stream, "PNG")
+        return b64encode(stream.getvalue()).decode()
 
     def measures(self, rows: Sequence[npt.NDArray[np.uint8]]) -> Mapping[str, npt.NDArray[np.float64]]:
         """Return each image's mean brightness and its standard deviation, both from 0 to 255."""

@@ -139,6 +139,11 @@ class TableInput(InputHooks):
         finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(features).all(axis=1))
         return {"features": features}, finite
 
+    def sample(self, draws: np.random.Generator) -> list[float]:
+        """Return a row of random numbers whose sizes range over two decades."""
+        size = len(self.columns)
+        return [float(value) for value in draws.normal(size=size) * 10.0 ** draws.uniform(-1, 1, size)]
+
     def measures(self, rows: Sequence[list[float]]) -> Mapping[str, npt.NDArray[np.float64]]:
         """Return every column, shape (rows,)."""
         table = np.array(rows, np.float64)

@@ -110,7 +110,9 @@ class TensorsInput(InputHooks):
         return self.options.limits
 
     def tensors(self, rows: Sequence[Row]) -> dict[str, Array]:
-        """Return each input, shape (rows, ...)."""
+        """Return each input, shape (rows, ...); raises InvalidRow for rows of different sizes."""
+        if len(set(self.batch_keys(rows) or ())) > 1:
+            raise InvalidRow("rows of different sizes along a free axis can't run together", where="inputs")
         return {name: np.stack([row[name] for row in rows]) for name in self.expected}
 
     def row_schema(self) -> Schema:

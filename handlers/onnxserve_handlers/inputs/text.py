@@ -71,6 +71,11 @@ class TextInput(InputHooks):
             rows[index] = guard(partial(self._check_length, encoding.ids, wheres[index]))
         return rows
 
+    def sample(self, draws: np.random.Generator) -> str:
+        """Return a text of random tokens, at most half as many as a text may have: written out, some become more."""
+        count = int(draws.integers(1, max(2, self.options.max_tokens // 2)))
+        return self.tokenizer.decode(draws.integers(0, self.tokenizer.get_vocab_size(), count).tolist())
+
     def lengths(self, rows: Sequence[Ids]) -> list[int]:
         """Return each row's tokens: rows are padded to the longest of their batch."""
         return [len(row) for row in rows]

@@ -88,7 +88,7 @@ def _from_infer_request(handler: InputHooks, reader: Reader, form: Callable[[Inf
     infer_request = InferRequest([])
     try:
         infer_request, values = reader()
-        names = [output.name for output in handler.signature.outputs] + ["label", "score"]
+        names = [*(output.name for output in handler.signature.outputs), *handler.signature.output.tensors]
         if unknown := sorted({output.name for output in infer_request.outputs} - set(names)):
             raise InvalidRow(f"the model has no outputs {unknown}", where="outputs", fix=f"ask for {', '.join(names)}")
         request = _from_inputs(handler, values)

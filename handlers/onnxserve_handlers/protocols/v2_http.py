@@ -225,12 +225,18 @@ def output_tensors(result: Result) -> dict[str, OutputTensor]:
         name: (datatype(array.dtype.name), list(array.shape), array.reshape(-1))
         for name, array in result.outputs.items()
     }
-    rows = result.predictions
-    if result.signature.labels and all(isinstance(row, dict) and "label" in row for row in rows):
-        tensors["label"] = (BYTES, [len(rows)], [row["label"] for row in rows])
-        scores = np.array([row.get("score", 0) for row in rows], np.float32)
-        tensors["score"] = ("FP32", [len(rows)], scores)
+    for name in result.signature.output.tensors:
+        if name not in tensors and all(isinstance(row, dict) and name in row for row in result.predictions):
+            tensors[name] = prediction_tensor([row[name] for row in result.predictions])
     return tensors
+
+
+def prediction_tensor(values: list[Any]) -> OutputTensor:
+    """Return a field of all predictions as a tensor: texts, numbers, or lists of as many numbers in each row."""
+    if all(isinstance(value, str) for value in values):
+        return BYTES, [len(values)], values
+    array = np.array(values, np.float32)
+    return "FP32", list(array.shape), array.reshape(-1)
 
 
 def json_elements(flat: Any, digits: int | None) -> list[Any]:

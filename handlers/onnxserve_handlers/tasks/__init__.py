@@ -57,7 +57,12 @@ class TaskHooks:
         scores = [score for score in map(self.score, predictions) if score is not None]
         return {"score": np.array(scores)} if scores else {}
 
-    # Proof: of outputs ----------------------------------------------------------
+    # Proof: of labels and outputs ----------------------------------------------------------
+
+    def unknown_labels(self, label: Any) -> list[str]:
+        """Return what of a row's label the model can't predict."""
+        known = self.signature.labels
+        return [str(label)] if known and str(label) not in known else []
 
     def quality(self, outputs: Outputs, labels: Sequence[Any]) -> npt.NDArray[np.float64] | None:  # noqa: ARG002 - a hook
         """Return how right each row's outputs are beside its label, from 0 to 1; None where no label says that."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
 import numpy as np
@@ -15,6 +15,7 @@ from ..signature import Schema, object_schema
 from . import OutputOptions, TaskHooks, first_output
 
 DIGITS = 6  # decimals of a score
+SOFTMAX = ("auto", "softmax")  # activations; an export replaces `auto`, other archives leave it
 
 
 class ClassificationOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -24,11 +25,15 @@ class ClassificationOptions(OutputOptions, frozen=True, forbid_unknown_fields=Tr
     """The first output has a number for each label, shape (rows, labels); a prediction is the best label."""
     labels: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     """Labels in the order of the graph's outputs."""
-    activation: Literal["auto", "softmax", "none"] = "auto"
-    """What makes scores of the outputs: `softmax` for logits, `none` where they are scores already.
+    activation: Literal["auto", "softmax", "sigmoid", "none"] = "auto"
+    """What makes scores of the outputs: `softmax` or `sigmoid` for logits, `none` where they are scores already.
 
-    The export decides `auto` by the source's outputs.
+    The export decides `auto` by the source's outputs: `none` if they all lie between 0 and 1, else `softmax`.
     """
+    top_k: Annotated[int, msgspec.Meta(ge=0)] = 1
+    """Labels with their scores in a prediction [labels]: 1 for the best alone, 0 for all; more are in `scores`."""
+
+    tensors: ClassVar[tuple[str, ...]] = ("label", "score")
 
 
 class Classification(TaskHooks):
@@ -44,13 +49,20 @@ class Classification(TaskHooks):
     def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:  # noqa: ARG002 - a hook
         """Return `{"label": ..., "score": ...}` per row."""
         output = self.output
-        return classify_rows(first_output(outputs), output.labels, output.activation)
+        predictions = classify_rows(first_output(outputs), output.labels, output.activation)
+        if output.top_k != 1:
+            scores = probabilities(first_output(outputs), output.activation)
+            for prediction, row in zip(predictions, scores, strict=True):
+                prediction["scores"] = best_scores(row, output.labels, output.top_k)
+        return predictions
 
     def prediction_schema(self) -> Schema:
-        """Return an object of a label and its score."""
-        score = {"type": "number", "minimum": 0, "maximum": 1}
-        label = {"type": "string", "enum": [*self.output.labels]}
-        return object_schema({"label": label, "score": score}, ["label", "score"])
+        """Return an object of a label and its score, and of more scores by label where there are any."""
+        score: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+        fields: Schema = {"label": {"type": "string", "enum": [*self.output.labels]}, "score": score}
+        if self.output.top_k != 1:
+            fields["scores"] = {"type": "object", "additionalProperties": score}
+        return object_schema(fields, [*fields])
 
     def quality(self, outputs: Outputs, labels: Sequence[Any]) -> npt.NDArray[np.float64]:
         """Return 1 where the best label is the row's."""
@@ -71,7 +83,7 @@ def classify_rows(
 
     Outputs are logits, or scores already if the activation is `none`.
     """
-    if activation != "none" and outputs.size <= FEW:
+    if outputs.size <= FEW and activation in SOFTMAX:
         pairs: Iterable[tuple[int, float]] = map(_best_label, outputs.tolist())
     else:
         places, scores = best_labels(outputs, activation)
@@ -94,16 +106,24 @@ def best_labels(
     """
     places = outputs.argmax(axis=-1)
     values = outputs.T.astype(np.float64, order="C")  # a contiguous array per label, so that reductions run over rows
-    if activation == "none":
-        return places, np.round(values.max(axis=0), DIGITS)
+    if activation not in SOFTMAX:
+        return places, np.round(probabilities(values.max(axis=0), activation), DIGITS)
     values -= values.max(axis=0)
     return places, np.round(1 / np.exp(values).sum(axis=0), DIGITS)
 
 
 def probabilities(outputs: npt.NDArray[Any], activation: str = "softmax") -> npt.NDArray[np.float64]:
-    """Return the probability of each label over the last axis: softmax, or the outputs with the activation `none`."""
+    """Return the score of each label, in the outputs' shape; softmax is over the last axis."""
     values = outputs.astype(np.float64)
     if activation == "none":
         return values
+    if activation == "sigmoid":
+        return np.asarray(np.exp(-np.logaddexp(0, -values)))  # neither exp can overflow
     values = np.exp(values - values.max(axis=-1, keepdims=True))  # shifted, so that exp can't overflow
     return np.asarray(values / values.sum(axis=-1, keepdims=True))
+
+
+def best_scores(scores: npt.NDArray[np.float64], labels: Sequence[str], count: int) -> dict[str, float]:
+    """Return the scores of the `count` best labels, of all with 0, the best first; `scores` has the shape (labels,)."""
+    order = np.argsort(-scores, kind="stable")[: count or None]
+    return {labels[index]: round(float(scores[index]), DIGITS) for index in order.tolist()}

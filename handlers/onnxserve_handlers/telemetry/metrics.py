@@ -50,7 +50,7 @@ OUTCOMES = frozenset(
 class Metrics:
     """Times, sizes and outcomes of one model's batches."""
 
-    def __init__(self, client: Any, signature: Signature, provider: str, threads: int) -> None:
+    def __init__(self, client: Any, signature: Signature, provider: str, threads: int, proof: str) -> None:
         self._client, self._flusher = client, Flusher()
         self._version = (signature.model, signature.version)
         stage_seconds = client.Histogram(
@@ -73,11 +73,11 @@ class Metrics:
         info = client.Gauge(
             "onnxserve_worker_info",
             "How the workers run, as labels.",
-            (*NAMES, "provider", "threads", "variant"),
+            (*NAMES, "provider", "threads", "variant", "proof"),
             multiprocess_mode="livemax",
             registry=None,
         )
-        info.labels(*self._version, provider, str(threads), signature.variant).set(1)
+        info.labels(*self._version, provider, str(threads), signature.variant, proof).set(1)
 
     def _buffer(self, child: Any, bounds: Sequence[float]) -> BufferedHistogram:
         histogram = BufferedHistogram(child, bounds)
@@ -127,8 +127,8 @@ def queue_seconds(headers: Mapping[str, Any], now: float) -> float | None:
     return None if start is None else max(0.0, now - start)
 
 
-def make_metrics(signature: Signature, provider: str, threads: int) -> Metrics | None:
-    """Return the metrics that the environment enables, None if it names no folder."""
+def make_metrics(signature: Signature, provider: str, threads: int, proof: str = "") -> Metrics | None:
+    """Return the metrics that the environment enables, None if it names no folder; `proof` is the archive's."""
     folder = os.environ.get(VARIABLE, "")
     if not folder:
         return None
@@ -138,7 +138,7 @@ def make_metrics(signature: Signature, provider: str, threads: int) -> Metrics |
     except ModuleNotFoundError:
         log.warning("%s is set, but prometheus-client is not installed: no histograms", VARIABLE)
         return None
-    return Metrics(prometheus_client, signature, provider, threads)
+    return Metrics(prometheus_client, signature, provider, threads, proof)
 
 
 class Clock:

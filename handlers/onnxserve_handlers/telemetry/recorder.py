@@ -11,7 +11,10 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from ..errors import RequestError, stack_of
 from ..request import Request, error_of
@@ -174,10 +177,20 @@ def outcome(request: Request, result: Response | RequestError | None) -> str:
     return error.kind if error else OK
 
 
+def proof_of(folder: Path) -> str:
+    """Return what stands behind an unpacked archive's answers: certified, parity or unproven; empty if unknown."""
+    try:
+        summary: dict[str, Any] = msgspec.json.decode((folder / "evidence.json").read_bytes())["summary"]
+    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        return ""
+    return str(summary.get("proof", ""))
+
+
 def make_recorder(handler: Hooks, provider: str) -> Recorder | None:
     """Return a recorder for what the environment enables, None if it enables nothing."""
     signature = handler.signature
-    spans, metrics = make_spans(signature, provider), make_metrics(signature, provider, handler.threads)
+    spans = make_spans(signature, provider)
+    metrics = make_metrics(signature, provider, handler.threads, proof_of(handler.folder))
     prediction_log, drift = make_prediction_log(handler), make_drift(handler.folder, signature)
     if not (spans or metrics or prediction_log or drift):
         return None

@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from onnxserve.archive import Summary, is_signed, summarise
+from onnxserve.archive.evidence import describe_proof, proof_of
 from onnxserve.cli import groups
 from onnxserve.cli.console import AsJson, out, show, show_lines
 from onnxserve.cli.table import Number, print_table
@@ -23,7 +24,7 @@ def measured_here(summary: Summary) -> dict[str, Any] | None:
         document = msgspec.json.decode(beside.read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError):
         return None
-    same = document.get("summary", {}).get("model_sha256") == summary.evidence["summary"]["model_sha256"]
+    same = document.get("summary", {}).get("model_sha256") == summary.evidence["summary"].get("model_sha256")
     return document if same else None
 
 
@@ -44,10 +45,11 @@ def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
     evidence = summary.evidence
     source = ms.get(evidence["summary"].get("source", "torch"))
     rows = []
-    for variant in evidence["variants"]:
+    for variant in evidence.get("variants", ()):  # none in one that was migrated
         name, paired = variant["variant"], variant["paired"]
         measures = ["-"] * 3 if paired is None else [f"{paired[key]:.2%}" for key in ("accuracy", "bound", "flips")]
-        verdict = "chosen" if name == evidence["summary"]["variant"] else variant["refusal"] or "may serve"
+        chosen = name == evidence["summary"]["variant"]
+        verdict = f"chosen, {proof_of(evidence['summary'])}" if chosen else variant["refusal"] or "may serve"
         rows.append(
             [
                 name,
@@ -57,20 +59,14 @@ def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
                 verdict + (", one row at a time" if variant["moves"] else ""),
             ]
         )
-    return rows + [[name, *["-"] * 5, reason] for name, reason in evidence["refused"].items()]
+    return rows + [[name, *["-"] * 5, reason] for name, reason in evidence.get("refused", {}).items()]
 
 
 def why(summary: Summary, ms: dict[str, float]) -> list[str]:
     """Explain the choice, a sentence each."""
-    proof, variant = summary.evidence["summary"], summary.evidence["summary"]["variant"]
-    source = proof.get("source", "torch")
-    lines = [f"{variant} serves: the fastest certified to keep its answers within {proof['budget']:.2%} of {source}'s."]
-    if "bound" in proof:
-        lines.append(
-            f"On {proof['rows']} rows that nothing was fitted to it loses at most {proof['bound']:.2%} "
-            f"with 95 % confidence, and {proof['flips']:.2%} of answers differ."
-        )
-    if proof["moves"]:
+    proof = summary.evidence["summary"]
+    lines = describe_proof(proof)
+    if proof.get("moves"):
         lines.append("Its answers move with the batch, so workers run one row at a time.")
     refused = sum(test["refused"] for test in summary.evidence.get("certify", {}).get("earlier", []))
     if refused:

@@ -55,8 +55,8 @@ def verify(
         out.print(f"sha256 {checked.sha256}")
         if proof is not None:
             out.print(
-                f"proof on {proof.rows} rows here: score {proof.paired.accuracy:.2%} "
-                f"(torch {proof.paired.reference_accuracy:.2%}), drop at most {proof.paired.bound:.2%} "
+                f"{proof.proof}, repeated on {proof.rows} rows here: score {proof.paired.accuracy:.2%} "
+                f"(source {proof.paired.reference_accuracy:.2%}), drop at most {proof.paired.bound:.2%} "
                 f"({proof.recorded_bound:.2%} at export, {proof.budget:.2%} allowed), "
                 f"{proof.paired.flips:.2%} of answers differ, batch shift {proof.batch_shift:.1e}"
             )

@@ -24,6 +24,9 @@ OtherSignature = Annotated[
         "--other-signature", help="Allow columns, labels or tensors that differ from those of the stable version."
     ),
 ]
+AcceptUnproven = Annotated[
+    bool, typer.Option("--accept-unproven", help="Allow a version whose answers no rows have proven.")
+]
 
 
 @commands.command()
@@ -45,6 +48,7 @@ def canary(  # noqa: PLR0913 - each is a flag
         float, typer.Option(help="Probability of taking back a harmless version, above 0 and below 1.")
     ] = 0.01,
     other_signature: OtherSignature = False,
+    accept_unproven: AcceptUnproven = False,
     plan: Plan = False,
     as_json: AsJson = False,
 ) -> None:
@@ -55,7 +59,7 @@ def canary(  # noqa: PLR0913 - each is a flag
     release = server(config, state, management_port)
     rollout = Auto(percentages(steps), requests, seconds, chance(false_alarm)) if auto else None
     share = Canary(version, rollout.steps[0] if rollout else percent, auto=rollout)
-    changes = release.canary(model, share, other_signature=other_signature, plan=plan)
+    changes = release.canary(model, share, other_signature=other_signature, accept_unproven=accept_unproven, plan=plan)
     show_changes(release, changes, plan=plan, as_json=as_json)
 
 
@@ -72,6 +76,7 @@ def ab(  # noqa: PLR0913 - each is a flag
     management_port: ManagementPort = None,
     *,
     other_signature: OtherSignature = False,
+    accept_unproven: AcceptUnproven = False,
     plan: Plan = False,
     as_json: AsJson = False,
 ) -> None:
@@ -81,7 +86,7 @@ def ab(  # noqa: PLR0913 - each is a flag
     """
     release = server(config, state, management_port)
     share = Canary(version, percent, by.lower())
-    changes = release.canary(model, share, other_signature=other_signature, plan=plan)
+    changes = release.canary(model, share, other_signature=other_signature, accept_unproven=accept_unproven, plan=plan)
     show_changes(release, changes, plan=plan, as_json=as_json)
 
 
@@ -137,6 +142,7 @@ def promote(  # noqa: PLR0913 - each is a flag
     management_port: ManagementPort = None,
     *,
     other_signature: OtherSignature = False,
+    accept_unproven: AcceptUnproven = False,
     plan: Plan = False,
     as_json: AsJson = False,
 ) -> None:
@@ -145,7 +151,9 @@ def promote(  # noqa: PLR0913 - each is a flag
     Example: onnxserve release promote segment 1.1.0
     """
     release = server(config, state, management_port)
-    changes = release.promote(model, version, other_signature=other_signature, plan=plan)
+    changes = release.promote(
+        model, version, other_signature=other_signature, accept_unproven=accept_unproven, plan=plan
+    )
     show_changes(release, changes, plan=plan, as_json=as_json)
 
 

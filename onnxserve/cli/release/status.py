@@ -18,7 +18,7 @@ from onnxserve.release.shadows import read_reports
 from .changes import Model, server
 
 SHOWN = 20  # cases of a shadow
-STATUS = ("model", "version", "role", "state", Number("workers"), Number("pending"), Number("limit"))
+STATUS = ("model", "version", "role", "proof", "state", Number("workers"), Number("pending"), Number("limit"))
 HISTORY = ("time", "by", "action", "version", "changes")
 
 
@@ -26,7 +26,7 @@ def status_row(version: VersionStatus) -> tuple[object, ...]:
     """The cells of STATUS."""
     state = ("ready" if version.ready else "not ready") + (", default" if version.default else "")
     numbers = (version.workers, version.pending, version.pending_limit)
-    return version.model, version.version, version.role, state, *numbers
+    return version.model, version.version, version.role, version.proof or "-", state, *numbers
 
 
 def other_archives(versions: list[VersionStatus]) -> list[str]:

@@ -15,8 +15,10 @@ from onnxserve.scaffold import new_model
 from onnxserve_export.certify import call
 from onnxserve_export.certify_log import CertifyLog
 from onnxserve_export.export_state import ExportState
+from onnxserve_export.options import DEFAULTS, ExportOptions
 from onnxserve_export.paired_statistics import PairedStatistics
-from onnxserve_export.records import Candidate, Measured
+from onnxserve_export.plan import make_plan
+from onnxserve_export.records import Candidate, Measured, RowParity
 from onnxserve_export.rows import split_rows
 from onnxserve_export.sequence import in_sequence
 from onnxserve_export.significance_levels import FAMILYWISE_ERROR, FIRST_LEVEL, level_after
@@ -109,17 +111,19 @@ def test_the_safest_comes_first_and_who_is_no_faster_or_foreseen_to_fail_is_not_
 class Export:
     """One export up to the step certify: labels are the rows' first values, and variants miss some of them."""
 
-    def __init__(self, folder: Path, rows: int = 2000) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, rows: int = 2000, options: ExportOptions = DEFAULTS) -> None:
+        self.folder, self.options = folder, options
         self.definition = read_definition(new_model("table", "circle", folder / "models"))
         pairs = [Row([number], ("outside", "inside")[number % 2]) for number in range(rows)]
         self.split = split_rows(pairs, folder / "rows")
         self.right = np.eye(2, dtype=np.float32)[[row.value[0] % 2 for row in self.split.certify]]
 
-    def run(self, lost: dict[str, int], weights: str = "") -> ExportState:
-        state = ExportState(self.definition, self.folder / "store", self.folder, lambda _: None)
+    def run(self, lost: dict[str, int], weights: str = "", parity: RowParity | None = None) -> ExportState:
+        state = ExportState(self.definition, self.folder / "store", self.folder, lambda _: None, options=self.options)
         state.split = self.split
         state.reference, state.select_reference = {"logits": self.right}, {"logits": self.right[:50]}
+        state.plan, state.row_parity = make_plan(self.definition, self.split, self.options), parity
+        state.probe_reference = state.reference
         state.sequence, state.measured, state.outputs = [], [], {}
         for variant, count in lost.items():
             path = self.folder / f"{variant}.onnx"

@@ -47,8 +47,6 @@ def circle(tmp_path) -> Path:
         (FORWARD, FORWARD + BRANCH_ON_VALUES, "torch can't export the module"),
         ('["outside", "inside"]', '["inside", "outside"]', "torch answers 'outside' to a golden row"),
         ('variants = ["int8-static", "fp32"]', 'variants = ["w4"]', "no variant could be made"),
-        ("max_accuracy_drop = 0.01", "max_accuracy_drop = 0.0", "no variant passes"),
-        ("range(2000)", "range(20)", "at least 20"),
     ],
 )
 def test_a_failed_check_says_step_measure_and_remedy_and_leaves_no_archive(circle, tmp_path, old, new, message):

@@ -87,7 +87,7 @@ def test_grpcs_clients_are_told_that_a_resource_is_exhausted():
 
 def work(rows: int, width: int) -> Any:
     reference = {"outputs": np.full((20, width), 0.123456789, np.float32)}
-    return SimpleNamespace(reference=reference, definition=SimpleNamespace(input=SimpleNamespace(max_rows=rows)))
+    return SimpleNamespace(probe_reference=reference, definition=SimpleNamespace(input=SimpleNamespace(max_rows=rows)))
 
 
 def test_an_export_says_by_figures_how_many_rows_can_be_answered():

@@ -78,6 +78,13 @@ def test_what_feast_does_not_need_is_left_out_only_while_it_is_imported(monkeypa
     assert not {"torch", "matplotlib", "typeguard"} & sys.modules.keys()
 
 
+def test_what_was_imported_before_feast_stays_imported(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", sys)
+    with lean_imports():
+        assert importlib.import_module("torch") is sys
+    assert sys.modules["torch"] is sys
+
+
 def test_an_archive_of_others_takes_no_features_and_stops_no_start(tmp_path, archive):
     shutil.copy(archive, tmp_path)
     (tmp_path / "damaged.mar").write_bytes(b"no zip")

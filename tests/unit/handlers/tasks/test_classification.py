@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from onnxserve_handlers.outputs import FEW
-from onnxserve_handlers.tasks.classification import classify_rows
+from onnxserve_handlers.outputs import FEW, Outputs
+from onnxserve_handlers.registry import task_for
+from onnxserve_handlers.tasks.classification import ClassificationOptions, classify_rows, probabilities
 
 LABELS = ("a", "b", "c", "d")
 ROWS = FEW // len(LABELS)
@@ -32,3 +33,30 @@ def test_of_equal_logits_the_first_label_wins(count):
 def test_scores_that_are_probabilities_already_are_not_made_scores_again(count):
     outputs = np.array([[0.1, 0.864, 0.016, 0.02]] * count, np.float32)
     assert classify_rows(outputs, LABELS, "none") == [{"label": "b", "score": 0.864}] * count
+
+
+@pytest.mark.parametrize("count", [1, ROWS + 1])
+def test_a_sigmoid_scores_the_best_label_by_itself(count):
+    logits = np.array([[-800.0, 2.0, 1.0, 800.0], [0.0, -1.0, -2.0, -3.0]] * count, np.float32)
+    predictions = [{"label": "d", "score": 1.0}, {"label": "a", "score": 0.5}] * count
+    assert classify_rows(logits, LABELS, "sigmoid") == predictions
+    assert probabilities(logits, "sigmoid")[0, 0] == 0
+
+
+@pytest.mark.parametrize(
+    ("top_k", "scores"),
+    [(2, {"b": 0.6, "c": 0.2}), (0, {"b": 0.6, "c": 0.2, "a": 0.1, "d": 0.1})],
+)
+def test_scores_of_more_labels_are_an_option(top_k, scores):
+    task = task_for(ClassificationOptions(labels=LABELS, activation="none", top_k=top_k))
+    [row] = task.predictions(Outputs(first=np.array([[0.1, 0.6, 0.2, 0.1]])), None)
+    assert row == {"label": "b", "score": 0.6, "scores": scores}
+    assert list(row["scores"]) == list(scores)
+    assert "scores" in task.prediction_schema()["properties"]
+
+
+def test_quality_and_agreement_are_hits():
+    task = task_for(ClassificationOptions(labels=LABELS))
+    outputs, others = Outputs(first=np.eye(4)[:2]), Outputs(first=np.eye(4)[[0, 3]])
+    assert task.quality(outputs, ["a", "c"]) == pytest.approx([1, 0])
+    assert task.agreement(outputs, others).tolist() == [1, 0]

@@ -1,0 +1,103 @@
+"""Step check: rows, golden rows, the handler and the module's own signature, before anything that takes long.
+
+The steps before it collect their faults rather than end the export, so that everything that is wrong is told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from onnxserve.archive.offline import RowFault, faults_of, tensors
+from onnxserve.errors import DefinitionError, OnnxserveError
+
+from .archive_folder import write_archive_folder
+from .arrays import Arrays
+from .batch_composition import batches
+from .batches import Batches
+from .export_state import ExportState
+from .source_check import source_faults
+from .step import Step
+from .subset import Row
+
+BATCH = 256  # rows that the handler checks together, and of which it names each refused one
+SHOWN = 80  # characters of a row
+SMALL = (2, 3)  # rows of the two batches that the module is tried with
+
+
+def call(state: ExportState) -> None:
+    """Add the faults of rows, handler and module to those of earlier steps, and raise them all."""
+    if hasattr(state, "split") and hasattr(state, "golden"):
+        rows = state.faults.attempt(lambda: accepted_rows(state))
+        if rows and hasattr(state, "model"):
+            arrays = state.faults.attempt(lambda: small_batches(state, rows))
+            for fault in source_faults(state, arrays) if arrays else ():
+                state.faults.add(fault)
+    state.faults.check()
+
+
+def accepted_rows(state: ExportState) -> list[Any]:
+    """Let the archive's own handler check every row and golden row; return those of the first that it accepts."""
+    if not hasattr(state, "assets"):
+        if state.definition.assets:
+            return []  # the handler may need them
+        state.assets = {}
+    state.archive_folder = state.scratch / "archive"
+    write_archive_folder(state, state.archive_folder)
+    refused = faults_of(state.archive_folder, batches((row.value for row in rows_of(state)), BATCH))
+    refused_golden = faults_of(state.archive_folder, [[row["input"] for row in state.golden]])
+    for fault in (*row_faults(state, refused), *golden_faults(state, refused_golden)):
+        state.faults.add(fault)
+    return [
+        *accepted(islice((row.value for row in rows_of(state)), BATCH), refused),
+        *accepted((row["input"] for row in state.golden), refused_golden),
+    ]
+
+
+def accepted(values: Iterable[Any], faults: Sequence[RowFault]) -> Iterator[Any]:
+    """Yield those of the first values that the handler accepts."""
+    early = {number for fault in faults for number in fault.early}
+    return (value for number, value in enumerate(values) if number not in early)
+
+
+def rows_of(state: ExportState) -> Iterator[Row]:
+    """Yield all rows, subset by subset."""
+    return chain.from_iterable(state.split.subsets.values())
+
+
+def row_faults(state: ExportState, refused: Iterable[RowFault]) -> Iterator[OnnxserveError]:
+    """Yield one fault for each reason why the handler refuses rows."""
+    for fault in refused:
+        value = next(islice(rows_of(state), fault.first, None)).value
+        count = "1 row" if fault.count == 1 else f"{fault.count} rows"
+        what = f"the handler refuses {count}: {fault.reason}{fault.place}; the first is {shown(value)}"
+        yield DefinitionError(what, where=state.definition.rows.location, fix=fault.fix)
+
+
+def golden_faults(state: ExportState, refused: Iterable[RowFault]) -> Iterator[OnnxserveError]:
+    """Yield one fault for each reason why the handler refuses golden rows."""
+    for fault in refused:
+        count = "1 golden row" if fault.count == 1 else f"{fault.count} golden rows"
+        where = f"{state.definition.folder / 'golden.jsonl'}:{fault.first + 1}"
+        yield DefinitionError(f"the handler refuses {count}: {fault.reason}{fault.place}", where=where, fix=fault.fix)
+
+
+def shown(value: Any) -> str:
+    """Return the begin of a row as JSON."""
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def small_batches(state: ExportState, rows: list[Any]) -> list[Arrays]:
+    """Return the tensors of two small batches: of the shortest and of the longest rows."""
+    ordered, (few, many) = sorted(rows, key=lambda value: len(str(value))), SMALL
+    path = Path(state.scratch) / "small.npz"
+    state.axes = tensors(state.archive_folder, [ordered[:few], ordered[-many:]], path)
+    return list(Batches(path, 0, 2))
+
+
+STEP = Step("check", (), ("archive_folder",), call)

@@ -1,0 +1,132 @@
+"""What a candidate loses against its source on the same rows: by labels, by rows that move, or by a mean score.
+
+Each kind has its own exact bound; docs/concepts/statistics.md says what it claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from .arrays import Array
+from .flip_estimate import (
+    expected_flips,
+    likely_drop,
+    likely_mean,
+    likely_share,
+    mean_rows_needed,
+    rows_needed,
+    share_rows_needed,
+)
+from .paired_statistics import PairedStatistics, compare_errors, compare_labels, compare_scores
+
+Scores = Callable[[Array], Array]
+
+
+class Loss(Protocol):
+    """One kind of loss; `lost` names it in messages. Outputs have shape (rows, ...)."""
+
+    lost: str
+
+    def compare(self, outputs: Array, level: float) -> PairedStatistics:
+        """Return the scores, the loss, and its bound at `level`."""
+        ...
+
+    def risk(self, outputs: Array) -> float:
+        """Return the share of answers that is expected to change."""
+        ...
+
+    def likely_bound(self, outputs: Array, rows: int, chance: float, level: float) -> float:
+        """Return the bound that `rows` other rows keep with a probability of `chance`."""
+        ...
+
+    def rows_needed(self, budget: float, paired: PairedStatistics | None, level: float) -> int:
+        """Return the certify rows that such a result wants, None for one without a loss; 0 if no number is enough."""
+        ...
+
+
+class LabelLoss:
+    """The drop of accuracy: labels that get wrong less those that get right; the rows are labelled."""
+
+    lost = "accuracy drop"
+
+    def __init__(self, reference: Array, truth: Array) -> None:
+        self._reference, self._truth = reference, truth
+
+    def compare(self, outputs: Array, level: float) -> PairedStatistics:
+        """Compare labels with the truth."""
+        return compare_labels(self._reference, outputs, self._truth, level)
+
+    def risk(self, outputs: Array) -> float:
+        """Return the share of labels that is expected to change."""
+        return expected_flips(self._reference, outputs)
+
+    def likely_bound(self, outputs: Array, rows: int, chance: float, level: float) -> float:
+        """Take the part of the drop that chance doesn't explain for its true size."""
+        paired = self.compare(outputs, level)
+        sure = max(0.0, paired.drop - 2 * float(np.sqrt(paired.flips / paired.rows)))
+        return likely_drop(self.risk(outputs), rows, level, chance, sure)
+
+    def rows_needed(self, budget: float, paired: PairedStatistics | None, level: float) -> int:
+        """Return the rows for as many changed labels, as often right as wrong."""
+        return rows_needed(budget, paired.flips if paired else 0.0, level)
+
+
+class MovedLoss:
+    """The share of rows whose answer moves: another label, or an error above the tolerance.
+
+    `errors` gives one error a row, `expected` the share that is expected to move; both take the candidate's outputs.
+    """
+
+    def __init__(
+        self, errors: Scores, tolerance: float, expected: Callable[[Array], float], lost: str, flips: Scores | None
+    ) -> None:
+        self._errors, self._tolerance, self._expected, self._flips = errors, tolerance, expected, flips
+        self.lost = lost
+
+    def compare(self, outputs: Array, level: float) -> PairedStatistics:
+        """Count the rows that move."""
+        flips = None if self._flips is None else float(np.mean(self._flips(outputs)))
+        return compare_errors(self._errors(outputs), self._tolerance, level, flips)
+
+    def risk(self, outputs: Array) -> float:
+        """Return the share of rows that is expected to move."""
+        return self._expected(outputs)
+
+    def likely_bound(self, outputs: Array, rows: int, chance: float, level: float) -> float:
+        """Take the expected share for the true one."""
+        return likely_share(self.risk(outputs), rows, level, chance)
+
+    def rows_needed(self, budget: float, paired: PairedStatistics | None, level: float) -> int:
+        """Return the rows for the same share of rows that move."""
+        return share_rows_needed(budget, paired.drop if paired else 0.0, level)
+
+
+class ScoreLoss:
+    """The drop of a mean score, one score a row within a range of `width`.
+
+    `scores` takes the outputs of either model; a task's agreement with the source is 1 for the source itself.
+    """
+
+    def __init__(self, reference: Array, scores: Scores, width: float, damage: Callable[[Array], float]) -> None:
+        self._scores, self._width, self._damage = scores, width, damage
+        self._reference_scores = scores(reference)
+        self.lost = "drop of the metric"
+
+    def compare(self, outputs: Array, level: float) -> PairedStatistics:
+        """Compare the scores row by row."""
+        return compare_scores(self._reference_scores, self._scores(outputs), self._width, level)
+
+    def risk(self, outputs: Array) -> float:
+        """Return the damage, since scores say little of how many answers change."""
+        return self._damage(outputs)
+
+    def likely_bound(self, outputs: Array, rows: int, chance: float, level: float) -> float:
+        """Take the drops of these rows for those of others."""
+        return likely_mean(self._reference_scores - self._scores(outputs), self._width, rows, level, chance)
+
+    def rows_needed(self, budget: float, paired: PairedStatistics | None, level: float) -> int:
+        """Return the rows for scores that don't drop at all; how many others want depends on each score."""
+        return mean_rows_needed(budget / self._width, level) if paired is None else 0

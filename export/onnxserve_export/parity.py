@@ -1,0 +1,137 @@
+"""Step parity: compare the fp32 graph with its source row by row, on the rows there are and on generated ones.
+
+A graph that computes the same in the same precision needs no certificate: nothing was traded for speed. So it may serve
+if, on every row, its outputs lie within float tolerance of the source's and its answer is the same. Nothing is claimed
+of rows that weren't compared. Other variants change answers, and how many is a matter of statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from .acceptance import task_of
+from .arrays import Array, Arrays, main
+from .batches import Batches
+from .deviation import TOLERANCE
+from .export_state import ExportState
+from .outputs import cut, join
+from .plan import FP32
+from .records import RowParity
+from .run import run_cut
+from .step import Step
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One group of rows: each row's deviation, and whether its answer changed, both of shape (rows,)."""
+
+    name: str
+    deviations: Array
+    changed: Array
+
+
+def compare(name: str, expected: Arrays, actual: Arrays, scales: Arrays, *, labels: bool) -> Compared:
+    """Compare all outputs, each in its own unit; with `labels` an answer is the largest value of the main one."""
+    deviations = np.zeros(len(main(expected)))
+    for output, array in expected.items():
+        deviations = np.maximum(deviations, row_deviations(array, actual.get(output), scales[output]))
+    changed = deviations > TOLERANCE
+    if labels and np.isfinite(deviations).all() and len(deviations):
+        left, right = (main(outputs).reshape(len(deviations), -1) for outputs in (expected, actual))
+        changed = left.argmax(axis=1) != right.argmax(axis=1)
+    return Compared(name, deviations, changed)
+
+
+def row_deviations(expected: Array, actual: Array | None, scale: Array) -> Array:
+    """Return the largest deviation of each row, infinite where a value isn't finite or shapes differ; shape (rows,)."""
+    if actual is None or expected.shape != actual.shape:
+        return np.full(len(expected), np.inf)
+    left, right = (outputs.reshape(len(outputs), -1).astype(np.float64) for outputs in (expected, actual))
+    with np.errstate(invalid="ignore"):
+        differences = np.abs(left - right) / scale
+    return np.asarray(np.nan_to_num(differences, nan=np.inf, posinf=np.inf).max(axis=1, initial=0.0))
+
+
+def row_scales(expected: Arrays, scales: Arrays) -> Arrays:
+    """Return the units for generated rows: the spread, or the row's largest value where that is larger.
+
+    Such rows may lie far from any real one, where float32 itself is coarser than the real rows' spread.
+    """
+    units = {}
+    for name, array in expected.items():
+        rows = np.abs(array.reshape(len(array), -1).astype(np.float64))
+        units[name] = np.maximum(scales[name], rows.max(axis=1, initial=0.0, keepdims=True))
+    return units
+
+
+def finite_rows(outputs: Arrays) -> Array:
+    """Return which rows are finite in every output, shape (rows,)."""
+    finite = [np.isfinite(array.reshape(len(array), -1)).all(axis=1) for array in outputs.values()]
+    return np.asarray(np.all(finite, axis=0))
+
+
+def comparisons(state: ExportState) -> Iterator[Compared]:
+    """Yield all groups of rows, compared; generated rows for which the source itself isn't finite are left out."""
+    groups, labels = state.groups, task_of(state.definition) == "labels"
+    known = {"select": state.select_reference, "certify": state.reference, "golden": state.golden_outputs}
+    for name in ("fit", "calibrate", "select", "certify", "golden", "generated"):
+        batches: Batches = getattr(groups, name)
+        if not len(batches):
+            continue
+        expected = known.get(name) or source_outputs(state, batches)
+        actual, scales = join(run_cut(state.fp32, batches, state.row_axes)), state.scales
+        if name == "generated":
+            finite = finite_rows(expected)
+            expected = {output: array[finite] for output, array in expected.items()}
+            actual = {output: array[finite] for output, array in actual.items()}
+            scales = row_scales(expected, scales)
+        yield compare(name, expected, actual, scales, labels=labels)
+
+
+def source_outputs(state: ExportState, batches: Batches) -> Arrays:
+    """Return the source's outputs for batches, cut to each row's own sizes."""
+    sizes = batches.sizes()
+    return join(cut(state.model.run(batch), own, state.row_axes) for batch, own in zip(batches, sizes, strict=True))
+
+
+def fault_of(groups: list[Compared]) -> str:
+    """Return why the graph isn't equal to its source, empty if it is."""
+    worst = max(groups, key=lambda group: float(group.deviations.max(initial=0.0)))
+    deviation = float(worst.deviations.max(initial=0.0))
+    if not deviation <= TOLERANCE:
+        row = int(worst.deviations.argmax())
+        return f"not equal to its source: {worst.name} row {row} deviates by {deviation:.3g} spreads"
+    if changed := sum(int(group.changed.sum()) for group in groups):
+        rows = sum(len(group.changed) for group in groups)
+        return f"not equal to its source: {changed} of {rows} rows get another answer"
+    return ""
+
+
+def call(state: ExportState) -> None:
+    """Compare fp32 with its source, if it is among the variants."""
+    state.row_parity = None
+    if FP32 not in state.plan.variants:
+        return
+    groups = list(comparisons(state))
+    counts = {group.name: len(group.changed) for group in groups}
+    generated, golden = counts.pop("generated", 0), counts.pop("golden", 0)
+    deviation = max(float(group.deviations.max(initial=0.0)) for group in groups)
+    changed = sum(int(group.changed.sum()) for group in groups)
+    state.row_parity = RowParity(sum(counts.values()), golden, generated, deviation, changed, fault_of(groups))
+    state.say(f"      {describe(state.row_parity)}")
+
+
+def describe(parity: RowParity) -> str:
+    """Describe the comparison in one line for the terminal."""
+    rows = f"{parity.rows} rows, {parity.golden} golden rows and {parity.generated} generated ones"
+    if parity.fault:
+        return f"fp32 is {parity.fault} ({rows} were compared); it needs a certificate"
+    return f"fp32 answers {rows} as its source does, with a deviation of at most {parity.deviation:.2g} spreads"
+
+
+STEP = Step(
+    "parity", ("model", "groups", "fp32", "reference", "select_reference", "golden_outputs"), ("row_parity",), call
+)

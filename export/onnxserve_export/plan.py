@@ -1,0 +1,126 @@
+"""What the rows allow, said before any long work: which variants can be certified, and how many rows would do."""
+
+from __future__ import annotations
+
+import math
+
+from onnxserve.definition import Definition
+from onnxserve.errors import CheckFailed
+
+from .acceptance import ACCURACY, budget_of, claim_of, least_rows
+from .certify_log import CertifyLog
+from .export_state import ExportState
+from .options import ExportOptions
+from .records import Plan, Split
+from .significance_levels import FIRST_LEVEL, level_after
+from .subset import FRACTIONS
+
+FP32 = "fp32"  # the source's own operators in its own precision: it needs no certificate
+SURE = 1.645  # standard deviations: the split is random, and leaves enough certify rows in 95 of 100 cases
+DRAFT_ROWS = 500  # that a draft reads
+
+
+def rows_in_all(certify: int) -> int:
+    """Return how many rows leave at least `certify` certify rows after the split, with a probability of 95 %."""
+    share = FRACTIONS["certify"]
+    rest = SURE * math.sqrt(1 - share)
+    # The root of: share n - SURE sqrt(share (1 - share) n) = certify, for sqrt(share n).
+    root = (rest + math.sqrt(rest**2 + 4 * certify)) / 2
+    return math.ceil(root**2 / share) if certify else 0
+
+
+def make_plan(definition: Definition, split: Split, options: ExportOptions) -> Plan:
+    """Decide which variants this export makes.
+
+    Refusals on the same rows don't count here, so that a repeated export makes the same archive.
+    """
+    needed = least_rows(definition, FIRST_LEVEL, labelled=split.labelled)
+    certify, wanted = len(split.certify), definition.quantise.variants
+    measurable = bool(certify and len(split.calibrate) and len(split.select))
+    enough = bool(needed) and certify >= needed and measurable
+    if options.draft:
+        return Plan(certify, needed, rows_in_all(needed), (FP32,), {}, enough)
+    # Without a certificate fp32 would serve before any other.
+    uncertified = options.unproven and measurable and bool(needed) and FP32 not in wanted
+    kept = tuple(variant for variant in wanted if variant == FP32 or enough or uncertified)
+    why = f"{certify} certify rows can't certify it" if needed else "no number of rows certifies a budget of 0"
+    return Plan(certify, needed, rows_in_all(needed), kept, {v: why for v in wanted if v not in kept}, enough)
+
+
+def describe_plan(plan: Plan, definition: Definition, split: Split) -> list[str]:
+    """Return the lines that say how many rows the budget wants, how many there are, and what they allow."""
+    lines = [f"{split.total} rows: " + ", ".join(f"{name} {len(subset)}" for name, subset in split.subsets.items())]
+    if 0 < split.unlabelled < split.total:
+        lines.append(f"{split.unlabelled} rows have no label, so agreement with the source is certified, not accuracy")
+    lines.append(_wants(plan, definition, split))
+    if FP32 in plan.variants:
+        lines.append("fp32 needs none of them if it answers every row as the source does")
+    if plan.left:
+        lines.append(f"left out: {', '.join(plan.left)}, since {next(iter(plan.left.values()))}")
+    return lines
+
+
+def _wants(plan: Plan, definition: Definition, split: Split) -> str:
+    budget = budget_of(definition)
+    accuracy = claim_of(definition, labelled=split.labelled) == ACCURACY
+    field = "max_accuracy_drop" if accuracy or definition.quantise.max_disagreement is None else "max_disagreement"
+    if not plan.needed:
+        return f"quantise.{field} = {budget:g}: no number of rows certifies that nothing is ever lost"
+    what = "labelled rows" if accuracy else "rows"
+    return (
+        f"quantise.{field} = {budget:g} wants {plan.needed} certify rows, about {plan.wanted} {what} in all, for a "
+        f"variant that changes no answer, and more for others; there are {plan.certify} of {split.total}"
+    )
+
+
+def check_plan(state: ExportState) -> None:
+    """Raise CheckFailed if this export can't make an archive from these rows."""
+    plan, split = state.plan, state.split
+    if not plan.variants:
+        unmeasured = state.options.unproven and plan.needed
+        what = "a variant besides fp32 needs rows to be measured on" if unmeasured else "no variant can be certified"
+        reason = f"{what}: {split.total} rows, {plan.certify} of them to certify with"
+        raise CheckFailed("rows", reason, wanted_rows(plan), fix=advice(state), where=state.definition.rows.location)
+    if not split.total and not (state.options.unproven or state.options.draft):
+        reason = "0 rows: without one nothing shows that the graph answers as its source does"
+        raise CheckFailed("rows", reason, "at least 1", fix=advice(state), where=state.definition.rows.location)
+
+
+def wanted_rows(plan: Plan) -> str:
+    """Return the rows that the budget wants, as text."""
+    return f"about {plan.wanted} rows" if plan.needed else "a budget above 0"
+
+
+def advice(state: ExportState) -> str:
+    """Return what may help, without what was done already."""
+    plan, quantise, steps = state.plan, state.definition.quantise, list[str]()
+    if not state.split.total:
+        steps.append("give rows")
+    elif plan.needed and not plan.enough:
+        steps.append(f"give about {plan.wanted} rows")
+    elif plan.needed:
+        steps.append("give more rows")
+    if FP32 not in quantise.variants and not state.options.draft:
+        steps.append("add fp32 to quantise.variants, which needs no certificate")
+    field = "max_accuracy_drop" if quantise.max_disagreement is None or quantise.metric else "max_disagreement"
+    if not plan.enough or state.split.total:
+        steps.append(f"raise quantise.{field}")
+    if not state.options.unproven:
+        steps.append("pass --unproven, and the archive carries that word")
+    return ", or ".join(steps)
+
+
+def planned(state: ExportState) -> Plan:
+    """Make the plan of an export whose rows are split; say it."""
+    plan = make_plan(state.definition, state.split, state.options)
+    for line in [*describe_plan(plan, state.definition, state.split), *spent(state)]:
+        state.say(f"      {line}")
+    return plan
+
+
+def spent(state: ExportState) -> list[str]:
+    """Return a line about graphs that were refused on these rows, since they make tests of others stricter."""
+    log = CertifyLog(state.store, state.definition.name, state.split.certify)
+    refused = sum(test.refused for test in log.tests)
+    needed = least_rows(state.definition, level_after(refused), labelled=state.split.labelled)
+    return [f"{refused} graphs were refused on these rows; another one wants {needed} of them"] if refused else []

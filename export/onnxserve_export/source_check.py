@@ -1,0 +1,63 @@
+"""Whether a source takes the handler's tensors, gives what a task needs, and answers the same each time."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+
+from onnxserve.errors import DefinitionError, OnnxserveError
+
+from .acceptance import task_of
+from .arrays import Arrays, main
+from .export_state import ExportState
+from .outputs import scales_of
+from .reference import check_repeatable
+from .sources import match_inputs
+
+
+def source_faults(state: ExportState, batches: list[Arrays]) -> Iterator[OnnxserveError]:
+    """Yield everything that is wrong with the source's inputs and outputs on small batches."""
+    yield from undeclared_axes(state, batches)
+    where = state.definition.source
+    try:
+        match_inputs(state.model, batches[0])
+        few, many = (state.model.run(batch) for batch in batches)
+    except DefinitionError as error:
+        yield DefinitionError(error.what, where=error.where or where, fix=error.fix)
+        return
+    except Exception as error:  # noqa: BLE001 - whatever a user's module raises
+        yield failure(error, batches, where)
+        return
+    labels = state.definition.labels
+    if labels and (given := main(few).shape[1:]) != (len(labels),):
+        what = f"the module gives {given} outputs a row for {len(labels)} labels"
+        yield DefinitionError(what, where=where, fix="give one output for each label, in their order")
+    try:
+        check_repeatable(state.model, batches[1], scales_of(many, each=task_of(state.definition) == "regression"))
+    except OnnxserveError as error:
+        yield error
+
+
+def undeclared_axes(state: ExportState, batches: list[Arrays]) -> Iterator[OnnxserveError]:
+    """Yield a fault for each axis that has several sizes although the handler doesn't declare it free."""
+    few, many = batches
+    for name in sorted(few.keys() & many.keys()):
+        for axis in range(1, min(few[name].ndim, many[name].ndim)):
+            sizes = few[name].shape[axis], many[name].shape[axis]
+            if sizes[0] != sizes[1] and axis not in state.axes.get(name, {}):
+                what = f"axis {axis} of {name} is {sizes[0]} long in one batch and {sizes[1]} in another"
+                fix = f'declare it in the handler: dynamic_axes = {{"{name}": {{{axis}: "length"}}}}'
+                yield DefinitionError(what, where=state.definition.handler or "[input]", fix=fix)
+
+
+def failure(error: Exception, batches: list[Arrays], where: str) -> OnnxserveError:
+    """Return the fault of a module that raises, with the place in the user's own file."""
+    shapes = ", ".join(f"{name} {array.dtype} {list(array.shape)}" for name, array in batches[0].items())
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename.endswith(".py") and "site-packages" not in frame.filename]
+    lines = str(error).strip().splitlines()
+    what = (
+        f"the module fails on batches such as {shapes}: {type(error).__name__}: {lines[0] if lines else 'no message'}"
+    )
+    place = f"{own[-1].filename}:{own[-1].lineno} in {own[-1].name}" if own else where
+    return DefinitionError(what, where=place, fix="let forward take these tensors; --verbose shows the whole trace")

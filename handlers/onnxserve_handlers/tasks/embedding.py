@@ -1,0 +1,101 @@
+"""Embedding: a prediction is one vector, pooled from the graph's output and normalised as the options say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, ClassVar, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ..outputs import Array, Outputs
+from ..signature import Schema, object_schema
+from . import OutputOptions, TaskHooks, field_of, first_output
+from .regression import round_significant
+
+Vectors = npt.NDArray[np.float64]
+SEED = 7  # of the direction that scores are measured along
+TINY = 1e-12
+
+
+class EmbeddingOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What turns the first output into vectors."""
+
+    task: Literal["embedding"] = "embedding"
+    """A prediction is a vector: of the first output, shape (rows, width), or pooled from (rows, tokens, width)."""
+    pooling: Literal["none", "mean", "cls"] = "none"
+    """How a row's tokens become one vector: `mean` of its own tokens, `cls` for the first; `none` if it is one."""
+    normalise: bool = True
+    """Divide each vector by its length, so that the product of two is their cosine."""
+
+    tensors: ClassVar[tuple[str, ...]] = ("embedding",)
+
+
+class Embedding(TaskHooks):
+    """One vector of each row."""
+
+    output_options = EmbeddingOptions
+
+    @property
+    def output(self) -> EmbeddingOptions:
+        """The task's part of the signature."""
+        return cast("EmbeddingOptions", self.signature.output)
+
+    def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:  # noqa: ARG002 - a hook
+        """Return `{"embedding": [...]}` per row."""
+        return [{"embedding": vector} for vector in round_significant(self.vectors(outputs)).tolist()]
+
+    def prediction_schema(self) -> Schema:
+        """Return an object of a list of numbers."""
+        return object_schema({"embedding": {"type": "array", "items": {"type": "number"}}}, ["embedding"])
+
+    def score(self, prediction: Any) -> float | None:
+        """Return the vector's part along a fixed direction: two versions that differ in any way differ in it too."""
+        vector = field_of(prediction, "embedding")
+        return float(np.dot(vector, direction(len(vector)))) if isinstance(vector, list) and vector else None
+
+    def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
+        """Return the vectors as a space of embeddings."""
+        vectors = [vector for row in predictions if isinstance(vector := field_of(row, "embedding"), list)]
+        return {"embedding": np.array(vectors, np.float64)} if vectors else {}
+
+    def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
+        """Return each row's cosine beside the source's vector, at least 0."""
+        left, right = unit(self.vectors(outputs)), unit(self.vectors(reference))
+        return np.asarray(np.clip((left * right).sum(axis=1), 0, 1))
+
+    def vectors(self, outputs: Outputs) -> Vectors:
+        """Return the rows' vectors, float64, shape (rows, width)."""
+        first = first_output(outputs)
+        pooled = pool(first, own_sizes(outputs), self.output.pooling)
+        return unit(pooled) if self.output.normalise else pooled
+
+
+def own_sizes(outputs: Outputs) -> Array:
+    """Return how many tokens each row has of its own, shape (rows,)."""
+    name, first = next(iter(outputs.items()))
+    known = [outputs.sizes[axis.name] for axis in outputs.axes if (axis.output, axis.axis) == (name, 1)]
+    return known[0] if known else np.full(len(first), first.shape[1] if first.ndim > 1 else 1)
+
+
+def pool(values: Array, sizes: Array, pooling: str) -> Vectors:
+    """Return one vector per row; `values` are (rows, tokens, width), and zero beyond the rows' own `sizes`."""
+    wide = values.astype(np.float64)
+    if pooling == "cls":
+        return np.asarray(wide[:, 0].reshape(len(wide), -1))
+    if pooling == "mean":
+        return np.asarray(wide.sum(axis=1).reshape(len(wide), -1) / np.maximum(sizes, 1)[:, None])
+    return np.asarray(wide.reshape(len(wide), -1))
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """Return the vectors divided by their lengths."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), TINY))
+
+
+@cache
+def direction(width: int) -> Vectors:
+    """Return a direction of length 1 that is the same everywhere, shape (width,)."""
+    drawn: Vectors = unit(np.random.default_rng(SEED).normal(size=(1, width)))[0]
+    return drawn

@@ -1,0 +1,84 @@
+"""What an archive's evidence claims: by which proof its variant may serve, and what it may lose.
+
+`certified`: on rows that nothing was fitted to, the loss has a bound within the budget. `parity`: the fp32 graph
+answered every row that was compared as its source does, within float tolerance; nothing is claimed of other rows.
+`unproven`: neither; whoever made the archive asked for it all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from onnxserve.errors import OnnxserveError
+
+from .read import member, open_archive
+
+CERTIFIED, PARITY, UNPROVEN = "certified", "parity", "unproven"
+EVIDENCE = "evidence.json"
+
+
+def proof_of(summary: Mapping[str, Any]) -> str:
+    """Return the proof that the summary of an archive's evidence names; until 0.3 it had none but a certificate."""
+    return str(summary.get("proof") or CERTIFIED)
+
+
+def read_proof_kind(path: Path) -> str:
+    """Return the proof of an archive: `unproven` without evidence of ours, empty for a file that can't be read."""
+    try:
+        with open_archive(path) as archive:
+            if EVIDENCE not in archive.namelist():
+                return UNPROVEN
+            return proof_of(msgspec.json.decode(member(archive, EVIDENCE))["summary"])
+    except (OnnxserveError, OSError, msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        return ""
+
+
+def describe_loss(paired: Mapping[str, Any], task: str, claim: str, tolerance: float) -> str:
+    """Describe a comparison with the source, by the task, in one line; shares become percentages."""
+    drop, bound, flips = (f"{paired[name]:.2%}" for name in ("drop", "bound", "flips"))
+    if task == "labels" and claim == "accuracy":
+        scores = f"accuracy {paired['accuracy']:.2%} (source {paired['reference_accuracy']:.2%})"
+        return f"{scores}, drop at most {bound}, {flips} of answers differ"
+    if task == "labels":
+        return f"{drop} of answers differ from the source's, at most {bound}"
+    if task == "regression":
+        return f"{drop} of rows lie more than {tolerance:g} spreads from the source's values, at most {bound}"
+    if task == "embedding":
+        turned = f"{drop} of vectors turn by more than {tolerance:g} (1 less the cosine), at most {bound}"
+        return f"{turned}, {flips} have another nearest neighbour"
+    scores = f"mean score {paired['accuracy']:.4g} (source {paired['reference_accuracy']:.4g})"
+    return f"{scores}, at most {paired['bound']:.4g} lower"
+
+
+def describe_proof(summary: Mapping[str, Any]) -> list[str]:
+    """Explain by what the variant of an archive may serve, a sentence each."""
+    proof, variant = proof_of(summary), summary.get("variant", "the model")
+    lines = ["It is a draft: only fp32 was made."] if summary.get("draft") else []
+    if proof == PARITY:
+        lines.append(f"{variant} serves by parity: {_compared(summary['row_parity'])}")
+        lines.append("Nothing is claimed of rows that were not compared.")
+    elif proof == UNPROVEN:
+        lines.append(f"{variant} is unproven: {summary.get('unproven') or 'nothing stands behind its answers'}.")
+    else:
+        lines.append(
+            f"{variant} serves: the fastest certified to keep its loss within {summary['budget']:.2%} of its source."
+        )
+    if "bound" in summary:
+        loss = describe_loss(
+            summary, summary["task"], summary.get("claim", "accuracy"), float(summary.get("tolerance", 0))
+        )
+        confidence = "with 95 % confidence" if proof == CERTIFIED else "at the bounds' own level, without a test"
+        lines.append(f"On {summary['rows']} rows that nothing was fitted to, {confidence}: {loss}.")
+    return lines
+
+
+def _compared(parity: Mapping[str, Any]) -> str:
+    rows = f"{parity['rows']} rows, {parity['golden']} golden rows and {parity['generated']} generated ones"
+    return (
+        f"it answers {rows} as its source does; the largest deviation is {parity['deviation']:.2g} of the outputs' "
+        "spread."
+    )

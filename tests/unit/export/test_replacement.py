@@ -1,0 +1,71 @@
+"""A version that exists never changes unless that was asked for."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from onnxserve.archive import contents, file_digest, make_key, sign_archive, write_archive
+from onnxserve.definition import read_definition
+from onnxserve.errors import ArchiveError
+from onnxserve_export.export_state import ExportState
+from onnxserve_export.options import DEFAULTS, ExportOptions
+from onnxserve_export.prove import call, stored
+from onnxserve_export.replacement import next_version
+
+
+@pytest.fixture
+def other(archive, tmp_path) -> Path:
+    """The same name and version with other content."""
+    members, manifest, _ = contents(archive)
+    members["notes.txt"] = b"trained anew"
+    (tmp_path / "made").mkdir()
+    made: Path = tmp_path / "made" / archive.name
+    write_archive(made, members, manifest)
+    return made
+
+
+def state_of(definition: Path, made: Path, store: Path, options: ExportOptions = DEFAULTS) -> ExportState:
+    state = ExportState(read_definition(definition), store, store, lambda _: None, options=options)
+    state.archive = made
+    return state
+
+
+def test_other_content_is_refused_with_the_next_version(definition, archive, other, tmp_path):
+    store = tmp_path / "store"
+    shutil.copytree(archive.parent, store)
+    with pytest.raises(ArchiveError, match=r"another circle-1\.0\.0\.mar exists") as caught:
+        call(state_of(definition, other, store))
+    assert 'version = "1.0.1"' in caught.value.fix
+    assert "--replace" in caught.value.fix
+    assert file_digest(store / archive.name) == file_digest(archive)
+    replaced = state_of(definition, other, store, ExportOptions(replace=True))
+    call(replaced)
+    assert replaced.sha256 == file_digest(store / archive.name) == file_digest(other)
+
+
+@pytest.mark.parametrize("kept", ["served", "retired"])
+def test_a_version_that_a_server_loaded_or_retired_is_taken_too(definition, archive, other, tmp_path, kept):
+    store, served = tmp_path / "store", tmp_path / "served"
+    store.mkdir()
+    served.mkdir()
+    shutil.copy(archive, served / archive.name if kept == "served" else store / f"{archive.name}.retired")
+    with pytest.raises(ArchiveError, match="exists"):
+        stored(state_of(definition, other, store, ExportOptions(served=(served,))))
+    assert stored(state_of(definition, archive, store, ExportOptions(served=(served,)))).is_file()
+
+
+def test_the_same_content_stays_as_it_is_with_its_signature(definition, archive, tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    shutil.copy(archive, store)
+    make_key(tmp_path / "key.pem")
+    signed = sign_archive(store / archive.name, tmp_path / "key.pem")
+    assert signed != file_digest(archive)
+    state = state_of(definition, archive, store)
+    call(state)
+    assert state.sha256 == file_digest(store / archive.name) == signed
+
+
+def test_the_next_version_raises_the_last_number():
+    assert [next_version(version) for version in ("1", "1.9", "2.0.09")] == ["2", "1.10", "2.0.10"]
