@@ -39,7 +39,7 @@ def golden(name: str) -> tuple[list[Any], list[str]]:
     """Instances, and torch's label for each."""
     with zipfile.ZipFile(mar(name)) as archive:
         rows = json.loads(archive.read("golden.json"))
-    labels = read_signature(mar(name))["labels"]
+    labels = read_signature(mar(name))["output"]["labels"]
     return rows["instances"], [labels[int(np.argmax(row))] for row in rows["outputs"]]
 
 
