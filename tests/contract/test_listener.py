@@ -57,11 +57,11 @@ def test_a_host_that_is_none_is_said():
 
 def test_a_connection_that_has_begun_is_taken_and_nothing_new_begins(listener, address):
     with connected(address) as begun:
-        assert listener._waiting() == 1
+        assert listener._waiting_connections() == 1
         accepting = socket.socket(fileno=listener.fileno())  # as nginx does with what it inherits
         connection, _ = accepting.accept()
         accepting.detach()
-        assert listener._waiting() == 0
+        assert listener._waiting_connections() == 0
         listener.drain()
         with connection:
             begun.sendall(b"x")
