@@ -132,7 +132,10 @@ def test_after_a_crash_a_version_that_no_longer_loads_does_not_keep_the_others_f
     shutil.copy(next_archive, settings.store)
     with supervised(settings, {CIRCLE, ("circle", "2.0.0")}) as (supervisor, watchdog, restored):
         supervisor.wait(watchdog, READY_S)
-        rewrite(next_archive, settings.store / next_archive.name, "golden.json", b'"tolerance"', b'"tolerance" ')
+        # Renamed, since the loader in the background would report a half-written file.
+        broken = settings.state / next_archive.name
+        rewrite(next_archive, broken, "golden.json", b'"tolerance"', b'"tolerance" ')
+        broken.replace(settings.store / next_archive.name)
         assert watchdog.running
         os.kill(watchdog.running.process.pid, signal.SIGKILL)
         wait_for(lambda: watchdog.restarts == 1 and watchdog.up())
