@@ -18,6 +18,7 @@ import typer.main
 import yaml
 
 from onnxserve.cli import app as boundary
+from onnxserve.cli.groups import SHORT
 from onnxserve.gateway.config import Predictions
 from tests.helpers.pages import PAGES, ROOT, blocks
 
@@ -61,6 +62,7 @@ def test_every_command_that_the_pages_show_exists_with_its_options(verbs):
         except ValueError:
             continue  # an apostrophe of the text
         command = verbs
+        words = [*SHORT.get(words[0], words[:1]), *words[1:]] if words else []
         while words and words[0] in getattr(command, "commands", {}):
             command = command.commands[words.pop(0)]
         count += 1
