@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from .arrays import Array, Arrays, Axes
+from onnxserve_handlers.outputs import pad
+
+from .arrays import Arrays, Axes
 from .deviation import batch_shift, deviation, scale_of
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -23,20 +25,7 @@ def join(batches: Iterable[Arrays]) -> Arrays:
     Where batches have different sizes beside the rows, the shorter ones get zeros at their ends.
     """
     parts = list(batches)
-    return {name: _join([part[name] for part in parts]) for name in parts[0]} if parts else {}
-
-
-def _join(arrays: Sequence[Array]) -> Array:
-    shapes = {array.shape[1:] for array in arrays}
-    if len(shapes) > 1 and len({len(shape) for shape in shapes}) == 1:
-        largest = tuple(map(max, zip(*shapes, strict=True)))
-        arrays = [pad(array, largest) for array in arrays]
-    return np.concatenate(arrays)
-
-
-def pad(array: Array, shape: tuple[int, ...]) -> Array:
-    """Return an array of rows with zeros at its ends, so that each row has the `shape`."""
-    return np.pad(array, [(0, 0), *((0, size - own) for size, own in zip(shape, array.shape[1:], strict=True))])
+    return {name: np.concatenate(pad([part[name] for part in parts])) for name in parts[0]} if parts else {}
 
 
 def cut(outputs: Arrays, sizes: Mapping[str, Sequence[int]], axes: Axes) -> Arrays:
@@ -102,17 +91,11 @@ def largest_deviation(left: Arrays, right: Arrays, scales: Arrays) -> float:
 
 def largest_shift(together: Arrays, alone: Arrays, mixed: Arrays, mixed_rows: Sequence[int], scales: Arrays) -> float:
     """Return how far any output of a row moves with the other rows of its batch, each in its own unit."""
-    return max(
-        batch_shift(*same_sizes(together[name], alone[name], mixed[name]), mixed_rows, scales[name])
-        for name in together
-    )
-
-
-def same_sizes(*arrays: Array) -> tuple[Array, Array, Array]:
-    """Return three arrays of rows with zeros at the ends of the shorter ones, so that their rows can be compared."""
-    largest = tuple(map(max, zip(*(array.shape[1:] for array in arrays), strict=True)))
-    first, second, third = (pad(array, largest) for array in arrays)
-    return first, second, third
+    shifts = []
+    for name in together:
+        rows, rows_alone, rows_mixed = pad([together[name], alone[name], mixed[name]])
+        shifts.append(batch_shift(rows, rows_alone, rows_mixed, mixed_rows, scales[name]))
+    return max(shifts)
 
 
 def all_finite(outputs: Arrays) -> bool:

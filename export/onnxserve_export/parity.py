@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from onnxserve_handlers.outputs import rows_not_finite
+
 from .acceptance import task_of
 from .arrays import Array, Arrays, main
 from .batches import Batches
@@ -67,12 +69,6 @@ def row_scales(expected: Arrays, scales: Arrays) -> Arrays:
     return units
 
 
-def finite_rows(outputs: Arrays) -> Array:
-    """Return which rows are finite in every output, shape (rows,)."""
-    finite = [np.isfinite(array.reshape(len(array), -1)).all(axis=1) for array in outputs.values()]
-    return np.asarray(np.all(finite, axis=0))
-
-
 def comparisons(state: ExportState) -> Iterator[Compared]:
     """Yield all groups of rows, compared; generated rows for which the source itself isn't finite are left out."""
     groups, labels = state.groups, task_of(state.definition) == "labels"
@@ -84,9 +80,9 @@ def comparisons(state: ExportState) -> Iterator[Compared]:
         expected = known.get(name) or source_outputs(state, batches)
         actual, scales = join(run_cut(state.fp32, batches, state.row_axes)), state.scales
         if name == "generated":
-            finite = finite_rows(expected)
-            expected = {output: array[finite] for output, array in expected.items()}
-            actual = {output: array[finite] for output, array in actual.items()}
+            beyond = rows_not_finite(expected)
+            expected = {output: np.delete(array, beyond, axis=0) for output, array in expected.items()}
+            actual = {output: np.delete(array, beyond, axis=0) for output, array in actual.items()}
             scales = row_scales(expected, scales)
         yield compare(name, expected, actual, scales, labels=labels)
 

@@ -98,7 +98,7 @@ class Given:
         task = task_for(self._definition.output)
         for value, label in self._pairs:
             unknown = [] if label is None else task.unknown_labels(label)
-            self.unknown.update(map(str, unknown))
+            self.unknown.update(unknown)
             if not unknown:
                 yield Row(value, label)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -70,9 +70,9 @@ class FormerTask(TaskHooks):
         """Return the task's name: without one, labels where the model has any, else values."""
         return signature.output.task or ("classification" if signature.labels else "regression")
 
-    @property
+    @cached_property
     def task(self) -> TaskHooks:
-        """The task itself."""
+        """The task itself, made once: predictions are scored one by one."""
         return task_alone(self.task_name(self.signature), self.signature)
 
     def predictions(self, outputs: Outputs | Array, rows: Sequence[Any] | None = None) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the gateway."""
+"""Fixtures of the tests of the gateway and of downloads."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import pytest
 
 from onnxserve.gateway import Model, Roles
 from onnxserve.gateway.config import Auth
+from onnxserve.locations.cache import Cache
+from onnxserve.locations.fetch import Access
 from tests.helpers.gateway import STABLE, Client, Shared, client_of, config, gateway_of
 from tests.helpers.upstream import Upstream, listening
 
@@ -63,3 +65,8 @@ def open_gateway(upstream, tmp_path) -> Iterator[Open]:
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:
     return tmp_path / "keys.json"
+
+
+@pytest.fixture
+def access(tmp_path) -> Access:
+    return Access(Cache(tmp_path / "cache"), say=lambda _: None)

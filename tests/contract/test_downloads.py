@@ -13,8 +13,7 @@ import pytest
 from onnxserve.errors import SourceError
 from onnxserve.locations import fetch as fetching
 from onnxserve.locations import transfer
-from onnxserve.locations.cache import Cache
-from onnxserve.locations.fetch import Access, NotCached, NotPinned, fetch
+from onnxserve.locations.fetch import NotCached, NotPinned, fetch
 from onnxserve.locations.location import Location
 from tests.helpers.file_server import FileServer, Reply, running
 
@@ -33,11 +32,6 @@ def _no_pauses(monkeypatch):
 def server() -> Iterator[FileServer]:
     with running(FileServer({PATH: CONTENT})) as server:
         yield server
-
-
-@pytest.fixture
-def access(tmp_path) -> Access:
-    return Access(Cache(tmp_path / "cache"), say=lambda _: None)
 
 
 def pinned(server: FileServer, digest: str = DIGEST) -> Location:

@@ -12,9 +12,10 @@ import pytest
 from onnxserve.errors import SourceError
 from onnxserve.locations import fetch as fetching
 from onnxserve.locations import transfer
-from onnxserve.locations.cache import Cache, digest_of
-from onnxserve.locations.fetch import Access, NotPinned, fetch
-from onnxserve.locations.location import Location, parse_location
+from onnxserve.locations.cache import digest_of
+from onnxserve.locations.fetch import fetch
+from onnxserve.locations.location import Location
+from tests.helpers.downloads import pin_of
 from tests.helpers.file_server import Asked, FileServer, Reply, running
 
 REPO, COMMIT = "owner/tiny", "0123456789abcdef0123456789abcdef01234567"
@@ -71,17 +72,6 @@ def hub(monkeypatch) -> Iterator[Hub]:
         monkeypatch.setattr(transfer, "FIRST_S", 0.0)
         monkeypatch.setattr(fetching, "FIRST_S", 0.0)
         yield Hub(server)
-
-
-@pytest.fixture
-def access(tmp_path) -> Access:
-    return Access(Cache(tmp_path / "cache"), say=lambda _: None)
-
-
-def pin_of(text: str, access: Access) -> Location:
-    with pytest.raises(NotPinned) as refusal:
-        fetch(Location(text), Path(), access)
-    return parse_location(refusal.value.pinned)
 
 
 def test_a_repository_is_a_folder_without_weights_of_other_frameworks(hub, access):

@@ -12,8 +12,9 @@ from onnxserve.errors import SourceError
 from onnxserve.locations import fetch as fetching
 from onnxserve.locations import transfer
 from onnxserve.locations.cache import Cache
-from onnxserve.locations.fetch import Access, NotPinned, fetch
-from onnxserve.locations.location import Location, parse_location
+from onnxserve.locations.fetch import Access, fetch
+from onnxserve.locations.location import Location
+from tests.helpers.downloads import fetch_pinned, pin_of
 
 FILES = {"a.csv": b"x\n1\n", "b.csv": b"x\n2\n", "deep/c.csv": b"x\n3\n", "notes.md": b"notes"}
 
@@ -28,17 +29,6 @@ def bucket(tmp_path) -> str:
     return url
 
 
-@pytest.fixture
-def access(tmp_path) -> Access:
-    return Access(Cache(tmp_path / "cache"), say=lambda _: None)
-
-
-def fetched(url: str, access: Access) -> Path:
-    with pytest.raises(NotPinned) as refusal:
-        fetch(Location(url), Path(), access)
-    return fetch(parse_location(refusal.value.pinned), Path(), access._replace(offline=True))
-
-
 @pytest.mark.parametrize(
     ("path", "names"),
     [
@@ -49,22 +39,20 @@ def fetched(url: str, access: Access) -> Path:
     ],
 )
 def test_a_prefix_and_a_glob_are_folders(bucket, access, path, names):
-    folder = fetched(f"{bucket}/{path}", access)
+    folder = fetch_pinned(f"{bucket}/{path}", access)
     assert {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()} == names
 
 
 def test_an_object_is_a_file_under_its_name(bucket, access):
-    path = fetched(f"{bucket}/deep/c.csv", access)
+    path = fetch_pinned(f"{bucket}/deep/c.csv", access)
     assert (path.name, path.read_bytes()) == ("c.csv", FILES["deep/c.csv"])
 
 
 def test_an_object_that_changed_is_refused(bucket, access):
-    fetched(f"{bucket}/", access)
-    with pytest.raises(NotPinned) as refusal:
-        fetch(Location(f"{bucket}/"), Path(), access)
+    fetch_pinned(f"{bucket}/", access)
+    location = pin_of(f"{bucket}/", access)
     with fsspec.open(f"{bucket}/a.csv", "wb") as stream:
         stream.write(b"other")
-    location = parse_location(refusal.value.pinned)
     with pytest.raises(SourceError, match="is pinned"):
         fetch(location, Path(), Access(Cache(access.cache.find(location.sha256).parents[2]), say=access.say))
 

@@ -16,9 +16,9 @@ import pytest
 from onnxserve.errors import SourceError
 from onnxserve.locations import fetch as fetching
 from onnxserve.locations import transfer
-from onnxserve.locations.cache import Cache
-from onnxserve.locations.fetch import Access, NotPinned, fetch
-from onnxserve.locations.location import Location, parse_location
+from onnxserve.locations.fetch import Access, fetch
+from onnxserve.locations.location import Location
+from tests.helpers.downloads import fetch_pinned
 from tests.helpers.file_server import Asked, FileServer, Reply, running
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -68,20 +68,12 @@ def registry(monkeypatch, tmp_path) -> Iterator[Registry]:
         yield Registry(server)
 
 
-@pytest.fixture
-def access(tmp_path) -> Access:
-    return Access(Cache(tmp_path / "cache"), say=lambda _: None)
-
-
 def url_of(registry: Registry, tag: str = ":v1") -> str:
     return f"oci://127.0.0.1:{registry.server.port}/{REPOSITORY}{tag}"
 
 
 def fetched(registry: Registry, access: Access, url: str = "") -> Path:
-    """What a location brings once the pin is written that the first try names."""
-    with pytest.raises(NotPinned) as refusal:
-        fetch(Location(url or url_of(registry)), Path(), access)
-    return fetch(parse_location(refusal.value.pinned), Path(), access._replace(offline=True))
+    return fetch_pinned(url or url_of(registry), access)
 
 
 def packed(files: dict[str, bytes | None]) -> bytes:

@@ -13,9 +13,9 @@ import pytest
 from onnxserve.errors import SourceError
 from onnxserve.locations import fetch as fetching
 from onnxserve.locations import transfer
-from onnxserve.locations.cache import Cache
-from onnxserve.locations.fetch import Access, NotPinned, fetch
-from onnxserve.locations.location import Location, parse_location
+from onnxserve.locations.fetch import fetch
+from onnxserve.locations.location import Location
+from tests.helpers.downloads import fetch_pinned
 from tests.helpers.file_server import Asked, FileServer, Reply, running
 
 s3fs = pytest.importorskip("s3fs", reason="onnxserve[s3] is not installed")
@@ -69,20 +69,13 @@ def store(monkeypatch) -> Iterator[FileServer]:
         s3fs.S3FileSystem.clear_instance_cache()
 
 
-@pytest.fixture
-def access(tmp_path) -> Access:
-    return Access(Cache(tmp_path / "cache"), say=lambda _: None)
-
-
 def test_an_object_is_fetched_with_the_keys_of_the_environment(store, access):
     location = Location("s3://bucket/weights/model.onnx", hashlib.sha256(CONTENT).hexdigest())
     assert fetch(location, Path(), access).read_bytes() == CONTENT
 
 
 def test_a_prefix_is_a_folder(store, access):
-    with pytest.raises(NotPinned) as refusal:
-        fetch(Location("s3://bucket/weights/"), Path(), access)
-    folder = fetch(parse_location(refusal.value.pinned), Path(), access._replace(offline=True))
+    folder = fetch_pinned("s3://bucket/weights/", access)
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.onnx"]
 
 
