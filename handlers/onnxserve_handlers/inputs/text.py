@@ -37,6 +37,7 @@ class TextInput(InputHooks):
 
     input_options = TextOptions
     dynamic_axes: Mapping[str, Mapping[int, str]] = {"input_ids": {1: "sequence"}, "attention_mask": {1: "sequence"}}
+    files = ("tokenizer.json",)
     raw_types = ("text/plain",)
     row_keys: tuple[str, ...] = ("text", "data")
 
