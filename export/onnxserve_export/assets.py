@@ -28,15 +28,17 @@ def read_assets(definition: Definition, source: Path | None, offered: Mapping[st
         assets = call_function(definition.assets, definition.folder, **offered)
         return {str(name): bytes(content) for name, content in dict(assets).items()}
     folders = [definition.folder]
-    if source is not None:
-        folders.append(source if source.is_dir() else source.parent)
+    if source is not None and source.is_dir():
+        folders += [source, *sorted(path for path in source.iterdir() if path.is_dir())]
+    elif source is not None:
+        folders.append(source.parent)
     files = files_of(definition)
     places = {name: next((folder / name for folder in folders if (folder / name).is_file()), None) for name in files}
     lacking = [name for name, path in places.items() if path is None]
     if lacking and not definition.handler:
         raise DefinitionError(
             f"rows of kind {definition.input.kind} need {', '.join(lacking)}",
-            where=", ".join(map(str, folders)),
+            where=" and ".join(map(str, folders[:2])),
             fix=f"put {lacking[0]} beside model.toml, or let the function that `assets` names give it",
         )
     return {name: path.read_bytes() for name, path in places.items() if path is not None}
