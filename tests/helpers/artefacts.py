@@ -24,7 +24,8 @@ instance_group [ { count: 2 kind: KIND_CPU } ]
 def linear_graph(batch: str = "n") -> onnx.ModelProto:
     """A graph of one layer: x (rows, 3) to y (rows, 2)."""
     weight = numpy_helper.from_array(np.arange(6, dtype=np.float32).reshape(3, 2) - 2, "w")
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, size]) for name, size in (("x", 3), ("y", 2))]
+    sizes = {"x": 3, "y": 2}
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, size]) for name, size in sizes.items()]
     graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", ends[:1], ends[1:], [weight])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 

@@ -1,4 +1,4 @@
-"""From an artefact to a model folder: find it, read what it says of itself, ask for the rest, and write the definition."""
+"""From an artefact to a model folder: find it, read what it says of itself, ask for the rest, write the definition."""
 
 from __future__ import annotations
 

@@ -11,7 +11,10 @@ from typing import Any
 
 from onnxserve.errors import DefinitionError
 
-TOKEN = re.compile(r"""\s+|\#[^\n]*|(?P<text>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<word>[-\w.+]+)|(?P<mark>[{}\[\]<>:,;])""")
+TOKEN = re.compile(
+    r"""\s+ | \#[^\n]* | (?P<text> "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' ) | (?P<word>[-\w.+]+) | (?P<mark>[{}\[\]<>:,;])""",
+    re.VERBOSE,
+)
 CLOSING = {"{": "}", "<": ">"}
 Message = dict[str, list[Any]]
 

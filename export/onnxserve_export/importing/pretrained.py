@@ -27,7 +27,8 @@ HEADS = {
     "ForSequenceClassification": Head("text", "classification", LOGITS),
     "ForTokenClassification": Head("text", "tokens", LOGITS),
     "ForImageClassification": Head("image", "classification", LOGITS),
-    "ForObjectDetection": Head("image", "detection", ("logits", "pred_boxes")),
+    "ForObjectDetection": Head("image", "detection", ("pred_boxes", "logits")),
+    "ForSemanticSegmentation": Head("image", "segmentation", LOGITS),
     "ForAudioClassification": Head("audio", "classification", LOGITS),
 }
 VECTORS = Head("text", "embedding", ("last_hidden_state",))
@@ -88,9 +89,9 @@ def read_task(outline: Outline, head: Head, config: dict[str, Any], origin: str)
         outline.add("output.task", "regression", f"{CONFIG}: problem_type")
         return
     outline.add("output.task", task, origin)
-    if not labels:
-        return
     outline.add("output.labels", labels, f"{CONFIG}: id2label, in the order of the outputs")
+    if head.task == "detection":
+        pretrained_image.read_boxes(outline, config)
 
 
 def _read_single(outline: Outline, config: dict[str, Any]) -> None:
@@ -104,8 +105,9 @@ def _read_single(outline: Outline, config: dict[str, Any]) -> None:
 
 
 def labels_of(config: dict[str, Any]) -> list[str]:
-    """Return the labels in the order of the outputs; none where the config has no names."""
+    """Return the labels in the order of the outputs; a name that occurs twice, as some of ImageNet do, gets its index."""
     names = config.get("id2label")
     if not isinstance(names, dict):
         return [f"LABEL_{index}" for index in range(int(config.get("num_labels") or 2))]  # transformers' own names
-    return [str(names[key]) for key in sorted(names, key=int)]
+    ordered = [str(names[key]) for key in sorted(names, key=int)]
+    return [f"{name} ({index})" if ordered.count(name) > 1 else name for index, name in enumerate(ordered)]

@@ -14,6 +14,9 @@ FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 RESCALE = 1 / 255
 SMALL = 384  # ConvNext's processor crops below this size, and stretches from it on
 IMAGE_TYPES = ("image_processor_type", "feature_extractor_type")
+# Detectors whose last score means no object; others score each label by itself.
+NO_OBJECT = ("detr", "yolos", "table-transformer")
+BY_LABEL = ("conditional_detr", "deformable_detr", "rt_detr", "rt_detr_v2", "d_fine")
 
 
 def read_image(outline: Outline, config: dict[str, Any], processor: dict[str, Any]) -> None:
@@ -83,10 +86,24 @@ def _read_levels(outline: Outline, processor: dict[str, Any]) -> None:
     factor = processor.get("rescale_factor", RESCALE)
     rescaled = bool(processor.get("do_rescale", True))
     if rescaled and abs(factor - RESCALE) > RESCALE / 1000:
-        outline.ask("input.mean", f"{PROCESSOR}: rescale_factor = {factor} is no 1/255, and mean and std must include it")
-        outline.ask("input.std", "as for the mean")
+        why = f"{PROCESSOR}: rescale_factor = {factor} is no 1/255, and mean and std must include it"
+        outline.ask("input.mean", why)
+        outline.ask("input.std", why)
     outline.add("input.pixel_max", 1 if rescaled else 255, f"{PROCESSOR}: do_rescale")
     normalised = bool(processor.get("do_normalize", True)) and "image_mean" in processor
     origin = f"{PROCESSOR}: image_mean, image_std" if normalised else f"{PROCESSOR}: do_normalize"
     outline.add("input.mean", processor["image_mean"] if normalised else 0.0, origin)
     outline.add("input.std", processor["image_std"] if normalised else 1.0, origin)
+
+
+def read_boxes(outline: Outline, config: dict[str, Any]) -> None:
+    """Read what the outputs of a detector of transformers are: boxes by their centres, and scores of each label."""
+    model, origin = config.get("model_type"), "the outputs of transformers' detectors"
+    outline.add("output.layout", "separate", origin)
+    outline.add("output.box", "cxcywh", origin)
+    outline.add("output.relative", True, origin)
+    outline.add("output.max_overlap", 1, "the model is trained to give each object once")
+    if model in NO_OBJECT or model in BY_LABEL:
+        activation = "softmax" if model in NO_OBJECT else "sigmoid"
+        outline.add("output.activation", activation, f"config.json: model_type = {model}")
+    outline.ask("output.activation", "softmax if the last score means no object, sigmoid if each label has its own")

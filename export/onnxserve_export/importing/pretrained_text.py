@@ -59,7 +59,8 @@ def longest_text(inner: Path, config: dict[str, Any]) -> tuple[int, str]:
 
 def _read_pooling(outline: Outline, folder: Path) -> None:
     """Read the modules behind the transformer: pooling, and whether vectors get the length 1."""
-    entries = [(str(entry["type"]).rpartition(".")[2], folder / str(entry["path"])) for entry in read_json(folder / MODULES)]
+    listed = read_json(folder / MODULES)
+    entries = [(str(entry["type"]).rpartition(".")[2], folder / str(entry["path"])) for entry in listed]
     if unknown := [name for name, _ in entries if name not in TAKEN]:
         raise DefinitionError(
             f"{MODULES} has {', '.join(unknown)}, which isn't taken: {', '.join(TAKEN)} are",

@@ -31,7 +31,7 @@ def toml_text(outline: Outline, artefact: str) -> str:
 
 def _fields(fields: Iterator[tuple[str, Fact]]) -> Iterator[str]:
     for name, fact in fields:
-        key = ".".join(part if BARE.fullmatch(part) else _text(part) for part in name.split("."))
+        key = ".".join(map(_key, name.split(".")))
         line, comment = f"{key} = {literal(fact.value)}", " ".join(fact.origin.split())
         if not comment:
             yield line
@@ -49,13 +49,17 @@ def literal(value: Any) -> str:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, dict):
-        pairs = ", ".join(f"{key if BARE.fullmatch(key) else _text(key)} = {literal(item)}" for key, item in value.items())
+        pairs = ", ".join(f"{_key(key)} = {literal(item)}" for key, item in value.items())
         return f"{{ {pairs} }}" if pairs else "{}"
     if isinstance(value, list | tuple):
         items = [literal(item) for item in value]
         line = f"[{', '.join(items)}]"
         return line if len(line) <= WIDTH - 20 else "[\n" + "".join(f"  {item},\n" for item in items) + "]"
     return repr(value)
+
+
+def _key(name: str) -> str:
+    return name if BARE.fullmatch(name) else _text(name)
 
 
 def _text(value: str) -> str:

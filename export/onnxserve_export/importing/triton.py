@@ -50,10 +50,10 @@ def open_triton(path: Path) -> TritonModel:
     backend = str(first(config, "backend") or first(config, "platform") or "")
     if backend not in FILES:
         what = "an ensemble has no graph of its own" if "ensemble" in backend else f"backend {backend!r} isn't taken"
-        raise DefinitionError(
-            what, where=str(where), fix="import models of the backends onnxruntime and pytorch (TorchScript), one by one"
-        )
-    return TritonModel(config, folder, _version_file(folder, str(first(config, "default_model_filename") or FILES[backend])))
+        fix = "import models of the backends onnxruntime and pytorch (TorchScript), one by one"
+        raise DefinitionError(what, where=str(where), fix=fix)
+    name = str(first(config, "default_model_filename") or FILES[backend])
+    return TritonModel(config, folder, _version_file(folder, name))
 
 
 def _version_file(folder: Path, name: str) -> Path:
@@ -74,7 +74,8 @@ def read_triton(outline: Outline, model: TritonModel) -> None:
     for tensor in outline.get("input.tensors", []):
         for size in tensor["shape"]:
             if isinstance(size, str):
-                outline.ask(f"input.limits.{size}", f"the largest size of that axis of {tensor['name']}, -1 in {CONFIG}")
+                why = f"the largest size of that axis of {tensor['name']}, -1 in {CONFIG}"
+                outline.ask(f"input.limits.{size}", why)
     _read_outputs(outline, model)
     if batch := first(config, "max_batch_size"):
         outline.add("serve.batch_size", batch, f"{CONFIG}: max_batch_size")

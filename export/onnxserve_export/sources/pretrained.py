@@ -110,6 +110,5 @@ def _check_weights(folder: Path, *, trust: bool) -> None:
         return
     pickles = sorted(path.name for path in folder.glob("*.bin"))
     what = f"{pickles[0]} is a pickle: reading it runs whatever code it names" if pickles else "there are no weights"
-    raise DefinitionError(
-        what, where=str(folder), fix="save_pretrained writes safetensors, which need no trust" + "; or --trust" * bool(pickles)
-    )
+    fix = "save_pretrained writes safetensors, which need no trust" + ("; or --trust" if pickles else "")
+    raise DefinitionError(what, where=str(folder), fix=fix)

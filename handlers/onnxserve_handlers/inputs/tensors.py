@@ -112,8 +112,8 @@ class TensorsInput(InputHooks):
 
     def sample(self, draws: np.random.Generator) -> dict[str, Any]:
         """Return random arrays: of 0 and 1 for integers, whose meaning is unknown; all rows have one size."""
-        limits = self.options.limits
-        sizes = {name: min(limits.get(name, LENGTH), LENGTH) for axes in self.dynamic_axes.values() for name in axes.values()}
+        names = {name for axes in self.dynamic_axes.values() for name in axes.values()}
+        sizes = {name: min(self.options.limits.get(name, LENGTH), LENGTH) for name in names}
         return {
             name: _draw(draws, np.dtype(tensor.dtype), [sizes.get(size, size) for size in tensor.shape[1:]]).tolist()
             for name, tensor in self.expected.items()

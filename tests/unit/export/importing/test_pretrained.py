@@ -125,7 +125,7 @@ def test_a_size_that_follows_the_picture_is_asked_for(tmp_path):
     processor = VIT | {"size": {"shortest_edge": 800, "longest_edge": 1333}}
     outline = outline_of(write_pretrained(tmp_path, config, preprocessor_config=processor))
     assert outline.get("output.task") == "detection"
-    assert outline.get("source_outputs") == ["logits", "pred_boxes"]
+    assert outline.get("source_outputs") == ["pred_boxes", "logits"]
     assert outline.get("input.height") is None
 
 

@@ -10,7 +10,11 @@ from onnxserve_export.importing.toml_text import literal, toml_text
 
 @pytest.mark.parametrize(
     "value",
-    [True, 3, 1e-05, 0.5, 'say "hi"\n\\', "naïve 🙂 \x7f", [1, 2], ["x" * 90, "y" * 90], [{"name": "a", "shape": ["t", 3]}]],
+    [
+        *(True, 3, 1e-05, 0.5, 'say "hi"\n\\', "naïve 🙂 \x7f", [1, 2]),
+        ["x" * 90, "y" * 90],
+        [{"name": "a", "shape": ["t", 3]}],
+    ],
 )
 def test_a_value_is_read_back_as_it_was(value):
     assert tomllib.loads(f"value = {literal(value)}")["value"] == value
