@@ -10,8 +10,7 @@ from typing import NamedTuple
 from onnxserve.errors import DefinitionError
 from onnxserve.locations.fetch import Access, NotPinned, fetch, open_access
 from onnxserve.locations.location import Location, is_function, is_remote, parse_location
-
-from ..sources.opening import FORMS
+from onnxserve_export.sources.opening import FORMS
 
 
 class Artefact(NamedTuple):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..sources.tree_files import open_trees
-from ..sources.trees import is_classifier, objective
+from onnxserve_export.sources.tree_files import open_trees
+from onnxserve_export.sources.trees import is_classifier, objective
+
 from .outline import Outline
 
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..sources import InputSpec, SourceModel
+from onnxserve_export.sources import InputSpec, SourceModel
+
 from .outline import Outline
 
 TOKENS, TOKENIZER = "input_ids", "tokenizer.json"

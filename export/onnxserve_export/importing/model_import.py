@@ -11,11 +11,11 @@ from onnxserve.definition import Definition, read_definition
 from onnxserve.errors import DefinitionError
 from onnxserve.locations.location import is_function, is_prediction_log, is_remote
 from onnxserve.scaffold.new import NAME
+from onnxserve_export.acceptance import least_rows
+from onnxserve_export.plan import rows_in_all
+from onnxserve_export.significance_levels import FIRST_LEVEL
+from onnxserve_export.sources import open_source
 
-from ..acceptance import least_rows
-from ..plan import rows_in_all
-from ..significance_levels import FIRST_LEVEL
-from ..sources import open_source
 from .answers import read_answers
 from .artefact import Artefact, locate, relative_path
 from .fitted import read_fitted

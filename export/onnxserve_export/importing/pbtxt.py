@@ -12,9 +12,15 @@ from typing import Any
 from onnxserve.errors import DefinitionError
 
 TOKEN = re.compile(
-    r"""\s+ | \#[^\n]* | (?P<text> "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' ) | (?P<word>[-\w.+]+) | (?P<mark>[{}\[\]<>:,;])""",
+    r"""
+    \s+ | \#[^\n]* |
+    (?P<text> "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' ) |
+    (?P<word> [-\w.+]+ ) |
+    (?P<mark> [{}\[\]<>:,;] )
+    """,
     re.VERBOSE,
 )
+LIST, LIST_END, QUOTES, TRUTH = "[", "]", "\"'", {"true": True, "false": False}
 CLOSING = {"{": "}", "<": ">"}
 Message = dict[str, list[Any]]
 
@@ -38,10 +44,10 @@ class Reader:
 
     def _values(self) -> list[Any]:
         token = self._next()
-        if token != "[":
+        if token != LIST:
             return [self._value(token)]
         values = []
-        while (token := self._next()) != "]":
+        while (token := self._next()) != LIST_END:
             values.append(self._value(token))
             self._skip(",")
         return values
@@ -49,10 +55,10 @@ class Reader:
     def _value(self, token: str) -> Any:
         if token in CLOSING:
             return self.message(CLOSING[token])
-        if token[0] in "\"'":
+        if token[0] in QUOTES:
             return str(ast.literal_eval(token))
-        if token in ("true", "false"):
-            return token == "true"
+        if token in TRUTH:
+            return TRUTH[token]
         try:
             return float(token) if "." in token else int(token)
         except ValueError:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from onnxserve.errors import DefinitionError
+from onnxserve_export.sources.pretrained import CONFIG, MODULES, architecture, read_json, transformer_folder
 
-from ..sources.pretrained import CONFIG, MODULES, architecture, read_json, transformer_folder
 from . import pretrained_image, pretrained_sound, pretrained_text
 from .outline import Outline
 
@@ -105,7 +105,7 @@ def _read_single(outline: Outline, config: dict[str, Any]) -> None:
 
 
 def labels_of(config: dict[str, Any]) -> list[str]:
-    """Return the labels in the order of the outputs; a name that occurs twice, as some of ImageNet do, gets its index."""
+    """Return the labels in the order of the outputs; a name that occurs twice, as in ImageNet, gets a number."""
     names = config.get("id2label")
     if not isinstance(names, dict):
         return [f"LABEL_{index}" for index in range(int(config.get("num_labels") or 2))]  # transformers' own names

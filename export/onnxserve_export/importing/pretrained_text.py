@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.errors import DefinitionError
+from onnxserve_export.sources.pretrained import CONFIG, MODULES, read_json
 
-from ..sources.pretrained import CONFIG, MODULES, read_json
 from .outline import Outline
 
 TOKENIZER, TOKENIZER_CONFIG, SENTENCES = "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json"

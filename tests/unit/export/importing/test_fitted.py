@@ -1,5 +1,6 @@
 """Fitted models: columns and classes as the model knows them."""
 
+import numpy as np
 import pytest
 
 from onnxserve.errors import DefinitionError
@@ -38,7 +39,7 @@ def test_columns_of_a_table_with_names_keep_them():
 
 def test_classes_of_a_booster_without_names_are_asked_for(tmp_path):
     lightgbm = pytest.importorskip("lightgbm")
-    data = lightgbm.Dataset([[0.0, 1.0], [1.0, 0.0]] * 30, [0, 1] * 30, feature_name=["age", "income"])
+    data = lightgbm.Dataset(np.eye(2).repeat(30, axis=0), [0] * 30 + [1] * 30, feature_name=["age", "income"])
     booster = lightgbm.train({"objective": "binary", "verbose": -1}, data, num_boost_round=2)
     booster.save_model(tmp_path / "model.txt")
     outline = Outline("model.txt", {})

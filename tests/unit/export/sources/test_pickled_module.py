@@ -16,7 +16,7 @@ def linear(tmp_path) -> torch.nn.Linear:
 
 
 def test_a_pickled_module_is_not_read_without_trust(tmp_path, linear):
-    with pytest.raises(DefinitionError, match="net.pt is not TorchScript") as caught:
+    with pytest.raises(DefinitionError, match=r"net\.pt is not TorchScript") as caught:
         open_source("net.pt", tmp_path, {})
     assert caught.value.fix.startswith("--trust, if it is a whole module that you pickled yourself")
 
