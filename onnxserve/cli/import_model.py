@@ -42,7 +42,9 @@ def import_model(  # noqa: PLR0913 - each is a flag
     models: Annotated[Path, typer.Option("--into", help="The folder that gets the new model's folder.")] = Path(
         "models"
     ),
-    kind: Annotated[str, typer.Option(help="The kind of input, such as text or image, if the model doesn't tell it.")] = "",
+    kind: Annotated[
+        str, typer.Option(help="The kind of input, such as text or image, if the model doesn't tell it.")
+    ] = "",
     task: Annotated[str, typer.Option(help="The task, such as classification, if the model doesn't tell it.")] = "",
     labels: Annotated[
         str, typer.Option(help="The labels with commas between them, or a file with one on each line.")

@@ -115,7 +115,11 @@ class TensorsInput(InputHooks):
         names = {name for axes in self.dynamic_axes.values() for name in axes.values()}
         sizes = {name: min(self.options.limits.get(name, LENGTH), LENGTH) for name in names}
         return {
-            name: _draw(draws, np.dtype(tensor.dtype), [sizes.get(size, size) for size in tensor.shape[1:]]).tolist()
+            name: _draw(
+                draws,
+                np.dtype(tensor.dtype),
+                [sizes[size] if isinstance(size, str) else size for size in tensor.shape[1:]],
+            ).tolist()
             for name, tensor in self.expected.items()
         }
 

@@ -1,6 +1,7 @@
 """From an artefact to a model folder: what is written, and that nothing stays of an import that fails."""
 
 import tomllib
+import warnings
 
 import onnx
 import pytest
@@ -44,7 +45,9 @@ def test_the_limit_of_a_free_axis_is_asked_for_and_taken(tmp_path):
 
 
 def test_torchscript_is_asked_for_the_types_and_sizes_that_it_does_not_state(tmp_path):
-    torch.jit.save(torch.jit.trace(torch.nn.Linear(3, 2), torch.zeros(2, 3)), tmp_path / "net.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.save(torch.jit.script(torch.nn.Linear(3, 2)), str(tmp_path / "net.pt"))
     with pytest.raises(DefinitionError, match=r"input\.tensors: torch states neither types nor sizes of inputs"):
         document(tmp_path / "net.pt", tmp_path)
     written = document(tmp_path / "net.pt", tmp_path, tensors=("input=float32[3]",))

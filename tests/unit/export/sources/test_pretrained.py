@@ -23,7 +23,8 @@ def folder(tmp_path) -> Path:
     sizes = {"hidden_size": 8, "intermediate_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1}
     config = transformers.BertConfig(vocab_size=8, max_position_embeddings=32, **sizes)
     transformers.BertForSequenceClassification(config).eval().save_pretrained(tmp_path / "bert")
-    return tmp_path / "bert"
+    saved: Path = tmp_path / "bert"
+    return saved
 
 
 def test_a_folder_answers_as_transformers_does_and_takes_ids_mask_and_types(folder):
