@@ -62,8 +62,8 @@ def _skops(path: Path, *, trust: bool) -> Any:
         raise DefinitionError(
             f"{path.name} holds types that skops doesn't know to be harmless: {unknown}",
             where=str(path),
-            fix="--trust, if you made it yourself; or load it in a function with skops.io.load(…, trusted=[…]), and set "
-            "source = model.py:load",
+            fix="--trust, if you made it yourself; or load it in a function with skops.io.load(…, trusted=[…]), and "
+            "set source = model.py:load",
         )
     return skops.io.load(path, trusted=unknown)
 
