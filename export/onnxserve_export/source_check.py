@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator
 
 from onnxserve.errors import DefinitionError, OnnxserveError
+from onnxserve_handlers.registry import task_for
 
 from .acceptance import task_of
 from .arrays import Arrays, main
@@ -28,10 +29,8 @@ def source_faults(state: ExportState, batches: list[Arrays]) -> Iterator[Onnxser
     except Exception as error:  # noqa: BLE001 - whatever a user's module raises
         yield failure(error, batches, where)
         return
-    labels = state.definition.labels
-    if labels and (given := main(few).shape[1:]) != (len(labels),):
-        what = f"the module gives {given} outputs a row for {len(labels)} labels"
-        yield DefinitionError(what, where=where, fix="give one output for each label, in their order")
+    if what := task_for(state.definition.output).shape_fault(main(few).shape):
+        yield DefinitionError(what, where=where, fix="let the first output have this form, labels in their order")
     try:
         check_repeatable(state.model, batches[1], scales_of(many, each=task_of(state.definition) == "regression"))
     except OnnxserveError as error:

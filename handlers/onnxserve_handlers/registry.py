@@ -16,7 +16,7 @@ from .signature import InputOptions, OutputOptions, Signature
 from .tasks import TaskHooks
 
 KINDS = ("text", "image", "table", "tensors")
-TASKS = ("classification", "multilabel", "regression", "embedding", "raw")
+TASKS = ("classification", "multilabel", "regression", "embedding", "tokens", "rerank", "raw")
 
 
 def input_kind(name: str, *, features: bool = False) -> type[InputHooks]:
@@ -68,6 +68,14 @@ def task(name: str) -> type[TaskHooks]:
             from .tasks.embedding import Embedding
 
             return Embedding
+        case "tokens":
+            from .tasks.tokens import Tokens
+
+            return Tokens
+        case "rerank":
+            from .tasks.rerank import Rerank
+
+            return Rerank
         case "regression":
             from .tasks.regression import Regression
 

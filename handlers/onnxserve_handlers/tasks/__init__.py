@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import InvalidRow
 from ..inputs import InputHooks
 from ..outputs import Array, Outputs
 from ..signature import OutputOptions, Schema, Signature
@@ -26,8 +27,21 @@ class TaskHooks:
 
     # The record of the task's options.
     output_options: ClassVar[type[OutputOptions]] = OutputOptions
+    # What `quality` measures, in words; empty for a task of which labels say nothing. And what `agreement` measures.
+    quality_name: ClassVar[str] = ""
+    agreement_name: ClassVar[str] = ""
+    # Whether predictions need to know where the parts of a row stand in what the client sent, such as tokens in a text.
+    reads_offsets: ClassVar[bool] = False
+    # Names of what a request may ask for beside its rows: `{"instances": [...], "parameters": {name: value}}`.
+    parameters: ClassVar[tuple[str, ...]] = ()
 
     signature: Signature
+
+    def shape_fault(self, shape: tuple[int, ...]) -> str:
+        """Return what is wrong with the shape of the graph's first output, (rows, ...); empty if it fits the task."""
+        labels = self.signature.labels
+        good = not labels or shape[1:] == (len(labels),)
+        return "" if good else f"the module gives {shape[1:]} outputs a row for {len(labels)} labels"
 
     def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:
         """Return one JSON value per row; `rows` are the checked rows, None where the client sent tensors."""
@@ -36,6 +50,21 @@ class TaskHooks:
     def prediction_schema(self) -> Schema:
         """Return the JSON schema of one prediction, for OpenAPI; an empty one allows everything."""
         return {}
+
+    def check_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Raise InvalidRow for a parameter that the task doesn't know, or for a bad value."""
+        if unknown := sorted(set(parameters) - {*self.parameters}):
+            fix = f"it knows {', '.join(self.parameters)}" if self.parameters else "leave them out"
+            raise InvalidRow(f"the model knows no parameters {unknown}", where="parameters", fix=fix)
+
+    def apply_parameters(
+        self,
+        predictions: list[Any],
+        outputs: Outputs,  # noqa: ARG002 - a hook
+        parameters: Mapping[str, Any],  # noqa: ARG002 - a hook
+    ) -> list[Any]:
+        """Return a request's predictions as its parameters ask; `outputs` are those of the same rows."""
+        return predictions
 
     # Monitoring: of a prediction -----------------------------------------------
 

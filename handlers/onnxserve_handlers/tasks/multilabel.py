@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
 import numpy as np
@@ -32,6 +32,8 @@ class MultilabelOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, 
     """
     threshold: Share = 0.5
     """Least score of a label that is predicted."""
+
+    logit_activation: ClassVar[str] = "sigmoid"
 
 
 class Multilabel(TaskHooks):
