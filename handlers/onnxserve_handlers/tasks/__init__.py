@@ -32,8 +32,6 @@ class TaskHooks:
     agreement_name: ClassVar[str] = ""
     # Whether predictions need to know where the parts of a row stand in what the client sent, such as tokens in a text.
     reads_offsets: ClassVar[bool] = False
-    # Names of what a request may ask for beside its rows: `{"instances": [...], "parameters": {name: value}}`.
-    parameters: ClassVar[tuple[str, ...]] = ()
 
     signature: Signature
 
@@ -51,10 +49,15 @@ class TaskHooks:
         """Return the JSON schema of one prediction, for OpenAPI; an empty one allows everything."""
         return {}
 
+    def parameter_schemas(self) -> Mapping[str, Schema]:
+        """Return JSON schemas of what a request may ask for beside rows: `{"instances": [...], "parameters": {...}}`."""
+        return {}
+
     def check_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Raise InvalidRow for a parameter that the task doesn't know, or for a bad value."""
-        if unknown := sorted(set(parameters) - {*self.parameters}):
-            fix = f"it knows {', '.join(self.parameters)}" if self.parameters else "leave them out"
+        known = self.parameter_schemas()
+        if unknown := sorted(set(parameters) - known.keys()):
+            fix = f"it knows {', '.join(known)}" if known else "leave them out"
             raise InvalidRow(f"the model knows no parameters {unknown}", where="parameters", fix=fix)
 
     def apply_parameters(
