@@ -1,4 +1,4 @@
-"""Models of MiniLM, whose weights and tokenizer a package of the registry carries: vectors of texts, scores of pairs."""
+"""Models of MiniLM, whose weights and tokenizer a package of the registry carries."""
 
 from __future__ import annotations
 

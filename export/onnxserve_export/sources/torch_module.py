@@ -20,12 +20,11 @@ from .torch_graph import export_graph
 from .torch_source import TorchSource
 
 PLAIN = (bool, int, float, str)
+STEPLESS = (torch.nn.LSTM, torch.nn.GRU)  # recurrent modules that are one node of a graph, with a free time axis
 
 
 class TorchModule(TorchSource):
     """A `torch.nn.Module` on the CPU in evaluation mode."""
-
-    free_axis_fix = "the module branches on x.shape, or bakes a size in: write it without"
 
     def __init__(self, module: torch.nn.Module, outputs: Sequence[str] = ()) -> None:
         super().__init__(outputs)
@@ -33,6 +32,7 @@ class TorchModule(TorchSource):
         self.inputs = forward_inputs(module)
         _check_dtypes(module)
         parameters = sum(parameter.numel() for parameter in module.parameters())
+        self.free_axis_fix = axis_fix(module)
         self.summary = f"{type(module).__name__}, {parameters:,} parameters"
 
     def call(self, tensors: dict[str, torch.Tensor]) -> Any:
@@ -73,6 +73,18 @@ def forward_inputs(module: torch.nn.Module) -> tuple[InputSpec, ...]:
         return ()
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return tuple(InputSpec(p.name, p.default is p.empty) for p in parameters if p.kind in kinds)
+
+
+def axis_fix(module: torch.nn.Module) -> str:
+    """Return how to free a fixed axis; name the inner modules that torch's exporter writes out step by step."""
+    unrolled = [
+        f"{path or 'the module itself'} ({type(part).__name__})"
+        for path, part in module.named_modules()
+        if isinstance(part, torch.nn.RNNBase) and not isinstance(part, STEPLESS)
+    ]
+    if unrolled:
+        return f"torch's exporter writes each time step of {', '.join(unrolled)} out: use torch.nn.LSTM or torch.nn.GRU"
+    return "the module branches on x.shape, or bakes a size in: write it without"
 
 
 def _check_dtypes(module: torch.nn.Module) -> None:

@@ -30,7 +30,7 @@ class TaskHooks:
     # What `quality` measures, in words; empty for a task of which labels say nothing. And what `agreement` measures.
     quality_name: ClassVar[str] = ""
     agreement_name: ClassVar[str] = ""
-    # Whether predictions need to know where the parts of a row stand in what the client sent, such as tokens in a text.
+    # Whether predictions need to know where parts of a row stand in what the client sent, as tokens in a text do.
     reads_offsets: ClassVar[bool] = False
 
     signature: Signature

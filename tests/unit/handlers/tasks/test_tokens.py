@@ -46,12 +46,17 @@ def outputs_of(*rows: list[str], score: float = 0.9, labels: tuple[str, ...] = L
     return with_sizes({"logits": logits}, [FreeAxis("logits", 1, "sequence")], sizes)
 
 
+def spans_of(handler: Tagger, outputs: Outputs, row: Any) -> list[dict[str, Any]]:
+    [prediction] = handler.predictions(outputs, [row])
+    spans: list[dict[str, Any]] = prediction["spans"]
+    return spans
+
+
 def test_a_span_has_the_characters_of_the_request_and_its_tokens_mean_score(tmp_path):
     handler = tagger(tmp_path)
     row = handler.check("Adaline lives  in Paris.", "x")
     tags = ["O", "B-PER", "I-PER", "O", "O", "B-LOC", "O", "O"]
-    [{"spans": spans}] = handler.predictions(outputs_of(tags), [row])
-    assert spans == [
+    assert spans_of(handler, outputs_of(tags), row) == [
         {"label": "PER", "start": 0, "end": 7, "text": "Adaline", "score": pytest.approx(0.9, abs=1e-5)},
         {"label": "LOC", "start": 18, "end": 23, "text": "Paris", "score": pytest.approx(0.9, abs=1e-5)},
     ]
@@ -60,7 +65,7 @@ def test_a_span_has_the_characters_of_the_request_and_its_tokens_mean_score(tmp_
 def test_a_row_of_words_gets_spans_of_words(tmp_path):
     handler = tagger(tmp_path)
     row = handler.check(["Adaline", "lives", "in", "Paris"], "x")
-    [{"spans": spans}] = handler.predictions(outputs_of(["O", "B-PER", "I-PER", "O", "O", "S-LOC", "O"]), [row])
+    spans = spans_of(handler, outputs_of(["O", "B-PER", "I-PER", "O", "O", "S-LOC", "O"]), row)
     assert [(span["start"], span["end"], span["text"]) for span in spans] == [(0, 1, "Adaline"), (3, 4, "Paris")]
 
 
@@ -75,7 +80,8 @@ def test_shorter_rows_of_a_batch_have_no_spans_in_their_padding(tmp_path):
 
 def test_rows_that_came_as_tensors_get_spans_of_tokens():
     task = task_for(options())
-    [{"spans": [span]}] = task.predictions(outputs_of(["O", "B-PER", "I-PER"]), None)
+    [prediction] = task.predictions(outputs_of(["O", "B-PER", "I-PER"]), None)
+    [span] = prediction["spans"]
     assert (span["start"], span["end"], "text" in span) == (1, 3, False)
 
 
