@@ -50,7 +50,7 @@ class TaskHooks:
         return {}
 
     def parameter_schemas(self) -> Mapping[str, Schema]:
-        """Return JSON schemas of what a request may ask for beside rows: `{"instances": [...], "parameters": {...}}`."""
+        """Return the JSON schemas of what a request may ask for, in `parameters` beside its rows."""
         return {}
 
     def check_parameters(self, parameters: Mapping[str, Any]) -> None:
