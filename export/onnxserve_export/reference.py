@@ -12,7 +12,7 @@ import numpy as np
 from onnxserve.archive.write import pretty
 from onnxserve.errors import CheckFailed, DefinitionError
 
-from .acceptance import task_of
+from .acceptance import has_own_units
 from .arrays import Array, Arrays, main
 from .deviation import TOLERANCE
 from .export_state import ExportState
@@ -77,7 +77,7 @@ def call(state: ExportState) -> None:
     )
     state.reference, state.probe_reference = certify, probe
     state.select_reference, state.golden_outputs = select, golden
-    state.scales = scales_of(typical_outputs(state), each=task_of(state.definition) == "regression")
+    state.scales = scales_of(typical_outputs(state), each=has_own_units(state.definition))
     shift = largest_shift(probe, alone, mixed, groups.mixed_rows, state.scales)
     if not shift <= TOLERANCE:
         raise CheckFailed(

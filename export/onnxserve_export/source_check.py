@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from onnxserve.errors import DefinitionError, OnnxserveError
 
-from .acceptance import task_of
+from .acceptance import has_own_units
 from .arrays import Arrays, main
 from .export_state import ExportState
 from .outputs import scales_of
@@ -33,7 +33,7 @@ def source_faults(state: ExportState, batches: list[Arrays]) -> Iterator[Onnxser
         what = f"the module gives {given} outputs a row for {len(labels)} labels"
         yield DefinitionError(what, where=where, fix="give one output for each label, in their order")
     try:
-        check_repeatable(state.model, batches[1], scales_of(many, each=task_of(state.definition) == "regression"))
+        check_repeatable(state.model, batches[1], scales_of(many, each=has_own_units(state.definition)))
     except OnnxserveError as error:
         yield error
 

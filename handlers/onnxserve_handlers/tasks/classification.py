@@ -40,6 +40,8 @@ class Classification(TaskHooks):
     """The best label of each row with its score."""
 
     output_options = ClassificationOptions
+    quality_name = "accuracy"
+    agreement_name = "share of equal labels"
 
     @property
     def output(self) -> ClassificationOptions:
@@ -64,7 +66,12 @@ class Classification(TaskHooks):
             fields["scores"] = {"type": "object", "additionalProperties": score}
         return object_schema(fields, [*fields])
 
-    def quality(self, outputs: Outputs, labels: Sequence[Any]) -> npt.NDArray[np.float64]:
+    def quality(
+        self,
+        outputs: Outputs,
+        labels: Sequence[Any],
+        origins: Sequence[Any] | None = None,  # noqa: ARG002 - a hook
+    ) -> npt.NDArray[np.float64]:
         """Return 1 where the best label is the row's."""
         index = {label: number for number, label in enumerate(self.output.labels)}
         truth = np.array([index[str(label)] for label in labels], np.intp)
