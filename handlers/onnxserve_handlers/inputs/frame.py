@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,8 +12,16 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
+def frames(origins: Sequence[Any] | None) -> list[Frame] | None:
+    """Return the frames that stand in the rows' origins as such or as JSON values; None where rows have others."""
+    try:
+        return None if origins is None else [msgspec.convert(origin, Frame, from_attributes=True) for origin in origins]
+    except msgspec.ValidationError:
+        return None
+
+
 class Frame(msgspec.Struct, frozen=True):
-    """The picture's size, upright [pixels], and how a graph's pixels are spaced in it.
+    """The picture's size, upright, the graph's size [pixels], and how the graph's pixels are spaced in the picture.
 
     A graph's x is `left + x * x_scale` in the picture, and its y is `top + y * y_scale`. Edges of pixels are at whole
     numbers, so that a picture of 3 pixels reaches from 0 to 3.
@@ -20,6 +29,8 @@ class Frame(msgspec.Struct, frozen=True):
 
     width: int
     height: int
+    graph_width: int
+    graph_height: int
     x_scale: float
     y_scale: float
     left: float = 0.0
@@ -33,11 +44,6 @@ class Frame(msgspec.Struct, frozen=True):
         scales = np.array([self.x_scale, self.y_scale] * 2)
         moved = np.asarray(boxes, np.float64) * scales + np.array([self.left, self.top] * 2)
         return np.asarray(np.clip(moved, 0.0, np.array([self.width, self.height] * 2, np.float64)))
-
-    def to_graph_pixels(self, boxes: Array) -> Array:
-        """Return boxes of the picture's pixels in the graph's pixels; the inverse, without a cut."""
-        scales = np.array([self.x_scale, self.y_scale] * 2)
-        return np.asarray((np.asarray(boxes, np.float64) - np.array([self.left, self.top] * 2)) / scales)
 
     def to_source_mask(self, mask: Array, beyond: int) -> Array:
         """Return a mask of the graph's pixels, shape (height, width), for each of the picture's pixels.

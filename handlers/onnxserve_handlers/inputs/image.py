@@ -22,6 +22,7 @@ from ..protocols.body import from_base64, json_type, unwrap
 from ..runtime.batching import guard
 from ..signature import Schema, object_schema
 from . import InputHooks, InputOptions, Positive
+from .frame import Frame
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8")
@@ -56,6 +57,12 @@ class ImageOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
         return False
 
 
+class ImageRow(npt.NDArray[np.uint8]):
+    """The pixels of one row in RGB or grey, shape (height, width, channels), and the size of the client's image."""
+
+    source_size: tuple[int, int] = (0, 0)  # width and height [pixels], upright
+
+
 class ImageInput(InputHooks):
     """Rows are images; each becomes a float32 array (channels, height, width) of (pixel - mean) / scale."""
 
@@ -78,7 +85,7 @@ class ImageInput(InputHooks):
         if self.threads > 1:
             self.decoders = ThreadPoolExecutor(self.threads, "decode")
 
-    def check(self, instance: Any, where: str) -> npt.NDArray[np.uint8]:
+    def check(self, instance: Any, where: str) -> ImageRow:
         """Decode, check, turn and resize one image; returns uint8, shape (height, width, channels)."""
         content = self._content(instance, where)
         with warnings.catch_warnings():
@@ -132,10 +139,21 @@ class ImageInput(InputHooks):
         if pixels == 0:
             raise InvalidRow("the image has no pixels", where=where)
 
-    def _pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+    def _pixels(self, image: Image.Image) -> ImageRow:
         spec = self.options
-        resized = self.to_size(normalise(image, spec.channels, spec.background))
-        return np.asarray(resized, dtype=np.uint8).reshape(spec.height, spec.width, spec.channels)
+        upright = normalise(image, spec.channels, spec.background)
+        resized = self.to_size(upright)
+        row = np.asarray(resized, dtype=np.uint8).reshape(spec.height, spec.width, spec.channels).view(ImageRow)
+        row.source_size = upright.size
+        return row
+
+    def origins(self, rows: Sequence[Any]) -> Sequence[Frame]:
+        """Return where the graph's pixels lie in each image."""
+        spec = self.options
+        return [
+            Frame(*row.source_size, spec.width, spec.height, row.source_size[0] / spec.width, row.source_size[1] / spec.height)
+            for row in rows
+        ]
 
     def to_size(self, image: Image.Image) -> Image.Image:
         """Return an upright image stretched to the options' size; a handler of your own may cut it to that size."""

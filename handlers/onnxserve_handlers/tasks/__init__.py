@@ -32,6 +32,10 @@ class TaskHooks:
 
     signature: Signature
 
+    def origins(self, rows: Sequence[Any]) -> Sequence[Any] | None:  # noqa: ARG002 - a hook
+        """Return the input kind's origins of the rows; None for a task without one."""
+        return None
+
     def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:
         """Return one JSON value per row; `rows` are the checked rows, None where the client sent tensors."""
         raise NotImplementedError
@@ -66,6 +70,10 @@ class TaskHooks:
         """Return what of a row's label the model can't predict."""
         known = self.signature.labels
         return [str(label)] if known and str(label) not in known else []
+
+    def outputs_fault(self, outputs: Mapping[str, Array]) -> str:  # noqa: ARG002 - a hook
+        """Return why the task can't read such outputs, empty where it can; the export asks for the source's."""
+        return ""
 
     def label_fault(self, label: Any) -> str:  # noqa: ARG002 - a hook
         """Return why no output can be compared with a row's label, empty where one can."""

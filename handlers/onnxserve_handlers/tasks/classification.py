@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ..outputs import FEW, Outputs
+from ..outputs import FEW, Array, Outputs
 from ..signature import Schema, object_schema
 from . import OutputOptions, TaskHooks, first_output
 
@@ -66,6 +66,10 @@ class Classification(TaskHooks):
             fields["scores"] = {"type": "object", "additionalProperties": score}
         return object_schema(fields, [*fields])
 
+    def outputs_fault(self, outputs: Mapping[str, Array]) -> str:
+        """Return why the first output hasn't a number for each label."""
+        return labels_fault(outputs, self.output.labels)
+
     def quality(
         self,
         outputs: Outputs,
@@ -81,6 +85,12 @@ class Classification(TaskHooks):
         """Return 1 where the best label is the source's."""
         places = (first_output(arrays).argmax(axis=-1) for arrays in (outputs, reference))
         return np.asarray(np.equal(*places), np.float64)
+
+
+def labels_fault(outputs: Mapping[str, Array], labels: Sequence[str]) -> str:
+    """Return why the first output isn't of shape (rows, labels), empty if it is."""
+    given = first_output(outputs).shape[1:]
+    return "" if given == (len(labels),) else f"the module gives {given} outputs a row for {len(labels)} labels"
 
 
 def classify_rows(
