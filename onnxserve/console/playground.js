@@ -1,6 +1,7 @@
 // The playground: a form built from a model's signature, the answer, and the same request as a curl command.
 
 import { element } from './cells.js';
+import { drawn } from './picture.js';
 
 export class Playground {
   constructor(models) {
@@ -32,6 +33,7 @@ export class Playground {
 
   draw() {
     this.image = '';
+    document.getElementById('play-picture').replaceChildren();
     this.row.replaceChildren(...this.fields[this.kind]());
     this.shell();
   }
@@ -106,6 +108,13 @@ export class Playground {
     document.getElementById('play-curl').textContent = `curl${type}${key} ${body} ${document.body.dataset.url}/predictions/${this.select.value}`;
   }
 
+  // Draws an answer's boxes or masks over the chosen picture.
+  async picture(reply) {
+    const image = this.row.querySelector('img'), labels = this.signature.output?.labels || [];
+    const canvas = image && await drawn(image, reply?.predictions?.[0], labels);
+    document.getElementById('play-picture').replaceChildren(...(canvas ? [canvas] : []));
+  }
+
   async ask() {
     const headers = { 'content-type': 'application/json' }, key = document.getElementById('play-key').value;
     if (key) headers['x-api-key'] = key;
@@ -115,6 +124,7 @@ export class Playground {
       const text = await reply.text();
       time.textContent = `${reply.status} in ${(performance.now() - begun).toFixed(1)} ms, by version ${reply.headers.get('x-onnxserve-version') || '–'}`;
       answer.textContent = pretty(text);
+      await this.picture(parsed(text));
     } catch (error) {
       time.textContent = 'no answer';
       answer.textContent = String(error);
