@@ -9,9 +9,10 @@ import pytest
 
 from onnxserve_handlers.handler import Handler
 from onnxserve_handlers.inputs.frame import Frame
-from onnxserve_handlers.inputs.image import ImageInput, ImageRow
+from onnxserve_handlers.inputs.image import ImageInput, ImageOptions, ImageRow
 from onnxserve_handlers.outputs import FreeAxis, Outputs, with_sizes
 from onnxserve_handlers.registry import task_for
+from onnxserve_handlers.signature import Signature
 from onnxserve_handlers.tasks.detection import Detection, DetectionOptions
 
 LABELS = ("cat", "dog")
@@ -106,9 +107,6 @@ def test_boxes_lie_in_the_picture_that_was_sent(relative):
     handler = Detector()
     scale = np.array([16, 8, 16, 8], np.float32) if relative else 1
     options = DetectionOptions(labels=LABELS, relative=relative)
-    from onnxserve_handlers.inputs.image import ImageOptions
-    from onnxserve_handlers.signature import Signature
-
     handler.signature = Signature("", "", "", "", ImageOptions(height=8, width=16), options, (), (), 1)
     outputs = Outputs(boxes=BOXES / scale, scores=SCORES, labels=NUMBERS)
     [prediction] = handler.predictions(outputs, [row])
