@@ -14,6 +14,7 @@ PAIRS = {
     ("text", "classification"): "text",
     ("text", "embedding"): "text-embedding",
     ("image", "classification"): "image",
+    ("audio", "classification"): "audio",
     ("table", "classification"): "table",
     ("table", "regression"): "table-regression",
     ("tensors", "raw"): "tensors-raw",

@@ -168,7 +168,7 @@ def test_the_page_runs_without_an_error_and_loads_nothing_from_elsewhere(page, c
     time.sleep(4)
     assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
     policy = httpx.get(f"{console}/console/", trust_env=False).headers["content-security-policy"]
-    assert policy == "default-src 'self'; img-src 'self' data:"
+    assert policy == "default-src 'self'; img-src 'self' data:; media-src data:"
 
 
 def test_other_names_for_the_address_and_other_paths_lead_nowhere(console):

@@ -86,6 +86,8 @@ class ImageOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
             yield "std must not be 0"
         if self.pixel_max == 1 and np.max(np.abs(self.mean)) > 1:
             yield f"mean = {self.mean} is beyond pixel_max = 1: give mean and std for pixels from 0 to 1"
+        if self.pixel_max == FULL and isinstance(self.mean, tuple) and 0 < max(self.mean) <= 1:
+            yield "mean and std look like numbers for pixels from 0 to 1: set pixel_max = 1"
         if self.channel_order == "BGR" and self.channels == 1:
             yield 'channel_order = "BGR" needs channels = 3'
         yield from self._cut_faults()
