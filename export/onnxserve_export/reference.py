@@ -11,8 +11,9 @@ import numpy as np
 
 from onnxserve.archive.write import pretty
 from onnxserve.errors import CheckFailed, DefinitionError
+from onnxserve_handlers.registry import task_for
 
-from .acceptance import task_of
+from .acceptance import has_own_units
 from .arrays import Array, Arrays, main
 from .deviation import TOLERANCE
 from .export_state import ExportState
@@ -63,7 +64,7 @@ def _same(left: Any, right: Any) -> bool:
 
 def call(state: ExportState) -> None:
     """Run the source on all rows but the fit rows; CheckFailed if it mixes rows or gets a golden row wrong."""
-    model, groups, labels = state.model, state.groups, state.definition.labels
+    model, groups = state.model, state.groups
     parts = [groups.certify, groups.probe, groups.alone, groups.mixed, groups.select, groups.golden]
     shapes: list[Shapes] = []
     outputs: list[Arrays] = []
@@ -77,7 +78,7 @@ def call(state: ExportState) -> None:
     )
     state.reference, state.probe_reference = certify, probe
     state.select_reference, state.golden_outputs = select, golden
-    state.scales = scales_of(typical_outputs(state), each=task_of(state.definition) == "regression")
+    state.scales = scales_of(typical_outputs(state), each=has_own_units(state.definition))
     shift = largest_shift(probe, alone, mixed, groups.mixed_rows, state.scales)
     if not shift <= TOLERANCE:
         raise CheckFailed(
@@ -87,8 +88,8 @@ def call(state: ExportState) -> None:
             f"{TOLERANCE:g}",
             fix="the module mixes rows (a mean over the batch, padding that leaks): mend it",
         )
-    if labels and (given := main(probe).shape[1:]) != (len(labels),):
-        raise DefinitionError(f"the module gives {given} outputs a row for {len(labels)} labels")
+    if fault := task_for(state.definition.output).outputs_fault(probe):
+        raise DefinitionError(fault, where=state.definition.source)
     if "activation" in state.definition.output.__struct_fields__:
         _state_activation(state, main(typical_outputs(state)))
     _check_golden(state)

@@ -16,7 +16,7 @@ from .signature import InputOptions, OutputOptions, Signature
 from .tasks import TaskHooks
 
 KINDS = ("text", "image", "audio", "table", "tensors")
-TASKS = ("classification", "multilabel", "regression", "embedding", "raw")
+TASKS = ("classification", "multilabel", "regression", "embedding", "detection", "segmentation", "raw")
 
 
 def input_kind(name: str, *, features: bool = False) -> type[InputHooks]:
@@ -76,6 +76,14 @@ def task(name: str) -> type[TaskHooks]:
             from .tasks.regression import Regression
 
             return Regression
+        case "detection":
+            from .tasks.detection import Detection
+
+            return Detection
+        case "segmentation":
+            from .tasks.segmentation import Segmentation
+
+            return Segmentation
         case "raw":
             from .tasks.raw import Raw
 

@@ -124,6 +124,14 @@ class InputHooks:
             for axis, name in self.dynamic_axes.get(key, {}).items()
         }
 
+    def origins(self, rows: Sequence[Any]) -> Sequence[Any] | None:  # noqa: ARG002 - a hook
+        """Return where each row's places in the graph lie in what the client sent: an image's `Frame`.
+
+        One value a row that JSON can hold, since the export compares labels with outputs without the rows themselves.
+        None where no task asks for it.
+        """
+        return None
+
     def sample(self, draws: np.random.Generator) -> Any:  # noqa: ARG002 - a hook
         """Return a random instance as a client would send it in JSON, within the signature; None if none can be made.
 

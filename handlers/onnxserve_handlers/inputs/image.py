@@ -16,6 +16,7 @@ from PIL import Image
 from ..errors import InvalidRow
 from ..signature import Schema, object_schema
 from . import BASE64, EncodedInput, InputOptions, Positive
+from .frame import Frame
 from .image_decoding import MAGIC, decode, normalise
 from .image_placement import Placement, place
 
@@ -162,6 +163,12 @@ class ImageInput(EncodedInput):
         canvas = Image.new(image.mode, (spec.width, spec.height), in_mode(spec.bars, image.mode))
         canvas.paste(scaled, (placed.left, placed.top))
         return canvas
+
+    def origins(self, rows: Sequence[Any]) -> Sequence[Frame]:
+        """Return where the graph's pixels lie in each image."""
+        spec = self.options
+        sizes = [row.source_size for row in rows]
+        return [self.placement(size).frame(size, (spec.width, spec.height)) for size in sizes]
 
     def sample(self, draws: np.random.Generator) -> str:
         """Return an image of random pixels of the model's own size, a PNG in base64."""

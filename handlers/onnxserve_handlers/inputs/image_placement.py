@@ -5,8 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
+from .frame import Frame
 
 Size = tuple[int, int]  # width and height [pixels]
 
@@ -22,11 +21,10 @@ class Placement(NamedTuple):
     left: int
     top: int
 
-    def to_source(self, points: npt.NDArray[np.float64], source_size: Size) -> npt.NDArray[np.float64]:
-        """Return points (x, y) of the graph's image as points of the client's image, both of shape (..., 2)."""
-        corner, scaled = np.array([self.left, self.top]), np.array([self.width, self.height])
-        places: npt.NDArray[np.float64] = (points - corner) * (np.array(source_size) / scaled)
-        return places
+    def frame(self, source: Size, target: Size) -> Frame:
+        """Return how the graph's pixels lie in the client's image of this size."""
+        x_scale, y_scale = source[0] / self.width, source[1] / self.height
+        return Frame(*source, *target, x_scale, y_scale, -self.left * x_scale, -self.top * y_scale)
 
 
 def place(source: Size, target: Size, resize: Literal["stretch", "crop", "letterbox"], shorter: int = 0) -> Placement:

@@ -26,8 +26,15 @@ class TaskHooks:
 
     # The record of the task's options.
     output_options: ClassVar[type[OutputOptions]] = OutputOptions
+    # What `quality` measures, in words; empty for a task of which labels say nothing. And what `agreement` measures.
+    quality_name: ClassVar[str] = ""
+    agreement_name: ClassVar[str] = ""
 
     signature: Signature
+
+    def origins(self, rows: Sequence[Any]) -> Sequence[Any] | None:  # noqa: ARG002 - a hook
+        """Return the input kind's origins of the rows; None for a task without one."""
+        return None
 
     def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:
         """Return one JSON value per row; `rows` are the checked rows, None where the client sent tensors."""
@@ -64,9 +71,22 @@ class TaskHooks:
         known = self.signature.labels
         return [str(label)] if known and str(label) not in known else []
 
-    def quality(self, outputs: Outputs, labels: Sequence[Any]) -> npt.NDArray[np.float64] | None:  # noqa: ARG002 - a hook
-        """Return how right each row's outputs are beside its label, from 0 to 1; None where no label says that."""
-        return None
+    def outputs_fault(self, outputs: Mapping[str, Array]) -> str:  # noqa: ARG002 - a hook
+        """Return why the task can't read such outputs, empty where it can; the export asks for the source's."""
+        return ""
+
+    def label_fault(self, label: Any) -> str:  # noqa: ARG002 - a hook
+        """Return why no output can be compared with a row's label, empty where one can."""
+        return ""
+
+    def quality(
+        self, outputs: Outputs, labels: Sequence[Any], origins: Sequence[Any] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Return how right each row's outputs are beside its label, from 0 to 1; for tasks with a `quality_name`.
+
+        `origins` are the input kind's, as JSON values; None for rows that have none.
+        """
+        raise NotImplementedError
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return how like the source's outputs each row's outputs are, from 0 to 1."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ..outputs import FEW, Outputs
+from ..outputs import FEW, Array, Outputs
 from ..signature import Schema, object_schema
 from . import OutputOptions, TaskHooks, first_output
 
@@ -40,6 +40,8 @@ class Classification(TaskHooks):
     """The best label of each row with its score."""
 
     output_options = ClassificationOptions
+    quality_name = "accuracy"
+    agreement_name = "share of equal labels"
 
     @property
     def output(self) -> ClassificationOptions:
@@ -64,7 +66,16 @@ class Classification(TaskHooks):
             fields["scores"] = {"type": "object", "additionalProperties": score}
         return object_schema(fields, [*fields])
 
-    def quality(self, outputs: Outputs, labels: Sequence[Any]) -> npt.NDArray[np.float64]:
+    def outputs_fault(self, outputs: Mapping[str, Array]) -> str:
+        """Return why the first output hasn't a number for each label."""
+        return labels_fault(outputs, self.output.labels)
+
+    def quality(
+        self,
+        outputs: Outputs,
+        labels: Sequence[Any],
+        origins: Sequence[Any] | None = None,  # noqa: ARG002 - a hook
+    ) -> npt.NDArray[np.float64]:
         """Return 1 where the best label is the row's."""
         index = {label: number for number, label in enumerate(self.output.labels)}
         truth = np.array([index[str(label)] for label in labels], np.intp)
@@ -74,6 +85,12 @@ class Classification(TaskHooks):
         """Return 1 where the best label is the source's."""
         places = (first_output(arrays).argmax(axis=-1) for arrays in (outputs, reference))
         return np.asarray(np.equal(*places), np.float64)
+
+
+def labels_fault(outputs: Mapping[str, Array], labels: Sequence[str]) -> str:
+    """Return why the first output isn't of shape (rows, labels), empty if it is."""
+    given = first_output(outputs).shape[1:]
+    return "" if given == (len(labels),) else f"the module gives {given} outputs a row for {len(labels)} labels"
 
 
 def classify_rows(

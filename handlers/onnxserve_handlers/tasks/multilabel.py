@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
 from . import OutputOptions, TaskHooks, field_of, first_output
-from .classification import best_scores, probabilities
+from .classification import best_scores, labels_fault, probabilities
 
 Flags = npt.NDArray[np.bool_]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -38,6 +38,8 @@ class Multilabel(TaskHooks):
     """All labels of each row whose scores reach the threshold, the best first."""
 
     output_options = MultilabelOptions
+    quality_name = "F1 of the labels"
+    agreement_name = "F1 of the labels"
 
     @property
     def output(self) -> MultilabelOptions:
@@ -71,11 +73,20 @@ class Multilabel(TaskHooks):
         counts = [len(labels) for row in predictions if isinstance(labels := field_of(row, "labels"), list)]
         return {**super().prediction_measures(predictions), **({"labels": np.array(counts)} if counts else {})}
 
+    def outputs_fault(self, outputs: Mapping[str, Array]) -> str:
+        """Return why the first output hasn't a number for each label."""
+        return labels_fault(outputs, self.output.labels)
+
     def unknown_labels(self, label: Any) -> list[str]:
         """Return the row's labels that the model doesn't have."""
         return sorted(label_set(label) - {*self.output.labels})
 
-    def quality(self, outputs: Outputs, labels: Sequence[Any]) -> npt.NDArray[np.float64]:
+    def quality(
+        self,
+        outputs: Outputs,
+        labels: Sequence[Any],
+        origins: Sequence[Any] | None = None,  # noqa: ARG002 - a hook
+    ) -> npt.NDArray[np.float64]:
         """Return each row's F1 beside its labels, which are a list; 1 where both have none."""
         truth = [[name in label_set(label) for name in self.output.labels] for label in labels]
         return f1(self._flags(outputs), np.array(truth, bool).reshape(len(labels), -1))

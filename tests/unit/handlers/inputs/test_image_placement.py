@@ -44,5 +44,6 @@ def test_a_cut_lies_within_the_image_and_a_letterbox_holds_all_of_it(source, tar
 def test_the_corners_of_the_placed_image_are_those_of_the_source(source, target, resize):
     placed = place(source, target, resize)
     left, top = placed.left, placed.top
-    corners = np.array([[left, top], [left + placed.width, top + placed.height]], np.float64)
-    np.testing.assert_allclose(placed.to_source(corners, source), [(0, 0), source], atol=1e-9)
+    box = np.array([[left, top, left + placed.width, top + placed.height]], np.float64)
+    frame = placed.frame(source, target)
+    np.testing.assert_allclose(frame.to_source_pixels(box), [(0, 0, *source)], atol=1e-9)
