@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 from onnxserve_export.export import export_model
 from onnxserve_export.options import ExportOptions
 from onnxserve_export.steps import STEPS
 from tests.helpers import batch_jobs
+from tests.helpers.browser import WAIT_S, asked, text
 from tests.helpers.gateway import Fronted, fronted_by
 from tests.helpers.modules import load_module
 from tests.helpers.sounds import saved, sounds, tone
@@ -144,6 +147,17 @@ def test_samples_in_json_get_the_same_answer(front, expected):
     assert status == 200, document
     pairs = zip(document["predictions"], expected.values(), strict=True)
     assert [same(*pair) for pair in pairs] == [True] * len(rows)
+
+
+def test_the_playground_plays_a_chosen_sound_and_shows_the_same_answer(front, browser, expected, tmp_path):
+    (tmp_path / "low.wav").write_bytes(sounds(RATE)["low.wav"][0])
+    browser.get(front.console)
+    WebDriverWait(browser, WAIT_S).until(lambda page: page.find_elements(By.CSS_SELECTOR, "#play-row input[type=file]"))
+    browser.find_element(By.CSS_SELECTOR, "#play-row input[type=file]").send_keys(str(tmp_path / "low.wav"))
+    duration = "return document.querySelector('#play-row audio')?.duration"
+    WebDriverWait(browser, WAIT_S).until(lambda page: page.execute_script(duration) == 0.5)
+    assert text(browser, "#play-curl") == f"curl -T sound.wav {front.url}/predictions/listener"
+    assert same(asked(browser)["predictions"][0], expected["low.wav"])  # type: ignore[index]
 
 
 def test_a_sound_that_is_too_long_is_refused_by_its_length(front):

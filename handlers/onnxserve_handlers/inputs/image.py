@@ -164,11 +164,12 @@ class ImageInput(EncodedInput):
         canvas.paste(scaled, (placed.left, placed.top))
         return canvas
 
-    def origins(self, rows: Sequence[Any]) -> Sequence[Frame]:
-        """Return where the graph's pixels lie in each image."""
-        spec = self.options
-        sizes = [row.source_size for row in rows]
-        return [self.placement(size).frame(size, (spec.width, spec.height)) for size in sizes]
+    def origins(self, rows: Sequence[Any]) -> Sequence[Frame] | None:
+        """Return where the graph's pixels lie in each image; None for rows that a handler of a user's own made."""
+        if not all(isinstance(row, ImageRow) for row in rows):
+            return None
+        target, sizes = (self.options.width, self.options.height), [row.source_size for row in rows]
+        return [self.placement(size).frame(size, target) for size in sizes]
 
     def sample(self, draws: np.random.Generator) -> str:
         """Return an image of random pixels of the model's own size, a PNG in base64."""
