@@ -15,7 +15,7 @@ from .inputs import InputHooks
 from .signature import InputOptions, OutputOptions, Signature
 from .tasks import TaskHooks
 
-KINDS = ("text", "image", "table", "tensors")
+KINDS = ("text", "image", "audio", "table", "tensors")
 TASKS = ("classification", "multilabel", "regression", "embedding", "detection", "segmentation", "raw")
 
 
@@ -35,6 +35,10 @@ def input_kind(name: str, *, features: bool = False) -> type[InputHooks]:
             from .inputs.image import ImageInput
 
             return ImageInput
+        case "audio":
+            from .inputs.audio import AudioInput
+
+            return AudioInput
         case "table" if features:
             from .features.handler import JoinedTable
 

@@ -16,6 +16,7 @@ PAIRS = {
     ("image", "classification"): "image",
     ("image", "detection"): "image-detection",
     ("image", "segmentation"): "image-segmentation",
+    ("audio", "classification"): "audio",
     ("table", "classification"): "table",
     ("table", "regression"): "table-regression",
     ("tensors", "raw"): "tensors-raw",
