@@ -25,7 +25,8 @@ export class Playground {
 
   // The form's fields by input kind; a kind without fields of its own is written as JSON.
   get fields() {
-    return { table: () => this.table(), image: () => [this.drop()], audio: () => [this.drop()], text: () => [this.text()], json: () => [this.json()], none: () => [] };
+    const text = () => (this.signature.input.pairs ? this.pair() : [this.text()]);
+    return { table: () => this.table(), image: () => [this.drop()], audio: () => [this.drop()], text, json: () => [this.json()], none: () => [] };
   }
 
   get signature() { return this.models[this.select.value]; }
@@ -44,11 +45,13 @@ export class Playground {
     this.shell();
   }
 
-  text() {
-    const label = element('label', 'text ');
-    label.append(Object.assign(document.createElement('textarea'), { name: 'text', value: 'what a good film', required: true }));
+  text(name = 'text', value = 'what a good film') {
+    const label = element('label', `${name} `);
+    label.append(Object.assign(document.createElement('textarea'), { name, value, required: true }));
     return label;
   }
+
+  pair() { return [this.text(), this.text('text_pair', 'a film that I liked')]; }
 
   json() {
     const label = element('label', 'row as JSON ');
@@ -104,7 +107,7 @@ export class Playground {
     if (this.kind in FILES) return { [this.kind]: this.file };
     const fields = [...this.row.querySelectorAll('[name]')];
     if (this.kind === 'none') return {};
-    if (this.kind === 'text') return { text: fields[0].value };
+    if (this.kind === 'text') return Object.fromEntries(fields.map((field) => [field.name, field.value]));
     if (this.kind === 'json') return { instances: [parsed(fields[0].value)] };
     const keys = this.signature.features ? this.signature.features.entities : [];
     const value = (field) => (keys.includes(field.name) && !/^\d+$/.test(field.value) ? field.value : Number(field.value));
