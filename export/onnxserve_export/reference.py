@@ -91,7 +91,7 @@ def call(state: ExportState) -> None:
         )
     if fault := task_for(state.definition.output).outputs_fault(probe):
         raise DefinitionError(fault, where=state.definition.source)
-    if "activation" in state.definition.output.__struct_fields__:
+    if state.definition.output.logit_activation:
         _state_activation(state, main(typical_outputs(state)))
     _check_golden(state)
 

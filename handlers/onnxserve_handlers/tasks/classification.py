@@ -35,6 +35,7 @@ class ClassificationOptions(OutputOptions, frozen=True, forbid_unknown_fields=Tr
     top_k: Annotated[int, msgspec.Meta(ge=0)] = 1
     """Labels with their scores in a prediction [labels]: 1 for the best alone, 0 for all; more are in `scores`."""
 
+    logit_activation: ClassVar[str] = "softmax"
     tensors: ClassVar[tuple[str, ...]] = ("label", "score")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
-from typing import Annotated, Any, Literal, NamedTuple, cast
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -37,6 +37,8 @@ class TokensOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, kw_o
     """
     activation: Literal["auto", "softmax", "none"] = "auto"
     """What makes scores of the outputs, as for a classification."""
+
+    logit_activation: ClassVar[str] = "softmax"
 
 
 class Unit(NamedTuple):
