@@ -63,7 +63,7 @@ class Criterion:
     def damage_to(self, reference: Outputs) -> Callable[[Outputs], float]:
         """Return the damage of outputs, the root mean square error in spreads of the source's, over all of them."""
         spreads = {name: spread_of(array) for name, array in reference.items()}
-        spreads |= {name: self.spread for name in list(reference)[:1]}
+        spreads |= dict.fromkeys(list(reference)[:1], self.spread)
 
         def damage(outputs: Outputs) -> float:
             squares = []

@@ -99,8 +99,8 @@ def chosen(browser: Any, front: Fronted, model: str, path: Path) -> Any:
 
 def pixel(browser: Any, x: int, y: int) -> list[int]:
     """Return the colour of the drawn picture at a place."""
-    script = "return [...document.querySelector('#play-picture canvas').getContext('2d').getImageData(...arguments, 1, 1).data]"
-    colour: list[int] = browser.execute_script(script, x, y)
+    script = "document.querySelector('#play-picture canvas').getContext('2d').getImageData(...arguments, 1, 1).data"
+    colour: list[int] = browser.execute_script(f"return [...{script}]", x, y)
     return colour
 
 

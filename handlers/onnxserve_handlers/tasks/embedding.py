@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from ..outputs import Array, Outputs
 from ..errors import InvalidRow
+from ..outputs import Array, Outputs
 from ..signature import Positive, Schema, object_schema
 from . import OutputOptions, TaskHooks, field_of, first_output
 from .regression import round_significant

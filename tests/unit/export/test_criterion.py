@@ -25,7 +25,7 @@ from onnxserve_handlers.tasks.multilabel import MultilabelOptions
 from onnxserve_handlers.tasks.raw import RawOptions
 from onnxserve_handlers.tasks.segmentation import SegmentationOptions
 
-ROWS, BUDGET, TRIES = 400, 0.03, 200
+ROWS, BUDGET, TRIES = 250, 0.03, 60
 LABELS = ("a", "b")
 EDGE = 3 * np.sqrt(FIRST_LEVEL / TRIES)
 
