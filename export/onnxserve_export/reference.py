@@ -13,7 +13,7 @@ from onnxserve.archive.write import pretty
 from onnxserve.errors import CheckFailed, DefinitionError
 from onnxserve_handlers.registry import task_for
 
-from .acceptance import task_of
+from .acceptance import has_own_units
 from .activation import check_activation, chosen_activation
 from .arrays import Array, Arrays, main
 from .deviation import TOLERANCE
@@ -78,7 +78,7 @@ def call(state: ExportState) -> None:
     )
     state.reference, state.probe_reference = certify, probe
     state.select_reference, state.golden_outputs = select, golden
-    state.scales = scales_of(typical_outputs(state), each=task_of(state.definition) == "regression")
+    state.scales = scales_of(typical_outputs(state), each=has_own_units(state.definition))
     shift = largest_shift(probe, alone, mixed, groups.mixed_rows, state.scales)
     if not shift <= TOLERANCE:
         raise CheckFailed(
@@ -89,9 +89,9 @@ def call(state: ExportState) -> None:
             fix="the module mixes rows (a mean over the batch, padding that leaks): mend it, or let only texts of "
             'one length run together: [input] batch = "equal"',
         )
-    if fault := task_for(state.definition.output).shape_fault(main(probe).shape):
-        raise DefinitionError(fault)
-    if "activation" in state.definition.output.__struct_fields__:
+    if fault := task_for(state.definition.output).outputs_fault(probe):
+        raise DefinitionError(fault, where=state.definition.source)
+    if state.definition.output.logit_activation:
         _state_activation(state, main(typical_outputs(state)))
     _check_golden(state)
 

@@ -61,8 +61,8 @@ class OutputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     labels: tuple[str, ...] = ()
     """Labels in the order of the graph's outputs; empty for a task without labels."""
 
-    # What makes scores of logits where the export decides it.
-    logit_activation: ClassVar[str] = "softmax"
+    # What makes scores of the first output's logits, where the export decides it; empty where that has no scores.
+    logit_activation: ClassVar[str] = ""
     # Fields of a prediction that are tensors of V2 too, beside the graph's outputs.
     tensors: ClassVar[tuple[str, ...]] = ()
 

@@ -71,7 +71,7 @@ def expected(state: ExportState, *texts: str) -> np.ndarray:
     tokenizer = Tokenizer.from_str(state.assets["tokenizer.json"].decode())
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    encoding = tokenizer.encode(*texts)
+    encoding = tokenizer.encode(texts[0], texts[1] if len(texts) > 1 else None)
     arrays = {"input_ids": encoding.ids, "attention_mask": encoding.attention_mask, "token_type_ids": encoding.type_ids}
     wanted = [spec.name for spec in state.model.inputs if spec.required]
     [output, *_] = state.model.run({name: np.array([arrays[name]], np.int64) for name in wanted}).values()
@@ -80,7 +80,7 @@ def expected(state: ExportState, *texts: str) -> np.ndarray:
 
 def vector(state: ExportState, text: str) -> np.ndarray:
     mean = expected(state, text).mean(axis=0)
-    return mean / np.linalg.norm(mean)
+    return np.asarray(mean / np.linalg.norm(mean))
 
 
 def relevance(state: ExportState, query: str, document: str) -> float:

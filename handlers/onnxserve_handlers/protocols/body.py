@@ -25,6 +25,12 @@ ALIASES = {
     "image/x-png": "image/png",
     "image/x-bmp": "image/bmp",
     "image/x-ms-bmp": "image/bmp",
+    "audio/wave": "audio/wav",
+    "audio/x-wav": "audio/wav",
+    "audio/vnd.wave": "audio/wav",
+    "audio/x-flac": "audio/flac",
+    "audio/vorbis": "audio/ogg",
+    "application/ogg": "audio/ogg",
     "text/json": JSON,
     "application/x-json": JSON,
 }

@@ -35,11 +35,9 @@ class TaskHooks:
 
     signature: Signature
 
-    def shape_fault(self, shape: tuple[int, ...]) -> str:
-        """Return what is wrong with the shape of the graph's first output, (rows, ...); empty if it fits the task."""
-        labels = self.signature.labels
-        good = not labels or shape[1:] == (len(labels),)
-        return "" if good else f"the module gives {shape[1:]} outputs a row for {len(labels)} labels"
+    def origins(self, rows: Sequence[Any]) -> Sequence[Any] | None:  # noqa: ARG002 - a hook
+        """Return the input kind's origins of the rows; None for a task without one."""
+        return None
 
     def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:
         """Return one JSON value per row; `rows` are the checked rows, None where the client sent tensors."""
@@ -96,9 +94,24 @@ class TaskHooks:
         known = self.signature.labels
         return [str(label)] if known and str(label) not in known else []
 
-    def quality(self, outputs: Outputs, labels: Sequence[Any]) -> npt.NDArray[np.float64] | None:  # noqa: ARG002 - a hook
-        """Return how right each row's outputs are beside its label, from 0 to 1; None where no label says that."""
-        return None
+    def outputs_fault(self, outputs: Mapping[str, Array]) -> str:
+        """Return why the task can't read such outputs, empty where it can; the export asks for the source's."""
+        given, labels = first_output(outputs).shape[1:], self.signature.labels
+        fits = not labels or given == (len(labels),)
+        return "" if fits else f"the module gives {given} outputs a row for {len(labels)} labels"
+
+    def label_fault(self, label: Any) -> str:  # noqa: ARG002 - a hook
+        """Return what to give for a row's label that no output can be compared with, empty where one can."""
+        return ""
+
+    def quality(
+        self, outputs: Outputs, labels: Sequence[Any], origins: Sequence[Any] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Return how right each row's outputs are beside its label, from 0 to 1; for tasks with a `quality_name`.
+
+        `origins` are the input kind's, as JSON values; None for rows that have none.
+        """
+        raise NotImplementedError
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return how like the source's outputs each row's outputs are, from 0 to 1."""

@@ -35,6 +35,7 @@ class ClassificationOptions(OutputOptions, frozen=True, forbid_unknown_fields=Tr
     top_k: Annotated[int, msgspec.Meta(ge=0)] = 1
     """Labels with their scores in a prediction [labels]: 1 for the best alone, 0 for all; more are in `scores`."""
 
+    logit_activation: ClassVar[str] = "softmax"
     tensors: ClassVar[tuple[str, ...]] = ("label", "score")
 
 
@@ -42,6 +43,8 @@ class Classification(TaskHooks):
     """The best label of each row with its score."""
 
     output_options = ClassificationOptions
+    quality_name = "accuracy"
+    agreement_name = "share of equal labels"
 
     @property
     def output(self) -> ClassificationOptions:
@@ -85,7 +88,12 @@ class Classification(TaskHooks):
         scores: Schema = {"type": "object", "additionalProperties": score}  # a request may ask for them
         return object_schema({**fields, "scores": scores}, required)
 
-    def quality(self, outputs: Outputs, labels: Sequence[Any]) -> npt.NDArray[np.float64]:
+    def quality(
+        self,
+        outputs: Outputs,
+        labels: Sequence[Any],
+        origins: Sequence[Any] | None = None,  # noqa: ARG002 - a hook
+    ) -> npt.NDArray[np.float64]:
         """Return 1 where the best label is the row's."""
         index = {label: number for number, label in enumerate(self.output.labels)}
         truth = np.array([index[str(label)] for label in labels], np.intp)

@@ -42,6 +42,7 @@ class Embedding(TaskHooks):
     """One vector of each row."""
 
     output_options = EmbeddingOptions
+    agreement_name = "cosine"
 
     @property
     def output(self) -> EmbeddingOptions:

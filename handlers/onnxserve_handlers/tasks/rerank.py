@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
-from . import OutputOptions, TaskHooks, field_of
+from . import OutputOptions, TaskHooks, field_of, first_output
 from .classification import probabilities
 from .regression import closeness, flat, round_significant
 
@@ -42,8 +42,9 @@ class Rerank(TaskHooks):
         """The task's part of the signature."""
         return cast("RerankOptions", self.signature.output)
 
-    def shape_fault(self, shape: tuple[int, ...]) -> str:
+    def outputs_fault(self, outputs: Mapping[str, Array]) -> str:
         """Return what is wrong with the first output's shape."""
+        shape = first_output(outputs).shape
         return "" if shape[1:] in ((), (1,)) else f"the first output has shape {shape}, (rows, 1) is expected"
 
     def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:  # noqa: ARG002 - a hook

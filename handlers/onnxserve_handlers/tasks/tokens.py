@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
-from typing import Annotated, Any, Literal, NamedTuple, cast
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -37,6 +37,8 @@ class TokensOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, kw_o
     """
     activation: Literal["auto", "softmax", "none"] = "auto"
     """What makes scores of the outputs, as for a classification."""
+
+    logit_activation: ClassVar[str] = "softmax"
 
 
 class Unit(NamedTuple):
@@ -83,9 +85,9 @@ class Tokens(TaskHooks):
             return frozenset(output.labels) - {output.outside}
         return frozenset(split_tag(tag)[1] for tag in output.labels if tag != output.outside)
 
-    def shape_fault(self, shape: tuple[int, ...]) -> str:
+    def outputs_fault(self, outputs: Mapping[str, Array]) -> str:
         """Return what is wrong with the first output's shape, (rows, tokens, labels)."""
-        count = len(self.output.labels)
+        count, shape = len(self.output.labels), first_output(outputs).shape
         good = len(shape) == 3 and shape[2] == count
         return "" if good else f"the first output has shape {shape}, (rows, tokens, {count}) is expected for the labels"
 
