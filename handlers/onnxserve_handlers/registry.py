@@ -19,7 +19,7 @@ KINDS = ("text", "image", "audio", "table", "tensors")
 TASKS = ("classification", "multilabel", "regression", "embedding", "detection", "segmentation", "raw")
 
 
-def input_kind(name: str, *, features: bool = False) -> type[InputHooks]:
+def input_kind(name: str, *, features: bool = False) -> type[InputHooks]:  # noqa: PLR0911 - one for each kind
     """Return the class of an input kind; that of an empty name has no rows. KeyError for an unknown one.
 
     `features` is for tables that a feature store completes.

@@ -95,7 +95,7 @@ class AudioInput(EncodedInput):
         super().prepare()
         self.decoding = import_decoding()
         names = ("audio", "attention_mask") if self.options.mask else ("audio",)
-        self.dynamic_axes = {} if self.options.window else dict.fromkeys(names, {1: "samples"})
+        self.dynamic_axes = {} if self.options.window else {name: {1: "samples"} for name in names}
 
     def raw(self, content: bytes | bytearray) -> bool:
         """Recognise a sound by its first bytes, so that `curl -T sound.wav` works."""

@@ -179,7 +179,8 @@ def test_an_image_of_damaged_bytes_is_answered_or_400(data):
     handler = with_fake_session(ImageClassifier(), height=4, width=6, max_pixels=10_000)
     exif = Image.Exif()
     exif[0x0112] = 6
-    content = bytearray(saved(Image.fromarray(COLOUR), data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "TIFF"])), exif=exif))
+    kind = data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "TIFF"]))
+    content = bytearray(saved(Image.fromarray(COLOUR), kind, exif=exif))
     for _ in range(data.draw(st.integers(1, 5))):
         content[data.draw(st.integers(4, len(content) - 1))] = data.draw(st.integers(0, 255))
     [(status, _)] = ask(handler, (bytes(content), "image/png"))
