@@ -14,10 +14,10 @@ from onnxserve.errors import CheckFailed, DefinitionError
 from onnxserve_handlers.registry import task_for
 
 from .acceptance import has_own_units
+from .activation import check_activation, chosen_activation
 from .arrays import Array, Arrays, main
 from .deviation import TOLERANCE
 from .export_state import ExportState
-from .output_similarity import activation_of
 from .outputs import Shapes, cut, free_output_axes, join, largest_deviation, largest_shift, scales_of, shapes_of
 from .preprocess import FEW
 from .seeding import seed_all
@@ -86,11 +86,12 @@ def call(state: ExportState) -> None:
             f"{model.name}'s answer to a row moves by {shift:.3g} of the outputs' spread with the other rows of its "
             "batch",
             f"{TOLERANCE:g}",
-            fix="the module mixes rows (a mean over the batch, padding that leaks): mend it",
+            fix="the module mixes rows (a mean over the batch, padding that leaks): mend it, or let only texts of "
+            'one length run together: [input] batch = "equal"',
         )
     if fault := task_for(state.definition.output).outputs_fault(probe):
         raise DefinitionError(fault, where=state.definition.source)
-    if "activation" in state.definition.output.__struct_fields__:
+    if state.definition.output.logit_activation:
         _state_activation(state, main(typical_outputs(state)))
     _check_golden(state)
 
@@ -101,14 +102,18 @@ def typical_outputs(state: ExportState) -> Arrays:
 
 
 def _state_activation(state: ExportState, outputs: Array) -> None:
-    """Record in the signature what makes scores of the outputs, where the definition leaves it to their values."""
+    """Record in the signature what makes scores of the outputs, where the definition leaves it to their values.
+
+    Raises DefinitionError where the definition says it and the values contradict it.
+    """
     path = state.archive_folder / "signature.json"
     document = msgspec.json.decode(path.read_bytes())
-    if document["output"]["activation"] != "auto":
+    given = document["output"]["activation"]
+    if given != "auto":
+        if state.definition.labels and (note := check_activation(given, outputs)):
+            state.say(f"      {note}")
         return
-    activation = activation_of(outputs)
-    if activation != "none" and document["output"].get("task") == "multilabel":
-        activation = "sigmoid"
+    activation = chosen_activation(outputs, state.definition.output.logit_activation)
     document["output"]["activation"] = activation
     path.write_bytes(pretty(document))
     if activation == "none":

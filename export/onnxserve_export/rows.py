@@ -106,10 +106,11 @@ class Given:
                 yield Row(value, label)
 
     def faults(self) -> Iterator[DefinitionError]:
-        """Yield a fault for each reason why labels can't be compared with outputs, and for each unknown label."""
+        """Yield a fault for each kind of label that can't be compared with outputs, and for each unknown label."""
         for fault, count in self.faulty.most_common():
-            what = f"1 row has a label that {fault}" if count == 1 else f"{count} rows have labels that {fault}"
-            yield DefinitionError(what, where=self._definition.rows.location, fix="correct the rows")
+            rows = "1 row has a label" if count == 1 else f"{count} rows have labels"
+            what = f"{rows} that {self._definition.output.task} can't compare with outputs"
+            yield DefinitionError(what, where=self._definition.rows.location, fix=fault)
         for label, count in self.unknown.most_common():
             rows = "1 row has" if count == 1 else f"{count} rows have"
             what, fix = f"{rows} the label {label!r}, not among `labels`", "add it to `labels`, or correct the rows"

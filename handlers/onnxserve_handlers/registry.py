@@ -16,7 +16,17 @@ from .signature import InputOptions, OutputOptions, Signature
 from .tasks import TaskHooks
 
 KINDS = ("text", "image", "audio", "table", "tensors")
-TASKS = ("classification", "multilabel", "regression", "embedding", "detection", "segmentation", "raw")
+TASKS = (
+    "classification",
+    "multilabel",
+    "regression",
+    "embedding",
+    "tokens",
+    "rerank",
+    "detection",
+    "segmentation",
+    "raw",
+)
 
 
 def input_kind(name: str, *, features: bool = False) -> type[InputHooks]:  # noqa: PLR0911 - one for each kind
@@ -72,6 +82,14 @@ def task(name: str) -> type[TaskHooks]:
             from .tasks.embedding import Embedding
 
             return Embedding
+        case "tokens":
+            from .tasks.tokens import Tokens
+
+            return Tokens
+        case "rerank":
+            from .tasks.rerank import Rerank
+
+            return Rerank
         case "regression":
             from .tasks.regression import Regression
 

@@ -1,6 +1,7 @@
 // The playground: a form built from a model's signature, the answer, and the same request as a curl command.
 
 import { element } from './cells.js';
+import { drawn } from './picture.js';
 
 // Kinds whose rows are files: what a browser offers to choose, how it shows the chosen one, and a name for it.
 const FILES = {
@@ -24,7 +25,8 @@ export class Playground {
 
   // The form's fields by input kind; a kind without fields of its own is written as JSON.
   get fields() {
-    return { table: () => this.table(), image: () => [this.drop()], audio: () => [this.drop()], text: () => [this.text()], json: () => [this.json()], none: () => [] };
+    const text = () => (this.signature.input.pairs ? this.pair() : [this.text()]);
+    return { table: () => this.table(), image: () => [this.drop()], audio: () => [this.drop()], text, json: () => [this.json()], none: () => [] };
   }
 
   get signature() { return this.models[this.select.value]; }
@@ -38,15 +40,18 @@ export class Playground {
 
   draw() {
     this.file = '';
+    document.getElementById('play-picture').replaceChildren();
     this.row.replaceChildren(...this.fields[this.kind]());
     this.shell();
   }
 
-  text() {
-    const label = element('label', 'text ');
-    label.append(Object.assign(document.createElement('textarea'), { name: 'text', value: 'what a good film', required: true }));
+  text(name = 'text', value = 'what a good film') {
+    const label = element('label', `${name} `);
+    label.append(Object.assign(document.createElement('textarea'), { name, value, required: true }));
     return label;
   }
+
+  pair() { return [this.text(), this.text('text_pair', 'a film that I liked')]; }
 
   json() {
     const label = element('label', 'row as JSON ');
@@ -102,7 +107,7 @@ export class Playground {
     if (this.kind in FILES) return { [this.kind]: this.file };
     const fields = [...this.row.querySelectorAll('[name]')];
     if (this.kind === 'none') return {};
-    if (this.kind === 'text') return { text: fields[0].value };
+    if (this.kind === 'text') return Object.fromEntries(fields.map((field) => [field.name, field.value]));
     if (this.kind === 'json') return { instances: [parsed(fields[0].value)] };
     const keys = this.signature.features ? this.signature.features.entities : [];
     const value = (field) => (keys.includes(field.name) && !/^\d+$/.test(field.value) ? field.value : Number(field.value));
@@ -117,6 +122,13 @@ export class Playground {
     document.getElementById('play-curl').textContent = `curl${type}${key} ${body} ${document.body.dataset.url}/predictions/${this.select.value}`;
   }
 
+  // Draws an answer's boxes or masks over the chosen picture.
+  async picture(reply) {
+    const image = this.row.querySelector('img'), labels = this.signature.output?.labels || [];
+    const canvas = image && await drawn(image, reply?.predictions?.[0], labels);
+    document.getElementById('play-picture').replaceChildren(...(canvas ? [canvas] : []));
+  }
+
   async ask() {
     const headers = { 'content-type': 'application/json' }, key = document.getElementById('play-key').value;
     if (key) headers['x-api-key'] = key;
@@ -126,6 +138,7 @@ export class Playground {
       const text = await reply.text();
       time.textContent = `${reply.status} in ${(performance.now() - begun).toFixed(1)} ms, by version ${reply.headers.get('x-onnxserve-version') || '–'}`;
       answer.textContent = pretty(text);
+      await this.picture(parsed(text));
     } catch (error) {
       time.textContent = 'no answer';
       answer.textContent = String(error);

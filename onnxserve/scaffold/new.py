@@ -14,6 +14,8 @@ PAIRS = {
     ("text", "classification"): "text",
     ("text", "embedding"): "text-embedding",
     ("image", "classification"): "image",
+    ("image", "detection"): "image-detection",
+    ("image", "segmentation"): "image-segmentation",
     ("audio", "classification"): "audio",
     ("table", "classification"): "table",
     ("table", "regression"): "table-regression",

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import InvalidRow
 from ..inputs import InputHooks
 from ..outputs import Array, Outputs
 from ..signature import OutputOptions, Schema, Signature
@@ -29,6 +30,10 @@ class TaskHooks:
     # What `quality` measures, in words; empty for a task of which labels say nothing. And what `agreement` measures.
     quality_name: ClassVar[str] = ""
     agreement_name: ClassVar[str] = ""
+    # Whether predictions need to know where the parts of a row stand in what the client sent, such as tokens in a text.
+    reads_offsets: ClassVar[bool] = False
+    # Names of what a request may ask for beside its rows: `{"instances": [...], "parameters": {name: value}}`.
+    parameters: ClassVar[tuple[str, ...]] = ()
 
     signature: Signature
 
@@ -43,6 +48,21 @@ class TaskHooks:
     def prediction_schema(self) -> Schema:
         """Return the JSON schema of one prediction, for OpenAPI; an empty one allows everything."""
         return {}
+
+    def check_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Raise InvalidRow for a parameter that the task doesn't know, or for a bad value."""
+        if unknown := sorted(set(parameters) - {*self.parameters}):
+            fix = f"it knows {', '.join(self.parameters)}" if self.parameters else "leave them out"
+            raise InvalidRow(f"the model knows no parameters {unknown}", where="parameters", fix=fix)
+
+    def apply_parameters(
+        self,
+        predictions: list[Any],
+        outputs: Outputs,  # noqa: ARG002 - a hook
+        parameters: Mapping[str, Any],  # noqa: ARG002 - a hook
+    ) -> list[Any]:
+        """Return a request's predictions as its parameters ask; `outputs` are those of the same rows."""
+        return predictions
 
     # Monitoring: of a prediction -----------------------------------------------
 
@@ -71,12 +91,14 @@ class TaskHooks:
         known = self.signature.labels
         return [str(label)] if known and str(label) not in known else []
 
-    def outputs_fault(self, outputs: Mapping[str, Array]) -> str:  # noqa: ARG002 - a hook
+    def outputs_fault(self, outputs: Mapping[str, Array]) -> str:
         """Return why the task can't read such outputs, empty where it can; the export asks for the source's."""
-        return ""
+        given, labels = first_output(outputs).shape[1:], self.signature.labels
+        fits = not labels or given == (len(labels),)
+        return "" if fits else f"the module gives {given} outputs a row for {len(labels)} labels"
 
     def label_fault(self, label: Any) -> str:  # noqa: ARG002 - a hook
-        """Return why no output can be compared with a row's label, empty where one can."""
+        """Return what to give for a row's label that no output can be compared with, empty where one can."""
         return ""
 
     def quality(

@@ -117,10 +117,10 @@ class Detection(TaskHooks):
         return sorted({str(thing["label"]) for thing in label} - {*self.output.labels})
 
     def label_fault(self, label: Any) -> str:
-        """Return why a row's label is no list of objects."""
+        """Return what to give for a row's label that is no list of objects."""
         things = label if isinstance(label, list | tuple) else [None]
         fits = all(isinstance(thing, Mapping) and "label" in thing and _is_box(thing.get("box")) for thing in things)
-        return "" if fits else 'are no lists of {"label": ..., "box": [left, top, right, bottom]}'
+        return "" if fits else 'give a list of {"label": ..., "box": [left, top, right, bottom]}'
 
     def outputs_fault(self, outputs: Mapping[str, Array]) -> str:
         """Return why the outputs have no boxes in this layout."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
 from . import OutputOptions, TaskHooks, field_of, first_output
-from .classification import best_scores, labels_fault, probabilities
+from .classification import best_scores, probabilities
 
 Flags = npt.NDArray[np.bool_]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -32,6 +32,8 @@ class MultilabelOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, 
     """
     threshold: Share = 0.5
     """Least score of a label that is predicted."""
+
+    logit_activation: ClassVar[str] = "sigmoid"
 
 
 class Multilabel(TaskHooks):
@@ -72,10 +74,6 @@ class Multilabel(TaskHooks):
         """Return the best scores and the numbers of labels."""
         counts = [len(labels) for row in predictions if isinstance(labels := field_of(row, "labels"), list)]
         return {**super().prediction_measures(predictions), **({"labels": np.array(counts)} if counts else {})}
-
-    def outputs_fault(self, outputs: Mapping[str, Array]) -> str:
-        """Return why the first output hasn't a number for each label."""
-        return labels_fault(outputs, self.output.labels)
 
     def unknown_labels(self, label: Any) -> list[str]:
         """Return the row's labels that the model doesn't have."""

@@ -113,13 +113,14 @@ class Segmentation(TaskHooks):
         return sorted(set(named) - {*self.output.labels})
 
     def label_fault(self, label: Any) -> str:
-        """Return why a row's label is no mask."""
+        """Return what to give for a row's label that is no mask."""
         try:
             mask = self._truth(label)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError):
-            return 'are neither lists of label numbers by pixel nor {"masks": {label: {"size": ..., "counts": ...}}}'
+            return 'give lists of label numbers by pixel, or {"masks": {label: {"size": ..., "counts": ...}}}'
         beyond = mask[(mask >= len(self.output.labels)) & (mask != BEYOND)]
-        return f"have the label number {int(beyond[0])} of {len(self.output.labels)} labels" if beyond.size else ""
+        most = len(self.output.labels) - 1
+        return f"give label numbers up to {most}, or {BEYOND} for pixels that count for nothing" if beyond.size else ""
 
     def outputs_fault(self, outputs: Mapping[str, Array]) -> str:
         """Return why the first output has nothing for each label and pixel."""
