@@ -227,10 +227,10 @@ def test_channels_axes_and_elements_have_the_stated_order_and_type():
     content = saved(Image.fromarray(COLOUR))
     options = SIZE | {"mean": (1, 2, 3), "std": 1}
     last = tensor(content, **options, layout="NHWC")
-    np.testing.assert_array_equal(last, COLOUR.astype(np.float32) - np.float32([1, 2, 3]))
+    np.testing.assert_array_equal(last, COLOUR.astype(np.float32) - np.array([1, 2, 3], np.float32))
     np.testing.assert_array_equal(tensor(content, **options), last.transpose(2, 0, 1))
     blue_first = tensor(content, **options, layout="NHWC", channel_order="BGR")
-    np.testing.assert_array_equal(blue_first, COLOUR[..., ::-1].astype(np.float32) - np.float32([1, 2, 3]))
+    np.testing.assert_array_equal(blue_first, COLOUR[..., ::-1].astype(np.float32) - np.array([1, 2, 3], np.float32))
     plain = tensor(content, **SIZE, dtype="uint8", layout="NHWC")
     assert plain.dtype == np.uint8
     np.testing.assert_array_equal(plain, COLOUR)
