@@ -67,17 +67,13 @@ def rerun(archive: Path) -> Rerun:
     criterion = criterion_of(summary, hooks, proof, reference, together.origins)
     loss = criterion.loss(reference)
     paired = loss.compare(together.outputs, float(summary.get("level", FIRST_LEVEL)))
-    shift = largest_shift(
-        together.outputs, alone.outputs, mixed.outputs, list(chain.from_iterable(composition)), scales
-    )
+    shift = largest_shift(together.outputs, alone.outputs, mixed.outputs, list(chain.from_iterable(composition)), scales)
     moved = largest_deviation(*padded(together.outputs, reference), scales)
     kind, budget = proof_of(summary), float(summary["budget"])
     # Tasks with a measure of their own have no count of changed answers: there deviations decide.
     changed = {LABELS: paired.flips, REGRESSION: paired.drop, EMBEDDING: paired.drop}.get(criterion.task, 0.0)
     why = moves_alone(shift) or refusal(kind, paired, changed, moved, budget, loss.lost)
-    words = describe_loss(
-        vars(paired), criterion.task, criterion.claim, criterion.tolerance, summary.get("measure", "")
-    )
+    words = describe_loss(vars(paired), criterion.task, criterion.claim, criterion.tolerance, summary.get("measure", ""))
     bound = summary.get("bound")
     return Rerun(kind, len(proof), paired, words, moved, shift, bound, budget, versions(), why)
 
@@ -189,7 +185,9 @@ def moves_alone(shift: float) -> str:
     return f"a row's answer moves by {shift:.2g} {what}, {TOLERANCE:g} is allowed"
 
 
-def refusal(proof: str, paired: PairedStatistics, changed: float, moved: float, budget: float, lost: str) -> str:
+def refusal(
+    proof: str, paired: PairedStatistics, changed: float, moved: float, budget: float, lost: str
+) -> str:
     """Return why the archive shouldn't serve here by its own proof, an empty text when it may.
 
     Parity allows no changed answer. Without a proof only what is lost on these rows counts.

@@ -134,9 +134,7 @@ class Detection(TaskHooks):
             fits = len(shapes) > 1 and len(first) == 2 and first[1] == 4 and shapes[1][:1] == first[:1]
             fits = fits and (len(shapes[1]) == 2 or (len(shapes) > 2 and shapes[2] == shapes[1] == first[:1]))
         shown = ", ".join(map(str, shapes))
-        return (
-            "" if fits else f"the outputs of a row have shapes {shown}, which output.layout = {layout!r} doesn't read"
-        )
+        return "" if fits else f"the outputs of a row have shapes {shown}, which output.layout = {layout!r} doesn't read"
 
     def quality(
         self, outputs: Outputs, labels: Sequence[Any], origins: Sequence[Any] | None = None

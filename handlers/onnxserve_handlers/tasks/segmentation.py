@@ -104,9 +104,7 @@ class Segmentation(TaskHooks):
     def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
         """Return the largest shares, and the share of each label."""
         rows = [shares for row in predictions if isinstance(shares := field_of(row, SHARES), dict)]
-        each = (
-            {f"share.{label}": np.array([row[label] for row in rows]) for label in self.output.labels} if rows else {}
-        )
+        each = {f"share.{label}": np.array([row[label] for row in rows]) for label in self.output.labels} if rows else {}
         return {**super().prediction_measures(predictions), **each}
 
     def unknown_labels(self, label: Any) -> list[str]:

@@ -148,9 +148,7 @@ class Tokens(TaskHooks):
     ) -> npt.NDArray[np.float64]:
         """Return the F1 of each row's spans beside its label, which is a list of spans or a tag for each word."""
         truth = [self._truth(label) for label in labels]
-        return np.array(
-            [f1_of(keys(self.spans(outputs, i, origins and origins[i])), truth[i]) for i in range(len(truth))]
-        )
+        return np.array([f1_of(keys(self.spans(outputs, i, origins and origins[i])), truth[i]) for i in range(len(truth))])
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return the F1 of each row's spans of tokens beside the source's."""
