@@ -19,6 +19,7 @@ from tests.helpers.gateway import fronted_by
 from tests.helpers.torchserve import Running
 from tests.helpers.watched import watching
 
+
 @pytest.fixture(scope="module")
 def console(demo: Running) -> Iterator[str]:
     """The gateway of the demo server, with something in its history."""
