@@ -137,10 +137,13 @@ class Tokens(TaskHooks):
 
     def label_fault(self, label: Any) -> str:
         """Return why a row's label is neither a list of spans nor a tag for each word."""
+        fix = 'give a list of {"label": …, "start": …, "end": …}, or a tag for each word'
+        if not isinstance(label, list | tuple):
+            return fix
         try:
             self._truth(label)
         except (TypeError, KeyError, ValueError):
-            return 'give a list of {"label": …, "start": …, "end": …}, or a tag for each word'
+            return fix
         return ""
 
     def quality(
