@@ -9,7 +9,6 @@ from onnxserve.definition import Definition
 from onnxserve.errors import DefinitionError
 from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.registry import task, task_for
-from onnxserve_handlers.tasks import TaskHooks
 
 from .arrays import main
 from .criterion import ACCURACY, FORMS, LABELS, METRIC, Claim, Criterion
@@ -24,8 +23,8 @@ class Acceptance:
     """Compares a candidate's outputs with its source's on one subset of the rows, by the definition's task and budget.
 
     `spread` is the scale of a regression's errors; by default that of the source's outputs on these rows. The claim is
-    agreement with the source unless the rows are labelled and the definition limits the drop of accuracy. `hooks` are
-    the task's, by default of the definition's options; `origins` are the input kind's.
+    agreement with the source unless the rows are labelled and the definition limits the drop of accuracy. `origins`
+    are the input kind's.
     """
 
     def __init__(
@@ -36,7 +35,6 @@ class Acceptance:
         spread: float | None = None,
         *,
         labelled: bool = True,
-        hooks: TaskHooks | None = None,
         origins: Sequence[Any] | None = None,
     ) -> None:
         self.reference = reference
@@ -46,7 +44,7 @@ class Acceptance:
         self.criterion = Criterion(
             METRIC if metric else task_of(definition),
             claim_of(definition, labelled=labelled),
-            hooks or task_for(definition.output),
+            task_for(definition.output),
             labels,
             definition.quantise.tolerance,
             spread or spread_of(main(reference)),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from onnxserve.archive.evidence import describe_loss
+import msgspec
 
+from onnxserve.archive.evidence import describe_loss
 from onnxserve_handlers.outputs import Outputs
-from onnxserve_handlers.registry import read_signature, task_alone, task_for
-from onnxserve_handlers.tasks import TaskHooks
+from onnxserve_handlers.registry import read_signature, task_for
 
 from .acceptance import Acceptance, claim_of, task_of
 from .arrays import Array, Arrays, main
@@ -107,22 +107,15 @@ def select_acceptance(state: ExportState) -> Acceptance:
 
 
 def acceptance_on(state: ExportState, subset: Subset, reference: Arrays, batches: Batches) -> Acceptance:
-    """Return the comparison with the source on one subset of the rows."""
+    """Return the comparison with the source on one subset of the rows, by the options that its outputs decided."""
     return Acceptance(
-        state.definition,
+        msgspec.structs.replace(state.definition, output=read_signature(state.archive_folder).output),
         subset,
         sized(state, reference, batches),
         spread_of(spread_rows(state)),
         labelled=state.split.labelled,
-        hooks=task_hooks(state),
         origins=batches.origins(),
     )
-
-
-def task_hooks(state: ExportState) -> TaskHooks:
-    """Return the hooks of the task, with what the source's outputs have decided."""
-    signature = read_signature(state.archive_folder)
-    return task_alone(signature.output.task, signature)
 
 
 def sized(state: ExportState, arrays: Arrays, batches: Batches) -> Outputs:

@@ -24,7 +24,7 @@ from onnxserve_handlers.tasks import TaskHooks
 
 from .arrays import Arrays, main
 from .batch_composition import ALONE, MIXED, batches, random_batches
-from .criterion import ACCURACY, AGREEMENT, EMBEDDING, FORMS, LABELS, REGRESSION, Criterion
+from .criterion import AGREEMENT, EMBEDDING, FORMS, LABELS, REGRESSION, Claim, Criterion
 from .deviation import TOLERANCE, recorded_scale, scale_of
 from .environment import versions
 from .outputs import join, largest_deviation, largest_shift
@@ -67,13 +67,17 @@ def rerun(archive: Path) -> Rerun:
     criterion = criterion_of(summary, hooks, proof, reference, together.origins)
     loss = criterion.loss(reference)
     paired = loss.compare(together.outputs, float(summary.get("level", FIRST_LEVEL)))
-    shift = largest_shift(together.outputs, alone.outputs, mixed.outputs, list(chain.from_iterable(composition)), scales)
+    shift = largest_shift(
+        together.outputs, alone.outputs, mixed.outputs, list(chain.from_iterable(composition)), scales
+    )
     moved = largest_deviation(*padded(together.outputs, reference), scales)
     kind, budget = proof_of(summary), float(summary["budget"])
     # Tasks with a measure of their own have no count of changed answers: there deviations decide.
     changed = {LABELS: paired.flips, REGRESSION: paired.drop, EMBEDDING: paired.drop}.get(criterion.task, 0.0)
     why = moves_alone(shift) or refusal(kind, paired, changed, moved, budget, loss.lost)
-    words = describe_loss(vars(paired), criterion.task, criterion.claim, criterion.tolerance, summary.get("measure", ""))
+    words = describe_loss(
+        vars(paired), criterion.task, criterion.claim, criterion.tolerance, summary.get("measure", "")
+    )
     bound = summary.get("bound")
     return Rerun(kind, len(proof), paired, words, moved, shift, bound, budget, versions(), why)
 
@@ -166,9 +170,10 @@ def criterion_of(
     A user's own metric isn't in the archive; outputs are then compared as a regression's are.
     """
     known = summary["task"] in (*FORMS, *TASKS)
+    claim: Claim = "agreement" if not known or summary.get("claim") == AGREEMENT else "accuracy"
     return Criterion(
         summary["task"] if known else REGRESSION,
-        summary.get("claim", ACCURACY) if known else AGREEMENT,
+        claim,
         hooks,
         [row.label for row in proof],
         float(summary.get("tolerance", QuantiseSection().tolerance)),
@@ -185,9 +190,7 @@ def moves_alone(shift: float) -> str:
     return f"a row's answer moves by {shift:.2g} {what}, {TOLERANCE:g} is allowed"
 
 
-def refusal(
-    proof: str, paired: PairedStatistics, changed: float, moved: float, budget: float, lost: str
-) -> str:
+def refusal(proof: str, paired: PairedStatistics, changed: float, moved: float, budget: float, lost: str) -> str:
     """Return why the archive shouldn't serve here by its own proof, an empty text when it may.
 
     Parity allows no changed answer. Without a proof only what is lost on these rows counts.

@@ -53,14 +53,18 @@ def describe_loss(paired: Mapping[str, Any], task: str, claim: str, tolerance: f
     if task == "embedding":
         turned = f"{drop} of vectors turn by more than {tolerance:g} (1 less the cosine), at most {bound}"
         return f"{turned}, {flips} have another nearest neighbour"
-    if measure and claim == "accuracy":
-        scores = f"mean {measure} {paired['accuracy']:.2%} (source {paired['reference_accuracy']:.2%})"
-        return f"{scores}, at most {paired['bound']:.2%} lower, {flips} of rows change"
     if measure:
-        least = 1 - paired["bound"]
-        return f"mean {measure} beside the source's answers {paired['accuracy']:.2%}, at least {least:.2%}"
+        return _describe_measure(paired, claim, measure)
     scores = f"mean score {paired['accuracy']:.4g} (source {paired['reference_accuracy']:.4g})"
     return f"{scores}, at most {paired['bound']:.4g} lower"
+
+
+def _describe_measure(paired: Mapping[str, Any], claim: str, measure: str) -> str:
+    score, bound = f"{paired['accuracy']:.2%}", paired["bound"]
+    if claim != "accuracy":
+        return f"mean {measure} beside the source's answers {score}, at least {1 - bound:.2%}"
+    source, flips = f"(source {paired['reference_accuracy']:.2%})", f"{paired['flips']:.2%} of rows change"
+    return f"mean {measure} {score} {source}, at most {bound:.2%} lower, {flips}"
 
 
 def describe_proof(summary: Mapping[str, Any]) -> list[str]:

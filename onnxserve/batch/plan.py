@@ -105,9 +105,7 @@ def select_columns(  # noqa: PLR0913 - what a person says about columns
         model_columns, named = [name for name in model_columns if name not in lookup.columns or name in own], own
     if own_names := model_columns or fields:
         if unknown := sorted(set(named) - set(own_names)):
-            raise BatchError(
-                f"the model has no columns {unknown}", where="--map", fix=f"it has {', '.join(own_names)}"
-            )
+            raise BatchError(f"the model has no columns {unknown}", where="--map", fix=f"it has {', '.join(own_names)}")
         chosen = {name: named.get(name, name) for name in own_names}
     else:
         chosen = {"value": next(iter(named.values()), "") or _single(first)}

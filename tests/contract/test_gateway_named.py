@@ -1,4 +1,4 @@
-"""Requests in the forms of other servers: their bodies name the model, and everything else holds as for a prediction."""
+"""Requests in the forms of other servers: their bodies name the model, and all else holds as for a prediction."""
 
 from __future__ import annotations
 

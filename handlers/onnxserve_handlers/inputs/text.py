@@ -207,7 +207,7 @@ class TextInput(InputHooks):
         instance = unwrap(instance, self.row_keys)
         if self.options.pairs:
             return self._pair(instance, where)
-        if self.reads_offsets and isinstance(instance, list):
+        if self.reads_offsets and isinstance(instance, list) and instance:
             return [self._text(word, f"{where}[{index}]") for index, word in enumerate(instance)]
         return self._text(instance, where)
 

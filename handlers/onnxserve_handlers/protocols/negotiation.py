@@ -111,7 +111,8 @@ def _from_infer_request(handler: Hooks, reader: Reader, form: Callable[[InferReq
             raise InvalidRow(f"the model has no outputs {unknown}", where="outputs", fix=f"ask for {', '.join(names)}")
         request = _from_inputs(handler, values)
         # V2 leaves parameters to servers and clients, so unknown ones are ignored.
-        known = {name: value for name, value in infer_request.parameters.items() if name in handler.parameters}
+        schemas = handler.parameter_schemas()
+        known = {name: value for name, value in infer_request.parameters.items() if name in schemas}
         handler.check_parameters(known)
         request.parameters = known
     except RequestError as error:

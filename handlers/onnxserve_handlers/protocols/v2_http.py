@@ -235,10 +235,11 @@ def ranked_labels(tensor: OutputTensor, count: Any, signature: Signature, name: 
         fix = "ask for at least 1 label of an output of shape (rows, labels)"
         raise InvalidRow("the output can't be ranked", where=f"outputs.{name}.{CLASSES}", fix=fix)
     labels = signature.labels if len(signature.labels) == shape[1] else ()
-    texts = []
-    for row in flat.reshape(shape):
-        for index in np.argsort(-row, kind="stable")[:count].tolist():
-            texts.append(":".join([f"{row[index]:g}", str(index), *labels[index : index + 1]]))
+    texts = [
+        ":".join([f"{row[index]:g}", str(index), *labels[index : index + 1]])
+        for row in flat.reshape(shape)
+        for index in np.argsort(-row, kind="stable")[:count].tolist()
+    ]
     return BYTES, [shape[0], min(count, shape[1])], texts
 
 

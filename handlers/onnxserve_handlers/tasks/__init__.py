@@ -30,10 +30,8 @@ class TaskHooks:
     # What `quality` measures, in words; empty for a task of which labels say nothing. And what `agreement` measures.
     quality_name: ClassVar[str] = ""
     agreement_name: ClassVar[str] = ""
-    # Whether predictions need to know where the parts of a row stand in what the client sent, such as tokens in a text.
+    # Whether predictions need to know where parts of a row stand in what the client sent, as tokens in a text do.
     reads_offsets: ClassVar[bool] = False
-    # Names of what a request may ask for beside its rows: `{"instances": [...], "parameters": {name: value}}`.
-    parameters: ClassVar[tuple[str, ...]] = ()
 
     signature: Signature
 
@@ -49,10 +47,15 @@ class TaskHooks:
         """Return the JSON schema of one prediction, for OpenAPI; an empty one allows everything."""
         return {}
 
+    def parameter_schemas(self) -> Mapping[str, Schema]:
+        """Return the JSON schemas of what a request may ask for, in `parameters` beside its rows."""
+        return {}
+
     def check_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Raise InvalidRow for a parameter that the task doesn't know, or for a bad value."""
-        if unknown := sorted(set(parameters) - {*self.parameters}):
-            fix = f"it knows {', '.join(self.parameters)}" if self.parameters else "leave them out"
+        known = self.parameter_schemas()
+        if unknown := sorted(set(parameters) - known.keys()):
+            fix = f"it knows {', '.join(known)}" if known else "leave them out"
             raise InvalidRow(f"the model knows no parameters {unknown}", where="parameters", fix=fix)
 
     def apply_parameters(

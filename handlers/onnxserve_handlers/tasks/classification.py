@@ -45,7 +45,6 @@ class Classification(TaskHooks):
     output_options = ClassificationOptions
     quality_name = "accuracy"
     agreement_name = "share of equal labels"
-    parameters = ("top_k",)
 
     @property
     def output(self) -> ClassificationOptions:
@@ -57,6 +56,10 @@ class Classification(TaskHooks):
         output = self.output
         predictions = classify_rows(first_output(outputs), output.labels, output.activation)
         return predictions if output.top_k == 1 else self._with_scores(predictions, outputs, output.top_k)
+
+    def parameter_schemas(self) -> Mapping[str, Schema]:
+        """Return the schema of `top_k`, a number of labels, 0 for all."""
+        return {"top_k": {"type": "integer", "minimum": 0}}
 
     def check_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Raise InvalidRow for any parameter but `top_k`, a number of labels."""

@@ -64,7 +64,7 @@ class Objects(NamedTuple):
 
 
 class Detection(TaskHooks):
-    """The objects of each row's picture; boxes lie in the client's picture where the row is one, else in the graph's."""
+    """The objects of each row; boxes lie in the client's picture where the row is one, else in the graph's."""
 
     output_options = DetectionOptions
     quality_name = "average precision at an overlap of 0.5"
@@ -134,7 +134,9 @@ class Detection(TaskHooks):
             fits = len(shapes) > 1 and len(first) == 2 and first[1] == 4 and shapes[1][:1] == first[:1]
             fits = fits and (len(shapes[1]) == 2 or (len(shapes) > 2 and shapes[2] == shapes[1] == first[:1]))
         shown = ", ".join(map(str, shapes))
-        return "" if fits else f"the outputs of a row have shapes {shown}, which output.layout = {layout!r} doesn't read"
+        return (
+            "" if fits else f"the outputs of a row have shapes {shown}, which output.layout = {layout!r} doesn't read"
+        )
 
     def quality(
         self, outputs: Outputs, labels: Sequence[Any], origins: Sequence[Any] | None = None
@@ -164,7 +166,7 @@ class Detection(TaskHooks):
 
     def _objects(self, outputs: Outputs, index: int, frame: Frame | None) -> Objects:
         spec = self.output
-        given, scores, numbers = self._read(outputs.row(index))
+        given, scores, numbers = self._candidates(outputs.row(index))
         labels = np.asarray(numbers, np.intp) - spec.first_label
         # A score of 0 is that of padding too.
         valid = (scores >= spec.threshold) & (scores > 0) & (labels >= 0) & (labels < len(spec.labels))
@@ -176,7 +178,7 @@ class Detection(TaskHooks):
             boxes = frame.to_source_pixels(boxes * size)
         return Objects(boxes, scores[kept], labels[kept])
 
-    def _read(self, arrays: Mapping[str, Array]) -> tuple[Array, Floats, Array]:
+    def _candidates(self, arrays: Mapping[str, Array]) -> tuple[Array, Floats, Array]:
         """Return boxes, scores and label numbers of one row's outputs."""
         first, *others = arrays.values()
         layout = self.output.layout

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from ..outputs import Array, Outputs
 from ..errors import InvalidRow
+from ..outputs import Array, Outputs
 from ..signature import Positive, Schema, object_schema
 from . import OutputOptions, TaskHooks, field_of, first_output
 from .regression import round_significant
@@ -43,7 +43,6 @@ class Embedding(TaskHooks):
 
     output_options = EmbeddingOptions
     agreement_name = "cosine"
-    parameters = ("dimensions",)
 
     @property
     def output(self) -> EmbeddingOptions:
@@ -54,13 +53,17 @@ class Embedding(TaskHooks):
         """Return `{"embedding": [...]}` per row."""
         return [{"embedding": vector} for vector in round_significant(self.vectors(outputs)).tolist()]
 
+    def parameter_schemas(self) -> Mapping[str, Schema]:
+        """Return the schema of `dimensions`, if vectors may be cut."""
+        return {"dimensions": {"enum": [*self.output.dimensions]}} if self.output.dimensions else {}
+
     def check_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Raise InvalidRow for any parameter but `dimensions`, a length that the definition allows."""
-        super().check_parameters(parameters)
         allowed = self.output.dimensions
         if "dimensions" in parameters and parameters["dimensions"] not in allowed:
             fix = f"choose {', '.join(map(str, allowed))}" if allowed else "leave it out"
             raise InvalidRow("vectors can't be cut to this length", where="parameters.dimensions", fix=fix)
+        super().check_parameters(parameters)
 
     def apply_parameters(self, predictions: list[Any], outputs: Outputs, parameters: Mapping[str, Any]) -> list[Any]:
         """Return vectors with the first `dimensions` numbers, normalised again where vectors are."""

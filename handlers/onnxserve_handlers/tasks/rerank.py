@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
-from . import OutputOptions, TaskHooks, field_of
+from . import OutputOptions, TaskHooks, field_of, first_output
 from .classification import probabilities
 from .regression import closeness, flat, round_significant
 

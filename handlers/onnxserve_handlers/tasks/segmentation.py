@@ -104,7 +104,9 @@ class Segmentation(TaskHooks):
     def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
         """Return the largest shares, and the share of each label."""
         rows = [shares for row in predictions if isinstance(shares := field_of(row, SHARES), dict)]
-        each = {f"share.{label}": np.array([row[label] for row in rows]) for label in self.output.labels} if rows else {}
+        each = (
+            {f"share.{label}": np.array([row[label] for row in rows]) for label in self.output.labels} if rows else {}
+        )
         return {**super().prediction_measures(predictions), **each}
 
     def unknown_labels(self, label: Any) -> list[str]:
@@ -156,7 +158,7 @@ class Segmentation(TaskHooks):
         planes = np.moveaxis(first, -1, 1) if spec.channels_last else first
         if planes.shape[1] == 1:
             return np.asarray(planes[:, 0] > spec.threshold, np.uint8)
-        return planes.argmax(axis=1).astype(np.uint8)
+        return np.asarray(planes.argmax(axis=1), np.uint8)
 
     def _in_picture(self, mask: Array, frame: Frame | None) -> Array:
         return mask if frame is None else frame.to_source_mask(mask, BEYOND)

@@ -137,10 +137,13 @@ class Tokens(TaskHooks):
 
     def label_fault(self, label: Any) -> str:
         """Return why a row's label is neither a list of spans nor a tag for each word."""
+        fix = 'give a list of {"label": …, "start": …, "end": …}, or a tag for each word'
+        if not isinstance(label, list | tuple):
+            return fix
         try:
             self._truth(label)
         except (TypeError, KeyError, ValueError):
-            return 'give a list of {"label": …, "start": …, "end": …}, or a tag for each word'
+            return fix
         return ""
 
     def quality(
@@ -148,7 +151,9 @@ class Tokens(TaskHooks):
     ) -> npt.NDArray[np.float64]:
         """Return the F1 of each row's spans beside its label, which is a list of spans or a tag for each word."""
         truth = [self._truth(label) for label in labels]
-        return np.array([f1_of(keys(self.spans(outputs, i, origins and origins[i])), truth[i]) for i in range(len(truth))])
+        return np.array(
+            [f1_of(keys(self.spans(outputs, i, origins and origins[i])), truth[i]) for i in range(len(truth))]
+        )
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return the F1 of each row's spans of tokens beside the source's."""

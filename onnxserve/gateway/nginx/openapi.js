@@ -26,6 +26,9 @@ function refusals(r, own, others) {
 function paths(r, name, version, schemas) {
   const row = { $ref: '#/components/schemas/' + name + '.row' };
   const many = object({ instances: { type: 'array', items: row, minItems: 1, maxItems: schemas.max_rows } });
+  if (Object.keys(schemas.parameters || {}).length) { // optional, as each of them is
+    many.properties.parameters = { type: 'object', properties: schemas.parameters, additionalProperties: false };
+  }
   const answer = object({ predictions: { type: 'array', items: schemas.prediction }, model: TEXT, version: TEXT });
   const ready = object({ name: TEXT, version: TEXT, ready: { type: 'boolean' } });
   const operation = (id, summary, responses, requestBody) => ({

@@ -180,11 +180,12 @@ def test_a_metric_of_the_wrong_shape_is_told(tmp_path):
 
 
 def test_a_task_is_what_the_definition_says_or_what_its_labels_mean(tmp_path):
-    assert (
-        Acceptance(definition(tmp_path / "1"), [Row(0, "a"), Row(0, "b")] * 2, SOURCE).compare(SOURCE).accuracy == 1
-    )
+    assert Acceptance(definition(tmp_path / "1"), [Row(0, "a"), Row(0, "b")] * 2, SOURCE).compare(SOURCE).accuracy == 1
     assert Acceptance(definition(tmp_path / "2", labels=()), [Row(0, 1.0)] * 4, SOURCE).criterion.task == "regression"
-    assert Acceptance(definition(tmp_path / "3", task="embedding"), [Row(0, "a")] * 4, SOURCE).criterion.task == "embedding"
+    assert (
+        Acceptance(definition(tmp_path / "3", task="embedding"), [Row(0, "a")] * 4, SOURCE).criterion.task
+        == "embedding"
+    )
     with pytest.raises(DefinitionError, match="needs `labels`"):
         Acceptance(definition(tmp_path / "4", labels=(), task="labels"), [Row(0, 1.0)] * 4, SOURCE)
 

@@ -15,7 +15,7 @@ from onnxserve_handlers.inputs.text import TextInput, TextOptions
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.signature import Signature
 from onnxserve_handlers.tasks.embedding import Embedding, EmbeddingOptions
-from tests.helpers.fakes import FakeSession
+from tests.helpers.fakes import FakeSession, signature
 from tests.helpers.kinds import TextClassifier
 from tests.helpers.tokenizer_files import save_tokenizer
 
@@ -32,8 +32,8 @@ class VectorSession(FakeSession):
         return {"output_0": np.stack([tokens, np.full_like(tokens, 4), np.zeros_like(tokens)], axis=1)}
 
 
-def embedder(folder: Path, cls: type[Handler] = Embedder, **fields: Any) -> Any:
-    handler = cls()
+def embedder(folder: Path, **fields: Any) -> Embedder:
+    handler = Embedder()
     handler.folder = save_tokenizer(folder)
     output = EmbeddingOptions(**fields)
     handler.signature = Signature("vectors", "1.0", "", "fp32", TextOptions(max_rows=3), output, (), (), 4)
@@ -104,10 +104,7 @@ def test_errors_have_the_forms_own_shape(tmp_path, document, status, param):
 
 def test_a_model_without_vectors_says_so(tmp_path):
     handler = TextClassifier()
-    handler.folder, handler.signature = tmp_path, embedder(tmp_path, TextClassifier).signature
-    from tests.helpers.fakes import signature
-
-    handler.signature = signature(TextOptions())
+    handler.folder, handler.signature = tmp_path, signature(TextOptions())
     status, answer = ask(handler, {"input": "good"})
     assert (status, answer["error"]["param"]) == (422, "model")
 

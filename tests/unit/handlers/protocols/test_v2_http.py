@@ -39,7 +39,9 @@ def test_an_output_may_be_ranked_by_labels(table):
     assert output["data"] == ["1:1:yes", "0:0:no"]
 
 
-@pytest.mark.parametrize("output", [{"name": "label"}, {"name": "output_0", "count": 0}, {"name": "output_0", "count": "2"}])
+@pytest.mark.parametrize(
+    "output", [{"name": "label"}, {"name": "output_0", "count": 0}, {"name": "output_0", "count": "2"}]
+)
 def test_an_output_that_can_not_be_ranked_is_422(table, output):
     wanted = {"name": output["name"], "parameters": {"classification": output.get("count", 1)}}
     status, answer = infer(table, {"inputs": [features([[1, 2]])], "outputs": [wanted]})

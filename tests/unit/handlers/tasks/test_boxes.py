@@ -10,9 +10,7 @@ from onnxserve_handlers.tasks.boxes import average_precision, corners, match, me
 SQUARE = [0.0, 0, 10, 10]
 
 
-@pytest.mark.parametrize(
-    ("form", "box"), [("xyxy", [2, 4, 10, 8]), ("xywh", [2, 4, 8, 4]), ("cxcywh", [6, 6, 8, 4])]
-)
+@pytest.mark.parametrize(("form", "box"), [("xyxy", [2, 4, 10, 8]), ("xywh", [2, 4, 8, 4]), ("cxcywh", [6, 6, 8, 4])])
 def test_each_form_of_a_box_gives_its_corners(form, box):
     assert corners(np.array([box], np.float32), form).tolist() == [[2, 4, 10, 8]]
 

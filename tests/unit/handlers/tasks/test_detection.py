@@ -125,7 +125,9 @@ def test_a_label_is_a_list_of_labelled_boxes():
     assert task.label_fault([]) == ""
     for bad in ("cat", [{"label": "cat"}], [{"label": "cat", "box": [0, 0, 1]}], {"label": "cat", "box": [0, 0, 1, 1]}):
         assert "give a list of" in task.label_fault(bad)
-    assert task.unknown_labels([{"label": "hen", "box": [0, 0, 1, 1]}, {"label": "cat", "box": [0, 0, 1, 1]}]) == ["hen"]
+    assert task.unknown_labels([{"label": "hen", "box": [0, 0, 1, 1]}, {"label": "cat", "box": [0, 0, 1, 1]}]) == [
+        "hen"
+    ]
 
 
 def test_quality_is_measured_in_the_picture_and_agreement_beside_the_source():

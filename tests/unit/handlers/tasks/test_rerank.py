@@ -36,5 +36,8 @@ def test_a_label_is_a_number_from_0_to_1():
 
 def test_two_numbers_a_pair_are_told():
     task = task_for(RerankOptions())
-    assert (task.outputs_fault(Outputs(first=np.zeros((4,)))), task.outputs_fault(Outputs(first=np.zeros((4, 1))))) == ("", "")
+    assert (task.outputs_fault(Outputs(first=np.zeros((4,)))), task.outputs_fault(Outputs(first=np.zeros((4, 1))))) == (
+        "",
+        "",
+    )
     assert "(rows, 1) is expected" in task.outputs_fault(Outputs(first=np.zeros((4, 2))))
