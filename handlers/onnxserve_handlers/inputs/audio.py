@@ -6,7 +6,7 @@ import io
 import wave
 from base64 import b64encode
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
 import numpy as np
@@ -17,9 +17,6 @@ from ..protocols.body import unwrap
 from ..signature import Schema, object_schema
 from . import BASE64, EncodedInput, InputOptions
 from .tensors import as_array
-
-if TYPE_CHECKING:
-    from . import audio_decoding
 
 Rate = Annotated[int, msgspec.Meta(ge=1_000, le=384_000)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
@@ -71,6 +68,11 @@ class AudioOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
         return round(self.window_seconds * self.sample_rate)
 
     @property
+    def least(self) -> int:
+        """The fewest samples of a sound at `sample_rate`."""
+        return max(1, int(self.min_seconds * self.sample_rate))
+
+    @property
     def logged(self) -> bool:
         """Whether the prediction log may keep rows: never."""
         return False
@@ -83,7 +85,7 @@ class AudioInput(EncodedInput):
     packages: ClassVar[tuple[str, ...]] = ("soundfile", "soxr")
     raw_types = ("audio/wav", "audio/flac", "audio/ogg")
     row_keys: tuple[str, ...] = ("audio", "sound", "b64", "data")
-    decoding: audio_decoding
+    decoding: Any  # the module `audio_decoding`, whose libraries are of an extra
 
     @property
     def options(self) -> AudioOptions:
@@ -95,7 +97,7 @@ class AudioInput(EncodedInput):
         super().prepare()
         self.decoding = import_decoding()
         names = ("audio", "attention_mask") if self.options.mask else ("audio",)
-        self.dynamic_axes = {} if self.options.window else dict.fromkeys(names, {1: "samples"})
+        self.dynamic_axes = {} if self.options.window else {name: {1: "samples"} for name in names}
 
     def raw(self, content: bytes | bytearray) -> bool:
         """Recognise a sound by its first bytes, so that `curl -T sound.wav` works."""
@@ -111,8 +113,9 @@ class AudioInput(EncodedInput):
         self._check_length(len(samples), rate, where)
         if rate != spec.sample_rate:
             samples = self.decoding.resample(samples, rate, spec.sample_rate)
-        if not len(samples):
-            raise InvalidRow("the sound is shorter than one sample of the model", where=where)
+        if len(samples) < spec.least:
+            what = f"the sound has {len(samples)} samples at the model's rate, at least {spec.least} are expected"
+            raise InvalidRow(what, where=where)
         return samples[: spec.window or None]
 
     def _samples(self, instance: Any, where: str) -> tuple[Waveform, int]:
@@ -121,7 +124,9 @@ class AudioInput(EncodedInput):
         if isinstance(instance, dict) and instance.keys() == {ARRAY, ARRAY_RATE}:
             instance, rate = instance[ARRAY], self._rate(instance[ARRAY_RATE], f"{where}.{ARRAY_RATE}")
         if not isinstance(instance, list):
-            return self.decoding.decode(self.content(instance, where), self.options.max_seconds, where)
+            content = self.content(instance, where)
+            decoded: tuple[Waveform, int] = self.decoding.decode(content, self.options.max_seconds, where)
+            return decoded
         array = as_array(instance, where)
         if array.ndim != 1:
             raise InvalidRow(f"the samples have shape {array.shape}", where=where, fix="send one list of numbers")
@@ -157,6 +162,10 @@ class AudioInput(EncodedInput):
     def free_axes(self) -> dict[str, int]:
         """Bound arrays of samples as sounds are bounded."""
         return {} if self.options.window else {"samples": int(self.options.max_seconds * self.options.sample_rate)}
+
+    def least_sizes(self) -> dict[str, int]:
+        """Return as many samples as the shortest sound has."""
+        return {} if self.options.window else {"samples": self.options.least}
 
     def tensors(self, rows: Sequence[Waveform]) -> dict[str, npt.NDArray[Any]]:
         """Return `audio`, float32, shape (rows, samples), and with `mask` its `attention_mask`, int64."""

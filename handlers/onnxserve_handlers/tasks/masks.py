@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def runs(flags: Array) -> list[int]:
     return [*([0] if values[0] else []), *lengths.tolist()]
 
 
-def from_runs(counts: Array, height: int, width: int) -> npt.NDArray[np.bool_]:
+def from_runs(counts: Sequence[int], height: int, width: int) -> npt.NDArray[np.bool_]:
     """Return the mask of run lengths, shape (height, width); ValueError if they don't add up to its pixels."""
     lengths = np.asarray(counts, np.int64)
     if (lengths < 0).any() or lengths.sum() != height * width:
@@ -71,4 +72,4 @@ def resized(mask: Array, height: int, width: int) -> Array:
     """Return a mask of another size, each pixel with the number of the one in which its centre lies."""
     rows = (np.arange(height) * 2 + 1) * mask.shape[0] // (2 * height)
     columns = (np.arange(width) * 2 + 1) * mask.shape[1] // (2 * width)
-    return mask[rows[:, None], columns]
+    return np.asarray(mask[rows[:, None], columns])

@@ -50,7 +50,8 @@ def test_outputs_between_0_and_1_are_scores(outputs, activation):
 def test_export_states_what_the_outputs_are_and_says_it(outputs, activation, tmp_path: Path):
     (tmp_path / "signature.json").write_text('{"output": {"activation": "auto"}}')
     printed: list[str] = []
-    state: Any = SimpleNamespace(archive_folder=tmp_path, say=printed.append)
+    definition = SimpleNamespace(output=ClassificationOptions(labels=("a", "b", "c")))
+    state: Any = SimpleNamespace(archive_folder=tmp_path, say=printed.append, definition=definition)
     _state_activation(state, outputs)
     written = msgspec.json.decode((tmp_path / "signature.json").read_bytes())
     assert (written, len(printed)) == ({"output": {"activation": activation}}, activation == "none")

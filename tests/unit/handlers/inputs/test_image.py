@@ -179,9 +179,8 @@ def test_an_image_of_damaged_bytes_is_answered_or_400(data):
     handler = with_fake_session(ImageClassifier(), height=4, width=6, max_pixels=10_000)
     exif = Image.Exif()
     exif[0x0112] = 6
-    content = bytearray(
-        saved(Image.fromarray(COLOUR), data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "TIFF"])), exif=exif)
-    )
+    kind = data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "TIFF"]))
+    content = bytearray(saved(Image.fromarray(COLOUR), kind, exif=exif))
     for _ in range(data.draw(st.integers(1, 5))):
         content[data.draw(st.integers(4, len(content) - 1))] = data.draw(st.integers(0, 255))
     [(status, _)] = ask(handler, (bytes(content), "image/png"))
@@ -228,10 +227,10 @@ def test_channels_axes_and_elements_have_the_stated_order_and_type():
     content = saved(Image.fromarray(COLOUR))
     options = SIZE | {"mean": (1, 2, 3), "std": 1}
     last = tensor(content, **options, layout="NHWC")
-    np.testing.assert_array_equal(last, COLOUR.astype(np.float32) - np.float32([1, 2, 3]))
+    np.testing.assert_array_equal(last, COLOUR.astype(np.float32) - np.array([1, 2, 3], np.float32))
     np.testing.assert_array_equal(tensor(content, **options), last.transpose(2, 0, 1))
     blue_first = tensor(content, **options, layout="NHWC", channel_order="BGR")
-    np.testing.assert_array_equal(blue_first, COLOUR[..., ::-1].astype(np.float32) - np.float32([1, 2, 3]))
+    np.testing.assert_array_equal(blue_first, COLOUR[..., ::-1].astype(np.float32) - np.array([1, 2, 3], np.float32))
     plain = tensor(content, **SIZE, dtype="uint8", layout="NHWC")
     assert plain.dtype == np.uint8
     np.testing.assert_array_equal(plain, COLOUR)
@@ -258,6 +257,30 @@ def test_a_row_knows_the_size_of_the_upright_image(exact):
     exif = Image.Exif()
     exif[0x0112] = 6
     assert exact.check(saved(Image.new("RGB", (30, 20)), exif=exif), "x").source_size == (20, 30)
+
+
+class Corner(ImageClassifier):
+    """A user's own handler, written before there was `resize`."""
+
+    def to_size(self, image):
+        return image.crop((0, 0, self.options.width, self.options.height))
+
+    def tensors(self, rows):
+        pixels = np.stack(rows).transpose(0, 3, 1, 2).astype(np.float32)
+        return {"image": (pixels - self.options.mean) / self.options.scale}
+
+
+def test_a_handler_of_a_users_own_may_resize_and_scale_by_itself():
+    handler = with_fake_session(Corner(), height=2, width=3, mean=1, std=2)
+    row = handler.check(saved(Image.fromarray(COLOUR)), "x")
+    np.testing.assert_allclose(handler.tensors([row])["image"][0], (COLOUR[:2, :3].transpose(2, 0, 1) - 1) / 2)
+    assert handler.origins([row]) is None
+
+
+def test_an_image_has_an_origin_unless_a_handler_made_it_of_something_else(exact):
+    [frame] = exact.origins([exact.check(picture((30, 20)), "x")]) or []
+    assert (frame.width, frame.height, frame.graph_width, frame.graph_height) == (30, 20, 6, 4)
+    assert exact.origins([np.zeros((4, 6, 3), np.uint8)]) is None
 
 
 def test_an_image_that_would_become_too_large_before_its_cut_is_refused():
