@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..errors import InvalidRow, RequestError
-from ..inputs.cells import Cell, cell_schema
+from ..inputs.table_cells import Cell, cell_schema
 from ..inputs.table import TableInput
 from ..protocols.body import unwrap
 from ..runtime.batching import guard

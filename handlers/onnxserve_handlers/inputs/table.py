@@ -15,8 +15,8 @@ from ..protocols.body import JSON, Body, json_type, unwrap
 from ..request import Request
 from ..signature import Schema, object_schema
 from . import InputHooks, InputOptions
-from .cells import MISSING, Cell, CellReader, cell_measures, cell_schema, graph_values, sample_cell, value_fault
-from .columns import NAN_FIX, Column, as_column
+from .table_cells import MISSING, Cell, CellReader, cell_measures, cell_schema, graph_values, sample_cell, value_fault
+from .table_columns import NAN_FIX, Column, as_column
 
 Array = npt.NDArray[Any]
 FEATURES = "features"  # the one tensor of a table

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from onnxserve_handlers.errors import InvalidRow
-from onnxserve_handlers.inputs.columns import Column
+from onnxserve_handlers.inputs.table_columns import Column
 from onnxserve_handlers.inputs.table import TableInput, TableOptions
 from onnxserve_handlers.signature import OutputOptions, Signature
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ..errors import InvalidRow
 from ..protocols.body import json_type
 from ..signature import Schema
-from .columns import Column
+from .table_columns import Column
 
 Cell = float | str
 EXACT = {"float32": 2**24, "float64": 2**53}  # whole numbers up to here have a float of their own
