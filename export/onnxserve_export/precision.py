@@ -75,7 +75,9 @@ def tables(options: TableOptions, values: Iterable[Any], dtype: Precision) -> Ar
     record = msgspec.structs.replace(options, dtype=dtype)
     hooks.signature = Signature("", "", "", "", record, OutputOptions(), (), (), 1)
     hooks.prepare()
-    rows = [row for row in hooks.check_all(values := list(values), range(len(values))) if not isinstance(row, RequestError)]
+    instances = list(values)
+    checked = hooks.check_all(instances, range(len(instances)))
+    rows = [row for row in checked if not isinstance(row, RequestError)]
     return hooks.tensors(rows)[FEATURES] if rows else np.empty((0, len(hooks.columns)))
 
 

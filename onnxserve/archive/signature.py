@@ -33,7 +33,9 @@ def folder_signature(folder: Path) -> dict[str, Any]:
 def column_types(signature: dict[str, Any]) -> dict[str, str]:
     """Return the type of each column of a table, by its name; a column that is a name alone has numbers."""
     columns = signature["input"].get("columns", ())
-    return dict((name, "number") if isinstance(name, str) else (name["name"], name.get("type", "number")) for name in columns)
+    return dict(
+        (name, "number") if isinstance(name, str) else (name["name"], name.get("type", "number")) for name in columns
+    )
 
 
 def takes_arrays(signature: dict[str, Any]) -> bool:

@@ -52,4 +52,6 @@ class FeatureJoin:
             }
             for row in features
         ]
-        return chunk._replace(values=[{**stored[place], **row} for place, row in zip(chunk.places, chunk.values or (), strict=True)])
+        return chunk._replace(
+            values=[{**stored[place], **row} for place, row in zip(chunk.places, chunk.values or (), strict=True)]
+        )

@@ -165,5 +165,11 @@ def _there(
     ]
     if wrong:
         are_numbers = set(types.values()) == {"number"}
-        what = "numbers are expected" if are_numbers else "other types are expected" if types else "text or bytes are expected"
+        what = (
+            "numbers are expected"
+            if are_numbers
+            else "other types are expected"
+            if types
+            else "text or bytes are expected"
+        )
         raise BatchError(f"{what}, {'; '.join(wrong[:5])}", where=source.url, fix="convert the columns in the source")

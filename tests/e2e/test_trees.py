@@ -37,7 +37,7 @@ rows = "rows.parquet"
 kind = "table"
 columns = [
     { name = "amount", nullable = true },
-    { name = "plan", type = "category", categories = ["basic", "pro", "team", "trial"], unknown = "nan", nullable = true },
+    { name = "plan", type = "category", categories = [PLANS], unknown = "nan", nullable = true },
     { name = "member", type = "boolean" },
     { name = "joined", type = "date", since = "2020-01-01" },
 ]
@@ -100,11 +100,14 @@ def tree_archive(source, tmp_path_factory) -> Path:
     folder: Path = tmp_path_factory.mktemp("trees")
     model = folder / "credit"
     model.mkdir()
-    (model / "model.toml").write_text(DEFINITION)
+    (model / "model.toml").write_text(DEFINITION.replace("[PLANS]", json.dumps(PLANS)))
     source.save_model(model / "trees.txt")
     rows = customers(400, 1)
     labels = np.where(source.predict(encoded(rows)) > 0.5, "good", "bad").tolist()
-    pq.write_table(pa.Table.from_pylist([{**row, "label": label} for row, label in zip(rows, labels, strict=True)]), model / "rows.parquet")
+    pq.write_table(
+        pa.Table.from_pylist([{**row, "label": label} for row, label in zip(rows, labels, strict=True)]),
+        model / "rows.parquet",
+    )
     golden = [{"input": row, "label": label} for row, label in zip(rows[:5], labels[:5], strict=True)]
     (model / "golden.jsonl").write_text("".join(json.dumps(line) + "\n" for line in golden))
     exported(model, folder / "store")

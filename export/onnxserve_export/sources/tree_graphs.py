@@ -78,6 +78,10 @@ def convert_sklearn(model: Any, tensors: Arrays) -> onnx.ModelProto:
         proto: onnx.ModelProto = skl2onnx.convert_sklearn(
             model, initial_types=types, options=options, target_opset=OPSET
         )
+    made_by_trees = {name for node in proto.graph.node if node.op_type in TREES for name in node.output}
+    for output in proto.graph.output:
+        if output.name in made_by_trees and output.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE:
+            output.type.tensor_type.elem_type = onnx.TensorProto.FLOAT  # of trees, whatever they compare in
     return proto
 
 

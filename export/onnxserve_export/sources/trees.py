@@ -20,7 +20,10 @@ SCORES, VALUES = "scores", "values"
 
 
 class TreeSource(SourceModel):
-    """Takes one tensor, shape (rows, columns), or one a column, and gives `scores` (rows, classes) or `values` (rows, targets)."""
+    """Takes one tensor, shape (rows, columns), or one for each column.
+
+    It gives `scores` (rows, classes) or `values` (rows, targets).
+    """
 
     inputs: tuple[InputSpec, ...] = ()
     free_axis_fix = "the model has a fixed number of columns: give it the rows that it was fitted to"
@@ -104,7 +107,9 @@ def frame(arrays: Arrays) -> Any:
     except ModuleNotFoundError as error:
         raise missing(error) from error
     columns = {name: array[:, 0] for name, array in arrays.items()}
-    return pd.DataFrame({name: column.astype(object) if column.dtype.kind == "U" else column for name, column in columns.items()})
+    return pd.DataFrame(
+        {name: column.astype(object) if column.dtype.kind == "U" else column for name, column in columns.items()}
+    )
 
 
 def library_of(model: Any) -> str:

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from ..errors import InvalidRow, RequestError
-from ..inputs.table_cells import Cell, cell_schema
 from ..inputs.table import TableInput
+from ..inputs.table_cells import Cell, cell_schema
 from ..protocols.body import unwrap
 from ..runtime.batching import guard
 from ..signature import Features, Schema, object_schema

@@ -124,9 +124,7 @@ class TableInput(InputHooks):
         self.columns, self.typed = options.column_names, options.typed
         self.dtype, self.by_column = options.features_dtype, options.tensors == "columns"
         self.known = frozenset(self.columns)
-        self.readers = [
-            CellReader(column, column.own_dtype if self.by_column else self.dtype) for column in self.typed
-        ]
+        self.readers = [CellReader(column, column.own_dtype if self.by_column else self.dtype) for column in self.typed]
         # A column's name stands before the column's value, never before a row.
         self.row_keys = tuple(key for key in type(self).row_keys if key not in self.known)
         # = raises OverflowError, @ gives infinity
@@ -183,7 +181,7 @@ class TableInput(InputHooks):
         return [instance[name] for name in self.columns]
 
     def columnar(self) -> bool:
-        """Return whether `check_columns` takes the rows: numbers, unless a subclass has its own `check` or `tensors`."""
+        """Return whether `check_columns` takes the rows: numbers, unless a subclass overrides `check` or `tensors`."""
         cls = type(self)
         return self.is_plain and cls.check is TableInput.check and cls.tensors is TableInput.tensors
 

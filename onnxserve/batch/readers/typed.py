@@ -63,7 +63,9 @@ def chunk(given: pa.RecordBatch | pa.Table, first: int, part: Part, wanted: Sele
         columns = {name: numbers(batch.column(column)) for name, column in wanted.columns.items()}
     else:
         lists = {name: singles(batch.column(column)) for name, column in wanted.columns.items()}
-        values = [row_of(wanted.types, row) for row in zip(*lists.values(), strict=True)] if wanted.types else objects(lists)
+        values = (
+            [row_of(wanted.types, row) for row in zip(*lists.values(), strict=True)] if wanted.types else objects(lists)
+        )
     return Chunk(
         first=first,
         size=batch.num_rows,

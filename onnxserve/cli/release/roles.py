@@ -130,9 +130,7 @@ def smaller(  # noqa: PLR0913 - each is a flag
     """
     release = server(config, state, management_port)
     named = "" if version == "off" else version
-    changes = release.smaller(
-        model, named, other_signature=other_signature, accept_unproven=accept_unproven, plan=plan
-    )
+    changes = release.smaller(model, named, other_signature=other_signature, accept_unproven=accept_unproven, plan=plan)
     show_changes(release, changes, plan=plan, as_json=as_json)
 
 

@@ -1,12 +1,8 @@
 """Fitted models that compare in float64 are served in float64, where float32 would change answers."""
 
-import shutil
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from onnxserve.errors import DefinitionError
 from onnxserve_export.precision import beside_thresholds, compare, count_changed, tables
 from onnxserve_export.run import run_graph
 from onnxserve_export.sources.trees import TreeSource
@@ -16,6 +12,7 @@ pytest.importorskip("skl2onnx")
 sklearn_ensemble = pytest.importorskip("sklearn.ensemble")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
 
+OPTIONS = {"n_estimators": 5, "verbose": -1, "n_jobs": 1}  # more threads wait for each other beside other tests
 DRAWS = np.random.default_rng(0)
 TABLE = DRAWS.normal(size=(400, 3)).round(1)
 VALUES = TABLE[:, 0] * 2 + (TABLE[:, 1] > 0.35)
@@ -26,9 +23,9 @@ STAMPS = np.column_stack([1_700_000_000 + DRAWS.integers(0, 1000, 400), TABLE[:,
 
 def fitted(name: str):
     if name == "lightgbm":
-        return pytest.importorskip("lightgbm").LGBMClassifier(n_estimators=5, verbose=-1).fit(TABLE, CLASSES)
+        return pytest.importorskip("lightgbm").LGBMClassifier(**OPTIONS).fit(TABLE, CLASSES)
     if name == "lightgbm values":
-        return pytest.importorskip("lightgbm").LGBMRegressor(n_estimators=5, verbose=-1).fit(TABLE, VALUES)
+        return pytest.importorskip("lightgbm").LGBMRegressor(**OPTIONS).fit(TABLE, VALUES)
     if name == "histograms":
         return sklearn_ensemble.HistGradientBoostingRegressor(max_iter=5).fit(TABLE, VALUES)
     return sklearn_ensemble.RandomForestRegressor(n_estimators=5).fit(TABLE, VALUES)

@@ -28,8 +28,8 @@ MODELS = {
     "boosting": ("sklearn.ensemble", "GradientBoostingRegressor", {"n_estimators": 5}),
     "histograms": ("sklearn.ensemble", "HistGradientBoostingClassifier", {"max_iter": 5}),
     "logistic": ("sklearn.linear_model", "LogisticRegression", {}),
-    "lightgbm classes": ("lightgbm", "LGBMClassifier", {"n_estimators": 5, "verbose": -1}),
-    "lightgbm values": ("lightgbm", "LGBMRegressor", {"n_estimators": 5, "verbose": -1}),
+    "lightgbm classes": ("lightgbm", "LGBMClassifier", {"n_estimators": 5, "verbose": -1, "n_jobs": 1}),
+    "lightgbm values": ("lightgbm", "LGBMRegressor", {"n_estimators": 5, "verbose": -1, "n_jobs": 1}),
     "xgboost classes": ("xgboost", "XGBClassifier", {"n_estimators": 5}),
     "xgboost values": ("xgboost", "XGBRegressor", {"n_estimators": 5}),
 }

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from onnxserve_handlers.errors import InvalidRow
-from onnxserve_handlers.inputs.table_columns import Column
 from onnxserve_handlers.inputs.table import TableInput, TableOptions
+from onnxserve_handlers.inputs.table_columns import Column
 from onnxserve_handlers.signature import OutputOptions, Signature
 
 SHOP: list[str | dict[str, Any]] = [
@@ -129,10 +129,10 @@ def test_columns_that_do_not_fit_together_are_refused_by_name(columns, fields, m
 
 
 def test_a_column_of_numbers_stays_a_name_in_the_signature():
-    assert msgspec.to_builtins(options(["x", {"name": "y", "nullable": True}]))["columns"] == [
+    assert msgspec.to_builtins(options(["x", {"name": "y", "nullable": True}]))["columns"] == (
         "x",
         {"name": "y", "nullable": True},
-    ]
+    )
     assert options(["x"]).typed == (Column("x"),)
 
 

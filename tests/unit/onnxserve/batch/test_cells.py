@@ -79,6 +79,4 @@ def test_a_column_of_a_type_that_does_not_fit_is_named_before_anything_is_scored
     pq.write_table(pa.table({"amount": ["1"], "joined": [np.datetime64("2024-01-01", "s")]}), tmp_path / "a.parquet")
     sources = find_sources([str(tmp_path / "a.parquet")]).files
     with pytest.raises(BatchError, match="other types are expected, amount is text"):
-        select_columns(
-            sources, ("amount", "joined"), {}, (), ",", 9, types={"amount": "number", "joined": "date"}
-        )
+        select_columns(sources, ("amount", "joined"), {}, (), ",", 9, types={"amount": "number", "joined": "date"})
