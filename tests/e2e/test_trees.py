@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def encoded(rows: Rows) -> npt.NDArray[np.float64]:
                 np.nan if row["amount"] is None else row["amount"],
                 PLANS.index(row["plan"]) if row["plan"] in PLANS else np.nan,
                 row["member"],
-                (np.datetime64(row["joined"]) - np.datetime64("2020-01-01")).astype(int),
+                (date.fromisoformat(row["joined"]) - date(2020, 1, 1)).days,
             ]
             for row in rows
         ],
@@ -147,7 +148,7 @@ def test_files_of_typed_columns_are_scored_alike(tree_archive, source, tmp_path,
     else:
         lines = [",".join("" if value is None else str(value) for value in row.values()) for row in rows]
         path.write_text("\n".join([",".join(rows[0]), *lines]) + "\n")
-    command = [sys.executable, "-m", "onnxserve", "batch", str(tree_archive), str(path), "--out", str(out)]
+    command = [sys.executable, "-m", "onnxserve", "batch", str(tree_archive), str(path), "--output", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     table = pq.read_table(out).sort_by("row")

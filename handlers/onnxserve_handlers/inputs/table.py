@@ -183,7 +183,7 @@ class TableInput(InputHooks):
     def columnar(self) -> bool:
         """Return whether `check_columns` takes the rows: numbers, unless a subclass overrides `check` or `tensors`."""
         cls = type(self)
-        return self.is_plain and cls.check is TableInput.check and cls.tensors is TableInput.tensors
+        return cls.check is TableInput.check and cls.tensors is TableInput.tensors and self.is_plain
 
     def check_columns(self, columns: Mapping[str, Array]) -> tuple[dict[str, Array], npt.NDArray[np.bool_]]:
         """Return `features`, shape (rows, columns), and which rows are finite in it or null where that is accepted."""

@@ -6,7 +6,7 @@ NaN for null, and a text in columns of texts. `graph_values` makes what the grap
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -71,14 +71,15 @@ class CellReader:
         self._dtype = dtype if dtype in EXACT else "float64"
         self._largest = float(np.finfo(self._dtype).max)
         self._bounds = self._whole_bounds(dtype)
-        self._read = {
+        readers: dict[str, Callable[[Any, str], Cell]] = {
             "number": self._number,
             "integer": self._integer,
             "boolean": self._boolean,
             "category": self._category,
             "text": self._text,
             "date": self._date,
-        }[column.type]
+        }
+        self._read = readers[column.type]
 
     @staticmethod
     def _whole_bounds(dtype: str) -> tuple[int, int]:
