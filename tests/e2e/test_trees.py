@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from onnxserve.archive import unpack
+from onnxserve.archive import read_signature, unpack
 from onnxserve_handlers.offline import make_handler
 from onnxserve_handlers.telemetry.drift import FALSE_ALARM, Drift, Profile
 from tests.conftest import exported
@@ -131,6 +131,11 @@ def test_it_answers_as_its_source_does_in_float64(server, source):
     answer = server.post("credit", json.dumps({"instances": rows}).encode())
     assert answer.status_code == 200, answer.text
     np.testing.assert_allclose(scores(answer.json()["predictions"]), source.predict(encoded(rows)), atol=2e-6)
+
+
+def test_the_archive_takes_float64_as_the_source_does(tree_archive):
+    signature = read_signature(tree_archive)
+    assert (signature["input"]["dtype"], signature["inputs"][0]["dtype"]) == ("float64", "float64")
 
 
 def test_a_value_of_another_type_is_refused_by_its_column(server):
