@@ -10,6 +10,7 @@ import msgspec
 
 from onnxserve.archive import column_types, read_signature, summarise, takes_arrays
 from onnxserve.errors import BatchError
+from onnxserve_handlers.signature import TEXT_PAIR
 
 from .job import FeatureLookup, Job, Model, Remote, Shape
 from .part import ALBUMS, Kind
@@ -61,7 +62,10 @@ def job_of(request: JobRequest) -> Job:
     sources, skipped = find_sources(request.inputs, request.kind)
     chunk = CHUNK if takes_arrays(signature) else CHUNK_FILES if sources[0].kind in ALBUMS else CHUNK_SINGLE
     keep = request.keep or request.shape.partition
-    wanted = select_columns(sources, tuple(types), request.columns, keep, request.delimiter, chunk, lookup, row_types)
+    fields = TEXT_PAIR if signature["input"].get("pairs") else ()
+    wanted = select_columns(
+        sources, tuple(types), request.columns, keep, request.delimiter, chunk, lookup, fields, row_types
+    )
     _consistent(request, model, wanted.keep)
     rest = (
         request.shape,
