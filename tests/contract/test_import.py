@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from tokenizers import Tokenizer
 
 from onnxserve.archive import read_signature, unpack
 from onnxserve.archive.offline import answers
-from tests.helpers.artefacts import linear_graph, tokenizer_document, write_linear, write_triton
+from tests.helpers.artefacts import linear_graph, write_linear, write_triton
+from tests.helpers.pretrained import PROCESSOR, save_bert, save_sentence_bert, save_vit, save_yolos
 from tests.helpers.program import run
 from tests.helpers.stock import MANIFEST, document, write_zip
 
@@ -112,7 +117,8 @@ def test_a_function_becomes_an_archive(imported, tmp_path):
 def test_a_folder_of_transformers_with_pairs_is_proven_and_answers_as_its_source(imported, tmp_path):
     transformers = pytest.importorskip("transformers")
     folder = tmp_path / "bert"
-    module = pair_classifier(transformers, folder)
+    labels = dict(enumerate(("entailment", "neutral", "contradiction")))
+    module = save_bert(transformers, "BertForSequenceClassification", folder, id2label=labels)
     lines = [json.dumps({"input": [first, second]}) for first in PHRASES for second in PHRASES]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines))
     printed = imported("bert", "--rows", "rows.jsonl")
@@ -124,23 +130,49 @@ def test_a_folder_of_transformers_with_pairs_is_proven_and_answers_as_its_source
     assert prediction["label"] == expected_label(module, folder, "good film", "the bad")
 
 
-def pair_classifier(transformers: Any, folder: Path) -> Any:
-    """Write a BERT of one small layer, with seeded weights, for a premise and a hypothesis."""
-    torch.manual_seed(3)
-    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1}
-    names = dict(enumerate(("entailment", "neutral", "contradiction")))
-    config = transformers.BertConfig(vocab_size=8, max_position_embeddings=32, id2label=names, **sizes)
-    module = transformers.BertForSequenceClassification(config).eval()
-    module.save_pretrained(folder)
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer_document()))
-    return module
-
-
 def expected_label(module: Any, folder: Path, first: str, second: str) -> str:
     """The source's own answer."""
-    from tokenizers import Tokenizer
-
     encoding = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(first, second)
     with torch.inference_mode():
         logits = module(torch.tensor([encoding.ids]), token_type_ids=torch.tensor([encoding.type_ids])).logits
     return str(module.config.id2label[int(logits.argmax())])
+
+
+def test_a_folder_of_sentence_transformers_gives_its_vectors(imported, tmp_path):
+    module = save_sentence_bert(pytest.importorskip("transformers"), tmp_path / "embedder")
+    printed = imported("embedder", "--draft")
+    [prediction] = answer(printed["archive"], tmp_path / "open", ["the good film"])
+    ids = Tokenizer.from_file(str(tmp_path / "embedder" / "tokenizer.json")).encode("the good film").ids
+    with torch.inference_mode():
+        mean = module(torch.tensor([ids])).last_hidden_state[0].mean(0)
+    np.testing.assert_allclose(prediction["embedding"], (mean / mean.norm()).numpy(), atol=1e-5)
+
+
+def test_a_classifier_of_images_prepares_them_as_its_processor_does(imported, tmp_path):
+    module = save_vit(pytest.importorskip("transformers"), tmp_path / "vit")
+    printed = imported("vit", "--draft", "--set", "output.top_k=0")
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (45, 70, 3), np.uint8))
+    stream = io.BytesIO()
+    photo.save(stream, "PNG")
+    [prediction] = answer(printed["archive"], tmp_path / "open", [base64.b64encode(stream.getvalue()).decode()])
+    pixels = np.asarray(photo.resize((32, 32), Image.Resampling.BILINEAR), np.float32) / 255
+    pixels = (pixels - np.array(PROCESSOR["image_mean"])) / np.array(PROCESSOR["image_std"])
+    with torch.inference_mode():
+        logits = module(torch.tensor(pixels.transpose(2, 0, 1)[None], dtype=torch.float32)).logits[0]
+    scores = dict(zip(module.config.id2label.values(), logits.softmax(0).tolist(), strict=True))
+    assert prediction["scores"] == pytest.approx(scores, abs=1e-4)
+
+
+def test_a_detector_is_asked_for_the_size_of_its_pictures(imported, tmp_path, monkeypatch, capsys):
+    save_yolos(pytest.importorskip("transformers"), tmp_path / "yolos")
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("import", "yolos", "net", monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 1
+    assert "--set input.height=VALUE" in err
+    sizes = ("--set", "input.height=32", "--set", "input.width=32", "--set", "output.threshold=0")
+    printed = imported("yolos", "--draft", *sizes)
+    stream = io.BytesIO()
+    Image.new("RGB", (80, 40), "navy").save(stream, "PNG")
+    [prediction] = answer(printed["archive"], tmp_path / "open", [base64.b64encode(stream.getvalue()).decode()])
+    assert {entry["label"] for entry in prediction["objects"]} <= {"cat", "dog"}
+    assert len(prediction["objects"]) == 5
