@@ -24,7 +24,7 @@ from .options import ImportOptions
 from .outline import Outline
 from .pretrained import read_pretrained
 from .toml_text import toml_text
-from .torchserve_archive import import_archive, is_torchserve
+from .torchserve_archive import check_archive_options, import_archive, is_torchserve
 from .triton import is_triton, open_triton, read_triton
 
 FITTED = (".joblib", ".pkl", ".pickle", ".skops", ".ubj", ".json", ".txt")
@@ -60,7 +60,10 @@ def import_model(
     answers = read_answers(options)
     artefact = locate(source, folder, offline=options.offline, say=say)
     if artefact.path is not None and is_torchserve(artefact.path):
+        check_archive_options(options)
         return Imported(import_archive(artefact.path, name, models, options.row), read_definition(folder))
+    if options.row is not None:
+        raise DefinitionError("--row is for archives of TorchServe", fix="give examples with --rows")
     outline = Outline(artefact.given, answers)
     outline.add("name", name, "")
     outline.add("version", FIRST_VERSION, "")

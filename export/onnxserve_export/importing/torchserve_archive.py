@@ -7,15 +7,30 @@ from pathlib import Path
 
 import msgspec
 
+from onnxserve.errors import DefinitionError
 from onnxserve.migrate import convert, read_stock
 from onnxserve_handlers.trust.digests import MANIFEST
 
+from .options import ImportOptions
+
 SUFFIXES = (".mar", ".tar.gz", ".tgz", ".war")
+# Options that describe a model, which the archive's handler does by itself.
+DESCRIBING = ("kind", "task", "labels", "columns", "rows", "version", "tensors", "fields")
 
 
 def is_torchserve(path: Path) -> bool:
     """Return whether a file or folder is an archive of torch-model-archiver, by its name or its manifest."""
     return (path / MANIFEST).is_file() if path.is_dir() else path.name.lower().endswith(SUFFIXES)
+
+
+def check_archive_options(options: ImportOptions) -> None:
+    """Raise DefinitionError for options that say what the archive says already."""
+    names = {"tensors": "tensor", "fields": "set"}
+    if given := [f"--{names.get(name, name)}" for name in DESCRIBING if getattr(options, name)]:
+        raise DefinitionError(
+            f"{', '.join(given)}: the archive of TorchServe says it already",
+            fix="import it without, with --no-export, and change model.toml before you export it",
+        )
 
 
 def import_archive(path: Path, name: str, models: Path, row: Path | None) -> Path:

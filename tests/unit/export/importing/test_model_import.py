@@ -81,6 +81,14 @@ def test_an_archive_of_torchserve_that_has_code_is_refused_with_what_it_has(tmp_
         document(write_zip(tmp_path / "net.mar", doubler_members()), tmp_path)
 
 
+def test_options_that_an_artefact_does_not_need_are_refused_rather_than_ignored(tmp_path):
+    archive = write_zip(tmp_path / "net.mar", doubler_members())
+    with pytest.raises(DefinitionError, match="--task, --set: the archive of TorchServe says it already"):
+        document(archive, tmp_path, task="raw", fields=("serve.workers=2",))
+    with pytest.raises(DefinitionError, match="--row is for archives of TorchServe"):
+        document(write_linear(tmp_path / "net.onnx"), tmp_path, row=archive)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
