@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from onnxserve.archive.offline import RowFault, faults_of, tensors
+from onnxserve.archive.offline import RowFault, faults_of, part_counts, tensors
 from onnxserve.errors import DefinitionError, OnnxserveError
 
 from .archive_folder import write_archive_folder
@@ -93,11 +93,12 @@ def shown(value: Any) -> str:
 
 
 def small_batches(state: ExportState, rows: list[Any]) -> list[Arrays]:
-    """Return the tensors of two small batches: of the shortest and of the longest rows."""
+    """Return the tensors of two small batches: of the shortest and of the longest rows that may run together."""
     ordered, (few, many) = sorted(rows, key=lambda value: len(str(value))), SMALL
     path = Path(state.scratch) / "small.npz"
     state.axes = tensors(state.archive_folder, [ordered[:few], ordered[-many:]], path)
-    return list(Batches(path, 0, 2))
+    parts = list(Batches(path, 0, sum(part_counts(path))))
+    return [parts[0], parts[-1]]
 
 
 STEP = Step("check", (), ("archive_folder",), call)

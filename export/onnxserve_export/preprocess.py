@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, chain, islice
+from itertools import accumulate, chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from onnxserve.archive.offline import axis_limits, samples, tensors
+from onnxserve.archive.offline import axis_limits, part_counts, samples, tensors
 
 from .arrays import Arrays
 from .batch_composition import ALONE, MIXED, batches, random_batches
@@ -48,9 +48,10 @@ class Layout:
         return chain.from_iterable(self._parts)
 
     def cut(self, path: Path) -> list[Batches]:
-        """Return the parts as batches of the file."""
-        stops = list(accumulate(self._sizes))
-        return [Batches(path, stop - size, stop) for size, stop in zip(self._sizes, stops, strict=True)]
+        """Return the parts as batches of the file; a group whose rows may not run together is several batches."""
+        stops = [0, *accumulate(part_counts(path))]
+        ends = [stops[end] for end in accumulate(self._sizes, initial=0)]
+        return [Batches(path, start, stop) for start, stop in pairwise(ends)]
 
 
 def values(subset: Subset) -> Iterator[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -13,13 +13,14 @@ import numpy.typing as npt
 
 from onnxserve.archive.offline import run_offline
 from onnxserve.archive.write import pretty
-from onnxserve_handlers.outputs import FreeAxis, Outputs, with_sizes
+from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.registry import read_signature, task_alone
 from onnxserve_handlers.tasks import TaskHooks
 
 from .arrays import Array
 from .batch_composition import batches
 from .export_state import ExportState
+from .outputs import with_row_sizes
 from .preprocess import FEW, values
 from .step import Step
 
@@ -72,13 +73,7 @@ def embedding(vectors: npt.NDArray[np.float64]) -> tuple[dict[str, Any], dict[st
 def outputs_of(state: ExportState, rows: int) -> Outputs:
     """Return the chosen graph's outputs for the first certify rows, with the rows' own sizes."""
     arrays = {name: array[:rows] for name, array in state.outputs[state.chosen.variant].items()}
-    axes = [FreeAxis(name, axis, size) for name, free in state.row_axes.items() for axis, size in free.items()]
-    if not axes:
-        return Outputs(arrays)
-    own_sizes = state.groups.certify.sizes()
-    names = {axis.name for axis in axes}
-    sizes = {name: list(chain.from_iterable(batch[name] for batch in own_sizes))[:rows] for name in names}
-    return with_sizes(arrays, axes, sizes)
+    return with_row_sizes(arrays, state.groups.certify.sizes(), state.row_axes)
 
 
 def call(state: ExportState) -> None:

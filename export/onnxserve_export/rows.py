@@ -88,22 +88,29 @@ def read_golden(definition: Definition, faults: FaultList) -> list[dict[str, Any
 
 
 class Given:
-    """The definition's rows, one by one; `unknown` counts labels that aren't among `labels`. None is no label."""
+    """The definition's rows, one by one; `unknown` and `faulty` count bad labels. None is no label."""
 
     def __init__(self, pairs: Iterable[tuple[Any, Any]], definition: Definition) -> None:
         self._pairs, self._definition = pairs, definition
         self.unknown: Counter[str] = Counter()
+        self.faulty: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Row]:
         task = task_for(self._definition.output)
         for value, label in self._pairs:
-            unknown = [] if label is None else task.unknown_labels(label)
+            fault = "" if label is None else task.label_fault(label)
+            unknown = [] if fault or label is None else task.unknown_labels(label)
             self.unknown.update(unknown)
-            if not unknown:
+            self.faulty.update([fault] if fault else [])
+            if not (fault or unknown):
                 yield Row(value, label)
 
     def faults(self) -> Iterator[DefinitionError]:
-        """Yield a fault for each unknown label."""
+        """Yield a fault for each kind of label that can't be compared with outputs, and for each unknown label."""
+        for fault, count in self.faulty.most_common():
+            rows = "1 row has a label" if count == 1 else f"{count} rows have labels"
+            what = f"{rows} that {self._definition.output.task} can't compare with outputs"
+            yield DefinitionError(what, where=self._definition.rows.location, fix=fault)
         for label, count in self.unknown.most_common():
             rows = "1 row has" if count == 1 else f"{count} rows have"
             what, fix = f"{rows} the label {label!r}, not among `labels`", "add it to `labels`, or correct the rows"

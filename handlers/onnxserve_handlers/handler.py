@@ -185,9 +185,13 @@ class Handler(Inference):
         return response.body
 
     def schemas(self) -> dict[str, Any]:
-        """Return the JSON schemas of a `row` and of its `prediction`, or of the error in its place, for OpenAPI."""
+        """Return the JSON schemas of a `row` and of its `prediction`, or of the error in its place, for OpenAPI.
+
+        `parameters` has those of what a request may ask for beside its rows.
+        """
         error = object_schema({"error": {"type": "object"}}, ["error"])
-        return {"row": self.row_schema(), "prediction": {"anyOf": [self.prediction_schema(), error]}}
+        prediction = {"anyOf": [self.prediction_schema(), error]}
+        return {"row": self.row_schema(), "prediction": prediction, "parameters": self.parameter_schemas()}
 
     def _describe(self) -> bytes:
         """Return what `GET /models/{model}?customized=true` answers, a JSON object about the loaded archive.

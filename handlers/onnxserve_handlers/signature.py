@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+TEXT_PAIR = ("text", "text_pair")  # the fields of a row that is two texts
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class InputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     # The name of a row that is one value, such as a text: of its field in JSON, and of its input in V2.
     row_name: ClassVar[str] = ""
+    # Whether the columns of `column_names` hold numbers.
+    numeric: ClassVar[bool] = True
 
     @property
     def logged(self) -> bool:
@@ -42,8 +45,12 @@ class InputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """The names of a table's columns; empty for other kinds."""
+        """The names of a row's values, where a row has several by name; empty for other kinds."""
         return ()
+
+    def completed(self, required: Sequence[str], optional: Sequence[str]) -> InputOptions:  # noqa: ARG002 - a hook
+        """Return the options with what the model's inputs decide, by the names that it requires or may get."""
+        return self
 
 
 class OutputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -54,6 +61,8 @@ class OutputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     labels: tuple[str, ...] = ()
     """Labels in the order of the graph's outputs; empty for a task without labels."""
 
+    # What makes scores of the first output's logits, where the export decides it; empty where that has no scores.
+    logit_activation: ClassVar[str] = ""
     # Fields of a prediction that are tensors of V2 too, beside the graph's outputs.
     tensors: ClassVar[tuple[str, ...]] = ()
 

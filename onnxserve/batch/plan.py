@@ -86,8 +86,12 @@ def select_columns(  # noqa: PLR0913 - what a person says about columns
     delimiter: str,
     chunk: int,
     lookup: FeatureLookup | None = None,
+    fields: Sequence[str] = (),
 ) -> Selection:
-    """Match the model's columns with those of every source; BatchError names the missing ones."""
+    """Match the model's columns, or the fields of its rows, with the columns of every source.
+
+    BatchError names the missing ones.
+    """
     has = [(source, columns(source, delimiter)) for source in sources]
     first = next((has_columns for _, has_columns in has if has_columns is not None), None)
     keys: dict[str, str] = {}
@@ -99,12 +103,10 @@ def select_columns(  # noqa: PLR0913 - what a person says about columns
         own = {name: column for name, column in named.items() if name not in keys}
         # If the file has the feature too, the store's value is used, unless --map names the column.
         model_columns, named = [name for name in model_columns if name not in lookup.columns or name in own], own
-    if numbers:
-        if unknown := sorted(set(named) - set(model_columns)):
-            raise BatchError(
-                f"the model has no columns {unknown}", where="--map", fix=f"it has {', '.join(model_columns)}"
-            )
-        chosen = {name: named.get(name, name) for name in model_columns}
+    if own_names := model_columns or fields:
+        if unknown := sorted(set(named) - set(own_names)):
+            raise BatchError(f"the model has no columns {unknown}", where="--map", fix=f"it has {', '.join(own_names)}")
+        chosen = {name: named.get(name, name) for name in own_names}
     else:
         chosen = {"value": next(iter(named.values()), "") or _single(first)}
     every = list(keep)

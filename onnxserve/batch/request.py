@@ -10,6 +10,7 @@ import msgspec
 
 from onnxserve.archive import read_signature, summarise
 from onnxserve.errors import BatchError
+from onnxserve_handlers.signature import TEXT_PAIR
 
 from .job import FeatureLookup, Job, Model, Remote, Shape
 from .part import ALBUMS, Kind
@@ -59,7 +60,8 @@ def job_of(request: JobRequest) -> Job:
     sources, skipped = find_sources(request.inputs, request.kind)
     chunk = CHUNK if columns else CHUNK_FILES if sources[0].kind in ALBUMS else CHUNK_SINGLE
     keep = request.keep or request.shape.partition
-    wanted = select_columns(sources, columns, request.columns, keep, request.delimiter, chunk, lookup)
+    fields = TEXT_PAIR if signature["input"].get("pairs") else ()
+    wanted = select_columns(sources, columns, request.columns, keep, request.delimiter, chunk, lookup, fields)
     _consistent(request, model, wanted.keep)
     rest = (
         request.shape,

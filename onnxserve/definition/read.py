@@ -30,7 +30,7 @@ def read_definition(folder: Path) -> Definition:
         raise DefinitionError(
             "there is no model definition here",
             where=str(path),
-            fix="onnxserve new text|image|table|tensors NAME makes one",
+            fix="onnxserve new text|image|audio|table|tensors NAME makes one",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DefinitionError(f"not valid TOML: {error}", where=str(path)) from error

@@ -66,7 +66,7 @@ def archive_of(store: Path, model: str, version: str) -> Path:
 
 def build_tables(folder: Path, model: str, version: str, rows: pa.Table) -> Tables:
     """Measure the proof rows and the logged rows with the unpacked archive's handler."""
-    inputs = [row["input"] for row in read_proof(folder)]
+    inputs = [row.input for row in read_proof(folder)]
     answered = predictions(folder, inputs)
     proven = pd.DataFrame({name: [row.get(name) for row in answered] for name in ("label", "score")})
     live = pd.DataFrame({"label": rows["label"].to_pylist(), "score": rows["score"].to_pylist()})

@@ -25,6 +25,12 @@ ALIASES = {
     "image/x-png": "image/png",
     "image/x-bmp": "image/bmp",
     "image/x-ms-bmp": "image/bmp",
+    "audio/wave": "audio/wav",
+    "audio/x-wav": "audio/wav",
+    "audio/vnd.wave": "audio/wav",
+    "audio/x-flac": "audio/flac",
+    "audio/vorbis": "audio/ogg",
+    "application/ogg": "audio/ogg",
     "text/json": JSON,
     "application/x-json": JSON,
 }
@@ -33,7 +39,7 @@ UNDECLARED = {"", "application/octet-stream"}
 BINARY = (bytes, bytearray)
 BOM = b"\xef\xbb\xbf"  # RFC 8259, section 8.1: parsers may ignore it
 # Keys that may stand in a document with instances; TensorFlow Serving's clients name a signature, here is only one.
-DOCUMENT_KEYS = frozenset({"instances", "signature_name"})
+DOCUMENT_KEYS = frozenset({"instances", "signature_name", "parameters"})
 JSON_TYPES = {
     bool: "true or false",
     int: "a number",
@@ -44,13 +50,15 @@ JSON_TYPES = {
     type(None): "null",
 }
 DEPTH = 3  # of names before a row: {"data": {"image": {"b64": "…"}}}
-HEADERS = ("content-type", "accept", "inference-header-content-length", "content-encoding")
+PROTOCOL = "x-onnxserve-protocol"  # how the gateway names the form of a request, where its path decides that
+HEADERS = ("content-type", "accept", "inference-header-content-length", "content-encoding", PROTOCOL)
 
 
 class Body(NamedTuple):
     """One request's payload: `content`, or `decoded`, an object that a frontend has made of JSON.
 
     `json_length` is how many bytes of JSON stand before binary tensors, None where there are no such tensors.
+    `protocol` is the form that the gateway's path stands for.
     """
 
     content: bytes | bytearray | None
@@ -58,6 +66,7 @@ class Body(NamedTuple):
     media_type: str
     accept: str = ""
     json_length: int | None = None
+    protocol: str = ""
 
 
 def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: int) -> Body:
@@ -67,7 +76,7 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
     only one. Header names have the case that the client used. Raises UnsupportedMedia, BodyTooLarge for more than
     `max_bytes`, or UndecodableBody.
     """
-    kind_name, accept_name, length_name, encoding_name = _spellings(tuple(headers))
+    kind_name, accept_name, length_name, encoding_name, protocol_name = _spellings(tuple(headers))
     media_type = _media(_text(headers, kind_name))
     if media_type == FORM:
         # The frontend has split the body at `=` and `&`; curl -d without -H sends this type.
@@ -80,7 +89,7 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
     if payload is not None and not isinstance(payload, BINARY):
         check_text(payload)
         if not isinstance(payload, str):
-            return Body(None, payload, JSON)
+            return Body(None, payload, JSON, protocol=_text(headers, protocol_name))
         payload = payload.encode()
     payload = payload or b""
     if len(payload) > max_bytes:
@@ -92,7 +101,8 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
     if not payload:
         raise UndecodableBody("the body is empty", fix='send one row, or {"instances": [...]} as JSON')
     length = _json_length(headers[length_name], len(payload)) if length_name else None
-    return Body(payload, None, media_type, _media(_text(headers, accept_name)), length)
+    accept, protocol = _media(_text(headers, accept_name)), _text(headers, protocol_name)
+    return Body(payload, None, media_type, accept, length, protocol)
 
 
 def _form_field(item: Mapping[str, Any]) -> str:
