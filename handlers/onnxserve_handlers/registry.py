@@ -29,7 +29,7 @@ TASKS = (
 )
 
 
-def input_kind(name: str, *, features: bool = False) -> type[InputHooks]:  # noqa: PLR0911 - one a kind
+def input_kind(name: str, *, features: bool = False) -> type[InputHooks]:  # noqa: PLR0911 - one for each kind
     """Return the class of an input kind; that of an empty name has no rows. KeyError for an unknown one.
 
     `features` is for tables that a feature store completes.
@@ -65,7 +65,7 @@ def input_kind(name: str, *, features: bool = False) -> type[InputHooks]:  # noq
             raise KeyError(name)
 
 
-def task(name: str) -> type[TaskHooks]:  # noqa: C901, PLR0911 - one a task
+def task(name: str) -> type[TaskHooks]:
     """Return the class of a task; that of an empty name makes no predictions. KeyError for an unknown one."""
     match name:
         case "":
