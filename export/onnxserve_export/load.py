@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .export_state import ExportState
+from .precision import settle as settle_precision
 from .seeding import seed_all
 from .sources import open_source
 from .step import Step
@@ -19,6 +20,7 @@ def call(state: ExportState) -> None:
     offered = {"sources": state.sources, "fit": [(row.value, row.label) for row in state.split.fit]}
     source = str(state.source_file or definition.source)
     state.model = open_source(source, definition.folder, offered, definition.source_outputs)
+    settle_precision(state)
     state.assets = {}
     if definition.assets:
         assets = call_function(definition.assets, definition.folder, **offered)

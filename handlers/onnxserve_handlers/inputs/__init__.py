@@ -146,7 +146,10 @@ class InputHooks:
         return False
 
     def measures(self, rows: Sequence[Any]) -> Mapping[str, Array]:  # noqa: ARG002 - a hook
-        """Return numbers of checked rows, one array per measure; drift compares them with the archive's profile."""
+        """Return numbers of checked rows, one array per measure, NaN where a row has none.
+
+        Drift compares them with the archive's profile.
+        """
         return {}
 
     def free_axes(self) -> dict[str, int]:
