@@ -57,6 +57,8 @@ class InputHooks:
     packages: ClassVar[tuple[str, ...]] = ()
     # Free axes beside the batch, by input name: {"input_ids": {1: "sequence"}}.
     dynamic_axes: Mapping[str, Mapping[int, str]] = MappingProxyType({})
+    # Files of the archive that `prepare` reads; an export takes them from the source's folder or the definition's.
+    files: ClassVar[tuple[str, ...]] = ()
     # Content types that are read as one raw row, beside JSON.
     raw_types: ClassVar[tuple[str, ...]] = ()
     # Names that may stand before a row in JSON: {"text": "..."}.
