@@ -11,7 +11,7 @@ import torch
 from onnxserve.scaffold import new_model
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
-from tests.helpers.once import made_once
+from tests.helpers.once import create_once
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,13 +23,13 @@ def torch_threads() -> None:
 @pytest.fixture(scope="session")
 def definition(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small table model, as `onnxserve new` makes it."""
-    return made_once(tmp_path_factory, "models", lambda folder: new_model("table", "circle", folder)) / "circle"
+    return create_once(tmp_path_factory, "models", lambda folder: new_model("table", "circle", folder)) / "circle"
 
 
 @pytest.fixture(scope="session")
 def archive(definition: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its archive, exported once for all tests; read only."""
-    store = made_once(tmp_path_factory, "store", lambda folder: exported(definition, folder))
+    store = create_once(tmp_path_factory, "store", lambda folder: exported(definition, folder))
     return store / "circle-1.0.0.mar"
 
 
@@ -44,7 +44,7 @@ def next_archive(definition: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         toml.write_text(toml.read_text().replace('version = "1.0.0"', 'version = "2.0.0"'))
         exported(model, folder)
 
-    return made_once(tmp_path_factory, "next-store", export_next) / "circle-2.0.0.mar"
+    return create_once(tmp_path_factory, "next-store", export_next) / "circle-2.0.0.mar"
 
 
 def exported(definition: Path, store: Path) -> None:

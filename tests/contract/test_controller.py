@@ -23,7 +23,7 @@ from onnxserve.torchserve import Management
 from tests.helpers.fakes import FakeTorchServe
 from tests.helpers.gateway import client_of, config, gateway_of
 from tests.helpers.upstream import Upstream, listening
-from tests.helpers.watched import watching
+from tests.helpers.observed import observing
 
 LABELS = Roles({"demo": Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0")})
 AUTO = Auto((30.0, 70.0), requests=150, seconds=0, false_alarm=0.05)
@@ -226,7 +226,7 @@ def test_a_busy_model_gives_up_one_thing_after_another_and_gets_them_back(server
 
 def test_requests_that_the_gateway_refuses_make_a_model_give_something_up(server):
     server.upstream.delay_s = 0.3
-    with watching(server.gateway) as watched, ThreadPoolExecutor(16) as pool:
+    with observing(server.gateway) as watched, ThreadPoolExecutor(16) as pool:
         pressures = Pressures(server.release.management.queues, watched.observer.refusals, 4)
         controller, refused = Controller(server.release, server.state, Ladder(pressures, keeps_answers=True)), 0
         for look in range(2 * UP_AFTER):

@@ -13,7 +13,7 @@ from onnxserve.gateway.config import Cache, Listen
 from onnxserve.gateway.nginx.files import configuration
 from onnxserve.torchserve import free_ports
 from tests.helpers.gateway import BODY, STABLE, client_of, config, gateway_of
-from tests.helpers.watched import watching
+from tests.helpers.observed import observing
 
 LABELS = Roles({"demo": STABLE})
 
@@ -45,7 +45,7 @@ def test_folders_may_have_spaces_in_their_names(upstream, tmp_path):
     state = tmp_path / "a; {b} #'c'"
     state.mkdir()
     gateway = gateway_of(config(cache=Cache(seconds=60)), state, upstream.port)
-    with client_of(gateway, LABELS) as client, watching(gateway) as watched:
+    with client_of(gateway, LABELS) as client, observing(gateway) as watched:
         assert client.post().headers["x-onnxserve-cache"] == "miss"
         assert client.post().headers["x-onnxserve-cache"] == "hit"
         assert len(client.logged(2)) == 2

@@ -16,9 +16,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from onnxserve.gateway.gateway import METRICS_PAGE
-from tests.helpers.gateway import fronted_by
+from tests.helpers.gateway import gateway_before
 from tests.helpers.torchserve import Running
-from tests.helpers.watched import watching
+from tests.helpers.observed import observing
 
 WAIT_S = 90  # a busy machine opens a page slowly
 
@@ -26,7 +26,7 @@ WAIT_S = 90  # a busy machine opens a page slowly
 @pytest.fixture(scope="module")
 def console(demo: Running) -> Iterator[str]:
     """The gateway of the demo server, with something in its history."""
-    with fronted_by(demo) as front, watching(front.running.gateway):
+    with gateway_before(demo) as front, observing(front.running.gateway):
         demo.release.promote("segment", "1.0.0")
         yield front.console
 

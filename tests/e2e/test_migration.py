@@ -27,8 +27,8 @@ def server(archive, tmp_path_factory) -> Iterator[Serving]:
     folder: Path = tmp_path_factory.mktemp("migration")
     settings = settings_in(folder / "server", [archive, migrated(folder, "1.0", 2.0)])
     write_tar(settings.store / "left-over.tar.gz", doubler_members())
-    with serving(settings, folder, "--warm-up", "0") as made:
-        yield made
+    with serving(settings, folder, "--warm-up", "0") as server:
+        yield server
 
 
 def post(server: Serving, document: Any, path: str = "/predictions/doubler") -> httpx.Response:

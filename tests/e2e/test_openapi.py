@@ -16,15 +16,15 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.helpers.gateway import Fronted
+from tests.helpers.gateway import TorchServeClient
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 MODELS = ("churn", "digits", "segment", "sentiment")
 
 
 @pytest.fixture(scope="module")
-def url(fronted_demo: Fronted) -> str:
-    return fronted_demo.url
+def url(demo_gateway: TorchServeClient) -> str:
+    return demo_gateway.url
 
 
 @pytest.fixture(scope="module")

@@ -34,9 +34,9 @@ def revoked(tmp_path_factory) -> Path:
 def server(archive, next_archive, revoked, tmp_path_factory) -> Iterator[Serving]:
     folder = tmp_path_factory.mktemp("outage")
     settings = settings_in(folder, [archive, next_archive], TABLES)
-    with serving(settings, folder, "--warm-up", "0", ONNXSERVE_REVOKED=str(revoked)) as made:
-        wait_for(lambda: ask(made, "2.0.0").is_success)
-        yield made
+    with serving(settings, folder, "--warm-up", "0", ONNXSERVE_REVOKED=str(revoked)) as server:
+        wait_for(lambda: ask(server, "2.0.0").is_success)
+        yield server
 
 
 def ask(server: Serving, version: str) -> httpx.Response:

@@ -32,11 +32,11 @@ def server(archive, next_archive, tmp_path_factory) -> Iterator[Serving]:
     folder: Path = tmp_path_factory.mktemp("secrecy")
     settings = settings_in(folder, [archive, next_archive], TABLES)
     confined = {"ONNXSERVE_CONFINE": "no-network"}
-    with serving(settings, folder, "--warm-up", "0", **confined) as made:
-        wait_for(lambda: made.workers("circle", "2.0.0"))  # it has no traffic, so it comes last
-        made.release.management.wait_ready("circle", "2.0.0", READY_S)
-        made.release.shadow("circle", Share("2.0.0", 100))
-        yield made
+    with serving(settings, folder, "--warm-up", "0", **confined) as server:
+        wait_for(lambda: server.workers("circle", "2.0.0"))  # it has no traffic, so it comes last
+        server.release.management.wait_ready("circle", "2.0.0", READY_S)
+        server.release.shadow("circle", Share("2.0.0", 100))
+        yield server
 
 
 def ask(server: Serving, body: Body) -> int:

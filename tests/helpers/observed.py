@@ -20,7 +20,7 @@ Samples = dict[tuple[str, ...], float]
 
 
 @dataclass
-class Watched:
+class ObservedGateway:
     """`metrics` is where nginx shows the page, for clients on this machine."""
 
     observer: Observer
@@ -46,13 +46,13 @@ def samples(text: str) -> Samples:
 
 
 @contextlib.contextmanager
-def watching(gateway: Gateway) -> Iterator[Watched]:
+def observing(gateway: Gateway) -> Iterator[ObservedGateway]:
     """Watch a gateway that runs until the block ends."""
     observer = Observer(gateway)
     observer.start()
     exporter = start_exporter(gateway.run / METRICS_PAGE, observer.page)
     try:
-        yield Watched(observer, f"http://127.0.0.1:{gateway.config.listen.metrics_port}")
+        yield ObservedGateway(observer, f"http://127.0.0.1:{gateway.config.listen.metrics_port}")
     finally:
         exporter.stop()
         observer.stop()
