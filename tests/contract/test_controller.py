@@ -22,8 +22,8 @@ from onnxserve.release.shadows import read_reports
 from onnxserve.torchserve import Management
 from tests.helpers.fakes import FakeTorchServe
 from tests.helpers.gateway import client_of, config, gateway_of
-from tests.helpers.upstream import Upstream, listening
 from tests.helpers.observed import observing
+from tests.helpers.upstream import Upstream, listening
 
 LABELS = Roles({"demo": Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0")})
 AUTO = Auto((30.0, 70.0), requests=150, seconds=0, false_alarm=0.05)

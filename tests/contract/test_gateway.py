@@ -18,8 +18,8 @@ from onnxserve.gateway.config import Cache, Limits, Listen, Traces
 from onnxserve.gateway.nginx_process import check
 from onnxserve.torchserve import free_ports
 from tests.helpers.gateway import BODY, STABLE, client_of, config, gateway_of
+from tests.helpers.observed import observing, samples
 from tests.helpers.upstream import Upstream, listening, versioned
-from tests.helpers.observed import samples, observing
 
 
 def test_nginx_accepts_what_is_rendered(tmp_path):

@@ -11,9 +11,9 @@ from onnxserve.gateway.config import Limits
 from onnxserve.gateway.error_log import error_log, without_request
 from onnxserve.gateway.gateway import ERROR_LOG
 from tests.helpers.gateway import opened, soon
+from tests.helpers.observed import observing
 from tests.helpers.raw import post_bytes, raw_connection
 from tests.helpers.secrets import SECRET
-from tests.helpers.observed import observing
 
 EJECTED = "onnxserve_gateway_ejections_total"
 FORGED = '{"event":"ejected","model":"made-up","version":"9"}'

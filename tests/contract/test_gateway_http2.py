@@ -62,7 +62,9 @@ def test_frames_that_would_become_other_requests_are_refused_or_lead_nowhere(cli
         outcome = connection.outcome(connection.request(fields, b"[1, 2]"))
     assert outcome in {"reset", "closed", 200, 400, 404}
     assert upstream.management_paths == []
-    for request in upstream.requests:  # whatever came through is one request, and says nothing that only the gateway may
+    for (
+        request
+    ) in upstream.requests:  # whatever came through is one request, and says nothing that only the gateway may
         assert (request.path, request.body) == ("/predictions/demo/1.0", b"[1, 2]")
         assert request.headers["x-onnxserve-client"] == "127.0.0.1"
         assert request.headers["host"] == "onnxserve"

@@ -25,7 +25,9 @@ def test_a_keys_priority_and_client_reach_the_server_from_the_first_request_on(o
     claimed = {"x_onnxserve_priority": "urgent", "x_onnxserve_client": "root"}
     for secret in (night, desk, plain) * 3:
         assert client.post(x_api_key=secret, **claimed).status_code == 200
-    clients = [(seen.headers["x-onnxserve-client"], seen.headers.get("x-onnxserve-priority")) for seen in upstream.requests]
+    clients = [
+        (seen.headers["x-onnxserve-client"], seen.headers.get("x-onnxserve-priority")) for seen in upstream.requests
+    ]
     assert clients[3:6] == [("night", "batch"), ("front desk", "urgent"), ("plain", "normal")]
     assert set(clients[:3]) | set(clients) <= {*clients[3:6]}, "learnt or not, a key says the same"
     assert not any(secret in str(seen.headers) for seen in upstream.requests for secret in (night, desk, plain))

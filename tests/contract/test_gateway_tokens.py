@@ -83,7 +83,9 @@ def test_calls_take_the_same_tokens_and_keys(open_gateway, upstream, keys, token
     for _ in range(2):
         assert call(client, authorization=f"Bearer {token}") is grpc.StatusCode.OK
         assert call(client, x_api_key=secret) is grpc.StatusCode.OK
-    clients = {(seen.headers["x-onnxserve-client"], seen.headers.get("x-onnxserve-priority")) for seen in upstream.requests}
+    clients = {
+        (seen.headers["x-onnxserve-client"], seen.headers.get("x-onnxserve-priority")) for seen in upstream.requests
+    }
     assert clients == {("jwt:ann", None), ("shop", "urgent")}
     refused = [
         {},

@@ -16,7 +16,7 @@ from onnxserve.locations.cache import digest_of
 from onnxserve.locations.fetch import fetch
 from onnxserve.locations.location import Location
 from tests.helpers.downloads import pin_of
-from tests.helpers.file_server import ReceivedRequest, FileServer, Reply, running
+from tests.helpers.file_server import FileServer, ReceivedRequest, Reply, running
 
 REPO, COMMIT = "owner/tiny", "0123456789abcdef0123456789abcdef01234567"
 WEIGHTS = bytes(range(256)) * 4000

@@ -24,8 +24,8 @@ from onnxserve.torchserve import free_ports
 from tests.helpers.certificates import Authority
 from tests.helpers.disk import filled, small_disk
 from tests.helpers.gateway import STABLE, Client, client_of, config, gateway_of, opened
-from tests.helpers.upstream import versioned
 from tests.helpers.observed import Samples, observing
+from tests.helpers.upstream import versioned
 
 REQUESTS = "onnxserve_gateway_requests_total"
 REFUSALS = "onnxserve_gateway_refusals_total"

@@ -16,7 +16,7 @@ from onnxserve.locations import transfer
 from onnxserve.locations.fetch import fetch
 from onnxserve.locations.location import Location
 from tests.helpers.downloads import fetch_pinned
-from tests.helpers.file_server import ReceivedRequest, FileServer, Reply, running
+from tests.helpers.file_server import FileServer, ReceivedRequest, Reply, running
 
 s3fs = pytest.importorskip("s3fs", reason="onnxserve[s3] is not installed")
 

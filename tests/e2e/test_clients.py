@@ -46,7 +46,9 @@ def golden(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("script", ["v2.py", "calls.py"])
-def test_tritons_and_kserves_clients_get_what_the_protocol_promises(demo_gateway: TorchServeClient, golden, tmp_path, script):
+def test_tritons_and_kserves_clients_get_what_the_protocol_promises(
+    demo_gateway: TorchServeClient, golden, tmp_path, script
+):
     """v2.py asks over HTTP, and over gRPC by KServe's client; calls.py over gRPC by Triton's."""
     service = tmp_path / "service.pb"
     service.write_bytes(file_descriptors().SerializeToString())

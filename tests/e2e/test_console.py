@@ -17,8 +17,8 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from onnxserve.gateway.gateway import METRICS_PAGE
 from tests.helpers.gateway import gateway_before
-from tests.helpers.torchserve import Running
 from tests.helpers.observed import observing
+from tests.helpers.torchserve import Running
 
 WAIT_S = 90  # a busy machine opens a page slowly
 

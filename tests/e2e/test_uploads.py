@@ -43,7 +43,10 @@ def light(tmp_path_factory) -> Iterator[TorchServeClient]:
     """A small image model and the gateway before it."""
     folder: Path = tmp_path_factory.mktemp("light")
     exported(new_model("image", "light", folder / "models"), folder / "export")
-    with running(folder / "server", [folder / "export" / "light-1.0.0.mar"]) as server, gateway_before(server) as gateway:
+    with (
+        running(folder / "server", [folder / "export" / "light-1.0.0.mar"]) as server,
+        gateway_before(server) as gateway,
+    ):
         yield gateway
 
 

@@ -147,7 +147,9 @@ def config(**tables: object) -> GatewayConfig:
     """On free ports, whatever `listen` says of them."""
     port, metrics = free_ports(2)
     tabled = msgspec.structs.replace(GatewayConfig(), **tables)
-    return msgspec.structs.replace(tabled, listen=msgspec.structs.replace(tabled.listen, port=port, metrics_port=metrics))
+    return msgspec.structs.replace(
+        tabled, listen=msgspec.structs.replace(tabled.listen, port=port, metrics_port=metrics)
+    )
 
 
 def opened(**tables: object) -> pytest.MarkDecorator:

@@ -1,4 +1,4 @@
-"""The source's outputs: what differs from call to call is named with its cause, and the signature says what they are."""
+"""The outputs of the source: what differs between calls has a cause with a name, and the signature describes them."""
 
 import random
 import re
