@@ -20,6 +20,7 @@ from onnxserve.gateway import Model, Roles
 from onnxserve.gateway.config import Auth, Guard, Jwt, Tls
 from onnxserve.gateway.keys import Key, add, rotate
 from onnxserve.gateway.nginx_process import RunningGateway
+from tests.helpers import plain_http
 from tests.helpers.certificates import Authority
 from tests.helpers.gateway import config, gateway_of, started
 
@@ -43,7 +44,7 @@ def post(
     running: RunningGateway, path: str = "/predictions/demo", body: bytes = b"[1]", **headers: str
 ) -> httpx.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.post(f"{running.gateway.url}{path}", content=body, headers=named, trust_env=False, timeout=10)
+    return plain_http.post(f"{running.gateway.url}{path}", content=body, headers=named, timeout=10)
 
 
 def soon(check: Callable[[], bool], within_s: float = 5.0) -> bool:
@@ -71,8 +72,8 @@ def test_a_key_opens_its_models_only_and_nobody_else_comes_in(open_gateway, upst
     assert post(running, x_api_key="osk_guess").status_code == 401
     forbidden = post(running, "/v2/models/other/infer", x_api_key=secret)
     assert (forbidden.status_code, forbidden.json()["error"].split(":")[0]) == (403, "forbidden")
-    assert httpx.get(f"{running.gateway.url}/v2/health/live", trust_env=False).status_code == 200
-    assert httpx.get(f"{running.gateway.url}/v2/health/ready", trust_env=False).status_code == 200
+    assert plain_http.get(f"{running.gateway.url}/v2/health/live").status_code == 200
+    assert plain_http.get(f"{running.gateway.url}/v2/health/ready").status_code == 200
     assert len(upstream.requests) == 1
 
 
@@ -277,7 +278,5 @@ def test_clients_must_show_a_certificate_of_the_named_authority(open_gateway, up
 def test_a_key_of_bytes_that_are_no_text_is_a_wrong_key(open_gateway, tmp_path):
     running = open_gateway(auth=Auth(required=True, keys=str(tmp_path / "keys.json")))
     headers = {b"x-api-key": b"\xff\xfe", b"content-type": b"\xff"}
-    answer = httpx.post(
-        f"{running.gateway.url}/predictions/demo", content=b"[1]", headers=headers, trust_env=False, timeout=10
-    )
+    answer = plain_http.post(f"{running.gateway.url}/predictions/demo", content=b"[1]", headers=headers, timeout=10)
     assert (answer.status_code, answer.json()["error"]["type"]) == (401, "unauthenticated")

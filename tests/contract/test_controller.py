@@ -20,6 +20,7 @@ from onnxserve.release import Controller, History, ReleaseService
 from onnxserve.release.brownout import UP_AFTER, Ladder, Pressure, Pressures
 from onnxserve.release.shadows import read_reports
 from onnxserve.torchserve import Management
+from tests.helpers import plain_http
 from tests.helpers.fakes import FakeTorchServe
 from tests.helpers.gateway import client_of, config, gateway_of
 from tests.helpers.observed import observing
@@ -45,12 +46,12 @@ class Server:
         return self.gateway.url
 
     def post(self, body: bytes = b"[1]") -> httpx.Response:
-        return httpx.post(f"{self.url}/predictions/demo", content=body, trust_env=False, timeout=20)
+        return plain_http.post(f"{self.url}/predictions/demo", content=body, timeout=20)
 
     def load(self, until: Callable[[], bool], most: int = 3_000) -> Counter[tuple[int, str]]:
         """Requests, and looks of the controller, until something has happened; (status, version) of each."""
         seen: Counter[tuple[int, str]] = Counter()
-        with httpx.Client(base_url=self.url, trust_env=False, timeout=10) as http:
+        with plain_http.client(base_url=self.url, timeout=10) as http:
             for number in range(most):
                 answer = http.post("/predictions/demo", content=f"[{number}]".encode())
                 seen[answer.status_code, answer.headers.get("x-onnxserve-version", "")] += 1

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import msgspec
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -17,6 +16,7 @@ from onnxserve.gateway import Canary, GatewayConfig, Roles, Share
 from onnxserve.gateway.config import Cache, Limits, Listen, Traces
 from onnxserve.gateway.nginx_process import check
 from onnxserve.torchserve import free_ports
+from tests.helpers import plain_http
 from tests.helpers.gateway import BODY, STABLE, client_of, config, gateway_of
 from tests.helpers.observed import observing, samples
 from tests.helpers.upstream import Upstream, listening, versioned
@@ -113,7 +113,7 @@ def test_labels_move_under_load_without_a_failure(client):
     seen: Counter[tuple[int, str]] = Counter()
 
     def load(_: int) -> None:
-        with httpx.Client(base_url=client.gateway.url, trust_env=False) as http:
+        with plain_http.client(base_url=client.gateway.url) as http:
             while time.monotonic() < stop:
                 answer = http.post("/predictions/demo", content=BODY)
                 seen[answer.status_code, answer.headers.get("x-onnxserve-version", "")] += 1
@@ -196,7 +196,7 @@ def test_a_prometheus_elsewhere_sees_counters_and_neither_console_nor_playground
         counted = ("onnxserve_gateway_requests_total", "demo", "1.0", "200")
         assert watched.samples(lambda samples: counted in samples)[counted] == 1
         host = {"Host": "onnxserve-7c9d.pods.example:9902"}
-        answer = httpx.get(f"http://127.0.0.1:{scrape}/metrics", headers=host, trust_env=False)
+        answer = plain_http.get(f"http://127.0.0.1:{scrape}/metrics", headers=host)
         assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert samples(answer.text)[counted] == 1
         for path in (
@@ -208,4 +208,4 @@ def test_a_prometheus_elsewhere_sees_counters_and_neither_console_nor_playground
             "/workers",
             "/predictions/demo",
         ):
-            assert httpx.get(f"http://127.0.0.1:{scrape}{path}", headers=host, trust_env=False).status_code == 404, path
+            assert plain_http.get(f"http://127.0.0.1:{scrape}{path}", headers=host).status_code == 404, path

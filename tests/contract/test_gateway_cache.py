@@ -7,10 +7,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-import httpx
 import pytest
 
 from onnxserve.gateway.config import Cache, Predictions
+from tests.helpers import plain_http
 from tests.helpers.gateway import DIGESTS, opened
 from tests.helpers.messages import SERVICE, framed, message_of
 from tests.helpers.observed import observing
@@ -101,4 +101,4 @@ def test_counters_are_there_for_prometheus_and_no_administration_is(client):
         counted = ("onnxserve_gateway_requests_total", "demo", "1.0", "200")
         assert watched.samples(lambda now: counted in now)[counted] == 1
         for path in ("/roles", "/quitquitquit", "/config_dump", "/stats"):
-            assert httpx.post(f"{watched.metrics}{path}", trust_env=False).status_code == 404
+            assert plain_http.post(f"{watched.metrics}{path}").status_code == 404

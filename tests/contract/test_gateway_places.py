@@ -12,6 +12,7 @@ from onnxserve.gateway import GatewayConfig, Roles, read_config
 from onnxserve.gateway.config import Cache, Listen
 from onnxserve.gateway.nginx.files import configuration
 from onnxserve.torchserve import free_ports
+from tests.helpers import plain_http
 from tests.helpers.gateway import BODY, STABLE, client_of, config, gateway_of
 from tests.helpers.observed import observing
 
@@ -19,7 +20,7 @@ LABELS = Roles({"demo": STABLE})
 
 
 def post(host: str, port: int) -> httpx.Response:
-    return httpx.post(f"http://{host}:{port}/predictions/demo", content=BODY, trust_env=False, timeout=20)
+    return plain_http.post(f"http://{host}:{port}/predictions/demo", content=BODY, timeout=20)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_folders_may_have_spaces_in_their_names(upstream, tmp_path):
         client.set_roles(shadow=None)
         assert watched.samples(lambda seen: len(seen) > 0)
         console = f"http://127.0.0.1:{gateway.config.listen.metrics_port}/console/"
-        assert httpx.get(console, trust_env=False).status_code == 200
+        assert plain_http.get(console).status_code == 200
 
 
 @pytest.mark.parametrize("name", ['say "hi"', "$HOME", "back\\slash"])

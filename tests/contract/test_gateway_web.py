@@ -12,6 +12,7 @@ import pytest
 
 from onnxserve.gateway import Roles
 from onnxserve.gateway.config import Auth, Listen, Tls
+from tests.helpers import plain_http
 from tests.helpers.certificates import Authority
 from tests.helpers.gateway import BODY, STABLE, client_of, config, gateway_of, opened
 from tests.helpers.http2 import http2_connection, request_fields
@@ -190,6 +191,6 @@ def test_both_versions_are_spoken_on_one_port_at_the_same_time(client):
 )
 def test_what_the_consoles_port_refuses_has_the_form_of_all_errors(shared, method, path, status, kind):
     port = shared.client.gateway.config.listen.metrics_port
-    answer = httpx.request(method, f"http://127.0.0.1:{port}{path}", trust_env=False)
+    answer = plain_http.request(method, f"http://127.0.0.1:{port}{path}")
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
     assert answer.json()["error"]["type"] == kind

@@ -8,7 +8,6 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
 from cryptography import x509
 
@@ -21,6 +20,7 @@ from onnxserve.monitoring.observer import Observer
 from onnxserve.release.observations import NAME, Observation, ObservationLog
 from onnxserve.supervisor.log_rotation import rotate
 from onnxserve.torchserve import free_ports
+from tests.helpers import plain_http
 from tests.helpers.certificates import Authority
 from tests.helpers.disk import filled, small_disk
 from tests.helpers.gateway import STABLE, Client, client_of, config, gateway_of, opened
@@ -208,7 +208,7 @@ def test_a_part_of_the_page_that_cannot_be_made_is_left_out(client):
     exporter = start_exporter(client.gateway.run / METRICS_PAGE, broken, lambda: b"other 1\n")
     try:
         metrics = client.gateway.config.listen.metrics_port
-        assert httpx.get(f"http://127.0.0.1:{metrics}/metrics", trust_env=False).text == "other 1\n"
+        assert plain_http.get(f"http://127.0.0.1:{metrics}/metrics").text == "other 1\n"
     finally:
         exporter.stop()
 

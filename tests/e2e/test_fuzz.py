@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.helpers import plain_http
 from tests.helpers.gateway import TorchServeClient
 from tests.unit.handlers.test_protocols_fuzz import ALLOWED, npy_files, requests
 
@@ -19,7 +20,7 @@ V2 = "/v2/models/circle/infer"
 
 @pytest.fixture(scope="module")
 def client(circle_gateway: TorchServeClient) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=circle_gateway.url, trust_env=False, timeout=60) as http:
+    with plain_http.client(base_url=circle_gateway.url, timeout=60) as http:
         yield http
 
 

@@ -8,13 +8,13 @@ import signal
 import time
 from collections.abc import Iterator
 
-import httpx
 import numpy as np
 import pytest
 
 from onnxserve.archive import reconfigure
 from onnxserve.gateway import Canary, Share
 from onnxserve.torchserve import Settings, start_server
+from tests.helpers import plain_http
 from tests.helpers.gateway import TorchServeClient, gateway_before, wait_answers
 from tests.helpers.torchserve import ROOT, running, wait_until_ready
 from tests.helpers.upstream import Upstream, listening
@@ -33,23 +33,20 @@ def gateway(archive, next_archive, tmp_path_factory) -> Iterator[TorchServeClien
 
 
 def test_every_protocol_is_answered_and_management_is_out_of_reach(gateway):
-    answer = httpx.post(f"{gateway.url}/predictions/circle", content=BODY, trust_env=False)
+    answer = plain_http.post(f"{gateway.url}/predictions/circle", content=BODY)
     assert answer.json()["version"] == answer.headers["x-onnxserve-version"] == "1.0.0"
     values = np.array([[0.0, 0.1]], dtype="<f4")
     name = gateway.get("/v2/models/circle").json()["inputs"][0]["name"]
     tensor = {"name": name, "shape": [1, 2], "datatype": "FP32", "parameters": {"binary_data_size": values.nbytes}}
     head = json.dumps({"inputs": [tensor]}).encode()
     headers = {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"}
-    binary = httpx.post(
+    binary = plain_http.post(
         f"{gateway.url}/v2/models/circle/versions/2.0.0/infer",
         content=head + values.tobytes(),
         headers=headers,
-        trust_env=False,
     )
     assert (binary.status_code, binary.json()["model_version"]) == (200, "2.0.0")
-    instances = httpx.post(
-        f"{gateway.url}/v1/models/circle:predict", json={"instances": [[0, 0], [9, 9]]}, trust_env=False
-    )
+    instances = plain_http.post(f"{gateway.url}/v1/models/circle:predict", json={"instances": [[0, 0], [9, 9]]})
     assert [prediction["label"] for prediction in instances.json()["predictions"]] == ["inside", "outside"]
     assert gateway.get("/v2/models/circle/ready").json() == {"name": "circle", "version": "1.0.0", "ready": True}
     assert gateway.get("/v2/health/ready").json() == {"ready": True}
@@ -58,7 +55,7 @@ def test_every_protocol_is_answered_and_management_is_out_of_reach(gateway):
 
 
 def test_bad_rows_keep_their_own_errors(gateway):
-    answer = httpx.post(f"{gateway.url}/predictions/circle", content=b'["a", 1]', trust_env=False)
+    answer = plain_http.post(f"{gateway.url}/predictions/circle", content=b'["a", 1]')
     assert (answer.status_code, answer.json()["error"]["type"]) == (422, "invalid_row")
     assert answer.json()["model"] == "circle"
 
@@ -105,7 +102,7 @@ def test_a_version_is_registered_promoted_and_the_old_one_retired_without_a_fail
         release.retire("circle", "1.0.0")
         wait_answers(load, "2.0.0")
     assert {status for status, _ in load.answers} == {200}, load.answers
-    gone = httpx.post(f"{gateway.url}/predictions/circle/1.0.0", content=BODY, trust_env=False)
+    gone = plain_http.post(f"{gateway.url}/predictions/circle/1.0.0", content=BODY)
     assert (gone.status_code, gone.json()["error"]["type"]) == (404, "not_found")
 
 

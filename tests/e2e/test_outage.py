@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from onnxserve.archive.revoke import revoke
+from tests.helpers import plain_http
 from tests.helpers.plugin import needs_plugin
 from tests.helpers.retrying import fresh_row
 from tests.helpers.serving import Serving, serving, settings_in, wait_for
@@ -41,7 +42,7 @@ def server(archive, next_archive, revoked, tmp_path_factory) -> Iterator[Serving
 
 def ask(server: Serving, version: str) -> httpx.Response:
     url = f"{server.url}/predictions/circle/{version}"
-    return httpx.post(url, content=fresh_row(), headers=JSON, trust_env=False, timeout=2 * ANSWER_S)
+    return plain_http.post(url, content=fresh_row(), headers=JSON, timeout=2 * ANSWER_S)
 
 
 def kill(server: Serving, version: str) -> None:

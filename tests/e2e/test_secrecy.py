@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
-import httpx
 import pyarrow.parquet as pq
 import pytest
 
 from onnxserve.gateway import Share
+from tests.helpers import plain_http
 from tests.helpers.messages import SERVICE
 from tests.helpers.secrets import JSON, KEPT, NUMBER, OWN_ID, SECRET, Body, bodies, forms, messages
 from tests.helpers.serving import READY_S, Serving, serving, settings_in, wait_for
@@ -42,7 +42,7 @@ def server(archive, next_archive, tmp_path_factory) -> Iterator[Serving]:
 def ask(server: Serving, body: Body) -> int:
     path = body.path.format(model="circle")
     url, headers = f"{server.url}{path}?user={SECRET}", {**body.headers, "referer": f"http://a/?b={SECRET}"}
-    return httpx.post(url, content=body.content, headers=headers, trust_env=False, timeout=60).status_code
+    return plain_http.post(url, content=body.content, headers=headers, timeout=60).status_code
 
 
 def call(server: Serving, message: bytes) -> grpc.StatusCode:
@@ -101,7 +101,7 @@ def test_a_secret_in_any_place_of_any_request_is_in_no_file(server):
 
 
 def test_workers_that_are_confined_serve_and_have_the_filter(server):
-    answer = httpx.post(f"{server.url}/predictions/circle", content=b"[0, 0.1]", headers=JSON, trust_env=False)
+    answer = plain_http.post(f"{server.url}/predictions/circle", content=b"[0, 0.1]", headers=JSON)
     assert answer.status_code == 200
     for version in ("1.0.0", "2.0.0"):
         for worker in server.workers("circle", version):

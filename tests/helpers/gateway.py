@@ -22,6 +22,7 @@ from onnxserve.gateway.gateway import Control
 from onnxserve.gateway.nginx_process import RunningGateway, start
 from onnxserve.gateway.roles import roles_document
 from onnxserve.torchserve import free_ports
+from tests.helpers import plain_http
 from tests.helpers.messages import SERVICE, message_of
 from tests.helpers.torchserve import Load, Running
 from tests.helpers.upstream import Upstream
@@ -52,7 +53,7 @@ class Client:
     def __init__(self, running: RunningGateway) -> None:
         self.running = running
         self.gateway = running.gateway
-        self.http = httpx.Client(base_url=self.gateway.url, trust_env=False, timeout=20)
+        self.http = plain_http.client(base_url=self.gateway.url, timeout=20)
 
     @property
     def url(self) -> str:
@@ -94,7 +95,7 @@ class TorchServeClient(Client):
         super().__init__(running)
         self.server = server
         limits = httpx.Limits(max_keepalive_connections=0)
-        self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=WAIT_S, limits=limits)
+        self.http = plain_http.client(base_url=self.url, timeout=WAIT_S, limits=limits)
 
     def load(self, model: str, body: bytes, threads: int = 4) -> Load:
         return Load(self.server, model, body, threads=threads, base=self.url)

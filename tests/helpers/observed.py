@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from onnxserve.gateway import Gateway
 from onnxserve.gateway.gateway import METRICS_PAGE
 from onnxserve.monitoring import start_exporter
 from onnxserve.monitoring.observer import Observer
+from tests.helpers import plain_http
 
 WAIT_S = 15
 Samples = dict[tuple[str, ...], float]
@@ -27,7 +27,7 @@ class ObservedGateway:
     metrics: str
 
     def page(self) -> str:
-        return httpx.get(f"{self.metrics}/metrics", trust_env=False).raise_for_status().text
+        return plain_http.get(f"{self.metrics}/metrics").raise_for_status().text
 
     def samples(self, until: Callable[[Samples], bool]) -> Samples:
         """Name and labels' values of each sample, once they say what they should: lines come within some seconds."""

@@ -20,6 +20,7 @@ import psutil
 from onnxserve.cli.server import release_of
 from onnxserve.release import ReleaseService
 from onnxserve.torchserve import Settings, free_ports
+from tests.helpers import plain_http
 from tests.helpers.torchserve import ROOT
 
 READY_S = 180
@@ -56,7 +57,7 @@ class Serving:
         """Whether every version with traffic can answer."""
         assert self.process.poll() is None, self.output.read_text(errors="replace")[-3000:]
         with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"{self.url}/v2/health/ready", trust_env=False, timeout=5).is_success
+            return plain_http.get(f"{self.url}/v2/health/ready", timeout=5).is_success
         return False
 
     def wait_started(self) -> None:
