@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import settings
 from onnxserve.scaffold import new_model
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
-from tests.helpers.once import made_once
+from tests.helpers.once import create_once
 
 # An example may take as long as a busy machine needs.
 settings.register_profile("patient", deadline=None)
@@ -25,16 +26,24 @@ def torch_threads() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_java() -> Iterator[None]:
+    """Servers of tests live for seconds: Java's second compiler would cost more CPU time than its code saves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+        yield
+
+
 @pytest.fixture(scope="session")
 def definition(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small table model, as `onnxserve new` makes it."""
-    return made_once(tmp_path_factory, "models", lambda folder: new_model("table", "circle", folder)) / "circle"
+    return create_once(tmp_path_factory, "models", lambda folder: new_model("table", "circle", folder)) / "circle"
 
 
 @pytest.fixture(scope="session")
 def archive(definition: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its archive, exported once for all tests; read only."""
-    store = made_once(tmp_path_factory, "store", lambda folder: exported(definition, folder))
+    store = create_once(tmp_path_factory, "store", lambda folder: exported(definition, folder))
     return store / "circle-1.0.0.mar"
 
 
@@ -49,7 +58,7 @@ def next_archive(definition: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         toml.write_text(toml.read_text().replace('version = "1.0.0"', 'version = "2.0.0"'))
         exported(model, folder)
 
-    return made_once(tmp_path_factory, "next-store", export_next) / "circle-2.0.0.mar"
+    return create_once(tmp_path_factory, "next-store", export_next) / "circle-2.0.0.mar"
 
 
 def exported(definition: Path, store: Path) -> None:
