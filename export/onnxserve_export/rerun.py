@@ -170,7 +170,8 @@ def criterion_of(
     A user's own metric isn't in the archive; outputs are then compared as a regression's are.
     """
     known = summary["task"] in (*FORMS, *TASKS)
-    claim: Claim = AGREEMENT if not known or summary.get("claim") == AGREEMENT else ACCURACY
+    agrees = not known or summary.get("claim") == AGREEMENT
+    claim: Claim = AGREEMENT if agrees else ACCURACY
     return Criterion(
         summary["task"] if known else REGRESSION,
         claim,

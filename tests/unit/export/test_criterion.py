@@ -38,13 +38,13 @@ def definition(folder, output: OutputOptions, **quantise: Any) -> Definition:
 
 def multilabel() -> tuple[OutputOptions, Outputs, Outputs, list[Any]]:
     """Options, outputs that are right, outputs that are wrong in every row, and labels."""
-    scores = np.tile(np.float32([0.9, 0.1]), (ROWS, 1))
+    scores = np.tile(np.array([0.9, 0.1], np.float32), (ROWS, 1))
     options = MultilabelOptions(labels=LABELS, activation="none")
     return options, Outputs(scores=scores), Outputs(scores=scores[:, ::-1]), [["a"]] * ROWS
 
 
 def detection() -> tuple[OutputOptions, Outputs, Outputs, list[Any]]:
-    boxes = np.tile(np.float32([[0, 0, 10, 10]]), (ROWS, 1, 1))
+    boxes = np.tile(np.array([[0, 0, 10, 10]], np.float32), (ROWS, 1, 1))
     scores, numbers = np.full((ROWS, 1), 0.9, np.float32), np.zeros((ROWS, 1), np.int64)
     right = Outputs(boxes=boxes, scores=scores, numbers=numbers)
     wrong = Outputs(boxes=boxes + np.float32(50), scores=scores, numbers=numbers)
@@ -52,7 +52,7 @@ def detection() -> tuple[OutputOptions, Outputs, Outputs, list[Any]]:
 
 
 def segmentation() -> tuple[OutputOptions, Outputs, Outputs, list[Any]]:
-    mask = np.tile(np.int64([[0, 1], [0, 1]]), (ROWS, 1, 1))
+    mask = np.tile(np.array([[0, 1], [0, 1]], np.int64), (ROWS, 1, 1))
     return SegmentationOptions(labels=LABELS), Outputs(mask=mask), Outputs(mask=1 - mask), [[[0, 1], [0, 1]]] * ROWS
 
 
