@@ -74,7 +74,8 @@ def on_certify_rows(state: ExportState, result: Measured, acceptance: Acceptance
     if acceptance is None:
         return result
     outputs = certify_outputs(state, result.variant)
-    close = compare(*pad([main(acceptance.reference), main(outputs)]), acceptance.criterion.truth)
+    expected, actual = pad([main(acceptance.reference), main(outputs)])
+    close = compare(expected, actual, acceptance.criterion.truth)
     return replace(result, paired=acceptance.compare(outputs), closeness=close)
 
 

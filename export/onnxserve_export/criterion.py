@@ -70,7 +70,8 @@ class Criterion:
             for name, array in reference.items():
                 if not np.isfinite(outputs[name]).all():
                     return float("inf")
-                squares.append(np.mean(value_errors(*pad([array, outputs[name]]), spreads[name]) ** 2))
+                expected, actual = pad([array, outputs[name]])
+                squares.append(np.mean(value_errors(expected, actual, spreads[name]) ** 2))
             return float(np.sqrt(np.mean(squares)))
 
         return damage
@@ -91,7 +92,8 @@ class Criterion:
         def errors(outputs: Outputs) -> Array:
             if self.task == EMBEDDING:
                 return vector_errors(main(reference), main(outputs))
-            return value_errors(*pad([main(reference), main(outputs)]), self.spread)
+            expected, actual = pad([main(reference), main(outputs)])
+            return value_errors(expected, actual, self.spread)
 
         return MovedLoss(
             errors,

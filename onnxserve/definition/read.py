@@ -89,7 +89,8 @@ def _faults(definition: Definition) -> list[str]:
         elif value.partition(":")[0].endswith(".py") and not (definition.folder / value.partition(":")[0]).is_file():
             faults.append(f"{field} = {value!r}: there is no such file in {definition.folder}")
     faults += _reference_faults("source", definition.source, definition.folder)
-    faults += _reference_faults("rows", definition.rows.location, definition.folder)
+    if definition.rows.location:
+        faults += _reference_faults("rows", definition.rows.location, definition.folder)
     if not (definition.handler or (definition.input.kind and definition.output.task)):
         faults.append("input.kind says what rows are and output.task what predictions are")
     if len(set(definition.labels)) != len(definition.labels):

@@ -43,7 +43,9 @@ class Block(nn.Module):
 class Residual(nn.Module):
     def __init__(self):
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 8, 7, 2, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 8, 7, 2, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
+        )
         self.blocks = nn.Sequential(Block(8), Block(8))
         self.head = nn.Linear(8, 4)
 
@@ -52,7 +54,7 @@ class Residual(nn.Module):
 
 
 def load():
-    torch.manual_seed(11)
+    torch.manual_seed(16)
     return Residual().eval()
 """
 DEFINITION = f"""

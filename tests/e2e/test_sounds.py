@@ -43,7 +43,7 @@ class Listener(nn.Module):
 
 
 def load():
-    torch.manual_seed(5)
+    torch.manual_seed(21)
     return Listener().eval()
 """
 DEFINITION = f"""
@@ -143,9 +143,8 @@ def test_a_sound_of_another_rate_gets_the_answer_of_its_waveform(front, model):
 
 def test_samples_in_json_get_the_same_answer(front, expected):
     rows = [samples.astype(float).tolist() for _, samples in sounds(RATE).values()]
-    status, document = ask(
-        front, json.dumps({"instances": [{"audio": row} for row in rows]}).encode(), "application/json"
-    )
+    body = json.dumps({"instances": [{"audio": row} for row in rows]}).encode()
+    status, document = ask(front, body, "application/json")
     assert status == 200, document
     pairs = zip(document["predictions"], expected.values(), strict=True)
     assert [same(*pair) for pair in pairs] == [True] * len(rows)

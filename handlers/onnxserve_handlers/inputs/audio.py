@@ -6,7 +6,7 @@ import io
 import wave
 from base64 import b64encode
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
 import numpy as np
@@ -17,9 +17,6 @@ from ..protocols.body import unwrap
 from ..signature import Schema, object_schema
 from . import BASE64, EncodedInput, InputOptions
 from .tensors import as_array
-
-if TYPE_CHECKING:
-    from . import audio_decoding
 
 Rate = Annotated[int, msgspec.Meta(ge=1_000, le=384_000)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
@@ -83,7 +80,7 @@ class AudioInput(EncodedInput):
     packages: ClassVar[tuple[str, ...]] = ("soundfile", "soxr")
     raw_types = ("audio/wav", "audio/flac", "audio/ogg")
     row_keys: tuple[str, ...] = ("audio", "sound", "b64", "data")
-    decoding: audio_decoding
+    decoding: Any  # the module `audio_decoding`, whose libraries are of an extra
 
     @property
     def options(self) -> AudioOptions:
@@ -95,7 +92,7 @@ class AudioInput(EncodedInput):
         super().prepare()
         self.decoding = import_decoding()
         names = ("audio", "attention_mask") if self.options.mask else ("audio",)
-        self.dynamic_axes = {} if self.options.window else dict.fromkeys(names, {1: "samples"})
+        self.dynamic_axes = {} if self.options.window else {name: {1: "samples"} for name in names}
 
     def raw(self, content: bytes | bytearray) -> bool:
         """Recognise a sound by its first bytes, so that `curl -T sound.wav` works."""
@@ -121,7 +118,9 @@ class AudioInput(EncodedInput):
         if isinstance(instance, dict) and instance.keys() == {ARRAY, ARRAY_RATE}:
             instance, rate = instance[ARRAY], self._rate(instance[ARRAY_RATE], f"{where}.{ARRAY_RATE}")
         if not isinstance(instance, list):
-            return self.decoding.decode(self.content(instance, where), self.options.max_seconds, where)
+            content = self.content(instance, where)
+            decoded: tuple[Waveform, int] = self.decoding.decode(content, self.options.max_seconds, where)
+            return decoded
         array = as_array(instance, where)
         if array.ndim != 1:
             raise InvalidRow(f"the samples have shape {array.shape}", where=where, fix="send one list of numbers")

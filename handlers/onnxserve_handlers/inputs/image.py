@@ -85,8 +85,9 @@ class ImageOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
                 yield f"{name} has {len(colour)} numbers: give a level of grey, or red, green and blue"
         if 0 in np.atleast_1d(self.std):
             yield "std must not be 0"
-        if self.pixel_max == 1 and np.max(np.abs(self.mean)) > 1:
-            yield f"mean = {self.mean} is beyond pixel_max = 1: give mean and std for pixels from 0 to 1"
+        largest = float(np.max(np.abs(self.mean)))
+        if self.pixel_max == 1 and largest > 1:
+            yield f"mean = {largest:g} is beyond pixel_max = 1: give mean and std for pixels from 0 to 1"
         if self.pixel_max == FULL and isinstance(self.mean, tuple) and 0 < max(self.mean) <= 1:
             yield "mean and std look like numbers for pixels from 0 to 1: set pixel_max = 1"
         if self.channel_order == "BGR" and self.channels == 1:

@@ -166,7 +166,7 @@ class Detection(TaskHooks):
 
     def _objects(self, outputs: Outputs, index: int, frame: Frame | None) -> Objects:
         spec = self.output
-        given, scores, numbers = self._read(outputs.row(index))
+        given, scores, numbers = self._candidates(outputs.row(index))
         labels = np.asarray(numbers, np.intp) - spec.first_label
         # A score of 0 is that of padding too.
         valid = (scores >= spec.threshold) & (scores > 0) & (labels >= 0) & (labels < len(spec.labels))
@@ -178,7 +178,7 @@ class Detection(TaskHooks):
             boxes = frame.to_source_pixels(boxes * size)
         return Objects(boxes, scores[kept], labels[kept])
 
-    def _read(self, arrays: Mapping[str, Array]) -> tuple[Array, Floats, Array]:
+    def _candidates(self, arrays: Mapping[str, Array]) -> tuple[Array, Floats, Array]:
         """Return boxes, scores and label numbers of one row's outputs."""
         first, *others = arrays.values()
         layout = self.output.layout

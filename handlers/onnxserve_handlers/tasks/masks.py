@@ -71,4 +71,4 @@ def resized(mask: Array, height: int, width: int) -> Array:
     """Return a mask of another size, each pixel with the number of the one in which its centre lies."""
     rows = (np.arange(height) * 2 + 1) * mask.shape[0] // (2 * height)
     columns = (np.arange(width) * 2 + 1) * mask.shape[1] // (2 * width)
-    return mask[rows[:, None], columns]
+    return np.asarray(mask[rows[:, None], columns])

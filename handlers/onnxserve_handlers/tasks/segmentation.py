@@ -158,7 +158,7 @@ class Segmentation(TaskHooks):
         planes = np.moveaxis(first, -1, 1) if spec.channels_last else first
         if planes.shape[1] == 1:
             return np.asarray(planes[:, 0] > spec.threshold, np.uint8)
-        return planes.argmax(axis=1).astype(np.uint8)
+        return np.asarray(planes.argmax(axis=1), np.uint8)
 
     def _in_picture(self, mask: Array, frame: Frame | None) -> Array:
         return mask if frame is None else frame.to_source_mask(mask, BEYOND)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from onnxserve.archive import unpack
+from onnxserve.archive import read_proof, unpack
 from onnxserve.archive.offline import every_output, part_counts, tensors
 from onnxserve.scaffold import new_model
 from onnxserve_export.batches import Batches
@@ -16,7 +16,6 @@ from onnxserve_export.export import export_model
 from onnxserve_export.export_state import ExportState
 from onnxserve_export.rerun import rerun
 from onnxserve_export.steps import STEPS
-from tests.helpers.modules import load_module
 
 ROWS = """    source = random.Random(7)
     return [([[source.gauss(0, 1) for _ in range(4)] for _ in range(source.randint(2, 5))], None) for _ in range(90)]
@@ -53,9 +52,8 @@ def test_the_proof_compares_every_row_and_every_output(exported):
 
 def test_the_archive_answers_as_its_source(exported, tmp_path):
     unpack(exported.archive, tmp_path)
-    model = load_module(exported.definition.folder / "model.py").load()
-    model.load_state_dict(exported.model.module.state_dict())
-    rows = [row.value for row in exported.split.certify][:8]
+    model = exported.model.module
+    rows = [row.input for row in read_proof(tmp_path)[:8]]
     [answered] = every_output(tmp_path, [rows])
     for number, row in enumerate(rows):
         with torch.inference_mode():
@@ -70,6 +68,7 @@ def test_the_archive_answers_as_its_source(exported, tmp_path):
 def test_neighbours_of_one_size_run_together(exported, tmp_path):
     rows = [[[0.0] * 4] * size for size in (2, 2, 3, 2)]
     path: Path = tmp_path / "tensors.npz"
-    tensors(exported.archive_folder, [rows, rows[:1]], path)
+    unpack(exported.archive, tmp_path / "archive")
+    tensors(tmp_path / "archive", [rows, rows[:1]], path)
     assert part_counts(path) == [3, 1]
     assert [batch["frames"].shape for batch in Batches(path, 0, 4)] == [(2, 2, 4), (1, 3, 4), (1, 2, 4), (1, 2, 4)]

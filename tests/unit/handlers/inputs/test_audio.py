@@ -80,7 +80,7 @@ def test_a_window_cuts_long_sounds_and_puts_silence_behind_short_ones():
     handler = prepared(window_seconds=0.25)
     rows = [handler.check(saved(samples, RATE, subtype="FLOAT"), "x") for samples in (LOW, LOW[:500])]
     sound = handler.tensors(rows)["audio"]
-    assert (sound.dtype, sound.shape, handler.dynamic_axes) == (np.float32, (2, 2000), {})
+    assert (sound.dtype.name, sound.shape, len(handler.dynamic_axes)) == ("float32", (2, 2000), 0)
     np.testing.assert_allclose(sound[0], LOW[:2000], atol=1e-7)
     np.testing.assert_allclose(sound[1], np.pad(LOW[:500], (0, 1500)), atol=1e-7)
 

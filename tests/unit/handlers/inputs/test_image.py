@@ -179,9 +179,8 @@ def test_an_image_of_damaged_bytes_is_answered_or_400(data):
     handler = with_fake_session(ImageClassifier(), height=4, width=6, max_pixels=10_000)
     exif = Image.Exif()
     exif[0x0112] = 6
-    content = bytearray(
-        saved(Image.fromarray(COLOUR), data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "TIFF"])), exif=exif)
-    )
+    kind = data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "TIFF"]))
+    content = bytearray(saved(Image.fromarray(COLOUR), kind, exif=exif))
     for _ in range(data.draw(st.integers(1, 5))):
         content[data.draw(st.integers(4, len(content) - 1))] = data.draw(st.integers(0, 255))
     [(status, _)] = ask(handler, (bytes(content), "image/png"))
@@ -228,10 +227,10 @@ def test_channels_axes_and_elements_have_the_stated_order_and_type():
     content = saved(Image.fromarray(COLOUR))
     options = SIZE | {"mean": (1, 2, 3), "std": 1}
     last = tensor(content, **options, layout="NHWC")
-    np.testing.assert_array_equal(last, COLOUR.astype(np.float32) - np.float32([1, 2, 3]))
+    np.testing.assert_array_equal(last, COLOUR.astype(np.float32) - np.array([1, 2, 3], np.float32))
     np.testing.assert_array_equal(tensor(content, **options), last.transpose(2, 0, 1))
     blue_first = tensor(content, **options, layout="NHWC", channel_order="BGR")
-    np.testing.assert_array_equal(blue_first, COLOUR[..., ::-1].astype(np.float32) - np.float32([1, 2, 3]))
+    np.testing.assert_array_equal(blue_first, COLOUR[..., ::-1].astype(np.float32) - np.array([1, 2, 3], np.float32))
     plain = tensor(content, **SIZE, dtype="uint8", layout="NHWC")
     assert plain.dtype == np.uint8
     np.testing.assert_array_equal(plain, COLOUR)
