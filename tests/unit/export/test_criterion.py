@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from onnxserve_handlers.tasks.embedding import EmbeddingOptions
 from onnxserve_handlers.tasks.multilabel import MultilabelOptions
 from onnxserve_handlers.tasks.raw import RawOptions
 from onnxserve_handlers.tasks.segmentation import SegmentationOptions
+from tests import ROOT
 
 ROWS, BUDGET, TRIES = 250, 0.03, 60
 LABELS = ("a", "b")
@@ -38,13 +40,13 @@ def definition(folder, output: OutputOptions, **quantise: Any) -> Definition:
 
 def multilabel() -> tuple[OutputOptions, Outputs, Outputs, list[Any]]:
     """Options, outputs that are right, outputs that are wrong in every row, and labels."""
-    scores = np.tile(np.float32([0.9, 0.1]), (ROWS, 1))
+    scores = np.tile(np.array([0.9, 0.1], np.float32), (ROWS, 1))
     options = MultilabelOptions(labels=LABELS, activation="none")
     return options, Outputs(scores=scores), Outputs(scores=scores[:, ::-1]), [["a"]] * ROWS
 
 
 def detection() -> tuple[OutputOptions, Outputs, Outputs, list[Any]]:
-    boxes = np.tile(np.float32([[0, 0, 10, 10]]), (ROWS, 1, 1))
+    boxes = np.tile(np.array([[0, 0, 10, 10]], np.float32), (ROWS, 1, 1))
     scores, numbers = np.full((ROWS, 1), 0.9, np.float32), np.zeros((ROWS, 1), np.int64)
     right = Outputs(boxes=boxes, scores=scores, numbers=numbers)
     wrong = Outputs(boxes=boxes + np.float32(50), scores=scores, numbers=numbers)
@@ -52,7 +54,7 @@ def detection() -> tuple[OutputOptions, Outputs, Outputs, list[Any]]:
 
 
 def segmentation() -> tuple[OutputOptions, Outputs, Outputs, list[Any]]:
-    mask = np.tile(np.int64([[0, 1], [0, 1]]), (ROWS, 1, 1))
+    mask = np.tile(np.array([[0, 1], [0, 1]]), (ROWS, 1, 1))
     return SegmentationOptions(labels=LABELS), Outputs(mask=mask), Outputs(mask=1 - mask), [[[0, 1], [0, 1]]] * ROWS
 
 
@@ -135,6 +137,12 @@ def test_what_labels_say_nothing_of_is_compared_with_the_source(tmp_path):
     ]
     assert [task_of(each) for each in (vectors, raw, boxes)] == ["embedding", "raw", "detection"]
     assert least_rows(boxes, FIRST_LEVEL, labelled=True) == mean_rows_needed(BUDGET, FIRST_LEVEL)
+
+
+def test_the_page_says_how_many_rows_a_mean_wants():
+    page = (ROOT / "docs" / "concepts" / "statistics.md").read_text(encoding="utf-8")
+    [stated] = re.findall(r"a budget of 0.01 wants some (\d+) certify\s+rows", page)
+    assert int(stated) == pytest.approx(mean_rows_needed(0.01, FIRST_LEVEL), rel=0.02)
 
 
 def test_the_proof_says_what_was_measured():
