@@ -24,7 +24,7 @@ from onnxserve_handlers.tasks import TaskHooks
 
 from .arrays import Arrays, main
 from .batch_composition import ALONE, MIXED, batches, random_batches
-from .criterion import ACCURACY, AGREEMENT, EMBEDDING, FORMS, LABELS, REGRESSION, Claim, Criterion
+from .criterion import AGREEMENT, EMBEDDING, FORMS, LABELS, REGRESSION, Claim, Criterion
 from .deviation import TOLERANCE, recorded_scale, scale_of
 from .environment import versions
 from .outputs import join, largest_deviation, largest_shift
@@ -170,8 +170,7 @@ def criterion_of(
     A user's own metric isn't in the archive; outputs are then compared as a regression's are.
     """
     known = summary["task"] in (*FORMS, *TASKS)
-    agrees = not known or summary.get("claim") == AGREEMENT
-    claim: Claim = AGREEMENT if agrees else ACCURACY
+    claim: Claim = "agreement" if not known or summary.get("claim") == AGREEMENT else "accuracy"
     return Criterion(
         summary["task"] if known else REGRESSION,
         claim,

@@ -29,7 +29,7 @@ TASKS = (
 )
 
 
-def input_kind(name: str, *, features: bool = False) -> type[InputHooks]:  # noqa: PLR0911 - one for each kind
+def input_kind(name: str, *, features: bool = False) -> type[InputHooks]:  # noqa: PLR0911 - one a kind
     """Return the class of an input kind; that of an empty name has no rows. KeyError for an unknown one.
 
     `features` is for tables that a feature store completes.

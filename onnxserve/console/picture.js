@@ -1,6 +1,7 @@
 // What a prediction says of a picture, drawn over it: boxes of objects, and masks by label.
 
 const COLOURS = ['#e69f00', '#56b4e9', '#009e73', '#f0e442', '#0072b2', '#d55e00', '#cc79a7']; // M. Okabe, K. Ito, 2008
+const LEAST = 320; // pixels of the longer side: lines and names need some
 const COVER = 0.45; // how much of the picture a mask hides
 
 const colour = (number) => COLOURS[Math.max(0, number) % COLOURS.length];
@@ -9,14 +10,16 @@ const colour = (number) => COLOURS[Math.max(0, number) % COLOURS.length];
 export async function drawn(image, prediction, labels) {
   const { objects, masks, png, shares } = prediction || {};
   if (!Array.isArray(objects) && !masks && !png) return null;
-  const canvas = Object.assign(document.createElement('canvas'), { width: image.naturalWidth, height: image.naturalHeight });
+  const { naturalWidth, naturalHeight } = image, scale = Math.max(1, Math.ceil(LEAST / Math.max(naturalWidth, naturalHeight)));
+  const canvas = Object.assign(document.createElement('canvas'), { width: naturalWidth * scale, height: naturalHeight * scale });
   const context = canvas.getContext('2d');
-  context.drawImage(image, 0, 0);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(image, 0, 0, canvas.width, canvas.height);
   context.globalAlpha = COVER;
   for (const [name, mask] of Object.entries(masks || {})) context.drawImage(layer(mask, colour(labels.indexOf(name))), 0, 0, canvas.width, canvas.height);
   if (png) context.drawImage(await coloured(png), 0, 0, canvas.width, canvas.height);
   context.globalAlpha = 1;
-  for (const object of objects || []) outline(context, object, colour(labels.indexOf(object.label)));
+  for (const object of objects || []) outline(context, object, colour(labels.indexOf(object.label)), scale);
   canvas.setAttribute('role', 'img');
   canvas.setAttribute('aria-label', description(objects, shares));
   return canvas;
@@ -27,11 +30,12 @@ function description(objects, shares) {
   return objects.map(({ label, score }) => `${label} ${score.toFixed(2)}`).join(', ') || 'no object';
 }
 
-function outline(context, { label, score, box: [left, top, right, bottom] }, ink) {
-  const { width, height } = context.canvas, unit = Math.max(1, Math.max(width, height) / 160);
+function outline(context, { label, score, box }, ink, scale) {
+  const [left, top, right, bottom] = box.map((place) => place * scale);
+  const unit = Math.max(context.canvas.width, context.canvas.height) / 160;
   Object.assign(context, { strokeStyle: ink, fillStyle: ink, lineWidth: unit, font: `${7 * unit}px system-ui, sans-serif` });
   context.strokeRect(left, top, right - left, bottom - top);
-  if (width >= 120) context.fillText(`${label} ${score.toFixed(2)}`, left, Math.max(7 * unit, top - unit)); // else it hides all
+  context.fillText(`${label} ${score.toFixed(2)}`, left, Math.max(7 * unit, top - unit));
 }
 
 // Run lengths go down the columns, and begin with the pixels that aren't in the mask.

@@ -54,7 +54,7 @@ class Residual(nn.Module):
 
 
 def load():
-    torch.manual_seed(11)
+    torch.manual_seed(16)
     return Residual().eval()
 """
 DEFINITION = f"""

@@ -43,7 +43,7 @@ class Listener(nn.Module):
 
 
 def load():
-    torch.manual_seed(5)
+    torch.manual_seed(21)
     return Listener().eval()
 """
 DEFINITION = f"""

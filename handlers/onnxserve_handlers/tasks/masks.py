@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def runs(flags: Array) -> list[int]:
     return [*([0] if values[0] else []), *lengths.tolist()]
 
 
-def from_runs(counts: Array, height: int, width: int) -> npt.NDArray[np.bool_]:
+def from_runs(counts: Sequence[int], height: int, width: int) -> npt.NDArray[np.bool_]:
     """Return the mask of run lengths, shape (height, width); ValueError if they don't add up to its pixels."""
     lengths = np.asarray(counts, np.int64)
     if (lengths < 0).any() or lengths.sum() != height * width:

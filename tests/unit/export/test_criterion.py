@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from onnxserve_handlers.tasks.embedding import EmbeddingOptions
 from onnxserve_handlers.tasks.multilabel import MultilabelOptions
 from onnxserve_handlers.tasks.raw import RawOptions
 from onnxserve_handlers.tasks.segmentation import SegmentationOptions
+from tests import ROOT
 
 ROWS, BUDGET, TRIES = 250, 0.03, 60
 LABELS = ("a", "b")
@@ -52,7 +54,7 @@ def detection() -> tuple[OutputOptions, Outputs, Outputs, list[Any]]:
 
 
 def segmentation() -> tuple[OutputOptions, Outputs, Outputs, list[Any]]:
-    mask = np.tile(np.array([[0, 1], [0, 1]], np.int64), (ROWS, 1, 1))
+    mask = np.tile(np.array([[0, 1], [0, 1]]), (ROWS, 1, 1))
     return SegmentationOptions(labels=LABELS), Outputs(mask=mask), Outputs(mask=1 - mask), [[[0, 1], [0, 1]]] * ROWS
 
 
@@ -135,6 +137,12 @@ def test_what_labels_say_nothing_of_is_compared_with_the_source(tmp_path):
     ]
     assert [task_of(each) for each in (vectors, raw, boxes)] == ["embedding", "raw", "detection"]
     assert least_rows(boxes, FIRST_LEVEL, labelled=True) == mean_rows_needed(BUDGET, FIRST_LEVEL)
+
+
+def test_the_page_says_how_many_rows_a_mean_wants():
+    page = (ROOT / "docs" / "concepts" / "statistics.md").read_text(encoding="utf-8")
+    [stated] = re.findall(r"a budget of 0.01 wants some (\d+) certify\s+rows", page)
+    assert int(stated) == pytest.approx(mean_rows_needed(0.01, FIRST_LEVEL), rel=0.02)
 
 
 def test_the_proof_says_what_was_measured():

@@ -93,15 +93,8 @@ def test_a_label_that_is_no_mask_is_told():
     assert task.label_fault(MASK.tolist()) == ""
     assert task.label_fault([[255, 1]]) == ""
     assert task.label_fault({"masks": RUNS}) == ""
-    faults: tuple[Any, ...] = (
-        "tree",
-        [0, 1],
-        [[0, 1], [0]],
-        {"masks": {}},
-        {"masks": {"tree": {"size": [1, 1], "counts": [2]}}},
-        3,
-    )
-    for bad in faults:
+    bad: Any
+    for bad in ("tree", [0, 1], [[0, 1], [0]], {"masks": {}}, {"masks": {"tree": {"size": [1, 1], "counts": [2]}}}, 3):
         assert "give lists" in task.label_fault(bad), bad
     assert task.label_fault([[0, 7]]).startswith("give label numbers up to 1")
     assert task.unknown_labels({"masks": {"hen": RUNS["tree"]}}) == ["hen"]
