@@ -158,6 +158,10 @@ class InputHooks:
         """Return the largest sizes of the free axes beside the batch, by name."""
         return {}
 
+    def least_sizes(self) -> dict[str, int]:
+        """Return the smallest sizes of the free axes beside the batch, by name; 1 for those that it leaves out."""
+        return {}
+
     def check_values(self, tensors: Arrays) -> None:
         """Raise InvalidRow for a client's tensors if the graph can't take their elements."""
 

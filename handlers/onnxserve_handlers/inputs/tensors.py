@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -22,6 +23,7 @@ Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
 Row = dict[str, Array]
 LENGTH = 8  # of a free axis in random rows
+NO_SIZES: Mapping[str, int] = MappingProxyType({})
 Dtype = Literal[
     "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"
 ]
@@ -162,10 +164,13 @@ def check_shape(shape: Sequence[int], count: int, name: str) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def check_tensors(arrays: Arrays, signature: Signature, free: Mapping[str, int]) -> dict[str, Array]:
+def check_tensors(
+    arrays: Arrays, signature: Signature, free: Mapping[str, int], least: Mapping[str, int] = NO_SIZES
+) -> dict[str, Array]:
     """Return the inputs in the graph's dtypes and C order, after checks of their names, shapes and finite numbers.
 
-    `free` has the largest sizes of the free axes beside the batch, by name. Raises InvalidRow or BodyTooLarge.
+    `free` has the largest sizes of the free axes beside the batch, by name, and `least` the smallest.
+    Raises InvalidRow or BodyTooLarge.
     """
     expected = {tensor.name: tensor for tensor in signature.inputs}
     if set(arrays) != set(expected):
@@ -181,15 +186,20 @@ def check_tensors(arrays: Arrays, signature: Signature, free: Mapping[str, int])
         raise BodyTooLarge(
             f"the request has {rows} rows, at most {signature.input.max_rows} are accepted", where="inputs"
         )
-    check_limits(sizes, free, "inputs")
+    check_limits(sizes, free, "inputs", least)
     return checked
 
 
-def check_limits(sizes: Mapping[str, int], free: Mapping[str, int], where: str) -> None:
-    """Raise InvalidRow for a free axis that is longer than its limit."""
+def check_limits(
+    sizes: Mapping[str, int], free: Mapping[str, int], where: str, least: Mapping[str, int] = NO_SIZES
+) -> None:
+    """Raise InvalidRow for a free axis that is longer or shorter than its limits."""
     for axis, limit in free.items():
         if sizes.get(axis, 1) > limit:
             raise InvalidRow(f"axis {axis!r} is {sizes[axis]} long, at most {limit} is accepted", where=where)
+    for axis, limit in least.items():
+        if sizes.get(axis, limit) < limit:
+            raise InvalidRow(f"axis {axis!r} is {sizes[axis]} long, at least {limit} is accepted", where=where)
 
 
 def check_array(array: Array, tensor: Tensor, sizes: dict[str, int], where: str) -> Array:

@@ -165,6 +165,6 @@ def _column(name: str, value: Any) -> list[Any]:
 
 
 def _check(handler: Hooks, values: dict[str, Any]) -> dict[str, Any]:
-    tensors = check_tensors(values, handler.signature, handler.free_axes())
+    tensors = check_tensors(values, handler.signature, handler.free_axes(), handler.least_sizes())
     handler.check_values(tensors)
     return tensors
