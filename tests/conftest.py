@@ -8,16 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import settings
 
 from onnxserve.scaffold import new_model
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
 from tests.helpers.once import create_once
-
-# An example may take as long as a busy machine needs.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -88,5 +88,5 @@ def test_a_converted_model_is_exported_and_answers_as_it_did(tmp_path, monkeypat
     archive = export_model(made.folder, tmp_path / "store", STEPS, lambda _: None, options=options).archive
     assert archive.name == f"net-{made.version}.mar"
     unpack(tmp_path / "store" / archive.name, tmp_path / "open")
-    [answers] = outputs(tmp_path / "open", [[[1.0, 2.0, 3.0], [0.0, 0.0, 1.0]]])
-    assert answers.tolist() == [[12.0, 12.0], [2.0, 2.0]]
+    [answers] = outputs(tmp_path / "open", [[[[1.0, 2.0, 3.0]], [[0.0, 0.0, 1.0]]]])
+    assert answers.tolist() == [[[12.0, 12.0]], [[2.0, 2.0]]]

@@ -16,11 +16,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
-from onnxserve.archive import unpack
+from onnxserve.archive import read_signature, unpack
 from onnxserve_handlers.offline import make_handler
 from onnxserve_handlers.telemetry.drift import FALSE_ALARM, Drift, Profile
 from tests.conftest import exported
+from tests.helpers.browser import WAIT_S, asked, text
+from tests.helpers.gateway import fronted_by
 from tests.helpers.torchserve import ROOT, Running, running
 
 lightgbm = pytest.importorskip("lightgbm", reason="onnxserve[trees] is not installed")
@@ -133,10 +137,32 @@ def test_it_answers_as_its_source_does_in_float64(server, source):
     np.testing.assert_allclose(scores(answer.json()["predictions"]), source.predict(encoded(rows)), atol=2e-6)
 
 
+def test_the_archive_takes_float64_as_the_source_does(tree_archive):
+    signature = read_signature(tree_archive)
+    assert (signature["input"]["dtype"], signature["inputs"][0]["dtype"]) == ("float64", "float64")
+
+
 def test_a_value_of_another_type_is_refused_by_its_column(server):
     [row] = customers(1, 3)
     answer = server.post("credit", json.dumps({"instances": [{**row, "member": "yes"}]}).encode())
     assert (answer.status_code, answer.json()["error"]["where"]) == (422, "instances[0].member")
+
+
+def test_the_playground_has_a_field_of_each_columns_type(server, source, browser):
+    with fronted_by(server) as front:
+        browser.get(front.console)
+        WebDriverWait(browser, WAIT_S).until(lambda page: page.find_elements(By.CSS_SELECTOR, "#play-row [name=plan]"))
+        script = "return [...document.querySelectorAll('#play-row [name]')].map(f => [f.name, f.type])"
+        fields = browser.execute_script(script)
+        assert fields == [["amount", "number"], ["plan", "text"], ["member", "select-one"], ["joined", "date"]]
+        browser.find_element(By.CSS_SELECTOR, "#play-row [name=amount]").clear()
+        plan = browser.find_element(By.CSS_SELECTOR, "#play-row [name=plan]")
+        plan.clear()
+        plan.send_keys("team")
+        row = {"amount": None, "plan": "team", "member": True, "joined": "2024-02-29"}
+        assert json.dumps(row, separators=(",", ":")) in text(browser, "#play-curl")
+        predictions = asked(browser)["predictions"]
+        np.testing.assert_allclose(scores(predictions), source.predict(encoded([row])), atol=2e-6)
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])

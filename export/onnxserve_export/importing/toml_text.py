@@ -7,30 +7,32 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .outline import Fact, Outline
+from .outline import Outline
 
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 WIDTH = 120  # of a line
-FIRST = ("name", "version", "source", "source_outputs", "rows")  # fields at the top, in this order
+# Fields that come before the others of their section, in this order.
+FIRST = ("name", "version", "source", "source_outputs", "rows", "kind", "task")
 
 
 def toml_text(outline: Outline, artefact: str) -> str:
     """Return the file's text; `artefact` is what was imported, as the user named it."""
-    top = dict(outline.section(""))
     lines = [
         f"# Made of {artefact} by `onnxserve import`. A comment says where a value was read;",
         "# docs/reference/configuration.md explains every field.",
-        *_fields((name, top[name]) for name in (*FIRST, *(name for name in top if name not in FIRST)) if name in top),
+        *_fields(outline, ""),
     ]
-    if "rows" not in top:
+    if not outline.get("rows"):
         lines += ['# rows = "rows.jsonl"  # examples to prove it with; without them the archive is unproven']
     for name in outline.sections():
-        lines += ["", f"[{name}]", *_fields(outline.section(name))]
+        lines += ["", f"[{name}]", *_fields(outline, name)]
     return "\n".join(lines) + "\n"
 
 
-def _fields(fields: Iterator[tuple[str, Fact]]) -> Iterator[str]:
-    for name, fact in fields:
+def _fields(outline: Outline, section: str) -> Iterator[str]:
+    facts = dict(outline.section(section))
+    for name in sorted(facts, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST)):
+        fact = facts[name]
         key = ".".join(map(_key, name.split(".")))
         line, comment = f"{key} = {literal(fact.value)}", " ".join(fact.origin.split())
         if not comment:

@@ -68,7 +68,7 @@ def convert_sklearn(model: Any, tensors: Arrays) -> onnx.ModelProto:
     types = [
         (
             name,
-            kinds.get(array.dtype.name, kinds[array.dtype.kind])([None, array.shape[1]]),
+            (kinds.get(array.dtype.name) or kinds[array.dtype.kind])([None, array.shape[1]]),
         )
         for name, array in tensors.items()
     ]

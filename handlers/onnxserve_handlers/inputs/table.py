@@ -117,6 +117,7 @@ class TableInput(InputHooks):
 
     input_options = TableOptions
     row_keys: tuple[str, ...] = (FEATURES, "row", "data")
+    is_plain = True  # whether all columns are numbers in one tensor
 
     def prepare(self) -> None:
         """Remember the columns in the order of the graph's input, and make the decoder for well-formed rows."""

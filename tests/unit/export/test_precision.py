@@ -1,11 +1,16 @@
 """Fitted models that compare in float64 are served in float64, where float32 would change answers."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from onnxserve_export.precision import beside_thresholds, compare, count_changed, tables
+from onnxserve.definition import Definition
+from onnxserve.errors import DefinitionError
+from onnxserve_export.precision import beside_thresholds, compare, count_changed, settle, tables
 from onnxserve_export.run import run_graph
 from onnxserve_export.sources.trees import TreeSource
+from onnxserve_export.subset import Row
 from onnxserve_handlers.inputs.table import TableOptions
 
 pytest.importorskip("skl2onnx")
@@ -54,6 +59,39 @@ def test_a_forest_rounds_to_float32_itself_and_changes_nothing():
 def test_times_that_float32_can_not_tell_apart_change_rows_themselves():
     model = TreeSource(sklearn_ensemble.HistGradientBoostingRegressor(max_iter=5).fit(STAMPS, STAMPS[:, 0] % 1000))
     assert count_changed(model, STAMPS) > 0
+
+
+def state_of(rows: np.ndarray, model: object, **fields: str) -> SimpleNamespace:
+    options = TableOptions(columns=tuple(f"c{place}" for place in range(rows.shape[1])), **fields)  # type: ignore[arg-type]
+    subsets = {"fit": [Row(row, None) for row in rows.tolist()]}
+    definition = Definition("m", "1", "model.py:load", input=options)
+    lines: list[str] = []
+    return SimpleNamespace(
+        definition=definition,
+        model=TreeSource(model),
+        split=SimpleNamespace(subsets=subsets),
+        say=lines.append,
+        lines=lines,
+    )
+
+
+def test_the_definition_gets_float64_where_float32_would_change_answers_and_only_there():
+    changing, exact = state_of(TABLE, fitted("histograms")), state_of(TABLE, fitted("forest"))
+    for state in (changing, exact):
+        settle(state)
+    assert changing.definition.input.dtype == "float64"
+    assert "rows beside thresholds" in changing.lines[0]
+    assert (exact.definition.input.dtype, exact.lines) == ("auto", [])
+
+
+def test_float32_is_refused_where_it_changes_the_definitions_own_rows():
+    model = sklearn_ensemble.HistGradientBoostingRegressor(max_iter=5).fit(STAMPS, STAMPS[:, 0] % 1000)
+    with pytest.raises(DefinitionError, match=r"in float32, \d+ of 400 rows get another answer") as refused:
+        settle(state_of(STAMPS, model, dtype="float32"))
+    assert refused.value.where == "input.dtype"
+    accepted = state_of(TABLE, fitted("histograms"), dtype="float32")
+    settle(accepted)
+    assert accepted.definition.input.dtype == "float32"
 
 
 def test_rows_that_the_handler_refuses_are_left_out():
