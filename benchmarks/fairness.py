@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from onnxserve.tuning.tuner import cpu_name
@@ -25,6 +27,7 @@ PACED = "127.0.0.2"  # another address makes it another client
 RATE = 10  # requests per second
 FLOOD = 200  # connections
 GRACE_S = 2  # the flood starts before and ends after the paced client
+SAMPLE_MS = 50
 SPIN = "while True: pass"
 Times = list[float]
 INTRO = """# One client beside another
@@ -35,8 +38,9 @@ connections, and sends on each as soon as it has its answer. The table has the l
 figure is the median of {rounds} rounds of {seconds} s, in which the situations take turns; the range of the rounds is
 in brackets.
 
-"A busy machine" is the control: there are no other requests, but {cpus} programs that compute. The client then waits
-for a core. No queue and no gateway can shorten that wait, and a flood from the same machine takes cores too.
+The last two situations are controls without other requests: programs that only compute. First there is one per core,
+then there are as many as the flood kept threads running or ready to run (the median of samples every {sample_ms} ms).
+The client then waits for a core, which no queue and no gateway can shorten. What the flood adds beyond that is ours.
 
 | model | beside | p50 | p95 | p99 | p99 / alone | flood's requests/s |
 |---|---|--:|--:|--:|--:|--:|
@@ -61,21 +65,47 @@ def paced(live: Live, seconds: float) -> Times:
     return sorted(times)
 
 
-def beside_flood(live: Live, seconds: float) -> tuple[Times, float]:
-    """Return the paced client's latencies beside a flood, and the flood's responses per second."""
-    rates: list[float] = []
-    flood = threading.Thread(target=lambda: rates.append(live.load(FLOOD, int(seconds) + 2 * GRACE_S).rate))
-    flood.start()
+@dataclass
+class Flood:
+    """What a flood did: its responses per second, and samples of the threads that ran or were ready to run."""
+
+    rate: float = 0.0
+    runnable: list[int] = field(default_factory=list)
+
+    def run(self, live: Live, seconds: int) -> None:
+        """Send requests on all connections."""
+        self.rate = live.load(FLOOD, seconds).rate
+
+    def sample(self, ended: threading.Event) -> None:
+        """Sample until the paced client has ended."""
+        while not ended.wait(SAMPLE_MS / 1000):
+            self.runnable.append(runnable())
+
+
+def beside_flood(live: Live, seconds: float) -> tuple[Times, Flood]:
+    """Return the paced client's latencies beside a flood, and what the flood did."""
+    flood, ended = Flood(), threading.Event()
+    sender = threading.Thread(target=flood.run, args=(live, int(seconds) + 2 * GRACE_S))
+    sampler = threading.Thread(target=flood.sample, args=(ended,))
+    sender.start()
     time.sleep(GRACE_S)
+    sampler.start()
     times = paced(live, seconds)
-    flood.join()
-    return times, rates[0]
+    ended.set()
+    sampler.join()
+    sender.join()
+    return times, flood
+
+
+def runnable() -> int:
+    """Return how many threads of the machine run or are ready to run, this one not counted (proc(5), loadavg)."""
+    return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0]) - 1
 
 
 @contextlib.contextmanager
-def busy() -> Iterator[None]:
-    """Run one compute-bound process per core."""
-    programs = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in os.sched_getaffinity(0)]
+def busy(count: int) -> Iterator[None]:
+    """Run compute-bound processes."""
+    programs = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(count)]
     try:
         yield
     finally:
@@ -91,30 +121,40 @@ def quantile(times: Times, share: float) -> float:
 
 def measure(bench: Bench, rounds: int, seconds: float, warm_s: int) -> list[str]:
     """Measure a model and return its rows of the table."""
-    ways: dict[str, list[Times]] = {"nobody": [], f"{FLOOD} connections": [], "a busy machine": []}
-    nobody, flood, machine = ways.values()
-    rates = []
+    cores = len(os.sched_getaffinity(0))
+    nobody: list[Times] = []
+    beside: list[Times] = []
+    floods: list[Flood] = []
+    busy_cores: list[Times] = []
+    as_busy: list[Times] = []
     default = next(server for server in servers(bench.model) if server.name == "default")
     with started(default, bench, warm_s) as live:
         for _ in range(rounds):
             nobody.append(paced(live, seconds))
-            times, rate = beside_flood(live, seconds)
-            flood.append(times)
-            rates.append(rate)
-            with busy():
-                machine.append(paced(live, seconds))
-    answered = f"{statistics.median(rates):,.0f}"
-    return [row(bench.model, way, runs, nobody, answered if runs is flood else "") for way, runs in ways.items()]
+            times, flood = beside_flood(live, seconds)
+            beside.append(times)
+            floods.append(flood)
+            for runs, programs in ((busy_cores, cores), (as_busy, round(statistics.median(flood.runnable)))):
+                with busy(programs):
+                    runs.append(paced(live, seconds))
+    threads = round(statistics.median(count for flood in floods for count in flood.runnable))
+    rate = f"{statistics.median(flood.rate for flood in floods):,.0f}"
+    return [
+        row(bench.model, "nobody", nobody, None, ""),
+        row(bench.model, f"{FLOOD} connections", beside, nobody, rate),
+        row(bench.model, f"{cores} programs", busy_cores, nobody, ""),
+        row(bench.model, f"{threads} programs", as_busy, nobody, ""),
+    ]
 
 
-def row(model: str, way: str, runs: list[Times], alone: list[Times], rate: str) -> str:
+def row(model: str, way: str, runs: list[Times], alone: list[Times] | None, rate: str) -> str:
     """Format a row: medians over the rounds, and the median ratio of p99 to the same round's p99 without load."""
     cells = [model, way]
     for share in (0.5, 0.95, 0.99):
         values = sorted(quantile(times, share) for times in runs)
         cells.append(f"{statistics.median(values):.1f} ({values[0]:.1f} to {values[-1]:.1f})")
-    ratios = [quantile(times, 0.99) / quantile(before, 0.99) for times, before in zip(runs, alone, strict=True)]
-    cells += ["" if runs is alone else f"{statistics.median(ratios):.1f}", rate]
+    ratios = [quantile(times, 0.99) / quantile(before, 0.99) for times, before in zip(runs, alone or runs, strict=True)]
+    cells += [f"{statistics.median(ratios):.1f}" if alone else "", rate]
     return "| " + " | ".join(cells) + " |"
 
 
@@ -133,7 +173,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     about = {"cpu": cpu_name(), "cpus": len(os.sched_getaffinity(0)), "rate": RATE, "flood": FLOOD}
-    text = INTRO.format(**about, rounds=given.rounds, seconds=f"{given.seconds:g}")
+    text = INTRO.format(**about, sample_ms=SAMPLE_MS, rounds=given.rounds, seconds=f"{given.seconds:g}")
     for model in given.models:
         lines = measure(prepare(model), given.rounds, given.seconds, given.warm)
         text += "\n".join(lines) + "\n"

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 FOLDER, IN, OUT, THREADS = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 SIGNATURE = json.loads((FOLDER / "signature.json").read_bytes())
-COLUMNS, LABELS = SIGNATURE["input"]["columns"], SIGNATURE["output"]["labels"]
+COLUMNS, LABELS = SIGNATURE["input"].get("columns"), SIGNATURE["output"]["labels"]
 BATCH = 4096 if COLUMNS else SIGNATURE["max_batch"]
 TOKENIZER = None if COLUMNS else Tokenizer.from_file(str(FOLDER / "tokenizer.json"))
 

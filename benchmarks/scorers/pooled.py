@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 FOLDER, IN, OUT, THREADS = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 SIGNATURE = json.loads((FOLDER / "signature.json").read_bytes())
-COLUMNS, LABELS = SIGNATURE["input"]["columns"], SIGNATURE["output"]["labels"]
+COLUMNS, LABELS = SIGNATURE["input"].get("columns"), SIGNATURE["output"]["labels"]
 TOKENIZER = None if COLUMNS else Tokenizer.from_file(str(FOLDER / "tokenizer.json"))
 SESSION = ort.InferenceSession(FOLDER / "model.onnx", providers=["CPUExecutionProvider"])
 
