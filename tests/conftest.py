@@ -12,6 +12,7 @@ import torch
 from onnxserve.scaffold import new_model
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
+from tests.helpers.archive_cache import fill_once
 from tests.helpers.once import create_once
 
 
@@ -36,24 +37,30 @@ def definition(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def archive(definition: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def archive(definition: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
     """Its archive, exported once for all tests; read only."""
-    store = create_once(tmp_path_factory, "store", lambda folder: exported(definition, folder))
-    return store / "circle-1.0.0.mar"
+
+    def fill(folder: Path) -> None:
+        fill_once(pytestconfig, "store", folder, lambda store: exported(definition, store))
+
+    return create_once(tmp_path_factory, "store", fill) / "circle-1.0.0.mar"
 
 
 @pytest.fixture(scope="session")
-def next_archive(definition: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def next_archive(definition: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
     """Version 2.0.0 of the same model."""
 
-    def export_next(folder: Path) -> None:
-        model = folder / "circle"
+    def export_next(store: Path) -> None:
+        model = store / "circle"
         shutil.copytree(definition, model, dirs_exist_ok=True)
         toml = model / "model.toml"
         toml.write_text(toml.read_text().replace('version = "1.0.0"', 'version = "2.0.0"'))
-        exported(model, folder)
+        exported(model, store)
 
-    return create_once(tmp_path_factory, "next-store", export_next) / "circle-2.0.0.mar"
+    def fill(folder: Path) -> None:
+        fill_once(pytestconfig, "next-store", folder, export_next)
+
+    return create_once(tmp_path_factory, "next-store", fill) / "circle-2.0.0.mar"
 
 
 def exported(definition: Path, store: Path) -> None:
