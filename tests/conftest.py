@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from onnxserve.scaffold import new_model
-from onnxserve_export.export import export_model
-from onnxserve_export.steps import STEPS
 from tests.helpers.archive_cache import fill_once
 from tests.helpers.once import create_once
 
-
-@pytest.fixture(scope="session", autouse=True)
-def torch_threads() -> None:
-    """One: threads that wait for each other beside other tests take ten times as long for models as small as these."""
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def quick_java() -> Iterator[None]:
-    """Servers of tests live for seconds: Java's second compiler would cost more CPU time than its code saves."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
-        yield
+# Of this process and of those that tests start. Torch's threads that wait for each other beside other tests take ten times
+# as long for models as small as these. Java's second compiler costs servers that live for seconds more than it saves.
+os.environ |= {"OMP_NUM_THREADS": "1", "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
 
 
 @pytest.fixture(scope="session")
@@ -64,4 +51,8 @@ def next_archive(definition: Path, tmp_path_factory: pytest.TempPathFactory, pyt
 
 
 def exported(definition: Path, store: Path) -> None:
+    # Imported here, since torch takes five seconds and most files need no export.
+    from onnxserve_export.export import export_model
+    from onnxserve_export.steps import STEPS
+
     export_model(definition, store, STEPS, lambda _: None)
