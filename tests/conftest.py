@@ -12,8 +12,9 @@ from onnxserve.scaffold import new_model
 from tests.helpers.archive_cache import fill_once
 from tests.helpers.once import create_once
 
-# Of this process and of those that tests start. Torch's threads that wait for each other beside other tests take ten times
-# as long for models as small as these. Java's second compiler costs servers that live for seconds more than it saves.
+# For this process and for those that tests start. Torch's threads that wait for each other beside other tests take ten
+# times as long for models as small as these. Java's second compiler costs servers that live for seconds more than it
+# saves.
 os.environ |= {"OMP_NUM_THREADS": "1", "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
 
 
