@@ -36,7 +36,8 @@ from tests.helpers.torchserve import ROOT, Running
 
 RULES = ROOT / "deploy" / "prometheus"
 NAME = re.compile(r"\bonnxserve_\w+")
-LAUNCHER = ("WARNING:", "Warning:", "Picked up ", "nvidia-smi not", "Model server st")  # of Java and TorchServe
+# Of Java and TorchServe.
+LAUNCHER = ("WARNING:", "Warning:", "Picked up ", "NOTE: Picked up ", "nvidia-smi not", "Model server st")
 # Made by Prometheus of a histogram's or counter's own name.
 PARTS = ("_bucket", "_sum", "_count", "_total")
 READY_S = 150
