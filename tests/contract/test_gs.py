@@ -19,7 +19,7 @@ from onnxserve.locations import transfer
 from onnxserve.locations.fetch import fetch
 from onnxserve.locations.location import Location
 from tests.helpers.downloads import fetch_pinned
-from tests.helpers.file_server import Asked, FileServer, Reply, running
+from tests.helpers.file_server import FileServer, ReceivedRequest, Reply, running
 
 gcsfs = pytest.importorskip("gcsfs", reason="onnxserve[gs] is not installed")
 
@@ -40,9 +40,9 @@ def listing(prefix: str, delimiter: str) -> dict[str, object]:
     return {"kind": "storage#objects", "items": items, "prefixes": sorted(prefixes)}
 
 
-def reply(asked: Asked) -> Reply | None:
+def reply(request: ReceivedRequest) -> Reply | None:
     """Answer metadata and listings; downloads are the files of the server."""
-    address = urlsplit(asked.path)
+    address = urlsplit(request.path)
     path, query = unquote(address.path), parse_qs(address.query)
     headers = {"content-type": "application/json"}
     if path == ROOT:
@@ -58,9 +58,9 @@ def reply(asked: Asked) -> Reply | None:
 class DecodingServer(FileServer):
     """Files by their unquoted path, since an object's name is one quoted part of its URL."""
 
-    def reply(self, asked: Asked) -> Reply:
-        path = unquote(urlsplit(asked.path).path)
-        return super().reply(asked if path.startswith("/storage") else asked._replace(path=path))
+    def reply(self, request: ReceivedRequest) -> Reply:
+        path = unquote(urlsplit(request.path).path)
+        return super().reply(request if path.startswith("/storage") else request._replace(path=path))
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def test_runs_go_down_the_columns_and_begin_outside():
 
 @given(MASKS)
 def test_runs_give_the_mask_back(mask):
-    assert (from_runs(np.array(runs(mask)), *mask.shape) == mask.astype(bool)).all()
+    assert (from_runs(runs(mask), *mask.shape) == mask.astype(bool)).all()
 
 
 @pytest.mark.parametrize("counts", [[3], [-1, 5], [2, 1]])
