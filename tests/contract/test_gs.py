@@ -50,8 +50,8 @@ def reply(request: ReceivedRequest) -> Reply | None:
         return Reply(200, headers, json.dumps(document).encode())
     key = path.removeprefix(f"{ROOT}/")
     if path.startswith(f"{ROOT}/"):
-        found = key in OBJECTS
-        return Reply(200 if found else 404, headers, json.dumps(resource(key) if found else {}).encode())
+        is_known = key in OBJECTS
+        return Reply(200 if is_known else 404, headers, json.dumps(resource(key) if is_known else {}).encode())
     return None
 
 

@@ -21,7 +21,7 @@ from onnxserve_export.export_state import ExportState
 from onnxserve_export.options import ExportOptions
 from onnxserve_export.rerun import rerun
 from onnxserve_export.steps import STEPS
-from onnxserve_handlers.tasks.masks import from_runs
+from onnxserve_handlers.tasks.segmentation_masks import from_runs
 from tests.helpers import batch_jobs
 from tests.helpers.browser import WAIT_S, asked
 from tests.helpers.detector import expected, pictures, same, write_model
