@@ -23,6 +23,7 @@ Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
 Row = dict[str, Array]
 NO_SIZES: Mapping[str, int] = MappingProxyType({})
+LENGTH = 8  # of a free axis in random rows
 Dtype = Literal[
     "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"
 ]
@@ -111,6 +112,19 @@ class TensorsInput(InputHooks):
         """Return the largest sizes of the free axes."""
         return self.options.limits
 
+    def sample(self, draws: np.random.Generator) -> dict[str, Any]:
+        """Return random arrays: of 0 and 1 for integers, whose meaning is unknown; all rows have one size."""
+        names = {name for axes in self.dynamic_axes.values() for name in axes.values()}
+        sizes = {name: min(self.options.limits.get(name, LENGTH), LENGTH) for name in names}
+        return {
+            name: _draw(
+                draws,
+                np.dtype(tensor.dtype),
+                [sizes[size] if isinstance(size, str) else size for size in tensor.shape[1:]],
+            ).tolist()
+            for name, tensor in self.expected.items()
+        }
+
     def tensors(self, rows: Sequence[Row]) -> dict[str, Array]:
         """Return each input, shape (rows, ...); raises InvalidRow for rows of different sizes."""
         if len(set(self.batch_keys(rows) or ())) > 1:
@@ -122,6 +136,11 @@ class TensorsInput(InputHooks):
         nested: Schema = {"type": ["array", "number", "boolean"]}
         by_name = object_schema(dict.fromkeys(self.expected, nested), [*self.expected])
         return {"anyOf": [by_name, nested]} if len(self.expected) == 1 else by_name
+
+
+def _draw(draws: np.random.Generator, dtype: np.dtype[Any], shape: Sequence[Any]) -> Array:
+    values = draws.normal(size=shape) if dtype.kind == "f" else draws.integers(0, 2, shape)
+    return np.asarray(values, dtype)
 
 
 def as_array(value: Any, where: str) -> Array:
