@@ -125,9 +125,9 @@ def server(tree_archive, tmp_path_factory) -> Iterator[Running]:
         yield made
 
 
-def scores(predictions: Rows) -> list[float]:
+def scores(predictions: Rows) -> npt.NDArray[np.float64]:
     """Return the score of `good`."""
-    return [row["score"] if row["label"] == "good" else 1 - row["score"] for row in predictions]
+    return np.array([row["score"] if row["label"] == "good" else 1 - row["score"] for row in predictions])
 
 
 def test_it_answers_as_its_source_does_in_float64(server, source):

@@ -20,6 +20,7 @@ from .table_columns import NAN_FIX, Column, as_column
 
 Array = npt.NDArray[Any]
 FEATURES = "features"  # the one tensor of a table
+NUMBERS = {int, float}  # bool, which is an int in Python, is no number here
 FORMATS = {"float32": "f", "float64": "d"}  # of struct
 
 
@@ -131,8 +132,10 @@ class TableInput(InputHooks):
         # = raises OverflowError, @ gives infinity
         self.packed = struct.Struct(f"={len(self.columns)}{FORMATS[self.dtype]}")
         self.is_plain = options.is_plain
+        self.only_numbers = self.is_plain and not options.nullable_columns
+        self.largest = float(np.finfo(self.dtype).max)
         # Well-formed rows are decoded straight to numbers; others take the slower way, whose errors say what is wrong.
-        default = type(self).check is TableInput.check and self.is_plain and not options.nullable_columns
+        default = type(self).check is TableInput.check and self.only_numbers
         max_rows = self.signature.input.max_rows
         self.decoder = rows_decoder(len(self.columns), max_rows, self.row_keys) if default else None
 
@@ -168,6 +171,8 @@ class TableInput(InputHooks):
                 where=where,
                 fix="columns are " + ", ".join(self.columns),
             )
+        if self.only_numbers and all(type(value) in NUMBERS and abs(value) <= self.largest for value in instance):
+            return [float(value) for value in instance]
         return [
             reader.read(value, f"{where}.{reader.column.name}")
             for reader, value in zip(self.readers, instance, strict=True)
@@ -202,7 +207,7 @@ class TableInput(InputHooks):
 
     def measures(self, rows: Sequence[Sequence[Cell]]) -> Mapping[str, Array]:
         """Return every column's values and which are null, shape (rows,)."""
-        if self.is_plain and not any(column.nullable for column in self.typed):
+        if self.only_numbers:
             table = np.array(rows, np.float64)
             return {name: table[:, index] for index, name in enumerate(self.columns)}
         measures = dict[str, Array]()
