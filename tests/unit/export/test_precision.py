@@ -63,6 +63,7 @@ def test_times_that_float32_can_not_tell_apart_change_rows_themselves():
 
 
 def state_of(rows: np.ndarray, model: object, **fields: str) -> Any:
+    """The part of an export's state that the choice needs; `lines` are what it says."""
     options = TableOptions(columns=tuple(f"c{place}" for place in range(rows.shape[1])), **fields)  # type: ignore[arg-type]
     subsets = {"fit": [Row(row, None) for row in rows.tolist()]}
     definition = Definition("m", "1", "model.py:load", input=options)
