@@ -125,6 +125,7 @@ def _write_tensors(folder: Path, source: Path, target: Path, split: Callable[[Ha
     with zipfile.ZipFile(target, "w") as archive:
         write_json(archive, "axes", axes)
         write_json(archive, "limits", handler.free_axes())
+        write_json(archive, "least", handler.least_sizes())
         for instances in read_lines(source):
             rows = [handler.check(value, f"row[{i}]") for i, value in enumerate(instances)]
             parts = split(handler, rows)

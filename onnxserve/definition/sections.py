@@ -153,7 +153,7 @@ class FeaturesSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Answer for an entity or a feature that the store doesn't have: its default, or 422."""
     unavailable: Literal["default", "refuse"] = "refuse"
     """Answer while the store can't be reached: defaults, or 503."""
-    defaults: dict[str, float] = {}
+    defaults: dict[str, bool | float | str] = {}
     """Default of each column."""
     ttl_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Time for which a worker keeps an entity's features [s]."""

@@ -259,6 +259,30 @@ def test_a_row_knows_the_size_of_the_upright_image(exact):
     assert exact.check(saved(Image.new("RGB", (30, 20)), exif=exif), "x").source_size == (20, 30)
 
 
+class Corner(ImageClassifier):
+    """A user's own handler, written before there was `resize`."""
+
+    def to_size(self, image):
+        return image.crop((0, 0, self.options.width, self.options.height))
+
+    def tensors(self, rows):
+        pixels = np.stack(rows).transpose(0, 3, 1, 2).astype(np.float32)
+        return {"image": (pixels - self.options.mean) / self.options.scale}
+
+
+def test_a_handler_of_a_users_own_may_resize_and_scale_by_itself():
+    handler = with_fake_session(Corner(), height=2, width=3, mean=1, std=2)
+    row = handler.check(saved(Image.fromarray(COLOUR)), "x")
+    np.testing.assert_allclose(handler.tensors([row])["image"][0], (COLOUR[:2, :3].transpose(2, 0, 1) - 1) / 2)
+    assert handler.origins([row]) is None
+
+
+def test_an_image_has_an_origin_unless_a_handler_made_it_of_something_else(exact):
+    [frame] = exact.origins([exact.check(picture((30, 20)), "x")]) or []
+    assert (frame.width, frame.height, frame.graph_width, frame.graph_height) == (30, 20, 6, 4)
+    assert exact.origins([np.zeros((4, 6, 3), np.uint8)]) is None
+
+
 def test_an_image_that_would_become_too_large_before_its_cut_is_refused():
     handler = with_fake_session(ImageClassifier(), height=8, width=8, resize="crop", max_pixels=1000, max_bytes=10_000)
     [(status, answer)] = ask(handler, (picture((400, 2)), "image/png"))
