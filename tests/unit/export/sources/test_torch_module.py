@@ -64,9 +64,9 @@ def test_a_module_with_a_mapping_of_outputs_keeps_their_names_ranks_and_free_axe
 
 
 class Recurrent(torch.nn.Module):
-    def __init__(self, kind: type[torch.nn.RNNBase]) -> None:
+    def __init__(self, kind: type[torch.nn.LSTM | torch.nn.GRU | torch.nn.RNN]) -> None:
         super().__init__()
-        self.cells = kind(3, 4, batch_first=True)  # type: ignore[arg-type]  # each kind has its mode
+        self.cells = kind(3, 4, batch_first=True)
         self.head = torch.nn.Linear(4, 2)
 
     def forward(self, series: torch.Tensor) -> torch.Tensor:
