@@ -21,7 +21,8 @@ from .torch_module import TorchModule
 
 CONFIG, MODULES = "config.json", "modules.json"
 # Inputs beside the main one that a tokenizer makes; a module that has them computes their usual values by itself.
-BESIDE = ("attention_mask", "token_type_ids", "position_ids")
+TYPES = "token_type_ids"
+BESIDE = ("attention_mask", TYPES, "position_ids")
 PATTERNS = ("*.safetensors", "*.safetensors.index.json")
 
 
@@ -65,8 +66,10 @@ class PretrainedModule(TorchModule):
         super().__init__(module, outputs)
         parameters = inspect.signature(module.forward).parameters
         main: Any = getattr(module, "main_input_name", "input_ids")
-        beside = [InputSpec(name, required=False) for name in BESIDE if name in parameters]
-        self.inputs = (InputSpec(str(main)), *beside)
+        config: Any = module.config
+        has_types = getattr(config, "type_vocab_size", 2) > 1  # RoBERTa's has one: it can't tell two texts apart
+        known = [name for name in BESIDE if name in parameters and (has_types or name != TYPES)]
+        self.inputs = (InputSpec(str(main)), *(InputSpec(name, required=False) for name in known))
         self.summary = f"transformers {self.summary}"
 
 

@@ -22,8 +22,8 @@ from . import InputHooks, InputOptions, Positive
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
 Row = dict[str, Array]
-NO_SIZES: Mapping[str, int] = MappingProxyType({})
 LENGTH = 8  # of a free axis in random rows
+NO_SIZES: Mapping[str, int] = MappingProxyType({})
 Dtype = Literal[
     "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"
 ]

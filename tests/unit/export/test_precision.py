@@ -1,6 +1,7 @@
 """Fitted models that compare in float64 are served in float64, where float32 would change answers."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,8 @@ def test_times_that_float32_can_not_tell_apart_change_rows_themselves():
     assert count_changed(model, STAMPS) > 0
 
 
-def state_of(rows: np.ndarray, model: object, **fields: str) -> SimpleNamespace:
+def state_of(rows: np.ndarray, model: object, **fields: str) -> Any:
+    """The part of an export's state that the choice needs; `lines` are what it says."""
     options = TableOptions(columns=tuple(f"c{place}" for place in range(rows.shape[1])), **fields)  # type: ignore[arg-type]
     subsets = {"fit": [Row(row, None) for row in rows.tolist()]}
     definition = Definition("m", "1", "model.py:load", input=options)

@@ -51,7 +51,9 @@ def test_a_row_may_bring_the_keys_of_a_feature_store_instead_of_what_it_knows():
 
 @pytest.mark.parametrize(("handler", "field"), [(TextClassifier, "text"), (ImageClassifier, "image"), (Handler, None)])
 def test_a_row_of_another_kind_is_an_object_of_its_field_and_of_a_users_own_anything(handler, field):
-    schema = handler().row_schema()
+    made = handler()
+    made.signature = replace(TABLE, input=made.input_options())
+    schema = made.row_schema()
     assert (schema.get("required"), schema.get("type")) == (([field], "object") if field else (None, None))
 
 
