@@ -9,9 +9,9 @@ import pytest
 
 from onnxserve_handlers.handler import Handler
 from onnxserve_handlers.inputs.image import ImageOptions
-from onnxserve_handlers.inputs.text import TextOptions
 from onnxserve_handlers.inputs.table_cells import cell_schema
 from onnxserve_handlers.inputs.table_columns import Column
+from onnxserve_handlers.inputs.text import TextOptions
 from onnxserve_handlers.protocols.v2_grpc import metadata_message
 from onnxserve_handlers.protocols.v2_http import model_metadata
 from onnxserve_handlers.registry import task_alone
