@@ -48,6 +48,10 @@ class InputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         """The names of a row's values, where a row has several by name; empty for other kinds."""
         return ()
 
+    def completed(self, required: Sequence[str], optional: Sequence[str]) -> InputOptions:  # noqa: ARG002 - a hook
+        """Return the options with what the model's inputs decide, by the names that it requires or may get."""
+        return self
+
     @property
     def column_types(self) -> Mapping[str, str]:
         """The types of a table's columns that take more or less than any number, by name."""
@@ -62,10 +66,6 @@ class InputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def measure_edges(self) -> Mapping[str, Sequence[float]]:
         """The edges between the bins of measures that have bins of their own, by measure; others get quantiles."""
         return {}
-
-    def completed(self, required: Sequence[str], optional: Sequence[str]) -> InputOptions:  # noqa: ARG002 - a hook
-        """Return the options with what the model's inputs decide, by the names that it requires or may get."""
-        return self
 
 
 class OutputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

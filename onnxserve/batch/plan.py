@@ -90,12 +90,12 @@ def select_columns(  # noqa: PLR0913 - what a person says about columns
     delimiter: str,
     chunk: int,
     lookup: FeatureLookup | None = None,
-    fields: Sequence[str] = (),
     types: Mapping[str, str] = NO_TYPES,
+    fields: Sequence[str] = (),
 ) -> Selection:
-    """Match the model's columns, or the fields of its rows, with the columns of every source.
+    """Match the model's columns, or the fields of its rows, with those of every source; BatchError names missing ones.
 
-    `types` are those of a table's columns where not all are numbers. BatchError names the missing ones.
+    `types` are those of a table's columns where not all are numbers.
     """
     has = [(source, columns(source, delimiter)) for source in sources]
     first = next((has_columns for _, has_columns in has if has_columns is not None), None)
@@ -109,7 +109,7 @@ def select_columns(  # noqa: PLR0913 - what a person says about columns
         # If the file has the feature too, the store's value is used, unless --map names the column.
         model_columns, named = [name for name in model_columns if name not in lookup.columns or name in own], own
     if is_table or fields:
-        own_names = model_columns or fields
+        own_names = model_columns if is_table else fields
         if unknown := sorted(set(named) - set(own_names)):
             raise BatchError(f"the model has no columns {unknown}", where="--map", fix=f"it has {', '.join(own_names)}")
         chosen = {name: named.get(name, name) for name in own_names}

@@ -63,9 +63,8 @@ def job_of(request: JobRequest) -> Job:
     chunk = CHUNK if takes_arrays(signature) else CHUNK_FILES if sources[0].kind in ALBUMS else CHUNK_SINGLE
     keep = request.keep or request.shape.partition
     fields = TEXT_PAIR if signature["input"].get("pairs") else ()
-    wanted = select_columns(
-        sources, tuple(types), request.columns, keep, request.delimiter, chunk, lookup, fields, row_types
-    )
+    names = tuple(types)
+    wanted = select_columns(sources, names, request.columns, keep, request.delimiter, chunk, lookup, row_types, fields)
     _consistent(request, model, wanted.keep)
     rest = (
         request.shape,

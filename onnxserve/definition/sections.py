@@ -92,7 +92,8 @@ class QuantiseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     proof_rows: Annotated[int, msgspec.Meta(ge=0)] = 2000
     """Certify rows that travel in the archive [rows].
 
-    `onnxserve archive verify --rerun` repeats the proof with them; 0 for none.
+    `onnxserve archive verify --rerun` repeats the proof with them; 0 for none. There are fewer where the outputs are
+    large, such as masks: all together take at most 64 MiB.
     """
 
 

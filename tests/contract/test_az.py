@@ -18,7 +18,7 @@ from onnxserve.locations import transfer
 from onnxserve.locations.fetch import fetch
 from onnxserve.locations.location import Location
 from tests.helpers.downloads import fetch_pinned
-from tests.helpers.file_server import RANGE, Asked, FileServer, Reply, running
+from tests.helpers.file_server import RANGE, FileServer, ReceivedRequest, Reply, running
 
 adlfs = pytest.importorskip("adlfs", reason="onnxserve[az] is not installed")
 
@@ -49,20 +49,20 @@ def listing(prefix: str, delimiter: str) -> str:
     )
 
 
-def download(asked: Asked, content: bytes, key: str) -> Reply:
+def download(request: ReceivedRequest, content: bytes, key: str) -> Reply:
     headers = {"last-modified": WHEN, "etag": f'"{key}"', "x-ms-blob-type": "BlockBlob", "accept-ranges": "bytes"}
-    wanted = RANGE.fullmatch(asked.headers.get("x-ms-range", asked.headers.get("range", "")))
-    if asked.method == "HEAD" or wanted is None:
+    wanted = RANGE.fullmatch(request.headers.get("x-ms-range", request.headers.get("range", "")))
+    if request.method == "HEAD" or wanted is None:
         return Reply(200, {**headers, "content-length": str(len(content))}, content)
     first, last = int(wanted[1]), min(int(wanted[2] or len(content) - 1), len(content) - 1)
     headers["content-range"] = f"bytes {first}-{last}/{len(content)}"
     return Reply(206, headers, content[first : last + 1])
 
 
-def reply(asked: Asked) -> Reply:
-    address = urlsplit(asked.path)
+def reply(request: ReceivedRequest) -> Reply:
+    address = urlsplit(request.path)
     path, query = unquote(address.path).removeprefix("/me"), parse_qs(address.query)
-    if not asked.headers.get("authorization", "").startswith("SharedKey me:"):
+    if not request.headers.get("authorization", "").startswith("SharedKey me:"):
         return Reply(403, XML)
     if path == "/box" and query.get("comp") == ["list"]:
         text = listing(query.get("prefix", [""])[0], query.get("delimiter", [""])[0])
@@ -70,7 +70,7 @@ def reply(asked: Asked) -> Reply:
     if path == "/box":
         return Reply(200, {"last-modified": WHEN, "etag": '"box"'})
     key = path.removeprefix("/box/")
-    return download(asked, OBJECTS[key], key) if key in OBJECTS else Reply(404, XML)
+    return download(request, OBJECTS[key], key) if key in OBJECTS else Reply(404, XML)
 
 
 @pytest.fixture

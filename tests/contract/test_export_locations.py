@@ -66,7 +66,7 @@ def test_a_model_is_proven_on_rows_from_elsewhere_and_the_archive_says_which(ser
     assert evidence["sources"][0]["location"] == f"{server.url}/scale.txt"
     again = export(circle, READING, offline=True)
     assert again.split.certify.digest == state.split.certify.digest
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
 def test_all_missing_pins_are_named_at_once_as_lines_to_write(server, circle):
@@ -83,7 +83,7 @@ def test_offline_names_all_that_is_missing_and_asks_nobody(server, circle):
         export(circle, REFUSING, offline=True)
     assert "/rows.csv is not in the cache" in refusal.value.what
     assert "/scale.txt is not in the cache" in refusal.value.what
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_rows_beside_the_definition_need_no_pin(server, circle):

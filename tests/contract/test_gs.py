@@ -19,7 +19,7 @@ from onnxserve.locations import transfer
 from onnxserve.locations.fetch import fetch
 from onnxserve.locations.location import Location
 from tests.helpers.downloads import fetch_pinned
-from tests.helpers.file_server import Asked, FileServer, Reply, running
+from tests.helpers.file_server import FileServer, ReceivedRequest, Reply, running
 
 gcsfs = pytest.importorskip("gcsfs", reason="onnxserve[gs] is not installed")
 
@@ -40,9 +40,9 @@ def listing(prefix: str, delimiter: str) -> dict[str, object]:
     return {"kind": "storage#objects", "items": items, "prefixes": sorted(prefixes)}
 
 
-def reply(asked: Asked) -> Reply | None:
+def reply(request: ReceivedRequest) -> Reply | None:
     """Answer metadata and listings; downloads are the files of the server."""
-    address = urlsplit(asked.path)
+    address = urlsplit(request.path)
     path, query = unquote(address.path), parse_qs(address.query)
     headers = {"content-type": "application/json"}
     if path == ROOT:
@@ -50,17 +50,17 @@ def reply(asked: Asked) -> Reply | None:
         return Reply(200, headers, json.dumps(document).encode())
     key = path.removeprefix(f"{ROOT}/")
     if path.startswith(f"{ROOT}/"):
-        found = key in OBJECTS
-        return Reply(200 if found else 404, headers, json.dumps(resource(key) if found else {}).encode())
+        is_known = key in OBJECTS
+        return Reply(200 if is_known else 404, headers, json.dumps(resource(key) if is_known else {}).encode())
     return None
 
 
 class DecodingServer(FileServer):
     """Files by their unquoted path, since an object's name is one quoted part of its URL."""
 
-    def reply(self, asked: Asked) -> Reply:
-        path = unquote(urlsplit(asked.path).path)
-        return super().reply(asked if path.startswith("/storage") else asked._replace(path=path))
+    def reply(self, request: ReceivedRequest) -> Reply:
+        path = unquote(urlsplit(request.path).path)
+        return super().reply(request if path.startswith("/storage") else request._replace(path=path))
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from onnxserve.locations import transfer
 from onnxserve.locations.fetch import Access, fetch
 from onnxserve.locations.location import Location
 from tests.helpers.downloads import fetch_pinned
-from tests.helpers.file_server import Asked, FileServer, Reply, running
+from tests.helpers.file_server import FileServer, ReceivedRequest, Reply, running
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -48,13 +48,13 @@ class Registry:
         annotations = {"annotations": {"org.opencontainers.image.title": title}} if title else {}
         return {"mediaType": "application/octet-stream", "digest": digest, "size": len(content), **annotations}
 
-    def reply(self, asked: Asked) -> Reply | None:
-        if asked.path.startswith("/token"):
+    def reply(self, request: ReceivedRequest) -> Reply | None:
+        if request.path.startswith("/token"):
             basic = base64.b64encode(f"me:{self.password}".encode()).decode()
-            if self.password and asked.headers.get("authorization") != f"Basic {basic}":
+            if self.password and request.headers.get("authorization") != f"Basic {basic}":
                 return Reply(401, {})
             return Reply(200, {}, json.dumps({"token": self.token}).encode())
-        if self.token and asked.headers.get("authorization") != f"Bearer {self.token}":
+        if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
             challenge = f'Bearer realm="{self.server.url}/token",service="here",scope="repository:{REPOSITORY}:pull"'
             return Reply(401, {"www-authenticate": challenge})
         return None

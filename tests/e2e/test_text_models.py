@@ -16,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select, WebDriverWait
 from tokenizers import Tokenizer
 
 from onnxserve.errors import OnnxserveError
@@ -24,6 +26,7 @@ from onnxserve_export.export_state import ExportState
 from onnxserve_export.options import ExportOptions
 from onnxserve_export.steps import STEPS
 from tests.helpers.batch_jobs import read, run
+from tests.helpers.browser import WAIT_S, asked, chromium
 from tests.helpers.minilm import TEXTS, cross_encoder, embedder
 from tests.helpers.recurrent import recurrent
 from tests.helpers.serving import Serving, serving, settings_in
@@ -129,6 +132,22 @@ def test_both_forms_are_in_the_openapi_document(server):
     schema = paths["/rerank"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert schema["properties"]["model"]["enum"] == ["cross"]
     assert "/v1/embeddings" in paths
+
+
+def test_the_playground_has_a_field_for_each_text_of_a_pair(server, states):
+    port = int(server.settings.gateway_file.read_text().partition("metrics_port = ")[2].split()[0])
+    with chromium() as page:
+        page.get(f"http://127.0.0.1:{port}/console/")
+        WebDriverWait(page, WAIT_S).until(lambda shown: shown.find_elements(By.CSS_SELECTOR, "#play-model option"))
+        Select(page.find_element(By.ID, "play-model")).select_by_visible_text("cross")
+        for name, text in (("text", QUERY), ("text_pair", TEXTS[3])):
+            field = page.find_element(By.CSS_SELECTOR, f"#play-row [name={name}]")
+            field.clear()
+            field.send_keys(text)
+        answer: Any = asked(page)
+    assert answer["predictions"][0]["score"] == pytest.approx(
+        relevance(states["cross"], QUERY, TEXTS[3]), abs=TOLERANCE
+    )
 
 
 def test_pairs_are_scored_from_two_columns_of_a_file(states, store, tmp_path):

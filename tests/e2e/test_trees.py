@@ -24,7 +24,7 @@ from onnxserve_handlers.offline import make_handler
 from onnxserve_handlers.telemetry.drift import FALSE_ALARM, Drift, Profile
 from tests.conftest import exported
 from tests.helpers.browser import WAIT_S, asked, text
-from tests.helpers.gateway import fronted_by
+from tests.helpers.gateway import gateway_before
 from tests.helpers.torchserve import ROOT, Running, running
 
 lightgbm = pytest.importorskip("lightgbm", reason="onnxserve[trees] is not installed")
@@ -125,9 +125,9 @@ def server(tree_archive, tmp_path_factory) -> Iterator[Running]:
         yield made
 
 
-def scores(predictions: Rows) -> list[float]:
+def scores(predictions: Rows) -> npt.NDArray[np.float64]:
     """Return the score of `good`."""
-    return [row["score"] if row["label"] == "good" else 1 - row["score"] for row in predictions]
+    return np.array([row["score"] if row["label"] == "good" else 1 - row["score"] for row in predictions])
 
 
 def test_it_answers_as_its_source_does_in_float64(server, source):
@@ -149,7 +149,7 @@ def test_a_value_of_another_type_is_refused_by_its_column(server):
 
 
 def test_the_playground_has_a_field_of_each_columns_type(server, source, browser):
-    with fronted_by(server) as front:
+    with gateway_before(server) as front:
         browser.get(front.console)
         WebDriverWait(browser, WAIT_S).until(lambda page: page.find_elements(By.CSS_SELECTOR, "#play-row [name=plan]"))
         script = "return [...document.querySelectorAll('#play-row [name]')].map(f => [f.name, f.type])"
@@ -161,8 +161,8 @@ def test_the_playground_has_a_field_of_each_columns_type(server, source, browser
         plan.send_keys("team")
         row = {"amount": None, "plan": "team", "member": True, "joined": "2024-02-29"}
         assert json.dumps(row, separators=(",", ":")) in text(browser, "#play-curl")
-        predictions = asked(browser)["predictions"]
-        np.testing.assert_allclose(scores(predictions), source.predict(encoded([row])), atol=2e-6)
+        predictions: Any = asked(browser)["predictions"]
+        np.testing.assert_allclose(np.array(scores(predictions)), source.predict(encoded([row])), atol=2e-6)
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])

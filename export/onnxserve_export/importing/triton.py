@@ -40,7 +40,7 @@ def is_triton(path: Path) -> bool:
 
 def open_triton(path: Path) -> TritonModel:
     """Return a model of a repository; DefinitionError for several models, and for a backend that runs code."""
-    models = [path] if (path / CONFIG).is_file() else sorted(found.parent for found in path.glob(f"*/{CONFIG}"))
+    models = [path] if (path / CONFIG).is_file() else sorted(config.parent for config in path.glob(f"*/{CONFIG}"))
     if len(models) != 1:
         names = ", ".join(model.name for model in models)
         raise DefinitionError(f"the repository has the models {names}", where=str(path), fix="name the folder of one")

@@ -16,7 +16,7 @@ from ..protocols.body import from_base64, json_type, unwrap
 from ..runtime.batching import guard
 from ..signature import TEXT_PAIR, Schema, object_schema
 from . import InputHooks, InputOptions, Positive
-from .token_row import DEFAULT, TENSORS, Padding, Source, TensorName, TokenRow, pad_rows
+from .text_tokens import DEFAULT, TENSORS, Padding, Source, TensorName, TokenRow, pad_rows
 
 AXIS = "sequence"
 UNKNOWN = "[UNK]"
@@ -249,10 +249,10 @@ def truncating_tokenizer(path: str, options: TextOptions) -> Tokenizer:
     """Return a tokenizer that cuts rows as the options say."""
     tokenizer = Tokenizer.from_file(path)
     tokenizer.no_padding()
-    one = "only_second" if options.pairs else "only_first"
+    last = "only_second" if options.pairs else "only_first"
     tokenizer.enable_truncation(
         options.max_tokens,
-        strategy="longest_first" if options.truncate == "longest_first" else one,
+        strategy="longest_first" if options.truncate == "longest_first" else last,
         direction="left" if options.truncate == "left" else "right",
     )
     return tokenizer

@@ -20,19 +20,13 @@ MULTIPART = "multipart/form-data"
 FIELDS = ("body", "data")  # what TorchServe calls a plain body, and what its clients call a form's field
 # Other names that clients give a type; `application/…+json` is JSON too (RFC 6839, section 3.1).
 ALIASES = {
-    "image/jpg": "image/jpeg",
-    "image/pjpeg": "image/jpeg",
+    **dict.fromkeys(("image/jpg", "image/pjpeg"), "image/jpeg"),
     "image/x-png": "image/png",
-    "image/x-bmp": "image/bmp",
-    "image/x-ms-bmp": "image/bmp",
-    "audio/wave": "audio/wav",
-    "audio/x-wav": "audio/wav",
-    "audio/vnd.wave": "audio/wav",
+    **dict.fromkeys(("image/x-bmp", "image/x-ms-bmp"), "image/bmp"),
+    **dict.fromkeys(("audio/wave", "audio/x-wav", "audio/vnd.wave"), "audio/wav"),
     "audio/x-flac": "audio/flac",
-    "audio/vorbis": "audio/ogg",
     "application/ogg": "audio/ogg",
-    "text/json": JSON,
-    "application/x-json": JSON,
+    **dict.fromkeys(("text/json", "application/x-json"), JSON),
 }
 # The types of clients that didn't choose one: curl -T, Python's urllib.
 UNDECLARED = {"", "application/octet-stream"}
@@ -58,7 +52,6 @@ class Body(NamedTuple):
     """One request's payload: `content`, or `decoded`, an object that a frontend has made of JSON.
 
     `json_length` is how many bytes of JSON stand before binary tensors, None where there are no such tensors.
-    `protocol` is the form that the gateway's path stands for.
     """
 
     content: bytes | bytearray | None
@@ -66,7 +59,7 @@ class Body(NamedTuple):
     media_type: str
     accept: str = ""
     json_length: int | None = None
-    protocol: str = ""
+    protocol: str = ""  # the form that the gateway's path stands for
 
 
 def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: int) -> Body:
@@ -101,8 +94,7 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
     if not payload:
         raise UndecodableBody("the body is empty", fix='send one row, or {"instances": [...]} as JSON')
     length = _json_length(headers[length_name], len(payload)) if length_name else None
-    accept, protocol = _media(_text(headers, accept_name)), _text(headers, protocol_name)
-    return Body(payload, None, media_type, accept, length, protocol)
+    return Body(payload, None, media_type, _media(_text(headers, accept_name)), length, _text(headers, protocol_name))
 
 
 def _form_field(item: Mapping[str, Any]) -> str:

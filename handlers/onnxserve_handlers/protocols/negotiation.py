@@ -14,9 +14,8 @@ from ..request import Request, failed_request
 from ..response import PLAIN, Form
 from ..tasks import Hooks
 from .body import JSON, PROTOCOL, UNDECLARED, Body, decode_json, media_type, read_instances, unsupported_media
-from .embeddings import EmbeddingsForm, read_embeddings
+from .client_forms import EmbeddingsForm, RerankForm, read_embeddings, read_rerank
 from .npy import NPY_MAGIC, NPY_TYPE, NpyForm, read_npy
-from .rerank import RerankForm, read_rerank
 from .v2_grpc import MEDIA_TYPES as GRPC_TYPES
 from .v2_grpc import V2GrpcForm, read_call
 from .v2_http import V2_ERRORS, InferRequest, V2HttpForm, read_infer_request

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
 from . import OutputOptions, TaskHooks, field_of, first_output
-from .classification import probabilities
+from .classification import DIGITS, probabilities
 from .regression import closeness, flat, round_significant
 
 
@@ -72,7 +72,8 @@ class Rerank(TaskHooks):
         origins: Sequence[Any] | None = None,  # noqa: ARG002 - a hook
     ) -> npt.NDArray[np.float64]:
         """Return 1 less the distance of each score from its label, a relevance from 0 to 1."""
-        return np.asarray(np.clip(1 - np.abs(self._scores(outputs) - np.asarray(labels, np.float64)), 0, 1))
+        errors = np.abs(self._scores(outputs) - np.asarray(labels, np.float64))
+        return np.asarray(np.round(np.clip(1 - errors, 0, 1), DIGITS))
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return 1 less the error beside the source's number, in spreads of its numbers, at least 0."""

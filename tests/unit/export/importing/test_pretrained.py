@@ -55,10 +55,10 @@ def test_several_labels_at_once_and_values_are_told_by_the_problem_type(tmp_path
 
 
 def test_one_output_is_a_rank_only_where_the_config_or_the_user_says_so(tmp_path):
-    one = BERT | {"id2label": {"0": "LABEL_0"}}
+    single = BERT | {"id2label": {"0": "LABEL_0"}}
     with pytest.raises(DefinitionError, match=r"output\.task: the model has one output: `rerank`"):
-        outline_of(write_pretrained(tmp_path / "a", one, **TOKENIZER)).check()
-    encoder = one | {"sentence_transformers": {"version": "5.1.0"}}
+        outline_of(write_pretrained(tmp_path / "a", single, **TOKENIZER)).check()
+    encoder = single | {"sentence_transformers": {"version": "5.1.0"}}
     outline = outline_of(write_pretrained(tmp_path / "b", encoder, **TOKENIZER))
     assert (outline.get("output.task"), outline.get("input.pairs")) == ("rerank", True)
     assert outline_of(tmp_path / "a", output__task="rerank").get("input.pairs") is True

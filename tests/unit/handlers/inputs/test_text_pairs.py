@@ -10,7 +10,7 @@ import pytest
 
 from onnxserve_handlers.errors import InvalidRow, RequestError
 from onnxserve_handlers.inputs.text import TextInput, TextOptions
-from onnxserve_handlers.inputs.token_row import TENSORS as ALL
+from onnxserve_handlers.inputs.text_tokens import TENSORS as ALL
 from onnxserve_handlers.tasks import Hooks
 from tests.helpers.fakes import signature
 from tests.helpers.tokenizer_files import CLS, FILM, GOOD, PAD, SEP, save_tokenizer

@@ -15,7 +15,7 @@ from onnxserve_handlers.tasks.rerank import Rerank, RerankOptions
 from tests.helpers.fakes import FakeSession
 from tests.helpers.tokenizer_files import save_tokenizer
 
-from .test_embeddings import ask, embedder
+from .test_client_forms_embeddings import ask, embedder
 
 
 class Reranker(TextInput, Rerank, Handler):
