@@ -28,13 +28,13 @@ ROWS, SECONDS = 64, 4.0
 INTRO = """# Several workers on a GPU
 
 Written by `python -m benchmarks.gpu_workers`, part of `make gpu-test`, on {gpu}, {cpu}, {cores} cores, onnxruntime
-{version}. Each process runs a whole worker's `handle`, from JSON to JSON, preprocessing included, as TorchServe's
-worker calls it. All processes take batches of {rows} requests without a pause for {seconds:g} s. TorchServe's
-frontend, which would share the cores, doesn't run. Memory is what the driver reports, less what was in use before.
-With NVIDIA's MPS the kernels of different processes overlap; without MPS they take turns.
+{version}. Each process calls a worker's `handle` as TorchServe's worker does: it decodes JSON, preprocesses, runs the
+graph and encodes JSON. All processes handle batches of {rows} requests without a pause for {seconds:g} s. TorchServe's
+frontend doesn't run; it would use some of the cores. Memory is the driver's figure minus the memory in use before the
+start. With NVIDIA's MPS, kernels of different processes run at the same time; without it, processes take turns.
 
 """
-COLUMNS = ("model", "graph", "MPS", "workers", "rows/s", "of one", "batch, ms", "p99, ms", "MiB of the GPU", "busy, %")
+COLUMNS = ("model", "graph", "MPS", "workers", "rows/s", "times one", "batch, ms", "p99, ms", "GPU MiB", "busy, %")
 
 
 def worker(folder: Path, *, graph: bool) -> None:

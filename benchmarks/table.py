@@ -15,15 +15,19 @@ DEFAULT, GLANCE, ALONE = "default", 64, 1
 SLANTED = 0.01  # above this share, refusals distort the latencies
 INTRO = """# Benchmarks
 
-Written by `make bench` (`benchmarks/`). Every server gets the same rows and the same graph on the same machine,
-{machine}; wrk runs beside it on the same cores. "Default path" is what `onnxserve serve` starts, gateway included. All
-servers of a model are started once and warmed up; then each is measured in its turn, in rounds of changing order, while
-the others are paused (SIGSTOP). Figures are medians of rounds, brackets hold the least and the greatest; ratios are
-medians of the ratios of each round. Absolute figures are this machine's; the ratios are the result. Before, the labels
-of all rows are compared with the archive's; while timing, the labels that come back are counted. Only answers with
-status 200 and a label count as requests/s; all others are listed. † marks latencies that refusals
-have a part in. Archives are served without a p99 that they aim at: so many clients would make ours refuse some.
-CPU and memory are of all the server's processes (memory as PSS), without the load generator.
+Written by `make bench` (`benchmarks/`) on one machine: {machine}.
+Every server gets the same rows and the same graph.
+The load generator, wrk, runs on the same cores. "Default path" is what `onnxserve serve` starts, gateway included.
+
+- All servers of a model are started and warmed up once. Rounds measure them in changing order; SIGSTOP pauses the
+  others meanwhile.
+- A figure is the median of the rounds; brackets give the lowest and the highest. A ratio is the median of the rounds'
+  ratios. Absolute figures hold for this machine only; the ratios are the result.
+- Before the rounds, the labels of all rows are compared with the archive's. During the rounds, wrk counts the labels in
+  the answers. A request counts only if its answer has status 200 and a label; the tables list the others.
+- † marks latencies that include refusals.
+- Our archives have no p99 target here, since with so many clients our server would refuse some to meet it.
+- CPU time and memory (PSS) cover all processes of a server, without the load generator.
 """
 
 
@@ -33,7 +37,7 @@ def write_page(page: Path, results: Results) -> None:
     lines = [INTRO.format(machine=machine)]
     if others := spread(results.others):
         lines += [
-            f"Other processes took {others.median:.0f} % of the CPUs before a round, {others.high:.0f} at most.",
+            f"Before a round, other processes used {others.median:.0f} % of the CPU time, {others.high:.0f} % at most.",
             "",
         ]
     for model in dict.fromkeys(run.model for run in results.runs):

@@ -34,13 +34,13 @@ HANDLES = {"segment": 200, "sentiment": 8}  # batches per round
 METRICS, PREDICTIONS = "ONNXSERVE_METRICS", "ONNXSERVE_PREDICTIONS"
 INTRO = """# What monitoring costs
 
-Written by `python -m benchmarks.watching` on {cpu}, {cores} cores. One handler answers the same batch with and without
-monitoring, in turn, {rounds} rounds; the figure is the median difference. The
-last column relates it to a server with 64 clients: it multiplies the cost of a batch by the batches that the server
-answers in a second.
+Written by `python -m benchmarks.watching` on {cpu}, {cores} cores. One handler answers the same batch {rounds} times
+with monitoring and {rounds} times without, in turn. The tables give the median time without monitoring, and the median
+of the added time. The last column gives the added time as a share of the machine's CPU time while a server has 64
+clients: the added time of a batch times the server's batches per second.
 
-Counting at the gateway costs a request one line of the log: `onnxserve serve` reads the log once a second. The
-lines of a run with 64 clients are counted again here, {rounds} times; the figure is the median.
+At the gateway, counting adds one log line per request, which `onnxserve serve` reads once a second. Its figure is the
+median of {rounds} counts of the lines that a run with 64 clients wrote.
 """
 
 
@@ -102,7 +102,7 @@ def section(bench: Bench, cores: int) -> list[str]:
     size = max(1, round(rate / batch_rate))
     lines = [f"## {bench.model}: {rate:,.0f} requests/s in {batch_rate:,.0f} batches/s", ""]
     lines += [
-        "| watched | requests of a batch | handler µs | more µs | of the machine's CPU time |",
+        "| monitoring | requests per batch | handler µs | added µs | share of CPU time |",
         "|---|--:|--:|--:|--:|",
     ]
     for name, logged in (("histograms and drift", False), ("and 1 % of the predictions", True)):
@@ -123,7 +123,7 @@ def log_section(bench: Bench, cores: int) -> list[str]:
     return [
         f"## The gateway's log, {bench.model}: {rate:,.0f} requests/s",
         "",
-        "| | µs a request | of the machine's CPU time |",
+        "| | µs per request | share of CPU time |",
         "|---|--:|--:|",
         f"| counters and latency histogram | {each:.2f} | {rate * each / 1e6 / cores:.2%} |",
         "",

@@ -2,50 +2,58 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
-import torch
 
 from onnxserve.scaffold import new_model
-from onnxserve_export.export import export_model
-from onnxserve_export.steps import STEPS
-from tests.helpers.once import made_once
+from tests.helpers.archive_cache import fill_once
+from tests.helpers.once import create_once
 
-
-@pytest.fixture(scope="session", autouse=True)
-def torch_threads() -> None:
-    """One: threads that wait for each other beside other tests take ten times as long for models as small as these."""
-    torch.set_num_threads(1)
+# For this process and for those that tests start. Torch's threads that wait for each other beside other tests take ten
+# times as long for models as small as these. Java's second compiler costs servers that live for seconds more than it
+# saves.
+os.environ |= {"OMP_NUM_THREADS": "1", "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
 
 
 @pytest.fixture(scope="session")
 def definition(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small table model, as `onnxserve new` makes it."""
-    return made_once(tmp_path_factory, "models", lambda folder: new_model("table", "circle", folder)) / "circle"
+    return create_once(tmp_path_factory, "models", lambda folder: new_model("table", "circle", folder)) / "circle"
 
 
 @pytest.fixture(scope="session")
-def archive(definition: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def archive(definition: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
     """Its archive, exported once for all tests; read only."""
-    store = made_once(tmp_path_factory, "store", lambda folder: exported(definition, folder))
-    return store / "circle-1.0.0.mar"
+
+    def fill(folder: Path) -> None:
+        fill_once(pytestconfig, "store", folder, lambda store: exported(definition, store))
+
+    return create_once(tmp_path_factory, "store", fill) / "circle-1.0.0.mar"
 
 
 @pytest.fixture(scope="session")
-def next_archive(definition: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def next_archive(definition: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
     """Version 2.0.0 of the same model."""
 
-    def export_next(folder: Path) -> None:
-        model = folder / "circle"
+    def export_next(store: Path) -> None:
+        model = store / "circle"
         shutil.copytree(definition, model, dirs_exist_ok=True)
         toml = model / "model.toml"
         toml.write_text(toml.read_text().replace('version = "1.0.0"', 'version = "2.0.0"'))
-        exported(model, folder)
+        exported(model, store)
 
-    return made_once(tmp_path_factory, "next-store", export_next) / "circle-2.0.0.mar"
+    def fill(folder: Path) -> None:
+        fill_once(pytestconfig, "next-store", folder, export_next)
+
+    return create_once(tmp_path_factory, "next-store", fill) / "circle-2.0.0.mar"
 
 
 def exported(definition: Path, store: Path) -> None:
+    # Imported here, since torch takes five seconds and most files need no export.
+    from onnxserve_export.export import export_model
+    from onnxserve_export.steps import STEPS
+
     export_model(definition, store, STEPS, lambda _: None)

@@ -17,9 +17,11 @@ from onnxserve.errors import DefinitionError, OnnxserveError
 
 from .archive_folder import write_archive_folder
 from .arrays import Arrays
+from .assets import files_of
 from .batch_composition import batches
 from .batches import Batches
 from .export_state import ExportState
+from .golden import generated_golden
 from .source_check import source_faults
 from .step import Step
 from .subset import Row
@@ -43,11 +45,13 @@ def call(state: ExportState) -> None:
 def accepted_rows(state: ExportState) -> list[Any]:
     """Let the archive's own handler check every row and golden row; return those of the first that it accepts."""
     if not hasattr(state, "assets"):
-        if state.definition.assets:
-            return []  # the handler may need them
+        if state.definition.assets or files_of(state.definition):
+            return []  # the handler needs them
         state.assets = {}
     state.archive_folder = state.scratch / "archive"
     write_archive_folder(state, state.archive_folder)
+    if not state.golden:
+        state.golden = generated_golden(state.archive_folder, state.definition)
     refused = faults_of(state.archive_folder, batches((row.value for row in rows_of(state)), BATCH))
     refused_golden = faults_of(state.archive_folder, [[row["input"] for row in state.golden]])
     for fault in (*row_faults(state, refused), *golden_faults(state, refused_golden)):

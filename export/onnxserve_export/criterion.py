@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from .flip_estimate import expected_flips, expected_moves
 from .loss import LabelLoss, Loss, MovedLoss, ScoreLoss
 from .paired_statistics import nearest_differ, spread_of, value_errors, vector_errors
 
-ACCURACY, AGREEMENT = "accuracy", "agreement"
+ACCURACY: Final = "accuracy"
+AGREEMENT: Final = "agreement"
 Claim = Literal["accuracy", "agreement"]
 Scores = Callable[[Outputs], Array]
 LABELS, REGRESSION, EMBEDDING, METRIC = "labels", "regression", "embedding", "metric"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 
 import msgspec
@@ -24,6 +25,7 @@ from .records import Candidate, Measured
 from .run import GraphCrashed, run_cut
 from .step import Step
 from .subset import Subset
+from .timing import cpus
 
 LIKELY = 0.5  # chance to be certified below which a candidate isn't worth a test
 
@@ -35,16 +37,18 @@ def broken(candidate: Candidate, why: str) -> Measured:
     return Measured(candidate.variant, size, *nothing, candidate.note, candidate.excluded, why)
 
 
-def measure_candidate(state: ExportState, candidate: Candidate, acceptance: Acceptance | None) -> Measured:
-    """Run a candidate on select, certify and golden rows: in batches, alone and in random batches.
+def measure_candidate(
+    state: ExportState, candidate: Candidate, outputs: Future[list[Arrays]], acceptance: Acceptance | None
+) -> Measured:
+    """Compare a candidate on select, certify and golden rows: in batches, alone and in random batches.
 
-    `acceptance` is None where there are no select rows.
+    `outputs` are those of `together`. `acceptance` is None where there are no select rows.
 
     A candidate whose answers move with the batch is measured again with every row alone, since it may serve rows alone.
     Its outputs for the certify rows are kept for the step `certify`; nothing here looks at them.
     """
     try:
-        select, certify, probe, alone, mixed, golden = together(state, candidate)
+        select, certify, probe, alone, mixed, golden = outputs.result()
         shift = largest_shift(probe, alone, mixed, state.groups.mixed_rows, state.scales)
         largest = state.definition.serve.batch_size
         if not shift <= TOLERANCE:
@@ -91,14 +95,16 @@ def together(state: ExportState, candidate: Candidate) -> list[Arrays]:
 
 
 def call(state: ExportState) -> None:
-    """Measure all candidates."""
+    """Measure all candidates. As many run at a time as there are cores: each takes one thread, and nothing is timed."""
     acceptance = select_acceptance(state) if len(state.split.select) else None
     state.measured, state.outputs = [], {}
-    for number, candidate in enumerate(state.candidates):
-        state.progress("measure", number, len(state.candidates))
-        result = measure_candidate(state, candidate, acceptance)
-        state.measured.append(result)
-        state.say(f"      {candidate.variant}: {result.refusal or summary(state, result)}")
+    with ThreadPoolExecutor(cpus()) as pool:
+        running = [pool.submit(together, state, candidate) for candidate in state.candidates]
+        for number, (candidate, outputs) in enumerate(zip(state.candidates, running, strict=True)):
+            state.progress("measure", number, len(state.candidates))
+            result = measure_candidate(state, candidate, outputs, acceptance)
+            state.measured.append(result)
+            state.say(f"      {candidate.variant}: {result.refusal or summary(state, result)}")
 
 
 def select_acceptance(state: ExportState) -> Acceptance:

@@ -51,7 +51,7 @@ def with_row_sizes(arrays: Arrays, sizes: Sequence[Mapping[str, Sequence[int]]],
     There may be fewer rows than sizes. An axis along which a batch's rows aren't padded keeps the array's size.
     """
     names = {name for free in axes.values() for name in free.values()}
-    known = {name for name in names if all(name in batch for batch in sizes)}
+    known = {name for name in names if sizes and all(name in batch for batch in sizes)}
     count = len(next(iter(arrays.values()), ()))
     own = {name: list(chain.from_iterable(batch[name] for batch in sizes))[:count] for name in sorted(known)}
     free_axes = [

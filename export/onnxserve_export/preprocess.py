@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxserve.archive.offline import axis_limits, part_counts, samples, tensors
+from onnxserve.archive.offline import axis_limits, least_sizes, part_counts, samples, tensors
 
 from .arrays import Arrays
 from .batch_composition import ALONE, MIXED, batches, random_batches
@@ -92,7 +92,7 @@ def call(state: ExportState) -> None:
         layout.add([group], 1)
     path = state.scratch / "tensors.npz"
     state.axes = tensors(state.archive_folder, layout, path)
-    state.limits = axis_limits(path, state.axes)
+    state.limits, state.least = axis_limits(path, state.axes), least_sizes(path)
     calibrate, first_fit, random, select, certify, checked, alone, mixed, golden, *rest = layout.cut(path)
     state.groups = Groups(
         calibrate,
@@ -147,4 +147,4 @@ def golden_alone(state: ExportState) -> Batches:
     return alone(state, "golden", (row["input"] for row in state.golden), len(state.golden))
 
 
-STEP = Step("preprocess", ("split", "golden", "archive_folder"), ("groups", "axes", "limits", "probe"), call)
+STEP = Step("preprocess", ("split", "golden", "archive_folder"), ("groups", "axes", "limits", "least", "probe"), call)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -31,13 +31,15 @@ AXES = 4
 TINY = 1e-12
 
 
-def measure(values: npt.NDArray[Any], bins: int = BINS) -> dict[str, Any]:
+def measure(values: npt.NDArray[Any], own_edges: Sequence[float] = (), bins: int = BINS) -> dict[str, Any]:
     """Return a histogram with edges at quantiles, or between distinct values where these are few.
 
-    With edges at quantiles, all bins hold about as many rows.
+    With edges at quantiles, all bins hold about as many rows. A measure such as a category has `own_edges`.
     """
     distinct = np.unique(values)
-    if len(distinct) <= bins:
+    if own_edges:
+        edges = np.array(own_edges)
+    elif len(distinct) <= bins:
         edges = (distinct[:-1] + distinct[1:]) / 2
     else:
         edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
@@ -56,8 +58,10 @@ def profile(measures: Mapping[str, Array], outputs: Outputs, task: TaskHooks) ->
     answers = dict(task.prediction_measures(predictions))
     if EMBEDDING in answers:
         document["embedding"], answers = embedding(answers.pop(EMBEDDING).astype(np.float64))
-    every = {**measures, **answers}
-    return document | {"measures": {name: measure(values) for name, values in every.items()}}
+    known = {name: values[~np.isnan(values)] for name, values in {**measures, **answers}.items()}
+    every = {name: values for name, values in known.items() if len(values)}
+    edges = task.signature.input.measure_edges
+    return document | {"measures": {name: measure(values, edges.get(name, ())) for name, values in every.items()}}
 
 
 def embedding(vectors: npt.NDArray[np.float64]) -> tuple[dict[str, Any], dict[str, Array]]:

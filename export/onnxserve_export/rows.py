@@ -16,7 +16,7 @@ from onnxserve.errors import DefinitionError
 from onnxserve_handlers.registry import task_for
 
 from .export_state import ExportState
-from .faults import FaultList
+from .golden import first_rows, read_golden
 from .historical_features import join_features
 from .plan import DRAFT_ROWS, check_plan, planned
 from .records import Split
@@ -67,26 +67,6 @@ def split_rows(rows: Iterable[Row], folder: Path) -> Split:
     return Split(**subsets, duplicates=assigned.duplicates, unlabelled=assigned.unlabelled)
 
 
-def read_golden(definition: Definition, faults: FaultList) -> list[dict[str, Any]]:
-    """Return the lines of `golden.jsonl`, `{"input": ..., "label": ...}`, label optional; faults are of single lines.
-
-    DefinitionError if there is no such file or line.
-    """
-    path = definition.folder / "golden.jsonl"
-    if not path.is_file():
-        raise DefinitionError("golden.jsonl is missing", where=str(path), fix='add lines {"input": ..., "label": ...}')
-    golden = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            document = msgspec.json.decode(line)
-            golden.append({"input": document["input"], "label": document.get("label")})
-        except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
-            faults.add(DefinitionError(f"not a golden row: {error}", where=f"{path}:{number}"))
-    if not golden:
-        raise DefinitionError("golden.jsonl is empty", where=str(path))
-    return golden
-
-
 class Given:
     """The definition's rows, one by one; `unknown` and `faulty` count bad labels. None is no label."""
 
@@ -129,12 +109,12 @@ def given_rows(state: ExportState) -> Iterable[tuple[Any, Any]]:
 def call(state: ExportState) -> None:
     """Read and split the rows, and say what they allow; faults are collected, as is that they allow no archive."""
     golden = state.faults.attempt(lambda: read_golden(state.definition, state.faults))
-    if golden is not None:
-        state.golden = golden
     given = Given(given_rows(state), state.definition)
     state.split = split_rows(given, state.scratch / "rows")
     for fault in given.faults():
         state.faults.add(fault)
+    if golden is not None:
+        state.golden = golden or first_rows(state.split)
     state.plan = planned(state)
     check_plan(state)
 

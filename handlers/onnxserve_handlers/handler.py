@@ -73,7 +73,8 @@ class Handler(Inference):
 
     def _provider(self, settings: Mapping[str, Any], gpu_id: int | None) -> Provider:
         provider = choose_provider(str(settings.get("provider", "auto")), gpu_id, ort.get_available_providers())
-        shapes = tensorrt_shapes(self.signature.inputs, self.signature.max_batch, self.free_axes())
+        sizes = self.free_axes(), self.least_sizes()
+        shapes = tensorrt_shapes(self.signature.inputs, self.signature.max_batch, *sizes)
         return replace(provider, gpu=read_gpu(settings), variant=self.signature.variant, shapes=shapes)
 
     def open(self, folder: Path) -> None:

@@ -35,6 +35,8 @@ import numpy.typing as npt
 from .composition import service_class
 from .errors import InternalError, RequestError
 from .handler import Handler
+from .timing import measure
+from .trust.model import read_golden
 
 GPU = "ONNXSERVE_GPU"
 SEED = 20240229  # of random instances
@@ -125,6 +127,7 @@ def _write_tensors(folder: Path, source: Path, target: Path, split: Callable[[Ha
     with zipfile.ZipFile(target, "w") as archive:
         write_json(archive, "axes", axes)
         write_json(archive, "limits", handler.free_axes())
+        write_json(archive, "least", handler.least_sizes())
         for instances in read_lines(source):
             rows = [handler.check(value, f"row[{i}]") for i, value in enumerate(instances)]
             parts = split(handler, rows)
@@ -227,10 +230,10 @@ def read_lines(source: Path) -> Iterator[Any]:
 
 def write_times(folder: Path, source: Path, target: Path) -> None:
     """Write the times of `timing.measure` for the plan's `threads` and `batches`."""
-    from .timing import measure
-
     plan = msgspec.json.decode(source.read_bytes())
-    target.write_bytes(msgspec.json.encode(measure(folder, plan["threads"], plan["batches"])))
+    handlers = {count: loaded(folder, count) for count in plan["threads"]}
+    times = measure(read_golden(folder).instances, handlers, plan["batches"])
+    target.write_bytes(msgspec.json.encode(times))
 
 
 def write_array(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> None:

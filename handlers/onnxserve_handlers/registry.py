@@ -65,7 +65,7 @@ def input_kind(name: str, *, features: bool = False) -> type[InputHooks]:  # noq
             raise KeyError(name)
 
 
-def task(name: str) -> type[TaskHooks]:  # noqa: C901, PLR0911 - one a task
+def task(name: str) -> type[TaskHooks]:  # noqa: C901, PLR0911 - one for each task
     """Return the class of a task; that of an empty name makes no predictions. KeyError for an unknown one."""
     match name:
         case "":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -52,6 +52,21 @@ class InputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         """Return the options with what the model's inputs decide, by the names that it requires or may get."""
         return self
 
+    @property
+    def column_types(self) -> Mapping[str, str]:
+        """The types of a table's columns that take more or less than any number, by name."""
+        return {}
+
+    @property
+    def nullable_columns(self) -> frozenset[str]:
+        """The columns of a table that take null."""
+        return frozenset()
+
+    @property
+    def measure_edges(self) -> Mapping[str, Sequence[float]]:
+        """The edges between the bins of measures that have bins of their own, by measure; others get quantiles."""
+        return {}
+
 
 class OutputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What predictions are: `[output]` of a definition, and `output` of its archive's signature."""
@@ -76,7 +91,7 @@ class Features:
     columns: tuple[str, ...] = ()
     missing: Literal["default", "refuse"] = "refuse"  # the store lacks an entity, or a feature of it
     unavailable: Literal["default", "refuse"] = "refuse"  # the store doesn't answer
-    defaults: dict[str, float] = field(default_factory=dict)
+    defaults: dict[str, bool | float | str] = field(default_factory=dict)
     ttl_s: float = 0.0
     timeout_ms: float = 50.0
     # The type of each entity's key in the store; archives of earlier versions lack it.

@@ -1,31 +1,30 @@
-"""How long the handler of an unpacked archive takes, by threads, batch size and length of the rows."""
+"""How long a handler takes, by threads, batch size and length of the rows."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from .offline import loaded
-from .trust.model import read_golden
+from .handler import Handler
 
+Loaded = tuple[Handler, Any]
 ROUNDS = 7
 LENGTHS = 3  # groups of golden rows from short to long
 
 
-def measure(folder: Path, threads: list[int], batches: list[int]) -> list[dict[str, Any]]:
+def measure(instances: Sequence[Any], handlers: Mapping[int, Loaded], batches: Sequence[int]) -> list[dict[str, Any]]:
     """Return the median milliseconds of `handle` for each number of threads, batch size and length of the bodies.
 
-    All settings take turns, so that a disturbance affects them alike.
+    `handlers` are loaded ones and their contexts, by their number of threads. All settings take turns, so that a
+    disturbance affects them alike.
     """
-    instances = read_golden(folder).instances
     bodies = sorted((msgspec.json.encode({"instances": [instance]}) for instance in instances), key=len)
     third = max(1, len(bodies) // LENGTHS)
     groups = [bodies[:third], bodies[-third:]] if len(bodies) > 1 else [bodies]
-    handlers = {count: loaded(folder, count) for count in threads}
     for handler, _ in handlers.values():
         handler.deduplicate = False  # the few golden rows are repeated in place of rows that differ
     samples: dict[tuple[int, int, int], list[float]] = {}

@@ -124,6 +124,12 @@ def axis_limits(path: Path, axes: Mapping[str, Mapping[int, str]]) -> dict[str, 
     return {name: limits.get(name, DEFAULT_LIMIT) for name in names}
 
 
+def least_sizes(path: Path) -> dict[str, int]:
+    """Return the smallest size of each free axis that has one above 1, from the same file."""
+    with np.load(path) as arrays:
+        return msgspec.json.decode(arrays["least"].tobytes(), type=dict[str, int])
+
+
 def outputs(folder: Path, groups: Iterable[list[Any]]) -> list[Array]:
     """The first output for each group of instances, shape (rows, ...), each group run as one batch."""
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,5 +1,6 @@
 // The playground: a form built from a model's signature, the answer, and the same request as a curl command.
 
+import { Cell } from './table_cells.js';
 import { element } from './cells.js';
 import { drawn } from './picture.js';
 
@@ -60,17 +61,19 @@ export class Playground {
   }
 
   table() {
-    const { columns } = this.signature.input, features = this.signature.features;
-    const keys = features ? features.entities : [];
-    const own = features ? columns.filter((name) => !features.columns.includes(name)) : columns;
+    const features = this.signature.features;
+    const keys = features ? features.entities.map((name) => ({ name, type: 'key' })) : [];
+    const own = features ? this.columns.filter(({ name }) => !features.columns.includes(name)) : this.columns;
     const grid = element('div');
     grid.className = 'grid';
-    for (const name of [...keys, ...own]) {
-      const label = element('label', name);
-      label.append(Object.assign(document.createElement('input'), { name, value: '1', type: keys.includes(name) ? 'text' : 'number', step: 'any', required: true }));
-      grid.append(label);
-    }
+    this.cells = [...keys, ...own].map((column) => new Cell(column));
+    for (const cell of this.cells) grid.append(cell.label);
     return [grid];
+  }
+
+  // A column is a name, or an object where it takes more or less than any number.
+  get columns() {
+    return this.signature.input.columns.map((column) => (typeof column === 'string' ? { name: column, type: 'number' } : { type: 'number', ...column }));
   }
 
   drop() {
@@ -109,9 +112,7 @@ export class Playground {
     if (this.kind === 'none') return {};
     if (this.kind === 'text') return Object.fromEntries(fields.map((field) => [field.name, field.value]));
     if (this.kind === 'json') return { instances: [parsed(fields[0].value)] };
-    const keys = this.signature.features ? this.signature.features.entities : [];
-    const value = (field) => (keys.includes(field.name) && !/^\d+$/.test(field.value) ? field.value : Number(field.value));
-    return Object.fromEntries(fields.map((field) => [field.name, value(field)]));
+    return Object.fromEntries(this.cells.map((cell) => [cell.column.name, cell.value]));
   }
 
   shell() {

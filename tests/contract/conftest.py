@@ -31,8 +31,8 @@ def upstream() -> Iterator[Upstream]:
 def module_gateway(tmp_path_factory) -> Iterator[Shared]:
     with listening(Upstream()) as server:
         gateway = gateway_of(config(), tmp_path_factory.mktemp("gateway"), server.port)
-        with client_of(gateway, Roles({"demo": STABLE})) as made:
-            yield Shared(made, server)
+        with client_of(gateway, Roles({"demo": STABLE})) as client:
+            yield Shared(client, server)
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def shared(module_gateway: Shared) -> Shared:
 @pytest.fixture
 def client(request, upstream, tmp_path) -> Iterator[Client]:
     tables = getattr(request, "param", {})
-    with client_of(gateway_of(config(**tables), tmp_path, upstream.port), Roles({"demo": STABLE})) as made:
-        yield made
+    with client_of(gateway_of(config(**tables), tmp_path, upstream.port), Roles({"demo": STABLE})) as client:
+        yield client
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from onnxserve.gateway import Model, Roles
 from onnxserve.gateway.config import Auth, Guard, Jwt, Tls
 from onnxserve.gateway.keys import Key, add, rotate
 from onnxserve.gateway.nginx_process import RunningGateway
+from tests.helpers import plain_http
 from tests.helpers.certificates import Authority
 from tests.helpers.gateway import config, gateway_of, started
 
@@ -43,7 +44,7 @@ def post(
     running: RunningGateway, path: str = "/predictions/demo", body: bytes = b"[1]", **headers: str
 ) -> httpx.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.post(f"{running.gateway.url}{path}", content=body, headers=named, trust_env=False, timeout=10)
+    return plain_http.post(f"{running.gateway.url}{path}", content=body, headers=named, timeout=10)
 
 
 def soon(check: Callable[[], bool], within_s: float = 5.0) -> bool:
@@ -63,17 +64,17 @@ def test_a_key_opens_its_models_only_and_nobody_else_comes_in(open_gateway, upst
     secret = add(path, Key("shop", ("demo",)))
     running = open_gateway(auth=Auth(required=True, keys=str(path)))
     assert post(running, x_api_key=secret).status_code == 200
-    assert upstream.seen[0].headers["x-onnxserve-client"] == "shop"
-    assert "x-api-key" not in upstream.seen[0].headers
+    assert upstream.requests[0].headers["x-onnxserve-client"] == "shop"
+    assert "x-api-key" not in upstream.requests[0].headers
     refused = post(running)
     assert (refused.status_code, refused.json()["error"]["type"]) == (401, "unauthenticated")
     assert refused.headers["www-authenticate"] == "Bearer"
     assert post(running, x_api_key="osk_guess").status_code == 401
     forbidden = post(running, "/v2/models/other/infer", x_api_key=secret)
     assert (forbidden.status_code, forbidden.json()["error"].split(":")[0]) == (403, "forbidden")
-    assert httpx.get(f"{running.gateway.url}/v2/health/live", trust_env=False).status_code == 200
-    assert httpx.get(f"{running.gateway.url}/v2/health/ready", trust_env=False).status_code == 200
-    assert len(upstream.seen) == 1
+    assert plain_http.get(f"{running.gateway.url}/v2/health/live").status_code == 200
+    assert plain_http.get(f"{running.gateway.url}/v2/health/ready").status_code == 200
+    assert len(upstream.requests) == 1
 
 
 def test_keys_come_and_go_without_a_restart_and_are_kept_as_digests(open_gateway, tmp_path):
@@ -124,7 +125,7 @@ def test_a_key_says_what_of_an_answer_its_client_may_know(open_gateway, upstream
     for secret in secrets * 2:
         post(running, x_api_key=secret)
     names = ("x-onnxserve-digits", "x-onnxserve-top")
-    limits = [tuple(request.headers.get(name) for name in names) for request in upstream.seen]
+    limits = [tuple(request.headers.get(name) for name in names) for request in upstream.requests]
     assert limits == [("1", "1"), (None, "3"), (None, None)] * 2
 
 
@@ -179,8 +180,8 @@ def test_a_token_names_the_client_and_bad_ones_are_401(open_gateway, upstream, i
     auth = Auth(required=True, keys=str(tmp_path / "no"), jwt=Jwt(ISSUER, ("onnxserve",), str(issuer.path)))
     running = open_gateway(auth=auth)
     assert bearer(running, issuer.token()).status_code == 200
-    assert upstream.seen[0].headers["x-onnxserve-client"] == "jwt:ann"
-    assert "authorization" not in upstream.seen[0].headers
+    assert upstream.requests[0].headers["x-onnxserve-client"] == "jwt:ann"
+    assert "authorization" not in upstream.requests[0].headers
     past = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
     stranger = Issuer(tmp_path / "stranger.json")
     forged = issuer.token().rsplit(".", 1)[0] + "."
@@ -201,7 +202,7 @@ def test_a_token_names_the_client_and_bad_ones_are_401(open_gateway, upstream, i
     assert (others.status_code, others.json()["error"]["type"]) == (403, "forbidden")
     assert post(running).status_code == 401
     assert post(running, x_onnxserve_subject="ann").status_code == 401
-    assert len(upstream.seen) == 1
+    assert len(upstream.requests) == 1
 
 
 def test_a_tokens_scope_names_its_models(open_gateway, issuer, tmp_path):
@@ -271,13 +272,11 @@ def test_clients_must_show_a_certificate_of_the_named_authority(open_gateway, up
         with trusting(authority, own) as client:
             answer = client.post(url, content=b"[1]")
             assert (answer.status_code, answer.json()["error"]["type"]) == (401, "unauthenticated")
-    assert len(upstream.seen) == 1
+    assert len(upstream.requests) == 1
 
 
 def test_a_key_of_bytes_that_are_no_text_is_a_wrong_key(open_gateway, tmp_path):
     running = open_gateway(auth=Auth(required=True, keys=str(tmp_path / "keys.json")))
     headers = {b"x-api-key": b"\xff\xfe", b"content-type": b"\xff"}
-    answer = httpx.post(
-        f"{running.gateway.url}/predictions/demo", content=b"[1]", headers=headers, trust_env=False, timeout=10
-    )
+    answer = plain_http.post(f"{running.gateway.url}/predictions/demo", content=b"[1]", headers=headers, timeout=10)
     assert (answer.status_code, answer.json()["error"]["type"]) == (401, "unauthenticated")

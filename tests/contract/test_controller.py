@@ -20,10 +20,11 @@ from onnxserve.release import Controller, History, ReleaseService
 from onnxserve.release.brownout import UP_AFTER, Ladder, Pressure, Pressures
 from onnxserve.release.shadows import read_reports
 from onnxserve.torchserve import Management
+from tests.helpers import plain_http
 from tests.helpers.fakes import FakeTorchServe
 from tests.helpers.gateway import client_of, config, gateway_of
+from tests.helpers.observed import observing
 from tests.helpers.upstream import Upstream, listening
-from tests.helpers.watched import watching
 
 LABELS = Roles({"demo": Model({"1.0": "a" * 64, "2.0": "b" * 64}, "1.0")})
 AUTO = Auto((30.0, 70.0), requests=150, seconds=0, false_alarm=0.05)
@@ -45,12 +46,12 @@ class Server:
         return self.gateway.url
 
     def post(self, body: bytes = b"[1]") -> httpx.Response:
-        return httpx.post(f"{self.url}/predictions/demo", content=body, trust_env=False, timeout=20)
+        return plain_http.post(f"{self.url}/predictions/demo", content=body, timeout=20)
 
     def load(self, until: Callable[[], bool], most: int = 3_000) -> Counter[tuple[int, str]]:
         """Requests, and looks of the controller, until something has happened; (status, version) of each."""
         seen: Counter[tuple[int, str]] = Counter()
-        with httpx.Client(base_url=self.url, trust_env=False, timeout=10) as http:
+        with plain_http.client(base_url=self.url, timeout=10) as http:
             for number in range(most):
                 answer = http.post("/predictions/demo", content=f"[{number}]".encode())
                 seen[answer.status_code, answer.headers.get("x-onnxserve-version", "")] += 1
@@ -226,7 +227,7 @@ def test_a_busy_model_gives_up_one_thing_after_another_and_gets_them_back(server
 
 def test_requests_that_the_gateway_refuses_make_a_model_give_something_up(server):
     server.upstream.delay_s = 0.3
-    with watching(server.gateway) as watched, ThreadPoolExecutor(16) as pool:
+    with observing(server.gateway) as watched, ThreadPoolExecutor(16) as pool:
         pressures = Pressures(server.release.management.queues, watched.observer.refusals, 4)
         controller, refused = Controller(server.release, server.state, Ladder(pressures, keeps_answers=True)), 0
         for look in range(2 * UP_AFTER):

@@ -24,6 +24,7 @@ from onnxserve.archive import read_config, read_signature
 from onnxserve.convert import to_asgi, to_triton
 from onnxserve.convert.triton import configuration
 from onnxserve.torchserve import free_ports
+from tests.helpers import plain_http
 
 ROOT = Path(__file__).parents[2]
 STORE = ROOT / "model_store"
@@ -100,12 +101,12 @@ def test_the_one_file_runs_under_a_real_server_with_nothing_of_ours_to_import(tm
             assert time.monotonic() < deadline
             with contextlib.suppress(httpx.HTTPError):
                 body = {"inputs": [{"name": "features", "shape": [1, 18], "datatype": "FP32", "data": instances[0]}]}
-                answer = httpx.post(f"http://127.0.0.1:{port}/v2/models/segment/infer", json=body, trust_env=False)
+                answer = plain_http.post(f"http://127.0.0.1:{port}/v2/models/segment/infer", json=body)
                 break
             time.sleep(0.2)
         outputs = {output["name"]: output["data"] for output in answer.json()["outputs"]}
         assert outputs["label"] == labels[:1]
-        large = httpx.post(f"http://127.0.0.1:{port}/predictions/segment", content=b"1" * 2**20, trust_env=False)
+        large = plain_http.post(f"http://127.0.0.1:{port}/predictions/segment", content=b"1" * 2**20)
         assert (large.status_code, large.json()["error"]["type"]) == (413, "too_large")
     finally:
         process.terminate()

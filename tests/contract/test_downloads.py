@@ -43,7 +43,7 @@ def test_a_pinned_file_is_fetched_once_and_kept_under_its_name(server, access, t
     assert path.name == "rows.parquet"
     assert path.read_bytes() == CONTENT
     assert fetch(pinned(server), tmp_path, access._replace(offline=True)) == path
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert not list((tmp_path / "cache" / "partial").glob("*/*"))
 
 
@@ -58,9 +58,9 @@ def test_a_later_export_continues_the_download_of_an_earlier_one(server, access,
     with pytest.raises(SourceError, match=r"rows\.parquet could not be fetched"):
         fetch(pinned(server), tmp_path, access)
     server.breaks.clear()
-    before = len(server.asked)
+    before = len(server.requests)
     assert fetch(pinned(server), tmp_path, access).read_bytes() == CONTENT
-    assert [each.headers["range"] for each in server.asked[before:]] == ["bytes=1000000-"]
+    assert [each.headers["range"] for each in server.requests[before:]] == ["bytes=1000000-"]
 
 
 def test_a_file_that_changed_meanwhile_is_read_from_its_beginning(server, access, tmp_path):
@@ -92,13 +92,13 @@ def test_a_location_without_a_pin_is_refused_with_the_pin_and_needs_no_second_do
         fetch(pinned(server, ""), tmp_path, access)
     assert refusal.value.pinned == f"{server.url}{PATH}@sha256:{DIGEST}"
     fetch(pinned(server), tmp_path, access._replace(offline=True))
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_bytes_that_were_changed_in_the_cache_are_fetched_again(server, access, tmp_path):
     fetch(pinned(server), tmp_path, access).write_bytes(b"changed")
     assert fetch(pinned(server), tmp_path, access).read_bytes() == CONTENT
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("announced", [True, False])
@@ -122,7 +122,7 @@ def test_two_exports_at_once_fetch_a_file_once(server, access, tmp_path):
         thread.join()
     assert len(paths) == 4
     assert {path.read_bytes() for path in paths} == {CONTENT}
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(("status", "message"), [(404, "answers 404"), (401, "refuses access: 401"), (403, "netrc")])
@@ -130,11 +130,11 @@ def test_a_refusal_is_said_at_once(server, access, tmp_path, status, message):
     server.routes = lambda _: Reply(status, {})
     with pytest.raises(SourceError, match=message):
         fetch(pinned(server), tmp_path, access)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_a_busy_server_is_asked_again(server, access, tmp_path):
-    server.routes = lambda _: Reply(503, {}) if len(server.asked) < 3 else None
+    server.routes = lambda _: Reply(503, {}) if len(server.requests) < 3 else None
     assert fetch(pinned(server), tmp_path, access).read_bytes() == CONTENT
 
 
@@ -145,7 +145,7 @@ def test_the_password_of_netrc_goes_to_its_host_only(server, access, tmp_path, m
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("HOME", str(tmp_path))
     os.link(netrc, tmp_path / ".netrc")
-    server.routes = lambda asked: None if "authorization" in asked.headers else Reply(401, {})
+    server.routes = lambda request: None if "authorization" in request.headers else Reply(401, {})
     assert fetch(pinned(server), tmp_path, access).read_bytes() == CONTENT
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import httpx
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,6 +26,7 @@ from onnxserve.supervisor.feature_server import Features as FeatureService
 from onnxserve.torchserve import free_ports
 from onnxserve_handlers.features.client import FeatureStore
 from onnxserve_handlers.signature import Features
+from tests.helpers import plain_http
 from tests.helpers.feast_repo import DAY, MONDAY, feast, write_repo
 from tests.helpers.upstream import Upstream, listening
 
@@ -111,7 +111,7 @@ def test_the_real_server_answers_as_the_fake_and_handlers_read_it(served):
         real = store.look_up(keys)
     assert real == {(1,): {"x": 9.0, "trips": 3.0}, (2,): {"x": 5.0, "trips": None}, (4,): {"x": None, "trips": None}}
     body = {"feature_service": "drivers_v1", "entities": {"driver_id": [1, 4]}}
-    real_reply = httpx.post(f"{server.url}/get-online-features", json=body, trust_env=False).json()
+    real_reply = plain_http.post(f"{server.url}/get-online-features", json=body).json()
     fake_reply = msgspec.json.decode(feast("", msgspec.json.encode(body))[1])
     assert real_reply["metadata"]["feature_names"][0] == fake_reply["metadata"]["feature_names"][0] == "driver_id"
     assert {len(feature["values"]) for feature in real_reply["results"]} == {2}

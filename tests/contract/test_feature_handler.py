@@ -59,7 +59,7 @@ def test_a_batch_is_one_lookup_and_every_key_is_asked_once(upstream):
         [{"driver_id": 1, "z": 1}, [1, 2, 3], {"driver_id": 1, "z": 2, "x": 9}, {"x": 1, "trips": 2, "z": 3}], range(4)
     )
     assert rows == [[0.5, 3.0, 1.0], [1.0, 2.0, 3.0], [9.0, 3.0, 2.0], [1.0, 2.0, 3.0]]
-    assert [json.loads(request.body) for request in upstream.seen] == [
+    assert [json.loads(request.body) for request in upstream.requests] == [
         {"feature_service": "drivers_v1", "entities": {"driver_id": [1]}}
     ]
 
@@ -69,10 +69,10 @@ def test_what_was_looked_up_is_kept_for_a_while(upstream):
     store = store_of(upstream, now=now)
     assert store.look_up([(1,), (2,)]) == {(1,): {"x": 0.5, "trips": 3.0}, (2,): {"x": 5.0, "trips": None}}
     assert store.look_up([(1,), (4,)])[4,] == {"x": None, "trips": None}
-    assert [json.loads(request.body)["entities"]["driver_id"] for request in upstream.seen] == [[1, 2], [4]]
+    assert [json.loads(request.body)["entities"]["driver_id"] for request in upstream.requests] == [[1, 2], [4]]
     now.time += 11
     store.look_up([(1,)])
-    assert len(upstream.seen) == 3
+    assert len(upstream.requests) == 3
 
 
 def test_an_unknown_entity_is_refused_or_gets_its_defaults_as_the_definition_says(upstream):
@@ -112,7 +112,7 @@ def test_a_key_that_the_store_could_not_read_is_that_rows_error_alone(upstream, 
     assert isinstance(refused, InvalidRow)
     assert (refused.reason, refused.where) == (reason, "instances[0].driver_id")
     assert known == [0.5, 3.0, 1.0]
-    assert [json.loads(request.body)["entities"]["driver_id"] for request in upstream.seen] == [[1]]
+    assert [json.loads(request.body)["entities"]["driver_id"] for request in upstream.requests] == [[1]]
 
 
 def test_keys_are_of_the_type_that_the_stores_entities_have(upstream):
@@ -208,13 +208,13 @@ def test_after_some_failures_nobody_is_asked_for_a_while(upstream):
     store = store_of(upstream, now=now)
     for _ in range(10):
         store.look_up([(1,)])
-    assert len(upstream.seen) == stores.PATIENCE
+    assert len(upstream.requests) == stores.PATIENCE
     now.time += 1.1
     store.look_up([(1,)])
-    assert len(upstream.seen) == stores.PATIENCE + 1
+    assert len(upstream.requests) == stores.PATIENCE + 1
     now.time += 1.1
     store.look_up([(1,)])
-    assert len(upstream.seen) == stores.PATIENCE + 1, "the pause doubles"
+    assert len(upstream.requests) == stores.PATIENCE + 1, "the pause doubles"
     now.time += 1.1
     upstream.answer = feast
     assert store.look_up([(1,)])[1,] == {"x": 0.5, "trips": 3.0}

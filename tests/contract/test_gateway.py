@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import msgspec
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -17,9 +16,10 @@ from onnxserve.gateway import Canary, GatewayConfig, Roles, Share
 from onnxserve.gateway.config import Cache, Limits, Listen, Traces
 from onnxserve.gateway.nginx_process import check
 from onnxserve.torchserve import free_ports
+from tests.helpers import plain_http
 from tests.helpers.gateway import BODY, STABLE, client_of, config, gateway_of
+from tests.helpers.observed import observing, samples
 from tests.helpers.upstream import Upstream, listening, versioned
-from tests.helpers.watched import samples, watching
 
 
 def test_nginx_accepts_what_is_rendered(tmp_path):
@@ -57,7 +57,7 @@ def test_management_and_unknown_paths_are_404_and_a_wrong_method_405(client, ups
         assert client.http.post(path, content=BODY).status_code in {400, 404}
     answer = client.http.get("/predictions/demo")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST, PUT")
-    assert upstream.seen == []
+    assert upstream.requests == []
 
 
 @pytest.mark.parametrize("path", ["/v2/health/ready", "/v2/models/demo/ready", "/v1/models/demo"])
@@ -67,7 +67,7 @@ def test_many_who_ask_for_readiness_at_once_ask_torchserve_together(client, upst
         answers = list(pool.map(lambda _: client.http.get(path), range(128)))
     assert {answer.status_code for answer in answers} == {200}
     assert {answer.json()["ready"] for answer in answers} == {True}
-    assert len(upstream.described) <= len(answers) // 4
+    assert len(upstream.management_paths) <= len(answers) // 4
     upstream.ready = False
     assert client.http.get(path).status_code == 503
 
@@ -113,7 +113,7 @@ def test_labels_move_under_load_without_a_failure(client):
     seen: Counter[tuple[int, str]] = Counter()
 
     def load(_: int) -> None:
-        with httpx.Client(base_url=client.gateway.url, trust_env=False) as http:
+        with plain_http.client(base_url=client.gateway.url) as http:
             while time.monotonic() < stop:
                 answer = http.post("/predictions/demo", content=BODY)
                 seen[answer.status_code, answer.headers.get("x-onnxserve-version", "")] += 1
@@ -137,15 +137,15 @@ def test_a_shadow_gets_copies_and_its_failures_and_delays_reach_nobody(client, u
     deadline = time.monotonic() + 5
     while Counter(upstream.paths())["/predictions/demo/2.0"] < 10 and time.monotonic() < deadline:
         time.sleep(0.05)
-    copies = [request for request in upstream.seen if request.path.endswith("2.0")]
+    copies = [request for request in upstream.requests if request.path.endswith("2.0")]
     assert sorted(request.body for request in copies) == sorted(f"[{number}]".encode() for number in range(10))
-    ids = {request.headers["x-request-id"] for request in upstream.seen if request.path.endswith("1.0")}
+    ids = {request.headers["x-request-id"] for request in upstream.requests if request.path.endswith("1.0")}
     assert {request.headers["x-request-id"] for request in copies} == ids
 
 
 def test_headers_that_only_the_gateway_may_set_are_taken_away(client, upstream):
     client.post(describe="True", x_onnxserve_wanted="9.9", x_onnxserve_client="root", x_onnxserve_start="1")
-    [seen] = upstream.seen
+    [seen] = upstream.requests
     ours = [name for name in seen.headers if name.startswith("x-onnxserve-") or name == "describe"]
     assert sorted(ours) == ["x-onnxserve-client", "x-onnxserve-deadline", "x-onnxserve-start"]
     assert (seen.headers["x-onnxserve-client"], seen.headers["x-onnxserve-deadline"]) == ("127.0.0.1", "30")
@@ -155,8 +155,8 @@ def test_headers_that_only_the_gateway_may_set_are_taken_away(client, upstream):
 def test_the_callers_request_id_is_answered_logged_and_passed_on(client, upstream):
     assert client.post(x_request_id="mine").headers["x-request-id"] == "mine"
     given = client.post().headers["x-request-id"]
-    assert upstream.seen[0].headers["x-request-id"] == "mine"
-    assert upstream.seen[1].headers["x-request-id"] == given
+    assert upstream.requests[0].headers["x-request-id"] == "mine"
+    assert upstream.requests[1].headers["x-request-id"] == given
     lines = client.logged(2)
     assert [line["request_id"] for line in lines] == ["mine", given]
     assert (lines[0]["status"], lines[0]["version"], lines[0]["path"]) == (200, "1.0", "/predictions/demo")
@@ -167,15 +167,15 @@ def test_spans_reach_the_collector_and_their_context_the_server(upstream, tmp_pa
         traces = Traces(endpoint=f"http://127.0.0.1:{collector.port}", percent=100)
         gateway = gateway_of(config(traces=traces), tmp_path, upstream.port)
         trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-        with client_of(gateway, Roles({"demo": STABLE})) as client, watching(gateway):
+        with client_of(gateway, Roles({"demo": STABLE})) as client, observing(gateway):
             client.post(traceparent=f"00-{trace}-{parent}-01")
             client.post(traceparent=f"00-{trace}-{parent}-00")
-            sent = upstream.seen[0].headers["traceparent"].split("-")
+            sent = upstream.requests[0].headers["traceparent"].split("-")
             assert sent[1] == trace
             assert sent[2] != parent  # the gateway's own span is between
             client.logged(2)
-        [span] = [span for request in collector.seen for span in spans(request.body)]
-        assert {request.path for request in collector.seen} == {"/v1/traces"}
+        [span] = [span for request in collector.requests for span in spans(request.body)]
+        assert {request.path for request in collector.requests} == {"/v1/traces"}
         assert span.name == "POST /predictions/{model}"
         assert (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex()) == (trace, sent[2], parent)
         assert 0 <= span.end_time_unix_nano - span.start_time_unix_nano < 10e9
@@ -191,12 +191,12 @@ def test_a_prometheus_elsewhere_sees_counters_and_neither_console_nor_playground
     port, metrics, scrape = free_ports(3)
     listen = Listen(port=port, metrics_port=metrics, scrape_host="127.0.0.1", scrape_port=scrape)
     gateway = gateway_of(GatewayConfig(listen=listen), tmp_path, upstream.port)
-    with client_of(gateway, Roles({"demo": STABLE})) as client, watching(gateway) as watched:
+    with client_of(gateway, Roles({"demo": STABLE})) as client, observing(gateway) as watched:
         assert client.post().status_code == 200
         counted = ("onnxserve_gateway_requests_total", "demo", "1.0", "200")
         assert watched.samples(lambda samples: counted in samples)[counted] == 1
         host = {"Host": "onnxserve-7c9d.pods.example:9902"}
-        answer = httpx.get(f"http://127.0.0.1:{scrape}/metrics", headers=host, trust_env=False)
+        answer = plain_http.get(f"http://127.0.0.1:{scrape}/metrics", headers=host)
         assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert samples(answer.text)[counted] == 1
         for path in (
@@ -208,4 +208,4 @@ def test_a_prometheus_elsewhere_sees_counters_and_neither_console_nor_playground
             "/workers",
             "/predictions/demo",
         ):
-            assert httpx.get(f"http://127.0.0.1:{scrape}{path}", headers=host, trust_env=False).status_code == 404, path
+            assert plain_http.get(f"http://127.0.0.1:{scrape}{path}", headers=host).status_code == 404, path

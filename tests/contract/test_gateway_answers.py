@@ -28,7 +28,7 @@ def handler(upstream: Upstream, *, fail: int = 0) -> Callable[[str, bytes], tupl
     failures = iter([503] * fail)
 
     def answer(path: str, _: bytes) -> tuple[int, bytes]:
-        headers = upstream.seen[-1].headers
+        headers = upstream.requests[-1].headers
         status = next(failures, 200)
         digits, top = headers.get("x-onnxserve-digits", ""), headers.get("x-onnxserve-top", "")
         upstream.headers = {LIMITED: f"{digits}/{top}"} if status == 200 and digits + top else {}
@@ -53,14 +53,14 @@ def test_the_model_is_told_what_a_client_may_know_and_its_answer_goes_on(client,
     upstream.answer = handler(upstream)
     answer = client.post(path, x_onnxserve_digits="9", x_onnxserve_top="9")
     assert (answer.status_code, answer.json()["version"]) == (200, "1.0")
-    headers = upstream.seen[0].headers
+    headers = upstream.requests[0].headers
     assert (headers["x-onnxserve-digits"], headers["x-onnxserve-top"]) == ("2", "1")
     assert LIMITED not in answer.headers
 
 
 def test_of_a_client_that_may_know_all_the_model_is_told_nothing_whatever_the_client_says(client, upstream):
     client.post(x_onnxserve_digits="9", x_onnxserve_top="9", x_onnxserve_observe="1")
-    assert not {"x-onnxserve-digits", "x-onnxserve-top", OBSERVE} & set(upstream.seen[0].headers)
+    assert not {"x-onnxserve-digits", "x-onnxserve-top", OBSERVE} & set(upstream.requests[0].headers)
 
 
 @opened(guard=LESS)
@@ -87,7 +87,7 @@ def test_a_call_whose_answer_is_withheld_has_a_status_that_says_so(client, upstr
 def test_the_limits_hold_for_second_tries_and_for_the_version_to_fall_back_to(client, upstream):
     upstream.answer = handler(upstream, fail=1)
     assert client.post().status_code == 200
-    assert [request.headers["x-onnxserve-digits"] for request in upstream.seen] == ["2", "2"]
+    assert [request.headers["x-onnxserve-digits"] for request in upstream.requests] == ["2", "2"]
     failing = iter([503, 200])
     upstream.answer, upstream.headers = (lambda *_: (next(failing), b"secret")), {}
     assert kind_of(client.post()) == (403, "withheld")
@@ -129,7 +129,7 @@ def test_while_versions_are_compared_each_answer_is_noted_as_its_handler_says(cl
     assert (answer.status_code, SAID in answer.headers) == (200, False)
     count = 2 if "shadow" in parts else 1
     assert [line["said"] for line in client.observed(count)] == [SAYS] * count
-    assert {request.headers[OBSERVE] for request in upstream.seen} == {"1"}
+    assert {request.headers[OBSERVE] for request in upstream.requests} == {"1"}
 
 
 def test_nothing_is_noted_where_no_version_is_compared(client, upstream):
@@ -138,7 +138,7 @@ def test_nothing_is_noted_where_no_version_is_compared(client, upstream):
     client.set_roles(stable="2.0", previous="1.0")
     client.post()
     client.logged(2)
-    assert [OBSERVE in request.headers for request in upstream.seen] == [False, False]
+    assert [OBSERVE in request.headers for request in upstream.requests] == [False, False]
     assert client.observed(0) == []
 
 

@@ -7,20 +7,20 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-import httpx
 import pytest
 
 from onnxserve.gateway.config import Cache, Predictions
+from tests.helpers import plain_http
 from tests.helpers.gateway import DIGESTS, opened
-from tests.helpers.messages import SERVICE, framed, made
-from tests.helpers.watched import watching
+from tests.helpers.messages import SERVICE, framed, message_of
+from tests.helpers.observed import observing
 
 KEPT = Cache(seconds=30)
 
 
 @opened(cache=Cache(seconds=30))
 def test_the_same_body_is_answered_from_the_cache_by_version_and_never_an_error(client, upstream):
-    with watching(client.gateway) as watched:
+    with observing(client.gateway) as watched:
         assert [client.post().headers["x-onnxserve-cache"] for _ in range(3)] == ["miss", "hit", "hit"]
         assert client.post("/v2/models/demo/versions/2.0/infer").headers["x-onnxserve-cache"] == "miss"
         assert client.post(body=b"[3]").headers["x-onnxserve-cache"] == "miss"
@@ -48,7 +48,7 @@ def test_the_same_body_at_the_same_time_is_computed_once(client, upstream):
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: client.post(body=b"[7]"), range(8)))
     assert {answer.status_code for answer in answers} == {200}
-    assert len(upstream.seen) == 1
+    assert len(upstream.requests) == 1
 
 
 @opened(cache=Cache(seconds=30))
@@ -88,17 +88,17 @@ def test_a_call_that_failed_is_not_kept_though_its_http_status_is_200(client, up
         infer = channel.unary_unary(f"/{SERVICE}/ModelInfer")
         for count, (status, body) in enumerate((("3", b"one"), ("14", b"two"), ("0", b"three")), 1):
             upstream.headers = {"x-grpc-status": status, "x-grpc-message": "a reason"}
-            message = made("ModelInferRequest", model_name="demo", id=body.decode()).SerializeToString()
+            message = message_of("ModelInferRequest", model_name="demo", id=body.decode()).SerializeToString()
             for _ in range(2):
                 with contextlib.suppress(grpc.RpcError):
                     infer(message, timeout=20)
-            assert len(upstream.seen) == (2 * count if status != "0" else 5)
+            assert len(upstream.requests) == (2 * count if status != "0" else 5)
 
 
 def test_counters_are_there_for_prometheus_and_no_administration_is(client):
-    with watching(client.gateway) as watched:
+    with observing(client.gateway) as watched:
         client.post()
         counted = ("onnxserve_gateway_requests_total", "demo", "1.0", "200")
         assert watched.samples(lambda now: counted in now)[counted] == 1
         for path in ("/roles", "/quitquitquit", "/config_dump", "/stats"):
-            assert httpx.post(f"{watched.metrics}{path}", trust_env=False).status_code == 404
+            assert plain_http.post(f"{watched.metrics}{path}").status_code == 404

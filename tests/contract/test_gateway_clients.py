@@ -39,7 +39,7 @@ def test_who_may_not_ask_learns_of_no_model(client: Client):
 def test_a_prediction_may_be_put(client: Client, upstream: Upstream, path: str):
     answer = client.http.put(path, content=BODY, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["model"]) == (200, "demo")
-    assert [request.body for request in upstream.seen] == [BODY]
+    assert [request.body for request in upstream.requests] == [BODY]
 
 
 @pytest.mark.parametrize("kind", [FORM, "multipart/form-data; boundary=x"])
@@ -53,4 +53,4 @@ def test_a_form_that_torchserve_can_not_take_apart_is_the_clients_fault(client: 
 
 def test_a_form_that_is_one_goes_on(client: Client, upstream: Upstream):
     assert client.post(body=b"data=1", content_type=FORM).status_code == 200
-    assert [request.body for request in upstream.seen] == [b"data=1"]
+    assert [request.body for request in upstream.requests] == [b"data=1"]

@@ -20,7 +20,7 @@ from onnxserve.gateway.nginx_process import workers
 from tests.helpers.gateway import Client, opened
 from tests.helpers.http2 import GOAWAY, HEADERS, http2_connection, request_fields
 from tests.helpers.keepalive import KeepAlive, running, total
-from tests.helpers.messages import SERVICE, made
+from tests.helpers.messages import SERVICE, message_of
 from tests.helpers.raw import post_bytes, raw_connection
 from tests.helpers.upstream import versioned
 
@@ -123,11 +123,11 @@ def test_what_is_under_way_is_answered_and_says_that_the_connection_ends(client,
     with raw_connection(port) as first, raw_connection(port) as idle, raw_connection(port) as begun:
         first.send(post_bytes())
         begun.send(post_bytes(body=b"[3]")[:-1])
-        wait_for(lambda: len(upstream.seen) == 1)
+        wait_for(lambda: len(upstream.requests) == 1)
         thread = stopping(client)
         assert client.running.alive()
         begun.send(b"]")
-        wait_for(lambda: len(upstream.seen) == 2)
+        wait_for(lambda: len(upstream.requests) == 2)
         gate.set()
         answers = [first.answer(), begun.answer()]
         assert [answer and (answer.status, answer.headers["connection"]) for answer in answers] == [(200, "close")] * 2
@@ -142,7 +142,7 @@ def test_what_takes_longer_than_an_answer_may_holds_up_no_end(client, upstream):
     upstream.answer = lambda path, _: (gate.wait(WAIT_S), versioned(path))[1]
     with raw_connection(client.gateway.config.listen.port) as raw:
         raw.send(post_bytes())
-        wait_for(lambda: len(upstream.seen) == 1)
+        wait_for(lambda: len(upstream.requests) == 1)
         thread = stopping(client)
         answer = raw.answer()
         thread.join(WAIT_S)
@@ -165,7 +165,7 @@ def test_http_2_is_told_which_streams_are_still_answered(client, upstream):
     upstream.answer = lambda path, _: (gate.wait(WAIT_S), versioned(path))[1]
     with http2_connection(client.gateway.config.listen.port) as connection:
         streams = [connection.request(request_fields(), b"[1]") for _ in range(3)]
-        wait_for(lambda: len(upstream.seen) == 3)
+        wait_for(lambda: len(upstream.requests) == 3)
         thread = stopping(client)
         frames = connection.frames()
         goaway = next(frame for frame in frames if frame.kind == GOAWAY)
@@ -191,11 +191,11 @@ def test_calls_under_way_are_answered(client, upstream):
     gate = threading.Event()
     upstream.headers = {"x-grpc-status": "0"}
     upstream.answer = lambda *_: (200, b"\0\0\0\0\0" if gate.wait(WAIT_S) else b"")
-    message = made("ModelInferRequest", model_name="demo").SerializeToString()
+    message = message_of("ModelInferRequest", model_name="demo").SerializeToString()
     with grpc.insecure_channel(client.gateway.url.removeprefix("http://")) as channel, ThreadPoolExecutor(4) as pool:
         ask = channel.unary_unary(f"/{SERVICE}/ModelInfer")
         calls = [pool.submit(ask, message, timeout=WAIT_S) for _ in range(4)]
-        wait_for(lambda: len(upstream.seen) == 4)
+        wait_for(lambda: len(upstream.requests) == 4)
         thread = stopping(client)
         gate.set()
         assert [call.result() for call in calls] == [b""] * 4

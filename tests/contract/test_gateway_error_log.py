@@ -11,9 +11,9 @@ from onnxserve.gateway.config import Limits
 from onnxserve.gateway.error_log import error_log, without_request
 from onnxserve.gateway.gateway import ERROR_LOG
 from tests.helpers.gateway import opened, soon
+from tests.helpers.observed import observing
 from tests.helpers.raw import post_bytes, raw_connection
 from tests.helpers.secrets import SECRET
-from tests.helpers.watched import watching
 
 EJECTED = "onnxserve_gateway_ejections_total"
 FORGED = '{"event":"ejected","model":"made-up","version":"9"}'
@@ -34,7 +34,7 @@ def test_what_nginx_fails_with_is_logged_without_query_host_and_referer(client):
 
 @opened(limits=Limits(body_bytes=1000))
 def test_no_client_can_write_an_event_into_the_log(client):
-    with watching(client.gateway) as watched:
+    with observing(client.gateway) as watched:
         for path in (f"/predictions/demo?{FORGED}", f"/predictions/{FORGED}", f"/predictions/demo#js:{FORGED}"):
             with raw_connection(client.gateway.config.listen.port) as raw:
                 answer = raw.ask(post_bytes(path, b"x" * 2000))

@@ -41,7 +41,7 @@ def test_tries_are_bounded_so_that_they_can_not_storm(client, upstream):
     assert {answer.status_code for answer in answers} == {503}
     assert {answer.json()["error"]["type"] for answer in answers} == {"unavailable"}
     assert all(answer.headers["retry-after"] for answer in answers)
-    assert len(upstream.seen) < 200 * 1.6  # one try for each would be 400
+    assert len(upstream.requests) < 200 * 1.6  # one try for each would be 400
 
 
 def test_the_servers_own_errors_get_the_handlers_form(client, upstream):
@@ -76,7 +76,7 @@ def test_a_model_that_describes_itself_in_another_way_hides_no_other(client, ups
     def described(_: object, path: str) -> tuple[int, bytes]:
         return 200, json.dumps({"models": [{"modelName": "demo"}]} if path.startswith("/models?") else about).encode()
 
-    monkeypatch.setattr("tests.helpers.upstream.described", described)
+    monkeypatch.setattr("tests.helpers.upstream.management_paths", described)
     document = client.http.get("/openapi.json")
     assert (document.status_code, document.json()["paths"]) == (200, {})
     metadata = client.http.get("/v2/models/demo")
@@ -130,7 +130,7 @@ def test_bodies_and_headers_beyond_the_limits_are_refused_with_their_status(clie
     answer = client.post(body=b"x" * 2000)
     assert (answer.status_code, answer.json()["error"]["type"]) == (413, "too_large")
     assert client.post(x_long="x" * 5000).status_code == 431
-    assert upstream.seen == []
+    assert upstream.requests == []
     assert client.post(body=b"x" * 900).status_code == 200
 
 
@@ -147,7 +147,7 @@ def test_requests_whose_end_is_in_doubt_are_refused(client, upstream, request_):
     with socket.create_connection(("127.0.0.1", client.gateway.config.listen.port), timeout=5) as connection:
         connection.sendall(request_)
         assert connection.recv(4096).split(b" ")[1] in {b"400", b"501"}
-    assert upstream.seen == []
+    assert upstream.requests == []
 
 
 def test_a_header_with_an_underscore_is_dropped_and_decides_nothing(client, upstream):
@@ -155,8 +155,8 @@ def test_a_header_with_an_underscore_is_dropped_and_decides_nothing(client, upst
         head = b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nContent_Length: 6\r\nContent-Length: 0\r\n"
         connection.sendall(head + b"X_User: root\r\nConnection: close\r\n\r\n")
         assert connection.recv(4096).split(b" ")[1] == b"200"
-    assert [request.body for request in upstream.seen] == [b""]
-    assert "x_user" not in upstream.seen[0].headers
+    assert [request.body for request in upstream.requests] == [b""]
+    assert "x_user" not in upstream.requests[0].headers
 
 
 @opened(deadline=Deadline(request_s=1))
@@ -171,7 +171,7 @@ def test_a_client_that_sends_slowly_is_dropped_and_others_do_not_notice(client, 
         assert connection.recv(4096) == b""
         connection.close()
     assert time.monotonic() - began < 5
-    assert len(upstream.seen) == 1
+    assert len(upstream.requests) == 1
 
 
 def test_a_collector_that_is_gone_costs_no_request(upstream, tmp_path):
@@ -199,7 +199,7 @@ def test_a_body_of_fifty_megabytes_is_refused_while_others_are_answered(client, 
             assert (
                 isinstance(error, httpx.WriteError | httpx.ReadError) if error else upload.result().status_code == 413
             )
-    assert max(len(request.body) for request in upstream.seen) < 100
+    assert max(len(request.body) for request in upstream.requests) < 100
 
 
 def test_a_log_that_can_not_be_written_costs_no_request(upstream, tmp_path):
@@ -216,7 +216,7 @@ def test_errors_on_the_open_inference_protocols_paths_are_lines_of_text(client, 
     infer = "/v2/models/demo/infer"
     client.post(infer)
     client.post()
-    assert [request.headers.get("x-onnxserve-protocol") for request in upstream.seen] == ["v2", None]
+    assert [request.headers.get("x-onnxserve-protocol") for request in upstream.requests] == ["v2", None]
     upstream.answer = lambda _, __: (507, b"no JSON")
     assert client.post(infer).json()["error"].startswith("worker_ended: server: ")
     for path in ("/v2/models/nobody/infer", "/v2/models/demo/versions/9/infer", "/v2/nothing"):
@@ -253,4 +253,4 @@ def test_a_method_that_a_path_does_not_take_is_405_and_names_those_that_it_does(
     error = json.loads(body)["error"]
     description = error if isinstance(error, str) else f"{error['type']}: {error['where']}: {error['reason']}"
     assert description == f"method_not_allowed: gateway: use {allowed}"
-    assert upstream.seen == []
+    assert upstream.requests == []

@@ -19,10 +19,10 @@ from onnxserve.gateway.config import Auth, Guard, Limits
 from onnxserve.gateway.keys import Key, add
 from onnxserve.gateway.roles import Canary
 from tests.helpers.gateway import STABLE, Client, client_of, config, gateway_of
-from tests.helpers.messages import SERVICE, kind, made
+from tests.helpers.messages import SERVICE, kind, message_of
 
 ASKED = {"name": "features", "datatype": "FP32", "shape": [1, 2], "contents": {"fp32_contents": [1, 2]}}
-WHOLE = made("ModelInferRequest", model_name="demo", inputs=[ASKED]).SerializeToString()
+WHOLE = message_of("ModelInferRequest", model_name="demo", inputs=[ASKED]).SerializeToString()
 
 
 def call(client: Client, method: str, keys: dict[str, str] | None = None, **fields: Any) -> Any:
@@ -30,7 +30,7 @@ def call(client: Client, method: str, keys: dict[str, str] | None = None, **fiel
     called, sent, options, compression = (
         fields.pop(name, None) for name in ("called", "sent", "options", "compression")
     )
-    asked = made(f"{method}Request", **fields)
+    asked = message_of(f"{method}Request", **fields)
     target = client.gateway.url.removeprefix("http://")
     with grpc.insecure_channel(target, options=options) as channel:
         path = f"/{SERVICE}/{called or method}"
@@ -55,7 +55,7 @@ def tensors(*outputs: tuple[str, str, bytes]) -> bytes:
     """An answer as a handler gives it."""
     shown = [{"name": name, "datatype": datatype, "shape": [1]} for name, datatype, _ in outputs]
     raw = [content for _, _, content in outputs]
-    message = made("ModelInferResponse", model_name="demo", model_version="1.0", outputs=shown)
+    message = message_of("ModelInferResponse", model_name="demo", model_version="1.0", outputs=shown)
     message.raw_output_contents.extend(raw)
     return framed(message)
 
@@ -104,15 +104,15 @@ def test_a_call_goes_to_the_version_that_a_request_would_go_to(client, upstream)
     client.set_roles(stable="2.0")
     infer(client)
     assert upstream.paths() == [f"/predictions/demo/{version}" for version in ("1.0", "2.0", "2.0")]
-    assert {request.headers["content-type"] for request in upstream.seen} == {"application/grpc"}
-    assert upstream.seen[0].body == framed(made("ModelInferRequest", model_name="demo", inputs=[ASKED]))
+    assert {request.headers["content-type"] for request in upstream.requests} == {"application/grpc"}
+    assert upstream.requests[0].body == framed(message_of("ModelInferRequest", model_name="demo", inputs=[ASKED]))
 
 
 def test_bytes_come_through_as_they_were_sent(client, upstream):
     given = {"name": "text", "datatype": "BYTES", "shape": [1]}
     raw = base64.b64encode(bytes(range(256))).decode()
     infer(client, inputs=[given], raw_input_contents=[raw])
-    sent = kind("ModelInferRequest").FromString(upstream.seen[0].body[5:])
+    sent = kind("ModelInferRequest").FromString(upstream.requests[0].body[5:])
     assert list(sent.raw_input_contents) == [bytes(range(256))]
 
 
@@ -121,7 +121,7 @@ def test_what_a_handler_says_of_a_callers_fault_arrives_with_status_and_text(cli
     upstream.headers = {"x-grpc-status": "3", "x-grpc-message": "invalid_row: inputs: 100%25 wrong"}
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "invalid_row: inputs: 100% wrong"):
         infer(client)
-    assert len(upstream.seen) == 1
+    assert len(upstream.requests) == 1
     # Go's client takes no other status for gRPC's.
     assert [line["status"] for line in client.logged(1)] == [200]
 
@@ -140,7 +140,7 @@ def test_what_a_version_could_not_do_is_tried_again_and_then_said_in_words(clien
     upstream.answer = lambda *_: (503, b"{}")
     with refused(grpc.StatusCode.UNAVAILABLE, "unavailable: server: "):
         infer(client)
-    assert len(upstream.seen) == 2
+    assert len(upstream.requests) == 2
     upstream.answer = lambda *_: (500, b"")
     failed = {"x-grpc-status": "13", "x-grpc-message": "internal_error: body: it failed"}
     upstream.headers = failed | {"x-onnxserve-error": "internal_error"}
@@ -154,14 +154,14 @@ def test_an_unknown_name_is_not_found_whatever_it_holds(client, upstream, name):
         infer(client, model_name=name)
     with refused(grpc.StatusCode.NOT_FOUND, "not_found"):
         infer(client, model_version=name or "0")
-    assert upstream.seen == []
+    assert upstream.requests == []
 
 
 def test_an_authority_that_names_an_archive_leads_to_none(client, upstream):
     options = [("grpc.default_authority", "aaaaaaaaaaaa.v1.0.m.demo")]
     with refused(grpc.StatusCode.NOT_FOUND, "not_found"):
         infer(client, model_name="nobody", options=options)
-    assert upstream.seen == []
+    assert upstream.requests == []
 
 
 def test_unknown_methods_are_refused(client):
@@ -174,13 +174,13 @@ def test_unknown_methods_are_refused(client):
 def test_a_message_that_is_none_is_refused(client, upstream, sent):
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "malformed_request: gateway: "):
         call(client, "ModelInfer", sent=sent)
-    assert upstream.seen == []
+    assert upstream.requests == []
 
 
 def test_a_packed_message_is_refused_so_that_none_unpacks_to_gigabytes(client, upstream):
     with refused(grpc.StatusCode.UNIMPLEMENTED, "unimplemented: gateway: "):
         infer(client, id="x" * 100_000, compression=grpc.Compression.Gzip)
-    assert upstream.seen == []
+    assert upstream.requests == []
 
 
 def test_a_message_that_is_too_large_is_refused(upstream, tmp_path):
@@ -188,7 +188,7 @@ def test_a_message_that_is_too_large_is_refused(upstream, tmp_path):
         raw = base64.b64encode(bytes(2**17)).decode()
         with refused(grpc.StatusCode.RESOURCE_EXHAUSTED):
             infer(client, inputs=[{"name": "x", "datatype": "UINT8", "shape": [2**17]}], raw_input_contents=[raw])
-    assert upstream.seen == []
+    assert upstream.requests == []
 
 
 def test_who_may_ask_what_holds_for_calls(upstream, tmp_path):
@@ -200,7 +200,7 @@ def test_who_may_ask_what_holds_for_calls(upstream, tmp_path):
             infer(client)
         with refused(grpc.StatusCode.PERMISSION_DENIED, "forbidden"):
             infer(client, {"x-api-key": other})
-        assert upstream.seen == []
+        assert upstream.requests == []
         assert infer(client, {"x-api-key": allowed}).model_name == "demo"
 
 
@@ -208,7 +208,7 @@ def test_what_a_client_may_know_holds_for_calls(upstream, tmp_path):
     with calling(upstream, tmp_path, guard=Guard(digits=2, top=1)) as client:
         upstream.headers |= {"x-onnxserve-limited": "2/1"}
         assert infer(client).raw_output_contents[0] == LABEL[2]
-        headers = upstream.seen[0].headers
+        headers = upstream.requests[0].headers
         assert (headers["x-onnxserve-digits"], headers["x-onnxserve-top"]) == ("2", "1")
 
 

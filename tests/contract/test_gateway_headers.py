@@ -13,10 +13,10 @@ from onnxserve.gateway import Canary, Roles, Share
 from onnxserve.gateway.config import Auth, Cache, Deadline, Guard, Traces
 from onnxserve.gateway.keys import Key, add
 from tests.helpers.gateway import BODY, STABLE, Client, client_of, config, gateway_of, opened
-from tests.helpers.messages import SERVICE, made
+from tests.helpers.messages import SERVICE, message_of
 from tests.helpers.raw import post_bytes, raw_connection
 
-MESSAGE = made("ModelInferRequest", model_name="demo").SerializeToString()
+MESSAGE = message_of("ModelInferRequest", model_name="demo").SerializeToString()
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TRACE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]")
 
@@ -39,7 +39,7 @@ def test_each_request_says_when_it_came_and_how_long_it_may_take(client, upstrea
     for path in ("/predictions/demo", "/v2/models/demo/infer", "/v1/models/demo:predict", "/predictions/demo/2.0"):
         client.post(path, x_onnxserve_deadline="900", x_onnxserve_start="1")
     after = time.time()
-    for request in upstream.seen:
+    for request in upstream.requests:
         assert request.headers["x-onnxserve-deadline"] == "12.5"
         assert before - 1 < float(request.headers["x-onnxserve-start"]) < after + 1
 
@@ -49,7 +49,7 @@ def test_a_calls_own_deadline_counts_if_it_is_shorter(client, upstream):
     call(client)
     call(client, timeout=3)
     call(client, timeout=60)
-    seconds = [float(request.headers["x-onnxserve-deadline"]) for request in upstream.seen]
+    seconds = [float(request.headers["x-onnxserve-deadline"]) for request in upstream.requests]
     assert (seconds[0], seconds[-1]) == (12.5, 12.5)
     assert 2 < min(seconds) < 3.1  # as the client rounds it
 
@@ -58,9 +58,9 @@ def test_a_second_try_and_a_fallback_keep_the_time_when_the_request_came(client,
     client.set_roles(stable="1.0", previous="2.0")
     upstream.answer = lambda *_: (503, b"{}")
     client.post(x_request_id="one")
-    assert len(upstream.seen) == 3
+    assert len(upstream.requests) == 3
     for name in ("x-onnxserve-start", "x-onnxserve-client", "x-onnxserve-deadline", "x-request-id", "traceparent"):
-        assert len({request.headers[name] for request in upstream.seen}) == 1, name
+        assert len({request.headers[name] for request in upstream.requests}) == 1, name
 
 
 # Ids ----------------------------------------------------------------------
@@ -80,7 +80,7 @@ def test_an_id_that_could_be_anything_else_is_replaced(client, upstream, bad):
         answer = raw.ask(post_bytes(x_request_id=bad))
     assert answer is not None
     assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["x-request-id"])
-    assert upstream.seen[0].headers["x-request-id"] == answer.headers["x-request-id"]
+    assert upstream.requests[0].headers["x-request-id"] == answer.headers["x-request-id"]
 
 
 # Traces -------------------------------------------------------------------
@@ -90,7 +90,7 @@ def test_a_trace_is_begun_where_there_is_none_and_goes_on_where_there_is_one(cli
     client.post()
     client.post()
     client.post(traceparent=PARENT)
-    first, second, third = [request.headers["traceparent"] for request in upstream.seen]
+    first, second, third = [request.headers["traceparent"] for request in upstream.requests]
     assert TRACE.fullmatch(first)
     assert first.split("-")[1] != second.split("-")[1]
     assert third == PARENT
@@ -102,7 +102,7 @@ def test_a_trace_is_begun_where_there_is_none_and_goes_on_where_there_is_one(cli
 )
 def test_a_trace_that_is_none_is_replaced(client, upstream, bad):
     client.post(traceparent=bad)
-    [seen] = upstream.seen
+    [seen] = upstream.requests
     assert TRACE.fullmatch(seen.headers["traceparent"])
     assert seen.headers["traceparent"] != bad
 
@@ -110,13 +110,13 @@ def test_a_trace_that_is_none_is_replaced(client, upstream, bad):
 @opened(traces=Traces(endpoint="http://127.0.0.1:9/", percent=100))
 def test_with_a_collector_the_servers_span_is_a_child_of_the_gateways(client, upstream):
     client.post(traceparent=PARENT)
-    version, trace, span, flags = upstream.seen[0].headers["traceparent"].split("-")
+    version, trace, span, flags = upstream.requests[0].headers["traceparent"].split("-")
     assert (version, trace, flags) == ("00", PARENT.split("-")[1], "01")
     assert span != PARENT.split("-")[2]
     client.post()
-    assert upstream.seen[1].headers["traceparent"].endswith("-01")
+    assert upstream.requests[1].headers["traceparent"].endswith("-01")
     client.post(traceparent=PARENT[:-1] + "0")
-    assert upstream.seen[2].headers["traceparent"].endswith("-00"), "who decided not to trace is not overruled"
+    assert upstream.requests[2].headers["traceparent"].endswith("-00"), "who decided not to trace is not overruled"
 
 
 # Identity -----------------------------------------------------------------
@@ -132,8 +132,8 @@ def test_what_only_the_gateway_may_say_comes_from_no_client_on_any_way(client, u
     for path in ("/predictions/demo", "/v2/models/demo/infer", "/predictions/demo/1.0"):
         client.post(path, **claims)
     call(client, {name.lower(): value for name, value in claims.items()})
-    assert len(upstream.seen) >= 4
-    for request in upstream.seen:
+    assert len(upstream.requests) >= 4
+    for request in upstream.requests:
         assert request.headers["x-onnxserve-client"] == "127.0.0.1"
         assert request.headers.get("x-onnxserve-priority") in {None, "batch"}  # a copy is the batch's
         assert float(request.headers["x-onnxserve-deadline"]) <= 30
@@ -206,7 +206,7 @@ def test_the_same_body_in_chunks_or_with_a_length_is_answered_alike(client, upst
     assert chunked.status == 200
     with ThreadPoolExecutor(4) as pool:
         assert {answer.status_code for answer in pool.map(lambda _: client.post(), range(8))} == {200}
-    assert {request.body for request in upstream.seen} == {b"[1, 2]"}
+    assert {request.body for request in upstream.requests} == {b"[1, 2]"}
 
 
 @opened(guard=Guard(per_day=1000))

@@ -57,17 +57,19 @@ def port(client: Client) -> int:
 
 @pytest.mark.parametrize("fields", TRICKS.values(), ids=TRICKS.keys())
 def test_frames_that_would_become_other_requests_are_refused_or_lead_nowhere(client, upstream, port, fields):
-    upstream.described.clear()
+    upstream.management_paths.clear()
     with http2_connection(port) as connection:
         outcome = connection.outcome(connection.request(fields, b"[1, 2]"))
     assert outcome in {"reset", "closed", 200, 400, 404}
-    assert upstream.described == []
-    for request in upstream.seen:  # whatever came through is one request, and says nothing that only the gateway may
+    assert upstream.management_paths == []
+    for (
+        request
+    ) in upstream.requests:  # whatever came through is one request, and says nothing that only the gateway may
         assert (request.path, request.body) == ("/predictions/demo/1.0", b"[1, 2]")
         assert request.headers["x-onnxserve-client"] == "127.0.0.1"
         assert request.headers["host"] == "onnxserve"
         assert "transfer-encoding" not in request.headers
-    assert len(upstream.seen) == (outcome == 200)
+    assert len(upstream.requests) == (outcome == 200)
     assert client.post().status_code == 200
 
 

@@ -25,10 +25,12 @@ def test_a_keys_priority_and_client_reach_the_server_from_the_first_request_on(o
     claimed = {"x_onnxserve_priority": "urgent", "x_onnxserve_client": "root"}
     for secret in (night, desk, plain) * 3:
         assert client.post(x_api_key=secret, **claimed).status_code == 200
-    clients = [(seen.headers["x-onnxserve-client"], seen.headers.get("x-onnxserve-priority")) for seen in upstream.seen]
+    clients = [
+        (seen.headers["x-onnxserve-client"], seen.headers.get("x-onnxserve-priority")) for seen in upstream.requests
+    ]
     assert clients[3:6] == [("night", "batch"), ("front desk", "urgent"), ("plain", "normal")]
     assert set(clients[:3]) | set(clients) <= {*clients[3:6]}, "learnt or not, a key says the same"
-    assert not any(secret in str(seen.headers) for seen in upstream.seen for secret in (night, desk, plain))
+    assert not any(secret in str(seen.headers) for seen in upstream.requests for secret in (night, desk, plain))
 
 
 def test_a_learnt_key_is_refused_soon_after_it_was_revoked_and_its_neighbours_are_not(open_gateway, keys):
@@ -50,7 +52,7 @@ def test_a_learnt_keys_models_and_priority_change_with_the_file(open_gateway, up
     write_json(keys, {kept: Key("shop", ("demo",), priority="batch")})
     soon(lambda: client.post("/predictions/other", x_api_key=secret).status_code == 403)
     assert client.post(x_api_key=secret).status_code == 200
-    assert upstream.seen[-1].headers["x-onnxserve-priority"] == "batch"
+    assert upstream.requests[-1].headers["x-onnxserve-priority"] == "batch"
 
 
 def test_a_key_of_one_model_opens_no_other_by_any_path(open_gateway, upstream, keys):
@@ -135,7 +137,7 @@ def test_what_only_a_key_may_ask_is_refused_whatever_the_path_looks_like(open_ga
                 connection.sendall(head.encode())
                 status = connection.makefile("rb").readline().split()[1]
             assert status in {b"401", b"404", b"405"}, (method, path, status)
-    assert upstream.seen == []
+    assert upstream.requests == []
 
 
 # Dates --------------------------------------------------------------------
@@ -156,7 +158,7 @@ def test_an_expired_key_is_refused_with_a_reason_of_its_own_in_every_protocol(op
     assert (infer.status_code, infer.json()["error"].partition(":")[0]) == (401, "key_expired")
     assert call(client, x_api_key=over) is grpc.StatusCode.UNAUTHENTICATED
     assert client.post(x_api_key=stays).status_code == 200
-    assert [seen.headers["x-onnxserve-client"] for seen in upstream.seen] == ["stays"]
+    assert [seen.headers["x-onnxserve-client"] for seen in upstream.requests] == ["stays"]
     assert {entry["error"] for entry in client.logged(4) if entry["status"] == 401} == {"key_expired"}
 
 

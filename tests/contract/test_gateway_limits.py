@@ -22,13 +22,13 @@ from onnxserve.gateway.config import Auth, Limits
 from onnxserve.gateway.keys import Key, add
 from onnxserve.gateway.nginx_process import workers
 from tests.helpers.gateway import BODY, STABLE, Client, client_of, config, gateway_of, opened
-from tests.helpers.messages import SERVICE, made
+from tests.helpers.messages import SERVICE, message_of
 from tests.helpers.raw import post_bytes, raw_connection
 from tests.helpers.upstream import Upstream, versioned
 
 HELD_S = 20
 REFUSED_S = 0.19  # what asks too much waits longer
-INFER = made("ModelInferRequest", model_name="demo").SerializeToString()
+INFER = message_of("ModelInferRequest", model_name="demo").SerializeToString()
 
 
 class Gate:
@@ -45,8 +45,8 @@ class Gate:
     def wait(self, requests: int) -> None:
         """Until so many are under way."""
         deadline = time.monotonic() + HELD_S / 2
-        while len(self._upstream.seen) < requests:
-            assert time.monotonic() < deadline, len(self._upstream.seen)
+        while len(self._upstream.requests) < requests:
+            assert time.monotonic() < deadline, len(self._upstream.requests)
             time.sleep(0.01)
 
     def open(self) -> None:
@@ -106,7 +106,7 @@ def test_clients_that_flood_a_version_together_keep_no_other_client_out(upstream
         assert [future.result().status_code for future in others] == [200, 200]
     assert [answer.status_code for answer in refused] == [429, 429]
     assert "retry-after" not in others[0].result().headers
-    assert {seen.headers["x-onnxserve-client"] for seen in upstream.seen[-2:]} == {"paced", "127.0.0.1"}
+    assert {seen.headers["x-onnxserve-client"] for seen in upstream.requests[-2:]} == {"paced", "127.0.0.1"}
 
 
 def test_a_call_of_another_client_is_answered_beside_floods(upstream, tmp_path):
@@ -117,7 +117,7 @@ def test_a_call_of_another_client_is_answered_beside_floods(upstream, tmp_path):
         gate.open()
         with contextlib.suppress(grpc.RpcError):  # the server behind makes no message
             answered.result()
-    assert upstream.seen[-1].headers["content-type"] == "application/grpc"
+    assert upstream.requests[-1].headers["content-type"] == "application/grpc"
 
 
 @opened(limits=Limits(concurrency=64, client_percent=50))
@@ -128,7 +128,7 @@ def test_a_client_beyond_its_share_whose_request_fails_gets_a_second_try(client,
         statuses = iter([503, 200])
         upstream.answer = lambda path, _: (next(statuses), versioned(path)[1])
         assert client.post().status_code == 200
-        assert len(upstream.seen) == 34
+        assert len(upstream.requests) == 34
         gate.open()
         assert [future.result().status_code for future in held] == [200] * 32
 
@@ -255,7 +255,7 @@ def test_what_is_too_large_is_refused_with_a_type(client, upstream, path, status
     assert answer.status == status
     error = json.loads(answer.body)["error"]
     assert (error.split(":")[0] if path.startswith("/v2") else error["type"]) == kind
-    assert upstream.seen == []
+    assert upstream.requests == []
     assert client.post().status_code == 200
 
 
@@ -264,7 +264,7 @@ def test_a_path_that_is_too_long_is_refused_with_a_type(client, upstream):
     for path in ("/predictions/", "/v2/models/"):  # it isn't read, so nobody knows that it is V2's
         answer = client.post(path + "x" * 4000)
         assert (answer.status_code, answer.json()["error"]["type"]) == (414, "uri_too_long")
-    assert upstream.seen == []
+    assert upstream.requests == []
 
 
 @opened(limits=SMALL)
@@ -276,4 +276,4 @@ def test_calls_that_are_too_large_are_refused_in_grpcs_words(client, upstream):
     with pytest.raises(grpc.RpcError) as caught:
         call(client, long="x" * 3000)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE  # HTTP/2 itself ends such a connection
-    assert upstream.seen == []
+    assert upstream.requests == []

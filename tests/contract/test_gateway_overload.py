@@ -8,7 +8,7 @@ import pytest
 from onnxserve.gateway import Canary
 from onnxserve.gateway.config import Cache
 from tests.helpers.gateway import opened
-from tests.helpers.messages import SERVICE, made
+from tests.helpers.messages import SERVICE, message_of
 from tests.helpers.upstream import Upstream, versioned
 
 # As the plugin answers (torchserve/batching-plugin/src/onnxserve/Drop.java).
@@ -34,17 +34,17 @@ def test_the_open_inference_protocols_clients_get_a_line_of_text(client, full):
     answer = client.post("/v2/models/demo/infer")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["error"].startswith("overloaded: gateway: ")
-    assert len(full.seen) == 1
+    assert len(full.requests) == 1
 
 
 def test_a_call_is_told_in_grpcs_words(client, full):
-    message = made("ModelInferRequest", model_name="demo").SerializeToString()
+    message = message_of("ModelInferRequest", model_name="demo").SerializeToString()
     address = client.gateway.url.removeprefix("http://")
     with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary(f"/{SERVICE}/ModelInfer")(message, timeout=20)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert caught.value.details().startswith("overloaded: gateway: ")
-    assert len(full.seen) == 1
+    assert len(full.requests) == 1
 
 
 def test_no_other_version_gets_what_a_full_one_refuses_and_the_full_one_is_not_left_alone(client, full):
@@ -71,7 +71,7 @@ def test_the_log_and_the_counters_know_it_as_overload(client, full):
 
 def test_a_second_try_that_finds_the_queue_full_is_the_last_one(client, upstream):
     def broken_then_full(_: str, __: bytes) -> tuple[int, bytes]:
-        if len(upstream.seen) == 1:
+        if len(upstream.requests) == 1:
             return 503, b'{"code": 503}'
         upstream.headers = MARK
         return 503, BODY
@@ -88,7 +88,7 @@ def test_a_client_whose_requests_ended_many_workers_learns_that_and_the_version_
     upstream.answer, upstream.headers = (lambda _, __: (503, b"")), {"x-onnxserve-error": "quarantined"}
     answer = client.post()
     assert (answer.status_code, answer.json()["error"]["type"]) == (503, "quarantined")
-    assert (answer.headers["retry-after"], len(upstream.seen)) == ("1", 1)
+    assert (answer.headers["retry-after"], len(upstream.requests)) == ("1", 1)
     client.set_roles(canary=Canary("2.0", 100))
     assert {client.post().status_code for _ in range(MANY)} == {503}
     assert "ejected" not in (client.gateway.run / "nginx.log").read_text()

@@ -47,34 +47,34 @@ def port(client: Client) -> int:
 def test_no_path_leads_to_management_or_into_the_gateway(client, upstream, port):
     paths = [prefix + path for prefix, path in itertools.product(PREFIXES, INNER)]
     paths += [path.replace("-", "%2d").replace("m", "%6d") for path in INNER]
-    upstream.described.clear()
+    upstream.management_paths.clear()
     for path, method in itertools.product(paths, (b"GET", b"POST", b"OPTIONS")):
         with raw_connection(port) as raw:
             line = method + b" " + path.encode() + b" HTTP/1.1\r\n"
             answer = raw.ask(line + b"Host: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         assert answer is not None, path
         assert answer.status in {400, 404, 405}, (method, path, answer)
-    assert (upstream.seen, upstream.described) == ([], [])
+    assert (upstream.requests, upstream.management_paths) == ([], [])
 
 
 def test_random_paths_reach_predictions_only(client, upstream, port):
     draw = random.Random(20)
-    upstream.described.clear()
+    upstream.management_paths.clear()
     for number in range(600):
         path = "/" + "/".join(draw.choices(PARTS, k=draw.randint(1, 6)))
         with raw_connection(port) as raw:
             answer = raw.ask(post_bytes(path, body=b"[%d]" % number, Connection="close"))
         assert answer is not None, path
         assert answer.status in {200, 400, 404, 405}, (path, answer)
-    assert {request.path for request in upstream.seen} <= {"/predictions/demo/1.0", "/predictions/demo/2.0"}
-    assert upstream.described == []
+    assert {request.path for request in upstream.requests} <= {"/predictions/demo/1.0", "/predictions/demo/2.0"}
+    assert upstream.management_paths == []
 
 
 def test_an_absolute_address_is_read_for_its_path_and_its_host_decides_nothing(upstream, port):
     with raw_connection(port) as raw:
         answer = raw.ask(post_bytes("http://elsewhere.example/v2/models/demo/infer"))
     assert answer is not None
-    assert (answer.status, upstream.seen[0].headers["host"]) == (200, "onnxserve")
+    assert (answer.status, upstream.requests[0].headers["host"]) == (200, "onnxserve")
 
 
 def test_arguments_of_a_path_do_not_go_on(client, upstream):
@@ -86,7 +86,7 @@ def test_arguments_of_a_path_do_not_go_on(client, upstream):
 @pytest.mark.parametrize("name", ["X-Accel-Redirect", "X-Accel-Buffering", "X-Accel-Limit-Rate", "X-Accel-Charset"])
 def test_a_handler_can_not_direct_the_gateway(client, upstream, name):
     upstream.headers[name] = "/-/state"
-    upstream.described.clear()
+    upstream.management_paths.clear()
     answer = client.post()
     assert (answer.status_code, answer.json()["version"]) == (200, "1.0")
-    assert upstream.described == []
+    assert upstream.management_paths == []

@@ -12,14 +12,15 @@ from onnxserve.gateway import GatewayConfig, Roles, read_config
 from onnxserve.gateway.config import Cache, Listen
 from onnxserve.gateway.nginx.files import configuration
 from onnxserve.torchserve import free_ports
+from tests.helpers import plain_http
 from tests.helpers.gateway import BODY, STABLE, client_of, config, gateway_of
-from tests.helpers.watched import watching
+from tests.helpers.observed import observing
 
 LABELS = Roles({"demo": STABLE})
 
 
 def post(host: str, port: int) -> httpx.Response:
-    return httpx.post(f"http://{host}:{port}/predictions/demo", content=BODY, trust_env=False, timeout=20)
+    return plain_http.post(f"http://{host}:{port}/predictions/demo", content=BODY, timeout=20)
 
 
 @pytest.mark.parametrize(
@@ -45,14 +46,14 @@ def test_folders_may_have_spaces_in_their_names(upstream, tmp_path):
     state = tmp_path / "a; {b} #'c'"
     state.mkdir()
     gateway = gateway_of(config(cache=Cache(seconds=60)), state, upstream.port)
-    with client_of(gateway, LABELS) as client, watching(gateway) as watched:
+    with client_of(gateway, LABELS) as client, observing(gateway) as watched:
         assert client.post().headers["x-onnxserve-cache"] == "miss"
         assert client.post().headers["x-onnxserve-cache"] == "hit"
         assert len(client.logged(2)) == 2
         client.set_roles(shadow=None)
         assert watched.samples(lambda seen: len(seen) > 0)
         console = f"http://127.0.0.1:{gateway.config.listen.metrics_port}/console/"
-        assert httpx.get(console, trust_env=False).status_code == 200
+        assert plain_http.get(console).status_code == 200
 
 
 @pytest.mark.parametrize("name", ['say "hi"', "$HOME", "back\\slash"])

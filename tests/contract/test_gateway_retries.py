@@ -15,7 +15,7 @@ import pytest
 from onnxserve.gateway import Canary
 from onnxserve.gateway.config import Deadline, Limits, Retry
 from tests.helpers.gateway import opened
-from tests.helpers.messages import SERVICE, made
+from tests.helpers.messages import SERVICE, message_of
 from tests.helpers.raw import post_bytes, raw_connection
 from tests.helpers.upstream import Upstream, versioned
 
@@ -39,7 +39,7 @@ def failing(version: str, status: int = 503) -> Callable[[str, bytes], tuple[int
 
 def counted(upstream: Upstream, of: Callable[[], object]) -> Counter[str]:
     """Versions that were asked meanwhile."""
-    upstream.seen.clear()
+    upstream.requests.clear()
     of()
     return Counter(path.rpartition("/")[2] for path in upstream.paths())
 
@@ -49,10 +49,10 @@ def test_a_version_is_asked_again_as_often_as_the_file_says_and_an_answer_ends_i
     statuses = iter([503, 503, 200])
     upstream.answer = lambda path, _: (next(statuses), versioned(path)[1])
     answer = client.post()
-    assert (answer.status_code, len(upstream.seen)) == (200, 3)
+    assert (answer.status_code, len(upstream.requests)) == (200, 3)
     assert "x-onnxserve-degraded" not in answer.headers
-    assert len({request.headers["x-request-id"] for request in upstream.seen}) == 1
-    assert {request.body for request in upstream.seen} == {b"[1, 2]"}
+    assert len({request.headers["x-request-id"] for request in upstream.requests}) == 1
+    assert {request.body for request in upstream.requests} == {b"[1, 2]"}
 
 
 @opened(retry=Retry(tries=0))
@@ -79,7 +79,7 @@ def test_a_callers_fault_is_never_tried_again(client, upstream, status):
     client.set_roles(stable="1.0", previous="2.0")
     upstream.answer = lambda *_: (status, OURS)
     assert client.post().status_code == status
-    assert len(upstream.seen) == 1
+    assert len(upstream.requests) == 1
 
 
 def test_a_request_whose_time_is_over_is_not_tried_again(client, upstream):
@@ -110,7 +110,7 @@ def test_an_error_whose_words_do_not_come_along_has_its_name_and_is_not_asked_fo
         assert (answer.status_code, answer.json()["error"]["type"]) == (expected, kind)
         assert "retry-after" not in answer.headers
     assert "worker" not in answer.text  # of the last one none ended
-    assert len(upstream.seen) == 4
+    assert len(upstream.requests) == 4
 
 
 def test_a_canarys_own_error_is_answered_by_stable_which_alone_would_have_been_asked_without_it(client, upstream):
@@ -138,7 +138,7 @@ def test_a_request_that_ends_a_canarys_workers_ends_none_of_the_stable_version(c
 
 def test_a_second_try_that_ends_in_an_error_with_a_name_is_the_last_one(client, upstream):
     def ill_then_named(_: str, __: bytes) -> tuple[int, bytes]:
-        if len(upstream.seen) == 1:
+        if len(upstream.requests) == 1:
             return 503, b""
         upstream.headers = {**MARK, "x-onnxserve-body": WORDS}
         return 500, OURS
@@ -153,19 +153,19 @@ def test_a_second_try_that_ends_in_an_error_with_a_name_is_the_last_one(client, 
 def test_a_call_gets_the_status_and_message_of_an_error_that_has_a_name(client, upstream):
     upstream.answer = lambda *_: (500, OURS)
     upstream.headers = {**MARK, "x-onnxserve-body": WORDS, "x-grpc-status": "13", "x-grpc-message": "the words"}
-    message = made("ModelInferRequest", model_name="demo").SerializeToString()
+    message = message_of("ModelInferRequest", model_name="demo").SerializeToString()
     channel = grpc.insecure_channel(client.gateway.url.removeprefix("http://"))
     with channel, pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary(f"/{SERVICE}/ModelInfer")(message, timeout=20)
     assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.INTERNAL, "the words")
-    assert len(upstream.seen) == 1
+    assert len(upstream.requests) == 1
 
 
 def test_a_call_that_a_handler_refuses_has_its_status_and_message_though_there_is_no_body(client, upstream):
     upstream.answer = lambda *_: (507, b"")  # as handlers answer calls
     trailers = {"x-grpc-status": "8", "x-grpc-message": "answer_too_large: 9 bytes"}
     upstream.headers = {"x-onnxserve-error": "answer_too_large", **trailers}
-    message = made("ModelInferRequest", model_name="demo").SerializeToString()
+    message = message_of("ModelInferRequest", model_name="demo").SerializeToString()
     channel = grpc.insecure_channel(client.gateway.url.removeprefix("http://"))
     with channel, pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary(f"/{SERVICE}/ModelInfer")(message, timeout=20)
@@ -173,20 +173,20 @@ def test_a_call_that_a_handler_refuses_has_its_status_and_message_though_there_i
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         "answer_too_large: 9 bytes",
     )
-    assert len(upstream.seen) == 1
+    assert len(upstream.requests) == 1
 
 
 @opened(deadline=Deadline(answer_s=20))
 def test_deadlines_that_a_client_chose_eject_nobody(client, upstream):
     client.set_roles(stable="1.0", previous="2.0")
     upstream.answer = lambda *_: (504, b"")
-    message = made("ModelInferRequest", model_name="demo").SerializeToString()
+    message = message_of("ModelInferRequest", model_name="demo").SerializeToString()
     with grpc.insecure_channel(client.gateway.url.removeprefix("http://")) as channel:
         call = channel.unary_unary(f"/{SERVICE}/ModelInfer")
         for _ in range(2 * EJECT_AFTER):
             with pytest.raises(grpc.RpcError):
                 call(message, timeout=10)
-    assert len(upstream.seen) == 2 * EJECT_AFTER
+    assert len(upstream.requests) == 2 * EJECT_AFTER
     assert "ejected" not in (client.gateway.run / "nginx.log").read_text()
     for _ in range(2 * EJECT_AFTER):
         client.post()
@@ -253,9 +253,9 @@ def test_tries_that_clients_gave_up_are_not_counted_for_ever(client, upstream):
     upstream.answer, upstream.delay_s = failing("1.0"), 0.2
     for _ in range(4):  # so many may be under way
         with raw_connection(client.gateway.config.listen.port) as raw:
-            upstream.seen.clear()
+            upstream.requests.clear()
             raw.send(post_bytes())
-            wait_for(lambda: len(upstream.seen) == 2)  # the second try is under way
+            wait_for(lambda: len(upstream.requests) == 2)  # the second try is under way
     upstream.delay_s = 0.0
     wait_for(lambda: counted(upstream, client.post) == {"1.0": 2})
 
@@ -266,7 +266,7 @@ def test_a_budget_that_is_spent_lets_failures_through_and_is_there_again_afterwa
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: client.post(), range(20)))
     assert {answer.status_code for answer in answers} == {503}
-    assert 20 < len(upstream.seen) <= 20 + 3 + 3  # three tries at a time are always allowed
+    assert 20 < len(upstream.requests) <= 20 + 3 + 3  # three tries at a time are always allowed
     upstream.delay_s = 0
     assert counted(upstream, client.post) == {"1.0": 2}
 
@@ -274,7 +274,7 @@ def test_a_budget_that_is_spent_lets_failures_through_and_is_there_again_afterwa
 def test_a_kept_connection_that_the_server_closed_meanwhile_costs_no_request(client, upstream):
     upstream.headers["connection"] = "close"
     assert {client.post(body=b"[%d]" % number).status_code for number in range(20)} == {200}
-    assert len(upstream.seen) == 20
+    assert len(upstream.requests) == 20
 
 
 @opened(deadline=Deadline(answer_s=1), retry=Retry(tries=1))
@@ -285,4 +285,4 @@ def test_a_server_that_closes_without_an_answer_is_asked_again_and_then_said(cli
     upstream.answer = broken
     answer = client.post()
     assert (answer.status_code, answer.json()["error"]["type"]) == (503, "unavailable")
-    assert 2 <= len(upstream.seen) <= 3
+    assert 2 <= len(upstream.requests) <= 3

@@ -253,7 +253,7 @@ def test_each_rung_of_the_ladder_gives_up_what_it_says(client, upstream):
     parts = {"shadow": Share("2.0", 100), "smaller": "2.0"}
     client.set_roles(**parts, level=0)
     client.post(body=b"[0]")
-    wait_for(lambda: len(upstream.seen) == 2)  # a copy went too
+    wait_for(lambda: len(upstream.requests) == 2)  # a copy went too
     client.set_roles(**parts, level=1)
     client.post(body=b"[1]")
     client.set_roles(**parts, level=2)
@@ -267,7 +267,7 @@ def test_each_rung_of_the_ladder_gives_up_what_it_says(client, upstream):
     assert whole.json()["version"] == "1.0"
     assert "x-onnxserve-degraded" not in whole.headers
     assert "x-onnxserve-cache" not in whole.headers
-    wait_for(lambda: len(upstream.seen) == 7)
-    sent = Counter((request.path[-3:], request.body) for request in upstream.seen)
+    wait_for(lambda: len(upstream.requests) == 7)
+    sent = Counter((request.path[-3:], request.body) for request in upstream.requests)
     once = [("1.0", b"[0]"), ("2.0", b"[0]"), ("1.0", b"[1]"), ("2.0", b"[3]"), ("2.0", b"[2]")]
     assert sent == Counter([*once, ("1.0", b"[2]"), ("1.0", b"[2]")])

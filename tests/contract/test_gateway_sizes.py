@@ -11,7 +11,7 @@ import pytest
 from onnxserve.gateway import Canary, Share
 from onnxserve.gateway.config import Cache, Guard, Limits
 from tests.helpers.gateway import opened
-from tests.helpers.upstream import described
+from tests.helpers.upstream import answer_management
 
 MOST = 2**20
 
@@ -48,14 +48,14 @@ def test_an_answer_may_be_larger_than_a_request_may_also_at_the_second_try(clien
 @opened(limits=Limits(body_bytes=1000))
 def test_readiness_and_descriptions_may_be_larger_than_a_request_may(client, upstream, monkeypatch):
     def long(server, path):
-        status, content = described(server, path)
+        status, content = answer_management(server, path)
         document = json.loads(content)
         if isinstance(document, list):
             document[0]["workers"] *= 200
             document[0]["comment"] = "x" * 100_000
         return status, json.dumps(document).encode()
 
-    monkeypatch.setattr("tests.helpers.upstream.described", long)
+    monkeypatch.setattr("tests.helpers.upstream.management_paths", long)
     for path in ("/v2/models/demo/ready", "/v2/health/ready", "/v2/models/demo", "/openapi.json"):
         assert client.http.get(path).status_code == 200, path
 

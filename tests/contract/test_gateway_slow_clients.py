@@ -31,7 +31,7 @@ def test_clients_that_send_a_header_byte_by_byte_are_dropped_while_others_are_an
         port = client.gateway.config.listen.port
         raws = [stack.enter_context(raw_connection(port)) for _ in range(40)]
         assert drip(raws, post_bytes(X_Long="x" * 60), client) == 40
-    assert {request.body for request in upstream.seen} == {b"[2]"}
+    assert {request.body for request in upstream.requests} == {b"[2]"}
 
 
 @opened(deadline=Deadline(request_s=1))
@@ -45,4 +45,4 @@ def test_clients_that_send_a_body_byte_by_byte_hold_up_nobody_and_are_answered_i
         assert drip(raws, body, client) == 0
         answers = [raw.answer() for raw in raws]
     assert {answer and answer.status for answer in answers} == {200}
-    assert Counter(request.body for request in upstream.seen)[body] == 40
+    assert Counter(request.body for request in upstream.requests)[body] == 40

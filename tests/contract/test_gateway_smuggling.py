@@ -75,7 +75,7 @@ def test_requests_whose_end_is_in_doubt_are_refused_and_nothing_behind_them_is_r
         }
         if answer.headers.get("connection") != "close":
             assert raw.answer() is None  # whatever was left isn't taken for a request
-    assert upstream.seen == []
+    assert upstream.requests == []
     assert client.post().status_code == 200
 
 
@@ -84,7 +84,7 @@ def test_chunks_that_do_not_add_up_are_refused(client, upstream, port, chunks):
     with raw_connection(port) as raw:
         answer = raw.ask(START + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
         assert answer is None or answer.status == 400
-    assert [request for request in upstream.seen if request.body != b"[1]"] == []
+    assert [request for request in upstream.requests if request.body != b"[1]"] == []
     assert client.post().status_code == 200
 
 
@@ -96,8 +96,8 @@ def test_extensions_and_trailers_of_chunks_are_dropped_and_the_body_goes_on_whol
         assert first is not None
         assert second is not None
         assert (first.status, second.status) == (200, 200)
-    assert [request.body for request in upstream.seen] == [b"[1]", b"[2]"]
-    assert {request.headers["x-onnxserve-client"] for request in upstream.seen} == {"127.0.0.1"}
+    assert [request.body for request in upstream.requests] == [b"[1]", b"[2]"]
+    assert {request.headers["x-onnxserve-client"] for request in upstream.requests} == {"127.0.0.1"}
 
 
 def test_bare_line_feeds_end_lines_and_hide_nothing(upstream, port):
@@ -107,7 +107,7 @@ def test_bare_line_feeds_end_lines_and_hide_nothing(upstream, port):
         )
         after = raw.answer()
         assert (answer and answer.status, after and after.status) == (200, 200)
-    assert [request.body for request in upstream.seen] == [b"[1]", b"[2]"]
+    assert [request.body for request in upstream.requests] == [b"[1]", b"[2]"]
 
 
 def test_pipelined_requests_are_answered_in_their_order(upstream, port):

@@ -56,7 +56,7 @@ def test_a_token_that_begins_later_or_names_nobody_or_has_ended_opens_nothing(
         bearer = {"authorization": f"Bearer {issuer(**opens)}"}
         assert client.post(**bearer).status_code == status
         assert (call(client, **bearer) is grpc.StatusCode.UNAUTHENTICATED) == (status == 401)
-    assert len(upstream.seen) == 2
+    assert len(upstream.requests) == 2
 
 
 def test_a_token_makes_no_key_of_whatever_comes_beside_it(open_gateway, upstream, token, tmp_path):
@@ -65,7 +65,7 @@ def test_a_token_makes_no_key_of_whatever_comes_beside_it(open_gateway, upstream
         assert client.post(authorization=f"Bearer {token}", x_api_key="osk_made_up").status_code == 200
     assert client.post(x_api_key="osk_made_up").status_code == 401
     assert client.post(authorization="Bearer x", x_api_key="osk_made_up").status_code == 401
-    assert {seen.headers["x-onnxserve-client"] for seen in upstream.seen} == {"jwt:ann"}
+    assert {seen.headers["x-onnxserve-client"] for seen in upstream.requests} == {"jwt:ann"}
 
 
 def test_a_key_beside_a_bad_token_opens_nothing(open_gateway, keys, token, tmp_path):
@@ -83,7 +83,9 @@ def test_calls_take_the_same_tokens_and_keys(open_gateway, upstream, keys, token
     for _ in range(2):
         assert call(client, authorization=f"Bearer {token}") is grpc.StatusCode.OK
         assert call(client, x_api_key=secret) is grpc.StatusCode.OK
-    clients = {(seen.headers["x-onnxserve-client"], seen.headers.get("x-onnxserve-priority")) for seen in upstream.seen}
+    clients = {
+        (seen.headers["x-onnxserve-client"], seen.headers.get("x-onnxserve-priority")) for seen in upstream.requests
+    }
     assert clients == {("jwt:ann", None), ("shop", "urgent")}
     refused = [
         {},
@@ -94,4 +96,4 @@ def test_calls_take_the_same_tokens_and_keys(open_gateway, upstream, keys, token
     refused += [{"x_onnxserve_client": "shop"}, {"authorization": "Bearer x", "x_api_key": secret}]
     assert {call(client, **metadata) for metadata in refused} == {grpc.StatusCode.UNAUTHENTICATED}
     assert call(client, x_api_key=other) is grpc.StatusCode.PERMISSION_DENIED
-    assert len(upstream.seen) == 4
+    assert len(upstream.requests) == 4

@@ -12,6 +12,7 @@ import pytest
 
 from onnxserve.gateway import Roles
 from onnxserve.gateway.config import Auth, Listen, Tls
+from tests.helpers import plain_http
 from tests.helpers.certificates import Authority
 from tests.helpers.gateway import BODY, STABLE, client_of, config, gateway_of, opened
 from tests.helpers.http2 import http2_connection, request_fields
@@ -59,7 +60,7 @@ def test_a_preflight_is_answered_by_the_gateway_for_the_named_origin(client, ups
         assert "POST" in answer.headers["access-control-allow-methods"]
         assert "x-api-key" in answer.headers["access-control-allow-headers"]
         assert allowed(client.http.options(path, headers={**PREFLIGHT, "origin": OTHER})) is None
-    assert upstream.seen == []
+    assert upstream.requests == []
 
 
 @opened(listen=Listen(cors=(SHOP,)), auth=Auth(required=True))
@@ -87,7 +88,7 @@ def test_long_answers_are_compressed_for_whoever_takes_it(client, upstream):
     assert (packed.headers["content-encoding"], packed.content) == ("gzip", long)
     plain = client.post(accept_encoding="identity")
     assert ("content-encoding" in plain.headers, plain.content) == (False, long)
-    assert {request.headers.get("accept-encoding") for request in upstream.seen} == {None}
+    assert {request.headers.get("accept-encoding") for request in upstream.requests} == {None}
     upstream.answer = lambda *_: (200, b"{}")
     assert "content-encoding" not in client.post(accept_encoding="gzip").headers
 
@@ -95,7 +96,7 @@ def test_long_answers_are_compressed_for_whoever_takes_it(client, upstream):
 def test_a_compressed_body_goes_on_as_it_came_for_the_handler_to_read(client, upstream):
     packed = gzip.compress(BODY)
     assert client.post(body=packed, content_encoding="gzip").status_code == 200
-    [seen] = upstream.seen
+    [seen] = upstream.requests
     assert (seen.body, seen.headers["content-encoding"]) == (packed, "gzip")
 
 
@@ -106,7 +107,7 @@ SPOOFED = {"x_forwarded_for": "203.0.113.9", "x_real_ip": "203.0.113.9", "forwar
 
 def test_a_client_says_in_vain_that_it_is_another(client, upstream):
     client.post(**SPOOFED, x_forwarded_proto="https", x_forwarded_host="evil.example")
-    [seen] = upstream.seen
+    [seen] = upstream.requests
     assert seen.headers["x-onnxserve-client"] == "127.0.0.1"
     assert not any("203.0.113.9" in value or "evil" in value for value in seen.headers.values())
     assert client.logged(1)[0]["address"] == "127.0.0.1"
@@ -121,12 +122,12 @@ def test_a_trusted_proxy_names_its_client_and_what_that_client_claimed_is_not_be
         "junk, 203.0.113.9",
     ):
         client.post(x_forwarded_for=chain)
-    assert {request.headers["x-onnxserve-client"] for request in upstream.seen} == {"203.0.113.9"}
-    assert not any("x-forwarded-for" in request.headers for request in upstream.seen)
+    assert {request.headers["x-onnxserve-client"] for request in upstream.requests} == {"203.0.113.9"}
+    assert not any("x-forwarded-for" in request.headers for request in upstream.requests)
     client.post(x_forwarded_for="2001:db8::9")
     client.post()
     client.post(x_forwarded_for="nonsense")
-    clients = [request.headers["x-onnxserve-client"] for request in upstream.seen[4:]]
+    clients = [request.headers["x-onnxserve-client"] for request in upstream.requests[4:]]
     assert clients == ["2001:db8::9", "127.0.0.1", "127.0.0.1"]
     assert [line["address"] for line in client.logged(7)][3:5] == ["203.0.113.9", "2001:db8::9"]
 
@@ -134,7 +135,7 @@ def test_a_trusted_proxy_names_its_client_and_what_that_client_claimed_is_not_be
 @opened(listen=Listen(trusted_proxies=("192.0.2.1",)))
 def test_another_address_than_the_trusted_proxys_is_not_believed(client, upstream):
     client.post(**SPOOFED)
-    assert upstream.seen[0].headers["x-onnxserve-client"] == "127.0.0.1"
+    assert upstream.requests[0].headers["x-onnxserve-client"] == "127.0.0.1"
 
 
 # HTTP/2 -------------------------------------------------------------------
@@ -144,7 +145,7 @@ def test_http_2_is_spoken_with_whoever_begins_with_it(client, upstream):
     with http2_connection(client.gateway.config.listen.port) as connection:
         streams = [connection.request(request_fields(b"/predictions/demo"), b"[%d]" % number) for number in range(3)]
         assert [connection.outcome(stream) for stream in streams] == [200, 200, 200]
-    assert sorted(request.body for request in upstream.seen) == [b"[0]", b"[1]", b"[2]"]
+    assert sorted(request.body for request in upstream.requests) == [b"[0]", b"[1]", b"[2]"]
 
 
 @opened(listen=Listen(http2=False))
@@ -190,6 +191,6 @@ def test_both_versions_are_spoken_on_one_port_at_the_same_time(client):
 )
 def test_what_the_consoles_port_refuses_has_the_form_of_all_errors(shared, method, path, status, kind):
     port = shared.client.gateway.config.listen.metrics_port
-    answer = httpx.request(method, f"http://127.0.0.1:{port}{path}", trust_env=False)
+    answer = plain_http.request(method, f"http://127.0.0.1:{port}{path}")
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
     assert answer.json()["error"]["type"] == kind

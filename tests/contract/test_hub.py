@@ -16,7 +16,7 @@ from onnxserve.locations.cache import digest_of
 from onnxserve.locations.fetch import fetch
 from onnxserve.locations.location import Location
 from tests.helpers.downloads import pin_of
-from tests.helpers.file_server import Asked, FileServer, Reply, running
+from tests.helpers.file_server import FileServer, ReceivedRequest, Reply, running
 
 REPO, COMMIT = "owner/tiny", "0123456789abcdef0123456789abcdef01234567"
 WEIGHTS = bytes(range(256)) * 4000
@@ -42,10 +42,10 @@ class Hub:
         self._tree = f"/api/{kind}/{repo}/tree/{COMMIT}"
         server.routes = self.reply
 
-    def reply(self, asked: Asked) -> Reply | None:
-        if self.token and asked.headers.get("authorization") != f"Bearer {self.token}":
+    def reply(self, request: ReceivedRequest) -> Reply | None:
+        if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
             return Reply(401, {"x-error-code": "GatedRepo"})
-        path = asked.path.partition("?")[0]
+        path = request.path.partition("?")[0]
         if path in self._info:
             return as_json({"id": REPO, "_id": "0", "sha": COMMIT, "siblings": [], "tags": []})
         if path == self._tree:

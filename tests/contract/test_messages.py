@@ -14,7 +14,7 @@ from google.protobuf import descriptor_pb2
 from onnxserve_handlers.protocols import protobuf
 from onnxserve_handlers.protocols.protobuf import Message
 from onnxserve_handlers.protocols.v2_grpc import REQUEST
-from tests.helpers.messages import described
+from tests.helpers.messages import file_descriptors
 
 CLIENTS = Path(__file__).parents[2] / ".venv" / "clients" / "bin" / "python"
 MODULES = {"kserve": "kserve.protocol.grpc.grpc_predict_v2_pb2", "triton": "tritonclient.grpc.service_pb2"}
@@ -51,7 +51,7 @@ def fields_of(messages: Any, path: str = "") -> Iterator[tuple[str, int, int, in
 
 @pytest.mark.parametrize("name", MODULES)
 def test_messages_and_methods_are_the_published_ones(name):
-    public, [ours] = published(MODULES[name]), described().file
+    public, [ours] = published(MODULES[name]), file_descriptors().file
     assert len(list(fields_of(ours.message_type))) > 40
     assert set(fields_of(ours.message_type)) <= set(fields_of(public.message_type))
     methods = {(method.name, method.input_type, method.output_type) for method in public.service[0].method}
@@ -59,7 +59,7 @@ def test_messages_and_methods_are_the_published_ones(name):
 
 
 def test_fields_of_a_request_are_read_by_their_numbers_and_types():
-    [ours] = described().file
+    [ours] = file_descriptors().file
     kinds = {f".inference.{path.removeprefix('.')}": message for path, message in messages_of(ours.message_type)}
     assert not differences(REQUEST, kinds[".inference.ModelInferRequest"], kinds)
 

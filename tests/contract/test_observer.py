@@ -8,7 +8,6 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
 from cryptography import x509
 
@@ -21,11 +20,12 @@ from onnxserve.monitoring.observer import Observer
 from onnxserve.release.observations import NAME, Observation, ObservationLog
 from onnxserve.supervisor.log_rotation import rotate
 from onnxserve.torchserve import free_ports
+from tests.helpers import plain_http
 from tests.helpers.certificates import Authority
 from tests.helpers.disk import filled, small_disk
 from tests.helpers.gateway import STABLE, Client, client_of, config, gateway_of, opened
+from tests.helpers.observed import Samples, observing
 from tests.helpers.upstream import versioned
-from tests.helpers.watched import Samples, watching
 
 REQUESTS = "onnxserve_gateway_requests_total"
 REFUSALS = "onnxserve_gateway_refusals_total"
@@ -39,7 +39,7 @@ def total(counts: Samples, name: str) -> float:
 def test_names_and_types_are_as_prometheus_wants_them(client):
     promtool = shutil.which("promtool")
     assert promtool, "apt-get install prometheus"
-    with watching(client.gateway) as watched:
+    with observing(client.gateway) as watched:
         client.post()
         watched.samples(lambda now: total(now, REQUESTS) == 1)
         page = watched.page()
@@ -48,7 +48,7 @@ def test_names_and_types_are_as_prometheus_wants_them(client):
 
 
 def test_no_label_is_what_a_client_made_up(client):
-    with watching(client.gateway) as watched:
+    with observing(client.gateway) as watched:
         for number in range(20):
             assert client.post(f"/predictions/made-up-{number}").status_code == 404
             assert client.post(f"/predictions/demo/9.{number}").status_code == 404
@@ -79,7 +79,7 @@ def test_requests_of_every_odd_shape_are_counted(client):
         b"\x16\x03\x01\x02\x00\x01\x00",
         b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf",
     ]
-    with watching(client.gateway) as watched:
+    with observing(client.gateway) as watched:
         for content in odd:
             raw(client, content)
         counts = watched.samples(lambda now: total(now, REQUESTS) == len(odd))
@@ -90,7 +90,7 @@ def test_requests_of_every_odd_shape_are_counted(client):
 @opened(limits=Limits(concurrency=2))
 def test_refusals_since_too_many_are_under_way_are_known_by_model(client, upstream):
     upstream.delay_s = 0.5
-    with watching(client.gateway) as watched:
+    with observing(client.gateway) as watched:
         with ThreadPoolExecutor(8) as pool:
             statuses = list(pool.map(lambda number: client.post(body=b"[%d]" % number).status_code, range(8)))
         refused = statuses.count(429)
@@ -101,7 +101,7 @@ def test_refusals_since_too_many_are_under_way_are_known_by_model(client, upstre
 
 def test_a_log_that_is_renamed_under_load_loses_no_count(client):
     path = client.gateway.run / "access.log"
-    with watching(client.gateway) as watched:
+    with observing(client.gateway) as watched:
         for asked in range(1, 401):
             assert client.post().status_code == 200
             if asked % 100 == 50:  # more often than anybody looks
@@ -114,7 +114,7 @@ def test_a_log_that_is_renamed_under_load_loses_no_count(client):
 def test_a_full_disk_costs_counts_and_neither_requests_nor_what_comes_later(upstream, tmp_path):
     with small_disk(tmp_path / "disk", "8m") as disk:
         gateway = gateway_of(config(), disk, upstream.port)
-        with client_of(gateway, Roles({"demo": STABLE})) as client, watching(gateway) as watched:
+        with client_of(gateway, Roles({"demo": STABLE})) as client, observing(gateway) as watched:
             with filled(disk):
                 for _ in range(3):
                     assert {client.post().status_code for _ in range(50)} == {200}
@@ -130,7 +130,7 @@ def test_a_full_disk_costs_counts_and_neither_requests_nor_what_comes_later(upst
 def test_answers_of_the_version_to_fall_back_to_and_ejections_are_counted(client, upstream):
     upstream.answer = lambda path, _: (503, b"{}") if path.endswith("1.0") else versioned(path)
     client.set_roles(previous="2.0")
-    with watching(client.gateway) as watched:
+    with observing(client.gateway) as watched:
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: client.post(), range(100)))
         assert {answer.json()["version"] for answer in answers} == {"2.0"}
@@ -159,7 +159,7 @@ def test_the_failures_of_a_canary_are_seen_though_clients_see_none(client, upstr
 
 @opened(guard=Guard(probing=True))
 def test_a_client_that_probes_is_counted_by_name(client):
-    with watching(client.gateway) as watched:
+    with observing(client.gateway) as watched:
         for number in range(100):
             assert client.post(body=b"[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.%03d]" % number).status_code == 200
         alerts = ("onnxserve_probing_alerts_total", "127.0.0.1")
@@ -170,7 +170,7 @@ def test_a_collector_that_is_gone_costs_spans_only(upstream, tmp_path):
     [nobody] = free_ports(1)
     traces = Traces(endpoint=f"http://127.0.0.1:{nobody}", percent=100)
     gateway = gateway_of(config(traces=traces), tmp_path, upstream.port)
-    with client_of(gateway, Roles({"demo": STABLE})) as client, watching(gateway) as watched:
+    with client_of(gateway, Roles({"demo": STABLE})) as client, observing(gateway) as watched:
         assert {client.post(traceparent=TRACE).status_code for _ in range(20)} == {200}
         lost = ("onnxserve_gateway_spans_total", "lost")
         counts = watched.samples(lambda now: now[lost] == 20)
@@ -191,7 +191,7 @@ def test_the_page_says_when_certificates_expire_and_that_the_gateway_is_up(upstr
     certificate, key = authority.sign("server")
     tls = Tls(str(certificate), str(key), str(authority.file))
     gateway = gateway_of(config(tls=tls), tmp_path, upstream.port)
-    with client_of(gateway, Roles({"demo": STABLE})), watching(gateway) as watched:
+    with client_of(gateway, Roles({"demo": STABLE})), observing(gateway) as watched:
         counts = watched.samples(lambda now: now["onnxserve_gateway_up",] == 1)
     name = "onnxserve_gateway_certificate_expiry_timestamp_seconds"
     for of, path in (("server", certificate), ("client_ca", authority.file)):
@@ -208,14 +208,14 @@ def test_a_part_of_the_page_that_cannot_be_made_is_left_out(client):
     exporter = start_exporter(client.gateway.run / METRICS_PAGE, broken, lambda: b"other 1\n")
     try:
         metrics = client.gateway.config.listen.metrics_port
-        assert httpx.get(f"http://127.0.0.1:{metrics}/metrics", trust_env=False).text == "other 1\n"
+        assert plain_http.get(f"http://127.0.0.1:{metrics}/metrics").text == "other 1\n"
     finally:
         exporter.stop()
 
 
 def test_a_refused_client_without_a_key_is_counted_under_no_model(upstream, tmp_path):
     gateway = gateway_of(config(auth=Auth(required=True, keys=str(tmp_path / "keys.json"))), tmp_path, upstream.port)
-    with client_of(gateway, Roles({"demo": STABLE})) as client, watching(gateway) as watched:
+    with client_of(gateway, Roles({"demo": STABLE})) as client, observing(gateway) as watched:
         assert client.post().status_code == 401
         counts = watched.samples(lambda now: total(now, REQUESTS) == 1)
         assert counts[REQUESTS, "", "", "401"] == 1

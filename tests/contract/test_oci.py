@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve.errors import SourceError
+from onnxserve.archive.pull import pull
+from onnxserve.errors import ArchiveError, SourceError
 from onnxserve.locations import fetch as fetching
 from onnxserve.locations import transfer
 from onnxserve.locations.fetch import Access, fetch
 from onnxserve.locations.location import Location
 from tests.helpers.downloads import fetch_pinned
-from tests.helpers.file_server import Asked, FileServer, Reply, running
+from tests.helpers.file_server import FileServer, ReceivedRequest, Reply, running
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -47,13 +48,13 @@ class Registry:
         annotations = {"annotations": {"org.opencontainers.image.title": title}} if title else {}
         return {"mediaType": "application/octet-stream", "digest": digest, "size": len(content), **annotations}
 
-    def reply(self, asked: Asked) -> Reply | None:
-        if asked.path.startswith("/token"):
+    def reply(self, request: ReceivedRequest) -> Reply | None:
+        if request.path.startswith("/token"):
             basic = base64.b64encode(f"me:{self.password}".encode()).decode()
-            if self.password and asked.headers.get("authorization") != f"Basic {basic}":
+            if self.password and request.headers.get("authorization") != f"Basic {basic}":
                 return Reply(401, {})
             return Reply(200, {}, json.dumps({"token": self.token}).encode())
-        if self.token and asked.headers.get("authorization") != f"Bearer {self.token}":
+        if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
             challenge = f'Bearer realm="{self.server.url}/token",service="here",scope="repository:{REPOSITORY}:pull"'
             return Reply(401, {"www-authenticate": challenge})
         return None
@@ -170,3 +171,19 @@ def test_a_layer_that_would_write_elsewhere_or_is_none_is_refused(registry, acce
 def test_what_is_not_there_is_said(registry, access, url, message):
     with pytest.raises(SourceError, match=message):
         fetch(Location(url or url_of(registry)), Path(), access)
+
+
+def test_archive_pull_stores_the_archive_that_an_artifact_holds(registry, archive, tmp_path, monkeypatch):
+    monkeypatch.setenv("ONNXSERVE_CACHE", str(tmp_path / "cache"))
+    digest = registry.push({"mediaType": MANIFEST, "layers": [registry.layer(archive.read_bytes(), archive.name)]})
+    stored = pull(url_of(registry), digest.removeprefix("sha256:"), tmp_path / "store")
+    assert (stored.name, stored.read_bytes()) == (archive.name, archive.read_bytes())
+
+
+def test_archive_pull_refuses_an_artifact_that_is_no_single_archive(registry, tmp_path, monkeypatch):
+    monkeypatch.setenv("ONNXSERVE_CACHE", str(tmp_path / "cache"))
+    digest = registry.push({"mediaType": MANIFEST, "layers": [registry.layer(GRAPH, "model.onnx")]})
+    with pytest.raises(ArchiveError, match="isn't one archive") as refusal:
+        pull(url_of(registry), digest.removeprefix("sha256:"), tmp_path / "store")
+    assert "oras push" in refusal.value.fix
+    assert not (tmp_path / "store").exists()

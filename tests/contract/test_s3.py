@@ -16,7 +16,7 @@ from onnxserve.locations import transfer
 from onnxserve.locations.fetch import fetch
 from onnxserve.locations.location import Location
 from tests.helpers.downloads import fetch_pinned
-from tests.helpers.file_server import Asked, FileServer, Reply, running
+from tests.helpers.file_server import FileServer, ReceivedRequest, Reply, running
 
 s3fs = pytest.importorskip("s3fs", reason="onnxserve[s3] is not installed")
 
@@ -50,9 +50,9 @@ def listing(query: dict[str, list[str]]) -> Reply:
 
 @pytest.fixture
 def store(monkeypatch) -> Iterator[FileServer]:
-    def routes(asked: Asked) -> Reply | None:
-        address = urlsplit(asked.path)
-        if not asked.headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 Credential=me/"):
+    def routes(request: ReceivedRequest) -> Reply | None:
+        address = urlsplit(request.path)
+        if not request.headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 Credential=me/"):
             return Reply(403, {})
         return listing(parse_qs(address.query)) if unquote(address.path).strip("/") == "bucket" else None
 

@@ -9,7 +9,7 @@ import pytest
 from selenium import webdriver
 
 from tests.helpers.browser import chromium
-from tests.helpers.gateway import Fronted, fronted_by
+from tests.helpers.gateway import TorchServeClient, gateway_before
 from tests.helpers.torchserve import ROOT, Running, running, stock_config
 
 
@@ -30,10 +30,10 @@ def demo(demo_archives: list[Path], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def fronted_demo(demo: Running) -> Iterator[Fronted]:
+def demo_gateway(demo: Running) -> Iterator[TorchServeClient]:
     """The gateway before it."""
-    with fronted_by(demo) as fronted:
-        yield fronted
+    with gateway_before(demo) as gateway:
+        yield gateway
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +44,10 @@ def circle(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def fronted_circle(circle: Running) -> Iterator[Fronted]:
+def circle_gateway(circle: Running) -> Iterator[TorchServeClient]:
     """The gateway before it."""
-    with fronted_by(circle) as fronted:
-        yield fronted
+    with gateway_before(circle) as gateway:
+        yield gateway
 
 
 @pytest.fixture(scope="session")

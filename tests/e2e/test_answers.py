@@ -15,8 +15,8 @@ import pytest
 from onnxserve.gateway import Canary
 from onnxserve.gateway.config import Guard
 from onnxserve.release.observations import NAME
-from tests.helpers.gateway import WAIT_S, Fronted, fronted_by
-from tests.helpers.messages import SERVICE, kind, made
+from tests.helpers.gateway import WAIT_S, TorchServeClient, gateway_before
+from tests.helpers.messages import SERVICE, kind, message_of
 from tests.helpers.torchserve import running
 
 ROW = [0.0, 0.123456]
@@ -25,54 +25,54 @@ V2 = "/v2/models/circle/infer"
 
 
 @pytest.fixture(scope="module")
-def fronted(archive, next_archive, tmp_path_factory) -> Iterator[Fronted]:
+def gateway(archive, next_archive, tmp_path_factory) -> Iterator[TorchServeClient]:
     with (
         running(tmp_path_factory.mktemp("server"), [archive, next_archive]) as server,
-        fronted_by(server, guard=Guard(digits=2)) as made_,
+        gateway_before(server, guard=Guard(digits=2)) as client,
     ):
         server.release.promote("circle", "1.0.0")
-        yield made_
+        yield client
 
 
-def call(fronted: Fronted, method: str, **fields: Any) -> Any:
-    with grpc.insecure_channel(fronted.url.removeprefix("http://")) as channel:
+def call(gateway: TorchServeClient, method: str, **fields: Any) -> Any:
+    with grpc.insecure_channel(gateway.url.removeprefix("http://")) as channel:
         path = f"/{SERVICE}/{method}"
         ask = channel.unary_unary(path, response_deserializer=kind(f"{method}Response").FromString)
-        return ask(made(f"{method}Request", **fields).SerializeToString(), timeout=60)
+        return ask(message_of(f"{method}Request", **fields).SerializeToString(), timeout=60)
 
 
 def short(number: float) -> bool:
     return bool(np.float32(number) == np.float32(round(number, 2)))
 
 
-def test_a_limited_client_gets_two_decimals_in_every_form(fronted):
-    plain = fronted.post("/predictions/circle", json.dumps(ROW).encode())
+def test_a_limited_client_gets_two_decimals_in_every_form(gateway):
+    plain = gateway.post("/predictions/circle", json.dumps(ROW).encode())
     assert short(plain.json()["predictions"][0]["score"]), plain.text
     assert "x-onnxserve-limited" not in plain.headers
     request = {"inputs": [{**TENSOR, "data": ROW}]}
-    document = fronted.post(V2, json.dumps(request).encode()).json()
+    document = gateway.post(V2, json.dumps(request).encode()).json()
     assert all(
         len(str(number).partition(".")[2]) <= 2 for output in document["outputs"] for number in output["data"][:9]
     )
-    binary = fronted.post(V2, json.dumps({**request, "parameters": {"binary_data_output": True}}).encode())
+    binary = gateway.post(V2, json.dumps({**request, "parameters": {"binary_data_output": True}}).encode())
     head = int(binary.headers["inference-header-content-length"])
     assert all(map(short, np.frombuffer(binary.content[head : head + 8], "<f4").tolist()))
     stream = io.BytesIO()
     np.save(stream, np.array([ROW], np.float32))
     media = "application/x-npy"
     array = np.load(
-        io.BytesIO(fronted.post("/predictions/circle", stream.getvalue(), Content_Type=media, accept=media).content)
+        io.BytesIO(gateway.post("/predictions/circle", stream.getvalue(), Content_Type=media, accept=media).content)
     )
     assert all(map(short, array.reshape(-1).tolist()))
     tensor = {**TENSOR, "contents": {"fp32_contents": ROW}}
-    answer = call(fronted, "ModelInfer", model_name="circle", inputs=[tensor])
+    answer = call(gateway, "ModelInfer", model_name="circle", inputs=[tensor])
     assert all(map(short, np.frombuffer(answer.raw_output_contents[0], "<f4").tolist()))
 
 
-def test_whole_scores_are_noted_while_a_canary_runs(fronted):
-    fronted.server.release.canary("circle", Canary("2.0.0", 50))
-    path = fronted.running.gateway.run / NAME
-    assert fronted.post("/predictions/circle", json.dumps(ROW).encode()).status_code == 200
+def test_whole_scores_are_noted_while_a_canary_runs(gateway):
+    gateway.server.release.canary("circle", Canary("2.0.0", 50))
+    path = gateway.running.gateway.run / NAME
+    assert gateway.post("/predictions/circle", json.dumps(ROW).encode()).status_code == 200
     deadline = time.monotonic() + WAIT_S
     while not path.read_text() and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -81,12 +81,12 @@ def test_whole_scores_are_noted_while_a_canary_runs(fronted):
     assert not short(note["score"])
 
 
-def test_a_model_describes_its_rows_and_tensors_over_both_protocols(fronted):
-    schemas = fronted.get("/openapi.json").json()["components"]["schemas"]
+def test_a_model_describes_its_rows_and_tensors_over_both_protocols(gateway):
+    schemas = gateway.get("/openapi.json").json()["components"]["schemas"]
     assert schemas["circle.row"]["oneOf"][0]["minItems"] == 2
-    metadata = fronted.get("/v2/models/circle").json()
+    metadata = gateway.get("/v2/models/circle").json()
     assert metadata["inputs"] == [{"name": "features", "datatype": "FP32", "shape": [-1, 2]}]
-    about = call(fronted, "ModelMetadata", name="circle")
+    about = call(gateway, "ModelMetadata", name="circle")
     assert [(tensor.name, tensor.datatype, list(tensor.shape)) for tensor in about.inputs] == [
         ("features", "FP32", [-1, 2])
     ]

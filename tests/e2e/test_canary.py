@@ -13,7 +13,7 @@ from onnxserve.gateway import Auto, Canary
 from onnxserve.release import Controller
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
-from tests.helpers.gateway import Fronted, fronted_by
+from tests.helpers.gateway import TorchServeClient, gateway_before
 from tests.helpers.torchserve import running
 
 WAIT_S = 90
@@ -52,22 +52,22 @@ def harmful(definition: Path, version: str, code: str, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def fronted(archive, definition, tmp_path_factory) -> Iterator[Fronted]:
+def gateway(archive, definition, tmp_path_factory) -> Iterator[TorchServeClient]:
     folder = tmp_path_factory.mktemp("harmful")
     others = [harmful(definition, version, code, folder) for version, (_, code) in HARMS.items()]
-    with running(folder / "server", [archive, *others]) as server, fronted_by(server) as made:
+    with running(folder / "server", [archive, *others]) as server, gateway_before(server) as client:
         server.release.promote("circle", "1.0.0")
-        yield made
+        yield client
 
 
 @pytest.mark.parametrize(("version", "measure"), [(version, measure) for version, (measure, _) in HARMS.items()])
-def test_a_canary_that_does_harm_is_taken_back(fronted, version, measure):
-    server = fronted.server
+def test_a_canary_that_does_harm_is_taken_back(gateway, version, measure):
+    server = gateway.server
     release, controller = server.release, Controller(server.release, server.settings.state)
     release.canary("circle", Canary(version, 50, auto=Auto((50.0,), requests=100_000, seconds=0)))
     deadline = time.monotonic() + WAIT_S
     # As many clients as there are tries without a budget: with more, the budget lets some failures through.
-    with fronted.load("circle", b"[0.0, 0.1]", threads=LEAST_TRIES) as load:
+    with gateway.load("circle", b"[0.0, 0.1]", threads=LEAST_TRIES) as load:
         while release.role_store.roles.models["circle"].canary and time.monotonic() < deadline:
             time.sleep(0.5)
             controller.tick()
@@ -76,4 +76,4 @@ def test_a_canary_that_does_harm_is_taken_back(fronted, version, measure):
     last = release.history.events("circle")[-1]
     assert last.action == "rollback"
     assert any(line.startswith(f"{measure}: canary") for line in last.changes), last.changes
-    assert {status for status, _ in load.seen} == {200}, load.seen
+    assert {status for status, _ in load.answers} == {200}, load.answers

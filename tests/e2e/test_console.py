@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from axe_selenium_python import Axe
 from PIL import Image
@@ -14,16 +13,17 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from onnxserve.gateway.gateway import METRICS_PAGE
+from tests.helpers import plain_http
 from tests.helpers.browser import WAIT_S, asked, text
-from tests.helpers.gateway import fronted_by
+from tests.helpers.gateway import gateway_before
+from tests.helpers.observed import observing
 from tests.helpers.torchserve import Running
-from tests.helpers.watched import watching
 
 
 @pytest.fixture(scope="module")
 def console(demo: Running) -> Iterator[str]:
     """The gateway of the demo server, with something in its history."""
-    with fronted_by(demo) as front, watching(front.running.gateway):
+    with gateway_before(demo) as front, observing(front.running.gateway):
         demo.release.promote("segment", "1.0.0")
         yield front.console
 
@@ -92,7 +92,7 @@ def test_an_image_that_is_chosen_is_shown_and_asked_about(page, tmp_path):
 
 def test_requests_are_seen_while_they_come(page, console):
     for _ in range(30):
-        httpx.post(f"{console}/ask/predictions/segment", json=[1.0] * 18, timeout=30, trust_env=False)
+        plain_http.post(f"{console}/ask/predictions/segment", json=[1.0] * 18, timeout=30)
     deadline = time.monotonic() + WAIT_S
     while True:
         _, _, segment, _ = table(page)
@@ -100,7 +100,7 @@ def test_requests_are_seen_while_they_come(page, console):
         if float(rate) > 0 and p99[0].isdigit():
             return
         assert time.monotonic() < deadline, segment
-        httpx.post(f"{console}/ask/predictions/segment", json=[1.0] * 18, timeout=30, trust_env=False)
+        plain_http.post(f"{console}/ask/predictions/segment", json=[1.0] * 18, timeout=30)
         time.sleep(0.2)
 
 
@@ -135,11 +135,11 @@ def test_the_page_runs_without_an_error_and_loads_nothing_from_elsewhere(page, c
     page.refresh()
     time.sleep(4)
     assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
-    policy = httpx.get(f"{console}/console/", trust_env=False).headers["content-security-policy"]
+    policy = plain_http.get(f"{console}/console/").headers["content-security-policy"]
     assert policy == "default-src 'self'; img-src 'self' data:; media-src data:"
 
 
 def test_other_names_for_the_address_and_other_paths_lead_nowhere(console):
-    assert httpx.get(f"{console}/console/", headers={"Host": "evil.example"}, trust_env=False).status_code == 404
+    assert plain_http.get(f"{console}/console/", headers={"Host": "evil.example"}).status_code == 404
     for path in ("/stats", "/roles", "/workers", "/console/../nginx.conf", "/ask/v2/models", "/models"):
-        assert httpx.get(f"{console}{path}", trust_env=False).status_code == 404, path
+        assert plain_http.get(f"{console}{path}").status_code == 404, path

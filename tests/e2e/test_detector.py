@@ -21,11 +21,11 @@ from onnxserve_export.export_state import ExportState
 from onnxserve_export.options import ExportOptions
 from onnxserve_export.rerun import rerun
 from onnxserve_export.steps import STEPS
-from onnxserve_handlers.tasks.masks import from_runs
+from onnxserve_handlers.tasks.segmentation_masks import from_runs
 from tests.helpers import batch_jobs
 from tests.helpers.browser import WAIT_S, asked
 from tests.helpers.detector import expected, pictures, same, write_model
-from tests.helpers.gateway import Fronted, fronted_by
+from tests.helpers.gateway import TorchServeClient, gateway_before
 from tests.helpers.photos import photos
 from tests.helpers.torchserve import running
 
@@ -46,9 +46,9 @@ def segmenter(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def front(detector, segmenter, tmp_path_factory) -> Iterator[Fronted]:
+def front(detector, segmenter, tmp_path_factory) -> Iterator[TorchServeClient]:
     archives = [detector.archive, segmenter]
-    with running(tmp_path_factory.mktemp("server"), archives) as server, fronted_by(server) as fronted:
+    with running(tmp_path_factory.mktemp("server"), archives) as server, gateway_before(server) as fronted:
         yield fronted
 
 
@@ -85,7 +85,7 @@ def test_a_folder_of_pictures_is_scored_with_the_same_boxes(detector, tmp_path):
         assert row["score"] == pytest.approx(objects[0]["score"] if objects else 0, abs=1e-4)
 
 
-def chosen(browser: Any, front: Fronted, model: str, path: Path) -> Any:
+def chosen(browser: Any, front: TorchServeClient, model: str, path: Path) -> Any:
     """Ask the playground about a file; return the answer's prediction, once it is drawn."""
     browser.get(front.console)
     WebDriverWait(browser, WAIT_S).until(lambda page: page.find_elements(By.CSS_SELECTOR, "#play-model option"))

@@ -34,8 +34,8 @@ def server(tmp_path_factory) -> Iterator[Running]:
 
 @pytest.fixture
 def gate(server) -> Iterator[Gate]:
-    with gate_of(server, "gate", server.settings.store.parents[1] / "gate") as made:
-        yield made
+    with gate_of(server, "gate", server.settings.store.parents[1] / "gate") as gate:
+        yield gate
 
 
 def statuses(requests: list[Future[httpx.Response]]) -> list[int]:

@@ -73,8 +73,8 @@ def server(archives, demo_archives, tmp_path_factory) -> Iterator[Serving]:
     words = ["--features", str(ROOT / "models" / "churn" / "store"), "--features-port", str(features), "--warm-up", "0"]
     with state_folder(folder) as (state, _):
         settings = settings_in(folder, [*archives, *others], TABLES, state)
-        with serving(settings, folder, *words) as made:
-            yield made
+        with serving(settings, folder, *words) as server:
+            yield server
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import pytest
 
 from onnxserve.gateway import Canary
 from onnxserve.migrate import read_stock, wrap
+from tests.helpers import plain_http
 from tests.helpers.serving import READY_S, Serving, serving, settings_in
 from tests.helpers.stock import doubler_members, with_manifest, write_tar, write_zip
 
@@ -27,12 +28,12 @@ def server(archive, tmp_path_factory) -> Iterator[Serving]:
     folder: Path = tmp_path_factory.mktemp("migration")
     settings = settings_in(folder / "server", [archive, migrated(folder, "1.0", 2.0)])
     write_tar(settings.store / "left-over.tar.gz", doubler_members())
-    with serving(settings, folder, "--warm-up", "0") as made:
-        yield made
+    with serving(settings, folder, "--warm-up", "0") as server:
+        yield server
 
 
 def post(server: Serving, document: Any, path: str = "/predictions/doubler") -> httpx.Response:
-    return httpx.post(f"{server.url}{path}", json=document, trust_env=False, timeout=60)
+    return plain_http.post(f"{server.url}{path}", json=document, timeout=60)
 
 
 def test_its_handler_gets_decoded_json_and_answers_beside_ours(server):
@@ -44,7 +45,7 @@ def test_its_handler_gets_decoded_json_and_answers_beside_ours(server):
 
 def test_a_form_reaches_its_handler_as_a_field(server):
     form = {"data": ("row.json", b'{"numbers": [4]}', "application/json")}
-    answer = httpx.post(f"{server.url}/predictions/doubler", files=form, trust_env=False, timeout=60)
+    answer = plain_http.post(f"{server.url}/predictions/doubler", files=form, timeout=60)
     assert (answer.status_code, answer.json()) == (200, {"numbers": [8]})
 
 
@@ -61,13 +62,13 @@ def test_what_a_start_refuses_is_named_with_the_command_that_takes_it_over(serve
 
 
 def test_documents_and_console_show_an_unknown_input_and_no_proof(server):
-    operation = httpx.get(f"{server.url}/openapi.json", trust_env=False).json()["paths"]["/predictions/doubler"]["post"]
+    operation = plain_http.get(f"{server.url}/openapi.json").json()["paths"]["/predictions/doubler"]["post"]
     assert operation["summary"] == "doubler: unknown input"
-    metadata = httpx.get(f"{server.url}/v2/models/doubler", trust_env=False)
+    metadata = plain_http.get(f"{server.url}/v2/models/doubler")
     assert (metadata.status_code, "input of this model is unknown" in metadata.text) == (501, True)
-    assert httpx.get(f"{server.url}/v2/models/doubler/ready", trust_env=False).json()["ready"] is True
+    assert plain_http.get(f"{server.url}/v2/models/doubler/ready").json()["ready"] is True
     console = int(server.settings.gateway_file.read_text().partition("metrics_port = ")[2].split()[0])
-    page = httpx.get(f"http://127.0.0.1:{console}/console/data/models.json", trust_env=False, timeout=30).json()
+    page = plain_http.get(f"http://127.0.0.1:{console}/console/data/models.json", timeout=30).json()
     [shown] = [model for model in page["models"] if model["name"] == "doubler"]
     assert shown["evidence"]["proof"] == "unproven"
     assert "signature" not in shown

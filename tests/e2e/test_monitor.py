@@ -30,12 +30,14 @@ from onnxserve.monitoring.dashboard import expressions
 from onnxserve.release import History, ReleaseService
 from onnxserve.release.brownout import Pressure, Pressures
 from onnxserve.torchserve import Management, Settings, free_ports
+from tests.helpers import plain_http
 from tests.helpers.blocking_model import CAPACITY, gate_of, write_archive
 from tests.helpers.torchserve import ROOT, Running
 
 RULES = ROOT / "deploy" / "prometheus"
 NAME = re.compile(r"\bonnxserve_\w+")
-LAUNCHER = ("WARNING:", "Warning:", "Picked up ", "nvidia-smi not", "Model server st")  # of Java and TorchServe
+# Of Java and TorchServe.
+LAUNCHER = ("WARNING:", "Warning:", "Picked up ", "NOTE: Picked up ", "nvidia-smi not", "Model server st")
 # Made by Prometheus of a histogram's or counter's own name.
 PARTS = ("_bucket", "_sum", "_count", "_total")
 READY_S = 150
@@ -57,13 +59,13 @@ class Seen:
         time.sleep(0.6)
         deadline = time.monotonic() + 20
         while True:
-            text = httpx.get(f"{self.metrics}/metrics", timeout=10, trust_env=False).raise_for_status().text
+            text = plain_http.get(f"{self.metrics}/metrics", timeout=10).raise_for_status().text
             if until(text) or time.monotonic() > deadline:
                 return text
             time.sleep(0.1)
 
     def ask(self, rows: list[list[float]]) -> httpx.Response:
-        return httpx.post(f"{self.url}/predictions/circle", json={"instances": rows}, timeout=30, trust_env=False)
+        return plain_http.post(f"{self.url}/predictions/circle", json={"instances": rows}, timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -140,13 +142,13 @@ def test_a_real_prometheus_scrapes_the_page_and_takes_the_rules(seen, tmp_path):
             assert time.monotonic() < deadline, up
             time.sleep(0.5)
             with contextlib.suppress(httpx.HTTPError):
-                answer = httpx.get(f"{api}/query", params={"query": "up"}, trust_env=False).json()
+                answer = plain_http.get(f"{api}/query", params={"query": "up"}).json()
                 up = {series["metric"]["job"]: series["value"][1] for series in answer["data"]["result"]}
         assert set(up) == {"onnxserve"}
         query = 'sum(onnxserve_requests_total{model="circle"})'
-        answer = httpx.get(f"{api}/query", params={"query": query}, trust_env=False).json()
+        answer = plain_http.get(f"{api}/query", params={"query": query}).json()
         assert float(answer["data"]["result"][0]["value"][1]) >= 1
-        groups = httpx.get(f"{api}/rules", trust_env=False).json()["data"]["groups"]
+        groups = plain_http.get(f"{api}/rules").json()["data"]["groups"]
         assert {rule["health"] for group in groups for rule in group["rules"]} <= {"ok", "unknown"}
     finally:
         process.terminate()

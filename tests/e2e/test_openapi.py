@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -16,20 +15,21 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.helpers.gateway import Fronted
+from tests.helpers import plain_http
+from tests.helpers.gateway import TorchServeClient
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 MODELS = ("churn", "digits", "segment", "sentiment")
 
 
 @pytest.fixture(scope="module")
-def url(fronted_demo: Fronted) -> str:
-    return fronted_demo.url
+def url(demo_gateway: TorchServeClient) -> str:
+    return demo_gateway.url
 
 
 @pytest.fixture(scope="module")
 def document(url: str) -> dict[str, Any]:
-    answer = httpx.get(f"{url}/openapi.json", timeout=30, trust_env=False)
+    answer = plain_http.get(f"{url}/openapi.json", timeout=30)
     assert answer.status_code == 200, answer.text
     openapi: dict[str, Any] = answer.json()
     return openapi
@@ -68,6 +68,6 @@ def test_whatever_is_sent_nothing_fails(url, document, model, kind):
 @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 def test_bytes_of_any_kind_are_answered_with_a_reason(url, model, body: bytes, kind: str):
     headers = {"Content-Type": kind}
-    answer = httpx.post(f"{url}/predictions/{model}", content=body, headers=headers, timeout=30, trust_env=False)
+    answer = plain_http.post(f"{url}/predictions/{model}", content=body, headers=headers, timeout=30)
     assert answer.status_code < 500, (body, answer.text)
     assert answer.status_code == 200 or answer.json()["error"]["reason"]

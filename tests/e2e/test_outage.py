@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from onnxserve.archive.revoke import revoke
+from tests.helpers import plain_http
 from tests.helpers.plugin import needs_plugin
 from tests.helpers.retrying import fresh_row
 from tests.helpers.serving import Serving, serving, settings_in, wait_for
@@ -34,14 +35,14 @@ def revoked(tmp_path_factory) -> Path:
 def server(archive, next_archive, revoked, tmp_path_factory) -> Iterator[Serving]:
     folder = tmp_path_factory.mktemp("outage")
     settings = settings_in(folder, [archive, next_archive], TABLES)
-    with serving(settings, folder, "--warm-up", "0", ONNXSERVE_REVOKED=str(revoked)) as made:
-        wait_for(lambda: ask(made, "2.0.0").is_success)
-        yield made
+    with serving(settings, folder, "--warm-up", "0", ONNXSERVE_REVOKED=str(revoked)) as server:
+        wait_for(lambda: ask(server, "2.0.0").is_success)
+        yield server
 
 
 def ask(server: Serving, version: str) -> httpx.Response:
     url = f"{server.url}/predictions/circle/{version}"
-    return httpx.post(url, content=fresh_row(), headers=JSON, trust_env=False, timeout=2 * ANSWER_S)
+    return plain_http.post(url, content=fresh_row(), headers=JSON, timeout=2 * ANSWER_S)
 
 
 def kill(server: Serving, version: str) -> None:

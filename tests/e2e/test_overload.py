@@ -14,7 +14,7 @@ import pytest
 
 from onnxserve.gateway.config import Limits
 from tests.helpers.blocking_model import gate_of, write_archive
-from tests.helpers.gateway import Fronted, fronted_by
+from tests.helpers.gateway import TorchServeClient, gateway_before
 from tests.helpers.plugin import needs_plugin
 from tests.helpers.raw import Answer, Raw, post_bytes
 from tests.helpers.torchserve import Running, running
@@ -49,8 +49,8 @@ def slow(tmp_path_factory) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def fronted(slow) -> Iterator[Fronted]:
-    with fronted_by(slow, limits=Limits(client_percent=100)) as gateway:
+def gateway(slow) -> Iterator[TorchServeClient]:
+    with gateway_before(slow, limits=Limits(client_percent=100)) as gateway:
         yield gateway
 
 
@@ -84,8 +84,8 @@ async def ask_all(port: int) -> Answers:
     return answers
 
 
-def test_what_is_answered_at_overload_is_answered_in_time_and_the_rest_is_told_to_retry(slow, fronted):
-    answers = asyncio.run(ask_all(fronted.running.gateway.config.listen.port))
+def test_what_is_answered_at_overload_is_answered_in_time_and_the_rest_is_told_to_retry(slow, gateway):
+    answers = asyncio.run(ask_all(gateway.running.gateway.config.listen.port))
     print(f"p99 {1000 * answers.p99():.0f} ms, {len(answers.seconds)} answered, {len(answers.refused)} refused")  # noqa: T201 - shown by -s
     # A quarter of what the model can do: the machine may be busy.
     assert len(answers.seconds) > (SECONDS - LEARNING_S) / ROW_S / 4
@@ -95,8 +95,8 @@ def test_what_is_answered_at_overload_is_answered_in_time_and_the_rest_is_told_t
     assert all(b"\r\nretry-after: 1\r\n" in head for head in answers.refused)
 
 
-def test_how_many_may_wait_is_shown(slow, fronted):
-    asyncio.run(ask_all(fronted.running.gateway.config.listen.port))
+def test_how_many_may_wait_is_shown(slow, gateway):
+    asyncio.run(ask_all(gateway.running.gateway.config.listen.port))
     with gate_of(slow, "slow", slow.settings.store.parents[1] / "slow") as gate:
         queue = gate.batching()
     [version] = slow.release.status("slow")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 
-import httpx
-
+from tests.helpers import plain_http
 from tests.helpers.serving import serving, settings_in
 from tests.helpers.torchserve import ROOT
 
@@ -27,5 +26,5 @@ def test_folders_with_spaces_and_foreign_variables_change_nothing(archive, tmp_p
     with serving(settings, tmp_path) as server:
         [worker] = server.workers("circle")
         assert str(checkout / "torchserve" / "worker") in " ".join(worker.cmdline())  # ours, not TorchServe's
-        answer = httpx.post(f"{server.url}/predictions/circle", json=[0.1, 0.2], trust_env=False, timeout=30)
+        answer = plain_http.post(f"{server.url}/predictions/circle", json=[0.1, 0.2], timeout=30)
         assert answer.status_code == 200, answer.text

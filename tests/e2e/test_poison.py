@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from onnxserve.archive import write_archive
-from tests.helpers.gateway import Fronted, fronted_by
+from tests.helpers.gateway import TorchServeClient, gateway_before
 from tests.helpers.plugin import needs_plugin
 from tests.helpers.raw import Answer, Raw, post_bytes
 from tests.helpers.torchserve import running
@@ -108,7 +108,7 @@ class Client:
 class Brittle:
     """The gateway before both versions, and what their workers were given."""
 
-    fronted: Fronted
+    gateway: TorchServeClient
     log: Path
 
     def batches(self) -> list[dict[str, object]]:
@@ -125,7 +125,7 @@ class Brittle:
 
     def both(self, kind: str, poisoned: int) -> tuple[list[Client], list[Client]]:
         """Good clients and others beside each other until the others have so many answers; what both saw."""
-        port = self.fronted.running.gateway.config.listen.port
+        port = self.gateway.running.gateway.config.listen.port
         good = [Client(port, "good", number) for number in range(GOOD)]
         others = [Client(port, kind, number, OTHERS) for number in range(POISON)]
         clients = [*good, *others]
@@ -152,7 +152,7 @@ class Brittle:
         raise AssertionError([client.outcomes for client in clients])
 
     def ejections(self) -> int:
-        return (self.fronted.running.gateway.run / "nginx.log").read_text().count("ejected")
+        return (self.gateway.running.gateway.run / "nginx.log").read_text().count("ejected")
 
 
 @pytest.fixture(scope="module")
@@ -160,10 +160,10 @@ def brittle(tmp_path_factory) -> Iterator[Brittle]:
     folder = tmp_path_factory.mktemp("brittle")
     log = folder / "rows.jsonl"
     archives = [write_brittle(folder, version, log) for version in (BEFORE, STABLE)]
-    with running(folder / "server", archives) as server, fronted_by(server) as fronted:
+    with running(folder / "server", archives) as server, gateway_before(server) as gateway:
         server.release.promote("brittle", STABLE, accept_unproven=True)
         assert server.release.role_store.roles.models["brittle"].fallback == BEFORE
-        yield Brittle(fronted, log)
+        yield Brittle(gateway, log)
 
 
 def seen(clients: list[Client]) -> Counter[tuple[int, str, str]]:
@@ -209,7 +209,7 @@ def test_rows_that_end_workers_end_two_at_most_until_their_client_is_refused_and
 
 
 def test_a_row_that_ended_two_workers_ends_no_more_when_it_is_sent_again(brittle):
-    port = brittle.fronted.running.gateway.config.listen.port
+    port = brittle.gateway.running.gateway.config.listen.port
     answers = []
     for _ in range(4):
         with contextlib.closing(Raw.connected(port, 60)) as raw:

@@ -27,8 +27,8 @@ def test_stable_moves_under_load_rolls_back_and_the_old_version_retires(archive,
             with pytest.raises(ReleaseError, match="is stable"):
                 release.retire("circle", "2.0.0")
             release.retire("circle", "1.0.0")
-        assert {status for status, _ in load.seen} == {200}
-        assert {version for _, version in load.seen} == {"1.0.0", "2.0.0"}
+        assert {status for status, _ in load.answers} == {200}
+        assert {version for _, version in load.answers} == {"1.0.0", "2.0.0"}
         assert [(version.version, version.default, version.ready) for version in release.status("circle")] == [
             ("2.0.0", True, True)
         ]
@@ -69,23 +69,23 @@ def test_a_version_that_no_worker_loads_is_refused_with_the_reason_and_leaves_no
 def test_scaled_versions_have_as_many_workers_after_a_restart_of_serve(archive, next_archive, tmp_path):
     settings = settings_in(tmp_path, [archive, next_archive])
 
-    def workers(made: Serving) -> dict[str, int]:
-        return {version.version: version.workers for version in made.release.status("circle")}
+    def workers(server: Serving) -> dict[str, int]:
+        return {version.version: version.workers for version in server.release.status("circle")}
 
-    with serving(settings, tmp_path, "--warm-up", "0") as made:
-        wait_for(lambda: workers(made) == {"1.0.0": 1, "2.0.0": 1})
+    with serving(settings, tmp_path, "--warm-up", "0") as server:
+        wait_for(lambda: workers(server) == {"1.0.0": 1, "2.0.0": 1})
         for version in ("1.0.0", "2.0.0"):
-            made.release.scale("circle", version, 2)
-    with serving(settings, tmp_path, "--warm-up", "0") as made:
-        wait_for(lambda: workers(made) == {"1.0.0": 2, "2.0.0": 2})
+            server.release.scale("circle", version, 2)
+    with serving(settings, tmp_path, "--warm-up", "0") as server:
+        wait_for(lambda: workers(server) == {"1.0.0": 2, "2.0.0": 2})
 
 
 def test_an_automatic_canary_begins_under_serve_alone(archive, next_archive, tmp_path):
     settings, share = settings_in(tmp_path, [archive, next_archive]), Canary("2.0.0", 5, auto=Auto((5.0,)))
-    with serving(settings, tmp_path, "--warm-up", "0") as made:
-        wait_for(lambda: [version.ready for version in made.release.status("circle")] == [True, True])
-        assert made.release.canary("circle", share) == ["circle canary: none -> 2.0.0 at 5 %, automatic"]
-        made.release.rollback("circle")
+    with serving(settings, tmp_path, "--warm-up", "0") as supervised:
+        wait_for(lambda: [version.ready for version in supervised.release.status("circle")] == [True, True])
+        assert supervised.release.canary("circle", share) == ["circle canary: none -> 2.0.0 at 5 %, automatic"]
+        supervised.release.rollback("circle")
     with running(tmp_path / "plain", [archive, next_archive]) as server:
         with pytest.raises(ReleaseError, match="nothing would control"):
             server.release.canary("circle", share)

@@ -9,11 +9,11 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 
-from tests.helpers.gateway import Fronted
+from tests.helpers import plain_http
+from tests.helpers.gateway import TorchServeClient
 from tests.helpers.torchserve import Running, running, stock_config
 
 ROW = [0.3, 0.4]
@@ -94,8 +94,8 @@ def test_what_is_not_read_is_refused_by_name(server, body, kind, headers, status
     assert (got, word in str(answer["error"])) == (status, True), answer
 
 
-def test_through_the_gateway_a_damaged_form_is_400_and_a_put_row_is_answered(fronted_circle: Fronted):
-    with httpx.Client(base_url=fronted_circle.url, trust_env=False, timeout=60) as client:
+def test_through_the_gateway_a_damaged_form_is_400_and_a_put_row_is_answered(circle_gateway: TorchServeClient):
+    with plain_http.client(base_url=circle_gateway.url, timeout=60) as client:
         for kind, body in (
             ("application/x-www-form-urlencoded", b"a=%zz"),
             ("multipart/form-data; boundary=x", b"--x\r\n\r\n"),

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
-import httpx
 import pyarrow.parquet as pq
 import pytest
 
 from onnxserve.gateway import Share
+from tests.helpers import plain_http
 from tests.helpers.messages import SERVICE
 from tests.helpers.secrets import JSON, KEPT, NUMBER, OWN_ID, SECRET, Body, bodies, forms, messages
 from tests.helpers.serving import READY_S, Serving, serving, settings_in, wait_for
@@ -32,17 +32,17 @@ def server(archive, next_archive, tmp_path_factory) -> Iterator[Serving]:
     folder: Path = tmp_path_factory.mktemp("secrecy")
     settings = settings_in(folder, [archive, next_archive], TABLES)
     confined = {"ONNXSERVE_CONFINE": "no-network"}
-    with serving(settings, folder, "--warm-up", "0", **confined) as made:
-        wait_for(lambda: made.workers("circle", "2.0.0"))  # it has no traffic, so it comes last
-        made.release.management.wait_ready("circle", "2.0.0", READY_S)
-        made.release.shadow("circle", Share("2.0.0", 100))
-        yield made
+    with serving(settings, folder, "--warm-up", "0", **confined) as server:
+        wait_for(lambda: server.workers("circle", "2.0.0"))  # it has no traffic, so it comes last
+        server.release.management.wait_ready("circle", "2.0.0", READY_S)
+        server.release.shadow("circle", Share("2.0.0", 100))
+        yield server
 
 
 def ask(server: Serving, body: Body) -> int:
     path = body.path.format(model="circle")
     url, headers = f"{server.url}{path}?user={SECRET}", {**body.headers, "referer": f"http://a/?b={SECRET}"}
-    return httpx.post(url, content=body.content, headers=headers, trust_env=False, timeout=60).status_code
+    return plain_http.post(url, content=body.content, headers=headers, timeout=60).status_code
 
 
 def call(server: Serving, message: bytes) -> grpc.StatusCode:
@@ -101,7 +101,7 @@ def test_a_secret_in_any_place_of_any_request_is_in_no_file(server):
 
 
 def test_workers_that_are_confined_serve_and_have_the_filter(server):
-    answer = httpx.post(f"{server.url}/predictions/circle", content=b"[0, 0.1]", headers=JSON, trust_env=False)
+    answer = plain_http.post(f"{server.url}/predictions/circle", content=b"[0, 0.1]", headers=JSON)
     assert answer.status_code == 200
     for version in ("1.0.0", "2.0.0"):
         for worker in server.workers("circle", version):

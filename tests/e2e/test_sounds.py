@@ -20,7 +20,7 @@ from onnxserve_export.options import ExportOptions
 from onnxserve_export.steps import STEPS
 from tests.helpers import batch_jobs
 from tests.helpers.browser import WAIT_S, asked, text
-from tests.helpers.gateway import Fronted, fronted_by
+from tests.helpers.gateway import TorchServeClient, gateway_before
 from tests.helpers.modules import load_module
 from tests.helpers.sounds import saved, sounds, tone
 from tests.helpers.torchserve import running
@@ -112,13 +112,13 @@ def archive(folder) -> Path:
 
 
 @pytest.fixture(scope="module")
-def front(archive, tmp_path_factory) -> Iterator[Fronted]:
+def front(archive, tmp_path_factory) -> Iterator[TorchServeClient]:
     """The server and the gateway before it."""
-    with running(tmp_path_factory.mktemp("server"), [archive]) as server, fronted_by(server) as fronted:
+    with running(tmp_path_factory.mktemp("server"), [archive]) as server, gateway_before(server) as fronted:
         yield fronted
 
 
-def ask(front: Fronted, content: bytes, kind: str = "") -> tuple[int, Any]:
+def ask(front: TorchServeClient, content: bytes, kind: str = "") -> tuple[int, Any]:
     answer = front.post("/predictions/listener", content, **{"content-type": kind})
     return answer.status_code, answer.json()
 

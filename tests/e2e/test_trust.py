@@ -14,6 +14,7 @@ import pytest
 from onnxserve.archive import make_key, sign_archive, unpack
 from onnxserve.errors import ServerError
 from onnxserve.torchserve import Settings, start_server
+from tests.helpers import plain_http
 from tests.helpers.hostile import EVIL, HOSTILE
 from tests.helpers.serving import Serving, serving, settings_in, wait_for
 from tests.helpers.torchserve import ROOT, wait_until_ready
@@ -45,7 +46,7 @@ def fill(store: Path, signed: Path, unsigned: Path) -> set[str]:
 
 def answer(server: Serving, path: str = "circle") -> httpx.Response:
     # Longer than the gateway's own deadline, which ends a request whose worker never comes back.
-    return httpx.post(f"{server.url}/predictions/{path}", json=BODY, trust_env=False, timeout=90)
+    return plain_http.post(f"{server.url}/predictions/{path}", json=BODY, timeout=90)
 
 
 def command(folder: Path, *words: str, key: Path) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from onnxserve.scaffold import new_model
 from tests.conftest import exported
-from tests.helpers.gateway import Fronted, fronted_by
+from tests.helpers.gateway import TorchServeClient, gateway_before
 from tests.helpers.torchserve import running
 
 BRIGHT = np.full((20, 24), 210, np.uint8)
@@ -39,12 +39,15 @@ def files(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def light(tmp_path_factory) -> Iterator[Fronted]:
+def light(tmp_path_factory) -> Iterator[TorchServeClient]:
     """A small image model and the gateway before it."""
     folder: Path = tmp_path_factory.mktemp("light")
     exported(new_model("image", "light", folder / "models"), folder / "export")
-    with running(folder / "server", [folder / "export" / "light-1.0.0.mar"]) as server, fronted_by(server) as fronted:
-        yield fronted
+    with (
+        running(folder / "server", [folder / "export" / "light-1.0.0.mar"]) as server,
+        gateway_before(server) as gateway,
+    ):
+        yield gateway
 
 
 def curl(files: Path, *words: str) -> tuple[int, Any]:

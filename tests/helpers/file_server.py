@@ -14,7 +14,7 @@ from typing import NamedTuple
 RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
-class Asked(NamedTuple):
+class ReceivedRequest(NamedTuple):
     """One request as it arrived."""
 
     method: str
@@ -32,14 +32,14 @@ class Reply(NamedTuple):
 
 @dataclass
 class FileServer:
-    """Files by path; `routes` is asked first. `breaks` are the bytes after which the next answers with a body end."""
+    """Files by path; `routes` replies first. `breaks` are the bytes after which the next answers with a body end."""
 
     files: dict[str, bytes] = field(default_factory=dict)
-    routes: Callable[[Asked], Reply | None] = lambda _: None
+    routes: Callable[[ReceivedRequest], Reply | None] = lambda _: None
     breaks: list[int] = field(default_factory=list)
     ranges: bool = True
     marks: bool = True
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[ReceivedRequest] = field(default_factory=list)
     port: int = 0
 
     @property
@@ -47,20 +47,20 @@ class FileServer:
         return f"http://127.0.0.1:{self.port}"
 
     def ranges_of(self, path: str) -> list[str]:
-        return [each.headers.get("range", "") for each in self.asked if each.path == path]
+        return [each.headers.get("range", "") for each in self.requests if each.path == path]
 
-    def reply(self, asked: Asked) -> Reply:
+    def reply(self, request: ReceivedRequest) -> Reply:
         """What the server answers, with the part of a file that a range names."""
-        made = self.routes(asked)
-        if made is not None:
-            return made
-        content = self.files.get(asked.path.partition("?")[0])
+        reply = self.routes(request)
+        if reply is not None:
+            return reply
+        content = self.files.get(request.path.partition("?")[0])
         if content is None:
             return Reply(404, {}, b"no such file")
         mark = f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
         headers = {"etag": mark} if self.marks else {}
-        wanted = RANGE.fullmatch(asked.headers.get("range", "")) if self.ranges else None
-        if wanted is None or asked.headers.get("if-range", mark) != mark:
+        wanted = RANGE.fullmatch(request.headers.get("range", "")) if self.ranges else None
+        if wanted is None or request.headers.get("if-range", mark) != mark:
             return Reply(200, headers, content)
         first = int(wanted[1])
         if first >= len(content):
@@ -79,9 +79,10 @@ def running(server: FileServer) -> Iterator[FileServer]:
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
-            asked = Asked(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
-            server.asked.append(asked)
-            reply = server.reply(asked)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            request = ReceivedRequest(self.command, self.path, headers)
+            server.requests.append(request)
+            reply = server.reply(request)
             self.send_response(reply.status)
             for name, value in {"content-length": str(len(reply.body)), **reply.headers}.items():
                 self.send_header(name, value)

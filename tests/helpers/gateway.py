@@ -22,7 +22,8 @@ from onnxserve.gateway.gateway import Control
 from onnxserve.gateway.nginx_process import RunningGateway, start
 from onnxserve.gateway.roles import roles_document
 from onnxserve.torchserve import free_ports
-from tests.helpers.messages import SERVICE, made
+from tests.helpers import plain_http
+from tests.helpers.messages import SERVICE, message_of
 from tests.helpers.torchserve import Load, Running
 from tests.helpers.upstream import Upstream
 
@@ -52,7 +53,7 @@ class Client:
     def __init__(self, running: RunningGateway) -> None:
         self.running = running
         self.gateway = running.gateway
-        self.http = httpx.Client(base_url=self.gateway.url, trust_env=False, timeout=20)
+        self.http = plain_http.client(base_url=self.gateway.url, timeout=20)
 
     @property
     def url(self) -> str:
@@ -87,14 +88,14 @@ class Client:
         put(self.running, Roles({"demo": msgspec.structs.replace(STABLE, **parts)}))
 
 
-class Fronted(Client):
+class TorchServeClient(Client):
     """A client of a gateway before TorchServe, each of whose requests has a connection of its own."""
 
     def __init__(self, running: RunningGateway, server: Running) -> None:
         super().__init__(running)
         self.server = server
         limits = httpx.Limits(max_keepalive_connections=0)
-        self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=WAIT_S, limits=limits)
+        self.http = plain_http.client(base_url=self.url, timeout=WAIT_S, limits=limits)
 
     def load(self, model: str, body: bytes, threads: int = 4) -> Load:
         return Load(self.server, model, body, threads=threads, base=self.url)
@@ -118,14 +119,14 @@ def client_of(gateway: Gateway, roles: Roles) -> Iterator[Client]:
 
 
 @contextlib.contextmanager
-def fronted_by(server: Running, **tables: object) -> Iterator[Fronted]:
+def gateway_before(server: Running, **tables: object) -> Iterator[TorchServeClient]:
     """Start a gateway with these tables of its file before a server; it confirms every release step from now on."""
     gateway = Gateway(config(**tables), server.settings.run, server.settings.inference, server.settings.management)
     server.release.restore()
     role_store = server.release.role_store
     with started(gateway, role_store.roles) as running:
         role_store.record_start(gateway)
-        client = Fronted(running, server)
+        client = TorchServeClient(running, server)
         try:
             with client.http:
                 yield client
@@ -146,8 +147,10 @@ def started(gateway: Gateway, roles: Roles) -> Iterator[RunningGateway]:
 def config(**tables: object) -> GatewayConfig:
     """On free ports, whatever `listen` says of them."""
     port, metrics = free_ports(2)
-    made = msgspec.structs.replace(GatewayConfig(), **tables)
-    return msgspec.structs.replace(made, listen=msgspec.structs.replace(made.listen, port=port, metrics_port=metrics))
+    tabled = msgspec.structs.replace(GatewayConfig(), **tables)
+    return msgspec.structs.replace(
+        tabled, listen=msgspec.structs.replace(tabled.listen, port=port, metrics_port=metrics)
+    )
 
 
 def opened(**tables: object) -> pytest.MarkDecorator:
@@ -157,9 +160,9 @@ def opened(**tables: object) -> pytest.MarkDecorator:
 
 def wait_answers(load: Load, version: str, more: int = 50) -> None:
     """Wait until a version has answered so many more requests of a load."""
-    wanted, deadline = load.seen[200, version] + more, time.monotonic() + WAIT_S
-    while load.seen[200, version] < wanted:
-        assert time.monotonic() < deadline, load.seen
+    wanted, deadline = load.answers[200, version] + more, time.monotonic() + WAIT_S
+    while load.answers[200, version] < wanted:
+        assert time.monotonic() < deadline, load.answers
         time.sleep(0.02)
 
 
@@ -174,7 +177,7 @@ def call(client: Client, **metadata: str) -> grpc.StatusCode:
     """How a call ends; the server behind answers it with an empty message."""
     with grpc.insecure_channel(client.gateway.url.removeprefix("http://")) as channel:
         ask = channel.unary_unary(f"/{SERVICE}/ModelInfer")
-        message = made("ModelInferRequest", model_name="demo").SerializeToString()
+        message = message_of("ModelInferRequest", model_name="demo").SerializeToString()
         try:
             ask(message, timeout=20, metadata=[(name.replace("_", "-"), value) for name, value in metadata.items()])
         except grpc.RpcError as error:

@@ -42,16 +42,16 @@ def features(rows, **more):
 
 
 def table_handler() -> Any:
-    made = signed(TableClassifier(), (Tensor("features", "float32", ("batch", 2)),), columns=("a", "b"), max_rows=6)
-    made.prepare()
-    return made
+    handler = signed(TableClassifier(), (Tensor("features", "float32", ("batch", 2)),), columns=("a", "b"), max_rows=6)
+    handler.prepare()
+    return handler
 
 
 def text_handler(folder: Path) -> Any:
     word_tokenizer().save(str(folder / "tokenizer.json"))
     axes = ("batch", "sequence")
     inputs = (Tensor("input_ids", "int64", axes), Tensor("attention_mask", "int64", axes))
-    made = signed(TextClassifier(), inputs, max_tokens=4)
-    made.folder = folder
-    made.prepare()
-    return made
+    handler = signed(TextClassifier(), inputs, max_tokens=4)
+    handler.folder = folder
+    handler.prepare()
+    return handler

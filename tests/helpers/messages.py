@@ -11,14 +11,14 @@ from google.protobuf import descriptor_pb2, descriptor_pool, json_format, messag
 SCHEMA = Path(__file__).parents[1] / "schemas" / "inference.txtpb"
 
 
-def described() -> Any:
+def file_descriptors() -> Any:
     """Return the service and its messages as a FileDescriptorSet."""
     file = text_format.Parse(SCHEMA.read_text(encoding="utf-8"), descriptor_pb2.FileDescriptorProto())
     return descriptor_pb2.FileDescriptorSet(file=[file])
 
 
 pool = descriptor_pool.DescriptorPool()
-for file in described().file:
+for file in file_descriptors().file:
     pool.Add(file)
 SERVICE: str = pool.FindServiceByName("inference.GRPCInferenceService").full_name
 
@@ -28,7 +28,7 @@ def kind(name: str) -> Any:
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"inference.{name}"))
 
 
-def made(name: str, /, **fields: Any) -> Any:
+def message_of(name: str, /, **fields: Any) -> Any:
     """Return a message with these fields, of which bytes are in base64."""
     return json_format.ParseDict(fields, kind(name)())
 

@@ -11,7 +11,7 @@ import pytest
 from onnxserve.file_lock import lock_file
 
 
-def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+def create_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """The folder that `make` fills, in the run's own folder; the first process makes it, the others wait for it.
 
     A process that fails leaves no mark, so the next one tries again in the same folder.

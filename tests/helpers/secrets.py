@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tests.helpers.messages import made
+from tests.helpers.messages import message_of
 
 SECRET = "s3cr3t-of-a-client"
 OWN_ID = "1d-of-a-client"  # the id of V2, which the response repeats; a cache of responses may have it, but no log
@@ -163,7 +163,7 @@ def messages() -> Iterator[tuple[str, bytes]]:
         "name": [{**shape, "name": SECRET, "contents": {"fp32_contents": [KEPT, NUMBER]}}],
         "texts": [{**shape, "datatype": "BYTES", "contents": {"bytes_contents": [text]}}],
     }.items():
-        message = made("ModelInferRequest", model_name="circle", id=OWN_ID, inputs=inputs)
+        message = message_of("ModelInferRequest", model_name="circle", id=OWN_ID, inputs=inputs)
         yield name, bytes(message.SerializeToString())
 
 

@@ -20,6 +20,7 @@ import psutil
 from onnxserve.cli.server import release_of
 from onnxserve.release import ReleaseService
 from onnxserve.torchserve import Settings, free_ports
+from tests.helpers import plain_http
 from tests.helpers.torchserve import ROOT
 
 READY_S = 180
@@ -56,7 +57,7 @@ class Serving:
         """Whether every version with traffic can answer."""
         assert self.process.poll() is None, self.output.read_text(errors="replace")[-3000:]
         with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"{self.url}/v2/health/ready", trust_env=False, timeout=5).is_success
+            return plain_http.get(f"{self.url}/v2/health/ready", timeout=5).is_success
         return False
 
     def wait_started(self) -> None:
@@ -116,23 +117,23 @@ def begin(settings: Settings, folder: Path, *words: str, **variables: str) -> Se
 @contextlib.contextmanager
 def serving(settings: Settings, folder: Path, *words: str, **variables: str) -> Iterator[Serving]:
     """Until the block ends, whoever has ended it; no process of it stays."""
-    made = begin(settings, folder, *words, **variables)
+    server = begin(settings, folder, *words, **variables)
     processes: list[psutil.Process] = []
     try:
-        made.wait_started()
-        yield made
+        server.wait_started()
+        yield server
         with contextlib.suppress(psutil.Error):
-            processes = made.processes()
+            processes = server.processes()
     finally:
-        if made.process.poll() is None:
-            made.process.send_signal(signal.SIGTERM)
+        if server.process.poll() is None:
+            server.process.send_signal(signal.SIGTERM)
         try:
-            made.process.wait(STOP_S)
+            server.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
-            for process in [*made.processes()[1:], psutil.Process(made.process.pid)]:
+            for process in [*server.processes()[1:], psutil.Process(server.process.pid)]:
                 with contextlib.suppress(psutil.Error):
                     process.kill()
-            made.process.wait(STOP_S)
+            server.process.wait(STOP_S)
             raise
     _, left = psutil.wait_procs(processes, 20)
     assert not left, left

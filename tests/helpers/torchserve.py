@@ -89,14 +89,14 @@ def running(
 
 @dataclass
 class Load:
-    """Requests from some threads until the block ends; `seen` counts (status, version)."""
+    """Requests from some threads until the block ends; `answers` counts (status, version)."""
 
     server: Running
     model: str
     body: bytes
     threads: int = 4
     base: str = ""  # TorchServe itself if it is empty
-    seen: Counter[tuple[int, str]] = field(default_factory=Counter)
+    answers: Counter[tuple[int, str]] = field(default_factory=Counter)
     _stop: threading.Event = field(default_factory=threading.Event)
     _workers: list[threading.Thread] = field(default_factory=list)
 
@@ -121,6 +121,6 @@ class Load:
             while not self._stop.is_set():
                 try:
                     response = client.post(f"/predictions/{self.model}", content=self.body)
-                    self.seen[response.status_code, response.json().get("version", "")] += 1
+                    self.answers[response.status_code, response.json().get("version", "")] += 1
                 except httpx.HTTPError as error:
-                    self.seen[0, type(error).__name__] += 1
+                    self.answers[0, type(error).__name__] += 1

@@ -17,7 +17,7 @@ from typing import Any
 
 from onnxserve_handlers.protocols.gateway_forms import encode_predictions
 from onnxserve_handlers.tasks import TaskHooks
-from tests.helpers.messages import made
+from tests.helpers.messages import message_of
 
 Answer = tuple[int, bytes]
 TENSOR = {"datatype": "FP32", "shape": [-1, 2]}
@@ -26,12 +26,12 @@ V2 = {
     "inputs": [{"name": "features", **TENSOR}],
     "outputs": [{"name": "output_0", **TENSOR}],
 }
-METADATA = base64.b64encode(made("ModelMetadataResponse", **V2).SerializeToString()).decode()
+METADATA = base64.b64encode(message_of("ModelMetadataResponse", **V2).SerializeToString()).decode()
 
 
 @dataclass
-class Seen:
-    """One request that came through."""
+class ReceivedRequest:
+    """One request for a prediction that the gateway sent on."""
 
     path: str
     headers: dict[str, str]
@@ -54,11 +54,11 @@ def noted(content: bytes) -> str:
 
 @dataclass
 class Upstream:
-    """`answer(path, body)` decides; `seen` has the predictions that came, `described` what management was asked."""
+    """`answer(path, body)` decides; `requests` has those for predictions, `management_paths` those for management."""
 
     answer: Callable[[str, bytes], Answer] = field(default=lambda path, _: versioned(path))
-    seen: list[Seen] = field(default_factory=list)
-    described: list[str] = field(default_factory=list)
+    requests: list[ReceivedRequest] = field(default_factory=list)
+    management_paths: list[str] = field(default_factory=list)
     ready: bool = True
     port: int = 0
     delay_s: float = 0.0
@@ -68,14 +68,14 @@ class Upstream:
     def forget(self) -> None:
         """Behave as at first, and forget what came."""
         fresh = Upstream(port=self.port)
-        for name in ("answer", "seen", "described", "ready", "delay_s", "describes_s", "headers"):
+        for name in ("answer", "requests", "management_paths", "ready", "delay_s", "describes_s", "headers"):
             setattr(self, name, getattr(fresh, name))
 
     def paths(self) -> list[str]:
-        return [request.path for request in self.seen]
+        return [request.path for request in self.requests]
 
 
-def described(upstream: Upstream, path: str) -> Answer:
+def answer_management(upstream: Upstream, path: str) -> Answer:
     """The management API's part that nginx asks."""
     if path.startswith("/models?"):
         return 200, json.dumps({"models": [{"modelName": "demo", "modelUrl": "demo.mar"}]}).encode()
@@ -104,7 +104,7 @@ def listening(upstream: Upstream, tls: tuple[Path, Path] | None = None) -> Itera
         def do_POST(self) -> None:
             chunked = self.headers.get("transfer-encoding") == "chunked"
             body = self._chunks() if chunked else self.rfile.read(int(self.headers.get("content-length", 0)))
-            upstream.seen.append(Seen(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+            upstream.requests.append(ReceivedRequest(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
             time.sleep(upstream.delay_s)
             status, content = upstream.answer(self.path, body)
             observed = self.headers.get("x-onnxserve-observe") and status == 200
@@ -122,9 +122,9 @@ def listening(upstream: Upstream, tls: tuple[Path, Path] | None = None) -> Itera
             return body
 
         def do_GET(self) -> None:
-            upstream.described.append(self.path)
+            upstream.management_paths.append(self.path)
             time.sleep(upstream.describes_s)
-            self._send(*described(upstream, self.path))
+            self._send(*answer_management(upstream, self.path))
 
         def _send(self, status: int, content: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> None:
             self.send_response(status)

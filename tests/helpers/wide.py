@@ -6,26 +6,10 @@ from pathlib import Path
 
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
+from tests.helpers.definitions import regression_toml
 
 VALUES, ROWS = 2000, 1200  # of a row, and of a request at most
-TOML = f"""name = "wide"
-version = "1.0.0"
-source = "model.py:load"
-rows = "model.py:rows"
-
-[input]
-kind = "table"
-columns = ["x", "y"]
-max_rows = {ROWS}
-
-[output]
-task = "regression"
-
-[quantise]
-variants = ["fp32"]
-max_accuracy_drop = 0.1
-proof_rows = 20
-
+SERVE = """
 [serve]
 max_batch_delay_ms = 20
 p99_ms = 60000
@@ -61,7 +45,8 @@ def export_wide(folder: Path) -> tuple[Path, list[str]]:
     """The archive, and what the export said."""
     model = folder / "wide"
     model.mkdir(parents=True)
-    (model / "model.toml").write_text(TOML)
+    toml = regression_toml("wide", inputs=f"max_rows = {ROWS}\n", quantise=f"proof_rows = 20\n{SERVE}")
+    (model / "model.toml").write_text(toml)
     (model / "model.py").write_text(MODEL)
     (model / "golden.jsonl").write_text('{"input": [0.5, -1.0]}\n{"input": [2.0, 0.25]}\n')
     lines: list[str] = []

@@ -57,6 +57,8 @@ class InputHooks:
     packages: ClassVar[tuple[str, ...]] = ()
     # Free axes beside the batch, by input name: {"input_ids": {1: "sequence"}}.
     dynamic_axes: Mapping[str, Mapping[int, str]] = MappingProxyType({})
+    # Files of the archive that `prepare` reads; an export takes them from the source's folder or the definition's.
+    files: ClassVar[tuple[str, ...]] = ()
     # Content types that are read as one raw row, beside JSON.
     raw_types: ClassVar[tuple[str, ...]] = ()
     # Names that may stand before a row in JSON: {"text": "..."}.
@@ -146,11 +148,18 @@ class InputHooks:
         return False
 
     def measures(self, rows: Sequence[Any]) -> Mapping[str, Array]:  # noqa: ARG002 - a hook
-        """Return numbers of checked rows, one array per measure; drift compares them with the archive's profile."""
+        """Return numbers of checked rows, one array per measure, NaN where a row has none.
+
+        Drift compares them with the archive's profile.
+        """
         return {}
 
     def free_axes(self) -> dict[str, int]:
         """Return the largest sizes of the free axes beside the batch, by name."""
+        return {}
+
+    def least_sizes(self) -> dict[str, int]:
+        """Return the smallest sizes of the free axes beside the batch, by name; 1 for those that it leaves out."""
         return {}
 
     def check_values(self, tensors: Arrays) -> None:

@@ -68,6 +68,11 @@ class AudioOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
         return round(self.window_seconds * self.sample_rate)
 
     @property
+    def least(self) -> int:
+        """The fewest samples of a sound at `sample_rate`."""
+        return max(1, int(self.min_seconds * self.sample_rate))
+
+    @property
     def logged(self) -> bool:
         """Whether the prediction log may keep rows: never."""
         return False
@@ -108,8 +113,9 @@ class AudioInput(EncodedInput):
         self._check_length(len(samples), rate, where)
         if rate != spec.sample_rate:
             samples = self.decoding.resample(samples, rate, spec.sample_rate)
-        if not len(samples):
-            raise InvalidRow("the sound is shorter than one sample of the model", where=where)
+        if len(samples) < spec.least:
+            what = f"the sound has {len(samples)} samples at the model's rate, at least {spec.least} are expected"
+            raise InvalidRow(what, where=where)
         return samples[: spec.window or None]
 
     def _samples(self, instance: Any, where: str) -> tuple[Waveform, int]:
@@ -156,6 +162,10 @@ class AudioInput(EncodedInput):
     def free_axes(self) -> dict[str, int]:
         """Bound arrays of samples as sounds are bounded."""
         return {} if self.options.window else {"samples": int(self.options.max_seconds * self.options.sample_rate)}
+
+    def least_sizes(self) -> dict[str, int]:
+        """Return as many samples as the shortest sound has."""
+        return {} if self.options.window else {"samples": self.options.least}
 
     def tensors(self, rows: Sequence[Waveform]) -> dict[str, npt.NDArray[Any]]:
         """Return `audio`, float32, shape (rows, samples), and with `mask` its `attention_mask`, int64."""

@@ -16,7 +16,7 @@ from PIL import Image
 from ..errors import InvalidRow
 from ..signature import Schema, object_schema
 from . import BASE64, EncodedInput, InputOptions, Positive
-from .frame import Frame
+from .image_frame import Frame
 from .image_decoding import MAGIC, decode, normalise
 from .image_placement import Placement, place
 
@@ -166,8 +166,13 @@ class ImageInput(EncodedInput):
         return canvas
 
     def origins(self, rows: Sequence[Any]) -> Sequence[Frame] | None:
-        """Return where the graph's pixels lie in each image; None for rows that a handler of a user's own made."""
-        if not all(isinstance(row, ImageRow) for row in rows):
+        """Return where the graph's pixels lie in each image.
+
+        None for rows that a handler of a user's own made, or resized without a `placement` of its own.
+        """
+        cls = type(self)
+        is_own = cls.to_size is not ImageInput.to_size and cls.placement is ImageInput.placement
+        if is_own or not all(isinstance(row, ImageRow) for row in rows):
             return None
         target, sizes = (self.options.width, self.options.height), [row.source_size for row in rows]
         return [self.placement(size).frame(size, target) for size in sizes]

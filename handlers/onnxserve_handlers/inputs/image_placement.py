@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
-from .frame import Frame
+from .image_frame import Frame
 
 Size = tuple[int, int]  # width and height [pixels]
 

@@ -68,6 +68,7 @@ class TextInput(InputHooks):
 
     input_options = TextOptions
     dynamic_axes: Mapping[str, Mapping[int, str]] = {name: {1: AXIS} for name in DEFAULT}
+    files = ("tokenizer.json",)
     raw_types = ("text/plain",)
     row_keys: tuple[str, ...] = ("text", "data")
 

@@ -20,17 +20,13 @@ MULTIPART = "multipart/form-data"
 FIELDS = ("body", "data")  # what TorchServe calls a plain body, and what its clients call a form's field
 # Other names that clients give a type; `application/…+json` is JSON too (RFC 6839, section 3.1).
 ALIASES = {
-    "image/jpg": "image/jpeg",
-    "image/pjpeg": "image/jpeg",
+    **dict.fromkeys(("image/jpg", "image/pjpeg"), "image/jpeg"),
     "image/x-png": "image/png",
-    "image/x-bmp": "image/bmp",
-    "image/x-ms-bmp": "image/bmp",
+    **dict.fromkeys(("image/x-bmp", "image/x-ms-bmp"), "image/bmp"),
     **dict.fromkeys(("audio/wave", "audio/x-wav", "audio/vnd.wave"), "audio/wav"),
     "audio/x-flac": "audio/flac",
-    "audio/vorbis": "audio/ogg",
     "application/ogg": "audio/ogg",
-    "text/json": JSON,
-    "application/x-json": JSON,
+    **dict.fromkeys(("text/json", "application/x-json"), JSON),
 }
 # The types of clients that didn't choose one: curl -T, Python's urllib.
 UNDECLARED = {"", "application/octet-stream"}

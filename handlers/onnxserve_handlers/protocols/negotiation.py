@@ -121,6 +121,8 @@ def _from_infer_request(handler: Hooks, reader: Reader, form: Callable[[InferReq
 
 
 def _from_inputs(handler: Hooks, values: dict[str, Any]) -> Request:
+    if table := _table_rows(handler, values):
+        return Request(table)
     if len(values) == 1 and isinstance(rows := next(iter(values.values())), list):
         name = next(iter(values))
         if name not in handler.row_keys:
@@ -128,8 +130,6 @@ def _from_inputs(handler: Hooks, values: dict[str, Any]) -> Request:
                 f"the model has no input {name!r} of BYTES", where="inputs", fix=f"name it {handler.row_keys[0]!r}"
             )
         return Request(read_instances({"instances": rows}, (), handler.signature.input.max_rows))
-    if table := _table_rows(handler, values):
-        return Request(table)
     if lists := sorted(name for name, value in values.items() if not isinstance(value, np.ndarray)):
         raise InvalidRow(f"BYTES can't be beside other inputs: {lists}", where="inputs")
     return Request(tensors=_check(handler, values))
@@ -138,11 +138,14 @@ def _from_inputs(handler: Hooks, values: dict[str, Any]) -> Request:
 def _table_rows(handler: Hooks, values: dict[str, Any]) -> list[dict[str, Any]]:
     """Return rows by column if each input is a column or a key of the feature store; none if they are the graph's.
 
-    Clients that take the names from data frames send tables this way.
+    Clients that take the names from data frames send tables this way. Texts are always rows: where a column has a
+    tensor of its own, they are categories, or texts that are checked.
     """
     signature = handler.signature
     known = {*signature.input.column_names, *(signature.features.entities if signature.features else ())}
-    if not known & values.keys() or values.keys() == {tensor.name for tensor in signature.inputs}:
+    has_texts = any(isinstance(value, list) for value in values.values())
+    are_graphs = values.keys() == {tensor.name for tensor in signature.inputs}
+    if not known & values.keys() or (are_graphs and not has_texts):
         return []
     columns = {name: _column(name, value) for name, value in values.items()}
     counts = {name: len(column) for name, column in columns.items()}
@@ -165,6 +168,6 @@ def _column(name: str, value: Any) -> list[Any]:
 
 
 def _check(handler: Hooks, values: dict[str, Any]) -> dict[str, Any]:
-    tensors = check_tensors(values, handler.signature, handler.free_axes())
+    tensors = check_tensors(values, handler.signature, handler.free_axes(), handler.least_sizes())
     handler.check_values(tensors)
     return tensors

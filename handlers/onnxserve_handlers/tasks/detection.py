@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ..inputs.frame import Frame, frames
+from ..inputs.image_frame import Frame, frames
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
 from . import OutputOptions, TaskHooks, first_output
-from .boxes import Form, corners, match, mean_average_precision, suppress
+from .detection_boxes import Form, corners, match, mean_average_precision, suppress
 from .classification import probabilities
 from .regression import round_significant
 

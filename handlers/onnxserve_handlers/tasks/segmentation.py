@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ..inputs.frame import Frame, frames
+from ..inputs.image_frame import Frame, frames
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
 from . import OutputOptions, TaskHooks, field_of, first_output
-from .masks import BEYOND, from_runs, mean_overlap, png, resized, runs
+from .segmentation_masks import BEYOND, from_runs, mean_overlap, png, resized, runs
 
 DIGITS = 6  # decimals of a share
 SHARES = "shares"

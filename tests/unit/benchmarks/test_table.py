@@ -22,7 +22,7 @@ def test_the_page_has_medians_spans_and_ratios(tmp_path):
     assert "| mosec | 600 [500-1,000] | 2.00 | - |" in text
     assert text.index("onnxserve: default path** |") < text.index("| mosec |")
     assert "mosec 0.9.8" in text
-    assert "Other processes took 2 % of the CPUs before a round, 3 at most." in text
+    assert "Before a round, other processes used 2 % of the CPU time, 3 % at most." in text
     assert (tmp_path / "benchmarks-segment.svg").read_text().startswith("<?xml")
 
 

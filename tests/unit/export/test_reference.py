@@ -1,15 +1,20 @@
-"""A source that answers the same rows differently: chance and state are told apart, and the state is named."""
+"""The outputs of the source: what differs between calls has a cause with a name, and the signature describes them."""
 
 import random
 import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
 from onnxserve.errors import CheckFailed
-from onnxserve_export.reference import check_repeatable
+from onnxserve_export.reference import _state_activation, check_repeatable
 from onnxserve_export.sources.torch_module import TorchModule
+from onnxserve_handlers.tasks.classification import ClassificationOptions
 
 ROWS = {"x": np.ones((3, 2), np.float32)}
 SCALES = {"output_0": np.ones(1)}
@@ -71,3 +76,16 @@ def test_the_cause_of_other_answers_is_named(module, fix):
 
 def test_a_source_that_repeats_its_answers_passes():
     check_repeatable(TorchModule(torch.nn.Linear(2, 1)), ROWS, SCALES)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "activation"), [(np.array([[3.0, -1.0]]), "softmax"), (np.array([[0.7, 0.3]]), "none")]
+)
+def test_the_signature_states_what_the_outputs_are_and_probabilities_are_printed(outputs, activation, tmp_path: Path):
+    (tmp_path / "signature.json").write_text('{"output": {"activation": "auto"}}')
+    printed: list[str] = []
+    definition = SimpleNamespace(output=ClassificationOptions(labels=("a", "b", "c")))
+    state: Any = SimpleNamespace(archive_folder=tmp_path, say=printed.append, definition=definition)
+    _state_activation(state, outputs)
+    written = msgspec.json.decode((tmp_path / "signature.json").read_bytes())
+    assert (written, len(printed)) == ({"output": {"activation": activation}}, activation == "none")

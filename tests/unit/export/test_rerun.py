@@ -53,6 +53,19 @@ def test_a_graph_that_answers_otherwise_fails_the_repeated_proof(archive, tmp_pa
     assert "rerun: measured accuracy drop" in str(result.exception)
 
 
+def test_the_proof_of_a_former_archive_which_has_the_main_output_alone_is_repeated(archive, tmp_path):
+    members, manifest, _ = contents(archive)
+    rows = [
+        {"input": row.input, "label": row.label, "output": next(iter(row.outputs.values())).array().tolist()}
+        for row in proof_rows(members["proof.jsonl"])
+    ]
+    members["proof.jsonl"] = b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
+    write_archive(tmp_path / archive.name, members, manifest)
+    again = rerun(tmp_path / archive.name)
+    assert (again.refusal, again.rows) == ("", len(rows))
+    assert again.paired.bound == pytest.approx(again.recorded_bound)
+
+
 def test_an_archive_without_proof_rows_says_so(archive, tmp_path):
     members, manifest, _ = contents(archive)
     members["proof.jsonl"] = b""

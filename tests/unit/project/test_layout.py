@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -120,8 +120,9 @@ def test_the_handlers_are_few_enough_to_know():
     rows = [path.stem for path in files if path.parent == package / "inputs"]
     tasks = [path.stem for path in files if path.parent == package / "tasks"]
     # A part of a large kind lies beside it, under the kind's name and its own: image_decoding.py.
-    assert ({name.partition("_")[0] for name in rows}, set(tasks)) == (set(KINDS), set(TASKS))
-    assert len(files) - len(rows) - len(tasks) <= 32  # docs/decisions/0020-kinds-and-tasks.md
+    assert {name.partition("_")[0] for name in rows} == set(KINDS)
+    assert {name.partition("_")[0] for name in tasks} == set(TASKS)
+    assert len(files) - len(rows) - len(tasks) <= 34  # docs/decisions/0020-kinds-and-tasks.md
 
 
 def test_each_unit_test_is_named_after_the_module_or_package_that_it_tests():

@@ -9,6 +9,7 @@ import torch
 
 from onnxserve.errors import CheckFailed, DefinitionError
 from onnxserve_export.arrays import Arrays, Axes
+from onnxserve_export.records import Range
 from onnxserve_export.run import run_graph
 from onnxserve_export.sources import open_source
 from onnxserve_export.sources.source import SourceModel
@@ -112,3 +113,12 @@ def test_a_module_that_cannot_be_exported_says_the_first_cause():
 
     with pytest.raises(CheckFailed, match="torch can't export the module"):
         TorchModule(Branch()).graph({"x": np.ones((3, 2), np.float32)}, {})
+
+
+def test_torch_export_itself_tells_of_a_branch_on_the_batch():
+    class Branch(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * (2.0 if x.shape[0] > 4 else 1.0)
+
+    _, axis_ranges = TorchModule(Branch()).graph({"x": np.ones((3, 4), np.float32)}, {})
+    assert axis_ranges[0] == Range("x", 0, 0, 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from onnxserve_handlers.handler import Handler
 from onnxserve_handlers.inputs.audio import AudioInput, AudioOptions
+from onnxserve_handlers.signature import Tensor
 from onnxserve_handlers.tasks.classification import Classification
 from tests.helpers.fakes import ask, ask_json, with_fake_session
 from tests.helpers.sounds import saved, sounds, tone
@@ -89,7 +91,9 @@ def test_without_a_window_only_sounds_of_one_length_run_together(handler):
     rows = [handler.check(saved(tone(300, RATE, seconds), RATE), "x") for seconds in (0.5, 0.3, 0.5, 0.3)]
     assert [list(part) for part in handler.parts(rows)] == [[0, 2], [1, 3]]
     assert handler.sizes(rows) == {"samples": [4000, 2400, 4000, 2400]}
-    assert handler.free_axes() == {"samples": RATE}
+    assert (handler.free_axes(), handler.least_sizes()) == ({"samples": RATE}, {"samples": 1})
+    assert prepared(min_seconds=0.1).least_sizes() == {"samples": 800}
+    assert prepared(window_seconds=0.5, min_seconds=0.1).least_sizes() == {}
 
 
 def test_a_mask_lets_sounds_of_different_lengths_run_together():
@@ -160,6 +164,15 @@ def test_a_sound_is_as_long_as_it_must_be():
     handler = prepared(min_seconds=0.1)
     [(status, answer)] = ask(handler, (saved(LOW[:400], RATE), ""))
     assert (status, answer["error"]["reason"]) == (422, "the sound is 0.05 s long, at least 0.1 s is expected")
+
+
+def test_a_tensor_of_samples_has_the_lengths_of_sounds():
+    handler = prepared(min_seconds=0.1)
+    shape = ("batch", "samples")
+    handler.signature = replace(handler.signature, inputs=(Tensor("audio", "float32", shape),))
+    for count, status in ((799, 422), (800, 200), (RATE, 200), (RATE + 1, 422)):
+        tensor = {"name": "audio", "shape": [1, count], "datatype": "FP32", "data": [0.5] * count}
+        assert ask_json(handler, {"inputs": [tensor]})[0][0] == status, count
 
 
 def test_the_measures_are_length_and_level(handler):

@@ -23,7 +23,7 @@ from onnxserve_handlers.signature import DATATYPES
 from onnxserve_handlers.telemetry.metrics import OUTCOMES
 from tests.helpers.fakes import POISON
 from tests.helpers.inference import send
-from tests.helpers.messages import framed, made, unframed
+from tests.helpers.messages import framed, message_of, unframed
 
 MEDIA = {"content-type": GRPC}
 TYPED = {
@@ -47,7 +47,7 @@ def tensor(name: str, kind_: str, shape: Any, **more: Any) -> dict[str, Any]:
 
 
 def call(**fields: Any) -> bytes:
-    return framed(made("ModelInferRequest", **fields))
+    return framed(message_of("ModelInferRequest", **fields))
 
 
 def features(*row: float) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def test_raw_elements_of_every_type_are_read_as_they_were(data, name):
 @given(st.data(), st.sampled_from(sorted(TYPED)))
 def test_typed_elements_are_read_as_they_were(data, name):
     array = data.draw(arrays.arrays(DATATYPES[name], arrays.array_shapes(max_dims=2, max_side=4)))
-    message = made("ModelInferRequest", inputs=[tensor("x", name, array.shape)])
+    message = message_of("ModelInferRequest", inputs=[tensor("x", name, array.shape)])
     getattr(message.inputs[0].contents, f"{TYPED[name]}_contents").extend(array.reshape(-1).tolist())
     _, values = read_call(framed(message))
     np.testing.assert_array_equal(values["x"], array)

@@ -1,5 +1,7 @@
 """outputs -> predictions: every way to compute them gives the same result."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,8 @@ from onnxserve_handlers.errors import InvalidRow
 from onnxserve_handlers.outputs import FEW, Outputs
 from onnxserve_handlers.registry import task_for
 from onnxserve_handlers.tasks.classification import ClassificationOptions, classify_rows, probabilities
+from tests.helpers.fakes import ask_json, with_fake_session
+from tests.helpers.kinds import TableClassifier
 
 LABELS = ("a", "b", "c", "d")
 ROWS = FEW // len(LABELS)
@@ -79,3 +83,13 @@ def test_quality_and_agreement_are_hits():
     outputs, others = Outputs(first=np.eye(4)[:2]), Outputs(first=np.eye(4)[[0, 3]])
     assert task.quality(outputs, ["a", "c"]) == pytest.approx([1, 0])
     assert task.agreement(outputs, others).tolist() == [1, 0]
+
+
+def test_an_answer_holds_the_models_own_probability():
+    handler = TableClassifier()
+    with_fake_session(handler, columns=("a", "b"))  # whose second output is the first column
+    handler.prepare()
+    output = ClassificationOptions(labels=handler.signature.labels, activation="none")
+    handler.signature = replace(handler.signature, output=output)
+    [(status, answer)] = ask_json(handler, [0.864, 2])
+    assert (status, answer["predictions"]) == (200, [{"label": "yes", "score": 0.864}])

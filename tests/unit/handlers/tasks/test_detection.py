@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from onnxserve_handlers.handler import Handler
-from onnxserve_handlers.inputs.frame import Frame
+from onnxserve_handlers.inputs.image_frame import Frame
 from onnxserve_handlers.inputs.image import ImageInput, ImageOptions, ImageRow
 from onnxserve_handlers.outputs import FreeAxis, Outputs, with_sizes
 from onnxserve_handlers.registry import task_for
@@ -31,8 +31,8 @@ def detection(**options: Any) -> Any:
 
 def objects(task: Any, outputs: Outputs) -> list[Any]:
     [prediction] = task.predictions(outputs, None)
-    found: list[Any] = prediction["objects"]
-    return [{**thing, "score": round(thing["score"], 5)} for thing in found]
+    things: list[Any] = prediction["objects"]
+    return [{**thing, "score": round(thing["score"], 5)} for thing in things]
 
 
 def per_label(first: int = 0) -> np.ndarray:

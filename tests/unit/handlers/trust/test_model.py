@@ -12,6 +12,7 @@ from onnxserve.scaffold import new_model
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
 from onnxserve_handlers.trust.model import Golden, GoldenMismatch, check_golden, read_golden
+from tests.helpers.definitions import regression_toml
 
 
 @pytest.mark.parametrize("answer", [1.5, float("nan"), float("inf")])
@@ -106,24 +107,11 @@ def rows():
     draws = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
     return [(row.tolist(), float(row.sum() * UNIT)) for row in draws]
 """
-TOML = """name = "line"
-version = "1.0.0"
-handler = "tabular:TabularClassifier"
-loader = "model.py:load"
-rows = "model.py:rows"
-
-[input]
-columns = ["x", "y"]
-
-[quantise]
-variants = ["fp32"]
-max_accuracy_drop = 0.1
-"""
 
 
 def exported(folder, unit: str, change: tuple[str, str] = ("", "")):
     model = new_model("table", "line", folder / "models")
-    (model / "model.toml").write_text(TOML)
+    (model / "model.toml").write_text(regression_toml("line"))
     text = REGRESSION.replace("UNIT", unit)
     assert change[0] in text
     (model / "model.py").write_text(text.replace(*change) if change[0] else text)

@@ -11,7 +11,7 @@ import pytest
 from onnxserve.monitoring.access_log import AccessLog, Entry, http_status
 from onnxserve.monitoring.counters import Counters
 from onnxserve.monitoring.exposition import Counter, Histogram, gauge
-from tests.helpers.watched import Samples, samples
+from tests.helpers.observed import Samples, samples
 
 PREDICTION = Entry(1e9, 200, 0.003, 300, 500, "POST", "/predictions/demo", "id", "demo", "1.0")
 

@@ -14,7 +14,7 @@ from opentelemetry.trace import StatusCode
 from onnxserve.monitoring import span_export, spans
 from onnxserve.monitoring.access_log import Entry
 from onnxserve.monitoring.spans import Spans, attributes, client_kind, route_of, span_name
-from tests.helpers.watched import samples
+from tests.helpers.observed import samples
 
 TRACE, OWN, CLIENT = "4bf92f3577b34da6a3ce929d0e0e4736", "b7ad6b7169203331", "00f067aa0ba902b7"
 SAMPLED = Entry(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from onnxserve_handlers.tasks.masks import from_runs, mean_overlap, png, resized, runs
+from onnxserve_handlers.tasks.segmentation_masks import from_runs, mean_overlap, png, resized, runs
 
 MASKS = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 1))
 

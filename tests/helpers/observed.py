@@ -7,27 +7,27 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from onnxserve.gateway import Gateway
 from onnxserve.gateway.gateway import METRICS_PAGE
 from onnxserve.monitoring import start_exporter
 from onnxserve.monitoring.observer import Observer
+from tests.helpers import plain_http
 
 WAIT_S = 15
 Samples = dict[tuple[str, ...], float]
 
 
 @dataclass
-class Watched:
+class ObservedGateway:
     """`metrics` is where nginx shows the page, for clients on this machine."""
 
     observer: Observer
     metrics: str
 
     def page(self) -> str:
-        return httpx.get(f"{self.metrics}/metrics", trust_env=False).raise_for_status().text
+        return plain_http.get(f"{self.metrics}/metrics").raise_for_status().text
 
     def samples(self, until: Callable[[Samples], bool]) -> Samples:
         """Name and labels' values of each sample, once they say what they should: lines come within some seconds."""
@@ -46,13 +46,13 @@ def samples(text: str) -> Samples:
 
 
 @contextlib.contextmanager
-def watching(gateway: Gateway) -> Iterator[Watched]:
+def observing(gateway: Gateway) -> Iterator[ObservedGateway]:
     """Watch a gateway that runs until the block ends."""
     observer = Observer(gateway)
     observer.start()
     exporter = start_exporter(gateway.run / METRICS_PAGE, observer.page)
     try:
-        yield Watched(observer, f"http://127.0.0.1:{gateway.config.listen.metrics_port}")
+        yield ObservedGateway(observer, f"http://127.0.0.1:{gateway.config.listen.metrics_port}")
     finally:
         exporter.stop()
         observer.stop()

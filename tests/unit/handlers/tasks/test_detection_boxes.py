@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnxserve_handlers.tasks.boxes import average_precision, corners, match, mean_average_precision, overlaps, suppress
+from onnxserve_handlers.tasks.detection_boxes import average_precision, corners, match, mean_average_precision, overlaps, suppress
 
 SQUARE = [0.0, 0, 10, 10]
 
@@ -60,10 +60,10 @@ def test_average_precision_is_the_area_under_the_best_precision():
 
 def test_the_mean_is_over_labels_that_are_there_or_said_to_be():
     truth, none = np.array([SQUARE]), np.zeros((0, 4))
-    one, two = np.array([1]), np.array([2])
+    first, second = np.array([1]), np.array([2])
     nothing = np.array([], int)
-    assert mean_average_precision(truth, one, truth, one) == 1
-    assert mean_average_precision(truth, two, truth, one) == 0
+    assert mean_average_precision(truth, first, truth, first) == 1
+    assert mean_average_precision(truth, second, truth, first) == 0
     both = np.concatenate([truth, truth + 50])
-    assert mean_average_precision(both, np.array([1, 2]), truth, one) == 0.5
+    assert mean_average_precision(both, np.array([1, 2]), truth, first) == 0.5
     assert mean_average_precision(none, nothing, none, nothing) == 1
