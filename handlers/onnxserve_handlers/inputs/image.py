@@ -16,8 +16,8 @@ from PIL import Image
 from ..errors import InvalidRow
 from ..signature import Schema, object_schema
 from . import BASE64, EncodedInput, InputOptions, Positive
-from .image_frame import Frame
 from .image_decoding import MAGIC, decode, normalise
+from .image_frame import Frame
 from .image_placement import Placement, place
 
 Level = Annotated[int, msgspec.Meta(ge=0, le=255)]

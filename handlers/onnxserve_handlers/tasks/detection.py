@@ -13,8 +13,8 @@ from ..inputs.image_frame import Frame, frames
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
 from . import OutputOptions, TaskHooks, first_output
-from .detection_boxes import Form, corners, match, mean_average_precision, suppress
 from .classification import probabilities
+from .detection_boxes import Form, corners, match, mean_average_precision, suppress
 from .regression import round_significant
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]

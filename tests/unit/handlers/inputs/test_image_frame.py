@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from onnxserve_handlers.inputs.image_frame import Frame, frames
 from onnxserve_handlers.inputs.image import ImageOptions
+from onnxserve_handlers.inputs.image_frame import Frame, frames
 from tests.helpers.fakes import signature
 from tests.helpers.kinds import ImageClassifier
 

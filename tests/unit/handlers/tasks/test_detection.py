@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from onnxserve_handlers.handler import Handler
-from onnxserve_handlers.inputs.image_frame import Frame
 from onnxserve_handlers.inputs.image import ImageInput, ImageOptions, ImageRow
+from onnxserve_handlers.inputs.image_frame import Frame
 from onnxserve_handlers.outputs import FreeAxis, Outputs, with_sizes
 from onnxserve_handlers.registry import task_for
 from onnxserve_handlers.signature import Signature

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnxserve_handlers.tasks.detection_boxes import average_precision, corners, match, mean_average_precision, overlaps, suppress
+from onnxserve_handlers.tasks.detection_boxes import (
+    average_precision,
+    corners,
+    match,
+    mean_average_precision,
+    overlaps,
+    suppress,
+)
 
 SQUARE = [0.0, 0, 10, 10]
 
