@@ -7,27 +7,34 @@ thresholds, the archive takes float64.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
-from onnxserve.errors import DefinitionError
+from onnxserve.errors import CheckFailed, DefinitionError
 from onnxserve_handlers.errors import RequestError
 from onnxserve_handlers.inputs.table import FEATURES, TableInput, TableOptions
 from onnxserve_handlers.signature import OutputOptions, Signature
 
 from .arrays import Array
 from .export_state import ExportState
+from .run import GraphCrashed, run_graph
 from .sources.tree_graphs import LEQ, TREES, convert
 from .sources.trees import TreeSource
 
 MOST_ROWS, MOST_THRESHOLDS = 1000, 256
 SIDES = (0.499, 0.501)  # of the way from a threshold in float32 to the next number: they round to different ones
 TOLERANCE = 1e-5  # of the answers' largest size
+FIX = (
+    'set dtype = "float32" in [input] if clients\' numbers are exact in it, as whole numbers to 2^24 are; or fit the '
+    "model to rounded numbers"
+)
 Precision = Literal["float32", "float64"]
 
 
@@ -60,13 +67,40 @@ def settle(state: ExportState) -> None:
             fix='set dtype = "float64", or leave it out',
         )
     if options.dtype == "auto" and (changed.rows or changed.beside):
+        if fault := double_fault(model, exact):
+            raise DefinitionError(
+                f"{describe(changed)}; and {model.summary} can't be served in float64: {fault}",
+                where=state.definition.source,
+                fix=FIX,
+            )
         state.definition = msgspec.structs.replace(
             state.definition, input=msgspec.structs.replace(options, dtype="float64")
         )
-        state.say(
-            f"      numbers are served in float64: in float32, {changed.rows} of {changed.of_rows} rows get another "
-            f"answer, and {changed.beside} of {changed.of_beside} rows beside thresholds"
-        )
+        state.say(f"      numbers are served in float64: {describe(changed)}")
+
+
+def describe(changed: Changed) -> str:
+    """Describe what float32 changes, for a person."""
+    return (
+        f"in float32, {changed.rows} of {changed.of_rows} rows get another answer, and {changed.beside} of "
+        f"{changed.of_beside} rows beside thresholds"
+    )
+
+
+def double_fault(model: TreeSource, exact: Array) -> str:
+    """Return why no graph in float64 answers as the model does; empty if one does."""
+    rows = {FEATURES: np.concatenate([exact, beside_thresholds(model, exact)])}
+    try:
+        proto, _ = model.graph(rows, {})
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "double.onnx"
+            path.write_bytes(proto.SerializeToString())
+            [outputs] = run_graph(path, [rows])
+    except (CheckFailed, GraphCrashed) as error:
+        return str(error).splitlines()[0]
+    [expected], [answers] = model.run(rows).values(), outputs.values()
+    changed = int(differ(expected, answers).sum())
+    return f"{changed} of {len(expected)} rows get another answer there too" if changed else ""
 
 
 def tables(options: TableOptions, values: Iterable[Any], dtype: Precision) -> Array:
@@ -94,8 +128,13 @@ def count_changed(model: TreeSource, exact: Array) -> int:
     [answers], [rounded] = (
         model.run({FEATURES: table}).values() for table in (exact, exact.astype(np.float32).astype(np.float64))
     )
-    difference = np.abs(answers.astype(np.float64) - rounded).reshape(len(exact), -1).max(axis=1)
-    return int((difference > TOLERANCE * max(1.0, float(np.abs(answers).max()))).sum())
+    return int(differ(answers, rounded).sum())
+
+
+def differ(expected: Array, answers: Array) -> Array:
+    """Return which rows' answers differ by more than arithmetic explains, shape (rows,)."""
+    differences = np.abs(expected.astype(np.float64) - answers).reshape(len(expected), -1).max(axis=1)
+    return np.asarray(differences > TOLERANCE * max(1.0, float(np.abs(expected).max())))
 
 
 def beside_thresholds(model: TreeSource, exact: Array) -> Array:

@@ -21,7 +21,12 @@ from tests.helpers.kinds import JoinedClassifier, table_signature
 from tests.helpers.upstream import Upstream, listening
 
 SPEC = Features(
-    service="drivers_v1", entities=("driver_id",), columns=("x", "trips"), defaults={"x": 7.0, "trips": 8.0}, ttl_s=10
+    service="drivers_v1",
+    entities=("driver_id",),
+    columns=("x", "trips"),
+    defaults={"x": 7.0, "trips": 8.0},
+    ttl_s=10,
+    timeout_ms=10_000,  # of tests that aren't about it: a busy machine may take longer than the default
 )
 
 

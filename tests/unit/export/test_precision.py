@@ -10,6 +10,8 @@ from onnxserve.definition import Definition
 from onnxserve.errors import DefinitionError
 from onnxserve_export.precision import beside_thresholds, compare, count_changed, settle, tables
 from onnxserve_export.run import run_graph
+from onnxserve_export.sources import trees
+from onnxserve_export.sources.tree_graphs import convert
 from onnxserve_export.sources.trees import TreeSource
 from onnxserve_export.subset import Row
 from onnxserve_handlers.inputs.table import TableOptions
@@ -94,6 +96,21 @@ def test_float32_is_refused_where_it_changes_the_definitions_own_rows():
     accepted = state_of(TABLE, fitted("histograms"), dtype="float32")
     settle(accepted)
     assert accepted.definition.input.dtype == "float32"
+
+
+def test_what_has_no_graph_in_float64_is_refused_by_name_unless_float32_is_asked_for(monkeypatch):
+    def only_float32(model: object, library: str, tensors: dict[str, np.ndarray]) -> object:
+        if next(iter(tensors.values())).dtype == np.float64:
+            raise NotImplementedError("no doubles")
+        return convert(model, library, tensors)
+
+    monkeypatch.setattr(trees, "convert", only_float32)
+    with pytest.raises(
+        DefinitionError, match=r"HistGradientBoostingRegressor can't be served in float64.*no doubles"
+    ) as e:
+        settle(state_of(TABLE, fitted("histograms")))
+    assert 'dtype = "float32"' in e.value.fix
+    settle(state_of(TABLE, fitted("histograms"), dtype="float32"))
 
 
 def test_rows_that_the_handler_refuses_are_left_out():
