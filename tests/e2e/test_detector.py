@@ -21,13 +21,22 @@ from onnxserve_export.export_state import ExportState
 from onnxserve_export.options import ExportOptions
 from onnxserve_export.rerun import rerun
 from onnxserve_export.steps import STEPS
-from onnxserve_handlers.tasks.segmentation_masks import from_runs
+from onnxserve_handlers.tasks.segmentation_masks import from_runs, png
 from tests.helpers import batch_jobs
 from tests.helpers.browser import WAIT_S, asked
 from tests.helpers.detector import expected, pictures, same, write_model
 from tests.helpers.gateway import TorchServeClient, gateway_before
 from tests.helpers.photos import photos
 from tests.helpers.torchserve import running
+
+# Draws a mask that came as a PNG file, and returns the colour of a place.
+PNG = """
+const [png, x, y, done] = arguments;
+import('/console/picture.js').then(async ({ drawn }) => {
+  const canvas = await drawn(document.querySelector('#play-row img'), { png }, ['ground', 'thing']);
+  done([...canvas.getContext('2d').getImageData(x, y, 1, 1).data]);
+});
+"""
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +145,6 @@ def test_the_playground_draws_masks_over_the_picture(front, browser, segmenter, 
     label = browser.find_element(By.CSS_SELECTOR, "#play-picture canvas").get_attribute("aria-label")
     assert label.startswith("ground ")
     assert set(prediction["shares"]) == {"ground", "thing"}
+    as_file = base64.b64encode(png(flags.astype(np.uint8))).decode()
+    assert browser.execute_async_script(PNG, as_file, 165, 165) == thing
+    assert browser.execute_async_script(PNG, as_file, 0, 0) == ground

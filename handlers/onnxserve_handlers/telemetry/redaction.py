@@ -15,7 +15,7 @@ import msgspec
 from ..errors import RequestError
 from ..request import Request
 from ..response import Response
-from ..signature import Signature
+from ..signature import TEXT_PAIR, Signature
 
 REDACTED = "redacted"
 TEXT = "text"  # the field of a row that is a text
@@ -38,6 +38,7 @@ class Redaction:
 
     def __init__(self, signature: Signature, hidden: Iterable[str] = ()) -> None:
         folded = {fold_name(name) for name in hidden}
+        folded |= {*TEXT_PAIR} if TEXT in folded else set()  # who hides a text hides the other one of a pair
         entities = signature.features.entities if signature.features else ()
         self._columns = signature.input.column_names
         self._fields = frozenset(name for name in (*self._columns, *entities) if fold_name(name) not in folded)

@@ -91,3 +91,12 @@ def test_a_model_that_ranks_nothing_says_so(tmp_path):
     status, answer = ask(embedder(tmp_path), {"query": "good", "documents": ["film"]}, "rerank")
     assert status == 422
     assert "ranks no documents" in answer["message"]
+
+
+def test_a_pair_may_be_two_tensors_of_texts(reranker):
+    texts = [{"name": name, "shape": [2], "datatype": "BYTES", "data": data} for name, data in
+             (("text", ["good", "film"]), ("text_pair", ["film", "good film"]))]  # fmt: skip
+    status, answer = ask(reranker, {"inputs": texts}, "v2")
+    assert status == 200
+    assert answer["outputs"][0]["data"] == pytest.approx([0.5, 0.6])
+    assert [output["name"] for output in answer["outputs"]] == ["output_0", "score"]

@@ -27,6 +27,7 @@ from tests.helpers.secrets import KEPT, NUMBER, OWN_ID, SECRET, Body, bodies
 
 TABLE = table_signature("x", "email", labels=("a",))
 TEXTS = replace(TABLE, input=TextOptions())
+PAIRS = replace(TABLE, input=TextOptions(pairs=True))
 
 
 @pytest.mark.parametrize(
@@ -172,3 +173,13 @@ def test_the_good_rows_of_a_request_stay_beside_the_mark_of_a_refused_one(record
     assert [json.loads(row["input"]) for row in (second, third)] == [REDACTED, REDACTED]
     assert [row["redacted"] for row in (first, second, third)] == [1, 2, 7]
     assert {row["error"] for row in (first, second, third)} == {InvalidRow.kind}
+
+
+def test_both_texts_of_a_pair_are_kept_by_name_and_hidden_together():
+    kept = {"text": "a", "text_pair": "b"}
+    for row in (["a", "b"], kept):
+        redacted = Redaction(PAIRS).row(row)
+        assert (json.loads(redacted.row or ""), redacted.redacted) == (kept, 0)
+        assert SECRET not in (Redaction(PAIRS, ["Text"]).row([SECRET, SECRET]).row or "")
+    only_second = Redaction(PAIRS, ["text_pair"]).row(["a", SECRET])
+    assert json.loads(only_second.row or "") == {"text": "a", "text_pair": REDACTED}
