@@ -114,7 +114,7 @@ chaos: $(STAMP) ## cause faults under load and count the answers
 # The packages that each image variant installs, and those that build the package and its bill of materials.
 LOCK := $(BIN)/uv pip compile -q --generate-hashes --no-header --no-emit-index-url --no-annotate \
   --python-version 3.11 --python-platform x86_64-manylinux_2_31
-SERVED := pyproject.toml --extra gateway --extra sign --extra trace --extra monitor --extra pull
+SERVED := pyproject.toml --extra gateway --extra sign --extra trace --extra monitor --extra pull --extra audio
 lock: $(STAMP) ## pin the packages of the image
 	$(LOCK) $(SERVED) -o deploy/locks/cpu.txt
 	$(LOCK) $(SERVED) deploy/locks/cuda.in -c deploy/locks/cpu.txt --no-emit-package onnxruntime -o deploy/locks/cuda.txt

@@ -117,7 +117,7 @@ def lines(archive: Path, cores: int) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         unpack(archive, folder)
-        handler, inputs = make_handler(folder), [row["input"] for row in read_proof(folder)]
+        handler, inputs = make_handler(folder), [row.input for row in read_proof(folder)]
         ways = sessions((folder / "model.onnx").read_bytes(), cores, max(SIZES))
         nodes = Session(folder / "model.onnx", Provider(CUDA), 1).placement()
         placed, few = f"{nodes.get(CPU, 0)} of {sum(nodes.values())}", {}

@@ -39,7 +39,7 @@ COLUMNS = ("model", "graph", "MPS", "workers", "rows/s", "times one", "batch, ms
 
 def worker(folder: Path, *, graph: bool) -> None:
     """Run one worker: print "ready", wait for a line on stdin, measure, print the batch times as JSON."""
-    handler, requests, context = prepared(folder, [row["input"] for row in read_proof(folder)][:ROWS], graph=graph)
+    handler, requests, context = prepared(folder, [row.input for row in read_proof(folder)][:ROWS], graph=graph)
     for _ in range(3):
         handler.handle(requests, context)
     print("ready", flush=True)

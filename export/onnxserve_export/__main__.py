@@ -21,8 +21,9 @@ def main() -> int:
     parser.add_argument("--draft", action="store_true", help="make the fp32 graph alone, as quickly as possible")
     parser.add_argument("--unproven", action="store_true", help="make an archive even if too few rows prove it")
     parser.add_argument("--replace", action="store_true", help="let other content replace a version that exists")
+    parser.add_argument("--trust", action="store_true", help="read pickles, which run whatever code they name")
     arguments = parser.parse_args()
-    options = ExportOptions(arguments.unproven, arguments.draft, arguments.replace)
+    options = ExportOptions(arguments.unproven, arguments.draft, arguments.replace, trust=arguments.trust)
     try:
         for folder in arguments.folders:
             export_model(folder, arguments.store, STEPS, print, options=options)

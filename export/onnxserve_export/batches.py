@@ -5,8 +5,11 @@ from __future__ import annotations
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 
 from .arrays import Arrays
@@ -14,12 +17,14 @@ from .graph_process import read_batches
 
 SUFFIX = ".npy"
 SIZES = "sizes"
+ORIGINS = "origins"
 
 
 class Batches:
     """Batches `start` to `stop` of an .npz file whose members are named `<number>/<tensor>`.
 
-    `sizes/<number>/<axis>` has the rows' own sizes of a free axis along which a batch's rows are padded.
+    `sizes/<number>/<axis>` has the rows' own sizes of a free axis along which a batch's rows are padded, and
+    `origins/<number>` a JSON list of the rows' origins where the input kind has any.
     """
 
     def __init__(self, path: Path, start: int, stop: int) -> None:
@@ -40,6 +45,14 @@ class Batches:
     def first_batch(self) -> Arrays:
         """Return the first batch."""
         return next(iter(self))
+
+    def origins(self) -> list[Any] | None:
+        """Return the origins of all rows, as JSON values; None where the input kind has none."""
+        with np.load(self.path) as arrays:
+            keys = [f"{ORIGINS}/{number}" for number in range(self.start, self.stop)]
+            if not keys or keys[0] not in arrays:
+                return None
+            return list(chain.from_iterable(msgspec.json.decode(arrays[key].tobytes()) for key in keys))
 
     def sizes(self) -> list[dict[str, list[int]]]:
         """Return the own sizes of each batch's rows, by the names of the free axes along which rows are padded."""

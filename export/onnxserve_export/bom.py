@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from onnxserve.archive import file_digest
-from onnxserve.archive.needs import NEEDS, version_of
+from onnxserve.archive.needs import needs_of, version_of
 from onnxserve.definition import Source
 from onnxserve.locations.location import parse_location
 
@@ -30,7 +30,7 @@ def bom(state: ExportState) -> dict[str, Any]:
         "description": f"{state.chosen.variant} graph, model.onnx",
     }
     sources = [source(number, pinned) for number, pinned in enumerate(definition.sources)]
-    needs = packages(NEEDS)
+    needs = packages(needs_of(definition.input.kind))
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",

@@ -10,13 +10,14 @@ from dataclasses import replace
 from onnxserve.archive import file_digest
 from onnxserve.archive.evidence import CERTIFIED, PARITY, UNPROVEN
 from onnxserve.errors import CheckFailed
+from onnxserve_handlers.outputs import Outputs, pad
 
 from .acceptance import Acceptance, budget_of, least_rows
 from .arrays import main
 from .certify_log import CertifyLog, CertifyTest
 from .choose import equal_to_source
 from .export_state import ExportState
-from .measure import loss_of, spread_rows
+from .measure import acceptance_on, loss_of, sized, spread_rows
 from .output_similarity import compare
 from .paired_statistics import spread_of
 from .plan import FP32, advice
@@ -65,17 +66,22 @@ def call(state: ExportState) -> None:
 
 def certify_acceptance(state: ExportState) -> Acceptance:
     """Return the comparison with the source on the certify rows."""
-    spread, labelled = spread_of(spread_rows(state)), state.split.labelled
-    return Acceptance(state.definition, state.split.certify, main(state.reference), spread, labelled=labelled)
+    return acceptance_on(state, state.split.certify, state.reference, state.groups.certify)
 
 
 def on_certify_rows(state: ExportState, result: Measured, acceptance: Acceptance | None) -> Measured:
     """Compare a candidate with its source on the certify rows, if there are any, without a test."""
     if acceptance is None:
         return result
-    outputs = main(state.outputs[result.variant])
-    close = compare(acceptance.reference, outputs, acceptance.truth)
+    outputs = certify_outputs(state, result.variant)
+    expected, actual = pad([main(acceptance.reference), main(outputs)])
+    close = compare(expected, actual, acceptance.criterion.truth)
     return replace(result, paired=acceptance.compare(outputs), closeness=close)
+
+
+def certify_outputs(state: ExportState, variant: str) -> Outputs:
+    """Return a candidate's outputs for the certify rows."""
+    return sized(state, state.outputs[variant], state.groups.certify)
 
 
 def by_parity(state: ExportState, result: Measured) -> Measured:
@@ -110,7 +116,7 @@ def certify(
     """Test one candidate; the test is recorded before its outcome is shown."""
     graph = file_digest(candidate.path)
     with log.turn():
-        paired = acceptance.compare(main(state.outputs[candidate.variant]), log.level(graph))
+        paired = acceptance.compare(certify_outputs(state, candidate.variant), log.level(graph))
         refusal = acceptance.verdict(paired)
         test = log.add(candidate.variant, graph, paired.bound, acceptance.budget, refused=bool(refusal))
     return replace(result, paired=paired, refusal=refusal, proof="" if refusal else CERTIFIED), test

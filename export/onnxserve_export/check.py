@@ -12,14 +12,16 @@ from typing import Any
 
 import msgspec
 
-from onnxserve.archive.offline import RowFault, faults_of, tensors
+from onnxserve.archive.offline import RowFault, faults_of, part_counts, tensors
 from onnxserve.errors import DefinitionError, OnnxserveError
 
 from .archive_folder import write_archive_folder
 from .arrays import Arrays
+from .assets import files_of
 from .batch_composition import batches
 from .batches import Batches
 from .export_state import ExportState
+from .golden import generated_golden
 from .source_check import source_faults
 from .step import Step
 from .subset import Row
@@ -43,11 +45,13 @@ def call(state: ExportState) -> None:
 def accepted_rows(state: ExportState) -> list[Any]:
     """Let the archive's own handler check every row and golden row; return those of the first that it accepts."""
     if not hasattr(state, "assets"):
-        if state.definition.assets:
-            return []  # the handler may need them
+        if state.definition.assets or files_of(state.definition):
+            return []  # the handler needs them
         state.assets = {}
     state.archive_folder = state.scratch / "archive"
     write_archive_folder(state, state.archive_folder)
+    if not state.golden:
+        state.golden = generated_golden(state.archive_folder, state.definition)
     refused = faults_of(state.archive_folder, batches((row.value for row in rows_of(state)), BATCH))
     refused_golden = faults_of(state.archive_folder, [[row["input"] for row in state.golden]])
     for fault in (*row_faults(state, refused), *golden_faults(state, refused_golden)):
@@ -93,11 +97,12 @@ def shown(value: Any) -> str:
 
 
 def small_batches(state: ExportState, rows: list[Any]) -> list[Arrays]:
-    """Return the tensors of two small batches: of the shortest and of the longest rows."""
+    """Return the tensors of two small batches: of the shortest and of the longest rows that may run together."""
     ordered, (few, many) = sorted(rows, key=lambda value: len(str(value))), SMALL
     path = Path(state.scratch) / "small.npz"
     state.axes = tensors(state.archive_folder, [ordered[:few], ordered[-many:]], path)
-    return list(Batches(path, 0, 2))
+    parts = list(Batches(path, 0, sum(part_counts(path))))
+    return [parts[0], parts[-1]]
 
 
 STEP = Step("check", (), ("archive_folder",), call)

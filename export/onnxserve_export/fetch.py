@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from onnxserve.definition import Source
 from onnxserve.errors import SourceError
-from onnxserve.locations.fetch import Access, NotCached, NotPinned, fetch, open_access
+from onnxserve.locations.fetch import Access, NotPinned, fetch, open_access
 from onnxserve.locations.location import Location, is_function, is_prediction_log, parse_location
 from onnxserve.locations.packages import PackageFile, fetch_package
 
@@ -33,45 +33,33 @@ def location_of(reference: str) -> Location | None:
 
 
 def call(state: ExportState) -> None:
-    """Fetch everything; one SourceError names all pins that are missing, and all that isn't here while offline."""
+    """Fetch everything; each fault is collected, with the line to write where a pin is missing."""
     definition, folder = state.definition, state.definition.folder
     access = open_access(offline=state.options.offline, say=state.say, progress=state.progress)
-    state.sources, state.source_file, state.row_files = {}, None, None
-    faults: list[tuple[str, SourceError]] = []
-    for source in definition.sources:
-        with _collected(faults, f"sources.{source.name}"):
-            state.sources[source.name] = fetch_source(source, folder, access)
-    if location := location_of(definition.source):
-        with _collected(faults, MODEL):
-            state.source_file = fetch(location, folder, access)
-    if location := location_of(definition.rows.location):
-        with _collected(faults, ROWS):
-            state.row_files = fetch(location, folder, access)
-    if faults:
-        raise _together(faults)
+    attempt = state.faults.attempt
+    sources = {
+        source.name: attempt(partial(_fetched, f"sources.{source.name}", partial(fetch_source, source, folder, access)))
+        for source in definition.sources
+    }
+    model, rows = location_of(definition.source), location_of(definition.rows.location)
+    source_file = attempt(partial(_fetched, MODEL, partial(fetch, model, folder, access))) if model else None
+    row_files = attempt(partial(_fetched, ROWS, partial(fetch, rows, folder, access))) if rows else None
+    if None not in sources.values():
+        state.sources = {name: path for name, path in sources.items() if path}
+    if source_file or not model:
+        state.source_file = source_file
+    if row_files or not rows:
+        state.row_files = row_files
 
 
-@contextmanager
-def _collected(faults: list[tuple[str, SourceError]], field: str) -> Iterator[None]:
+def _fetched(field: str, obtain: Callable[[], Path]) -> Path:
+    """Return what a field of the definition names; SourceError with the field's line if it has no pin."""
     try:
-        yield
-    except (NotPinned, NotCached) as error:
-        faults.append((field, error))
+        return obtain()
+    except NotPinned as error:
+        line = f'{field} = "{error.pinned}"' if field in (MODEL, ROWS) else f'{field}: location = "{error.pinned}"'
+        fix = f"if you trust what it brought, write this line into model.toml: {line}"
+        raise SourceError(error.what, where="model.toml", fix=fix) from error
 
 
-def _together(faults: list[tuple[str, SourceError]]) -> SourceError:
-    return SourceError(
-        "; ".join(error.what for _, error in faults), where="model.toml", fix="\n         ".join(_remedies(faults))
-    )
-
-
-def _remedies(faults: list[tuple[str, SourceError]]) -> Iterator[str]:
-    pins = [(field, error.pinned) for field, error in faults if isinstance(error, NotPinned)]
-    if pins:
-        yield "if you trust what they brought, write these lines into model.toml:"
-    for field, pinned in pins:
-        yield f'{field} = "{pinned}"' if field in (MODEL, ROWS) else f'{field}: location = "{pinned}"'
-    yield from dict.fromkeys(error.fix for _, error in faults if isinstance(error, NotCached))
-
-
-STEP = Step("fetch", (), ("sources", "source_file", "row_files"), call)
+STEP = Step("fetch", (), ("sources", "source_file", "row_files"), call, collects=True)

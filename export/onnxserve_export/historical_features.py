@@ -8,19 +8,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from onnxserve.batch.readers.cells import cell
 from onnxserve.definition import Definition, FeaturesSection
 from onnxserve.errors import DefinitionError, FeatureError
+from onnxserve_handlers.inputs import InputOptions
 
 
 def join_features(
     given: Iterable[tuple[Any, Any]], definition: Definition, scratch: Path
-) -> tuple[list[tuple[list[float], Any]], dict[str, str]]:
+) -> tuple[list[tuple[list[Any], Any]], dict[str, str]]:
     """Return rows with values in the order of `input.columns`, and the type of each key.
 
     A row's own values win over the store's. A row that the store doesn't know gets defaults where serving would give
@@ -32,18 +34,23 @@ def join_features(
     if wrong := next((value for value, _ in rows if not isinstance(value, dict)), None):
         raise DefinitionError(f"a row of keys is an object, not {type(wrong).__name__}", where=definition.rows.location)
     known, types = historical_features([value for value, _ in rows], definition.folder / spec.repo, spec, scratch)
-    return list(_completed(rows, known, definition.input.column_names, spec)), types
+    return list(_completed(rows, known, definition.input, spec)), types
 
 
 def _completed(
-    rows: list[tuple[Any, Any]], known: list[dict[str, Any]], names: Sequence[str], spec: FeaturesSection
-) -> Iterator[tuple[list[float], Any]]:
+    rows: list[tuple[Any, Any]], known: list[dict[str, Any]], options: InputOptions, spec: FeaturesSection
+) -> Iterator[tuple[list[Any], Any]]:
+    names, types = options.column_names, options.column_types
     for (own, label), stored in zip(rows, known, strict=True):
         values = [own.get(name, stored.get(name)) for name in names]
         if None in values and spec.missing == "default":
             values = [spec.defaults.get(n) if v is None else v for n, v in zip(names, values, strict=True)]
-        if None not in values:
-            yield [float(value) for value in values if value is not None], label
+        cells = [
+            float(value) if value is not None and name not in types else cell(types.get(name, "number"), value)
+            for name, value in zip(names, values, strict=True)
+        ]
+        if all(value is not None or name in options.nullable_columns for name, value in zip(names, cells, strict=True)):
+            yield cells, label
 
 
 def historical_features(

@@ -10,7 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
-from .arrays import Array
+from onnxserve_handlers.outputs import Outputs
+
+from .arrays import Array, main
 from .flip_estimate import (
     expected_flips,
     likely_drop,
@@ -22,23 +24,23 @@ from .flip_estimate import (
 )
 from .paired_statistics import PairedStatistics, compare_errors, compare_labels, compare_scores
 
-Scores = Callable[[Array], Array]
+Scores = Callable[[Outputs], Array]
 
 
 class Loss(Protocol):
-    """One kind of loss; `lost` names it in messages. Outputs have shape (rows, ...)."""
+    """One kind of loss; `lost` names it in messages. Outputs are by name, of shape (rows, ...)."""
 
     lost: str
 
-    def compare(self, outputs: Array, level: float) -> PairedStatistics:
+    def compare(self, outputs: Outputs, level: float) -> PairedStatistics:
         """Return the scores, the loss, and its bound at `level`."""
         ...
 
-    def risk(self, outputs: Array) -> float:
+    def risk(self, outputs: Outputs) -> float:
         """Return the share of answers that is expected to change."""
         ...
 
-    def likely_bound(self, outputs: Array, rows: int, chance: float, level: float) -> float:
+    def likely_bound(self, outputs: Outputs, rows: int, chance: float, level: float) -> float:
         """Return the bound that `rows` other rows keep with a probability of `chance`."""
         ...
 
@@ -52,18 +54,18 @@ class LabelLoss:
 
     lost = "accuracy drop"
 
-    def __init__(self, reference: Array, truth: Array) -> None:
-        self._reference, self._truth = reference, truth
+    def __init__(self, reference: Outputs, truth: Array) -> None:
+        self._reference, self._truth = main(reference), truth
 
-    def compare(self, outputs: Array, level: float) -> PairedStatistics:
+    def compare(self, outputs: Outputs, level: float) -> PairedStatistics:
         """Compare labels with the truth."""
-        return compare_labels(self._reference, outputs, self._truth, level)
+        return compare_labels(self._reference, main(outputs), self._truth, level)
 
-    def risk(self, outputs: Array) -> float:
+    def risk(self, outputs: Outputs) -> float:
         """Return the share of labels that is expected to change."""
-        return expected_flips(self._reference, outputs)
+        return expected_flips(self._reference, main(outputs))
 
-    def likely_bound(self, outputs: Array, rows: int, chance: float, level: float) -> float:
+    def likely_bound(self, outputs: Outputs, rows: int, chance: float, level: float) -> float:
         """Take the part of the drop that chance doesn't explain for its true size."""
         paired = self.compare(outputs, level)
         sure = max(0.0, paired.drop - 2 * float(np.sqrt(paired.flips / paired.rows)))
@@ -81,21 +83,21 @@ class MovedLoss:
     """
 
     def __init__(
-        self, errors: Scores, tolerance: float, expected: Callable[[Array], float], lost: str, flips: Scores | None
+        self, errors: Scores, tolerance: float, expected: Callable[[Outputs], float], lost: str, flips: Scores | None
     ) -> None:
         self._errors, self._tolerance, self._expected, self._flips = errors, tolerance, expected, flips
         self.lost = lost
 
-    def compare(self, outputs: Array, level: float) -> PairedStatistics:
+    def compare(self, outputs: Outputs, level: float) -> PairedStatistics:
         """Count the rows that move."""
         flips = None if self._flips is None else float(np.mean(self._flips(outputs)))
         return compare_errors(self._errors(outputs), self._tolerance, level, flips)
 
-    def risk(self, outputs: Array) -> float:
+    def risk(self, outputs: Outputs) -> float:
         """Return the share of rows that is expected to move."""
         return self._expected(outputs)
 
-    def likely_bound(self, outputs: Array, rows: int, chance: float, level: float) -> float:
+    def likely_bound(self, outputs: Outputs, rows: int, chance: float, level: float) -> float:
         """Take the expected share for the true one."""
         return likely_share(self.risk(outputs), rows, level, chance)
 
@@ -110,20 +112,21 @@ class ScoreLoss:
     `scores` takes the outputs of either model; a task's agreement with the source is 1 for the source itself.
     """
 
-    def __init__(self, reference: Array, scores: Scores, width: float, damage: Callable[[Array], float]) -> None:
-        self._scores, self._width, self._damage = scores, width, damage
+    def __init__(
+        self, reference: Outputs, scores: Scores, width: float, damage: Callable[[Outputs], float], lost: str
+    ) -> None:
+        self._scores, self._width, self._damage, self.lost = scores, width, damage, lost
         self._reference_scores = scores(reference)
-        self.lost = "drop of the metric"
 
-    def compare(self, outputs: Array, level: float) -> PairedStatistics:
+    def compare(self, outputs: Outputs, level: float) -> PairedStatistics:
         """Compare the scores row by row."""
         return compare_scores(self._reference_scores, self._scores(outputs), self._width, level)
 
-    def risk(self, outputs: Array) -> float:
+    def risk(self, outputs: Outputs) -> float:
         """Return the damage, since scores say little of how many answers change."""
         return self._damage(outputs)
 
-    def likely_bound(self, outputs: Array, rows: int, chance: float, level: float) -> float:
+    def likely_bound(self, outputs: Outputs, rows: int, chance: float, level: float) -> float:
         """Take the drops of these rows for those of others."""
         return likely_mean(self._reference_scores - self._scores(outputs), self._width, rows, level, chance)
 

@@ -5,20 +5,26 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 
+import msgspec
+
 from onnxserve.archive.evidence import describe_loss
+from onnxserve_handlers.outputs import Outputs
+from onnxserve_handlers.registry import read_signature, task_for
 
 from .acceptance import Acceptance, claim_of, task_of
 from .arrays import Array, Arrays, main
 from .batches import Batches
+from .criterion import METRIC, Claim, measure_name
 from .deviation import TOLERANCE
 from .export_state import ExportState
 from .graph_file import graph_bytes
-from .outputs import all_finite, join, largest_deviation, largest_shift
+from .outputs import all_finite, join, largest_deviation, largest_shift, with_row_sizes
 from .paired_statistics import PairedStatistics, spread_of
 from .preprocess import FEW, certify_alone, golden_alone, select_alone
 from .records import Candidate, Measured
 from .run import GraphCrashed, run_cut
 from .step import Step
+from .subset import Subset
 from .timing import cpus
 
 LIKELY = 0.5  # chance to be certified below which a candidate isn't worth a test
@@ -54,13 +60,13 @@ def measure_candidate(
     if not all(all_finite(outputs) for outputs in (select, certify, probe)):
         return broken(candidate, "gives outputs that are not finite")
     state.outputs[candidate.variant] = certify
-    rows = len(state.split.certify)
+    rows, answers = len(state.split.certify), sized(state, select, state.groups.select)
     return Measured(
         candidate.variant,
         graph_bytes(candidate.path) / 1e6,
-        acceptance.compare(main(select)) if acceptance else None,
-        acceptance.risk(main(select)) if acceptance else 0.0,
-        acceptance.likely_bound(main(select), rows, LIKELY) if acceptance and rows else 1.0,
+        acceptance.compare(answers) if acceptance else None,
+        acceptance.risk(answers) if acceptance else 0.0,
+        acceptance.likely_bound(answers, rows, LIKELY) if acceptance and rows else 1.0,
         None,
         None,
         largest_deviation(select, state.select_reference, state.scales),
@@ -103,9 +109,24 @@ def call(state: ExportState) -> None:
 
 def select_acceptance(state: ExportState) -> Acceptance:
     """Return the comparison with the source on the select rows."""
-    spread, labelled = spread_of(spread_rows(state)), state.split.labelled
-    reference = main(state.select_reference)
-    return Acceptance(state.definition, state.split.select, reference, spread, labelled=labelled)
+    return acceptance_on(state, state.split.select, state.select_reference, state.groups.select)
+
+
+def acceptance_on(state: ExportState, subset: Subset, reference: Arrays, batches: Batches) -> Acceptance:
+    """Return the comparison with the source on one subset of the rows, by the options that its outputs decided."""
+    return Acceptance(
+        msgspec.structs.replace(state.definition, output=read_signature(state.archive_folder).output),
+        subset,
+        sized(state, reference, batches),
+        spread_of(spread_rows(state)),
+        labelled=state.split.labelled,
+        origins=batches.origins(),
+    )
+
+
+def sized(state: ExportState, arrays: Arrays, batches: Batches) -> Outputs:
+    """Return outputs for batches with each row's own sizes."""
+    return with_row_sizes(arrays, batches.sizes(), state.row_axes)
 
 
 def spread_rows(state: ExportState) -> Array:
@@ -124,10 +145,17 @@ def summary(state: ExportState, result: Measured) -> str:
 
 def loss_of(state: ExportState, paired: PairedStatistics) -> str:
     """Describe what a candidate loses, in the words of the task."""
-    quantise = state.definition.quantise
-    task = "metric" if quantise.metric else task_of(state.definition)
-    claim = claim_of(state.definition, labelled=state.split.labelled)
-    return describe_loss(asdict(paired), task, claim, quantise.tolerance)
+    tolerance = state.definition.quantise.tolerance
+    task, claim, measure = statement(state)
+    return describe_loss(asdict(paired), task, claim, tolerance, measure)
+
+
+def statement(state: ExportState) -> tuple[str, Claim, str]:
+    """Return what is compared, what is claimed, and the name of what is measured."""
+    definition = state.definition
+    task = METRIC if definition.quantise.metric else task_of(definition)
+    claim = claim_of(definition, labelled=state.split.labelled)
+    return task, claim, measure_name(task, claim, task_for(definition.output))
 
 
 STEP = Step("measure", ("candidates", "select_reference", "scales", "groups"), ("measured", "outputs"), call)

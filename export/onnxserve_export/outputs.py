@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
-from onnxserve_handlers.outputs import pad
+from onnxserve_handlers.outputs import FreeAxis, Outputs, pad, with_sizes
 
 from .arrays import Arrays, Axes
 from .deviation import batch_shift, deviation, scale_of
@@ -42,6 +43,21 @@ def cut(outputs: Arrays, sizes: Mapping[str, Sequence[int]], axes: Axes) -> Arra
                 places[np.arange(places.shape[1]) >= np.asarray(sizes[axis_name])[:, None]] = 0
         cut_outputs[name] = array
     return cut_outputs
+
+
+def with_row_sizes(arrays: Arrays, sizes: Sequence[Mapping[str, Sequence[int]]], axes: Axes) -> Outputs:
+    """Return the outputs of all batches with each row's own size along `axes`; `sizes` are those of each batch.
+
+    There may be fewer rows than sizes. An axis along which a batch's rows aren't padded keeps the array's size.
+    """
+    names = {name for free in axes.values() for name in free.values()}
+    known = {name for name in names if sizes and all(name in batch for batch in sizes)}
+    count = len(next(iter(arrays.values()), ()))
+    own = {name: list(chain.from_iterable(batch[name] for batch in sizes))[:count] for name in sorted(known)}
+    free_axes = [
+        FreeAxis(output, axis, name) for output, free in axes.items() for axis, name in free.items() if name in known
+    ]
+    return with_sizes(arrays, free_axes, own)
 
 
 def free_output_axes(inputs: Sequence[Shapes], outputs: Sequence[Shapes], axes: Axes) -> tuple[Axes, Axes]:

@@ -13,11 +13,12 @@ import yaml
 from onnxserve.archive import file_digest, manifest, write_archive
 from onnxserve.archive.evidence import UNPROVEN
 from onnxserve.archive.manifest import CONFIG
+from onnxserve.archive.proof import ProofArray, ProofRow
 from onnxserve.archive.write import pretty
 from onnxserve.definition import ServeSection, Source
 from onnxserve.locations.location import parse_location
 
-from .acceptance import budget_of, claim_of, task_of
+from .acceptance import budget_of
 from .answer_size import unreachable
 from .arrays import main
 from .batch_composition import SEED as BATCH_SEED
@@ -27,6 +28,7 @@ from .export_state import ExportState
 from .fetch import location_of
 from .graph_file import weight_files
 from .load import SEED as LOAD_SEED
+from .measure import statement
 from .plan import FP32
 from .records import Measured
 from .rows import SEED as SPLIT_SEED
@@ -34,6 +36,7 @@ from .step import Step
 
 MIN_TOLERANCE = 0.01  # spreads of the source's outputs; other kernels round differently
 MARGIN = 4
+PROOF_BYTES = 64 * 2**20  # of the outputs that travel in an archive
 
 
 def tensors_of(values: Any) -> list[dict[str, Any]]:
@@ -74,13 +77,15 @@ def evidence(state: ExportState) -> dict[str, Any]:
     """Return what was proven, without times, which would give the same model another digest each day."""
     chosen = chosen_result(state)
     definition, split = state.definition, state.split
+    task, claim, measure = statement(state)
     summary: dict[str, Any] = {
         "variant": chosen.variant,
         "proof": chosen.proof,
         "draft": state.options.draft,
         "source": state.model.name,
-        "task": definition.quantise.metric or task_of(definition),
-        "claim": claim_of(definition, labelled=split.labelled),
+        "task": definition.quantise.metric or task,
+        "claim": claim,
+        "measure": measure,
         "budget": budget_of(definition),
         "tolerance": definition.quantise.tolerance,
         "spread": state.certified.spread,
@@ -159,9 +164,17 @@ def golden(state: ExportState, chosen: Measured) -> dict[str, Any]:
 
 
 def proof(state: ExportState) -> bytes:
-    """Return `proof.jsonl`: certify rows as clients would send them, their labels, and the source's main outputs."""
-    rows = islice(zip(state.split.certify, main(state.reference), strict=True), state.definition.quantise.proof_rows)
-    lines = [{"input": row.value, "label": row.label, "output": output.reshape(-1).tolist()} for row, output in rows]
+    """Return `proof.jsonl`: certify rows as clients would send them, their labels, and the source's outputs.
+
+    Large outputs, such as masks, limit the number of rows.
+    """
+    outputs, rows = state.reference, len(state.split.certify)
+    largest = PROOF_BYTES * rows // max(1, sum(array.nbytes for array in outputs.values()))
+    count = min(rows, state.definition.quantise.proof_rows, max(1, largest))
+    lines = [
+        ProofRow(row.value, row.label, {name: ProofArray.of(array[number]) for name, array in outputs.items()})
+        for number, row in enumerate(islice(state.split.certify, count))
+    ]
     return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
 
 

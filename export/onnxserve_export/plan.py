@@ -7,8 +7,9 @@ import math
 from onnxserve.definition import Definition
 from onnxserve.errors import CheckFailed
 
-from .acceptance import ACCURACY, budget_of, claim_of, least_rows
+from .acceptance import budget_of, claim_of, least_rows
 from .certify_log import CertifyLog
+from .criterion import ACCURACY
 from .export_state import ExportState
 from .options import ExportOptions
 from .records import Plan, Split

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, chain, islice
+from itertools import accumulate, chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from onnxserve.archive.offline import axis_limits, samples, tensors
+from onnxserve.archive.offline import axis_limits, least_sizes, part_counts, samples, tensors
 
 from .arrays import Arrays
 from .batch_composition import ALONE, MIXED, batches, random_batches
@@ -48,9 +48,10 @@ class Layout:
         return chain.from_iterable(self._parts)
 
     def cut(self, path: Path) -> list[Batches]:
-        """Return the parts as batches of the file."""
-        stops = list(accumulate(self._sizes))
-        return [Batches(path, stop - size, stop) for size, stop in zip(self._sizes, stops, strict=True)]
+        """Return the parts as batches of the file; a group whose rows may not run together is several batches."""
+        stops = [0, *accumulate(part_counts(path))]
+        ends = [stops[end] for end in accumulate(self._sizes, initial=0)]
+        return [Batches(path, start, stop) for start, stop in pairwise(ends)]
 
 
 def values(subset: Subset) -> Iterator[Any]:
@@ -91,7 +92,7 @@ def call(state: ExportState) -> None:
         layout.add([group], 1)
     path = state.scratch / "tensors.npz"
     state.axes = tensors(state.archive_folder, layout, path)
-    state.limits = axis_limits(path, state.axes)
+    state.limits, state.least = axis_limits(path, state.axes), least_sizes(path)
     calibrate, first_fit, random, select, certify, checked, alone, mixed, golden, *rest = layout.cut(path)
     state.groups = Groups(
         calibrate,
@@ -146,4 +147,4 @@ def golden_alone(state: ExportState) -> Batches:
     return alone(state, "golden", (row["input"] for row in state.golden), len(state.golden))
 
 
-STEP = Step("preprocess", ("split", "golden", "archive_folder"), ("groups", "axes", "limits", "probe"), call)
+STEP = Step("preprocess", ("split", "golden", "archive_folder"), ("groups", "axes", "limits", "least", "probe"), call)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from itertools import chain, islice
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -13,13 +13,14 @@ import numpy.typing as npt
 
 from onnxserve.archive.offline import run_offline
 from onnxserve.archive.write import pretty
-from onnxserve_handlers.outputs import FreeAxis, Outputs, with_sizes
+from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.registry import read_signature, task_alone
 from onnxserve_handlers.tasks import TaskHooks
 
 from .arrays import Array
 from .batch_composition import batches
 from .export_state import ExportState
+from .outputs import with_row_sizes
 from .preprocess import FEW, values
 from .step import Step
 
@@ -30,13 +31,15 @@ AXES = 4
 TINY = 1e-12
 
 
-def measure(values: npt.NDArray[Any], bins: int = BINS) -> dict[str, Any]:
+def measure(values: npt.NDArray[Any], own_edges: Sequence[float] = (), bins: int = BINS) -> dict[str, Any]:
     """Return a histogram with edges at quantiles, or between distinct values where these are few.
 
-    With edges at quantiles, all bins hold about as many rows.
+    With edges at quantiles, all bins hold about as many rows. A measure such as a category has `own_edges`.
     """
     distinct = np.unique(values)
-    if len(distinct) <= bins:
+    if own_edges:
+        edges = np.array(own_edges)
+    elif len(distinct) <= bins:
         edges = (distinct[:-1] + distinct[1:]) / 2
     else:
         edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
@@ -55,8 +58,10 @@ def profile(measures: Mapping[str, Array], outputs: Outputs, task: TaskHooks) ->
     answers = dict(task.prediction_measures(predictions))
     if EMBEDDING in answers:
         document["embedding"], answers = embedding(answers.pop(EMBEDDING).astype(np.float64))
-    every = {**measures, **answers}
-    return document | {"measures": {name: measure(values) for name, values in every.items()}}
+    known = {name: values[~np.isnan(values)] for name, values in {**measures, **answers}.items()}
+    every = {name: values for name, values in known.items() if len(values)}
+    edges = task.signature.input.measure_edges
+    return document | {"measures": {name: measure(values, edges.get(name, ())) for name, values in every.items()}}
 
 
 def embedding(vectors: npt.NDArray[np.float64]) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -72,13 +77,7 @@ def embedding(vectors: npt.NDArray[np.float64]) -> tuple[dict[str, Any], dict[st
 def outputs_of(state: ExportState, rows: int) -> Outputs:
     """Return the chosen graph's outputs for the first certify rows, with the rows' own sizes."""
     arrays = {name: array[:rows] for name, array in state.outputs[state.chosen.variant].items()}
-    axes = [FreeAxis(name, axis, size) for name, free in state.row_axes.items() for axis, size in free.items()]
-    if not axes:
-        return Outputs(arrays)
-    own_sizes = state.groups.certify.sizes()
-    names = {axis.name for axis in axes}
-    sizes = {name: list(chain.from_iterable(batch[name] for batch in own_sizes))[:rows] for name in names}
-    return with_sizes(arrays, axes, sizes)
+    return with_row_sizes(arrays, state.groups.certify.sizes(), state.row_axes)
 
 
 def call(state: ExportState) -> None:

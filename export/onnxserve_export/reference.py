@@ -11,12 +11,13 @@ import numpy as np
 
 from onnxserve.archive.write import pretty
 from onnxserve.errors import CheckFailed, DefinitionError
+from onnxserve_handlers.registry import task_for
 
-from .acceptance import task_of
+from .acceptance import has_own_units
+from .activation import check_activation, chosen_activation
 from .arrays import Array, Arrays, main
 from .deviation import TOLERANCE
 from .export_state import ExportState
-from .output_similarity import activation_of
 from .outputs import Shapes, cut, free_output_axes, join, largest_deviation, largest_shift, scales_of, shapes_of
 from .preprocess import FEW
 from .seeding import seed_all
@@ -63,7 +64,7 @@ def _same(left: Any, right: Any) -> bool:
 
 def call(state: ExportState) -> None:
     """Run the source on all rows but the fit rows; CheckFailed if it mixes rows or gets a golden row wrong."""
-    model, groups, labels = state.model, state.groups, state.definition.labels
+    model, groups = state.model, state.groups
     parts = [groups.certify, groups.probe, groups.alone, groups.mixed, groups.select, groups.golden]
     shapes: list[Shapes] = []
     outputs: list[Arrays] = []
@@ -77,7 +78,7 @@ def call(state: ExportState) -> None:
     )
     state.reference, state.probe_reference = certify, probe
     state.select_reference, state.golden_outputs = select, golden
-    state.scales = scales_of(typical_outputs(state), each=task_of(state.definition) == "regression")
+    state.scales = scales_of(typical_outputs(state), each=has_own_units(state.definition))
     shift = largest_shift(probe, alone, mixed, groups.mixed_rows, state.scales)
     if not shift <= TOLERANCE:
         raise CheckFailed(
@@ -85,11 +86,12 @@ def call(state: ExportState) -> None:
             f"{model.name}'s answer to a row moves by {shift:.3g} of the outputs' spread with the other rows of its "
             "batch",
             f"{TOLERANCE:g}",
-            fix="the module mixes rows (a mean over the batch, padding that leaks): mend it",
+            fix="the module mixes rows (a mean over the batch, padding that leaks): mend it, or let only texts of "
+            'one length run together: [input] batch = "equal"',
         )
-    if labels and (given := main(probe).shape[1:]) != (len(labels),):
-        raise DefinitionError(f"the module gives {given} outputs a row for {len(labels)} labels")
-    if "activation" in state.definition.output.__struct_fields__:
+    if fault := task_for(state.definition.output).outputs_fault(probe):
+        raise DefinitionError(fault, where=state.definition.source)
+    if state.definition.output.logit_activation:
         _state_activation(state, main(typical_outputs(state)))
     _check_golden(state)
 
@@ -100,14 +102,18 @@ def typical_outputs(state: ExportState) -> Arrays:
 
 
 def _state_activation(state: ExportState, outputs: Array) -> None:
-    """Record in the signature what makes scores of the outputs, where the definition leaves it to their values."""
+    """Record in the signature what makes scores of the outputs, where the definition leaves it to their values.
+
+    Raises DefinitionError where the definition says it and the values contradict it.
+    """
     path = state.archive_folder / "signature.json"
     document = msgspec.json.decode(path.read_bytes())
-    if document["output"]["activation"] != "auto":
+    given = document["output"]["activation"]
+    if given != "auto":
+        if state.definition.labels and (note := check_activation(given, outputs)):
+            state.say(f"      {note}")
         return
-    activation = activation_of(outputs)
-    if activation != "none" and document["output"].get("task") == "multilabel":
-        activation = "sigmoid"
+    activation = chosen_activation(outputs, state.definition.output.logit_activation)
     document["output"]["activation"] = activation
     path.write_bytes(pretty(document))
     if activation == "none":

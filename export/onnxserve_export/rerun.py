@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from onnxserve.archive import folder_signature, read_proof, unpack_trusted
-from onnxserve.archive.evidence import PARITY, UNPROVEN, proof_of
-from onnxserve.archive.offline import Array, outputs
+from onnxserve.archive.evidence import PARITY, UNPROVEN, describe_loss, proof_of
+from onnxserve.archive.offline import BatchOutputs, every_output
+from onnxserve.archive.offline import outputs as first_outputs
+from onnxserve.archive.proof import ProofRow, proof_outputs
 from onnxserve.definition import QuantiseSection
+from onnxserve_handlers.outputs import FreeAxis, Outputs, pad, with_sizes
+from onnxserve_handlers.registry import TASKS, task, task_alone
+from onnxserve_handlers.signature import InputOptions, OutputOptions, Signature
+from onnxserve_handlers.tasks import TaskHooks
 
-from .acceptance import AGREEMENT
+from .arrays import Arrays, main
 from .batch_composition import ALONE, MIXED, batches, random_batches
-from .deviation import TOLERANCE, batch_shift, deviation, recorded_scale
+from .criterion import AGREEMENT, EMBEDDING, FORMS, LABELS, REGRESSION, Claim, Criterion
+from .deviation import TOLERANCE, recorded_scale, scale_of
 from .environment import versions
-from .paired_statistics import (
-    PairedStatistics,
-    compare_embeddings,
-    compare_errors,
-    compare_labels,
-    over_budget,
-    spread_of,
-    value_errors,
-)
+from .outputs import join, largest_deviation, largest_shift
+from .paired_statistics import PairedStatistics, over_budget, spread_of
 from .significance_levels import FIRST_LEVEL
 
 
@@ -36,15 +36,16 @@ from .significance_levels import FIRST_LEVEL
 class Rerun:
     """How the archive's own handler answers here the rows that its source answered at export.
 
-    `proof` is the archive's; `recorded_bound` is of the export.
+    `proof` is the archive's; `recorded_bound` is of the export, None where it had no bound. `loss` is in words.
     """
 
     proof: str
     rows: int
     paired: PairedStatistics
+    loss: str
     deviation: float
     batch_shift: float
-    recorded_bound: float
+    recorded_bound: float | None
     budget: float
     environment: dict[str, object]
     refusal: str
@@ -56,52 +57,129 @@ def rerun(archive: Path) -> Rerun:
         folder = Path(scratch)
         unpack_trusted(archive, folder)
         proof = read_proof(folder)
-        signature = folder_signature(folder)
+        hooks, size = archived_task(folder), folder_signature(folder)["max_batch"]
         summary = msgspec.json.decode((folder / "evidence.json").read_bytes())["summary"]
-        together, alone, mixed, composition = answers(folder, [row["input"] for row in proof], signature["max_batch"])
-        reference = np.array([row["output"] for row in proof], np.float32)
-        scale = recorded_scale(folder, reference)
-    together = together.reshape(len(together), -1)
-    paired = compare(reference, together, proof, signature["output"]["labels"], summary)
-    shift = batch_shift(together, alone.reshape(len(alone), -1), mixed.reshape(len(mixed), -1), composition, scale)
-    kind, moved, budget = proof_of(summary), deviation(together, reference, scale), float(summary["budget"])
-    changed = paired.flips if summary["task"] == "labels" else paired.drop
-    why = moves_alone(shift) or refusal(kind, paired, changed, moved, budget)
-    return Rerun(kind, len(proof), paired, moved, shift, float(summary["bound"]), budget, versions(), why)
+        reference = Outputs(proof_outputs(proof))
+        composition = random_batches(min(len(proof), MIXED), size)
+        together, alone, mixed = answers(folder, proof, size, composition)
+        scales = scales_of(folder, reference)
+    reference.axes, reference.sizes = together.outputs.axes, together.outputs.sizes
+    criterion = criterion_of(summary, hooks, proof, reference, together.origins)
+    loss = criterion.loss(reference)
+    paired = loss.compare(together.outputs, float(summary.get("level", FIRST_LEVEL)))
+    shift = largest_shift(
+        together.outputs, alone.outputs, mixed.outputs, list(chain.from_iterable(composition)), scales
+    )
+    moved = largest_deviation(*padded(together.outputs, reference), scales)
+    kind, budget = proof_of(summary), float(summary["budget"])
+    # Tasks with a measure of their own have no count of changed answers: there deviations decide.
+    changed = {LABELS: paired.flips, REGRESSION: paired.drop, EMBEDDING: paired.drop}.get(criterion.task, 0.0)
+    why = moves_alone(shift) or refusal(kind, paired, changed, moved, budget, loss.lost)
+    words = describe_loss(
+        vars(paired), criterion.task, criterion.claim, criterion.tolerance, summary.get("measure", "")
+    )
+    bound = summary.get("bound")
+    return Rerun(kind, len(proof), paired, words, moved, shift, bound, budget, versions(), why)
 
 
-def answers(folder: Path, values: list[Any], largest: int) -> tuple[Array, Array, Array, list[int]]:
-    """Return outputs in the export's batches, of rows alone and in random batches, and the rows of the latter."""
-    composition = random_batches(min(len(values), MIXED), largest)
+@dataclass(frozen=True)
+class Answers:
+    """All outputs of some rows, and the rows' origins."""
+
+    outputs: Outputs
+    origins: list[Any] | None
+
+
+def answers(
+    folder: Path, proof: Sequence[ProofRow], largest: int, composition: Sequence[Sequence[int]]
+) -> tuple[Answers, Answers, Answers]:
+    """Return the answers in the export's batches, of rows alone, and in random batches.
+
+    The handlers of former archives give the first output alone.
+    """
+    values = [row.input for row in proof]
     parts = [
         list(batches(values, largest)),
         [[value] for value in values[:ALONE]],
         [[values[index] for index in batch] for batch in composition],
     ]
-    rest = iter(outputs(folder, list(chain.from_iterable(parts))))
-    together, alone, mixed = (np.concatenate([next(rest) for _ in part]) for part in parts)
-    return together, alone, mixed, list(chain.from_iterable(composition))
+    groups = list(chain.from_iterable(parts))
+    if proof[0].outputs:
+        rest = iter(every_output(folder, groups))
+    else:
+        first = first_outputs(folder, groups)
+        rest = iter([BatchOutputs({"output": array.reshape(len(array), -1)}, {}, None) for array in first])
+    axes = free_axes(folder)
+    together, alone, mixed = (joined([next(rest) for _ in part], axes) for part in parts)
+    return together, alone, mixed
 
 
-def compare(
-    reference: Array, candidate: Array, proof: list[dict[str, Any]], labels: list[str], summary: dict[str, Any]
-) -> PairedStatistics:
-    """Compare with torch's outputs by the task, at the level of the export.
+def joined(parts: Sequence[BatchOutputs], axes: Sequence[FreeAxis]) -> Answers:
+    """Return the answers of several batches, with the rows' own sizes along free axes."""
+    names = set.intersection(*(set(part.sizes) for part in parts))
+    sizes = {name: list(chain.from_iterable(part.sizes[name] for part in parts)) for name in sorted(names)}
+    outputs = join(part.arrays for part in parts)
+    known = [axis for axis in axes if axis.name in names and axis.output in outputs]
+    origins = [part.origins for part in parts if part.origins is not None]
+    return Answers(
+        with_sizes(outputs, known, sizes), list(chain.from_iterable(origins)) if len(origins) == len(parts) else None
+    )
+
+
+def free_axes(folder: Path) -> list[FreeAxis]:
+    """Return the free axes beside the batch of an unpacked archive's outputs."""
+    return [
+        FreeAxis(tensor["name"], axis, size)
+        for tensor in folder_signature(folder)["outputs"]
+        for axis, size in enumerate(tensor["shape"])
+        if axis and isinstance(size, str)
+    ]
+
+
+def padded(left: Arrays, right: Arrays) -> tuple[Arrays, Arrays]:
+    """Return outputs with zeros at the ends of the shorter ones; those that the other lacks stay as they are."""
+    pairs = {name: pad([left[name], array]) for name, array in right.items() if name in left}
+    return {name: pair[0] for name, pair in pairs.items()}, {**right, **{name: pair[1] for name, pair in pairs.items()}}
+
+
+def scales_of(folder: Path, reference: Arrays) -> Arrays:
+    """Return the units of deviations: the recorded one of the main output, and the spreads of the others."""
+    first = next(iter(reference))
+    return {
+        name: recorded_scale(folder, array) if name == first else scale_of(array) for name, array in reference.items()
+    }
+
+
+def archived_task(folder: Path) -> TaskHooks:
+    """Return the hooks of an unpacked archive's task."""
+    document = folder_signature(folder)["output"]
+    name = document["task"] if document["task"] in TASKS else ""
+    options: OutputOptions = msgspec.convert(document, task(name).output_options) if name else OutputOptions()
+    return task_alone(name, Signature("", "", "", "", InputOptions(), options, (), (), 1))
+
+
+def criterion_of(
+    summary: Mapping[str, Any],
+    hooks: TaskHooks,
+    proof: Sequence[ProofRow],
+    reference: Outputs,
+    origins: Sequence[Any] | None,
+) -> Criterion:
+    """Return the criterion of the export.
 
     A user's own metric isn't in the archive; outputs are then compared as a regression's are.
     """
-    level, task = float(summary.get("level", FIRST_LEVEL)), summary["task"]
-    if task == "labels" and summary.get("claim") == AGREEMENT:
-        other = reference.argmax(axis=-1) != candidate.argmax(axis=-1)
-        return compare_errors(other.astype(np.float64), 0.5, level)
-    if task == "labels":
-        index = {label: number for number, label in enumerate(labels)}
-        return compare_labels(reference, candidate, np.array([index[str(row["label"])] for row in proof]), level)
-    tolerance = float(summary.get("tolerance", QuantiseSection().tolerance))
-    if task == "embedding":
-        return compare_embeddings(reference, candidate, tolerance, level)
-    spread = float(summary.get("spread", 0)) or spread_of(reference)
-    return compare_errors(value_errors(reference, candidate, spread), tolerance, level)
+    known = summary["task"] in (*FORMS, *TASKS)
+    claim: Claim = "agreement" if not known or summary.get("claim") == AGREEMENT else "accuracy"
+    return Criterion(
+        summary["task"] if known else REGRESSION,
+        claim,
+        hooks,
+        [row.label for row in proof],
+        float(summary.get("tolerance", QuantiseSection().tolerance)),
+        float(summary.get("spread", 0)) or spread_of(main(reference)),
+        origins,
+    )
 
 
 def moves_alone(shift: float) -> str:
@@ -112,7 +190,7 @@ def moves_alone(shift: float) -> str:
     return f"a row's answer moves by {shift:.2g} {what}, {TOLERANCE:g} is allowed"
 
 
-def refusal(proof: str, paired: PairedStatistics, changed: float, moved: float, budget: float) -> str:
+def refusal(proof: str, paired: PairedStatistics, changed: float, moved: float, budget: float, lost: str) -> str:
     """Return why the archive shouldn't serve here by its own proof, an empty text when it may.
 
     Parity allows no changed answer. Without a proof only what is lost on these rows counts.
@@ -122,4 +200,4 @@ def refusal(proof: str, paired: PairedStatistics, changed: float, moved: float, 
         return "" if equal else f"{changed:.2%} of answers differ, and outputs deviate by up to {moved:.2g} spreads"
     if proof == UNPROVEN:
         return "" if paired.drop <= budget else f"{paired.drop:.2%} is lost, {budget:.2%} is allowed"
-    return over_budget(paired, budget)
+    return over_budget(paired, budget, lost)

@@ -36,7 +36,7 @@ def choose_columns(available: Sequence[str], definition: Definition, where: str)
                 fix="name a column of the file for each of " + ", ".join(table[:SHOWN]),
             )
         _check_there(named or table, available, where)
-        return Columns(named or table, table, labels, is_table=True)
+        return Columns(named or table, table, labels, is_table=definition.input.numeric)
     inputs = named or _inputs([name for name in available if name not in labels], where)
     _check_there(inputs, available, where)
     return Columns(inputs, inputs, labels, is_table=False)

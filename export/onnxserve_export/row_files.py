@@ -13,8 +13,8 @@ from onnxserve.batch.chunk import Chunk
 from onnxserve.batch.part import Part, Selection, Source
 from onnxserve.batch.readers import columns as columns_of
 from onnxserve.batch.readers import cut, read
+from onnxserve.batch.readers.cells import cell, parse_numbers
 from onnxserve.batch.readers.jsonl import BOM
-from onnxserve.batch.readers.table import parse_numbers
 from onnxserve.batch.sources import open_source
 from onnxserve.definition import Definition
 from onnxserve.errors import BatchError, DefinitionError
@@ -96,7 +96,11 @@ def _input(fields: dict[str, Any], columns: Columns, definition: Definition) -> 
     if definition.features:  # the store's join takes times as they are
         return {name: fields[column] for name, column in zip(columns.names, columns.inputs, strict=True)}
     if columns.is_table:
-        return [number(fields[name], name) for name in columns.inputs]
+        types = definition.input.column_types
+        return [
+            cell(types[own], fields[name]) if own in types else number(fields[name], name)
+            for name, own in zip(columns.inputs, columns.names, strict=True)
+        ]
     values = [plain_value(fields[name], name) for name in columns.inputs]
     return values[0] if len(values) == 1 else dict(zip(columns.names, values, strict=True))
 

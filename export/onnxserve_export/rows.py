@@ -16,7 +16,7 @@ from onnxserve.errors import DefinitionError
 from onnxserve_handlers.registry import task_for
 
 from .export_state import ExportState
-from .faults import FaultList
+from .golden import first_rows, read_golden
 from .historical_features import join_features
 from .plan import DRAFT_ROWS, check_plan, planned
 from .records import Split
@@ -67,43 +67,30 @@ def split_rows(rows: Iterable[Row], folder: Path) -> Split:
     return Split(**subsets, duplicates=assigned.duplicates, unlabelled=assigned.unlabelled)
 
 
-def read_golden(definition: Definition, faults: FaultList) -> list[dict[str, Any]]:
-    """Return the lines of `golden.jsonl`, `{"input": ..., "label": ...}`, label optional; faults are of single lines.
-
-    DefinitionError if there is no such file or line.
-    """
-    path = definition.folder / "golden.jsonl"
-    if not path.is_file():
-        raise DefinitionError("golden.jsonl is missing", where=str(path), fix='add lines {"input": ..., "label": ...}')
-    golden = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            document = msgspec.json.decode(line)
-            golden.append({"input": document["input"], "label": document.get("label")})
-        except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
-            faults.add(DefinitionError(f"not a golden row: {error}", where=f"{path}:{number}"))
-    if not golden:
-        raise DefinitionError("golden.jsonl is empty", where=str(path))
-    return golden
-
-
 class Given:
-    """The definition's rows, one by one; `unknown` counts labels that aren't among `labels`. None is no label."""
+    """The definition's rows, one by one; `unknown` and `faulty` count bad labels. None is no label."""
 
     def __init__(self, pairs: Iterable[tuple[Any, Any]], definition: Definition) -> None:
         self._pairs, self._definition = pairs, definition
         self.unknown: Counter[str] = Counter()
+        self.faulty: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Row]:
         task = task_for(self._definition.output)
         for value, label in self._pairs:
-            unknown = [] if label is None else task.unknown_labels(label)
+            fault = "" if label is None else task.label_fault(label)
+            unknown = [] if fault or label is None else task.unknown_labels(label)
             self.unknown.update(unknown)
-            if not unknown:
+            self.faulty.update([fault] if fault else [])
+            if not (fault or unknown):
                 yield Row(value, label)
 
     def faults(self) -> Iterator[DefinitionError]:
-        """Yield a fault for each unknown label."""
+        """Yield a fault for each kind of label that can't be compared with outputs, and for each unknown label."""
+        for fault, count in self.faulty.most_common():
+            rows = "1 row has a label" if count == 1 else f"{count} rows have labels"
+            what = f"{rows} that {self._definition.output.task} can't compare with outputs"
+            yield DefinitionError(what, where=self._definition.rows.location, fix=fault)
         for label, count in self.unknown.most_common():
             rows = "1 row has" if count == 1 else f"{count} rows have"
             what, fix = f"{rows} the label {label!r}, not among `labels`", "add it to `labels`, or correct the rows"
@@ -122,12 +109,12 @@ def given_rows(state: ExportState) -> Iterable[tuple[Any, Any]]:
 def call(state: ExportState) -> None:
     """Read and split the rows, and say what they allow; faults are collected, as is that they allow no archive."""
     golden = state.faults.attempt(lambda: read_golden(state.definition, state.faults))
-    if golden is not None:
-        state.golden = golden
     given = Given(given_rows(state), state.definition)
     state.split = split_rows(given, state.scratch / "rows")
     for fault in given.faults():
         state.faults.add(fault)
+    if golden is not None:
+        state.golden = golden or first_rows(state.split)
     state.plan = planned(state)
     check_plan(state)
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import onnx
 
 from onnxserve.archive import file_digest
+from onnxserve_handlers.outputs import Outputs
 
-from .arrays import Array, main
 from .environment import cpu_flags
 from .export_state import ExportState
 from .int8 import quantisable, quantise_nodes, types_for
-from .measure import select_acceptance
-from .outputs import join
+from .measure import select_acceptance, sized
+from .outputs import all_finite, join
 from .quantise import SEARCHED, prepared, settle
 from .records import Candidate, Sensitivity
 from .run import GraphCrashed, run_cut
@@ -44,12 +43,13 @@ class Search:
         settle(target, onnx.load(target))
         return target
 
-    def outputs(self, nodes: list[str]) -> Array | None:
+    def outputs(self, nodes: list[str]) -> Outputs | None:
         """Return the outputs for the select rows with these nodes in 8 bits; None if the graph can't be made or run."""
         target = self.state.scratch / "trial.onnx"
         try:
             graph, state = self.graph(nodes, target), self.state
-            return main(join(run_cut(graph, state.groups.select, state.row_axes)))
+            select = state.groups.select
+            return sized(state, join(run_cut(graph, select, state.row_axes)), select)
         except (GraphCrashed, ValueError, RuntimeError):
             return None
         finally:
@@ -63,7 +63,7 @@ class Search:
     def holds(self, nodes: list[str]) -> bool:
         """Whether the certify rows would most likely accept these nodes, if they are like the select rows."""
         outputs = self.outputs(nodes)
-        if outputs is None or not np.isfinite(outputs).all():
+        if outputs is None or not all_finite(outputs):
             return False
         return self.acceptance.likely_bound(outputs, self.certify_rows, LIKELY) <= self.acceptance.budget
 

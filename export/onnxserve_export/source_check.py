@@ -6,9 +6,10 @@ import traceback
 from collections.abc import Iterator
 
 from onnxserve.errors import DefinitionError, OnnxserveError
+from onnxserve_handlers.registry import task_for
 
-from .acceptance import task_of
-from .arrays import Arrays, main
+from .acceptance import has_own_units
+from .arrays import Arrays
 from .export_state import ExportState
 from .outputs import scales_of
 from .reference import check_repeatable
@@ -28,12 +29,10 @@ def source_faults(state: ExportState, batches: list[Arrays]) -> Iterator[Onnxser
     except Exception as error:  # noqa: BLE001 - whatever a user's module raises
         yield failure(error, batches, where)
         return
-    labels = state.definition.labels
-    if labels and (given := main(few).shape[1:]) != (len(labels),):
-        what = f"the module gives {given} outputs a row for {len(labels)} labels"
-        yield DefinitionError(what, where=where, fix="give one output for each label, in their order")
+    if fault := task_for(state.definition.output).outputs_fault(few):
+        yield DefinitionError(fault, where=where, fix="give the outputs that output.task reads, or change [output]")
     try:
-        check_repeatable(state.model, batches[1], scales_of(many, each=task_of(state.definition) == "regression"))
+        check_repeatable(state.model, batches[1], scales_of(many, each=has_own_units(state.definition)))
     except OnnxserveError as error:
         yield error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import onnx
 
@@ -15,6 +16,8 @@ from .export_state import ExportState
 from .graph_file import graph_bytes, save_graph
 from .records import Range
 from .step import Step
+
+NO_SIZES: Mapping[str, int] = MappingProxyType({})
 
 
 def example(shapes: dict[str, Batches]) -> Arrays:
@@ -39,8 +42,15 @@ def check_declared(shapes: dict[str, Batches], axes: Axes) -> None:
                 )
 
 
-def check_ranges(axis_ranges: list[Range], axes: Axes, batch: int, limits: Mapping[str, int], fix: str) -> list[Range]:
-    """Return the free axes' ranges; CheckFailed if one doesn't reach from 1 to what the signature allows.
+def check_ranges(
+    axis_ranges: list[Range],
+    axes: Axes,
+    batch: int,
+    limits: Mapping[str, int],
+    fix: str,
+    least: Mapping[str, int] = NO_SIZES,
+) -> list[Range]:
+    """Return the free axes' ranges; CheckFailed if one doesn't reach from the least to the most of the signature.
 
     `fix` says how the source's maker frees an axis.
     """
@@ -50,14 +60,15 @@ def check_ranges(axis_ranges: list[Range], axes: Axes, batch: int, limits: Mappi
         if axis_range.axis == 0 or axis_range.axis in axes.get(axis_range.input, {})
     ]
     for axis_range in free:
-        largest = batch if axis_range.axis == 0 else limits[axes[axis_range.input][axis_range.axis]]
+        name = axes.get(axis_range.input, {}).get(axis_range.axis, "")
+        largest, smallest = (batch, 1) if axis_range.axis == 0 else (limits[name], least.get(name, 1))
         # torch.export may state 2 for what it only assumes not to be 0 or 1; `verify` runs batches of 1.
-        if axis_range.lower > 2 or (axis_range.upper is not None and axis_range.upper < largest):
+        if axis_range.lower > max(2, smallest) or (axis_range.upper is not None and axis_range.upper < largest):
             raise CheckFailed(
                 "trace",
                 f"axis {axis_range.axis} of {axis_range.input} holds from {axis_range.lower} to {axis_range.upper} "
                 "only",
-                f"1 to {largest}",
+                f"{smallest} to {largest}",
                 fix=fix,
             )
     return free
@@ -124,7 +135,9 @@ def call(state: ExportState) -> None:
     check_declared(state.groups.shapes, state.axes)
     batch, spec = example(state.groups.shapes), state.definition
     proto, axis_ranges = state.model.graph(batch, state.axes)
-    state.ranges = check_ranges(axis_ranges, state.axes, spec.serve.batch_size, state.limits, state.model.free_axis_fix)
+    state.ranges = check_ranges(
+        axis_ranges, state.axes, spec.serve.batch_size, state.limits, state.model.free_axis_fix, state.least
+    )
     name_unnamed(proto)
     strip(proto)
     # Inner shapes carry the exporter's own axis names; ONNX Runtime infers them anew.
@@ -136,4 +149,4 @@ def call(state: ExportState) -> None:
     state.say(f"      {len(proto.graph.node)} nodes, {graph_bytes(state.fp32) / 1e6:.1f} MB")
 
 
-STEP = Step("trace", ("model", "groups", "axes", "limits", "output_axes"), ("fp32", "ranges"), call)
+STEP = Step("trace", ("model", "groups", "axes", "limits", "least", "output_axes"), ("fp32", "ranges"), call)

@@ -73,7 +73,8 @@ class Handler(Inference):
 
     def _provider(self, settings: Mapping[str, Any], gpu_id: int | None) -> Provider:
         provider = choose_provider(str(settings.get("provider", "auto")), gpu_id, ort.get_available_providers())
-        shapes = tensorrt_shapes(self.signature.inputs, self.signature.max_batch, self.free_axes())
+        sizes = self.free_axes(), self.least_sizes()
+        shapes = tensorrt_shapes(self.signature.inputs, self.signature.max_batch, *sizes)
         return replace(provider, gpu=read_gpu(settings), variant=self.signature.variant, shapes=shapes)
 
     def open(self, folder: Path) -> None:
@@ -185,9 +186,13 @@ class Handler(Inference):
         return response.body
 
     def schemas(self) -> dict[str, Any]:
-        """Return the JSON schemas of a `row` and of its `prediction`, or of the error in its place, for OpenAPI."""
+        """Return the JSON schemas of a `row` and of its `prediction`, or of the error in its place, for OpenAPI.
+
+        `parameters` has those of what a request may ask for beside its rows.
+        """
         error = object_schema({"error": {"type": "object"}}, ["error"])
-        return {"row": self.row_schema(), "prediction": {"anyOf": [self.prediction_schema(), error]}}
+        prediction = {"anyOf": [self.prediction_schema(), error]}
+        return {"row": self.row_schema(), "prediction": prediction, "parameters": self.parameter_schemas()}
 
     def _describe(self) -> bytes:
         """Return what `GET /models/{model}?customized=true` answers, a JSON object about the loaded archive.

@@ -2,9 +2,10 @@
 
 `python -m <package>.offline FOLDER COMMAND SOURCE TARGET` knows these commands:
 
-- `tensors GROUPS.jsonl OUT.npz` writes the graph's inputs for each line, a JSON list of instances;
-- `parts GROUPS.jsonl OUT.npz` does the same for the parts of each line that run together;
+- `tensors GROUPS.jsonl OUT.npz` writes the graph's inputs for each line, a JSON list of instances, in its order;
+- `parts GROUPS.jsonl OUT.npz` does the same for the parts of each line that the handler runs together;
 - `outputs GROUPS.jsonl OUT.npz` writes the first output for each line;
+- `every_output GROUPS.jsonl OUT.npz` writes all outputs for each line, with the rows' own sizes and origins;
 - `measures GROUPS.jsonl OUT.npz` writes the numbers that drift compares, over all lines;
 - `faults GROUPS.jsonl OUT.json` writes why the handler refuses instances, one record a reason;
 - `samples COUNT.json OUT.jsonl` writes at most so many random instances within the signature;
@@ -19,11 +20,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import statistics
 import sys
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,12 @@ import numpy.typing as npt
 from .composition import service_class
 from .errors import InternalError, RequestError
 from .handler import Handler
+from .timing import measure
 from .trust.model import read_golden
 
 GPU = "ONNXSERVE_GPU"
-ROUNDS = 7  # of timing
 SEED = 20240229  # of random instances
 EARLY = 256  # instances of which each refused one is named
-LENGTHS = 3  # groups of golden rows from short to long
 
 
 class OfflineContext:
@@ -96,8 +96,20 @@ def make_handler(folder: Path) -> Handler:
 
 
 def write_tensors(folder: Path, source: Path, target: Path) -> None:
-    """Write the tensors for each line of `source` as arrays named `<line>/<input>`."""
-    _write_tensors(folder, source, target, lambda _, rows: [rows])
+    """Write the tensors for each line of `source` as arrays named `<part>/<input>`, in the order of the rows.
+
+    A line is one part, unless neighbours in it may not run together. `parts` has the number of each line's.
+    """
+    _write_tensors(folder, source, target, runs)
+
+
+def runs(handler: Handler, rows: list[Any]) -> list[list[Any]]:
+    """Return the rows in parts of neighbours that may run together."""
+    keys = handler.batch_keys(rows)
+    if keys is None:
+        return [rows]
+    grouped = groupby(zip(keys, rows, strict=True), key=itemgetter(0))
+    return [[row for _, row in neighbours] for _, neighbours in grouped]
 
 
 def write_parts(folder: Path, source: Path, target: Path) -> None:
@@ -110,19 +122,32 @@ def write_parts(folder: Path, source: Path, target: Path) -> None:
 
 
 def _write_tensors(folder: Path, source: Path, target: Path, split: Callable[[Handler, list[Any]], list[Any]]) -> None:
-    handler, number = make_handler(folder), 0
-    axes = msgspec.json.encode({k: {str(i): n for i, n in v.items()} for k, v in handler.dynamic_axes.items()})
+    handler, counts, number = make_handler(folder), list[int](), 0
+    axes = {k: {str(i): n for i, n in v.items()} for k, v in handler.dynamic_axes.items()}
     with zipfile.ZipFile(target, "w") as archive:
-        write_array(archive, "axes", np.frombuffer(axes, dtype=np.uint8))
-        write_array(archive, "limits", np.frombuffer(msgspec.json.encode(handler.free_axes()), dtype=np.uint8))
+        write_json(archive, "axes", axes)
+        write_json(archive, "limits", handler.free_axes())
+        write_json(archive, "least", handler.least_sizes())
         for instances in read_lines(source):
             rows = [handler.check(value, f"row[{i}]") for i, value in enumerate(instances)]
-            for part in split(handler, rows):
+            parts = split(handler, rows)
+            counts.append(len(parts))
+            for part in parts:
                 for name, array in handler.tensors(part).items():
                     write_array(archive, f"{number}/{name}", array)
-                for axis, sizes in handler.sizes(part).items():
-                    write_array(archive, f"sizes/{number}/{axis}", np.asarray(sizes, np.int64))
+                write_places(archive, number, handler.sizes(part), handler.origins(part))
                 number += 1
+        write_array(archive, "parts", np.array(counts, np.int64))
+
+
+def write_places(
+    archive: zipfile.ZipFile, number: int, sizes: Mapping[str, Any], origins: Sequence[Any] | None
+) -> None:
+    """Write the rows' own sizes along free axes as `sizes/<number>/<axis>`, and where they have any, their origins."""
+    for axis, values in sizes.items():
+        write_array(archive, f"sizes/{number}/{axis}", np.asarray(values, np.int64))
+    if origins is not None:
+        write_json(archive, f"origins/{number}", origins)
 
 
 def write_outputs(folder: Path, source: Path, target: Path) -> None:
@@ -131,6 +156,18 @@ def write_outputs(folder: Path, source: Path, target: Path) -> None:
     with zipfile.ZipFile(target, "w") as archive:
         for line, instances in enumerate(read_lines(source)):
             write_array(archive, str(line), handler.outputs(instances))
+
+
+def write_every_output(folder: Path, source: Path, target: Path) -> None:
+    """Write all outputs for each line of `source` as arrays named `<line>/<output>`; each line is one batch."""
+    handler, _ = loaded(folder)
+    with zipfile.ZipFile(target, "w") as archive:
+        for line, instances in enumerate(read_lines(source)):
+            rows = [handler.check(value, f"row[{i}]") for i, value in enumerate(instances)]
+            outputs = handler.infer(rows)
+            for name, array in outputs.items():
+                write_array(archive, f"{line}/{name}", array)
+            write_places(archive, line, outputs.sizes, handler.origins(rows))
 
 
 def write_measures(folder: Path, source: Path, target: Path) -> None:
@@ -191,10 +228,23 @@ def read_lines(source: Path) -> Iterator[Any]:
             yield msgspec.json.decode(text)
 
 
+def write_times(folder: Path, source: Path, target: Path) -> None:
+    """Write the times of `timing.measure` for the plan's `threads` and `batches`."""
+    plan = msgspec.json.decode(source.read_bytes())
+    handlers = {count: loaded(folder, count) for count in plan["threads"]}
+    times = measure(read_golden(folder).instances, handlers, plan["batches"])
+    target.write_bytes(msgspec.json.encode(times))
+
+
 def write_array(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> None:
     """Write one member of an .npz file; the whole file is never in memory."""
     with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
         np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def write_json(archive: zipfile.ZipFile, name: str, document: Any) -> None:
+    """Write one member of an .npz file, the bytes of a JSON document."""
+    write_array(archive, name, np.frombuffer(msgspec.json.encode(document), dtype=np.uint8))
 
 
 def write_answers(folder: Path, source: Path, target: Path) -> None:
@@ -210,48 +260,11 @@ def write_answers(folder: Path, source: Path, target: Path) -> None:
     target.write_bytes(b"\n".join(lines) + b"\n")
 
 
-def write_times(folder: Path, source: Path, target: Path) -> None:
-    """Write the times of `measure` for the plan's `threads` and `batches`."""
-    plan = msgspec.json.decode(source.read_bytes())
-    target.write_bytes(msgspec.json.encode(measure(folder, plan["threads"], plan["batches"])))
-
-
-def measure(folder: Path, threads: list[int], batches: list[int]) -> list[dict[str, Any]]:
-    """Return the median milliseconds of `handle` for each number of threads, batch size and length of the bodies.
-
-    All settings take turns, so that a disturbance affects them alike.
-    """
-    from .offline import loaded
-
-    instances = read_golden(folder).instances
-    bodies = sorted((msgspec.json.encode({"instances": [instance]}) for instance in instances), key=len)
-    third = max(1, len(bodies) // LENGTHS)
-    groups = [bodies[:third], bodies[-third:]] if len(bodies) > 1 else [bodies]
-    handlers = {count: loaded(folder, count) for count in threads}
-    for handler, _ in handlers.values():
-        handler.deduplicate = False  # the few golden rows are repeated in place of rows that differ
-    samples: dict[tuple[int, int, int], list[float]] = {}
-    for round_ in range(ROUNDS + 1):
-        for count, (handler, context) in handlers.items():
-            for size in batches:
-                for number, group in enumerate(groups):
-                    data = [{"body": group[index % len(group)]} for index in range(size)]
-                    context.headers = [{"Content-Type": "application/json"}] * size
-                    start = time.perf_counter()
-                    handler.handle(data, context)
-                    milliseconds = (time.perf_counter() - start) * 1000
-                    if round_:  # the first round is warm-up
-                        samples.setdefault((count, size, number), []).append(milliseconds)
-    return [
-        {"threads": t, "batch": b, "length": sum(map(len, groups[g])) // len(groups[g]), "ms": statistics.median(times)}
-        for (t, b, g), times in samples.items()
-    ]
-
-
 COMMANDS: dict[str, Callable[[Path, Path, Path], None]] = {
     "tensors": write_tensors,
     "parts": write_parts,
     "outputs": write_outputs,
+    "every_output": write_every_output,
     "measures": write_measures,
     "answers": write_answers,
     "faults": write_faults,

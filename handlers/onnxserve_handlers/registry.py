@@ -15,11 +15,21 @@ from .inputs import InputHooks
 from .signature import InputOptions, OutputOptions, Signature
 from .tasks import TaskHooks
 
-KINDS = ("text", "image", "table", "tensors")
-TASKS = ("classification", "multilabel", "regression", "embedding", "raw")
+KINDS = ("text", "image", "audio", "table", "tensors")
+TASKS = (
+    "classification",
+    "multilabel",
+    "regression",
+    "embedding",
+    "tokens",
+    "rerank",
+    "detection",
+    "segmentation",
+    "raw",
+)
 
 
-def input_kind(name: str, *, features: bool = False) -> type[InputHooks]:
+def input_kind(name: str, *, features: bool = False) -> type[InputHooks]:  # noqa: PLR0911 - one a kind
     """Return the class of an input kind; that of an empty name has no rows. KeyError for an unknown one.
 
     `features` is for tables that a feature store completes.
@@ -35,6 +45,10 @@ def input_kind(name: str, *, features: bool = False) -> type[InputHooks]:
             from .inputs.image import ImageInput
 
             return ImageInput
+        case "audio":
+            from .inputs.audio import AudioInput
+
+            return AudioInput
         case "table" if features:
             from .features.handler import JoinedTable
 
@@ -51,7 +65,7 @@ def input_kind(name: str, *, features: bool = False) -> type[InputHooks]:
             raise KeyError(name)
 
 
-def task(name: str) -> type[TaskHooks]:
+def task(name: str) -> type[TaskHooks]:  # noqa: C901, PLR0911 - one for each task
     """Return the class of a task; that of an empty name makes no predictions. KeyError for an unknown one."""
     match name:
         case "":
@@ -68,10 +82,26 @@ def task(name: str) -> type[TaskHooks]:
             from .tasks.embedding import Embedding
 
             return Embedding
+        case "tokens":
+            from .tasks.tokens import Tokens
+
+            return Tokens
+        case "rerank":
+            from .tasks.rerank import Rerank
+
+            return Rerank
         case "regression":
             from .tasks.regression import Regression
 
             return Regression
+        case "detection":
+            from .tasks.detection import Detection
+
+            return Detection
+        case "segmentation":
+            from .tasks.segmentation import Segmentation
+
+            return Segmentation
         case "raw":
             from .tasks.raw import Raw
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from .errors import DeadlineExceeded, NotFinite, RequestError, combine
 from .outputs import Array, Outputs, drop_rows, not_finite, rows_not_finite
@@ -21,7 +24,7 @@ class Request:
     `error` or `response` is set once the request needs nothing more from the model.
     """
 
-    __slots__ = ("error", "form", "instances", "response", "rows", "tensors")
+    __slots__ = ("error", "form", "instances", "parameters", "response", "rows", "tensors")
 
     def __init__(
         self,
@@ -29,11 +32,13 @@ class Request:
         rows: list[Any] | None = None,
         tensors: dict[str, Array] | None = None,
         form: Form = PLAIN,
+        parameters: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.instances = instances
         self.rows = rows
         self.tensors = tensors
         self.form = form
+        self.parameters = parameters  # of the task, which has checked them
         self.error: RequestError | None = None
         self.response: Response | None = None
 
@@ -119,10 +124,21 @@ def build_responses(
         rows = slice(start, start + count)
         result = Result(task, predictions[rows], outputs, rows)
         errors = {index - start: not_finite(index - start) for index in bad_rows if start <= index < rows.stop}
+        if request.parameters:
+            result = result._replace(predictions=_with_parameters(request, result, errors))
         response = _with_errors(request, result, errors) if errors else request.form.encode_result(result)
         responses.append(limit_size(response, count, limit))
         start += count
     return responses
+
+
+def _with_parameters(request: Request, result: Result, errors: Collection[int]) -> list[Any]:
+    """Return the predictions as the request's parameters ask, for its finite rows."""
+    finite = [index for index in range(len(result.predictions)) if index not in errors]
+    outputs = result.outputs.take(np.array(finite, np.intp))
+    known = [result.predictions[index] for index in finite]
+    changed = dict(zip(finite, result.task.apply_parameters(known, outputs, request.parameters), strict=True))
+    return [changed.get(index) for index in range(len(result.predictions))]
 
 
 def _with_errors(request: Request, result: Result, errors: Mapping[int, RequestError]) -> Response | RequestError:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+TEXT_PAIR = ("text", "text_pair")  # the fields of a row that is two texts
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class InputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     # The name of a row that is one value, such as a text: of its field in JSON, and of its input in V2.
     row_name: ClassVar[str] = ""
+    # Whether the columns of `column_names` hold numbers.
+    numeric: ClassVar[bool] = True
 
     @property
     def logged(self) -> bool:
@@ -42,8 +45,27 @@ class InputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """The names of a table's columns; empty for other kinds."""
+        """The names of a row's values, where a row has several by name; empty for other kinds."""
         return ()
+
+    def completed(self, required: Sequence[str], optional: Sequence[str]) -> InputOptions:  # noqa: ARG002 - a hook
+        """Return the options with what the model's inputs decide, by the names that it requires or may get."""
+        return self
+
+    @property
+    def column_types(self) -> Mapping[str, str]:
+        """The types of a table's columns that take more or less than any number, by name."""
+        return {}
+
+    @property
+    def nullable_columns(self) -> frozenset[str]:
+        """The columns of a table that take null."""
+        return frozenset()
+
+    @property
+    def measure_edges(self) -> Mapping[str, Sequence[float]]:
+        """The edges between the bins of measures that have bins of their own, by measure; others get quantiles."""
+        return {}
 
 
 class OutputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -54,6 +76,8 @@ class OutputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     labels: tuple[str, ...] = ()
     """Labels in the order of the graph's outputs; empty for a task without labels."""
 
+    # What makes scores of the first output's logits, where the export decides it; empty where that has no scores.
+    logit_activation: ClassVar[str] = ""
     # Fields of a prediction that are tensors of V2 too, beside the graph's outputs.
     tensors: ClassVar[tuple[str, ...]] = ()
 
@@ -67,7 +91,7 @@ class Features:
     columns: tuple[str, ...] = ()
     missing: Literal["default", "refuse"] = "refuse"  # the store lacks an entity, or a feature of it
     unavailable: Literal["default", "refuse"] = "refuse"  # the store doesn't answer
-    defaults: dict[str, float] = field(default_factory=dict)
+    defaults: dict[str, bool | float | str] = field(default_factory=dict)
     ttl_s: float = 0.0
     timeout_ms: float = 50.0
     # The type of each entity's key in the store; archives of earlier versions lack it.

@@ -11,7 +11,7 @@ from .proof import read_proof
 from .read import Summary, contents, open_archive, read_version, summarise, unpack
 from .seal import make_identity, seal_archive
 from .sign import is_signed, make_key, sign_archive
-from .signature import folder_signature, read_signature
+from .signature import column_types, folder_signature, read_signature, takes_arrays
 from .store import Refusal, Stores, fill, refusals, writable
 from .verification import check_content, check_signing, configured_keys, unpack_trusted
 from .write import write_archive
@@ -24,6 +24,7 @@ __all__ = [
     "check_archive",
     "check_content",
     "check_signing",
+    "column_types",
     "configured_keys",
     "contents",
     "enter_store",
@@ -48,6 +49,7 @@ __all__ = [
     "seal_archive",
     "sign_archive",
     "summarise",
+    "takes_arrays",
     "threads_of",
     "unpack",
     "unpack_trusted",

@@ -37,8 +37,11 @@ def read_proof_kind(path: Path) -> str:
         return ""
 
 
-def describe_loss(paired: Mapping[str, Any], task: str, claim: str, tolerance: float) -> str:
-    """Describe a comparison with the source, by the task, in one line; shares become percentages."""
+def describe_loss(paired: Mapping[str, Any], task: str, claim: str, tolerance: float, measure: str = "") -> str:
+    """Describe a comparison with the source, by the task, in one line; shares become percentages.
+
+    `measure` names what is measured of a task that has a measure of its own, from 0 to 1.
+    """
     drop, bound, flips = (f"{paired[name]:.2%}" for name in ("drop", "bound", "flips"))
     if task == "labels" and claim == "accuracy":
         scores = f"accuracy {paired['accuracy']:.2%} (source {paired['reference_accuracy']:.2%})"
@@ -50,8 +53,18 @@ def describe_loss(paired: Mapping[str, Any], task: str, claim: str, tolerance: f
     if task == "embedding":
         turned = f"{drop} of vectors turn by more than {tolerance:g} (1 less the cosine), at most {bound}"
         return f"{turned}, {flips} have another nearest neighbour"
+    if measure:
+        return _describe_measure(paired, claim, measure)
     scores = f"mean score {paired['accuracy']:.4g} (source {paired['reference_accuracy']:.4g})"
     return f"{scores}, at most {paired['bound']:.4g} lower"
+
+
+def _describe_measure(paired: Mapping[str, Any], claim: str, measure: str) -> str:
+    score, bound = f"{paired['accuracy']:.2%}", paired["bound"]
+    if claim != "accuracy":
+        return f"mean {measure} beside the source's answers {score}, at least {1 - bound:.2%}"
+    source, flips = f"(source {paired['reference_accuracy']:.2%})", f"{paired['flips']:.2%} of rows change"
+    return f"mean {measure} {score} {source}, at most {bound:.2%} lower, {flips}"
 
 
 def describe_proof(summary: Mapping[str, Any]) -> list[str]:
@@ -68,9 +81,8 @@ def describe_proof(summary: Mapping[str, Any]) -> list[str]:
             f"{variant} serves: the fastest certified to keep its loss within {summary['budget']:.2%} of its source."
         )
     if "bound" in summary:
-        loss = describe_loss(
-            summary, summary["task"], summary.get("claim", "accuracy"), float(summary.get("tolerance", 0))
-        )
+        claim, tolerance = summary.get("claim", "accuracy"), float(summary.get("tolerance", 0))
+        loss = describe_loss(summary, summary["task"], claim, tolerance, summary.get("measure", ""))
         confidence = "with 95 % confidence" if proof == CERTIFIED else "at the bounds' own level, without a test"
         lines.append(f"On {summary['rows']} rows that nothing was fitted to, {confidence}: {loss}.")
     return lines

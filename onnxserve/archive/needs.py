@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
+from onnxserve_handlers.registry import input_kind
+
 NEEDS = ("msgspec", "numpy", "onnxruntime", "pillow", "tokenizers")
+
+
+def needs_of(kind: str) -> tuple[str, ...]:
+    """Return the packages that an archive of an input kind needs."""
+    return (*NEEDS, *input_kind(kind).packages)
 
 
 def version_of(name: str) -> str | None:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -52,9 +52,10 @@ def run_offline(folder: Path, command: str, source: Path, target: Path) -> None:
 def tensors(
     folder: Path, groups: Iterable[list[Any]], target: Path, *, parts: bool = False
 ) -> dict[str, dict[int, str]]:
-    """Write the graph's inputs for each group of instances to `target`, named `<group>/<input>`; the free axes.
+    """Write the graph's inputs for each group of instances to `target`, named `<part>/<input>`; the free axes.
 
-    With `parts`, groups are split as the handler would split a batch, and numbered on.
+    A group is one part, unless neighbours in it may not run together. With `parts`, groups are split as the handler
+    would split a batch. `part_counts` reads how many parts each group has.
     """
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "groups.jsonl"
@@ -62,6 +63,12 @@ def tensors(
         run_offline(folder.resolve(), "parts" if parts else "tensors", source, target.resolve())
     with np.load(target) as arrays:
         return msgspec.json.decode(arrays["axes"].tobytes(), type=dict[str, dict[int, str]])
+
+
+def part_counts(path: Path) -> list[int]:
+    """Return how many parts each group has in a file that `tensors` wrote."""
+    with np.load(path) as arrays:
+        return [int(count) for count in arrays["parts"]]
 
 
 class RowFault(msgspec.Struct, frozen=True):
@@ -117,6 +124,12 @@ def axis_limits(path: Path, axes: Mapping[str, Mapping[int, str]]) -> dict[str, 
     return {name: limits.get(name, DEFAULT_LIMIT) for name in names}
 
 
+def least_sizes(path: Path) -> dict[str, int]:
+    """Return the smallest size of each free axis that has one above 1, from the same file."""
+    with np.load(path) as arrays:
+        return msgspec.json.decode(arrays["least"].tobytes(), type=dict[str, int])
+
+
 def outputs(folder: Path, groups: Iterable[list[Any]]) -> list[Array]:
     """The first output for each group of instances, shape (rows, ...), each group run as one batch."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -125,6 +138,37 @@ def outputs(folder: Path, groups: Iterable[list[Any]]) -> list[Array]:
         run_offline(folder.resolve(), "outputs", source, target)
         with np.load(target) as arrays:
             return [arrays[str(index)] for index in range(len(arrays.files))]
+
+
+class BatchOutputs(NamedTuple):
+    """All outputs of one batch, each row's own size along free axes by the axis's name, and the rows' origins."""
+
+    arrays: dict[str, Array]
+    sizes: dict[str, Array]
+    origins: list[Any] | None
+
+
+def every_output(folder: Path, groups: Iterable[list[Any]]) -> list[BatchOutputs]:
+    """All outputs for each group of instances, each group run as one batch; archives until 0.2 can't tell them."""
+    with tempfile.TemporaryDirectory() as scratch:
+        source, target = Path(scratch) / "groups.jsonl", Path(scratch) / "out.npz"
+        write_groups(groups, source)
+        run_offline(folder.resolve(), "every_output", source, target)
+        with np.load(target) as arrays:
+            numbers = {int(key.partition("/")[0]) for key in arrays.files if key[0].isdigit()}
+            return [_batch_outputs(arrays, number) for number in sorted(numbers)]
+
+
+def _batch_outputs(arrays: Mapping[str, Array], number: int) -> BatchOutputs:
+    def under(prefix: str) -> dict[str, Array]:
+        return {key.removeprefix(prefix): arrays[key] for key in arrays if key.startswith(prefix)}
+
+    origins = f"origins/{number}"
+    return BatchOutputs(
+        under(f"{number}/"),
+        under(f"sizes/{number}/"),
+        msgspec.json.decode(arrays[origins].tobytes()) if origins in arrays else None,
+    )
 
 
 def answers(folder: Path, bodies: list[bytes]) -> list[dict[str, Any]]:

@@ -2,25 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from onnxserve.errors import ArchiveError
 
+from .offline import Array
 from .seal import PROOF, decrypt_member
 
 
-def read_proof(folder: Path) -> list[dict[str, Any]]:
-    """Return rows, labels and torch's outputs of an unpacked archive; ArchiveError if it has none."""
+class ProofArray(msgspec.Struct, frozen=True):
+    """One output of one row, without the batch's dimension; its bytes are in C order, and base64 in JSON."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+    @classmethod
+    def of(cls, array: Array) -> ProofArray:
+        """Return an array as JSON can hold it."""
+        return cls(array.dtype.str, array.shape, np.ascontiguousarray(array).tobytes())
+
+    def array(self) -> Array:
+        """Return the array."""
+        return np.frombuffer(self.data, np.dtype(self.dtype)).reshape(self.shape)
+
+
+class ProofRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One certify row as a client would send it, its label, and the source's outputs by name, the main one first.
+
+    Archives until 0.2 have `output` instead, the numbers of the main one in one list.
+    """
+
+    input: Any
+    label: Any = None
+    outputs: dict[str, ProofArray] = {}
+    output: list[float] = []
+
+
+def read_proof(folder: Path) -> list[ProofRow]:
+    """Return the proof rows of an unpacked archive; ArchiveError if it has none."""
     path, sealed = folder / PROOF, folder / f"{PROOF}.age"
     content = path.read_bytes() if path.is_file() else b""
     if sealed.is_file():
         content = decrypt_member(sealed.read_bytes())
-    lines = content.splitlines()
-    if not lines:
+    if not (rows := proof_rows(content)):
         raise ArchiveError(
             "the archive carries no proof rows", where=str(folder), fix="export with quantise.proof_rows above 0"
         )
-    return [msgspec.json.decode(line) for line in lines]
+    return rows
+
+
+def proof_rows(content: bytes) -> list[ProofRow]:
+    """Return the rows of `proof.jsonl`."""
+    decoder = msgspec.json.Decoder(ProofRow)
+    return [decoder.decode(line) for line in content.splitlines()]
+
+
+def proof_outputs(rows: Sequence[ProofRow]) -> dict[str, Array]:
+    """Return the source's outputs for the rows by name, shape (rows, ...); that of former archives is called `output`.
+
+    A row of a former archive is flat.
+    """
+    if not rows[0].outputs:
+        return {"output": np.array([row.output for row in rows], np.float32)}
+    return {name: np.stack([row.outputs[name].array() for row in rows]) for name in rows[0].outputs}

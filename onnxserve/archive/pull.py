@@ -9,6 +9,9 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from onnxserve.errors import ArchiveError
+from onnxserve.locations.fetch import fetch as fetch_location
+from onnxserve.locations.fetch import open_access
+from onnxserve.locations.location import Location, parse_location
 from onnxserve_handlers.trust.digests import file_digest
 
 from .check import check_archive
@@ -16,18 +19,22 @@ from .file import enter_store
 
 CHUNK = 2**20
 HEX = 64
+SUFFIX = ".mar"
+REGISTRY = "oci"
 
 
 def pull(source: str, sha256: str, store: Path) -> Path:
-    """Copy from a path or a URL that fsspec knows (s3://, gs://, https://, …); ArchiveError unless all checks pass.
+    """Copy from a path, a URL that fsspec knows (s3://, gs://, https://, …) or a registry (oci://).
 
-    An archive that is in the store with this digest is not fetched again.
+    An archive that is in the store with this digest is not fetched again. Of a registry the digest is the manifest's,
+    which names that of the archive. ArchiveError unless all checks pass.
     """
+    if parse_location(source).scheme == REGISTRY:
+        return pull_artifact(source, sha256, store)
     name = Path(urlsplit(source).path).name
-    if not name.endswith(".mar"):
+    if not name.endswith(SUFFIX):
         raise ArchiveError("not the address of an archive", where=source, fix="its name must end in .mar")
-    if len(sha256) != HEX or set(sha256) - set("0123456789abcdef"):
-        raise ArchiveError(f"not a SHA-256: {sha256!r}", where=source, fix="64 hex digits, as export and verify print")
+    check_digest(source, sha256)
     if (there := store / name).is_file() and file_digest(there) == sha256:
         return there
     with tempfile.TemporaryDirectory() as scratch:
@@ -37,6 +44,27 @@ def pull(source: str, sha256: str, store: Path) -> Path:
             raise ArchiveError(f"its SHA-256 is {actual}, {sha256} was named", where=source, fix="nothing was stored")
         check_archive(fetched)
         return enter_store(fetched, store)
+
+
+def check_digest(source: str, sha256: str) -> None:
+    """Raise ArchiveError for a digest that is none."""
+    if len(sha256) != HEX or set(sha256) - set("0123456789abcdef"):
+        raise ArchiveError(f"not a SHA-256: {sha256!r}", where=source, fix="64 hex digits, as export and verify print")
+
+
+def pull_artifact(source: str, sha256: str, store: Path) -> Path:
+    """Fetch the archive of a registry's artifact: the only file that a manifest names."""
+    check_digest(source, sha256)
+    location = Location(source, sha256)
+    path = fetch_location(location, Path(), open_access(offline=False, say=lambda _: None))
+    if path.is_dir() or path.suffix != SUFFIX:
+        raise ArchiveError(
+            "the artifact isn't one archive",
+            where=source,
+            fix="push the archive alone, under its own name: oras push REGISTRY/REPOSITORY:TAG NAME-VERSION.mar",
+        )
+    check_archive(path)
+    return enter_store(path, store)
 
 
 def fetch(source: str, target: Path) -> str:

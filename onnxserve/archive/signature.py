@@ -30,6 +30,21 @@ def folder_signature(folder: Path) -> dict[str, Any]:
     return with_present_fields(msgspec.json.decode((folder / NAME).read_bytes(), type=dict[str, Any]))
 
 
+def column_types(signature: dict[str, Any]) -> dict[str, str]:
+    """Return the type of each column of a table, by its name; a column that is a name alone has numbers."""
+    columns = signature["input"].get("columns", ())
+    return dict(
+        (name, "number") if isinstance(name, str) else (name["name"], name.get("type", "number")) for name in columns
+    )
+
+
+def takes_arrays(signature: dict[str, Any]) -> bool:
+    """Return whether rows of a table are numbers alone, which can be read as one array for each column."""
+    columns = signature["input"].get("columns", ())
+    has_types = any(not isinstance(column, str) and set(column) - {"name", "nullable"} for column in columns)
+    return bool(columns) and not has_types and signature["input"].get("tensors", "one") == "one"
+
+
 def with_present_fields(document: dict[str, Any]) -> dict[str, Any]:
     """Return a signature with `input.kind` and `output`, which archives of earlier versions lack."""
     if "output" in document:

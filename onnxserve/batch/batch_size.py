@@ -48,7 +48,7 @@ def choose_batch_size(folder: Path, handler: Handler, proven: int, asked: int, *
 
 def check_size(folder: Path, handler: Handler, proven: int, size: int) -> None:
     """Raise BatchError unless the proof rows get the same answers in batches of `size`, also in reverse order."""
-    values = [row["input"] for row in read_proof(folder)]
+    values = [row.input for row in read_proof(folder)]
     values = list(islice(cycle(values), max(size, len(values))))
     small = _run(handler, values, proven)
     scale = recorded_scale(folder, small)

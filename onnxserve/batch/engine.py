@@ -10,9 +10,9 @@ from typing import Any, Literal
 import msgspec
 
 from onnxserve.errors import BatchError
+from onnxserve_handlers.telemetry.lean_arrow import leave_pandas_out
 
 from .job import Job, Machine
-from .lean_arrow import leave_pandas_out
 from .part import Part
 from .worker import PartResult, Worker
 

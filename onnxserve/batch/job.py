@@ -19,6 +19,7 @@ class Model(msgspec.Struct, frozen=True):
     labels: tuple[str, ...]
     columns: tuple[str, ...] = ()
     activation: str = "softmax"  # what makes scores of outputs; none where they are scores already
+    types: dict[str, str] = {}  # of the columns, where not all are numbers
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -47,7 +48,7 @@ class FeatureLookup(msgspec.Struct, frozen=True):
     entities: tuple[str, ...]
     columns: tuple[str, ...]
     timestamp: str
-    defaults: dict[str, float]  # empty: a row with an unknown feature is a bad row
+    defaults: dict[str, bool | float | str]  # empty: a row with an unknown feature is a bad row
 
 
 class Machine(msgspec.Struct, frozen=True):

@@ -48,22 +48,27 @@ def prediction_columns(answers: Answers, count: int, model: Model, form: Form) -
         label = pa.DictionaryArray.from_arrays(pa.array(answers.label, pa.int32()), list(model.labels))
         score = pa.array(answers.score, pa.float64())
     else:
-        label, score = split_predictions(answers.predictions or (), model, form)
+        label, score = split_predictions(answers, model, form)
     return {"prediction": spread(label, answers.kept, count), "score": spread(score, answers.kept, count)}
 
 
-def split_predictions(predictions: Any, model: Model, form: Form) -> tuple[pa.Array, pa.Array]:
+def split_predictions(answers: Answers, model: Model, form: Form) -> tuple[pa.Array, pa.Array]:
     """Return label and score of answers in a handler's own form; an answer without a label is JSON."""
+    predictions = answers.predictions or ()
     labels = [
         prediction["label"] if isinstance(prediction, dict) and "label" in prediction else _text(prediction)
         for prediction in predictions
     ]
-    scores = [prediction.get("score") if isinstance(prediction, dict) else None for prediction in predictions]
+    if answers.score is None:  # they come from a server
+        given = [prediction.get("score") if isinstance(prediction, dict) else None for prediction in predictions]
+        scores = pa.array(given, pa.float64())
+    else:
+        scores = pa.array(answers.score, pa.float64(), from_pandas=True)
     if form == "labels":
         at = [model.labels.index(label) for label in labels]
         label = pa.DictionaryArray.from_arrays(pa.array(at, pa.int32()), list(model.labels))
-        return label, pa.array(scores, pa.float64())
-    return pa.array(labels, pa.string()), pa.array(scores, pa.float64())
+        return label, scores
+    return pa.array(labels, pa.string()), scores
 
 
 def _text(value: Any) -> str:

@@ -44,6 +44,9 @@ class Selection(msgspec.Struct, frozen=True):
     delimiter: str = ","
     chunk: int = 65_536  # rows in memory at a time
     keys: dict[str, str] = {}  # of a feature store's entities, and the time of the row: the source's column
+    types: dict[
+        str, str
+    ] = {}  # of a table's columns, by the model's names, where not all are numbers: rows are objects
 
 
 class Cut(msgspec.Struct, frozen=True):

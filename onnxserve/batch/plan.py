@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -13,8 +14,11 @@ from .output import STATE, Folder
 from .output_rows import OURS
 from .part import Part, Selection, Source
 from .readers import columns, cut
+from .readers.cells import fits
 
 COLUMNAR_PART, TEXT_PART, PART = 262_144, 50_000, 1024  # rows: some seconds of work
+NO_TYPES: Mapping[str, str] = MappingProxyType({})
+SINGLE_KINDS = ("text", "bytes", "any")  # of a column that holds a whole row
 SINGLE = (
     "text",
     "image",
@@ -86,12 +90,17 @@ def select_columns(  # noqa: PLR0913 - what a person says about columns
     delimiter: str,
     chunk: int,
     lookup: FeatureLookup | None = None,
+    types: Mapping[str, str] = NO_TYPES,
+    fields: Sequence[str] = (),
 ) -> Selection:
-    """Match the model's columns with those of every source; BatchError names the missing ones."""
+    """Match the model's columns, or the fields of its rows, with those of every source; BatchError names missing ones.
+
+    `types` are those of a table's columns where not all are numbers.
+    """
     has = [(source, columns(source, delimiter)) for source in sources]
     first = next((has_columns for _, has_columns in has if has_columns is not None), None)
     keys: dict[str, str] = {}
-    numbers = bool(model_columns)
+    is_table, numbers = bool(model_columns), bool(model_columns) and not types
     if lookup:
         if sources[0].kind not in ("parquet", "arrow"):
             raise BatchError("keys and times need types", where=sources[0].url, fix="convert the rows to Parquet")
@@ -99,12 +108,11 @@ def select_columns(  # noqa: PLR0913 - what a person says about columns
         own = {name: column for name, column in named.items() if name not in keys}
         # If the file has the feature too, the store's value is used, unless --map names the column.
         model_columns, named = [name for name in model_columns if name not in lookup.columns or name in own], own
-    if numbers:
-        if unknown := sorted(set(named) - set(model_columns)):
-            raise BatchError(
-                f"the model has no columns {unknown}", where="--map", fix=f"it has {', '.join(model_columns)}"
-            )
-        chosen = {name: named.get(name, name) for name in model_columns}
+    if is_table or fields:
+        own_names = model_columns if is_table else fields
+        if unknown := sorted(set(named) - set(own_names)):
+            raise BatchError(f"the model has no columns {unknown}", where="--map", fix=f"it has {', '.join(own_names)}")
+        chosen = {name: named.get(name, name) for name in own_names}
     else:
         chosen = {"value": next(iter(named.values()), "") or _single(first)}
     every = list(keep)
@@ -120,8 +128,10 @@ def select_columns(  # noqa: PLR0913 - what a person says about columns
         )
     for source, source_columns in has:
         if source_columns is not None:
-            _there(source, source_columns, chosen, [*every, *keys.values()], numbers=numbers)
-    return Selection(chosen, numbers, tuple(every), delimiter, chunk, keys)
+            kinds = types or dict.fromkeys(model_columns, "number")
+            _there(source, source_columns, chosen, [*every, *keys.values()], kinds)
+    row_types = {name: types[name] for name in chosen} if types else {}
+    return Selection(chosen, numbers, tuple(every), delimiter, chunk, keys, row_types)
 
 
 def _single(source_columns: dict[str, str] | None) -> str:
@@ -138,14 +148,28 @@ def _single(source_columns: dict[str, str] | None) -> str:
 
 
 def _there(
-    source: Source, source_columns: dict[str, str], chosen: dict[str, str], keep: list[str], *, numbers: bool
+    source: Source,
+    source_columns: dict[str, str],
+    chosen: dict[str, str],
+    keep: list[str],
+    types: Mapping[str, str],
 ) -> None:
-    """Raise BatchError for a missing column, or one of a type that the model can't take."""
+    """Raise BatchError for a missing column, or one of a type that the model can't take; a table has `types`."""
     if missing := [name for name in [*chosen.values(), *keep] if name not in source_columns]:
         fix = f"it has {', '.join(list(source_columns)[:30])}; --map MODEL'S=COLUMN says which is which"
         raise BatchError(f"missing columns: {', '.join(missing[:10])}", where=source.url, fix=fix)
-    fitting = ("number", "any") if numbers else ("text", "bytes", "any")
-    wrong = [f"{name} is {source_columns[name]}" for name in chosen.values() if source_columns[name] not in fitting]
+    wrong = [
+        f"{column} is {source_columns[column]}"
+        for name, column in chosen.items()
+        if not (fits(types[name], source_columns[column]) if types else source_columns[column] in SINGLE_KINDS)
+    ]
     if wrong:
-        what = "numbers are expected" if numbers else "text or bytes are expected"
+        are_numbers = set(types.values()) == {"number"}
+        what = (
+            "numbers are expected"
+            if are_numbers
+            else "other types are expected"
+            if types
+            else "text or bytes are expected"
+        )
         raise BatchError(f"{what}, {'; '.join(wrong[:5])}", where=source.url, fix="convert the columns in the source")

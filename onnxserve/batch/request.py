@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from onnxserve.archive import read_signature, summarise
+from onnxserve.archive import column_types, read_signature, summarise, takes_arrays
 from onnxserve.errors import BatchError
+from onnxserve_handlers.signature import TEXT_PAIR
 
 from .job import FeatureLookup, Job, Model, Remote, Shape
 from .part import ALBUMS, Kind
@@ -45,21 +46,25 @@ def job_of(request: JobRequest) -> Job:
         archive = summarise(path)
         signature = read_signature(path)
     local = request.archive if "://" in request.archive else str(Path(request.archive).resolve())
-    columns = tuple(signature["input"].get("columns", ()))
+    types = column_types(signature)
+    row_types = {} if takes_arrays(signature) else types
     model = Model(
         local,
         archive.sha256,
         archive.name,
         archive.version,
         tuple(signature["output"]["labels"]),
-        columns,
+        tuple(types),
         signature["output"].get("activation", "auto"),
+        row_types,
     )
     lookup = feature_lookup(request, signature)
     sources, skipped = find_sources(request.inputs, request.kind)
-    chunk = CHUNK if columns else CHUNK_FILES if sources[0].kind in ALBUMS else CHUNK_SINGLE
+    chunk = CHUNK if takes_arrays(signature) else CHUNK_FILES if sources[0].kind in ALBUMS else CHUNK_SINGLE
     keep = request.keep or request.shape.partition
-    wanted = select_columns(sources, columns, request.columns, keep, request.delimiter, chunk, lookup)
+    fields = TEXT_PAIR if signature["input"].get("pairs") else ()
+    names = tuple(types)
+    wanted = select_columns(sources, names, request.columns, keep, request.delimiter, chunk, lookup, row_types, fields)
     _consistent(request, model, wanted.keep)
     rest = (
         request.shape,

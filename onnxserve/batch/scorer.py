@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import re
 import sys
 from collections.abc import Sequence
@@ -73,7 +74,14 @@ class LocalScorer:
             scored = self._bulk.score_values(chunk.values)
         faults = {int(chunk.places[place]): fault_of(error.body()) for place, error in scored.errors.items()}
         outputs = scored.outputs.get(self.first, self._nothing)
-        return Answers(chunk.places[scored.kept], scored.label, scored.score, scored.predictions, outputs, faults)
+        of_task = scored.predictions and self.form == "words" and hasattr(self._bulk.handler, "score")  # since 0.2
+        score = self._scores(scored.predictions or ()) if of_task else scored.score
+        return Answers(chunk.places[scored.kept], scored.label, score, scored.predictions, outputs, faults)
+
+    def _scores(self, predictions: Sequence[Any]) -> Array:
+        """Return the number by which the task compares predictions, NaN for one that has none."""
+        scores = map(self._bulk.handler.score, predictions)
+        return np.array([math.nan if score is None else score for score in scores], np.float64)
 
     def close(self) -> None:
         """Do nothing: the session ends with its process."""

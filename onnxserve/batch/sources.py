@@ -24,7 +24,7 @@ SUFFIXES: dict[str, Kind] = {
     ".tsv": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
-    **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"), "images"),
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"), "images"),
     **dict.fromkeys((".wav", ".flac", ".ogg", ".mp3"), "sounds"),
 }
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")

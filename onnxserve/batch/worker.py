@@ -51,7 +51,7 @@ class Worker:
         self._job, self._max_errors = job, max_errors
         self._folder = Folder(out)
         self._scratch = tempfile.TemporaryDirectory(prefix="onnxserve-batch-")
-        self._joiner = FeatureJoin(job.lookup, job.model.columns) if job.lookup else None
+        self._joiner = FeatureJoin(job.lookup, job.model.columns, job.model.types) if job.lookup else None
         try:
             self._scorer = self._make_scorer(Path(self._scratch.name), machine)
         except BaseException:

@@ -33,7 +33,7 @@ def batch(  # noqa: PLR0913 - each is a flag
     archive: Annotated[str, typer.Argument(help="The archive (.mar): a path, or a URL that a cluster can read.")],
     inputs: Annotated[
         list[str],
-        typer.Argument(help="Files, folders, globs or URLs of Parquet, CSV, JSONL, Arrow or images."),
+        typer.Argument(help="Files, folders, globs or URLs of Parquet, CSV, JSONL, Arrow, images or sounds."),
     ],
     output: Annotated[
         str, typer.Option("-o", "--output", help="The folder or URL to write; the same command resumes a stopped job.")

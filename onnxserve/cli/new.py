@@ -16,7 +16,7 @@ from .groups import root
 
 @root.command()
 def new(
-    kind: Annotated[str, typer.Argument(help="The kind of input: text, image, table or tensors.")],
+    kind: Annotated[str, typer.Argument(help="The kind of input: text, image, audio, table or tensors.")],
     name: Annotated[str, typer.Argument(help="The name of the new model.")],
     models: Annotated[Path, typer.Option(help="The folder that gets the new model's folder.")] = Path("models"),
     task: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,8 +69,7 @@ def encode(text: str) -> tuple[bytes, str]:
         path = Path(text[1:])
         if not path.is_file():
             raise OnnxserveError("there is no such file", where=str(path), fix="write @ and the path of a file")
-        types = {".json": "application/json", ".txt": "text/plain", ".png": "image/png", ".jpg": "image/jpeg"}
-        return path.read_bytes(), types.get(path.suffix.lower(), "application/octet-stream")
+        return path.read_bytes(), guess_type(path, strict=False)[0] or "application/octet-stream"
     if text.lstrip().startswith(("{", "[")):
         return text.encode(), "application/json"
     return text.encode(), "text/plain"

@@ -1,11 +1,19 @@
 // The playground: a form built from a model's signature, the answer, and the same request as a curl command.
 
+import { Cell } from './table_cells.js';
 import { element } from './cells.js';
+import { drawn } from './picture.js';
+
+// Kinds whose rows are files: what a browser offers to choose, how it shows the chosen one, and a name for it.
+const FILES = {
+  image: { accept: 'image/*', word: 'an image', shown: 'img', example: 'picture.png' },
+  audio: { accept: 'audio/*,.wav,.flac,.ogg', word: 'a sound', shown: 'audio', example: 'sound.wav' },
+};
 
 export class Playground {
   constructor(models) {
     this.models = models;
-    this.image = '';
+    this.file = '';
     this.form = document.getElementById('play');
     this.select = document.getElementById('play-model');
     this.row = document.getElementById('play-row');
@@ -18,7 +26,8 @@ export class Playground {
 
   // The form's fields by input kind; a kind without fields of its own is written as JSON.
   get fields() {
-    return { table: () => this.table(), image: () => [this.drop()], text: () => [this.text()], json: () => [this.json()], none: () => [] };
+    const text = () => (this.signature.input.pairs ? this.pair() : [this.text()]);
+    return { table: () => this.table(), image: () => [this.drop()], audio: () => [this.drop()], text, json: () => [this.json()], none: () => [] };
   }
 
   get signature() { return this.models[this.select.value]; }
@@ -31,16 +40,19 @@ export class Playground {
   }
 
   draw() {
-    this.image = '';
+    this.file = '';
+    document.getElementById('play-picture').replaceChildren();
     this.row.replaceChildren(...this.fields[this.kind]());
     this.shell();
   }
 
-  text() {
-    const label = element('label', 'text ');
-    label.append(Object.assign(document.createElement('textarea'), { name: 'text', value: 'what a good film', required: true }));
+  text(name = 'text', value = 'what a good film') {
+    const label = element('label', `${name} `);
+    label.append(Object.assign(document.createElement('textarea'), { name, value, required: true }));
     return label;
   }
+
+  pair() { return [this.text(), this.text('text_pair', 'a film that I liked')]; }
 
   json() {
     const label = element('label', 'row as JSON ');
@@ -49,24 +61,27 @@ export class Playground {
   }
 
   table() {
-    const { columns } = this.signature.input, features = this.signature.features;
-    const keys = features ? features.entities : [];
-    const own = features ? columns.filter((name) => !features.columns.includes(name)) : columns;
+    const features = this.signature.features;
+    const keys = features ? features.entities.map((name) => ({ name, type: 'key' })) : [];
+    const own = features ? this.columns.filter(({ name }) => !features.columns.includes(name)) : this.columns;
     const grid = element('div');
     grid.className = 'grid';
-    for (const name of [...keys, ...own]) {
-      const label = element('label', name);
-      label.append(Object.assign(document.createElement('input'), { name, value: '1', type: keys.includes(name) ? 'text' : 'number', step: 'any', required: true }));
-      grid.append(label);
-    }
+    this.cells = [...keys, ...own].map((column) => new Cell(column));
+    for (const cell of this.cells) grid.append(cell.label);
     return [grid];
   }
 
+  // A column is a name, or an object where it takes more or less than any number.
+  get columns() {
+    return this.signature.input.columns.map((column) => (typeof column === 'string' ? { name: column, type: 'number' } : { type: 'number', ...column }));
+  }
+
   drop() {
-    const area = element('div', 'Drop an image here, or ');
+    const { accept, word } = FILES[this.kind];
+    const area = element('div', `Drop ${word} here, or `);
     area.className = 'drop';
     const label = element('label', 'choose one ');
-    const input = Object.assign(document.createElement('input'), { type: 'file', accept: 'image/*' });
+    const input = Object.assign(document.createElement('input'), { type: 'file', accept });
     label.append(input);
     area.append(label);
     input.addEventListener('change', () => this.take(input.files[0], area));
@@ -80,30 +95,39 @@ export class Playground {
     if (!file) return;
     const reader = new FileReader();
     reader.addEventListener('load', () => {
-      this.image = reader.result.slice(reader.result.indexOf(',') + 1);
-      area.querySelector('img')?.remove();
-      area.append(Object.assign(document.createElement('img'), { src: reader.result, alt: `the chosen image, ${file.name}` }));
+      this.file = reader.result.slice(reader.result.indexOf(',') + 1);
+      const { shown, word } = FILES[this.kind], label = `${word} that was chosen, ${file.name}`;
+      const preview = Object.assign(document.createElement(shown), { src: reader.result, title: label, controls: true });
+      if (shown === 'img') preview.alt = label;
+      area.querySelector(shown)?.remove();
+      area.append(preview);
       this.shell();
     });
     reader.readAsDataURL(file);
   }
 
   body() {
-    if (this.kind === 'image') return { image: this.image };
+    if (this.kind in FILES) return { [this.kind]: this.file };
     const fields = [...this.row.querySelectorAll('[name]')];
     if (this.kind === 'none') return {};
-    if (this.kind === 'text') return { text: fields[0].value };
+    if (this.kind === 'text') return Object.fromEntries(fields.map((field) => [field.name, field.value]));
     if (this.kind === 'json') return { instances: [parsed(fields[0].value)] };
-    const keys = this.signature.features ? this.signature.features.entities : [];
-    const value = (field) => (keys.includes(field.name) && !/^\d+$/.test(field.value) ? field.value : Number(field.value));
-    return Object.fromEntries(fields.map((field) => [field.name, value(field)]));
+    return Object.fromEntries(this.cells.map((cell) => [cell.column.name, cell.value]));
   }
 
   shell() {
     const key = document.getElementById('play-key').value ? " -H 'x-api-key: …'" : '';
-    const body = this.kind === 'image' ? '-T picture.png' : `-d '${JSON.stringify(this.body()).replaceAll("'", "'\\''")}'`;
-    const type = this.kind === 'image' ? '' : " -H 'Content-Type: application/json'";
+    const example = FILES[this.kind]?.example;
+    const body = example ? `-T ${example}` : `-d '${JSON.stringify(this.body()).replaceAll("'", "'\\''")}'`;
+    const type = example ? '' : " -H 'Content-Type: application/json'";
     document.getElementById('play-curl').textContent = `curl${type}${key} ${body} ${document.body.dataset.url}/predictions/${this.select.value}`;
+  }
+
+  // Draws an answer's boxes or masks over the chosen picture.
+  async picture(reply) {
+    const image = this.row.querySelector('img'), labels = this.signature.output?.labels || [];
+    const canvas = image && await drawn(image, reply?.predictions?.[0], labels);
+    document.getElementById('play-picture').replaceChildren(...(canvas ? [canvas] : []));
   }
 
   async ask() {
@@ -115,6 +139,7 @@ export class Playground {
       const text = await reply.text();
       time.textContent = `${reply.status} in ${(performance.now() - begun).toFixed(1)} ms, by version ${reply.headers.get('x-onnxserve-version') || '–'}`;
       answer.textContent = pretty(text);
+      await this.picture(parsed(text));
     } catch (error) {
       time.textContent = 'no answer';
       answer.textContent = String(error);

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from onnxserve.archive import check_archive, read_signature
-from onnxserve.archive.needs import NEEDS, version_of
+from onnxserve.archive.needs import needs_of, version_of
 
 SERVER = Path(__file__).parent / "files" / "asgi_server.py"
 
@@ -14,10 +14,10 @@ SERVER = Path(__file__).parent / "files" / "asgi_server.py"
 def to_asgi(archive: Path, folder: Path) -> list[Path]:
     """Write `server.py`, the archive and `requirements.txt`; ArchiveError if it fails its check or isn't ours."""
     check_archive(archive)
-    read_signature(archive)  # the server needs one
+    kind = read_signature(archive)["input"]["kind"]
     folder.mkdir(parents=True, exist_ok=True)
     server, needs = folder / "server.py", folder / "requirements.txt"
     server.write_bytes(SERVER.read_bytes())
-    pins = [(name, version_of(name)) for name in (*NEEDS, "uvicorn")]
+    pins = [(name, version_of(name)) for name in (*needs_of(kind), "uvicorn")]
     needs.write_text("".join(f"{name}=={number}\n" for name, number in pins if number), encoding="utf-8")
     return [server, Path(shutil.copy(archive, folder)), needs]

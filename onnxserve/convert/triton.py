@@ -10,7 +10,7 @@ from typing import Any
 
 from onnxserve.archive import check_archive, read_config, read_signature, unpack
 from onnxserve_handlers.registry import input_kind
-from onnxserve_handlers.signature import datatype
+from onnxserve_handlers.signature import TEXT_PAIR, datatype
 
 BACKEND = Path(__file__).parent / "files" / "triton_model.py"
 CONFIG = """# Written by `onnxserve archive convert`. Answers are those of the archive in `archive`.
@@ -52,9 +52,10 @@ def to_triton(archive: Path, repository: Path) -> list[Path]:
 
 
 def configuration(name: str, signature: dict[str, Any], served: dict[str, Any]) -> str:
-    """Return `config.pbtxt`: one BYTES input if the handler makes tensors of rows, else the graph's inputs."""
+    """Return `config.pbtxt`: BYTES inputs if the handler makes tensors of rows, else the graph's inputs."""
     row = input_kind(signature["input"]["kind"]).input_options.row_name
-    inputs = [(row, "STRING", "1")] if row else [tensor(described) for described in signature["inputs"]]
+    fields = TEXT_PAIR if signature["input"].get("pairs") else (row,) if row else ()
+    inputs = [(field, "STRING", "1") for field in fields] or [tensor(described) for described in signature["inputs"]]
     outputs = [tensor(described) for described in signature["outputs"]]
     if signature["output"]["task"] == "classification":
         outputs += [("label", "STRING", "1"), ("score", "FP32", "1")]

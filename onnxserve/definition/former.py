@@ -1,4 +1,4 @@
-"""Fields of earlier versions, read as the present ones: `loader`, `labels` at the top, handlers for kind and task."""
+"""Fields of earlier versions, read as the present ones: `loader`, labels at the top, handlers for kinds, and others."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ def with_present_fields(document: dict[str, Any], folder: Path) -> dict[str, Any
         rest.pop("handler")
     if rows is not None and "kind" not in rows:
         rows["kind"] = KINDS.get(handler) or kind_of(handler, folder)
+    if rows is not None and rows["kind"] == "image" and "scale" in rows and "std" not in rows:
+        rows["std"] = rows.pop("scale")
     if predictions is not None and "task" not in predictions:
         predictions["task"] = "classification" if predictions.get("labels") else "regression"
     return rest

@@ -30,7 +30,7 @@ def read_definition(folder: Path) -> Definition:
         raise DefinitionError(
             "there is no model definition here",
             where=str(path),
-            fix="onnxserve new text|image|table|tensors NAME makes one",
+            fix="onnxserve new text|image|audio|table|tensors NAME makes one",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DefinitionError(f"not valid TOML: {error}", where=str(path)) from error
@@ -89,7 +89,8 @@ def _faults(definition: Definition) -> list[str]:
         elif value.partition(":")[0].endswith(".py") and not (definition.folder / value.partition(":")[0]).is_file():
             faults.append(f"{field} = {value!r}: there is no such file in {definition.folder}")
     faults += _reference_faults("source", definition.source, definition.folder)
-    faults += _reference_faults("rows", definition.rows.location, definition.folder)
+    if definition.rows.location:
+        faults += _reference_faults("rows", definition.rows.location, definition.folder)
     if not (definition.handler or (definition.input.kind and definition.output.task)):
         faults.append("input.kind says what rows are and output.task what predictions are")
     if len(set(definition.labels)) != len(definition.labels):

@@ -92,7 +92,8 @@ class QuantiseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     proof_rows: Annotated[int, msgspec.Meta(ge=0)] = 2000
     """Certify rows that travel in the archive [rows].
 
-    `onnxserve archive verify --rerun` repeats the proof with them; 0 for none.
+    `onnxserve archive verify --rerun` repeats the proof with them; 0 for none. There are fewer where the outputs are
+    large, such as masks: all together take at most 64 MiB.
     """
 
 
@@ -152,7 +153,7 @@ class FeaturesSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Answer for an entity or a feature that the store doesn't have: its default, or 422."""
     unavailable: Literal["default", "refuse"] = "refuse"
     """Answer while the store can't be reached: defaults, or 503."""
-    defaults: dict[str, float] = {}
+    defaults: dict[str, bool | float | str] = {}
     """Default of each column."""
     ttl_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Time for which a worker keeps an entity's features [s]."""

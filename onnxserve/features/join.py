@@ -37,7 +37,7 @@ class Join:
 
 
 def join(repo: Repo, query: Join, rows: pa.Table) -> pa.Table:
-    """Return `query.columns` as float64 for each row, in order; null where the store knew no value.
+    """Return `query.columns` for each row, in order, numbers as float64; null where the store knew no value.
 
     `rows` have the columns `query.entities` and `query.timestamp`. The result's metadata has `key_types`. FeatureError
     for missing columns and for failures of Feast.
@@ -60,8 +60,16 @@ def join(repo: Repo, query: Join, rows: pa.Table) -> pa.Table:
     if not joined.index.is_unique:
         raise FeatureError("Feast returned a row more than once", where=f"service {query.service}")
     joined = joined.reindex(range(rows.num_rows))  # Feast omits rows whose entities came only later
-    table = pa.table({name: pa.array(joined[name], pa.float64(), from_pandas=True) for name in query.columns})
+    table = pa.table({name: column_array(joined[name]) for name in query.columns})
     return table.replace_schema_metadata({TYPES: json.dumps(key_types(store, query.entities))})
+
+
+def column_array(values: Any) -> pa.Array:
+    """Return a feature's values: numbers as float64, texts and times as they are."""
+    try:
+        return pa.array(values, pa.float64(), from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        return pa.array(values, from_pandas=True)
 
 
 def key_types(store: Any, keys: tuple[str, ...]) -> dict[str, str]:

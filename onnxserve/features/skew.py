@@ -85,8 +85,8 @@ def online_values(url: str, query: Join, rows: dict[str, list[Any]]) -> dict[str
         raise FeatureError(f"the feature server gave an unusable answer: {error}", where=url) from error
 
 
-def is_close(online: float | None, offline: float | None, tolerance: float) -> bool:
-    """Whether both values are unknown, or equal within the tolerance."""
-    if online is None or offline is None:
-        return online is offline
+def is_close(online: Any, offline: Any, tolerance: float) -> bool:
+    """Whether both values are unknown, or equal; numbers within the tolerance."""
+    if not all(isinstance(value, int | float) for value in (online, offline)):
+        return bool(online == offline)
     return math.isclose(online, offline, rel_tol=tolerance, abs_tol=tolerance)

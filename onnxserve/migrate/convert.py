@@ -46,7 +46,7 @@ def convert(stock: StockArchive, models: Path, row: Path | None = None) -> Conve
         raise ArchiveError("a model with this name exists", where=str(folder), fix="name another folder with --convert")
     version = next_version(stock.version)
     files = model_files(stock) | {"model.toml": definition(stock, kind, version).encode(), "golden.jsonl": kind.golden}
-    for name, content in (files | kind.files).items():
+    for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return Converted(folder, version)
@@ -107,7 +107,6 @@ def definition(stock: StockArchive, kind: Kind, version: str) -> str:
         f"name = {json.dumps(stock.name)}",
         f"version = {json.dumps(version)}",
         f"source = {json.dumps(source_name(stock))}",
-        *kind.fields,
         "",
         "[input]",
         *kind.input,

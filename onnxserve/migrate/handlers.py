@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from onnxserve.errors import ArchiveError
 
 from .stock import StockArchive
 
-TEMPLATE = Path(__file__).with_name("templates") / "handler.py.tmpl"
 NAMES = "index_to_name.json"
-SIZE = 224  # pixels, of the square that image_classifier crops
+# What image_classifier does, torchvision's preprocessing for ImageNet: Resize(256), CenterCrop(224), Normalize.
+SHORTER_SIDE, SIZE = 256, 224  # pixels
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 MAX_BYTES = 8 * 2**20
 PATTERN = 256  # levels of grey in the picture that stands for an example
 FIX = "name one that clients send with --row"
@@ -28,13 +29,11 @@ FIX = "name one that clients send with --row"
 
 @dataclass(frozen=True)
 class Kind:
-    """Lines of `model.toml` and of `golden.jsonl`, and files that the definition names."""
+    """Lines of `model.toml` and of `golden.jsonl`."""
 
     input: list[str]
     output: list[str]
     golden: bytes
-    fields: list[str] = field(default_factory=list)
-    files: dict[str, bytes] = field(default_factory=dict)
 
 
 def image_kind(stock: StockArchive, row: Path | None) -> Kind:
@@ -44,11 +43,15 @@ def image_kind(stock: StockArchive, row: Path | None) -> Kind:
         'kind = "image"',
         f"height = {SIZE}",
         f"width = {SIZE}",
+        'resize = "crop"',
+        f"shorter_side = {SHORTER_SIDE}",
+        "pixel_max = 1",
+        f"mean = {MEAN}",
+        f"std = {STD}",
         f"max_bytes = {MAX_BYTES}",
     ]
     output = ['task = "classification"', 'activation = "softmax"', f"labels = {json.dumps(labels(stock))}"]
-    golden = golden_line(base64.b64encode(content).decode())
-    return Kind(lines, output, golden, ['handler = "handler.py:ImageNet"'], {"handler.py": TEMPLATE.read_bytes()})
+    return Kind(lines, output, golden_line(base64.b64encode(content).decode()))
 
 
 def tensor_kind(stock: StockArchive, row: Path | None) -> Kind:

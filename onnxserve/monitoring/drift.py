@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onnxserve.archive import folder_signature, read_proof, summarise, unpack_trusted
+from onnxserve.archive import column_types, folder_signature, read_proof, summarise, unpack_trusted
 from onnxserve.archive.offline import answers, run_offline
 from onnxserve.errors import ArchiveError, MonitorError
 from onnxserve.monitoring.predictions import read_logged
@@ -66,7 +66,7 @@ def archive_of(store: Path, model: str, version: str) -> Path:
 
 def build_tables(folder: Path, model: str, version: str, rows: pa.Table) -> Tables:
     """Measure the proof rows and the logged rows with the unpacked archive's handler."""
-    inputs = [row["input"] for row in read_proof(folder)]
+    inputs = [row.input for row in read_proof(folder)]
     answered = predictions(folder, inputs)
     proven = pd.DataFrame({name: [row.get(name) for row in answered] for name in ("label", "score")})
     live = pd.DataFrame({"label": rows["label"].to_pylist(), "score": rows["score"].to_pylist()})
@@ -94,8 +94,7 @@ def logged_inputs(folder: Path, lines: Sequence[str | None], example: Any) -> tu
     """Return the logged rows for the handler, and the redacted columns, which get the example's values."""
     rows, hidden = [], set[str]()
     if isinstance(example, list):
-        columns = folder_signature(folder)["input"].get("columns", ())
-        example = dict(zip(columns, example, strict=False))
+        example = dict(zip(column_types(folder_signature(folder)), example, strict=False))
     for line in lines:
         value = msgspec.json.decode(line) if line is not None else None
         if isinstance(value, dict):

@@ -9,6 +9,7 @@ from typing import Any
 from onnxserve.archive import read_signature
 from onnxserve.errors import OnnxserveError, ReleaseError
 
+RULES = ("type", "minimum", "maximum", "categories", "unknown", "nullable")  # of a column, which clients depend on
 FREE = "any"  # an axis whose size the row or the batch decides
 
 
@@ -18,12 +19,20 @@ def contract(signature: Mapping[str, Any]) -> dict[str, object]:
     stored = set(features.get("columns", ()))
     columns = signature.get("input", {}).get("columns", ())
     return {
-        "columns": [column for column in columns if column not in stored],
+        "columns": [text for name, text in map(describe_column, columns) if name not in stored],
         "keys of the feature store": list(features.get("entities", ())),
         "labels": list(signature.get("output", {}).get("labels", ())),
         "input tensors": [describe_tensor(tensor) for tensor in signature.get("inputs", ())],
         "output tensors": [describe_tensor(tensor) for tensor in signature.get("outputs", ())],
     }
+
+
+def describe_column(column: str | Mapping[str, Any]) -> tuple[str, str]:
+    """Return a column's name, and the name with the values that it takes."""
+    if isinstance(column, str):
+        return column, column
+    rules = {field: value for field, value in column.items() if field in RULES}
+    return column["name"], " ".join([column["name"], *(f"{field}={value}" for field, value in rules.items())])
 
 
 def describe_tensor(tensor: Mapping[str, Any]) -> str:

@@ -101,14 +101,24 @@ class ReleaseService(Versions):
         version = share.version if share else ""
         return self._move("shadow", model, version, lambda now: transitions.set_shadow(now, model, share), plan=plan)
 
-    def smaller(self, model: str, version: str, *, other_signature: bool = False, plan: bool = False) -> list[str]:
+    def smaller(
+        self,
+        model: str,
+        version: str,
+        *,
+        other_signature: bool = False,
+        accept_unproven: bool = False,
+        plan: bool = False,
+    ) -> list[str]:
         """Name a cheaper version that answers when the stable one is too busy; an empty name removes it.
 
         ReleaseError if its signature differs from the stable version's, whose clients it will answer, unless
-        `other_signature` is set.
+        `other_signature` is set, and if it is unproven, unless `accept_unproven` is set.
         """
         if version and not other_signature:
             self._check_signature(model, version)
+        if version and not accept_unproven:
+            self._check_proven(model, version)
         step = partial(transitions.set_smaller, name=model, version=version)
         return self._move("smaller", model, version, step, plan=plan)
 

@@ -13,7 +13,12 @@ FORMER = {"tabular": "table"}  # until 0.2
 PAIRS = {
     ("text", "classification"): "text",
     ("text", "embedding"): "text-embedding",
+    ("text", "tokens"): "text-tokens",
+    ("text", "rerank"): "text-rerank",
     ("image", "classification"): "image",
+    ("image", "detection"): "image-detection",
+    ("image", "segmentation"): "image-segmentation",
+    ("audio", "classification"): "audio",
     ("table", "classification"): "table",
     ("table", "regression"): "table-regression",
     ("tensors", "raw"): "tensors-raw",

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from onnxserve.archive import open_archive
+from onnxserve.archive.proof import ProofRow, proof_rows
 from onnxserve.cli.app import app
 from onnxserve.errors import MonitorError
 from onnxserve_handlers.request import Request
@@ -25,16 +26,17 @@ TASK.signature = table_signature("x", "y", labels=("outside", "inside"), model="
 
 
 @pytest.fixture(scope="module")
-def proven(archive) -> list[dict[str, Any]]:
+def proven(archive) -> list[ProofRow]:
     with open_archive(archive) as opened:
-        return [json.loads(line) for line in opened.read("proof.jsonl").splitlines()]
+        return proof_rows(opened.read("proof.jsonl"))
 
 
-def log(folder: Path, proven: list[dict[str, Any]], change: float, **settings: Any) -> None:
+def log(folder: Path, proven: list[ProofRow], change: float, **settings: Any) -> None:
     """Write a log as a worker does, of rows like the proof's with `change` added to their first column."""
     prediction_log = PredictionLog(Settings(str(folder / "predictions"), 100.0, **settings), TASK)
     for index in np.random.default_rng(9).integers(0, len(proven), 1500):
-        (x, y), (outside, inside) = proven[index]["input"], proven[index]["output"]
+        (x, y), [logits] = proven[index].input, proven[index].outputs.values()
+        outside, inside = logits.array()
         score = round(1 / (1 + float(np.exp(-abs(inside - outside)))), 6)
         body = {"predictions": [{"label": "inside" if inside > outside else "outside", "score": score}]}
         request, response = Request(instances=[[x + change, y]]), Response(msgspec.json.encode(body))

@@ -13,9 +13,15 @@ import pytest
 import torch
 
 from onnxserve.archive import contents, unpack
-from onnxserve.migrate import read_stock, wrap
+from onnxserve.archive.offline import outputs
+from onnxserve.errors import OnnxserveError
+from onnxserve.migrate import convert, read_stock, wrap
+from onnxserve_export.export import export_model
+from onnxserve_export.options import ExportOptions
+from onnxserve_export.steps import STEPS
 from tests.helpers.frontend import FAST, batch_frame, load_frame, plain, started, stock
-from tests.helpers.stock import HANDLER, weights
+from tests.helpers.stock import HANDLER, weights, write_zip
+from tests.unit.onnxserve.migrate.test_convert import eager
 
 TOOL = str(Path(sys.executable).parent / "torch-model-archiver")
 
@@ -69,3 +75,18 @@ def test_torchscript_in_torchserves_own_handler_answers_on_both_workers(tmp_path
         answer = worker.ask(batch_frame(plain("r1", json.dumps([1, 2]).encode(), "application/json")))
         assert b"Prediction success" in answer, worker.output
         assert json.dumps([2, 4], indent=2).encode() in answer
+
+
+def test_a_converted_model_is_exported_and_answers_as_it_did(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.path", [*sys.path])
+    (tmp_path / "row").write_bytes(b"[[1.0, 2.0, 3.0]]")
+    stock_archive = read_stock(write_zip(tmp_path / "net.mar", eager("base_handler")))
+    made = convert(stock_archive, tmp_path / "models", tmp_path / "row")
+    with pytest.raises(OnnxserveError, match="--unproven"):
+        export_model(made.folder, tmp_path / "store", STEPS, lambda _: None)
+    options = ExportOptions(unproven=True)
+    archive = export_model(made.folder, tmp_path / "store", STEPS, lambda _: None, options=options).archive
+    assert archive.name == f"net-{made.version}.mar"
+    unpack(tmp_path / "store" / archive.name, tmp_path / "open")
+    [answers] = outputs(tmp_path / "open", [[[[1.0, 2.0, 3.0]], [[0.0, 0.0, 1.0]]]])
+    assert answers.tolist() == [[[12.0, 12.0]], [[2.0, 2.0]]]

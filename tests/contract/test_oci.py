@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve.errors import SourceError
+from onnxserve.archive.pull import pull
+from onnxserve.errors import ArchiveError, SourceError
 from onnxserve.locations import fetch as fetching
 from onnxserve.locations import transfer
 from onnxserve.locations.fetch import Access, fetch
@@ -170,3 +171,19 @@ def test_a_layer_that_would_write_elsewhere_or_is_none_is_refused(registry, acce
 def test_what_is_not_there_is_said(registry, access, url, message):
     with pytest.raises(SourceError, match=message):
         fetch(Location(url or url_of(registry)), Path(), access)
+
+
+def test_archive_pull_stores_the_archive_that_an_artifact_holds(registry, archive, tmp_path, monkeypatch):
+    monkeypatch.setenv("ONNXSERVE_CACHE", str(tmp_path / "cache"))
+    digest = registry.push({"mediaType": MANIFEST, "layers": [registry.layer(archive.read_bytes(), archive.name)]})
+    stored = pull(url_of(registry), digest.removeprefix("sha256:"), tmp_path / "store")
+    assert (stored.name, stored.read_bytes()) == (archive.name, archive.read_bytes())
+
+
+def test_archive_pull_refuses_an_artifact_that_is_no_single_archive(registry, tmp_path, monkeypatch):
+    monkeypatch.setenv("ONNXSERVE_CACHE", str(tmp_path / "cache"))
+    digest = registry.push({"mediaType": MANIFEST, "layers": [registry.layer(GRAPH, "model.onnx")]})
+    with pytest.raises(ArchiveError, match="isn't one archive") as refusal:
+        pull(url_of(registry), digest.removeprefix("sha256:"), tmp_path / "store")
+    assert "oras push" in refusal.value.fix
+    assert not (tmp_path / "store").exists()

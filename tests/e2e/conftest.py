@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium import webdriver
 
+from tests.helpers.browser import chromium
 from tests.helpers.gateway import TorchServeClient, gateway_before
 from tests.helpers.torchserve import ROOT, Running, running, stock_config
 
@@ -62,3 +64,10 @@ def either(request: pytest.FixtureRequest) -> Running:
     """Our worker, then TorchServe's."""
     server: Running = request.getfixturevalue(request.param)
     return server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    """A browser for the console."""
+    with chromium() as chrome:
+        yield chrome

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from collections.abc import Iterator
 
@@ -16,11 +14,10 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from onnxserve.gateway.gateway import METRICS_PAGE
 from tests.helpers import plain_http
+from tests.helpers.browser import WAIT_S, asked, text
 from tests.helpers.gateway import gateway_before
 from tests.helpers.observed import observing
 from tests.helpers.torchserve import Running
-
-WAIT_S = 90  # a busy machine opens a page slowly
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +26,6 @@ def console(demo: Running) -> Iterator[str]:
     with gateway_before(demo) as front, observing(front.running.gateway):
         demo.release.promote("segment", "1.0.0")
         yield front.console
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    assert binary, "apt-get install chromium chromium-driver"
-    assert driver, "apt-get install chromium chromium-driver"
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,1600", "--no-proxy-server"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield chrome
-    chrome.quit()
 
 
 @pytest.fixture
@@ -55,25 +37,11 @@ def page(browser: webdriver.Chrome, console: str) -> webdriver.Chrome:
     return browser
 
 
-def text(page: webdriver.Chrome, selector: str) -> str:
-    content: str = page.find_element(By.CSS_SELECTOR, selector).text
-    return content
-
-
 def table(page: webdriver.Chrome) -> list[list[str]]:
     """Cells of the models' table, at one moment: it is drawn anew every few seconds."""
     script = "return [...document.querySelectorAll('#models tbody tr')].map(r => [...r.cells].map(c => c.innerText))"
     cells: list[list[str]] = page.execute_script(script)
     return cells
-
-
-def asked(page: webdriver.Chrome) -> dict[str, object]:
-    """What the playground shows after a click."""
-    page.execute_script("document.getElementById('play-answer').textContent = 'waiting'")
-    page.find_element(By.CSS_SELECTOR, "#play button").click()
-    WebDriverWait(page, WAIT_S).until(lambda driver: text(driver, "#play-answer") != "waiting")
-    answer: dict[str, object] = json.loads(text(page, "#play-answer"))
-    return answer
 
 
 def test_every_version_is_there_with_its_traffic_workers_and_proof(page):
@@ -168,7 +136,7 @@ def test_the_page_runs_without_an_error_and_loads_nothing_from_elsewhere(page, c
     time.sleep(4)
     assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
     policy = plain_http.get(f"{console}/console/").headers["content-security-policy"]
-    assert policy == "default-src 'self'; img-src 'self' data:"
+    assert policy == "default-src 'self'; img-src 'self' data:; media-src data:"
 
 
 def test_other_names_for_the_address_and_other_paths_lead_nowhere(console):

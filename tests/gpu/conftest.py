@@ -34,7 +34,7 @@ def folder(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def inputs(folder: Path) -> list[Any]:
     """Instances that the archive was proven with."""
-    return [row["input"] for row in read_proof(folder)]
+    return [row.input for row in read_proof(folder)]
 
 
 def load(folder: Path, provider: str = "cuda", gpu_id: int = 0, **gpu: Any) -> Handler:

@@ -14,7 +14,7 @@ from .source import SourceModel
 
 FORMS = (
     "model.py:load or module:factory, or a file: .onnx, .pt2, .pt (TorchScript), .joblib, .pkl or .skops "
-    "(scikit-learn), .ubj or .json (XGBoost), .txt (LightGBM)"
+    "(scikit-learn), .ubj or .json (XGBoost), .txt (LightGBM), or a folder of Hugging Face's transformers"
 )
 
 
@@ -36,6 +36,10 @@ def open_source(
 
 def open_file(path: Path, outputs: Sequence[str] = (), *, trust: bool = False) -> SourceModel:
     """Return the model in a file, by its suffix; DefinitionError if the suffix is unknown or the file damaged."""
+    if path.is_dir():
+        from .pretrained import open_pretrained
+
+        return open_pretrained(path, outputs, trust=trust)
     match path.suffix.lower():
         case ".onnx":
             from .onnx_file import open_onnx
@@ -48,7 +52,7 @@ def open_file(path: Path, outputs: Sequence[str] = (), *, trust: bool = False) -
         case ".pt" | ".pth" | ".ts" | ".torchscript":
             from .torchscript import open_torchscript
 
-            return open_torchscript(path, outputs)
+            return open_torchscript(path, outputs, trust=trust)
         case ".joblib" | ".pkl" | ".pickle" | ".skops" | ".ubj" | ".json" | ".txt":
             from .tree_files import open_trees
 

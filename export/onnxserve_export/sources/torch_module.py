@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 import torch
 
-from onnxserve.errors import DefinitionError
+from onnxserve.errors import CheckFailed, DefinitionError
 from onnxserve_export.arrays import Arrays, Axes
 from onnxserve_export.divergence import first_divergence
 from onnxserve_export.records import Range
@@ -20,12 +20,11 @@ from .torch_graph import export_graph
 from .torch_source import TorchSource
 
 PLAIN = (bool, int, float, str)
+STEPLESS = (torch.nn.LSTM, torch.nn.GRU)  # recurrent modules that are one node of a graph, with a free time axis
 
 
 class TorchModule(TorchSource):
     """A `torch.nn.Module` on the CPU in evaluation mode."""
-
-    free_axis_fix = "the module branches on x.shape, or bakes a size in: write it without"
 
     def __init__(self, module: torch.nn.Module, outputs: Sequence[str] = ()) -> None:
         super().__init__(outputs)
@@ -33,6 +32,7 @@ class TorchModule(TorchSource):
         self.inputs = forward_inputs(module)
         _check_dtypes(module)
         parameters = sum(parameter.numel() for parameter in module.parameters())
+        self.free_axis_fix = axis_fix(module)
         self.summary = f"{type(module).__name__}, {parameters:,} parameters"
 
     def call(self, tensors: dict[str, torch.Tensor]) -> Any:
@@ -42,7 +42,13 @@ class TorchModule(TorchSource):
     def graph(self, example: Arrays, axes: Axes) -> tuple[onnx.ModelProto, list[Range]]:
         """Trace the module; nodes are named after its inner modules."""
         names = self.output_names(example, self.outputs)
-        return export_graph(self.module, match_inputs(self, example), example, axes, names)
+        try:
+            return export_graph(self.module, match_inputs(self, example), example, axes, names)
+        except CheckFailed as error:
+            if unrolled(self.module) and any(axes.values()):
+                fix, where = self.free_axis_fix, error.where
+                raise CheckFailed(error.step, error.measured, error.allowed, fix=fix, where=where) from error
+            raise
 
     def state(self) -> Mapping[str, Any]:
         """Return copies of the buffers and of the plain attributes of all inner modules."""
@@ -73,6 +79,22 @@ def forward_inputs(module: torch.nn.Module) -> tuple[InputSpec, ...]:
         return ()
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return tuple(InputSpec(p.name, p.default is p.empty) for p in parameters if p.kind in kinds)
+
+
+def axis_fix(module: torch.nn.Module) -> str:
+    """Return how to free an axis that is fixed."""
+    if names := unrolled(module):
+        return f"torch's exporter writes each time step of {', '.join(names)} out: use torch.nn.LSTM or torch.nn.GRU"
+    return "the module branches on x.shape, or bakes a size in: write it without"
+
+
+def unrolled(module: torch.nn.Module) -> list[str]:
+    """Return the recurrent modules in a module that torch's exporter writes out step by step, with their types."""
+    return [
+        f"{path or 'the module itself'} ({type(part).__name__})"
+        for path, part in module.named_modules()
+        if isinstance(part, torch.nn.RNNBase) and not isinstance(part, STEPLESS)
+    ]
 
 
 def _check_dtypes(module: torch.nn.Module) -> None:

@@ -21,18 +21,23 @@ from .torch_graph import OPSET
 from .torch_source import TorchSource
 
 
-def open_torchscript(path: Path, outputs: Sequence[str] = ()) -> ScriptSource:
-    """Return the module of a file; DefinitionError if it isn't TorchScript."""
+def open_torchscript(path: Path, outputs: Sequence[str] = (), *, trust: bool = False) -> TorchSource:
+    """Return the module of a file; DefinitionError if it isn't TorchScript, nor a pickled module that is trusted."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             module = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     except RuntimeError as error:
+        if trust:
+            from .pickled_module import open_pickled
+
+            return open_pickled(path, outputs)
         raise DefinitionError(
             f"{path.name} is not TorchScript",
             where=str(path),
-            fix="a state dict or a pickled module needs its code: write a function that builds the module and loads "
-            'the weights with torch.load(…, weights_only=True), and set source = "model.py:load"',
+            fix="--trust, if it is a whole module that you pickled yourself: reading it runs whatever code it names. A "
+            "state dict is no model: write a function that builds the module and loads the weights with "
+            'torch.load(…, weights_only=True), and set source = "model.py:load"',
         ) from error
     return ScriptSource(module, outputs)
 

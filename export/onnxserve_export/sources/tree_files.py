@@ -22,7 +22,7 @@ def open_trees(path: Path, *, trust: bool = False) -> TreeSource:
 def _read(path: Path, *, trust: bool) -> Any:
     match path.suffix.lower():
         case ".skops":
-            return _skops(path)
+            return _skops(path, trust=trust)
         case ".ubj" | ".json":
             return _xgboost(path)
         case ".txt":
@@ -54,17 +54,18 @@ def _pickle(path: Path, suffix: str) -> Any:
         ) from error
 
 
-def _skops(path: Path) -> Any:
+def _skops(path: Path, *, trust: bool) -> Any:
     import skops.io
 
     unknown = skops.io.get_untrusted_types(file=path)
-    if unknown:
+    if unknown and not trust:
         raise DefinitionError(
             f"{path.name} holds types that skops doesn't know to be harmless: {unknown}",
             where=str(path),
-            fix="load it in a function with skops.io.load(…, trusted=[…]), and set source = model.py:load",
+            fix="--trust, if you made it yourself; or load it in a function with skops.io.load(…, trusted=[…]), and "
+            "set source = model.py:load",
         )
-    return skops.io.load(path)
+    return skops.io.load(path, trusted=unknown)
 
 
 def _xgboost(path: Path) -> Any:

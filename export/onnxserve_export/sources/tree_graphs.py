@@ -2,56 +2,86 @@
 
 ONNX Runtime's trees compare numbers in float32 with thresholds in float32. For a number in float32, `x <= t` holds just
 when x is at most the largest float32 that is no larger than t. So thresholds are rounded down, never to the nearest:
-otherwise a row next to a threshold goes the other way.
+otherwise a row next to a threshold goes the other way. Numbers in float64 are compared with thresholds in float64.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
+
+from onnxserve_export.arrays import Arrays
 
 OPSET = {"": 20, "ai.onnx.ml": 3}
 BOOSTERS_OPSET = 15  # the newest that onnxmltools writes
 THRESHOLDS, DECISIONS = "threshold=", "decision_type="
 MODE = 5  # the place of a node's kind among the arguments of `add_node`, before its threshold
 MISSING = "nodes_missing_value_tracks_true"
+TREES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
+LEQ = "BRANCH_LEQ"
+WEIGHTS = ("nodes_hitrates", "class_weights", "target_weights", "base_values")
 CATEGORICAL = 1  # the bit of a decision type of LightGBM that means a set of categories
 
 
-def convert(model: Any, library: str, columns: int) -> onnx.ModelProto:
-    """Return the graph of a fitted model for one float32 tensor (rows, columns); its last output has the answers."""
+def convert(model: Any, library: str, tensors: Arrays) -> onnx.ModelProto:
+    """Return the graph of a fitted model for a batch's tensors; its last output has the answers.
+
+    A table in float64 is compared with thresholds in float64, where the library does that too: XGBoost, and all trees
+    of scikit-learn but histogram-based ones, round to float32 themselves.
+    """
     if library == "scikit-learn":
-        return convert_sklearn(model, columns)
+        return convert_sklearn(model, tensors)
     from onnxmltools import convert_lightgbm, convert_xgboost
     from onnxmltools.convert.common.data_types import FloatTensorType
 
-    types = [("X", FloatTensorType([None, columns]))]
-    if library == "lightgbm":
-        exact = exact_booster(getattr(model, "booster_", model))
-        proto: onnx.ModelProto = convert_lightgbm(exact, initial_types=types, target_opset=BOOSTERS_OPSET, zipmap=False)
-    else:
-        proto = convert_xgboost(model, initial_types=types, target_opset=BOOSTERS_OPSET)
+    [table] = tensors.values()
+    types = [("X", FloatTensorType([None, table.shape[1]]))]
+    if library == "xgboost":
+        graph: onnx.ModelProto = convert_xgboost(model, initial_types=types, target_opset=BOOSTERS_OPSET)
+        return graph
+    booster, is_double = getattr(model, "booster_", model), table.dtype == np.float64
+    exact, thresholds = numbered_booster(booster) if is_double else (rounded_booster(booster), [])
+    proto: onnx.ModelProto = convert_lightgbm(exact, initial_types=types, target_opset=BOOSTERS_OPSET, zipmap=False)
+    if is_double:
+        compare_in_double(proto, thresholds)
     return proto
 
 
-def convert_sklearn(model: Any, columns: int) -> onnx.ModelProto:
-    """Convert a model or pipeline of scikit-learn."""
+def convert_sklearn(model: Any, tensors: Arrays) -> onnx.ModelProto:
+    """Convert a model or pipeline of scikit-learn; several tensors are the columns of a data frame."""
     import skl2onnx
-    from skl2onnx.common import tree_ensemble
-    from skl2onnx.common.data_types import FloatTensorType
+    from skl2onnx.common import data_types, tree_ensemble
 
     check_categories(model)
-
+    kinds = {
+        "U": data_types.StringTensorType,
+        "f": data_types.FloatTensorType,
+        "float64": data_types.DoubleTensorType,
+        "int64": data_types.Int64TensorType,
+        "int32": data_types.Int32TensorType,
+        "bool": data_types.BooleanTensorType,
+    }
+    types = [
+        (
+            name,
+            (kinds.get(array.dtype.name) or kinds[array.dtype.kind])([None, array.shape[1]]),
+        )
+        for name, array in tensors.items()
+    ]
     options = {id(model): {"zipmap": False}} if hasattr(model, "predict_proba") else None
-    types = [("X", FloatTensorType([None, columns]))]
-    with exact_nodes(tree_ensemble):
+    is_double = any(array.dtype == np.float64 for array in tensors.values())
+    with exact_nodes(tree_ensemble, rounded=not is_double):
         proto: onnx.ModelProto = skl2onnx.convert_sklearn(
             model, initial_types=types, options=options, target_opset=OPSET
         )
+    made_by_trees = {name for node in proto.graph.node if node.op_type in TREES for name in node.output}
+    for output in proto.graph.output:
+        if output.name in made_by_trees and output.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE:
+            output.type.tensor_type.elem_type = onnx.TensorProto.FLOAT  # of trees, whatever they compare in
     return proto
 
 
@@ -63,16 +93,16 @@ def round_down(thresholds: Any) -> Any:
 
 
 @contextlib.contextmanager
-def exact_nodes(tree_ensemble: Any) -> Iterator[None]:
+def exact_nodes(tree_ensemble: Any, *, rounded: bool) -> Iterator[None]:
     """Let skl2onnx round the thresholds of all trees down meanwhile; by itself it leaves out histogram-based ones.
 
-    It also writes a truth value where protobuf takes a whole number.
+    Unless `rounded`, they stay in float64. It also writes a truth value where protobuf takes a whole number.
     """
     add_node = tree_ensemble.add_node
 
     def exact(attributes: Any, *arguments: Any, **named: Any) -> Any:
         place = MODE + 1
-        if arguments[MODE] != "LEAF":
+        if rounded and arguments[MODE] != "LEAF":
             arguments = (*arguments[:place], float(round_down(arguments[place])), *arguments[place + 1 :])
         named[MISSING] = int(named.get(MISSING, 0))
         return add_node(attributes, *arguments, **named)
@@ -91,8 +121,28 @@ def check_categories(model: Any) -> None:
         raise ValueError("histogram-based trees that split by categories aren't known to the converter")
 
 
-def exact_booster(booster: Any) -> Any:
+def rounded_booster(booster: Any) -> Any:
     """Return a booster of LightGBM with thresholds rounded down, apart from those that number sets of categories."""
+    return with_thresholds(booster, lambda value: float(round_down(value)))
+
+
+def numbered_booster(booster: Any) -> tuple[Any, list[float]]:
+    """Return a booster of LightGBM with 1, 2, … in place of its thresholds, and the thresholds.
+
+    The converter writes float32, which holds these numbers but not the thresholds. Signs stay, since missing values go
+    by them.
+    """
+    thresholds: list[float] = []
+
+    def number(value: float) -> float:
+        thresholds.append(value)
+        return float(np.copysign(len(thresholds), value)) if value else float(len(thresholds))
+
+    return with_thresholds(booster, number), thresholds
+
+
+def with_thresholds(booster: Any, replace: Callable[[float], float]) -> Any:
+    """Return a booster with other thresholds, apart from those that number sets of categories."""
     import lightgbm
 
     lines = booster.model_to_string().splitlines()
@@ -101,10 +151,35 @@ def exact_booster(booster: Any) -> Any:
             kinds = lines[number + 1].removeprefix(DECISIONS).split()
             values = line.removeprefix(THRESHOLDS).split()
             lines[number] = THRESHOLDS + " ".join(
-                value if int(kind) & CATEGORICAL else repr(float(round_down(float(value))))
+                value if int(kind) & CATEGORICAL else repr(replace(float(value)))
                 for value, kind in zip(values, kinds, strict=True)
             )
     return lightgbm.Booster(model_str=without_sizes(lines))
+
+
+def compare_in_double(proto: onnx.ModelProto, thresholds: Sequence[float]) -> None:
+    """Let the trees of a graph of numbered thresholds compare numbers in float64 with the thresholds themselves."""
+    for node in proto.graph.node:
+        if node.op_type not in TREES:
+            continue
+        attributes = {attribute.name: attribute for attribute in node.attribute}
+        modes = [mode.decode() for mode in attributes["nodes_modes"].strings]
+        numbers = np.array(attributes["nodes_values"].floats)
+        values = [
+            thresholds[int(abs(number)) - 1] if mode == LEQ else number
+            for mode, number in zip(modes, numbers, strict=True)
+        ]
+        doubles = {"nodes_values": np.array(values)} | {
+            name: np.array(attributes[name].floats, np.float64) for name in WEIGHTS if name in attributes
+        }
+        for name, array in doubles.items():
+            node.attribute.remove(attributes[name])
+            tensor = onnx.numpy_helper.from_array(array, f"{name}_as_tensor")
+            node.attribute.append(onnx.helper.make_attribute(f"{name}_as_tensor", tensor))
+    for opset in proto.opset_import:
+        if opset.domain == "ai.onnx.ml":
+            opset.version = 3  # the first with trees in float64
+    proto.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
 
 
 def without_sizes(lines: list[str]) -> str:

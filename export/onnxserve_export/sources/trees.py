@@ -20,7 +20,10 @@ SCORES, VALUES = "scores", "values"
 
 
 class TreeSource(SourceModel):
-    """Takes one tensor, shape (rows, columns), and gives `scores` (rows, classes) or `values` (rows, targets)."""
+    """Takes one tensor, shape (rows, columns), or one for each column.
+
+    It gives `scores` (rows, classes) or `values` (rows, targets).
+    """
 
     inputs: tuple[InputSpec, ...] = ()
     free_axis_fix = "the model has a fixed number of columns: give it the rows that it was fitted to"
@@ -33,7 +36,7 @@ class TreeSource(SourceModel):
 
     def run(self, arrays: Arrays) -> Arrays:
         """Return `scores` or `values` for one batch."""
-        table = matrix(arrays)
+        table = matrix(arrays) if len(arrays) == 1 else frame(arrays)
         output = np.asarray(self._predict(table))
         name = SCORES if is_classifier(self.model, self.name) else VALUES
         if name == SCORES and output.ndim == 1:  # the probability of the second of two classes
@@ -43,14 +46,13 @@ class TreeSource(SourceModel):
 
     def runner(self, threads: int) -> Callable[[Arrays], Any]:  # noqa: ARG002 - these libraries choose for themselves
         """Return a function that predicts as the library does."""
-        return lambda arrays: self._predict(matrix(arrays))
+        return lambda arrays: self._predict(matrix(arrays) if len(arrays) == 1 else frame(arrays))
 
     def graph(self, example: Arrays, axes: Axes) -> tuple[onnx.ModelProto, list[Range]]:  # noqa: ARG002 - a hook
-        """Convert the model; a tensor of another type than float32 is cast in the graph."""
-        [(tensor, array)] = example.items()
+        """Convert the model; a tensor of a type that its trees don't compare in is cast in the graph."""
         [name] = self.run(example)
         try:
-            proto = convert(self.model, self.name, array.shape[1])
+            proto = convert(self.model, self.name, example)
         except ModuleNotFoundError as error:
             raise missing(error) from error
         except Exception as error:
@@ -63,8 +65,14 @@ class TreeSource(SourceModel):
         last = proto.graph.output[-1].name  # scores stand behind the label
         keep_outputs(proto.graph, [last])
         rename(proto.graph, last, name)
-        feed(proto.graph, {proto.graph.input[0].name: (tensor, array.dtype)})
-        return proto, [Range(tensor, 0, 0, None), Range(tensor, 1, array.shape[1], array.shape[1])]
+        inputs = [value.name for value in proto.graph.input]
+        dtypes = ((name, array.dtype) for name, array in example.items())
+        feed(proto.graph, dict(zip(inputs, dtypes, strict=True)))
+        return proto, [
+            axis_range
+            for tensor, array in example.items()
+            for axis_range in (Range(tensor, 0, 0, None), Range(tensor, 1, array.shape[1], array.shape[1]))
+        ]
 
 
 def missing(error: ModuleNotFoundError) -> DefinitionError:
@@ -74,14 +82,34 @@ def missing(error: ModuleNotFoundError) -> DefinitionError:
 
 
 def matrix(arrays: Arrays) -> Array:
-    """Return the handler's only tensor; DefinitionError unless there is one, of shape (rows, columns)."""
-    if len(arrays) != 1 or next(iter(arrays.values())).ndim != 2:
-        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise DefinitionError(
-            f"the model takes one tensor (rows, columns), the handler gives {shapes}",
-            fix='set [input] kind = "table" with the columns that the model was fitted to',
-        )
-    return next(iter(arrays.values()))
+    """Return the handler's only tensor; DefinitionError unless it has the shape (rows, columns)."""
+    [table] = arrays.values()
+    if table.ndim != 2:
+        raise shape_fault(arrays)
+    return table
+
+
+def shape_fault(arrays: Arrays) -> DefinitionError:
+    """Return the error for tensors that are no table."""
+    shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+    return DefinitionError(
+        f"the model takes one tensor (rows, columns), the handler gives {shapes}",
+        fix='set [input] kind = "table" with the columns that the model was fitted to',
+    )
+
+
+def frame(arrays: Arrays) -> Any:
+    """Return a data frame of the handler's tensors, one a column; DefinitionError for other shapes or libraries."""
+    if any(array.ndim != 2 or array.shape[1] != 1 for array in arrays.values()):
+        raise shape_fault(arrays)
+    try:
+        import pandas as pd
+    except ModuleNotFoundError as error:
+        raise missing(error) from error
+    columns = {name: array[:, 0] for name, array in arrays.items()}
+    return pd.DataFrame(
+        {name: column.astype(object) if column.dtype.kind == "U" else column for name, column in columns.items()}
+    )
 
 
 def library_of(model: Any) -> str:

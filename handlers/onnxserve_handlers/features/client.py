@@ -32,7 +32,7 @@ class Unavailable(Exception):
     """The server gave no readable response in time."""
 
 
-class Values(dict[str, float | None]):
+class Values(dict[str, Any]):
     """The features of one entity by name; `stale` ones are past their time, and no newer ones came."""
 
     stale = False

@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 from ..errors import InvalidRow, RequestError
-from ..inputs.table import NUMBER, TableInput
+from ..inputs.table import TableInput
+from ..inputs.table_cells import Cell, cell_schema
 from ..protocols.body import unwrap
 from ..runtime.batching import guard
 from ..signature import Features, Schema, object_schema
@@ -28,7 +29,7 @@ class FeaturesUnavailable(RequestError):
     phrase = "Service Unavailable"
 
 
-class DegradedRow(list[float]):
+class DegradedRow(list[Cell]):
     """A row with defaults or old values in place of the store's current ones."""
 
 
@@ -43,20 +44,21 @@ class JoinedTable(TableInput):
         self.decoder = None
         self.spec = self.signature.features or Features()
         self.keys = frozenset(self.spec.entities)
+        self.nullable = self.signature.input.nullable_columns
         self.row_keys = tuple(key for key in self.row_keys if key not in self.keys)
         url = os.environ.get(URL) or str(self.settings.get("features") or DEFAULT_URL)
         self.store = FeatureStore(self.spec, url)
 
     def columnar(self) -> bool:
-        """Return True: rows in columns are joined already, and are like any table's."""
-        return True
+        """Return whether rows are numbers: rows in columns are joined already, and are like any table's."""
+        return self.is_plain
 
-    def check(self, instance: Any, where: str) -> list[float]:
+    def check(self, instance: Any, where: str) -> list[Cell]:
         """Return one row; it is looked up by itself if it needs the store."""
         [row] = self._complete([instance], [where])
         if isinstance(row, RequestError):
             raise row
-        complete: list[float] = row
+        complete: list[Cell] = row
         return complete
 
     def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
@@ -106,7 +108,7 @@ class JoinedTable(TableInput):
         bits = INTEGER_BITS.get(kind or "", 64)
         return "" if -(2 ** (bits - 1)) <= part < 2 ** (bits - 1) else f"a key has at most {bits} bits"
 
-    def _row(self, instance: Any, key: Any, features: dict[Key, Values | None], where: str) -> list[float]:
+    def _row(self, instance: Any, key: Any, features: dict[Key, Values | None], where: str) -> list[Cell]:
         if isinstance(key, RequestError):
             raise key
         if isinstance(instance, dict):
@@ -128,16 +130,17 @@ class JoinedTable(TableInput):
             if self.spec.unavailable == "refuse":
                 raise FeaturesUnavailable("the feature store does not answer", where=where, fix="try again later")
             return {name: self.spec.defaults[name] for name in needed}, True
-        missing = [name for name in needed if values[name] is None]
+        missing = [name for name in needed if values[name] is None and name not in self.nullable]
         if missing and self.spec.missing == "refuse":
             entity = ", ".join(f"{name} {part}" for name, part in zip(self.spec.entities, key, strict=True))
             raise InvalidRow(f"nothing is known of {missing[:5]} for {entity}", where=where, fix="send the columns")
-        stored = {name: self.spec.defaults[name] if values[name] is None else values[name] for name in needed}
+        defaults = self.spec.defaults if self.spec.missing == "default" else {}
+        stored = {name: defaults.get(name) if values[name] is None else values[name] for name in needed}
         return stored, values.stale
 
     def row_schema(self) -> Schema:
         """Return a table's schema, or keys of entities in place of the columns that the feature store has."""
         schema, spec = super().row_schema(), self.spec
         own = [name for name in self.columns if name not in spec.columns]
-        fields = dict.fromkeys(self.columns, NUMBER) | dict.fromkeys(spec.entities, KEY)
+        fields = {column.name: cell_schema(column) for column in self.typed} | dict.fromkeys(spec.entities, KEY)
         return {"oneOf": [*schema["oneOf"], object_schema(fields, [*own, *spec.entities])]}

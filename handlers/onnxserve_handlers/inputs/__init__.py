@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -11,13 +12,16 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import InvalidRow
+from ..protocols.body import from_base64, json_type, unwrap
 from ..runtime.batching import Buffers, guard
 from ..signature import InputOptions, Positive, Schema, Signature
 
-__all__ = ["InputHooks", "InputOptions", "OwnOptions", "Positive"]
+__all__ = ["BASE64", "EncodedInput", "InputHooks", "InputOptions", "OwnOptions", "Positive"]
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
+BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
 
 
 class OwnOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -49,12 +53,18 @@ class InputHooks:
 
     # The record of the kind's options.
     input_options: ClassVar[type[InputOptions]] = OwnOptions
+    # Packages that the kind imports beside those that all archives need.
+    packages: ClassVar[tuple[str, ...]] = ()
     # Free axes beside the batch, by input name: {"input_ids": {1: "sequence"}}.
     dynamic_axes: Mapping[str, Mapping[int, str]] = MappingProxyType({})
+    # Files of the archive that `prepare` reads; an export takes them from the source's folder or the definition's.
+    files: ClassVar[tuple[str, ...]] = ()
     # Content types that are read as one raw row, beside JSON.
     raw_types: ClassVar[tuple[str, ...]] = ()
     # Names that may stand before a row in JSON: {"text": "..."}.
     row_keys: tuple[str, ...] = ("data",)
+    # Whether rows must know where their parts stand in what the client sent. The task has the value.
+    reads_offsets: ClassVar[bool]
 
     signature: Signature
     folder: Path
@@ -118,6 +128,14 @@ class InputHooks:
             for axis, name in self.dynamic_axes.get(key, {}).items()
         }
 
+    def origins(self, rows: Sequence[Any]) -> Sequence[Any] | None:  # noqa: ARG002 - a hook
+        """Return where each row's places in the graph lie in what the client sent: an image's `Frame`.
+
+        One value a row that JSON can hold, since the export compares labels with outputs without the rows themselves.
+        None where no task asks for it.
+        """
+        return None
+
     def sample(self, draws: np.random.Generator) -> Any:  # noqa: ARG002 - a hook
         """Return a random instance as a client would send it in JSON, within the signature; None if none can be made.
 
@@ -130,11 +148,18 @@ class InputHooks:
         return False
 
     def measures(self, rows: Sequence[Any]) -> Mapping[str, Array]:  # noqa: ARG002 - a hook
-        """Return numbers of checked rows, one array per measure; drift compares them with the archive's profile."""
+        """Return numbers of checked rows, one array per measure, NaN where a row has none.
+
+        Drift compares them with the archive's profile.
+        """
         return {}
 
     def free_axes(self) -> dict[str, int]:
         """Return the largest sizes of the free axes beside the batch, by name."""
+        return {}
+
+    def least_sizes(self) -> dict[str, int]:
+        """Return the smallest sizes of the free axes beside the batch, by name; 1 for those that it leaves out."""
         return {}
 
     def check_values(self, tensors: Arrays) -> None:
@@ -147,3 +172,33 @@ class InputHooks:
     def row_schema(self) -> Schema:
         """Return the JSON schema of one row, for OpenAPI; an empty one allows everything."""
         return {}
+
+
+class EncodedInput(InputHooks):
+    """Rows are files, as raw bytes or as base64 in JSON; the files of a batch are decoded in parallel."""
+
+    decoders: ThreadPoolExecutor | None = None
+
+    def prepare(self) -> None:
+        """Start as many threads for decoding as the model may use."""
+        if self.threads > 1:
+            self.decoders = ThreadPoolExecutor(self.threads, "decode")
+
+    def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
+        """Decode all files of a batch in parallel: the libraries' decoders release the interpreter's lock."""
+        if self.decoders is None or len(instances) < 2:
+            return super().check_all(instances, places)
+        return list(self.decoders.map(self._check_guarded, instances, places))
+
+    def _check_guarded(self, instance: Any, place: int) -> Any:
+        return guard(partial(self.check, instance, f"instances[{place}]"))
+
+    def content(self, instance: Any, where: str) -> bytes | bytearray:
+        """Return the file's bytes; raises UndecodableBody or InvalidRow."""
+        instance = unwrap(instance, self.row_keys)
+        if isinstance(instance, bytes | bytearray):
+            return instance
+        if not isinstance(instance, str):
+            fix = f'send {{"{self.signature.input.row_name}": "<base64>"}}'
+            raise InvalidRow(f"expected base64 text, got {json_type(instance)}", where=where, fix=fix)
+        return from_base64(instance, where)

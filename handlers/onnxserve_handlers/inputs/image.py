@@ -2,67 +2,131 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import struct
-import warnings
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from ..errors import BodyTooLarge, InvalidRow, UndecodableBody
-from ..protocols.body import from_base64, json_type, unwrap
-from ..runtime.batching import guard
+from ..errors import InvalidRow
 from ..signature import Schema, object_schema
-from . import InputHooks, InputOptions, Positive
+from . import BASE64, EncodedInput, InputOptions, Positive
+from .image_decoding import MAGIC, decode, normalise
+from .image_frame import Frame
+from .image_placement import Placement, place
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8")
-BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
+Level = Annotated[int, msgspec.Meta(ge=0, le=255)]
+Colour = Level | Annotated[tuple[Level, ...], msgspec.Meta(min_length=1, max_length=3)]
+PerChannel = float | Annotated[tuple[float, ...], msgspec.Meta(min_length=1, max_length=3)]
+Layout = Literal["NCHW", "NHWC"]
+FULL = 255  # of a channel's level in an image of 8 bits
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 
 
 class ImageOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which images are accepted, and how they become arrays."""
 
     kind: Literal["image"] = "image"
-    """Rows are encoded images; the graph's input `image` is float32, shape (rows, channels, height, width)."""
+    """Rows are encoded images; the graph's input is `image`, shape (rows, channels, height, width)."""
     height: Positive
-    """Height to which an image is scaled [pixels]."""
+    """Height of the graph's images [pixels]."""
     width: Positive
-    """Width to which an image is scaled [pixels]."""
+    """Width of the graph's images [pixels]."""
     channels: Literal[1, 3] = 3
-    """Channels of an image: 1 for grey, 3 for RGB [channels]."""
-    mean: float = 127.0
-    """Value that is subtracted from each channel of an image."""
-    scale: float = 128.0
-    """Value by which each channel of an image is then divided."""
+    """Channels of an image: 1 for grey, 3 for colour [channels]."""
+    resize: Literal["stretch", "crop", "letterbox"] = "stretch"
+    """How an image gets `height` and `width`: stretched; scaled by its shorter side, then cut to the middle; or scaled
+    by its longer side, between two bars."""
+    shorter_side: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Length of the shorter side before the cut, for `crop`; 0 for the shortest that covers the cut [pixels]."""
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    """Pillow's filter for scaling; all but `nearest` smooth when they reduce."""
+    bars: Colour = 114
+    """Colour of the bars of `letterbox`: a level of grey from 0 to 255, or red, green and blue."""
+    channel_order: Literal["RGB", "BGR"] = "RGB"
+    """Order of the channels in the graph's input, and in `mean` and `std`."""
+    layout: Layout = "NCHW"
+    """Order of the axes: batch (N), channels (C), height (H) and width (W)."""
+    dtype: Literal["float32", "uint8"] = "float32"
+    """Type of the elements; `uint8` are the pixels themselves, without `pixel_max`, `mean` and `std`."""
+    pixel_max: Literal[1, 255] = 255
+    """Value of a full channel before `mean` and `std`: with 1, pixels range from 0 to 1."""
+    mean: PerChannel = 127.0
+    """Number that is subtracted from each pixel: one, or one for each channel."""
+    std: PerChannel = 128.0
+    """Number by which each pixel is then divided: one, or one for each channel."""
     max_pixels: Positive = 16_000_000
     """Largest image that is decoded [pixels]."""
-    background: Annotated[int, msgspec.Meta(ge=0, le=255)] = 255
-    """Grey level behind the transparent parts of an image, from 0 to 255."""
+    background: Colour = 255
+    """Colour behind the transparent parts of an image: a level of grey from 0 to 255, or red, green and blue."""
 
     row_name: ClassVar[str] = "image"
+
+    def __post_init__(self) -> None:
+        if faults := list(self._faults()):
+            raise ValueError("; ".join(faults))
+
+    def _faults(self) -> Iterator[str]:
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if isinstance(values, tuple) and len(values) != self.channels:
+                yield f"{name} has {len(values)} numbers for {self.channels} channels: give one, or one for each"
+        for name, colour in (("background", self.background), ("bars", self.bars)):
+            if isinstance(colour, tuple) and len(colour) != 3:
+                yield f"{name} has {len(colour)} numbers: give a level of grey, or red, green and blue"
+        if 0 in np.atleast_1d(self.std):
+            yield "std must not be 0"
+        largest = float(np.max(np.abs(self.mean)))
+        if self.pixel_max == 1 and largest > 1:
+            yield f"mean = {largest:g} is beyond pixel_max = 1: give mean and std for pixels from 0 to 1"
+        if self.pixel_max == FULL and isinstance(self.mean, tuple) and 0 < max(self.mean) <= 1:
+            yield "mean and std look like numbers for pixels from 0 to 1: set pixel_max = 1"
+        if self.channel_order == "BGR" and self.channels == 1:
+            yield 'channel_order = "BGR" needs channels = 3'
+        yield from self._cut_faults()
+
+    def _cut_faults(self) -> Iterator[str]:
+        if not self.shorter_side:
+            return
+        if self.resize != "crop":
+            yield f'shorter_side needs resize = "crop", got "{self.resize}"'
+        if self.shorter_side < max(self.height, self.width):
+            yield f"shorter_side = {self.shorter_side} is less than the cut, {self.width} x {self.height}"
+        if self.shorter_side**2 > self.max_pixels:
+            yield f"max_pixels = {self.max_pixels} is less than shorter_side squared"
 
     @property
     def logged(self) -> bool:
         """Whether the prediction log may keep rows: never."""
         return False
 
+    @property
+    def scale(self) -> PerChannel:
+        """What `std` was called until 0.2; handlers of users' own may read it."""
+        return self.std
 
-class ImageInput(InputHooks):
-    """Rows are images; each becomes a float32 array (channels, height, width) of (pixel - mean) / scale."""
+
+class ImageRow(npt.NDArray[np.uint8]):
+    """The pixels of one row in RGB or grey, shape (height, width, channels), and the size of the client's image."""
+
+    source_size: tuple[int, int] = (0, 0)  # width and height [pixels], upright
+
+
+class ImageInput(EncodedInput):
+    """Rows are images; each becomes an array of (pixel - mean) / std, in the options' layout."""
 
     input_options = ImageOptions
-    raw_types = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif")
+    raw_types = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif", "image/tiff")
     row_keys: tuple[str, ...] = ("image", "b64", "data")
-    decoders: ThreadPoolExecutor | None = None
 
     @property
     def options(self) -> ImageOptions:
@@ -73,73 +137,45 @@ class ImageInput(InputHooks):
         """Recognise an image by its first bytes, so that `curl -T picture.png` works."""
         return content.startswith(MAGIC)
 
-    def prepare(self) -> None:
-        """Start as many threads for decoding as the model may use."""
-        if self.threads > 1:
-            self.decoders = ThreadPoolExecutor(self.threads, "decode")
-
-    def check(self, instance: Any, where: str) -> npt.NDArray[np.uint8]:
+    def check(self, instance: Any, where: str) -> ImageRow:
         """Decode, check, turn and resize one image; returns uint8, shape (height, width, channels)."""
-        content = self._content(instance, where)
-        with warnings.catch_warnings():
-            # `_check_size` bounds the pixels before any is decoded; Pillow's other warnings are about damaged EXIF.
-            warnings.simplefilter("ignore")
-            return self._pixels(self._decode(content, where))
-
-    def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
-        """Decode all images of a batch in parallel: Pillow's decoders release the interpreter's lock."""
-        if self.decoders is None or len(instances) < 2:
-            return super().check_all(instances, places)
-        return list(self.decoders.map(self._check_guarded, instances, places))
-
-    def _check_guarded(self, instance: Any, place: int) -> Any:
-        return guard(partial(self.check, instance, f"instances[{place}]"))
-
-    def _content(self, instance: Any, where: str) -> bytes | bytearray:
-        instance = unwrap(instance, self.row_keys)
-        if isinstance(instance, bytes | bytearray):
-            return instance
-        if not isinstance(instance, str):
-            raise InvalidRow(
-                f"expected base64 text, got {json_type(instance)}", where=where, fix='send {"image": "<base64>"}'
-            )
-        return from_base64(instance, where)
-
-    def _decode(self, content: bytes | bytearray, where: str) -> Image.Image:
-        try:
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
-            self._check_size(image, where)
-            image.load()
-        except (BodyTooLarge, InvalidRow):
-            raise
-        except Image.DecompressionBombError as error:
-            raise BodyTooLarge("the image has too many pixels", where=where, fix="scale it down") from error
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError) as error:
-            # Pillow's decoders report damage in all these ways.
-            raise UndecodableBody(
-                f"not a readable image of {', '.join(FORMATS)}", where=where, fix="check the file"
-            ) from error
-        if image.format == "PNG" and is_cut_short(content):
-            raise UndecodableBody("the PNG file is cut short", where=where, fix="send the whole file")
-        return image
-
-    def _check_size(self, image: Image.Image, where: str) -> None:
-        pixels, limit = image.width * image.height, self.options.max_pixels
-        if pixels > limit:
-            raise BodyTooLarge(
-                f"the image has {pixels} pixels, at most {limit} are accepted", where=where, fix="scale it down"
-            )
-        if pixels == 0:
-            raise InvalidRow("the image has no pixels", where=where)
-
-    def _pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         spec = self.options
-        resized = self.to_size(normalise(image, spec.channels, spec.background))
-        return np.asarray(resized, dtype=np.uint8).reshape(spec.height, spec.width, spec.channels)
+        upright = normalise(decode(self.content(instance, where), spec.max_pixels, where), spec, where)
+        placed = self.placement(upright.size)
+        if placed.width * placed.height > max(spec.max_pixels, spec.width * spec.height):
+            size = f"{upright.width} x {upright.height}"
+            raise InvalidRow(f"the image is too narrow to be cut: {size} pixels", where=where, fix="cut it to its part")
+        resized = np.asarray(self.to_size(upright), dtype=np.uint8).reshape(spec.height, spec.width, spec.channels)
+        row = resized.view(ImageRow)
+        row.source_size = upright.size
+        return row
+
+    def placement(self, source_size: tuple[int, int]) -> Placement:
+        """Return where an image of this width and height lies in the graph's."""
+        spec = self.options
+        return place(source_size, (spec.width, spec.height), spec.resize, spec.shorter_side)
 
     def to_size(self, image: Image.Image) -> Image.Image:
-        """Return an upright image stretched to the options' size; a handler of your own may cut it to that size."""
-        return image.resize((self.options.width, self.options.height), Image.Resampling.BILINEAR)
+        """Return an upright image in the graph's size; a handler of your own may resize it otherwise."""
+        spec, placed = self.options, self.placement(image.size)
+        scaled = image.resize((placed.width, placed.height), FILTERS[spec.interpolation])
+        if scaled.size == (spec.width, spec.height):
+            return scaled
+        canvas = Image.new(image.mode, (spec.width, spec.height), in_mode(spec.bars, image.mode))
+        canvas.paste(scaled, (placed.left, placed.top))
+        return canvas
+
+    def origins(self, rows: Sequence[Any]) -> Sequence[Frame] | None:
+        """Return where the graph's pixels lie in each image.
+
+        None for rows that a handler of a user's own made, or resized without a `placement` of its own.
+        """
+        cls = type(self)
+        is_own = cls.to_size is not ImageInput.to_size and cls.placement is ImageInput.placement
+        if is_own or not all(isinstance(row, ImageRow) for row in rows):
+            return None
+        target, sizes = (self.options.width, self.options.height), [row.source_size for row in rows]
+        return [self.placement(size).frame(size, target) for size in sizes]
 
     def sample(self, draws: np.random.Generator) -> str:
         """Return an image of random pixels of the model's own size, a PNG in base64."""
@@ -156,77 +192,35 @@ class ImageInput(InputHooks):
             "contrast": np.array([float(row.std()) for row in rows]),
         }
 
-    def tensors(self, rows: Sequence[npt.NDArray[np.uint8]]) -> dict[str, npt.NDArray[np.float32]]:
-        """Return `image`, float32, shape (rows, channels, height, width): (pixel - mean) / scale."""
+    def tensors(self, rows: Sequence[npt.NDArray[np.uint8]]) -> dict[str, npt.NDArray[Any]]:
+        """Return `image` in the options' layout and dtype."""
         spec = self.options
-        pixels = self.buffers.take("image", (len(rows), spec.channels, spec.height, spec.width), np.float32)
+        sizes = {"N": len(rows), "C": spec.channels, "H": spec.height, "W": spec.width}
+        pixels = self.buffers.take("image", tuple(sizes[axis] for axis in spec.layout), np.dtype(spec.dtype))
         for index, row in enumerate(rows):
-            pixels[index] = row.transpose(2, 0, 1)
-        pixels -= np.float32(spec.mean)
-        pixels /= np.float32(spec.scale)
+            ordered = row[:, :, ::-1] if spec.channel_order == "BGR" else row
+            pixels[index] = ordered.transpose(2, 0, 1) if spec.layout == "NCHW" else ordered
+        if spec.dtype == "float32":
+            mean, std = self.levels
+            pixels -= mean
+            pixels /= std
         return {"image": pixels}
+
+    @cached_property
+    def levels(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """`mean` and `std` in levels from 0 to 255, in a shape that fits the layout."""
+        spec = self.options
+        shape = (-1, 1, 1) if spec.layout == "NCHW" else (-1,)
+        levels = [np.asarray(values, np.float64) * (FULL / spec.pixel_max) for values in (spec.mean, spec.std)]
+        mean, std = (level.astype(np.float32).reshape(shape) for level in levels)
+        return mean, std
 
     def row_schema(self) -> Schema:
         """Return the schema of `{"image": ...}`."""
         return object_schema({"image": BASE64}, ["image"])
 
 
-ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4 A
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-CHUNK = struct.Struct(">I4s")  # of a PNG: how many bytes of data, and its kind; a checksum of 4 bytes follows the data
-PNG_HEADER_BYTES = 8  # before the first chunk
-
-
-def normalise(image: Image.Image, channels: int, background: int) -> Image.Image:
-    """Return an upright image in mode `RGB` for 3 channels, else `L`, with a grey background behind transparency."""
-    upright = turn_upright(image)
-    if upright.mode.startswith("I"):
-        upright = reduce_depth(upright)
-    if upright.has_transparency_data:
-        upright = fill_background(upright, background)
-    if upright.mode == "CMYK":  # Pillow converts it to grey only by way of RGB
-        upright = upright.convert("RGB")
-    return upright.convert("RGB" if channels == 3 else "L")
-
-
-def turn_upright(image: Image.Image) -> Image.Image:
-    """Turn the image as its EXIF orientation says; damaged EXIF is ignored."""
-    turn = None
-    with contextlib.suppress(Exception):  # Pillow reports damage in many ways, and the pixels are whole
-        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
-    return image if turn is None else image.transpose(turn)
-
-
-def reduce_depth(image: Image.Image) -> Image.Image:
-    """Reduce grey from 16 bits to 8; Pillow would make all levels above 255 white. One level may be transparent."""
-    levels = np.asarray(image).astype(np.uint32).clip(0, 65535)
-    grey = Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))
-    level = image.info.get("transparency")
-    if isinstance(level, int):
-        grey.putalpha(Image.fromarray(np.where(levels == level, 0, 255).astype(np.uint8)))
-    return grey
-
-
-def fill_background(image: Image.Image, background: int) -> Image.Image:
-    """Put a plain grey background behind the image."""
-    behind = Image.new("RGBA", image.size, (background, background, background, 255))
-    return Image.alpha_composite(behind, image.convert("RGBA")).convert("RGB")
-
-
-def is_cut_short(png: bytes | bytearray) -> bool:
-    """Return whether a PNG file ends before its last chunk does; its pixels may be complete all the same."""
-    position = PNG_HEADER_BYTES
-    while position + CHUNK.size <= len(png):
-        size, kind = CHUNK.unpack_from(png, position)
-        position += CHUNK.size + int(size) + 4
-        if kind == b"IEND":
-            return position > len(png)
-    return True
+def in_mode(colour: Colour, mode: str) -> int | tuple[int, ...]:
+    """Return a colour in mode `RGB` or `L`; the grey of a colour is its luma, as Pillow converts it."""
+    channels = (colour,) * 3 if isinstance(colour, int) else colour
+    return channels if mode == "RGB" else Image.new("RGB", (1, 1), channels).convert("L").tobytes()[0]

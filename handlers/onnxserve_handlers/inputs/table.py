@@ -1,4 +1,4 @@
-"""Table rows: each row is a list of numbers in column order, or an object by column name."""
+"""Table rows: each row is a list of values in column order, or an object by column name."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from ..protocols.body import JSON, Body, json_type, unwrap
 from ..request import Request
 from ..signature import Schema, object_schema
 from . import InputHooks, InputOptions
+from .table_cells import MISSING, Cell, CellReader, cell_measures, cell_schema, graph_values, sample_cell, value_fault
+from .table_columns import NAN_FIX, Column, as_column
 
-NUMBER: Schema = {"type": "number", "minimum": -1e30, "maximum": 1e30}  # float32 holds no more than 3.4e38
-FLOAT32_MAX = float(np.finfo(np.float32).max)
+Array = npt.NDArray[Any]
+FEATURES = "features"  # the one tensor of a table
+NUMBERS = {int, float}  # bool, which is an int in Python, is no number here
+FORMATS = {"float32": "f", "float64": "d"}  # of struct
 
 
 class Document(msgspec.Struct, forbid_unknown_fields=True):
@@ -41,34 +45,97 @@ def rows_decoder(columns: int, max_rows: int, keys: Sequence[str]) -> msgspec.js
 
 
 class TableOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which columns a row has."""
+    """Which columns a row has, and which tensors they make."""
 
     kind: Literal["table"] = "table"
-    """Rows are numbers by column; the graph's input `features` is float32, shape (rows, columns)."""
-    columns: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-    """Names of the columns of a table, in the module's order."""
+    """Rows have a value for each column; the graph's input is `features`, shape (rows, columns), unless `tensors` says
+    otherwise."""
+    columns: Annotated[tuple[str | Column, ...], msgspec.Meta(min_length=1)]
+    """Columns of a table, in the module's order: names of numbers, or tables for other types."""
+    tensors: Literal["one", "columns"] = "one"
+    """Inputs of the graph: `features` for all columns, or one of shape (rows, 1) for each column, by its name."""
+    dtype: Literal["auto", "float32", "float64"] = "auto"
+    """Type of `features`; `auto` is float32, but for trees whose answers float32 would change the export sets float64.
+    """
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, which names the column, for columns that don't fit together."""
+        if faults := [*filter(None, map(value_fault, self.typed)), *_layout_faults(self)]:
+            raise ValueError("; ".join(faults))
+
+    @property
+    def typed(self) -> tuple[Column, ...]:
+        """The columns with their types."""
+        return tuple(map(as_column, self.columns))
 
     @property
     def column_names(self) -> tuple[str, ...]:
         """The names of the columns."""
-        return self.columns
+        return tuple(column.name for column in self.typed)
+
+    @property
+    def column_types(self) -> Mapping[str, str]:
+        """The types of the columns that take more or less than any number, by name."""
+        return {column.name: column.type for column in self.typed if column != Column(column.name)}
+
+    @property
+    def nullable_columns(self) -> frozenset[str]:
+        """The columns that take null."""
+        return frozenset(column.name for column in self.typed if column.nullable)
+
+    @property
+    def features_dtype(self) -> Literal["float32", "float64"]:
+        """The type of `features`."""
+        return "float64" if self.dtype == "float64" else "float32"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether rows are numbers in one tensor: these can be scored as arrays."""
+        return self.tensors == "one" and all(column.is_plain for column in self.typed)
+
+    @property
+    def measure_edges(self) -> Mapping[str, tuple[float, ...]]:
+        """The edges of the measures that have bins of their own: categories, booleans, and whether a value is null."""
+        edges = {column.name: column.edges for column in self.typed if column.edges}
+        return edges | {name + MISSING: (0.5,) for name in self.nullable_columns}
+
+
+def _layout_faults(options: TableOptions) -> list[str]:
+    """Return what doesn't fit between the columns and the graph's inputs."""
+    names = options.column_names
+    faults = [f"two columns are called {name!r}" for name in dict.fromkeys(names) if names.count(name) > 1]
+    for column in options.typed:
+        if options.tensors == "columns" and column.needs_nan:
+            faults.append(f"column {column.name!r}: {column.own_dtype} has no NaN: {NAN_FIX}")
+        if options.tensors == "one" and (column.dtype or column.type == "text"):
+            what = f"dtype = {column.dtype!r}" if column.dtype else "a column of texts"
+            faults.append(f"column {column.name!r}: {what} needs a tensor of its own: set tensors = 'columns'")
+    return faults
 
 
 class TableInput(InputHooks):
-    """Rows are numbers, one for each of the signature's columns."""
+    """Rows are values, one for each of the signature's columns."""
 
     input_options = TableOptions
-    row_keys: tuple[str, ...] = ("features", "row", "data")
+    row_keys: tuple[str, ...] = (FEATURES, "row", "data")
+    is_plain = True  # whether all columns are numbers in one tensor
 
     def prepare(self) -> None:
         """Remember the columns in the order of the graph's input, and make the decoder for well-formed rows."""
-        self.columns = cast("TableOptions", self.signature.input).columns
+        options = cast("TableOptions", self.signature.input)
+        self.columns, self.typed = options.column_names, options.typed
+        self.dtype, self.by_column = options.features_dtype, options.tensors == "columns"
         self.known = frozenset(self.columns)
+        self.readers = [CellReader(column, column.own_dtype if self.by_column else self.dtype) for column in self.typed]
         # A column's name stands before the column's value, never before a row.
         self.row_keys = tuple(key for key in type(self).row_keys if key not in self.known)
-        self.packed = struct.Struct(f"={len(self.columns)}f")  # = raises OverflowError, @ gives infinity
+        # = raises OverflowError, @ gives infinity
+        self.packed = struct.Struct(f"={len(self.columns)}{FORMATS[self.dtype]}")
+        self.is_plain = options.is_plain
+        self.only_numbers = self.is_plain and not options.nullable_columns
+        self.largest = float(np.finfo(self.dtype).max)
         # Well-formed rows are decoded straight to numbers; others take the slower way, whose errors say what is wrong.
-        default = type(self).check is TableInput.check
+        default = type(self).check is TableInput.check and self.only_numbers
         max_rows = self.signature.input.max_rows
         self.decoder = rows_decoder(len(self.columns), max_rows, self.row_keys) if default else None
 
@@ -87,8 +154,8 @@ class TableInput(InputHooks):
         request: Request = super().read(body)
         return request
 
-    def check(self, instance: Any, where: str) -> list[float]:
-        """Return one finite number per column; raises InvalidRow for a missing or unknown column."""
+    def check(self, instance: Any, where: str) -> list[Cell]:
+        """Return one checked value per column; raises InvalidRow for a missing or unknown column."""
         instance = unwrap(instance, self.row_keys)
         if isinstance(instance, dict):
             instance = self._by_name(instance, where)
@@ -96,7 +163,7 @@ class TableInput(InputHooks):
             raise InvalidRow(
                 f"expected a list or an object, got {json_type(instance)}",
                 where=where,
-                fix=f"send {len(self.columns)} numbers",
+                fix=f"send {len(self.columns)} values",
             )
         if len(instance) != len(self.columns):
             raise InvalidRow(
@@ -104,7 +171,12 @@ class TableInput(InputHooks):
                 where=where,
                 fix="columns are " + ", ".join(self.columns),
             )
-        return [self._number(value, f"{where}.{name}") for name, value in zip(self.columns, instance, strict=True)]
+        if self.only_numbers and all(type(value) in NUMBERS and abs(value) <= self.largest for value in instance):
+            return [float(value) for value in instance]
+        return [
+            reader.read(value, f"{where}.{reader.column.name}")
+            for reader, value in zip(self.readers, instance, strict=True)
+        ]
 
     def _by_name(self, instance: dict[str, Any], where: str) -> list[Any]:
         unknown, missing = sorted(set(instance) - self.known), [c for c in self.columns if c not in instance]
@@ -114,44 +186,54 @@ class TableInput(InputHooks):
             raise InvalidRow(" and ".join(parts), where=where, fix="columns are " + ", ".join(self.columns))
         return [instance[name] for name in self.columns]
 
-    def _number(self, value: Any, where: str) -> float:
-        # bool is an int in Python, but not a number here.
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InvalidRow(f"expected a number, got {json_type(value)}", where=where)
-        # The comparison is also false for NaN, and for integers that are too long for a float.
-        if not abs(value) <= FLOAT32_MAX:
-            raise InvalidRow("the number is not finite in float32", where=where)
-        return float(value)
-
     def columnar(self) -> bool:
-        """Return whether `check_columns` takes the rows: not if a subclass has a `check` or `tensors` of its own."""
+        """Return whether `check_columns` takes the rows: numbers, unless a subclass overrides `check` or `tensors`."""
         cls = type(self)
-        return cls.check is TableInput.check and cls.tensors is TableInput.tensors
+        return cls.check is TableInput.check and cls.tensors is TableInput.tensors and self.is_plain
 
-    def check_columns(
-        self, columns: Mapping[str, npt.NDArray[Any]]
-    ) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.bool_]]:
-        """Return `features`, float32, shape (rows, columns), and which rows are finite in it, shape (rows,)."""
-        features = np.empty((len(columns[self.columns[0]]), len(self.columns)), np.float32)
+    def check_columns(self, columns: Mapping[str, Array]) -> tuple[dict[str, Array], npt.NDArray[np.bool_]]:
+        """Return `features`, shape (rows, columns), and which rows are finite in it or null where that is accepted."""
+        features = np.empty((len(columns[self.columns[0]]), len(self.columns)), self.dtype)
+        valid = np.ones(len(features), np.bool_)
         with np.errstate(over="ignore"):
-            for index, name in enumerate(self.columns):
-                features[:, index] = columns[name]
-        finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(features).all(axis=1))
-        return {"features": features}, finite
+            for index, column in enumerate(self.typed):
+                features[:, index] = columns[column.name]
+                valid &= np.isfinite(features[:, index]) | (column.nullable & np.isnan(features[:, index]))
+        return {FEATURES: features}, valid
 
-    def sample(self, draws: np.random.Generator) -> list[float]:
-        """Return a row of random numbers whose sizes range over two decades."""
-        size = len(self.columns)
-        return [float(value) for value in draws.normal(size=size) * 10.0 ** draws.uniform(-1, 1, size)]
+    def sample(self, draws: np.random.Generator) -> list[Any]:
+        """Return a row of random values; sizes of numbers range over two decades."""
+        return [sample_cell(column, draws) for column in self.typed]
 
-    def measures(self, rows: Sequence[list[float]]) -> Mapping[str, npt.NDArray[np.float64]]:
-        """Return every column, shape (rows,)."""
-        table = np.array(rows, np.float64)
-        return {name: table[:, index] for index, name in enumerate(self.columns)}
+    def measures(self, rows: Sequence[Sequence[Cell]]) -> Mapping[str, Array]:
+        """Return every column's values and which are null, shape (rows,)."""
+        if self.only_numbers:
+            table = np.array(rows, np.float64)
+            return {name: table[:, index] for index, name in enumerate(self.columns)}
+        measures = dict[str, Array]()
+        for column, cells in zip(self.typed, zip(*rows, strict=True), strict=True):
+            measures |= cell_measures(column, cells)
+        return measures
 
-    def tensors(self, rows: Sequence[list[float]]) -> dict[str, npt.NDArray[np.float32]]:
-        """Return `features`, float32, shape (rows, columns)."""
-        features = self.buffers.take("features", (len(rows), len(self.columns)), np.float32)
+    def tensors(self, rows: Sequence[Sequence[Cell]]) -> dict[str, Array]:
+        """Return `features`, shape (rows, columns), or a tensor for each column, shape (rows, 1)."""
+        if self.is_plain:
+            return {FEATURES: self._packed_rows(rows)}
+        cells = zip(self.typed, zip(*rows, strict=True), strict=True)
+        if self.by_column:
+            return {column.name: self._own_tensor(column, values) for column, values in cells}
+        features = self.buffers.take(FEATURES, (len(rows), len(self.columns)), self.dtype)
+        for index, (column, values) in enumerate(cells):
+            features[:, index] = graph_values(column, values)
+        return {FEATURES: features}
+
+    @staticmethod
+    def _own_tensor(column: Column, values: Sequence[Cell]) -> Array:
+        array = graph_values(column, values)[:, None]
+        return array if column.own_dtype == "string" else array.astype(column.own_dtype)
+
+    def _packed_rows(self, rows: Sequence[Sequence[Cell]]) -> Array:
+        features = self.buffers.take(FEATURES, (len(rows), len(self.columns)), self.dtype)
         memory, offset = features.data.cast("B"), 0
         try:
             for row in rows:
@@ -159,13 +241,15 @@ class TableInput(InputHooks):
                 offset += self.packed.size
         except OverflowError as error:  # JSON has no infinity, but it has numbers beyond float32
             index = offset // self.packed.size
-            column = next(c for c, value in zip(self.columns, rows[index], strict=True) if abs(value) > FLOAT32_MAX)
-            where = f"instances[{index}].{column}"
-            raise InvalidRow("the number is not finite in float32", where=where) from error
-        return {"features": features}
+            for reader, value in zip(self.readers, rows[index], strict=True):
+                reader.read(value, f"instances[{index}].{reader.column.name}")  # raises for the number at fault
+            raise InvalidRow("the numbers are not finite", where=f"instances[{index}]") from error
+        return features
 
     def row_schema(self) -> Schema:
-        """Return numbers in column order or by name."""
-        count = len(self.columns)
-        by_order: Schema = {"type": "array", "items": NUMBER, "minItems": count, "maxItems": count}
-        return {"oneOf": [by_order, object_schema(dict.fromkeys(self.columns, NUMBER), self.columns)]}
+        """Return values in column order or by name."""
+        count, schemas = len(self.columns), {column.name: cell_schema(column) for column in self.typed}
+        by_order: Schema = {"type": "array", "minItems": count, "maxItems": count}
+        distinct = list({str(schema): schema for schema in schemas.values()}.values())
+        by_order |= {"items": distinct[0]} if len(distinct) == 1 else {"prefixItems": [*schemas.values()]}
+        return {"oneOf": [by_order, object_schema(schemas, self.columns)]}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -21,6 +22,8 @@ from . import InputHooks, InputOptions, Positive
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
 Row = dict[str, Array]
+LENGTH = 8  # of a free axis in random rows
+NO_SIZES: Mapping[str, int] = MappingProxyType({})
 Dtype = Literal[
     "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"
 ]
@@ -109,6 +112,19 @@ class TensorsInput(InputHooks):
         """Return the largest sizes of the free axes."""
         return self.options.limits
 
+    def sample(self, draws: np.random.Generator) -> dict[str, Any]:
+        """Return random arrays: of 0 and 1 for integers, whose meaning is unknown; all rows have one size."""
+        names = {name for axes in self.dynamic_axes.values() for name in axes.values()}
+        sizes = {name: min(self.options.limits.get(name, LENGTH), LENGTH) for name in names}
+        return {
+            name: _draw(
+                draws,
+                np.dtype(tensor.dtype),
+                [sizes[size] if isinstance(size, str) else size for size in tensor.shape[1:]],
+            ).tolist()
+            for name, tensor in self.expected.items()
+        }
+
     def tensors(self, rows: Sequence[Row]) -> dict[str, Array]:
         """Return each input, shape (rows, ...); raises InvalidRow for rows of different sizes."""
         if len(set(self.batch_keys(rows) or ())) > 1:
@@ -120,6 +136,11 @@ class TensorsInput(InputHooks):
         nested: Schema = {"type": ["array", "number", "boolean"]}
         by_name = object_schema(dict.fromkeys(self.expected, nested), [*self.expected])
         return {"anyOf": [by_name, nested]} if len(self.expected) == 1 else by_name
+
+
+def _draw(draws: np.random.Generator, dtype: np.dtype[Any], shape: Sequence[Any]) -> Array:
+    values = draws.normal(size=shape) if dtype.kind == "f" else draws.integers(0, 2, shape)
+    return np.asarray(values, dtype)
 
 
 def as_array(value: Any, where: str) -> Array:
@@ -143,10 +164,13 @@ def check_shape(shape: Sequence[int], count: int, name: str) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def check_tensors(arrays: Arrays, signature: Signature, free: Mapping[str, int]) -> dict[str, Array]:
+def check_tensors(
+    arrays: Arrays, signature: Signature, free: Mapping[str, int], least: Mapping[str, int] = NO_SIZES
+) -> dict[str, Array]:
     """Return the inputs in the graph's dtypes and C order, after checks of their names, shapes and finite numbers.
 
-    `free` has the largest sizes of the free axes beside the batch, by name. Raises InvalidRow or BodyTooLarge.
+    `free` has the largest sizes of the free axes beside the batch, by name, and `least` the smallest.
+    Raises InvalidRow or BodyTooLarge.
     """
     expected = {tensor.name: tensor for tensor in signature.inputs}
     if set(arrays) != set(expected):
@@ -162,15 +186,20 @@ def check_tensors(arrays: Arrays, signature: Signature, free: Mapping[str, int])
         raise BodyTooLarge(
             f"the request has {rows} rows, at most {signature.input.max_rows} are accepted", where="inputs"
         )
-    check_limits(sizes, free, "inputs")
+    check_limits(sizes, free, "inputs", least)
     return checked
 
 
-def check_limits(sizes: Mapping[str, int], free: Mapping[str, int], where: str) -> None:
-    """Raise InvalidRow for a free axis that is longer than its limit."""
+def check_limits(
+    sizes: Mapping[str, int], free: Mapping[str, int], where: str, least: Mapping[str, int] = NO_SIZES
+) -> None:
+    """Raise InvalidRow for a free axis that is longer or shorter than its limits."""
     for axis, limit in free.items():
         if sizes.get(axis, 1) > limit:
             raise InvalidRow(f"axis {axis!r} is {sizes[axis]} long, at most {limit} is accepted", where=where)
+    for axis, limit in least.items():
+        if sizes.get(axis, limit) < limit:
+            raise InvalidRow(f"axis {axis!r} is {sizes[axis]} long, at least {limit} is accepted", where=where)
 
 
 def check_array(array: Array, tensor: Tensor, sizes: dict[str, int], where: str) -> Array:

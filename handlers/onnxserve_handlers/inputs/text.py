@@ -1,22 +1,24 @@
-"""Text: each row is a string, and a batch is tokenised at once."""
+"""Text: each row is a string, a pair of strings or a list of words, and a batch is tokenised at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal, cast
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
-from ..errors import InvalidRow, UndecodableBody
+from ..errors import InvalidRow, RequestError, UndecodableBody
 from ..protocols.body import from_base64, json_type, unwrap
 from ..runtime.batching import guard
-from ..signature import Schema, object_schema
+from ..signature import TEXT_PAIR, Schema, object_schema
 from . import InputHooks, InputOptions, Positive
+from .text_tokens import DEFAULT, TENSORS, Padding, Source, TensorName, TokenRow, pad_rows
 
-Ids = list[int]
+AXIS = "sequence"
 UNKNOWN = "[UNK]"
 TEXT: Schema = {"type": "string", "minLength": 1, "pattern": "\\S"}
 
@@ -26,17 +28,47 @@ class TextOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only
 
     kind: Literal["text"] = "text"
     """Rows are strings; the archive's `tokenizer.json` makes token ids of them."""
+    pairs: bool = False
+    """Rows are two texts, such as a question and a passage, which the tokenizer joins."""
     max_tokens: Positive = 128
-    """Most tokens of a text, special tokens included [tokens]; a longer text is refused."""
+    """Most tokens of a row, special tokens included [tokens]; `truncate` says what happens to a longer one."""
+    truncate: Literal["error", "right", "left", "longest_first"] = "error"
+    """A row with more tokens is refused (`error`), or its text is cut at its end (`right`) or beginning (`left`).
+
+    Of a pair, `right` and `left` cut the second text; `longest_first` cuts the end of whichever text is longer.
+    """
+    tensors: tuple[TensorName, ...] = ()
+    """Tensors that the model takes.
+
+    By default the export takes those that the model requires, ids and mask if it knows them, and the token types of
+    pairs.
+    """
+    batch: Literal["padded", "equal"] = "padded"
+    """`equal` for a model that can't tell padding from text: only rows of as many tokens then run together."""
 
     row_name: ClassVar[str] = "text"
+    numeric: ClassVar[bool] = False
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of both texts of a pair."""
+        return TEXT_PAIR if self.pairs else ()
+
+    def completed(self, required: Sequence[str], optional: Sequence[str]) -> TextOptions:
+        """Return the options with the tensors that a model takes."""
+        wanted = {*required, *(name for name in optional if name in DEFAULT or (name == TENSORS[2] and self.pairs))}
+        names = tuple(name for name in TENSORS if name in wanted)
+        if not names and len(required) == 1:  # whatever its name is, one tensor can only be the ids
+            names = DEFAULT[:1]
+        return self if self.tensors else msgspec.structs.replace(self, tensors=names)
 
 
 class TextInput(InputHooks):
     """Rows are strings; the archive's `tokenizer.json` (of the tokenizers library) makes token ids of them."""
 
     input_options = TextOptions
-    dynamic_axes: Mapping[str, Mapping[int, str]] = {"input_ids": {1: "sequence"}, "attention_mask": {1: "sequence"}}
+    dynamic_axes: Mapping[str, Mapping[int, str]] = {name: {1: AXIS} for name in DEFAULT}
+    files = ("tokenizer.json",)
     raw_types = ("text/plain",)
     row_keys: tuple[str, ...] = ("text", "data")
 
@@ -46,41 +78,61 @@ class TextInput(InputHooks):
         return cast("TextOptions", self.signature.input)
 
     def prepare(self) -> None:
-        """Load the tokenizer without padding and truncation: a text that is too long is an error, not cut silently."""
-        self.tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        """Load the tokenizer without padding and truncation, which depend on the batch and on `truncate`."""
+        path, options = str(self.folder / "tokenizer.json"), self.options
+        self.tokenizer = Tokenizer.from_file(path)
+        self.padding = Padding.of(self.tokenizer, options.extra.get("pad_id"))
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
-        self.pad_id = int(self.options.extra.get("pad_id", 0))
+        self.names = options.tensors or DEFAULT
+        if type(self).dynamic_axes is TextInput.dynamic_axes:
+            self.dynamic_axes = {name: {1: AXIS} for name in self.names}
+        self.truncating = None if options.truncate == "error" else truncating_tokenizer(path, options)
 
-    def check(self, instance: Any, where: str) -> Ids:
-        """Return the token ids of a text: at least one, at most `max_tokens`, special tokens included."""
-        return self._check_length(self.tokenizer.encode(self._text(instance, where)).ids, where)
+    def check(self, instance: Any, where: str) -> TokenRow:
+        """Return the tokens of an instance: at least one, at most `max_tokens`, special tokens included."""
+        source = self._source(instance, where)
+        [encoding] = self._encode([source], words=isinstance(source, list))
+        return self._row(encoding, source, where)
 
     def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
         """Tokenise all texts of a batch in one call."""
         if type(self).check is not TextInput.check:
             return super().check_all(instances, places)
         wheres = [f"instances[{place}]" for place in places]
-        rows: list[Any] = [
-            guard(partial(self._text, instance, where)) for instance, where in zip(instances, wheres, strict=True)
+        sources = [
+            guard(partial(self._source, instance, where)) for instance, where in zip(instances, wheres, strict=True)
         ]
-        texts = [index for index, text in enumerate(rows) if isinstance(text, str)]
-        # The fast call leaves out offsets, which nobody reads.
-        encodings = self.tokenizer.encode_batch_fast([rows[index] for index in texts])
-        for index, encoding in zip(texts, encodings, strict=True):
-            rows[index] = guard(partial(self._check_length, encoding.ids, wheres[index]))
+        rows: list[Any] = list(sources)
+        for words in (False, True):
+            known = {
+                index: source
+                for index, source in enumerate(sources)
+                if not isinstance(source, RequestError) and isinstance(source, list) is words
+            }
+            encodings = self._encode(list(known.values()), words=words) if known else []
+            for (index, source), encoding in zip(known.items(), encodings, strict=True):
+                rows[index] = guard(partial(self._row, encoding, source, wheres[index]))
         return rows
 
-    def sample(self, draws: np.random.Generator) -> str:
-        """Return a text of random tokens, at most half as many as a text may have: written out, some become more."""
-        count = int(draws.integers(1, max(2, self.options.max_tokens // 2)))
-        return self.tokenizer.decode(draws.integers(0, self.tokenizer.get_vocab_size(), count).tolist())
+    def sample(self, draws: np.random.Generator) -> str | list[str]:
+        """Return texts of random tokens, half as many at most as a row may have: written out, some become more."""
+        texts = [self._sample_text(draws) for _ in range(2 if self.options.pairs else 1)]
+        return texts if self.options.pairs else texts[0]
 
-    def lengths(self, rows: Sequence[Ids]) -> list[int]:
+    def lengths(self, rows: Sequence[TokenRow]) -> list[int]:
         """Return each row's tokens: rows are padded to the longest of their batch."""
         return [len(row) for row in rows]
 
-    def measures(self, rows: Sequence[Ids]) -> Mapping[str, npt.NDArray[np.float64]]:
+    def batch_keys(self, rows: Sequence[TokenRow]) -> list[Hashable] | None:
+        """Return each row's tokens where padding isn't allowed."""
+        return [len(row) for row in rows] if self.options.batch == "equal" else None
+
+    def origins(self, rows: Sequence[TokenRow]) -> Sequence[Any] | None:
+        """Return the places of each row's tokens, where the task asks for them."""
+        return [row.places() for row in rows] if self.reads_offsets else None
+
+    def measures(self, rows: Sequence[TokenRow]) -> Mapping[str, npt.NDArray[np.float64]]:
         """Return each text's number of tokens, and the share of them that the vocabulary doesn't know."""
         unknown = self.tokenizer.token_to_id(UNKNOWN)
         if unknown is None:
@@ -95,33 +147,84 @@ class TextInput(InputHooks):
         mask = tensors.get("attention_mask")
         if mask is None:
             return super().tensor_sizes(tensors)
-        return {"sequence": (mask * np.arange(1, mask.shape[1] + 1)).max(axis=1).tolist()}
+        return {AXIS: (mask * np.arange(1, mask.shape[1] + 1)).max(axis=1).tolist()}
 
     def free_axes(self) -> dict[str, int]:
         """Bound token tensors as texts are bounded."""
-        return {"sequence": self.options.max_tokens}
+        return {AXIS: self.options.max_tokens}
 
     def check_values(self, tensors: dict[str, npt.NDArray[Any]]) -> None:
-        """Raise InvalidRow for ids outside the vocabulary, and for a mask of other values than 0 and 1."""
-        for name, bound in (("input_ids", self.tokenizer.get_vocab_size()), ("attention_mask", 2)):
-            values = tensors.get(name)
+        """Raise InvalidRow for ids outside the vocabulary, positions beyond the longest row, and flags above 1."""
+        bounds = {"input_ids": self.tokenizer.get_vocab_size(), "position_ids": self.options.max_tokens}
+        for name in TENSORS:
+            values, bound = tensors.get(name), bounds.get(name, 2)
             if values is not None and not ((values >= 0) & (values < bound)).all():
                 raise InvalidRow(f"the input has values outside 0 to {bound - 1}", where=f"inputs.{name}")
 
-    def _check_length(self, ids: Ids, where: str) -> Ids:
+    def tensors(self, rows: Sequence[TokenRow]) -> dict[str, npt.NDArray[np.int64]]:
+        """Return the tensors that the model takes, int64, shape (rows, longest row)."""
+        return pad_rows(rows, self.names, self.padding, self.buffers)
+
+    def row_schema(self) -> Schema:
+        """Return the schema of `{"text": ...}`, of a pair, or of a text or its words."""
+        if self.options.pairs:
+            both: Schema = {"type": "array", "items": TEXT, "minItems": 2, "maxItems": 2}
+            return {"anyOf": [object_schema(dict.fromkeys(TEXT_PAIR, TEXT), TEXT_PAIR), both]}
+        words: Schema = {"type": "array", "items": TEXT, "minItems": 1}
+        return object_schema({"text": {"anyOf": [TEXT, words]} if self.reads_offsets else TEXT}, ["text"])
+
+    def _encode(self, sources: Sequence[Source], *, words: bool) -> list[Encoding]:
+        # The fast call leaves out offsets, which most tasks don't read.
+        encode = self.tokenizer.encode_batch if self.reads_offsets else self.tokenizer.encode_batch_fast
+        return encode(sources, is_pretokenized=words)
+
+    def _row(self, encoding: Encoding, source: Source, where: str) -> TokenRow:
         limit = self.options.max_tokens
-        if not ids:
+        if len(encoding) > limit and self.truncating is not None:
+            encoding = self._truncate(self.truncating, source, where)
+        if not len(encoding):
             raise InvalidRow("the text has no token", where=where, fix="send at least one word")
-        if len(ids) > limit:
+        if len(encoding) > limit:
             raise InvalidRow(
-                f"the text has {len(ids)} tokens, at most {limit} are accepted",
+                f"the text has {len(encoding)} tokens, at most {limit} are accepted",
                 where=where,
                 fix="shorten or split the text",
             )
-        return ids
+        return TokenRow(encoding, source)
+
+    def _truncate(self, tokenizer: Tokenizer, source: Source, where: str) -> Encoding:
+        first, second = source if isinstance(source, tuple) else (source, None)
+        try:
+            return tokenizer.encode(first, second, is_pretokenized=isinstance(source, list))
+        except Exception as error:  # the library has no type of its own
+            limit = self.options.max_tokens
+            raise InvalidRow(
+                f"the first text alone has too many tokens, {limit} are accepted for both",
+                where=f"{where}.text",
+                fix="shorten the first text",
+            ) from error
+
+    def _source(self, instance: Any, where: str) -> Source:
+        instance = unwrap(instance, self.row_keys)
+        if self.options.pairs:
+            return self._pair(instance, where)
+        if self.reads_offsets and isinstance(instance, list) and instance:
+            return [self._text(word, f"{where}[{index}]") for index, word in enumerate(instance)]
+        return self._text(instance, where)
+
+    def _pair(self, instance: Any, where: str) -> tuple[str, str]:
+        if isinstance(instance, dict) and instance.keys() == {*TEXT_PAIR}:
+            instance = [instance[name] for name in TEXT_PAIR]
+        if not isinstance(instance, list) or len(instance) != 2:
+            raise InvalidRow(
+                f"expected two texts, got {json_type(instance)}",
+                where=where,
+                fix='send {"text": "...", "text_pair": "..."}',
+            )
+        first, second = (self._text(text, f"{where}.{name}") for text, name in zip(instance, TEXT_PAIR, strict=True))
+        return first, second
 
     def _text(self, instance: Any, where: str) -> str:
-        instance = unwrap(instance, self.row_keys)
         if isinstance(instance, dict) and isinstance(encoded := instance.get("b64"), str) and len(instance) == 1:
             instance = from_base64(encoded, where)
         if isinstance(instance, bytes | bytearray):
@@ -135,18 +238,21 @@ class TextInput(InputHooks):
             raise InvalidRow("the text is empty", where=where, fix="send at least one word")
         return instance
 
-    def tensors(self, rows: Sequence[Ids]) -> dict[str, npt.NDArray[np.int64]]:
-        """Return `input_ids` and `attention_mask`, int64, shape (rows, longest row)."""
-        shape = (len(rows), max(len(row) for row in rows))
-        ids = self.buffers.take("input_ids", shape, np.int64)
-        mask = self.buffers.take("attention_mask", shape, np.int64)
-        ids.fill(self.pad_id)
-        mask.fill(0)
-        for index, row in enumerate(rows):
-            ids[index, : len(row)] = row
-            mask[index, : len(row)] = 1
-        return {"input_ids": ids, "attention_mask": mask}
+    def _sample_text(self, draws: np.random.Generator) -> str:
+        most = max(2, self.options.max_tokens // (4 if self.options.pairs else 2))
+        return self.tokenizer.decode(
+            draws.integers(0, self.tokenizer.get_vocab_size(), int(draws.integers(1, most))).tolist()
+        )
 
-    def row_schema(self) -> Schema:
-        """Return the schema of `{"text": ...}`."""
-        return object_schema({"text": TEXT}, ["text"])
+
+def truncating_tokenizer(path: str, options: TextOptions) -> Tokenizer:
+    """Return a tokenizer that cuts rows as the options say."""
+    tokenizer = Tokenizer.from_file(path)
+    tokenizer.no_padding()
+    last = "only_second" if options.pairs else "only_first"
+    tokenizer.enable_truncation(
+        options.max_tokens,
+        strategy="longest_first" if options.truncate == "longest_first" else last,
+        direction="left" if options.truncate == "left" else "right",
+    )
+    return tokenizer

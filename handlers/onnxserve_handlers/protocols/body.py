@@ -20,20 +20,20 @@ MULTIPART = "multipart/form-data"
 FIELDS = ("body", "data")  # what TorchServe calls a plain body, and what its clients call a form's field
 # Other names that clients give a type; `application/…+json` is JSON too (RFC 6839, section 3.1).
 ALIASES = {
-    "image/jpg": "image/jpeg",
-    "image/pjpeg": "image/jpeg",
+    **dict.fromkeys(("image/jpg", "image/pjpeg"), "image/jpeg"),
     "image/x-png": "image/png",
-    "image/x-bmp": "image/bmp",
-    "image/x-ms-bmp": "image/bmp",
-    "text/json": JSON,
-    "application/x-json": JSON,
+    **dict.fromkeys(("image/x-bmp", "image/x-ms-bmp"), "image/bmp"),
+    **dict.fromkeys(("audio/wave", "audio/x-wav", "audio/vnd.wave"), "audio/wav"),
+    "audio/x-flac": "audio/flac",
+    "application/ogg": "audio/ogg",
+    **dict.fromkeys(("text/json", "application/x-json"), JSON),
 }
 # The types of clients that didn't choose one: curl -T, Python's urllib.
 UNDECLARED = {"", "application/octet-stream"}
 BINARY = (bytes, bytearray)
 BOM = b"\xef\xbb\xbf"  # RFC 8259, section 8.1: parsers may ignore it
 # Keys that may stand in a document with instances; TensorFlow Serving's clients name a signature, here is only one.
-DOCUMENT_KEYS = frozenset({"instances", "signature_name"})
+DOCUMENT_KEYS = frozenset({"instances", "signature_name", "parameters"})
 JSON_TYPES = {
     bool: "true or false",
     int: "a number",
@@ -44,7 +44,8 @@ JSON_TYPES = {
     type(None): "null",
 }
 DEPTH = 3  # of names before a row: {"data": {"image": {"b64": "…"}}}
-HEADERS = ("content-type", "accept", "inference-header-content-length", "content-encoding")
+PROTOCOL = "x-onnxserve-protocol"  # how the gateway names the form of a request, where its path decides that
+HEADERS = ("content-type", "accept", "inference-header-content-length", "content-encoding", PROTOCOL)
 
 
 class Body(NamedTuple):
@@ -58,6 +59,7 @@ class Body(NamedTuple):
     media_type: str
     accept: str = ""
     json_length: int | None = None
+    protocol: str = ""  # the form that the gateway's path stands for
 
 
 def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: int) -> Body:
@@ -67,7 +69,7 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
     only one. Header names have the case that the client used. Raises UnsupportedMedia, BodyTooLarge for more than
     `max_bytes`, or UndecodableBody.
     """
-    kind_name, accept_name, length_name, encoding_name = _spellings(tuple(headers))
+    kind_name, accept_name, length_name, encoding_name, protocol_name = _spellings(tuple(headers))
     media_type = _media(_text(headers, kind_name))
     if media_type == FORM:
         # The frontend has split the body at `=` and `&`; curl -d without -H sends this type.
@@ -80,7 +82,7 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
     if payload is not None and not isinstance(payload, BINARY):
         check_text(payload)
         if not isinstance(payload, str):
-            return Body(None, payload, JSON)
+            return Body(None, payload, JSON, protocol=_text(headers, protocol_name))
         payload = payload.encode()
     payload = payload or b""
     if len(payload) > max_bytes:
@@ -92,7 +94,7 @@ def read_body(item: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: in
     if not payload:
         raise UndecodableBody("the body is empty", fix='send one row, or {"instances": [...]} as JSON')
     length = _json_length(headers[length_name], len(payload)) if length_name else None
-    return Body(payload, None, media_type, _media(_text(headers, accept_name)), length)
+    return Body(payload, None, media_type, _media(_text(headers, accept_name)), length, _text(headers, protocol_name))
 
 
 def _form_field(item: Mapping[str, Any]) -> str:

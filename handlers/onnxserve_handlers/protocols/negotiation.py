@@ -9,22 +9,27 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidRow, RequestError, UndecodableBody
-from ..inputs import InputHooks
 from ..inputs.tensors import check_tensors
 from ..request import Request, failed_request
 from ..response import PLAIN, Form
-from .body import JSON, UNDECLARED, Body, decode_json, media_type, read_instances, unsupported_media
+from ..tasks import Hooks
+from .body import JSON, PROTOCOL, UNDECLARED, Body, decode_json, media_type, read_instances, unsupported_media
+from .client_forms import EmbeddingsForm, RerankForm, read_embeddings, read_rerank
 from .npy import NPY_MAGIC, NPY_TYPE, NpyForm, read_npy
 from .v2_grpc import MEDIA_TYPES as GRPC_TYPES
 from .v2_grpc import V2GrpcForm, read_call
 from .v2_http import V2_ERRORS, InferRequest, V2HttpForm, read_infer_request
 
-PROTOCOL = "x-onnxserve-protocol"
 Reader = Callable[[], tuple[InferRequest, dict[str, Any]]]
+# Protocols that a path of the gateway stands for: how a request is read, and the form of an error.
+READERS: dict[str, Callable[[Hooks, Body], Request]] = {"embeddings": read_embeddings, "rerank": read_rerank}
+FORMS: dict[str, Form] = {"v2": V2_ERRORS, "embeddings": EmbeddingsForm(), "rerank": RerankForm()}
 
 
-def read(handler: InputHooks, body: Body) -> Request:
+def read(handler: Hooks, body: Body) -> Request:
     """Read a body in any of the protocols; raises the RequestError that the client gets."""
+    if body.protocol in READERS:
+        return READERS[body.protocol](handler, body)
     if body.content is None:
         return from_document(handler, body.decoded)
     if body.media_type in GRPC_TYPES:
@@ -41,18 +46,30 @@ def form_for(headers: Mapping[str, Any]) -> Form:
 
 
 def plain_form(headers: Mapping[str, Any]) -> Form:
-    """Return the form where no protocol has its own; on V2's paths, which the gateway names, errors are V2's."""
-    return V2_ERRORS if headers.get(PROTOCOL) == "v2" else PLAIN
+    """Return the form where a body shows none: that of the path, which the gateway names."""
+    return FORMS.get(str(headers.get(PROTOCOL, "")), PLAIN)
 
 
-def from_document(handler: InputHooks, document: Any) -> Request:
-    """Read a JSON document: V2's if it has `inputs`, else instances."""
+def from_document(handler: Hooks, document: Any) -> Request:
+    """Read a JSON document: V2's if it has `inputs`, else instances, maybe with the task's parameters."""
     if isinstance(document, dict) and "inputs" in document:
         return from_v2(handler, document, memoryview(b""))
-    return Request(read_instances(document, handler.row_keys, handler.signature.input.max_rows))
+    instances = read_instances(document, handler.row_keys, handler.signature.input.max_rows)
+    request = Request(instances)
+    if isinstance(document, dict) and "instances" in document and "parameters" in document:
+        request.parameters = read_parameters(document["parameters"])
+        handler.check_parameters(request.parameters)
+    return request
 
 
-def from_rows(handler: InputHooks, body: Body, content: bytes | bytearray) -> Request:
+def read_parameters(value: Any) -> Mapping[str, Any]:
+    """Return the parameters of a request; raises UndecodableBody."""
+    if not isinstance(value, dict):
+        raise UndecodableBody("the parameters must be an object", where="parameters", fix='send {"name": value}')
+    return value
+
+
+def from_rows(handler: Hooks, body: Body, content: bytes | bytearray) -> Request:
     """Read a raw row, JSON or an array; without a declared type, the first bytes decide which it is."""
     undeclared = body.media_type in UNDECLARED
     if body.media_type == NPY_TYPE or (undeclared and content.startswith(NPY_MAGIC)):
@@ -64,7 +81,7 @@ def from_rows(handler: InputHooks, body: Body, content: bytes | bytearray) -> Re
     raise unsupported_media(body.media_type, (JSON, *handler.raw_types))
 
 
-def from_npy(handler: InputHooks, content: bytes | bytearray, accept: str) -> Request:
+def from_npy(handler: Hooks, content: bytes | bytearray, accept: str) -> Request:
     """Read the graph's only input as one array."""
     inputs = handler.signature.inputs
     if len(inputs) != 1:
@@ -79,12 +96,12 @@ def from_npy(handler: InputHooks, content: bytes | bytearray, accept: str) -> Re
     return request
 
 
-def from_v2(handler: InputHooks, head: Any, tail: memoryview) -> Request:
+def from_v2(handler: Hooks, head: Any, tail: memoryview) -> Request:
     """Read V2's request over HTTP: the graph's inputs, or one BYTES input of instances with a name of `row_keys`."""
     return _from_infer_request(handler, partial(read_infer_request, head, tail), V2HttpForm)
 
 
-def _from_infer_request(handler: InputHooks, reader: Reader, form: Callable[[InferRequest], Form]) -> Request:
+def _from_infer_request(handler: Hooks, reader: Reader, form: Callable[[InferRequest], Form]) -> Request:
     infer_request = InferRequest([])
     try:
         infer_request, values = reader()
@@ -92,13 +109,20 @@ def _from_infer_request(handler: InputHooks, reader: Reader, form: Callable[[Inf
         if unknown := sorted({output.name for output in infer_request.outputs} - set(names)):
             raise InvalidRow(f"the model has no outputs {unknown}", where="outputs", fix=f"ask for {', '.join(names)}")
         request = _from_inputs(handler, values)
+        # V2 leaves parameters to servers and clients, so unknown ones are ignored.
+        schemas = handler.parameter_schemas()
+        known = {name: value for name, value in infer_request.parameters.items() if name in schemas}
+        handler.check_parameters(known)
+        request.parameters = known
     except RequestError as error:
         return failed_request(error, form(infer_request))
     request.form = form(infer_request)
     return request
 
 
-def _from_inputs(handler: InputHooks, values: dict[str, Any]) -> Request:
+def _from_inputs(handler: Hooks, values: dict[str, Any]) -> Request:
+    if table := _table_rows(handler, values):
+        return Request(table)
     if len(values) == 1 and isinstance(rows := next(iter(values.values())), list):
         name = next(iter(values))
         if name not in handler.row_keys:
@@ -106,21 +130,22 @@ def _from_inputs(handler: InputHooks, values: dict[str, Any]) -> Request:
                 f"the model has no input {name!r} of BYTES", where="inputs", fix=f"name it {handler.row_keys[0]!r}"
             )
         return Request(read_instances({"instances": rows}, (), handler.signature.input.max_rows))
-    if table := _table_rows(handler, values):
-        return Request(table)
     if lists := sorted(name for name, value in values.items() if not isinstance(value, np.ndarray)):
         raise InvalidRow(f"BYTES can't be beside other inputs: {lists}", where="inputs")
     return Request(tensors=_check(handler, values))
 
 
-def _table_rows(handler: InputHooks, values: dict[str, Any]) -> list[dict[str, Any]]:
+def _table_rows(handler: Hooks, values: dict[str, Any]) -> list[dict[str, Any]]:
     """Return rows by column if each input is a column or a key of the feature store; none if they are the graph's.
 
-    Clients that take the names from data frames send tables this way.
+    Clients that take the names from data frames send tables this way. Texts are always rows: where a column has a
+    tensor of its own, they are categories, or texts that are checked.
     """
     signature = handler.signature
     known = {*signature.input.column_names, *(signature.features.entities if signature.features else ())}
-    if not known & values.keys() or values.keys() == {tensor.name for tensor in signature.inputs}:
+    has_texts = any(isinstance(value, list) for value in values.values())
+    are_graphs = values.keys() == {tensor.name for tensor in signature.inputs}
+    if not known & values.keys() or (are_graphs and not has_texts):
         return []
     columns = {name: _column(name, value) for name, value in values.items()}
     counts = {name: len(column) for name, column in columns.items()}
@@ -142,7 +167,7 @@ def _column(name: str, value: Any) -> list[Any]:
     return list(value.ravel().tolist())
 
 
-def _check(handler: InputHooks, values: dict[str, Any]) -> dict[str, Any]:
-    tensors = check_tensors(values, handler.signature, handler.free_axes())
+def _check(handler: Hooks, values: dict[str, Any]) -> dict[str, Any]:
+    tensors = check_tensors(values, handler.signature, handler.free_axes(), handler.least_sizes())
     handler.check_values(tensors)
     return tensors

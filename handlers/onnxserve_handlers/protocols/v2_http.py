@@ -23,6 +23,7 @@ from .body import strip_bom
 HEADER = "Inference-Header-Content-Length"
 BINARY = "application/octet-stream"
 PLATFORM = "onnxruntime_onnx"
+CLASSES = "classification"  # a parameter of an output: how many of its largest elements are wanted, with labels
 FREE = -1  # the size of a free axis, as the protocol writes it
 OutputTensor = tuple[str, list[int], Any]  # datatype, shape, flat elements
 _encode = msgspec.json.Encoder().encode
@@ -216,7 +217,30 @@ def select_outputs(outputs: Sequence[RequestedOutput], result: Result) -> list[t
     selected = outputs or [RequestedOutput(name) for name in tensors]
     if unknown := [output.name for output in selected if output.name not in tensors]:
         raise InvalidRow(f"the model has no outputs {unknown}", where="outputs", fix=f"ask for {', '.join(tensors)}")
-    return [(output, tensors[output.name]) for output in selected]
+    return [
+        (output, ranked_labels(tensors[output.name], output.parameters[CLASSES], result.signature, output.name))
+        if CLASSES in output.parameters
+        else (output, tensors[output.name])
+        for output in selected
+    ]
+
+
+def ranked_labels(tensor: OutputTensor, count: Any, signature: Signature, name: str) -> OutputTensor:
+    """Return the `count` largest elements of each row as texts `value:index:label`; InvalidRow for a bad output.
+
+    Source: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_classification.md.
+    """
+    _, shape, flat = tensor
+    if type(count) is not int or count < 1 or len(shape) != 2 or not isinstance(flat, np.ndarray):
+        fix = "ask for at least 1 label of an output of shape (rows, labels)"
+        raise InvalidRow("the output can't be ranked", where=f"outputs.{name}.{CLASSES}", fix=fix)
+    labels = signature.labels if len(signature.labels) == shape[1] else ()
+    texts = [
+        ":".join([f"{row[index]:g}", str(index), *labels[index : index + 1]])
+        for row in flat.reshape(shape)
+        for index in np.argsort(-row, kind="stable")[:count].tolist()
+    ]
+    return BYTES, [shape[0], min(count, shape[1])], texts
 
 
 def output_tensors(result: Result) -> dict[str, OutputTensor]:

@@ -72,17 +72,22 @@ def tensorrt_options(device_id: int, gpu: Gpu, variant: str, cache: Path, shapes
     return options | shapes
 
 
-def tensorrt_shapes(inputs: Sequence[Tensor], max_batch: int, axes: Mapping[str, int]) -> Options:
+def tensorrt_shapes(
+    inputs: Sequence[Tensor], max_batch: int, axes: Mapping[str, int], least: Mapping[str, int] | None = None
+) -> Options:
     """Return the range of shapes for one engine, from one row to `max_batch` rows of the largest size.
 
-    `axes` are the largest sizes of the free axes beside the batch, by name. The result is empty if one is missing: then
-    TensorRT builds an engine for each new shape.
+    `axes` are the largest sizes of the free axes beside the batch, by name, and `least` the smallest. The result is
+    empty if one of `axes` is missing: then TensorRT builds an engine for each new shape.
     """
     if any(isinstance(size, str) and size not in axes for tensor in inputs for size in tensor.shape[1:]):
         return {}
     smallest, largest = [], []
     for tensor in inputs:
-        free = [(1, axes[size]) if isinstance(size, str) else (size, size) for size in tensor.shape[1:]]
+        free = [
+            ((least or {}).get(size, 1), axes[size]) if isinstance(size, str) else (size, size)
+            for size in tensor.shape[1:]
+        ]
         smallest.append(f"{tensor.name}:{'x'.join(map(str, (1, *(low for low, _ in free))))}")
         largest.append(f"{tensor.name}:{'x'.join(map(str, (max_batch, *(high for _, high in free))))}")
     return {

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import InvalidRow
 from ..inputs import InputHooks
 from ..outputs import Array, Outputs
 from ..signature import OutputOptions, Schema, Signature
@@ -26,8 +27,17 @@ class TaskHooks:
 
     # The record of the task's options.
     output_options: ClassVar[type[OutputOptions]] = OutputOptions
+    # What `quality` measures, in words; empty for a task of which labels say nothing. And what `agreement` measures.
+    quality_name: ClassVar[str] = ""
+    agreement_name: ClassVar[str] = ""
+    # Whether predictions need to know where parts of a row stand in what the client sent, as tokens in a text do.
+    reads_offsets: ClassVar[bool] = False
 
     signature: Signature
+
+    def origins(self, rows: Sequence[Any]) -> Sequence[Any] | None:  # noqa: ARG002 - a hook
+        """Return the input kind's origins of the rows; None for a task without one."""
+        return None
 
     def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:
         """Return one JSON value per row; `rows` are the checked rows, None where the client sent tensors."""
@@ -36,6 +46,26 @@ class TaskHooks:
     def prediction_schema(self) -> Schema:
         """Return the JSON schema of one prediction, for OpenAPI; an empty one allows everything."""
         return {}
+
+    def parameter_schemas(self) -> Mapping[str, Schema]:
+        """Return the JSON schemas of what a request may ask for, in `parameters` beside its rows."""
+        return {}
+
+    def check_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Raise InvalidRow for a parameter that the task doesn't know, or for a bad value."""
+        known = self.parameter_schemas()
+        if unknown := sorted(set(parameters) - known.keys()):
+            fix = f"it knows {', '.join(known)}" if known else "leave them out"
+            raise InvalidRow(f"the model knows no parameters {unknown}", where="parameters", fix=fix)
+
+    def apply_parameters(
+        self,
+        predictions: list[Any],
+        outputs: Outputs,  # noqa: ARG002 - a hook
+        parameters: Mapping[str, Any],  # noqa: ARG002 - a hook
+    ) -> list[Any]:
+        """Return a request's predictions as its parameters ask; `outputs` are those of the same rows."""
+        return predictions
 
     # Monitoring: of a prediction -----------------------------------------------
 
@@ -64,9 +94,24 @@ class TaskHooks:
         known = self.signature.labels
         return [str(label)] if known and str(label) not in known else []
 
-    def quality(self, outputs: Outputs, labels: Sequence[Any]) -> npt.NDArray[np.float64] | None:  # noqa: ARG002 - a hook
-        """Return how right each row's outputs are beside its label, from 0 to 1; None where no label says that."""
-        return None
+    def outputs_fault(self, outputs: Mapping[str, Array]) -> str:
+        """Return why the task can't read such outputs, empty where it can; the export asks for the source's."""
+        given, labels = first_output(outputs).shape[1:], self.signature.labels
+        fits = not labels or given == (len(labels),)
+        return "" if fits else f"the module gives {given} outputs a row for {len(labels)} labels"
+
+    def label_fault(self, label: Any) -> str:  # noqa: ARG002 - a hook
+        """Return what to give for a row's label that no output can be compared with, empty where one can."""
+        return ""
+
+    def quality(
+        self, outputs: Outputs, labels: Sequence[Any], origins: Sequence[Any] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Return how right each row's outputs are beside its label, from 0 to 1; for tasks with a `quality_name`.
+
+        `origins` are the input kind's, as JSON values; None for rows that have none.
+        """
+        raise NotImplementedError
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return how like the source's outputs each row's outputs are, from 0 to 1."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import InvalidRow
 from ..outputs import FEW, Outputs
+from ..protocols.body import json_type
 from ..signature import Schema, object_schema
 from . import OutputOptions, TaskHooks, first_output
 
@@ -33,6 +35,7 @@ class ClassificationOptions(OutputOptions, frozen=True, forbid_unknown_fields=Tr
     top_k: Annotated[int, msgspec.Meta(ge=0)] = 1
     """Labels with their scores in a prediction [labels]: 1 for the best alone, 0 for all; more are in `scores`."""
 
+    logit_activation: ClassVar[str] = "softmax"
     tensors: ClassVar[tuple[str, ...]] = ("label", "score")
 
 
@@ -40,6 +43,8 @@ class Classification(TaskHooks):
     """The best label of each row with its score."""
 
     output_options = ClassificationOptions
+    quality_name = "accuracy"
+    agreement_name = "share of equal labels"
 
     @property
     def output(self) -> ClassificationOptions:
@@ -50,21 +55,45 @@ class Classification(TaskHooks):
         """Return `{"label": ..., "score": ...}` per row."""
         output = self.output
         predictions = classify_rows(first_output(outputs), output.labels, output.activation)
-        if output.top_k != 1:
-            scores = probabilities(first_output(outputs), output.activation)
-            for prediction, row in zip(predictions, scores, strict=True):
-                prediction["scores"] = best_scores(row, output.labels, output.top_k)
-        return predictions
+        return predictions if output.top_k == 1 else self._with_scores(predictions, outputs, output.top_k)
+
+    def parameter_schemas(self) -> Mapping[str, Schema]:
+        """Return the schema of `top_k`, a number of labels, 0 for all."""
+        return {"top_k": {"type": "integer", "minimum": 0}}
+
+    def check_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Raise InvalidRow for any parameter but `top_k`, a number of labels."""
+        super().check_parameters(parameters)
+        top_k = parameters.get("top_k", 1)
+        if type(top_k) is not int or top_k < 0:
+            fix = "send a number of labels, 0 for all"
+            raise InvalidRow(f"top_k is {json_type(top_k)} or below 0", where="parameters.top_k", fix=fix)
+
+    def apply_parameters(self, predictions: list[Any], outputs: Outputs, parameters: Mapping[str, Any]) -> list[Any]:
+        """Return the predictions with the scores of the `top_k` best labels, of all with 0."""
+        return self._with_scores(predictions, outputs, parameters["top_k"])
+
+    def _with_scores(self, predictions: list[Any], outputs: Outputs, count: int) -> list[Any]:
+        scores = probabilities(first_output(outputs), self.output.activation)
+        return [
+            {**prediction, "scores": best_scores(row, self.output.labels, count)}
+            for prediction, row in zip(predictions, scores, strict=True)
+        ]
 
     def prediction_schema(self) -> Schema:
         """Return an object of a label and its score, and of more scores by label where there are any."""
         score: Schema = {"type": "number", "minimum": 0, "maximum": 1}
         fields: Schema = {"label": {"type": "string", "enum": [*self.output.labels]}, "score": score}
-        if self.output.top_k != 1:
-            fields["scores"] = {"type": "object", "additionalProperties": score}
-        return object_schema(fields, [*fields])
+        required = [*fields] if self.output.top_k == 1 else [*fields, "scores"]
+        scores: Schema = {"type": "object", "additionalProperties": score}  # a request may ask for them
+        return object_schema({**fields, "scores": scores}, required)
 
-    def quality(self, outputs: Outputs, labels: Sequence[Any]) -> npt.NDArray[np.float64]:
+    def quality(
+        self,
+        outputs: Outputs,
+        labels: Sequence[Any],
+        origins: Sequence[Any] | None = None,  # noqa: ARG002 - a hook
+    ) -> npt.NDArray[np.float64]:
         """Return 1 where the best label is the row's."""
         index = {label: number for number, label in enumerate(self.output.labels)}
         truth = np.array([index[str(label)] for label in labels], np.intp)

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import InvalidRow
 from ..outputs import Array, Outputs
-from ..signature import Schema, object_schema
+from ..signature import Positive, Schema, object_schema
 from . import OutputOptions, TaskHooks, field_of, first_output
 from .regression import round_significant
 
@@ -24,10 +25,15 @@ class EmbeddingOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, k
 
     task: Literal["embedding"] = "embedding"
     """A prediction is a vector: of the first output, shape (rows, width), or pooled from (rows, tokens, width)."""
-    pooling: Literal["none", "mean", "cls"] = "none"
-    """How a row's tokens become one vector: `mean` of its own tokens, `cls` for the first; `none` if it is one."""
+    pooling: Literal["none", "mean", "cls", "last"] = "none"
+    """How a row's tokens become one vector: `mean` of its own tokens, `cls` for the first, `last` for the last.
+
+    `none` if the output is one vector a row.
+    """
     normalise: bool = True
     """Divide each vector by its length, so that the product of two is their cosine."""
+    dimensions: tuple[Positive, ...] = ()
+    """Lengths to which a request may cut vectors, for a model that was trained for it (Matryoshka); none by default."""
 
     tensors: ClassVar[tuple[str, ...]] = ("embedding",)
 
@@ -36,6 +42,7 @@ class Embedding(TaskHooks):
     """One vector of each row."""
 
     output_options = EmbeddingOptions
+    agreement_name = "cosine"
 
     @property
     def output(self) -> EmbeddingOptions:
@@ -45,6 +52,24 @@ class Embedding(TaskHooks):
     def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:  # noqa: ARG002 - a hook
         """Return `{"embedding": [...]}` per row."""
         return [{"embedding": vector} for vector in round_significant(self.vectors(outputs)).tolist()]
+
+    def parameter_schemas(self) -> Mapping[str, Schema]:
+        """Return the schema of `dimensions`, if vectors may be cut."""
+        return {"dimensions": {"enum": [*self.output.dimensions]}} if self.output.dimensions else {}
+
+    def check_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Raise InvalidRow for any parameter but `dimensions`, a length that the definition allows."""
+        allowed = self.output.dimensions
+        if "dimensions" in parameters and parameters["dimensions"] not in allowed:
+            fix = f"choose {', '.join(map(str, allowed))}" if allowed else "leave it out"
+            raise InvalidRow("vectors can't be cut to this length", where="parameters.dimensions", fix=fix)
+        super().check_parameters(parameters)
+
+    def apply_parameters(self, predictions: list[Any], outputs: Outputs, parameters: Mapping[str, Any]) -> list[Any]:
+        """Return vectors with the first `dimensions` numbers, normalised again where vectors are."""
+        cut = self.vectors(outputs)[:, : parameters["dimensions"]]
+        vectors = round_significant(unit(cut) if self.output.normalise else cut).tolist()
+        return [{**prediction, "embedding": vector} for prediction, vector in zip(predictions, vectors, strict=True)]
 
     def prediction_schema(self) -> Schema:
         """Return an object of a list of numbers."""
@@ -84,6 +109,8 @@ def pool(values: Array, sizes: Array, pooling: str) -> Vectors:
     wide = values.astype(np.float64)
     if pooling == "cls":
         return np.asarray(wide[:, 0].reshape(len(wide), -1))
+    if pooling == "last":
+        return np.asarray(wide[np.arange(len(wide)), np.maximum(sizes, 1) - 1].reshape(len(wide), -1))
     if pooling == "mean":
         return np.asarray(wide.sum(axis=1).reshape(len(wide), -1) / np.maximum(sizes, 1)[:, None])
     return np.asarray(wide.reshape(len(wide), -1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
 import numpy as np
@@ -33,11 +33,15 @@ class MultilabelOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, 
     threshold: Share = 0.5
     """Least score of a label that is predicted."""
 
+    logit_activation: ClassVar[str] = "sigmoid"
+
 
 class Multilabel(TaskHooks):
     """All labels of each row whose scores reach the threshold, the best first."""
 
     output_options = MultilabelOptions
+    quality_name = "F1 of the labels"
+    agreement_name = "F1 of the labels"
 
     @property
     def output(self) -> MultilabelOptions:
@@ -75,7 +79,12 @@ class Multilabel(TaskHooks):
         """Return the row's labels that the model doesn't have."""
         return sorted(label_set(label) - {*self.output.labels})
 
-    def quality(self, outputs: Outputs, labels: Sequence[Any]) -> npt.NDArray[np.float64]:
+    def quality(
+        self,
+        outputs: Outputs,
+        labels: Sequence[Any],
+        origins: Sequence[Any] | None = None,  # noqa: ARG002 - a hook
+    ) -> npt.NDArray[np.float64]:
         """Return each row's F1 beside its labels, which are a list; 1 where both have none."""
         truth = [[name in label_set(label) for name in self.output.labels] for label in labels]
         return f1(self._flags(outputs), np.array(truth, bool).reshape(len(labels), -1))

@@ -25,6 +25,7 @@ class Raw(TaskHooks):
     """All outputs of each row, each of the row's own size."""
 
     output_options = RawOptions
+    agreement_name = "1 less the error in spreads"
 
     def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:  # noqa: ARG002 - a hook
         """Return `{"outputs": {name: nested lists}}` per row."""

@@ -13,6 +13,7 @@ from ..signature import Schema, object_schema
 from . import OutputOptions, TaskHooks, field_of, first_output
 
 SIGNIFICANT = 7  # significant digits of a value: a float32 holds no more
+ROUNDING = 2.0**-12  # of a magnitude
 MOST_VALUES = 8  # of a row that drift compares one by one; more are an embedding
 POWERS = np.array([float(f"1e{exponent}") for exponent in range(300)])  # correctly rounded, which `**` needn't be
 
@@ -28,6 +29,8 @@ class Regression(TaskHooks):
     """The values of each row with as many digits as a float32 holds."""
 
     output_options = RegressionOptions
+    quality_name = "1 less the error in spreads"
+    agreement_name = "1 less the error in spreads"
 
     def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:  # noqa: ARG002 - a hook
         """Return `{"values": [...]}` per row."""
@@ -46,7 +49,12 @@ class Regression(TaskHooks):
         """Return each value as a measure; many values are a space of embeddings."""
         return value_measures([field_of(prediction, "values") for prediction in predictions])
 
-    def quality(self, outputs: Outputs, labels: Sequence[Any]) -> npt.NDArray[np.float64]:
+    def quality(
+        self,
+        outputs: Outputs,
+        labels: Sequence[Any],
+        origins: Sequence[Any] | None = None,  # noqa: ARG002 - a hook
+    ) -> npt.NDArray[np.float64]:
         """Return 1 less the error beside the labels, in spreads of the labels, at least 0."""
         values = flat(outputs)
         return closeness(values, np.asarray(labels, np.float64).reshape(values.shape))
@@ -69,8 +77,12 @@ def flat(outputs: Outputs) -> npt.NDArray[np.float64]:
 
 
 def closeness(values: npt.NDArray[np.float64], truth: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return 1 less each row's root mean square error in spreads of `truth`, at least 0; both (rows, values)."""
-    spread = np.maximum(truth.std(axis=0), np.finfo(np.float64).tiny)
+    """Return 1 less each row's root mean square error in spreads of `truth`, at least 0; both (rows, values).
+
+    Values that hardly change have a part of their magnitude as spread, else a float's rounding would be an error.
+    """
+    floor = ROUNDING * np.abs(truth).max(axis=0, initial=0.0) + np.finfo(np.float64).tiny
+    spread = np.maximum(truth.std(axis=0), floor)
     errors = np.sqrt(np.mean(((values - truth) / spread) ** 2, axis=1))
     return np.asarray(np.clip(1 - np.nan_to_num(errors, nan=1.0), 0, 1))
 

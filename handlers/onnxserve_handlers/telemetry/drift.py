@@ -106,7 +106,7 @@ class Drift:
             measured |= embedding_measures(measured.pop(EMBEDDING), self._profile.embedding)
         for name, values in measured.items():
             if name in self._counts:
-                self._counts[name] += bin_counts(values, self._edges[name])
+                self._counts[name] += bin_counts(values[~np.isnan(values)], self._edges[name])
         if self._changes is not None and SCORE in measured:
             self._changes.add(measured[SCORE].tolist())
         for label in map(handler.label, predictions):
@@ -185,7 +185,7 @@ TINY = 1e-6
 
 
 def bin_counts(values: Array, edges: Array) -> Counts:
-    """Return how many values lie in each bin, shape (edges + 1,)."""
+    """Return how many values, none of them NaN, lie in each bin, shape (edges + 1,)."""
     counts: Counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
     return counts
 

@@ -233,10 +233,11 @@ def make_prediction_log(task: TaskHooks) -> PredictionLog | None:
     if not settings.percent:
         return None
     try:
-        import pyarrow as pa  # here rather than in the writing thread, which may run while the process ends
-        import pyarrow.parquet
+        import pyarrow.parquet  # noqa: F401 - here rather than in the writing thread, which may run at the process's end
+
+        from .lean_arrow import leave_pandas_out
     except ModuleNotFoundError:
         log.warning("%s is set, but pyarrow is not installed: no prediction log", VARIABLE)
         return None
-    pa.array([0])  # the first array imports more modules, which Python refuses while it ends
+    leave_pandas_out()
     return PredictionLog(settings, task)

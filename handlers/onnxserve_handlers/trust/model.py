@@ -16,6 +16,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ..outputs import pad
+
 IDENTITY = "ONNXSERVE_IDENTITY"  # path of a file with an age identity
 MODEL = "model.onnx"
 WEIGHTS = "weights-"  # the name of a file with a large graph's weights begins so
@@ -75,21 +77,14 @@ def read_golden(folder: Path) -> Golden:
     return msgspec.json.decode((folder / "golden.json").read_bytes(), type=Golden)
 
 
-def _with_zeros(row: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Return a row's output, shape (1, ...), with zeros at its ends up to a shape that holds the other rows' too."""
-    if row.ndim != len(shape) + 1 or any(own > size for own, size in zip(row.shape[1:], shape, strict=True)):
-        return row
-    return np.pad(row, [(0, 0), *((0, size - own) for own, size in zip(row.shape[1:], shape, strict=True))])
-
-
 def check_golden(golden: Golden, run: Callable[[list[Any]], npt.NDArray[Any]]) -> float:
     """Return the largest deviation from torch, in spreads, of the rows run together and of each row run alone.
 
     `run` gives the first output for some instances; where it has a size of its own for each row, shorter rows end in
     zeros. Raises GoldenMismatch beyond the tolerance.
     """
-    together = run(golden.instances)
-    alone = np.concatenate([_with_zeros(run([instance]), together.shape[1:]) for instance in golden.instances])
+    together, *singles = pad([run(golden.instances), *(run([instance]) for instance in golden.instances)])
+    alone = np.concatenate(singles)
     expected, scale = np.asarray(golden.outputs, np.float64), np.asarray(golden.scale, np.float64)
     actual = [outputs.reshape(expected.shape).astype(np.float64) for outputs in (together, alone)]
     worst = max(float((np.abs(outputs - expected) / scale).max()) for outputs in actual)

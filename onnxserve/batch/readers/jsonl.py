@@ -96,7 +96,7 @@ def _instance(document: Any, wanted: Selection) -> Any:
         raise Unreadable(Fault("invalid_row", f"missing columns {missing[:5]}"))
     if wanted.numbers:
         return [document[column] for column in wanted.columns.values()]
-    if len(wanted.columns) > 1:
+    if wanted.types or len(wanted.columns) > 1:
         return {name: document[column] for name, column in wanted.columns.items()}
     [column] = wanted.columns.values()
     return document[column]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
@@ -17,11 +16,11 @@ from onnxserve.batch.part import Cut, Part, Selection, Source
 from onnxserve.batch.sources import open_source
 from onnxserve.errors import BatchError
 
+from .cells import parse_numbers, row_of
 from .lines import Record, cuts, decode_records, groups, lines, skip_empty, text_of
 
 TAB = ".tsv"
 BOM = "\ufeff"
-SIGNIFICANT = re.compile(r"[^eE]*[1-9]")  # a digit other than 0 before the exponent
 MOST_LINES = 200  # of one record; a quote that is never closed must not swallow the rest
 NARROW = 2  # so many columns or more make itemgetter give a tuple
 
@@ -135,6 +134,8 @@ def _values(fields: list[list[str] | None], faults: dict[int, Fault], wanted: Se
     pick = picker([names.index(name) for name in wanted.columns.values()])
     if not wanted.numbers:
         rows = [(place, pick(row)) for place, row in enumerate(fields) if row is not None]
+        if wanted.types:
+            return [place for place, _ in rows], [row_of(wanted.types, row) for _, row in rows]
         is_single = len(wanted.columns) == 1
         texts = [row[0] if is_single else dict(zip(wanted.columns, row, strict=True)) for _, row in rows]
         return [place for place, _ in rows], texts
@@ -158,17 +159,6 @@ def picker(places: list[int]) -> Callable[[list[str]], tuple[str, ...]]:
     if len(places) >= NARROW:
         return get
     return lambda row: (get(row),)
-
-
-def parse_numbers(texts: Sequence[str]) -> list[float]:
-    """Parse numbers; ValueError for forms that only Python accepts, and for tiny numbers that would become 0."""
-    values = list(map(float, texts))
-    joined = "".join(texts)
-    if "_" in joined or not joined.isascii():
-        raise ValueError(joined)
-    if 0.0 in values and any(value == 0 and SIGNIFICANT.match(text) for value, text in zip(values, texts, strict=True)):
-        raise ValueError(joined)
-    return values
 
 
 def not_a_number(picked: Sequence[str], wanted: Selection) -> Fault:

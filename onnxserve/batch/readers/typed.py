@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 from onnxserve.batch.chunk import Chunk, whole
 from onnxserve.batch.part import Part, Selection
 
+from .cells import row_of
+
 
 def names(schema: pa.Schema) -> dict[str, str]:
     """Return the type of each column: `number`, `text`, `bytes`, or Arrow's own name."""
@@ -60,7 +62,10 @@ def chunk(given: pa.RecordBatch | pa.Table, first: int, part: Part, wanted: Sele
     if wanted.numbers:
         columns = {name: numbers(batch.column(column)) for name, column in wanted.columns.items()}
     else:
-        values = objects({name: singles(batch.column(column)) for name, column in wanted.columns.items()})
+        lists = {name: singles(batch.column(column)) for name, column in wanted.columns.items()}
+        values = (
+            [row_of(wanted.types, row) for row in zip(*lists.values(), strict=True)] if wanted.types else objects(lists)
+        )
     return Chunk(
         first=first,
         size=batch.num_rows,

@@ -13,7 +13,7 @@ from onnxserve.cli.server import Config, Store, settings_from
 
 Sources = Annotated[
     list[str],
-    typer.Argument(help="Archives as URL@sha256:DIGEST; the URL is s3://…, gs://…, https://… or a path."),
+    typer.Argument(help="Archives as URL@sha256:DIGEST; the URL is s3://…, gs://…, https://…, oci://… or a path."),
 ]
 MARK = "@sha256:"
 

@@ -15,6 +15,11 @@ from onnxserve.cli.console import AsJson, console, out, show
 from onnxserve.errors import CheckFailed
 
 
+def at_export(bound: float | None) -> str:
+    """Describe the bound of the export."""
+    return "without a bound at export" if bound is None else f"{bound:.2%} at export"
+
+
 @groups.archive.command()
 def verify(
     archive: Annotated[Path, typer.Argument(help="The archive, a .mar file.")],
@@ -55,10 +60,9 @@ def verify(
         out.print(f"sha256 {checked.sha256}")
         if proof is not None:
             out.print(
-                f"{proof.proof}, repeated on {proof.rows} rows here: score {proof.paired.accuracy:.2%} "
-                f"(source {proof.paired.reference_accuracy:.2%}), drop at most {proof.paired.bound:.2%} "
-                f"({proof.recorded_bound:.2%} at export, {proof.budget:.2%} allowed), "
-                f"{proof.paired.flips:.2%} of answers differ, batch shift {proof.batch_shift:.1e}"
+                f"{proof.proof}, repeated on {proof.rows} rows here: {proof.loss}; lost at most "
+                f"{proof.paired.bound:.2%} here, {at_export(proof.recorded_bound)}, {proof.budget:.2%} allowed; batch "
+                f"shift {proof.batch_shift:.1e}"
             )
 
     show(asdict(checked) | ({"rerun": asdict(proof)} if proof is not None else {}), human, as_json=as_json)

@@ -47,7 +47,8 @@ def entries(record: type, table: str = "", skip: frozenset[str] = frozenset()) -
         if nested is not None:
             many = isinstance(field.type, INSPECT.VarTupleType)
             inner.append((nested, f"[{path}]" if many else path))
-            continue
+            if not (many and isinstance(field.type.item_type, INSPECT.UnionType)):
+                continue  # its own table says everything
         meaning, unit = split_unit(texts.get(field.name, ""))
         yield Entry(table, field.name, type_name(field.type), unit, default_of(field), meaning)
     for nested, path in inner:
@@ -76,6 +77,8 @@ def type_name(kind: Any) -> str:  # noqa: PLR0911 - one for each kind
         return " and ".join(type_name(each) for each in kind.item_types)
     if isinstance(kind, INSPECT.DictType):
         return f"table of {type_name(kind.value_type)}"
+    if isinstance(kind, INSPECT.StructType):
+        return "table"
     if isinstance(kind, INSPECT.CustomType):
         return "path" if issubclass(kind.cls, Path) else str(kind.cls.__name__)
     bounds = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "multiple_of": "a multiple of"}

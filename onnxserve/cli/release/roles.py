@@ -120,6 +120,7 @@ def smaller(  # noqa: PLR0913 - each is a flag
     management_port: ManagementPort = None,
     *,
     other_signature: OtherSignature = False,
+    accept_unproven: AcceptUnproven = False,
     plan: Plan = False,
     as_json: AsJson = False,
 ) -> None:
@@ -129,7 +130,7 @@ def smaller(  # noqa: PLR0913 - each is a flag
     """
     release = server(config, state, management_port)
     named = "" if version == "off" else version
-    changes = release.smaller(model, named, other_signature=other_signature, plan=plan)
+    changes = release.smaller(model, named, other_signature=other_signature, accept_unproven=accept_unproven, plan=plan)
     show_changes(release, changes, plan=plan, as_json=as_json)
 
 

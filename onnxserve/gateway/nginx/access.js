@@ -2,6 +2,7 @@
 import crypto from 'crypto';
 import fs from 'fs';
 import errors from 'errors.js';
+import named from 'named.js';
 import probing from 'probing.js';
 import roles from 'roles.js';
 import timestamps from 'timestamps.js';
@@ -66,14 +67,15 @@ function policyOf(r, secret) {
 
 // Returns whether the request may go on; otherwise refuses it.
 function admit(r) {
-  const guard = JSON.parse(r.variables.gateway_config), secret = r.variables.http_x_api_key;
+  const guard = JSON.parse(r.variables.gateway_config), apiKey = r.variables.http_x_api_key;
+  const secret = apiKey || named.bearerKey(r);
   const bearer = r.variables.token_expires ? claims(r, guard.audiences) : undefined; // set for a valid token only
   if (bearer === null) {
     errors.refuse(r, 403, 'forbidden', 'the token is meant for another server');
     return false;
   }
   const policy = bearer || (secret ? policyOf(r, secret) : null);
-  if (policy === null && (guard.required || secret)) {
+  if (policy === null && (guard.required || apiKey)) {
     errors.refuse(r, 401);
     return false;
   }
@@ -95,7 +97,7 @@ function admit(r) {
   r.variables.priority = rights.priority || '';
   r.variables.digits = limits.digits ? String(limits.digits) : '';
   r.variables.top = limits.top ? String(limits.top) : '';
-  if (secret && !bearer && !guard.probing && !Object.keys(limits).some((name) => limits[name])) {
+  if (apiKey && !bearer && !guard.probing && !Object.keys(limits).some((name) => limits[name])) {
     remember(r, rights);
   }
   return checkLimits(r, rights.client, limits, guard);
@@ -162,7 +164,7 @@ function claims(r, wanted) {
 }
 
 function enter(r) {
-  if (!admit(r)) {
+  if (!named.readModel(r) || !admit(r)) {
     return;
   }
   if (r.variables.kind !== 'infer') {

@@ -1,7 +1,15 @@
-// Error answers: a JSON object, a line of text on the Open Inference Protocol's paths, trailers for a gRPC call.
+// Error answers: a JSON object in the form of the request's path, trailers for a gRPC call.
 // gRPC's codes: https://grpc.github.io/grpc/core/md_doc_statuscodes.html
 const CODES = { 400: 3, 401: 16, 403: 7, 404: 5, 413: 8, 429: 8, 500: 13, 503: 14, 504: 4, 507: 14 }, UNIMPLEMENTED = 12;
 const BUSY = 529, LEAST_HELD_MS = 200, SPREAD_MS = 200; // the same delays as for refusals of TorchServe's queue
+// An error's document by the form of the request; others have the form of predictions.
+const FORMS = {
+  v2: (status, line) => ({ error: line }),
+  embeddings: (status, line, error) => ({ error: {
+    message: error.reason, type: status < 500 ? 'invalid_request_error' : 'server_error', param: null, code: error.type,
+  } }),
+  rerank: (status, line) => ({ message: line }),
+};
 const UNPRINTABLE = /[^ -$&-~]/g; // `%` too: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 
 function isCall(r) {
@@ -45,8 +53,8 @@ function build(r, status, type, reason, options) {
   if (status === 405) {
     r.headersOut.Allow = r.variables.allow;
   }
-  const error = r.variables.protocol === 'v2' ? line : { type: type, reason: reason, where: where };
-  return { status: status, body: JSON.stringify({ error: error }) };
+  const error = { type: type, reason: reason, where: where }, form = FORMS[r.variables.protocol];
+  return { status: status, body: JSON.stringify(form ? form(status, line, error) : { error: error }) };
 }
 
 function refuse(r, status, type, reason, options) {

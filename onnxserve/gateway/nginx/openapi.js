@@ -26,6 +26,9 @@ function refusals(r, own, others) {
 function paths(r, name, version, schemas) {
   const row = { $ref: '#/components/schemas/' + name + '.row' };
   const many = object({ instances: { type: 'array', items: row, minItems: 1, maxItems: schemas.max_rows } });
+  if (Object.keys(schemas.parameters || {}).length) { // optional, as each of them is
+    many.properties.parameters = { type: 'object', properties: schemas.parameters, additionalProperties: false };
+  }
   const answer = object({ predictions: { type: 'array', items: schemas.prediction }, model: TEXT, version: TEXT });
   const ready = object({ name: TEXT, version: TEXT, ready: { type: 'boolean' } });
   const operation = (id, summary, responses, requestBody) => ({
@@ -58,8 +61,35 @@ function unknownPaths(r, name) {
   } } };
 }
 
+// The paths of other servers' forms, by the names of the models that have their task.
+function formPaths(r, byTask) {
+  const listOf = (item) => ({ type: 'array', items: item });
+  const post = (id, summary, names, properties, required, answer) => ({ post: {
+    operationId: id, tags: [id], summary: summary, responses: { 200: json(summary, answer) },
+    requestBody: { required: true, content: { 'application/json': { schema: {
+      type: 'object', properties: Object.assign({ model: { type: 'string', enum: names } }, properties), required: required,
+    } } } },
+  } });
+  const paths = {}, number = { type: 'number' }, count = { type: 'integer', minimum: 0 };
+  if (byTask.embedding) {
+    const vector = { anyOf: [listOf(number), TEXT] }, usage = object({ prompt_tokens: count, total_tokens: count });
+    const data = listOf(object({ object: TEXT, index: count, embedding: vector }));
+    paths['/v1/embeddings'] = post('embeddings', 'A vector for each text.', byTask.embedding,
+      { input: { anyOf: [TEXT, listOf(TEXT)] }, encoding_format: { enum: ['float', 'base64'] }, dimensions: { type: 'integer', minimum: 1 } },
+      ['model', 'input'], object({ object: TEXT, data: data, model: TEXT, usage: usage }));
+  }
+  if (byTask.rerank) {
+    const document = { anyOf: [TEXT, object({ text: TEXT })] }, properties = { index: count, relevance_score: number, document: object({ text: TEXT }) };
+    const results = listOf({ type: 'object', properties: properties, required: ['index', 'relevance_score'] });
+    paths['/rerank'] = post('rerank', 'The documents, the most relevant first.', byTask.rerank,
+      { query: TEXT, documents: listOf(document), top_n: { type: 'integer', minimum: 1 }, return_documents: { type: 'boolean' } },
+      ['model', 'query', 'documents'], object({ model: TEXT, results: results, usage: object({ total_tokens: count }) }));
+  }
+  return paths;
+}
+
 async function openapi(r) {
-  const listed = await models.listed(r);
+  const listed = await models.listed(r), byTask = {};
   const document = {
     openapi: '3.1.0',
     info: { title: 'onnxserve', version: '1', description: 'Models that are served here.' },
@@ -71,10 +101,13 @@ async function openapi(r) {
     if (schemas && schemas.row && schemas.prediction) { // an older archive, or another exporter's, has neither
       document.components.schemas[name + '.row'] = schemas.row;
       Object.assign(document.paths, paths(r, name, about.signature.version, schemas));
+      const task = (about.signature.output || {}).task;
+      byTask[task] = (byTask[task] || []).concat(name);
     } else if (about.evidence && about.evidence.migrated) {
       Object.assign(document.paths, unknownPaths(r, name));
     }
   }
+  Object.assign(document.paths, formPaths(r, byTask));
   models.send(r, document);
 }
 

@@ -4,14 +4,19 @@ import multiprocessing
 from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
+from onnxserve.archive.write import pretty
 from onnxserve.definition import read_definition
 from onnxserve.errors import CheckFailed, StepFailed
 from onnxserve.scaffold import new_model
+from onnxserve_export.archive_folder import signature
+from onnxserve_export.batches import write_batches
 from onnxserve_export.certify import call
 from onnxserve_export.certify_log import CertifyLog
 from onnxserve_export.export_state import ExportState
@@ -117,13 +122,16 @@ class Export:
         pairs = [Row([number], ("outside", "inside")[number % 2]) for number in range(rows)]
         self.split = split_rows(pairs, folder / "rows")
         self.right = np.eye(2, dtype=np.float32)[[row.value[0] % 2 for row in self.split.certify]]
+        self.groups: Any = SimpleNamespace(certify=write_batches([{"features": self.right}], folder / "tensors.npz"))
+        (folder / "signature.json").write_bytes(pretty(signature(self.definition, "", {})))
 
     def run(self, lost: dict[str, int], weights: str = "", parity: RowParity | None = None) -> ExportState:
         state = ExportState(self.definition, self.folder / "store", self.folder, lambda _: None, options=self.options)
         state.split = self.split
         state.reference, state.select_reference = {"logits": self.right}, {"logits": self.right[:50]}
         state.plan, state.row_parity = make_plan(self.definition, self.split, self.options), parity
-        state.probe_reference = state.reference
+        state.probe_reference, state.row_axes = state.reference, {}
+        state.archive_folder, state.groups = self.folder, self.groups
         state.sequence, state.measured, state.outputs = [], [], {}
         for variant, count in lost.items():
             path = self.folder / f"{variant}.onnx"

@@ -8,6 +8,7 @@ import pytest
 
 from onnxserve.archive import contents
 from onnxserve.archive.evidence import describe_loss, describe_proof
+from onnxserve.archive.proof import proof_rows
 from onnxserve.definition import Definition, read_definition
 from onnxserve.scaffold import new_model
 from onnxserve_export.acceptance import Acceptance, budget_of, claim_of
@@ -17,6 +18,7 @@ from onnxserve_export.rerun import rerun
 from onnxserve_export.significance_levels import FAMILYWISE_ERROR, FIRST_LEVEL
 from onnxserve_export.steps import STEPS
 from onnxserve_export.subset import Row
+from onnxserve_handlers.outputs import Outputs
 
 ROWS, TRIES = 500, 2000
 EDGE = 3 * np.sqrt(FIRST_LEVEL / TRIES)  # three standard deviations of the share of tries
@@ -33,15 +35,16 @@ def definition(folder: Path, **fields: str) -> Definition:
 
 
 def accepted(acceptance: Acceptance, outputs: np.ndarray) -> bool:
-    return not acceptance.verdict(acceptance.compare(outputs))
+    name = next(iter(acceptance.reference))
+    return not acceptance.verdict(acceptance.compare(Outputs({name: outputs})))
 
 
 @pytest.mark.parametrize("budget", [0.01, 0.03])
 def test_a_variant_that_changes_the_whole_budget_of_labels_is_seldom_accepted(tmp_path, budget):
     made = definition(tmp_path, max_disagreement=str(budget))
     reference = np.eye(2, dtype=np.float32)[np.arange(ROWS) % 2]
-    acceptance = Acceptance(made, [Row(0, None)] * ROWS, reference, labelled=False)
-    assert acceptance.claim == "agreement"
+    acceptance = Acceptance(made, [Row(0, None)] * ROWS, Outputs(logits=reference), labelled=False)
+    assert acceptance.criterion.claim == "agreement"
     draws, passes = np.random.default_rng(7), 0
     for _ in range(TRIES):
         differ = draws.random(ROWS) < budget
@@ -55,7 +58,7 @@ def test_values_and_vectors_that_move_in_the_whole_budget_of_rows_are_seldom_acc
     made = definition(tmp_path, max_disagreement="0.03", task=f'"{task}"')
     draws = np.random.default_rng(8)
     reference = draws.normal(size=(ROWS, 4)).astype(np.float32)
-    acceptance = Acceptance(made, [Row(0, None)] * ROWS, reference, labelled=False)
+    acceptance = Acceptance(made, [Row(0, None)] * ROWS, Outputs(values=reference), labelled=False)
     moved, passes, tries = -reference, 0, 300
     for _ in range(tries):
         passes += accepted(acceptance, np.where(draws.random(ROWS)[:, None] < 0.03, moved, reference))
@@ -67,11 +70,11 @@ def test_values_and_vectors_that_move_in_the_whole_budget_of_rows_are_seldom_acc
 def test_an_agreement_between_0_and_1_has_a_bound_of_its_mean(partly):
     """A task's own agreement, such as the overlap of two masks: some rows agree only in part."""
     budget, tries = 0.02, 500
-    reference = np.zeros((ROWS, 1))
-    loss = ScoreLoss(reference, lambda outputs: 1 - outputs[:, 0], 1.0, lambda _: 0.0)
+    reference = Outputs(far=np.zeros((ROWS, 1)))
+    loss = ScoreLoss(reference, lambda outputs: 1 - outputs["far"][:, 0], 1.0, lambda _: 0.0, "disagreement")
     draws = np.random.default_rng(9)
     passes = sum(
-        loss.compare((draws.random((ROWS, 1)) < budget / partly) * partly, FIRST_LEVEL).bound <= budget
+        loss.compare(Outputs(far=(draws.random((ROWS, 1)) < budget / partly) * partly), FIRST_LEVEL).bound <= budget
         for _ in range(tries)
     )
     assert passes / tries <= FIRST_LEVEL + 3 * np.sqrt(FIRST_LEVEL / tries)
@@ -102,7 +105,7 @@ def test_rows_without_labels_are_certified_to_agree_with_their_source(tmp_path):
     again = rerun(state.archive)
     assert again.refusal == ""
     assert again.paired.bound == pytest.approx(again.recorded_bound)
-    assert b'"label":null' in contents(state.archive)[0]["proof.jsonl"]
+    assert {row.label for row in proof_rows(contents(state.archive)[0]["proof.jsonl"])} == {None}
 
 
 def test_what_is_lost_is_told_in_the_words_of_the_task():

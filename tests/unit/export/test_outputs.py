@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from onnxserve_export.outputs import cut, deviations, free_output_axes, join, largest_shift, scales_of
+from onnxserve_export.outputs import cut, deviations, free_output_axes, join, largest_shift, scales_of, with_row_sizes
 
 
 def test_batches_of_different_lengths_are_joined_with_zeros_at_the_ends_of_the_shorter_ones():
@@ -56,3 +56,7 @@ def test_a_shift_of_any_output_counts_and_shorter_batches_are_compared_where_bot
     assert largest_shift(together, alone, mixed, [1], scales) == pytest.approx(0.5)
     mixed["score"] = np.array([2.0])
     assert largest_shift(together, alone, mixed, [1], scales) == 0
+
+
+def test_no_rows_have_no_outputs_whatever_axes_are_free():
+    assert dict(with_row_sizes({}, [], {"tags": {1: "sequence"}})) == {}

@@ -25,12 +25,14 @@ from onnxserve_export.paired_statistics import (
 )
 from onnxserve_export.significance_levels import FIRST_LEVEL
 from onnxserve_export.subset import Row
+from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.tasks.classification import ClassificationOptions
 from onnxserve_handlers.tasks.regression import RegressionOptions
 from tests import ROOT
 from tests.helpers.acceptance import most_wrong
 
 OUTPUTS = np.array([[2.0, 0], [0, 2], [2, 0], [0, 2]], np.float32)
+SOURCE = Outputs(logits=OUTPUTS)
 
 
 def definition(folder, *, labels=("a", "b"), **quantise) -> Definition:
@@ -153,8 +155,8 @@ def test_a_metric_of_the_users_own_decides_by_its_mean(tmp_path):
     made = definition(tmp_path, metric="model.py:within", max_accuracy_drop=0.2)
     source = made.folder / "model.py"
     source.write_text(source.read_text() + "\n\ndef within(outputs, labels):\n    return outputs[:, 0] * 0.25 + 0.5\n")
-    acceptance = Acceptance(made, [Row(0, "a")] * 4, OUTPUTS)
-    paired = acceptance.compare(OUTPUTS - 0.1)
+    acceptance = Acceptance(made, [Row(0, "a")] * 4, SOURCE)
+    paired = acceptance.compare(Outputs(logits=OUTPUTS - 0.1))
     assert paired.reference_accuracy == pytest.approx(0.75)
     assert paired.drop == pytest.approx(0.025)
     assert acceptance.verdict(paired).startswith("drop of the metric")  # 4 rows can't vouch for 0.2 of a range of 1
@@ -165,7 +167,7 @@ def test_a_metric_outside_its_range_is_told(tmp_path):
     source = made.folder / "model.py"
     source.write_text(source.read_text() + "\n\ndef wide(outputs, labels):\n    return outputs[:, 0] * 10\n")
     with pytest.raises(DefinitionError, match=r"gives 20 for row 0, outside 0 to 10") as caught:
-        Acceptance(made, [Row(0, "a")] * 4, OUTPUTS)
+        Acceptance(made, [Row(0, "a")] * 4, SOURCE)
     assert caught.value.where == "quantise.metric_range"
 
 
@@ -174,21 +176,22 @@ def test_a_metric_of_the_wrong_shape_is_told(tmp_path):
     source = made.folder / "model.py"
     source.write_text(source.read_text() + "\n\ndef whole(outputs, labels):\n    return 1.0\n")
     with pytest.raises(DefinitionError, match="for 4 rows"):
-        Acceptance(made, [Row(0, "a")] * 4, OUTPUTS)
+        Acceptance(made, [Row(0, "a")] * 4, SOURCE)
 
 
 def test_a_task_is_what_the_definition_says_or_what_its_labels_mean(tmp_path):
+    assert Acceptance(definition(tmp_path / "1"), [Row(0, "a"), Row(0, "b")] * 2, SOURCE).compare(SOURCE).accuracy == 1
+    assert Acceptance(definition(tmp_path / "2", labels=()), [Row(0, 1.0)] * 4, SOURCE).criterion.task == "regression"
     assert (
-        Acceptance(definition(tmp_path / "1"), [Row(0, "a"), Row(0, "b")] * 2, OUTPUTS).compare(OUTPUTS).accuracy == 1
+        Acceptance(definition(tmp_path / "3", task="embedding"), [Row(0, "a")] * 4, SOURCE).criterion.task
+        == "embedding"
     )
-    assert Acceptance(definition(tmp_path / "2", labels=()), [Row(0, 1.0)] * 4, OUTPUTS).task == "regression"
-    assert Acceptance(definition(tmp_path / "3", task="embedding"), [Row(0, "a")] * 4, OUTPUTS).task == "embedding"
     with pytest.raises(DefinitionError, match="needs `labels`"):
-        Acceptance(definition(tmp_path / "4", labels=(), task="labels"), [Row(0, 1.0)] * 4, OUTPUTS)
+        Acceptance(definition(tmp_path / "4", labels=(), task="labels"), [Row(0, 1.0)] * 4, SOURCE)
 
 
 def test_too_few_rows_are_told_with_how_many_would_do(tmp_path):
-    acceptance = Acceptance(definition(tmp_path, max_accuracy_drop=0.01), [Row(0, "a")] * 4, OUTPUTS)
+    acceptance = Acceptance(definition(tmp_path, max_accuracy_drop=0.01), [Row(0, "a")] * 4, SOURCE)
     same = np.tile(OUTPUTS, (25, 1))
     paired = compare_labels(same, same, np.zeros(100, int))
     assert f"about {rows_needed(0.01, 0.0)} rows would be needed" in acceptance.verdict(paired)
@@ -222,14 +225,14 @@ def test_the_documents_table_of_rows_is_what_the_bound_needs():
 def test_values_and_vectors_are_judged_by_how_many_move(task, tmp_path):
     draws = np.random.default_rng(2)
     torch = draws.normal(size=(400, 8)).astype(np.float32)
-    acceptance = Acceptance(definition(tmp_path, labels=(), task=task), [Row(0, None)] * 400, torch)
-    near, far = torch + 1e-4, torch.copy()
-    far[:6] *= -1
+    acceptance = Acceptance(definition(tmp_path, labels=(), task=task), [Row(0, None)] * 400, Outputs(values=torch))
+    near, far = Outputs(values=torch + 1e-4), Outputs(values=torch.copy())
+    far["values"][:6] *= -1
     assert acceptance.verdict(acceptance.compare(near)) == ""
     assert acceptance.risk(near) < 1e-6 < acceptance.risk(far)
     assert acceptance.likely_bound(near, 400, 0.5) < 0.01 < acceptance.likely_bound(far, 400, 0.5)
     assert acceptance.verdict(acceptance.compare(far)).startswith(
         "rows that move beyond the tolerance 1.50%, 96 % bound"
     )
-    far[2:6] *= -1
+    far["values"][2:6] *= -1
     assert "about" in acceptance.verdict(acceptance.compare(far))

@@ -14,6 +14,7 @@ import torch
 from onnxserve.errors import CheckFailed
 from onnxserve_export.reference import _state_activation, check_repeatable
 from onnxserve_export.sources.torch_module import TorchModule
+from onnxserve_handlers.tasks.classification import ClassificationOptions
 
 ROWS = {"x": np.ones((3, 2), np.float32)}
 SCALES = {"output_0": np.ones(1)}
@@ -83,7 +84,8 @@ def test_a_source_that_repeats_its_answers_passes():
 def test_the_signature_states_what_the_outputs_are_and_probabilities_are_printed(outputs, activation, tmp_path: Path):
     (tmp_path / "signature.json").write_text('{"output": {"activation": "auto"}}')
     printed: list[str] = []
-    state: Any = SimpleNamespace(archive_folder=tmp_path, say=printed.append)
+    definition = SimpleNamespace(output=ClassificationOptions(labels=("a", "b", "c")))
+    state: Any = SimpleNamespace(archive_folder=tmp_path, say=printed.append, definition=definition)
     _state_activation(state, outputs)
     written = msgspec.json.decode((tmp_path / "signature.json").read_bytes())
     assert (written, len(printed)) == ({"output": {"activation": activation}}, activation == "none")

@@ -4,11 +4,13 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from onnxserve.archive import contents, max_batch, read_config, unpack, write_archive
 from onnxserve.archive.offline import outputs
+from onnxserve.archive.proof import ProofArray, ProofRow, proof_rows
 from onnxserve.cli.app import app
 from onnxserve.errors import ArchiveError
 from onnxserve.scaffold import new_model
@@ -37,17 +39,31 @@ def test_the_proof_repeats_to_the_same_figures_on_the_machine_that_made_it(archi
 
 def test_a_graph_that_answers_otherwise_fails_the_repeated_proof(archive, tmp_path):
     members, manifest, _ = contents(archive)
-    rows = [json.loads(line) for line in members["proof.jsonl"].splitlines()]
+    rows = proof_rows(members["proof.jsonl"])
     other = {"outside": "inside", "inside": "outside"}
-    for row in rows[: len(rows) // 5]:
-        row["output"], row["label"] = row["output"][::-1], other[row["label"]]
-    members["proof.jsonl"] = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    for number, row in enumerate(rows[: len(rows) // 5]):
+        [(name, output)] = row.outputs.items()
+        rows[number] = ProofRow(row.input, other[row.label], {name: ProofArray.of(output.array()[::-1])})
+    members["proof.jsonl"] = b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
     forged = tmp_path / archive.name
     write_archive(forged, members, manifest)
     assert "accuracy drop" in rerun(forged).refusal
     result = run.invoke(app, ["archive", "verify", str(forged), "--rerun"])
     assert result.exit_code == 1
     assert "rerun: measured accuracy drop" in str(result.exception)
+
+
+def test_the_proof_of_a_former_archive_which_has_the_main_output_alone_is_repeated(archive, tmp_path):
+    members, manifest, _ = contents(archive)
+    rows = [
+        {"input": row.input, "label": row.label, "output": next(iter(row.outputs.values())).array().tolist()}
+        for row in proof_rows(members["proof.jsonl"])
+    ]
+    members["proof.jsonl"] = b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
+    write_archive(tmp_path / archive.name, members, manifest)
+    again = rerun(tmp_path / archive.name)
+    assert (again.refusal, again.rows) == ("", len(rows))
+    assert again.paired.bound == pytest.approx(again.recorded_bound)
 
 
 def test_an_archive_without_proof_rows_says_so(archive, tmp_path):
@@ -61,6 +77,7 @@ def test_an_archive_without_proof_rows_says_so(archive, tmp_path):
 def test_verify_tells_the_repeated_proof_to_people_and_machines(archive):
     text = run.invoke(app, ["archive", "verify", str(archive), "--rerun"]).output
     assert "drop at most" in text
+    assert "at export" in text
     document = json.loads(run.invoke(app, ["archive", "verify", str(archive), "--rerun", "--json"]).output)
     assert document["rerun"]["rows"] > 600
     assert document["signed"] is False

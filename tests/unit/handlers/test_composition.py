@@ -11,8 +11,11 @@ from onnxserve_handlers import composition
 from onnxserve_handlers.composition import FORMER, FormerTask, bases, former_class
 from onnxserve_handlers.features.handler import JoinedTable
 from onnxserve_handlers.handler import Handler
+from onnxserve_handlers.inputs import InputHooks
 from onnxserve_handlers.inputs.table import TableInput
 from onnxserve_handlers.inputs.text import TextInput
+from onnxserve_handlers.registry import KINDS, TASKS, input_kind, task
+from onnxserve_handlers.tasks import TaskHooks
 from onnxserve_handlers.tasks.classification import Classification
 from onnxserve_handlers.tasks.regression import Regression, RegressionOptions
 from tests.helpers.fakes import ask_json, with_fake_session
@@ -34,6 +37,16 @@ def predictions(handler: Any, *rows: Any) -> Any:
 def test_a_kind_and_a_task_make_the_service():
     assert bases("text", "classification") == (TextInput, Classification, Handler)
     assert bases("table", "regression", features=True) == (JoinedTable, Regression, Handler)
+
+
+@pytest.mark.parametrize("task_name", TASKS)
+def test_a_task_has_no_name_of_its_own_that_a_kind_or_the_batch_loop_has_too(task_name):
+    """A service is all three in one class, so one's helper would take the other's place."""
+    own = {name for cls in task(task_name).__mro__ if cls not in TaskHooks.__mro__ for name in vars(cls)}
+    own -= {*dir(TaskHooks)}
+    assert own & {*dir(Handler)} == set()
+    for kind in KINDS:
+        assert own & ({*dir(input_kind(kind))} - {*dir(InputHooks)}) == set(), kind
 
 
 def test_the_kind_and_the_task_complete_a_handler_that_lacks_them():

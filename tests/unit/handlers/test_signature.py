@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from onnxserve_handlers.handler import Handler
-from onnxserve_handlers.inputs.table import NUMBER
+from onnxserve_handlers.inputs.image import ImageOptions
+from onnxserve_handlers.inputs.table_cells import cell_schema
+from onnxserve_handlers.inputs.table_columns import Column
+from onnxserve_handlers.inputs.text import TextOptions
 from onnxserve_handlers.protocols.v2_grpc import metadata_message
 from onnxserve_handlers.protocols.v2_http import model_metadata
 from onnxserve_handlers.registry import task_alone
-from onnxserve_handlers.signature import Features, Signature, Tensor
+from onnxserve_handlers.signature import Features, InputOptions, Signature, Tensor
 from tests.helpers.kinds import (
     ImageClassifier,
     JoinedClassifier,
@@ -33,7 +36,7 @@ def opened(handler: Handler, signature: Signature) -> Handler:
 
 def test_a_table_row_is_a_list_in_column_order_or_an_object_by_name():
     lists, named = opened(TableClassifier(), TABLE).row_schema()["oneOf"]
-    assert (lists["items"], lists["minItems"], lists["maxItems"]) == (NUMBER, 2, 2)
+    assert (lists["items"], lists["minItems"], lists["maxItems"]) == (cell_schema(Column("a")), 2, 2)
     assert (named["required"], set(named["properties"]), named["additionalProperties"]) == (
         ["a", "b"],
         {"a", "b"},
@@ -48,9 +51,18 @@ def test_a_row_may_bring_the_keys_of_a_feature_store_instead_of_what_it_knows():
     assert (keyed["required"], set(keyed["properties"])) == (["a", "customer"], {"a", "b", "customer"})
 
 
-@pytest.mark.parametrize(("handler", "field"), [(TextClassifier, "text"), (ImageClassifier, "image"), (Handler, None)])
-def test_a_row_of_another_kind_is_an_object_of_its_field_and_of_a_users_own_anything(handler, field):
-    schema = handler().row_schema()
+@pytest.mark.parametrize(
+    ("handler", "options", "field"),
+    [
+        (TextClassifier, TextOptions(), "text"),
+        (ImageClassifier, ImageOptions(height=2, width=2), "image"),
+        (Handler, InputOptions(), None),
+    ],
+)
+def test_a_row_of_another_kind_is_an_object_of_its_field_and_of_a_users_own_anything(handler, options, field):
+    hooks = handler()
+    hooks.signature = replace(TABLE, input=options)
+    schema = hooks.row_schema()
     assert (schema.get("required"), schema.get("type")) == (([field], "object") if field else (None, None))
 
 

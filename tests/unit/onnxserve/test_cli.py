@@ -69,6 +69,9 @@ def test_what_a_person_types_gets_its_content_type(tmp_path):
     assert encode("good film") == (b"good film", "text/plain")
     assert encode(" [1, 2]") == (b" [1, 2]", "application/json")
     assert encode(f"@{picture}") == (b"x", "image/png")
+    for name, kind in (("a.tif", "image/tiff"), ("a.wav", "audio/x-wav"), ("a", "application/octet-stream")):
+        (tmp_path / name).write_bytes(b"x")
+        assert encode(f"@{tmp_path / name}")[1] == kind
     with pytest.raises(OnnxserveError):
         encode("@nowhere")
 

@@ -6,6 +6,7 @@ import pytest
 
 from onnxserve.definition import read_definition
 from onnxserve.errors import DefinitionError
+from onnxserve_handlers.inputs.image import ImageOptions
 from tests import ROOT
 
 MODELS = ROOT / "models"
@@ -90,6 +91,27 @@ def test_a_definition_of_an_earlier_version_is_read_as_a_kind_and_a_task(tmp_pat
     read = read_definition(definition(tmp_path, FORMER.format(handler=handler) + fields))
     assert (read.source, read.input.kind, read.output.task) == ("package:factory", kind, task)
     assert read.handler == (handler if handler.startswith("handler.py") else "")
+
+
+def test_scale_of_an_image_of_an_earlier_version_is_std(tmp_path):
+    fields = 'labels = ["a"]\n[input]\nheight = 8\nwidth = 9\nmean = 2.0\nscale = 4.0'
+    rows = read_definition(definition(tmp_path, FORMER.format(handler="image:ImageClassifier") + fields)).input
+    assert isinstance(rows, ImageOptions)
+    assert (rows.mean, rows.std, rows.scale) == (2.0, 4.0, 4.0)
+
+
+def test_options_of_images_that_contradict_each_other_are_told_with_their_section(tmp_path):
+    fields = '[input]\nkind = "image"\nheight = 8\nwidth = 9\nmean = [1, 2]\nstd = 0'
+    with pytest.raises(
+        DefinitionError, match=r"mean has 2 numbers for 3 channels.*; std must not be 0 - at `\$\.input`"
+    ):
+        read_definition(definition(tmp_path, FORMER.format(handler="image:ImageClassifier") + fields))
+
+
+def test_a_definition_may_have_no_rows(tmp_path):
+    assert (
+        read_definition(definition(tmp_path, (GOOD + ROWS).replace('rows = "package:rows"\n', ""))).rows.location == ""
+    )
 
 
 def test_a_missing_definition_says_how_to_make_one(tmp_path):

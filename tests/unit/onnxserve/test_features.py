@@ -12,8 +12,10 @@ import pytest
 from onnxserve.cli.features import specs
 from onnxserve.definition import read_definition
 from onnxserve.errors import DefinitionError
+from onnxserve.features.join import column_array
 from onnxserve.features.program import THEN, lean_imports, parts
 from onnxserve.features.repo import open_repo, place_files
+from onnxserve.features.skew import is_close
 from onnxserve_handlers.features import client as stores
 from onnxserve_handlers.features.client import Breaker
 from tests.helpers.feast_repo import Now, write_repo
@@ -91,3 +93,17 @@ def test_an_archive_of_others_takes_no_features_and_stops_no_start(tmp_path, arc
     with zipfile.ZipFile(tmp_path / "others.mar", "w") as made:
         made.writestr("MAR-INF/MANIFEST.json", "{}")
     assert specs(tmp_path) == {}
+
+
+def test_features_may_be_texts_and_numbers_are_float64():
+    assert column_array([1, None, 2]).to_pylist() == [1.0, None, 2.0]
+    assert str(column_array([1, 2]).type) == "double"
+    assert column_array(["a", None]).to_pylist() == ["a", None]
+
+
+@pytest.mark.parametrize(
+    ("online", "offline", "same"),
+    [("a", "a", True), ("a", "b", False), ("a", None, False), (None, None, True), (1.0, 1.0 + 1e-9, True)],
+)
+def test_skew_compares_texts_as_they_are_and_numbers_within_a_tolerance(online, offline, same):
+    assert is_close(online, offline, 1e-6) is same

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from tests import ROOT
 
 LOCKS = ROOT / "deploy" / "locks"
-EXTRAS = ("gateway", "sign", "trace", "monitor", "pull")
+EXTRAS = ("gateway", "sign", "trace", "monitor", "pull", "audio")
 PIN = re.compile(
     r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(\S+) \\\n((?: +--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
 )

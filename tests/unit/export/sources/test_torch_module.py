@@ -64,24 +64,32 @@ def test_a_module_with_a_mapping_of_outputs_keeps_their_names_ranks_and_free_axe
     assert model.module(torch.zeros(1, 1).long(), torch.ones(1, 1).long()).keys() >= {"states"}  # it is as it was
 
 
+class Recurrent(torch.nn.Module):
+    def __init__(self, kind: type[torch.nn.LSTM | torch.nn.GRU | torch.nn.RNN]) -> None:
+        super().__init__()
+        self.cells = kind(3, 4, batch_first=True)
+        self.head = torch.nn.Linear(4, 2)
+
+    def forward(self, series: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.cells(series)[0])
+        return logits
+
+
+def series(rows: int, length: int) -> Arrays:
+    return {"series": np.random.default_rng(rows).normal(size=(rows, length, 3)).astype(np.float32)}
+
+
 @pytest.mark.parametrize("kind", [torch.nn.LSTM, torch.nn.GRU])
 def test_a_recurrent_module_has_a_free_time_axis(kind, tmp_path):
-    class Recurrent(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.cells = kind(3, 4, batch_first=True)
-            self.head = torch.nn.Linear(4, 2)
-
-        def forward(self, series: torch.Tensor) -> torch.Tensor:
-            logits: torch.Tensor = self.head(self.cells(series)[0])
-            return logits
-
-    def series(rows: int, length: int) -> Arrays:
-        return {"series": np.random.default_rng(rows).normal(size=(rows, length, 3)).astype(np.float32)}
-
     torch.manual_seed(0)
     others = [series(1, 2), series(2, 11)]
-    check_graph(TorchModule(Recurrent()), series(3, 5), {"series": {1: "time"}}, others, tmp_path)
+    check_graph(TorchModule(Recurrent(kind)), series(3, 5), {"series": {1: "time"}}, others, tmp_path)
+
+
+def test_a_recurrent_module_that_is_written_out_step_by_step_is_refused_by_its_name():
+    with pytest.raises(CheckFailed) as caught:
+        TorchModule(Recurrent(torch.nn.RNN)).graph(series(3, 5), {"series": {1: "time"}})
+    assert "cells (RNN)" in caught.value.fix
 
 
 def test_a_function_of_a_module_on_the_path_gives_the_model(tmp_path, monkeypatch):

@@ -41,6 +41,16 @@ def test_a_library_that_is_missing_is_named_with_its_extra(tmp_path, monkeypatch
     assert caught.value.fix == "pip install 'onnxserve[xgboost]'"
 
 
+def test_types_that_skops_does_not_know_need_trust(tmp_path):
+    ensemble, skops = pytest.importorskip("sklearn.ensemble"), pytest.importorskip("skops.io")
+    forest = ensemble.RandomForestRegressor(n_estimators=2).fit([[0.0], [1.0]], [1.0, 3.0])
+    skops.dump(forest, tmp_path / "model.skops")
+    with pytest.raises(DefinitionError, match=r"types that skops doesn't know .*Tree") as caught:
+        open_source("model.skops", tmp_path, {})
+    assert caught.value.fix.startswith("--trust")
+    assert "RandomForestRegressor" in open_source("model.skops", tmp_path, {}, trust=True).summary
+
+
 def test_a_trusted_pickle_and_a_skops_file_give_the_same_model(tmp_path):
     linear = pytest.importorskip("sklearn.linear_model")
     model = linear.LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0])

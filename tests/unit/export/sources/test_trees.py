@@ -28,8 +28,8 @@ MODELS = {
     "boosting": ("sklearn.ensemble", "GradientBoostingRegressor", {"n_estimators": 5}),
     "histograms": ("sklearn.ensemble", "HistGradientBoostingClassifier", {"max_iter": 5}),
     "logistic": ("sklearn.linear_model", "LogisticRegression", {}),
-    "lightgbm classes": ("lightgbm", "LGBMClassifier", {"n_estimators": 5, "verbose": -1}),
-    "lightgbm values": ("lightgbm", "LGBMRegressor", {"n_estimators": 5, "verbose": -1}),
+    "lightgbm classes": ("lightgbm", "LGBMClassifier", {"n_estimators": 5, "verbose": -1, "n_jobs": 1}),
+    "lightgbm values": ("lightgbm", "LGBMRegressor", {"n_estimators": 5, "verbose": -1, "n_jobs": 1}),
     "xgboost classes": ("xgboost", "XGBClassifier", {"n_estimators": 5}),
     "xgboost values": ("xgboost", "XGBRegressor", {"n_estimators": 5}),
 }
@@ -68,6 +68,30 @@ def test_boosters_in_their_own_files_give_both_scores_of_two_classes(tmp_path):
     (tmp_path / "graph.onnx").write_bytes(model.graph(ROWS, {})[0].SerializeToString())
     [outputs] = run_graph(tmp_path / "graph.onnx", [ROWS])
     np.testing.assert_allclose(outputs["scores"], scores, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_a_pipeline_of_a_data_frame_takes_a_tensor_a_column_texts_among_them(tmp_path):
+    pd = pytest.importorskip("pandas")
+    compose, pipeline, preprocessing = (
+        importlib.import_module(f"sklearn.{name}") for name in ("compose", "pipeline", "preprocessing")
+    )
+    towns = DRAWS.choice(["Bern", "Chur", "Genf"], len(TABLE))
+    encoder = compose.ColumnTransformer(
+        [("town", preprocessing.OneHotEncoder(handle_unknown="ignore"), ["town"]), ("rest", "passthrough", ["amount"])]
+    )
+    frame = pd.DataFrame({"town": towns, "amount": TABLE[:, 0]})
+    fitted = pipeline.make_pipeline(encoder, sklearn_linear.LogisticRegression()).fit(frame, towns == "Bern")
+    model = TreeSource(fitted)
+    rows = {
+        "town": np.array([["Bern"], ["Chur"], ["elsewhere"]]),
+        "amount": np.array([[1.0], [2.0], [3.0]], np.float32),
+    }
+    proto, ranges = model.graph(rows, {})
+    (tmp_path / "graph.onnx").write_bytes(proto.SerializeToString())
+    [outputs] = run_graph(tmp_path / "graph.onnx", [rows])
+    np.testing.assert_allclose(outputs["scores"], model.run(rows)["scores"], atol=1e-5)
+    assert {axis_range.input for axis_range in ranges} == {"town", "amount"}
 
 
 def test_a_handler_that_gives_no_table_is_told():

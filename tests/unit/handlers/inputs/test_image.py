@@ -42,7 +42,7 @@ def test_pixels_are_scaled_and_laid_out_channels_first(handler):
     np.testing.assert_allclose(row[1:], (0 - 127) / 128)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
 def test_every_named_format_is_read(handler, kind):
     assert ask(handler, (picture(kind=kind), ""))[0][0] == 200
 
@@ -111,7 +111,7 @@ def test_16_bits_of_grey_are_scaled_to_8(name, request):
         (9, COLOUR),
     ],
 )
-@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
 def test_an_image_is_turned_as_its_camera_was_held(orientation, shown, kind):
     handler = with_fake_session(ImageClassifier(), height=shown.shape[0], width=shown.shape[1])
     exif = Image.Exif()
@@ -177,8 +177,64 @@ def test_an_image_of_damaged_bytes_is_answered_or_400(data):
     handler = with_fake_session(ImageClassifier(), height=4, width=6, max_pixels=10_000)
     exif = Image.Exif()
     exif[0x0112] = 6
-    content = bytearray(saved(Image.fromarray(COLOUR), data.draw(st.sampled_from(["PNG", "JPEG", "WEBP"])), exif=exif))
+    kind = data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "TIFF"]))
+    content = bytearray(saved(Image.fromarray(COLOUR), kind, exif=exif))
     for _ in range(data.draw(st.integers(1, 5))):
         content[data.draw(st.integers(4, len(content) - 1))] = data.draw(st.integers(0, 255))
     [(status, _)] = ask(handler, (bytes(content), "image/png"))
     assert status in (200, 400, 413, 422)
+
+
+@pytest.mark.parametrize("background", [255, (255, 0, 10)])
+def test_transparent_parts_show_the_background_in_colour_or_its_grey(background):
+    clear = saved(Image.new("RGBA", (6, 4), (0, 0, 0, 0)))
+    colour = with_fake_session(ImageClassifier(), height=4, width=6, background=background)
+    levels = (background,) * 3 if background == 255 else background
+    assert (pixels(colour, clear) == levels).all()
+    grey = with_fake_session(ImageClassifier(), height=4, width=6, channels=1, background=background)
+    assert (pixels(grey, clear) == Image.new("RGB", (1, 1), levels).convert("L").getpixel((0, 0))).all()
+
+
+@pytest.mark.parametrize("name", ["exact", "grey"])
+def test_pixels_that_are_no_levels_of_grey_or_colour_are_refused(name, request):
+    floats = saved(Image.fromarray(np.linspace(0, 1, 24, dtype=np.float32).reshape(4, 6)), "TIFF")
+    lab = saved(Image.new("LAB", (6, 4)), "TIFF")
+    answers = ask(request.getfixturevalue(name), (floats, "image/tiff"), (lab, ""))
+    assert [status for status, _ in answers] == [422, 422]
+    assert "pixels of the kind F" in answers[0][1]["error"]["reason"]
+
+
+def test_a_row_knows_the_size_of_the_upright_image(exact):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert exact.check(saved(Image.new("RGB", (30, 20)), exif=exif), "x").source_size == (20, 30)
+
+
+class Corner(ImageClassifier):
+    """A user's own handler, written before there was `resize`."""
+
+    def to_size(self, image):
+        return image.crop((0, 0, self.options.width, self.options.height))
+
+    def tensors(self, rows):
+        pixels = np.stack(rows).transpose(0, 3, 1, 2).astype(np.float32)
+        return {"image": (pixels - self.options.mean) / self.options.scale}
+
+
+def test_a_handler_of_a_users_own_may_resize_and_scale_by_itself():
+    handler = with_fake_session(Corner(), height=2, width=3, mean=1, std=2)
+    row = handler.check(saved(Image.fromarray(COLOUR)), "x")
+    np.testing.assert_allclose(handler.tensors([row])["image"][0], (COLOUR[:2, :3].transpose(2, 0, 1) - 1) / 2)
+    assert handler.origins([row]) is None
+
+
+def test_an_image_has_an_origin_unless_a_handler_made_it_of_something_else(exact):
+    [frame] = exact.origins([exact.check(picture((30, 20)), "x")]) or []
+    assert (frame.width, frame.height, frame.graph_width, frame.graph_height) == (30, 20, 6, 4)
+    assert exact.origins([np.zeros((4, 6, 3), np.uint8)]) is None
+
+
+def test_an_image_that_would_become_too_large_before_its_cut_is_refused():
+    handler = with_fake_session(ImageClassifier(), height=8, width=8, resize="crop", max_pixels=1000, max_bytes=10_000)
+    [(status, answer)] = ask(handler, (picture((400, 2)), "image/png"))
+    assert (status, answer["error"]["reason"]) == (422, "the image is too narrow to be cut: 400 x 2 pixels")

@@ -6,10 +6,11 @@ import json
 import numpy as np
 import pytest
 
+from onnxserve_handlers.inputs.table_columns import Column
 from onnxserve_handlers.signature import Tensor
 from tests.helpers.fakes import FakeSession
 from tests.helpers.inference import features, infer, send, signed
-from tests.helpers.kinds import ImageClassifier
+from tests.helpers.kinds import ImageClassifier, TableClassifier
 
 
 def test_an_npy_file_goes_in_and_on_demand_comes_out(table):
@@ -79,6 +80,19 @@ def test_a_table_may_come_as_one_tensor_a_column(table):
 def test_columns_that_are_no_rows_are_refused_in_their_words(table, inputs, status, words):
     got, answer = infer(table, {"inputs": inputs})
     assert (got, words in answer["error"]) == (status, True), answer
+
+
+def test_texts_are_rows_where_each_column_has_a_tensor_of_its_own():
+    columns = (Column("x"), Column("town", type="text", categories=("Bern", "Chur")))
+    inputs = (Tensor("x", "float32", ("batch", 1)), Tensor("town", "object", ("batch", 1)))
+    made = signed(TableClassifier(), inputs, columns=columns, tensors="columns")
+    made.prepare()
+    made.session = FakeSession()
+    towns = [column("town", [town, "Chur"], datatype="BYTES") for town in ("Bern", "Genf")]
+    status, answer = infer(made, {"inputs": [column("x", [1.0, 2.0]), towns[0]]})
+    assert (status, answer["outputs"][0]["data"]) == (200, [0, 1, 0, 2])
+    status, answer = infer(made, {"inputs": [column("x", [1.0, 2.0]), towns[1]]})
+    assert (status, "instances[0].town: this category is unknown" in answer["error"]) == (422, True)
 
 
 def test_two_inputs_can_not_come_as_one_array(text):

@@ -31,6 +31,24 @@ def test_only_the_outputs_asked_for_are_given(table):
     assert [output["name"] for output in answer["outputs"]] == ["label"]
 
 
+def test_an_output_may_be_ranked_by_labels(table):
+    wanted = [{"name": "output_0", "parameters": {"classification": 1}}]
+    _, answer = infer(table, {"inputs": [features([[1, 2], [-3, 4]])], "outputs": wanted})
+    [output] = answer["outputs"]
+    assert (output["datatype"], output["shape"]) == ("BYTES", [2, 1])
+    assert output["data"] == ["1:1:yes", "0:0:no"]
+
+
+@pytest.mark.parametrize(
+    "output", [{"name": "label"}, {"name": "output_0", "count": 0}, {"name": "output_0", "count": "2"}]
+)
+def test_an_output_that_can_not_be_ranked_is_422(table, output):
+    wanted = {"name": output["name"], "parameters": {"classification": output.get("count", 1)}}
+    status, answer = infer(table, {"inputs": [features([[1, 2]])], "outputs": [wanted]})
+    assert status == 422
+    assert "can't be ranked" in answer["error"]
+
+
 def test_binary_tensors_go_in_and_out(table):
     rows = np.array([[1, 2], [5, 6]], "<f4")
     tensor = {"name": "features", "shape": [2, 2], "datatype": "FP32", "parameters": {"binary_data_size": 16}}

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from onnxserve_handlers.errors import InvalidRow
 from onnxserve_handlers.outputs import FEW, Outputs
 from onnxserve_handlers.registry import task_for
 from onnxserve_handlers.tasks.classification import ClassificationOptions, classify_rows, probabilities
@@ -57,6 +58,24 @@ def test_scores_of_more_labels_are_an_option(top_k, scores):
     assert row == {"label": "b", "score": 0.6, "scores": scores}
     assert list(row["scores"]) == list(scores)
     assert "scores" in task.prediction_schema()["properties"]
+
+
+def test_a_request_may_ask_for_scores_of_more_labels():
+    task = task_for(ClassificationOptions(labels=LABELS, activation="none"))
+    outputs = Outputs(first=np.array([[0.1, 0.6, 0.2, 0.1]]))
+    rows = task.predictions(outputs, None)
+    assert task.apply_parameters(rows, outputs, {"top_k": 2}) == [
+        {"label": "b", "score": 0.6, "scores": {"b": 0.6, "c": 0.2}}
+    ]
+    assert len(task.apply_parameters(rows, outputs, {"top_k": 0})[0]["scores"]) == 4
+    assert "scores" not in rows[0]
+
+
+@pytest.mark.parametrize("parameters", [{"top_k": -1}, {"top_k": "2"}, {"top_k": True}, {"top": 2}])
+def test_other_parameters_are_refused(parameters):
+    with pytest.raises(InvalidRow) as raised:
+        task_for(ClassificationOptions(labels=LABELS)).check_parameters(parameters)
+    assert raised.value.where.startswith("parameters")
 
 
 def test_quality_and_agreement_are_hits():

@@ -24,7 +24,11 @@ def vectors(task: TaskHooks, outputs: Outputs) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("pooling", "expected"),
-    [("mean", [TOKENS[0, :2].mean(axis=0), TOKENS[1].mean(axis=0)]), ("cls", TOKENS[:, 0])],
+    [
+        ("mean", [TOKENS[0, :2].mean(axis=0), TOKENS[1].mean(axis=0)]),
+        ("cls", TOKENS[:, 0]),
+        ("last", [TOKENS[0, 1], TOKENS[1, -1]]),
+    ],
 )
 def test_tokens_are_pooled_over_the_rows_own_ones(pooling, expected):
     np.testing.assert_allclose(vectors(embedding(pooling=pooling, normalise=False), OUTPUTS), expected, rtol=1e-6)

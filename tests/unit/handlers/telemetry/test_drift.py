@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 
 from onnxserve.monitoring.accuracy import wilson
 from onnxserve_export.profile import measure, profile
+from onnxserve_handlers.inputs.table import TableOptions
+from onnxserve_handlers.inputs.table_columns import Column
 from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.registry import task_alone
 from onnxserve_handlers.tasks import TaskHooks
@@ -45,6 +48,15 @@ from tests.helpers.kinds import table_signature
 )
 def test_the_tail_of_chi_squared_is_as_in_the_tables(x, freedom, tail):
     assert chi_squared_tail(x, freedom) == pytest.approx(tail, rel=1e-5)
+
+
+def test_a_category_has_a_bin_of_its_own_and_null_is_in_none():
+    options = TableOptions(columns=(Column("plan", type="category", categories=("a", "b"), nullable=True),))
+    task = task_alone("classification", replace(table_signature("x"), input=options))
+    places = np.array([0.0, 1, 1, np.nan, np.nan])
+    document = profile({"plan": places, "empty": np.full(5, np.nan)}, Outputs(first=np.zeros((5, 2))), task)
+    assert document["measures"]["plan"] == {"edges": [0.5, 1.5], "counts": [1, 2, 0]}  # the last is for unknown ones
+    assert "empty" not in document["measures"]
 
 
 def test_distances_are_nothing_for_the_same_and_large_for_others():

@@ -179,13 +179,13 @@ def test_a_stream_of_arrow_is_read_whole(tmp_path):
 
 
 def test_images_are_rows_and_one_that_is_gone_is_a_bad_one(tmp_path):
-    for name in ("b.png", "a.jpg", "_hidden.png", "c.txt"):
+    for name in ("b.png", "a.jpg", "d.tiff", "_hidden.png", "c.txt"):
         (tmp_path / name).write_bytes(name.encode())
     [source] = find_sources([str(tmp_path)]).files
-    assert [path.rsplit("/", 1)[1] for path in source.paths] == ["a.jpg", "b.png"]
+    assert [path.rsplit("/", 1)[1] for path in source.paths] == ["a.jpg", "b.png", "d.tiff"]
     (tmp_path / "a.jpg").unlink()
     [chunk] = chunks(source, Selection({"value": "image"}, numbers=False, keep=("path",), chunk=8))
-    assert (list(chunk.values or ()), list(chunk.places), list(chunk.faults)) == ([b"b.png"], [1], [0])
+    assert (list(chunk.values or ()), list(chunk.places), list(chunk.faults)) == ([b"b.png", b"d.tiff"], [1, 2], [0])
 
 
 @pytest.mark.parametrize("text", ["1_000", "\uff11\uff12", "1e-400", "0.0001e-330", "٣"])

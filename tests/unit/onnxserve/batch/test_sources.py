@@ -26,14 +26,14 @@ def test_a_folder_a_glob_and_a_url_name_the_same_files(tmp_path):
 
 
 def test_files_of_no_known_kind_are_named_and_a_name_with_brackets_is_a_file(tmp_path):
-    for name in ("rows[1].csv", "a.csv", "notes.txt", "scan.tif"):
+    for name in ("rows[1].csv", "a.csv", "notes.txt", "scan.pdf"):
         (tmp_path / name).write_text("x,y\n")
     sources = find_sources([str(tmp_path)])
     assert [source.url.rpartition("/")[2] for source in sources.files] == ["a.csv", "rows[1].csv"]
-    assert [url.rpartition("/")[2] for url in sources.skipped] == ["notes.txt", "scan.tif"]
+    assert [url.rpartition("/")[2] for url in sources.skipped] == ["notes.txt", "scan.pdf"]
     assert [source.size for source in find_sources([str(tmp_path / "rows[1].csv")]).files] == [4]
-    with pytest.raises(BatchError, match=r"nothing to score: .*scan\.tif is of no known kind"):
-        find_sources([f"{tmp_path}/*.tif"])
+    with pytest.raises(BatchError, match=r"nothing to score: .*scan\.pdf is of no known kind"):
+        find_sources([f"{tmp_path}/*.pdf"])
 
 
 def test_two_colons_in_a_path_are_part_of_a_name_and_no_chain_of_urls(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from onnxserve.cli.reference.page import all_entries, page
 from onnxserve.definition import Definition
 from onnxserve.gateway import GatewayConfig
 from onnxserve.torchserve import Settings
+from onnxserve_handlers.inputs.table_columns import Column
 from onnxserve_handlers.inputs.tensors import TensorOptions
 from onnxserve_handlers.registry import KINDS, TASKS, input_kind, task
 from tests import ROOT
@@ -47,7 +48,8 @@ OPTIONS: dict[Any, dict[str, str | None]] = {
 
 
 # Records inside a kind's own.
-OF_KINDS = {("[input.tensors]", name) for name in TensorOptions.__struct_fields__}
+INNER = {"[input.tensors]": TensorOptions, "[input.columns]": Column}
+OF_KINDS = {(table, name) for table, record in INNER.items() for name in record.__struct_fields__}
 
 
 def paths(record: Any, table: str = "") -> set[tuple[str, str]]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from onnxserve.definition import read_definition
 from onnxserve.errors import ArchiveError
 from onnxserve.migrate import convert, read_stock
 from onnxserve.migrate.handlers import labels
@@ -85,9 +86,10 @@ def test_an_image_classifier_has_the_labels_of_its_names_and_torchvisions_prepro
     members = eager("image_classifier", **{"index_to_name.json": json.dumps(NAMES).encode()})
     folder, definition = converted(tmp_path, members)
     assert definition["output"] == {"task": "classification", "activation": "softmax", "labels": ["cat", "dog"]}
-    assert (definition["input"]["kind"], definition["input"]["height"]) == ("image", 224)
-    assert definition["handler"] == "handler.py:ImageNet"
-    assert (folder / "handler.py").is_file()
+    rows = definition["input"]
+    assert (rows["kind"], rows["height"], rows["resize"], rows["shorter_side"]) == ("image", 224, "crop", 256)
+    assert (rows["pixel_max"], rows["mean"], rows["std"]) == (1, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    assert read_definition(folder).handler == ""
 
 
 @pytest.mark.parametrize(

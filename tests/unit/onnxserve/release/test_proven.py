@@ -11,9 +11,11 @@ from onnxserve.cli.release import roles
 from onnxserve.cli.release.status import status_row
 from onnxserve.errors import ReleaseError
 from onnxserve.gateway import Auto, Canary, Share
+from onnxserve.migrate import read_stock, wrap
 from onnxserve.release import ReleaseService
 from tests.helpers.fakes import FakeTorchServe
 from tests.helpers.releases import release
+from tests.helpers.stock import doubler_members, with_manifest, write_zip
 from tests.unit.onnxserve.archive.test_evidence import with_summary
 
 
@@ -49,6 +51,23 @@ def test_it_may_have_a_part_of_the_requests_but_neither_all_nor_more_and_more(st
         steps.canary("circle", Canary("2.0.0", 1, auto=Auto((1.0, 50.0))), plan=True)
     assert steps.canary("circle", Canary("2.0.0", 100), accept_unproven=True)
     steps.shadow("circle", Share("2.0.0", 100))  # its answers reach no client
+
+
+def test_it_does_not_answer_while_the_stable_version_is_too_busy_either(steps):
+    with pytest.raises(ReleaseError, match="is unproven"):
+        steps.smaller("circle", "2.0.0")
+    assert steps.smaller("circle", "2.0.0", accept_unproven=True) == ["circle smaller: none -> 2.0.0"]
+    steps.smaller("circle", "")  # removing it needs no proof
+
+
+def test_a_migrated_archive_is_unproven_too(steps, tmp_path):
+    members = with_manifest(doubler_members(), modelName="circle", modelVersion="2.0.0")
+    migrated, _ = wrap(read_stock(write_zip(tmp_path / "old.mar", members)), tmp_path / "migrated")
+    shutil.copy(migrated, tmp_path / "store" / "circle-2.0.0.mar")
+    with pytest.raises(ReleaseError, match="is unproven"):
+        steps.promote("circle", "2.0.0", other_signature=True)
+    assert {version.version: version.proof for version in steps.status("circle")}["2.0.0"] == "unproven"
+    assert steps.promote("circle", "2.0.0", other_signature=True, accept_unproven=True)
 
 
 def test_going_back_to_it_waits_for_nothing(steps):

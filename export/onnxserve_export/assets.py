@@ -1,0 +1,44 @@
+"""Files that the handler reads from the archive: what the definition's function gives, or what its input kind names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from onnxserve.definition import Definition
+from onnxserve.errors import DefinitionError
+from onnxserve_handlers.registry import input_kind
+
+from .user_code import call_function
+
+
+def files_of(definition: Definition) -> tuple[str, ...]:
+    """Return the names of the files that the input kind reads, such as `tokenizer.json`."""
+    return input_kind(definition.input.kind, features=definition.features is not None).files
+
+
+def read_assets(definition: Definition, source: Path | None, offered: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the files by name: those of `assets`, or those of the kind beside model.toml or in the source's folder.
+
+    `source` is the file or folder that the model came from. DefinitionError names what lies in none of these places; a
+    handler of a user's own may do without.
+    """
+    if definition.assets:
+        assets = call_function(definition.assets, definition.folder, **offered)
+        return {str(name): bytes(content) for name, content in dict(assets).items()}
+    folders = [definition.folder]
+    if source is not None and source.is_dir():
+        folders += [source, *sorted(path for path in source.iterdir() if path.is_dir())]
+    elif source is not None:
+        folders.append(source.parent)
+    files = files_of(definition)
+    places = {name: next((folder / name for folder in folders if (folder / name).is_file()), None) for name in files}
+    lacking = [name for name, path in places.items() if path is None]
+    if lacking and not definition.handler:
+        raise DefinitionError(
+            f"rows of kind {definition.input.kind} need {', '.join(lacking)}",
+            where=" and ".join(map(str, folders[:2])),
+            fix=f"put {lacking[0]} beside model.toml, or let the function that `assets` names give it",
+        )
+    return {name: path.read_bytes() for name, path in places.items() if path is not None}

@@ -1,0 +1,64 @@
+"""The user's answers as fields of the definition."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from onnxserve.errors import DefinitionError
+
+from .options import ImportOptions
+from .outline import Fact
+
+FIELD = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*")
+TENSOR = re.compile(r"(?P<name>[^=\s]+)=(?P<dtype>\w+)\[(?P<sizes>[^\]]*)\]")
+
+
+def read_answers(options: ImportOptions) -> Mapping[str, Fact]:
+    """Return the fields that the options set, by dotted path; DefinitionError for one that can't be read."""
+    return dict(_answers(options))
+
+
+def _answers(options: ImportOptions) -> Iterator[tuple[str, Fact]]:
+    given = {"input.kind": "kind", "output.task": "task", "rows": "rows", "version": "version"}
+    for field, option in given.items():
+        if value := getattr(options, option):
+            yield field, Fact(value, f"--{option}")
+    for field, option in {"output.labels": "labels", "input.columns": "columns"}.items():
+        if text := getattr(options, option):
+            yield field, Fact(names_of(text), f"--{option}")
+    if options.tensors:
+        yield "input.tensors", Fact([tensor_of(text) for text in options.tensors], "--tensor")
+    for text in options.fields:
+        field, mark, value = text.partition("=")
+        if not mark or not FIELD.fullmatch(field.strip()):
+            raise DefinitionError(f"--set {text}: no field of model.toml", fix="write it as --set input.max_tokens=256")
+        yield field.strip(), Fact(value_of(value.strip()), "--set")
+
+
+def names_of(text: str) -> list[str]:
+    """Return names with commas between them, or the lines of a file."""
+    path = Path(text)
+    names = path.read_text(encoding="utf-8").splitlines() if path.is_file() else text.split(",")
+    return [name.strip() for name in names if name.strip()]
+
+
+def value_of(text: str) -> Any:
+    """Return a value in TOML; what is none is a text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def tensor_of(text: str) -> dict[str, Any]:
+    """Read `NAME=DTYPE[SIZES]`; a size is a number, or the name of a free axis. DefinitionError for anything else."""
+    match = TENSOR.fullmatch(text)
+    if not match:
+        raise DefinitionError(f"--tensor {text}: no tensor", fix="write NAME=DTYPE[SIZES], as frames=float32[time,80]")
+    sizes = [size.strip() for size in match["sizes"].split(",") if size.strip()]
+    shape = [int(size) if size.isdigit() else size for size in sizes]
+    return {"name": match["name"], "dtype": match["dtype"], "shape": shape}

@@ -1,0 +1,85 @@
+"""A graph or a module of which only inputs are known: ready ONNX, an exported program, TorchScript, a function."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from onnxserve_export.sources import InputSpec, SourceModel
+
+from .outline import Outline
+
+TOKENS, TOKENIZER = "input_ids", "tokenizer.json"
+PIXELS = 4  # axes of a batch of images
+
+
+def read_graph(outline: Outline, source: SourceModel, folder: Path | None) -> None:
+    """Read inputs; rows are tensors by name unless the user, or a tokenizer in `folder`, gives them a meaning."""
+    names = [spec.name for spec in source.inputs]
+    has_tokenizer = folder is not None and (folder / TOKENIZER).is_file()
+    if outline.get("input.columns"):
+        outline.add("input.kind", "table", "--columns")
+    elif TOKENS in names and has_tokenizer:
+        outline.add("input.kind", "text", f"its input {TOKENS}, and the {TOKENIZER} beside it")
+    else:
+        outline.add("input.kind", "tensors", "the inputs have no other meaning that the model states; --kind gives one")
+    if outline.get("output.labels"):
+        outline.add("output.task", "classification", "--labels")
+    else:
+        outline.add("output.task", "raw", "every output by name; --task gives them a meaning")
+    match outline.get("input.kind"):
+        case "tensors":
+            read_tensors(outline, source.inputs, source.name)
+        case "image":
+            read_pixels(outline, source.inputs)
+        case "text":
+            outline.ask("input.max_tokens", "the longest text that the model was made for, in tokens")
+        case _:
+            pass
+
+
+def read_tensors(outline: Outline, inputs: Sequence[InputSpec], source: str) -> None:
+    """Read names, types and sizes of the inputs; the limits of free axes, and all that is unknown, are asked for."""
+    required = [spec for spec in inputs if spec.required]
+    unknown = [spec.name for spec in required if spec.shape is None or not spec.dtype]
+    if unknown or not required:
+        takes = f"it takes {', '.join(spec.name for spec in inputs)}" if inputs else "it takes any by name"
+        outline.ask("input.tensors", f"{source} states neither types nor sizes of inputs; {takes}")
+    else:
+        tensors = [
+            {"name": spec.name, "dtype": spec.dtype, "shape": [*named_sizes(spec)]}
+            for spec in required
+            if spec.shape is not None
+        ]
+        outline.add("input.tensors", tensors, "the inputs, without the batch; a name stands for a free axis")
+    for tensor in outline.get("input.tensors", []):
+        for size in tensor["shape"]:
+            if isinstance(size, str):
+                outline.ask(f"input.limits.{size}", f"the largest size of the free axis {size!r} of {tensor['name']}")
+
+
+def named_sizes(spec: InputSpec) -> list[int | str]:
+    """Return an input's sizes without the batch; a free axis without a name gets one."""
+    return [
+        size if isinstance(size, int) else axis_name(size) or f"{axis_name(spec.name)}_{axis}"
+        for axis, size in enumerate(spec.shape or ())
+        if axis
+    ]
+
+
+def axis_name(text: str) -> str:
+    """Return the name of an axis as a field of model.toml may have it; empty for an unknown one."""
+    return re.sub(r"\W+", "_", text).strip("_")
+
+
+def read_pixels(outline: Outline, inputs: Sequence[InputSpec]) -> None:
+    """Read the size of images from an input (batch, channels, height, width); what pixels become is asked for."""
+    shape = next((spec.shape for spec in inputs if spec.shape is not None and len(spec.shape) == PIXELS), None)
+    for field, size in zip(("channels", "height", "width"), (shape or ())[1:], strict=False):
+        if isinstance(size, int):
+            outline.add(f"input.{field}", size, "the input's shape")
+    for field in ("height", "width"):
+        outline.ask(f"input.{field}", "the image's size in pixels, which the graph leaves free")
+    outline.ask("input.mean", "what is subtracted from each channel, which only the model's maker knows")
+    outline.ask("input.std", "what each channel is divided by, which only the model's maker knows")

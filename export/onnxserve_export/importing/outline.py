@@ -1,0 +1,106 @@
+"""The outline of a definition: each value with where it was read, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from onnxserve.errors import DefinitionError
+from onnxserve_handlers.registry import KINDS, TASKS, input_kind
+from onnxserve_handlers.registry import task as task_class
+
+# The options of `onnxserve import` for fields that have one of their own.
+OPTIONS = {
+    "input.kind": f"--kind, one of {', '.join(KINDS)}",
+    "output.task": f"--task, one of {', '.join(TASKS)}",
+    "output.labels": "--labels A,B,… or a file with one on each line, in the order of the outputs",
+    "input.columns": "--columns A,B,… or a file with one on each line, in the model's order",
+    "input.tensors": "--tensor NAME=DTYPE[SIZES] for each input, without the batch, such as frames=float32[time,80]",
+}
+
+
+class Fact(NamedTuple):
+    """A value of the definition, and where it was read."""
+
+    value: Any
+    origin: str
+
+
+class Outline:
+    """Fields of a definition by dotted path, such as `input.kind`; what the user answered is never replaced."""
+
+    def __init__(self, source: str, answers: Mapping[str, Fact]) -> None:
+        self.source = source
+        self._facts = dict(answers)
+        self._gaps = dict[str, str]()
+
+    def get(self, field: str, default: Any = None) -> Any:
+        """Return a field's value, or the default while it is unknown."""
+        return self._facts[field].value if field in self._facts else default
+
+    def add(self, field: str, value: Any, origin: str) -> None:
+        """Add a value that was read, unless there is one."""
+        self._facts.setdefault(field, Fact(value, origin))
+
+    def replace(self, field: str, value: Any) -> None:
+        """Give an answer of the user's the form that a definition has it in."""
+        self._facts[field] = Fact(value, self._facts[field].origin)
+
+    def ask(self, field: str, why: str) -> None:
+        """Remember that a value is needed which nothing says."""
+        if field not in self._facts:
+            self._gaps.setdefault(field, why)
+
+    def section(self, name: str) -> Iterator[tuple[str, Fact]]:
+        """Yield the fields of a section, or with an empty name those of the top, by their own names."""
+        for field, fact in self._facts.items():
+            section, _, own = field.partition(".") if "." in field else ("", "", field)
+            if section == name:
+                yield own, fact
+
+    def sections(self) -> list[str]:
+        """Return the names of the sections: the input first, then the output, then others as they came."""
+        others = dict.fromkeys(field.partition(".")[0] for field in self._facts if "." in field)
+        return list(dict.fromkeys(("input", "output", *others)))
+
+    def check(self) -> None:
+        """Raise DefinitionError for an unknown kind, task or option, and for everything that is missing, at once."""
+        self._check_choice("input.kind", KINDS)
+        self._check_choice("output.task", TASKS)
+        self.ask("input.kind", "what rows are")
+        self.ask("output.task", "what predictions are")
+        if not self._gaps.keys() & {"input.kind", "output.task"}:
+            self._check_options("input", input_kind(self.get("input.kind")).input_options)
+            self._check_options("output", task_class(self.get("output.task")).output_options)
+        missing = [(field, why) for field, why in self._gaps.items() if field not in self._facts]
+        if missing:
+            raise _missing(missing, self.source)
+
+    def _check_choice(self, field: str, known: tuple[str, ...]) -> None:
+        value = self.get(field)
+        if value is not None and value not in known:
+            raise DefinitionError(f"{field} = {value!r} is unknown", fix=f"choose {', '.join(known)}")
+
+    def _check_options(self, section: str, record: type[msgspec.Struct]) -> None:
+        fields = {field.name: field for field in msgspec.structs.fields(record)}
+        unknown = [own for own, _ in self.section(section) if own.partition(".")[0] not in fields]
+        if unknown:
+            choice = self.get("input.kind" if section == "input" else "output.task")
+            raise DefinitionError(
+                f"[{section}] has no field {', '.join(unknown)} where it is {choice!r}",
+                fix=f"it has {', '.join(fields)}: docs/reference/configuration.md says what each means",
+            )
+        for name, field in fields.items():
+            if field.required:
+                self.ask(f"{section}.{name}", "the artefact doesn't say it")
+
+
+def _missing(gaps: list[tuple[str, str]], source: str) -> DefinitionError:
+    lines = ["1 value can't be read" if len(gaps) == 1 else f"{len(gaps)} values can't be read"]
+    fixes = []
+    for number, (field, why) in enumerate(gaps, 1):
+        lines.append(f"  {number}. {field}: {why}")
+        fixes.append(f"{number}. {OPTIONS.get(field) or f'--set {field}=VALUE'}")
+    return DefinitionError("\n".join(lines), where=source, fix="\n         ".join(fixes))

@@ -1,0 +1,113 @@
+"""A folder of Hugging Face's transformers or sentence-transformers: kind, task and labels by its configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from onnxserve.errors import DefinitionError
+from onnxserve_export.sources.pretrained import CONFIG, MODULES, architecture, read_json, transformer_folder
+
+from . import pretrained_image, pretrained_sound, pretrained_text
+from .outline import Outline
+
+SOUND_EXTRACTORS = ("Wav2Vec2FeatureExtractor",)
+
+
+class Head(NamedTuple):
+    """What the last part of a class's name says: rows, predictions, and the outputs that are served."""
+
+    kind: str
+    task: str
+    outputs: tuple[str, ...]
+
+
+LOGITS = ("logits",)
+HEADS = {
+    "ForSequenceClassification": Head("text", "classification", LOGITS),
+    "ForTokenClassification": Head("text", "tokens", LOGITS),
+    "ForImageClassification": Head("image", "classification", LOGITS),
+    "ForObjectDetection": Head("image", "detection", ("pred_boxes", "logits")),
+    "ForSemanticSegmentation": Head("image", "segmentation", LOGITS),
+    "ForAudioClassification": Head("audio", "classification", LOGITS),
+}
+VECTORS = Head("text", "embedding", ("last_hidden_state",))
+PROCESSOR = "preprocessor_config.json"
+
+
+def read_pretrained(outline: Outline, folder: Path) -> None:
+    """Read everything that the folder's files say; DefinitionError for an architecture that isn't taken."""
+    inner = transformer_folder(folder)
+    config = read_json(inner / CONFIG)
+    name = architecture(config, folder)
+    processor = read_json(inner / PROCESSOR) if (inner / PROCESSOR).is_file() else {}
+    head = head_of(name, processor, sentences=(folder / MODULES).is_file())
+    origin = MODULES if head is VECTORS and (folder / MODULES).is_file() else f"{CONFIG}: {name}"
+    outline.add("source_outputs", [*head.outputs], origin)
+    outline.add("input.kind", head.kind, origin)
+    match outline.get("input.kind"):
+        case "text":
+            pretrained_text.read_text(outline, folder, inner, config)
+        case "image":
+            pretrained_image.read_image(outline, config, processor)
+        case "audio":
+            pretrained_sound.read_sound(outline, processor)
+        case _:
+            pass
+    if head is not VECTORS:
+        read_task(outline, head, config, origin)
+
+
+def head_of(name: str, processor: Any, *, sentences: bool) -> Head:
+    """Return what a class gives; DefinitionError for one whose outputs no task reads."""
+    if sentences:
+        return VECTORS
+    if name.endswith("ForSequenceClassification") and processor.get("feature_extractor_type") in SOUND_EXTRACTORS:
+        return HEADS["ForAudioClassification"]
+    for suffix, head in HEADS.items():
+        if name.endswith(suffix):
+            return head
+    if name.endswith("Model"):
+        return VECTORS
+    raise DefinitionError(
+        f"{name} isn't taken: {', '.join(f'…{suffix}' for suffix in HEADS)}, and …Model for vectors of texts are",
+        where=CONFIG,
+        fix='build the module in model.py, and set source = "model.py:load"; onnxserve new KIND NAME begins one',
+    )
+
+
+def read_task(outline: Outline, head: Head, config: dict[str, Any], origin: str) -> None:
+    """Read task and labels; one output may be a score, a rank or a value, which only sentence-transformers says."""
+    labels, problem = labels_of(config), config.get("problem_type")
+    if head.task == "classification" and head.kind == "text" and len(labels) == 1:
+        _read_single(outline, config)
+        return
+    task = head.task
+    if head.task == "classification" and problem == "multi_label_classification":
+        task, origin = "multilabel", f"{CONFIG}: problem_type"
+    if head.task == "classification" and problem == "regression":
+        outline.add("output.task", "regression", f"{CONFIG}: problem_type")
+        return
+    outline.add("output.task", task, origin)
+    outline.add("output.labels", labels, f"{CONFIG}: id2label, in the order of the outputs")
+    if head.task == "detection":
+        pretrained_image.read_boxes(outline, config)
+
+
+def _read_single(outline: Outline, config: dict[str, Any]) -> None:
+    if "sentence_transformers" in config:  # written by CrossEncoder.save
+        outline.add("output.task", "rerank", f"{CONFIG}: sentence_transformers, one output, is a cross-encoder")
+    elif config.get("problem_type") == "regression":
+        outline.add("output.task", "regression", f"{CONFIG}: problem_type")
+    outline.ask("output.task", "the model has one output: `rerank` for a cross-encoder, `regression` for a value")
+    if outline.get("output.task") == "rerank":
+        outline.add("input.pairs", True, "a cross-encoder reads a query and a document together")
+
+
+def labels_of(config: dict[str, Any]) -> list[str]:
+    """Return the labels in the order of the outputs; a name that occurs twice, as in ImageNet, gets a number."""
+    names = config.get("id2label")
+    if not isinstance(names, dict):
+        return [f"LABEL_{index}" for index in range(int(config.get("num_labels") or 2))]  # transformers' own names
+    ordered = [str(names[key]) for key in sorted(names, key=int)]
+    return [f"{name} ({index})" if ordered.count(name) > 1 else name for index, name in enumerate(ordered)]

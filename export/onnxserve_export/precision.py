@@ -1,0 +1,171 @@
+"""Whether the numbers of a table are served in float32 or float64.
+
+Some fitted models compare numbers in float64. In float32 a number beside a threshold may change sides, and the row then
+gets another answer than the source's. Where that happens, on the definition's rows or on rows that are made beside the
+thresholds, the archive takes float64.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from onnxserve.errors import CheckFailed, DefinitionError
+from onnxserve_handlers.errors import RequestError
+from onnxserve_handlers.inputs.table import FEATURES, TableInput, TableOptions
+from onnxserve_handlers.signature import OutputOptions, Signature
+
+from .arrays import Array
+from .export_state import ExportState
+from .run import GraphCrashed, run_graph
+from .sources.tree_graphs import LEQ, TREES, convert
+from .sources.trees import TreeSource
+
+MOST_ROWS, MOST_THRESHOLDS = 1000, 256
+SIDES = (0.499, 0.501)  # of the way from a threshold in float32 to the next number: they round to different ones
+TOLERANCE = 1e-5  # of the answers' largest size
+FIX = (
+    'set dtype = "float32" in [input] if clients\' numbers are exact in it, as whole numbers to 2^24 are; or fit the '
+    "model to rounded numbers"
+)
+Precision = Literal["float32", "float64"]
+
+
+@dataclass(frozen=True)
+class Changed:
+    """How many rows get another answer in float32, among the definition's and among those beside thresholds."""
+
+    rows: int
+    of_rows: int
+    beside: int
+    of_beside: int
+
+
+def settle(state: ExportState) -> None:
+    """Put the type of a fitted model's table into the definition; DefinitionError if float32 was asked for in vain."""
+    options, model = state.definition.input, state.model
+    if not isinstance(options, TableOptions) or not isinstance(model, TreeSource) or state.definition.handler:
+        return
+    if options.tensors != "one" or options.dtype == "float64":
+        return
+    rows = islice((row.value for row in chain.from_iterable(state.split.subsets.values())), MOST_ROWS)
+    exact = tables(options, rows, "float64")
+    if not len(exact):
+        return
+    changed = compare(model, exact)
+    if options.dtype == "float32" and changed.rows:
+        raise DefinitionError(
+            f"in float32, {changed.rows} of {changed.of_rows} rows get another answer of {model.name} than in float64",
+            where="input.dtype",
+            fix='set dtype = "float64", or leave it out',
+        )
+    if options.dtype == "auto" and (changed.rows or changed.beside):
+        if fault := double_fault(model, exact):
+            raise DefinitionError(
+                f"{describe(changed)}; and {model.summary} can't be served in float64: {fault}",
+                where=state.definition.source,
+                fix=FIX,
+            )
+        state.definition = msgspec.structs.replace(
+            state.definition, input=msgspec.structs.replace(options, dtype="float64")
+        )
+        state.say(f"      numbers are served in float64: {describe(changed)}")
+
+
+def describe(changed: Changed) -> str:
+    """Describe what float32 changes, for a person."""
+    return (
+        f"in float32, {changed.rows} of {changed.of_rows} rows get another answer, and {changed.beside} of "
+        f"{changed.of_beside} rows beside thresholds"
+    )
+
+
+def double_fault(model: TreeSource, exact: Array) -> str:
+    """Return why no graph in float64 answers as the model does; empty if one does."""
+    rows = {FEATURES: np.concatenate([exact, beside_thresholds(model, exact)])}
+    try:
+        proto, _ = model.graph(rows, {})
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "double.onnx"
+            path.write_bytes(proto.SerializeToString())
+            [outputs] = run_graph(path, [rows])
+    except (CheckFailed, GraphCrashed) as error:
+        return str(error).splitlines()[0]
+    [expected], [answers] = model.run(rows).values(), outputs.values()
+    changed = int(differ(expected, answers).sum())
+    return f"{changed} of {len(expected)} rows get another answer there too" if changed else ""
+
+
+def tables(options: TableOptions, values: Iterable[Any], dtype: Precision) -> Array:
+    """Return rows as the graph would get them, shape (rows, columns); rows that the handler refuses are left out."""
+    hooks = TableInput()
+    record = msgspec.structs.replace(options, dtype=dtype)
+    hooks.signature = Signature("", "", "", "", record, OutputOptions(), (), (), 1)
+    hooks.prepare()
+    instances = list(values)
+    checked = hooks.check_all(instances, range(len(instances)))
+    rows = [row for row in checked if not isinstance(row, RequestError)]
+    return hooks.tensors(rows)[FEATURES] if rows else np.empty((0, len(hooks.columns)))
+
+
+def compare(model: TreeSource, exact: Array) -> Changed:
+    """Count the rows that get another answer in float32."""
+    beside = beside_thresholds(model, exact)
+    return Changed(count_changed(model, exact), len(exact), count_changed(model, beside), len(beside))
+
+
+def count_changed(model: TreeSource, exact: Array) -> int:
+    """Return how many rows get another answer once their numbers were rounded to float32."""
+    if not len(exact):
+        return 0
+    [answers], [rounded] = (
+        model.run({FEATURES: table}).values() for table in (exact, exact.astype(np.float32).astype(np.float64))
+    )
+    return int(differ(answers, rounded).sum())
+
+
+def differ(expected: Array, answers: Array) -> Array:
+    """Return which rows' answers differ by more than arithmetic explains, shape (rows,)."""
+    differences = np.abs(expected.astype(np.float64) - answers).reshape(len(expected), -1).max(axis=1)
+    return np.asarray(differences > TOLERANCE * max(1.0, float(np.abs(expected).max())))
+
+
+def beside_thresholds(model: TreeSource, exact: Array) -> Array:
+    """Return rows, each with one number right beside a threshold; none where trees don't compare the columns."""
+    rows = []
+    for number, (column, threshold) in enumerate(thresholds(model, exact)):
+        step = np.spacing(np.float32(threshold)).astype(np.float64)
+        for side in SIDES:
+            row = exact[number % len(exact)].copy()
+            row[column] = threshold + abs(step) * side
+            rows.append(row)
+    return np.array(rows).reshape(-1, exact.shape[1])
+
+
+def thresholds(model: TreeSource, exact: Array) -> list[tuple[int, float]]:
+    """Return columns and thresholds in float32 of the trees that compare columns themselves, some of very many."""
+    try:
+        graph = convert(model.model, model.name, {FEATURES: exact[:1].astype(np.float32)}).graph
+    except Exception:  # noqa: BLE001 - the step `trace` says why it can't be converted
+        return []
+    known = dict[tuple[int, float], None]()
+    for node in graph.node:
+        if node.op_type not in TREES or node.input[0] != graph.input[0].name:
+            continue
+        attributes = {attribute.name: attribute for attribute in node.attribute}
+        places = zip(
+            attributes["nodes_featureids"].ints,
+            attributes["nodes_values"].floats,
+            attributes["nodes_modes"].strings,
+            strict=True,
+        )
+        known |= dict.fromkeys((column, value) for column, value, mode in places if mode.decode() == LEQ)
+    every = list(known)
+    return every[:: max(1, len(every) // MOST_THRESHOLDS)]

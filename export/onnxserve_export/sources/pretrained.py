@@ -1,0 +1,117 @@
+"""A folder that transformers' `save_pretrained` wrote: config, safetensors, and what tokenizer or processor need.
+
+The class that `architectures` of `config.json` names builds the module. A folder of sentence-transformers, which has
+`modules.json`, is built without a head, since its vectors are made of the last hidden state.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from onnxserve.errors import DefinitionError
+
+from .source import InputSpec
+from .torch_module import TorchModule
+
+CONFIG, MODULES = "config.json", "modules.json"
+# Inputs beside the main one that a tokenizer makes; a module that has them computes their usual values by itself.
+TYPES = "token_type_ids"
+BESIDE = ("attention_mask", TYPES, "position_ids")
+PATTERNS = ("*.safetensors", "*.safetensors.index.json")
+
+
+def open_pretrained(folder: Path, outputs: Sequence[str] = (), *, trust: bool = False) -> PretrainedModule:
+    """Return the module of a folder; DefinitionError if transformers can't build it.
+
+    Weights in pickles (`pytorch_model.bin`) are read only with `trust`; code of a repository's own is never run.
+    """
+    weights = transformer_folder(folder)
+    config = read_json(weights / CONFIG)
+    try:
+        import transformers
+    except ModuleNotFoundError as error:
+        raise DefinitionError(
+            f"{error.name} is not installed", where=str(folder), fix="pip install 'onnxserve[transformers]'"
+        ) from error
+    name = architecture(config, folder)
+    builder = getattr(transformers, "AutoModel" if (folder / MODULES).is_file() else name, None)
+    if builder is None:
+        what = f"transformers {transformers.__version__} has no {name}, which config.json names"
+        raise DefinitionError(what, where=str(folder), fix="install a version that has it")
+    _check_weights(weights, trust=trust)
+    try:
+        module = builder.from_pretrained(
+            weights,
+            dtype=torch.float32,
+            attn_implementation="eager",  # the others choose kernels by the machine, or branch on values
+            local_files_only=True,
+            use_safetensors=None if trust else True,
+        )
+    except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DefinitionError(f"transformers can't build {name}: {first}", where=str(folder)) from error
+    return PretrainedModule(module, outputs)
+
+
+class PretrainedModule(TorchModule):
+    """A module of transformers. It takes its main input, whatever the handler's tensor is called, and a mask."""
+
+    def __init__(self, module: torch.nn.Module, outputs: Sequence[str] = ()) -> None:
+        super().__init__(module, outputs)
+        parameters = inspect.signature(module.forward).parameters
+        main: Any = getattr(module, "main_input_name", "input_ids")
+        config: Any = module.config
+        has_types = getattr(config, "type_vocab_size", 2) > 1  # RoBERTa's has one: it can't tell two texts apart
+        known = [name for name in BESIDE if name in parameters and (has_types or name != TYPES)]
+        self.inputs = (InputSpec(str(main)), *(InputSpec(name, required=False) for name in known))
+        self.summary = f"transformers {self.summary}"
+
+
+def transformer_folder(folder: Path) -> Path:
+    """Return the folder with `config.json`: of sentence-transformers it may be a folder inside."""
+    if not (folder / MODULES).is_file():
+        return folder
+    entries = read_json(folder / MODULES)
+    first = entries[0] if isinstance(entries, list) and entries else {}
+    return folder / str(first.get("path", "") if isinstance(first, dict) else "")
+
+
+def read_json(path: Path) -> Any:
+    """Return a JSON document; DefinitionError if there is none."""
+    try:
+        return msgspec.json.decode(path.read_bytes())
+    except FileNotFoundError as error:
+        raise DefinitionError(
+            f"there is no {path.name} in {path.parent}",
+            where=str(path),
+            fix="give a folder that save_pretrained of transformers or sentence-transformers wrote",
+        ) from error
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DefinitionError(f"{path.name} can't be read: {error}", where=str(path)) from error
+
+
+def architecture(config: Any, folder: Path) -> str:
+    """Return the class that a config names; DefinitionError if it names none."""
+    names = config.get("architectures") if isinstance(config, dict) else None
+    if not isinstance(names, list) or not names:
+        raise DefinitionError(
+            "config.json names no `architectures`",
+            where=str(folder),
+            fix="write the folder with save_pretrained of the model, not of its config",
+        )
+    return str(names[0])
+
+
+def _check_weights(folder: Path, *, trust: bool) -> None:
+    if trust or any(path for pattern in PATTERNS for path in folder.glob(pattern)):
+        return
+    pickles = sorted(path.name for path in folder.glob("*.bin"))
+    what = f"{pickles[0]} is a pickle: reading it runs whatever code it names" if pickles else "there are no weights"
+    fix = "save_pretrained writes safetensors, which need no trust" + ("; or --trust" if pickles else "")
+    raise DefinitionError(what, where=str(folder), fix=fix)

@@ -1,0 +1,179 @@
+"""Segmentation: a prediction is the label of each pixel of a picture, and each label's share of them."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, cast
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from ..inputs.image_frame import Frame, frames
+from ..outputs import Array, Outputs
+from ..signature import Schema, object_schema
+from . import OutputOptions, TaskHooks, field_of, first_output
+from .segmentation_masks import BEYOND, from_runs, mean_overlap, png, resized, runs
+
+DIGITS = 6  # decimals of a share
+SHARES = "shares"
+
+
+class SegmentationOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the first output has for each pixel, and what a mask is sent as."""
+
+    task: Literal["segmentation"] = "segmentation"
+    """A prediction is the label of each pixel.
+
+    The first output has a number for each label (rows, labels, height, width), the largest of which decides; or
+    the label's number itself (rows, height, width); or for two labels one number (rows, 1, height, width), which is
+    above `threshold` for the second.
+    """
+    labels: Annotated[tuple[str, ...], msgspec.Meta(min_length=2, max_length=BEYOND)]
+    """Labels in the order of their numbers."""
+    channels_last: bool = False
+    """Whether the labels are the last axis: (rows, height, width, labels)."""
+    threshold: float = 0.0
+    """Number above which a pixel has the second of two labels, where the output has one for both: 0 for logits."""
+    mask: Literal["rle", "png"] = "rle"
+    """Form of a mask: run lengths of each label as COCO counts them, or a PNG file of the labels' numbers in base64."""
+    size: Literal["picture", "graph"] = "picture"
+    """Size of a mask: the client's picture's or the graph's."""
+
+
+class Segmentation(TaskHooks):
+    """The label of each pixel, and each label's share."""
+
+    output_options = SegmentationOptions
+    quality_name = "overlap of the labels (mean intersection over union)"
+    agreement_name = "overlap with its mask (mean intersection over union)"
+
+    @property
+    def output(self) -> SegmentationOptions:
+        """The task's part of the signature."""
+        return cast("SegmentationOptions", self.signature.output)
+
+    def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:
+        """Return `{"shares": {label: share}, ...}` per row, with `masks` of run lengths by label, or one mask as `png`.
+
+        Shares are of the pixels that the graph saw, and labels without a pixel have no mask.
+        """
+        places = frames(self.origins(rows)) if rows is not None and self.output.size == "picture" else None
+        return [
+            self._prediction(self._in_picture(mask, places[index] if places else None))
+            for index, mask in enumerate(self.masks(outputs))
+        ]
+
+    def _prediction(self, mask: Array) -> dict[str, Any]:
+        labels = self.output.labels
+        counts = np.bincount(mask.ravel(), minlength=BEYOND + 1)[: len(labels)]
+        shares = np.round(counts / max(1, int(counts.sum())), DIGITS).tolist()
+        prediction: dict[str, Any] = {SHARES: dict(zip(labels, shares, strict=True))}
+        if self.output.mask == "png":
+            return {**prediction, "png": b64encode(png(mask)).decode()}
+        size = list(mask.shape)
+        present = [number for number, count in enumerate(counts.tolist()) if count]
+        masks = {labels[number]: {"size": size, "counts": runs(mask == number)} for number in present}
+        return {**prediction, "masks": masks}
+
+    def prediction_schema(self) -> Schema:
+        """Return an object of shares, and of masks in their form."""
+        share: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+        labels = self.output.labels
+        fields: Schema = {SHARES: object_schema(dict.fromkeys(labels, share), labels)}
+        if self.output.mask == "png":
+            fields["png"] = {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"}
+        else:
+            whole: Schema = {"type": "integer", "minimum": 0}
+            size: Schema = {"type": "array", "items": whole, "minItems": 2, "maxItems": 2}
+            mask = object_schema({"size": size, "counts": {"type": "array", "items": whole}}, ["size", "counts"])
+            fields["masks"] = object_schema(dict.fromkeys(labels, mask), [])
+        return object_schema(fields, [*fields])
+
+    def label(self, prediction: Any) -> str | None:
+        """Return the label of the most pixels."""
+        shares = field_of(prediction, SHARES)
+        return max(shares, key=shares.__getitem__) if isinstance(shares, dict) and shares else None
+
+    def score(self, prediction: Any) -> float | None:
+        """Return the share of the label of the most pixels."""
+        shares = field_of(prediction, SHARES)
+        return max(shares.values(), default=None) if isinstance(shares, dict) else None
+
+    def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
+        """Return the largest shares, and the share of each label."""
+        rows = [shares for row in predictions if isinstance(shares := field_of(row, SHARES), dict)]
+        each = (
+            {f"share.{label}": np.array([row[label] for row in rows]) for label in self.output.labels} if rows else {}
+        )
+        return {**super().prediction_measures(predictions), **each}
+
+    def unknown_labels(self, label: Any) -> list[str]:
+        """Return the labels of a row's masks that the model doesn't have."""
+        named = label["masks"] if isinstance(label, Mapping) else ()
+        return sorted(set(named) - {*self.output.labels})
+
+    def label_fault(self, label: Any) -> str:
+        """Return what to give for a row's label that is no mask."""
+        try:
+            mask = self._truth(label)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+            return 'give lists of label numbers by pixel, or {"masks": {label: {"size": ..., "counts": ...}}}'
+        beyond = mask[(mask >= len(self.output.labels)) & (mask != BEYOND)]
+        most = len(self.output.labels) - 1
+        return f"give label numbers up to {most}, or {BEYOND} for pixels that count for nothing" if beyond.size else ""
+
+    def outputs_fault(self, outputs: Mapping[str, Array]) -> str:
+        """Return why the first output has nothing for each label and pixel."""
+        spec, shape = self.output, first_output(outputs).shape[1:]
+        planes = {len(spec.labels), 1} if len(spec.labels) == 2 else {len(spec.labels)}
+        fits = len(shape) == 2 or (len(shape) == 3 and shape[-1 if spec.channels_last else 0] in planes)
+        return "" if fits else f"the first output has shape {shape} a row for {len(spec.labels)} labels by pixel"
+
+    def quality(
+        self, outputs: Outputs, labels: Sequence[Any], origins: Sequence[Any] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Return the mean overlap of each row's mask with its label's, in the picture where rows are pictures.
+
+        A label is a list of label numbers by pixel, 255 for those that count for nothing, or run lengths by label.
+        """
+        places, scores = frames(origins), []
+        for index, (mask, label) in enumerate(zip(self.masks(outputs), labels, strict=True)):
+            own = self._in_picture(mask, places[index] if places else None)
+            truth = resized(self._truth(label), *own.shape)
+            scores.append(mean_overlap(own, truth, len(self.output.labels)))
+        return np.array(scores, np.float64)
+
+    def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
+        """Return the mean overlap of each row's mask with the source's."""
+        count, pairs = len(self.output.labels), zip(self.masks(outputs), self.masks(reference), strict=True)
+        return np.array([mean_overlap(own, source, count) for own, source in pairs], np.float64)
+
+    def masks(self, outputs: Outputs) -> npt.NDArray[np.uint8]:
+        """Return the label numbers of each row's pixels, shape (rows, height, width)."""
+        first, spec = first_output(outputs), self.output
+        if first.ndim == 3:
+            return np.clip(np.round(first), 0, BEYOND).astype(np.uint8)
+        planes = np.moveaxis(first, -1, 1) if spec.channels_last else first
+        if planes.shape[1] == 1:
+            return np.asarray(planes[:, 0] > spec.threshold, np.uint8)
+        return np.asarray(planes.argmax(axis=1), np.uint8)
+
+    def _in_picture(self, mask: Array, frame: Frame | None) -> Array:
+        return mask if frame is None else frame.to_source_mask(mask, BEYOND)
+
+    def _truth(self, label: Any) -> npt.NDArray[np.uint8]:
+        """Return a row's label as a mask."""
+        if not isinstance(label, Mapping):
+            mask = np.asarray(label, np.int64)
+            if mask.ndim != 2 or (mask < 0).any() or (mask > BEYOND).any():
+                raise ValueError("a mask has two axes, and numbers from 0 to 255")
+            return mask.astype(np.uint8)
+        sizes = {tuple(mask["size"]) for mask in label["masks"].values()}
+        [(height, width)] = sizes
+        truth = np.zeros((height, width), np.uint8)
+        for name, mask in label["masks"].items():
+            number = self.output.labels.index(name) if name in self.output.labels else 0
+            truth[from_runs(mask["counts"], height, width)] = number
+        return truth

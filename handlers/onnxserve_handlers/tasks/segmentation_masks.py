@@ -1,0 +1,75 @@
+"""Masks: label numbers by pixel, as run lengths or as a PNG file, and how alike two of them are."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+BEYOND = 255  # the number of pixels that the graph didn't see, or that count for nothing
+
+
+def runs(flags: Array) -> list[int]:
+    """Return a mask's run lengths as COCO counts them: down the columns, first the pixels that aren't in it.
+
+    The uncompressed form of https://cocodataset.org/#format-data; `flags` are of shape (height, width).
+    """
+    values = np.asarray(flags, bool).ravel(order="F")
+    if not values.size:
+        return []
+    changes = np.flatnonzero(values[1:] != values[:-1]) + 1
+    lengths = np.diff(np.concatenate([[0], changes, [values.size]]))
+    return [*([0] if values[0] else []), *lengths.tolist()]
+
+
+def from_runs(counts: Sequence[int], height: int, width: int) -> npt.NDArray[np.bool_]:
+    """Return the mask of run lengths, shape (height, width); ValueError if they don't add up to its pixels."""
+    lengths = np.asarray(counts, np.int64)
+    if (lengths < 0).any() or lengths.sum() != height * width:
+        raise ValueError(f"{lengths.sum()} pixels in runs for {height} x {width}")
+    values = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    return values.reshape((height, width), order="F")
+
+
+def png(mask: Array) -> bytes:
+    """Return a mask of numbers from 0 to 255, shape (height, width), as a grey PNG file of 8 bits.
+
+    https://www.w3.org/TR/png-3/: each line begins with its filter, 0 for none.
+    """
+    height, width = mask.shape
+    lines = np.zeros((height, width + 1), np.uint8)
+    lines[:, 1:] = mask
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 1)), (b"IEND", b"")]
+    return SIGNATURE + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+def mean_overlap(mask: Array, truth: Array, count: int) -> float:
+    """Return the mean intersection over union of the labels below `count` that either mask has, of equal shapes.
+
+    Pixels whose truth is BEYOND count for nothing. 1 where no pixel counts.
+    """
+    counted = truth != BEYOND
+    left, right = mask[counted].astype(np.intp), truth[counted].astype(np.intp)
+    left = np.minimum(left, count)  # beyond the labels: a row of its own
+    pairs = np.bincount(left * (count + 1) + np.minimum(right, count), minlength=(count + 1) ** 2)
+    table = pairs.reshape(count + 1, count + 1)
+    both = np.diag(table)[:count]
+    union = (table.sum(axis=0) + table.sum(axis=1))[:count] - both
+    present = union > 0
+    return float(np.mean(both[present] / union[present])) if present.any() else 1.0
+
+
+def resized(mask: Array, height: int, width: int) -> Array:
+    """Return a mask of another size, each pixel with the number of the one in which its centre lies."""
+    rows = (np.arange(height) * 2 + 1) * mask.shape[0] // (2 * height)
+    columns = (np.arange(width) * 2 + 1) * mask.shape[1] // (2 * width)
+    return np.asarray(mask[rows[:, None], columns])

@@ -1,0 +1,83 @@
+"""The export behind `export` and `import`: its options, its progress bar, and the packages that it needs."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from onnxserve.errors import OnnxserveError
+from onnxserve.torchserve import Settings, stores_of
+
+from .console import console
+from .progress import steps_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from onnxserve_export.export_state import ExportState
+    from onnxserve_export.options import ExportOptions
+
+NEEDED = {"torch", "onnx", "onnxscript", "jinja2", "safetensors", "fsspec", "pyarrow"}
+
+Store = Annotated[Path, typer.Option(help="The model store, a folder, that gets the archive.")]
+Draft = Annotated[
+    bool, typer.Option("--draft", help="Make the fp32 graph alone, as quickly as possible, for a first try.")
+]
+Unproven = Annotated[
+    bool,
+    typer.Option("--unproven", help="Make an archive even if too few rows prove it; it carries the word `unproven`."),
+]
+Replace = Annotated[bool, typer.Option("--replace", help="Let other content take the place of a version that exists.")]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Refuse the network, and name what is not on this machine yet.")
+]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Read pickles, which run whatever code they name: only files that you made.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Print the whole traceback of a failed step.")]
+
+
+def show_traces() -> None:
+    """Print the traceback of a step that fails, too."""
+    logging.basicConfig(level=logging.WARNING)
+    logging.getLogger("onnxserve_export.step").setLevel(logging.DEBUG)
+
+
+@contextmanager
+def extra_needed() -> Iterator[None]:
+    """Name the extra if a package of the export isn't installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in NEEDED:
+            raise
+        raise OnnxserveError(f"{error.name} is not installed", fix="pip install 'onnxserve[export]'") from error
+
+
+def run_export(folder: Path, store: Path, options: ExportOptions) -> ExportState:
+    """Export a model's folder, with the steps on standard error."""
+    with extra_needed():
+        from onnxserve_export.export import export_model
+        from onnxserve_export.steps import STEPS
+    with steps_bar(transient=True) as bar:
+        task = bar.add_task("export", total=None)
+
+        def say(line: str) -> None:
+            if line.startswith("["):
+                bar.update(task, description=line.replace("[", r"\["), completed=0, total=None)
+            console.print(line, markup=False)
+
+        def progress(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total or None)
+
+        return export_model(folder, store, STEPS, say, progress=progress, options=options)
+
+
+def served_by(settings: Settings) -> tuple[Path, ...]:
+    """Return the folder of the archives that a running server loaded; none if no server runs."""
+    stores = stores_of(settings)
+    return () if stores.served == stores.kept else (stores.served,)

@@ -1,0 +1,43 @@
+// Requests in the forms of other servers (embeddings, reranking), whose bodies name the model.
+import errors from 'errors.js';
+import roles from 'roles.js';
+
+const FORMS = ['embeddings', 'rerank'];
+const BEARER = /^Bearer +([^ ]+)$/i;
+
+function isNamed(r) {
+  return FORMS.indexOf(r.variables.protocol) >= 0;
+}
+
+// Sets the model of a request; where one model is served, a body need not name it. Otherwise refuses the request.
+function readModel(r) {
+  if (!isNamed(r)) {
+    return true;
+  }
+  let body = null;
+  try {
+    body = JSON.parse(r.requestText);
+  } catch (e) {
+    // refused below
+  }
+  if (body === null || typeof body !== 'object') {
+    errors.refuse(r, 400, 'undecodable_body', 'the body is no JSON object', { where: 'body' });
+    return false;
+  }
+  roles.load(r);
+  const names = roles.names(), name = body.model || (names.length === 1 ? names[0] : '');
+  if (typeof name !== 'string' || name === '') {
+    errors.refuse(r, 400, 'undecodable_body', 'name the model: {"model": "NAME", ...}', { where: 'model' });
+    return false;
+  }
+  r.variables.model = name;
+  return true;
+}
+
+// The key that clients of these forms send as a bearer token; a token that nginx has verified is none.
+function bearerKey(r) {
+  const match = isNamed(r) && !r.variables.token_expires && BEARER.exec(r.variables.http_authorization || '');
+  return match ? match[1] : undefined;
+}
+
+export default { readModel, bearerKey };

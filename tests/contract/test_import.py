@@ -1,0 +1,146 @@
+"""One command from a model that exists to an archive: `onnxserve import`, for each form that a model may have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from onnxserve.archive import read_signature, unpack
+from onnxserve.archive.offline import answers
+from tests.helpers.artefacts import linear_graph, tokenizer_document, write_linear, write_triton
+from tests.helpers.program import run
+from tests.helpers.stock import MANIFEST, document, write_zip
+
+ROW = [0.5, -1.0, 2.0]
+VALUES = (np.array(ROW, np.float32) @ (np.arange(6, dtype=np.float32).reshape(3, 2) - 2)).tolist()
+PHRASES = ("good film", "bad film", "the good", "the bad film", "bad", "good good")
+
+
+@pytest.fixture
+def imported(tmp_path, monkeypatch, capsys):
+    """Import a model by the command line; return what it printed as JSON, with a place for the archive's content."""
+
+    def call(source: object, *options: str) -> dict[str, Any]:
+        monkeypatch.chdir(tmp_path)
+        words = ("import", str(source), "net", "--store", "store", "--json", *options)
+        code, out, err = run(*words, monkeypatch=monkeypatch, capsys=capsys)
+        assert code == 0, err
+        printed: dict[str, Any] = json.loads(out)
+        return printed | {"err": err}
+
+    return call
+
+
+def answer(archive: str, folder: Path, instances: list[Any]) -> list[Any]:
+    """Predictions of the archive's own handler."""
+    unpack(Path(archive), folder)
+    [reply] = answers(folder, [json.dumps({"instances": instances}).encode()])
+    assert reply["status"] == 200, reply
+    predictions: list[Any] = reply["body"]["predictions"]
+    return predictions
+
+
+def test_a_ready_graph_becomes_an_archive_that_answers_as_it_does(imported, tmp_path):
+    printed = imported(write_linear(tmp_path / "net.onnx"), "--draft")
+    assert printed["proof"] == "unproven"
+    assert "no rows: the archive will be unproven; one row proves fp32" in printed["err"]
+    [prediction] = answer(printed["archive"], tmp_path / "open", [{"x": ROW}])
+    assert prediction == {"outputs": {"y": pytest.approx(VALUES)}}
+
+
+def test_with_rows_a_ready_graph_is_proven(imported, tmp_path):
+    lines = [json.dumps({"input": [number / 10, 1.0, -number]}) for number in range(40)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    source = write_linear(tmp_path / "net.onnx")
+    options = ("--rows", "rows.jsonl", "--columns", "a,b,c", "--labels", "low,high")
+    printed = imported(source, *options)
+    assert printed["proof"] in ("parity", "certified")
+    [prediction] = answer(printed["archive"], tmp_path / "open", [ROW])
+    assert prediction["label"] == ("low", "high")[int(np.argmax(VALUES))]
+
+
+def test_a_fitted_model_becomes_an_archive_with_its_classes(imported, tmp_path):
+    linear, skops = pytest.importorskip("sklearn.linear_model"), pytest.importorskip("skops.io")
+    table = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    model = linear.LogisticRegression().fit(table, np.where(table[:, 0] > 0, "yes", "no"))
+    skops.dump(model, tmp_path / "model.skops")
+    printed = imported("model.skops", "--draft")
+    [prediction] = answer(printed["archive"], tmp_path / "open", [ROW])
+    assert prediction["label"] == str(model.predict(np.array([ROW]))[0])
+
+
+def test_a_pickle_is_imported_with_trust_alone(imported, tmp_path, monkeypatch, capsys):
+    linear, joblib = pytest.importorskip("sklearn.linear_model"), pytest.importorskip("joblib")
+    joblib.dump(linear.LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0]), tmp_path / "model.joblib")
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("import", "model.joblib", "net", monkeypatch=monkeypatch, capsys=capsys)
+    assert (code, "--trust" in err) == (1, True)
+    printed = imported("model.joblib", "--draft", "--trust")
+    [prediction] = answer(printed["archive"], tmp_path / "open", [[2.0]])
+    assert prediction["values"] == pytest.approx([5.0])
+
+
+def test_a_model_of_a_triton_repository_becomes_an_archive(imported, tmp_path):
+    printed = imported(write_triton(tmp_path / "repository"), "--draft")
+    [prediction] = answer(printed["archive"], tmp_path / "open", [ROW])
+    assert prediction["label"] == ("low", "high")[int(np.argmax(VALUES))]
+
+
+def test_an_archive_of_torchserve_becomes_one_of_ours(imported, tmp_path):
+    manifest = document("old", "base_handler", serializedFile="net.onnx", modelVersion="2.9")
+    members = {"net.onnx": linear_graph().SerializeToString(), MANIFEST: json.dumps(manifest).encode()}
+    write_zip(tmp_path / "old.mar", members)
+    (tmp_path / "row.json").write_text(json.dumps(ROW))
+    printed = imported("old.mar", "--row", "row.json", "--unproven")
+    assert printed["archive"] == "store/net-2.10.mar"
+    [prediction] = answer(printed["archive"], tmp_path / "open", [ROW])
+    assert prediction["outputs"]["y"] == pytest.approx(VALUES)
+
+
+def test_a_function_becomes_an_archive(imported, tmp_path):
+    (tmp_path / "network.py").write_text("import torch\n\n\ndef build():\n    return torch.nn.Flatten()\n")
+    printed = imported("network.py:build", "--tensor", "input=float32[3]", "--draft")
+    [prediction] = answer(printed["archive"], tmp_path / "open", [ROW])
+    assert prediction["outputs"]["output_0"] == pytest.approx(ROW)
+
+
+def test_a_folder_of_transformers_with_pairs_is_proven_and_answers_as_its_source(imported, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path / "bert"
+    module = pair_classifier(transformers, folder)
+    lines = [json.dumps({"input": [first, second]}) for first in PHRASES for second in PHRASES]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    printed = imported("bert", "--rows", "rows.jsonl")
+    assert printed["proof"] in ("parity", "certified")
+    signature = read_signature(tmp_path / printed["archive"])
+    assert signature["input"]["pairs"] is True
+    assert {tensor["name"] for tensor in signature["inputs"]} == {"input_ids", "attention_mask", "token_type_ids"}
+    [prediction] = answer(printed["archive"], tmp_path / "open", [["good film", "the bad"]])
+    assert prediction["label"] == expected_label(module, folder, "good film", "the bad")
+
+
+def pair_classifier(transformers: Any, folder: Path) -> Any:
+    """Write a BERT of one small layer, with seeded weights, for a premise and a hypothesis."""
+    torch.manual_seed(3)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1}
+    names = dict(enumerate(("entailment", "neutral", "contradiction")))
+    config = transformers.BertConfig(vocab_size=8, max_position_embeddings=32, id2label=names, **sizes)
+    module = transformers.BertForSequenceClassification(config).eval()
+    module.save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer_document()))
+    return module
+
+
+def expected_label(module: Any, folder: Path, first: str, second: str) -> str:
+    """The source's own answer."""
+    from tokenizers import Tokenizer
+
+    encoding = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(first, second)
+    with torch.inference_mode():
+        logits = module(torch.tensor([encoding.ids]), token_type_ids=torch.tensor([encoding.type_ids])).logits
+    return str(module.config.id2label[int(logits.argmax())])

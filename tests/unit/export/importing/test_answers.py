@@ -1,0 +1,43 @@
+"""Options of an import become fields of the definition."""
+
+import pytest
+
+from onnxserve.errors import DefinitionError
+from onnxserve_export.importing.answers import names_of, read_answers, tensor_of, value_of
+from onnxserve_export.importing.options import ImportOptions
+
+
+def test_options_and_fields_are_answers_by_dotted_path():
+    options = ImportOptions(kind="text", labels="ham, spam", fields=("input.max_tokens=256", "output.activation=none"))
+    answers = read_answers(options)
+    assert {field: fact.value for field, fact in answers.items()} == {
+        "input.kind": "text",
+        "output.labels": ["ham", "spam"],
+        "input.max_tokens": 256,
+        "output.activation": "none",
+    }
+    assert answers["input.kind"].origin == "--kind"
+
+
+def test_names_may_be_the_lines_of_a_file(tmp_path):
+    (tmp_path / "labels.txt").write_text("a, or b\n\nc\n")
+    assert names_of(str(tmp_path / "labels.txt")) == ["a, or b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("3", 3), ("[0.5, 1]", [0.5, 1]), ("true", True), ("crop", "crop"), ('"1"', "1")]
+)
+def test_a_value_is_toml_or_else_a_text(text, value):
+    assert value_of(text) == value
+
+
+def test_a_tensor_is_a_name_a_type_and_sizes_of_which_names_are_free():
+    assert tensor_of("frames=float32[time, 80]") == {"name": "frames", "dtype": "float32", "shape": ["time", 80]}
+    assert tensor_of("age=int64[]")["shape"] == []
+    with pytest.raises(DefinitionError, match="no tensor"):
+        tensor_of("frames:float32")
+
+
+def test_a_field_without_a_value_is_refused():
+    with pytest.raises(DefinitionError, match=r"--set max tokens: no field of model\.toml"):
+        read_answers(ImportOptions(fields=("max tokens",)))

@@ -1,0 +1,49 @@
+"""Fitted models: columns and classes as the model knows them."""
+
+import numpy as np
+import pytest
+
+from onnxserve.errors import DefinitionError
+from onnxserve_export.importing.fitted import columns_of, read_fitted
+from onnxserve_export.importing.outline import Outline
+
+linear = pytest.importorskip("sklearn.linear_model")
+skops = pytest.importorskip("skops.io")
+
+
+def outline_of(model, tmp_path):
+    skops.dump(model, tmp_path / "model.skops")
+    outline = Outline("model.skops", {})
+    read_fitted(outline, tmp_path / "model.skops", trust=False)
+    outline.check()
+    return outline
+
+
+def test_a_classifier_has_columns_by_number_and_its_classes(tmp_path):
+    outline = outline_of(linear.LogisticRegression().fit([[0.0, 1], [1, 0]], ["no", "yes"]), tmp_path)
+    assert outline.get("input.columns") == ["x0", "x1"]
+    assert (outline.get("output.task"), outline.get("output.labels")) == ("classification", ["no", "yes"])
+
+
+def test_a_regressor_gives_values(tmp_path):
+    outline = outline_of(linear.LinearRegression().fit([[0.0], [1]], [1.0, 2]), tmp_path)
+    assert outline.get("output.task") == "regression"
+
+
+def test_columns_of_a_table_with_names_keep_them():
+    class Named:
+        feature_names_in_ = ("age", "income")
+
+    assert columns_of(Named()) == (["age", "income"], "the model's feature_names_in_")
+
+
+def test_classes_of_a_booster_without_names_are_asked_for(tmp_path):
+    lightgbm = pytest.importorskip("lightgbm")
+    data = lightgbm.Dataset(np.eye(2).repeat(30, axis=0), [0] * 30 + [1] * 30, feature_name=["age", "income"])
+    booster = lightgbm.train({"objective": "binary", "verbose": -1}, data, num_boost_round=2)
+    booster.save_model(tmp_path / "model.txt")
+    outline = Outline("model.txt", {})
+    read_fitted(outline, tmp_path / "model.txt", trust=False)
+    assert outline.get("input.columns") == ["age", "income"]
+    with pytest.raises(DefinitionError, match=r"output\.labels: a booster has no names of classes"):
+        outline.check()

@@ -1,0 +1,149 @@
+"""Folders of transformers: kind, task, labels and preprocessing by their configuration alone."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onnxserve.errors import DefinitionError
+from onnxserve_export.importing.outline import Fact, Outline
+from onnxserve_export.importing.pretrained import read_pretrained
+from tests.helpers.artefacts import write_pretrained
+
+LABELS = {"id2label": {"1": "good", "0": "bad"}, "label2id": {"bad": 0, "good": 1}}
+BERT = {"architectures": ["BertForSequenceClassification"], "max_position_embeddings": 512, "model_type": "bert"}
+TOKENIZER = {"tokenizer": {}, "tokenizer_config": {"model_max_length": 128}}
+VIT = {
+    "image_processor_type": "ViTImageProcessor",
+    "size": {"height": 32, "width": 48},
+    "resample": 3,
+    "image_mean": [0.5, 0.4, 0.3],
+    "image_std": [0.2, 0.2, 0.2],
+}
+
+
+def outline_of(folder: Path, **answers: Any) -> Outline:
+    given = {field.replace("__", "."): Fact(value, "--set") for field, value in answers.items()}
+    outline = Outline("folder", given)
+    read_pretrained(outline, folder)
+    return outline
+
+
+def fields(outline: Outline, section: str) -> dict[str, Any]:
+    return {name: fact.value for name, fact in outline.section(section)}
+
+
+def test_a_classifier_of_texts_has_labels_in_the_order_of_its_outputs(tmp_path):
+    outline = outline_of(write_pretrained(tmp_path, BERT | LABELS, **TOKENIZER))
+    outline.check()
+    assert fields(outline, "input") == {"kind": "text", "max_tokens": 128}
+    assert fields(outline, "output") == {"task": "classification", "labels": ["bad", "good"]}
+    assert outline.get("source_outputs") == ["logits"]
+
+
+def test_labels_of_a_premise_and_a_hypothesis_mean_pairs(tmp_path):
+    names = {"0": "ENTAILMENT", "1": "NEUTRAL", "2": "CONTRADICTION"}
+    outline = outline_of(write_pretrained(tmp_path, BERT | {"id2label": names}, **TOKENIZER))
+    assert outline.get("input.pairs") is True
+
+
+def test_several_labels_at_once_and_values_are_told_by_the_problem_type(tmp_path):
+    multilabel = BERT | LABELS | {"problem_type": "multi_label_classification"}
+    assert outline_of(write_pretrained(tmp_path / "a", multilabel, **TOKENIZER)).get("output.task") == "multilabel"
+    value = BERT | {"id2label": {"0": "LABEL_0"}, "problem_type": "regression"}
+    assert outline_of(write_pretrained(tmp_path / "b", value, **TOKENIZER)).get("output.task") == "regression"
+
+
+def test_one_output_is_a_rank_only_where_the_config_or_the_user_says_so(tmp_path):
+    single = BERT | {"id2label": {"0": "LABEL_0"}}
+    with pytest.raises(DefinitionError, match=r"output\.task: the model has one output: `rerank`"):
+        outline_of(write_pretrained(tmp_path / "a", single, **TOKENIZER)).check()
+    encoder = single | {"sentence_transformers": {"version": "5.1.0"}}
+    outline = outline_of(write_pretrained(tmp_path / "b", encoder, **TOKENIZER))
+    assert (outline.get("output.task"), outline.get("input.pairs")) == ("rerank", True)
+    assert outline_of(tmp_path / "a", output__task="rerank").get("input.pairs") is True
+
+
+def test_positions_of_roberta_begin_behind_the_padding(tmp_path):
+    roberta = BERT | LABELS | {"model_type": "roberta", "max_position_embeddings": 514}
+    outline = outline_of(write_pretrained(tmp_path, roberta, tokenizer={}))
+    assert outline.get("input.max_tokens") == 512
+
+
+def test_a_folder_without_a_tokenizer_for_us_says_how_to_write_it(tmp_path):
+    with pytest.raises(DefinitionError, match=r"there is no tokenizer\.json") as caught:
+        outline_of(write_pretrained(tmp_path, BERT | LABELS))
+    assert "save_pretrained" in caught.value.fix
+
+
+def test_sentence_transformers_pool_and_normalise_as_their_modules_say(tmp_path):
+    types = ("sentence_transformers.models.Transformer", "x.models.Pooling", "x.models.Normalize")
+    entries = [{"type": name, "path": path} for name, path in zip(types, ("", "1_Pooling", "2_Normalize"), strict=True)]
+    folder = write_pretrained(tmp_path, BERT | {"architectures": ["BertModel"]}, modules=entries, **TOKENIZER)
+    pooling = {"word_embedding_dimension": 8, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
+    write_pretrained(tmp_path / "1_Pooling", pooling)
+    outline = outline_of(folder)
+    outline.check()
+    assert fields(outline, "output") == {"task": "embedding", "pooling": "mean", "normalise": True}
+    assert outline.get("source_outputs") == ["last_hidden_state"]
+    write_pretrained(tmp_path, BERT, modules=[*entries, {"type": "x.Dense", "path": "3_Dense"}])
+    with pytest.raises(DefinitionError, match="has Dense, which isn't taken"):
+        outline_of(folder)
+
+
+def test_a_model_without_a_head_is_asked_how_it_pools(tmp_path):
+    folder = write_pretrained(tmp_path, BERT | {"architectures": ["BertModel"]}, **TOKENIZER)
+    with pytest.raises(DefinitionError, match=r"output\.pooling: how vectors of tokens become one"):
+        outline_of(folder).check()
+
+
+def test_an_image_processor_that_stretches_is_read(tmp_path):
+    config = LABELS | {"architectures": ["ViTForImageClassification"], "num_channels": 3}
+    outline = outline_of(write_pretrained(tmp_path, config, preprocessor_config=VIT))
+    given = fields(outline, "input")
+    assert (given["kind"], given["height"], given["width"], given["resize"]) == ("image", 32, 48, "stretch")
+    assert (given["interpolation"], given["pixel_max"]) == ("bicubic", 1)
+    assert (given["mean"], given["std"]) == ([0.5, 0.4, 0.3], [0.2, 0.2, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("processor", "expected"),
+    [
+        ({"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}, "do_center_crop": True}, 256),
+        ({"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 224}, "crop_pct": 0.875}, 256),
+    ],
+)
+def test_an_image_processor_that_cuts_the_middle_is_read(tmp_path, processor, expected):
+    config = LABELS | {"architectures": ["ResNetForImageClassification"]}
+    outline = outline_of(write_pretrained(tmp_path, config, preprocessor_config=processor))
+    given = fields(outline, "input")
+    assert (given["resize"], given["height"], given["shorter_side"]) == ("crop", 224, expected)
+
+
+def test_a_size_that_follows_the_picture_is_asked_for(tmp_path):
+    config = LABELS | {"architectures": ["DetrForObjectDetection"]}
+    processor = VIT | {"size": {"shortest_edge": 800, "longest_edge": 1333}}
+    outline = outline_of(write_pretrained(tmp_path, config, preprocessor_config=processor))
+    assert outline.get("output.task") == "detection"
+    assert outline.get("source_outputs") == ["pred_boxes", "logits"]
+    assert outline.get("input.height") is None
+
+
+def test_a_sound_classifier_has_the_rate_of_its_extractor(tmp_path):
+    config = LABELS | {"architectures": ["Wav2Vec2ForSequenceClassification"]}
+    extractor = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 8000, "do_normalize": True}
+    outline = outline_of(write_pretrained(tmp_path, config, preprocessor_config=extractor))
+    assert fields(outline, "input") == {"kind": "audio", "sample_rate": 8000, "normalise": True}
+    assert outline.get("output.labels") == ["bad", "good"]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"architectures": ["LlamaForCausalLM"]}, "LlamaForCausalLM isn't taken"),
+        ({}, "config.json names no `architectures`"),
+    ],
+)
+def test_an_architecture_that_no_task_reads_is_refused_by_name(tmp_path, config, message):
+    with pytest.raises(DefinitionError, match=message):
+        outline_of(write_pretrained(tmp_path, config, **TOKENIZER))

@@ -1,0 +1,36 @@
+"""The written definition says where each value was read, and is TOML whatever the values are."""
+
+import tomllib
+
+import pytest
+
+from onnxserve_export.importing.outline import Fact, Outline
+from onnxserve_export.importing.toml_text import literal, toml_text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(True, 3, 1e-05, 0.5, 'say "hi"\n\\', "naïve 🙂 \x7f", [1, 2]),
+        ["x" * 90, "y" * 90],
+        [{"name": "a", "shape": ["t", 3]}],
+    ],
+)
+def test_a_value_is_read_back_as_it_was(value):
+    assert tomllib.loads(f"value = {literal(value)}")["value"] == value
+
+
+def test_fields_stand_in_their_sections_with_where_they_were_read():
+    outline = Outline("net.onnx", {"name": Fact("net", ""), "input.kind": Fact("tensors", "the graph")})
+    outline.add("input.limits.time", 512, "--set")
+    outline.add("serve.workers", 2, "config.pbtxt")
+    text = toml_text(outline, "net.onnx")
+    assert 'kind = "tensors"  # the graph' in text
+    document = tomllib.loads(text)
+    assert document["input"] == {"kind": "tensors", "limits": {"time": 512}}
+    assert document["serve"] == {"workers": 2}
+
+
+def test_a_comment_never_breaks_the_line_that_it_explains():
+    outline = Outline("net.onnx", {"name": Fact("net", "a\nb")})
+    assert tomllib.loads(toml_text(outline, "net.onnx"))["name"] == "net"

@@ -1,0 +1,58 @@
+"""Models of Triton repositories: what their configuration says, and which backends aren't taken."""
+
+import pytest
+
+from onnxserve.errors import DefinitionError
+from onnxserve_export.importing.outline import Outline
+from onnxserve_export.importing.triton import open_triton, read_triton
+from tests.helpers.artefacts import CONFIG, write_triton
+
+
+def test_inputs_labels_and_settings_are_read_and_the_highest_version_is_taken(tmp_path):
+    model = open_triton(write_triton(tmp_path))
+    assert model.file == tmp_path / "linear" / "2" / "model.onnx"
+    outline = Outline("repository", {})
+    read_triton(outline, model)
+    outline.check()
+    assert outline.get("input.tensors") == [{"name": "x", "dtype": "float32", "shape": [3]}]
+    assert outline.get("output.labels") == ["low", "high"]
+    assert outline.get("source_outputs") == ["y"]
+    settings = [outline.get(f"serve.{name}") for name in ("batch_size", "max_batch_delay_ms", "workers")]
+    assert settings == [8, 2, 2]
+
+
+def test_the_limit_of_a_free_size_is_asked_for(tmp_path):
+    outline = Outline("repository", {})
+    read_triton(outline, open_triton(write_triton(tmp_path, CONFIG.replace("[ 3 ]", "[ -1, 3 ]"))))
+    with pytest.raises(DefinitionError, match=r"input\.limits\.x_1: the largest size"):
+        outline.check()
+
+
+def test_without_a_batch_of_triton_the_first_size_is_the_batch(tmp_path):
+    outline = Outline("repository", {})
+    config = CONFIG.replace("max_batch_size: 8", "max_batch_size: 0").replace("[ 3 ]", "[ -1, 3 ]")
+    read_triton(outline, open_triton(write_triton(tmp_path, config)))
+    assert outline.get("input.tensors")[0]["shape"] == [3]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('backend: "onnxruntime"', 'backend: "python"', "backend 'python' isn't taken"),
+        ('backend: "onnxruntime"', 'platform: "ensemble"', "an ensemble has no graph of its own"),
+        ('backend: "onnxruntime"', 'backend: "pytorch"', "no version of it has model.pt"),
+        ("TYPE_FP32 dims: [ 3 ]", "TYPE_STRING dims: [ 3 ]", "input x is STRING"),
+    ],
+)
+def test_what_needs_code_or_has_no_numbers_is_refused_by_name(tmp_path, old, new, message):
+    write_triton(tmp_path, CONFIG.replace(old, new))
+    with pytest.raises(DefinitionError, match=message):
+        read_triton(Outline("repository", {}), open_triton(tmp_path))
+
+
+def test_of_several_models_one_is_to_be_named(tmp_path):
+    write_triton(tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.pbtxt").write_text(CONFIG)
+    with pytest.raises(DefinitionError, match="has the models linear, other"):
+        open_triton(tmp_path)

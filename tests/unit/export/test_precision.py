@@ -1,0 +1,118 @@
+"""Fitted models that compare in float64 are served in float64, where float32 would change answers."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from onnxserve.definition import Definition
+from onnxserve.errors import DefinitionError
+from onnxserve_export.precision import beside_thresholds, compare, count_changed, settle, tables
+from onnxserve_export.run import run_graph
+from onnxserve_export.sources import trees
+from onnxserve_export.sources.tree_graphs import convert
+from onnxserve_export.sources.trees import TreeSource
+from onnxserve_export.subset import Row
+from onnxserve_handlers.inputs.table import TableOptions
+
+pytest.importorskip("skl2onnx")
+sklearn_ensemble = pytest.importorskip("sklearn.ensemble")
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+
+OPTIONS = {"n_estimators": 5, "verbose": -1, "n_jobs": 1}  # more threads wait for each other beside other tests
+DRAWS = np.random.default_rng(0)
+TABLE = DRAWS.normal(size=(400, 3)).round(1)
+VALUES = TABLE[:, 0] * 2 + (TABLE[:, 1] > 0.35)
+CLASSES = np.digitize(VALUES, [-1, 1])
+# Seconds since 1970: float32 holds every 128th only.
+STAMPS = np.column_stack([1_700_000_000 + DRAWS.integers(0, 1000, 400), TABLE[:, 1]]).astype(np.float64)
+
+
+def fitted(name: str):
+    if name == "lightgbm":
+        return pytest.importorskip("lightgbm").LGBMClassifier(**OPTIONS).fit(TABLE, CLASSES)
+    if name == "lightgbm values":
+        return pytest.importorskip("lightgbm").LGBMRegressor(**OPTIONS).fit(TABLE, VALUES)
+    if name == "histograms":
+        return sklearn_ensemble.HistGradientBoostingRegressor(max_iter=5).fit(TABLE, VALUES)
+    return sklearn_ensemble.RandomForestRegressor(n_estimators=5).fit(TABLE, VALUES)
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "lightgbm values", "histograms"])
+def test_rows_beside_thresholds_change_in_float32_and_not_in_the_graph_in_float64(name, tmp_path):
+    model = TreeSource(fitted(name))
+    beside = beside_thresholds(model, TABLE)
+    assert len(beside)
+    changed = compare(model, TABLE)
+    assert 0 < changed.beside <= changed.of_beside == len(beside)
+    rows = {"features": np.concatenate([TABLE, beside])}
+    proto, _ = model.graph({"features": rows["features"][:3]}, {})
+    (tmp_path / "graph.onnx").write_bytes(proto.SerializeToString())
+    [outputs] = run_graph(tmp_path / "graph.onnx", [rows])
+    [expected] = model.run(rows).values()
+    [answers] = outputs.values()
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
+
+
+def test_a_forest_rounds_to_float32_itself_and_changes_nothing():
+    assert compare(TreeSource(fitted("forest")), TABLE).beside == 0
+
+
+def test_times_that_float32_can_not_tell_apart_change_rows_themselves():
+    model = TreeSource(sklearn_ensemble.HistGradientBoostingRegressor(max_iter=5).fit(STAMPS, STAMPS[:, 0] % 1000))
+    assert count_changed(model, STAMPS) > 0
+
+
+def state_of(rows: np.ndarray, model: object, **fields: str) -> Any:
+    """The part of an export's state that the choice needs; `lines` are what it says."""
+    options = TableOptions(columns=tuple(f"c{place}" for place in range(rows.shape[1])), **fields)  # type: ignore[arg-type]
+    subsets = {"fit": [Row(row, None) for row in rows.tolist()]}
+    definition = Definition("m", "1", "model.py:load", input=options)
+    lines: list[str] = []
+    return SimpleNamespace(
+        definition=definition,
+        model=TreeSource(model),
+        split=SimpleNamespace(subsets=subsets),
+        say=lines.append,
+        lines=lines,
+    )
+
+
+def test_the_definition_gets_float64_where_float32_would_change_answers_and_only_there():
+    changing, exact = state_of(TABLE, fitted("histograms")), state_of(TABLE, fitted("forest"))
+    for state in (changing, exact):
+        settle(state)
+    assert changing.definition.input.dtype == "float64"
+    assert "rows beside thresholds" in changing.lines[0]
+    assert (exact.definition.input.dtype, exact.lines) == ("auto", [])
+
+
+def test_float32_is_refused_where_it_changes_the_definitions_own_rows():
+    model = sklearn_ensemble.HistGradientBoostingRegressor(max_iter=5).fit(STAMPS, STAMPS[:, 0] % 1000)
+    with pytest.raises(DefinitionError, match=r"in float32, \d+ of 400 rows get another answer") as refused:
+        settle(state_of(STAMPS, model, dtype="float32"))
+    assert refused.value.where == "input.dtype"
+    accepted = state_of(TABLE, fitted("histograms"), dtype="float32")
+    settle(accepted)
+    assert accepted.definition.input.dtype == "float32"
+
+
+def test_what_has_no_graph_in_float64_is_refused_by_name_unless_float32_is_asked_for(monkeypatch):
+    def only_float32(model: object, library: str, tensors: dict[str, np.ndarray]) -> object:
+        if next(iter(tensors.values())).dtype == np.float64:
+            raise NotImplementedError("no doubles")
+        return convert(model, library, tensors)
+
+    monkeypatch.setattr(trees, "convert", only_float32)
+    with pytest.raises(
+        DefinitionError, match=r"HistGradientBoostingRegressor can't be served in float64.*no doubles"
+    ) as e:
+        settle(state_of(TABLE, fitted("histograms")))
+    assert 'dtype = "float32"' in e.value.fix
+    settle(state_of(TABLE, fitted("histograms"), dtype="float32"))
+
+
+def test_rows_that_the_handler_refuses_are_left_out():
+    options = TableOptions(columns=("a", "b"))
+    assert tables(options, [[1, 2], ["x", 2], [0.1, 3]], "float64").tolist() == [[1, 2], [0.1, 3]]

@@ -1,0 +1,82 @@
+"""Cells of files become the JSON that a client would send, by the model's columns."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from onnxserve.batch.plan import select_columns
+from onnxserve.batch.readers.cells import cell
+from onnxserve.batch.sources import find_sources
+from onnxserve.errors import BatchError
+
+from .test_readers import chunks
+
+TYPES = {"amount": "number", "seats": "integer", "trial": "boolean", "plan": "category", "joined": "date"}
+EXPECTED = [
+    {"amount": 1.5, "seats": 3, "trial": True, "plan": "pro", "joined": "2024-02-29"},
+    {"amount": None, "seats": None, "trial": False, "plan": None, "joined": None},
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("number", "1e3", 1000.0),
+        ("number", "1_0", "1_0"),
+        ("number", " ", None),
+        ("number", float("nan"), None),
+        ("number", Decimal("2.5"), 2.5),
+        ("integer", True, 1),
+        ("boolean", "FALSE", False),
+        ("boolean", 1, True),
+        ("boolean", "maybe", "maybe"),
+        ("category", 7, "7"),
+        ("category", 7.0, "7"),
+        ("category", "", None),
+        ("text", "", ""),
+        ("date", datetime(2024, 2, 29, tzinfo=UTC), "2024-02-29T00:00:00+00:00"),
+    ],
+)
+def test_a_cell_has_the_columns_type_or_stays_as_it_is(kind, value, expected):
+    assert cell(kind, value) == expected
+
+
+def written(folder, suffix: str):
+    columns = {
+        "amount": [1.5, None],
+        "seats": [3, None],
+        "trial": [True, False],
+        "plan": pa.array(["pro", None]).dictionary_encode(),
+        "joined": [date(2024, 2, 29), None],
+    }
+    path = folder / f"rows.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.table(columns), path)
+    elif suffix == "csv":
+        path.write_text("amount,seats,trial,plan,joined\n1.5,3,true,pro,2024-02-29\n,,false,,\n")
+    else:
+        lines = [
+            '{"amount": 1.5, "seats": 3, "trial": true, "plan": "pro", "joined": "2024-02-29", "more": 1}',
+            '{"amount": null, "seats": null, "trial": false, "plan": null, "joined": null}',
+        ]
+        path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_rows_of_every_format_are_the_same_objects(tmp_path, suffix):
+    sources = find_sources([str(written(tmp_path, suffix))]).files
+    wanted = select_columns(sources, tuple(TYPES), {}, (), ",", 10, types=TYPES)
+    [chunk] = chunks(sources[0], wanted)
+    assert (chunk.columns, list(chunk.values or ())) == (None, EXPECTED)
+
+
+def test_a_column_of_a_type_that_does_not_fit_is_named_before_anything_is_scored(tmp_path):
+    pq.write_table(pa.table({"amount": ["1"], "joined": [np.datetime64("2024-01-01", "s")]}), tmp_path / "a.parquet")
+    sources = find_sources([str(tmp_path / "a.parquet")]).files
+    with pytest.raises(BatchError, match="other types are expected, amount is text"):
+        select_columns(sources, ("amount", "joined"), {}, (), ",", 9, types={"amount": "number", "joined": "date"})
