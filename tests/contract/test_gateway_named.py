@@ -30,7 +30,7 @@ def test_a_body_goes_unchanged_to_the_version_that_serves_its_model(shared, path
     document = {"model": "demo", "input": "x", "query": "ä"}
     answer = post(shared.client, path, document, x_onnxserve_protocol="v2")
     assert (answer.status_code, answer.headers["x-onnxserve-version"]) == (200, "1.0")
-    [seen] = shared.upstream.seen
+    [seen] = shared.upstream.requests
     assert seen.path == "/predictions/demo/1.0"
     assert seen.headers["x-onnxserve-protocol"] == protocol
     assert json.loads(seen.body) == document
@@ -38,7 +38,7 @@ def test_a_body_goes_unchanged_to_the_version_that_serves_its_model(shared, path
 
 def test_a_client_can_not_choose_a_form_by_a_header(shared):
     shared.client.post(x_onnxserve_protocol="embeddings")
-    assert "x-onnxserve-protocol" not in shared.upstream.seen[0].headers
+    assert "x-onnxserve-protocol" not in shared.upstream.requests[0].headers
 
 
 def test_where_one_model_is_served_a_body_need_not_name_it(shared):
@@ -76,7 +76,7 @@ def test_other_bodies_are_refused_in_the_forms_own_shape(shared, path, body, sta
     assert answer.status_code == expected
     if expected != 200:
         assert message_of(answer)
-        assert shared.upstream.seen == []
+        assert shared.upstream.requests == []
     if expected != 200 and path == EMBEDDINGS:
         error = answer.json()["error"]
         assert (error["type"], error["param"]) == ("invalid_request_error", None)
@@ -106,11 +106,11 @@ def test_keys_hold_and_a_bearer_token_may_be_the_key(open_gateway, upstream, key
         assert post(client, EMBEDDINGS, document, **headers).status_code == 401
     for headers in ({"authorization": f"Bearer {secret}"}, {"x_api_key": secret}):
         assert post(client, EMBEDDINGS, document, **headers).status_code == 200
-        assert upstream.seen[-1].headers["x-onnxserve-client"] == "shop"
-        assert upstream.seen[-1].headers["x-onnxserve-priority"] == "batch"
+        assert upstream.requests[-1].headers["x-onnxserve-client"] == "shop"
+        assert upstream.requests[-1].headers["x-onnxserve-priority"] == "batch"
         assert post(client, EMBEDDINGS, {**document, "model": "other"}, **headers).status_code == 403
     assert client.post(authorization=f"Bearer {secret}").status_code == 401, "only these forms know no other header"
-    assert not any(secret in str(request.headers) for request in upstream.seen)
+    assert not any(secret in str(request.headers) for request in upstream.requests)
 
 
 def test_without_required_keys_any_bearer_token_is_let_through(shared):
@@ -132,7 +132,7 @@ def test_equal_bodies_of_two_forms_are_cached_apart(client, upstream):
     document = {"model": "demo", "query": "x"}
     for path in (*PATHS, *PATHS):
         assert post(client, path, document).status_code == 200
-    assert len(upstream.seen) == 2
+    assert len(upstream.requests) == 2
 
 
 def test_requests_are_logged_with_their_model(client):
