@@ -28,8 +28,9 @@ test: programs $(STAMP) export check ## run all checks and tests
 programs: ## list missing programs that the tests need, and how to get them
 	@tests/programs.sh
 
+# A short folder, since paths of sockets are limited to 107 bytes; it stays where a test fails.
 contract e2e: $(STAMP) export
-	$(BIN)/pytest $(SPREAD) tests/$@
+	folder=$$(mktemp -d) && $(BIN)/pytest $(SPREAD) --basetemp $$folder tests/$@ && (rm -rf $$folder; true)
 
 # mypy takes one core for a minute, so unit tests run beside it.
 check: $(STAMP) ## run linters, the spelling check, mypy, import rules and unit tests
