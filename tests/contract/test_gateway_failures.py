@@ -76,7 +76,7 @@ def test_a_model_that_describes_itself_in_another_way_hides_no_other(client, ups
     def described(_: object, path: str) -> tuple[int, bytes]:
         return 200, json.dumps({"models": [{"modelName": "demo"}]} if path.startswith("/models?") else about).encode()
 
-    monkeypatch.setattr("tests.helpers.upstream.management_paths", described)
+    monkeypatch.setattr("tests.helpers.upstream.answer_management", described)
     document = client.http.get("/openapi.json")
     assert (document.status_code, document.json()["paths"]) == (200, {})
     metadata = client.http.get("/v2/models/demo")

@@ -55,7 +55,7 @@ def test_readiness_and_descriptions_may_be_larger_than_a_request_may(client, ups
             document[0]["comment"] = "x" * 100_000
         return status, json.dumps(document).encode()
 
-    monkeypatch.setattr("tests.helpers.upstream.management_paths", long)
+    monkeypatch.setattr("tests.helpers.upstream.answer_management", long)
     for path in ("/v2/models/demo/ready", "/v2/health/ready", "/v2/models/demo", "/openapi.json"):
         assert client.http.get(path).status_code == 200, path
 
