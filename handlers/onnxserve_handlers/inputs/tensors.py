@@ -145,16 +145,38 @@ def _draw(draws: np.random.Generator, dtype: np.dtype[Any], shape: Sequence[Any]
 
 def as_array(value: Any, where: str) -> Array:
     """Return nested lists of numbers as an array; raises InvalidRow."""
+    if not holds_numbers(value):
+        raise InvalidRow(f"expected numbers in nested lists, got {_content_type(value)}", where=where)
     try:
         array = np.asarray(value)
     except ValueError as error:  # ragged
         raise InvalidRow("the array is not rectangular", where=where) from error
-    if array.dtype.kind not in "biuf" or array.ndim >= AXES:
-        raise InvalidRow(f"expected numbers in nested lists, got {json_type(value)}", where=where)
+    if array.dtype.kind not in KINDS or array.ndim >= AXES:
+        raise InvalidRow("expected numbers of at most 64 bits in nested lists", where=where)
     return array
 
 
 AXES = 32  # numpy has a limit too
+KINDS = "biuf"  # numpy's kinds of numbers
+NUMBERS = (bool, int, float, np.number, np.bool_)
+
+
+def holds_numbers(value: Any, depth: int = AXES) -> bool:
+    """Return whether a value is a number, or lists of numbers of at most `depth` levels.
+
+    Numpy must not see anything else: it would pad all texts of a list to the longest one.
+    """
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in KINDS
+    if not isinstance(value, list | tuple):
+        return isinstance(value, NUMBERS)
+    if all(issubclass(kind, NUMBERS) for kind in set(map(type, value))):
+        return True
+    return depth > 0 and all(holds_numbers(part, depth - 1) for part in value)
+
+
+def _content_type(value: Any) -> str:
+    return "a list that has other values" if isinstance(value, list) else json_type(value)
 
 
 def check_shape(shape: Sequence[int], count: int, name: str) -> tuple[int, ...]:

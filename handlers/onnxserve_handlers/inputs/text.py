@@ -92,8 +92,7 @@ class TextInput(InputHooks):
     def check(self, instance: Any, where: str) -> TokenRow:
         """Return the tokens of an instance: at least one, at most `max_tokens`, special tokens included."""
         source = self._source(instance, where)
-        [encoding] = self._encode([source], words=isinstance(source, list))
-        return self._row(encoding, source, where)
+        return self._row(self._encode_alone(source, where), source, where)
 
     def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
         """Tokenise all texts of a batch in one call."""
@@ -110,9 +109,10 @@ class TextInput(InputHooks):
                 for index, source in enumerate(sources)
                 if not isinstance(source, RequestError) and isinstance(source, list) is words
             }
-            encodings = self._encode(list(known.values()), words=words) if known else []
+            encodings = self._encode_each(known, wheres, words=words) if known else []
             for (index, source), encoding in zip(known.items(), encodings, strict=True):
-                rows[index] = guard(partial(self._row, encoding, source, wheres[index]))
+                known_fault = isinstance(encoding, RequestError)
+                rows[index] = encoding if known_fault else guard(partial(self._row, encoding, source, wheres[index]))
         return rows
 
     def sample(self, draws: np.random.Generator) -> str | list[str]:
@@ -177,6 +177,24 @@ class TextInput(InputHooks):
         # The fast call leaves out offsets, which most tasks don't read.
         encode = self.tokenizer.encode_batch if self.reads_offsets else self.tokenizer.encode_batch_fast
         return encode(sources, is_pretokenized=words)
+
+    def _encode_each(self, sources: Mapping[int, Source], wheres: Sequence[str], *, words: bool) -> Sequence[Any]:
+        """Return an encoding or an error for each source; one that the tokenizer can't read fails alone."""
+        try:
+            return self._encode(list(sources.values()), words=words)
+        except Exception:  # noqa: BLE001 - the library has no type of its own, and the culprit gets its error below
+            return [guard(partial(self._encode_alone, source, wheres[index])) for index, source in sources.items()]
+
+    def _encode_alone(self, source: Source, where: str) -> Encoding:
+        try:
+            [encoding] = self._encode([source], words=isinstance(source, list))
+        except Exception as error:  # the library has no type of its own
+            raise InvalidRow(
+                "the tokenizer has no token for a part of the text",
+                where=where,
+                fix="leave out characters and words that the model's vocabulary lacks",
+            ) from error
+        return encoding
 
     def _row(self, encoding: Encoding, source: Source, where: str) -> TokenRow:
         limit = self.options.max_tokens

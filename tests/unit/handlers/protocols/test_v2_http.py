@@ -92,6 +92,7 @@ def test_one_output_may_be_binary_and_another_json(table):
         ({"data": [[1], [1, 2]]}, 422, "not rectangular"),
         ({"data": ["a", "b"]}, 422, "data are not FP32"),
         ({"data": [True, False]}, 422, "data are not FP32"),
+        ({"data": ["x" * 10_000, *[""] * 10_000]}, 422, "data are not FP32"),  # an array of texts would have 400 MB
         ({"data": [1e39, 1]}, 422, "not finite"),
         ({"data": None}, 422, "data are not FP32"),
         ({"parameters": {"binary_data_size": 8}}, 400, "binary_data_size is 8, but 0 bytes are left"),
