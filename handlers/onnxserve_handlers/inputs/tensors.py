@@ -212,6 +212,13 @@ def check_tensors(
     return checked
 
 
+def check_mask(tensors: Arrays) -> None:
+    """Raise InvalidRow if `attention_mask`, where there is one, leaves nothing of a row."""
+    mask = tensors.get("attention_mask")
+    if mask is not None and not mask.any(axis=1).all():
+        raise InvalidRow("a row has only zeros, so nothing is left of it", where="inputs.attention_mask")
+
+
 def check_limits(
     sizes: Mapping[str, int], free: Mapping[str, int], where: str, least: Mapping[str, int] = NO_SIZES
 ) -> None:

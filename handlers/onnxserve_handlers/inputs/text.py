@@ -16,6 +16,7 @@ from ..protocols.body import from_base64, json_type, unwrap
 from ..runtime.batching import guard
 from ..signature import TEXT_PAIR, Schema, object_schema
 from . import InputHooks, InputOptions, Positive
+from .tensors import check_mask
 from .text_tokens import DEFAULT, TENSORS, Padding, Source, TensorName, TokenRow, pad_rows
 
 AXIS = "sequence"
@@ -82,6 +83,7 @@ class TextInput(InputHooks):
         path, options = str(self.folder / "tokenizer.json"), self.options
         self.tokenizer = Tokenizer.from_file(path)
         self.padding = Padding.of(self.tokenizer, options.extra.get("pad_id"))
+        self.pads_left = self.padding.left
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         self.names = options.tensors or DEFAULT
@@ -160,6 +162,7 @@ class TextInput(InputHooks):
             values, bound = tensors.get(name), bounds.get(name, 2)
             if values is not None and not ((values >= 0) & (values < bound)).all():
                 raise InvalidRow(f"the input has values outside 0 to {bound - 1}", where=f"inputs.{name}")
+        check_mask(tensors)
 
     def tensors(self, rows: Sequence[TokenRow]) -> dict[str, npt.NDArray[np.int64]]:
         """Return the tensors that the model takes, int64, shape (rows, longest row)."""

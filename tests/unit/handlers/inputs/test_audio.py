@@ -168,7 +168,6 @@ def test_a_sound_whose_header_has_no_length_says_so(handler):
     assert (status, answer["error"]["reason"]) == (400, "the sound's header has no length")
 
 
-
 def test_a_sound_is_as_long_as_it_must_be():
     handler = prepared(min_seconds=0.1)
     [(status, answer)] = ask(handler, (saved(LOW[:400], RATE), ""))

@@ -166,6 +166,7 @@ def ids(rows, mask=None):
     [
         (ids([[2, 99]]), "input_ids: the input has values outside 0 to 3"),
         (ids([[2, 3]], [[1, 2]]), "attention_mask: the input has values outside 0 to 1"),
+        (ids([[2, 3], [2, 3]], [[1, 1], [0, 0]]), "attention_mask: a row has only zeros"),
         (ids([[2, 3, 2, 3, 2]]), "axis 'sequence' is 5 long, at most 4"),
         (ids([[2, 3]], [[1]]), "shape (1, 1)"),
         ([{"name": "words", "shape": [1], "datatype": "BYTES", "data": ["x"]}], "name it 'text'"),
