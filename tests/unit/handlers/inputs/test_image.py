@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from tests.helpers.fakes import ask, ask_json, with_fake_session
 from tests.helpers.kinds import ImageClassifier
@@ -71,6 +71,15 @@ def test_a_tile_beyond_its_image_is_413_before_it_is_decoded(handler):
     answers = ask(handler, (tiled(256), ""), (tiled(1040), ""))
     assert [status for status, _ in answers] == [200, 413]
     assert "tiles of 1040 x 1040 pixels" in answers[1][1]["error"]["reason"]
+
+
+def test_an_image_that_memory_cannot_hold_is_507(handler, monkeypatch):
+    def load(_: Image.Image) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", load)
+    [(status, answer)] = ask(handler, (picture(), ""))
+    assert (status, answer["error"]["type"]) == (507, "out_of_memory")
 
 
 def test_colours_that_show_their_damage_late_are_400(handler):
