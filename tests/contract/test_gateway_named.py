@@ -111,6 +111,7 @@ def test_keys_hold_and_a_bearer_token_may_be_the_key(open_gateway, upstream, key
     client = open_gateway()
     document = {"model": "demo", "input": "x"}
     assert post(client, EMBEDDINGS, document).status_code == 401
+    assert client.post(EMBEDDINGS, b"{").status_code == 401, "a body is read for clients with a key alone"
     for headers in ({"authorization": "Bearer none"}, {"x_api_key": "none"}):
         assert post(client, EMBEDDINGS, document, **headers).status_code == 401
     for headers in ({"authorization": f"Bearer {secret}"}, {"x_api_key": secret}):
