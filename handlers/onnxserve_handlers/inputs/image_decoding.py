@@ -28,6 +28,8 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 LONGEST_SIDE = 65_535  # of a JPEG [pixels]; what scaling needs grows with the longer side, however narrow the image is
+JPEG, SCAN = b"\xff\xd8\xff", b"\xff\xda"  # the markers of a file's start and of a scan's (ITU-T T.81, B.1.1.3)
+MOST_SCANS = 100  # of a JPEG, which goes over all pixels for each; encoders make about ten
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF 6.0, section 15
 LEAST_TILE = 1024 * 1024  # pixels that a tile may have, even where an image may not
 CHUNK = struct.Struct(">I4s")  # of a PNG: how many bytes of data, and its kind; a checksum of 4 bytes follows the data
@@ -54,6 +56,7 @@ def decode(content: bytes | bytearray, max_pixels: int, where: str) -> Image.Ima
         try:
             image = Image.open(io.BytesIO(content), formats=FORMATS)
             check_size(image, max_pixels, where)
+            check_scans(content, where)
             image.load()
         except (RequestError, MemoryError):
             raise
@@ -91,6 +94,14 @@ def check_tile(image: TiffImagePlugin.TiffImageFile, max_pixels: int, where: str
     if width * length > most:
         reason = f"the image has tiles of {width} x {length} pixels, at most {most} pixels are accepted"
         raise BodyTooLarge(reason, where=where, fix="save it with smaller tiles")
+
+
+def check_scans(content: bytes | bytearray, where: str) -> None:
+    """Raise BodyTooLarge for a JPEG of very many scans: each takes a few bytes, and as long as any other."""
+    scans = content.count(SCAN) if content.startswith(JPEG) else 0  # within a scan, a zero follows each 255
+    if scans > MOST_SCANS:
+        reason = f"the JPEG file has {scans} scans, at most {MOST_SCANS} are accepted"
+        raise BodyTooLarge(reason, where=where, fix="save it with the usual number of scans")
 
 
 def normalise(image: Image.Image, picture: Picture, where: str) -> Image.Image:

@@ -73,6 +73,16 @@ def test_a_tile_beyond_its_image_is_413_before_it_is_decoded(handler):
     assert "tiles of 1040 x 1040 pixels" in answers[1][1]["error"]["reason"]
 
 
+def test_a_jpeg_of_very_many_scans_is_413(handler):
+    stream = io.BytesIO()
+    Image.new("L", (4, 4), 128).save(stream, "JPEG", progressive=True)
+    content = stream.getvalue()
+    scan, end = content[content.rindex(b"\xff\xda") : -2], content[-2:]
+    answers = ask(handler, (content, ""), (content[:-2] + scan * 50 + end, ""), (content[:-2] + scan * 100 + end, ""))
+    assert [status for status, _ in answers] == [200, 200, 413]
+    assert "at most 100" in answers[2][1]["error"]["reason"]
+
+
 def test_an_image_that_memory_cannot_hold_is_507(handler, monkeypatch):
     def load(_: Image.Image) -> None:
         raise MemoryError
