@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, cast
 
@@ -161,18 +162,23 @@ KINDS = "biuf"  # numpy's kinds of numbers
 NUMBERS = (bool, int, float, np.number, np.bool_)
 
 
-def holds_numbers(value: Any, depth: int = AXES) -> bool:
-    """Return whether a value is a number, or lists of numbers of at most `depth` levels.
+def holds_numbers(value: Any) -> bool:
+    """Return whether a value is a number, or lists of numbers of at most `AXES` levels.
 
     Numpy must not see anything else: it would pad all texts of a list to the longest one.
     """
-    if isinstance(value, np.ndarray):
-        return value.dtype.kind in KINDS
-    if not isinstance(value, list | tuple):
-        return isinstance(value, NUMBERS)
-    if all(issubclass(kind, NUMBERS) for kind in set(map(type, value))):
-        return True
-    return depth > 0 and all(holds_numbers(part, depth - 1) for part in value)
+    level = [value]
+    for _ in range(AXES + 1):
+        kinds = set(map(type, level))
+        lists = {kind for kind in kinds if issubclass(kind, list | tuple)}
+        if not all(issubclass(kind, NUMBERS) for kind in kinds - lists - {np.ndarray}):
+            return False
+        if np.ndarray in kinds and not all(part.dtype.kind in KINDS for part in level if type(part) is np.ndarray):
+            return False
+        if not lists:
+            return True
+        level = list(chain.from_iterable(level if kinds == lists else (part for part in level if type(part) in lists)))
+    return False
 
 
 def _content_type(value: Any) -> str:

@@ -113,8 +113,8 @@ class TextInput(InputHooks):
             }
             encodings = self._encode_each(known, wheres, words=words) if known else []
             for (index, source), encoding in zip(known.items(), encodings, strict=True):
-                known_fault = isinstance(encoding, RequestError)
-                rows[index] = encoding if known_fault else guard(partial(self._row, encoding, source, wheres[index]))
+                is_refused = isinstance(encoding, RequestError)
+                rows[index] = encoding if is_refused else guard(partial(self._row, encoding, source, wheres[index]))
         return rows
 
     def sample(self, draws: np.random.Generator) -> str | list[str]:
