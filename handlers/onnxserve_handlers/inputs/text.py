@@ -17,7 +17,7 @@ from ..runtime.batching import guard
 from ..signature import TEXT_PAIR, Schema, object_schema
 from . import InputHooks, InputOptions, Positive
 from .tensors import check_mask
-from .text_tokens import DEFAULT, TENSORS, Padding, Source, TensorName, TokenRow, pad_rows
+from .text_tokens import DEFAULT, TENSORS, Padding, Source, TensorName, TokenRow, pad_rows, panics_as_errors
 
 AXIS = "sequence"
 UNKNOWN = "[UNK]"
@@ -179,7 +179,8 @@ class TextInput(InputHooks):
     def _encode(self, sources: Sequence[Source], *, words: bool) -> list[Encoding]:
         # The fast call leaves out offsets, which most tasks don't read.
         encode = self.tokenizer.encode_batch if self.reads_offsets else self.tokenizer.encode_batch_fast
-        return encode(sources, is_pretokenized=words)
+        with panics_as_errors():
+            return encode(sources, is_pretokenized=words)
 
     def _encode_each(self, sources: Mapping[int, Source], wheres: Sequence[str], *, words: bool) -> Sequence[Any]:
         """Return an encoding or an error for each source; one that the tokenizer can't read fails alone."""
@@ -216,7 +217,8 @@ class TextInput(InputHooks):
     def _truncate(self, tokenizer: Tokenizer, source: Source, where: str) -> Encoding:
         first, second = source if isinstance(source, tuple) else (source, None)
         try:
-            return tokenizer.encode(first, second, is_pretokenized=isinstance(source, list))
+            with panics_as_errors():
+                return tokenizer.encode(first, second, is_pretokenized=isinstance(source, list))
         except Exception as error:  # the library has no type of its own
             limit = self.options.max_tokens
             raise InvalidRow(

@@ -57,6 +57,30 @@ def test_a_text_that_the_tokenizer_cannot_read_fails_alone(tmp_path):
     assert accepted == 200
 
 
+class PanicException(BaseException):
+    """Stands for pyo3's type, which no module has."""
+
+    __module__ = "pyo3_runtime"
+
+
+class PanickingTokenizer:
+    """Panics at one text, as the library has done at rare characters."""
+
+    def __init__(self, tokenizer):
+        self._tokenizer = tokenizer
+
+    def encode_batch_fast(self, sources, **options):
+        if "bad" in sources:
+            raise PanicException
+        return self._tokenizer.encode_batch_fast(sources, **options)
+
+
+def test_a_text_at_which_the_tokenizer_panics_fails_alone(handler):
+    handler.tokenizer = PanickingTokenizer(handler.tokenizer)
+    (refused, answer), (accepted, _) = ask_json(handler, "bad", "good")
+    assert (refused, answer["error"]["type"], accepted) == (422, "invalid_row", 200)
+
+
 def test_a_check_of_a_whole_batch_that_fails_costs_only_the_culprit_its_answer(handler, monkeypatch):
     def check_all(instances, places):
         if "bad" in instances:
