@@ -18,6 +18,7 @@ from .graph_process import read_batches
 SUFFIX = ".npy"
 SIZES = "sizes"
 ORIGINS = "origins"
+PADS_LEFT = "pads_left"
 
 
 class Batches:
@@ -53,6 +54,11 @@ class Batches:
             if not keys or keys[0] not in arrays:
                 return None
             return list(chain.from_iterable(msgspec.json.decode(arrays[key].tobytes()) for key in keys))
+
+    def pads_left(self) -> bool:
+        """Return whether a shorter row's padding stands before it."""
+        with np.load(self.path) as arrays:
+            return PADS_LEFT in arrays and msgspec.json.decode(arrays[PADS_LEFT].tobytes(), type=bool)
 
     def sizes(self) -> list[dict[str, list[int]]]:
         """Return the own sizes of each batch's rows, by the names of the free axes along which rows are padded."""

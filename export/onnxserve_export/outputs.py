@@ -7,7 +7,7 @@ from itertools import chain
 
 import numpy as np
 
-from onnxserve_handlers.outputs import FreeAxis, Outputs, pad, with_sizes
+from onnxserve_handlers.outputs import FreeAxis, Outputs, own_first, pad, with_sizes
 
 from .arrays import Arrays, Axes
 from .deviation import batch_shift, deviation, scale_of
@@ -29,11 +29,15 @@ def join(batches: Iterable[Arrays]) -> Arrays:
     return {name: np.concatenate(pad([part[name] for part in parts])) for name in parts[0]} if parts else {}
 
 
-def cut(outputs: Arrays, sizes: Mapping[str, Sequence[int]], axes: Axes) -> Arrays:
+def cut(outputs: Arrays, sizes: Mapping[str, Sequence[int]], axes: Axes, *, pads_left: bool = False) -> Arrays:
     """Return one batch's outputs with zeros beyond each row's own size, since padding has no meaning there.
 
-    `sizes` has the rows' own sizes by the name of a free axis; it lacks the axes along which rows aren't padded.
+    `sizes` has the rows' own sizes by the name of a free axis; it lacks the axes along which rows aren't padded. With
+    `pads_left`, padding stands before a row's own elements, which are moved to the front.
     """
+    if pads_left:
+        flat = [FreeAxis(name, axis, axis_name) for name, free in axes.items() for axis, axis_name in free.items()]
+        outputs = own_first(outputs, flat, sizes)
     cut_outputs = dict(outputs)
     for name, free in axes.items():
         array = outputs[name].copy()

@@ -89,8 +89,8 @@ def comparisons(state: ExportState) -> Iterator[Compared]:
 
 def source_outputs(state: ExportState, batches: Batches) -> Arrays:
     """Return the source's outputs for batches, cut to each row's own sizes."""
-    sizes = batches.sizes()
-    return join(cut(state.model.run(batch), own, state.row_axes) for batch, own in zip(batches, sizes, strict=True))
+    left, parts = batches.pads_left(), zip(batches, batches.sizes(), strict=True)
+    return join(cut(state.model.run(batch), sizes, state.row_axes, pads_left=left) for batch, sizes in parts)
 
 
 def fault_of(groups: list[Compared]) -> str:

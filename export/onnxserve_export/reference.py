@@ -74,7 +74,8 @@ def call(state: ExportState) -> None:
     state.output_axes, state.row_axes = free_output_axes(shapes, list(map(shapes_of, outputs)), state.axes)
     rest = iter(outputs)
     certify, probe, alone, mixed, select, golden = (
-        join(cut(next(rest), sizes, state.row_axes) for sizes in part.sizes()) for part in parts
+        join(cut(next(rest), sizes, state.row_axes, pads_left=part.pads_left()) for sizes in part.sizes())
+        for part in parts
     )
     state.reference, state.probe_reference = certify, probe
     state.select_reference, state.golden_outputs = select, golden

@@ -47,6 +47,5 @@ def in_full(outputs: Arrays) -> Arrays:
 
 def run_cut(model: Path, batches: Batches, axes: Axes) -> list[Arrays]:
     """Return the same, each row's outputs cut to its own sizes along `axes`."""
-    return [
-        cut(outputs, sizes, axes) for outputs, sizes in zip(run_graph(model, batches), batches.sizes(), strict=True)
-    ]
+    left, runs = batches.pads_left(), zip(run_graph(model, batches), batches.sizes(), strict=True)
+    return [cut(outputs, sizes, axes, pads_left=left) for outputs, sizes in runs]

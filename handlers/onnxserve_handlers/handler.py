@@ -122,14 +122,19 @@ class Handler(Inference):
     def _check(self, requests: Sequence[Request]) -> None:
         """Check the instances of all requests together; a request with an invalid one gets its error."""
         unchecked = [request for request in requests if request.instances is not None]
-        if not unchecked:
-            return
-        instances = [instance for request in unchecked for instance in request.instances or ()]
-        places = [place for request in unchecked for place in range(len(request.instances or ()))]
+        for request, rows in zip(unchecked, isolate(unchecked, self._check_rows), strict=True):
+            if isinstance(rows, RequestError):
+                request.error = rows
+            else:
+                request.rows = rows
+                request.error = combine([row for row in rows if isinstance(row, RequestError)])
+
+    def _check_rows(self, requests: Sequence[Request]) -> list[list[Any]]:
+        """Return the rows, or errors in their places, of each request's instances."""
+        instances = [instance for request in requests for instance in request.instances or ()]
+        places = [place for request in requests for place in range(len(request.instances or ()))]
         rows = iter(self.check_all(instances, places))
-        for request in unchecked:
-            request.rows = [next(rows) for _ in request.instances or ()]
-            request.error = combine([row for row in request.rows if isinstance(row, RequestError)])
+        return [[next(rows) for _ in request.instances or ()] for request in requests]
 
     def _compute(self, requests: Sequence[Request]) -> list[Response | RequestError]:
         """Return a response or an error for each request; those that bring tensors run by themselves."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .outputs import Array, FreeAxis, Outputs, concatenate, with_sizes
+from .outputs import Array, FreeAxis, Outputs, concatenate, own_first, with_sizes
 from .runtime.batching import buckets, chunks, distinct
 from .runtime.session import Session
 from .tasks import Hooks
@@ -33,9 +33,9 @@ class Inference(Hooks):
         sizes = self.sizes(rows) if self.output_axes else {}
         parts = chunks(len(rows), 1) if self._has_unknown_size(sizes) else self.parts(rows)
         if len(parts) == 1 and isinstance(parts[0], range):
-            outputs = self.run(self.tensors(rows))
+            outputs = self._run_rows(rows)
             return self._join([outputs], parts, sizes) if self.output_axes else Outputs(outputs)
-        return self._join([self.run(self.tensors([rows[index] for index in part])) for part in parts], parts, sizes)
+        return self._join([self._run_rows([rows[index] for index in part]) for part in parts], parts, sizes)
 
     def infer_tensors(self, tensors: dict[str, Array]) -> Outputs:
         """Return every output for rows that a client sent as the graph's inputs."""
@@ -44,6 +44,13 @@ class Inference(Hooks):
         parts = chunks(len(next(iter(tensors.values()))), size)
         outputs = [self.run({name: array[part.start : part.stop] for name, array in tensors.items()}) for part in parts]
         return self._join(outputs, parts, sizes)
+
+    def _run_rows(self, rows: Sequence[Any]) -> dict[str, Array]:
+        """Return every output for rows that run together, each row's own elements before those of its padding."""
+        outputs = self.run(self.tensors(rows))
+        return (
+            own_first(outputs, self.output_axes, self.sizes(rows)) if self.pads_left and self.output_axes else outputs
+        )
 
     def _has_unknown_size(self, sizes: Mapping[str, Sequence[int]]) -> bool:
         """Return whether rows must run alone: only the graph knows how long a row's output is, say how many boxes."""

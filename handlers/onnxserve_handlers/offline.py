@@ -128,6 +128,7 @@ def _write_tensors(folder: Path, source: Path, target: Path, split: Callable[[Ha
         write_json(archive, "axes", axes)
         write_json(archive, "limits", handler.free_axes())
         write_json(archive, "least", handler.least_sizes())
+        write_json(archive, "pads_left", handler.pads_left)
         for instances in read_lines(source):
             rows = [handler.check(value, f"row[{i}]") for i, value in enumerate(instances)]
             parts = split(handler, rows)

@@ -91,6 +91,24 @@ def with_sizes(arrays: Mapping[str, Array], axes: Sequence[FreeAxis], sizes: Map
     return outputs
 
 
+def own_first(
+    arrays: Mapping[str, Array], axes: Sequence[FreeAxis], sizes: Mapping[str, Sequence[int]]
+) -> dict[str, Array]:
+    """Return outputs of rows whose padding stands before them with each row's own elements first.
+
+    `sizes` has the rows' own sizes by the axis's name, of which the largest is the array's.
+    """
+    moved = dict(arrays)
+    for output, axis, name in axes:
+        own, array = np.asarray(sizes.get(name, ()), np.intp), moved[output]
+        width = array.shape[axis]
+        if len(own) and (own < width).any():
+            places = (np.arange(width) - own[:, None]) % width
+            shape = (len(own), *(1,) * (axis - 1), width, *(1,) * (array.ndim - axis - 1))
+            moved[output] = np.take_along_axis(array, places.reshape(shape), axis)
+    return moved
+
+
 def concatenate(parts: Sequence[Mapping[str, Array]], axes: Sequence[FreeAxis] = ()) -> dict[str, Array]:
     """Join the rows of several parts; along free axes, smaller ones are padded with zeros."""
     if len(parts) == 1:

@@ -135,6 +135,8 @@ def build_responses(
 def _with_parameters(request: Request, result: Result, errors: Collection[int]) -> list[Any]:
     """Return the predictions as the request's parameters ask, for its finite rows."""
     finite = [index for index in range(len(result.predictions)) if index not in errors]
+    if not finite:  # outputs without rows have no sizes that a task could count on
+        return result.predictions
     outputs = result.outputs.take(np.array(finite, np.intp))
     known = [result.predictions[index] for index in finite]
     changed = dict(zip(finite, result.task.apply_parameters(known, outputs, request.parameters), strict=True))

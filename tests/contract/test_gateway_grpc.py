@@ -157,6 +157,13 @@ def test_an_unknown_name_is_not_found_whatever_it_holds(client, upstream, name):
     assert upstream.requests == []
 
 
+def test_a_long_name_takes_little_room_in_the_log(client):
+    for name in ("model_name", "model_version"):
+        with refused(grpc.StatusCode.NOT_FOUND, "not_found"):
+            infer(client, **{name: "d" * 100_000})
+    assert all(len(json.dumps(line)) < 2000 for line in client.logged(2))
+
+
 def test_an_authority_that_names_an_archive_leads_to_none(client, upstream):
     options = [("grpc.default_authority", "aaaaaaaaaaaa.v1.0.m.demo")]
     with refused(grpc.StatusCode.NOT_FOUND, "not_found"):

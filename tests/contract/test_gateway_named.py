@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -64,6 +65,7 @@ def test_several_models_must_be_named(open_gateway):
         (b"null", 400),
         (b'"demo"', 400),
         (b'{"model": 3}', 400),
+        (b'{"model": "%s"}' % (b"x" * 129), 400),
         (b'{"model": "none"}', 404),
         (b'{"model": "demo/2.0"}', 404),
         (b'{"model": "../models"}', 404),
@@ -81,6 +83,13 @@ def test_other_bodies_are_refused_in_the_forms_own_shape(shared, path, body, sta
         error = answer.json()["error"]
         assert (error["type"], error["param"]) == ("invalid_request_error", None)
         assert error["code"]
+
+
+def test_a_compressed_body_is_refused_since_it_names_the_model(shared):
+    answer = shared.client.post(EMBEDDINGS, gzip.compress(b'{"model": "demo"}'), content_encoding="gzip")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_media_type")
+    assert "compressed" in message_of(answer)
+    assert shared.upstream.requests == []
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -102,6 +111,7 @@ def test_keys_hold_and_a_bearer_token_may_be_the_key(open_gateway, upstream, key
     client = open_gateway()
     document = {"model": "demo", "input": "x"}
     assert post(client, EMBEDDINGS, document).status_code == 401
+    assert client.post(EMBEDDINGS, b"{").status_code == 401, "a body is read for clients with a key alone"
     for headers in ({"authorization": "Bearer none"}, {"x_api_key": "none"}):
         assert post(client, EMBEDDINGS, document, **headers).status_code == 401
     for headers in ({"authorization": f"Bearer {secret}"}, {"x_api_key": secret}):

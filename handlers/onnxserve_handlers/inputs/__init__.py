@@ -63,6 +63,8 @@ class InputHooks:
     raw_types: ClassVar[tuple[str, ...]] = ()
     # Names that may stand before a row in JSON: {"text": "..."}.
     row_keys: tuple[str, ...] = ("data",)
+    # Whether the padding of a shorter row stands before it instead of behind it.
+    pads_left = False
     # Whether rows must know where their parts stand in what the client sent. The task has the value.
     reads_offsets: ClassVar[bool]
 

@@ -16,7 +16,7 @@ from ..errors import InvalidRow
 from ..protocols.body import unwrap
 from ..signature import Schema, object_schema
 from . import BASE64, EncodedInput, InputOptions
-from .tensors import as_array
+from .tensors import as_array, check_mask
 
 Rate = Annotated[int, msgspec.Meta(ge=1_000, le=384_000)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
@@ -192,6 +192,7 @@ class AudioInput(EncodedInput):
         mask = tensors.get("attention_mask")
         if mask is not None and not ((mask == 0) | (mask == 1)).all():
             raise InvalidRow("the input has values other than 0 and 1", where="inputs.attention_mask")
+        check_mask(tensors)
 
     def sample(self, draws: np.random.Generator) -> str:
         """Return a tone in noise, a WAV file of at most a second in base64, or as long as sounds must be."""

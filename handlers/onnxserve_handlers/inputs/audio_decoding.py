@@ -17,6 +17,7 @@ from ..errors import BodyTooLarge, InvalidRow, RequestError, UndecodableBody
 FORMATS = {"WAV", "WAVEX", "FLAC", "OGG"}
 RATES = (1_000, 384_000)  # Hz
 MOST_CHANNELS = 8
+UNKNOWN = 2**63 - 1  # libsndfile's number of frames where a header has none, as encoders write to a pipe
 BLOCK = 65_536  # samples that are decoded at a time, so that channels don't multiply the memory
 
 
@@ -32,7 +33,7 @@ def decode(content: bytes | bytearray, max_seconds: float, where: str) -> tuple[
             blocks = file.blocks(BLOCK, frames=most, dtype="float32", always_2d=True)
             channel = [block.mean(axis=1) for block in blocks]
             return np.concatenate(channel or [np.empty(0, np.float32)]), file.samplerate
-    except RequestError:
+    except (RequestError, MemoryError):
         raise
     except Exception as error:  # libsndfile reports damage in many ways
         raise UndecodableBody("not a readable sound of WAV, FLAC, OGG", where=where, fix="check the file") from error
@@ -47,6 +48,10 @@ def check_file(file: soundfile.SoundFile, max_seconds: float, where: str) -> Non
             f"the sound has {file.channels} channels at {file.samplerate} Hz",
             where=where,
             fix=f"send at most {MOST_CHANNELS} channels at {RATES[0]} to {RATES[1]} Hz",
+        )
+    if file.frames == UNKNOWN:
+        raise UndecodableBody(
+            "the sound's header has no length", where=where, fix="encode it to a file instead of a pipe, or send WAV"
         )
     if file.frames > max_seconds * file.samplerate:
         seconds = file.frames / file.samplerate

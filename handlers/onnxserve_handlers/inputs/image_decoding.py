@@ -9,7 +9,7 @@ import warnings
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from ..errors import BodyTooLarge, InvalidRow, RequestError, UndecodableBody
 
@@ -27,6 +27,11 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+LONGEST_SIDE = 65_535  # of a JPEG [pixels]; what scaling needs grows with the longer side, however narrow the image is
+JPEG, SCAN = b"\xff\xd8\xff", b"\xff\xda"  # the markers of a file's start and of a scan's (ITU-T T.81, B.1.1.3)
+MOST_SCANS = 100  # of a JPEG, which goes over all pixels for each; encoders make about ten
+TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF 6.0, section 15
+LEAST_TILE = 1024 * 1024  # pixels that a tile may have, even where an image may not
 CHUNK = struct.Struct(">I4s")  # of a PNG: how many bytes of data, and its kind; a checksum of 4 bytes follows the data
 PNG_HEADER_BYTES = 8  # before the first chunk
 
@@ -51,8 +56,9 @@ def decode(content: bytes | bytearray, max_pixels: int, where: str) -> Image.Ima
         try:
             image = Image.open(io.BytesIO(content), formats=FORMATS)
             check_size(image, max_pixels, where)
+            check_scans(content, where)
             image.load()
-        except RequestError:
+        except (RequestError, MemoryError):
             raise
         except Image.DecompressionBombError as error:
             raise BodyTooLarge("the image has too many pixels", where=where, fix="scale it down") from error
@@ -72,19 +78,49 @@ def check_size(image: Image.Image, max_pixels: int, where: str) -> None:
         raise BodyTooLarge(
             f"the image has {pixels} pixels, at most {max_pixels} are accepted", where=where, fix="scale it down"
         )
+    if max(image.size) > LONGEST_SIDE:
+        reason = f"the image is {image.width} x {image.height} pixels, at most {LONGEST_SIDE} a side are accepted"
+        raise BodyTooLarge(reason, where=where, fix="scale it down")
     if pixels == 0:
         raise InvalidRow("the image has no pixels", where=where)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        check_tile(image, max_pixels, where)
+
+
+def check_tile(image: TiffImagePlugin.TiffImageFile, max_pixels: int, where: str) -> None:
+    """Raise BodyTooLarge for a TIFF whose tiles have too many pixels: each is decoded as a whole, beyond the image."""
+    width, length = (image.tag_v2.get(tag, 0) for tag in (TILE_WIDTH, TILE_LENGTH))
+    most = max(max_pixels, LEAST_TILE)
+    if width * length > most:
+        reason = f"the image has tiles of {width} x {length} pixels, at most {most} pixels are accepted"
+        raise BodyTooLarge(reason, where=where, fix="save it with smaller tiles")
+
+
+def check_scans(content: bytes | bytearray, where: str) -> None:
+    """Raise BodyTooLarge for a JPEG of very many scans: each takes a few bytes, and as long as any other."""
+    scans = content.count(SCAN) if content.startswith(JPEG) else 0  # within a scan, a zero follows each 255
+    if scans > MOST_SCANS:
+        reason = f"the JPEG file has {scans} scans, at most {MOST_SCANS} are accepted"
+        raise BodyTooLarge(reason, where=where, fix="save it with the usual number of scans")
 
 
 def normalise(image: Image.Image, picture: Picture, where: str) -> Image.Image:
     """Return an upright image in mode `RGB` for 3 channels, else `L`, with a background behind transparency.
 
-    Raises InvalidRow for pixels that aren't levels of grey or colours.
+    Raises InvalidRow for pixels that aren't levels of grey or colours, or UndecodableBody for a damaged palette.
     """
     if image.mode not in MODES:
         raise InvalidRow(
             f"the image has pixels of the kind {image.mode}", where=where, fix="save it as RGB or grey with 8 bits"
         )
+    try:
+        return to_channels(image, picture)
+    except (ValueError, TypeError, OverflowError, SyntaxError) as error:  # Pillow checks some metadata only here
+        raise UndecodableBody("the image's colours are damaged", where=where, fix="check the file") from error
+
+
+def to_channels(image: Image.Image, picture: Picture) -> Image.Image:
+    """Return an upright image in mode `RGB` for 3 channels, else `L`; ValueError for damaged transparency."""
     upright = turn_upright(image)
     if upright.mode.startswith("I"):
         upright = reduce_depth(upright)
@@ -106,7 +142,7 @@ def turn_upright(image: Image.Image) -> Image.Image:
 
 def reduce_depth(image: Image.Image) -> Image.Image:
     """Reduce grey from 16 bits to 8; Pillow would make all levels above 255 white. One level may be transparent."""
-    levels = np.asarray(image).astype(np.uint32).clip(0, 65535)
+    levels = np.asarray(image).clip(0, 65535).astype(np.uint32)
     grey = Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))
     level = image.info.get("transparency")
     if isinstance(level, int):

@@ -141,7 +141,7 @@ class TableInput(InputHooks):
 
     def read(self, body: Body) -> Request:
         """Decode and check numbers in column order at once; other bodies are read as in every handler."""
-        if self.decoder is not None and body.media_type == JSON and body.content is not None:
+        if self.decoder is not None and body.media_type == JSON and body.content is not None and not body.protocol:
             try:
                 document: Any = self.decoder.decode(body.content)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

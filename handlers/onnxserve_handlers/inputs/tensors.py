@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, cast
 
@@ -145,16 +146,43 @@ def _draw(draws: np.random.Generator, dtype: np.dtype[Any], shape: Sequence[Any]
 
 def as_array(value: Any, where: str) -> Array:
     """Return nested lists of numbers as an array; raises InvalidRow."""
+    if not holds_numbers(value):
+        raise InvalidRow(f"expected numbers in nested lists, got {_content_type(value)}", where=where)
     try:
         array = np.asarray(value)
     except ValueError as error:  # ragged
         raise InvalidRow("the array is not rectangular", where=where) from error
-    if array.dtype.kind not in "biuf" or array.ndim >= AXES:
-        raise InvalidRow(f"expected numbers in nested lists, got {json_type(value)}", where=where)
+    if array.dtype.kind not in KINDS or array.ndim >= AXES:
+        raise InvalidRow("expected numbers of at most 64 bits in nested lists", where=where)
     return array
 
 
 AXES = 32  # numpy has a limit too
+KINDS = "biuf"  # numpy's kinds of numbers
+NUMBERS = (bool, int, float, np.number, np.bool_)
+
+
+def holds_numbers(value: Any) -> bool:
+    """Return whether a value is a number, or lists of numbers of at most `AXES` levels.
+
+    Numpy must not see anything else: it would pad all texts of a list to the longest one.
+    """
+    level = [value]
+    for _ in range(AXES + 1):
+        kinds = set(map(type, level))
+        lists = {kind for kind in kinds if issubclass(kind, list | tuple)}
+        if not all(issubclass(kind, NUMBERS) for kind in kinds - lists - {np.ndarray}):
+            return False
+        if np.ndarray in kinds and not all(part.dtype.kind in KINDS for part in level if type(part) is np.ndarray):
+            return False
+        if not lists:
+            return True
+        level = list(chain.from_iterable(level if kinds == lists else (part for part in level if type(part) in lists)))
+    return False
+
+
+def _content_type(value: Any) -> str:
+    return "a list that has other values" if isinstance(value, list) else json_type(value)
 
 
 def check_shape(shape: Sequence[int], count: int, name: str) -> tuple[int, ...]:
@@ -188,6 +216,13 @@ def check_tensors(
         )
     check_limits(sizes, free, "inputs", least)
     return checked
+
+
+def check_mask(tensors: Arrays) -> None:
+    """Raise InvalidRow if `attention_mask`, where there is one, leaves nothing of a row."""
+    mask = tensors.get("attention_mask")
+    if mask is not None and not mask.any(axis=1).all():
+        raise InvalidRow("a row has only zeros, so nothing is left of it", where="inputs.attention_mask")
 
 
 def check_limits(

@@ -16,7 +16,8 @@ from ..protocols.body import from_base64, json_type, unwrap
 from ..runtime.batching import guard
 from ..signature import TEXT_PAIR, Schema, object_schema
 from . import InputHooks, InputOptions, Positive
-from .text_tokens import DEFAULT, TENSORS, Padding, Source, TensorName, TokenRow, pad_rows
+from .tensors import check_mask
+from .text_tokens import DEFAULT, TENSORS, Padding, Source, TensorName, TokenRow, pad_rows, panics_as_errors
 
 AXIS = "sequence"
 UNKNOWN = "[UNK]"
@@ -82,6 +83,7 @@ class TextInput(InputHooks):
         path, options = str(self.folder / "tokenizer.json"), self.options
         self.tokenizer = Tokenizer.from_file(path)
         self.padding = Padding.of(self.tokenizer, options.extra.get("pad_id"))
+        self.pads_left = self.padding.left
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         self.names = options.tensors or DEFAULT
@@ -92,8 +94,7 @@ class TextInput(InputHooks):
     def check(self, instance: Any, where: str) -> TokenRow:
         """Return the tokens of an instance: at least one, at most `max_tokens`, special tokens included."""
         source = self._source(instance, where)
-        [encoding] = self._encode([source], words=isinstance(source, list))
-        return self._row(encoding, source, where)
+        return self._row(self._encode_alone(source, where), source, where)
 
     def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
         """Tokenise all texts of a batch in one call."""
@@ -110,9 +111,10 @@ class TextInput(InputHooks):
                 for index, source in enumerate(sources)
                 if not isinstance(source, RequestError) and isinstance(source, list) is words
             }
-            encodings = self._encode(list(known.values()), words=words) if known else []
+            encodings = self._encode_each(known, wheres, words=words) if known else []
             for (index, source), encoding in zip(known.items(), encodings, strict=True):
-                rows[index] = guard(partial(self._row, encoding, source, wheres[index]))
+                is_refused = isinstance(encoding, RequestError)
+                rows[index] = encoding if is_refused else guard(partial(self._row, encoding, source, wheres[index]))
         return rows
 
     def sample(self, draws: np.random.Generator) -> str | list[str]:
@@ -160,6 +162,7 @@ class TextInput(InputHooks):
             values, bound = tensors.get(name), bounds.get(name, 2)
             if values is not None and not ((values >= 0) & (values < bound)).all():
                 raise InvalidRow(f"the input has values outside 0 to {bound - 1}", where=f"inputs.{name}")
+        check_mask(tensors)
 
     def tensors(self, rows: Sequence[TokenRow]) -> dict[str, npt.NDArray[np.int64]]:
         """Return the tensors that the model takes, int64, shape (rows, longest row)."""
@@ -176,7 +179,26 @@ class TextInput(InputHooks):
     def _encode(self, sources: Sequence[Source], *, words: bool) -> list[Encoding]:
         # The fast call leaves out offsets, which most tasks don't read.
         encode = self.tokenizer.encode_batch if self.reads_offsets else self.tokenizer.encode_batch_fast
-        return encode(sources, is_pretokenized=words)
+        with panics_as_errors():
+            return encode(sources, is_pretokenized=words)
+
+    def _encode_each(self, sources: Mapping[int, Source], wheres: Sequence[str], *, words: bool) -> Sequence[Any]:
+        """Return an encoding or an error for each source; one that the tokenizer can't read fails alone."""
+        try:
+            return self._encode(list(sources.values()), words=words)
+        except Exception:  # noqa: BLE001 - the library has no type of its own, and the culprit gets its error below
+            return [guard(partial(self._encode_alone, source, wheres[index])) for index, source in sources.items()]
+
+    def _encode_alone(self, source: Source, where: str) -> Encoding:
+        try:
+            [encoding] = self._encode([source], words=isinstance(source, list))
+        except Exception as error:  # the library has no type of its own
+            raise InvalidRow(
+                "the tokenizer has no token for a part of the text",
+                where=where,
+                fix="leave out characters and words that the model's vocabulary lacks",
+            ) from error
+        return encoding
 
     def _row(self, encoding: Encoding, source: Source, where: str) -> TokenRow:
         limit = self.options.max_tokens
@@ -195,7 +217,8 @@ class TextInput(InputHooks):
     def _truncate(self, tokenizer: Tokenizer, source: Source, where: str) -> Encoding:
         first, second = source if isinstance(source, tuple) else (source, None)
         try:
-            return tokenizer.encode(first, second, is_pretokenized=isinstance(source, list))
+            with panics_as_errors():
+                return tokenizer.encode(first, second, is_pretokenized=isinstance(source, list))
         except Exception as error:  # the library has no type of its own
             limit = self.options.max_tokens
             raise InvalidRow(

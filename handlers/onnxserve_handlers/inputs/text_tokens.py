@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -15,7 +16,22 @@ Source = str | tuple[str, str] | list[str]
 TensorName = Literal["input_ids", "attention_mask", "token_type_ids", "position_ids", "special_tokens_mask"]
 TENSORS: tuple[TensorName, ...] = get_args(TensorName)
 DEFAULT: tuple[TensorName, ...] = ("input_ids", "attention_mask")
+PANICS = "pyo3_runtime"  # the module of panics' type
 PAD_TOKENS = ("[PAD]", "<pad>", "<|padding|>")  # where the tokenizer's file doesn't say how it pads
+
+
+@contextlib.contextmanager
+def panics_as_errors() -> Iterator[None]:
+    """Raise RuntimeError in place of a panic in the tokenizers library, which would pass by `except Exception`.
+
+    https://pyo3.rs/main/doc/pyo3/panic/struct.panicexception
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__module__ == PANICS:
+            raise RuntimeError("the tokenizer panicked") from error
+        raise
 
 
 class Place(NamedTuple):

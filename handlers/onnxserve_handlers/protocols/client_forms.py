@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numpy as np
 
-from ..errors import InvalidRow, RequestError, UndecodableBody
+from ..errors import BodyTooLarge, InvalidRow, RequestError, UndecodableBody
 from ..request import Request
 from ..response import Response, Result
 from ..signature import Signature
@@ -136,6 +136,7 @@ class RerankForm:
 
     def __init__(self, document: RerankDocument | None = None, request: Request | None = None) -> None:
         self._document = document or RerankDocument("")
+        self._passages = self._document.passages
         self._request = request
 
     def encode_result(self, result: Result) -> Response:
@@ -157,12 +158,11 @@ class RerankForm:
 
     def _document_entry(self, index: int, score: float) -> dict[str, Any]:
         entry = {"index": index, "relevance_score": score}
-        text = self._document.passages[index]
-        return {**entry, "document": {"text": text}} if self._document.return_documents else entry
+        return {**entry, "document": {"text": self._passages[index]}} if self._document.return_documents else entry
 
     def _text_entry(self, index: int, score: float) -> dict[str, Any]:
         entry = {"index": index, "score": score}
-        return {**entry, "text": self._document.passages[index]} if self._document.return_text else entry
+        return {**entry, "text": self._passages[index]} if self._document.return_text else entry
 
 
 def read_rerank(handler: Hooks, body: Body) -> Request:
@@ -170,9 +170,14 @@ def read_rerank(handler: Hooks, body: Body) -> Request:
     document = convert(body, RerankDocument)
     if handler.signature.output.task != RERANK:
         raise InvalidRow(f"{handler.signature.model} ranks no documents", where="model", fix="name a model that does")
-    if not document.passages:
+    passages, limits = document.passages, handler.signature.input
+    if not passages:
         raise UndecodableBody("there are no documents", where="documents", fix='send "documents": ["...", ...]')
-    pairs = [{"text": document.query, "text_pair": passage} for passage in document.passages]
-    request = Request(read_instances({"instances": pairs}, (), handler.signature.input.max_rows))
+    pairs = [{"text": document.query, "text_pair": passage} for passage in passages]
+    request = Request(read_instances({"instances": pairs}, (), limits.max_rows))
+    # The query is read again with each document, and a body that spells out the pairs would be as long.
+    if (size := len(document.query) * len(passages)) > limits.max_bytes:
+        reason = f"the query has {size} characters for all documents, at most {limits.max_bytes} are accepted"
+        raise BodyTooLarge(reason, where="query", fix="shorten the query, or send fewer documents")
     request.form = RerankForm(document, request)
     return request

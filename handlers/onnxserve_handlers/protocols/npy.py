@@ -22,6 +22,7 @@ NPY_MAGIC = b"\x93NUMPY"
 NPY_TYPE = "application/x-npy"
 PREFIX = len(NPY_MAGIC) + 2  # the magic bytes and the version, a byte for each part
 LENGTHS = {1: 2, 2: 4, 3: 4}  # bytes of the header's length, by major version
+MOST_HEADER = 10_000  # bytes, as numpy's own reader has it; a header of numbers has 128
 # The Python literals that describe an array of numbers; a client's text is never evaluated.
 FIELD = re.compile(r"""\s*['"](\w+)['"]\s*:\s*('[^']*'|"[^"]*"|True|False|\([\d\s,L]*\))\s*(?:,|$)""")
 NUMBERS = re.compile(r"[<>=|]?(?:b1|[iu][1248]|f[248])")
@@ -53,6 +54,8 @@ def read_npy_header(content: bytes | bytearray) -> Header:
     start = PREFIX + width + int.from_bytes(content[PREFIX : PREFIX + width], "little")
     if not width or start > len(content):
         raise _malformed("its first bytes aren't the format's")
+    if start > MOST_HEADER:
+        raise _malformed(f"its header has {start} bytes, at most {MOST_HEADER} are read")
     fields = _header_fields(content[PREFIX + width : start].decode("latin-1").strip())
     descr, order, shape = (fields.get(name, "") for name in ("descr", "fortran_order", "shape"))
     if len(fields) != 3 or not NUMBERS.fullmatch(descr[1:-1]) or order not in ("True", "False") or shape[:1] != "(":

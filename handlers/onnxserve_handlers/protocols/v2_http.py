@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InvalidRow, RequestError, UndecodableBody
-from ..inputs.tensors import check_shape
+from ..inputs.tensors import check_shape, holds_numbers
 from ..response import PlainForm, Response, Result
 from ..signature import BYTES, DATATYPES, Signature, Tensor, datatype
 from .body import strip_bom
@@ -111,6 +111,8 @@ def from_json(tensor: InputTensor) -> npt.NDArray[Any] | list[str]:
         check_shape(tensor.shape, len(tensor.data), tensor.name)
         return tensor.data
     dtype = _dtype(tensor)
+    if not holds_numbers(tensor.data):
+        raise InvalidRow(f"the data are not {tensor.datatype}", where=where)
     try:
         array = np.asarray(tensor.data)
     except ValueError as error:  # ragged

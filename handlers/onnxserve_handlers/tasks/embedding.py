@@ -67,7 +67,7 @@ class Embedding(TaskHooks):
 
     def apply_parameters(self, predictions: list[Any], outputs: Outputs, parameters: Mapping[str, Any]) -> list[Any]:
         """Return vectors with the first `dimensions` numbers, normalised again where vectors are."""
-        cut = self.vectors(outputs)[:, : parameters["dimensions"]]
+        cut = self.vectors(outputs)[:, : int(parameters["dimensions"])]  # JSON's 64.0 is 64 too
         vectors = round_significant(unit(cut) if self.output.normalise else cut).tolist()
         return [{**prediction, "embedding": vector} for prediction, vector in zip(predictions, vectors, strict=True)]
 

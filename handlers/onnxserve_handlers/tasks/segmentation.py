@@ -72,9 +72,11 @@ class Segmentation(TaskHooks):
         prediction: dict[str, Any] = {SHARES: dict(zip(labels, shares, strict=True))}
         if self.output.mask == "png":
             return {**prediction, "png": b64encode(png(mask)).decode()}
-        size = list(mask.shape)
-        present = [number for number, count in enumerate(counts.tolist()) if count]
-        masks = {labels[number]: {"size": size, "counts": runs(mask == number)} for number in present}
+        size, known = (
+            list(mask.shape),
+            {number: lengths for number, lengths in runs(mask).items() if number < len(labels)},
+        )
+        masks = {labels[number]: {"size": size, "counts": lengths} for number, lengths in known.items()}
         return {**prediction, "masks": masks}
 
     def prediction_schema(self) -> Schema:

@@ -15,17 +15,26 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 BEYOND = 255  # the number of pixels that the graph didn't see, or that count for nothing
 
 
-def runs(flags: Array) -> list[int]:
-    """Return a mask's run lengths as COCO counts them: down the columns, first the pixels that aren't in it.
+def runs(mask: Array) -> dict[int, list[int]]:
+    """Return the run lengths of each number in a mask as COCO counts them, shape (height, width).
 
-    The uncompressed form of https://cocodataset.org/#format-data; `flags` are of shape (height, width).
+    They go down the columns, first over the pixels that have another number: the uncompressed form of
+    https://cocodataset.org/#format-data. The pixels are read once, however many numbers there are.
     """
-    values = np.asarray(flags, bool).ravel(order="F")
+    values = mask.ravel(order="F")
     if not values.size:
-        return []
-    changes = np.flatnonzero(values[1:] != values[:-1]) + 1
-    lengths = np.diff(np.concatenate([[0], changes, [values.size]]))
-    return [*([0] if values[0] else []), *lengths.tolist()]
+        return {}
+    edges = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1, [values.size]])
+    numbers = values[edges[:-1]]
+    order = np.argsort(numbers, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
+    return {int(numbers[group[0]]): _runs_between(edges[group], edges[group + 1], values.size) for group in groups}
+
+
+def _runs_between(starts: Array, ends: Array, size: int) -> list[int]:
+    """Return run lengths over `size` pixels, of which those from each start to its end are in the mask."""
+    lengths: list[int] = np.diff(np.stack([starts, ends], axis=1).ravel(), prepend=0, append=size).tolist()
+    return lengths if lengths[-1] else lengths[:-1]
 
 
 def from_runs(counts: Sequence[int], height: int, width: int) -> npt.NDArray[np.bool_]:

@@ -83,6 +83,9 @@ function admit(r) {
     errors.refuse(r, 401, 'key_expired', 'this key has expired: ask for a new one');
     return false;
   }
+  if (!named.readModel(r)) { // only now, since a large body takes long to parse
+    return false;
+  }
   const rights = policy || { client: r.variables.remote_addr }, model = r.variables.model, models = rights.models || ['*'];
   if (model && models.indexOf('*') < 0 && models.indexOf(model) < 0) {
     errors.refuse(r, 403, 'forbidden', 'this client may not use the model ' + model);
@@ -164,7 +167,7 @@ function claims(r, wanted) {
 }
 
 function enter(r) {
-  if (!named.readModel(r) || !admit(r)) {
+  if (!admit(r)) {
     return;
   }
   if (r.variables.kind !== 'infer') {

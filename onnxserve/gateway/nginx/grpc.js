@@ -15,6 +15,7 @@ const METHODS = {
   ModelMetadata: modelMetadata,
   ModelInfer: infer,
 };
+const LONGEST = 256; // characters of a name: the log has it, and that of an archive is shorter
 const OPEN = ['ServerLive', 'ServerReady'];
 const UNITS = { H: 3600, M: 60, S: 1, m: 1e-3, u: 1e-6, n: 1e-9 };
 
@@ -49,8 +50,8 @@ function readModel(r, message, hasModel) {
     name = hasModel && field === 1 ? value.toString() : name;
     version = hasModel && field === 2 ? value.toString() : version;
   });
-  r.variables.model = name;
-  r.variables.named = version;
+  r.variables.model = name.slice(0, LONGEST);
+  r.variables.named = version.slice(0, LONGEST);
 }
 
 function reply(r, message) {

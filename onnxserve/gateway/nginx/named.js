@@ -3,6 +3,7 @@ import errors from 'errors.js';
 import roles from 'roles.js';
 
 const FORMS = ['embeddings', 'rerank'];
+const LONGEST = 128; // characters of a model's name in an archive; the log has the name, so a body must not fill it
 const BEARER = /^Bearer +([^ ]+)$/i;
 
 function isNamed(r) {
@@ -20,13 +21,18 @@ function readModel(r) {
   } catch (e) {
     // refused below
   }
+  if (body === null && r.variables.http_content_encoding) {
+    const reason = 'the body names the model, so it must not be compressed';
+    errors.refuse(r, 415, 'unsupported_media_type', reason, { where: 'Content-Encoding' });
+    return false;
+  }
   if (body === null || typeof body !== 'object') {
     errors.refuse(r, 400, 'undecodable_body', 'the body is no JSON object', { where: 'body' });
     return false;
   }
   roles.load(r);
   const names = roles.names(), name = body.model || (names.length === 1 ? names[0] : '');
-  if (typeof name !== 'string' || name === '') {
+  if (typeof name !== 'string' || name === '' || name.length > LONGEST) {
     errors.refuse(r, 400, 'undecodable_body', 'name the model: {"model": "NAME", ...}', { where: 'model' });
     return false;
   }

@@ -1,9 +1,13 @@
 """Outputs by name: joined over batches, cut to each row's own size, and compared in units of their own."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
+from onnxserve_export.batches import Batches, write_batches
 from onnxserve_export.outputs import cut, deviations, free_output_axes, join, largest_shift, scales_of, with_row_sizes
+from onnxserve_handlers.offline import write_json
 
 
 def test_batches_of_different_lengths_are_joined_with_zeros_at_the_ends_of_the_shorter_ones():
@@ -21,6 +25,24 @@ def test_outputs_are_zero_beyond_each_rows_own_size_on_every_axis_of_that_name()
     np.testing.assert_array_equal(outputs["tags"][0], np.ones((3, 2)))
     assert outputs["score"] is whole["score"]
     assert whole["tags"].all()
+
+
+def test_a_rows_own_outputs_come_first_where_its_padding_stood_before_them():
+    whole = {"tags": np.array([[9, 9, 1], [2, 3, 4]]), "pairs": np.arange(18).reshape(2, 3, 3), "score": np.ones(2)}
+    axes = {"tags": {1: "sequence"}, "pairs": {1: "sequence", 2: "sequence"}}
+    outputs = cut(whole, {"sequence": [1, 3]}, axes, pads_left=True)
+    assert outputs["tags"].tolist() == [[1, 0, 0], [2, 3, 4]]
+    assert outputs["pairs"][0].tolist() == [[8, 0, 0], [0, 0, 0], [0, 0, 0]]
+    assert outputs["pairs"][1].tolist() == whole["pairs"][1].tolist()
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_batches_know_on_which_side_padding_stands(tmp_path, left):
+    path = tmp_path / "batches.npz"
+    assert not write_batches([{"ids": np.ones((1, 2))}], path).pads_left()
+    with zipfile.ZipFile(path, "a") as archive:
+        write_json(archive, "pads_left", left)
+    assert Batches(path, 0, 1).pads_left() is left
 
 
 def test_rows_that_are_not_padded_are_not_cut():

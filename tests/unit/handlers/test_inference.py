@@ -41,8 +41,10 @@ class Tags(FakeSession):
         return {name: every[name] for name in self.names}
 
 
-def tagger(folder, *names: str) -> Tagger:
-    word_tokenizer().save(str(folder / "tokenizer.json"))
+def tagger(folder, *names: str, padding: str = "right") -> Tagger:
+    tokenizer = word_tokenizer()
+    tokenizer.enable_padding(direction=padding)
+    tokenizer.save(str(folder / "tokenizer.json"))
     handler = with_fake_session(Tagger(), max_tokens=8)
     shapes = {"tags": ("batch", "sequence", 2), "sum": ("batch",), "boxes": ("batch", "found", 4)}
     outputs = tuple(Tensor(name, "float32", shapes[name]) for name in names)
@@ -65,9 +67,10 @@ def predicted(answers: list[Any]) -> list[Any]:
     return [json.loads(answer)["predictions"] for _, _, answer in answers]
 
 
+@pytest.mark.parametrize("padding", ["right", "left"])
 @pytest.mark.parametrize("names", [("tags",), ("tags", "sum"), ("boxes", "tags")])
-def test_a_rows_answer_is_the_same_alone_beside_others_and_in_one_request(tmp_path, names):
-    handler = tagger(tmp_path, *names)
+def test_a_rows_answer_is_the_same_alone_beside_others_and_in_one_request(tmp_path, names, padding):
+    handler = tagger(tmp_path, *names, padding=padding)
     alone = [predicted(send(handler, body(text)))[0] for text in WORDS]
     assert predicted(send(handler, *map(body, WORDS))) == alone
     assert predicted(send(handler, body(*WORDS)))[0] == [row for rows in alone for row in rows]

@@ -52,6 +52,13 @@ def test_neighbours_in_a_batch_get_what_they_asked_for_themselves(handler):
     assert [len(row.get("scores", ())) for row in rows] == [1, 0, 2]
 
 
+def test_a_task_is_never_asked_for_what_no_row_can_have(handler, monkeypatch):
+    calls = list[Any]()
+    monkeypatch.setattr(handler, "apply_parameters", lambda *values: calls.append(values))
+    status, answer = infer(handler, document(BROKEN, top_k=0))
+    assert (status, answer["error"]["type"], calls) == (500, "not_finite", [])
+
+
 def test_a_row_that_is_not_finite_stays_an_error(handler):
     status, answer = infer(handler, document(ROW, BROKEN, ROW, top_k=0))
     assert status == 200

@@ -160,6 +160,14 @@ def test_what_is_no_sound_is_refused(handler, document, status):
     assert ask_json(handler, document)[0][0] == status
 
 
+def test_a_sound_whose_header_has_no_length_says_so(handler):
+    content = bytearray(saved(LOW, RATE, "FLAC"))
+    content[21] &= 0xF0  # 36 bits of the number of samples: https://www.rfc-editor.org/rfc/rfc9639#section-8.2
+    content[22:26] = bytes(4)
+    [(status, answer)] = ask(handler, (bytes(content), "audio/flac"))
+    assert (status, answer["error"]["reason"]) == (400, "the sound's header has no length")
+
+
 def test_a_sound_is_as_long_as_it_must_be():
     handler = prepared(min_seconds=0.1)
     [(status, answer)] = ask(handler, (saved(LOW[:400], RATE), ""))

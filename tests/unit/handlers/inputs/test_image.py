@@ -2,12 +2,14 @@
 
 import base64
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from tests.helpers.fakes import ask, ask_json, with_fake_session
 from tests.helpers.kinds import ImageClassifier
@@ -49,6 +51,59 @@ def test_every_named_format_is_read(handler, kind):
 
 def test_too_many_pixels_are_413_before_they_are_decoded(handler):
     assert ask(handler, (picture((20, 20)), "image/png"))[0][0] == 413
+
+
+def test_a_side_is_bounded_however_few_pixels_an_image_has():
+    handler = with_fake_session(ImageClassifier(), height=2, width=3, max_bytes=10_000)
+    answers = ask(handler, (picture((1, 65_535)), ""), (picture((65_536, 1)), ""))
+    assert [status for status, _ in answers] == [200, 413]
+
+
+def tiled(side: int) -> bytes:
+    """Return a TIFF of 10 x 10 grey pixels in one tile of `side` x `side`, compressed."""
+    data = zlib.compress(bytes(side * side))
+    shape = {256: 10, 257: 10, 258: 8, 259: 8, 262: 1, 277: 1, 322: side, 323: side, 324: 134, 325: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in shape.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(shape)) + entries + bytes(4) + data
+
+
+def test_a_tile_beyond_its_image_is_413_before_it_is_decoded(handler):
+    answers = ask(handler, (tiled(256), ""), (tiled(1040), ""))
+    assert [status for status, _ in answers] == [200, 413]
+    assert "tiles of 1040 x 1040 pixels" in answers[1][1]["error"]["reason"]
+
+
+def test_a_jpeg_of_very_many_scans_is_413(handler):
+    stream = io.BytesIO()
+    Image.new("L", (4, 4), 128).save(stream, "JPEG", progressive=True)
+    content = stream.getvalue()
+    scan, end = content[content.rindex(b"\xff\xda") : -2], content[-2:]
+    answers = ask(handler, (content, ""), (content[:-2] + scan * 50 + end, ""), (content[:-2] + scan * 100 + end, ""))
+    assert [status for status, _ in answers] == [200, 200, 413]
+    assert "at most 100" in answers[2][1]["error"]["reason"]
+
+
+def test_an_image_that_memory_cannot_hold_is_507(handler, monkeypatch):
+    def load(_: Image.Image) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", load)
+    [(status, answer)] = ask(handler, (picture(), ""))
+    assert (status, answer["error"]["type"]) == (507, "out_of_memory")
+
+
+def test_colours_that_show_their_damage_late_are_400(handler):
+    # The transparency names a colour beyond the palette.
+    paletted = Image.new("P", (4, 4))
+    paletted.putpalette([0, 0, 0, 255, 255, 255])
+    content = saved(paletted, transparency=0)
+    mark = content.index(b"tRNS") - 4
+    end = mark + 12 + int.from_bytes(content[mark : mark + 4], "big")
+    levels = b"tRNS" + b"\1\2" * 200
+    chunk = struct.pack(">I", 400) + levels + struct.pack(">I", zlib.crc32(levels))
+    answers = ask(handler, (content, ""), (content[:mark] + chunk + content[end:], ""))
+    assert [status for status, _ in answers] == [200, 400]
+    assert answers[1][1]["error"]["type"] == "undecodable_body"
 
 
 @pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n", b"GIF89a", picture()[:40], picture(kind="JPEG")[:200]])

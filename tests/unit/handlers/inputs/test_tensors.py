@@ -45,6 +45,14 @@ def test_an_array_that_is_not_the_input_is_refused(table, array, status):
     assert send(table, (stream.getvalue()[:-1], {}))[0][0] == 400
 
 
+def test_a_header_of_very_many_bytes_is_refused_before_it_is_read(table):
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2)%s}" % (b" " * 10_000)
+    content = b"\x93NUMPY\x02\x00" + len(header).to_bytes(4, "little") + header + bytes(8)
+    [(status, _, answer)] = send(table, (content, {"content-type": "application/x-npy"}))
+    assert (status, json.loads(answer)["error"]["type"]) == (400, "undecodable_body")
+    assert "at most 10000 are read" in json.loads(answer)["error"]["reason"]
+
+
 @pytest.mark.parametrize("dtype", ["<f8", ">f4", ">f8", "<f2", "<i8", ">u2", "|i1", "<f4"])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_an_array_of_any_numbers_in_any_order_is_read_as_its_numbers(table, dtype, order):

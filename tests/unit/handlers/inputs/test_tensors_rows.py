@@ -45,6 +45,9 @@ def test_where_there_is_one_input_the_row_may_be_its_array():
         ([[1, 2], [3]], "not rectangular"),
         ([["a", "b"]], "expected numbers"),
         ([[None, 1]], "expected numbers"),
+        ([["x" * 100_000, *[""] * 100_000]], "expected numbers"),  # as an array of texts it would have 40 GB
+        ([[1, [2]]], "not rectangular"),
+        ([[2**70, 1]], "at most 64 bits"),
         ([], "shape"),
         ({"other": [[1, 2]]}, r"expected the inputs \['frames'\], got the inputs \['other'\]"),
         ([[1e39, 0]], "not finite"),

@@ -184,3 +184,8 @@ def test_random_rows_are_rows(opened, pairs):
     hooks, draws = opened(pairs=pairs), np.random.default_rng(3)
     for _ in range(20):
         hooks.check(hooks.sample(draws), "x")
+
+
+def test_a_plain_text_is_no_pair_and_the_reason_has_no_word_of_python(opened):
+    with pytest.raises(InvalidRow, match="expected two texts, got raw bytes"):
+        opened(pairs=True).check(bytearray(b"good"), "x")

@@ -15,8 +15,8 @@ from onnxserve_handlers.inputs.text import TextInput, TextOptions
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.signature import Signature
 from onnxserve_handlers.tasks.embedding import Embedding, EmbeddingOptions
-from tests.helpers.fakes import FakeSession, signature
-from tests.helpers.kinds import TextClassifier
+from tests.helpers.fakes import FakeSession, signature, with_fake_session
+from tests.helpers.kinds import TableClassifier, TextClassifier
 from tests.helpers.tokenizer_files import save_tokenizer
 
 
@@ -113,3 +113,18 @@ def test_a_request_in_the_plain_form_may_cut_vectors_too(tmp_path):
     document = {"instances": ["good"], "parameters": {"dimensions": 1}}
     handler = embedder(tmp_path, dimensions=(1,))
     assert ask(handler, document, protocol="")[1]["predictions"] == [{"embedding": [1.0]}]
+
+
+def test_a_length_may_be_written_with_a_point(tmp_path):
+    document = {"instances": ["good"], "parameters": {"dimensions": 1.0}}
+    status, answer = ask(embedder(tmp_path, dimensions=(1,)), document, protocol="")
+    assert (status, answer["predictions"]) == (200, [{"embedding": [1.0]}])
+
+
+def test_a_table_without_vectors_says_so_even_for_well_formed_rows():
+    handler = TableClassifier()
+    with_fake_session(handler, columns=("a", "b"))
+    handler.prepare()
+    status, answer = ask(handler, {"instances": [[1, 2]]})
+    assert (status, answer["error"]["type"]) == (400, "invalid_request_error")
+    assert "input" in answer["error"]["message"]

@@ -33,7 +33,7 @@ class LengthSession(FakeSession):
 def reranker(tmp_path: Path) -> Any:
     handler = Reranker()
     handler.folder = save_tokenizer(tmp_path)
-    rows, output = TextOptions(pairs=True, max_rows=3), RerankOptions(activation="none")
+    rows, output = TextOptions(pairs=True, max_rows=3, max_bytes=300), RerankOptions(activation="none")
     handler.signature = Signature("ranks", "1.0", "", "fp32", rows, output, (), (), 4)
     handler.session = LengthSession()  # type: ignore[assignment]  # a fake
     handler.prepare()
@@ -72,6 +72,7 @@ def test_texts_get_a_list(reranker):
         ({"documents": ["film"]}, 400, "query"),
         ({"query": "good", "documents": ["film"], "top_n": 0}, 400, "top_n"),
         ({"query": "good", "documents": ["film"] * 4}, 413, "4 rows, at most 3"),
+        ({"query": "good " * 25, "documents": ["film"] * 3}, 413, "query: the query has 375 characters for all"),
         ({"query": "good", "documents": ["film", " "]}, 422, "instances[1].text_pair: the text is empty"),
     ],
 )

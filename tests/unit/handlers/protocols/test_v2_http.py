@@ -92,6 +92,7 @@ def test_one_output_may_be_binary_and_another_json(table):
         ({"data": [[1], [1, 2]]}, 422, "not rectangular"),
         ({"data": ["a", "b"]}, 422, "data are not FP32"),
         ({"data": [True, False]}, 422, "data are not FP32"),
+        ({"data": ["x" * 10_000, *[""] * 10_000]}, 422, "data are not FP32"),  # an array of texts would have 400 MB
         ({"data": [1e39, 1]}, 422, "not finite"),
         ({"data": None}, 422, "data are not FP32"),
         ({"parameters": {"binary_data_size": 8}}, 400, "binary_data_size is 8, but 0 bytes are left"),
@@ -165,6 +166,7 @@ def ids(rows, mask=None):
     [
         (ids([[2, 99]]), "input_ids: the input has values outside 0 to 3"),
         (ids([[2, 3]], [[1, 2]]), "attention_mask: the input has values outside 0 to 1"),
+        (ids([[2, 3], [2, 3]], [[1, 1], [0, 0]]), "attention_mask: a row has only zeros"),
         (ids([[2, 3, 2, 3, 2]]), "axis 'sequence' is 5 long, at most 4"),
         (ids([[2, 3]], [[1]]), "shape (1, 1)"),
         ([{"name": "words", "shape": [1], "datatype": "BYTES", "data": ["x"]}], "name it 'text'"),

@@ -13,18 +13,23 @@ from PIL import Image
 
 from onnxserve_handlers.tasks.segmentation_masks import from_runs, mean_overlap, png, resized, runs
 
-MASKS = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 1))
+MASKS = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 3))
 
 
 def test_runs_go_down_the_columns_and_begin_outside():
-    assert runs(np.array([[0, 1], [0, 1]])) == [2, 2]
-    assert runs(np.array([[1, 1], [0, 1]])) == [0, 1, 1, 2]
-    assert runs(np.zeros((2, 3))) == [6]
+    assert runs(np.array([[0, 1], [0, 1]])) == {0: [0, 2, 2], 1: [2, 2]}
+    assert runs(np.array([[1, 1], [0, 1]])) == {0: [1, 1, 2], 1: [0, 1, 1, 2]}
+    assert runs(np.zeros((2, 3))) == {0: [0, 6]}
+    assert runs(np.zeros((0, 3))) == {}
 
 
 @given(MASKS)
-def test_runs_give_the_mask_back(mask):
-    assert (from_runs(runs(mask), *mask.shape) == mask.astype(bool)).all()
+def test_runs_give_the_mask_of_each_number_back(mask):
+    every = runs(mask)
+    assert set(every) == set(mask.ravel().tolist())
+    for number, lengths in every.items():
+        assert (from_runs(lengths, *mask.shape) == (mask == number)).all()
+        assert all(lengths[1:])  # so there is one way to write it
 
 
 @pytest.mark.parametrize("counts", [[3], [-1, 5], [2, 1]])
