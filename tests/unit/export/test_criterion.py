@@ -158,3 +158,15 @@ def test_the_proof_says_what_was_measured():
     text = " ".join(describe_proof({**summary, "budget": 0.03, "variant": "fp32"}))
     assert "mean average precision at an overlap of 0.5" in text
     assert measure_name("labels", "accuracy", hooks) == ""
+
+
+def test_vectors_are_compared_as_they_are_pooled(tmp_path):
+    tokens = np.ones((ROWS, 200, 4), np.float32)
+    turned = tokens.copy()
+    turned[:, 0, 2:] = -1
+    for pooling, drop in (("cls", 1.0), ("last", 0.0)):
+        options = EmbeddingOptions(pooling=pooling)
+        acceptance = Acceptance(
+            definition(tmp_path / pooling, options), [Row(0, None)] * ROWS, Outputs(tokens=tokens), labelled=False
+        )
+        assert acceptance.compare(Outputs(tokens=turned)).drop == drop
