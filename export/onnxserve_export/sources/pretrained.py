@@ -110,6 +110,14 @@ def read_json(path: Path) -> Any:
         raise DefinitionError(f"{path.name} can't be read: {error}", where=str(path)) from error
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Return a JSON object; DefinitionError if there is none."""
+    document = read_json(path)
+    if not isinstance(document, dict):
+        raise DefinitionError(f"{path.name} is no JSON object", where=str(path))
+    return document
+
+
 def architecture(config: Any, folder: Path) -> str:
     """Return the class that a config names; DefinitionError if it names none."""
     names = config.get("architectures") if isinstance(config, dict) else None

@@ -147,3 +147,48 @@ def test_a_sound_classifier_has_the_rate_of_its_extractor(tmp_path):
 def test_an_architecture_that_no_task_reads_is_refused_by_name(tmp_path, config, message):
     with pytest.raises(DefinitionError, match=message):
         outline_of(write_pretrained(tmp_path, config, **TOKENIZER))
+
+
+@pytest.mark.parametrize("names", [{"1": "good", "2": "bad"}, {"0": "good", "x": "bad"}])
+def test_labels_whose_outputs_are_unknown_are_asked_for(tmp_path, names):
+    folder = write_pretrained(tmp_path, BERT | {"id2label": names}, **TOKENIZER)
+    with pytest.raises(DefinitionError, match=r"output\.labels: id2label of config\.json doesn't name the outputs"):
+        outline_of(folder).check()
+    assert outline_of(folder, output__labels=["good", "bad"]).get("output.labels") == ["good", "bad"]
+
+
+def test_a_cross_encoder_reads_pairs_whatever_its_labels_and_keeps_its_activation(tmp_path):
+    identity = {"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"}
+    three = {"id2label": {"0": "no", "1": "maybe", "2": "yes"}}
+    outline = outline_of(write_pretrained(tmp_path / "a", BERT | three | identity, **TOKENIZER))
+    assert (outline.get("output.task"), outline.get("input.pairs")) == ("classification", True)
+    single = BERT | {"id2label": {"0": "LABEL_0"}}
+    outline = outline_of(write_pretrained(tmp_path / "b", single | identity, **TOKENIZER))
+    assert (outline.get("output.task"), outline.get("output.activation")) == ("rerank", "none")
+    stated = {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Tanh"}}
+    with pytest.raises(DefinitionError, match=r"output\.activation: config\.json names .*Tanh"):
+        outline_of(write_pretrained(tmp_path / "c", single | stated, **TOKENIZER)).check()
+
+
+def test_a_padding_token_that_only_the_config_names_is_read(tmp_path):
+    files = {**TOKENIZER, "tokenizer": {"model": {"vocab": {"a": 0, "<|endoftext|>": 1}}, "padding": None}}
+    outline = outline_of(write_pretrained(tmp_path / "a", BERT | LABELS | {"pad_token_id": 1}, **files))
+    assert outline.get("input.extra.pad_id") == 1
+    files["tokenizer"]["model"]["vocab"]["[PAD]"] = 2
+    outline = outline_of(write_pretrained(tmp_path / "b", BERT | LABELS | {"pad_token_id": 2}, **files))
+    assert outline.get("input.extra.pad_id") is None
+
+
+def test_sentence_transformers_without_a_pooling_are_asked_for_it(tmp_path):
+    entries = [{"type": "x.models.Transformer", "path": ""}]
+    folder = write_pretrained(tmp_path, BERT | {"architectures": ["BertModel"]}, modules=entries, **TOKENIZER)
+    with pytest.raises(DefinitionError, match=r"output\.pooling: modules\.json has no module Pooling"):
+        outline_of(folder).check()
+    outline_of(folder, output__task="raw").check()
+
+
+@pytest.mark.parametrize("modules", [{}, [{"path": ""}], [{"type": "x.Transformer", "path": ""}, 3]])
+def test_a_list_of_modules_that_is_none_is_refused(tmp_path, modules):
+    folder = write_pretrained(tmp_path, BERT | {"architectures": ["BertModel"]}, modules=modules, **TOKENIZER)
+    with pytest.raises(DefinitionError, match=r"modules\.json is no list of modules"):
+        outline_of(folder)
