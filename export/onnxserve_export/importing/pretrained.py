@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from onnxserve.errors import DefinitionError
-from onnxserve_export.sources.pretrained import CONFIG, HIDDEN_STATE, MODULES, architecture, read_object, transformer_folder
+from onnxserve_export.sources.pretrained import (
+    CONFIG,
+    HIDDEN_STATE,
+    MODULES,
+    architecture,
+    read_object,
+    transformer_folder,
+)
 
 from . import pretrained_image, pretrained_sound, pretrained_text
 from .outline import Outline

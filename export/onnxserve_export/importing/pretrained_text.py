@@ -101,7 +101,9 @@ def _read_padding(outline: Outline, tokenizer: Path, config: dict[str, Any]) -> 
     added = document.get("added_tokens") or []
     names = {entry.get("content") for entry in added if isinstance(entry, dict)}
     model = document.get("model")
-    names |= set(model.get("vocab") or ()) if isinstance(model, dict) and isinstance(model.get("vocab"), dict) else set()
+    names |= (
+        set(model.get("vocab") or ()) if isinstance(model, dict) and isinstance(model.get("vocab"), dict) else set()
+    )
     if not names & set(PAD_TOKENS):
         outline.add("input.extra.pad_id", token, f"{CONFIG}: pad_token_id")
 
@@ -111,9 +113,7 @@ def _read_pooling(outline: Outline, folder: Path) -> None:
     listed = read_json(folder / MODULES)
     if not isinstance(listed, list) or not all(isinstance(entry, dict) and "type" in entry for entry in listed):
         raise DefinitionError(f"{MODULES} is no list of modules with a type each", where=str(folder / MODULES))
-    entries = [
-        (str(entry["type"]).rpartition(".")[2], inner_folder(folder, entry.get("path", ""))) for entry in listed
-    ]
+    entries = [(str(entry["type"]).rpartition(".")[2], inner_folder(folder, entry.get("path", ""))) for entry in listed]
     if unknown := [name for name, _ in entries if name not in TAKEN]:
         raise DefinitionError(
             f"{MODULES} has {', '.join(unknown)}, which isn't taken: {', '.join(TAKEN)} are",

@@ -21,6 +21,8 @@ VIT = {
     "image_std": [0.2, 0.2, 0.2],
 }
 
+CUT = {"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}, "do_center_crop": True}
+
 
 def outline_of(folder: Path, **answers: Any) -> Outline:
     given = {field.replace("__", "."): Fact(value, "--set") for field, value in answers.items()}
@@ -111,6 +113,13 @@ def test_an_image_processor_that_stretches_is_read(tmp_path):
     [
         ({"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}, "do_center_crop": True}, 256),
         ({"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 224}, "crop_pct": 0.875}, 256),
+        ({"feature_extractor_type": "ConvNextFeatureExtractor", "size": 224, "crop_pct": 0.875}, 256),
+        (
+            {"feature_extractor_type": "CLIPFeatureExtractor", "size": 224, "crop_size": 224, "do_center_crop": True},
+            224,
+        ),
+        ({"image_processor_type": "LevitImageProcessor", **CUT}, 256),
+        ({"image_processor_type": "PoolFormerImageProcessor", **CUT, "crop_pct": 0.95}, 235),
     ],
 )
 def test_an_image_processor_that_cuts_the_middle_is_read(tmp_path, processor, expected):
@@ -192,3 +201,42 @@ def test_a_list_of_modules_that_is_none_is_refused(tmp_path, modules):
     folder = write_pretrained(tmp_path, BERT | {"architectures": ["BertModel"]}, modules=modules, **TOKENIZER)
     with pytest.raises(DefinitionError, match=r"modules\.json is no list of modules"):
         outline_of(folder)
+
+
+def image_outline(folder: Path, processor: dict[str, Any]) -> Outline:
+    config = LABELS | {"architectures": ["ViTForImageClassification"]}
+    return outline_of(write_pretrained(folder, config, preprocessor_config=processor))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"do_center_crop": True, "crop_size": {"height": 16, "width": 16}}, "cuts the middle of 16 x 16"),
+        ({"do_resize": False}, "do_resize is off"),
+        ({"keep_aspect_ratio": True}, "keep their proportions"),
+        ({"resample": 5}, "resample = 5 is a filter that isn't taken"),
+        ({"rescale_factor": 1 / 127.5, "rescale_offset": True}, "mean and std must include it"),
+        ({"rescale_offset": True}, "mean and std must include it"),
+        ({"image_std": None}, "has no image_mean and image_std"),
+    ],
+)
+def test_preprocessing_that_no_field_says_is_asked_for(tmp_path, change, why):
+    with pytest.raises(DefinitionError, match=why):
+        image_outline(tmp_path, VIT | change).check()
+
+
+def test_a_size_that_is_a_number_is_both_sides(tmp_path):
+    given = fields(image_outline(tmp_path, VIT | {"size": 24}), "input")
+    assert (given["height"], given["width"], given["resize"]) == (24, 24, "stretch")
+
+
+def test_a_processor_that_turns_the_channels_round_is_read(tmp_path):
+    processor = {"image_processor_type": "MobileViTImageProcessor", **CUT}
+    given = fields(image_outline(tmp_path, processor), "input")
+    assert (given["channel_order"], given["mean"], given["std"], given["pixel_max"]) == ("BGR", 0.0, 1.0, 1)
+
+
+def test_an_efficientnet_divides_by_its_deviations_twice(tmp_path):
+    given = fields(image_outline(tmp_path, VIT | {"image_processor_type": "EfficientNetImageProcessor"}), "input")
+    assert given["std"] == pytest.approx([0.04, 0.04, 0.04])
+    assert given["mean"] == VIT["image_mean"]

@@ -68,6 +68,8 @@ def test_a_damaged_program_is_refused(tmp_path):
 
 def test_a_program_is_not_read_without_trust(net, tmp_path):
     torch.export.save(torch.export.export(net, example(3)), tmp_path / "net.pt2")
-    with pytest.raises(DefinitionError, match=r"net\.pt2 is an exported program: reading it runs whatever code") as caught:
+    with pytest.raises(
+        DefinitionError, match=r"net\.pt2 is an exported program: reading it runs whatever code"
+    ) as caught:
         open_source("net.pt2", tmp_path, {})
     assert caught.value.fix.startswith("--trust")
