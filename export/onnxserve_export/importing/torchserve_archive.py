@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
+from onnxserve.definition import read_definition
 from onnxserve.errors import DefinitionError
 from onnxserve.migrate import convert, read_stock
 from onnxserve_handlers.trust.digests import MANIFEST
@@ -34,8 +36,15 @@ def check_archive_options(options: ImportOptions) -> None:
 
 
 def import_archive(path: Path, name: str, models: Path, row: Path | None) -> Path:
-    """Write `models/NAME`; ArchiveError lists by name what can't be converted. `row` is an example of a request."""
+    """Write `models/NAME`, whole or not at all; ArchiveError lists by name what can't be converted.
+
+    `row` is an example of a request.
+    """
     stock = read_stock(path)
     model = msgspec.structs.replace(stock.model, model_name=name)
     named = replace(stock, manifest=msgspec.structs.replace(stock.manifest, model=model))
-    return convert(named, models, row).folder
+    models.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".importing-", dir=models) as scratch:
+        folder = convert(named, Path(scratch), row).folder
+        read_definition(folder)
+        return folder.rename(models / name)

@@ -152,6 +152,10 @@ def objective(booster: Any) -> str:
 
 def predictor(model: Any, library: str) -> Callable[[Array], Any]:
     """Return the function that gives a fitted model's scores or values for a table."""
+    if isinstance(getattr(model, "classes_", None), list):
+        raise DefinitionError(
+            f"{type(model).__name__} classifies several targets", fix="import a model for each target"
+        )
     if hasattr(model, "predict_proba"):
         return model.predict_proba  # type: ignore[no-any-return]
     if library == "xgboost" and type(model).__name__ == "Booster":

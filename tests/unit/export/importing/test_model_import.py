@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from onnxserve.errors import ArchiveError, DefinitionError, OnnxserveError
-from onnxserve_export.importing import ImportOptions, import_model, wanted_rows
+from onnxserve.migrate.convert import Converted
+from onnxserve_export.importing import ImportOptions, import_model, torchserve_archive, wanted_rows
 from tests.helpers.artefacts import sequence_graph, write_linear, write_triton
 from tests.helpers.stock import doubler_members, write_zip
 
@@ -103,6 +104,19 @@ def test_nothing_stays_of_an_import_that_fails(tmp_path, name, options, message)
     with pytest.raises(OnnxserveError, match=message):
         import_model(str(source), name, tmp_path / "models", ImportOptions(**options))
     assert not list(tmp_path.glob("models/*"))
+
+
+def test_nothing_stays_of_an_archive_that_cannot_be_written_whole(tmp_path, monkeypatch):
+    def half(stock, models, row):
+        (models / stock.name).mkdir()
+        (models / stock.name / "model.toml").write_text("name = 3")
+        return Converted(models / stock.name, "1")
+
+    monkeypatch.setattr(torchserve_archive, "convert", half)
+    with pytest.raises(OnnxserveError):
+        document(write_zip(tmp_path / "net.mar", doubler_members()), tmp_path)
+    assert not list(tmp_path.glob("models/*"))
+    assert not list(tmp_path.glob("models/.*"))
 
 
 def test_a_model_that_exists_is_never_written_over(tmp_path):
