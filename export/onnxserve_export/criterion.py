@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from onnxserve.errors import DefinitionError
 from onnxserve_handlers.outputs import Outputs, pad
 from onnxserve_handlers.tasks import TaskHooks
 from onnxserve_handlers.tasks.embedding import Embedding
@@ -80,6 +81,9 @@ class Criterion:
         return damage
 
     def _label_loss(self, reference: Outputs) -> Loss:
+        if len(shape := main(reference).shape) != MATRIX:
+            what = f"labels are compared by outputs (rows, labels), and the first output has the shape {shape}"
+            raise DefinitionError(what, where="quantise.task", fix="leave quantise.task out, and output.task decides")
         if self.claim == ACCURACY and (truth := self.truth) is not None:
             return LabelLoss(reference, truth)
         best = main(reference).argmax(axis=-1)

@@ -71,6 +71,21 @@ def test_a_function_of_a_file_is_copied_with_it(tmp_path, monkeypatch):
     assert (tmp_path / "models" / "net" / "network.py").read_text() == LINEAR
 
 
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("def build():\n    raise KeyError('weights')\n", "raises KeyError: 'weights'"),
+        ("import no_such_module_of_mine\n", "raises ModuleNotFoundError"),
+        ("def build(path): ...\n", "wants \\['path'\\]"),
+    ],
+)
+def test_a_function_that_fails_is_told_without_a_traceback(tmp_path, monkeypatch, code, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "network.py").write_text(code)
+    with pytest.raises(DefinitionError, match=message):
+        document("network.py:build", tmp_path, tensors=("input=float32[3]",))
+
+
 def test_a_triton_repository_is_named_by_the_file_of_its_highest_version(tmp_path):
     written = document(write_triton(tmp_path / "repository"), tmp_path)
     assert written["source"].endswith("repository/linear/2/model.onnx")
