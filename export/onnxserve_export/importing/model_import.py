@@ -61,7 +61,8 @@ def import_model(
     artefact = locate(source, folder, offline=options.offline, say=say)
     if artefact.path is not None and is_torchserve(artefact.path):
         check_archive_options(options)
-        return Imported(import_archive(artefact.path, name, models, options.row), read_definition(folder))
+        import_archive(artefact.path, name, models, options.row, trust=options.trust)
+        return Imported(folder, read_definition(folder))
     if options.row is not None:
         raise DefinitionError("--row is for archives of TorchServe", fix="give examples with --rows")
     outline = Outline(artefact.given, answers)

@@ -35,12 +35,18 @@ def check_archive_options(options: ImportOptions) -> None:
         )
 
 
-def import_archive(path: Path, name: str, models: Path, row: Path | None) -> Path:
+def import_archive(path: Path, name: str, models: Path, row: Path | None, *, trust: bool = False) -> Path:
     """Write `models/NAME`, whole or not at all; ArchiveError lists by name what can't be converted.
 
-    `row` is an example of a request.
+    `row` is an example of a request. DefinitionError for an archive whose model is code that isn't trusted.
     """
     stock = read_stock(path)
+    if stock.model.model_file and not stock.handler_file and not trust:
+        raise DefinitionError(
+            f"{stock.model.model_file} of the archive is code, which an export runs",
+            where=str(path),
+            fix="--trust, if you know whoever wrote it",
+        )
     model = msgspec.structs.replace(stock.model, model_name=name)
     named = replace(stock, manifest=msgspec.structs.replace(stock.manifest, model=model))
     models.mkdir(parents=True, exist_ok=True)

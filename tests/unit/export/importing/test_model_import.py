@@ -1,5 +1,6 @@
 """From an artefact to a model folder: what is written, and that nothing stays of an import that fails."""
 
+import json
 import tomllib
 import warnings
 
@@ -11,7 +12,8 @@ from onnxserve.errors import ArchiveError, DefinitionError, OnnxserveError
 from onnxserve.migrate.convert import Converted
 from onnxserve_export.importing import ImportOptions, import_model, torchserve_archive, wanted_rows
 from tests.helpers.artefacts import sequence_graph, write_linear, write_triton
-from tests.helpers.stock import doubler_members, write_zip
+from tests.helpers.stock import MANIFEST, doubler_members, write_zip
+from tests.helpers.stock import document as stock_document
 
 LINEAR = "import torch\n\n\ndef build():\n    return torch.nn.Linear(3, 2)\n"
 
@@ -95,6 +97,18 @@ def test_a_triton_repository_is_named_by_the_file_of_its_highest_version(tmp_pat
 def test_an_archive_of_torchserve_that_has_code_is_refused_with_what_it_has(tmp_path):
     with pytest.raises(ArchiveError, match="code of its own"):
         document(write_zip(tmp_path / "net.mar", doubler_members()), tmp_path)
+
+
+def test_code_of_an_archive_of_torchserve_needs_trust(tmp_path):
+    manifest = stock_document("net", "base_handler", serializedFile="net.pth", modelFile="network.py")
+    members = {"network.py": b"class Net: ...\n", "net.pth": b"", MANIFEST: json.dumps(manifest).encode()}
+    (tmp_path / "row.json").write_text("[1.0]")
+    archive = write_zip(tmp_path / "net.mar", members)
+    with pytest.raises(DefinitionError, match=r"network\.py of the archive is code, which an export runs") as caught:
+        document(archive, tmp_path, row=tmp_path / "row.json")
+    assert caught.value.fix.startswith("--trust")
+    assert not (tmp_path / "models").exists()
+    assert document(archive, tmp_path, row=tmp_path / "row.json", trust=True)["source"] == "model.py:load"
 
 
 def test_options_that_an_artefact_does_not_need_are_refused_rather_than_ignored(tmp_path):
