@@ -7,7 +7,7 @@ import numpy as np
 from onnxserve.errors import DefinitionError
 
 from .arrays import Array
-from .output_similarity import activation_of
+from .output_similarity import ROUNDING, activation_of
 
 NEAR = 1e-3  # of 1, for a row of probabilities in float16
 
@@ -26,7 +26,7 @@ def chosen_activation(outputs: Array, logit_activation: str) -> str:
 def sums_to_one(outputs: Array) -> bool:
     """Return whether each row has the form of probabilities of labels that exclude each other."""
     rows = label_rows(outputs).astype(np.float64)
-    if rows.shape[-1] < 2 or not len(rows) or rows.min() < 0:
+    if rows.shape[-1] < 2 or not len(rows) or rows.min() < -ROUNDING:
         return False
     return bool((np.abs(rows.sum(axis=1) - 1) <= NEAR).all())
 
@@ -43,7 +43,7 @@ def check_activation(activation: str, outputs: Array) -> str:
             where=where,
             fix='set activation = "none"',
         )
-    if activation == "none" and (least < 0 or most > 1):
+    if activation == "none" and (least < -ROUNDING or most > 1 + ROUNDING):
         raise DefinitionError(
             f"the module's outputs lie between {least:.3g} and {most:.3g}: they are no scores from 0 to 1",
             where=where,
@@ -51,4 +51,6 @@ def check_activation(activation: str, outputs: Array) -> str:
         )
     if activation == "none" and not sums_to_one(outputs):
         return "the scores of a row don't sum to 1, as scores of independent labels do"
+    if activation == "sigmoid" and activation_of(outputs) == "none":
+        return 'all outputs lie within 0 to 1, as scores do: if they are scores, activation = "none" keeps them'
     return ""

@@ -11,8 +11,10 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from onnxserve.errors import DefinitionError
 from onnxserve_handlers.outputs import Outputs, pad
 from onnxserve_handlers.tasks import TaskHooks
+from onnxserve_handlers.tasks.embedding import Embedding
 
 from .arrays import Array, main
 from .flip_estimate import expected_flips, expected_moves
@@ -24,6 +26,7 @@ AGREEMENT: Final = "agreement"
 Claim = Literal["accuracy", "agreement"]
 Scores = Callable[[Outputs], Array]
 LABELS, REGRESSION, EMBEDDING, METRIC = "labels", "regression", "embedding", "metric"
+MATRIX = 2  # axes of an output with one vector a row
 FORMS = (LABELS, REGRESSION, EMBEDDING)  # of a loss; other tasks are judged by a measure of their own
 
 
@@ -78,6 +81,9 @@ class Criterion:
         return damage
 
     def _label_loss(self, reference: Outputs) -> Loss:
+        if len(shape := main(reference).shape) != MATRIX:
+            what = f"labels are compared by outputs (rows, labels), and the first output has the shape {shape}"
+            raise DefinitionError(what, where="quantise.task", fix="leave quantise.task out, and output.task decides")
         if self.claim == ACCURACY and (truth := self.truth) is not None:
             return LabelLoss(reference, truth)
         best = main(reference).argmax(axis=-1)
@@ -89,10 +95,16 @@ class Criterion:
             None,
         )
 
+    def _vectors(self, outputs: Outputs) -> Array:
+        """Return the vectors that clients get: pooled from (rows, tokens, width), else the main output itself."""
+        values = main(outputs)
+        pooled = isinstance(self.hooks, Embedding) and values.ndim > MATRIX
+        return self.hooks.vectors(outputs) if pooled else values
+
     def _moved_loss(self, reference: Outputs) -> Loss:
         def errors(outputs: Outputs) -> Array:
             if self.task == EMBEDDING:
-                return vector_errors(main(reference), main(outputs))
+                return vector_errors(self._vectors(reference), self._vectors(outputs))
             expected, actual = pad([main(reference), main(outputs)])
             return value_errors(expected, actual, self.spread)
 
@@ -101,7 +113,9 @@ class Criterion:
             self.tolerance,
             lambda outputs: expected_moves(errors(outputs), self.tolerance),
             "rows that move beyond the tolerance",
-            (lambda outputs: nearest_differ(main(reference), main(outputs))) if self.task == EMBEDDING else None,
+            (lambda outputs: nearest_differ(self._vectors(reference), self._vectors(outputs)))
+            if self.task == EMBEDDING
+            else None,
         )
 
     def _task_loss(self, reference: Outputs) -> Loss:

@@ -24,6 +24,8 @@ def expected_flips(reference: Array, candidate: Array) -> float:
     over all rows give a normal distribution, and the mean over the rows of its tail beyond each row's gap
     is the share. Outputs of shape (rows, labels).
     """
+    if reference.shape[-1] < 2:
+        return 0.0
     order = np.argsort(reference, axis=-1)
     rows = np.arange(len(reference))
     best, second = order[:, -1], order[:, -2]

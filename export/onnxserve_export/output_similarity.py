@@ -12,6 +12,7 @@ from onnxserve_handlers.tasks.classification import probabilities
 from .arrays import Array
 
 BINS = 15
+ROUNDING = 1e-6  # by which a probability may lie beyond 0 or 1
 Activation = Literal["softmax", "sigmoid", "none"]
 
 
@@ -43,7 +44,8 @@ def compare(reference: Array, candidate: Array, truth: Array | None) -> OutputSi
 
 def activation_of(outputs: Array) -> Activation:
     """Return what turns a classifier's outputs into scores: `none` where all lie in 0 to 1, as probabilities do."""
-    return "none" if outputs.size and outputs.min() >= 0 and outputs.max() <= 1 else "softmax"
+    within = outputs.size and outputs.min() >= -ROUNDING and outputs.max() <= 1 + ROUNDING
+    return "none" if within else "softmax"
 
 
 def calibration_error(outputs: Array, truth: Array, activation: Activation) -> float:

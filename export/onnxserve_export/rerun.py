@@ -154,7 +154,9 @@ def archived_task(folder: Path) -> TaskHooks:
     """Return the hooks of an unpacked archive's task."""
     document = folder_signature(folder)["output"]
     name = document["task"] if document["task"] in TASKS else ""
-    options: OutputOptions = msgspec.convert(document, task(name).output_options) if name else OutputOptions()
+    # A handler of a user's own may have labels without a task.
+    alone = OutputOptions(labels=tuple(document.get("labels", ())))
+    options: OutputOptions = msgspec.convert(document, task(name).output_options) if name else alone
     return task_alone(name, Signature("", "", "", "", InputOptions(), options, (), (), 1))
 
 

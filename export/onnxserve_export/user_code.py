@@ -9,7 +9,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
 
@@ -27,18 +27,25 @@ def load_module(reference: str, folder: Path) -> ModuleType:
             raise DefinitionError(
                 f"no module {reference!r}: {error}", where=str(folder / "model.toml"), fix="pip install its package"
             ) from error
-    return _load_file(folder, Path(reference).stem)
+    path = PurePosixPath(reference)
+    if path.is_absolute() or ".." in path.parts or not (folder / path).is_file():
+        raise DefinitionError(
+            f"there is no file {reference} in {folder}",
+            where=str(folder / "model.toml"),
+            fix="put it there; code lies in the model's folder, or in a package that is installed",
+        )
+    return _load_file(folder, ".".join(path.with_suffix("").parts))
 
 
-def _load_file(folder: Path, stem: str) -> ModuleType:
+def _load_file(folder: Path, name: str) -> ModuleType:
     """Make the folder a package, so that its files import each other with `from .bert import …`."""
     # Named after the whole path: two definitions may both have a model.py.
-    name = f"_definition_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
-    if name not in sys.modules:
-        spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
+    package = f"_definition_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+    if package not in sys.modules:
+        spec = importlib.machinery.ModuleSpec(package, None, is_package=True)
         spec.submodule_search_locations = [str(folder)]
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-    return importlib.import_module(f"{name}.{stem}")
+        sys.modules[package] = importlib.util.module_from_spec(spec)
+    return importlib.import_module(f"{package}.{name}")
 
 
 def find_function(reference: str, folder: Path) -> Callable[..., Any]:

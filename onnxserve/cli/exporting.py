@@ -36,7 +36,8 @@ Offline = Annotated[
     bool, typer.Option("--offline", help="Refuse the network, and name what is not on this machine yet.")
 ]
 Trust = Annotated[
-    bool, typer.Option("--trust", help="Read pickles, which run whatever code they name: only files that you made.")
+    bool,
+    typer.Option("--trust", help="Read pickles and .pt2 files, which run whatever code they name: only what you made."),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Print the whole traceback of a failed step.")]
 

@@ -101,8 +101,9 @@ def source_name(stock: StockArchive) -> str:
 
 def definition(stock: StockArchive, kind: Kind, version: str) -> str:
     """Return `model.toml`."""
+    archive = " ".join(stock.path.name.split())
     lines = [
-        f"# Made of {stock.path.name} by `onnxserve migrate`; docs/reference/configuration.md has every field.",
+        f"# Made of {archive} by `onnxserve migrate`; docs/reference/configuration.md has every field.",
         "# Without rows an export is unproven. With `rows` and labels it is proven, and int8 may compete for speed.",
         f"name = {json.dumps(stock.name)}",
         f"version = {json.dumps(version)}",

@@ -9,6 +9,7 @@ from onnxserve.errors import ArchiveError
 from .stock import StockArchive
 
 OLD = "torchserve"  # the folder of the old archive's files: they import each other by plain names
+UNQUOTED = str.maketrans({'"': "'", "\\": "/"})  # what would end a docstring
 LOADER = '''"""The eager model of {source}, made as TorchServe makes it."""
 
 import sys
@@ -27,7 +28,7 @@ def load() -> torch.nn.Module:
     module = {name}(){weights}
     return module.eval()
 '''
-WEIGHTS = '\n    module.load_state_dict(torch.load(FILES / "{file}", map_location="cpu", weights_only=True))'
+WEIGHTS = '\n    module.load_state_dict(torch.load(FILES / {file!r}, map_location="cpu", weights_only=True))'
 
 
 def model_class(stock: StockArchive) -> str:
@@ -46,10 +47,13 @@ def model_class(stock: StockArchive) -> str:
 def loader(stock: StockArchive) -> str:
     """Return `model.py`, whose function `load` makes the module."""
     name, file = stock.model.model_file or "", stock.model.serialized_file
+    module = name.removesuffix(".py")
+    if not module.isidentifier():
+        raise ArchiveError(f"{name}: its name is no module's", where=str(stock.path))
     return LOADER.format(
-        source=stock.path.name,
+        source=stock.path.name.translate(UNQUOTED),
         folder=OLD,
-        module=name.removesuffix(".py"),
+        module=module,
         name=model_class(stock),
         weights=WEIGHTS.format(file=file) if file else "",
     )

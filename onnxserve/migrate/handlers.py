@@ -50,7 +50,7 @@ def image_kind(stock: StockArchive, row: Path | None) -> Kind:
         f"std = {STD}",
         f"max_bytes = {MAX_BYTES}",
     ]
-    output = ['task = "classification"', 'activation = "softmax"', f"labels = {json.dumps(labels(stock))}"]
+    output = ['task = "classification"', 'activation = "softmax"', f"labels = {toml_list(labels(stock))}"]
     return Kind(lines, output, golden_line(base64.b64encode(content).decode()))
 
 
@@ -87,6 +87,11 @@ def labels(stock: StockArchive) -> list[str]:
         raise ArchiveError(f"{NAMES}: the indices must be 0 to {len(by_index) - 1}", where=str(stock.path))
     ordered = [str(by_index[index]) for index in range(len(by_index))]
     return [f"{name} ({index})" if ordered.count(name) > 1 else name for index, name in enumerate(ordered)]
+
+
+def toml_list(names: list[str]) -> str:
+    """Return names as TOML writes them, which knows no surrogates and no bare control character."""
+    return json.dumps(names, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def shape_of(value: Any) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from onnxserve.errors import DefinitionError
 from .options import ImportOptions
 from .outline import Fact
 
-FIELD = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*")
+FIELD = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+)*")
 TENSOR = re.compile(r"(?P<name>[^=\s]+)=(?P<dtype>\w+)\[(?P<sizes>[^\]]*)\]")
 
 
@@ -40,18 +41,33 @@ def _answers(options: ImportOptions) -> Iterator[tuple[str, Fact]]:
 
 
 def names_of(text: str) -> list[str]:
-    """Return names with commas between them, or the lines of a file."""
-    path = Path(text)
-    names = path.read_text(encoding="utf-8").splitlines() if path.is_file() else text.split(",")
+    """Return names with commas between them, or the lines of a file; DefinitionError for a file that isn't UTF-8."""
+    names = text.split(",")
+    if is_file(text):
+        try:
+            names = Path(text).read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise DefinitionError(
+                "the file isn't UTF-8", where=text, fix="write it as UTF-8, a name on each line"
+            ) from error
     return [name.strip() for name in names if name.strip()]
 
 
-def value_of(text: str) -> Any:
-    """Return a value in TOML; what is none is a text."""
+def is_file(text: str) -> bool:
+    """Return whether a text is the path of a file; many names in one are too long for a path."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def value_of(text: str) -> Any:
+    """Return a value in TOML; what is none is a text, and so is a date, which no field takes."""
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+    return text if isinstance(value, date | time) else value
 
 
 def tensor_of(text: str) -> dict[str, Any]:

@@ -35,6 +35,8 @@ def locate(source: str, folder: Path, *, offline: bool, say: Callable[[str], Non
     location = parse_location(source)
     path = Path(location.url.removeprefix("file://")).expanduser().resolve()
     if path.exists():
+        if location.sha256:
+            fetch(location, Path.cwd(), open_access(offline=offline, say=say))  # checks the pin
         reference = relative_path(path, folder)
         return Artefact(Location(reference).pinned(location.sha256) if location.sha256 else reference, path, source)
     if not is_function(source):

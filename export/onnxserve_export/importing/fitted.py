@@ -22,6 +22,8 @@ def read_fitted(outline: Outline, path: Path, *, trust: bool) -> None:
     if not is_classifier(model, source.name):
         outline.add("output.task", "regression", f"{type(model).__name__} gives values")
         return
+    if getattr(model, "multilabel_", False):
+        outline.add("output.task", "multilabel", f"{type(model).__name__} was fitted to several labels a row")
     outline.add("output.task", "classification", f"{type(model).__name__} gives scores of classes")
     classes = getattr(model, "classes_", None)
     if classes is not None:

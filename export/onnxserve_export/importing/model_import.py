@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnxserve.definition import Definition, read_definition
-from onnxserve.errors import DefinitionError
+from onnxserve.errors import DefinitionError, OnnxserveError
 from onnxserve.locations.location import is_function, is_prediction_log, is_remote
 from onnxserve.scaffold.new import NAME
 from onnxserve_export.acceptance import least_rows
 from onnxserve_export.plan import rows_in_all
 from onnxserve_export.significance_levels import FIRST_LEVEL
-from onnxserve_export.sources import open_source
+from onnxserve_export.sources import SourceModel, open_source
 
 from .answers import read_answers
 from .artefact import Artefact, locate, relative_path
@@ -61,7 +61,8 @@ def import_model(
     artefact = locate(source, folder, offline=options.offline, say=say)
     if artefact.path is not None and is_torchserve(artefact.path):
         check_archive_options(options)
-        return Imported(import_archive(artefact.path, name, models, options.row), read_definition(folder))
+        import_archive(artefact.path, name, models, options.row, trust=options.trust)
+        return Imported(folder, read_definition(folder))
     if options.row is not None:
         raise DefinitionError("--row is for archives of TorchServe", fix="give examples with --rows")
     outline = Outline(artefact.given, answers)
@@ -79,7 +80,7 @@ def read_artefact(outline: Outline, artefact: Artefact, folder: Path, options: I
     path = artefact.path
     if path is None or is_function(artefact.reference):
         place = Path.cwd() if path is None else path.parent
-        read_graph(outline, open_source(artefact.reference, place, {}, trust=options.trust), None)
+        read_graph(outline, _built(artefact.reference, place, trust=options.trust), None)
         return artefact.reference
     if path.is_dir() and is_triton(path):
         model = open_triton(path)
@@ -97,6 +98,18 @@ def read_artefact(outline: Outline, artefact: Artefact, folder: Path, options: I
         read_pretrained(outline, path)
         return artefact.reference
     return read_file(outline, artefact, path, folder, options)
+
+
+def _built(reference: str, place: Path, *, trust: bool) -> SourceModel:
+    """Return what a function gives; DefinitionError if it raises."""
+    try:
+        return open_source(reference, place, {}, trust=trust)
+    except OnnxserveError:
+        raise
+    except Exception as error:
+        first = (str(error).strip().splitlines() or ["no message"])[0]
+        what = f"{reference} raises {type(error).__name__}: {first}"
+        raise DefinitionError(what, where=str(place), fix="it must build the module without arguments") from error
 
 
 def read_file(outline: Outline, artefact: Artefact, path: Path, folder: Path, options: ImportOptions) -> str:

@@ -56,13 +56,22 @@ class Reader:
         if token in CLOSING:
             return self.message(CLOSING[token])
         if token[0] in QUOTES:
-            return str(ast.literal_eval(token))
+            text = self._text(token)
+            while self._place < len(self._tokens) and self._tokens[self._place][0] in QUOTES:
+                text += self._text(self._next())  # neighbours are one text
+            return text
         if token in TRUTH:
             return TRUTH[token]
         try:
             return float(token) if "." in token else int(token)
         except ValueError:
             return token  # the name of an enum's value
+
+    def _text(self, token: str) -> str:
+        try:
+            return str(ast.literal_eval(token))
+        except (SyntaxError, ValueError) as error:
+            raise DefinitionError(f"{token} is no text of a protocol buffer", where=self._where) from error
 
     def _next(self, end: str | None = None) -> str:
         if self._place == len(self._tokens):
@@ -90,4 +99,7 @@ class Reader:
 
 def read_message(text: str, where: str) -> Message:
     """Return the fields of a text; DefinitionError names what can't be read."""
-    return Reader(text, where).message()
+    try:
+        return Reader(text, where).message()
+    except RecursionError as error:
+        raise DefinitionError("messages lie too deep in each other", where=where) from error

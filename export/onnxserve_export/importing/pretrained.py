@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from onnxserve.errors import DefinitionError
-from onnxserve_export.sources.pretrained import CONFIG, MODULES, architecture, read_json, transformer_folder
+from onnxserve_export.sources.pretrained import (
+    CONFIG,
+    HIDDEN_STATE,
+    MODULES,
+    architecture,
+    read_object,
+    transformer_folder,
+)
 
 from . import pretrained_image, pretrained_sound, pretrained_text
 from .outline import Outline
@@ -31,16 +38,16 @@ HEADS = {
     "ForSemanticSegmentation": Head("image", "segmentation", LOGITS),
     "ForAudioClassification": Head("audio", "classification", LOGITS),
 }
-VECTORS = Head("text", "embedding", ("last_hidden_state",))
+VECTORS = Head("text", "embedding", (HIDDEN_STATE,))
 PROCESSOR = "preprocessor_config.json"
 
 
 def read_pretrained(outline: Outline, folder: Path) -> None:
     """Read everything that the folder's files say; DefinitionError for an architecture that isn't taken."""
     inner = transformer_folder(folder)
-    config = read_json(inner / CONFIG)
+    config = read_object(inner / CONFIG)
     name = architecture(config, folder)
-    processor = read_json(inner / PROCESSOR) if (inner / PROCESSOR).is_file() else {}
+    processor = read_object(inner / PROCESSOR) if (inner / PROCESSOR).is_file() else {}
     head = head_of(name, processor, sentences=(folder / MODULES).is_file())
     origin = MODULES if head is VECTORS and (folder / MODULES).is_file() else f"{CONFIG}: {name}"
     outline.add("source_outputs", [*head.outputs], origin)
@@ -79,7 +86,7 @@ def head_of(name: str, processor: Any, *, sentences: bool) -> Head:
 def read_task(outline: Outline, head: Head, config: dict[str, Any], origin: str) -> None:
     """Read task and labels; one output may be a score, a rank or a value, which only sentence-transformers says."""
     labels, problem = labels_of(config), config.get("problem_type")
-    if head.task == "classification" and head.kind == "text" and len(labels) == 1:
+    if head.task == "classification" and head.kind == "text" and len(labels or ()) == 1:
         _read_single(outline, config)
         return
     task = head.task
@@ -89,25 +96,37 @@ def read_task(outline: Outline, head: Head, config: dict[str, Any], origin: str)
         outline.add("output.task", "regression", f"{CONFIG}: problem_type")
         return
     outline.add("output.task", task, origin)
-    outline.add("output.labels", labels, f"{CONFIG}: id2label, in the order of the outputs")
-    if head.task == "detection":
+    if labels:
+        outline.add("output.labels", labels, f"{CONFIG}: id2label, in the order of the outputs")
+    elif outline.get("output.task") == task:
+        outline.ask("output.labels", f"id2label of {CONFIG} doesn't name the outputs 0, 1, … without a gap")
+    if outline.get("output.task") == "detection":
         pretrained_image.read_boxes(outline, config)
 
 
 def _read_single(outline: Outline, config: dict[str, Any]) -> None:
-    if "sentence_transformers" in config:  # written by CrossEncoder.save
-        outline.add("output.task", "rerank", f"{CONFIG}: sentence_transformers, one output, is a cross-encoder")
+    if pretrained_text.is_cross_encoder(config):
+        outline.add("output.task", "rerank", f"{CONFIG}: one output of a cross-encoder")
     elif config.get("problem_type") == "regression":
         outline.add("output.task", "regression", f"{CONFIG}: problem_type")
     outline.ask("output.task", "the model has one output: `rerank` for a cross-encoder, `regression` for a value")
     if outline.get("output.task") == "rerank":
-        outline.add("input.pairs", True, "a cross-encoder reads a query and a document together")
+        if outline.get("input.kind") == "text":
+            outline.add("input.pairs", True, "a cross-encoder reads a query and a document together")
+        pretrained_text.read_rank_activation(outline, config)
 
 
-def labels_of(config: dict[str, Any]) -> list[str]:
-    """Return the labels in the order of the outputs; a name that occurs twice, as in ImageNet, gets a number."""
+def labels_of(config: dict[str, Any]) -> list[str] | None:
+    """Return the labels in the order of the outputs; a name that occurs twice, as in ImageNet, gets a number.
+
+    None where a label's number is missing: nothing then says which output the others are of.
+    """
     names = config.get("id2label")
+    if isinstance(names, list):
+        names = {str(index): label for index, label in enumerate(names)}
     if not isinstance(names, dict):
         return [f"LABEL_{index}" for index in range(int(config.get("num_labels") or 2))]  # transformers' own names
+    if {str(key) for key in names} != {str(index) for index in range(len(names))}:
+        return None
     ordered = [str(names[key]) for key in sorted(names, key=int)]
     return [f"{name} ({index})" if ordered.count(name) > 1 else name for index, name in enumerate(ordered)]

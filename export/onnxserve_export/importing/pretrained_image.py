@@ -13,6 +13,7 @@ PROCESSOR = "preprocessor_config.json"
 FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 RESCALE = 1 / 255
 SMALL = 384  # ConvNext's processor crops below this size, and stretches from it on
+BY_SHORTER_SIDE = ("CLIP", "ChineseCLIP", "ConvNext", "MobileViT", "MobileNetV", "Levit", "PoolFormer", "Bit")
 IMAGE_TYPES = ("image_processor_type", "feature_extractor_type")
 # Detectors whose last score means no object; others score each label by itself.
 NO_OBJECT = ("detr", "yolos", "table-transformer")
@@ -27,42 +28,67 @@ def read_image(outline: Outline, config: dict[str, Any], processor: dict[str, An
         return
     if isinstance(channels := config.get("num_channels"), int):
         outline.add("input.channels", channels, "config.json: num_channels")
-    _read_size(outline, processor)
-    if processor.get("resample") in FILTERS:
-        outline.add("input.interpolation", FILTERS[processor["resample"]], f"{PROCESSOR}: resample")
-    _read_levels(outline, processor)
+    name = str(next((processor[field] for field in IMAGE_TYPES if processor.get(field)), ""))
+    _read_size(outline, processor, name)
+    if (level := processor.get("resample")) is not None:
+        if level in FILTERS:
+            outline.add("input.interpolation", FILTERS[level], f"{PROCESSOR}: resample")
+        outline.ask("input.interpolation", f"{PROCESSOR}: resample = {level} is a filter that isn't taken")
+    if processor.get("do_flip_channel_order", "MobileViT" in name):
+        outline.add("input.channel_order", "BGR", f"{PROCESSOR}: do_flip_channel_order")
+    _read_levels(outline, processor, name)
 
 
-def _read_size(outline: Outline, processor: dict[str, Any]) -> None:
+def _read_size(outline: Outline, processor: dict[str, Any], name: str) -> None:
     size, crop = processor.get("size"), processor.get("crop_size")
-    shortest = size.get("shortest_edge") if isinstance(size, dict) else None
-    origin = f"{PROCESSOR}: size"
-    if "ConvNext" in str(next((processor[name] for name in IMAGE_TYPES if name in processor), "")) and shortest:
-        if shortest < SMALL:
+    origin, shortest, whole = f"{PROCESSOR}: size", shortest_of(size, name), pair_of(size)
+    why = f"images keep their proportions by {origin}, and a graph has one size"
+    if not processor.get("do_resize", True):
+        why = f"{PROCESSOR}: do_resize is off, and a graph has one size"
+    elif "ConvNext" in name and shortest:
+        if shortest >= SMALL:
+            _add_size(outline, (shortest, shortest), origin)
+        else:
             part = float(processor.get("crop_pct") or 224 / 256)
             _add_cut(outline, (shortest, shortest), int(shortest / part), f"{PROCESSOR}: size and crop_pct")
-        else:
-            _add_size(outline, (shortest, shortest), origin)
-        return
-    if processor.get("do_center_crop") and crop is not None:
-        cut = pair_of(crop)
-        if cut and shortest:
-            _add_cut(outline, cut, shortest, f"{PROCESSOR}: size and crop_size")
-            return
-        if cut and pair_of(size) == cut:
+    elif processor.get("do_center_crop") and (cut := pair_of(crop)):
+        if shortest:
+            _add_cut(outline, cut, scaled_side(shortest, processor, name), f"{PROCESSOR}: size and crop_size")
+        elif whole == cut:
             _add_size(outline, cut, f"{PROCESSOR}: crop_size")
-            return
-    if processor.get("do_resize", True) and (whole := pair_of(size)):
+        why = f"{PROCESSOR} stretches images, then cuts the middle of {cut[1]} x {cut[0]}, which [input] doesn't do"
+    elif whole and not shortest and not processor.get("keep_aspect_ratio"):
         _add_size(outline, whole, origin)
-        return
     for field in ("height", "width"):
-        outline.ask(f"input.{field}", f"images keep their proportions by {origin}, and a graph has one size")
+        outline.ask(f"input.{field}", why)
+
+
+def shortest_of(size: Any, name: str) -> int | None:
+    """Return the length that the shorter side gets; None where a size states both sides.
+
+    A number alone is the shorter side for some processors, and both sides for others.
+    """
+    if isinstance(size, int):
+        return size if name.startswith(BY_SHORTER_SIDE) else None
+    if not isinstance(size, dict) or size.get("longest_edge"):
+        return None
+    side = size.get("shortest_edge")
+    return side if isinstance(side, int) else None
+
+
+def scaled_side(shortest: int, processor: dict[str, Any], name: str) -> int:
+    """Return the shorter side before the cut, which two processors make longer than they state."""
+    if "PoolFormer" in name and (part := processor.get("crop_pct", 0.9)):
+        return int(shortest / part)
+    return int((256 / 224) * shortest) if "Levit" in name else shortest
 
 
 def pair_of(size: Any) -> tuple[int, int] | None:
     """Return height and width of a size: a number, a pair, or fields; None where it states no fixed size."""
     if isinstance(size, int):
         return size, size
+    if isinstance(size, list) and len(size) == 2 and size[0] == size[1]:  # which is first differs among versions
+        return pair_of(size[0])
     if isinstance(size, dict) and isinstance(size.get("height"), int) and isinstance(size.get("width"), int):
         return size["height"], size["width"]
     return None
@@ -81,19 +107,40 @@ def _add_cut(outline: Outline, size: tuple[int, int], shorter_side: int, origin:
     outline.add("input.shorter_side", shorter_side, origin)
 
 
-def _read_levels(outline: Outline, processor: dict[str, Any]) -> None:
+def _read_levels(outline: Outline, processor: dict[str, Any], name: str) -> None:
     """Read what pixels become: rescaled to 0 to 1 or not, then shifted and divided by channel or not."""
     factor = processor.get("rescale_factor", RESCALE)
     rescaled = bool(processor.get("do_rescale", True))
-    if rescaled and abs(factor - RESCALE) > RESCALE / 1000:
-        why = f"{PROCESSOR}: rescale_factor = {factor} is no 1/255, and mean and std must include it"
-        outline.ask("input.mean", why)
-        outline.ask("input.std", why)
+    usual = isinstance(factor, int | float) and abs(factor - RESCALE) <= RESCALE / 1000
     outline.add("input.pixel_max", 1 if rescaled else 255, f"{PROCESSOR}: do_rescale")
-    normalised = bool(processor.get("do_normalize", True)) and "image_mean" in processor
-    origin = f"{PROCESSOR}: image_mean, image_std" if normalised else f"{PROCESSOR}: do_normalize"
-    outline.add("input.mean", processor["image_mean"] if normalised else 0.0, origin)
-    outline.add("input.std", processor["image_std"] if normalised else 1.0, origin)
+    if rescaled and (not usual or processor.get("rescale_offset")):
+        _ask_levels(
+            outline, f"{PROCESSOR}: rescale_factor = {factor}, not 1/255 alone, and mean and std must include it"
+        )
+        return
+    if not processor.get("do_normalize", "MobileViT" not in name):
+        outline.add("input.mean", 0.0, f"{PROCESSOR}: do_normalize")
+        outline.add("input.std", 1.0, f"{PROCESSOR}: do_normalize")
+        return
+    mean, std = processor.get("image_mean"), processor.get("image_std")
+    if mean is None or std is None:
+        _ask_levels(outline, f"{PROCESSOR} has no image_mean and image_std, and do_normalize isn't off")
+        return
+    origin = f"{PROCESSOR}: image_mean, image_std"
+    if "EfficientNet" in name and processor.get("include_top", True):
+        std, origin = squares(std), f"{origin}; include_top divides by the latter twice"
+    outline.add("input.mean", mean, origin)
+    outline.add("input.std", std, origin)
+
+
+def _ask_levels(outline: Outline, why: str) -> None:
+    outline.ask("input.mean", why)
+    outline.ask("input.std", why)
+
+
+def squares(numbers: Any) -> Any:
+    """Return the square of a number, or of each in a list."""
+    return [number**2 for number in numbers] if isinstance(numbers, list) else numbers**2
 
 
 def read_boxes(outline: Outline, config: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ def read_sound(outline: Outline, processor: dict[str, Any]) -> None:
     if rate := processor.get("sampling_rate"):
         outline.add("input.sample_rate", int(rate), f"{PROCESSOR}: sampling_rate")
     outline.ask("input.sample_rate", f"the folder has no {PROCESSOR} that states a rate, in Hz")
-    if "do_normalize" in processor:
-        outline.add("input.normalise", bool(processor["do_normalize"]), f"{PROCESSOR}: do_normalize")
+    if name or "do_normalize" in processor:  # the extractor's own default is to normalise
+        outline.add("input.normalise", bool(processor.get("do_normalize", True)), f"{PROCESSOR}: do_normalize")
     if processor.get("return_attention_mask"):
         outline.add("input.mask", True, f"{PROCESSOR}: return_attention_mask")

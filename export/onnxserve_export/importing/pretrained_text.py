@@ -6,16 +6,30 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.errors import DefinitionError
-from onnxserve_export.sources.pretrained import CONFIG, MODULES, read_json
+from onnxserve_export.sources.pretrained import CONFIG, MODULES, architecture, inner_folder, read_json, read_object
+from onnxserve_handlers.inputs.text_tokens import PAD_TOKENS
 
 from .outline import Outline
 
 TOKENIZER, TOKENIZER_CONFIG, SENTENCES = "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json"
 ENDLESS = 10**6  # transformers writes a number with thirty digits for "unlimited"
 # Position embeddings of these begin behind the padding's index, so that two fewer tokens fit.
-OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "mpnet", "longformer")
+OFFSET_POSITIONS = (
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+    "xlm-roberta-xl",
+    "roberta-prelayernorm",
+    "data2vec-text",
+    "ibert",
+    "xmod",
+    "mpnet",
+    "longformer",
+)
 ENTAILMENT = {"entailment", "contradiction"}  # labels of models that read a premise and a hypothesis
 POOLING = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "last"}
+RANK_ACTIVATION = "sbert_ce_default_activation_function"
+RANK_ACTIVATIONS = {"Identity": "none", "Sigmoid": "sigmoid"}  # modules of torch
 TAKEN = ("Transformer", "Pooling", "Normalize")  # modules of sentence-transformers
 
 
@@ -31,14 +45,19 @@ def read_text(outline: Outline, folder: Path, inner: Path, config: dict[str, Any
     if tokens:
         outline.add("input.max_tokens", tokens, origin)
     outline.ask("input.max_tokens", "the longest text in tokens, which neither the model nor its tokenizer states")
-    labels = {str(label).lower() for label in (config.get("id2label") or {}).values()}
+    _read_padding(outline, next(path for path in (folder / TOKENIZER, inner / TOKENIZER) if path.is_file()), config)
+    names = config.get("id2label")
+    labels = {str(label).lower() for label in names.values()} if isinstance(names, dict) else set()
+    if is_cross_encoder(config):
+        outline.add("input.pairs", True, f"{CONFIG}: a cross-encoder reads two texts together")
     if labels & ENTAILMENT:
         outline.add("input.pairs", True, f"{CONFIG}: labels of a premise and a hypothesis")
     if (folder / MODULES).is_file():
         _read_pooling(outline, folder)
-    elif str((config.get("architectures") or [""])[0]).endswith("Model"):
+    elif architecture(config, folder).endswith("Model"):
         outline.add("output.task", "embedding", f"{CONFIG}: a model without a head gives vectors of tokens")
-        outline.ask("output.pooling", "how vectors of tokens become one vector: mean, cls or last")
+        if outline.get("output.task") == "embedding":
+            outline.ask("output.pooling", "how vectors of tokens become one vector: mean, cls or last")
 
 
 def longest_text(inner: Path, config: dict[str, Any]) -> tuple[int, str]:
@@ -49,7 +68,7 @@ def longest_text(inner: Path, config: dict[str, Any]) -> tuple[int, str]:
         offset = 2 if config.get("model_type") in OFFSET_POSITIONS else 0
         limits[f"{CONFIG}: max_position_embeddings"] = positions - offset
     for file, field in ((TOKENIZER_CONFIG, "model_max_length"), (SENTENCES, "max_seq_length")):
-        document = read_json(inner / file) if (inner / file).is_file() else {}
+        document = read_object(inner / file) if (inner / file).is_file() else {}
         value = document.get(field)
         if isinstance(value, int | float) and 0 < value < ENDLESS:
             limits[f"{file}: {field}"] = int(value)
@@ -57,10 +76,44 @@ def longest_text(inner: Path, config: dict[str, Any]) -> tuple[int, str]:
     return limits.get(origin, 0), origin
 
 
+def is_cross_encoder(config: dict[str, Any]) -> bool:
+    """Return whether CrossEncoder of sentence-transformers wrote the folder, in its form or the former one."""
+    return "sentence_transformers" in config or RANK_ACTIVATION in config
+
+
+def read_rank_activation(outline: Outline, config: dict[str, Any]) -> None:
+    """Read what CrossEncoder makes scores of its output with: where its folder states nothing, a sigmoid."""
+    if not is_cross_encoder(config):
+        return
+    section = config.get("sentence_transformers")
+    stated = section.get("activation_fn") if isinstance(section, dict) else None
+    name = str(stated or config.get(RANK_ACTIVATION) or "Sigmoid")
+    if activation := RANK_ACTIVATIONS.get(name.rpartition(".")[2]):
+        outline.add("output.activation", activation, f"{CONFIG}: the cross-encoder's activation, {name}")
+    outline.ask("output.activation", f"{CONFIG} names {name}; a rank is the output itself (none), or its sigmoid")
+
+
+def _read_padding(outline: Outline, tokenizer: Path, config: dict[str, Any]) -> None:
+    """Read the padding token of the model where its tokenizer's file names none that a handler knows."""
+    document, token = read_object(tokenizer), config.get("pad_token_id")
+    if document.get("padding") or not isinstance(token, int):
+        return
+    added = document.get("added_tokens") or []
+    names = {entry.get("content") for entry in added if isinstance(entry, dict)}
+    model = document.get("model")
+    names |= (
+        set(model.get("vocab") or ()) if isinstance(model, dict) and isinstance(model.get("vocab"), dict) else set()
+    )
+    if not names & set(PAD_TOKENS):
+        outline.add("input.extra.pad_id", token, f"{CONFIG}: pad_token_id")
+
+
 def _read_pooling(outline: Outline, folder: Path) -> None:
     """Read the modules behind the transformer: pooling, and whether vectors get the length 1."""
     listed = read_json(folder / MODULES)
-    entries = [(str(entry["type"]).rpartition(".")[2], folder / str(entry["path"])) for entry in listed]
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) and "type" in entry for entry in listed):
+        raise DefinitionError(f"{MODULES} is no list of modules with a type each", where=str(folder / MODULES))
+    entries = [(str(entry["type"]).rpartition(".")[2], inner_folder(folder, entry.get("path", ""))) for entry in listed]
     if unknown := [name for name, _ in entries if name not in TAKEN]:
         raise DefinitionError(
             f"{MODULES} has {', '.join(unknown)}, which isn't taken: {', '.join(TAKEN)} are",
@@ -68,14 +121,17 @@ def _read_pooling(outline: Outline, folder: Path) -> None:
             fix='build the whole chain as a module in model.py, and set source = "model.py:load"',
         )
     outline.add("output.task", "embedding", f"{MODULES}: sentence-transformers")
+    if outline.get("output.task") != "embedding":
+        return
     for name, path in entries:
         if name == "Pooling":
-            document = read_json(path / CONFIG)
+            document = read_object(path / CONFIG)
             modes = [field for field, on in document.items() if field.startswith("pooling_mode_") and on is True]
             pooling = document.get("pooling_mode") or (POOLING.get(modes[0]) if len(modes) == 1 else None)
             if pooling not in POOLING.values():
                 stated = document.get("pooling_mode") or ", ".join(modes)
                 raise DefinitionError(f"pooling {stated} isn't taken", where=str(path / CONFIG))
             outline.add("output.pooling", pooling, f"{path.name}/{CONFIG}")
+    outline.ask("output.pooling", f"{MODULES} has no module Pooling: mean, cls or last")
     normalised = any(name == "Normalize" for name, _ in entries)
     outline.add("output.normalise", normalised, f"{MODULES}: {'a' if normalised else 'no'} module Normalize")

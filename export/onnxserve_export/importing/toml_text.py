@@ -18,7 +18,7 @@ FIRST = ("name", "version", "source", "source_outputs", "rows", "kind", "task")
 def toml_text(outline: Outline, artefact: str) -> str:
     """Return the file's text; `artefact` is what was imported, as the user named it."""
     lines = [
-        f"# Made of {artefact} by `onnxserve import`. A comment says where a value was read;",
+        f"# Made of {_comment(artefact)} by `onnxserve import`. A comment says where a value was read;",
         "# docs/reference/configuration.md explains every field.",
         *_fields(outline, ""),
     ]
@@ -34,7 +34,7 @@ def _fields(outline: Outline, section: str) -> Iterator[str]:
     for name in sorted(facts, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST)):
         fact = facts[name]
         key = ".".join(map(_key, name.split(".")))
-        line, comment = f"{key} = {literal(fact.value)}", " ".join(fact.origin.split())
+        line, comment = f"{key} = {literal(fact.value)}", _comment(fact.origin)
         if not comment:
             yield line
         elif "\n" not in line and len(line) + len(comment) + 4 <= WIDTH:
@@ -42,6 +42,11 @@ def _fields(outline: Outline, section: str) -> Iterator[str]:
         else:
             yield f"# {comment}"
             yield line
+
+
+def _comment(text: str) -> str:
+    """Return a text as a comment may hold it: on one line, without control characters."""
+    return " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
 
 
 def literal(value: Any) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
+from onnxserve.definition import read_definition
 from onnxserve.errors import DefinitionError
 from onnxserve.migrate import convert, read_stock
 from onnxserve_handlers.trust.digests import MANIFEST
@@ -33,9 +35,22 @@ def check_archive_options(options: ImportOptions) -> None:
         )
 
 
-def import_archive(path: Path, name: str, models: Path, row: Path | None) -> Path:
-    """Write `models/NAME`; ArchiveError lists by name what can't be converted. `row` is an example of a request."""
+def import_archive(path: Path, name: str, models: Path, row: Path | None, *, trust: bool = False) -> Path:
+    """Write `models/NAME`, whole or not at all; ArchiveError lists by name what can't be converted.
+
+    `row` is an example of a request. DefinitionError for an archive whose model is code that isn't trusted.
+    """
     stock = read_stock(path)
+    if stock.model.model_file and not stock.handler_file and not trust:
+        raise DefinitionError(
+            f"{stock.model.model_file} of the archive is code, which an export runs",
+            where=str(path),
+            fix="--trust, if you know whoever wrote it",
+        )
     model = msgspec.structs.replace(stock.model, model_name=name)
     named = replace(stock, manifest=msgspec.structs.replace(stock.manifest, model=model))
-    return convert(named, models, row).folder
+    models.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".importing-", dir=models) as scratch:
+        folder = convert(named, Path(scratch), row).folder
+        read_definition(folder)
+        return folder.rename(models / name)

@@ -19,8 +19,18 @@ from .torch_graph import convert, name_nodes, ranges
 from .torch_source import TorchSource
 
 
-def open_exported(path: Path, outputs: Sequence[str] = ()) -> ExportedSource:
-    """Return the program of a file; DefinitionError if it can't be read."""
+def open_exported(path: Path, outputs: Sequence[str] = (), *, trust: bool = False) -> ExportedSource:
+    """Return the program of a file; DefinitionError if it can't be read, or isn't trusted.
+
+    torch unpickles parts of such a file, and runs guards and shapes that it has as Python (`torch.export.load`:
+    "Never load data from an untrusted source").
+    """
+    if not trust:
+        raise DefinitionError(
+            f"{path.name} is an exported program: reading it runs whatever code its pickles and guards name",
+            where=str(path),
+            fix="--trust, if you made it yourself; or export the module to .onnx, which needs no trust",
+        )
     try:
         program = torch.export.load(path)
     except Exception as error:

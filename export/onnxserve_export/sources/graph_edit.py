@@ -36,7 +36,7 @@ def keep_outputs(graph: onnx.GraphProto, names: Sequence[str]) -> None:
     if wrong := [name for name in names if name not in numeric]:
         raise DefinitionError(
             f"the graph gives no tensor of numbers {wrong}",
-            where="outputs",
+            where="source_outputs",
             fix=f"it gives {numeric}: correct the names",
         )
     kept = [outputs[name] for name in names or numeric]

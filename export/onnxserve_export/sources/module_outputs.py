@@ -27,14 +27,16 @@ def named_tensors(output: Any, names: Sequence[str] = ()) -> dict[str, torch.Ten
         raise DefinitionError(f"the module gives {type(output).__name__} without a tensor")
     if missing := [name for name in names if name not in tensors]:
         raise DefinitionError(
-            f"the module gives no output {missing}", where="outputs", fix=f"it gives {list(tensors)}: correct the names"
+            f"the module gives no output {missing}",
+            where="source_outputs",
+            fix=f"it gives {list(tensors)}: correct the names",
         )
     chosen = {name: tensors[name] for name in names or tensors}
     for name, tensor in chosen.items():
         if not isinstance(tensor, torch.Tensor):
             raise DefinitionError(
                 f"the module gives {type(tensor).__name__} as {name}; a tensor is expected",
-                fix="return tensors, or list the outputs to serve as `outputs` in model.toml",
+                fix="return tensors, or list the outputs to serve as `source_outputs` in model.toml",
             )
     return chosen
 

@@ -48,7 +48,7 @@ def open_file(path: Path, outputs: Sequence[str] = (), *, trust: bool = False) -
         case ".pt2":
             from .exported_program import open_exported
 
-            return open_exported(path, outputs)
+            return open_exported(path, outputs, trust=trust)
         case ".pt" | ".pth" | ".ts" | ".torchscript":
             from .torchscript import open_torchscript
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
@@ -19,7 +19,8 @@ from onnxserve.errors import DefinitionError
 from .source import InputSpec
 from .torch_module import TorchModule
 
-CONFIG, MODULES = "config.json", "modules.json"
+CONFIG, MODULES, ADAPTER = "config.json", "modules.json", "adapter_config.json"
+HIDDEN_STATE = "last_hidden_state"
 # Inputs beside the main one that a tokenizer makes; a module that has them computes their usual values by itself.
 TYPES = "token_type_ids"
 BESIDE = ("attention_mask", TYPES, "position_ids")
@@ -40,22 +41,27 @@ def open_pretrained(folder: Path, outputs: Sequence[str] = (), *, trust: bool = 
             f"{error.name} is not installed", where=str(folder), fix="pip install 'onnxserve[transformers]'"
         ) from error
     name = architecture(config, folder)
-    builder = getattr(transformers, "AutoModel" if (folder / MODULES).is_file() else name, None)
-    if builder is None:
+    base, builder = transformers.PreTrainedModel, getattr(transformers, name, None)
+    if (folder / MODULES).is_file():
+        builder = transformers.AutoModel
+    elif not (isinstance(builder, type) and issubclass(builder, base)):
         what = f"transformers {transformers.__version__} has no {name}, which config.json names"
         raise DefinitionError(what, where=str(folder), fix="install a version that has it")
     _check_weights(weights, trust=trust)
     try:
-        module = builder.from_pretrained(
+        module, loaded = builder.from_pretrained(
             weights,
             dtype=torch.float32,
             attn_implementation="eager",  # the others choose kernels by the machine, or branch on values
             local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
             use_safetensors=None if trust else True,
         )
-    except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
+    except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DefinitionError(f"transformers can't build {name}: {first}", where=str(folder)) from error
+    _check_whole(name, loaded, folder, outputs)
     return PretrainedModule(module, outputs)
 
 
@@ -79,7 +85,15 @@ def transformer_folder(folder: Path) -> Path:
         return folder
     entries = read_json(folder / MODULES)
     first = entries[0] if isinstance(entries, list) and entries else {}
-    return folder / str(first.get("path", "") if isinstance(first, dict) else "")
+    return inner_folder(folder, first.get("path", "") if isinstance(first, dict) else "")
+
+
+def inner_folder(folder: Path, name: Any) -> Path:
+    """Return a folder that `modules.json` names; DefinitionError for one outside, which no pin would cover."""
+    path = PurePosixPath(str(name))
+    if path.is_absolute() or ".." in path.parts:
+        raise DefinitionError(f"{MODULES} names {name!r}, which lies outside of it", where=str(folder / MODULES))
+    return folder / path
 
 
 def read_json(path: Path) -> Any:
@@ -96,6 +110,14 @@ def read_json(path: Path) -> Any:
         raise DefinitionError(f"{path.name} can't be read: {error}", where=str(path)) from error
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Return a JSON object; DefinitionError if there is none."""
+    document = read_json(path)
+    if not isinstance(document, dict):
+        raise DefinitionError(f"{path.name} is no JSON object", where=str(path))
+    return document
+
+
 def architecture(config: Any, folder: Path) -> str:
     """Return the class that a config names; DefinitionError if it names none."""
     names = config.get("architectures") if isinstance(config, dict) else None
@@ -108,7 +130,30 @@ def architecture(config: Any, folder: Path) -> str:
     return str(names[0])
 
 
+def _check_whole(name: str, loaded: dict[str, Any], folder: Path, outputs: Sequence[str]) -> None:
+    """Raise DefinitionError for parameters that the weights lack: transformers draws them at random.
+
+    A pooler isn't among them where only the hidden states are served.
+    """
+    lacking = {str(key) for key in loaded["missing_keys"]}
+    if set(outputs) == {HIDDEN_STATE}:
+        lacking = {key for key in lacking if "pooler" not in key.split(".")}
+    if lacking:
+        some = ", ".join(sorted(lacking)[:3]) + (", …" if len(lacking) > 3 else "")
+        raise DefinitionError(
+            f"the weights lack {len(lacking)} parameters of {name}, which would be random: {some}",
+            where=str(folder),
+            fix="write the folder with save_pretrained of the trained model, with its head",
+        )
+
+
 def _check_weights(folder: Path, *, trust: bool) -> None:
+    if (folder / ADAPTER).is_file():
+        raise DefinitionError(
+            f"{ADAPTER} names another model, of which these weights are a part",
+            where=str(folder),
+            fix="merge them with merge_and_unload of peft, and save_pretrained the whole",
+        )
     if trust or any(path for pattern in PATTERNS for path in folder.glob(pattern)):
         return
     pickles = sorted(path.name for path in folder.glob("*.bin"))

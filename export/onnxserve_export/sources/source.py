@@ -131,7 +131,7 @@ def check_rows(outputs: Arrays, rows: int, source: str) -> Arrays:
             raise DefinitionError(
                 f"output {name} of the {source} model has shape {tuple(array.shape)} for {rows} rows; "
                 "(rows, ...) is expected",
-                fix="let every output have the batch as its first axis, or list those to serve as `outputs` in "
+                fix="let every output have the batch as its first axis, or list those to serve as `source_outputs` in "
                 "model.toml",
             )
     return outputs

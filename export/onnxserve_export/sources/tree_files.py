@@ -10,6 +10,8 @@ from onnxserve.errors import DefinitionError
 
 from .trees import TreeSource, missing
 
+LIBRARIES = ("sklearn", "xgboost", "lightgbm", "joblib", "scipy", "pandas")  # others are the model's own
+
 
 def open_trees(path: Path, *, trust: bool = False) -> TreeSource:
     """Return the fitted model of a file; DefinitionError if it can't be read, or is a pickle that isn't trusted."""
@@ -46,7 +48,9 @@ def _pickle(path: Path, suffix: str) -> Any:
             return joblib.load(path)
         with path.open("rb") as stream:
             return pickle.load(stream)  # noqa: S301 - the user trusts it, by name
-    except (pickle.UnpicklingError, EOFError, AttributeError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever the pickle's own code raises
+        if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] in LIBRARIES:
+            raise
         raise DefinitionError(
             f"{path.name} can't be read: {error}",
             where=str(path),
@@ -57,7 +61,10 @@ def _pickle(path: Path, suffix: str) -> Any:
 def _skops(path: Path, *, trust: bool) -> Any:
     import skops.io
 
-    unknown = skops.io.get_untrusted_types(file=path)
+    try:
+        unknown = skops.io.get_untrusted_types(file=path)
+    except Exception as error:
+        raise DefinitionError(f"{path.name} can't be read as skops writes it: {error}", where=str(path)) from error
     if unknown and not trust:
         raise DefinitionError(
             f"{path.name} holds types that skops doesn't know to be harmless: {unknown}",

@@ -17,6 +17,8 @@ from .source import InputSpec, SourceModel, check_rows
 from .tree_graphs import convert
 
 SCORES, VALUES = "scores", "values"
+# Objectives of XGBoost whose boosters give no scores from 0 to 1, and what gives them.
+SCORELESS = {"multi:softmax": "multi:softprob", "binary:hinge": "binary:logistic", "binary:logitraw": "binary:logistic"}
 
 
 class TreeSource(SourceModel):
@@ -113,9 +115,18 @@ def frame(arrays: Arrays) -> Any:
 
 
 def library_of(model: Any) -> str:
-    """Return the library that a fitted model belongs to; XGBoost's and LightGBM's classes are scikit-learn's too."""
+    """Return the library that a fitted model belongs to; DefinitionError if it is of none.
+
+    XGBoost's and LightGBM's classes are scikit-learn's too.
+    """
     libraries = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
-    return next(name for name in ("xgboost", "lightgbm", "scikit-learn") if name.replace("scikit-", "sk") in libraries)
+    known = (name for name in ("xgboost", "lightgbm", "scikit-learn") if name.replace("scikit-", "sk") in libraries)
+    if library := next(known, None):
+        return library
+    raise DefinitionError(
+        f"{type(model).__name__} is no fitted model of scikit-learn, XGBoost or LightGBM",
+        fix="write the fitted estimator or pipeline itself, and nothing around it",
+    )
 
 
 def is_classifier(model: Any, library: str) -> bool:
@@ -141,12 +152,33 @@ def objective(booster: Any) -> str:
 
 def predictor(model: Any, library: str) -> Callable[[Array], Any]:
     """Return the function that gives a fitted model's scores or values for a table."""
+    if isinstance(getattr(model, "classes_", None), list):
+        raise DefinitionError(
+            f"{type(model).__name__} classifies several targets", fix="import a model for each target"
+        )
     if hasattr(model, "predict_proba"):
         return model.predict_proba  # type: ignore[no-any-return]
     if library == "xgboost" and type(model).__name__ == "Booster":
         import xgboost
 
+        if better := SCORELESS.get(objective(model)):
+            raise DefinitionError(
+                f"a booster of the objective {objective(model)} gives no scores of classes",
+                fix=f'write it again after booster.set_param({{"objective": "{better}"}})',
+            )
         return lambda table: model.predict(xgboost.DMatrix(table))
+    if library == "scikit-learn" and gives_labels(model):
+        raise DefinitionError(
+            f"{type(model).__name__} gives labels without scores: it has no predict_proba",
+            fix="fit it within sklearn.calibration.CalibratedClassifierCV, which gives scores",
+        )
     if hasattr(model, "predict"):
         return model.predict  # type: ignore[no-any-return]
     raise DefinitionError(f"{type(model).__name__} has no predict: is it a transformer?", fix="give the whole pipeline")
+
+
+def gives_labels(model: Any) -> bool:
+    """Return whether scikit-learn calls an estimator a classifier, with scores or without."""
+    from sklearn.base import is_classifier as has_classes
+
+    return bool(has_classes(model))

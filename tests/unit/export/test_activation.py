@@ -45,6 +45,18 @@ def test_logits_without_an_activation_are_refused_and_the_fix_named():
     assert 'activation = "softmax"' in raised.value.fix
 
 
+def test_a_probability_may_be_rounded_beyond_one():
+    rounded = PROBABILITIES.copy()
+    rounded[1] = [-1e-9, 0, 1 + 1e-9]
+    assert chosen_activation(rounded, "softmax") == "none"
+    assert check_activation("none", rounded) == ""
+
+
+def test_a_sigmoid_of_what_look_like_scores_is_told():
+    assert 'activation = "none"' in check_activation("sigmoid", INDEPENDENT)
+    assert check_activation("sigmoid", LOGITS) == ""
+
+
 def test_scores_that_do_not_sum_to_one_are_told():
     assert "independent labels" in check_activation("none", INDEPENDENT)
     assert check_activation("none", PROBABILITIES) == check_activation("softmax", LOGITS) == ""

@@ -11,6 +11,7 @@ import pytest
 
 from onnxserve.archive.evidence import describe_loss, describe_proof
 from onnxserve.definition import Definition, QuantiseSection, read_definition
+from onnxserve.errors import DefinitionError
 from onnxserve.scaffold import new_model
 from onnxserve_export.acceptance import Acceptance, claim_of, least_rows, task_of
 from onnxserve_export.criterion import measure_name
@@ -25,6 +26,7 @@ from onnxserve_handlers.tasks.embedding import EmbeddingOptions
 from onnxserve_handlers.tasks.multilabel import MultilabelOptions
 from onnxserve_handlers.tasks.raw import RawOptions
 from onnxserve_handlers.tasks.segmentation import SegmentationOptions
+from onnxserve_handlers.tasks.tokens import TokensOptions
 from tests import ROOT
 
 ROWS, BUDGET, TRIES = 250, 0.03, 60
@@ -158,3 +160,22 @@ def test_the_proof_says_what_was_measured():
     text = " ".join(describe_proof({**summary, "budget": 0.03, "variant": "fp32"}))
     assert "mean average precision at an overlap of 0.5" in text
     assert measure_name("labels", "accuracy", hooks) == ""
+
+
+def test_vectors_are_compared_as_they_are_pooled(tmp_path):
+    tokens = np.ones((ROWS, 200, 4), np.float32)
+    turned = tokens.copy()
+    turned[:, 0, 2:] = -1
+    for pooling, drop in (("cls", 1.0), ("last", 0.0)):
+        options = EmbeddingOptions(pooling=pooling)
+        acceptance = Acceptance(
+            definition(tmp_path / pooling, options), [Row(0, None)] * ROWS, Outputs(tokens=tokens), labelled=False
+        )
+        assert acceptance.compare(Outputs(tokens=turned)).drop == drop
+
+
+def test_labels_are_compared_by_one_number_for_each_and_nothing_else(tmp_path):
+    tags = Outputs(tags=np.zeros((ROWS, 5, 2), np.float32))
+    options = TokensOptions(labels=("O", "PER"))
+    with pytest.raises(DefinitionError, match="labels are compared by outputs"):
+        Acceptance(definition(tmp_path, options, task="labels"), [Row(0, None)] * ROWS, tags, labelled=False)

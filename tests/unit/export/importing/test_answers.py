@@ -25,7 +25,8 @@ def test_names_may_be_the_lines_of_a_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("3", 3), ("[0.5, 1]", [0.5, 1]), ("true", True), ("crop", "crop"), ('"1"', "1")]
+    ("text", "value"),
+    [("3", 3), ("[0.5, 1]", [0.5, 1]), ("true", True), ("crop", "crop"), ("2024-01-01", "2024-01-01"), ('"1"', "1")],
 )
 def test_a_value_is_toml_or_else_a_text(text, value):
     assert value_of(text) == value
@@ -41,3 +42,19 @@ def test_a_tensor_is_a_name_a_type_and_sizes_of_which_names_are_free():
 def test_a_field_without_a_value_is_refused():
     with pytest.raises(DefinitionError, match=r"--set max tokens: no field of model\.toml"):
         read_answers(ImportOptions(fields=("max tokens",)))
+
+
+def test_hundreds_of_names_are_no_path():
+    assert len(names_of(",".join(f"label {number}" for number in range(1000)))) == 1000
+
+
+def test_a_file_of_names_may_begin_with_a_mark_of_its_encoding_and_is_utf8(tmp_path):
+    (tmp_path / "labels.txt").write_bytes("ä\nb\n".encode("utf-8-sig"))
+    assert names_of(str(tmp_path / "labels.txt")) == ["ä", "b"]
+    (tmp_path / "labels.txt").write_bytes("ä\n".encode("latin-1"))
+    with pytest.raises(DefinitionError, match="isn't UTF-8"):
+        names_of(str(tmp_path / "labels.txt"))
+
+
+def test_a_free_axis_may_begin_with_a_digit():
+    assert read_answers(ImportOptions(fields=("input.limits.2d=5",)))["input.limits.2d"].value == 5

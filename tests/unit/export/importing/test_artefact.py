@@ -1,10 +1,11 @@
 """Where an artefact is, and how a definition names it."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from onnxserve.errors import DefinitionError
+from onnxserve.errors import DefinitionError, SourceError
 from onnxserve_export.importing.artefact import locate
 
 
@@ -23,8 +24,14 @@ def test_a_file_of_the_project_is_named_relatively_and_another_by_its_whole_path
 
 def test_a_pin_that_the_user_gave_stays(tmp_path):
     (tmp_path / "net.onnx").write_bytes(b"")
-    pin = "@sha256:" + "0" * 64
+    pin = "@sha256:" + hashlib.sha256(b"").hexdigest()
     assert located(f"{tmp_path / 'net.onnx'}{pin}", tmp_path / "models").reference == f"{tmp_path / 'net.onnx'}{pin}"
+
+
+def test_a_file_that_is_not_the_pinned_one_is_refused_before_it_is_read(tmp_path):
+    (tmp_path / "net.pkl").write_bytes(b"")
+    with pytest.raises(SourceError, match="is pinned"):
+        located(f"{tmp_path / 'net.pkl'}@sha256:{'0' * 64}", tmp_path / "models")
 
 
 def test_a_function_of_a_module_has_no_path_and_one_of_a_file_has(tmp_path, monkeypatch):

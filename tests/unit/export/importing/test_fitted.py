@@ -1,5 +1,7 @@
 """Fitted models: columns and classes as the model knows them."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -47,3 +49,21 @@ def test_classes_of_a_booster_without_names_are_asked_for(tmp_path):
     assert outline.get("input.columns") == ["age", "income"]
     with pytest.raises(DefinitionError, match=r"output\.labels: a booster has no names of classes"):
         outline.check()
+
+
+def test_a_classifier_of_several_labels_a_row_is_no_classification(tmp_path):
+    multiclass = pytest.importorskip("sklearn.multiclass")
+    table, flags = [[0.0, 1], [1, 0], [1, 1]], np.array([[1, 0], [0, 1], [1, 1]])
+    model = multiclass.OneVsRestClassifier(linear.LogisticRegression()).fit(table, flags)
+    outline = Outline("model.pkl", {})
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
+    read_fitted(outline, tmp_path / "model.pkl", trust=True)
+    assert (outline.get("output.task"), outline.get("output.labels")) == ("multilabel", ["0", "1"])
+
+
+def test_a_classifier_of_several_targets_is_refused(tmp_path):
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    model = ensemble.RandomForestClassifier(n_estimators=1).fit([[0.0], [1.0]], [[0, 1], [1, 0]])
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
+    with pytest.raises(DefinitionError, match="classifies several targets"):
+        read_fitted(Outline("model.pkl", {}), tmp_path / "model.pkl", trust=True)

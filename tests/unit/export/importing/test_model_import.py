@@ -1,5 +1,6 @@
 """From an artefact to a model folder: what is written, and that nothing stays of an import that fails."""
 
+import json
 import tomllib
 import warnings
 
@@ -8,9 +9,11 @@ import pytest
 import torch
 
 from onnxserve.errors import ArchiveError, DefinitionError, OnnxserveError
-from onnxserve_export.importing import ImportOptions, import_model, wanted_rows
+from onnxserve.migrate.convert import Converted
+from onnxserve_export.importing import ImportOptions, import_model, torchserve_archive, wanted_rows
 from tests.helpers.artefacts import sequence_graph, write_linear, write_triton
-from tests.helpers.stock import doubler_members, write_zip
+from tests.helpers.stock import MANIFEST, doubler_members, write_zip
+from tests.helpers.stock import document as stock_document
 
 LINEAR = "import torch\n\n\ndef build():\n    return torch.nn.Linear(3, 2)\n"
 
@@ -59,7 +62,7 @@ def test_an_exported_program_states_its_inputs(tmp_path):
         torch.nn.Linear(3, 2), (torch.zeros(2, 3),), dynamic_shapes=({0: torch.export.Dim.AUTO},)
     )
     torch.export.save(program, tmp_path / "net.pt2")
-    assert document(tmp_path / "net.pt2", tmp_path)["input"]["tensors"][0]["shape"] == [3]
+    assert document(tmp_path / "net.pt2", tmp_path, trust=True)["input"]["tensors"][0]["shape"] == [3]
 
 
 def test_a_function_of_a_file_is_copied_with_it(tmp_path, monkeypatch):
@@ -68,6 +71,21 @@ def test_a_function_of_a_file_is_copied_with_it(tmp_path, monkeypatch):
     written = document("network.py:build", tmp_path, tensors=("input=float32[3]",))
     assert written["source"] == "network.py:build"
     assert (tmp_path / "models" / "net" / "network.py").read_text() == LINEAR
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("def build():\n    raise KeyError('weights')\n", "raises KeyError: 'weights'"),
+        ("import no_such_module_of_mine\n", "raises ModuleNotFoundError"),
+        ("def build(path): ...\n", "wants \\['path'\\]"),
+    ],
+)
+def test_a_function_that_fails_is_told_without_a_traceback(tmp_path, monkeypatch, code, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "network.py").write_text(code)
+    with pytest.raises(DefinitionError, match=message):
+        document("network.py:build", tmp_path, tensors=("input=float32[3]",))
 
 
 def test_a_triton_repository_is_named_by_the_file_of_its_highest_version(tmp_path):
@@ -79,6 +97,18 @@ def test_a_triton_repository_is_named_by_the_file_of_its_highest_version(tmp_pat
 def test_an_archive_of_torchserve_that_has_code_is_refused_with_what_it_has(tmp_path):
     with pytest.raises(ArchiveError, match="code of its own"):
         document(write_zip(tmp_path / "net.mar", doubler_members()), tmp_path)
+
+
+def test_code_of_an_archive_of_torchserve_needs_trust(tmp_path):
+    manifest = stock_document("net", "base_handler", serializedFile="net.pth", modelFile="network.py")
+    members = {"network.py": b"class Net: ...\n", "net.pth": b"", MANIFEST: json.dumps(manifest).encode()}
+    (tmp_path / "row.json").write_text("[1.0]")
+    archive = write_zip(tmp_path / "net.mar", members)
+    with pytest.raises(DefinitionError, match=r"network\.py of the archive is code, which an export runs") as caught:
+        document(archive, tmp_path, row=tmp_path / "row.json")
+    assert caught.value.fix.startswith("--trust")
+    assert not (tmp_path / "models").exists()
+    assert document(archive, tmp_path, row=tmp_path / "row.json", trust=True)["source"] == "model.py:load"
 
 
 def test_options_that_an_artefact_does_not_need_are_refused_rather_than_ignored(tmp_path):
@@ -103,6 +133,19 @@ def test_nothing_stays_of_an_import_that_fails(tmp_path, name, options, message)
     with pytest.raises(OnnxserveError, match=message):
         import_model(str(source), name, tmp_path / "models", ImportOptions(**options))
     assert not list(tmp_path.glob("models/*"))
+
+
+def test_nothing_stays_of_an_archive_that_cannot_be_written_whole(tmp_path, monkeypatch):
+    def half(stock, models, row):
+        (models / stock.name).mkdir()
+        (models / stock.name / "model.toml").write_text("name = 3")
+        return Converted(models / stock.name, "1")
+
+    monkeypatch.setattr(torchserve_archive, "convert", half)
+    with pytest.raises(OnnxserveError):
+        document(write_zip(tmp_path / "net.mar", doubler_members()), tmp_path)
+    assert not list(tmp_path.glob("models/*"))
+    assert not list(tmp_path.glob("models/.*"))
 
 
 def test_a_model_that_exists_is_never_written_over(tmp_path):

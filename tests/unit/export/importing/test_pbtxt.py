@@ -6,6 +6,10 @@ from onnxserve.errors import DefinitionError
 from onnxserve_export.importing.pbtxt import read_message
 
 
+def test_neighbouring_texts_are_one():
+    assert read_message("name: 'a' \"b\" other: 3", "config.pbtxt") == {"name": ["ab"], "other": [3]}
+
+
 def test_messages_lists_comments_and_either_way_of_writing_are_read():
     text = """
     name: 'net' # a comment
@@ -25,7 +29,7 @@ def test_messages_lists_comments_and_either_way_of_writing_are_read():
     assert read_message("", "config.pbtxt") == {}
 
 
-@pytest.mark.parametrize("text", ["input {", "input [ 1", "name:", "name: %", 'name: "x'])
+@pytest.mark.parametrize("text", ["input {", "input [ 1", "name:", "name: %", 'name: "x', 'name: "a\nb"', "a {" * 5000])
 def test_a_damaged_text_is_refused_without_a_traceback(text):
     with pytest.raises(DefinitionError):
         read_message(text, "config.pbtxt")

@@ -21,6 +21,8 @@ VIT = {
     "image_std": [0.2, 0.2, 0.2],
 }
 
+CUT = {"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}, "do_center_crop": True}
+
 
 def outline_of(folder: Path, **answers: Any) -> Outline:
     given = {field.replace("__", "."): Fact(value, "--set") for field, value in answers.items()}
@@ -111,6 +113,13 @@ def test_an_image_processor_that_stretches_is_read(tmp_path):
     [
         ({"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}, "do_center_crop": True}, 256),
         ({"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 224}, "crop_pct": 0.875}, 256),
+        ({"feature_extractor_type": "ConvNextFeatureExtractor", "size": 224, "crop_pct": 0.875}, 256),
+        (
+            {"feature_extractor_type": "CLIPFeatureExtractor", "size": 224, "crop_size": 224, "do_center_crop": True},
+            224,
+        ),
+        ({"image_processor_type": "LevitImageProcessor", **CUT}, 256),
+        ({"image_processor_type": "PoolFormerImageProcessor", **CUT, "crop_pct": 0.95}, 235),
     ],
 )
 def test_an_image_processor_that_cuts_the_middle_is_read(tmp_path, processor, expected):
@@ -147,3 +156,87 @@ def test_a_sound_classifier_has_the_rate_of_its_extractor(tmp_path):
 def test_an_architecture_that_no_task_reads_is_refused_by_name(tmp_path, config, message):
     with pytest.raises(DefinitionError, match=message):
         outline_of(write_pretrained(tmp_path, config, **TOKENIZER))
+
+
+@pytest.mark.parametrize("names", [{"1": "good", "2": "bad"}, {"0": "good", "x": "bad"}])
+def test_labels_whose_outputs_are_unknown_are_asked_for(tmp_path, names):
+    folder = write_pretrained(tmp_path, BERT | {"id2label": names}, **TOKENIZER)
+    with pytest.raises(DefinitionError, match=r"output\.labels: id2label of config\.json doesn't name the outputs"):
+        outline_of(folder).check()
+    assert outline_of(folder, output__labels=["good", "bad"]).get("output.labels") == ["good", "bad"]
+
+
+def test_a_cross_encoder_reads_pairs_whatever_its_labels_and_keeps_its_activation(tmp_path):
+    identity = {"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"}
+    three = {"id2label": {"0": "no", "1": "maybe", "2": "yes"}}
+    outline = outline_of(write_pretrained(tmp_path / "a", BERT | three | identity, **TOKENIZER))
+    assert (outline.get("output.task"), outline.get("input.pairs")) == ("classification", True)
+    single = BERT | {"id2label": {"0": "LABEL_0"}}
+    outline = outline_of(write_pretrained(tmp_path / "b", single | identity, **TOKENIZER))
+    assert (outline.get("output.task"), outline.get("output.activation")) == ("rerank", "none")
+    stated = {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Tanh"}}
+    with pytest.raises(DefinitionError, match=r"output\.activation: config\.json names .*Tanh"):
+        outline_of(write_pretrained(tmp_path / "c", single | stated, **TOKENIZER)).check()
+
+
+def test_a_padding_token_that_only_the_config_names_is_read(tmp_path):
+    files = {**TOKENIZER, "tokenizer": {"model": {"vocab": {"a": 0, "<|endoftext|>": 1}}, "padding": None}}
+    outline = outline_of(write_pretrained(tmp_path / "a", BERT | LABELS | {"pad_token_id": 1}, **files))
+    assert outline.get("input.extra.pad_id") == 1
+    files["tokenizer"]["model"]["vocab"]["[PAD]"] = 2
+    outline = outline_of(write_pretrained(tmp_path / "b", BERT | LABELS | {"pad_token_id": 2}, **files))
+    assert outline.get("input.extra.pad_id") is None
+
+
+def test_sentence_transformers_without_a_pooling_are_asked_for_it(tmp_path):
+    entries = [{"type": "x.models.Transformer", "path": ""}]
+    folder = write_pretrained(tmp_path, BERT | {"architectures": ["BertModel"]}, modules=entries, **TOKENIZER)
+    with pytest.raises(DefinitionError, match=r"output\.pooling: modules\.json has no module Pooling"):
+        outline_of(folder).check()
+    outline_of(folder, output__task="raw").check()
+
+
+@pytest.mark.parametrize("modules", [{}, [{"path": ""}], [{"type": "x.Transformer", "path": ""}, 3]])
+def test_a_list_of_modules_that_is_none_is_refused(tmp_path, modules):
+    folder = write_pretrained(tmp_path, BERT | {"architectures": ["BertModel"]}, modules=modules, **TOKENIZER)
+    with pytest.raises(DefinitionError, match=r"modules\.json is no list of modules"):
+        outline_of(folder)
+
+
+def image_outline(folder: Path, processor: dict[str, Any]) -> Outline:
+    config = LABELS | {"architectures": ["ViTForImageClassification"]}
+    return outline_of(write_pretrained(folder, config, preprocessor_config=processor))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"do_center_crop": True, "crop_size": {"height": 16, "width": 16}}, "cuts the middle of 16 x 16"),
+        ({"do_resize": False}, "do_resize is off"),
+        ({"keep_aspect_ratio": True}, "keep their proportions"),
+        ({"resample": 5}, "resample = 5 is a filter that isn't taken"),
+        ({"rescale_factor": 1 / 127.5, "rescale_offset": True}, "mean and std must include it"),
+        ({"rescale_offset": True}, "mean and std must include it"),
+        ({"image_std": None}, "has no image_mean and image_std"),
+    ],
+)
+def test_preprocessing_that_no_field_says_is_asked_for(tmp_path, change, why):
+    with pytest.raises(DefinitionError, match=why):
+        image_outline(tmp_path, VIT | change).check()
+
+
+def test_a_size_that_is_a_number_is_both_sides(tmp_path):
+    given = fields(image_outline(tmp_path, VIT | {"size": 24}), "input")
+    assert (given["height"], given["width"], given["resize"]) == (24, 24, "stretch")
+
+
+def test_a_processor_that_turns_the_channels_round_is_read(tmp_path):
+    processor = {"image_processor_type": "MobileViTImageProcessor", **CUT}
+    given = fields(image_outline(tmp_path, processor), "input")
+    assert (given["channel_order"], given["mean"], given["std"], given["pixel_max"]) == ("BGR", 0.0, 1.0, 1)
+
+
+def test_an_efficientnet_divides_by_its_deviations_twice(tmp_path):
+    given = fields(image_outline(tmp_path, VIT | {"image_processor_type": "EfficientNetImageProcessor"}), "input")
+    assert given["std"] == pytest.approx([0.04, 0.04, 0.04])
+    assert given["mean"] == VIT["image_mean"]

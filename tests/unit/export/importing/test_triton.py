@@ -56,3 +56,34 @@ def test_of_several_models_one_is_to_be_named(tmp_path):
     (tmp_path / "other" / "config.pbtxt").write_text(CONFIG)
     with pytest.raises(DefinitionError, match="has the models linear, other"):
         open_triton(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("labels.txt", "../secret.txt", r"label_filename is '\.\./secret\.txt', the name of a file"),
+        ("max_batch_size: 8", 'default_model_filename: "../../x.onnx"', "default_model_filename is"),
+        ("max_batch_size: 8", 'max_batch_size: "8"', "max_batch_size is '8', a whole number"),
+        ("dims: [ 3 ]", 'dims: [ "3" ]', "dims of input x are"),
+        ("dynamic_batching { max_queue_delay_microseconds: 2500 }", "dynamic_batching: true", "dynamic_batching is"),
+    ],
+)
+def test_a_value_of_another_form_is_refused_by_name(tmp_path, old, new, message):
+    write_triton(tmp_path, CONFIG.replace(old, new))
+    with pytest.raises(DefinitionError, match=message):
+        read_triton(Outline("repository", {}), open_triton(tmp_path))
+
+
+def test_the_output_with_labels_is_the_main_one(tmp_path):
+    other = 'output [ { name: "z" data_type: TYPE_FP32 dims: [ 3 ] } ]\noutput ['
+    outline = Outline("repository", {})
+    read_triton(outline, open_triton(write_triton(tmp_path, CONFIG.replace("output [", other))))
+    assert outline.get("source_outputs") == ["y", "z"]
+    assert outline.get("output.labels") == ["low", "high"]
+
+
+def test_the_free_size_of_an_input_of_any_name_can_be_given(tmp_path):
+    config = CONFIG.replace('name: "x"', 'name: "in:0.x"').replace("[ 3 ]", "[ -1 ]")
+    outline = Outline("repository", {})
+    read_triton(outline, open_triton(write_triton(tmp_path, config)))
+    assert outline.get("input.tensors")[0]["shape"] == ["in_0_x_1"]

@@ -41,16 +41,16 @@ def test_an_exported_program_is_served_as_torch_answers(net, tmp_path):
     x, y = example(3)
     program = torch.export.export(net, (x,), {"y": y}, dynamic_shapes={"x": free, "y": free})
     torch.export.save(program, tmp_path / "net.pt2")
-    model = open_source("net.pt2", tmp_path, {})
+    model = open_source("net.pt2", tmp_path, {}, trust=True)
     expected = net(*example(5))
     np.testing.assert_allclose(model.run(rows(5))["output_0"], expected[0].detach(), rtol=1e-6)
     check_graph(model, rows(3), {}, [rows(2), rows(7)], tmp_path)
-    assert list(open_source("net.pt2", tmp_path, {}, ["output_1"]).run(rows(5))) == ["output_1"]
+    assert list(open_source("net.pt2", tmp_path, {}, ["output_1"], trust=True).run(rows(5))) == ["output_1"]
 
 
 def test_a_program_with_a_fixed_batch_says_how_to_free_it(net, tmp_path):
     torch.export.save(torch.export.export(net, example(3)), tmp_path / "net.pt2")
-    model = open_source("net.pt2", tmp_path, {})
+    model = open_source("net.pt2", tmp_path, {}, trust=True)
     with pytest.raises(DefinitionError, match=r"the exported program refuses x \(4, 3\)") as caught:
         model.run(rows(4))
     assert "dynamic_shapes" in caught.value.fix
@@ -63,4 +63,13 @@ def test_a_program_with_a_fixed_batch_says_how_to_free_it(net, tmp_path):
 def test_a_damaged_program_is_refused(tmp_path):
     (tmp_path / "net.pt2").write_bytes(b"nothing")
     with pytest.raises(DefinitionError, match=r"net\.pt2 can't be read as an exported program"):
+        open_source("net.pt2", tmp_path, {}, trust=True)
+
+
+def test_a_program_is_not_read_without_trust(net, tmp_path):
+    torch.export.save(torch.export.export(net, example(3)), tmp_path / "net.pt2")
+    with pytest.raises(
+        DefinitionError, match=r"net\.pt2 is an exported program: reading it runs whatever code"
+    ) as caught:
         open_source("net.pt2", tmp_path, {})
+    assert caught.value.fix.startswith("--trust")

@@ -55,6 +55,7 @@ def test_names_choose_and_order_the_outputs_and_others_may_be_anything():
     with pytest.raises(DefinitionError, match=r"gives no output \['c'\]") as caught:
         named_tensors({"a": A}, ["c"])
     assert "['a']" in caught.value.fix
+    assert caught.value.where == "source_outputs"
 
 
 @pytest.mark.parametrize(("output", "message"), [("text", "gives str as output_0"), ({}, "without a tensor")])

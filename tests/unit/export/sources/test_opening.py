@@ -20,3 +20,19 @@ def test_a_function_that_gives_no_model_is_refused(tmp_path):
     (tmp_path / "model.py").write_text("def load(): return 3\n")
     with pytest.raises(DefinitionError, match=r"model\.py:load gave int, which is no model"):
         open_source("model.py:load", tmp_path, {})
+
+
+def test_a_function_of_a_file_in_a_folder_is_found_there(tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "model.py").write_text("def load(): return 'the other file'\n")
+    (tmp_path / "code" / "model.py").write_text("def load(): return 3\n")
+    with pytest.raises(DefinitionError, match=r"code/model\.py:load gave int"):
+        open_source("code/model.py:load", tmp_path, {})
+
+
+@pytest.mark.parametrize("reference", ["other.py:load", "../model.py:load"])
+def test_code_lies_in_the_models_folder(tmp_path, reference):
+    (tmp_path / "model.py").write_text("def load(): return 3\n")
+    (tmp_path / "net").mkdir()
+    with pytest.raises(DefinitionError, match="there is no file"):
+        open_source(reference, tmp_path / "net", {})

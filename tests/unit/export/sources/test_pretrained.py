@@ -1,5 +1,6 @@
 """Folders of transformers as sources: the module's own answers, and what is refused."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -74,3 +75,44 @@ def test_without_transformers_the_extra_is_named(tmp_path, monkeypatch):
 def test_a_folder_that_is_no_model_says_what_it_lacks(tmp_path):
     with pytest.raises(DefinitionError, match=r"there is no config\.json"):
         open_source(str(tmp_path), tmp_path, {})
+
+
+def test_parameters_that_the_weights_lack_are_refused_since_they_would_be_random(folder):
+    import transformers
+
+    model = transformers.BertForSequenceClassification.from_pretrained(folder)
+    model.bert.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | BERT))
+    with pytest.raises(DefinitionError, match=r"lack 2 parameters of BertForSequenceClassification.*classifier\.bias"):
+        open_source(str(folder), folder, {}, ["logits"])
+
+
+def test_a_pooler_may_lack_where_hidden_states_are_served(folder):
+    import transformers
+
+    bert = transformers.BertModel.from_pretrained(folder, add_pooling_layer=False)
+    bert.save_pretrained(folder)
+    assert open_source(str(folder), folder, {}, ["last_hidden_state"]).summary.startswith("transformers BertModel")
+    with pytest.raises(DefinitionError, match="pooler"):
+        open_source(str(folder), folder, {})
+
+
+def test_an_adapter_is_no_whole_model(folder):
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(DefinitionError, match=r"adapter_config\.json names another model"):
+        open_source(str(folder), folder, {})
+
+
+@pytest.mark.parametrize("name", ["pipeline", "AutoModel", "models"])
+def test_what_is_no_model_class_of_transformers_is_not_called(tmp_path, name):
+    pytest.importorskip("transformers")
+    with pytest.raises(DefinitionError, match=f"has no {name}"):
+        open_source(str(write_pretrained(tmp_path, {"architectures": [name]})), tmp_path, {})
+
+
+@pytest.mark.parametrize("path", ["../other", "/other"])
+def test_a_module_outside_the_folder_is_refused(tmp_path, path):
+    folder = write_pretrained(tmp_path / "a", BERT, modules=[{"type": "x.Transformer", "path": path}])
+    with pytest.raises(DefinitionError, match="lies outside of it"):
+        open_source(str(folder), folder, {})

@@ -59,3 +59,23 @@ def test_a_trusted_pickle_and_a_skops_file_give_the_same_model(tmp_path):
     skops = pytest.importorskip("skops.io")
     skops.dump(model, tmp_path / "model.skops")
     assert open_source("model.skops", tmp_path, {}).summary == "scikit-learn LinearRegression"
+
+
+def test_a_pickle_with_something_around_the_model_says_what_it_holds(tmp_path):
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps({"model": 1}))
+    with pytest.raises(DefinitionError, match="dict is no fitted model of scikit-learn, XGBoost or LightGBM"):
+        open_source("model.pkl", tmp_path, {}, trust=True)
+
+
+def test_a_module_of_the_pickles_own_is_not_taken_for_a_library(tmp_path):
+    (tmp_path / "model.pkl").write_bytes(b"cno_such_module_of_mine\nModel\n.")
+    with pytest.raises(DefinitionError, match="No module named 'no_such_module_of_mine'") as caught:
+        open_source("model.pkl", tmp_path, {}, trust=True)
+    assert "the module of its own classes" in caught.value.fix
+
+
+def test_a_damaged_skops_file_is_refused_without_a_traceback(tmp_path):
+    pytest.importorskip("skops.io")
+    (tmp_path / "model.skops").write_bytes(b"no zip")
+    with pytest.raises(DefinitionError, match=r"model\.skops can't be read"):
+        open_source("model.skops", tmp_path, {})

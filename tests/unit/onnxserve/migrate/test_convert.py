@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import io
 import json
@@ -128,3 +129,30 @@ def test_a_model_that_exists_is_not_overwritten(tmp_path):
     (tmp_path / "models" / "net").mkdir(parents=True)
     with pytest.raises(ArchiveError, match="exists"):
         converted(tmp_path, onnx("base_handler"), b"[1]")
+
+
+def test_labels_outside_the_basic_plane_are_toml(tmp_path):
+    names = {"0": "\U0001f642 naïve \x7f", "1": 'say "hi"'}
+    _, definition = converted(tmp_path, eager("image_classifier", **{"index_to_name.json": json.dumps(names).encode()}))
+    assert definition["output"]["labels"] == list(names.values())
+
+
+def test_no_name_in_the_manifest_or_of_the_file_becomes_code(tmp_path):
+    members = eager("base_handler")
+    weights = 'w" / exit("ran") / "'
+    members[weights] = members.pop("net.pth")
+    members[MANIFEST] = members[MANIFEST].replace(b"net.pth", json.dumps(weights)[1:-1].encode())
+    (tmp_path / "row").write_text("[1.0]")
+    stock = read_stock(write_zip(tmp_path / 'a""" + exit("ran")\nb.mar', members))
+    folder = convert(stock, tmp_path / "models", tmp_path / "row").folder
+    tree = ast.parse((folder / "model.py").read_text())
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "exit"]
+    assert tomllib.loads((folder / "model.toml").read_text())["name"] == "net"
+
+
+def test_a_model_file_that_no_module_can_be_named_after_is_refused(tmp_path):
+    members = eager("base_handler")
+    members["my-net.py"] = members.pop("network.py")
+    members[MANIFEST] = members[MANIFEST].replace(b"network.py", b"my-net.py")
+    with pytest.raises(ArchiveError, match=r"my-net\.py: its name is no module's"):
+        converted(tmp_path, members, b"[1.0]")
