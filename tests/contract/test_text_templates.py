@@ -59,6 +59,18 @@ def test_spans_have_the_characters_of_a_text_and_the_places_of_words(tagger, tmp
     assert all(0.5 < span["score"] <= 1 for span in text["spans"])
 
 
+def test_each_row_gets_its_own_tags_where_the_tokenizer_pads_on_the_left(tmp_path):
+    model = new_model("text", "left", tmp_path / "models", "tokens")
+    code = model / "model.py"
+    plain, made = code.read_text(), "    return made\n\n\ndef assets"
+    assert plain.count(made) == 1
+    code.write_text(plain.replace(made, f'    made.enable_padding(direction="left")\n{made}'))
+    state = export_model(model, tmp_path / "store", STEPS, lambda _: None, options=ExportOptions(draft=True))
+    long, short = asked(state, tmp_path, {"instances": [TEXT, "the shop in Oslo was shut"]})
+    assert parts_of(long) == SPANS
+    assert parts_of(short) == [("CITY", "Oslo", 12, 16)]
+
+
 def test_a_batch_gives_spans_as_json(tagger, tmp_path):
     pq.write_table(pa.table({"id": [1, 2], "text": [TEXT, "the shop in Oslo was shut"]}), tmp_path / "rows.parquet")
     run(tagger.archive, tmp_path / "rows.parquet", tmp_path / "out")

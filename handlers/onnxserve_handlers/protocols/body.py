@@ -42,7 +42,8 @@ JSON_TYPES = {
     list: "a list",
     dict: "an object",
     type(None): "null",
-    **dict.fromkeys((bytes, bytearray), "raw bytes"),
+    bytes: "raw bytes",
+    bytearray: "raw bytes",
 }
 DEPTH = 3  # of names before a row: {"data": {"image": {"b64": "…"}}}
 PROTOCOL = "x-onnxserve-protocol"  # how the gateway names the form of a request, where its path decides that
