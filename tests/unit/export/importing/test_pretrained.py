@@ -196,7 +196,7 @@ def test_sentence_transformers_without_a_pooling_are_asked_for_it(tmp_path):
     outline_of(folder, output__task="raw").check()
 
 
-@pytest.mark.parametrize("modules", [{}, [{"path": ""}], [{"type": "x.Transformer", "path": ""}, 3]])
+@pytest.mark.parametrize("modules", [{}, [], [{"path": ""}], [{"type": "x.Transformer", "path": ""}, 3]])
 def test_a_list_of_modules_that_is_none_is_refused(tmp_path, modules):
     folder = write_pretrained(tmp_path, BERT | {"architectures": ["BertModel"]}, modules=modules, **TOKENIZER)
     with pytest.raises(DefinitionError, match=r"modules\.json is no list of modules"):
@@ -240,3 +240,25 @@ def test_an_efficientnet_divides_by_its_deviations_twice(tmp_path):
     given = fields(image_outline(tmp_path, VIT | {"image_processor_type": "EfficientNetImageProcessor"}), "input")
     assert given["std"] == pytest.approx([0.04, 0.04, 0.04])
     assert given["mean"] == VIT["image_mean"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            {"config_sentence_transformers": {"default_prompt_name": "query"}},
+            "puts the prompt 'query' before each text",
+        ),
+        ({"sentence_bert_config": {"do_lower_case": True}}, "makes texts lower-case"),
+    ],
+)
+def test_texts_that_sentence_transformers_changes_first_are_refused(tmp_path, files, message):
+    entries = [{"type": "x.models.Transformer", "path": ""}, {"type": "x.models.Pooling", "path": "1_Pooling"}]
+    config = BERT | {"architectures": ["BertModel"]}
+    folder = write_pretrained(tmp_path, config, modules=entries, **{**TOKENIZER, **files})
+    write_pretrained(tmp_path / "1_Pooling", {"pooling_mode": "mean"})
+    with pytest.raises(DefinitionError, match=message):
+        outline_of(folder)
+    lower = {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]}
+    write_pretrained(folder, config, tokenizer={"normalizer": lower}, config_sentence_transformers={})
+    outline_of(folder).check()
