@@ -42,7 +42,8 @@ def open_pretrained(folder: Path, outputs: Sequence[str] = (), *, trust: bool = 
             f"{error.name} is not installed", where=str(folder), fix="pip install 'onnxserve[transformers]'"
         ) from error
     name = architecture(config, folder)
-    base, builder = transformers.PreTrainedModel, getattr(transformers, name, None)
+    base: Any = transformers.PreTrainedModel
+    builder: Any = getattr(transformers, name, None)
     if (folder / MODULES).is_file():
         builder = transformers.AutoModel
     elif not (isinstance(builder, type) and issubclass(builder, base)):

@@ -180,10 +180,11 @@ def test_a_cross_encoder_reads_pairs_whatever_its_labels_and_keeps_its_activatio
 
 
 def test_a_padding_token_that_only_the_config_names_is_read(tmp_path):
-    files = {**TOKENIZER, "tokenizer": {"model": {"vocab": {"a": 0, "<|endoftext|>": 1}}, "padding": None}}
+    vocabulary = {"a": 0, "<|endoftext|>": 1}
+    files = {**TOKENIZER, "tokenizer": {"model": {"vocab": vocabulary}, "padding": None}}
     outline = outline_of(write_pretrained(tmp_path / "a", BERT | LABELS | {"pad_token_id": 1}, **files))
     assert outline.get("input.extra.pad_id") == 1
-    files["tokenizer"]["model"]["vocab"]["[PAD]"] = 2
+    vocabulary["[PAD]"] = 2
     outline = outline_of(write_pretrained(tmp_path / "b", BERT | LABELS | {"pad_token_id": 2}, **files))
     assert outline.get("input.extra.pad_id") is None
 
