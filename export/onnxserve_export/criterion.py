@@ -98,8 +98,9 @@ class Criterion:
     def _vectors(self, outputs: Outputs) -> Array:
         """Return the vectors that clients get: pooled from (rows, tokens, width), else the main output itself."""
         values = main(outputs)
-        pooled = isinstance(self.hooks, Embedding) and values.ndim > MATRIX
-        return self.hooks.vectors(outputs) if pooled else values
+        if isinstance(self.hooks, Embedding) and values.ndim > MATRIX:
+            return self.hooks.vectors(outputs)
+        return values
 
     def _moved_loss(self, reference: Outputs) -> Loss:
         def errors(outputs: Outputs) -> Array:

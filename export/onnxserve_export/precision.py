@@ -134,7 +134,8 @@ def count_changed(model: TreeSource, exact: Array) -> int:
 def differ(expected: Array, answers: Array) -> Array:
     """Return which rows' answers differ by more than arithmetic explains, shape (rows,)."""
     differences = np.abs(expected.astype(np.float64) - answers).reshape(len(expected), -1).max(axis=1)
-    return np.asarray(differences > TOLERANCE * max(1.0, float(np.abs(expected).max())))
+    # Written so that a value that is no number differs too.
+    return np.asarray(~(differences <= TOLERANCE * max(1.0, float(np.nanmax(np.abs(expected), initial=0.0)))))
 
 
 def beside_thresholds(model: TreeSource, exact: Array) -> Array:

@@ -33,7 +33,7 @@ def locate(source: str, folder: Path, *, offline: bool, say: Callable[[str], Non
     if is_remote(source):
         return _remote(source, folder, open_access(offline=offline, say=say))
     location = parse_location(source)
-    path = Path(location.url.removeprefix("file://")).expanduser().resolve()
+    path = absolute(Path(location.url.removeprefix("file://")).expanduser())
     if path.exists():
         if location.sha256:
             fetch(location, Path.cwd(), open_access(offline=offline, say=say))  # checks the pin
@@ -48,6 +48,11 @@ def locate(source: str, folder: Path, *, offline: bool, say: Callable[[str], Non
     if not code.is_file():
         raise DefinitionError(f"there is no {file}", where=str(code))
     return Artefact(f"{code.name}:{function}", code, source)
+
+
+def absolute(path: Path) -> Path:
+    """Return an absolute path; a file that is a link keeps its name, since its suffix says what it is."""
+    return path.parent.resolve() / path.name if path.is_file() else path.resolve()
 
 
 def _remote(source: str, folder: Path, access: Access) -> Artefact:

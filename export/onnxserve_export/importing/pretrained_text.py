@@ -11,6 +11,7 @@ from onnxserve_handlers.inputs.text_tokens import PAD_TOKENS
 
 from .outline import Outline
 
+PROMPTS = "config_sentence_transformers.json"
 TOKENIZER, TOKENIZER_CONFIG, SENTENCES = "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json"
 ENDLESS = 10**6  # transformers writes a number with thirty digits for "unlimited"
 # Position embeddings of these begin behind the padding's index, so that two fewer tokens fit.
@@ -76,6 +77,34 @@ def longest_text(inner: Path, config: dict[str, Any]) -> tuple[int, str]:
     return limits.get(origin, 0), origin
 
 
+def _check_texts(folder: Path, inner: Path) -> None:
+    """Raise DefinitionError for texts that sentence-transformers changes before the tokenizer gets them."""
+    prompts = read_object(folder / PROMPTS) if (folder / PROMPTS).is_file() else {}
+    if name := prompts.get("default_prompt_name"):
+        raise DefinitionError(
+            f"{PROMPTS} puts the prompt {name!r} before each text, which the kind text doesn't",
+            where=str(folder / PROMPTS),
+            fix="let clients send texts with the prompt, and remove default_prompt_name from the file",
+        )
+    settings = read_object(inner / SENTENCES) if (inner / SENTENCES).is_file() else {}
+    tokenizer = next(path for path in (folder / TOKENIZER, inner / TOKENIZER) if path.is_file())
+    if settings.get("do_lower_case") and not lowers(read_object(tokenizer).get("normalizer")):
+        raise DefinitionError(
+            f"{SENTENCES} makes texts lower-case, and {TOKENIZER} doesn't",
+            where=str(inner / SENTENCES),
+            fix=f"add a normalizer Lowercase to {TOKENIZER}",
+        )
+
+
+def lowers(normalizer: Any) -> bool:
+    """Return whether a tokenizer's normalizer, or one of a sequence, makes texts lower-case."""
+    if not isinstance(normalizer, dict):
+        return False
+    parts = normalizer.get("normalizers")
+    own = normalizer.get("type") == "Lowercase" or bool(normalizer.get("lowercase"))
+    return own or (isinstance(parts, list) and any(map(lowers, parts)))
+
+
 def is_cross_encoder(config: dict[str, Any]) -> bool:
     """Return whether CrossEncoder of sentence-transformers wrote the folder, in its form or the former one."""
     return "sentence_transformers" in config or RANK_ACTIVATION in config
@@ -111,7 +140,11 @@ def _read_padding(outline: Outline, tokenizer: Path, config: dict[str, Any]) -> 
 def _read_pooling(outline: Outline, folder: Path) -> None:
     """Read the modules behind the transformer: pooling, and whether vectors get the length 1."""
     listed = read_json(folder / MODULES)
-    if not isinstance(listed, list) or not all(isinstance(entry, dict) and "type" in entry for entry in listed):
+    if (
+        not isinstance(listed, list)
+        or not listed
+        or not all(isinstance(entry, dict) and "type" in entry for entry in listed)
+    ):
         raise DefinitionError(f"{MODULES} is no list of modules with a type each", where=str(folder / MODULES))
     entries = [(str(entry["type"]).rpartition(".")[2], inner_folder(folder, entry.get("path", ""))) for entry in listed]
     if unknown := [name for name, _ in entries if name not in TAKEN]:
@@ -120,6 +153,7 @@ def _read_pooling(outline: Outline, folder: Path) -> None:
             where=str(folder / MODULES),
             fix='build the whole chain as a module in model.py, and set source = "model.py:load"',
         )
+    _check_texts(folder, entries[0][1])
     outline.add("output.task", "embedding", f"{MODULES}: sentence-transformers")
     if outline.get("output.task") != "embedding":
         return

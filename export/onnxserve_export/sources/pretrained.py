@@ -24,6 +24,7 @@ HIDDEN_STATE = "last_hidden_state"
 # Inputs beside the main one that a tokenizer makes; a module that has them computes their usual values by itself.
 TYPES = "token_type_ids"
 BESIDE = ("attention_mask", TYPES, "position_ids")
+COUNTERS = "num_batches_tracked"  # of batch normalisation, which only training reads
 PATTERNS = ("*.safetensors", "*.safetensors.index.json")
 
 
@@ -41,7 +42,8 @@ def open_pretrained(folder: Path, outputs: Sequence[str] = (), *, trust: bool = 
             f"{error.name} is not installed", where=str(folder), fix="pip install 'onnxserve[transformers]'"
         ) from error
     name = architecture(config, folder)
-    base, builder = transformers.PreTrainedModel, getattr(transformers, name, None)
+    base: Any = transformers.PreTrainedModel
+    builder: Any = getattr(transformers, name, None)
     if (folder / MODULES).is_file():
         builder = transformers.AutoModel
     elif not (isinstance(builder, type) and issubclass(builder, base)):
@@ -135,7 +137,8 @@ def _check_whole(name: str, loaded: dict[str, Any], folder: Path, outputs: Seque
 
     A pooler isn't among them where only the hidden states are served.
     """
-    lacking = {str(key) for key in loaded["missing_keys"]}
+    keys = (str(key) for key in loaded["missing_keys"])
+    lacking = {key for key in keys if not key.endswith(COUNTERS)}
     if set(outputs) == {HIDDEN_STATE}:
         lacking = {key for key in lacking if "pooler" not in key.split(".")}
     if lacking:

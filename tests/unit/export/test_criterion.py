@@ -166,10 +166,12 @@ def test_vectors_are_compared_as_they_are_pooled(tmp_path):
     tokens = np.ones((ROWS, 200, 4), np.float32)
     turned = tokens.copy()
     turned[:, 0, 2:] = -1
-    for pooling, drop in (("cls", 1.0), ("last", 0.0)):
-        options = EmbeddingOptions(pooling=pooling)
+    for options, drop in ((EmbeddingOptions(pooling="cls"), 1.0), (EmbeddingOptions(pooling="last"), 0.0)):
         acceptance = Acceptance(
-            definition(tmp_path / pooling, options), [Row(0, None)] * ROWS, Outputs(tokens=tokens), labelled=False
+            definition(tmp_path / options.pooling, options),
+            [Row(0, None)] * ROWS,
+            Outputs(tokens=tokens),
+            labelled=False,
         )
         assert acceptance.compare(Outputs(tokens=turned)).drop == drop
 

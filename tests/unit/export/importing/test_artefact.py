@@ -34,6 +34,13 @@ def test_a_file_that_is_not_the_pinned_one_is_refused_before_it_is_read(tmp_path
         located(f"{tmp_path / 'net.pkl'}@sha256:{'0' * 64}", tmp_path / "models")
 
 
+def test_a_link_keeps_its_name(tmp_path):
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / "0a1b").write_bytes(b"")
+    (tmp_path / "net.onnx").symlink_to(tmp_path / "blobs" / "0a1b")
+    assert located(str(tmp_path / "net.onnx"), tmp_path / "models").path == tmp_path / "net.onnx"
+
+
 def test_a_function_of_a_module_has_no_path_and_one_of_a_file_has(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.py").write_text("")

@@ -180,10 +180,11 @@ def test_a_cross_encoder_reads_pairs_whatever_its_labels_and_keeps_its_activatio
 
 
 def test_a_padding_token_that_only_the_config_names_is_read(tmp_path):
-    files = {**TOKENIZER, "tokenizer": {"model": {"vocab": {"a": 0, "<|endoftext|>": 1}}, "padding": None}}
+    vocabulary = {"a": 0, "<|endoftext|>": 1}
+    files = {**TOKENIZER, "tokenizer": {"model": {"vocab": vocabulary}, "padding": None}}
     outline = outline_of(write_pretrained(tmp_path / "a", BERT | LABELS | {"pad_token_id": 1}, **files))
     assert outline.get("input.extra.pad_id") == 1
-    files["tokenizer"]["model"]["vocab"]["[PAD]"] = 2
+    vocabulary["[PAD]"] = 2
     outline = outline_of(write_pretrained(tmp_path / "b", BERT | LABELS | {"pad_token_id": 2}, **files))
     assert outline.get("input.extra.pad_id") is None
 
@@ -196,7 +197,7 @@ def test_sentence_transformers_without_a_pooling_are_asked_for_it(tmp_path):
     outline_of(folder, output__task="raw").check()
 
 
-@pytest.mark.parametrize("modules", [{}, [{"path": ""}], [{"type": "x.Transformer", "path": ""}, 3]])
+@pytest.mark.parametrize("modules", [{}, [], [{"path": ""}], [{"type": "x.Transformer", "path": ""}, 3]])
 def test_a_list_of_modules_that_is_none_is_refused(tmp_path, modules):
     folder = write_pretrained(tmp_path, BERT | {"architectures": ["BertModel"]}, modules=modules, **TOKENIZER)
     with pytest.raises(DefinitionError, match=r"modules\.json is no list of modules"):
@@ -240,3 +241,25 @@ def test_an_efficientnet_divides_by_its_deviations_twice(tmp_path):
     given = fields(image_outline(tmp_path, VIT | {"image_processor_type": "EfficientNetImageProcessor"}), "input")
     assert given["std"] == pytest.approx([0.04, 0.04, 0.04])
     assert given["mean"] == VIT["image_mean"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            {"config_sentence_transformers": {"default_prompt_name": "query"}},
+            "puts the prompt 'query' before each text",
+        ),
+        ({"sentence_bert_config": {"do_lower_case": True}}, "makes texts lower-case"),
+    ],
+)
+def test_texts_that_sentence_transformers_changes_first_are_refused(tmp_path, files, message):
+    entries = [{"type": "x.models.Transformer", "path": ""}, {"type": "x.models.Pooling", "path": "1_Pooling"}]
+    config = BERT | {"architectures": ["BertModel"]}
+    folder = write_pretrained(tmp_path, config, modules=entries, **{**TOKENIZER, **files})
+    write_pretrained(tmp_path / "1_Pooling", {"pooling_mode": "mean"})
+    with pytest.raises(DefinitionError, match=message):
+        outline_of(folder)
+    lower = {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]}
+    write_pretrained(folder, config, tokenizer={"normalizer": lower}, config_sentence_transformers={})
+    outline_of(folder).check()
