@@ -133,6 +133,22 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def count_measure(predictions: Sequence[Any], name: str) -> Mapping[str, Array]:
+    """Return the lengths of the predictions' lists of this name as a measure, none where no prediction has one."""
+    counts = [len(entries) for row in predictions if isinstance(entries := field_of(row, name), list)]
+    return {name: np.array(counts)} if counts else {}
+
+
+def f1(common: npt.ArrayLike, total: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return twice what both sides have in common over the sum of what each has; 1 where both have nothing."""
+    return np.asarray(np.where(np.equal(total, 0), 1.0, 2 * np.asarray(common) / np.maximum(total, 1)))
+
+
+def flat(array: Array) -> npt.NDArray[np.float64]:
+    """Return an output with one list of values a row, shape (rows, values)."""
+    return array.reshape(len(array), -1).astype(np.float64)
+
+
 def first_output(outputs: Mapping[str, Array]) -> Array:
     """Return the graph's first output."""
     return next(iter(outputs.values()))

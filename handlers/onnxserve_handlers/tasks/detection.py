@@ -12,14 +12,13 @@ import numpy.typing as npt
 from ..inputs.image_frame import Frame, frames
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
-from . import OutputOptions, TaskHooks, first_output
-from .classification import probabilities
+from . import OutputOptions, TaskHooks, count_measure, f1, field_of, first_output
+from .classification import DIGITS, probabilities
 from .detection_boxes import Form, corners, match, mean_average_precision, suppress
 from .regression import round_significant
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Floats = npt.NDArray[np.float64]
-DIGITS = 6  # decimals of a score
 
 
 class DetectionOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -109,8 +108,7 @@ class Detection(TaskHooks):
 
     def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
         """Return the best scores and the numbers of objects."""
-        counts = [len(objects) for objects in map(objects_in, predictions) if objects is not None]
-        return {**super().prediction_measures(predictions), **({"objects": np.array(counts)} if counts else {})}
+        return {**super().prediction_measures(predictions), **count_measure(predictions, "objects")}
 
     def unknown_labels(self, label: Any) -> list[str]:
         """Return the labels of a row's objects that the model doesn't have."""
@@ -201,7 +199,7 @@ class Detection(TaskHooks):
 
 def objects_in(prediction: Any) -> list[Any] | None:
     """Return the objects of a prediction, None if it isn't one of this task."""
-    objects = prediction.get("objects") if isinstance(prediction, Mapping) else None
+    objects = field_of(prediction, "objects")
     return objects if isinstance(objects, list) else None
 
 
@@ -214,5 +212,5 @@ def _is_box(value: Any) -> bool:
 
 
 def _f1(own: Objects, source: Objects) -> float:
-    total = len(own.boxes) + len(source.boxes)
-    return 2 * float(match(own.boxes, own.labels, source.boxes, source.labels).sum()) / total if total else 1.0
+    matched = match(own.boxes, own.labels, source.boxes, source.labels).sum()
+    return float(f1(matched, len(own.boxes) + len(source.boxes)))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
-from . import OutputOptions, TaskHooks, field_of, first_output
+from . import OutputOptions, TaskHooks, count_measure, f1, field_of, first_output
 from .classification import best_scores, probabilities
 
 Flags = npt.NDArray[np.bool_]
@@ -72,8 +72,7 @@ class Multilabel(TaskHooks):
 
     def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
         """Return the best scores and the numbers of labels."""
-        counts = [len(labels) for row in predictions if isinstance(labels := field_of(row, "labels"), list)]
-        return {**super().prediction_measures(predictions), **({"labels": np.array(counts)} if counts else {})}
+        return {**super().prediction_measures(predictions), **count_measure(predictions, "labels")}
 
     def unknown_labels(self, label: Any) -> list[str]:
         """Return the row's labels that the model doesn't have."""
@@ -87,11 +86,11 @@ class Multilabel(TaskHooks):
     ) -> npt.NDArray[np.float64]:
         """Return each row's F1 beside its labels, which are a list; 1 where both have none."""
         truth = [[name in label_set(label) for name in self.output.labels] for label in labels]
-        return f1(self._flags(outputs), np.array(truth, bool).reshape(len(labels), -1))
+        return f1_of_flags(self._flags(outputs), np.array(truth, bool).reshape(len(labels), -1))
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return each row's F1 beside the source's labels."""
-        return f1(self._flags(outputs), self._flags(reference))
+        return f1_of_flags(self._flags(outputs), self._flags(reference))
 
     def _scores(self, outputs: Outputs) -> npt.NDArray[np.float64]:
         activation = self.output.activation
@@ -108,7 +107,6 @@ def label_set(label: Any) -> set[str]:
     return {str(name) for name in label} if isinstance(label, list | tuple | set) else {str(label)}
 
 
-def f1(flags: Flags, truth: Flags) -> npt.NDArray[np.float64]:
-    """Return the F1 of each row, for flags of shape (rows, labels): twice what both have over the sum of both."""
-    both, total = (flags & truth).sum(axis=1), flags.sum(axis=1) + truth.sum(axis=1)
-    return np.asarray(np.where(total == 0, 1.0, 2 * both / np.maximum(total, 1)))
+def f1_of_flags(flags: Flags, truth: Flags) -> npt.NDArray[np.float64]:
+    """Return the F1 of each row, for flags of shape (rows, labels)."""
+    return f1((flags & truth).sum(axis=1), flags.sum(axis=1) + truth.sum(axis=1))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
-from . import OutputOptions, TaskHooks
+from . import OutputOptions, TaskHooks, flat
 from .regression import closeness, round_significant
 
 
@@ -44,13 +44,9 @@ class Raw(TaskHooks):
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return the least closeness of a row's outputs: 1 less the error in spreads of the source's, at least 0."""
-        each = [closeness(_flat(outputs[name]), _flat(array)) for name, array in reference.items()]
+        each = [closeness(flat(outputs[name]), flat(array)) for name, array in reference.items()]
         return np.asarray(np.min(each, axis=0))
 
 
 def _round(array: Array) -> Array:
     return round_significant(array.astype(np.float64)) if array.dtype.kind == "f" else array
-
-
-def _flat(array: Array) -> npt.NDArray[np.float64]:
-    return array.reshape(len(array), -1).astype(np.float64)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
-from . import OutputOptions, TaskHooks, field_of, first_output
+from . import OutputOptions, TaskHooks, field_of, first_output, flat
 
 SIGNIFICANT = 7  # significant digits of a value: a float32 holds no more
 ROUNDING = 2.0**-12  # of a magnitude
@@ -56,24 +56,17 @@ class Regression(TaskHooks):
         origins: Sequence[Any] | None = None,  # noqa: ARG002 - a hook
     ) -> npt.NDArray[np.float64]:
         """Return 1 less the error beside the labels, in spreads of the labels, at least 0."""
-        values = flat(outputs)
+        values = flat(first_output(outputs))
         return closeness(values, np.asarray(labels, np.float64).reshape(values.shape))
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return 1 less the error beside the source's values, in their spreads, at least 0."""
-        return closeness(flat(outputs), flat(reference))
+        return closeness(flat(first_output(outputs)), flat(first_output(reference)))
 
 
 def plain_rows(values: Array) -> list[dict[str, Any]]:
     """Return one flat list of values per row."""
-    rounded = round_significant(values.reshape(len(values), -1).astype(np.float64))
-    return [{"values": row} for row in rounded.tolist()]
-
-
-def flat(outputs: Outputs) -> npt.NDArray[np.float64]:
-    """Return the first output, shape (rows, values)."""
-    first = first_output(outputs)
-    return first.reshape(len(first), -1).astype(np.float64)
+    return [{"values": row} for row in round_significant(flat(values)).tolist()]
 
 
 def closeness(values: npt.NDArray[np.float64], truth: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
-from . import OutputOptions, TaskHooks, field_of, first_output
+from . import OutputOptions, TaskHooks, first_output, flat
 from .classification import DIGITS, probabilities
-from .regression import closeness, flat, round_significant
+from .regression import closeness, round_significant
 
 
 class RerankOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -55,11 +55,6 @@ class Rerank(TaskHooks):
         """Return an object of a number."""
         return object_schema({"score": {"type": "number"}}, ["score"])
 
-    def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
-        """Return the scores."""
-        scores = [score for row in predictions if (score := field_of(row, "score")) is not None]
-        return {"score": np.array(scores, np.float64)} if scores else {}
-
     def label_fault(self, label: Any) -> str:
         """Return why a label is no relevance."""
         is_number = isinstance(label, int | float) and 0 <= label <= 1
@@ -77,8 +72,8 @@ class Rerank(TaskHooks):
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return 1 less the error beside the source's number, in spreads of its numbers, at least 0."""
-        return closeness(flat(outputs), flat(reference))
+        return closeness(flat(first_output(outputs)), flat(first_output(reference)))
 
     def _scores(self, outputs: Outputs) -> npt.NDArray[np.float64]:
         activation = self.output.activation
-        return probabilities(flat(outputs)[:, 0], "sigmoid" if activation == "auto" else activation)
+        return probabilities(flat(first_output(outputs))[:, 0], "sigmoid" if activation == "auto" else activation)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
-from . import OutputOptions, TaskHooks, field_of, first_output
+from . import OutputOptions, TaskHooks, count_measure, f1, field_of, first_output
 from .classification import DIGITS, probabilities
 
 SINGLE, LAST, FIRST = "SU", "EL", "B"  # prefixes of the schemes IOBES and BILOU
@@ -125,8 +125,7 @@ class Tokens(TaskHooks):
 
     def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
         """Return the scores, and the numbers of spans."""
-        counts = [len(spans) for row in predictions if isinstance(spans := field_of(row, "spans"), list)]
-        return {**super().prediction_measures(predictions), **({"spans": np.array(counts)} if counts else {})}
+        return {**super().prediction_measures(predictions), **count_measure(predictions, "spans")}
 
     def unknown_labels(self, label: Any) -> list[str]:
         """Return the tags or the spans' labels that the model doesn't have."""
@@ -152,13 +151,15 @@ class Tokens(TaskHooks):
         """Return the F1 of each row's spans beside its label, which is a list of spans or a tag for each word."""
         truth = [self._truth(label) for label in labels]
         return np.array(
-            [f1_of(keys(self.spans(outputs, i, origins and origins[i])), truth[i]) for i in range(len(truth))]
+            [f1_of_spans(keys(self.spans(outputs, i, origins and origins[i])), truth[i]) for i in range(len(truth))]
         )
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return the F1 of each row's spans of tokens beside the source's."""
         count = len(first_output(outputs))
-        return np.array([f1_of(keys(self.spans(outputs, i)), keys(self.spans(reference, i))) for i in range(count)])
+        return np.array(
+            [f1_of_spans(keys(self.spans(outputs, i)), keys(self.spans(reference, i))) for i in range(count)]
+        )
 
     def spans(self, outputs: Outputs, index: int, places: Sequence[Any] | None = None) -> list[Span]:
         """Return the spans of one row; `places` are its tokens' `(start, end, word)`, None where a token has none.
@@ -237,7 +238,6 @@ def keys(spans: Iterable[Span]) -> set[tuple[str, int, int]]:
     return {span.key for span in spans}
 
 
-def f1_of(spans: set[Any], truth: set[Any]) -> float:
-    """Return twice what both have over the sum of both; 1 where both have none."""
-    total = len(spans) + len(truth)
-    return 2 * len(spans & truth) / total if total else 1.0
+def f1_of_spans(spans: set[Any], truth: set[Any]) -> float:
+    """Return the F1 of one row's spans without their scores."""
+    return float(f1(len(spans & truth), len(spans) + len(truth)))

@@ -7,7 +7,7 @@ import pytest
 
 from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.registry import task_for
-from onnxserve_handlers.tasks.multilabel import MultilabelOptions, f1
+from onnxserve_handlers.tasks.multilabel import MultilabelOptions, f1_of_flags
 
 LABELS = ("cat", "dog", "cow")
 SCORES = np.array([[0.9, 0.2, 0.6], [0.1, 0.2, 0.3]])
@@ -42,7 +42,7 @@ def test_the_metric_is_the_f1_of_each_row():
     assert task.quality(Outputs(first=SCORES), [["cat", "cow"], ["dog"]]) == pytest.approx([1, 0])
     assert task.quality(Outputs(first=SCORES), ["cat", None]) == pytest.approx([2 / 3, 1])
     assert task.agreement(Outputs(first=SCORES), Outputs(first=SCORES[::-1])).tolist() == [0, 0]
-    assert f1(np.array([[True, True]]), np.array([[True, False]])).tolist() == [pytest.approx(2 / 3)]
+    assert f1_of_flags(np.array([[True, True]]), np.array([[True, False]])).tolist() == [pytest.approx(2 / 3)]
 
 
 def test_each_label_of_a_row_must_be_the_models():
