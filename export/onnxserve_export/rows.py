@@ -100,18 +100,18 @@ class Given:
 def given_rows(state: ExportState) -> Iterable[tuple[Any, Any]]:
     """Return the definition's rows; a draft takes the first ones only."""
     definition = state.definition
-    given: Iterable[tuple[Any, Any]] = read_rows(state)
+    pairs: Iterable[tuple[Any, Any]] = read_rows(state)
     if definition.features:
-        given, state.key_types = join_features(given, definition, state.scratch / "features")
-    return islice(given, DRAFT_ROWS) if state.options.draft else given
+        pairs, state.key_types = join_features(pairs, definition, state.scratch / "features")
+    return islice(pairs, DRAFT_ROWS) if state.options.draft else pairs
 
 
 def call(state: ExportState) -> None:
     """Read and split the rows, and say what they allow; faults are collected, as is that they allow no archive."""
     golden = state.faults.attempt(lambda: read_golden(state.definition, state.faults))
-    given = Given(given_rows(state), state.definition)
-    state.split = split_rows(given, state.scratch / "rows")
-    for fault in given.faults():
+    rows = Given(given_rows(state), state.definition)
+    state.split = split_rows(rows, state.scratch / "rows")
+    for fault in rows.faults():
         state.faults.add(fault)
     if golden is not None:
         state.golden = golden or first_rows(state.split)

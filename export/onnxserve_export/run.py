@@ -27,16 +27,16 @@ def run_graph(model: Path, batches: Batches | Iterable[Arrays]) -> list[Arrays]:
     with tempfile.TemporaryDirectory() as scratch:
         source, target = on_disk(batches, Path(scratch)), Path(scratch) / "out.npz"
         where = [str(model), str(source.path), str(source.start), str(source.stop), str(target)]
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, str(GRAPH_PROCESS), *where],
             capture_output=True,
             text=True,
             check=False,
             timeout=TIMEOUT_S,
         )
-        if done.returncode != 0:
-            lines = done.stderr.strip().splitlines()
-            raise GraphCrashed(lines[-1] if lines else f"exit {done.returncode}")
+        if completed.returncode != 0:
+            lines = completed.stderr.strip().splitlines()
+            raise GraphCrashed(lines[-1] if lines else f"exit {completed.returncode}")
         return [in_full(outputs) for outputs in Batches(target, 0, len(source))]
 
 

@@ -21,14 +21,14 @@ from .step import Step
 
 def stretch(arrays: Arrays, axes: Axes, limits: Mapping[str, int]) -> Arrays:
     """Return the same rows, repeated along their free axes to exactly the largest sizes."""
-    made = dict(arrays)
+    stretched = dict(arrays)
     for name, free in axes.items():
         for axis, axis_name in free.items():
             length = limits[axis_name]
-            times = -(-length // made[name].shape[axis])
-            repeated = np.concatenate([made[name]] * times, axis=axis)
-            made[name] = np.take(repeated, np.arange(length), axis=axis)
-    return made
+            times = -(-length // stretched[name].shape[axis])
+            repeated = np.concatenate([stretched[name]] * times, axis=axis)
+            stretched[name] = np.take(repeated, np.arange(length), axis=axis)
+    return stretched
 
 
 def all_shapes(state: ExportState) -> dict[str, Arrays]:

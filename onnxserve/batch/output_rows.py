@@ -60,8 +60,8 @@ def split_predictions(answers: Answers, model: Model, form: Form) -> tuple[pa.Ar
         for prediction in predictions
     ]
     if answers.score is None:  # they come from a server
-        given = [prediction.get("score") if isinstance(prediction, dict) else None for prediction in predictions]
-        scores = pa.array(given, pa.float64())
+        values = [prediction.get("score") if isinstance(prediction, dict) else None for prediction in predictions]
+        scores = pa.array(values, pa.float64())
     else:
         scores = pa.array(answers.score, pa.float64(), from_pandas=True)
     if form == "labels":

@@ -65,18 +65,18 @@ def score(
     plan: Plan, out: Folder, engine: PartRunner, machine: Machine, errors: int | None, progress: Progress
 ) -> Manifest:
     """Score the parts that are left; BatchError if a part fails or too many rows are bad."""
-    done = finished_parts(plan, out)
-    failed = sum(result.failed for result in done.values())
+    results = finished_parts(plan, out)
+    failed = sum(result.failed for result in results.values())
     _bearable(failed, errors, out)
-    left = [part for part in plan.parts if part.number not in done]
+    left = [part for part in plan.parts if part.number not in results]
     for result in engine.run(plan.job, left, out.url, machine, errors) if left else ():
         if result.error:
             raise BatchError(result.error, fix="finished parts are kept: the same command resumes the job")
-        done[result.number] = result
+        results[result.number] = result
         failed += result.failed
         progress(result)
         _bearable(failed, errors, out)
-    return _whole(plan, out, done)
+    return _whole(plan, out, results)
 
 
 def _bearable(failed: int, errors: int | None, out: Folder) -> None:
@@ -88,8 +88,8 @@ def _bearable(failed: int, errors: int | None, out: Folder) -> None:
         )
 
 
-def _whole(plan: Plan, out: Folder, done: dict[int, PartResult]) -> Manifest:
-    parts = [done[part.number] for part in plan.parts]
+def _whole(plan: Plan, out: Folder, results: dict[int, PartResult]) -> Manifest:
+    parts = [results[part.number] for part in plan.parts]
     with out.create(QUARANTINE) as stream:
         for result in parts:
             stream.write(out.read(quarantine(result.number)) or b"")

@@ -113,9 +113,9 @@ class Worker:
             writer.abandon()
             raise
         seconds = time.perf_counter() - start
-        done = PartResult(part.number, rows, failed, tuple(files), seconds, self._scorer.deviation)
-        self._folder.write(record(part.number), msgspec.json.encode(done))
-        return done
+        result = PartResult(part.number, rows, failed, tuple(files), seconds, self._scorer.deviation)
+        self._folder.write(record(part.number), msgspec.json.encode(result))
+        return result
 
     def try_part(self, part: Part) -> PartResult:
         """Score one part; an error is in the result."""

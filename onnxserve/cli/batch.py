@@ -193,14 +193,14 @@ def score_with_progress(
 class Pace:
     """Rows since the start, for the progress bar."""
 
-    begun: float
+    started_at: float
     rows: int = 0
     failed: int = 0
 
     def rate(self, part: PartResult) -> str:
         """Count one more part; return the mean rate so far."""
         self.rows, self.failed = self.rows + part.rows, self.failed + part.failed
-        return f"{self.rows / (time.monotonic() - self.begun):,.0f} rows/s"
+        return f"{self.rows / (time.monotonic() - self.started_at):,.0f} rows/s"
 
     @property
     def bad(self) -> str:

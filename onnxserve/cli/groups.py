@@ -58,9 +58,9 @@ class Tune(TyperGroup):
 
 
 def _group(name: str, text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
-    made = typer.Typer(help=text, no_args_is_help=True, cls=cls)
-    root.add_typer(made, name=name)
-    return made
+    group = typer.Typer(help=text, no_args_is_help=True, cls=cls)
+    root.add_typer(group, name=name)
+    return group
 
 
 root = typer.Typer(

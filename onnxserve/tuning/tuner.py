@@ -91,9 +91,9 @@ def run_rounds(
     plan: Plan, state: State, measured: Measurements, jobs: list[tuple[Point, int]], progress: Progress
 ) -> None:
     """Run one search for each job (setting, number of searches by then) that isn't done yet."""
-    for done, (point, wanted) in enumerate(jobs):
-        progress(str(point), done, len(jobs))
-        if len(measured.rates(point)) >= wanted:
+    for finished, (point, rounds) in enumerate(jobs):
+        progress(str(point), finished, len(jobs))
+        if len(measured.rates(point)) >= rounds:
             continue
         with live(plan.archive, point, plan.settings, predict_rate(point, measured.times)) as server:
             rate, runs = search(server, plan)

@@ -16,9 +16,9 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2
 
 
 def tensor(rows: list[list[float]], binary: bool) -> triton.InferInput:
-    made = triton.InferInput("features", [len(rows), 18], "FP32")
-    made.set_data_from_numpy(np.array(rows, np.float32), binary_data=binary)
-    return made
+    tensor = triton.InferInput("features", [len(rows), 18], "FP32")
+    tensor.set_data_from_numpy(np.array(rows, np.float32), binary_data=binary)
+    return tensor
 
 
 def by_triton(client: triton.InferenceServerClient) -> None:

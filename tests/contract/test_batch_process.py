@@ -138,12 +138,12 @@ def test_the_engines_write_the_same_and_survive_such_rows(deadly, rows, here, tm
     if engine == "local":
         environment["PYTHONPATH"] = f"{refusing(tmp_path / 'unused')}:{os.environ.get('PYTHONPATH', '')}"
     for _ in range(RAY_STARTS):
-        done = subprocess.run(command, env=environment, capture_output=True, check=False)
-        if b"timed out during startup" not in done.stderr:
+        completed = subprocess.run(command, env=environment, capture_output=True, check=False)
+        if b"timed out during startup" not in completed.stderr:
             break
-    assert done.returncode == 0, done.stderr.decode()
+    assert completed.returncode == 0, completed.stderr.decode()
     assert not list(tmp_path.glob("unused/*.imported")), "it takes seconds to import and isn't used"
-    manifest = msgspec.json.decode(done.stdout, type=Manifest)
+    manifest = msgspec.json.decode(completed.stdout, type=Manifest)
     assert (manifest.failed, manifest.files) == (2, here.files)
     check_set_aside(tmp_path / "out", 1000, last=8)
 

@@ -80,8 +80,8 @@ def calling(upstream, folder, **tables: Any) -> Iterator[Client]:
 
 @pytest.fixture
 def client(upstream, tmp_path) -> Iterator[Client]:
-    with calling(upstream, tmp_path) as made:
-        yield made
+    with calling(upstream, tmp_path) as gateway_client:
+        yield gateway_client
 
 
 def test_calls_about_server_and_models_say_what_http_says(client, upstream):

@@ -55,9 +55,9 @@ class Gate:
 
 @pytest.fixture
 def gate(upstream: Upstream) -> Iterator[Gate]:
-    made = Gate(upstream)
-    yield made
-    made.open()
+    gate = Gate(upstream)
+    yield gate
+    gate.open()
 
 
 # Shares -------------------------------------------------------------------

@@ -20,9 +20,9 @@ def address(request) -> tuple[str, int]:
 
 @pytest.fixture
 def listener(address: tuple[str, int]) -> Iterator[Listener]:
-    made = Listener(*address)
-    yield made
-    made.close()
+    listening = Listener(*address)
+    yield listening
+    listening.close()
 
 
 def connected(address: tuple[str, int]) -> socket.socket:

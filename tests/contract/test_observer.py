@@ -43,8 +43,8 @@ def test_names_and_types_are_as_prometheus_wants_them(client):
         client.post()
         watched.samples(lambda now: total(now, REQUESTS) == 1)
         page = watched.page()
-    done = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    completed = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, text=True, check=False)
+    assert (completed.returncode, completed.stdout + completed.stderr) == (0, "")
 
 
 def test_no_label_is_what_a_client_made_up(client):

@@ -62,9 +62,9 @@ def test_spans_have_the_characters_of_a_text_and_the_places_of_words(tagger, tmp
 def test_each_row_gets_its_own_tags_where_the_tokenizer_pads_on_the_left(tmp_path):
     model = new_model("text", "left", tmp_path / "models", "tokens")
     code = model / "model.py"
-    plain, made = code.read_text(), "    return made\n\n\ndef assets"
-    assert plain.count(made) == 1
-    code.write_text(plain.replace(made, f'    made.enable_padding(direction="left")\n{made}'))
+    plain, ending = code.read_text(), "    return made\n\n\ndef assets"
+    assert plain.count(ending) == 1
+    code.write_text(plain.replace(ending, f'    made.enable_padding(direction="left")\n{ending}'))
     state = export_model(model, tmp_path / "store", STEPS, lambda _: None, options=ExportOptions(draft=True))
     long, short = asked(state, tmp_path, {"instances": [TEXT, "the shop in Oslo was shut"]})
     assert parts_of(long) == SPANS

@@ -92,10 +92,10 @@ def test_torchserve_listens_on_sockets_only_and_no_other_user_reaches_them(setti
             for folder in (settings.state, *settings.state.resolve().parents):
                 if folder != Path("/") and folder.stat().st_mode & 0o001 == 0:
                     folder.chmod(folder.stat().st_mode | 0o011)  # what protects must be the run folder itself
-            done = subprocess.run(
+            completed = subprocess.run(
                 [sys.executable, "-I", "-S", "-c", CONNECT, *sockets], capture_output=True, text=True, check=True
             )
-            assert done.stdout.split() == ["refused"] * len(sockets)
+            assert completed.stdout.split() == ["refused"] * len(sockets)
         with pytest.raises(ServerError, match="a server listens already"):
             start_server(settings)
     finally:

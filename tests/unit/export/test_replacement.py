@@ -20,14 +20,14 @@ def other(archive, tmp_path) -> Path:
     members, manifest, _ = contents(archive)
     members["notes.txt"] = b"trained anew"
     (tmp_path / "made").mkdir()
-    made: Path = tmp_path / "made" / archive.name
-    write_archive(made, members, manifest)
-    return made
+    path: Path = tmp_path / "made" / archive.name
+    write_archive(path, members, manifest)
+    return path
 
 
-def state_of(definition: Path, made: Path, store: Path, options: ExportOptions = DEFAULTS) -> ExportState:
+def state_of(definition: Path, path: Path, store: Path, options: ExportOptions = DEFAULTS) -> ExportState:
     state = ExportState(read_definition(definition), store, store, lambda _: None, options=options)
-    state.archive = made
+    state.archive = path
     return state
 
 

@@ -26,10 +26,10 @@ class BreakingSession(FakeSession):
 
 @pytest.fixture
 def handler() -> Any:
-    made = table_handler()
-    made.session = BreakingSession()
-    assert isinstance(made.signature.input, TableOptions)
-    return made
+    handler = table_handler()
+    handler.session = BreakingSession()
+    assert isinstance(handler.signature.input, TableOptions)
+    return handler
 
 
 def document(*rows: Any, **parameters: Any) -> dict[str, Any]:

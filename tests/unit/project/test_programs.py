@@ -18,14 +18,14 @@ def run(folder: Path, *arguments: str, there: tuple[str, ...] = (), conflicts: s
     for name, text in scripts.items():
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
         (folder / name).chmod(0o755)
-    done = subprocess.run(
+    completed = subprocess.run(
         ["/bin/sh", str(SCRIPT), *arguments],
         env={**os.environ, "PATH": str(folder)},
         capture_output=True,
         text=True,
         check=False,
     )
-    return done.returncode, done.stdout + done.stderr, asked.read_text()
+    return completed.returncode, completed.stdout + completed.stderr, asked.read_text()
 
 
 def test_each_missing_program_is_named_with_its_package(tmp_path):

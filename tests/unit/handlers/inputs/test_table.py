@@ -12,10 +12,10 @@ from tests.helpers.kinds import TableClassifier
 
 @pytest.fixture
 def handler() -> TableClassifier:
-    made = TableClassifier()
-    with_fake_session(made, columns=("a", "b"), max_rows=3, max_bytes=600)
-    made.prepare()
-    return made
+    classifier = TableClassifier()
+    with_fake_session(classifier, columns=("a", "b"), max_rows=3, max_bytes=600)
+    classifier.prepare()
+    return classifier
 
 
 def test_a_list_an_object_and_several_rows_give_the_same_answer_schema(handler):

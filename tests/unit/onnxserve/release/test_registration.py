@@ -27,11 +27,11 @@ from tests.helpers.hostile import HOSTILE
 @pytest.fixture
 def stores(tmp_path, archive) -> Stores:
     """A server's stores with one archive in them."""
-    made = Stores(tmp_path / "kept", tmp_path / "state" / "store")
-    made.kept.mkdir()
-    (made.kept / archive.name).write_bytes(archive.read_bytes())
-    assert fill(made) == []
-    return made
+    both = Stores(tmp_path / "kept", tmp_path / "state" / "store")
+    both.kept.mkdir()
+    (both.kept / archive.name).write_bytes(archive.read_bytes())
+    assert fill(both) == []
+    return both
 
 
 def release(folder: Path, stores: Stores, server: FakeTorchServe) -> ReleaseService:
@@ -129,10 +129,10 @@ def test_the_server_of_a_state_folder_says_where_its_archives_are_kept_while_it_
 
 
 def test_archives_of_others_have_roles_too_and_what_can_not_be_read_has_none(tmp_path):
-    with zipfile.ZipFile(tmp_path / "other.mar", "w") as made:
+    with zipfile.ZipFile(tmp_path / "other.mar", "w") as archive:
         manifest = {"model": {"modelName": "other", "modelVersion": "3", "handler": "h.py"}}
-        made.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
-        made.writestr("h.py", "")
+        archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
+        archive.writestr("h.py", "")
     (tmp_path / "damaged.mar").write_bytes(b"PK")
     assert stored_versions(tmp_path) == {"other": {"3": file_digest(tmp_path / "other.mar")}}
 
