@@ -100,9 +100,9 @@ def run(options: argparse.Namespace) -> Results:
         chosen = [server for server in servers(bench.model) if server.name in options.servers]
         install(chosen, results)
         rounds = Rounds(bench, plan, results)
-        with contextlib.ExitStack() as held:
+        with contextlib.ExitStack() as cleanup:
             for server in chosen:
-                rounds.start(held, server)
+                rounds.start(cleanup, server)
             rounds.play(limits, lambda: save(results))
     return results
 

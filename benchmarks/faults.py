@@ -110,8 +110,8 @@ def disk_full(system: SystemUnderTest) -> None:
 def slow_clients(system: SystemUnderTest) -> None:
     """Open fifty connections that send one byte of their request every 250 ms."""
     host, port = urlsplit(system.url).hostname, urlsplit(system.url).port
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.create_connection((host, port))) for _ in range(50)]
+    with contextlib.ExitStack() as cleanup:
+        sockets = [cleanup.enter_context(socket.create_connection((host, port))) for _ in range(50)]
         for byte in b"POST /predictions/circle HTTP/1.1\r\n"[:20]:
             for connection in sockets:
                 connection.send(bytes([byte]))

@@ -57,8 +57,8 @@ def run_workers(folder: Path, count: int, *, graph: bool) -> dict[str, Any]:
     before = read_gpu("memory.used")
     command = [sys.executable, "-m", "benchmarks.gpu_workers", "--worker", str(folder), *(["--graph"] if graph else [])]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with contextlib.ExitStack() as held:
-        processes = [held.enter_context(subprocess.Popen(command, **pipes)) for _ in range(count)]  # type: ignore[call-overload]
+    with contextlib.ExitStack() as cleanup:
+        processes = [cleanup.enter_context(subprocess.Popen(command, **pipes)) for _ in range(count)]  # type: ignore[call-overload]
         for process in processes:
             if process.stdout.readline() != "ready\n":
                 raise SystemExit(f"a worker of {folder} did not start")

@@ -82,7 +82,7 @@ def tune(plan: Plan, progress: Progress) -> tuple[Tuning, Measurements]:
     run_rounds(plan, state, measured, jobs, progress)
     best = sorted(points, key=lambda point: -max(measured.rates(point)))[:FINALISTS]
     # Interleaved, so that a disturbance hits both.
-    jobs = [(point, done) for done in range(2, plan.rounds + 1) for point in best]
+    jobs = [(point, count) for count in range(2, plan.rounds + 1) for point in best]
     run_rounds(plan, state, measured, jobs, progress)
     return choose(plan, measured, best), measured
 

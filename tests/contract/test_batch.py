@@ -205,12 +205,12 @@ def without_bulk(folder: Path) -> None:
 
 
 def test_a_server_that_is_busy_is_asked_again_and_a_bad_row_costs_no_other(archive, tmp_path):
-    asked = []
+    sizes = []
 
     def answer(_path: str, body: bytes) -> tuple[int, bytes]:
         instances = json.loads(body)["instances"]
-        asked.append(len(instances))
-        if len(asked) < 3:
+        sizes.append(len(instances))
+        if len(sizes) < 3:
             return 503, b'{"error": {"type": "unavailable", "reason": "busy"}}'
         if [None, 1] in instances:
             return 422, b'{"error": {"type": "invalid_row", "reason": "expected a number, got null"}}'
@@ -242,14 +242,14 @@ def test_a_server_that_stays_away_or_is_another_ends_the_job(archive, rows, tmp_
 
 
 def test_a_row_that_breaks_the_server_is_set_aside_alone(archive, tmp_path):
-    asked = []
+    sizes = []
 
     def answer(_path: str, body: bytes) -> tuple[int, bytes]:
         instances = json.loads(body)["instances"]
-        asked.append(len(instances))
+        sizes.append(len(instances))
         if [9, 9] in instances:
             return 507, b'{"error": {"type": "worker_ended", "reason": "the worker that had the request ended"}}'
-        if len(asked) == 1:
+        if len(sizes) == 1:
             return 500, b'{"error": {"type": "internal_error", "reason": "once"}}'
         labels = [{"label": "inside", "score": 0.5}] * len(instances)
         return 200, json.dumps({"predictions": labels, "model": "circle", "version": "1.0.0"}).encode()

@@ -129,14 +129,14 @@ class Tensor:
 class Request:
     """In place of `pb_utils.InferenceRequest`."""
 
-    def __init__(self, *tensors: Tensor, wanted: tuple[str, ...] = ("label", "score")) -> None:
-        self._tensors, self._wanted = list(tensors), list(wanted)
+    def __init__(self, *tensors: Tensor, output_names: tuple[str, ...] = ("label", "score")) -> None:
+        self._tensors, self._output_names = list(tensors), list(output_names)
 
     def inputs(self) -> list[Tensor]:
         return self._tensors
 
     def requested_output_names(self) -> list[str]:
-        return self._wanted
+        return self._output_names
 
 
 def response(output_tensors: Any = None, error: Any = None) -> SimpleNamespace:

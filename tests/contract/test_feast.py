@@ -229,5 +229,5 @@ def test_a_repository_that_feast_refuses_is_told_in_its_words(tmp_path):
 
 def test_a_server_that_can_not_start_says_why(tmp_path):
     repo = open_repo(write_repo(tmp_path / "repo"), tmp_path / "state")
-    with listening(Upstream(lambda *_: (500, b"{}"))) as taken, pytest.raises(FeatureError, match="is taken"):
-        start_features(repo, taken.port)
+    with listening(Upstream(lambda *_: (500, b"{}"))) as occupied, pytest.raises(FeatureError, match="is taken"):
+        start_features(repo, occupied.port)

@@ -204,9 +204,9 @@ def test_an_answer_that_is_none_is_no_answer(upstream, answer):
 
 def test_a_slow_store_is_waited_for_no_longer_than_allowed(upstream):
     upstream.delay_s = 5
-    store, begun = store_of(upstream, Features(**{**vars(SPEC), "timeout_ms": 50}), time.monotonic), time.monotonic()
+    store, start = store_of(upstream, Features(**{**vars(SPEC), "timeout_ms": 50}), time.monotonic), time.monotonic()
     assert store.look_up([(1,)]) == {(1,): None}
-    assert time.monotonic() - begun < upstream.delay_s
+    assert time.monotonic() - start < upstream.delay_s
 
 
 def test_after_some_failures_nobody_is_asked_for_a_while(upstream):

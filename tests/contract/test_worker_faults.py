@@ -64,8 +64,8 @@ def test_a_rude_handler_gets_an_error_and_the_worker_goes_on(worker, order):
 
 def test_an_event_is_a_line_of_json_with_model_and_requests_and_without_secrets(worker):
     worker.ask(batch_frame(plain("a", b"x")))
-    asked = request("b", {"x-request-id": "seen-by-caller"}, [("body", "text", b"secret")])
-    worker.ask(batch_frame(asked, plain("c", b"x")))
+    failing = request("b", {"x-request-id": "seen-by-caller"}, [("body", "text", b"secret")])
+    worker.ask(batch_frame(failing, plain("c", b"x")))
     assert worker.has_printed("Invoking custom service failed")
     [line] = [json.loads(text) for text in worker.output if "Invoking" in text]
     assert line["requests"] == ["seen-by-caller", "c"]

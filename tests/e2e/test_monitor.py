@@ -99,9 +99,9 @@ def seen(archive, tmp_path_factory) -> Iterator[Seen]:
 
 def counted(text: str, name: str, **labels: str) -> float:
     """The sum of a metric's series that have these labels."""
-    wanted = [f'{key}="{value}"' for key, value in labels.items()]
+    parts = [f'{key}="{value}"' for key, value in labels.items()]
     lines = [line for line in text.splitlines() if line.startswith(name + "{")]
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(part in line for part in wanted))
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(part in line for part in parts))
 
 
 def test_requests_are_counted_by_outcome_and_timed_by_stage(seen):

@@ -116,9 +116,9 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_start_takes_over(set
             assert len(processes) > 1
         finally:
             supervisor.send_signal(signal.SIGKILL)
-    gone, left = psutil.wait_procs(processes, 30)
+    ended, left = psutil.wait_procs(processes, 30)
     assert not left
-    assert len(gone) == len(processes)
+    assert len(ended) == len(processes)
     assert (settings.run / "inference.sock").exists()  # stale: nobody listens
     assert end_stale_processes(settings.run) == []
     server = start_server(settings)

@@ -49,9 +49,9 @@ def test_other_objects_are_refused_by_row(value, message):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"), [([[1, 2, 3]], "a row is list"), (3, "it gave int"), (["ab"], "a row is str")]
+    ("returned", "message"), [([[1, 2, 3]], "a row is list"), (3, "it gave int"), (["ab"], "a row is str")]
 )
-def test_a_function_must_give_pairs(given, message):
+def test_a_function_must_give_pairs(returned, message):
     with pytest.raises(DefinitionError, match=message) as refusal:
-        list(pairs(given, "model.py:rows", is_plain=True))
+        list(pairs(returned, "model.py:rows", is_plain=True))
     assert "the label may be None" in refusal.value.fix

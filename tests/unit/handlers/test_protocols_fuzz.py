@@ -109,9 +109,9 @@ def test_what_numpy_writes_is_read_as_numpy_reads_it(tmp_path_factory, data, kin
     path = tmp_path_factory.mktemp("npy") / "x.npy"
     with path.open("wb") as stream:
         np.lib.format.write_array(stream, np.asarray(array, order="F" if columns_first else "C"), version)
-    read, wanted = read_npy(path.read_bytes()), np.load(path)
-    assert (read.dtype, read.shape) == (wanted.dtype, wanted.shape)
-    assert read.tobytes() == wanted.tobytes()
+    read, expected = read_npy(path.read_bytes()), np.load(path)
+    assert (read.dtype, read.shape) == (expected.dtype, expected.shape)
+    assert read.tobytes() == expected.tobytes()
 
 
 # V2: a document of inputs, then the elements of those that are binary.

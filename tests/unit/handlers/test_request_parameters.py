@@ -76,5 +76,5 @@ def test_a_client_that_may_know_one_label_gets_one_whatever_it_asks_for(handler)
     [({"top_k": -1}, 422, "parameters.top_k"), ({"best": 1}, 422, "parameters"), ([1], 400, "parameters")],
 )
 def test_other_parameters_are_refused(handler, parameters, status, where):
-    got, answer = infer(handler, {"instances": [ROW], "parameters": parameters})
-    assert (got, answer["error"]["where"]) == (status, where)
+    answer_status, answer = infer(handler, {"instances": [ROW], "parameters": parameters})
+    assert (answer_status, answer["error"]["where"]) == (status, where)

@@ -136,9 +136,9 @@ def test_on_a_full_disk_the_log_is_cut_at_the_cost_of_its_old_parts(tmp_path, mo
     assert list(tmp_path.iterdir()) == [log]
 
 
-def version(*states: str, wanted: int = 2) -> ModelVersion:
+def version(*states: str, count: int = 2) -> ModelVersion:
     workers = tuple(Worker(str(number), state) for number, state in enumerate(states))
-    return ModelVersion("demo", "1.0", "demo.mar", wanted, wanted, 1, 1, workers)
+    return ModelVersion("demo", "1.0", "demo.mar", count, count, 1, 1, workers)
 
 
 def test_a_version_is_ready_with_one_proven_worker_and_complete_with_all():

@@ -50,8 +50,8 @@ def test_a_list_an_object_and_several_rows_give_the_same_answer_schema(handler):
     ],
 )
 def test_a_row_outside_the_signature_is_refused_with_its_place(handler, document, status, kind, where):
-    [(got, answer)] = ask_json(handler, document)
-    assert (got, answer["error"]["type"], answer["error"]["where"]) == (status, kind, where)
+    [(answer_status, answer)] = ask_json(handler, document)
+    assert (answer_status, answer["error"]["type"], answer["error"]["where"]) == (status, kind, where)
 
 
 @pytest.mark.parametrize("body", [b"[NaN, 1]", b"[1, 2", b"\xff\xfe", b"[" * 150, b"[1,2] x"])

@@ -86,8 +86,8 @@ def test_a_table_may_come_as_one_tensor_a_column(table):
     ],
 )
 def test_columns_that_are_no_rows_are_refused_in_their_words(table, inputs, status, words):
-    got, answer = infer(table, {"inputs": inputs})
-    assert (got, words in answer["error"]) == (status, True), answer
+    answer_status, answer = infer(table, {"inputs": inputs})
+    assert (answer_status, words in answer["error"]) == (status, True), answer
 
 
 def test_texts_are_rows_where_each_column_has_a_tensor_of_its_own():

@@ -112,9 +112,9 @@ def test_the_second_of_two_files_with_one_version_is_refused(stores):
 
 
 def test_what_is_gone_was_refused_or_was_put_there_by_others_is_not_served_at_the_next_start(stores):
-    gone, stays = write_stored(stores.kept, "gone"), write_stored(stores.kept, "stays")
+    removed, stays = write_stored(stores.kept, "gone"), write_stored(stores.kept, "stays")
     fill(stores)
-    gone.unlink()
+    removed.unlink()
     stores.served.chmod(0o700)
     (stores.served / "posted.mar").write_bytes(b"from elsewhere")
     (stores.served / "folder").mkdir()

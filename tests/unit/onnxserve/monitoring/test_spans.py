@@ -89,9 +89,9 @@ def test_a_call_is_named_by_its_method_and_has_its_code():
 def test_attributes_say_how_a_client_is_known_and_never_who_it_is():
     kinds = {"10.0.0.1": "address", "jwt:ann": "token", "shop": "key"}
     for client, kind in kinds.items():
-        asked = entry(client=client)
-        assert client_kind(asked) == kind
-        assert client not in attributes(asked).values()
+        request = entry(client=client)
+        assert client_kind(request) == kind
+        assert client not in attributes(request).values()
     assert "onnxserve.cache" not in attributes(SAMPLED)
 
 
