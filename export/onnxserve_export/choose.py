@@ -11,7 +11,7 @@ from .arrays import Arrays
 from .batches import rows_of
 from .export_state import ExportState
 from .plan import FP32, advice
-from .preprocess import probe_alone, served
+from .preprocess import probe_alone, served_batches
 from .records import Candidate, Timing
 from .sequence import in_sequence
 from .step import Step
@@ -31,7 +31,7 @@ def timings(state: ExportState, candidates: list[Candidate]) -> list[Timing]:
     """Time every candidate and the source, at batch 1 and at the served size, on one thread and on more."""
     size, groups = state.definition.serve.batch_size, state.groups
     largest = {result.variant: result.max_batch for result in state.measured}
-    singles, full = list(groups.alone.first(SINGLES)), served(state, GROUPS)
+    singles, full = list(groups.alone.first(SINGLES)), served_batches(state, GROUPS)
     rows = sum(map(rows_of, full))
     medians = []
     counts = sorted({1, served_threads(state), cpus()})

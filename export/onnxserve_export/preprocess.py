@@ -117,7 +117,7 @@ def alone(state: ExportState, name: str, instances: Iterable[Any], count: int) -
     return Batches(path, 0, count)
 
 
-def served(state: ExportState, groups: int) -> list[Arrays]:
+def served_batches(state: ExportState, groups: int) -> list[Arrays]:
     """Return the first probe batches, each in the parts that the handler would run: rows of one length together."""
     path = state.scratch / "served.npz"
     size = state.definition.serve.batch_size

@@ -32,7 +32,7 @@ def estimate(plan: Plan, engines: DaftEngine, machine: Machine, price: float) ->
     """Score the first rows twice, the first time to warm up, into a temporary folder; BatchError without rows."""
     if not plan.rows:
         raise BatchError("the sources have no rows", fix="name files that have rows")
-    rows = SAMPLE_COLUMNAR if plan.job.wanted.numbers else SAMPLE
+    rows = SAMPLE_COLUMNAR if plan.job.selection.numbers else SAMPLE
     first = plan.parts[0]
     some = msgspec.structs.replace(first, rows=min(first.rows, rows), number=0)
     warm = msgspec.structs.replace(some, number=1)

@@ -55,10 +55,10 @@ def plan_of(job: Job, out: Folder, *, restart: bool = False) -> Plan:
 def parts_of(job: Job) -> Iterator[Part]:
     """Cut every source, until the limit; without rows yield one empty part, whose file has the columns."""
     text = job.sources[0].kind in ("csv", "jsonl")
-    rows = job.part_rows or ((TEXT_PART if text else COLUMNAR_PART) if job.wanted.numbers else PART)
+    rows = job.part_rows or ((TEXT_PART if text else COLUMNAR_PART) if job.selection.numbers else PART)
     left, number = job.limit or -1, 0
     for source in job.sources:
-        for piece in cut(source, job.wanted, rows):
+        for piece in cut(source, job.selection, rows):
             if left == 0:
                 return
             count = piece.rows if left < 0 else min(piece.rows, left)

@@ -91,7 +91,7 @@ class Worker:
         rows = failed = 0
         try:
             with self._folder.create(quarantine(part.number)) as bad:
-                for chunk in read(part, job.wanted):
+                for chunk in read(part, job.selection):
                     if self._joiner is not None:
                         chunk = self._joiner.join(chunk)  # noqa: PLW2901 - the same rows, complete
                     answers = self._scorer.score(chunk)

@@ -78,7 +78,7 @@ def run_export(folder: Path, store: Path, options: ExportOptions) -> ExportState
         return export_model(folder, store, STEPS, say, progress=progress, options=options)
 
 
-def served_by(settings: Settings) -> tuple[Path, ...]:
+def server_stores_of(settings: Settings) -> tuple[Path, ...]:
     """Return the folder of the archives that a running server loaded; none if no server runs."""
     stores = stores_of(settings)
-    return () if stores.served == stores.kept else (stores.served,)
+    return () if stores.server == stores.user else (stores.server,)

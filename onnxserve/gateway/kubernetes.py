@@ -129,13 +129,13 @@ def inference_service(config: GatewayConfig, name: str, version: str, service: s
     """Return the InferenceService of one archive; on a claim, which is mounted, the archive lies in its own folder."""
     storage, mode = config.kubernetes.storage.rstrip("/"), config.kubernetes.kserve.capitalize()
     claim = storage.startswith("pvc://")
-    served = {
+    model = {
         "modelFormat": {"name": "onnxserve"},
         "protocolVersion": "v2",
         "storageUri": f"{storage}/{name}/{version}" if claim else f"{storage}/{name}-{version}.mar",
     }
     metadata = {"name": service, "annotations": {"serving.kserve.io/deploymentMode": mode}}
-    spec = {"predictor": {**traffic, "model": served}}
+    spec = {"predictor": {**traffic, "model": model}}
     return manifest("serving.kserve.io/v1beta1", "InferenceService", metadata, spec)
 
 

@@ -53,7 +53,7 @@ class Versions:
         self.management = management
         self.history = history
         self.stores = store if isinstance(store, Stores) else Stores(store, store)
-        self.store = self.stores.served
+        self.store = self.stores.server
         self.role_store = role_store
         self._defaults = defaults  # by model: the version that serves before any release step
 
@@ -89,7 +89,7 @@ class Versions:
                 )
         return lines
 
-    def served(self) -> set[tuple[str, str]]:
+    def served_versions(self) -> set[tuple[str, str]]:
         """Return the models and versions that get requests which name no version."""
         shares = [(name, model.stable) for name, model in self.role_store.roles.models.items()]
         canaries = ((name, model.canary) for name, model in self.role_store.roles.models.items())

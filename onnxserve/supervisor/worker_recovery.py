@@ -33,12 +33,12 @@ class WorkerRecovery:
     def __init__(
         self,
         management: Management,
-        served: Callable[[], Collection[Version]],
+        served_versions: Callable[[], Collection[Version]],
         events: Events,
         clock: Callable[[], float] = time.monotonic,
         runs: Callable[[int], bool] = psutil.pid_exists,
     ) -> None:
-        self._management, self._served, self._events = management, served, events
+        self._management, self._served_versions, self._events = management, served_versions, events
         self._clock, self._runs = clock, runs
         self._dead_since: dict[Version, float] = {}
         self._patience: dict[Version, float] = {}
@@ -47,10 +47,10 @@ class WorkerRecovery:
     def tick(self) -> None:
         """Check all versions once; do nothing if TorchServe doesn't answer."""
         with contextlib.suppress(ServerError):
-            served = self._served()
+            served_versions = self._served_versions()
             waiting = waiting_versions(self._management, ())
             for version, state in waiting.items():
-                if state is not None and (state.min_workers or version in {*served, *self._restarts}):
+                if state is not None and (state.min_workers or version in {*served_versions, *self._restarts}):
                     self._check(version, state)
             self._forget(waiting)
 

@@ -32,11 +32,11 @@ def times(document: dict[str, Any] | None) -> dict[str, float]:
     """Milliseconds a row by variant, at the setting to be served."""
     if document is None:
         return {}
-    served = document["served"]
+    setting = document["served"]
     return {
         timing["variant"]: timing["ms"]
         for timing in document["timings"]
-        if (timing["threads"], timing["batch"]) == (served["threads"], served["batch"])
+        if (timing["threads"], timing["batch"]) == (setting["threads"], setting["batch"])
     }
 
 

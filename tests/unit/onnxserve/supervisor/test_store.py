@@ -31,7 +31,7 @@ def test_archives_of_torchserve_are_served_or_refused_and_each_is_named_with_the
         "folder": "refused",
     }
     assert all("onnxserve migrate" in event["detail"] for event in events.values())
-    versions = {archive.path.name: (archive.ours, archive.migrated) for archive in stored_archives(stores.served)}
+    versions = {archive.path.name: (archive.ours, archive.migrated) for archive in stored_archives(stores.server)}
     assert versions == {"as-it-is.mar": (False, False), "taken-over-1.0.mar": (False, True)}
 
 
