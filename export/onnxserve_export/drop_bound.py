@@ -43,7 +43,7 @@ def score(drop: float, wrong: Array, right: Array, rows: int) -> Array:
     return np.where(variance > 0, excess / np.sqrt(np.where(variance > 0, variance, 1.0)), without)
 
 
-class AsGood:
+class EqualOrBetterResults:
     """All results as good as one or better, and how likely they are together."""
 
     def __init__(self, wrong: int, right: int, rows: int, level: float) -> None:
@@ -102,13 +102,13 @@ class AsGood:
 
 def drop_within(budget: float, wrong: int, right: int, rows: int, level: float) -> bool:
     """Whether the bound is at most `budget`; quicker than computing the bound."""
-    return AsGood(wrong, right, rows, level).probability(budget) <= level
+    return EqualOrBetterResults(wrong, right, rows, level).probability(budget) <= level
 
 
 @lru_cache(maxsize=1024)
 def drop_bound(wrong: int, right: int, rows: int, level: float) -> float:
     """Upper bound of the drop, 0 to 1, below the truth in `level` of samples at most; a bound below 0 becomes 0."""
-    results = AsGood(wrong, right, rows, level)
+    results = EqualOrBetterResults(wrong, right, rows, level)
     if results.probability(0.0) <= level:
         return 0.0
     low, high = 0.0, max(0.0, results.limit)

@@ -31,11 +31,11 @@ def read_rows(state: ExportState) -> Iterator[tuple[Any, Any]]:
         return read_logged_rows(definition, state.say)
     if state.row_files is None:
         returned = call_function(definition.rows.location, definition.folder, sources=state.sources)
-        return pairs(returned, definition.rows.location, is_plain=definition.features is None)
+        return check_pairs(returned, definition.rows.location, is_plain=definition.features is None)
     return _read_paths(state, state.row_files)
 
 
-def pairs(returned: Iterable[Any], where: str, *, is_plain: bool) -> Iterator[tuple[Any, Any]]:
+def check_pairs(returned: Iterable[Any], where: str, *, is_plain: bool) -> Iterator[tuple[Any, Any]]:
     """Yield what a function gave, with plain values; DefinitionError for anything but pairs."""
     try:
         rows = iter(returned)
