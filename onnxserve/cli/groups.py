@@ -65,7 +65,7 @@ def _group(name: str, text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Ty
 
 root = typer.Typer(
     name="onnxserve",
-    help="Serve proven ONNX archives of torch models with TorchServe.",
+    help="Serve proven ONNX archives of trained models with TorchServe.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     cls=Program,
