@@ -53,7 +53,7 @@ class EqualOrBetterResults:
         self.low = share_floor(right, rows, self.spent / 2)
         self.high = share_bound(right, rows, self.spent / 2)
         self.limit = _score_bound(wrong, right, rows, level)
-        first, last = (_reached(share, rows, sign) for share, sign in ((self.low, -1), (self.high, 1)))
+        first, last = (_reachable_count(share, rows, sign) for share, sign in ((self.low, -1), (self.high, 1)))
         self.right = np.arange(first, last + 1)
         self.most = _most_wrong(self.limit, self.right, rows, level)
         # The result itself belongs to them, whatever rounding says.
@@ -130,7 +130,7 @@ def _score_bound(wrong: int, right: int, rows: int, level: float) -> float:
     return high
 
 
-def _reached(share: float, rows: int, sign: int) -> int:
+def _reachable_count(share: float, rows: int, sign: int) -> int:
     """Return the count that hardly any sample exceeds, or falls below for a negative `sign`."""
     spread = math.sqrt(rows * share * (1 - share) + 1)
     return int(min(rows, max(0, rows * share + sign * (REACH * spread + 4))))

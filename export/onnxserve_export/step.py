@@ -56,7 +56,7 @@ def _run(state: ExportState, step: Step, finished: list[str]) -> None:
     except (CheckFailed, StepFailed):  # they name their step, or tell the faults of several
         raise
     except OnnxserveError as error:
-        raise _named(error, step, finished) from error
+        raise _with_step(error, step, finished) from error
     except Exception as error:
         log.debug("step %s failed", step.name, exc_info=True)
         raise StepFailed(
@@ -69,7 +69,7 @@ def _run(state: ExportState, step: Step, finished: list[str]) -> None:
         raise StepFailed(f"step {step.name} did not make {unmade}")
 
 
-def _named(error: OnnxserveError, step: Step, finished: list[str]) -> OnnxserveError:
+def _with_step(error: OnnxserveError, step: Step, finished: list[str]) -> OnnxserveError:
     after = f" (after {', '.join(finished)})" if finished else ""
     return StepFailed(f"step {step.name}{after}: {error.what}", where=error.where, fix=error.fix)
 

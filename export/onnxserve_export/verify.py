@@ -45,10 +45,10 @@ def graph_outputs(graph: Path, shapes: dict[str, Arrays]) -> list[Arrays]:
     try:
         return run_graph(graph, shapes.values())
     except GraphCrashed:
-        return [_alone(graph, name, batch) for name, batch in shapes.items()]
+        return [_run_alone(graph, name, batch) for name, batch in shapes.items()]
 
 
-def _alone(graph: Path, name: str, batch: Arrays) -> Arrays:
+def _run_alone(graph: Path, name: str, batch: Arrays) -> Arrays:
     try:
         return run_graph(graph, [batch])[0]
     except GraphCrashed as error:

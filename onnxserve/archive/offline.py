@@ -92,10 +92,10 @@ def faults_of(folder: Path, groups: Iterable[list[Any]]) -> list[RowFault]:
         write_groups(groups, source)
         run_offline(folder.resolve(), "faults", source, target)
         faults = msgspec.json.decode(target.read_bytes(), type=list[RowFault])
-    return [msgspec.structs.replace(fault, place=inside(fault.place)) for fault in faults]
+    return [msgspec.structs.replace(fault, place=place_in_instance(fault.place)) for fault in faults]
 
 
-def inside(where: str) -> str:
+def place_in_instance(where: str) -> str:
     """Return the part of a place that lies inside an instance, such as ` at .age` of `instances[3].age`."""
     _, bracket, rest = where.partition("]")
     return f" at {rest}" if bracket and rest else ""

@@ -114,7 +114,7 @@ def select_columns(  # noqa: PLR0913 - what a person says about columns
             raise BatchError(f"the model has no columns {unknown}", where="--map", fix=f"it has {', '.join(own_names)}")
         chosen = {name: named.get(name, name) for name in own_names}
     else:
-        chosen = {"value": next(iter(named.values()), "") or _single(first)}
+        chosen = {"value": next(iter(named.values()), "") or _only_column(first)}
     every = list(keep)
     if every == ["all"]:
         if first is None:
@@ -129,12 +129,12 @@ def select_columns(  # noqa: PLR0913 - what a person says about columns
     for source, source_columns in has:
         if source_columns is not None:
             kinds = types or dict.fromkeys(model_columns, "number")
-            _there(source, source_columns, chosen, [*every, *keys.values()], kinds)
+            _check_columns(source, source_columns, chosen, [*every, *keys.values()], kinds)
     row_types = {name: types[name] for name in chosen} if types else {}
     return Selection(chosen, numbers, tuple(every), delimiter, chunk, keys, row_types)
 
 
-def _single(source_columns: dict[str, str] | None) -> str:
+def _only_column(source_columns: dict[str, str] | None) -> str:
     """Return the column that holds the text or the image; BatchError if several may."""
     if source_columns is None:
         return SINGLE[0]
@@ -147,7 +147,7 @@ def _single(source_columns: dict[str, str] | None) -> str:
     return candidates[0]
 
 
-def _there(
+def _check_columns(
     source: Source,
     source_columns: dict[str, str],
     chosen: dict[str, str],

@@ -67,7 +67,7 @@ def job_of(request: JobRequest) -> Job:
     selection = select_columns(
         sources, names, request.columns, keep, request.delimiter, chunk, lookup, row_types, fields
     )
-    _consistent(request, model, selection.keep)
+    _check_consistency(request, model, selection.keep)
     rest = (
         request.shape,
         request.limit,
@@ -105,7 +105,7 @@ def feature_lookup(request: JobRequest, signature: dict[str, Any]) -> FeatureLoo
     )
 
 
-def _consistent(request: JobRequest, model: Model, kept: tuple[str, ...]) -> None:
+def _check_consistency(request: JobRequest, model: Model, kept: tuple[str, ...]) -> None:
     shape = request.shape
     if missing := sorted(set(shape.partition) - set(kept)):
         raise BatchError(

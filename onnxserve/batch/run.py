@@ -16,7 +16,7 @@ from onnxserve.errors import BatchError
 from .job import Job, Machine, Plan
 from .output import LOCK, STATE, Folder
 from .part import Part
-from .worker import PartResult, quarantine, record
+from .worker import PartResult, quarantine_path, record_path
 
 MANIFEST = "_manifest.json"
 QUARANTINE = "_quarantine.jsonl"
@@ -55,7 +55,7 @@ def finished_parts(plan: Plan, out: Folder) -> dict[int, PartResult]:
     there = set(out.names(f"{STATE}/parts"))
     results = {}
     for part in plan.parts:
-        name = record(part.number)
+        name = record_path(part.number)
         if Path(name).name in there and (content := out.read(name)):
             results[part.number] = msgspec.json.decode(content, type=PartResult)
     return results
@@ -67,7 +67,7 @@ def score(
     """Score the parts that are left; BatchError if a part fails or too many rows are bad."""
     results = finished_parts(plan, out)
     failed = sum(result.failed for result in results.values())
-    _bearable(failed, errors, out)
+    _check_error_limit(failed, errors, out)
     left = [part for part in plan.parts if part.number not in results]
     for result in engine.run(plan.job, left, out.url, machine, errors) if left else ():
         if result.error:
@@ -75,11 +75,11 @@ def score(
         results[result.number] = result
         failed += result.failed
         progress(result)
-        _bearable(failed, errors, out)
-    return _whole(plan, out, results)
+        _check_error_limit(failed, errors, out)
+    return _write_manifest(plan, out, results)
 
 
-def _bearable(failed: int, errors: int | None, out: Folder) -> None:
+def _check_error_limit(failed: int, errors: int | None, out: Folder) -> None:
     if errors is not None and failed > errors:
         raise BatchError(
             f"{failed} bad rows, at most {errors} are allowed",
@@ -88,11 +88,11 @@ def _bearable(failed: int, errors: int | None, out: Folder) -> None:
         )
 
 
-def _whole(plan: Plan, out: Folder, results: dict[int, PartResult]) -> Manifest:
+def _write_manifest(plan: Plan, out: Folder, results: dict[int, PartResult]) -> Manifest:
     parts = [results[part.number] for part in plan.parts]
     with out.create(QUARANTINE) as stream:
         for result in parts:
-            stream.write(out.read(quarantine(result.number)) or b"")
+            stream.write(out.read(quarantine_path(result.number)) or b"")
     job, rows, failed = plan.job, sum(result.rows for result in parts), sum(result.failed for result in parts)
     manifest = Manifest(
         model=job.model.name,
@@ -117,7 +117,7 @@ def _whole(plan: Plan, out: Folder, results: dict[int, PartResult]) -> Manifest:
 
 
 @contextlib.contextmanager
-def alone(out: Folder) -> Iterator[None]:
+def lock_output(out: Folder) -> Iterator[None]:
     """Hold the lock of an output folder on this machine; object stores have no such lock. BatchError if it is taken."""
     if not out.local:
         yield

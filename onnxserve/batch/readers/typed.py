@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onnxserve.batch.chunk import Chunk, whole
+from onnxserve.batch.chunk import Chunk, all_places
 from onnxserve.batch.part import Part, Selection
 
 from .cells import row_of
@@ -62,16 +62,16 @@ def chunk(table: pa.RecordBatch | pa.Table, first: int, part: Part, selection: S
     if selection.numbers:
         columns = {name: numbers(batch.column(column)) for name, column in selection.columns.items()}
     else:
-        lists = {name: singles(batch.column(column)) for name, column in selection.columns.items()}
+        lists = {name: column_values(batch.column(column)) for name, column in selection.columns.items()}
         values = (
             [row_of(selection.types, row) for row in zip(*lists.values(), strict=True)]
             if selection.types
-            else objects(lists)
+            else row_objects(lists)
         )
     return Chunk(
         first=first,
         size=batch.num_rows,
-        places=whole(batch.num_rows),
+        places=all_places(batch.num_rows),
         columns=columns,
         values=values,
         kept=batch.select(list(selection.keep)) if selection.keep else None,
@@ -84,7 +84,7 @@ def chunk(table: pa.RecordBatch | pa.Table, first: int, part: Part, selection: S
     )
 
 
-def objects(columns: dict[str, list[Any]]) -> list[Any]:
+def row_objects(columns: dict[str, list[Any]]) -> list[Any]:
     """Return one object for each row, or the value itself where there is one column only."""
     if len(columns) == 1:
         [values] = columns.values()
@@ -92,7 +92,7 @@ def objects(columns: dict[str, list[Any]]) -> list[Any]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def singles(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+def column_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
     """Return one value for each row; for an image its bytes."""
     values: list[Any] = (pc.struct_field(column, "bytes") if is_image(column.type) else column).to_pylist()
     return values
