@@ -63,13 +63,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=0, help=minutes)
     parser.add_argument("--more", action="store_true", help="add to the last results, if they are of this machine")
     parser.add_argument("--table", action="store_true", help="measure nothing; write the page from the last results")
-    given = parser.parse_args(arguments)
-    for chosen, known in ((given.models, MODELS), (given.servers, all_servers)):
+    options = parser.parse_args(arguments)
+    for chosen, known in ((options.models, MODELS), (options.servers, all_servers)):
         if unknown := [name for name in chosen if name not in known]:
             parser.error(f"unknown name {', '.join(unknown)}; choose from {', '.join(known)}")
-    if not all(count.isdigit() and int(count) > 0 for count in given.clients):
+    if not all(count.isdigit() and int(count) > 0 for count in options.clients):
         parser.error("--clients takes numbers above 0, such as 1,64,256")
-    return given
+    return options
 
 
 def begin(*, more: bool) -> Results:
@@ -89,39 +89,39 @@ def save(results: Results) -> None:
     RESULTS.write_bytes(msgspec.json.encode(results))
 
 
-def run(given: argparse.Namespace) -> Results:
+def run(options: argparse.Namespace) -> Results:
     """Measure every selected model."""
-    benches = [prepare(model) for model in given.models]
-    results = begin(more=given.more)
-    clients = tuple(int(count) for count in given.clients)
-    plan = Plan(given.rounds, given.seconds, clients, given.warm, given.settle, 60 * given.minutes)
-    limits = [name for name in LIMITS if name in given.servers]
+    benches = [prepare(model) for model in options.models]
+    results = begin(more=options.more)
+    clients = tuple(int(count) for count in options.clients)
+    plan = Plan(options.rounds, options.seconds, clients, options.warm, options.settle, 60 * options.minutes)
+    limits = [name for name in LIMITS if name in options.servers]
     for bench in benches:
-        chosen = [server for server in servers(bench.model) if server.name in given.servers]
+        chosen = [server for server in servers(bench.model) if server.name in options.servers]
         install(chosen, results)
         rounds = Rounds(bench, plan, results)
-        with contextlib.ExitStack() as held:
+        with contextlib.ExitStack() as cleanup:
             for server in chosen:
-                rounds.start(held, server)
+                rounds.start(cleanup, server)
             rounds.play(limits, lambda: save(results))
     return results
 
 
 def main() -> None:
     """Measure, or read the last results, and write the page."""
-    given = parse()
+    options = parse()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupt)  # an interrupt lets the exit stack stop paused servers too
     try:
-        results = begin(more=True) if given.table else run(given)
+        results = begin(more=True) if options.table else run(options)
     except KeyboardInterrupt:
         sys.exit(f"stopped; {RESULTS} has the rounds so far\n  fix:   --table writes them to the page")
-    write_page(given.page, results)
+    write_page(options.page, results)
     if missing := unmeasured(results, MODELS):
-        print(f"{given.readme} stays as it is: no figures of {', '.join(missing)}")
+        print(f"{options.readme} stays as it is: no figures of {', '.join(missing)}")
     else:
-        into_readme(given.readme, results, MODELS)
-    print(given.page)
+        into_readme(options.readme, results, MODELS)
+    print(options.page)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -86,12 +86,12 @@ def column_names(bench: Bench) -> list[str]:
 
 def timed(command: list[str]) -> tuple[float, float]:
     """Return a command's duration in seconds and the peak memory of its process tree in MiB."""
-    begun, most = time.perf_counter(), [0.0]
+    start, most = time.perf_counter(), [0.0]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     watcher = threading.Thread(target=watch, args=(process.pid, most), daemon=True)
     watcher.start()
     _, errors = process.communicate()
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     if process.returncode:
         sys.exit(f"{' '.join(command)}\n{errors.decode()[-2000:]}")
     return seconds, most[0] / MEGA
@@ -187,13 +187,13 @@ def main() -> None:
         "--rows", type=int, default=10_000_000, help="rows for the model segment (default: %(default)s)"
     )
     parser.add_argument("--texts", type=int, default=4_000, help="rows for the model sentiment (default: %(default)s)")
-    given = parser.parse_args()
-    lines = [INTRO.format(cpu=cpu_name(), cores=len(os.sched_getaffinity(0)), rounds=given.rounds)]
-    for model, rows in (("segment", given.rows), ("sentiment", given.texts)):
+    options = parser.parse_args()
+    lines = [INTRO.format(cpu=cpu_name(), cores=len(os.sched_getaffinity(0)), rounds=options.rounds)]
+    for model, rows in (("segment", options.rows), ("sentiment", options.texts)):
         with tempfile.TemporaryDirectory(prefix="onnxserve-bench-") as folder:
-            lines += table(model, measure(prepare(model), rows, given.rounds, Path(folder)))
-    given.page.write_text("\n".join(lines), encoding="utf-8")
-    print(given.page)
+            lines += table(model, measure(prepare(model), rows, options.rounds, Path(folder)))
+    options.page.write_text("\n".join(lines), encoding="utf-8")
+    print(options.page)
 
 
 if __name__ == "__main__":

@@ -155,22 +155,22 @@ def main() -> None:
     runs = "canaries for each kind of drift; each harm gets a fifth of them (default: %(default)s)"
     parser.add_argument("--runs", type=int, default=500, help=runs)
     parser.add_argument("--blocks", type=int, default=4_000, help="blocks per canary, at most (default: %(default)s)")
-    given = parser.parse_args()
-    answers = given.blocks * PAIRS
+    options = parser.parse_args()
+    answers = options.blocks * PAIRS
     lines = [
         INTRO.format(alpha=ALPHA, steps=STEPS, pairs=PAIRS),
-        HARMLESS.format(blocks=given.blocks, answers=answers).rstrip("\n"),
+        HARMLESS.format(blocks=options.blocks, answers=answers).rstrip("\n"),
     ]
     for seed, (name, drift) in enumerate(DRIFTS.items()):
-        blocks_until = simulate(drift, lambda now: now, given.runs, given.blocks, seed)
-        lines.append(f"| {name} | {sum(taken_back is not None for taken_back in blocks_until)} of {given.runs:,} |")
+        blocks_until = simulate(drift, lambda now: now, options.runs, options.blocks, seed)
+        lines.append(f"| {name} | {sum(taken_back is not None for taken_back in blocks_until)} of {options.runs:,} |")
         print(lines[-1])
     lines.append(HARMFUL.format(answers=answers).rstrip("\n"))
     for seed, (name, harm) in enumerate(HARMS.items()):
-        lines.append(row(name, simulate(lambda _: Traffic(), harm, given.runs // 5, given.blocks, seed)))
+        lines.append(row(name, simulate(lambda _: Traffic(), harm, options.runs // 5, options.blocks, seed)))
         print(lines[-1])
-    given.page.write_text("\n".join(lines).replace("\n\n\n", "\n\n") + "\n", encoding="utf-8")
-    print(given.page)
+    options.page.write_text("\n".join(lines).replace("\n\n\n", "\n\n") + "\n", encoding="utf-8")
+    print(options.page)
 
 
 if __name__ == "__main__":

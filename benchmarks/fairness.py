@@ -53,10 +53,10 @@ def paced(live: Live, seconds: float) -> Times:
     """Return sorted latencies in ms; raise RuntimeError if a response's status isn't 200."""
     address = urlsplit(live.url)
     client = http.client.HTTPConnection(str(address.hostname), address.port, source_address=(PACED, 0), timeout=60)
-    times, begun = [], time.monotonic()
+    times, start = [], time.monotonic()
     with contextlib.closing(client):
         for number in range(int(RATE * seconds)):
-            time.sleep(max(0.0, begun + number / RATE - time.monotonic()))
+            time.sleep(max(0.0, start + number / RATE - time.monotonic()))
             sent = time.perf_counter()
             client.request("POST", address.path, live.body, {"Content-Type": "application/json"})
             response = client.getresponse()
@@ -174,13 +174,13 @@ def main() -> None:
     parser.add_argument(
         "--warm", type=int, default=15, help="seconds of load before the measurements (default: %(default)s)"
     )
-    given = parser.parse_args()
+    options = parser.parse_args()
     about = {"cpu": cpu_name(), "cpus": len(os.sched_getaffinity(0)), "rate": RATE}
-    text = INTRO.format(**about, sample_ms=SAMPLE_MS, rounds=given.rounds, seconds=f"{given.seconds:g}")
-    for model in given.models:
-        lines = measure(prepare(model), given.rounds, given.seconds, given.warm)
+    text = INTRO.format(**about, sample_ms=SAMPLE_MS, rounds=options.rounds, seconds=f"{options.seconds:g}")
+    for model in options.models:
+        lines = measure(prepare(model), options.rounds, options.seconds, options.warm)
         text += "\n".join(lines) + "\n"
-    given.page.write_text(text, encoding="utf-8")
+    options.page.write_text(text, encoding="utf-8")
     print(text)
 
 

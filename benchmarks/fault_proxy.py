@@ -59,15 +59,15 @@ class FaultProxy:
 @contextlib.contextmanager
 def fault_proxy(path: Path) -> Iterator[FaultProxy]:
     """Put a proxy in front of a socket for the duration of the block."""
-    made = FaultProxy(path)
-    loop = made._loop  # noqa: SLF001 - its own
-    loop.run_until_complete(made._listen())  # noqa: SLF001 - its own
+    proxy = FaultProxy(path)
+    loop = proxy._loop  # noqa: SLF001 - its own
+    loop.run_until_complete(proxy._listen())  # noqa: SLF001 - its own
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
-        yield made
+        yield proxy
     finally:
-        made.target.rename(path)
+        proxy.target.rename(path)
         asyncio.run_coroutine_threadsafe(ended(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

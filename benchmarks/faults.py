@@ -110,8 +110,8 @@ def disk_full(system: SystemUnderTest) -> None:
 def slow_clients(system: SystemUnderTest) -> None:
     """Open fifty connections that send one byte of their request every 250 ms."""
     host, port = urlsplit(system.url).hostname, urlsplit(system.url).port
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.create_connection((host, port))) for _ in range(50)]
+    with contextlib.ExitStack() as cleanup:
+        sockets = [cleanup.enter_context(socket.create_connection((host, port))) for _ in range(50)]
         for byte in b"POST /predictions/circle HTTP/1.1\r\n"[:20]:
             for connection in sockets:
                 connection.send(bytes([byte]))
@@ -183,18 +183,18 @@ def row(system: SystemUnderTest, name: str, fault: Fault) -> str:
     return f"| {name} | {sum(seen.values()):,} | {seen['answered']:,} | {others or '-'} | {seen['lost']} |"
 
 
-def rows(wanted: str) -> Iterator[str]:
-    """Yield a row for each fault whose name contains `wanted`."""
+def rows(name_part: str) -> Iterator[str]:
+    """Yield a row for each fault whose name contains `name_part`."""
     with (
         tempfile.TemporaryDirectory() as folder,
         small_disk(Path(folder)) as small,
-        system_under_test(Path(folder)) as made,
+        system_under_test(Path(folder)) as system,
     ):
         for name, fault in FAULTS:
             if name == DISK and not small:
                 print("a small file system can't be mounted here: run as root")
-            elif wanted in name:
-                yield row(made, name, fault)
+            elif name_part in name:
+                yield row(system, name, fault)
 
 
 def main() -> None:
@@ -204,16 +204,16 @@ def main() -> None:
     parser = make_parser("faults", purpose, "faults.md")
     only = "cause only faults whose name contains WORDS, and write no page (default: all)"
     parser.add_argument("--only", default="", metavar="WORDS", help=only)
-    given = parser.parse_args()
+    options = parser.parse_args()
     lines = ["| fault | sent | answered | degraded or refused | lost |", "|---|--:|--:|---|--:|"]
-    for line in rows(given.only):
+    for line in rows(options.only):
         print(line, flush=True)
         lines.append(line)
-    if given.only:
+    if options.only:
         return
     intro = INTRO.format(cpu=cpu_name(), clients=CLIENTS)
-    given.page.write_text("\n".join([intro, *lines]) + "\n", encoding="utf-8")
-    print(given.page)
+    options.page.write_text("\n".join([intro, *lines]) + "\n", encoding="utf-8")
+    print(options.page)
 
 
 if __name__ == "__main__":

@@ -78,9 +78,9 @@ def in_turn(runs: Sequence[Run]) -> float:
     start, took = time.perf_counter(), list[float]()
     while len(took) < 2 * ROUNDS and time.perf_counter() - start < ENOUGH_S:
         for run in runs:
-            begun = time.perf_counter()
+            run_start = time.perf_counter()
             run()
-            took.append(time.perf_counter() - begun)
+            took.append(time.perf_counter() - run_start)
     return statistics.mean(took) * 1e3
 
 
@@ -165,17 +165,17 @@ def main() -> None:
     purpose = "Measure the batches of every archive on the first GPU, on the CPU, and with onnxruntime's defaults."
     parser = make_parser("gpu", purpose, "gpu.md")
     add_store(parser)
-    given = parser.parse_args()
+    options = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     ort.preload_dlls()
     about = {"gpu": gpu_name(), "cpu": cpu_name(), "cores": cores, "version": ort.__version__, "rounds": ROUNDS}
     text = INTRO.format(**about) + table_row(COLUMNS).format(**about)
     text += table_row(["---", "---", *["--:"] * (len(COLUMNS) - 2)])
-    for archive in sorted(given.store.glob("*.mar")):
+    for archive in sorted(options.store.glob("*.mar")):
         for row in lines(archive, cores):
             print(row, end="", flush=True)
             text += row
-            given.page.write_text(text, encoding="utf-8")  # a partial page, in case a later archive takes too long
+            options.page.write_text(text, encoding="utf-8")  # a partial page, in case a later archive takes too long
 
 
 if __name__ == "__main__":

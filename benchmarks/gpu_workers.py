@@ -46,28 +46,28 @@ def worker(folder: Path, *, graph: bool) -> None:
     sys.stdin.readline()
     took: list[float] = []
     end = time.perf_counter() + SECONDS
-    while (begun := time.perf_counter()) < end:
+    while (start := time.perf_counter()) < end:
         handler.handle(requests, context)
-        took.append(time.perf_counter() - begun)
+        took.append(time.perf_counter() - start)
     print(json.dumps(took), flush=True)
 
 
 def run_workers(folder: Path, count: int, *, graph: bool) -> dict[str, Any]:
     """Run `count` workers at once and return their combined figures."""
-    before = asked("memory.used")
+    before = read_gpu("memory.used")
     command = [sys.executable, "-m", "benchmarks.gpu_workers", "--worker", str(folder), *(["--graph"] if graph else [])]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with contextlib.ExitStack() as held:
-        processes = [held.enter_context(subprocess.Popen(command, **pipes)) for _ in range(count)]  # type: ignore[call-overload]
+    with contextlib.ExitStack() as cleanup:
+        processes = [cleanup.enter_context(subprocess.Popen(command, **pipes)) for _ in range(count)]  # type: ignore[call-overload]
         for process in processes:
             if process.stdout.readline() != "ready\n":
                 raise SystemExit(f"a worker of {folder} did not start")
-        memory = asked("memory.used") - before
+        memory = read_gpu("memory.used") - before
         for process in processes:
             process.stdin.write("go\n")
             process.stdin.flush()
         time.sleep(SECONDS / 2)
-        busy = asked("utilization.gpu")
+        busy = read_gpu("utilization.gpu")
         took = [json.loads(process.stdout.readline()) for process in processes]
     every = sorted(time_ for times in took for time_ in times)
     rate = sum(len(times) / sum(times) for times in took) * ROWS
@@ -80,7 +80,7 @@ def run_workers(folder: Path, count: int, *, graph: bool) -> dict[str, Any]:
     }
 
 
-def asked(what: str) -> int:
+def read_gpu(what: str) -> int:
     """Return an integer property of the first GPU from nvidia-smi."""
     words = ["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader,nounits"]
     text = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[0].strip()
@@ -125,18 +125,18 @@ def main() -> None:
     add_store(parser)
     parser.add_argument("--worker", type=Path, metavar="FOLDER", help="run one worker of this archive; internal")
     parser.add_argument("--graph", action="store_true", help="with --worker: record CUDA graphs")
-    given = parser.parse_args()
+    options = parser.parse_args()
     ort.preload_dlls()
-    if given.worker:
-        worker(given.worker, graph=given.graph)
+    if options.worker:
+        worker(options.worker, graph=options.graph)
         return
     about = {"gpu": gpu_name(), "cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "version": ort.__version__}
     text = INTRO.format(**about, rows=ROWS, seconds=SECONDS) + table_row(COLUMNS)
     text += table_row(["---"] * 3 + ["--:"] * (len(COLUMNS) - 3))
-    for row in rows(sorted(given.store.glob("*.mar"))):
+    for row in rows(sorted(options.store.glob("*.mar"))):
         print(row, end="", flush=True)
         text += row
-        given.page.write_text(text, encoding="utf-8")
+        options.page.write_text(text, encoding="utf-8")
 
 
 def rows(archives: list[Path]) -> Iterator[str]:

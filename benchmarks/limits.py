@@ -24,19 +24,19 @@ import json, sys, time
 from task import Task
 task, batch, seconds = Task(), int(sys.argv[1]), float(sys.argv[2])
 lines = open(sys.argv[3], "rb").read().splitlines()
-at = done = 0
+at = scored = 0
 def step():
     global at
     part = [lines[(at + i) % len(lines)] for i in range(batch)]
     at += batch
-    return [json.dumps(one).encode() for one in task.predict([json.loads(one) for one in part])]
+    return [json.dumps(answer).encode() for answer in task.predict([json.loads(line) for line in part])]
 for _ in range(3): step()
 print("ready", flush=True)
 sys.stdin.readline()
 start = time.perf_counter()
 while time.perf_counter() - start < seconds:
-    done += len(step())
-print(json.dumps(done / (time.perf_counter() - start)))
+    scored += len(step())
+print(json.dumps(scored / (time.perf_counter() - start)))
 """
 
 

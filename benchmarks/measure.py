@@ -76,12 +76,12 @@ class Live:
 def started(server: Server, bench: Bench, warm_s: int) -> Iterator[Live]:
     """Start a server, compare all its labels and warm it up; raise RuntimeError if it can't be measured."""
     [port] = free_ports(1)
-    begun = time.monotonic()
+    launched_at = time.monotonic()
     running = server.start(bench, port)
     try:
         sent, url = server.bodies(bench), f"http://127.0.0.1:{port}{server.path}"
         wait_ready(running, url, sent[0])
-        ready_s = time.monotonic() - begun
+        ready_s = time.monotonic() - launched_at
         path = BENCH / "run" / f"{server.name}.jsonl"
         path.write_bytes(b"\n".join(sent))
         labels = answered(server, running, url, sent)

@@ -72,14 +72,14 @@ def main() -> None:
     purpose = "Tabulate what each variant of each archive costs and gains, from the evidence of the exports."
     parser = make_parser("quantised", purpose, "quantisation.md")
     add_store(parser)
-    given = parser.parse_args()
-    documents = {path: msgspec.json.decode(path.read_bytes()) for path in sorted(given.store.glob("*.evidence.json"))}
+    options = parser.parse_args()
+    documents = {path: msgspec.json.decode(path.read_bytes()) for path in sorted(options.store.glob("*.evidence.json"))}
     flags = sorted({flag for document in documents.values() for flag in document["environment"]["cpu_flags"]})
     lines = [INTRO.format(machine=cpu_name(), flags=", ".join(flags) or "none")]
     for path, document in documents.items():
         lines += section(path.name.removesuffix(".evidence.json"), document)
-    given.page.write_text("\n".join(lines), encoding="utf-8")
-    print(given.page)
+    options.page.write_text("\n".join(lines), encoding="utf-8")
+    print(options.page)
 
 
 if __name__ == "__main__":

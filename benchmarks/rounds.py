@@ -63,10 +63,10 @@ class Rounds:
         self._live: list[Live] = []
         self._deadline = time.monotonic() + plan.budget_s if plan.budget_s else float("inf")
 
-    def start(self, held: contextlib.ExitStack, server: Server) -> None:
+    def start(self, cleanup: contextlib.ExitStack, server: Server) -> None:
         """Start, check and pause a server; `held` stops it at the end. A server that fails is left out."""
         try:
-            item = held.enter_context(started(server, self._bench, self._plan.warm_up(compiles=server.compiles)))
+            item = cleanup.enter_context(started(server, self._bench, self._plan.warm_up(compiles=server.compiles)))
         except FAILURES as error:
             self._results.failed(self._bench.model, server.name, error)
             return
@@ -85,14 +85,14 @@ class Rounds:
         first = max((run.round for run in self._results.runs if run.model == self._bench.model), default=-1) + 1
         longest = 0.0
         for number in range(first, first + rounds):
-            begun = time.monotonic()
-            if number > first and begun + longest > self._deadline:
+            start = time.monotonic()
+            if number > first and start + longest > self._deadline:
                 print(f"{self._bench.model}: no time for another round", flush=True)
                 return
             self._results.look()
             for clients in self._plan.clients:
                 self._all(limits, clients, seconds, number)
-            longest = max(longest, time.monotonic() - begun)
+            longest = max(longest, time.monotonic() - start)
             save()
 
     def _all(self, limits: Sequence[str], clients: int, seconds: int, number: int) -> None:

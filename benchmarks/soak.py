@@ -120,7 +120,7 @@ def mixed(archive: Path) -> list[bytes]:
 
 
 @contextlib.contextmanager
-def served(folder: Path, archives: list[Path]) -> Iterator[str]:
+def serving(folder: Path, archives: list[Path]) -> Iterator[str]:
     """Run `onnxserve serve`; yield the gateway's URL."""
     store, (port, metrics) = folder / "store", free_ports(2)
     store.mkdir()
@@ -137,7 +137,7 @@ def soak(archives: list[Path], minutes: float) -> tuple[Samples, Counter[str]]:
     """Apply load and sample the memory meanwhile."""
     samples, seen, stop = Samples(), Counter[str](), threading.Event()
     bodies = {archive.stem.rpartition("-")[0]: mixed(archive) for archive in archives}
-    with tempfile.TemporaryDirectory() as folder, served(Path(folder), archives) as url:
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder), archives) as url:
         threads = [threading.Thread(target=client, args=(url, bodies, seen, stop)) for _ in range(CLIENTS)]
         for thread in threads:
             thread.start()
@@ -167,15 +167,15 @@ def main() -> None:
     purpose = "Measure the memory of all parts under a long mixed load; fail if it grows steadily or a request is lost."
     parser = make_parser("soak", purpose, "soak.md")
     parser.add_argument("--minutes", type=float, default=30.0, help="length of the load (default: %(default)g)")
-    given: Any = parser.parse_args()
+    options: Any = parser.parse_args()
     archives = [ROOT / "model_store" / f"{name}-1.0.0.mar" for name in ("segment", "sentiment")]
-    samples, seen = soak(archives, given.minutes)
+    samples, seen = soak(archives, options.minutes)
     answers = ", ".join(f"{count:,} {status}" for status, count in sorted(seen.items()))
-    about = {"cpu": cpu_name(), "minutes": given.minutes, "clients": CLIENTS, "period": PERIOD_S}
+    about = {"cpu": cpu_name(), "minutes": options.minutes, "clients": CLIENTS, "period": PERIOD_S}
     text = INTRO.format(**about, most=MOST_PERCENT, requests=seen.total(), answers=answers)
-    rows = [judged(name, points, given.minutes) for name, points in sorted(samples.sizes.items())]
-    given.page.write_text(text + "".join(row for row, _ in rows), encoding="utf-8")
-    print(given.page.read_text(encoding="utf-8"))
+    rows = [judged(name, points, options.minutes) for name, points in sorted(samples.sizes.items())]
+    options.page.write_text(text + "".join(row for row, _ in rows), encoding="utf-8")
+    print(options.page.read_text(encoding="utf-8"))
     if seen["lost"] or not all(flat for _, flat in rows):
         sys.exit(1)
 

@@ -104,17 +104,17 @@ def main() -> None:
     parser.add_argument(
         "--warm", type=int, default=15, help="seconds of load before each measurement (default: %(default)s)"
     )
-    given = parser.parse_args()
-    benches = [prepare(model) for model in given.models]
+    options = parser.parse_args()
+    benches = [prepare(model) for model in options.models]
     heads = " | ".join(f"{kind} µs" for kind in KINDS)
     lines = [INTRO, f"| model | way | clients | requests/s | {heads} | wrk and system µs | idle µs |"]
     lines.append("|---|---|" + "--:|" * (len(KINDS) + 4))
     runs = [(bench, way, count) for bench in benches for way in WAYS for count in (1, 64)]
-    lines += [shares(*run, given.seconds, given.warm) for run in runs]
+    lines += [shares(*run, options.seconds, options.warm) for run in runs]
     lines += ["", "| model | batch | bytes a body | ms a batch | ms a row |", "|---|--:|--:|--:|--:|"]
     lines += [row for bench in benches for row in batch_rows(bench)]
-    given.page.write_text("\n".join(lines) + "\n" + WHY, encoding="utf-8")
-    print(given.page)
+    options.page.write_text("\n".join(lines) + "\n" + WHY, encoding="utf-8")
+    print(options.page)
 
 
 if __name__ == "__main__":

@@ -127,9 +127,9 @@ def archives(folder: Path) -> list[Path]:
     toml = second / "model.toml"
     text = toml.read_text(encoding="utf-8").replace('version = "1.0.0"', 'version = "2.0.0"')
     toml.write_text(text, encoding="utf-8")
-    made = [export_model(source, folder / "made", STEPS, lambda _: None).archive for source in (definition, second)]
-    reconfigure(made[0], made[0], {"minWorkers": 2, "maxWorkers": 2})
-    return made
+    exported = [export_model(source, folder / "made", STEPS, lambda _: None).archive for source in (definition, second)]
+    reconfigure(exported[0], exported[0], {"minWorkers": 2, "maxWorkers": 2})
+    return exported
 
 
 @contextmanager
@@ -142,10 +142,10 @@ def system_under_test(folder: Path) -> Iterator[SystemUnderTest]:
     traffic = folder / "gateway.toml"
     traffic.write_text(GATEWAY.format(port=port, metrics=metrics), encoding="utf-8")
     settings = Settings(ROOT / "config.properties", store, folder / "state", gateway_file=traffic)
-    with served_as(settings, folder, port) as made:
+    with served_as(settings, folder, port) as system:
         for version in ("1.0.0", "2.0.0"):
-            made.release.management.wait_ready("circle", version, READY_S)
-        yield made
+            system.release.management.wait_ready("circle", version, READY_S)
+        yield system
 
 
 @contextmanager
@@ -164,10 +164,10 @@ def served_as(settings: Settings, folder: Path, port: int) -> Iterator[SystemUnd
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     role_store = RoleStore(settings.state)
     release = ReleaseService(Management(settings.management), History(settings.state), settings.store, role_store)
-    made = SystemUnderTest(process, settings, release, f"http://127.0.0.1:{port}")
+    system = SystemUnderTest(process, settings, release, f"http://127.0.0.1:{port}")
     try:
-        made.wait_ready()
-        yield made
+        system.wait_ready()
+        yield system
     finally:
         process.send_signal(signal.SIGTERM)
         try:

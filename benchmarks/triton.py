@@ -32,8 +32,8 @@ print(sysconfig.get_path("purelib"), sysconfig.get_config_var("LIBDIR"), "%d.%d"
 def triton(bench: Bench, port: int) -> Running:
     """Start Triton with HTTP only and two instances of one model."""
     python, folder = python_of("triton"), scratch("triton")
-    asked = subprocess.run([str(python), "-c", ASK], capture_output=True, text=True, check=True)
-    packages, libraries, version = asked.stdout.splitlines()
+    completed = subprocess.run([str(python), "-c", ASK], capture_output=True, text=True, check=True)
+    packages, libraries, version = completed.stdout.splitlines()
     if not list(Path(libraries).glob(f"libpython{version}.so*")):
         raise RuntimeError(f"its backend needs libpython{version}.so, and {libraries} has none")
     server = Path(packages) / "pytriton" / "tritonserver"

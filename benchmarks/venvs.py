@@ -42,7 +42,7 @@ def version_of(name: str) -> str:
 
 
 def _run(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError("can't be installed: " + (done.stderr.strip().splitlines() or ["?"])[-1])
-    return done.stdout
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if completed.returncode != 0:
+        raise RuntimeError("can't be installed: " + (completed.stderr.strip().splitlines() or ["?"])[-1])
+    return completed.stdout

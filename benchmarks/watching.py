@@ -50,18 +50,18 @@ def handled(model: str, archive: Path, size: int, folder: Path) -> tuple[float, 
     sys.path.insert(0, str(folder))
     handler, context = importlib.import_module(f"{package(folder)}.offline").loaded(folder, 1)
     lines = (folder / "proof.jsonl").read_bytes().splitlines()[:size]
-    asked = [{"body": json.dumps({"instances": [json.loads(line)["input"]]}).encode()} for line in lines]
+    requests = [{"body": json.dumps({"instances": [json.loads(line)["input"]]}).encode()} for line in lines]
     head = {"Content-Type": "application/json", "x-onnxserve-start": str(time.time()), "x-request-id": "0" * 36}
     context.headers = [head] * size
     recorder, without, having = handler.recorder, list[float](), list[float]()
     for round_ in range(ROUNDS + 1):
         for setting, times in ((None, without), (recorder, having)):
             handler.recorder = setting
-            begun = time.perf_counter()
+            start = time.perf_counter()
             for _ in range(HANDLES[model]):
-                handler.handle(asked, context)
+                handler.handle(requests, context)
             if round_:
-                times.append(1e6 * (time.perf_counter() - begun) / HANDLES[model])
+                times.append(1e6 * (time.perf_counter() - start) / HANDLES[model])
     base = statistics.median(without)
     return base, base + statistics.median(b - a for a, b in zip(without, having, strict=True))
 
@@ -73,10 +73,10 @@ def alone(model: str, archive: Path, size: int, *, logged: bool) -> tuple[float,
         if logged:
             variables[PREDICTIONS] = json.dumps({"folder": f"{folder}/predictions", "percent": 1.0})
         words = [sys.executable, "-m", "benchmarks.watching", "--handle", model, str(archive), str(size)]
-        done = subprocess.run(
+        completed = subprocess.run(
             words, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, check=True, text=True
         )
-        base, having = json.loads(done.stdout.splitlines()[-1])
+        base, having = json.loads(completed.stdout.splitlines()[-1])
         return base, having
 
 
@@ -84,9 +84,9 @@ def batches_a_second(bench: Bench, folder: Path) -> tuple[float, float]:
     """Return (requests/s, batches/s) of a monitored server without a gateway, with all clients."""
     direct = next(server for server in servers(bench.model) if server.name == "direct")
     with patch.dict(os.environ, {METRICS: str(folder)}), started(direct, bench, WARM_S) as live:
-        before, begun = batches(folder), time.perf_counter()
+        before, start = batches(folder), time.perf_counter()
         run = live.load(CLIENTS, SECONDS)
-        return run.rate, (batches(folder) - before) / (time.perf_counter() - begun)
+        return run.rate, (batches(folder) - before) / (time.perf_counter() - start)
 
 
 def batches(counted: Path) -> float:
@@ -139,10 +139,10 @@ def counting_us(lines: bytes) -> float:
         for _ in range(ROUNDS):
             with path.open("ab") as stream:
                 stream.write(lines)
-            begun = time.thread_time()
+            start = time.thread_time()
             for entries in log.read():
                 counters.add(entries)
-            times.append(time.thread_time() - begun)
+            times.append(time.thread_time() - start)
         return 1e6 * statistics.median(times) / lines.count(b"\n")
 
 
@@ -154,19 +154,19 @@ def main() -> None:
     add_models(parser, ["segment", "sentiment"])
     one_batch = "measure batches of SIZE requests in this process and print JSON; internal"
     parser.add_argument("--handle", nargs=3, metavar=("MODEL", "ARCHIVE", "SIZE"), help=one_batch)
-    given: Any = parser.parse_args()
-    if given.handle:
-        model, archive, size = given.handle
+    options: Any = parser.parse_args()
+    if options.handle:
+        model, archive, size = options.handle
         with tempfile.TemporaryDirectory() as folder:
             print(json.dumps(handled(model, Path(archive), int(size), Path(folder))))
         return
     cores = len(os.sched_getaffinity(0))
     lines = [INTRO.format(cpu=cpu_name(), cores=cores, rounds=ROUNDS)]
-    for model in given.models:
+    for model in options.models:
         lines += section(prepare(model), cores)
-    lines += log_section(prepare(given.models[0]), cores)
-    given.page.write_text("\n".join(lines), encoding="utf-8")
-    print(given.page)
+    lines += log_section(prepare(options.models[0]), cores)
+    options.page.write_text("\n".join(lines), encoding="utf-8")
+    print(options.page)
 
 
 if __name__ == "__main__":

@@ -56,10 +56,10 @@ def drive(
     """Keep `connections` requests in flight for `seconds`."""
     command = [binary(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(SCRIPT)]
     command += [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")] + [url]
-    done = subprocess.run(
+    completed = subprocess.run(
         [*command, "--", str(bodies), pattern], capture_output=True, text=True, check=True, timeout=seconds + 60
     )
-    lines = [line[2:] for line in done.stdout.splitlines() if line.startswith("@@")]
+    lines = [line[2:] for line in completed.stdout.splitlines() if line.startswith("@@")]
     requests, duration, broken, errors, p50, p99 = map(int, lines[0].split())
     seen: dict[str, int] = json.loads(lines[1] or "{}")
     labels = {label: count for label, count in seen.items() if not label.startswith("?")}

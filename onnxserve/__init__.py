@@ -1,4 +1,4 @@
-"""Serve proven ONNX archives of torch models with TorchServe."""
+"""Serve proven ONNX archives of trained models with TorchServe."""
 
 import os
 

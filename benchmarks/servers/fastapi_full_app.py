@@ -85,7 +85,7 @@ class Guard:
         if scope["type"] != "http" or scope["path"] == "/metrics":
             await self.app(scope, receive, send)
             return
-        begun, status = time.perf_counter(), 500
+        start, status = time.perf_counter(), 500
         request_id = str(uuid.uuid4())
 
         async def counted(message: Any) -> None:
@@ -99,7 +99,7 @@ class Guard:
         try:
             await self.judged(client)(scope, receive, counted)
         finally:
-            seconds = time.perf_counter() - begun
+            seconds = time.perf_counter() - start
             ANSWERS.labels(client or "unknown", status).inc()
             SECONDS.observe(seconds)
             line = {"time": time.time(), "request_id": request_id, "client": client, "method": scope["method"]}

@@ -14,7 +14,7 @@ from .arrays import main
 from .criterion import ACCURACY, FORMS, LABELS, METRIC, Claim, Criterion
 from .flip_estimate import mean_rows_needed, rows_needed, share_rows_needed
 from .metric import Metric
-from .paired_statistics import PairedStatistics, over_budget, spread_of
+from .paired_statistics import PairedStatistics, describe_excess, spread_of
 from .significance_levels import FIRST_LEVEL
 from .subset import Row
 
@@ -69,7 +69,7 @@ class Acceptance:
 
     def verdict(self, paired: PairedStatistics) -> str:
         """Return why such a result may not serve, an empty text when it may."""
-        reason = over_budget(paired, self.budget, self.loss.lost)
+        reason = describe_excess(paired, self.budget, self.loss.lost)
         if not reason or paired.drop >= self.budget:
             return reason
         needed = self.loss.rows_needed(self.budget, paired, paired.level)

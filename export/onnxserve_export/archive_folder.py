@@ -108,7 +108,7 @@ def signature(definition: Definition, handler: str, key_types: Mapping[str, str]
     return document
 
 
-def with_completed_input(state: ExportState) -> Definition:
+def complete_input(state: ExportState) -> Definition:
     """Return the definition with what the source's inputs decide about rows, if the source could be opened."""
     inputs = state.model.inputs if hasattr(state, "model") else ()
     if not inputs:
@@ -119,7 +119,7 @@ def with_completed_input(state: ExportState) -> Definition:
 
 def write_archive_folder(state: ExportState, folder: Path) -> None:
     """Write handlers, service, assets and signature into `folder`."""
-    definition = with_completed_input(state)
+    definition = complete_input(state)
     members, package, own = handler_members(definition)
     members |= state.assets | {"service.py": service(definition, package, own).encode()}
     members["signature.json"] = pretty(signature(definition, own, state.key_types))

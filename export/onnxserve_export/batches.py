@@ -84,7 +84,7 @@ def write_batches(batches: Iterable[Arrays], path: Path) -> Batches:
     return Batches(path, 0, count)
 
 
-def on_disk(batches: Batches | Iterable[Arrays], folder: Path) -> Batches:
+def ensure_on_disk(batches: Batches | Iterable[Arrays], folder: Path) -> Batches:
     """Return batches that are on disk as they are; write others to a file in `folder`."""
     if isinstance(batches, Batches):
         return batches

@@ -26,7 +26,7 @@ def probability(count: Array, rows: Array | int, log_share: Array | float, log_r
     return np.exp(np.where(rest >= 0, ways + count * log_share + rest * log_rest, -np.inf))
 
 
-def at_most(count: int, rows: int, share: float) -> float:
+def cumulative(count: int, rows: int, share: float) -> float:
     """P(X <= `count`) among `rows` when each has the probability `share`."""
     if share <= 0 or count >= rows:
         return 1.0
@@ -45,7 +45,7 @@ def share_bound(count: int, rows: int, level: float) -> float:
     low, high = count / rows, 1.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if at_most(count, rows, middle) > level else (low, middle)
+        low, high = (middle, high) if cumulative(count, rows, middle) > level else (low, middle)
     return high
 
 

@@ -15,7 +15,7 @@ from onnxserve_handlers.outputs import Outputs, pad
 from .acceptance import Acceptance, budget_of, least_rows
 from .arrays import main
 from .certify_log import CertifyLog, CertifyTest
-from .choose import equal_to_source
+from .choose import variants_equal_to_source
 from .export_state import ExportState
 from .measure import acceptance_on, loss_of, sized, spread_rows
 from .output_similarity import compare
@@ -32,7 +32,7 @@ def call(state: ExportState) -> None:
     results = {result.variant: result for result in state.measured}
     tests: list[CertifyTest] = []
     accepted: list[Candidate] = []
-    equal = equal_to_source(state)
+    equal = variants_equal_to_source(state)
     for number, candidate in enumerate(state.sequence):
         state.progress("certify", number, len(state.sequence))
         result = on_certify_rows(state, results[candidate.variant], acceptance)

@@ -67,7 +67,7 @@ class CertifyLog:
 
     def _load(self) -> None:
         self._all = _read(self._path)
-        self._all += [test for test in _evidenced(self._path) if not _find(self._all, test.graph, test.subset)]
+        self._all += [test for test in _read_evidence(self._path) if not _find(self._all, test.graph, test.subset)]
         self.tests = [test for test in self._all if _overlap(test, self._keys)]
 
     def level(self, graph: str) -> float:
@@ -105,7 +105,7 @@ def _find(tests: Sequence[CertifyTest], graph: str, subset: str) -> CertifyTest 
     return next((test for test in tests if (test.graph, test.subset) == (graph, subset)), None)
 
 
-def _evidenced(path: Path) -> list[CertifyTest]:
+def _read_evidence(path: Path) -> list[CertifyTest]:
     """Read the tests from the evidence of earlier exports beside the record, in case the record was lost."""
     name = path.name.removesuffix(SUFFIX)
     tests: list[CertifyTest] = []

@@ -57,12 +57,12 @@ def accepted_rows(state: ExportState) -> list[Any]:
     for fault in (*row_faults(state, refused), *golden_faults(state, refused_golden)):
         state.faults.add(fault)
     return [
-        *accepted(islice((row.value for row in rows_of(state)), BATCH), refused),
-        *accepted((row["input"] for row in state.golden), refused_golden),
+        *keep_accepted(islice((row.value for row in rows_of(state)), BATCH), refused),
+        *keep_accepted((row["input"] for row in state.golden), refused_golden),
     ]
 
 
-def accepted(values: Iterable[Any], faults: Sequence[RowFault]) -> Iterator[Any]:
+def keep_accepted(values: Iterable[Any], faults: Sequence[RowFault]) -> Iterator[Any]:
     """Yield those of the first values that the handler accepts."""
     early = {number for fault in faults for number in fault.early}
     return (value for number, value in enumerate(values) if number not in early)
@@ -78,7 +78,7 @@ def row_faults(state: ExportState, refused: Iterable[RowFault]) -> Iterator[Onnx
     for fault in refused:
         value = next(islice(rows_of(state), fault.first, None)).value
         count = "1 row" if fault.count == 1 else f"{fault.count} rows"
-        what = f"the handler refuses {count}: {fault.reason}{fault.place}; the first is {shown(value)}"
+        what = f"the handler refuses {count}: {fault.reason}{fault.place}; the first is {shorten(value)}"
         yield DefinitionError(what, where=state.definition.rows.location, fix=fault.fix)
 
 
@@ -90,7 +90,7 @@ def golden_faults(state: ExportState, refused: Iterable[RowFault]) -> Iterator[O
         yield DefinitionError(f"the handler refuses {count}: {fault.reason}{fault.place}", where=where, fix=fault.fix)
 
 
-def shown(value: Any) -> str:
+def shorten(value: Any) -> str:
     """Return the begin of a row as JSON."""
     text = msgspec.json.encode(value).decode()
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

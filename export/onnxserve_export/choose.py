@@ -11,9 +11,9 @@ from .arrays import Arrays
 from .batches import rows_of
 from .export_state import ExportState
 from .plan import FP32, advice
-from .preprocess import probe_alone, served
+from .preprocess import probe_alone, served_batches
 from .records import Candidate, Timing
-from .sequence import in_sequence
+from .sequence import order_candidates
 from .step import Step
 from .timing import Timed, cpus, graph_runner, take_turns
 
@@ -27,11 +27,11 @@ def served_threads(state: ExportState) -> int:
     return serve.threads or max(1, cpus() // serve.workers)
 
 
-def timings(state: ExportState, candidates: list[Candidate]) -> list[Timing]:
+def time_candidates(state: ExportState, candidates: list[Candidate]) -> list[Timing]:
     """Time every candidate and the source, at batch 1 and at the served size, on one thread and on more."""
     size, groups = state.definition.serve.batch_size, state.groups
     largest = {result.variant: result.max_batch for result in state.measured}
-    singles, full = list(groups.alone.first(SINGLES)), served(state, GROUPS)
+    singles, full = list(groups.alone.first(SINGLES)), served_batches(state, GROUPS)
     rows = sum(map(rows_of, full))
     medians = []
     counts = sorted({1, served_threads(state), cpus()})
@@ -42,14 +42,14 @@ def timings(state: ExportState, candidates: list[Candidate]) -> list[Timing]:
         for batch in sorted({1, size}):
             parts = singles if batch == 1 else full
             timed = [
-                Timed(variant, run, parts if largest.get(variant, batch) >= batch else alone(state, rows))
+                Timed(variant, run, parts if largest.get(variant, batch) >= batch else single_rows(state, rows))
                 for variant, run in runs.items()
             ]
             medians += take_turns(timed, threads, batch)
     return medians
 
 
-def alone(state: ExportState, rows: int) -> list[Arrays]:
+def single_rows(state: ExportState, rows: int) -> list[Arrays]:
     """Return the rows of the full batches, one at a time."""
     return list(probe_alone(state).first(rows))
 
@@ -61,9 +61,9 @@ def call(state: ExportState) -> None:
     if not candidates:
         reasons = "; ".join(f"{result.variant}: {result.refusal}" for result in state.measured)
         raise CheckFailed("choose", f"no variant runs ({reasons})", "at least one", fix=advice(state))
-    state.timings = [] if state.options.draft else timings(state, candidates)
+    state.timings = [] if state.options.draft else time_candidates(state, candidates)
     ms = served_times(state.timings, served_threads(state), state.definition.serve.batch_size)
-    kept, left = in_sequence(list(ran.values()), ms, budget_of(state.definition), equal_to_source(state))
+    kept, left = order_candidates(list(ran.values()), ms, budget_of(state.definition), variants_equal_to_source(state))
     state.measured = [replace(result, refusal=left.get(result.variant, result.refusal)) for result in state.measured]
     by_variant = {candidate.variant: candidate for candidate in candidates}
     state.sequence = [by_variant[result.variant] for result in kept]
@@ -73,7 +73,7 @@ def call(state: ExportState) -> None:
         state.say(f"      {variant}: {why}")
 
 
-def equal_to_source(state: ExportState) -> tuple[str, ...]:
+def variants_equal_to_source(state: ExportState) -> tuple[str, ...]:
     """Return the variants that need no certificate, since they are equal to the source on every row compared."""
     return (FP32,) if state.row_parity is not None and not state.row_parity.fault else ()
 

@@ -43,7 +43,7 @@ def score(drop: float, wrong: Array, right: Array, rows: int) -> Array:
     return np.where(variance > 0, excess / np.sqrt(np.where(variance > 0, variance, 1.0)), without)
 
 
-class AsGood:
+class EqualOrBetterResults:
     """All results as good as one or better, and how likely they are together."""
 
     def __init__(self, wrong: int, right: int, rows: int, level: float) -> None:
@@ -53,7 +53,7 @@ class AsGood:
         self.low = share_floor(right, rows, self.spent / 2)
         self.high = share_bound(right, rows, self.spent / 2)
         self.limit = _score_bound(wrong, right, rows, level)
-        first, last = (_reached(share, rows, sign) for share, sign in ((self.low, -1), (self.high, 1)))
+        first, last = (_reachable_count(share, rows, sign) for share, sign in ((self.low, -1), (self.high, 1)))
         self.right = np.arange(first, last + 1)
         self.most = _most_wrong(self.limit, self.right, rows, level)
         # The result itself belongs to them, whatever rounding says.
@@ -102,13 +102,13 @@ class AsGood:
 
 def drop_within(budget: float, wrong: int, right: int, rows: int, level: float) -> bool:
     """Whether the bound is at most `budget`; quicker than computing the bound."""
-    return AsGood(wrong, right, rows, level).probability(budget) <= level
+    return EqualOrBetterResults(wrong, right, rows, level).probability(budget) <= level
 
 
 @lru_cache(maxsize=1024)
 def drop_bound(wrong: int, right: int, rows: int, level: float) -> float:
     """Upper bound of the drop, 0 to 1, below the truth in `level` of samples at most; a bound below 0 becomes 0."""
-    results = AsGood(wrong, right, rows, level)
+    results = EqualOrBetterResults(wrong, right, rows, level)
     if results.probability(0.0) <= level:
         return 0.0
     low, high = 0.0, max(0.0, results.limit)
@@ -130,7 +130,7 @@ def _score_bound(wrong: int, right: int, rows: int, level: float) -> float:
     return high
 
 
-def _reached(share: float, rows: int, sign: int) -> int:
+def _reachable_count(share: float, rows: int, sign: int) -> int:
     """Return the count that hardly any sample exceeds, or falls below for a negative `sign`."""
     spread = math.sqrt(rows * share * (1 - share) + 1)
     return int(min(rows, max(0, rows * share + sign * (REACH * spread + 4))))

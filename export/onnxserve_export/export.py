@@ -31,7 +31,7 @@ def export_model(
         quantise = msgspec.structs.replace(definition.quantise, search_minutes=options.search_minutes)
         definition = msgspec.structs.replace(definition, quantise=quantise)
     say(f"{definition.name} {definition.version}")
-    if not options.replace and (earlier := first_earlier(definition, (store, *options.served))):
+    if not options.replace and (earlier := find_earlier(definition, (store, *options.server_stores))):
         say(f"      {earlier} exists: an export of other content ends without an archive unless --replace is given")
     with tempfile.TemporaryDirectory(prefix="onnxserve-") as scratch:
         state = ExportState(definition, store, Path(scratch), say, progress, options)
@@ -39,6 +39,6 @@ def export_model(
     return state
 
 
-def first_earlier(definition: Definition, folders: Iterable[Path]) -> Path | None:
+def find_earlier(definition: Definition, folders: Iterable[Path]) -> Path | None:
     """Return an archive that has or had the definition's name and version; None if there is none."""
     return next(earlier_archives(f"{definition.name}-{definition.version}.mar", folders), None)

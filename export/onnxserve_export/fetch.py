@@ -38,12 +38,14 @@ def call(state: ExportState) -> None:
     access = open_access(offline=state.options.offline, say=state.say, progress=state.progress)
     attempt = state.faults.attempt
     sources = {
-        source.name: attempt(partial(_fetched, f"sources.{source.name}", partial(fetch_source, source, folder, access)))
+        source.name: attempt(
+            partial(_obtain_pinned, f"sources.{source.name}", partial(fetch_source, source, folder, access))
+        )
         for source in definition.sources
     }
     model, rows = location_of(definition.source), location_of(definition.rows.location)
-    source_file = attempt(partial(_fetched, MODEL, partial(fetch, model, folder, access))) if model else None
-    row_files = attempt(partial(_fetched, ROWS, partial(fetch, rows, folder, access))) if rows else None
+    source_file = attempt(partial(_obtain_pinned, MODEL, partial(fetch, model, folder, access))) if model else None
+    row_files = attempt(partial(_obtain_pinned, ROWS, partial(fetch, rows, folder, access))) if rows else None
     if None not in sources.values():
         state.sources = {name: path for name, path in sources.items() if path}
     if source_file or not model:
@@ -52,7 +54,7 @@ def call(state: ExportState) -> None:
         state.row_files = row_files
 
 
-def _fetched(field: str, obtain: Callable[[], Path]) -> Path:
+def _obtain_pinned(field: str, obtain: Callable[[], Path]) -> Path:
     """Return what a field of the definition names; SourceError with the field's line if it has no pin."""
     try:
         return obtain()

@@ -21,14 +21,14 @@ from onnxserve_handlers.inputs import InputOptions
 
 
 def join_features(
-    given: Iterable[tuple[Any, Any]], definition: Definition, scratch: Path
+    pairs: Iterable[tuple[Any, Any]], definition: Definition, scratch: Path
 ) -> tuple[list[tuple[list[Any], Any]], dict[str, str]]:
     """Return rows with values in the order of `input.columns`, and the type of each key.
 
     A row's own values win over the store's. A row that the store doesn't know gets defaults where serving would give
     them, and is left out where serving would refuse it. DefinitionError if a row is no object.
     """
-    spec, rows = definition.features, list(given)
+    spec, rows = definition.features, list(pairs)
     if spec is None:
         raise ValueError("the definition has no features")
     if wrong := next((value for value, _ in rows if not isinstance(value, dict)), None):
@@ -83,15 +83,15 @@ def historical_features(
 
 def run(arguments: list[str]) -> None:
     """Run `onnxserve.features.join` as a program; FeatureError with its last lines if it fails."""
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "onnxserve.features.join", *arguments],
         env=dict(os.environ),
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
+    if completed.returncode:
+        lines = [line for line in completed.stderr.strip().splitlines() if line.strip()]
         raise FeatureError(
-            f"the join failed: {lines[-1] if lines else done.returncode}", fix="\n         ".join(lines[-12:])
+            f"the join failed: {lines[-1] if lines else completed.returncode}", fix="\n         ".join(lines[-12:])
         )

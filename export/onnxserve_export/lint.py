@@ -19,10 +19,10 @@ DATA_DEPENDENT = {"NonZero", "Compress", "Unique", "NonMaxSuppression", "If", "L
 
 def collisions(graph: onnx.GraphProto) -> Iterator[Finding]:
     """Yield a finding for each name that stands for two things."""
-    made = Counter(name for node in graph.node for name in node.output if name)
-    made.update(value.name for value in graph.input)
-    made.update(tensor.name for tensor in graph.initializer)
-    for name, count in made.items():
+    counts = Counter(name for node in graph.node for name in node.output if name)
+    counts.update(value.name for value in graph.input)
+    counts.update(tensor.name for tensor in graph.initializer)
+    for name, count in counts.items():
         if count > 1:
             yield Finding("name collision", name, f"{count} things have this name")
     operators = {node.op_type for node in graph.node}

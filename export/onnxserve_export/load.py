@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .assets import read_assets
 from .export_state import ExportState
-from .precision import settle as settle_precision
+from .precision import choose_dtype
 from .seeding import seed_all
 from .sources import open_source
 from .step import Step
@@ -20,7 +20,7 @@ def call(state: ExportState) -> None:
     offered = {"sources": state.sources, "fit": [(row.value, row.label) for row in state.split.fit]}
     source, trust = str(state.source_file or definition.source), state.options.trust
     state.model = open_source(source, definition.folder, offered, definition.source_outputs, trust=trust)
-    settle_precision(state)
+    choose_dtype(state)
     state.assets = read_assets(definition, state.source_file, offered)
     state.say(f"      {state.model.summary}")
 

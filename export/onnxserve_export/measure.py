@@ -22,7 +22,7 @@ from .outputs import all_finite, join, largest_deviation, largest_shift, with_ro
 from .paired_statistics import PairedStatistics, spread_of
 from .preprocess import FEW, certify_alone, golden_alone, select_alone
 from .records import Candidate, Measured
-from .run import GraphCrashed, run_cut
+from .run import GraphCrashed, run_unpadded
 from .step import Step
 from .subset import Subset
 from .timing import cpus
@@ -82,7 +82,7 @@ def measure_candidate(
 
 def run_rows(state: ExportState, candidate: Candidate, batches: Batches) -> Arrays:
     """Return the outputs for batches, of which there may be none."""
-    return join(run_cut(candidate.path, batches, state.row_axes) if len(batches) else ())
+    return join(run_unpadded(candidate.path, batches, state.row_axes) if len(batches) else ())
 
 
 def together(state: ExportState, candidate: Candidate) -> list[Arrays]:
@@ -90,7 +90,7 @@ def together(state: ExportState, candidate: Candidate) -> list[Arrays]:
     groups = state.groups
     parts = [groups.select, groups.certify, groups.probe, groups.alone, groups.mixed, groups.golden]
     whole = Batches(groups.select.path, groups.select.start, groups.golden.stop)
-    rest = iter(run_cut(candidate.path, whole, state.row_axes))
+    rest = iter(run_unpadded(candidate.path, whole, state.row_axes))
     return [join(next(rest) for _ in range(len(part))) for part in parts]
 
 

@@ -11,15 +11,16 @@ class ExportOptions:
     """The choices of whoever runs the export.
 
     `unproven` allows an archive that no certificate and no parity stands behind; `draft` makes the fp32 graph alone, as
-    quickly as possible; `replace` lets other content take the place of a version that exists. `served` are folders
-    where servers keep the archives that they loaded. `search_minutes` replaces the definition's. `offline` refuses the
-    network, and names what is not on this machine. `trust` reads pickles, which run whatever code they name.
+    quickly as possible; `replace` lets other content take the place of a version that exists. `server_stores` are
+    folders where servers keep the archives that they loaded. `search_minutes` replaces the definition's. `offline`
+    refuses the network, and names what is not on this machine. `trust` reads pickles, which run whatever code they
+    name.
     """
 
     unproven: bool = False
     draft: bool = False
     replace: bool = False
-    served: tuple[Path, ...] = ()
+    server_stores: tuple[Path, ...] = ()
     search_minutes: float | None = None
     offline: bool = False
     trust: bool = False

@@ -53,8 +53,8 @@ def calibration_error(outputs: Array, truth: Array, activation: Activation) -> f
 
     C. Guo et al., "On calibration of modern neural networks", ICML 2017.
     """
-    given = probabilities(outputs, activation)
-    top, hits = given.max(axis=-1), given.argmax(axis=-1) == truth
+    scores = probabilities(outputs, activation)
+    top, hits = scores.max(axis=-1), scores.argmax(axis=-1) == truth
     bins = np.clip((top * BINS).astype(int), 0, BINS - 1)
     sizes = np.bincount(bins, minlength=BINS)
     gaps = np.bincount(bins, weights=hits - top, minlength=BINS)

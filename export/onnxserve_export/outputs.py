@@ -7,7 +7,7 @@ from itertools import chain
 
 import numpy as np
 
-from onnxserve_handlers.outputs import FreeAxis, Outputs, own_first, pad, with_sizes
+from onnxserve_handlers.outputs import FreeAxis, Outputs, left_align, pad, with_sizes
 
 from .arrays import Arrays, Axes
 from .deviation import batch_shift, deviation, scale_of
@@ -37,7 +37,7 @@ def cut(outputs: Arrays, sizes: Mapping[str, Sequence[int]], axes: Axes, *, pads
     """
     if pads_left:
         flat = [FreeAxis(name, axis, axis_name) for name, free in axes.items() for axis, axis_name in free.items()]
-        outputs = own_first(outputs, flat, sizes)
+        outputs = left_align(outputs, flat, sizes)
     cut_outputs = dict(outputs)
     for name, free in axes.items():
         array = outputs[name].copy()

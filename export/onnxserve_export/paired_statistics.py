@@ -46,7 +46,7 @@ def mcnemar(newly_wrong: int, newly_right: int) -> float:
     return float(tail / 2**changed)
 
 
-def over_budget(paired: PairedStatistics, budget: float, lost: str = "accuracy drop") -> str:
+def describe_excess(paired: PairedStatistics, budget: float, lost: str = "accuracy drop") -> str:
     """Describe drop, bound and budget; empty when the bound keeps the budget. `lost` names what is counted."""
     if paired.bound <= budget:
         return ""
@@ -54,7 +54,7 @@ def over_budget(paired: PairedStatistics, budget: float, lost: str = "accuracy d
     return f"{lost} {paired.drop:.2%}, {sure} bound {paired.bound:.2%}, {budget:.2%} is allowed"
 
 
-def newly(reference: Array, candidate: Array, truth: Array) -> tuple[int, int]:
+def count_changed_labels(reference: Array, candidate: Array, truth: Array) -> tuple[int, int]:
     """Count newly wrong and newly right labels; outputs have shape (rows, labels), `truth` as in `compare_labels`."""
     before, after = reference.argmax(axis=-1) == truth, candidate.argmax(axis=-1) == truth
     return int((before & ~after).sum()), int((~before & after).sum())
@@ -63,7 +63,7 @@ def newly(reference: Array, candidate: Array, truth: Array) -> tuple[int, int]:
 def compare_labels(reference: Array, candidate: Array, truth: Array, level: float = FIRST_LEVEL) -> PairedStatistics:
     """Compare outputs of shape (rows, labels) by their labels; `truth` are the labels' indices, shape (rows,)."""
     reference_labels, candidate_labels = reference.argmax(axis=-1), candidate.argmax(axis=-1)
-    wrong, right = newly(reference, candidate, truth)
+    wrong, right = count_changed_labels(reference, candidate, truth)
     rows = len(truth)
     return PairedStatistics(
         rows,

@@ -22,7 +22,7 @@ from .export_state import ExportState
 from .outputs import cut, join
 from .plan import FP32
 from .records import RowParity
-from .run import run_cut
+from .run import run_unpadded
 from .step import Step
 
 
@@ -78,7 +78,7 @@ def comparisons(state: ExportState) -> Iterator[Compared]:
         if not len(batches):
             continue
         expected = known.get(name) or source_outputs(state, batches)
-        actual, scales = join(run_cut(state.fp32, batches, state.row_axes)), state.scales
+        actual, scales = join(run_unpadded(state.fp32, batches, state.row_axes)), state.scales
         if name == "generated":
             beyond = rows_not_finite(expected)
             expected = {output: np.delete(array, beyond, axis=0) for output, array in expected.items()}

@@ -40,11 +40,11 @@ def _converted(value: Any, where: str) -> Any:
         case _ if hasattr(value, "__array__"):  # an array, a tensor, a column of a table
             converted = _array(np.asarray(value), where)
         case _:
-            raise _strange(value, where)
+            raise _unsupported(value, where)
     return converted
 
 
-def _strange(value: Any, where: str) -> DefinitionError:
+def _unsupported(value: Any, where: str) -> DefinitionError:
     return DefinitionError(
         f"{type(value).__name__} is no value that a request can hold",
         where=where,

@@ -36,16 +36,16 @@ def make_plan(definition: Definition, split: Split, options: ExportOptions) -> P
     Refusals on the same rows don't count here, so that a repeated export makes the same archive.
     """
     needed = least_rows(definition, FIRST_LEVEL, labelled=split.labelled)
-    certify, wanted = len(split.certify), definition.quantise.variants
+    certify, variants = len(split.certify), definition.quantise.variants
     measurable = bool(certify and len(split.calibrate) and len(split.select))
     enough = bool(needed) and certify >= needed and measurable
     if options.draft:
         return Plan(certify, needed, rows_in_all(needed), (FP32,), {}, enough)
     # Without a certificate fp32 would serve before any other.
-    uncertified = options.unproven and measurable and bool(needed) and FP32 not in wanted
-    kept = tuple(variant for variant in wanted if variant == FP32 or enough or uncertified)
+    uncertified = options.unproven and measurable and bool(needed) and FP32 not in variants
+    kept = tuple(variant for variant in variants if variant == FP32 or enough or uncertified)
     why = f"{certify} certify rows can't certify it" if needed else "no number of rows certifies a budget of 0"
-    return Plan(certify, needed, rows_in_all(needed), kept, {v: why for v in wanted if v not in kept}, enough)
+    return Plan(certify, needed, rows_in_all(needed), kept, {v: why for v in variants if v not in kept}, enough)
 
 
 def describe_plan(plan: Plan, definition: Definition, split: Split) -> list[str]:

@@ -72,7 +72,9 @@ def pareto(
     return Pareto(points, height(budget), fastest, worst)
 
 
-def bars(sensitivity: Mapping[str, Any] | None, kept: Collection[str]) -> list[tuple[str, float, float, bool]]:
+def sensitivity_bars(
+    sensitivity: Mapping[str, Any] | None, kept: Collection[str]
+) -> list[tuple[str, float, float, bool]]:
     """Return each node's name, damage, bar length from 0 to 1 on a log scale, and whether it stays in float."""
     damage = sorted((sensitivity or {}).get("damage", {}).items(), key=lambda item: -item[1])[:BARS]
     if not damage:

@@ -39,7 +39,7 @@ Precision = Literal["float32", "float64"]
 
 
 @dataclass(frozen=True)
-class Changed:
+class ChangedAnswers:
     """How many rows get another answer in float32, among the definition's and among those beside thresholds."""
 
     rows: int
@@ -48,7 +48,7 @@ class Changed:
     of_beside: int
 
 
-def settle(state: ExportState) -> None:
+def choose_dtype(state: ExportState) -> None:
     """Put the type of a fitted model's table into the definition; DefinitionError if float32 was asked for in vain."""
     options, model = state.definition.input, state.model
     if not isinstance(options, TableOptions) or not isinstance(model, TreeSource) or state.definition.handler:
@@ -59,7 +59,7 @@ def settle(state: ExportState) -> None:
     exact = tables(options, rows, "float64")
     if not len(exact):
         return
-    changed = compare(model, exact)
+    changed = compare_precisions(model, exact)
     if options.dtype == "float32" and changed.rows:
         raise DefinitionError(
             f"in float32, {changed.rows} of {changed.of_rows} rows get another answer of {model.name} than in float64",
@@ -67,7 +67,7 @@ def settle(state: ExportState) -> None:
             fix='set dtype = "float64", or leave it out',
         )
     if options.dtype == "auto" and (changed.rows or changed.beside):
-        if fault := double_fault(model, exact):
+        if fault := float64_fault(model, exact):
             raise DefinitionError(
                 f"{describe(changed)}; and {model.summary} can't be served in float64: {fault}",
                 where=state.definition.source,
@@ -79,7 +79,7 @@ def settle(state: ExportState) -> None:
         state.say(f"      numbers are served in float64: {describe(changed)}")
 
 
-def describe(changed: Changed) -> str:
+def describe(changed: ChangedAnswers) -> str:
     """Describe what float32 changes, for a person."""
     return (
         f"in float32, {changed.rows} of {changed.of_rows} rows get another answer, and {changed.beside} of "
@@ -87,9 +87,9 @@ def describe(changed: Changed) -> str:
     )
 
 
-def double_fault(model: TreeSource, exact: Array) -> str:
+def float64_fault(model: TreeSource, exact: Array) -> str:
     """Return why no graph in float64 answers as the model does; empty if one does."""
-    rows = {FEATURES: np.concatenate([exact, beside_thresholds(model, exact)])}
+    rows = {FEATURES: np.concatenate([exact, rows_beside_thresholds(model, exact)])}
     try:
         proto, _ = model.graph(rows, {})
         with tempfile.TemporaryDirectory() as scratch:
@@ -99,7 +99,7 @@ def double_fault(model: TreeSource, exact: Array) -> str:
     except (CheckFailed, GraphCrashed) as error:
         return str(error).splitlines()[0]
     [expected], [answers] = model.run(rows).values(), outputs.values()
-    changed = int(differ(expected, answers).sum())
+    changed = int(answers_differ(expected, answers).sum())
     return f"{changed} of {len(expected)} rows get another answer there too" if changed else ""
 
 
@@ -115,10 +115,10 @@ def tables(options: TableOptions, values: Iterable[Any], dtype: Precision) -> Ar
     return hooks.tensors(rows)[FEATURES] if rows else np.empty((0, len(hooks.columns)))
 
 
-def compare(model: TreeSource, exact: Array) -> Changed:
+def compare_precisions(model: TreeSource, exact: Array) -> ChangedAnswers:
     """Count the rows that get another answer in float32."""
-    beside = beside_thresholds(model, exact)
-    return Changed(count_changed(model, exact), len(exact), count_changed(model, beside), len(beside))
+    beside = rows_beside_thresholds(model, exact)
+    return ChangedAnswers(count_changed(model, exact), len(exact), count_changed(model, beside), len(beside))
 
 
 def count_changed(model: TreeSource, exact: Array) -> int:
@@ -128,17 +128,17 @@ def count_changed(model: TreeSource, exact: Array) -> int:
     [answers], [rounded] = (
         model.run({FEATURES: table}).values() for table in (exact, exact.astype(np.float32).astype(np.float64))
     )
-    return int(differ(answers, rounded).sum())
+    return int(answers_differ(answers, rounded).sum())
 
 
-def differ(expected: Array, answers: Array) -> Array:
+def answers_differ(expected: Array, answers: Array) -> Array:
     """Return which rows' answers differ by more than arithmetic explains, shape (rows,)."""
     differences = np.abs(expected.astype(np.float64) - answers).reshape(len(expected), -1).max(axis=1)
     # Written so that a value that is no number differs too.
     return np.asarray(~(differences <= TOLERANCE * max(1.0, float(np.nanmax(np.abs(expected), initial=0.0)))))
 
 
-def beside_thresholds(model: TreeSource, exact: Array) -> Array:
+def rows_beside_thresholds(model: TreeSource, exact: Array) -> Array:
     """Return rows, each with one number right beside a threshold; none where trees don't compare the columns."""
     rows = []
     for number, (column, threshold) in enumerate(thresholds(model, exact)):

@@ -109,7 +109,7 @@ def call(state: ExportState) -> None:
     )
 
 
-def alone(state: ExportState, name: str, instances: Iterable[Any], count: int) -> Batches:
+def single_row_batches(state: ExportState, name: str, instances: Iterable[Any], count: int) -> Batches:
     """Return `count` instances in batches of one, which need no padding; they are made once."""
     path = state.scratch / f"alone-{name}.npz"
     if not path.exists():
@@ -117,7 +117,7 @@ def alone(state: ExportState, name: str, instances: Iterable[Any], count: int) -
     return Batches(path, 0, count)
 
 
-def served(state: ExportState, groups: int) -> list[Arrays]:
+def served_batches(state: ExportState, groups: int) -> list[Arrays]:
     """Return the first probe batches, each in the parts that the handler would run: rows of one length together."""
     path = state.scratch / "served.npz"
     size = state.definition.serve.batch_size
@@ -129,22 +129,22 @@ def served(state: ExportState, groups: int) -> list[Arrays]:
 
 def certify_alone(state: ExportState) -> Batches:
     """Return the certify rows one by one, for variants that may serve only one row at a time."""
-    return alone(state, "certify", values(state.split.certify), len(state.split.certify))
+    return single_row_batches(state, "certify", values(state.split.certify), len(state.split.certify))
 
 
 def probe_alone(state: ExportState) -> Batches:
     """Return the probe rows one by one, for such variants."""
-    return alone(state, "probe", state.probe, len(state.probe))
+    return single_row_batches(state, "probe", state.probe, len(state.probe))
 
 
 def select_alone(state: ExportState) -> Batches:
     """Return the select rows one by one, for such variants."""
-    return alone(state, "select", values(state.split.select), len(state.split.select))
+    return single_row_batches(state, "select", values(state.split.select), len(state.split.select))
 
 
 def golden_alone(state: ExportState) -> Batches:
     """Return the golden rows one by one, for such variants."""
-    return alone(state, "golden", (row["input"] for row in state.golden), len(state.golden))
+    return single_row_batches(state, "golden", (row["input"] for row in state.golden), len(state.golden))
 
 
 STEP = Step("preprocess", ("split", "golden", "archive_folder"), ("groups", "axes", "limits", "least", "probe"), call)

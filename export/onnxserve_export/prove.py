@@ -25,7 +25,7 @@ def stored(state: ExportState) -> Path:
     if target.is_file() and same_content(target, state.archive):
         return target
     if not state.options.replace:
-        check_replaceable(state.archive, (state.store, *state.options.served), state.definition.version)
+        check_replaceable(state.archive, (state.store, *state.options.server_stores), state.definition.version)
     return enter_store(state.archive, state.store)
 
 

@@ -91,17 +91,17 @@ def make_candidate(state: ExportState, variant: str, source: Path) -> Candidate:
     before, after = ([node.op_type for node in p.graph.node] for p in (onnx.load(source), proto))
     if before == after and variant != "fp16":
         raise NotApplicable("no node that it could quantise")
-    settle(target, proto)
+    write_graph(target, proto)
     return Candidate(variant, target, excluded, note)
 
 
-def settle(target: Path, proto: onnx.ModelProto) -> None:
+def write_graph(target: Path, proto: onnx.ModelProto) -> None:
     """Write a graph without what would change its digest from run to run."""
     strip(proto)
     save_graph(proto, target)
 
 
-def prepared(state: ExportState) -> Path:
+def preprocess_graph(state: ExportState) -> Path:
     """Return the fp32 graph with the inferred shapes that quantisers need."""
     source = state.scratch / "prepared.onnx"
     if not source.exists():
@@ -123,7 +123,7 @@ def call(state: ExportState) -> None:
     logging.getLogger().setLevel(logging.ERROR)  # the quantisers log advice on the root logger
     state.candidates, state.refused = [], dict(state.plan.left)
     variants = [variant for variant in state.plan.variants if variant != SEARCHED]
-    source = state.fp32 if variants == [FP32] else prepared(state)
+    source = state.fp32 if variants == [FP32] else preprocess_graph(state)
     for number, variant in enumerate(variants):
         state.progress("quantise", number, len(variants))
         try:

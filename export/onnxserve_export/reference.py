@@ -109,9 +109,9 @@ def _state_activation(state: ExportState, outputs: Array) -> None:
     """
     path = state.archive_folder / "signature.json"
     document = msgspec.json.decode(path.read_bytes())
-    given = document["output"]["activation"]
-    if given != "auto":
-        if state.definition.labels and (note := check_activation(given, outputs)):
+    activation_name = document["output"]["activation"]
+    if activation_name != "auto":
+        if state.definition.labels and (note := check_activation(activation_name, outputs)):
             state.say(f"      {note}")
         return
     activation = chosen_activation(outputs, state.definition.output.logit_activation)

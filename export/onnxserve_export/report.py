@@ -12,12 +12,12 @@ from onnxserve.archive.write import pretty
 
 from .choose import served_threads, served_times
 from .export_state import ExportState
-from .plots import bars, pareto
+from .plots import pareto, sensitivity_bars
 from .quantise import SEARCHED
 from .step import Step
 
 
-def with_times(state: ExportState) -> dict[str, Any]:
+def add_times(state: ExportState) -> dict[str, Any]:
     """Return the archive's evidence, its digest, and the times on this machine."""
     return {
         "archive": {"file": state.archive.name, "sha256": state.sha256, "bytes": state.archive.stat().st_size},
@@ -35,7 +35,7 @@ def searched_floats(state: ExportState) -> tuple[str, ...]:
 def call(state: ExportState) -> None:
     """Render both files; the page needs no network and no script."""
     stem = f"{state.definition.name}-{state.definition.version}"
-    document = with_times(state)
+    document = add_times(state)
     (state.store / f"{stem}.evidence.json").write_bytes(pretty(document))
     templates = Environment(loader=PackageLoader("onnxserve_export"), autoescape=True)
     ms = served_times(state.timings, served_threads(state), state.definition.serve.batch_size)
@@ -43,7 +43,7 @@ def call(state: ExportState) -> None:
         "ms": ms,
         "claims": describe_proof(document["summary"]),
         "pareto": pareto(document["variants"], ms, document["summary"]["budget"], state.model.name),
-        "bars": bars(document["sensitivity"], searched_floats(state)),
+        "bars": sensitivity_bars(document["sensitivity"], searched_floats(state)),
     }
     template = templates.get_template("report.html.jinja")
     page = template.render(name=stem, definition=state.definition, **document, **drawn)

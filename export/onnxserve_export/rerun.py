@@ -28,7 +28,7 @@ from .criterion import AGREEMENT, EMBEDDING, FORMS, LABELS, REGRESSION, Claim, C
 from .deviation import TOLERANCE, recorded_scale, scale_of
 from .environment import versions
 from .outputs import join, largest_deviation, largest_shift
-from .paired_statistics import PairedStatistics, over_budget, spread_of
+from .paired_statistics import PairedStatistics, describe_excess, spread_of
 from .significance_levels import FIRST_LEVEL
 
 
@@ -70,11 +70,11 @@ def rerun(archive: Path) -> Rerun:
     shift = largest_shift(
         together.outputs, alone.outputs, mixed.outputs, list(chain.from_iterable(composition)), scales
     )
-    moved = largest_deviation(*padded(together.outputs, reference), scales)
+    moved = largest_deviation(*pad_both(together.outputs, reference), scales)
     kind, budget = proof_of(summary), float(summary["budget"])
     # Tasks with a measure of their own have no count of changed answers: there deviations decide.
     changed = {LABELS: paired.flips, REGRESSION: paired.drop, EMBEDDING: paired.drop}.get(criterion.task, 0.0)
-    why = moves_alone(shift) or refusal(kind, paired, changed, moved, budget, loss.lost)
+    why = batch_shift_refusal(shift) or refusal(kind, paired, changed, moved, budget, loss.lost)
     words = describe_loss(
         vars(paired), criterion.task, criterion.claim, criterion.tolerance, summary.get("measure", "")
     )
@@ -110,11 +110,11 @@ def answers(
         first = first_outputs(folder, groups)
         rest = iter([BatchOutputs({"output": array.reshape(len(array), -1)}, {}, None) for array in first])
     axes = free_axes(folder)
-    together, alone, mixed = (joined([next(rest) for _ in part], axes) for part in parts)
+    together, alone, mixed = (join_answers([next(rest) for _ in part], axes) for part in parts)
     return together, alone, mixed
 
 
-def joined(parts: Sequence[BatchOutputs], axes: Sequence[FreeAxis]) -> Answers:
+def join_answers(parts: Sequence[BatchOutputs], axes: Sequence[FreeAxis]) -> Answers:
     """Return the answers of several batches, with the rows' own sizes along free axes."""
     names = set.intersection(*(set(part.sizes) for part in parts))
     sizes = {name: list(chain.from_iterable(part.sizes[name] for part in parts)) for name in sorted(names)}
@@ -136,7 +136,7 @@ def free_axes(folder: Path) -> list[FreeAxis]:
     ]
 
 
-def padded(left: Arrays, right: Arrays) -> tuple[Arrays, Arrays]:
+def pad_both(left: Arrays, right: Arrays) -> tuple[Arrays, Arrays]:
     """Return outputs with zeros at the ends of the shorter ones; those that the other lacks stay as they are."""
     pairs = {name: pad([left[name], array]) for name, array in right.items() if name in left}
     return {name: pair[0] for name, pair in pairs.items()}, {**right, **{name: pair[1] for name, pair in pairs.items()}}
@@ -184,7 +184,7 @@ def criterion_of(
     )
 
 
-def moves_alone(shift: float) -> str:
+def batch_shift_refusal(shift: float) -> str:
     """Return a refusal if answers move with the batch, else an empty text."""
     if shift <= TOLERANCE:
         return ""
@@ -202,4 +202,4 @@ def refusal(proof: str, paired: PairedStatistics, changed: float, moved: float, 
         return "" if equal else f"{changed:.2%} of answers differ, and outputs deviate by up to {moved:.2g} spreads"
     if proof == UNPROVEN:
         return "" if paired.drop <= budget else f"{paired.drop:.2%} is lost, {budget:.2%} is allowed"
-    return over_budget(paired, budget, lost)
+    return describe_excess(paired, budget, lost)

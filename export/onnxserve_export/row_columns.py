@@ -35,10 +35,10 @@ def choose_columns(available: Sequence[str], definition: Definition, where: str)
                 where=where,
                 fix="name a column of the file for each of " + ", ".join(table[:SHOWN]),
             )
-        _check_there(named or table, available, where)
+        _check_present(named or table, available, where)
         return Columns(named or table, table, labels, is_table=definition.input.numeric)
     inputs = named or _inputs([name for name in available if name not in labels], where)
-    _check_there(inputs, available, where)
+    _check_present(inputs, available, where)
     return Columns(inputs, inputs, labels, is_table=False)
 
 
@@ -55,7 +55,7 @@ def _labels(available: Sequence[str], definition: Definition, where: str) -> tup
     labels = (named,) if isinstance(named, str) else named
     if labels == ("label",) and "label" not in available:
         return ()  # nobody asked for it by name: the rows have no labels
-    _check_there(labels, available, where)
+    _check_present(labels, available, where)
     return labels
 
 
@@ -70,7 +70,7 @@ def _inputs(rest: Sequence[str], where: str) -> tuple[str, ...]:
     )
 
 
-def _check_there(names: Sequence[str], available: Sequence[str], where: str) -> None:
+def _check_present(names: Sequence[str], available: Sequence[str], where: str) -> None:
     if missing := [name for name in names if name not in available]:
         raise DefinitionError(
             f"missing columns: {', '.join(missing[:SHOWN])}",

@@ -66,10 +66,10 @@ def first_names(file: Source) -> list[str]:
 
 def _read(file: Source, columns: Columns, definition: Definition) -> Iterator[tuple[Any, Any]]:
     used = dict.fromkeys((*columns.inputs, *columns.labels))
-    wanted = Selection({name: name for name in used}, numbers=False, chunk=CHUNK)
-    for piece in cut(file, wanted, ALL):
+    selection = Selection({name: name for name in used}, numbers=False, chunk=CHUNK)
+    for piece in cut(file, selection, ALL):
         part = Part(0, file.url, file.kind, piece.first, piece.rows, piece.start, piece.stop, piece.line, piece.skip)
-        for chunk in read(part, wanted):
+        for chunk in read(part, selection):
             yield from _rows(chunk, columns, definition)
 
 

@@ -30,18 +30,18 @@ def read_rows(state: ExportState) -> Iterator[tuple[Any, Any]]:
     if is_prediction_log(definition.rows.location):
         return read_logged_rows(definition, state.say)
     if state.row_files is None:
-        given = call_function(definition.rows.location, definition.folder, sources=state.sources)
-        return pairs(given, definition.rows.location, is_plain=definition.features is None)
+        returned = call_function(definition.rows.location, definition.folder, sources=state.sources)
+        return check_pairs(returned, definition.rows.location, is_plain=definition.features is None)
     return _read_paths(state, state.row_files)
 
 
-def pairs(given: Iterable[Any], where: str, *, is_plain: bool) -> Iterator[tuple[Any, Any]]:
+def check_pairs(returned: Iterable[Any], where: str, *, is_plain: bool) -> Iterator[tuple[Any, Any]]:
     """Yield what a function gave, with plain values; DefinitionError for anything but pairs."""
     try:
-        rows = iter(given)
+        rows = iter(returned)
     except TypeError as error:
         fix = "return or yield pairs (input, label); the label may be None"
-        raise DefinitionError(f"it gave {type(given).__name__}, no rows", where=where, fix=fix) from error
+        raise DefinitionError(f"it gave {type(returned).__name__}, no rows", where=where, fix=fix) from error
     for number, row in enumerate(rows):
         place = f"{where}, row {number}"
         if not isinstance(row, list | tuple) or len(row) != PAIR:

@@ -67,7 +67,7 @@ def split_rows(rows: Iterable[Row], folder: Path) -> Split:
     return Split(**subsets, duplicates=assigned.duplicates, unlabelled=assigned.unlabelled)
 
 
-class Given:
+class CheckedRows:
     """The definition's rows, one by one; `unknown` and `faulty` count bad labels. None is no label."""
 
     def __init__(self, pairs: Iterable[tuple[Any, Any]], definition: Definition) -> None:
@@ -97,21 +97,21 @@ class Given:
             yield DefinitionError(what, where=self._definition.rows.location, fix=fix)
 
 
-def given_rows(state: ExportState) -> Iterable[tuple[Any, Any]]:
+def read_pairs(state: ExportState) -> Iterable[tuple[Any, Any]]:
     """Return the definition's rows; a draft takes the first ones only."""
     definition = state.definition
-    given: Iterable[tuple[Any, Any]] = read_rows(state)
+    pairs: Iterable[tuple[Any, Any]] = read_rows(state)
     if definition.features:
-        given, state.key_types = join_features(given, definition, state.scratch / "features")
-    return islice(given, DRAFT_ROWS) if state.options.draft else given
+        pairs, state.key_types = join_features(pairs, definition, state.scratch / "features")
+    return islice(pairs, DRAFT_ROWS) if state.options.draft else pairs
 
 
 def call(state: ExportState) -> None:
     """Read and split the rows, and say what they allow; faults are collected, as is that they allow no archive."""
     golden = state.faults.attempt(lambda: read_golden(state.definition, state.faults))
-    given = Given(given_rows(state), state.definition)
-    state.split = split_rows(given, state.scratch / "rows")
-    for fault in given.faults():
+    rows = CheckedRows(read_pairs(state), state.definition)
+    state.split = split_rows(rows, state.scratch / "rows")
+    for fault in rows.faults():
         state.faults.add(fault)
     if golden is not None:
         state.golden = golden or first_rows(state.split)

@@ -15,9 +15,9 @@ from .export_state import ExportState
 from .int8 import quantisable, quantise_nodes, types_for
 from .measure import select_acceptance, sized
 from .outputs import all_finite, join
-from .quantise import SEARCHED, prepared, settle
+from .quantise import SEARCHED, preprocess_graph, write_graph
 from .records import Candidate, Sensitivity
-from .run import GraphCrashed, run_cut
+from .run import GraphCrashed, run_unpadded
 from .sensitivity import FILE, explore
 from .step import Step
 
@@ -31,7 +31,7 @@ class Search:
 
     def __init__(self, state: ExportState) -> None:
         self.state = state
-        self.source = prepared(state)
+        self.source = preprocess_graph(state)
         self.types = types_for(cpu_flags(), state.definition.serve.provider)
         self.nodes, _ = quantisable(onnx.load(self.source), state.definition.quantise.exclude)
         self.acceptance = select_acceptance(state)
@@ -40,7 +40,7 @@ class Search:
     def graph(self, nodes: list[str], target: Path) -> Path:
         """Write the graph with these nodes in 8 bits to `target`."""
         quantise_nodes(self.state, self.source, target, nodes, METHOD, self.types)
-        settle(target, onnx.load(target))
+        write_graph(target, onnx.load(target))
         return target
 
     def outputs(self, nodes: list[str]) -> Outputs | None:
@@ -49,7 +49,7 @@ class Search:
         try:
             graph, state = self.graph(nodes, target), self.state
             select = state.groups.select
-            return sized(state, join(run_cut(graph, select, state.row_axes)), select)
+            return sized(state, join(run_unpadded(graph, select, state.row_axes)), select)
         except (GraphCrashed, ValueError, RuntimeError):
             return None
         finally:

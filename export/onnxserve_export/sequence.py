@@ -10,7 +10,7 @@ from .records import Measured
 NOISE = 0.05
 
 
-def in_sequence(
+def order_candidates(
     measured: Sequence[Measured], ms: Mapping[str, float], budget: float, equal: Collection[str] = ()
 ) -> tuple[list[Measured], dict[str, str]]:
     """Return the candidates worth certifying, and why the others aren't; nothing here may use the certify rows' labels.

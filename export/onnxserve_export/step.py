@@ -31,7 +31,7 @@ class Step:
 
 def run_steps(state: ExportState, steps: Sequence[Step]) -> None:
     """Run all steps in order; the first failure ends the export with an OnnxserveError."""
-    done: list[str] = []
+    finished: list[str] = []
     for number, step in enumerate(steps, 1):
         missing = [name for name in step.requires if not hasattr(state, name)]
         if missing and step.collects and state.faults:
@@ -40,37 +40,37 @@ def run_steps(state: ExportState, steps: Sequence[Step]) -> None:
             raise StepFailed(f"step {step.name} requires {missing}, which no earlier step made")
         state.say(f"[{number}/{len(steps)}] {step.name}")
         try:
-            _run(state, step, done)
+            _run(state, step, finished)
         except OnnxserveError as error:
             if not step.collects:
                 raise
             state.faults.add(error)
         else:
-            done.append(step.name)
+            finished.append(step.name)
 
 
-def _run(state: ExportState, step: Step, done: list[str]) -> None:
+def _run(state: ExportState, step: Step, finished: list[str]) -> None:
     """Run one step; every failure becomes an OnnxserveError that names it."""
     try:
         step.call(state)
     except (CheckFailed, StepFailed):  # they name their step, or tell the faults of several
         raise
     except OnnxserveError as error:
-        raise _named(error, step, done) from error
+        raise _with_step(error, step, finished) from error
     except Exception as error:
         log.debug("step %s failed", step.name, exc_info=True)
         raise StepFailed(
             f"step {step.name} failed: {type(error).__name__}: {_first_line(error)}",
             where=_place(error),
-            fix=f"steps that had run: {', '.join(done) or 'none'}; --verbose shows the whole trace",
+            fix=f"steps that had run: {', '.join(finished) or 'none'}; --verbose shows the whole trace",
         ) from error
     unmade = [name for name in step.ensures if not hasattr(state, name)]
     if unmade and not (step.collects and state.faults):
         raise StepFailed(f"step {step.name} did not make {unmade}")
 
 
-def _named(error: OnnxserveError, step: Step, done: list[str]) -> OnnxserveError:
-    after = f" (after {', '.join(done)})" if done else ""
+def _with_step(error: OnnxserveError, step: Step, finished: list[str]) -> OnnxserveError:
+    after = f" (after {', '.join(finished)})" if finished else ""
     return StepFailed(f"step {step.name}{after}: {error.what}", where=error.where, fix=error.fix)
 
 

@@ -21,14 +21,14 @@ from .step import Step
 
 def stretch(arrays: Arrays, axes: Axes, limits: Mapping[str, int]) -> Arrays:
     """Return the same rows, repeated along their free axes to exactly the largest sizes."""
-    made = dict(arrays)
+    stretched = dict(arrays)
     for name, free in axes.items():
         for axis, axis_name in free.items():
             length = limits[axis_name]
-            times = -(-length // made[name].shape[axis])
-            repeated = np.concatenate([made[name]] * times, axis=axis)
-            made[name] = np.take(repeated, np.arange(length), axis=axis)
-    return made
+            times = -(-length // stretched[name].shape[axis])
+            repeated = np.concatenate([stretched[name]] * times, axis=axis)
+            stretched[name] = np.take(repeated, np.arange(length), axis=axis)
+    return stretched
 
 
 def all_shapes(state: ExportState) -> dict[str, Arrays]:
@@ -45,10 +45,10 @@ def graph_outputs(graph: Path, shapes: dict[str, Arrays]) -> list[Arrays]:
     try:
         return run_graph(graph, shapes.values())
     except GraphCrashed:
-        return [_alone(graph, name, batch) for name, batch in shapes.items()]
+        return [_run_alone(graph, name, batch) for name, batch in shapes.items()]
 
 
-def _alone(graph: Path, name: str, batch: Arrays) -> Arrays:
+def _run_alone(graph: Path, name: str, batch: Arrays) -> Arrays:
     try:
         return run_graph(graph, [batch])[0]
     except GraphCrashed as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .outputs import Array, FreeAxis, Outputs, concatenate, own_first, with_sizes
+from .outputs import Array, FreeAxis, Outputs, concatenate, left_align, with_sizes
 from .runtime.batching import buckets, chunks, distinct
 from .runtime.session import Session
 from .tasks import Hooks
@@ -49,7 +49,7 @@ class Inference(Hooks):
         """Return every output for rows that run together, each row's own elements before those of its padding."""
         outputs = self.run(self.tensors(rows))
         return (
-            own_first(outputs, self.output_axes, self.sizes(rows)) if self.pads_left and self.output_axes else outputs
+            left_align(outputs, self.output_axes, self.sizes(rows)) if self.pads_left and self.output_axes else outputs
         )
 
     def _has_unknown_size(self, sizes: Mapping[str, Sequence[int]]) -> bool:
@@ -80,7 +80,7 @@ class Inference(Hooks):
         """Return which rows run together: at most `max_batch`, of similar length and of one batch key."""
         size, keys = self.signature.max_batch, self.batch_keys(rows)
         if keys is not None:
-            return grouped(keys, size)
+            return group_by_key(keys, size)
         lengths = self.lengths(rows)
         return chunks(len(rows), size) if lengths is None else buckets(lengths, size)
 
@@ -95,7 +95,7 @@ class Inference(Hooks):
         return outputs if inverse is None else {name: array[inverse] for name, array in outputs.items()}
 
 
-def grouped(keys: Sequence[Hashable], size: int) -> list[list[int]]:
+def group_by_key(keys: Sequence[Hashable], size: int) -> list[list[int]]:
     """Return groups of at most `size` indices with one key each."""
     groups: dict[Hashable, list[int]] = {}
     for index, key in enumerate(keys):

@@ -100,10 +100,10 @@ def write_tensors(folder: Path, source: Path, target: Path) -> None:
 
     A line is one part, unless neighbours in it may not run together. `parts` has the number of each line's.
     """
-    _write_tensors(folder, source, target, runs)
+    _write_tensors(folder, source, target, split_by_key)
 
 
-def runs(handler: Handler, rows: list[Any]) -> list[list[Any]]:
+def split_by_key(handler: Handler, rows: list[Any]) -> list[list[Any]]:
     """Return the rows in parts of neighbours that may run together."""
     keys = handler.batch_keys(rows)
     if keys is None:

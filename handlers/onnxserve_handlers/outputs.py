@@ -91,7 +91,7 @@ def with_sizes(arrays: Mapping[str, Array], axes: Sequence[FreeAxis], sizes: Map
     return outputs
 
 
-def own_first(
+def left_align(
     arrays: Mapping[str, Array], axes: Sequence[FreeAxis], sizes: Mapping[str, Sequence[int]]
 ) -> dict[str, Array]:
     """Return outputs of rows whose padding stands before them with each row's own elements first.

@@ -48,7 +48,7 @@ def write_table(path: Path = TABLE) -> Path:
     return path
 
 
-def asked() -> tuple[pa.Table, list[str]]:
+def customer_rows() -> tuple[pa.Table, list[str]]:
     """Moments between the second month and the last, what was in the basket then, and who left afterwards.
 
     Who leaves follows from the month before the moment: a join that looked ahead would learn from what nobody knew.

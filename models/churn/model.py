@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .data import asked, write_table
+from .data import customer_rows, write_table
 
 LABELS = ("leaves", "stays")
 EPOCHS = 40
@@ -32,7 +32,7 @@ class Churn(nn.Module):
 def rows() -> Iterator[tuple[dict[str, Any], str]]:
     """Keys, times and what came with the request; the store's features are joined to them."""
     write_table()
-    table, labels = asked()
+    table, labels = customer_rows()
     return zip(table.to_pylist(), labels, strict=True)
 
 

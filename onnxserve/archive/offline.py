@@ -32,7 +32,7 @@ def run_offline(folder: Path, command: str, source: Path, target: Path) -> None:
     """Run one command of the archive's `offline` module; ArchiveError with the end of its log."""
     # Only the archive is on the path: everything else must come from site-packages.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", f"{package(folder)}.offline", str(folder), command, str(source), str(target)],
         cwd=folder,
         env=environment,
@@ -40,10 +40,10 @@ def run_offline(folder: Path, command: str, source: Path, target: Path) -> None:
         text=True,
         check=False,
     )
-    if done.returncode != 0:
-        lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
+    if completed.returncode != 0:
+        lines = [line for line in completed.stderr.strip().splitlines() if line.strip()]
         raise ArchiveError(
-            f"the handler failed on {command}: {lines[-1] if lines else f'exit {done.returncode}'}",
+            f"the handler failed on {command}: {lines[-1] if lines else f'exit {completed.returncode}'}",
             where=str(folder),
             fix="\n         ".join(["the end of its log:", *lines[-12:]]),
         )
@@ -92,10 +92,10 @@ def faults_of(folder: Path, groups: Iterable[list[Any]]) -> list[RowFault]:
         write_groups(groups, source)
         run_offline(folder.resolve(), "faults", source, target)
         faults = msgspec.json.decode(target.read_bytes(), type=list[RowFault])
-    return [msgspec.structs.replace(fault, place=inside(fault.place)) for fault in faults]
+    return [msgspec.structs.replace(fault, place=place_in_instance(fault.place)) for fault in faults]
 
 
-def inside(where: str) -> str:
+def place_in_instance(where: str) -> str:
     """Return the part of a place that lies inside an instance, such as ` at .age` of `instances[3].age`."""
     _, bracket, rest = where.partition("]")
     return f" at {rest}" if bracket and rest else ""

@@ -32,10 +32,10 @@ CHUNK = 2**20
 
 @dataclass(frozen=True)
 class Stores:
-    """The folder that keeps archives, and the one that TorchServe loads; the same for a plain TorchServe."""
+    """The user's folder of archives, and the server's copy that TorchServe loads; the same for a plain TorchServe."""
 
-    kept: Path
-    served: Path
+    user: Path
+    server: Path
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ def loadable(store: Path) -> list[Path]:
 
 
 def fill(stores: Stores, *public_keys: Path) -> list[Refusal]:
-    """Make `served` the verified copies of the archives in `kept`; return the refused files."""
-    with writable(stores.served):
-        accepted, refusals = sort_out(loadable(stores.kept), lambda path: admit(path, stores.served, *public_keys))
-        clear(stores.served, accepted)
+    """Make the server's store the verified copies of the archives in the user's; return the refused files."""
+    with writable(stores.server):
+        accepted, refusals = sort_out(loadable(stores.user), lambda path: admit(path, stores.server, *public_keys))
+        clear(stores.server, accepted)
     return refusals
 
 
@@ -95,15 +95,15 @@ def judge(source: Path, *public_keys: Path) -> tuple[str, str]:
     return read_version(source)
 
 
-def admit(source: Path, served: Path, *public_keys: Path) -> tuple[str, str]:
-    """Copy an archive to `served` and return its model and version; ArchiveError if the copy fails a check."""
+def admit(source: Path, server_store: Path, *public_keys: Path) -> tuple[str, str]:
+    """Copy an archive to `server_store` and return its model and version; ArchiveError if the copy fails a check."""
     check_name(source)
-    copy = served / f".{source.name}.part"
-    copy_file(source, copy, served / source.name)
+    copy = server_store / f".{source.name}.part"
+    copy_file(source, copy, server_store / source.name)
     try:
         check_content(copy, *public_keys)
         version = read_version(copy)
-        copy.replace(served / source.name)
+        copy.replace(server_store / source.name)
     finally:
         copy.unlink(missing_ok=True)
     return version
@@ -163,9 +163,9 @@ def copy_stream(stream: IO[bytes], target: IO[bytes]) -> None:
         target.write(chunk)
 
 
-def clear(served: Path, files: set[str]) -> None:
+def clear(server_store: Path, files: set[str]) -> None:
     """Delete every other file: one that was retired, refused, or stored by somebody else."""
-    for path in served.iterdir():
+    for path in server_store.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path.name not in files:

@@ -7,7 +7,7 @@ from .output import Folder
 from .part import Kind
 from .plan import parts_of, plan_of
 from .request import JobRequest, job_of
-from .run import MANIFEST, QUARANTINE, Manifest, alone, finished_parts, score
+from .run import MANIFEST, QUARANTINE, Manifest, finished_parts, lock_output, score
 
 __all__ = [
     "MANIFEST",
@@ -25,10 +25,10 @@ __all__ = [
     "Plan",
     "Remote",
     "Shape",
-    "alone",
     "estimate",
     "finished_parts",
     "job_of",
+    "lock_output",
     "parts_of",
     "plan_of",
     "score",

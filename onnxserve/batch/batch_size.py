@@ -31,12 +31,12 @@ class Handler(Protocol):
         """The first output, shape (rows, outputs)."""
 
 
-def choose_batch_size(folder: Path, handler: Handler, proven: int, asked: int, *, columnar: bool) -> int:
+def choose_batch_size(folder: Path, handler: Handler, proven: int, requested: int, *, columnar: bool) -> int:
     """Return `asked` rows, or the best number if `asked` is 0; ArchiveError or BatchError if so many are not proven."""
-    if asked:
-        if asked > proven:
-            check_size(folder, handler, proven, asked)
-        return asked
+    if requested:
+        if requested > proven:
+            check_size(folder, handler, proven, requested)
+        return requested
     if columnar and proven > 1:
         try:
             check_size(folder, handler, proven, COLUMNAR_ROWS)

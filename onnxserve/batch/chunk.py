@@ -34,6 +34,6 @@ class Chunk(NamedTuple):
     keys: pa.Table | None = None  # `size` rows, for a feature store
 
 
-def whole(count: int) -> npt.NDArray[np.intp]:
+def all_places(count: int) -> npt.NDArray[np.intp]:
     """Return the places of `count` rows that could all be read."""
     return np.arange(count, dtype=np.intp)

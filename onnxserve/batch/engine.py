@@ -83,8 +83,8 @@ class DaftEngine:
         score = daft.method.batch(return_dtype=daft.DataType.binary(), batch_size=1)(WorkerProcess.score)
         kind = type("ScoringWorker", (WorkerProcess,), {"score": score, "__module__": WorkerProcess.__module__})
         workers = min(machine.workers, len(parts))
-        made = daft.cls(kind, use_process=True, max_concurrency=workers, gpus=min(1, machine.gpus))
-        worker = made(msgspec.json.encode(job), out, msgspec.json.encode(machine), max_errors)
+        actors = daft.cls(kind, use_process=True, max_concurrency=workers, gpus=min(1, machine.gpus))
+        worker = actors(msgspec.json.encode(job), out, msgspec.json.encode(machine), max_errors)
         frame = daft.from_pydict({"part": [msgspec.json.encode(part) for part in parts]}).into_batches(1)
         for row in frame.select(worker.score(daft.col("part")).alias("done")).iter_rows():
             yield msgspec.json.decode(row["done"], type=PartResult)

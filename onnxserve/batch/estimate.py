@@ -32,18 +32,18 @@ def estimate(plan: Plan, engines: DaftEngine, machine: Machine, price: float) ->
     """Score the first rows twice, the first time to warm up, into a temporary folder; BatchError without rows."""
     if not plan.rows:
         raise BatchError("the sources have no rows", fix="name files that have rows")
-    rows = SAMPLE_COLUMNAR if plan.job.wanted.numbers else SAMPLE
+    rows = SAMPLE_COLUMNAR if plan.job.selection.numbers else SAMPLE
     first = plan.parts[0]
     some = msgspec.structs.replace(first, rows=min(first.rows, rows), number=0)
     warm = msgspec.structs.replace(some, number=1)
     with tempfile.TemporaryDirectory(prefix="onnxserve-estimate-") as folder:
         lone = msgspec.structs.replace(machine, workers=1)
         results = list(engines.run(plan.job, [warm, some], folder, lone, None))
-    if faults := [done.error for done in results if done.error]:
+    if faults := [sample.error for sample in results if sample.error]:
         raise BatchError(faults[0])
-    done = min(results, key=lambda result: result.seconds)
-    rate = machine.workers * done.rows / done.seconds
+    sample = min(results, key=lambda result: result.seconds)
+    rate = machine.workers * sample.rows / sample.seconds
     seconds = plan.rows / rate
     hours = seconds * machine.workers * machine.threads / 3600
-    size = round(sum(file.bytes for file in done.files) / done.rows * plan.rows)
-    return Estimate(plan.rows, len(plan.parts), done.rows, done.failed, rate, seconds, hours, size, hours * price)
+    size = round(sum(file.bytes for file in sample.files) / sample.rows * plan.rows)
+    return Estimate(plan.rows, len(plan.parts), sample.rows, sample.failed, rate, seconds, hours, size, hours * price)

@@ -20,8 +20,10 @@ _held: list[IO[str]] = []  # for as long as this process lives
 
 def claim(gpus: int, environment: Mapping[str, str] = os.environ, folder: Path | None = None) -> int:
     """Reserve a free GPU; return its place among the visible ones. BatchError if all are taken."""
-    given = environment.get(VISIBLE, "")
-    visible = [name.strip() for name in given.split(",") if name.strip()] if given else [str(at) for at in range(gpus)]
+    devices = environment.get(VISIBLE, "")
+    visible = (
+        [name.strip() for name in devices.split(",") if name.strip()] if devices else [str(at) for at in range(gpus)]
+    )
     if len(visible) == 1:
         return 0
     for place, name in enumerate(visible):

@@ -60,12 +60,12 @@ class Machine(msgspec.Struct, frozen=True):
     gpus: int = 0
 
 
-class Job(msgspec.Struct, frozen=True):
+class Job(msgspec.Struct, frozen=True, rename={"selection": "wanted"}):
     """One job, kept beside the output, so that a job that was stopped resumes with the same parts."""
 
     model: Model
     sources: tuple[Source, ...]
-    wanted: Selection
+    selection: Selection
     shape: Shape
     limit: int = 0
     batch: int = 0

@@ -25,17 +25,17 @@ def answer_table(chunk: Chunk, answers: Answers, source: str, model: Model, shap
     columns: dict[str, Any] = {}
     if chunk.kept is not None:
         columns.update(zip(chunk.kept.column_names, chunk.kept.columns, strict=True))
-    columns["source"] = constant(source, chunk.size)
+    columns["source"] = constant_column(source, chunk.size)
     columns["row"] = pa.array(np.arange(chunk.first, chunk.first + chunk.size))
     columns |= prediction_columns(answers, chunk.size, model, form)
     if shape.scores:
         scores = scores_of(answers.outputs, model.activation)
-        columns["scores"] = lists(scores, answers.kept, chunk.size)
+        columns["scores"] = list_column(scores, answers.kept, chunk.size)
     if shape.outputs:
-        columns["outputs"] = lists(answers.outputs, answers.kept, chunk.size)
+        columns["outputs"] = list_column(answers.outputs, answers.kept, chunk.size)
     for name, value in (("model", model.name), ("version", model.version), ("archive", model.sha256)):
-        columns[name] = constant(value, chunk.size)
-    columns["error"] = errors(chunk.faults | answers.faults, chunk.size)
+        columns[name] = constant_column(value, chunk.size)
+    columns["error"] = error_column(chunk.faults | answers.faults, chunk.size)
     return pa.table(columns)
 
 
@@ -60,8 +60,8 @@ def split_predictions(answers: Answers, model: Model, form: Form) -> tuple[pa.Ar
         for prediction in predictions
     ]
     if answers.score is None:  # they come from a server
-        given = [prediction.get("score") if isinstance(prediction, dict) else None for prediction in predictions]
-        scores = pa.array(given, pa.float64())
+        values = [prediction.get("score") if isinstance(prediction, dict) else None for prediction in predictions]
+        scores = pa.array(values, pa.float64())
     else:
         scores = pa.array(answers.score, pa.float64(), from_pandas=True)
     if form == "labels":
@@ -75,7 +75,7 @@ def _text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def constant(value: str, count: int) -> pa.DictionaryArray:
+def constant_column(value: str, count: int) -> pa.DictionaryArray:
     """Return a column with the same text in every row."""
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), [value])
 
@@ -91,7 +91,7 @@ def spread(array: pa.Array, kept: Array, count: int) -> pa.Array:
     return array.take(pa.array(at, mask=missing))
 
 
-def lists(values: Array | None, kept: Array, count: int) -> pa.Array:
+def list_column(values: Array | None, kept: Array, count: int) -> pa.Array:
     """Return a column of lists, the numbers of each row in the graph's type."""
     if values is None:
         return pa.nulls(count, pa.list_(pa.float32()))
@@ -106,7 +106,7 @@ def scores_of(outputs: Array | None, activation: str) -> Array | None:
     return probabilities(outputs, activation).astype(np.float32)
 
 
-def errors(faults: dict[int, Fault], count: int) -> pa.Array:
+def error_column(faults: dict[int, Fault], count: int) -> pa.Array:
     """Return the column of errors, null for the answered rows."""
     if not faults:
         return pa.nulls(count, pa.string())

@@ -55,10 +55,10 @@ def plan_of(job: Job, out: Folder, *, restart: bool = False) -> Plan:
 def parts_of(job: Job) -> Iterator[Part]:
     """Cut every source, until the limit; without rows yield one empty part, whose file has the columns."""
     text = job.sources[0].kind in ("csv", "jsonl")
-    rows = job.part_rows or ((TEXT_PART if text else COLUMNAR_PART) if job.wanted.numbers else PART)
+    rows = job.part_rows or ((TEXT_PART if text else COLUMNAR_PART) if job.selection.numbers else PART)
     left, number = job.limit or -1, 0
     for source in job.sources:
-        for piece in cut(source, job.wanted, rows):
+        for piece in cut(source, job.selection, rows):
             if left == 0:
                 return
             count = piece.rows if left < 0 else min(piece.rows, left)
@@ -114,7 +114,7 @@ def select_columns(  # noqa: PLR0913 - what a person says about columns
             raise BatchError(f"the model has no columns {unknown}", where="--map", fix=f"it has {', '.join(own_names)}")
         chosen = {name: named.get(name, name) for name in own_names}
     else:
-        chosen = {"value": next(iter(named.values()), "") or _single(first)}
+        chosen = {"value": next(iter(named.values()), "") or _only_column(first)}
     every = list(keep)
     if every == ["all"]:
         if first is None:
@@ -129,12 +129,12 @@ def select_columns(  # noqa: PLR0913 - what a person says about columns
     for source, source_columns in has:
         if source_columns is not None:
             kinds = types or dict.fromkeys(model_columns, "number")
-            _there(source, source_columns, chosen, [*every, *keys.values()], kinds)
+            _check_columns(source, source_columns, chosen, [*every, *keys.values()], kinds)
     row_types = {name: types[name] for name in chosen} if types else {}
     return Selection(chosen, numbers, tuple(every), delimiter, chunk, keys, row_types)
 
 
-def _single(source_columns: dict[str, str] | None) -> str:
+def _only_column(source_columns: dict[str, str] | None) -> str:
     """Return the column that holds the text or the image; BatchError if several may."""
     if source_columns is None:
         return SINGLE[0]
@@ -147,7 +147,7 @@ def _single(source_columns: dict[str, str] | None) -> str:
     return candidates[0]
 
 
-def _there(
+def _check_columns(
     source: Source,
     source_columns: dict[str, str],
     chosen: dict[str, str],

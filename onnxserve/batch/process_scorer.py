@@ -125,17 +125,17 @@ class ProcessScorer:
             self._process.close()
             self._process = None
 
-    def _score_rows(self, rows: Rows, tried: int = 1) -> list[Answers]:
+    def _score_rows(self, rows: Rows, attempt: int = 1) -> list[Answers]:
         count = len(rows.places)
         try:
             return [self._ask(rows)]
         except ProcessEnded as error:
             self._count_end(error)
-            if count == 1 and tried == TRIES:
+            if count == 1 and attempt == TRIES:
                 fault = Fault(KIND, f"the process that scored this row ended: {error}")
                 return [Answers(rows.places[:0], None, None, None, None, {int(rows.places[0]): fault})]
         if count <= 1:
-            return self._score_rows(rows, tried + 1)
+            return self._score_rows(rows, attempt + 1)
         return self._score_rows(rows.part(0, count // 2)) + self._score_rows(rows.part(count // 2, count))
 
     def _ask(self, rows: Rows) -> Answers:

@@ -76,7 +76,7 @@ class RemoteScorer:
 
     def _ask(self, values: Sequence[Any]) -> list[Any]:
         """Return a prediction or a fault for each row."""
-        answer = self._send(msgspec.json.encode({"instances": values}, enc_hook=plain))
+        answer = self._send(msgspec.json.encode({"instances": values}, enc_hook=encode_bytes))
         if answer.is_success:
             return self._check_answer(answer, len(values))
         if len(values) > 1:  # one bad row spoils its whole request
@@ -102,7 +102,7 @@ class RemoteScorer:
                 last_try = number + 1 >= min(SPOILT_TRIES, self._remote.tries)
                 if answer.status_code in SPOILT and (last_try or error_of(answer)[0] == TOO_LARGE):
                     return answer
-                last, after = f"{answer.status_code}: {answer.text[:200]}", seconds(answer)
+                last, after = f"{answer.status_code}: {answer.text[:200]}", retry_after_s(answer)
             pause = self._draws.uniform(0, min(MOST_S, FIRST_S * 2**number))
             if number + 1 < self._remote.tries:
                 time.sleep(max(after, pause))
@@ -122,10 +122,10 @@ class RemoteScorer:
             )
         if len(document["predictions"]) != count:
             raise BatchError(f"{len(document['predictions'])} answers to {count} rows", where=self._path)
-        return [in_place(prediction) for prediction in document["predictions"]]
+        return [prediction_or_fault(prediction) for prediction in document["predictions"]]
 
 
-def in_place(prediction: Any) -> Any:
+def prediction_or_fault(prediction: Any) -> Any:
     """Return the prediction, or the fault of a row that failed alone."""
     error = prediction.get("error") if isinstance(prediction, dict) and "label" not in prediction else None
     return (
@@ -139,14 +139,14 @@ def rows_of(columns: dict[str, Any]) -> list[list[float | None]]:
     return [[None if value != value else value for value in row] for row in table.tolist()]  # noqa: PLR0124 - NaN
 
 
-def plain(value: Any) -> Any:
+def encode_bytes(value: Any) -> Any:
     """Encode bytes as base64 for JSON."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     raise TypeError(f"{type(value).__name__} can't be sent")
 
 
-def seconds(answer: httpx.Response) -> float:
+def retry_after_s(answer: httpx.Response) -> float:
     """Return the seconds of `Retry-After`, at most MOST_S."""
     try:
         return min(MOST_S, float(answer.headers.get("retry-after", 0)))

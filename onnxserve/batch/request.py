@@ -64,8 +64,10 @@ def job_of(request: JobRequest) -> Job:
     keep = request.keep or request.shape.partition
     fields = TEXT_PAIR if signature["input"].get("pairs") else ()
     names = tuple(types)
-    wanted = select_columns(sources, names, request.columns, keep, request.delimiter, chunk, lookup, row_types, fields)
-    _consistent(request, model, wanted.keep)
+    selection = select_columns(
+        sources, names, request.columns, keep, request.delimiter, chunk, lookup, row_types, fields
+    )
+    _check_consistency(request, model, selection.keep)
     rest = (
         request.shape,
         request.limit,
@@ -76,7 +78,7 @@ def job_of(request: JobRequest) -> Job:
         skipped,
         request.redact,
     )
-    return Job(model, tuple(sources), wanted, *rest)
+    return Job(model, tuple(sources), selection, *rest)
 
 
 def feature_lookup(request: JobRequest, signature: dict[str, Any]) -> FeatureLookup | None:
@@ -103,7 +105,7 @@ def feature_lookup(request: JobRequest, signature: dict[str, Any]) -> FeatureLoo
     )
 
 
-def _consistent(request: JobRequest, model: Model, kept: tuple[str, ...]) -> None:
+def _check_consistency(request: JobRequest, model: Model, kept: tuple[str, ...]) -> None:
     shape = request.shape
     if missing := sorted(set(shape.partition) - set(kept)):
         raise BatchError(

@@ -16,7 +16,7 @@ from onnxserve.errors import BatchError
 from .job import Job, Machine, Plan
 from .output import LOCK, STATE, Folder
 from .part import Part
-from .worker import PartResult, quarantine, record
+from .worker import PartResult, quarantine_path, record_path
 
 MANIFEST = "_manifest.json"
 QUARANTINE = "_quarantine.jsonl"
@@ -55,7 +55,7 @@ def finished_parts(plan: Plan, out: Folder) -> dict[int, PartResult]:
     there = set(out.names(f"{STATE}/parts"))
     results = {}
     for part in plan.parts:
-        name = record(part.number)
+        name = record_path(part.number)
         if Path(name).name in there and (content := out.read(name)):
             results[part.number] = msgspec.json.decode(content, type=PartResult)
     return results
@@ -65,21 +65,21 @@ def score(
     plan: Plan, out: Folder, engine: PartRunner, machine: Machine, errors: int | None, progress: Progress
 ) -> Manifest:
     """Score the parts that are left; BatchError if a part fails or too many rows are bad."""
-    done = finished_parts(plan, out)
-    failed = sum(result.failed for result in done.values())
-    _bearable(failed, errors, out)
-    left = [part for part in plan.parts if part.number not in done]
+    results = finished_parts(plan, out)
+    failed = sum(result.failed for result in results.values())
+    _check_error_limit(failed, errors, out)
+    left = [part for part in plan.parts if part.number not in results]
     for result in engine.run(plan.job, left, out.url, machine, errors) if left else ():
         if result.error:
             raise BatchError(result.error, fix="finished parts are kept: the same command resumes the job")
-        done[result.number] = result
+        results[result.number] = result
         failed += result.failed
         progress(result)
-        _bearable(failed, errors, out)
-    return _whole(plan, out, done)
+        _check_error_limit(failed, errors, out)
+    return _write_manifest(plan, out, results)
 
 
-def _bearable(failed: int, errors: int | None, out: Folder) -> None:
+def _check_error_limit(failed: int, errors: int | None, out: Folder) -> None:
     if errors is not None and failed > errors:
         raise BatchError(
             f"{failed} bad rows, at most {errors} are allowed",
@@ -88,11 +88,11 @@ def _bearable(failed: int, errors: int | None, out: Folder) -> None:
         )
 
 
-def _whole(plan: Plan, out: Folder, done: dict[int, PartResult]) -> Manifest:
-    parts = [done[part.number] for part in plan.parts]
+def _write_manifest(plan: Plan, out: Folder, results: dict[int, PartResult]) -> Manifest:
+    parts = [results[part.number] for part in plan.parts]
     with out.create(QUARANTINE) as stream:
         for result in parts:
-            stream.write(out.read(quarantine(result.number)) or b"")
+            stream.write(out.read(quarantine_path(result.number)) or b"")
     job, rows, failed = plan.job, sum(result.rows for result in parts), sum(result.failed for result in parts)
     manifest = Manifest(
         model=job.model.name,
@@ -117,7 +117,7 @@ def _whole(plan: Plan, out: Folder, done: dict[int, PartResult]) -> Manifest:
 
 
 @contextlib.contextmanager
-def alone(out: Folder) -> Iterator[None]:
+def lock_output(out: Folder) -> Iterator[None]:
     """Hold the lock of an output folder on this machine; object stores have no such lock. BatchError if it is taken."""
     if not out.local:
         yield

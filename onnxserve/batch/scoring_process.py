@@ -33,7 +33,7 @@ def serve(connection: Connection[Any, Any]) -> None:
     while True:
         rows: Rows = connection.recv()
         try:
-            connection.send(portable(scorer.score(chunk_of(rows)), outputs=settings.outputs))
+            connection.send(make_portable(scorer.score(chunk_of(rows)), outputs=settings.outputs))
         except Exception as error:  # noqa: BLE001
             connection.send(failure(error))
 
@@ -43,7 +43,7 @@ def chunk_of(rows: Rows) -> Chunk:
     return Chunk(0, len(rows.places), rows.places, rows.columns, rows.values, None, {}, str, str)
 
 
-def portable(answers: Answers, *, outputs: bool) -> Answers:
+def make_portable(answers: Answers, *, outputs: bool) -> Answers:
     """Make answers that the other end can unpickle, since it has none of the archive's classes."""
     predictions = answers.predictions
     if predictions is not None:

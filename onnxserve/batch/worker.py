@@ -90,8 +90,8 @@ class Worker:
         writer = Writer(self._folder, part.number, job.shape.partition, metadata)
         rows = failed = 0
         try:
-            with self._folder.create(quarantine(part.number)) as bad:
-                for chunk in read(part, job.wanted):
+            with self._folder.create(quarantine_path(part.number)) as bad:
+                for chunk in read(part, job.selection):
                     if self._joiner is not None:
                         chunk = self._joiner.join(chunk)  # noqa: PLW2901 - the same rows, complete
                     answers = self._scorer.score(chunk)
@@ -101,7 +101,7 @@ class Worker:
                     writer.write(answer_table(chunk, answers, source, job.model, job.shape, self._scorer.form))
                     rows, faults = rows + chunk.size, chunk.faults | answers.faults
                     failed += len(faults)
-                    note(bad, chunk, faults)
+                    write_bad_rows(bad, chunk, faults)
                     if self._max_errors is not None and failed > self._max_errors:
                         raise BatchError(f"more than {self._max_errors} bad rows", where=part.source)
             if rows != part.rows:
@@ -113,9 +113,9 @@ class Worker:
             writer.abandon()
             raise
         seconds = time.perf_counter() - start
-        done = PartResult(part.number, rows, failed, tuple(files), seconds, self._scorer.deviation)
-        self._folder.write(record(part.number), msgspec.json.encode(done))
-        return done
+        result = PartResult(part.number, rows, failed, tuple(files), seconds, self._scorer.deviation)
+        self._folder.write(record_path(part.number), msgspec.json.encode(result))
+        return result
 
     def try_part(self, part: Part) -> PartResult:
         """Score one part; an error is in the result."""
@@ -128,18 +128,18 @@ class Worker:
 def redact(chunk: Chunk, answers: Answers, columns: Sequence[str]) -> tuple[Chunk, Answers]:
     """Remove the values of bad rows: the row itself, and the reason, which may quote it."""
 
-    def bare(faults: dict[int, Fault]) -> dict[int, Fault]:
+    def without_values(faults: dict[int, Fault]) -> dict[int, Fault]:
         return {
             place: Fault(fault.type, REDACTED, fault.where if fault.where in columns else "")
             for place, fault in faults.items()
         }
 
-    return chunk._replace(faults=bare(chunk.faults), raw=lambda _: REDACTED), answers._replace(
-        faults=bare(answers.faults)
+    return chunk._replace(faults=without_values(chunk.faults), raw=lambda _: REDACTED), answers._replace(
+        faults=without_values(answers.faults)
     )
 
 
-def note(bad: Stream, chunk: Chunk, faults: dict[int, Fault]) -> None:
+def write_bad_rows(bad: Stream, chunk: Chunk, faults: dict[int, Fault]) -> None:
     """Write bad rows with their place in the source."""
     for place, fault in sorted(faults.items()):
         line = {
@@ -153,12 +153,12 @@ def note(bad: Stream, chunk: Chunk, faults: dict[int, Fault]) -> None:
         bad.write(msgspec.json.encode(line) + b"\n")
 
 
-def record(number: int) -> str:
+def record_path(number: int) -> str:
     """Return the path of a part's record."""
     return f"{STATE}/parts/{number:05}.json"
 
 
-def quarantine(number: int) -> str:
+def quarantine_path(number: int) -> str:
     """Return the path of a part's bad rows."""
     return f"{STATE}/quarantine/{number:05}.jsonl"
 

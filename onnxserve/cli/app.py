@@ -40,7 +40,7 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Serve proven ONNX archives of torch models with TorchServe."""
+    """Serve proven ONNX archives of trained models with TorchServe."""
 
 
 def main() -> None:

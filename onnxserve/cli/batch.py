@@ -101,11 +101,11 @@ def batch(  # noqa: PLR0913 - each is a flag
     request = jobs.JobRequest(
         archive,
         tuple(inputs),
-        choice(jobs.Kind, format_, "--format") if format_ else None,
-        pairs(columns or ()),
-        words(keep),
+        check_choice(jobs.Kind, format_, "--format") if format_ else None,
+        parse_map(columns or ()),
+        split_words(keep),
         delimiter,
-        jobs.Shape(scores, outputs, words(partition_by)),
+        jobs.Shape(scores, outputs, split_words(partition_by)),
         remote,
         limit,
         rows,
@@ -118,7 +118,7 @@ def batch(  # noqa: PLR0913 - each is a flag
         job = jobs.job_of(request)
     count = 1 if endpoint else workers or gpus or max(1, len(os.sched_getaffinity(0)) // threads)
     machine = jobs.Machine(count, threads, provider, gpus)
-    daft = jobs.DaftEngine(choice(jobs.Engine, engine, "--engine"), address)
+    daft = jobs.DaftEngine(check_choice(jobs.Engine, engine, "--engine"), address)
     if dry_run:
         with console.status("scoring a sample"):
             estimate = jobs.estimate(jobs.Plan(job, tuple(jobs.parts_of(job))), daft, machine, price)
@@ -133,7 +133,7 @@ def score(
 ) -> Manifest:
     """Begin the job, or resume it."""
     jobs = library()
-    with jobs.alone(folder):
+    with jobs.lock_output(folder):
         return score_with_progress(jobs.plan_of(job, folder, restart=restart), folder, engine, machine, errors)
 
 
@@ -193,14 +193,14 @@ def score_with_progress(
 class Pace:
     """Rows since the start, for the progress bar."""
 
-    begun: float
+    started_at: float
     rows: int = 0
     failed: int = 0
 
     def rate(self, part: PartResult) -> str:
         """Count one more part; return the mean rate so far."""
         self.rows, self.failed = self.rows + part.rows, self.failed + part.failed
-        return f"{self.rows / (time.monotonic() - self.begun):,.0f} rows/s"
+        return f"{self.rows / (time.monotonic() - self.started_at):,.0f} rows/s"
 
     @property
     def bad(self) -> str:
@@ -219,20 +219,20 @@ def show_estimate(estimate: Estimate) -> None:
         out.print(f"about {estimate.cost:.2f} at the price given")
 
 
-def choice(kind: Any, value: str, flag: str) -> Any:
+def check_choice(kind: Any, value: str, flag: str) -> Any:
     """Return the value; BatchError unless it is a word of the literal type `kind`."""
     if value not in get_args(kind):
         raise BatchError(f"{value!r} is not known", where=flag, fix=f"use one of {', '.join(get_args(kind))}")
     return value
 
 
-def pairs(texts: Sequence[str]) -> dict[str, str]:
+def parse_map(texts: Sequence[str]) -> dict[str, str]:
     """Columns of sources by the model's names, from `MODEL'S=COLUMN` texts."""
     if wrong := [text for text in texts if not all(text.partition("="))]:
         raise BatchError(f"{wrong[0]!r} is not MODEL'S=COLUMN", where="--map", fix="write it as --map x=amount")
     return dict(text.split("=", 1) for text in texts)
 
 
-def words(text: str) -> tuple[str, ...]:
+def split_words(text: str) -> tuple[str, ...]:
     """The words between commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -11,7 +11,18 @@ from onnxserve.archive import sign_archive
 from onnxserve.errors import OnnxserveError
 
 from .console import AsJson, show_lines
-from .exporting import Draft, Offline, Replace, Store, Trust, Unproven, Verbose, run_export, served_by, show_traces
+from .exporting import (
+    Draft,
+    Offline,
+    Replace,
+    Store,
+    Trust,
+    Unproven,
+    Verbose,
+    run_export,
+    server_stores_of,
+    show_traces,
+)
 from .groups import root
 from .server import State, settings_from
 
@@ -52,8 +63,8 @@ def export(  # noqa: PLR0913 - each is a flag
         show_traces()
     from onnxserve_export.options import ExportOptions
 
-    served = served_by(settings_from(state=state))
-    options = ExportOptions(unproven, draft, replace, served, search_minutes, offline, trust)
+    server_stores = server_stores_of(settings_from(state=state))
+    options = ExportOptions(unproven, draft, replace, server_stores, search_minutes, offline, trust)
     work = run_export(folder, store, options)
     if sign_key is not None:
         work.sha256 = sign_archive(work.archive, sign_key)

@@ -72,13 +72,13 @@ def run_export(folder: Path, store: Path, options: ExportOptions) -> ExportState
                 bar.update(task, description=line.replace("[", r"\["), completed=0, total=None)
             console.print(line, markup=False)
 
-        def progress(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total or None)
+        def progress(what: str, completed: int, total: int) -> None:
+            bar.update(task, description=what, completed=completed, total=total or None)
 
         return export_model(folder, store, STEPS, say, progress=progress, options=options)
 
 
-def served_by(settings: Settings) -> tuple[Path, ...]:
+def server_stores_of(settings: Settings) -> tuple[Path, ...]:
     """Return the folder of the archives that a running server loaded; none if no server runs."""
     stores = stores_of(settings)
-    return () if stores.served == stores.kept else (stores.served,)
+    return () if stores.server == stores.user else (stores.server,)

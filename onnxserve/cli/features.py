@@ -52,9 +52,9 @@ def feature_service(repo: Path, settings: Settings, port: int) -> Any:
     return Features(opened, settings.run, port, specs(settings.store))
 
 
-def needs_features(store: Path, served: set[tuple[str, str]]) -> bool:
+def needs_features(store: Path, versions: set[tuple[str, str]]) -> bool:
     """Tell whether a version with traffic takes features; the others need not wait for the store."""
-    named = {f"{name}-{version}.mar" for name, version in served}
+    named = {f"{name}-{version}.mar" for name, version in versions}
     return any(file in named for file in specs(store))
 
 

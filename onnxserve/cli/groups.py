@@ -58,14 +58,14 @@ class Tune(TyperGroup):
 
 
 def _group(name: str, text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
-    made = typer.Typer(help=text, no_args_is_help=True, cls=cls)
-    root.add_typer(made, name=name)
-    return made
+    group = typer.Typer(help=text, no_args_is_help=True, cls=cls)
+    root.add_typer(group, name=name)
+    return group
 
 
 root = typer.Typer(
     name="onnxserve",
-    help="Serve proven ONNX archives of torch models with TorchServe.",
+    help="Serve proven ONNX archives of trained models with TorchServe.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     cls=Program,

@@ -19,7 +19,7 @@ from .exporting import (
     Verbose,
     extra_needed,
     run_export,
-    served_by,
+    server_stores_of,
     show_traces,
 )
 from .groups import root
@@ -98,9 +98,11 @@ def import_model(  # noqa: PLR0913 - each is a flag
     if no_export:
         show_lines(document, str(imported.folder), f"then: {command}", as_json=as_json)
         return
-    served = served_by(settings_from(state=state))
+    server_stores = server_stores_of(settings_from(state=state))
     unproven = unproven or not (imported.has_rows or draft)
-    work = run_export(imported.folder, store, ExportOptions(unproven, draft, replace, served, None, offline, trust))
+    work = run_export(
+        imported.folder, store, ExportOptions(unproven, draft, replace, server_stores, None, offline, trust)
+    )
     document |= {"archive": str(work.archive), "sha256": work.sha256, **work.evidence["summary"]}
     show_lines(
         document,

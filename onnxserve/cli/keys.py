@@ -82,9 +82,9 @@ def make(  # noqa: PLR0913 - each is a flag
 
     Example: onnxserve keys add shop --model sentiment --expires 90d
     """
-    made = now()
-    ends = expiry(expires, made) if expires else None
-    key = Key(client, tuple(model or (ALL,)), per_second, per_day, digits, top, priority.value, made, ends)
+    created = now()
+    ends = expiry(expires, created) if expires else None
+    key = Key(client, tuple(model or (ALL,)), per_second, per_day, digits, top, priority.value, created, ends)
     show_key(add(file_of(gateway_file), key), client, as_json=as_json)
     console.print("The key is shown once; only its digest is kept. Clients send it as x-api-key.")
 
@@ -112,8 +112,8 @@ def key_rows(keys: dict[str, Key], used: dict[str, dt.datetime]) -> list[tuple[s
     rows: list[tuple[str, ...]] = []
     for kept, key in sorted(keys.items(), key=lambda pair: (pair[1].client, minute(pair[1].created))):
         ends = "expired" if key.has_expired(now()) else minute(key.expires)
-        made = f"{key.created:%Y-%m-%d}" if key.created else ""
-        rows.append((key.client, rights(key), kept[:ID], made, ends, minute(used.get(kept))))
+        created = f"{key.created:%Y-%m-%d}" if key.created else ""
+        rows.append((key.client, rights(key), kept[:ID], created, ends, minute(used.get(kept))))
     return rows
 
 

@@ -56,13 +56,13 @@ class Options:
     warm_s: float
 
 
-def first_answers(settings: Settings, served: set[tuple[str, str]]) -> None:
+def first_answers(settings: Settings, served_versions: set[tuple[str, str]]) -> None:
     """Send one golden row to each served version of ours and print the answer, or why there is none.
 
     Clients are being served by now, so a version that can't answer must not end the server.
     """
     for archive in stored_archives(settings.store):
-        if archive.ours and archive.version in served and archive.version:
+        if archive.ours and archive.version in served_versions and archive.version:
             name, version = archive.version
             headers = {"Content-Type": "application/json"}
             try:
@@ -152,12 +152,12 @@ def run(settings: Settings, options: Options, signals: StopSignals) -> None:
         tick = Tick(settings, release, events, observer)
         running.callback(role_store.record_stop)
         begin(settings, options, supervisor, release, tick, variables)
-        served = release.served()
-        first_answers(settings, served)
+        served_versions = release.served_versions()
+        first_answers(settings, served_versions)
         url = config_of(settings).url if options.gateway else str(settings.inference)
         if options.gateway:
             out.print(f"console on http://127.0.0.1:{config_of(settings).listen.metrics_port}", markup=False)
-        out.print(next_steps(url, sorted(name for name, _ in served)), markup=False)
+        out.print(next_steps(url, sorted(name for name, _ in served_versions)), markup=False)
         out.print(f"ready on {url}; logs in {settings.state}; Ctrl-C stops", markup=False)
         supervisor.run(tick)
         console.print("stopping")
@@ -166,11 +166,11 @@ def run(settings: Settings, options: Options, signals: StopSignals) -> None:
 def served_copies(settings: Settings, events: Events) -> Settings:
     """Fill the server's own store with verified copies; return the settings with it as the store."""
     stores = own_stores(settings)
-    for path in clear_staged(stores.kept):
+    for path in clear_staged(stores.user):
         out.print(f"{path.name}: its registration was interrupted; removed")
     fill_store(stores, configured_keys(), events)
     record_stores(settings, stores)
-    return replace(settings, store=stores.served)
+    return replace(settings, store=stores.server)
 
 
 def begin(
@@ -189,12 +189,12 @@ def begin(
         features = feature_service(options.features, settings, options.features_port)
         variables = {**variables, URL: features.url}
         keeper = supervisor.begin(features.service())
-        if needs_features(settings.store, release.served()):
+        if needs_features(settings.store, release.served_versions()):
             keepers.append(keeper)
     else:
         out.print("".join(unserved_stores(settings.store)), end="", markup=False)
     server = TorchServe(
-        settings, tick.events, release.served, release.restore, variables, options.timeout_s, options.warm_s
+        settings, tick.events, release.served_versions, release.restore, variables, options.timeout_s, options.warm_s
     )
     keepers.append(supervisor.begin(server.service()))
     with console.status("starting"):

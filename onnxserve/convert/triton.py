@@ -51,7 +51,7 @@ def to_triton(archive: Path, repository: Path) -> list[Path]:
     return [config, place / "model.py", place / "archive"]
 
 
-def configuration(name: str, signature: dict[str, Any], served: dict[str, Any]) -> str:
+def configuration(name: str, signature: dict[str, Any], server_config: dict[str, Any]) -> str:
     """Return `config.pbtxt`: BYTES inputs if the handler makes tensors of rows, else the graph's inputs."""
     row = input_kind(signature["input"]["kind"]).input_options.row_name
     fields = TEXT_PAIR if signature["input"].get("pairs") else (row,) if row else ()
@@ -59,14 +59,14 @@ def configuration(name: str, signature: dict[str, Any], served: dict[str, Any]) 
     outputs = [tensor(described) for described in signature["outputs"]]
     if signature["output"]["task"] == "classification":
         outputs += [("label", "STRING", "1"), ("score", "FP32", "1")]
-    gpu = str((served.get("handler") or {}).get("provider")) in ("cuda", "tensorrt")
+    gpu = str((server_config.get("handler") or {}).get("provider")) in ("cuda", "tensorrt")
     return CONFIG.format(
         name=name,
         batch=signature["max_batch"],
         inputs=",".join(TENSOR.format(name=tensor_name, kind=kind, dims=dims) for tensor_name, kind, dims in inputs),
         outputs=",".join(TENSOR.format(name=tensor_name, kind=kind, dims=dims) for tensor_name, kind, dims in outputs),
-        delay=int(served.get("maxBatchDelay", 1)) * 1000,
-        workers=int(served.get("maxWorkers", 1)),
+        delay=int(server_config.get("maxBatchDelay", 1)) * 1000,
+        workers=int(server_config.get("maxWorkers", 1)),
         kind="KIND_GPU" if gpu else "KIND_CPU",
     )
 

@@ -122,9 +122,13 @@ def _reference_faults(field: str, text: str, folder: Path) -> list[str]:
 def _source_faults(source: Source) -> list[str]:
     name = f"source {source.name}"
     of_package = {field: getattr(source, field) for field in ("package", "version", "file")}
-    given = [field for field, value in of_package.items() if value]
+    package_fields = [field for field, value in of_package.items() if value]
     if source.location:
-        faults = [f"{name} has a location, and {' and '.join(given)} of a package: remove one"] if given else []
+        faults = (
+            [f"{name} has a location, and {' and '.join(package_fields)} of a package: remove one"]
+            if package_fields
+            else []
+        )
         return [*faults, *_location_faults(name, source.location, source.sha256)]
     missing = [field for field, value in (of_package | {"sha256": source.sha256}).items() if not value]
     return [f"{name} lacks {', '.join(missing)}, or a location"] if missing else []

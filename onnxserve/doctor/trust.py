@@ -17,7 +17,7 @@ def trust(settings: Settings) -> Finding:
     """Report the current keys and revocations, and the running server's archives that they refuse."""
     try:
         keys, revoked, stores = configured_keys(), revoked_now(), stores_of(settings)
-        refused = refusals(stores.served, *keys) if stores.served != stores.kept else []
+        refused = refusals(stores.server, *keys) if stores.server != stores.user else []
     except OnnxserveError as error:
         return Finding(NAME, error.what, error.fix or "see docs/guides/trust.md")
     if refused:

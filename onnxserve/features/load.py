@@ -23,12 +23,12 @@ def load_commands(until: datetime | None = None, *, online: bool = True) -> list
 def load(repo: Repo, until: datetime | None = None, *, online: bool = True) -> None:
     """Bring registry and online store up to `until`; FeatureError with the end of Feast's output if that fails."""
     command = repo.command(*load_commands(until, online=online))
-    done = subprocess.run(
+    completed = subprocess.run(
         command, env=repo.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
-    if done.returncode != 0:
-        status = f"exit {done.returncode}"
-        raise failure("loading the feature store failed", done.stdout.splitlines(), str(repo.folder), status)
+    if completed.returncode != 0:
+        status = f"exit {completed.returncode}"
+        raise failure("loading the feature store failed", completed.stdout.splitlines(), str(repo.folder), status)
 
 
 def failure(what: str, output: Sequence[str], where: str, otherwise: str = "") -> FeatureError:

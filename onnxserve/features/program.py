@@ -35,7 +35,7 @@ def lean_imports() -> Iterator[None]:
     typeguard would rewrite Feast's classes to check types at each call, which takes another third of the time.
     """
     typeguard: Any = ModuleType("typeguard")
-    typeguard.typechecked = leave_unchecked
+    typeguard.typechecked = no_typechecked
     stand_ins: dict[str, Any] = {**dict.fromkeys(LEFT_OUT), "typeguard": typeguard}
     absent = stand_ins.keys() - sys.modules.keys()
     sys.modules.update({name: stand_ins[name] for name in absent})
@@ -46,7 +46,7 @@ def lean_imports() -> Iterator[None]:
             sys.modules.pop(name, None)
 
 
-def leave_unchecked(target: Any = None, **_: Any) -> Any:
+def no_typechecked(target: Any = None, **_: Any) -> Any:
     """Decorate nothing: return the target unchanged."""
     return target if target is not None else _same
 

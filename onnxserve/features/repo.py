@@ -70,18 +70,18 @@ def place_files(document: dict[str, Any], home: Path, redis: str) -> dict[str, A
     config: dict[str, Any] = {"provider": "local", "entity_key_serialization_version": 3, **document}
     registry = config.get("registry", "registry.db")
     if isinstance(registry, str):
-        config["registry"] = within(home, registry)
+        config["registry"] = resolve_below(home, registry)
     elif isinstance(registry, dict) and registry.get("registry_type", "file") == "file":
-        config["registry"] = {**registry, "path": within(home, str(registry.get("path", "registry.db")))}
+        config["registry"] = {**registry, "path": resolve_below(home, str(registry.get("path", "registry.db")))}
     online = config.get("online_store") or {"type": "sqlite"}
     if redis:
         online = {"type": "redis", "connection_string": redis}
     elif isinstance(online, dict) and online.get("type", "sqlite") == "sqlite":
-        online = {**online, "type": "sqlite", "path": within(home, str(online.get("path", "online.db")))}
+        online = {**online, "type": "sqlite", "path": resolve_below(home, str(online.get("path", "online.db")))}
     config["online_store"] = online
     return config
 
 
-def within(home: Path, path: str) -> str:
+def resolve_below(home: Path, path: str) -> str:
     """Return a URL or an absolute path unchanged, any other path below `home`."""
     return path if "://" in path or Path(path).is_absolute() else str(home / path)

@@ -39,20 +39,20 @@ def manifest(version: str, kind: str, metadata: Document, spec: Document) -> Doc
     return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
 
 
-def dns(name: str, version: str = "", most: int = MOST_NAME) -> str:
+def dns_label(name: str, version: str = "", most: int = MOST_NAME) -> str:
     """Return a valid Kubernetes name, unique to the model (RFC 1035: lower case, digits, dashes, at most 63)."""
     tail = f"-{version.replace('.', '-')}" if version else ""
     if not re.fullmatch("[0-9.]*", version):
-        tail = f"-{plain(version)[:MOST_VERSION].strip('-')}-{digest(version)}"
+        tail = f"-{slug(version)[:MOST_VERSION].strip('-')}-{digest(version)}"
     # A name that ends in a number could collide with another model's version: `a-1` 0.0 and `a` 1.0.0.
     ambiguous = version and re.search("-[0-9]+$", name)
     if ambiguous or not re.fullmatch("[a-z]([a-z0-9-]*[a-z0-9])?", name) or len(name + tail) > most:
         tail = f"-{digest(name)}{tail}"
-        name = f"m-{plain(name)}"[: most - len(tail)].rstrip("-")
+        name = f"m-{slug(name)}"[: most - len(tail)].rstrip("-")
     return name + tail
 
 
-def plain(text: str) -> str:
+def slug(text: str) -> str:
     """Return the text in lower case, with a dash for each run of other characters."""
     return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
 
@@ -64,14 +64,14 @@ def digest(text: str) -> str:
 
 def service_name(name: str, version: str = "") -> str:
     """Return the name of an InferenceService, short enough for the suffixes that KServe appends."""
-    return dns(name, version, MOST_NAME - len(REVISION))
+    return dns_label(name, version, MOST_NAME - len(REVISION))
 
 
 def backend(config: GatewayConfig, name: str, version: str) -> Document:
     """Return the Service of one version: ours, or that of its own InferenceService's predictor."""
     if config.kubernetes.kserve == "standard":
         return {"name": f"{service_name(name, version)}{PREDICTOR}", "port": 80}
-    return {"name": dns(name, version), "port": config.listen.port}
+    return {"name": dns_label(name, version), "port": config.listen.port}
 
 
 def http_route(config: GatewayConfig, name: str, model: Model) -> Document:
@@ -93,7 +93,7 @@ def http_route(config: GatewayConfig, name: str, model: Model) -> Document:
         copy = {"backendRef": backend(config, name, model.shadow.version), "fraction": fraction}
         rule["filters"] = [{"type": "RequestMirror", "requestMirror": copy}]
     spec = {"parentRefs": [{"name": config.kubernetes.gateway}], "rules": [rule]}
-    return manifest("gateway.networking.k8s.io/v1", "HTTPRoute", {"name": dns(name)}, spec)
+    return manifest("gateway.networking.k8s.io/v1", "HTTPRoute", {"name": dns_label(name)}, spec)
 
 
 def millionths(percent: float) -> int:
@@ -129,13 +129,13 @@ def inference_service(config: GatewayConfig, name: str, version: str, service: s
     """Return the InferenceService of one archive; on a claim, which is mounted, the archive lies in its own folder."""
     storage, mode = config.kubernetes.storage.rstrip("/"), config.kubernetes.kserve.capitalize()
     claim = storage.startswith("pvc://")
-    served = {
+    model = {
         "modelFormat": {"name": "onnxserve"},
         "protocolVersion": "v2",
         "storageUri": f"{storage}/{name}/{version}" if claim else f"{storage}/{name}-{version}.mar",
     }
     metadata = {"name": service, "annotations": {"serving.kserve.io/deploymentMode": mode}}
-    spec = {"predictor": {**traffic, "model": served}}
+    spec = {"predictor": {**traffic, "model": model}}
     return manifest("serving.kserve.io/v1beta1", "InferenceService", metadata, spec)
 
 
@@ -160,4 +160,4 @@ def analysis_template(config: GatewayConfig, name: str, model: Model) -> Documen
     ]
     version = model.canary.version if model.canary else model.stable
     spec = {"args": [{"name": "version", "value": version}], "metrics": metrics}
-    return manifest("argoproj.io/v1alpha1", "AnalysisTemplate", {"name": dns(name)}, spec)
+    return manifest("argoproj.io/v1alpha1", "AnalysisTemplate", {"name": dns_label(name)}, spec)

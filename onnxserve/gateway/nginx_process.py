@@ -157,9 +157,9 @@ def check(gateway: Gateway, roles: Roles) -> None:
     make_run_folder(gateway.run)
     write_files(gateway.run, gateway_files(gateway, roles))
     command = [nginx(), "-t", "-q", "-e", "stderr", "-p", str(gateway.run), "-c", "nginx.conf"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        messages = " ".join((done.stderr + done.stdout).strip().splitlines()[-4:])
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if completed.returncode != 0:
+        messages = " ".join((completed.stderr + completed.stdout).strip().splitlines()[-4:])
         fix = "compare gateway.toml with docs/reference/configuration.md"
         raise GatewayError(f"nginx refuses the configuration: {messages}", where="nginx.conf", fix=fix)
 

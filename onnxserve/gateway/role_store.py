@@ -91,15 +91,15 @@ class RoleStore:
         Returns what had to be done, one sentence an action.
         """
         with lock_file(self._path):
-            roles, done = self.roles, []
+            roles, actions = self.roles, []
             if self._read() is None:
                 self._write(roles)
-                done.append(f"written again, since {self._path.name} was lost or damaged")
+                actions.append(f"written again, since {self._path.name} was lost or damaged")
             control, document = self.control, roles_document(roles)
             if control is not None and control.in_force().digest != document["digest"]:
                 control.put(document)
-                done.append("given to the gateway again")
-            return done
+                actions.append("given to the gateway again")
+            return actions
 
     def _read(self) -> Roles | None:
         """The roles in the file; None if the file was lost, or was damaged after it had been read."""

@@ -111,18 +111,18 @@ class Image(Remote):
 
     def _of_this_machine(self, manifests: Sequence[dict[str, Any]]) -> str:
         """Return the digest of the manifest for this machine, or of the only one."""
-        wanted = ("linux", ARCHITECTURES.get(platform.machine(), platform.machine()))
+        own_platform = ("linux", ARCHITECTURES.get(platform.machine(), platform.machine()))
         images = {
             (each["platform"].get("os"), each["platform"].get("architecture")): str(each["digest"])
             for each in manifests
             if each.get("platform")
         }
-        if wanted in images:
-            return images[wanted]
+        if own_platform in images:
+            return images[own_platform]
         if len(manifests) == 1:
             return str(manifests[0]["digest"])
         raise SourceError(
-            f"the index has no image for {'/'.join(wanted)}", where=self._url, fix="name one of its images"
+            f"the index has no image for {'/'.join(own_platform)}", where=self._url, fix="name one of its images"
         )
 
     def _document(self, content: bytes) -> dict[str, Any]:

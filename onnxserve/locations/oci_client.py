@@ -100,8 +100,8 @@ def stored_credentials(registry: str) -> tuple[str, str] | None:
 def _from_helper(helper: str, registry: str) -> tuple[str, str] | None:
     command = [f"docker-credential-{helper}", "get"]
     try:
-        done = subprocess.run(command, input=registry, capture_output=True, text=True, check=True, timeout=60)
-        document = json.loads(done.stdout)
+        completed = subprocess.run(command, input=registry, capture_output=True, text=True, check=True, timeout=60)
+        document = json.loads(completed.stdout)
         return str(document["Username"]), str(document["Secret"])
     except (OSError, subprocess.SubprocessError, ValueError, KeyError):
         return None

@@ -46,45 +46,45 @@ def platform_flags(file: str) -> list[str]:
     return flags
 
 
-def fetch_package(wanted: PackageFile, access: Access) -> Path:
+def fetch_package(package: PackageFile, access: Access) -> Path:
     """Return the unpacked folder of one file, downloaded at most once; SourceError if its digest is wrong."""
     cache = access.cache
-    if (kept := cache.find(wanted.sha256)) and kept.is_dir():
+    if (kept := cache.find(package.sha256)) and kept.is_dir():
         return kept
-    with cache.working(wanted.sha256, lambda: access.say(f"      waiting for {wanted.file}")) as work:
-        kept = cache.find(wanted.sha256, wanted.file)
+    with cache.working(package.sha256, lambda: access.say(f"      waiting for {package.file}")) as work:
+        kept = cache.find(package.sha256, package.file)
         if kept and kept.is_dir():
             return kept
         if not kept:
             if access.offline:
-                raise NotCached(wanted.file)
-            access.say(f"      {wanted.package} {wanted.version}")
-            kept = cache.keep(_downloaded(wanted, work), wanted.sha256)
+                raise NotCached(package.file)
+            access.say(f"      {package.package} {package.version}")
+            kept = cache.keep(_downloaded(package, work), package.sha256)
         unpacked = work / "unpacked"
         _unpack(kept, unpacked)
-        return cache.keep_unpacked(unpacked, wanted.sha256)
+        return cache.keep_unpacked(unpacked, package.sha256)
 
 
-def _downloaded(wanted: PackageFile, folder: Path) -> Path:
+def _downloaded(package: PackageFile, folder: Path) -> Path:
     """Let pip fetch the file into `folder`; pip checks its hash too."""
     requirement = folder / "requirement.txt"
-    requirement.write_text(f"{wanted.package}=={wanted.version} --hash=sha256:{wanted.sha256}\n")
+    requirement.write_text(f"{package.package}=={package.version} --hash=sha256:{package.sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
-    command += ["--disable-pip-version-check", *platform_flags(wanted.file), "-d", str(folder), "-r", str(requirement)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    path = folder / wanted.file
-    if done.returncode != 0 or not path.is_file():
-        errors = [line for line in done.stderr.splitlines() if "ERROR" in line] or done.stderr.splitlines()
+    command += ["--disable-pip-version-check", *platform_flags(package.file), "-d", str(folder), "-r", str(requirement)]
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    path = folder / package.file
+    if completed.returncode != 0 or not path.is_file():
+        errors = [line for line in completed.stderr.splitlines() if "ERROR" in line] or completed.stderr.splitlines()
         raise SourceError(
-            f"pip could not download {wanted.file}: {errors[-1] if errors else 'no message'}",
-            where=f"package {wanted.package}",
+            f"pip could not download {package.file}: {errors[-1] if errors else 'no message'}",
+            where=f"package {package.package}",
             fix="check the network, and package, version, file and sha256 in model.toml",
         )
-    if (actual := file_digest(path)) != wanted.sha256:
+    if (actual := file_digest(path)) != package.sha256:
         path.unlink()
         raise SourceError(
-            f"{wanted.file} has SHA-256 {actual}, {wanted.sha256} is pinned",
-            where=f"package {wanted.package}",
+            f"{package.file} has SHA-256 {actual}, {package.sha256} is pinned",
+            where=f"package {package.package}",
             fix="the download was removed; try again, and distrust the source if it persists",
         )
     return path

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from onnxserve.definition.toml_literal import literal
 from onnxserve.errors import ArchiveError
 
 from .eager import OLD, loader, model_class
@@ -105,9 +105,9 @@ def definition(stock: StockArchive, kind: Kind, version: str) -> str:
     lines = [
         f"# Made of {archive} by `onnxserve migrate`; docs/reference/configuration.md has every field.",
         "# Without rows an export is unproven. With `rows` and labels it is proven, and int8 may compete for speed.",
-        f"name = {json.dumps(stock.name)}",
-        f"version = {json.dumps(version)}",
-        f"source = {json.dumps(source_name(stock))}",
+        f"name = {literal(stock.name)}",
+        f"version = {literal(version)}",
+        f"source = {literal(source_name(stock))}",
         "",
         "[input]",
         *kind.input,

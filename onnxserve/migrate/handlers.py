@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from onnxserve.definition.toml_literal import literal
 from onnxserve.errors import ArchiveError
 
 from .stock import StockArchive
@@ -46,11 +46,11 @@ def image_kind(stock: StockArchive, row: Path | None) -> Kind:
         'resize = "crop"',
         f"shorter_side = {SHORTER_SIDE}",
         "pixel_max = 1",
-        f"mean = {MEAN}",
-        f"std = {STD}",
+        f"mean = {literal(MEAN)}",
+        f"std = {literal(STD)}",
         f"max_bytes = {MAX_BYTES}",
     ]
-    output = ['task = "classification"', 'activation = "softmax"', f"labels = {toml_list(labels(stock))}"]
+    output = ['task = "classification"', 'activation = "softmax"', f"labels = {literal(labels(stock))}"]
     return Kind(lines, output, golden_line(base64.b64encode(content).decode()))
 
 
@@ -64,7 +64,7 @@ def tensor_kind(stock: StockArchive, row: Path | None) -> Kind:
         raise ArchiveError(f"{row.name}: not JSON: {error}", where=str(row)) from error
     shape, floating = shape_of(value), is_floating(value)
     lines = ['kind = "tensors"', "", "[[input.tensors]]", 'name = "input"']
-    lines += [f'dtype = "{"float32" if floating else "int64"}"', f"shape = {json.dumps(shape)}"]
+    lines += [f'dtype = "{"float32" if floating else "int64"}"', f"shape = {literal(shape)}"]
     return Kind(lines, ['task = "raw"'], golden_line(value))
 
 
@@ -87,11 +87,6 @@ def labels(stock: StockArchive) -> list[str]:
         raise ArchiveError(f"{NAMES}: the indices must be 0 to {len(by_index) - 1}", where=str(stock.path))
     ordered = [str(by_index[index]) for index in range(len(by_index))]
     return [f"{name} ({index})" if ordered.count(name) > 1 else name for index, name in enumerate(ordered)]
-
-
-def toml_list(names: list[str]) -> str:
-    """Return names as TOML writes them, which knows no surrogates and no bare control character."""
-    return json.dumps(names, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def shape_of(value: Any) -> list[int]:

@@ -43,14 +43,14 @@ def report(tables: Tables, output: Path) -> list[MeasureDrift]:
     names = list(tables.proven.columns)
     numbers = [name for name in names if name != LABEL]
     about = DataDefinition(numerical_columns=numbers, categorical_columns=[name for name in names if name == LABEL])
-    wanted: list[Any] = [
+    metrics: list[Any] = [
         ValueDrift(column=name, method=method, threshold=threshold)
         for name in names
         for method, threshold in methods(name, len(names)).items()
     ]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        result = Report(wanted).run(Dataset.from_pandas(tables.live, about), Dataset.from_pandas(tables.proven, about))
+        result = Report(metrics).run(Dataset.from_pandas(tables.live, about), Dataset.from_pandas(tables.proven, about))
         result.save_html(str(output))
     return sorted(read_drift(result.dict()["metrics"]), key=lambda measure: -measure.psi)
 

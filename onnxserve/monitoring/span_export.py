@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 
-class GivenIds(IdGenerator):
+class PassedOnIds(IdGenerator):
     """Gives spans the ids that nginx created and passed on."""
 
     trace = 0

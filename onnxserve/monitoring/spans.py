@@ -49,13 +49,13 @@ class Spans:
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
             from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-            from .span_export import GivenIds, Sender
+            from .span_export import PassedOnIds, Sender
         except ModuleNotFoundError as error:
             what = f"traces need a package that is not installed: {error.name}"
             raise GatewayError(what, where="traces.endpoint", fix="pip install 'onnxserve[trace]'") from error
         # Failures are counted, so the SDK needn't log each of them to the console.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-        self._ids, self._sender = GivenIds(), Sender(endpoint.rstrip("/") + "/v1/traces", SEND_S)
+        self._ids, self._sender = PassedOnIds(), Sender(endpoint.rstrip("/") + "/v1/traces", SEND_S)
         self._provider = TracerProvider(
             ALWAYS_ON, Resource.create({"service.name": SERVICE}), id_generator=self._ids, shutdown_on_exit=False
         )

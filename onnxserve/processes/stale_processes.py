@@ -50,7 +50,7 @@ def end_recorded(record: ProcessRecord, state: Path) -> list[int]:
     for pid, started in members.items():
         kill_exactly(pid, started)
     deadline = time.monotonic() + WAIT_S
-    while any(runs(pid, started) for pid, started in members.items()) and time.monotonic() < deadline:
+    while any(is_running(pid, started) for pid, started in members.items()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return sorted(members)
 
@@ -71,7 +71,7 @@ def group_members(record: ProcessRecord, state: Path) -> dict[int, int]:
         started = start_time(pid)
         if session_of(pid) != record.pid or started is None or started < record.started:
             continue
-        if leader is not None or works_below(pid, state):
+        if leader is not None or is_working_below(pid, state):
             members[pid] = started
     return members
 
@@ -95,7 +95,7 @@ def kill_exactly(pid: int, started: int) -> None:
         os.close(descriptor)
 
 
-def runs(pid: int, started: int) -> bool:
+def is_running(pid: int, started: int) -> bool:
     """Whether a process still runs; a zombie doesn't."""
     fields = _stat(pid)
     return bool(fields) and int(fields[19]) == started and fields[0] != "Z"
@@ -121,7 +121,7 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
-def works_below(pid: int, folder: Path) -> bool:
+def is_working_below(pid: int, folder: Path) -> bool:
     """Whether a process's working folder is `folder` or inside it."""
     try:
         return (PROC / str(pid) / "cwd").resolve().is_relative_to(folder.resolve())

@@ -94,8 +94,8 @@ class Comparison(msgspec.Struct):
         if account:
             account.add(result)
         elif len(self.labels) < MOST_LABELS:
-            begun = len(self.measures["score"].evidence.logs)
-            self.labels[result.label] = new_account(self.starts, begun, both=True)
+            blocks = len(self.measures["score"].evidence.logs)
+            self.labels[result.label] = new_account(self.starts, blocks, both=True)
 
     def logs(self) -> dict[str, float]:
         """Return the log of the wealth of each measure."""
@@ -134,10 +134,10 @@ def share(rank: int) -> float:
     return 1 / (rank * (rank + 1))
 
 
-def new_account(starts: int, begun: int, *, both: bool) -> Account:
-    """Return an empty account in which `begun` steps have begun."""
+def new_account(starts: int, blocks: int, *, both: bool) -> Account:
+    """Return an empty account in which `blocks` steps have begun."""
     account = Account(Evidence(starts, both), Total())
-    for _ in range(begun):
+    for _ in range(blocks):
         account.evidence.begin()
     return account
 

@@ -45,7 +45,7 @@ def differences(stable: Path, other: Path) -> list[str]:
     """Return what differs, one line each; none if neither archive has a signature to compare."""
     before, after = contract_of(stable), contract_of(other)
     if before is None or after is None:
-        return [] if before is after else [f"signature: {known(before)} -> {known(after)}"]
+        return [] if before is after else [f"signature: {knowledge(before)} -> {knowledge(after)}"]
     return [f"{name}: {before[name]} -> {after[name]}" for name in before if before[name] != after[name]]
 
 
@@ -57,7 +57,7 @@ def contract_of(archive: Path) -> dict[str, object] | None:
         return None
 
 
-def known(signature: dict[str, object] | None) -> str:
+def knowledge(signature: dict[str, object] | None) -> str:
     """Return how a difference calls an archive's signature."""
     return "known" if signature else "unknown"
 

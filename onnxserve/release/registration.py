@@ -43,13 +43,13 @@ def staged_archive(archive: Path, stores: Stores) -> Iterator[StagedArchive]:
     """
     check_file(archive)
     with ExitStack() as cleanup:
-        copy = stage(archive, stores, stores.served, cleanup)
+        copy = stage(archive, stores, stores.server, cleanup)
         checked = check_copy(copy, archive)
         check_known(checked, archive.name, stores)
-        moves = [(copy, stores.served / archive.name)]
-        kept = stores.kept / archive.name
-        if stores.kept != stores.served and not kept.is_file():
-            moves.append((stage(copy, stores, stores.kept, cleanup, archive.stem), kept))
+        moves = [(copy, stores.server / archive.name)]
+        kept = stores.user / archive.name
+        if stores.user != stores.server and not kept.is_file():
+            moves.append((stage(copy, stores, stores.user, cleanup, archive.stem), kept))
         yield StagedArchive(checked, copy.name)
         for source, target in moves:
             with writable_store(stores, target.parent):
@@ -82,7 +82,7 @@ def stage(archive: Path, stores: Stores, store: Path, cleanup: ExitStack, stem: 
 
 def writable_store(stores: Stores, store: Path) -> AbstractContextManager[None]:
     """Make the server's own store writable within the block; the user's store is left as it is."""
-    return writable(store) if store == stores.served != stores.kept else contextlib.nullcontext()
+    return writable(store) if store == stores.server != stores.user else contextlib.nullcontext()
 
 
 def discard(stores: Stores, path: Path) -> None:
@@ -102,31 +102,31 @@ def check_copy(copy: Path, archive: Path) -> CheckResult:
 
 def check_known(checked: CheckResult, file: str, stores: Stores) -> None:
     """Raise ReleaseError if other bytes already have this name or this version."""
-    for store in (stores.kept, stores.served):
+    for store in (stores.user, stores.server):
         if (path := store / file).is_file() and file_digest(path) != checked.sha256:
             raise ReleaseError(f"the store has another {file}", where=str(path), fix=NEVER_CHANGES)
-    known = stored_versions(stores.served).get(checked.name, {}).get(checked.version, checked.sha256)
+    known = stored_versions(stores.server).get(checked.name, {}).get(checked.version, checked.sha256)
     if known != checked.sha256:
         what = f"the server has another {checked.name} {checked.version}"
-        raise ReleaseError(what, where=str(stores.served), fix=NEVER_CHANGES)
+        raise ReleaseError(what, where=str(stores.server), fix=NEVER_CHANGES)
 
 
 def check_removable(stores: Stores, file: str) -> None:
     """Raise ReleaseError if the store is read-only, since the next start would load the archive again."""
-    if (stores.kept / file).is_file() and not os.access(stores.kept, os.W_OK):
+    if (stores.user / file).is_file() and not os.access(stores.user, os.W_OK):
         raise ReleaseError(
             "the store can't be written, so the next start would load the version again",
-            where=str(stores.kept),
+            where=str(stores.user),
             fix=READ_ONLY_FIX,
         )
 
 
 def withdraw(stores: Stores, file: str) -> None:
     """Rename an archive to `….mar.retired`, which no start loads, and remove the server's copy."""
-    if stores.kept != stores.served:
-        discard(stores, stores.served / file)
+    if stores.user != stores.server:
+        discard(stores, stores.server / file)
     with contextlib.suppress(FileNotFoundError):
-        (stores.kept / file).rename(stores.kept / f"{file}.retired")
+        (stores.user / file).rename(stores.user / f"{file}.retired")
 
 
 def archive_of(store: Path, url: str) -> Path:

@@ -82,9 +82,7 @@ class ReleaseService(Versions):
         part of the requests, but not all of them, now or in the end, unless `accept_unproven` is set.
         """
         if share.id:
-            step = transitions.only_for_canary(
-                partial(transitions.set_canary, name=model, share=share), model, share.id
-            )
+            step = transitions.require_canary(partial(transitions.set_canary, name=model, share=share), model, share.id)
             return self._move("canary", model, share.version, step, plan=plan, why=why)
         if share.auto and not plan:
             check_controller_runs(self.role_store, self.history.path.parent)
@@ -146,7 +144,7 @@ class ReleaseService(Versions):
         step = partial(transitions.promote, name=model, version=version)
         if canary_id:
             return self._move(
-                "promote", model, version, transitions.only_for_canary(step, model, canary_id), plan=plan, why=why
+                "promote", model, version, transitions.require_canary(step, model, canary_id), plan=plan, why=why
             )
         if not other_signature:
             self._check_signature(model, version)
@@ -161,7 +159,7 @@ class ReleaseService(Versions):
         answer.
         """
         step = partial(transitions.roll_back, name=model)
-        only_current = transitions.only_for_canary(step, model, canary_id) if canary_id else step
+        only_current = transitions.require_canary(step, model, canary_id) if canary_id else step
         return self._move("rollback", model, "", only_current, plan=plan, why=why)
 
     def scale(self, model: str, version: str, workers: int) -> None:

@@ -44,7 +44,7 @@ def set_canary(roles: Roles, name: str, share: Canary) -> Roles:
     return with_model(roles, name, replace(model, canary=check_share(share)))
 
 
-def only_for_canary(step: Callable[[Roles], Roles], name: str, canary_id: str) -> Callable[[Roles], Roles]:
+def require_canary(step: Callable[[Roles], Roles], name: str, canary_id: str) -> Callable[[Roles], Roles]:
     """Return the step, refused with ReleaseError once the canary with this id has ended.
 
     The decision for the step was made a moment before, so the canary may have been ended by hand meanwhile.

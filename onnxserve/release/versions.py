@@ -53,7 +53,7 @@ class Versions:
         self.management = management
         self.history = history
         self.stores = store if isinstance(store, Stores) else Stores(store, store)
-        self.store = self.stores.served
+        self.store = self.stores.server
         self.role_store = role_store
         self._defaults = defaults  # by model: the version that serves before any release step
 
@@ -89,7 +89,7 @@ class Versions:
                 )
         return lines
 
-    def served(self) -> set[tuple[str, str]]:
+    def served_versions(self) -> set[tuple[str, str]]:
         """Return the models and versions that get requests which name no version."""
         shares = [(name, model.stable) for name, model in self.role_store.roles.models.items()]
         canaries = ((name, model.canary) for name, model in self.role_store.roles.models.items())
@@ -104,11 +104,11 @@ class Versions:
         for name in self.management.models():
             versions[name] = self._digests(name)
         roles = self.role_store.move(lambda now: self._restore_roles(now, versions))
-        wanted = [(name, model.stable) for name, model in roles.models.items()]
+        defaults = [(name, model.stable) for name, model in roles.models.items()]
         registered = self.management.models()
         changed = [
             (name, version)
-            for name, version in wanted
+            for name, version in defaults
             if name in registered and version in self._versions(name) and self.management.default(name) != version
         ]
         for name, version in changed:
@@ -121,9 +121,9 @@ class Versions:
         for name in roles.models.keys() & set(registered):
             workers = roles.models[name].workers
             for state in self.management.versions(name) if workers else ():
-                wanted = workers.get(state.model_version, state.min_workers)
-                if wanted != state.min_workers:
-                    self.management.scale(name, state.model_version, wanted)
+                count = workers.get(state.model_version, state.min_workers)
+                if count != state.min_workers:
+                    self.management.scale(name, state.model_version, count)
 
     def _restore_roles(self, now: Roles, versions: Mapping[str, dict[str, str]]) -> Roles:
         roles = Roles()

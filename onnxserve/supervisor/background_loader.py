@@ -35,15 +35,19 @@ class BackgroundLoader:
     restore: Callable[[], object]
     backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_S, MOST_S))
 
-    def begin(self, running: Running, served: Collection[Version]) -> None:
+    def begin(self, running: Running, served_versions: Collection[Version]) -> None:
         """Call `load` in a thread."""
-        threading.Thread(target=self.load, args=(running, frozenset(served)), name="unserved", daemon=True).start()
+        threading.Thread(
+            target=self.load, args=(running, frozenset(served_versions)), name="unserved", daemon=True
+        ).start()
 
-    def load(self, running: Running, served: Collection[Version]) -> None:
+    def load(self, running: Running, served_versions: Collection[Version]) -> None:
         """Register the archives; return when all are registered or `running` has ended."""
         reported: dict[str, str] = {}
         while running.alive():
-            archives = [archive for archive in stored_archives(self.settings.store) if archive.version not in served]
+            archives = [
+                archive for archive in stored_archives(self.settings.store) if archive.version not in served_versions
+            ]
             failed = self._register_missing(archives)
             # A file that isn't an archive won't become one, so it isn't retried.
             retried = failed.keys() - {archive.path.name for archive in archives if archive.version is None}

@@ -48,7 +48,7 @@ class Rotation:
     def __init__(self, writers: Callable[[], Sequence[LogWriter]], limits: LogLimits | None = None) -> None:
         self._writers = writers
         self._limits = limits or LogLimits()
-        self._begun: dict[Path, float] = {}
+        self._started: dict[Path, float] = {}
 
     def tick(self) -> None:
         """Check every log once."""
@@ -57,7 +57,7 @@ class Rotation:
             due = [path for path in writer.paths if self._due(path, now)]
             for path in due:
                 rotate(path, self._limits.files, move=writer.reopen is not None)
-                self._begun[path] = now
+                self._started[path] = now
             if due and writer.reopen is not None:
                 writer.reopen()
             for path in writer.paths:
@@ -68,8 +68,8 @@ class Rotation:
             size = path.stat().st_size
         except OSError:
             return False
-        begun = self._begun.setdefault(path, _modification_time(part(path, 1)) or now)
-        return size > self._limits.size or (size > 0 and now - begun > self._limits.part_s)
+        started = self._started.setdefault(path, _modification_time(part(path, 1)) or now)
+        return size > self._limits.size or (size > 0 and now - started > self._limits.part_s)
 
 
 def part(path: Path, number: int) -> Path:

@@ -14,8 +14,10 @@ TRIES = 3  # after as many failed loads a worker won't succeed
 Version = tuple[str, str]  # a model and one of its versions
 
 
-def wait_ready(server: Server, management: Management, served: Collection[Version], timeout_s: float) -> list[Version]:
-    """Wait until each served version has a ready worker; if `served` is empty, each registered version.
+def wait_ready(
+    server: Server, management: Management, versions: Collection[Version], timeout_s: float
+) -> list[Version]:
+    """Wait until each of the versions has a ready worker; without any, each registered version.
 
     Returns the versions that can't be loaded or aren't ready after `timeout_s`. ServerError with the end of its log if
     TorchServe ended or never listened.
@@ -25,7 +27,7 @@ def wait_ready(server: Server, management: Management, served: Collection[Versio
         if not server.alive():
             raise ServerError("TorchServe ended while starting" + server.reason(), where=str(server.log))
         over = time.monotonic() > deadline
-        waiting = waiting_versions_if_up(management, served)
+        waiting = waiting_versions_if_up(management, versions)
         if waiting is not None:
             failed = sorted(waiting if over else failed_versions(server, waiting))
             if len(failed) == len(waiting):
@@ -38,27 +40,27 @@ def wait_ready(server: Server, management: Management, served: Collection[Versio
 
 
 def waiting_versions_if_up(
-    management: Management, served: Collection[Version]
+    management: Management, versions: Collection[Version]
 ) -> dict[Version, ModelVersion | None] | None:
     """Return `waiting_versions`, or None while TorchServe doesn't listen."""
     try:
-        return waiting_versions(management, served)
+        return waiting_versions(management, versions)
     except ServerError:
         return None
 
 
-def waiting_versions(management: Management, served: Collection[Version]) -> dict[Version, ModelVersion | None]:
-    """Return the served versions without a ready worker, with None for an unregistered one.
+def waiting_versions(management: Management, versions: Collection[Version]) -> dict[Version, ModelVersion | None]:
+    """Return those of the versions without a ready worker, with None for an unregistered one.
 
     ServerError when TorchServe doesn't answer.
     """
     names = management.models()
-    if not served and not names:
+    if not versions and not names:
         return {("any model", "of the store"): None}
     registered: dict[Version, ModelVersion] = {}
-    for name in {name for name, _ in served} & set(names) if served else names:
+    for name in {name for name, _ in versions} & set(names) if versions else names:
         registered |= {(name, version.model_version): version for version in management.versions(name)}
-    states = {version: registered.get(version) for version in served or registered}
+    states = {version: registered.get(version) for version in versions or registered}
     return {version: state for version, state in states.items() if state is None or not state.ready}
 
 

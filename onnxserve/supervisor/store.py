@@ -38,15 +38,15 @@ def fill_store(stores: Stores, public_keys: Sequence[Path], events: Events) -> N
     refusals = fill(stores, *public_keys)
     for refusal in refusals:
         events.record(NAME, "refused", f"{refusal.file}: {refusal.reason}")
-    for archive in stored_archives(stores.served):
+    for archive in stored_archives(stores.server):
         if not (archive.ours or archive.migrated):
             what = "served as TorchServe would, with bodies as `decode_input_request` has them"
             events.record(NAME, "unproven", f"{archive.path.name}: {what}; {MIGRATE}")
-    if not any(stores.served.glob("*.mar")):
+    if not any(stores.server.glob("*.mar")):
         if not refusals:
-            check_store(stores.kept)
+            check_store(stores.user)
         what = "no archive of the model store can be served"
-        raise ServerError(what, where=str(stores.kept), fix="onnxserve export models/NAME")
+        raise ServerError(what, where=str(stores.user), fix="onnxserve export models/NAME")
 
 
 def stored_archives(store: Path) -> list[StoredArchive]:

@@ -28,14 +28,14 @@ NAME = "torchserve"
 class TorchServe:
     """Starts TorchServe, each time in the same way.
 
-    `served` returns the versions with traffic; if that is empty, because none is known, all archives of the store are
-    loaded and waited for. `restore` is called after each start, when those versions are ready, and again when the
-    others are registered, since TorchServe forgets defaults and numbers of workers.
+    `served_versions` returns the versions with traffic; if that is empty, because none is known, all archives of the
+    store are loaded and waited for. `restore` is called after each start, when those versions are ready, and again when
+    the others are registered, since TorchServe forgets defaults and numbers of workers.
     """
 
     settings: Settings
     events: Events
-    served: Callable[[], Collection[Version]]
+    served_versions: Callable[[], Collection[Version]]
     restore: Callable[[], object]
     variables: Mapping[str, str]
     timeout_s: float = READY_S
@@ -45,27 +45,27 @@ class TorchServe:
     def service(self) -> Service:
         """Return the service for a supervisor."""
         management = Management(self.settings.management, timeout_s=5.0)
-        recovery = WorkerRecovery(management, self.served, self.events)
+        recovery = WorkerRecovery(management, self.served_versions, self.events)
         probes = torchserve_probes(self.settings.inference, management, self.probed_versions)
         return Service(NAME, self.start, self.ready, (*probes, Probe("workers", recovery.tick, every_s=5.0)))
 
     def start(self) -> Server:
         """Start TorchServe with the archives of the versions that have traffic."""
         files = {archive.version: archive.path.name for archive in stored_archives(self.settings.store)}
-        served = sorted(self.served())
-        if missing := [version for version in served if version not in files]:
+        served_versions = sorted(self.served_versions())
+        if missing := [version for version in served_versions if version not in files]:
             self._handle_failure(
                 ServerError(f"the store has no archive of {join_versions(missing)}", where=str(self.settings.store))
             )
-        archives = [files[version] for version in served if version in files]
+        archives = [files[version] for version in served_versions if version in files]
         return start_server(self.settings, {**self.variables, **self._warm_up_key()}, archives)
 
     def ready(self, running: Running) -> None:
         """Wait for the versions with traffic, restore, then load the others in the background."""
         assert isinstance(running, Server)  # noqa: S101 - `start` made it
-        served, management = set(self.served()), Management(self.settings.management)
-        failed = wait_ready(running, management, served, self.timeout_s)
-        if failed and not self._served_before and set(failed) >= served:
+        served_versions, management = set(self.served_versions()), Management(self.settings.management)
+        failed = wait_ready(running, management, served_versions, self.timeout_s)
+        if failed and not self._served_before and set(failed) >= served_versions:
             raise ServerError(f"{join_versions(failed)} can't be loaded" + running.reason(), where=str(running.log))
         if failed:
             self.events.record(NAME, "refused", join_versions(failed) + running.reason())
@@ -73,9 +73,9 @@ class TorchServe:
             self._warm_up()
         self._restore()
         self._served_before = True
-        if served:
+        if served_versions:
             patient = Management(self.settings.management, timeout_s=self.timeout_s)
-            BackgroundLoader(self.settings, self.events, patient, self._restore).begin(running, served)
+            BackgroundLoader(self.settings, self.events, patient, self._restore).begin(running, served_versions)
 
     def _warm_up_key(self) -> dict[str, str]:
         """Return the variable with a key for the warm-up model, if archives must be signed; else nothing."""
@@ -111,6 +111,6 @@ class TorchServe:
 
     def probed_versions(self) -> Collection[Version]:
         """Return the versions with traffic whose archives our exporter made, so that they answer a probe."""
-        served = self.served()
+        served_versions = self.served_versions()
         ours = {archive.version for archive in stored_archives(self.settings.store) if archive.ours}
-        return {version for version in served if version in ours}
+        return {version for version in served_versions if version in ours}

@@ -33,31 +33,31 @@ class WorkerRecovery:
     def __init__(
         self,
         management: Management,
-        served: Callable[[], Collection[Version]],
+        served_versions: Callable[[], Collection[Version]],
         events: Events,
         clock: Callable[[], float] = time.monotonic,
         runs: Callable[[int], bool] = psutil.pid_exists,
     ) -> None:
-        self._management, self._served, self._events = management, served, events
+        self._management, self._served_versions, self._events = management, served_versions, events
         self._clock, self._runs = clock, runs
         self._dead_since: dict[Version, float] = {}
         self._patience: dict[Version, float] = {}
-        self._wanted: dict[Version, int] = {}  # by version just scaled to 0: the number of workers to start
+        self._restarts: dict[Version, int] = {}  # by version just scaled to 0: the number of workers to start
 
     def tick(self) -> None:
         """Check all versions once; do nothing if TorchServe doesn't answer."""
         with contextlib.suppress(ServerError):
-            served = self._served()
+            served_versions = self._served_versions()
             waiting = waiting_versions(self._management, ())
             for version, state in waiting.items():
-                if state is not None and (state.min_workers or version in {*served, *self._wanted}):
+                if state is not None and (state.min_workers or version in {*served_versions, *self._restarts}):
                     self._check(version, state)
             self._forget(waiting)
 
     def _check(self, version: Version, state: ModelVersion) -> None:
-        if version in self._wanted:
+        if version in self._restarts:
             if not state.workers:
-                self._management.scale(*version, self._wanted.pop(version))
+                self._management.scale(*version, self._restarts.pop(version))
         elif any(self._runs(worker.pid) for worker in state.workers if worker.pid > 0):
             self._dead_since.pop(version, None)
         elif self._clock() - self._dead_since.setdefault(version, self._clock()) > self._patience.get(version, FIRST_S):
@@ -67,12 +67,12 @@ class WorkerRecovery:
         """Scale to 0, since TorchServe counts dead workers as running. The next tick starts new ones."""
         self._events.record(SERVICE, "gave up", f"the workers of {version[0]} {version[1]}; new ones are started")
         self._management.scale(*version, 0)
-        self._wanted[version] = workers
+        self._restarts[version] = workers
         self._dead_since.pop(version)
         self._patience[version] = min(MOST_S, 2 * self._patience.get(version, FIRST_S))
 
     def _forget(self, waiting: Collection[Version]) -> None:
         """Drop the state of versions that are ready."""
-        for state in (self._dead_since, self._patience, self._wanted):
+        for state in (self._dead_since, self._patience, self._restarts):
             for version in state.keys() - set(waiting):
                 state.pop(version)

@@ -32,10 +32,10 @@ def parse_version(text: str) -> int | None:
 def java_version(binary: Path) -> int | None:
     """Return the major version of a java binary; None when it doesn't run."""
     try:
-        done = subprocess.run([str(binary), "-version"], capture_output=True, text=True, check=False, timeout=30)
+        completed = subprocess.run([str(binary), "-version"], capture_output=True, text=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return parse_version(done.stderr + done.stdout)
+    return parse_version(completed.stderr + completed.stdout)
 
 
 def find_java() -> Java:

@@ -15,7 +15,7 @@ REFUSED = "Failed to load model"  # the message of the stock worker and of ours
 
 def failure_reason(output: Sequence[str]) -> str:
     """Return why models failed to load, else the last lines of the log; indented, to be appended to an error text."""
-    lines = [readable(line) for line in output]
+    lines = [format_event(line) for line in output]
     # Each failed try repeats the reason with another time before it.
     refused = list(dict.fromkeys(line[line.index(REFUSED) :] for line in lines if REFUSED in line))
     return "".join(f"\n    {line}" for line in refused or lines[-LINES:])
@@ -42,7 +42,7 @@ def _version(line: str) -> tuple[str, str] | None:
     return (thread[1], thread[2]) if thread else None
 
 
-def readable(line: str) -> str:
+def format_event(line: str) -> str:
     """Return level and message of an event; any other line unchanged."""
     try:
         event = msgspec.json.decode(line)

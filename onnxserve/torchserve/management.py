@@ -101,10 +101,10 @@ class Management:
                 return
         self._document("DELETE", path, response)
 
-    def wait(self, what: str, done: Callable[[], bool], timeout_s: float) -> None:
+    def wait(self, what: str, condition: Callable[[], bool], timeout_s: float) -> None:
         """Poll until `done` returns True; ServerError after the deadline."""
         deadline = time.monotonic() + timeout_s
-        while not done():
+        while not condition():
             if time.monotonic() > deadline:
                 raise ServerError(
                     f"{what}: not within {timeout_s:g} s", where=str(self.address), fix="read the server's log"

@@ -21,7 +21,7 @@ def own_stores(settings: Settings) -> Stores:
 
 def record_stores(settings: Settings, stores: Stores) -> None:
     """Record the store's path in the run folder, for commands with other settings or another working folder."""
-    (settings.run / RECORD).write_text(str(stores.kept), encoding="utf-8")
+    (settings.run / RECORD).write_text(str(stores.user), encoding="utf-8")
 
 
 def stores_of(settings: Settings) -> Stores:

@@ -26,7 +26,7 @@ HEADROOM = 0.7  # of a server's most: for a server that is away, and for rows lo
 
 
 @dataclass(frozen=True)
-class Line:
+class ServiceTimes:
     """Seconds of a batch by its size, interpolated between measured sizes."""
 
     sizes: tuple[int, ...]
@@ -37,10 +37,10 @@ class Line:
         return float(np.interp(rows, self.sizes, self.seconds))
 
 
-def line(times: Sequence[Timing], threads: int) -> Line:
-    """Make the line of the times that were measured with `threads`."""
+def service_times(times: Sequence[Timing], threads: int) -> ServiceTimes:
+    """Interpolate between the times that were measured with `threads`."""
     sizes = sorted({timing.batch for timing in times if timing.threads == threads})
-    return Line(tuple(sizes), tuple(batch_ms(list(times), threads, size) / 1e3 for size in sizes))
+    return ServiceTimes(tuple(sizes), tuple(batch_ms(list(times), threads, size) / 1e3 for size in sizes))
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def simulate(rate: float, service: Callable[[int], float], workers: int, batch: 
     return float(np.quantile(counted, 0.99)), busy / workers / max(free)
 
 
-def most(service: Callable[[int], float], workers: int, batch: int, p99_s: float) -> tuple[float, float, float]:
+def highest_rate(service: Callable[[int], float], workers: int, batch: int, p99_s: float) -> tuple[float, float, float]:
     """Return (rate, p99 in seconds, busy share) of the highest rate that keeps p99; rate 0 if none does."""
     low, high = 0.0, workers * batch / service(batch)
     best = (0.0, service(1), 0.0)
@@ -89,6 +89,6 @@ def most(service: Callable[[int], float], workers: int, batch: int, p99_s: float
 
 def plan(rate: float, service: Callable[[int], float], workers: int, batch: int, p99_s: float) -> Plan:
     """Calculate the servers for `rate` requests/s."""
-    highest, p99, busy = most(service, workers, batch, p99_s)
+    highest, p99, busy = highest_rate(service, workers, batch, p99_s)
     servers = math.ceil(rate / (HEADROOM * highest)) if highest else 0
     return Plan(highest, p99 * 1e3, busy, servers)

@@ -79,11 +79,11 @@ def live(archive: Path, point: Point, settings: Settings, overload: float) -> It
             api.wait("server up", lambda: server.alive() and _answers(api), READY_S)
             api.wait_ready(summary.name, summary.version, READY_S)
             warm_up(own, FRONTEND_S)
-            served = Live(
+            live_server = Live(
                 own.inference, [http_post(f"/predictions/{summary.name}", body) for body in golden_bodies(archive)]
             )
-            served.warm(overload)
-            yield served
+            live_server.warm(overload)
+            yield live_server
         finally:
             server.stop()
 

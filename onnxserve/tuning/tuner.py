@@ -82,7 +82,7 @@ def tune(plan: Plan, progress: Progress) -> tuple[Tuning, Measurements]:
     run_rounds(plan, state, measured, jobs, progress)
     best = sorted(points, key=lambda point: -max(measured.rates(point)))[:FINALISTS]
     # Interleaved, so that a disturbance hits both.
-    jobs = [(point, done) for done in range(2, plan.rounds + 1) for point in best]
+    jobs = [(point, count) for count in range(2, plan.rounds + 1) for point in best]
     run_rounds(plan, state, measured, jobs, progress)
     return choose(plan, measured, best), measured
 
@@ -91,9 +91,9 @@ def run_rounds(
     plan: Plan, state: State, measured: Measurements, jobs: list[tuple[Point, int]], progress: Progress
 ) -> None:
     """Run one search for each job (setting, number of searches by then) that isn't done yet."""
-    for done, (point, wanted) in enumerate(jobs):
-        progress(str(point), done, len(jobs))
-        if len(measured.rates(point)) >= wanted:
+    for finished, (point, rounds) in enumerate(jobs):
+        progress(str(point), finished, len(jobs))
+        if len(measured.rates(point)) >= rounds:
             continue
         with live(plan.archive, point, plan.settings, predict_rate(point, measured.times)) as server:
             rate, runs = search(server, plan)

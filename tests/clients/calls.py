@@ -11,9 +11,9 @@ from given import address, expect, golden, labels, status_of, wrong
 
 
 def tensor(rows: list[list[float]]) -> triton.InferInput:
-    made = triton.InferInput("features", [len(rows), 18], "FP32")
-    made.set_data_from_numpy(np.array(rows, np.float32))
-    return made
+    tensor = triton.InferInput("features", [len(rows), 18], "FP32")
+    tensor.set_data_from_numpy(np.array(rows, np.float32))
+    return tensor
 
 
 def by_triton(client: triton.InferenceServerClient) -> None:
@@ -26,10 +26,10 @@ def by_triton(client: triton.InferenceServerClient) -> None:
         about = client.get_model_metadata(model)
         expect(f"{model} metadata", about.name == model and all(tensor.datatype for tensor in about.inputs))
     expect("unknown model is not ready", not client.is_model_ready("nobody"))
-    rows, wanted = golden["segment"]["inputs"], golden["segment"]["labels"]
+    rows, expected = golden["segment"]["inputs"], golden["segment"]["labels"]
     outputs = [triton.InferRequestedOutput(name) for name in ("label", "score")]
     answer = client.infer("segment", [tensor(rows)], outputs=outputs, request_id="mine")
-    expect("labels", labels(answer) == wanted)
+    expect("labels", labels(answer) == expected)
     expect("scores", answer.as_numpy("score").shape == (len(rows),) and bool((answer.as_numpy("score") > 0).all()))
     expect("id and names", (answer.get_response().id, answer.get_response().model_name) == ("mine", "segment"))
     every = client.infer("segment", [tensor(rows)], model_version="1.0.0")

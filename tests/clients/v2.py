@@ -16,9 +16,9 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2
 
 
 def tensor(rows: list[list[float]], binary: bool) -> triton.InferInput:
-    made = triton.InferInput("features", [len(rows), 18], "FP32")
-    made.set_data_from_numpy(np.array(rows, np.float32), binary_data=binary)
-    return made
+    tensor = triton.InferInput("features", [len(rows), 18], "FP32")
+    tensor.set_data_from_numpy(np.array(rows, np.float32), binary_data=binary)
+    return tensor
 
 
 def by_triton(client: triton.InferenceServerClient) -> None:
@@ -32,12 +32,12 @@ def by_triton(client: triton.InferenceServerClient) -> None:
         expect(f"{model} metadata", {"name", "versions", "platform", "inputs", "outputs"} <= set(about))
         expect(f"{model} tensors", all({"name", "datatype", "shape"} <= set(tensor) for tensor in about["inputs"]))
     expect("unknown model is not ready", not client.is_model_ready("nobody"))
-    rows, wanted = golden["segment"]["inputs"], golden["segment"]["labels"]
-    for given in (False, True):
-        for taken in (False, True):
-            outputs = [triton.InferRequestedOutput(name, binary_data=taken) for name in ("label", "score")]
-            answer = client.infer("segment", [tensor(rows, given)], outputs=outputs, request_id="mine")
-            expect(f"labels, binary {given} and {taken}", labels(answer) == wanted)
+    rows, expected = golden["segment"]["inputs"], golden["segment"]["labels"]
+    for binary_input in (False, True):
+        for binary_output in (False, True):
+            outputs = [triton.InferRequestedOutput(name, binary_data=binary_output) for name in ("label", "score")]
+            answer = client.infer("segment", [tensor(rows, binary_input)], outputs=outputs, request_id="mine")
+            expect(f"labels, binary {binary_input} and {binary_output}", labels(answer) == expected)
             expect("shape of scores", answer.as_numpy("score").shape == (len(rows),))
             expect("scores", bool((answer.as_numpy("score") > 0).all()))
             expect("id", answer.get_response()["id"] == "mine")
@@ -105,7 +105,7 @@ async def called_by_kserve() -> None:
     expect("KServe call: live", await client.is_server_live())
     expect("KServe call: ready", await client.is_server_ready())
     expect("KServe call: model", await client.is_model_ready("segment"))
-    rows, wanted = np.array(golden["segment"]["inputs"], np.float32), golden["segment"]["labels"]
+    rows, expected = np.array(golden["segment"]["inputs"], np.float32), golden["segment"]["labels"]
     for raw in (False, True):
         tensor = InferInput("features", list(rows.shape), "FP32")
         tensor.set_data_from_numpy(rows, binary_data=raw)
@@ -114,7 +114,7 @@ async def called_by_kserve() -> None:
         labels = [
             label.decode() if isinstance(label, bytes) else label for label in outputs["label"].as_numpy().tolist()
         ]
-        expect(f"KServe call: labels, raw {raw}", labels == wanted)
+        expect(f"KServe call: labels, raw {raw}", labels == expected)
     await client.close()
 
 
@@ -124,7 +124,7 @@ async def by_kserve() -> None:
     expect("KServe: live", await client.is_server_live(base))
     expect("KServe: ready", await client.is_server_ready(base))
     expect("KServe: model", await client.is_model_ready(base, "segment"))
-    rows, wanted = np.array(golden["segment"]["inputs"], np.float32), golden["segment"]["labels"]
+    rows, expected = np.array(golden["segment"]["inputs"], np.float32), golden["segment"]["labels"]
     for binary in (False, True):
         tensor = InferInput("features", list(rows.shape), "FP32")
         tensor.set_data_from_numpy(rows, binary_data=binary)
@@ -133,7 +133,7 @@ async def by_kserve() -> None:
         labels = [
             label.decode() if isinstance(label, bytes) else label for label in outputs["label"].as_numpy().tolist()
         ]
-        expect(f"KServe: labels, binary {binary}", labels == wanted)
+        expect(f"KServe: labels, binary {binary}", labels == expected)
     await client.close()
 
 

@@ -163,8 +163,8 @@ class Issuer:
 
     def token(self, **claims: Any) -> str:
         until = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=5)
-        made = {"iss": ISSUER, "aud": "onnxserve", "sub": "ann", "exp": until, **claims}
-        return jwt.encode(made, self.key, algorithm="RS256", headers={"kid": "one"})
+        payload = {"iss": ISSUER, "aud": "onnxserve", "sub": "ann", "exp": until, **claims}
+        return jwt.encode(payload, self.key, algorithm="RS256", headers={"kid": "one"})
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ RULES = ROOT / "deploy" / "prometheus"
 def promtool(*words: str) -> str:
     binary = shutil.which("promtool")
     assert binary, "apt-get install prometheus"
-    done = subprocess.run([binary, *words], cwd=RULES, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    completed = subprocess.run([binary, *words], cwd=RULES, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return completed.stdout + completed.stderr
 
 
 def alerts() -> list[dict[str, object]]:

@@ -51,10 +51,10 @@ def listing(prefix: str, delimiter: str) -> str:
 
 def download(request: ReceivedRequest, content: bytes, key: str) -> Reply:
     headers = {"last-modified": WHEN, "etag": f'"{key}"', "x-ms-blob-type": "BlockBlob", "accept-ranges": "bytes"}
-    wanted = RANGE.fullmatch(request.headers.get("x-ms-range", request.headers.get("range", "")))
-    if request.method == "HEAD" or wanted is None:
+    span = RANGE.fullmatch(request.headers.get("x-ms-range", request.headers.get("range", "")))
+    if request.method == "HEAD" or span is None:
         return Reply(200, {**headers, "content-length": str(len(content))}, content)
-    first, last = int(wanted[1]), min(int(wanted[2] or len(content) - 1), len(content) - 1)
+    first, last = int(span[1]), min(int(span[2] or len(content) - 1), len(content) - 1)
     headers["content-range"] = f"bytes {first}-{last}/{len(content)}"
     return Reply(206, headers, content[first : last + 1])
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from onnxserve.batch import Folder, JobRequest, Plan, Remote, Shape, alone, job_of, plan_of, score
+from onnxserve.batch import Folder, JobRequest, Plan, Remote, Shape, job_of, lock_output, plan_of, score
 from onnxserve.batch import worker as batch_worker
 from onnxserve.batch.scorer import check_bulk
 from onnxserve.batch.worker import Worker
@@ -68,7 +68,7 @@ def test_another_job_is_not_mixed_into_an_output(archive, next_archive, rows, tm
     with pytest.raises(BatchError, match="no job wrote"):
         run(archive, rows, tmp_path / "mine")
     job, folder = job_of(JobRequest(str(archive), (str(rows),))), Folder(str(tmp_path / "mine"))
-    with alone(folder), pytest.raises(BatchError, match="no job wrote"):
+    with lock_output(folder), pytest.raises(BatchError, match="no job wrote"):
         plan_of(job, folder, restart=True)
     assert (tmp_path / "mine" / "thesis.tex").exists()
 
@@ -76,7 +76,7 @@ def test_another_job_is_not_mixed_into_an_output(archive, next_archive, rows, tm
 def test_a_restart_begins_anew(archive, next_archive, rows, tmp_path):
     run(archive, rows, tmp_path / "out")
     job, folder = job_of(JobRequest(str(next_archive), (str(rows),), limit=150)), Folder(str(tmp_path / "out"))
-    with alone(folder):
+    with lock_output(folder):
         manifest = score(plan_of(job, folder, restart=True), folder, Here(), ONE, None, lambda _: None)
     assert (manifest.version, manifest.rows, len(read(tmp_path / "out"))) == ("2.0.0", 150, 150)
 
@@ -89,7 +89,7 @@ def test_a_source_that_changed_is_another_job(archive, rows, tmp_path):
 
 
 def test_two_jobs_do_not_work_on_one_output(archive, rows, tmp_path):
-    with alone(Folder(str(tmp_path / "out"))), pytest.raises(BatchError, match="another process"):
+    with lock_output(Folder(str(tmp_path / "out"))), pytest.raises(BatchError, match="another process"):
         run(archive, rows, tmp_path / "out")
 
 
@@ -205,12 +205,12 @@ def without_bulk(folder: Path) -> None:
 
 
 def test_a_server_that_is_busy_is_asked_again_and_a_bad_row_costs_no_other(archive, tmp_path):
-    asked = []
+    sizes = []
 
     def answer(_path: str, body: bytes) -> tuple[int, bytes]:
         instances = json.loads(body)["instances"]
-        asked.append(len(instances))
-        if len(asked) < 3:
+        sizes.append(len(instances))
+        if len(sizes) < 3:
             return 503, b'{"error": {"type": "unavailable", "reason": "busy"}}'
         if [None, 1] in instances:
             return 422, b'{"error": {"type": "invalid_row", "reason": "expected a number, got null"}}'
@@ -242,14 +242,14 @@ def test_a_server_that_stays_away_or_is_another_ends_the_job(archive, rows, tmp_
 
 
 def test_a_row_that_breaks_the_server_is_set_aside_alone(archive, tmp_path):
-    asked = []
+    sizes = []
 
     def answer(_path: str, body: bytes) -> tuple[int, bytes]:
         instances = json.loads(body)["instances"]
-        asked.append(len(instances))
+        sizes.append(len(instances))
         if [9, 9] in instances:
             return 507, b'{"error": {"type": "worker_ended", "reason": "the worker that had the request ended"}}'
-        if len(asked) == 1:
+        if len(sizes) == 1:
             return 500, b'{"error": {"type": "internal_error", "reason": "once"}}'
         labels = [{"label": "inside", "score": 0.5}] * len(instances)
         return 200, json.dumps({"predictions": labels, "model": "circle", "version": "1.0.0"}).encode()

@@ -76,14 +76,14 @@ def check_set_aside(out: Path, rows: int, last: int = 200) -> None:
     table = read(out)
     assert table["row"].to_pylist() == list(range(rows))
     errors = {row: error for row, error in enumerate(table["error"].to_pylist()) if error is not None}
-    wanted = {row: how for row, (_, how) in ENDS.items() if row < rows and row <= last}
+    expected_ends = {row: how for row, (_, how) in ENDS.items() if row < rows and row <= last}
     assert errors == {
-        row: f"worker_ended: the process that scored this row ended: {how}" for row, how in wanted.items()
+        row: f"worker_ended: the process that scored this row ended: {how}" for row, how in expected_ends.items()
     }
     predictions = table["prediction"].to_pylist()
-    assert [row for row, prediction in enumerate(predictions) if prediction is None] == list(wanted)
+    assert [row for row, prediction in enumerate(predictions) if prediction is None] == list(expected_ends)
     lines = [json.loads(line) for line in (out / "_quarantine.jsonl").read_text().splitlines()]
-    assert [(line["type"], line["row"]) for line in lines] == [("worker_ended", row) for row in wanted]
+    assert [(line["type"], line["row"]) for line in lines] == [("worker_ended", row) for row in expected_ends]
 
 
 def test_a_row_that_ends_its_process_is_found_by_halving_and_the_others_are_scored(archive, deadly, tmp_path):
@@ -138,12 +138,12 @@ def test_the_engines_write_the_same_and_survive_such_rows(deadly, rows, here, tm
     if engine == "local":
         environment["PYTHONPATH"] = f"{refusing(tmp_path / 'unused')}:{os.environ.get('PYTHONPATH', '')}"
     for _ in range(RAY_STARTS):
-        done = subprocess.run(command, env=environment, capture_output=True, check=False)
-        if b"timed out during startup" not in done.stderr:
+        completed = subprocess.run(command, env=environment, capture_output=True, check=False)
+        if b"timed out during startup" not in completed.stderr:
             break
-    assert done.returncode == 0, done.stderr.decode()
+    assert completed.returncode == 0, completed.stderr.decode()
     assert not list(tmp_path.glob("unused/*.imported")), "it takes seconds to import and isn't used"
-    manifest = msgspec.json.decode(done.stdout, type=Manifest)
+    manifest = msgspec.json.decode(completed.stdout, type=Manifest)
     assert (manifest.failed, manifest.files) == (2, here.files)
     check_set_aside(tmp_path / "out", 1000, last=8)
 
@@ -158,11 +158,11 @@ def test_a_handler_that_ends_its_process_at_every_row_ends_the_job_with_the_reas
 
 
 def test_an_answer_too_large_for_a_server_is_asked_for_in_halves_at_once(archive, tmp_path):
-    asked = []
+    sizes = []
 
     def answer(_path: str, body: bytes) -> tuple[int, bytes]:
         count = len(json.loads(body)["instances"])
-        asked.append(count)
+        sizes.append(count)
         if count > 5:
             return 507, b'{"error": {"type": "answer_too_large", "reason": "9 bytes"}}'
         predictions = [{"label": "inside", "score": 0.5}] * count
@@ -173,7 +173,7 @@ def test_an_answer_too_large_for_a_server_is_asked_for_in_halves_at_once(archive
     with listening(Upstream(answer)) as upstream:
         remote = Remote(f"http://127.0.0.1:{upstream.port}", concurrency=1)
         manifest = run(archive, path, tmp_path / "out", keep=(), remote=remote)
-    assert (manifest.scored, asked) == (16, [16, 8, 4, 4, 8, 4, 4])
+    assert (manifest.scored, sizes) == (16, [16, 8, 4, 4, 8, 4, 4])
 
 
 SHAPE = Shape(scores=True, outputs=True)

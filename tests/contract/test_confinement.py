@@ -128,8 +128,8 @@ else:
 @pytest.mark.parametrize("way", AROUND.values(), ids=AROUND)
 def test_no_way_around_the_filter_gives_a_network(way):
     command = [sys.executable, "-c", ASKING, str(FAST.parent), way]
-    done = subprocess.run([*command, "confined"], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.strip() in {"OSError 97", "PermissionError 1", "CalledProcessError"}
+    completed = subprocess.run([*command, "confined"], capture_output=True, text=True, check=True, timeout=60)
+    assert completed.stdout.strip() in {"OSError 97", "PermissionError 1", "CalledProcessError"}
     if "AF_INET" in way or way == AROUND["a child"]:
         free = subprocess.run([*command, "free"], capture_output=True, text=True, check=True, timeout=60)
         assert free.stdout.strip() == "got it"
@@ -155,6 +155,6 @@ def test_limits_hold_and_too_much_memory_is_one_batchs_error(folder):
 def test_a_worker_that_cannot_be_confined_as_asked_does_not_start(words):
     command = [sys.executable, str(FAST), "--sock-type", "unix", "--sock-name", "/nowhere/s.1"]
     environment = {**os.environ, "ONNXSERVE_CONFINE": words}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
-    assert done.returncode == 1
-    assert "the worker ends" in done.stdout
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
+    assert completed.returncode == 1
+    assert "the worker ends" in completed.stdout

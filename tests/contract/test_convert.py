@@ -129,14 +129,14 @@ class Tensor:
 class Request:
     """In place of `pb_utils.InferenceRequest`."""
 
-    def __init__(self, *tensors: Tensor, wanted: tuple[str, ...] = ("label", "score")) -> None:
-        self._tensors, self._wanted = list(tensors), list(wanted)
+    def __init__(self, *tensors: Tensor, output_names: tuple[str, ...] = ("label", "score")) -> None:
+        self._tensors, self._output_names = list(tensors), list(output_names)
 
     def inputs(self) -> list[Tensor]:
         return self._tensors
 
     def requested_output_names(self) -> list[str]:
-        return self._wanted
+        return self._output_names
 
 
 def response(output_tensors: Any = None, error: Any = None) -> SimpleNamespace:
@@ -182,15 +182,15 @@ def test_tritons_own_schema_takes_the_configuration(tmp_path):
         "    found = text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())\n"
         "    print(found.name, found.max_batch_size, [one.name for one in found.input], len(found.output))\n"
     )
-    done = subprocess.run([str(CLIENTS), "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    completed = subprocess.run([str(CLIENTS), "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
+    lines = completed.stdout.splitlines()
     assert [line.split()[0] for line in lines] == sorted(MODELS)
     assert "['features']" in lines[1]
     assert "['text']" in lines[2]
 
 
 def test_a_gpus_archive_asks_triton_for_gpus():
-    served = read_config(mar("segment"))
-    served["handler"] = {"provider": "cuda"}
-    assert "KIND_GPU" in configuration("segment", read_signature(mar("segment")), served)
+    config = read_config(mar("segment"))
+    config["handler"] = {"provider": "cuda"}
+    assert "KIND_GPU" in configuration("segment", read_signature(mar("segment")), config)

@@ -151,6 +151,6 @@ def test_the_password_of_netrc_goes_to_its_host_only(server, access, tmp_path, m
 
 def test_a_server_that_is_away_is_named(access, tmp_path):
     with running(FileServer()) as server:
-        gone = pinned(server)
+        package = pinned(server)
     with pytest.raises(SourceError, match="ConnectError"):
-        fetch(gone, tmp_path, access)
+        fetch(package, tmp_path, access)

@@ -70,7 +70,7 @@ def in_redis(redis, tmp_path_factory) -> Repo:
 
 
 @pytest.fixture(scope="module", params=["in_sqlite", "in_redis"])
-def served(request) -> Iterator[tuple[Repo, FeatureServer]]:
+def repo_and_server(request) -> Iterator[tuple[Repo, FeatureServer]]:
     """A loaded repository and its server."""
     repo: Repo = request.getfixturevalue(request.param)
     server = start_features(repo, free_ports(1)[0])
@@ -104,8 +104,8 @@ def joined(repo: Repo, scratch: Path, times: list[tuple[int, datetime]]) -> list
     return joined_rows
 
 
-def test_the_real_server_answers_as_the_fake_and_handlers_read_it(served):
-    _, server = served
+def test_the_real_server_answers_as_the_fake_and_handlers_read_it(repo_and_server):
+    _, server = repo_and_server
     keys = [(1,), (2,), (4,)]
     with contextlib.closing(FeatureStore(SPEC, server.url)) as store:
         real = store.look_up(keys)
@@ -229,5 +229,5 @@ def test_a_repository_that_feast_refuses_is_told_in_its_words(tmp_path):
 
 def test_a_server_that_can_not_start_says_why(tmp_path):
     repo = open_repo(write_repo(tmp_path / "repo"), tmp_path / "state")
-    with listening(Upstream(lambda *_: (500, b"{}"))) as taken, pytest.raises(FeatureError, match="is taken"):
-        start_features(repo, taken.port)
+    with listening(Upstream(lambda *_: (500, b"{}"))) as occupied, pytest.raises(FeatureError, match="is taken"):
+        start_features(repo, occupied.port)

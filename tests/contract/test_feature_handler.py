@@ -34,17 +34,17 @@ SPEC = Features(
 def upstream():
     with listening(Upstream(feast)) as server:
         yield server
-        for store in made:
+        for store in opened_stores:
             store.close()
-        made.clear()
+        opened_stores.clear()
 
 
-made: list[FeatureStore] = []
+opened_stores: list[FeatureStore] = []
 
 
 def store_of(upstream: Upstream, spec: Features = SPEC, now: Callable[[], float] | None = None) -> FeatureStore:
-    made.append(FeatureStore(spec, f"http://127.0.0.1:{upstream.port}", now or Now()))
-    return made[-1]
+    opened_stores.append(FeatureStore(spec, f"http://127.0.0.1:{upstream.port}", now or Now()))
+    return opened_stores[-1]
 
 
 def handler_of(upstream: Upstream, **changes: Any) -> JoinedClassifier:
@@ -54,7 +54,7 @@ def handler_of(upstream: Upstream, **changes: Any) -> JoinedClassifier:
     handler.settings = {"features": f"http://127.0.0.1:{upstream.port}"}
     handler.prepare()
     assert handler.store
-    made.append(handler.store)
+    opened_stores.append(handler.store)
     return handler
 
 
@@ -165,8 +165,10 @@ def test_https_is_spoken_to_https(upstream, tmp_path, monkeypatch):
     authority = Authority(tmp_path / "authority")
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     with listening(Upstream(feast), authority.sign("store")) as secure:
-        made.append(FeatureStore(Features(**{**vars(SPEC), "timeout_ms": 5000}), f"https://127.0.0.1:{secure.port}"))
-        assert made[-1].look_up([(1,)]) == {(1,): {"x": 0.5, "trips": 3.0}}
+        opened_stores.append(
+            FeatureStore(Features(**{**vars(SPEC), "timeout_ms": 5000}), f"https://127.0.0.1:{secure.port}")
+        )
+        assert opened_stores[-1].look_up([(1,)]) == {(1,): {"x": 0.5, "trips": 3.0}}
     with pytest.raises(ValueError, match="no URL of http or https"):
         FeatureStore(SPEC, "redis://localhost")
 
@@ -202,9 +204,9 @@ def test_an_answer_that_is_none_is_no_answer(upstream, answer):
 
 def test_a_slow_store_is_waited_for_no_longer_than_allowed(upstream):
     upstream.delay_s = 5
-    store, begun = store_of(upstream, Features(**{**vars(SPEC), "timeout_ms": 50}), time.monotonic), time.monotonic()
+    store, start = store_of(upstream, Features(**{**vars(SPEC), "timeout_ms": 50}), time.monotonic), time.monotonic()
     assert store.look_up([(1,)]) == {(1,): None}
-    assert time.monotonic() - begun < upstream.delay_s
+    assert time.monotonic() - start < upstream.delay_s
 
 
 def test_after_some_failures_nobody_is_asked_for_a_while(upstream):

@@ -154,11 +154,11 @@ def test_headers_that_only_the_gateway_may_set_are_taken_away(client, upstream):
 
 def test_the_callers_request_id_is_answered_logged_and_passed_on(client, upstream):
     assert client.post(x_request_id="mine").headers["x-request-id"] == "mine"
-    given = client.post().headers["x-request-id"]
+    request_id = client.post().headers["x-request-id"]
     assert upstream.requests[0].headers["x-request-id"] == "mine"
-    assert upstream.requests[1].headers["x-request-id"] == given
+    assert upstream.requests[1].headers["x-request-id"] == request_id
     lines = client.logged(2)
-    assert [line["request_id"] for line in lines] == ["mine", given]
+    assert [line["request_id"] for line in lines] == ["mine", request_id]
     assert (lines[0]["status"], lines[0]["version"], lines[0]["path"]) == (200, "1.0", "/predictions/demo")
 
 

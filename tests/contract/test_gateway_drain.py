@@ -79,8 +79,8 @@ def test_a_reload_loses_no_request(client):
             known.update(workers(master.pid))
             master.send_signal(signal.SIGHUP)
             wait_for(lambda: workers(master.pid) - known)
-            wanted = 150 * (turn + 1)
-            wait_for(partial(answered, clients, wanted))
+            count = 150 * (turn + 1)
+            wait_for(partial(answered, clients, count))
         for sender in clients:
             sender.stop.set()
     outcomes = total(clients)
@@ -120,16 +120,16 @@ def test_what_is_under_way_is_answered_and_says_that_the_connection_ends(client,
     gate = threading.Event()
     upstream.answer = lambda path, _: (gate.wait(WAIT_S), versioned(path))[1]
     port = client.gateway.config.listen.port
-    with raw_connection(port) as first, raw_connection(port) as idle, raw_connection(port) as begun:
+    with raw_connection(port) as first, raw_connection(port) as idle, raw_connection(port) as started:
         first.send(post_bytes())
-        begun.send(post_bytes(body=b"[3]")[:-1])
+        started.send(post_bytes(body=b"[3]")[:-1])
         wait_for(lambda: len(upstream.requests) == 1)
         thread = stopping(client)
         assert client.running.alive()
-        begun.send(b"]")
+        started.send(b"]")
         wait_for(lambda: len(upstream.requests) == 2)
         gate.set()
-        answers = [first.answer(), begun.answer()]
+        answers = [first.answer(), started.answer()]
         assert [answer and (answer.status, answer.headers["connection"]) for answer in answers] == [(200, "close")] * 2
         assert idle.answer() is None
     thread.join(WAIT_S)

@@ -86,8 +86,8 @@ def test_a_model_that_describes_itself_in_another_way_hides_no_other(client, ups
 def test_a_server_that_is_gone_is_503_with_a_time_to_come_again(client):
     client.running.stop()
     [nobody] = free_ports(1)
-    gone = with_fields(client.gateway, inference=loopback(nobody), management=loopback(nobody))
-    running = start(gone, Roles({"demo": STABLE}))
+    unreachable = with_fields(client.gateway, inference=loopback(nobody), management=loopback(nobody))
+    running = start(unreachable, Roles({"demo": STABLE}))
     try:
         answer = client.post()
         assert (answer.status_code, answer.json()["error"]["type"]) == (503, "unavailable")

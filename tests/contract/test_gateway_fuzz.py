@@ -72,8 +72,8 @@ def client(tmp_path: Path) -> Iterator[Client]:
     try:
         tables = config(cache=Cache(seconds=5), limits=Limits(body_bytes=2**16), deadline=Deadline(request_s=2))
         address = unix(tmp_path / "server.sock")
-        with client_of(Gateway(tables, tmp_path.resolve() / "run", address, address), LABELS) as made:
-            yield made
+        with client_of(Gateway(tables, tmp_path.resolve() / "run", address, address), LABELS) as client:
+            yield client
     finally:
         end_group(server, signal.SIGTERM, 5)
 

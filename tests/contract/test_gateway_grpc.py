@@ -30,12 +30,12 @@ def call(client: Client, method: str, keys: dict[str, str] | None = None, **fiel
     called, sent, options, compression = (
         fields.pop(name, None) for name in ("called", "sent", "options", "compression")
     )
-    asked = message_of(f"{method}Request", **fields)
+    request = message_of(f"{method}Request", **fields)
     target = client.gateway.url.removeprefix("http://")
     with grpc.insecure_channel(target, options=options) as channel:
         path = f"/{SERVICE}/{called or method}"
         ask = channel.unary_unary(path, response_deserializer=kind(f"{method}Response").FromString)
-        body = sent or asked.SerializeToString()
+        body = sent or request.SerializeToString()
         return ask(body, timeout=20, metadata=list((keys or {}).items()), compression=compression)
 
 
@@ -80,8 +80,8 @@ def calling(upstream, folder, **tables: Any) -> Iterator[Client]:
 
 @pytest.fixture
 def client(upstream, tmp_path) -> Iterator[Client]:
-    with calling(upstream, tmp_path) as made:
-        yield made
+    with calling(upstream, tmp_path) as gateway_client:
+        yield gateway_client
 
 
 def test_calls_about_server_and_models_say_what_http_says(client, upstream):
@@ -109,9 +109,9 @@ def test_a_call_goes_to_the_version_that_a_request_would_go_to(client, upstream)
 
 
 def test_bytes_come_through_as_they_were_sent(client, upstream):
-    given = {"name": "text", "datatype": "BYTES", "shape": [1]}
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [1]}
     raw = base64.b64encode(bytes(range(256))).decode()
-    infer(client, inputs=[given], raw_input_contents=[raw])
+    infer(client, inputs=[tensor], raw_input_contents=[raw])
     sent = kind("ModelInferRequest").FromString(upstream.requests[0].body[5:])
     assert list(sent.raw_input_contents) == [bytes(range(256))]
 

@@ -34,12 +34,12 @@ def test_a_keys_priority_and_client_reach_the_server_from_the_first_request_on(o
 
 
 def test_a_learnt_key_is_refused_soon_after_it_was_revoked_and_its_neighbours_are_not(open_gateway, keys):
-    gone, stays = add(keys, Key("gone")), add(keys, Key("stays"))
+    revoked, stays = add(keys, Key("gone")), add(keys, Key("stays"))
     client = open_gateway()
-    for secret in (gone, stays):
+    for secret in (revoked, stays):
         assert [client.post(x_api_key=secret).status_code for _ in range(3)] == [200] * 3
     revoke(keys, "gone")
-    soon(lambda: client.post(x_api_key=gone).status_code == 401)
+    soon(lambda: client.post(x_api_key=revoked).status_code == 401)
     assert client.post(x_api_key=stays).status_code == 200
 
 

@@ -55,9 +55,9 @@ class Gate:
 
 @pytest.fixture
 def gate(upstream: Upstream) -> Iterator[Gate]:
-    made = Gate(upstream)
-    yield made
-    made.open()
+    gate = Gate(upstream)
+    yield gate
+    gate.open()
 
 
 # Shares -------------------------------------------------------------------
@@ -88,12 +88,12 @@ def flooded(upstream: Upstream, gate: Gate, tmp_path: Path) -> Iterator[tuple[Cl
     tables = config(limits=Limits(concurrency=64, client_percent=50), auth=Auth(keys=str(keys)))
     gateway = gateway_of(tables, tmp_path, upstream.port)
     with client_of(gateway, Roles({"demo": STABLE})) as client, ThreadPoolExecutor(80) as pool:
-        held = [pool.submit(client.post) for _ in range(32)]
-        held += [pool.submit(client.post, x_api_key=flood) for _ in range(32)]
-        gate.wait(len(held))
+        futures = [pool.submit(client.post) for _ in range(32)]
+        futures += [pool.submit(client.post, x_api_key=flood) for _ in range(32)]
+        gate.wait(len(futures))
         yield client, pool, paced
         gate.open()
-        assert [answer.result().status_code for answer in held] == [200] * len(held)
+        assert [answer.result().status_code for answer in futures] == [200] * len(futures)
 
 
 def test_clients_that_flood_a_version_together_keep_no_other_client_out(upstream, tmp_path):
@@ -123,26 +123,26 @@ def test_a_call_of_another_client_is_answered_beside_floods(upstream, tmp_path):
 @opened(limits=Limits(concurrency=64, client_percent=50))
 def test_a_client_beyond_its_share_whose_request_fails_gets_a_second_try(client, upstream, gate):
     with ThreadPoolExecutor(40) as pool:
-        held = [pool.submit(client.post) for _ in range(32)]
+        futures = [pool.submit(client.post) for _ in range(32)]
         gate.wait(32)
         statuses = iter([503, 200])
         upstream.answer = lambda path, _: (next(statuses), versioned(path)[1])
         assert client.post().status_code == 200
         assert len(upstream.requests) == 34
         gate.open()
-        assert [future.result().status_code for future in held] == [200] * 32
+        assert [future.result().status_code for future in futures] == [200] * 32
 
 
 @opened(limits=Limits(concurrency=1))
 def test_who_asks_again_at_once_is_refused_no_faster_than_others_are_answered(client, gate):
     with ThreadPoolExecutor(1) as pool:
-        held = pool.submit(client.post)
+        futures = pool.submit(client.post)
         gate.wait(1)
         began = time.monotonic()
         refused = client.post()
         took_s = time.monotonic() - began
         gate.open()
-        assert held.result().status_code == 200
+        assert futures.result().status_code == 200
     assert refused.status_code == 429
     assert refused.json()["error"] == {
         "type": "overloaded",
@@ -158,15 +158,15 @@ def test_who_asks_again_at_once_is_refused_no_faster_than_others_are_answered(cl
 def test_as_many_large_bodies_are_passed_on_as_the_server_has_memory_for_and_small_ones_beside_them(client, gate, sent):
     large, deadline = b"[" + b" " * 2_000_000 + b"]", time.monotonic() + HELD_S / 2
     with ThreadPoolExecutor(16) as pool:
-        asked = [pool.submit(client.post, body=sent(large)) for _ in range(5)]
+        futures = [pool.submit(client.post, body=sent(large)) for _ in range(5)]
         gate.wait(2)
-        while sum(future.done() for future in asked) < 3:
+        while sum(future.done() for future in futures) < 3:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         small = pool.submit(client.post)
         gate.wait(3)
         gate.open()
-        assert Counter(future.result().status_code for future in asked) == {200: 2, 429: 3}
+        assert Counter(future.result().status_code for future in futures) == {200: 2, 429: 3}
         assert small.result().status_code == 200
     assert client.post(body=sent(large)).status_code == 200
 
@@ -187,12 +187,12 @@ def test_each_version_has_a_limit_of_its_own(client, gate):
 @opened(limits=Limits(concurrency=2, client_percent=100))
 def test_a_call_beyond_the_limit_is_told_so_in_grpcs_words(client, gate):
     with ThreadPoolExecutor(4) as pool:
-        held = [pool.submit(client.post) for _ in range(2)]
+        futures = [pool.submit(client.post) for _ in range(2)]
         gate.wait(2)
         with pytest.raises(grpc.RpcError) as caught:
             call(client)
         gate.open()
-        assert [future.result().status_code for future in held] == [200, 200]
+        assert [future.result().status_code for future in futures] == [200, 200]
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert caught.value.details().startswith("overloaded: gateway: ")
 

@@ -48,10 +48,10 @@ def worker(client: Client) -> psutil.Process:
 @pytest.fixture
 def role_store(client: Client) -> RoleStore:
     """The roles of the client's gateway, as `serve` keeps them."""
-    made = RoleStore(client.gateway.run.parent)
-    made.record_start(client.gateway)
-    made.move(stable("1.0"))
-    return made
+    store = RoleStore(client.gateway.run.parent)
+    store.record_start(client.gateway)
+    store.move(stable("1.0"))
+    return store
 
 
 @contextlib.contextmanager

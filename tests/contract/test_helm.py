@@ -58,9 +58,9 @@ def helm(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def rendered(*words: str) -> list[Document]:
-    done = helm("template", "demo", str(CHART), "--namespace", "models", *words)
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    completed = helm("template", "demo", str(CHART), "--namespace", "models", *words)
+    assert completed.returncode == 0, completed.stderr
+    return [document for document in yaml.safe_load_all(completed.stdout) if document]
 
 
 def of(documents: list[Document], kind: str) -> Document:
@@ -89,10 +89,10 @@ def refused(schemas: Path, documents: list[Document]) -> str:
     """What the custom resources' schemas say."""
     node = shutil.which("node")
     assert node
-    done = subprocess.run(
+    completed = subprocess.run(
         [node, "validate.mjs"], cwd=schemas, input=json.dumps(documents), capture_output=True, text=True, check=True
     )
-    return done.stdout
+    return completed.stdout
 
 
 @pytest.mark.parametrize("values", [None, *VALUES], ids=lambda path: path.stem if path else "defaults")
@@ -142,9 +142,9 @@ def test_the_schemas_refuse_what_is_wrong(schemas):
     ],
 )
 def test_values_that_cannot_be_right_are_refused_by_name(words, message):
-    done = helm("template", "demo", str(CHART), *words)
-    assert done.returncode != 0
-    assert message in done.stderr
+    completed = helm("template", "demo", str(CHART), *words)
+    assert completed.returncode != 0
+    assert message in completed.stderr
 
 
 def test_pods_run_as_nobody_in_particular_and_write_only_where_they_must():

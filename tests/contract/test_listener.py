@@ -20,9 +20,9 @@ def address(request) -> tuple[str, int]:
 
 @pytest.fixture
 def listener(address: tuple[str, int]) -> Iterator[Listener]:
-    made = Listener(*address)
-    yield made
-    made.close()
+    listening = Listener(*address)
+    yield listening
+    listening.close()
 
 
 def connected(address: tuple[str, int]) -> socket.socket:
@@ -56,7 +56,7 @@ def test_a_host_that_is_none_is_said():
 
 
 def test_a_connection_that_has_begun_is_taken_and_nothing_new_begins(listener, address):
-    with connected(address) as begun:
+    with connected(address) as client:
         assert listener._waiting_connections() == 1
         accepting = socket.socket(fileno=listener.fileno())  # as nginx does with what it inherits
         connection, _ = accepting.accept()
@@ -64,7 +64,7 @@ def test_a_connection_that_has_begun_is_taken_and_nothing_new_begins(listener, a
         assert listener._waiting_connections() == 0
         listener.drain()
         with connection:
-            begun.sendall(b"x")
+            client.sendall(b"x")
             assert connection.recv(1) == b"x"
         assert not connects(address)
     listener.close()

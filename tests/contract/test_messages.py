@@ -35,9 +35,9 @@ TYPES = {
 def published(module: str) -> Any:
     """Return the published file, read in a process of its own, since both have messages of the same names."""
     code = f"import base64, {module} as m; print(base64.b64encode(m.DESCRIPTOR.serialized_pb).decode())"
-    done = subprocess.run([str(CLIENTS), "-c", code], capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return descriptor_pb2.FileDescriptorProto.FromString(base64.b64decode(done.stdout))
+    completed = subprocess.run([str(CLIENTS), "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert completed.returncode == 0, completed.stderr
+    return descriptor_pb2.FileDescriptorProto.FromString(base64.b64decode(completed.stdout))
 
 
 def fields_of(messages: Any, path: str = "") -> Iterator[tuple[str, int, int, int, str]]:

@@ -81,12 +81,12 @@ def test_a_converted_model_is_exported_and_answers_as_it_did(tmp_path, monkeypat
     monkeypatch.setattr("sys.path", [*sys.path])
     (tmp_path / "row").write_bytes(b"[[1.0, 2.0, 3.0]]")
     stock_archive = read_stock(write_zip(tmp_path / "net.mar", eager("base_handler")))
-    made = convert(stock_archive, tmp_path / "models", tmp_path / "row")
+    converted = convert(stock_archive, tmp_path / "models", tmp_path / "row")
     with pytest.raises(OnnxserveError, match="--unproven"):
-        export_model(made.folder, tmp_path / "store", STEPS, lambda _: None)
+        export_model(converted.folder, tmp_path / "store", STEPS, lambda _: None)
     options = ExportOptions(unproven=True)
-    archive = export_model(made.folder, tmp_path / "store", STEPS, lambda _: None, options=options).archive
-    assert archive.name == f"net-{made.version}.mar"
+    archive = export_model(converted.folder, tmp_path / "store", STEPS, lambda _: None, options=options).archive
+    assert archive.name == f"net-{converted.version}.mar"
     unpack(tmp_path / "store" / archive.name, tmp_path / "open")
     [answers] = outputs(tmp_path / "open", [[[[1.0, 2.0, 3.0]], [[0.0, 0.0, 1.0]]]])
     assert answers.tolist() == [[[12.0, 12.0]], [[2.0, 2.0]]]

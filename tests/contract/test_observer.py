@@ -43,8 +43,8 @@ def test_names_and_types_are_as_prometheus_wants_them(client):
         client.post()
         watched.samples(lambda now: total(now, REQUESTS) == 1)
         page = watched.page()
-    done = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    completed = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, text=True, check=False)
+    assert (completed.returncode, completed.stdout + completed.stderr) == (0, "")
 
 
 def test_no_label_is_what_a_client_made_up(client):
@@ -102,13 +102,13 @@ def test_refusals_since_too_many_are_under_way_are_known_by_model(client, upstre
 def test_a_log_that_is_renamed_under_load_loses_no_count(client):
     path = client.gateway.run / "access.log"
     with observing(client.gateway) as watched:
-        for asked in range(1, 401):
+        for count in range(1, 401):
             assert client.post().status_code == 200
-            if asked % 100 == 50:  # more often than anybody looks
+            if count % 100 == 50:  # more often than anybody looks
                 rotate(path, 4, move=True)
                 client.running.reopen_logs()
-        counts = watched.samples(lambda now: total(now, REQUESTS) == asked)
-        assert counts[REQUESTS, "demo", "1.0", "200"] == asked
+        counts = watched.samples(lambda now: total(now, REQUESTS) == count)
+        assert counts[REQUESTS, "demo", "1.0", "200"] == count
 
 
 def test_a_full_disk_costs_counts_and_neither_requests_nor_what_comes_later(upstream, tmp_path):

@@ -33,8 +33,8 @@ def test_its_digests_and_golden_rows_hold(old):
 def test_it_scores_files(old, tmp_path):
     (tmp_path / "rows.csv").write_text("x,y\n0,0\n2,2\n")
     command = [sys.executable, "-m", "onnxserve", "batch", str(old), "rows.csv", "-o", "out"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    completed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
     [part] = (tmp_path / "out").glob("*.parquet")
     assert pq.read_table(part).column("prediction").to_pylist() == ["inside", "outside"]
 

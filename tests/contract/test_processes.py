@@ -237,9 +237,9 @@ def test_another_user_reaches_neither_the_run_folder_nor_a_socket_in_it():
         assert stat.S_IMODE(run.stat().st_mode) == 0o700
         assert run.stat().st_uid == os.geteuid()
         if os.geteuid() == 0:
-            tried = [sys.executable, "-I", "-S", "-c", CONNECT, str(run / "management.sock")]
-            done = subprocess.run(tried, capture_output=True, text=True, check=True)
-            assert done.stdout.split() == ["refused", "refused"]
+            command = [sys.executable, "-I", "-S", "-c", CONNECT, str(run / "management.sock")]
+            completed = subprocess.run(command, capture_output=True, text=True, check=True)
+            assert completed.stdout.split() == ["refused", "refused"]
 
 
 def test_a_path_that_is_too_long_for_a_socket_is_an_error_with_a_fix():

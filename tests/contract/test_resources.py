@@ -23,7 +23,7 @@ def test_a_worker_is_measured_and_the_chart_takes_the_values(archive, tmp_path):
     assert (worker.name, worker.workers) == ("circle", 1)
     assert 30 < worker.megabytes < 2000
     # The command's own output, comments and all.
-    done = CliRunner().invoke(app, ["tune", "resources", str(archive), "--cpus", "2"], catch_exceptions=False)
+    completed = CliRunner().invoke(app, ["tune", "resources", str(archive), "--cpus", "2"], catch_exceptions=False)
     path = tmp_path / "pod.yaml"
-    path.write_text(done.output)
-    assert container(rendered("--values", str(path)))["resources"] == yaml.safe_load(done.output)["resources"]
+    path.write_text(completed.output)
+    assert container(rendered("--values", str(path)))["resources"] == yaml.safe_load(completed.output)["resources"]

@@ -66,8 +66,8 @@ def route_after(folder: Path, steps: str) -> str:
     )
     (folder / "test.js").write_text(f"{HARNESS}{documents}{steps}\nconsole.log(JSON.stringify(routes['demo/']));\n")
     assert NODE
-    done = subprocess.run([NODE, "test.js"], cwd=folder, capture_output=True, text=True, timeout=60, check=True)
-    route: str = json.loads(done.stdout)
+    completed = subprocess.run([NODE, "test.js"], cwd=folder, capture_output=True, text=True, timeout=60, check=True)
+    route: str = json.loads(completed.stdout)
     return route
 
 

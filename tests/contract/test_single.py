@@ -56,8 +56,8 @@ def test_both_files_offer_the_confinement_that_their_own_filters_allow(analyze, 
     unit = uncommented((SINGLE / "onnxserve.service").read_text(), "ONNXSERVE_CONFINE")
     (tmp_path / "onnxserve.service").write_text(unit.replace("/opt/onnxserve/bin/onnxserve", sys.executable))
     words = [analyze, "verify", str(tmp_path / "onnxserve.service")]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert (done.returncode, "onnxserve.service" in done.stderr) == (0, False)
+    completed = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (completed.returncode, "onnxserve.service" in completed.stderr) == (0, False)
     settings = dict(line.split("=", 1) for line in unit.splitlines() if "=" in line and not line.startswith("#"))
     assert settings["RestrictNamespaces"] == "yes"
     assert settings["SystemCallFilter"] == "@system-service"
@@ -74,9 +74,9 @@ def test_systemd_takes_the_unit_and_finds_it_confined(analyze, tmp_path):
     text = (SINGLE / "onnxserve.service").read_text()
     unit = tmp_path / "onnxserve.service"
     unit.write_text(text.replace("/opt/onnxserve/bin/onnxserve", sys.executable))  # verify wants one that is there
-    done = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "onnxserve.service" not in done.stderr
+    completed = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
+    assert "onnxserve.service" not in completed.stderr
     words = [analyze, "security", "--offline=true", "--no-pager", str(unit)]
     lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
     [level] = [line.partition(": ")[2].split()[0] for line in lines if "Overall exposure level" in line]

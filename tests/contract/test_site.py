@@ -45,8 +45,8 @@ def verbs() -> Any:
 def test_the_site_is_built_without_a_broken_link_and_every_page_is_in_its_order(tmp_path):
     words = [str(Path(sys.executable).with_name("mkdocs")), "build", "--strict", "-q", "-d", str(tmp_path)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    completed = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
     nav = json.dumps(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
     pages = [page.relative_to(ROOT / "docs") for page in (ROOT / "docs").rglob("*.md")]
     apart = {"decisions", "runbook"}  # folders that the site has and the order leaves out

@@ -105,8 +105,8 @@ def test_it_answers_as_the_pipeline_does_and_refuses_a_bad_value_by_its_column(t
     rows.loc[0, "town"] = "elsewhere"
     bodies = [{"instances": rows.to_dict("records")}, {"instances": [{"town": None, "amount": 0, "seats": 1.5}]}]
     good, bad = answers(tmp_path / "open", [msgspec.json.encode(body) for body in bodies])
-    given = [row["values"][0] for row in good["body"]["predictions"]]
-    np.testing.assert_allclose(given, pipeline.predict(rows.astype({"amount": "float32"})), rtol=1e-5, atol=1e-5)
+    values = [row["values"][0] for row in good["body"]["predictions"]]
+    np.testing.assert_allclose(values, pipeline.predict(rows.astype({"amount": "float32"})), rtol=1e-5, atol=1e-5)
     assert (bad["status"], bad["body"]["error"]["where"]) == (422, "instances[0].seats")
 
 

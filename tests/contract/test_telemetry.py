@@ -53,5 +53,5 @@ def test_who_wants_telemetry_may_say_so(home):
     code = "import onnxserve, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     environment = {**os.environ, "HOME": str(home), "ORT_DISABLE_TELEMETRY": "0"}
     words = [sys.executable, "-c", code]
-    done = subprocess.run(words, env=environment, check=True, capture_output=True, text=True, timeout=60)
-    assert done.stdout.strip() == "0"
+    completed = subprocess.run(words, env=environment, check=True, capture_output=True, text=True, timeout=60)
+    assert completed.stdout.strip() == "0"

@@ -28,7 +28,7 @@ def exported(folder: Path, task: str, *, draft: bool = False) -> ExportState:
     return export_model(model, folder / "store", STEPS, lambda _: None, options=ExportOptions(draft=draft))
 
 
-def asked(state: ExportState, folder: Path, document: Any) -> list[Any]:
+def predict(state: ExportState, folder: Path, document: Any) -> list[Any]:
     unpack(state.archive, folder / "open")
     [answer] = answers(folder / "open", [json.dumps(document).encode()])
     assert answer["status"] == 200, answer
@@ -53,7 +53,7 @@ def test_the_proof_measures_the_f1_of_spans_on_rows_of_words(tagger):
 
 
 def test_spans_have_the_characters_of_a_text_and_the_places_of_words(tagger, tmp_path):
-    text, words = asked(tagger, tmp_path, {"instances": [TEXT, {"text": TEXT.split()}]})
+    text, words = predict(tagger, tmp_path, {"instances": [TEXT, {"text": TEXT.split()}]})
     assert parts_of(text) == SPANS
     assert parts_of(words) == [("NAME", "Ada Byron", 4, 6), ("CITY", "Paris", 7, 8)]
     assert all(0.5 < span["score"] <= 1 for span in text["spans"])
@@ -62,11 +62,11 @@ def test_spans_have_the_characters_of_a_text_and_the_places_of_words(tagger, tmp
 def test_each_row_gets_its_own_tags_where_the_tokenizer_pads_on_the_left(tmp_path):
     model = new_model("text", "left", tmp_path / "models", "tokens")
     code = model / "model.py"
-    plain, made = code.read_text(), "    return made\n\n\ndef assets"
-    assert plain.count(made) == 1
-    code.write_text(plain.replace(made, f'    made.enable_padding(direction="left")\n{made}'))
+    plain, ending = code.read_text(), "    return made\n\n\ndef assets"
+    assert plain.count(ending) == 1
+    code.write_text(plain.replace(ending, f'    made.enable_padding(direction="left")\n{ending}'))
     state = export_model(model, tmp_path / "store", STEPS, lambda _: None, options=ExportOptions(draft=True))
-    long, short = asked(state, tmp_path, {"instances": [TEXT, "the shop in Oslo was shut"]})
+    long, short = predict(state, tmp_path, {"instances": [TEXT, "the shop in Oslo was shut"]})
     assert parts_of(long) == SPANS
     assert parts_of(short) == [("CITY", "Oslo", 12, 16)]
 
@@ -82,5 +82,5 @@ def test_a_batch_gives_spans_as_json(tagger, tmp_path):
 def test_a_passage_about_what_was_asked_is_more_relevant(tmp_path):
     state = exported(tmp_path, "rerank", draft=True)
     pairs = [["is the parcel good", "the parcel was fine"], ["is the parcel good", "the staff was fine"]]
-    relevant, other = asked(state, tmp_path, {"instances": pairs})
+    relevant, other = predict(state, tmp_path, {"instances": pairs})
     assert relevant["score"] > other["score"]

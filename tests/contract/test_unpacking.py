@@ -27,8 +27,8 @@ def unpacked_by_torchserve(store: Path, target: Path) -> None:
     target.mkdir()
     jar = torchserve_home() / "ts" / "frontend" / "model-server.jar"
     command = ["java", "-cp", str(jar), str(SOURCE), str(store), str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert completed.returncode == 0, completed.stderr
 
 
 def damaged(archive: bytes, chance: random.Random) -> bytes:

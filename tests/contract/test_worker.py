@@ -111,13 +111,13 @@ ORDERS = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("odd")
-    (made / "odd.py").write_text(HANDLER)
-    (made / "MAR-INF").mkdir()
+    model_dir = tmp_path_factory.mktemp("odd")
+    (model_dir / "odd.py").write_text(HANDLER)
+    (model_dir / "MAR-INF").mkdir()
     manifest = {"model": {"modelName": "demo", "modelVersion": "1.0", "configFile": "model-config.yaml"}}
-    (made / "MAR-INF" / "MANIFEST.json").write_text(json.dumps(manifest))
-    (made / "model-config.yaml").write_text("batchSize: 4\nhandler: {deep: [1, 2]}\n")
-    return made
+    (model_dir / "MAR-INF" / "MANIFEST.json").write_text(json.dumps(manifest))
+    (model_dir / "model-config.yaml").write_text("batchSize: 4\nhandler: {deep: [1, 2]}\n")
+    return model_dir
 
 
 @pytest.fixture(scope="module")

@@ -64,8 +64,8 @@ def test_a_rude_handler_gets_an_error_and_the_worker_goes_on(worker, order):
 
 def test_an_event_is_a_line_of_json_with_model_and_requests_and_without_secrets(worker):
     worker.ask(batch_frame(plain("a", b"x")))
-    asked = request("b", {"x-request-id": "seen-by-caller"}, [("body", "text", b"secret")])
-    worker.ask(batch_frame(asked, plain("c", b"x")))
+    failing = request("b", {"x-request-id": "seen-by-caller"}, [("body", "text", b"secret")])
+    worker.ask(batch_frame(failing, plain("c", b"x")))
     assert worker.has_printed("Invoking custom service failed")
     [line] = [json.loads(text) for text in worker.output if "Invoking" in text]
     assert line["requests"] == ["seen-by-caller", "c"]
@@ -176,9 +176,9 @@ def test_it_listens_on_tcp_too(folder):
 
 def test_async_communication_is_refused(folder):
     command = [sys.executable, str(FAST), "--sock-type", "unix", "--sock-name", str(folder / "s.1"), "--async"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 1
-    assert "asyncCommunication is not supported" in done.stdout
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert completed.returncode == 1
+    assert "asyncCommunication is not supported" in completed.stdout
 
 
 def test_metrics_are_printed_at_most_once_a_second_and_when_idle(worker):
@@ -196,8 +196,8 @@ def test_it_needs_nothing_but_the_standard_library_and_little_memory(tmp_path):
     code += "print('torch' in sys.modules)"
     # -S leaves site-packages out; of ours there are the handlers' pure modules.
     command, alone = [sys.executable, "-S", "-c", code], {**os.environ, "PYTHONPATH": str(ROOT / "handlers")}
-    done = subprocess.run(command, cwd=FAST.parent, env=alone, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    completed = subprocess.run(command, cwd=FAST.parent, env=alone, capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "False"
 
 
 def test_with_our_runtime_loaded_it_takes_less_than_70_megabytes(tmp_path):

@@ -33,10 +33,10 @@ def command(*words: object) -> list[str]:
 
 
 def run(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command(*words), cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    completed = subprocess.run(command(*words), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert completed.returncode == code, completed.stdout + completed.stderr
+    assert "Traceback" not in completed.stderr
+    return completed
 
 
 def read(out: Path) -> pa.Table:
@@ -69,8 +69,8 @@ def test_a_job_that_is_killed_at_any_moment_ends_with_every_row_once(segment, ro
         )
         before = len(list((out / "_job" / "parts").glob("*.json"))) if out.exists() else 0
         while process.poll() is None and kills < 4:
-            done = len(list((out / "_job" / "parts").glob("*.json"))) if out.exists() else 0
-            if done > before + draws.randint(1, 8):
+            completed = len(list((out / "_job" / "parts").glob("*.json"))) if out.exists() else 0
+            if completed > before + draws.randint(1, 8):
                 os.killpg(process.pid, signal.SIGKILL)
                 kills += 1
                 break

@@ -25,9 +25,9 @@ SCRIPTS = ROOT / "tests" / "clients"
 def run(script: str, *words: str, given: str = "") -> str:
     assert CLIENTS.is_file(), "make .venv/.installed"
     command = [str(CLIENTS), str(SCRIPTS / script), *words]
-    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    completed = subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=300)
+    assert completed.returncode == 0, completed.stderr[-3000:]
+    return completed.stdout
 
 
 @pytest.fixture(scope="module")

@@ -150,10 +150,10 @@ def test_serve_starts_the_feature_store_that_a_model_needs(demo_archives, tmp_pa
             '{"customer_id": 17, "basket": 24.5}',
             "--direct",
         ]
-        asked = subprocess.run(
+        completed = subprocess.run(
             [*direct, "--state", str(tmp_path / "state")], cwd=ROOT, capture_output=True, check=False
         )
-        assert asked.returncode == 0, asked.stderr
+        assert completed.returncode == 0, completed.stderr
         body = {"customer_id": 17, "basket": 24.5}
         answer = plain_http.post(f"http://127.0.0.1:{port}/predictions/churn", json=body, timeout=30)
         assert answer.status_code == 200, answer.text

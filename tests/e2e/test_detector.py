@@ -21,7 +21,7 @@ from onnxserve_export.export_state import ExportState
 from onnxserve_export.options import ExportOptions
 from onnxserve_export.rerun import rerun
 from onnxserve_export.steps import STEPS
-from onnxserve_handlers.tasks.segmentation_masks import from_runs, png
+from onnxserve_handlers.tasks.segmentation_masks import decode_runs, encode_png
 from tests.helpers import batch_jobs
 from tests.helpers.browser import WAIT_S, asked
 from tests.helpers.detector import expected, pictures, same, write_model
@@ -136,7 +136,7 @@ def test_the_playground_draws_masks_over_the_picture(front, browser, segmenter, 
     (tmp_path / "disc.png").write_bytes(base64.b64decode(golden["input"]))
     prediction = chosen(browser, front, "discs", tmp_path / "disc.png")
     mask = prediction["masks"]["thing"]
-    flags = from_runs(mask["counts"], *mask["size"])
+    flags = decode_runs(mask["counts"], *mask["size"])
     assert flags[16, 16]
     assert not flags[0, 0]
     thing, ground = pixel(browser, 165, 165), pixel(browser, 0, 0)  # of 320 x 320
@@ -145,6 +145,6 @@ def test_the_playground_draws_masks_over_the_picture(front, browser, segmenter, 
     label = browser.find_element(By.CSS_SELECTOR, "#play-picture canvas").get_attribute("aria-label")
     assert label.startswith("ground ")
     assert set(prediction["shares"]) == {"ground", "thing"}
-    as_file = base64.b64encode(png(flags.astype(np.uint8))).decode()
+    as_file = base64.b64encode(encode_png(flags.astype(np.uint8))).decode()
     assert browser.execute_async_script(PNG, as_file, 165, 165) == thing
     assert browser.execute_async_script(PNG, as_file, 0, 0) == ground

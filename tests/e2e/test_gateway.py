@@ -102,8 +102,8 @@ def test_a_version_is_registered_promoted_and_the_old_one_retired_without_a_fail
         release.retire("circle", "1.0.0")
         wait_answers(load, "2.0.0")
     assert {status for status, _ in load.answers} == {200}, load.answers
-    gone = plain_http.post(f"{gateway.url}/predictions/circle/1.0.0", content=BODY)
-    assert (gone.status_code, gone.json()["error"]["type"]) == (404, "not_found")
+    missing = plain_http.post(f"{gateway.url}/predictions/circle/1.0.0", content=BODY)
+    assert (missing.status_code, missing.json()["error"]["type"]) == (404, "not_found")
 
 
 def test_a_workers_span_reaches_the_collector_under_the_requests_own(archive, tmp_path):

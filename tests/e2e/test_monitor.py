@@ -99,9 +99,9 @@ def seen(archive, tmp_path_factory) -> Iterator[Seen]:
 
 def counted(text: str, name: str, **labels: str) -> float:
     """The sum of a metric's series that have these labels."""
-    wanted = [f'{key}="{value}"' for key, value in labels.items()]
+    parts = [f'{key}="{value}"' for key, value in labels.items()]
     lines = [line for line in text.splitlines() if line.startswith(name + "{")]
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(part in line for part in wanted))
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(part in line for part in parts))
 
 
 def test_requests_are_counted_by_outcome_and_timed_by_stage(seen):
@@ -187,8 +187,8 @@ def test_labels_that_come_late_give_the_accuracy_of_each_version(seen, tmp_path)
         assert time.monotonic() < deadline, accuracies
         time.sleep(1)
         command = [sys.executable, "-m", "onnxserve", *words]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        accuracies = json.loads(done.stdout) if done.returncode == 0 else []
+        completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        accuracies = json.loads(completed.stdout) if completed.returncode == 0 else []
     [accuracy] = accuracies
     assert (accuracy["version"], accuracy["rows"], accuracy["right"], accuracy["unmatched"]) == ("1.0.0", 41, 40, 1)
     assert accuracy["low"] < accuracy["accuracy"] < accuracy["high"]  # type: ignore[operator]
@@ -284,9 +284,9 @@ def test_the_pressure_is_what_waits_in_torchserve(seen):
     roles = Roles({name: Model({"1.0.0": "a" * 64}, "1.0.0") for name in ("circle", "gate")})
     release = ReleaseService(management, History(settings.state), settings.store, RoleStore(settings.state))
     folder = settings.store.parent / "gate"
-    served = settings.state / "store"  # the server's own
-    with writable(served):
-        management.register(write_archive(served / "gate-1.0.0.mar", "gate", folder).name)
+    own_store = settings.state / "store"  # the server's own
+    with writable(own_store):
+        management.register(write_archive(own_store / "gate-1.0.0.mar", "gate", folder).name)
     management.wait_ready("gate", "1.0.0", 60)
     with gate_of(Running(settings, release), "gate", folder) as gate:
         with gate.held():

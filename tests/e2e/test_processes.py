@@ -92,10 +92,10 @@ def test_torchserve_listens_on_sockets_only_and_no_other_user_reaches_them(setti
             for folder in (settings.state, *settings.state.resolve().parents):
                 if folder != Path("/") and folder.stat().st_mode & 0o001 == 0:
                     folder.chmod(folder.stat().st_mode | 0o011)  # what protects must be the run folder itself
-            done = subprocess.run(
+            completed = subprocess.run(
                 [sys.executable, "-I", "-S", "-c", CONNECT, *sockets], capture_output=True, text=True, check=True
             )
-            assert done.stdout.split() == ["refused"] * len(sockets)
+            assert completed.stdout.split() == ["refused"] * len(sockets)
         with pytest.raises(ServerError, match="a server listens already"):
             start_server(settings)
     finally:
@@ -116,9 +116,9 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_start_takes_over(set
             assert len(processes) > 1
         finally:
             supervisor.send_signal(signal.SIGKILL)
-    gone, left = psutil.wait_procs(processes, 30)
+    ended, left = psutil.wait_procs(processes, 30)
     assert not left
-    assert len(gone) == len(processes)
+    assert len(ended) == len(processes)
     assert (settings.run / "inference.sock").exists()  # stale: nobody listens
     assert end_stale_processes(settings.run) == []
     server = start_server(settings)

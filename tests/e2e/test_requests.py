@@ -90,8 +90,8 @@ def test_a_row_as_columns_has_the_same_label(server):
     ],
 )
 def test_what_is_not_read_is_refused_by_name(server, body, kind, headers, status, word):
-    got, answer = ask(server, body, kind, **headers)
-    assert (got, word in str(answer["error"])) == (status, True), answer
+    answer_status, answer = ask(server, body, kind, **headers)
+    assert (answer_status, word in str(answer["error"])) == (status, True), answer
 
 
 def test_through_the_gateway_a_damaged_form_is_400_and_a_put_row_is_answered(circle_gateway: TorchServeClient):

@@ -41,7 +41,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @contextlib.contextmanager
-def supervised(settings: Settings, served: set[tuple[str, str]]) -> Iterator[tuple[Supervisor, Watchdog, list[str]]]:
+def supervised(settings: Settings, versions: set[tuple[str, str]]) -> Iterator[tuple[Supervisor, Watchdog, list[str]]]:
     """A TorchServe whose probes are impatient; the list grows at each `restore`."""
     restored: list[str] = []
     settings.state.mkdir()
@@ -50,7 +50,7 @@ def supervised(settings: Settings, served: set[tuple[str, str]]) -> Iterator[tup
         Supervisor(settings.run, Events(settings.state / "supervisor.log"), signals) as supervisor,
     ):
         events = Events(settings.state / "supervisor.log")
-        torchserve = TorchServe(settings, events, lambda: served, lambda: restored.append("restored"), {}, READY_S)
+        torchserve = TorchServe(settings, events, lambda: versions, lambda: restored.append("restored"), {}, READY_S)
         quick = Management(settings.management, timeout_s=1.0)
         probes = (Probe("management API", quick.models, every_s=0.5, failures=3),)
         service = replace(torchserve.service(), probes=probes)

@@ -76,8 +76,8 @@ def expected(state: ExportState, *texts: str) -> np.ndarray:
     tokenizer.no_padding()
     encoding = tokenizer.encode(texts[0], texts[1] if len(texts) > 1 else None)
     arrays = {"input_ids": encoding.ids, "attention_mask": encoding.attention_mask, "token_type_ids": encoding.type_ids}
-    wanted = [spec.name for spec in state.model.inputs if spec.required]
-    [output, *_] = state.model.run({name: np.array([arrays[name]], np.int64) for name in wanted}).values()
+    required = [spec.name for spec in state.model.inputs if spec.required]
+    [output, *_] = state.model.run({name: np.array([arrays[name]], np.int64) for name in required}).values()
     return np.asarray(output[0], np.float64)
 
 
@@ -100,8 +100,8 @@ def test_a_client_of_the_widely_used_form_gets_the_same_vectors(server, states):
     document = {"model": "minilm", "input": [*TEXTS[:2]], "encoding_format": "base64"}
     answer = answered(server, "/v1/embeddings", document)
     vectors = [np.frombuffer(base64.b64decode(entry["embedding"]), "<f4") for entry in answer["data"]]
-    for text, given in zip(TEXTS, vectors, strict=False):
-        np.testing.assert_allclose(given, vector(states["minilm"], text), atol=TOLERANCE)
+    for text, actual in zip(TEXTS, vectors, strict=False):
+        np.testing.assert_allclose(actual, vector(states["minilm"], text), atol=TOLERANCE)
     assert float(vectors[0] @ vectors[1]) > 0.6, "two sentences that say the same"
     assert answer["usage"]["total_tokens"] == 7 + 7
     refused = post(server, "/v1/embeddings", {"model": "minilm", "input": "", "encoding_format": "base64"})

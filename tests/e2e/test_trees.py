@@ -121,8 +121,8 @@ def tree_archive(source, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(tree_archive, tmp_path_factory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("server"), [tree_archive]) as made:
-        yield made
+    with running(tmp_path_factory.mktemp("server"), [tree_archive]) as server:
+        yield server
 
 
 def scores(predictions: Rows) -> npt.NDArray[np.float64]:
@@ -175,8 +175,8 @@ def test_files_of_typed_columns_are_scored_alike(tree_archive, source, tmp_path,
         lines = [",".join("" if value is None else str(value) for value in row.values()) for row in rows]
         path.write_text("\n".join([",".join(rows[0]), *lines]) + "\n")
     command = [sys.executable, "-m", "onnxserve", "batch", str(tree_archive), str(path), "--output", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
     table = pq.read_table(out).sort_by("row")
     assert table["error"].null_count == len(rows)
     pairs = zip(table["prediction"].to_pylist(), table["score"].to_pylist(), strict=True)

@@ -53,8 +53,8 @@ def light(tmp_path_factory) -> Iterator[TorchServeClient]:
 def curl(files: Path, *words: str) -> tuple[int, Any]:
     """Status and document of one command, run where the pictures lie."""
     command = [CURL, "-sS", "--noproxy", "*", "-w", "\n%{http_code}", *words]
-    done = subprocess.run(command, cwd=files, capture_output=True, text=True, check=True, timeout=60)
-    body, _, status = done.stdout.rpartition("\n")
+    completed = subprocess.run(command, cwd=files, capture_output=True, text=True, check=True, timeout=60)
+    body, _, status = completed.stdout.rpartition("\n")
     return int(status), json.loads(body)
 
 

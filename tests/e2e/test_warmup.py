@@ -25,9 +25,9 @@ def test_a_warm_up_answers_many_requests_and_leaves_no_model_and_no_file(archive
     assert again.first > 100
     assert not (server.settings.state / "warm-up").exists()
     assert sorted(path.name for path in MODEL.iterdir() if path.suffix != ".pyc") == kept
-    asked = [line for line in metrics.text.splitlines() if line.startswith("ts_inference_requests_total")]
-    assert [line.split()[-1] for line in asked if 'model_name="circle"' in line] == ["1.0"]
-    assert any(f'model_name="{NAME}"' in line for line in asked)
+    counters = [line for line in metrics.text.splitlines() if line.startswith("ts_inference_requests_total")]
+    assert [line.split()[-1] for line in counters if 'model_name="circle"' in line] == ["1.0"]
+    assert any(f'model_name="{NAME}"' in line for line in counters)
 
 
 def test_a_server_that_is_not_there_is_said(tmp_path):

@@ -33,9 +33,9 @@ def close(left: Any, right: Any) -> bool:
 
 def test_the_proof_holds_on_this_gpu(archive):
     command = [sys.executable, "-m", "onnxserve", "archive", "verify", str(archive), "--rerun", "--gpu", "0", "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    report = json.loads(done.stdout)["rerun"]
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    report = json.loads(completed.stdout)["rerun"]
     assert report["refusal"] == ""
     assert report["paired"]["bound"] <= report["budget"]
 

@@ -62,20 +62,3 @@ def write_pretrained(folder: Path, config: dict[str, Any], **files: Any) -> Path
     for name, document in {"config": config, **files}.items():
         (folder / f"{name}.json").write_text(json.dumps(document))
     return folder
-
-
-def tokenizer_document(words: tuple[str, ...] = ("good", "bad", "film", "the")) -> dict[str, Any]:
-    """Return a `tokenizer.json` of whole words, with [CLS] and [SEP] as BERT has them, also between two texts."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-
-    vocabulary = {word: index for index, word in enumerate(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *words))}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
-    )
-    document: dict[str, Any] = json.loads(tokenizer.to_str())
-    return document

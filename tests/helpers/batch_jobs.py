@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from onnxserve.batch import Folder, Job, JobRequest, Machine, Manifest, alone, job_of, plan_of, score
+from onnxserve.batch import Folder, Job, JobRequest, Machine, Manifest, job_of, lock_output, plan_of, score
 from onnxserve.batch.part import Part
 from onnxserve.batch.worker import PartResult, Worker
 
@@ -45,7 +45,7 @@ def run(
 ) -> Manifest:
     job = job_of(JobRequest(str(archive), (str(source),), **{"part_rows": 100, "keep": ("id",), **more}))
     folder = Folder(str(out))
-    with alone(folder):
+    with lock_output(folder):
         return score(plan_of(job, folder), folder, engine or Here(), ONE, errors, lambda _: None)
 
 

@@ -55,9 +55,9 @@ def signature(options: InputOptions | None = None) -> Signature:
 
 def word_tokenizer() -> Tokenizer:
     """Return a tokenizer of two words, with id 0 for padding and 1 for unknown words."""
-    made = Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1, "good": 2, "film": 3}, unk_token="[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    return made
+    tokenizer = Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1, "good": 2, "film": 3}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return tokenizer
 
 
 def with_fake_session(handler: Handler, **limits: Any) -> Handler:

@@ -59,13 +59,13 @@ class FileServer:
             return Reply(404, {}, b"no such file")
         mark = f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
         headers = {"etag": mark} if self.marks else {}
-        wanted = RANGE.fullmatch(request.headers.get("range", "")) if self.ranges else None
-        if wanted is None or request.headers.get("if-range", mark) != mark:
+        span = RANGE.fullmatch(request.headers.get("range", "")) if self.ranges else None
+        if span is None or request.headers.get("if-range", mark) != mark:
             return Reply(200, headers, content)
-        first = int(wanted[1])
+        first = int(span[1])
         if first >= len(content):
             return Reply(416, {"content-range": f"bytes */{len(content)}"})
-        last = min(int(wanted[2] or len(content) - 1), len(content) - 1)
+        last = min(int(span[2] or len(content) - 1), len(content) - 1)
         return Reply(
             206, headers | {"content-range": f"bytes {first}-{last}/{len(content)}"}, content[first : last + 1]
         )

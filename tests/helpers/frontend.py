@@ -73,14 +73,14 @@ class Worker:
 
     def answer(self) -> bytes:
         """Return the bytes of one response: code, message, and items up to the end mark."""
-        got = self._take(4) + self._field()
+        received = self._take(4) + self._field()
         while (size := self._take(4)) != END:
-            got += size + self._take(struct.unpack("!i", size)[0])
-            got += self._field() + self._take(4) + self._field()
+            received += size + self._take(struct.unpack("!i", size)[0])
+            received += self._field() + self._take(4) + self._field()
             count = self._take(4)
-            got += count + b"".join(self._field() for _ in range(2 * struct.unpack("!i", count)[0]))
-            got += self._field()
-        return got + END
+            received += count + b"".join(self._field() for _ in range(2 * struct.unpack("!i", count)[0]))
+            received += self._field()
+        return received + END
 
     def wait(self, timeout: float = 20) -> int:
         """Return the exit status."""
@@ -100,12 +100,12 @@ class Worker:
         return size + self._take(struct.unpack("!i", size)[0])
 
     def _take(self, count: int) -> bytes:
-        got = b""
-        while len(got) < count:
-            chunk = self.connection.recv(count - len(got))
+        received = b""
+        while len(received) < count:
+            chunk = self.connection.recv(count - len(received))
             assert chunk, "the worker closed the connection:\n" + "\n".join(self.output[-20:])
-            got += chunk
-        return got
+            received += chunk
+        return received
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:

@@ -160,8 +160,8 @@ def opened(**tables: object) -> pytest.MarkDecorator:
 
 def wait_answers(load: Load, version: str, more: int = 50) -> None:
     """Wait until a version has answered so many more requests of a load."""
-    wanted, deadline = load.answers[200, version] + more, time.monotonic() + WAIT_S
-    while load.answers[200, version] < wanted:
+    target, deadline = load.answers[200, version] + more, time.monotonic() + WAIT_S
+    while load.answers[200, version] < target:
         assert time.monotonic() < deadline, load.answers
         time.sleep(0.02)
 

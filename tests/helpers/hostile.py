@@ -154,9 +154,9 @@ def rezipped(
                 copy.writestr(info.filename, source.read(info), zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED)
         warnings.simplefilter("ignore")  # zipfile itself finds names odd that are written twice
         for name, content, kind in added:
-            made = zipfile.ZipInfo("x")
-            made.filename, made.external_attr = name, (kind | 0o644) << 16
-            copy.writestr(made, content, zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED)
+            member = zipfile.ZipInfo("x")
+            member.filename, member.external_attr = name, (kind | 0o644) << 16
+            copy.writestr(member, content, zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED)
     return target.getvalue()
 
 

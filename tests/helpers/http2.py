@@ -49,11 +49,11 @@ def encoded(fields: Fields) -> bytes:
 def _string(content: bytes) -> bytes:
     if len(content) < 127:
         return bytes([len(content)]) + content
-    rest, made = len(content) - 127, [127]
+    rest, octets = len(content) - 127, [127]
     while rest > 127:
-        made.append(rest % 128 + 128)
+        octets.append(rest % 128 + 128)
         rest //= 128
-    return bytes([*made, rest]) + content
+    return bytes([*octets, rest]) + content
 
 
 def request_fields(path: bytes = b"/predictions/demo", *more: tuple[bytes, bytes], method: bytes = b"POST") -> Fields:

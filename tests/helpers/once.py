@@ -18,10 +18,10 @@ def create_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path
     """
     base = factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
-    done = folder / ".made"
+    marker = folder / ".made"
     with lock_file(folder):
-        if not done.exists():
+        if not marker.exists():
             folder.mkdir(exist_ok=True)
             make(folder)
-            done.touch()
+            marker.touch()
     return folder

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from .artefacts import tokenizer_document, write_pretrained
+from .artefacts import write_pretrained
+from .tokenizer_files import bert_word_tokenizer
 
 SIZES = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1}
 PATCHES = {**SIZES, "image_size": 32, "patch_size": 8}
@@ -28,7 +29,7 @@ def save_bert(transformers: Any, name: str, folder: Path, **config: Any) -> Any:
     settings = transformers.BertConfig(vocab_size=8, max_position_embeddings=32, **SIZES, **config)
     module = getattr(transformers, name)(settings).eval()
     module.save_pretrained(folder)
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer_document()))
+    bert_word_tokenizer().save(str(folder / "tokenizer.json"))
     return module
 
 

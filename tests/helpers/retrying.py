@@ -115,8 +115,8 @@ class Crowd:
 
     def wait(self, more: int, seconds: float = PATIENCE_S) -> None:
         """Until so many more requests were answered."""
-        wanted, deadline = self.answered + more, time.monotonic() + seconds
-        while self.answered < wanted:
+        target, deadline = self.answered + more, time.monotonic() + seconds
+        while self.answered < target:
             assert time.monotonic() < deadline, self.attempts
             time.sleep(0.02)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
-from typing import Any
+
+from onnxserve.definition.toml_literal import key, literal
 
 from .outline import Outline
 
-BARE = re.compile(r"[A-Za-z0-9_-]+")
 WIDTH = 120  # of a line
 # Fields that come before the others of their section, in this order.
 FIRST = ("name", "version", "source", "source_outputs", "rows", "kind", "task")
@@ -33,8 +31,8 @@ def _fields(outline: Outline, section: str) -> Iterator[str]:
     facts = dict(outline.section(section))
     for name in sorted(facts, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST)):
         fact = facts[name]
-        key = ".".join(map(_key, name.split(".")))
-        line, comment = f"{key} = {literal(fact.value)}", _comment(fact.origin)
+        dotted = ".".join(map(key, name.split(".")))
+        line, comment = f"{dotted} = {literal(fact.value)}", _comment(fact.origin)
         if not comment:
             yield line
         elif "\n" not in line and len(line) + len(comment) + 4 <= WIDTH:
@@ -47,27 +45,3 @@ def _fields(outline: Outline, section: str) -> Iterator[str]:
 def _comment(text: str) -> str:
     """Return a text as a comment may hold it: on one line, without control characters."""
     return " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
-
-
-def literal(value: Any) -> str:
-    """Return a value as TOML writes it; a list that is too long for a line has an element on each."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, dict):
-        pairs = ", ".join(f"{_key(key)} = {literal(item)}" for key, item in value.items())
-        return f"{{ {pairs} }}" if pairs else "{}"
-    if isinstance(value, list | tuple):
-        items = [literal(item) for item in value]
-        line = f"[{', '.join(items)}]"
-        return line if len(line) <= WIDTH - 20 else "[\n" + "".join(f"  {item},\n" for item in items) + "]"
-    return repr(value)
-
-
-def _key(name: str) -> str:
-    return name if BARE.fullmatch(name) else _text(name)
-
-
-def _text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

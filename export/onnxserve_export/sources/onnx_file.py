@@ -14,7 +14,7 @@ from onnxserve.errors import DefinitionError
 from onnxserve_export.arrays import Arrays, Axes
 from onnxserve_export.graph_process import session
 from onnxserve_export.records import Range
-from onnxserve_export.run import in_full
+from onnxserve_export.run import widen_half_floats
 
 from .graph_edit import drop_zip_maps, feed, free_batch, keep_outputs, rename, without_initialisers
 from .source import InputSpec, SourceModel, check_rows, match_inputs, output_names
@@ -76,7 +76,7 @@ class OnnxSource(SourceModel):
                 fix="the graph wants other sizes or a fixed batch: export it again with a free batch",
             ) from error
         outputs = dict(zip(output_names(self._names, arrays), results, strict=True))
-        return check_rows(in_full(outputs), len(next(iter(arrays.values()))), self.name)
+        return check_rows(widen_half_floats(outputs), len(next(iter(arrays.values()))), self.name)
 
     def _feeds(self, arrays: Arrays) -> Arrays:
         dtypes = {spec.name: spec.dtype for spec in self.inputs}

@@ -94,9 +94,9 @@ class FeatureStore:
 
     def look_up(self, keys: Iterable[Key]) -> dict[Key, Values | None]:
         """Return features by key; None for an entity without any, and for a feature that the store lacks."""
-        wanted = list(dict.fromkeys(keys))
-        features: dict[Key, Values | None] = {key: self._fresh(key) for key in wanted}
-        missing = [key for key in wanted if features[key] is None]
+        unique = list(dict.fromkeys(keys))
+        features: dict[Key, Values | None] = {key: self._fresh(key) for key in unique}
+        missing = [key for key in unique if features[key] is None]
         if not missing:
             return features
         try:

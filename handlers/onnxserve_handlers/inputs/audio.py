@@ -173,7 +173,7 @@ class AudioInput(EncodedInput):
         samples = self.buffers.take("audio", shape, np.float32)
         samples.fill(0)
         for index, row in enumerate(rows):
-            samples[index, : len(row)] = normalised(row) if self.options.normalise else row
+            samples[index, : len(row)] = standardise(row) if self.options.normalise else row
         if not self.options.mask:
             return {"audio": samples}
         mask = self.buffers.take("attention_mask", shape, np.int64)
@@ -232,7 +232,7 @@ def import_decoding() -> Any:
     return audio_decoding
 
 
-def normalised(row: Waveform) -> Waveform:
+def standardise(row: Waveform) -> Waveform:
     """Return a sound with mean 0 and variance 1."""
     scaled: Waveform = (row - row.mean()) / np.sqrt(row.var() + VARIANCE)
     return scaled

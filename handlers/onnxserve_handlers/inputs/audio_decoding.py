@@ -62,7 +62,7 @@ def check_file(file: soundfile.SoundFile, max_seconds: float, where: str) -> Non
         )
 
 
-def resample(samples: npt.NDArray[np.float32], rate: int, wanted: int) -> npt.NDArray[np.float32]:
+def resample(samples: npt.NDArray[np.float32], rate: int, target_rate: int) -> npt.NDArray[np.float32]:
     """Return the samples at another rate, without the frequencies that the lower of both can't hold."""
-    resampled: npt.NDArray[np.float32] = soxr.resample(samples, rate, wanted)
+    resampled: npt.NDArray[np.float32] = soxr.resample(samples, rate, target_rate)
     return resampled

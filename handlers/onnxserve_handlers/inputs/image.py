@@ -161,7 +161,7 @@ class ImageInput(EncodedInput):
         scaled = image.resize((placed.width, placed.height), FILTERS[spec.interpolation])
         if scaled.size == (spec.width, spec.height):
             return scaled
-        canvas = Image.new(image.mode, (spec.width, spec.height), in_mode(spec.bars, image.mode))
+        canvas = Image.new(image.mode, (spec.width, spec.height), convert_colour(spec.bars, image.mode))
         canvas.paste(scaled, (placed.left, placed.top))
         return canvas
 
@@ -220,7 +220,7 @@ class ImageInput(EncodedInput):
         return object_schema({"image": BASE64}, ["image"])
 
 
-def in_mode(colour: Colour, mode: str) -> int | tuple[int, ...]:
+def convert_colour(colour: Colour, mode: str) -> int | tuple[int, ...]:
     """Return a colour in mode `RGB` or `L`; the grey of a colour is its luma, as Pillow converts it."""
     channels = (colour,) * 3 if isinstance(colour, int) else colour
     return channels if mode == "RGB" else Image.new("RGB", (1, 1), channels).convert("L").tobytes()[0]

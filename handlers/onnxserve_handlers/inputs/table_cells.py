@@ -35,8 +35,8 @@ def value_fault(column: Column) -> str:
     """Return what is wrong with `since` or `fill`, empty if nothing is."""
     try:
         if column.type == "date":
-            moment(column.since)
-        filled(column)
+            parse_time(column.since)
+        null_value(column)
     except InvalidRow as error:
         return f"column {column.name!r}: fill: {error.reason}"
     except ValueError as error:
@@ -44,13 +44,13 @@ def value_fault(column: Column) -> str:
     return ""
 
 
-def moment(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """Return the time of a date or time in ISO 8601; ValueError for any other text."""
     time = datetime.fromisoformat(text)
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def filled(column: Column) -> Cell:
+def null_value(column: Column) -> Cell:
     """Return what the graph gets for null."""
     if column.fill is None:
         return float("nan")
@@ -67,7 +67,7 @@ class CellReader:
         self.column = column
         self._codes = {category: float(place) for place, category in enumerate(column.categories)}
         self._known = frozenset(column.categories)
-        self._since = moment(column.since) if column.type == "date" else None
+        self._since = parse_time(column.since) if column.type == "date" else None
         self._dtype = dtype if dtype in EXACT else "float64"
         self._largest = float(np.finfo(self._dtype).max)
         self._bounds = self._whole_bounds(dtype)
@@ -164,7 +164,7 @@ class CellReader:
         if not isinstance(value, str):
             raise self._wrong(value, where, DATE_FIX)
         try:
-            passed = moment(value) - (self._since or moment(self.column.since))
+            passed = parse_time(value) - (self._since or parse_time(self.column.since))
         except ValueError as error:
             raise InvalidRow("this is no date in ISO 8601", where=where, fix=DATE_FIX) from error
         return passed / UNITS[self.column.unit]
@@ -173,14 +173,14 @@ class CellReader:
 def graph_values(column: Column, cells: Sequence[Cell]) -> npt.NDArray[Any]:
     """Return what the graph takes for checked values, shape (rows,): float64, or texts."""
     if column.type == "text":
-        fill = filled(column)
+        fill = null_value(column)
         return np.array([cell if isinstance(cell, str) else fill for cell in cells], np.str_)
     values = np.array(cells, np.float64)
     if column.type == "category" and column.unknown != "refuse":
         code = np.nan if column.unknown == "nan" else column.unknown
         values = np.where(values == len(column.categories), code, values)
     if column.fill is not None:
-        values = np.where(np.isnan(values), filled(column), values)
+        values = np.where(np.isnan(values), null_value(column), values)
     return values
 
 

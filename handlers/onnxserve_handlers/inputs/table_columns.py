@@ -73,9 +73,9 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         return tuple(place + 0.5 for place in range(len(self.categories)))
 
 
-def as_column(given: str | Column) -> Column:
+def as_column(column: str | Column) -> Column:
     """Return a column of numbers for a name."""
-    return Column(given) if isinstance(given, str) else given
+    return Column(column) if isinstance(column, str) else column
 
 
 def _fault(column: Column) -> str:

@@ -57,8 +57,11 @@ class TextOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only
 
     def completed(self, required: Sequence[str], optional: Sequence[str]) -> TextOptions:
         """Return the options with the tensors that a model takes."""
-        wanted = {*required, *(name for name in optional if name in DEFAULT or (name == TENSORS[2] and self.pairs))}
-        names = tuple(name for name in TENSORS if name in wanted)
+        taken_names = {
+            *required,
+            *(name for name in optional if name in DEFAULT or (name == TENSORS[2] and self.pairs)),
+        }
+        names = tuple(name for name in TENSORS if name in taken_names)
         if not names and len(required) == 1:  # whatever its name is, one tensor can only be the ids
             names = DEFAULT[:1]
         return self if self.tensors else msgspec.structs.replace(self, tensors=names)

@@ -96,9 +96,9 @@ class TaskHooks:
 
     def outputs_fault(self, outputs: Mapping[str, Array]) -> str:
         """Return why the task can't read such outputs, empty where it can; the export asks for the source's."""
-        given, labels = first_output(outputs).shape[1:], self.signature.labels
-        fits = not labels or given == (len(labels),)
-        return "" if fits else f"the module gives {given} outputs a row for {len(labels)} labels"
+        shape, labels = first_output(outputs).shape[1:], self.signature.labels
+        fits = not labels or shape == (len(labels),)
+        return "" if fits else f"the module gives {shape} outputs a row for {len(labels)} labels"
 
     def label_fault(self, label: Any) -> str:  # noqa: ARG002 - a hook
         """Return what to give for a row's label that no output can be compared with, empty where one can."""

@@ -164,11 +164,11 @@ class Detection(TaskHooks):
 
     def _objects(self, outputs: Outputs, index: int, frame: Frame | None) -> Objects:
         spec = self.output
-        given, scores, numbers = self._candidates(outputs.row(index))
+        candidates, scores, numbers = self._candidates(outputs.row(index))
         labels = np.asarray(numbers, np.intp) - spec.first_label
         # A score of 0 is that of padding too.
         valid = (scores >= spec.threshold) & (scores > 0) & (labels >= 0) & (labels < len(spec.labels))
-        boxes, scores, labels = corners(given[valid], spec.box), scores[valid], labels[valid]
+        boxes, scores, labels = corners(candidates[valid], spec.box), scores[valid], labels[valid]
         kept = suppress(boxes, scores, labels, spec.max_overlap, spec.max_boxes)
         boxes = boxes[kept]
         if frame is not None:

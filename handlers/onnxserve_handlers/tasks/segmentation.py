@@ -14,7 +14,7 @@ from ..inputs.image_frame import Frame, frames
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
 from . import OutputOptions, TaskHooks, field_of, first_output
-from .segmentation_masks import BEYOND, from_runs, mean_overlap, png, resized, runs
+from .segmentation_masks import BEYOND, decode_runs, encode_png, mean_overlap, resize, run_lengths
 
 DIGITS = 6  # decimals of a share
 SHARES = "shares"
@@ -71,10 +71,10 @@ class Segmentation(TaskHooks):
         shares = np.round(counts / max(1, int(counts.sum())), DIGITS).tolist()
         prediction: dict[str, Any] = {SHARES: dict(zip(labels, shares, strict=True))}
         if self.output.mask == "png":
-            return {**prediction, "png": b64encode(png(mask)).decode()}
+            return {**prediction, "png": b64encode(encode_png(mask)).decode()}
         size, known = (
             list(mask.shape),
-            {number: lengths for number, lengths in runs(mask).items() if number < len(labels)},
+            {number: lengths for number, lengths in run_lengths(mask).items() if number < len(labels)},
         )
         masks = {labels[number]: {"size": size, "counts": lengths} for number, lengths in known.items()}
         return {**prediction, "masks": masks}
@@ -143,7 +143,7 @@ class Segmentation(TaskHooks):
         places, scores = frames(origins), []
         for index, (mask, label) in enumerate(zip(self.masks(outputs), labels, strict=True)):
             own = self._in_picture(mask, places[index] if places else None)
-            truth = resized(self._truth(label), *own.shape)
+            truth = resize(self._truth(label), *own.shape)
             scores.append(mean_overlap(own, truth, len(self.output.labels)))
         return np.array(scores, np.float64)
 
@@ -177,5 +177,5 @@ class Segmentation(TaskHooks):
         truth = np.zeros((height, width), np.uint8)
         for name, mask in label["masks"].items():
             number = self.output.labels.index(name) if name in self.output.labels else 0
-            truth[from_runs(mask["counts"], height, width)] = number
+            truth[decode_runs(mask["counts"], height, width)] = number
         return truth

@@ -15,7 +15,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 BEYOND = 255  # the number of pixels that the graph didn't see, or that count for nothing
 
 
-def runs(mask: Array) -> dict[int, list[int]]:
+def run_lengths(mask: Array) -> dict[int, list[int]]:
     """Return the run lengths of each number in a mask as COCO counts them, shape (height, width).
 
     They go down the columns, first over the pixels that have another number: the uncompressed form of
@@ -37,7 +37,7 @@ def _runs_between(starts: Array, ends: Array, size: int) -> list[int]:
     return lengths if lengths[-1] else lengths[:-1]
 
 
-def from_runs(counts: Sequence[int], height: int, width: int) -> npt.NDArray[np.bool_]:
+def decode_runs(counts: Sequence[int], height: int, width: int) -> npt.NDArray[np.bool_]:
     """Return the mask of run lengths, shape (height, width); ValueError if they don't add up to its pixels."""
     lengths = np.asarray(counts, np.int64)
     if (lengths < 0).any() or lengths.sum() != height * width:
@@ -46,7 +46,7 @@ def from_runs(counts: Sequence[int], height: int, width: int) -> npt.NDArray[np.
     return values.reshape((height, width), order="F")
 
 
-def png(mask: Array) -> bytes:
+def encode_png(mask: Array) -> bytes:
     """Return a mask of numbers from 0 to 255, shape (height, width), as a grey PNG file of 8 bits.
 
     https://www.w3.org/TR/png-3/: each line begins with its filter, 0 for none.
@@ -77,7 +77,7 @@ def mean_overlap(mask: Array, truth: Array, count: int) -> float:
     return float(np.mean(both[present] / union[present])) if present.any() else 1.0
 
 
-def resized(mask: Array, height: int, width: int) -> Array:
+def resize(mask: Array, height: int, width: int) -> Array:
     """Return a mask of another size, each pixel with the number of the one in which its centre lies."""
     rows = (np.arange(height) * 2 + 1) * mask.shape[0] // (2 * height)
     columns = (np.arange(width) * 2 + 1) * mask.shape[1] // (2 * width)

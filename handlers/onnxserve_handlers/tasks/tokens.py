@@ -151,14 +151,17 @@ class Tokens(TaskHooks):
         """Return the F1 of each row's spans beside its label, which is a list of spans or a tag for each word."""
         truth = [self._truth(label) for label in labels]
         return np.array(
-            [f1_of_spans(keys(self.spans(outputs, i, origins and origins[i])), truth[i]) for i in range(len(truth))]
+            [
+                f1_of_spans(span_keys(self.spans(outputs, i, origins and origins[i])), truth[i])
+                for i in range(len(truth))
+            ]
         )
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return the F1 of each row's spans of tokens beside the source's."""
         count = len(first_output(outputs))
         return np.array(
-            [f1_of_spans(keys(self.spans(outputs, i)), keys(self.spans(reference, i))) for i in range(count)]
+            [f1_of_spans(span_keys(self.spans(outputs, i)), span_keys(self.spans(reference, i))) for i in range(count)]
         )
 
     def spans(self, outputs: Outputs, index: int, places: Sequence[Any] | None = None) -> list[Span]:
@@ -170,17 +173,17 @@ class Tokens(TaskHooks):
         first = next(iter(outputs.row(index).values()))
         scores = probabilities(first, "none" if output.activation == "none" else "softmax")
         known = [(token, token + 1, token) for token in range(len(scores))] if places is None else places
-        units = tagged_units(scores, known, output.labels, output.aggregation)
+        units = units_of(scores, known, output.labels, output.aggregation)
         return join_units(units, output.outside, alone=output.aggregation == "none")
 
     def _truth(self, label: Any) -> set[tuple[str, int, int]]:
         if all(isinstance(entry, str) for entry in label):
             units = [Unit(place, place + 1, tag, 1.0) for place, tag in enumerate(label)]
-            return keys(join_units(units, self.output.outside, alone=self.output.aggregation == "none"))
+            return span_keys(join_units(units, self.output.outside, alone=self.output.aggregation == "none"))
         return {(str(entry["label"]), int(entry["start"]), int(entry["end"])) for entry in label}
 
 
-def tagged_units(scores: Scores, places: Sequence[Any], labels: Sequence[str], aggregation: str) -> list[Unit]:
+def units_of(scores: Scores, places: Sequence[Any], labels: Sequence[str], aggregation: str) -> list[Unit]:
     """Return the tokens that have a place, or their words, with their tags; `scores` are (tokens, labels)."""
     best, top = scores.argmax(axis=1).tolist(), scores.max(axis=1).tolist()
     tokens = [
@@ -233,7 +236,7 @@ def span_fields(span: Span, cut: Callable[[int, int], str] | None) -> dict[str, 
     return {"label": span.label, "start": span.start, "end": span.end, **text, "score": score}
 
 
-def keys(spans: Iterable[Span]) -> set[tuple[str, int, int]]:
+def span_keys(spans: Iterable[Span]) -> set[tuple[str, int, int]]:
     """Return the spans without their scores."""
     return {span.key for span in spans}
 

@@ -26,15 +26,15 @@ def columns(source: Source, delimiter: str) -> dict[str, str] | None:
     return names
 
 
-def cut(source: Source, wanted: Selection, rows: int) -> Iterator[Cut]:
+def cut(source: Source, selection: Selection, rows: int) -> Iterator[Cut]:
     """Yield pieces of about `rows` rows."""
-    yield from READERS[source.kind].cut(source, wanted, rows)
+    yield from READERS[source.kind].cut(source, selection, rows)
 
 
-def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
+def read(part: Part, selection: Selection) -> Iterator[Chunk]:
     """Yield the part's rows in order; for a part without rows yield one empty chunk, which has the columns."""
     reader = READERS[part.kind]
     if part.rows:
-        yield from reader.read(part, wanted)
+        yield from reader.read(part, selection)
     else:
-        yield reader.empty(part, wanted)
+        yield reader.empty(part, selection)

@@ -22,18 +22,18 @@ def columns(source: Source, _delimiter: str) -> dict[str, str]:
     return {PATH: "text", source.kind.removesuffix("s"): "bytes"}
 
 
-def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
+def cut(source: Source, _selection: Selection, rows: int) -> Iterator[Cut]:
     """Cut anywhere."""
     for start in range(0, len(source.paths), rows):
         stop = min(start + rows, len(source.paths))
         yield Cut(start, stop - start, start, stop)
 
 
-def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
+def read(part: Part, selection: Selection) -> Iterator[Chunk]:
     """Yield chunks of a few files."""
     with ThreadPoolExecutor(WORKERS) as pool:
-        for start in range(0, part.rows, wanted.chunk):
-            paths = part.paths[start : min(start + wanted.chunk, part.rows)]
+        for start in range(0, part.rows, selection.chunk):
+            paths = part.paths[start : min(start + selection.chunk, part.rows)]
             contents = list(pool.map(_content, paths))
             good = [place for place, content in enumerate(contents) if isinstance(content, bytes)]
             yield Chunk(
@@ -42,16 +42,16 @@ def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
                 places=np.array(good, np.intp),
                 columns=None,
                 values=[contents[place] for place in good],
-                kept=pa.table({PATH: list(paths)}) if wanted.keep else None,
+                kept=pa.table({PATH: list(paths)}) if selection.keep else None,
                 faults={place: content for place, content in enumerate(contents) if isinstance(content, Fault)},
                 position=paths.__getitem__,
                 raw=paths.__getitem__,
             )
 
 
-def empty(_part: Part, wanted: Selection) -> Chunk:
+def empty(_part: Part, selection: Selection) -> Chunk:
     """Return a chunk without files."""
-    kept = pa.table({PATH: pa.array([], pa.string())}) if wanted.keep else None
+    kept = pa.table({PATH: pa.array([], pa.string())}) if selection.keep else None
     return Chunk(0, 0, np.array([], np.intp), None, [], kept, {}, str, str)
 
 

@@ -23,7 +23,7 @@ def columns(source: Source, _delimiter: str) -> dict[str, str]:
         return names(reader.schema)
 
 
-def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
+def cut(source: Source, _selection: Selection, rows: int) -> Iterator[Cut]:
     """Cut between record batches, which can only be read whole."""
     with _open(source.url) as reader:
         if isinstance(reader, pa.ipc.RecordBatchStreamReader):
@@ -37,26 +37,26 @@ def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
                 first, start, count = first + count, number + 1, 0
 
 
-def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
+def read(part: Part, selection: Selection) -> Iterator[Chunk]:
     """Yield the part's record batches in chunks."""
     with _open(part.source) as reader:
         stream = isinstance(reader, pa.ipc.RecordBatchStreamReader)
         batches = reader if stream else (reader.get_batch(number) for number in range(part.start, part.stop))
-        done = 0
+        rows_read = 0
         for batch in batches:
-            rows = batch.select(selected_columns(wanted))
-            for start in range(0, rows.num_rows, wanted.chunk):
-                some = rows.slice(start, min(wanted.chunk, part.rows - done))
+            rows = batch.select(selected_columns(selection))
+            for start in range(0, rows.num_rows, selection.chunk):
+                some = rows.slice(start, min(selection.chunk, part.rows - rows_read))
                 if not some.num_rows:
                     return
-                yield chunk(some, part.first + done, part, wanted)
-                done += some.num_rows
+                yield chunk(some, part.first + rows_read, part, selection)
+                rows_read += some.num_rows
 
 
-def empty(part: Part, wanted: Selection) -> Chunk:
+def empty(part: Part, selection: Selection) -> Chunk:
     """Return a chunk without rows."""
     with _open(part.source) as reader:
-        return chunk(reader.schema.empty_table().select(selected_columns(wanted)), 0, part, wanted)
+        return chunk(reader.schema.empty_table().select(selected_columns(selection)), 0, part, selection)
 
 
 @contextmanager

@@ -23,35 +23,35 @@ def columns(_source: Source, _delimiter: str) -> None:
     """Return None: every line may have its own columns."""
 
 
-def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
+def cut(source: Source, _selection: Selection, rows: int) -> Iterator[Cut]:
     """Cut between lines."""
     with open_source(source.url) as stream:
         yield from cuts(skip_empty(lines(stream, 0, 1)), rows)
 
 
-def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
+def read(part: Part, selection: Selection) -> Iterator[Chunk]:
     """Yield the part's lines in chunks."""
-    done = 0
+    rows_read = 0
     with open_source(part.source) as stream:
         stream.seek(part.start)
         records = skip_empty(lines(stream, part.start, part.line, part.stop - part.start))
-        for some in groups(records, wanted.chunk, part.rows):
-            yield _chunk(some, part.first + done, part, wanted)
-            done += len(some)
+        for some in groups(records, selection.chunk, part.rows):
+            yield _chunk(some, part.first + rows_read, part, selection)
+            rows_read += len(some)
 
 
-def empty(part: Part, wanted: Selection) -> Chunk:
+def empty(part: Part, selection: Selection) -> Chunk:
     """Return a chunk without rows."""
-    return _chunk([], 0, part, wanted)
+    return _chunk([], 0, part, selection)
 
 
-def _chunk(some: list[Record], first: int, part: Part, wanted: Selection) -> Chunk:
+def _chunk(some: list[Record], first: int, part: Part, selection: Selection) -> Chunk:
     documents: list[Any] = [None] * len(some)
     good, values, faults = [], [], dict[int, Fault]()
     for place, record in enumerate(some):
         try:
             documents[place] = document = _document(record)
-            values.append(_instance(document, wanted))
+            values.append(_instance(document, selection))
             good.append(place)
         except Unreadable as error:
             faults[place] = error.fault
@@ -61,7 +61,7 @@ def _chunk(some: list[Record], first: int, part: Part, wanted: Selection) -> Chu
         places=np.array(good, np.intp),
         columns=None,
         values=values,
-        kept=_kept_columns(documents, wanted) if wanted.keep else None,
+        kept=_kept_columns(documents, selection) if selection.keep else None,
         faults=faults,
         position=lambda place: f"{part.source} line {some[place].line}",
         raw=lambda place: text_of(some[place]),
@@ -87,22 +87,22 @@ def _document(record: Record) -> Any:
         raise Unreadable(NOT_TEXT) from error
 
 
-def _instance(document: Any, wanted: Selection) -> Any:
+def _instance(document: Any, selection: Selection) -> Any:
     """Return the selected columns of an object, one by itself; any other value is the row itself."""
     if not isinstance(document, dict):
         return document
-    missing = [column for column in wanted.columns.values() if column not in document]
+    missing = [column for column in selection.columns.values() if column not in document]
     if missing:
         raise Unreadable(Fault("invalid_row", f"missing columns {missing[:5]}"))
-    if wanted.numbers:
-        return [document[column] for column in wanted.columns.values()]
-    if wanted.types or len(wanted.columns) > 1:
-        return {name: document[column] for name, column in wanted.columns.items()}
-    [column] = wanted.columns.values()
+    if selection.numbers:
+        return [document[column] for column in selection.columns.values()]
+    if selection.types or len(selection.columns) > 1:
+        return {name: document[column] for name, column in selection.columns.items()}
+    [column] = selection.columns.values()
     return document[column]
 
 
-def _kept_columns(documents: list[Any], wanted: Selection) -> pa.Table:
+def _kept_columns(documents: list[Any], selection: Selection) -> pa.Table:
     """Return the kept columns: text as it is, other values as JSON, since types may differ between lines."""
     return pa.table(
         {
@@ -110,7 +110,7 @@ def _kept_columns(documents: list[Any], wanted: Selection) -> pa.Table:
                 [_text(document.get(name)) if isinstance(document, dict) else None for document in documents],
                 pa.string(),
             )
-            for name in wanted.keep
+            for name in selection.keep
         }
     )
 

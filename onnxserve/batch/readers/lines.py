@@ -42,21 +42,21 @@ def lines(stream: IO[bytes], start: int, line: int, size: int = -1) -> Iterator[
         yield Record(line, start, start + skipped + len(rest), None if skipped else rest.removesuffix(b"\r"))
 
 
-def skip_empty(given: Iterable[Record]) -> Iterator[Record]:
+def skip_empty(records: Iterable[Record]) -> Iterator[Record]:
     """Skip empty lines, which are no rows."""
-    return (record for record in given if record.text is None or record.text.strip())
+    return (record for record in records if record.text is None or record.text.strip())
 
 
 def cuts(records: Iterable[Record], rows: int) -> Iterator[Cut]:
     """Yield a piece for every `rows` records."""
-    first, begun, last, number = 0, None, None, 0
+    first, opening, last, number = 0, None, None, 0
     for record in records:
-        begun, last, number = begun or record, record, number + 1
+        opening, last, number = opening or record, record, number + 1
         if number - first == rows:
-            yield Cut(first, number - first, begun.start, record.stop, begun.line)
-            first, begun = number, None
-    if begun and last:
-        yield Cut(first, number - first, begun.start, last.stop, begun.line)
+            yield Cut(first, number - first, opening.start, record.stop, opening.line)
+            first, opening = number, None
+    if opening and last:
+        yield Cut(first, number - first, opening.start, last.stop, opening.line)
 
 
 def groups(records: Iterable[Record], size: int, most: int) -> Iterator[list[Record]]:

@@ -23,7 +23,7 @@ def columns(source: Source, _delimiter: str) -> dict[str, str]:
         return names(file.schema_arrow)
 
 
-def cut(source: Source, _wanted: Selection, rows: int) -> Iterator[Cut]:
+def cut(source: Source, _selection: Selection, rows: int) -> Iterator[Cut]:
     """Cut between row groups; a row group much larger than a part is shared by several, which skip the others' rows."""
     with _open(source.url) as file:
         sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
@@ -48,27 +48,27 @@ def _split_group(first: int, group: int, size: int, rows: int) -> Iterator[Cut]:
         yield Cut(first + skip, min(rows, size - skip), group, group + 1, skip=skip)
 
 
-def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
+def read(part: Part, selection: Selection) -> Iterator[Chunk]:
     """Yield batches of the part's row groups, from its first row to its last."""
     with _open(part.source) as file:
-        groups, skip, done = list(range(part.start, part.stop)), part.skip, 0
+        groups, skip, rows_read = list(range(part.start, part.stop)), part.skip, 0
         batches = file.iter_batches(
-            wanted.chunk, row_groups=groups, columns=selected_columns(wanted), use_threads=False
+            selection.chunk, row_groups=groups, columns=selected_columns(selection), use_threads=False
         )
         for batch in batches:
-            if done == part.rows:
+            if rows_read == part.rows:
                 return
-            some = batch.slice(skip, part.rows - done)
+            some = batch.slice(skip, part.rows - rows_read)
             skip = max(0, skip - batch.num_rows)
             if some.num_rows:
-                yield chunk(some, part.first + done, part, wanted)
-            done += some.num_rows
+                yield chunk(some, part.first + rows_read, part, selection)
+            rows_read += some.num_rows
 
 
-def empty(part: Part, wanted: Selection) -> Chunk:
+def empty(part: Part, selection: Selection) -> Chunk:
     """Return a chunk without rows."""
     with _open(part.source) as file:
-        return chunk(file.schema_arrow.empty_table().select(selected_columns(wanted)), 0, part, wanted)
+        return chunk(file.schema_arrow.empty_table().select(selected_columns(selection)), 0, part, selection)
 
 
 def _open(url: str) -> pq.ParquetFile:

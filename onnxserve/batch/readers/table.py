@@ -30,34 +30,34 @@ def columns(source: Source, delimiter: str) -> dict[str, str]:
     return dict.fromkeys(_header(source.url, delimiter)[0], "any")
 
 
-def cut(source: Source, wanted: Selection, rows: int) -> Iterator[Cut]:
+def cut(source: Source, selection: Selection, rows: int) -> Iterator[Cut]:
     """Cut between records, which quotes may spread over lines."""
-    _, start, line = _header(source.url, wanted.delimiter)
+    _, start, line = _header(source.url, selection.delimiter)
     with open_source(source.url) as stream:
         stream.seek(start)
         yield from cuts(records(lines(stream, start, line)), rows)
 
 
-def read(part: Part, wanted: Selection) -> Iterator[Chunk]:
+def read(part: Part, selection: Selection) -> Iterator[Chunk]:
     """Yield the part's records in chunks."""
-    names, _, _ = _header(part.source, wanted.delimiter)
-    done = 0
+    names, _, _ = _header(part.source, selection.delimiter)
+    rows_read = 0
     with open_source(part.source) as stream:
         stream.seek(part.start)
         complete = records(lines(stream, part.start, part.line, part.stop - part.start))
-        for some in groups(complete, wanted.chunk, part.rows):
-            yield _chunk(some, part.first + done, part, wanted, names)
-            done += len(some)
+        for some in groups(complete, selection.chunk, part.rows):
+            yield _chunk(some, part.first + rows_read, part, selection, names)
+            rows_read += len(some)
 
 
-def empty(part: Part, wanted: Selection) -> Chunk:
+def empty(part: Part, selection: Selection) -> Chunk:
     """Return a chunk without rows."""
-    return _chunk([], 0, part, wanted, _header(part.source, wanted.delimiter)[0])
+    return _chunk([], 0, part, selection, _header(part.source, selection.delimiter)[0])
 
 
-def records(given: Iterable[Record]) -> Iterator[Record]:
+def records(source_lines: Iterable[Record]) -> Iterator[Record]:
     """Join lines while a quote is open; a quote that is never closed spoils its own line only."""
-    source, waiting, again = iter(given), list[Record](), list[Record]()
+    source, waiting, again = iter(source_lines), list[Record](), list[Record]()
     while line := again.pop(0) if again else next(source, None):
         if not waiting and line.text is not None and not line.text.strip():
             continue  # empty lines are rows inside quotes only
@@ -100,10 +100,10 @@ def separator(url: str, delimiter: str) -> str:
     return "\t" if TAB in url.lower() and delimiter == "," else delimiter
 
 
-def _chunk(some: list[Record], first: int, part: Part, wanted: Selection, names: list[str]) -> Chunk:
+def _chunk(some: list[Record], first: int, part: Part, selection: Selection, names: list[str]) -> Chunk:
     texts, places, faults = decode_records(some)
     fields: list[list[str] | None] = [None] * len(some)
-    delimiter = separator(part.source, wanted.delimiter)
+    delimiter = separator(part.source, selection.delimiter)
     for place, text in zip(places, texts, strict=True):
         try:
             # A reader a record: one that an open quote confuses would take the next record for its end.
@@ -115,29 +115,29 @@ def _chunk(some: list[Record], first: int, part: Part, wanted: Selection, names:
             fields[place] = row
         else:
             faults[place] = Fault("invalid_row", f"{len(row)} fields, the header has {len(names)}")
-    good, values = _values(fields, faults, wanted, names)
+    good, values = _values(fields, faults, selection, names)
     return Chunk(
         first=first,
         size=len(some),
         places=np.array(good, np.intp),
         columns=values if isinstance(values, dict) else None,
         values=None if isinstance(values, dict) else values,
-        kept=_kept_columns(fields, wanted, names) if wanted.keep else None,
+        kept=_kept_columns(fields, selection, names) if selection.keep else None,
         faults=faults,
         position=lambda place: f"{part.source} line {some[place].line}",
         raw=lambda place: text_of(some[place]),
     )
 
 
-def _values(fields: list[list[str] | None], faults: dict[int, Fault], wanted: Selection, names: list[str]) -> Any:
+def _values(fields: list[list[str] | None], faults: dict[int, Fault], selection: Selection, names: list[str]) -> Any:
     """Return the places of rows whose fields fit the model, and their arrays or values."""
-    pick = picker([names.index(name) for name in wanted.columns.values()])
-    if not wanted.numbers:
+    pick = picker([names.index(name) for name in selection.columns.values()])
+    if not selection.numbers:
         rows = [(place, pick(row)) for place, row in enumerate(fields) if row is not None]
-        if wanted.types:
-            return [place for place, _ in rows], [row_of(wanted.types, row) for _, row in rows]
-        is_single = len(wanted.columns) == 1
-        texts = [row[0] if is_single else dict(zip(wanted.columns, row, strict=True)) for _, row in rows]
+        if selection.types:
+            return [place for place, _ in rows], [row_of(selection.types, row) for _, row in rows]
+        is_single = len(selection.columns) == 1
+        texts = [row[0] if is_single else dict(zip(selection.columns, row, strict=True)) for _, row in rows]
         return [place for place, _ in rows], texts
     good, numbers = [], []
     for place, row in enumerate(fields):
@@ -148,9 +148,9 @@ def _values(fields: list[list[str] | None], faults: dict[int, Fault], wanted: Se
             numbers.append(parse_numbers(picked))
             good.append(place)
         except ValueError:
-            faults[place] = not_a_number(picked, wanted)
-    table = np.array(numbers, np.float64).reshape(len(good), len(wanted.columns))
-    return good, {name: table[:, at] for at, name in enumerate(wanted.columns)}
+            faults[place] = not_a_number(picked, selection)
+    table = np.array(numbers, np.float64).reshape(len(good), len(selection.columns))
+    return good, {name: table[:, at] for at, name in enumerate(selection.columns)}
 
 
 def picker(places: list[int]) -> Callable[[list[str]], tuple[str, ...]]:
@@ -161,9 +161,9 @@ def picker(places: list[int]) -> Callable[[list[str]], tuple[str, ...]]:
     return lambda row: (get(row),)
 
 
-def not_a_number(picked: Sequence[str], wanted: Selection) -> Fault:
+def not_a_number(picked: Sequence[str], selection: Selection) -> Fault:
     """Make the fault that names the field and its text."""
-    for name, text in zip(wanted.columns, picked, strict=True):
+    for name, text in zip(selection.columns, picked, strict=True):
         try:
             parse_numbers((text,))
         except ValueError:
@@ -172,9 +172,9 @@ def not_a_number(picked: Sequence[str], wanted: Selection) -> Fault:
     raise ValueError("every field is a number")
 
 
-def _kept_columns(fields: list[list[str] | None], wanted: Selection, names: list[str]) -> pa.Table:
+def _kept_columns(fields: list[list[str] | None], selection: Selection, names: list[str]) -> pa.Table:
     """Return the kept columns as text, null for records that could not be read."""
-    at = {name: names.index(name) for name in wanted.keep}
+    at = {name: names.index(name) for name in selection.keep}
     return pa.table(
         {name: pa.array([row[place] if row else None for row in fields], pa.string()) for name, place in at.items()}
     )

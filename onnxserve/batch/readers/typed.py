@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onnxserve.batch.chunk import Chunk, whole
+from onnxserve.batch.chunk import Chunk, all_places
 from onnxserve.batch.part import Part, Selection
 
 from .cells import row_of
@@ -21,29 +21,29 @@ def names(schema: pa.Schema) -> dict[str, str]:
     return {field.name: kind(field.type) for field in schema}
 
 
-def kind(given: pa.DataType) -> str:
+def kind(data_type: pa.DataType) -> str:
     """Return the kind of a type that a handler can use, else Arrow's own name."""
-    if pa.types.is_dictionary(given) or pa.types.is_run_end_encoded(given):
-        return kind(given.value_type)
-    if pa.types.is_integer(given) or pa.types.is_floating(given) or pa.types.is_decimal(given):
+    if pa.types.is_dictionary(data_type) or pa.types.is_run_end_encoded(data_type):
+        return kind(data_type.value_type)
+    if pa.types.is_integer(data_type) or pa.types.is_floating(data_type) or pa.types.is_decimal(data_type):
         return "number"
-    if pa.types.is_boolean(given):
+    if pa.types.is_boolean(data_type):
         return "number"
-    if pa.types.is_string(given) or pa.types.is_large_string(given) or pa.types.is_string_view(given):
+    if pa.types.is_string(data_type) or pa.types.is_large_string(data_type) or pa.types.is_string_view(data_type):
         return "text"
-    if pa.types.is_binary(given) or pa.types.is_large_binary(given) or pa.types.is_binary_view(given):
+    if pa.types.is_binary(data_type) or pa.types.is_large_binary(data_type) or pa.types.is_binary_view(data_type):
         return "bytes"
-    return "bytes" if pa.types.is_fixed_size_binary(given) or is_image(given) else str(given)
+    return "bytes" if pa.types.is_fixed_size_binary(data_type) or is_image(data_type) else str(data_type)
 
 
-def is_image(given: pa.DataType) -> bool:
+def is_image(data_type: pa.DataType) -> bool:
     """Tell whether a type is `struct<bytes, path>`, in which Hugging Face's datasets keep images and sounds."""
-    return pa.types.is_struct(given) and {"bytes", "path"} == {field.name for field in given}
+    return pa.types.is_struct(data_type) and {"bytes", "path"} == {field.name for field in data_type}
 
 
-def selected_columns(wanted: Selection) -> list[str]:
+def selected_columns(selection: Selection) -> list[str]:
     """Return the columns to read, each once."""
-    return list(dict.fromkeys([*wanted.columns.values(), *wanted.keep, *wanted.keys.values()]))
+    return list(dict.fromkeys([*selection.columns.values(), *selection.keep, *selection.keys.values()]))
 
 
 def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -55,32 +55,36 @@ def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     return pc.cast(column, pa.large_binary()) if pa.types.is_binary_view(column.type) else column
 
 
-def chunk(given: pa.RecordBatch | pa.Table, first: int, part: Part, wanted: Selection) -> Chunk:
+def chunk(table: pa.RecordBatch | pa.Table, first: int, part: Part, selection: Selection) -> Chunk:
     """Make a chunk of a batch; every row is readable, since the types are checked."""
-    batch = pa.table([plain(column) for column in given.columns], names=given.schema.names)
+    batch = pa.table([plain(column) for column in table.columns], names=table.schema.names)
     columns = values = None
-    if wanted.numbers:
-        columns = {name: numbers(batch.column(column)) for name, column in wanted.columns.items()}
+    if selection.numbers:
+        columns = {name: numbers(batch.column(column)) for name, column in selection.columns.items()}
     else:
-        lists = {name: singles(batch.column(column)) for name, column in wanted.columns.items()}
+        lists = {name: column_values(batch.column(column)) for name, column in selection.columns.items()}
         values = (
-            [row_of(wanted.types, row) for row in zip(*lists.values(), strict=True)] if wanted.types else objects(lists)
+            [row_of(selection.types, row) for row in zip(*lists.values(), strict=True)]
+            if selection.types
+            else row_objects(lists)
         )
     return Chunk(
         first=first,
         size=batch.num_rows,
-        places=whole(batch.num_rows),
+        places=all_places(batch.num_rows),
         columns=columns,
         values=values,
-        kept=batch.select(list(wanted.keep)) if wanted.keep else None,
+        kept=batch.select(list(selection.keep)) if selection.keep else None,
         faults={},
         position=lambda place: f"{part.source} row {first + place}",
-        keys=batch.select(list(wanted.keys.values())).rename_columns(list(wanted.keys)) if wanted.keys else None,
+        keys=batch.select(list(selection.keys.values())).rename_columns(list(selection.keys))
+        if selection.keys
+        else None,
         raw=lambda place: msgspec.json.encode(batch.slice(place, 1).to_pylist()[0], enc_hook=str).decode(),
     )
 
 
-def objects(columns: dict[str, list[Any]]) -> list[Any]:
+def row_objects(columns: dict[str, list[Any]]) -> list[Any]:
     """Return one object for each row, or the value itself where there is one column only."""
     if len(columns) == 1:
         [values] = columns.values()
@@ -88,7 +92,7 @@ def objects(columns: dict[str, list[Any]]) -> list[Any]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def singles(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+def column_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
     """Return one value for each row; for an image its bytes."""
     values: list[Any] = (pc.struct_field(column, "bytes") if is_image(column.type) else column).to_pylist()
     return values

@@ -17,7 +17,7 @@ from onnxserve.cli.table import Number, print_table
 HEADINGS = ("variant", *map(Number, ("MB", "score", "drop", "flips", "speed-up")), "verdict")
 
 
-def measured_here(summary: Summary) -> dict[str, Any] | None:
+def read_timed_evidence(summary: Summary) -> dict[str, Any] | None:
     """The evidence with times that export left beside the archive, if it is this archive's."""
     beside = summary.path.with_suffix(".evidence.json")
     try:
@@ -32,11 +32,11 @@ def times(document: dict[str, Any] | None) -> dict[str, float]:
     """Milliseconds a row by variant, at the setting to be served."""
     if document is None:
         return {}
-    served = document["served"]
+    setting = document["served"]
     return {
         timing["variant"]: timing["ms"]
         for timing in document["timings"]
-        if (timing["threads"], timing["batch"]) == (served["threads"], served["batch"])
+        if (timing["threads"], timing["batch"]) == (setting["threads"], setting["batch"])
     }
 
 
@@ -62,7 +62,7 @@ def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
     return rows + [[name, *["-"] * 5, reason] for name, reason in evidence.get("refused", {}).items()]
 
 
-def why(summary: Summary, ms: dict[str, float]) -> list[str]:
+def explain_choice(summary: Summary, ms: dict[str, float]) -> list[str]:
     """Explain the choice, a sentence each."""
     proof = summary.evidence["summary"]
     lines = describe_proof(proof)
@@ -101,12 +101,16 @@ def explain(
     if summary.evidence["summary"].get("migrated"):
         explain_migrated(summary, as_json=as_json)
         return
-    ms = times(measured_here(summary))
+    ms = times(read_timed_evidence(summary))
 
     def human() -> None:
         signed = "signed" if is_signed(archive) else "not signed"
         out.print(f"{summary.name} {summary.version}, sha256 {summary.sha256}, {signed}", markup=False)
         print_table(HEADINGS, variant_rows(summary, ms))
-        out.print("\n".join(why(summary, ms)), markup=False)
+        out.print("\n".join(explain_choice(summary, ms)), markup=False)
 
-    show({"why": why(summary, ms), "milliseconds_per_row": ms, "evidence": summary.evidence}, human, as_json=as_json)
+    show(
+        {"why": explain_choice(summary, ms), "milliseconds_per_row": ms, "evidence": summary.evidence},
+        human,
+        as_json=as_json,
+    )

@@ -15,7 +15,7 @@ from onnxserve.cli.console import AsJson, console, out, show
 from onnxserve.errors import CheckFailed
 
 
-def at_export(bound: float | None) -> str:
+def describe_bound(bound: float | None) -> str:
     """Describe the bound of the export."""
     return "without a bound at export" if bound is None else f"{bound:.2%} at export"
 
@@ -61,8 +61,8 @@ def verify(
         if proof is not None:
             out.print(
                 f"{proof.proof}, repeated on {proof.rows} rows here: {proof.loss}; lost at most "
-                f"{proof.paired.bound:.2%} here, {at_export(proof.recorded_bound)}, {proof.budget:.2%} allowed; batch "
-                f"shift {proof.batch_shift:.1e}"
+                f"{proof.paired.bound:.2%} here, {describe_bound(proof.recorded_bound)}, {proof.budget:.2%} allowed; "
+                f"batch shift {proof.batch_shift:.1e}"
             )
 
     show(asdict(checked) | ({"rerun": asdict(proof)} if proof is not None else {}), human, as_json=as_json)

@@ -28,7 +28,7 @@ def ready(
     versions = release.status()
     proven = {(version.model, version.version): version.workers for version in versions if version.ready}
     # Without roles, as of a plain TorchServe, every version may be asked.
-    needed = release.served() or {(version.model, version.version) for version in versions}
+    needed = release.served_versions() or {(version.model, version.version) for version in versions}
     waiting = sorted(" ".join(version) for version in needed - proven.keys())
     if waiting or not needed:
         raise ServerError("not ready: " + (", ".join(waiting) or "no model is registered"))

@@ -41,7 +41,7 @@ def capacity(
 
     Example: onnxserve tune capacity model_store/digits-1.0.0.mar --rate 2000
     """
-    from onnxserve.tuning.capacity import line, plan
+    from onnxserve.tuning.capacity import plan, service_times
     from onnxserve.tuning.grid import batches
     from onnxserve.tuning.times import measure_times
 
@@ -53,7 +53,7 @@ def capacity(
     with tempfile.TemporaryDirectory() as scratch, console.status("measuring batches"):
         unpack_trusted(archive, Path(scratch))
         times = measure_times(Path(scratch), [each], batches(batch))
-    service = line(times, each)
+    service = service_times(times, each)
     needed = plan(rate, service, count, batch, objective / 1e3)
     if not needed.servers:
         what = f"one row alone takes {1e3 * service(1):.1f} ms: no rate keeps p99 at {objective:g} ms"

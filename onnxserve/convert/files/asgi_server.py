@@ -83,9 +83,9 @@ class App:
 
     def __init__(self, model: Model) -> None:
         self.model, signature = model, model.signature
-        self.asked = {f"/predictions/{signature.model}", f"/predictions/{signature.model}/{signature.version}"}
+        self.predict_paths = {f"/predictions/{signature.model}", f"/predictions/{signature.model}/{signature.version}"}
         models = f"/v2/models/{signature.model}"
-        self.asked |= {f"{models}/infer", f"{models}/versions/{signature.version}/infer"}
+        self.predict_paths |= {f"{models}/infer", f"{models}/versions/{signature.version}/infer"}
         self.ready = {"/v2/health/ready", "/v2/health/live", f"{models}/ready"}
 
     async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Send) -> None:
@@ -103,7 +103,7 @@ class App:
 
     async def answer(self, method: str, path: str, body: bytes, headers: Headers) -> Answer:
         """Status, headers and body."""
-        if method == "POST" and path in self.asked:
+        if method == "POST" and path in self.predict_paths:
             return await self.model.ask(body, headers)
         if method == "GET" and path in self.ready:
             return 200, JSON, b'{"ready": true}'

@@ -52,10 +52,10 @@ class TritonPythonModel:
         if context.statuses.get(at, (200, ""))[0] != 200:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(json.loads(answer)["error"]))
         length = int(context.response_headers[at][LENGTH])
-        wanted = set(request.requested_output_names())
+        requested_names = set(request.requested_output_names())
         arrays = output_arrays(json.loads(answer[:length]), memoryview(answer)[length:])
         return pb_utils.InferenceResponse(
-            [pb_utils.Tensor(name, array) for name, array in arrays.items() if name in wanted]
+            [pb_utils.Tensor(name, array) for name, array in arrays.items() if name in requested_names]
         )
 
 

@@ -43,9 +43,9 @@ def test_versions_are_what_the_jar_tells(document):
 
 
 def test_the_vex_is_valid_cyclonedx(document):
-    made = flaws.vex(document)
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(made)) is None
-    assert len(made["vulnerabilities"]) > 20
+    vex = flaws.vex(document)
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(vex)) is None
+    assert len(vex["vulnerabilities"]) > 20
 
 
 def test_each_flaw_says_why_or_what_is_left_and_names_tests_that_are_there(document):

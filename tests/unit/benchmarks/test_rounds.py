@@ -81,9 +81,9 @@ def test_a_server_that_fails_never_stops_the_others(staged):
     subject, results, broken, dying = staged
     broken.add("mosec")
     dying.add("triton")
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as cleanup:
         for server in servers("segment")[:6]:
-            subject.start(held, server)
+            subject.start(cleanup, server)
         subject.play([], lambda: None)
     assert results.failures["segment"] == {"mosec": "can't be installed: no wheel", "triton": "ended with -9"}
     assert {run.server for run in results.runs} == {"default", "keys", "cache", "direct"}
@@ -92,9 +92,9 @@ def test_a_server_that_fails_never_stops_the_others(staged):
 
 def test_each_round_has_another_order_and_rounds_go_on_where_the_last_run_ended(staged):
     subject, results, _, _ = staged
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as cleanup:
         for server in servers("segment"):
-            subject.start(held, server)
+            subject.start(cleanup, server)
         subject.play([], lambda: None)
         subject.play([], lambda: None)
     orders = {tuple(run.server for run in results.runs if (run.round, run.clients) == (n, 64)) for n in range(6)}

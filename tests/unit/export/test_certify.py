@@ -25,7 +25,7 @@ from onnxserve_export.paired_statistics import PairedStatistics
 from onnxserve_export.plan import make_plan
 from onnxserve_export.records import Candidate, Measured, RowParity
 from onnxserve_export.rows import split_rows
-from onnxserve_export.sequence import in_sequence
+from onnxserve_export.sequence import order_candidates
 from onnxserve_export.significance_levels import FAMILYWISE_ERROR, FIRST_LEVEL, level_after
 from onnxserve_export.subset import Row, Subset
 from tests.helpers.acceptance import most_wrong
@@ -81,7 +81,7 @@ def test_of_one_to_six_variants_one_that_loses_the_whole_budget_serves_in_one_ex
     for accepted in good:
         # The select rows mistake the order at times.
         candidates = [measured(str(number), number + draws.normal()) for number in range(len(drops))]
-        sequence, _ = in_sequence(candidates, ms, BUDGET)
+        sequence, _ = order_candidates(candidates, ms, BUDGET)
         numbers = [int(result.variant) for result in sequence]
         served_too_bad += any(drops[number] >= BUDGET for number in takewhile(accepted.__getitem__, numbers))
     assert served_too_bad / TRIES <= FAMILYWISE_ERROR + 3 * np.sqrt(FAMILYWISE_ERROR / TRIES)
@@ -102,13 +102,13 @@ def test_who_exports_new_graphs_on_the_same_rows_until_one_passes_seldom_gets_th
 def test_the_safest_comes_first_and_who_is_no_faster_or_foreseen_to_fail_is_not_tried():
     candidates = [measured("bad", 0.3, 0.2), measured("fast", 0.02), measured("safe", 0.0), measured("slow", 0.01)]
     ms = {"bad": 0.1, "fast": 0.5, "safe": 1.0, "slow": 0.97}
-    sequence, left = in_sequence(candidates, ms, BUDGET)
+    sequence, left = order_candidates(candidates, ms, BUDGET)
     assert [result.variant for result in sequence] == ["safe", "fast"]
     assert left == {
         "slow": "not tried: a safer one is as fast",
         "bad": "not tried: the select rows foresee a bound of 20.00%, 1.00% is allowed",
     }
-    only, left = in_sequence([measured("bad", 0.3, 0.2)], ms, BUDGET)
+    only, left = order_candidates([measured("bad", 0.3, 0.2)], ms, BUDGET)
     assert [result.variant for result in only] == ["bad"]  # the certify rows have the last word on the safest
     assert left == {}
 

@@ -202,9 +202,9 @@ def test_rows_are_read_once_from_a_stream_and_kept_on_disk(tmp_path):
 
 def test_rows_are_stretched_to_an_exact_length_on_free_axes_only():
     arrays = {"ids": np.array([[1, 2, 3], [4, 5, 0]]), "other": np.array([[7], [8]])}
-    made = stretch(arrays, {"ids": {1: "sequence"}}, {"sequence": 5})
-    np.testing.assert_array_equal(made["ids"], [[1, 2, 3, 1, 2], [4, 5, 0, 4, 5]])
-    np.testing.assert_array_equal(made["other"], arrays["other"])
+    stretched = stretch(arrays, {"ids": {1: "sequence"}}, {"sequence": 5})
+    np.testing.assert_array_equal(stretched["ids"], [[1, 2, 3, 1, 2], [4, 5, 0, 4, 5]])
+    np.testing.assert_array_equal(stretched["other"], arrays["other"])
     assert stretch(arrays, {"ids": {1: "sequence"}}, {"sequence": 2})["ids"].shape == (2, 2)
 
 

@@ -41,9 +41,9 @@ def accepted(acceptance: Acceptance, outputs: np.ndarray) -> bool:
 
 @pytest.mark.parametrize("budget", [0.01, 0.03])
 def test_a_variant_that_changes_the_whole_budget_of_labels_is_seldom_accepted(tmp_path, budget):
-    made = definition(tmp_path, max_disagreement=str(budget))
+    model = definition(tmp_path, max_disagreement=str(budget))
     reference = np.eye(2, dtype=np.float32)[np.arange(ROWS) % 2]
-    acceptance = Acceptance(made, [Row(0, None)] * ROWS, Outputs(logits=reference), labelled=False)
+    acceptance = Acceptance(model, [Row(0, None)] * ROWS, Outputs(logits=reference), labelled=False)
     assert acceptance.criterion.claim == "agreement"
     draws, passes = np.random.default_rng(7), 0
     for _ in range(TRIES):
@@ -55,10 +55,10 @@ def test_a_variant_that_changes_the_whole_budget_of_labels_is_seldom_accepted(tm
 
 @pytest.mark.parametrize("task", ["regression", "embedding"])
 def test_values_and_vectors_that_move_in_the_whole_budget_of_rows_are_seldom_accepted(tmp_path, task):
-    made = definition(tmp_path, max_disagreement="0.03", task=f'"{task}"')
+    model = definition(tmp_path, max_disagreement="0.03", task=f'"{task}"')
     draws = np.random.default_rng(8)
     reference = draws.normal(size=(ROWS, 4)).astype(np.float32)
-    acceptance = Acceptance(made, [Row(0, None)] * ROWS, Outputs(values=reference), labelled=False)
+    acceptance = Acceptance(model, [Row(0, None)] * ROWS, Outputs(values=reference), labelled=False)
     moved, passes, tries = -reference, 0, 300
     for _ in range(tries):
         passes += accepted(acceptance, np.where(draws.random(ROWS)[:, None] < 0.03, moved, reference))

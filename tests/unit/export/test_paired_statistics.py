@@ -36,9 +36,9 @@ SOURCE = Outputs(logits=OUTPUTS)
 
 
 def definition(folder, *, labels=("a", "b"), **quantise) -> Definition:
-    made = read_definition(new_model("table", "circle", folder))
+    model = read_definition(new_model("table", "circle", folder))
     return Definition(
-        **{field: getattr(made, field) for field in made.__struct_fields__ if field not in ("output", "quantise")},
+        **{field: getattr(model, field) for field in model.__struct_fields__ if field not in ("output", "quantise")},
         output=ClassificationOptions(labels=labels) if labels else RegressionOptions(),
         quantise=QuantiseSection(**quantise),
     )
@@ -152,10 +152,10 @@ def test_outputs_that_never_change_have_their_size_as_scale():
 
 
 def test_a_metric_of_the_users_own_decides_by_its_mean(tmp_path):
-    made = definition(tmp_path, metric="model.py:within", max_accuracy_drop=0.2)
-    source = made.folder / "model.py"
+    model = definition(tmp_path, metric="model.py:within", max_accuracy_drop=0.2)
+    source = model.folder / "model.py"
     source.write_text(source.read_text() + "\n\ndef within(outputs, labels):\n    return outputs[:, 0] * 0.25 + 0.5\n")
-    acceptance = Acceptance(made, [Row(0, "a")] * 4, SOURCE)
+    acceptance = Acceptance(model, [Row(0, "a")] * 4, SOURCE)
     paired = acceptance.compare(Outputs(logits=OUTPUTS - 0.1))
     assert paired.reference_accuracy == pytest.approx(0.75)
     assert paired.drop == pytest.approx(0.025)
@@ -163,20 +163,20 @@ def test_a_metric_of_the_users_own_decides_by_its_mean(tmp_path):
 
 
 def test_a_metric_outside_its_range_is_told(tmp_path):
-    made = definition(tmp_path, metric="model.py:wide", metric_range=(0.0, 10.0))
-    source = made.folder / "model.py"
+    model = definition(tmp_path, metric="model.py:wide", metric_range=(0.0, 10.0))
+    source = model.folder / "model.py"
     source.write_text(source.read_text() + "\n\ndef wide(outputs, labels):\n    return outputs[:, 0] * 10\n")
     with pytest.raises(DefinitionError, match=r"gives 20 for row 0, outside 0 to 10") as caught:
-        Acceptance(made, [Row(0, "a")] * 4, SOURCE)
+        Acceptance(model, [Row(0, "a")] * 4, SOURCE)
     assert caught.value.where == "quantise.metric_range"
 
 
 def test_a_metric_of_the_wrong_shape_is_told(tmp_path):
-    made = definition(tmp_path, metric="model.py:whole")
-    source = made.folder / "model.py"
+    model = definition(tmp_path, metric="model.py:whole")
+    source = model.folder / "model.py"
     source.write_text(source.read_text() + "\n\ndef whole(outputs, labels):\n    return 1.0\n")
     with pytest.raises(DefinitionError, match="for 4 rows"):
-        Acceptance(made, [Row(0, "a")] * 4, SOURCE)
+        Acceptance(model, [Row(0, "a")] * 4, SOURCE)
 
 
 def test_a_task_is_what_the_definition_says_or_what_its_labels_mean(tmp_path):

@@ -58,7 +58,7 @@ def test_a_generated_row_is_measured_by_its_own_size_if_that_is_larger():
     assert units["logits"].tolist() == [[3e6], [1.0]]
 
 
-def made(folder: Path, rows: int, variants: str = '["int8-static", "fp32"]') -> Path:
+def write_model(folder: Path, rows: int, variants: str = '["int8-static", "fp32"]') -> Path:
     model = new_model("table", "circle", folder)
     code, toml = model / "model.py", model / "model.toml"
     text = code.read_text().replace("def rows()", "def points()")
@@ -74,7 +74,7 @@ def export(model: Path, store: Path, options: ExportOptions = DEFAULTS, steps=ST
 
 
 def test_thirty_rows_are_enough_for_fp32_and_the_archive_says_by_what_it_serves(tmp_path):
-    state, lines = export(made(tmp_path / "models", 30), tmp_path / "store")
+    state, lines = export(write_model(tmp_path / "models", 30), tmp_path / "store")
     summary = state.evidence["summary"]
     assert (summary["variant"], summary["proof"], summary["draft"]) == ("fp32", "parity", False)
     parity = summary["row_parity"]
@@ -112,7 +112,7 @@ def corrupted(by: float) -> list[Step]:
 
 def test_an_fp32_graph_that_deviates_needs_a_certificate_and_few_rows_give_none(tmp_path):
     with pytest.raises(CheckFailed, match="no variant passes") as caught:
-        export(made(tmp_path / "models", 30), tmp_path / "store", steps=corrupted(1.0))
+        export(write_model(tmp_path / "models", 30), tmp_path / "store", steps=corrupted(1.0))
     assert "fp32: not equal to its source" in str(caught.value)
     assert "certify rows can't certify it" in str(caught.value)
     assert "add fp32" not in caught.value.fix
@@ -120,7 +120,7 @@ def test_an_fp32_graph_that_deviates_needs_a_certificate_and_few_rows_give_none(
 
 
 def test_without_a_row_there_is_an_archive_only_if_it_may_be_unproven(tmp_path):
-    model = made(tmp_path / "models", 0)
+    model = write_model(tmp_path / "models", 0)
     with pytest.raises(CheckFailed, match="0 rows"):
         export(model, tmp_path / "store")
     state, _ = export(model, tmp_path / "store", ExportOptions(unproven=True))
@@ -132,7 +132,7 @@ def test_without_a_row_there_is_an_archive_only_if_it_may_be_unproven(tmp_path):
 
 
 def test_a_quantised_variant_on_few_rows_is_unproven_and_says_how_many_would_do(tmp_path):
-    model = made(tmp_path / "models", 60, '["int8-static"]')
+    model = write_model(tmp_path / "models", 60, '["int8-static"]')
     with pytest.raises(CheckFailed, match="no variant can be certified"):
         export(model, tmp_path / "store")
     toml = model / "model.toml"
@@ -146,11 +146,11 @@ def test_a_quantised_variant_on_few_rows_is_unproven_and_says_how_many_would_do(
 
 def test_a_loss_beyond_the_budget_on_the_rows_there_are_is_no_lack_of_proof(tmp_path):
     with pytest.raises(CheckFailed, match="no variant passes"):
-        export(made(tmp_path / "models", 30), tmp_path / "store", ExportOptions(unproven=True), corrupted(100.0))
+        export(write_model(tmp_path / "models", 30), tmp_path / "store", ExportOptions(unproven=True), corrupted(100.0))
 
 
 def test_a_draft_is_fp32_without_times_and_says_so(tmp_path):
-    state, _ = export(made(tmp_path / "models", 2000), tmp_path / "store", ExportOptions(draft=True))
+    state, _ = export(write_model(tmp_path / "models", 2000), tmp_path / "store", ExportOptions(draft=True))
     summary = state.evidence["summary"]
     assert (summary["draft"], summary["variant"], summary["proof"]) == (True, "fp32", "parity")
     assert sum(state.evidence["data"]["rows"].values()) == 500

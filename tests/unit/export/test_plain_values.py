@@ -12,7 +12,7 @@ import torch
 
 from onnxserve.errors import DefinitionError
 from onnxserve_export.plain_values import plain_value
-from onnxserve_export.row_sources import pairs
+from onnxserve_export.row_sources import check_pairs
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,14 @@ def test_values_of_numpy_and_others_become_what_a_client_sends(value, plain):
 @pytest.mark.parametrize(("value", "message"), [(object(), "object is no value"), ({1: 2}, "must be text, not int")])
 def test_other_objects_are_refused_by_row(value, message):
     with pytest.raises(DefinitionError, match=message) as refusal:
-        list(pairs([([1], "a"), (value, "a")], "model.py:rows", is_plain=True))
+        list(check_pairs([([1], "a"), (value, "a")], "model.py:rows", is_plain=True))
     assert refusal.value.where == "model.py:rows, row 1"
 
 
 @pytest.mark.parametrize(
-    ("given", "message"), [([[1, 2, 3]], "a row is list"), (3, "it gave int"), (["ab"], "a row is str")]
+    ("returned", "message"), [([[1, 2, 3]], "a row is list"), (3, "it gave int"), (["ab"], "a row is str")]
 )
-def test_a_function_must_give_pairs(given, message):
+def test_a_function_must_give_pairs(returned, message):
     with pytest.raises(DefinitionError, match=message) as refusal:
-        list(pairs(given, "model.py:rows", is_plain=True))
+        list(check_pairs(returned, "model.py:rows", is_plain=True))
     assert "the label may be None" in refusal.value.fix

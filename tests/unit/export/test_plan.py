@@ -57,9 +57,9 @@ def test_with_enough_rows_every_variant_is_made(circle, tmp_path):
 
 
 def test_the_rows_in_all_leave_enough_certify_rows_in_nineteen_of_twenty_splits(tmp_path):
-    wanted, enough = rows_in_all(100), 0
+    count, enough = rows_in_all(100), 0
     for draw in range(200):
-        split = split_rows([Row([draw, number], "a") for number in range(wanted)], tmp_path / str(draw))
+        split = split_rows([Row([draw, number], "a") for number in range(count)], tmp_path / str(draw))
         enough += len(split.certify) >= 100
     assert enough >= 180
     assert rows_in_all(0) == 0

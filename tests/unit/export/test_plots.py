@@ -2,7 +2,7 @@
 
 import pytest
 
-from onnxserve_export.plots import bars, pareto
+from onnxserve_export.plots import pareto, sensitivity_bars
 
 DAMAGE = {"a": 3.0, "b": 1.0, "c": 2.0, "d": 0.5}
 
@@ -22,8 +22,8 @@ def test_the_faster_lies_to_the_right_and_the_worse_above_the_budget():
 
 
 def test_the_most_damaging_node_has_the_longest_bar():
-    rows = bars({"damage": DAMAGE}, ["a"])
+    rows = sensitivity_bars({"damage": DAMAGE}, ["a"])
     assert [name for name, *_ in rows] == ["a", "c", "b", "d"]
     assert rows[0][2] == pytest.approx(1.0)
     assert [kept for *_, kept in rows] == [True, False, False, False]
-    assert bars(None, []) == []
+    assert sensitivity_bars(None, []) == []

@@ -8,7 +8,7 @@ import pytest
 
 from onnxserve.definition import Definition
 from onnxserve.errors import DefinitionError
-from onnxserve_export.precision import beside_thresholds, compare, count_changed, settle, tables
+from onnxserve_export.precision import choose_dtype, compare_precisions, count_changed, rows_beside_thresholds, tables
 from onnxserve_export.run import run_graph
 from onnxserve_export.sources import trees
 from onnxserve_export.sources.tree_graphs import convert
@@ -42,9 +42,9 @@ def fitted(name: str):
 @pytest.mark.parametrize("name", ["lightgbm", "lightgbm values", "histograms"])
 def test_rows_beside_thresholds_change_in_float32_and_not_in_the_graph_in_float64(name, tmp_path):
     model = TreeSource(fitted(name))
-    beside = beside_thresholds(model, TABLE)
+    beside = rows_beside_thresholds(model, TABLE)
     assert len(beside)
-    changed = compare(model, TABLE)
+    changed = compare_precisions(model, TABLE)
     assert 0 < changed.beside <= changed.of_beside == len(beside)
     rows = {"features": np.concatenate([TABLE, beside])}
     proto, _ = model.graph({"features": rows["features"][:3]}, {})
@@ -56,7 +56,7 @@ def test_rows_beside_thresholds_change_in_float32_and_not_in_the_graph_in_float6
 
 
 def test_a_forest_rounds_to_float32_itself_and_changes_nothing():
-    assert compare(TreeSource(fitted("forest")), TABLE).beside == 0
+    assert compare_precisions(TreeSource(fitted("forest")), TABLE).beside == 0
 
 
 def test_times_that_float32_can_not_tell_apart_change_rows_themselves():
@@ -82,7 +82,7 @@ def state_of(rows: np.ndarray, model: object, **fields: str) -> Any:
 def test_the_definition_gets_float64_where_float32_would_change_answers_and_only_there():
     changing, exact = state_of(TABLE, fitted("histograms")), state_of(TABLE, fitted("forest"))
     for state in (changing, exact):
-        settle(state)
+        choose_dtype(state)
     assert changing.definition.input.dtype == "float64"
     assert "rows beside thresholds" in changing.lines[0]
     assert (exact.definition.input.dtype, exact.lines) == ("auto", [])
@@ -91,10 +91,10 @@ def test_the_definition_gets_float64_where_float32_would_change_answers_and_only
 def test_float32_is_refused_where_it_changes_the_definitions_own_rows():
     model = sklearn_ensemble.HistGradientBoostingRegressor(max_iter=5).fit(STAMPS, STAMPS[:, 0] % 1000)
     with pytest.raises(DefinitionError, match=r"in float32, \d+ of 400 rows get another answer") as refused:
-        settle(state_of(STAMPS, model, dtype="float32"))
+        choose_dtype(state_of(STAMPS, model, dtype="float32"))
     assert refused.value.where == "input.dtype"
     accepted = state_of(TABLE, fitted("histograms"), dtype="float32")
-    settle(accepted)
+    choose_dtype(accepted)
     assert accepted.definition.input.dtype == "float32"
 
 
@@ -108,9 +108,9 @@ def test_what_has_no_graph_in_float64_is_refused_by_name_unless_float32_is_asked
     with pytest.raises(
         DefinitionError, match=r"HistGradientBoostingRegressor can't be served in float64.*no doubles"
     ) as e:
-        settle(state_of(TABLE, fitted("histograms")))
+        choose_dtype(state_of(TABLE, fitted("histograms")))
     assert 'dtype = "float32"' in e.value.fix
-    settle(state_of(TABLE, fitted("histograms"), dtype="float32"))
+    choose_dtype(state_of(TABLE, fitted("histograms"), dtype="float32"))
 
 
 def test_rows_that_the_handler_refuses_are_left_out():

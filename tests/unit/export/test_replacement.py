@@ -20,14 +20,14 @@ def other(archive, tmp_path) -> Path:
     members, manifest, _ = contents(archive)
     members["notes.txt"] = b"trained anew"
     (tmp_path / "made").mkdir()
-    made: Path = tmp_path / "made" / archive.name
-    write_archive(made, members, manifest)
-    return made
+    path: Path = tmp_path / "made" / archive.name
+    write_archive(path, members, manifest)
+    return path
 
 
-def state_of(definition: Path, made: Path, store: Path, options: ExportOptions = DEFAULTS) -> ExportState:
+def state_of(definition: Path, path: Path, store: Path, options: ExportOptions = DEFAULTS) -> ExportState:
     state = ExportState(read_definition(definition), store, store, lambda _: None, options=options)
-    state.archive = made
+    state.archive = path
     return state
 
 
@@ -46,13 +46,13 @@ def test_other_content_is_refused_with_the_next_version(definition, archive, oth
 
 @pytest.mark.parametrize("kept", ["served", "retired"])
 def test_a_version_that_a_server_loaded_or_retired_is_taken_too(definition, archive, other, tmp_path, kept):
-    store, served = tmp_path / "store", tmp_path / "served"
+    store, server_stores = tmp_path / "store", tmp_path / "served"
     store.mkdir()
-    served.mkdir()
-    shutil.copy(archive, served / archive.name if kept == "served" else store / f"{archive.name}.retired")
+    server_stores.mkdir()
+    shutil.copy(archive, server_stores / archive.name if kept == "served" else store / f"{archive.name}.retired")
     with pytest.raises(ArchiveError, match="exists"):
-        stored(state_of(definition, other, store, ExportOptions(served=(served,))))
-    assert stored(state_of(definition, archive, store, ExportOptions(served=(served,)))).is_file()
+        stored(state_of(definition, other, store, ExportOptions(server_stores=(server_stores,))))
+    assert stored(state_of(definition, archive, store, ExportOptions(server_stores=(server_stores,)))).is_file()
 
 
 def test_the_same_content_stays_as_it_is_with_its_signature(definition, archive, tmp_path):

@@ -17,20 +17,20 @@ class Interrupted(Exception):
 
 
 def run(path: Path, minutes: float = 1, stop_at: str = "", nodes: list[str] = NODES) -> tuple[Sensitivity, list[str]]:
-    asked: list[str] = []
+    measured: list[str] = []
 
     def measure(name: str) -> float:
         if name == stop_at:
             raise Interrupted
-        asked.append(name)
+        measured.append(name)
         return DAMAGE[name]
 
-    return explore(path, "graph", nodes, measure, minutes, lambda *_: None), asked
+    return explore(path, "graph", nodes, measure, minutes, lambda *_: None), measured
 
 
 def test_nodes_are_ranked_by_the_damage_that_each_does_alone(tmp_path):
-    sensitivity, asked = run(tmp_path / "s.json")
-    assert asked == NODES
+    sensitivity, measured = run(tmp_path / "s.json")
+    assert measured == NODES
     assert sensitivity.ranking == ["d", "b", "c", "a"]
 
 
@@ -41,23 +41,23 @@ def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path):
     kept = read(path)
     assert kept
     assert list(kept.damage) == ["a", "b"]
-    sensitivity, asked = run(path)
-    assert asked == ["c", "d"]
+    sensitivity, measured = run(path)
+    assert measured == ["c", "d"]
     assert sensitivity.ranking == ["d", "b", "c", "a"]
     assert run(path)[1] == []
 
 
 def test_a_search_ends_in_time_and_nodes_it_did_not_reach_are_left_out(tmp_path):
-    sensitivity, asked = run(tmp_path / "s.json", minutes=-1)
-    assert asked == []
+    sensitivity, measured = run(tmp_path / "s.json", minutes=-1)
+    assert measured == []
     assert sensitivity.ranking == []
 
 
 def test_nodes_that_are_gone_are_forgotten_and_new_ones_measured(tmp_path):
     path = tmp_path / "s.json"
     run(path, nodes=["a", "b"])
-    sensitivity, asked = run(path, nodes=["b", "c"])
-    assert asked == ["c"]
+    sensitivity, measured = run(path, nodes=["b", "c"])
+    assert measured == ["c"]
     assert sensitivity.ranking == ["b", "c"]
 
 
@@ -66,8 +66,8 @@ def test_half_a_ranking_of_other_weights_is_begun_anew_and_a_whole_one_kept(tmp_
     write(path, Sensitivity("other", {"a": 9.0}))
     assert run(path)[1] == NODES
     write(path, Sensitivity("other", dict.fromkeys(NODES, 1.0)))
-    sensitivity, asked = run(path)
-    assert asked == []
+    sensitivity, measured = run(path)
+    assert measured == []
     assert sensitivity.graph == "other"
 
 

@@ -26,7 +26,7 @@ def bulk(folder) -> Bulk:
     return Bulk(folder, {"threads": 1})
 
 
-def served(bulk: Bulk, rows: list[list[float]]) -> list[dict[str, object]]:
+def ask_handler(bulk: Bulk, rows: list[list[float]]) -> list[dict[str, object]]:
     body = json.dumps({"instances": rows}).encode()
     [answer] = bulk.handler.handle([{"body": body}], OfflineContext(bulk.handler.folder))
     predictions: list[dict[str, object]] = json.loads(answer)["predictions"]
@@ -42,7 +42,7 @@ def test_columns_rows_and_requests_have_the_same_answers(bulk):
     assert columns.score is not None
     assert values.label is not None
     assert np.array_equal(columns.outputs["output_0"], values.outputs["output_0"])
-    online = served(bulk, rows.tolist())
+    online = ask_handler(bulk, rows.tolist())
     assert [labels[index] for index in columns.label] == [labels[index] for index in values.label]
     assert [(labels[index], score) for index, score in zip(columns.label, columns.score.tolist(), strict=True)] == [
         (row["label"], row["score"]) for row in online

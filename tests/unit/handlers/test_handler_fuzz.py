@@ -36,19 +36,19 @@ images = st.binary(max_size=200).map(lambda tail: b"\x89PNG\r\n\x1a\n" + tail)
 
 @pytest.fixture(scope="module")
 def table():
-    made = TableClassifier()
-    with_fake_session(made, columns=("a", "b"), max_rows=8)
-    made.prepare()
-    return made
+    handler = TableClassifier()
+    with_fake_session(handler, columns=("a", "b"), max_rows=8)
+    handler.prepare()
+    return handler
 
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory):
-    made = TextClassifier()
-    made.folder, made.signature = tmp_path_factory.mktemp("text"), signature(TextOptions(max_tokens=8))
-    word_tokenizer().save(str(made.folder / "tokenizer.json"))
-    made.prepare()
-    return with_fake_session(made, max_tokens=8)
+    handler = TextClassifier()
+    handler.folder, handler.signature = tmp_path_factory.mktemp("text"), signature(TextOptions(max_tokens=8))
+    word_tokenizer().save(str(handler.folder / "tokenizer.json"))
+    handler.prepare()
+    return with_fake_session(handler, max_tokens=8)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from onnxserve_handlers.handler import Handler
-from onnxserve_handlers.inference import grouped
+from onnxserve_handlers.inference import group_by_key
 from onnxserve_handlers.inputs.text import TextInput
 from onnxserve_handlers.outputs import free_axes
 from onnxserve_handlers.signature import Tensor
@@ -111,4 +111,4 @@ def test_rows_reach_the_task_beside_a_request_of_tensors(tmp_path, monkeypatch):
 
 
 def test_groups_hold_rows_of_one_key_and_no_more_than_the_largest_batch():
-    assert grouped(["a", "b", "a", "a"], 2) == [[0, 2], [3], [1]]
+    assert group_by_key(["a", "b", "a", "a"], 2) == [[0, 2], [3], [1]]

@@ -28,20 +28,20 @@ KINDS = tuple(DTYPES.values())
 @pytest.fixture(scope="module")
 def table():
     inputs = (Tensor("features", "float32", ("batch", 2)),)
-    made = signed(TableClassifier(), inputs, columns=("a", "b"), max_rows=6)
-    made.prepare()
-    return made
+    handler = signed(TableClassifier(), inputs, columns=("a", "b"), max_rows=6)
+    handler.prepare()
+    return handler
 
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory):
     axes = ("batch", "sequence")
     inputs = (Tensor("input_ids", "int64", axes), Tensor("attention_mask", "int64", axes))
-    made = signed(TextClassifier(), inputs, max_tokens=4)
-    made.folder = tmp_path_factory.mktemp("text")
-    word_tokenizer().save(str(made.folder / "tokenizer.json"))
-    made.prepare()
-    return made
+    handler = signed(TextClassifier(), inputs, max_tokens=4)
+    handler.folder = tmp_path_factory.mktemp("text")
+    word_tokenizer().save(str(handler.folder / "tokenizer.json"))
+    handler.prepare()
+    return handler
 
 
 def mostly(right, wrong):
@@ -109,9 +109,9 @@ def test_what_numpy_writes_is_read_as_numpy_reads_it(tmp_path_factory, data, kin
     path = tmp_path_factory.mktemp("npy") / "x.npy"
     with path.open("wb") as stream:
         np.lib.format.write_array(stream, np.asarray(array, order="F" if columns_first else "C"), version)
-    read, wanted = read_npy(path.read_bytes()), np.load(path)
-    assert (read.dtype, read.shape) == (wanted.dtype, wanted.shape)
-    assert read.tobytes() == wanted.tobytes()
+    read, expected = read_npy(path.read_bytes()), np.load(path)
+    assert (read.dtype, read.shape) == (expected.dtype, expected.shape)
+    assert read.tobytes() == expected.tobytes()
 
 
 # V2: a document of inputs, then the elements of those that are binary.
@@ -148,15 +148,15 @@ def tensors(draw, name, width, binary):
 def requests(draw):
     """Generate a body and its headers."""
     binary = draw(st.booleans())
-    made = [draw(tensors(name, width, binary)) for name, width in draw(st.sampled_from(SETS))]
-    document = {"inputs": [tensor for tensor, _ in draw(mostly(made, st.just(made + made) | st.just([])))]}
+    inputs = [draw(tensors(name, width, binary)) for name, width in draw(st.sampled_from(SETS))]
+    document = {"inputs": [tensor for tensor, _ in draw(mostly(inputs, st.just(inputs + inputs) | st.just([])))]}
     if draw(st.booleans()):
         document["outputs"] = [{"name": draw(mostly("label", st.sampled_from(["output_0", "score", "x", 3])))}]
     if draw(st.booleans()):
         document["parameters"] = draw(mostly({"binary_data_output": True}, st.sampled_from([{}, [], None])))
     head = json.dumps(document).encode()
     length = draw(mostly(len(head), st.integers(-1, len(head) + 3)))
-    return head + b"".join(blob for _, blob in made), {
+    return head + b"".join(blob for _, blob in inputs), {
         "content-type": JSON,
         **({HEADER: str(length)} if binary else {}),
     }

@@ -26,10 +26,10 @@ class BreakingSession(FakeSession):
 
 @pytest.fixture
 def handler() -> Any:
-    made = table_handler()
-    made.session = BreakingSession()
-    assert isinstance(made.signature.input, TableOptions)
-    return made
+    handler = table_handler()
+    handler.session = BreakingSession()
+    assert isinstance(handler.signature.input, TableOptions)
+    return handler
 
 
 def document(*rows: Any, **parameters: Any) -> dict[str, Any]:
@@ -76,5 +76,5 @@ def test_a_client_that_may_know_one_label_gets_one_whatever_it_asks_for(handler)
     [({"top_k": -1}, 422, "parameters.top_k"), ({"best": 1}, 422, "parameters"), ([1], 400, "parameters")],
 )
 def test_other_parameters_are_refused(handler, parameters, status, where):
-    got, answer = infer(handler, {"instances": [ROW], "parameters": parameters})
-    assert (got, answer["error"]["where"]) == (status, where)
+    answer_status, answer = infer(handler, {"instances": [ROW], "parameters": parameters})
+    assert (answer_status, answer["error"]["where"]) == (status, where)

@@ -126,10 +126,10 @@ REWRITES = {
 
 def tampered(archive: Path, target: Path) -> Path:
     """Return the archive with other code and the old digests."""
-    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(target, "w") as made:
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(target, "w") as target_zip:
         for info in source.infolist():
             content = source.read(info)
-            made.writestr(info, content + b"import os\n" if info.filename == "service.py" else content)
+            target_zip.writestr(info, content + b"import os\n" if info.filename == "service.py" else content)
     return target
 
 
@@ -188,8 +188,8 @@ def test_a_worker_refuses_strangers_and_missing_members(archive, tmp_path):
 
 
 def test_compiled_code_in_an_archive_is_refused(tmp_path):
-    with zipfile.ZipFile(tmp_path / "x.mar", "w") as made:
-        made.writestr("handlers_x/__pycache__/base.cpython-311.pyc", b"x")
+    with zipfile.ZipFile(tmp_path / "x.mar", "w") as target_zip:
+        target_zip.writestr("handlers_x/__pycache__/base.cpython-311.pyc", b"x")
     with pytest.raises(ArchiveError, match="compiled code"):
         unpack(tmp_path / "x.mar", tmp_path / "out")
 

@@ -38,9 +38,9 @@ def opened(path: Path, folder: Path) -> bool:
 def fresh(folder: Path) -> Path:
     """An empty folder in a folder of its own."""
     number = len(list(folder.iterdir()))
-    made = folder / str(number) / "unpacked"
-    made.mkdir(parents=True)
-    return made
+    target = folder / str(number) / "unpacked"
+    target.mkdir(parents=True)
+    return target
 
 
 @given(members=members)

@@ -90,8 +90,8 @@ def test_what_was_imported_before_feast_stays_imported(monkeypatch):
 def test_an_archive_of_others_takes_no_features_and_stops_no_start(tmp_path, archive):
     shutil.copy(archive, tmp_path)
     (tmp_path / "damaged.mar").write_bytes(b"no zip")
-    with zipfile.ZipFile(tmp_path / "others.mar", "w") as made:
-        made.writestr("MAR-INF/MANIFEST.json", "{}")
+    with zipfile.ZipFile(tmp_path / "others.mar", "w") as archive_zip:
+        archive_zip.writestr("MAR-INF/MANIFEST.json", "{}")
     assert specs(tmp_path) == {}
 
 

@@ -136,9 +136,9 @@ def test_on_a_full_disk_the_log_is_cut_at_the_cost_of_its_old_parts(tmp_path, mo
     assert list(tmp_path.iterdir()) == [log]
 
 
-def version(*states: str, wanted: int = 2) -> ModelVersion:
+def version(*states: str, count: int = 2) -> ModelVersion:
     workers = tuple(Worker(str(number), state) for number, state in enumerate(states))
-    return ModelVersion("demo", "1.0", "demo.mar", wanted, wanted, 1, 1, workers)
+    return ModelVersion("demo", "1.0", "demo.mar", count, count, 1, 1, workers)
 
 
 def test_a_version_is_ready_with_one_proven_worker_and_complete_with_all():
@@ -194,12 +194,12 @@ class DeadWorkers(FakeTorchServe):
         return {**super()._describe(version), "minWorkers": 2, "workers": workers}
 
 
-@pytest.mark.parametrize("served", [{("demo", "1.0.0")}, set()], ids=["with traffic", "without"])
-def test_workers_that_torchserve_gave_up_are_replaced_ever_more_rarely(tmp_path, served):
+@pytest.mark.parametrize("served_versions", [{("demo", "1.0.0")}, set()], ids=["with traffic", "without"])
+def test_workers_that_torchserve_gave_up_are_replaced_ever_more_rarely(tmp_path, served_versions):
     server, now, living = DeadWorkers(), [0.0], [True]
     management = Management("http://fake", transport=server.transport())
     events = Events(tmp_path / "supervisor.log")
-    recovery = WorkerRecovery(management, lambda: served, events, lambda: now[0], lambda _: living[0])
+    recovery = WorkerRecovery(management, lambda: served_versions, events, lambda: now[0], lambda _: living[0])
     for _ in range(3):  # TorchServe starts them again itself
         recovery.tick()
         now[0] += 100

@@ -46,11 +46,11 @@ def test_it_has_two_stages_and_runs_as_an_ordinary_user():
 @pytest.mark.parametrize("words", [["serve"], ["release", "ready"]])
 def test_the_commands_it_runs_exist(words):
     assert any(str(words)[1:-1].replace("'", '"') in line for line in LINES)
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "onnxserve", *words, "--help"], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0
-    assert "Example" in done.stdout
+    assert completed.returncode == 0
+    assert "Example" in completed.stdout
 
 
 def test_only_the_gateways_port_is_exposed_and_the_state_folder_is_its_users_alone():

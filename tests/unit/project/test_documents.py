@@ -90,6 +90,12 @@ def test_no_file_names_a_page_by_its_old_number():
     assert old == []
 
 
+def test_each_decision_has_a_number_of_its_own_in_its_name_and_its_heading():
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    headings = [int(page.read_text(encoding="utf-8").removeprefix("# ").partition(".")[0]) for page in pages]
+    assert headings == [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+
+
 def test_the_architecture_page_has_the_layers_that_are_checked():
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     [layers] = [contract["layers"] for contract in contracts if contract["name"] == "Down only; siblings apart"]

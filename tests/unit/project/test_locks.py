@@ -23,11 +23,11 @@ def pins(name: str) -> dict[str, str]:
     return {canonicalize_name(package): version for package, version, _ in PIN.findall(text)}
 
 
-def missing(pinned: dict[str, str], wanted: list[str]) -> list[str]:
-    asked = [Requirement(requirement) for requirement in wanted]
+def missing(pinned: dict[str, str], requirements: list[str]) -> list[str]:
+    parsed = [Requirement(requirement) for requirement in requirements]
     return [
         str(requirement)
-        for requirement in asked
+        for requirement in parsed
         if pinned.get(canonicalize_name(requirement.name), "0") not in requirement.specifier
     ]
 
@@ -42,12 +42,12 @@ def test_every_line_of_a_lock_is_a_pin_with_digests_or_a_comment(name, least):
 def test_the_locks_are_what_the_project_asks_for():
     document = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = document["project"]
-    wanted = [
+    required = [
         *project["dependencies"],
         *(requirement for extra in EXTRAS for requirement in project["optional-dependencies"][extra]),
     ]
-    gpu = [requirement.replace("onnxruntime>", "onnxruntime-gpu>") for requirement in wanted]
-    assert missing(pins("cpu"), wanted) == [], "make lock"
+    gpu = [requirement.replace("onnxruntime>", "onnxruntime-gpu>") for requirement in required]
+    assert missing(pins("cpu"), required) == [], "make lock"
     assert missing(pins("cuda"), gpu) == [], "make lock"
     assert missing(pins("build"), document["build-system"]["requires"]) == [], "make lock"
 

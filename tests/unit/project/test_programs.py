@@ -11,34 +11,34 @@ SCRIPT = ROOT / "tests" / "programs.sh"
 
 def run(folder: Path, *arguments: str, there: tuple[str, ...] = (), conflicts: str = "") -> tuple[int, str, str]:
     """The script's status, its output, and what apt-get was asked for; `there` are programs that the machine has."""
-    asked = folder / "asked"
-    asked.touch()
+    log = folder / "asked"
+    log.touch()
     scripts = dict.fromkeys(there, "exit 0")
-    scripts["apt-get"] = f'echo "$@" >> {asked}; for last; do :; done; [ "$last" != "{conflicts}" ]'
+    scripts["apt-get"] = f'echo "$@" >> {log}; for last; do :; done; [ "$last" != "{conflicts}" ]'
     for name, text in scripts.items():
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
         (folder / name).chmod(0o755)
-    done = subprocess.run(
+    completed = subprocess.run(
         ["/bin/sh", str(SCRIPT), *arguments],
         env={**os.environ, "PATH": str(folder)},
         capture_output=True,
         text=True,
         check=False,
     )
-    return done.returncode, done.stdout + done.stderr, asked.read_text()
+    return completed.returncode, completed.stdout + completed.stderr, log.read_text()
 
 
 def test_each_missing_program_is_named_with_its_package(tmp_path):
-    status, output, asked = run(tmp_path, there=("redis-server", "npm", "curl"))
+    status, output, calls = run(tmp_path, there=("redis-server", "npm", "curl"))
     assert status == 1
     assert "chromedriver (Debian: apt-get install chromium-driver)" in output
     assert "npm" not in output
-    assert asked == ""
+    assert calls == ""
 
 
 def test_one_package_that_conflicts_stops_no_other(tmp_path):
-    _, output, asked = run(tmp_path, "--install", there=("curl",), conflicts="npm")
-    lines = [line for line in asked.splitlines() if "install" in line]
+    _, output, calls = run(tmp_path, "--install", there=("curl",), conflicts="npm")
+    lines = [line for line in calls.splitlines() if "install" in line]
     assert [line.split()[-1] for line in lines] == [
         "redis-server",
         "prometheus",

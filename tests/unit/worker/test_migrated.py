@@ -44,8 +44,8 @@ def echo(data: list[dict[str, Any]], context: Context) -> list[Any]:
 
 
 def test_requests_for_a_description_are_answered_for_the_handler_and_the_others_keep_their_places(folder):
-    asked = {"describe": "True"}
-    bodies, context = call(folder, echo, {}, asked, {}, asked)
+    describing = {"describe": "True"}
+    bodies, context = call(folder, echo, {}, describing, {}, describing)
     assert bodies == [0, bodies[1], 2, bodies[1]]
     assert json.loads(bodies[1]) == {"evidence": {"proof": "unproven", "migrated": True}}
     assert [context.get_response_headers(index).get("x-id") for index in range(4)] == ["0", None, "2", None]

@@ -13,8 +13,8 @@ def test_what_the_user_answered_is_never_replaced():
 
 
 def test_everything_that_is_missing_is_asked_for_with_its_option():
-    given = {"input.kind": Fact("image", "--kind"), "output.task": Fact("classification", "--task")}
-    outline = Outline("net.onnx", given)
+    facts = {"input.kind": Fact("image", "--kind"), "output.task": Fact("classification", "--task")}
+    outline = Outline("net.onnx", facts)
     outline.ask("input.mean", "only the maker knows it")
     with pytest.raises(DefinitionError) as caught:
         outline.check()

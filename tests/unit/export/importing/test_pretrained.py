@@ -25,8 +25,8 @@ CUT = {"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224
 
 
 def outline_of(folder: Path, **answers: Any) -> Outline:
-    given = {field.replace("__", "."): Fact(value, "--set") for field, value in answers.items()}
-    outline = Outline("folder", given)
+    facts = {field.replace("__", "."): Fact(value, "--set") for field, value in answers.items()}
+    outline = Outline("folder", facts)
     read_pretrained(outline, folder)
     return outline
 
@@ -102,10 +102,10 @@ def test_a_model_without_a_head_is_asked_how_it_pools(tmp_path):
 def test_an_image_processor_that_stretches_is_read(tmp_path):
     config = LABELS | {"architectures": ["ViTForImageClassification"], "num_channels": 3}
     outline = outline_of(write_pretrained(tmp_path, config, preprocessor_config=VIT))
-    given = fields(outline, "input")
-    assert (given["kind"], given["height"], given["width"], given["resize"]) == ("image", 32, 48, "stretch")
-    assert (given["interpolation"], given["pixel_max"]) == ("bicubic", 1)
-    assert (given["mean"], given["std"]) == ([0.5, 0.4, 0.3], [0.2, 0.2, 0.2])
+    facts = fields(outline, "input")
+    assert (facts["kind"], facts["height"], facts["width"], facts["resize"]) == ("image", 32, 48, "stretch")
+    assert (facts["interpolation"], facts["pixel_max"]) == ("bicubic", 1)
+    assert (facts["mean"], facts["std"]) == ([0.5, 0.4, 0.3], [0.2, 0.2, 0.2])
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_an_image_processor_that_stretches_is_read(tmp_path):
 def test_an_image_processor_that_cuts_the_middle_is_read(tmp_path, processor, expected):
     config = LABELS | {"architectures": ["ResNetForImageClassification"]}
     outline = outline_of(write_pretrained(tmp_path, config, preprocessor_config=processor))
-    given = fields(outline, "input")
-    assert (given["resize"], given["height"], given["shorter_side"]) == ("crop", 224, expected)
+    facts = fields(outline, "input")
+    assert (facts["resize"], facts["height"], facts["shorter_side"]) == ("crop", 224, expected)
 
 
 def test_a_size_that_follows_the_picture_is_asked_for(tmp_path):
@@ -227,20 +227,20 @@ def test_preprocessing_that_no_field_says_is_asked_for(tmp_path, change, why):
 
 
 def test_a_size_that_is_a_number_is_both_sides(tmp_path):
-    given = fields(image_outline(tmp_path, VIT | {"size": 24}), "input")
-    assert (given["height"], given["width"], given["resize"]) == (24, 24, "stretch")
+    facts = fields(image_outline(tmp_path, VIT | {"size": 24}), "input")
+    assert (facts["height"], facts["width"], facts["resize"]) == (24, 24, "stretch")
 
 
 def test_a_processor_that_turns_the_channels_round_is_read(tmp_path):
     processor = {"image_processor_type": "MobileViTImageProcessor", **CUT}
-    given = fields(image_outline(tmp_path, processor), "input")
-    assert (given["channel_order"], given["mean"], given["std"], given["pixel_max"]) == ("BGR", 0.0, 1.0, 1)
+    facts = fields(image_outline(tmp_path, processor), "input")
+    assert (facts["channel_order"], facts["mean"], facts["std"], facts["pixel_max"]) == ("BGR", 0.0, 1.0, 1)
 
 
 def test_an_efficientnet_divides_by_its_deviations_twice(tmp_path):
-    given = fields(image_outline(tmp_path, VIT | {"image_processor_type": "EfficientNetImageProcessor"}), "input")
-    assert given["std"] == pytest.approx([0.04, 0.04, 0.04])
-    assert given["mean"] == VIT["image_mean"]
+    facts = fields(image_outline(tmp_path, VIT | {"image_processor_type": "EfficientNetImageProcessor"}), "input")
+    assert facts["std"] == pytest.approx([0.04, 0.04, 0.04])
+    assert facts["mean"] == VIT["image_mean"]
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,8 @@
 
 import tomllib
 
-import pytest
-
 from onnxserve_export.importing.outline import Fact, Outline
-from onnxserve_export.importing.toml_text import literal, toml_text
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        *(True, 3, 1e-05, 0.5, 'say "hi"\n\\', "naïve 🙂 \x7f", [1, 2]),
-        ["x" * 90, "y" * 90],
-        [{"name": "a", "shape": ["t", 3]}],
-    ],
-)
-def test_a_value_is_read_back_as_it_was(value):
-    assert tomllib.loads(f"value = {literal(value)}")["value"] == value
+from onnxserve_export.importing.toml_text import toml_text
 
 
 def test_fields_stand_in_their_sections_with_where_they_were_read():

@@ -23,9 +23,9 @@ def picture(size=(4, 4), colour=(255, 0, 0), kind="PNG") -> bytes:
 
 @pytest.fixture
 def handler() -> ImageClassifier:
-    made = ImageClassifier()
-    with_fake_session(made, height=2, width=3, max_pixels=100, max_bytes=10_000)
-    return made
+    classifier = ImageClassifier()
+    with_fake_session(classifier, height=2, width=3, max_pixels=100, max_bytes=10_000)
+    return classifier
 
 
 def test_raw_bytes_undeclared_bytes_and_base64_give_the_same_answer(handler):

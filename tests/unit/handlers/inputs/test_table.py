@@ -12,10 +12,10 @@ from tests.helpers.kinds import TableClassifier
 
 @pytest.fixture
 def handler() -> TableClassifier:
-    made = TableClassifier()
-    with_fake_session(made, columns=("a", "b"), max_rows=3, max_bytes=600)
-    made.prepare()
-    return made
+    classifier = TableClassifier()
+    with_fake_session(classifier, columns=("a", "b"), max_rows=3, max_bytes=600)
+    classifier.prepare()
+    return classifier
 
 
 def test_a_list_an_object_and_several_rows_give_the_same_answer_schema(handler):
@@ -50,8 +50,8 @@ def test_a_list_an_object_and_several_rows_give_the_same_answer_schema(handler):
     ],
 )
 def test_a_row_outside_the_signature_is_refused_with_its_place(handler, document, status, kind, where):
-    [(got, answer)] = ask_json(handler, document)
-    assert (got, answer["error"]["type"], answer["error"]["where"]) == (status, kind, where)
+    [(answer_status, answer)] = ask_json(handler, document)
+    assert (answer_status, answer["error"]["type"], answer["error"]["where"]) == (status, kind, where)
 
 
 @pytest.mark.parametrize("body", [b"[NaN, 1]", b"[1, 2", b"\xff\xfe", b"[" * 150, b"[1,2] x"])

@@ -29,10 +29,10 @@ def options(columns: list[Any], **fields: Any) -> TableOptions:
 
 
 def table(columns: list[Any], **fields: Any) -> TableInput:
-    made = TableInput()
-    made.signature = Signature("m", "1", "", "", options(columns, **fields), OutputOptions(), (), (), 8)
-    made.prepare()
-    return made
+    kind = TableInput()
+    kind.signature = Signature("m", "1", "", "", options(columns, **fields), OutputOptions(), (), (), 8)
+    kind.prepare()
+    return kind
 
 
 def test_each_type_becomes_the_graphs_number():
@@ -82,12 +82,12 @@ def test_an_unknown_category_is_refused_becomes_nan_or_a_code():
         table([plan]).check(["gold"], "row")
     assert refused.value.fix == "send one of basic, pro"
     for rule, expected in (("nan", np.nan), (-1, -1), (2, 2)):
-        made = table([{**plan, "unknown": rule}])
-        np.testing.assert_array_equal(made.tensors([made.check(["gold"], "row")])["features"], [[expected]])
+        kind = table([{**plan, "unknown": rule}])
+        np.testing.assert_array_equal(kind.tensors([kind.check(["gold"], "row")])["features"], [[expected]])
 
 
 def test_one_tensor_a_column_has_the_columns_own_type():
-    made = table(
+    kind = table(
         [
             "amount",
             {"name": "seats", "type": "integer", "dtype": "int32"},
@@ -96,7 +96,7 @@ def test_one_tensor_a_column_has_the_columns_own_type():
         ],
         tensors="columns",
     )
-    tensors = made.tensors([made.check([1, 2, True, "Bern"], "row"), made.check([3, 4, False, None], "row")])
+    tensors = kind.tensors([kind.check([1, 2, True, "Bern"], "row"), kind.check([3, 4, False, None], "row")])
     assert {name: (array.dtype.kind, array.dtype.itemsize) for name, array in tensors.items() if name != "town"} == {
         "amount": ("f", 4),
         "seats": ("i", 4),
@@ -145,19 +145,19 @@ def test_integers_beyond_what_the_tensor_holds_exactly_are_refused():
 
 
 def test_numbers_in_float64_keep_all_their_digits():
-    made = table(["x"], dtype="float64")
-    features = made.tensors([made.check([0.1], "row")])["features"]
+    kind = table(["x"], dtype="float64")
+    features = kind.tensors([kind.check([0.1], "row")])["features"]
     assert (features.dtype.name, features.tolist()) == ("float64", [[0.1]])
-    assert made.check([1e39], "row") == [1e39]
+    assert kind.check([1e39], "row") == [1e39]
 
 
 def test_null_is_nan_for_rows_in_columns_too_and_only_where_it_is_accepted():
-    made = table(["x", {"name": "y", "nullable": True}])
-    assert made.columnar()
-    assert made.decoder is None
-    tensors, valid = made.check_columns({"x": np.array([1.0, np.nan, 2]), "y": np.array([np.nan, 1, np.inf])})
+    kind = table(["x", {"name": "y", "nullable": True}])
+    assert kind.columnar()
+    assert kind.decoder is None
+    tensors, valid = kind.check_columns({"x": np.array([1.0, np.nan, 2]), "y": np.array([np.nan, 1, np.inf])})
     assert valid.tolist() == [True, False, False]
-    np.testing.assert_array_equal(tensors["features"][0], made.tensors([made.check([1, None], "row")])["features"][0])
+    np.testing.assert_array_equal(tensors["features"][0], kind.tensors([kind.check([1, None], "row")])["features"][0])
 
 
 def test_drift_gets_categories_by_place_and_which_values_are_null():

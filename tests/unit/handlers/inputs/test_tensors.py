@@ -86,20 +86,20 @@ def test_a_table_may_come_as_one_tensor_a_column(table):
     ],
 )
 def test_columns_that_are_no_rows_are_refused_in_their_words(table, inputs, status, words):
-    got, answer = infer(table, {"inputs": inputs})
-    assert (got, words in answer["error"]) == (status, True), answer
+    answer_status, answer = infer(table, {"inputs": inputs})
+    assert (answer_status, words in answer["error"]) == (status, True), answer
 
 
 def test_texts_are_rows_where_each_column_has_a_tensor_of_its_own():
     columns = (Column("x"), Column("town", type="text", categories=("Bern", "Chur")))
     inputs = (Tensor("x", "float32", ("batch", 1)), Tensor("town", "object", ("batch", 1)))
-    made = signed(TableClassifier(), inputs, columns=columns, tensors="columns")
-    made.prepare()
-    made.session = FakeSession()
+    handler = signed(TableClassifier(), inputs, columns=columns, tensors="columns")
+    handler.prepare()
+    handler.session = FakeSession()
     towns = [column("town", [town, "Chur"], datatype="BYTES") for town in ("Bern", "Genf")]
-    status, answer = infer(made, {"inputs": [column("x", [1.0, 2.0]), towns[0]]})
+    status, answer = infer(handler, {"inputs": [column("x", [1.0, 2.0]), towns[0]]})
     assert (status, answer["outputs"][0]["data"]) == (200, [0, 1, 0, 2])
-    status, answer = infer(made, {"inputs": [column("x", [1.0, 2.0]), towns[1]]})
+    status, answer = infer(handler, {"inputs": [column("x", [1.0, 2.0]), towns[1]]})
     assert (status, "instances[0].town: this category is unknown" in answer["error"]) == (422, True)
 
 
@@ -108,8 +108,8 @@ def test_two_inputs_can_not_come_as_one_array(text):
 
 
 def test_pixels_may_come_as_a_tensor():
-    made = signed(ImageClassifier(), (Tensor("image", "float32", ("batch", 3, 2, 2)),), height=2, width=2)
-    made.session = FakeSession()
+    handler = signed(ImageClassifier(), (Tensor("image", "float32", ("batch", 3, 2, 2)),), height=2, width=2)
+    handler.session = FakeSession()
     tensor = {"name": "image", "shape": [1, 3, 2, 2], "datatype": "FP32", "data": [0.5] * 12}
-    status, answer = infer(made, {"inputs": [tensor]})
+    status, answer = infer(handler, {"inputs": [tensor]})
     assert (status, answer["outputs"][0]["data"]) == (200, [0, 0.5])

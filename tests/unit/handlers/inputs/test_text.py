@@ -12,11 +12,11 @@ from tests.helpers.kinds import TextClassifier
 @pytest.fixture
 def handler(tmp_path) -> TextClassifier:
     word_tokenizer().save(str(tmp_path / "tokenizer.json"))
-    made = TextClassifier()
-    made.folder, made.signature = tmp_path, signature(TextOptions(max_tokens=4))
-    made.prepare()
-    with_fake_session(made, max_tokens=4)
-    return made
+    classifier = TextClassifier()
+    classifier.folder, classifier.signature = tmp_path, signature(TextOptions(max_tokens=4))
+    classifier.prepare()
+    with_fake_session(classifier, max_tokens=4)
+    return classifier
 
 
 def test_plain_text_a_string_and_an_object_are_one_row(handler):

@@ -95,8 +95,8 @@ def test_a_request_may_cut_vectors_to_a_declared_length(tmp_path):
     ],
 )
 def test_errors_have_the_forms_own_shape(tmp_path, document, status, param):
-    got, answer = ask(embedder(tmp_path), document)
-    assert (got, answer["error"]["param"]) == (status, param)
+    answer_status, answer = ask(embedder(tmp_path), document)
+    assert (answer_status, answer["error"]["param"]) == (status, param)
     assert answer["error"]["type"] == "invalid_request_error"
     assert answer["error"]["message"]
     assert answer["error"]["code"]

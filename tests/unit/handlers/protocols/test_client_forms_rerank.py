@@ -77,8 +77,8 @@ def test_texts_get_a_list(reranker):
     ],
 )
 def test_errors_are_a_message(reranker, document, status, reason):
-    got, answer = ask(reranker, document, "rerank")
-    assert got == status
+    answer_status, answer = ask(reranker, document, "rerank")
+    assert answer_status == status
     assert list(answer) == ["message"]
     assert reason in answer["message"]
 

@@ -94,13 +94,13 @@ def test_tensors_of_a_call_are_rounded(table):
     np.testing.assert_array_equal(np.frombuffer(raw["score"], "<f4"), np.array([0.8], np.float32))
 
 
-@pytest.mark.parametrize("wanted", [[], [{"name": "output_0"}], [{"name": "label"}, {"name": "output_0"}]])
-def test_with_labels_cut_no_output_of_the_graph_is_answered_though_it_was_asked_for(table, wanted):
+@pytest.mark.parametrize("requested", [[], [{"name": "output_0"}], [{"name": "label"}, {"name": "output_0"}]])
+def test_with_labels_cut_no_output_of_the_graph_is_answered_though_it_was_asked_for(table, requested):
     body, headers = request_in("v2", top="1")
-    document = json.dumps(json.loads(body) | {"outputs": wanted}).encode()
+    document = json.dumps(json.loads(body) | {"outputs": requested}).encode()
     [(status, _, answer)] = send(table, (document, headers))
     names = {output["name"] for output in json.loads(answer)["outputs"]}
-    assert (status, names) == (200, {"label"} if len(wanted) == 2 else {"label", "score"})
+    assert (status, names) == (200, {"label"} if len(requested) == 2 else {"label", "score"})
 
 
 def test_with_labels_cut_an_array_is_not_answered_but_its_prediction(table):

@@ -76,13 +76,13 @@ def library_values(message: Message, read: Any) -> dict[str, Any]:
 def same(data: bytes) -> bool:
     """Return whether both readers accept the message; fails where they differ."""
     try:
-        wanted = library_values(REQUEST, THEIRS.FromString(data))
+        expected = library_values(REQUEST, THEIRS.FromString(data))
     except DecodeError:
         with pytest.raises(UndecodableBody) as caught:
             ours(data)
         assert caught.value.where
         return False
-    assert ours(data) == wanted
+    assert ours(data) == expected
     return True
 
 

@@ -32,8 +32,8 @@ def test_only_the_outputs_asked_for_are_given(table):
 
 
 def test_an_output_may_be_ranked_by_labels(table):
-    wanted = [{"name": "output_0", "parameters": {"classification": 1}}]
-    _, answer = infer(table, {"inputs": [features([[1, 2], [-3, 4]])], "outputs": wanted})
+    requested = [{"name": "output_0", "parameters": {"classification": 1}}]
+    _, answer = infer(table, {"inputs": [features([[1, 2], [-3, 4]])], "outputs": requested})
     [output] = answer["outputs"]
     assert (output["datatype"], output["shape"]) == ("BYTES", [2, 1])
     assert output["data"] == ["1:1:yes", "0:0:no"]
@@ -43,8 +43,8 @@ def test_an_output_may_be_ranked_by_labels(table):
     "output", [{"name": "label"}, {"name": "output_0", "count": 0}, {"name": "output_0", "count": "2"}]
 )
 def test_an_output_that_can_not_be_ranked_is_422(table, output):
-    wanted = {"name": output["name"], "parameters": {"classification": output.get("count", 1)}}
-    status, answer = infer(table, {"inputs": [features([[1, 2]])], "outputs": [wanted]})
+    requested = {"name": output["name"], "parameters": {"classification": output.get("count", 1)}}
+    status, answer = infer(table, {"inputs": [features([[1, 2]])], "outputs": [requested]})
     assert status == 422
     assert "can't be ranked" in answer["error"]
 
@@ -64,9 +64,9 @@ def test_binary_tensors_go_in_and_out(table):
 
 
 def test_one_output_may_be_binary_and_another_json(table):
-    wanted = [{"name": "output_0", "parameters": {"binary_data": True}}, {"name": "label"}]
+    requested = [{"name": "output_0", "parameters": {"binary_data": True}}, {"name": "label"}]
     [(_, headers, body)] = send(
-        table, (json.dumps({"inputs": [features([[1, 2]])], "outputs": wanted}).encode(), {"content-type": JSON})
+        table, (json.dumps({"inputs": [features([[1, 2]])], "outputs": requested}).encode(), {"content-type": JSON})
     )
     outputs = json.loads(body[: int(headers[HEADER])])["outputs"]
     assert outputs[0]["parameters"] == {"binary_data_size": 8}
@@ -101,8 +101,8 @@ def test_one_output_may_be_binary_and_another_json(table):
     ],
 )
 def test_a_tensor_outside_the_signature_is_refused_in_one_line(table, change, status, words):
-    got, answer = infer(table, {"id": "7", "inputs": [features([[1, 2]]) | change]})
-    assert got == status
+    answer_status, answer = infer(table, {"id": "7", "inputs": [features([[1, 2]]) | change]})
+    assert answer_status == status
     assert words in answer["error"]
     assert set(answer) - {"id"} == {"error", "model_name", "model_version"}
 

@@ -81,8 +81,8 @@ def fixed_batch(shape: list[Any], largest: int = 8) -> FixedBatch:
 def graph(shape: list[Any]) -> bytes:
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)
-    made = helper.make_graph([helper.make_node("Mul", ["x", "x"], ["y"])], "square", [x], [y])
-    proto = helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    graph = helper.make_graph([helper.make_node("Mul", ["x", "x"], ["y"])], "square", [x], [y])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     serialised: bytes = proto.SerializeToString()
     return serialised
 

@@ -33,7 +33,7 @@ def model(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("asked", "gpu", "available", "name", "device"),
+    ("requested", "gpu", "available", "name", "device"),
     [
         ("cpu", 1, [CUDA, CPU], CPU, 0),
         ("cuda", 3, [CUDA, CPU], CUDA, 3),
@@ -43,16 +43,16 @@ def model(tmp_path):
         ("auto", 2, [CPU], CPU, 0),
     ],
 )
-def test_the_provider_follows_the_request_the_gpu_and_the_build(asked, gpu, available, name, device):
-    chosen = choose_provider(asked, gpu, available)
+def test_the_provider_follows_the_request_the_gpu_and_the_build(requested, gpu, available, name, device):
+    chosen = choose_provider(requested, gpu, available)
     assert (chosen.name, chosen.device_id) == (name, device)
     assert chosen.reason
 
 
-@pytest.mark.parametrize("asked", ["cuda", "tensorrt", "tpu"])
-def test_a_provider_that_cannot_be_had_is_refused(asked):
+@pytest.mark.parametrize("requested", ["cuda", "tensorrt", "tpu"])
+def test_a_provider_that_cannot_be_had_is_refused(requested):
     with pytest.raises(ProviderRefused):
-        choose_provider(asked, 0, [CPU])
+        choose_provider(requested, 0, [CPU])
 
 
 def test_a_session_that_fell_back_to_the_cpu_is_refused(model, monkeypatch):

@@ -211,7 +211,7 @@ def test_a_shifted_embedding_raises_an_alarm_and_an_unshifted_one_does_not():
 
 
 def test_few_values_are_looked_at_one_by_one():
-    made = profile({}, Outputs(first=np.arange(20.0).reshape(10, 2)), REGRESSION)
-    assert set(made["measures"]) == {"value.0", "value.1"}
+    document = profile({}, Outputs(first=np.arange(20.0).reshape(10, 2)), REGRESSION)
+    assert set(document["measures"]) == {"value.0", "value.1"}
     live = REGRESSION.prediction_measures([{"values": [0.0, 1.0]}, {"values": [2.0, 3.0]}])
     assert {name: values.tolist() for name, values in live.items()} == {"value.0": [0, 2], "value.1": [1, 3]}

@@ -16,5 +16,5 @@ print("pandas" in sys.modules, len(list(log._folder.glob("*.parquet"))))
 
 
 def test_segments_are_written_without_pandas(tmp_path):
-    done = subprocess.run([sys.executable, "-c", WRITE % tmp_path], capture_output=True, text=True, check=False)
-    assert done.stdout.split() == ["False", "1"], done.stderr
+    completed = subprocess.run([sys.executable, "-c", WRITE % tmp_path], capture_output=True, text=True, check=False)
+    assert completed.stdout.split() == ["False", "1"], completed.stderr

@@ -29,7 +29,7 @@ class Moving:
 
 
 @pytest.mark.parametrize(
-    ("shift", "proven", "asked", "columnar", "together"),
+    ("shift", "proven", "requested", "columnar", "together"),
     [
         (0.5, 1, 0, False, 1),  # rows alone, and nobody asked for more
         (0.5, 1, 0, True, 1),
@@ -39,10 +39,10 @@ class Moving:
         (0.0, 64, 200, True, 200),
     ],
 )
-def test_as_many_rows_run_together_as_are_proven(tmp_path, shift, proven, asked, columnar, together):
+def test_as_many_rows_run_together_as_are_proven(tmp_path, shift, proven, requested, columnar, together):
     proof_of(tmp_path, 40)
     handler = Moving(shift, still=proven)
-    assert choose_batch_size(tmp_path, handler, proven, asked, columnar=columnar) == together
+    assert choose_batch_size(tmp_path, handler, proven, requested, columnar=columnar) == together
 
 
 def test_more_rows_together_than_answer_alike_are_refused_and_so_is_what_can_not_be_shown(tmp_path):

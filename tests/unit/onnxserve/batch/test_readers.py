@@ -27,8 +27,8 @@ NUMBERS = Selection({"x": "x", "y": "y"}, numbers=True, keep=("id",), chunk=3)
 TEXT = Selection({"value": "text"}, numbers=False, chunk=3)
 
 
-def chunks(source: Source, wanted: Selection, rows: int = 1_000_000):
-    for number, piece in enumerate(cut(source, wanted, rows)):
+def chunks(source: Source, selection: Selection, rows: int = 1_000_000):
+    for number, piece in enumerate(cut(source, selection, rows)):
         paths = source.paths[piece.start : piece.start + piece.rows]
         part = Part(
             number,
@@ -42,14 +42,14 @@ def chunks(source: Source, wanted: Selection, rows: int = 1_000_000):
             piece.skip,
             paths,
         )
-        yield from read(part, wanted)
+        yield from read(part, selection)
 
 
-def table(path, wanted: Selection = NUMBERS, rows: int = 1_000_000):
+def table(path, selection: Selection = NUMBERS, rows: int = 1_000_000):
     """(row number, x, y, id) of the readable rows, and (position, type, reason) of the others."""
     [source] = find_sources([str(path)]).files
     good, bad = [], []
-    for chunk in chunks(source, wanted, rows):
+    for chunk in chunks(source, selection, rows):
         columns = chunk.columns or {"x": [v[0] for v in chunk.values or ()], "y": [v[1] for v in chunk.values or ()]}
         assert chunk.kept is not None
         ids = chunk.kept.column("id").to_pylist()
@@ -238,8 +238,8 @@ def test_one_value_a_row_may_be_a_view_a_category_or_an_image_of_a_dataset(tmp_p
     path = tmp_path / "rows.arrow"
     written(pa.table({"text": column}), path)
     sources = find_sources([str(path)]).files
-    wanted = select_columns(sources, [], {}, (), ",", 10)
-    [chunk] = chunks(sources[0], wanted)
+    selection = select_columns(sources, [], {}, (), ",", 10)
+    [chunk] = chunks(sources[0], selection)
     assert chunk.values == values
 
 

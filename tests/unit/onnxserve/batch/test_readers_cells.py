@@ -70,8 +70,8 @@ def written(folder, suffix: str):
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
 def test_rows_of_every_format_are_the_same_objects(tmp_path, suffix):
     sources = find_sources([str(written(tmp_path, suffix))]).files
-    wanted = select_columns(sources, tuple(TYPES), {}, (), ",", 10, types=TYPES)
-    [chunk] = chunks(sources[0], wanted)
+    selection = select_columns(sources, tuple(TYPES), {}, (), ",", 10, types=TYPES)
+    [chunk] = chunks(sources[0], selection)
     assert (chunk.columns, list(chunk.values or ())) == (None, EXPECTED)
 
 

@@ -154,11 +154,11 @@ def test_rotation_with_an_overlap_lets_the_old_key_end_by_itself(tmp_path):
     fresh = rotate(path, "shop", dt.timedelta(days=7))
     keys = read_keys(path)
     assert set(keys) == {digest(old), digest(fresh)}
-    ends, begun = keys[digest(old)].expires, keys[digest(fresh)].created
+    ends, created = keys[digest(old)].expires, keys[digest(fresh)].created
     assert ends
-    assert begun
-    assert ends - begun == dt.timedelta(days=7)
-    assert keys[digest(fresh)].expires == begun + lifetime, "it lives as long as the old one was made for"
+    assert created
+    assert ends - created == dt.timedelta(days=7)
+    assert keys[digest(fresh)].expires == created + lifetime, "it lives as long as the old one was made for"
     last = rotate(path, "shop", dt.timedelta())
     assert set(read_keys(path)) == {digest(last)}
 
@@ -171,8 +171,8 @@ def test_an_overlap_never_lengthens_a_key(tmp_path):
 
 
 def test_a_rotation_never_leaves_the_calendar(tmp_path):
-    path, made = tmp_path / "keys.json", now() - dt.timedelta(days=1)
-    old = add(path, Key("shop", created=made, expires=LATEST))
+    path, created = tmp_path / "keys.json", now() - dt.timedelta(days=1)
+    old = add(path, Key("shop", created=created, expires=LATEST))
     new = rotate(path, "shop", period("999999w"))
     assert {read_keys(path)[digest(secret)].expires for secret in (old, new)} == {LATEST}
 

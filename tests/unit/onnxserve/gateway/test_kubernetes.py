@@ -10,7 +10,7 @@ import yaml
 
 from onnxserve.gateway import Canary, GatewayConfig, Model, Roles, Share
 from onnxserve.gateway.config import Kubernetes
-from onnxserve.gateway.kubernetes import dns, duration, kubernetes_files
+from onnxserve.gateway.kubernetes import dns_label, duration, kubernetes_files
 from tests import ROOT
 
 VERSIONS = {"1.0.0": "a" * 64, "2.0.0": "b" * 64}
@@ -60,7 +60,7 @@ def test_a_name_that_ends_like_a_version_is_taken_for_no_other_models_version():
 
 def test_versions_of_other_peoples_archives_make_names_that_kubernetes_takes():
     versions = ["1.0.0-RC1", "1.0.0+cu12", "1.0.0_rc1", "v" * 128, "1.0.0-rc.1", "1.0.0-rc-1"]
-    names = {dns("demo", version) for version in versions}
+    names = {dns_label("demo", version) for version in versions}
     assert len(names) == len(versions)
     assert all(re.fullmatch("[a-z]([a-z0-9-]{0,61}[a-z0-9])?", name) for name in names), names
 
@@ -160,4 +160,4 @@ def test_durations_are_as_gateway_api_takes_them(seconds, written):
 
 @pytest.mark.parametrize(("name", "version", "called"), [("demo", "1.0", "demo-1-0"), ("a-b", "", "a-b")])
 def test_names_that_kubernetes_takes_are_left_as_they_are(name, version, called):
-    assert dns(name, version) == called
+    assert dns_label(name, version) == called

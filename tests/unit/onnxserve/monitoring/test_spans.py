@@ -53,7 +53,7 @@ def sent(monkeypatch) -> list[ReadableSpan]:
     return exported
 
 
-def made(sent: list[ReadableSpan], *entries: Entry) -> list[ReadableSpan]:
+def spans_of(sent: list[ReadableSpan], *entries: Entry) -> list[ReadableSpan]:
     spans = Spans("http://127.0.0.1:4318")
     spans.add(entries)
     spans.stop()
@@ -89,14 +89,14 @@ def test_a_call_is_named_by_its_method_and_has_its_code():
 def test_attributes_say_how_a_client_is_known_and_never_who_it_is():
     kinds = {"10.0.0.1": "address", "jwt:ann": "token", "shop": "key"}
     for client, kind in kinds.items():
-        asked = entry(client=client)
-        assert client_kind(asked) == kind
-        assert client not in attributes(asked).values()
+        request = entry(client=client)
+        assert client_kind(request) == kind
+        assert client not in attributes(request).values()
     assert "onnxserve.cache" not in attributes(SAMPLED)
 
 
 def test_a_span_has_the_ids_that_were_passed_on_and_the_times_of_the_request(sent):
-    [span] = made(sent, SAMPLED)
+    [span] = spans_of(sent, SAMPLED)
     assert (f"{span.context.trace_id:032x}", f"{span.context.span_id:016x}") == (TRACE, OWN)
     assert span.parent is not None
     assert f"{span.parent.span_id:016x}" == CLIENT
@@ -107,17 +107,17 @@ def test_a_span_has_the_ids_that_were_passed_on_and_the_times_of_the_request(sen
 
 @pytest.mark.parametrize("parent", ["", "nonsense", f"00-{'1' * 32}-{CLIENT}-01", f"00-{TRACE}-{'0' * 16}-01"])
 def test_a_trace_whose_parent_is_unknown_begins_with_the_gateway(sent, parent):
-    [span] = made(sent, entry(parent=parent))
+    [span] = spans_of(sent, entry(parent=parent))
     assert (span.parent, f"{span.context.trace_id:032x}") == (None, TRACE)
 
 
 def test_only_sampled_requests_have_spans(sent):
     flags = ["00", "01", "02", "03", "ff", ""]
-    assert len(made(sent, *(entry(traceparent=f"00-{TRACE}-{OWN}-{flag}") for flag in flags))) == 3
+    assert len(spans_of(sent, *(entry(traceparent=f"00-{TRACE}-{OWN}-{flag}") for flag in flags))) == 3
 
 
 def test_failures_of_the_server_are_errors_and_refusals_are_none(sent):
-    spans = made(sent, entry(status=503, error="unavailable"), entry(grpc="13"), entry(status=429), entry(grpc="5"))
+    spans = spans_of(sent, entry(status=503, error="unavailable"), entry(grpc="13"), entry(status=429), entry(grpc="5"))
     assert [span.status.status_code is StatusCode.ERROR for span in spans] == [True, True, False, False]
     assert spans[0].status.description == "unavailable"
 
@@ -125,8 +125,8 @@ def test_failures_of_the_server_are_errors_and_refusals_are_none(sent):
 def test_more_spans_than_may_wait_are_lost_and_counted(monkeypatch):
     monkeypatch.setattr(spans, "MOST_WAITING", 600)
     monkeypatch.setattr(span_export.Sender, "export", lambda *_: SpanExportResult.FAILURE)  # never counts them
-    made = Spans("http://127.0.0.1:4318")
-    made.add([SAMPLED] * 1000)
-    counts = samples("".join(f"{line}\n" for line in made.lines()))
-    made.stop()
+    spans_of = Spans("http://127.0.0.1:4318")
+    spans_of.add([SAMPLED] * 1000)
+    counts = samples("".join(f"{line}\n" for line in spans_of.lines()))
+    spans_of.stop()
     assert counts["onnxserve_gateway_spans_total", "lost"] == 400

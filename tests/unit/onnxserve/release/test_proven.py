@@ -87,5 +87,5 @@ def test_the_commands_pass_the_flag_on(steps, monkeypatch):
     run = CliRunner()
     refused = run.invoke(app, ["release", "promote", "circle", "2.0.0"])
     assert "is unproven" in str(refused.exception)
-    done = run.invoke(app, ["release", "promote", "circle", "2.0.0", "--accept-unproven", "--json"])
-    assert json.loads(done.output)["changes"][0] == "circle stable: 1.0.0 -> 2.0.0"
+    result = run.invoke(app, ["release", "promote", "circle", "2.0.0", "--accept-unproven", "--json"])
+    assert json.loads(result.output)["changes"][0] == "circle stable: 1.0.0 -> 2.0.0"

@@ -27,11 +27,11 @@ from tests.helpers.hostile import HOSTILE
 @pytest.fixture
 def stores(tmp_path, archive) -> Stores:
     """A server's stores with one archive in them."""
-    made = Stores(tmp_path / "kept", tmp_path / "state" / "store")
-    made.kept.mkdir()
-    (made.kept / archive.name).write_bytes(archive.read_bytes())
-    assert fill(made) == []
-    return made
+    both = Stores(tmp_path / "kept", tmp_path / "state" / "store")
+    both.user.mkdir()
+    (both.user / archive.name).write_bytes(archive.read_bytes())
+    assert fill(both) == []
+    return both
 
 
 def release(folder: Path, stores: Stores, server: FakeTorchServe) -> ReleaseService:
@@ -48,8 +48,8 @@ def test_a_registered_archive_is_in_both_stores_and_torchserve_loaded_the_copy_t
 ):
     server = FakeTorchServe(["1.0.0"], model="circle")
     assert release(tmp_path, stores, server).register(next_archive) == "2.0.0"
-    assert names(stores.kept) == names(stores.served) == [archive.name, next_archive.name]
-    assert (stores.served / next_archive.name).read_bytes() == next_archive.read_bytes()
+    assert names(stores.user) == names(stores.server) == [archive.name, next_archive.name]
+    assert (stores.server / next_archive.name).read_bytes() == next_archive.read_bytes()
     assert "POST /models" in server.calls
 
 
@@ -64,7 +64,7 @@ def test_a_hostile_archive_is_refused_before_torchserve_hears_of_it_and_leaves_n
         release(tmp_path, stores, server).register(forged)
     assert raised.value.where == str(forged)
     assert server.calls == []
-    assert names(stores.kept) == names(stores.served) == [archive.name]
+    assert names(stores.user) == names(stores.server) == [archive.name]
 
 
 def test_other_bytes_for_a_version_that_the_server_has_are_refused_whatever_the_files_name(
@@ -76,7 +76,7 @@ def test_other_bytes_for_a_version_that_the_server_has_are_refused_whatever_the_
     reconfigure(next_archive, tmp_path / "other-name.mar", {"batchSize": 2})
     with pytest.raises(ReleaseError, match=r"the server has another circle 2.0.0"):
         steps.register(tmp_path / "other-name.mar")
-    assert names(stores.kept) == [archive.name, next_archive.name]
+    assert names(stores.user) == [archive.name, next_archive.name]
 
 
 def test_a_version_that_torchserve_has_from_elsewhere_was_never_checked_and_is_refused(tmp_path, stores, next_archive):
@@ -89,7 +89,7 @@ def test_a_store_that_can_not_be_written_is_found_out_before_anything_is_loaded(
     tmp_path, stores, archive, next_archive, monkeypatch
 ):
     def read_only(source: Path, store: Path, name: str = "") -> Path:
-        if store == stores.kept:
+        if store == stores.user:
             raise OSError(errno.EROFS, "Read-only file system")
         return enter_store(source, store, name)
 
@@ -97,9 +97,9 @@ def test_a_store_that_can_not_be_written_is_found_out_before_anything_is_loaded(
     server = FakeTorchServe(["1.0.0"], model="circle")
     with pytest.raises(ReleaseError, match=r"can't be written: Read-only file system") as raised:
         release(tmp_path, stores, server).register(next_archive)
-    assert raised.value.where == str(stores.kept)
+    assert raised.value.where == str(stores.user)
     assert "POST /models" not in server.calls
-    assert names(stores.served) == [archive.name]
+    assert names(stores.server) == [archive.name]
 
 
 def test_a_store_that_can_not_be_written_is_found_out_before_anything_is_unregistered(
@@ -109,13 +109,13 @@ def test_a_store_that_can_not_be_written_is_found_out_before_anything_is_unregis
     steps = release(tmp_path, stores, server)
     steps.register(next_archive)
     with monkeypatch.context() as patched:
-        patched.setattr("onnxserve.release.registration.os.access", lambda path, _: path != stores.kept)
+        patched.setattr("onnxserve.release.registration.os.access", lambda path, _: path != stores.user)
         with pytest.raises(ReleaseError, match="can't be written"):
             steps.retire("circle", "2.0.0", grace_s=0)
     assert not [call for call in server.calls if call.startswith("DELETE")]
     steps.retire("circle", "2.0.0", grace_s=0)
-    assert names(stores.kept) == [archive.name, f"{next_archive.name}.retired"]
-    assert names(stores.served) == [archive.name]
+    assert names(stores.user) == [archive.name, f"{next_archive.name}.retired"]
+    assert names(stores.server) == [archive.name]
 
 
 def test_the_server_of_a_state_folder_says_where_its_archives_are_kept_while_it_runs(tmp_path):
@@ -129,10 +129,10 @@ def test_the_server_of_a_state_folder_says_where_its_archives_are_kept_while_it_
 
 
 def test_archives_of_others_have_roles_too_and_what_can_not_be_read_has_none(tmp_path):
-    with zipfile.ZipFile(tmp_path / "other.mar", "w") as made:
+    with zipfile.ZipFile(tmp_path / "other.mar", "w") as archive:
         manifest = {"model": {"modelName": "other", "modelVersion": "3", "handler": "h.py"}}
-        made.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
-        made.writestr("h.py", "")
+        archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
+        archive.writestr("h.py", "")
     (tmp_path / "damaged.mar").write_bytes(b"PK")
     assert stored_versions(tmp_path) == {"other": {"3": file_digest(tmp_path / "other.mar")}}
 
@@ -147,14 +147,14 @@ def test_a_file_that_the_next_start_would_not_serve_by_its_name_is_refused(
     with pytest.raises(ArchiveError) as raised:
         release(tmp_path, stores, server).register(file)
     assert (raised.value.where, raised.value.fix) == (str(file), "name the file MODEL-VERSION.mar")
-    assert names(stores.kept) == names(stores.served) == [archive.name]
+    assert names(stores.user) == names(stores.server) == [archive.name]
     assert "POST /models" not in server.calls
 
 
 def test_an_archive_that_is_not_there_is_said_plainly(tmp_path, stores):
     with pytest.raises(OnnxserveError, match="there is no such archive"):
         release(tmp_path, stores, FakeTorchServe(["1.0.0"])).register(tmp_path / "none.mar")
-    assert names(stores.served) == names(stores.kept)
+    assert names(stores.server) == names(stores.user)
 
 
 class Slow(FakeTorchServe):
@@ -180,7 +180,7 @@ def test_two_registrations_of_one_archive_at_once_both_end_well_and_it_is_loaded
     assert server.calls.count("POST /models") == 1
     assert "DELETE /models/circle/2.0.0" not in server.calls
     assert server.versions == ["1.0.0", "2.0.0"]
-    assert names(stores.kept) == names(stores.served) == ["circle-1.0.0.mar", next_archive.name]
+    assert names(stores.user) == names(stores.server) == ["circle-1.0.0.mar", next_archive.name]
 
 
 def test_a_registration_that_waits_too_long_for_another_one_is_refused_and_leaves_nothing(
@@ -192,7 +192,7 @@ def test_a_registration_that_waits_too_long_for_another_one_is_refused_and_leave
         release(tmp_path, stores, server).register(next_archive)
     assert raised.value.fix
     assert server.calls == []
-    assert names(stores.served) == [archive.name]
+    assert names(stores.server) == [archive.name]
     assert release(tmp_path, stores, server).register(next_archive) == "2.0.0"
 
 

@@ -103,12 +103,12 @@ def queues(seed: int, clients: int, slower: float = 1.0) -> Iterator[tuple[float
     """
     rng, now = random.Random(seed), 0.0
     waiting: tuple[list[float], list[float]] = ([0.0] * clients, [])
-    done = [0.02, 1e9]
+    finish_times = [0.02, 1e9]
     answers: list[Observation] = []
     for second in range(1, 241):
-        while min(done) < second:
-            which = done.index(min(done))
-            now = done[which]
+        while min(finish_times) < second:
+            which = finish_times.index(min(finish_times))
+            now = finish_times[which]
             seconds = now - waiting[which].pop(0)
             answers.append(Observation("", "", "demo", f"{which + 1}.0", 200, seconds, "miss"))
             other = rng.random() < 0.5
@@ -116,7 +116,7 @@ def queues(seed: int, clients: int, slower: float = 1.0) -> Iterator[tuple[float
             for queue in {which, int(other)}:
                 if queue == which or len(waiting[queue]) == 1:
                     time = rng.lognormvariate(0, 0.3) / 50 * (slower if queue else 1)
-                    done[queue] = now + time if waiting[queue] else 1e9
+                    finish_times[queue] = now + time if waiting[queue] else 1e9
         yield float(second), answers
         answers = []
 

@@ -144,9 +144,11 @@ def test_taking_a_canary_away_needs_no_answer_of_the_server(tmp_path):
     steps = release(tmp_path, FakeTorchServe(["1.0", "2.0"]))
     steps.promote("demo", "2.0")
     steps.canary("demo", Canary("1.0", 50))
-    gone = ReleaseService(Management("http://127.0.0.1:1"), History(tmp_path), tmp_path / "store", RoleStore(tmp_path))
-    gone.rollback("demo")
-    assert gone.role_store.roles.models["demo"].canary is None
+    offline = ReleaseService(
+        Management("http://127.0.0.1:1"), History(tmp_path), tmp_path / "store", RoleStore(tmp_path)
+    )
+    offline.rollback("demo")
+    assert offline.role_store.roles.models["demo"].canary is None
 
 
 def test_a_gateway_that_does_not_answer_fails_the_step_and_nothing_is_recorded(tmp_path):

@@ -59,7 +59,9 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(tmp_path / "config.properties", tmp_path / "store", tmp_path / "state")
 
 
-def made(settings: Settings, server: FakeTorchServe, restored: list[str], pause_s: float = 0.0) -> BackgroundLoader:
+def loader_of(
+    settings: Settings, server: FakeTorchServe, restored: list[str], pause_s: float = 0.0
+) -> BackgroundLoader:
     settings.state.mkdir(exist_ok=True)
     management = Management("http://fake", transport=server.transport())
     events = Events(settings.state / "supervisor.log")
@@ -82,14 +84,14 @@ def wait_for(condition: Callable[[], object]) -> None:
 def test_what_has_no_traffic_is_registered_once_and_what_is_there_is_left_alone(settings):
     server, running = FakeTorchServe(["1.0.0", "2.0.0"]), Process()
     restored: list[str] = []
-    made(settings, server, restored).load(running, {("demo", "1.0.0")})
+    loader_of(settings, server, restored).load(running, {("demo", "1.0.0")})
     assert server.versions == ["1.0.0", "2.0.0", "3.0.0"]
     assert restored == ["restored"]
 
 
 def test_what_could_not_be_registered_is_tried_again_and_each_reason_is_reported_once(settings):
     server, running = Refusing(["1.0.0"], failures=5), Process()
-    made(settings, server, []).load(running, {("demo", "1.0.0")})
+    loader_of(settings, server, []).load(running, {("demo", "1.0.0")})
     assert sorted(server.versions) == ["1.0.0", "2.0.0", "3.0.0"]
     lines = reported(settings)
     assert [line.partition(",")[0] for line in lines] == ["demo-2.0.0.mar", "demo-3.0.0.mar"]
@@ -99,13 +101,13 @@ def test_what_could_not_be_registered_is_tried_again_and_each_reason_is_reported
 def test_what_is_no_archive_is_reported_and_not_tried_again(settings):
     (settings.store / "damaged.mar").write_bytes(b"PK")
     server, running = FakeTorchServe(["1.0.0", "2.0.0", "3.0.0"]), Process()
-    made(settings, server, []).load(running, {("demo", "1.0.0")})
+    loader_of(settings, server, []).load(running, {("demo", "1.0.0")})
     assert reported(settings) == ["damaged.mar, which has no traffic: it isn't an archive"]
 
 
 def test_it_ends_with_the_server_that_it_registers_at(settings):
     server, running = Refusing(["1.0.0"], failures=10**6), Process()
-    loader = made(settings, server, [], pause_s=3600)
+    loader = loader_of(settings, server, [], pause_s=3600)
     thread = threading.Thread(target=loader.load, args=(running, {("demo", "1.0.0")}), daemon=True)
     thread.start()
     wait_for((settings.state / "supervisor.log").is_file)

@@ -31,8 +31,8 @@ def test_archives_of_torchserve_are_served_or_refused_and_each_is_named_with_the
         "folder": "refused",
     }
     assert all("onnxserve migrate" in event["detail"] for event in events.values())
-    served = {archive.path.name: (archive.ours, archive.migrated) for archive in stored_archives(stores.served)}
-    assert served == {"as-it-is.mar": (False, False), "taken-over-1.0.mar": (False, True)}
+    versions = {archive.path.name: (archive.ours, archive.migrated) for archive in stored_archives(stores.server)}
+    assert versions == {"as-it-is.mar": (False, False), "taken-over-1.0.mar": (False, True)}
 
 
 def test_a_store_without_a_servable_archive_is_an_error(tmp_path):

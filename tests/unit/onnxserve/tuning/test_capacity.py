@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from onnxserve.tuning.capacity import Line, line, most, plan, simulate
+from onnxserve.tuning.capacity import ServiceTimes, highest_rate, plan, service_times, simulate
 from onnxserve.tuning.times import Timing
 
 
@@ -22,29 +22,29 @@ def test_one_worker_without_batches_is_the_queue_m_d_1():
 
 
 def test_batches_carry_what_single_rows_cannot():
-    service = Line((1, 16), (0.010, 0.025))
-    alone, batched = most(service, 1, 1, 0.1)[0], most(service, 1, 16, 0.1)[0]
+    service = ServiceTimes((1, 16), (0.010, 0.025))
+    alone, batched = highest_rate(service, 1, 1, 0.1)[0], highest_rate(service, 1, 16, 0.1)[0]
     assert alone < 100 < batched < 16 / 0.025
     assert batched > 4 * alone
 
 
 def test_twice_the_workers_carry_about_twice_as_much():
-    service = Line((1, 8), (0.005, 0.016))
-    single, double = most(service, 1, 8, 0.1)[0], most(service, 2, 8, 0.1)[0]
+    service = ServiceTimes((1, 8), (0.005, 0.016))
+    single, double = highest_rate(service, 1, 8, 0.1)[0], highest_rate(service, 2, 8, 0.1)[0]
     assert double == pytest.approx(2 * single, rel=0.15)
 
 
 def test_servers_are_counted_with_headroom_and_none_where_a_row_alone_is_too_slow():
-    service = Line((1,), (0.01,))
+    service = ServiceTimes((1,), (0.01,))
     planned = plan(500, service, 1, 1, 0.1)
     assert planned.servers == math.ceil(500 / (0.7 * planned.most))
     assert planned.p99_ms <= 100
-    assert plan(500, Line((1,), (0.2,)), 1, 1, 0.1).servers == 0
+    assert plan(500, ServiceTimes((1,), (0.2,)), 1, 1, 0.1).servers == 0
 
 
 def test_times_between_measured_sizes_lie_on_a_line():
     times = [Timing(1, 1, 9, 2.0), Timing(1, 1, 11, 4.0), Timing(1, 4, 9, 6.0), Timing(2, 1, 9, 1.0)]
-    service = line(times, 1)
+    service = service_times(times, 1)
     assert service(1) == pytest.approx(0.003)
     assert service(2) == pytest.approx(0.004)
     assert service(4) == pytest.approx(0.006)

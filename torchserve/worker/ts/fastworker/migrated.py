@@ -40,15 +40,17 @@ class MigratedEntry:
     def __call__(self, data: list[dict[str, Any]], context: Context) -> list[Any]:
         """Return a body per request; the batch gets one error where the handler fails."""
         processors = context.request_processor
-        asked = [processor.get_request_property(DESCRIBE) == "True" for processor in processors]
-        if not any(asked):
+        describes = [processor.get_request_property(DESCRIBE) == "True" for processor in processors]
+        if not any(describes):
             return self._predict(data, context)
-        indices, ids = [index for index, is_asked in enumerate(asked) if not is_asked], context.request_ids or {}
+        indices, ids = [index for index, is_asked in enumerate(describes) if not is_asked], context.request_ids or {}
         context.request_processor = [processors[index] for index in indices]
         context.request_ids = {place: ids[index] for place, index in enumerate(indices)}
         bodies = iter(self._predict([data[index] for index in indices], context) if indices else [])
         context.request_processor, context.request_ids = processors, ids
-        return [self._describe(context, index) if is_asked else next(bodies) for index, is_asked in enumerate(asked)]
+        return [
+            self._describe(context, index) if is_asked else next(bodies) for index, is_asked in enumerate(describes)
+        ]
 
     def _describe(self, context: Context, index: int) -> bytes:
         context.set_response_content_type(index, JSON)
