@@ -35,7 +35,7 @@ class Search:
         self.types = types_for(cpu_flags(), state.definition.serve.provider)
         self.nodes, _ = quantisable(onnx.load(self.source), state.definition.quantise.exclude)
         self.acceptance = select_acceptance(state)
-        self.certify_rows = len(state.split.certify)
+        self.certify_rows = state.split.units("certify")
 
     def graph(self, nodes: list[str], target: Path) -> Path:
         """Write the graph with these nodes in 8 bits to `target`."""

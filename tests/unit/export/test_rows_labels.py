@@ -8,6 +8,7 @@ import pytest
 
 from onnxserve.definition import read_definition
 from onnxserve_export.rows import Given
+from onnxserve_handlers.registry import task_for
 from tests.helpers.detector import write_model
 
 BOX = {"label": "cat", "box": [0, 0, 1, 1]}
@@ -20,7 +21,7 @@ def definition(tmp_path_factory) -> Any:
 
 def test_each_reason_is_told_with_its_count(definition):
     labels: list[Any] = ["cat", [{"label": "cat"}], [BOX], None, [{**BOX, "label": "hen"}]]
-    given = Given([(number, label) for number, label in enumerate(labels)], definition)
+    given = Given([(number, label) for number, label in enumerate(labels)], definition, task_for(definition.output))
     assert [row.value for row in given] == [2, 3]
     bad, unknown = given.faults()
     assert bad.what == "2 rows have labels that detection can't compare with outputs"
