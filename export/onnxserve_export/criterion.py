@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from onnxserve.archive.deviation import row_slices
 from onnxserve.errors import DefinitionError
 from onnxserve_handlers.outputs import Outputs, pad
 from onnxserve_handlers.tasks import ROUNDING, TaskHooks
@@ -19,6 +20,7 @@ from onnxserve_handlers.tasks import ROUNDING, TaskHooks
 from .arrays import Array, main
 from .flip_estimate import expected_flips, expected_moves
 from .loss import BothLosses, LabelLoss, Loss, MovedLoss, ScoreLoss
+from .outputs import all_finite
 from .paired_statistics import nearest_differ, spread_of, value_errors, vector_errors
 
 ACCURACY: Final = "accuracy"
@@ -75,12 +77,14 @@ class Criterion:
         spreads |= dict.fromkeys(list(reference)[:1], self.spread)
 
         def damage(outputs: Outputs) -> float:
+            if not all_finite(outputs):
+                return float("inf")
             squares = []
             for name, array in reference.items():
-                if not np.isfinite(outputs[name]).all():
-                    return float("inf")
                 expected, actual = pad([array, outputs[name]])
-                squares.append(np.mean(value_errors(expected, actual, spreads[name]) ** 2))
+                parts = ((expected[rows], actual[rows]) for rows in row_slices(expected))
+                errors = np.concatenate([value_errors(*part, spreads[name]) for part in parts])
+                squares.append(np.mean(errors**2))
             return float(np.sqrt(np.mean(squares)))
 
         return damage

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
+from itertools import islice
 
 import msgspec
 
@@ -19,11 +21,11 @@ from .deviation import TOLERANCE
 from .export_state import ExportState
 from .golden import shortened, wrong_rows
 from .graph_file import graph_bytes
-from .outputs import all_finite, join, largest_deviation, largest_shift, with_row_sizes
+from .outputs import all_finite, largest_deviation, largest_shift, with_row_sizes
 from .paired_statistics import PairedStatistics, spread_of
 from .preprocess import FEW, certify_alone, golden_alone, select_alone
 from .records import Candidate, Measured
-from .run import GraphCrashed, run_cut
+from .run import GraphCrashed, run_parts
 from .served_task import opened_task
 from .step import Step
 from .subset import Subset
@@ -96,27 +98,30 @@ def golden_fault(state: ExportState, golden: Arrays) -> str:
 
 def run_rows(state: ExportState, candidate: Candidate, batches: Batches) -> Arrays:
     """Return the outputs for batches, of which there may be none."""
-    return join(run_cut(candidate.path, batches, state.row_axes) if len(batches) else ())
+    return run_parts(candidate.path, [batches], state.row_axes, state.scratch)[0]
 
 
 def together(state: ExportState, candidate: Candidate) -> list[Arrays]:
     """Return the outputs of the batches from select to golden, which follow each other in the file, by one process."""
     groups = state.groups
     parts = [groups.select, groups.certify, groups.probe, groups.alone, groups.mixed, groups.golden]
-    whole = Batches(groups.select.path, groups.select.start, groups.golden.stop)
-    rest = iter(run_cut(candidate.path, whole, state.row_axes))
-    return [join(next(rest) for _ in range(len(part))) for part in parts]
+    return run_parts(candidate.path, parts, state.row_axes, state.scratch)
 
 
 def call(state: ExportState) -> None:
-    """Measure all candidates. As many run at a time as there are cores: each takes one thread, and nothing is timed."""
+    """Measure all candidates. As many run at a time as there are cores: each takes one thread, and nothing is timed.
+
+    The next one starts when one was measured, so that the outputs of few candidates are kept at a time.
+    """
     acceptance = select_acceptance(state) if state.split.units("select") else None
     state.measured, state.outputs = [], {}
     with ThreadPoolExecutor(cpus()) as pool:
-        running = [pool.submit(together, state, candidate) for candidate in state.candidates]
-        for number, (candidate, outputs) in enumerate(zip(state.candidates, running, strict=True)):
+        rest = iter(state.candidates)
+        running = deque(pool.submit(together, state, candidate) for candidate in islice(rest, cpus()))
+        for number, candidate in enumerate(state.candidates):
             state.progress("measure", number, len(state.candidates))
-            result = measure_candidate(state, candidate, outputs, acceptance)
+            result = measure_candidate(state, candidate, running.popleft(), acceptance)
+            running.extend(pool.submit(together, state, following) for following in islice(rest, 1))
             state.measured.append(result)
             state.say(f"      {candidate.variant}: {result.refusal or summary(state, result)}")
 

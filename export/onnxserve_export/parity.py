@@ -22,7 +22,7 @@ from .export_state import ExportState
 from .outputs import cut, join, with_row_sizes
 from .plan import FP32
 from .records import RowParity
-from .run import run_cut
+from .run import run_parts
 from .served_task import opened_task, overrides
 from .step import Step
 
@@ -92,7 +92,7 @@ def comparisons(state: ExportState) -> Iterator[Compared]:
         if not len(batches):
             continue
         expected = known.get(name) or source_outputs(state, batches)
-        actual, scales = join(run_cut(state.fp32, batches, state.row_axes)), state.scales
+        [actual], scales = run_parts(state.fp32, [batches], state.row_axes, state.scratch), state.scales
         expected, actual = (with_row_sizes(outputs, batches.sizes(), state.row_axes) for outputs in (expected, actual))
         if name == "generated":
             beyond = rows_not_finite(expected)
