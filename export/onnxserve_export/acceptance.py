@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from onnxserve.definition import Definition
 from onnxserve.errors import DefinitionError
 from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.registry import task, task_for
+from onnxserve_handlers.tasks import TaskHooks
 
 from .arrays import main
-from .criterion import ACCURACY, FORMS, LABELS, METRIC, Claim, Criterion
+from .criterion import ACCURACY, FORMS, LABELS, METRIC, OWN, Claim, Criterion
 from .flip_estimate import mean_rows_needed, rows_needed, share_rows_needed
 from .metric import Metric
 from .paired_statistics import PairedStatistics, describe_excess, spread_of
+from .rankings import rankings
+from .records import Split
+from .served_task import overrides
 from .significance_levels import FIRST_LEVEL
 from .subset import Row
+
+
+@dataclass(frozen=True)
+class Basis:
+    """On what rows are judged: their labels, and the hooks of the class that serves, by default the task's.
+
+    With `ranks`, labels are judged by the rankings that rows make.
+    """
+
+    labelled: bool = True
+    hooks: TaskHooks | None = None
+    ranks: bool = False
+
+
+def basis_of(split: Split, hooks: TaskHooks | None) -> Basis:
+    """Return on what the rows of a split are judged."""
+    return Basis(split.labelled, hooks, split.ranks)
 
 
 class Acceptance:
@@ -34,23 +56,28 @@ class Acceptance:
         reference: Outputs,
         spread: float | None = None,
         *,
-        labelled: bool = True,
+        basis: Basis | None = None,
         origins: Sequence[Any] | None = None,
     ) -> None:
+        basis = basis or Basis()
         self.reference = reference
         self.budget = budget_of(definition)
-        labels = [row.label for row in rows]
+        hooks, known = basis.hooks or task_for(definition.output), list(rows)
+        labels = [row.label for row in known]
         metric = Metric(definition, labels) if definition.quantise.metric else None
+        claim = claim_of(definition, basis)
+        form = METRIC if metric else form_of(definition, claim, hooks)
         self.criterion = Criterion(
-            METRIC if metric else task_of(definition),
-            claim_of(definition, labelled=labelled),
-            task_for(definition.output),
+            form,
+            claim,
+            hooks,
             labels,
             definition.quantise.tolerance,
             spread or spread_of(main(reference)),
             origins,
             metric,
             metric.width if metric else 1.0,
+            rankings(known, hooks, form) if basis.ranks else (),
         )
         self.damage = self.criterion.damage_to(reference)
         self.loss = self.criterion.loss(reference)
@@ -70,7 +97,7 @@ class Acceptance:
     def verdict(self, paired: PairedStatistics) -> str:
         """Return why such a result may not serve, an empty text when it may."""
         reason = describe_excess(paired, self.budget, self.loss.lost)
-        if not reason or paired.drop >= self.budget:
+        if not reason or paired.worst_drop >= self.budget:
             return reason
         needed = self.loss.rows_needed(self.budget, paired, paired.level)
         return f"{reason}; about {needed} rows would be needed to certify it" if needed > paired.rows else reason
@@ -90,16 +117,26 @@ def task_of(definition: Definition) -> str:
     return {"classification": LABELS, "": "regression"}.get(definition.output.task, definition.output.task)
 
 
+def form_of(definition: Definition, claim: Claim, hooks: TaskHooks | None) -> str:
+    """Return what decides a claim: OWN where a handler of the user's own measures it, else what `task_of` says.
+
+    `quantise.task` takes precedence, since somebody wrote it down.
+    """
+    hook = "quality" if claim == ACCURACY else "agreement"
+    own = hooks is not None and definition.quantise.task == "auto" and overrides(hooks, hook)
+    return OWN if own else task_of(definition)
+
+
 def has_own_units(definition: Definition) -> bool:
     """Return whether the values of a row may have different units, so that each has its own scale."""
     return task_of(definition) in {"regression", "raw"}
 
 
-def claim_of(definition: Definition, *, labelled: bool) -> Claim:
+def claim_of(definition: Definition, basis: Basis) -> Claim:
     """Return what a certificate is about: the accuracy on labelled rows, or the agreement with the source."""
-    quantise, form = definition.quantise, task_of(definition)
-    judged = form == LABELS or (form not in FORMS and bool(task(form).quality_name))
-    scored = bool(quantise.metric) or (judged and labelled)
+    quantise, form = definition.quantise, form_of(definition, ACCURACY, basis.hooks)
+    judged = form in (LABELS, OWN) or (form not in FORMS and bool((basis.hooks or task(form)).quality_name))
+    scored = bool(quantise.metric) or (judged and basis.labelled)
     return "accuracy" if scored and (quantise.max_disagreement is None or quantise.metric) else "agreement"
 
 
@@ -114,14 +151,19 @@ def budget_of(definition: Definition) -> float:
     return quantise.max_disagreement
 
 
-def least_rows(definition: Definition, level: float, *, labelled: bool) -> int:
-    """Return the certify rows that the budget wants if nothing is lost; 0 for a budget that no number certifies."""
+def least_rows(definition: Definition, level: float, basis: Basis) -> int:
+    """Return the certify rows that the budget wants if nothing is lost; 0 for a budget that no number certifies.
+
+    Where rankings are judged it is their number, but rows for vectors, of which every second one makes a ranking.
+    """
     budget, (low, high) = budget_of(definition), definition.quantise.metric_range
     if definition.quantise.metric:
         return mean_rows_needed(budget / (high - low), level)
-    form = task_of(definition)
+    claim = claim_of(definition, basis)
+    form = form_of(definition, claim, basis.hooks)
     if form not in FORMS:
         return mean_rows_needed(budget, level)
-    if form == LABELS and claim_of(definition, labelled=labelled) == ACCURACY:
+    if form == LABELS and claim == ACCURACY:
         return rows_needed(budget, 0.0, level)
-    return share_rows_needed(budget, 0.0, level)
+    moved = share_rows_needed(budget, 0.0, level)
+    return max(moved, 2 * mean_rows_needed(budget, level)) if basis.ranks else moved

@@ -12,7 +12,7 @@ from onnxserve.archive.evidence import CERTIFIED, PARITY, UNPROVEN
 from onnxserve.errors import CheckFailed
 from onnxserve_handlers.outputs import Outputs, pad
 
-from .acceptance import Acceptance, budget_of, least_rows
+from .acceptance import Acceptance, basis_of, budget_of, least_rows
 from .arrays import main
 from .certify_log import CertifyLog, CertifyTest
 from .choose import variants_equal_to_source
@@ -28,7 +28,7 @@ from .step import Step
 def call(state: ExportState) -> None:
     """Accept the candidates in sequence; the last accepted one is the fastest, and it serves."""
     log = CertifyLog(state.store, state.definition.name, state.split.certify)
-    acceptance = certify_acceptance(state) if len(state.split.certify) else None
+    acceptance = certify_acceptance(state) if state.split.units("certify") else None
     results = {result.variant: result for result in state.measured}
     tests: list[CertifyTest] = []
     accepted: list[Candidate] = []
@@ -96,12 +96,12 @@ def by_parity(state: ExportState, result: Measured) -> Measured:
 def rows_for(state: ExportState, log: CertifyLog, candidate: Candidate) -> float:
     """Return the certify rows that a candidate's test wants at its level; a test that can't be passed isn't made."""
     level = log.level(file_digest(candidate.path))
-    return least_rows(state.definition, level, labelled=state.split.labelled) or float("inf")
+    return least_rows(state.definition, level, basis_of(state.split, state.task)) or float("inf")
 
 
 def too_few(state: ExportState, candidate: Candidate, needed: float) -> str:
     """Return why a candidate isn't tested."""
-    reason = f"{state.plan.certify} certify rows can't certify it"
+    reason = f"{state.plan.certify} certify {state.split.unit} can't certify it"
     reason += (
         f", {needed:.0f} or more can" if 0 < needed < float("inf") else "; no number of rows can, at a budget of 0"
     )
@@ -118,7 +118,7 @@ def certify(
     with log.turn():
         paired = acceptance.compare(certify_outputs(state, candidate.variant), log.level(graph))
         refusal = acceptance.verdict(paired)
-        test = log.add(candidate.variant, graph, paired.bound, acceptance.budget, refused=bool(refusal))
+        test = log.add(candidate.variant, graph, paired.worst_bound, acceptance.budget, refused=bool(refusal))
     return replace(result, paired=paired, refusal=refusal, proof="" if refusal else CERTIFIED), test
 
 
@@ -131,7 +131,7 @@ def without_proof(state: ExportState, results: dict[str, Measured]) -> Candidate
         return None
     safest, budget = state.sequence[0], budget_of(state.definition)
     losses = [results[safest.variant].paired, results[safest.variant].select]
-    return safest if all(loss is None or loss.drop <= budget for loss in losses) else None
+    return safest if all(loss is None or loss.worst_drop <= budget for loss in losses) else None
 
 
 def none_passes(state: ExportState, log: CertifyLog) -> CheckFailed:

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 
+from onnxserve.archive.deviation import row_slices
 from onnxserve.errors import DefinitionError
 from onnxserve_handlers.outputs import Outputs, pad
-from onnxserve_handlers.tasks import TaskHooks
-from onnxserve_handlers.tasks.embedding import Embedding
+from onnxserve_handlers.tasks import ROUNDING, TaskHooks
 
 from .arrays import Array, main
 from .flip_estimate import expected_flips, expected_moves
-from .loss import LabelLoss, Loss, MovedLoss, ScoreLoss
+from .loss import BothLosses, LabelLoss, Loss, MovedLoss, ScoreLoss
+from .outputs import all_finite
 from .paired_statistics import nearest_differ, spread_of, value_errors, vector_errors
 
 ACCURACY: Final = "accuracy"
@@ -28,6 +30,7 @@ Scores = Callable[[Outputs], Array]
 LABELS, REGRESSION, EMBEDDING, METRIC = "labels", "regression", "embedding", "metric"
 MATRIX = 2  # axes of an output with one vector a row
 FORMS = (LABELS, REGRESSION, EMBEDDING)  # of a loss; other tasks are judged by a measure of their own
+OWN: Final = "handler"  # a measure of the user's own handler in place of one of FORMS
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Criterion:
     """What a right answer is: `task` is one of FORMS, `metric`, or a task whose `quality` or `agreement` decides.
 
     `labels` and `origins` are the rows', one each; `origins` are the input kind's, None if it has none. `spread` is the
-    scale of a regression's errors.
+    scale of a regression's errors. `groups` are the rows' rankings, by which labels are judged where there are any.
     """
 
     task: str
@@ -47,6 +50,7 @@ class Criterion:
     origins: Sequence[Any] | None = None
     metric: Scores | None = None
     width: float = 1.0
+    groups: Sequence[npt.NDArray[np.intp]] = ()
 
     @property
     def truth(self) -> Array | None:
@@ -62,7 +66,10 @@ class Criterion:
             return ScoreLoss(reference, self.metric, self.width, self.damage_to(reference), "drop of the metric")
         if self.task == LABELS:
             return self._label_loss(reference)
-        return self._moved_loss(reference) if self.task in FORMS else self._task_loss(reference)
+        if self.task not in FORMS:
+            return self._task_loss(reference)
+        moved = self._moved_loss(reference)
+        return BothLosses(moved, self._ranking_loss(reference)) if self.groups else moved
 
     def damage_to(self, reference: Outputs) -> Callable[[Outputs], float]:
         """Return the damage of outputs, the root mean square error in spreads of the source's, over all of them."""
@@ -70,12 +77,14 @@ class Criterion:
         spreads |= dict.fromkeys(list(reference)[:1], self.spread)
 
         def damage(outputs: Outputs) -> float:
+            if not all_finite(outputs):
+                return float("inf")
             squares = []
             for name, array in reference.items():
-                if not np.isfinite(outputs[name]).all():
-                    return float("inf")
                 expected, actual = pad([array, outputs[name]])
-                squares.append(np.mean(value_errors(expected, actual, spreads[name]) ** 2))
+                parts = ((expected[rows], actual[rows]) for rows in row_slices(expected))
+                errors = np.concatenate([value_errors(*part, spreads[name]) for part in parts])
+                squares.append(np.mean(errors**2))
             return float(np.sqrt(np.mean(squares)))
 
         return damage
@@ -97,10 +106,8 @@ class Criterion:
 
     def _vectors(self, outputs: Outputs) -> Array:
         """Return the vectors that clients get: pooled from (rows, tokens, width), else the main output itself."""
-        values = main(outputs)
-        if isinstance(self.hooks, Embedding) and values.ndim > MATRIX:
-            return self.hooks.vectors(outputs)
-        return values
+        values, vectors = main(outputs), getattr(self.hooks, "vectors", None)
+        return np.asarray(vectors(outputs)) if vectors and values.ndim > MATRIX else values
 
     def _moved_loss(self, reference: Outputs) -> Loss:
         def errors(outputs: Outputs) -> Array:
@@ -119,27 +126,53 @@ class Criterion:
             else None,
         )
 
+    def _ranking_loss(self, reference: Outputs) -> Loss:
+        def scores(outputs: Outputs) -> Array:
+            return shares(self.hooks.ranking(outputs, self.labels, self.groups), len(self.groups), "ranking")
+
+        lost = f"drop of the {self.hooks.ranking_name}"
+        return ScoreLoss(reference, scores, 1.0, self.damage_to(reference), lost)
+
     def _task_loss(self, reference: Outputs) -> Loss:
-        damage, hooks = self.damage_to(reference), self.hooks
+        if self.claim == ACCURACY and self.groups:
+            return self._ranking_loss(reference)
+        name, rows = measure_name(self.task, self.claim, self.hooks), len(main(reference))
+
+        def quality(outputs: Outputs) -> Array:
+            return shares(self.hooks.quality(outputs, self.labels, self.origins), rows, "quality")
+
+        def agreement(outputs: Outputs) -> Array:
+            if outputs is reference:  # it agrees with itself, whatever a handler of the user's own says
+                return np.ones(rows)
+            return shares(self.hooks.agreement(outputs, reference), rows, "agreement")
+
+        damage = self.damage_to(reference)
         if self.claim == ACCURACY:
-            return ScoreLoss(
-                reference,
-                lambda outputs: hooks.quality(outputs, self.labels, self.origins),
-                1.0,
-                damage,
-                f"drop of the {hooks.quality_name}",
-            )
-        return ScoreLoss(
-            reference,
-            lambda outputs: hooks.agreement(outputs, reference),
-            1.0,
-            damage,
-            f"disagreement with the source ({hooks.agreement_name})",
-        )
+            return ScoreLoss(reference, quality, 1.0, damage, f"drop of the {name}")
+        return ScoreLoss(reference, agreement, 1.0, damage, f"disagreement with the source ({name})")
 
 
-def measure_name(task: str, claim: str, hooks: TaskHooks) -> str:
+def shares(values: Any, count: int, hook: str) -> Array:
+    """Return what a hook gives, shape (count,); DefinitionError for another shape, or for what bounds nothing.
+
+    A handler of the user's own may give anything, and the bound of a mean holds for values from 0 to 1 alone.
+    """
+    scores = np.asarray(values, np.float64)
+    fix = "give one number from 0 to 1 for each row, 1 for the best"
+    if scores.shape != (count,):
+        raise DefinitionError(f"{hook} gives shape {scores.shape} for {count} rows", where=f"handler, {hook}", fix=fix)
+    beyond = np.flatnonzero(~((scores >= -ROUNDING) & (scores <= 1 + ROUNDING)))
+    if len(beyond):
+        what = f"{hook} gives {scores[beyond[0]]:g} for row {beyond[0]}, outside 0 to 1"
+        raise DefinitionError(what, where=f"handler, {hook}", fix=fix)
+    return np.clip(scores, 0, 1)
+
+
+def measure_name(task: str, claim: str, hooks: TaskHooks, *, ranks: bool = False) -> str:
     """Return the words for what is measured of a task whose own measure decides, empty for others."""
     if task in FORMS or task == METRIC:
         return ""
-    return hooks.quality_name if claim == ACCURACY else hooks.agreement_name
+    if ranks and claim == ACCURACY:
+        return hooks.ranking_name
+    own = "score of the handler" if claim == ACCURACY else "agreement of the handler"
+    return (hooks.quality_name if claim == ACCURACY else hooks.agreement_name) or own

@@ -28,6 +28,8 @@ from .records import (
 )
 
 if TYPE_CHECKING:
+    from onnxserve_handlers.tasks import TaskHooks
+
     from .sources import SourceModel
 
 
@@ -73,6 +75,7 @@ class ExportState:
     row_files: Path | None = field(init=False)  # file, folder or glob of the rows; None if they come from elsewhere
     split: Split = field(init=False)
     plan: Plan = field(init=False)
+    task: TaskHooks = field(init=False)  # of the class that will serve
     golden: list[dict[str, Any]] = field(init=False)
     assets: dict[str, bytes] = field(init=False)
     model: SourceModel = field(init=False)

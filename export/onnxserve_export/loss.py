@@ -6,6 +6,7 @@ Each kind has its own exact bound; docs/concepts/statistics.md says what it clai
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -104,6 +105,41 @@ class MovedLoss:
     def rows_needed(self, budget: float, paired: PairedStatistics | None, level: float) -> int:
         """Return the rows for the same share of rows that move."""
         return share_rows_needed(budget, paired.drop if paired else 0.0, level)
+
+
+class BothLosses:
+    """Rows that move and the order of rankings, each of which must keep the budget at the same level.
+
+    Accepting where both tests accept is wrong no more often than one of them is: R. Berger, "Multiparameter hypothesis
+    testing and acceptance sampling", Technometrics 24 (1982).
+    """
+
+    def __init__(self, moved: Loss, ranking: Loss) -> None:
+        self._losses = moved, ranking
+        self.lost = moved.lost
+
+    def compare(self, outputs: Outputs, level: float) -> PairedStatistics:
+        """Return the rows that move, with the ranking's drop and bound."""
+        moved, ranking = (loss.compare(outputs, level) for loss in self._losses)
+        return replace(moved, ranking=ranking.accuracy, ranking_drop=ranking.drop, ranking_bound=ranking.bound)
+
+    def risk(self, outputs: Outputs) -> float:
+        """Return the first one's."""
+        return self._losses[0].risk(outputs)
+
+    def likely_bound(self, outputs: Outputs, rows: int, chance: float, level: float) -> float:
+        """Return the larger bound; every second row is a ranking."""
+        first, second = self._losses
+        bounds = (
+            first.likely_bound(outputs, rows, chance, level),
+            second.likely_bound(outputs, rows // 2, chance, level),
+        )
+        return max(bounds)
+
+    def rows_needed(self, budget: float, paired: PairedStatistics | None, level: float) -> int:
+        """Return the rows that both want; 0 if no number is enough or nobody can say."""
+        first, second = (loss.rows_needed(budget, paired, level) for loss in self._losses)
+        return max(first, 2 * second) if first else 0
 
 
 class ScoreLoss:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
+from itertools import islice
 
 import msgspec
 
 from onnxserve.archive.evidence import describe_loss
 from onnxserve_handlers.outputs import Outputs
-from onnxserve_handlers.registry import read_signature, task_for
+from onnxserve_handlers.registry import read_signature
 
-from .acceptance import Acceptance, claim_of, task_of
+from .acceptance import Acceptance, basis_of, claim_of, form_of
 from .arrays import Array, Arrays, main
 from .batches import Batches
 from .criterion import METRIC, Claim, measure_name
 from .deviation import TOLERANCE
 from .export_state import ExportState
+from .golden import shortened, wrong_rows
 from .graph_file import graph_bytes
-from .outputs import all_finite, join, largest_deviation, largest_shift, with_row_sizes
+from .outputs import all_finite, largest_deviation, largest_shift, with_row_sizes
 from .paired_statistics import PairedStatistics, spread_of
 from .preprocess import FEW, certify_alone, golden_alone, select_alone
 from .records import Candidate, Measured
-from .run import GraphCrashed, run_unpadded
+from .run import GraphCrashed, run_parts
+from .served_task import opened_task
 from .step import Step
 from .subset import Subset
 from .timing import cpus
@@ -57,10 +61,12 @@ def measure_candidate(
             select, certify, golden = (run_rows(state, candidate, part) for part in parts)
     except GraphCrashed as error:
         return broken(candidate, f"crashed: {error}")
-    if not all(all_finite(outputs) for outputs in (select, certify, probe)):
+    if not all(all_finite(outputs) for outputs in (select, certify, probe, golden)):
         return broken(candidate, "gives outputs that are not finite")
+    if fault := golden_fault(state, golden):
+        return broken(candidate, fault)
     state.outputs[candidate.variant] = certify
-    rows, answers = len(state.split.certify), sized(state, select, state.groups.select)
+    rows, answers = state.split.units("certify"), sized(state, select, state.groups.select)
     return Measured(
         candidate.variant,
         graph_bytes(candidate.path) / 1e6,
@@ -80,29 +86,42 @@ def measure_candidate(
     )
 
 
+def golden_fault(state: ExportState, golden: Arrays) -> str:
+    """Return why a candidate may not serve whose outputs for the golden rows are `golden`, empty if it may."""
+    batches = state.groups.golden
+    wrong = wrong_rows(state.golden, opened_task(state), sized(state, golden, batches), batches.origins(), state.scales)
+    if not wrong:
+        return ""
+    count, label = f"{len(wrong)} of {len(state.golden)}", shortened(state.golden[wrong[0]]["label"])
+    return f"answers {count} golden rows otherwise than their labels say, the first of which is {label}"
+
+
 def run_rows(state: ExportState, candidate: Candidate, batches: Batches) -> Arrays:
     """Return the outputs for batches, of which there may be none."""
-    return join(run_unpadded(candidate.path, batches, state.row_axes) if len(batches) else ())
+    return run_parts(candidate.path, [batches], state.row_axes, state.scratch)[0]
 
 
 def together(state: ExportState, candidate: Candidate) -> list[Arrays]:
     """Return the outputs of the batches from select to golden, which follow each other in the file, by one process."""
     groups = state.groups
     parts = [groups.select, groups.certify, groups.probe, groups.alone, groups.mixed, groups.golden]
-    whole = Batches(groups.select.path, groups.select.start, groups.golden.stop)
-    rest = iter(run_unpadded(candidate.path, whole, state.row_axes))
-    return [join(next(rest) for _ in range(len(part))) for part in parts]
+    return run_parts(candidate.path, parts, state.row_axes, state.scratch)
 
 
 def call(state: ExportState) -> None:
-    """Measure all candidates. As many run at a time as there are cores: each takes one thread, and nothing is timed."""
-    acceptance = select_acceptance(state) if len(state.split.select) else None
+    """Measure all candidates. As many run at a time as there are cores: each takes one thread, and nothing is timed.
+
+    The next one starts when one was measured, so that the outputs of few candidates are kept at a time.
+    """
+    acceptance = select_acceptance(state) if state.split.units("select") else None
     state.measured, state.outputs = [], {}
     with ThreadPoolExecutor(cpus()) as pool:
-        running = [pool.submit(together, state, candidate) for candidate in state.candidates]
-        for number, (candidate, outputs) in enumerate(zip(state.candidates, running, strict=True)):
+        rest = iter(state.candidates)
+        running = deque(pool.submit(together, state, candidate) for candidate in islice(rest, cpus()))
+        for number, candidate in enumerate(state.candidates):
             state.progress("measure", number, len(state.candidates))
-            result = measure_candidate(state, candidate, outputs, acceptance)
+            result = measure_candidate(state, candidate, running.popleft(), acceptance)
+            running.extend(pool.submit(together, state, following) for following in islice(rest, 1))
             state.measured.append(result)
             state.say(f"      {candidate.variant}: {result.refusal or summary(state, result)}")
 
@@ -119,7 +138,7 @@ def acceptance_on(state: ExportState, subset: Subset, reference: Arrays, batches
         subset,
         sized(state, reference, batches),
         spread_of(spread_rows(state)),
-        labelled=state.split.labelled,
+        basis=basis_of(state.split, opened_task(state)),
         origins=batches.origins(),
     )
 
@@ -152,10 +171,10 @@ def loss_of(state: ExportState, paired: PairedStatistics) -> str:
 
 def statement(state: ExportState) -> tuple[str, Claim, str]:
     """Return what is compared, what is claimed, and the name of what is measured."""
-    definition = state.definition
-    task = METRIC if definition.quantise.metric else task_of(definition)
-    claim = claim_of(definition, labelled=state.split.labelled)
-    return task, claim, measure_name(task, claim, task_for(definition.output))
+    definition, hooks = state.definition, state.task
+    claim = claim_of(definition, basis_of(state.split, hooks))
+    task = METRIC if definition.quantise.metric else form_of(definition, claim, hooks)
+    return task, claim, measure_name(task, claim, hooks, ranks=state.split.ranks)
 
 
 STEP = Step("measure", ("candidates", "select_reference", "scales", "groups"), ("measured", "outputs"), call)

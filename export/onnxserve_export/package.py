@@ -17,6 +17,7 @@ from onnxserve.archive.proof import ProofArray, ProofRow
 from onnxserve.archive.write import pretty
 from onnxserve.definition import ServeSection, Source
 from onnxserve.locations.location import parse_location
+from onnxserve_handlers.trust.golden import Golden, GoldenOutput
 
 from .acceptance import budget_of
 from .answer_size import unreachable
@@ -86,6 +87,8 @@ def evidence(state: ExportState) -> dict[str, Any]:
         "task": definition.quantise.metric or task,
         "claim": claim,
         "measure": measure,
+        "unit": state.split.unit,
+        "ranks": state.split.ranks,
         "budget": budget_of(definition),
         "tolerance": definition.quantise.tolerance,
         "spread": state.certified.spread,
@@ -153,14 +156,17 @@ def origin(source: Source) -> dict[str, str]:
     return fields
 
 
-def golden(state: ExportState, chosen: Measured) -> dict[str, Any]:
-    """Return `golden.json`: the source's main outputs, which every worker must reproduce before it is ready."""
-    return {
-        "instances": [row["input"] for row in state.golden],
-        "outputs": [[float(value) for value in output.reshape(-1)] for output in main(state.golden_outputs)],
-        "tolerance": max(MIN_TOLERANCE, MARGIN * chosen.golden_deviation),
-        "scale": main(state.scales).tolist(),
-    }
+def golden(state: ExportState, chosen: Measured) -> Golden:
+    """Return `golden.json`: the source's outputs and the labels, which every worker must reproduce to get ready."""
+    _, *others = state.golden_outputs
+    return Golden(
+        [row["input"] for row in state.golden],
+        [[float(value) for value in output.reshape(-1)] for output in main(state.golden_outputs)],
+        max(MIN_TOLERANCE, MARGIN * chosen.golden_deviation),
+        main(state.scales).tolist(),
+        {name: GoldenOutput.of(state.golden_outputs[name], state.scales[name]) for name in others},
+        [row["label"] for row in state.golden],
+    )
 
 
 def proof(state: ExportState) -> bytes:
@@ -201,7 +207,7 @@ def call(state: ExportState) -> None:
     members |= {
         "model.onnx": state.chosen.path.read_bytes(),
         "signature.json": pretty(signature),
-        "golden.json": pretty(golden(state, chosen)),
+        "golden.json": pretty(msgspec.to_builtins(golden(state, chosen))),
         "evidence.json": pretty(state.evidence),
         "proof.jsonl": proof(state),
         "sbom.cdx.json": pretty(bom(state)),

@@ -33,6 +33,20 @@ class PairedStatistics:
     flips: float
     p: float = 1.0
     level: float = FIRST_LEVEL
+    # Of vectors whose rows have labels: the mean nDCG, its drop, and the drop's bound.
+    ranking: float | None = None
+    ranking_drop: float = 0.0
+    ranking_bound: float = 0.0
+
+    @property
+    def worst_bound(self) -> float:
+        """The largest bound, which the budget limits."""
+        return max(self.bound, self.ranking_bound)
+
+    @property
+    def worst_drop(self) -> float:
+        """The largest loss on these rows."""
+        return max(self.drop, self.ranking_drop)
 
 
 def mcnemar(newly_wrong: int, newly_right: int) -> float:
@@ -48,10 +62,13 @@ def mcnemar(newly_wrong: int, newly_right: int) -> float:
 
 def describe_excess(paired: PairedStatistics, budget: float, lost: str = "accuracy drop") -> str:
     """Describe drop, bound and budget; empty when the bound keeps the budget. `lost` names what is counted."""
-    if paired.bound <= budget:
+    if paired.worst_bound <= budget:
         return ""
+    drop, bound = paired.drop, paired.bound
+    if bound <= budget:
+        lost, drop, bound = "drop of the nDCG", paired.ranking_drop, paired.ranking_bound
     sure = f"{100 * (1 - paired.level):.5g} %"
-    return f"{lost} {paired.drop:.2%}, {sure} bound {paired.bound:.2%}, {budget:.2%} is allowed"
+    return f"{lost} {drop:.2%}, {sure} bound {bound:.2%}, {budget:.2%} is allowed"
 
 
 def count_changed_labels(reference: Array, candidate: Array, truth: Array) -> tuple[int, int]:

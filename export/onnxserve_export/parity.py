@@ -7,23 +7,26 @@ of rows that weren't compared. Other variants change answers, and how many is a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from onnxserve_handlers.outputs import rows_not_finite
+from onnxserve_handlers.outputs import Outputs, drop_rows, rows_not_finite
+from onnxserve_handlers.tasks import Flags, TaskHooks
 
-from .acceptance import task_of
 from .arrays import Array, Arrays, main
 from .batches import Batches
 from .deviation import TOLERANCE
 from .export_state import ExportState
-from .outputs import cut, join
+from .outputs import cut, join, with_row_sizes
 from .plan import FP32
 from .records import RowParity
-from .run import run_unpadded
+from .run import run_parts
+from .served_task import opened_task, overrides
 from .step import Step
+
+Changes = Callable[[Outputs, Outputs], Flags]  # which rows' answers differ, of outputs and the source's
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,27 @@ class Compared:
     changed: Array
 
 
-def compare(name: str, expected: Arrays, actual: Arrays, scales: Arrays, *, labels: bool) -> Compared:
-    """Compare all outputs, each in its own unit; with `labels` an answer is the largest value of the main one."""
+def compare(name: str, expected: Outputs, actual: Outputs, scales: Arrays, changes: Changes | None) -> Compared:
+    """Compare all outputs, each in its own unit, and the answers that `changes` makes of them."""
     deviations = np.zeros(len(main(expected)))
     for output, array in expected.items():
         deviations = np.maximum(deviations, row_deviations(array, actual.get(output), scales[output]))
     changed = deviations > TOLERANCE
-    if labels and np.isfinite(deviations).all() and len(deviations):
-        left, right = (main(outputs).reshape(len(deviations), -1) for outputs in (expected, actual))
-        changed = left.argmax(axis=1) != right.argmax(axis=1)
+    if changes and np.isfinite(deviations).all() and len(deviations):
+        changed = np.asarray(changes(actual, expected), bool)
     return Compared(name, deviations, changed)
+
+
+def changes_of(hooks: TaskHooks) -> Changes:
+    """Return what tells which answers differ: labels, spans, objects or masks beyond thresholds.
+
+    An `agreement` of the user's own handler says it too, up to the tolerance.
+    """
+    if not overrides(hooks, "agreement"):
+        return hooks.changes
+    return lambda outputs, reference: (
+        hooks.changes(outputs, reference) | (np.asarray(hooks.agreement(outputs, reference)) < 1 - TOLERANCE)
+    )
 
 
 def row_deviations(expected: Array, actual: Array | None, scale: Array) -> Array:
@@ -71,20 +85,20 @@ def row_scales(expected: Arrays, scales: Arrays) -> Arrays:
 
 def comparisons(state: ExportState) -> Iterator[Compared]:
     """Yield all groups of rows, compared; generated rows for which the source itself isn't finite are left out."""
-    groups, labels = state.groups, task_of(state.definition) == "labels"
+    groups, changes = state.groups, changes_of(opened_task(state))
     known = {"select": state.select_reference, "certify": state.reference, "golden": state.golden_outputs}
     for name in ("fit", "calibrate", "select", "certify", "golden", "generated"):
         batches: Batches = getattr(groups, name)
         if not len(batches):
             continue
         expected = known.get(name) or source_outputs(state, batches)
-        actual, scales = join(run_unpadded(state.fp32, batches, state.row_axes)), state.scales
+        [actual], scales = run_parts(state.fp32, [batches], state.row_axes, state.scratch), state.scales
+        expected, actual = (with_row_sizes(outputs, batches.sizes(), state.row_axes) for outputs in (expected, actual))
         if name == "generated":
             beyond = rows_not_finite(expected)
-            expected = {output: np.delete(array, beyond, axis=0) for output, array in expected.items()}
-            actual = {output: np.delete(array, beyond, axis=0) for output, array in actual.items()}
+            expected, actual = drop_rows(expected, beyond), drop_rows(actual, beyond)
             scales = row_scales(expected, scales)
-        yield compare(name, expected, actual, scales, labels=labels)
+        yield compare(name, expected, actual, scales, changes)
 
 
 def source_outputs(state: ExportState, batches: Batches) -> Arrays:
@@ -102,7 +116,12 @@ def fault_of(groups: list[Compared]) -> str:
         return f"not equal to its source: {worst.name} row {row} deviates by {deviation:.3g} spreads"
     if changed := sum(int(group.changed.sum()) for group in groups):
         rows = sum(len(group.changed) for group in groups)
-        return f"not equal to its source: {changed} of {rows} rows get another answer"
+        first = next(group for group in groups if group.changed.any())
+        return (
+            f"not equal to its source: {changed} of {rows} rows ({changed / rows:.2%}) get another answer, first "
+            f"{first.name} row {int(first.changed.argmax())}, though no output deviates by more than {deviation:.2g} "
+            "spreads: they lie at a threshold"
+        )
     return ""
 
 

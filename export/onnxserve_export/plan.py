@@ -6,8 +6,9 @@ import math
 
 from onnxserve.definition import Definition
 from onnxserve.errors import CheckFailed
+from onnxserve_handlers.tasks import TaskHooks
 
-from .acceptance import budget_of, claim_of, least_rows
+from .acceptance import basis_of, budget_of, claim_of, least_rows
 from .certify_log import CertifyLog
 from .criterion import ACCURACY
 from .export_state import ExportState
@@ -30,30 +31,33 @@ def rows_in_all(certify: int) -> int:
     return math.ceil(root**2 / share) if certify else 0
 
 
-def make_plan(definition: Definition, split: Split, options: ExportOptions) -> Plan:
+def make_plan(definition: Definition, split: Split, options: ExportOptions, hooks: TaskHooks | None = None) -> Plan:
     """Decide which variants this export makes.
 
     Refusals on the same rows don't count here, so that a repeated export makes the same archive.
     """
-    needed = least_rows(definition, FIRST_LEVEL, labelled=split.labelled)
-    certify, variants = len(split.certify), definition.quantise.variants
-    measurable = bool(certify and len(split.calibrate) and len(split.select))
+    needed = least_rows(definition, FIRST_LEVEL, basis_of(split, hooks))
+    certify, wanted = split.units("certify"), definition.quantise.variants
+    measurable = bool(certify and len(split.calibrate) and split.units("select"))
     enough = bool(needed) and certify >= needed and measurable
     if options.draft:
         return Plan(certify, needed, rows_in_all(needed), (FP32,), {}, enough)
     # Without a certificate fp32 would serve before any other.
-    uncertified = options.unproven and measurable and bool(needed) and FP32 not in variants
-    kept = tuple(variant for variant in variants if variant == FP32 or enough or uncertified)
-    why = f"{certify} certify rows can't certify it" if needed else "no number of rows certifies a budget of 0"
-    return Plan(certify, needed, rows_in_all(needed), kept, {v: why for v in variants if v not in kept}, enough)
+    uncertified = options.unproven and measurable and bool(needed) and FP32 not in wanted
+    kept = tuple(variant for variant in wanted if variant == FP32 or enough or uncertified)
+    why = f"{certify} certify {split.unit} can't certify it" if needed else "no number of rows certifies a budget of 0"
+    return Plan(certify, needed, rows_in_all(needed), kept, {v: why for v in wanted if v not in kept}, enough)
 
 
-def describe_plan(plan: Plan, definition: Definition, split: Split) -> list[str]:
+def describe_plan(plan: Plan, definition: Definition, split: Split, hooks: TaskHooks | None = None) -> list[str]:
     """Return the lines that say how many rows the budget wants, how many there are, and what they allow."""
     lines = [f"{split.total} rows: " + ", ".join(f"{name} {len(subset)}" for name, subset in split.subsets.items())]
     if 0 < split.unlabelled < split.total:
         lines.append(f"{split.unlabelled} rows have no label, so agreement with the source is certified, not accuracy")
-    lines.append(_wants(plan, definition, split))
+    if split.ranks and hooks:
+        what = "queries whose documents differ in relevance" if split.queries else "every second row"
+        lines.append(f"labels are judged by the {hooks.ranking_name} of {what}")
+    lines.append(_wants(plan, definition, split, hooks))
     if FP32 in plan.variants:
         lines.append("fp32 needs none of them if it answers every row as the source does")
     if plan.left:
@@ -61,16 +65,17 @@ def describe_plan(plan: Plan, definition: Definition, split: Split) -> list[str]
     return lines
 
 
-def _wants(plan: Plan, definition: Definition, split: Split) -> str:
-    budget = budget_of(definition)
-    accuracy = claim_of(definition, labelled=split.labelled) == ACCURACY
+def _wants(plan: Plan, definition: Definition, split: Split, hooks: TaskHooks | None) -> str:
+    budget, unit = budget_of(definition), split.unit
+    accuracy = claim_of(definition, basis_of(split, hooks)) == ACCURACY
     field = "max_accuracy_drop" if accuracy or definition.quantise.max_disagreement is None else "max_disagreement"
     if not plan.needed:
         return f"quantise.{field} = {budget:g}: no number of rows certifies that nothing is ever lost"
-    what = "labelled rows" if accuracy else "rows"
+    what = "labelled rows" if accuracy and split.queries is None else unit
+    of_all = f" of {split.total}" if split.queries is None else ""
     return (
-        f"quantise.{field} = {budget:g} wants {plan.needed} certify rows, about {plan.wanted} {what} in all, for a "
-        f"variant that changes no answer, and more for others; there are {plan.certify} of {split.total}"
+        f"quantise.{field} = {budget:g} wants {plan.needed} certify {unit}, about {plan.wanted} {what} in all, for a "
+        f"variant that changes no answer, and more for others; there are {plan.certify}{of_all}"
     )
 
 
@@ -80,16 +85,19 @@ def check_plan(state: ExportState) -> None:
     if not plan.variants:
         unmeasured = state.options.unproven and plan.needed
         what = "a variant besides fp32 needs rows to be measured on" if unmeasured else "no variant can be certified"
-        reason = f"{what}: {split.total} rows, {plan.certify} of them to certify with"
-        raise CheckFailed("rows", reason, wanted_rows(plan), fix=advice(state), where=state.definition.rows.location)
+        certify = f"{plan.certify} of them" if split.queries is None else f"{plan.certify} {split.unit}"
+        reason = f"{what}: {split.total} rows, {certify} to certify with"
+        raise CheckFailed(
+            "rows", reason, wanted_rows(plan, split.unit), fix=advice(state), where=state.definition.rows.location
+        )
     if not split.total and not (state.options.unproven or state.options.draft):
         reason = "0 rows: without one nothing shows that the graph answers as its source does"
         raise CheckFailed("rows", reason, "at least 1", fix=advice(state), where=state.definition.rows.location)
 
 
-def wanted_rows(plan: Plan) -> str:
+def wanted_rows(plan: Plan, unit: str = "rows") -> str:
     """Return the rows that the budget wants, as text."""
-    return f"about {plan.wanted} rows" if plan.needed else "a budget above 0"
+    return f"about {plan.wanted} {unit}" if plan.needed else "a budget above 0"
 
 
 def advice(state: ExportState) -> str:
@@ -98,7 +106,7 @@ def advice(state: ExportState) -> str:
     if not state.split.total:
         steps.append("give rows")
     elif plan.needed and not plan.enough:
-        steps.append(f"give about {plan.wanted} rows")
+        steps.append(f"give about {plan.wanted} {state.split.unit}")
     elif plan.needed:
         steps.append("give more rows")
     if FP32 not in quantise.variants and not state.options.draft:
@@ -113,8 +121,8 @@ def advice(state: ExportState) -> str:
 
 def planned(state: ExportState) -> Plan:
     """Make the plan of an export whose rows are split; say it."""
-    plan = make_plan(state.definition, state.split, state.options)
-    for line in [*describe_plan(plan, state.definition, state.split), *spent(state)]:
+    plan = make_plan(state.definition, state.split, state.options, state.task)
+    for line in [*describe_plan(plan, state.definition, state.split, state.task), *spent(state)]:
         state.say(f"      {line}")
     return plan
 
@@ -123,5 +131,5 @@ def spent(state: ExportState) -> list[str]:
     """Return a line about graphs that were refused on these rows, since they make tests of others stricter."""
     log = CertifyLog(state.store, state.definition.name, state.split.certify)
     refused = sum(test.refused for test in log.tests)
-    needed = least_rows(state.definition, level_after(refused), labelled=state.split.labelled)
+    needed = least_rows(state.definition, level_after(refused), basis_of(state.split, state.task))
     return [f"{refused} graphs were refused on these rows; another one wants {needed} of them"] if refused else []

@@ -71,7 +71,11 @@ class Timing:
 
 @dataclass(frozen=True)
 class Split:
-    """Disjoint subsets of the rows; `duplicates` were dropped, `unlabelled` have no label."""
+    """Disjoint subsets of the rows; `duplicates` were dropped, `unlabelled` have no label.
+
+    With `ranks`, labels are judged by the rankings that rows make; `queries` has the number of those of each subset
+    that are judged in place of rows, None where rows are.
+    """
 
     fit: Subset
     calibrate: Subset
@@ -79,6 +83,8 @@ class Split:
     certify: Subset
     duplicates: int
     unlabelled: int = 0
+    ranks: bool = False
+    queries: dict[str, int] | None = None
 
     @property
     def subsets(self) -> dict[str, Subset]:
@@ -89,6 +95,15 @@ class Split:
     def total(self) -> int:
         """The number of rows."""
         return sum(map(len, self.subsets.values()))
+
+    @property
+    def unit(self) -> str:
+        """What a certificate counts."""
+        return "rows" if self.queries is None else "queries"
+
+    def units(self, name: str) -> int:
+        """Return the number of rows of a subset, or of queries where these are judged."""
+        return len(self.subsets[name]) if self.queries is None else self.queries[name]
 
     @property
     def labelled(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -11,16 +11,28 @@ import numpy as np
 
 from onnxserve.archive.write import pretty
 from onnxserve.errors import CheckFailed, DefinitionError
-from onnxserve_handlers.registry import task_for
+from onnxserve_handlers.registry import read_signature, task_for
 
 from .acceptance import has_own_units
 from .activation import check_activation, chosen_activation
 from .arrays import Array, Arrays, main
+from .batches import write_batches
 from .deviation import TOLERANCE
 from .export_state import ExportState
-from .outputs import Shapes, cut, free_output_axes, join, largest_deviation, largest_shift, scales_of, shapes_of
+from .golden import SHOWN, shortened, wrong_rows
+from .outputs import (
+    Shapes,
+    free_output_axes,
+    largest_deviation,
+    largest_shift,
+    scales_of,
+    shapes_of,
+    with_row_sizes,
+)
 from .preprocess import FEW
+from .row_arrays import rows_by_part
 from .seeding import seed_all
+from .served_task import opened_task
 from .sources import SourceModel
 from .step import Step
 
@@ -66,17 +78,13 @@ def call(state: ExportState) -> None:
     """Run the source on all rows but the fit rows; CheckFailed if it mixes rows or gets a golden row wrong."""
     model, groups = state.model, state.groups
     parts = [groups.certify, groups.probe, groups.alone, groups.mixed, groups.select, groups.golden]
-    shapes: list[Shapes] = []
-    outputs: list[Arrays] = []
-    for batch in chain.from_iterable(parts):
-        shapes.append(shapes_of(batch))
-        outputs.append(model.run(batch))
-    state.output_axes, state.row_axes = free_output_axes(shapes, list(map(shapes_of, outputs)), state.axes)
-    rest = iter(outputs)
-    certify, probe, alone, mixed, select, golden = (
-        join(cut(next(rest), sizes, state.row_axes, pads_left=part.pads_left()) for sizes in part.sizes())
-        for part in parts
-    )
+    inputs: list[Shapes] = []
+    outputs: list[Shapes] = []
+    path = state.scratch / "reference.npz"
+    written = write_batches(run_each(model, chain.from_iterable(parts), inputs, outputs), path)
+    state.output_axes, state.row_axes = free_output_axes(inputs, outputs, state.axes)
+    certify, probe, alone, mixed, select, golden = rows_by_part(written, parts, state.row_axes, state.scratch)
+    path.unlink()
     state.reference, state.probe_reference = certify, probe
     state.select_reference, state.golden_outputs = select, golden
     state.scales = scales_of(typical_outputs(state), each=has_own_units(state.definition))
@@ -90,11 +98,22 @@ def call(state: ExportState) -> None:
             fix="the module mixes rows (a mean over the batch, padding that leaks): mend it, or let only texts of "
             'one length run together: [input] batch = "equal"',
         )
-    if fault := task_for(state.definition.output).outputs_fault(probe):
+    if fault := state.task.outputs_fault(probe):
         raise DefinitionError(fault, where=state.definition.source)
     if state.definition.output.logit_activation:
         _state_activation(state, main(typical_outputs(state)))
     _check_golden(state)
+
+
+def run_each(
+    model: SourceModel, batches: Iterable[Arrays], inputs: list[Shapes], outputs: list[Shapes]
+) -> Iterator[Arrays]:
+    """Yield the source's outputs for each batch; add the shapes of what it gets and gives to `inputs` and `outputs`."""
+    for batch in batches:
+        given = model.run(batch)
+        inputs.append(shapes_of(batch))
+        outputs.append(shapes_of(given))
+        yield given
 
 
 def typical_outputs(state: ExportState) -> Arrays:
@@ -122,16 +141,19 @@ def _state_activation(state: ExportState, outputs: Array) -> None:
 
 
 def _check_golden(state: ExportState) -> None:
-    labels = state.definition.labels if state.definition.output.task == "classification" else ()
-    for row, output in zip(state.golden, main(state.golden_outputs), strict=True):
-        if labels and row["label"] is not None and labels[int(output.argmax())] != row["label"]:
-            raise CheckFailed(
-                "reference",
-                f"{state.model.name} answers {labels[int(output.argmax())]!r} to a golden row",
-                repr(row["label"]),
-                fix="correct the label in golden.jsonl, or the model",
-                where=str(row["input"])[:120],
-            )
+    batches, hooks = state.groups.golden, opened_task(state)
+    outputs = with_row_sizes(state.golden_outputs, batches.sizes(), state.row_axes)
+    for number in wrong_rows(state.golden, hooks, outputs, batches.origins(), state.scales)[:1]:
+        row, task = state.golden[number], task_for(read_signature(state.archive_folder).output)
+        answer = task.predictions(outputs.take(slice(number, number + 1)), None)[0]
+        known = task.label(answer) if isinstance(row["label"], str) else None
+        raise CheckFailed(
+            "reference",
+            f"{state.model.name} answers {shortened(known or answer)} to a golden row",
+            shortened(row["label"]),
+            fix="correct the label in golden.jsonl, or the model",
+            where=str(row["input"])[:SHOWN],
+        )
 
 
 STEP = Step(

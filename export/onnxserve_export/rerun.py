@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from onnxserve.archive import folder_signature, read_proof, unpack_trusted
 from onnxserve.archive.evidence import PARITY, UNPROVEN, describe_loss, proof_of
@@ -24,12 +25,15 @@ from onnxserve_handlers.tasks import TaskHooks
 
 from .arrays import Arrays, main
 from .batch_composition import ALONE, MIXED, batches, random_batches
-from .criterion import AGREEMENT, EMBEDDING, FORMS, LABELS, REGRESSION, Claim, Criterion
+from .criterion import AGREEMENT, FORMS, OWN, REGRESSION, Claim, Criterion
 from .deviation import TOLERANCE, recorded_scale, scale_of
 from .environment import versions
 from .outputs import join, largest_deviation, largest_shift
 from .paired_statistics import PairedStatistics, describe_excess, spread_of
+from .rankings import rankings
+from .served_task import archived_handler
 from .significance_levels import FIRST_LEVEL
+from .subset import Row
 
 
 @dataclass(frozen=True)
@@ -63,17 +67,16 @@ def rerun(archive: Path) -> Rerun:
         composition = random_batches(min(len(proof), MIXED), size)
         together, alone, mixed = answers(folder, proof, size, composition)
         scales = scales_of(folder, reference)
-    reference.axes, reference.sizes = together.outputs.axes, together.outputs.sizes
-    criterion = criterion_of(summary, hooks, proof, reference, together.origins)
-    loss = criterion.loss(reference)
-    paired = loss.compare(together.outputs, float(summary.get("level", FIRST_LEVEL)))
+        reference.axes, reference.sizes = together.outputs.axes, together.outputs.sizes
+        criterion = criterion_of(summary, hooks, proof, reference, together.origins)
+        loss = criterion.loss(reference)
+        paired = loss.compare(together.outputs, float(summary.get("level", FIRST_LEVEL)))
+        changed = share_changed(hooks, together.outputs, reference)
     shift = largest_shift(
         together.outputs, alone.outputs, mixed.outputs, list(chain.from_iterable(composition)), scales
     )
     moved = largest_deviation(*pad_both(together.outputs, reference), scales)
     kind, budget = proof_of(summary), float(summary["budget"])
-    # Tasks with a measure of their own have no count of changed answers: there deviations decide.
-    changed = {LABELS: paired.flips, REGRESSION: paired.drop, EMBEDDING: paired.drop}.get(criterion.task, 0.0)
     why = batch_shift_refusal(shift) or refusal(kind, paired, changed, moved, budget, loss.lost)
     words = describe_loss(
         vars(paired), criterion.task, criterion.claim, criterion.tolerance, summary.get("measure", "")
@@ -150,8 +153,18 @@ def scales_of(folder: Path, reference: Arrays) -> Arrays:
     }
 
 
+def share_changed(hooks: TaskHooks, outputs: Outputs, reference: Outputs) -> float:
+    """Return the share of rows that get another answer; 0 for outputs of other shapes, whose deviation is infinite."""
+    if any(name not in outputs or outputs[name].shape != array.shape for name, array in reference.items()):
+        return 0.0
+    changes = getattr(hooks, "changes", None)  # a handler of the user's own in an archive until 0.3 lacks it
+    return float(np.mean(changes(outputs, reference))) if changes else 0.0
+
+
 def archived_task(folder: Path) -> TaskHooks:
-    """Return the hooks of an unpacked archive's task."""
+    """Return the hooks of an unpacked archive's task, or of the user's own handler in it."""
+    if own := archived_handler(folder):
+        return own
     document = folder_signature(folder)["output"]
     name = document["task"] if document["task"] in TASKS else ""
     # A handler of a user's own may have labels without a task.
@@ -171,7 +184,8 @@ def criterion_of(
 
     A user's own metric isn't in the archive; outputs are then compared as a regression's are.
     """
-    known = summary["task"] in (*FORMS, *TASKS)
+    known = summary["task"] in (*FORMS, *TASKS, OWN)
+    rows = [Row(row.input, row.label) for row in proof]
     claim: Claim = "agreement" if not known or summary.get("claim") == AGREEMENT else "accuracy"
     return Criterion(
         summary["task"] if known else REGRESSION,
@@ -181,6 +195,7 @@ def criterion_of(
         float(summary.get("tolerance", QuantiseSection().tolerance)),
         float(summary.get("spread", 0)) or spread_of(main(reference)),
         origins,
+        groups=rankings(rows, hooks, summary["task"]) if summary.get("ranks") else (),
     )
 
 
@@ -201,5 +216,5 @@ def refusal(proof: str, paired: PairedStatistics, changed: float, moved: float, 
         equal = moved <= TOLERANCE and not changed
         return "" if equal else f"{changed:.2%} of answers differ, and outputs deviate by up to {moved:.2g} spreads"
     if proof == UNPROVEN:
-        return "" if paired.drop <= budget else f"{paired.drop:.2%} is lost, {budget:.2%} is allowed"
+        return "" if paired.worst_drop <= budget else f"{paired.worst_drop:.2%} is lost, {budget:.2%} is allowed"
     return describe_excess(paired, budget, lost)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,18 @@ import msgspec
 
 from onnxserve.definition import Definition
 from onnxserve.errors import DefinitionError
-from onnxserve_handlers.registry import task_for
+from onnxserve_handlers.tasks import TaskHooks
 
+from .acceptance import Basis, claim_of, form_of
+from .criterion import ACCURACY, EMBEDDING
 from .export_state import ExportState
 from .golden import first_rows, read_golden
 from .historical_features import join_features
 from .plan import DRAFT_ROWS, check_plan, planned
+from .rankings import rankings
 from .records import Split
 from .row_sources import read_rows
+from .served_task import served_task
 from .step import Step
 from .subset import FRACTIONS, KEY, Row, spool
 
@@ -31,24 +36,32 @@ SEED = "onnxserve-split-2"
 class Assignment:
     """Assigns each row to a subset by the hash of seed and value, so that added rows move no others.
 
-    Equal values are kept once, since a copy in two subsets would make the proof circular.
+    Equal values are kept once, since a copy in two subsets would make the proof circular. `query_of` gives the query of
+    a row's value, whose rows stay together; None for a row that is judged by itself.
     """
 
-    def __init__(self, rows: Iterable[Row]) -> None:
-        self._rows = rows
+    def __init__(self, rows: Iterable[Row], query_of: Callable[[Any], str | None] = lambda _: None) -> None:
+        self._rows, self._query_of = rows, query_of
         self._seen: set[bytes] = set()
         self.duplicates = 0
         self.unlabelled = 0
 
     def __iter__(self) -> Iterator[tuple[str, Row]]:
         for row in self._rows:
-            digest = hashlib.sha256(SEED.encode() + msgspec.json.encode(row.value)).digest()
+            digest = digest_of(row.value)
             if digest[:KEY] in self._seen:
                 self.duplicates += 1
                 continue
             self._seen.add(digest[:KEY])
             self.unlabelled += row.label is None
-            yield subset_at(int.from_bytes(digest[-8:]) / 2**64), row
+            query = self._query_of(row.value)
+            place = digest if query is None else digest_of(query)
+            yield subset_at(int.from_bytes(place[-8:]) / 2**64), row
+
+
+def digest_of(value: Any) -> bytes:
+    """Return the hash of the seed and a value."""
+    return hashlib.sha256(SEED.encode() + msgspec.json.encode(value)).digest()
 
 
 def subset_at(place: float) -> str:
@@ -60,23 +73,36 @@ def subset_at(place: float) -> str:
     return "certify"
 
 
-def split_rows(rows: Iterable[Row], folder: Path) -> Split:
+def split_rows(rows: Iterable[Row], folder: Path, query_of: Callable[[Any], str | None] = lambda _: None) -> Split:
     """Split rows in one pass, into files in `folder`."""
-    assigned = Assignment(rows)
+    assigned = Assignment(rows, query_of)
     subsets = spool(assigned, FRACTIONS, folder)
     return Split(**subsets, duplicates=assigned.duplicates, unlabelled=assigned.unlabelled)
+
+
+def with_rankings(split: Split, definition: Definition, hooks: TaskHooks) -> Split:
+    """Return the split with the rankings that rows make, where labels are to be judged by them."""
+    claim = claim_of(definition, Basis(split.labelled, hooks))
+    form, quantise = form_of(definition, claim, hooks), definition.quantise
+    judged = form == definition.output.task and (claim == ACCURACY or form == EMBEDDING)
+    if not split.labelled or not judged or quantise.metric or quantise.max_disagreement is not None:
+        return split
+    counts = {name: len(rankings(getattr(split, name), hooks, form)) for name in ("select", "certify")}
+    if not counts["certify"]:
+        return split
+    return replace(split, ranks=True, queries=None if form == EMBEDDING else counts)
 
 
 class CheckedRows:
     """The definition's rows, one by one; `unknown` and `faulty` count bad labels. None is no label."""
 
-    def __init__(self, pairs: Iterable[tuple[Any, Any]], definition: Definition) -> None:
-        self._pairs, self._definition = pairs, definition
+    def __init__(self, pairs: Iterable[tuple[Any, Any]], definition: Definition, hooks: TaskHooks) -> None:
+        self._pairs, self._definition, self._hooks = pairs, definition, hooks
         self.unknown: Counter[str] = Counter()
         self.faulty: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Row]:
-        task = task_for(self._definition.output)
+        task = self._hooks
         for value, label in self._pairs:
             fault = "" if label is None else task.label_fault(label)
             unknown = [] if fault or label is None else task.unknown_labels(label)
@@ -108,9 +134,11 @@ def read_pairs(state: ExportState) -> Iterable[tuple[Any, Any]]:
 
 def call(state: ExportState) -> None:
     """Read and split the rows, and say what they allow; faults are collected, as is that they allow no archive."""
-    golden = state.faults.attempt(lambda: read_golden(state.definition, state.faults))
-    rows = CheckedRows(read_pairs(state), state.definition)
-    state.split = split_rows(rows, state.scratch / "rows")
+    state.task = hooks = served_task(state.definition, state.scratch / "handler")
+    golden = state.faults.attempt(lambda: read_golden(state.definition, state.faults, hooks))
+    rows = CheckedRows(read_pairs(state), state.definition, hooks)
+    split = split_rows(rows, state.scratch / "rows", hooks.query_of)
+    state.split = with_rankings(split, state.definition, hooks)
     for fault in rows.faults():
         state.faults.add(fault)
     if golden is not None:
@@ -119,4 +147,4 @@ def call(state: ExportState) -> None:
     check_plan(state)
 
 
-STEP = Step("rows", ("sources", "row_files"), ("split", "plan"), call, collects=True)
+STEP = Step("rows", ("sources", "row_files"), ("split", "plan", "task"), call, collects=True)

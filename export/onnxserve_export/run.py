@@ -5,14 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from .arrays import Arrays, Axes
 from .batches import Batches, ensure_on_disk
-from .outputs import cut
+from .row_arrays import rows_by_part
 
 GRAPH_PROCESS = Path(__file__).with_name("graph_process.py")
 TIMEOUT_S = 1800
@@ -25,27 +25,43 @@ class GraphCrashed(RuntimeError):
 def run_graph(model: Path, batches: Batches | Iterable[Arrays]) -> list[Arrays]:
     """Return every output by name for each batch; GraphCrashed if the graph can't be loaded or run."""
     with tempfile.TemporaryDirectory() as scratch:
-        source, target = ensure_on_disk(batches, Path(scratch)), Path(scratch) / "out.npz"
-        where = [str(model), str(source.path), str(source.start), str(source.stop), str(target)]
-        completed = subprocess.run(
-            [sys.executable, str(GRAPH_PROCESS), *where],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=TIMEOUT_S,
+        return list(
+            map(
+                widen_half_floats,
+                write_outputs(model, ensure_on_disk(batches, Path(scratch)), Path(scratch) / "out.npz"),
+            )
         )
-        if completed.returncode != 0:
-            lines = completed.stderr.strip().splitlines()
-            raise GraphCrashed(lines[-1] if lines else f"exit {completed.returncode}")
-        return [widen_half_floats(outputs) for outputs in Batches(target, 0, len(source))]
+
+
+def write_outputs(model: Path, batches: Batches, target: Path) -> Batches:
+    """Write every output for each batch to a file; GraphCrashed if the graph can't be loaded or run."""
+    where = [str(model), str(batches.path), str(batches.start), str(batches.stop), str(target)]
+    completed = subprocess.run(
+        [sys.executable, str(GRAPH_PROCESS), *where],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+    if completed.returncode != 0:
+        lines = completed.stderr.strip().splitlines()
+        raise GraphCrashed(lines[-1] if lines else f"exit {completed.returncode}")
+    return Batches(target, 0, len(batches))
+
+
+def run_parts(model: Path, parts: Sequence[Batches], axes: Axes, folder: Path) -> list[Arrays]:
+    """Return the outputs of parts, which follow each other in their file, as arrays of rows on disk; by one process.
+
+    Each row's outputs are cut to its own sizes along `axes`; half floats are float32.
+    """
+    whole = Batches(parts[0].path, parts[0].start, parts[-1].stop)
+    if not len(whole):
+        return [{} for _ in parts]
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        outputs = write_outputs(model, whole, Path(scratch) / "out.npz")
+        return list(map(widen_half_floats, rows_by_part(outputs, parts, axes, folder)))
 
 
 def widen_half_floats(outputs: Arrays) -> Arrays:
     """Return outputs with half floats as float32; other dtypes stay."""
     return {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in outputs.items()}
-
-
-def run_unpadded(model: Path, batches: Batches, axes: Axes) -> list[Arrays]:
-    """Return the same, each row's outputs cut to its own sizes along `axes`."""
-    left, runs = batches.pads_left(), zip(run_graph(model, batches), batches.sizes(), strict=True)
-    return [cut(outputs, sizes, axes, pads_left=left) for outputs, sizes in runs]

@@ -14,10 +14,10 @@ from .environment import cpu_flags
 from .export_state import ExportState
 from .int8 import quantisable, quantise_nodes, types_for
 from .measure import select_acceptance, sized
-from .outputs import all_finite, join
+from .outputs import all_finite
 from .quantise import SEARCHED, preprocess_graph, write_graph
 from .records import Candidate, Sensitivity
-from .run import GraphCrashed, run_unpadded
+from .run import GraphCrashed, run_parts
 from .sensitivity import FILE, explore
 from .step import Step
 
@@ -35,7 +35,7 @@ class Search:
         self.types = types_for(cpu_flags(), state.definition.serve.provider)
         self.nodes, _ = quantisable(onnx.load(self.source), state.definition.quantise.exclude)
         self.acceptance = select_acceptance(state)
-        self.certify_rows = len(state.split.certify)
+        self.certify_rows = state.split.units("certify")
 
     def graph(self, nodes: list[str], target: Path) -> Path:
         """Write the graph with these nodes in 8 bits to `target`."""
@@ -49,7 +49,7 @@ class Search:
         try:
             graph, state = self.graph(nodes, target), self.state
             select = state.groups.select
-            return sized(state, join(run_unpadded(graph, select, state.row_axes)), select)
+            return sized(state, run_parts(graph, [select], state.row_axes, state.scratch)[0], select)
         except (GraphCrashed, ValueError, RuntimeError):
             return None
         finally:

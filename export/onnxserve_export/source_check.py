@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Iterator
 
 from onnxserve.errors import DefinitionError, OnnxserveError
-from onnxserve_handlers.registry import task_for
 
 from .acceptance import has_own_units
 from .arrays import Arrays
@@ -29,7 +28,7 @@ def source_faults(state: ExportState, batches: list[Arrays]) -> Iterator[Onnxser
     except Exception as error:  # noqa: BLE001 - whatever a user's module raises
         yield failure(error, batches, where)
         return
-    if fault := task_for(state.definition.output).outputs_fault(few):
+    if fault := state.task.outputs_fault(few):
         yield DefinitionError(fault, where=where, fix="give the outputs that output.task reads, or change [output]")
     try:
         check_repeatable(state.model, batches[1], scales_of(many, each=has_own_units(state.definition)))

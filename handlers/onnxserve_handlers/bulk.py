@@ -24,7 +24,7 @@ from .runtime.batching import guard, isolate
 from .tasks import first_output
 from .tasks.classification import Classification, best_labels
 from .tasks.regression import Regression
-from .trust.model import check_golden, read_golden
+from .trust.golden import check_golden, read_golden
 
 Form = Literal["labels", "values", "words"]
 COLUMNAR_ROWS = 1024  # of a batch without padding: larger ones are hardly faster, smaller ones are slower
@@ -116,10 +116,10 @@ class Bulk:
                 predictions = self.handler.predictions(outputs, rows)
         return Scored(kept, outputs, label, score, predictions, errors)
 
-    def _run_full_batches(self, values: list[Any]) -> Array:
-        """Return the first output for golden rows that are repeated to fill a batch."""
+    def _run_full_batches(self, values: list[Any]) -> Outputs:
+        """Return the outputs for golden rows that are repeated to fill a batch."""
         repeated = [values[index % len(values)] for index in range(max(self.batch, len(values)))]
-        return self.handler.outputs(repeated)[: len(values)]
+        return self.handler.every_output(repeated).take(slice(len(values)))
 
 
 def form_of(handler: Handler) -> Form:

@@ -79,6 +79,16 @@ class FormerTask(TaskHooks):
         """Return the predictions for all outputs, or for the first one as an array."""
         return self.task.predictions(Outputs(first=outputs) if isinstance(outputs, np.ndarray) else outputs, rows)
 
+    def right(
+        self,
+        outputs: Outputs,
+        labels: Sequence[Any],
+        origins: Sequence[Any] | None,
+        scales: Mapping[str, Array],
+    ) -> Array:
+        """Return whether the task's answers are what golden rows' labels say."""
+        return self.task.right(outputs, labels, origins, scales)
+
     def prediction_schema(self) -> Schema:
         """Return the task's schema."""
         return self.task.prediction_schema()

@@ -31,7 +31,8 @@ from .runtime.session import Provider, Session, choose_provider, intra_op_thread
 from .signature import ERRORS, object_schema
 from .telemetry.recorder import make_recorder
 from .trust.digests import check_digests
-from .trust.model import check_golden, read_golden, read_model
+from .trust.golden import Golden, check_golden, check_labels, read_golden
+from .trust.model import read_model
 from .trust.signing import check_signing
 
 log = logging.getLogger(__name__)
@@ -67,9 +68,15 @@ class Handler(Inference):
         self.recorder = make_recorder(self, provider.name)
         golden = read_golden(self.folder)
         self.session.warm(self.tensors([self.check(golden.instances[0], "golden")]))
-        self.golden_deviation = check_golden(golden, self.outputs)
+        self.golden_deviation = check_golden(golden, self.every_output)
+        self._check_labels(golden)
         details = (self.signature.model, self.signature.version, provider.name, provider.reason)
         log.info("%s %s ready on %s (%s), nodes: %s", *details, self.session.placement())
+
+    def _check_labels(self, golden: Golden) -> None:
+        if any(label is not None for label in golden.labels):
+            rows = [self.check(value, "golden") for value in golden.instances]
+            check_labels(golden, self.infer(rows), self.origins(rows), self.right)
 
     def _provider(self, settings: Mapping[str, Any], gpu_id: int | None) -> Provider:
         provider = choose_provider(str(settings.get("provider", "auto")), gpu_id, ort.get_available_providers())

@@ -24,9 +24,12 @@ class Inference(Hooks):
     deduplicate = True  # off in measurements, where few rows stand for many
 
     def outputs(self, values: Sequence[Any]) -> Array:
-        """Return the first output for some instances, shape (rows, ...); golden rows and batch scoring use it."""
-        rows = [self.check(value, f"instances[{i}]") for i, value in enumerate(values)]
-        return self.infer(rows)[self.session.outputs[0]]
+        """Return the first output for some instances, shape (rows, ...)."""
+        return self.every_output(values)[self.session.outputs[0]]
+
+    def every_output(self, values: Sequence[Any]) -> Outputs:
+        """Return all outputs for some instances."""
+        return self.infer([self.check(value, f"instances[{i}]") for i, value in enumerate(values)])
 
     def infer(self, rows: Sequence[Any]) -> Outputs:
         """Return every output for checked rows."""

@@ -52,14 +52,22 @@ def describe_loss(paired: Mapping[str, Any], task: str, claim: str, tolerance: f
         return f"{drop} of rows lie more than {tolerance:g} spreads from the source's values, at most {bound}"
     if task == "embedding":
         turned = f"{drop} of vectors turn by more than {tolerance:g} (1 less the cosine), at most {bound}"
-        return f"{turned}, {flips} have another nearest neighbour"
-    if measure:
-        return _describe_measure(paired, claim, measure)
-    scores = f"mean score {paired['accuracy']:.4g} (source {paired['reference_accuracy']:.4g})"
-    return f"{scores}, at most {paired['bound']:.4g} lower"
+        return f"{turned}, {flips} have another nearest neighbour{_describe_ranking(paired)}"
+    return _describe_measure(paired, claim, measure)
+
+
+def _describe_ranking(paired: Mapping[str, Any]) -> str:
+    """Describe how well vectors find others with their label, empty where they have none."""
+    if paired.get("ranking") is None:
+        return ""
+    bound = f"at most {paired['ranking_bound']:.2%} lower than the source's"
+    return f"; nDCG at 10 of searches {paired['ranking']:.2%}, {bound}"
 
 
 def _describe_measure(paired: Mapping[str, Any], claim: str, measure: str) -> str:
+    if not measure:
+        scores = f"mean score {paired['accuracy']:.4g} (source {paired['reference_accuracy']:.4g})"
+        return f"{scores}, at most {paired['bound']:.4g} lower"
     score, bound = f"{paired['accuracy']:.2%}", paired["bound"]
     if claim != "accuracy":
         return f"mean {measure} beside the source's answers {score}, at least {1 - bound:.2%}"
@@ -84,7 +92,8 @@ def describe_proof(summary: Mapping[str, Any]) -> list[str]:
         claim, tolerance = summary.get("claim", "accuracy"), float(summary.get("tolerance", 0))
         loss = describe_loss(summary, summary["task"], claim, tolerance, summary.get("measure", ""))
         confidence = "with 95 % confidence" if proof == CERTIFIED else "at the bounds' own level, without a test"
-        lines.append(f"On {summary['rows']} rows that nothing was fitted to, {confidence}: {loss}.")
+        count = f"{summary['rows']} {summary.get('unit', 'rows')}"
+        lines.append(f"On {count} that nothing was fitted to, {confidence}: {loss}.")
     return lines
 
 

@@ -11,7 +11,7 @@ from onnxserve.definition import Definition, read_definition
 from onnxserve.errors import DefinitionError, OnnxserveError
 from onnxserve.locations.location import is_function, is_prediction_log, is_remote
 from onnxserve.scaffold.new import NAME
-from onnxserve_export.acceptance import least_rows
+from onnxserve_export.acceptance import Basis, least_rows
 from onnxserve_export.plan import rows_in_all
 from onnxserve_export.significance_levels import FIRST_LEVEL
 from onnxserve_export.sources import SourceModel, open_source
@@ -157,4 +157,4 @@ def _write(outline: Outline, artefact: Artefact, folder: Path) -> Definition:
 
 def wanted_rows(definition: Definition) -> int:
     """Return about how many rows certify a variant that changes no answer; 0 if no number does."""
-    return rows_in_all(least_rows(definition, FIRST_LEVEL, labelled=True))
+    return rows_in_all(least_rows(definition, FIRST_LEVEL, Basis()))

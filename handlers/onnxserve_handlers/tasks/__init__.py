@@ -16,6 +16,9 @@ from ..signature import OutputOptions, Schema, Signature
 
 __all__ = ["Array", "Hooks", "OutputOptions", "Outputs", "TaskHooks"]
 
+Flags = npt.NDArray[np.bool_]
+ROUNDING = 1e-9  # of a quality from 0 to 1
+
 
 class TaskHooks:
     """The hooks of a task, and what they may use; `Handler` calls them.
@@ -30,6 +33,10 @@ class TaskHooks:
     # What `quality` measures, in words; empty for a task of which labels say nothing. And what `agreement` measures.
     quality_name: ClassVar[str] = ""
     agreement_name: ClassVar[str] = ""
+    # What `ranking` measures, in words; empty for a task whose rows make no rankings.
+    ranking_name: ClassVar[str] = ""
+    # The least `quality` of an answer that is right: the source and the served graph give it to golden rows.
+    least_quality: ClassVar[float] = 1.0
     # Whether predictions need to know where parts of a row stand in what the client sent, as tokens in a text do.
     reads_offsets: ClassVar[bool] = False
 
@@ -104,6 +111,13 @@ class TaskHooks:
         """Return what to give for a row's label that no output can be compared with, empty where one can."""
         return ""
 
+    def golden_fault(self, label: Any) -> str:
+        """Return what to give for a golden row's label that no answer can be compared with, empty where one can."""
+        if fault := self.label_fault(label):
+            return fault
+        unknown = self.unknown_labels(label)
+        return f"{', '.join(map(repr, unknown))} is not among `labels`" if unknown else ""
+
     def quality(
         self, outputs: Outputs, labels: Sequence[Any], origins: Sequence[Any] | None = None
     ) -> npt.NDArray[np.float64]:
@@ -116,6 +130,38 @@ class TaskHooks:
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return how like the source's outputs each row's outputs are, from 0 to 1."""
         raise NotImplementedError
+
+    def query_of(self, instance: Any) -> str | None:  # noqa: ARG002 - a hook
+        """Return the query to which a row, as a client sends it, has a document; None for a row of no ranking."""
+        return None
+
+    def ranking(
+        self, outputs: Outputs, labels: Sequence[Any], groups: Sequence[npt.NDArray[np.intp]]
+    ) -> npt.NDArray[np.float64]:
+        """Return how well each group of rows is ordered beside its labels, from 0 to 1; shape (groups,)."""
+        raise NotImplementedError
+
+    def right(
+        self,
+        outputs: Outputs,
+        labels: Sequence[Any],
+        origins: Sequence[Any] | None,
+        scales: Mapping[str, Array],  # noqa: ARG002 - a hook
+    ) -> Flags:
+        """Return whether each golden row's answer is what its label says, shape (rows,).
+
+        `scales` are the spreads of the source's outputs, by name. Labels of a task without a quality say nothing.
+        """
+        if not self.quality_name:
+            return np.ones(len(labels), bool)
+        return np.asarray(self.quality(outputs, labels, origins) >= self.least_quality - ROUNDING)
+
+    def changes(self, outputs: Outputs, reference: Outputs) -> Flags:  # noqa: ARG002 - a hook
+        """Return whether each row's answer differs from the source's in kind: another label, span, box or mask.
+
+        Shape (rows,). Answers that are numbers differ by their deviation alone.
+        """
+        return np.zeros(len(first_output(outputs)), bool)
 
 
 class Hooks(InputHooks, TaskHooks):

@@ -99,10 +99,23 @@ class Classification(TaskHooks):
         truth = np.array([index[str(label)] for label in labels], np.intp)
         return np.asarray(first_output(outputs).argmax(axis=-1) == truth, np.float64)
 
+    def right(
+        self,
+        outputs: Outputs,
+        labels: Sequence[Any],
+        origins: Sequence[Any] | None,
+        scales: Mapping[str, npt.NDArray[Any]],  # noqa: ARG002 - a hook
+    ) -> npt.NDArray[np.bool_]:
+        """Return whether the best label is the golden row's, whatever a handler of the user's own counts as quality."""
+        return np.asarray(Classification.quality(self, outputs, labels, origins) == 1)
+
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return 1 where the best label is the source's."""
-        places = (first_output(arrays).argmax(axis=-1) for arrays in (outputs, reference))
-        return np.asarray(np.equal(*places), np.float64)
+        return np.asarray(~self.changes(outputs, reference), np.float64)
+
+    def changes(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.bool_]:
+        """Return where the best label is another one."""
+        return np.asarray(np.not_equal(*(first_output(arrays).argmax(axis=-1) for arrays in (outputs, reference))))
 
 
 def classify_rows(

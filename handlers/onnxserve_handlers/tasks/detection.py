@@ -156,6 +156,10 @@ class Detection(TaskHooks):
         pairs = zip(self.objects(outputs, None), self.objects(reference, None), strict=True)
         return np.array([_f1(own, source) for own, source in pairs], np.float64)
 
+    def changes(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.bool_]:
+        """Return where an object appears, disappears or gets another label."""
+        return np.asarray(self.agreement(outputs, reference) < 1)
+
     def objects(self, outputs: Outputs, origins: Sequence[Any] | None) -> list[Objects]:
         """Return each row's objects; in the picture's pixels if the origins are frames, else in the graph's form."""
         places = frames(origins)

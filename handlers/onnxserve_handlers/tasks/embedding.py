@@ -13,11 +13,13 @@ from ..errors import InvalidRow
 from ..outputs import Array, Outputs
 from ..signature import Positive, Schema, object_schema
 from . import OutputOptions, TaskHooks, field_of, first_output
-from .regression import round_significant
+from .ranking import ndcg
+from .regression import numbers, round_significant
 
 Vectors = npt.NDArray[np.float64]
 SEED = 7  # of the direction that scores are measured along
 TINY = 1e-12
+SAME = 0.01  # 1 less the cosine of a golden row's vector and its label's
 
 
 class EmbeddingOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -43,6 +45,7 @@ class Embedding(TaskHooks):
 
     output_options = EmbeddingOptions
     agreement_name = "cosine"
+    ranking_name = "nDCG at 10"
 
     @property
     def output(self) -> EmbeddingOptions:
@@ -84,6 +87,39 @@ class Embedding(TaskHooks):
         """Return the vectors as a space of embeddings."""
         vectors = [vector for row in predictions if isinstance(vector := field_of(row, "embedding"), list)]
         return {"embedding": np.array(vectors, np.float64)} if vectors else {}
+
+    def golden_fault(self, label: Any) -> str:
+        """Return why a golden row's label is no vector."""
+        vector = numbers(label)
+        return "" if vector is not None and len(vector) > 1 else "give the row's vector, a list of numbers, or no label"
+
+    def right(
+        self,
+        outputs: Outputs,
+        labels: Sequence[Any],
+        origins: Sequence[Any] | None,  # noqa: ARG002 - a hook
+        scales: Mapping[str, Array],  # noqa: ARG002 - a hook
+    ) -> npt.NDArray[np.bool_]:
+        """Return whether each row's vector has the direction of its label's."""
+        own = unit(self.vectors(outputs))
+        truth = [numbers(label) for label in labels]
+        return np.array(
+            [
+                label is not None and label.shape == row.shape and bool(row @ unit(label[None])[0] >= 1 - SAME)
+                for row, label in zip(own, truth, strict=True)
+            ],
+            bool,
+        )
+
+    def ranking(self, outputs: Outputs, labels: Sequence[Any], groups: Sequence[npt.NDArray[np.intp]]) -> Vectors:
+        """Return the nDCG of each search: a group's first row searches the others by the cosine.
+
+        Those that have the first row's label are relevant.
+        """
+        vectors, names = unit(self.vectors(outputs)), np.array([str(label) for label in labels])
+        return np.array(
+            [ndcg(vectors[rest] @ vectors[first], (names[rest] == names[first]) * 1.0) for first, *rest in groups]
+        )
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return each row's cosine beside the source's vector, at least 0."""

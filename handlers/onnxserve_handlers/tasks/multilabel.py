@@ -92,6 +92,10 @@ class Multilabel(TaskHooks):
         """Return each row's F1 beside the source's labels."""
         return f1_of_flags(self._flags(outputs), self._flags(reference))
 
+    def changes(self, outputs: Outputs, reference: Outputs) -> Flags:
+        """Return where a label appears or disappears."""
+        return np.asarray((self._flags(outputs) != self._flags(reference)).any(axis=1))
+
     def _scores(self, outputs: Outputs) -> npt.NDArray[np.float64]:
         activation = self.output.activation
         return probabilities(first_output(outputs), "sigmoid" if activation == "auto" else activation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +11,9 @@ import numpy.typing as npt
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
 from . import OutputOptions, TaskHooks, flat
-from .regression import closeness, round_significant
+from .regression import closeness, is_near, numbers, round_significant
+
+SAME = 0.01  # spreads between a golden row's output and that of its label
 
 
 class RawOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -41,6 +43,27 @@ class Raw(TaskHooks):
         value: Schema = {"type": ["array", "number", "boolean"]}
         names = [tensor.name for tensor in self.signature.outputs]
         return object_schema({"outputs": object_schema(dict.fromkeys(names, value), names)}, ["outputs"])
+
+    def golden_fault(self, label: Any) -> str:
+        """Return why a golden row's label has no outputs by name."""
+        fits = isinstance(label, Mapping) and all(numbers(values) is not None for values in label.values())
+        return "" if fits else "give outputs by name, {name: nested lists}, or no label"
+
+    def right(
+        self,
+        outputs: Outputs,
+        labels: Sequence[Any],
+        origins: Sequence[Any] | None,  # noqa: ARG002 - a hook
+        scales: Mapping[str, Array],
+    ) -> npt.NDArray[np.bool_]:
+        """Return whether each row's outputs are those that its label names, to a hundredth of their spread."""
+        return np.array(
+            [
+                all(name in row and is_near(row[name], values, scales[name], SAME) for name, values in label.items())
+                for row, label in zip(map(outputs.row, range(len(labels))), labels, strict=True)
+            ],
+            bool,
+        )
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return the least closeness of a row's outputs: 1 less the error in spreads of the source's, at least 0."""

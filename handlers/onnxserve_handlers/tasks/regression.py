@@ -49,6 +49,21 @@ class Regression(TaskHooks):
         """Return each value as a measure; many values are a space of embeddings."""
         return value_measures([field_of(prediction, "values") for prediction in predictions])
 
+    def golden_fault(self, label: Any) -> str:
+        """Return why a golden row's label is no number and no list of numbers."""
+        return "" if numbers(label) is not None else "give a number, or a list of numbers"
+
+    def right(
+        self,
+        outputs: Outputs,
+        labels: Sequence[Any],
+        origins: Sequence[Any] | None,  # noqa: ARG002 - a hook
+        scales: Mapping[str, Array],
+    ) -> npt.NDArray[np.bool_]:
+        """Return whether each row's values lie within one spread of those that its label has."""
+        [name, first], *_ = outputs.items()
+        return np.array([is_near(row, label, scales[name]) for row, label in zip(flat(first), labels, strict=True)])
+
     def quality(
         self,
         outputs: Outputs,
@@ -62,6 +77,21 @@ class Regression(TaskHooks):
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return 1 less the error beside the source's values, in their spreads, at least 0."""
         return closeness(flat(first_output(outputs)), flat(first_output(reference)))
+
+
+def numbers(label: Any) -> npt.NDArray[np.float64] | None:
+    """Return a label's numbers in one list, None if it isn't made of numbers."""
+    try:
+        values = np.asarray(label)
+    except ValueError:  # lists of different lengths
+        return None
+    return values.reshape(-1).astype(np.float64) if values.dtype.kind in "iuf" else None
+
+
+def is_near(values: Array, label: Any, scale: Array, spreads: float = 1.0) -> bool:
+    """Return whether values lie within `spreads` of a label's numbers, as many of them; `scale` is one spread."""
+    truth, own = numbers(label), values.reshape(-1).astype(np.float64)
+    return truth is not None and truth.shape == own.shape and bool((np.abs(own - truth) <= spreads * scale).all())
 
 
 def plain_rows(values: Array) -> list[dict[str, Any]]:

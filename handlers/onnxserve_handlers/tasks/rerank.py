@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..outputs import Array, Outputs
-from ..signature import Schema, object_schema
+from ..signature import TEXT_PAIR, Schema, object_schema
 from . import OutputOptions, TaskHooks, first_output, flat
 from .classification import DIGITS, probabilities
+from .ranking import ndcg_of_groups
 from .regression import closeness, round_significant
 
 
@@ -35,6 +36,8 @@ class Rerank(TaskHooks):
 
     output_options = RerankOptions
     quality_name = "1 less the error of the score"
+    ranking_name = "nDCG at 10"
+    least_quality = 0.5
     agreement_name = "1 less the error in spreads"
 
     @property
@@ -69,6 +72,18 @@ class Rerank(TaskHooks):
         """Return 1 less the distance of each score from its label, a relevance from 0 to 1."""
         errors = np.abs(self._scores(outputs) - np.asarray(labels, np.float64))
         return np.asarray(np.round(np.clip(1 - errors, 0, 1), DIGITS))
+
+    def query_of(self, instance: Any) -> str | None:
+        """Return the first text of a pair."""
+        pair = [instance.get(name) for name in TEXT_PAIR] if isinstance(instance, Mapping) else instance
+        is_pair = isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
+        return str(pair[0]) if is_pair else None
+
+    def ranking(
+        self, outputs: Outputs, labels: Sequence[Any], groups: Sequence[npt.NDArray[np.intp]]
+    ) -> npt.NDArray[np.float64]:
+        """Return the nDCG of each query's documents; their labels, grades of relevance from 0 to 1, are the gains."""
+        return ndcg_of_groups(groups, round_significant(self._scores(outputs)), np.asarray(labels, np.float64))
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return 1 less the error beside the source's number, in spreads of its numbers, at least 0."""

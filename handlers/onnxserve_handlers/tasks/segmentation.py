@@ -17,6 +17,7 @@ from . import OutputOptions, TaskHooks, field_of, first_output
 from .segmentation_masks import BEYOND, decode_runs, encode_png, mean_overlap, resize, run_lengths
 
 DIGITS = 6  # decimals of a share
+SAME_PIXELS = 0.999  # share of equal pixels of two masks that are the same: float32 rounds differently at borders
 SHARES = "shares"
 
 
@@ -47,6 +48,7 @@ class Segmentation(TaskHooks):
 
     output_options = SegmentationOptions
     quality_name = "overlap of the labels (mean intersection over union)"
+    least_quality = 0.5
     agreement_name = "overlap with its mask (mean intersection over union)"
 
     @property
@@ -151,6 +153,11 @@ class Segmentation(TaskHooks):
         """Return the mean overlap of each row's mask with the source's."""
         count, pairs = len(self.output.labels), zip(self.masks(outputs), self.masks(reference), strict=True)
         return np.array([mean_overlap(own, source, count) for own, source in pairs], np.float64)
+
+    def changes(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.bool_]:
+        """Return where more than one pixel in a thousand has another label."""
+        equal = self.masks(outputs) == self.masks(reference)
+        return np.asarray(equal.reshape(len(equal), -1).mean(axis=1) < SAME_PIXELS)
 
     def masks(self, outputs: Outputs) -> npt.NDArray[np.uint8]:
         """Return the label numbers of each row's pixels, shape (rows, height, width)."""

@@ -164,6 +164,10 @@ class Tokens(TaskHooks):
             [f1_of_spans(span_keys(self.spans(outputs, i)), span_keys(self.spans(reference, i))) for i in range(count)]
         )
 
+    def changes(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.bool_]:
+        """Return where a span of tokens appears, disappears or gets another label."""
+        return np.asarray(self.agreement(outputs, reference) < 1)
+
     def spans(self, outputs: Outputs, index: int, places: Sequence[Any] | None = None) -> list[Span]:
         """Return the spans of one row; `places` are its tokens' `(start, end, word)`, None where a token has none.
 

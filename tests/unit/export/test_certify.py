@@ -28,6 +28,7 @@ from onnxserve_export.rows import split_rows
 from onnxserve_export.sequence import order_candidates
 from onnxserve_export.significance_levels import FAMILYWISE_ERROR, FIRST_LEVEL, level_after
 from onnxserve_export.subset import Row, Subset
+from onnxserve_handlers.registry import task_for
 from tests.helpers.acceptance import most_wrong
 
 ROWS, BUDGET = 542, 0.01
@@ -127,7 +128,7 @@ class Export:
 
     def run(self, lost: dict[str, int], weights: str = "", parity: RowParity | None = None) -> ExportState:
         state = ExportState(self.definition, self.folder / "store", self.folder, lambda _: None, options=self.options)
-        state.split = self.split
+        state.split, state.task = self.split, task_for(self.definition.output)
         state.reference, state.select_reference = {"logits": self.right}, {"logits": self.right[:50]}
         state.plan, state.row_parity = make_plan(self.definition, self.split, self.options), parity
         state.probe_reference, state.row_axes = state.reference, {}

@@ -11,7 +11,7 @@ from onnxserve.archive.evidence import describe_loss, describe_proof
 from onnxserve.archive.proof import proof_rows
 from onnxserve.definition import Definition, read_definition
 from onnxserve.scaffold import new_model
-from onnxserve_export.acceptance import Acceptance, budget_of, claim_of
+from onnxserve_export.acceptance import Acceptance, Basis, budget_of, claim_of
 from onnxserve_export.export import export_model
 from onnxserve_export.loss import ScoreLoss
 from onnxserve_export.rerun import rerun
@@ -43,7 +43,7 @@ def accepted(acceptance: Acceptance, outputs: np.ndarray) -> bool:
 def test_a_variant_that_changes_the_whole_budget_of_labels_is_seldom_accepted(tmp_path, budget):
     model = definition(tmp_path, max_disagreement=str(budget))
     reference = np.eye(2, dtype=np.float32)[np.arange(ROWS) % 2]
-    acceptance = Acceptance(model, [Row(0, None)] * ROWS, Outputs(logits=reference), labelled=False)
+    acceptance = Acceptance(model, [Row(0, None)] * ROWS, Outputs(logits=reference), basis=Basis(False))
     assert acceptance.criterion.claim == "agreement"
     draws, passes = np.random.default_rng(7), 0
     for _ in range(TRIES):
@@ -58,7 +58,7 @@ def test_values_and_vectors_that_move_in_the_whole_budget_of_rows_are_seldom_acc
     model = definition(tmp_path, max_disagreement="0.03", task=f'"{task}"')
     draws = np.random.default_rng(8)
     reference = draws.normal(size=(ROWS, 4)).astype(np.float32)
-    acceptance = Acceptance(model, [Row(0, None)] * ROWS, Outputs(values=reference), labelled=False)
+    acceptance = Acceptance(model, [Row(0, None)] * ROWS, Outputs(values=reference), basis=Basis(False))
     moved, passes, tries = -reference, 0, 300
     for _ in range(tries):
         passes += accepted(acceptance, np.where(draws.random(ROWS)[:, None] < 0.03, moved, reference))
@@ -83,8 +83,8 @@ def test_an_agreement_between_0_and_1_has_a_bound_of_its_mean(partly):
 
 def test_the_claim_follows_labels_and_budget(tmp_path):
     plain, limited = definition(tmp_path / "1"), definition(tmp_path / "2", max_disagreement="0.02")
-    assert [claim_of(plain, labelled=labelled) for labelled in (True, False)] == ["accuracy", "agreement"]
-    assert claim_of(limited, labelled=True) == "agreement"
+    assert [claim_of(plain, Basis(labelled)) for labelled in (True, False)] == ["accuracy", "agreement"]
+    assert claim_of(limited, Basis(True)) == "agreement"
     assert (budget_of(plain), budget_of(limited)) == (0.01, 0.02)
 
 

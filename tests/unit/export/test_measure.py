@@ -23,7 +23,7 @@ def test_as_many_candidates_run_at_a_time_as_there_are_cores(monkeypatch, tmp_pa
         lambda state, candidate, outputs, acceptance: broken(candidate, f"after {outputs.result() in (0, 1)}"),
     )
     lines: list[str] = []
-    state: Any = SimpleNamespace(split=SimpleNamespace(select=()), progress=lambda *_: None, say=lines.append)
+    state: Any = SimpleNamespace(split=SimpleNamespace(units=lambda _: 0), progress=lambda *_: None, say=lines.append)
     state.candidates = [Candidate(path.stem, path) for path in graphs]
     measure.call(state)
     assert [result.variant for result in state.measured] == ["first", "second"]

@@ -15,6 +15,7 @@ from onnxserve_export.plan import advice, check_plan, describe_plan, make_plan, 
 from onnxserve_export.rows import split_rows
 from onnxserve_export.significance_levels import FIRST_LEVEL
 from onnxserve_export.subset import Row
+from onnxserve_handlers.registry import task_for
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def changed(folder: Path, old: str, new: str) -> Definition:
 def state_of(definition: Definition, tmp_path: Path, rows: int, options: ExportOptions) -> ExportState:
     state = ExportState(definition, tmp_path / "store", tmp_path, lambda _: None, options=options)
     pairs = [Row([number, 0.0], ("outside", "inside")[number % 2]) for number in range(rows)]
-    state.split = split_rows(pairs, tmp_path / "rows")
+    state.split, state.task = split_rows(pairs, tmp_path / "rows"), task_for(definition.output)
     state.plan = planned(state)
     return state
 

@@ -41,3 +41,22 @@ def test_two_numbers_a_pair_are_told():
         "",
     )
     assert "(rows, 1) is expected" in task.outputs_fault(Outputs(first=np.zeros((4, 2))))
+
+
+def test_documents_of_one_query_are_ranked_as_clients_see_their_scores():
+    task = task_for(RerankOptions(activation="sigmoid"))
+    outputs = Outputs(logits=np.array([[30.0], [40.0], [-1.0]], np.float32))
+    [score] = task.ranking(outputs, [0, 1, 0], [np.arange(3)])
+    assert score == pytest.approx((1 + 1 / np.log2(3)) / 2)  # both scores are 1.0 with seven digits
+    [score] = task.ranking(Outputs(logits=np.array([3.0, 4.0, -1.0])), [0, 1, 0], [np.arange(3)])
+    assert score == 1
+
+
+@pytest.mark.parametrize("row", [["a", "b"], ("a", "b"), {"text": "a", "text_pair": "b"}])
+def test_the_query_is_the_first_text_of_a_pair(row):
+    assert task_for(RerankOptions()).query_of(row) == "a"
+
+
+@pytest.mark.parametrize("row", [["a"], "ab", {"text": "a"}, [["a", "b"], ["c"]], [1, 2], None])
+def test_what_is_no_pair_of_texts_has_no_query(row):
+    assert task_for(RerankOptions()).query_of(row) is None

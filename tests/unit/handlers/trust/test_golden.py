@@ -11,16 +11,16 @@ from onnxserve.errors import CheckFailed
 from onnxserve.scaffold import new_model
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
-from onnxserve_handlers.trust.model import Golden, GoldenMismatch, check_golden, read_golden
+from onnxserve_handlers.trust.golden import Golden, GoldenMismatch, check_golden, read_golden
 from tests.helpers.definitions import regression_toml
 
 
 @pytest.mark.parametrize("answer", [1.5, float("nan"), float("inf")])
 def test_golden_rows_that_deviate_keep_the_worker_from_loading(answer):
     golden = Golden([1], [[1.0]], 0.01)
-    assert check_golden(golden, lambda rows: np.ones((len(rows), 1))) == 0
+    assert check_golden(golden, lambda rows: {"y": np.ones((len(rows), 1))}) == 0
     with pytest.raises(GoldenMismatch, match=r"0\.01 is allowed"):
-        check_golden(golden, lambda rows: np.full((len(rows), 1), answer))
+        check_golden(golden, lambda rows: {"y": np.full((len(rows), 1), answer)})
 
 
 @pytest.mark.parametrize(
@@ -38,14 +38,14 @@ def test_what_is_tolerated_follows_the_unit_of_the_outputs(unit, error, passes):
     golden = Golden([0, 1], reference[:2].tolist(), 0.01, scale.tolist())
     answers = reference[:2].astype(np.float64) + error
 
-    def run(instances: list[int]) -> np.ndarray:
-        return np.asarray(answers[instances])
+    def run(instances: list[int]) -> dict[str, np.ndarray]:
+        return {"y": np.asarray(answers[instances])}
 
     if passes:
         assert check_golden(golden, run) == pytest.approx(error / scale[0], rel=1e-3)
         assert deviation(answers, reference[:2], scale) < 10 * TOLERANCE
     else:
-        with pytest.raises(GoldenMismatch, match="of its outputs' spread"):
+        with pytest.raises(GoldenMismatch, match="of its spread"):
             check_golden(golden, run)
         assert deviation(answers, reference[:2], scale) > TOLERANCE
 
@@ -130,7 +130,7 @@ def test_a_regression_is_exported_with_golden_rows_in_its_unit_and_a_worse_graph
     wrong = [[value + 0.2 * float(unit) for value in row] for row in golden.outputs]
     with pytest.raises(GoldenMismatch):
         check_golden(
-            golden, lambda instances: np.array([wrong[golden.instances.index(instance)] for instance in instances])
+            golden, lambda instances: {"y": np.array([wrong[golden.instances.index(row)] for row in instances])}
         )
 
 
@@ -146,7 +146,7 @@ def test_rows_whose_outputs_have_sizes_of_their_own_are_compared_with_zeros_at_t
     def run(instances, error=0.0):
         widest = max(len(rows[name]) for name in instances)
         padded = np.array([rows[name] + [0.0] * (widest - len(rows[name])) for name in instances])
-        return padded + error * (len(instances) == 1)
+        return {"y": padded + error * (len(instances) == 1)}
 
     golden = Golden(["short", "long"], [[1.0, 0.0], [2.0, 3.0]], tolerance=0.1)
     assert check_golden(golden, run) == 0
