@@ -72,6 +72,8 @@ def call(state: ExportState) -> None:
         shapes.append(shapes_of(batch))
         outputs.append(model.run(batch))
     state.output_axes, state.row_axes = free_output_axes(shapes, list(map(shapes_of, outputs)), state.axes)
+    for name in model.unbatched:  # how many boxes there are varies, even if it doesn't on these rows
+        state.output_axes.setdefault(name, {}).setdefault(1, f"{name}_1")
     rest = iter(outputs)
     certify, probe, alone, mixed, select, golden = (
         join(cut(next(rest), sizes, state.row_axes, pads_left=part.pads_left()) for sizes in part.sizes())
