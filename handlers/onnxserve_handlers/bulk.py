@@ -52,9 +52,7 @@ class Bulk:
         self.handler.initialize(context)
         self.columns = self.handler.signature.input.column_names if self.handler.columnar() else ()
         self.form = form_of(self.handler)
-        largest = self.handler.signature.max_batch
-        # Rows that must run alone are scored so too: the graph holds for one, or answers move with the batch.
-        self.batch = 1 if largest == 1 else batch or (COLUMNAR_ROWS if self.columns else largest)
+        self.batch = batch or (COLUMNAR_ROWS if self.columns else self.handler.signature.max_batch)
         self.handler.resize(self.batch)
         self.deviation = check_golden(read_golden(folder), self._run_full_batches)
 

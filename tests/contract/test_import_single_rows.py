@@ -7,7 +7,6 @@ import contextlib
 import io
 import json
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
