@@ -29,6 +29,7 @@ from .subset import Row
 BATCH = 256  # rows that the handler checks together, and of which it names each refused one
 SHOWN = 80  # characters of a row
 SMALL = (2, 3)  # rows of the two batches that the module is tried with
+SINGLES = 16  # rows that it is tried with where rows run alone
 
 
 def call(state: ExportState) -> None:
@@ -97,12 +98,17 @@ def shorten(value: Any) -> str:
 
 
 def small_batches(state: ExportState, rows: list[Any]) -> list[Arrays]:
-    """Return the tensors of two small batches: of the shortest and of the longest rows that may run together."""
+    """Return the tensors of two small batches: of the shortest and of the longest rows that may run together.
+
+    Where rows run alone, these are batches of one row, from the shortest to the longest.
+    """
     ordered, (few, many) = sorted(rows, key=lambda value: len(str(value))), SMALL
-    path = Path(state.scratch) / "small.npz"
-    state.axes = tensors(state.archive_folder, [ordered[:few], ordered[-many:]], path)
+    path, groups = Path(state.scratch) / "small.npz", [ordered[:few], ordered[-many:]]
+    if state.definition.serve.batch_size == 1:
+        groups = [[value] for value in (*ordered[: SINGLES // 2], *ordered[-SINGLES // 2 :])]
+    state.axes = tensors(state.archive_folder, groups, path)
     parts = list(Batches(path, 0, sum(part_counts(path))))
-    return [parts[0], parts[-1]]
+    return parts if state.definition.serve.batch_size == 1 else [parts[0], parts[-1]]
 
 
 STEP = Step("check", (), ("archive_folder",), call)

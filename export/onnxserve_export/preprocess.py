@@ -25,9 +25,12 @@ GENERATED = 64  # rows within the signature, on which fp32 must answer as its so
 
 
 def shape_groups(values: Sequence[Any], largest: int) -> dict[str, list[Any]]:
-    """Return a batch of every size, once of the longest and once of the shortest rows, by readable names."""
+    """Return a batch of every size, once of the longest and once of the shortest rows, by readable names.
+
+    Where rows run alone, there is one size.
+    """
     ordered = sorted(values, key=lambda value: len(str(value)))
-    sizes = sorted({*BATCHES, largest})
+    sizes = sorted({*BATCHES, largest}) if largest > 1 else [1]
     long = {f"batch {size}, long rows": ordered[-size:] for size in sizes}
     return long | {f"batch {size}, short rows": ordered[:size] for size in sizes}
 
@@ -87,7 +90,9 @@ def call(state: ExportState) -> None:
     layout.add(batches(probe, size), math.ceil(len(probe) / size))
     layout.add(batches(probe[:ALONE], 1), min(ALONE, len(probe)))
     layout.add([[probe[index] for index in batch] for batch in composition], len(composition))
-    layout.add([[row["input"] for row in state.golden]], 1)
+    golden_rows = [row["input"] for row in state.golden]
+    together = len(golden_rows) if size > 1 else 1
+    layout.add(batches(golden_rows, together), len(golden_rows) // together)
     for group in shapes.values():
         layout.add([group], 1)
     path = state.scratch / "tensors.npz"

@@ -83,6 +83,8 @@ def call(state: ExportState) -> None:
     path = state.scratch / "reference.npz"
     written = write_batches(run_each(model, chain.from_iterable(parts), inputs, outputs), path)
     state.output_axes, state.row_axes = free_output_axes(inputs, outputs, state.axes)
+    for name in model.unbatched:  # how many boxes there are varies, even if it doesn't on these rows
+        state.output_axes.setdefault(name, {}).setdefault(1, f"{name}_1")
     certify, probe, alone, mixed, select, golden = rows_by_part(written, parts, state.row_axes, state.scratch)
     path.unlink()
     state.reference, state.probe_reference = certify, probe

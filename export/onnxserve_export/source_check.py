@@ -12,7 +12,7 @@ from .arrays import Arrays
 from .export_state import ExportState
 from .outputs import scales_of
 from .reference import check_repeatable
-from .sources import match_inputs
+from .sources import SourceModel
 
 
 def source_faults(state: ExportState, batches: list[Arrays]) -> Iterator[OnnxserveError]:
@@ -20,8 +20,9 @@ def source_faults(state: ExportState, batches: list[Arrays]) -> Iterator[Onnxser
     yield from undeclared_axes(state, batches)
     where = state.definition.source
     try:
-        match_inputs(state.model, batches[0])
-        few, many = (state.model.run(batch) for batch in batches)
+        if state.definition.serve.batch_size == 1:
+            state.model.unbatched = unbatched_outputs(state.model, batches)
+        few, many = (state.model.run(batch) for batch in (batches[0], batches[-1]))
     except DefinitionError as error:
         yield DefinitionError(error.what, where=error.where or where, fix=error.fix)
         return
@@ -31,14 +32,23 @@ def source_faults(state: ExportState, batches: list[Arrays]) -> Iterator[Onnxser
     if fault := state.task.outputs_fault(few):
         yield DefinitionError(fault, where=where, fix="give the outputs that output.task reads, or change [output]")
     try:
-        check_repeatable(state.model, batches[1], scales_of(many, each=has_own_units(state.definition)))
+        check_repeatable(state.model, batches[-1], scales_of(many, each=has_own_units(state.definition)))
     except OnnxserveError as error:
         yield error
 
 
+def unbatched_outputs(model: SourceModel, batches: list[Arrays]) -> frozenset[str]:
+    """Return the outputs that have no axis for the batch, as boxes of shape (boxes, 4), by several rows run alone.
+
+    The batch's axis has the size 1 for every row.
+    """
+    outputs = [model.answer(batch) for batch in batches]
+    return frozenset(name for name in outputs[0] if any(part[name].shape[:1] != (1,) for part in outputs))
+
+
 def undeclared_axes(state: ExportState, batches: list[Arrays]) -> Iterator[OnnxserveError]:
     """Yield a fault for each axis that has several sizes although the handler doesn't declare it free."""
-    few, many = batches
+    few, many = batches[0], batches[-1]
     for name in sorted(few.keys() & many.keys()):
         for axis in range(1, min(few[name].ndim, many[name].ndim)):
             sizes = few[name].shape[axis], many[name].shape[axis]

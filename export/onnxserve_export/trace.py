@@ -15,14 +15,16 @@ from .batches import Batches
 from .export_state import ExportState
 from .graph_file import graph_bytes, save_graph
 from .records import Range
+from .sources.graph_edit import add_batch_axis
 from .step import Step
 
 NO_SIZES: Mapping[str, int] = MappingProxyType({})
 
 
 def example(shapes: dict[str, Batches]) -> Arrays:
-    """Return a batch of 3 rows: tracing with 1 would bake the batch size in."""
-    return next(batches.first_batch() for name, batches in shapes.items() if name.startswith("batch 3, long"))
+    """Return a batch of 3 rows: tracing with 1 would bake the batch size in. Where rows run alone, it has one row."""
+    by_size = {name.partition(",")[0]: batches for name, batches in shapes.items() if name.endswith("long rows")}
+    return by_size.get("batch 3", by_size["batch 1"]).first_batch()
 
 
 def check_declared(shapes: dict[str, Batches], axes: Axes) -> None:
@@ -135,6 +137,7 @@ def call(state: ExportState) -> None:
     check_declared(state.groups.shapes, state.axes)
     batch, spec = example(state.groups.shapes), state.definition
     proto, axis_ranges = state.model.graph(batch, state.axes)
+    add_batch_axis(proto.graph, state.model.unbatched)
     state.ranges = check_ranges(
         axis_ranges, state.axes, spec.serve.batch_size, state.limits, state.model.free_axis_fix, state.least
     )

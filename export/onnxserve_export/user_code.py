@@ -15,6 +15,9 @@ from typing import Any
 
 from onnxserve.errors import DefinitionError
 
+PACKAGE = "_definition_"  # before the digest of a definition's folder
+_SEARCHED: dict[str, frozenset[str]] = {}  # the folder on sys.path, and the modules that were there before
+
 
 def load_module(reference: str, folder: Path) -> ModuleType:
     """Load `file.py` from the definition's folder, or an importable module, also from the current folder."""
@@ -40,12 +43,37 @@ def load_module(reference: str, folder: Path) -> ModuleType:
 def _load_file(folder: Path, name: str) -> ModuleType:
     """Make the folder a package, so that its files import each other with `from .bert import …`."""
     # Named after the whole path: two definitions may both have a model.py.
-    package = f"_definition_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+    package = f"{PACKAGE}{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
     if package not in sys.modules:
         spec = importlib.machinery.ModuleSpec(package, None, is_package=True)
         spec.submodule_search_locations = [str(folder)]
         sys.modules[package] = importlib.util.module_from_spec(spec)
+    _search_in(folder)
     return importlib.import_module(f"{package}.{name}")
+
+
+def _search_in(folder: Path) -> None:
+    """Let `import layers` find layers.py in the folder, as in a script there, and no longer what another folder had."""
+    for former, before in list(_SEARCHED.items()):
+        if former != str(folder):
+            sys.path.remove(former)
+            del _SEARCHED[former]
+            for name in _modules_of(Path(former)) - before:
+                del sys.modules[name]
+    if str(folder) not in _SEARCHED:
+        _SEARCHED[str(folder)] = frozenset(sys.modules)
+        sys.path.insert(0, str(folder))
+
+
+def _modules_of(folder: Path) -> set[str]:
+    """Return the names of the modules that a folder's own files are; packages may be installed below it."""
+    files = {name: Path(getattr(module, "__file__", None) or "/") for name, module in list(sys.modules.items())}
+    own = {name: file.relative_to(folder).parts for name, file in files.items() if file.is_relative_to(folder)}
+    return {
+        name
+        for name, parts in own.items()
+        if "site-packages" not in parts and not name.startswith((PACKAGE, "onnxserve"))
+    }
 
 
 def find_function(reference: str, folder: Path) -> Callable[..., Any]:

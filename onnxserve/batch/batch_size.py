@@ -52,7 +52,11 @@ def check_size(folder: Path, handler: Handler, proven: int, size: int) -> None:
     values = list(islice(cycle(values), max(size, len(values))))
     small = _run(handler, values, proven)
     scale = recorded_scale(folder, small)
-    shift = max(deviation(_run(handler, values[::step], size), small[::step], scale) for step in (1, -1))
+    try:
+        shift = max(deviation(_run(handler, values[::step], size), small[::step], scale) for step in (1, -1))
+    except Exception as error:  # whatever the archive's copy of a handler raises
+        what = f"{size} rows together are not proven: the graph fails on them, it takes at most {proven}"
+        raise BatchError(what, where="--batch", fix=FIX) from error
     if not shift <= TOLERANCE:
         raise BatchError(
             f"{size} rows together are not proven: the archive's answers move by {shift:.2g} of their spread against "

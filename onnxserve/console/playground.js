@@ -7,7 +7,7 @@ import { drawn } from './picture.js';
 // Kinds whose rows are files: what a browser offers to choose, how it shows the chosen one, and a name for it.
 const FILES = {
   image: { accept: 'image/*', word: 'an image', shown: 'img', example: 'picture.png' },
-  audio: { accept: 'audio/*,.wav,.flac,.ogg', word: 'a sound', shown: 'audio', example: 'sound.wav' },
+  audio: { accept: 'audio/*,.wav,.flac,.ogg,.mp3', word: 'a sound', shown: 'audio', example: 'sound.wav' },
 };
 
 export class Playground {

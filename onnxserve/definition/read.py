@@ -139,6 +139,9 @@ def _location_faults(field: str, text: str, sha256: str = "") -> list[str]:
         location = parse_location(text, sha256)
     except SourceError as error:
         return [f"{field}: {error.what}" + (f" ({error.fix})" if error.fix else "")]
+    if secret := location.credentials:
+        fix = f"remove {', '.join(secret)}: what was fetched is found by its pin, or import the address again"
+        return [f"{field} holds credentials, which a definition must not ({fix})"]
     return [] if location.url else [f"{field} names no path"]
 
 

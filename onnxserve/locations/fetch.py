@@ -191,6 +191,10 @@ def open_remote(location: Location) -> Remote:
             from .oci import Image
 
             return Image(location.url, location.sha256)
+        case "pypi":
+            from .package_index import Package
+
+            return Package(location.url)
         case _:
             from .objects import Objects
 

@@ -41,7 +41,9 @@ def installation(url: str) -> str:
     scheme = url.partition("://")[0].rpartition("::")[2].lower()
     if extra := EXTRAS.get(scheme):
         return f"pip install 'onnxserve[{extra}]'"
-    return "use https://, s3://, gs://, az://, hf:// or oci://, or install the fsspec file system of this scheme"
+    return (
+        "use https://, s3://, gs://, az://, hf://, oci:// or pypi://, or install the fsspec file system of this scheme"
+    )
 
 
 def version_mark(info: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlsplit, urlunsplit
 
 from onnxserve.errors import SourceError
 
@@ -12,6 +12,15 @@ MARK = "@sha256:"
 DIGEST = re.compile(r"[0-9a-f]{64}")
 FUNCTION = re.compile(r"(?:[\w./-]+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*")
 PREDICTIONS = "predictions:"
+# Parameters of signed URLs: of S3 and what speaks its protocol, Google's and Azure's stores, CloudFront, and tokens.
+SIGNATURE = re.compile(r"X-(Amz|Goog)-Signature|Signature|sig", re.IGNORECASE)
+SECRET = re.compile(
+    r"X-(Amz|Goog)-.*|Signature|sig|AWSAccessKeyId|GoogleAccessId|"
+    r"((access|auth|private|download)[-_]?)?token|api[-_]?key|password|secret",
+    re.IGNORECASE,
+)
+# Parameters that are of a signature where there is one, and may mean anything else without.
+COMPANION = re.compile(r"Expires|Key-Pair-Id|Policy|s[eiprstv]|spr|srt|sip|sdd|sk(e|s|t|v|oid|tid)", re.IGNORECASE)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -32,9 +41,30 @@ class Location(NamedTuple):
         """The URL without its query, which may hold a signature that grants access."""
         return self.url.partition("?")[0] if self.scheme in ("http", "https") else self.url
 
+    @property
+    def credentials(self) -> list[str]:
+        """The names of the query's parameters that grant access, as a signed URL of an object store has them."""
+        if self.scheme not in ("http", "https"):
+            return []
+        names = [name for name, _ in parse_qsl(urlsplit(self.url).query, keep_blank_values=True)]
+        is_signed = any(SIGNATURE.fullmatch(name) for name in names)
+        return [name for name in names if SECRET.fullmatch(name) or (is_signed and COMPANION.fullmatch(name))]
+
     def pinned(self, sha256: str) -> str:
-        """Return the text of this location with a pin, as a definition has it."""
-        return f"{self.url}{MARK}{sha256}"
+        """Return the text of this location with a pin, as a definition has it: without credentials.
+
+        The bytes are in the cache by their digest, and a signature expires anyway.
+        """
+        return f"{self.without_credentials().url}{MARK}{sha256}"
+
+    def without_credentials(self) -> Location:
+        """Return this location without the query's parameters that grant access."""
+        secret = self.credentials
+        if not secret:
+            return self
+        address = urlsplit(self.url)
+        kept = [part for part in address.query.split("&") if unquote_plus(part.partition("=")[0]) not in secret]
+        return self._replace(url=urlunsplit(address._replace(query="&".join(kept))))
 
 
 def is_remote(text: str) -> bool:

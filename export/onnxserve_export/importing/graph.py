@@ -9,9 +9,10 @@ from pathlib import Path
 from onnxserve_export.sources import InputSpec, SourceModel
 
 from .outline import Outline
+from .row_trial import read_rows
 
 TOKENS, TOKENIZER = "input_ids", "tokenizer.json"
-PIXELS = 4  # axes of a batch of images
+PIXELS = 4  # axes of a batch of images; without one for the batch, as detectors of torchvision have them, 3
 
 
 def read_graph(outline: Outline, source: SourceModel, folder: Path | None) -> None:
@@ -37,6 +38,7 @@ def read_graph(outline: Outline, source: SourceModel, folder: Path | None) -> No
             outline.ask("input.max_tokens", "the longest text that the model was made for, in tokens")
         case _:
             pass
+    read_rows(outline, source)
 
 
 def read_tensors(outline: Outline, inputs: Sequence[InputSpec], source: str) -> None:
@@ -75,8 +77,12 @@ def axis_name(text: str) -> str:
 
 def read_pixels(outline: Outline, inputs: Sequence[InputSpec]) -> None:
     """Read the size of images from an input (batch, channels, height, width); what pixels become is asked for."""
-    shape = next((spec.shape for spec in inputs if spec.shape is not None and len(spec.shape) == PIXELS), None)
-    for field, size in zip(("channels", "height", "width"), (shape or ())[1:], strict=False):
+    shapes = [spec.shape for spec in inputs if spec.shape is not None]
+    axes = next((shape[1:] for shape in shapes if len(shape) == PIXELS), ())
+    if not axes:
+        unbatched = next((shape for shape in shapes if len(shape) == PIXELS - 1), ())
+        axes = ("channels", *unbatched[1:])
+    for field, size in zip(("channels", "height", "width"), axes, strict=False):
         if isinstance(size, int):
             outline.add(f"input.{field}", size, "the input's shape")
     for field in ("height", "width"):

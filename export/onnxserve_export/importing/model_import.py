@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from onnxserve.definition import Definition, read_definition
-from onnxserve.errors import DefinitionError, OnnxserveError
+from onnxserve.errors import DefinitionError
 from onnxserve.locations.location import is_function, is_prediction_log, is_remote
 from onnxserve.scaffold.new import NAME
 from onnxserve_export.acceptance import Basis, least_rows
 from onnxserve_export.plan import rows_in_all
 from onnxserve_export.significance_levels import FIRST_LEVEL
-from onnxserve_export.sources import SourceModel, open_source
+from onnxserve_export.sources import open_source
+from onnxserve_export.sources.model_folder import FITTED, model_in
+from onnxserve_export.sources.triton_repository import is_triton, open_triton
 
 from .answers import read_answers
 from .artefact import Artefact, locate, relative_path
+from .code_files import call_source
 from .fitted import read_fitted
 from .graph import read_graph
 from .options import ImportOptions
 from .outline import Outline
 from .pretrained import read_pretrained
+from .row_trial import read_rows
 from .toml_text import toml_text
-from .torchserve_archive import check_archive_options, import_archive, is_torchserve
-from .triton import is_triton, open_triton, read_triton
+from .torchserve_archive import is_torchserve, read_archive
+from .triton import read_triton
 
-FITTED = (".joblib", ".pkl", ".pickle", ".skops", ".ubj", ".json", ".txt")
-GRAPHS = (".onnx", ".pt2", ".pt", ".pth", ".ts", ".torchscript")
 FIRST_VERSION = "1.0.0"
+Files = Mapping[str, bytes | Path]  # of the model's folder by name: their content, or where it is
 
 
 @dataclass(frozen=True)
@@ -59,57 +62,39 @@ def import_model(
         raise DefinitionError("a model with this name exists", where=str(folder), fix="choose another name")
     answers = read_answers(options)
     artefact = locate(source, folder, offline=options.offline, say=say)
-    if artefact.path is not None and is_torchserve(artefact.path):
-        check_archive_options(options)
-        import_archive(artefact.path, name, models, options.row, trust=options.trust)
-        return Imported(folder, read_definition(folder))
-    if options.row is not None:
-        raise DefinitionError("--row is for archives of TorchServe", fix="give examples with --rows")
     outline = Outline(artefact.given, answers)
     outline.add("name", name, "")
-    outline.add("version", FIRST_VERSION, "")
-    reference = read_artefact(outline, artefact, folder, options)
-    outline.add("source", reference, "")
+    if artefact.path is not None and is_torchserve(artefact.path):
+        files = read_archive(outline, artefact.path, options)
+    elif options.row is not None:
+        raise DefinitionError("--row is for archives of TorchServe", fix="give examples with --rows")
+    else:
+        outline.add("version", FIRST_VERSION, "")
+        reference, files = read_artefact(outline, artefact, folder, options)
+        outline.add("source", reference, "")
     _locate_rows(outline, folder, options, say)
     outline.check()
-    return Imported(folder, _write(outline, artefact, folder))
+    return Imported(folder, _write(outline, artefact, folder, files))
 
 
-def read_artefact(outline: Outline, artefact: Artefact, folder: Path, options: ImportOptions) -> str:
-    """Read what an artefact says of itself, by its form; return `source` of the definition."""
+def read_artefact(outline: Outline, artefact: Artefact, folder: Path, options: ImportOptions) -> tuple[str, Files]:
+    """Read what an artefact says of itself, by its form; return `source` of the definition, and the folder's files."""
     path = artefact.path
     if path is None or is_function(artefact.reference):
-        place = Path.cwd() if path is None else path.parent
-        read_graph(outline, _built(artefact.reference, place, trust=options.trust), None)
-        return artefact.reference
+        source, files = call_source(artefact, trust=options.trust)
+        read_graph(outline, source, None)
+        return artefact.reference, files
     if path.is_dir() and is_triton(path):
         model = open_triton(path)
         read_triton(outline, model)
-        return _inside(artefact, model.file, folder)
-    if path.is_dir() and not any((path / name).is_file() for name in ("config.json", "modules.json")):
-        files = [entry for entry in sorted(path.iterdir()) if entry.suffix.lower() in (*GRAPHS, *FITTED)]
-        graphs = [entry for entry in files if entry.suffix.lower() in GRAPHS]
-        if len(graphs or files) != 1:
-            names = ", ".join(entry.name for entry in files) or "none"
-            what = f"the folder has no config.json, and its models are: {names}"
-            raise DefinitionError(what, where=str(path), fix="name the file or the folder of one model")
-        return read_file(outline, artefact, (graphs or files)[0], folder, options)
-    if path.is_dir():
-        read_pretrained(outline, path)
-        return artefact.reference
-    return read_file(outline, artefact, path, folder, options)
-
-
-def _built(reference: str, place: Path, *, trust: bool) -> SourceModel:
-    """Return what a function gives; DefinitionError if it raises."""
-    try:
-        return open_source(reference, place, {}, trust=trust)
-    except OnnxserveError:
-        raise
-    except Exception as error:
-        first = (str(error).strip().splitlines() or ["no message"])[0]
-        what = f"{reference} raises {type(error).__name__}: {first}"
-        raise DefinitionError(what, where=str(place), fix="it must build the module without arguments") from error
+        if not outline.get("serve.batch_size"):
+            read_rows(outline, open_source(str(model.file), path, {}, trust=options.trust))
+        return _inside(artefact, model.file, folder), {}
+    file = model_in(path) if path.is_dir() else path
+    if file.is_dir():
+        read_pretrained(outline, file)
+        return artefact.reference, {}
+    return read_file(outline, artefact, file, folder, options), {}
 
 
 def read_file(outline: Outline, artefact: Artefact, path: Path, folder: Path, options: ImportOptions) -> str:
@@ -123,14 +108,9 @@ def read_file(outline: Outline, artefact: Artefact, path: Path, folder: Path, op
 
 
 def _inside(artefact: Artefact, path: Path, folder: Path) -> str:
-    """Return how a definition names a file of an artefact; DefinitionError for a file of a folder from elsewhere."""
-    if path == artefact.path:
+    """Return how a definition names a file of an artefact: a pin is of a whole folder, in which an export finds it."""
+    if path == artefact.path or is_remote(artefact.reference):
         return artefact.reference
-    if is_remote(artefact.reference):
-        name = path.relative_to(artefact.path).as_posix() if artefact.path else path.name
-        fix = f"name the file {name} by its URL, or download the folder first"
-        what = "a pin is of the whole folder, and one file of it is the model"
-        raise DefinitionError(what, where=artefact.given, fix=fix)
     return relative_path(path, folder)
 
 
@@ -142,13 +122,17 @@ def _locate_rows(outline: Outline, folder: Path, options: ImportOptions, say: Ca
         outline.replace("rows", located.reference)
 
 
-def _write(outline: Outline, artefact: Artefact, folder: Path) -> Definition:
+def _write(outline: Outline, artefact: Artefact, folder: Path, files: Files) -> Definition:
     """Write the folder and read it back; nothing stays of one that can't be read."""
     folder.mkdir(parents=True)
     try:
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, Path):
+                shutil.copyfile(content, folder / name)
+            else:
+                (folder / name).write_bytes(content)
         (folder / "model.toml").write_text(toml_text(outline, artefact.given), encoding="utf-8")
-        if artefact.path is not None and artefact.path.suffix == ".py":
-            shutil.copyfile(artefact.path, folder / artefact.path.name)
         return read_definition(folder)
     except BaseException:
         shutil.rmtree(folder)

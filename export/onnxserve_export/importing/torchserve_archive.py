@@ -1,23 +1,29 @@
-"""An archive of TorchServe, which `onnxserve migrate --convert` makes a model folder of."""
+"""An archive of TorchServe: its weights, and what its handler does before and after the model.
+
+Two of TorchServe's own handlers say that by themselves. Of any other one the user says it, and the handler isn't used.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-import msgspec
-
-from onnxserve.definition import read_definition
-from onnxserve.errors import DefinitionError
-from onnxserve.migrate import convert, read_stock
+from onnxserve.errors import ArchiveError, DefinitionError
+from onnxserve.migrate import StockArchive, read_stock
+from onnxserve.migrate.convert import GUIDE, kind_of, model_files, next_version, source_name, source_obstacles
+from onnxserve.migrate.handlers import Kind
 from onnxserve_handlers.trust.digests import MANIFEST
 
 from .options import ImportOptions
+from .outline import Outline
 
 SUFFIXES = (".mar", ".tar.gz", ".tgz", ".war")
-# Options that describe a model, which the archive's handler does by itself.
-DESCRIBING = ("kind", "task", "labels", "columns", "rows", "version", "tensors", "fields")
+DESCRIBING = ("input.kind", "input.columns", "input.tensors")  # answers that say what a row is
+TENSOR_HANDLER = "base_handler"
 
 
 def is_torchserve(path: Path) -> bool:
@@ -25,32 +31,62 @@ def is_torchserve(path: Path) -> bool:
     return (path / MANIFEST).is_file() if path.is_dir() else path.name.lower().endswith(SUFFIXES)
 
 
-def check_archive_options(options: ImportOptions) -> None:
-    """Raise DefinitionError for options that say what the archive says already."""
-    names = {"tensors": "tensor", "fields": "set"}
-    if given := [f"--{names.get(name, name)}" for name in DESCRIBING if getattr(options, name)]:
-        raise DefinitionError(
-            f"{', '.join(given)}: the archive of TorchServe says it already",
-            fix="import it without, with --no-export, and change model.toml before you export it",
-        )
+def read_archive(outline: Outline, path: Path, options: ImportOptions) -> Mapping[str, bytes]:
+    """Read what an archive says; return the files of the model's folder by name.
 
-
-def import_archive(path: Path, name: str, models: Path, row: Path | None, *, trust: bool = False) -> Path:
-    """Write `models/NAME`, whole or not at all; ArchiveError lists by name what can't be converted.
-
-    `row` is an example of a request. DefinitionError for an archive whose model is code that isn't trusted.
+    ArchiveError lists by name what can't be converted; DefinitionError for a model that is code and isn't trusted.
     """
     stock = read_stock(path)
-    if stock.model.model_file and not stock.handler_file and not trust:
+    if stock.model.model_file and not options.trust and not source_obstacles(stock):
         raise DefinitionError(
             f"{stock.model.model_file} of the archive is code, which an export runs",
             where=str(path),
             fix="--trust, if you know whoever wrote it",
         )
-    model = msgspec.structs.replace(stock.model, model_name=name)
-    named = replace(stock, manifest=msgspec.structs.replace(stock.manifest, model=model))
-    models.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".importing-", dir=models) as scratch:
-        folder = convert(named, Path(scratch), row).folder
-        read_definition(folder)
-        return folder.rename(models / name)
+    described = any(outline.get(field) for field in DESCRIBING)
+    kind, obstacles = _kind(stock, outline, options)
+    obstacles = [] if kind is None and described else obstacles
+    if obstacles := obstacles + source_obstacles(stock):
+        fix = f"say what rows and predictions are with --kind and --task, and the model is taken alone; {GUIDE}"
+        raise ArchiveError("it can't be converted: " + "; ".join(obstacles), where=str(path), fix=fix)
+    outline.add("version", next_version(stock.version), f"the archive's is {stock.version}")
+    outline.add("source", source_name(stock), "")
+    if outline.get("input.columns"):
+        outline.add("input.kind", "table", "--columns")
+    if outline.get("output.labels"):
+        outline.add("output.task", "classification", "--labels")
+    if kind is None:
+        return model_files(stock)
+    _read_kind(outline, kind, f"TorchServe's {stock.model.handler}")
+    if not outline.get("rows"):
+        outline.add("quantise.variants", ["fp32"], "without rows; with some, take this line out, and int8 may compete")
+    return {**model_files(stock), "golden.jsonl": kind.golden}
+
+
+def _kind(stock: StockArchive, outline: Outline, options: ImportOptions) -> tuple[Kind | None, list[str]]:
+    """Return what the archive's handler does; its tensor may be described in place of an example."""
+    tensors = outline.get("input.tensors", [])
+    if options.row or stock.model.handler != TENSOR_HANDLER or len(tensors) != 1:
+        return kind_of(stock, options.row)
+    with TemporaryDirectory() as scratch:
+        row = Path(scratch) / "row.json"
+        row.write_text(json.dumps(_zeros(tensors[0]["shape"], tensors[0]["dtype"])))
+        return kind_of(stock, row)
+
+
+def _zeros(shape: list[int | str], dtype: str) -> Any:
+    """Return nested lists of zeros; a free axis has one element."""
+    if not shape:
+        return 0.0 if dtype.startswith("float") else 0
+    inner = _zeros(shape[1:], dtype)
+    return [inner] * (shape[0] if isinstance(shape[0], int) else 1)
+
+
+def _read_kind(outline: Outline, kind: Kind, origin: str) -> None:
+    """Add the fields of rows and predictions, unless the user says that these are of another kind or task."""
+    for section, name, lines in (("input", "kind", kind.input), ("output", "task", kind.output)):
+        fields = tomllib.loads("\n".join(lines).replace(f"[[{section}.", "[["))
+        outline.add(f"{section}.{name}", fields[name], origin)
+        if outline.get(f"{section}.{name}") == fields[name]:
+            for field, value in fields.items():
+                outline.add(f"{section}.{field}", value, origin)

@@ -57,6 +57,9 @@ class ExportedSource(TorchSource):
         self.inputs = tuple(
             _spec(placeholders[name]) for name in program.graph_signature.user_inputs if isinstance(name, str)
         )
+        shapes = [placeholders[spec.name].meta["val"].shape for spec in self.inputs]
+        sizes = {shape[0] if isinstance(shape[0], int) else 0 for shape in shapes if len(shape)}
+        self.stated_rows = sizes.pop() if len(sizes) == 1 else 0
         self.summary = f"exported program, {sum(value.numel() for value in program.parameters()):,} parameters"
 
     def call(self, tensors: dict[str, torch.Tensor]) -> Any:

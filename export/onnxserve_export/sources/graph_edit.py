@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -84,6 +84,48 @@ def free_batch(graph: onnx.GraphProto) -> None:
             if dim.HasField("dim_value") and (axis == 0 or dim.dim_value < 1):
                 dim.dim_param = "batch" if axis == 0 else f"{value.name}_{axis}"
     del graph.value_info[:]  # inner shapes that state the old batch
+
+
+def fixed_batch(graph: onnx.GraphProto) -> int:
+    """Return the size of the inputs' first axis, if all state the same; else 0."""
+    sizes = {value.type.tensor_type.shape.dim[0].dim_value for value in without_initialisers(graph) if _has_axes(value)}
+    return sizes.pop() if len(sizes) == 1 else 0
+
+
+def _has_axes(value: onnx.ValueInfoProto) -> bool:
+    return len(value.type.tensor_type.shape.dim) > 0
+
+
+def drop_batch_axis(graph: onnx.GraphProto, names: Collection[str]) -> None:
+    """Give each input `names`, which has none, a first axis for the batch; the graph holds for one row."""
+    axes = "batch_axis"
+    for value in [value for value in graph.input if value.name in names]:
+        name, inner = value.name, f"{value.name}_of_row"
+        rename(graph, name, inner)
+        graph.node.insert(0, helper.make_node("Squeeze", [name, axes], [inner], name=f"graph/Squeeze_{name}"))
+        sizes = [
+            onnx.TensorShapeProto.Dimension.FromString(dim.SerializeToString())
+            for dim in value.type.tensor_type.shape.dim
+        ]
+        value.name = name
+        del value.type.tensor_type.shape.dim[:]
+        value.type.tensor_type.shape.dim.add().dim_param = "batch"
+        value.type.tensor_type.shape.dim.extend(sizes)
+    if names:
+        graph.initializer.append(helper.make_tensor(axes, TensorProto.INT64, [1], [0]))
+
+
+def add_batch_axis(graph: onnx.GraphProto, names: Collection[str]) -> None:
+    """Give each output `names`, which has none, a first axis of size 1 for the batch."""
+    axes = "first_axis"
+    for value in [value for value in graph.output if value.name in names]:
+        name, inner = value.name, f"{value.name}_of_row"
+        rename(graph, name, inner)
+        graph.node.append(helper.make_node("Unsqueeze", [inner, axes], [name], name=f"graph/Unsqueeze_{name}"))
+        value.name = name
+        value.type.tensor_type.ClearField("shape")
+    if names:
+        graph.initializer.append(helper.make_tensor(axes, TensorProto.INT64, [1], [0]))
 
 
 def feed(graph: onnx.GraphProto, tensors: Mapping[str, tuple[str, np.dtype[np.generic]]]) -> None:

@@ -21,7 +21,11 @@ def named_tensors(output: Any, names: Sequence[str] = ()) -> dict[str, torch.Ten
     A single tensor is `output_0`, those of a tuple `output_0`, `output_1`, ...; those of a mapping have its keys, and
     those inside them `<key>.<key or place>`. `names` choose and order; DefinitionError for a name or a type that isn't
     there.
+
+    A list of one mapping, as torchvision's detectors give it for one picture, stands for the mapping.
     """
+    if isinstance(output, list) and len(output) == 1 and isinstance(output[0], Mapping):
+        [output] = output
     tensors = dict(_flatten(output, ""))
     if not tensors:
         raise DefinitionError(f"the module gives {type(output).__name__} without a tensor")

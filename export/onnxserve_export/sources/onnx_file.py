@@ -16,8 +16,17 @@ from onnxserve_export.graph_process import session
 from onnxserve_export.records import Range
 from onnxserve_export.run import widen_half_floats
 
-from .graph_edit import drop_zip_maps, feed, free_batch, keep_outputs, rename, without_initialisers
-from .source import InputSpec, SourceModel, check_rows, match_inputs, output_names
+from .graph_edit import (
+    drop_batch_axis,
+    drop_zip_maps,
+    feed,
+    fixed_batch,
+    free_batch,
+    keep_outputs,
+    rename,
+    without_initialisers,
+)
+from .source import InputSpec, SourceModel, match_inputs, output_names
 
 PER_CHANNEL = 13  # the first opset that quantises per channel
 UPGRADED = 17
@@ -49,6 +58,7 @@ class OnnxSource(SourceModel):
         self.proto = proto
         drop_zip_maps(proto.graph)
         keep_outputs(proto.graph, outputs)
+        self.stated_rows = fixed_batch(proto.graph)
         free_batch(proto.graph)
         self._names = [output.name for output in proto.graph.output]
         self.inputs = tuple(_spec(value) for value in without_initialisers(proto.graph))
@@ -65,7 +75,7 @@ class OnnxSource(SourceModel):
                 fix="check the file with onnx.checker; operators of other domains aren't served",
             ) from error
 
-    def run(self, arrays: Arrays) -> Arrays:
+    def answer(self, arrays: Arrays) -> Arrays:
         """Return every output for one batch by name."""
         try:
             results = self._session.run(self._names, self._feeds(arrays))
@@ -73,14 +83,27 @@ class OnnxSource(SourceModel):
             shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
             raise DefinitionError(
                 f"ONNX Runtime can't run the graph on {shapes}: {_first_line(error)}",
-                fix="the graph wants other sizes or a fixed batch: export it again with a free batch",
+                fix="the graph wants other sizes or a fixed batch: export it again with a free batch, or let rows run "
+                "alone with [serve] batch_size = 1",
             ) from error
-        outputs = dict(zip(output_names(self._names, arrays), results, strict=True))
-        return check_rows(widen_half_floats(outputs), len(next(iter(arrays.values()))), self.name)
+        return widen_half_floats(dict(zip(output_names(self._names, arrays), results, strict=True)))
 
     def _feeds(self, arrays: Arrays) -> Arrays:
-        dtypes = {spec.name: spec.dtype for spec in self.inputs}
-        return {own: arrays[name].astype(dtypes[own], copy=False) for name, own in match_inputs(self, arrays).items()}
+        dtypes, own_arrays = {spec.name: spec.dtype for spec in self.inputs}, self._own_ranks(arrays)
+        matched = match_inputs(self, own_arrays)
+        return {own: own_arrays[name].astype(dtypes[own], copy=False) for name, own in matched.items()}
+
+    def _own_ranks(self, arrays: Arrays) -> Arrays:
+        """Return one row's arrays without the batch for inputs that have no axis for it, as many detectors' pictures.
+
+        Those of several rows stay as they are.
+        """
+        ranks = {spec.name: len(spec.shape) for spec in self.inputs if spec.shape is not None}
+        only = next(iter(ranks.values())) if len(ranks) == len(arrays) == 1 else -1
+        return {
+            name: array[0] if len(array) == 1 and array.ndim == ranks.get(name, only) + 1 else array
+            for name, array in arrays.items()
+        }
 
     def runner(self, threads: int) -> Callable[[Arrays], Any]:
         """Return a function that runs the graph in a session of its own."""
@@ -89,12 +112,13 @@ class OnnxSource(SourceModel):
 
     def graph(self, example: Arrays, axes: Axes) -> tuple[onnx.ModelProto, list[Range]]:  # noqa: ARG002 - a hook
         """Return the graph with the handler's inputs, in a newer opset where quantisers need one."""
-        matched = match_inputs(self, example)
+        matched = match_inputs(self, own_example := self._own_ranks(example))
         proto = upgrade(self.proto)
         ranges = _ranges(proto, {own: name for name, own in matched.items()})
         for own, name in zip(self._names, output_names(self._names, example), strict=True):
             rename(proto.graph, own, name)
         feed(proto.graph, {own: (name, example[name].dtype) for name, own in matched.items()})
+        drop_batch_axis(proto.graph, {name for name in example if own_example[name].ndim < example[name].ndim})
         return proto, ranges
 
 

@@ -10,11 +10,13 @@ from onnxserve.errors import DefinitionError
 from onnxserve.locations.location import is_function
 from onnxserve_export.user_code import call_function
 
+from .model_folder import model_in
 from .source import SourceModel
 
 FORMS = (
     "model.py:load or module:factory, or a file: .onnx, .pt2, .pt (TorchScript), .joblib, .pkl or .skops "
-    "(scikit-learn), .ubj or .json (XGBoost), .txt (LightGBM), or a folder of Hugging Face's transformers"
+    "(scikit-learn), .ubj or .json (XGBoost), .txt (LightGBM), or a folder of Hugging Face's transformers, or one with "
+    "the only model or a Triton repository"
 )
 
 
@@ -36,6 +38,8 @@ def open_source(
 
 def open_file(path: Path, outputs: Sequence[str] = (), *, trust: bool = False) -> SourceModel:
     """Return the model in a file, by its suffix; DefinitionError if the suffix is unknown or the file damaged."""
+    if path.is_dir():
+        path = model_in(path)
     if path.is_dir():
         from .pretrained import open_pretrained
 

@@ -5,7 +5,7 @@ A new source is one module with a class of this kind, and its line in `opening`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,13 +42,23 @@ class SourceModel(Protocol):
     """The inputs it takes, in its own order; empty where it takes any by name."""
     free_axis_fix: str
     """How its maker frees an axis that is fixed."""
+    stated_rows = 0
+    """The number of rows of every batch, where its maker fixed it; 0 for any, or where it isn't stated."""
+    unbatched: Collection[str] = frozenset()
+    """The outputs that have no axis for the batch, of a model that takes one row at a time."""
+
+    def answer(self, arrays: Arrays) -> Arrays:
+        """Return every output for one batch by name as the model gives it; `arrays` have the handler's names."""
+        ...
 
     def run(self, arrays: Arrays) -> Arrays:
-        """Return every output for one batch by name, the main one first; `arrays` have the handler's names.
+        """Return every output for one batch by name, the main one first, each with the batch as its first axis.
 
         DefinitionError if an output isn't a tensor with a row for each row of the batch.
         """
-        ...
+        outputs = self.answer(arrays)
+        batched = {name: array[None] if name in self.unbatched else array for name, array in outputs.items()}
+        return check_rows(batched, len(next(iter(arrays.values()))), self.name)
 
     def runner(self, threads: int) -> Callable[[Arrays], Any]:
         """Return a function that only runs a batch on so many threads, for timing."""
@@ -132,6 +142,6 @@ def check_rows(outputs: Arrays, rows: int, source: str) -> Arrays:
                 f"output {name} of the {source} model has shape {tuple(array.shape)} for {rows} rows; "
                 "(rows, ...) is expected",
                 fix="let every output have the batch as its first axis, or list those to serve as `source_outputs` in "
-                "model.toml",
+                f"model.toml{'; or, if the model takes one row at a time, set [serve] batch_size = 1' * (rows > 1)}",
             )
     return outputs

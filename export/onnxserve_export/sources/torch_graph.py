@@ -39,7 +39,7 @@ def export_graph(
             matched,
             output_names(outputs, arrays),
             kwargs={own: torch.from_numpy(arrays[name]) for name, own in matched.items()},
-            dynamic_shapes=dynamic_shapes(matched, axes),
+            dynamic_shapes=dynamic_shapes(matched, axes, len(next(iter(arrays.values())))),
         )
     proto = program.model_proto
     name_nodes(proto)
@@ -93,10 +93,11 @@ def flat_outputs(module: torch.nn.Module, names: Sequence[str]) -> Iterator[None
             module.forward = own
 
 
-def dynamic_shapes(matched: Mapping[str, str], axes: Axes) -> dict[str, dict[int, object]]:
-    """Return the free axes by parameter: always the batch, others as the handler declares."""
+def dynamic_shapes(matched: Mapping[str, str], axes: Axes, rows: int) -> dict[str, dict[int, object]]:
+    """Return the free axes by parameter: the batch unless rows run alone, others as the handler declares."""
     free = torch.export.Dim.DYNAMIC
-    return {own: {0: free, **dict.fromkeys(axes.get(name, {}), free)} for name, own in matched.items()}
+    batch: dict[int, object] = {0: free} if rows > 1 else {}
+    return {own: {**batch, **dict.fromkeys(axes.get(name, {}), free)} for name, own in matched.items()}
 
 
 def ranges(program: Any, names: Mapping[str, str]) -> list[Range]:

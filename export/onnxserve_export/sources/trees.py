@@ -13,7 +13,7 @@ from onnxserve_export.arrays import Array, Arrays, Axes
 from onnxserve_export.records import Range
 
 from .graph_edit import feed, keep_outputs, rename
-from .source import InputSpec, SourceModel, check_rows
+from .source import InputSpec, SourceModel
 from .tree_graphs import convert
 
 SCORES, VALUES = "scores", "values"
@@ -36,15 +36,14 @@ class TreeSource(SourceModel):
         self.summary = f"{self.name} {type(model).__name__}"
         self._predict = predictor(model, self.name)
 
-    def run(self, arrays: Arrays) -> Arrays:
+    def answer(self, arrays: Arrays) -> Arrays:
         """Return `scores` or `values` for one batch."""
         table = matrix(arrays) if len(arrays) == 1 else frame(arrays)
         output = np.asarray(self._predict(table))
         name = SCORES if is_classifier(self.model, self.name) else VALUES
         if name == SCORES and output.ndim == 1:  # the probability of the second of two classes
             output = np.stack([1 - output, output], axis=1)
-        outputs = {name: output.reshape(len(output), -1)} if output.ndim < 3 else {name: output}
-        return check_rows(outputs, len(table), self.name)
+        return {name: output.reshape(len(output), -1)} if output.ndim < 3 else {name: output}
 
     def runner(self, threads: int) -> Callable[[Arrays], Any]:  # noqa: ARG002 - these libraries choose for themselves
         """Return a function that predicts as the library does."""

@@ -83,7 +83,7 @@ class AudioInput(EncodedInput):
 
     input_options = AudioOptions
     packages: ClassVar[tuple[str, ...]] = ("soundfile", "soxr")
-    raw_types = ("audio/wav", "audio/flac", "audio/ogg")
+    raw_types = ("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg")
     row_keys: tuple[str, ...] = ("audio", "sound", "b64", "data")
     decoding: Any  # the module `audio_decoding`, whose libraries are of an extra
 
@@ -101,7 +101,8 @@ class AudioInput(EncodedInput):
 
     def raw(self, content: bytes | bytearray) -> bool:
         """Recognise a sound by its first bytes, so that `curl -T sound.wav` works."""
-        return content.startswith((b"fLaC", b"OggS")) or (content[:4] == b"RIFF" and content[8:12] == b"WAVE")
+        is_wave = content[:4] == b"RIFF" and content[8:12] == b"WAVE"
+        return is_wave or content.startswith((b"fLaC", b"OggS", b"ID3")) or is_mp3(content)
 
     def check(self, instance: Any, where: str) -> Waveform:
         """Decode, check, mix, resample and cut one sound; returns float32, shape (samples,)."""
@@ -220,6 +221,11 @@ class AudioInput(EncodedInput):
         rate: Schema = {"type": "integer", "minimum": 1_000, "maximum": 384_000}
         decoded = object_schema({ARRAY: SAMPLES, ARRAY_RATE: rate}, [ARRAY, ARRAY_RATE])
         return object_schema({"audio": {"oneOf": [BASE64, SAMPLES, decoded]}}, ["audio"])
+
+
+def is_mp3(content: bytes | bytearray) -> bool:
+    """Return whether bytes begin with the header of an MPEG frame of layer III (ISO/IEC 11172-3, section 2.4.1.3)."""
+    return len(content) > 1 and content[0] == 0xFF and content[1] & 0xE6 == 0xE2
 
 
 def import_decoding() -> Any:

@@ -1,4 +1,4 @@
-"""bytes -> samples: WAV, FLAC and OGG by libsndfile, and other rates by the band-limited soxr.
+"""bytes -> samples: WAV, FLAC, OGG and MP3 by libsndfile, and other rates by the band-limited soxr.
 
 soxr gives the same samples on every machine, works on float32, and is 200 kB; SciPy's resampler would bring 100 MB.
 """
@@ -14,10 +14,12 @@ import soxr
 
 from ..errors import BodyTooLarge, InvalidRow, RequestError, UndecodableBody
 
-FORMATS = {"WAV", "WAVEX", "FLAC", "OGG"}
+FORMATS = {"WAV", "WAVEX", "FLAC", "OGG", "MP3"}  # the last since libsndfile 1.1
 RATES = (1_000, 384_000)  # Hz
 MOST_CHANNELS = 8
 UNKNOWN = 2**63 - 1  # libsndfile's number of frames where a header has none, as encoders write to a pipe
+FIRST_FRAME = 2048  # bytes that hold the first frame of an MP3
+LENGTH_MARKS = (b"Xing", b"Info", b"VBRI")  # http://gabriel.mp3-tech.org/mp3infotag.html, and Fraunhofer's
 BLOCK = 65_536  # samples that are decoded at a time, so that channels don't multiply the memory
 
 
@@ -29,6 +31,9 @@ def decode(content: bytes | bytearray, max_seconds: float, where: str) -> tuple[
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             check_file(file, max_seconds, where)
+            if file.format == "MP3" and not states_length(content):
+                fix = "encode it to a file, with the header that LAME and ffmpeg write there, or send WAV"
+                raise UndecodableBody("the MP3 doesn't state its length", where=where, fix=fix)
             most = int(max_seconds * file.samplerate) + 1  # one more shows that the header is wrong
             blocks = file.blocks(BLOCK, frames=most, dtype="float32", always_2d=True)
             channel = [block.mean(axis=1) for block in blocks]
@@ -36,13 +41,15 @@ def decode(content: bytes | bytearray, max_seconds: float, where: str) -> tuple[
     except (RequestError, MemoryError):
         raise
     except Exception as error:  # libsndfile reports damage in many ways
-        raise UndecodableBody("not a readable sound of WAV, FLAC, OGG", where=where, fix="check the file") from error
+        raise UndecodableBody(
+            "not a readable sound of WAV, FLAC, OGG, MP3", where=where, fix="check the file"
+        ) from error
 
 
 def check_file(file: soundfile.SoundFile, max_seconds: float, where: str) -> None:
     """Raise the error of a file that its header gives away."""
     if file.format not in FORMATS:
-        raise UndecodableBody(f"the sound is {file.format}", where=where, fix="send WAV, FLAC or OGG")
+        raise UndecodableBody(f"the sound is {file.format}", where=where, fix="send WAV, FLAC, OGG or MP3")
     if not RATES[0] <= file.samplerate <= RATES[1] or file.channels > MOST_CHANNELS:
         raise InvalidRow(
             f"the sound has {file.channels} channels at {file.samplerate} Hz",
@@ -60,6 +67,18 @@ def check_file(file: soundfile.SoundFile, max_seconds: float, where: str) -> Non
             where=where,
             fix="cut the sound, and send the parts as rows",
         )
+
+
+def states_length(content: bytes | bytearray) -> bool:
+    """Return whether an MP3 states its length in its first frame, behind tags of ID3v2.
+
+    Without it libsndfile takes the first frame's bit rate for that of all, and may miss the end.
+    """
+    start = 0
+    if content.startswith(b"ID3") and len(content) > 10:
+        start = 10 + sum((part & 0x7F) << shift for part, shift in zip(content[6:10], (21, 14, 7, 0), strict=True))
+    first = bytes(content[start : start + FIRST_FRAME])
+    return any(mark in first for mark in LENGTH_MARKS)
 
 
 def resample(samples: npt.NDArray[np.float32], rate: int, target_rate: int) -> npt.NDArray[np.float32]:

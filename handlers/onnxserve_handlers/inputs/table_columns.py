@@ -88,9 +88,14 @@ def _fault(column: Column) -> str:
         (_is_empty_range(column), "minimum is above maximum"),
         (column.fill is not None and not column.nullable, "`fill` needs nullable = true"),
         ((column.dtype == "string") != (column.type == "text") and column.dtype is not None, _dtype_fault(column)),
+        (column.type == "number" and column.dtype not in (None, *FLOATS), _fraction_fault(column)),
         (column.dtype is not None and column.needs_nan, f"{column.dtype} has no NaN: {NAN_FIX}"),
     )
     return next((text for is_wrong, text in checks if is_wrong), "")
+
+
+def _fraction_fault(column: Column) -> str:
+    return f'a number may have a fraction, which {column.dtype} can\'t hold: set type = "integer", or dtype = "float32"'
 
 
 def _has_limits(column: Column) -> bool:

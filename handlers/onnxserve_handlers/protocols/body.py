@@ -26,6 +26,7 @@ ALIASES = {
     **dict.fromkeys(("audio/wave", "audio/x-wav", "audio/vnd.wave"), "audio/wav"),
     "audio/x-flac": "audio/flac",
     "application/ogg": "audio/ogg",
+    **dict.fromkeys(("audio/mp3", "audio/x-mp3", "audio/x-mpeg"), "audio/mpeg"),
     **dict.fromkeys(("text/json", "application/x-json"), JSON),
 }
 # The types of clients that didn't choose one: curl -T, Python's urllib.

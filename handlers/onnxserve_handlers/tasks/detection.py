@@ -31,9 +31,9 @@ class DetectionOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, k
     layout: Literal["separate", "table", "anchors"] = "separate"
     """What the outputs are.
 
-    `separate`: boxes (rows, boxes, 4), scores (rows, boxes) and label numbers (rows, boxes), in this order; or boxes
-    and scores of each label (rows, boxes, labels). `table`: (rows, boxes, 6) of box, score and label number.
-    `anchors`: (rows, 4 + labels, boxes) of box and scores of each label.
+    `separate`: boxes (rows, boxes, 4), scores (rows, boxes) and label numbers (rows, boxes), in this order, or label
+    numbers before scores if they are integers; or boxes and scores of each label (rows, boxes, labels). `table`: (rows,
+    boxes, 6) of box, score and label number. `anchors`: (rows, 4 + labels, boxes) of box and scores of each label.
     """
     box: Form = "xyxy"
     """Four numbers of a box: left, top, right and bottom (`xyxy`); left, top, width and height (`xywh`); or the
@@ -190,7 +190,10 @@ class Detection(TaskHooks):
             return first[:4].T, *self._best(first[4:].T)
         if others[0].ndim == 2:
             return first, *self._best(others[0])
-        return first, others[0].astype(np.float64), others[1]
+        scores, numbers = others[:2]
+        if scores.dtype.kind in "iu" and numbers.dtype.kind == "f":  # torchvision's detectors give labels before scores
+            scores, numbers = numbers, scores
+        return first, scores.astype(np.float64), numbers
 
     def _best(self, outputs: Array) -> tuple[Floats, Array]:
         """Return the score and number of each box's best label, for outputs of shape (boxes, labels)."""

@@ -1,17 +1,20 @@
 """From an artefact to a model folder: what is written, and that nothing stays of an import that fails."""
 
 import json
+import shutil
 import tomllib
 import warnings
 
+import numpy as np
 import onnx
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from onnxserve.errors import ArchiveError, DefinitionError, OnnxserveError
-from onnxserve.migrate.convert import Converted
-from onnxserve_export.importing import ImportOptions, import_model, torchserve_archive, wanted_rows
-from tests.helpers.artefacts import sequence_graph, write_linear, write_triton
+from onnxserve_export.importing import ImportOptions, import_model, wanted_rows
+from onnxserve_export.sources import open_source
+from tests.helpers.artefacts import linear_graph, sequence_graph, write_linear, write_triton
 from tests.helpers.stock import MANIFEST, doubler_members, write_zip
 from tests.helpers.stock import document as stock_document
 
@@ -88,6 +91,58 @@ def test_a_function_that_fails_is_told_without_a_traceback(tmp_path, monkeypatch
         document("network.py:build", tmp_path, tensors=("input=float32[3]",))
 
 
+def test_what_a_function_imports_and_reads_beside_it_is_copied_too(tmp_path, monkeypatch):
+    """Neighbours by either form of import, packages, and files that Python or another reader opens."""
+    code = tmp_path / "code"
+    (code / "parts" / "inner").mkdir(parents=True)
+    (code / "weights").mkdir()
+    (code / "network.py").write_text(
+        "from pathlib import Path\n\nimport torch\nfrom safetensors.torch import load_file\n\n"
+        "from layers import Block\n\n\ndef build():\n    from parts.inner import WIDTH\n\n"
+        "    here = Path(__file__).parent\n"
+        "    assert WIDTH == 3 and len(load_file(here / 'weights' / 'net.safetensors')) == 1\n"
+        "    scale = float((here / ('sca' + 'le.txt')).read_text())\n    return Block(scale)\n"
+    )
+    (code / "layers.py").write_text(
+        "import torch\n\n\nclass Block(torch.nn.Module):\n    def __init__(self, scale):\n        super().__init__()\n"
+        "        self.scale = scale\n\n    def forward(self, x):\n        return x * self.scale\n"
+    )
+    (code / "parts" / "__init__.py").write_text("")
+    (code / "parts" / "inner" / "__init__.py").write_text("from .size import WIDTH\n")
+    (code / "parts" / "inner" / "size.py").write_text("WIDTH = 3\n")
+    (code / "scale.txt").write_text("2")
+    (code / "unread.txt").write_text("")
+    save_file({"w": torch.zeros(1)}, code / "weights" / "net.safetensors")
+    monkeypatch.chdir(tmp_path)
+    imported = import_model(
+        "code/network.py:build", "net", tmp_path / "models", ImportOptions(tensors=("x=float32[3]",))
+    )
+    files = {path.relative_to(imported.folder).as_posix() for path in imported.folder.rglob("*") if path.is_file()}
+    assert files - {"model.toml"} == {
+        "network.py",
+        "layers.py",
+        "parts/__init__.py",
+        "parts/inner/__init__.py",
+        "parts/inner/size.py",
+        "scale.txt",
+        "weights/net.safetensors",
+    }
+    shutil.rmtree(code)
+    model = open_source("network.py:build", imported.folder, {})
+    assert model.run({"x": np.ones((2, 3), np.float32)})["output_0"].tolist() == [[2.0] * 3] * 2
+
+
+def test_a_file_that_is_read_from_the_current_folder_is_refused_with_the_path_to_write(tmp_path, monkeypatch):
+    (tmp_path / "network.py").write_text(
+        "import torch\n\n\ndef build():\n    open('weights.bin', 'rb').close()\n    return torch.nn.Flatten()\n"
+    )
+    (tmp_path / "weights.bin").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DefinitionError, match=r"opens 'weights\.bin' in the current folder") as caught:
+        document("network.py:build", tmp_path, tensors=("x=float32[3]",))
+    assert "Path(__file__).with_name('weights.bin')" in caught.value.fix
+
+
 def test_a_triton_repository_is_named_by_the_file_of_its_highest_version(tmp_path):
     written = document(write_triton(tmp_path / "repository"), tmp_path)
     assert written["source"].endswith("repository/linear/2/model.onnx")
@@ -111,12 +166,58 @@ def test_code_of_an_archive_of_torchserve_needs_trust(tmp_path):
     assert document(archive, tmp_path, row=tmp_path / "row.json", trust=True)["source"] == "model.py:load"
 
 
-def test_options_that_an_artefact_does_not_need_are_refused_rather_than_ignored(tmp_path):
-    archive = write_zip(tmp_path / "net.mar", doubler_members())
-    with pytest.raises(DefinitionError, match="--task, --set: the archive of TorchServe says it already"):
-        document(archive, tmp_path, task="raw", fields=("serve.workers=2",))
+def test_an_example_for_an_archive_is_refused_for_other_artefacts(tmp_path):
+    source = write_linear(tmp_path / "net.onnx")
     with pytest.raises(DefinitionError, match="--row is for archives of TorchServe"):
-        document(write_linear(tmp_path / "net.onnx"), tmp_path, row=archive)
+        document(source, tmp_path, row=source)
+
+
+def stock_archive(tmp_path, handler: str, **members: bytes):
+    """An archive of TorchServe with a graph of one layer."""
+    manifest = stock_document("old", handler, serializedFile="net.onnx", modelVersion="2.9")
+    content = {"net.onnx": linear_graph().SerializeToString(), MANIFEST: json.dumps(manifest).encode()}
+    return write_zip(
+        tmp_path / "old.mar", content | {name.replace("_py", ".py"): code for name, code in members.items()}
+    )
+
+
+def test_answers_are_taken_beside_what_an_archive_of_torchserve_says(tmp_path):
+    (tmp_path / "rows.csv").write_text("a,b,c\n1,2,3\n")
+    archive = stock_archive(tmp_path, "base_handler")
+    options = {"columns": "a,b,c", "labels": "low,high", "version": "3.0", "fields": ("serve.workers=2",)}
+    tensor = ("x=float32[3]",)
+    written = document(archive, tmp_path, **options, row=_row(tmp_path), rows=str(tmp_path / "rows.csv"))
+    assert written["input"] == {"kind": "table", "columns": ["a", "b", "c"]}
+    assert written["output"] == {"task": "classification", "labels": ["low", "high"]}
+    assert (written["version"], written["serve"], written["source"]) == ("3.0", {"workers": 2}, "model.onnx")
+    assert "quantise" not in written  # with rows, 8 bits may compete
+    plain = import_model(str(archive), "plain", tmp_path / "models", ImportOptions(tensors=tensor)).definition
+    assert (plain.version, plain.quantise.variants) == ("2.10", ("fp32",))
+    assert (tmp_path / "models" / "plain" / "golden.jsonl").read_text() == '{"input":[0.0,0.0,0.0]}\n'
+
+
+def _row(tmp_path):
+    (tmp_path / "row.json").write_text("[1.0, 2.0, 3.0]")
+    return tmp_path / "row.json"
+
+
+def test_the_model_of_an_archive_with_a_handler_of_its_own_is_taken_where_the_user_describes_it(tmp_path):
+    archive = stock_archive(tmp_path, "own.py", own_py=b"class Own: ...\n")
+    with pytest.raises(ArchiveError, match="code of its own") as caught:
+        document(archive, tmp_path)
+    assert "--kind and --task" in caught.value.fix
+    written = document(archive, tmp_path, columns="a,b,c", labels="low,high")
+    assert written["input"]["kind"] == "table"
+    assert not (tmp_path / "models" / "net" / "golden.jsonl").exists()
+
+
+def test_an_option_that_the_kind_of_an_archive_lacks_is_refused_by_name(tmp_path):
+    archive = stock_archive(tmp_path, "image_classifier", **{"index_to_name.json": b'{"0": "cat", "1": "dog"}'})
+    with pytest.raises(DefinitionError, match=r"\[input\] has no field tensors where it is 'image'"):
+        document(archive, tmp_path, tensors=("x=float32[3]",))
+    written = document(archive, tmp_path, labels="katze,hund", fields=("input.interpolation=bicubic",))
+    assert (written["output"]["labels"], written["input"]["interpolation"]) == (["katze", "hund"], "bicubic")
+    assert written["input"]["shorter_side"] == 256
 
 
 @pytest.mark.parametrize(
@@ -135,17 +236,10 @@ def test_nothing_stays_of_an_import_that_fails(tmp_path, name, options, message)
     assert not list(tmp_path.glob("models/*"))
 
 
-def test_nothing_stays_of_an_archive_that_cannot_be_written_whole(tmp_path, monkeypatch):
-    def half(stock, models, row):
-        (models / stock.name).mkdir()
-        (models / stock.name / "model.toml").write_text("name = 3")
-        return Converted(models / stock.name, "1")
-
-    monkeypatch.setattr(torchserve_archive, "convert", half)
-    with pytest.raises(OnnxserveError):
-        document(write_zip(tmp_path / "net.mar", doubler_members()), tmp_path)
+def test_nothing_stays_of_an_archive_that_cannot_be_written_whole(tmp_path):
+    with pytest.raises(OnnxserveError, match="unknown field"):
+        document(stock_archive(tmp_path, "base_handler"), tmp_path, row=_row(tmp_path), fields=("serve.worker=2",))
     assert not list(tmp_path.glob("models/*"))
-    assert not list(tmp_path.glob("models/.*"))
 
 
 def test_a_model_that_exists_is_never_written_over(tmp_path):

@@ -4,7 +4,8 @@ import pytest
 
 from onnxserve.errors import DefinitionError
 from onnxserve_export.importing.outline import Outline
-from onnxserve_export.importing.triton import open_triton, read_triton
+from onnxserve_export.importing.triton import read_triton
+from onnxserve_export.sources.triton_repository import open_triton
 from tests.helpers.artefacts import CONFIG, write_triton
 
 

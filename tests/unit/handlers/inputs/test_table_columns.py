@@ -116,9 +116,10 @@ def test_one_tensor_a_column_has_the_columns_own_type():
         ([{"name": "a", "type": "boolean", "nullable": True, "fill": "x"}], {}, "column 'a': fill: expected true"),
         ([{"name": "a", "type": "date", "since": "then"}], {}, "column 'a': since: "),
         ([{"name": "a", "type": "text"}], {}, "column 'a': a column of texts needs a tensor of its own"),
-        ([{"name": "a", "dtype": "int64"}], {}, "column 'a': dtype = 'int64' needs a tensor of its own"),
+        ([{"name": "a", "dtype": "float64"}], {}, "column 'a': dtype = 'float64' needs a tensor of its own"),
         ([{"name": "a", "type": "integer", "nullable": True}], {"tensors": "columns"}, "column 'a': int64 has no NaN"),
         ([{"name": "a", "dtype": "string"}], {"tensors": "columns"}, "column 'a': only texts have tensors"),
+        ([{"name": "a", "dtype": "int64"}], {"tensors": "columns"}, 'int64 can\'t hold: set type = "integer"'),
         (["a", "a"], {}, "two columns are called 'a'"),
     ],
 )

@@ -54,6 +54,19 @@ def test_more_rows_together_than_answer_alike_are_refused_and_so_is_what_can_not
         choose_batch_size(tmp_path, Moving(0.0, still=1), 1, 32, columnar=False)
 
 
+def test_more_rows_than_the_graph_takes_are_refused_without_a_traceback(tmp_path):
+    proof_of(tmp_path, 4)
+
+    class Single(Moving):
+        def outputs(self, values: Sequence[float]) -> np.ndarray:
+            if len(values) > 1:
+                raise RuntimeError("Invalid dimensions")
+            return super().outputs(values)
+
+    with pytest.raises(BatchError, match="8 rows together are not proven: the graph fails on them, it takes at most 1"):
+        choose_batch_size(tmp_path, Single(0.0, still=1), 1, 8, columnar=False)
+
+
 def test_what_moves_is_judged_as_the_export_judges_it():
     assert TOLERANCE == deviation.TOLERANCE
 

@@ -47,6 +47,26 @@ def test_what_a_location_shows_has_no_query_since_it_may_grant_access():
     assert parse_location("https://h/x?signature=secret").public == "https://h/x"
 
 
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        (
+            "https://b.s3.amazonaws.com/m?X-Amz-Algorithm=A&X-Amz-Credential=c%2F1&X-Amz-Expires=60&X-Amz-Signature=s",
+            "",
+        ),
+        ("https://storage.googleapis.com/b/m?x-goog-signature=s&generation=3", "?generation=3"),
+        ("https://a.blob.core.windows.net/c/m?sv=2024&sr=b&se=2030&sp=r&sig=s%3D&comp=block", "?comp=block"),
+        ("https://b.s3.amazonaws.com/m?AWSAccessKeyId=a&Expires=1&Signature=s&versionId=7", "?versionId=7"),
+        ("https://h/m?access_token=t&revision=2", "?revision=2"),
+        ("https://h/m?sp=1&Expires=never&key=m", "?sp=1&Expires=never&key=m"),  # of nothing that is signed
+    ],
+)
+def test_a_pinned_location_has_no_credentials_and_all_else_of_its_query(url, kept):
+    text = Location(url).pinned(DIGEST)
+    assert text == f"{url.partition('?')[0]}{kept}@sha256:{DIGEST}"
+    assert parse_location(text).credentials == []
+
+
 @pytest.mark.parametrize("text", ["model.py:rows", "package.module:rows", "data/model.py:rows"])
 def test_a_function_is_told_from_a_path(text):
     assert is_function(text)

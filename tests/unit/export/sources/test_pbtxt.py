@@ -3,7 +3,7 @@
 import pytest
 
 from onnxserve.errors import DefinitionError
-from onnxserve_export.importing.pbtxt import read_message
+from onnxserve_export.sources.pbtxt import read_message
 
 
 def test_neighbouring_texts_are_one():
