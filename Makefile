@@ -45,8 +45,8 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-reference: $(STAMP) ## regenerate the tables of the configuration reference
-	$(BIN)/python -m onnxserve.cli.reference docs/reference/configuration.md
+reference: $(STAMP) ## regenerate the tables of the references of settings and hooks
+	$(BIN)/python -m onnxserve.cli.reference docs/reference/configuration.md docs/reference/handlers.md
 
 imports: $(STAMP)
 	PYTHONPATH=torchserve/worker/ts $(BIN)/lint-imports

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -92,9 +92,14 @@ def free_output_axes(inputs: Sequence[Shapes], outputs: Sequence[Shapes], axes: 
     return all_free, of_rows
 
 
-def scales_of(outputs: Arrays, *, each: bool = False) -> Arrays:
-    """Return the unit of each output's deviations; with `each`, one for each value of a row of shape (values,)."""
-    return {name: scale_of(array, each=each and array.ndim == 2) for name, array in outputs.items()}
+def scales_of(outputs: Arrays, *, each: bool = False, free: Container[str] = ()) -> Arrays:
+    """Return the unit of each output's deviations; with `each`, one for each value of a row of shape (values,).
+
+    Outputs that `free` names have one unit each: their rows have different numbers of values.
+    """
+    return {
+        name: scale_of(array, each=each and array.ndim == 2 and name not in free) for name, array in outputs.items()
+    }
 
 
 def deviations(left: Arrays, right: Arrays, scales: Arrays) -> dict[str, float]:

@@ -89,7 +89,8 @@ def call(state: ExportState) -> None:
     path.unlink()
     state.reference, state.probe_reference = certify, probe
     state.select_reference, state.golden_outputs = select, golden
-    state.scales = scales_of(typical_outputs(state), each=has_own_units(state.definition))
+    own_units = has_own_units(state.definition)
+    state.scales = scales_of(typical_outputs(state), each=own_units, free=state.output_axes)
     shift = largest_shift(probe, alone, mixed, groups.mixed_rows, state.scales)
     if not shift <= TOLERANCE:
         raise CheckFailed(

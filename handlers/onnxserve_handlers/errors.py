@@ -137,9 +137,14 @@ def combine(errors: Sequence[RequestError]) -> RequestError | None:
     more = f"; and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
     kinds = {type(error) for error in errors}
     kind = kinds.pop() if len(kinds) == 1 else InvalidRow
-    whole = kind.__new__(kind)  # the constructors of some kinds take no reason
-    RequestError.__init__(whole, shown + more, where=errors[0].where, fix=errors[0].fix)
-    return whole
+    return error_of_kind(kind, shown + more, errors[0].where, errors[0].fix)
+
+
+def error_of_kind(kind: type[RequestError], reason: str, where: str, fix: str) -> RequestError:
+    """Return an error of a kind whose constructor may take no reason."""
+    error = kind.__new__(kind)
+    RequestError.__init__(error, reason, where=where, fix=fix)
+    return error
 
 
 LOG_MESSAGES = "ONNXSERVE_LOG_MESSAGES"

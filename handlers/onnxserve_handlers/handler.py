@@ -42,7 +42,7 @@ class Handler(Inference):
     """TorchServe's handler API (`initialize`, `handle`) over rows that can't harm each other."""
 
     golden_deviation: float  # of this machine's outputs for the golden rows, in spreads
-    max_response_bytes = DEFAULT_MAX_RESPONSE_BYTES
+    max_response_bytes = DEFAULT_MAX_RESPONSE_BYTES  # of an answer, which TorchServe limits
 
     def read(self, body: Body) -> Request:
         """Return a body's instances or tensors, with the form of the response."""
@@ -168,7 +168,7 @@ class Handler(Inference):
     def _predictions(self, rows: Sequence[Any] | None, outputs: Outputs, bad_rows: Sequence[int]) -> list[Any]:
         if rows is not None and bad_rows:
             rows = [row for index, row in enumerate(rows) if index not in bad_rows]
-        predictions = self.predictions(outputs, rows) if len(next(iter(outputs.values()))) else []
+        predictions = self.predictions(outputs.own(), rows) if len(next(iter(outputs.values()))) else []
         if self.recorder is not None:
             self.recorder.predictions += predictions
         return predictions

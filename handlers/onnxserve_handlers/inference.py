@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .outputs import Array, FreeAxis, Outputs, concatenate, left_align, with_sizes
+from .outputs import Array, FreeAxis, Outputs, concatenate, left_align, with_masks, with_sizes
 from .runtime.batching import buckets, chunks, distinct
 from .runtime.session import Session
 from .tasks import Hooks
@@ -18,8 +18,8 @@ from .telemetry.recorder import Recorder
 class Inference(Hooks):
     """The model between checked rows and outputs."""
 
-    session: Session
-    recorder: Recorder | None = None
+    session: Session  # ONNX Runtime's, with the graph
+    recorder: Recorder | None = None  # of metrics, drift and the prediction log
     output_axes: tuple[FreeAxis, ...] = ()  # free axes of the graph's outputs, beside the batch
     deduplicate = True  # off in measurements, where few rows stand for many
 
@@ -41,12 +41,13 @@ class Inference(Hooks):
         return self._join([self._run_rows([rows[index] for index in part]) for part in parts], parts, sizes)
 
     def infer_tensors(self, tensors: dict[str, Array]) -> Outputs:
-        """Return every output for rows that a client sent as the graph's inputs."""
+        """Return every output for rows that a client sent as the graph's inputs, where it put them."""
         sizes = self.tensor_sizes(tensors) if self.output_axes else {}
         size = 1 if self._has_unknown_size(sizes) else self.signature.max_batch
         parts = chunks(len(next(iter(tensors.values()))), size)
         outputs = [self.run({name: array[part.start : part.stop] for name, array in tensors.items()}) for part in parts]
-        return self._join(outputs, parts, sizes)
+        joined = self._join(outputs, parts, sizes)
+        return with_masks(joined, self.tensor_masks(tensors)) if self.output_axes else joined
 
     def _run_rows(self, rows: Sequence[Any]) -> dict[str, Array]:
         """Return every output for rows that run together, each row's own elements before those of its padding."""

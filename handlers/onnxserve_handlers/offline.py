@@ -238,9 +238,10 @@ def write_times(folder: Path, source: Path, target: Path) -> None:
 
 
 def write_array(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> None:
-    """Write one member of an .npz file; the whole file is never in memory."""
+    """Write one member of an .npz file, texts as numpy's own; the whole file is never in memory."""
+    plain = array.astype(np.str_) if array.dtype.kind == "O" else array
     with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
-        np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+        np.lib.format.write_array(stream, np.ascontiguousarray(plain), allow_pickle=False)
 
 
 def write_json(archive: zipfile.ZipFile, name: str, document: Any) -> None:

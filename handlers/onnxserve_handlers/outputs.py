@@ -1,7 +1,8 @@
 """tensors -> outputs: what the graph gave for some rows, as arrays whose dimension 0 is the batch.
 
 Free axes beside the batch, such as tags a token, have another size for each row. Rows that ran in different parts are
-then padded with zeros to one array, and a request gets its own rows' sizes: no answer depends on a neighbour.
+then padded with zeros to one array, and a request gets its own rows' sizes: no answer depends on a neighbour. A client
+that sends tensors may pad them anywhere; its outputs stay where it put the inputs, and tasks read `Outputs.own`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .errors import NotFinite
 from .signature import Tensor
 
 Array = npt.NDArray[Any]
+Flags = npt.NDArray[np.bool_]
 Sizes = Mapping[str, Sequence[int]]
 FEW = 32  # elements: a loop over so few is faster than numpy's calls
 
@@ -33,21 +35,43 @@ class Outputs(dict[str, Array]):
     """Arrays of shape (rows, ...) by name, in the graph's order.
 
     `sizes` has each row's own size along the free axes beside the batch, by the axis's name; elements beyond it are
-    zero. It is empty for most graphs.
+    zero. It is empty for most graphs. `masks` says the same of tensors that a client padded itself: which elements of
+    an axis are a row's own, shape (rows, size), wherever they stand.
     """
 
     sizes: Mapping[str, npt.NDArray[np.intp]] = {}
+    masks: Mapping[str, Flags] = {}
     axes: tuple[FreeAxis, ...] = ()
 
     def take(self, rows: slice | npt.NDArray[Any]) -> Outputs:
-        """Return some rows, cut to the largest of their own sizes."""
+        """Return some rows, cut to the largest of their own sizes; a client's padding stays."""
         if not self.axes:
             return Outputs({name: array[rows] for name, array in self.items()})
-        return with_sizes(
+        taken = with_sizes(
             {name: array[rows] for name, array in self.items()},
             self.axes,
             {name: sizes[rows] for name, sizes in self.sizes.items()},
         )
+        taken.masks = {name: mask[rows] for name, mask in self.masks.items()}
+        return taken
+
+    def own(self) -> Outputs:
+        """Return the outputs as tasks read them: each row's own elements come first, and only they have a size."""
+        if not self.masks:
+            return self
+        arrays = dict(self)
+        for output, axis, name in self.axes:
+            if name in self.masks:
+                order = np.argsort(~self.masks[name], axis=1, kind="stable")
+                arrays[output] = reordered(self[output], axis, order)
+        counts = {name: mask.sum(axis=1) for name, mask in self.masks.items()}
+        return with_sizes(arrays, self.axes, {**self.sizes, **counts})
+
+    def replace(self, arrays: Mapping[str, Array]) -> Outputs:
+        """Return the outputs with other arrays in place of some, of the same shapes."""
+        replaced = Outputs({**self, **arrays})  # the order of the graph's outputs stays
+        replaced.axes, replaced.sizes, replaced.masks = self.axes, self.sizes, self.masks
+        return replaced
 
     def row(self, index: int) -> dict[str, Array]:
         """Return one row's outputs, each of its own size and without the batch's dimension."""
@@ -84,11 +108,38 @@ def with_sizes(arrays: Mapping[str, Array], axes: Sequence[FreeAxis], sizes: Map
         largest = int(own.max(initial=0))
         array = array[(slice(None),) * axis + (slice(largest),)]
         if (own < largest).any():
-            beyond = np.arange(largest) >= own[:, None]  # (rows, size)
-            shape = (len(own), *(1,) * (axis - 1), array.shape[axis], *(1,) * (array.ndim - axis - 1))
-            array = np.where(beyond[:, : array.shape[axis]].reshape(shape), array.dtype.type(0), array)
+            inside = np.arange(array.shape[axis]) < own[:, None]  # (rows, size)
+            array = where_own(array, axis, inside)
         outputs[output] = array
     return outputs
+
+
+def with_masks(outputs: Outputs, masks: Mapping[str, Flags]) -> Outputs:
+    """Return outputs for a client's tensors: what a mask leaves out of a row is zero, and stays where it is."""
+    padded = {name: mask for name, mask in masks.items() if not mask.all()}
+    if not padded:
+        return outputs
+    named = [axis for axis in outputs.axes if axis.name in padded]
+    masked = outputs.replace({output: where_own(outputs[output], axis, padded[name]) for output, axis, name in named})
+    masked.sizes = {name: sizes for name, sizes in outputs.sizes.items() if name not in padded}
+    masked.masks = padded
+    return masked
+
+
+def where_own(array: Array, axis: int, own: Flags) -> Array:
+    """Return the array with zeros where `own`, shape (rows, size of the axis), is false."""
+    return np.where(along(own, axis, array.ndim), array, array.dtype.type(0))
+
+
+def reordered(array: Array, axis: int, order: npt.NDArray[np.intp]) -> Array:
+    """Return each row's elements along an axis in an order of its own, shape (rows, size of the axis)."""
+    return np.take_along_axis(array, along(order, axis, array.ndim), axis)
+
+
+def along(values: npt.NDArray[Any], axis: int, dimensions: int) -> npt.NDArray[Any]:
+    """Return values of shape (rows, size) in a shape that stretches over the other axes of an array."""
+    rows, size = values.shape
+    return values.reshape(rows, *(1,) * (axis - 1), size, *(1,) * (dimensions - axis - 1))
 
 
 def left_align(
@@ -103,9 +154,7 @@ def left_align(
         own, array = np.asarray(sizes.get(name, ()), np.intp), moved[output]
         width = array.shape[axis]
         if len(own) and (own < width).any():
-            places = (np.arange(width) - own[:, None]) % width
-            shape = (len(own), *(1,) * (axis - 1), width, *(1,) * (array.ndim - axis - 1))
-            moved[output] = np.take_along_axis(array, places.reshape(shape), axis)
+            moved[output] = reordered(array, axis, (np.arange(width) - own[:, None]) % width)
     return moved
 
 

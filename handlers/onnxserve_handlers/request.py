@@ -137,7 +137,7 @@ def _with_parameters(request: Request, result: Result, errors: Collection[int]) 
     finite = [index for index in range(len(result.predictions)) if index not in errors]
     if not finite:  # outputs without rows have no sizes that a task could count on
         return result.predictions
-    outputs = result.outputs.take(np.array(finite, np.intp))
+    outputs = result.outputs.take(np.array(finite, np.intp)).own()
     known = [result.predictions[index] for index in finite]
     changed = dict(zip(finite, result.task.apply_parameters(known, outputs, request.parameters), strict=True))
     return [changed.get(index) for index in range(len(result.predictions))]

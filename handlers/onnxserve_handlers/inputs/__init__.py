@@ -68,10 +68,10 @@ class InputHooks:
     # Whether rows must know where their parts stand in what the client sent. The task has the value.
     reads_offsets: ClassVar[bool]
 
-    signature: Signature
-    folder: Path
+    signature: Signature  # what `signature.json` says: options, labels, tensors and limits
+    folder: Path  # where the archive is unpacked
     settings: Mapping[str, Any] = MappingProxyType({})  # `handler` of the archive's configuration
-    threads = 1
+    threads = 1  # that this worker may use
 
     def __init__(self) -> None:
         self.buffers = Buffers()
@@ -123,12 +123,19 @@ class InputHooks:
         return {} if lengths is None else dict.fromkeys(names, lengths)
 
     def tensor_sizes(self, tensors: Mapping[str, Array]) -> Mapping[str, Sequence[int]]:
-        """Return the same for rows that a client sent as tensors."""
+        """Return the same for rows that a client sent as tensors, with the client's padding."""
         return {
             name: [array.shape[axis]] * len(array)
             for key, array in tensors.items()
             for axis, name in self.dynamic_axes.get(key, {}).items()
         }
+
+    def tensor_masks(self, tensors: Mapping[str, Array]) -> Mapping[str, npt.NDArray[np.bool_]]:  # noqa: ARG002 - a hook
+        """Return which elements along free axes are a row's own, for rows that a client sent as tensors.
+
+        By the axis's name, shape (rows, size of the axis); an axis that is left out has no padding.
+        """
+        return {}
 
     def origins(self, rows: Sequence[Any]) -> Sequence[Any] | None:  # noqa: ARG002 - a hook
         """Return where each row's places in the graph lie in what the client sent: an image's `Frame`.
@@ -179,7 +186,7 @@ class InputHooks:
 class EncodedInput(InputHooks):
     """Rows are files, as raw bytes or as base64 in JSON; the files of a batch are decoded in parallel."""
 
-    decoders: ThreadPoolExecutor | None = None
+    decoders: ThreadPoolExecutor | None = None  # threads for the files of a batch, if there are several
 
     def prepare(self) -> None:
         """Start as many threads for decoding as the model may use."""

@@ -129,8 +129,9 @@ class AudioInput(EncodedInput):
             decoded: tuple[Waveform, int] = self.decoding.decode(content, self.options.max_seconds, where)
             return decoded
         array = as_array(instance, where)
-        if array.ndim != 1:
-            raise InvalidRow(f"the samples have shape {array.shape}", where=where, fix="send one list of numbers")
+        if array.ndim != 1 or array.dtype.kind == "b":
+            reason = f"the samples have shape {array.shape}" if array.ndim != 1 else "the samples are true or false"
+            raise InvalidRow(reason, where=where, fix="send one list of numbers")
         with np.errstate(over="ignore"):
             return array.astype(np.float32), rate
 
@@ -181,12 +182,10 @@ class AudioInput(EncodedInput):
         mask[:] = np.arange(shape[1]) < np.array([[len(row)] for row in rows])
         return {"audio": samples, "attention_mask": mask}
 
-    def tensor_sizes(self, tensors: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, Sequence[int]]:
-        """Return each row's samples by the mask, if there is one."""
+    def tensor_masks(self, tensors: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, npt.NDArray[np.bool_]]:
+        """Return which samples `attention_mask` leaves, if they are a free axis."""
         mask = tensors.get("attention_mask")
-        if mask is None or self.options.window:
-            return super().tensor_sizes(tensors)
-        return {"samples": (mask * np.arange(1, mask.shape[1] + 1)).max(axis=1).tolist()}
+        return {} if mask is None or self.options.window else {"samples": mask == 1}
 
     def check_values(self, tensors: dict[str, npt.NDArray[Any]]) -> None:
         """Raise InvalidRow for a mask of other values than 0 and 1."""

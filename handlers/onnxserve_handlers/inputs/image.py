@@ -19,6 +19,7 @@ from . import BASE64, EncodedInput, InputOptions, Positive
 from .image_decoding import MAGIC, decode, normalise
 from .image_frame import Frame
 from .image_placement import Placement, place
+from .libtiff import silence
 
 Level = Annotated[int, msgspec.Meta(ge=0, le=255)]
 Colour = Level | Annotated[tuple[Level, ...], msgspec.Meta(min_length=1, max_length=3)]
@@ -132,6 +133,11 @@ class ImageInput(EncodedInput):
     def options(self) -> ImageOptions:
         """The kind's part of the signature."""
         return cast("ImageOptions", self.signature.input)
+
+    def prepare(self) -> None:
+        """Start the decoder's threads, and keep clients' damaged files out of the log."""
+        super().prepare()
+        silence()
 
     def raw(self, content: bytes | bytearray) -> bool:
         """Recognise an image by its first bytes, so that `curl -T picture.png` works."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET, UnsetType
 
 from ..errors import InvalidRow
 from ..protocols.body import JSON, Body, json_type, unwrap
@@ -30,16 +31,16 @@ class Document(msgspec.Struct, forbid_unknown_fields=True):
     def rows(self) -> list[list[float]] | None:
         """Return the rows of the object's only field, None where there are several or no fields."""
         values = msgspec.structs.astuple(self)
-        if values.count(None) != len(values) - 1:
+        if values.count(UNSET) != len(values) - 1:
             return None
-        return values[0] or [value for value in values if value]
+        return [value for value in values if value is not UNSET] if values[0] is UNSET else values[0]
 
 
 def rows_decoder(columns: int, max_rows: int, keys: Sequence[str]) -> msgspec.json.Decoder[Any]:
     """Return a decoder for a row or an object of rows with the right number of columns; it refuses anything else."""
     row = Annotated[list[float], msgspec.Meta(min_length=columns, max_length=columns)]
     rows = Annotated[list[row], msgspec.Meta(min_length=1, max_length=max_rows)]
-    fields = [("instances", rows | None, None), *((key, row | None, None) for key in keys)]
+    fields = [("instances", rows | UnsetType, UNSET), *((key, row | UnsetType, UNSET) for key in keys)]
     document = msgspec.defstruct("Document", fields, bases=(Document,))
     return msgspec.json.Decoder(row | document)
 

@@ -171,10 +171,13 @@ class CellReader:
 
 
 def graph_values(column: Column, cells: Sequence[Cell]) -> npt.NDArray[Any]:
-    """Return what the graph takes for checked values, shape (rows,): float64, or texts."""
+    """Return what the graph takes for checked values, shape (rows,): float64, or texts as Python's objects.
+
+    Numpy's own texts would all take as much memory as the longest one.
+    """
     if column.type == "text":
         fill = null_value(column)
-        return np.array([cell if isinstance(cell, str) else fill for cell in cells], np.str_)
+        return np.array([cell if isinstance(cell, str) else fill for cell in cells], object)
     values = np.array(cells, np.float64)
     if column.type == "category" and column.unknown != "refuse":
         code = np.nan if column.unknown == "nan" else column.unknown

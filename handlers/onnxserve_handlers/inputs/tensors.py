@@ -152,9 +152,19 @@ def as_array(value: Any, where: str) -> Array:
         array = np.asarray(value)
     except ValueError as error:  # ragged
         raise InvalidRow("the array is not rectangular", where=where) from error
+    array = as_unsigned(value, array)
     if array.dtype.kind not in KINDS or array.ndim >= AXES:
         raise InvalidRow("expected numbers of at most 64 bits in nested lists", where=where)
     return array
+
+
+def as_unsigned(value: Any, array: Array) -> Array:
+    """Return integers that numpy took for floats, as it does with 2**63 beside 0; any other array stays as it is."""
+    if array.dtype.kind != "f" or not array.size or array.max() < 2**63:
+        return array
+    elements = np.asarray(value, object)
+    are_unsigned = all(type(element) is int and 0 <= element < 2**64 for element in elements.flat)
+    return elements.astype(np.uint64) if are_unsigned else array
 
 
 AXES = 32  # numpy has a limit too
@@ -163,15 +173,16 @@ NUMBERS = (bool, int, float, np.number, np.bool_)
 
 
 def holds_numbers(value: Any) -> bool:
-    """Return whether a value is a number, or lists of numbers of at most `AXES` levels.
+    """Return whether a value is a number, or lists of numbers of at most `AXES` levels, or of booleans alone.
 
-    Numpy must not see anything else: it would pad all texts of a list to the longest one.
+    Numpy must not see anything else: it would pad all texts of a list to the longest one, and take true for 1.
     """
     level = [value]
     for _ in range(AXES + 1):
         kinds = set(map(type, level))
         lists = {kind for kind in kinds if issubclass(kind, list | tuple)}
-        if not all(issubclass(kind, NUMBERS) for kind in kinds - lists - {np.ndarray}):
+        numbers = kinds - lists - {np.ndarray}
+        if not all(issubclass(kind, NUMBERS) for kind in numbers) or (bool in numbers and len(numbers) > 1):
             return False
         if np.ndarray in kinds and not all(part.dtype.kind in KINDS for part in level if type(part) is np.ndarray):
             return False

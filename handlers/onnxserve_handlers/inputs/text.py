@@ -147,12 +147,10 @@ class TextInput(InputHooks):
             "unknown": np.array([row.count(unknown) / len(row) for row in rows]),
         }
 
-    def tensor_sizes(self, tensors: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, Sequence[int]]:
-        """Return each row's tokens by the mask; a mask with gaps counts up to its last token."""
+    def tensor_masks(self, tensors: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, npt.NDArray[np.bool_]]:
+        """Return which tokens `attention_mask` leaves, whichever side the client padded on."""
         mask = tensors.get("attention_mask")
-        if mask is None:
-            return super().tensor_sizes(tensors)
-        return {AXIS: (mask * np.arange(1, mask.shape[1] + 1)).max(axis=1).tolist()}
+        return {} if mask is None else {AXIS: mask == 1}
 
     def free_axes(self) -> dict[str, int]:
         """Bound token tensors as texts are bounded."""

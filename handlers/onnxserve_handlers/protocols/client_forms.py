@@ -7,6 +7,7 @@ model's; https://docs.cohere.com/reference/rerank and https://jina.ai/reranker, 
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numpy as np
 
-from ..errors import BodyTooLarge, InvalidRow, RequestError, UndecodableBody
+from ..errors import BodyTooLarge, InvalidRow, RequestError, UndecodableBody, error_of_kind
 from ..request import Request
 from ..response import Response, Result
 from ..signature import Signature
@@ -58,8 +59,8 @@ class EmbeddingsForm:
         return Response(_encode({"object": "list", "data": data, "model": name, "usage": usage}))
 
     def encode_error(self, error: RequestError, signature: Signature) -> Response:  # noqa: ARG002 - a form
-        """Return the form's error."""
-        return Response(_encode({"error": error_fields(error)}))
+        """Return the form's error; its places are fields of the request."""
+        return Response(_encode({"error": error_fields(error_in(error, {"instances": "input", r"parameters\.": ""}))}))
 
 
 def read_embeddings(handler: Hooks, body: Body) -> Request:
@@ -96,6 +97,14 @@ def count_tokens(request: Request | None) -> int:
 def to_base64(vector: list[float]) -> str:
     """Return a vector's numbers as float32, little-endian, in base64."""
     return b64encode(np.asarray(vector, "<f4").tobytes()).decode()
+
+
+def error_in(error: RequestError, places: Mapping[str, str]) -> RequestError:
+    """Return an error whose place and reason name what the client sent; `places` are patterns and replacements."""
+    reason, where = error.reason, error.where
+    for pattern, name in places.items():
+        reason, where = (re.sub(rf"\b{pattern}", name, text) for text in (reason, where))
+    return error_of_kind(type(error), reason, where, error.fix)
 
 
 def error_fields(error: RequestError) -> Mapping[str, Any]:
@@ -152,9 +161,12 @@ class RerankForm:
 
     def encode_error(self, error: RequestError, signature: Signature) -> Response:  # noqa: ARG002 - a form
         """Return the form's error: a message, or with `texts` an error and its type."""
-        if self._document.texts is not None:
-            return Response(_encode({"error": error_line(error), "error_type": error.kind}))
-        return Response(_encode({"message": error_line(error)}))
+        name = "documents" if self._document.texts is None else "texts"
+        named = error_in(error, {r"instances(\[\d+\])\.text_pair": rf"{name}\1", r"instances\[\d+\]\.text": "query"})
+        line = error_line(error_in(named, {"instances": name}))
+        return Response(
+            _encode({"message": line} if name == "documents" else {"error": line, "error_type": error.kind})
+        )
 
     def _document_entry(self, index: int, score: float) -> dict[str, Any]:
         entry = {"index": index, "relevance_score": score}
@@ -171,6 +183,8 @@ def read_rerank(handler: Hooks, body: Body) -> Request:
     if handler.signature.output.task != RERANK:
         raise InvalidRow(f"{handler.signature.model} ranks no documents", where="model", fix="name a model that does")
     passages, limits = document.passages, handler.signature.input
+    if not document.query.strip():
+        raise InvalidRow("the query is empty", where="query", fix="send at least one word")
     if not passages:
         raise UndecodableBody("there are no documents", where="documents", fix='send "documents": ["...", ...]')
     pairs = [{"text": document.query, "text_pair": passage} for passage in passages]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InvalidRow, RequestError, UndecodableBody
-from ..inputs.tensors import check_shape, holds_numbers
+from ..inputs.tensors import as_unsigned, check_shape, holds_numbers
 from ..response import PlainForm, Response, Result
 from ..signature import BYTES, DATATYPES, Signature, Tensor, datatype
 from .body import strip_bom
@@ -117,8 +117,8 @@ def from_json(tensor: InputTensor) -> npt.NDArray[Any] | list[str]:
         array = np.asarray(tensor.data)
     except ValueError as error:  # ragged
         raise InvalidRow("data is not rectangular", where=where) from error
-    if dtype.kind == "u" and array.dtype.kind == "f":
-        array = _as_unsigned(tensor.data, array)
+    if dtype.kind == "u":
+        array = as_unsigned(tensor.data, array)
     allowed = {"b": "b", "i": "iu", "u": "iu", "f": "fiu"}[dtype.kind]
     if array.dtype.kind not in allowed:
         raise InvalidRow(f"the data are not {tensor.datatype}", where=where)
@@ -128,13 +128,6 @@ def from_json(tensor: InputTensor) -> npt.NDArray[Any] | list[str]:
             raise InvalidRow(f"the data don't fit in {tensor.datatype}", where=where)
     with np.errstate(over="ignore"):  # a number that is too large becomes infinite, which a later check refuses
         return array.astype(dtype, copy=False).reshape(check_shape(tensor.shape, array.size, tensor.name))
-
-
-def _as_unsigned(data: Any, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return integers that numpy took for floats, as it does with 2**63 beside 0; any other array stays as it is."""
-    elements = np.asarray(data, object)
-    are_unsigned = all(type(element) is int and 0 <= element < 2**64 for element in elements.flat)
-    return elements.astype(np.uint64) if are_unsigned else array
 
 
 def from_binary(tensor: InputTensor, data: memoryview) -> npt.NDArray[Any] | list[bytes]:

@@ -58,7 +58,7 @@ def distinct(arrays: Arrays) -> tuple[Arrays, npt.NDArray[np.intp] | None]:
     parts = list(arrays.values())
     if len(parts[0]) < 2:
         return arrays, None
-    columns = [[row.tobytes() for row in part] for part in parts]
+    columns = [_row_keys(part) for part in parts]
     keys = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
     places: dict[Any, int] = {}
     inverse = [places.setdefault(key, len(places)) for key in keys]
@@ -66,6 +66,11 @@ def distinct(arrays: Arrays) -> tuple[Arrays, npt.NDArray[np.intp] | None]:
         return arrays, None
     first = np.fromiter((inverse.index(place) for place in range(len(places))), np.intp, len(places))
     return {name: part[first] for name, part in arrays.items()}, np.array(inverse, np.intp)
+
+
+def _row_keys(part: npt.NDArray[Any]) -> list[Any]:
+    """Return a key per row; an array of texts has their addresses as its bytes."""
+    return [tuple(row.flat) if part.dtype.kind == "O" else row.tobytes() for row in part]
 
 
 class Buffers:

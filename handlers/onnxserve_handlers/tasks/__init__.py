@@ -30,8 +30,9 @@ class TaskHooks:
 
     # The record of the task's options.
     output_options: ClassVar[type[OutputOptions]] = OutputOptions
-    # What `quality` measures, in words; empty for a task of which labels say nothing. And what `agreement` measures.
+    # What `quality` measures, in words; empty for a task of which labels say nothing.
     quality_name: ClassVar[str] = ""
+    # What `agreement` measures, in words.
     agreement_name: ClassVar[str] = ""
     # What `ranking` measures, in words; empty for a task whose rows make no rankings.
     ranking_name: ClassVar[str] = ""
@@ -40,7 +41,7 @@ class TaskHooks:
     # Whether predictions need to know where parts of a row stand in what the client sent, as tokens in a text do.
     reads_offsets: ClassVar[bool] = False
 
-    signature: Signature
+    signature: Signature  # what `signature.json` says: options, labels, tensors and limits
 
     def origins(self, rows: Sequence[Any]) -> Sequence[Any] | None:  # noqa: ARG002 - a hook
         """Return the input kind's origins of the rows; None for a task without one."""

@@ -31,8 +31,7 @@ class Raw(TaskHooks):
 
     def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:  # noqa: ARG002 - a hook
         """Return `{"outputs": {name: nested lists}}` per row."""
-        rounded = Outputs({name: _round(array) for name, array in outputs.items()})
-        rounded.axes, rounded.sizes = outputs.axes, outputs.sizes
+        rounded = outputs.replace({name: _round(array) for name, array in outputs.items()})
         count = len(next(iter(outputs.values())))
         return [
             {"outputs": {name: array.tolist() for name, array in rounded.row(index).items()}} for index in range(count)

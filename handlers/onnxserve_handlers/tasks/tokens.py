@@ -94,8 +94,8 @@ class Tokens(TaskHooks):
     def predictions(self, outputs: Outputs, rows: Sequence[Any] | None) -> list[Any]:
         """Return `{"spans": [{"label", "start", "end", "text", "score"}]}` per row.
 
-        Places are characters of the request's text, or words of a row that is words. They are tokens, without a text,
-        where the client sent tensors.
+        Places are characters of the request's text, or words of a row that is words. Where the client sent tensors,
+        they count the row's own tokens, without its padding, and spans have no text.
         """
         count = len(first_output(outputs))
         places = [None] * count if rows is None else [row.places() for row in rows]

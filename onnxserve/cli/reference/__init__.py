@@ -1,1 +1,1 @@
-"""The configuration reference, generated from the records that hold the configuration."""
+"""The references of settings and of hooks, generated from the records and the classes that hold them."""

@@ -1,8 +1,8 @@
-"""The page: its head is written by hand, everything below the mark is generated."""
+"""The pages: their heads are written by hand, everything below the mark is generated."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from onnxserve.cli.app import app
 from onnxserve.gateway import GatewayConfig
@@ -10,6 +10,7 @@ from onnxserve.gateway import GatewayConfig
 from .definition import definition_entries
 from .entry import Entry
 from .fields import entries
+from .hooks import tables
 from .options import commands, options
 from .settings import former_variables, setting_entries
 from .variables import VARIABLES
@@ -18,15 +19,16 @@ MARK = "<!-- Everything below is generated: make reference -->"
 FIELDS = ("field", "type", "unit", "default", "meaning")
 SETTINGS = ("setting", "type", "default", "environment variable", "option", "meaning")
 OPTIONS = ("option", "type", "default", "meaning")
+HOOKS = ("hook", "meaning")
 VARIABLE_FIELDS = ("variable", "read by", "type", "unit", "default", "meaning")
 
 
-def page(text: str) -> str:
-    """The page with its generated part made anew; ValueError for a page without the mark."""
+def page(text: str, name: str = "configuration.md") -> str:
+    """The page of this name with its generated part made anew; ValueError for a page without the mark."""
     head, mark, _ = text.partition(MARK)
     if not mark:
         raise ValueError(f"the page has no line {MARK}")
-    return "\n".join([head + MARK, *_sections()]) + "\n"
+    return "\n".join([head + MARK, *PAGES[name]()]) + "\n"
 
 
 def all_entries() -> dict[str, list[Entry]]:
@@ -84,3 +86,13 @@ def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterat
     yield "|" + "---|" * len(headings)
     for row in rows:
         yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |"
+
+
+def _hook_sections() -> Iterator[str]:
+    """The lines of each section of hooks."""
+    for heading, rows in tables():
+        yield f"\n## {heading}\n"
+        yield from _table(HOOKS, rows)
+
+
+PAGES: dict[str, Callable[[], Iterator[str]]] = {"configuration.md": _sections, "handlers.md": _hook_sections}

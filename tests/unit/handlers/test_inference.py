@@ -84,14 +84,16 @@ def test_rows_whose_size_only_the_graph_knows_run_alone(tmp_path):
     assert handler.session.batches == [1] * len(WORDS)  # type: ignore[attr-defined]  # a fake
 
 
-def test_tensors_of_v2_have_the_sizes_of_their_request(tmp_path):
+def test_tensors_of_v2_keep_the_places_of_their_request_and_have_zeros_for_its_padding(tmp_path):
     handler = tagger(tmp_path, "tags")
-    ids = {"name": "input_ids", "datatype": "INT64", "shape": [1, 3], "data": [[3, 3, 0]]}
-    mask = {"name": "attention_mask", "datatype": "INT64", "shape": [1, 3], "data": [[1, 1, 0]]}
+    ids = {"name": "input_ids", "datatype": "INT64", "shape": [3, 3], "data": [[3, 3, 0], [0, 0, 3], [3, 0, 3]]}
+    mask = {**ids, "name": "attention_mask", "data": [[1, 1, 0], [0, 0, 1], [1, 0, 1]]}
     v2 = json.dumps({"inputs": [ids, mask]}).encode()
     answers = send(handler, (v2, {"content-type": "application/json"}), body(WORDS[3]))
     [output] = json.loads(answers[0][2])["outputs"]
-    assert (output["shape"], output["data"]) == ([1, 2, 2], [3, -4, 3, -4])
+    own, none = [3, -4], [0, 0]
+    places = [own, own, none, none, none, own, own, none, own]
+    assert (output["shape"], output["data"]) == ([3, 3, 2], [number for place in places for number in place])
     assert len(predicted(answers[1:])[0][0]["outputs"]["tags"]) == 4
 
 

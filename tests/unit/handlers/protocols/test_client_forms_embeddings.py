@@ -76,19 +76,19 @@ def test_a_request_may_cut_vectors_to_a_declared_length(tmp_path):
     assert ask(handler, {"input": "good", "dimensions": 1})[1]["data"][0]["embedding"] == [1.0]
     assert ask(handler, {"input": "good", "dimensions": 2})[1]["data"][0]["embedding"] == [0.6, 0.8]
     status, answer = ask(handler, {"input": "good", "dimensions": 3})
-    assert (status, answer["error"]["param"]) == (422, "parameters.dimensions")
+    assert (status, answer["error"]["param"]) == (422, "dimensions")
     assert "choose 2, 1" in answer["error"]["message"]
 
 
 @pytest.mark.parametrize(
     ("document", "status", "param"),
     [
-        ({"input": "good", "dimensions": 2}, 422, "parameters.dimensions"),
+        ({"input": "good", "dimensions": 2}, 422, "dimensions"),
         ({"input": [1, 2]}, 422, "input"),
         ({"input": [[1, 2]]}, 422, "input"),
-        ({"input": []}, 400, "instances"),
-        ({"input": ["a"] * 4}, 413, "instances"),
-        ({"input": ["good", " "]}, 422, "instances[1]"),
+        ({"input": []}, 400, "input"),
+        ({"input": ["a"] * 4}, 413, "input"),
+        ({"input": ["good", " "]}, 422, "input[1]"),
         ({"texts": ["good"]}, 400, "body"),
         ({"input": "good", "encoding_format": "int8"}, 400, "body"),
         ([], 400, "body"),

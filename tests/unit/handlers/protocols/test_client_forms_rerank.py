@@ -73,7 +73,8 @@ def test_texts_get_a_list(reranker):
         ({"query": "good", "documents": ["film"], "top_n": 0}, 400, "top_n"),
         ({"query": "good", "documents": ["film"] * 4}, 413, "4 rows, at most 3"),
         ({"query": "good " * 25, "documents": ["film"] * 3}, 413, "query: the query has 375 characters for all"),
-        ({"query": "good", "documents": ["film", " "]}, 422, "instances[1].text_pair: the text is empty"),
+        ({"query": " ", "documents": ["film"]}, 422, "query: the query is empty"),
+        ({"query": "good", "documents": ["film", " "]}, 422, "documents[1]: the text is empty"),
     ],
 )
 def test_errors_are_a_message(reranker, document, status, reason):
