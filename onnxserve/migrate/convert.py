@@ -32,10 +32,11 @@ class Converted:
     version: str
 
 
-def convert(stock: StockArchive, models: Path, row: Path | None = None) -> Converted:
+def convert(stock: StockArchive, models: Path, row: Path | None = None, rows: str = "", version: str = "") -> Converted:
     """Write `models/NAME`; ArchiveError lists by name what can't be converted, or if the folder exists.
 
-    `row` is an example of what clients send; its answer by the source becomes the golden row.
+    `row` is an example of what clients send; its answer by the source becomes the golden row. `rows` is where the
+    definition finds examples for a proof. Without a `version` it is the next one.
     """
     kind, obstacles = kind_of(stock, row)
     obstacles += source_obstacles(stock)
@@ -44,8 +45,9 @@ def convert(stock: StockArchive, models: Path, row: Path | None = None) -> Conve
     folder = models / stock.name
     if folder.exists():
         raise ArchiveError("a model with this name exists", where=str(folder), fix="name another folder with --convert")
-    version = next_version(stock.version)
-    files = model_files(stock) | {"model.toml": definition(stock, kind, version).encode(), "golden.jsonl": kind.golden}
+    version = version or next_version(stock.version)
+    text = definition(stock, kind, version, rows)
+    files = model_files(stock) | {"model.toml": text.encode(), "golden.jsonl": kind.golden}
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -99,7 +101,7 @@ def source_name(stock: StockArchive) -> str:
     return MODEL + SUFFIXES[weights_kind(name, stock.members[name])]
 
 
-def definition(stock: StockArchive, kind: Kind, version: str) -> str:
+def definition(stock: StockArchive, kind: Kind, version: str, rows: str = "") -> str:
     """Return `model.toml`."""
     archive = " ".join(stock.path.name.split())
     lines = [
@@ -108,6 +110,7 @@ def definition(stock: StockArchive, kind: Kind, version: str) -> str:
         f"name = {json.dumps(stock.name)}",
         f"version = {json.dumps(version)}",
         f"source = {json.dumps(source_name(stock))}",
+        *([f"rows = {json.dumps(rows)}"] if rows else []),
         "",
         "[input]",
         *kind.input,

@@ -61,8 +61,8 @@ def import_model(
     artefact = locate(source, folder, offline=options.offline, say=say)
     if artefact.path is not None and is_torchserve(artefact.path):
         check_archive_options(options)
-        import_archive(artefact.path, name, models, options.row, trust=options.trust)
-        return Imported(folder, read_definition(folder))
+        rows = rows_reference(folder, options, say)
+        return Imported(folder, import_archive(artefact.path, name, models, options, rows))
     if options.row is not None:
         raise DefinitionError("--row is for archives of TorchServe", fix="give examples with --rows")
     outline = Outline(artefact.given, answers)
@@ -70,7 +70,8 @@ def import_model(
     outline.add("version", FIRST_VERSION, "")
     reference = read_artefact(outline, artefact, folder, options)
     outline.add("source", reference, "")
-    _locate_rows(outline, folder, options, say)
+    if options.rows:
+        outline.replace("rows", rows_reference(folder, options, say))
     outline.check()
     return Imported(folder, _write(outline, artefact, folder))
 
@@ -134,12 +135,12 @@ def _inside(artefact: Artefact, path: Path, folder: Path) -> str:
     return relative_path(path, folder)
 
 
-def _locate_rows(outline: Outline, folder: Path, options: ImportOptions, say: Callable[[str], None]) -> None:
-    """Replace the rows that the user names by how the definition names them, pinned if they are elsewhere."""
+def rows_reference(folder: Path, options: ImportOptions, say: Callable[[str], None]) -> str:
+    """Return how the definition in `folder` names the user's rows, pinned if they are elsewhere; empty without any."""
     rows = options.rows
-    if rows and not (is_function(rows) or is_prediction_log(rows)):
-        located = locate(rows, folder, offline=options.offline, say=say)
-        outline.replace("rows", located.reference)
+    if not rows or is_function(rows) or is_prediction_log(rows):
+        return rows
+    return locate(rows, folder, offline=options.offline, say=say).reference
 
 
 def _write(outline: Outline, artefact: Artefact, folder: Path) -> Definition:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 
-from onnxserve.definition import read_definition
+from onnxserve.definition import Definition, read_definition
 from onnxserve.errors import DefinitionError
 from onnxserve.migrate import convert, read_stock
 from onnxserve_handlers.trust.digests import MANIFEST
@@ -17,7 +17,7 @@ from .options import ImportOptions
 
 SUFFIXES = (".mar", ".tar.gz", ".tgz", ".war")
 # Options that describe a model, which the archive's handler does by itself.
-DESCRIBING = ("kind", "task", "labels", "columns", "rows", "version", "tensors", "fields")
+DESCRIBING = ("kind", "task", "labels", "columns", "tensors", "fields")
 
 
 def is_torchserve(path: Path) -> bool:
@@ -35,13 +35,14 @@ def check_archive_options(options: ImportOptions) -> None:
         )
 
 
-def import_archive(path: Path, name: str, models: Path, row: Path | None, *, trust: bool = False) -> Path:
+def import_archive(path: Path, name: str, models: Path, options: ImportOptions, rows: str) -> Definition:
     """Write `models/NAME`, whole or not at all; ArchiveError lists by name what can't be converted.
 
-    `row` is an example of a request. DefinitionError for an archive whose model is code that isn't trusted.
+    The folder must not exist. `rows` is how the definition names examples for a proof. DefinitionError for an archive
+    whose model is code that isn't trusted.
     """
     stock = read_stock(path)
-    if stock.model.model_file and not stock.handler_file and not trust:
+    if stock.model.model_file and not stock.handler_file and not options.trust:
         raise DefinitionError(
             f"{stock.model.model_file} of the archive is code, which an export runs",
             where=str(path),
@@ -49,8 +50,9 @@ def import_archive(path: Path, name: str, models: Path, row: Path | None, *, tru
         )
     model = msgspec.structs.replace(stock.model, model_name=name)
     named = replace(stock, manifest=msgspec.structs.replace(stock.manifest, model=model))
-    models.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".importing-", dir=models) as scratch:
-        folder = convert(named, Path(scratch), row).folder
-        read_definition(folder)
-        return folder.rename(models / name)
+    try:
+        convert(named, models, options.row, rows, options.version)
+        return read_definition(models / name)
+    except BaseException:
+        shutil.rmtree(models / name, ignore_errors=True)
+        raise

@@ -1,6 +1,7 @@
 """From an artefact to a model folder: what is written, and that nothing stays of an import that fails."""
 
 import json
+import shutil
 import tomllib
 import warnings
 
@@ -11,7 +12,7 @@ import torch
 from onnxserve.errors import ArchiveError, DefinitionError, OnnxserveError
 from onnxserve.migrate.convert import Converted
 from onnxserve_export.importing import ImportOptions, import_model, torchserve_archive, wanted_rows
-from tests.helpers.artefacts import sequence_graph, write_linear, write_triton
+from tests.helpers.artefacts import linear_graph, sequence_graph, write_linear, write_triton
 from tests.helpers.stock import MANIFEST, doubler_members, write_zip
 from tests.helpers.stock import document as stock_document
 
@@ -111,6 +112,22 @@ def test_code_of_an_archive_of_torchserve_needs_trust(tmp_path):
     assert document(archive, tmp_path, row=tmp_path / "row.json", trust=True)["source"] == "model.py:load"
 
 
+def test_an_archive_of_torchserve_takes_rows_for_its_proof_and_a_version(tmp_path, monkeypatch):
+    manifest = stock_document("old", "base_handler", serializedFile="net.onnx", modelVersion="2.9")
+    members = {"net.onnx": linear_graph().SerializeToString(), MANIFEST: json.dumps(manifest).encode()}
+    (tmp_path / "row.json").write_text("[1.0, 2.0, 3.0]")
+    (tmp_path / "rows.jsonl").write_text('{"input": [1, 2, 3]}')
+    archive, row = write_zip(tmp_path / "old.mar", members), tmp_path / "row.json"
+    monkeypatch.chdir(tmp_path)
+    assert document(archive, tmp_path, row=row)["version"] == "2.10"
+    shutil.rmtree(tmp_path / "models")
+    written = document(archive, tmp_path, row=row, rows="rows.jsonl", version="3.0")
+    assert (written["rows"], written["version"]) == ("../../rows.jsonl", "3.0")
+    with pytest.raises(DefinitionError, match=r"there is no none\.jsonl"):
+        import_model(str(archive), "other", tmp_path / "models", ImportOptions(row=row, rows="none.jsonl"))
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["net"]
+
+
 def test_options_that_an_artefact_does_not_need_are_refused_rather_than_ignored(tmp_path):
     archive = write_zip(tmp_path / "net.mar", doubler_members())
     with pytest.raises(DefinitionError, match="--task, --set: the archive of TorchServe says it already"):
@@ -136,8 +153,8 @@ def test_nothing_stays_of_an_import_that_fails(tmp_path, name, options, message)
 
 
 def test_nothing_stays_of_an_archive_that_cannot_be_written_whole(tmp_path, monkeypatch):
-    def half(stock, models, row):
-        (models / stock.name).mkdir()
+    def half(stock, models, *_):
+        (models / stock.name).mkdir(parents=True)
         (models / stock.name / "model.toml").write_text("name = 3")
         return Converted(models / stock.name, "1")
 
