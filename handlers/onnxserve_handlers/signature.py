@@ -21,6 +21,9 @@ class Tensor:
     shape: tuple[int | str, ...]
 
 
+FILE_BYTES = 8 * 2**20  # of a request with files or tensors: what gateway and server let through by default
+
+
 class InputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a row may be: `[input]` of a definition, and `input` of its archive's signature."""
 

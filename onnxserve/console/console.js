@@ -32,10 +32,11 @@ function draw(about, now, before) {
   document.querySelector('#models tbody').replaceChildren(...rows.map(tableRow));
   document.querySelector('#proof tbody').replaceChildren(...about.models.filter(proven).map(proofRow));
   document.getElementById('live').replaceChildren(...rows.filter((row) => row.share > 0).map(graph));
-  if (!playground && about.models.length) {
-    const chosen = about.models.filter((state) => state.signature && state.version === about.roles[state.name]?.stable);
-    playground = new Playground(Object.fromEntries(chosen.map((state) => [state.name, state.signature])));
-  }
+  // A version that can't describe itself yet has no evidence either.
+  const chosen = about.models.filter((state) => state.evidence && state.version === about.roles[state.name]?.stable);
+  const models = Object.fromEntries(chosen.map(({ name, signature, schema }) => [name, { signature, schema }]));
+  if (playground) playground.update(models);
+  else if (chosen.length) playground = new Playground(models);
 }
 
 function figures(state, roles, now, before) {

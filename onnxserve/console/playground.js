@@ -1,4 +1,4 @@
-// The playground: a form built from a model's signature, the answer, and the same request as a curl command.
+// The playground: a form built from a model's description, the answer, and the same request as a curl command.
 
 import { Cell } from './table_cells.js';
 import { element } from './cells.js';
@@ -8,34 +8,53 @@ import { drawn } from './picture.js';
 const FILES = {
   image: { accept: 'image/*', word: 'an image', shown: 'img', example: 'picture.png' },
   audio: { accept: 'audio/*,.wav,.flac,.ogg,.mp3', word: 'a sound', shown: 'audio', example: 'sound.wav' },
+  file: { accept: '', word: 'a file', shown: 'output', example: 'file.bin' },
 };
+const MOST_VALUES = 1000; // of an example that fits into a field
 
 export class Playground {
   constructor(models) {
-    this.models = models;
+    this.models = {};
     this.file = '';
     this.form = document.getElementById('play');
     this.select = document.getElementById('play-model');
     this.row = document.getElementById('play-row');
-    this.select.replaceChildren(...Object.keys(models).map((name) => new Option(name)));
     this.select.addEventListener('change', () => this.draw());
     this.form.addEventListener('input', () => this.shell());
     this.form.addEventListener('submit', (event) => { event.preventDefault(); this.ask(); });
-    this.draw();
+    this.update(models);
   }
 
-  // The form's fields by input kind; a kind without fields of its own is written as JSON.
+  // Takes the models by name, each with its signature and the schema of its rows; a form that still fits is kept.
+  update(models) {
+    const chosen = this.select.value, before = JSON.stringify(this.models[chosen]), names = Object.keys(models);
+    if (names.join() !== Object.keys(this.models).join()) {
+      this.select.replaceChildren(...names.map((name) => new Option(name, name, false, name === chosen)));
+    }
+    this.models = models;
+    if (!before || JSON.stringify(models[chosen]) !== before) this.draw();
+  }
+
+  // The form's fields by input kind; a kind without fields of its own is written as JSON, and so is a body for a handler
+  // of which nothing is known.
   get fields() {
     const text = () => (this.signature.input.pairs ? this.pair() : [this.text()]);
-    return { table: () => this.table(), image: () => [this.drop()], audio: () => [this.drop()], text, json: () => [this.json()], none: () => [] };
+    return { table: () => this.table(), image: () => [this.drop()], audio: () => [this.drop()], file: () => [this.drop()], text, json: () => [this.json()], body: () => [this.json('body as JSON', {})] };
   }
 
-  get signature() { return this.models[this.select.value]; }
+  get signature() { return this.models[this.select.value]?.signature; }
+
+  // The field of a row that is a file in base64; undefined where rows are no files.
+  get fileField() {
+    const fields = Object.entries(this.models[this.select.value]?.schema?.properties || {});
+    return fields.find(([, { contentEncoding }]) => contentEncoding === 'base64')?.[0];
+  }
 
   get kind() {
-    if (!this.signature) return 'none';
+    if (!this.signature) return 'body';
     const { kind, columns, height } = this.signature.input;
     if (kind) return kind in this.fields ? kind : 'json';
+    if (kind === '') return this.fileField ? 'file' : 'json'; // a handler of a user's own
     return columns?.length ? 'table' : height ? 'image' : 'text'; // archives of earlier versions name no kind
   }
 
@@ -54,10 +73,18 @@ export class Playground {
 
   pair() { return [this.text(), this.text('text_pair', 'a film that I liked')]; }
 
-  json() {
-    const label = element('label', 'row as JSON ');
-    label.append(Object.assign(document.createElement('textarea'), { name: 'row', value: '[0]', required: true }));
+  json(name = 'row as JSON', value = this.example) {
+    const label = element('label', `${name} `);
+    label.append(Object.assign(document.createElement('textarea'), { name: 'row', value: JSON.stringify(value), required: true }));
     return label;
+  }
+
+  // A row that the signature allows: zeros by the names of the tensors, each free axis with one place.
+  get example() {
+    const zeros = ([size, ...rest]) => (size === undefined ? 0 : Array.from({ length: typeof size === 'number' ? size : 1 }, () => zeros(rest)));
+    const tensors = this.signature.input.tensors || [], count = ({ shape }) => shape.reduce((product, size) => product * (typeof size === 'number' ? size : 1), 1);
+    if (!Array.isArray(tensors) || !tensors.length || tensors.some((tensor) => count(tensor) > MOST_VALUES)) return [0];
+    return Object.fromEntries(tensors.map(({ name, shape }) => [name, zeros(shape)]));
   }
 
   table() {
@@ -97,7 +124,7 @@ export class Playground {
     reader.addEventListener('load', () => {
       this.file = reader.result.slice(reader.result.indexOf(',') + 1);
       const { shown, word } = FILES[this.kind], label = `${word} that was chosen, ${file.name}`;
-      const preview = Object.assign(document.createElement(shown), { src: reader.result, title: label, controls: true });
+      const preview = Object.assign(element(shown, shown === 'output' ? file.name : ''), { src: reader.result, title: label, controls: true });
       if (shown === 'img') preview.alt = label;
       area.querySelector(shown)?.remove();
       area.append(preview);
@@ -107,9 +134,9 @@ export class Playground {
   }
 
   body() {
-    if (this.kind in FILES) return { [this.kind]: this.file };
+    if (this.kind in FILES) return { [this.kind === 'file' ? this.fileField : this.kind]: this.file };
     const fields = [...this.row.querySelectorAll('[name]')];
-    if (this.kind === 'none') return {};
+    if (this.kind === 'body') return parsed(fields[0].value);
     if (this.kind === 'text') return Object.fromEntries(fields.map((field) => [field.name, field.value]));
     if (this.kind === 'json') return { instances: [parsed(fields[0].value)] };
     return Object.fromEntries(this.cells.map((cell) => [cell.column.name, cell.value]));
@@ -125,7 +152,7 @@ export class Playground {
 
   // Draws an answer's boxes or masks over the chosen picture.
   async picture(reply) {
-    const image = this.row.querySelector('img'), labels = this.signature.output?.labels || [];
+    const image = this.row.querySelector('img'), labels = this.signature?.output?.labels || [];
     const canvas = image && await drawn(image, reply?.predictions?.[0], labels);
     document.getElementById('play-picture').replaceChildren(...(canvas ? [canvas] : []));
   }

@@ -22,7 +22,6 @@ NAMES = "index_to_name.json"
 # What image_classifier does, torchvision's preprocessing for ImageNet: Resize(256), CenterCrop(224), Normalize.
 SHORTER_SIDE, SIZE = 256, 224  # pixels
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-MAX_BYTES = 8 * 2**20
 PATTERN = 256  # levels of grey in the picture that stands for an example
 FIX = "name one that clients send with --row"
 
@@ -48,7 +47,6 @@ def image_kind(stock: StockArchive, row: Path | None) -> Kind:
         "pixel_max = 1",
         f"mean = {literal(MEAN)}",
         f"std = {literal(STD)}",
-        f"max_bytes = {MAX_BYTES}",
     ]
     output = ['task = "classification"', 'activation = "softmax"', f"labels = {literal(labels(stock))}"]
     return Kind(lines, output, golden_line(base64.b64encode(content).decode()))

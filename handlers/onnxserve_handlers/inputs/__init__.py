@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..errors import InvalidRow
 from ..protocols.body import from_base64, json_type, unwrap
 from ..runtime.batching import Buffers, guard
-from ..signature import InputOptions, Positive, Schema, Signature
+from ..signature import InputOptions, Positive, Schema, Signature, object_schema
 
 __all__ = ["BASE64", "EncodedInput", "InputHooks", "InputOptions", "OwnOptions", "Positive"]
 
@@ -208,6 +208,10 @@ class EncodedInput(InputHooks):
         if isinstance(instance, bytes | bytearray):
             return instance
         if not isinstance(instance, str):
-            fix = f'send {{"{self.signature.input.row_name}": "<base64>"}}'
+            fix = f'send {{"{self.row_keys[0]}": "<base64>"}}'
             raise InvalidRow(f"expected base64 text, got {json_type(instance)}", where=where, fix=fix)
         return from_base64(instance, where)
+
+    def row_schema(self) -> Schema:
+        """Return the schema of a file by the first name that may stand before it."""
+        return object_schema({self.row_keys[0]: BASE64}, [self.row_keys[0]])

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from ..errors import InvalidRow
 from ..protocols.body import unwrap
-from ..signature import Schema, object_schema
-from . import BASE64, EncodedInput, InputOptions
+from ..signature import FILE_BYTES, Schema, object_schema
+from . import BASE64, EncodedInput, InputOptions, Positive
 from .tensors import as_array, check_mask
 
 Rate = Annotated[int, msgspec.Meta(ge=1_000, le=384_000)]
@@ -34,6 +34,8 @@ class AudioOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
 
     kind: Literal["audio"] = "audio"
     """Rows are sounds; the graph's input is `audio`, float32, shape (rows, samples): one channel, full scale is 1."""
+    max_bytes: Positive = FILE_BYTES
+    """Largest body of a request [bytes]."""
     sample_rate: Rate = 16_000
     """Rate of the graph's samples, to which every sound is resampled [Hz]."""
     max_seconds: Annotated[float, msgspec.Meta(gt=0)] = 30.0

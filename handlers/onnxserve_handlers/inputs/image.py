@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..errors import InvalidRow
-from ..signature import Schema, object_schema
+from ..signature import FILE_BYTES, Schema, object_schema
 from . import BASE64, EncodedInput, InputOptions, Positive
 from .image_decoding import MAGIC, decode, normalise
 from .image_frame import Frame
@@ -39,6 +39,8 @@ class ImageOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
 
     kind: Literal["image"] = "image"
     """Rows are encoded images; the graph's input is `image`, shape (rows, channels, height, width)."""
+    max_bytes: Positive = FILE_BYTES
+    """Largest body of a request [bytes]."""
     height: Positive
     """Height of the graph's images [pixels]."""
     width: Positive

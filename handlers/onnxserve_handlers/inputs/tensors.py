@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ..errors import BodyTooLarge, InvalidRow
 from ..protocols.body import json_type, unwrap
-from ..signature import Schema, Signature, Tensor, object_schema
+from ..signature import FILE_BYTES, Schema, Signature, Tensor, object_schema
 from . import InputHooks, InputOptions, Positive
 
 Array = npt.NDArray[Any]
@@ -46,6 +46,8 @@ class TensorsOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_o
 
     kind: Literal["tensors"] = "tensors"
     """Rows are arrays by the graph's input names, or one array where it has one input."""
+    max_bytes: Positive = FILE_BYTES
+    """Largest body of a request [bytes]."""
     tensors: Annotated[tuple[TensorOptions, ...], msgspec.Meta(min_length=1)]
     """Inputs of the graph."""
     limits: dict[str, Positive] = {}  # noqa: RUF012 - msgspec copies it

@@ -141,6 +141,7 @@ async function row(r, state) {
     ready: state.workers.filter((worker) => worker.status === 'READY').length,
     workers: Math.max(state.workers.length, state.minWorkers),
     signature: description.signature,
+    schema: (description.openapi || {}).row,
     evidence: description.evidence,
     golden: description.golden_deviation,
     provider: description.provider ? description.provider.name.replace('ExecutionProvider', '') : '',

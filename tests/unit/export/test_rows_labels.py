@@ -9,14 +9,32 @@ import pytest
 from onnxserve.definition import read_definition
 from onnxserve_export.rows import CheckedRows
 from onnxserve_handlers.registry import task_for
-from tests.helpers.detector import write_model
 
+DEFINITION = """
+name = "detector"
+version = "1.0.0"
+source = "model.py:load"
+rows = "model.py:rows"
+
+[input]
+kind = "image"
+height = 16
+width = 16
+
+[output]
+task = "detection"
+labels = ["cat", "dog"]
+layout = "separate"
+"""
 BOX = {"label": "cat", "box": [0, 0, 1, 1]}
 
 
 @pytest.fixture(scope="module")
 def definition(tmp_path_factory) -> Any:
-    return read_definition(write_model(tmp_path_factory.mktemp("models") / "detector"))
+    folder = tmp_path_factory.mktemp("detector")
+    (folder / "model.toml").write_text(DEFINITION)
+    (folder / "model.py").touch()
+    return read_definition(folder)
 
 
 def test_each_reason_is_told_with_its_count(definition):

@@ -1,0 +1,91 @@
+"""Every real model is watched: rows like those of its proof raise no alarm, and others do."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from onnxserve.archive import open_archive
+from onnxserve.archive.proof import proof_rows
+from tests.helpers import plain_http
+from tests.helpers.observed import Samples, samples
+from tests.helpers.photos import saved
+from tests.helpers.real_models import IMPORTED, archive_of
+from tests.helpers.serving import Serving
+from tests.helpers.sounds import saved as sound
+
+ROWS = 64  # of a request, which is the most
+PAUSE_S = 0.055  # a worker measures one batch in 50 ms
+DEADLINE_S = 120
+WINDOWS, ALARMS = "onnxserve_drift_windows_total", "onnxserve_drift_alarms_total"
+WHITE = base64.b64encode(saved(Image.new("RGB", (8, 8), "white"))).decode()
+# A row of each model that its proof has none like.
+OTHER: Mapping[str, Any] = {
+    "minilm": "ride",
+    "cross": ["ride", "ride"],
+    "premises": ["film " * 12, "film"],
+    "residual": WHITE,
+    "file-types": base64.b64encode(bytes(range(256)) * 8).decode(),
+    "credit": {"amount": 9e5, "plan": "team", "member": True, "joined": "2031-01-01"},
+    "detector": WHITE,
+    "listener": base64.b64encode(sound(np.full(400, 0.9), 8000)).decode(),
+    "recurrent": "bad",
+    "old": WHITE,
+    "discs": WHITE,
+}
+
+
+def page(server: Serving) -> Samples:
+    return samples(plain_http.get(f"{server.console}/metrics", timeout=30).raise_for_status().text)
+
+
+def of_model(counts: Samples, metric: str, model: str) -> float:
+    return sum(value for (name, *labels), value in counts.items() if name == metric and labels[:1] == [model])
+
+
+def flood(server: Serving, rows: Mapping[str, Sequence[Any]]) -> Samples:
+    """Send rows of each model, in turns, until one more window of each was judged; return the counters."""
+    before = page(server)
+    turns = {model: itertools.cycle(known) for model, known in rows.items()}
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        counts = page(server)
+        if not (
+            open_ := {model for model in rows if of_model(counts, WINDOWS, model) == of_model(before, WINDOWS, model)}
+        ):
+            return counts
+        assert time.monotonic() < deadline, open_
+        for _ in range(4):
+            began = time.monotonic()
+            for model in open_:
+                server.predictions(model, list(itertools.islice(turns[model], ROWS)))
+            time.sleep(max(0.0, began + PAUSE_S - time.monotonic()))
+
+
+def proof_of(archive: Path) -> list[Any]:
+    with open_archive(archive) as opened:
+        return [row.input for row in proof_rows(opened.read("proof.jsonl"))]
+
+
+def test_rows_like_those_of_the_proof_raise_no_alarm_and_others_do(real_models, artefacts):
+    assert OTHER.keys() == IMPORTED.keys()
+    before = page(real_models)
+    usual = flood(real_models, {model: proof_of(archive_of(artefacts, model)) for model in OTHER})
+    for model in OTHER:
+        assert of_model(usual, ALARMS, model) == of_model(before, ALARMS, model), model
+    unusual = flood(real_models, {model: [row] for model, row in OTHER.items()})
+    for model in OTHER:
+        assert of_model(unusual, ALARMS, model) > of_model(usual, ALARMS, model), model
+
+
+def test_every_one_of_them_was_proven_by_the_command_that_made_it(real_models):
+    listed = plain_http.get(f"{real_models.console}/console/data/models.json", timeout=30).json()["models"]
+    proofs = {version["name"]: version["evidence"]["proof"] for version in listed if version["name"] in IMPORTED}
+    assert proofs == dict.fromkeys(IMPORTED, "parity")
