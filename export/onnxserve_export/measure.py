@@ -18,11 +18,13 @@ from .criterion import METRIC, Claim, measure_name
 from .deviation import TOLERANCE
 from .export_state import ExportState
 from .graph_file import graph_bytes
-from .outputs import all_finite, join, largest_deviation, largest_shift, with_row_sizes
+from .graph_outputs import GraphOutputs, outputs_for
+from .outputs import all_finite, largest_deviation, largest_shift, with_row_sizes
 from .paired_statistics import PairedStatistics, spread_of
-from .preprocess import FEW, certify_alone, golden_alone, select_alone
+from .plan import FP32
+from .preprocess import FEW, golden_alone, select_alone
 from .records import Candidate, Measured
-from .run import GraphCrashed, run_cut
+from .run import GraphCrashed
 from .step import Step
 from .subset import Subset
 from .timing import cpus
@@ -38,29 +40,28 @@ def broken(candidate: Candidate, why: str) -> Measured:
 
 
 def measure_candidate(
-    state: ExportState, candidate: Candidate, outputs: Future[list[Arrays]], acceptance: Acceptance | None
+    state: ExportState, candidate: Candidate, outputs: Future[GraphOutputs], acceptance: Acceptance | None
 ) -> Measured:
-    """Compare a candidate on select, certify and golden rows: in batches, alone and in random batches.
+    """Compare a candidate on select and golden rows: in batches, alone and in random batches.
 
     `outputs` are those of `together`. `acceptance` is None where there are no select rows.
 
     A candidate whose answers move with the batch is measured again with every row alone, since it may serve rows alone.
-    Its outputs for the certify rows are kept for the step `certify`; nothing here looks at them.
     """
     try:
-        select, certify, probe, alone, mixed, golden = outputs.result()
-        shift = largest_shift(probe, alone, mixed, state.groups.mixed_rows, state.scales)
+        groups, run = state.groups, outputs.result()
+        select, probe, golden = (run.of(part) for part in (groups.select, groups.probe, groups.golden))
+        shift = largest_shift(probe, run.of(groups.alone), run.of(groups.mixed), groups.mixed_rows, state.scales)
         largest = state.definition.serve.batch_size
         if not shift <= TOLERANCE:
             largest = 1
-            parts = (select_alone(state), certify_alone(state), golden_alone(state))
-            select, certify, golden = (run_rows(state, candidate, part) for part in parts)
+            parts = (select_alone(state), golden_alone(state))
+            select, golden = (outputs_for(candidate.path, part, state.row_axes) for part in parts)
     except GraphCrashed as error:
         return broken(candidate, f"crashed: {error}")
-    if not all(all_finite(outputs) for outputs in (select, certify, probe)):
+    if not all_finite(select) or not all_finite(probe):
         return broken(candidate, "gives outputs that are not finite")
-    state.outputs[candidate.variant] = certify
-    rows, answers = len(state.split.certify), sized(state, select, state.groups.select)
+    rows, answers = len(state.split.certify), sized(state, select, groups.select)
     return Measured(
         candidate.variant,
         graph_bytes(candidate.path) / 1e6,
@@ -80,24 +81,19 @@ def measure_candidate(
     )
 
 
-def run_rows(state: ExportState, candidate: Candidate, batches: Batches) -> Arrays:
-    """Return the outputs for batches, of which there may be none."""
-    return join(run_cut(candidate.path, batches, state.row_axes) if len(batches) else ())
-
-
-def together(state: ExportState, candidate: Candidate) -> list[Arrays]:
-    """Return the outputs of the batches from select to golden, which follow each other in the file, by one process."""
+def together(state: ExportState, candidate: Candidate) -> GraphOutputs:
+    """Return the outputs for the batches from select to golden, which follow each other in the file, by one process."""
+    if candidate.variant == FP32 and state.fp32_outputs is not None:
+        return state.fp32_outputs
     groups = state.groups
-    parts = [groups.select, groups.certify, groups.probe, groups.alone, groups.mixed, groups.golden]
     whole = Batches(groups.select.path, groups.select.start, groups.golden.stop)
-    rest = iter(run_cut(candidate.path, whole, state.row_axes))
-    return [join(next(rest) for _ in range(len(part))) for part in parts]
+    return GraphOutputs(candidate.path, whole, state.row_axes, state.scratch)
 
 
 def call(state: ExportState) -> None:
     """Measure all candidates. As many run at a time as there are cores: each takes one thread, and nothing is timed."""
     acceptance = select_acceptance(state) if len(state.split.select) else None
-    state.measured, state.outputs = [], {}
+    state.measured = []
     with ThreadPoolExecutor(cpus()) as pool:
         running = [pool.submit(together, state, candidate) for candidate in state.candidates]
         for number, (candidate, outputs) in enumerate(zip(state.candidates, running, strict=True)):
@@ -158,4 +154,4 @@ def statement(state: ExportState) -> tuple[str, Claim, str]:
     return task, claim, measure_name(task, claim, task_for(definition.output))
 
 
-STEP = Step("measure", ("candidates", "select_reference", "scales", "groups"), ("measured", "outputs"), call)
+STEP = Step("measure", ("candidates", "select_reference", "scales", "groups"), ("measured",), call)

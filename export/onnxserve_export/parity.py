@@ -19,10 +19,10 @@ from .arrays import Array, Arrays, main
 from .batches import Batches
 from .deviation import TOLERANCE
 from .export_state import ExportState
+from .graph_outputs import GraphOutputs
 from .outputs import cut, join
 from .plan import FP32
 from .records import RowParity
-from .run import run_cut
 from .step import Step
 
 
@@ -69,7 +69,7 @@ def row_scales(expected: Arrays, scales: Arrays) -> Arrays:
     return units
 
 
-def comparisons(state: ExportState) -> Iterator[Compared]:
+def comparisons(state: ExportState, fp32: GraphOutputs) -> Iterator[Compared]:
     """Yield all groups of rows, compared; generated rows for which the source itself isn't finite are left out."""
     groups, labels = state.groups, task_of(state.definition) == "labels"
     known = {"select": state.select_reference, "certify": state.reference, "golden": state.golden_outputs}
@@ -78,7 +78,7 @@ def comparisons(state: ExportState) -> Iterator[Compared]:
         if not len(batches):
             continue
         expected = known.get(name) or source_outputs(state, batches)
-        actual, scales = join(run_cut(state.fp32, batches, state.row_axes)), state.scales
+        actual, scales = fp32.of(batches), state.scales
         if name == "generated":
             beyond = rows_not_finite(expected)
             expected = {output: np.delete(array, beyond, axis=0) for output, array in expected.items()}
@@ -107,11 +107,13 @@ def fault_of(groups: list[Compared]) -> str:
 
 
 def call(state: ExportState) -> None:
-    """Compare fp32 with its source, if it is among the variants."""
-    state.row_parity = None
+    """Compare fp32 with its source, if it is among the variants; its outputs are kept for the steps after this one."""
+    state.row_parity = state.fp32_outputs = None
     if FP32 not in state.plan.variants:
         return
-    groups = list(comparisons(state))
+    whole = Batches(state.groups.certify.path, state.groups.certify.start, state.groups.golden.stop)
+    state.fp32_outputs = GraphOutputs(state.fp32, whole, state.row_axes, state.scratch)
+    groups = list(comparisons(state, state.fp32_outputs))
     counts = {group.name: len(group.changed) for group in groups}
     generated, golden = counts.pop("generated", 0), counts.pop("golden", 0)
     deviation = max(float(group.deviations.max(initial=0.0)) for group in groups)
@@ -129,5 +131,8 @@ def describe(parity: RowParity) -> str:
 
 
 STEP = Step(
-    "parity", ("model", "groups", "fp32", "reference", "select_reference", "golden_outputs"), ("row_parity",), call
+    "parity",
+    ("model", "groups", "fp32", "reference", "select_reference", "golden_outputs"),
+    ("row_parity", "fp32_outputs"),
+    call,
 )

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .arrays import Arrays, Axes
+from .arrays import Arrays
 from .batches import Batches, on_disk
-from .outputs import cut
 
 GRAPH_PROCESS = Path(__file__).with_name("graph_process.py")
 TIMEOUT_S = 1800
@@ -26,26 +25,25 @@ def run_graph(model: Path, batches: Batches | Iterable[Arrays]) -> list[Arrays]:
     """Return every output by name for each batch; GraphCrashed if the graph can't be loaded or run."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = on_disk(batches, Path(scratch)), Path(scratch) / "out.npz"
-        where = [str(model), str(source.path), str(source.start), str(source.stop), str(target)]
-        done = subprocess.run(
-            [sys.executable, str(GRAPH_PROCESS), *where],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=TIMEOUT_S,
-        )
-        if done.returncode != 0:
-            lines = done.stderr.strip().splitlines()
-            raise GraphCrashed(lines[-1] if lines else f"exit {done.returncode}")
+        run_batches(model, source, target)
         return [in_full(outputs) for outputs in Batches(target, 0, len(source))]
+
+
+def run_batches(model: Path, source: Batches, target: Path) -> None:
+    """Write each batch's outputs to `target`, numbered from 0; GraphCrashed if the graph can't be loaded or run."""
+    where = [str(model), str(source.path), str(source.start), str(source.stop), str(target)]
+    done = subprocess.run(
+        [sys.executable, str(GRAPH_PROCESS), *where],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        raise GraphCrashed(lines[-1] if lines else f"exit {done.returncode}")
 
 
 def in_full(outputs: Arrays) -> Arrays:
     """Return outputs with half floats as float32; other dtypes stay."""
     return {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in outputs.items()}
-
-
-def run_cut(model: Path, batches: Batches, axes: Axes) -> list[Arrays]:
-    """Return the same, each row's outputs cut to its own sizes along `axes`."""
-    left, runs = batches.pads_left(), zip(run_graph(model, batches), batches.sizes(), strict=True)
-    return [cut(outputs, sizes, axes, pads_left=left) for outputs, sizes in runs]
