@@ -122,6 +122,8 @@ def write_definition(models: Path, name: str, source: str, rows: str, options: s
 def embedder(models: Path) -> Path:
     """Write MiniLM as an embedder: the mean of its tokens' vectors, of length 1."""
     options = """
+    max_tokens = 32
+
     [output]
     task = "embedding"
     pooling = "mean"
