@@ -1,4 +1,4 @@
-"""Archives that several tests share."""
+"""Archives that several tests share, and the order of the files."""
 
 from __future__ import annotations
 
@@ -16,6 +16,28 @@ from tests.helpers.once import create_once
 # times as long for models as small as these. Java's second compiler costs servers that live for seconds more than it
 # saves.
 os.environ |= {"OMP_NUM_THREADS": "1", "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
+
+# The processes of a run take files in this order, and end at about the same time if the longest ones come first.
+TESTS = Path(__file__).parent
+LONGEST_FIRST = (
+    "contract/test_pages.py",
+    "contract/test_batch_process.py",
+    "contract/test_feast.py",
+    "contract/test_batch_queue.py",
+    "contract/test_import.py",
+    "e2e/test_batch.py",
+    "e2e/test_text_models.py",
+    "e2e/test_commands.py",
+    "e2e/test_canary.py",
+    "e2e/test_file_types.py",
+    "e2e/test_tuning.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the others keep their order."""
+    ranks = {TESTS / name: rank for rank, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from onnxserve_handlers.outputs import Outputs, pad
 from .acceptance import Acceptance, basis_of, budget_of, least_rows
 from .arrays import main
 from .certify_log import CertifyLog, CertifyTest
+from .certify_rows import take_out_failing
 from .choose import variants_equal_to_source
 from .export_state import ExportState
 from .measure import acceptance_on, loss_of, sized, spread_rows
@@ -30,6 +31,7 @@ def call(state: ExportState) -> None:
     log = CertifyLog(state.store, state.definition.name, state.split.certify)
     acceptance = certify_acceptance(state) if state.split.units("certify") else None
     results = {result.variant: result for result in state.measured}
+    take_out_failing(state, results)
     tests: list[CertifyTest] = []
     accepted: list[Candidate] = []
     equal = variants_equal_to_source(state)
@@ -127,7 +129,7 @@ def without_proof(state: ExportState, results: dict[str, Measured]) -> Candidate
 
     A loss beyond the budget on the rows that there are is no lack of proof, so it may not.
     """
-    if not (state.options.unproven or state.options.draft):
+    if not state.sequence or not (state.options.unproven or state.options.draft):
         return None
     safest, budget = state.sequence[0], budget_of(state.definition)
     losses = [results[safest.variant].paired, results[safest.variant].select]
@@ -152,4 +154,6 @@ def summary(state: ExportState, result: Measured) -> str:
     return loss_of(state, result.paired) + alone
 
 
-STEP = Step("certify", ("sequence", "measured", "outputs", "reference"), ("chosen", "certified", "measured"), call)
+STEP = Step(
+    "certify", ("sequence", "measured", "reference", "groups"), ("chosen", "certified", "measured", "outputs"), call
+)

@@ -12,6 +12,7 @@ from onnxserve.definition import Definition
 from .arrays import Arrays, Axes
 from .batches import Batches
 from .faults import FaultList
+from .graph_outputs import GraphOutputs
 from .options import DEFAULTS, ExportOptions
 from .records import (
     Candidate,
@@ -98,11 +99,12 @@ class ExportState:
     findings: list[Finding] = field(init=False)
     parity: list[Parity] = field(init=False)
     row_parity: RowParity | None = field(init=False)  # None if fp32 isn't among the variants
+    fp32_outputs: GraphOutputs | None = field(init=False)  # for all groups from certify to golden; None likewise
     candidates: list[Candidate] = field(init=False)
     refused: dict[str, str] = field(init=False)
     sensitivity: Sensitivity | None = field(init=False)
     measured: list[Measured] = field(init=False)
-    outputs: dict[str, Arrays] = field(init=False)  # of each candidate on the certify rows
+    outputs: dict[str, Arrays] = field(init=False)  # for the certify rows, of each candidate of the sequence
     timings: list[Timing] = field(init=False)
     sequence: list[Candidate] = field(init=False)  # in which they are certified, the safest first
     certified: Certified = field(init=False)

@@ -21,11 +21,13 @@ from .deviation import TOLERANCE
 from .export_state import ExportState
 from .golden import shortened, wrong_rows
 from .graph_file import graph_bytes
+from .graph_outputs import GraphOutputs, outputs_for
 from .outputs import all_finite, largest_deviation, largest_shift, with_row_sizes
 from .paired_statistics import PairedStatistics, spread_of
-from .preprocess import FEW, certify_alone, golden_alone, select_alone
+from .plan import FP32
+from .preprocess import FEW, golden_alone, select_alone
 from .records import Candidate, Measured
-from .run import GraphCrashed, run_parts
+from .run import GraphCrashed
 from .served_task import opened_task
 from .step import Step
 from .subset import Subset
@@ -42,31 +44,29 @@ def broken(candidate: Candidate, why: str) -> Measured:
 
 
 def measure_candidate(
-    state: ExportState, candidate: Candidate, outputs: Future[list[Arrays]], acceptance: Acceptance | None
+    state: ExportState, candidate: Candidate, outputs: Future[GraphOutputs], acceptance: Acceptance | None
 ) -> Measured:
-    """Compare a candidate on select, certify and golden rows: in batches, alone and in random batches.
+    """Compare a candidate on select and golden rows: in batches, alone and in random batches.
 
-    `outputs` are those of `together`. `acceptance` is None where there are no select rows.
-
-    A candidate whose answers move with the batch is measured again with every row alone, since it may serve rows alone.
-    Its outputs for the certify rows are kept for the step `certify`; nothing here looks at them.
+    `outputs` are those of `together`. `acceptance` is None where there are no select rows. A candidate whose answers
+    move with the batch is measured again with every row alone, since it may serve rows alone.
     """
     try:
-        select, certify, probe, alone, mixed, golden = outputs.result()
-        shift = largest_shift(probe, alone, mixed, state.groups.mixed_rows, state.scales)
+        groups, run = state.groups, outputs.result()
+        select, probe, golden = (run.of(part) for part in (groups.select, groups.probe, groups.golden))
+        shift = largest_shift(probe, run.of(groups.alone), run.of(groups.mixed), groups.mixed_rows, state.scales)
         largest = state.definition.serve.batch_size
         if not shift <= TOLERANCE:
             largest = 1
-            parts = (select_alone(state), certify_alone(state), golden_alone(state))
-            select, certify, golden = (run_rows(state, candidate, part) for part in parts)
+            parts = (select_alone(state), golden_alone(state))
+            select, golden = (outputs_for(candidate.path, part, state.row_axes, state.scratch) for part in parts)
     except GraphCrashed as error:
         return broken(candidate, f"crashed: {error}")
-    if not all(all_finite(outputs) for outputs in (select, certify, probe, golden)):
+    if not all(all_finite(outputs) for outputs in (select, probe, golden)):
         return broken(candidate, "gives outputs that are not finite")
     if fault := golden_fault(state, golden):
         return broken(candidate, fault)
-    state.outputs[candidate.variant] = certify
-    rows, answers = state.split.units("certify"), sized(state, select, state.groups.select)
+    rows, answers = state.split.units("certify"), sized(state, select, groups.select)
     return Measured(
         candidate.variant,
         graph_bytes(candidate.path) / 1e6,
@@ -96,16 +96,13 @@ def golden_fault(state: ExportState, golden: Arrays) -> str:
     return f"answers {count} golden rows otherwise than their labels say, the first of which is {label}"
 
 
-def run_rows(state: ExportState, candidate: Candidate, batches: Batches) -> Arrays:
-    """Return the outputs for batches, of which there may be none."""
-    return run_parts(candidate.path, [batches], state.row_axes, state.scratch)[0]
-
-
-def together(state: ExportState, candidate: Candidate) -> list[Arrays]:
-    """Return the outputs of the batches from select to golden, which follow each other in the file, by one process."""
+def together(state: ExportState, candidate: Candidate) -> GraphOutputs:
+    """Return the outputs for the batches from select to golden, which follow each other in the file, by one process."""
+    if candidate.variant == FP32 and state.fp32_outputs is not None:
+        return state.fp32_outputs
     groups = state.groups
-    parts = [groups.select, groups.certify, groups.probe, groups.alone, groups.mixed, groups.golden]
-    return run_parts(candidate.path, parts, state.row_axes, state.scratch)
+    whole = Batches(groups.select.path, groups.select.start, groups.golden.stop)
+    return GraphOutputs(candidate.path, whole, state.row_axes, state.scratch)
 
 
 def call(state: ExportState) -> None:
@@ -114,7 +111,7 @@ def call(state: ExportState) -> None:
     The next one starts when one was measured, so that the outputs of few candidates are kept at a time.
     """
     acceptance = select_acceptance(state) if state.split.units("select") else None
-    state.measured, state.outputs = [], {}
+    state.measured = []
     with ThreadPoolExecutor(cpus()) as pool:
         rest = iter(state.candidates)
         running = deque(pool.submit(together, state, candidate) for candidate in islice(rest, cpus()))
@@ -177,4 +174,4 @@ def statement(state: ExportState) -> tuple[str, Claim, str]:
     return task, claim, measure_name(task, claim, hooks, ranks=state.split.ranks)
 
 
-STEP = Step("measure", ("candidates", "select_reference", "scales", "groups"), ("measured", "outputs"), call)
+STEP = Step("measure", ("candidates", "select_reference", "scales", "groups"), ("measured",), call)

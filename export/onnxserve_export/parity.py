@@ -19,10 +19,10 @@ from .arrays import Array, Arrays, main
 from .batches import Batches
 from .deviation import TOLERANCE
 from .export_state import ExportState
+from .graph_outputs import GraphOutputs
 from .outputs import cut, join, with_row_sizes
 from .plan import FP32
 from .records import RowParity
-from .run import run_parts
 from .served_task import opened_task, overrides
 from .step import Step
 
@@ -83,7 +83,7 @@ def row_scales(expected: Arrays, scales: Arrays) -> Arrays:
     return units
 
 
-def comparisons(state: ExportState) -> Iterator[Compared]:
+def comparisons(state: ExportState, fp32: GraphOutputs) -> Iterator[Compared]:
     """Yield all groups of rows, compared; generated rows for which the source itself isn't finite are left out."""
     groups, changes = state.groups, changes_of(opened_task(state))
     known = {"select": state.select_reference, "certify": state.reference, "golden": state.golden_outputs}
@@ -92,7 +92,7 @@ def comparisons(state: ExportState) -> Iterator[Compared]:
         if not len(batches):
             continue
         expected = known.get(name) or source_outputs(state, batches)
-        [actual], scales = run_parts(state.fp32, [batches], state.row_axes, state.scratch), state.scales
+        actual, scales = fp32.of(batches), state.scales
         expected, actual = (with_row_sizes(outputs, batches.sizes(), state.row_axes) for outputs in (expected, actual))
         if name == "generated":
             beyond = rows_not_finite(expected)
@@ -126,11 +126,13 @@ def fault_of(groups: list[Compared]) -> str:
 
 
 def call(state: ExportState) -> None:
-    """Compare fp32 with its source, if it is among the variants."""
-    state.row_parity = None
+    """Compare fp32 with its source, if it is among the variants; its outputs are kept for the steps after this one."""
+    state.row_parity = state.fp32_outputs = None
     if FP32 not in state.plan.variants:
         return
-    groups = list(comparisons(state))
+    whole = Batches(state.groups.certify.path, state.groups.certify.start, state.groups.golden.stop)
+    state.fp32_outputs = GraphOutputs(state.fp32, whole, state.row_axes, state.scratch)
+    groups = list(comparisons(state, state.fp32_outputs))
     counts = {group.name: len(group.changed) for group in groups}
     generated, golden = counts.pop("generated", 0), counts.pop("golden", 0)
     deviation = max(float(group.deviations.max(initial=0.0)) for group in groups)
@@ -148,5 +150,8 @@ def describe(parity: RowParity) -> str:
 
 
 STEP = Step(
-    "parity", ("model", "groups", "fp32", "reference", "select_reference", "golden_outputs"), ("row_parity",), call
+    "parity",
+    ("model", "groups", "fp32", "reference", "select_reference", "golden_outputs"),
+    ("row_parity", "fp32_outputs"),
+    call,
 )

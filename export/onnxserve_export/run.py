@@ -5,14 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from .arrays import Arrays, Axes
+from .arrays import Arrays
 from .batches import Batches, ensure_on_disk
-from .row_arrays import rows_by_part
 
 GRAPH_PROCESS = Path(__file__).with_name("graph_process.py")
 TIMEOUT_S = 1800
@@ -25,12 +24,8 @@ class GraphCrashed(RuntimeError):
 def run_graph(model: Path, batches: Batches | Iterable[Arrays]) -> list[Arrays]:
     """Return every output by name for each batch; GraphCrashed if the graph can't be loaded or run."""
     with tempfile.TemporaryDirectory() as scratch:
-        return list(
-            map(
-                widen_half_floats,
-                write_outputs(model, ensure_on_disk(batches, Path(scratch)), Path(scratch) / "out.npz"),
-            )
-        )
+        source, target = ensure_on_disk(batches, Path(scratch)), Path(scratch) / "out.npz"
+        return list(map(widen_half_floats, write_outputs(model, source, target)))
 
 
 def write_outputs(model: Path, batches: Batches, target: Path) -> Batches:
@@ -47,19 +42,6 @@ def write_outputs(model: Path, batches: Batches, target: Path) -> Batches:
         lines = completed.stderr.strip().splitlines()
         raise GraphCrashed(lines[-1] if lines else f"exit {completed.returncode}")
     return Batches(target, 0, len(batches))
-
-
-def run_parts(model: Path, parts: Sequence[Batches], axes: Axes, folder: Path) -> list[Arrays]:
-    """Return the outputs of parts, which follow each other in their file, as arrays of rows on disk; by one process.
-
-    Each row's outputs are cut to its own sizes along `axes`; half floats are float32.
-    """
-    whole = Batches(parts[0].path, parts[0].start, parts[-1].stop)
-    if not len(whole):
-        return [{} for _ in parts]
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        outputs = write_outputs(model, whole, Path(scratch) / "out.npz")
-        return list(map(widen_half_floats, rows_by_part(outputs, parts, axes, folder)))
 
 
 def widen_half_floats(outputs: Arrays) -> Arrays:

@@ -12,12 +12,13 @@ from onnxserve_handlers.outputs import Outputs
 
 from .environment import cpu_flags
 from .export_state import ExportState
+from .graph_outputs import outputs_for
 from .int8 import quantisable, quantise_nodes, types_for
 from .measure import select_acceptance, sized
 from .outputs import all_finite
 from .quantise import SEARCHED, preprocess_graph, write_graph
 from .records import Candidate, Sensitivity
-from .run import GraphCrashed, run_parts
+from .run import GraphCrashed
 from .sensitivity import FILE, explore
 from .step import Step
 
@@ -49,7 +50,7 @@ class Search:
         try:
             graph, state = self.graph(nodes, target), self.state
             select = state.groups.select
-            return sized(state, run_parts(graph, [select], state.row_axes, state.scratch)[0], select)
+            return sized(state, outputs_for(graph, select, state.row_axes, state.scratch), select)
         except (GraphCrashed, ValueError, RuntimeError):
             return None
         finally:

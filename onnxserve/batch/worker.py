@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import fsspec
 import msgspec
@@ -16,7 +17,6 @@ from onnxserve.archive import file_digest, unpack_trusted
 from onnxserve.errors import BatchError, OnnxserveError
 
 from .chunk import Chunk, Fault
-from .feature_join import FeatureJoin
 from .gpu import claim
 from .job import Job, Machine
 from .output import STATE, Folder, Stream, Writer, WrittenFile
@@ -24,8 +24,10 @@ from .output_rows import answer_table
 from .part import ALBUMS, Part
 from .process_scorer import ProcessScorer, Settings
 from .readers import read
-from .remote import KEY, RemoteScorer
 from .scorer import Answers, Scorer, check_bulk
+
+if TYPE_CHECKING:
+    from .feature_join import FeatureJoin
 
 REDACTED = "redacted"
 FAULT_BYTES = 2000  # of a bad row, for the quarantine
@@ -51,12 +53,21 @@ class Worker:
         self._job, self._max_errors = job, max_errors
         self._folder = Folder(out)
         self._scratch = tempfile.TemporaryDirectory(prefix="onnxserve-batch-")
-        self._joiner = FeatureJoin(job.lookup, job.model.columns, job.model.types) if job.lookup else None
+        self._joiner = self._open_features()
         try:
             self._scorer = self._make_scorer(Path(self._scratch.name), machine)
         except BaseException:
             self._scratch.cleanup()
             raise
+
+    def _open_features(self) -> FeatureJoin | None:
+        if self._job.lookup is None:
+            return None
+        # Imported here, as for a server below: the clients take longer than the rest, and every process that scores
+        # imports this package.
+        from .feature_join import FeatureJoin
+
+        return FeatureJoin(self._job.lookup, self._job.model.columns, self._job.model.types)
 
     def _make_scorer(self, scratch: Path, machine: Machine) -> Scorer:
         folder = scratch / "archive"
@@ -70,6 +81,8 @@ class Worker:
                 fix="restore that archive, or start again with --restart",
             )
         if self._job.remote is not None:
+            from .remote import KEY, RemoteScorer
+
             key = os.environ.get(KEY, "")
             return RemoteScorer(folder, self._job.model, self._job.remote, self._job.batch, key)
         check_bulk(folder)

@@ -5,6 +5,7 @@ ip link set lo up
 unset MAKEFLAGS MAKELEVEL  # of a make that runs the tests
 export PATH=$PWD/.venv/bin:$PATH
 export OMP_NUM_THREADS=1  # of torch: other tests use the processors too, and threads that wait for each other spin
+export LOAD_USERS=1  # of `make load`: traffic for a canary, and no more, as other tests use the processors too
 onnxserve serve --features models/churn/store > serve.log 2>&1 &
 server=$!
 until curl -sf 127.0.0.1:8000/v2/health/ready > /dev/null; do
@@ -26,6 +27,7 @@ export -f onnxserve
 export server
 
 for block in blocks/*; do
+  rm -f model_store/*.mar  # of earlier blocks; the server has its own copies
   cp pristine/*.mar model_store/
   case $block in
     *.py) clients/bin/python "$block" ;;

@@ -89,7 +89,7 @@ def check_set_aside(out: Path, rows: int, last: int = 200) -> None:
 def test_a_row_that_ends_its_process_is_found_by_halving_and_the_others_are_scored(archive, deadly, tmp_path):
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"id": range(300), "x": xs(300), "y": [0.1] * 300}), path)
-    manifest = run(deadly, path, tmp_path / "out", shape=Shape(scores=True, outputs=True))
+    manifest = run(deadly, path, tmp_path / "out", shape=Shape(scores=True, outputs=True), part_rows=25)
     assert (manifest.scored, manifest.failed) == (297, 3)
     check_set_aside(tmp_path / "out", 300)
     run(archive, path, tmp_path / "safe", shape=Shape(scores=True, outputs=True))
@@ -108,16 +108,16 @@ def test_rows_of_json_that_end_their_process_are_set_aside_too(deadly, tmp_path)
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A thousand rows, two of which end their process."""
+    """Two hundred rows, two of which end their process."""
     path: Path = tmp_path_factory.mktemp("rows") / "rows.parquet"
-    pq.write_table(pa.table({"id": range(1000), "x": xs(1000, last=8), "y": [0.1] * 1000}), path, row_group_size=100)
+    pq.write_table(pa.table({"id": range(200), "x": xs(200, last=8), "y": [0.1] * 200}), path, row_group_size=20)
     return path
 
 
 @pytest.fixture(scope="module")
 def here(deadly: Path, rows: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """What this process made of them."""
-    return run(deadly, rows, tmp_path_factory.mktemp("here") / "out")
+    return run(deadly, rows, tmp_path_factory.mktemp("here") / "out", part_rows=20)
 
 
 def refusing(folder: Path) -> Path:
@@ -132,7 +132,7 @@ def refusing(folder: Path) -> Path:
 @pytest.mark.parametrize("engine", ["local", "ray"])
 def test_the_engines_write_the_same_and_survive_such_rows(deadly, rows, here, tmp_path, engine):
     words = [str(deadly), str(rows), "-o", str(tmp_path / "out"), "--engine", engine, "--keep", "id", "--json"]
-    words += ["--part-rows", "100", "--workers", "2"]
+    words += ["--part-rows", "20", "--workers", "2"]
     command = [sys.executable, "-m", "onnxserve", "batch", *words]
     environment = dict(os.environ)
     if engine == "local":
@@ -145,7 +145,7 @@ def test_the_engines_write_the_same_and_survive_such_rows(deadly, rows, here, tm
     assert not list(tmp_path.glob("unused/*.imported")), "it takes seconds to import and isn't used"
     manifest = msgspec.json.decode(completed.stdout, type=Manifest)
     assert (manifest.failed, manifest.files) == (2, here.files)
-    check_set_aside(tmp_path / "out", 1000, last=8)
+    check_set_aside(tmp_path / "out", 200, last=8)
 
 
 def test_a_handler_that_ends_its_process_at_every_row_ends_the_job_with_the_reason(deadly, tmp_path, monkeypatch):

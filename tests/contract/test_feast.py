@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from onnxserve.errors import FeatureError
-from onnxserve.features import FeatureServer, Join, Repo, load, open_repo, start_features
+from onnxserve.features import FeatureServer, Join, Repo, begin_features, load, open_repo, start_features
 from onnxserve.supervisor import Events, StopSignals, Supervisor
 from onnxserve.supervisor.feature_server import Features as FeatureService
 from onnxserve.torchserve import free_ports
@@ -136,14 +136,14 @@ def test_a_join_knows_what_was_known_then_and_nothing_later(in_sqlite, tmp_path)
     assert [row["trips"] for row in rows] == [3.0, 1.0, None, None, None, None]
 
 
-def test_skew_is_found_and_a_load_mends_it(tmp_path, archive):
+def test_skew_is_found_and_a_load_mends_it(tmp_path):
     folder, state = write_repo(tmp_path / "repo"), tmp_path / "state"
     stamp = datetime.now(MONDAY.tzinfo) - timedelta(hours=3)
     write(folder, stamp, 5.0)
     repo = open_repo(folder, state)
-    load(repo)
-    server = start_features(repo, free_ports(1)[0])
+    server = begin_features(repo, free_ports(1)[0], loaded=False)
     try:
+        server.wait()
         with comparing(folder, state, server.url) as differences:
             assert differences() == []
             write(folder, stamp + timedelta(hours=1), 6.0)

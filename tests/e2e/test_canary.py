@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from onnxserve.archive import contents, write_archive
 from onnxserve.gateway import Auto, Canary
 from onnxserve.release import Controller
-from onnxserve_export.export import export_model
-from onnxserve_export.steps import STEPS
 from tests.helpers.gateway import TorchServeClient, gateway_before
 from tests.helpers.torchserve import running
 
@@ -21,40 +19,38 @@ LEAST_TRIES = 3  # failures.js allows so many whatever the budget
 HARMS = {
     "2.0.0": ("errors", "raise RuntimeError('out of order')"),
     "3.0.0": ("slow", "time.sleep(0.08)"),
-    "4.0.0": ("label", "found = [{**one, 'label': 'outside'} for one in found]"),
+    "4.0.0": ("label", "predictions = [{**prediction, 'label': 'outside'} for prediction in predictions]"),
 }
-HANDLER = """
-import time
-
-from .tabular import TabularClassifier
-
-
-class Harmful(TabularClassifier):
+PREDICTIONS = """
     answered = 0
 
-    def predictions(self, outputs):
-        found = super().predictions(outputs)
+    def predictions(self, outputs, rows):
+        import time
+
+        predictions = super().predictions(outputs, rows)
         self.answered += 1
         if self.answered > 20:
             {code}
-        return found
+        return predictions
 """
 
 
-def harmful(definition: Path, version: str, code: str, folder: Path) -> Path:
-    """An archive that keeps its promise until it is released: only a canary can find that out."""
-    shutil.copytree(definition, folder / version)
-    (folder / version / "handler.py").write_text(HANDLER.format(code=code))
-    toml = folder / version / "model.toml"
-    text = toml.read_text().replace("rows = ", 'handler = "handler.py:Harmful"\nrows = ')
-    toml.write_text(text.replace('version = "1.0.0"', f'version = "{version}"'))
-    return export_model(folder / version, folder / "store", STEPS, lambda _: None).archive
+def write_harmful(archive: Path, version: str, code: str, folder: Path) -> Path:
+    """Write another version, which keeps its promise until it is released: only a canary can find out that it fails."""
+    members, manifest, _ = contents(archive)
+    members["service.py"] += PREDICTIONS.format(code=code).encode()  # it ends with the class that serves
+    members["signature.json"] = members["signature.json"].replace(
+        b'"version": "1.0.0"', f'"version": "{version}"'.encode()
+    )
+    target = folder / f"circle-{version}.mar"
+    write_archive(target, members, {**manifest, "model": {**manifest["model"], "modelVersion": version}})
+    return target
 
 
 @pytest.fixture(scope="module")
-def gateway(archive, definition, tmp_path_factory) -> Iterator[TorchServeClient]:
+def gateway(archive, tmp_path_factory) -> Iterator[TorchServeClient]:
     folder = tmp_path_factory.mktemp("harmful")
-    others = [harmful(definition, version, code, folder) for version, (_, code) in HARMS.items()]
+    others = [write_harmful(archive, version, code, folder) for version, (_, code) in HARMS.items()]
     with running(folder / "server", [archive, *others]) as server, gateway_before(server) as client:
         server.release.promote("circle", "1.0.0")
         yield client

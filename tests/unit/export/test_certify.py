@@ -15,6 +15,7 @@ from onnxserve.archive.write import pretty
 from onnxserve.definition import read_definition
 from onnxserve.errors import CheckFailed, StepFailed
 from onnxserve.scaffold import new_model
+from onnxserve_export import certify_rows
 from onnxserve_export.archive_folder import signature
 from onnxserve_export.batches import write_batches
 from onnxserve_export.certify import call
@@ -126,21 +127,27 @@ class Export:
         self.groups: Any = SimpleNamespace(certify=write_batches([{"features": self.right}], folder / "tensors.npz"))
         (folder / "signature.json").write_bytes(pretty(signature(self.definition, "", {})))
 
-    def run(self, lost: dict[str, int], weights: str = "", parity: RowParity | None = None) -> ExportState:
+    def run(
+        self, lost: dict[str, int], weights: str = "", parity: RowParity | None = None, broken: tuple[str, ...] = ()
+    ) -> ExportState:
         state = ExportState(self.definition, self.folder / "store", self.folder, lambda _: None, options=self.options)
         state.split, state.task = self.split, task_for(self.definition.output)
         state.reference, state.select_reference = {"logits": self.right}, {"logits": self.right[:50]}
         state.plan, state.row_parity = make_plan(self.definition, self.split, self.options), parity
         state.probe_reference, state.row_axes = state.reference, {}
         state.archive_folder, state.groups = self.folder, self.groups
-        state.sequence, state.measured, state.outputs = [], [], {}
+        state.sequence, state.measured, answers = [], [], {}
         for variant, count in lost.items():
             path = self.folder / f"{variant}.onnx"
             path.write_text(variant + weights)
             state.sequence.append(Candidate(variant, path))
             state.measured.append(measured(variant, 0.0))
-            state.outputs[variant] = {"logits": np.concatenate([self.right[:count, ::-1], self.right[count:]])}
-        call(state)
+            answers[variant] = {"logits": np.concatenate([self.right[:count, ::-1], self.right[count:]])}
+            if variant in broken:
+                answers[variant]["logits"][-1] = np.nan
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(certify_rows, "outputs_of", lambda state, candidate, batches: answers[candidate.variant])
+            call(state)
         return state
 
 
@@ -156,6 +163,15 @@ def test_tests_end_at_the_first_refusal_and_the_last_accepted_serves(export):
     assert [test.level for test in state.certified.tests] == [FIRST_LEVEL] * 3
     assert [test.refused for test in state.certified.tests] == [False, False, True]
     assert state.measured[3].paired is None
+
+
+def test_a_variant_that_breaks_on_a_certify_row_is_left_out_without_a_test_and_the_next_is_tried(export):
+    state = export.run({"fp32": 0, "mixed": 1, "int8-static": 1}, broken=("mixed",))
+    assert state.chosen.variant == "int8-static"
+    assert [result.refusal for result in state.measured] == ["", "gives outputs that are not finite", ""]
+    assert [test.variant for test in state.certified.tests] == ["fp32", "int8-static"]
+    with pytest.raises(CheckFailed, match=r"passes \(int8-static: gives outputs that are not finite\)"):
+        export.run({"int8-static": 0}, broken=("int8-static",), weights="broken")
 
 
 def test_the_same_export_again_is_the_same_test_and_another_graph_is_a_dearer_one(export):

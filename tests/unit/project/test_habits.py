@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnxserve
 from tests import ROOT
+from tests.conftest import LONGEST_FIRST, TESTS
 
 BIN = Path(sys.executable).parent
 
@@ -52,3 +53,7 @@ def test_the_changelog_has_the_version_with_its_date():
 def test_spelling_is_part_of_the_check():
     assert "codespell" in (ROOT / "Makefile").read_text()
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["codespell"]["skip"]
+
+
+def test_files_that_are_to_come_first_exist():
+    assert [name for name in LONGEST_FIRST if not (TESTS / name).is_file()] == []

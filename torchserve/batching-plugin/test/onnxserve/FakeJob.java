@@ -2,6 +2,7 @@ package onnxserve;
 
 import java.util.HashMap;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.pytorch.serve.job.Job;
 import org.pytorch.serve.util.messages.InputParameter;
@@ -11,6 +12,9 @@ import org.pytorch.serve.util.messages.WorkerCommands;
 /** A job without a connection; it records its answer. */
 final class FakeJob extends Job {
     private static final AtomicInteger IDS = new AtomicInteger();
+    private static final int LARGE = 1_000_000;
+    // Jobs share large bodies, by their size: hundreds of copies take gigabytes, and seconds to make.
+    private static final Map<Integer, InputParameter> LARGE_BODIES = new ConcurrentHashMap<>();
     final String client;
     final AtomicInteger errors = new AtomicInteger();
     volatile int status;
@@ -35,8 +39,12 @@ final class FakeJob extends Job {
         Map<String, String> all = new HashMap<>(headers);
         all.put(QueuedJob.CLIENT, client);
         input.setHeaders(all);
-        input.addParameter(new InputParameter("body", new byte[bytes]));
+        input.addParameter(bytes < LARGE ? body(bytes) : LARGE_BODIES.computeIfAbsent(bytes, FakeJob::body));
         return input;
+    }
+
+    private static InputParameter body(int bytes) {
+        return new InputParameter("body", new byte[bytes]);
     }
 
     @Override

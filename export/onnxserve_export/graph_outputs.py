@@ -1,0 +1,43 @@
+"""A graph's outputs for batches of rows, on disk: each step reads its part, and not all must fit in memory."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from .arrays import Arrays, Axes
+from .batches import Batches
+from .row_arrays import rows_by_part
+from .run import widen_half_floats, write_outputs
+
+
+class GraphOutputs:
+    """Outputs of a graph for batches that follow each other in one file, kept in `folder`.
+
+    GraphCrashed if the graph can't be loaded or run.
+    """
+
+    def __init__(self, model: Path, batches: Batches, axes: Axes, folder: Path) -> None:
+        self._first, self._axes, self._folder = batches.start, axes, folder
+        self._path = Path(tempfile.mkstemp(suffix=".npz", dir=folder)[1])
+        write_outputs(model, batches, self._path)
+
+    def of(self, part: Batches) -> Arrays:
+        """Return the outputs for some of the batches as arrays of rows on disk, cut to their own sizes along the axes.
+
+        Half floats are float32.
+        """
+        start = part.start - self._first
+        [outputs] = rows_by_part(Batches(self._path, start, start + len(part)), [part], self._axes, self._folder)
+        return widen_half_floats(outputs)
+
+
+def outputs_for(model: Path, batches: Batches, axes: Axes, folder: Path) -> Arrays:
+    """Run a graph on batches, of which there may be none, and return its outputs; GraphCrashed if it can't run.
+
+    The outputs are on disk, and take room in `folder` until nobody uses them.
+    """
+    if not len(batches):
+        return {}
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        return GraphOutputs(model, batches, axes, Path(scratch)).of(batches)
