@@ -186,7 +186,7 @@ def test_object_stores_are_read_and_written_by_their_urls(archive, rows):
 
 
 def test_a_part_that_fails_leaves_nothing_and_is_told(archive, rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(batch_worker, "note", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(batch_worker, "write_bad_rows", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(BatchError, match="disk full"):
         run(archive, rows, tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*part*"))
