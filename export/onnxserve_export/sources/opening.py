@@ -58,7 +58,7 @@ def open_file(path: Path, outputs: Sequence[str] = (), *, trust: bool = False) -
 
             return open_trees(path, trust=trust)
         case _:
-            raise DefinitionError(f"{path.name} is no model that can be read", where=str(path), fix=f"give {FORMS}")
+            raise DefinitionError(f"{path.name} isn't a model that can be read", where=str(path), fix=f"give {FORMS}")
 
 
 def open_object(candidate: Any, reference: str, outputs: Sequence[str] = ()) -> SourceModel:
@@ -89,7 +89,7 @@ def open_object(candidate: Any, reference: str, outputs: Sequence[str] = ()) -> 
 
         return TreeSource(candidate)
     raise DefinitionError(
-        f"{reference} gave {type(candidate).__name__}, which is no model",
+        f"{reference} gave {type(candidate).__name__}, which isn't a model",
         fix="return a torch.nn.Module, an ExportedProgram, a ScriptModule, an onnx.ModelProto, or a fitted model of "
         "scikit-learn, XGBoost or LightGBM",
     )

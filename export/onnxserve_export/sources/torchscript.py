@@ -36,7 +36,7 @@ def open_torchscript(path: Path, outputs: Sequence[str] = (), *, trust: bool = F
             f"{path.name} is not TorchScript",
             where=str(path),
             fix="--trust, if it is a whole module that you pickled yourself: reading it runs whatever code it names. A "
-            "state dict is no model: write a function that builds the module and loads the weights with "
+            "state dict isn't a model: write a function that builds the module and loads the weights with "
             'torch.load(…, weights_only=True), and set source = "model.py:load"',
         ) from error
     return ScriptSource(module, outputs)

@@ -122,7 +122,7 @@ def test_options_that_an_artefact_does_not_need_are_refused_rather_than_ignored(
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("../net", {}, "is no model name"),
+        ("../net", {}, "isn't a valid model name"),
         ("net", {"fields": ("quantise.variant=3",)}, "unknown field"),
         ("net", {"rows": "nowhere.csv"}, "there is no nowhere.csv"),
         ("net", {"task": "classification"}, r"output\.labels"),

@@ -64,7 +64,7 @@ def test_a_row_by_name_is_the_same_row():
         ("trial", 1, "expected true or false"),
         ("plan", 1, "expected a string"),
         ("age", "x", "expected a number"),
-        ("joined", "yesterday", "no date in ISO 8601"),
+        ("joined", "yesterday", "a date in ISO 8601"),
         ("joined", 5, "expected a date"),
     ],
 )
