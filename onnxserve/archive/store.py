@@ -164,7 +164,7 @@ def copy_stream(stream: IO[bytes], target: IO[bytes]) -> None:
 
 
 def clear(server_store: Path, files: set[str]) -> None:
-    """Delete every other file: one that was retired, refused, or stored by somebody else."""
+    """Delete every other file: one that was retired, refused, or stored by another program."""
     for path in server_store.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -62,7 +62,7 @@ def is_file(text: str) -> bool:
 
 
 def value_of(text: str) -> Any:
-    """Return a value in TOML; what is none is a text, and so is a date, which no field takes."""
+    """Parse a value as TOML; anything else is a text, and so is a date, which no field takes."""
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -55,7 +55,7 @@ class TableOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
     tensors: Literal["one", "columns"] = "one"
     """Inputs of the graph: `features` for all columns, or one of shape (rows, 1) for each column, by its name."""
     dtype: Literal["auto", "float32", "float64"] = "auto"
-    """Type of `features`; `auto` is float32, but for trees whose answers float32 would change the export sets float64.
+    """Type of `features`; `auto` means float32, or float64 for trees whose answers float32 would change.
     """
 
     def __post_init__(self) -> None:

@@ -22,7 +22,7 @@ from .lines import Record, cuts, decode_records, groups, lines, skip_empty, text
 TAB = ".tsv"
 BOM = "\ufeff"
 MOST_LINES = 200  # of one record; a quote that is never closed must not swallow the rest
-NARROW = 2  # so many columns or more make itemgetter give a tuple
+NARROW = 2  # itemgetter returns a tuple for at least this many columns
 
 
 def columns(source: Source, delimiter: str) -> dict[str, str]:
