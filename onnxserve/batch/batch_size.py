@@ -32,7 +32,7 @@ class Handler(Protocol):
 
 
 def choose_batch_size(folder: Path, handler: Handler, proven: int, requested: int, *, columnar: bool) -> int:
-    """Return `requested` rows, or the best number if it is 0; ArchiveError or BatchError if that many are not proven."""
+    """Return `requested`, or the best number if it is 0; ArchiveError or BatchError if so many are unproven."""
     if requested:
         if requested > proven:
             check_size(folder, handler, proven, requested)

@@ -27,7 +27,7 @@ class TaskHooks:
 
     # The record of the task's options.
     output_options: ClassVar[type[OutputOptions]] = OutputOptions
-    # The names of what `quality` and `agreement` measure; the first is empty for a task that can't be checked by labels.
+    # The names of what `quality` and `agreement` measure; the first is empty if labels say nothing of the task.
     quality_name: ClassVar[str] = ""
     agreement_name: ClassVar[str] = ""
     # Whether predictions need to know where parts of a row stand in what the client sent, as tokens in a text do.
