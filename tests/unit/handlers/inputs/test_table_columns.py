@@ -133,7 +133,7 @@ def test_a_column_of_numbers_stays_a_name_in_the_signature():
         "x",
         {"name": "y", "nullable": True},
     )
-    assert options(["x"]).typed == (Column("x"),)
+    assert options(["x"]).typed_columns == (Column("x"),)
 
 
 def test_integers_beyond_what_the_tensor_holds_exactly_are_refused():
