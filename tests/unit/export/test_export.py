@@ -239,7 +239,7 @@ def test_labels_are_compared_with_torch():
 def test_a_new_model_never_overwrites_and_wants_a_name(circle, tmp_path):
     for kind, name, message in [
         ("table", "circle", "exists"),
-        ("table", "a/b", "no model name"),
+        ("table", "a/b", "a valid model name"),
         ("video", "x", "no kind"),
     ]:
         with pytest.raises(DefinitionError, match=message):
