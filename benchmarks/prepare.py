@@ -63,7 +63,7 @@ def make(model: str, folder: Path) -> None:
         run_steps(state, first)
         state.faults.check()
         if not isinstance(state.model, TorchModule):
-            sys.exit(f"{model} is no torch module, so rivals have nothing to run")
+            sys.exit(f"{model} isn't a torch module, so rivals have nothing to run")
         network = state.model.module
         for name, module in list(sys.modules.items()):
             # Pickle classes of the model's own files by value: rivals don't have our code.

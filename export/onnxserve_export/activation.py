@@ -45,7 +45,7 @@ def check_activation(activation: str, outputs: Array) -> str:
         )
     if activation == "none" and (least < -ROUNDING or most > 1 + ROUNDING):
         raise DefinitionError(
-            f"the module's outputs lie between {least:.3g} and {most:.3g}: they are no scores from 0 to 1",
+            f"the module's outputs lie between {least:.3g} and {most:.3g}: they aren't scores from 0 to 1",
             where=where,
             fix='set activation = "softmax" for labels that exclude each other, else "sigmoid"',
         )

@@ -114,7 +114,7 @@ def complete_input(state: ExportState) -> Definition:
     if not inputs:
         return state.definition
     names = [[spec.name for spec in inputs if spec.required is required] for required in (True, False)]
-    return msgspec.structs.replace(state.definition, input=state.definition.input.completed(*names))
+    return msgspec.structs.replace(state.definition, input=state.definition.input.complete(*names))
 
 
 def write_archive_folder(state: ExportState, folder: Path) -> None:

@@ -14,7 +14,7 @@ HALVINGS = 60  # of an interval of shares: beyond the resolution of a float
 
 @lru_cache(maxsize=32)
 def log_factorials(bits: int) -> Array:
-    """Logarithms of the factorials of all numbers of so many bits, shape (2 ** bits,)."""
+    """Return the logarithms of the factorials of all numbers of `bits` bits, shape (2 ** bits,)."""
     return np.array([math.lgamma(number + 1) for number in range(2**bits)])
 
 

@@ -26,7 +26,7 @@ from .source_check import source_faults
 from .step import Step
 from .subset import Row
 
-BATCH = 256  # rows that the handler checks together, and of which it names each refused one
+BATCH = 256  # rows that the handler checks together; each refused row among them is named
 SHOWN = 80  # characters of a row
 SMALL = (2, 3)  # rows of the two batches that the module is tried with
 SINGLES = 16  # rows that it is tried with where rows run alone

@@ -26,7 +26,7 @@ def join_features(
     """Return rows with values in the order of `input.columns`, and the type of each key.
 
     A row's own values win over the store's. A row that the store doesn't know gets defaults where serving would give
-    them, and is left out where serving would refuse it. DefinitionError if a row is no object.
+    them, and is left out where serving would refuse it. DefinitionError if a row isn't an object.
     """
     spec, rows = definition.features, list(pairs)
     if spec is None:

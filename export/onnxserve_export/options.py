@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """The choices of whoever runs the export.
+    """The user's options for one export.
 
     `unproven` allows an archive that no certificate and no parity stands behind; `draft` makes the fp32 graph alone, as
     quickly as possible; `replace` lets other content take the place of a version that exists. `server_stores` are

@@ -46,7 +46,7 @@ def _converted(value: Any, where: str) -> Any:
 
 def _unsupported(value: Any, where: str) -> DefinitionError:
     return DefinitionError(
-        f"{type(value).__name__} is no value that a request can hold",
+        f"{type(value).__name__} isn't a value that a request can hold",
         where=where,
         fix="give numbers, texts, bytes, lists, objects or numpy arrays",
     )

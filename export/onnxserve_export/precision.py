@@ -49,7 +49,7 @@ class ChangedAnswers:
 
 
 def choose_dtype(state: ExportState) -> None:
-    """Put the type of a fitted model's table into the definition; DefinitionError if float32 was asked for in vain."""
+    """Put the type of a fitted model's table into the definition; DefinitionError if it demands float32 in vain."""
     options, model = state.definition.input, state.model
     if not isinstance(options, TableOptions) or not isinstance(model, TreeSource) or state.definition.handler:
         return

@@ -87,7 +87,7 @@ def call(state: ExportState) -> None:
     """
     rows = min(MOST_ROWS, len(state.split.certify))
     if rows < FEW:
-        state.say(f"      none: {rows} certify rows are no distribution to compare live rows with, {FEW} would be")
+        state.say(f"      none: {rows} certify rows are too few to compare live rows with; {FEW} would do")
         return
     source, target = state.scratch / "profile.jsonl", state.scratch / "profile.npz"
     with source.open("wb") as stream:

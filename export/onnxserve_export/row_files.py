@@ -57,11 +57,11 @@ def first_names(file: Source) -> list[str]:
     try:
         document = msgspec.json.decode(line.removeprefix(BOM))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DefinitionError(f"the first row is no JSON: {error}", where=file.url) from error
+        raise DefinitionError(f"the first row isn't JSON: {error}", where=file.url) from error
     if isinstance(document, dict):
         return list(document)
     fix = 'write objects such as {"input": ..., "label": ...}, as golden.jsonl has them'
-    raise DefinitionError("the first row is no object", where=file.url, fix=fix)
+    raise DefinitionError("the first row isn't an object", where=file.url, fix=fix)
 
 
 def _read(file: Source, columns: Columns, definition: Definition) -> Iterator[tuple[Any, Any]]:

@@ -18,5 +18,5 @@ FIRST_LEVEL = 0.04  # the part of it for each test until one refuses
 
 
 def level_after(refusals: int) -> float:
-    """Level of a test after so many refusals on the same rows; all levels add up to FAMILYWISE_ERROR."""
+    """Return the level of a test after `refusals` refusals on the same rows; all levels add up to FAMILYWISE_ERROR."""
     return FIRST_LEVEL if refusals == 0 else (FAMILYWISE_ERROR - FIRST_LEVEL) / (refusals * (refusals + 1))

@@ -1,4 +1,4 @@
-"""Times of graphs and of their source, which take turns in one process, so that a disturbance hits all alike."""
+"""Times of graphs and of their source, which take turns in one process, so that a disturbance affects all equally."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ from .trust.golden import read_golden
 
 GPU = "ONNXSERVE_GPU"
 SEED = 20240229  # of random instances
-EARLY = 256  # instances of which each refused one is named
+EARLY = 256  # first instances; each refused one among them is named
 
 
 class OfflineContext:

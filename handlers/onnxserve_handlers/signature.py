@@ -42,7 +42,7 @@ class InputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     numeric: ClassVar[bool] = True
 
     @property
-    def logged(self) -> bool:
+    def is_loggable(self) -> bool:
         """Whether the prediction log may keep rows: texts, and tables by column."""
         return True
 
@@ -51,7 +51,7 @@ class InputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         """The names of a row's values, where a row has several by name; empty for other kinds."""
         return ()
 
-    def completed(self, required: Sequence[str], optional: Sequence[str]) -> InputOptions:  # noqa: ARG002 - a hook
+    def complete(self, required: Sequence[str], optional: Sequence[str]) -> InputOptions:  # noqa: ARG002 - a hook
         """Return the options with what the model's inputs decide, by the names that it requires or may get."""
         return self
 

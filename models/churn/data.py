@@ -1,4 +1,4 @@
-"""Customers of a seeded simulation: a table of months for the feature store, and moments at which somebody asked."""
+"""Simulated customers, seeded: a table of months for the feature store, and the requests of a model's clients."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def write_table(path: Path = TABLE) -> Path:
 
 
 def customer_rows() -> tuple[pa.Table, list[str]]:
-    """Moments between the second month and the last, what was in the basket then, and who left afterwards.
+    """Requests between the second month and the last, with the basket at that moment, and who left afterwards.
 
-    Who leaves follows from the month before the moment: a join that looked ahead would learn from what nobody knew.
+    Who leaves follows from the month before the moment: a join that looked ahead would learn from the future.
     """
     draws = np.random.default_rng(SEED + 1)
     table = months()

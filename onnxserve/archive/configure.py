@@ -33,7 +33,7 @@ def read_config(path: Path) -> dict[str, Any]:
     with open_archive(path) as archive:
         document = yaml.safe_load(member(archive, CONFIG))
     if not isinstance(document, dict):
-        raise ArchiveError(f"{CONFIG} is no mapping", where=str(path))
+        raise ArchiveError(f"{CONFIG} isn't a mapping", where=str(path))
     return document
 
 

@@ -22,7 +22,7 @@ def refuse_existing(*paths: Path) -> None:
     """Raise OnnxserveError if a file exists: an overwritten key is lost."""
     for path in paths:
         if path.exists():
-            raise OnnxserveError("there is a file already", where=str(path), fix="choose another name")
+            raise OnnxserveError("the file exists already", where=str(path), fix="choose another name")
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -41,7 +41,9 @@ def pull(source: str, sha256: str, store: Path) -> Path:
         fetched = Path(scratch) / name
         actual = fetch(source, fetched)
         if actual != sha256:
-            raise ArchiveError(f"its SHA-256 is {actual}, {sha256} was named", where=source, fix="nothing was stored")
+            raise ArchiveError(
+                f"its SHA-256 is {actual}, {sha256} was expected", where=source, fix="nothing was stored"
+            )
         check_archive(fetched)
         return enter_store(fetched, store)
 

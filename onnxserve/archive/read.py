@@ -80,7 +80,7 @@ def name_faults(text: str) -> Iterator[str]:
     """Yield each fault of a member's name."""
     name = PurePosixPath(text)
     if not name.parts or any(len(part.encode(errors="replace")) > MAX_NAME for part in name.parts):
-        yield "is no name of a file"
+        yield "isn't the name of a file"
     if name.is_absolute() or ".." in name.parts or "\\" in text:
         yield "leaves the folder"
     if CACHES in name.parts:
@@ -152,7 +152,7 @@ def version_of(archive: zipfile.ZipFile) -> tuple[str, str]:
         raise ArchiveError(f"{MANIFEST} names no model: {error}", where=where) from error
     for name in names:
         if not NAME.fullmatch(name):
-            raise ArchiveError(f"{name!r} is no name of a model or a version", where=where, fix=NAME_FIX)
+            raise ArchiveError(f"{name!r} isn't a valid name of a model or a version", where=where, fix=NAME_FIX)
     return names
 
 

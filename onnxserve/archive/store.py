@@ -112,13 +112,13 @@ def admit(source: Path, server_store: Path, *public_keys: Path) -> tuple[str, st
 def check_name(source: Path) -> None:
     """Raise ArchiveError for a name that no archive of the store can have."""
     if not source.name.endswith(SUFFIX):
-        raise ArchiveError(f"it is no archive (.mar); TorchServe would load it unverified; {MIGRATE}")
+        raise ArchiveError(f"it isn't an archive (.mar); TorchServe would load it unverified; {MIGRATE}")
     if source.name.startswith("."):
         raise ArchiveError("a hidden file is never served")
     if source.name.endswith(STAGED):
         raise ArchiveError("its registration was interrupted")
     if set(PARTING) & set(source.name) or ".." in source.name:
-        raise ArchiveError("TorchServe can't be told a file name with `,`, `=` or `..`")
+        raise ArchiveError("TorchServe can't load a file whose name has `,`, `=` or `..`")
 
 
 @contextlib.contextmanager
@@ -131,7 +131,7 @@ def open_regular(source: Path) -> Iterator[IO[bytes]]:
         raise ArchiveError(f"it can't be read: {error.strerror}") from error
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ArchiveError(f"it is no file; TorchServe would load a folder unverified; {MIGRATE}")
+            raise ArchiveError(f"it isn't a regular file; TorchServe would load a folder unverified; {MIGRATE}")
         yield stream
 
 
@@ -164,7 +164,7 @@ def copy_stream(stream: IO[bytes], target: IO[bytes]) -> None:
 
 
 def clear(server_store: Path, files: set[str]) -> None:
-    """Delete every other file: one that was retired, refused, or stored by somebody else."""
+    """Delete every other file: one that was retired, refused, or stored by another program."""
     for path in server_store.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

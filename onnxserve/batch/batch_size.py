@@ -25,14 +25,14 @@ class Handler(Protocol):
     """The part of an archive's handler that is needed here."""
 
     def resize(self, batch: int) -> None:
-        """Let at most so many rows run together."""
+        """Let at most `batch` rows run together."""
 
     def outputs(self, values: Sequence[Any]) -> npt.NDArray[Any]:
         """The first output, shape (rows, outputs)."""
 
 
 def choose_batch_size(folder: Path, handler: Handler, proven: int, requested: int, *, columnar: bool) -> int:
-    """Return `asked` rows, or the best number if `asked` is 0; ArchiveError or BatchError if so many are not proven."""
+    """Return `requested`, or the best number if it is 0; ArchiveError or BatchError if so many are unproven."""
     if requested:
         if requested > proven:
             check_size(folder, handler, proven, requested)

@@ -109,4 +109,6 @@ def fault_of(error: dict[str, str]) -> Fault:
 def check_bulk(folder: Path) -> None:
     """Raise ArchiveError for an archive that is older than batch scoring."""
     if not (folder / package(folder) / "bulk.py").is_file():
-        raise ArchiveError("this archive's handlers know no batch scoring", where=str(folder), fix="export it again")
+        raise ArchiveError(
+            "this archive's handlers don't support batch scoring", where=str(folder), fix="export it again"
+        )

@@ -44,7 +44,9 @@ def find_sources(named: Sequence[str], kind: Kind | None = None) -> Sources:
     skipped = tuple(url for each in listed for url in each.skipped)
     kinds = sorted({file.kind for file in files})
     if len(kinds) > 1:
-        raise BatchError(f"sources of several kinds: {', '.join(kinds)}", where=" ".join(named), fix="score each alone")
+        raise BatchError(
+            f"the sources are of several kinds: {', '.join(kinds)}", where=" ".join(named), fix="score each alone"
+        )
     if not files:
         only = f": {', '.join(skipped[:5])} is of no known kind" if skipped else ""
         raise BatchError(f"nothing to score{only}", where=" ".join(named), fix="name files, folders or globs")

@@ -56,7 +56,7 @@ def export(  # noqa: PLR0913 - each is a flag
     """
     if folder.is_file():
         raise OnnxserveError(
-            f"{folder} is a file; a model's folder is wanted",
+            f"{folder} is a file; a model's folder is expected",
             fix=f"onnxserve import {folder} NAME makes the folder, and exports it",
         )
     if verbose:

@@ -115,7 +115,7 @@ def _reference_faults(field: str, text: str, folder: Path) -> list[str]:
     if is_prediction_log(text):
         return []
     if not is_remote(text) and not is_wild(text) and not (folder / text).exists():
-        return [f"{field} = {text!r} is no file in {folder}, and no `file.py:name` or `module:name`"]
+        return [f"{field} = {text!r} is neither a file in {folder} nor `file.py:name` or `module:name`"]
     return _location_faults(field, text)
 
 

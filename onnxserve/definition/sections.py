@@ -148,7 +148,7 @@ class FeaturesSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     columns: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     """Columns of `input.columns` that come from the store."""
     timestamp: str = "event_timestamp"
-    """Column with the time as of which rows are joined in an export or a batch job."""
+    """Column with the time of each row; an export or a batch job joins the features as they were then."""
     missing: Literal["default", "refuse"] = "refuse"
     """Answer for an entity or a feature that the store doesn't have: its default, or 422."""
     unavailable: Literal["default", "refuse"] = "refuse"

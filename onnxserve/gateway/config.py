@@ -160,7 +160,7 @@ class Jwt(Strict, frozen=True):
     issuer: str = ""
     """The `iss` of tokens; empty takes no tokens."""
     audiences: tuple[str, ...] = ()
-    """Values, one of which `aud` must be; empty for any."""
+    """Allowed values of `aud`; empty for any."""
     jwks: str = ""
     """File of the issuer's public keys; it is read again when it is replaced."""
     claim: str = "sub"

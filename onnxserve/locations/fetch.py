@@ -56,12 +56,12 @@ class Access(NamedTuple):
 def open_access(
     *, offline: bool, say: Callable[[str], None], progress: Callable[[str, int, int], None] = no_report
 ) -> Access:
-    """Return the access that the environment asks for; SourceError for a limit that is no number."""
+    """Return the access that the environment asks for; SourceError for a limit that isn't a number."""
     text = os.environ.get("ONNXSERVE_MAX_DOWNLOAD_GB") or str(MAX_GB)
     try:
         limit = int(float(text) * GB)
     except (ValueError, OverflowError) as error:
-        raise SourceError(f"ONNXSERVE_MAX_DOWNLOAD_GB={text!r} is no number") from error
+        raise SourceError(f"ONNXSERVE_MAX_DOWNLOAD_GB={text!r} isn't a number") from error
     return Access(Cache(cache_folder()), offline, limit, say, progress)
 
 

@@ -101,7 +101,7 @@ class HubRepository(Remote):
     def _failure(self, error: Exception) -> Exception:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if status is None and isinstance(error, ValueError):
-            return SourceError(f"no repository's address: {error}", where=self._url)
+            return SourceError(f"not a repository's address: {error}", where=self._url)
         if status is None or status in BUSY:
             return Interrupted(f"{type(error).__name__}: {error}")
         fix = "check owner, name and revision; set HF_TOKEN for a private or gated repository"

@@ -80,7 +80,7 @@ def parse_location(text: str, sha256: str = "") -> Location:
     url, mark, digest = text.rpartition(MARK)
     location = Location(url, digest) if mark else Location(text, sha256)
     if mark and sha256 and sha256 != digest:
-        raise SourceError("two different pins", where=location.public, fix="remove one")
+        raise SourceError("the location has two different pins", where=location.public, fix="remove one")
     if mark and not DIGEST.fullmatch(digest):
         raise SourceError(f"not a SHA-256: {digest!r}", where=location.public, fix="write 64 hex digits, in lower case")
     address = urlsplit(location.url) if location.scheme in ("http", "https") else None
@@ -92,7 +92,7 @@ def parse_location(text: str, sha256: str = "") -> Location:
         )
     if address and location.scheme == "http" and not location.sha256 and address.hostname not in LOOPBACK:
         raise SourceError(
-            "whoever is on the way can change what http:// brings",
+            "anyone on the network path can change what http:// delivers",
             where=location.public,
             fix="use https://, or pin the location with @sha256:DIGEST",
         )

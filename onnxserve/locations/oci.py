@@ -129,15 +129,15 @@ class Image(Remote):
         try:
             document = json.loads(content)
         except ValueError as error:
-            raise SourceError(f"the registry's manifest is no JSON: {error}", where=self._url) from error
+            raise SourceError(f"the registry's manifest isn't JSON: {error}", where=self._url) from error
         if not isinstance(document, dict):
-            raise SourceError("the registry's manifest is no object", where=self._url)
+            raise SourceError("the registry's manifest isn't an object", where=self._url)
         return document
 
     def _check(self, content: bytes, digest: str) -> None:
         actual = hashlib.sha256(content).hexdigest()
         if ALGORITHM + actual != digest:
-            raise SourceError(f"the manifest has SHA-256 {actual}, {digest} was asked for", where=self._url)
+            raise SourceError(f"the manifest has SHA-256 {actual}, {digest} was expected", where=self._url)
 
 
 def _hide(root: Path, path: PurePosixPath) -> None:

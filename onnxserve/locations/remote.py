@@ -77,7 +77,7 @@ def check_names(files: Sequence[RemoteFile], where: str) -> None:
         path = PurePosixPath(file.name)
         if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in file.name:
             raise SourceError(
-                f"the service lists a file {file.name!r}, which is no path below the location", where=where
+                f"the service lists a file {file.name!r}, which isn't a path below the location", where=where
             )
         if str(path) in folders:
             raise SourceError(f"{file.name!r} is both a file and a folder", where=where, fix="name the files by a glob")

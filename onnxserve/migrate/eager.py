@@ -49,7 +49,7 @@ def loader(stock: StockArchive) -> str:
     name, file = stock.model.model_file or "", stock.model.serialized_file
     module = name.removesuffix(".py")
     if not module.isidentifier():
-        raise ArchiveError(f"{name}: its name is no module's", where=str(stock.path))
+        raise ArchiveError(f"{name}: its name isn't a valid name of a module", where=str(stock.path))
     return LOADER.format(
         source=stock.path.name.translate(UNQUOTED),
         folder=OLD,

@@ -31,7 +31,7 @@ FOREIGN_KEYS = {
     "torchrun": "a model that is split over devices needs TorchServe's own worker",
     "useVenv": "the server installs nothing, so that what runs is what was tested",
 }
-BARE = "base_handler"  # it makes a tensor of what comes, so that a request as it came fails
+BARE = "base_handler"  # makes a tensor of a decoded request, so that a raw body fails
 ENVELOPE = "the old server's `service_envelope`: --envelope body, or json"
 BINARY = (".so", ".pyd", ".pyc", ".whl")
 

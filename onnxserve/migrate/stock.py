@@ -112,7 +112,7 @@ def read_config(stock: StockArchive) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ArchiveError(f"{name} is damaged: {error}", where=str(stock.path)) from error
     if not isinstance(document, dict):
-        raise ArchiveError(f"{name} is no mapping", where=str(stock.path))
+        raise ArchiveError(f"{name} isn't a mapping", where=str(stock.path))
     return document
 
 
@@ -132,7 +132,7 @@ def _check(stock: StockArchive) -> None:
         raise ArchiveError(f"it has members of its own with names that onnxserve needs: {taken}", where=where)
     for name in (stock.name, stock.version):
         if not NAME.fullmatch(name):
-            raise ArchiveError(f"{name!r} is no name of a model or a version", where=where, fix=NAME_FIX)
+            raise ArchiveError(f"{name!r} isn't a valid name of a model or a version", where=where, fix=NAME_FIX)
     if stock.manifest.runtime.lower() not in RUNTIMES:
         what = f"its runtime is {stock.manifest.runtime!r}; TorchServe's worker here runs Python"
         raise ArchiveError(what, where=where, fix="write its handler in Python, or keep it on its server")

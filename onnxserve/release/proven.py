@@ -1,4 +1,4 @@
-"""Whether a version may become stable: an unproven one may only if somebody accepts that."""
+"""Whether a version may become stable: an unproven one may only if the user accepts that."""
 
 from __future__ import annotations
 

@@ -47,7 +47,9 @@ def new_model(kind: str, name: str, models: Path, task: str = "") -> Path:
     """Make `models/<name>` from the template of a kind and a task; DefinitionError for a bad one or if it exists."""
     files = template(kind, task)
     if not NAME.fullmatch(name):
-        raise DefinitionError(f"{name!r} is no model name", fix="letters, digits, '_', '-' and '.', as in an URL")
+        raise DefinitionError(
+            f"{name!r} isn't a valid model name", fix="letters, digits, '_', '-' and '.', as in an URL"
+        )
     folder = models / name
     if folder.exists():
         raise DefinitionError("a model with this name exists", where=str(folder), fix="choose another name")

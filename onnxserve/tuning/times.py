@@ -20,7 +20,7 @@ class Timing(msgspec.Struct, frozen=True):
 
 
 def measure_times(folder: Path, threads: list[int], batches: list[int]) -> list[Timing]:
-    """Measure all combinations in turns, so that a disturbance hits all alike."""
+    """Measure all combinations in turns, so that a disturbance affects all equally."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "plan.json", Path(scratch) / "times.json"
         source.write_bytes(msgspec.json.encode({"threads": threads, "batches": batches}))

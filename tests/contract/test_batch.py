@@ -186,7 +186,7 @@ def test_object_stores_are_read_and_written_by_their_urls(archive, rows):
 
 
 def test_a_part_that_fails_leaves_nothing_and_is_told(archive, rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(batch_worker, "note", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(batch_worker, "write_bad_rows", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(BatchError, match="disk full"):
         run(archive, rows, tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*part*"))
@@ -194,7 +194,7 @@ def test_a_part_that_fails_leaves_nothing_and_is_told(archive, rows, tmp_path, m
 
 def test_an_archive_from_before_batch_scoring_is_told_apart(archive, rows, tmp_path, monkeypatch):
     monkeypatch.setattr(batch_worker, "check_bulk", without_bulk)
-    with pytest.raises(ArchiveError, match="know no batch scoring"):
+    with pytest.raises(ArchiveError, match="support batch scoring"):
         run(archive, rows, tmp_path / "out")
 
 

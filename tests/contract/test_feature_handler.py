@@ -169,7 +169,7 @@ def test_https_is_spoken_to_https(upstream, tmp_path, monkeypatch):
             FeatureStore(Features(**{**vars(SPEC), "timeout_ms": 5000}), f"https://127.0.0.1:{secure.port}")
         )
         assert opened_stores[-1].look_up([(1,)]) == {(1,): {"x": 0.5, "trips": 3.0}}
-    with pytest.raises(ValueError, match="no URL of http or https"):
+    with pytest.raises(ValueError, match="a URL of http or https"):
         FeatureStore(SPEC, "redis://localhost")
 
 

@@ -22,10 +22,10 @@ CLIENTS = ROOT / ".venv" / "clients" / "bin" / "python"  # an environment of the
 SCRIPTS = ROOT / "tests" / "clients"
 
 
-def run(script: str, *words: str, given: str = "") -> str:
+def run(script: str, *words: str, stdin: str = "") -> str:
     assert CLIENTS.is_file(), "make .venv/.installed"
     command = [str(CLIENTS), str(SCRIPTS / script), *words]
-    completed = subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=300)
+    completed = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=300)
     assert completed.returncode == 0, completed.stderr[-3000:]
     return completed.stdout
 
@@ -62,9 +62,9 @@ def test_manifests_for_kserve_have_no_field_that_kserve_does_not_know():
     roles = Roles({"demo": Model({"1.0.0": "a" * 64}, "1.0.0")})
     files = kubernetes_files(GatewayConfig(), roles)
     documents.append(yaml.safe_load(files["inferenceservice-demo.yaml"]))
-    assert run("schemas.py", given=json.dumps(documents)) == ""
+    assert run("schemas.py", stdin=json.dumps(documents)) == ""
     [runtime] = [manifest["spec"] for manifest in documents if manifest["kind"] == "ServingRuntime"]
     pod = {"metadata": {"name": "x"}, "spec": {name: runtime[name] for name in ("containers", "volumes")}}
     kubernetes_validate.validate({"apiVersion": "v1", "kind": "Pod", **pod}, "1.33", strict=True)
     documents[0]["spec"]["predictor"]["canaryPercent"] = 10
-    assert run("schemas.py", given=json.dumps(documents)).split() == ["InferenceService.spec.predictor.canaryPercent"]
+    assert run("schemas.py", stdin=json.dumps(documents)).split() == ["InferenceService.spec.predictor.canaryPercent"]

@@ -114,8 +114,8 @@ class Brittle:
     def batches(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
-    def given(self, kind: str) -> Counter[tuple[str, str]]:
-        """How often each version was given each row of a kind."""
+    def deliveries(self, kind: str) -> Counter[tuple[str, str]]:
+        """How often each version got each row of a kind."""
         return Counter(
             (str(batch["version"]), row)
             for batch in self.batches()
@@ -179,7 +179,7 @@ def test_rows_with_an_error_of_their_own_move_nobody_and_are_computed_once(britt
     assert set(seen(good)) == {(200, STABLE, "")}
     assert set(seen(others)) == {(500, STABLE, "")}
     assert +named(others) == {"not_finite": seen(others).total()}
-    assert set(brittle.given("named").values()) == {1}
+    assert set(brittle.deliveries("named").values()) == {1}
     assert brittle.ejections() == 0
 
 
@@ -188,7 +188,7 @@ def test_rows_that_make_a_handler_raise_fail_alone_on_the_version_that_was_asked
     assert set(seen(good)) == {(200, STABLE, "")}
     assert set(seen(others)) == {(500, STABLE, "")}
     assert +named(others) == {"internal_error": seen(others).total()}
-    tries = brittle.given("raise")
+    tries = brittle.deliveries("raise")
     assert max(tries.values()) <= 2
     assert {version for version, _ in tries} == {STABLE}
     assert brittle.ejections() == 0
@@ -201,7 +201,7 @@ def test_rows_that_end_workers_end_two_at_most_until_their_client_is_refused_and
     errors = named(others)
     assert errors["worker_ended"] + errors["quarantined"] == seen(others).total()
     assert errors["with a time to retry"] == errors["quarantined"]
-    tries = brittle.given("segfault")
+    tries = brittle.deliveries("segfault")
     assert max(tries.values()) == 2
     assert MOST_KILLERS <= len(tries) < MOST_KILLERS + POISON
     assert {version for version, _ in tries} == {STABLE}
@@ -220,5 +220,5 @@ def test_a_row_that_ended_two_workers_ends_no_more_when_it_is_sent_again(brittle
         if answer
     ]
     assert outcomes == [(507, "worker_ended", False)] * 4
-    assert brittle.given("segfault again and again") == {(STABLE, "segfault again and again"): 2}
+    assert brittle.deliveries("segfault again and again") == {(STABLE, "segfault again and again"): 2}
     assert brittle.ejections() == 0

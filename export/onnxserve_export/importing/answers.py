@@ -24,8 +24,8 @@ def read_answers(options: ImportOptions) -> Mapping[str, Fact]:
 
 
 def _answers(options: ImportOptions) -> Iterator[tuple[str, Fact]]:
-    given = {"input.kind": "kind", "output.task": "task", "rows": "rows", "version": "version"}
-    for field, option in given.items():
+    option_names = {"input.kind": "kind", "output.task": "task", "rows": "rows", "version": "version"}
+    for field, option in option_names.items():
         if value := getattr(options, option):
             yield field, Fact(value, f"--{option}")
     for field, option in {"output.labels": "labels", "input.columns": "columns"}.items():
@@ -62,7 +62,7 @@ def is_file(text: str) -> bool:
 
 
 def value_of(text: str) -> Any:
-    """Return a value in TOML; what is none is a text, and so is a date, which no field takes."""
+    """Parse a value as TOML; anything else is a text, and so is a date, which no field takes."""
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -56,7 +56,9 @@ def import_model(
     `source` is a path, a URL or a function, as `source` in model.toml takes it; or another server's archive.
     """
     if not NAME.fullmatch(name):
-        raise DefinitionError(f"{name!r} is no model name", fix="letters, digits, '_', '-' and '.', as in an URL")
+        raise DefinitionError(
+            f"{name!r} isn't a valid model name", fix="letters, digits, '_', '-' and '.', as in an URL"
+        )
     folder = models / name
     if folder.exists():
         raise DefinitionError("a model with this name exists", where=str(folder), fix="choose another name")

@@ -1,4 +1,4 @@
-"""What whoever imports a model says of it."""
+"""The user's options for one import."""
 
 from __future__ import annotations
 

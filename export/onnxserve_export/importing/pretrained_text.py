@@ -145,7 +145,7 @@ def _read_pooling(outline: Outline, folder: Path) -> None:
         or not listed
         or not all(isinstance(entry, dict) and "type" in entry for entry in listed)
     ):
-        raise DefinitionError(f"{MODULES} is no list of modules with a type each", where=str(folder / MODULES))
+        raise DefinitionError(f"{MODULES} isn't a list of modules with a type each", where=str(folder / MODULES))
     entries = [(str(entry["type"]).rpartition(".")[2], inner_folder(folder, entry.get("path", ""))) for entry in listed]
     if unknown := [name for name, _ in entries if name not in TAKEN]:
         raise DefinitionError(

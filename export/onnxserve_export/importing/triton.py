@@ -56,7 +56,7 @@ def _tensor(value: Message, config: Message) -> dict[str, Any]:
     """Return an input without the batch, which `dims` have only where `max_batch_size` is 0."""
     name, kind = str(first(value, "name")), str(first(value, "data_type")).removeprefix("TYPE_")
     if kind not in DATATYPES:
-        raise DefinitionError(f"input {name} is {kind}, which is no tensor of numbers", where=CONFIG)
+        raise DefinitionError(f"input {name} is {kind}, which isn't a tensor of numbers", where=CONFIG)
     dims = value.get("dims", [])
     if not all(type(size) is int for size in dims):
         raise DefinitionError(f"dims of input {name} are {dims}, whole numbers are expected", where=CONFIG)

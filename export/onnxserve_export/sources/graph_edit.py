@@ -135,7 +135,7 @@ def feed(graph: onnx.GraphProto, tensors: Mapping[str, tuple[str, np.dtype[np.ge
     """
     inputs = {value.name: value for value in graph.input}
     first_nodes = []
-    made = []
+    new_inputs = []
     for own, (name, dtype) in tensors.items():
         value = onnx.ValueInfoProto.FromString(inputs[own].SerializeToString())
         kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
@@ -150,12 +150,12 @@ def feed(graph: onnx.GraphProto, tensors: Mapping[str, tuple[str, np.dtype[np.ge
         else:
             rename(graph, own, name)
         value.name = name
-        made.append(value)
+        new_inputs.append(value)
     nodes = [*first_nodes, *(onnx.NodeProto.FromString(node.SerializeToString()) for node in graph.node)]
     del graph.node[:]
     graph.node.extend(nodes)
     del graph.input[:]
-    graph.input.extend(made)
+    graph.input.extend(new_inputs)
 
 
 def rename(graph: onnx.GraphProto, old: str, new: str) -> None:

@@ -62,38 +62,38 @@ def open_file(path: Path, outputs: Sequence[str] = (), *, trust: bool = False) -
 
             return open_trees(path, trust=trust)
         case _:
-            raise DefinitionError(f"{path.name} is no model that can be read", where=str(path), fix=f"give {FORMS}")
+            raise DefinitionError(f"{path.name} isn't a model that can be read", where=str(path), fix=f"give {FORMS}")
 
 
-def open_object(given: Any, reference: str, outputs: Sequence[str] = ()) -> SourceModel:
+def open_object(candidate: Any, reference: str, outputs: Sequence[str] = ()) -> SourceModel:
     """Return the model that a function gave; DefinitionError if it is of no known kind.
 
     Kinds are told by the libraries of the classes, so that only the library in use is imported.
     """
-    names = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(given).__mro__}
+    names = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(candidate).__mro__}
     libraries = {name.partition(".")[0] for name in names}
     if "onnx.onnx_ml_pb2.ModelProto" in names:
         from .onnx_file import OnnxSource
 
-        return OnnxSource(given, reference, outputs)
+        return OnnxSource(candidate, reference, outputs)
     if "torch.export.exported_program.ExportedProgram" in names:
         from .exported_program import ExportedSource
 
-        return ExportedSource(given, outputs)
+        return ExportedSource(candidate, outputs)
     if "torch.jit._script.ScriptModule" in names:
         from .torchscript import ScriptSource
 
-        return ScriptSource(given, outputs)
+        return ScriptSource(candidate, outputs)
     if "torch.nn.modules.module.Module" in names:
         from .torch_module import TorchModule
 
-        return TorchModule(given, outputs)
+        return TorchModule(candidate, outputs)
     if libraries & {"sklearn", "xgboost", "lightgbm"}:
         from .trees import TreeSource
 
-        return TreeSource(given)
+        return TreeSource(candidate)
     raise DefinitionError(
-        f"{reference} gave {type(given).__name__}, which is no model",
+        f"{reference} gave {type(candidate).__name__}, which isn't a model",
         fix="return a torch.nn.Module, an ExportedProgram, a ScriptModule, an onnx.ModelProto, or a fitted model of "
         "scikit-learn, XGBoost or LightGBM",
     )

@@ -71,7 +71,7 @@ class Reader:
         try:
             return str(ast.literal_eval(token))
         except (SyntaxError, ValueError) as error:
-            raise DefinitionError(f"{token} is no text of a protocol buffer", where=self._where) from error
+            raise DefinitionError(f"{token} isn't a text of a protocol buffer", where=self._where) from error
 
     def _next(self, end: str | None = None) -> str:
         if self._place == len(self._tokens):
@@ -91,7 +91,7 @@ class Reader:
             match = TOKEN.match(text, place)
             if not match:
                 line = text.count("\n", 0, place) + 1
-                raise DefinitionError(f"{text[place]!r} is no protocol buffer's text", where=f"{self._where}:{line}")
+                raise DefinitionError(f"{text[place]!r} isn't text of a protocol buffer", where=f"{self._where}:{line}")
             tokens += [token] if (token := match["text"] or match["word"] or match["mark"]) else []
             place = match.end()
         return tokens

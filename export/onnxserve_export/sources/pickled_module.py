@@ -31,7 +31,7 @@ def open_pickled(path: Path, outputs: Sequence[str] = ()) -> TorchModule:
         raise DefinitionError(f"{path.name} can't be read: {lines[0]}", where=str(path), fix=CLASSES) from error
     if not isinstance(content, torch.nn.Module):
         raise DefinitionError(
-            f"{path.name} has {type(content).__name__}, which is no module",
+            f"{path.name} has {type(content).__name__}, which isn't a module",
             where=str(path),
             fix="a state dict needs the code of its module: write a function that builds the module and loads the "
             'weights with torch.load(…, weights_only=True), and set source = "model.py:load"',

@@ -116,7 +116,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """Return a JSON object; DefinitionError if there is none."""
     document = read_json(path)
     if not isinstance(document, dict):
-        raise DefinitionError(f"{path.name} is no JSON object", where=str(path))
+        raise DefinitionError(f"{path.name} isn't a JSON object", where=str(path))
     return document
 
 

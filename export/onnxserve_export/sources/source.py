@@ -106,14 +106,14 @@ def match_inputs(source: SourceModel, arrays: Arrays) -> dict[str, str]:
     return matched
 
 
-def _check_names(source: SourceModel, given: list[str], known: list[str], required: list[str]) -> None:
-    missing = [name for name in required if name not in given]
-    unknown = [name for name in given if name not in known]
+def _check_names(source: SourceModel, offered: list[str], known: list[str], required: list[str]) -> None:
+    missing = [name for name in required if name not in offered]
+    unknown = [name for name in offered if name not in known]
     parts = [f"the model wants {missing}, which the handler doesn't give"] if missing else []
     parts += [f"the handler gives {unknown}, which the model doesn't take"] if unknown else []
     if parts:
         raise DefinitionError(
-            f"{' and '.join(parts)}: the model takes {known}, the handler gives {given}",
+            f"{' and '.join(parts)}: the model takes {known}, the handler gives {offered}",
             fix=f"choose the [input] that the {source.name} model was made for, or name its inputs after the tensors",
         )
 

@@ -36,7 +36,7 @@ def open_torchscript(path: Path, outputs: Sequence[str] = (), *, trust: bool = F
             f"{path.name} is not TorchScript",
             where=str(path),
             fix="--trust, if it is a whole module that you pickled yourself: reading it runs whatever code it names. A "
-            "state dict is no model: write a function that builds the module and loads the weights with "
+            "state dict isn't a model: write a function that builds the module and loads the weights with "
             'torch.load(…, weights_only=True), and set source = "model.py:load"',
         ) from error
     return ScriptSource(module, outputs)
@@ -63,19 +63,19 @@ class ScriptSource(TorchSource):
     def graph(self, example: Arrays, axes: Axes) -> tuple[onnx.ModelProto, list[Range]]:
         """Convert the module; torch's newer exporter takes no TorchScript, so the older one does it."""
         matched = match_inputs(self, example)
-        given, outputs = list(matched), output_names(self.output_names(example), example)
-        free = {name: {0: "batch"} | axes.get(name, {}) for name in given} | {name: {0: "batch"} for name in outputs}
+        names, outputs = list(matched), output_names(self.output_names(example), example)
+        free = {name: {0: "batch"} | axes.get(name, {}) for name in names} | {name: {0: "batch"} for name in outputs}
         buffer: Any = io.BytesIO()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 torch.onnx.export(
                     self.module,
-                    tuple(torch.from_numpy(example[name]) for name in given),
+                    tuple(torch.from_numpy(example[name]) for name in names),
                     buffer,
                     dynamo=False,
                     opset_version=OPSET,
-                    input_names=given,
+                    input_names=names,
                     output_names=outputs,
                     dynamic_axes=free,
                 )
@@ -93,6 +93,6 @@ class ScriptSource(TorchSource):
             node.name = node.name.lstrip("/")
         return proto, [
             Range(name, axis, 0, None) if axis in free[name] else Range(name, axis, size, size)
-            for name, array in ((name, example[name]) for name in given)
+            for name, array in ((name, example[name]) for name in names)
             for axis, size in enumerate(array.shape)
         ]

@@ -123,7 +123,7 @@ def library_of(model: Any) -> str:
     if library := next(known, None):
         return library
     raise DefinitionError(
-        f"{type(model).__name__} is no fitted model of scikit-learn, XGBoost or LightGBM",
+        f"{type(model).__name__} isn't a fitted model of scikit-learn, XGBoost or LightGBM",
         fix="write the fitted estimator or pipeline itself, and nothing around it",
     )
 

@@ -87,7 +87,7 @@ class FeatureStore:
         self._spec, self._now = spec, now
         self._host = urlsplit(url)
         if self._host.scheme not in CONNECTIONS or not self._host.hostname:
-            raise ValueError(f"the feature store's address is no URL of http or https: {url!r}")
+            raise ValueError(f"the feature store's address isn't a URL of http or https: {url!r}")
         self._cache: OrderedDict[Key, tuple[float, Values]] = OrderedDict()
         self._breaker = Breaker(now)
         self._connection: http.client.HTTPConnection | None = None

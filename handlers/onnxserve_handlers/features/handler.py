@@ -142,5 +142,5 @@ class JoinedTable(TableInput):
         """Return a table's schema, or keys of entities in place of the columns that the feature store has."""
         schema, spec = super().row_schema(), self.spec
         own = [name for name in self.columns if name not in spec.columns]
-        fields = {column.name: cell_schema(column) for column in self.typed} | dict.fromkeys(spec.entities, KEY)
+        fields = {column.name: cell_schema(column) for column in self.typed_columns} | dict.fromkeys(spec.entities, KEY)
         return {"oneOf": [*schema["oneOf"], object_schema(fields, [*own, *spec.entities])]}

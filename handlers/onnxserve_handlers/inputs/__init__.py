@@ -38,7 +38,7 @@ class OwnOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only=
     background: int = 255
 
     @property
-    def logged(self) -> bool:
+    def is_loggable(self) -> bool:
         """Whether rows aren't images."""
         return not self.height
 

@@ -75,7 +75,7 @@ class AudioOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
         return max(1, int(self.min_seconds * self.sample_rate))
 
     @property
-    def logged(self) -> bool:
+    def is_loggable(self) -> bool:
         """Whether the prediction log may keep rows: never."""
         return False
 

@@ -108,7 +108,7 @@ class ImageOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
             yield f"max_pixels = {self.max_pixels} is less than shorter_side squared"
 
     @property
-    def logged(self) -> bool:
+    def is_loggable(self) -> bool:
         """Whether the prediction log may keep rows: never."""
         return False
 

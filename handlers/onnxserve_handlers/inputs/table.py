@@ -56,33 +56,33 @@ class TableOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
     tensors: Literal["one", "columns"] = "one"
     """Inputs of the graph: `features` for all columns, or one of shape (rows, 1) for each column, by its name."""
     dtype: Literal["auto", "float32", "float64"] = "auto"
-    """Type of `features`; `auto` is float32, but for trees whose answers float32 would change the export sets float64.
+    """Type of `features`; `auto` means float32, or float64 for trees whose answers float32 would change.
     """
 
     def __post_init__(self) -> None:
         """Raise ValueError, which names the column, for columns that don't fit together."""
-        if faults := [*filter(None, map(value_fault, self.typed)), *_layout_faults(self)]:
+        if faults := [*filter(None, map(value_fault, self.typed_columns)), *_layout_faults(self)]:
             raise ValueError("; ".join(faults))
 
     @property
-    def typed(self) -> tuple[Column, ...]:
+    def typed_columns(self) -> tuple[Column, ...]:
         """The columns with their types."""
         return tuple(map(as_column, self.columns))
 
     @property
     def column_names(self) -> tuple[str, ...]:
         """The names of the columns."""
-        return tuple(column.name for column in self.typed)
+        return tuple(column.name for column in self.typed_columns)
 
     @property
     def column_types(self) -> Mapping[str, str]:
         """The types of the columns that take more or less than any number, by name."""
-        return {column.name: column.type for column in self.typed if column != Column(column.name)}
+        return {column.name: column.type for column in self.typed_columns if column != Column(column.name)}
 
     @property
     def nullable_columns(self) -> frozenset[str]:
         """The columns that take null."""
-        return frozenset(column.name for column in self.typed if column.nullable)
+        return frozenset(column.name for column in self.typed_columns if column.nullable)
 
     @property
     def features_dtype(self) -> Literal["float32", "float64"]:
@@ -92,12 +92,12 @@ class TableOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
     @property
     def is_plain(self) -> bool:
         """Whether rows are numbers in one tensor: these can be scored as arrays."""
-        return self.tensors == "one" and all(column.is_plain for column in self.typed)
+        return self.tensors == "one" and all(column.is_plain for column in self.typed_columns)
 
     @property
     def measure_edges(self) -> Mapping[str, tuple[float, ...]]:
         """The edges of the measures that have bins of their own: categories, booleans, and whether a value is null."""
-        edges = {column.name: column.edges for column in self.typed if column.edges}
+        edges = {column.name: column.edges for column in self.typed_columns if column.edges}
         return edges | {name + MISSING: (0.5,) for name in self.nullable_columns}
 
 
@@ -105,7 +105,7 @@ def _layout_faults(options: TableOptions) -> list[str]:
     """Return what doesn't fit between the columns and the graph's inputs."""
     names = options.column_names
     faults = [f"two columns are called {name!r}" for name in dict.fromkeys(names) if names.count(name) > 1]
-    for column in options.typed:
+    for column in options.typed_columns:
         if options.tensors == "columns" and column.needs_nan:
             faults.append(f"column {column.name!r}: {column.own_dtype} has no NaN: {NAN_FIX}")
         if options.tensors == "one" and (column.dtype or column.type == "text"):
@@ -124,10 +124,12 @@ class TableInput(InputHooks):
     def prepare(self) -> None:
         """Remember the columns in the order of the graph's input, and make the decoder for well-formed rows."""
         options = cast("TableOptions", self.signature.input)
-        self.columns, self.typed = options.column_names, options.typed
+        self.columns, self.typed_columns = options.column_names, options.typed_columns
         self.dtype, self.by_column = options.features_dtype, options.tensors == "columns"
         self.known = frozenset(self.columns)
-        self.readers = [CellReader(column, column.own_dtype if self.by_column else self.dtype) for column in self.typed]
+        self.readers = [
+            CellReader(column, column.own_dtype if self.by_column else self.dtype) for column in self.typed_columns
+        ]
         # A column's name stands before the column's value, never before a row.
         self.row_keys = tuple(key for key in type(self).row_keys if key not in self.known)
         # = raises OverflowError, @ gives infinity
@@ -197,14 +199,14 @@ class TableInput(InputHooks):
         features = np.empty((len(columns[self.columns[0]]), len(self.columns)), self.dtype)
         valid = np.ones(len(features), np.bool_)
         with np.errstate(over="ignore"):
-            for index, column in enumerate(self.typed):
+            for index, column in enumerate(self.typed_columns):
                 features[:, index] = columns[column.name]
                 valid &= np.isfinite(features[:, index]) | (column.nullable & np.isnan(features[:, index]))
         return {FEATURES: features}, valid
 
     def sample(self, draws: np.random.Generator) -> list[Any]:
         """Return a row of random values; sizes of numbers range over two decades."""
-        return [sample_cell(column, draws) for column in self.typed]
+        return [sample_cell(column, draws) for column in self.typed_columns]
 
     def measures(self, rows: Sequence[Sequence[Cell]]) -> Mapping[str, Array]:
         """Return every column's values and which are null, shape (rows,)."""
@@ -212,7 +214,7 @@ class TableInput(InputHooks):
             table = np.array(rows, np.float64)
             return {name: table[:, index] for index, name in enumerate(self.columns)}
         measures = dict[str, Array]()
-        for column, cells in zip(self.typed, zip(*rows, strict=True), strict=True):
+        for column, cells in zip(self.typed_columns, zip(*rows, strict=True), strict=True):
             measures |= cell_measures(column, cells)
         return measures
 
@@ -220,7 +222,7 @@ class TableInput(InputHooks):
         """Return `features`, shape (rows, columns), or a tensor for each column, shape (rows, 1)."""
         if self.is_plain:
             return {FEATURES: self._packed_rows(rows)}
-        cells = zip(self.typed, zip(*rows, strict=True), strict=True)
+        cells = zip(self.typed_columns, zip(*rows, strict=True), strict=True)
         if self.by_column:
             return {column.name: self._own_tensor(column, values) for column, values in cells}
         features = self.buffers.take(FEATURES, (len(rows), len(self.columns)), self.dtype)
@@ -249,7 +251,7 @@ class TableInput(InputHooks):
 
     def row_schema(self) -> Schema:
         """Return values in column order or by name."""
-        count, schemas = len(self.columns), {column.name: cell_schema(column) for column in self.typed}
+        count, schemas = len(self.columns), {column.name: cell_schema(column) for column in self.typed_columns}
         by_order: Schema = {"type": "array", "minItems": count, "maxItems": count}
         distinct = list({str(schema): schema for schema in schemas.values()}.values())
         by_order |= {"items": distinct[0]} if len(distinct) == 1 else {"prefixItems": [*schemas.values()]}

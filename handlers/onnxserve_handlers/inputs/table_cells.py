@@ -166,7 +166,7 @@ class CellReader:
         try:
             passed = parse_time(value) - (self._since or parse_time(self.column.since))
         except ValueError as error:
-            raise InvalidRow("this is no date in ISO 8601", where=where, fix=DATE_FIX) from error
+            raise InvalidRow("this isn't a date in ISO 8601", where=where, fix=DATE_FIX) from error
         return passed / UNITS[self.column.unit]
 
 

@@ -54,7 +54,7 @@ class TensorsOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_o
     """Largest size of each free axis, by its name."""
 
     @property
-    def logged(self) -> bool:
+    def is_loggable(self) -> bool:
         """Whether the prediction log may keep rows: never."""
         return False
 

@@ -55,7 +55,7 @@ class TextOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only
         """The names of both texts of a pair."""
         return TEXT_PAIR if self.pairs else ()
 
-    def completed(self, required: Sequence[str], optional: Sequence[str]) -> TextOptions:
+    def complete(self, required: Sequence[str], optional: Sequence[str]) -> TextOptions:
         """Return the options with the tensors that a model takes."""
         taken_names = {
             *required,

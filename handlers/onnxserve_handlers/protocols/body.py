@@ -158,7 +158,7 @@ def strip_bom(content: Any) -> Any:
 def _json_length(value: Any, size: int) -> int:
     if not isinstance(value, str) or not value.isdecimal() or int(value) > size:
         raise UndecodableBody(
-            f"{value!r} is no number of bytes up to the body's {size}",
+            f"{value!r} isn't a number of bytes up to the body's {size}",
             where="Inference-Header-Content-Length",
             fix="send the length of the JSON part",
         )

@@ -93,7 +93,7 @@ class Drift:
         self._counts = {name: np.zeros(len(measure.counts), np.int64) for name, measure in measures.items()}
         self._label_counts = np.zeros(len(self._labels) + 1, np.int64)  # the last one counts unknown labels
 
-    def due(self) -> bool:
+    def is_due(self) -> bool:
         """Return whether to measure the current batch; under load most batches are skipped."""
         return self._now() >= self._next
 

@@ -205,7 +205,7 @@ class BufferedCounter:
 
 
 class Flusher:
-    """Flushes buffered metrics from a thread of its own; whoever changes them holds `lock`."""
+    """Flushes buffered metrics from a separate thread; hold `lock` to change them."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

@@ -139,7 +139,7 @@ class Recorder:
     def _end(self, requests: Sequence[Request], results: Results, context: Any) -> None:
         if self.metrics is not None:
             self._count(self.metrics, requests, results, context.get_all_request_header(0) or {})
-        if self.drift is not None and self.drift.due() and (rows := valid_rows(requests)):
+        if self.drift is not None and self.drift.is_due() and (rows := valid_rows(requests)):
             self.drift.add(rows, self.predictions, self._handler)
         if self.spans is not None or self.prediction_log is not None:
             headers = [context.get_all_request_header(index) or {} for index in range(len(requests))]

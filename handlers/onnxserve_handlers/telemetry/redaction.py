@@ -43,7 +43,7 @@ class Redaction:
         self._columns = signature.input.column_names
         self._fields = frozenset(name for name in (*self._columns, *entities) if fold_name(name) not in folded)
         self._known = frozenset((*self._columns, *entities))
-        self._logged = signature.input.logged
+        self._logged = signature.input.is_loggable
         self._keeps_text = TEXT not in folded
         self._labels: Collection[str] = frozenset(signature.labels)
 

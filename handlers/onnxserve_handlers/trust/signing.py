@@ -62,7 +62,7 @@ def configured_keys() -> tuple[Path, ...]:
     paths = [Path(path) for path in text.split(os.pathsep) if path]
     keys = tuple(key for path in paths for key in (_keys_in(path) if path.is_dir() else [path]))
     if text and not keys:  # also for `:`, the result of two empty variables
-        raise ArchiveUntrusted(f"{KEY} is {text!r}, where no public key (*.pub, *.pem) lies")
+        raise ArchiveUntrusted(f"{KEY} is {text!r}, which has no public key (*.pub, *.pem)")
     return keys
 
 
@@ -163,7 +163,7 @@ def signer_of(keys: Sequence[Path], signing: bytes, content: bytes) -> Signer:
         except (OSError, ValueError, UnsupportedAlgorithm) as error:
             raise ArchiveUntrusted(f"{KEY} names {key}, which can't be read as a public key: {error}") from error
         if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name not in algorithms:
-            raise ArchiveUntrusted(f"{KEY} names {key}, which is no key of P-256, P-384 or P-521")
+            raise ArchiveUntrusted(f"{KEY} names {key}, which isn't a key of P-256, P-384 or P-521")
         with contextlib.suppress(InvalidSignature):
             public.verify(signing, content, ec.ECDSA(algorithms[public.curve.name]))
             return Signer(key, public_digest(public))

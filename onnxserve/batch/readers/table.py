@@ -22,7 +22,7 @@ from .lines import Record, cuts, decode_records, groups, lines, skip_empty, text
 TAB = ".tsv"
 BOM = "\ufeff"
 MOST_LINES = 200  # of one record; a quote that is never closed must not swallow the rest
-NARROW = 2  # so many columns or more make itemgetter give a tuple
+NARROW = 2  # itemgetter returns a tuple for at least this many columns
 
 
 def columns(source: Source, delimiter: str) -> dict[str, str]:
@@ -89,9 +89,9 @@ def _header(url: str, delimiter: str) -> tuple[list[str], int, int]:
         fix = "write the file in UTF-8, with lines that end in LF or CR LF"
         raise BatchError(f"the header can't be read: {error}", where=url, fix=fix) from error
     if not head or not names:
-        raise BatchError("no header", where=url, fix="the first line names the columns")
+        raise BatchError("the file has no header", where=url, fix="the first line names the columns")
     if len(set(names)) != len(names):
-        raise BatchError("two columns of one name", where=url, fix="rename one in the header")
+        raise BatchError("two columns have the same name", where=url, fix="rename one in the header")
     return names, head.stop, head.line + 1 + (head.text or b"").count(b"\n")
 
 

@@ -38,7 +38,7 @@ def options(function: Callable[..., Any], command: str) -> Iterator[Entry]:
 
 
 def _split_annotation(hint: Any) -> tuple[Any, ArgumentInfo | OptionInfo]:
-    """The type of a parameter without None, and what is said of it; a type that names None outside counts too."""
+    """Return the type of a parameter without None, and its annotation; None may stand outside of Annotated too."""
     kind, info = get_args(hint) if get_origin(hint) is Annotated else (hint, typer.Option())
     if isinstance(kind, UnionType) or NoneType in get_args(kind):
         [kind] = [each for each in get_args(kind) if each is not NoneType]

@@ -27,7 +27,7 @@ function readModel(r) {
     return false;
   }
   if (body === null || typeof body !== 'object') {
-    errors.refuse(r, 400, 'undecodable_body', 'the body is no JSON object', { where: 'body' });
+    errors.refuse(r, 400, 'undecodable_body', 'the body isn\'t a JSON object', { where: 'body' });
     return false;
   }
   roles.load(r);

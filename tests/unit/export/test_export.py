@@ -62,7 +62,7 @@ def test_a_failed_check_says_step_measure_and_remedy_and_leaves_no_archive(circl
     ("old", "new", "error", "message"),
     [
         ("model = Circle()", "model = Circle(3)", StepFailed, "step load failed: TypeError"),
-        ("return model\n", "return 3\n", StepFailed, r"step load .*gave int, which is no model"),
+        ("return model\n", "return 3\n", StepFailed, r"step load .*gave int, which isn't a model"),
         ('"model.py:load"', '"model.py:nothing"', StepFailed, "no function 'nothing'"),
         ('"model.py:load"', '"no_such_module:load"', StepFailed, "no module 'no_such_module'"),
         ('columns = ["x", "y"]', 'columns = ["x"]', StepFailed, "2 values, 1 are expected"),
@@ -239,7 +239,7 @@ def test_labels_are_compared_with_torch():
 def test_a_new_model_never_overwrites_and_wants_a_name(circle, tmp_path):
     for kind, name, message in [
         ("table", "circle", "exists"),
-        ("table", "a/b", "no model name"),
+        ("table", "a/b", "a valid model name"),
         ("video", "x", "no kind"),
     ]:
         with pytest.raises(DefinitionError, match=message):

@@ -41,7 +41,7 @@ def test_values_of_numpy_and_others_become_what_a_client_sends(value, plain):
     msgspec.json.encode(converted)
 
 
-@pytest.mark.parametrize(("value", "message"), [(object(), "object is no value"), ({1: 2}, "must be text, not int")])
+@pytest.mark.parametrize(("value", "message"), [(object(), "object isn't a value"), ({1: 2}, "must be text, not int")])
 def test_other_objects_are_refused_by_row(value, message):
     with pytest.raises(DefinitionError, match=message) as refusal:
         list(check_pairs([([1], "a"), (value, "a")], "model.py:rows", is_plain=True))

@@ -53,11 +53,11 @@ def test_keys_are_readable_by_their_owner_only_and_never_overwritten(keys, tmp_p
     private, public = keys
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
     assert b"PRIVATE" not in public.read_bytes()
-    with pytest.raises(OnnxserveError, match="a file already"):
+    with pytest.raises(OnnxserveError, match="the file exists already"):
         make_key(private)
     make_identity(tmp_path / "age.txt")
     assert stat.S_IMODE((tmp_path / "age.txt").stat().st_mode) == 0o600
-    with pytest.raises(OnnxserveError, match="a file already"):
+    with pytest.raises(OnnxserveError, match="the file exists already"):
         make_identity(tmp_path / "age.txt")
 
 

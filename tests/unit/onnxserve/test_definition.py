@@ -60,9 +60,9 @@ def test_the_definitions_we_ship_are_read(name):
         (GOOD.replace("package:factory", "model.py:load"), "there is no such file"),
         (
             GOOD.replace("package:factory", "load"),
-            "source = 'load' is no file in .*, and no `file.py:name` or `module:name`",
+            "source = 'load' is neither a file in .* nor `file.py:name` or `module:name`",
         ),
-        (GOOD.replace("package:rows", "rows"), "rows = 'rows' is no file in .*, and no `file.py:name`"),
+        (GOOD.replace("package:rows", "rows"), "rows = 'rows' is neither a file in .* nor `file.py:name`"),
         (GOOD.replace('"demo"', '"a/b"'), r"at `\$.name`"),
         ("name = ", "not valid TOML"),
         (GOOD + 'folder = "/"', "unknown field `folder`"),

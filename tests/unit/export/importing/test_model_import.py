@@ -223,7 +223,7 @@ def test_an_option_that_the_kind_of_an_archive_lacks_is_refused_by_name(tmp_path
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("../net", {}, "is no model name"),
+        ("../net", {}, "isn't a valid model name"),
         ("net", {"fields": ("quantise.variant=3",)}, "unknown field"),
         ("net", {"rows": "nowhere.csv"}, "there is no nowhere.csv"),
         ("net", {"task": "classification"}, r"output\.labels"),

@@ -200,7 +200,7 @@ def test_sentence_transformers_without_a_pooling_are_asked_for_it(tmp_path):
 @pytest.mark.parametrize("modules", [{}, [], [{"path": ""}], [{"type": "x.Transformer", "path": ""}, 3]])
 def test_a_list_of_modules_that_is_none_is_refused(tmp_path, modules):
     folder = write_pretrained(tmp_path, BERT | {"architectures": ["BertModel"]}, modules=modules, **TOKENIZER)
-    with pytest.raises(DefinitionError, match=r"modules\.json is no list of modules"):
+    with pytest.raises(DefinitionError, match=r"modules\.json isn't a list of modules"):
         outline_of(folder)
 
 

@@ -7,7 +7,7 @@ from onnxserve_export.sources import open_source
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("other.onnx", "there is no file"), ("net.h5", "is no model that can be read")]
+    ("name", "message"), [("other.onnx", "there is no file"), ("net.h5", "isn't a model that can be read")]
 )
 def test_a_missing_file_and_an_unknown_suffix_are_refused(tmp_path, name, message):
     (tmp_path / "net.h5").write_bytes(b"nothing")
@@ -18,7 +18,7 @@ def test_a_missing_file_and_an_unknown_suffix_are_refused(tmp_path, name, messag
 
 def test_a_function_that_gives_no_model_is_refused(tmp_path):
     (tmp_path / "model.py").write_text("def load(): return 3\n")
-    with pytest.raises(DefinitionError, match=r"model\.py:load gave int, which is no model"):
+    with pytest.raises(DefinitionError, match=r"model\.py:load gave int, which isn't a model"):
         open_source("model.py:load", tmp_path, {})
 
 

@@ -30,7 +30,7 @@ def test_a_trusted_one_answers_as_the_module_does(tmp_path, linear):
 @pytest.mark.parametrize("content", [{"weight": torch.zeros(2)}, None])
 def test_a_trusted_file_without_a_module_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "net.pt")
-    with pytest.raises(DefinitionError, match="which is no module"):
+    with pytest.raises(DefinitionError, match="which isn't a module"):
         open_source("net.pt", tmp_path, {}, trust=True)
 
 

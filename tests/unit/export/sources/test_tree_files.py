@@ -63,7 +63,7 @@ def test_a_trusted_pickle_and_a_skops_file_give_the_same_model(tmp_path):
 
 def test_a_pickle_with_something_around_the_model_says_what_it_holds(tmp_path):
     (tmp_path / "model.pkl").write_bytes(pickle.dumps({"model": 1}))
-    with pytest.raises(DefinitionError, match="dict is no fitted model of scikit-learn, XGBoost or LightGBM"):
+    with pytest.raises(DefinitionError, match="dict isn't a fitted model of scikit-learn, XGBoost or LightGBM"):
         open_source("model.pkl", tmp_path, {}, trust=True)
 
 

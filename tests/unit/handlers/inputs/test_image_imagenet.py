@@ -13,8 +13,8 @@ from tests.helpers.photos import IMAGENET, imagenet, photos, viewed
 @pytest.fixture(params=[(256, 224), (64, 56)])
 def sides(request) -> tuple[int, int]:
     """The shorter side, and the side of the cut."""
-    given: tuple[int, int] = request.param
-    return given
+    size: tuple[int, int] = request.param
+    return size
 
 
 @pytest.fixture

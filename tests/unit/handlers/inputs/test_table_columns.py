@@ -64,7 +64,7 @@ def test_a_row_by_name_is_the_same_row():
         ("trial", 1, "expected true or false"),
         ("plan", 1, "expected a string"),
         ("age", "x", "expected a number"),
-        ("joined", "yesterday", "no date in ISO 8601"),
+        ("joined", "yesterday", "a date in ISO 8601"),
         ("joined", 5, "expected a date"),
     ],
 )
@@ -134,7 +134,7 @@ def test_a_column_of_numbers_stays_a_name_in_the_signature():
         "x",
         {"name": "y", "nullable": True},
     )
-    assert options(["x"]).typed == (Column("x"),)
+    assert options(["x"]).typed_columns == (Column("x"),)
 
 
 def test_integers_beyond_what_the_tensor_holds_exactly_are_refused():

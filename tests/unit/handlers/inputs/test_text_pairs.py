@@ -164,11 +164,11 @@ def test_only_rows_of_one_length_run_together_where_padding_is_not_allowed(opene
     ],
 )
 def test_a_models_inputs_decide_which_tensors_it_gets(required, optional, pairs, tensors):
-    assert TextOptions(pairs=pairs).completed(required, optional).tensors == tensors
+    assert TextOptions(pairs=pairs).complete(required, optional).tensors == tensors
 
 
 def test_tensors_that_the_definition_names_stay():
-    assert TextOptions(tensors=ALL[:1]).completed(ALL[:2], ()).tensors == ALL[:1]
+    assert TextOptions(tensors=ALL[:1]).complete(ALL[:2], ()).tensors == ALL[:1]
 
 
 @pytest.mark.parametrize(("name", "value"), [("input_ids", 12), ("token_type_ids", 2), ("position_ids", 128)])

@@ -135,11 +135,11 @@ def test_rare_bins_alone_raise_no_alarm():
 def test_batches_are_passed_over_when_many_come():
     now = [1.0]
     drift = Drift(Profile(10, {"x": Measure((0.0,), (5, 5))}), lambda *_: None, lambda _: None, now=lambda: now[0])
-    assert drift.due()
+    assert drift.is_due()
     drift.add([1.0], [], Rows(Classification()))
-    assert not drift.due()
+    assert not drift.is_due()
     now[0] += drifts.GAP_S
-    assert drift.due()
+    assert drift.is_due()
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_manifest_whose_names_could_be_more_than_names_is_refused(stores, name
     manifest: dict[str, object] = {"model": {"modelName": name, "modelVersion": "1.0", "handler": "service.py"}}
     write_archive(stores.user / "odd.mar", {"service.py": EVIL}, manifest)
     [refusal] = fill(stores)
-    assert "is no name of a model" in refusal.reason
+    assert "isn't a valid name of a model" in refusal.reason
 
 
 def test_the_second_of_two_files_with_one_version_is_refused(stores):

@@ -92,7 +92,11 @@ def test_a_header_in_another_coding_or_with_other_line_ends_says_what_is_read(tm
 
 
 def test_a_header_that_is_missing_or_says_a_name_twice_is_no_job(tmp_path):
-    for text, reason in (("", "no header"), ("a,a\n1,2\n", "two columns of one name"), ('"a\n1\n', "can't be read")):
+    for text, reason in (
+        ("", "no header"),
+        ("a,a\n1,2\n", "two columns have the same name"),
+        ('"a\n1\n', "can't be read"),
+    ):
         path = tmp_path / "rows.csv"
         path.write_text(text)
         with pytest.raises(BatchError, match=reason):

@@ -29,7 +29,7 @@ def test_a_pin_follows_its_location(text, location):
     [
         ("s3://b/x@sha256:abc", "not a SHA-256: 'abc'"),
         ("https://me:secret@h/x", "must not hold a password"),
-        ("http://h/x", "whoever is on the way"),
+        ("http://h/x", "anyone on the network path"),
     ],
 )
 def test_an_unsafe_location_is_refused_and_its_password_is_not_shown(text, message):

@@ -154,5 +154,5 @@ def test_a_model_file_that_no_module_can_be_named_after_is_refused(tmp_path):
     members = eager("base_handler")
     members["my-net.py"] = members.pop("network.py")
     members[MANIFEST] = members[MANIFEST].replace(b"network.py", b"my-net.py")
-    with pytest.raises(ArchiveError, match=r"my-net\.py: its name is no module's"):
+    with pytest.raises(ArchiveError, match=r"my-net\.py: its name isn't a valid name of a module"):
         converted(tmp_path, members, b"[1.0]")

@@ -48,7 +48,7 @@ def test_an_archive_of_ours_another_runtime_an_odd_name_and_a_manifest_of_others
     with pytest.raises(ArchiveError, match="it is an archive of onnxserve"):
         read_stock(archive)
     refused({**doubler_members(), MANIFEST: json.dumps({**document(), "runtime": "LSP"}).encode()}, "runtime is 'LSP'")
-    refused(with_manifest(doubler_members(), modelName="../up"), "is no name of a model")
+    refused(with_manifest(doubler_members(), modelName="../up"), "isn't a valid name of a model")
     refused({**doubler_members(), "digests.json": b"{}"}, "names that onnxserve needs")
     refused({**doubler_members(), MANIFEST: b'{"model": {}}'}, "is not torch-model-archiver's")
     refused({**doubler_members(), MANIFEST: b"{"}, "is damaged")
@@ -61,6 +61,6 @@ def test_a_configuration_is_read_and_a_missing_or_damaged_one_is_named(tmp_path)
         return read_config(read_stock(write_zip(tmp_path / "a.mar", {**members, **more})))
 
     assert config(b"batchSize: 8\n") == {"batchSize": 8}
-    for content, match in ((None, "names c.yaml, which is missing"), (b"{", "is damaged"), (b"[1]", "is no mapping")):
+    for content, match in ((None, "names c.yaml, which is missing"), (b"{", "is damaged"), (b"[1]", "isn't a mapping")):
         with pytest.raises(ArchiveError, match=match):
             config(content)

@@ -18,18 +18,18 @@ class BadFrame(Exception):
     """The bytes aren't the protocol's, so nothing more can be read from the connection."""
 
 
-class Short(Exception):
+class Incomplete(Exception):
     """The buffer ends before the field does; it must have `needed` bytes."""
 
     def __init__(self, needed: int) -> None:
         self.needed = needed
 
 
-def span(buffer: bytes | bytearray, position: int) -> tuple[int, int]:
-    """Return where a field's content begins and ends, with an end of -1 where a list ends; raises Short or BadFrame."""
+def locate_field(buffer: bytes | bytearray, position: int) -> tuple[int, int]:
+    """Return start and stop of a field's content, with a stop of -1 at a list's end; raises Incomplete or BadFrame."""
     start = position + 4
     if start > len(buffer):
-        raise Short(start)
+        raise Incomplete(start)
     stop = start + _unpack(buffer, position)[0]
     if start <= stop <= len(buffer):
         return start, stop
@@ -37,12 +37,12 @@ def span(buffer: bytes | bytearray, position: int) -> tuple[int, int]:
         return start, END
     if not start <= stop <= start + FIELD_LIMIT:
         raise BadFrame(f"a field of {stop - start} bytes, at most {FIELD_LIMIT} are accepted")
-    raise Short(stop)
+    raise Incomplete(stop)
 
 
-def text(buffer: bytes | bytearray, position: int) -> tuple[str, int]:
-    """Return a text and the position after it; raises Short or BadFrame."""
-    start, stop = span(buffer, position)
+def read_text(buffer: bytes | bytearray, position: int) -> tuple[str, int]:
+    """Return a text and the position after it; raises Incomplete or BadFrame."""
+    start, stop = locate_field(buffer, position)
     if stop == END:
         raise BadFrame("a list ended where text was expected")
     try:
@@ -51,7 +51,7 @@ def text(buffer: bytes | bytearray, position: int) -> tuple[str, int]:
         raise BadFrame("text that is not UTF-8") from error
 
 
-def pairs(packed: bytes) -> dict[str, str]:
+def read_pairs(packed: bytes) -> dict[str, str]:
     """Return the texts of a list without its end mark as names and values; raises BadFrame.
 
     It is one loop without calls, since it runs for each request.
@@ -73,8 +73,8 @@ def pairs(packed: bytes) -> dict[str, str]:
     return values
 
 
-def integer(buffer: bytearray, position: int) -> tuple[int, int]:
-    """Return an integer and the position after it; raises Short."""
+def read_integer(buffer: bytearray, position: int) -> tuple[int, int]:
+    """Return an integer and the position after it; raises Incomplete."""
     if position + 4 > len(buffer):
-        raise Short(position + 4)
+        raise Incomplete(position + 4)
     return _unpack(buffer, position)[0], position + 4

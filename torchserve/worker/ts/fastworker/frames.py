@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from .fields import END, END_BYTES, BadFrame, Short, integer, pairs, span, text
+from .fields import END, END_BYTES, BadFrame, Incomplete, locate_field, read_integer, read_pairs, read_text
 from .messages import Load, Request
 
 CHUNK = 1 << 18
@@ -15,33 +15,33 @@ class FrontendGone(Exception):
 
 
 def _parse_load(buffer: bytearray, position: int) -> tuple[Load, int]:
-    name, position = text(buffer, position)
-    path, position = text(buffer, position)
-    batch_size, position = integer(buffer, position)
-    handler, position = text(buffer, position)
-    gpu, position = integer(buffer, position)
-    envelope, position = text(buffer, position)
+    name, position = read_text(buffer, position)
+    path, position = read_text(buffer, position)
+    batch_size, position = read_integer(buffer, position)
+    handler, position = read_text(buffer, position)
+    gpu, position = read_integer(buffer, position)
+    envelope, position = read_text(buffer, position)
     if position >= len(buffer):
-        raise Short(position + 1)
+        raise Incomplete(position + 1)
     load = Load(name, path, batch_size, handler, gpu if gpu >= 0 else None, envelope, bool(buffer[position]))
     return load, position + 1
 
 
 def _parse_request(buffer: bytearray, position: int) -> tuple[Request | None, int]:
     """Return one request, None at the end of the batch, and the position after it."""
-    start, stop = span(buffer, position)
+    start, stop = locate_field(buffer, position)
     if stop == END:
         return None, start
-    id_, position = text(buffer, position)
+    id_, position = read_text(buffer, position)
     headers, position = _parse_headers(buffer, position)
     parameters: list[tuple[str, str, bytearray]] = []
     while True:
-        start, stop = span(buffer, position)
+        start, stop = locate_field(buffer, position)
         if stop == END:
             return Request(id_, headers, parameters), start
-        name, position = text(buffer, position)
-        kind, position = text(buffer, position)
-        start, position = span(buffer, position)
+        name, position = read_text(buffer, position)
+        kind, position = read_text(buffer, position)
+        start, position = locate_field(buffer, position)
         if position == END:
             raise BadFrame("a parameter without a value")
         parameters.append((name, kind, buffer[start:position]))
@@ -55,8 +55,8 @@ def _parse_headers(buffer: bytearray, position: int) -> tuple[dict[str, str], in
     """
     end = buffer.find(END_BYTES, position)
     if end < 0:
-        raise Short(len(buffer) + 1)
-    return pairs(bytes(buffer[position:end])), end + len(END_BYTES)
+        raise Incomplete(len(buffer) + 1)
+    return read_pairs(bytes(buffer[position:end])), end + len(END_BYTES)
 
 
 class Frames:
@@ -85,8 +85,8 @@ class Frames:
         while True:
             try:
                 return _parse_load(self._buffer, 1)
-            except Short as short:
-                self._fill(short.needed)
+            except Incomplete as incomplete:
+                self._fill(incomplete.needed)
 
     def _read_batch(self) -> tuple[list[Request], int]:
         requests: list[Request] = []
@@ -94,8 +94,8 @@ class Frames:
         while True:
             try:
                 request, position = _parse_request(self._buffer, position)
-            except Short as short:  # the next attempt continues after the last whole request
-                self._fill(short.needed)
+            except Incomplete as incomplete:  # the next attempt continues after the last whole request
+                self._fill(incomplete.needed)
                 continue
             if request is None:
                 return requests, position

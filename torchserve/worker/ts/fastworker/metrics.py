@@ -195,5 +195,5 @@ def kind_of(metric_type: Any) -> str:
 
 def _check_unit(unit: str, allowed: tuple[str, ...]) -> str:
     if unit not in allowed:
-        raise MetricRefused(f"unit {unit!r} is none of {', '.join(allowed)}")
+        raise MetricRefused(f"unit {unit!r} isn't one of {', '.join(allowed)}")
     return unit

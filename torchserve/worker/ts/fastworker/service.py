@@ -29,7 +29,7 @@ def decode(kind: str, value: bytearray) -> Any:
     return value
 
 
-def keep(kind: str, value: bytearray) -> bytearray:  # noqa: ARG001 - the parameters of `decode`
+def pass_through(kind: str, value: bytearray) -> bytearray:  # noqa: ARG001 - the parameters of `decode`
     """Return a parameter's value as it came, where `decode_input_request` is off."""
     return value
 
@@ -53,7 +53,7 @@ class Service:
     def _predict(self, requests: list[Request]) -> bytes:
         ids = [request.id for request in requests]
         context = self.context
-        read = decode if context.decodes or DECODE else keep
+        read = decode if context.decodes or DECODE else pass_through
         data = [{name: read(kind, value) for name, kind, value in request.parameters} for request in requests]
         context.request_ids = dict(enumerate(ids))
         context.request_processor = [RequestProcessor(request) for request in requests]
