@@ -11,6 +11,7 @@ import numpy as np
 
 from onnxserve.archive.write import pretty
 from onnxserve.errors import CheckFailed, DefinitionError
+from onnxserve_handlers.outputs import rows_not_finite
 from onnxserve_handlers.registry import read_signature, task_for
 
 from .acceptance import has_own_units
@@ -87,6 +88,9 @@ def call(state: ExportState) -> None:
     path.unlink()
     state.reference, state.probe_reference = certify, probe
     state.select_reference, state.golden_outputs = select, golden
+    named = {"certify": certify, "probe": probe, "select": select, "golden": golden}
+    for name, given in named.items():
+        check_finite(model.name, name, given)
     state.scales = scales_of(typical_outputs(state), each=has_own_units(state.definition))
     shift = largest_shift(probe, alone, mixed, groups.mixed_rows, state.scales)
     if not shift <= TOLERANCE:
@@ -103,6 +107,18 @@ def call(state: ExportState) -> None:
     if state.definition.output.logit_activation:
         _state_activation(state, main(typical_outputs(state)))
     _check_golden(state)
+
+
+def check_finite(model: str, name: str, outputs: Arrays) -> None:
+    """Raise CheckFailed if the source gives an infinity or NaN for one of the rows of a group."""
+    if rows := rows_not_finite(outputs):
+        raise CheckFailed(
+            "reference",
+            f"{model}'s output isn't a finite number for {len(rows)} of {len(main(outputs))} {name} rows, the first is "
+            f"row {rows[0]}",
+            "none",
+            fix="look for a logarithm or root of 0, a division by 0, or leave out the rows that the model can't answer",
+        )
 
 
 def run_each(
