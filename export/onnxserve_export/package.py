@@ -17,7 +17,7 @@ from onnxserve.archive.proof import ProofArray, ProofRow
 from onnxserve.archive.write import pretty
 from onnxserve.definition import ServeSection, Source
 from onnxserve.locations.location import parse_location
-from onnxserve_handlers.trust.golden import Golden, GoldenOutput
+from onnxserve_handlers.trust.model import Golden, GoldenOutput
 
 from .acceptance import budget_of
 from .answer_size import unreachable

@@ -24,7 +24,8 @@ from .plan import FP32
 from .records import RowParity
 from .reference import check_finite, typical_outputs
 from .run import run_parts
-from .served_task import opened_task, overrides
+from .served_class import overrides
+from .served_task import opened_task
 from .step import Step
 from .typical_spread import row_units, typical_scales
 

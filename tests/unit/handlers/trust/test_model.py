@@ -25,7 +25,7 @@ from onnxserve_handlers.tasks.regression import RegressionOptions
 from onnxserve_handlers.tasks.rerank import RerankOptions
 from onnxserve_handlers.tasks.segmentation import SegmentationOptions
 from onnxserve_handlers.tasks.tokens import TokensOptions
-from onnxserve_handlers.trust.golden import (
+from onnxserve_handlers.trust.model import (
     Golden,
     GoldenMismatch,
     GoldenOutput,
