@@ -19,7 +19,7 @@ from .metric import Metric
 from .paired_statistics import PairedStatistics, describe_excess, spread_of
 from .rankings import rankings
 from .records import Split
-from .served_task import overrides
+from .served_class import overrides
 from .significance_levels import FIRST_LEVEL
 from .subset import Row
 

@@ -29,6 +29,7 @@ from .preprocess import FEW, golden_alone, select_alone
 from .records import Candidate, Measured
 from .run import GraphCrashed
 from .served_task import opened_task
+from .source_worth import check_worth
 from .step import Step
 from .subset import Subset
 from .timing import cpus
@@ -111,6 +112,8 @@ def call(state: ExportState) -> None:
     The next one starts when one was measured, so that the outputs of few candidates are kept at a time.
     """
     acceptance = select_acceptance(state) if state.split.units("select") else None
+    if acceptance:
+        check_worth(acceptance, state.model.name)
     state.measured = []
     with ThreadPoolExecutor(cpus()) as pool:
         rest = iter(state.candidates)

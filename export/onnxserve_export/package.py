@@ -17,13 +17,14 @@ from onnxserve.archive.proof import ProofArray, ProofRow
 from onnxserve.archive.write import pretty
 from onnxserve.definition import ServeSection, Source
 from onnxserve.locations.location import parse_location
-from onnxserve_handlers.trust.golden import Golden, GoldenOutput
+from onnxserve_handlers.trust.model import Golden, GoldenOutput
 
 from .acceptance import budget_of
 from .answer_size import unreachable
 from .arrays import main
 from .batch_composition import SEED as BATCH_SEED
 from .bom import bom
+from .criterion import ACCURACY, LABELS
 from .environment import versions
 from .export_state import ExportState
 from .fetch import location_of
@@ -103,6 +104,8 @@ def evidence(state: ExportState) -> dict[str, Any]:
         summary |= {"unproven": why_unproven(state, chosen), "rows_wanted": state.plan.wanted}
     if chosen.paired:
         summary |= asdict(chosen.paired)
+    if task == LABELS and claim == ACCURACY:
+        summary["unseen_labels"] = unseen_labels(state)
     return {
         "summary": summary,
         "variants": [asdict(result) for result in state.measured],
@@ -124,6 +127,12 @@ def evidence(state: ExportState) -> dict[str, Any]:
         "sources": [origin(source) for source in definition.sources],
         "environment": versions(),
     }
+
+
+def unseen_labels(state: ExportState) -> list[str]:
+    """Return the labels that no certify row has: nothing is known of them."""
+    seen = {str(row.label) for row in state.split.certify}
+    return [label for label in state.definition.labels if label not in seen]
 
 
 def chosen_result(state: ExportState) -> Measured:

@@ -12,7 +12,9 @@ from .binomial import share_bound
 from .drop_bound import drop_bound
 from .mean_bound import mean_bound
 from .significance_levels import FIRST_LEVEL
+from .typical_spread import widest
 
+CHUNK = 2**22  # values that are copied together
 NEIGHBOURS = 2000  # rows among which the nearest is looked for
 
 
@@ -95,10 +97,19 @@ def compare_labels(reference: Array, candidate: Array, truth: Array, level: floa
 
 
 def spread_of(reference: Array) -> float:
-    """The scale of a regression's errors: root mean square over outputs of their standard deviations over rows."""
+    """The scale of a regression's errors: root mean square over outputs of their standard deviations over rows.
+
+    A few rows with huge outputs don't widen it.
+    """
     columns = reference.reshape(len(reference), -1)
+    magnitude = float(np.abs(columns).max(initial=0)) or 1.0
+    limits, step = widest(columns), max(1, CHUNK // max(1, len(columns)))
+    parts = [slice(start, start + step) for start in range(0, columns.shape[1], step)]
+    # In units of the magnitude no square overflows.
+    each = [(columns[:, part] / np.float64(magnitude)).std(axis=0) for part in parts]
+    deviations = np.minimum(np.concatenate(each), limits / magnitude) if len(columns) and each else np.zeros(1)
     # Outputs that never change have their size as scale.
-    return float(np.sqrt(columns.var(axis=0).mean())) or float(np.abs(columns).max(initial=0)) or 1.0
+    return magnitude * (float(np.sqrt(np.mean(deviations**2))) or 1.0)
 
 
 def value_errors(reference: Array, candidate: Array, spread: float) -> Array:
@@ -108,9 +119,10 @@ def value_errors(reference: Array, candidate: Array, spread: float) -> Array:
 
 
 def vector_errors(reference: Array, candidate: Array) -> Array:
-    """1 less each row's cosine with torch's vector, shape (rows,)."""
+    """1 less each row's cosine with torch's vector, shape (rows,); 0 for two vectors without a direction."""
     left, right = (_unit(vectors) for vectors in (reference, candidate))
-    return np.asarray(1 - (left * right).sum(axis=-1))
+    without = ~(left.any(axis=-1) | right.any(axis=-1))
+    return np.asarray(np.where(without, 0.0, 1 - (left * right).sum(axis=-1)))
 
 
 def compare_errors(

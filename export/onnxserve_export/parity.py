@@ -23,8 +23,11 @@ from .graph_outputs import GraphOutputs
 from .outputs import cut, join, with_row_sizes
 from .plan import FP32
 from .records import RowParity
-from .served_task import opened_task, overrides
+from .reference import check_finite, typical_outputs
+from .served_class import overrides
+from .served_task import opened_task
 from .step import Step
+from .typical_spread import row_units, typical_scales
 
 Changes = Callable[[Outputs, Outputs], Flags]  # which rows' answers differ, of outputs and the source's
 
@@ -86,18 +89,23 @@ def row_scales(expected: Arrays, scales: Arrays) -> Arrays:
 def comparisons(state: ExportState, fp32: GraphOutputs) -> Iterator[Compared]:
     """Yield all groups of rows, compared; generated rows for which the source itself isn't finite are left out."""
     groups, changes = state.groups, changes_of(opened_task(state))
+    typical = typical_outputs(state)
+    narrow = typical_scales(state.scales, typical)
     known = {"select": state.select_reference, "certify": state.reference, "golden": state.golden_outputs}
     for name in ("fit", "calibrate", "select", "certify", "golden", "generated"):
         batches: Batches = getattr(groups, name)
         if not len(batches):
             continue
         expected = known.get(name) or source_outputs(state, batches)
-        actual, scales = fp32.of(batches), state.scales
+        actual = fp32.of(batches)
         expected, actual = (with_row_sizes(outputs, batches.sizes(), state.row_axes) for outputs in (expected, actual))
         if name == "generated":
             beyond = rows_not_finite(expected)
             expected, actual = drop_rows(expected, beyond), drop_rows(actual, beyond)
-            scales = row_scales(expected, scales)
+            scales = row_scales(expected, narrow)
+        else:
+            check_finite(state.model.name, name, expected)
+            scales = {output: row_units(array, narrow[output], typical[output]) for output, array in expected.items()}
         yield compare(name, expected, actual, scales, changes)
 
 

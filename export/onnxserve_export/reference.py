@@ -11,6 +11,7 @@ import numpy as np
 
 from onnxserve.archive.write import pretty
 from onnxserve.errors import CheckFailed, DefinitionError
+from onnxserve_handlers.outputs import rows_not_finite
 from onnxserve_handlers.registry import read_signature, task_for
 
 from .acceptance import has_own_units
@@ -89,6 +90,8 @@ def call(state: ExportState) -> None:
     path.unlink()
     state.reference, state.probe_reference = certify, probe
     state.select_reference, state.golden_outputs = select, golden
+    for name, outputs_of in {"certify": certify, "probe": probe, "select": select, "golden": golden}.items():
+        check_finite(model.name, name, outputs_of)
     own_units = has_own_units(state.definition)
     state.scales = scales_of(typical_outputs(state), each=own_units, free=state.output_axes)
     shift = largest_shift(probe, alone, mixed, groups.mixed_rows, state.scales)
@@ -106,6 +109,18 @@ def call(state: ExportState) -> None:
     if state.definition.output.logit_activation:
         _state_activation(state, main(typical_outputs(state)))
     _check_golden(state)
+
+
+def check_finite(model: str, name: str, outputs: Arrays) -> None:
+    """Raise CheckFailed if the source gives an infinity or NaN for one of the rows of a group."""
+    if rows := rows_not_finite(outputs):
+        raise CheckFailed(
+            "reference",
+            f"{model}'s output isn't a finite number for {len(rows)} of {len(main(outputs))} {name} rows, the first is "
+            f"row {rows[0]}",
+            "none",
+            fix="look for a logarithm or root of 0, a division by 0, or leave out the rows that the model can't answer",
+        )
 
 
 def run_each(

@@ -31,7 +31,7 @@ from .environment import versions
 from .outputs import join, largest_deviation, largest_shift
 from .paired_statistics import PairedStatistics, describe_excess, spread_of
 from .rankings import rankings
-from .served_task import archived_handler
+from .served_class import archived_handler
 from .significance_levels import FIRST_LEVEL
 from .subset import Row
 

@@ -77,7 +77,8 @@ def split_rows(rows: Iterable[Row], folder: Path, query_of: Callable[[Any], str 
     """Split rows in one pass, into files in `folder`."""
     assigned = Assignment(rows, query_of)
     subsets = spool(assigned, FRACTIONS, folder)
-    return Split(**subsets, duplicates=assigned.duplicates, unlabelled=assigned.unlabelled)
+    fit, calibrate, select, certify = (subsets[name] for name in FRACTIONS)
+    return Split(fit, calibrate, select, certify, assigned.duplicates, assigned.unlabelled)
 
 
 def with_rankings(split: Split, definition: Definition, hooks: TaskHooks) -> Split:

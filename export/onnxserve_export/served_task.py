@@ -1,22 +1,10 @@
-"""The hooks of a task as the class has them that serves: the task's own, or those of a user's own handler.
-
-A handler's own `quality`, `agreement`, `right` and `changes` decide in the proof as they do in a worker, so its class
-is imported from a copy of the handlers' package that has it, as in the archive.
-"""
+"""The hooks of a task as the class has them that will serve: the task's own, or those of a user's own handler."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from onnxserve.archive import folder_signature
-from onnxserve.archive.offline import package
 from onnxserve.definition import Definition
 from onnxserve_handlers.registry import read_signature, task_alone, task_for
 from onnxserve_handlers.tasks import TaskHooks
@@ -24,8 +12,7 @@ from onnxserve_handlers.tasks import TaskHooks
 from .archive_folder import handler_members
 from .archive_folder import signature as first_signature
 from .export_state import ExportState
-
-COMPOSITION = "composition.py"  # archives of 0.2 lack it
+from .served_class import served_class
 
 
 def served_task(definition: Definition, folder: Path) -> TaskHooks:
@@ -50,28 +37,6 @@ def served_task(definition: Definition, folder: Path) -> TaskHooks:
     return hooks
 
 
-def served_class(folder: Path, name: str, signature: Any) -> type[Any]:
-    """Return the class that serves by a signature, from the package `name` in `folder`.
-
-    The task's own hooks stand behind it, where a handler of `Handler` alone has predictions of its own.
-    """
-    with importable(folder, name):
-        service = import_module(f"{name}.composition").service_class(signature)
-        return type("Served", (service, import_module(f"{name}.registry").task(signature["output"]["task"])), {})
-
-
-@contextlib.contextmanager
-def importable(folder: Path, name: str) -> Iterator[None]:
-    """Let a package be imported from a folder, anew: an earlier folder of the same package may be gone."""
-    for module in [module for module in sys.modules if module.partition(".")[0] == name]:
-        del sys.modules[module]
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
-
-
 def opened_task(state: ExportState) -> TaskHooks:
     """Return the hooks by the signature in the archive's folder, where the outputs have decided what was left open.
 
@@ -83,22 +48,3 @@ def opened_task(state: ExportState) -> TaskHooks:
         return task_alone(signature.output.task, signature)
     hooks.open(state.archive_folder)
     return hooks  # type: ignore[no-any-return]  # a class of the archive's package
-
-
-def archived_handler(folder: Path) -> TaskHooks | None:
-    """Return the opened handler of the user's own in an unpacked archive; None if it has none or is of 0.2."""
-    signature = folder_signature(folder)
-    if not str(signature.get("handler", "")).startswith("custom_"):
-        return None
-    if not (folder / (name := package(folder)) / COMPOSITION).is_file():
-        return None
-    hooks: Any = served_class(folder, name, msgspec.to_builtins(signature))()
-    hooks.open(folder)
-    return hooks  # type: ignore[no-any-return]  # a class of the archive's package
-
-
-def overrides(hooks: TaskHooks, hook: str) -> bool:
-    """Return whether a hook is of a handler of the user's own: those of the tasks lie in the package `tasks`."""
-    tasks = next(base.__module__ for base in type(hooks).__mro__ if base.__name__ == TaskHooks.__name__)
-    module = str(getattr(type(hooks), hook).__module__)
-    return module != tasks and not module.startswith(f"{tasks}.")

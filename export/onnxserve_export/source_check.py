@@ -11,7 +11,7 @@ from .acceptance import has_own_units
 from .arrays import Arrays
 from .export_state import ExportState
 from .outputs import scales_of
-from .reference import check_repeatable
+from .reference import check_finite, check_repeatable
 from .sources import SourceModel
 
 
@@ -32,6 +32,8 @@ def source_faults(state: ExportState, batches: list[Arrays]) -> Iterator[Onnxser
     if fault := state.task.outputs_fault(few):
         yield DefinitionError(fault, where=where, fix="give the outputs that output.task reads, or change [output]")
     try:
+        for outputs in (few, many):
+            check_finite(state.model.name, "checked", outputs)
         check_repeatable(state.model, batches[-1], scales_of(many, each=has_own_units(state.definition)))
     except OnnxserveError as error:
         yield error

@@ -24,7 +24,7 @@ from .runtime.batching import guard, isolate
 from .tasks import first_output
 from .tasks.classification import Classification, best_labels
 from .tasks.regression import Regression
-from .trust.golden import check_golden, read_golden
+from .trust.model import check_golden, read_golden
 
 Form = Literal["labels", "values", "words"]
 COLUMNAR_ROWS = 1024  # of a batch without padding: larger ones are hardly faster, smaller ones are slower

@@ -31,8 +31,7 @@ from .runtime.session import Provider, Session, choose_provider, intra_op_thread
 from .signature import ERRORS, object_schema
 from .telemetry.recorder import make_recorder
 from .trust.digests import check_digests
-from .trust.golden import Golden, check_golden, check_labels, read_golden
-from .trust.model import read_model
+from .trust.model import Golden, check_golden, check_labels, read_golden, read_model
 from .trust.signing import check_signing
 
 log = logging.getLogger(__name__)

@@ -36,7 +36,7 @@ from .composition import service_class
 from .errors import InternalError, RequestError
 from .handler import Handler
 from .timing import measure
-from .trust.golden import read_golden
+from .trust.model import read_golden
 
 GPU = "ONNXSERVE_GPU"
 SEED = 20240229  # of random instances

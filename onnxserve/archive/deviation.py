@@ -27,7 +27,9 @@ def scale_of(outputs: Array, *, each: bool = False) -> Array:
     values = outputs.reshape(len(outputs), -1).astype(np.float64)
     axis = 0 if each else None
     magnitude = np.abs(values).max(axis=axis, initial=0.0)
-    scale = np.maximum(values.std(axis=axis), ROUNDING * magnitude)
+    with np.errstate(over="ignore"):  # the square of a number beyond 1e154
+        spread = np.nan_to_num(values.std(axis=axis), nan=np.inf)
+    scale = np.maximum(np.minimum(spread, magnitude), ROUNDING * magnitude)
     return np.atleast_1d(np.maximum(scale, TINY))
 
 

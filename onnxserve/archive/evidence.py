@@ -94,6 +94,8 @@ def describe_proof(summary: Mapping[str, Any]) -> list[str]:
         confidence = "with 95 % confidence" if proof == CERTIFIED else "at the bounds' own level, without a test"
         count = f"{summary['rows']} {summary.get('unit', 'rows')}"
         lines.append(f"On {count} that nothing was fitted to, {confidence}: {loss}.")
+    if unseen := summary.get("unseen_labels"):
+        lines.append(f"Nothing is known of labels that none of these rows has: {', '.join(unseen)}.")
     return lines
 
 

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxserve.archive import read_proof
-from onnxserve.archive.deviation import TOLERANCE, deviation, recorded_scale
+from onnxserve.archive.deviation import TOLERANCE, deviation, recorded_scale, scale_of
 from onnxserve.errors import ArchiveError, BatchError
+from onnxserve_handlers.outputs import pad
 
 COLUMNAR_ROWS = 1024  # without padding larger batches are hardly faster, smaller ones are slower
 FIX = "leave out --batch, or export with a larger serve.batch_size"
@@ -28,7 +29,7 @@ class Handler(Protocol):
         """Let at most `batch` rows run together."""
 
     def outputs(self, values: Sequence[Any]) -> npt.NDArray[Any]:
-        """The first output, shape (rows, outputs)."""
+        """The first output, shape (rows, outputs); archives until 0.3 can't tell the others by `every_output`."""
 
 
 def choose_batch_size(folder: Path, handler: Handler, proven: int, requested: int, *, columnar: bool) -> int:
@@ -51,9 +52,13 @@ def check_size(folder: Path, handler: Handler, proven: int, size: int) -> None:
     values = [row.input for row in read_proof(folder)]
     values = list(islice(cycle(values), max(size, len(values))))
     small = _run(handler, values, proven)
-    scale = recorded_scale(folder, small)
+    main, *others = small
+    scales = {main: recorded_scale(folder, small[main])} | {name: scale_of(small[name]) for name in others}
+    shift = 0.0
     try:
-        shift = max(deviation(_run(handler, values[::step], size), small[::step], scale) for step in (1, -1))
+        for step in (1, -1):
+            large = _run(handler, values[::step], size)
+            shift = max(shift, *(deviation(large[name], small[name][::step], scales[name]) for name in small))
     except Exception as error:  # whatever the archive's copy of a handler raises
         what = f"{size} rows together are not proven: the graph fails on them, it takes at most {proven}"
         raise BatchError(what, where="--batch", fix=FIX) from error
@@ -66,6 +71,9 @@ def check_size(folder: Path, handler: Handler, proven: int, size: int) -> None:
         )
 
 
-def _run(handler: Handler, values: Sequence[Any], size: int) -> npt.NDArray[Any]:
+def _run(handler: Handler, values: Sequence[Any], size: int) -> dict[str, npt.NDArray[Any]]:
+    """Return all outputs by name, those of shorter rows with zeros at their ends."""
     handler.resize(size)
-    return np.concatenate([handler.outputs(values[at : at + size]) for at in range(0, len(values), size)])
+    run = getattr(handler, "every_output", lambda rows: {"output": handler.outputs(rows)})
+    parts = [run(values[at : at + size]) for at in range(0, len(values), size)]
+    return {name: np.concatenate(pad([part[name] for part in parts])) for name in parts[0]}

@@ -70,7 +70,7 @@ class TaskModel:
         """Return the handler of the kind and the task on the graph, in this process; `changes` are the input's."""
         definition, model = read_definition(self.write(folder)), self.graph()
         inputs, outputs = graph_tensors(model.graph.input), graph_tensors(model.graph.output)
-        options = msgspec.structs.replace(definition.input.completed([tensor.name for tensor in inputs], ()), **changes)
+        options = msgspec.structs.replace(definition.input.complete([tensor.name for tensor in inputs], ()), **changes)
         served: Handler = type("Service", bases(self.kind, self.task), {})()
         served.signature = Signature(self.task, "1.0.0", "", "fp32", options, definition.output, inputs, outputs, 8)
         served.folder, served.output_axes = folder, free_axes(outputs)

@@ -67,7 +67,7 @@ def import_model(
     outline = Outline(artefact.given, answers)
     outline.add("name", name, "")
     if artefact.path is not None and is_torchserve(artefact.path):
-        files = read_archive(outline, artefact.path, options)
+        files: Files = read_archive(outline, artefact.path, options)
     elif options.row is not None:
         raise DefinitionError("--row is for archives of TorchServe", fix="give examples with --rows")
     else:

@@ -13,8 +13,8 @@ from ..errors import InvalidRow
 from ..outputs import Array, Outputs
 from ..signature import Positive, Schema, object_schema
 from . import OutputOptions, TaskHooks, field_of, first_output
-from .ranking import ndcg
 from .regression import numbers, round_significant
+from .rerank_ndcg import ndcg
 
 Vectors = npt.NDArray[np.float64]
 SEED = 7  # of the direction that scores are measured along

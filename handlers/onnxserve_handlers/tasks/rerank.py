@@ -12,8 +12,8 @@ from ..outputs import Array, Outputs
 from ..signature import TEXT_PAIR, Schema, object_schema
 from . import OutputOptions, TaskHooks, first_output, flat
 from .classification import DIGITS, probabilities
-from .ranking import ndcg_of_groups
 from .regression import closeness, round_significant
+from .rerank_ndcg import ndcg_of_groups
 
 
 class RerankOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -37,7 +37,11 @@ def test_masks_of_many_rows_are_joined_and_compared_without_being_in_memory(tmp_
 
 
 def test_shorter_rows_end_in_zeros_and_parts_follow_each_other(tmp_path):
-    batches = [{"tags": np.ones((2, 3), np.int64)}, {"tags": np.ones((1, 5), np.int64)}, {"tags": np.ones((2, 0))}]
+    batches: list[Arrays] = [
+        {"tags": np.ones((2, 3), np.int64)},
+        {"tags": np.ones((1, 5), np.int64)},
+        {"tags": np.ones((2, 0))},
+    ]
     written = write_batches(batches, tmp_path / "outputs.npz")
     inputs = write_batches(
         [{"ids": np.ones((2, 1))}, {"ids": np.ones((1, 1))}, {"ids": np.ones((2, 1))}], tmp_path / "i"

@@ -14,7 +14,8 @@ from onnxserve_export.acceptance import Basis, claim_of, form_of
 from onnxserve_export.criterion import OWN
 from onnxserve_export.export import export_model
 from onnxserve_export.rerun import rerun
-from onnxserve_export.served_task import overrides, served_task
+from onnxserve_export.served_class import overrides
+from onnxserve_export.served_task import served_task
 from onnxserve_export.steps import STEPS
 from onnxserve_handlers.tasks.classification import Classification
 

@@ -36,6 +36,7 @@ SAME = 6  # lines
 # and libraries of extras.
 BY_NAME = {
     "benchmarks/watching.py",
+    "export/onnxserve_export/served_class.py",
     "export/onnxserve_export/user_code.py",
     "handlers/onnxserve_handlers/composition.py",
     "onnxserve/archive/library.py",

@@ -67,6 +67,20 @@ def test_more_rows_than_the_graph_takes_are_refused_without_a_traceback(tmp_path
         choose_batch_size(tmp_path, Single(0.0, still=1), 1, 8, columnar=False)
 
 
+class MovingSecond(Moving):
+    """A handler whose second output alone moves."""
+
+    def every_output(self, values: Sequence[float]) -> dict[str, np.ndarray]:
+        return {"still": np.array([[value] for value in values], np.float32), "moving": self.outputs(values)}
+
+
+def test_every_output_must_stay(tmp_path):
+    proof_of(tmp_path, 40)
+    with pytest.raises(BatchError, match="32 rows together are not proven"):
+        choose_batch_size(tmp_path, MovingSecond(0.5, still=1), 1, 32, columnar=False)
+    assert choose_batch_size(tmp_path, MovingSecond(0.0, still=1), 1, 32, columnar=False) == 32
+
+
 def test_what_moves_is_judged_as_the_export_judges_it():
     assert TOLERANCE == deviation.TOLERANCE
 

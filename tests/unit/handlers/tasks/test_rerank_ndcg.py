@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from onnxserve_handlers.tasks.ranking import ndcg, ndcg_of_groups
+from onnxserve_handlers.tasks.rerank_ndcg import ndcg, ndcg_of_groups
 
 
 def test_the_worked_example_of_wikipedia_comes_out():

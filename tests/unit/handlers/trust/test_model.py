@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import json
+
+import msgspec
 import numpy as np
 import pytest
 
-from onnxserve.archive import unpack
+from onnxserve.archive import check_archive, contents, unpack, write_archive
 from onnxserve.archive.deviation import TOLERANCE, deviation, magnitude_of, recorded_scale, scale_of
-from onnxserve.errors import CheckFailed
+from onnxserve.errors import ArchiveError, CheckFailed
 from onnxserve.scaffold import new_model
 from onnxserve_export.export import export_model
 from onnxserve_export.steps import STEPS
-from onnxserve_handlers.trust.golden import Golden, GoldenMismatch, check_golden, read_golden
+from onnxserve_handlers.outputs import Outputs
+from onnxserve_handlers.registry import task_for
+from onnxserve_handlers.tasks.classification import ClassificationOptions
+from onnxserve_handlers.tasks.detection import DetectionOptions
+from onnxserve_handlers.tasks.embedding import EmbeddingOptions
+from onnxserve_handlers.tasks.multilabel import MultilabelOptions
+from onnxserve_handlers.tasks.raw import RawOptions
+from onnxserve_handlers.tasks.regression import RegressionOptions
+from onnxserve_handlers.tasks.rerank import RerankOptions
+from onnxserve_handlers.tasks.segmentation import SegmentationOptions
+from onnxserve_handlers.tasks.tokens import TokensOptions
+from onnxserve_handlers.trust.model import (
+    Golden,
+    GoldenMismatch,
+    GoldenOutput,
+    check_golden,
+    check_labels,
+    read_golden,
+)
 from tests.helpers.definitions import regression_toml
 
 
@@ -152,3 +173,103 @@ def test_rows_whose_outputs_have_sizes_of_their_own_are_compared_with_zeros_at_t
     assert check_golden(golden, run) == 0
     with pytest.raises(GoldenMismatch):
         check_golden(golden, lambda instances: run(instances, error=0.5))
+
+
+def two_outputs(second: float = 2.0) -> dict[str, np.ndarray]:
+    return {"first": np.array([[1.0]]), "second": np.array([second], np.float32)}
+
+
+def test_every_output_must_be_reproduced_in_its_own_unit():
+    others = {"second": GoldenOutput.of(np.array([2.0], np.float32), np.array([100.0]))}
+    golden = Golden([0], [[1.0]], 0.01, [1.0], others)
+    assert msgspec.json.decode(msgspec.json.encode(golden), type=Golden) == golden
+    assert check_golden(golden, lambda _: two_outputs(2.5)) == pytest.approx(0.005)
+    with pytest.raises(GoldenMismatch, match=r"the source's output second by 0\.02"):
+        check_golden(golden, lambda _: two_outputs(4.0))
+    with pytest.raises(GoldenMismatch, match="no output second"):
+        check_golden(golden, lambda _: {"first": np.array([[1.0]])})
+    with pytest.raises(GoldenMismatch, match="by inf"):
+        check_golden(golden, lambda _: {**two_outputs(), "second": np.ones((1, 3))})
+    former = Golden([0], [[1.0]], 0.01)  # until 0.3 there were no others
+    assert check_golden(former, lambda _: two_outputs(99.0)) == 0
+
+
+def test_a_labelled_golden_row_must_be_answered_as_its_label_says():
+    task = task_for(ClassificationOptions(labels=("a", "b")))
+    outputs = Outputs(logits=np.array([[1.0, 0], [1, 0], [0, 1]]))
+    check_labels(Golden([0, 1, 2], [[1.0, 0]] * 3, 1, labels=["a", None, "b"]), outputs, None, task.right)
+    with pytest.raises(GoldenMismatch, match=r"golden row 2 is answered otherwise than its label 'a' says \(1 of 2"):
+        check_labels(Golden([0, 1, 2], [[1.0, 0]] * 3, 1, labels=["a", None, "a"]), outputs, None, task.right)
+
+
+def test_an_archive_whose_graph_answers_a_labelled_golden_row_otherwise_is_not_loaded(archive, tmp_path):
+    members, manifest, _ = contents(archive)
+    golden = json.loads(members["golden.json"])
+    assert golden["labels"] == ["inside", "outside"]
+    members["golden.json"] = json.dumps({**golden, "labels": golden["labels"][::-1]}).encode()
+    write_archive(tmp_path / "wrong.mar", members, manifest)
+    with pytest.raises(ArchiveError, match="golden row 0 is answered otherwise than its label 'outside' says"):
+        check_archive(tmp_path / "wrong.mar")
+    former = {name: golden[name] for name in ("instances", "outputs", "tolerance", "scale")}
+    members["golden.json"] = json.dumps(former).encode()
+    write_archive(tmp_path / "former.mar", members, manifest)
+    assert check_archive(tmp_path / "former.mar").golden_rows == 2
+
+
+BOXES = Outputs(boxes=np.array([[[0.0, 0, 10, 10]]]), scores=np.array([[0.9]]), numbers=np.zeros((1, 1), np.int64))
+MASK, NUMBERS = Outputs(mask=np.eye(2, dtype=int)[None]), Outputs(values=np.array([[3.0]]), second=np.array([1]))
+FAR = {"label": "a", "box": [9, 9, 20, 20]}
+SCALES = {name: np.ones(1) for name in ("boxes", "values", "second", "vector", "mask", "scores", "tags")}
+RIGHT_AND_WRONG = [
+    (MultilabelOptions(labels=("a", "b"), activation="none"), Outputs(scores=np.array([[0.9, 0.1]])), ["a"], ["b"]),
+    (MultilabelOptions(labels=("a", "b"), activation="none"), Outputs(scores=np.array([[0.9, 0.1]])), ["a"], []),
+    (DetectionOptions(labels=("a",)), BOXES, [{"label": "a", "box": [1, 0, 10, 10]}], []),
+    (
+        DetectionOptions(labels=("a",)),
+        BOXES,
+        [{"label": "a", "box": [0, 0, 9, 9]}],
+        [{"label": "a", "box": [9, 9, 20, 20]}],
+    ),
+    (
+        SegmentationOptions(labels=("a", "b")),
+        Outputs(mask=np.eye(2, dtype=int)[None]),
+        [[1, 0], [0, 1]],
+        [[0, 1], [1, 0]],
+    ),
+    (RerankOptions(activation="none"), Outputs(scores=np.array([0.8])), 1.0, 0.0),
+    (RegressionOptions(), Outputs(values=np.array([[3.0]])), 3.4, 5.0),
+    (RegressionOptions(), Outputs(values=np.array([[3.0, 1.0]])), [3.4, 1], [3.4, 3]),
+    (EmbeddingOptions(), Outputs(vector=np.array([[1.0, 0.0]])), [2.0, 0.0], [0.0, 1.0]),
+    (
+        RawOptions(),
+        Outputs(values=np.array([[3.0]]), second=np.array([1])),
+        {"values": [3.001], "second": 1},
+        {"second": 2},
+    ),
+    (TokensOptions(labels=("O", "PER")), Outputs(tags=np.array([[[1.0, 0], [0, 1]]])), ["O", "PER"], ["PER", "O"]),
+]
+
+
+@pytest.mark.parametrize(("options", "outputs", "right", "wrong"), RIGHT_AND_WRONG)
+def test_each_task_knows_a_right_answer_and_a_wrong_one(options, outputs, right, wrong):
+    task = task_for(options)
+    assert [task.golden_fault(label) for label in (right, wrong)] == ["", ""]
+    assert [bool(task.right(outputs, [label], None, SCALES)[0]) for label in (right, wrong)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("options", "label"),
+    [
+        (RegressionOptions(), "three"),
+        (RegressionOptions(), [[1], [1, 2]]),
+        (EmbeddingOptions(), "topic"),
+        (RawOptions(), 3.0),
+        (RawOptions(), {"values": "x"}),
+        (MultilabelOptions(labels=("a",)), ["b"]),
+        (ClassificationOptions(labels=("a",)), "b"),
+        (DetectionOptions(labels=("a",)), "a"),
+        (RerankOptions(), 2),
+    ],
+)
+def test_a_label_with_which_no_answer_can_be_compared_is_told(options, label):
+    assert task_for(options).golden_fault(label)

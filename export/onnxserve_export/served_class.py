@@ -1,0 +1,62 @@
+"""The class that serves an archive, imported from the copy of the handlers' package that lies in its folder.
+
+A handler's own `quality`, `agreement`, `right` and `changes` decide in the proof as they do in a worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from onnxserve.archive import folder_signature
+from onnxserve.archive.offline import package
+from onnxserve_handlers.tasks import TaskHooks
+
+COMPOSITION = "composition.py"  # archives of 0.2 lack it
+
+
+def served_class(folder: Path, name: str, signature: Any) -> type[Any]:
+    """Return the class that serves by a signature, from the package `name` in `folder`.
+
+    The task's own hooks stand behind it, where a handler of `Handler` alone has predictions of its own.
+    """
+    with importable(folder, name):
+        service = import_module(f"{name}.composition").service_class(signature)
+        return type("Served", (service, import_module(f"{name}.registry").task(signature["output"]["task"])), {})
+
+
+@contextlib.contextmanager
+def importable(folder: Path, name: str) -> Iterator[None]:
+    """Let a package be imported from a folder, anew: an earlier folder of the same package may be gone."""
+    for module in [module for module in sys.modules if module.partition(".")[0] == name]:
+        del sys.modules[module]
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def archived_handler(folder: Path) -> TaskHooks | None:
+    """Return the opened handler of the user's own in an unpacked archive; None if it has none or is of 0.2."""
+    signature = folder_signature(folder)
+    if not str(signature.get("handler", "")).startswith("custom_"):
+        return None
+    if not (folder / (name := package(folder)) / COMPOSITION).is_file():
+        return None
+    hooks: Any = served_class(folder, name, msgspec.to_builtins(signature))()
+    hooks.open(folder)
+    return hooks  # type: ignore[no-any-return]  # a class of the archive's package
+
+
+def overrides(hooks: TaskHooks, hook: str) -> bool:
+    """Return whether a hook is of a handler of the user's own: those of the tasks lie in the package `tasks`."""
+    tasks = next(base.__module__ for base in type(hooks).__mro__ if base.__name__ == TaskHooks.__name__)
+    module = str(getattr(type(hooks), hook).__module__)
+    return module != tasks and not module.startswith(f"{tasks}.")

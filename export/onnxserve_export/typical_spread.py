@@ -1,0 +1,43 @@
+"""The spread of most rows: a few rows with huge outputs would make every error of the others look small."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .arrays import Array, Arrays
+
+WIDTHS = 2.0  # by which the spread may exceed the distance of the quantiles, which is 3.3 spreads of a normal one
+QUANTILES = 0.05, 0.95
+OUTLYING = 10.0  # times the magnitude of most rows
+SAMPLE = 2**22  # values that quantiles are taken of
+
+
+def widest(values: Array) -> Array:
+    """Return the largest spread that each column may have, of values of shape (rows, columns); infinite if none is.
+
+    Of a column that hardly ever changes, as a count that is mostly 0, the rare values are all there is.
+    """
+    sample = values[:: max(1, values.size // SAMPLE)].astype(np.float64)
+    if not sample.size:
+        return np.full(values.shape[1], np.inf)
+    low, high = np.quantile(sample, QUANTILES, axis=0)
+    return np.where(high > low, WIDTHS * (high - low), np.inf)
+
+
+def typical_scales(scales: Arrays, outputs: Arrays) -> Arrays:
+    """Return units of deviations no wider than most rows' outputs; each has one number, or one for each value."""
+    typical = {}
+    for name, scale in scales.items():
+        values = outputs[name].reshape(len(outputs[name]), -1)
+        typical[name] = np.minimum(scale, widest(values if len(scale) == values.shape[1] else values.reshape(-1, 1)))
+    return typical
+
+
+def row_units(expected: Array, scale: Array, typical: Array) -> Array:
+    """Return each row's unit, shape (rows, 1 or values): its own largest value if that lies far beyond `typical` rows'.
+
+    There float32 itself is coarser than the spread of most rows.
+    """
+    rows, known = (np.abs(array.reshape(len(array), -1)).max(axis=1, initial=0.0) for array in (expected, typical))
+    usual = float(np.quantile(known, QUANTILES[1])) if len(known) else np.inf
+    return np.where((rows > OUTLYING * usual)[:, None], np.maximum(rows[:, None], scale), scale)
