@@ -26,9 +26,8 @@ SECRET = "X-Amz-Credential=me&X-Amz-Signature=5ec2e7"
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch) -> Path:
+def cache(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("ONNXSERVE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 def check_export(folder: Path, source: str) -> None:

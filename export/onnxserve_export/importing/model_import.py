@@ -65,6 +65,7 @@ def import_model(
     artefact = locate(source, folder, offline=options.offline, say=say)
     outline = Outline(artefact.given, answers)
     outline.add("name", name, "")
+    files: Files = {}
     if artefact.path is not None and is_torchserve(artefact.path):
         files = read_archive(outline, artefact.path, options)
     elif options.row is not None:
