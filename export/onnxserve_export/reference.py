@@ -37,6 +37,10 @@ from .served_task import opened_task
 from .sources import SourceModel
 from .step import Step
 
+MIXED = (
+    "the module mixes rows (a mean over the batch, padding that leaks): mend it, or let only texts of one length run "
+    'together: [input] batch = "equal", or every row alone: [serve] batch_size = 1'
+)
 RANDOM = 1e-6  # spreads, below which the answer to the same rows is the same
 
 
@@ -101,8 +105,7 @@ def call(state: ExportState) -> None:
             f"{model.name}'s answer to a row moves by {shift:.3g} of the outputs' spread with the other rows of its "
             "batch",
             f"{TOLERANCE:g}",
-            fix="the module mixes rows (a mean over the batch, padding that leaks): mend it, or let only texts of "
-            'one length run together: [input] batch = "equal"',
+            fix=MIXED if state.split.total else f"random rows may be far from any real one: give rows. Else {MIXED}",
         )
     if fault := state.task.outputs_fault(probe):
         raise DefinitionError(fault, where=state.definition.source)

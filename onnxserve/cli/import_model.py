@@ -34,8 +34,9 @@ def import_model(  # noqa: PLR0913 - each is a flag
     source: Annotated[
         str,
         typer.Argument(
-            help="The model: a path or a URL of a file or folder, a function `module:factory`, or an archive or "
-            "repository of another server."
+            help="The model: a path or a URL of a file or folder, a function `module:factory`, a package as "
+            "`pypi://NAME@VERSION`, or an archive or repository of another server. Pickles and exported "
+            "programs (.pt2) need --trust."
         ),
     ],
     name: Annotated[str, typer.Argument(help="The name of the new model.")],

@@ -119,7 +119,7 @@ class ServeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workers: Positive = 1
     """Workers of the version [workers]."""
     batch_size: Positive = 16
-    """Most requests of a batch [requests]."""
+    """Most requests of a batch [requests]; with 1 every row runs alone, for a model that takes no more."""
     max_batch_delay_ms: Positive = 5
     """Longest wait for a batch to fill [ms]."""
     response_timeout_s: Positive = 30
@@ -171,7 +171,8 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     """Where the model comes from: a function, as `model.py:load` or `package.module:factory`, or path or URL of a file.
 
-    Files are `.onnx`, `.pt2`, TorchScript (`.pt`), or a fitted model (`.skops`, `.joblib`, `.ubj`, `.txt`).
+    Files are `.onnx`, `.pt2`, TorchScript (`.pt`), or a fitted model (`.skops`, `.joblib`, `.ubj`, `.txt`); a folder is
+    one of transformers, or has one such file.
     """
     rows: RowsSection = RowsSection()
     """Where the rows come from, each with its label or none: a location, or a section.

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from onnxserve.archive import read_signature, unpack
 from onnxserve.archive.offline import answers
 from tests.helpers.artefacts import linear_graph, write_linear, write_triton
-from tests.helpers.pretrained import PROCESSOR, save_bert, save_sentence_bert, save_vit, save_yolos
+from tests.helpers.pretrained import PROCESSOR, SIZES, save_bert, save_sentence_bert, save_vit, save_yolos
 from tests.helpers.program import run
 from tests.helpers.stock import MANIFEST, document, write_zip
 
@@ -176,3 +176,50 @@ def test_a_detector_is_asked_for_the_size_of_its_pictures(imported, tmp_path, mo
     [prediction] = answer(printed["archive"], tmp_path / "open", [base64.b64encode(stream.getvalue()).decode()])
     assert {entry["label"] for entry in prediction["objects"]} <= {"cat", "dog"}
     assert len(prediction["objects"]) == 5
+
+
+SPECTROGRAMS = {
+    "ASTFeatureExtractor": (
+        "ASTForAudioClassification",
+        {"max_length": 64, "num_mel_bins": 32, "frequency_stride": 8, "time_stride": 8, "patch_size": 16, **SIZES},
+        {"max_length": 64, "num_mel_bins": 32},
+    ),
+    "WhisperFeatureExtractor": (
+        "WhisperForAudioClassification",
+        {
+            "max_source_positions": 50,
+            "num_mel_bins": 32,
+            "d_model": 16,
+            "encoder_layers": 1,
+            "encoder_attention_heads": 2,
+        },
+        {"chunk_length": 1, "feature_size": 32},
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:At least one mel filter has all zero values:UserWarning")  # of transformers
+@pytest.mark.parametrize("name", SPECTROGRAMS)
+def test_a_model_of_spectrograms_takes_sounds_as_its_feature_extractor_does(imported, tmp_path, name):
+    transformers, soundfile = pytest.importorskip("transformers"), pytest.importorskip("soundfile")
+    kind, sizes, settings = SPECTROGRAMS[name]
+    torch.manual_seed(3)
+    config = getattr(transformers, kind).config_class(**sizes, id2label={0: "dog", 1: "cat", 2: "owl"})
+    module = getattr(transformers, kind)(config).eval()
+    extractor = getattr(transformers, name)(**settings)
+    module.save_pretrained(tmp_path / "ears")
+    extractor.save_pretrained(tmp_path / "ears")
+    printed = imported("ears", "--draft", "--set", "output.top_k=0")
+    sounds, files = [], []
+    for seconds in (0.3, 0.6, 2.0):
+        samples = np.random.default_rng(1).normal(0, 0.1, int(16_000 * seconds)).astype(np.float32)
+        stream = io.BytesIO()
+        soundfile.write(stream, samples, 16_000, "FLOAT", format="WAV")
+        sounds.append(samples)
+        files.append(base64.b64encode(stream.getvalue()).decode())
+    for prediction, samples in zip(answer(printed["archive"], tmp_path / "open", files), sounds, strict=True):
+        features = extractor(samples, sampling_rate=16_000, return_tensors="pt")
+        with torch.inference_mode():
+            scores = module(**{module.main_input_name: features[module.main_input_name]}).logits[0].softmax(0)
+        expected = dict(zip(("dog", "cat", "owl"), scores.tolist(), strict=True))
+        assert prediction["scores"] == pytest.approx(expected, abs=1e-4)

@@ -164,7 +164,8 @@ class Fixed(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return scores of three labels."""
-        return self.layer(x.reshape(1, -1))
+        scores: torch.Tensor = self.layer(x.reshape(1, -1))
+        return scores
 
 
 @pytest.mark.parametrize("form", ["legacy", "dynamo", "program"])

@@ -1,4 +1,4 @@
-"""The model in a folder: one of transformers, of a Triton repository, or the only model file."""
+"""The model in a folder: one of transformers or of a Triton repository, or the only model file in it or below."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ def model_in(folder: Path) -> Path:
     if any((folder / name).is_file() for name in PRETRAINED):
         return folder
     files = [entry for entry in sorted(folder.iterdir()) if entry.suffix.lower() in (*GRAPHS, *FITTED)]
+    if not files:
+        files = [entry for entry in sorted(folder.rglob("*")) if entry.is_file() and entry.suffix.lower() in GRAPHS]
     graphs = [entry for entry in files if entry.suffix.lower() in GRAPHS]
-    if len(graphs or files) != 1:
-        names = ", ".join(entry.name for entry in files) or "none"
-        what = f"there is no config.json in {folder}, and its models are: {names}"
-        fix = "name the file of one model, or a folder that save_pretrained of transformers wrote"
-        raise DefinitionError(what, where=str(folder), fix=fix)
-    return (graphs or files)[0]
+    if len(graphs or files) == 1:
+        return (graphs or files)[0]
+    names = ", ".join(entry.relative_to(folder).as_posix() for entry in files) or "none"
+    what = f"there is no config.json in {folder}, and its models are: {names}"
+    fix = "name the file of one model, or a folder that save_pretrained of transformers wrote"
+    raise DefinitionError(what, where=str(folder), fix=fix)

@@ -17,8 +17,10 @@ import torch
 from onnxserve.errors import DefinitionError
 
 from .source import InputSpec
+from .spectrogram import from_samples
 from .torch_module import TorchModule
 
+PROCESSOR = "preprocessor_config.json"
 CONFIG, MODULES, ADAPTER = "config.json", "modules.json", "adapter_config.json"
 HIDDEN_STATE = "last_hidden_state"
 # Inputs beside the main one that a tokenizer makes; a module that has them computes their usual values by itself.
@@ -28,7 +30,7 @@ COUNTERS = "num_batches_tracked"  # of batch normalisation, which only training 
 PATTERNS = ("*.safetensors", "*.safetensors.index.json")
 
 
-def open_pretrained(folder: Path, outputs: Sequence[str] = (), *, trust: bool = False) -> PretrainedModule:
+def open_pretrained(folder: Path, outputs: Sequence[str] = (), *, trust: bool = False) -> TorchModule:
     """Return the module of a folder; DefinitionError if transformers can't build it.
 
     Weights in pickles (`pytorch_model.bin`) are read only with `trust`; code of a repository's own is never run.
@@ -64,7 +66,9 @@ def open_pretrained(folder: Path, outputs: Sequence[str] = (), *, trust: bool = 
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DefinitionError(f"transformers can't build {name}: {first}", where=str(folder)) from error
     _check_whole(name, loaded, folder, outputs)
-    return PretrainedModule(module, outputs)
+    processor = read_object(weights / PROCESSOR) if (weights / PROCESSOR).is_file() else {}
+    heard = from_samples(processor, module)
+    return TorchModule(heard, outputs) if heard is not None else PretrainedModule(module, outputs)
 
 
 class PretrainedModule(TorchModule):

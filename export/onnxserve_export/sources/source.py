@@ -42,7 +42,7 @@ class SourceModel(Protocol):
     """The inputs it takes, in its own order; empty where it takes any by name."""
     free_axis_fix: str
     """How its maker frees an axis that is fixed."""
-    stated_rows = 0
+    stated_rows: int = 0
     """The number of rows of every batch, where its maker fixed it; 0 for any, or where it isn't stated."""
     unbatched: Collection[str] = frozenset()
     """The outputs that have no axis for the batch, of a model that takes one row at a time."""

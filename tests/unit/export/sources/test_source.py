@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from onnxserve.errors import DefinitionError
+from onnxserve_export.source_check import unbatched_outputs
 from onnxserve_export.sources.source import InputSpec, SourceModel, check_rows, match_inputs, output_names
 
 
@@ -15,7 +16,7 @@ class Fake(SourceModel):
     def __init__(self, *inputs: InputSpec) -> None:
         self.inputs = inputs
 
-    def run(self, arrays):
+    def answer(self, arrays):
         raise NotImplementedError
 
     def runner(self, threads):
@@ -73,3 +74,19 @@ def test_an_output_named_like_a_tensor_gets_another_name():
 def test_an_output_without_a_row_for_each_row_is_named(array):
     with pytest.raises(DefinitionError, match=r"output loss of the fake model has shape"):
         check_rows({"logits": np.zeros(2), "loss": np.asarray(array)}, 2, "fake")
+
+
+class Detector(Fake):
+    """Gives boxes without an axis for the batch, and a number with one."""
+
+    def answer(self, arrays):
+        return {"boxes": np.zeros((len(arrays["x"][0]), 4)), "count": np.ones(1)}
+
+
+def test_an_output_without_a_batch_gets_one_and_what_is_not_known_to_lack_it_is_refused():
+    model, row = Detector(), {"x": np.zeros((1, 5))}
+    with pytest.raises(DefinitionError, match=r"output boxes of the fake model has shape \(5, 4\) for 1 rows"):
+        model.run(row)
+    model.unbatched = unbatched_outputs(model, [{"x": np.zeros((1, 1))}, row])
+    assert model.unbatched == {"boxes"}
+    assert {name: array.shape for name, array in model.run(row).items()} == {"boxes": (1, 5, 4), "count": (1,)}
