@@ -38,8 +38,8 @@ _handler = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_voi
 @cache
 def listen() -> None:
     """Let libtiff count errors in `reports` and leave out warnings, if this process has loaded it."""
-    wheel = sorted((Path(PIL.__file__).parents[1] / WHEEL).glob("libtiff*.so*"))
-    for name in (*map(str, wheel), *SYSTEM):
+    wheel = (Path(PIL.__file__).parents[1] / WHEEL).glob("libtiff*.so*")
+    for name in (*sorted(path.name for path in wheel), *SYSTEM):
         with contextlib.suppress(OSError):  # it isn't loaded by this name
             library = ctypes.CDLL(name, os.RTLD_NOW | os.RTLD_NOLOAD)
             for setter, handler in ((library.TIFFSetErrorHandler, _handler), (library.TIFFSetWarningHandler, None)):
