@@ -40,7 +40,7 @@ def requests_of(handler: Handler, row: Any) -> dict[str, Request]:
         content = row.encode() if name == "text" else base64.b64decode(row)
         made["raw"] = content, {"content-type": handler.raw_types[0]}
         made["v2 rows"] = json_request({"inputs": [{"name": name, "datatype": "BYTES", "shape": [1], "data": [row]}]})
-        field = {"name": name, "datatype": "BYTES", "shape": ["1"]}
+        field: dict[str, Any] = {"name": name, "datatype": "BYTES", "shape": ["1"]}
         field["contents"] = {"bytes_contents": [base64.b64encode(content).decode()]}
         made["grpc rows"] = framed(message_of("ModelInferRequest", inputs=[field])), {"content-type": GRPC}
     if columns := handler.signature.input.column_names if handler.signature.input.kind == "table" else ():

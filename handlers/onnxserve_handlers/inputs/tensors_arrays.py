@@ -139,7 +139,8 @@ def check_limits(
 def check_row(array: Array, tensor: Tensor, sizes: dict[str, int], where: str) -> Array:
     """Return one row in the tensor's dtype; `sizes` are those of the free axes so far. Raises InvalidRow."""
     check_sizes(array.shape, tensor.shape[1:], sizes, where)
-    return check_elements(array[None], tensor, where)[0]  # contiguous arrays have an axis at least
+    row: Array = check_elements(array[None], tensor, where)[0]  # contiguous arrays have an axis at least
+    return row
 
 
 def check_array(array: Array, tensor: Tensor, sizes: dict[str, int], where: str) -> Array:

@@ -119,7 +119,7 @@ def test_one_long_text_takes_no_memory_in_other_rows():
 
 def test_texts_keep_all_their_characters_on_the_way_to_the_graph():
     made = table([{"name": "town", "type": "text"}], tensors="columns")
-    node = ("Identity", ["town"], ["same"], {})
+    node: Any = ("Identity", ["town"], ["same"], {})
     echo = model_of([node], [("town", TensorProto.STRING, ["batch", 1])], [("same", TensorProto.STRING, ["batch", 1])])
     session = Session(echo.SerializeToString(), Provider(CPU), 1)
     texts = ["Bern", "Gen\u00e8ve", "a\0b", "zero at the end\0", "\U0001f3d4"]
