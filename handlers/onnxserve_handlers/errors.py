@@ -10,6 +10,13 @@ import os
 import traceback
 from collections.abc import Sequence
 
+MOST_CHARACTERS = 2000  # of a reason and of a place, which may quote a client's names
+
+
+def shorten(text: str) -> str:
+    """Return a text without its end if it is very long: an answer must not grow with what was wrong."""
+    return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "..."
+
 
 class RequestError(Exception):
     """A request or a row that has no prediction; `status` is HTTP's, `kind` is a stable name for programs."""
@@ -20,8 +27,8 @@ class RequestError(Exception):
 
     def __init__(self, reason: str, *, where: str = "body", fix: str = "") -> None:
         super().__init__(reason)
-        self.reason = reason
-        self.where = where
+        self.reason = shorten(reason)
+        self.where = shorten(where)
         self.fix = fix
 
     def body(self) -> dict[str, str]:

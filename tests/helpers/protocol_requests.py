@@ -40,9 +40,9 @@ def requests_of(handler: Handler, row: Any) -> dict[str, Request]:
         content = row.encode() if name == "text" else base64.b64decode(row)
         made["raw"] = content, {"content-type": handler.raw_types[0]}
         made["v2 rows"] = json_request({"inputs": [{"name": name, "datatype": "BYTES", "shape": [1], "data": [row]}]})
-        field = {"name": name, "datatype": "BYTES", "shape": ["1"]}
-        field["contents"] = {"bytes_contents": [base64.b64encode(content).decode()]}
-        made["grpc rows"] = framed(message_of("ModelInferRequest", inputs=[field])), {"content-type": GRPC}
+        for form, element in (("", content), (" as in JSON", row.encode())):
+            made[f"grpc rows{form}"] = grpc_texts(name, element)
+            made[f"v2 binary rows{form}"] = binary_texts(name, element)
     if columns := handler.signature.input.column_names if handler.signature.input.kind == "table" else ():
         cells = row if isinstance(row, list) else [row[column] for column in columns]
         inputs = [
@@ -85,6 +85,23 @@ def grpc_request(arrays: Tensors) -> Request:
     fields = [{key: value for key, value in entry.items() if key != "data"} for entry in inputs]
     raw = [base64.b64encode(array.tobytes()).decode() for array in arrays.values()]
     return framed(message_of("ModelInferRequest", inputs=fields, raw_input_contents=raw)), {"content-type": GRPC}
+
+
+def grpc_texts(name: str, element: bytes) -> Request:
+    """Return a call of V2 with one element of BYTES."""
+    field: dict[str, Any] = {"name": name, "datatype": "BYTES", "shape": ["1"]}
+    field["contents"] = {"bytes_contents": [base64.b64encode(element).decode()]}
+    return framed(message_of("ModelInferRequest", inputs=[field])), {"content-type": GRPC}
+
+
+def binary_texts(name: str, element: bytes) -> Request:
+    """Return a request of V2 whose one element of BYTES follows the JSON."""
+    parameters = {"binary_data_size": 4 + len(element)}
+    head = json.dumps(
+        {"inputs": [{"name": name, "datatype": "BYTES", "shape": [1], "parameters": parameters}]}
+    ).encode()
+    packed = len(element).to_bytes(4, "little") + element
+    return head + packed, {"content-type": JSON, HEADER: str(len(head))}
 
 
 def answer_of(headers: Mapping[str, str], body: bytes) -> Any:

@@ -120,7 +120,7 @@ def word_graph(weights: np.ndarray, *, summed: bool) -> onnx.ModelProto:
         nodes += [("Sub", ["whole", "mask"], ["beside"], {}), ("Mul", ["beside", "padded"], ["wrong"], {})]
         nodes += [("Add", ["each", "wrong"], ["logits"], {})]
     axes = ["batch", "sequence"]
-    constants = {"weights": weights.astype(np.float32), "last": np.array([2]), "one": np.array([1])}
+    constants: dict[str, Any] = {"weights": weights.astype(np.float32), "last": np.array([2]), "one": np.array([1])}
     constants |= {"whole": np.float32(1), "padded": np.float32(PADDED)} if not summed else {}
     return model_of(
         nodes, [("input_ids", WHOLE, axes), ("attention_mask", WHOLE, axes)], [("logits", FLOAT, shape)], **constants

@@ -87,7 +87,7 @@ class JoinedTable(TableInput):
             raise InvalidRow(f"missing keys {missing}", where=where, fix="send them, or every column")
         for name in self.spec.entities:
             if reason := self._key_fault(instance[name], self.spec.key_types.get(name)):
-                raise InvalidRow(reason, where=f"{where}.{name}")
+                raise InvalidRow(reason, where=f"{where}.{name}", fix="send a key as the feature store has it")
         return tuple(instance[name] for name in self.spec.entities)
 
     @staticmethod

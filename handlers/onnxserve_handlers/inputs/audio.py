@@ -16,7 +16,7 @@ from ..errors import InvalidRow
 from ..protocols.body import unwrap
 from ..signature import FILE_BYTES, Schema, object_schema
 from . import BASE64, EncodedInput, InputOptions, Positive
-from .tensors import as_array, check_mask
+from .tensors_arrays import MASK_FIX, as_array, check_mask
 
 Rate = Annotated[int, msgspec.Meta(ge=1_000, le=384_000)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
@@ -118,7 +118,7 @@ class AudioInput(EncodedInput):
             samples = self.decoding.resample(samples, rate, spec.sample_rate)
         if len(samples) < spec.least:
             what = f"the sound has {len(samples)} samples at the model's rate, at least {spec.least} are expected"
-            raise InvalidRow(what, where=where)
+            raise InvalidRow(what, where=where, fix="send a longer sound")
         return samples[: spec.window or None]
 
     def _samples(self, instance: Any, where: str) -> tuple[Waveform, int]:
@@ -147,7 +147,11 @@ class AudioInput(EncodedInput):
         spec, seconds = self.options, samples / rate
         if not samples or seconds < spec.min_seconds:
             least = f"{spec.min_seconds:g} s" if samples else "one sample"
-            raise InvalidRow(f"the sound is {seconds:.3g} s long, at least {least} is expected", where=where)
+            raise InvalidRow(
+                f"the sound is {seconds:.3g} s long, at least {least} is expected",
+                where=where,
+                fix="send a longer sound",
+            )
         if seconds > spec.max_seconds:
             raise InvalidRow(
                 f"the sound is {seconds:.3g} s long, at most {spec.max_seconds:g} s are accepted",
@@ -193,7 +197,7 @@ class AudioInput(EncodedInput):
         """Raise InvalidRow for a mask of other values than 0 and 1."""
         mask = tensors.get("attention_mask")
         if mask is not None and not ((mask == 0) | (mask == 1)).all():
-            raise InvalidRow("the input has values other than 0 and 1", where="inputs.attention_mask")
+            raise InvalidRow("the input has values other than 0 and 1", where="inputs.attention_mask", fix=MASK_FIX)
         check_mask(tensors)
 
     def sample(self, draws: np.random.Generator) -> str:

@@ -6,6 +6,7 @@ soxr gives the same samples on every machine, works on float32, and is 200 kB; S
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ MOST_CHANNELS = 8
 UNKNOWN = 2**63 - 1  # libsndfile's number of frames where a header has none, as encoders write to a pipe
 FIRST_FRAME = 2048  # bytes that hold the first frame of an MP3
 LENGTH_MARKS = (b"Xing", b"Info", b"VBRI")  # http://gabriel.mp3-tech.org/mp3infotag.html, and Fraunhofer's
+RIFF_BYTES = 12  # of a WAV file before its first chunk
+CHUNK = struct.Struct("<4sI")  # its kind and its length in bytes; chunks begin at even places
+PIPED = 0x7FFF0000  # bytes of samples, from which on a header means that it doesn't know
 BLOCK = 65_536  # samples that are decoded at a time, so that channels don't multiply the memory
 
 
@@ -28,6 +32,8 @@ def decode(content: bytes | bytearray, max_seconds: float, where: str) -> tuple[
 
     Raises UndecodableBody, BodyTooLarge for a longer sound than `max_seconds`, before it is decoded, or InvalidRow.
     """
+    if is_cut_short(content):
+        raise UndecodableBody("the WAV file is cut short", where=where, fix="send the whole file")
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             check_file(file, max_seconds, where)
@@ -44,6 +50,20 @@ def decode(content: bytes | bytearray, max_seconds: float, where: str) -> tuple[
         raise UndecodableBody(
             "not a readable sound of WAV, FLAC, OGG, MP3", where=where, fix="check the file"
         ) from error
+
+
+def is_cut_short(wav: bytes | bytearray) -> bool:
+    """Return whether a WAV file has fewer samples than its header says; an encoder to a pipe doesn't know how many.
+
+    Source: https://www.mmsp.ece.mcgill.ca/Documents/AudioFormats/WAVE/WAVE.html.
+    """
+    position = RIFF_BYTES if wav[:4] == b"RIFF" and wav[8:RIFF_BYTES] == b"WAVE" else len(wav)
+    while position + CHUNK.size <= len(wav):
+        kind, size = CHUNK.unpack_from(wav, position)
+        if kind == b"data":
+            return bool(len(wav) - position - CHUNK.size < size < PIPED)
+        position += CHUNK.size + size + size % 2
+    return False
 
 
 def check_file(file: soundfile.SoundFile, max_seconds: float, where: str) -> None:

@@ -18,8 +18,8 @@ from ..signature import FILE_BYTES, Schema, object_schema
 from . import BASE64, EncodedInput, InputOptions, Positive
 from .image_decoding import MAGIC, decode, normalise
 from .image_frame import Frame
+from .image_libtiff import listen
 from .image_placement import Placement, place
-from .libtiff import silence
 
 Level = Annotated[int, msgspec.Meta(ge=0, le=255)]
 Colour = Level | Annotated[tuple[Level, ...], msgspec.Meta(min_length=1, max_length=3)]
@@ -137,9 +137,9 @@ class ImageInput(EncodedInput):
         return cast("ImageOptions", self.signature.input)
 
     def prepare(self) -> None:
-        """Start the decoder's threads, and keep clients' damaged files out of the log."""
+        """Start the decoder's threads, and learn of damaged TIFFs."""
         super().prepare()
-        silence()
+        listen()
 
     def raw(self, content: bytes | bytearray) -> bool:
         """Recognise an image by its first bytes, so that `curl -T picture.png` works."""

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from ..errors import BodyTooLarge, InvalidRow, RequestError, UndecodableBody
+from .image_libtiff import reports
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*")
@@ -53,6 +54,7 @@ def decode(content: bytes | bytearray, max_pixels: int, where: str) -> Image.Ima
     with warnings.catch_warnings():
         # `check_size` bounds the pixels before any is decoded; Pillow's other warnings are about damaged metadata.
         warnings.simplefilter("ignore")
+        reported = reports.errors
         try:
             image = Image.open(io.BytesIO(content), formats=FORMATS)
             check_size(image, max_pixels, where)
@@ -66,6 +68,8 @@ def decode(content: bytes | bytearray, max_pixels: int, where: str) -> Image.Ima
             raise UndecodableBody(
                 f"not a readable image of {', '.join(FORMATS)}", where=where, fix="check the file"
             ) from error
+    if image.format == "TIFF" and reports.errors > reported:
+        raise UndecodableBody("the TIFF file is damaged", where=where, fix="check the file")
     if image.format == "PNG" and is_cut_short(content):
         raise UndecodableBody("the PNG file is cut short", where=where, fix="send the whole file")
     return image
@@ -82,7 +86,7 @@ def check_size(image: Image.Image, max_pixels: int, where: str) -> None:
         reason = f"the image is {image.width} x {image.height} pixels, at most {LONGEST_SIDE} a side are accepted"
         raise BodyTooLarge(reason, where=where, fix="scale it down")
     if pixels == 0:
-        raise InvalidRow("the image has no pixels", where=where)
+        raise InvalidRow("the image has no pixels", where=where, fix="check the file")
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         check_tile(image, max_pixels, where)
 

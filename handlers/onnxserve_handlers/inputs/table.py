@@ -16,7 +16,17 @@ from ..protocols.body import JSON, Body, json_type, unwrap
 from ..request import Request
 from ..signature import Schema, object_schema
 from . import InputHooks, InputOptions
-from .table_cells import MISSING, Cell, CellReader, cell_measures, cell_schema, graph_values, sample_cell, value_fault
+from .table_cells import (
+    FINITE_FIX,
+    MISSING,
+    Cell,
+    CellReader,
+    cell_measures,
+    cell_schema,
+    graph_values,
+    sample_cell,
+    value_fault,
+)
 from .table_columns import NAN_FIX, Column, as_column
 
 Array = npt.NDArray[Any]
@@ -246,7 +256,7 @@ class TableInput(InputHooks):
             index = offset // self.packed.size
             for reader, value in zip(self.readers, rows[index], strict=True):
                 reader.read(value, f"instances[{index}].{reader.column.name}")  # raises for the number at fault
-            raise InvalidRow("the numbers are not finite", where=f"instances[{index}]") from error
+            raise InvalidRow("the numbers are not finite", where=f"instances[{index}]", fix=FINITE_FIX) from error
         return features
 
     def row_schema(self) -> Schema:

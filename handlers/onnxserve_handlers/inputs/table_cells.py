@@ -24,6 +24,7 @@ EXACT = {"float32": 2**24, "float64": 2**53}  # whole numbers up to here have a 
 LARGEST = 1e30  # of a number in schemas: float32 holds no more than 3.4e38
 UNITS = {"days": timedelta(days=1), "seconds": timedelta(seconds=1)}
 FORMATS = {"days": "date", "seconds": "date-time"}  # of JSON schema
+FINITE_FIX = "send a number that the type of the graph's input holds"
 DATE_FIX = "send a text such as 2024-02-29 or 2024-02-29T12:00:00Z"
 MISSING = ".missing"  # the end of the measure that counts a column's nulls
 SAMPLE_DAYS = 20_000
@@ -95,7 +96,9 @@ class CellReader:
         """Return a checked value; raises InvalidRow."""
         if value is None:
             if not self.column.nullable:
-                raise InvalidRow(f"expected {self._expected}, got null", where=where)
+                raise InvalidRow(
+                    f"expected {self._expected}, got null", where=where, fix="send a value: the column isn't nullable"
+                )
             return float("nan")
         return self._read(value, where)
 
@@ -105,6 +108,8 @@ class CellReader:
         return names.get(self.column.type, "a string")
 
     def _wrong(self, value: Any, where: str, fix: str = "") -> InvalidRow:
+        quotes = "with" if self._expected == "a string" else "without"
+        fix = fix or f"send {self._expected}, {quotes} quotes"
         return InvalidRow(f"expected {self._expected}, got {json_type(value)}", where=where, fix=fix)
 
     def _number(self, value: Any, where: str) -> float:
@@ -113,7 +118,7 @@ class CellReader:
             raise self._wrong(value, where)
         # The comparison is also false for NaN, and for integers that are too long for a float.
         if not abs(value) <= self._largest:
-            raise InvalidRow(f"the number is not finite in {self._dtype}", where=where)
+            raise InvalidRow(f"the number is not finite in {self._dtype}", where=where, fix=FINITE_FIX)
         return self._in_range(float(value), where)
 
     def _integer(self, value: Any, where: str) -> float:
@@ -121,9 +126,10 @@ class CellReader:
             raise self._wrong(value, where)
         low, high = self._bounds
         if not low <= value <= high:
-            raise InvalidRow(f"the number is outside {low} to {high}, which the graph holds exactly", where=where)
+            reason = f"the number is outside {low} to {high}, which the graph holds exactly"
+            raise InvalidRow(reason, where=where, fix="send a number within these limits")
         if value != int(value):
-            raise InvalidRow("expected a whole number, got a fraction", where=where)
+            raise InvalidRow("expected a whole number, got a fraction", where=where, fix="round it")
         return self._in_range(float(value), where)
 
     def _in_range(self, value: float, where: str) -> float:
@@ -131,7 +137,8 @@ class CellReader:
         if (low is not None and value < low) or (high is not None and value > high):
             bounds = [f"at least {low:g}"] if low is not None else []
             bounds += [f"at most {high:g}"] if high is not None else []
-            raise InvalidRow(f"the number is out of range: {' and '.join(bounds)}", where=where)
+            reason = f"the number is out of range: {' and '.join(bounds)}"
+            raise InvalidRow(reason, where=where, fix="send a number within this range")
         return value
 
     def _boolean(self, value: Any, where: str) -> float:

@@ -16,7 +16,7 @@ from ..protocols.body import from_base64, json_type, unwrap
 from ..runtime.batching import guard
 from ..signature import TEXT_PAIR, Schema, object_schema
 from . import InputHooks, InputOptions, Positive
-from .tensors import check_mask
+from .tensors_arrays import check_mask
 from .text_tokens import DEFAULT, TENSORS, Padding, Source, TensorName, TokenRow, pad_rows, panics_as_errors
 
 AXIS = "sequence"
@@ -162,7 +162,8 @@ class TextInput(InputHooks):
         for name in TENSORS:
             values, bound = tensors.get(name), bounds.get(name, 2)
             if values is not None and not ((values >= 0) & (values < bound)).all():
-                raise InvalidRow(f"the input has values outside 0 to {bound - 1}", where=f"inputs.{name}")
+                reason = f"the input has values outside 0 to {bound - 1}"
+                raise InvalidRow(reason, where=f"inputs.{name}", fix="use the model's own tokenizer")
         check_mask(tensors)
 
     def tensors(self, rows: Sequence[TokenRow]) -> dict[str, npt.NDArray[np.int64]]:
@@ -240,8 +241,9 @@ class TextInput(InputHooks):
         if isinstance(instance, dict) and instance.keys() == {*TEXT_PAIR}:
             instance = [instance[name] for name in TEXT_PAIR]
         if not isinstance(instance, list) or len(instance) != 2:
+            given = f"a list of {len(instance)}" if isinstance(instance, list) else json_type(instance)
             raise InvalidRow(
-                f"expected two texts, got {json_type(instance)}",
+                f"expected two texts, got {given}",
                 where=where,
                 fix='send {"text": "...", "text_pair": "..."}',
             )

@@ -181,13 +181,16 @@ def read_instances(document: Any, keys: Container[str], max_rows: int) -> list[A
     if isinstance(document, dict) and "instances" in document:
         rows = document["instances"]
         if not isinstance(rows, list) or not rows:
-            raise UndecodableBody('"instances" must be a non-empty list', where="instances")
+            fix = "send a list of rows, or one row without it"
+            raise UndecodableBody('"instances" must be a non-empty list', where="instances", fix=fix)
         if unknown := sorted(set(document) - DOCUMENT_KEYS):
-            raise UndecodableBody(f'there are unknown keys beside "instances": {unknown}', where="body")
+            fix = f"leave out all but {', '.join(sorted(DOCUMENT_KEYS))}"
+            raise UndecodableBody(f'there are unknown keys beside "instances": {unknown}', fix=fix)
     else:
         rows = [document]
     if len(rows) > max_rows:
-        raise BodyTooLarge(f"the request has {len(rows)} rows, at most {max_rows} are accepted", where="instances")
+        reason = f"the request has {len(rows)} rows, at most {max_rows} are accepted"
+        raise BodyTooLarge(reason, where="instances", fix="send several requests")
     return [unwrap(row, keys) for row in rows]
 
 
@@ -259,12 +262,11 @@ def _inflate(content: bytes | bytearray, coding: str, bits: int, max_bytes: int)
             # One byte above the limit shows whether the body ends at the limit or goes on.
             parts.append(member.decompress(rest, left + 1))
         except zlib.error as error:
-            raise UndecodableBody(f"the body is not {coding}: {error}", where=WHERE) from error
+            raise UndecodableBody(f"the body is not {coding}: {error}", where=WHERE, fix="check the header") from error
         left -= len(parts[-1])
         if left < 0:
-            raise BodyTooLarge(
-                f"the body has more than {max_bytes} bytes when inflated", fix="send fewer or smaller rows"
-            )
+            reason = f"the body has more than {max_bytes} bytes when inflated"
+            raise BodyTooLarge(reason, fix="send fewer or smaller rows")
         if not member.eof:
             raise UndecodableBody(f"the {coding} data is cut off", where=WHERE, fix="send the whole body")
         rest = member.unused_data

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidRow, RequestError, UndecodableBody
-from ..inputs.tensors import check_tensors
+from ..inputs.tensors_arrays import check_tensors
 from ..request import Request, failed_request
 from ..response import PLAIN, Form
 from ..tasks import Hooks
@@ -131,7 +131,8 @@ def _from_inputs(handler: Hooks, values: dict[str, Any]) -> Request:
             )
         return Request(read_instances({"instances": rows}, (), handler.signature.input.max_rows))
     if lists := sorted(name for name, value in values.items() if not isinstance(value, np.ndarray)):
-        raise InvalidRow(f"BYTES can't be beside other inputs: {lists}", where="inputs")
+        fix = "send rows as one input of BYTES, or the graph's own inputs as numbers"
+        raise InvalidRow(f"BYTES can't be beside other inputs: {lists}", where="inputs", fix=fix)
     return Request(tensors=_check(handler, values))
 
 
@@ -150,7 +151,8 @@ def _table_rows(handler: Hooks, values: dict[str, Any]) -> list[dict[str, Any]]:
     columns = {name: _column(name, value) for name, value in values.items()}
     counts = {name: len(column) for name, column in columns.items()}
     if len(set(counts.values())) > 1:
-        raise InvalidRow(f"the columns have different lengths: {counts}", where="inputs")
+        fix = "send one value a row for each column"
+        raise InvalidRow(f"the columns have different lengths: {counts}", where="inputs", fix=fix)
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return read_instances({"instances": rows}, (), signature.input.max_rows)
 
@@ -161,9 +163,10 @@ def _column(name: str, value: Any) -> list[Any]:
         try:
             return [element if isinstance(element, str) else element.decode() for element in value]
         except UnicodeDecodeError as error:
-            raise UndecodableBody("the text is not UTF-8", where=f"inputs.{name}") from error
+            raise UndecodableBody("the text is not UTF-8", where=f"inputs.{name}", fix="encode it as UTF-8") from error
     if value.shape not in ((len(value),), (len(value), 1)) if value.ndim else True:
-        raise InvalidRow(f"the input has shape {value.shape}, expected ('batch',)", where=f"inputs.{name}")
+        reason = f"the input has shape {value.shape}, expected ('batch',)"
+        raise InvalidRow(reason, where=f"inputs.{name}", fix="send one value a row")
     return list(value.ravel().tolist())
 
 

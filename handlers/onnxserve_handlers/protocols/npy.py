@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RequestError, UndecodableBody
-from ..inputs.tensors import AXES
+from ..inputs.tensors_arrays import AXES
 from ..response import PLAIN, Response, Result
 from ..signature import Signature
 
@@ -43,7 +43,8 @@ def read_npy(content: bytes | bytearray) -> npt.NDArray[Any]:
     header = read_npy_header(content)
     rest, needed = len(content) - header.start, math.prod(header.shape) * header.dtype.itemsize
     if rest != needed:
-        raise UndecodableBody(f"an .npy file of shape {header.shape} has {rest} bytes of elements, not {needed}")
+        reason = f"an .npy file of shape {header.shape} has {rest} bytes of elements, not {needed}"
+        raise UndecodableBody(reason, fix="send the whole file, and nothing behind it")
     array = np.frombuffer(content, header.dtype, offset=header.start)
     return array.reshape(header.shape, order="F" if header.columns_first else "C")
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ..errors import BodyTooLarge, UndecodableBody
 
+FIX = "send what a library of protobuf writes for the protocol's messages"
 VARINT, FIXED64, DELIMITED, GROUP, END_GROUP, FIXED32 = range(6)  # wire types
 LARGEST_FIELD_NUMBER = 2**29 - 1
 TAG_BYTES, VARINT_BYTES = 5, 10
@@ -135,13 +136,15 @@ class _Reader:
                 elif wire == DELIMITED:
                     self._read_nested(field, field.kind, payload, into, where)
         except ValueError as error:
-            raise UndecodableBody(f"not a protobuf message: {error}", where=where.rstrip(".") or "body") from error
+            raise UndecodableBody(
+                f"not a protobuf message: {error}", where=where.rstrip(".") or "body", fix=FIX
+            ) from error
 
     def _read_value(self, field: Field, kind: Kind, payload: memoryview, into: dict[str, Any], where: str) -> None:
         try:
             value = kind.read(payload)
         except ValueError as error:
-            raise UndecodableBody(f"not a protobuf message: {error}", where=f"{where}{field.name}") from error
+            raise UndecodableBody(f"not a protobuf message: {error}", where=f"{where}{field.name}", fix=FIX) from error
         if field.repeated:
             into.setdefault(field.name, []).append(value)
         else:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import MalformedFrame, RequestError, UndecodableBody, UnimplementedCall
-from ..inputs.tensors import check_shape
+from ..inputs.tensors_arrays import check_shape
 from ..response import Response, Result
 from ..signature import BYTES as TEXTS
 from ..signature import Signature
@@ -102,7 +102,11 @@ def read_call(body: bytes | bytearray) -> tuple[InferRequest, dict[str, Any]]:
     call = read_message(REQUEST, read_frame(body))
     tensors, raw = call.get("inputs", []), call.get("raw_input_contents", [])
     if raw and len(raw) != len(tensors):
-        raise UndecodableBody(f"there are {len(raw)} raw_input_contents for {len(tensors)} inputs", where="inputs")
+        raise UndecodableBody(
+            f"there are {len(raw)} raw_input_contents for {len(tensors)} inputs",
+            where="inputs",
+            fix="send one for each input, or none",
+        )
     inputs = [_input(tensor) for tensor in tensors]
     check_names(inputs)
     values: dict[str, Any] = {}
@@ -219,12 +223,13 @@ def read_frame(body: bytes | bytearray) -> memoryview:
     Raises UnimplementedCall or MalformedFrame where gRPC's own servers answer these statuses.
     """
     if len(body) < PREFIX.size:
-        raise MalformedFrame(f"{len(body)} bytes are shorter than a frame's prefix")
+        raise MalformedFrame(f"{len(body)} bytes are shorter than a frame's prefix", fix="send whole frames")
     compressed, size = PREFIX.unpack_from(body)
     if compressed == 1:
         raise UnimplementedCall("the message is compressed", fix="send it without compression")
     if compressed or PREFIX.size + size > len(body):
-        raise MalformedFrame(f"the frame has flag {compressed} and {size} bytes, the body {len(body)}")
+        reason = f"the frame has flag {compressed} and {size} bytes, the body {len(body)}"
+        raise MalformedFrame(reason, fix="send whole frames with flag 0")
     if PREFIX.size + size < len(body):
         raise UnimplementedCall("the call has more than one message", fix="send one message in a call")
     return memoryview(body)[PREFIX.size :]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InvalidRow, RequestError, UndecodableBody
-from ..inputs.tensors import as_unsigned, check_shape, holds_numbers
+from ..inputs.tensors_arrays import as_unsigned, check_shape, holds_numbers
 from ..response import PlainForm, Response, Result
 from ..signature import BYTES, DATATYPES, Signature, Tensor, datatype
 from .body import strip_bom
@@ -25,6 +25,7 @@ BINARY = "application/octet-stream"
 PLATFORM = "onnxruntime_onnx"
 CLASSES = "classification"  # a parameter of an output: how many of its largest elements are wanted, with labels
 FREE = -1  # the size of a free axis, as the protocol writes it
+DATA_FIX = "send a list of numbers that the datatype holds, or name another datatype"
 OutputTensor = tuple[str, list[int], Any]  # datatype, shape, flat elements
 _encode = msgspec.json.Encoder().encode
 
@@ -66,7 +67,8 @@ def read_infer_request(content: bytes | Any, tail: memoryview) -> tuple[InferReq
         else:
             request = msgspec.convert(content, InferRequest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UndecodableBody(f"not an inference request: {error}", where="inputs") from error
+        fix = "send a request of the Open Inference Protocol, or rows as `instances`"
+        raise UndecodableBody(f"not an inference request: {error}", where="inputs", fix=fix) from error
     check_names(request.inputs)
     values: dict[str, Any] = {}
     for tensor in request.inputs:
@@ -76,7 +78,9 @@ def read_infer_request(content: bytes | Any, tail: memoryview) -> tuple[InferReq
             continue
         if type(size) is not int or not 0 <= size <= len(tail):
             raise UndecodableBody(
-                f"binary_data_size is {size!r}, but {len(tail)} bytes are left", where=f"inputs.{tensor.name}"
+                f"binary_data_size is {size!r}, but {len(tail)} bytes are left",
+                where=f"inputs.{tensor.name}",
+                fix="give each input the number of its bytes",
             )
         values[tensor.name] = from_binary(tensor, tail[:size])
         tail = tail[size:]
@@ -107,25 +111,25 @@ def from_json(tensor: InputTensor) -> npt.NDArray[Any] | list[str]:
     where = f"inputs.{tensor.name}"
     if tensor.datatype == BYTES:
         if not isinstance(tensor.data, list) or not all(isinstance(element, str) for element in tensor.data):
-            raise InvalidRow("data must be a flat list of strings", where=where)
+            raise InvalidRow("data must be a flat list of strings", where=where, fix="send one string for each element")
         check_shape(tensor.shape, len(tensor.data), tensor.name)
         return tensor.data
     dtype = _dtype(tensor)
     if not holds_numbers(tensor.data):
-        raise InvalidRow(f"the data are not {tensor.datatype}", where=where)
+        raise InvalidRow(f"the data are not {tensor.datatype}", where=where, fix=DATA_FIX)
     try:
         array = np.asarray(tensor.data)
     except ValueError as error:  # ragged
-        raise InvalidRow("data is not rectangular", where=where) from error
+        raise InvalidRow("data is not rectangular", where=where, fix="send one flat list") from error
     if dtype.kind == "u":
         array = as_unsigned(tensor.data, array)
     allowed = {"b": "b", "i": "iu", "u": "iu", "f": "fiu"}[dtype.kind]
     if array.dtype.kind not in allowed:
-        raise InvalidRow(f"the data are not {tensor.datatype}", where=where)
+        raise InvalidRow(f"the data are not {tensor.datatype}", where=where, fix=DATA_FIX)
     if array.dtype.kind in "iu" and dtype.kind in "iu" and array.size:
         limits = np.iinfo(dtype)
         if array.min() < limits.min or array.max() > limits.max:
-            raise InvalidRow(f"the data don't fit in {tensor.datatype}", where=where)
+            raise InvalidRow(f"the data don't fit in {tensor.datatype}", where=where, fix=DATA_FIX)
     with np.errstate(over="ignore"):  # a number that is too large becomes infinite, which a later check refuses
         return array.astype(dtype, copy=False).reshape(check_shape(tensor.shape, array.size, tensor.name))
 
@@ -136,14 +140,16 @@ def from_binary(tensor: InputTensor, data: memoryview) -> npt.NDArray[Any] | lis
     if tensor.datatype != BYTES:
         dtype = _dtype(tensor)
         if len(data) % dtype.itemsize:
-            raise InvalidRow(f"{len(data)} bytes don't hold whole elements of {tensor.datatype}", where=where)
+            reason = f"{len(data)} bytes don't hold whole elements of {tensor.datatype}"
+            raise InvalidRow(reason, where=where, fix="check binary_data_size and the datatype")
         return np.frombuffer(data, dtype).reshape(check_shape(tensor.shape, len(data) // dtype.itemsize, tensor.name))
     elements, position = [], 0
     while position < len(data):
         # Each element follows its length, 32 bits, little-endian.
         size = struct.unpack_from("<I", data, position)[0] if position + 4 <= len(data) else len(data)
         if position + 4 + size > len(data):
-            raise InvalidRow("an element is longer than the data", where=where)
+            fix = "write each element's length before it, in 4 bytes, little-endian"
+            raise InvalidRow("an element is longer than the data", where=where, fix=fix)
         elements.append(bytes(data[position + 4 : position + 4 + size]))
         position += 4 + size
     check_shape(tensor.shape, len(elements), tensor.name)

@@ -66,8 +66,9 @@ class Classification(TaskHooks):
         super().check_parameters(parameters)
         top_k = parameters.get("top_k", 1)
         if type(top_k) is not int or top_k < 0:
+            given = "a number below 0" if type(top_k) is int else json_type(top_k)
             fix = "send a number of labels, 0 for all"
-            raise InvalidRow(f"top_k is {json_type(top_k)} or below 0", where="parameters.top_k", fix=fix)
+            raise InvalidRow(f"expected a whole number, got {given}", where="parameters.top_k", fix=fix)
 
     def apply_parameters(self, predictions: list[Any], outputs: Outputs, parameters: Mapping[str, Any]) -> list[Any]:
         """Return the predictions with the scores of the `top_k` best labels, of all with 0."""

@@ -29,14 +29,14 @@ class Hook(NamedTuple):
 def sections() -> dict[str, tuple[Hook, ...]]:
     """Return the hooks by the heading of their section."""
     common = {hook.name for base in (InputHooks, TaskHooks, *LOOP) for hook in hooks_of(base)}
-    found = {"Hooks of every input kind": hooks_of(InputHooks)}
+    named = {"Hooks of every input kind": hooks_of(InputHooks)}
     for name in KINDS:
-        found[f"More hooks of {name}"] = own_hooks(input_kind(name), common)
-    found["Hooks of every task"] = hooks_of(TaskHooks)
+        named[f"More hooks of {name}"] = own_hooks(input_kind(name), common)
+    named["Hooks of every task"] = hooks_of(TaskHooks)
     for name in TASKS:
-        found[f"More hooks of {name}"] = own_hooks(task(name), common)
-    found["The batch loop"] = tuple(hook for base in LOOP for hook in hooks_of(base))
-    return {heading: hooks for heading, hooks in found.items() if hooks}
+        named[f"More hooks of {name}"] = own_hooks(task(name), common)
+    named["The batch loop"] = tuple(hook for base in LOOP for hook in hooks_of(base))
+    return {heading: hooks for heading, hooks in named.items() if hooks}
 
 
 def own_hooks(cls: type, common: set[str]) -> tuple[Hook, ...]:

@@ -82,3 +82,15 @@ def test_a_shift_of_any_output_counts_and_shorter_batches_are_compared_where_bot
 
 def test_no_rows_have_no_outputs_whatever_axes_are_free():
     assert dict(with_row_sizes({}, [], {"tags": {1: "sequence"}})) == {}
+
+
+def test_values_have_units_of_their_own_unless_rows_have_different_numbers_of_them():
+    outputs = {
+        "prices": np.array([[1.0, 100.0], [3.0, 300.0]]),
+        "readings": np.array([[1.0, 2.0, 0.0], [3.0, 4.0, 5.0]]),
+    }
+    scales = scales_of(outputs, each=True, free={"readings"})
+    assert scales["prices"].tolist() == [1, 100]
+    assert scales["readings"].shape == (1,)
+    short = {"readings": np.array([[1.0, 2.0]])}
+    assert deviations(short, short, scales) == {"readings": 0.0}

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnxserve_handlers.outputs import FreeAxis, Outputs, concatenate, drop_rows, free_axes, join, with_sizes
+from onnxserve_handlers.outputs import (
+    FreeAxis,
+    Outputs,
+    concatenate,
+    drop_rows,
+    free_axes,
+    join,
+    with_masks,
+    with_sizes,
+)
 from onnxserve_handlers.signature import Tensor
 
 TAGS = (FreeAxis("tags", 1, "sequence"),)
@@ -54,3 +63,24 @@ def test_outputs_without_free_axes_are_left_as_they_are():
     outputs = Outputs(first=array)
     assert outputs.take(slice(None))["first"].base is array
     assert outputs.row(1)["first"].tolist() == [1, 1]
+
+
+def test_what_a_client_padded_is_zero_in_its_place_and_tasks_read_each_rows_own_elements_first():
+    given = Outputs(tags=np.arange(1, 13).reshape(2, 3, 2))
+    given.axes, given.sizes = TAGS, {"sequence": np.array([3, 3])}
+    mask = np.array([[False, True, True], [True, False, True]])
+    outputs = with_masks(given, {"sequence": mask})
+    assert outputs["tags"].tolist() == [[[0, 0], [3, 4], [5, 6]], [[7, 8], [0, 0], [11, 12]]]
+    second = outputs.take(slice(1, 2))
+    assert second["tags"].shape == (1, 3, 2)
+    assert second.own()["tags"].tolist() == [[[7, 8], [11, 12]]]
+    assert outputs.own().row(0)["tags"].tolist() == [[3, 4], [5, 6]]
+    assert outputs.own().sizes["sequence"].tolist() == [2, 2]
+
+
+def test_outputs_without_padding_are_their_own():
+    outputs = tags(2, 2)
+    assert with_masks(outputs, {"sequence": np.ones((2, 2), bool)}) is outputs
+    assert outputs.own() is outputs
+    replaced = outputs.replace({"tags": outputs["tags"] * 2})
+    assert (replaced["tags"][0, 0, 0], replaced.axes) == (14, outputs.axes)

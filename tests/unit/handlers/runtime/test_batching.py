@@ -61,6 +61,14 @@ def test_rows_that_differ_in_a_sign_of_zero_are_two():
     assert distinct(arrays) == (arrays, None)
 
 
+def test_rows_of_equal_texts_are_one_row_whichever_objects_they_are():
+    texts = np.array([["Bern"], ["Chur"], [b"Bern".decode()]], object)
+    unique, inverse = distinct({"town": texts})
+    assert unique["town"].tolist() == [["Bern"], ["Chur"]]
+    assert inverse is not None
+    assert inverse.tolist() == [0, 1, 0]
+
+
 def test_identical_requests_are_run_once_and_answered_alike():
     handler = TableClassifier()
     with_fake_session(handler, columns=("a", "b"))

@@ -42,7 +42,7 @@ def test_the_committed_page_is_what_the_generator_makes():
 
 def test_every_public_name_of_every_kind_and_task_is_a_hook_of_the_page():
     named = {hook.name for hook in EVERY}
-    classes = [InputHooks, TaskHooks, Handler, Inference, *map(input_kind, KINDS), *map(task, TASKS)]
+    classes: list[type] = [InputHooks, TaskHooks, Handler, Inference, *map(input_kind, KINDS), *map(task, TASKS)]
     public = {name for cls in classes for name in dir(cls) if not name.startswith("_")} - {"get_type_hints"}
     annotated = {name for cls in classes for base in cls.__mro__ for name in vars(base).get("__annotations__", {})}
     assert sorted((public | annotated) - named) == []
