@@ -63,7 +63,7 @@ def ranker() -> Any:
 def embedder_command(work: Path) -> Words:
     """Write rows for the package's folder."""
     rows = write_rows(work / "texts.jsonl", ROWS)
-    return ("import", str(folder()), "minilm", "--rows", rows, "--set", "input.max_tokens=48", *FP32, *QUICK)
+    return ("import", str(folder()), "minilm", "--rows", rows, "--set", "input.max_tokens=32", *FP32, *QUICK)
 
 
 def cross_encoder_command(work: Path) -> Words:
