@@ -12,6 +12,7 @@ from onnxserve.errors import DefinitionError, OnnxserveError
 from onnxserve.locations.location import is_function, is_prediction_log, is_remote
 from onnxserve.scaffold.new import NAME
 from onnxserve_export.acceptance import least_rows
+from onnxserve_export.assets import files_of
 from onnxserve_export.plan import rows_in_all
 from onnxserve_export.significance_levels import FIRST_LEVEL
 from onnxserve_export.sources import SourceModel, open_source
@@ -147,13 +148,23 @@ def _write(outline: Outline, artefact: Artefact, folder: Path) -> Definition:
     """Write the folder and read it back; nothing stays of one that can't be read."""
     folder.mkdir(parents=True)
     try:
-        (folder / "model.toml").write_text(toml_text(outline, artefact.given), encoding="utf-8")
         if artefact.path is not None and artefact.path.suffix == ".py":
             shutil.copyfile(artefact.path, folder / artefact.path.name)
-        return read_definition(folder)
+        (folder / "model.toml").write_text(toml_text(outline, artefact.given), encoding="utf-8")
+        definition = read_definition(folder)
+        if artefact.path is not None and artefact.path.suffix == ".py":
+            _copy_assets(definition, artefact.path.parent, folder)
     except BaseException:
         shutil.rmtree(folder)
         raise
+    return definition
+
+
+def _copy_assets(definition: Definition, place: Path, folder: Path) -> None:
+    """Copy the files that the input kind reads, such as a tokenizer's, from beside a function's file."""
+    for name in files_of(definition):
+        if (place / name).is_file():
+            shutil.copyfile(place / name, folder / name)
 
 
 def wanted_rows(definition: Definition) -> int:
