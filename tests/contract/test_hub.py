@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +15,9 @@ from onnxserve.locations.cache import digest_of
 from onnxserve.locations.fetch import fetch
 from onnxserve.locations.location import Location
 from tests.helpers.downloads import pin_of
-from tests.helpers.file_server import FileServer, ReceivedRequest, Reply, running
+from tests.helpers.file_server import FileServer, running
+from tests.helpers.hub import COMMIT, REPO, Hub
 
-REPO, COMMIT = "owner/tiny", "0123456789abcdef0123456789abcdef01234567"
 WEIGHTS = bytes(range(256)) * 4000
 FILES = {
     ".gitattributes": b"*.safetensors filter=lfs",
@@ -31,47 +30,13 @@ FILES = {
 TAKEN = {"config.json", "model.safetensors", "1_Pooling/config.json"}
 
 
-class Hub:
-    """The three answers of the API that a download needs: the commit, the tree, and the files."""
-
-    def __init__(self, server: FileServer, repo: str = REPO, kind: str = "models") -> None:
-        self.server, self.token = server, ""
-        prefix = f"/{repo}" if kind == "models" else f"/{kind}/{repo}"
-        server.files = {f"{prefix}/resolve/{COMMIT}/{name}": content for name, content in FILES.items()}
-        self._info = {f"/api/{kind}/{repo}/revision/{name}" for name in ("main", "v1", COMMIT)}
-        self._tree = f"/api/{kind}/{repo}/tree/{COMMIT}"
-        server.routes = self.reply
-
-    def reply(self, request: ReceivedRequest) -> Reply | None:
-        if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
-            return Reply(401, {"x-error-code": "GatedRepo"})
-        path = request.path.partition("?")[0]
-        if path in self._info:
-            return as_json({"id": REPO, "_id": "0", "sha": COMMIT, "siblings": [], "tags": []})
-        if path == self._tree:
-            return as_json([entry(name, content) for name, content in FILES.items()])
-        return None if path in self.server.files else Reply(404, {"x-error-code": "RepoNotFound"})
-
-
-def as_json(document: object) -> Reply:
-    return Reply(200, {"content-type": "application/json"}, json.dumps(document).encode())
-
-
-def entry(name: str, content: bytes) -> dict[str, object]:
-    """A file of the tree, as https://huggingface.co/docs/hub/api has it; large files are in LFS."""
-    digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
-    lfs = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
-    fields = {"type": "file", "path": name, "size": len(content), "oid": digest}
-    return fields | ({"lfs": lfs} if name.endswith(".safetensors") else {})
-
-
 @pytest.fixture
 def hub(monkeypatch) -> Iterator[Hub]:
     with running(FileServer()) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         monkeypatch.setattr(transfer, "FIRST_S", 0.0)
         monkeypatch.setattr(fetching, "FIRST_S", 0.0)
-        yield Hub(server)
+        yield Hub(server, FILES)
 
 
 def test_a_repository_is_a_folder_without_weights_of_other_frameworks(hub, access):
@@ -110,7 +75,7 @@ def test_a_download_is_continued(hub, access):
 
 
 def test_a_data_set_is_a_repository_too(hub, access):
-    Hub(hub.server, kind="datasets")
+    Hub(hub.server, FILES, kind="datasets")
     path = fetch(Location(f"hf://datasets/{REPO}/config.json", hashlib.sha256(b"{}").hexdigest()), Path(), access)
     assert path.read_bytes() == b"{}"
 

@@ -5,6 +5,7 @@ recurrent classifier. Their answers are compared with what torch gives for tenso
 from __future__ import annotations
 
 import base64
+import contextlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,19 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from tokenizers import Tokenizer
 
-from onnxserve.archive import open_archive
 from onnxserve.errors import OnnxserveError
-from onnxserve_export.export import export_model
-from onnxserve_export.options import ExportOptions
-from onnxserve_export.steps import STEPS
-from tests.helpers import plain_http, premises
+from tests.helpers import plain_http, premises, recurrent
 from tests.helpers.batch_jobs import read, run
 from tests.helpers.minilm import TEXTS, relevance, vector
 from tests.helpers.modules import load_module
-from tests.helpers.real_models import archive_of
-from tests.helpers.recurrent import recurrent
+from tests.helpers.real_models import archive_of, run_command
 from tests.helpers.scores import same
 from tests.helpers.serving import Serving
 
@@ -49,14 +44,12 @@ def answered(server: Serving, path: str, document: Any) -> Any:
 @pytest.fixture(scope="module")
 def recurrent_scores(artefacts) -> Any:
     """A function from a text to the probabilities that the recurrent network gives it alone."""
-    network = load_module(artefacts / "models" / "recurrent" / "model.py").load().eval()
-    with open_archive(archive_of(artefacts, "recurrent")) as opened:
-        tokenizer = Tokenizer.from_str(opened.read("tokenizer.json").decode())
+    network, tokenizer = load_module(artefacts / "recurrent.py").load().eval(), recurrent.tokenizer()
 
     def scores(text: str) -> dict[str, float]:
         with torch.inference_mode():
             [logits] = network(torch.tensor([tokenizer.encode(text).ids]))
-        return dict(zip(("no", "yes"), logits.softmax(0).tolist(), strict=True))
+        return dict(zip(recurrent.LABELS, logits.softmax(0).tolist(), strict=True))
 
     return scores
 
@@ -157,7 +150,5 @@ def test_texts_of_a_recurrent_model_run_only_beside_texts_of_their_length(
 
 
 def test_a_recurrent_model_is_refused_with_padding_and_the_remedy_named(tmp_path):
-    options = ExportOptions(draft=True)
-    with pytest.raises(OnnxserveError) as raised:
-        export_model(recurrent(tmp_path, "padded"), tmp_path / "store", STEPS, lambda _: None, options=options)
-    assert 'batch = "equal"' in str(raised.value)
+    with contextlib.chdir(tmp_path), pytest.raises(OnnxserveError, match='batch = "equal"'):
+        run_command(recurrent.command(tmp_path, "padded"))

