@@ -43,9 +43,8 @@ def template(kind: str, task: str) -> Path:
     return TEMPLATES / PAIRS[kind, task or tasks[0]]
 
 
-def new_model(kind: str, name: str, models: Path, task: str = "") -> Path:
-    """Make `models/<name>` from the template of a kind and a task; DefinitionError for a bad one or if it exists."""
-    files = template(kind, task)
+def new_folder(name: str, models: Path) -> Path:
+    """Return where a new model's folder goes; DefinitionError for a name that isn't valid, or that is taken."""
     if not NAME.fullmatch(name):
         raise DefinitionError(
             f"{name!r} isn't a valid model name", fix="letters, digits, '_', '-' and '.', as in an URL"
@@ -53,6 +52,13 @@ def new_model(kind: str, name: str, models: Path, task: str = "") -> Path:
     folder = models / name
     if folder.exists():
         raise DefinitionError("a model with this name exists", where=str(folder), fix="choose another name")
+    return folder
+
+
+def new_model(kind: str, name: str, models: Path, task: str = "") -> Path:
+    """Make `models/<name>` from the template of a kind and a task; DefinitionError for a bad one or if it exists."""
+    files = template(kind, task)
+    folder = new_folder(name, models)
     folder.mkdir(parents=True)
     for source in sorted(files.iterdir()):
         if source.is_file():

@@ -38,5 +38,5 @@ def test_the_stock_worker_gives_the_archives_own_answers(stock_server, store, ta
     unpack(store / f"{task}-1.0.0.mar", tmp_path / "open")
     expected = [(answer["status"], answer["body"]) for answer in answers(tmp_path / "open", bodies)]
     assert [status for status, _ in expected] == [200, 200, 422], expected
-    served = [stock_server.post(task, body) for body in bodies]
-    assert [(answer.status_code, answer.json()) for answer in served] == expected
+    responses = [stock_server.post(task, body) for body in bodies]
+    assert [(answer.status_code, answer.json()) for answer in responses] == expected

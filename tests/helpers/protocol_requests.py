@@ -27,7 +27,7 @@ def json_request(document: Any, **headers: str) -> Request:
 def requests_of(handler: Handler, row: Any) -> dict[str, Request]:
     """Return the requests by name; `row` is an instance in JSON."""
     arrays = tensors_of_row(handler, row)
-    made = {
+    requests = {
         "instances": json_request({"instances": [row]}),
         "alone": json_request(row),
         "data": json_request({"data": row}),
@@ -38,23 +38,28 @@ def requests_of(handler: Handler, row: Any) -> dict[str, Request]:
     name = handler.signature.input.row_name
     if isinstance(row, str):
         content = row.encode() if name == "text" else base64.b64decode(row)
-        made["raw"] = content, {"content-type": handler.raw_types[0]}
-        made["v2 rows"] = json_request({"inputs": [{"name": name, "datatype": "BYTES", "shape": [1], "data": [row]}]})
+        requests["raw"] = content, {"content-type": handler.raw_types[0]}
+        requests["v2 rows"] = json_request(
+            {"inputs": [{"name": name, "datatype": "BYTES", "shape": [1], "data": [row]}]}
+        )
         for form, element in (("", content), (" as in JSON", row.encode())):
-            made[f"grpc rows{form}"] = grpc_texts(name, element)
-            made[f"v2 binary rows{form}"] = binary_texts(name, element)
+            requests[f"grpc rows{form}"] = grpc_texts(name, element)
+            requests[f"v2 binary rows{form}"] = binary_texts(name, element)
     if columns := handler.signature.input.column_names if handler.signature.input.kind == "table" else ():
         cells = row if isinstance(row, list) else [row[column] for column in columns]
         inputs = [
             {"name": n, "datatype": "FP64", "shape": [1], "data": [c]} for n, c in zip(columns, cells, strict=True)
         ]
-        made["v2 columns"] = json_request({"inputs": inputs})
+        requests["v2 columns"] = json_request({"inputs": inputs})
     if len(arrays) == 1:
         stream = io.BytesIO()
         np.save(stream, next(iter(arrays.values())))
-        made["npy"] = stream.getvalue(), {"content-type": "application/x-npy"}
-        made["npy both ways"] = stream.getvalue(), {"content-type": "application/x-npy", "accept": "application/x-npy"}
-    return made
+        requests["npy"] = stream.getvalue(), {"content-type": "application/x-npy"}
+        requests["npy both ways"] = (
+            stream.getvalue(),
+            {"content-type": "application/x-npy", "accept": "application/x-npy"},
+        )
+    return requests
 
 
 def tensors_of_row(handler: Handler, row: Any) -> dict[str, np.ndarray]:

@@ -71,12 +71,12 @@ class TaskModel:
         definition, model = read_definition(self.write(folder)), self.graph()
         inputs, outputs = graph_tensors(model.graph.input), graph_tensors(model.graph.output)
         options = msgspec.structs.replace(definition.input.complete([tensor.name for tensor in inputs], ()), **changes)
-        served: Handler = type("Service", bases(self.kind, self.task), {})()
-        served.signature = Signature(self.task, "1.0.0", "", "fp32", options, definition.output, inputs, outputs, 8)
-        served.folder, served.output_axes = folder, free_axes(outputs)
-        served.prepare()
-        served.session = Session(model.SerializeToString(), Provider(CPU), 1)
-        return served
+        handler: Handler = type("Service", bases(self.kind, self.task), {})()
+        handler.signature = Signature(self.task, "1.0.0", "", "fp32", options, definition.output, inputs, outputs, 8)
+        handler.folder, handler.output_axes = folder, free_axes(outputs)
+        handler.prepare()
+        handler.session = Session(model.SerializeToString(), Provider(CPU), 1)
+        return handler
 
 
 def graph_tensors(values: Any) -> tuple[Tensor, ...]:
@@ -86,9 +86,9 @@ def graph_tensors(values: Any) -> tuple[Tensor, ...]:
 
 def word_tokenizer() -> Tokenizer:
     """Return a tokenizer of `WORDS`."""
-    made = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    return made
+    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return tokenizer
 
 
 def model_of(nodes: list[Any], inputs: list[Any], outputs: list[Any], **constants: Any) -> onnx.ModelProto:

@@ -253,9 +253,7 @@ def has_zlib_header(content: bytes | bytearray) -> bool:
 
 
 def _inflate(content: bytes | bytearray, coding: str, bits: int, max_bytes: int) -> bytes:
-    parts: list[bytes] = []
-    left = max_bytes
-    rest: bytes | bytearray = content
+    parts, left, rest = list[bytes](), max_bytes, content
     for _ in range(MEMBERS if bits == GZIP_BITS else 1):
         member = zlib.decompressobj(bits)
         try:

@@ -41,20 +41,20 @@ def split(folder: Path, rows: list[Row]) -> Split:
 
 
 def test_the_documents_of_a_query_lie_in_one_subset(tmp_path):
-    made = split(tmp_path, pairs())
-    places = [{row.value[0] for row in subset} for subset in made.subsets.values()]
+    rows_split = split(tmp_path, pairs())
+    places = [{row.value[0] for row in subset} for subset in rows_split.subsets.values()]
     assert sum(map(len, places)) == len(set.union(*places)) == QUERIES
-    assert made.total == 4 * QUERIES
+    assert rows_split.total == 4 * QUERIES
     assert min(map(len, places)) > 5
 
 
 def test_labels_that_rank_documents_make_the_certificate_count_queries(definition, tmp_path):
-    made = with_rankings(split(tmp_path, pairs()), definition, HOOKS)
-    certify = len(made.certify) // 4
-    assert (made.ranks, made.unit, made.units("certify")) == (True, "queries", certify)
-    plan = make_plan(definition, made, ExportOptions(), HOOKS)
+    rows_split = with_rankings(split(tmp_path, pairs()), definition, HOOKS)
+    certify = len(rows_split.certify) // 4
+    assert (rows_split.ranks, rows_split.unit, rows_split.units("certify")) == (True, "queries", certify)
+    plan = make_plan(definition, rows_split, ExportOptions(), HOOKS)
     assert plan.certify == certify
-    text = " ".join(describe_plan(plan, definition, made, HOOKS))
+    text = " ".join(describe_plan(plan, definition, rows_split, HOOKS))
     assert "labels are judged by the nDCG at 10 of queries whose documents differ in relevance" in text
     assert f"wants {plan.needed} certify queries, about {plan.wanted} queries in all" in text
     assert f"there are {certify}" in text
@@ -62,8 +62,8 @@ def test_labels_that_rank_documents_make_the_certificate_count_queries(definitio
 
 @pytest.mark.parametrize("rows", [pairs(None), pairs(0.0), pairs(documents=1)])
 def test_without_labels_that_differ_within_a_query_rows_are_counted(definition, tmp_path, rows):
-    made = with_rankings(split(tmp_path, rows), definition, HOOKS)
-    assert (made.ranks, made.unit, made.units("certify")) == (False, "rows", len(made.certify))
+    rows_split = with_rankings(split(tmp_path, rows), definition, HOOKS)
+    assert (rows_split.ranks, rows_split.unit, rows_split.units("certify")) == (False, "rows", len(rows_split.certify))
 
 
 def test_a_budget_of_disagreement_asks_for_the_source_and_counts_rows(definition, tmp_path):
@@ -75,13 +75,13 @@ def test_vectors_whose_labels_repeat_are_searched_and_counted_as_rows(definition
     vectors = msgspec.structs.replace(definition, output=EmbeddingOptions())
     hooks = task_for(EmbeddingOptions())
     topics = [Row(f"text {number}", f"topic {number % 7}") for number in range(600)]
-    made = with_rankings(split_rows(topics, tmp_path / "1", hooks.query_of), vectors, hooks)
-    assert (made.ranks, made.unit, made.units("certify")) == (True, "rows", len(made.certify))
+    ranked = with_rankings(split_rows(topics, tmp_path / "1", hooks.query_of), vectors, hooks)
+    assert (ranked.ranks, ranked.unit, ranked.units("certify")) == (True, "rows", len(ranked.certify))
     alone = [Row(f"text {number}", f"only {number}") for number in range(600)]
     assert not with_rankings(split_rows(alone, tmp_path / "2", hooks.query_of), vectors, hooks).ranks
-    plan, without = (make_plan(vectors, kept, ExportOptions(), hooks) for kept in (made, unranked(made)))
+    plan, without = (make_plan(vectors, kept, ExportOptions(), hooks) for kept in (ranked, unranked(ranked)))
     assert plan.needed > without.needed  # both claims must be provable
 
 
-def unranked(made: Split) -> Split:
-    return Split(made.fit, made.calibrate, made.select, made.certify, made.duplicates)
+def unranked(ranked: Split) -> Split:
+    return Split(ranked.fit, ranked.calibrate, ranked.select, ranked.certify, ranked.duplicates)

@@ -44,9 +44,9 @@ def test_filter_banks_are_those_of_the_audio_spectrogram_transformer(seconds, op
     expected = extractor(sound(seconds), sampling_rate=RATE, return_tensors="np")["input_values"]
     processor = settings(extractor)
     assert np.ptp(expected) > 1
-    made = KaldiSpectrogram(processor)(*in_window(sound(seconds), window_samples(processor)))
-    assert made.shape == expected.shape
-    np.testing.assert_allclose(made.numpy(), expected, atol=2e-3)
+    spectrogram = KaldiSpectrogram(processor)(*in_window(sound(seconds), window_samples(processor)))
+    assert spectrogram.shape == expected.shape
+    np.testing.assert_allclose(spectrogram.numpy(), expected, atol=2e-3)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,6 @@ def test_spectrograms_are_those_of_whisper(seconds, options):
     extractor = transformers.WhisperFeatureExtractor(**options)
     expected = extractor(sound(seconds), sampling_rate=RATE, return_tensors="np")["input_features"]
     processor = settings(extractor)
-    made = WhisperSpectrogram(processor)(in_window(sound(seconds), window_samples(processor))[0])
-    assert made.shape == expected.shape
-    np.testing.assert_allclose(made.numpy(), expected, atol=2e-3)
+    spectrogram = WhisperSpectrogram(processor)(in_window(sound(seconds), window_samples(processor))[0])
+    assert spectrogram.shape == expected.shape
+    np.testing.assert_allclose(spectrogram.numpy(), expected, atol=2e-3)

@@ -110,20 +110,20 @@ def test_one_tensor_a_column_has_the_columns_own_type():
 
 
 def test_one_long_text_takes_no_memory_in_other_rows():
-    made = table([{"name": "town", "type": "text"}], tensors="columns")
-    rows = [made.check([text], "row") for text in ("B" * 100_000, *["Bern"] * 999)]
-    towns = made.tensors(rows)["town"]
+    columns = table([{"name": "town", "type": "text"}], tensors="columns")
+    rows = [columns.check([text], "row") for text in ("B" * 100_000, *["Bern"] * 999)]
+    towns = columns.tensors(rows)["town"]
     assert towns.nbytes <= 8 * len(rows)
     assert (towns[0, 0], towns[-1, 0]) == ("B" * 100_000, "Bern")
 
 
 def test_texts_keep_all_their_characters_on_the_way_to_the_graph():
-    made = table([{"name": "town", "type": "text"}], tensors="columns")
+    columns = table([{"name": "town", "type": "text"}], tensors="columns")
     node: Any = ("Identity", ["town"], ["same"], {})
     echo = model_of([node], [("town", TensorProto.STRING, ["batch", 1])], [("same", TensorProto.STRING, ["batch", 1])])
     session = Session(echo.SerializeToString(), Provider(CPU), 1)
     texts = ["Bern", "Gen\u00e8ve", "a\0b", "zero at the end\0", "\U0001f3d4"]
-    given = session.run(made.tensors([made.check([text], "row") for text in texts]))["same"]
+    given = session.run(columns.tensors([columns.check([text], "row") for text in texts]))["same"]
     assert given.ravel().tolist() == texts
 
 

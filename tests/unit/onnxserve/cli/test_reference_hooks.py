@@ -75,20 +75,20 @@ def made_by(kind: str, handler: Any, rows: list[Any]) -> Iterator[Made]:
         )
 
 
-def made(folder: Any, task_name: str, number: int, **changes: Any) -> Iterator[Made]:
+def task_models(folder: Any, task_name: str, number: int, **changes: Any) -> Iterator[Made]:
     model = MODELS[task_name]
     yield from made_by(model.kind, model.handler(folder / f"{task_name}{number}", **changes), list(model.rows))
 
 
 def every_tensor(folder: Any) -> Iterator[Made]:
-    yield from made(folder, "embedding", 0, tensors=TENSORS)
+    yield from task_models(folder, "embedding", 0, tensors=TENSORS)
     for number, layout in enumerate(("NCHW", "NHWC")):
         for dtype in ("float32", "uint8"):
-            yield from made(folder / dtype, "detection", number, layout=layout, dtype=dtype)
+            yield from task_models(folder / dtype, "detection", number, layout=layout, dtype=dtype)
     for number, changes in enumerate(({"mask": True, "window_seconds": 0.0}, {"window_seconds": 0.004})):
-        yield from made(folder, "multilabel", number, **changes)
+        yield from task_models(folder, "multilabel", number, **changes)
     for number, dtype in enumerate(("float32", "float64")):
-        yield from made(folder, "regression", number, dtype=dtype)
+        yield from task_models(folder, "regression", number, dtype=dtype)
 
 
 def matches(row: list[str], tensor: Made) -> bool:
