@@ -13,6 +13,7 @@ import pytest
 
 from onnxserve_export.export import export_model
 from onnxserve_export.export_state import ExportState
+from onnxserve_export.options import ExportOptions
 from onnxserve_export.rerun import rerun
 from onnxserve_export.steps import STEPS
 from tests.helpers import batch_jobs
@@ -23,7 +24,8 @@ from tests.helpers.torchserve import Running, running
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> ExportState:
     folder = write_model(tmp_path_factory.mktemp("models") / "file-types")
-    state: ExportState = export_model(folder, folder / "store", STEPS, lambda _: None)
+    options = ExportOptions(draft=True)  # without times, which nothing here reads
+    state: ExportState = export_model(folder, folder / "store", STEPS, lambda _: None, options=options)
     return state
 
 
