@@ -166,13 +166,14 @@ def test_serve_starts_the_feature_store_that_a_model_needs(demo_archives, tmp_pa
 
 
 def test_the_wheel_makes_exports_and_serves_a_model_outside_the_checkout(tmp_path):
-    subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "-o", str(tmp_path), str(ROOT)], check=True, capture_output=True
-    )
+    # uv makes and fills environments in a tenth of pip's time.
+    build, uv = [sys.executable, "-m", "build", "--installer", "uv", "--wheel"], [sys.executable, "-m", "uv"]
+    subprocess.run([*build, "-o", str(tmp_path), str(ROOT)], check=True, capture_output=True)
     [wheel] = tmp_path.glob("*.whl")
-    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "v")], check=True)
     python = str(tmp_path / "v" / "bin" / "python")
-    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", str(wheel)], check=True, capture_output=True)
+    subprocess.run([*uv, "venv", "-q", "-p", sys.executable, str(tmp_path / "v")], check=True)
+    install = [*uv, "pip", "install", "-q", "--no-deps", "-p", python]
+    subprocess.run([*install, str(wheel)], check=True, capture_output=True)
     # The dependencies of this environment, without its editable install: nested .pth files are not read.
     where = "import sysconfig; print(sysconfig.get_path('purelib'))"
     own_packages, new_packages = (
