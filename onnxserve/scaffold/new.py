@@ -43,16 +43,22 @@ def template(kind: str, task: str) -> Path:
     return TEMPLATES / PAIRS[kind, task or tasks[0]]
 
 
-def new_model(kind: str, name: str, models: Path, task: str = "") -> Path:
-    """Make `models/<name>` from the template of a kind and a task; DefinitionError for a bad one or if it exists."""
-    files = template(kind, task)
+def new_folder(models: Path, name: str) -> Path:
+    """Return the path of a new model's folder; DefinitionError for a bad name, or if the model exists."""
     if not NAME.fullmatch(name):
         raise DefinitionError(
-            f"{name!r} isn't a valid model name", fix="letters, digits, '_', '-' and '.', as in an URL"
+            f"{name!r} isn't a valid model name", fix="letters, digits, '_', '-' and '.', as in a URL"
         )
     folder = models / name
     if folder.exists():
         raise DefinitionError("a model with this name exists", where=str(folder), fix="choose another name")
+    return folder
+
+
+def new_model(kind: str, name: str, models: Path, task: str = "") -> Path:
+    """Make `models/<name>` from the template of a kind and a task; DefinitionError for a bad one or if it exists."""
+    files = template(kind, task)
+    folder = new_folder(models, name)
     folder.mkdir(parents=True)
     for source in sorted(files.iterdir()):
         if source.is_file():

@@ -10,7 +10,7 @@ from pathlib import Path
 from onnxserve.definition import Definition, read_definition
 from onnxserve.errors import DefinitionError, OnnxserveError
 from onnxserve.locations.location import is_function, is_prediction_log, is_remote
-from onnxserve.scaffold.new import NAME
+from onnxserve.scaffold.new import new_folder
 from onnxserve_export.acceptance import least_rows
 from onnxserve_export.plan import rows_in_all
 from onnxserve_export.significance_levels import FIRST_LEVEL
@@ -52,13 +52,7 @@ def import_model(
 
     `source` is a path, a URL or a function, as `source` in model.toml takes it; or another server's archive.
     """
-    if not NAME.fullmatch(name):
-        raise DefinitionError(
-            f"{name!r} isn't a valid model name", fix="letters, digits, '_', '-' and '.', as in an URL"
-        )
-    folder = models / name
-    if folder.exists():
-        raise DefinitionError("a model with this name exists", where=str(folder), fix="choose another name")
+    folder = new_folder(models, name)
     answers = read_answers(options)
     artefact = locate(source, folder, offline=options.offline, say=say)
     if artefact.path is not None and is_torchserve(artefact.path):
