@@ -43,11 +43,11 @@ def template(kind: str, task: str) -> Path:
     return TEMPLATES / PAIRS[kind, task or tasks[0]]
 
 
-def new_folder(name: str, models: Path) -> Path:
-    """Return where a new model's folder goes; DefinitionError for a name that isn't valid, or that is taken."""
+def new_folder(models: Path, name: str) -> Path:
+    """Return the path of a new model's folder; DefinitionError for a bad name, or if the model exists."""
     if not NAME.fullmatch(name):
         raise DefinitionError(
-            f"{name!r} isn't a valid model name", fix="letters, digits, '_', '-' and '.', as in an URL"
+            f"{name!r} isn't a valid model name", fix="letters, digits, '_', '-' and '.', as in a URL"
         )
     folder = models / name
     if folder.exists():
@@ -58,7 +58,7 @@ def new_folder(name: str, models: Path) -> Path:
 def new_model(kind: str, name: str, models: Path, task: str = "") -> Path:
     """Make `models/<name>` from the template of a kind and a task; DefinitionError for a bad one or if it exists."""
     files = template(kind, task)
-    folder = new_folder(name, models)
+    folder = new_folder(models, name)
     folder.mkdir(parents=True)
     for source in sorted(files.iterdir()):
         if source.is_file():

@@ -57,7 +57,7 @@ def import_model(
 
     `source` is a path, a URL or a function, as `source` in model.toml takes it; or another server's archive.
     """
-    folder = new_folder(name, models)
+    folder = new_folder(models, name)
     answers = read_answers(options)
     artefact = locate(source, folder, offline=options.offline, say=say)
     outline = Outline(artefact.given, answers)

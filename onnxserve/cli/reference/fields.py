@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from onnxserve.definition.toml_literal import literal
+
 from .entry import Entry, split_unit
 
 INSPECT = msgspec.inspect
@@ -93,15 +95,11 @@ def default_of(field: Any) -> str:
     value = field.default
     if field.default_factory is not msgspec.NODEFAULT:
         value = field.default_factory()
-    return literal(value)
+    return in_code(value)
 
 
-def literal(value: object) -> str:
+def in_code(value: object) -> str:
     """A value as TOML writes it, in code marks; `none` for no value."""
     if value is None or dataclasses.is_dataclass(value):
         return "none"
-    if isinstance(value, str | Path):
-        return f'`"{value}"`'
-    if isinstance(value, dict):
-        return f"`{msgspec.json.encode(value).decode()}`"
-    return f"`{msgspec.json.encode(value).decode().replace(',', ', ')}`"
+    return f"`{literal(str(value) if isinstance(value, Path) else value)}`"

@@ -13,7 +13,7 @@ import typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from .entry import Entry
-from .fields import literal
+from .fields import in_code
 
 NAMES: dict[type, str] = {bool: "flag", int: "integer", float: "number", str: "text", Path: "path"}
 
@@ -33,7 +33,7 @@ def options(function: Callable[..., Any], command: str) -> Iterator[Entry]:
     hints = get_type_hints(function, include_extras=True)
     for name, parameter in inspect.signature(function).parameters.items():
         kind, info = _split_annotation(hints[name])
-        default = "required" if parameter.default is parameter.empty else literal(parameter.default)
+        default = "required" if parameter.default is parameter.empty else in_code(parameter.default)
         yield Entry(command, _flags(name, info), _type(kind, info), "", default, info.help or "", _variable(info))
 
 
