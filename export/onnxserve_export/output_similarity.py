@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from onnxserve.archive.deviation import row_slices
 from onnxserve_handlers.tasks.classification import probabilities
 
 from .arrays import Array
@@ -29,17 +30,24 @@ class OutputSimilarity:
 
 def compare(reference: Array, candidate: Array, truth: Array | None) -> OutputSimilarity:
     """Compare outputs of shape (rows, ...); `truth` are the labels' indices, shape (rows,), None without labels."""
-    left, right = reference.reshape(len(reference), -1), candidate.reshape(len(candidate), -1)
-    norms = np.linalg.norm(left, axis=-1) * np.linalg.norm(right, axis=-1)
+    parts = [(reference[rows], candidate[rows]) for rows in row_slices(reference)]
+    cosines = np.concatenate([cosines_of(*part) for part in parts])
     activation = activation_of(reference)
-    cosines = (left * right).sum(axis=-1) / np.maximum(norms, 1e-12)
     return OutputSimilarity(
         float(cosines.mean()),
         float(cosines.min()),
-        float(np.abs(left - right).max()),
+        max(float(np.abs(left - right.astype(np.float64)).max(initial=0.0)) for left, right in parts),
         None if truth is None else calibration_error(candidate, truth, activation),
         None if truth is None else calibration_error(reference, truth, activation),
     )
+
+
+def cosines_of(reference: Array, candidate: Array) -> Array:
+    """Return each row's cosine, shape (rows,); 1 for two rows of zeros, and 0 beside one of them."""
+    left, right = (array.reshape(len(array), -1).astype(np.float64) for array in (reference, candidate))
+    lengths = np.linalg.norm(left, axis=-1) * np.linalg.norm(right, axis=-1)
+    products = np.divide((left * right).sum(axis=-1), lengths, out=np.zeros(len(left)), where=lengths > 0)
+    return np.where(left.any(axis=-1) | right.any(axis=-1), products, 1.0)
 
 
 def activation_of(outputs: Array) -> Activation:

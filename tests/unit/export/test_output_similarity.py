@@ -28,3 +28,10 @@ def test_probabilities_are_calibrated_as_their_logits_are():
     truth = LOGITS.argmax(axis=1)
     errors = [compare(outputs, outputs, truth).calibration_error for outputs in (LOGITS, PROBABILITIES)]
     assert errors[0] == pytest.approx(errors[1], abs=1e-6)
+
+
+def test_huge_values_and_rows_of_zeros_have_a_cosine():
+    huge = np.array([[1e25, 0], [0, 0], [0, 0]], np.float32)
+    close = compare(huge, np.array([[1e25, 0], [0, 0], [1, 0]], np.float32), None)
+    assert (close.worst_cosine, close.max_error) == (0, 1)
+    assert close.cosine == pytest.approx(2 / 3)
