@@ -20,6 +20,7 @@ def call(state: ExportState) -> None:
     offered = {"sources": state.sources, "fit": [(row.value, row.label) for row in state.split.fit]}
     source, trust = str(state.source_file or definition.source), state.options.trust
     state.model = open_source(source, definition.folder, offered, definition.source_outputs, trust=trust)
+    state.model.runs_alone = definition.serve.batch_size == 1
     choose_dtype(state)
     state.assets = read_assets(definition, state.source_file, offered)
     state.say(f"      {state.model.summary}")

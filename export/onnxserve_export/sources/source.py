@@ -44,6 +44,8 @@ class SourceModel(Protocol):
     """How its maker frees an axis that is fixed."""
     stated_rows: int = 0
     """The number of rows of every batch, where its maker fixed it; 0 for any, or where it isn't stated."""
+    runs_alone: bool = False
+    """Whether every row is served alone, so that the graph need not hold for more."""
     unbatched: Collection[str] = frozenset()
     """The outputs that have no axis for the batch, of a model that takes one row at a time."""
 

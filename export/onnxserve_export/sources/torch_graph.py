@@ -27,7 +27,13 @@ CHATTERERS = ("torch.fx", "torch.onnx", "torch.onnx._internal.exporter._registra
 
 
 def export_graph(
-    module: torch.nn.Module, matched: Mapping[str, str], arrays: Arrays, axes: Axes, outputs: Sequence[str]
+    module: torch.nn.Module,
+    matched: Mapping[str, str],
+    arrays: Arrays,
+    axes: Axes,
+    outputs: Sequence[str],
+    *,
+    free_batch: bool = True,
 ) -> tuple[onnx.ModelProto, list[Range]]:
     """Trace with the dynamo exporter, without its output; CheckFailed if it can't export the module.
 
@@ -39,7 +45,7 @@ def export_graph(
             matched,
             output_names(outputs, arrays),
             kwargs={own: torch.from_numpy(arrays[name]) for name, own in matched.items()},
-            dynamic_shapes=dynamic_shapes(matched, axes, len(next(iter(arrays.values())))),
+            dynamic_shapes=dynamic_shapes(matched, axes, free_batch=free_batch),
         )
     proto = program.model_proto
     name_nodes(proto)
@@ -93,10 +99,10 @@ def flat_outputs(module: torch.nn.Module, names: Sequence[str]) -> Iterator[None
             module.forward = own
 
 
-def dynamic_shapes(matched: Mapping[str, str], axes: Axes, rows: int) -> dict[str, dict[int, object]]:
+def dynamic_shapes(matched: Mapping[str, str], axes: Axes, *, free_batch: bool) -> dict[str, dict[int, object]]:
     """Return the free axes by parameter: the batch unless rows run alone, others as the handler declares."""
     free = torch.export.Dim.DYNAMIC
-    batch: dict[int, object] = {0: free} if rows > 1 else {}
+    batch: dict[int, object] = {0: free} if free_batch else {}
     return {own: {**batch, **dict.fromkeys(axes.get(name, {}), free)} for name, own in matched.items()}
 
 

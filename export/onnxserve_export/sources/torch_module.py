@@ -43,7 +43,8 @@ class TorchModule(TorchSource):
         """Trace the module; nodes are named after its inner modules."""
         names = self.output_names(example, self.outputs)
         try:
-            return export_graph(self.module, match_inputs(self, example), example, axes, names)
+            matched, free_batch = match_inputs(self, example), not self.runs_alone
+            return export_graph(self.module, matched, example, axes, names, free_batch=free_batch)
         except CheckFailed as error:
             if unrolled(self.module) and any(axes.values()):
                 fix, where = self.free_axis_fix, error.where

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ def _read(path: Path, *, trust: bool) -> Any:
             return _xgboost(path)
         case ".txt":
             return _lightgbm(path)
-        case suffix:
+        case _:
             if not trust:
                 raise DefinitionError(
                     f"{path.name} is a pickle: reading it runs whatever code it names",
@@ -37,17 +36,15 @@ def _read(path: Path, *, trust: bool) -> Any:
                     fix="--trust, if you made it yourself; or write it with skops.io.dump, or save_model of XGBoost "
                     "(.ubj) or LightGBM (.txt), which need no trust",
                 )
-            return _pickle(path, suffix)
+            return _pickle(path)
 
 
-def _pickle(path: Path, suffix: str) -> Any:
+def _pickle(path: Path) -> Any:
+    """Return what a pickle holds; joblib reads its own and Python's, and both are often called `.pkl`."""
     try:
-        if suffix == ".joblib":
-            import joblib
+        import joblib
 
-            return joblib.load(path)
-        with path.open("rb") as stream:
-            return pickle.load(stream)  # noqa: S301 - the user trusts it, by name
+        return joblib.load(path)
     except Exception as error:  # whatever the pickle's own code raises
         if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] in LIBRARIES:
             raise

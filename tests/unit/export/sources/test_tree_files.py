@@ -61,6 +61,16 @@ def test_a_trusted_pickle_and_a_skops_file_give_the_same_model(tmp_path):
     assert open_source("model.skops", tmp_path, {}).summary == "scikit-learn LinearRegression"
 
 
+@pytest.mark.parametrize("suffix", ["pkl", "pickle", "joblib"])
+def test_what_joblib_or_pickle_wrote_is_read_under_any_of_their_names(tmp_path, suffix):
+    ensemble, joblib = pytest.importorskip("sklearn.ensemble"), pytest.importorskip("joblib")
+    model = ensemble.GradientBoostingRegressor(n_estimators=2).fit([[0.0], [1.0]], [1.0, 3.0])
+    for write in (lambda path: joblib.dump(model, path), lambda path: path.write_bytes(pickle.dumps(model))):
+        write(tmp_path / f"model.{suffix}")
+        source = open_source(f"model.{suffix}", tmp_path, {}, trust=True)
+        assert source.summary == "scikit-learn GradientBoostingRegressor"
+
+
 def test_a_pickle_with_something_around_the_model_says_what_it_holds(tmp_path):
     (tmp_path / "model.pkl").write_bytes(pickle.dumps({"model": 1}))
     with pytest.raises(DefinitionError, match="dict isn't a fitted model of scikit-learn, XGBoost or LightGBM"):

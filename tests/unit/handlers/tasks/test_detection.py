@@ -50,6 +50,7 @@ def centred() -> np.ndarray:
     ("options", "arrays"),
     [
         ({}, (BOXES, SCORES, NUMBERS)),
+        ({}, (BOXES, NUMBERS, SCORES)),  # as torchvision's detectors give them
         ({"first_label": 1}, (BOXES, SCORES, NUMBERS + 1)),
         ({}, (BOXES, per_label())),
         ({"first_label": 1}, (BOXES, per_label(1))),
