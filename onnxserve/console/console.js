@@ -32,11 +32,17 @@ function draw(about, now, before) {
   document.querySelector('#models tbody').replaceChildren(...rows.map(tableRow));
   document.querySelector('#proof tbody').replaceChildren(...about.models.filter(proven).map(proofRow));
   document.getElementById('live').replaceChildren(...rows.filter((row) => row.share > 0).map(graph));
-  // A version that can't describe itself yet has no evidence either.
-  const chosen = about.models.filter((state) => state.evidence && state.version === about.roles[state.name]?.stable);
-  const models = Object.fromEntries(chosen.map(({ name, signature, schema }) => [name, { signature, schema }]));
+  const known = playground?.models || {};
+  const stable = about.models.filter((state) => state.version === about.roles[state.name]?.stable);
+  const chosen = stable.map((state) => [state.name, described(state) || known[state.name]]).filter(([, model]) => model);
+  const models = Object.fromEntries(chosen);
   if (playground) playground.update(models);
   else if (chosen.length) playground = new Playground(models);
+}
+
+// A version describes itself while one of its workers is ready.
+function described({ evidence, signature, schema }) {
+  return evidence && { signature, schema };
 }
 
 function figures(state, roles, now, before) {

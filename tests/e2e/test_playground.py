@@ -82,11 +82,14 @@ def test_a_pair_has_a_field_for_each_text(page, artefacts):
 
 
 def test_a_table_has_a_field_of_each_columns_type(page):
-    choose(page, "credit", plan="team")
+    choose(page, "credit")
     script = "return [...document.querySelectorAll('#play-row [name]')].map(f => [f.name, f.type])"
     fields = page.execute_script(script)
     assert fields == [["amount", "number"], ["plan", "text"], ["member", "select-one"], ["joined", "date"]]
     page.find_element(By.CSS_SELECTOR, "#play-row [name=amount]").clear()
+    plan = page.find_element(By.CSS_SELECTOR, "#play-row [name=plan]")
+    plan.clear()
+    plan.send_keys("team")  # the command follows what is typed
     row = {"amount": None, "plan": "team", "member": True, "joined": "2024-02-29"}
     assert json.dumps(row, separators=(",", ":")) in text(page, "#play-curl")
     [good] = credit.trees().predict(credit.encoded([row]))
@@ -164,3 +167,14 @@ def test_masks_are_drawn_over_the_picture(page, artefacts, tmp_path):
     as_file = base64.b64encode(encode_png(flags.astype(np.uint8))).decode()
     assert page.execute_async_script(PNG, as_file, 165, 165) == thing
     assert page.execute_async_script(PNG, as_file, 0, 0) == ground
+
+
+def test_a_model_that_is_registered_meanwhile_is_offered_and_the_form_stays(page, real_models, archive):
+    choose(page, "minilm", text="half a sentence")
+    real_models.release.register(archive)
+    option = "#play-model option[value=circle]"
+    WebDriverWait(page, WAIT_S).until(lambda page: page.find_elements(By.CSS_SELECTOR, option))
+    assert page.find_element(By.ID, "play-model").get_attribute("value") == "minilm"
+    assert page.find_element(By.CSS_SELECTOR, "#play-row [name=text]").get_attribute("value") == "half a sentence"
+    choose(page, "circle", x="0", y="0")
+    assert predicted(page)["label"] == "inside"

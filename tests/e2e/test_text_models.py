@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def scored(artefacts: Path, model: str, columns: dict[str, list[str]], out: Path
 def test_a_table_of_texts_is_scored_with_the_same_vectors(artefacts, tmp_path):
     rows = scored(artefacts, "minilm", {"text": [*TEXTS]}, tmp_path / "vectors")
     for text, row in zip(TEXTS, rows, strict=True):
-        np.testing.assert_allclose(row["prediction"], vector(text), atol=TOLERANCE)
+        np.testing.assert_allclose(json.loads(row["prediction"])["embedding"], vector(text), atol=TOLERANCE)
 
 
 def test_premises_get_the_answers_of_the_saved_folder_served_and_scored(real_models, artefacts, tmp_path):
