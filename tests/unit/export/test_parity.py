@@ -15,13 +15,13 @@ from onnxserve.scaffold import new_model
 from onnxserve_export.export import export_model
 from onnxserve_export.export_state import ExportState
 from onnxserve_export.options import DEFAULTS, ExportOptions
-from onnxserve_export.parity import Compared, compare, fault_of, row_scales
+from onnxserve_export.parity import Compared, changes_of, compare, fault_of, row_scales
 from onnxserve_export.rerun import rerun
 from onnxserve_export.step import Step
 from onnxserve_export.steps import STEPS
 from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.registry import task_for
-from onnxserve_handlers.tasks.classification import ClassificationOptions
+from onnxserve_handlers.tasks.classification import Classification, ClassificationOptions
 
 UNIT = {"logits": np.ones(1)}
 LOGITS = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.4999]], np.float32)
@@ -50,6 +50,23 @@ def test_one_changed_answer_within_the_tolerance_is_a_fault():
         "deviates by more than 0.0001 spreads: they lie at a threshold"
     )
     assert fault_of([compared("certify", LOGITS, near, labels=False)]) == ""
+
+
+class Stricter(Classification):
+    """A handler of a user's own, to which any other first number is another answer."""
+
+    def agreement(self, outputs: Outputs, reference: Outputs) -> np.ndarray:
+        return np.asarray(outputs["logits"][:, 0] == reference["logits"][:, 0], np.float64)
+
+
+def test_an_agreement_of_the_users_own_says_too_which_answers_change():
+    near = LOGITS.copy()
+    near[1, 0] += 1e-5
+    compared_by = {
+        hooks: compare("select", Outputs(logits=LOGITS), Outputs(logits=near), UNIT, changes_of(hooks))
+        for hooks in (CLASSIFIER, Stricter())
+    }
+    assert [group.changed.tolist() for group in compared_by.values()] == [[False] * 3, [False, True, False]]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

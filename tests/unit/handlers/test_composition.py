@@ -14,6 +14,7 @@ from onnxserve_handlers.handler import Handler
 from onnxserve_handlers.inputs import InputHooks
 from onnxserve_handlers.inputs.table import TableInput
 from onnxserve_handlers.inputs.text import TextInput
+from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.registry import KINDS, TASKS, input_kind, task
 from onnxserve_handlers.tasks import TaskHooks
 from onnxserve_handlers.tasks.classification import Classification
@@ -110,3 +111,9 @@ def test_an_earlier_handler_without_labels_gives_values():
     handler.signature = table_signature("a", "b", output=RegressionOptions())
     assert predictions(handler, [3, 4]) == [{"values": [0.0, 3.0]}]
     assert "values" in handler.prediction_schema()["properties"]
+
+
+def test_an_earlier_handler_answers_golden_rows_by_its_task():
+    handler = serving(former_class("TabularClassifier"))
+    outputs = Outputs(logits=np.array([[1.0, 0.0], [0.0, 1.0]]))
+    assert handler.right(outputs, ["no", "no"], None, {}).tolist() == [True, False]
