@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from onnxserve_export.arrays import Arrays
-from onnxserve_export.importing.answers import Fact
-from onnxserve_export.importing.outline import Outline
+from onnxserve_export.importing.outline import Fact, Outline
 from onnxserve_export.importing.row_trial import read_rows, shapes_of, takes_one_row
 from onnxserve_export.sources import SourceModel
 
