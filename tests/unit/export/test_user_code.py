@@ -1,0 +1,29 @@
+"""Functions of model folders, and the modules beside them."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from onnxserve_export.user_code import call_function
+
+
+def folder_of(tmp_path: Path, name: str) -> Path:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "model.py").write_text("import neighbour_of_mine\n\n\ndef name():\n    return neighbour_of_mine.NAME\n")
+    (folder / "neighbour_of_mine.py").write_text(f"NAME = {name!r}\n")
+    return folder
+
+
+def test_each_folder_imports_its_own_neighbours_and_no_others(tmp_path):
+    first, second = folder_of(tmp_path, "first"), folder_of(tmp_path, "second")
+    assert call_function("model.py:name", first) == "first"
+    assert call_function("model.py:name", second) == "second"
+    assert str(first) not in sys.path
+    assert call_function("model.py:name", first) == "first"
+    lone = tmp_path / "lone"
+    lone.mkdir()
+    (lone / "model.py").write_text("import neighbour_of_mine\n")
+    with pytest.raises(ModuleNotFoundError):
+        call_function("model.py:name", lone)
