@@ -21,7 +21,6 @@ from onnxserve_export.sources.triton_repository import is_triton, open_triton
 
 from .answers import read_answers
 from .artefact import Artefact, locate, relative_path
-from .body_size import read_body_size
 from .code_files import call_source
 from .fitted import read_fitted
 from .graph import read_graph
@@ -72,7 +71,6 @@ def import_model(
         reference, files = read_artefact(outline, artefact, folder, options)
         outline.add("source", reference, "")
     _locate_rows(outline, folder, options, say)
-    read_body_size(outline)
     outline.check()
     return Imported(folder, _write(outline, artefact, folder, files))
 
