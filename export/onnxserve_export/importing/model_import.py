@@ -70,6 +70,8 @@ def import_model(
         outline.add("version", FIRST_VERSION, "")
         reference, files = read_artefact(outline, artefact, folder, options)
         outline.add("source", reference, "")
+        if files:
+            say(f"      copied, since the function reads or names them: {', '.join(sorted(files))}")
     _locate_rows(outline, folder, options, say)
     outline.check()
     return Imported(folder, _write(outline, artefact, folder, files))
