@@ -27,7 +27,7 @@ from .reference import check_finite, typical_outputs
 from .served_class import overrides
 from .served_task import opened_task
 from .step import Step
-from .typical_spread import row_units, typical_scales
+from .typical_spread import magnitudes, row_units, typical_scales
 
 Changes = Callable[[Outputs, Outputs], Flags]  # which rows' answers differ, of outputs and the source's
 
@@ -79,11 +79,7 @@ def row_scales(expected: Arrays, scales: Arrays) -> Arrays:
 
     Such rows may lie far from any real one, where float32 itself is coarser than the real rows' spread.
     """
-    units = {}
-    for name, array in expected.items():
-        rows = np.abs(array.reshape(len(array), -1).astype(np.float64))
-        units[name] = np.maximum(scales[name], rows.max(axis=1, initial=0.0, keepdims=True))
-    return units
+    return {name: np.maximum(scales[name], magnitudes(array, scales[name])) for name, array in expected.items()}
 
 
 def comparisons(state: ExportState, fp32: GraphOutputs) -> Iterator[Compared]:

@@ -34,10 +34,21 @@ def typical_scales(scales: Arrays, outputs: Arrays) -> Arrays:
 
 
 def row_units(expected: Array, scale: Array, typical: Array) -> Array:
-    """Return each row's unit, shape (rows, 1 or values): its own largest value if that lies far beyond `typical` rows'.
+    """Return each row's unit, shape (rows, 1 or values): its `magnitudes` if it lies far beyond `typical` rows.
 
     There float32 itself is coarser than the spread of most rows.
     """
     rows, known = (np.abs(array.reshape(len(array), -1)).max(axis=1, initial=0.0) for array in (expected, typical))
     usual = float(np.quantile(known, QUANTILES[1])) if len(known) else np.inf
-    return np.where((rows > OUTLYING * usual)[:, None], np.maximum(rows[:, None], scale), scale)
+    return np.where((rows > OUTLYING * usual)[:, None], np.maximum(magnitudes(expected, scale), scale), scale)
+
+
+def magnitudes(outputs: Array, scale: Array) -> Array:
+    """Return each row's largest magnitude, shape (rows, 1).
+
+    Where `scale` has one number for each value, whose units differ, no value's is more than that value's own largest
+    one in any row; shape (rows, values).
+    """
+    sizes = np.abs(outputs.reshape(len(outputs), -1).astype(np.float64))
+    largest = sizes.max(axis=1, initial=0.0, keepdims=True)
+    return largest if len(scale) == 1 else np.minimum(largest, sizes.max(axis=0, initial=0.0))
