@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from onnxserve.archive.deviation import row_slices
+
 from .arrays import Array, Arrays
 
 WIDTHS = 2.0  # by which the spread may exceed the distance of the quantiles, which is 3.3 spreads of a normal one
@@ -38,9 +40,10 @@ def row_units(expected: Array, scale: Array, typical: Array) -> Array:
 
     There float32 itself is coarser than the spread of most rows.
     """
-    rows, known = (np.abs(array.reshape(len(array), -1)).max(axis=1, initial=0.0) for array in (expected, typical))
+    known = largest_of_rows(typical)
     usual = float(np.quantile(known, QUANTILES[1])) if len(known) else np.inf
-    return np.where((rows > OUTLYING * usual)[:, None], np.maximum(magnitudes(expected, scale), scale), scale)
+    is_far = largest_of_rows(expected) > OUTLYING * usual
+    return np.where(is_far[:, None], np.maximum(magnitudes(expected, scale), scale), scale)
 
 
 def magnitudes(outputs: Array, scale: Array) -> Array:
@@ -49,6 +52,11 @@ def magnitudes(outputs: Array, scale: Array) -> Array:
     Where `scale` has one number for each value, whose units differ, no value's is more than that value's own largest
     one in any row; shape (rows, values).
     """
-    sizes = np.abs(outputs.reshape(len(outputs), -1).astype(np.float64))
-    largest = sizes.max(axis=1, initial=0.0, keepdims=True)
-    return largest if len(scale) == 1 else np.minimum(largest, sizes.max(axis=0, initial=0.0))
+    largest = largest_of_rows(outputs)[:, None]
+    return largest if len(scale) == 1 else np.minimum(largest, np.abs(outputs).max(axis=0, initial=0.0).reshape(-1))
+
+
+def largest_of_rows(outputs: Array) -> Array:
+    """Return each row's largest magnitude, shape (rows,); in memory are some rows at a time."""
+    parts = (np.abs(outputs[rows].astype(np.float64)) for rows in row_slices(outputs))
+    return np.concatenate([np.zeros(0), *(part.reshape(len(part), -1).max(axis=1, initial=0.0) for part in parts)])
