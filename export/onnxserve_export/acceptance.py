@@ -17,7 +17,7 @@ from .criterion import ACCURACY, FORMS, LABELS, METRIC, OWN, Claim, Criterion
 from .flip_estimate import mean_rows_needed, rows_needed, share_rows_needed
 from .metric import Metric
 from .paired_statistics import PairedStatistics, describe_excess, spread_of
-from .rankings import rankings
+from .rankings import by_query, rankings
 from .records import Split
 from .served_class import overrides
 from .significance_levels import FIRST_LEVEL
@@ -28,17 +28,18 @@ from .subset import Row
 class Basis:
     """On what rows are judged: their labels, and the hooks of the class that serves, by default the task's.
 
-    With `ranks`, labels are judged by the rankings that rows make.
+    With `ranks`, labels are judged by the rankings that rows make; with `queries`, rows of one query together.
     """
 
     labelled: bool = True
     hooks: TaskHooks | None = None
     ranks: bool = False
+    queries: bool = False
 
 
 def basis_of(split: Split, hooks: TaskHooks | None) -> Basis:
     """Return on what the rows of a split are judged."""
-    return Basis(split.labelled, hooks, split.ranks)
+    return Basis(split.labelled, hooks, split.ranks, split.queries is not None and not split.ranks)
 
 
 class Acceptance:
@@ -78,6 +79,7 @@ class Acceptance:
             metric,
             metric.width if metric else 1.0,
             rankings(known, hooks, form) if basis.ranks else (),
+            by_query(hooks.query_of(row.value) for row in known) if basis.queries else (),
         )
         self.damage = self.criterion.damage_to(reference)
         self.loss = self.criterion.loss(reference)

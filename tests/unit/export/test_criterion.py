@@ -221,6 +221,29 @@ def test_queries_whose_documents_are_all_as_relevant_are_not_counted(tmp_path):
     assert acceptance.verdict(acceptance.compare(outputs)) != ""  # one query certifies nothing
 
 
+def test_a_reranker_that_is_beyond_the_budget_by_whole_queries_is_seldom_accepted_without_labels(tmp_path):
+    """Pairs of one query go wrong together: counted one by one, they would certify what a few queries can't."""
+    draws, queries, documents = np.random.default_rng(23), 40, 30
+    rows = [
+        Row([f"query {query}", f"document {number}"], None) for query in range(queries) for number in range(documents)
+    ]
+    right = Outputs(scores=draws.normal(size=len(rows)).astype(np.float32))
+    wrong = Outputs(scores=right["scores"] + 100)
+    options = definition(tmp_path, RerankOptions())
+    counted = {
+        is_query: Acceptance(options, rows, right, basis=Basis(False, queries=is_query)) for is_query in (False, True)
+    }
+    passes = dict.fromkeys(counted, 0)
+    for _ in range(TRIES):
+        outputs = mixed(right, wrong, np.repeat(draws.random(queries) < BUDGET, documents))
+        for is_query, acceptance in counted.items():
+            passes[is_query] += not acceptance.verdict(acceptance.compare(outputs))
+    assert passes[False] / TRIES > 2 * FIRST_LEVEL
+    assert passes[True] / TRIES <= FIRST_LEVEL + EDGE
+    whole = counted[True].compare(wrong)
+    assert (whole.rows, whole.drop) == (queries, 1)
+
+
 def test_vectors_with_labels_must_keep_both_cosine_and_ndcg(tmp_path):
     """A graph that turns vectors by less than the tolerance, towards another label's, passes by the cosine alone."""
     draws = np.random.default_rng(22)
