@@ -21,7 +21,7 @@ from .arrays import Array, main
 from .flip_estimate import expected_flips, expected_moves
 from .loss import BothLosses, LabelLoss, Loss, MovedLoss, ScoreLoss
 from .outputs import all_finite
-from .paired_statistics import nearest_differ, spread_of, value_errors, vector_errors
+from .paired_statistics import distance_errors, nearest_differ, spread_of, value_errors, vector_errors
 
 ACCURACY: Final = "accuracy"
 AGREEMENT: Final = "agreement"
@@ -114,7 +114,10 @@ class Criterion:
     def _moved_loss(self, reference: Outputs) -> Loss:
         def errors(outputs: Outputs) -> Array:
             if self.task == EMBEDDING:
-                return vector_errors(self._vectors(reference), self._vectors(outputs))
+                pair = self._vectors(reference), self._vectors(outputs)
+                is_normalised = getattr(self.hooks.signature.output, "normalise", True)
+                turned = vector_errors(*pair)
+                return turned if is_normalised else np.maximum(turned, distance_errors(*pair))
             expected, actual = pad([main(reference), main(outputs)])
             return value_errors(expected, actual, self.spread)
 

@@ -16,6 +16,7 @@ from onnxserve.scaffold import new_model
 from onnxserve_export.acceptance import Acceptance, Basis, claim_of, least_rows, task_of
 from onnxserve_export.criterion import measure_name
 from onnxserve_export.flip_estimate import mean_rows_needed
+from onnxserve_export.paired_statistics import distance_errors, vector_errors
 from onnxserve_export.significance_levels import FIRST_LEVEL
 from onnxserve_export.subset import Row
 from onnxserve_handlers.outputs import Outputs
@@ -242,6 +243,27 @@ def test_a_reranker_that_is_beyond_the_budget_by_whole_queries_is_seldom_accepte
     assert passes[True] / TRIES <= FIRST_LEVEL + EDGE
     whole = counted[True].compare(wrong)
     assert (whole.rows, whole.drop) == (queries, 1)
+
+
+def test_vectors_that_are_served_with_their_lengths_must_keep_them(tmp_path):
+    draws = np.random.default_rng(24)
+    vectors = draws.normal(size=(ROWS, 8)).astype(np.float32) * draws.uniform(0.1, 100, (ROWS, 1)).astype(np.float32)
+    vectors[0] = 0
+    right, longer = Outputs(vectors=vectors), Outputs(vectors=2 * vectors)
+    rows = [Row(number, None) for number in range(ROWS)]
+    unit, own = (
+        Acceptance(
+            definition(tmp_path / name, EmbeddingOptions(normalise=name == "unit")), rows, right, basis=Basis(False)
+        )
+        for name in ("unit", "own")
+    )
+    assert unit.compare(longer).drop == 0
+    assert own.compare(longer).drop == (ROWS - 1) / ROWS
+    assert own.compare(right).drop == 0
+    turned = np.roll(vectors, 1, axis=1)
+    errors = distance_errors(vectors, turned)
+    assert errors[0] == 0
+    np.testing.assert_allclose(errors, vector_errors(vectors, turned), atol=1e-6)  # the same for equal lengths
 
 
 def test_vectors_with_labels_must_keep_both_cosine_and_ndcg(tmp_path):
