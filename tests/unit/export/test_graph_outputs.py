@@ -10,6 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from onnxserve_export import run
 from onnxserve_export.batches import Batches, write_batches
 from onnxserve_export.graph_outputs import GraphOutputs, outputs_for
 from onnxserve_export.run import GraphCrashed, run_graph
@@ -76,3 +77,9 @@ def test_batches_in_memory_run_without_a_file_that_stays_open(graph):
         [outputs] = run_graph(graph, [{"x": np.ones((1, SIDE), np.float32)}])
     assert outputs["y"].tolist() == [[-1] * SIDE]
     assert len(open_files()) == before
+
+
+def test_a_graph_that_runs_for_too_long_counts_as_crashed(graph, batches, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "TIMEOUT_S", 0.001)
+    with pytest.raises(GraphCrashed, match=r"runs for more than 0\.001 s"):
+        outputs_for(graph, batches, {}, tmp_path)
