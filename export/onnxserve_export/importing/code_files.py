@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -42,9 +42,13 @@ def call_source(artefact: Artefact, *, trust: bool) -> tuple[SourceModel, Mappin
             fix=f"keep it beside the code, and open Path(__file__).with_name({Path(loose[0]).name!r})",
         )
     files = {*imported_files(code), *map(Path, read)}
-    files |= set(chain.from_iterable(map(weights_beside, files)))
-    names = {path.relative_to(code.parent).as_posix(): path for path in files if path.is_relative_to(code.parent)}
-    return source, {name: path for name, path in names.items() if _is_kept(name) and path.is_file()}
+    return source, names_in(code.parent, {*files, *chain.from_iterable(map(weights_beside, files))})
+
+
+def names_in(folder: Path, files: Iterable[Path]) -> dict[str, Path]:
+    """Return the files to keep of those that lie below a folder, by their names in it."""
+    names = {path.relative_to(folder).as_posix(): path for path in files if path.is_relative_to(folder)}
+    return {name: path for name, path in names.items() if _is_kept(name) and path.is_file()}
 
 
 def _is_kept(name: str) -> bool:

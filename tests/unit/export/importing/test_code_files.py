@@ -11,6 +11,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from onnxserve.errors import DefinitionError
 from onnxserve_export.importing import ImportOptions, import_model
 from onnxserve_export.sources import open_source
+from onnxserve_export.user_code import find_function
 
 TINY = {
     "vocab_size": 9,
@@ -107,4 +108,38 @@ def test_a_file_that_another_reader_opens_by_a_text_with_its_folder_is_copied_an
     options = ImportOptions(tensors=("x=float32[3]",))
     imported = import_model("code/network.py:build", "net", tmp_path / "models", options, lines.append)
     assert (imported.folder / "net.safetensors").is_file()
-    assert "      copied, since the function reads or names them: net.safetensors, network.py" in lines
+    assert "      copied, since functions read or name them: net.safetensors, network.py" in lines
+
+
+@pytest.mark.parametrize(("rows", "written"), [("data/rows.py:rows", "rows.py:rows"), ("net.py:rows", "net.py:rows")])
+def test_a_function_of_rows_is_copied_with_the_files_that_it_names(tmp_path, monkeypatch, rows, written):
+    for folder in ("code", "data"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "code" / "net.py").write_text(
+        "import torch\n\n\ndef build():\n    return torch.nn.Flatten()\n\n\n"
+        "def rows():\n    return [([1.0, 2.0, 3.0], None)]\n"
+    )
+    (tmp_path / "data" / "rows.py").write_text(
+        "import json\nfrom pathlib import Path\n\n\ndef rows():\n"
+        "    return [(row, None) for row in json.loads(Path(__file__).with_name('examples.json').read_text())]\n"
+    )
+    (tmp_path / "data" / "examples.json").write_text("[[1, 2, 3]]")
+    monkeypatch.chdir(tmp_path)
+    options = ImportOptions(tensors=("x=float32[3]",), rows=rows)
+    imported = import_model("code/net.py:build", "net", tmp_path / "models", options)
+    assert imported.definition.rows.location == written
+    shutil.rmtree(tmp_path / "data")
+    assert find_function(written, imported.folder)() == [([1, 2, 3], None)]
+
+
+def test_rows_and_model_in_different_files_of_one_name_are_refused(tmp_path, monkeypatch):
+    for folder in ("code", "data"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "net.py").write_text(
+            "import torch\n\n\ndef build():\n    return torch.nn.Flatten()\n\n\ndef rows():\n    return []\n"
+        )
+    monkeypatch.chdir(tmp_path)
+    options = ImportOptions(tensors=("x=float32[3]",), rows="data/net.py:rows")
+    with pytest.raises(DefinitionError, match=r"need different files of the name net\.py"):
+        import_model("code/net.py:build", "net", tmp_path / "models", options)
+    assert not (tmp_path / "models").exists()
