@@ -137,7 +137,7 @@ def _together(files: Files, more: Files) -> Files:
     """Return the files of both; DefinitionError if they have different ones of one name."""
     if clash := sorted(name for name in files.keys() & more.keys() if files[name] != more[name]):
         what = f"the model and its rows need different files of the name {clash[0]}"
-        raise DefinitionError(what, where=f"{more[clash[0]]}", fix="rename one, or keep both functions in one folder")
+        raise DefinitionError(what, where="--rows", fix="rename one, or keep both functions in one folder")
     return {**more, **files}
 
 
