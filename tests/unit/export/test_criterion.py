@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from onnxserve_export.criterion import measure_name
 from onnxserve_export.flip_estimate import mean_rows_needed
 from onnxserve_export.paired_statistics import distance_errors, vector_errors
 from onnxserve_export.significance_levels import FIRST_LEVEL
-from onnxserve_export.subset import Row
+from onnxserve_export.subset import Row, spool
 from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.registry import task_for
 from onnxserve_handlers.signature import OutputOptions
@@ -212,6 +213,22 @@ def test_a_reranker_that_loses_the_whole_budget_of_ndcg_is_seldom_accepted(tmp_p
     assert acceptance.verdict(whole).startswith("drop of the nDCG at 10")
     constant = acceptance.compare(Outputs(scores=np.full_like(right["scores"], 0.5)))
     assert constant.drop > 0.15  # whatever the order of the file
+
+
+@pytest.mark.parametrize("basis", [Basis(), Basis(ranks=True), Basis(False, queries=True)])
+def test_rows_are_read_one_at_a_time_since_they_may_be_large(tmp_path, basis):
+    size = 100_000
+    rows = (Row([f"query {number // 2}", "x" * size + str(number)], number % 2) for number in range(ROWS))
+    certify = spool((("certify", row) for row in rows), ["certify"], tmp_path / "rows")["certify"]
+    outputs = Outputs(scores=np.linspace(0.1, 0.9, ROWS, dtype=np.float32))
+    options = definition(tmp_path / "model", RerankOptions())
+    Acceptance(options, certify, outputs, basis=basis)  # the first one imports modules
+    tracemalloc.start()
+    acceptance = Acceptance(options, certify, outputs, basis=basis)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert acceptance.compare(outputs).rows == (ROWS // 2 if basis.ranks or basis.queries else ROWS)
+    assert most < ROWS * size / 4
 
 
 def test_queries_whose_documents_are_all_as_relevant_are_not_counted(tmp_path):
