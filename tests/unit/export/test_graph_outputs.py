@@ -21,9 +21,9 @@ ROWS, SIDE = 8, 16
 @pytest.fixture
 def graph(tmp_path) -> Path:
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", SIDE]) for name in ("x", "y"))
-    made = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "neg", [x], [y])
+    neg = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "neg", [x], [y])
     path: Path = tmp_path / "n.onnx"
-    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    onnx.save(helper.make_model(neg, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path
 
 

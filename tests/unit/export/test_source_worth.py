@@ -37,8 +37,8 @@ def judge(tmp_path):
 def classified(judge: Any, answers: Any, truth: Any) -> Acceptance:
     logits = np.eye(len(LABELS), dtype=np.float32)[np.asarray(answers)]
     rows = [Row(number, LABELS[label]) for number, label in enumerate(truth)]
-    made: Acceptance = judge(ClassificationOptions(labels=LABELS), Outputs(logits=logits), rows)
-    return made
+    acceptance: Acceptance = judge(ClassificationOptions(labels=LABELS), Outputs(logits=logits), rows)
+    return acceptance
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 20, 120])
