@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,28 +17,29 @@ from .criterion import ACCURACY, FORMS, LABELS, METRIC, OWN, Claim, Criterion
 from .flip_estimate import mean_rows_needed, rows_needed, share_rows_needed
 from .metric import Metric
 from .paired_statistics import PairedStatistics, describe_excess, spread_of
-from .rankings import rankings
+from .rankings import by_query, rankings
 from .records import Split
 from .served_class import overrides
 from .significance_levels import FIRST_LEVEL
-from .subset import Row
+from .subset import Row, Subset
 
 
 @dataclass(frozen=True)
 class Basis:
     """On what rows are judged: their labels, and the hooks of the class that serves, by default the task's.
 
-    With `ranks`, labels are judged by the rankings that rows make.
+    With `ranks`, labels are judged by the rankings that rows make; with `queries`, rows of one query together.
     """
 
     labelled: bool = True
     hooks: TaskHooks | None = None
     ranks: bool = False
+    queries: bool = False
 
 
 def basis_of(split: Split, hooks: TaskHooks | None) -> Basis:
     """Return on what the rows of a split are judged."""
-    return Basis(split.labelled, hooks, split.ranks)
+    return Basis(split.labelled, hooks, split.ranks, split.queries is not None and not split.ranks)
 
 
 class Acceptance:
@@ -46,13 +47,13 @@ class Acceptance:
 
     `spread` is the scale of a regression's errors; by default that of the source's outputs on these rows. The claim is
     agreement with the source unless the rows are labelled and the definition limits the drop of accuracy. `origins`
-    are the input kind's.
+    are the input kind's. `rows` are read several times, one at a time, since they may be large.
     """
 
     def __init__(
         self,
         definition: Definition,
-        rows: Iterable[Row],
+        rows: Collection[Row] | Subset,
         reference: Outputs,
         spread: float | None = None,
         *,
@@ -62,8 +63,8 @@ class Acceptance:
         basis = basis or Basis()
         self.reference = reference
         self.budget = budget_of(definition)
-        hooks, known = basis.hooks or task_for(definition.output), list(rows)
-        labels = [row.label for row in known]
+        hooks = basis.hooks or task_for(definition.output)
+        labels = [row.label for row in rows]
         metric = Metric(definition, labels) if definition.quantise.metric else None
         claim = claim_of(definition, basis)
         form = METRIC if metric else form_of(definition, claim, hooks)
@@ -77,7 +78,8 @@ class Acceptance:
             origins,
             metric,
             metric.width if metric else 1.0,
-            rankings(known, hooks, form) if basis.ranks else (),
+            rankings(rows, hooks, form) if basis.ranks else (),
+            by_query(hooks.query_of(row.value) for row in rows) if basis.queries else (),
         )
         self.damage = self.criterion.damage_to(reference)
         self.loss = self.criterion.loss(reference)

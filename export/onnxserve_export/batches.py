@@ -88,7 +88,8 @@ def ensure_on_disk(batches: Batches | Iterable[Arrays], folder: Path) -> Batches
     """Return batches that are on disk as they are; write others to a file in `folder`."""
     if isinstance(batches, Batches):
         return batches
-    return write_batches(batches, Path(tempfile.mkstemp(suffix=".npz", dir=folder)[1]))
+    with tempfile.NamedTemporaryFile(suffix=".npz", dir=folder, delete=False) as file:
+        return write_batches(batches, Path(file.name))
 
 
 def rows_of(arrays: Arrays) -> int:

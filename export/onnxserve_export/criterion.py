@@ -21,7 +21,7 @@ from .arrays import Array, main
 from .flip_estimate import expected_flips, expected_moves
 from .loss import BothLosses, LabelLoss, Loss, MovedLoss, ScoreLoss
 from .outputs import all_finite
-from .paired_statistics import nearest_differ, spread_of, value_errors, vector_errors
+from .paired_statistics import distance_errors, nearest_differ, spread_of, value_errors, vector_errors
 
 ACCURACY: Final = "accuracy"
 AGREEMENT: Final = "agreement"
@@ -39,6 +39,7 @@ class Criterion:
 
     `labels` and `origins` are the rows', one each; `origins` are the input kind's, None if it has none. `spread` is the
     scale of a regression's errors. `groups` are the rows' rankings, by which labels are judged where there are any.
+    `queries` are the rows of each query, where these are judged together.
     """
 
     task: str
@@ -51,6 +52,7 @@ class Criterion:
     metric: Scores | None = None
     width: float = 1.0
     groups: Sequence[npt.NDArray[np.intp]] = ()
+    queries: Sequence[npt.NDArray[np.intp]] = ()
 
     @property
     def truth(self) -> Array | None:
@@ -112,7 +114,10 @@ class Criterion:
     def _moved_loss(self, reference: Outputs) -> Loss:
         def errors(outputs: Outputs) -> Array:
             if self.task == EMBEDDING:
-                return vector_errors(self._vectors(reference), self._vectors(outputs))
+                pair = self._vectors(reference), self._vectors(outputs)
+                is_normalised = getattr(self.hooks.signature.output, "normalise", True)
+                turned = vector_errors(*pair)
+                return turned if is_normalised else np.maximum(turned, distance_errors(*pair))
             expected, actual = pad([main(reference), main(outputs)])
             return value_errors(expected, actual, self.spread)
 
@@ -139,17 +144,21 @@ class Criterion:
         name, rows = measure_name(self.task, self.claim, self.hooks), len(main(reference))
 
         def quality(outputs: Outputs) -> Array:
-            return shares(self.hooks.quality(outputs, self.labels, self.origins), rows, "quality")
+            return self._of_queries(shares(self.hooks.quality(outputs, self.labels, self.origins), rows, "quality"))
 
         def agreement(outputs: Outputs) -> Array:
             if outputs is reference:  # it agrees with itself, whatever a handler of the user's own says
-                return np.ones(rows)
-            return shares(self.hooks.agreement(outputs, reference), rows, "agreement")
+                return np.ones(len(self.queries) or rows)
+            return self._of_queries(shares(self.hooks.agreement(outputs, reference), rows, "agreement"))
 
         damage = self.damage_to(reference)
         if self.claim == ACCURACY:
             return ScoreLoss(reference, quality, 1.0, damage, f"drop of the {name}")
         return ScoreLoss(reference, agreement, 1.0, damage, f"disagreement with the source ({name})")
+
+    def _of_queries(self, scores: Array) -> Array:
+        """Return the mean score of each query's rows, of which the one is worth little more beside the others."""
+        return np.array([scores[rows].mean() for rows in self.queries]) if self.queries else scores
 
 
 def shares(values: Any, count: int, hook: str) -> Array:

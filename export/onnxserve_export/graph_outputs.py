@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+import weakref
 from pathlib import Path
 
 from .arrays import Arrays, Axes
@@ -12,14 +14,17 @@ from .run import widen_half_floats, write_outputs
 
 
 class GraphOutputs:
-    """Outputs of a graph for batches that follow each other in one file, kept in `folder`.
+    """Outputs of a graph for batches that follow each other in one file, kept in `folder` as long as this object.
 
     GraphCrashed if the graph can't be loaded or run.
     """
 
     def __init__(self, model: Path, batches: Batches, axes: Axes, folder: Path) -> None:
         self._first, self._axes, self._folder = batches.start, axes, folder
-        self._path = Path(tempfile.mkstemp(suffix=".npz", dir=folder)[1])
+        descriptor, path = tempfile.mkstemp(suffix=".npz", dir=folder)
+        os.close(descriptor)  # an open file keeps its room on disk
+        self._path = Path(path)
+        weakref.finalize(self, self._path.unlink, missing_ok=True)
         write_outputs(model, batches, self._path)
 
     def of(self, part: Batches) -> Arrays:
@@ -39,5 +44,4 @@ def outputs_for(model: Path, batches: Batches, axes: Axes, folder: Path) -> Arra
     """
     if not len(batches):
         return {}
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        return GraphOutputs(model, batches, axes, Path(scratch)).of(batches)
+    return GraphOutputs(model, batches, axes, folder).of(batches)

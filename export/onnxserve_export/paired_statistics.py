@@ -125,6 +125,17 @@ def vector_errors(reference: Array, candidate: Array) -> Array:
     return np.asarray(np.where(without, 0.0, 1 - (left * right).sum(axis=-1)))
 
 
+def distance_errors(reference: Array, candidate: Array) -> Array:
+    """Half the squared distance from torch's vector over that one's squared length, shape (rows,).
+
+    Of vectors of one length it is 1 less their cosine; another length counts too. 0 for two vectors of zeros.
+    """
+    left, right = (vectors.reshape(len(vectors), -1).astype(np.float64) for vectors in (reference, candidate))
+    squares, lengths = ((array**2).sum(axis=-1) for array in (right - left, left))
+    apart = np.where(squares > 0, np.inf, 0.0)  # from a vector of zeros
+    return np.asarray(np.divide(squares, 2 * lengths, out=apart, where=lengths > 0))
+
+
 def compare_errors(
     errors: Array, tolerance: float, level: float = FIRST_LEVEL, flips: float | None = None
 ) -> PairedStatistics:

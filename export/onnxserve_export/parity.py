@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from onnxserve.archive.deviation import row_slices
 from onnxserve_handlers.outputs import Outputs, drop_rows, rows_not_finite
 from onnxserve_handlers.tasks import Flags, TaskHooks
 
@@ -27,7 +28,7 @@ from .reference import check_finite, typical_outputs
 from .served_class import overrides
 from .served_task import opened_task
 from .step import Step
-from .typical_spread import row_units, typical_scales
+from .typical_spread import magnitudes, row_units, typical_scales
 
 Changes = Callable[[Outputs, Outputs], Flags]  # which rows' answers differ, of outputs and the source's
 
@@ -48,7 +49,8 @@ def compare(name: str, expected: Outputs, actual: Outputs, scales: Arrays, chang
         deviations = np.maximum(deviations, row_deviations(array, actual.get(output), scales[output]))
     changed = deviations > TOLERANCE
     if changes and np.isfinite(deviations).all() and len(deviations):
-        changed = np.asarray(changes(actual, expected), bool)
+        parts = list(row_slices(max(expected.values(), key=lambda array: array.size)))
+        changed = np.concatenate([np.asarray(changes(actual.take(rows), expected.take(rows)), bool) for rows in parts])
     return Compared(name, deviations, changed)
 
 
@@ -65,13 +67,19 @@ def changes_of(hooks: TaskHooks) -> Changes:
 
 
 def row_deviations(expected: Array, actual: Array | None, scale: Array) -> Array:
-    """Return the largest deviation of each row, infinite where a value isn't finite or shapes differ; shape (rows,)."""
+    """Return the largest deviation of each row, infinite where a value isn't finite or shapes differ; shape (rows,).
+
+    `scale` has the shape (1,) or (values,), or one of these for each row. In memory are some rows at a time.
+    """
     if actual is None or expected.shape != actual.shape:
         return np.full(len(expected), np.inf)
-    left, right = (outputs.reshape(len(outputs), -1).astype(np.float64) for outputs in (expected, actual))
-    with np.errstate(invalid="ignore"):
-        differences = np.abs(left - right) / scale
-    return np.asarray(np.nan_to_num(differences, nan=np.inf, posinf=np.inf).max(axis=1, initial=0.0))
+    deviations = np.zeros(len(expected))
+    for rows in row_slices(expected):
+        left, right = (outputs[rows].reshape(len(outputs[rows]), -1) for outputs in (expected, actual))
+        with np.errstate(invalid="ignore"):
+            differences = np.abs(left.astype(np.float64) - right) / (scale[rows] if scale.ndim > 1 else scale)
+        deviations[rows] = np.nan_to_num(differences, nan=np.inf, posinf=np.inf).max(axis=1, initial=0.0)
+    return deviations
 
 
 def row_scales(expected: Arrays, scales: Arrays) -> Arrays:
@@ -79,11 +87,7 @@ def row_scales(expected: Arrays, scales: Arrays) -> Arrays:
 
     Such rows may lie far from any real one, where float32 itself is coarser than the real rows' spread.
     """
-    units = {}
-    for name, array in expected.items():
-        rows = np.abs(array.reshape(len(array), -1).astype(np.float64))
-        units[name] = np.maximum(scales[name], rows.max(axis=1, initial=0.0, keepdims=True))
-    return units
+    return {name: np.maximum(scales[name], magnitudes(array, scales[name])) for name, array in expected.items()}
 
 
 def comparisons(state: ExportState, fp32: GraphOutputs) -> Iterator[Compared]:

@@ -1,7 +1,7 @@
 """Which rows are judged together as rankings: the documents of a query, or a vector and those that it searches.
 
 A ranking is one observation, since its rows aren't independent. So its documents lie in one subset, and certificates
-count rankings.
+count rankings, or queries where no labels rank their documents.
 """
 
 from __future__ import annotations
@@ -37,11 +37,16 @@ def rankings(rows: Iterable[Row], hooks: TaskHooks, form: str) -> Groups:
 
 def documents(queries: Sequence[str | None], grades: Sequence[Any]) -> Groups:
     """Return the rows of each query that has documents of two grades or more."""
-    rows: dict[str, list[int]] = {}
+    groups = [group for group in by_query(queries) if queries[group[0]] is not None]
+    return [group for group in groups if len({float(grades[index]) for index in group}) > 1]
+
+
+def by_query(queries: Iterable[str | None]) -> Groups:
+    """Return the rows of each query; a row without one is alone."""
+    rows: dict[str | int, list[int]] = {}
     for index, query in enumerate(queries):
-        if query is not None:
-            rows.setdefault(query, []).append(index)
-    return [np.array(group) for group in rows.values() if len({float(grades[index]) for index in group}) > 1]
+        rows.setdefault(index if query is None else query, []).append(index)
+    return [np.array(group) for group in rows.values()]
 
 
 def searches(labels: Sequence[Any]) -> Groups:

@@ -74,7 +74,7 @@ class Split:
     """Disjoint subsets of the rows; `duplicates` were dropped, `unlabelled` have no label.
 
     With `ranks`, labels are judged by the rankings that rows make; `queries` has the number of those of each subset
-    that are judged in place of rows, None where rows are.
+    that are judged in place of rows, by the mean of their rows without `ranks`; None where rows are judged.
     """
 
     fit: Subset

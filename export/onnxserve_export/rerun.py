@@ -30,7 +30,7 @@ from .deviation import TOLERANCE, recorded_scale, scale_of
 from .environment import versions
 from .outputs import join, largest_deviation, largest_shift
 from .paired_statistics import PairedStatistics, describe_excess, spread_of
-from .rankings import rankings
+from .rankings import by_query, rankings
 from .served_class import archived_handler
 from .significance_levels import FIRST_LEVEL
 from .subset import Row
@@ -186,6 +186,7 @@ def criterion_of(
     """
     known = summary["task"] in (*FORMS, *TASKS, OWN)
     rows = [Row(row.input, row.label) for row in proof]
+    are_queries = known and summary.get("unit") == "queries" and not summary.get("ranks")
     claim: Claim = "agreement" if not known or summary.get("claim") == AGREEMENT else "accuracy"
     return Criterion(
         summary["task"] if known else REGRESSION,
@@ -196,6 +197,7 @@ def criterion_of(
         float(summary.get("spread", 0)) or spread_of(main(reference)),
         origins,
         groups=rankings(rows, hooks, summary["task"]) if summary.get("ranks") else (),
+        queries=by_query(hooks.query_of(row.value) for row in rows) if are_queries else (),
     )
 
 

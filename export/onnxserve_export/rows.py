@@ -16,13 +16,14 @@ from onnxserve.definition import Definition
 from onnxserve.errors import DefinitionError
 from onnxserve_handlers.tasks import TaskHooks
 
-from .acceptance import Basis, claim_of, form_of
-from .criterion import ACCURACY, EMBEDDING
+from .acceptance import Basis, budget_of, claim_of, form_of
+from .criterion import ACCURACY, EMBEDDING, FORMS
 from .export_state import ExportState
+from .flip_estimate import mean_rows_needed
 from .golden import first_rows, read_golden
 from .historical_features import join_features
 from .plan import DRAFT_ROWS, check_plan, planned
-from .rankings import rankings
+from .rankings import by_query, rankings
 from .records import Split
 from .row_sources import read_rows
 from .served_task import served_task
@@ -31,6 +32,7 @@ from .subset import FRACTIONS, KEY, Row, spool
 
 # fit trains, calibrate gives the ranges of int8, select is what the search looks at, certify is for the proof alone.
 SEED = "onnxserve-split-2"
+JUDGED = ("select", "certify")  # subsets of which rankings or queries are counted
 
 
 class Assignment:
@@ -82,16 +84,29 @@ def split_rows(rows: Iterable[Row], folder: Path, query_of: Callable[[Any], str 
 
 
 def with_rankings(split: Split, definition: Definition, hooks: TaskHooks) -> Split:
-    """Return the split with the rankings that rows make, where labels are to be judged by them."""
+    """Return the split with the rankings that rows make, where labels are to be judged by them, or with its queries.
+
+    Labels of which most are of one row each tell no rankings of vectors.
+    """
     claim = claim_of(definition, Basis(split.labelled, hooks))
     form, quantise = form_of(definition, claim, hooks), definition.quantise
+    if quantise.metric or not hooks.ranking_name:
+        return split
     judged = form == definition.output.task and (claim == ACCURACY or form == EMBEDDING)
-    if not split.labelled or not judged or quantise.metric or quantise.max_disagreement is not None:
-        return split
-    counts = {name: len(rankings(getattr(split, name), hooks, form)) for name in ("select", "certify")}
-    if not counts["certify"]:
-        return split
-    return replace(split, ranks=True, queries=None if form == EMBEDDING else counts)
+    if split.labelled and judged and quantise.max_disagreement is None:
+        counts = {name: len(rankings(getattr(split, name), hooks, form)) for name in JUDGED}
+        enough = min(len(split.certify) // 4, mean_rows_needed(budget_of(definition))) if form == EMBEDDING else 1
+        if counts["certify"] >= max(1, enough):
+            return replace(split, ranks=True, queries=None if form == EMBEDDING else counts)
+    return split if form in FORMS else with_queries(split, hooks)
+
+
+def with_queries(split: Split, hooks: TaskHooks) -> Split:
+    """Return the split with the number of its queries, unless each row is one."""
+    subsets = {name: split.subsets[name] for name in JUDGED}
+    counts = {name: len(by_query(hooks.query_of(row.value) for row in rows)) for name, rows in subsets.items()}
+    rows_each = {name: len(rows) for name, rows in subsets.items()}
+    return split if counts == rows_each else replace(split, queries=counts)
 
 
 class CheckedRows:

@@ -18,7 +18,7 @@ TIMEOUT_S = 1800
 
 
 class GraphCrashed(RuntimeError):
-    """The graph could not be loaded or run; the process that tried has ended."""
+    """The graph could not be loaded or run in time; the process that tried has ended."""
 
 
 def run_graph(model: Path, batches: Batches | Iterable[Arrays]) -> list[Arrays]:
@@ -31,13 +31,11 @@ def run_graph(model: Path, batches: Batches | Iterable[Arrays]) -> list[Arrays]:
 def write_outputs(model: Path, batches: Batches, target: Path) -> Batches:
     """Write every output for each batch to a file; GraphCrashed if the graph can't be loaded or run."""
     where = [str(model), str(batches.path), str(batches.start), str(batches.stop), str(target)]
-    completed = subprocess.run(
-        [sys.executable, str(GRAPH_PROCESS), *where],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_S,
-    )
+    command = [sys.executable, str(GRAPH_PROCESS), *where]
+    try:
+        completed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        raise GraphCrashed(f"it runs for more than {TIMEOUT_S} s") from error
     if completed.returncode != 0:
         lines = completed.stderr.strip().splitlines()
         raise GraphCrashed(lines[-1] if lines else f"exit {completed.returncode}")

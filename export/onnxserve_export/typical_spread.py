@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from onnxserve.archive.deviation import row_slices
+
 from .arrays import Array, Arrays
 
 WIDTHS = 2.0  # by which the spread may exceed the distance of the quantiles, which is 3.3 spreads of a normal one
@@ -34,10 +36,27 @@ def typical_scales(scales: Arrays, outputs: Arrays) -> Arrays:
 
 
 def row_units(expected: Array, scale: Array, typical: Array) -> Array:
-    """Return each row's unit, shape (rows, 1 or values): its own largest value if that lies far beyond `typical` rows'.
+    """Return each row's unit, shape (rows, 1 or values): its `magnitudes` if it lies far beyond `typical` rows.
 
     There float32 itself is coarser than the spread of most rows.
     """
-    rows, known = (np.abs(array.reshape(len(array), -1)).max(axis=1, initial=0.0) for array in (expected, typical))
+    known = largest_of_rows(typical)
     usual = float(np.quantile(known, QUANTILES[1])) if len(known) else np.inf
-    return np.where((rows > OUTLYING * usual)[:, None], np.maximum(rows[:, None], scale), scale)
+    is_far = largest_of_rows(expected) > OUTLYING * usual
+    return np.where(is_far[:, None], np.maximum(magnitudes(expected, scale), scale), scale)
+
+
+def magnitudes(outputs: Array, scale: Array) -> Array:
+    """Return each row's largest magnitude, shape (rows, 1).
+
+    Where `scale` has one number for each value, whose units differ, no value's is more than that value's own largest
+    one in any row; shape (rows, values).
+    """
+    largest = largest_of_rows(outputs)[:, None]
+    return largest if len(scale) == 1 else np.minimum(largest, np.abs(outputs).max(axis=0, initial=0.0).reshape(-1))
+
+
+def largest_of_rows(outputs: Array) -> Array:
+    """Return each row's largest magnitude, shape (rows,); in memory are some rows at a time."""
+    parts = (np.abs(outputs[rows].astype(np.float64)) for rows in row_slices(outputs))
+    return np.concatenate([np.zeros(0), *(part.reshape(len(part), -1).max(axis=1, initial=0.0) for part in parts)])

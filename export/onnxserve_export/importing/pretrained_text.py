@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.errors import DefinitionError
-from onnxserve_export.sources.pretrained import CONFIG, MODULES, architecture, inner_folder, read_json, read_object
+from onnxserve_export.sources.pretrained import CONFIG, MODULES, architecture, read_object, sentence_modules
 from onnxserve_handlers.inputs.text_tokens import PAD_TOKENS
 
 from .outline import Outline
@@ -31,7 +31,6 @@ ENTAILMENT = {"entailment", "contradiction"}  # labels of models that read a pre
 POOLING = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "last"}
 RANK_ACTIVATION = "sbert_ce_default_activation_function"
 RANK_ACTIVATIONS = {"Identity": "none", "Sigmoid": "sigmoid"}  # modules of torch
-TAKEN = ("Transformer", "Pooling", "Normalize")  # modules of sentence-transformers
 
 
 def read_text(outline: Outline, folder: Path, inner: Path, config: dict[str, Any]) -> None:
@@ -139,20 +138,7 @@ def _read_padding(outline: Outline, tokenizer: Path, config: dict[str, Any]) -> 
 
 def _read_pooling(outline: Outline, folder: Path) -> None:
     """Read the modules behind the transformer: pooling, and whether vectors get the length 1."""
-    listed = read_json(folder / MODULES)
-    if (
-        not isinstance(listed, list)
-        or not listed
-        or not all(isinstance(entry, dict) and "type" in entry for entry in listed)
-    ):
-        raise DefinitionError(f"{MODULES} isn't a list of modules with a type each", where=str(folder / MODULES))
-    entries = [(str(entry["type"]).rpartition(".")[2], inner_folder(folder, entry.get("path", ""))) for entry in listed]
-    if unknown := [name for name, _ in entries if name not in TAKEN]:
-        raise DefinitionError(
-            f"{MODULES} has {', '.join(unknown)}, which isn't taken: {', '.join(TAKEN)} are",
-            where=str(folder / MODULES),
-            fix='build the whole chain as a module in model.py, and set source = "model.py:load"',
-        )
+    entries = sentence_modules(folder)
     _check_texts(folder, entries[0][1])
     outline.add("output.task", "embedding", f"{MODULES}: sentence-transformers")
     if outline.get("output.task") != "embedding":

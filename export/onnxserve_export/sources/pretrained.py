@@ -27,6 +27,7 @@ HIDDEN_STATE = "last_hidden_state"
 TYPES = "token_type_ids"
 BESIDE = ("attention_mask", TYPES, "position_ids")
 COUNTERS = "num_batches_tracked"  # of batch normalisation, which only training reads
+TAKEN = ("Transformer", "Pooling", "Normalize")  # modules of sentence-transformers
 PATTERNS = ("*.safetensors", "*.safetensors.index.json")
 
 
@@ -89,9 +90,26 @@ def transformer_folder(folder: Path) -> Path:
     """Return the folder with `config.json`: of sentence-transformers it may be a folder inside."""
     if not (folder / MODULES).is_file():
         return folder
-    entries = read_json(folder / MODULES)
-    first = entries[0] if isinstance(entries, list) and entries else {}
-    return inner_folder(folder, first.get("path", "") if isinstance(first, dict) else "")
+    return sentence_modules(folder)[0][1]
+
+
+def sentence_modules(folder: Path) -> list[tuple[str, Path]]:
+    """Return types and folders of the modules that `modules.json` lists; DefinitionError for one that isn't taken.
+
+    The first builds the graph, and the task makes vectors of what it gives; others would be left out without a word.
+    """
+    listed, where = read_json(folder / MODULES), str(folder / MODULES)
+    is_list = isinstance(listed, list) and bool(listed)
+    if not is_list or not all(isinstance(entry, dict) and "type" in entry for entry in listed):
+        raise DefinitionError(f"{MODULES} isn't a list of modules with a type each", where=where)
+    entries = [(str(entry["type"]).rpartition(".")[2], inner_folder(folder, entry.get("path", ""))) for entry in listed]
+    if unknown := [name for name, _ in entries if name not in TAKEN]:
+        raise DefinitionError(
+            f"{MODULES} has {', '.join(unknown)}, which isn't taken: {', '.join(TAKEN)} are",
+            where=where,
+            fix='build the whole chain as a module in model.py, and set source = "model.py:load"',
+        )
+    return entries
 
 
 def inner_folder(folder: Path, name: Any) -> Path:

@@ -15,7 +15,7 @@ from onnxserve.errors import CheckFailed
 from onnxserve.scaffold import new_model
 from onnxserve_export.acceptance import Acceptance, Basis
 from onnxserve_export.paired_statistics import spread_of, vector_errors
-from onnxserve_export.parity import compare, fault_of
+from onnxserve_export.parity import compare, fault_of, row_scales
 from onnxserve_export.source_worth import check_worth
 from onnxserve_export.subset import Row
 from onnxserve_export.typical_spread import row_units, typical_scales
@@ -69,6 +69,19 @@ def test_one_huge_row_does_not_hide_what_is_wrong_with_all_others(tmp_path):
     assert "deviates by" in fault_of([compare("certify", source, wrong, units, None)])
     rounded = Outputs(values=np.nextafter(values, np.float32(2e9)))
     assert fault_of([compare("certify", source, rounded, units, None)]) == ""  # float32 itself is coarse there
+
+
+def test_a_huge_value_does_not_hide_what_is_wrong_with_values_of_other_units():
+    values = np.random.default_rng(8).normal(size=(ROWS, 2)) * [1e6, 1e-2]
+    values[7, 0] = 1e9
+    source, wrong = Outputs(values=values), Outputs(values=values.copy())
+    wrong["values"][7, 1] += 1
+    narrow = typical_scales({"values": scale_of(values, each=True)}, source)
+    units = {"values": row_units(values, narrow["values"], values)}
+    for group, own in (("certify", units), ("generated", row_scales(source, narrow))):
+        assert f"{group} row 7 deviates by" in fault_of([compare(group, source, wrong, own, None)])
+        rounded = Outputs(values=values.astype(np.float32).astype(np.float64))
+        assert fault_of([compare(group, source, rounded, own, None)]) == ""
 
 
 def test_values_that_hardly_ever_change_keep_their_spread():

@@ -25,7 +25,6 @@ from onnxserve_handlers.tasks.detection import DetectionOptions
 from onnxserve_handlers.tasks.embedding import EmbeddingOptions
 from onnxserve_handlers.tasks.multilabel import MultilabelOptions
 from onnxserve_handlers.tasks.raw import RawOptions
-from onnxserve_handlers.tasks.rerank import RerankOptions
 from onnxserve_handlers.tasks.segmentation import SegmentationOptions
 from onnxserve_handlers.tasks.tokens import TokensOptions
 from tests import ROOT
@@ -182,66 +181,3 @@ def test_labels_are_compared_by_one_number_for_each_and_nothing_else(tmp_path):
     options = TokensOptions(labels=("O", "PER"))
     with pytest.raises(DefinitionError, match="labels are compared by outputs"):
         Acceptance(definition(tmp_path, options, task="labels"), [Row(0, None)] * ROWS, tags, basis=Basis(False))
-
-
-def pairs(queries: int, draws: np.random.Generator) -> tuple[list[Row], Outputs, Outputs]:
-    """Rows of three documents a query, the source's outputs, which rank them, and those of a graph that turns them."""
-    grades = np.tile([1.0, 0.5, 0.0], queries)
-    rows = [
-        Row([f"query {index // 3}", f"document {index}"], float(grade))
-        for index, grade in enumerate(draws.permuted(grades.reshape(-1, 3), axis=1).ravel())
-    ]
-    scores = np.array([row.label for row in rows], np.float32)[:, None] * 0.8 + 0.1
-    return rows, Outputs(scores=scores), Outputs(scores=1 - scores)
-
-
-def test_a_reranker_that_loses_the_whole_budget_of_ndcg_is_seldom_accepted(tmp_path):
-    """Its queries are turned whole, so rows of one query aren't independent, and the bound counts queries."""
-    draws, queries, passes = np.random.default_rng(21), 300, 0
-    rows, right, wrong = pairs(queries, draws)
-    acceptance = Acceptance(definition(tmp_path, RerankOptions()), rows, right, basis=Basis(ranks=True))
-    whole = acceptance.compare(wrong)
-    assert (whole.rows, whole.reference_accuracy) == (queries, 1)
-    assert 0.3 < whole.drop < 0.6
-    for _ in range(TRIES):
-        turned = np.repeat(draws.random(queries) < BUDGET / whole.drop, 3)
-        passes += not acceptance.verdict(acceptance.compare(mixed(right, wrong, turned)))
-    assert passes / TRIES <= FIRST_LEVEL + EDGE
-    assert acceptance.verdict(acceptance.compare(right)) == ""
-    assert acceptance.verdict(whole).startswith("drop of the nDCG at 10")
-    constant = acceptance.compare(Outputs(scores=np.full_like(right["scores"], 0.5)))
-    assert constant.drop > 0.15  # whatever the order of the file
-
-
-def test_queries_whose_documents_are_all_as_relevant_are_not_counted(tmp_path):
-    rows = [Row(["same", str(number)], 1) for number in range(ROWS)] + [Row(["two", "a"], 1), Row(["two", "b"], 0)]
-    outputs = Outputs(scores=np.linspace(0.1, 0.9, len(rows), dtype=np.float32))
-    acceptance = Acceptance(definition(tmp_path, RerankOptions()), rows, outputs, basis=Basis(ranks=True))
-    assert acceptance.compare(outputs).rows == 1
-    assert acceptance.verdict(acceptance.compare(outputs)) != ""  # one query certifies nothing
-
-
-def test_vectors_with_labels_must_keep_both_cosine_and_ndcg(tmp_path):
-    """A graph that turns vectors by less than the tolerance, towards another label's, passes by the cosine alone."""
-    draws = np.random.default_rng(22)
-    sides = np.repeat([[1.0, 0.05], [1.0, -0.05]], 600, axis=0)[draws.permutation(1200)].astype(np.float32)
-    rows = [Row(number, "up" if side[1] > 0 else "down") for number, side in enumerate(sides)]
-    right, wrong = Outputs(vectors=sides), Outputs(vectors=sides * np.array([1, -1], np.float32))
-    options = definition(tmp_path, EmbeddingOptions())
-    cosine = Acceptance(options, rows, right, basis=Basis())
-    both = Acceptance(options, rows, right, basis=Basis(ranks=True))
-    assert cosine.verdict(cosine.compare(wrong)) == ""
-    assert both.verdict(both.compare(right)) == ""
-    whole = both.compare(wrong)  # all vectors are turned alike, so those of one label are still together
-    assert whole.drop == 0
-    assert whole.ranking_drop == pytest.approx(0)
-    queries = np.arange(1200) % 2 == 1
-    lost = both.compare(mixed(right, wrong, queries))
-    assert lost.drop == 0
-    assert lost.ranking_drop == pytest.approx(1)
-    assert both.verdict(lost).startswith("drop of the nDCG 100.00%")
-    passes = 0
-    for _ in range(TRIES):
-        turned = queries & (draws.random(1200) < BUDGET)
-        passes += not both.verdict(both.compare(mixed(right, wrong, turned)))
-    assert passes / TRIES <= FIRST_LEVEL + EDGE

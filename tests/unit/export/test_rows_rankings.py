@@ -60,15 +60,26 @@ def test_labels_that_rank_documents_make_the_certificate_count_queries(definitio
     assert f"there are {certify}" in text
 
 
-@pytest.mark.parametrize("rows", [pairs(None), pairs(0.0), pairs(documents=1)])
-def test_without_labels_that_differ_within_a_query_rows_are_counted(definition, tmp_path, rows):
+@pytest.mark.parametrize("rows", [pairs(None), pairs(0.0)])
+def test_without_labels_that_differ_within_a_query_queries_are_counted_all_the_same(definition, tmp_path, rows):
     rows_split = with_rankings(split(tmp_path, rows), definition, HOOKS)
+    certify = len(rows_split.certify) // 4
+    assert (rows_split.ranks, rows_split.unit, rows_split.units("certify")) == (False, "queries", certify)
+    plan = make_plan(definition, rows_split, ExportOptions(), HOOKS)
+    assert plan.certify == certify
+    lines = describe_plan(plan, definition, rows_split, HOOKS)
+    assert "rows of one query are judged together, by the mean of their scores" in lines
+
+
+def test_queries_of_one_document_each_are_rows(definition, tmp_path):
+    rows_split = with_rankings(split(tmp_path, pairs(documents=1)), definition, HOOKS)
     assert (rows_split.ranks, rows_split.unit, rows_split.units("certify")) == (False, "rows", len(rows_split.certify))
 
 
-def test_a_budget_of_disagreement_asks_for_the_source_and_counts_rows(definition, tmp_path):
+def test_a_budget_of_disagreement_asks_for_the_source_and_counts_queries(definition, tmp_path):
     limited = msgspec.structs.replace(definition, quantise=QuantiseSection(max_disagreement=0.05))
-    assert not with_rankings(split(tmp_path, pairs()), limited, HOOKS).ranks
+    rows_split = with_rankings(split(tmp_path, pairs()), limited, HOOKS)
+    assert (rows_split.ranks, rows_split.unit) == (False, "queries")
 
 
 def test_vectors_whose_labels_repeat_are_searched_and_counted_as_rows(definition, tmp_path):
@@ -79,6 +90,8 @@ def test_vectors_whose_labels_repeat_are_searched_and_counted_as_rows(definition
     assert (ranked.ranks, ranked.unit, ranked.units("certify")) == (True, "rows", len(ranked.certify))
     alone = [Row(f"text {number}", f"only {number}") for number in range(600)]
     assert not with_rankings(split_rows(alone, tmp_path / "2", hooks.query_of), vectors, hooks).ranks
+    hardly = [Row(f"text {number}", f"only {number // 2 if number < 60 else number}") for number in range(600)]
+    assert not with_rankings(split_rows(hardly, tmp_path / "3", hooks.query_of), vectors, hooks).ranks
     plan, without = (make_plan(vectors, kept, ExportOptions(), hooks) for kept in (ranked, unranked(ranked)))
     assert plan.needed > without.needed  # both claims must be provable
 

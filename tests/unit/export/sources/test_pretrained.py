@@ -116,3 +116,10 @@ def test_a_module_outside_the_folder_is_refused(tmp_path, path):
     folder = write_pretrained(tmp_path / "a", BERT, modules=[{"type": "x.Transformer", "path": path}])
     with pytest.raises(DefinitionError, match="lies outside of it"):
         open_source(str(folder), folder, {})
+
+
+def test_a_module_behind_the_transformer_that_the_graph_would_leave_out_is_refused(tmp_path):
+    entries = [{"type": f"x.{name}", "path": path} for name, path in (("Transformer", ""), ("Dense", "2_Dense"))]
+    folder = write_pretrained(tmp_path, BERT, modules=entries)
+    with pytest.raises(DefinitionError, match="has Dense, which isn't taken"):
+        open_source(str(folder), tmp_path, {})

@@ -29,6 +29,8 @@ def test_a_pin_follows_its_location(text, location):
     [
         ("s3://b/x@sha256:abc", "not a SHA-256: 'abc'"),
         ("https://me:secret@h/x", "must not hold a password"),
+        ("oci://me:secret@registry.io/model", "must not hold a password"),
+        ("s3://KEY:secret@bucket/x", "must not hold a password"),
         ("http://h/x", "anyone on the network path"),
     ],
 )

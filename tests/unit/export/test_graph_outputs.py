@@ -1,0 +1,85 @@
+"""A graph's outputs take room on disk and an open file no longer than somebody uses them."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from onnxserve_export import run
+from onnxserve_export.batches import Batches, write_batches
+from onnxserve_export.graph_outputs import GraphOutputs, outputs_for
+from onnxserve_export.run import GraphCrashed, run_graph
+
+ROWS, SIDE = 8, 16
+
+
+@pytest.fixture
+def graph(tmp_path) -> Path:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", SIDE]) for name in ("x", "y"))
+    neg = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "neg", [x], [y])
+    path: Path = tmp_path / "n.onnx"
+    onnx.save(helper.make_model(neg, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.fixture
+def batches(tmp_path) -> Batches:
+    return write_batches([{"x": np.full((2, SIDE), number, np.float32)} for number in range(ROWS)], tmp_path / "x.npz")
+
+
+def held(folder: Path) -> set[str]:
+    """Return the open and mapped files in a folder, those whose names are gone included."""
+    names = {str(entry.readlink()) for entry in open_files() if entry.is_symlink()}
+    names |= {line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
+    return {name for name in names if name.startswith(str(folder))}
+
+
+def open_files() -> list[Path]:
+    return list(Path("/proc/self/fd").iterdir())
+
+
+def test_outputs_leave_nothing_behind(graph, batches, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    outputs = outputs_for(graph, batches, {}, scratch)
+    assert outputs["y"][:, 0].tolist() == [-number for number in range(ROWS) for _ in range(2)]
+    assert not list(scratch.iterdir())
+    assert len(held(scratch)) == 1  # the array's own map
+    del outputs
+    gc.collect()
+    assert held(scratch) == set()
+
+
+def test_a_file_of_outputs_goes_with_its_object(graph, batches, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    kept = GraphOutputs(graph, batches, {}, scratch)
+    assert len(list(scratch.iterdir())) == 1
+    part = Batches(batches.path, 2, 4)
+    assert kept.of(part)["y"][:, 0].tolist() == [-2, -2, -3, -3]
+    del kept
+    gc.collect()
+    assert not list(scratch.iterdir())
+    with pytest.raises(GraphCrashed):
+        outputs_for(tmp_path / "missing.onnx", batches, {}, scratch)
+    gc.collect()
+    assert not list(scratch.iterdir())
+
+
+def test_batches_in_memory_run_without_a_file_that_stays_open(graph):
+    before = len(open_files())
+    for _ in range(2):
+        [outputs] = run_graph(graph, [{"x": np.ones((1, SIDE), np.float32)}])
+    assert outputs["y"].tolist() == [[-1] * SIDE]
+    assert len(open_files()) == before
+
+
+def test_a_graph_that_runs_for_too_long_counts_as_crashed(graph, batches, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "TIMEOUT_S", 0.001)
+    with pytest.raises(GraphCrashed, match=r"runs for more than 0\.001 s"):
+        outputs_for(graph, batches, {}, tmp_path)
