@@ -117,7 +117,7 @@ def _locate_rows(outline: Outline, folder: Path, options: ImportOptions, say: Ca
     rows = options.rows
     if rows and not (is_function(rows) or is_prediction_log(rows)):
         located = locate(rows, folder, offline=options.offline, say=say)
-        outline.replace("rows", located.reference)
+        outline.replace("rows.location", located.reference)
 
 
 def _write(outline: Outline, artefact: Artefact, folder: Path, files: Files) -> Definition:
