@@ -37,7 +37,7 @@ def choose_columns(available: Sequence[str], definition: Definition, where: str)
             )
         _check_present(named or table, available, where)
         return Columns(named or table, table, labels, is_table=definition.input.numeric)
-    inputs = named or _inputs([name for name in available if name not in labels], where)
+    inputs = named or _inputs([name for name in available if name not in labels], where, definition)
     _check_present(inputs, available, where)
     return Columns(inputs, inputs, labels, is_table=False)
 
@@ -59,14 +59,17 @@ def _labels(available: Sequence[str], definition: Definition, where: str) -> tup
     return labels
 
 
-def _inputs(rest: Sequence[str], where: str) -> tuple[str, ...]:
+def _inputs(rest: Sequence[str], where: str, definition: Definition) -> tuple[str, ...]:
     single = [name for name in SINGLE if name in rest][:1]
     if single or len(rest) == 1:
         return tuple(single or rest)
+    fix = 'say which is which in [rows] of model.toml, beside `location`: input = ["COLUMN"], label = "COLUMN"'
+    if definition.input.kind == "text":
+        fix += '; a row of two texts has input = ["COLUMN", "COLUMN"], and [input] has pairs = true'
     raise DefinitionError(
         f"several columns may be the input: {', '.join(rest[:SHOWN])}" if rest else "there is no column but the label",
         where=where,
-        fix='name it in model.toml: [rows] input = ["COLUMN"]',
+        fix=fix,
     )
 
 

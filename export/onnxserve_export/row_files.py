@@ -25,6 +25,10 @@ from .row_columns import Columns, choose_columns
 CHUNK = 4096  # rows in memory at a time
 ALL = 2**62
 SHOWN = 5
+COLUMN_TYPES = (
+    "[input] columns says which columns aren't plain numbers, and which may be empty, as "
+    '{name = "city", type = "text"} and {name = "age", nullable = true}'
+)
 
 
 class RowFault(Exception):
@@ -66,7 +70,9 @@ def first_names(file: Source) -> list[str]:
 
 def _read(file: Source, columns: Columns, definition: Definition) -> Iterator[tuple[Any, Any]]:
     used = dict.fromkeys((*columns.inputs, *columns.labels))
-    selection = Selection({name: name for name in used}, numbers=False, chunk=CHUNK)
+    takes_null = definition.input.nullable_columns
+    nullable = tuple(name for name, own in zip(columns.inputs, columns.names, strict=True) if own in takes_null)
+    selection = Selection({name: name for name in used}, numbers=False, chunk=CHUNK, nullable=nullable)
     for piece in cut(file, selection, ALL):
         part = Part(0, file.url, file.kind, piece.first, piece.rows, piece.start, piece.stop, piece.line, piece.skip)
         for chunk in read(part, selection):
@@ -88,7 +94,8 @@ def _rows(chunk: Chunk, columns: Columns, definition: Definition) -> Iterator[tu
     if faults:
         lines = [text for _, text in sorted(faults.items())]
         more = [f"and {len(lines) - SHOWN} more of these {chunk.size} rows"] if len(lines) > SHOWN else []
-        raise DefinitionError("rows can't be read", where="\n         ".join([*lines[:SHOWN], *more]))
+        fix = COLUMN_TYPES if columns.is_table else ""
+        raise DefinitionError("rows can't be read", where="\n         ".join([*lines[:SHOWN], *more]), fix=fix)
     yield from rows
 
 

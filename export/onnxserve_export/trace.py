@@ -65,13 +65,15 @@ def check_ranges(
         name = axes.get(axis_range.input, {}).get(axis_range.axis, "")
         largest, smallest = (batch, 1) if axis_range.axis == 0 else (limits[name], least.get(name, 1))
         # torch.export may state 2 for what it only assumes not to be 0 or 1; `verify` runs batches of 1.
-        if axis_range.lower > max(2, smallest) or (axis_range.upper is not None and axis_range.upper < largest):
+        too_large = axis_range.upper is not None and axis_range.upper < largest
+        if axis_range.lower > max(2, smallest) or too_large:
+            refuse = "" if too_large or name not in least else "; or refuse shorter rows by input.min_seconds"
             raise CheckFailed(
                 "trace",
                 f"axis {axis_range.axis} of {axis_range.input} holds from {axis_range.lower} to {axis_range.upper} "
                 "only",
                 f"{smallest} to {largest}",
-                fix=fix,
+                fix=fix + refuse,
             )
     return free
 

@@ -11,7 +11,14 @@ from .proof import read_proof
 from .read import Summary, contents, open_archive, read_version, summarise, unpack
 from .seal import make_identity, seal_archive
 from .sign import is_signed, make_key, sign_archive
-from .signature import column_types, folder_signature, read_signature, takes_arrays
+from .signature import (
+    column_types,
+    folder_signature,
+    nullable_columns,
+    read_signature,
+    row_fields,
+    takes_arrays,
+)
 from .store import Refusal, Stores, fill, refusals, writable
 from .verification import check_content, check_signing, configured_keys, unpack_trusted
 from .write import write_archive
@@ -37,6 +44,7 @@ __all__ = [
     "make_key",
     "manifest",
     "max_batch",
+    "nullable_columns",
     "open_archive",
     "package",
     "read_config",
@@ -45,6 +53,7 @@ __all__ = [
     "read_version",
     "reconfigure",
     "refusals",
+    "row_fields",
     "same_content",
     "seal_archive",
     "sign_archive",

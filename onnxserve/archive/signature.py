@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from onnxserve.errors import ArchiveError
+from onnxserve_handlers.signature import TEXT_PAIR
 
 from .read import member, open_archive
 
@@ -36,6 +37,20 @@ def column_types(signature: dict[str, Any]) -> dict[str, str]:
     return dict(
         (name, "number") if isinstance(name, str) else (name["name"], name.get("type", "number")) for name in columns
     )
+
+
+def nullable_columns(signature: dict[str, Any]) -> tuple[str, ...]:
+    """Return the columns of a table that take null, by name."""
+    columns = signature["input"].get("columns", ())
+    return tuple(column["name"] for column in columns if not isinstance(column, str) and column.get("nullable"))
+
+
+def row_fields(signature: dict[str, Any]) -> tuple[str, ...]:
+    """Return the fields of a row that is an object of several values or of tensors; none where it is one value."""
+    if signature["input"].get("pairs"):
+        return TEXT_PAIR
+    is_tensors = signature["input"].get("kind") == "tensors"
+    return tuple(tensor["name"] for tensor in signature["input"]["tensors"]) if is_tensors else ()
 
 
 def takes_arrays(signature: dict[str, Any]) -> bool:

@@ -47,6 +47,7 @@ class Selection(msgspec.Struct, frozen=True):
     types: dict[
         str, str
     ] = {}  # of a table's columns, by the model's names, where not all are numbers: rows are objects
+    nullable: tuple[str, ...] = ()  # the model's columns that take null
 
 
 class Cut(msgspec.Struct, frozen=True):

@@ -8,9 +8,8 @@ from typing import Any
 
 import msgspec
 
-from onnxserve.archive import column_types, read_signature, summarise, takes_arrays
+from onnxserve.archive import column_types, nullable_columns, read_signature, row_fields, summarise, takes_arrays
 from onnxserve.errors import BatchError
-from onnxserve_handlers.signature import TEXT_PAIR
 
 from .job import FeatureLookup, Job, Model, Remote, Shape
 from .part import ALBUMS, Kind
@@ -62,11 +61,11 @@ def job_of(request: JobRequest) -> Job:
     sources, skipped = find_sources(request.inputs, request.kind)
     chunk = CHUNK if takes_arrays(signature) else CHUNK_FILES if sources[0].kind in ALBUMS else CHUNK_SINGLE
     keep = request.keep or request.shape.partition
-    fields = TEXT_PAIR if signature["input"].get("pairs") else ()
-    names = tuple(types)
-    selection = select_columns(
-        sources, names, request.columns, keep, request.delimiter, chunk, lookup, row_types, fields
-    )
+    fields, names, columns = row_fields(signature), tuple(types), request.columns
+    if not columns and not names and not fields and all(source.kind == "jsonl" for source in sources):
+        columns = {"value": signature["input"].get("kind") or "text"}  # named like the row: no header says it
+    selection = select_columns(sources, names, columns, keep, request.delimiter, chunk, lookup, row_types, fields)
+    selection = msgspec.structs.replace(selection, nullable=nullable_columns(signature))
     _check_consistency(request, model, selection.keep)
     rest = (
         request.shape,

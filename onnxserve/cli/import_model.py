@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onnxserve.errors import OnnxserveError
+
 from .console import AsJson, console, show_lines
 from .exporting import (
     Draft,
@@ -101,9 +103,13 @@ def import_model(  # noqa: PLR0913 - each is a flag
         return
     server_stores = server_stores_of(settings_from(state=state))
     unproven = unproven or not (imported.has_rows or draft)
-    work = run_export(
-        imported.folder, store, ExportOptions(unproven, draft, replace, server_stores, None, offline, trust)
-    )
+    try:
+        work = run_export(
+            imported.folder, store, ExportOptions(unproven, draft, replace, server_stores, None, offline, trust)
+        )
+    except OnnxserveError:
+        console.print(f"{imported.folder} stays: change its model.toml, and run {command}", markup=False)
+        raise
     document |= {"archive": str(work.archive), "sha256": work.sha256, **work.evidence["summary"]}
     show_lines(
         document,

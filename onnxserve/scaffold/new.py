@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from shlex import quote
 
 from onnxserve.errors import DefinitionError
 
@@ -51,7 +52,8 @@ def new_folder(models: Path, name: str) -> Path:
         )
     folder = models / name
     if folder.exists():
-        raise DefinitionError("a model with this name exists", where=str(folder), fix="choose another name")
+        fix = f"choose another name; or change {folder / 'model.toml'}, and run onnxserve export {quote(str(folder))}"
+        raise DefinitionError("a model with this name exists", where=str(folder), fix=fix)
     return folder
 
 

@@ -24,7 +24,7 @@ def read_answers(options: ImportOptions) -> Mapping[str, Fact]:
 
 
 def _answers(options: ImportOptions) -> Iterator[tuple[str, Fact]]:
-    option_names = {"input.kind": "kind", "output.task": "task", "rows": "rows", "version": "version"}
+    option_names = {"input.kind": "kind", "output.task": "task", "rows.location": "rows", "version": "version"}
     for field, option in option_names.items():
         if value := getattr(options, option):
             yield field, Fact(value, f"--{option}")
@@ -37,7 +37,22 @@ def _answers(options: ImportOptions) -> Iterator[tuple[str, Fact]]:
         field, mark, value = text.partition("=")
         if not mark or not FIELD.fullmatch(field.strip()):
             raise DefinitionError(f"--set {text}: no field of model.toml", fix="write it as --set input.max_tokens=256")
-        yield field.strip(), Fact(value_of(value.strip()), "--set")
+        for name, part in fields_of(field.strip(), value_of(value.strip())):
+            yield name, Fact(part, "--set")
+
+
+def fields_of(field: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a value sets by dotted path: a section has its own fields, and rows named alone are their place.
+
+    Each field then has one path, so that a section is never written twice.
+    """
+    if field == "rows" and isinstance(value, str):
+        value = {"location": value}
+    if "." in field or not isinstance(value, dict):
+        yield field, value
+        return
+    for name, part in value.items():
+        yield f"{field}.{name}", part
 
 
 def names_of(text: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from onnxserve_export.sources.tree_files import open_trees
 from onnxserve_export.sources.trees import is_classifier, objective
 
+from .fitted_columns import typed_columns
 from .outline import Outline
 
 
@@ -17,7 +18,10 @@ def read_fitted(outline: Outline, path: Path, *, trust: bool) -> None:
     model = source.model
     outline.add("input.kind", "table", f"{source.name} takes a table")
     names, origin = columns_of(model)
-    if names:
+    if not outline.get("input.columns") and (typed := typed_columns(model)):
+        outline.add("input.columns", typed, "the pipeline's encoders and imputers")
+        outline.add("input.tensors", "columns", "texts are tensors of their own")
+    elif names:
         outline.add("input.columns", names, origin)
     if not is_classifier(model, source.name):
         outline.add("output.task", "regression", f"{type(model).__name__} gives values")

@@ -127,9 +127,9 @@ def _locate_rows(outline: Outline, folder: Path, options: ImportOptions, say: Ca
         code = Path(file).resolve()
         if not file.endswith(".py") or not code.is_file():
             return {}
-        outline.replace("rows", f"{code.name}:{function}")
+        outline.replace("rows.location", f"{code.name}:{function}")
         return names_in(code.parent, imported_files(code))
-    outline.replace("rows", locate(rows, folder, offline=options.offline, say=say).reference)
+    outline.replace("rows.location", locate(rows, folder, offline=options.offline, say=say).reference)
     return {}
 
 

@@ -58,7 +58,7 @@ def read_pretrained(outline: Outline, folder: Path) -> None:
         case "image":
             pretrained_image.read_image(outline, config, processor)
         case "audio":
-            pretrained_sound.read_sound(outline, processor)
+            pretrained_sound.read_sound(outline, config, processor)
         case _:
             pass
     if head is not VECTORS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from onnxserve.errors import DefinitionError
+from onnxserve_export.sources.pretrained import CONFIG
 from onnxserve_export.sources.spectrogram import AST, FRAME, HOP, WHISPER, window_samples
 
 from .outline import Outline
@@ -15,8 +16,8 @@ RATE = 16_000  # Hz, of an extractor that states none
 TAKEN = (SAMPLES, AST, WHISPER)
 
 
-def read_sound(outline: Outline, processor: dict[str, Any]) -> None:
-    """Read the feature extractor's settings; DefinitionError for one that isn't taken."""
+def read_sound(outline: Outline, config: dict[str, Any], processor: dict[str, Any]) -> None:
+    """Read the extractor's settings and the shortest sound; DefinitionError for an extractor that isn't taken."""
     name = str(processor.get("feature_extractor_type", ""))
     if name and name not in TAKEN:
         raise DefinitionError(
@@ -34,6 +35,19 @@ def read_sound(outline: Outline, processor: dict[str, Any]) -> None:
         outline.add("input.normalise", bool(processor.get("do_normalize", True)), f"{PROCESSOR}: do_normalize")
     if processor.get("return_attention_mask"):
         outline.add("input.mask", True, f"{PROCESSOR}: return_attention_mask")
+    if (samples := least_samples(config)) > 1 and not outline.get("input.window_seconds"):
+        seconds = samples / int(outline.get("input.sample_rate", RATE))
+        outline.add("input.min_seconds", seconds, f"{CONFIG}: conv_kernel and conv_stride, {samples} samples")
+
+
+def least_samples(config: dict[str, Any]) -> int:
+    """Return the fewest samples of which the convolutions over the sound make one frame; 1 without convolutions."""
+    samples = 1
+    for kernel, stride in zip(
+        reversed(config.get("conv_kernel", ())), reversed(config.get("conv_stride", ())), strict=False
+    ):
+        samples = (samples - 1) * int(stride) + int(kernel)
+    return samples
 
 
 def _read_window(outline: Outline, processor: dict[str, Any], name: str) -> None:

@@ -10,7 +10,7 @@ from .outline import Outline
 
 WIDTH = 120  # of a line
 # Fields that come before the others of their section, in this order.
-FIRST = ("name", "version", "source", "source_outputs", "rows", "kind", "task")
+FIRST = ("name", "version", "source", "source_outputs", "kind", "task", "location")
 
 
 def toml_text(outline: Outline, artefact: str) -> str:
@@ -20,7 +20,7 @@ def toml_text(outline: Outline, artefact: str) -> str:
         "# docs/reference/configuration.md explains every field.",
         *_fields(outline, ""),
     ]
-    if not outline.get("rows"):
+    if not outline.get("rows.location"):
         lines += ['# rows = "rows.jsonl"  # examples to prove it with; without them the archive is unproven']
     for name in outline.sections():
         lines += ["", f"[{name}]", *_fields(outline, name)]

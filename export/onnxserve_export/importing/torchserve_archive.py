@@ -58,7 +58,7 @@ def read_archive(outline: Outline, path: Path, options: ImportOptions) -> Mappin
     if kind is None:
         return model_files(stock)
     _read_kind(outline, kind, f"TorchServe's {stock.model.handler}")
-    if not outline.get("rows"):
+    if not outline.get("rows.location"):
         outline.add("quantise.variants", ["fp32"], "without rows; with some, take this line out, and int8 may compete")
     return {**model_files(stock), "golden.jsonl": kind.golden}
 

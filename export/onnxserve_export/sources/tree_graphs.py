@@ -16,6 +16,8 @@ import onnx
 
 from onnxserve_export.arrays import Arrays
 
+from .text_imputers import without_text_imputers
+
 OPSET = {"": 20, "ai.onnx.ml": 3}
 BOOSTERS_OPSET = 15  # the newest that onnxmltools writes
 THRESHOLDS, DECISIONS = "threshold=", "decision_type="
@@ -57,6 +59,7 @@ def convert_sklearn(model: Any, tensors: Arrays) -> onnx.ModelProto:
     from skl2onnx.common import data_types, tree_ensemble
 
     check_categories(model)
+    model = without_text_imputers(model)
     kinds = {
         "U": data_types.StringTensorType,
         "f": data_types.FloatTensorType,

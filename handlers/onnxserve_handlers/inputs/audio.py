@@ -72,7 +72,7 @@ class AudioOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
     @property
     def least(self) -> int:
         """The fewest samples of a sound at `sample_rate`."""
-        return max(1, int(self.min_seconds * self.sample_rate))
+        return max(1, round(self.min_seconds * self.sample_rate))
 
     @property
     def is_loggable(self) -> bool:

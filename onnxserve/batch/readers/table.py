@@ -133,7 +133,7 @@ def _values(fields: list[list[str] | None], faults: dict[int, Fault], selection:
     """Return the places of rows whose fields fit the model, and their arrays or values."""
     pick = picker([names.index(name) for name in selection.columns.values()])
     if not selection.numbers:
-        rows = [(place, pick(row)) for place, row in enumerate(fields) if row is not None]
+        rows = [(place, with_nulls(pick(row), selection, None)) for place, row in enumerate(fields) if row is not None]
         if selection.types:
             return [place for place, _ in rows], [row_of(selection.types, row) for _, row in rows]
         is_single = len(selection.columns) == 1
@@ -143,7 +143,7 @@ def _values(fields: list[list[str] | None], faults: dict[int, Fault], selection:
     for place, row in enumerate(fields):
         if row is None:
             continue
-        picked = pick(row)
+        picked = with_nulls(pick(row), selection, "nan")
         try:
             numbers.append(parse_numbers(picked))
             good.append(place)
@@ -159,6 +159,16 @@ def picker(places: list[int]) -> Callable[[list[str]], tuple[str, ...]]:
     if len(places) >= NARROW:
         return get
     return lambda row: (get(row),)
+
+
+def with_nulls(picked: tuple[str, ...], selection: Selection, null: str | None) -> tuple[Any, ...]:
+    """Return the fields with `null` for empty ones of columns that take null."""
+    if not selection.nullable:
+        return picked
+    return tuple(
+        text if text.strip() or name not in selection.nullable else null
+        for name, text in zip(selection.columns, picked, strict=True)
+    )
 
 
 def not_a_number(picked: Sequence[str], selection: Selection) -> Fault:

@@ -18,6 +18,8 @@ from onnxserve.errors import DefinitionError
 from onnxserve.scaffold import new_model
 from onnxserve_export.export_state import ExportState
 from onnxserve_export.row_sources import read_rows
+from onnxserve_handlers.inputs.table import TableOptions
+from onnxserve_handlers.inputs.table_columns import Column
 from onnxserve_handlers.inputs.text import TextOptions
 from onnxserve_handlers.tasks import OutputOptions
 
@@ -115,6 +117,14 @@ def test_a_bad_row_is_named_by_file_line_and_column(table, tmp_path, content, pl
     with pytest.raises(DefinitionError, match="rows can't be read") as refusal:
         rows_of(tmp_path / "rows.csv", table)
     assert place in refusal.value.where
+    assert "nullable = true" in refusal.value.fix
+
+
+def test_an_empty_field_of_a_csv_is_null_where_the_column_takes_it(table, tmp_path):
+    columns = (Column("x", nullable=True), Column("y", type="text", nullable=True, fill="none"))
+    changed = msgspec.structs.replace(table, input=TableOptions(columns=columns, tensors="columns"))
+    (tmp_path / "rows.csv").write_text("x,y\n,a\n1,\n")
+    assert rows_of(tmp_path / "rows.csv", changed) == [([None, "a"], None), ([1.0, None], None)]
 
 
 def test_missing_numbers_of_parquet_are_named_by_row_and_column(table, tmp_path):
@@ -149,7 +159,8 @@ def test_a_text_among_several_columns_has_to_be_named(text, tmp_path):
     (tmp_path / "rows.csv").write_text("title,body,label\na,b,positive\n")
     with pytest.raises(DefinitionError, match="several columns may be the input: title, body") as refusal:
         rows_of(tmp_path / "rows.csv", text)
-    assert "[rows] input" in refusal.value.fix
+    assert 'input = ["COLUMN"], label = "COLUMN"' in refusal.value.fix
+    assert "pairs = true" in refusal.value.fix
 
 
 def test_a_file_of_another_kind_is_refused_with_the_kinds_there_are(table, tmp_path):

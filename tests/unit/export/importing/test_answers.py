@@ -58,3 +58,15 @@ def test_a_file_of_names_may_begin_with_a_mark_of_its_encoding_and_is_utf8(tmp_p
 
 def test_a_free_axis_may_begin_with_a_digit():
     assert read_answers(ImportOptions(fields=("input.limits.2d=5",)))["input.limits.2d"].value == 5
+
+
+@pytest.mark.parametrize(
+    ("fields", "answers"),
+    [
+        (('rows={location="a.csv", input=["x"]}',), {"rows.location": "a.csv", "rows.input": ["x"]}),
+        (("rows=a.csv", 'rows.input=["x"]'), {"rows.location": "a.csv", "rows.input": ["x"]}),
+        (("input.limits={time = 3}",), {"input.limits": {"time": 3}}),
+    ],
+)
+def test_a_section_is_the_same_as_its_fields(fields, answers):
+    assert {field: fact.value for field, fact in read_answers(ImportOptions(fields=fields)).items()} == answers

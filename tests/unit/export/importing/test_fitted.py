@@ -1,5 +1,6 @@
 """Fitted models: columns and classes as the model knows them."""
 
+import importlib
 import pickle
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 
 from onnxserve.errors import DefinitionError
 from onnxserve_export.importing.fitted import columns_of, read_fitted
+from onnxserve_export.importing.fitted_columns import typed_columns
 from onnxserve_export.importing.outline import Outline
 
 linear = pytest.importorskip("sklearn.linear_model")
 skops = pytest.importorskip("skops.io")
+make_pipeline = pytest.importorskip("sklearn.pipeline").make_pipeline
 
 
 def outline_of(model, tmp_path):
@@ -67,3 +70,29 @@ def test_a_classifier_of_several_targets_is_refused(tmp_path):
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
     with pytest.raises(DefinitionError, match="classifies several targets"):
         read_fitted(Outline("model.pkl", {}), tmp_path / "model.pkl", trust=True)
+
+
+def test_a_pipeline_says_which_columns_are_texts_and_which_may_be_empty():
+    pd = pytest.importorskip("pandas")
+    compose, impute, preprocessing = (
+        importlib.import_module(f"sklearn.{name}") for name in ("compose", "impute", "preprocessing")
+    )
+    frame = pd.DataFrame(
+        {"age": [1.0, None, 3.0], "town": ["Bern", np.nan, "Chur"], "plan": ["a", "b", "a"], "size": [1.0, 2.0, 3.0]}
+    )
+    texts = make_pipeline(impute.SimpleImputer(strategy="constant", fill_value="none"), preprocessing.OneHotEncoder())
+    branches = [
+        ("age", impute.SimpleImputer(), ["age"]),
+        ("town", texts, ["town"]),
+        ("plan", preprocessing.OrdinalEncoder(), [2]),
+    ]
+    encoder = compose.ColumnTransformer(branches, remainder="passthrough")
+    model = make_pipeline(encoder, linear.LogisticRegression()).fit(frame, [0, 1, 0])
+    assert typed_columns(model) == [
+        {"name": "age", "nullable": True},
+        {"name": "town", "type": "text", "nullable": True, "fill": "none"},
+        {"name": "plan", "type": "text"},
+        "size",
+    ]
+    numbers = make_pipeline(preprocessing.StandardScaler(), linear.LogisticRegression())
+    assert typed_columns(numbers.fit(frame[["size"]], [0, 1, 0])) == []

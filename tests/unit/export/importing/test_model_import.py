@@ -197,8 +197,17 @@ def test_nothing_stays_of_an_archive_that_cannot_be_written_whole(tmp_path):
 def test_a_model_that_exists_is_never_written_over(tmp_path):
     source = write_linear(tmp_path / "net.onnx")
     document(source, tmp_path)
-    with pytest.raises(DefinitionError, match="a model with this name exists"):
+    with pytest.raises(DefinitionError, match="a model with this name exists") as refusal:
         document(source, tmp_path)
+    assert f"onnxserve export {tmp_path / 'models' / 'net'}" in refusal.value.fix
+
+
+def test_rows_and_what_their_columns_are_stand_in_one_section(tmp_path):
+    (tmp_path / "rows.csv").write_text("first,second,kind\n1,2,low\n")
+    options = {"rows": str(tmp_path / "rows.csv"), "fields": ('rows.input=["first", "second"]', "rows.label=kind")}
+    written = document(write_linear(tmp_path / "net.onnx"), tmp_path, **options)
+    location = str(tmp_path / "rows.csv")
+    assert written["rows"] == {"location": location, "input": ["first", "second"], "label": "kind"}
 
 
 def test_a_folder_of_several_models_is_asked_which(tmp_path):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from onnxserve.errors import DefinitionError
 from onnxserve_export.importing.outline import Fact, Outline
@@ -263,3 +264,18 @@ def test_texts_that_sentence_transformers_changes_first_are_refused(tmp_path, fi
     lower = {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]}
     write_pretrained(folder, config, tokenizer={"normalizer": lower}, config_sentence_transformers={})
     outline_of(folder).check()
+
+
+@pytest.mark.parametrize(
+    ("kernels", "strides", "samples"), [([10, 8, 4], [5, 4, 4], 105), ([10, 3, 3, 3, 3, 2, 2], [5, *[2] * 6], 400)]
+)
+def test_a_sound_is_at_least_as_long_as_what_the_convolutions_make_one_frame_of(tmp_path, kernels, strides, samples):
+    config = LABELS | {"architectures": ["Wav2Vec2ForSequenceClassification"]}
+    config |= {"conv_kernel": kernels, "conv_stride": strides}
+    convolutions = [torch.nn.Conv1d(1, 1, k, s) for k, s in zip(kernels, strides, strict=True)]
+    assert torch.nn.Sequential(*convolutions)(torch.zeros(1, 1, samples)).shape[-1] == 1
+    with pytest.raises(RuntimeError, match="size"):
+        torch.nn.Sequential(*convolutions)(torch.zeros(1, 1, samples - 1))
+    extractor = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 16_000}
+    outline = outline_of(write_pretrained(tmp_path, config, preprocessor_config=extractor))
+    assert outline.get("input.min_seconds") == samples / 16_000

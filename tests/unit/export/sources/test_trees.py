@@ -131,3 +131,31 @@ def test_a_booster_that_gives_classes_in_place_of_scores_is_refused(monkeypatch)
     with pytest.raises(DefinitionError, match="the objective multi:softmax gives no scores") as caught:
         TreeSource(booster)
     assert "multi:softprob" in caught.value.fix
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("form", ["steps", "pipelines of columns", "steps of columns"])
+def test_a_step_that_fills_in_texts_is_no_part_of_the_graph(form, tmp_path):
+    pd = pytest.importorskip("pandas")
+    compose, impute, pipeline, preprocessing = (
+        importlib.import_module(f"sklearn.{name}") for name in ("compose", "impute", "pipeline", "preprocessing")
+    )
+    towns = DRAWS.choice(np.array(["Bern", "Chur", np.nan], object), len(TABLE))
+    imputer = impute.SimpleImputer(strategy="most_frequent")
+    encoder = preprocessing.OneHotEncoder(handle_unknown="ignore")
+    steps = [imputer, encoder, sklearn_linear.LogisticRegression()]
+    if form == "steps of columns":
+        steps[0] = compose.ColumnTransformer([("both", imputer, ["town", "home"])])
+    if form == "pipelines of columns":
+        branch = pipeline.make_pipeline(imputer, encoder)
+        branches = [("town", branch, ["town"]), ("home", pipeline.make_pipeline(imputer, encoder), ["home"])]
+        steps = [compose.ColumnTransformer(branches), steps[-1]]
+    frame = pd.DataFrame({"town": towns} if form == "steps" else {"town": towns, "home": towns[::-1]})
+    fitted = pipeline.make_pipeline(*steps).fit(frame, TABLE[:, 0] > 0)
+    rows = {name: np.array([["Bern"], ["Chur"], ["elsewhere"]]) for name in frame}
+    model = TreeSource(fitted)
+    proto, _ = model.graph(rows, {})
+    (tmp_path / "graph.onnx").write_bytes(proto.SerializeToString())
+    [outputs] = run_graph(tmp_path / "graph.onnx", [rows])
+    np.testing.assert_allclose(outputs["scores"], model.run(rows)["scores"], atol=1e-6)
+    assert len(fitted.steps) == len(steps)

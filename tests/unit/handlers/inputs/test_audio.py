@@ -110,6 +110,7 @@ def test_without_a_window_only_sounds_of_one_length_run_together(handler):
     assert handler.sizes(rows) == {"samples": [4000, 2400, 4000, 2400]}
     assert (handler.free_axes(), handler.least_sizes()) == ({"samples": RATE}, {"samples": 1})
     assert prepared(min_seconds=0.1).least_sizes() == {"samples": 800}
+    assert prepared(min_seconds=1001 / RATE).least_sizes() == {"samples": 1001}  # 1000.9999999999999 in float64
     assert prepared(window_seconds=0.5, min_seconds=0.1).least_sizes() == {}
 
 

@@ -87,3 +87,22 @@ def test_a_job_is_refused_before_anything_is_read(archive, tmp_path):
         job_of(ask)
     with pytest.raises(BatchError, match="columns that aren't kept: z"):
         job_of(JobRequest(str(archive), (str(tmp_path / "a.csv"),), keep=("x",), shape=Shape(partition=("z",))))
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [
+        ({"kind": "tensors", "tensors": [{"name": "frames"}]}, {"frames": "frames"}),
+        ({"kind": "tensors", "tensors": [{"name": "a"}, {"name": "b"}]}, {"a": "a", "b": "b"}),
+        ({"kind": "text", "pairs": True}, {"text": "text", "text_pair": "text_pair"}),
+        ({"kind": "audio"}, {"value": "audio"}),
+        ({"kind": "text", "tensors": ["input_ids"]}, {"value": "text"}),
+    ],
+)
+def test_a_line_of_json_has_the_fields_that_a_request_has(archive, tmp_path, monkeypatch, rows, columns):
+    from onnxserve.batch import JobRequest, request
+
+    signature = {"input": rows, "output": {"labels": []}}
+    monkeypatch.setattr(request, "read_signature", lambda _: signature)
+    (tmp_path / "rows.jsonl").write_text("{}\n")
+    assert job_of(JobRequest(str(archive), (str(tmp_path / "rows.jsonl"),))).selection.columns == columns
